@@ -1,0 +1,47 @@
+//! The serialised header map of the proxy-wasm ABI, little-endian: the number of fields, the sizes of each name and value,
+//! then each name and value with a NUL behind.
+
+/// The fields, borrowed from the bytes. What does not fit its own sizes ends the list: the host would not write that.
+pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let (count, rest) = read_size(bytes).unwrap_or_default();
+    let (mut sizes, mut data) = rest.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (name_size, rest) = read_size(sizes)?;
+        let (value_size, rest) = read_size(rest)?;
+        sizes = rest;
+        let (name, rest) = read_text(data, name_size)?;
+        let (value, rest) = read_text(rest, value_size)?;
+        data = rest;
+        Some((name, value))
+    })
+}
+
+/// Serialises fields.
+pub(crate) fn encode(fields: &[(&str, String)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut put_size =
+        |size: usize| bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+    put_size(fields.len());
+    for (name, value) in fields {
+        put_size(name.len());
+        put_size(value.len());
+    }
+    for (name, value) in fields {
+        for text in [*name, value.as_str()] {
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.push(0);
+        }
+    }
+    bytes
+}
+
+fn read_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (size, rest) = bytes.split_first_chunk()?;
+    Some((usize::try_from(u32::from_le_bytes(*size)).ok()?, rest))
+}
+
+fn read_text(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
+    let (text, rest) = bytes.split_at_checked(size)?;
+    let (_nul, rest) = rest.split_first()?;
+    Some((text, rest))
+}

@@ -1,0 +1,225 @@
+//! The calls into the host that the filter needs, as results.
+//!
+//! The SDK's own wrappers panic on a status that they do not expect, and on bytes that are not UTF-8; one panic stops a
+//! worker. So these declare the same imports and give the status back. Only the dispatch of callouts goes through the SDK,
+//! which has to know whose answer is coming.
+
+#![allow(unsafe_code, reason = "the host's functions are foreign functions")]
+
+use std::ptr::{null, null_mut};
+use std::time::Duration;
+
+use phantom_token_core::{Callout, CalloutId, Reply, Timestamp};
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
+
+use crate::field_map;
+
+/// What the host answered instead of "ok" (the statuses of the proxy-wasm ABI).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(u32);
+
+/// A number that the host gave to a metric.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetricId(u32);
+
+impl Refused {
+    /// What was asked for is not there.
+    pub(crate) const NOT_FOUND: Self = Self(1);
+}
+
+/// The time.
+pub(crate) fn now() -> Result<Timestamp, Refused> {
+    let mut nanoseconds = 0;
+    // SAFETY: the pointer is to a local of the type that the ABI writes.
+    done(unsafe { proxy_get_current_time_nanoseconds(&mut nanoseconds) })?;
+    Ok(Timestamp::from_millis(nanoseconds / 1_000_000))
+}
+
+/// A whole buffer, up to `limit` bytes of it.
+pub(crate) fn buffer(buffer: BufferType, limit: usize) -> Result<Vec<u8>, Refused> {
+    // SAFETY: `owned` passes pointers to its locals.
+    owned(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, limit, data, size) })
+}
+
+/// All fields of a header map, as the ABI serialises them; [`field_map::fields`] reads them.
+pub(crate) fn fields(map: MapType) -> Result<Vec<u8>, Refused> {
+    // SAFETY: as above.
+    owned(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+}
+
+/// One field of the request.
+pub(crate) fn request_field(name: &str) -> Result<Vec<u8>, Refused> {
+    let map = MapType::HttpRequestHeaders as u32;
+    // SAFETY: as above, and `name` outlives the call.
+    owned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
+}
+
+/// Sets a field of the request, in place of all of that name.
+pub(crate) fn replace_request_field(name: &str, value: &str) -> Result<(), Refused> {
+    let map = MapType::HttpRequestHeaders as u32;
+    // SAFETY: `name` and `value` outlive the call.
+    done(unsafe {
+        proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+/// Removes all fields of the request with that name.
+pub(crate) fn remove_request_field(name: &str) -> Result<(), Refused> {
+    let map = MapType::HttpRequestHeaders as u32;
+    // SAFETY: `name` outlives the call.
+    done(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
+}
+
+/// A value of the shared data, with its number for compare-and-swap.
+pub(crate) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Refused> {
+    let mut cas = 0;
+    // SAFETY: `key` outlives the call, `cas` is a local of the type that the ABI writes.
+    let value =
+        owned(|data, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas) })?;
+    Ok((value, cas))
+}
+
+/// Sets a value of the shared data.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Refused> {
+    // SAFETY: `key` and `value` outlive the call.
+    done(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
+}
+
+/// Defines a counter.
+pub(crate) fn define_counter(name: &str) -> Result<MetricId, Refused> {
+    let mut id = 0;
+    // SAFETY: `name` outlives the call, `id` is a local of the type that the ABI writes.
+    done(unsafe { proxy_define_metric(MetricType::Counter as u32, name.as_ptr(), name.len(), &mut id) })?;
+    Ok(MetricId(id))
+}
+
+/// Adds one to a counter.
+pub(crate) fn increment(metric: MetricId) -> Result<(), Refused> {
+    // SAFETY: no pointers.
+    done(unsafe { proxy_increment_metric(metric.0, 1) })
+}
+
+/// Lets the following calls concern another stream. Some hosts do nothing and say "ok".
+pub(crate) fn set_effective_context(stream: u32) -> Result<(), Refused> {
+    // SAFETY: no pointers.
+    done(unsafe { proxy_set_effective_context(stream) })
+}
+
+/// Calls the root context's `on_tick` every so often; never, if it is zero.
+pub(crate) fn set_tick_period(period: Duration) -> Result<(), Refused> {
+    // SAFETY: no pointers.
+    done(unsafe { proxy_set_tick_period_milliseconds(u32::try_from(period.as_millis()).unwrap_or(u32::MAX)) })
+}
+
+/// Lets a paused request go on.
+pub(crate) fn resume_request() -> Result<(), Refused> {
+    // SAFETY: no pointers.
+    done(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
+}
+
+/// Answers a request here.
+pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
+    let headers = field_map::encode(&reply.headers);
+    // SAFETY: all that is pointed to outlives the call.
+    done(unsafe {
+        proxy_send_local_response(
+            u32::from(reply.status),
+            null(),
+            0,
+            reply.body.as_ptr(),
+            reply.body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            i32::from(reply.grpc_status),
+        )
+    })
+}
+
+/// Sends a callout; its answer arrives at the context that is being called now.
+pub(crate) fn dispatch(callout: &Callout) -> Result<CalloutId, Refused> {
+    let headers = callout.headers();
+    let headers = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    hostcalls::dispatch_http_call(
+        callout.upstream(),
+        headers,
+        Some(callout.body()),
+        vec![],
+        callout.timeout(),
+    )
+    .map(CalloutId)
+    .map_err(|status| Refused(status as u32))
+}
+
+fn done(status: u32) -> Result<(), Refused> {
+    if status == 0 { Ok(()) } else { Err(Refused(status)) }
+}
+
+/// Bytes that the host has written into memory that it asked this module for.
+fn owned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Refused> {
+    let (mut data, mut size) = (null_mut(), 0);
+    done(call(&mut data, &mut size))?;
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the host got `data` from the SDK's `proxy_on_memory_allocate`, which leaks a boxed slice of exactly `size`
+    // bytes, and has given it up.
+    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max_size: usize,
+        return_data: *mut *mut u8,
+        return_size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, return_data: *mut *mut u8, return_size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        return_data: *mut *mut u8,
+        return_size: *mut usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        return_data: *mut *mut u8,
+        return_size: *mut usize,
+        return_cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;
+    fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+}

@@ -1,0 +1,38 @@
+//! What the host lends to the core: its shared data and its metrics.
+
+use phantom_token_core::{Counter, Metrics, SharedData};
+
+use crate::host::{self, MetricId};
+
+/// The host's shared data.
+pub(crate) struct HostSharedData;
+
+impl SharedData for HostSharedData {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        host::shared_data(key).ok()
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: u32) {
+        if let Err(refused) = host::set_shared_data(key, value, cas) {
+            log::debug!("the host did not keep an entry in its shared data: {refused:?}");
+        }
+    }
+}
+
+/// The host's counters.
+pub(crate) struct Counters(Vec<Option<MetricId>>);
+
+impl Counters {
+    /// Defines all counters. One that the host refuses is not counted.
+    pub(crate) fn define() -> Self {
+        Self(Counter::ALL.iter().map(|counter| host::define_counter(counter.name()).ok()).collect())
+    }
+}
+
+impl Metrics for Counters {
+    fn increment(&self, counter: Counter) {
+        if let Some(metric) = self.0.get(counter as usize).copied().flatten() {
+            let _ = host::increment(metric);
+        }
+    }
+}

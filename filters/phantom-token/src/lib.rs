@@ -1,0 +1,24 @@
+//! The phantom token filter for proxy-wasm hosts: a thin adapter that reads what the host has, calls
+//! [`phantom_token_core`], and performs what that returned.
+//!
+//! *Invariant:* only this crate knows proxy-wasm. *Invariant:* [`perform`] is the only place that replies, resumes or
+//! touches a request; `worker` is the only one that dispatches.
+
+#![allow(missing_docs, reason = "the SDK's macro defines a function without one")]
+
+mod field_map;
+mod host;
+mod lent;
+mod perform;
+mod root;
+mod stream;
+mod worker;
+
+use proxy_wasm::types::LogLevel;
+
+use crate::root::Root;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
+}}

@@ -1,0 +1,91 @@
+//! One configuration of the filter in one VM: it reads the configuration and makes a stream's context for each request.
+
+use std::rc::Rc;
+
+use phantom_token_core::{CalloutId, Mistakes, Reason, Settings, Verdict};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType};
+
+use crate::host;
+use crate::perform::perform;
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// The root context.
+#[derive(Default)]
+pub(crate) struct Root {
+    worker: Option<Rc<Worker>>,
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let text = match size {
+            0 => Ok(Vec::new()),
+            _ => host::buffer(BufferType::PluginConfiguration, size),
+        };
+        let Ok(text) = text else {
+            log::error!("the host does not give the configuration");
+            return false;
+        };
+        match Settings::parse(&text, &|name| std::env::var(name).ok()) {
+            Ok(settings) => {
+                log::set_max_level(settings.log_level);
+                log::info!("configured: {settings}");
+                self.worker = Some(Rc::new(Worker::new(settings)));
+                true
+            }
+            Err(mistakes) => {
+                report(&mistakes);
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(worker) = &self.worker {
+            worker.dispatch_stranded();
+        }
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(match &self.worker {
+            Some(worker) => Box::new(Stream::new(context, Rc::clone(worker))),
+            None => Box::new(Unconfigured),
+        })
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(
+        &mut self,
+        id: u32,
+        field_count: usize,
+        body_size: usize,
+        _trailer_count: usize,
+    ) {
+        if let Some(worker) = &self.worker {
+            worker.on_answer(CalloutId(id), field_count > 0, body_size);
+        }
+    }
+}
+
+/// A stream without a configuration: no host should make one, and none gets through.
+struct Unconfigured;
+
+impl HttpContext for Unconfigured {
+    fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
+        perform(Verdict::Reject(Reason::Internal.into()), "")
+    }
+}
+
+impl Context for Unconfigured {}
+
+fn report(mistakes: &Mistakes) {
+    for mistake in mistakes.iter() {
+        log::error!("configuration: {mistake}");
+    }
+}

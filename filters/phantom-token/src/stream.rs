@@ -1,0 +1,79 @@
+//! One request on its way through the filter.
+
+use std::rc::Rc;
+
+use phantom_token_core::CalloutId;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use crate::perform::perform;
+use crate::worker::{Fate, Next, Paused, Worker};
+
+/// The context of a stream.
+pub(crate) struct Stream {
+    context: u32,
+    worker: Rc<Worker>,
+    gate: Gate,
+}
+
+/// Whether the rest of the request may pass. Some hosts deliver a body while its head is still paused.
+enum Gate {
+    Open,
+    Shut,
+    Waiting(Rc<Paused>),
+}
+
+impl Stream {
+    pub(crate) fn new(context: u32, worker: Rc<Worker>) -> Self {
+        Self { context, worker, gate: Gate::Shut }
+    }
+
+    fn pass(&self) -> Action {
+        match &self.gate {
+            Gate::Open => Action::Continue,
+            Gate::Waiting(stream) if stream.fate() == Fate::Forwarded => Action::Continue,
+            Gate::Waiting(_) | Gate::Shut => Action::Pause,
+        }
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
+        self.gate = match self.worker.authenticate(self.context) {
+            Next::Pause(stream) => Gate::Waiting(stream),
+            Next::Perform(verdict) => match perform(verdict, self.worker.realm()) {
+                Action::Continue => Gate::Open,
+                _ => Gate::Shut,
+            },
+        };
+        self.pass()
+    }
+
+    fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
+        self.pass()
+    }
+
+    fn on_http_request_trailers(&mut self, _field_count: usize) -> Action {
+        self.pass()
+    }
+}
+
+impl Context for Stream {
+    fn on_http_call_response(
+        &mut self,
+        id: u32,
+        field_count: usize,
+        body_size: usize,
+        _trailer_count: usize,
+    ) {
+        self.worker.on_answer(CalloutId(id), field_count > 0, body_size);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Gate::Waiting(stream) = &self.gate {
+            self.worker.on_gone(stream);
+        }
+    }
+}

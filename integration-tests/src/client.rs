@@ -1,0 +1,172 @@
+//! A client of HTTP/1.1 that sends what it is told, byte by byte: odd header values, fields twice, paths as they are.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Sends requests to one port of loopback.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    port: u16,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: &'static str,
+    path: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Client {
+    /// A client of `127.0.0.1:port`.
+    pub fn to_port(port: u16) -> Self {
+        Self { port }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends a request on a connection of its own.
+    pub async fn send(&self, request: Request) -> Result<Answer> {
+        tokio::time::timeout(PATIENCE, self.exchange(request)).await.context("the answer takes too long")?
+    }
+
+    /// Sends these bytes and reads whatever comes back until the server closes.
+    pub async fn send_raw(&self, bytes: &[u8]) -> Result<String> {
+        let exchange = async {
+            let mut stream = self.connect().await?;
+            stream.write_all(bytes).await?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await?;
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        tokio::time::timeout(PATIENCE, exchange).await.context("the answer takes too long")?
+    }
+
+    /// Sends a request and goes away after `patience` without having read an answer.
+    pub async fn send_and_leave(&self, request: &Request, patience: Duration) -> Result<()> {
+        let mut stream = self.connect().await?;
+        stream.write_all(&request.bytes()).await?;
+        tokio::time::sleep(patience).await;
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<TcpStream> {
+        Ok(TcpStream::connect(("127.0.0.1", self.port)).await?)
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Answer> {
+        let stream = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+        tokio::spawn(connection);
+        let mut builder = hyper::Request::builder().method(request.method).uri(&request.path);
+        if !request.headers.iter().any(|(name, _)| name == "host") {
+            builder = builder.header("host", "api.example.com");
+        }
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        let response = sender.send_request(builder.body(Full::new(Bytes::from(request.body)))?).await?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+}
+
+impl Request {
+    /// GET.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new("GET", path, Vec::new())
+    }
+
+    /// POST.
+    pub fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        Self::new("POST", path, body.into())
+    }
+
+    /// Any method.
+    pub fn new(method: &'static str, path: impl Into<String>, body: Vec<u8>) -> Self {
+        Self { method, path: path.into(), headers: Vec::new(), body }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Adds `Authorization: Bearer token`.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Names the request, so that the API can be asked for it.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.header("x-request-name", name)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes =
+            format!("{} {} HTTP/1.1\r\nhost: api.example.com\r\n", self.method, self.path).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", self.body.len()).as_bytes());
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+impl Answer {
+    /// The value of a header field, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {}", self.text()))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// What the API received as `Authorization`, where it is the API that answered.
+    pub fn forwarded_authorization(&self) -> Vec<String> {
+        let fields = self.json().ok().and_then(|body| body["authorization"].as_array().cloned());
+        fields.unwrap_or_default().iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// Longer than any timeout that a test configures: whoever waits so long was forgotten.
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,309 @@
+//! A real Envoy with the filter. One process serves several configurations of the filter, each on a listener of its own.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{Client, Request};
+use crate::paths;
+use crate::process::Process;
+
+/// An Envoy to be started.
+pub struct EnvoyBuilder {
+    name: String,
+    workers: u32,
+    listeners: Vec<Value>,
+    clusters: Vec<Value>,
+    environment: Vec<(String, String)>,
+}
+
+/// An Envoy, running.
+pub struct Envoy {
+    _process: Process,
+    folder: TempDir,
+    admin: Client,
+    ports: HashMap<String, u16>,
+    log: PathBuf,
+}
+
+/// What a listener does beside the filter's configuration.
+#[derive(Clone, Copy, Default)]
+pub struct Listener {
+    /// Whether the filter's "pause" holds only the head back, not the body (`allow_on_headers_stop_iteration`).
+    pub stops_head_only: bool,
+}
+
+impl EnvoyBuilder {
+    /// An Envoy whose log is `name`'s, with this many workers and the cluster `api` on this port.
+    pub fn new(name: &str, workers: u32, api_port: u16) -> Self {
+        let new = Self {
+            name: name.to_owned(),
+            workers,
+            listeners: Vec::new(),
+            clusters: Vec::new(),
+            environment: Vec::new(),
+        };
+        new.cluster("api", &[api_port])
+    }
+
+    /// Sets a variable of Envoy's environment that the filter may see.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a cluster with these ports of loopback as its hosts.
+    #[must_use]
+    pub fn cluster(mut self, name: &str, ports: &[u16]) -> Self {
+        self.clusters.push(cluster(name, ports));
+        self
+    }
+
+    /// Adds a listener with the filter in this configuration, in front of `api`.
+    #[must_use]
+    pub fn listener(mut self, name: &str, configuration: &Value, listener: Listener) -> Self {
+        let variables: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
+        self.listeners.push(listener_json(name, configuration, listener, &variables));
+        self
+    }
+
+    /// Whether Envoy accepts this, and what it says if not (`--mode validate`).
+    pub fn validate(&self) -> Result<(bool, String)> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("envoy.json");
+        std::fs::write(&path, json!({"static_resources": self.resources()?}).to_string())?;
+        let output = Command::new(paths::envoy()?)
+            .args(["--mode", "validate", "-c"])
+            .arg(&path)
+            .envs(self.environment.clone())
+            .output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    /// Starts it, and waits until it serves.
+    pub async fn start(self) -> Result<Envoy> {
+        let folder = TempDir::new()?;
+        let file = |name: &str| folder.path().join(name);
+        let mut listeners = self.listeners.clone();
+        for listener in &mut listeners {
+            listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        }
+        let listeners = json!({"resources": listeners});
+        std::fs::write(file("listeners.json"), with_filter(&listeners)?)?;
+        let bootstrap = json!({
+            "node": {"id": self.name, "cluster": "tests"},
+            "admin": {"address": address(0)},
+            "static_resources": {"clusters": self.clusters},
+            "dynamic_resources": {"lds_config": {"path_config_source": {"path": file("listeners.json")}}},
+        });
+        std::fs::write(file("envoy.json"), bootstrap.to_string())?;
+
+        let log = paths::logs()?.join(format!("{}-envoy.log", self.name));
+        let (bootstrap, admin_file) = (file("envoy.json"), file("admin"));
+        let workers = self.workers.to_string();
+        let arguments = [
+            "--disable-hot-restart",
+            "--component-log-level",
+            "wasm:debug",
+            "--concurrency",
+            &workers,
+            "--config-path",
+            bootstrap.to_str().context("a path that is not UTF-8")?,
+            "--admin-address-path",
+            admin_file.to_str().context("a path that is not UTF-8")?,
+        ];
+        let environment: Vec<(&str, &str)> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let process = Process::start(&paths::envoy()?, &arguments, &environment, &log)?;
+        let names = self.listeners.iter().filter_map(|listener| listener["name"].as_str().map(str::to_owned));
+        let (admin, ports) = ready(&admin_file, names.collect()).await.with_context(|| tail(&log))?;
+        show_log_on_panic(log.clone());
+        Ok(Envoy { _process: process, folder, admin, ports, log })
+    }
+
+    fn resources(&self) -> Result<Value> {
+        let resources = json!({"listeners": self.listeners, "clusters": self.clusters});
+        Ok(serde_json::from_str(&with_filter(&resources)?)?)
+    }
+}
+
+impl Envoy {
+    /// A client of the listener of this name.
+    pub fn client(&self, listener: &str) -> Client {
+        Client::to_port(self.ports.get(listener).copied().unwrap_or_default())
+    }
+
+    /// The sum over all workers of a counter or gauge of Envoy.
+    pub async fn statistic(&self, name: &str) -> Result<u64> {
+        let answer = self.admin.send(Request::get(format!("/stats?format=json&filter=^{name}$"))).await?;
+        let statistics = answer.json()?;
+        Ok(statistics["stats"]
+            .as_array()
+            .and_then(|all| all.first())
+            .and_then(|one| one["value"].as_u64())
+            .unwrap_or(0))
+    }
+
+    /// Replaces the configuration of a listener's filter while Envoy runs, and waits until Envoy has taken or refused it.
+    /// Whether it was taken.
+    pub async fn reconfigure(&self, listener: &str, configuration: &Value) -> Result<bool> {
+        let path = self.folder.path().join("listeners.json");
+        let mut listeners: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        let all = listeners["resources"].as_array_mut().context("no listeners")?;
+        let one = all.iter_mut().find(|one| one["name"] == listener).context("no such listener")?;
+        *filter_configuration(one)? = json!(configuration.to_string());
+        // A port of its own was free; the listener keeps it.
+        one["address"] = address(self.client(listener).port());
+        let (taken, refused) = self.updates().await?;
+        let next = self.folder.path().join("next.json");
+        std::fs::write(&next, listeners.to_string())?;
+        std::fs::rename(&next, &path)?;
+        for _ in 0..ATTEMPTS {
+            let (taken_now, refused_now) = self.updates().await?;
+            if refused_now > refused {
+                return Ok(false);
+            }
+            if taken_now > taken {
+                return Ok(true);
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+        bail!("Envoy did not look at its new listeners")
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    async fn updates(&self) -> Result<(u64, u64)> {
+        let taken = self.statistic("listener_manager.lds.update_success").await?;
+        Ok((taken, self.statistic("listener_manager.lds.update_rejected").await?))
+    }
+}
+
+async fn ready(
+    admin_file: &std::path::Path,
+    listeners: Vec<String>,
+) -> Result<(Client, HashMap<String, u16>)> {
+    for _ in 0..ATTEMPTS {
+        tokio::time::sleep(INTERVAL).await;
+        let Ok(admin_address) = std::fs::read_to_string(admin_file) else { continue };
+        let Some(port) = admin_address.rsplit(':').next().and_then(|port| port.trim().parse().ok()) else {
+            continue;
+        };
+        let admin = Client::to_port(port);
+        let Ok(answer) = admin.send(Request::get("/listeners?format=json")).await else { continue };
+        let statuses = answer.json()?;
+        let port_of = |status: &Value| {
+            let port = status["local_address"]["socket_address"]["port_value"].as_u64()?;
+            Some((status["name"].as_str()?.to_owned(), u16::try_from(port).ok()?))
+        };
+        let ports: HashMap<String, u16> =
+            statuses["listener_statuses"].as_array().into_iter().flatten().filter_map(port_of).collect();
+        let is_live = admin.send(Request::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
+        if is_live && listeners.iter().all(|name| ports.contains_key(name)) {
+            return Ok((admin, ports));
+        }
+    }
+    bail!("Envoy did not become ready")
+}
+
+fn listener_json(name: &str, configuration: &Value, listener: Listener, variables: &[&str]) -> Value {
+    let filter = json!({
+        "name": "phantom-token",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": name,
+                "root_id": name,
+                "fail_open": false,
+                "allow_on_headers_stop_iteration": listener.stops_head_only,
+                "vm_config": {
+                    "vm_id": "phantom-token",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": FILTER}},
+                    "environment_variables": {"host_env_keys": variables},
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": configuration.to_string(),
+                },
+            },
+        },
+    });
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    });
+    json!({
+        "name": name,
+        "address": address(0),
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": name,
+                "stream_idle_timeout": "30s",
+                "http_filters": [filter, router],
+                "route_config": {"virtual_hosts": [{
+                    "name": "api",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "api"}}],
+                }]},
+            },
+        }]}],
+    })
+}
+
+fn filter_configuration(listener: &mut Value) -> Result<&mut Value> {
+    listener
+        .pointer_mut(
+            "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration/value",
+        )
+        .context("a listener without the filter")
+}
+
+fn cluster(name: &str, ports: &[u16]) -> Value {
+    let endpoints: Vec<Value> =
+        ports.iter().map(|port| json!({"endpoint": {"address": address(*port)}})).collect();
+    json!({
+        "name": name,
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+    })
+}
+
+fn address(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+fn with_filter(resources: &Value) -> Result<String> {
+    Ok(resources.to_string().replace(FILTER, &paths::filter()?.display().to_string()))
+}
+
+/// A test that fails shows the end of Envoy's log.
+fn show_log_on_panic(log: PathBuf) {
+    let earlier = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        earlier(panic);
+        eprintln!("{}", tail(&log));
+    }));
+}
+
+fn tail(log: &std::path::Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let end: Vec<&str> = lines.iter().rev().take(40).rev().copied().collect();
+    format!("the end of {}:\n{}", log.display(), end.join("\n"))
+}
+
+const FILTER: &str = "PHANTOM_TOKEN_WASM";
+const ATTEMPTS: u32 = 400;
+const INTERVAL: Duration = Duration::from_millis(50);

@@ -1,0 +1,40 @@
+//! Where things are in the checkout.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+/// The checkout.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_default()
+}
+
+/// The filter as it is deployed.
+pub fn filter() -> Result<PathBuf> {
+    existing("target/phantom_token.wasm", "./justw build")
+}
+
+/// Envoy.
+pub fn envoy() -> Result<PathBuf> {
+    existing(".tools/envoy/envoy", "./justw envoy")
+}
+
+/// The script of the authorization server, its packages installed.
+pub fn authorization_server() -> Result<PathBuf> {
+    let folder = "integration-tests/authorization-server";
+    existing(&format!("{folder}/node_modules/oidc-provider"), "./justw authorization-server")?;
+    existing(&format!("{folder}/server.mjs"), "git checkout")
+}
+
+/// Where the logs of a test run are collected, to be searched for secrets.
+pub fn logs() -> Result<PathBuf> {
+    let folder = root().join("target/test-logs");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn existing(path: &str, remedy: &str) -> Result<PathBuf> {
+    let full = root().join(path);
+    ensure!(full.exists(), "{path} is missing; `{remedy}` makes it");
+    Ok(full)
+}

@@ -1,0 +1,55 @@
+//! Child processes that do not outlive the process that started them, however that ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+
+/// A running program; dropping it kills it.
+pub struct Process {
+    shell: Child,
+}
+
+impl Process {
+    /// Starts a program, its error output going to the file `log`. A shell beside it waits for the end of its standard
+    /// input, which comes when this process ends, and then kills the program.
+    pub fn start(
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        log: &Path,
+    ) -> Result<Self> {
+        const GUARD: &str = r#""$@" & child=$!; read -r _; kill -KILL $child 2>&-"#;
+        let log_file =
+            std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let shell = Command::new("sh")
+            .args(["-c", GUARD, "guard"])
+            .arg(program)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { shell })
+    }
+
+    /// The first line of the program's standard output. What follows is read and forgotten: a program whose output nobody
+    /// reads may stop.
+    pub fn first_line(&mut self) -> Result<String> {
+        let mut output = BufReader::new(self.shell.stdout.take().context("its output was taken before")?);
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}

@@ -1,0 +1,26 @@
+//! What must never be found in a log: every token and secret that a test uses is noted here, and the recipe that runs the
+//! tests searches all logs for all of them.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::paths;
+
+/// An opaque token that nobody has used before.
+pub fn fresh_token(meaning: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    noted(format!("opaque-{meaning}-{}-{count}", std::process::id()))
+}
+
+/// Notes a secret.
+pub fn noted(secret: String) -> String {
+    let file = paths::logs().map(|folder| folder.join("secrets.txt"));
+    let line = format!("{secret}\n");
+    let result = file.and_then(|path| {
+        Ok(OpenOptions::new().create(true).append(true).open(path)?.write_all(line.as_bytes())?)
+    });
+    assert!(result.is_ok(), "cannot note a secret: {result:?}");
+    secret
+}

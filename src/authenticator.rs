@@ -1,0 +1,158 @@
+//! The decision about a request, without a proxy: a request head goes in and comes out settled, or with a question to the
+//! authorization server; the answer goes in and settles every request that waits for it.
+//!
+//! Nothing here replies, dispatches or reads a clock. Each hit is validated for its own request: the cache knows what the
+//! authorization server said, never a verdict.
+
+use std::rc::Rc;
+
+use crate::bearer::{self, AccessToken};
+use crate::cache::{Cache, SharedData, TokenKey};
+use crate::config::Settings;
+use crate::grant::Grant;
+use crate::introspection::{Callout, Outcome};
+use crate::metrics::{Counter, Metrics};
+use crate::rejection::{Reason, Rejection};
+use crate::request::RequestHead;
+use crate::rules::{Access, Requirement};
+use crate::time::Timestamp;
+
+/// Decides about the requests of one configuration on one worker.
+pub struct Authenticator {
+    settings: Settings,
+    cache: Cache,
+}
+
+/// What the proxy lends for one call.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// What all workers see.
+    pub shared_data: &'a dyn SharedData,
+    /// Where counters go.
+    pub metrics: &'a dyn Metrics,
+}
+
+/// What is to be done with a request head.
+pub enum Step {
+    /// It is decided.
+    Settled(Verdict),
+    /// Only the authorization server can tell: dispatch the callout, keep the rest until it answers.
+    Introspect(Callout, Pending),
+}
+
+/// A request that waits for an introspection. [`Authenticator::settle`] consumes it, so no request is settled twice.
+#[must_use = "a pending request that is dropped is never answered"]
+pub struct Pending {
+    token: TokenKey,
+    requirement: Rc<Requirement>,
+}
+
+/// What an introspection came to, for every request with that token.
+pub type Conclusion = Result<Rc<Grant>, Reason>;
+
+/// The end of a request's way through the filter.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes on to the services.
+    Forward(Credentials),
+    /// It is answered here.
+    Reject(Rejection),
+}
+
+/// What becomes of the `Authorization` field of a request that goes on.
+#[derive(Debug)]
+pub enum Credentials {
+    /// It stays: a public route, and it holds no bearer token.
+    Untouched,
+    /// It goes: a public route, and it held a bearer token (R74).
+    Removed,
+    /// It is replaced by [`Grant::authorization`].
+    Granted(Rc<Grant>),
+}
+
+impl Authenticator {
+    /// Starts with an empty cache.
+    pub fn new(settings: Settings) -> Self {
+        let cache = Cache::new(&settings.cache, settings.fingerprint());
+        Self { settings, cache }
+    }
+
+    /// The configuration.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A request head arrived.
+    pub fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
+        self.examine(head, host).unwrap_or_else(|reason| Step::Settled(reject(reason.into(), host)))
+    }
+
+    /// The authorization server answered for a token, or will never do so. What it said is kept as long as it may be.
+    pub fn conclude(&mut self, token: TokenKey, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
+        let answer = self.settings.introspection.response.parse(outcome);
+        let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
+        host.metrics.increment(Counter::of_introspection(result));
+        let active = answer?;
+        let grant = Grant::new(active.phantom_token, active.validity);
+        Ok(self.cache.keep(token, grant, active.freshness, host.now, host.shared_data))
+    }
+
+    /// Settles one of the requests that waited for a conclusion.
+    pub fn settle(&self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Verdict {
+        match conclusion {
+            Ok(grant) => self.validate(grant, &pending.requirement, host),
+            Err(reason) => reject((*reason).into(), host),
+        }
+    }
+
+    fn examine(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
+        let requirement = match self.settings.rules.find(head)? {
+            Access::Public => {
+                host.metrics.increment(Counter::ForwardedPublic);
+                let credentials = match bearer::is_presented(head.authorization) {
+                    true => Credentials::Removed,
+                    false => Credentials::Untouched,
+                };
+                return Ok(Step::Settled(Verdict::Forward(credentials)));
+            }
+            Access::Protected(requirement) => Rc::clone(requirement),
+        };
+        let token = AccessToken::parse(head.authorization, self.settings.token.max_length)?;
+        let key = TokenKey::of(token);
+        if let Some((grant, level)) = self.cache.find(&key, host.now, host.shared_data) {
+            host.metrics.increment(Counter::of_hit(level));
+            return Ok(Step::Settled(self.validate(&grant, &requirement, host)));
+        }
+        host.metrics.increment(Counter::CacheMiss);
+        let callout = Callout::introspect(&self.settings.introspection.endpoint, token);
+        Ok(Step::Introspect(callout, Pending { token: key, requirement }))
+    }
+
+    fn validate(&self, grant: &Rc<Grant>, requirement: &Requirement, host: Host<'_>) -> Verdict {
+        let policy = &self.settings.token.policy;
+        match policy.validate(grant.claims(), grant.validity(), requirement, host.now) {
+            Ok(()) => {
+                host.metrics.increment(Counter::Forwarded);
+                Verdict::Forward(Credentials::Granted(Rc::clone(grant)))
+            }
+            Err(rejection) => reject(rejection, host),
+        }
+    }
+}
+
+impl Pending {
+    /// The token that the request waits for.
+    pub fn token(&self) -> TokenKey {
+        self.token
+    }
+}
+
+fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {
+    host.metrics.increment(Counter::of_rejection(rejection.reason));
+    Verdict::Reject(rejection)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization`, the form
+//! and the query are no credentials here (R10, R12).
+
+use std::fmt;
+
+use crate::rejection::Reason;
+use crate::request::AuthorizationField;
+
+/// An opaque access token as a client presented it: visible ASCII in the syntax of RFC 6750 §2.1 `b64token`, so it can
+/// travel in a header. It never shows in a debug print.
+#[derive(Clone, Copy)]
+pub struct AccessToken<'a>(&'a str);
+
+impl<'a> AccessToken<'a> {
+    /// Parses the access token out of an `Authorization` field.
+    ///
+    /// # Errors
+    /// The client's mistake: no credentials, another scheme, two of them, a malformed value, or a token that is longer
+    /// than `max_length` bytes.
+    pub fn parse(field: AuthorizationField<'a>, max_length: usize) -> Result<Self, Reason> {
+        let value = match field {
+            AuthorizationField::Absent => return Err(Reason::MissingCredentials),
+            AuthorizationField::Repeated => return Err(Reason::RepeatedCredentials),
+            AuthorizationField::Once(value) => value.trim_ascii(),
+        };
+        let (scheme, credentials) = split_scheme(value);
+        if !scheme.eq_ignore_ascii_case(BEARER) {
+            return Err(match carries_bearer(value) {
+                true => Reason::RepeatedCredentials,
+                false if scheme.is_empty() || scheme.contains(&b'\t') => Reason::MalformedCredentials,
+                false => Reason::UnsupportedScheme,
+            });
+        }
+        if credentials.len() > max_length {
+            return Err(Reason::TokenTooLong);
+        }
+        if credentials.is_empty() || credentials.iter().any(|byte| matches!(byte, b' ' | b'\t' | b',')) {
+            return Err(Reason::MalformedCredentials);
+        }
+        match std::str::from_utf8(credentials) {
+            Ok(token) if is_b64token(credentials) => Ok(Self(token)),
+            _ => Err(Reason::InvalidTokenSyntax),
+        }
+    }
+
+    /// The token itself, for the cache key and the introspection request.
+    pub(crate) fn expose(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for AccessToken<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[hidden]")
+    }
+}
+
+/// Whether the field holds bearer credentials, well formed or not, alone or beside others: what a public route must not
+/// let through to the services behind it (R74).
+pub fn is_presented(field: AuthorizationField<'_>) -> bool {
+    match field {
+        AuthorizationField::Absent => false,
+        AuthorizationField::Once(value) => carries_bearer(value),
+        AuthorizationField::Repeated => true,
+    }
+}
+
+/// A host may join two fields by a comma, so every part counts. `Basic` credentials have no comma, and a `Digest` with
+/// a quoted ", bearer" loses nothing but its way in.
+fn carries_bearer(value: &[u8]) -> bool {
+    value.split(|&byte| byte == b',').any(|part| {
+        let word = part.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        word.eq_ignore_ascii_case(BEARER)
+    })
+}
+
+/// The scheme is the first word; one or more spaces follow it, a tab does not (RFC 9110 §11.4).
+fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
+    match value.iter().position(|&byte| byte == b' ') {
+        Some(end) => {
+            let (scheme, rest) = value.split_at(end);
+            (scheme, rest.trim_ascii_start())
+        }
+        None => (value, b""),
+    }
+}
+
+/// RFC 6750 §2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_b64token(token: &[u8]) -> bool {
+    let unpadded = token.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last.saturating_add(1));
+    let (characters, _padding) = token.split_at(unpadded);
+    !characters.is_empty()
+        && characters.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        })
+}
+
+const BEARER: &[u8] = b"bearer";
+
+#[cfg(test)]
+mod tests;

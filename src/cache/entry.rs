@@ -1,0 +1,72 @@
+//! The bytes of an entry in shared data: whose it is, when it ends, and the JWT.
+//!
+//! `version (1) | fingerprint (32) | token key (32) | fresh until (8) | expires (8) | not before (8) | JWT`. Moments are
+//! milliseconds since the Unix epoch, big-endian; for `expires` all ones, for `not before` zero mean "none".
+
+use super::key::{Fingerprint, TokenKey};
+use crate::grant::Grant;
+use crate::jwt::PhantomToken;
+use crate::time::{Timestamp, Validity};
+
+/// What one worker tells the others about a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The end of its time to live.
+    pub(super) fresh_until: Timestamp,
+    validity: Validity,
+    jwt: String,
+}
+
+impl Entry {
+    pub(super) fn of(grant: &Grant) -> Self {
+        Self {
+            fresh_until: grant.fresh_until(),
+            validity: grant.validity(),
+            jwt: grant.phantom_token().to_owned(),
+        }
+    }
+
+    /// The grant that it stands for; none if the JWT is none, which no worker writes.
+    pub(super) fn into_grant(self) -> Option<Grant> {
+        let phantom_token = PhantomToken::parse(&self.jwt).ok()?;
+        let mut grant = Grant::new(phantom_token, self.validity);
+        grant.set_fresh_until(self.fresh_until);
+        Some(grant)
+    }
+
+    pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {
+        let expires = self.validity.expires.map_or(NEVER, Timestamp::as_millis);
+        let not_before = self.validity.not_before.map_or(0, Timestamp::as_millis);
+        let dates = [self.fresh_until.as_millis(), expires, not_before].map(u64::to_be_bytes);
+        [&[VERSION], &fingerprint.as_bytes()[..], token.as_bytes(), dates.as_flattened(), self.jwt.as_bytes()]
+            .concat()
+    }
+
+    /// Reads an entry if it is this token's under this configuration.
+    pub(super) fn decode(value: &[u8], fingerprint: &Fingerprint, token: &TokenKey) -> Option<Self> {
+        let rest = value.strip_prefix(&[VERSION])?;
+        let rest = rest.strip_prefix(fingerprint.as_bytes())?.strip_prefix(token.as_bytes())?;
+        let (fresh_until, rest) = date(rest)?;
+        let (expires, rest) = date(rest)?;
+        let (not_before, jwt) = date(rest)?;
+        Some(Self {
+            fresh_until,
+            validity: Validity {
+                expires: (expires.as_millis() != NEVER).then_some(expires),
+                not_before: (not_before.as_millis() != 0).then_some(not_before),
+            },
+            jwt: std::str::from_utf8(jwt).ok()?.to_owned(),
+        })
+    }
+}
+
+fn date(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (millis, rest) = bytes.split_first_chunk()?;
+    Some((Timestamp::from_millis(u64::from_be_bytes(*millis)), rest))
+}
+
+const VERSION: u8 = 1;
+const NEVER: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! By what an entry is found, and by what it is recognised (R52).
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use sha2::{Digest, Sha256};
+
+use crate::bearer::AccessToken;
+
+/// SHA-256 of an access token. The token itself is never a key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenKey([u8; 32]);
+
+/// SHA-256 of everything that decides what the authorization server answers and how long that is kept. Entries of
+/// another configuration, earlier or beside this one, are not this one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl TokenKey {
+    /// The key of a token.
+    pub(crate) fn of(token: AccessToken<'_>) -> Self {
+        Self(Sha256::digest(token.expose()).into())
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A number of 64 bits that is as evenly spread as the digest.
+    pub(super) fn prefix(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl Hash for TokenKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.prefix());
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[hidden]")
+    }
+}
+
+impl Fingerprint {
+    /// The fingerprint of these facts, in this order.
+    pub fn of(facts: &[&str]) -> Self {
+        let mut digest = Sha256::new();
+        for fact in facts {
+            digest.update((fact.len() as u64).to_be_bytes());
+            digest.update(fact);
+        }
+        Self(digest.finalize().into())
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}

@@ -1,0 +1,106 @@
+//! The cache of what the authorization server said (RFC 7662 §4), in two levels: one in the VM of each worker, which
+//! holds grants ready to use, and the host's shared data, which all workers see. No verdict is cached: each hit is
+//! validated for its own request (R53).
+
+mod entry;
+mod freshness;
+mod key;
+mod local;
+mod shared;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use freshness::Freshness;
+pub use key::{Fingerprint, TokenKey};
+pub use shared::{NoSharedData, SharedData};
+
+use crate::grant::Grant;
+use crate::time::Timestamp;
+use entry::Entry;
+use freshness::TimeToLive;
+use local::LocalCache;
+use shared::Slots;
+
+/// How much is kept, for how long, and where.
+#[derive(Clone, Debug)]
+pub struct CacheSettings {
+    /// Entries in each level.
+    pub max_entries: usize,
+    /// Bytes in the level of each worker.
+    pub max_bytes: usize,
+    /// The longest time to live; zero turns the cache off.
+    pub max_ttl: Duration,
+    /// The time to live of an answer that HTTP forbids to store, if that is overridden (R51).
+    pub no_store_ttl: Option<Duration>,
+    /// Whether the host's shared data is used.
+    pub shared: bool,
+}
+
+/// Both levels.
+pub(crate) struct Cache {
+    time_to_live: TimeToLive,
+    local: LocalCache,
+    slots: Option<Slots>,
+}
+
+/// In which level a grant was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// In the VM.
+    Local,
+    /// In the host's shared data.
+    Shared,
+}
+
+impl Cache {
+    /// An empty cache, for answers that were got as `fingerprint` says.
+    pub(crate) fn new(settings: &CacheSettings, fingerprint: Fingerprint) -> Self {
+        let slots = settings.shared.then(|| Slots::new(settings.max_entries, fingerprint, settings.max_ttl));
+        Self {
+            time_to_live: TimeToLive { max: settings.max_ttl, despite_no_store: settings.no_store_ttl },
+            local: LocalCache::new(settings.max_entries, settings.max_bytes),
+            slots,
+        }
+    }
+
+    /// The fresh grant of a token.
+    pub(crate) fn find(
+        &mut self,
+        token: &TokenKey,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> Option<(Rc<Grant>, Level)> {
+        if let Some(grant) = self.local.find(token, now) {
+            return Some((grant, Level::Local));
+        }
+        let entry = self.slots.as_ref()?.read(token, now, shared)?;
+        let grant = Rc::new(entry.into_grant()?);
+        self.local.insert(*token, Rc::clone(&grant));
+        Some((grant, Level::Shared))
+    }
+
+    /// Keeps a grant in both levels, as long as freshness and expiry allow.
+    pub(crate) fn keep(
+        &mut self,
+        token: TokenKey,
+        mut grant: Grant,
+        freshness: Freshness,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> Rc<Grant> {
+        let Some(ttl) = self.time_to_live.of(freshness, grant.validity().expires, now) else {
+            return Rc::new(grant);
+        };
+        grant.set_fresh_until(now.plus(ttl));
+        let grant = Rc::new(grant);
+        if let Some(slots) = &self.slots {
+            slots.write(&token, &Entry::of(&grant), shared);
+        }
+        self.local.insert(token, Rc::clone(&grant));
+        grant
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! The text of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1).
+
+/// Which challenge a refusal carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// None: credentials would not help.
+    Absent,
+    /// The realm alone: the request had no credentials, so it is told no error (RFC 6750 §3.1).
+    Plain,
+    /// With `error` and `error_description`.
+    WithError,
+}
+
+/// Renders a challenge of the Bearer scheme; each parameter at most once, the realm always (R2).
+pub(crate) fn render(
+    challenge: Challenge,
+    realm: &str,
+    error: &str,
+    description: &str,
+    scope: Option<&str>,
+) -> Option<String> {
+    let mut text = match challenge {
+        Challenge::Absent => return None,
+        Challenge::Plain | Challenge::WithError => format!("Bearer realm={}", quote(realm)),
+    };
+    if challenge == Challenge::WithError {
+        text.push_str(&format!(", error={}, error_description={}", quote(error), quote(description)));
+        if let Some(scope) = scope {
+            text.push_str(&format!(", scope={}", quote(scope)));
+        }
+    }
+    Some(text)
+}
+
+/// A quoted-string (RFC 9110 §5.6.4). Hosts write header values as they are, so a CR or LF here would end the header;
+/// what is not visible ASCII or space is left out (R13).
+fn quote(value: &str) -> String {
+    let mut quoted = String::with_capacity(value.len().saturating_add(2));
+    quoted.push('"');
+    for character in value.chars().filter(|character| matches!(character, ' '..='~')) {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! What is wrong with a configuration, as sentences for the operator.
+
+use std::fmt;
+
+use super::raw::{Field, Shape, Unknown};
+
+/// One mistake: `rules[2].path: must start with "/"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    path: String,
+    message: String,
+}
+
+/// All mistakes of a configuration, at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistake {
+    pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+impl Mistakes {
+    /// The mistakes, in the order of the configuration's fields.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+
+    /// The value, if there are no mistakes.
+    pub(super) fn or(self, value: Option<super::Settings>) -> Result<super::Settings, Self> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self),
+        }
+    }
+
+    pub(super) fn note(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Mistake::new(path, message));
+    }
+
+    /// The value of a field that may be left out.
+    pub(super) fn optional<T: Shape>(&mut self, path: &str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Absent => None,
+            Field::Written(value) => Some(value),
+            Field::Mistyped => {
+                self.note(path, format!("must be {}", T::WHAT));
+                None
+            }
+        }
+    }
+
+    /// The value of a field that may not be left out.
+    pub(super) fn required<T: Shape>(&mut self, path: &str, field: Field<T>) -> Option<T> {
+        if matches!(field, Field::Absent) {
+            self.note(path, "is required");
+        }
+        self.optional(path, field)
+    }
+
+    /// The value that `parse` makes of a field; its error becomes a mistake.
+    pub(super) fn check<T, E: fmt::Display>(&mut self, path: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.note(path, error.to_string())).ok()
+    }
+
+    pub(super) fn refuse_unknown(&mut self, parent: &str, unknown: &Unknown) {
+        for name in unknown.keys() {
+            let separator = if parent.is_empty() { "" } else { "." };
+            self.note(format!("{parent}{separator}{name}"), "is not a field");
+        }
+    }
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(formatter, "{}: ", self.path)?;
+        }
+        formatter.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(Mistake::to_string).collect();
+        formatter.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}

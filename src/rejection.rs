@@ -1,0 +1,290 @@
+//! The one table of refusals: who is at fault, and what the client hears (RFC 6750 §3, RFC 9110 §15).
+//!
+//! A client's fault is 400, 401, 403 or 431; a challenge comes with it where credentials could help. The authorization
+//! server's fault is 502, 503 or 504, ours is 500, and neither is ever told to the client as a fault of its token.
+//! Every text here is fixed: nothing of a token or of the server's answer can come out.
+
+use std::rc::Rc;
+
+use crate::challenge::{self, Challenge};
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No `Authorization` field (R1).
+    MissingCredentials,
+    /// Credentials of another scheme than Bearer (R5).
+    UnsupportedScheme,
+    /// A Bearer field without exactly one token (R4, R6).
+    MalformedCredentials,
+    /// More than one set of credentials (R8).
+    RepeatedCredentials,
+    /// A token that RFC 6750 §2.1 does not allow (R7).
+    InvalidTokenSyntax,
+    /// A token over the configured length (R79).
+    TokenTooLong,
+    /// The authorization server says that the token is not active (R25).
+    Inactive,
+    /// `exp` has passed (R31).
+    Expired,
+    /// `nbf` has not come (R31).
+    Premature,
+    /// No `exp` where one is required (R32).
+    MissingExpiration,
+    /// `iss` is absent or not the configured one (R33).
+    WrongIssuer,
+    /// `aud` names none of the configured audiences (R34).
+    WrongAudience,
+    /// A refresh token, an ID token or the like (R36).
+    NotAnAccessToken,
+    /// The token is bound to a key of its sender, which a bearer does not prove to hold (R98).
+    SenderConstrained,
+    /// A scope token that the rule requires is missing (R35).
+    InsufficientScope,
+    /// No rule exposes this host, method and path (R84).
+    NotExposed,
+    /// A host or path that servers read in different ways, where the rules depend on it (R84).
+    AmbiguousTarget,
+    /// The authorization server refuses the gateway's own credentials (R28).
+    GatewayCredentialsRefused,
+    /// The authorization server's answer is not what RFC 7662 and the configuration promise (R27, R29, R30).
+    UnexpectedResponse,
+    /// An active token, but no JWT for it (R42).
+    MissingPhantomToken,
+    /// The JWT is longer than the services behind the gateway accept (R79).
+    PhantomTokenTooLong,
+    /// The authorization server cannot be reached or does not serve (R24).
+    Unavailable,
+    /// The authorization server did not answer in time (R24).
+    TimedOut,
+    /// The gateway itself failed (R38).
+    Internal,
+}
+
+/// Who has to act so that a refusal goes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client: its request or its token.
+    Client,
+    /// The authorization server, or its configuration here.
+    AuthorizationServer,
+    /// The gateway.
+    Gateway,
+}
+
+/// A request that is not forwarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Reason,
+    /// The scope that the rule requires, SP-separated, where the reason is its lack.
+    pub required_scope: Option<Rc<str>>,
+}
+
+/// The answer to a rejected request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The header fields, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// A JSON object (RFC 6749 §5.2 names its members).
+    pub body: String,
+    /// The status for a gRPC client, where the host can tell one.
+    pub grpc_status: u8,
+}
+
+impl From<Reason> for Rejection {
+    fn from(reason: Reason) -> Self {
+        Self { reason, required_scope: None }
+    }
+}
+
+impl Rejection {
+    /// The answer, with `realm` in its challenge if it has one.
+    pub fn reply(&self, realm: &str) -> Reply {
+        let Row { status, error, challenge, description, .. } = self.reason.row();
+        let mut headers =
+            vec![("content-type", "application/json".to_owned()), ("cache-control", "no-store".to_owned())];
+        let scope = self.required_scope.as_deref();
+        if let Some(challenge) = challenge::render(challenge, realm, error, description, scope) {
+            headers.push(("www-authenticate", challenge));
+        }
+        if status == SERVICE_UNAVAILABLE {
+            headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
+        }
+        let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
+        Reply { status, headers, body, grpc_status: grpc_status(status) }
+    }
+}
+
+impl Reason {
+    /// Who is at fault.
+    pub fn fault(self) -> Fault {
+        match self.row().status {
+            500 => Fault::Gateway,
+            501.. => Fault::AuthorizationServer,
+            _ => Fault::Client,
+        }
+    }
+
+    /// A short name for logs and metrics, in snake case.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    fn row(self) -> Row {
+        use Challenge::{Absent, Plain, WithError};
+        let row =
+            |name, status, error, challenge, description| Row { name, status, error, challenge, description };
+        match self {
+            Self::MissingCredentials => {
+                row("missing_credentials", 401, "unauthorized", Plain, "An access token is required")
+            }
+            Self::UnsupportedScheme => {
+                row("unsupported_scheme", 401, "unauthorized", Plain, "A bearer token is required")
+            }
+            Self::MalformedCredentials => row(
+                "malformed_credentials",
+                400,
+                "invalid_request",
+                WithError,
+                "The Authorization header field is malformed",
+            ),
+            Self::RepeatedCredentials => row(
+                "repeated_credentials",
+                400,
+                "invalid_request",
+                WithError,
+                "The request has more than one set of credentials",
+            ),
+            Self::InvalidTokenSyntax => {
+                row("invalid_token_syntax", 401, "invalid_token", WithError, "The access token is malformed")
+            }
+            Self::TokenTooLong => {
+                row("token_too_long", 431, "invalid_request", Absent, "The access token is too long")
+            }
+            Self::Inactive => {
+                row("inactive", 401, "invalid_token", WithError, "The access token is not active")
+            }
+            Self::Expired => row("expired", 401, "invalid_token", WithError, "The access token has expired"),
+            Self::Premature => {
+                row("premature", 401, "invalid_token", WithError, "The access token is not valid yet")
+            }
+            Self::MissingExpiration => row(
+                "missing_expiration",
+                401,
+                "invalid_token",
+                WithError,
+                "The access token has no expiration time",
+            ),
+            Self::WrongIssuer => {
+                row("wrong_issuer", 401, "invalid_token", WithError, "The access token is of another issuer")
+            }
+            Self::WrongAudience => row(
+                "wrong_audience",
+                401,
+                "invalid_token",
+                WithError,
+                "The access token is for another audience",
+            ),
+            Self::NotAnAccessToken => row(
+                "not_an_access_token",
+                401,
+                "invalid_token",
+                WithError,
+                "The token is not an access token",
+            ),
+            Self::SenderConstrained => row(
+                "sender_constrained",
+                401,
+                "invalid_token",
+                WithError,
+                "The access token is bound to its sender",
+            ),
+            Self::InsufficientScope => row(
+                "insufficient_scope",
+                403,
+                "insufficient_scope",
+                WithError,
+                "The access token lacks a scope that is required here",
+            ),
+            Self::NotExposed => {
+                row("not_exposed", 403, "access_denied", Absent, "This resource is not exposed")
+            }
+            Self::AmbiguousTarget => {
+                row("ambiguous_target", 400, "invalid_request", Absent, "The request target is ambiguous")
+            }
+            Self::GatewayCredentialsRefused => row(
+                "gateway_credentials_refused",
+                502,
+                "server_error",
+                Absent,
+                "The authorization server refused the gateway",
+            ),
+            Self::UnexpectedResponse => row(
+                "unexpected_response",
+                502,
+                "server_error",
+                Absent,
+                "The authorization server answered unexpectedly",
+            ),
+            Self::MissingPhantomToken => row(
+                "missing_phantom_token",
+                502,
+                "server_error",
+                Absent,
+                "The authorization server answered without a JWT",
+            ),
+            Self::PhantomTokenTooLong => row(
+                "phantom_token_too_long",
+                502,
+                "server_error",
+                Absent,
+                "The authorization server answered with too long a JWT",
+            ),
+            Self::Unavailable => row(
+                "unavailable",
+                SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                Absent,
+                "The authorization server is unavailable",
+            ),
+            Self::TimedOut => row(
+                "timed_out",
+                504,
+                "temporarily_unavailable",
+                Absent,
+                "The authorization server did not answer in time",
+            ),
+            Self::Internal => row("internal", 500, "server_error", Absent, "The gateway failed"),
+        }
+    }
+}
+
+/// What the table says of a reason.
+struct Row {
+    name: &'static str,
+    status: u16,
+    error: &'static str,
+    challenge: Challenge,
+    description: &'static str,
+}
+
+/// UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE and INTERNAL of the gRPC status codes (R83).
+fn grpc_status(http_status: u16) -> u8 {
+    match http_status {
+        403 => 7,
+        502..=504 => 14,
+        500.. => 13,
+        _ => 16,
+    }
+}
+
+const SERVICE_UNAVAILABLE: u16 = 503;
+
+/// How soon a client may try again when the authorization server does not serve (RFC 9110 §10.2.3).
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! What the filter needs to know of a request, borrowed from the host's bytes. Header values are bytes: one that is not
+//! UTF-8 is legal (RFC 9110 §5.5) and must not stop a worker.
+
+/// The head of a request, as its host delivered it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestHead<'a> {
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:authority`, or `Host`: host and optional port.
+    pub authority: &'a [u8],
+    /// `:path`: path and query.
+    pub path: &'a [u8],
+    /// The `Authorization` field.
+    pub authorization: AuthorizationField<'a>,
+}
+
+/// How often the `Authorization` field is there. Some hosts deliver two fields as one, joined by a comma.
+#[derive(Clone, Copy, Default)]
+pub enum AuthorizationField<'a> {
+    /// The request has no credentials.
+    #[default]
+    Absent,
+    /// The value of the one field.
+    Once(&'a [u8]),
+    /// More than one field, equal or not (R8).
+    Repeated,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Picks what is needed from all header fields, pseudo-header fields included, in one pass.
+    pub fn read(fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut head = Self::default();
+        for (name, value) in fields {
+            if name == b":method" {
+                head.method = value;
+            } else if name == b":authority" {
+                head.authority = value;
+            } else if name == b":path" {
+                head.path = value;
+            } else if name.eq_ignore_ascii_case(b"authorization") {
+                head.authorization = match head.authorization {
+                    AuthorizationField::Absent => AuthorizationField::Once(value),
+                    AuthorizationField::Once(_) | AuthorizationField::Repeated => {
+                        AuthorizationField::Repeated
+                    }
+                };
+            }
+        }
+        head
+    }
+}
+
+impl std::fmt::Debug for AuthorizationField<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Absent => "absent",
+            Self::Once(_) => "[hidden]",
+            Self::Repeated => "repeated",
+        })
+    }
+}

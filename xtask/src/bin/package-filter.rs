@@ -1,0 +1,47 @@
+//! `package-filter IN OUT`: makes the filter that is deployed of the module that the compiler made.
+//!
+//! The SDK exports every callback of the ABI, and a host calls each that is exported on every stream, at a microsecond a
+//! call. What the filter does not use is taken out, with all code that only it reached.
+
+use std::env;
+
+use anyhow::{Context, Result, ensure};
+use walrus::{Module, passes};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [input, output] = arguments.as_slice() else { anyhow::bail!("usage: package-filter IN OUT") };
+
+    let mut module = Module::from_file(input).with_context(|| format!("cannot read {input}"))?;
+    let missing: Vec<_> = EXPORTS.iter().filter(|name| !has_export(&module, name)).collect();
+    ensure!(missing.is_empty(), "the module does not export {missing:?}");
+
+    let unused = module.exports.iter().filter(|export| !EXPORTS.contains(&export.name.as_str()));
+    for export in unused.map(walrus::Export::id).collect::<Vec<_>>() {
+        module.exports.delete(export);
+    }
+    passes::gc::run(&mut module);
+    module.emit_wasm_file(output).with_context(|| format!("cannot write {output}"))
+}
+
+fn has_export(module: &Module, name: &str) -> bool {
+    module.exports.iter().any(|export| export.name == name)
+}
+
+/// What the filter needs a host to call. The body and trailer callbacks hold back what follows a paused head; the end of
+/// a stream is seen by `proxy_on_delete`.
+const EXPORTS: &[&str] = &[
+    "memory",
+    "_initialize",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_memory_allocate",
+    "proxy_on_context_create",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_tick",
+    "proxy_on_delete",
+    "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
+    "proxy_on_http_call_response",
+];
