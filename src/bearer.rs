@@ -26,8 +26,8 @@ impl<'a> AccessToken<'a> {
         let (scheme, credentials) = split_scheme(value);
         if !scheme.eq_ignore_ascii_case(BEARER) {
             return Err(match carries_bearer(value) {
+                _ if scheme.is_empty() || scheme.contains(&b'\t') => Reason::MalformedCredentials,
                 true => Reason::RepeatedCredentials,
-                false if scheme.is_empty() || scheme.contains(&b'\t') => Reason::MalformedCredentials,
                 false => Reason::UnsupportedScheme,
             });
         }
@@ -79,7 +79,8 @@ fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
     match value.iter().position(|&byte| byte == b' ') {
         Some(end) => {
             let (scheme, rest) = value.split_at(end);
-            (scheme, rest.trim_ascii_start())
+            let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
+            (scheme, rest.get(spaces..).unwrap_or_default())
         }
         None => (value, b""),
     }

@@ -139,6 +139,3 @@ pub(crate) fn validity(claims: &Object) -> Result<Validity, Reason> {
 fn text(value: &Value) -> Result<Box<str>, Reason> {
     value.as_str().map(Box::from).ok_or(Reason::UnexpectedResponse)
 }
-
-#[cfg(test)]
-mod tests;

@@ -35,6 +35,8 @@ mod rejection;
 mod request;
 mod rules;
 mod secret;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use authenticator::{Authenticator, Conclusion, Credentials, Host, Pending, Step, Verdict};

@@ -21,7 +21,9 @@ pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     let normalized =
         if path.contains('%') { Cow::Owned(decode_unreserved(path)?) } else { Cow::Borrowed(path) };
     let segments = normalized.strip_prefix('/').ok_or(Ambiguous)?;
-    if segments.bytes().any(is_ambiguous) || has_ambiguous_segment(segments) {
+    if !segments.bytes().all(|byte| byte.is_ascii_graphic() && !cuts_short(byte))
+        || has_ambiguous_segment(segments)
+    {
         return Err(Ambiguous);
     }
     Ok(normalized)
@@ -44,7 +46,7 @@ fn decode_unreserved(path: &str) -> Result<String, Ambiguous> {
         let byte = u8::from_str_radix(digits, 16).map_err(|_| Ambiguous)?;
         match byte {
             b'/' | b'%' => return Err(Ambiguous),
-            _ if byte < 0x80 && is_ambiguous(byte) => return Err(Ambiguous),
+            _ if byte.is_ascii_control() || cuts_short(byte) => return Err(Ambiguous),
             b'-' | b'.' | b'_' | b'~' => decoded.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => decoded.push(char::from(byte)),
             _ => {
@@ -57,9 +59,9 @@ fn decode_unreserved(path: &str) -> Result<String, Ambiguous> {
     Ok(decoded)
 }
 
-/// Servers cut a path at `;` or `#`, take `\` for a slash, or stop at NUL.
-fn is_ambiguous(byte: u8) -> bool {
-    matches!(byte, b';' | b'\\' | b'#') || !byte.is_ascii_graphic()
+/// Some servers end a segment or the path at one of these.
+fn cuts_short(byte: u8) -> bool {
+    matches!(byte, b';' | b'\\' | b'#')
 }
 
 /// `//` is one slash to some; `.` and `..` climb, for those who resolve them. The last segment may be empty.

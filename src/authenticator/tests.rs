@@ -1,1 +1,380 @@
+//! Scenarios: what becomes of requests, one after another, with the same authenticator.
 
+use std::cell::RefCell;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cache::NoSharedData;
+use crate::metrics::NoMetrics;
+use crate::request::AuthorizationField;
+use crate::testing::{self, MemorySharedData, at, settings, test};
+
+/// An authenticator, the shared data of its proxy, and an authorization server that answers always the same.
+struct Worker<'a> {
+    authenticator: Authenticator,
+    shared: &'a dyn SharedData,
+    answer: (String, String, Vec<(&'static str, String)>),
+    introspections: RefCell<u32>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(configuration: Value, shared: &'a dyn SharedData) -> Self {
+        let mut worker = Self {
+            authenticator: Authenticator::new(settings(configuration)),
+            shared,
+            answer: Default::default(),
+            introspections: RefCell::new(0),
+        };
+        worker.answer_with(testing::jwt(json!({})));
+        worker
+    }
+
+    fn answer_with(&mut self, jwt: String) {
+        self.answer = ("200".to_owned(), jwt, vec![("content-type", "application/jwt".to_owned())]);
+    }
+
+    fn answer_status(&mut self, status: &str) {
+        self.answer = (status.to_owned(), String::new(), Vec::new());
+    }
+
+    /// What a request comes to: the credentials that are forwarded, or the reason of the refusal.
+    fn request(&mut self, seconds: u64, method: &str, path: &str, authorization: Option<&str>) -> String {
+        let authorization = authorization
+            .map_or(AuthorizationField::Absent, |value| AuthorizationField::Once(value.as_bytes()));
+        let head = RequestHead {
+            method: method.as_bytes(),
+            authority: b"api",
+            path: path.as_bytes(),
+            authorization,
+        };
+        let host = Host { now: at(seconds), shared_data: self.shared, metrics: &NoMetrics };
+        let verdict = match self.authenticator.authenticate(&head, host) {
+            Step::Settled(verdict) => verdict,
+            Step::Introspect(_, pending) => {
+                *self.introspections.borrow_mut() += 1;
+                let (status, body, headers) = &self.answer;
+                let mut fields = vec![(&b":status"[..], status.as_bytes())];
+                fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+                let outcome = Outcome::Response { headers: &fields, body: body.as_bytes() };
+                let conclusion = self.authenticator.conclude(pending.token(), outcome, host);
+                self.authenticator.settle(pending, &conclusion, host)
+            }
+        };
+        match verdict {
+            Verdict::Forward(Credentials::Untouched) => "untouched".to_owned(),
+            Verdict::Forward(Credentials::Removed) => "removed".to_owned(),
+            Verdict::Forward(Credentials::Granted(grant)) => grant.authorization().to_owned(),
+            Verdict::Reject(rejection) => rejection.reason.name().to_owned(),
+        }
+    }
+
+    fn get(&mut self, seconds: u64, token: &str) -> String {
+        self.request(seconds, "GET", "/orders", Some(&format!("Bearer {token}")))
+    }
+
+    fn introspections(&self) -> u32 {
+        *self.introspections.borrow()
+    }
+}
+
+fn bearer(jwt: &str) -> String {
+    format!("Bearer {jwt}")
+}
+
+#[test]
+fn r074_an_opaque_token_becomes_its_jwt_and_the_next_request_asks_nobody() {
+    let mut worker = Worker::new(json!({}), &NoSharedData);
+    let jwt = testing::jwt(json!({}));
+    assert_eq!(worker.get(0, "opaque"), bearer(&jwt));
+    assert_eq!(worker.get(1, "opaque"), bearer(&jwt));
+    assert_eq!(worker.introspections(), 1);
+    assert_eq!(worker.get(1, "another"), bearer(&jwt));
+    assert_eq!(worker.introspections(), 2);
+}
+
+#[test]
+fn r001_r006_r007_r079_what_is_no_token_asks_nobody() {
+    let mut worker = Worker::new(json!({"token": {"max_length": 10}}), &NoSharedData);
+    assert_eq!(worker.request(0, "GET", "/", None), "missing_credentials");
+    for (value, reason) in [
+        ("Basic YTpi", "unsupported_scheme"),
+        ("Bearer", "malformed_credentials"),
+        ("Bearer a b", "malformed_credentials"),
+        ("Bearer a;b", "invalid_token_syntax"),
+        ("Bearer aaaaaaaaaaa", "token_too_long"),
+    ] {
+        assert_eq!(worker.request(0, "GET", "/", Some(value)), reason);
+    }
+    assert_eq!(worker.introspections(), 0);
+}
+
+#[test]
+fn r055_a_token_is_asked_about_again_when_its_time_to_live_is_over() {
+    let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m"}}), &NoSharedData);
+    assert!(worker.get(0, "opaque").starts_with("Bearer"));
+    worker.answer_status("204");
+    assert!(worker.get(59, "opaque").starts_with("Bearer"));
+    assert_eq!(worker.get(60, "opaque"), "inactive");
+    assert_eq!(worker.get(61, "opaque"), "inactive");
+    assert_eq!(worker.introspections(), 3, "an inactive token is not kept");
+}
+
+#[test]
+fn r055_with_the_cache_off_every_request_asks() {
+    let mut worker = Worker::new(json!({"cache": {"max_ttl": "0s", "no_store_ttl": "1m"}}), &NoSharedData);
+    for _ in 0..3 {
+        assert!(worker.get(0, "opaque").starts_with("Bearer"));
+    }
+    assert_eq!(worker.introspections(), 3);
+}
+
+#[test]
+fn r031_r049_an_expired_token_is_refused_and_never_served_from_the_cache() {
+    let mut worker =
+        Worker::new(json!({"cache": {"max_ttl": "1h"}, "token": {"leeway": "5s"}}), &NoSharedData);
+    worker.answer_with(testing::jwt(json!({"exp": testing::NOW + 10})));
+    assert!(worker.get(9, "opaque").starts_with("Bearer"));
+    assert_eq!(worker.introspections(), 1);
+    assert!(worker.get(14, "opaque").starts_with("Bearer"), "within the leeway");
+    assert_eq!(worker.introspections(), 2, "beyond exp nothing is kept");
+    assert_eq!(worker.get(15, "opaque"), "expired");
+}
+
+#[test]
+fn r031_r032_dates_are_validated() {
+    for (policy, claims, expected) in [
+        (json!({}), json!({"nbf": testing::NOW + 6}), "premature"),
+        (json!({}), json!({"nbf": testing::NOW + 5}), "Bearer"),
+        (json!({"leeway": "0s"}), json!({"nbf": testing::NOW + 1}), "premature"),
+        (json!({}), json!({"exp": testing::NOW - 5}), "expired"),
+        (json!({}), json!({"exp": null}), "Bearer"),
+        (json!({"require_exp": true}), json!({"exp": null}), "missing_expiration"),
+    ] {
+        let mut worker = Worker::new(json!({"token": policy}), &NoSharedData);
+        worker.answer_with(testing::jwt(claims.clone()));
+        let outcome = worker.get(0, "opaque");
+        assert!(outcome.starts_with(expected), "{policy} {claims}: {outcome}");
+    }
+}
+
+#[test]
+fn r033_r034_issuer_and_audience_are_validated() {
+    let policy = json!({"issuer": "https://login.example.com", "audience": ["orders-api", "other"]});
+    for (claims, expected) in [
+        (json!({}), "Bearer"),
+        (json!({"iss": "https://login.example.com/"}), "wrong_issuer"),
+        (json!({"iss": null}), "wrong_issuer"),
+        (json!({"aud": ["x", "other"]}), "Bearer"),
+        (json!({"aud": "orders-api2"}), "wrong_audience"),
+        (json!({"aud": ["orders"]}), "wrong_audience"),
+        (json!({"aud": []}), "wrong_audience"),
+        (json!({"aud": null}), "wrong_audience"),
+    ] {
+        let mut worker = Worker::new(json!({"token": policy}), &NoSharedData);
+        worker.answer_with(testing::jwt(claims.clone()));
+        let outcome = worker.get(0, "opaque");
+        assert!(outcome.starts_with(expected), "{claims}: {outcome}");
+    }
+}
+
+/// If a hit were not validated for its own rule, the first route that a token opens would open them all.
+#[test]
+fn r035_r053_each_rule_judges_a_hit_for_itself() {
+    let rules = json!([
+        {"path": "/read", "scopes": ["orders:read"]},
+        {"path": "/write", "scopes": ["orders:read", "orders:write"]},
+        {"path": "/part", "scopes": ["orders"]},
+        {"path": "/case", "scopes": ["Orders:Read"]},
+        {"path": "/any"},
+    ]);
+    let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
+    for (path, expected) in [
+        ("/write", "insufficient_scope"),
+        ("/read", "Bearer"),
+        ("/write", "insufficient_scope"),
+        ("/part", "insufficient_scope"),
+        ("/case", "insufficient_scope"),
+        ("/any", "Bearer"),
+        ("/other", "not_exposed"),
+    ] {
+        let outcome = worker.request(0, "GET", path, Some("Bearer opaque"));
+        assert!(outcome.starts_with(expected), "{path}: {outcome}");
+    }
+    assert_eq!(worker.introspections(), 1);
+}
+
+#[test]
+fn r074_a_public_route_asks_nobody_and_passes_no_token_on() {
+    let mut worker = Worker::new(json!({"rules": [{"path": "/", "access": "public"}]}), &NoSharedData);
+    assert_eq!(worker.request(0, "GET", "/", None), "untouched");
+    assert_eq!(worker.request(0, "GET", "/", Some("Basic YTpi")), "untouched");
+    for bearer in ["Bearer opaque", "bearer", "Basic YTpi, Bearer opaque"] {
+        assert_eq!(worker.request(0, "GET", "/", Some(bearer)), "removed");
+    }
+    assert_eq!(worker.introspections(), 0);
+}
+
+#[test]
+fn r054_r056_a_failure_is_neither_kept_nor_covered_up() {
+    let mut worker = Worker::new(json!({"cache": {"max_ttl": "10s"}}), &NoSharedData);
+    worker.answer_status("503");
+    assert_eq!(worker.get(0, "opaque"), "unavailable");
+    worker.answer_with(testing::jwt(json!({})));
+    assert!(worker.get(0, "opaque").starts_with("Bearer"));
+    worker.answer_status("503");
+    assert!(worker.get(9, "opaque").starts_with("Bearer"), "fresh");
+    assert_eq!(worker.get(10, "opaque"), "unavailable", "stale, and the server is down");
+}
+
+#[test]
+fn r052_workers_share_what_the_server_said() {
+    let shared = MemorySharedData::default();
+    let (mut first, mut second) = (Worker::new(json!({}), &shared), Worker::new(json!({}), &shared));
+    assert!(first.get(0, "opaque").starts_with("Bearer"));
+    assert_eq!(second.get(1, "opaque"), first.get(1, "opaque"));
+    assert_eq!(second.introspections(), 0);
+    // The second level has no other time to live than the first.
+    second.answer_status("204");
+    let mut third = Worker::new(json!({}), &shared);
+    third.answer_status("204");
+    assert_eq!(third.get(300, "opaque"), "inactive");
+}
+
+#[test]
+fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
+    for edit in [
+        json!({"introspection": {"endpoint": "https://other.example.com/introspect"}}),
+        json!({"introspection": {"client_id": "other"}}),
+        json!({"introspection": {"upstream": "other"}}),
+        json!({"introspection": {"response": {"jwt_member": "jwt"}}}),
+        json!({"cache": {"max_ttl": "1m"}}),
+        json!({"cache": {"shared": false}}),
+    ] {
+        let shared = MemorySharedData::default();
+        let (mut first, mut second) = (Worker::new(json!({}), &shared), Worker::new(edit.clone(), &shared));
+        assert!(first.get(0, "opaque").starts_with("Bearer"));
+        second.answer_status("204");
+        assert_eq!(second.get(0, "opaque"), "inactive", "{edit}");
+    }
+    // A rule more is no reason to ask again; what it requires is asked of the entry.
+    let shared = MemorySharedData::default();
+    let mut first = Worker::new(json!({}), &shared);
+    let mut second = Worker::new(json!({"rules": [{"path": "/", "scopes": ["admin"]}]}), &shared);
+    assert!(first.get(0, "opaque").starts_with("Bearer"));
+    assert_eq!(second.get(0, "opaque"), "insufficient_scope");
+    assert_eq!(second.introspections(), 0);
+}
+
+/// If an entry were found by its key alone, one user would be forwarded with another user's JWT.
+#[test]
+fn r052_colliding_keys_never_mix_tokens_up() {
+    let shared = MemorySharedData::default();
+    shared.one_key_for_all.set(true);
+    let (mut first, mut second) = (Worker::new(json!({}), &shared), Worker::new(json!({}), &shared));
+    let (alice, bob) = (testing::jwt(json!({"sub": "alice"})), testing::jwt(json!({"sub": "bob"})));
+    first.answer_with(alice.clone());
+    second.answer_with(bob.clone());
+    assert_eq!(first.get(0, "token-of-alice"), bearer(&alice));
+    assert_eq!(second.get(0, "token-of-bob"), bearer(&bob));
+    assert_eq!(first.get(0, "token-of-alice"), bearer(&alice));
+    let mut third = Worker::new(json!({}), &shared);
+    third.answer_status("204");
+    assert_eq!(third.get(0, "token-of-alice"), "inactive", "overwritten by bob's");
+}
+
+#[test]
+fn r057_the_keys_of_the_shared_data_are_bounded_and_hold_no_token() {
+    let shared = MemorySharedData::default();
+    let mut worker = Worker::new(json!({"cache": {"max_entries": 8}}), &shared);
+    for token in 0..200 {
+        worker.get(0, &format!("opaque-{token}"));
+    }
+    let values = shared.values.borrow();
+    assert!(values.len() <= 8, "{}", values.len());
+    for (key, (value, _)) in values.iter() {
+        assert!(!key.contains("opaque") && !key.contains('/'), "{key}");
+        assert!(!String::from_utf8_lossy(value).contains("opaque-"));
+    }
+}
+
+/// Shared data may hold anything: another filter's values, an older version's, or none of sense.
+#[test]
+fn r038_whatever_is_in_the_shared_data_lets_nobody_in() {
+    let shared = MemorySharedData::default();
+    shared.one_key_for_all.set(true);
+    let mut worker = Worker::new(json!({}), &shared);
+    worker.get(0, "opaque");
+    let (good, _) = shared.values.borrow().get("").cloned().expect("an entry");
+    for end in 0..good.len() {
+        shared.values.borrow_mut().insert(String::new(), (good[..end].to_vec(), 1));
+        let mut other = Worker::new(json!({}), &shared);
+        other.answer_status("204");
+        assert_eq!(other.get(0, "opaque"), "inactive", "{end} bytes of an entry");
+    }
+    // An entry that claims to be fresh for longer than any entry can be.
+    let mut eternal = good.clone();
+    eternal[65..73].copy_from_slice(&u64::MAX.to_be_bytes());
+    shared.values.borrow_mut().insert(String::new(), (eternal, 1));
+    let mut other = Worker::new(json!({}), &shared);
+    other.answer_status("204");
+    assert_eq!(other.get(0, "opaque"), "inactive");
+}
+
+#[test]
+fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
+    let rules =
+        json!([{"path": "/read", "scopes": ["orders:read"]}, {"path": "/write", "scopes": ["orders:write"]}]);
+    let mut authenticator = Authenticator::new(settings(json!({"rules": rules})));
+    let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
+    let pending: Vec<Pending> = ["/read", "/write"]
+        .iter()
+        .filter_map(|path| {
+            let authorization = AuthorizationField::Once(b"Bearer opaque");
+            let head = RequestHead { method: b"GET", authority: b"", path: path.as_bytes(), authorization };
+            match authenticator.authenticate(&head, host) {
+                Step::Introspect(_, pending) => Some(pending),
+                Step::Settled(_) => None,
+            }
+        })
+        .collect();
+    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/jwt")];
+    let jwt = testing::jwt(json!({}));
+    let outcome = Outcome::Response { headers: &headers, body: jwt.as_bytes() };
+    let conclusion = authenticator.conclude(pending[0].token(), outcome, host);
+    let verdicts: Vec<bool> = pending
+        .into_iter()
+        .map(|pending| matches!(authenticator.settle(pending, &conclusion, host), Verdict::Forward(_)))
+        .collect();
+    assert_eq!(verdicts, [true, false]);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+proptest::proptest! {
+    /// Whatever a client sends and a server answers, nothing panics, and no protected request goes on without a JWT
+    /// that the server gave for it.
+    #[test]
+    fn nothing_but_a_valid_jwt_is_forwarded(
+        path in proptest::collection::vec(proptest::num::u8::ANY, 0..20),
+        authorization in proptest::option::of(proptest::collection::vec(proptest::num::u8::ANY, 0..40)),
+        status in 100_u16..600,
+        media_type in "(application/jwt|application/json|text/html)",
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..100),
+    ) {
+        let mut authenticator = Authenticator::new(settings(json!({})));
+        let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
+        let authorization = authorization.as_deref().map_or(AuthorizationField::Absent, AuthorizationField::Once);
+        let head = RequestHead { method: b"GET", authority: b"a", path: &path, authorization };
+        let verdict = match authenticator.authenticate(&head, host) {
+            Step::Settled(verdict) => verdict,
+            Step::Introspect(_, pending) => {
+                let status = status.to_string();
+                let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
+                let outcome = Outcome::Response { headers: &headers, body: &body };
+                let conclusion = authenticator.conclude(pending.token(), outcome, host);
+                authenticator.settle(pending, &conclusion, host)
+            }
+        };
+        proptest::prop_assert!(matches!(verdict, Verdict::Reject(_)), "{verdict:?}");
+    }
+}

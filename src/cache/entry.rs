@@ -1,7 +1,8 @@
 //! The bytes of an entry in shared data: whose it is, when it ends, and the JWT.
 //!
-//! `version (1) | fingerprint (32) | token key (32) | fresh until (8) | expires (8) | not before (8) | JWT`. Moments are
-//! milliseconds since the Unix epoch, big-endian; for `expires` all ones, for `not before` zero mean "none".
+//! `version (1) | fingerprint (32) | token key (32) | fresh until (8) | expires (8) | not before (8) | length (8) | JWT`.
+//! Numbers are big-endian, moments in milliseconds since the Unix epoch; for `expires` all ones, for `not before` zero mean
+//! "none". The length is the JWT's: an entry that was cut is no entry.
 
 use super::key::{Fingerprint, TokenKey};
 use crate::grant::Grant;
@@ -37,32 +38,43 @@ impl Entry {
     pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {
         let expires = self.validity.expires.map_or(NEVER, Timestamp::as_millis);
         let not_before = self.validity.not_before.map_or(0, Timestamp::as_millis);
-        let dates = [self.fresh_until.as_millis(), expires, not_before].map(u64::to_be_bytes);
-        [&[VERSION], &fingerprint.as_bytes()[..], token.as_bytes(), dates.as_flattened(), self.jwt.as_bytes()]
-            .concat()
+        let length = self.jwt.len() as u64;
+        let numbers = [self.fresh_until.as_millis(), expires, not_before, length].map(u64::to_be_bytes);
+        [
+            &[VERSION],
+            &fingerprint.as_bytes()[..],
+            token.as_bytes(),
+            numbers.as_flattened(),
+            self.jwt.as_bytes(),
+        ]
+        .concat()
     }
 
     /// Reads an entry if it is this token's under this configuration.
     pub(super) fn decode(value: &[u8], fingerprint: &Fingerprint, token: &TokenKey) -> Option<Self> {
         let rest = value.strip_prefix(&[VERSION])?;
         let rest = rest.strip_prefix(fingerprint.as_bytes())?.strip_prefix(token.as_bytes())?;
-        let (fresh_until, rest) = date(rest)?;
-        let (expires, rest) = date(rest)?;
-        let (not_before, jwt) = date(rest)?;
+        let (fresh_until, rest) = number(rest)?;
+        let (expires, rest) = number(rest)?;
+        let (not_before, rest) = number(rest)?;
+        let (length, jwt) = number(rest)?;
+        if length != jwt.len() as u64 {
+            return None;
+        }
         Some(Self {
-            fresh_until,
+            fresh_until: Timestamp::from_millis(fresh_until),
             validity: Validity {
-                expires: (expires.as_millis() != NEVER).then_some(expires),
-                not_before: (not_before.as_millis() != 0).then_some(not_before),
+                expires: (expires != NEVER).then_some(Timestamp::from_millis(expires)),
+                not_before: (not_before != 0).then_some(Timestamp::from_millis(not_before)),
             },
             jwt: std::str::from_utf8(jwt).ok()?.to_owned(),
         })
     }
 }
 
-fn date(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
-    let (millis, rest) = bytes.split_first_chunk()?;
-    Some((Timestamp::from_millis(u64::from_be_bytes(*millis)), rest))
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u64::from_be_bytes(*number), rest))
 }
 
 const VERSION: u8 = 1;

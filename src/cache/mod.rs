@@ -101,6 +101,3 @@ impl Cache {
         grant
     }
 }
-
-#[cfg(test)]
-mod tests;

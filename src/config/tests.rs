@@ -1,1 +1,183 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::testing::{configured, minimal, parse, settings, test};
+
+fn mistakes(configuration: &Value) -> Vec<String> {
+    match parse(configuration) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(Mistake::to_string).collect(),
+    }
+}
+
+fn check(edits: Value, expected: &str) {
+    let found = mistakes(&configured(edits.clone()));
+    assert_eq!(found, [expected], "{edits}");
+}
+
+/// The configuration of the README, as JSON.
+#[test]
+fn the_documented_configuration_is_read() {
+    let settings = parse(&json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/oauth/v2/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": {"env": "SECRET"},
+            "response": {"accept": "application/jwt"},
+            "timeout": "2s",
+        },
+        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"], "leeway": "5s"},
+        "cache": {"max_entries": 10000, "max_ttl": "5m"},
+        "realm": "api",
+        "rules": [
+            {"path": "/health", "access": "public"},
+            {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
+            {"path": "/"},
+        ],
+    }))
+    .expect("no mistakes");
+    assert_eq!(settings.introspection.endpoint.credentials.secret.expose(), "from-the-environment");
+    assert_eq!(settings.realm, "api");
+}
+
+#[test]
+fn r038_all_mistakes_are_told_at_once_with_their_paths() {
+    let found = mistakes(&json!({
+        "introspection": {
+            "endpoint": "login.example.com", "upstream": "", "client_id": 5, "client_secret": {"env": "UNSET"},
+            "timeout": "2h", "respond": {},
+        },
+        "token": {"leeway": "2m", "audience": []},
+        "cache": {"max_entries": 0, "max_ttl": 300},
+        "rules": [
+            {"path": "orders"},
+            {"path": "/a", "scopes": ["a b"], "methods": ["get"], "pathh": 1},
+            {"path": "/b", "access": "public", "scopes": []},
+            "rule",
+            {"path": "/c"}, {"path": "/c"},
+        ],
+        "rule": [],
+    }));
+    assert_eq!(
+        found,
+        [
+            "introspection.endpoint: must be an absolute URL of http or https",
+            "introspection.upstream: must be visible ASCII",
+            "introspection.client_id: must be a string",
+            "introspection.client_secret: names a variable that is not set, or empty, in the environment of the proxy",
+            "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
+            "introspection.respond: is not a field",
+            "token.audience: must not be empty, nor have an empty element",
+            "token.leeway: must be a duration between 0s and 1m, like 2s",
+            "cache.max_entries: must be between 1 and 1000000, got 0",
+            "cache.max_ttl: must be a string",
+            r#"rules[0].path: must start with "/""#,
+            "rules[1].methods: must be names of methods in upper case",
+            "rules[1].scopes: must be scope tokens (RFC 6749 §3.3): visible ASCII, no space",
+            "rules[1].pathh: is not a field",
+            "rules[2].scopes: must be left out where access is public",
+            "rules[3]: must be an object",
+            "rules[5]: matches the same requests as rules[4]",
+            "rule: is not a field",
+        ]
+    );
+}
+
+#[test]
+fn r038_each_field_refuses_what_it_cannot_mean() {
+    check(json!({"introspection": null}), "introspection: is required");
+    check(json!({"rules": null}), "rules: is required");
+    check(json!({"rules": []}), "rules: must not be empty: without a rule, nothing is exposed");
+    check(json!({"realm": "a\nb"}), "realm: must be visible ASCII");
+    check(json!({"log_level": "loud"}), "log_level: must be off, error, warn, info, debug or trace");
+    check(
+        json!({"introspection": {"response": {"accept": "application/jwt, application/json"}}}),
+        "introspection.response.accept: must be application/jwt or application/json",
+    );
+    check(
+        json!({"introspection": {"response": {"accept": "application/json"}}}),
+        "introspection.response.jwt_member: is required where accept is application/json",
+    );
+    check(
+        json!({"introspection": {"response": {"jwt_member": "active"}}}),
+        "introspection.response.jwt_member: must be the name of a member that holds a JWT",
+    );
+    for url in ["https://user:pass@login.example.com/", "https://login.example.com/#x"] {
+        check(
+            json!({"introspection": {"endpoint": url}}),
+            "introspection.endpoint: must have neither user information nor a fragment",
+        );
+    }
+    let host = "rules[0].hosts: must be names in lower case without port, or *. and a domain";
+    for name in ["Example.com", "example.com:80", "*", "*.", "a b", "exa*mple.com", ".example.com"] {
+        check(json!({"rules": [{"path": "/", "hosts": [name]}]}), host);
+    }
+    let path =
+        "rules[0].path: must be a normalised path: no query, no dot segments, no escapes that are not needed";
+    for written in ["/a?b", "/a/../b", "/a//b", "/%61", "/a;b", "/a%2fb"] {
+        check(json!({"rules": [{"path": written}]}), path);
+    }
+    check(
+        json!({"rules": [{"path": "/a/"}]}),
+        r#"rules[0].path: must not end with "/": it is for all below it anyway"#,
+    );
+    check(
+        json!({"rules": [{"path": "/", "access": "open"}]}),
+        "rules[0].access: must be public or protected",
+    );
+    for list in ["hosts", "methods"] {
+        let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
+        check(json!({"rules": [{"path": "/", list: []}]}), &expected);
+    }
+}
+
+/// A host may hand over protobuf bytes, nothing, or another text instead of JSON. If that started, nothing would be checked.
+#[test]
+fn r038_what_is_no_json_object_never_starts() {
+    let minimal = minimal().to_string();
+    for text in
+        ["", "[]", "null", "introspection:\n", "\u{a}\u{5}rules", &minimal[1..], &format!("{minimal}x")]
+    {
+        let mistakes = Settings::parse(text.as_bytes(), &|_| None).err().map(|mistakes| mistakes.to_string());
+        assert!(
+            mistakes.is_some_and(|text| text.starts_with("the configuration must be a JSON object")),
+            "{text}"
+        );
+    }
+    let twice = minimal.replacen('{', r#"{"rules":[{"path":"/","access":"public"}],"#, 1);
+    assert!(Settings::parse(twice.as_bytes(), &|_| None).is_err(), "a member twice");
+}
+
+/// If a value were repeated in an error, a secret in the wrong place would be in the log.
+#[test]
+fn r110_no_message_and_no_print_shows_a_secret() {
+    let secret = "hunter2-hunter2";
+    let found = mistakes(&json!({
+        "introspection": {"client_secret": {"env": secret, "x": secret}, "client_id": [secret], "endpoint": secret},
+        "rules": [{"path": secret}],
+        "realm": {"secret": secret},
+    }));
+    assert!(found.len() > 3 && !found.join("\n").contains(secret), "{found:?}");
+    let settings = settings(json!({"introspection": {"client_secret": secret}}));
+    assert!(!format!("{settings:?} {settings}").contains(secret));
+}
+
+#[test]
+fn a_secret_from_the_environment_has_to_be_there() {
+    let secret = json!({"introspection": {"client_secret": null}});
+    check(secret, "introspection.client_secret: is required");
+    check(json!({"introspection": {"client_secret": ""}}), "introspection.client_secret: must not be empty");
+    check(
+        json!({"introspection": {"client_secret": 5}}),
+        r#"introspection.client_secret: must be a string or {"env": NAME}"#,
+    );
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(text in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        proptest::prop_assert!(Settings::parse(&text, &|_| None).is_err());
+    }
+}

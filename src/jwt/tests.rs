@@ -1,1 +1,98 @@
+use serde_json::json;
 
+use super::*;
+use crate::testing::{self, NOW, jws, test};
+
+fn refusal(text: &str) -> Option<Reason> {
+    PhantomToken::parse(text).err()
+}
+
+#[test]
+fn r039_the_text_stays_as_it_is() {
+    let jwt = testing::jwt(json!({"pad": "x".repeat(16_000)}));
+    let parsed = PhantomToken::parse(&jwt).expect("a JWT");
+    assert_eq!(parsed.text(), jwt);
+}
+
+/// If an introspection response of an old draft were forwarded, services would take it for an access token.
+#[test]
+fn r040_a_jwt_that_says_active_is_no_access_token() {
+    assert_eq!(refusal(&testing::jwt(json!({"active": false}))), Some(Reason::Inactive));
+    for active in [json!(true), json!("false"), json!(0)] {
+        assert_eq!(refusal(&testing::jwt(json!({"active": active}))), Some(Reason::UnexpectedResponse));
+    }
+}
+
+#[test]
+fn r044_r059_jwts_of_other_kinds_and_unsigned_ones_are_refused() {
+    let payload = testing::claims().to_string();
+    for header in [
+        r#"{"alg":"none"}"#,
+        r#"{"alg":"NonE"}"#,
+        r#"{"alg":"ES256","typ":"token-introspection+jwt"}"#,
+        r#"{"alg":"ES256","typ":"application/Token-Introspection+JWT"}"#,
+        r#"{"alg":"ES256","typ":"dpop+jwt"}"#,
+        r#"{"alg":"ES256","typ":"logout+jwt"}"#,
+        r#"{"typ":"at+jwt"}"#,
+        r#"{"alg":5}"#,
+        "[]",
+        "{",
+    ] {
+        assert_eq!(refusal(&jws(header, &payload)), Some(Reason::UnexpectedResponse), "{header}");
+    }
+    let signed = jws(r#"{"alg":"ES256"}"#, &payload);
+    assert_eq!(refusal(&signed), None);
+    let (unsigned, _) = signed.rsplit_once('.').expect("a signature");
+    assert_eq!(refusal(&format!("{unsigned}.")), Some(Reason::UnexpectedResponse));
+}
+
+#[test]
+fn r041_a_payload_that_means_two_things_is_refused() {
+    let header = r#"{"alg":"ES256"}"#;
+    for payload in [
+        r#"{"scope":"a","scope":"b"}"#,
+        r#"{"exp":1,"exp":2}"#,
+        r#"{"x":{"a":1,"a":2}}"#,
+        r#"{"exp":"soon"}"#,
+        r#"{"aud":5}"#,
+        r#"{"aud":["a",5]}"#,
+        r#"{"iss":["a"]}"#,
+        r#"{"scope":["a"]}"#,
+        r#"["a"]"#,
+        r#"{"a":1} "x""#,
+        "",
+    ] {
+        assert_eq!(refusal(&jws(header, payload)), Some(Reason::UnexpectedResponse), "{payload}");
+    }
+    assert_eq!(refusal(&jws(header, "{}")), None);
+}
+
+#[test]
+fn r031_dates_may_have_a_fraction() {
+    let jwt = jws(r#"{"alg":"ES256"}"#, &format!(r#"{{"exp":{NOW}.5,"nbf":{NOW}.25}}"#));
+    let validity = PhantomToken::parse(&jwt).expect("a JWT").validity();
+    assert_eq!((validity.expires, validity.not_before), (Some(testing::at(0)), Some(testing::at(0))));
+}
+
+#[test]
+fn r098_a_sender_constrained_token_is_no_bearer_token() {
+    assert_eq!(refusal(&testing::jwt(json!({"cnf": {"x5t#S256": "x"}}))), Some(Reason::SenderConstrained));
+    assert_eq!(refusal(&testing::jwt(json!({"typ": "Refresh"}))), Some(Reason::NotAnAccessToken));
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+proptest::proptest! {
+    /// Foreign bytes never panic, and nothing but three parts passes.
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-zA-Z0-9._=-]{0,200}") {
+        if PhantomToken::parse(&text).is_ok() {
+            proptest::prop_assert_eq!(text.split('.').count(), 3);
+        }
+    }
+
+    #[test]
+    fn no_payload_makes_it_panic(payload in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let payload = String::from_utf8_lossy(&payload);
+        let _ = PhantomToken::parse(&jws(r#"{"alg":"ES256"}"#, &payload));
+    }
+}

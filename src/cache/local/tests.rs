@@ -1,1 +1,68 @@
+use serde_json::json;
 
+use super::*;
+use crate::bearer::AccessToken;
+use crate::jwt::PhantomToken;
+use crate::request::AuthorizationField;
+use crate::testing::{self, at, test};
+use crate::time::Validity;
+
+fn key(token: usize) -> TokenKey {
+    let field = format!("Bearer token-{token}");
+    TokenKey::of(AccessToken::parse(AuthorizationField::Once(field.as_bytes()), 100).expect("a token"))
+}
+
+fn grant(pad: usize) -> Rc<Grant> {
+    let jwt = PhantomToken::parse(&testing::jwt(json!({"pad": "x".repeat(pad)}))).expect("a JWT");
+    let mut grant = Grant::new(jwt, Validity::default());
+    grant.set_fresh_until(at(60));
+    Rc::new(grant)
+}
+
+#[test]
+fn r057_entries_are_bounded() {
+    let mut cache = LocalCache::new(100, 10_000_000);
+    for token in 0..10_000 {
+        cache.insert(key(token), grant(0));
+    }
+    assert!(cache.grants.len() <= 100, "{}", cache.grants.len());
+}
+
+#[test]
+fn r057_bytes_are_bounded() {
+    let mut cache = LocalCache::new(1000, 200_000);
+    for token in 0..1000 {
+        cache.insert(key(token), grant(3000));
+    }
+    let bytes: usize = cache.grants.iter().map(|(_, grant)| grant.weight()).sum();
+    assert!(bytes <= 200_000, "{bytes}");
+    assert!(cache.grants.len() > 10, "{}", cache.grants.len());
+}
+
+/// If a flood of tokens that come once could evict the hot ones, garbage would turn into load for the server.
+#[test]
+fn r057_a_flood_does_not_displace_what_is_hot() {
+    let mut cache = LocalCache::new(100, 10_000_000);
+    for round in 0..5 {
+        for token in 0..20 {
+            if round == 0 {
+                cache.insert(key(token), grant(0));
+            }
+            assert!(cache.find(&key(token), at(0)).is_some());
+        }
+    }
+    for token in 1000..3000 {
+        cache.insert(key(token), grant(0));
+    }
+    let kept = (0..20).filter(|&token| cache.find(&key(token), at(0)).is_some()).count();
+    assert_eq!(kept, 20);
+}
+
+#[test]
+fn r050_what_is_stale_is_dropped() {
+    let mut cache = LocalCache::new(100, 1_000_000);
+    cache.insert(key(1), grant(0));
+    assert!(cache.find(&key(1), at(59)).is_some());
+    assert!(cache.find(&key(1), at(60)).is_none());
+    assert!(cache.find(&key(1), at(0)).is_none(), "it was dropped");
+}

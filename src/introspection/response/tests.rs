@@ -1,1 +1,216 @@
+use serde_json::json;
 
+use super::*;
+use crate::testing::{self, NOW, settings, test};
+
+fn jwt_mode() -> ResponseFormat {
+    settings(json!({})).introspection.response
+}
+
+fn json_mode() -> ResponseFormat {
+    settings(json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}))
+        .introspection
+        .response
+}
+
+fn read(
+    format: &ResponseFormat,
+    status: &str,
+    media_type: &str,
+    body: impl AsRef<[u8]>,
+) -> Result<String, Reason> {
+    let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
+    let outcome = Outcome::Response { headers: &headers, body: body.as_ref() };
+    format.parse(outcome).map(|active| active.phantom_token.text().to_owned())
+}
+
+fn read_json(body: impl AsRef<[u8]>) -> Result<String, Reason> {
+    read(&json_mode(), "200", "application/json", body)
+}
+
+#[test]
+fn r039_the_body_is_the_jwt() {
+    let jwt = testing::jwt(json!({}));
+    assert_eq!(read(&jwt_mode(), "200", "application/jwt", &jwt), Ok(jwt.clone()));
+    for media_type in ["Application/JWT", "application/jwt;charset=utf-8", "application/jwt ; x=y"] {
+        assert_eq!(read(&jwt_mode(), "200", media_type, &jwt), Ok(jwt.clone()), "{media_type}");
+    }
+    for body in
+        ["", "not a jwt", "a.b", "a.b.c", &format!("{jwt}\n"), &format!(" {jwt}"), &format!("{jwt}.x")]
+    {
+        assert_eq!(
+            read(&jwt_mode(), "200", "application/jwt", body),
+            Err(Reason::UnexpectedResponse),
+            "{body:?}"
+        );
+    }
+}
+
+#[test]
+fn r042_a_member_of_the_json_is_the_jwt() {
+    let jwt = testing::jwt(json!({}));
+    assert_eq!(read_json(json!({"active": true, "jwt": jwt, "x": [1]}).to_string()), Ok(jwt.clone()));
+    let absent =
+        [json!({"active": true}), json!({"active": true, "jwt": null}), json!({"active": true, "JWT": jwt})];
+    for body in absent {
+        assert_eq!(read_json(body.to_string()), Err(Reason::MissingPhantomToken), "{body}");
+    }
+    // Keycloak is asked for application/jwt and answers JSON: the actual media type counts.
+    let keycloak =
+        settings(json!({"introspection": {"response": {"jwt_member": "jwt"}}})).introspection.response;
+    let body = json!({"active": true, "jwt": jwt}).to_string();
+    assert_eq!(read(&keycloak, "200", "application/json", &body), Ok(jwt));
+    assert_eq!(read(&jwt_mode(), "200", "application/json", &body), Err(Reason::MissingPhantomToken));
+}
+
+/// If anything but the boolean true would do, a server's "null" would let everybody in.
+#[test]
+fn r025_only_the_boolean_true_is_active() {
+    let jwt = testing::jwt(json!({}));
+    assert_eq!(read_json(json!({"active": false}).to_string()), Err(Reason::Inactive));
+    for active in [json!("true"), json!(1), json!(null), json!([true]), json!({})] {
+        let body = json!({"active": active, "jwt": jwt});
+        assert_eq!(read_json(body.to_string()), Err(Reason::UnexpectedResponse), "{body}");
+    }
+    assert_eq!(read_json(json!({"jwt": jwt}).to_string()), Err(Reason::UnexpectedResponse));
+}
+
+/// A server once answered so; the JWT was good.
+#[test]
+fn r026_a_jwt_beside_active_false_is_worthless() {
+    let body = json!({"active": false, "jwt": testing::jwt(json!({}))});
+    assert_eq!(read_json(body.to_string()), Err(Reason::Inactive));
+}
+
+#[test]
+fn r027_an_unexpected_media_type_is_the_servers_fault() {
+    let jwt = testing::jwt(json!({}));
+    for media_type in
+        ["text/html", "", "application/token-introspection+jwt", "application/jwtx", "application/jwt, x"]
+    {
+        assert_eq!(
+            read(&jwt_mode(), "200", media_type, &jwt),
+            Err(Reason::UnexpectedResponse),
+            "{media_type}"
+        );
+    }
+    assert_eq!(read(&json_mode(), "200", "application/jwt", &jwt), Err(Reason::UnexpectedResponse));
+    let twice = [
+        (&b":status"[..], &b"200"[..]),
+        (b"content-type", b"application/jwt"),
+        (b"content-type", b"text/html"),
+    ];
+    let outcome = Outcome::Response { headers: &twice, body: jwt.as_bytes() };
+    assert_eq!(jwt_mode().parse(outcome).err(), Some(Reason::UnexpectedResponse));
+}
+
+#[test]
+fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
+    let jwt = testing::jwt(json!({}));
+    for (status, reason) in [
+        ("204", Reason::Inactive),
+        ("201", Reason::UnexpectedResponse),
+        ("301", Reason::UnexpectedResponse),
+        ("302", Reason::UnexpectedResponse),
+        ("400", Reason::UnexpectedResponse),
+        ("401", Reason::GatewayCredentialsRefused),
+        ("403", Reason::GatewayCredentialsRefused),
+        ("404", Reason::UnexpectedResponse),
+        ("415", Reason::UnexpectedResponse),
+        ("429", Reason::Unavailable),
+        ("500", Reason::Unavailable),
+        ("503", Reason::Unavailable),
+        ("504", Reason::TimedOut),
+        ("2000", Reason::Unavailable),
+        ("abc", Reason::UnexpectedResponse),
+        ("", Reason::UnexpectedResponse),
+    ] {
+        assert_eq!(read(&jwt_mode(), status, "application/jwt", &jwt), Err(reason), "{status}");
+    }
+    assert_eq!(read(&json_mode(), "204", "", ""), Err(Reason::UnexpectedResponse));
+    assert_eq!(jwt_mode().parse(Outcome::Lost).err(), Some(Reason::Unavailable));
+    assert_eq!(jwt_mode().parse(Outcome::Oversized).err(), Some(Reason::UnexpectedResponse));
+    let without_status = Outcome::Response { headers: &[], body: b"" };
+    assert_eq!(jwt_mode().parse(without_status).err(), Some(Reason::UnexpectedResponse));
+}
+
+#[test]
+fn r029_an_unsupported_token_is_the_clients_and_any_other_400_is_not() {
+    let error = |error: &str| json!({"error": error, "active": true}).to_string();
+    let read = |body: String| read(&jwt_mode(), "400", "application/json", body);
+    assert_eq!(read(error("unsupported_token_type")), Err(Reason::Inactive));
+    assert_eq!(read(error("invalid_request")), Err(Reason::UnexpectedResponse));
+    assert_eq!(read("unsupported_token_type".to_owned()), Err(Reason::UnexpectedResponse));
+}
+
+/// Each of these is read differently by some parser. If one passed, gateway and service could disagree about a token.
+#[test]
+fn r030_json_that_means_two_things_is_the_servers_fault() {
+    let jwt = testing::jwt(json!({}));
+    let deep = format!(r#"{{"active":true,"jwt":"{jwt}","x":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    for body in [
+        format!(r#"{{"active":false,"active":true,"jwt":"{jwt}"}}"#),
+        format!(r#"{{"active":true,"jwt":"x","jwt":"{jwt}"}}"#),
+        format!(r#"{{"active":true,"jwt":"{jwt}","x":{{"a":1,"a":2}}}}"#),
+        format!(r#"{{"active":true,"jwt":"{jwt}"}} trailing"#),
+        format!(r#"{{"active":true,"jwt":"{jwt}""#),
+        format!(r#"[{{"active":true,"jwt":"{jwt}"}}]"#),
+        deep,
+        String::new(),
+    ] {
+        assert_eq!(read_json(&body), Err(Reason::UnexpectedResponse), "{body}");
+    }
+    assert_eq!(read_json(b"{\"active\":true,\"x\":\"\xff\"}"), Err(Reason::UnexpectedResponse));
+}
+
+#[test]
+fn r036_what_says_that_it_is_no_access_token_is_refused() {
+    let jwt = testing::jwt(json!({}));
+    let with = |name: &str, value: serde_json::Value| {
+        let mut body = json!({"active": true, "jwt": jwt});
+        body[name] = value;
+        read_json(body.to_string())
+    };
+    for (name, value) in
+        [("token_type", "Bearer"), ("token_type", "bearer"), ("token_use", "access_token"), ("typ", "Bearer")]
+    {
+        assert!(with(name, json!(value)).is_ok(), "{name}: {value}");
+    }
+    for (name, value) in [
+        ("token_type", json!("refresh_token")),
+        ("token_type", json!(5)),
+        ("token_use", json!("refresh_token")),
+        ("typ", json!("Refresh")),
+        ("typ", json!("ID")),
+    ] {
+        assert_eq!(with(name, value.clone()), Err(Reason::NotAnAccessToken), "{name}: {value}");
+    }
+    for (name, value) in [("token_type", json!("DPoP")), ("cnf", json!({"jkt": "x"}))] {
+        assert_eq!(with(name, value.clone()), Err(Reason::SenderConstrained), "{name}: {value}");
+    }
+}
+
+#[test]
+fn r031_the_dates_beside_the_jwt_count_too() {
+    let body = json!({"active": true, "jwt": testing::jwt(json!({})), "exp": NOW as f64 + 0.5, "nbf": NOW});
+    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
+    let body = body.to_string();
+    let active =
+        json_mode().parse(Outcome::Response { headers: &headers, body: body.as_bytes() }).expect("active");
+    assert_eq!(active.validity.expires.map(crate::Timestamp::as_millis), Some(NOW * 1000 + 500));
+    assert_eq!(active.validity.not_before, Some(testing::at(0)));
+    for name in ["exp", "nbf"] {
+        let mut body = json!({"active": true, "jwt": testing::jwt(json!({}))});
+        body[name] = json!("tomorrow");
+        assert_eq!(read_json(body.to_string()), Err(Reason::UnexpectedResponse), "{name}");
+    }
+}
+
+#[test]
+fn r079_a_jwt_has_a_limit_and_is_never_cut() {
+    let format =
+        settings(json!({"introspection": {"response": {"max_jwt_length": 1000}}})).introspection.response;
+    let long = testing::jwt(json!({"pad": "x".repeat(1000)}));
+    assert_eq!(read(&format, "200", "application/jwt", &long), Err(Reason::PhantomTokenTooLong));
+    assert!(format.body_limit() >= 1000);
+}

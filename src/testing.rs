@@ -1,0 +1,119 @@
+//! Fixtures of the tests, which run natively and, compiled to wasm32-unknown-unknown, under Node.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+pub(crate) use core::prelude::v1::test;
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use crate::cache::SharedData;
+use crate::config::{Mistakes, Settings};
+use crate::time::Timestamp;
+
+/// The "now" of most tests: 2026-01-01T00:00:00Z.
+pub(crate) const NOW: u64 = 1_767_225_600;
+
+/// A moment, in seconds after [`NOW`].
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis((NOW + seconds) * 1000)
+}
+
+/// The smallest configuration: any valid token, everywhere.
+pub(crate) fn minimal() -> Value {
+    json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/oauth/v2/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": "s3cr3t",
+        },
+        "rules": [{"path": "/"}],
+    })
+}
+
+/// The minimal configuration with the members of `edits` merged into it.
+pub(crate) fn configured(edits: Value) -> Value {
+    let mut configuration = minimal();
+    merge(&mut configuration, edits);
+    configuration
+}
+
+pub(crate) fn parse(configuration: &Value) -> Result<Settings, Mistakes> {
+    let environment = |name: &str| (name == "SECRET").then(|| "from-the-environment".to_owned());
+    Settings::parse(configuration.to_string().as_bytes(), &environment)
+}
+
+pub(crate) fn settings(edits: Value) -> Settings {
+    parse(&configured(edits)).expect("a configuration without mistakes")
+}
+
+/// The claims of a token that passes: issued at [`NOW`], for ten minutes.
+pub(crate) fn claims() -> Value {
+    json!({
+        "iss": "https://login.example.com", "aud": "orders-api", "sub": "alice",
+        "scope": "orders:read profile", "iat": NOW, "exp": NOW + 600,
+    })
+}
+
+/// The JWT of [`claims`], with the members of `edits` merged into them; null removes one.
+pub(crate) fn jwt(edits: Value) -> String {
+    let mut payload = claims();
+    merge(&mut payload, edits);
+    jws(&json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1"}).to_string(), &payload.to_string())
+}
+
+/// A JWS of these texts.
+pub(crate) fn jws(header: &str, payload: &str) -> String {
+    let [header, payload] = [header, payload].map(|part| URL_SAFE_NO_PAD.encode(part));
+    format!("{header}.{payload}.c2lnbmF0dXJl")
+}
+
+fn merge(into: &mut Value, edits: Value) {
+    match edits {
+        Value::Object(edits) => {
+            if !into.is_object() {
+                *into = json!({});
+            }
+            for (name, edit) in edits {
+                match edit {
+                    Value::Null => drop(into.as_object_mut().and_then(|object| object.remove(&name))),
+                    edit => merge(&mut into[name], edit),
+                }
+            }
+        }
+        edit => *into = edit,
+    }
+}
+
+/// Shared data in memory, as Envoy has it; with `checksum_keys` two keys may be one, as on Kong.
+#[derive(Default)]
+pub(crate) struct MemorySharedData {
+    pub(crate) values: RefCell<HashMap<String, (Vec<u8>, u32)>>,
+    pub(crate) one_key_for_all: Cell<bool>,
+}
+
+impl MemorySharedData {
+    fn key(&self, key: &str) -> String {
+        if self.one_key_for_all.get() { String::new() } else { key.to_owned() }
+    }
+}
+
+impl SharedData for MemorySharedData {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.values.borrow().get(&self.key(key)).cloned()
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: u32) {
+        let mut values = self.values.borrow_mut();
+        let current = values.get(&self.key(key)).map_or(0, |(_, cas)| *cas);
+        if cas == current {
+            values.insert(self.key(key), (value.to_vec(), current + 1));
+        }
+    }
+}
