@@ -44,11 +44,6 @@ impl Api {
             .map(|received| received.get(name).cloned().unwrap_or_default())
             .unwrap_or_default()
     }
-
-    /// How many requests arrived in all.
-    pub fn count(&self) -> usize {
-        self.received.lock().map(|received| received.values().map(Vec::len).sum()).unwrap_or_default()
-    }
 }
 
 async fn answer(State(received): State<Received>, request: Request) -> impl IntoResponse {

@@ -73,6 +73,15 @@ impl EnvoyBuilder {
         self
     }
 
+    /// Hands the last listener's configuration over as a protobuf Struct, which Envoy does not turn into JSON.
+    pub fn configured_by_struct(mut self) -> Result<Self> {
+        let any = self.listeners.last_mut().and_then(|listener| listener.pointer_mut(CONFIGURATION));
+        let any = any.context("no listener")?;
+        let configuration: Value = serde_json::from_str(any["value"].as_str().unwrap_or_default())?;
+        *any = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration});
+        Ok(self)
+    }
+
     /// Whether Envoy accepts this, and what it says if not (`--mode validate`).
     pub fn validate(&self) -> Result<(bool, String)> {
         let folder = TempDir::new()?;
@@ -157,9 +166,8 @@ impl Envoy {
         let mut listeners: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
         let all = listeners["resources"].as_array_mut().context("no listeners")?;
         let one = all.iter_mut().find(|one| one["name"] == listener).context("no such listener")?;
-        *filter_configuration(one)? = json!(configuration.to_string());
-        // A port of its own was free; the listener keeps it.
-        one["address"] = address(self.client(listener).port());
+        let any = one.pointer_mut(CONFIGURATION).context("a listener without the filter")?;
+        any["value"] = json!(configuration.to_string());
         let (taken, refused) = self.updates().await?;
         let next = self.folder.path().join("next.json");
         std::fs::write(&next, listeners.to_string())?;
@@ -262,14 +270,6 @@ fn listener_json(name: &str, configuration: &Value, listener: Listener, variable
     })
 }
 
-fn filter_configuration(listener: &mut Value) -> Result<&mut Value> {
-    listener
-        .pointer_mut(
-            "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration/value",
-        )
-        .context("a listener without the filter")
-}
-
 fn cluster(name: &str, ports: &[u16]) -> Value {
     let endpoints: Vec<Value> =
         ports.iter().map(|port| json!({"endpoint": {"address": address(*port)}})).collect();
@@ -304,6 +304,8 @@ fn tail(log: &std::path::Path) -> String {
     format!("the end of {}:\n{}", log.display(), end.join("\n"))
 }
 
+const CONFIGURATION: &str =
+    "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
 const FILTER: &str = "PHANTOM_TOKEN_WASM";
 const ATTEMPTS: u32 = 400;
 const INTERVAL: Duration = Duration::from_millis(50);

@@ -1,0 +1,481 @@
+//! Faults and attacks, in a real Envoy with a scripted authorization server. Envoy has one worker, so that requests meet,
+//! and one trap of its VM would show in every test after it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::future::join_all;
+use integration_tests::api::Api;
+use integration_tests::client::{Answer, Client, Request};
+use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::{jwt, secrets};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+struct Stage {
+    envoy: Envoy,
+    server: ScriptedServer,
+    api: Api,
+}
+
+async fn stage() -> &'static Stage {
+    static STAGE: OnceCell<Stage> = OnceCell::const_new();
+    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
+}
+
+async fn set_stage() -> Result<Stage> {
+    let (server, api) = (ScriptedServer::start()?, Api::start()?);
+    let plain = Listener::default();
+    let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let envoy = EnvoyBuilder::new("faults", 1, api.port())
+        .cluster("authorization-server", &[server.port()])
+        .cluster("nobody-listens", &[closed_port])
+        .cluster("nobody-is-there", &[])
+        .listener("jwt", &configuration(json!({}), json!({})), plain)
+        .listener(
+            "json",
+            &configuration(json!({}), json!({"accept": "application/json", "jwt_member": "jwt"})),
+            plain,
+        )
+        .listener("keycloak", &configuration(json!({}), json!({"jwt_member": "jwt"})), plain)
+        .listener("nobody-listens", &configuration(json!({"upstream": "nobody-listens"}), json!({})), plain)
+        .listener("nobody-is-there", &configuration(json!({"upstream": "nobody-is-there"}), json!({})), plain)
+        .listener("no-such-cluster", &configuration(json!({"upstream": "no-such-cluster"}), json!({})), plain)
+        .listener("alone", &configuration(json!({"single_flight": false}), json!({})), plain)
+        .listener("head-only", &configuration(json!({}), json!({})), Listener { stops_head_only: true })
+        .start()
+        .await?;
+    Ok(Stage { envoy, server, api })
+}
+
+fn configuration(introspection: Value, response: Value) -> Value {
+    let mut configuration = json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
+            "timeout": "500ms",
+            "response": response,
+        },
+        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
+        "log_level": "debug",
+        "rules": [
+            {"path": "/public", "access": "public"},
+            {"path": "/admin", "scopes": ["admin"]},
+            {"path": "/orders"},
+        ],
+    });
+    for (name, value) in introspection.as_object().into_iter().flatten() {
+        configuration["introspection"][name] = value.clone();
+    }
+    configuration
+}
+
+impl Stage {
+    fn client(&self, listener: &str) -> Client {
+        self.envoy.client(listener)
+    }
+
+    async fn orders(&self, listener: &str, token: &str) -> Result<Answer> {
+        self.client(listener).send(Request::get("/orders").bearer(token).named(token)).await
+    }
+
+    /// If this failed, what happened before would have stopped the worker.
+    async fn is_well(&self, listener: &str) -> Result<()> {
+        let token = secrets::fresh_token("well");
+        self.server.play(&token, Play::jwt(&jwt::valid()))?;
+        assert_eq!(self.orders(listener, &token).await?.status, 200, "the filter is not well any more");
+        Ok(())
+    }
+}
+
+/// If one of these reached the authorization server, it would learn about the client; if one did not, it could not answer.
+#[tokio::test]
+async fn r016_r017_r018_r022_the_introspection_request_is_the_gateways_own() -> Result<()> {
+    let stage = stage().await;
+    let token = secrets::noted("a+b/c~d.e-f_==".to_owned());
+    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    let request =
+        Request::get("/orders?q=secret").bearer(&token).header("cookie", "a=b").header("x-user-id", "7");
+    assert_eq!(stage.client("jwt").send(request).await?.status, 200);
+    let introspections = stage.server.introspections(&token);
+    let [introspection] = introspections.as_slice() else { panic!("{introspections:?}") };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(introspection.form, [pair("token", &token), pair("token_type_hint", "access_token")]);
+    let header = |name: &str| introspection.headers.get(name).and_then(|value| value.to_str().ok());
+    assert_eq!(header("accept"), Some("application/jwt"));
+    assert_eq!(header("host"), Some("login.example.com"));
+    assert!(header("authorization").is_some_and(|value| value.starts_with("Basic ")));
+    for name in ["cookie", "x-user-id"] {
+        assert_eq!(header(name), None, "{name}");
+    }
+    Ok(())
+}
+
+/// If a JWT were cut or changed on its way, its signature would not verify.
+#[tokio::test]
+async fn r079_a_jwt_of_16_kb_travels_byte_identical() -> Result<()> {
+    let stage = stage().await;
+    let mut claims = jwt::valid_claims();
+    claims["pad"] = json!("x".repeat(12_000));
+    let jwt = jwt::with_claims(&claims);
+    assert!(jwt.len() > 16_000, "{}", jwt.len());
+    for listener in ["jwt", "json"] {
+        let token = secrets::fresh_token("long-jwt");
+        let play = match listener {
+            "jwt" => Play::jwt(&jwt),
+            _ => Play::answer(200, "application/json", json!({"active": true, "jwt": jwt}).to_string()),
+        };
+        stage.server.play(&token, play)?;
+        for _ in 0..2 {
+            let answer = stage.orders(listener, &token).await?;
+            assert_eq!(answer.forwarded_authorization(), [format!("Bearer {jwt}")]);
+        }
+        assert_eq!(stage.server.introspections(&token).len(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn r079_what_is_too_long_is_refused() -> Result<()> {
+    let stage = stage().await;
+    let long_token = secrets::noted("t".repeat(9000));
+    assert_eq!(stage.orders("jwt", &long_token).await?.status, 431);
+    assert_eq!(stage.server.introspections(&long_token).len(), 0);
+    let token = secrets::fresh_token("too-long-jwt");
+    let mut claims = jwt::valid_claims();
+    claims["pad"] = json!("x".repeat(30_000));
+    stage.server.play(&token, Play::jwt(&jwt::with_claims(&claims)))?;
+    assert_eq!(stage.orders("jwt", &token).await?.status, 502);
+    assert_eq!(stage.api.received(&token).len(), 0);
+    Ok(())
+}
+
+/// One byte that is not UTF-8 makes the SDK's own header functions panic. If ours did, one request would stop the worker.
+#[tokio::test]
+async fn r007_odd_bytes_in_header_fields_do_no_harm() -> Result<()> {
+    let stage = stage().await;
+    for odd in [&b"\xff"[..], b"\x80\x81", b"caf\xc3\xa9", b"\xf0\x28\x8c\x28"] {
+        let value = [b"Bearer opaque".as_slice(), odd].concat();
+        let request = Request::get("/orders").header("authorization", value).named("odd");
+        assert_eq!(stage.client("jwt").send(request).await?.status, 401);
+
+        let token = secrets::fresh_token("odd");
+        stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+        let request = Request::get("/orders").bearer(&token).header("x-odd", odd).named(&token);
+        assert_eq!(stage.client("jwt").send(request).await?.status, 200);
+        let received = stage.api.received(&token);
+        assert_eq!(received[0].get("x-odd").map(|value| value.as_bytes()), Some(odd));
+    }
+    assert_eq!(stage.api.received("odd").len(), 0);
+    stage.is_well("jwt").await
+}
+
+/// If a failure of the server were told as the client's, clients would throw good tokens away; if it were cached, it
+/// would outlast its cause; if it let the request through, nobody would need a token.
+#[tokio::test]
+async fn r024_r027_r030_a_failing_callout_of_any_kind_is_the_servers_fault() -> Result<()> {
+    let stage = stage().await;
+    let jwt = jwt::valid();
+    let slow = Play::jwt(&jwt).after(Duration::from_secs(2));
+    let truncated = Play::jwt(&jwt[..40]).breaking_off();
+    let wrong_length = Play::answer(200, "application/jwt", jwt.clone()).header("content-length", "10");
+    let huge = Play::answer(200, "application/jwt", vec![b'x'; 50 * 1024 * 1024]);
+    let redirect =
+        Play::answer(302, "application/jwt", jwt.clone()).header("location", "https://evil.example.com/");
+    let active_twice = format!(r#"{{"active":false,"active":true,"jwt":"{jwt}"}}"#);
+    for (what, play, statuses) in [
+        ("hangs", slow, [504, 504]),
+        ("breaks off", truncated, [503, 503]),
+        ("lies about the length", wrong_length, [502, 503]),
+        ("sends 50 MiB", huge, [502, 503]),
+        ("redirects", redirect, [502, 502]),
+        ("500", Play::answer(500, "text/html", "oops"), [503, 503]),
+        ("503", Play::answer(503, "application/json", r#"{"active":true}"#), [503, 503]),
+        ("429", Play::answer(429, "text/plain", ""), [503, 503]),
+        ("404", Play::answer(404, "text/plain", ""), [502, 502]),
+        ("HTML", Play::answer(200, "text/html", "<html>"), [502, 502]),
+        ("empty", Play::answer(200, "application/jwt", ""), [502, 502]),
+        ("garbage", Play::answer(200, "application/jwt", &b"\xff\xfe\x00"[..]), [502, 502]),
+        ("active without a JWT", Play::answer(200, "application/json", r#"{"active":true}"#), [502, 502]),
+        ("active is a string", Play::answer(200, "application/json", r#"{"active":"true"}"#), [502, 502]),
+        ("active twice", Play::answer(200, "application/json", active_twice), [502, 502]),
+        ("JSON cut off", Play::answer(200, "application/json", r#"{"active":true,"#), [502, 502]),
+        (
+            "signed introspection response",
+            Play::answer(200, "application/token-introspection+jwt", jwt.clone()),
+            [502, 502],
+        ),
+        ("odd bytes in a field", Play::answer(200, "text/\u{e9}", ""), [502, 503]),
+    ] {
+        let token = secrets::fresh_token("fault");
+        stage.server.play(&token, play)?;
+        let answer = stage.orders("jwt", &token).await?;
+        assert!(statuses.contains(&answer.status), "the server {what}: {}", answer.status);
+        assert_eq!(answer.header("www-authenticate"), "", "the server {what}");
+        assert_eq!(answer.header("retry-after").is_empty(), answer.status != 503, "the server {what}");
+        assert_eq!(stage.api.received(&token).len(), 0, "the server {what}");
+        stage.server.play(&token, Play::jwt(&jwt))?;
+        assert_eq!(stage.orders("jwt", &token).await?.status, 200, "after the server {what}");
+    }
+    stage.is_well("jwt").await
+}
+
+#[tokio::test]
+async fn r024_a_callout_that_cannot_be_dispatched_is_unavailable() -> Result<()> {
+    let stage = stage().await;
+    for listener in ["nobody-listens", "nobody-is-there", "no-such-cluster"] {
+        for _ in 0..3 {
+            let token = secrets::fresh_token("undispatched");
+            let answer = stage.orders(listener, &token).await?;
+            assert_eq!(answer.status, 503, "{listener}");
+            assert_eq!(answer.header("retry-after"), "5");
+            assert_eq!(stage.api.received(&token).len(), 0);
+        }
+    }
+    stage.is_well("jwt").await
+}
+
+#[tokio::test]
+async fn r026_r036_r039_r040_what_is_not_active_or_no_access_token_is_refused() -> Result<()> {
+    let stage = stage().await;
+    let jwt = jwt::valid();
+    let json = |body: Value| Play::answer(200, "application/json", body.to_string());
+    let claims = |name: &str, value: Value| {
+        let mut claims = jwt::valid_claims();
+        claims[name] = value;
+        jwt::with_claims(&claims)
+    };
+    for (listener, what, play, status) in [
+        ("jwt", "204", Play::answer(204, "", ""), 401),
+        ("jwt", "active: false", json(json!({"active": false})), 401),
+        ("keycloak", "active: false beside a JWT", json(json!({"active": false, "jwt": jwt})), 401),
+        (
+            "keycloak",
+            "a refresh token",
+            json(json!({"active": true, "jwt": jwt, "token_type": "refresh_token"})),
+            401,
+        ),
+        ("keycloak", "bound to a key", json(json!({"active": true, "jwt": jwt, "cnf": {"jkt": "x"}})), 401),
+        ("keycloak", "expired beside the JWT", json(json!({"active": true, "jwt": jwt, "exp": 1})), 401),
+        ("jwt", "an introspection response", Play::jwt(&claims("active", json!(true))), 502),
+        ("jwt", "an inactive JWT", Play::jwt(&claims("active", json!(false))), 401),
+        ("jwt", "expired", Play::jwt(&claims("exp", json!(jwt::now() - 10))), 401),
+        ("jwt", "not valid yet", Play::jwt(&claims("nbf", json!(jwt::now() + 60))), 401),
+        ("jwt", "of another issuer", Play::jwt(&claims("iss", json!("https://evil.example.com"))), 401),
+        ("jwt", "for another audience", Play::jwt(&claims("aud", json!(["payments"]))), 401),
+        ("json", "active, with its JWT", json(json!({"active": true, "jwt": jwt})), 200),
+        ("keycloak", "active, with its JWT", json(json!({"active": true, "jwt": jwt})), 200),
+    ] {
+        let token = secrets::fresh_token("kind");
+        stage.server.play(&token, play)?;
+        let answer = stage.orders(listener, &token).await?;
+        assert_eq!(answer.status, status, "{listener}: {what}");
+        assert_eq!(stage.api.received(&token).len(), usize::from(status == 200), "{listener}: {what}");
+        assert_eq!(
+            answer.header("www-authenticate").contains("invalid_token"),
+            status == 401,
+            "{listener}: {what}"
+        );
+    }
+    Ok(())
+}
+
+/// With `allow_on_headers_stop_iteration`, Envoy forwards a paused head as soon as a body comes, unless the filter holds
+/// the body as well. If it did not, any POST would get through.
+#[tokio::test]
+async fn r038_a_body_does_not_carry_a_paused_request_past_the_filter() -> Result<()> {
+    let stage = stage().await;
+    let body = vec![b'b'; 100_000];
+    for (what, play, status) in [
+        ("active", Play::jwt(&jwt::valid()), 200),
+        ("inactive", Play::answer(204, "", ""), 401),
+        ("failing", Play::answer(500, "", ""), 503),
+    ] {
+        for listener in ["head-only", "jwt"] {
+            let token = secrets::fresh_token("body");
+            stage.server.play(&token, play.clone().after(Duration::from_millis(200)))?;
+            let request = Request::post("/orders", body.clone()).bearer(&token).named(&token);
+            let answer = stage.client(listener).send(request).await?;
+            assert_eq!(answer.status, status, "{what} by {listener}");
+            match status {
+                200 => assert_eq!(answer.json()?["body_length"], 100_000, "{what} by {listener}"),
+                _ => assert_eq!(stage.api.received(&token).len(), 0, "{what} by {listener}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// If those who wait along were forgotten with the client that asked first, they would hang until their own timeout.
+#[tokio::test]
+async fn r023_a_client_that_leaves_takes_nobody_with_it() -> Result<()> {
+    let stage = stage().await;
+    let token = secrets::fresh_token("left");
+    stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(300)))?;
+    let client = stage.client("jwt");
+    let request = Request::get("/orders").bearer(&token);
+    let first = client.send_and_leave(&request, Duration::from_millis(150));
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        join_all((0..10).map(|_| stage.orders("jwt", &token))).await
+    };
+    let (left, answers) = tokio::join!(first, others);
+    left?;
+    for answer in answers {
+        assert_eq!(answer?.status, 200);
+    }
+    assert_eq!(
+        stage.server.introspections(&token).len(),
+        2,
+        "once for the one who left, once for all others"
+    );
+    // Everybody leaves.
+    let token = secrets::fresh_token("all-left");
+    stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(300)))?;
+    let request = Request::get("/orders").bearer(&token).named(&token);
+    for result in join_all((0..10).map(|_| client.send_and_leave(&request, Duration::from_millis(100)))).await
+    {
+        result?;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(stage.api.received(&token).len(), 0);
+    stage.is_well("jwt").await
+}
+
+#[tokio::test]
+async fn r023_single_flight_shares_an_outcome_and_can_be_switched_off() -> Result<()> {
+    let stage = stage().await;
+    for (listener, introspections) in [("jwt", 1), ("alone", 20)] {
+        for (play, status) in [(Play::jwt(&jwt::valid()), 200), (Play::answer(500, "", ""), 503)] {
+            let token = secrets::fresh_token("together");
+            stage.server.play(&token, play.after(Duration::from_millis(300)))?;
+            for answer in join_all((0..20).map(|_| stage.orders(listener, &token))).await {
+                assert_eq!(answer?.status, status, "{listener}");
+            }
+            assert_eq!(stage.server.introspections(&token).len(), introspections, "{listener} {status}");
+        }
+    }
+    Ok(())
+}
+
+/// If those who share an introspection shared its verdict, one who may not would come along with one who may.
+#[tokio::test]
+async fn r023_r053_requests_that_wait_together_are_judged_apart() -> Result<()> {
+    let stage = stage().await;
+    let token = secrets::fresh_token("apart");
+    stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(300)))?;
+    let client = stage.client("jwt");
+    let calls = (0..20).map(|number| {
+        let path = if number % 2 == 0 { "/orders" } else { "/admin" };
+        client.send(Request::get(path).bearer(&token).header("x-number", number.to_string()))
+    });
+    for (number, answer) in join_all(calls).await.into_iter().enumerate() {
+        let answer = answer?;
+        match number % 2 {
+            0 => assert_eq!((answer.status, answer.json()?["path"].as_str()), (200, Some("/orders"))),
+            _ => assert_eq!(answer.status, 403),
+        }
+    }
+    assert_eq!(stage.server.introspections(&token).len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn r008_two_authorization_fields_are_refused_however_envoy_joins_them() -> Result<()> {
+    let stage = stage().await;
+    let token = secrets::fresh_token("twice");
+    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    let second = [format!("Bearer {token}"), "Basic dXNlcjpwYXNz".to_owned(), "Bearer other".to_owned()];
+    for second in second {
+        let request = Request::get("/orders").bearer(&token).header("authorization", &second).named("twice");
+        assert_eq!(stage.client("jwt").send(request).await?.status, 400, "{second}");
+        let request = Request::get("/orders").header("authorization", &second).bearer(&token).named("twice");
+        assert_eq!(stage.client("jwt").send(request).await?.status, 400, "{second}");
+    }
+    assert_eq!(stage.api.received("twice").len(), 0);
+    assert_eq!(stage.server.introspections(&token).len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn r012_r078_other_fields_neither_give_nor_take_credentials() -> Result<()> {
+    let stage = stage().await;
+    let token = secrets::fresh_token("fields");
+    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    let proxy = Request::get("/orders").header("proxy-authorization", format!("Bearer {token}"));
+    assert_eq!(stage.client("jwt").send(proxy).await?.status, 401);
+    let query = Request::get(format!("/orders?access_token={token}"));
+    assert_eq!(stage.client("jwt").send(query).await?.status, 401);
+    let connection = Request::get("/orders").bearer(&token).header("connection", "authorization");
+    let answer = stage.client("jwt").send(connection.named("r078")).await?;
+    assert_eq!(answer.status, 401, "Envoy takes off what Connection names before any filter sees it");
+    assert_eq!(stage.api.received("r078").len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn r015_head_has_the_same_header_fields_and_no_body() -> Result<()> {
+    let stage = stage().await;
+    let get = stage.client("jwt").send(Request::get("/orders")).await?;
+    let head = stage.client("jwt").send(Request::new("HEAD", "/orders", Vec::new())).await?;
+    assert_eq!((get.status, head.status), (401, 401));
+    for name in ["www-authenticate", "content-type", "cache-control"] {
+        assert_eq!(get.header(name), head.header(name), "{name}");
+    }
+    assert_eq!(get.json()?["error"], "unauthorized");
+    assert!(head.body.is_empty());
+    Ok(())
+}
+
+/// If these were told an HTTP status alone, a gRPC client would report an unknown error.
+#[tokio::test]
+async fn r083_a_grpc_client_is_told_its_own_status() -> Result<()> {
+    let stage = stage().await;
+    let answer = stage
+        .client("jwt")
+        .send(Request::post("/orders", "").header("content-type", "application/grpc"))
+        .await?;
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, "16"));
+    let twice =
+        Request::post("/orders", "").bearer("a").bearer("b").header("content-type", "application/grpc");
+    assert_eq!(stage.client("jwt").send(twice).await?.header("grpc-status"), "16");
+    let answer = stage
+        .client("jwt")
+        .send(Request::post("/orders", "").header("content-type", "application/grpcfoo"))
+        .await?;
+    assert_eq!((answer.status, answer.header("grpc-status")), (401, ""));
+    Ok(())
+}
+
+/// Envoy here does not normalise paths. If the filter matched them as they are, each would walk from /public to /admin.
+#[tokio::test]
+async fn r084_no_path_walks_from_a_public_route_to_another() -> Result<()> {
+    let stage = stage().await;
+    for path in [
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/public/..%2fadmin",
+        "/public%2f..%2fadmin",
+        "/public/..;/admin",
+        "/public;/../admin",
+        "/public//../admin",
+        "//admin",
+        "/public\\..\\admin",
+        "/public/%5c../admin",
+        "/public/.%252e/admin",
+        "/publicity",
+        "/PUBLIC",
+    ] {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-request-name: walk\r\nconnection: close\r\n\r\n");
+        let answer = stage.client("jwt").send_raw(request.as_bytes()).await?;
+        let refused = ["HTTP/1.1 400", "HTTP/1.1 403"].iter().any(|status| answer.starts_with(status));
+        assert!(refused, "{path}: {answer}");
+    }
+    assert_eq!(stage.api.received("walk").len(), 0);
+    assert_eq!(stage.client("jwt").send(Request::get("/public/a?next=/../admin")).await?.status, 200);
+    Ok(())
+}
