@@ -18,18 +18,23 @@ pub struct AuthorizationServer {
 pub const GATEWAY_SECRET: &str = "gateway's p@ssw:rd + 100%";
 
 /// The secret of the client `app`.
-const APP_SECRET: &str = "the-secret-of-the-app";
+pub const APP_SECRET: &str = "the-secret-of-the-app";
 
 impl AuthorizationServer {
     /// Starts it on a free port of loopback.
     pub fn start(name: &str) -> Result<Self> {
+        Self::start_at(name, 0)
+    }
+
+    /// Starts it on this port of loopback.
+    pub fn start_at(name: &str, port: u16) -> Result<Self> {
         let script = paths::authorization_server()?;
         let log = paths::logs()?.join(format!("{name}-authorization-server.log"));
         let secrets = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET), ("APP_CLIENT_SECRET", APP_SECRET)];
         for (_, secret) in secrets {
             secrets::noted(secret.to_owned());
         }
-        let arguments = [script.to_str().context("a path that is not UTF-8")?, "0"];
+        let arguments = [script.to_str().context("a path that is not UTF-8")?, &port.to_string()];
         let mut process = Process::start("node".as_ref(), &arguments, &secrets, &log)?;
         let issuer = process.first_line()?;
         let port = issuer.rsplit(':').next().and_then(|port| port.parse().ok());

@@ -145,6 +145,17 @@ impl Request {
     }
 }
 
+/// The request line and the credentials.
+impl std::fmt::Display for Request {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.method, self.path)?;
+        for (_, value) in self.headers.iter().filter(|(name, _)| name == "authorization") {
+            write!(formatter, "   authorization: {}", String::from_utf8_lossy(value))?;
+        }
+        Ok(())
+    }
+}
+
 impl Answer {
     /// The value of a header field, empty if it is not there.
     pub fn header(&self, name: &str) -> &str {

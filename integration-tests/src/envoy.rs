@@ -1,7 +1,7 @@
 //! A real Envoy with the filter. One process serves several configurations of the filter, each on a listener of its own.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -87,12 +87,7 @@ impl EnvoyBuilder {
         let folder = TempDir::new()?;
         let path = folder.path().join("envoy.json");
         std::fs::write(&path, json!({"static_resources": self.resources()?}).to_string())?;
-        let output = Command::new(paths::envoy()?)
-            .args(["--mode", "validate", "-c"])
-            .arg(&path)
-            .envs(self.environment.clone())
-            .output()?;
-        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+        validate(&path, &self.environment)
     }
 
     /// Starts it, and waits until it serves.
@@ -111,29 +106,11 @@ impl EnvoyBuilder {
             "static_resources": {"clusters": self.clusters},
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": file("listeners.json")}}},
         });
-        std::fs::write(file("envoy.json"), bootstrap.to_string())?;
-
-        let log = paths::logs()?.join(format!("{}-envoy.log", self.name));
-        let (bootstrap, admin_file) = (file("envoy.json"), file("admin"));
-        let workers = self.workers.to_string();
-        let arguments = [
-            "--disable-hot-restart",
-            "--component-log-level",
-            "wasm:debug",
-            "--concurrency",
-            &workers,
-            "--config-path",
-            bootstrap.to_str().context("a path that is not UTF-8")?,
-            "--admin-address-path",
-            admin_file.to_str().context("a path that is not UTF-8")?,
-        ];
+        let names = self.listeners.iter().filter_map(|listener| listener["name"].as_str().map(str::to_owned));
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let process = Process::start(&paths::envoy()?, &arguments, &environment, &log)?;
-        let names = self.listeners.iter().filter_map(|listener| listener["name"].as_str().map(str::to_owned));
-        let (admin, ports) = ready(&admin_file, names.collect()).await.with_context(|| tail(&log))?;
-        show_log_on_panic(log.clone());
-        Ok(Envoy { _process: process, folder, admin, ports, log })
+        Envoy::launch(&self.name, self.workers, &bootstrap.to_string(), &environment, folder, names.collect())
+            .await
     }
 
     fn resources(&self) -> Result<Value> {
@@ -143,6 +120,46 @@ impl EnvoyBuilder {
 }
 
 impl Envoy {
+    /// Starts Envoy with two workers and this bootstrap configuration, YAML or JSON, and waits until these listeners serve.
+    pub async fn start(
+        name: &str,
+        bootstrap: &str,
+        environment: &[(&str, &str)],
+        listeners: &[&str],
+    ) -> Result<Self> {
+        let listeners = listeners.iter().map(|name| (*name).to_owned()).collect();
+        Self::launch(name, 2, bootstrap, environment, TempDir::new()?, listeners).await
+    }
+
+    async fn launch(
+        name: &str,
+        workers: u32,
+        bootstrap: &str,
+        environment: &[(&str, &str)],
+        folder: TempDir,
+        listeners: Vec<String>,
+    ) -> Result<Self> {
+        let (bootstrap_file, admin_file) = (folder.path().join("envoy.yaml"), folder.path().join("admin"));
+        std::fs::write(&bootstrap_file, bootstrap)?;
+        let log = paths::logs()?.join(format!("{name}-envoy.log"));
+        let workers = workers.to_string();
+        let arguments = [
+            "--disable-hot-restart",
+            "--component-log-level",
+            "wasm:debug",
+            "--concurrency",
+            &workers,
+            "--config-path",
+            bootstrap_file.to_str().context("a path that is not UTF-8")?,
+            "--admin-address-path",
+            admin_file.to_str().context("a path that is not UTF-8")?,
+        ];
+        let process = Process::start(&paths::envoy()?, &arguments, environment, &log)?;
+        let (admin, ports) = ready(&admin_file, listeners).await.with_context(|| tail(&log))?;
+        show_log_on_panic(log.clone());
+        Ok(Self { _process: process, folder, admin, ports, log })
+    }
+
     /// A client of the listener of this name.
     pub fn client(&self, listener: &str) -> Client {
         Client::to_port(self.ports.get(listener).copied().unwrap_or_default())
@@ -196,10 +213,18 @@ impl Envoy {
     }
 }
 
-async fn ready(
-    admin_file: &std::path::Path,
-    listeners: Vec<String>,
-) -> Result<(Client, HashMap<String, u16>)> {
+/// Whether Envoy accepts this file at the top of the checkout, and what it says if not (`--mode validate`).
+pub fn validate(path: &Path, environment: &[(String, String)]) -> Result<(bool, String)> {
+    let output = Command::new(paths::envoy()?)
+        .args(["--mode", "validate", "--config-path"])
+        .arg(path)
+        .envs(environment.iter().cloned())
+        .current_dir(paths::root())
+        .output()?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+async fn ready(admin_file: &Path, listeners: Vec<String>) -> Result<(Client, HashMap<String, u16>)> {
     for _ in 0..ATTEMPTS {
         tokio::time::sleep(INTERVAL).await;
         let Ok(admin_address) = std::fs::read_to_string(admin_file) else { continue };
@@ -231,7 +256,6 @@ fn listener_json(name: &str, configuration: &Value, listener: Listener, variable
             "config": {
                 "name": name,
                 "root_id": name,
-                "fail_open": false,
                 "allow_on_headers_stop_iteration": listener.stops_head_only,
                 "vm_config": {
                     "vm_id": "phantom-token",
@@ -297,7 +321,7 @@ fn show_log_on_panic(log: PathBuf) {
     }));
 }
 
-fn tail(log: &std::path::Path) -> String {
+fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let end: Vec<&str> = lines.iter().rev().take(40).rev().copied().collect();

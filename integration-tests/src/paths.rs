@@ -28,7 +28,7 @@ pub fn authorization_server() -> Result<PathBuf> {
 
 /// Where the logs of a test run are collected, to be searched for secrets.
 pub fn logs() -> Result<PathBuf> {
-    let folder = root().join("target/test-logs");
+    let folder = root().join("target/logs");
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }

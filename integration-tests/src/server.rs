@@ -9,12 +9,7 @@ use tokio::runtime::Runtime;
 
 /// Serves `app` on a free port of loopback, and gives the port.
 pub fn serve(app: Router) -> Result<u16> {
-    serve_at(0, app)
-}
-
-/// Serves `app` on this port of loopback.
-pub fn serve_at(port: u16, app: Router) -> Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
     RUNTIME.spawn(async move {
@@ -24,5 +19,4 @@ pub fn serve_at(port: u16, app: Router) -> Result<u16> {
     Ok(port)
 }
 
-#[allow(clippy::expect_used, reason = "without a runtime there is nothing to test")]
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));

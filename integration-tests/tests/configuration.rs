@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use anyhow::Result;
 use integration_tests::api::Api;
 use integration_tests::client::Request;
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
 use integration_tests::scripted_server::{Play, ScriptedServer};
-use integration_tests::{jwt, secrets};
+use integration_tests::{jwt, paths, secrets};
 use serde_json::{Value, json};
 
 const SECRET: &str = "the-secret-of-the-gateway";
@@ -27,7 +27,7 @@ fn configuration(rules: Value) -> Value {
     })
 }
 
-fn envoy(name: &str, api: &Api, server: &ScriptedServer, configuration: &Value) -> EnvoyBuilder {
+fn builder(name: &str, api: &Api, server: &ScriptedServer, configuration: &Value) -> EnvoyBuilder {
     EnvoyBuilder::new(name, 2, api.port()).cluster("authorization-server", &[server.port()]).listener(
         "gateway",
         configuration,
@@ -38,8 +38,23 @@ fn envoy(name: &str, api: &Api, server: &ScriptedServer, configuration: &Value) 
 async fn start(name: &str) -> Result<(Envoy, Api, ScriptedServer)> {
     secrets::noted(SECRET.to_owned());
     let (api, server) = (Api::start()?, ScriptedServer::start()?);
-    let envoy = envoy(name, &api, &server, &configuration(json!([{"path": "/"}]))).start().await?;
+    let envoy = builder(name, &api, &server, &configuration(json!([{"path": "/"}]))).start().await?;
     Ok((envoy, api, server))
+}
+
+/// If this failed, whoever starts from our example would not get to start.
+#[test]
+fn the_example_of_envoy_config_is_accepted_as_it_stands() -> Result<()> {
+    let secret = [("INTROSPECTION_CLIENT_SECRET".to_owned(), SECRET.to_owned())];
+    let example = paths::root().join("envoy-config/envoy.yaml");
+    let (accepted, output) = envoy::validate(&example, &secret)?;
+    assert!(accepted, "{output}");
+    let (accepted, output) = envoy::validate(&example, &[])?;
+    assert!(
+        !accepted && output.contains("introspection.client_secret: names a variable that is not set"),
+        "{output}"
+    );
+    Ok(())
 }
 
 /// If a bad configuration started, the ingress would be open or closed to all, and nobody would know why.
@@ -48,7 +63,7 @@ fn r038_a_bad_configuration_never_starts_and_all_its_mistakes_are_told() -> Resu
     let (api, server) = (Api::start()?, ScriptedServer::start()?);
     let mut bad = configuration(json!([{"path": "orders"}, {"path": "/", "access": "open"}]));
     bad["introspection"]["timeout"] = json!("1h");
-    let (accepted, output) = envoy("bad", &api, &server, &bad).validate()?;
+    let (accepted, output) = builder("bad", &api, &server, &bad).validate()?;
     assert!(!accepted, "{output}");
     for mistake in [
         "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
@@ -59,9 +74,9 @@ fn r038_a_bad_configuration_never_starts_and_all_its_mistakes_are_told() -> Resu
     }
     assert!(!output.contains(SECRET));
     for text in [json!(null), json!([]), json!("rules")] {
-        assert!(!envoy("bad", &api, &server, &text).validate()?.0, "{text}");
+        assert!(!builder("bad", &api, &server, &text).validate()?.0, "{text}");
     }
-    assert!(envoy("good", &api, &server, &configuration(json!([{"path": "/"}]))).validate()?.0);
+    assert!(builder("good", &api, &server, &configuration(json!([{"path": "/"}]))).validate()?.0);
     Ok(())
 }
 
@@ -69,7 +84,7 @@ fn r038_a_bad_configuration_never_starts_and_all_its_mistakes_are_told() -> Resu
 #[test]
 fn r038_a_configuration_that_arrives_as_a_struct_is_refused() -> Result<()> {
     let (api, server) = (Api::start()?, ScriptedServer::start()?);
-    let builder = envoy("struct", &api, &server, &configuration(json!([{"path": "/"}])));
+    let builder = builder("struct", &api, &server, &configuration(json!([{"path": "/"}])));
     let (accepted, output) = builder.configured_by_struct()?.validate()?;
     assert!(!accepted && output.contains("the configuration must be a JSON object"), "{output}");
     Ok(())

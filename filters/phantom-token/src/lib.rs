@@ -1,7 +1,7 @@
 //! The phantom token filter for proxy-wasm hosts: a thin adapter that reads what the host has, calls
 //! [`phantom_token_core`], and performs what that returned.
 //!
-//! *Invariant:* only this crate knows proxy-wasm. *Invariant:* [`perform`] is the only place that replies, resumes or
+//! *Invariant:* only this crate knows proxy-wasm. *Invariant:* `perform` is the only place that replies, resumes or
 //! touches a request; `worker` is the only one that dispatches.
 
 #![allow(missing_docs, reason = "the SDK's macro defines a function without one")]

