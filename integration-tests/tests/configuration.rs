@@ -3,12 +3,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use integration_tests::api::Api;
 use integration_tests::client::Request;
 use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
 use integration_tests::scripted_server::{Play, ScriptedServer};
 use integration_tests::{jwt, paths, secrets};
+use phantom_token_core::Settings;
 use serde_json::{Value, json};
 
 const SECRET: &str = "the-secret-of-the-gateway";
@@ -54,6 +55,26 @@ fn the_example_of_envoy_config_is_accepted_as_it_stands() -> Result<()> {
         !accepted && output.contains("introspection.client_secret: names a variable that is not set"),
         "{output}"
     );
+    Ok(())
+}
+
+/// If one of these failed, a configuration that we print would be none.
+#[test]
+fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<()> {
+    let read = |path: &str| std::fs::read_to_string(paths::root().join(path));
+    let readme = read("README.md")?;
+    let (_, block) = readme.split_once("```yaml\n").context("no YAML in the README")?;
+    let (block, _) = block.split_once("```").context("no end of the YAML in the README")?;
+    let istio: Value = serde_saphyr::from_str(&read("istio/wasm-plugin.yaml")?)?;
+    let kong: Value = serde_saphyr::from_str(&read("kong/kong.yaml")?)?;
+    for (what, configuration) in [
+        ("the README", &serde_saphyr::from_str(block)?),
+        ("Istio", &istio["spec"]["pluginConfig"]),
+        ("Kong", &kong["services"][0]["filter_chains"][0]["filters"][0]["config"]),
+    ] {
+        let result = Settings::parse(configuration.to_string().as_bytes(), &|_| Some(SECRET.to_owned()));
+        assert!(result.is_ok(), "{what}: {result:?}");
+    }
     Ok(())
 }
 

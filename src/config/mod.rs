@@ -1,4 +1,4 @@
-//! The operator's configuration: what was written ([`raw`]) becomes [`Settings`], which cannot be wrong. All mistakes are
+//! The operator's configuration: what was written becomes [`Settings`], which cannot be wrong. All mistakes are
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
 mod mistakes;

@@ -20,7 +20,7 @@ pub enum Outcome<'a> {
         /// The body.
         body: &'a [u8],
     },
-    /// The response's body is over [`ResponseFormat::body_limit`], so it was not read.
+    /// The response has a body over the limit, so it was not read.
     Oversized,
     /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
     Lost,
