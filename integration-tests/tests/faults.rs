@@ -93,7 +93,7 @@ impl Stage {
 
 /// If one of these reached the authorization server, it would learn about the client; if one did not, it could not answer.
 #[tokio::test]
-async fn r016_r017_r018_r022_the_introspection_request_is_the_gateways_own() -> Result<()> {
+async fn r016_r017_r018_r019_r022_the_introspection_request_is_the_gateways_own() -> Result<()> {
     let stage = stage().await;
     let token = secrets::noted("a+b/c~d.e-f_==".to_owned());
     stage.server.play(&token, Play::jwt(&jwt::valid()))?;

@@ -36,10 +36,10 @@ pub(crate) fn now() -> Result<Timestamp, Refused> {
     Ok(Timestamp::from_millis(nanoseconds / 1_000_000))
 }
 
-/// A whole buffer, up to `limit` bytes of it.
-pub(crate) fn buffer(buffer: BufferType, limit: usize) -> Result<Vec<u8>, Refused> {
+/// The first `size` bytes of a buffer.
+pub(crate) fn buffer(buffer: BufferType, size: usize) -> Result<Vec<u8>, Refused> {
     // SAFETY: `owned` passes pointers to its locals.
-    owned(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, limit, data, size) })
+    owned(|data, length| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, size, data, length) })
 }
 
 /// All fields of a header map, as the ABI serialises them; [`field_map::fields`] reads them.

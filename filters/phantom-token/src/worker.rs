@@ -78,24 +78,19 @@ impl Worker {
     /// The host has an answer to a callout, or none to give.
     pub(crate) fn on_answer(&self, id: CalloutId, has_headers: bool, body_size: usize) {
         let Some((token, waiting)) = self.in_flight.borrow_mut().land(id) else { return };
-        let headers = host::fields(MapType::HttpCallResponseHeaders);
-        let body = || match body_size {
-            0 => Ok(Vec::new()),
-            _ => host::buffer(BufferType::HttpCallResponseBody, self.body_limit),
+        let headers = if has_headers { host::fields(MapType::HttpCallResponseHeaders).ok() } else { None };
+        let body = match body_size {
+            0 => Some(Vec::new()),
+            size if size > self.body_limit => None,
+            size => host::buffer(BufferType::HttpCallResponseBody, size).ok(),
         };
-        match headers {
-            Ok(_) if has_headers && body_size > self.body_limit => {
-                self.settle(token, waiting, Outcome::Oversized);
-            }
-            Ok(headers) if has_headers => match body() {
-                Ok(body) => {
-                    let headers: Vec<_> = field_map::fields(&headers).collect();
-                    self.settle(token, waiting, Outcome::Response { headers: &headers, body: &body });
-                }
-                Err(_) => self.settle(token, waiting, Outcome::Lost),
-            },
-            _ => self.settle(token, waiting, Outcome::Lost),
-        }
+        let headers = headers.as_ref().map(|headers| field_map::fields(headers).collect::<Vec<_>>());
+        let outcome = match (&headers, &body) {
+            (Some(headers), Some(body)) => Outcome::Response { headers, body },
+            (Some(_), None) if body_size > self.body_limit => Outcome::Oversized,
+            _ => Outcome::Lost,
+        };
+        self.settle(token, waiting, outcome);
     }
 
     /// A waiting stream is gone. The host drops the answer that it owned; for those who waited along, the root context asks
