@@ -134,130 +134,73 @@ impl Reason {
     }
 
     fn row(self) -> Row {
-        use Challenge::{Absent, Plain, WithError};
-        let row =
-            |name, status, error, challenge, description| Row { name, status, error, challenge, description };
         match self {
             Self::MissingCredentials => {
-                row("missing_credentials", 401, "unauthorized", Plain, "An access token is required")
+                Row::unauthorized("missing_credentials", "An access token is required")
             }
-            Self::UnsupportedScheme => {
-                row("unsupported_scheme", 401, "unauthorized", Plain, "A bearer token is required")
+            Self::UnsupportedScheme => Row::unauthorized("unsupported_scheme", "A bearer token is required"),
+            Self::MalformedCredentials => {
+                Row::invalid_request("malformed_credentials", "The Authorization header field is malformed")
             }
-            Self::MalformedCredentials => row(
-                "malformed_credentials",
-                400,
-                "invalid_request",
-                WithError,
-                "The Authorization header field is malformed",
-            ),
-            Self::RepeatedCredentials => row(
+            Self::RepeatedCredentials => Row::invalid_request(
                 "repeated_credentials",
-                400,
-                "invalid_request",
-                WithError,
                 "The request has more than one set of credentials",
             ),
             Self::InvalidTokenSyntax => {
-                row("invalid_token_syntax", 401, "invalid_token", WithError, "The access token is malformed")
+                Row::invalid_token("invalid_token_syntax", "The access token is malformed")
             }
             Self::TokenTooLong => {
-                row("token_too_long", 431, "invalid_request", Absent, "The access token is too long")
+                Row::bare("token_too_long", 431, "invalid_request", "The access token is too long")
             }
-            Self::Inactive => {
-                row("inactive", 401, "invalid_token", WithError, "The access token is not active")
+            Self::Inactive => Row::invalid_token("inactive", "The access token is not active"),
+            Self::Expired => Row::invalid_token("expired", "The access token has expired"),
+            Self::Premature => Row::invalid_token("premature", "The access token is not valid yet"),
+            Self::MissingExpiration => {
+                Row::invalid_token("missing_expiration", "The access token has no expiration time")
             }
-            Self::Expired => row("expired", 401, "invalid_token", WithError, "The access token has expired"),
-            Self::Premature => {
-                row("premature", 401, "invalid_token", WithError, "The access token is not valid yet")
+            Self::WrongIssuer => Row::invalid_token("wrong_issuer", "The access token is of another issuer"),
+            Self::WrongAudience => {
+                Row::invalid_token("wrong_audience", "The access token is for another audience")
             }
-            Self::MissingExpiration => row(
-                "missing_expiration",
-                401,
-                "invalid_token",
-                WithError,
-                "The access token has no expiration time",
-            ),
-            Self::WrongIssuer => {
-                row("wrong_issuer", 401, "invalid_token", WithError, "The access token is of another issuer")
+            Self::NotAnAccessToken => {
+                Row::invalid_token("not_an_access_token", "The token is not an access token")
             }
-            Self::WrongAudience => row(
-                "wrong_audience",
-                401,
-                "invalid_token",
-                WithError,
-                "The access token is for another audience",
-            ),
-            Self::NotAnAccessToken => row(
-                "not_an_access_token",
-                401,
-                "invalid_token",
-                WithError,
-                "The token is not an access token",
-            ),
-            Self::SenderConstrained => row(
-                "sender_constrained",
-                401,
-                "invalid_token",
-                WithError,
-                "The access token is bound to its sender",
-            ),
-            Self::InsufficientScope => row(
+            Self::SenderConstrained => {
+                Row::invalid_token("sender_constrained", "The access token is bound to its sender")
+            }
+            Self::InsufficientScope => Row::insufficient_scope(
                 "insufficient_scope",
-                403,
-                "insufficient_scope",
-                WithError,
                 "The access token lacks a scope that is required here",
             ),
             Self::NotExposed => {
-                row("not_exposed", 403, "access_denied", Absent, "This resource is not exposed")
+                Row::bare("not_exposed", 403, "access_denied", "This resource is not exposed")
             }
             Self::AmbiguousTarget => {
-                row("ambiguous_target", 400, "invalid_request", Absent, "The request target is ambiguous")
+                Row::bare("ambiguous_target", 400, "invalid_request", "The request target is ambiguous")
             }
-            Self::GatewayCredentialsRefused => row(
+            Self::GatewayCredentialsRefused => Row::bad_gateway(
                 "gateway_credentials_refused",
-                502,
-                "server_error",
-                Absent,
                 "The authorization server refused the gateway",
             ),
-            Self::UnexpectedResponse => row(
-                "unexpected_response",
-                502,
-                "server_error",
-                Absent,
-                "The authorization server answered unexpectedly",
-            ),
-            Self::MissingPhantomToken => row(
-                "missing_phantom_token",
-                502,
-                "server_error",
-                Absent,
-                "The authorization server answered without a JWT",
-            ),
-            Self::PhantomTokenTooLong => row(
+            Self::UnexpectedResponse => {
+                Row::bad_gateway("unexpected_response", "The authorization server answered unexpectedly")
+            }
+            Self::MissingPhantomToken => {
+                Row::bad_gateway("missing_phantom_token", "The authorization server answered without a JWT")
+            }
+            Self::PhantomTokenTooLong => Row::bad_gateway(
                 "phantom_token_too_long",
-                502,
-                "server_error",
-                Absent,
                 "The authorization server answered with too long a JWT",
             ),
-            Self::Unavailable => row(
+            Self::Unavailable => Row::unavailable(
                 "unavailable",
                 SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                Absent,
                 "The authorization server is unavailable",
             ),
-            Self::TimedOut => row(
-                "timed_out",
-                504,
-                "temporarily_unavailable",
-                Absent,
-                "The authorization server did not answer in time",
-            ),
-            Self::Internal => row("internal", 500, "server_error", Absent, "The gateway failed"),
+            Self::TimedOut => {
+                Row::unavailable("timed_out", 504, "The authorization server did not answer in time")
+            }
+            Self::Internal => Row::bare("internal", 500, "server_error", "The gateway failed"),
         }
     }
 }
@@ -269,6 +212,39 @@ struct Row {
     error: &'static str,
     challenge: Challenge,
     description: &'static str,
+}
+
+/// The error codes are those of RFC 6750 §3.1 and, where it has none, of RFC 6749 §4.1.2.1. Who sent no credentials is told
+/// none of them in the challenge.
+impl Row {
+    fn unauthorized(name: &'static str, description: &'static str) -> Self {
+        Self { name, status: 401, error: "unauthorized", challenge: Challenge::Plain, description }
+    }
+
+    fn invalid_request(name: &'static str, description: &'static str) -> Self {
+        Self { name, status: 400, error: "invalid_request", challenge: Challenge::WithError, description }
+    }
+
+    fn invalid_token(name: &'static str, description: &'static str) -> Self {
+        Self { name, status: 401, error: "invalid_token", challenge: Challenge::WithError, description }
+    }
+
+    fn insufficient_scope(name: &'static str, description: &'static str) -> Self {
+        Self { name, status: 403, error: "insufficient_scope", challenge: Challenge::WithError, description }
+    }
+
+    fn bad_gateway(name: &'static str, description: &'static str) -> Self {
+        Self::bare(name, 502, "server_error", description)
+    }
+
+    fn unavailable(name: &'static str, status: u16, description: &'static str) -> Self {
+        Self::bare(name, status, "temporarily_unavailable", description)
+    }
+
+    /// Without a challenge.
+    fn bare(name: &'static str, status: u16, error: &'static str, description: &'static str) -> Self {
+        Self { name, status, error, challenge: Challenge::Absent, description }
+    }
 }
 
 /// UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE and INTERNAL of the gRPC status codes (R83).
