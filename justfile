@@ -34,10 +34,10 @@ test-core-as-wasm: node
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="{{ justfile_directory() }}/target/debug/wasm-bindgen-test-runner" \
         scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
 
-# Runs the tests of the filter in a real Envoy, with real and scripted authorization servers.
+# Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
 test-envoy: build envoy authorization-server
     rm -rf target/logs
-    cargo test --package integration-tests --no-fail-fast
+    cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
 
 # Searches all logs of the last test run for tokens, secrets and traps; finding nothing to search is an error.
 search-logs:

@@ -156,7 +156,6 @@ impl Envoy {
         ];
         let process = Process::start(&paths::envoy()?, &arguments, environment, &log)?;
         let (admin, ports) = ready(&admin_file, listeners).await.with_context(|| tail(&log))?;
-        show_log_on_panic(log.clone());
         Ok(Self { _process: process, folder, admin, ports, log })
     }
 
@@ -310,15 +309,6 @@ fn address(port: u16) -> Value {
 
 fn with_filter(resources: &Value) -> Result<String> {
     Ok(resources.to_string().replace(FILTER, &paths::filter()?.display().to_string()))
-}
-
-/// A test that fails shows the end of Envoy's log.
-fn show_log_on_panic(log: PathBuf) {
-    let earlier = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        earlier(panic);
-        eprintln!("{}", tail(&log));
-    }));
 }
 
 fn tail(log: &Path) -> String {
