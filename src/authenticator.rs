@@ -94,9 +94,7 @@ impl Authenticator {
         let answer = self.settings.introspection.response.parse(outcome);
         let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
         host.metrics.increment(Counter::of_introspection(result));
-        let active = answer?;
-        let grant = Grant::new(active.phantom_token, active.validity);
-        Ok(self.cache.keep(token, grant, active.freshness, host.now, host.shared_data))
+        Ok(self.cache.keep(token, answer?, host.now, host.shared_data))
     }
 
     /// Settles one of the requests that waited for a conclusion.
@@ -132,7 +130,7 @@ impl Authenticator {
 
     fn validate(&self, grant: &Rc<Grant>, requirement: &Requirement, host: Host<'_>) -> Verdict {
         let policy = &self.settings.token.policy;
-        match policy.validate(grant.claims(), grant.validity(), requirement, host.now) {
+        match policy.validate(grant.claims(), requirement, host.now) {
             Ok(()) => {
                 host.metrics.increment(Counter::Forwarded);
                 Verdict::Forward(Credentials::Granted(Rc::clone(grant)))

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::Object;
@@ -10,12 +11,13 @@ use crate::rejection::{Reason, Rejection};
 use crate::rules::Requirement;
 use crate::time::{Timestamp, Validity};
 
-/// The claims that decide about a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The claims that decide about a request. What is absent is no claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     issuer: Option<Box<str>>,
-    audience: Box<[Box<str>]>,
-    scope: Box<[Box<str>]>,
+    audience: Option<Box<[Box<str>]>>,
+    scope: Option<Box<[Box<str>]>>,
+    validity: Validity,
 }
 
 /// What every token must claim, whatever the rule.
@@ -32,33 +34,68 @@ pub struct TokenPolicy {
 }
 
 impl Claims {
-    /// Reads the claims of a JWT's payload.
+    /// Reads the claims of an access token.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] for a claim of the wrong type: the authorization server made it.
-    pub(crate) fn read(payload: &Object) -> Result<Self, Reason> {
-        let issuer = payload.get("iss").map(text).transpose()?;
-        let audience = match payload.get("aud") {
-            None => Vec::new(),
-            Some(Value::Array(values)) => values.iter().map(text).collect::<Result<_, _>>()?,
-            Some(value) => vec![text(value)?],
+    /// [`Reason::UnexpectedResponse`] for a claim of the wrong type: the authorization server made it;
+    /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where they say so.
+    pub(crate) fn read(claims: &Object) -> Result<Self, Reason> {
+        refuse_other_kinds(claims)?;
+        let audience = match claims.get("aud") {
+            None => None,
+            Some(Value::Array(values)) => Some(values.iter().map(text).collect::<Result<_, _>>()?),
+            Some(value) => Some([text(value)?].into()),
         };
-        let scope = payload.get("scope").map(text).transpose()?.unwrap_or_default();
+        let scope = claims.get("scope").map(text).transpose()?;
+        let scope_tokens =
+            |scope: Box<str>| scope.split(' ').filter(|token| !token.is_empty()).map(Box::from).collect();
         Ok(Self {
-            issuer,
-            audience: audience.into(),
-            scope: scope.split(' ').filter(|token| !token.is_empty()).map(Box::from).collect(),
+            issuer: claims.get("iss").map(text).transpose()?,
+            audience,
+            scope: scope.map(scope_tokens),
+            validity: Validity { expires: date(claims, "exp")?, not_before: date(claims, "nbf")? },
+        })
+    }
+
+    /// These claims with other dates.
+    pub(crate) fn with_validity(self, validity: Validity) -> Self {
+        Self { validity, ..self }
+    }
+
+    /// When the token is valid.
+    pub(crate) fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// These claims of a JWT where the server claims `beside` of the token that it stands for: only what both allow. A
+    /// token that was narrowed at the server must not regain what its JWT says.
+    ///
+    /// # Errors
+    /// [`Reason::WrongIssuer`] if they name different issuers.
+    pub(crate) fn narrowed_by(self, beside: Self) -> Result<Self, Reason> {
+        if beside.issuer.is_some() && beside.issuer != self.issuer {
+            return Err(Reason::WrongIssuer);
+        }
+        Ok(Self {
+            issuer: self.issuer,
+            audience: common(self.audience, beside.audience),
+            scope: common(self.scope, beside.scope),
+            validity: self.validity.intersect(beside.validity),
         })
     }
 
     /// How many bytes of memory the claims take, roughly.
     pub(crate) fn weight(&self) -> usize {
-        self.issuer
-            .iter()
-            .chain(&self.audience)
-            .chain(&self.scope)
-            .map(|text| text.len().saturating_add(16))
-            .sum()
+        let texts = self.audience.iter().chain(&self.scope).flatten().chain(&self.issuer);
+        texts.map(|text| text.len().saturating_add(size_of::<Box<str>>())).sum()
+    }
+}
+
+/// What is in both lists, where both are there. A JWT without a list stays without: nothing is added to what it says.
+fn common(ours: Option<Box<[Box<str>]>>, theirs: Option<Box<[Box<str>]>>) -> Option<Box<[Box<str>]>> {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => Some(ours.into_iter().filter(|text| theirs.contains(text)).collect()),
+        (ours, _) => ours,
     }
 }
 
@@ -67,12 +104,11 @@ impl TokenPolicy {
     pub(crate) fn validate(
         &self,
         claims: &Claims,
-        validity: Validity,
         requirement: &Requirement,
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        self.validate_token(claims, validity, now)?;
-        let has = |required: &String| claims.scope.iter().any(|token| **token == **required);
+        self.validate_token(claims, now)?;
+        let has = |required: &String| claims.scope.iter().flatten().any(|token| **token == **required);
         if requirement.scopes().iter().all(has) {
             return Ok(());
         }
@@ -80,21 +116,21 @@ impl TokenPolicy {
         Err(Rejection { reason: Reason::InsufficientScope, required_scope })
     }
 
-    fn validate_token(&self, claims: &Claims, validity: Validity, now: Timestamp) -> Result<(), Reason> {
-        if validity.has_expired(now, self.leeway) {
+    fn validate_token(&self, claims: &Claims, now: Timestamp) -> Result<(), Reason> {
+        if claims.validity.has_expired(now, self.leeway) {
             return Err(Reason::Expired);
         }
-        if validity.is_premature(now, self.leeway) {
+        if claims.validity.is_premature(now, self.leeway) {
             return Err(Reason::Premature);
         }
-        if self.require_exp && validity.expires.is_none() {
+        if self.require_exp && claims.validity.expires.is_none() {
             return Err(Reason::MissingExpiration);
         }
         if self.issuer.is_some() && self.issuer.as_deref() != claims.issuer.as_deref() {
             return Err(Reason::WrongIssuer);
         }
         let is_ours = |audience: &str| self.audience.iter().any(|ours| ours == audience);
-        if !self.audience.is_empty() && !claims.audience.iter().any(|audience| is_ours(audience)) {
+        if !self.audience.is_empty() && !claims.audience.iter().flatten().any(|audience| is_ours(audience)) {
             return Err(Reason::WrongAudience);
         }
         Ok(())
@@ -106,7 +142,7 @@ impl TokenPolicy {
 ///
 /// # Errors
 /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`].
-pub(crate) fn refuse_other_kinds(claims: &Object) -> Result<(), Reason> {
+fn refuse_other_kinds(claims: &Object) -> Result<(), Reason> {
     let is = |name: &str, kind: &str| match claims.get(name) {
         Some(value) => value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(kind)),
         None => false,
@@ -122,18 +158,11 @@ pub(crate) fn refuse_other_kinds(claims: &Object) -> Result<(), Reason> {
     Ok(())
 }
 
-/// `exp` and `nbf`, NumericDates that may have a fraction (R31).
-///
-/// # Errors
-/// [`Reason::UnexpectedResponse`] for a date that is no number.
-pub(crate) fn validity(claims: &Object) -> Result<Validity, Reason> {
-    let date = |name| match claims.get(name) {
-        None => Ok(None),
-        Some(value) => {
-            value.as_f64().map(Timestamp::from_numeric_date).map(Some).ok_or(Reason::UnexpectedResponse)
-        }
-    };
-    Ok(Validity { expires: date("exp")?, not_before: date("nbf")? })
+/// A NumericDate, which may have a fraction (R31).
+fn date(claims: &Object, name: &str) -> Result<Option<Timestamp>, Reason> {
+    let date =
+        |value: &Value| value.as_f64().map(Timestamp::from_numeric_date).ok_or(Reason::UnexpectedResponse);
+    claims.get(name).map(date).transpose()
 }
 
 fn text(value: &Value) -> Result<Box<str>, Reason> {

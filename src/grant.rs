@@ -1,8 +1,7 @@
 //! What an active access token stands for, prepared once so that a cached request has nothing left to build.
 
 use crate::claims::Claims;
-use crate::jwt::PhantomToken;
-use crate::time::{Timestamp, Validity};
+use crate::time::Timestamp;
 
 /// The answer of the authorization server about one active token: the finished value of the `Authorization` field and what
 /// rules ask about.
@@ -10,20 +9,14 @@ use crate::time::{Timestamp, Validity};
 pub struct Grant {
     authorization: String,
     claims: Claims,
-    validity: Validity,
     fresh_until: Timestamp,
 }
 
 impl Grant {
-    /// Prepares the grant of a phantom token. The token that it stands for may have dates of its own, `validity`. It is
-    /// not fresh: what is not kept is not used again.
-    pub(crate) fn new(phantom_token: PhantomToken, validity: Validity) -> Self {
-        Self {
-            authorization: format!("{SCHEME}{}", phantom_token.text()),
-            validity: validity.intersect(phantom_token.validity()),
-            claims: phantom_token.into_claims(),
-            fresh_until: Timestamp::from_millis(0),
-        }
+    /// Prepares the grant of a JWT with these claims. What is not kept is not fresh at any time.
+    pub(crate) fn new(jwt: &str, claims: Claims, fresh_until: Option<Timestamp>) -> Self {
+        let fresh_until = fresh_until.unwrap_or(Timestamp::from_millis(0));
+        Self { authorization: format!("{SCHEME}{jwt}"), claims, fresh_until }
     }
 
     /// `Bearer` and the JWT: what the services behind the gateway receive.
@@ -31,7 +24,7 @@ impl Grant {
         &self.authorization
     }
 
-    pub(crate) fn phantom_token(&self) -> &str {
+    pub(crate) fn jwt(&self) -> &str {
         self.authorization.strip_prefix(SCHEME).unwrap_or_default()
     }
 
@@ -39,16 +32,8 @@ impl Grant {
         &self.claims
     }
 
-    pub(crate) fn validity(&self) -> Validity {
-        self.validity
-    }
-
     pub(crate) fn fresh_until(&self) -> Timestamp {
         self.fresh_until
-    }
-
-    pub(crate) fn set_fresh_until(&mut self, moment: Timestamp) {
-        self.fresh_until = moment;
     }
 
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {

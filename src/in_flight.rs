@@ -35,8 +35,6 @@ pub struct Flight<S> {
     pub callout: Callout,
     /// The token that it is about.
     pub token: TokenKey,
-    /// The stream with which the answer would be lost; none if it belongs to no stream.
-    pub owner: Option<S>,
     /// Who waits.
     pub waiting: Vec<Waiting<S>>,
 }
@@ -47,7 +45,7 @@ impl<S> Default for InFlight<S> {
     }
 }
 
-impl<S: PartialEq> InFlight<S> {
+impl<S> InFlight<S> {
     /// A stream that waits for this token already.
     pub fn companion(&self, token: &TokenKey) -> Option<&S> {
         let flight = self.flights.get(self.joinable.get(token)?)?;
@@ -81,20 +79,12 @@ impl<S: PartialEq> InFlight<S> {
         Some((flight.token, flight.waiting))
     }
 
-    /// A waiting stream is gone. Whether others are stranded by that.
-    pub fn leave(&mut self, stream: &S) -> bool {
-        for flight in self.stranded.iter_mut().chain(self.flights.values_mut()) {
-            flight.waiting.retain(|waiting| waiting.stream != *stream);
-        }
-        let is_lost =
-            |(id, flight): (&CalloutId, &Flight<S>)| (flight.owner.as_ref() == Some(stream)).then_some(*id);
-        let lost: Vec<CalloutId> = self.flights.iter().filter_map(is_lost).collect();
-        for id in lost {
-            let flight = self.remove(id);
-            self.stranded.extend(flight);
-        }
-        self.stranded.retain(|flight| !flight.waiting.is_empty());
-        !self.stranded.is_empty()
+    /// The host will drop the answer to this callout. Whether anybody is stranded by that, beside the one that asked.
+    pub fn strand(&mut self, id: CalloutId) -> bool {
+        let flight = self.remove(id).filter(|flight| flight.waiting.len() > 1);
+        let has_others = flight.is_some();
+        self.stranded.extend(flight);
+        has_others
     }
 
     /// The flights whose answers are lost.

@@ -31,9 +31,14 @@ impl Object {
         })
     }
 
-    /// The member of this name.
+    /// The value of the member of this name. Null is how some servers write that there is none.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether there is a member of this name, be it null.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// The object as a value of serde_json.

@@ -5,7 +5,7 @@
 use jwt_compact::UntrustedToken;
 use serde_json::Value;
 
-use crate::claims::{self, Claims};
+use crate::claims::Claims;
 use crate::json::Object;
 use crate::rejection::Reason;
 use crate::time::{Timestamp, Validity};
@@ -13,9 +13,10 @@ use crate::time::{Timestamp, Validity};
 /// A JWT that may be forwarded once its claims are validated.
 #[derive(Debug)]
 pub(crate) struct PhantomToken {
-    text: String,
-    claims: Claims,
-    validity: Validity,
+    /// The JWT as the authorization server wrote it, byte by byte.
+    pub(crate) text: String,
+    /// What it claims.
+    pub(crate) claims: Claims,
 }
 
 impl PhantomToken {
@@ -25,53 +26,47 @@ impl PhantomToken {
     /// [`Reason::UnexpectedResponse`] for what is no signed JWT or no access token's; [`Reason::Inactive`],
     /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where its payload says so (R36, R39, R40).
     pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
-        let jwt = UntrustedToken::new(text).map_err(|_| Reason::UnexpectedResponse)?;
-        if jwt.algorithm().eq_ignore_ascii_case("none") || jwt.signature_bytes().is_empty() {
-            return Err(Reason::UnexpectedResponse);
-        }
-        if jwt.header().token_type.as_deref().is_some_and(is_type_of_other_jwt) {
+        let jwt = UntrustedToken::<Object>::try_from(text).map_err(|_| Reason::UnexpectedResponse)?;
+        if !is_signed_access_token(&jwt) {
             return Err(Reason::UnexpectedResponse);
         }
         let standard =
             jwt.deserialize_claims_unchecked::<Object>().map_err(|_| Reason::UnexpectedResponse)?;
         let payload = &standard.custom;
-        match payload.get("active") {
-            None => {}
-            Some(Value::Bool(false)) => return Err(Reason::Inactive),
-            Some(_) => return Err(Reason::UnexpectedResponse),
+        if payload.get("active") == Some(&Value::Bool(false)) {
+            return Err(Reason::Inactive);
         }
-        claims::refuse_other_kinds(payload)?;
+        if payload.has("active") || payload.has("token_introspection") {
+            return Err(Reason::UnexpectedResponse);
+        }
         let date = |seconds: i64| Timestamp::from_numeric_date(seconds as f64);
-        Ok(Self {
-            text: text.to_owned(),
-            claims: Claims::read(payload)?,
-            validity: Validity {
-                expires: standard.expiration.map(|moment| date(moment.timestamp())),
-                not_before: standard.not_before.map(|moment| date(moment.timestamp())),
-            },
-        })
-    }
-
-    /// The JWT as the authorization server wrote it, byte by byte.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Its dates.
-    pub(crate) fn validity(&self) -> Validity {
-        self.validity
-    }
-
-    /// Its claims.
-    pub(crate) fn into_claims(self) -> Claims {
-        self.claims
+        let validity = Validity {
+            expires: standard.expiration.map(|moment| date(moment.timestamp())),
+            not_before: standard.not_before.map(|moment| date(moment.timestamp())),
+        };
+        Ok(Self { text: text.to_owned(), claims: Claims::read(payload)?.with_validity(validity) })
     }
 }
 
-/// JWTs that are made to mean something else: RFC 9701 §5, RFC 9449 §4.2, OpenID Connect Back-Channel Logout §2.4,
-/// RFC 8417 §2.3. None may be mistaken for an access token (RFC 8725 §3.11).
+/// What its header says: an algorithm, no critical extension that we would have to understand (RFC 7515 §4.1.11), and no
+/// type that is made to mean something else.
+fn is_signed_access_token(jwt: &UntrustedToken<'_, Object>) -> bool {
+    let algorithm = jwt.algorithm();
+    let is_algorithm = !algorithm.is_empty()
+        && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !algorithm.eq_ignore_ascii_case("none");
+    let header = jwt.header();
+    is_algorithm
+        && !jwt.signature_bytes().is_empty()
+        && !header.other_fields.has("crit")
+        && !header.other_fields.has("b64")
+        && !header.token_type.as_deref().is_some_and(is_type_of_other_jwt)
+}
+
+/// JWTs that must not be mistaken for an access token (RFC 8725 §3.11): RFC 9701 §5, RFC 9449 §4.2, OpenID Connect
+/// Back-Channel Logout §2.4, RFC 8417 §2.3.
 fn is_type_of_other_jwt(token_type: &str) -> bool {
-    let name = token_type.to_ascii_lowercase();
+    let name = token_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let name = name.strip_prefix("application/").unwrap_or(&name);
     matches!(name, "token-introspection+jwt" | "dpop+jwt" | "logout+jwt" | "secevent+jwt")
 }

@@ -1,8 +1,8 @@
 //! The path of a request in the one form that rules are matched on (RFC 3986 §6.2.2).
 //!
-//! A gateway and the service behind it must read a path alike, or `/public/..;/admin` is public here and admin there.
-//! What servers are known to read differently is not normalised but called [`Ambiguous`]; whether that matters is the
-//! rules' affair (R84).
+//! A gateway and the service behind it must read a path alike, or `/public/..;/admin` is public here and admin there. Servers
+//! decode escapes, whether RFC 3986 calls the character reserved or not, so the form is the decoded one. What servers are
+//! known to read differently has no form: it is [`Ambiguous`], and whether that matters is the rules' affair (R84).
 
 use std::borrow::Cow;
 
@@ -10,23 +10,21 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
-/// The path without its query, escapes of unreserved characters decoded and the others in upper case.
+/// The path without its query, decoded.
 ///
 /// # Errors
-/// [`Ambiguous`] for a path that does not start with a slash, an empty or a dot segment, `;`, `\`, `#`, a control
-/// or non-ASCII byte, all of these behind an escape, a bad escape, and an escape of an escape.
+/// [`Ambiguous`] for a path that does not start with a slash; for an empty or a dot segment, or one with space at an end;
+/// for `;`, `\`, `#` and control characters, written or escaped; for an escaped `/`, `%` or `?`; for a bad escape; and for
+/// what is not ASCII as it is written, or not UTF-8 when it is decoded.
 pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
-    let path = std::str::from_utf8(path).map_err(|_| Ambiguous)?;
-    let normalized =
-        if path.contains('%') { Cow::Owned(decode_unreserved(path)?) } else { Cow::Borrowed(path) };
-    let segments = normalized.strip_prefix('/').ok_or(Ambiguous)?;
-    if !segments.bytes().all(|byte| byte.is_ascii_graphic() && !cuts_short(byte))
-        || has_ambiguous_segment(segments)
-    {
+    if path.iter().any(|&byte| !byte.is_ascii_graphic() || cuts_short(byte)) {
         return Err(Ambiguous);
     }
-    Ok(normalized)
+    let path = std::str::from_utf8(path).map_err(|_| Ambiguous)?;
+    let decoded = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
+    let segments = decoded.strip_prefix('/').ok_or(Ambiguous)?;
+    if has_ambiguous_segment(segments) { Err(Ambiguous) } else { Ok(decoded) }
 }
 
 /// Whether `path` lies at or below `prefix`. A prefix ends at a segment boundary: `/public` must not open `/publicity`.
@@ -34,46 +32,40 @@ pub fn is_below(path: &str, prefix: &str) -> bool {
     prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn decode_unreserved(path: &str) -> Result<String, Ambiguous> {
-    let mut decoded = String::with_capacity(path.len());
+fn decode(path: &str) -> Result<String, Ambiguous> {
+    let mut decoded = Vec::with_capacity(path.len());
     let mut pieces = path.split('%');
-    decoded.push_str(pieces.next().unwrap_or_default());
+    decoded.extend_from_slice(pieces.next().unwrap_or_default().as_bytes());
     for piece in pieces {
         let (digits, rest) = piece.split_at_checked(2).ok_or(Ambiguous)?;
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(Ambiguous);
         }
-        let byte = u8::from_str_radix(digits, 16).map_err(|_| Ambiguous)?;
-        match byte {
-            b'/' | b'%' => return Err(Ambiguous),
-            _ if byte.is_ascii_control() || cuts_short(byte) => return Err(Ambiguous),
-            b'-' | b'.' | b'_' | b'~' => decoded.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => decoded.push(char::from(byte)),
-            _ => {
-                decoded.push('%');
-                decoded.push_str(&digits.to_ascii_uppercase());
-            }
+        match u8::from_str_radix(digits, 16).map_err(|_| Ambiguous)? {
+            b'/' | b'%' | b'?' => return Err(Ambiguous),
+            byte if cuts_short(byte) => return Err(Ambiguous),
+            byte => decoded.push(byte),
         }
-        decoded.push_str(rest);
+        decoded.extend_from_slice(rest.as_bytes());
     }
-    Ok(decoded)
+    String::from_utf8(decoded).map_err(|_| Ambiguous)
 }
 
-/// Some servers end a segment or the path at one of these.
+/// Some servers end a segment or the path at one of these, or take it for a slash.
 fn cuts_short(byte: u8) -> bool {
     matches!(byte, b';' | b'\\' | b'#')
 }
 
-/// `//` is one slash to some; `.` and `..` climb, for those who resolve them. The last segment may be empty.
+/// `//` is one slash to some; `.` and `..` climb, for those who resolve them; space and controls are cut off by others. The
+/// last segment may be empty.
 fn has_ambiguous_segment(segments: &str) -> bool {
-    let mut rest = segments;
-    while let Some((segment, after)) = rest.split_once('/') {
-        if matches!(segment, "" | "." | "..") {
-            return true;
-        }
-        rest = after;
-    }
-    matches!(rest, "." | "..")
+    let is_ambiguous = |segment: &str| {
+        matches!(segment, "." | "..") || segment.trim() != segment || segment.contains(char::is_control)
+    };
+    let (directories, last) =
+        segments.rsplit_once('/').map_or((None, segments), |(all, last)| (Some(all), last));
+    let mut directories = directories.into_iter().flat_map(|all| all.split('/'));
+    is_ambiguous(last) || directories.any(|segment| segment.is_empty() || is_ambiguous(segment))
 }
 
 #[cfg(test)]

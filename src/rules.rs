@@ -12,6 +12,7 @@ use crate::request::RequestHead;
 pub struct Rules {
     rules: Vec<Rule>,
     hosts_matter: bool,
+    ignores_port: bool,
 }
 
 /// One host and path with its methods, and who may come in there.
@@ -73,11 +74,12 @@ impl Requirement {
 }
 
 impl Rules {
-    /// Puts the rules in the order of their specificity.
-    pub fn new(mut rules: Vec<Rule>) -> Self {
+    /// Puts the rules in the order of their specificity. A router that takes the port of a host for part of its name, as
+    /// Envoy does by default, sends `a:1` elsewhere than `a`; `ignores_port` says that it does not.
+    pub fn new(mut rules: Vec<Rule>, ignores_port: bool) -> Self {
         rules.sort_by(|a, b| b.compare_specificity(a));
         let hosts_matter = rules.iter().any(|rule| rule.host != Host::Any);
-        Self { rules, hosts_matter }
+        Self { rules, hosts_matter, ignores_port }
     }
 
     /// The access of the most specific rule that matches.
@@ -86,32 +88,23 @@ impl Rules {
     /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the host or the path can be read in different
     /// ways and the answer depends on it.
     pub fn find(&self, head: &RequestHead<'_>) -> Result<&Access, Reason> {
-        let host = self.host_of(head)?;
-        let mut candidates = self.rules.iter().filter(|rule| rule.is_for(&host, head.method));
-        let found = match path::normalize(head.path) {
-            Ok(path) => candidates.find(|rule| path::is_below(&path, &rule.path)),
-            Err(path::Ambiguous) => Some(decided_without_path(candidates)?),
-        };
-        found.map(|rule| &rule.access).ok_or(Reason::NotExposed)
+        if !self.hosts_matter {
+            return self.find_at("", head);
+        }
+        let written = written_host(head.authority)?;
+        let name = without_port(&written);
+        let access = self.find_at(name, head);
+        let is_plain = name == written || self.ignores_port;
+        if is_plain || self.find_at(&written, head) == access { access } else { Err(Reason::AmbiguousTarget) }
     }
 
-    /// Ports and letter case do not count, nor the dot of the root. A host with other characters than a name has is
-    /// nobody's to guess, where rules depend on it.
-    fn host_of(&self, head: &RequestHead<'_>) -> Result<String, Reason> {
-        if !self.hosts_matter {
-            return Ok(String::new());
-        }
-        let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
-        match std::str::from_utf8(head.authority) {
-            Ok(authority) if authority.bytes().all(|byte| is_host(&byte)) => {
-                let host = match authority.rsplit_once(':') {
-                    Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-                    _ => authority,
-                };
-                Ok(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
-            }
-            _ => Err(Reason::AmbiguousTarget),
-        }
+    fn find_at(&self, host: &str, head: &RequestHead<'_>) -> Result<&Access, Reason> {
+        let candidates = self.rules.iter().filter(|rule| rule.host.is_for(host));
+        let rule = match path::normalize(head.path) {
+            Ok(path) => best(candidates.filter(|rule| path::is_below(&path, &rule.path)), head.method),
+            Err(path::Ambiguous) => decided_without_path(candidates.filter(|rule| rule.takes(head.method))),
+        };
+        rule.map(|rule| &rule.access)
     }
 }
 
@@ -120,12 +113,15 @@ impl Rule {
     pub fn contends_with(&self, other: &Self) -> bool {
         let share_method =
             self.methods == other.methods || self.methods.iter().any(|method| other.methods.contains(method));
-        self.host == other.host && self.path == other.path && share_method
+        self.is_at_place_of(other) && share_method
     }
 
-    fn is_for(&self, host: &str, method: &[u8]) -> bool {
-        self.host.is_for(host)
-            && (self.methods.is_empty() || self.methods.iter().any(|name| name.as_bytes() == method))
+    fn is_at_place_of(&self, other: &Self) -> bool {
+        self.host == other.host && self.path == other.path
+    }
+
+    fn takes(&self, method: &[u8]) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|name| name.as_bytes() == method)
     }
 
     /// The order of the Kubernetes Gateway API: the host first, then the longer path, then named methods.
@@ -153,6 +149,22 @@ impl Host {
     }
 }
 
+/// The first rule that takes the method. A method that a protected rule does not name must not slip past it into a public
+/// rule for a wider place.
+fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&'a Rule, Reason> {
+    let mut passed_over = None::<&Rule>;
+    for rule in matching {
+        let slips_past = |other: &Rule| rule.access == Access::Public && !rule.is_at_place_of(other);
+        match rule.takes(method) {
+            true if passed_over.is_some_and(slips_past) => return Err(Reason::NotExposed),
+            true => return Ok(rule),
+            false if rule.access != Access::Public => passed_over = passed_over.or(Some(rule)),
+            false => {}
+        }
+    }
+    Err(Reason::NotExposed)
+}
+
 /// An ambiguous path is harmless where the path cannot change the answer: all rules left are for every path, so the
 /// first is the one. It never opens a public route that a well-formed path would not.
 fn decided_without_path<'a>(mut candidates: impl Iterator<Item = &'a Rule>) -> Result<&'a Rule, Reason> {
@@ -160,6 +172,25 @@ fn decided_without_path<'a>(mut candidates: impl Iterator<Item = &'a Rule>) -> R
     match first {
         Some(first) if candidates.all(|rule| rule.path == "/") => Ok(first),
         _ => Err(Reason::AmbiguousTarget),
+    }
+}
+
+/// The host as it is written, in lower case. The dot of the root, and characters that names do not have, are read by
+/// routers in ways that are nobody's to guess.
+fn written_host(authority: &[u8]) -> Result<String, Reason> {
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
+    match std::str::from_utf8(authority) {
+        Ok(host) if host.bytes().all(|byte| is_host(&byte)) && !without_port(host).ends_with('.') => {
+            Ok(host.to_ascii_lowercase())
+        }
+        _ => Err(Reason::AmbiguousTarget),
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
 }
 

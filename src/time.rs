@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A moment, in milliseconds since the Unix epoch.
 ///
 /// NumericDates of JWTs (RFC 7519 §2) are in seconds and may have a fraction; milliseconds keep what matters of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -43,7 +45,7 @@ impl Timestamp {
 }
 
 /// When a token is valid: `not_before <= now < expires`, each bound optional (RFC 7662 §2.2, RFC 7519 §4.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {
     /// `exp`: the first moment at which the token is not valid any more.
     pub expires: Option<Timestamp>,

@@ -57,12 +57,15 @@ const introspections = new Map();
 
 provider.use(async function countIntrospections(ctx, next) {
   if (ctx.path === '/introspections') {
-    ctx.body = { count: introspections.get(ctx.get('token')) ?? 0 };
+    ctx.body = introspections.get(ctx.get('token')) ?? { count: 0 };
     return;
   }
   await next();
   const token = ctx.path === INTROSPECTION && ctx.oidc?.params?.token;
-  if (token) introspections.set(token, (introspections.get(token) ?? 0) + 1);
+  if (token) {
+    const { count } = introspections.get(token) ?? { count: 0 };
+    introspections.set(token, { count: count + 1, authorization: ctx.get('authorization') });
+  }
 });
 
 provider.use(async function answerWithJwt(ctx, next) {

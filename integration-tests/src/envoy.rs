@@ -282,6 +282,7 @@ fn listener_json(name: &str, configuration: &Value, listener: Listener, variable
                 "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                 "stat_prefix": name,
                 "stream_idle_timeout": "30s",
+                "http_protocol_options": {"enable_trailers": true},
                 "http_filters": [filter, router],
                 "route_config": {"virtual_hosts": [{
                     "name": "api",

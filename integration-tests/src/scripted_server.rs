@@ -14,7 +14,7 @@ use axum::response::Response;
 use axum::routing::post;
 use futures::stream;
 
-use crate::server;
+use crate::{secrets, server};
 
 /// The server, running.
 #[derive(Clone)]
@@ -116,6 +116,9 @@ async fn introspect(
     headers: HeaderMap,
     Form(form): Form<Vec<(String, String)>>,
 ) -> Result<Response, StatusCode> {
+    if let Some(credentials) = headers.get("authorization").and_then(|value| value.to_str().ok()) {
+        secrets::noted_credentials(credentials);
+    }
     let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
     let token = token.ok_or(StatusCode::BAD_REQUEST)?;
     let play = {

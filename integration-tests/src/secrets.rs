@@ -1,5 +1,5 @@
-//! What must never be found in a log: every token and secret that a test uses is noted here, and the recipe that runs the
-//! tests searches all logs for all of them.
+//! What must never be found in a log: every token and secret that a test uses is noted here, as it is and as it travels, and
+//! a recipe searches all logs for all of them.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -12,6 +12,12 @@ pub fn fresh_token(meaning: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     noted(format!("opaque-{meaning}-{}-{count}", std::process::id()))
+}
+
+/// Notes the value of an `Authorization` field, as its receiver got it.
+pub fn noted_credentials(authorization: &str) {
+    let (_scheme, credentials) = authorization.split_once(' ').unwrap_or(("", authorization));
+    noted(credentials.to_owned());
 }
 
 /// Notes a secret.

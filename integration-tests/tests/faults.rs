@@ -96,6 +96,7 @@ impl Stage {
 async fn r016_r017_r018_r019_r022_the_introspection_request_is_the_gateways_own() -> Result<()> {
     let stage = stage().await;
     let token = secrets::noted("a+b/c~d.e-f_==".to_owned());
+    secrets::noted("a%2Bb%2Fc~d.e-f_%3D%3D".to_owned());
     stage.server.play(&token, Play::jwt(&jwt::valid()))?;
     let request =
         Request::get("/orders?q=secret").bearer(&token).header("cookie", "a=b").header("x-user-id", "7");
@@ -305,6 +306,24 @@ async fn r038_a_body_does_not_carry_a_paused_request_past_the_filter() -> Result
                 _ => assert_eq!(stage.api.received(&token).len(), 0, "{what} by {listener}"),
             }
         }
+    }
+    Ok(())
+}
+
+/// Trailers end a request as a body does.
+#[tokio::test]
+async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result<()> {
+    let stage = stage().await;
+    for (play, expected) in [(Play::answer(204, "", ""), "401"), (Play::jwt(&jwt::valid()), "200")] {
+        let token = secrets::fresh_token("trailers");
+        stage.server.play(&token, play.after(Duration::from_millis(200)))?;
+        let request = format!(
+            "POST /orders HTTP/1.1\r\nhost: a\r\nx-request-name: {token}\r\nauthorization: Bearer {token}\r\n\
+             transfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n"
+        );
+        let answer = stage.client("head-only").send_raw(request.as_bytes()).await?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
+        assert_eq!(stage.api.received(&token).len(), usize::from(expected == "200"));
     }
     Ok(())
 }

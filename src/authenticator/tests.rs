@@ -122,7 +122,7 @@ fn r055_a_token_is_asked_about_again_when_its_time_to_live_is_over() {
 
 #[test]
 fn r055_with_the_cache_off_every_request_asks() {
-    let mut worker = Worker::new(json!({"cache": {"max_ttl": "0s", "no_store_ttl": "1m"}}), &NoSharedData);
+    let mut worker = Worker::new(json!({"cache": {"max_ttl": "0s"}}), &NoSharedData);
     for _ in 0..3 {
         assert!(worker.get(0, "opaque").starts_with("Bearer"));
     }
@@ -248,15 +248,28 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
         json!({"introspection": {"client_id": "other"}}),
         json!({"introspection": {"upstream": "other"}}),
         json!({"introspection": {"response": {"jwt_member": "jwt"}}}),
+        json!({"introspection": {"endpoint": "http://login.example.com/oauth/v2/introspect"}}),
+        json!({"introspection": {"token_type_hint": false}}),
+        json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}),
+        json!({"introspection": {"response": {"max_jwt_length": 4096}}}),
         json!({"cache": {"max_ttl": "1m"}}),
+        json!({"cache": {"no_store_ttl": "1m"}}),
         json!({"cache": {"shared": false}}),
     ] {
         let shared = MemorySharedData::default();
         let (mut first, mut second) = (Worker::new(json!({}), &shared), Worker::new(edit.clone(), &shared));
         assert!(first.get(0, "opaque").starts_with("Bearer"));
-        second.answer_status("204");
-        assert_eq!(second.get(0, "opaque"), "inactive", "{edit}");
+        second.get(0, "opaque");
+        assert_eq!(second.introspections(), 1, "{edit}");
     }
+    // The accepted type alone, beside the same member.
+    let keycloak =
+        |accept: &str| json!({"introspection": {"response": {"accept": accept, "jwt_member": "jwt"}}});
+    let shared = MemorySharedData::default();
+    Worker::new(keycloak("application/jwt"), &shared).get(0, "opaque");
+    let mut second = Worker::new(keycloak("application/json"), &shared);
+    second.get(0, "opaque");
+    assert_eq!(second.introspections(), 1);
     // A rule more is no reason to ask again; what it requires is asked of the entry.
     let shared = MemorySharedData::default();
     let mut first = Worker::new(json!({}), &shared);
@@ -264,6 +277,27 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
     assert!(first.get(0, "opaque").starts_with("Bearer"));
     assert_eq!(second.get(0, "opaque"), "insufficient_scope");
     assert_eq!(second.introspections(), 0);
+}
+
+/// If claims beside the JWT were lost in shared data, a second worker would let in what the first refuses.
+#[test]
+fn r053_a_shared_hit_is_as_narrow_as_the_answer() {
+    let configuration = json!({
+        "introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}},
+        "rules": [{"path": "/", "scopes": ["orders:read"]}, {"path": "/profile", "scopes": ["profile"]}],
+    });
+    let shared = MemorySharedData::default();
+    let body =
+        json!({"active": true, "jwt": testing::jwt(json!({})), "scope": "profile", "nbf": testing::NOW});
+    let mut first = Worker::new(configuration.clone(), &shared);
+    first.answer =
+        ("200".to_owned(), body.to_string(), vec![("content-type", "application/json".to_owned())]);
+    let mut second = Worker::new(configuration, &shared);
+    for worker in [&mut first, &mut second] {
+        assert!(worker.request(0, "GET", "/profile", Some("Bearer opaque")).starts_with("Bearer"));
+        assert_eq!(worker.get(0, "opaque"), "insufficient_scope");
+    }
+    assert_eq!((first.introspections(), second.introspections()), (1, 0));
 }
 
 /// If an entry were found by its key alone, one user would be forwarded with another user's JWT.
@@ -286,12 +320,12 @@ fn r052_colliding_keys_never_mix_tokens_up() {
 #[test]
 fn r057_the_keys_of_the_shared_data_are_bounded_and_hold_no_token() {
     let shared = MemorySharedData::default();
-    let mut worker = Worker::new(json!({"cache": {"max_entries": 8}}), &shared);
+    let mut worker = Worker::new(json!({"cache": {"max_entries": 16}}), &shared);
     for token in 0..200 {
         worker.get(0, &format!("opaque-{token}"));
     }
     let values = shared.values.borrow();
-    assert!(values.len() <= 8, "{}", values.len());
+    assert!(values.len() <= 16, "{}", values.len());
     for (key, (value, _)) in values.iter() {
         assert!(!key.contains("opaque") && !key.contains('/'), "{key}");
         assert!(!String::from_utf8_lossy(value).contains("opaque-"));

@@ -1,50 +1,42 @@
 //! The bytes of an entry in shared data: whose it is, when it ends, and the JWT.
 //!
-//! `version (1) | fingerprint (32) | token key (32) | fresh until (8) | expires (8) | not before (8) | length (8) | JWT`.
-//! Numbers are big-endian, moments in milliseconds since the Unix epoch; for `expires` all ones, for `not before` zero mean
-//! "none". The length is the JWT's: an entry that was cut is no entry.
+//! `version (1) | fingerprint (32) | token key (32) | fresh until (8) | length (8) | length (8) | claims | JWT`. Numbers are
+//! big-endian, moments in milliseconds since the Unix epoch. The lengths are those of the claims, which are JSON, and of the
+//! JWT: an entry that was cut is no entry.
 
 use super::key::{Fingerprint, TokenKey};
+use crate::claims::Claims;
 use crate::grant::Grant;
-use crate::jwt::PhantomToken;
-use crate::time::{Timestamp, Validity};
+use crate::time::Timestamp;
 
 /// What one worker tells the others about a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The end of its time to live.
     pub(super) fresh_until: Timestamp,
-    validity: Validity,
+    claims: Claims,
     jwt: String,
 }
 
 impl Entry {
     pub(super) fn of(grant: &Grant) -> Self {
-        Self {
-            fresh_until: grant.fresh_until(),
-            validity: grant.validity(),
-            jwt: grant.phantom_token().to_owned(),
-        }
+        Self { fresh_until: grant.fresh_until(), claims: grant.claims().clone(), jwt: grant.jwt().to_owned() }
     }
 
-    /// The grant that it stands for; none if the JWT is none, which no worker writes.
-    pub(super) fn into_grant(self) -> Option<Grant> {
-        let phantom_token = PhantomToken::parse(&self.jwt).ok()?;
-        let mut grant = Grant::new(phantom_token, self.validity);
-        grant.set_fresh_until(self.fresh_until);
-        Some(grant)
+    pub(super) fn into_grant(self) -> Grant {
+        Grant::new(&self.jwt, self.claims, Some(self.fresh_until))
     }
 
     pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {
-        let expires = self.validity.expires.map_or(NEVER, Timestamp::as_millis);
-        let not_before = self.validity.not_before.map_or(0, Timestamp::as_millis);
-        let length = self.jwt.len() as u64;
-        let numbers = [self.fresh_until.as_millis(), expires, not_before, length].map(u64::to_be_bytes);
+        let claims = serde_json::to_vec(&self.claims).unwrap_or_default();
+        let numbers = [self.fresh_until.as_millis(), claims.len() as u64, self.jwt.len() as u64];
+        let numbers = numbers.map(u64::to_be_bytes);
         [
             &[VERSION],
             &fingerprint.as_bytes()[..],
             token.as_bytes(),
             numbers.as_flattened(),
+            &claims,
             self.jwt.as_bytes(),
         ]
         .concat()
@@ -55,18 +47,15 @@ impl Entry {
         let rest = value.strip_prefix(&[VERSION])?;
         let rest = rest.strip_prefix(fingerprint.as_bytes())?.strip_prefix(token.as_bytes())?;
         let (fresh_until, rest) = number(rest)?;
-        let (expires, rest) = number(rest)?;
-        let (not_before, rest) = number(rest)?;
-        let (length, jwt) = number(rest)?;
-        if length != jwt.len() as u64 {
+        let (claims_length, rest) = number(rest)?;
+        let (jwt_length, rest) = number(rest)?;
+        let (claims, jwt) = rest.split_at_checked(usize::try_from(claims_length).ok()?)?;
+        if jwt_length != jwt.len() as u64 {
             return None;
         }
         Some(Self {
             fresh_until: Timestamp::from_millis(fresh_until),
-            validity: Validity {
-                expires: (expires != NEVER).then_some(Timestamp::from_millis(expires)),
-                not_before: (not_before != 0).then_some(Timestamp::from_millis(not_before)),
-            },
+            claims: serde_json::from_slice(claims).ok()?,
             jwt: std::str::from_utf8(jwt).ok()?.to_owned(),
         })
     }
@@ -78,7 +67,6 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 const VERSION: u8 = 1;
-const NEVER: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests;

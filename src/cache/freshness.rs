@@ -6,14 +6,12 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 /// What the response's header fields say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// Nothing.
-    Unstated,
-    /// It is fresh for so long.
-    For(Duration),
-    /// It must not be used again: `no-store`, `no-cache`, or no time left.
-    Forbidden,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// How long the answer is fresh: `max-age` minus `Age`, if it says so.
+    lifetime: Option<Duration>,
+    /// Whether it must not be used again: `no-store`, `no-cache`, or no time left.
+    forbidden: bool,
 }
 
 /// The operator's limits.
@@ -26,49 +24,47 @@ pub(crate) struct TimeToLive {
 }
 
 impl Freshness {
-    /// Reads the header fields of a response. A directive that cannot be understood counts as none left, as RFC 9111
-    /// §4.2.1 recommends for stale information.
+    /// Reads the header fields of a response. A `max-age` that cannot be understood counts as none left, as RFC 9111
+    /// §4.2.1 recommends for what looks stale.
     pub(crate) fn of(headers: &[(&[u8], &[u8])]) -> Self {
         let values = |name: &'static [u8]| {
             let matches = move |field: &&(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name);
             headers.iter().filter(matches).map(|field| field.1)
         };
-        let mut max_age = None::<u64>;
+        let age = values(b"age").map(|value| delta_seconds(value).unwrap_or(0)).max().unwrap_or(0);
+        let mut freshness = Self::default();
         for directive in values(b"cache-control").flat_map(|value| value.split(|&byte| byte == b',')) {
             let mut parts = directive.splitn(2, |&byte| byte == b'=');
             let name = parts.next().unwrap_or_default().trim_ascii();
             if name.eq_ignore_ascii_case(b"no-store") || name.eq_ignore_ascii_case(b"no-cache") {
-                return Self::Forbidden;
-            }
-            if name.eq_ignore_ascii_case(b"max-age") {
-                let seconds = parts.next().and_then(delta_seconds).unwrap_or(0);
-                max_age = Some(max_age.map_or(seconds, |earlier| earlier.min(seconds)));
+                freshness.forbidden = true;
+            } else if name.eq_ignore_ascii_case(b"max-age") {
+                match parts.next().and_then(delta_seconds).unwrap_or(0).saturating_sub(age) {
+                    0 => freshness.forbidden = true,
+                    seconds => freshness.shorten(Duration::from_secs(seconds)),
+                }
             }
         }
-        let age = values(b"age").map(|value| delta_seconds(value).unwrap_or(0)).max().unwrap_or(0);
-        match max_age.map(|max_age| max_age.saturating_sub(age)) {
-            None => Self::Unstated,
-            Some(0) => Self::Forbidden,
-            Some(seconds) => Self::For(Duration::from_secs(seconds)),
-        }
+        freshness
+    }
+
+    fn shorten(&mut self, lifetime: Duration) {
+        self.lifetime = Some(self.lifetime.map_or(lifetime, |earlier| earlier.min(lifetime)));
     }
 }
 
 impl TimeToLive {
-    /// The time to live of an answer, or none if it is not to be kept.
+    /// The time to live of an answer, or none if it is not to be kept: the shortest of all limits.
     pub(crate) fn of(
         self,
         freshness: Freshness,
         expires: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Duration> {
-        let allowed = match freshness {
-            Freshness::Unstated => self.max,
-            Freshness::For(duration) => duration.min(self.max),
-            Freshness::Forbidden => self.despite_no_store?.min(self.max),
-        };
-        let ttl = expires.map_or(allowed, |expires| allowed.min(expires.since(now)));
-        (!ttl.is_zero()).then_some(ttl)
+        let despite = if freshness.forbidden { Some(self.despite_no_store?) } else { None };
+        let left = expires.map(|expires| expires.since(now));
+        let limits = [Some(self.max), freshness.lifetime, despite, left];
+        limits.into_iter().flatten().min().filter(|ttl| !ttl.is_zero())
     }
 }
 

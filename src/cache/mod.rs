@@ -11,11 +11,12 @@ mod shared;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use freshness::Freshness;
+pub(crate) use freshness::Freshness;
 pub use key::{Fingerprint, TokenKey};
 pub use shared::{NoSharedData, SharedData};
 
 use crate::grant::Grant;
+use crate::introspection::ActiveToken;
 use crate::time::Timestamp;
 use entry::Entry;
 use freshness::TimeToLive;
@@ -75,29 +76,28 @@ impl Cache {
             return Some((grant, Level::Local));
         }
         let entry = self.slots.as_ref()?.read(token, now, shared)?;
-        let grant = Rc::new(entry.into_grant()?);
+        let grant = Rc::new(entry.into_grant());
         self.local.insert(*token, Rc::clone(&grant));
         Some((grant, Level::Shared))
     }
 
-    /// Keeps a grant in both levels, as long as freshness and expiry allow.
+    /// Makes the grant of an active token, and keeps it in both levels as long as freshness and expiry allow.
     pub(crate) fn keep(
         &mut self,
         token: TokenKey,
-        mut grant: Grant,
-        freshness: Freshness,
+        active: ActiveToken,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Rc<Grant> {
-        let Some(ttl) = self.time_to_live.of(freshness, grant.validity().expires, now) else {
-            return Rc::new(grant);
-        };
-        grant.set_fresh_until(now.plus(ttl));
-        let grant = Rc::new(grant);
-        if let Some(slots) = &self.slots {
-            slots.write(&token, &Entry::of(&grant), shared);
+        let ActiveToken { jwt, claims, freshness } = active;
+        let ttl = self.time_to_live.of(freshness, claims.validity().expires, now);
+        let grant = Rc::new(Grant::new(&jwt, claims, ttl.map(|ttl| now.plus(ttl))));
+        if ttl.is_some() {
+            if let Some(slots) = &self.slots {
+                slots.write(&token, &Entry::of(&grant), shared);
+            }
+            self.local.insert(token, Rc::clone(&grant));
         }
-        self.local.insert(token, Rc::clone(&grant));
         grant
     }
 }

@@ -90,6 +90,7 @@ impl Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Endpoint { upstream, scheme, authority, path, .. } = &*self.introspection.endpoint;
+        let (path, _query) = path.split_once('?').unwrap_or((path, ""));
         write!(formatter, "introspection at {scheme}://{authority}{path} by way of {upstream}")
     }
 }

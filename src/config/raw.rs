@@ -57,6 +57,7 @@ pub(super) struct Configuration {
     pub(super) token: Field<Token>,
     pub(super) cache: Field<Cache>,
     pub(super) realm: Field<String>,
+    pub(super) ignore_port_in_host_matching: Field<bool>,
     pub(super) rules: Field<Vec<Field<Rule>>>,
     pub(super) log_level: Field<String>,
     #[serde(flatten)]
@@ -78,18 +79,12 @@ pub(super) struct Introspection {
     pub(super) unknown: Unknown,
 }
 
-/// A secret: the value itself, or the name of an environment variable of the proxy.
+/// A secret: the value itself, or an object that names an environment variable of the proxy.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Confidential {
     Literal(String),
-    Environment(EnvironmentVariable),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EnvironmentVariable {
-    pub(super) env: String,
+    Elsewhere(BTreeMap<String, String>),
 }
 
 #[derive(Deserialize, Default)]

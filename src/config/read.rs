@@ -9,7 +9,7 @@ use http::{Method, Uri};
 use serde::Deserialize;
 
 use super::mistakes::Mistakes;
-use super::raw::{self, Confidential, EnvironmentVariable, Field};
+use super::raw::{self, Confidential, Field};
 use super::{IntrospectionSettings, Settings, TokenSettings};
 use crate::cache::CacheSettings;
 use crate::claims::TokenPolicy;
@@ -36,7 +36,9 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     if !is_visible_ascii(&realm) {
         mistakes.note("realm", "must be visible ASCII");
     }
-    let rules = mistakes.required("rules", raw.rules).map(|raw| rules(raw, &mut mistakes));
+    let ignores_port =
+        mistakes.optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching).unwrap_or(false);
+    let rules = mistakes.required("rules", raw.rules).map(|raw| rules(raw, ignores_port, &mut mistakes));
     let log_level = mistakes.optional("log_level", raw.log_level).unwrap_or_else(|| "info".to_owned());
     let log_level = log_level.parse().map_err(|_| "must be off, error, warn, info, debug or trace");
     let log_level = mistakes.check("log_level", log_level);
@@ -114,17 +116,20 @@ fn secret(
         Confidential::Literal(value) => {
             Some(value).filter(|value| !value.is_empty()).ok_or("must not be empty")
         }
-        Confidential::Environment(EnvironmentVariable { env }) => environment(&env)
-            .filter(|value| !value.is_empty())
-            .ok_or("names a variable that is not set, or empty, in the environment of the proxy"),
+        Confidential::Elsewhere(place) => match place.get("env").filter(|_| place.len() == 1) {
+            Some(name) => environment(name)
+                .filter(|value| !value.is_empty())
+                .ok_or("names a variable that is not set, or empty, in the environment of the proxy"),
+            None => Err(r#"must be a string or {"env": NAME}"#),
+        },
     };
     mistakes.check(path, value).map(Secret::new)
 }
 
 fn token_settings(raw: raw::Token, mistakes: &mut Mistakes) -> TokenSettings {
     let issuer = mistakes.optional("token.issuer", raw.issuer);
-    if issuer.as_deref() == Some("") {
-        mistakes.note("token.issuer", "must not be empty");
+    if issuer.as_deref().is_some_and(|issuer| !is_visible_ascii(issuer)) {
+        mistakes.note("token.issuer", "must be visible ASCII");
     }
     let audience = non_empty_list("token.audience", raw.audience, mistakes);
     let leeway = duration("token.leeway", raw.leeway, Duration::ZERO..=MINUTE, mistakes);
@@ -143,47 +148,53 @@ fn token_settings(raw: raw::Token, mistakes: &mut Mistakes) -> TokenSettings {
 }
 
 fn cache_settings(raw: raw::Cache, mistakes: &mut Mistakes) -> CacheSettings {
-    let max_entries = number("cache.max_entries", raw.max_entries, 1..=1_000_000, mistakes);
+    let max_entries = number("cache.max_entries", raw.max_entries, 16..=1_000_000, mistakes);
     let max_bytes = number("cache.max_bytes", raw.max_bytes, 64 * KIB..=1024 * 1024 * KIB, mistakes);
     let max_ttl = duration("cache.max_ttl", raw.max_ttl, Duration::ZERO..=DAY, mistakes);
     let no_store_ttl = duration("cache.no_store_ttl", raw.no_store_ttl, Duration::ZERO..=DAY, mistakes);
     let shared = mistakes.optional("cache.shared", raw.shared).unwrap_or(true);
     mistakes.refuse_unknown("cache", &raw.unknown);
-    CacheSettings {
+    let settings = CacheSettings {
         max_entries: max_entries.unwrap_or(10_000),
         max_bytes: max_bytes.unwrap_or(32 * 1024 * KIB),
         max_ttl: max_ttl.unwrap_or(5 * MINUTE),
         no_store_ttl,
         shared,
+    };
+    if settings.max_bytes / settings.max_entries < MIN_ENTRY_BYTES {
+        let message = format!("must be at least {MIN_ENTRY_BYTES} for each of cache.max_entries");
+        mistakes.note("cache.max_bytes", message);
     }
+    if settings.no_store_ttl.is_some_and(|ttl| ttl > settings.max_ttl) {
+        mistakes.note("cache.no_store_ttl", "must not be longer than cache.max_ttl");
+    }
+    settings
 }
 
-fn rules(raw: Vec<Field<raw::Rule>>, mistakes: &mut Mistakes) -> Rules {
+fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &mut Mistakes) -> Rules {
     if raw.is_empty() {
         mistakes.note("rules", "must not be empty: without a rule, nothing is exposed");
     }
-    let mut all: Vec<(usize, Rule)> = Vec::new();
+    let mut all: Vec<Rule> = Vec::new();
+    let mut origins: Vec<usize> = Vec::new();
     for (index, field) in raw.into_iter().enumerate() {
         let path = format!("rules[{index}]");
         let read = mistakes.required(&path, field).map(|raw| rule(&path, raw, mistakes)).unwrap_or_default();
-        for rule in read {
-            if let Some((other, _)) = all.iter().find(|(_, other)| other.contends_with(&rule)) {
-                mistakes.note(&path, format!("matches the same requests as rules[{other}]"));
-            }
-            all.push((index, rule));
+        let contended = |rule: &Rule| all.iter().position(|other| other.contends_with(rule));
+        if let Some(other) = read.iter().find_map(contended).and_then(|position| origins.get(position)) {
+            mistakes.note(&path, format!("matches the same requests as rules[{other}]"));
         }
+        origins.extend(read.iter().map(|_| index));
+        all.extend(read);
     }
-    Rules::new(all.into_iter().map(|(_, rule)| rule).collect())
+    Rules::new(all, ignores_port)
 }
 
 /// One rule for each of its hosts.
 fn rule(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
     let hosts = match non_empty_list(&format!("{at}.hosts"), raw.hosts, mistakes) {
         None => vec![Host::Any],
-        Some(names) => {
-            let host = |name: &String| mistakes.check(&format!("{at}.hosts"), host(name));
-            names.iter().filter_map(host).collect()
-        }
+        Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
     };
     let path_field = format!("{at}.path");
     let path = mistakes.required(&path_field, raw.path);
@@ -192,6 +203,7 @@ fn rule(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
     if !methods.iter().all(|method| is_method(method)) {
         mistakes.note(format!("{at}.methods"), "must be names of methods in upper case");
     }
+    let methods = with_head(methods);
     let scopes = mistakes.optional(&format!("{at}.scopes"), raw.scopes);
     if !scopes.iter().flatten().all(|scope| is_scope_token(scope)) {
         mistakes
@@ -231,10 +243,15 @@ impl Location {
         let uri: Uri = url.parse().map_err(|_| "must be an absolute URL")?;
         let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
         let scheme = scheme.ok_or("must be an absolute URL of http or https")?;
-        let authority = uri.authority().ok_or("must name a host")?.as_str();
-        if authority.contains('@') || url.contains('#') {
-            return Err("must have neither user information nor a fragment");
+        let authority = uri.authority().ok_or("must name a host")?;
+        if authority.as_str().contains('@') || url.contains('#') || !url.is_ascii() {
+            return Err("must be ASCII without user information and fragment");
         }
+        let has_port = authority.as_str().len() > authority.host().len();
+        if authority.host().is_empty() || (has_port && authority.port_u16().is_none_or(|port| port == 0)) {
+            return Err("must name a host, and a port between 1 and 65535 if any");
+        }
+        let authority = authority.as_str();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self { scheme: scheme.to_owned(), authority: authority.to_owned(), path: path.to_owned() })
     }
@@ -249,21 +266,49 @@ fn rule_path(path: String) -> Result<String, &'static str> {
     }
     match path::normalize(path.as_bytes()) {
         Ok(normalized) if normalized == path => Ok(path),
-        _ => Err("must be a normalised path: no query, no dot segments, no escapes that are not needed"),
+        _ => Err("must be a plain path: no query, no dot segments, no escapes"),
     }
 }
 
-fn host(name: &str) -> Result<Host, &'static str> {
-    let (domain, is_wildcard) = match name.strip_prefix("*.") {
-        Some(domain) => (domain, true),
-        None => (name, false),
-    };
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_[]:".contains(&byte);
-    let has_port = domain.rsplit_once(':').is_some_and(|_| !domain.ends_with(']'));
-    if domain.is_empty() || domain.starts_with('.') || has_port || !domain.bytes().all(is_name) {
-        return Err("must be names in lower case without port, or *. and a domain");
+fn hosts(path: &str, names: &[String], mistakes: &mut Mistakes) -> Vec<Host> {
+    let mut hosts: Vec<Host> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        match mistakes.check(&path, host(name)) {
+            Some(host) if hosts.contains(&host) => mistakes.note(path, "is there already"),
+            Some(host) => hosts.push(host),
+            None => {}
+        }
     }
-    Ok(if is_wildcard { Host::Below(format!(".{domain}")) } else { Host::Exactly(domain.to_owned()) })
+    hosts
+}
+
+/// A name of labels, or an address of IPv6 in brackets, as requests have it behind lower-casing.
+fn host(name: &str) -> Result<Host, &'static str> {
+    let is_label = |label: &str| {
+        let is_character =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        !label.is_empty() && label.bytes().all(is_character)
+    };
+    let is_address =
+        |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok() && text == text.to_ascii_lowercase();
+    if let Some(domain) = name.strip_prefix("*.").filter(|domain| domain.split('.').all(is_label)) {
+        return Ok(Host::Below(format!(".{domain}")));
+    }
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match address.map_or_else(|| name.split('.').all(is_label), is_address) {
+        true => Ok(Host::Exactly(name.to_owned())),
+        false => Err("must be a name in lower case without port, or *. and a domain"),
+    }
+}
+
+/// A rule for GET is for HEAD as well: services answer both by the same code (RFC 9110 §9.3.2).
+fn with_head(mut methods: Vec<String>) -> Vec<String> {
+    let has = |name: &str| methods.iter().any(|method| method == name);
+    if has("GET") && !has("HEAD") {
+        methods.push("HEAD".to_owned());
+    }
+    methods
 }
 
 fn is_method(name: &str) -> bool {
@@ -275,7 +320,7 @@ fn is_scope_token(name: &str) -> bool {
 }
 
 fn is_visible_ascii(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    !value.trim().is_empty() && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// A required string that can stand in a header field.
@@ -312,7 +357,10 @@ fn duration(
     mistakes: &mut Mistakes,
 ) -> Option<Duration> {
     let text = mistakes.optional(path, field)?;
-    let in_range = humantime::parse_duration(&text).ok().filter(|value| range.contains(value));
+    // A long text can make humantime overflow, which is a panic.
+    let parsed =
+        Some(&text).filter(|text| text.len() <= 16).and_then(|text| humantime::parse_duration(text).ok());
+    let in_range = parsed.filter(|value| range.contains(value));
     let [start, end] = [range.start(), range.end()].map(|bound| humantime::format_duration(*bound));
     mistakes
         .check(path, in_range.ok_or_else(|| format!("must be a duration between {start} and {end}, like 2s")))
@@ -321,6 +369,7 @@ fn duration(
 const APPLICATION_JWT: &str = "application/jwt";
 const APPLICATION_JSON: &str = "application/json";
 const KIB: usize = 1024;
+const MIN_ENTRY_BYTES: usize = 256;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -70,7 +70,7 @@ fn r038_all_mistakes_are_told_at_once_with_their_paths() {
             "introspection.respond: is not a field",
             "token.audience: must not be empty, nor have an empty element",
             "token.leeway: must be a duration between 0s and 1m, like 2s",
-            "cache.max_entries: must be between 1 and 1000000, got 0",
+            "cache.max_entries: must be between 16 and 1000000, got 0",
             "cache.max_ttl: must be a string",
             r#"rules[0].path: must start with "/""#,
             "rules[1].methods: must be names of methods in upper case",
@@ -103,19 +103,41 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         json!({"introspection": {"response": {"jwt_member": "active"}}}),
         "introspection.response.jwt_member: must be the name of a member that holds a JWT",
     );
+    for url in ["https://:80/x", "https://a:99999/x", "https://a:0/", "https://a:/x"] {
+        let found = mistakes(&configured(json!({"introspection": {"endpoint": url}})));
+        assert!(
+            found.len() == 1 && found[0].starts_with("introspection.endpoint: must "),
+            "{url}: {found:?}"
+        );
+    }
     for url in ["https://user:pass@login.example.com/", "https://login.example.com/#x"] {
         check(
             json!({"introspection": {"endpoint": url}}),
-            "introspection.endpoint: must have neither user information nor a fragment",
+            "introspection.endpoint: must be ASCII without user information and fragment",
         );
     }
-    let host = "rules[0].hosts: must be names in lower case without port, or *. and a domain";
-    for name in ["Example.com", "example.com:80", "*", "*.", "a b", "exa*mple.com", ".example.com"] {
+    let host = "rules[0].hosts[0]: must be a name in lower case without port, or *. and a domain";
+    for name in [
+        "Example.com",
+        "example.com:80",
+        "*",
+        "*.",
+        "a b",
+        "exa*mple.com",
+        ".example.com",
+        "a.",
+        "*.a.",
+        "a..b",
+        "a[b",
+    ] {
         check(json!({"rules": [{"path": "/", "hosts": [name]}]}), host);
     }
-    let path =
-        "rules[0].path: must be a normalised path: no query, no dot segments, no escapes that are not needed";
-    for written in ["/a?b", "/a/../b", "/a//b", "/%61", "/a;b", "/a%2fb"] {
+    check(
+        json!({"rules": [{"path": "/", "hosts": ["a", "[::1]", "a"]}]}),
+        "rules[0].hosts[2]: is there already",
+    );
+    let path = "rules[0].path: must be a plain path: no query, no dot segments, no escapes";
+    for written in ["/a?b", "/a/../b", "/a//b", "/%61", "/a%40", "/a;b", "/a%2fb"] {
         check(json!({"rules": [{"path": written}]}), path);
     }
     check(
@@ -126,6 +148,17 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         json!({"rules": [{"path": "/", "access": "open"}]}),
         "rules[0].access: must be public or protected",
     );
+    check(json!({"realm": "  "}), "realm: must be visible ASCII");
+    check(
+        json!({"cache": {"max_entries": 1000, "max_bytes": 65536}}),
+        "cache.max_bytes: must be at least 256 for each of cache.max_entries",
+    );
+    check(
+        json!({"cache": {"max_ttl": "1m", "no_store_ttl": "2m"}}),
+        "cache.no_store_ttl: must not be longer than cache.max_ttl",
+    );
+    let get_and_head = json!([{"path": "/", "methods": ["GET"]}, {"path": "/", "methods": ["HEAD"]}]);
+    check(json!({"rules": get_and_head}), "rules[1]: matches the same requests as rules[0]");
     for list in ["hosts", "methods"] {
         let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);
@@ -165,6 +198,8 @@ fn r110_no_message_and_no_print_shows_a_secret() {
         "realm": {"secret": secret},
     }));
     assert!(found.len() > 3 && !found.join("\n").contains(secret), "{found:?}");
+    let endpoint = format!("https://login.example.com/introspect?key={secret}");
+    assert!(!settings(json!({"introspection": {"endpoint": endpoint}})).to_string().contains(secret));
     let settings = settings(json!({"introspection": {"client_secret": secret}}));
     assert!(!format!("{settings:?} {settings}").contains(secret));
 }
@@ -174,14 +209,24 @@ fn a_secret_from_the_environment_has_to_be_there() {
     let secret = json!({"introspection": {"client_secret": null}});
     check(secret, "introspection.client_secret: is required");
     check(json!({"introspection": {"client_secret": ""}}), "introspection.client_secret: must not be empty");
-    check(
-        json!({"introspection": {"client_secret": 5}}),
-        r#"introspection.client_secret: must be a string or {"env": NAME}"#,
-    );
+    for secret in
+        [json!(5), json!(["SECRET"]), json!({}), json!({"env": 5}), json!({"env": "SECRET", "x": "y"})]
+    {
+        check(
+            json!({"introspection": {"client_secret": secret}}),
+            r#"introspection.client_secret: must be a string or {"env": NAME}"#,
+        );
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
+    /// humantime panics on some of these; a panic in the configuration is a refusal without a word about why.
+    #[test]
+    fn no_duration_makes_it_panic(text in "[0-9]{1,21} ?(ns|us|ms|s|m|h|d|w|M|y)? ?[0-9]{0,12}(ns|s)?") {
+        let _ = parse(&configured(json!({"token": {"leeway": text}})));
+    }
+
     #[test]
     fn no_bytes_make_it_panic(text in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         proptest::prop_assert!(Settings::parse(&text, &|_| None).is_err());

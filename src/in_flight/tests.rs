@@ -23,7 +23,7 @@ fn ask(token: &str) -> (Callout, Pending) {
 fn depart(in_flight: &mut InFlight<u32>, id: u32, stream: u32, token: &str) {
     let (callout, pending) = ask(token);
     let token = pending.token();
-    let flight = Flight { callout, token, owner: Some(stream), waiting: vec![Waiting { stream, pending }] };
+    let flight = Flight { callout, token, waiting: vec![Waiting { stream, pending }] };
     in_flight.depart(CalloutId(id), flight);
 }
 
@@ -55,29 +55,40 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
     join(&mut in_flight, 11, "a");
-    join(&mut in_flight, 12, "a");
-    assert!(!in_flight.leave(&12), "one who waited along");
-    assert!(in_flight.leave(&10), "the one that asked");
+    assert!(in_flight.strand(CalloutId(1)));
     assert_eq!(land(&mut in_flight, 1), None, "the host drops this answer");
-    let stranded = in_flight.take_stranded();
-    assert_eq!(stranded.iter().map(|flight| flight.waiting.len()).collect::<Vec<_>>(), [1]);
-    for flight in stranded {
-        in_flight.depart(CalloutId(2), Flight { owner: None, ..flight });
+    assert!(!join(&mut in_flight, 12, "a"), "nobody waits for an answer that never comes");
+    for flight in in_flight.take_stranded() {
+        in_flight.depart(CalloutId(2), flight);
     }
     assert!(join(&mut in_flight, 13, "a"));
-    assert_eq!(land(&mut in_flight, 2), Some(vec![11, 13]));
+    assert_eq!(land(&mut in_flight, 2), Some(vec![10, 11, 13]));
+    assert!(in_flight.take_stranded().is_empty());
 }
 
 #[test]
-fn r023_nobody_asks_again_for_streams_that_are_gone() {
+fn r023_nobody_asks_again_for_one_who_was_alone() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
-    assert!(!in_flight.leave(&10), "nobody else waits");
-    depart(&mut in_flight, 2, 20, "a");
-    join(&mut in_flight, 21, "a");
-    assert!(in_flight.leave(&20));
-    assert!(!in_flight.leave(&21), "gone before it was asked again");
+    assert!(!in_flight.strand(CalloutId(1)));
+    assert!(!in_flight.strand(CalloutId(1)));
     assert!(in_flight.take_stranded().is_empty());
+}
+
+/// If a token stayed behind when its flight has landed, every token that ever came would take memory.
+#[test]
+fn r057_what_has_landed_leaves_nothing_behind() {
+    let mut in_flight = InFlight::default();
+    for (id, token) in (0..50).zip(["a", "b", "c", "d", "e"].into_iter().cycle()) {
+        depart(&mut in_flight, id, id, token);
+    }
+    for id in 0..50 {
+        match id % 3 {
+            0 => assert!(!in_flight.strand(CalloutId(id))),
+            _ => assert_eq!(land(&mut in_flight, id), Some(vec![id])),
+        }
+    }
+    assert_eq!((in_flight.flights.len(), in_flight.joinable.len(), in_flight.stranded.len()), (0, 0, 0));
 }
 
 /// Where a host cannot settle one stream from another's callback, each asks for itself.

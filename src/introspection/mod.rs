@@ -4,4 +4,5 @@ mod request;
 mod response;
 
 pub use request::{Callout, ClientCredentials, Endpoint};
+pub(crate) use response::ActiveToken;
 pub use response::{Outcome, ResponseFormat};

@@ -4,11 +4,10 @@
 //! introspection response (RFC 9701) is refused: it must never travel upstream as a token (RFC 9701 §8).
 
 use crate::cache::Freshness;
-use crate::claims;
+use crate::claims::Claims;
 use crate::json::Object;
 use crate::jwt::PhantomToken;
 use crate::rejection::Reason;
-use crate::time::Validity;
 
 /// What became of a callout.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +40,9 @@ pub struct ResponseFormat {
 #[derive(Debug)]
 pub(crate) struct ActiveToken {
     /// The JWT that stands for the token.
-    pub(crate) phantom_token: PhantomToken,
-    /// The dates of the token itself, where the server states them beside the JWT.
-    pub(crate) validity: Validity,
+    pub(crate) jwt: String,
+    /// What is claimed of both.
+    pub(crate) claims: Claims,
     /// Whether, and for how long, HTTP allows the answer to be used again.
     pub(crate) freshness: Freshness,
 }
@@ -80,11 +79,8 @@ impl ResponseFormat {
 
     fn parse_jwt(&self, headers: Headers<'_>, body: &[u8]) -> Result<ActiveToken, Reason> {
         let text = std::str::from_utf8(body).map_err(|_| Reason::UnexpectedResponse)?;
-        Ok(ActiveToken {
-            phantom_token: self.phantom_token(text)?,
-            validity: Validity::default(),
-            freshness: Freshness::of(headers),
-        })
+        let PhantomToken { text: jwt, claims } = self.phantom_token(text)?;
+        Ok(ActiveToken { jwt, claims, freshness: Freshness::of(headers) })
     }
 
     /// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
@@ -95,15 +91,11 @@ impl ResponseFormat {
             Some(false) => return Err(Reason::Inactive),
             None => return Err(Reason::UnexpectedResponse),
         }
-        claims::refuse_other_kinds(&response)?;
-        let validity = claims::validity(&response)?;
+        let beside = Claims::read(&response)?;
         let member = self.jwt_member.as_deref().and_then(|name| response.get(name));
         let text = member.and_then(serde_json::Value::as_str).ok_or(Reason::MissingPhantomToken)?;
-        Ok(ActiveToken {
-            phantom_token: self.phantom_token(text)?,
-            validity,
-            freshness: Freshness::of(headers),
-        })
+        let PhantomToken { text: jwt, claims } = self.phantom_token(text)?;
+        Ok(ActiveToken { jwt, claims: claims.narrowed_by(beside)?, freshness: Freshness::of(headers) })
     }
 
     fn phantom_token(&self, text: &str) -> Result<PhantomToken, Reason> {

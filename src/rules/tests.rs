@@ -63,23 +63,80 @@ fn r084_what_no_rule_matches_is_not_exposed() {
     );
 }
 
-/// If a port, a dot or a capital letter changed the host, a stricter rule for it could be walked around.
+/// Envoy's virtual hosts take the port and the dot of the root for part of the name, unless told otherwise. If rules did not,
+/// `Host: public.example.com:1` would have the public host's rule and reach another host's service.
 #[test]
-fn r084_a_host_has_one_form() {
+fn r084_a_host_that_is_routed_in_different_ways_is_ambiguous_where_it_matters() {
+    let rules = json!([{"path": "/", "hosts": ["open.example.com"], "access": "public"}, {"path": "/"}, {"path": "/open", "access": "public"}]);
     let cases = [
-        ("GET", "admin.example.com", "/", "admin"),
-        ("GET", "ADMIN.Example.com:8443", "/", "admin"),
-        ("GET", "admin.example.com.", "/", "admin"),
-        ("GET", "admin.example.com.:443", "/", "admin"),
-        ("GET", "admin.example.com.evil.org", "/", "public"),
-        ("GET", "user@admin.example.com", "/", "ambiguous_target"),
-        ("GET", "admin.example.com/", "/", "ambiguous_target"),
-        ("GET", "admin.example.com,x", "/", "ambiguous_target"),
-        ("GET", "admin.ex%61mple.com", "/", "ambiguous_target"),
-        ("GET", "[::1]:80", "/", "public"),
+        ("GET", "open.example.com", "/", "public"),
+        ("GET", "OPEN.Example.com", "/", "public"),
+        ("GET", "open.example.com:8443", "/", "ambiguous_target"),
+        ("GET", "open.example.com:", "/", "ambiguous_target"),
+        ("GET", "open.example.com:8443", "/open", "public"),
+        ("GET", "open.example.com.", "/", "ambiguous_target"),
+        ("GET", "open.example.com.:443", "/", "ambiguous_target"),
+        ("GET", "open.example.com.evil.org", "/", ""),
+        ("GET", "user@open.example.com", "/", "ambiguous_target"),
+        ("GET", "open.example.com/", "/", "ambiguous_target"),
+        ("GET", "open.example.com,x", "/", "ambiguous_target"),
+        ("GET", "open.ex%61mple.com", "/", "ambiguous_target"),
+        ("GET", "other:8443", "/", ""),
+        ("GET", "[::1]:80", "/", ""),
     ];
-    let admin = json!({"path": "/", "hosts": ["admin.example.com"], "scopes": ["admin"]});
-    check(json!([admin, {"path": "/", "access": "public"}]), &cases);
+    check(rules.clone(), &cases);
+    let rules = settings(json!({"rules": rules, "ignore_port_in_host_matching": true})).rules;
+    assert_eq!(find(&rules, "GET", "open.example.com:8443", "/"), "public");
+    assert_eq!(find(&rules, "GET", "open.example.com.:8443", "/"), "ambiguous_target");
+}
+
+/// Services answer HEAD by the code of GET. If a method that a rule does not name slipped past it to a public one, `HEAD
+/// /orders` would be open.
+#[test]
+fn r084_no_method_slips_past_a_protected_rule_into_a_public_one() {
+    let cases = [
+        ("GET", "a", "/orders", "orders"),
+        ("HEAD", "a", "/orders", "orders"),
+        ("POST", "a", "/orders/7", "not_exposed"),
+        ("POST", "a", "/", "public"),
+        ("GET", "a", "/orders/help", "public"),
+        ("POST", "a", "/orders/help", "not_exposed"),
+        ("POST", "a", "/split", "public"),
+        ("GET", "a", "/split", "split"),
+    ];
+    check(
+        json!([
+            {"path": "/", "access": "public"},
+            {"path": "/orders", "methods": ["GET"], "scopes": ["orders"]},
+            {"path": "/orders/help", "methods": ["GET"], "access": "public"},
+            {"path": "/split", "methods": ["GET"], "scopes": ["split"]},
+            {"path": "/split", "access": "public"},
+        ]),
+        &cases,
+    );
+    // Into a protected one it does: "any valid token" is for whatever no other rule is for.
+    check(
+        json!([{"path": "/"}, {"path": "/orders", "methods": ["GET"], "scopes": ["o"]}]),
+        &[("POST", "a", "/orders", "")],
+    );
+}
+
+/// If a reserved character and its escape were two paths, each would be a way around a rule for the other.
+#[test]
+fn r084_escapes_do_not_walk_around_a_rule() {
+    let paths = ["/users/@me", "/odata/Orders(1)", "/v1/orders:cancel", "/a|b", "/$batch"];
+    for path in paths {
+        let escaped: String = path
+            .chars()
+            .map(|character| match character {
+                '/' => "/".to_owned(),
+                character if character.is_ascii_alphanumeric() => character.to_string(),
+                character => format!("%{:02X}", u32::from(character)),
+            })
+            .collect();
+        let rules = json!([{"path": "/", "access": "public"}, {"path": path, "scopes": ["me"]}]);
+        check(rules, &[("GET", "a", path, "me"), ("GET", "a", &escaped, "me")]);
+    }
 }
 
 #[test]

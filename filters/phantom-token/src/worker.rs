@@ -29,6 +29,8 @@ pub(crate) struct Worker {
 pub(crate) struct Paused {
     context: u32,
     fate: Cell<Fate>,
+    /// The callout whose answer the host drops when this stream goes.
+    asked: Cell<Option<CalloutId>>,
 }
 
 /// What became of a stream that waits.
@@ -40,6 +42,8 @@ pub(crate) enum Fate {
     Forwarded,
     /// It was answered here.
     Rejected,
+    /// Its client went away.
+    Gone,
 }
 
 /// What becomes of a request whose head is being read.
@@ -93,10 +97,13 @@ impl Worker {
         self.settle(token, waiting, outcome);
     }
 
-    /// A waiting stream is gone. The host drops the answer that it owned; for those who waited along, the root context asks
+    /// The stream is gone. If it had asked, the host drops the answer; for those who waited along, the root context asks
     /// again at its next tick.
-    pub(crate) fn on_gone(&self, stream: &Rc<Paused>) {
-        if stream.fate() == Fate::Open && self.in_flight.borrow_mut().leave(stream) {
+    pub(crate) fn on_gone(&self, stream: &Paused) {
+        if stream.fate.replace(Fate::Gone) != Fate::Open {
+            return;
+        }
+        if stream.asked.get().is_some_and(|id| self.in_flight.borrow_mut().strand(id)) {
             tick(SOON);
         }
     }
@@ -104,17 +111,23 @@ impl Worker {
     /// Dispatches the callouts again whose answers are lost, for a context that outlives the answers.
     pub(crate) fn dispatch_stranded(&self) {
         tick(NEVER);
+        let mut lost = Vec::new();
         let stranded = self.in_flight.borrow_mut().take_stranded();
-        for Flight { callout, token, waiting, .. } in stranded {
-            match host::dispatch(&callout) {
-                Ok(id) => {
-                    self.in_flight.borrow_mut().depart(id, Flight { callout, token, owner: None, waiting });
-                }
+        for mut flight in stranded {
+            flight.waiting.retain(|waiting| waiting.stream.fate() == Fate::Open);
+            if flight.waiting.is_empty() {
+                continue;
+            }
+            match host::dispatch(&flight.callout) {
+                Ok(id) => self.in_flight.borrow_mut().depart(id, flight),
                 Err(refused) => {
                     report_dispatch(refused);
-                    self.settle(token, waiting, Outcome::Lost);
+                    lost.push(flight);
                 }
             }
+        }
+        for Flight { token, waiting, .. } in lost {
+            self.settle(token, waiting, Outcome::Lost);
         }
     }
 
@@ -132,7 +145,7 @@ impl Worker {
     fn wait(&self, context: u32, callout: Callout, pending: Pending) -> Result<Next, Refused> {
         let joins = self.can_join(context, &pending.token());
         perform::disarm()?;
-        let stream = Rc::new(Paused { context, fate: Cell::new(Fate::Open) });
+        let stream = Rc::new(Paused { context, fate: Cell::new(Fate::Open), asked: Cell::new(None) });
         let mut waiting = Waiting { stream: Rc::clone(&stream), pending };
         if joins {
             match self.in_flight.borrow_mut().join(waiting) {
@@ -142,8 +155,8 @@ impl Worker {
         }
         match host::dispatch(&callout) {
             Ok(id) => {
-                let (token, owner) = (waiting.pending.token(), Some(Rc::clone(&stream)));
-                let flight = Flight { callout, token, owner, waiting: vec![waiting] };
+                stream.asked.set(Some(id));
+                let flight = Flight { callout, token: waiting.pending.token(), waiting: vec![waiting] };
                 self.in_flight.borrow_mut().depart(id, flight);
                 Ok(Next::Pause(stream))
             }
@@ -176,8 +189,8 @@ impl Worker {
 
     fn settle(&self, token: TokenKey, waiting: Vec<Waiting<Rc<Paused>>>, outcome: Outcome<'_>) {
         for (stream, verdict) in self.verdicts(token, waiting, outcome) {
-            // A stream that is gone cannot be switched to, and needs nothing.
-            if host::set_effective_context(stream.context).is_ok() {
+            // A stream that is gone needs nothing, and cannot be switched to.
+            if stream.fate() == Fate::Open && host::set_effective_context(stream.context).is_ok() {
                 let forwarded = perform::perform_paused(verdict, &self.realm);
                 stream.fate.set(if forwarded { Fate::Forwarded } else { Fate::Rejected });
             }
@@ -212,12 +225,6 @@ impl Worker {
 impl Paused {
     pub(crate) fn fate(&self) -> Fate {
         self.fate.get()
-    }
-}
-
-impl PartialEq for Paused {
-    fn eq(&self, other: &Self) -> bool {
-        self.context == other.context
     }
 }
 

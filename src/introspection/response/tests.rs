@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::rules::Requirement;
 use crate::testing::{self, NOW, settings, test};
 
 fn jwt_mode() -> ResponseFormat {
@@ -21,7 +22,7 @@ fn read(
 ) -> Result<String, Reason> {
     let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
     let outcome = Outcome::Response { headers: &headers, body: body.as_ref() };
-    format.parse(outcome).map(|active| active.phantom_token.text().to_owned())
+    format.parse(outcome).map(|active| active.jwt)
 }
 
 fn read_json(body: impl AsRef<[u8]>) -> Result<String, Reason> {
@@ -190,20 +191,61 @@ fn r036_what_says_that_it_is_no_access_token_is_refused() {
     }
 }
 
+/// What the server says of the token beside its JWT. If it were ignored, a token that was narrowed at the server would
+/// regain what its JWT says.
 #[test]
-fn r031_the_dates_beside_the_jwt_count_too() {
-    let body = json!({"active": true, "jwt": testing::jwt(json!({})), "exp": NOW as f64 + 0.5, "nbf": NOW});
-    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
-    let body = body.to_string();
-    let active =
-        json_mode().parse(Outcome::Response { headers: &headers, body: body.as_bytes() }).expect("active");
-    assert_eq!(active.validity.expires.map(crate::Timestamp::as_millis), Some(NOW * 1000 + 500));
-    assert_eq!(active.validity.not_before, Some(testing::at(0)));
-    for name in ["exp", "nbf"] {
+fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
+    let policy = settings(json!({"token": {"audience": ["orders-api"], "leeway": "0s"}})).token.policy;
+    let requirement = Requirement::all_of(vec!["orders:read".to_owned()]);
+    for (beside, expected) in [
+        (json!({}), None),
+        (
+            json!({"exp": null, "aud": null, "scope": null, "cnf": null, "token_type": null, "nbf": null}),
+            None,
+        ),
+        (json!({"exp": NOW + 1, "nbf": NOW, "iss": "https://login.example.com"}), None),
+        (json!({"aud": ["orders-api", "x"], "scope": "orders:read"}), None),
+        (json!({"exp": NOW}), Some(Reason::Expired)),
+        (json!({"exp": NOW as f64 + 0.5, "nbf": NOW as f64 + 0.25}), Some(Reason::Premature)),
+        (json!({"nbf": NOW + 1}), Some(Reason::Premature)),
+        (json!({"iss": "https://evil.example.com"}), Some(Reason::WrongIssuer)),
+        (json!({"aud": "x"}), Some(Reason::WrongAudience)),
+        (json!({"scope": "profile"}), Some(Reason::InsufficientScope)),
+        (json!({"exp": "tomorrow"}), Some(Reason::UnexpectedResponse)),
+        (json!({"nbf": "tomorrow"}), Some(Reason::UnexpectedResponse)),
+        (json!({"scope": ["orders:read"]}), Some(Reason::UnexpectedResponse)),
+    ] {
         let mut body = json!({"active": true, "jwt": testing::jwt(json!({}))});
-        body[name] = json!("tomorrow");
-        assert_eq!(read_json(body.to_string()), Err(Reason::UnexpectedResponse), "{name}");
+        for (name, value) in beside.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let body = body.to_string();
+        let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
+        let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
+        let result = json_mode().parse(outcome).map_err(Into::into);
+        let result = result.and_then(|active| policy.validate(&active.claims, &requirement, testing::at(0)));
+        assert_eq!(result.err().map(|rejection| rejection.reason), expected, "{beside}");
     }
+}
+
+/// An expired JWT beside a token that lives on must not be forwarded.
+#[test]
+fn r031_the_earlier_end_counts() {
+    let jwt = testing::jwt(json!({"exp": NOW - 100}));
+    let body = json!({"active": true, "jwt": jwt, "exp": NOW + 100}).to_string();
+    let headers = [
+        (&b":status"[..], &b"200"[..]),
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+    ];
+    let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
+    let active = json_mode().parse(outcome).expect("active");
+    assert!(active.claims.validity().has_expired(testing::at(0), std::time::Duration::ZERO));
+    assert_eq!(
+        active.freshness,
+        Freshness::of(&[(b"cache-control", b"no-store")]),
+        "no-store counts in JSON mode (R51)"
+    );
 }
 
 #[test]
@@ -212,5 +254,6 @@ fn r079_a_jwt_has_a_limit_and_is_never_cut() {
         settings(json!({"introspection": {"response": {"max_jwt_length": 1000}}})).introspection.response;
     let long = testing::jwt(json!({"pad": "x".repeat(1000)}));
     assert_eq!(read(&format, "200", "application/jwt", &long), Err(Reason::PhantomTokenTooLong));
-    assert!(format.body_limit() >= 1000);
+    assert_eq!(format.body_limit(), 64 * 1024);
+    assert_eq!(jwt_mode().body_limit(), 128 * 1024);
 }
