@@ -47,7 +47,7 @@ search-logs:
     sort --unique --output=secrets.txt secrets.txt
     test "$(wc -l < secrets.txt)" -gt 50 || { echo "search-logs: too few secrets were noted to trust the search"; exit 1; }
     test "$(cat ./*-envoy.log | wc -l)" -gt 200 || { echo "search-logs: there is hardly a log to search"; exit 1; }
-    if grep --fixed-strings --count --file=secrets.txt ./*.log | grep --invert-match ':0$'; then
+    if grep --fixed-strings --count --with-filename --file=secrets.txt ./*.log | grep --invert-match ':0$'; then
         echo "search-logs: a token or a secret is in the logs above"; exit 1
     fi
     if grep --extended-regexp 'panicked at|wasm trap|RuntimeError|Function: proxy_on' ./*.log; then
