@@ -118,6 +118,9 @@ impl Authenticator {
             Access::Protected(requirement) => Rc::clone(requirement),
         };
         let token = AccessToken::parse(head.authorization, self.settings.token.max_length)?;
+        if token.is_in(head.path) {
+            return Err(Reason::RepeatedCredentials);
+        }
         let key = TokenKey::of(token);
         if let Some((grant, level)) = self.cache.find(&key, host.now, host.shared_data) {
             host.metrics.increment(Counter::of_hit(level));

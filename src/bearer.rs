@@ -43,6 +43,12 @@ impl<'a> AccessToken<'a> {
         }
     }
 
+    /// Whether the token stands in this text: in the query it would reach the services although it is taken off the header
+    /// (R9, R74).
+    pub(crate) fn is_in(self, text: &[u8]) -> bool {
+        text.len() >= self.0.len() && text.windows(self.0.len()).any(|window| window == self.0.as_bytes())
+    }
+
     /// The token itself, for the cache key and the introspection request.
     pub(crate) fn expose(self) -> &'a str {
         self.0

@@ -109,6 +109,17 @@ fn r001_r006_r007_r079_what_is_no_token_asks_nobody() {
     assert_eq!(worker.introspections(), 0);
 }
 
+/// If it passed, the opaque token would reach the service in the query.
+#[test]
+fn r009_r074_a_token_that_comes_twice_is_refused() {
+    let mut worker = Worker::new(json!({}), &NoSharedData);
+    for path in ["/?access_token=opaque", "/orders?a=b&token=opaque&c", "/opaque"] {
+        assert_eq!(worker.request(0, "GET", path, Some("Bearer opaque")), "repeated_credentials");
+    }
+    assert!(worker.request(0, "GET", "/?access_token=other", Some("Bearer opaque")).starts_with("Bearer"));
+    assert_eq!(worker.introspections(), 1);
+}
+
 #[test]
 fn r055_a_token_is_asked_about_again_when_its_time_to_live_is_over() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m"}}), &NoSharedData);
