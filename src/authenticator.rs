@@ -118,7 +118,7 @@ impl Authenticator {
             Access::Protected(requirement) => Rc::clone(requirement),
         };
         let token = AccessToken::parse(head.authorization, self.settings.token.max_length)?;
-        if token.is_in(head.path) {
+        if token.is_in_query(head.path) {
             return Err(Reason::RepeatedCredentials);
         }
         let key = TokenKey::of(token);

@@ -43,10 +43,11 @@ impl<'a> AccessToken<'a> {
         }
     }
 
-    /// Whether the token stands in this text: in the query it would reach the services although it is taken off the header
-    /// (R9, R74).
-    pub(crate) fn is_in(self, text: &[u8]) -> bool {
-        text.len() >= self.0.len() && text.windows(self.0.len()).any(|window| window == self.0.as_bytes())
+    /// Whether the token is the value of a query parameter as well: there it would reach the services although it is
+    /// taken off the header (R9, R74).
+    pub(crate) fn is_in_query(self, path_and_query: &[u8]) -> bool {
+        let mut parameters = path_and_query.split(|&byte| matches!(byte, b'?' | b'&')).skip(1);
+        parameters.any(|parameter| parameter.splitn(2, |&byte| byte == b'=').last() == Some(self.0.as_bytes()))
     }
 
     /// The token itself, for the cache key and the introspection request.

@@ -113,10 +113,12 @@ fn r001_r006_r007_r079_what_is_no_token_asks_nobody() {
 #[test]
 fn r009_r074_a_token_that_comes_twice_is_refused() {
     let mut worker = Worker::new(json!({}), &NoSharedData);
-    for path in ["/?access_token=opaque", "/orders?a=b&token=opaque&c", "/opaque"] {
+    for path in ["/?access_token=opaque", "/orders?a=b&token=opaque&c", "/?opaque"] {
         assert_eq!(worker.request(0, "GET", path, Some("Bearer opaque")), "repeated_credentials");
     }
-    assert!(worker.request(0, "GET", "/?access_token=other", Some("Bearer opaque")).starts_with("Bearer"));
+    for path in ["/?access_token=other", "/opaque", "/?a=opaque2", "/?opaque=a", "/?a=opaque="] {
+        assert!(worker.request(0, "GET", path, Some("Bearer opaque")).starts_with("Bearer"), "{path}");
+    }
     assert_eq!(worker.introspections(), 1);
 }
 
