@@ -47,7 +47,8 @@ impl<'a> AccessToken<'a> {
     /// taken off the header (R9, R74).
     pub(crate) fn is_in_query(self, path_and_query: &[u8]) -> bool {
         let mut parameters = path_and_query.split(|&byte| matches!(byte, b'?' | b'&')).skip(1);
-        parameters.any(|parameter| parameter.splitn(2, |&byte| byte == b'=').last() == Some(self.0.as_bytes()))
+        parameters
+            .any(|parameter| parameter.splitn(2, |&byte| byte == b'=').last() == Some(self.0.as_bytes()))
     }
 
     /// The token itself, for the cache key and the introspection request.

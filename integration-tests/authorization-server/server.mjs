@@ -26,6 +26,10 @@ const provider = new Provider(issuer, {
   clients: [
     client('app', process.env.APP_CLIENT_SECRET, ['client_credentials']),
     client('gateway', process.env.INTROSPECTION_CLIENT_SECRET, []),
+    {
+      ...client('gateway-post', process.env.INTROSPECTION_CLIENT_SECRET, []),
+      token_endpoint_auth_method: 'client_secret_post',
+    },
   ],
   cookies: { keys: ['not used: no user logs in here'] },
   features: {

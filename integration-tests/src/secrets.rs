@@ -17,7 +17,9 @@ pub fn fresh_token(meaning: &str) -> String {
 /// Notes the value of an `Authorization` field, as its receiver got it.
 pub fn noted_credentials(authorization: &str) {
     let (_scheme, credentials) = authorization.split_once(' ').unwrap_or(("", authorization));
-    noted(credentials.to_owned());
+    if !credentials.is_empty() {
+        noted(credentials.to_owned());
+    }
 }
 
 /// Notes a secret.

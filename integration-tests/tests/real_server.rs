@@ -33,6 +33,9 @@ async fn set_stage() -> Result<Stage> {
     other_audience["token"]["audience"] = json!(["payments-api"]);
     let mut wrong_secret = configuration(&server);
     wrong_secret["introspection"]["client_secret"] = json!(secrets::noted("not-the-gateway's-secret".into()));
+    let mut post = configuration(&server);
+    post["introspection"]["auth_method"] = json!("client_secret_post");
+    post["introspection"]["client_id"] = json!("gateway-post");
     let envoy = EnvoyBuilder::new("real_server", 2, api.port())
         .cluster("authorization-server", &[server.port()])
         .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
@@ -40,6 +43,7 @@ async fn set_stage() -> Result<Stage> {
         .listener("short", &short, Listener::default())
         .listener("honouring", &honouring, Listener::default())
         .listener("other-audience", &other_audience, Listener::default())
+        .listener("post", &post, Listener::default())
         .listener("wrong-secret", &wrong_secret, Listener::default())
         .start()
         .await?;
@@ -225,6 +229,16 @@ async fn r028_wrong_credentials_of_the_gateway_are_not_the_clients_fault() -> Re
     let counted = stage.envoy.statistic("wasmcustom.phantom_token_introspection_credentials_refused").await?;
     assert!(counted > 0);
     assert!(stage.envoy.log().contains("refuses the credentials of the gateway"));
+    Ok(())
+}
+
+/// oidc-provider holds every client to the one method that it is registered for.
+#[tokio::test]
+async fn r019_the_gateway_authenticates_by_the_method_that_is_configured() -> Result<()> {
+    let stage = stage().await;
+    let token = stage.server.issue("orders:read").await?;
+    assert_eq!(stage.orders("post", &token).await?.status, 200);
+    assert_eq!(stage.server.introspections(&token).await?, 1);
     Ok(())
 }
 

@@ -1,9 +1,12 @@
 //! The operator's configuration: what was written becomes [`Settings`], which cannot be wrong. All mistakes are
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
+mod fields;
+mod introspection;
 mod mistakes;
 mod raw;
 mod read;
+mod rules;
 
 use std::fmt;
 use std::rc::Rc;
@@ -32,6 +35,9 @@ pub struct Settings {
     /// Up to which level the filter writes to the host's log.
     pub log_level: log::LevelFilter,
 }
+
+/// Looks up a variable of the proxy's environment.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Where and how tokens are introspected.
 #[derive(Clone, Debug)]
@@ -68,8 +74,19 @@ impl Settings {
     /// What decides how the authorization server answers and how long that is kept. The secret does not; the rules do not,
     /// so that a new rule leaves the cache warm.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let Endpoint { upstream, scheme, authority, path, credentials, accept, token_type_hint, timeout: _ } =
-            &*self.introspection.endpoint;
+        let Endpoint {
+            upstream,
+            scheme,
+            authority,
+            path,
+            authentication,
+            accept,
+            token_type_hint,
+            parameters,
+            headers: _,
+            timeout: _,
+        } = &*self.introspection.endpoint;
+        let [method, client] = authentication.identity();
         let CacheSettings { max_ttl, no_store_ttl, max_entries, max_bytes: _, shared: _ } = &self.cache;
         let ResponseFormat { is_jwt: _, jwt_member, max_jwt_length } = &self.introspection.response;
         Fingerprint::of(&[
@@ -77,7 +94,9 @@ impl Settings {
             scheme,
             authority,
             path,
-            &credentials.id,
+            method,
+            client,
+            &format!("{parameters:?}"),
             accept,
             &token_type_hint.to_string(),
             jwt_member.as_deref().unwrap_or_default(),

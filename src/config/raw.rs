@@ -69,8 +69,12 @@ pub(super) struct Configuration {
 pub(super) struct Introspection {
     pub(super) endpoint: Field<String>,
     pub(super) upstream: Field<String>,
+    pub(super) auth_method: Field<String>,
     pub(super) client_id: Field<String>,
     pub(super) client_secret: Field<Confidential>,
+    pub(super) bearer_token: Field<Confidential>,
+    pub(super) parameters: Field<BTreeMap<String, String>>,
+    pub(super) headers: Field<BTreeMap<String, Confidential>>,
     pub(super) response: Field<Response>,
     pub(super) token_type_hint: Field<bool>,
     pub(super) timeout: Field<String>,
@@ -145,6 +149,14 @@ objects!(Configuration, Introspection, Response, Token, Cache, Rule);
 
 impl Shape for Confidential {
     const WHAT: &'static str = r#"a string or {"env": NAME}"#;
+}
+
+impl Shape for BTreeMap<String, String> {
+    const WHAT: &'static str = "an object of strings";
+}
+
+impl Shape for BTreeMap<String, Confidential> {
+    const WHAT: &'static str = r#"an object of strings or {"env": NAME}"#;
 }
 
 impl Shape for Vec<Field<Rule>> {

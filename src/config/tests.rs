@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::introspection::ClientAuthentication;
 use crate::testing::{configured, minimal, parse, settings, test};
 
 fn mistakes(configuration: &Value) -> Vec<String> {
@@ -37,7 +38,10 @@ fn the_documented_configuration_is_read() {
         ],
     }))
     .expect("no mistakes");
-    assert_eq!(settings.introspection.endpoint.credentials.secret.expose(), "from-the-environment");
+    match &settings.introspection.endpoint.authentication {
+        ClientAuthentication::Basic(client) => assert_eq!(client.secret.expose(), "from-the-environment"),
+        other => panic!("{other:?}"),
+    }
     assert_eq!(settings.realm, "api");
 }
 
@@ -163,6 +167,58 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);
     }
+}
+
+#[test]
+fn r019_a_method_of_authentication_has_its_own_fields_and_no_others() {
+    let method = |method: &str, edits: Value| {
+        let mut introspection = json!({"auth_method": method});
+        for (name, value) in edits.as_object().into_iter().flatten() {
+            introspection[name] = value.clone();
+        }
+        mistakes(&configured(json!({"introspection": introspection})))
+    };
+    let no_secret = json!({"client_secret": null});
+    let no_client = json!({"client_id": null, "client_secret": null, "bearer_token": {"env": "SECRET"}});
+    for (name, edits) in [
+        ("client_secret_basic", json!({})),
+        ("client_secret_basic_raw", json!({})),
+        ("client_secret_post", json!({})),
+        ("none", no_secret.clone()),
+        ("bearer_token", no_client.clone()),
+    ] {
+        assert_eq!(method(name, edits), [""; 0], "{name}");
+    }
+    for (name, edits, expected) in [
+        (
+            "tls",
+            json!({}),
+            "introspection.auth_method: must be client_secret_basic, client_secret_basic_raw, client_secret_post, bearer_token or none",
+        ),
+        ("none", json!({}), "introspection.client_secret: must be left out where auth_method is none"),
+        ("client_secret_post", no_secret, "introspection.client_secret: is required"),
+        (
+            "client_secret_post",
+            json!({"bearer_token": "t"}),
+            "introspection.bearer_token: must be left out where auth_method is client_secret_post",
+        ),
+    ] {
+        assert_eq!(method(name, edits), [expected], "{name}");
+    }
+    check(
+        json!({"introspection": {"parameters": {"token": "x"}}}),
+        "introspection.parameters.token: is sent by the filter itself",
+    );
+    for name in ["authorization", "X-Api-Key", ":path", "a b", "host"] {
+        let expected = format!(
+            "introspection.headers.{name}: must be a field name in lower case, of none that the filter or the host sends itself"
+        );
+        check(json!({"introspection": {"headers": {name: "x"}}}), &expected);
+    }
+    check(
+        json!({"introspection": {"headers": {"x-api-key": "a\nb"}}}),
+        "introspection.headers.x-api-key: must be visible ASCII",
+    );
 }
 
 /// A host may hand over protobuf bytes, nothing, or another text instead of JSON. If that started, nothing would be checked.

@@ -4,9 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
+use super::authentication::ClientAuthentication;
 use crate::bearer::AccessToken;
 use crate::form;
 use crate::secret::Secret;
@@ -23,30 +21,17 @@ pub struct Endpoint {
     /// The path, with a query if there is one.
     pub path: String,
     /// How the gateway authenticates.
-    pub credentials: ClientCredentials,
+    pub authentication: ClientAuthentication,
     /// The one media type that is asked for: some servers compare the whole value (R18).
     pub accept: String,
     /// Whether `token_type_hint=access_token` is sent (R17).
     pub token_type_hint: bool,
+    /// More parameters that the server wants in the form.
+    pub parameters: Vec<(String, String)>,
+    /// More header fields that the server wants, names in lower case.
+    pub headers: Vec<(String, Secret)>,
     /// How long the host waits for the answer.
     pub timeout: Duration,
-}
-
-/// The gateway's own credentials at the authorization server: `client_secret_basic` (RFC 6749 §2.3.1).
-#[derive(Clone, Debug)]
-pub struct ClientCredentials {
-    /// `client_id`.
-    pub id: String,
-    /// `client_secret`.
-    pub secret: Secret,
-}
-
-impl ClientCredentials {
-    /// The value of `Authorization`: id and secret are form-encoded before they are joined (R20).
-    fn basic(&self) -> String {
-        let pair = format!("{}:{}", form::encode(&self.id), form::encode(self.secret.expose()));
-        format!("Basic {}", STANDARD.encode(pair))
-    }
 }
 
 /// An HTTP call for the host to dispatch. It carries the gateway's credentials and a token: it has no debug print.
@@ -63,6 +48,8 @@ impl Callout {
         if endpoint.token_type_hint {
             parameters.push(("token_type_hint", "access_token"));
         }
+        parameters.extend(endpoint.authentication.parameters());
+        parameters.extend(endpoint.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         Self { endpoint: Rc::clone(endpoint), body: form::encode_pairs(&parameters).into() }
     }
 
@@ -72,17 +59,20 @@ impl Callout {
     }
 
     /// The header fields, pseudo-header fields first.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
+    pub fn headers(&self) -> Vec<(&str, String)> {
         let endpoint = &*self.endpoint;
-        vec![
+        let mut headers = vec![
             (":method", "POST".to_owned()),
             (":scheme", endpoint.scheme.clone()),
             (":authority", endpoint.authority.clone()),
             (":path", endpoint.path.clone()),
             ("content-type", "application/x-www-form-urlencoded".to_owned()),
             ("accept", endpoint.accept.clone()),
-            ("authorization", endpoint.credentials.basic()),
-        ]
+        ];
+        headers.extend(endpoint.authentication.authorization().map(|value| ("authorization", value)));
+        headers
+            .extend(endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.expose().to_owned())));
+        headers
     }
 
     /// The form.

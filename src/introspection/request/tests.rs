@@ -12,6 +12,8 @@ fn callout(edits: serde_json::Value, token: &str) -> Callout {
 }
 
 fn header(callout: &Callout, name: &str) -> Option<String> {
+    let mut found = callout.headers().into_iter().filter(|(header, _)| *header == name);
+    assert!(found.next().is_none() || found.next().is_none(), "{name} twice");
     callout.headers().into_iter().find(|(header, _)| *header == name).map(|(_, value)| value)
 }
 
@@ -51,4 +53,43 @@ fn the_endpoint_gives_the_pseudo_header_fields() {
     assert_eq!(header(&callout, ":authority").as_deref(), Some("login.example.com:8443"));
     assert_eq!(header(&callout, ":path").as_deref(), Some("/introspect?tenant=1"));
     assert_eq!(callout.upstream(), "authorization-server");
+}
+
+/// If a method left traces of another, a strict server would refuse the request (RFC 6749 §2.3).
+#[test]
+fn r019_r020_each_method_authenticates_in_one_place() {
+    let client = json!({"client_id": "my:id", "client_secret": "p@s s+%", "token_type_hint": false});
+    let with = |edits: serde_json::Value| {
+        let mut introspection = client.clone();
+        for (name, value) in edits.as_object().into_iter().flatten() {
+            introspection[name] = value.clone();
+        }
+        let callout = callout(introspection, "t");
+        (header(&callout, "authorization"), String::from_utf8_lossy(callout.body()).into_owned())
+    };
+    let raw = format!("Basic {}", "bXk6aWQ6cEBzIHMrJQ==");
+    let token = json!({"auth_method": "bearer_token", "client_id": null, "client_secret": null, "bearer_token": "abc"});
+    for (edits, authorization, body) in [
+        (json!({"auth_method": "client_secret_basic_raw"}), Some(raw.as_str()), "token=t"),
+        (
+            json!({"auth_method": "client_secret_post"}),
+            None,
+            "token=t&client_id=my%3Aid&client_secret=p%40s+s%2B%25",
+        ),
+        (json!({"auth_method": "none", "client_secret": null}), None, "token=t&client_id=my%3Aid"),
+        (json!({"auth_method": "none", "client_id": null, "client_secret": null}), None, "token=t"),
+        (token, Some("Bearer abc"), "token=t"),
+    ] {
+        let (found_authorization, found_body) = with(edits.clone());
+        assert_eq!((found_authorization.as_deref(), found_body.as_str()), (authorization, body), "{edits}");
+    }
+}
+
+#[test]
+fn a_server_gets_the_parameters_and_header_fields_that_it_wants() {
+    let extra =
+        json!({"parameters": {"response_as_jwt": "true", "b": "x y"}, "headers": {"x-tenant": "acme"}});
+    let callout = callout(extra, "t");
+    assert_eq!(callout.body(), b"token=t&token_type_hint=access_token&b=x+y&response_as_jwt=true");
+    assert_eq!(header(&callout, "x-tenant").as_deref(), Some("acme"));
 }

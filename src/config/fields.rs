@@ -1,0 +1,63 @@
+//! Fields that are read alike wherever they stand: texts, lists, numbers, durations.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::mistakes::Mistakes;
+use super::raw::Field;
+
+pub(super) fn is_visible_ascii(value: &str) -> bool {
+    !value.trim().is_empty() && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// A required string that can stand in a header field.
+pub(super) fn visible(path: &str, field: Field<String>, mistakes: &mut Mistakes) -> Option<String> {
+    let value = mistakes.required(path, field)?;
+    mistakes.check(path, Some(value).filter(|value| is_visible_ascii(value)).ok_or("must be visible ASCII"))
+}
+
+/// A list that, if it is there, has elements: an empty one could be taken for "all" or for "none".
+pub(super) fn non_empty_list(
+    path: &str,
+    field: Field<Vec<String>>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<String>> {
+    let list = mistakes.optional(path, field)?;
+    if list.is_empty() || list.iter().any(String::is_empty) {
+        mistakes.note(path, "must not be empty, nor have an empty element");
+    }
+    Some(list)
+}
+
+pub(super) fn number(
+    path: &str,
+    field: Field<u64>,
+    range: RangeInclusive<usize>,
+    mistakes: &mut Mistakes,
+) -> Option<usize> {
+    let value = mistakes.optional(path, field)?;
+    let in_range = usize::try_from(value).ok().filter(|value| range.contains(value));
+    let message = || format!("must be between {} and {}, got {value}", range.start(), range.end());
+    mistakes.check(path, in_range.ok_or_else(message))
+}
+
+pub(super) fn duration(
+    path: &str,
+    field: Field<String>,
+    range: RangeInclusive<Duration>,
+    mistakes: &mut Mistakes,
+) -> Option<Duration> {
+    let text = mistakes.optional(path, field)?;
+    // A long text can make humantime overflow, which is a panic.
+    let parsed =
+        Some(&text).filter(|text| text.len() <= 16).and_then(|text| humantime::parse_duration(text).ok());
+    let in_range = parsed.filter(|value| range.contains(value));
+    let [start, end] = [range.start(), range.end()].map(|bound| humantime::format_duration(*bound));
+    mistakes
+        .check(path, in_range.ok_or_else(|| format!("must be a duration between {start} and {end}, like 2s")))
+}
+
+pub(super) const KIB: usize = 1024;
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);

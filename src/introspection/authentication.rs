@@ -1,0 +1,74 @@
+//! How the gateway authenticates at the authorization server (RFC 7662 §2.1, RFC 6749 §2.3): by exactly one method (R19).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::form;
+use crate::secret::Secret;
+
+/// One method of authentication, with its credentials.
+#[derive(Clone, Debug)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic`: id and secret are form-encoded before they are joined (RFC 6749 §2.3.1).
+    Basic(ClientCredentials),
+    /// The same for servers that do not decode them.
+    RawBasic(ClientCredentials),
+    /// `client_secret_post`: in the form.
+    Post(ClientCredentials),
+    /// An access token for the introspection endpoint (RFC 6750 §2.1).
+    BearerToken(Secret),
+    /// `none`: whoever reaches the endpoint may ask. Some servers want to know the client all the same.
+    None {
+        /// `client_id`.
+        id: Option<String>,
+    },
+}
+
+/// The gateway as a client of the authorization server.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// `client_id`.
+    pub id: String,
+    /// `client_secret`.
+    pub secret: Secret,
+}
+
+impl ClientAuthentication {
+    /// What tells one client from another: the method and `client_id`, without any secret.
+    pub(crate) fn identity(&self) -> [&str; 2] {
+        match self {
+            Self::Basic(client) => ["client_secret_basic", &client.id],
+            Self::RawBasic(client) => ["client_secret_basic_raw", &client.id],
+            Self::Post(client) => ["client_secret_post", &client.id],
+            Self::BearerToken(_) => ["bearer_token", ""],
+            Self::None { id } => ["none", id.as_deref().unwrap_or_default()],
+        }
+    }
+
+    /// The value of the `Authorization` field, if the method has one.
+    pub(super) fn authorization(&self) -> Option<String> {
+        match self {
+            Self::Basic(ClientCredentials { id, secret }) => {
+                Some(basic(&form::encode(id), &form::encode(secret.expose())))
+            }
+            Self::RawBasic(ClientCredentials { id, secret }) => Some(basic(id, secret.expose())),
+            Self::BearerToken(token) => Some(format!("Bearer {}", token.expose())),
+            Self::Post(_) | Self::None { .. } => None,
+        }
+    }
+
+    /// The parameters of the form, if the method has any.
+    pub(super) fn parameters(&self) -> Vec<(&str, &str)> {
+        match self {
+            Self::Post(ClientCredentials { id, secret }) => {
+                vec![("client_id", id), ("client_secret", secret.expose())]
+            }
+            Self::None { id } => id.iter().map(|id| ("client_id", id.as_str())).collect(),
+            Self::Basic(_) | Self::RawBasic(_) | Self::BearerToken(_) => Vec::new(),
+        }
+    }
+}
+
+fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+}
