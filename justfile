@@ -22,7 +22,12 @@ check:
     cargo fmt --all --check
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
     scripts/wasm-cargo wasm32-wasip1 clippy --quiet --package phantom-token -- --deny warnings
+    cargo run --quiet --package xtask --bin conformance -- --check
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
+
+# Writes the page that lists which tests show which requirements.
+conformance:
+    cargo run --quiet --package xtask --bin conformance
 
 # Runs the tests of the core natively.
 test-core:
