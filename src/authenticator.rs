@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::grant::Grant;
 use crate::introspection::{Callout, Outcome};
 use crate::metrics::{Counter, Metrics};
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Reason, Rejection, Reply};
 use crate::request::RequestHead;
 use crate::rules::{Access, Requirement};
 use crate::time::Timestamp;
@@ -57,7 +57,9 @@ pub type Conclusion = Result<Rc<Grant>, Reason>;
 pub enum Verdict {
     /// It goes on to the services.
     Forward(Credentials),
-    /// It is answered here.
+    /// It is for the gateway itself, which answers it.
+    Answer(Reply),
+    /// It is refused.
     Reject(Rejection),
 }
 
@@ -77,11 +79,6 @@ impl Authenticator {
     pub fn new(settings: Settings) -> Self {
         let cache = Cache::new(&settings.cache, settings.fingerprint());
         Self { settings, cache }
-    }
-
-    /// The configuration.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// A request head arrived.
@@ -106,6 +103,11 @@ impl Authenticator {
     }
 
     fn examine(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
+        if let Some(reply) =
+            self.settings.protection.metadata.as_ref().and_then(|metadata| metadata.answer(head))
+        {
+            return Ok(Step::Settled(Verdict::Answer(reply)));
+        }
         let requirement = match self.settings.rules.find(head)? {
             Access::Public => {
                 host.metrics.increment(Counter::ForwardedPublic);

@@ -1,5 +1,16 @@
 //! The text of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1).
 
+use crate::metadata::ResourceMetadata;
+
+/// What all challenges say of the protected resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtectionSpace {
+    /// `realm` (RFC 9110 §11.5).
+    pub realm: String,
+    /// What `resource_metadata` points to (RFC 9728 §5.1), if there is any.
+    pub metadata: Option<ResourceMetadata>,
+}
+
 /// Which challenge a refusal carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
@@ -14,20 +25,23 @@ pub(crate) enum Challenge {
 /// Renders a challenge of the Bearer scheme; each parameter at most once, the realm always (R2).
 pub(crate) fn render(
     challenge: Challenge,
-    realm: &str,
+    space: &ProtectionSpace,
     error: &str,
     description: &str,
     scope: Option<&str>,
 ) -> Option<String> {
     let mut text = match challenge {
         Challenge::Absent => return None,
-        Challenge::Plain | Challenge::WithError => format!("Bearer realm={}", quote(realm)),
+        Challenge::Plain | Challenge::WithError => format!("Bearer realm={}", quote(&space.realm)),
     };
     if challenge == Challenge::WithError {
         text.push_str(&format!(", error={}, error_description={}", quote(error), quote(description)));
         if let Some(scope) = scope {
             text.push_str(&format!(", scope={}", quote(scope)));
         }
+    }
+    if let Some(metadata) = &space.metadata {
+        text.push_str(&format!(", resource_metadata={}", quote(metadata.url())));
     }
     Some(text)
 }

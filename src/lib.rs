@@ -29,6 +29,7 @@ mod in_flight;
 mod introspection;
 mod json;
 mod jwt;
+mod metadata;
 mod metrics;
 mod path;
 mod rejection;
@@ -41,6 +42,7 @@ mod time;
 
 pub use authenticator::{Authenticator, Conclusion, Credentials, Host, Pending, Step, Verdict};
 pub use cache::{NoSharedData, SharedData, TokenKey};
+pub use challenge::ProtectionSpace;
 pub use config::{Mistakes, Settings};
 pub use grant::Grant;
 pub use in_flight::{CalloutId, Flight, InFlight, Waiting};

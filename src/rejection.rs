@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use crate::challenge::{self, Challenge};
+use crate::challenge::{self, Challenge, ProtectionSpace};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,14 +81,14 @@ pub struct Rejection {
     pub required_scope: Option<Rc<str>>,
 }
 
-/// The answer to a rejected request.
+/// An answer of the gateway's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status code.
     pub status: u16,
     /// The header fields, names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// A JSON object (RFC 6749 §5.2 names its members).
+    /// A JSON object; that of a refusal has the members of RFC 6749 §5.2.
     pub body: String,
     /// The status for a gRPC client, where the host can tell one.
     pub grpc_status: u8,
@@ -101,13 +101,13 @@ impl From<Reason> for Rejection {
 }
 
 impl Rejection {
-    /// The answer, with `realm` in its challenge if it has one.
-    pub fn reply(&self, realm: &str) -> Reply {
+    /// The answer, which tells of the protection space if it has a challenge.
+    pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = self.reason.row();
         let mut headers =
             vec![("content-type", "application/json".to_owned()), ("cache-control", "no-store".to_owned())];
         let scope = self.required_scope.as_deref();
-        if let Some(challenge) = challenge::render(challenge, realm, error, description, scope) {
+        if let Some(challenge) = challenge::render(challenge, space, error, description, scope) {
             headers.push(("www-authenticate", challenge));
         }
         if status == SERVICE_UNAVAILABLE {

@@ -27,6 +27,8 @@ async fn set_stage() -> Result<Stage> {
     let (server, api) = (AuthorizationServer::start("real_server")?, Api::start()?);
     let mut short = configuration(&server);
     short["cache"] = json!({"no_store_ttl": "1s"});
+    short["resource_metadata"] =
+        json!({"resource": "https://orders.example.com", "authorization_servers": [server.issuer()]});
     let mut honouring = configuration(&server);
     honouring["cache"] = json!({});
     let mut other_audience = configuration(&server);
@@ -239,6 +241,26 @@ async fn r019_the_gateway_authenticates_by_the_method_that_is_configured() -> Re
     let token = stage.server.issue("orders:read").await?;
     assert_eq!(stage.orders("post", &token).await?.status, 200);
     assert_eq!(stage.server.introspections(&token).await?, 1);
+    Ok(())
+}
+
+/// A client that knows only the API finds its way from the challenge to the authorization server, as MCP clients do.
+#[tokio::test]
+async fn r102_r103_a_challenge_leads_to_the_authorization_server() -> Result<()> {
+    let stage = stage().await;
+    let client = stage.envoy.client("short");
+    let challenge = client.send(Request::get("/orders")).await?.header("www-authenticate").to_owned();
+    let url = challenge.split_once("resource_metadata=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let path = url
+        .and_then(|(url, _)| url.strip_prefix("https://orders.example.com"))
+        .expect("a URL of the resource");
+    let document = client.send(Request::get(path).named("metadata")).await?;
+    assert_eq!((document.status, document.header("content-type")), (200, "application/json"));
+    assert_eq!(document.header("access-control-allow-origin"), "*");
+    assert_eq!(document.json()?["authorization_servers"], json!([stage.server.issuer()]));
+    let head = client.send(Request::new("HEAD", path, Vec::new())).await?;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(stage.api.received("metadata").len(), 0);
     Ok(())
 }
 

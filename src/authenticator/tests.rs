@@ -65,6 +65,7 @@ impl<'a> Worker<'a> {
             Verdict::Forward(Credentials::Untouched) => "untouched".to_owned(),
             Verdict::Forward(Credentials::Removed) => "removed".to_owned(),
             Verdict::Forward(Credentials::Granted(grant)) => grant.authorization().to_owned(),
+            Verdict::Answer(reply) => reply.status.to_string(),
             Verdict::Reject(rejection) => rejection.reason.name().to_owned(),
         }
     }
@@ -226,6 +227,18 @@ fn r074_a_public_route_asks_nobody_and_passes_no_token_on() {
         assert_eq!(worker.request(0, "GET", "/", Some(bearer)), "removed");
     }
     assert_eq!(worker.introspections(), 0);
+}
+
+/// A client that has no token yet has to read it; the rules are about the resource, not about what tells of it.
+#[test]
+fn r102_metadata_need_neither_token_nor_rule() {
+    let described = json!({"resource": "https://api.example.com", "authorization_servers": ["https://login.example.com"]});
+    let configuration = json!({"resource_metadata": described, "rules": [{"path": "/orders"}]});
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    let path = "/.well-known/oauth-protected-resource";
+    assert_eq!(worker.request(0, "GET", path, None), "200");
+    assert_eq!(worker.request(0, "PUT", path, None), "not_exposed");
+    assert_eq!(Worker::new(json!({}), &NoSharedData).request(0, "GET", path, None), "missing_credentials");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod fields;
 mod introspection;
+mod metadata;
 mod mistakes;
 mod raw;
 mod read;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::cache::{CacheSettings, Fingerprint};
+use crate::challenge::ProtectionSpace;
 use crate::claims::TokenPolicy;
 use crate::introspection::{Endpoint, ResponseFormat};
 use crate::json::Object;
@@ -28,8 +30,8 @@ pub struct Settings {
     pub token: TokenSettings,
     /// What is kept, and for how long.
     pub cache: CacheSettings,
-    /// The realm in challenges.
-    pub realm: String,
+    /// What challenges say, and the metadata that they point to.
+    pub protection: ProtectionSpace,
     /// Which requests are exposed.
     pub rules: Rules,
     /// Up to which level the filter writes to the host's log.

@@ -57,6 +57,7 @@ pub(super) struct Configuration {
     pub(super) token: Field<Token>,
     pub(super) cache: Field<Cache>,
     pub(super) realm: Field<String>,
+    pub(super) resource_metadata: Field<ResourceMetadata>,
     pub(super) ignore_port_in_host_matching: Field<bool>,
     pub(super) rules: Field<Vec<Field<Rule>>>,
     pub(super) log_level: Field<String>,
@@ -127,6 +128,18 @@ pub(super) struct Cache {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
+pub(super) struct ResourceMetadata {
+    pub(super) resource: Field<String>,
+    pub(super) authorization_servers: Field<Vec<String>>,
+    pub(super) scopes_supported: Field<Vec<String>>,
+    pub(super) resource_name: Field<String>,
+    pub(super) resource_documentation: Field<String>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
 pub(super) struct Rule {
     pub(super) hosts: Field<Vec<String>>,
     pub(super) path: Field<String>,
@@ -145,7 +158,7 @@ macro_rules! objects {
     };
 }
 
-objects!(Configuration, Introspection, Response, Token, Cache, Rule);
+objects!(Configuration, Introspection, Response, Token, Cache, ResourceMetadata, Rule);
 
 impl Shape for Confidential {
     const WHAT: &'static str = r#"a string or {"env": NAME}"#;

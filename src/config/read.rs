@@ -7,11 +7,13 @@ use serde::Deserialize;
 
 use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_empty_list, number};
 use super::introspection::introspection;
+use super::metadata::resource_metadata;
 use super::mistakes::Mistakes;
 use super::raw;
 use super::rules::rules;
 use super::{Environment, Settings, TokenSettings};
 use crate::cache::CacheSettings;
+use crate::challenge::ProtectionSpace;
 use crate::claims::TokenPolicy;
 use crate::json::Object;
 
@@ -30,6 +32,9 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     if !is_visible_ascii(&realm) {
         mistakes.note("realm", "must be visible ASCII");
     }
+    let metadata = mistakes
+        .optional("resource_metadata", raw.resource_metadata)
+        .and_then(|raw| resource_metadata(raw, &mut mistakes));
     let ignores_port =
         mistakes.optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching).unwrap_or(false);
     let rules = mistakes.required("rules", raw.rules).map(|raw| rules(raw, ignores_port, &mut mistakes));
@@ -39,7 +44,8 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     mistakes.refuse_unknown("", &raw.unknown);
 
     let settings = introspection.zip(rules).zip(log_level).map(|((introspection, rules), log_level)| {
-        Settings { introspection, token, cache, realm, rules, log_level }
+        let protection = ProtectionSpace { realm, metadata };
+        Settings { introspection, token, cache, protection, rules, log_level }
     });
     mistakes.or(settings)
 }

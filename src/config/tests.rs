@@ -42,7 +42,7 @@ fn the_documented_configuration_is_read() {
         ClientAuthentication::Basic(client) => assert_eq!(client.secret.expose(), "from-the-environment"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(settings.realm, "api");
+    assert_eq!(settings.protection.realm, "api");
 }
 
 #[test]

@@ -28,6 +28,10 @@ const ALL: &[Reason] = &[
     Reason::Internal,
 ];
 
+fn space() -> ProtectionSpace {
+    ProtectionSpace { realm: "api".to_owned(), metadata: None }
+}
+
 fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     reply.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_str())
 }
@@ -36,7 +40,7 @@ fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
 #[test]
 fn r024_only_the_clients_fault_is_challenged() {
     for &reason in ALL {
-        let reply = Rejection::from(reason).reply("api");
+        let reply = Rejection::from(reason).reply(&space());
         let has_challenge = header(&reply, "www-authenticate").is_some();
         assert_eq!(has_challenge, matches!(reply.status, 401) || challenged_otherwise(reason), "{reason:?}");
         assert_eq!(reason.fault() == Fault::Client, reply.status < 500, "{reason:?}");
@@ -51,7 +55,7 @@ fn challenged_otherwise(reason: Reason) -> bool {
 #[test]
 fn r001_without_credentials_no_error_is_told() {
     for reason in [Reason::MissingCredentials, Reason::UnsupportedScheme] {
-        let reply = Rejection::from(reason).reply("api");
+        let reply = Rejection::from(reason).reply(&space());
         assert_eq!(header(&reply, "www-authenticate"), Some(r#"Bearer realm="api""#));
     }
 }
@@ -59,7 +63,7 @@ fn r001_without_credentials_no_error_is_told() {
 #[test]
 fn r015_every_answer_is_json_that_is_not_stored() {
     for &reason in ALL {
-        let reply = Rejection::from(reason).reply("api");
+        let reply = Rejection::from(reason).reply(&space());
         let body: serde_json::Value = serde_json::from_str(&reply.body).expect("JSON");
         assert!(body["error"].is_string() && body["error_description"].is_string(), "{reason:?}");
         assert_eq!(header(&reply, "content-type"), Some("application/json"));
@@ -79,7 +83,7 @@ fn r083_grpc_clients_are_told_in_their_own_codes() {
         (Reason::TimedOut, 14),
         (Reason::Internal, 13),
     ] {
-        assert_eq!(Rejection::from(reason).reply("api").grpc_status, status, "{reason:?}");
+        assert_eq!(Rejection::from(reason).reply(&space()).grpc_status, status, "{reason:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one place that touches a request: it forwards or answers it, as the core decided.
 
-use phantom_token_core::{Credentials, Reason, Rejection, Verdict};
+use phantom_token_core::{Credentials, ProtectionSpace, Reason, Rejection, Reply, Verdict};
 use proxy_wasm::types::Action;
 
 use crate::host::{self, Refused};
@@ -9,21 +9,22 @@ use crate::host::{self, Refused};
 pub(crate) const AUTHORIZATION: &str = "authorization";
 
 /// Performs a verdict on the request whose head is being read. The host then does what the action says.
-pub(crate) fn perform(verdict: Verdict, realm: &str) -> Action {
-    match forwardable(verdict) {
+pub(crate) fn perform(verdict: Verdict, space: &ProtectionSpace) -> Action {
+    match forwardable(verdict, space) {
         Ok(()) => Action::Continue,
-        Err(rejection) => {
-            reject(&rejection, realm);
+        Err(answer) => {
+            reply(&answer);
             Action::Pause
         }
     }
 }
 
 /// Performs a verdict on a request that was paused. It goes on only when its credentials are in place; whether it does.
-pub(crate) fn perform_paused(verdict: Verdict, realm: &str) -> bool {
-    let forwarded = forwardable(verdict).and_then(|()| host::resume_request().map_err(internal));
-    if let Err(rejection) = &forwarded {
-        reject(rejection, realm);
+pub(crate) fn perform_paused(verdict: Verdict, space: &ProtectionSpace) -> bool {
+    let resume = || host::resume_request().map_err(|refused| internal(refused, space));
+    let forwarded = forwardable(verdict, space).and_then(|()| resume());
+    if let Err(answer) = &forwarded {
+        reply(answer);
     }
     forwarded.is_ok()
 }
@@ -34,26 +35,31 @@ pub(crate) fn disarm() -> Result<(), Refused> {
     host::remove_request_field(AUTHORIZATION)
 }
 
-fn forwardable(verdict: Verdict) -> Result<(), Rejection> {
+/// Puts the credentials of a request in place that may go on; or gives the answer to one that may not.
+fn forwardable(verdict: Verdict, space: &ProtectionSpace) -> Result<(), Reply> {
     match verdict {
         Verdict::Forward(Credentials::Untouched) => Ok(()),
-        Verdict::Forward(Credentials::Removed) => disarm().map_err(internal),
+        Verdict::Forward(Credentials::Removed) => disarm().map_err(|refused| internal(refused, space)),
         Verdict::Forward(Credentials::Granted(grant)) => {
-            host::replace_request_field(AUTHORIZATION, grant.authorization()).map_err(internal)
+            host::replace_request_field(AUTHORIZATION, grant.authorization())
+                .map_err(|refused| internal(refused, space))
         }
-        Verdict::Reject(rejection) => Err(rejection),
+        Verdict::Answer(reply) => Err(reply),
+        Verdict::Reject(rejection) => {
+            log::debug!("rejected: {}", rejection.reason.name());
+            Err(rejection.reply(space))
+        }
     }
 }
 
 /// A request whose answer the host does not take stays paused: it is not forwarded.
-fn reject(rejection: &Rejection, realm: &str) {
-    log::debug!("rejected: {}", rejection.reason.name());
-    if let Err(refused) = host::reply(&rejection.reply(realm)) {
+fn reply(reply: &Reply) {
+    if let Err(refused) = host::reply(reply) {
         log::error!("the host did not take an answer: {refused:?}");
     }
 }
 
-fn internal(refused: Refused) -> Rejection {
+fn internal(refused: Refused, space: &ProtectionSpace) -> Reply {
     log::error!("the host refused to change or resume a request: {refused:?}");
-    Reason::Internal.into()
+    Rejection::from(Reason::Internal).reply(space)
 }

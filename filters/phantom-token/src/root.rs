@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use phantom_token_core::{CalloutId, Mistakes, Reason, Settings, Verdict};
+use phantom_token_core::{CalloutId, Mistakes, ProtectionSpace, Reason, Settings, Verdict};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType};
 
@@ -78,7 +78,8 @@ struct Unconfigured;
 
 impl HttpContext for Unconfigured {
     fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        perform(Verdict::Reject(Reason::Internal.into()), "")
+        let space = ProtectionSpace { realm: String::new(), metadata: None };
+        perform(Verdict::Reject(Reason::Internal.into()), &space)
     }
 }
 

@@ -41,7 +41,7 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
         self.gate = match self.worker.authenticate(self.context) {
             Next::Pause(stream) => Gate::Waiting(stream),
-            Next::Perform(verdict) => match perform(verdict, self.worker.realm()) {
+            Next::Perform(verdict) => match perform(verdict, self.worker.space()) {
                 Action::Continue => Gate::Open,
                 _ => Gate::Shut,
             },

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phantom_token_core::{
-    Authenticator, Callout, CalloutId, Conclusion, Flight, Host, InFlight, Outcome, Pending, Reason,
-    RequestHead, Settings, Step, TokenKey, Verdict, Waiting,
+    Authenticator, Callout, CalloutId, Conclusion, Flight, Host, InFlight, Outcome, Pending, ProtectionSpace,
+    Reason, RequestHead, Settings, Step, TokenKey, Verdict, Waiting,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -19,7 +19,7 @@ pub(crate) struct Worker {
     authenticator: RefCell<Authenticator>,
     in_flight: RefCell<InFlight<Rc<Paused>>>,
     counters: Counters,
-    realm: String,
+    space: ProtectionSpace,
     body_limit: usize,
     single_flight: bool,
     host_switches: Cell<bool>,
@@ -58,7 +58,7 @@ impl Worker {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             counters: Counters::define(),
-            realm: settings.realm.clone(),
+            space: settings.protection.clone(),
             body_limit: settings.introspection.response.body_limit(),
             single_flight: settings.introspection.single_flight,
             authenticator: RefCell::new(Authenticator::new(settings)),
@@ -67,8 +67,8 @@ impl Worker {
         }
     }
 
-    pub(crate) fn realm(&self) -> &str {
-        &self.realm
+    pub(crate) fn space(&self) -> &ProtectionSpace {
+        &self.space
     }
 
     /// The head of a request is there; `context` is its stream's.
@@ -191,7 +191,7 @@ impl Worker {
         for (stream, verdict) in self.verdicts(token, waiting, outcome) {
             // A stream that is gone needs nothing, and cannot be switched to.
             if stream.fate() == Fate::Open && host::set_effective_context(stream.context).is_ok() {
-                let forwarded = perform::perform_paused(verdict, &self.realm);
+                let forwarded = perform::perform_paused(verdict, &self.space);
                 stream.fate.set(if forwarded { Fate::Forwarded } else { Fate::Rejected });
             }
         }
