@@ -14,7 +14,8 @@ use crate::introspection::{Callout, Outcome};
 use crate::metrics::{Counter, Metrics};
 use crate::rejection::{Reason, Rejection, Reply};
 use crate::request::RequestHead;
-use crate::rules::{Access, Requirement};
+use crate::requirement::Requirement;
+use crate::rules::Access;
 use crate::time::Timestamp;
 
 /// Decides about the requests of one configuration on one worker.
@@ -133,14 +134,16 @@ impl Authenticator {
         Ok(Step::Introspect(callout, Pending { token: key, requirement }))
     }
 
-    fn validate(&self, grant: &Rc<Grant>, requirement: &Requirement, host: Host<'_>) -> Verdict {
+    fn validate(&self, grant: &Rc<Grant>, requirement: &Rc<Requirement>, host: Host<'_>) -> Verdict {
         let policy = &self.settings.token.policy;
-        match policy.validate(grant.claims(), requirement, host.now) {
+        let claims = grant.claims();
+        let valid = policy.validate(claims, host.now);
+        match valid.and_then(|()| requirement.validate(claims, host.now, policy.leeway)) {
             Ok(()) => {
                 host.metrics.increment(Counter::Forwarded);
                 Verdict::Forward(Credentials::Granted(Rc::clone(grant)))
             }
-            Err(rejection) => reject(rejection, host),
+            Err(reason) => reject(Rejection { reason, requirement: Some(Rc::clone(requirement)) }, host),
         }
     }
 }

@@ -22,13 +22,14 @@ pub(crate) enum Challenge {
     WithError,
 }
 
-/// Renders a challenge of the Bearer scheme; each parameter at most once, the realm always (R2).
+/// Renders a challenge of the Bearer scheme; each parameter at most once, the realm always (R2). `parameters` go with an
+/// error.
 pub(crate) fn render(
     challenge: Challenge,
     space: &ProtectionSpace,
     error: &str,
     description: &str,
-    scope: Option<&str>,
+    parameters: &[(&str, String)],
 ) -> Option<String> {
     let mut text = match challenge {
         Challenge::Absent => return None,
@@ -36,8 +37,8 @@ pub(crate) fn render(
     };
     if challenge == Challenge::WithError {
         text.push_str(&format!(", error={}, error_description={}", quote(error), quote(description)));
-        if let Some(scope) = scope {
-            text.push_str(&format!(", scope={}", quote(scope)));
+        for (name, value) in parameters {
+            text.push_str(&format!(", {name}={}", quote(value)));
         }
     }
     if let Some(metadata) = &space.metadata {

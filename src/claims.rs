@@ -1,14 +1,14 @@
 //! What is claimed about a token, be it in a JWT (RFC 7519 §4.1, RFC 9068 §2.2) or in an introspection response
 //! (RFC 7662 §2.2), and whether that satisfies the configuration and a rule.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::Object;
-use crate::rejection::{Reason, Rejection};
-use crate::rules::Requirement;
+use crate::rejection::Reason;
 use crate::time::{Timestamp, Validity};
 
 /// The claims that decide about a request. What is absent is no claim.
@@ -18,6 +18,8 @@ pub(crate) struct Claims {
     audience: Option<Box<[Box<str>]>>,
     scope: Option<Box<[Box<str>]>>,
     validity: Validity,
+    /// Other claims that rules ask about, by their pointers.
+    asked: BTreeMap<String, Value>,
 }
 
 /// What every token must claim, whatever the rule.
@@ -54,7 +56,31 @@ impl Claims {
             audience,
             scope: scope.map(scope_tokens),
             validity: Validity { expires: date(claims, "exp")?, not_before: date(claims, "nbf")? },
+            asked: BTreeMap::new(),
         })
+    }
+
+    /// These claims with those that `pointers` (RFC 6901) find in the payload.
+    pub(crate) fn with_asked(mut self, payload: &Object, pointers: &[String]) -> Self {
+        let found =
+            pointers.iter().filter_map(|pointer| Some((pointer.clone(), payload.pointer(pointer)?.clone())));
+        self.asked.extend(found);
+        self
+    }
+
+    /// The claim at this pointer, if it was asked for and is there.
+    pub(crate) fn asked(&self, pointer: &str) -> Option<&Value> {
+        self.asked.get(pointer)
+    }
+
+    /// Whether one of these is in `aud`.
+    pub(crate) fn is_for_one_of(&self, audiences: &[String]) -> bool {
+        self.audience.iter().flatten().any(|theirs| audiences.iter().any(|ours| **ours == **theirs))
+    }
+
+    /// Whether this scope token was granted.
+    pub(crate) fn has_scope(&self, scope: &str) -> bool {
+        self.scope.iter().flatten().any(|granted| **granted == *scope)
     }
 
     /// These claims with other dates.
@@ -81,13 +107,16 @@ impl Claims {
             audience: common(self.audience, beside.audience),
             scope: common(self.scope, beside.scope),
             validity: self.validity.intersect(beside.validity),
+            asked: self.asked,
         })
     }
 
     /// How many bytes of memory the claims take, roughly.
     pub(crate) fn weight(&self) -> usize {
         let texts = self.audience.iter().chain(&self.scope).flatten().chain(&self.issuer);
-        texts.map(|text| text.len().saturating_add(size_of::<Box<str>>())).sum()
+        let asked =
+            self.asked.iter().map(|(pointer, value)| pointer.len().saturating_add(value.to_string().len()));
+        texts.map(|text| text.len().saturating_add(size_of::<Box<str>>())).chain(asked).sum()
     }
 }
 
@@ -100,23 +129,11 @@ fn common(ours: Option<Box<[Box<str>]>>, theirs: Option<Box<[Box<str>]>>) -> Opt
 }
 
 impl TokenPolicy {
-    /// Validates a token for one request: time, issuer, audience and the rule's scope (R31 to R35, R53).
-    pub(crate) fn validate(
-        &self,
-        claims: &Claims,
-        requirement: &Requirement,
-        now: Timestamp,
-    ) -> Result<(), Rejection> {
-        self.validate_token(claims, now)?;
-        let has = |required: &String| claims.scope.iter().flatten().any(|token| **token == **required);
-        if requirement.scopes().iter().all(has) {
-            return Ok(());
-        }
-        let required_scope = Some(requirement.scope().clone());
-        Err(Rejection { reason: Reason::InsufficientScope, required_scope })
-    }
-
-    fn validate_token(&self, claims: &Claims, now: Timestamp) -> Result<(), Reason> {
+    /// Validates a token, whatever it is for: time, issuer and audience (R31 to R34).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn validate(&self, claims: &Claims, now: Timestamp) -> Result<(), Reason> {
         if claims.validity.has_expired(now, self.leeway) {
             return Err(Reason::Expired);
         }
@@ -129,8 +146,7 @@ impl TokenPolicy {
         if self.issuer.is_some() && self.issuer.as_deref() != claims.issuer.as_deref() {
             return Err(Reason::WrongIssuer);
         }
-        let is_ours = |audience: &str| self.audience.iter().any(|ours| ours == audience);
-        if !self.audience.is_empty() && !claims.audience.iter().flatten().any(|audience| is_ours(audience)) {
+        if !self.audience.is_empty() && !claims.is_for_one_of(&self.audience) {
             return Err(Reason::WrongAudience);
         }
         Ok(())

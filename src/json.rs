@@ -36,6 +36,16 @@ impl Object {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
+    /// The value at a JSON Pointer (RFC 6901) that is not empty. Null counts as none, as above.
+    pub fn pointer(&self, pointer: &str) -> Option<&Value> {
+        let (name, rest) = match pointer.strip_prefix('/')?.split_once('/') {
+            Some((name, _)) => (name, pointer.get(name.len().saturating_add(1)..)?),
+            None => (pointer.strip_prefix('/')?, ""),
+        };
+        let name = name.replace("~1", "/").replace("~0", "~");
+        self.get(&name)?.pointer(rest).filter(|value| !value.is_null())
+    }
+
     /// Whether there is a member of this name, be it null.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

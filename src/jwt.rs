@@ -20,12 +20,12 @@ pub(crate) struct PhantomToken {
 }
 
 impl PhantomToken {
-    /// Parses a JWT from the authorization server.
+    /// Parses a JWT from the authorization server; `asked_claims` are the pointers of the claims that rules ask about.
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for what is no signed JWT or no access token's; [`Reason::Inactive`],
     /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where its payload says so (R36, R39, R40).
-    pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
+    pub(crate) fn parse(text: &str, asked_claims: &[String]) -> Result<Self, Reason> {
         let jwt = UntrustedToken::<Object>::try_from(text).map_err(|_| Reason::UnexpectedResponse)?;
         if !is_signed_access_token(&jwt) {
             return Err(Reason::UnexpectedResponse);
@@ -44,7 +44,8 @@ impl PhantomToken {
             expires: standard.expiration.map(|moment| date(moment.timestamp())),
             not_before: standard.not_before.map(|moment| date(moment.timestamp())),
         };
-        Ok(Self { text: text.to_owned(), claims: Claims::read(payload)?.with_validity(validity) })
+        let claims = Claims::read(payload)?.with_validity(validity).with_asked(payload, asked_claims);
+        Ok(Self { text: text.to_owned(), claims })
     }
 }
 

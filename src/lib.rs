@@ -34,6 +34,7 @@ mod metrics;
 mod path;
 mod rejection;
 mod request;
+mod requirement;
 mod rules;
 mod secret;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use crate::challenge::{self, Challenge, ProtectionSpace};
+use crate::requirement::Requirement;
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,10 @@ pub enum Reason {
     SenderConstrained,
     /// A scope token that the rule requires is missing (R35).
     InsufficientScope,
+    /// A claim that the rule requires is missing or another.
+    ClaimNotGranted,
+    /// The user has to authenticate again, or by stronger means (R99, R100).
+    InsufficientUserAuthentication,
     /// No rule exposes this host, method and path (R84).
     NotExposed,
     /// A host or path that servers read in different ways, where the rules depend on it (R84).
@@ -77,8 +82,8 @@ pub enum Fault {
 pub struct Rejection {
     /// Why.
     pub reason: Reason,
-    /// The scope that the rule requires, SP-separated, where the reason is its lack.
-    pub required_scope: Option<Rc<str>>,
+    /// What the rule requires, where that was looked at.
+    pub requirement: Option<Rc<Requirement>>,
 }
 
 /// An answer of the gateway's own.
@@ -96,7 +101,7 @@ pub struct Reply {
 
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
-        Self { reason, required_scope: None }
+        Self { reason, requirement: None }
     }
 }
 
@@ -106,8 +111,8 @@ impl Rejection {
         let Row { status, error, challenge, description, .. } = self.reason.row();
         let mut headers =
             vec![("content-type", "application/json".to_owned()), ("cache-control", "no-store".to_owned())];
-        let scope = self.required_scope.as_deref();
-        if let Some(challenge) = challenge::render(challenge, space, error, description, scope) {
+        let parameters = self.parameters();
+        if let Some(challenge) = challenge::render(challenge, space, error, description, &parameters) {
             headers.push(("www-authenticate", challenge));
         }
         if status == SERVICE_UNAVAILABLE {
@@ -115,6 +120,23 @@ impl Rejection {
         }
         let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
         Reply { status, headers, body, grpc_status: grpc_status(status) }
+    }
+}
+
+impl Rejection {
+    /// The parameters of the challenge that tell the client what would do.
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let Some(requirement) = &self.requirement else { return Vec::new() };
+        match self.reason {
+            Reason::InsufficientScope => vec![("scope", requirement.scope())],
+            Reason::InsufficientUserAuthentication => {
+                let acr_values = Some(requirement.acr_values.join(" ")).filter(|values| !values.is_empty());
+                let max_age = requirement.max_age.map(|max_age| max_age.as_secs().to_string());
+                let parameters = [("acr_values", acr_values), ("max_age", max_age)];
+                parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -171,6 +193,16 @@ impl Reason {
             Self::InsufficientScope => Row::insufficient_scope(
                 "insufficient_scope",
                 "The access token lacks a scope that is required here",
+            ),
+            Self::ClaimNotGranted => Row::bare(
+                "claim_not_granted",
+                403,
+                "access_denied",
+                "The access token lacks a claim that is required here",
+            ),
+            Self::InsufficientUserAuthentication => Row::insufficient_user_authentication(
+                "insufficient_user_authentication",
+                "The user has to authenticate again or by stronger means",
             ),
             Self::NotExposed => {
                 Row::bare("not_exposed", 403, "access_denied", "This resource is not exposed")
@@ -231,6 +263,12 @@ impl Row {
 
     fn insufficient_scope(name: &'static str, description: &'static str) -> Self {
         Self { name, status: 403, error: "insufficient_scope", challenge: Challenge::WithError, description }
+    }
+
+    /// RFC 9470 §3.
+    fn insufficient_user_authentication(name: &'static str, description: &'static str) -> Self {
+        let error = "insufficient_user_authentication";
+        Self { name, status: 401, error, challenge: Challenge::WithError, description }
     }
 
     fn bad_gateway(name: &'static str, description: &'static str) -> Self {

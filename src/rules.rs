@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::path;
 use crate::rejection::Reason;
 use crate::request::RequestHead;
+use crate::requirement::{self, Requirement};
 
 /// All rules, the most specific first.
 #[derive(Clone, Debug)]
@@ -48,31 +49,6 @@ pub enum Access {
     Protected(Rc<Requirement>),
 }
 
-/// What a rule asks of a token beyond being active.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Requirement {
-    scopes: Vec<String>,
-    scope: Rc<str>,
-}
-
-impl Requirement {
-    /// Requires each of these scope tokens (RFC 6749 §3.3).
-    pub fn all_of(scopes: Vec<String>) -> Self {
-        let scope = scopes.join(" ").into();
-        Self { scopes, scope }
-    }
-
-    /// The required scope tokens.
-    pub fn scopes(&self) -> &[String] {
-        &self.scopes
-    }
-
-    /// The required scope, as RFC 6750 §3 writes it into a challenge.
-    pub fn scope(&self) -> &Rc<str> {
-        &self.scope
-    }
-}
-
 impl Rules {
     /// Puts the rules in the order of their specificity. A router that takes the port of a host for part of its name, as
     /// Envoy does by default, sends `a:1` elsewhere than `a`; `ignores_port` says that it does not.
@@ -96,6 +72,14 @@ impl Rules {
         let access = self.find_at(name, head);
         let is_plain = name == written || self.ignores_port;
         if is_plain || self.find_at(&written, head) == access { access } else { Err(Reason::AmbiguousTarget) }
+    }
+
+    /// The pointers of all claims that rules ask about.
+    pub(crate) fn asked_claims(&self) -> Vec<String> {
+        requirement::all_asked_claims(self.rules.iter().filter_map(|rule| match &rule.access {
+            Access::Public => None,
+            Access::Protected(requirement) => Some(requirement),
+        }))
     }
 
     fn find_at(&self, host: &str, head: &RequestHead<'_>) -> Result<&Access, Reason> {

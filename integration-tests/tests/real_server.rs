@@ -69,6 +69,9 @@ fn configuration(server: &AuthorizationServer) -> Value {
             {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
             {"path": "/orders", "methods": ["POST"], "scopes": ["orders:read", "orders:write"]},
             {"path": "/profile"},
+            {"path": "/app", "claims": [{"pointer": "/client_id", "one_of": ["app"]}]},
+            {"path": "/other-app", "claims": [{"pointer": "/client_id", "one_of": ["other"]}]},
+            {"path": "/payments", "acr_values": ["mfa"], "max_age": "5m"},
         ],
     })
 }
@@ -261,6 +264,24 @@ async fn r102_r103_a_challenge_leads_to_the_authorization_server() -> Result<()>
     let head = client.send(Request::new("HEAD", path, Vec::new())).await?;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(stage.api.received("metadata").len(), 0);
+    Ok(())
+}
+
+/// If a rule's own conditions were not asked, every token with the right scope would do.
+#[tokio::test]
+async fn r041_r099_a_rule_asks_for_claims_and_for_a_user_who_is_there() -> Result<()> {
+    let stage = stage().await;
+    let token = stage.server.issue("orders:read").await?;
+    for (path, status, error) in [
+        ("/app", 200, ""),
+        ("/other-app", 403, ""),
+        ("/payments", 401, r#"error="insufficient_user_authentication""#),
+    ] {
+        let answer = stage.gateway().send(Request::get(path).bearer(&token)).await?;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.header("www-authenticate").contains(error), "{path}: {:?}", answer.headers);
+    }
+    assert_eq!(stage.server.introspections(&token).await?, 1);
     Ok(())
 }
 

@@ -280,6 +280,7 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
         json!({"introspection": {"response": {"max_jwt_length": 4096}}}),
         json!({"cache": {"max_ttl": "1m"}}),
         json!({"cache": {"no_store_ttl": "1m"}}),
+        json!({"rules": [{"path": "/", "claims": [{"pointer": "/sub", "present": true}]}]}),
         json!({"cache": {"shared": false}}),
     ] {
         let shared = MemorySharedData::default();
@@ -324,6 +325,19 @@ fn r053_a_shared_hit_is_as_narrow_as_the_answer() {
         assert_eq!(worker.get(0, "opaque"), "insufficient_scope");
     }
     assert_eq!((first.introspections(), second.introspections()), (1, 0));
+}
+
+/// If the claims that rules ask about were lost in shared data, a second worker would refuse what the first lets in.
+#[test]
+fn r053_a_shared_hit_has_the_claims_that_rules_ask_about() {
+    let configuration =
+        json!({"rules": [{"path": "/", "claims": [{"pointer": "/sub", "one_of": ["alice"]}]}]});
+    let shared = MemorySharedData::default();
+    let (mut first, mut second) =
+        (Worker::new(configuration.clone(), &shared), Worker::new(configuration, &shared));
+    assert!(first.get(0, "opaque").starts_with("Bearer"));
+    assert!(second.get(0, "opaque").starts_with("Bearer"));
+    assert_eq!(second.introspections(), 0);
 }
 
 /// If an entry were found by its key alone, one user would be forwarded with another user's JWT.

@@ -157,7 +157,15 @@ fn response(raw: raw::Response, mistakes: &mut Mistakes) -> (String, ResponseFor
     let max_jwt_length =
         number("introspection.response.max_jwt_length", raw.max_jwt_length, 256..=64 * KIB, mistakes);
     mistakes.refuse_unknown("introspection.response", &raw.unknown);
-    (accept, ResponseFormat { is_jwt, jwt_member, max_jwt_length: max_jwt_length.unwrap_or(32 * KIB) })
+    (
+        accept,
+        ResponseFormat {
+            is_jwt,
+            jwt_member,
+            max_jwt_length: max_jwt_length.unwrap_or(32 * KIB),
+            asked_claims: Vec::new(),
+        },
+    )
 }
 
 fn required_secret(

@@ -73,8 +73,8 @@ impl Settings {
         read::settings(object, environment)
     }
 
-    /// What decides how the authorization server answers and how long that is kept. The secret does not; the rules do not,
-    /// so that a new rule leaves the cache warm.
+    /// What decides how the authorization server answers, what is kept of that, and how long. The secret does not; the rules
+    /// do not, but for the claims that they ask about, so that most new rules leave the cache warm.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let Endpoint {
             upstream,
@@ -90,7 +90,8 @@ impl Settings {
         } = &*self.introspection.endpoint;
         let [method, client] = authentication.identity();
         let CacheSettings { max_ttl, no_store_ttl, max_entries, max_bytes: _, shared: _ } = &self.cache;
-        let ResponseFormat { is_jwt: _, jwt_member, max_jwt_length } = &self.introspection.response;
+        let ResponseFormat { is_jwt: _, jwt_member, max_jwt_length, asked_claims } =
+            &self.introspection.response;
         Fingerprint::of(&[
             upstream,
             scheme,
@@ -103,6 +104,7 @@ impl Settings {
             &token_type_hint.to_string(),
             jwt_member.as_deref().unwrap_or_default(),
             &max_jwt_length.to_string(),
+            &format!("{asked_claims:?}"),
             &format!("{max_ttl:?} {no_store_ttl:?} {max_entries}"),
         ])
     }

@@ -144,8 +144,24 @@ pub(super) struct Rule {
     pub(super) hosts: Field<Vec<String>>,
     pub(super) path: Field<String>,
     pub(super) methods: Field<Vec<String>>,
-    pub(super) scopes: Field<Vec<String>>,
     pub(super) access: Field<String>,
+    pub(super) audience: Field<Vec<String>>,
+    pub(super) scopes: Field<Vec<String>>,
+    pub(super) any_scopes: Field<Vec<String>>,
+    pub(super) claims: Field<Vec<Field<Condition>>>,
+    pub(super) acr_values: Field<Vec<String>>,
+    pub(super) max_age: Field<String>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Condition {
+    pub(super) pointer: Field<String>,
+    pub(super) present: Field<bool>,
+    pub(super) one_of: Field<Vec<Value>>,
+    pub(super) contains: Field<Value>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
 }
@@ -158,7 +174,7 @@ macro_rules! objects {
     };
 }
 
-objects!(Configuration, Introspection, Response, Token, Cache, ResourceMetadata, Rule);
+objects!(Configuration, Introspection, Response, Token, Cache, ResourceMetadata, Rule, Condition);
 
 impl Shape for Confidential {
     const WHAT: &'static str = r#"a string or {"env": NAME}"#;
@@ -170,6 +186,18 @@ impl Shape for BTreeMap<String, String> {
 
 impl Shape for BTreeMap<String, Confidential> {
     const WHAT: &'static str = r#"an object of strings or {"env": NAME}"#;
+}
+
+impl Shape for Value {
+    const WHAT: &'static str = "a value";
+}
+
+impl Shape for Vec<Value> {
+    const WHAT: &'static str = "a list of values";
+}
+
+impl Shape for Vec<Field<Condition>> {
+    const WHAT: &'static str = "a list of conditions";
 }
 
 impl Shape for Vec<Field<Rule>> {

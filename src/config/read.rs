@@ -43,7 +43,8 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let log_level = mistakes.check("log_level", log_level);
     mistakes.refuse_unknown("", &raw.unknown);
 
-    let settings = introspection.zip(rules).zip(log_level).map(|((introspection, rules), log_level)| {
+    let settings = introspection.zip(rules).zip(log_level).map(|((mut introspection, rules), log_level)| {
+        introspection.response.asked_claims = rules.asked_claims();
         let protection = ProtectionSpace { realm, metadata };
         Settings { introspection, token, cache, protection, rules, log_level }
     });

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use http::Method;
 
-use super::fields::non_empty_list;
+use super::fields::{DAY, SECOND, duration, non_empty_list};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::path;
-use crate::rules::{Access, Host, Requirement, Rule, Rules};
+use crate::requirement::{Condition, Requirement, Test};
+use crate::rules::{Access, Host, Rule, Rules};
 
 pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &mut Mistakes) -> Rules {
     if raw.is_empty() {
@@ -43,22 +44,25 @@ fn rule(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
         mistakes.note(format!("{at}.methods"), "must be names of methods in upper case");
     }
     let methods = with_head(methods);
-    let scopes = mistakes.optional(&format!("{at}.scopes"), raw.scopes);
-    if !scopes.iter().flatten().all(|scope| is_scope_token(scope)) {
-        mistakes
-            .note(format!("{at}.scopes"), "must be scope tokens (RFC 6749 §3.3): visible ASCII, no space");
-    }
+    let demands = Demands {
+        audience: raw.audience,
+        scopes: raw.scopes,
+        any_scopes: raw.any_scopes,
+        claims: raw.claims,
+        acr_values: raw.acr_values,
+        max_age: raw.max_age,
+    };
+    let demands_nothing = demands.are_absent();
+    let requirement = requirement(at, demands, mistakes);
     let access = mistakes.optional(&format!("{at}.access"), raw.access);
-    let access = match (access.as_deref(), scopes) {
-        (Some("public"), None) => Access::Public,
-        (Some("public"), Some(_)) => {
-            mistakes.note(format!("{at}.scopes"), "must be left out where access is public");
+    let access = match access.as_deref() {
+        Some("public") if demands_nothing => Access::Public,
+        Some("public") => {
+            mistakes.note(format!("{at}.access"), "must not be public where something is asked of the token");
             Access::Public
         }
-        (None | Some("protected"), scopes) => {
-            Access::Protected(Rc::new(Requirement::all_of(scopes.unwrap_or_default())))
-        }
-        (Some(_), _) => {
+        None | Some("protected") => Access::Protected(Rc::new(requirement)),
+        Some(_) => {
             mistakes.note(format!("{at}.access"), "must be public or protected");
             Access::Protected(Rc::default())
         }
@@ -68,6 +72,86 @@ fn rule(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
     let Some(path) = path else { return Vec::new() };
     let rule = |host| Rule { host, path: path.clone(), methods: methods.clone(), access: access.clone() };
     hosts.into_iter().map(rule).collect()
+}
+
+/// The fields that ask something of the token.
+struct Demands {
+    audience: Field<Vec<String>>,
+    scopes: Field<Vec<String>>,
+    any_scopes: Field<Vec<String>>,
+    claims: Field<Vec<Field<raw::Condition>>>,
+    acr_values: Field<Vec<String>>,
+    max_age: Field<String>,
+}
+
+impl Demands {
+    fn are_absent(&self) -> bool {
+        let lists = [&self.audience, &self.scopes, &self.any_scopes, &self.acr_values];
+        lists.iter().all(|field| matches!(field, Field::Absent))
+            && matches!((&self.claims, &self.max_age), (Field::Absent, Field::Absent))
+    }
+}
+
+fn requirement(at: &str, demands: Demands, mistakes: &mut Mistakes) -> Requirement {
+    let at = |field: &str| format!("{at}.{field}");
+    let audience = non_empty_list(&at("audience"), demands.audience, mistakes).unwrap_or_default();
+    let scopes = mistakes.optional(&at("scopes"), demands.scopes).unwrap_or_default();
+    let any_scopes = non_empty_list(&at("any_scopes"), demands.any_scopes, mistakes).unwrap_or_default();
+    for (field, scopes) in [("scopes", &scopes), ("any_scopes", &any_scopes)] {
+        if !scopes.iter().all(|scope| is_scope_token(scope)) {
+            mistakes.note(at(field), "must be scope tokens (RFC 6749 §3.3): visible ASCII, no space");
+        }
+    }
+    let acr_values = non_empty_list(&at("acr_values"), demands.acr_values, mistakes).unwrap_or_default();
+    if !acr_values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_graphic())) {
+        mistakes.note(at("acr_values"), "must be visible ASCII without space");
+    }
+    let max_age = duration(&at("max_age"), demands.max_age, SECOND..=365 * DAY, mistakes);
+    let claims = mistakes.optional(&at("claims"), demands.claims).unwrap_or_default();
+    let read = |(index, field)| {
+        let at = format!("{}[{index}]", at("claims"));
+        mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
+    };
+    let conditions = claims.into_iter().enumerate().filter_map(read).collect();
+    Requirement { audience, scopes, any_scopes, conditions, acr_values, max_age }
+}
+
+/// A pointer, and exactly one thing that the claim there has to be.
+fn condition(place: &str, raw: raw::Condition, mistakes: &mut Mistakes) -> Option<Condition> {
+    let at = |field: &str| format!("{place}.{field}");
+    let pointer = mistakes.required(&at("pointer"), raw.pointer);
+    if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
+        mistakes.note(
+            at("pointer"),
+            "must be a JSON Pointer (RFC 6901), like /department, to no registered date",
+        );
+    }
+    let present = mistakes.optional(&at("present"), raw.present);
+    if present == Some(false) {
+        mistakes.note(at("present"), "must be true");
+    }
+    let one_of = mistakes.optional(&at("one_of"), raw.one_of);
+    if one_of.as_ref().is_some_and(Vec::is_empty) {
+        mistakes.note(at("one_of"), "must not be empty");
+    }
+    let contains = mistakes.optional(&at("contains"), raw.contains);
+    mistakes.refuse_unknown(place, &raw.unknown);
+    let tests = [present.map(|_| Test::Present), one_of.map(Test::OneOf), contains.map(Test::Contains)];
+    let mut tests = tests.into_iter().flatten();
+    let (Some(test), None) = (tests.next(), tests.next()) else {
+        mistakes.note(at("pointer"), "needs exactly one of present, one_of and contains beside it");
+        return None;
+    };
+    Some(Condition { pointer: pointer?, test })
+}
+
+/// `exp`, `nbf` and `iat` are validated for every token, and are not there for conditions.
+fn is_pointer(pointer: &str) -> bool {
+    let is_escaped = |part: &str| part.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    pointer.len() > 1
+        && pointer.starts_with('/')
+        && is_escaped(pointer)
+        && !["/exp", "/nbf", "/iat"].contains(&pointer)
 }
 
 fn rule_path(path: String) -> Result<String, &'static str> {

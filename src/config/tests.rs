@@ -80,7 +80,7 @@ fn r038_all_mistakes_are_told_at_once_with_their_paths() {
             "rules[1].methods: must be names of methods in upper case",
             "rules[1].scopes: must be scope tokens (RFC 6749 §3.3): visible ASCII, no space",
             "rules[1].pathh: is not a field",
-            "rules[2].scopes: must be left out where access is public",
+            "rules[2].access: must not be public where something is asked of the token",
             "rules[3]: must be an object",
             "rules[5]: matches the same requests as rules[4]",
             "rule: is not a field",
@@ -163,7 +163,24 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     );
     let get_and_head = json!([{"path": "/", "methods": ["GET"]}, {"path": "/", "methods": ["HEAD"]}]);
     check(json!({"rules": get_and_head}), "rules[1]: matches the same requests as rules[0]");
-    for list in ["hosts", "methods"] {
+    for (condition, expected) in [
+        (json!({"present": true}), "rules[0].claims[0].pointer: is required"),
+        (
+            json!({"pointer": "/a"}),
+            "rules[0].claims[0].pointer: needs exactly one of present, one_of and contains beside it",
+        ),
+        (json!({"pointer": "/a", "present": false}), "rules[0].claims[0].present: must be true"),
+        (json!({"pointer": "/a", "one_of": []}), "rules[0].claims[0].one_of: must not be empty"),
+        (json!({"pointer": "/a", "one_of": [1], "is": 1}), "rules[0].claims[0].is: is not a field"),
+    ] {
+        check(json!({"rules": [{"path": "/", "claims": [condition]}]}), expected);
+    }
+    for pointer in ["a", "/", "/a~2", "/exp"] {
+        let condition = json!({"pointer": pointer, "present": true});
+        let expected = "rules[0].claims[0].pointer: must be a JSON Pointer (RFC 6901), like /department, to no registered date";
+        check(json!({"rules": [{"path": "/", "claims": [condition]}]}), expected);
+    }
+    for list in ["hosts", "methods", "audience", "any_scopes", "acr_values"] {
         let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);
     }

@@ -34,6 +34,8 @@ pub struct ResponseFormat {
     pub jwt_member: Option<String>,
     /// The longest JWT, in bytes, that the services behind the gateway accept.
     pub max_jwt_length: usize,
+    /// The pointers of the claims that rules ask about.
+    pub asked_claims: Vec<String>,
 }
 
 /// What the authorization server said of an active token.
@@ -102,7 +104,7 @@ impl ResponseFormat {
         if text.len() > self.max_jwt_length {
             return Err(Reason::PhantomTokenTooLong);
         }
-        PhantomToken::parse(text)
+        PhantomToken::parse(text, &self.asked_claims)
     }
 }
 

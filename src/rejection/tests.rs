@@ -17,6 +17,8 @@ const ALL: &[Reason] = &[
     Reason::NotAnAccessToken,
     Reason::SenderConstrained,
     Reason::InsufficientScope,
+    Reason::ClaimNotGranted,
+    Reason::InsufficientUserAuthentication,
     Reason::NotExposed,
     Reason::AmbiguousTarget,
     Reason::GatewayCredentialsRefused,

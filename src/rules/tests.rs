@@ -13,7 +13,7 @@ fn find(rules: &Rules, method: &str, authority: &str, path: &str) -> String {
     };
     match rules.find(&head) {
         Ok(Access::Public) => "public".to_owned(),
-        Ok(Access::Protected(requirement)) => requirement.scope().to_string(),
+        Ok(Access::Protected(requirement)) => requirement.scope(),
         Err(reason) => reason.name().to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::rules::Requirement;
+use crate::requirement::Requirement;
 use crate::testing::{self, NOW, settings, test};
 
 fn jwt_mode() -> ResponseFormat {
@@ -196,7 +196,7 @@ fn r036_what_says_that_it_is_no_access_token_is_refused() {
 #[test]
 fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
     let policy = settings(json!({"token": {"audience": ["orders-api"], "leeway": "0s"}})).token.policy;
-    let requirement = Requirement::all_of(vec!["orders:read".to_owned()]);
+    let requirement = Requirement { scopes: vec!["orders:read".to_owned()], ..Requirement::default() };
     for (beside, expected) in [
         (json!({}), None),
         (
@@ -222,9 +222,11 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         let body = body.to_string();
         let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
         let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
-        let result = json_mode().parse(outcome).map_err(Into::into);
-        let result = result.and_then(|active| policy.validate(&active.claims, &requirement, testing::at(0)));
-        assert_eq!(result.err().map(|rejection| rejection.reason), expected, "{beside}");
+        let result = json_mode().parse(outcome).and_then(|active| {
+            policy.validate(&active.claims, testing::at(0))?;
+            requirement.validate(&active.claims, testing::at(0), policy.leeway)
+        });
+        assert_eq!(result.err(), expected, "{beside}");
     }
 }
 

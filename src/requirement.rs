@@ -1,0 +1,125 @@
+//! What a rule asks of a token beyond being active: audience (RFC 9068 §4), scope (RFC 6749 §3.3), other claims, and how
+//! and when the user authenticated (RFC 9470).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::claims::Claims;
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+
+/// All of this has to hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requirement {
+    /// One of these is in `aud`; none named means that nothing more is asked than for every token.
+    pub audience: Vec<String>,
+    /// Each of these scope tokens.
+    pub scopes: Vec<String>,
+    /// And one of these, if any are named.
+    pub any_scopes: Vec<String>,
+    /// Conditions on other claims.
+    pub conditions: Vec<Condition>,
+    /// `acr` is one of these, if any are named.
+    pub acr_values: Vec<String>,
+    /// The user authenticated no longer ago.
+    pub max_age: Option<Duration>,
+}
+
+/// A condition on one claim of the JWT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Where the claim is: a JSON Pointer (RFC 6901), `/department` or `/realm_access/roles`.
+    pub pointer: String,
+    /// What it has to be.
+    pub test: Test,
+}
+
+/// What a claim has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// There, and not null.
+    Present,
+    /// Equal to one of these values.
+    OneOf(Vec<Value>),
+    /// A list with this element.
+    Contains(Value),
+}
+
+impl Requirement {
+    /// The pointers of the claims that it asks about.
+    pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
+        let acr = (!self.acr_values.is_empty()).then_some(ACR);
+        let auth_time = self.max_age.map(|_| AUTH_TIME);
+        let conditions = self.conditions.iter().map(|condition| condition.pointer.as_str());
+        conditions.chain(acr).chain(auth_time)
+    }
+
+    /// The scope tokens that it names, as RFC 6750 §3 writes them into a challenge.
+    pub(crate) fn scope(&self) -> String {
+        [self.scopes.as_slice(), &self.any_scopes].concat().join(" ")
+    }
+
+    /// Validates the claims of a token for one request. The clock may be `leeway` ahead of the issuer's.
+    ///
+    /// # Errors
+    /// [`Reason::WrongAudience`], [`Reason::InsufficientScope`], [`Reason::ClaimNotGranted`] or
+    /// [`Reason::InsufficientUserAuthentication`].
+    pub(crate) fn validate(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
+        if !self.audience.is_empty() && !claims.is_for_one_of(&self.audience) {
+            return Err(Reason::WrongAudience);
+        }
+        let has_all = self.scopes.iter().all(|scope| claims.has_scope(scope));
+        let has_any =
+            self.any_scopes.is_empty() || self.any_scopes.iter().any(|scope| claims.has_scope(scope));
+        if !has_all || !has_any {
+            return Err(Reason::InsufficientScope);
+        }
+        if !self.conditions.iter().all(|condition| condition.test.holds(claims.asked(&condition.pointer))) {
+            return Err(Reason::ClaimNotGranted);
+        }
+        if self.is_authenticated(claims, now, leeway) {
+            Ok(())
+        } else {
+            Err(Reason::InsufficientUserAuthentication)
+        }
+    }
+
+    fn is_authenticated(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> bool {
+        let acr = claims.asked(ACR).and_then(Value::as_str);
+        let has_acr =
+            self.acr_values.is_empty() || acr.is_some_and(|acr| self.acr_values.iter().any(|one| one == acr));
+        let auth_time = claims.asked(AUTH_TIME).and_then(Value::as_f64).map(Timestamp::from_numeric_date);
+        let is_recent = |max_age| auth_time.is_some_and(|time| now <= time.plus(max_age).plus(leeway));
+        has_acr && self.max_age.is_none_or(is_recent)
+    }
+}
+
+impl Test {
+    fn holds(&self, claim: Option<&Value>) -> bool {
+        match (self, claim) {
+            (_, None) => false,
+            (Self::Present, Some(_)) => true,
+            (Self::OneOf(values), Some(claim)) => values.contains(claim),
+            (Self::Contains(element), Some(claim)) => {
+                claim.as_array().is_some_and(|list| list.contains(element))
+            }
+        }
+    }
+}
+
+/// Everything that any of these requirements asks about, each once.
+pub(crate) fn all_asked_claims<'a>(requirements: impl Iterator<Item = &'a Rc<Requirement>>) -> Vec<String> {
+    let mut pointers: Vec<String> =
+        requirements.flat_map(|requirement| requirement.asked_claims()).map(str::to_owned).collect();
+    pointers.sort_unstable();
+    pointers.dedup();
+    pointers
+}
+
+const ACR: &str = "/acr";
+const AUTH_TIME: &str = "/auth_time";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use serde_json::json;
+
+use super::*;
+use crate::cache::NoSharedData;
+use crate::introspection::Outcome;
+use crate::metrics::NoMetrics;
+use crate::request::{AuthorizationField, RequestHead};
+use crate::testing::{self, NOW, at, settings, test};
+use crate::{Authenticator, Host, Step, Verdict};
+
+/// What a rule with these fields says to a JWT with these claims: the status, and the challenge if there is one.
+fn judge(rule: &Value, claims: &Value) -> (u16, String) {
+    let mut rule = rule.clone();
+    rule["path"] = json!("/");
+    let settings = settings(json!({"rules": [rule], "cache": {"max_ttl": "1h"}, "token": {"leeway": "0s"}}));
+    let space = settings.protection.clone();
+    let mut authenticator = Authenticator::new(settings);
+    let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
+    let authorization = AuthorizationField::Once(b"Bearer opaque");
+    let head = RequestHead { method: b"GET", authority: b"a", path: b"/", authorization };
+    let Step::Introspect(_, pending) = authenticator.authenticate(&head, host) else {
+        panic!("nothing is cached")
+    };
+    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/jwt")];
+    let jwt = testing::jwt(claims.clone());
+    let outcome = Outcome::Response { headers: &headers, body: jwt.as_bytes() };
+    let conclusion = authenticator.conclude(pending.token(), outcome, host);
+    match authenticator.settle(pending, &conclusion, host) {
+        Verdict::Forward(_) => (200, String::new()),
+        Verdict::Answer(reply) => (reply.status, String::new()),
+        Verdict::Reject(rejection) => {
+            let reply = rejection.reply(&space);
+            let challenge = reply.headers.into_iter().find(|(name, _)| *name == "www-authenticate");
+            (reply.status, challenge.map(|(_, value)| value).unwrap_or_default())
+        }
+    }
+}
+
+fn check(rule: Value, cases: &[(Value, u16)]) {
+    for (claims, status) in cases {
+        assert_eq!(judge(&rule, claims).0, *status, "{rule} {claims}");
+    }
+}
+
+#[test]
+fn r034_a_rule_can_ask_for_an_audience_of_its_own() {
+    check(
+        json!({"audience": ["orders-api", "b"]}),
+        &[
+            (json!({}), 200),
+            (json!({"aud": ["x", "b"]}), 200),
+            (json!({"aud": "x"}), 401),
+            (json!({"aud": null}), 401),
+        ],
+    );
+}
+
+#[test]
+fn r035_all_of_some_scopes_and_one_of_others() {
+    let rule = json!({"scopes": ["a", "b"], "any_scopes": ["x", "y"]});
+    check(
+        rule.clone(),
+        &[
+            (json!({"scope": "a b y"}), 200),
+            (json!({"scope": "a b"}), 403),
+            (json!({"scope": "a x"}), 403),
+            (json!({"scope": null}), 403),
+        ],
+    );
+    let (_, challenge) = judge(&rule, &json!({"scope": "a"}));
+    assert!(challenge.ends_with(r#"scope="a b x y""#), "{challenge}");
+}
+
+/// If a condition held for a claim that is absent, or of another type, everybody would satisfy it.
+#[test]
+fn r041_conditions_hold_for_claims_as_they_are() {
+    let with = |condition: Value| json!({"claims": [condition]});
+    check(
+        with(json!({"pointer": "/department", "one_of": ["sales", 7]})),
+        &[
+            (json!({"department": "sales"}), 200),
+            (json!({"department": 7}), 200),
+            (json!({"department": "7"}), 403),
+            (json!({"department": ["sales"]}), 403),
+            (json!({"department": null}), 403),
+            (json!({}), 403),
+        ],
+    );
+    check(
+        with(json!({"pointer": "/realm_access/roles", "contains": "admin"})),
+        &[
+            (json!({"realm_access": {"roles": ["user", "admin"]}}), 200),
+            (json!({"realm_access": {"roles": ["administrator"]}}), 403),
+            (json!({"realm_access": {"roles": "admin"}}), 403),
+            (json!({"realm_access": ["admin"]}), 403),
+        ],
+    );
+    check(
+        with(json!({"pointer": "/https:~1~1example.com~1tenant", "present": true})),
+        &[
+            (json!({"https://example.com/tenant": "t"}), 200),
+            (json!({"https:": {"": {"example.com": {"tenant": "t"}}}}), 403),
+            (json!({}), 403),
+        ],
+    );
+}
+
+/// RFC 9470 §3: what the client is told is enough to ask the authorization server for the right token.
+#[test]
+fn r099_r100_a_user_has_to_authenticate_strongly_and_lately_enough() {
+    let rule = json!({"acr_values": ["mfa", "hwk"], "max_age": "5m"});
+    check(
+        rule.clone(),
+        &[
+            (json!({"acr": "hwk", "auth_time": NOW - 300}), 200),
+            (json!({"acr": "hwk", "auth_time": NOW - 301}), 401),
+            (json!({"acr": "pwd", "auth_time": NOW}), 401),
+            (json!({"acr": "mfa"}), 401),
+            (json!({"acr": "mfa", "auth_time": "now"}), 401),
+            (json!({"auth_time": NOW}), 401),
+            (json!({"acr": ["mfa"], "auth_time": NOW}), 401),
+        ],
+    );
+    let (_, challenge) = judge(&rule, &json!({}));
+    assert_eq!(
+        challenge,
+        r#"Bearer realm="api", error="insufficient_user_authentication", error_description="The user has to authenticate again or by stronger means", acr_values="mfa hwk", max_age="300""#
+    );
+}
