@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use crate::path;
+use crate::path::{self, Ambiguous};
 use crate::rejection::Reason;
 use crate::request::RequestHead;
 use crate::requirement::{self, Requirement};
@@ -19,8 +19,8 @@ pub struct Rules {
 /// One host and path with its methods, and who may come in there.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The host in lower case without port, or every host.
-    pub host: Host,
+    /// The hosts, in lower case without port.
+    pub host: HostPattern,
     /// A normalised path; the rule is for it and all that lies below it.
     pub path: String,
     /// The methods; none named means all.
@@ -31,7 +31,7 @@ pub struct Rule {
 
 /// The hosts that a rule is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Host {
+pub enum HostPattern {
     /// Every host.
     Any,
     /// All hosts below this domain, which starts with a dot.
@@ -54,7 +54,7 @@ impl Rules {
     /// Envoy does by default, sends `a:1` elsewhere than `a`; `ignores_port` says that it does not.
     pub fn new(mut rules: Vec<Rule>, ignores_port: bool) -> Self {
         rules.sort_by(|a, b| b.compare_specificity(a));
-        let hosts_matter = rules.iter().any(|rule| rule.host != Host::Any);
+        let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
         Self { rules, hosts_matter, ignores_port }
     }
 
@@ -64,14 +64,20 @@ impl Rules {
     /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the host or the path can be read in different
     /// ways and the answer depends on it.
     pub fn find(&self, head: &RequestHead<'_>) -> Result<&Access, Reason> {
+        let path = path::normalize(head.path);
+        let path = path.as_deref().map_err(|ambiguous| *ambiguous);
         if !self.hosts_matter {
-            return self.find_at("", head);
+            return self.find_at("", path, head.method);
         }
         let written = written_host(head.authority)?;
         let name = without_port(&written);
-        let access = self.find_at(name, head);
+        let access = self.find_at(name, path, head.method);
         let is_plain = name == written || self.ignores_port;
-        if is_plain || self.find_at(&written, head) == access { access } else { Err(Reason::AmbiguousTarget) }
+        if is_plain || self.find_at(&written, path, head.method) == access {
+            access
+        } else {
+            Err(Reason::AmbiguousTarget)
+        }
     }
 
     /// The pointers of all claims that rules ask about.
@@ -82,13 +88,19 @@ impl Rules {
         }))
     }
 
-    fn find_at(&self, host: &str, head: &RequestHead<'_>) -> Result<&Access, Reason> {
-        let candidates = self.rules.iter().filter(|rule| rule.host.is_for(host));
-        let rule = match path::normalize(head.path) {
-            Ok(path) => best(candidates.filter(|rule| path::is_below(&path, &rule.path)), head.method),
-            Err(path::Ambiguous) => decided_without_path(candidates.filter(|rule| rule.takes(head.method))),
-        };
-        rule.map(|rule| &rule.access)
+    fn find_at(&self, host: &str, path: Result<&str, Ambiguous>, method: &[u8]) -> Result<&Access, Reason> {
+        let candidates = || self.rules.iter().filter(|rule| rule.host.is_for(host));
+        let Ok(path) = path else { return without_path(candidates(), method) };
+        let access = best(candidates().filter(|rule| path::is_below(path, &rule.path)), method)?;
+        if access == &Access::Public {
+            // To services that do not tell letter case apart, it is another rule's path.
+            let in_any_case = candidates().filter(|rule| path::is_below_in_any_case(path, &rule.path));
+            return best(in_any_case, method)
+                .ok()
+                .filter(|other| *other == access)
+                .ok_or(Reason::AmbiguousTarget);
+        }
+        Ok(access)
     }
 }
 
@@ -115,7 +127,7 @@ impl Rule {
     }
 }
 
-impl Host {
+impl HostPattern {
     fn is_for(&self, host: &str) -> bool {
         match self {
             Self::Any => true,
@@ -134,14 +146,15 @@ impl Host {
 }
 
 /// The first rule that takes the method. A method that a protected rule does not name must not slip past it into a public
-/// rule for a wider place.
-fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&'a Rule, Reason> {
+/// rule for a wider place, unless that is a rule for preflights.
+fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&'a Access, Reason> {
     let mut passed_over = None::<&Rule>;
     for rule in matching {
-        let slips_past = |other: &Rule| rule.access == Access::Public && !rule.is_at_place_of(other);
+        let is_by_accident = rule.access == Access::Public && rule.methods != ["OPTIONS"];
+        let slips_past = |other: &Rule| is_by_accident && !rule.is_at_place_of(other);
         match rule.takes(method) {
             true if passed_over.is_some_and(slips_past) => return Err(Reason::NotExposed),
-            true => return Ok(rule),
+            true => return Ok(&rule.access),
             false if rule.access != Access::Public => passed_over = passed_over.or(Some(rule)),
             false => {}
         }
@@ -149,31 +162,36 @@ fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&
     Err(Reason::NotExposed)
 }
 
-/// An ambiguous path is harmless where the path cannot change the answer: all rules left are for every path, so the
-/// first is the one. It never opens a public route that a well-formed path would not.
-fn decided_without_path<'a>(mut candidates: impl Iterator<Item = &'a Rule>) -> Result<&'a Rule, Reason> {
-    let first = candidates.next().filter(|rule| rule.path == "/");
-    match first {
-        Some(first) if candidates.all(|rule| rule.path == "/") => Ok(first),
-        _ => Err(Reason::AmbiguousTarget),
-    }
+/// The answer to an ambiguous path, which is harmless where the path cannot change it: where no rule for a narrower place
+/// takes the method, or could be slipped past.
+fn without_path<'a>(
+    candidates: impl Iterator<Item = &'a Rule> + Clone,
+    method: &[u8],
+) -> Result<&'a Access, Reason> {
+    let is_narrower = |rule: &Rule| rule.path != "/" && (rule.takes(method) || rule.access != Access::Public);
+    if candidates.clone().any(is_narrower) { Err(Reason::AmbiguousTarget) } else { best(candidates, method) }
 }
 
-/// The host as it is written, in lower case. The dot of the root, and characters that names do not have, are read by
-/// routers in ways that are nobody's to guess.
+/// The host as it is written, in lower case. The dot of the root, a colon without a port behind it, and characters that
+/// names do not have, are read by routers in ways that are nobody's to guess.
 fn written_host(authority: &[u8]) -> Result<String, Reason> {
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
     match std::str::from_utf8(authority) {
-        Ok(host) if host.bytes().all(|byte| is_host(&byte)) && !without_port(host).ends_with('.') => {
+        Ok(host) if host.bytes().all(|byte| is_host(&byte)) && is_plain_name(without_port(host)) => {
             Ok(host.to_ascii_lowercase())
         }
         _ => Err(Reason::AmbiguousTarget),
     }
 }
 
+fn is_plain_name(name: &str) -> bool {
+    let is_address = name.starts_with('[') && name.ends_with(']');
+    !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
+}
+
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
 }

@@ -9,7 +9,7 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::path;
 use crate::requirement::{Condition, Requirement, Test};
-use crate::rules::{Access, Host, Rule, Rules};
+use crate::rules::{Access, HostPattern, Rule, Rules};
 
 pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &mut Mistakes) -> Rules {
     if raw.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &m
 /// One rule for each of its hosts.
 fn rule(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
     let hosts = match non_empty_list(&format!("{at}.hosts"), raw.hosts, mistakes) {
-        None => vec![Host::Any],
+        None => vec![HostPattern::Any],
         Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
     };
     let path_field = format!("{at}.path");
@@ -167,8 +167,8 @@ fn rule_path(path: String) -> Result<String, &'static str> {
     }
 }
 
-fn hosts(path: &str, names: &[String], mistakes: &mut Mistakes) -> Vec<Host> {
-    let mut hosts: Vec<Host> = Vec::new();
+fn hosts(path: &str, names: &[String], mistakes: &mut Mistakes) -> Vec<HostPattern> {
+    let mut hosts: Vec<HostPattern> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let path = format!("{path}[{index}]");
         match mistakes.check(&path, host(name)) {
@@ -181,7 +181,7 @@ fn hosts(path: &str, names: &[String], mistakes: &mut Mistakes) -> Vec<Host> {
 }
 
 /// A name of labels, or an address of IPv6 in brackets, as requests have it behind lower-casing.
-fn host(name: &str) -> Result<Host, &'static str> {
+fn host(name: &str) -> Result<HostPattern, &'static str> {
     let is_label = |label: &str| {
         let is_character =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
@@ -190,11 +190,11 @@ fn host(name: &str) -> Result<Host, &'static str> {
     let is_address =
         |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok() && text == text.to_ascii_lowercase();
     if let Some(domain) = name.strip_prefix("*.").filter(|domain| domain.split('.').all(is_label)) {
-        return Ok(Host::Below(format!(".{domain}")));
+        return Ok(HostPattern::Below(format!(".{domain}")));
     }
     let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match address.map_or_else(|| name.split('.').all(is_label), is_address) {
-        true => Ok(Host::Exactly(name.to_owned())),
+        true => Ok(HostPattern::Exactly(name.to_owned())),
         false => Err("must be a name in lower case without port, or *. and a domain"),
     }
 }

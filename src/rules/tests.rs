@@ -73,6 +73,10 @@ fn r084_a_host_that_is_routed_in_different_ways_is_ambiguous_where_it_matters() 
         ("GET", "OPEN.Example.com", "/", "public"),
         ("GET", "open.example.com:8443", "/", "ambiguous_target"),
         ("GET", "open.example.com:", "/", "ambiguous_target"),
+        ("GET", "open.example.com:80x", "/", "ambiguous_target"),
+        ("GET", "open.example.com::80", "/", "ambiguous_target"),
+        ("GET", "open.example.com:80:", "/", "ambiguous_target"),
+        ("GET", "open.example.com]:80", "/", "ambiguous_target"),
         ("GET", "open.example.com:8443", "/open", "public"),
         ("GET", "open.example.com.", "/", "ambiguous_target"),
         ("GET", "open.example.com.:443", "/", "ambiguous_target"),
@@ -87,7 +91,9 @@ fn r084_a_host_that_is_routed_in_different_ways_is_ambiguous_where_it_matters() 
     check(rules.clone(), &cases);
     let rules = settings(json!({"rules": rules, "ignore_port_in_host_matching": true})).rules;
     assert_eq!(find(&rules, "GET", "open.example.com:8443", "/"), "public");
-    assert_eq!(find(&rules, "GET", "open.example.com.:8443", "/"), "ambiguous_target");
+    for host in ["open.example.com.:8443", "open.example.com:abc", "open.example.com:-1", "a:"] {
+        assert_eq!(find(&rules, "GET", host, "/"), "ambiguous_target", "{host}");
+    }
 }
 
 /// Services answer HEAD by the code of GET. If a method that a rule does not name slipped past it to a public one, `HEAD
@@ -101,6 +107,8 @@ fn r084_no_method_slips_past_a_protected_rule_into_a_public_one() {
         ("POST", "a", "/", "public"),
         ("GET", "a", "/orders/help", "public"),
         ("POST", "a", "/orders/help", "not_exposed"),
+        ("GET", "a", "/a/b/c", "not_exposed"),
+        ("POST", "a", "/a/b/c", "public"),
         ("POST", "a", "/split", "public"),
         ("GET", "a", "/split", "split"),
     ];
@@ -109,6 +117,10 @@ fn r084_no_method_slips_past_a_protected_rule_into_a_public_one() {
             {"path": "/", "access": "public"},
             {"path": "/orders", "methods": ["GET"], "scopes": ["orders"]},
             {"path": "/orders/help", "methods": ["GET"], "access": "public"},
+            {"path": "/a", "access": "public"},
+            {"path": "/a/b", "methods": ["PUT"], "scopes": ["b"]},
+            {"path": "/a/b/c", "methods": ["PATCH"], "scopes": ["c"]},
+            {"path": "/a/b/c", "methods": ["POST"], "access": "public"},
             {"path": "/split", "methods": ["GET"], "scopes": ["split"]},
             {"path": "/split", "access": "public"},
         ]),
@@ -119,6 +131,48 @@ fn r084_no_method_slips_past_a_protected_rule_into_a_public_one() {
         json!([{"path": "/"}, {"path": "/orders", "methods": ["GET"], "scopes": ["o"]}]),
         &[("POST", "a", "/orders", "")],
     );
+}
+
+/// Some services do not tell letter case apart. If `/ADMIN` had the public rule of `/`, they would serve `/admin` by it.
+#[test]
+fn r084_letter_case_does_not_walk_from_a_protected_rule_to_a_public_one() {
+    check(
+        json!([{"path": "/", "access": "public"}, {"path": "/admin", "scopes": ["admin"]}, {"path": "/admin/help", "access": "public"}]),
+        &[
+            ("GET", "a", "/admin", "admin"),
+            ("GET", "a", "/Admin", "ambiguous_target"),
+            ("GET", "a", "/ADMIN/x", "ambiguous_target"),
+            ("GET", "a", "/administration", "public"),
+            ("GET", "a", "/Admin/Help", "public"),
+            ("GET", "a", "/Other", "public"),
+        ],
+    );
+}
+
+/// A preflight comes without a token to every path (Fetch §3.2.2), so one rule opens it for all.
+#[test]
+fn r080_a_rule_for_preflights_is_for_every_path_below_it() {
+    let rules = json!([{"path": "/", "methods": ["OPTIONS"], "access": "public"}, {"path": "/orders", "methods": ["GET"]}]);
+    let cases = [
+        ("OPTIONS", "a", "/orders", "public"),
+        ("GET", "a", "/orders", ""),
+        ("PUT", "a", "/orders", "not_exposed"),
+    ];
+    check(rules, &cases);
+}
+
+#[test]
+fn r084_the_narrower_of_two_wildcards_decides_and_neither_is_for_its_own_domain() {
+    let wildcard = |host: &str, scope: &str| json!({"path": "/", "hosts": [host], "scopes": [scope]});
+    let rules = json!([wildcard("*.com", "com"), wildcard("*.example.com", "example")]);
+    let cases = [
+        ("GET", "a.example.com", "/", "example"),
+        ("GET", "a.b.example.com", "/", "example"),
+        ("GET", "example.com", "/", "com"),
+        ("GET", ".example.com", "/", "com"),
+        ("GET", "com", "/", "not_exposed"),
+    ];
+    check(rules, &cases);
 }
 
 /// If a reserved character and its escape were two paths, each would be a way around a rule for the other.
@@ -147,8 +201,15 @@ fn r084_an_ambiguous_path_passes_only_where_the_path_cannot_matter() {
         let split = json!([{"path": "/", "scopes": ["any"]}, {"path": "/public", "access": "public"}]);
         check(split, &[("GET", "a", path, "ambiguous_target")]);
         check(json!([{"path": "/public", "access": "public"}]), &[("GET", "a", path, "ambiguous_target")]);
+        // Neither into a public rule, whatever methods the narrower one names.
+        for methods in [json!(["GET"]), json!(["PUT"])] {
+            let open = json!([{"path": "/", "access": "public"}, {"path": "/orders", "methods": methods, "scopes": ["o"]}]);
+            check(open, &[("GET", "a", path, "ambiguous_target"), ("POST", "a", path, "ambiguous_target")]);
+        }
+        check(json!([{"path": "/", "access": "public"}]), &[("GET", "a", path, "public")]);
         // A rule for other methods does not matter to this one.
-        let others = json!([{"path": "/", "scopes": ["any"]}, {"path": "/a", "methods": ["PUT"]}]);
+        let others =
+            json!([{"path": "/", "scopes": ["any"]}, {"path": "/a", "methods": ["PUT"], "access": "public"}]);
         check(others, &[("GET", "a", path, "any"), ("PUT", "a", path, "ambiguous_target")]);
     }
 }
