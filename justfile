@@ -8,7 +8,7 @@ filter := "target/phantom_token.wasm"
 
 # Lists the recipes.
 default:
-    @just --list --justfile "{{ justfile() }}"
+    @"{{ just_executable() }}" --list --justfile "{{ justfile() }}"
 
 # Shows the whole story with real parts on loopback; `demo --keep` leaves them running to try.
 demo *arguments: build envoy authorization-server

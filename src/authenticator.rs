@@ -156,7 +156,9 @@ impl Pending {
 }
 
 fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {
-    host.metrics.increment(Counter::of_rejection(rejection.reason));
+    if let Some(counter) = Counter::of_rejection(rejection.reason) {
+        host.metrics.increment(counter);
+    }
     Verdict::Reject(rejection)
 }
 

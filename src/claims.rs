@@ -97,10 +97,10 @@ impl Claims {
     /// token that was narrowed at the server must not regain what its JWT says.
     ///
     /// # Errors
-    /// [`Reason::WrongIssuer`] if they name different issuers.
+    /// [`Reason::UnexpectedResponse`] if they name different issuers: the server contradicts itself.
     pub(crate) fn narrowed_by(self, beside: Self) -> Result<Self, Reason> {
-        if beside.issuer.is_some() && beside.issuer != self.issuer {
-            return Err(Reason::WrongIssuer);
+        if self.issuer.as_ref().zip(beside.issuer.as_ref()).is_some_and(|(ours, theirs)| ours != theirs) {
+            return Err(Reason::UnexpectedResponse);
         }
         Ok(Self {
             issuer: self.issuer,

@@ -47,8 +47,6 @@ counters! {
     RejectedClient = "rejected_client",
     /// Requests refused by the authorization server's fault.
     RejectedAuthorizationServer = "rejected_authorization_server",
-    /// Requests refused by the gateway's fault.
-    RejectedGateway = "rejected_gateway",
     /// Grants found in the VM.
     CacheHitLocal = "cache_hit_local",
     /// Grants found in the host's shared data.
@@ -66,11 +64,12 @@ counters! {
 }
 
 impl Counter {
-    pub(crate) fn of_rejection(reason: Reason) -> Self {
+    /// The gateway's own failures happen outside the core, which cannot count them; they are errors in the log.
+    pub(crate) fn of_rejection(reason: Reason) -> Option<Self> {
         match reason.fault() {
-            Fault::Client => Self::RejectedClient,
-            Fault::AuthorizationServer => Self::RejectedAuthorizationServer,
-            Fault::Gateway => Self::RejectedGateway,
+            Fault::Client => Some(Self::RejectedClient),
+            Fault::AuthorizationServer => Some(Self::RejectedAuthorizationServer),
+            Fault::Gateway => None,
         }
     }
 

@@ -146,7 +146,7 @@ impl Reason {
         match self.row().status {
             500 => Fault::Gateway,
             501.. => Fault::AuthorizationServer,
-            _ => Fault::Client,
+            ..500 => Fault::Client,
         }
     }
 
@@ -285,10 +285,11 @@ impl Row {
     }
 }
 
-/// UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE and INTERNAL of the gRPC status codes (R83).
+/// PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL and UNAUTHENTICATED of the gRPC status codes (R83).
 fn grpc_status(http_status: u16) -> u8 {
     match http_status {
         403 => 7,
+        431 => 8,
         502..=504 => 14,
         500.. => 13,
         _ => 16,

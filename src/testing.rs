@@ -91,7 +91,8 @@ fn merge(into: &mut Value, edits: Value) {
     }
 }
 
-/// Shared data in memory, as Envoy has it; with `checksum_keys` two keys may be one, as on Kong.
+/// Shared data in memory, as Envoy has it; with `one_key_for_all` keys collide, as
+/// checksums of them do on Kong.
 #[derive(Default)]
 pub(crate) struct MemorySharedData {
     pub(crate) values: RefCell<HashMap<String, (Vec<u8>, u32)>>,

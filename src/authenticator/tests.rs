@@ -16,6 +16,7 @@ struct Worker<'a> {
     shared: &'a dyn SharedData,
     answer: (String, String, Vec<(&'static str, String)>),
     introspections: RefCell<u32>,
+    counted: Counted,
 }
 
 impl<'a> Worker<'a> {
@@ -25,6 +26,7 @@ impl<'a> Worker<'a> {
             shared,
             answer: Default::default(),
             introspections: RefCell::new(0),
+            counted: Counted::default(),
         };
         worker.answer_with(testing::jwt(json!({})));
         worker
@@ -48,7 +50,7 @@ impl<'a> Worker<'a> {
             path: path.as_bytes(),
             authorization,
         };
-        let host = Host { now: at(seconds), shared_data: self.shared, metrics: &NoMetrics };
+        let host = Host { now: at(seconds), shared_data: self.shared, metrics: &self.counted };
         let verdict = match self.authenticator.authenticate(&head, host) {
             Step::Settled(verdict) => verdict,
             Step::Introspect(_, pending) => {
@@ -423,32 +425,71 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
     assert_eq!(verdicts, [true, false]);
 }
 
+/// Counts for real.
+#[derive(Default)]
+struct Counted(RefCell<Vec<Counter>>);
+
+impl Metrics for Counted {
+    fn increment(&self, counter: Counter) {
+        self.0.borrow_mut().push(counter);
+    }
+}
+
+#[test]
+fn every_request_is_counted_by_what_became_of_it() {
+    use Counter::{
+        CacheHitLocal, CacheHitShared, CacheMiss, Forwarded, ForwardedPublic, IntrospectionActive,
+        IntrospectionCredentialsRefused, IntrospectionFailed, IntrospectionInactive,
+        RejectedAuthorizationServer, RejectedClient,
+    };
+    let shared = MemorySharedData::default();
+    let configuration = json!({"rules": [{"path": "/orders"}, {"path": "/health", "access": "public"}]});
+    let mut worker = Worker::new(configuration.clone(), &shared);
+    let counted = |worker: &mut Worker<'_>, path: &str, authorization: Option<&str>| {
+        worker.counted.0.borrow_mut().clear();
+        worker.request(0, "GET", path, authorization);
+        worker.counted.0.borrow().clone()
+    };
+    assert_eq!(
+        counted(&mut worker, "/orders", Some("Bearer a")),
+        [CacheMiss, IntrospectionActive, Forwarded]
+    );
+    assert_eq!(counted(&mut worker, "/orders", Some("Bearer a")), [CacheHitLocal, Forwarded]);
+    let mut other = Worker::new(configuration, &shared);
+    assert_eq!(counted(&mut other, "/orders", Some("Bearer a")), [CacheHitShared, Forwarded]);
+    assert_eq!(counted(&mut worker, "/health", None), [ForwardedPublic]);
+    assert_eq!(counted(&mut worker, "/orders", None), [RejectedClient]);
+    for (status, introspection, rejected) in [
+        ("204", IntrospectionInactive, RejectedClient),
+        ("401", IntrospectionCredentialsRefused, RejectedAuthorizationServer),
+        ("500", IntrospectionFailed, RejectedAuthorizationServer),
+    ] {
+        worker.answer_status(status);
+        assert_eq!(counted(&mut worker, "/orders", Some("Bearer b")), [CacheMiss, introspection, rejected]);
+    }
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
-    /// Whatever a client sends and a server answers, nothing panics, and no protected request goes on without a JWT
-    /// that the server gave for it.
+    /// Whatever a client sends and a server answers, nothing panics, and what goes on is the JWT that the server gave for
+    /// that token, and a valid one.
     #[test]
     fn nothing_but_a_valid_jwt_is_forwarded(
-        path in proptest::collection::vec(proptest::num::u8::ANY, 0..20),
-        authorization in proptest::option::of(proptest::collection::vec(proptest::num::u8::ANY, 0..40)),
-        status in 100_u16..600,
-        media_type in "(application/jwt|application/json|text/html)",
-        body in proptest::collection::vec(proptest::num::u8::ANY, 0..100),
+        path in "/[a-z./%2;]{0,8}",
+        authorization in "(Bearer [A-Za-z0-9]{1,9}|[ -~]{0,20})",
+        status in proptest::sample::select(vec!["200", "204", "302", "400", "401", "500", "504"]),
+        media_type in proptest::sample::select(vec!["application/jwt", "application/json", "text/html"]),
+        expires in proptest::option::of(testing::NOW - 20..testing::NOW + 20),
+        cut in proptest::option::weighted(0.3, 0_usize..300),
     ) {
-        let mut authenticator = Authenticator::new(settings(json!({})));
-        let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
-        let authorization = authorization.as_deref().map_or(AuthorizationField::Absent, AuthorizationField::Once);
-        let head = RequestHead { method: b"GET", authority: b"a", path: &path, authorization };
-        let verdict = match authenticator.authenticate(&head, host) {
-            Step::Settled(verdict) => verdict,
-            Step::Introspect(_, pending) => {
-                let status = status.to_string();
-                let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
-                let outcome = Outcome::Response { headers: &headers, body: &body };
-                let conclusion = authenticator.conclude(pending.token(), outcome, host);
-                authenticator.settle(pending, &conclusion, host)
-            }
-        };
-        proptest::prop_assert!(matches!(verdict, Verdict::Reject(_)), "{verdict:?}");
+        let jwt = testing::jwt(json!({"exp": expires}));
+        let body = cut.and_then(|end| jwt.get(..end)).unwrap_or(&jwt);
+        let is_good = status == "200" && media_type == "application/jwt" && expires.is_none_or(|exp| exp > testing::NOW);
+        let mut worker = Worker::new(json!({"token": {"leeway": "0s"}}), &NoSharedData);
+        worker.answer = (status.to_owned(), body.to_owned(), vec![("content-type", media_type.to_owned())]);
+        let outcome = worker.request(0, "GET", &path, Some(&authorization));
+        let is_forwarded = outcome.starts_with("Bearer ");
+        proptest::prop_assert!(!is_forwarded || (outcome == bearer(body) && is_good), "{outcome}");
+        proptest::prop_assert!(is_forwarded || cut.is_some() || !is_good || worker.introspections() == 0, "{outcome}");
     }
 }

@@ -59,7 +59,7 @@ impl Mistakes {
         self.optional(path, field)
     }
 
-    /// The value that `parse` makes of a field; its error becomes a mistake.
+    /// The value of a result; its error becomes a mistake.
     pub(super) fn check<T, E: fmt::Display>(&mut self, path: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.note(path, error.to_string())).ok()
     }

@@ -1,6 +1,6 @@
 //! The introspection response (RFC 7662 §2.2, §2.3): a JWT in the body (`application/jwt`) or in a member of JSON.
 //!
-//! The answer is untrusted input, read by its actual media type. It does not verify signatures, and a signed
+//! The answer is untrusted input, read by its actual media type. This module does not verify signatures, and a signed
 //! introspection response (RFC 9701) is refused: it must never travel upstream as a token (RFC 9701 §8).
 
 use crate::cache::Freshness;

@@ -1,33 +1,34 @@
 use super::*;
 use crate::testing::test;
 
-const ALL: &[Reason] = &[
-    Reason::MissingCredentials,
-    Reason::UnsupportedScheme,
-    Reason::MalformedCredentials,
-    Reason::RepeatedCredentials,
-    Reason::InvalidTokenSyntax,
-    Reason::TokenTooLong,
-    Reason::Inactive,
-    Reason::Expired,
-    Reason::Premature,
-    Reason::MissingExpiration,
-    Reason::WrongIssuer,
-    Reason::WrongAudience,
-    Reason::NotAnAccessToken,
-    Reason::SenderConstrained,
-    Reason::InsufficientScope,
-    Reason::ClaimNotGranted,
-    Reason::InsufficientUserAuthentication,
-    Reason::NotExposed,
-    Reason::AmbiguousTarget,
-    Reason::GatewayCredentialsRefused,
-    Reason::UnexpectedResponse,
-    Reason::MissingPhantomToken,
-    Reason::PhantomTokenTooLong,
-    Reason::Unavailable,
-    Reason::TimedOut,
-    Reason::Internal,
+/// Every reason and its status.
+const ALL: &[(Reason, u16)] = &[
+    (Reason::MissingCredentials, 401),
+    (Reason::UnsupportedScheme, 401),
+    (Reason::MalformedCredentials, 400),
+    (Reason::RepeatedCredentials, 400),
+    (Reason::InvalidTokenSyntax, 401),
+    (Reason::TokenTooLong, 431),
+    (Reason::Inactive, 401),
+    (Reason::Expired, 401),
+    (Reason::Premature, 401),
+    (Reason::MissingExpiration, 401),
+    (Reason::WrongIssuer, 401),
+    (Reason::WrongAudience, 401),
+    (Reason::NotAnAccessToken, 401),
+    (Reason::SenderConstrained, 401),
+    (Reason::InsufficientScope, 403),
+    (Reason::ClaimNotGranted, 403),
+    (Reason::InsufficientUserAuthentication, 401),
+    (Reason::NotExposed, 403),
+    (Reason::AmbiguousTarget, 400),
+    (Reason::GatewayCredentialsRefused, 502),
+    (Reason::UnexpectedResponse, 502),
+    (Reason::MissingPhantomToken, 502),
+    (Reason::PhantomTokenTooLong, 502),
+    (Reason::Unavailable, 503),
+    (Reason::TimedOut, 504),
+    (Reason::Internal, 500),
 ];
 
 fn space() -> ProtectionSpace {
@@ -41,8 +42,9 @@ fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
 /// If a failure of the server had a challenge, clients would throw good tokens away; a 401 without one breaks RFC 9110.
 #[test]
 fn r024_only_the_clients_fault_is_challenged() {
-    for &reason in ALL {
+    for &(reason, status) in ALL {
         let reply = Rejection::from(reason).reply(&space());
+        assert_eq!(reply.status, status, "{reason:?}");
         let has_challenge = header(&reply, "www-authenticate").is_some();
         assert_eq!(has_challenge, matches!(reply.status, 401) || challenged_otherwise(reason), "{reason:?}");
         assert_eq!(reason.fault() == Fault::Client, reply.status < 500, "{reason:?}");
@@ -64,7 +66,7 @@ fn r001_without_credentials_no_error_is_told() {
 
 #[test]
 fn r015_every_answer_is_json_that_is_not_stored() {
-    for &reason in ALL {
+    for &(reason, _) in ALL {
         let reply = Rejection::from(reason).reply(&space());
         let body: serde_json::Value = serde_json::from_str(&reply.body).expect("JSON");
         assert!(body["error"].is_string() && body["error_description"].is_string(), "{reason:?}");
@@ -78,6 +80,7 @@ fn r083_grpc_clients_are_told_in_their_own_codes() {
     for (reason, status) in [
         (Reason::MalformedCredentials, 16),
         (Reason::Inactive, 16),
+        (Reason::TokenTooLong, 8),
         (Reason::InsufficientScope, 7),
         (Reason::NotExposed, 7),
         (Reason::UnexpectedResponse, 14),
@@ -91,7 +94,7 @@ fn r083_grpc_clients_are_told_in_their_own_codes() {
 
 #[test]
 fn names_are_unique() {
-    let mut names: Vec<_> = ALL.iter().map(|reason| reason.name()).collect();
+    let mut names: Vec<_> = ALL.iter().map(|(reason, _)| reason.name()).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), ALL.len());

@@ -37,7 +37,7 @@ pub(crate) struct Paused {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It still waits.
-    Open,
+    Waiting,
     /// It was forwarded.
     Forwarded,
     /// It was answered here.
@@ -100,7 +100,7 @@ impl Worker {
     /// The stream is gone. If it had asked, the host drops the answer; for those who waited along, the root context asks
     /// again at its next tick.
     pub(crate) fn on_gone(&self, stream: &Paused) {
-        if stream.fate.replace(Fate::Gone) != Fate::Open {
+        if stream.fate.replace(Fate::Gone) != Fate::Waiting {
             return;
         }
         if stream.asked.get().is_some_and(|id| self.in_flight.borrow_mut().strand(id)) {
@@ -114,7 +114,7 @@ impl Worker {
         let mut lost = Vec::new();
         let stranded = self.in_flight.borrow_mut().take_stranded();
         for mut flight in stranded {
-            flight.waiting.retain(|waiting| waiting.stream.fate() == Fate::Open);
+            flight.waiting.retain(|waiting| waiting.stream.fate() == Fate::Waiting);
             if flight.waiting.is_empty() {
                 continue;
             }
@@ -145,7 +145,7 @@ impl Worker {
     fn wait(&self, context: u32, callout: Callout, pending: Pending) -> Result<Next, Refused> {
         let joins = self.can_join(context, &pending.token());
         perform::disarm()?;
-        let stream = Rc::new(Paused { context, fate: Cell::new(Fate::Open), asked: Cell::new(None) });
+        let stream = Rc::new(Paused { context, fate: Cell::new(Fate::Waiting), asked: Cell::new(None) });
         let mut waiting = Waiting { stream: Rc::clone(&stream), pending };
         if joins {
             match self.in_flight.borrow_mut().join(waiting) {
@@ -190,7 +190,7 @@ impl Worker {
     fn settle(&self, token: TokenKey, waiting: Vec<Waiting<Rc<Paused>>>, outcome: Outcome<'_>) {
         for (stream, verdict) in self.verdicts(token, waiting, outcome) {
             // A stream that is gone needs nothing, and cannot be switched to.
-            if stream.fate() == Fate::Open && host::set_effective_context(stream.context).is_ok() {
+            if stream.fate() == Fate::Waiting && host::set_effective_context(stream.context).is_ok() {
                 let forwarded = perform::perform_paused(verdict, &self.space);
                 stream.fate.set(if forwarded { Fate::Forwarded } else { Fate::Rejected });
             }

@@ -39,6 +39,7 @@ fn r050_r051_cache_control_and_age_are_read() {
     assert_eq!(freshness(&[]), Freshness::default());
     assert_eq!(freshness(&[("Cache-Control", "max-age=60"), ("Age", "20")]), fresh_for(40));
     assert_eq!(freshness(&[("cache-control", "max-age=60"), ("age", "60")]), FORBIDDEN);
+    assert_eq!(freshness(&[("age", "5"), ("cache-control", "max-age=60"), ("age", "20")]), fresh_for(40));
     assert_eq!(freshness(&[("cache-control", "private"), ("cache-control", "no-store")]), FORBIDDEN);
 }
 

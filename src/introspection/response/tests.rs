@@ -208,7 +208,7 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         (json!({"exp": NOW}), Some(Reason::Expired)),
         (json!({"exp": NOW as f64 + 0.5, "nbf": NOW as f64 + 0.25}), Some(Reason::Premature)),
         (json!({"nbf": NOW + 1}), Some(Reason::Premature)),
-        (json!({"iss": "https://evil.example.com"}), Some(Reason::WrongIssuer)),
+        (json!({"iss": "https://evil.example.com"}), Some(Reason::UnexpectedResponse)),
         (json!({"aud": "x"}), Some(Reason::WrongAudience)),
         (json!({"scope": "profile"}), Some(Reason::InsufficientScope)),
         (json!({"exp": "tomorrow"}), Some(Reason::UnexpectedResponse)),
