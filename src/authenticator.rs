@@ -71,15 +71,23 @@ pub enum Credentials {
     Untouched,
     /// It goes: a public route, and it held a bearer token (R74).
     Removed,
-    /// It is replaced by [`Grant::authorization`].
+    /// It is replaced by [`Grant::authorization`], and [`Grant::headers`] are set.
     Granted(Rc<Grant>),
 }
 
 impl Authenticator {
     /// Starts with an empty cache.
     pub fn new(settings: Settings) -> Self {
-        let cache = Cache::new(&settings.cache, settings.fingerprint());
+        let cache = Cache::new(&settings.cache, settings.fingerprint(), settings.claim_headers.clone());
         Self { settings, cache }
+    }
+
+    /// The names among these that a service could take for fields that the gateway sets. They have to be taken off before the
+    /// request goes on, whatever the verdict, be it public or without such a claim (R75).
+    pub fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
+        let headers = &self.settings.claim_headers;
+        let is_imitation = |name: &&[u8]| headers.iter().any(|header| header.is_imitated_by(name));
+        names.filter(is_imitation).filter_map(|name| std::str::from_utf8(name).ok()).collect()
     }
 
     /// A request head arrived.

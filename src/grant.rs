@@ -1,5 +1,6 @@
 //! What an active access token stands for, prepared once so that a cached request has nothing left to build.
 
+use crate::claim_header::ClaimHeader;
 use crate::claims::Claims;
 use crate::time::Timestamp;
 
@@ -8,15 +9,32 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Grant {
     authorization: String,
+    headers: Vec<(String, String)>,
     claims: Claims,
     fresh_until: Timestamp,
 }
 
 impl Grant {
-    /// Prepares the grant of a JWT with these claims. What is not kept is not fresh at any time.
-    pub(crate) fn new(jwt: &str, claims: Claims, fresh_until: Option<Timestamp>) -> Self {
-        let fresh_until = fresh_until.unwrap_or(Timestamp::from_millis(0));
-        Self { authorization: format!("{SCHEME}{jwt}"), claims, fresh_until }
+    /// Prepares the grant of a JWT with these claims, and the header fields that are made of them. What is not kept is not
+    /// fresh at any time.
+    pub(crate) fn new(
+        jwt: &str,
+        claims: Claims,
+        claim_headers: &[ClaimHeader],
+        fresh_until: Option<Timestamp>,
+    ) -> Self {
+        let header = |header: &ClaimHeader| Some((header.name.clone(), header.value(&claims)?));
+        Self {
+            authorization: format!("{SCHEME}{jwt}"),
+            headers: claim_headers.iter().filter_map(header).collect(),
+            claims,
+            fresh_until: fresh_until.unwrap_or(Timestamp::from_millis(0)),
+        }
+    }
+
+    /// The header fields that are made of claims, names and values.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
     }
 
     /// `Bearer` and the JWT: what the services behind the gateway receive.
@@ -42,7 +60,9 @@ impl Grant {
 
     /// How many bytes of memory it takes, roughly.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>().saturating_add(self.authorization.len()).saturating_add(self.claims.weight())
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+        [size_of::<Self>(), self.authorization.len(), headers, self.claims.weight()].iter().sum()
     }
 }
 

@@ -21,6 +21,7 @@ mod authenticator;
 mod bearer;
 mod cache;
 mod challenge;
+mod claim_header;
 mod claims;
 mod config;
 mod form;

@@ -1,7 +1,6 @@
 //! What a rule asks of a token beyond being active: audience (RFC 9068 §4), scope (RFC 6749 §3.3), other claims, and how
 //! and when the user authenticated (RFC 9470).
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -107,15 +106,6 @@ impl Test {
             }
         }
     }
-}
-
-/// Everything that any of these requirements asks about, each once.
-pub(crate) fn all_asked_claims<'a>(requirements: impl Iterator<Item = &'a Rc<Requirement>>) -> Vec<String> {
-    let mut pointers: Vec<String> =
-        requirements.flat_map(|requirement| requirement.asked_claims()).map(str::to_owned).collect();
-    pointers.sort_unstable();
-    pointers.dedup();
-    pointers
 }
 
 const ACR: &str = "/acr";

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::path::{self, Ambiguous};
 use crate::rejection::Reason;
 use crate::request::RequestHead;
-use crate::requirement::{self, Requirement};
+use crate::requirement::Requirement;
 
 /// All rules, the most specific first.
 #[derive(Clone, Debug)]
@@ -80,12 +80,13 @@ impl Rules {
         }
     }
 
-    /// The pointers of all claims that rules ask about.
-    pub(crate) fn asked_claims(&self) -> Vec<String> {
-        requirement::all_asked_claims(self.rules.iter().filter_map(|rule| match &rule.access {
+    /// The pointers of the claims that rules ask about.
+    pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
+        let requirements = self.rules.iter().filter_map(|rule| match &rule.access {
             Access::Public => None,
             Access::Protected(requirement) => Some(requirement),
-        }))
+        });
+        requirements.flat_map(|requirement| requirement.asked_claims())
     }
 
     fn find_at(&self, host: &str, path: Result<&str, Ambiguous>, method: &[u8]) -> Result<&Access, Reason> {

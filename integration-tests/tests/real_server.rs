@@ -29,6 +29,7 @@ async fn set_stage() -> Result<Stage> {
     short["cache"] = json!({"no_store_ttl": "1s"});
     short["resource_metadata"] =
         json!({"resource": "https://orders.example.com", "authorization_servers": [server.issuer()]});
+    short["claim_headers"] = json!([{"header": "x-client", "pointer": "/client_id"}, {"header": "x-absent", "pointer": "/absent"}]);
     let mut honouring = configuration(&server);
     honouring["cache"] = json!({});
     let mut other_audience = configuration(&server);
@@ -282,6 +283,29 @@ async fn r041_r099_a_rule_asks_for_claims_and_for_a_user_who_is_there() -> Resul
         assert!(answer.header("www-authenticate").contains(error), "{path}: {:?}", answer.headers);
     }
     assert_eq!(stage.server.introspections(&token).await?, 1);
+    Ok(())
+}
+
+/// If a client's own field came through, a service that trusts it would take the client for whomever it names.
+#[tokio::test]
+async fn r075_services_receive_the_gateways_fields_and_none_of_the_clients() -> Result<()> {
+    let stage = stage().await;
+    let token = stage.server.issue("orders:read").await?;
+    for (path, expected) in [("/orders", Some("app")), ("/orders", Some("app")), ("/health", None)] {
+        let mut request = Request::get(path).bearer(&token).named(&format!("r075{path}"));
+        for name in ["x-client", "X-CLIENT", "x_client", "x-absent", "X_Absent"] {
+            request = request.header(name, "admin");
+        }
+        assert_eq!(stage.envoy.client("short").send(request).await?.status, 200);
+        let received = stage.api.received(&format!("r075{path}"));
+        let head = received.last().expect("a request");
+        let clients: Vec<_> =
+            head.get_all("x-client").iter().filter_map(|value| value.to_str().ok()).collect();
+        assert_eq!(clients, expected.into_iter().collect::<Vec<_>>(), "{path}");
+        for name in ["x_client", "x-absent", "x_absent"] {
+            assert!(!head.contains_key(name), "{path}: {name}");
+        }
+    }
     Ok(())
 }
 

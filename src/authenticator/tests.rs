@@ -244,6 +244,29 @@ fn r102_metadata_need_neither_token_nor_rule() {
 }
 
 #[test]
+fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
+    let headers = json!([
+        {"header": "x-user-id", "pointer": "/sub"},
+        {"header": "x-roles", "pointer": "/realm_access/roles"},
+        {"header": "x-absent", "pointer": "/absent"},
+    ]);
+    let shared = MemorySharedData::default();
+    let mut first = Worker::new(json!({"claim_headers": headers}), &shared);
+    first.answer_with(testing::jwt(json!({"realm_access": {"roles": ["a"]}})));
+    let mut second = Worker::new(json!({"claim_headers": headers}), &shared);
+    let expected =
+        [("x-user-id", "alice"), ("x-roles", "WyJhIl0")].map(|(name, value)| (name.into(), value.into()));
+    for worker in [&mut first, &mut second] {
+        worker.get(0, "opaque");
+        let token = AccessToken::parse(AuthorizationField::Once(b"Bearer opaque"), 100).expect("a token");
+        let found = worker.authenticator.cache.find(&TokenKey::of(token), at(0), &shared);
+        assert_eq!(found.map(|(grant, _)| grant.headers().to_vec()), Some(expected.to_vec()));
+    }
+    let names: [&[u8]; 5] = [b"accept", b"X-User-Id", b"x_user_id", b"x-absent", b"\xff"];
+    assert_eq!(first.authenticator.imitations(names.into_iter()), ["X-User-Id", "x_user_id", "x-absent"]);
+}
+
+#[test]
 fn r054_r056_a_failure_is_neither_kept_nor_covered_up() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "10s"}}), &NoSharedData);
     worker.answer_status("503");

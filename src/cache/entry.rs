@@ -5,6 +5,7 @@
 //! JWT: an entry that was cut is no entry.
 
 use super::key::{Fingerprint, TokenKey};
+use crate::claim_header::ClaimHeader;
 use crate::claims::Claims;
 use crate::grant::Grant;
 use crate::time::Timestamp;
@@ -23,8 +24,8 @@ impl Entry {
         Self { fresh_until: grant.fresh_until(), claims: grant.claims().clone(), jwt: grant.jwt().to_owned() }
     }
 
-    pub(super) fn into_grant(self) -> Grant {
-        Grant::new(&self.jwt, self.claims, Some(self.fresh_until))
+    pub(super) fn into_grant(self, claim_headers: &[ClaimHeader]) -> Grant {
+        Grant::new(&self.jwt, self.claims, claim_headers, Some(self.fresh_until))
     }
 
     pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {

@@ -15,6 +15,7 @@ pub(crate) use freshness::Freshness;
 pub use key::{Fingerprint, TokenKey};
 pub use shared::{NoSharedData, SharedData};
 
+use crate::claim_header::ClaimHeader;
 use crate::grant::Grant;
 use crate::introspection::ActiveToken;
 use crate::time::Timestamp;
@@ -43,6 +44,7 @@ pub(crate) struct Cache {
     time_to_live: TimeToLive,
     local: LocalCache,
     slots: Option<Slots>,
+    claim_headers: Vec<ClaimHeader>,
 }
 
 /// In which level a grant was found.
@@ -55,13 +57,18 @@ pub(crate) enum Level {
 }
 
 impl Cache {
-    /// An empty cache, for answers that were got as `fingerprint` says.
-    pub(crate) fn new(settings: &CacheSettings, fingerprint: Fingerprint) -> Self {
+    /// An empty cache, for answers that were got as `fingerprint` says, of which grants with `claim_headers` are made.
+    pub(crate) fn new(
+        settings: &CacheSettings,
+        fingerprint: Fingerprint,
+        claim_headers: Vec<ClaimHeader>,
+    ) -> Self {
         let slots = settings.shared.then(|| Slots::new(settings.max_entries, fingerprint, settings.max_ttl));
         Self {
             time_to_live: TimeToLive { max: settings.max_ttl, despite_no_store: settings.no_store_ttl },
             local: LocalCache::new(settings.max_entries, settings.max_bytes),
             slots,
+            claim_headers,
         }
     }
 
@@ -76,7 +83,7 @@ impl Cache {
             return Some((grant, Level::Local));
         }
         let entry = self.slots.as_ref()?.read(token, now, shared)?;
-        let grant = Rc::new(entry.into_grant());
+        let grant = Rc::new(entry.into_grant(&self.claim_headers));
         self.local.insert(*token, Rc::clone(&grant));
         Some((grant, Level::Shared))
     }
@@ -91,7 +98,7 @@ impl Cache {
     ) -> Rc<Grant> {
         let ActiveToken { jwt, claims, freshness } = active;
         let ttl = self.time_to_live.of(freshness, claims.validity().expires, now);
-        let grant = Rc::new(Grant::new(&jwt, claims, ttl.map(|ttl| now.plus(ttl))));
+        let grant = Rc::new(Grant::new(&jwt, claims, &self.claim_headers, ttl.map(|ttl| now.plus(ttl))));
         if ttl.is_some() {
             if let Some(slots) = &self.slots {
                 slots.write(&token, &Entry::of(&grant), shared);

@@ -57,6 +57,15 @@ pub(super) fn duration(
         .check(path, in_range.ok_or_else(|| format!("must be a duration between {start} and {end}, like 2s")))
 }
 
+/// `exp`, `nbf` and `iat` are validated for every token, and are not there for more.
+pub(super) fn is_pointer(pointer: &str) -> bool {
+    let is_escaped = |part: &str| part.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    pointer.len() > 1
+        && pointer.starts_with('/')
+        && is_escaped(pointer)
+        && !["/exp", "/nbf", "/iat"].contains(&pointer)
+}
+
 pub(super) const KIB: usize = 1024;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! The operator's configuration: what was written becomes [`Settings`], which cannot be wrong. All mistakes are
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
+mod claim_headers;
 mod fields;
 mod introspection;
 mod metadata;
@@ -14,6 +15,7 @@ use std::rc::Rc;
 
 use crate::cache::{CacheSettings, Fingerprint};
 use crate::challenge::ProtectionSpace;
+use crate::claim_header::ClaimHeader;
 use crate::claims::TokenPolicy;
 use crate::introspection::{Endpoint, ResponseFormat};
 use crate::json::Object;
@@ -28,6 +30,8 @@ pub struct Settings {
     pub introspection: IntrospectionSettings,
     /// What a token must be like.
     pub token: TokenSettings,
+    /// Which claims services receive as header fields.
+    pub claim_headers: Vec<ClaimHeader>,
     /// What is kept, and for how long.
     pub cache: CacheSettings,
     /// What challenges say, and the metadata that they point to.

@@ -55,6 +55,7 @@ impl Shape for Vec<String> {
 pub(super) struct Configuration {
     pub(super) introspection: Field<Introspection>,
     pub(super) token: Field<Token>,
+    pub(super) claim_headers: Field<Vec<Field<ClaimHeader>>>,
     pub(super) cache: Field<Cache>,
     pub(super) realm: Field<String>,
     pub(super) resource_metadata: Field<ResourceMetadata>,
@@ -110,6 +111,16 @@ pub(super) struct Token {
     pub(super) leeway: Field<String>,
     pub(super) require_exp: Field<bool>,
     pub(super) max_length: Field<u64>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ClaimHeader {
+    pub(super) header: Field<String>,
+    pub(super) pointer: Field<String>,
+    pub(super) encoding: Field<String>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
 }
@@ -174,7 +185,17 @@ macro_rules! objects {
     };
 }
 
-objects!(Configuration, Introspection, Response, Token, Cache, ResourceMetadata, Rule, Condition);
+objects!(
+    Configuration,
+    Introspection,
+    Response,
+    Token,
+    Cache,
+    ResourceMetadata,
+    Rule,
+    Condition,
+    ClaimHeader
+);
 
 impl Shape for Confidential {
     const WHAT: &'static str = r#"a string or {"env": NAME}"#;
@@ -194,6 +215,10 @@ impl Shape for Value {
 
 impl Shape for Vec<Value> {
     const WHAT: &'static str = "a list of values";
+}
+
+impl Shape for Vec<Field<ClaimHeader>> {
+    const WHAT: &'static str = "a list of claim headers";
 }
 
 impl Shape for Vec<Field<Condition>> {

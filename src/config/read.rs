@@ -1,6 +1,7 @@
 //! From what was written to what is meant: the whole, and the sections of tokens and cache. Each function reads one object,
 //! notes its mistakes with their field paths, and gives what it could read.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,13 +10,15 @@ use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_em
 use super::introspection::introspection;
 use super::metadata::resource_metadata;
 use super::mistakes::Mistakes;
-use super::raw;
 use super::rules::rules;
 use super::{Environment, Settings, TokenSettings};
+use super::{claim_headers, raw};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
+use crate::claim_header::ClaimHeader;
 use crate::claims::TokenPolicy;
 use crate::json::Object;
+use crate::rules::Rules;
 
 pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<Settings, Mistakes> {
     let mut mistakes = Mistakes::default();
@@ -26,6 +29,8 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
         .and_then(|raw| introspection(raw, environment, &mut mistakes));
     let token = mistakes.optional("token", raw.token).unwrap_or_default();
     let token = token_settings(token, &mut mistakes);
+    let claim_headers = mistakes.optional("claim_headers", raw.claim_headers).unwrap_or_default();
+    let claim_headers = claim_headers::claim_headers(claim_headers, &mut mistakes);
     let cache = mistakes.optional("cache", raw.cache).unwrap_or_default();
     let cache = cache_settings(cache, &mut mistakes);
     let realm = mistakes.optional("realm", raw.realm).unwrap_or_else(|| "api".to_owned());
@@ -44,11 +49,18 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     mistakes.refuse_unknown("", &raw.unknown);
 
     let settings = introspection.zip(rules).zip(log_level).map(|((mut introspection, rules), log_level)| {
-        introspection.response.asked_claims = rules.asked_claims();
+        introspection.response.asked_claims = asked_claims(&rules, &claim_headers);
         let protection = ProtectionSpace { realm, metadata };
-        Settings { introspection, token, cache, protection, rules, log_level }
+        Settings { introspection, token, claim_headers, cache, protection, rules, log_level }
     });
     mistakes.or(settings)
+}
+
+/// The pointers of all claims that rules ask about or header fields are made of, each once.
+fn asked_claims(rules: &Rules, claim_headers: &[ClaimHeader]) -> Vec<String> {
+    let headers = claim_headers.iter().map(|header| header.pointer.as_str());
+    let pointers: BTreeSet<&str> = rules.asked_claims().chain(headers).collect();
+    pointers.into_iter().map(str::to_owned).collect()
 }
 
 fn token_settings(raw: raw::Token, mistakes: &mut Mistakes) -> TokenSettings {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::Method;
 
-use super::fields::{DAY, SECOND, duration, non_empty_list};
+use super::fields::{DAY, SECOND, duration, is_pointer, non_empty_list};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::path;
@@ -143,15 +143,6 @@ fn condition(place: &str, raw: raw::Condition, mistakes: &mut Mistakes) -> Optio
         return None;
     };
     Some(Condition { pointer: pointer?, test })
-}
-
-/// `exp`, `nbf` and `iat` are validated for every token, and are not there for conditions.
-fn is_pointer(pointer: &str) -> bool {
-    let is_escaped = |part: &str| part.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    pointer.len() > 1
-        && pointer.starts_with('/')
-        && is_escaped(pointer)
-        && !["/exp", "/nbf", "/iat"].contains(&pointer)
 }
 
 fn rule_path(path: String) -> Result<String, &'static str> {

@@ -180,6 +180,28 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         let expected = "rules[0].claims[0].pointer: must be a JSON Pointer (RFC 6901), like /department, to no registered date";
         check(json!({"rules": [{"path": "/", "claims": [condition]}]}), expected);
     }
+    for (header, expected) in [
+        (
+            json!({"header": "X-User", "pointer": "/sub"}),
+            "claim_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
+        ),
+        (
+            json!({"header": "authorization", "pointer": "/sub"}),
+            "claim_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
+        ),
+        (
+            json!({"header": "x-user", "pointer": "sub"}),
+            "claim_headers[0].pointer: must be a JSON Pointer (RFC 6901), like /sub, to no registered date",
+        ),
+        (
+            json!({"header": "x-user", "pointer": "/sub", "encoding": "hex"}),
+            "claim_headers[0].encoding: must be plain or base64url",
+        ),
+    ] {
+        check(json!({"claim_headers": [header]}), expected);
+    }
+    let twice = json!([{"header": "x-user", "pointer": "/sub"}, {"header": "x_user", "pointer": "/sub"}]);
+    check(json!({"claim_headers": twice}), "claim_headers[1].header: is there already");
     for list in ["hosts", "methods", "audience", "any_scopes", "acr_values"] {
         let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);

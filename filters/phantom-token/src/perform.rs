@@ -35,13 +35,21 @@ pub(crate) fn disarm() -> Result<(), Refused> {
     host::remove_request_field(AUTHORIZATION)
 }
 
+/// Takes fields off that a service could take for the gateway's own.
+pub(crate) fn remove_imitations(names: &[&str]) -> Result<(), Refused> {
+    names.iter().try_for_each(|name| host::remove_request_field(name))
+}
+
 /// Puts the credentials of a request in place that may go on; or gives the answer to one that may not.
 fn forwardable(verdict: Verdict, space: &ProtectionSpace) -> Result<(), Reply> {
     match verdict {
         Verdict::Forward(Credentials::Untouched) => Ok(()),
         Verdict::Forward(Credentials::Removed) => disarm().map_err(|refused| internal(refused, space)),
         Verdict::Forward(Credentials::Granted(grant)) => {
-            host::replace_request_field(AUTHORIZATION, grant.authorization())
+            let headers = grant.headers().iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let mut fields = headers.chain([(AUTHORIZATION, grant.authorization())]);
+            fields
+                .try_for_each(|(name, value)| host::replace_request_field(name, value))
                 .map_err(|refused| internal(refused, space))
         }
         Verdict::Answer(reply) => Err(reply),

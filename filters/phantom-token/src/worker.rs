@@ -134,7 +134,11 @@ impl Worker {
     fn examine(&self, context: u32) -> Result<Next, Refused> {
         let fields = host::fields(MapType::HttpRequestHeaders)?;
         let head = RequestHead::read(field_map::fields(&fields));
-        let step = self.authenticator.borrow_mut().authenticate(&head, self.lend()?);
+        let mut authenticator = self.authenticator.borrow_mut();
+        let names = field_map::fields(&fields).map(|(name, _)| name);
+        perform::remove_imitations(&authenticator.imitations(names))?;
+        let step = authenticator.authenticate(&head, self.lend()?);
+        drop(authenticator);
         match step {
             Step::Settled(verdict) => Ok(Next::Perform(verdict)),
             Step::Introspect(callout, pending) => self.wait(context, callout, pending),
@@ -143,7 +147,7 @@ impl Worker {
 
     /// Waits along with another request, or dispatches the callout. The request is disarmed before it waits.
     fn wait(&self, context: u32, callout: Callout, pending: Pending) -> Result<Next, Refused> {
-        let joins = self.can_join(context, &pending.token());
+        let joins = self.can_join(context, &pending.token())?;
         perform::disarm()?;
         let stream = Rc::new(Paused { context, fate: Cell::new(Fate::Waiting), asked: Cell::new(None) });
         let mut waiting = Waiting { stream: Rc::clone(&stream), pending };
@@ -173,18 +177,18 @@ impl Worker {
     /// Whether this request may wait along with another: the answer must then be able to reach it from the other's
     /// callback. Where switching to a stream does nothing, the filter would forward the wrong request; so the switch
     /// has to prove itself. The other, disarmed, must be seen without credentials, and this one with them.
-    fn can_join(&self, context: u32, token: &TokenKey) -> bool {
+    fn can_join(&self, context: u32, token: &TokenKey) -> Result<bool, Refused> {
         let in_flight = self.in_flight.borrow();
-        let Some(companion) = in_flight.companion(token).filter(|_| self.single_flight) else { return false };
+        let Some(companion) = in_flight.companion(token).filter(|_| self.single_flight) else {
+            return Ok(false);
+        };
         if !self.host_switches.get() {
-            let credentials = |context| {
-                host::set_effective_context(context)
-                    .and_then(|()| host::request_field(perform::AUTHORIZATION))
-            };
-            let (theirs, ours) = (credentials(companion.context), credentials(context));
-            self.host_switches.set(theirs == Err(Refused::NOT_FOUND) && ours.is_ok());
+            let credentials = |()| host::request_field(perform::AUTHORIZATION);
+            let theirs = host::set_effective_context(companion.context).and_then(credentials);
+            host::set_effective_context(context)?;
+            self.host_switches.set(theirs == Err(Refused::NOT_FOUND) && credentials(()).is_ok());
         }
-        self.host_switches.get()
+        Ok(self.host_switches.get())
     }
 
     fn settle(&self, token: TokenKey, waiting: Vec<Waiting<Rc<Paused>>>, outcome: Outcome<'_>) {

@@ -10,7 +10,7 @@ fn key(token: usize) -> TokenKey {
 }
 
 fn grant(pad: usize) -> Rc<Grant> {
-    Rc::new(Grant::new(&"x".repeat(pad), Claims::default(), Some(at(60))))
+    Rc::new(Grant::new(&"x".repeat(pad), Claims::default(), &[], Some(at(60))))
 }
 
 #[test]
