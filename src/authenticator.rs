@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::bearer::{self, AccessToken};
 use crate::cache::{Cache, SharedData, TokenKey};
 use crate::config::Settings;
+use crate::cors;
 use crate::grant::Grant;
 use crate::introspection::{Callout, Outcome};
 use crate::metrics::{Counter, Metrics};
@@ -48,6 +49,7 @@ pub enum Step {
 pub struct Pending {
     token: TokenKey,
     requirement: Rc<Requirement>,
+    allowed_origin: Option<Rc<str>>,
 }
 
 /// What an introspection came to, for every request with that token.
@@ -95,7 +97,10 @@ impl Authenticator {
 
     /// A request head arrived.
     pub fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
-        self.examine(head, host).unwrap_or_else(|reason| Step::Settled(reject(reason.into(), host)))
+        self.examine(head, host).unwrap_or_else(|reason| {
+            let allowed_origin = self.settings.cors.allowed_origin(head);
+            Step::Settled(reject(Rejection { allowed_origin, ..reason.into() }, host))
+        })
     }
 
     /// The authorization server answered for a token, or will never do so. What it said is kept as long as it may be.
@@ -108,9 +113,12 @@ impl Authenticator {
 
     /// Settles one of the requests that waited for a conclusion.
     pub fn settle(&self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Verdict {
-        match conclusion {
-            Ok(grant) => self.validate(grant, &pending.requirement, host),
-            Err(reason) => reject((*reason).into(), host),
+        let Pending { requirement, allowed_origin, .. } = pending;
+        let valid =
+            conclusion.clone().and_then(|grant| self.validate(&grant, &requirement, host).map(|()| grant));
+        match valid {
+            Ok(grant) => forward(grant, host),
+            Err(reason) => reject(Rejection { reason, requirement: Some(requirement), allowed_origin }, host),
         }
     }
 
@@ -120,14 +128,19 @@ impl Authenticator {
         {
             return Ok(Step::Settled(Verdict::Answer(reply)));
         }
+        if self.settings.cors.allowed_origin(head).is_some()
+            && let Some(asked) = cors::asked_by_preflight(head)
+        {
+            self.settings.rules.find(&asked)?;
+            return Ok(Step::Settled(forward_public(Credentials::Removed, host)));
+        }
         let requirement = match self.settings.rules.find(head)? {
             Access::Public => {
-                host.metrics.increment(Counter::ForwardedPublic);
                 let credentials = match bearer::is_presented(head.authorization) {
                     true => Credentials::Removed,
                     false => Credentials::Untouched,
                 };
-                return Ok(Step::Settled(Verdict::Forward(credentials)));
+                return Ok(Step::Settled(forward_public(credentials, host)));
             }
             Access::Protected(requirement) => Rc::clone(requirement),
         };
@@ -136,26 +149,21 @@ impl Authenticator {
             return Err(Reason::RepeatedCredentials);
         }
         let key = TokenKey::of(token);
+        let pending =
+            Pending { token: key, requirement, allowed_origin: self.settings.cors.allowed_origin(head) };
         if let Some((grant, level)) = self.cache.find(&key, host.now, host.shared_data) {
             host.metrics.increment(Counter::of_hit(level));
-            return Ok(Step::Settled(self.validate(&grant, &requirement, host)));
+            return Ok(Step::Settled(self.settle(pending, &Ok(grant), host)));
         }
         host.metrics.increment(Counter::CacheMiss);
         let callout = Callout::introspect(&self.settings.introspection.endpoint, token);
-        Ok(Step::Introspect(callout, Pending { token: key, requirement }))
+        Ok(Step::Introspect(callout, pending))
     }
 
-    fn validate(&self, grant: &Rc<Grant>, requirement: &Rc<Requirement>, host: Host<'_>) -> Verdict {
+    fn validate(&self, grant: &Grant, requirement: &Requirement, host: Host<'_>) -> Result<(), Reason> {
         let policy = &self.settings.token.policy;
-        let claims = grant.claims();
-        let valid = policy.validate(claims, host.now);
-        match valid.and_then(|()| requirement.validate(claims, host.now, policy.leeway)) {
-            Ok(()) => {
-                host.metrics.increment(Counter::Forwarded);
-                Verdict::Forward(Credentials::Granted(Rc::clone(grant)))
-            }
-            Err(reason) => reject(Rejection { reason, requirement: Some(Rc::clone(requirement)) }, host),
-        }
+        policy.validate(grant.claims(), host.now)?;
+        requirement.validate(grant.claims(), host.now, policy.leeway)
     }
 }
 
@@ -164,6 +172,16 @@ impl Pending {
     pub fn token(&self) -> TokenKey {
         self.token
     }
+}
+
+fn forward(grant: Rc<Grant>, host: Host<'_>) -> Verdict {
+    host.metrics.increment(Counter::Forwarded);
+    Verdict::Forward(Credentials::Granted(grant))
+}
+
+fn forward_public(credentials: Credentials, host: Host<'_>) -> Verdict {
+    host.metrics.increment(Counter::ForwardedPublic);
+    Verdict::Forward(credentials)
 }
 
 fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {

@@ -24,6 +24,7 @@ mod challenge;
 mod claim_header;
 mod claims;
 mod config;
+mod cors;
 mod form;
 mod grant;
 mod in_flight;

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use crate::challenge::{self, Challenge, ProtectionSpace};
+use crate::cors;
 use crate::requirement::Requirement;
 
 /// Why a request is refused.
@@ -84,6 +85,8 @@ pub struct Rejection {
     pub reason: Reason,
     /// What the rule requires, where that was looked at.
     pub requirement: Option<Rc<Requirement>>,
+    /// The origin whose pages may read the answer, if it came from one.
+    pub allowed_origin: Option<Rc<str>>,
 }
 
 /// An answer of the gateway's own.
@@ -101,7 +104,7 @@ pub struct Reply {
 
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
-        Self { reason, requirement: None }
+        Self { reason, requirement: None, allowed_origin: None }
     }
 }
 
@@ -118,6 +121,7 @@ impl Rejection {
         if status == SERVICE_UNAVAILABLE {
             headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
         }
+        headers.extend(self.allowed_origin.iter().flat_map(|origin| cors::headers(origin)));
         let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
         Reply { status, headers, body, grpc_status: grpc_status(status) }
     }

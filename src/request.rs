@@ -12,6 +12,10 @@ pub struct RequestHead<'a> {
     pub path: &'a [u8],
     /// The `Authorization` field.
     pub authorization: AuthorizationField<'a>,
+    /// `Origin`, which browsers send with cross-origin requests.
+    pub origin: Option<&'a [u8]>,
+    /// `Access-Control-Request-Method`, which browsers send with preflights.
+    pub access_control_request_method: Option<&'a [u8]>,
 }
 
 /// How often the `Authorization` field is there. Some hosts deliver two fields as one, joined by a comma.
@@ -44,6 +48,10 @@ impl<'a> RequestHead<'a> {
                         AuthorizationField::Repeated
                     }
                 };
+            } else if name.eq_ignore_ascii_case(b"origin") {
+                head.origin = Some(value);
+            } else if name.eq_ignore_ascii_case(b"access-control-request-method") {
+                head.access_control_request_method = Some(value);
             }
         }
         head

@@ -30,6 +30,7 @@ async fn set_stage() -> Result<Stage> {
     short["resource_metadata"] =
         json!({"resource": "https://orders.example.com", "authorization_servers": [server.issuer()]});
     short["claim_headers"] = json!([{"header": "x-client", "pointer": "/client_id"}, {"header": "x-absent", "pointer": "/absent"}]);
+    short["cors"] = json!({"allow_origins": ["https://app.example.com"]});
     let mut honouring = configuration(&server);
     honouring["cache"] = json!({});
     let mut other_audience = configuration(&server);
@@ -305,6 +306,31 @@ async fn r075_services_receive_the_gateways_fields_and_none_of_the_clients() -> 
         for name in ["x_client", "x-absent", "x_absent"] {
             assert!(!head.contains_key(name), "{path}: {name}");
         }
+    }
+    Ok(())
+}
+
+/// If this failed, no page of another origin could call the API, or tell why it was refused.
+#[tokio::test]
+async fn r080_r081_a_page_of_an_allowed_origin_gets_through_and_can_read_a_refusal() -> Result<()> {
+    let stage = stage().await;
+    let client = stage.envoy.client("short");
+    let token = stage.server.issue("orders:read").await?;
+    let preflight = |path: &str| {
+        Request::new("OPTIONS", path, Vec::new())
+            .header("origin", "https://app.example.com")
+            .header("access-control-request-method", "GET")
+            .bearer(&token)
+    };
+    let answer = client.send(preflight("/orders")).await?;
+    assert_eq!((answer.status, answer.forwarded_authorization().len()), (200, 0));
+    assert_eq!(client.send(preflight("/admin").named("preflight")).await?.status, 403);
+    assert_eq!(stage.api.received("preflight").len(), 0);
+    for (origin, allowed) in
+        [("https://app.example.com", "https://app.example.com"), ("https://evil.example.com", "")]
+    {
+        let answer = client.send(Request::get("/orders").header("origin", origin)).await?;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (401, allowed));
     }
     Ok(())
 }

@@ -49,9 +49,15 @@ impl<'a> Worker<'a> {
             authority: b"api",
             path: path.as_bytes(),
             authorization,
+            ..RequestHead::default()
         };
+        self.send(seconds, &head)
+    }
+
+    /// What a request with this head comes to.
+    fn send(&mut self, seconds: u64, head: &RequestHead<'_>) -> String {
         let host = Host { now: at(seconds), shared_data: self.shared, metrics: &self.counted };
-        let verdict = match self.authenticator.authenticate(&head, host) {
+        let verdict = match self.authenticator.authenticate(head, host) {
             Step::Settled(verdict) => verdict,
             Step::Introspect(_, pending) => {
                 *self.introspections.borrow_mut() += 1;
@@ -68,7 +74,10 @@ impl<'a> Worker<'a> {
             Verdict::Forward(Credentials::Removed) => "removed".to_owned(),
             Verdict::Forward(Credentials::Granted(grant)) => grant.authorization().to_owned(),
             Verdict::Answer(reply) => reply.status.to_string(),
-            Verdict::Reject(rejection) => rejection.reason.name().to_owned(),
+            Verdict::Reject(Rejection { reason, allowed_origin: None, .. }) => reason.name().to_owned(),
+            Verdict::Reject(Rejection { reason, allowed_origin: Some(origin), .. }) => {
+                format!("{} for {origin}", reason.name())
+            }
         }
     }
 
@@ -266,6 +275,66 @@ fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
     assert_eq!(first.authenticator.imitations(names.into_iter()), ["X-User-Id", "x_user_id", "x-absent"]);
 }
 
+fn cors_configuration() -> Value {
+    let rules = json!([{"path": "/orders", "methods": ["GET", "PUT"], "scopes": ["admin"]}]);
+    json!({"cors": {"allow_origins": ["https://app.example.com"]}, "rules": rules})
+}
+
+/// Browsers send no token with a preflight. If one were asked for, no page could call the API; if the preflight were for
+/// what is not exposed, or no preflight at all, it would be a way in without a token.
+#[test]
+fn r080_preflights_of_allowed_origins_pass_to_what_is_exposed() {
+    let mut worker = Worker::new(cors_configuration(), &NoSharedData);
+    let mut send = |method: &str, path: &str, origin: Option<&str>, asked: Option<&str>| {
+        worker.send(
+            0,
+            &RequestHead {
+                method: method.as_bytes(),
+                path: path.as_bytes(),
+                origin: origin.map(str::as_bytes),
+                access_control_request_method: asked.map(str::as_bytes),
+                ..RequestHead::default()
+            },
+        )
+    };
+    let app = Some("https://app.example.com");
+    assert_eq!(send("OPTIONS", "/orders", app, Some("PUT")), "removed");
+    assert_eq!(send("OPTIONS", "/orders", app, Some("DELETE")), "not_exposed for https://app.example.com");
+    assert_eq!(send("OPTIONS", "/other", app, Some("PUT")), "not_exposed for https://app.example.com");
+    assert_eq!(send("OPTIONS", "/orders", app, None), "not_exposed for https://app.example.com");
+    assert_eq!(send("OPTIONS", "/orders", None, Some("PUT")), "not_exposed");
+    assert_eq!(send("OPTIONS", "/orders", Some("https://evil.example.com"), Some("PUT")), "not_exposed");
+    assert_eq!(send("GET", "/orders", app, Some("PUT")), "missing_credentials for https://app.example.com");
+}
+
+#[test]
+fn r081_every_refusal_says_for_which_origin_it_may_be_read() {
+    let mut worker = Worker::new(cors_configuration(), &NoSharedData);
+    let mut send = |origin: &str| {
+        worker.send(
+            0,
+            &RequestHead {
+                method: b"GET",
+                path: b"/orders",
+                authorization: AuthorizationField::Once(b"Bearer opaque"),
+                origin: Some(origin.as_bytes()),
+                ..RequestHead::default()
+            },
+        )
+    };
+    let expected = "insufficient_scope for https://app.example.com";
+    assert_eq!(
+        [send("https://app.example.com"), send("https://app.example.com")],
+        [expected, expected],
+        "miss and hit"
+    );
+    for other in
+        ["https://app.example.com.evil.org", "https://APP.example.com", "null", "http://app.example.com"]
+    {
+        assert_eq!(send(other), "insufficient_scope", "{other}");
+    }
+}
+
 #[test]
 fn r054_r056_a_failure_is_neither_kept_nor_covered_up() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "10s"}}), &NoSharedData);
@@ -430,7 +499,12 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
         .iter()
         .filter_map(|path| {
             let authorization = AuthorizationField::Once(b"Bearer opaque");
-            let head = RequestHead { method: b"GET", authority: b"", path: path.as_bytes(), authorization };
+            let head = RequestHead {
+                method: b"GET",
+                path: path.as_bytes(),
+                authorization,
+                ..RequestHead::default()
+            };
             match authenticator.authenticate(&head, host) {
                 Step::Introspect(_, pending) => Some(pending),
                 Step::Settled(_) => None,

@@ -40,7 +40,7 @@ pub(super) fn resource_metadata(
 }
 
 /// Origin and path of a URL without query and fragment, as resource and issuer identifiers are (RFC 9728 §2, RFC 8414 §2).
-fn identifier(url: &str) -> Result<(String, String), &'static str> {
+pub(super) fn identifier(url: &str) -> Result<(String, String), &'static str> {
     const MESSAGE: &str = "must be a URL of http or https without user information, query and fragment";
     let uri: Uri = url.parse().map_err(|_| MESSAGE)?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or(MESSAGE)?;

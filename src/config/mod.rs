@@ -17,6 +17,7 @@ use crate::cache::{CacheSettings, Fingerprint};
 use crate::challenge::ProtectionSpace;
 use crate::claim_header::ClaimHeader;
 use crate::claims::TokenPolicy;
+use crate::cors::Cors;
 use crate::introspection::{Endpoint, ResponseFormat};
 use crate::json::Object;
 use crate::rules::Rules;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub claim_headers: Vec<ClaimHeader>,
     /// What is kept, and for how long.
     pub cache: CacheSettings,
+    /// The origins whose pages may call the API.
+    pub cors: Cors,
     /// What challenges say, and the metadata that they point to.
     pub protection: ProtectionSpace,
     /// Which requests are exposed.

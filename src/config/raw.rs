@@ -57,6 +57,7 @@ pub(super) struct Configuration {
     pub(super) token: Field<Token>,
     pub(super) claim_headers: Field<Vec<Field<ClaimHeader>>>,
     pub(super) cache: Field<Cache>,
+    pub(super) cors: Field<Cors>,
     pub(super) realm: Field<String>,
     pub(super) resource_metadata: Field<ResourceMetadata>,
     pub(super) ignore_port_in_host_matching: Field<bool>,
@@ -139,6 +140,14 @@ pub(super) struct Cache {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
+pub(super) struct Cors {
+    pub(super) allow_origins: Field<Vec<String>>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
 pub(super) struct ResourceMetadata {
     pub(super) resource: Field<String>,
     pub(super) authorization_servers: Field<Vec<String>>,
@@ -194,7 +203,8 @@ objects!(
     ResourceMetadata,
     Rule,
     Condition,
-    ClaimHeader
+    ClaimHeader,
+    Cors
 );
 
 impl Shape for Confidential {

@@ -2,13 +2,14 @@
 //! notes its mistakes with their field paths, and gives what it could read.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_empty_list, number};
 use super::introspection::introspection;
-use super::metadata::resource_metadata;
+use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
 use super::rules::rules;
 use super::{Environment, Settings, TokenSettings};
@@ -17,6 +18,7 @@ use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
 use crate::claim_header::ClaimHeader;
 use crate::claims::TokenPolicy;
+use crate::cors::Cors;
 use crate::json::Object;
 use crate::rules::Rules;
 
@@ -33,6 +35,7 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let claim_headers = claim_headers::claim_headers(claim_headers, &mut mistakes);
     let cache = mistakes.optional("cache", raw.cache).unwrap_or_default();
     let cache = cache_settings(cache, &mut mistakes);
+    let cors = mistakes.optional("cors", raw.cors).map(|raw| cors(raw, &mut mistakes)).unwrap_or_default();
     let realm = mistakes.optional("realm", raw.realm).unwrap_or_else(|| "api".to_owned());
     if !is_visible_ascii(&realm) {
         mistakes.note("realm", "must be visible ASCII");
@@ -51,9 +54,26 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let settings = introspection.zip(rules).zip(log_level).map(|((mut introspection, rules), log_level)| {
         introspection.response.asked_claims = asked_claims(&rules, &claim_headers);
         let protection = ProtectionSpace { realm, metadata };
-        Settings { introspection, token, claim_headers, cache, protection, rules, log_level }
+        Settings { introspection, token, claim_headers, cache, cors, protection, rules, log_level }
     });
     mistakes.or(settings)
+}
+
+/// An origin is an URL without a path, so the one parser serves (RFC 6454 §6.2).
+fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
+    let origins = non_empty_list("cors.allow_origins", raw.allow_origins, mistakes).unwrap_or_default();
+    for (index, origin) in origins.iter().enumerate() {
+        let is_origin =
+            identifier(origin).is_ok_and(|(parsed, _)| parsed == *origin && *origin == origin.to_lowercase());
+        if !is_origin {
+            mistakes.note(
+                format!("cors.allow_origins[{index}]"),
+                "must be an origin as browsers write it, like https://app.example.com",
+            );
+        }
+    }
+    mistakes.refuse_unknown("cors", &raw.unknown);
+    Cors { allow_origins: origins.into_iter().map(Rc::from).collect() }
 }
 
 /// The pointers of all claims that rules ask about or header fields are made of, each once.

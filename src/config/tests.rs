@@ -200,6 +200,17 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     ] {
         check(json!({"claim_headers": [header]}), expected);
     }
+    for origin in [
+        "*",
+        "https://app.example.com/",
+        "app.example.com",
+        "https://App.example.com",
+        "https://a.example.com/x",
+    ] {
+        let expected =
+            "cors.allow_origins[0]: must be an origin as browsers write it, like https://app.example.com";
+        check(json!({"cors": {"allow_origins": [origin]}}), expected);
+    }
     let twice = json!([{"header": "x-user", "pointer": "/sub"}, {"header": "x_user", "pointer": "/sub"}]);
     check(json!({"claim_headers": twice}), "claim_headers[1].header: is there already");
     for list in ["hosts", "methods", "audience", "any_scopes", "acr_values"] {

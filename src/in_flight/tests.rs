@@ -11,7 +11,7 @@ fn ask(token: &str) -> (Callout, Pending) {
     let mut authenticator = Authenticator::new(settings(json!({})));
     let value = format!("Bearer {token}");
     let authorization = AuthorizationField::Once(value.as_bytes());
-    let head = RequestHead { method: b"GET", authority: b"", path: b"/", authorization };
+    let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
     let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
     match authenticator.authenticate(&head, host) {
         Step::Introspect(callout, pending) => (callout, pending),

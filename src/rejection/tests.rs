@@ -99,3 +99,20 @@ fn names_are_unique() {
     names.dedup();
     assert_eq!(names.len(), ALL.len());
 }
+
+/// If a page could not read the answer, it could not tell an expired token from a network failure.
+#[test]
+fn r081_a_page_of_an_allowed_origin_may_read_the_answer() {
+    let origin = "https://app.example.com";
+    let reply = Rejection { allowed_origin: Some(origin.into()), ..Reason::Expired.into() }.reply(&space());
+    assert_eq!(header(&reply, "access-control-allow-origin"), Some(origin));
+    assert_eq!(header(&reply, "vary"), Some("origin"));
+    assert!(
+        header(&reply, "access-control-expose-headers")
+            .is_some_and(|names| names.contains("www-authenticate"))
+    );
+    assert_eq!(
+        header(&Rejection::from(Reason::Expired).reply(&space()), "access-control-allow-origin"),
+        None
+    );
+}

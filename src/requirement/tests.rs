@@ -17,7 +17,7 @@ fn judge(rule: &Value, claims: &Value) -> (u16, String) {
     let mut authenticator = Authenticator::new(settings);
     let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
     let authorization = AuthorizationField::Once(b"Bearer opaque");
-    let head = RequestHead { method: b"GET", authority: b"a", path: b"/", authorization };
+    let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
     let Step::Introspect(_, pending) = authenticator.authenticate(&head, host) else {
         panic!("nothing is cached")
     };
