@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::cors;
 use crate::grant::Grant;
 use crate::introspection::{Callout, Outcome};
+use crate::jwt;
 use crate::metrics::{Counter, Metrics};
 use crate::rejection::{Reason, Rejection, Reply};
 use crate::request::RequestHead;
@@ -156,6 +157,9 @@ impl Authenticator {
             return Ok(Step::Settled(self.settle(pending, &Ok(grant), host)));
         }
         host.metrics.increment(Counter::CacheMiss);
+        if jwt::says_other_kind(token.expose()) {
+            return Err(Reason::NotAnAccessToken);
+        }
         let callout = Callout::introspect(&self.settings.introspection.endpoint, token);
         Ok(Step::Introspect(callout, pending))
     }

@@ -49,6 +49,13 @@ impl PhantomToken {
     }
 }
 
+/// Whether a presented token is a JWT of another kind than an access token, by its own word (R45). An opaque token says
+/// nothing.
+pub(crate) fn says_other_kind(token: &str) -> bool {
+    UntrustedToken::<Object>::try_from(token)
+        .is_ok_and(|jwt| jwt.header().token_type.as_deref().is_some_and(is_type_of_other_jwt))
+}
+
 /// What its header says: an algorithm, no critical extension that we would have to understand (RFC 7515 §4.1.11), and no
 /// type that is made to mean something else.
 fn is_signed_access_token(jwt: &UntrustedToken<'_, Object>) -> bool {

@@ -135,6 +135,14 @@ fn r009_r074_a_token_that_comes_twice_is_refused() {
 }
 
 #[test]
+fn r045_an_introspection_response_asks_nobody() {
+    let mut worker = Worker::new(json!({}), &NoSharedData);
+    let response = testing::jws(r#"{"alg":"ES256","typ":"token-introspection+jwt"}"#, "{}");
+    assert_eq!(worker.get(0, &response), "not_an_access_token");
+    assert_eq!(worker.introspections(), 0);
+}
+
+#[test]
 fn r055_a_token_is_asked_about_again_when_its_time_to_live_is_over() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m"}}), &NoSharedData);
     assert!(worker.get(0, "opaque").starts_with("Bearer"));

@@ -56,6 +56,19 @@ fn r044_r059_jwts_of_other_kinds_and_unsigned_ones_are_refused() {
     assert_eq!(refusal(&format!("{unsigned}.")), Some(Reason::UnexpectedResponse));
 }
 
+/// Such a JWT went to the gateway itself, as an answer about another token. If it were introspected, a careless server might
+/// take it for that token.
+#[test]
+fn r045_an_introspection_response_is_no_token_to_present() {
+    let with_type = |name: &str| jws(&format!(r#"{{"alg":"ES256","typ":"{name}"}}"#), "{}");
+    for name in ["token-introspection+jwt", "application/token-introspection+jwt", "Logout+JWT", "dpop+jwt"] {
+        assert!(says_other_kind(&with_type(name)), "{name}");
+    }
+    for token in [with_type("at+jwt"), with_type("JWT"), "opaque".to_owned(), "a.b.c".to_owned()] {
+        assert!(!says_other_kind(&token), "{token}");
+    }
+}
+
 #[test]
 fn r041_a_payload_that_means_two_things_is_refused() {
     let header = r#"{"alg":"ES256"}"#;

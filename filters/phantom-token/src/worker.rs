@@ -74,7 +74,7 @@ impl Worker {
     /// The head of a request is there; `context` is its stream's.
     pub(crate) fn authenticate(&self, context: u32) -> Next {
         self.examine(context).unwrap_or_else(|refused| {
-            log::error!("the host did not tell about a request: {refused:?}");
+            log::error!("the host refused a call about a request: {refused:?}");
             Next::Perform(Verdict::Reject(Reason::Internal.into()))
         })
     }

@@ -48,7 +48,7 @@ fn r039_the_body_is_the_jwt() {
 }
 
 #[test]
-fn r042_a_member_of_the_json_is_the_jwt() {
+fn r037_r042_a_member_of_the_json_is_the_jwt_and_others_are_ignored() {
     let jwt = testing::jwt(json!({}));
     assert_eq!(read_json(json!({"active": true, "jwt": jwt, "x": [1]}).to_string()), Ok(jwt.clone()));
     let absent =
