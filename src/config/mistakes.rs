@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::raw::{Field, Shape, Unknown};
+use super::raw::{Field, Shape};
 
 /// One mistake: `rules[2].path: must start with "/"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,8 @@ impl Mistakes {
         result.map_err(|error| self.note(path, error.to_string())).ok()
     }
 
-    pub(super) fn refuse_unknown(&mut self, parent: &str, unknown: &Unknown) {
-        for name in unknown.keys() {
+    pub(super) fn refuse_unknown(&mut self, parent: &str, unknown: &[String]) {
+        for name in unknown {
             let separator = if parent.is_empty() { "" } else { "." };
             self.note(format!("{parent}{separator}{name}"), "is not a field");
         }

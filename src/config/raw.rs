@@ -3,12 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde_json::Value;
-
-/// The members that are no fields.
-pub(super) type Unknown = BTreeMap<String, IgnoredAny>;
 
 /// What was written for one field.
 #[derive(Default)]
@@ -22,219 +17,209 @@ pub(super) enum Field<T> {
     Mistyped,
 }
 
-/// A type that a field can have, and what the operator calls it.
-pub(super) trait Shape: DeserializeOwned {
+/// A type that a field can have.
+pub(super) trait Shape: Sized {
+    /// What the operator calls it.
     const WHAT: &'static str;
-}
 
-impl<'de, T: Shape> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Ok(T::deserialize(value).map_or(Self::Mistyped, Self::Written))
-    }
-}
-
-impl Shape for String {
-    const WHAT: &'static str = "a string";
-}
-
-impl Shape for bool {
-    const WHAT: &'static str = "true or false";
-}
-
-impl Shape for u64 {
-    const WHAT: &'static str = "a whole number";
-}
-
-impl Shape for Vec<String> {
-    const WHAT: &'static str = "a list of strings";
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Configuration {
-    pub(super) introspection: Field<Introspection>,
-    pub(super) token: Field<Token>,
-    pub(super) claim_headers: Field<Vec<Field<ClaimHeader>>>,
-    pub(super) cache: Field<Cache>,
-    pub(super) cors: Field<Cors>,
-    pub(super) realm: Field<String>,
-    pub(super) resource_metadata: Field<ResourceMetadata>,
-    pub(super) ignore_port_in_host_matching: Field<bool>,
-    pub(super) rules: Field<Vec<Field<Rule>>>,
-    pub(super) log_level: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Introspection {
-    pub(super) endpoint: Field<String>,
-    pub(super) upstream: Field<String>,
-    pub(super) auth_method: Field<String>,
-    pub(super) client_id: Field<String>,
-    pub(super) client_secret: Field<Confidential>,
-    pub(super) bearer_token: Field<Confidential>,
-    pub(super) parameters: Field<BTreeMap<String, String>>,
-    pub(super) headers: Field<BTreeMap<String, Confidential>>,
-    pub(super) response: Field<Response>,
-    pub(super) token_type_hint: Field<bool>,
-    pub(super) timeout: Field<String>,
-    pub(super) single_flight: Field<bool>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+    /// The value, if it is of this type.
+    fn read(value: Value) -> Option<Self>;
 }
 
 /// A secret: the value itself, or an object that names an environment variable of the proxy.
-#[derive(Deserialize)]
-#[serde(untagged)]
 pub(super) enum Confidential {
     Literal(String),
     Elsewhere(BTreeMap<String, String>),
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Response {
-    pub(super) accept: Field<String>,
-    pub(super) jwt_member: Field<String>,
-    pub(super) max_jwt_length: Field<u64>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Token {
-    pub(super) issuer: Field<String>,
-    pub(super) audience: Field<Vec<String>>,
-    pub(super) leeway: Field<String>,
-    pub(super) require_exp: Field<bool>,
-    pub(super) max_length: Field<u64>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct ClaimHeader {
-    pub(super) header: Field<String>,
-    pub(super) pointer: Field<String>,
-    pub(super) encoding: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Cache {
-    pub(super) max_entries: Field<u64>,
-    pub(super) max_bytes: Field<u64>,
-    pub(super) max_ttl: Field<String>,
-    pub(super) no_store_ttl: Field<String>,
-    pub(super) shared: Field<bool>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Cors {
-    pub(super) allow_origins: Field<Vec<String>>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct ResourceMetadata {
-    pub(super) resource: Field<String>,
-    pub(super) authorization_servers: Field<Vec<String>>,
-    pub(super) scopes_supported: Field<Vec<String>>,
-    pub(super) resource_name: Field<String>,
-    pub(super) resource_documentation: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Rule {
-    pub(super) hosts: Field<Vec<String>>,
-    pub(super) path: Field<String>,
-    pub(super) methods: Field<Vec<String>>,
-    pub(super) access: Field<String>,
-    pub(super) audience: Field<Vec<String>>,
-    pub(super) scopes: Field<Vec<String>>,
-    pub(super) any_scopes: Field<Vec<String>>,
-    pub(super) claims: Field<Vec<Field<Condition>>>,
-    pub(super) acr_values: Field<Vec<String>>,
-    pub(super) max_age: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Condition {
-    pub(super) pointer: Field<String>,
-    pub(super) present: Field<bool>,
-    pub(super) one_of: Field<Vec<Value>>,
-    pub(super) contains: Field<Value>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
+/// Defines objects by their fields. The names that are left over are `unknown`.
 macro_rules! objects {
-    ($($object:ty),+) => {
-        $(impl Shape for $object {
-            const WHAT: &'static str = "an object";
-        })+
+    ($(struct $object:ident { $($field:ident: $shape:ty,)+ })+) => {
+        $(
+            #[derive(Default)]
+            pub(super) struct $object {
+                $(pub(super) $field: Field<$shape>,)+
+                pub(super) unknown: Vec<String>,
+            }
+
+            impl Shape for $object {
+                const WHAT: &'static str = "an object";
+
+                fn read(value: Value) -> Option<Self> {
+                    let Value::Object(mut members) = value else { return None };
+                    Some(Self {
+                        $($field: Field::read(members.remove(stringify!($field))),)+
+                        unknown: members.into_iter().map(|(name, _)| name).collect(),
+                    })
+                }
+            }
+        )+
     };
 }
 
-objects!(
-    Configuration,
-    Introspection,
-    Response,
-    Token,
-    Cache,
-    ResourceMetadata,
-    Rule,
-    Condition,
-    ClaimHeader,
-    Cors
-);
+objects! {
+    struct Configuration {
+        introspection: Introspection,
+        token: Token,
+        claim_headers: Vec<Field<ClaimHeader>>,
+        cache: Cache,
+        cors: Cors,
+        realm: String,
+        resource_metadata: ResourceMetadata,
+        ignore_port_in_host_matching: bool,
+        rules: Vec<Field<Rule>>,
+        log_level: String,
+    }
 
-impl Shape for Confidential {
-    const WHAT: &'static str = r#"a string or {"env": NAME}"#;
+    struct Introspection {
+        endpoint: String,
+        upstream: String,
+        auth_method: String,
+        client_id: String,
+        client_secret: Confidential,
+        bearer_token: Confidential,
+        parameters: BTreeMap<String, String>,
+        headers: BTreeMap<String, Confidential>,
+        response: Response,
+        token_type_hint: bool,
+        timeout: String,
+        single_flight: bool,
+    }
+
+    struct Response {
+        accept: String,
+        jwt_member: String,
+        max_jwt_length: u64,
+    }
+
+    struct Token {
+        issuer: String,
+        audience: Vec<String>,
+        leeway: String,
+        require_exp: bool,
+        max_length: u64,
+    }
+
+    struct ClaimHeader {
+        header: String,
+        pointer: String,
+        encoding: String,
+    }
+
+    struct Cache {
+        max_entries: u64,
+        max_bytes: u64,
+        max_ttl: String,
+        no_store_ttl: String,
+        shared: bool,
+    }
+
+    struct Cors {
+        allow_origins: Vec<String>,
+    }
+
+    struct ResourceMetadata {
+        resource: String,
+        authorization_servers: Vec<String>,
+        scopes_supported: Vec<String>,
+        resource_name: String,
+        resource_documentation: String,
+    }
+
+    struct Rule {
+        hosts: Vec<String>,
+        path: String,
+        methods: Vec<String>,
+        access: String,
+        audience: Vec<String>,
+        scopes: Vec<String>,
+        any_scopes: Vec<String>,
+        claims: Vec<Field<Condition>>,
+        acr_values: Vec<String>,
+        max_age: String,
+    }
+
+    struct Condition {
+        pointer: String,
+        present: bool,
+        one_of: Vec<Value>,
+        contains: Value,
+    }
 }
 
-impl Shape for BTreeMap<String, String> {
-    const WHAT: &'static str = "an object of strings";
+impl<T: Shape> Field<T> {
+    fn read(value: Option<Value>) -> Self {
+        match value {
+            None => Self::Absent,
+            Some(value) => T::read(value).map_or(Self::Mistyped, Self::Written),
+        }
+    }
 }
 
-impl Shape for BTreeMap<String, Confidential> {
-    const WHAT: &'static str = r#"an object of strings or {"env": NAME}"#;
+impl Shape for String {
+    const WHAT: &'static str = "a string";
+
+    fn read(value: Value) -> Option<Self> {
+        if let Value::String(text) = value { Some(text) } else { None }
+    }
+}
+
+impl Shape for bool {
+    const WHAT: &'static str = "true or false";
+
+    fn read(value: Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl Shape for u64 {
+    const WHAT: &'static str = "a whole number";
+
+    fn read(value: Value) -> Option<Self> {
+        value.as_u64()
+    }
 }
 
 impl Shape for Value {
-    const WHAT: &'static str = "a value";
+    const WHAT: &'static str = "a value other than null";
+
+    fn read(value: Value) -> Option<Self> {
+        Some(value).filter(|value| !value.is_null())
+    }
 }
 
-impl Shape for Vec<Value> {
-    const WHAT: &'static str = "a list of values";
+impl<T: Shape> Shape for Field<T> {
+    const WHAT: &'static str = T::WHAT;
+
+    fn read(value: Value) -> Option<Self> {
+        Some(Self::read(Some(value)))
+    }
 }
 
-impl Shape for Vec<Field<ClaimHeader>> {
-    const WHAT: &'static str = "a list of claim headers";
+impl<T: Shape> Shape for Vec<T> {
+    const WHAT: &'static str = "a list, each element of its type";
+
+    fn read(value: Value) -> Option<Self> {
+        if let Value::Array(elements) = value { elements.into_iter().map(T::read).collect() } else { None }
+    }
 }
 
-impl Shape for Vec<Field<Condition>> {
-    const WHAT: &'static str = "a list of conditions";
+impl<T: Shape> Shape for BTreeMap<String, T> {
+    const WHAT: &'static str = "an object, each member of its type";
+
+    fn read(value: Value) -> Option<Self> {
+        let Value::Object(members) = value else { return None };
+        members.into_iter().map(|(name, value)| Some((name, T::read(value)?))).collect()
+    }
 }
 
-impl Shape for Vec<Field<Rule>> {
-    const WHAT: &'static str = "a list of rules";
+impl Shape for Confidential {
+    const WHAT: &'static str = r#"a string or {"env": NAME}"#;
+
+    fn read(value: Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Self::Literal(text)),
+            value => BTreeMap::read(value).map(Self::Elsewhere),
+        }
+    }
 }

@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
+use super::claim_headers;
 use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_empty_list, number};
 use super::introspection::introspection;
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
+use super::raw::{self, Shape};
 use super::rules::rules;
 use super::{Environment, Settings, TokenSettings};
-use super::{claim_headers, raw};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
 use crate::claim_header::ClaimHeader;
@@ -24,7 +23,7 @@ use crate::rules::Rules;
 
 pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<Settings, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let raw = raw::Configuration::deserialize(object.into_value()).unwrap_or_default();
+    let raw = raw::Configuration::read(object.into_value()).unwrap_or_default();
 
     let introspection = mistakes
         .required("introspection", raw.introspection)
