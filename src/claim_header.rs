@@ -1,7 +1,7 @@
 //! Claims that services receive as header fields of their own.
 //!
 //! A service that trusts such a field must never see the client's: whatever the client sends under that name is taken off,
-//! also where the name is written with `_` for `-`, which some servers do not tell apart (R75).
+//! also where the name is written with `_` or `.` for `-`, which some servers do not tell apart (R75).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -36,7 +36,8 @@ impl ClaimHeader {
 
     /// Whether a client's field of this name could be taken for this one.
     pub(crate) fn is_imitated_by(&self, name: &[u8]) -> bool {
-        let canonical = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        let canonical =
+            |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
         name.len() == self.name.len()
             && name.iter().map(canonical).eq(self.name.as_bytes().iter().map(canonical))
     }

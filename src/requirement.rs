@@ -90,7 +90,9 @@ impl Requirement {
         let has_acr =
             self.acr_values.is_empty() || acr.is_some_and(|acr| self.acr_values.iter().any(|one| one == acr));
         let auth_time = claims.asked(AUTH_TIME).and_then(Value::as_f64).map(Timestamp::from_numeric_date);
-        let is_recent = |max_age| auth_time.is_some_and(|time| now <= time.plus(max_age).plus(leeway));
+        let is_recent = |max_age| {
+            auth_time.is_some_and(|time| time <= now.plus(leeway) && now <= time.plus(max_age).plus(leeway))
+        };
         has_acr && self.max_age.is_none_or(is_recent)
     }
 }

@@ -14,6 +14,7 @@ pub struct Rules {
     rules: Vec<Rule>,
     hosts_matter: bool,
     ignores_port: bool,
+    has_upper_case: bool,
 }
 
 /// One host and path with its methods, and who may come in there.
@@ -55,7 +56,8 @@ impl Rules {
     pub fn new(mut rules: Vec<Rule>, ignores_port: bool) -> Self {
         rules.sort_by(|a, b| b.compare_specificity(a));
         let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
-        Self { rules, hosts_matter, ignores_port }
+        let has_upper_case = rules.iter().any(|rule| rule.path.bytes().any(|byte| byte.is_ascii_uppercase()));
+        Self { rules, hosts_matter, ignores_port, has_upper_case }
     }
 
     /// The access of the most specific rule that matches.
@@ -92,16 +94,15 @@ impl Rules {
     fn find_at(&self, host: &str, path: Result<&str, Ambiguous>, method: &[u8]) -> Result<&Access, Reason> {
         let candidates = || self.rules.iter().filter(|rule| rule.host.is_for(host));
         let Ok(path) = path else { return without_path(candidates(), method) };
-        let access = best(candidates().filter(|rule| path::is_below(path, &rule.path)), method)?;
-        if access == &Access::Public {
-            // To services that do not tell letter case apart, it is another rule's path.
+        let access = best(candidates().filter(|rule| path::is_below(path, &rule.path)), method);
+        if self.has_upper_case || path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            // To services that do not tell letter case apart, it is the path of all these rules.
             let in_any_case = candidates().filter(|rule| path::is_below_in_any_case(path, &rule.path));
-            return best(in_any_case, method)
-                .ok()
-                .filter(|other| *other == access)
-                .ok_or(Reason::AmbiguousTarget);
+            if best(in_any_case, method) != access {
+                return Err(Reason::AmbiguousTarget);
+            }
         }
-        Ok(access)
+        access
     }
 }
 

@@ -378,6 +378,8 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
         json!({"introspection": {"response": {"jwt_member": "jwt"}}}),
         json!({"introspection": {"endpoint": "http://login.example.com/oauth/v2/introspect"}}),
         json!({"introspection": {"token_type_hint": false}}),
+        json!({"introspection": {"parameters": {"tenant": "a"}}}),
+        json!({"introspection": {"headers": {"x-tenant": "a"}}}),
         json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}),
         json!({"introspection": {"response": {"max_jwt_length": 4096}}}),
         json!({"cache": {"max_ttl": "1m"}}),
@@ -390,6 +392,20 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
         assert!(first.get(0, "opaque").starts_with("Bearer"));
         second.get(0, "opaque");
         assert_eq!(second.introspections(), 1, "{edit}");
+    }
+    // Two resource servers that are told apart by their tokens or by a header field alone.
+    let asks_as = |token: &str, tenant: &str| {
+        json!({"introspection": {
+            "auth_method": "bearer_token", "client_id": null, "client_secret": null, "bearer_token": token,
+            "headers": {"x-tenant": tenant},
+        }})
+    };
+    for other in [asks_as("b", "1"), asks_as("a", "2")] {
+        let shared = MemorySharedData::default();
+        Worker::new(asks_as("a", "1"), &shared).get(0, "opaque");
+        let mut second = Worker::new(other, &shared);
+        second.get(0, "opaque");
+        assert_eq!(second.introspections(), 1);
     }
     // The accepted type alone, beside the same member.
     let keycloak =

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::uri::Authority;
+
 use super::mistakes::Mistakes;
 use super::raw::Field;
 
@@ -64,6 +66,15 @@ pub(super) fn is_pointer(pointer: &str) -> bool {
         && pointer.starts_with('/')
         && is_escaped(pointer)
         && !["/exp", "/nbf", "/iat"].contains(&pointer)
+}
+
+/// A host, and a port if there is a colon behind it; no user information, and nothing that only a list or a pattern has.
+pub(super) fn is_authority(authority: &Authority) -> bool {
+    let has_port = authority.as_str().len() > authority.host().len();
+    let is_port = |port| port != 0;
+    !authority.host().is_empty()
+        && !authority.as_str().contains(['@', '*', ','])
+        && (!has_port || authority.port_u16().is_some_and(is_port))
 }
 
 pub(super) const KIB: usize = 1024;

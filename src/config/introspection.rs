@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::{HeaderName, Uri};
 
-use super::fields::{KIB, MINUTE, SECOND, duration, is_visible_ascii, number, visible};
+use super::fields::{KIB, MINUTE, SECOND, duration, is_authority, is_visible_ascii, number, visible};
 use super::mistakes::Mistakes;
 use super::raw::{self, Confidential, Field};
 use super::{Environment, IntrospectionSettings};
@@ -78,12 +78,18 @@ fn authentication(
             refuse_field("introspection.client_id", &client.id, &method, mistakes);
             refuse_field("introspection.client_secret", &client.secret, &method, mistakes);
             let token = required_secret("introspection.bearer_token", client.token, environment, mistakes)?;
+            if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+                mistakes.note("introspection.bearer_token", "must be visible ASCII without space");
+            }
             return Some(ClientAuthentication::BearerToken(token));
         }
         "none" => {
             refuse_field("introspection.client_secret", &client.secret, &method, mistakes);
             refuse_field("introspection.bearer_token", &client.token, &method, mistakes);
-            let id = mistakes.optional("introspection.client_id", client.id);
+            let id = match client.id {
+                Field::Absent => None,
+                id => visible("introspection.client_id", id, mistakes),
+            };
             return Some(ClientAuthentication::None { id });
         }
         _ => {
@@ -94,6 +100,9 @@ fn authentication(
     };
     refuse_field("introspection.bearer_token", &client.token, &method, mistakes);
     let id = visible("introspection.client_id", client.id, mistakes);
+    if method == "client_secret_basic_raw" && id.as_deref().is_some_and(|id| id.contains(':')) {
+        mistakes.note("introspection.client_id", "must have no colon where it is not encoded (RFC 7617 §2)");
+    }
     let secret = required_secret("introspection.client_secret", client.secret, environment, mistakes);
     Some(with_secret(ClientCredentials { id: id?, secret: secret? }))
 }
@@ -106,9 +115,17 @@ fn refuse_field<T>(path: &str, field: &Field<T>, method: &str, mistakes: &mut Mi
 
 fn parameters(field: Field<BTreeMap<String, String>>, mistakes: &mut Mistakes) -> Vec<(String, String)> {
     let parameters = mistakes.optional("introspection.parameters", field).unwrap_or_default();
-    for name in ["token", "token_type_hint", "client_id", "client_secret"] {
+    let own = [
+        "token",
+        "token_type_hint",
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+    ];
+    for name in own {
         if parameters.contains_key(name) {
-            mistakes.note(format!("introspection.parameters.{name}"), "is sent by the filter itself");
+            mistakes.note(format!("introspection.parameters.{name}"), "is the filter's own to send");
         }
     }
     parameters.into_iter().collect()
@@ -211,12 +228,11 @@ impl Location {
         let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
         let scheme = scheme.ok_or("must be an absolute URL of http or https")?;
         let authority = uri.authority().ok_or("must name a host")?;
-        if authority.as_str().contains('@') || url.contains('#') || !url.is_ascii() {
-            return Err("must be ASCII without user information and fragment");
+        if url.contains('#') || !url.is_ascii() {
+            return Err("must be ASCII without a fragment");
         }
-        let has_port = authority.as_str().len() > authority.host().len();
-        if authority.host().is_empty() || (has_port && authority.port_u16().is_none_or(|port| port == 0)) {
-            return Err("must name a host, and a port between 1 and 65535 if any");
+        if !is_authority(authority) {
+            return Err("must name a host, and a port between 1 and 65535 if any, without user information");
         }
         let authority = authority.as_str();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());

@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::fields::non_empty_list;
+use super::fields::{is_authority, non_empty_list};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::metadata::{Description, ResourceMetadata};
@@ -44,9 +44,9 @@ pub(super) fn identifier(url: &str) -> Result<(String, String), &'static str> {
     const MESSAGE: &str = "must be a URL of http or https without user information, query and fragment";
     let uri: Uri = url.parse().map_err(|_| MESSAGE)?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or(MESSAGE)?;
-    let authority = uri.authority().map(|authority| authority.as_str()).ok_or(MESSAGE)?;
+    let authority = uri.authority().filter(|authority| is_authority(authority)).ok_or(MESSAGE)?;
     let is_plain = path::normalize(uri.path().as_bytes()).is_ok_and(|path| path == uri.path());
-    if authority.contains('@') || uri.query().is_some() || url.contains('#') || !is_plain {
+    if uri.query().is_some() || url.contains('#') || !is_plain {
         return Err(MESSAGE);
     }
     let path = if uri.path() == "/" { "" } else { uri.path() };

@@ -80,8 +80,8 @@ impl Settings {
         read::settings(object, environment)
     }
 
-    /// What decides how the authorization server answers, what is kept of that, and how long. The secret does not; the rules
-    /// do not, but for the claims that they ask about, so that most new rules leave the cache warm.
+    /// What decides how the authorization server answers, what is kept of that, and how long. The client's secret does not; the
+    /// rules do not, but for the claims that they ask about, so that most new rules leave the cache warm.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let Endpoint {
             upstream,
@@ -92,7 +92,7 @@ impl Settings {
             accept,
             token_type_hint,
             parameters,
-            headers: _,
+            headers,
             timeout: _,
         } = &*self.introspection.endpoint;
         let [method, client] = authentication.identity();
@@ -107,6 +107,7 @@ impl Settings {
             method,
             client,
             &format!("{parameters:?}"),
+            &headers.iter().map(|(name, value)| format!("{name}: {}\n", value.expose())).collect::<String>(),
             accept,
             &token_type_hint.to_string(),
             jwt_member.as_deref().unwrap_or_default(),

@@ -10,7 +10,7 @@ use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_em
 use super::introspection::introspection;
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
-use super::raw::{self, Shape};
+use super::raw::{self, Field, Shape};
 use super::rules::rules;
 use super::{Environment, Settings, TokenSettings};
 use crate::cache::CacheSettings;
@@ -60,11 +60,15 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
 
 /// An origin is an URL without a path, so the one parser serves (RFC 6454 §6.2).
 fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
+    if matches!(raw.allow_origins, Field::Absent) {
+        mistakes.note("cors.allow_origins", "is required");
+    }
     let origins = non_empty_list("cors.allow_origins", raw.allow_origins, mistakes).unwrap_or_default();
     for (index, origin) in origins.iter().enumerate() {
-        let is_origin =
-            identifier(origin).is_ok_and(|(parsed, _)| parsed == *origin && *origin == origin.to_lowercase());
-        if !is_origin {
+        let is_plain = identifier(origin).is_ok_and(|(parsed, _)| parsed == *origin);
+        let names_default_port = (origin.starts_with("https:") && origin.ends_with(":443"))
+            || (origin.starts_with("http:") && origin.ends_with(":80"));
+        if !is_plain || names_default_port || *origin != origin.to_lowercase() {
             mistakes.note(
                 format!("cors.allow_origins[{index}]"),
                 "must be an origin as browsers write it, like https://app.example.com",

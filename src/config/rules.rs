@@ -19,7 +19,11 @@ pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &m
     let mut origins: Vec<usize> = Vec::new();
     for (index, field) in raw.into_iter().enumerate() {
         let path = format!("rules[{index}]");
+        let before = mistakes.iter().count();
         let read = mistakes.required(&path, field).map(|raw| rule(&path, raw, mistakes)).unwrap_or_default();
+        if mistakes.iter().count() > before {
+            continue;
+        }
         let contended = |rule: &Rule| all.iter().position(|other| other.contends_with(rule));
         if let Some(other) = read.iter().find_map(contended).and_then(|position| origins.get(position)) {
             mistakes.note(&path, format!("matches the same requests as rules[{other}]"));

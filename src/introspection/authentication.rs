@@ -34,13 +34,13 @@ pub struct ClientCredentials {
 }
 
 impl ClientAuthentication {
-    /// What tells one client from another: the method and `client_id`, without any secret.
+    /// What tells one client from another: the method, and `client_id` or the token that says who asks. A secret does not.
     pub(crate) fn identity(&self) -> [&str; 2] {
         match self {
             Self::Basic(client) => ["client_secret_basic", &client.id],
             Self::RawBasic(client) => ["client_secret_basic_raw", &client.id],
             Self::Post(client) => ["client_secret_post", &client.id],
-            Self::BearerToken(_) => ["bearer_token", ""],
+            Self::BearerToken(token) => ["bearer_token", token.expose()],
             Self::None { id } => ["none", id.as_deref().unwrap_or_default()],
         }
     }

@@ -114,6 +114,8 @@ fn r099_r100_a_user_has_to_authenticate_strongly_and_lately_enough() {
         &[
             (json!({"acr": "hwk", "auth_time": NOW - 300}), 200),
             (json!({"acr": "hwk", "auth_time": NOW - 301}), 401),
+            (json!({"acr": "hwk", "auth_time": NOW + 1}), 401),
+            (json!({"acr": "hwk", "auth_time": NOW * 1000}), 401),
             (json!({"acr": "pwd", "auth_time": NOW}), 401),
             (json!({"acr": "mfa"}), 401),
             (json!({"acr": "mfa", "auth_time": "now"}), 401),

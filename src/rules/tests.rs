@@ -149,6 +149,28 @@ fn r084_letter_case_does_not_walk_from_a_protected_rule_to_a_public_one() {
     );
 }
 
+/// Nor from a strict one to a lax one, be it the rule or the request that is written in capitals.
+#[test]
+fn r084_letter_case_does_not_walk_around_a_strict_rule() {
+    let rules = json!([{"path": "/", "scopes": ["any"]}, {"path": "/admin", "scopes": ["admin"]}, {"path": "/Reports", "scopes": ["r"]}]);
+    check(
+        rules,
+        &[
+            ("GET", "a", "/admin/x", "admin"),
+            ("GET", "a", "/ADMIN", "ambiguous_target"),
+            ("GET", "a", "/Admin/x", "ambiguous_target"),
+            ("GET", "a", "/admin/X-7", "admin"),
+            ("GET", "a", "/Reports", "r"),
+            ("GET", "a", "/reports", "ambiguous_target"),
+            ("GET", "a", "/Other/X", "any"),
+        ],
+    );
+    check(
+        json!([{"path": "/orders"}]),
+        &[("GET", "a", "/ORDERS", "ambiguous_target"), ("GET", "a", "/X", "not_exposed")],
+    );
+}
+
 /// A preflight comes without a token to every path (Fetch §3.2.2), so one rule opens it for all.
 #[test]
 fn r080_a_rule_for_preflights_is_for_every_path_below_it() {

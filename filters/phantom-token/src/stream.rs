@@ -38,8 +38,8 @@ impl Stream {
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        self.gate = match self.worker.authenticate(self.context) {
+    fn on_http_request_headers(&mut self, field_count: usize, _end_of_stream: bool) -> Action {
+        self.gate = match self.worker.authenticate(self.context, field_count) {
             Next::Pause(stream) => Gate::Waiting(stream),
             Next::Perform(verdict) => match perform(verdict, self.worker.space()) {
                 Action::Continue => Gate::Open,

@@ -71,9 +71,9 @@ impl Worker {
         &self.space
     }
 
-    /// The head of a request is there; `context` is its stream's.
-    pub(crate) fn authenticate(&self, context: u32) -> Next {
-        self.examine(context).unwrap_or_else(|refused| {
+    /// The head of a request is there, of `field_count` fields; `context` is its stream's.
+    pub(crate) fn authenticate(&self, context: u32, field_count: usize) -> Next {
+        self.examine(context, field_count).unwrap_or_else(|refused| {
             log::error!("the host refused a call about a request: {refused:?}");
             Next::Perform(Verdict::Reject(Reason::Internal.into()))
         })
@@ -131,8 +131,12 @@ impl Worker {
         }
     }
 
-    fn examine(&self, context: u32) -> Result<Next, Refused> {
+    fn examine(&self, context: u32, field_count: usize) -> Result<Next, Refused> {
         let fields = host::fields(MapType::HttpRequestHeaders)?;
+        if field_map::fields(&fields).count() < field_count {
+            // Some hosts cut a long list: what cannot be seen cannot be taken off.
+            return Err(Refused::INCOMPLETE);
+        }
         let head = RequestHead::read(field_map::fields(&fields));
         let mut authenticator = self.authenticator.borrow_mut();
         let names = field_map::fields(&fields).map(|(name, _)| name);

@@ -67,10 +67,14 @@ fn r019_r020_each_method_authenticates_in_one_place() {
         let callout = callout(introspection, "t");
         (header(&callout, "authorization"), String::from_utf8_lossy(callout.body()).into_owned())
     };
-    let raw = format!("Basic {}", "bXk6aWQ6cEBzIHMrJQ==");
+    let raw = format!("Basic {}", "bXktaWQ6cEBzIHMrJQ==");
     let token = json!({"auth_method": "bearer_token", "client_id": null, "client_secret": null, "bearer_token": "abc"});
     for (edits, authorization, body) in [
-        (json!({"auth_method": "client_secret_basic_raw"}), Some(raw.as_str()), "token=t"),
+        (
+            json!({"auth_method": "client_secret_basic_raw", "client_id": "my-id"}),
+            Some(raw.as_str()),
+            "token=t",
+        ),
         (
             json!({"auth_method": "client_secret_post"}),
             None,
