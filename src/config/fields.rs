@@ -25,10 +25,8 @@ pub(super) fn non_empty_list(
     mistakes: &mut Mistakes,
 ) -> Option<Vec<String>> {
     let list = mistakes.optional(path, field)?;
-    if list.is_empty() || list.iter().any(String::is_empty) {
-        mistakes.note(path, "must not be empty, nor have an empty element");
-    }
-    Some(list)
+    let has_elements = !list.is_empty() && !list.iter().any(String::is_empty);
+    mistakes.check(path, has_elements.then_some(list).ok_or("must not be empty, nor have an empty element"))
 }
 
 pub(super) fn number(

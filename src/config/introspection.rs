@@ -1,6 +1,7 @@
 //! The section `introspection`: where, as whom, and what comes back.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::rc::Rc;
 
 use http::{HeaderName, Uri};
@@ -13,21 +14,15 @@ use crate::introspection::{ClientAuthentication, ClientCredentials, Endpoint, Re
 use crate::secret::Secret;
 
 pub(super) fn introspection(
-    raw: raw::Introspection,
+    mut raw: raw::Introspection,
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<IntrospectionSettings> {
     let location = mistakes
-        .required("introspection.endpoint", raw.endpoint)
+        .required("introspection.endpoint", take(&mut raw.endpoint))
         .and_then(|url| mistakes.check("introspection.endpoint", Location::parse(&url)));
-    let upstream = visible("introspection.upstream", raw.upstream, mistakes);
-    let client = Client {
-        method: raw.auth_method,
-        id: raw.client_id,
-        secret: raw.client_secret,
-        token: raw.bearer_token,
-    };
-    let authentication = authentication(client, environment, mistakes);
+    let upstream = visible("introspection.upstream", take(&mut raw.upstream), mistakes);
+    let authentication = authentication(&mut raw, environment, mistakes);
     let parameters = parameters(raw.parameters, mistakes);
     let headers = headers(raw.headers, environment, mistakes);
     let raw_response = mistakes.optional("introspection.response", raw.response).unwrap_or_default();
@@ -54,39 +49,36 @@ pub(super) fn introspection(
     Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response, single_flight })
 }
 
-/// The fields that say who the gateway is, at the authorization server.
-struct Client {
-    method: Field<String>,
-    id: Field<String>,
-    secret: Field<Confidential>,
-    token: Field<Confidential>,
-}
-
 /// Each method has its own fields; one of another method is a mistake, since nobody could tell what it was meant for.
 fn authentication(
-    client: Client,
+    raw: &mut raw::Introspection,
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<ClientAuthentication> {
-    let method = mistakes.optional("introspection.auth_method", client.method);
+    let method = mistakes.optional("introspection.auth_method", take(&mut raw.auth_method));
     let method = method.unwrap_or_else(|| "client_secret_basic".to_owned());
     let with_secret = match method.as_str() {
         "client_secret_basic" => ClientAuthentication::Basic,
         "client_secret_basic_raw" => ClientAuthentication::RawBasic,
         "client_secret_post" => ClientAuthentication::Post,
         "bearer_token" => {
-            refuse_field("introspection.client_id", &client.id, &method, mistakes);
-            refuse_field("introspection.client_secret", &client.secret, &method, mistakes);
-            let token = required_secret("introspection.bearer_token", client.token, environment, mistakes)?;
+            refuse_field("introspection.client_id", &raw.client_id, &method, mistakes);
+            refuse_field("introspection.client_secret", &raw.client_secret, &method, mistakes);
+            let token = required_secret(
+                "introspection.bearer_token",
+                take(&mut raw.bearer_token),
+                environment,
+                mistakes,
+            )?;
             if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
                 mistakes.note("introspection.bearer_token", "must be visible ASCII without space");
             }
             return Some(ClientAuthentication::BearerToken(token));
         }
         "none" => {
-            refuse_field("introspection.client_secret", &client.secret, &method, mistakes);
-            refuse_field("introspection.bearer_token", &client.token, &method, mistakes);
-            let id = match client.id {
+            refuse_field("introspection.client_secret", &raw.client_secret, &method, mistakes);
+            refuse_field("introspection.bearer_token", &raw.bearer_token, &method, mistakes);
+            let id = match take(&mut raw.client_id) {
                 Field::Absent => None,
                 id => visible("introspection.client_id", id, mistakes),
             };
@@ -98,12 +90,13 @@ fn authentication(
             return None;
         }
     };
-    refuse_field("introspection.bearer_token", &client.token, &method, mistakes);
-    let id = visible("introspection.client_id", client.id, mistakes);
+    refuse_field("introspection.bearer_token", &raw.bearer_token, &method, mistakes);
+    let id = visible("introspection.client_id", take(&mut raw.client_id), mistakes);
     if method == "client_secret_basic_raw" && id.as_deref().is_some_and(|id| id.contains(':')) {
         mistakes.note("introspection.client_id", "must have no colon where it is not encoded (RFC 7617 §2)");
     }
-    let secret = required_secret("introspection.client_secret", client.secret, environment, mistakes);
+    let secret =
+        required_secret("introspection.client_secret", take(&mut raw.client_secret), environment, mistakes);
     Some(with_secret(ClientCredentials { id: id?, secret: secret? }))
 }
 

@@ -1,5 +1,6 @@
 //! The section `rules`.
 
+use std::mem::take;
 use std::rc::Rc;
 
 use http::Method;
@@ -35,32 +36,27 @@ pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &m
 }
 
 /// One rule for each of its hosts.
-fn rule(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
-    let hosts = match non_empty_list(&format!("{at}.hosts"), raw.hosts, mistakes) {
+fn rule(at: &str, mut raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
+    let hosts = match non_empty_list(&format!("{at}.hosts"), take(&mut raw.hosts), mistakes) {
         None => vec![HostPattern::Any],
         Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
     };
     let path_field = format!("{at}.path");
-    let path = mistakes.required(&path_field, raw.path);
+    let path = mistakes.required(&path_field, take(&mut raw.path));
     let path = path.and_then(|path| mistakes.check(&path_field, rule_path(path)));
-    let methods = non_empty_list(&format!("{at}.methods"), raw.methods, mistakes).unwrap_or_default();
+    let methods =
+        non_empty_list(&format!("{at}.methods"), take(&mut raw.methods), mistakes).unwrap_or_default();
     if !methods.iter().all(|method| is_method(method)) {
         mistakes.note(format!("{at}.methods"), "must be names of methods in upper case");
     }
     let methods = with_head(methods);
-    let demands = Demands {
-        audience: raw.audience,
-        scopes: raw.scopes,
-        any_scopes: raw.any_scopes,
-        claims: raw.claims,
-        acr_values: raw.acr_values,
-        max_age: raw.max_age,
-    };
-    let demands_nothing = demands.are_absent();
-    let requirement = requirement(at, demands, mistakes);
-    let access = mistakes.optional(&format!("{at}.access"), raw.access);
+    let access = take(&mut raw.access);
+    let unknown = take(&mut raw.unknown);
+    let asks_nothing = asks_nothing(&raw);
+    let requirement = requirement(at, raw, mistakes);
+    let access = mistakes.optional(&format!("{at}.access"), access);
     let access = match access.as_deref() {
-        Some("public") if demands_nothing => Access::Public,
+        Some("public") if asks_nothing => Access::Public,
         Some("public") => {
             mistakes.note(format!("{at}.access"), "must not be public where something is asked of the token");
             Access::Public
@@ -71,47 +67,35 @@ fn rule(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
             Access::Protected(Rc::default())
         }
     };
-    mistakes.refuse_unknown(at, &raw.unknown);
 
+    mistakes.refuse_unknown(at, &unknown);
     let Some(path) = path else { return Vec::new() };
     let rule = |host| Rule { host, path: path.clone(), methods: methods.clone(), access: access.clone() };
     hosts.into_iter().map(rule).collect()
 }
 
-/// The fields that ask something of the token.
-struct Demands {
-    audience: Field<Vec<String>>,
-    scopes: Field<Vec<String>>,
-    any_scopes: Field<Vec<String>>,
-    claims: Field<Vec<Field<raw::Condition>>>,
-    acr_values: Field<Vec<String>>,
-    max_age: Field<String>,
+fn asks_nothing(raw: &raw::Rule) -> bool {
+    let lists = [&raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
+    lists.iter().all(|field| matches!(field, Field::Absent))
+        && matches!((&raw.claims, &raw.max_age), (Field::Absent, Field::Absent))
 }
 
-impl Demands {
-    fn are_absent(&self) -> bool {
-        let lists = [&self.audience, &self.scopes, &self.any_scopes, &self.acr_values];
-        lists.iter().all(|field| matches!(field, Field::Absent))
-            && matches!((&self.claims, &self.max_age), (Field::Absent, Field::Absent))
-    }
-}
-
-fn requirement(at: &str, demands: Demands, mistakes: &mut Mistakes) -> Requirement {
+fn requirement(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Requirement {
     let at = |field: &str| format!("{at}.{field}");
-    let audience = non_empty_list(&at("audience"), demands.audience, mistakes).unwrap_or_default();
-    let scopes = mistakes.optional(&at("scopes"), demands.scopes).unwrap_or_default();
-    let any_scopes = non_empty_list(&at("any_scopes"), demands.any_scopes, mistakes).unwrap_or_default();
+    let audience = non_empty_list(&at("audience"), raw.audience, mistakes).unwrap_or_default();
+    let scopes = mistakes.optional(&at("scopes"), raw.scopes).unwrap_or_default();
+    let any_scopes = non_empty_list(&at("any_scopes"), raw.any_scopes, mistakes).unwrap_or_default();
     for (field, scopes) in [("scopes", &scopes), ("any_scopes", &any_scopes)] {
         if !scopes.iter().all(|scope| is_scope_token(scope)) {
             mistakes.note(at(field), "must be scope tokens (RFC 6749 §3.3): visible ASCII, no space");
         }
     }
-    let acr_values = non_empty_list(&at("acr_values"), demands.acr_values, mistakes).unwrap_or_default();
+    let acr_values = non_empty_list(&at("acr_values"), raw.acr_values, mistakes).unwrap_or_default();
     if !acr_values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_graphic())) {
         mistakes.note(at("acr_values"), "must be visible ASCII without space");
     }
-    let max_age = duration(&at("max_age"), demands.max_age, SECOND..=365 * DAY, mistakes);
-    let claims = mistakes.optional(&at("claims"), demands.claims).unwrap_or_default();
+    let max_age = duration(&at("max_age"), raw.max_age, SECOND..=365 * DAY, mistakes);
+    let claims = mistakes.optional(&at("claims"), raw.claims).unwrap_or_default();
     let read = |(index, field)| {
         let at = format!("{}[{index}]", at("claims"));
         mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))

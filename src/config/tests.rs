@@ -170,6 +170,10 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         ),
         (json!({"pointer": "/a", "present": false}), "rules[0].claims[0].present: must be true"),
         (json!({"pointer": "/a", "one_of": []}), "rules[0].claims[0].one_of: must not be empty"),
+        (
+            json!({"pointer": "/a", "contains": "x", "one_of": ["x"]}),
+            "rules[0].claims[0].pointer: needs exactly one of present, one_of and contains beside it",
+        ),
         (json!({"pointer": "/a", "one_of": [1], "is": 1}), "rules[0].claims[0].is: is not a field"),
     ] {
         check(json!({"rules": [{"path": "/", "claims": [condition]}]}), expected);
@@ -212,6 +216,10 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     }
     let twice = json!([{"header": "x-user", "pointer": "/sub"}, {"header": "x_user", "pointer": "/sub"}]);
     check(json!({"claim_headers": twice}), "claim_headers[1].header: is there already");
+    check(
+        json!({"rules": [{"path": "/", "methods": [""]}]}),
+        "rules[0].methods: must not be empty, nor have an empty element",
+    );
     for list in ["hosts", "methods", "audience", "any_scopes", "acr_values"] {
         let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);
