@@ -1,18 +1,19 @@
-//! The decision about a request, without a proxy: a request head goes in and comes out settled, or with a question to the
-//! authorization server; the answer goes in and settles every request that waits for it.
+//! The decision about a request, without a proxy: a request head goes in and comes out settled, or with a question to an
+//! authorization server; the answer goes in, and every request that waits for it is settled or has one more question.
 //!
 //! Nothing here replies, dispatches or reads a clock. Each hit is validated for its own request: the cache knows what the
 //! authorization server said, never a verdict.
 
 use std::rc::Rc;
 
+use crate::authorization_server::{AuthorizationServer, Evidence, NoGrant, Source};
 use crate::bearer::{self, AccessToken};
-use crate::cache::{Cache, SharedData, TokenKey};
+use crate::cache::{Level, SharedData, TokenKey};
+use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject};
 use crate::config::Settings;
 use crate::cors;
 use crate::grant::Grant;
-use crate::introspection::{Callout, Outcome};
-use crate::jwt;
+use crate::jwt::Jws;
 use crate::metrics::{Counter, Metrics};
 use crate::rejection::{Reason, Rejection, Reply};
 use crate::request::RequestHead;
@@ -23,7 +24,7 @@ use crate::time::Timestamp;
 /// Decides about the requests of one configuration on one worker.
 pub struct Authenticator {
     settings: Settings,
-    cache: Cache,
+    servers: Vec<AuthorizationServer>,
 }
 
 /// What the proxy lends for one call.
@@ -35,26 +36,34 @@ pub struct Host<'a> {
     pub shared_data: &'a dyn SharedData,
     /// Where counters go.
     pub metrics: &'a dyn Metrics,
+    /// Where numbers come from that nobody used before.
+    pub randomness: &'a dyn Randomness,
 }
 
-/// What is to be done with a request head.
+/// What is to be done about a request.
 pub enum Step {
     /// It is decided.
     Settled(Verdict),
-    /// Only the authorization server can tell: dispatch the callout, keep the rest until it answers.
-    Introspect(Callout, Pending),
+    /// Only an authorization server can tell: dispatch the question, keep the rest until it answers.
+    Ask(Question, Pending),
 }
 
-/// A request that waits for an introspection. [`Authenticator::settle`] consumes it, so no request is settled twice.
+/// A request that waits for an answer. [`Authenticator::settle`] consumes it, so no request is settled twice.
 #[must_use = "a pending request that is dropped is never answered"]
 pub struct Pending {
-    token: TokenKey,
+    server: ServerId,
+    evidence: Option<Rc<Evidence>>,
     requirement: Rc<Requirement>,
     allowed_origin: Option<Rc<str>>,
 }
 
-/// What an introspection came to, for every request with that token.
-pub type Conclusion = Result<Rc<Grant>, Reason>;
+/// What an answer came to, for every request that waited for it.
+pub enum Conclusion {
+    /// An introspection: what speaks for the token, or why nothing does.
+    Token(Result<Rc<Evidence>, Reason>),
+    /// A document of the server: it was taken, or is of no use.
+    Document(Result<(), Reason>),
+}
 
 /// The end of a request's way through the filter.
 #[derive(Debug)]
@@ -74,26 +83,24 @@ pub enum Credentials {
     Untouched,
     /// It goes: a public route, and it held a bearer token (R74).
     Removed,
-    /// It is replaced by [`Grant::authorization`], and [`Grant::headers`] are set.
+    /// It is replaced by what the grant says.
     Granted(Rc<Grant>),
 }
 
 impl Authenticator {
-    /// Starts with an empty cache.
+    /// Starts with empty caches.
     pub fn new(settings: Settings) -> Self {
-        let cache = Cache::new(&settings.cache, settings.fingerprint(), settings.claim_headers.clone());
-        Self { settings, cache }
+        let server = |(index, server): (usize, &_)| {
+            AuthorizationServer::new(ServerId(index), Clone::clone(server), &settings)
+        };
+        let servers = settings.servers.iter().enumerate().map(server).collect();
+        Self { settings, servers }
     }
 
     /// The names among these that a service could take for fields that the gateway sets. They have to be taken off before the
     /// request goes on, whatever the verdict, be it public or without such a claim (R75).
     pub fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
-        let headers = &self.settings.claim_headers;
-        if headers.is_empty() {
-            return Vec::new();
-        }
-        let is_imitation = |name: &&[u8]| headers.iter().any(|header| header.is_imitated_by(name));
-        names.filter(is_imitation).filter_map(|name| std::str::from_utf8(name).ok()).collect()
+        self.settings.forwarding.imitations(names)
     }
 
     /// A request head arrived.
@@ -104,22 +111,27 @@ impl Authenticator {
         })
     }
 
-    /// The authorization server answered for a token, or will never do so. What it said is kept as long as it may be.
-    pub fn conclude(&mut self, token: TokenKey, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
-        let answer = self.settings.introspection.response.parse(outcome);
-        let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
-        host.metrics.increment(Counter::of_introspection(result));
-        Ok(self.cache.keep(token, answer?, host.now, host.shared_data))
+    /// An authorization server answered, or will never do so.
+    pub fn conclude(&mut self, subject: Subject, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
+        let server = self.servers.get_mut(subject.server.0).ok_or(Reason::Internal);
+        match subject.about {
+            About::Token(token) => {
+                Conclusion::Token(server.and_then(|server| server.conclude(token, outcome, host)))
+            }
+            about @ (About::Metadata | About::Keys) => {
+                Conclusion::Document(server.and_then(|server| server.take_document(about, outcome, host)))
+            }
+        }
     }
 
-    /// Settles one of the requests that waited for a conclusion.
-    pub fn settle(&self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Verdict {
-        let Pending { requirement, allowed_origin, .. } = pending;
-        let valid =
-            conclusion.clone().and_then(|grant| self.validate(&grant, &requirement, host).map(|()| grant));
-        match valid {
-            Ok(grant) => forward(grant, host),
-            Err(reason) => reject(Rejection { reason, requirement: Some(requirement), allowed_origin }, host),
+    /// Goes on with one of the requests that waited for a conclusion.
+    pub fn settle(&mut self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Step {
+        match conclusion {
+            Conclusion::Token(Err(reason)) => pending.reject(*reason, host),
+            Conclusion::Token(Ok(evidence)) => {
+                self.weigh(Pending { evidence: Some(Rc::clone(evidence)), ..pending }, host)
+            }
+            Conclusion::Document(_) => self.weigh(pending, host),
         }
     }
 
@@ -145,42 +157,94 @@ impl Authenticator {
             }
             Access::Protected(requirement) => Rc::clone(requirement),
         };
-        let token = AccessToken::parse(head.authorization, self.settings.token.max_length)?;
+        let token = AccessToken::parse(head.authorization, self.settings.credentials.max_length)?;
         if token.is_in_query(head.path) {
             return Err(Reason::RepeatedCredentials);
         }
         let key = TokenKey::of(token);
-        let pending =
-            Pending { token: key, requirement, allowed_origin: self.settings.cors.allowed_origin(head) };
-        if let Some((grant, level)) = self.cache.find(&key, host.now, host.shared_data) {
+        let allowed_origin = self.settings.cors.allowed_origin(head);
+        if let Some((server, grant, level)) = self.find(&key, &requirement, host) {
             host.metrics.increment(Counter::of_hit(level));
-            return Ok(Step::Settled(self.settle(pending, &Ok(grant), host)));
+            let pending = Pending { server, evidence: None, requirement, allowed_origin };
+            return Ok(self.decide(pending, grant, host));
         }
         host.metrics.increment(Counter::CacheMiss);
-        if jwt::says_other_kind(token.expose()) {
-            return Err(Reason::NotAnAccessToken);
-        }
-        let callout = Callout::introspect(&self.settings.introspection.endpoint, token);
-        Ok(Step::Introspect(callout, pending))
+        let server = self.server_for(token, &requirement);
+        let source = self.servers.get(server.0).ok_or(Reason::Internal)?.source(token, key, host)?;
+        let pending = Pending { server, evidence: None, requirement, allowed_origin };
+        Ok(match source {
+            Source::Question(question) => Step::Ask(question, pending),
+            Source::Evidence(evidence) => self.weigh(Pending { evidence: Some(evidence), ..pending }, host),
+        })
     }
 
-    fn validate(&self, grant: &Grant, requirement: &Requirement, host: Host<'_>) -> Result<(), Reason> {
-        let policy = &self.settings.token.policy;
-        policy.validate(grant.claims(), host.now)?;
-        requirement.validate(grant.claims(), host.now, policy.leeway)
+    /// A grant of the server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose
+    /// keys verified it.
+    fn find(
+        &mut self,
+        token: &TokenKey,
+        requirement: &Requirement,
+        host: Host<'_>,
+    ) -> Option<(ServerId, Rc<Grant>, Level)> {
+        let first = requirement.server.unwrap_or_default();
+        if let Some((grant, level)) = self.servers.get_mut(first.0)?.find(token, host) {
+            return Some((first, grant, level));
+        }
+        if requirement.server.is_some() {
+            return None;
+        }
+        self.servers.iter_mut().enumerate().skip(1).find_map(|(index, server)| {
+            let (grant, level) = server.find(token, host)?;
+            grant.is_self_contained().then_some((ServerId(index), grant, level))
+        })
+    }
+
+    fn server_for(&self, token: AccessToken<'_>, requirement: &Requirement) -> ServerId {
+        let first = requirement.server.unwrap_or_default();
+        if requirement.server.is_some() || self.servers.len() == 1 {
+            return first;
+        }
+        let Ok(jws) = Jws::parse(token.expose()) else { return first };
+        self.servers.iter().position(|server| server.may_have_issued(&jws)).map_or(first, ServerId)
+    }
+
+    /// Makes a grant of the evidence, and decides; or asks for what is missing.
+    fn weigh(&mut self, pending: Pending, host: Host<'_>) -> Step {
+        let server = self.servers.get_mut(pending.server.0);
+        let (Some(server), Some(evidence)) = (server, &pending.evidence) else {
+            return pending.reject(Reason::Internal, host);
+        };
+        match server.grant(evidence, host) {
+            Ok(grant) => self.decide(pending, grant, host),
+            Err(NoGrant::Unanswered(question)) => Step::Ask(question, pending),
+            Err(NoGrant::Refused(reason)) => pending.reject(reason, host),
+        }
+    }
+
+    fn decide(&self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
+        let server = self.servers.get(pending.server.0).ok_or(Reason::Internal);
+        match server.and_then(|server| server.validate(&grant, &pending.requirement, host)) {
+            Ok(()) => {
+                host.metrics.increment(Counter::Forwarded);
+                Step::Settled(Verdict::Forward(Credentials::Granted(grant)))
+            }
+            Err(reason) => pending.reject(reason, host),
+        }
     }
 }
 
 impl Pending {
-    /// The token that the request waits for.
-    pub fn token(&self) -> TokenKey {
-        self.token
+    fn reject(self, reason: Reason, host: Host<'_>) -> Step {
+        let Self { requirement, allowed_origin, .. } = self;
+        Step::Settled(reject(Rejection { reason, requirement: Some(requirement), allowed_origin }, host))
     }
 }
 
-fn forward(grant: Rc<Grant>, host: Host<'_>) -> Verdict {
-    host.metrics.increment(Counter::Forwarded);
-    Verdict::Forward(Credentials::Granted(grant))
+impl<'a> Host<'a> {
+    /// What a callout needs of it.
+    pub fn occasion(&self) -> Occasion<'a> {
+        Occasion { now: self.now, randomness: self.randomness }
+    }
 }
 
 fn forward_public(credentials: Credentials, host: Host<'_>) -> Verdict {

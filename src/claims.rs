@@ -22,11 +22,30 @@ pub(crate) struct Claims {
     asked: BTreeMap<String, Value>,
 }
 
+/// Which claims are read, and how a server words them where that is not as the RFCs say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The claim that has the scope: `scope`, or `scp` of some.
+    pub scope_claim: String,
+    /// Whether the scope may be a list of scope tokens (R35).
+    pub allows_scope_list: bool,
+    /// The pointers (RFC 6901) of other claims that are asked about.
+    pub asked: Vec<String>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { scope_claim: "scope".to_owned(), allows_scope_list: false, asked: Vec::new() }
+    }
+}
+
 /// What every token must claim, whatever the rule.
 #[derive(Clone, Debug, Default)]
 pub struct TokenPolicy {
     /// `iss`, if it is checked.
     pub issuer: Option<String>,
+    /// Whether a token without `iss` is accepted all the same (R33).
+    pub allows_missing_issuer: bool,
     /// One of these must be in `aud`; none named means it is not checked.
     pub audience: Vec<String>,
     /// How far the clocks of issuer and gateway may differ.
@@ -41,31 +60,28 @@ impl Claims {
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for a claim of the wrong type: the authorization server made it;
     /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where they say so.
-    pub(crate) fn read(claims: &Object) -> Result<Self, Reason> {
+    pub(crate) fn read(claims: &Object, reading: &Reading) -> Result<Self, Reason> {
         refuse_other_kinds(claims)?;
         let audience = match claims.get("aud") {
             None => None,
-            Some(Value::Array(values)) => Some(values.iter().map(text).collect::<Result<_, _>>()?),
+            Some(Value::Array(values)) => Some(texts(values)?),
             Some(value) => Some([text(value)?].into()),
         };
-        let scope = claims.get("scope").map(text).transpose()?;
+        let asked = |pointer: &String| Some((pointer.clone(), claims.pointer(pointer)?.clone()));
         let scope_tokens =
             |scope: Box<str>| scope.split(' ').filter(|token| !token.is_empty()).map(Box::from).collect();
+        let scope = match claims.get(&reading.scope_claim) {
+            None => None,
+            Some(Value::Array(values)) if reading.allows_scope_list => Some(texts(values)?),
+            Some(value) => Some(scope_tokens(text(value)?)),
+        };
         Ok(Self {
             issuer: claims.get("iss").map(text).transpose()?,
             audience,
-            scope: scope.map(scope_tokens),
+            scope,
             validity: Validity { expires: date(claims, "exp")?, not_before: date(claims, "nbf")? },
-            asked: BTreeMap::new(),
+            asked: reading.asked.iter().filter_map(asked).collect(),
         })
-    }
-
-    /// These claims with those that `pointers` (RFC 6901) find in the payload.
-    pub(crate) fn with_asked(mut self, payload: &Object, pointers: &[String]) -> Self {
-        let found =
-            pointers.iter().filter_map(|pointer| Some((pointer.clone(), payload.pointer(pointer)?.clone())));
-        self.asked.extend(found);
-        self
     }
 
     /// The claim at this pointer, if it was asked for and is there.
@@ -143,7 +159,8 @@ impl TokenPolicy {
         if self.require_exp && claims.validity.expires.is_none() {
             return Err(Reason::MissingExpiration);
         }
-        if self.issuer.is_some() && self.issuer.as_deref() != claims.issuer.as_deref() {
+        let is_tolerated = self.allows_missing_issuer && claims.issuer.is_none();
+        if self.issuer.is_some() && self.issuer.as_deref() != claims.issuer.as_deref() && !is_tolerated {
             return Err(Reason::WrongIssuer);
         }
         if !self.audience.is_empty() && !claims.is_for_one_of(&self.audience) {
@@ -179,6 +196,10 @@ fn date(claims: &Object, name: &str) -> Result<Option<Timestamp>, Reason> {
     let date =
         |value: &Value| value.as_f64().map(Timestamp::from_numeric_date).ok_or(Reason::UnexpectedResponse);
     claims.get(name).map(date).transpose()
+}
+
+fn texts(values: &[Value]) -> Result<Box<[Box<str>]>, Reason> {
+    values.iter().map(text).collect()
 }
 
 fn text(value: &Value) -> Result<Box<str>, Reason> {

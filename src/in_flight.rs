@@ -1,14 +1,13 @@
-//! Introspections in flight and the requests that wait for each: one introspection serves all requests with its token that
-//! arrive before the answer (R23).
+//! Questions in flight and the requests that wait for each: one introspection serves all requests with its token that arrive
+//! before the answer, and one fetch of keys all that need them (R23, R63).
 //!
 //! A host drops the answer to a callout whose stream is gone, so those who waited along would wait forever. They are
-//! [`stranded`](InFlight::take_stranded), and their introspection must be dispatched again.
+//! [`stranded`](InFlight::take_stranded), and their question must be asked again.
 
 use std::collections::BTreeMap;
 
 use crate::authenticator::Pending;
-use crate::cache::TokenKey;
-use crate::introspection::Callout;
+use crate::callout::{Question, Subject};
 
 /// The host's number of a callout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,19 +21,17 @@ pub struct Waiting<S> {
     pub pending: Pending,
 }
 
-/// All introspections in flight of one worker.
+/// All questions in flight of one worker.
 pub struct InFlight<S> {
     flights: BTreeMap<CalloutId, Flight<S>>,
-    joinable: BTreeMap<TokenKey, CalloutId>,
+    joinable: BTreeMap<Subject, CalloutId>,
     stranded: Vec<Flight<S>>,
 }
 
-/// One introspection and those who wait for it.
+/// One question and those who wait for its answer.
 pub struct Flight<S> {
     /// The question, to be asked again if its answer is lost.
-    pub callout: Callout,
-    /// The token that it is about.
-    pub token: TokenKey,
+    pub question: Question,
     /// Who waits.
     pub waiting: Vec<Waiting<S>>,
 }
@@ -46,19 +43,17 @@ impl<S> Default for InFlight<S> {
 }
 
 impl<S> InFlight<S> {
-    /// A stream that waits for this token already.
-    pub fn companion(&self, token: &TokenKey) -> Option<&S> {
-        let flight = self.flights.get(self.joinable.get(token)?)?;
-        flight.waiting.first().map(|waiting| &waiting.stream)
+    /// Any stream that waits.
+    pub fn anyone(&self) -> Option<&S> {
+        self.flights.values().find_map(|flight| flight.waiting.first()).map(|waiting| &waiting.stream)
     }
 
-    /// Waits along with those who wait for the same token.
+    /// Waits along with those who wait for an answer about the same.
     ///
     /// # Errors
     /// Gives the request back if nobody does.
-    pub fn join(&mut self, waiting: Waiting<S>) -> Result<(), Waiting<S>> {
-        let token = waiting.pending.token();
-        match self.joinable.get(&token).and_then(|id| self.flights.get_mut(id)) {
+    pub fn join(&mut self, subject: &Subject, waiting: Waiting<S>) -> Result<(), Waiting<S>> {
+        match self.joinable.get(subject).and_then(|id| self.flights.get_mut(id)) {
             Some(flight) => {
                 flight.waiting.push(waiting);
                 Ok(())
@@ -69,19 +64,23 @@ impl<S> InFlight<S> {
 
     /// The host has dispatched a flight's callout.
     pub fn depart(&mut self, id: CalloutId, flight: Flight<S>) {
-        self.joinable.insert(flight.token, id);
+        self.joinable.insert(flight.question.subject(), id);
         self.flights.insert(id, flight);
     }
 
-    /// The callout has come to an end: its token, and who waits. None for a callout that nobody waits for any more.
-    pub fn land(&mut self, id: CalloutId) -> Option<(TokenKey, Vec<Waiting<S>>)> {
-        let flight = self.remove(id)?;
-        Some((flight.token, flight.waiting))
+    /// The callout has come to an end. None for one that nobody waits for any more.
+    pub fn land(&mut self, id: CalloutId) -> Option<Flight<S>> {
+        let flight = self.flights.remove(&id)?;
+        let subject = flight.question.subject();
+        if self.joinable.get(&subject) == Some(&id) {
+            self.joinable.remove(&subject);
+        }
+        Some(flight)
     }
 
     /// The host will drop the answer to this callout. Whether anybody is stranded by that, beside the one that asked.
     pub fn strand(&mut self, id: CalloutId) -> bool {
-        let flight = self.remove(id).filter(|flight| flight.waiting.len() > 1);
+        let flight = self.land(id).filter(|flight| flight.waiting.len() > 1);
         let has_others = flight.is_some();
         self.stranded.extend(flight);
         has_others
@@ -90,14 +89,6 @@ impl<S> InFlight<S> {
     /// The flights whose answers are lost.
     pub fn take_stranded(&mut self) -> Vec<Flight<S>> {
         std::mem::take(&mut self.stranded)
-    }
-
-    fn remove(&mut self, id: CalloutId) -> Option<Flight<S>> {
-        let flight = self.flights.remove(&id)?;
-        if self.joinable.get(&flight.token) == Some(&id) {
-            self.joinable.remove(&flight.token);
-        }
-        Some(flight)
     }
 }
 

@@ -31,6 +31,11 @@ impl Object {
         })
     }
 
+    /// An object inside another: its members are unique already.
+    pub fn of(value: &Value) -> Option<Self> {
+        value.as_object().cloned().map(Self)
+    }
+
     /// The value of the member of this name. Null is how some servers write that there is none.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())

@@ -18,21 +18,25 @@
 #![forbid(unsafe_code)]
 
 mod authenticator;
+mod authorization_server;
 mod bearer;
 mod cache;
+mod callout;
 mod challenge;
-mod claim_header;
 mod claims;
 mod config;
 mod cors;
 mod form;
+mod forwarding;
 mod grant;
 mod in_flight;
 mod introspection;
 mod json;
 mod jwt;
+mod key_store;
 mod metadata;
 mod metrics;
+mod named_claim;
 mod path;
 mod rejection;
 mod request;
@@ -44,12 +48,13 @@ mod testing;
 mod time;
 
 pub use authenticator::{Authenticator, Conclusion, Credentials, Host, Pending, Step, Verdict};
-pub use cache::{NoSharedData, SharedData, TokenKey};
+pub use cache::{NoSharedData, SharedData};
+pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject};
 pub use challenge::ProtectionSpace;
 pub use config::{Mistakes, Settings};
+pub use forwarding::AUTHORIZATION;
 pub use grant::Grant;
 pub use in_flight::{CalloutId, Flight, InFlight, Waiting};
-pub use introspection::{Callout, Outcome};
 pub use metrics::{Counter, Metrics, NoMetrics};
 pub use rejection::{Reason, Rejection, Reply};
 pub use request::{AuthorizationField, RequestHead};

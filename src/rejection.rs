@@ -39,6 +39,14 @@ pub enum Reason {
     WrongAudience,
     /// A refresh token, an ID token or the like (R36).
     NotAnAccessToken,
+    /// The signature of a JWT that was presented is not its issuer's, or not acceptable (R59 to R63).
+    InvalidSignature,
+    /// A JWT that was presented lacks a claim that RFC 9068 requires (R68).
+    MissingClaim,
+    /// JWTs are not taken from clients here.
+    JwtNotAccepted,
+    /// Only JWTs can be taken here: their issuer introspects nothing.
+    NotAJwt,
     /// The token is bound to a key of its sender, which a bearer does not prove to hold (R98).
     SenderConstrained,
     /// A scope token that the rule requires is missing (R35).
@@ -55,12 +63,16 @@ pub enum Reason {
     GatewayCredentialsRefused,
     /// The authorization server's answer is not what RFC 7662 and the configuration promise (R27, R29, R30).
     UnexpectedResponse,
+    /// What the authorization server signed has not its signature (R41, R43).
+    UnverifiableResponse,
     /// An active token, but no JWT for it (R42).
     MissingPhantomToken,
     /// The JWT is longer than the services behind the gateway accept (R79).
     PhantomTokenTooLong,
     /// The authorization server cannot be reached or does not serve (R24).
     Unavailable,
+    /// No keys of the authorization server were ever loaded (R64).
+    KeysUnavailable,
     /// The authorization server did not answer in time (R24).
     TimedOut,
     /// The gateway itself failed (R38).
@@ -191,6 +203,16 @@ impl Reason {
             Self::NotAnAccessToken => {
                 Row::invalid_token("not_an_access_token", "The token is not an access token")
             }
+            Self::InvalidSignature => {
+                Row::invalid_token("invalid_signature", "The signature of the access token is not valid")
+            }
+            Self::MissingClaim => {
+                Row::invalid_token("missing_claim", "The access token lacks a claim that every one has")
+            }
+            Self::JwtNotAccepted => {
+                Row::invalid_token("jwt_not_accepted", "JWTs are not accepted as access tokens here")
+            }
+            Self::NotAJwt => Row::invalid_token("not_a_jwt", "The access token is not a JWT"),
             Self::SenderConstrained => {
                 Row::invalid_token("sender_constrained", "The access token is bound to its sender")
             }
@@ -221,6 +243,10 @@ impl Reason {
             Self::UnexpectedResponse => {
                 Row::bad_gateway("unexpected_response", "The authorization server answered unexpectedly")
             }
+            Self::UnverifiableResponse => Row::bad_gateway(
+                "unverifiable_response",
+                "The authorization server answered without a valid signature",
+            ),
             Self::MissingPhantomToken => {
                 Row::bad_gateway("missing_phantom_token", "The authorization server answered without a JWT")
             }
@@ -232,6 +258,11 @@ impl Reason {
                 "unavailable",
                 SERVICE_UNAVAILABLE,
                 "The authorization server is unavailable",
+            ),
+            Self::KeysUnavailable => Row::unavailable(
+                "keys_unavailable",
+                SERVICE_UNAVAILABLE,
+                "The keys of the authorization server are unavailable",
             ),
             Self::TimedOut => {
                 Row::unavailable("timed_out", 504, "The authorization server did not answer in time")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::callout::ServerId;
 use crate::claims::Claims;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
@@ -12,6 +13,8 @@ use crate::time::Timestamp;
 /// All of this has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
+    /// The authorization server whose tokens are taken; none named means any.
+    pub server: Option<ServerId>,
     /// One of these is in `aud`; none named means that nothing more is asked than for every token.
     pub audience: Vec<String>,
     /// Each of these scope tokens.

@@ -28,6 +28,8 @@ async fn set_stage() -> Result<Stage> {
     let (server, api) = (ScriptedServer::start()?, Api::start()?);
     let plain = Listener::default();
     let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut alone = configuration(json!({}), json!({}));
+    alone["single_flight"] = json!(false);
     let envoy = EnvoyBuilder::new("faults", 1, api.port())
         .cluster("authorization-server", &[server.port()])
         .cluster("nobody-listens", &[closed_port])
@@ -42,7 +44,7 @@ async fn set_stage() -> Result<Stage> {
         .listener("nobody-listens", &configuration(json!({"upstream": "nobody-listens"}), json!({})), plain)
         .listener("nobody-is-there", &configuration(json!({"upstream": "nobody-is-there"}), json!({})), plain)
         .listener("no-such-cluster", &configuration(json!({"upstream": "no-such-cluster"}), json!({})), plain)
-        .listener("alone", &configuration(json!({"single_flight": false}), json!({})), plain)
+        .listener("alone", &alone, plain)
         .listener("head-only", &configuration(json!({}), json!({})), Listener { stops_head_only: true })
         .start()
         .await?;

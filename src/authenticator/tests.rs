@@ -1,5 +1,7 @@
 //! Scenarios: what becomes of requests, one after another, with the same authenticator.
 
+mod keys;
+mod servers;
 mod shared_data;
 
 use std::cell::RefCell;
@@ -10,14 +12,17 @@ use super::*;
 use crate::cache::NoSharedData;
 use crate::metrics::NoMetrics;
 use crate::request::AuthorizationField;
-use crate::testing::{self, MemorySharedData, at, settings, test};
+use crate::testing::{self, CountingRandomness, MemorySharedData, at, settings, test};
 
 /// An authenticator, the shared data of its proxy, and an authorization server that answers always the same.
 struct Worker<'a> {
     authenticator: Authenticator,
     shared: &'a dyn SharedData,
     answer: (String, String, Vec<(&'static str, String)>),
-    introspections: RefCell<u32>,
+    metadata: String,
+    keys: String,
+    asked: Vec<About>,
+    subjects: Vec<Subject>,
     counted: Counted,
 }
 
@@ -27,7 +32,10 @@ impl<'a> Worker<'a> {
             authenticator: Authenticator::new(settings(configuration)),
             shared,
             answer: Default::default(),
-            introspections: RefCell::new(0),
+            metadata: String::new(),
+            keys: String::new(),
+            asked: Vec::new(),
+            subjects: Vec::new(),
             counted: Counted::default(),
         };
         worker.answer_with(testing::jwt(json!({})));
@@ -58,23 +66,43 @@ impl<'a> Worker<'a> {
 
     /// What a request with this head comes to.
     fn send(&mut self, seconds: u64, head: &RequestHead<'_>) -> String {
-        let host = Host { now: at(seconds), shared_data: self.shared, metrics: &self.counted };
-        let verdict = match self.authenticator.authenticate(head, host) {
-            Step::Settled(verdict) => verdict,
-            Step::Introspect(_, pending) => {
-                *self.introspections.borrow_mut() += 1;
-                let (status, body, headers) = &self.answer;
-                let mut fields = vec![(&b":status"[..], status.as_bytes())];
-                fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-                let outcome = Outcome::Response { headers: &fields, body: body.as_bytes() };
-                let conclusion = self.authenticator.conclude(pending.token(), outcome, host);
-                self.authenticator.settle(pending, &conclusion, host)
-            }
+        let shared_data = self.shared;
+        let host =
+            Host { now: at(seconds), shared_data, metrics: &self.counted, randomness: &CountingRandomness };
+        let mut step = self.authenticator.authenticate(head, host);
+        let verdict = loop {
+            let (question, pending) = match step {
+                Step::Settled(verdict) => break verdict,
+                Step::Ask(question, pending) => (question, pending),
+            };
+            let subject = question.subject();
+            self.asked.push(subject.about);
+            self.subjects.push(subject);
+            let json = |body: &str| {
+                let status = if body.is_empty() { "503" } else { "200" };
+                (status.to_owned(), body.to_owned(), vec![("content-type", "application/json".to_owned())])
+            };
+            let (status, body, headers) = match subject.about {
+                About::Token(_) => self.answer.clone(),
+                About::Metadata => json(&self.metadata),
+                About::Keys => json(&self.keys),
+            };
+            let mut fields = vec![(&b":status"[..], status.as_bytes())];
+            fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+            let outcome = Outcome::Response { headers: &fields, body: body.as_bytes() };
+            let conclusion = self.authenticator.conclude(subject, outcome, host);
+            step = self.authenticator.settle(pending, &conclusion, host);
         };
         match verdict {
             Verdict::Forward(Credentials::Untouched) => "untouched".to_owned(),
             Verdict::Forward(Credentials::Removed) => "removed".to_owned(),
-            Verdict::Forward(Credentials::Granted(grant)) => grant.authorization().to_owned(),
+            Verdict::Forward(Credentials::Granted(grant)) => {
+                let fields: Vec<_> = grant.fields().collect();
+                match fields.iter().find(|(name, _)| *name == "authorization") {
+                    Some((_, value)) => (*value).to_owned(),
+                    None => format!("{fields:?}"),
+                }
+            }
             Verdict::Answer(reply) => reply.status.to_string(),
             Verdict::Reject(Rejection { reason, allowed_origin: None, .. }) => reason.name().to_owned(),
             Verdict::Reject(Rejection { reason, allowed_origin: Some(origin), .. }) => {
@@ -87,8 +115,12 @@ impl<'a> Worker<'a> {
         self.request(seconds, "GET", "/orders", Some(&format!("Bearer {token}")))
     }
 
-    fn introspections(&self) -> u32 {
-        *self.introspections.borrow()
+    fn introspections(&self) -> usize {
+        self.asked.iter().filter(|about| matches!(about, About::Token(_))).count()
+    }
+
+    fn documents(&self) -> usize {
+        self.asked.len() - self.introspections()
     }
 }
 
@@ -109,7 +141,7 @@ fn r074_an_opaque_token_becomes_its_jwt_and_the_next_request_asks_nobody() {
 
 #[test]
 fn r001_r006_r007_r079_what_is_no_token_asks_nobody() {
-    let mut worker = Worker::new(json!({"token": {"max_length": 10}}), &NoSharedData);
+    let mut worker = Worker::new(json!({"credentials": {"max_length": 10}}), &NoSharedData);
     assert_eq!(worker.request(0, "GET", "/", None), "missing_credentials");
     for (value, reason) in [
         ("Basic YTpi", "unsupported_scheme"),
@@ -273,13 +305,24 @@ fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
     let mut first = Worker::new(json!({"claim_headers": headers}), &shared);
     first.answer_with(testing::jwt(json!({"realm_access": {"roles": ["a"]}})));
     let mut second = Worker::new(json!({"claim_headers": headers}), &shared);
-    let expected =
-        [("x-user-id", "alice"), ("x-roles", "WyJhIl0")].map(|(name, value)| (name.into(), value.into()));
+    let expected = [("x-user-id", "alice"), ("x-roles", "WyJhIl0")];
     for worker in [&mut first, &mut second] {
         worker.get(0, "opaque");
-        let token = AccessToken::parse(AuthorizationField::Once(b"Bearer opaque"), 100).expect("a token");
-        let found = worker.authenticator.cache.find(&TokenKey::of(token), at(0), &shared);
-        assert_eq!(found.map(|(grant, _)| grant.headers().to_vec()), Some(expected.to_vec()));
+        let head = RequestHead {
+            method: b"GET",
+            path: b"/",
+            authorization: AuthorizationField::Once(b"Bearer opaque"),
+            ..RequestHead::default()
+        };
+        let host =
+            Host { now: at(0), shared_data: &shared, metrics: &NoMetrics, randomness: &CountingRandomness };
+        let Step::Settled(Verdict::Forward(Credentials::Granted(grant))) =
+            worker.authenticator.authenticate(&head, host)
+        else {
+            panic!("a hit")
+        };
+        let fields: Vec<_> = grant.fields().filter(|(name, _)| *name != "authorization").collect();
+        assert_eq!(fields, expected);
     }
     let names: [&[u8]; 5] = [b"accept", b"X-User-Id", b"x_user_id", b"x-absent", b"\xff"];
     assert_eq!(first.authenticator.imitations(names.into_iter()), ["X-User-Id", "x_user_id", "x-absent"]);
@@ -362,8 +405,9 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
     let rules =
         json!([{"path": "/read", "scopes": ["orders:read"]}, {"path": "/write", "scopes": ["orders:write"]}]);
     let mut authenticator = Authenticator::new(settings(json!({"rules": rules})));
-    let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
-    let pending: Vec<Pending> = ["/read", "/write"]
+    let host =
+        Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &CountingRandomness };
+    let pending: Vec<(Subject, Pending)> = ["/read", "/write"]
         .iter()
         .filter_map(|path| {
             let authorization = AuthorizationField::Once(b"Bearer opaque");
@@ -374,7 +418,7 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
                 ..RequestHead::default()
             };
             match authenticator.authenticate(&head, host) {
-                Step::Introspect(_, pending) => Some(pending),
+                Step::Ask(question, pending) => Some((question.subject(), pending)),
                 Step::Settled(_) => None,
             }
         })
@@ -382,10 +426,12 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
     let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/jwt")];
     let jwt = testing::jwt(json!({}));
     let outcome = Outcome::Response { headers: &headers, body: jwt.as_bytes() };
-    let conclusion = authenticator.conclude(pending[0].token(), outcome, host);
+    let conclusion = authenticator.conclude(pending[0].0, outcome, host);
     let verdicts: Vec<bool> = pending
         .into_iter()
-        .map(|pending| matches!(authenticator.settle(pending, &conclusion, host), Verdict::Forward(_)))
+        .map(|(_, pending)| {
+            matches!(authenticator.settle(pending, &conclusion, host), Step::Settled(Verdict::Forward(_)))
+        })
         .collect();
     assert_eq!(verdicts, [true, false]);
 }

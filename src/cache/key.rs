@@ -56,7 +56,12 @@ impl Fingerprint {
         Self(digest.finalize().into())
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+    /// The fingerprint of this and that.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        Self(Sha256::digest([self.0, other.0].as_flattened()).into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -15,9 +15,9 @@ pub(crate) use freshness::Freshness;
 pub use key::{Fingerprint, TokenKey};
 pub use shared::{NoSharedData, SharedData};
 
-use crate::claim_header::ClaimHeader;
+use crate::forwarding::Forwarding;
 use crate::grant::Grant;
-use crate::introspection::ActiveToken;
+use crate::introspection::{ActiveToken, Signature};
 use crate::time::Timestamp;
 use entry::Entry;
 use freshness::TimeToLive;
@@ -44,7 +44,10 @@ pub(crate) struct Cache {
     time_to_live: TimeToLive,
     local: LocalCache,
     slots: Option<Slots>,
-    claim_headers: Vec<ClaimHeader>,
+    fingerprint: Fingerprint,
+    keys: Option<Fingerprint>,
+    forwarding: Rc<Forwarding>,
+    bounds: (usize, usize),
 }
 
 /// In which level a grant was found.
@@ -57,18 +60,33 @@ pub(crate) enum Level {
 }
 
 impl Cache {
-    /// An empty cache, for answers that were got as `fingerprint` says, of which grants with `claim_headers` are made.
+    /// An empty cache, for answers that were got as `fingerprint` says, of which grants are made for this `forwarding`.
     pub(crate) fn new(
         settings: &CacheSettings,
         fingerprint: Fingerprint,
-        claim_headers: Vec<ClaimHeader>,
+        forwarding: Rc<Forwarding>,
     ) -> Self {
         let slots = settings.shared.then(|| Slots::new(settings.max_entries, fingerprint, settings.max_ttl));
+        let bounds = (settings.max_entries, settings.max_bytes);
         Self {
             time_to_live: TimeToLive { max: settings.max_ttl, despite_no_store: settings.no_store_ttl },
             local: LocalCache::new(settings.max_entries, settings.max_bytes),
             slots,
-            claim_headers,
+            fingerprint,
+            keys: None,
+            forwarding,
+            bounds,
+        }
+    }
+
+    /// Forgets what was verified by other keys than these: they may have been removed for a reason (R66).
+    pub(crate) fn follow(&mut self, keys: Option<Fingerprint>) {
+        let Some(digest) = keys.filter(|_| self.keys != keys) else { return };
+        let (max_entries, max_bytes) = self.bounds;
+        self.keys = keys;
+        self.local = LocalCache::new(max_entries, max_bytes);
+        if let Some(slots) = &mut self.slots {
+            slots.belong_to(self.fingerprint.with(&digest));
         }
     }
 
@@ -83,7 +101,7 @@ impl Cache {
             return Some((grant, Level::Local));
         }
         let entry = self.slots.as_ref()?.read(token, now, shared)?;
-        let grant = Rc::new(entry.into_grant(&self.claim_headers));
+        let grant = Rc::new(entry.into_grant(&self.forwarding));
         self.local.insert(*token, Rc::clone(&grant));
         Some((grant, Level::Shared))
     }
@@ -92,13 +110,17 @@ impl Cache {
     pub(crate) fn keep(
         &mut self,
         token: TokenKey,
-        active: ActiveToken,
+        active: &ActiveToken,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Rc<Grant> {
-        let ActiveToken { jwt, claims, freshness } = active;
-        let ttl = self.time_to_live.of(freshness, claims.validity().expires, now);
-        let grant = Rc::new(Grant::new(&jwt, claims, &self.claim_headers, ttl.map(|ttl| now.plus(ttl))));
+        let ttl = self.time_to_live.of(active.freshness, active.claims.validity().expires, now);
+        let ActiveToken { jwt, claims, signature, .. } = active;
+        let is_self_contained = matches!(signature, Signature::Presented);
+        let fresh_until = ttl.map(|ttl| now.plus(ttl));
+        let grant =
+            Grant::new(jwt.as_deref(), claims.clone(), is_self_contained, &self.forwarding, fresh_until);
+        let grant = Rc::new(grant);
         if ttl.is_some() {
             if let Some(slots) = &self.slots {
                 slots.write(&token, &Entry::of(&grant), shared);

@@ -43,6 +43,11 @@ impl Slots {
         Self { count: count.max(1) as u64, fingerprint, max_ttl }
     }
 
+    /// From now on, entries are of this fingerprint.
+    pub(super) fn belong_to(&mut self, fingerprint: Fingerprint) {
+        self.fingerprint = fingerprint;
+    }
+
     /// The fresh entry of a token. One that claims to be fresh for longer than any can be is not ours.
     pub(super) fn read(&self, token: &TokenKey, now: Timestamp, shared: &dyn SharedData) -> Option<Entry> {
         let (value, _) = shared.get(&self.key(token))?;

@@ -3,10 +3,25 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::Uri;
 use http::uri::Authority;
 
+use super::Environment;
 use super::mistakes::Mistakes;
-use super::raw::Field;
+use super::raw::{Confidential, Field};
+use crate::callout::Target;
+use crate::secret::Secret;
+
+/// Where an object stands in the configuration, to name its fields.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a>(pub(super) &'a str);
+
+impl Place<'_> {
+    /// The path of one of its fields.
+    pub(super) fn at(self, field: &str) -> String {
+        if self.0.is_empty() { field.to_owned() } else { format!("{}.{field}", self.0) }
+    }
+}
 
 pub(super) fn is_visible_ascii(value: &str) -> bool {
     !value.trim().is_empty() && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
@@ -73,6 +88,57 @@ pub(super) fn is_authority(authority: &Authority) -> bool {
     !authority.host().is_empty()
         && !authority.as_str().contains(['@', '*', ','])
         && (!has_port || authority.port_u16().is_some_and(is_port))
+}
+
+/// Where a document or an endpoint is: the parts of its URL, and how the host reaches them.
+pub(super) fn target(url: &str, upstream: &str, timeout: Duration) -> Result<Target, &'static str> {
+    let uri: Uri = url.parse().map_err(|_| "must be an absolute URL")?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
+    let scheme = scheme.ok_or("must be an absolute URL of http or https")?;
+    let authority = uri.authority().ok_or("must name a host")?;
+    if url.contains('#') || !url.is_ascii() {
+        return Err("must be ASCII without a fragment");
+    }
+    if !is_authority(authority) {
+        return Err("must name a host, and a port between 1 and 65535 if any, without user information");
+    }
+    Ok(Target {
+        upstream: upstream.to_owned(),
+        scheme: scheme.to_owned(),
+        authority: authority.as_str().to_owned(),
+        path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        timeout,
+    })
+}
+
+pub(super) fn required_secret(
+    path: &str,
+    field: Field<Confidential>,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Secret> {
+    let raw = mistakes.required(path, field)?;
+    secret(path, raw, environment, mistakes)
+}
+
+pub(super) fn secret(
+    path: &str,
+    raw: Confidential,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Secret> {
+    let value = match raw {
+        Confidential::Literal(value) => {
+            Some(value).filter(|value| !value.is_empty()).ok_or("must not be empty")
+        }
+        Confidential::Elsewhere(place) => match place.get("env").filter(|_| place.len() == 1) {
+            Some(name) => environment(name)
+                .filter(|value| !value.is_empty())
+                .ok_or("names a variable that is not set, or empty, in the environment of the proxy"),
+            None => Err(r#"must be a string or {"env": NAME}"#),
+        },
+    };
+    mistakes.check(path, value).map(Secret::new)
 }
 
 pub(super) const KIB: usize = 1024;

@@ -22,7 +22,7 @@ impl Mistake {
 }
 
 impl Mistakes {
-    /// The mistakes, in the order of the configuration's fields.
+    /// The mistakes, section by section.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.0.iter()
     }

@@ -1,25 +1,33 @@
 //! The operator's configuration: what was written becomes [`Settings`], which cannot be wrong. All mistakes are
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
-mod claim_headers;
+mod authentication;
 mod fields;
 mod introspection;
+mod keys;
 mod metadata;
 mod mistakes;
+mod named_claims;
 mod raw;
 mod read;
 mod rules;
+mod servers;
+mod token;
 
 use std::fmt;
 use std::rc::Rc;
 
+use crate::authorization_server::JwtAccessTokens;
 use crate::cache::{CacheSettings, Fingerprint};
+use crate::callout::Target;
 use crate::challenge::ProtectionSpace;
-use crate::claim_header::ClaimHeader;
-use crate::claims::TokenPolicy;
+use crate::claims::{Reading, TokenPolicy};
 use crate::cors::Cors;
+use crate::forwarding::Forwarding;
 use crate::introspection::{Endpoint, ResponseFormat};
 use crate::json::Object;
+use crate::jwt::KeySet;
+use crate::key_store::PublishedKeys;
 use crate::rules::Rules;
 
 pub use mistakes::{Mistake, Mistakes};
@@ -27,12 +35,12 @@ pub use mistakes::{Mistake, Mistakes};
 /// A configuration that has no mistakes.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where and how tokens are introspected.
-    pub introspection: IntrospectionSettings,
-    /// What a token must be like.
-    pub token: TokenSettings,
-    /// Which claims services receive as header fields.
-    pub claim_headers: Vec<ClaimHeader>,
+    /// The authorization servers, at least one.
+    pub servers: Vec<ServerSettings>,
+    /// How clients present tokens.
+    pub credentials: CredentialSettings,
+    /// What services receive.
+    pub forwarding: Rc<Forwarding>,
     /// What is kept, and for how long.
     pub cache: CacheSettings,
     /// The origins whose pages may call the API.
@@ -41,6 +49,8 @@ pub struct Settings {
     pub protection: ProtectionSpace,
     /// Which requests are exposed.
     pub rules: Rules,
+    /// Whether requests that need the same answer share one question.
+    pub single_flight: bool,
     /// Up to which level the filter writes to the host's log.
     pub log_level: log::LevelFilter,
 }
@@ -55,8 +65,21 @@ pub struct IntrospectionSettings {
     pub endpoint: Rc<Endpoint>,
     /// How the JWT comes back.
     pub response: ResponseFormat,
-    /// Whether requests with one token share one introspection.
-    pub single_flight: bool,
+}
+
+/// One authorization server.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// By what rules call it, where there are several.
+    pub name: Option<String>,
+    /// Where and how its tokens are introspected; none, if it only issues JWTs that are verified here.
+    pub introspection: Option<IntrospectionSettings>,
+    /// What its tokens must be like.
+    pub token: TokenSettings,
+    /// Which of their claims are read, and how.
+    pub reading: Reading,
+    /// What verifies its signatures.
+    pub keys: Option<KeySettings>,
 }
 
 /// What a token must be like.
@@ -64,6 +87,22 @@ pub struct IntrospectionSettings {
 pub struct TokenSettings {
     /// What it must claim.
     pub policy: TokenPolicy,
+    /// What becomes of those that are JWTs.
+    pub jwts: JwtAccessTokens,
+}
+
+/// What verifies signatures.
+#[derive(Clone, Debug)]
+pub enum KeySettings {
+    /// Keys of the configuration.
+    Configured(Rc<KeySet>),
+    /// Keys that the server publishes.
+    Published(PublishedKeys),
+}
+
+/// How clients present tokens.
+#[derive(Clone, Debug)]
+pub struct CredentialSettings {
     /// The longest access token, in bytes.
     pub max_length: usize,
 }
@@ -79,50 +118,58 @@ impl Settings {
         })?;
         read::settings(object, environment)
     }
+}
 
-    /// What decides how the authorization server answers, what is kept of that, and how long. The client's secret does not; the
-    /// rules do not, but for the claims that they ask about, so that most new rules leave the cache warm.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let Endpoint {
-            upstream,
-            scheme,
-            authority,
-            path,
-            authentication,
-            accept,
-            token_type_hint,
-            parameters,
-            headers,
-            timeout: _,
-        } = &*self.introspection.endpoint;
-        let [method, client] = authentication.identity();
-        let CacheSettings { max_ttl, no_store_ttl, max_entries, max_bytes: _, shared: _ } = &self.cache;
-        let ResponseFormat { is_jwt: _, jwt_member, max_jwt_length, asked_claims } =
-            &self.introspection.response;
+impl ServerSettings {
+    /// What decides how this server answers, what is kept of that, and how long. The client's secret does not; the rules do not,
+    /// but for the claims that they ask about, so that most new rules leave the cache warm.
+    pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
+        let CacheSettings { max_ttl, no_store_ttl, max_entries, max_bytes: _, shared: _ } = &all.cache;
+        let Self { name: _, introspection, token: TokenSettings { policy, jwts }, reading, keys } = self;
+        let endpoint = introspection.as_ref().map(|introspection| {
+            let Endpoint { target, authentication, accept, token_type_hint, parameters, headers } =
+                &*introspection.endpoint;
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name, value.expose())).collect();
+            let format = &introspection.response;
+            format!(
+                "{:?}",
+                (
+                    place(target),
+                    authentication.identity(),
+                    accept,
+                    token_type_hint,
+                    parameters,
+                    headers,
+                    format
+                )
+            )
+        });
         Fingerprint::of(&[
-            upstream,
-            scheme,
-            authority,
-            path,
-            method,
-            client,
-            &format!("{parameters:?}"),
-            &headers.iter().map(|(name, value)| format!("{name}: {}\n", value.expose())).collect::<String>(),
-            accept,
-            &token_type_hint.to_string(),
-            jwt_member.as_deref().unwrap_or_default(),
-            &max_jwt_length.to_string(),
-            &format!("{asked_claims:?}"),
+            &endpoint.unwrap_or_default(),
+            &format!("{jwts:?} {:?} {reading:?}", policy.issuer),
+            &format!("{keys:?}"),
             &format!("{max_ttl:?} {no_store_ttl:?} {max_entries}"),
         ])
     }
+
+    /// What decides which keys are this server's.
+    pub(crate) fn keys_fingerprint(&self, keys: &PublishedKeys) -> Fingerprint {
+        Fingerprint::of(&["keys", &format!("{:?}", (&keys.publication, &keys.algorithms))])
+    }
+}
+
+fn place(target: &Target) -> [&str; 4] {
+    let Target { upstream, scheme, authority, path, timeout: _ } = target;
+    [upstream, scheme, authority, path]
 }
 
 impl fmt::Display for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint { upstream, scheme, authority, path, .. } = &*self.introspection.endpoint;
-        let (path, _query) = path.split_once('?').unwrap_or((path, ""));
-        write!(formatter, "introspection at {scheme}://{authority}{path} by way of {upstream}")
+        let servers = self.servers.iter().map(|server| match &server.introspection {
+            Some(introspection) => format!("introspection at {}", introspection.endpoint.target),
+            None => "verification of JWTs".to_owned(),
+        });
+        formatter.write_str(&servers.collect::<Vec<_>>().join(", "))
     }
 }
 

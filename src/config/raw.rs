@@ -61,14 +61,27 @@ objects! {
     struct Configuration {
         introspection: Introspection,
         token: Token,
+        keys: Keys,
+        authorization_servers: Vec<Field<Server>>,
+        credentials: Credentials,
+        jwt_header: String,
         claim_headers: Vec<Field<ClaimHeader>>,
+        filter_state: Vec<Field<FilterState>>,
         cache: Cache,
         cors: Cors,
         realm: String,
         resource_metadata: ResourceMetadata,
         ignore_port_in_host_matching: bool,
+        single_flight: bool,
         rules: Vec<Field<Rule>>,
         log_level: String,
+    }
+
+    struct Server {
+        name: String,
+        introspection: Introspection,
+        token: Token,
+        keys: Keys,
     }
 
     struct Introspection {
@@ -77,26 +90,50 @@ objects! {
         auth_method: String,
         client_id: String,
         client_secret: Confidential,
+        private_key: Confidential,
+        key_id: String,
+        audience: String,
         bearer_token: Confidential,
         parameters: BTreeMap<String, String>,
         headers: BTreeMap<String, Confidential>,
         response: Response,
         token_type_hint: bool,
         timeout: String,
-        single_flight: bool,
     }
 
     struct Response {
         accept: String,
         jwt_member: String,
         max_jwt_length: u64,
+        require_signed: bool,
+    }
+
+    struct Keys {
+        uri: String,
+        discovery: String,
+        set: Value,
+        secret: Confidential,
+        upstream: String,
+        algorithms: Vec<String>,
+        max_age: String,
+        max_stale: String,
+        cooldown: String,
+        timeout: String,
     }
 
     struct Token {
         issuer: String,
+        allow_missing_iss: bool,
         audience: Vec<String>,
         leeway: String,
         require_exp: bool,
+        scope_claim: String,
+        allow_scope_list: bool,
+        jwts: String,
+        jwt_profile: String,
+    }
+
+    struct Credentials {
         max_length: u64,
     }
 
@@ -104,6 +141,11 @@ objects! {
         header: String,
         pointer: String,
         encoding: String,
+    }
+
+    struct FilterState {
+        name: String,
+        pointer: String,
     }
 
     struct Cache {
@@ -127,6 +169,7 @@ objects! {
     }
 
     struct Rule {
+        authorization_server: String,
         hosts: Vec<String>,
         path: String,
         methods: Vec<String>,

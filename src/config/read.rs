@@ -1,37 +1,33 @@
-//! From what was written to what is meant: the whole, and the sections of tokens and cache. Each function reads one object,
+//! From what was written to what is meant: the whole, and its small sections. Each function reads one object,
 //! notes its mistakes with their field paths, and gives what it could read.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::claim_headers;
-use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_empty_list, number};
-use super::introspection::introspection;
+use super::fields::{DAY, KIB, MINUTE, duration, is_visible_ascii, non_empty_list, number};
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
 use super::rules::rules;
-use super::{Environment, Settings, TokenSettings};
+use super::servers::servers;
+use super::{CredentialSettings, Environment, Settings, named_claims};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
-use crate::claim_header::ClaimHeader;
-use crate::claims::TokenPolicy;
 use crate::cors::Cors;
+use crate::forwarding::Forwarding;
 use crate::json::Object;
 use crate::rules::Rules;
 
 pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<Settings, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let raw = raw::Configuration::read(object.into_value()).unwrap_or_default();
+    let mut raw = raw::Configuration::read(object.into_value()).unwrap_or_default();
 
-    let introspection = mistakes
-        .required("introspection", raw.introspection)
-        .and_then(|raw| introspection(raw, environment, &mut mistakes));
-    let token = mistakes.optional("token", raw.token).unwrap_or_default();
-    let token = token_settings(token, &mut mistakes);
-    let claim_headers = mistakes.optional("claim_headers", raw.claim_headers).unwrap_or_default();
-    let claim_headers = claim_headers::claim_headers(claim_headers, &mut mistakes);
+    let forwarding = named_claims::forwarding(&mut raw, &mut mistakes);
+    let forwards_claims = !forwarding.claim_headers.is_empty();
+    let mut servers = servers(&mut raw, forwards_claims, environment, &mut mistakes);
+    let credentials = mistakes.optional("credentials", raw.credentials).unwrap_or_default();
+    let credentials = credentials_settings(credentials, &mut mistakes);
     let cache = mistakes.optional("cache", raw.cache).unwrap_or_default();
     let cache = cache_settings(cache, &mut mistakes);
     let cors = mistakes.optional("cors", raw.cors).map(|raw| cors(raw, &mut mistakes)).unwrap_or_default();
@@ -44,18 +40,40 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
         .and_then(|raw| resource_metadata(raw, &mut mistakes));
     let ignores_port =
         mistakes.optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching).unwrap_or(false);
-    let rules = mistakes.required("rules", raw.rules).map(|raw| rules(raw, ignores_port, &mut mistakes));
+    let single_flight = mistakes.optional("single_flight", raw.single_flight).unwrap_or(true);
+    let server_names: Vec<&str> = servers.iter().filter_map(|server| server.name.as_deref()).collect();
+    let rules = mistakes
+        .required("rules", raw.rules)
+        .map(|raw| rules(raw, &server_names, ignores_port, &mut mistakes));
     let log_level = mistakes.optional("log_level", raw.log_level).unwrap_or_else(|| "info".to_owned());
     let log_level = log_level.parse().map_err(|_| "must be off, error, warn, info, debug or trace");
     let log_level = mistakes.check("log_level", log_level);
     mistakes.refuse_unknown("", &raw.unknown);
 
-    let settings = introspection.zip(rules).zip(log_level).map(|((mut introspection, rules), log_level)| {
-        introspection.response.asked_claims = asked_claims(&rules, &claim_headers);
+    let settings = rules.zip(log_level).map(|(rules, log_level)| {
+        let asked = asked_claims(&rules, &forwarding);
+        servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
         let protection = ProtectionSpace { realm, metadata };
-        Settings { introspection, token, claim_headers, cache, cors, protection, rules, log_level }
+        let forwarding = Rc::new(forwarding);
+        Settings {
+            servers,
+            credentials,
+            forwarding,
+            cache,
+            cors,
+            protection,
+            rules,
+            single_flight,
+            log_level,
+        }
     });
     mistakes.or(settings)
+}
+
+fn credentials_settings(raw: raw::Credentials, mistakes: &mut Mistakes) -> CredentialSettings {
+    let max_length = number("credentials.max_length", raw.max_length, 1..=64 * KIB, mistakes);
+    mistakes.refuse_unknown("credentials", &raw.unknown);
+    CredentialSettings { max_length: max_length.unwrap_or(8 * KIB) }
 }
 
 /// An origin is an URL without a path, so the one parser serves (RFC 6454 §6.2).
@@ -79,32 +97,10 @@ fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
     Cors { allow_origins: origins.into_iter().map(Rc::from).collect() }
 }
 
-/// The pointers of all claims that rules ask about or header fields are made of, each once.
-fn asked_claims(rules: &Rules, claim_headers: &[ClaimHeader]) -> Vec<String> {
-    let headers = claim_headers.iter().map(|header| header.pointer.as_str());
-    let pointers: BTreeSet<&str> = rules.asked_claims().chain(headers).collect();
+/// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.
+fn asked_claims(rules: &Rules, forwarding: &Forwarding) -> Vec<String> {
+    let pointers: BTreeSet<&str> = rules.asked_claims().chain(forwarding.asked_claims()).collect();
     pointers.into_iter().map(str::to_owned).collect()
-}
-
-fn token_settings(raw: raw::Token, mistakes: &mut Mistakes) -> TokenSettings {
-    let issuer = mistakes.optional("token.issuer", raw.issuer);
-    if issuer.as_deref().is_some_and(|issuer| !is_visible_ascii(issuer)) {
-        mistakes.note("token.issuer", "must be visible ASCII");
-    }
-    let audience = non_empty_list("token.audience", raw.audience, mistakes);
-    let leeway = duration("token.leeway", raw.leeway, Duration::ZERO..=MINUTE, mistakes);
-    let require_exp = mistakes.optional("token.require_exp", raw.require_exp).unwrap_or(false);
-    let max_length = number("token.max_length", raw.max_length, 1..=64 * KIB, mistakes);
-    mistakes.refuse_unknown("token", &raw.unknown);
-    TokenSettings {
-        policy: TokenPolicy {
-            issuer,
-            audience: audience.unwrap_or_default(),
-            leeway: leeway.unwrap_or(5 * SECOND),
-            require_exp,
-        },
-        max_length: max_length.unwrap_or(8 * KIB),
-    }
 }
 
 fn cache_settings(raw: raw::Cache, mistakes: &mut Mistakes) -> CacheSettings {

@@ -8,11 +8,17 @@ use http::Method;
 use super::fields::{DAY, SECOND, duration, is_pointer, non_empty_list};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
+use crate::callout::ServerId;
 use crate::path;
 use crate::requirement::{Condition, Requirement, Test};
 use crate::rules::{Access, HostPattern, Rule, Rules};
 
-pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &mut Mistakes) -> Rules {
+pub(super) fn rules(
+    raw: Vec<Field<raw::Rule>>,
+    servers: &[&str],
+    ignores_port: bool,
+    mistakes: &mut Mistakes,
+) -> Rules {
     if raw.is_empty() {
         mistakes.note("rules", "must not be empty: without a rule, nothing is exposed");
     }
@@ -21,7 +27,10 @@ pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &m
     for (index, field) in raw.into_iter().enumerate() {
         let path = format!("rules[{index}]");
         let before = mistakes.iter().count();
-        let read = mistakes.required(&path, field).map(|raw| rule(&path, raw, mistakes)).unwrap_or_default();
+        let read = mistakes
+            .required(&path, field)
+            .map(|raw| rule(&path, raw, servers, mistakes))
+            .unwrap_or_default();
         if mistakes.iter().count() > before {
             continue;
         }
@@ -36,7 +45,7 @@ pub(super) fn rules(raw: Vec<Field<raw::Rule>>, ignores_port: bool, mistakes: &m
 }
 
 /// One rule for each of its hosts.
-fn rule(at: &str, mut raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
+fn rule(at: &str, mut raw: raw::Rule, servers: &[&str], mistakes: &mut Mistakes) -> Vec<Rule> {
     let hosts = match non_empty_list(&format!("{at}.hosts"), take(&mut raw.hosts), mistakes) {
         None => vec![HostPattern::Any],
         Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
@@ -53,7 +62,7 @@ fn rule(at: &str, mut raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
     let access = take(&mut raw.access);
     let unknown = take(&mut raw.unknown);
     let asks_nothing = asks_nothing(&raw);
-    let requirement = requirement(at, raw, mistakes);
+    let requirement = requirement(at, raw, servers, mistakes);
     let access = mistakes.optional(&format!("{at}.access"), access);
     let access = match access.as_deref() {
         Some("public") if asks_nothing => Access::Public,
@@ -77,11 +86,22 @@ fn rule(at: &str, mut raw: raw::Rule, mistakes: &mut Mistakes) -> Vec<Rule> {
 fn asks_nothing(raw: &raw::Rule) -> bool {
     let lists = [&raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
     lists.iter().all(|field| matches!(field, Field::Absent))
-        && matches!((&raw.claims, &raw.max_age), (Field::Absent, Field::Absent))
+        && matches!(
+            (&raw.claims, &raw.max_age, &raw.authorization_server),
+            (Field::Absent, Field::Absent, Field::Absent)
+        )
 }
 
-fn requirement(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Requirement {
+fn requirement(at: &str, raw: raw::Rule, servers: &[&str], mistakes: &mut Mistakes) -> Requirement {
     let at = |field: &str| format!("{at}.{field}");
+    let server = mistakes.optional(&at("authorization_server"), raw.authorization_server);
+    let server = server.and_then(|name| {
+        let place = servers.iter().position(|server| *server == name).map(ServerId);
+        mistakes.check(
+            &at("authorization_server"),
+            place.ok_or("must be the name of one of authorization_servers"),
+        )
+    });
     let audience = non_empty_list(&at("audience"), raw.audience, mistakes).unwrap_or_default();
     let scopes = mistakes.optional(&at("scopes"), raw.scopes).unwrap_or_default();
     let any_scopes = non_empty_list(&at("any_scopes"), raw.any_scopes, mistakes).unwrap_or_default();
@@ -101,7 +121,7 @@ fn requirement(at: &str, raw: raw::Rule, mistakes: &mut Mistakes) -> Requirement
         mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
     };
     let conditions = claims.into_iter().enumerate().filter_map(read).collect();
-    Requirement { audience, scopes, any_scopes, conditions, acr_values, max_age }
+    Requirement { server, audience, scopes, any_scopes, conditions, acr_values, max_age }
 }
 
 /// A pointer, and exactly one thing that the claim there has to be.

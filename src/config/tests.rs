@@ -38,7 +38,8 @@ fn the_documented_configuration_is_read() {
         ],
     }))
     .expect("no mistakes");
-    match &settings.introspection.endpoint.authentication {
+    let introspection = settings.servers[0].introspection.as_ref().expect("an endpoint");
+    match &introspection.endpoint.authentication {
         ClientAuthentication::Basic(client) => assert_eq!(client.secret.expose(), "from-the-environment"),
         other => panic!("{other:?}"),
     }
@@ -66,14 +67,14 @@ fn r038_all_mistakes_are_told_at_once_with_their_paths() {
     assert_eq!(
         found,
         [
-            "introspection.endpoint: must be an absolute URL of http or https",
-            "introspection.upstream: must be visible ASCII",
-            "introspection.client_id: must be a string",
-            "introspection.client_secret: names a variable that is not set, or empty, in the environment of the proxy",
-            "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
-            "introspection.respond: is not a field",
             "token.audience: must not be empty, nor have an empty element",
             "token.leeway: must be a duration between 0s and 1m, like 2s",
+            "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
+            "introspection.upstream: must be visible ASCII",
+            "introspection.endpoint: must be an absolute URL of http or https",
+            "introspection.client_id: must be a string",
+            "introspection.client_secret: names a variable that is not set, or empty, in the environment of the proxy",
+            "introspection.respond: is not a field",
             "cache.max_entries: must be between 16 and 1000000, got 0",
             "cache.max_ttl: must be a string",
             r#"rules[0].path: must start with "/""#,
@@ -97,11 +98,11 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     check(json!({"log_level": "loud"}), "log_level: must be off, error, warn, info, debug or trace");
     check(
         json!({"introspection": {"response": {"accept": "application/jwt, application/json"}}}),
-        "introspection.response.accept: must be application/jwt or application/json",
+        "introspection.response.accept: must be application/jwt, application/json or application/token-introspection+jwt",
     );
     check(
         json!({"introspection": {"response": {"accept": "application/json"}}}),
-        "introspection.response.jwt_member: is required where accept is application/json",
+        "introspection.response.accept: brings no JWT for the services: configure claim_headers, or jwt_member if the JSON has one",
     );
     check(
         json!({"introspection": {"response": {"jwt_member": "active"}}}),
@@ -250,7 +251,7 @@ fn r019_a_method_of_authentication_has_its_own_fields_and_no_others() {
         (
             "tls",
             json!({}),
-            "introspection.auth_method: must be client_secret_basic, client_secret_basic_raw, client_secret_post, bearer_token or none",
+            "introspection.auth_method: must be client_secret_basic, client_secret_basic_raw, client_secret_post, private_key_jwt, bearer_token or none",
         ),
         ("none", json!({}), "introspection.client_secret: must be left out where auth_method is none"),
         ("client_secret_post", no_secret, "introspection.client_secret: is required"),

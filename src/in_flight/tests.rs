@@ -3,37 +3,39 @@ use serde_json::json;
 use super::*;
 use crate::authenticator::{Authenticator, Host, Step};
 use crate::cache::NoSharedData;
+use crate::callout::NoRandomness;
 use crate::metrics::NoMetrics;
 use crate::request::{AuthorizationField, RequestHead};
 use crate::testing::{at, settings, test};
 
-fn ask(token: &str) -> (Callout, Pending) {
+fn ask(token: &str) -> (Question, Pending) {
     let mut authenticator = Authenticator::new(settings(json!({})));
     let value = format!("Bearer {token}");
     let authorization = AuthorizationField::Once(value.as_bytes());
     let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
-    let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
+    let host =
+        Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };
     match authenticator.authenticate(&head, host) {
-        Step::Introspect(callout, pending) => (callout, pending),
+        Step::Ask(question, pending) => (question, pending),
         Step::Settled(_) => panic!("nothing is cached"),
     }
 }
 
 /// `stream` asks about `token` by the callout `id`.
 fn depart(in_flight: &mut InFlight<u32>, id: u32, stream: u32, token: &str) {
-    let (callout, pending) = ask(token);
-    let token = pending.token();
-    let flight = Flight { callout, token, waiting: vec![Waiting { stream, pending }] };
+    let (question, pending) = ask(token);
+    let flight = Flight { question, waiting: vec![Waiting { stream, pending }] };
     in_flight.depart(CalloutId(id), flight);
 }
 
 fn join(in_flight: &mut InFlight<u32>, stream: u32, token: &str) -> bool {
-    in_flight.join(Waiting { stream, pending: ask(token).1 }).is_ok()
+    let (question, pending) = ask(token);
+    in_flight.join(&question.subject(), Waiting { stream, pending }).is_ok()
 }
 
 fn land(in_flight: &mut InFlight<u32>, id: u32) -> Option<Vec<u32>> {
-    let (_, waiting) = in_flight.land(CalloutId(id))?;
-    Some(waiting.into_iter().map(|waiting| waiting.stream).collect())
+    let flight = in_flight.land(CalloutId(id))?;
+    Some(flight.waiting.into_iter().map(|waiting| waiting.stream).collect())
 }
 
 #[test]
@@ -41,7 +43,7 @@ fn r023_requests_with_one_token_wait_for_one_callout() {
     let mut in_flight = InFlight::default();
     assert!(!join(&mut in_flight, 9, "a"), "nobody asked yet");
     depart(&mut in_flight, 1, 10, "a");
-    assert_eq!(in_flight.companion(&ask("a").1.token()), Some(&10));
+    assert_eq!(in_flight.anyone(), Some(&10));
     assert!(join(&mut in_flight, 11, "a"));
     assert!(!join(&mut in_flight, 12, "b"), "another token");
     assert_eq!(land(&mut in_flight, 1), Some(vec![10, 11]));

@@ -1,8 +1,12 @@
 //! How the gateway authenticates at the authorization server (RFC 7662 §2.1, RFC 6749 §2.3): by exactly one method (R19).
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::client_assertion::ClientAssertion;
+use crate::callout::Occasion;
 use crate::form;
 use crate::secret::Secret;
 
@@ -15,6 +19,8 @@ pub enum ClientAuthentication {
     RawBasic(ClientCredentials),
     /// `client_secret_post`: in the form.
     Post(ClientCredentials),
+    /// `private_key_jwt`: by an assertion that it signs (RFC 7523 §2.2).
+    PrivateKeyJwt(ClientAssertion),
     /// An access token for the introspection endpoint (RFC 6750 §2.1).
     BearerToken(Secret),
     /// `none`: whoever reaches the endpoint may ask. Some servers want to know the client all the same.
@@ -40,8 +46,19 @@ impl ClientAuthentication {
             Self::Basic(client) => ["client_secret_basic", &client.id],
             Self::RawBasic(client) => ["client_secret_basic_raw", &client.id],
             Self::Post(client) => ["client_secret_post", &client.id],
+            Self::PrivateKeyJwt(assertion) => ["private_key_jwt", &assertion.client_id],
             Self::BearerToken(token) => ["bearer_token", token.expose()],
             Self::None { id } => ["none", id.as_deref().unwrap_or_default()],
+        }
+    }
+
+    /// `client_id`, if the gateway has one there.
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::Basic(client) | Self::RawBasic(client) | Self::Post(client) => Some(&client.id),
+            Self::PrivateKeyJwt(assertion) => Some(&assertion.client_id),
+            Self::None { id } => id.as_deref(),
+            Self::BearerToken(_) => None,
         }
     }
 
@@ -53,21 +70,29 @@ impl ClientAuthentication {
             }
             Self::RawBasic(ClientCredentials { id, secret }) => Some(basic(id, secret.expose())),
             Self::BearerToken(token) => Some(format!("Bearer {}", token.expose())),
-            Self::Post(_) | Self::None { .. } => None,
+            Self::Post(_) | Self::PrivateKeyJwt(_) | Self::None { .. } => None,
         }
     }
 
-    /// The parameters of the form, if the method has any.
-    pub(super) fn parameters(&self) -> Vec<(&str, &str)> {
-        match self {
+    /// The parameters of the form, if the method has any; `None` if an assertion is to be among them and cannot be made.
+    pub(super) fn parameters(&self, occasion: Occasion<'_>) -> Option<Vec<(&'static str, Cow<'_, str>)>> {
+        Some(match self {
             Self::Post(ClientCredentials { id, secret }) => {
-                vec![("client_id", id), ("client_secret", secret.expose())]
+                vec![("client_id", id.into()), ("client_secret", secret.expose().into())]
             }
-            Self::None { id } => id.iter().map(|id| ("client_id", id.as_str())).collect(),
+            Self::None { id } => id.iter().map(|id| ("client_id", id.into())).collect(),
+            Self::PrivateKeyJwt(assertion) => vec![
+                ("client_id", assertion.client_id.as_str().into()),
+                ("client_assertion_type", ASSERTION_TYPE.into()),
+                ("client_assertion", assertion.sign(occasion)?.into()),
+            ],
             Self::Basic(_) | Self::RawBasic(_) | Self::BearerToken(_) => Vec::new(),
-        }
+        })
     }
 }
+
+/// RFC 7523 §2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))

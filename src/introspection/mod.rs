@@ -1,10 +1,14 @@
 //! Token introspection (RFC 7662): the request to the authorization server and what its response means.
 
 mod authentication;
+mod client_assertion;
 mod request;
 mod response;
+mod signed_response;
 
 pub use authentication::{ClientAuthentication, ClientCredentials};
-pub use request::{Callout, Endpoint};
-pub(crate) use response::ActiveToken;
-pub use response::{Outcome, ResponseFormat};
+pub use client_assertion::ClientAssertion;
+pub use request::{Endpoint, Inquiry};
+pub(crate) use response::{ActiveToken, Signature};
+pub use response::{Format, ResponseFormat};
+pub use signed_response::SignedResponse;

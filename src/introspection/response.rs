@@ -1,52 +1,95 @@
-//! The introspection response (RFC 7662 §2.2, §2.3): a JWT in the body (`application/jwt`) or in a member of JSON.
+//! The introspection response (RFC 7662 §2.2, §2.3): a JWT in the body (`application/jwt`) or in a member of JSON, JSON
+//! alone, or JSON inside a signed response (RFC 9701).
 //!
-//! The answer is untrusted input, read by its actual media type. This module does not verify signatures, and a signed
-//! introspection response (RFC 9701) is refused: it must never travel upstream as a token (RFC 9701 §8).
+//! The answer is untrusted input, read by its actual media type. Which signature has to be verified before it is believed is
+//! part of what is read; verifying is not done here.
+
+use serde_json::Value;
 
 use crate::cache::Freshness;
-use crate::claims::Claims;
+use crate::callout::{Outcome, status};
+use crate::claims::{Claims, Reading};
+use crate::introspection::SignedResponse;
 use crate::json::Object;
-use crate::jwt::PhantomToken;
+use crate::jwt::{Jws, PhantomToken};
 use crate::rejection::Reason;
+use crate::time::Timestamp;
 
-/// What became of a callout.
-#[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
-    /// A response, be it from the server or from the proxy in its place.
-    Response {
-        /// All header fields, `:status` included.
-        headers: &'a [(&'a [u8], &'a [u8])],
-        /// The body.
-        body: &'a [u8],
-    },
-    /// The response has a body over the limit, so it was not read.
-    Oversized,
-    /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
-    Lost,
-}
-
-/// How the authorization server hands out the JWT.
+/// How the authorization server answers.
 #[derive(Clone, Debug)]
 pub struct ResponseFormat {
-    /// Whether `application/jwt` was asked for: only then may the whole body be the JWT, and 204 say "not active".
-    pub is_jwt: bool,
-    /// The member of a JSON response that holds the JWT.
+    /// What is asked for, and what may come therefore.
+    pub format: Format,
+    /// The member of a JSON response that holds the JWT; none, if JSON holds no JWT.
     pub jwt_member: Option<String>,
     /// The longest JWT, in bytes, that the services behind the gateway accept.
     pub max_jwt_length: usize,
-    /// The pointers of the claims that rules ask about.
-    pub asked_claims: Vec<String>,
 }
 
-/// What the authorization server said of an active token.
+/// A format of responses.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// `application/jwt`: the body is the JWT, and 204 says "not active".
+    Jwt,
+    /// `application/json`.
+    Json,
+    /// `application/token-introspection+jwt`.
+    Signed(SignedResponse),
+}
+
+/// What was learned of an active token.
 #[derive(Debug)]
 pub(crate) struct ActiveToken {
-    /// The JWT that stands for the token.
-    pub(crate) jwt: String,
+    /// The JWT that stands for the token; none, if services receive its claims alone.
+    pub(crate) jwt: Option<String>,
+    /// What has to be verified before any of this is believed.
+    pub(crate) signature: Signature,
     /// What is claimed of both.
     pub(crate) claims: Claims,
     /// Whether, and for how long, HTTP allows the answer to be used again.
     pub(crate) freshness: Freshness,
+}
+
+/// Whose signature has to be verified.
+#[derive(Debug)]
+pub(crate) enum Signature {
+    /// None: the answer came by an authenticated call.
+    Nothing,
+    /// That of the JWT in the answer, if the server's keys are known.
+    PhantomToken,
+    /// That of the JWT which the client presented.
+    Presented,
+    /// That of this text, a signed response.
+    Response(String),
+}
+
+impl ActiveToken {
+    /// A JWT that the client presented: it is what services receive.
+    pub(crate) fn presented(jws: &Jws<'_>, claims: Claims) -> Self {
+        let jwt = Some(jws.text().to_owned());
+        Self { jwt, signature: Signature::Presented, claims, freshness: Freshness::default() }
+    }
+}
+
+impl Signature {
+    /// Whose fault a wrong one is.
+    pub(crate) fn refusal(&self) -> Reason {
+        match self {
+            Self::Presented => Reason::InvalidSignature,
+            Self::Nothing | Self::PhantomToken | Self::Response(_) => Reason::UnverifiableResponse,
+        }
+    }
+}
+
+impl Format {
+    /// The one media type that is asked for (R18).
+    pub(crate) fn media_type(&self) -> &'static str {
+        match self {
+            Self::Jwt => "application/jwt",
+            Self::Json => "application/json",
+            Self::Signed(_) => "application/token-introspection+jwt",
+        }
+    }
 }
 
 impl ResponseFormat {
@@ -60,82 +103,110 @@ impl ResponseFormat {
     /// # Errors
     /// [`Reason::Inactive`] and [`Reason::NotAnAccessToken`] where the server says so of the token; all else is the
     /// server's fault.
-    pub(crate) fn parse(&self, outcome: Outcome<'_>) -> Result<ActiveToken, Reason> {
-        let (headers, body) = match outcome {
-            Outcome::Response { headers, body } => (headers, body),
-            Outcome::Oversized => return Err(Reason::UnexpectedResponse),
-            Outcome::Lost => return Err(Reason::Unavailable),
-        };
-        let media_type = MediaType::of(headers);
-        match (status(headers), media_type) {
-            (Some(200), MediaType::Jwt) if self.is_jwt => self.parse_jwt(headers, body),
-            (Some(200), MediaType::Json) => self.parse_json(headers, body),
-            (Some(204), _) if self.is_jwt => Err(Reason::Inactive),
-            (Some(400), MediaType::Json) if names_unsupported_token(body) => Err(Reason::Inactive),
-            (Some(401 | 403), _) => Err(Reason::GatewayCredentialsRefused),
-            (Some(504), _) => Err(Reason::TimedOut),
-            (Some(429 | 500..), _) => Err(Reason::Unavailable),
+    pub(crate) fn parse(
+        &self,
+        outcome: Outcome<'_>,
+        reading: &Reading,
+        now: Timestamp,
+    ) -> Result<ActiveToken, Reason> {
+        let Outcome::Response { headers, body } = outcome else { return Err(outcome.failure()) };
+        let active = match (status(headers), MediaType::of(headers), &self.format) {
+            (Some(200), MediaType::Jwt, Format::Jwt) => self.parse_jwt(body, reading),
+            (Some(200), MediaType::Signed, Format::Signed(signed)) => {
+                parse_signed(signed, body, reading, now)
+            }
+            (Some(200), MediaType::Json, Format::Signed(SignedResponse { required: true, .. })) => {
+                Err(Reason::UnexpectedResponse)
+            }
+            (Some(200), MediaType::Json, _) => self.parse_json(body, reading),
+            (Some(204), _, Format::Jwt) => Err(Reason::Inactive),
+            (Some(400), MediaType::Json, _) if names_unsupported_token(body) => Err(Reason::Inactive),
+            (Some(401 | 403), ..) => Err(Reason::GatewayCredentialsRefused),
+            (Some(504), ..) => Err(Reason::TimedOut),
+            (Some(429 | 500..), ..) => Err(Reason::Unavailable),
             _ => Err(Reason::UnexpectedResponse),
-        }
+        }?;
+        Ok(ActiveToken { freshness: Freshness::of(headers), ..active })
     }
 
-    fn parse_jwt(&self, headers: Headers<'_>, body: &[u8]) -> Result<ActiveToken, Reason> {
-        let text = std::str::from_utf8(body).map_err(|_| Reason::UnexpectedResponse)?;
-        let PhantomToken { text: jwt, claims } = self.phantom_token(text)?;
-        Ok(ActiveToken { jwt, claims, freshness: Freshness::of(headers) })
+    fn parse_jwt(&self, body: &[u8], reading: &Reading) -> Result<ActiveToken, Reason> {
+        let PhantomToken { text, claims } = self.phantom_token(text(body)?, reading)?;
+        Ok(active(Some(text), Signature::PhantomToken, claims))
     }
 
-    /// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
-    fn parse_json(&self, headers: Headers<'_>, body: &[u8]) -> Result<ActiveToken, Reason> {
+    fn parse_json(&self, body: &[u8], reading: &Reading) -> Result<ActiveToken, Reason> {
         let response = Object::parse(body).map_err(|_| Reason::UnexpectedResponse)?;
-        match response.get("active").and_then(serde_json::Value::as_bool) {
-            Some(true) => {}
-            Some(false) => return Err(Reason::Inactive),
-            None => return Err(Reason::UnexpectedResponse),
-        }
-        let beside = Claims::read(&response)?;
-        let member = self.jwt_member.as_deref().and_then(|name| response.get(name));
-        let text = member.and_then(serde_json::Value::as_str).ok_or(Reason::MissingPhantomToken)?;
-        let PhantomToken { text: jwt, claims } = self.phantom_token(text)?;
-        Ok(ActiveToken { jwt, claims: claims.narrowed_by(beside)?, freshness: Freshness::of(headers) })
+        let beside = claims_of_active(&response, reading)?;
+        let jwt = match (&self.jwt_member, &self.format) {
+            (Some(name), _) => response.get(name).and_then(Value::as_str),
+            (None, Format::Jwt) => None,
+            (None, Format::Json | Format::Signed(_)) => {
+                return Ok(active(None, Signature::Nothing, beside));
+            }
+        };
+        let PhantomToken { text, claims } =
+            self.phantom_token(jwt.ok_or(Reason::MissingPhantomToken)?, reading)?;
+        Ok(active(Some(text), Signature::PhantomToken, claims.narrowed_by(beside)?))
     }
 
-    fn phantom_token(&self, text: &str) -> Result<PhantomToken, Reason> {
+    fn phantom_token(&self, text: &str, reading: &Reading) -> Result<PhantomToken, Reason> {
         if text.len() > self.max_jwt_length {
             return Err(Reason::PhantomTokenTooLong);
         }
-        PhantomToken::parse(text, &self.asked_claims)
+        PhantomToken::parse(text, reading)
     }
 }
 
-type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
+fn parse_signed(
+    signed: &SignedResponse,
+    body: &[u8],
+    reading: &Reading,
+    now: Timestamp,
+) -> Result<ActiveToken, Reason> {
+    let text = text(body)?;
+    let response = signed.open(text, now)?;
+    let claims = claims_of_active(&response, reading)?;
+    Ok(active(None, Signature::Response(text.to_owned()), claims))
+}
+
+/// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
+fn claims_of_active(response: &Object, reading: &Reading) -> Result<Claims, Reason> {
+    match response.get("active").and_then(Value::as_bool) {
+        Some(true) => Claims::read(response, reading),
+        Some(false) => Err(Reason::Inactive),
+        None => Err(Reason::UnexpectedResponse),
+    }
+}
+
+fn active(jwt: Option<String>, signature: Signature, claims: Claims) -> ActiveToken {
+    ActiveToken { jwt, signature, claims, freshness: Freshness::default() }
+}
+
+fn text(body: &[u8]) -> Result<&str, Reason> {
+    std::str::from_utf8(body).map_err(|_| Reason::UnexpectedResponse)
+}
 
 /// The media types that mean something here; parameters and letter case do not count (R27).
 #[derive(Clone, Copy)]
 enum MediaType {
     Jwt,
     Json,
+    Signed,
     Other,
 }
 
 impl MediaType {
-    fn of(headers: Headers<'_>) -> Self {
+    fn of(headers: &[(&[u8], &[u8])]) -> Self {
         let mut fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
         let (Some((_, value)), None) = (fields.next(), fields.next()) else { return Self::Other };
         let essence = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        if essence.eq_ignore_ascii_case(b"application/jwt") {
-            Self::Jwt
-        } else if essence.eq_ignore_ascii_case(b"application/json") {
-            Self::Json
-        } else {
-            Self::Other
+        match essence.to_ascii_lowercase().as_slice() {
+            b"application/jwt" => Self::Jwt,
+            b"application/json" => Self::Json,
+            b"application/token-introspection+jwt" => Self::Signed,
+            _ => Self::Other,
         }
     }
-}
-
-fn status(headers: Headers<'_>) -> Option<u16> {
-    let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
-    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// RFC 7009 §2.2.1 registers this error; oidc-provider answers it for a token that it would never introspect (R29).

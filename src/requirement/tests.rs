@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cache::NoSharedData;
-use crate::introspection::Outcome;
+use crate::callout::{NoRandomness, Outcome};
 use crate::metrics::NoMetrics;
 use crate::request::{AuthorizationField, RequestHead};
 use crate::testing::{self, NOW, at, settings, test};
@@ -15,17 +15,21 @@ fn judge(rule: &Value, claims: &Value) -> (u16, String) {
     let settings = settings(json!({"rules": [rule], "cache": {"max_ttl": "1h"}, "token": {"leeway": "0s"}}));
     let space = settings.protection.clone();
     let mut authenticator = Authenticator::new(settings);
-    let host = Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics };
+    let host =
+        Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };
     let authorization = AuthorizationField::Once(b"Bearer opaque");
     let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
-    let Step::Introspect(_, pending) = authenticator.authenticate(&head, host) else {
+    let Step::Ask(question, pending) = authenticator.authenticate(&head, host) else {
         panic!("nothing is cached")
     };
     let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/jwt")];
     let jwt = testing::jwt(claims.clone());
     let outcome = Outcome::Response { headers: &headers, body: jwt.as_bytes() };
-    let conclusion = authenticator.conclude(pending.token(), outcome, host);
-    match authenticator.settle(pending, &conclusion, host) {
+    let conclusion = authenticator.conclude(question.subject(), outcome, host);
+    let Step::Settled(verdict) = authenticator.settle(pending, &conclusion, host) else {
+        panic!("nothing is left to ask")
+    };
+    match verdict {
         Verdict::Forward(_) => (200, String::new()),
         Verdict::Answer(reply) => (reply.status, String::new()),
         Verdict::Reject(rejection) => {

@@ -102,6 +102,12 @@ pub(crate) fn increment(metric: MetricId) -> Result<(), Refused> {
     done(unsafe { proxy_increment_metric(metric.0, 1) })
 }
 
+/// Sets a property of the stream; Envoy keeps it as filter state, under this name behind `wasm.`.
+pub(crate) fn set_property(name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: `name` and `value` outlive the call.
+    done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
 /// Lets the following calls concern another stream. Some hosts do nothing and say "ok".
 pub(crate) fn set_effective_context(stream: u32) -> Result<(), Refused> {
     // SAFETY: no pointers.
@@ -140,12 +146,11 @@ pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
 
 /// Sends a callout; its answer arrives at the context that is being called now.
 pub(crate) fn dispatch(callout: &Callout) -> Result<CalloutId, Refused> {
-    let headers = callout.headers();
-    let headers = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let body = Some(callout.body()).filter(|body| !body.is_empty());
     hostcalls::dispatch_http_call(
         callout.upstream(),
-        headers,
-        Some(callout.body()),
+        callout.headers().collect(),
+        body,
         vec![],
         callout.timeout(),
     )
@@ -210,6 +215,7 @@ unsafe extern "C" {
         value_size: usize,
         cas: u32,
     ) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;
     fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;

@@ -1,6 +1,6 @@
-//! What the host lends to the core: its shared data and its metrics.
+//! What the host lends to the core: its shared data, its metrics and its randomness.
 
-use phantom_token_core::{Counter, Metrics, SharedData};
+use phantom_token_core::{Counter, Metrics, Randomness, SharedData};
 
 use crate::host::{self, MetricId};
 
@@ -16,6 +16,16 @@ impl SharedData for HostSharedData {
         if let Err(refused) = host::set_shared_data(key, value, cas) {
             log::debug!("the host did not keep an entry in its shared data: {refused:?}");
         }
+    }
+}
+
+/// The host's randomness, by WASI.
+pub(crate) struct HostRandomness;
+
+impl Randomness for HostRandomness {
+    fn bytes(&self) -> Option<[u8; 16]> {
+        let mut bytes = [0; 16];
+        getrandom::getrandom(&mut bytes).ok().map(|()| bytes)
     }
 }
 

@@ -1,12 +1,11 @@
 //! The one place that touches a request: it forwards or answers it, as the core decided.
 
-use phantom_token_core::{Credentials, ProtectionSpace, Reason, Rejection, Reply, Verdict};
+use phantom_token_core::{
+    AUTHORIZATION, Credentials, Grant, ProtectionSpace, Reason, Rejection, Reply, Verdict,
+};
 use proxy_wasm::types::Action;
 
 use crate::host::{self, Refused};
-
-/// The field that carries the credentials, the client's and ours.
-pub(crate) const AUTHORIZATION: &str = "authorization";
 
 /// Performs a verdict on the request whose head is being read. The host then does what the action says.
 pub(crate) fn perform(verdict: Verdict, space: &ProtectionSpace) -> Action {
@@ -46,11 +45,7 @@ fn forwardable(verdict: Verdict, space: &ProtectionSpace) -> Result<(), Reply> {
         Verdict::Forward(Credentials::Untouched) => Ok(()),
         Verdict::Forward(Credentials::Removed) => disarm().map_err(|refused| internal(refused, space)),
         Verdict::Forward(Credentials::Granted(grant)) => {
-            let headers = grant.headers().iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let mut fields = headers.chain([(AUTHORIZATION, grant.authorization())]);
-            fields
-                .try_for_each(|(name, value)| host::replace_request_field(name, value))
-                .map_err(|refused| internal(refused, space))
+            grant_fields(&grant).map_err(|refused| internal(refused, space))
         }
         Verdict::Answer(reply) => Err(reply),
         Verdict::Reject(rejection) => {
@@ -58,6 +53,17 @@ fn forwardable(verdict: Verdict, space: &ProtectionSpace) -> Result<(), Reply> {
             Err(rejection.reply(space))
         }
     }
+}
+
+/// What services receive, and before it, while the request can still be refused, what the host keeps.
+fn grant_fields(grant: &Grant) -> Result<(), Refused> {
+    for (name, value) in grant.filter_state() {
+        host::set_property(name, value)?;
+    }
+    if !grant.replaces_authorization() {
+        disarm()?;
+    }
+    grant.fields().try_for_each(|(name, value)| host::replace_request_field(name, value))
 }
 
 /// A request whose answer the host does not take stays paused: it is not forwarded.

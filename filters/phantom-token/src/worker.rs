@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phantom_token_core::{
-    Authenticator, Callout, CalloutId, Conclusion, Flight, Host, InFlight, Outcome, Pending, ProtectionSpace,
-    Reason, RequestHead, Settings, Step, TokenKey, Verdict, Waiting,
+    AUTHORIZATION, Authenticator, CalloutId, Conclusion, Flight, Host, InFlight, Outcome, Pending,
+    ProtectionSpace, Question, Reason, RequestHead, Settings, Step, Verdict, Waiting,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
 use crate::host::{self, Refused};
-use crate::lent::{Counters, HostSharedData};
+use crate::lent::{Counters, HostRandomness, HostSharedData};
 use crate::{field_map, perform};
 
 /// One configuration at work.
@@ -20,7 +20,6 @@ pub(crate) struct Worker {
     in_flight: RefCell<InFlight<Rc<Paused>>>,
     counters: Counters,
     space: ProtectionSpace,
-    body_limit: usize,
     single_flight: bool,
     host_switches: Cell<bool>,
 }
@@ -59,8 +58,7 @@ impl Worker {
         Self {
             counters: Counters::define(),
             space: settings.protection.clone(),
-            body_limit: settings.introspection.response.body_limit(),
-            single_flight: settings.introspection.single_flight,
+            single_flight: settings.single_flight,
             authenticator: RefCell::new(Authenticator::new(settings)),
             in_flight: RefCell::default(),
             host_switches: Cell::new(false),
@@ -81,20 +79,21 @@ impl Worker {
 
     /// The host has an answer to a callout, or none to give.
     pub(crate) fn on_answer(&self, id: CalloutId, has_headers: bool, body_size: usize) {
-        let Some((token, waiting)) = self.in_flight.borrow_mut().land(id) else { return };
+        let Some(flight) = self.in_flight.borrow_mut().land(id) else { return };
+        let limit = flight.question.answer_limit();
         let headers = if has_headers { host::fields(MapType::HttpCallResponseHeaders).ok() } else { None };
         let body = match body_size {
             0 => Some(Vec::new()),
-            size if size > self.body_limit => None,
+            size if size > limit => None,
             size => host::buffer(BufferType::HttpCallResponseBody, size).ok(),
         };
         let headers = headers.as_ref().map(|headers| field_map::fields(headers).collect::<Vec<_>>());
         let outcome = match (&headers, &body) {
             (Some(headers), Some(body)) => Outcome::Response { headers, body },
-            (Some(_), None) if body_size > self.body_limit => Outcome::Oversized,
+            (Some(_), None) if body_size > limit => Outcome::Oversized,
             _ => Outcome::Lost,
         };
-        self.settle(token, waiting, outcome);
+        self.settle(flight, outcome);
     }
 
     /// The stream is gone. If it had asked, the host drops the answer; for those who waited along, the root context asks
@@ -118,16 +117,13 @@ impl Worker {
             if flight.waiting.is_empty() {
                 continue;
             }
-            match host::dispatch(&flight.callout) {
-                Ok(id) => self.in_flight.borrow_mut().depart(id, flight),
-                Err(refused) => {
-                    report_dispatch(refused);
-                    lost.push(flight);
-                }
+            match self.dispatch(&flight.question) {
+                Some(id) => self.in_flight.borrow_mut().depart(id, flight),
+                None => lost.push(flight),
             }
         }
-        for Flight { token, waiting, .. } in lost {
-            self.settle(token, waiting, Outcome::Lost);
+        for flight in lost {
+            self.settle(flight, Outcome::Lost);
         }
     }
 
@@ -145,88 +141,103 @@ impl Worker {
         drop(authenticator);
         match step {
             Step::Settled(verdict) => Ok(Next::Perform(verdict)),
-            Step::Introspect(callout, pending) => self.wait(context, callout, pending),
+            Step::Ask(question, pending) => {
+                self.prove_switching(context)?;
+                perform::disarm()?;
+                let stream = Paused { context, fate: Cell::new(Fate::Waiting), asked: Cell::new(None) };
+                Ok(self.wait(&Rc::new(stream), question, pending))
+            }
         }
     }
 
-    /// Waits along with another request, or dispatches the callout. The request is disarmed before it waits.
-    fn wait(&self, context: u32, callout: Callout, pending: Pending) -> Result<Next, Refused> {
-        let joins = self.can_join(context, &pending.token())?;
-        perform::disarm()?;
-        let stream = Rc::new(Paused { context, fate: Cell::new(Fate::Waiting), asked: Cell::new(None) });
-        let mut waiting = Waiting { stream: Rc::clone(&stream), pending };
-        if joins {
-            match self.in_flight.borrow_mut().join(waiting) {
-                Ok(()) => return Ok(Next::Pause(stream)),
-                Err(alone) => waiting = alone,
+    /// Waits along with others, or dispatches the question. A question that cannot be dispatched is answered at once, by
+    /// nothing, which may lead to another.
+    fn wait(&self, stream: &Rc<Paused>, mut question: Question, mut pending: Pending) -> Next {
+        loop {
+            let mut waiting = Waiting { stream: Rc::clone(stream), pending };
+            if self.single_flight && self.host_switches.get() {
+                match self.in_flight.borrow_mut().join(&question.subject(), waiting) {
+                    Ok(()) => return Next::Pause(Rc::clone(stream)),
+                    Err(alone) => waiting = alone,
+                }
             }
-        }
-        match host::dispatch(&callout) {
-            Ok(id) => {
+            if let Some(id) = self.dispatch(&question) {
                 stream.asked.set(Some(id));
-                let flight = Flight { callout, token: waiting.pending.token(), waiting: vec![waiting] };
-                self.in_flight.borrow_mut().depart(id, flight);
-                Ok(Next::Pause(stream))
+                self.in_flight.borrow_mut().depart(id, Flight { question, waiting: vec![waiting] });
+                return Next::Pause(Rc::clone(stream));
             }
-            Err(refused) => {
-                report_dispatch(refused);
-                let lent = self.lend()?;
-                let mut authenticator = self.authenticator.borrow_mut();
-                let conclusion = authenticator.conclude(waiting.pending.token(), Outcome::Lost, lent);
-                Ok(Next::Perform(authenticator.settle(waiting.pending, &conclusion, lent)))
+            let Ok(lent) = self.lend() else {
+                return Next::Perform(Verdict::Reject(Reason::Internal.into()));
+            };
+            let mut authenticator = self.authenticator.borrow_mut();
+            let conclusion = authenticator.conclude(question.subject(), Outcome::Lost, lent);
+            match authenticator.settle(waiting.pending, &conclusion, lent) {
+                Step::Settled(verdict) => return Next::Perform(verdict),
+                Step::Ask(next_question, next_pending) => (question, pending) = (next_question, next_pending),
             }
         }
     }
 
-    /// Whether this request may wait along with another: the answer must then be able to reach it from the other's
-    /// callback. Where switching to a stream does nothing, the filter would forward the wrong request; so the switch
-    /// has to prove itself. The other, disarmed, must be seen without credentials, and this one with them.
-    fn can_join(&self, context: u32, token: &TokenKey) -> Result<bool, Refused> {
+    /// A request may wait along with another if the answer can then reach it from the other's callback. Where switching to a
+    /// stream does nothing, the filter would forward the wrong request; so before anybody waits along, the switch has to prove
+    /// itself. A stream that waits, disarmed, must be seen without credentials, and this one with them.
+    fn prove_switching(&self, context: u32) -> Result<(), Refused> {
         let in_flight = self.in_flight.borrow();
-        let Some(companion) = in_flight.companion(token).filter(|_| self.single_flight) else {
-            return Ok(false);
-        };
-        if !self.host_switches.get() {
-            let credentials = |()| host::request_field(perform::AUTHORIZATION);
-            let theirs = host::set_effective_context(companion.context).and_then(credentials);
+        let other = in_flight.anyone().filter(|_| self.single_flight && !self.host_switches.get());
+        if let Some(other) = other {
+            let credentials = |()| host::request_field(AUTHORIZATION);
+            let theirs = host::set_effective_context(other.context).and_then(credentials);
             host::set_effective_context(context)?;
             self.host_switches.set(theirs == Err(Refused::NOT_FOUND) && credentials(()).is_ok());
         }
-        Ok(self.host_switches.get())
+        Ok(())
     }
 
-    fn settle(&self, token: TokenKey, waiting: Vec<Waiting<Rc<Paused>>>, outcome: Outcome<'_>) {
-        for (stream, verdict) in self.verdicts(token, waiting, outcome) {
+    fn dispatch(&self, question: &Question) -> Option<CalloutId> {
+        let callout = question.callout(self.lend().ok()?.occasion()).map_err(|_| Refused::INCOMPLETE);
+        callout.and_then(|callout| host::dispatch(&callout)).map_err(report_dispatch).ok()
+    }
+
+    fn settle(&self, flight: Flight<Rc<Paused>>, outcome: Outcome<'_>) {
+        for (stream, step) in self.steps(flight, outcome) {
+            if stream.fate() != Fate::Waiting {
+                continue;
+            }
+            let next = match step {
+                Step::Settled(verdict) => Next::Perform(verdict),
+                Step::Ask(question, pending) => self.wait(&stream, question, pending),
+            };
+            let Next::Perform(verdict) = next else { continue };
             // A stream that is gone needs nothing, and cannot be switched to.
-            if stream.fate() == Fate::Waiting && host::set_effective_context(stream.context).is_ok() {
+            if host::set_effective_context(stream.context).is_ok() {
                 let forwarded = perform::perform_paused(verdict, &self.space);
                 stream.fate.set(if forwarded { Fate::Forwarded } else { Fate::Rejected });
             }
         }
     }
 
-    fn verdicts(
-        &self,
-        token: TokenKey,
-        waiting: Vec<Waiting<Rc<Paused>>>,
-        outcome: Outcome<'_>,
-    ) -> Vec<(Rc<Paused>, Verdict)> {
+    fn steps(&self, flight: Flight<Rc<Paused>>, outcome: Outcome<'_>) -> Vec<(Rc<Paused>, Step)> {
+        let Flight { question, waiting } = flight;
         let mut authenticator = self.authenticator.borrow_mut();
         let lent = self.lend();
-        let conclusion = match lent {
-            Ok(lent) => authenticator.conclude(token, outcome, lent),
-            Err(_) => Err(Reason::Internal),
+        let conclusion = lent.map(|lent| authenticator.conclude(question.subject(), outcome, lent));
+        if let Ok(conclusion) = &conclusion {
+            report(conclusion);
+        }
+        let mut step = |pending| match (&conclusion, lent) {
+            (Ok(conclusion), Ok(lent)) => authenticator.settle(pending, conclusion, lent),
+            _ => Step::Settled(Verdict::Reject(Reason::Internal.into())),
         };
-        report(&conclusion);
-        let verdict = |pending| match lent {
-            Ok(lent) => authenticator.settle(pending, &conclusion, lent),
-            Err(_) => Verdict::Reject(Reason::Internal.into()),
-        };
-        waiting.into_iter().map(|Waiting { stream, pending }| (stream, verdict(pending))).collect()
+        waiting.into_iter().map(|Waiting { stream, pending }| (stream, step(pending))).collect()
     }
 
     fn lend(&self) -> Result<Host<'_>, Refused> {
-        Ok(Host { now: host::now()?, shared_data: &HostSharedData, metrics: &self.counters })
+        Ok(Host {
+            now: host::now()?,
+            shared_data: &HostSharedData,
+            metrics: &self.counters,
+            randomness: &HostRandomness,
+        })
     }
 }
 
@@ -236,21 +247,26 @@ impl Paused {
     }
 }
 
-/// The gateway's own credentials are the operator's affair at once; what the client did is in the counters.
+/// The gateway's own credentials and the server's keys are the operator's affair at once; what the client did is in the
+/// counters.
 fn report(conclusion: &Conclusion) {
     match conclusion {
-        Err(Reason::GatewayCredentialsRefused) => {
+        Conclusion::Token(Err(Reason::GatewayCredentialsRefused)) => {
             log::error!(
-                "the authorization server refuses the credentials of the gateway: check client_id and client_secret"
+                "the authorization server refuses the credentials of the gateway: check client_id and its secret or key"
             );
         }
-        Err(reason) => log::debug!("introspection: {}", reason.name()),
-        Ok(_) => log::debug!("introspection: active"),
+        Conclusion::Token(Err(reason)) => log::debug!("introspection: {}", reason.name()),
+        Conclusion::Token(Ok(_)) => log::debug!("introspection: active"),
+        Conclusion::Document(Err(reason)) => {
+            log::error!("the authorization server's keys or metadata are of no use: {}", reason.name());
+        }
+        Conclusion::Document(Ok(())) => log::info!("the authorization server's keys or metadata were taken"),
     }
 }
 
 fn report_dispatch(refused: Refused) {
-    log::error!("the host did not dispatch an introspection, is its upstream configured? {refused:?}");
+    log::error!("the host did not dispatch a question, is its upstream configured? {refused:?}");
 }
 
 fn tick(period: Duration) {

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::bearer::AccessToken;
+use crate::claims::Reading;
 use crate::json::Object;
 use crate::request::AuthorizationField;
 use crate::testing::{self, at, test};
@@ -13,8 +14,8 @@ fn key(token: &str) -> TokenKey {
 
 fn entry(claims: serde_json::Value) -> Entry {
     let claims = Object::parse(claims.to_string().as_bytes()).expect("an object");
-    let claims = Claims::read(&claims).expect("claims");
-    Entry { fresh_until: at(60), claims, jwt: testing::jwt(json!({})) }
+    let claims = Claims::read(&claims, &Reading::default()).expect("claims");
+    Entry { fresh_until: at(60), claims, jwt: Some(testing::jwt(json!({}))), is_self_contained: false }
 }
 
 /// If a claim were lost on the way, another worker would let in what the first refuses.
@@ -29,6 +30,13 @@ fn what_is_encoded_is_decoded() {
     ] {
         let bytes = entry(claims.clone()).encode(&fingerprint, &key("t"));
         assert_eq!(Entry::decode(&bytes, &fingerprint, &key("t")), Some(entry(claims)));
+    }
+    for (jwt, is_self_contained) in
+        [(None, false), (Some(String::new()), false), (Some("a.b.c".to_owned()), true)]
+    {
+        let entry = Entry { jwt, is_self_contained, ..entry(json!({})) };
+        let bytes = entry.encode(&fingerprint, &key("t"));
+        assert_eq!(Entry::decode(&bytes, &fingerprint, &key("t")), Some(entry));
     }
 }
 

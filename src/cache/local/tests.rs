@@ -10,7 +10,8 @@ fn key(token: usize) -> TokenKey {
 }
 
 fn grant(pad: usize) -> Rc<Grant> {
-    Rc::new(Grant::new(&"x".repeat(pad), Claims::default(), &[], Some(at(60))))
+    let jwt = "x".repeat(pad);
+    Rc::new(Grant::new(Some(&jwt), Claims::default(), false, &Rc::default(), Some(at(60))))
 }
 
 #[test]

@@ -2,19 +2,26 @@ use serde_json::json;
 
 use super::*;
 use crate::request::AuthorizationField;
-use crate::testing::{settings, test};
+use crate::testing::{CountingRandomness, at, settings, test};
 
 fn callout(edits: serde_json::Value, token: &str) -> Callout {
     let settings = settings(json!({"introspection": edits}));
     let value = format!("Bearer {token}");
     let token = AccessToken::parse(AuthorizationField::Once(value.as_bytes()), 100).expect("a token");
-    Callout::introspect(&settings.introspection.endpoint, token)
+    let endpoint = &settings.servers[0].introspection.as_ref().expect("an endpoint").endpoint;
+    Inquiry::about(token, endpoint).callout(occasion()).expect("a callout")
+}
+
+fn occasion() -> Occasion<'static> {
+    Occasion { now: at(0), randomness: &CountingRandomness }
 }
 
 fn header(callout: &Callout, name: &str) -> Option<String> {
-    let mut found = callout.headers().into_iter().filter(|(header, _)| *header == name);
-    assert!(found.next().is_none() || found.next().is_none(), "{name} twice");
-    callout.headers().into_iter().find(|(header, _)| *header == name).map(|(_, value)| value)
+    let mut found =
+        callout.headers().filter(|(header, _)| *header == name).map(|(_, value)| value.to_owned());
+    let value = found.next();
+    assert!(found.next().is_none(), "{name} twice");
+    value
 }
 
 /// If the token were not encoded, a `+` in it would arrive as a space, and a `&` could add a parameter.

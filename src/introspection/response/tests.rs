@@ -1,17 +1,19 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::requirement::Requirement;
-use crate::testing::{self, NOW, settings, test};
+use crate::testing::{self, NOW, at, settings, test};
+
+fn format(edits: Value) -> ResponseFormat {
+    settings(edits).servers.remove(0).introspection.expect("an endpoint").response
+}
 
 fn jwt_mode() -> ResponseFormat {
-    settings(json!({})).introspection.response
+    format(json!({}))
 }
 
 fn json_mode() -> ResponseFormat {
-    settings(json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}))
-        .introspection
-        .response
+    format(json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}))
 }
 
 fn read(
@@ -22,7 +24,7 @@ fn read(
 ) -> Result<String, Reason> {
     let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
     let outcome = Outcome::Response { headers: &headers, body: body.as_ref() };
-    format.parse(outcome).map(|active| active.jwt)
+    format.parse(outcome, &Reading::default(), at(0)).map(|active| active.jwt.unwrap_or_default())
 }
 
 fn read_json(body: impl AsRef<[u8]>) -> Result<String, Reason> {
@@ -57,8 +59,7 @@ fn r037_r042_a_member_of_the_json_is_the_jwt_and_others_are_ignored() {
         assert_eq!(read_json(body.to_string()), Err(Reason::MissingPhantomToken), "{body}");
     }
     // Keycloak is asked for application/jwt and answers JSON: the actual media type counts.
-    let keycloak =
-        settings(json!({"introspection": {"response": {"jwt_member": "jwt"}}})).introspection.response;
+    let keycloak = format(json!({"introspection": {"response": {"jwt_member": "jwt"}}}));
     let body = json!({"active": true, "jwt": jwt}).to_string();
     assert_eq!(read(&keycloak, "200", "application/json", &body), Ok(jwt));
     assert_eq!(read(&jwt_mode(), "200", "application/json", &body), Err(Reason::MissingPhantomToken));
@@ -102,7 +103,7 @@ fn r027_an_unexpected_media_type_is_the_servers_fault() {
         (b"content-type", b"text/html"),
     ];
     let outcome = Outcome::Response { headers: &twice, body: jwt.as_bytes() };
-    assert_eq!(jwt_mode().parse(outcome).err(), Some(Reason::UnexpectedResponse));
+    assert_eq!(jwt_mode().parse(outcome, &Reading::default(), at(0)).err(), Some(Reason::UnexpectedResponse));
 }
 
 #[test]
@@ -129,10 +130,16 @@ fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
         assert_eq!(read(&jwt_mode(), status, "application/jwt", &jwt), Err(reason), "{status}");
     }
     assert_eq!(read(&json_mode(), "204", "", ""), Err(Reason::UnexpectedResponse));
-    assert_eq!(jwt_mode().parse(Outcome::Lost).err(), Some(Reason::Unavailable));
-    assert_eq!(jwt_mode().parse(Outcome::Oversized).err(), Some(Reason::UnexpectedResponse));
+    assert_eq!(jwt_mode().parse(Outcome::Lost, &Reading::default(), at(0)).err(), Some(Reason::Unavailable));
+    assert_eq!(
+        jwt_mode().parse(Outcome::Oversized, &Reading::default(), at(0)).err(),
+        Some(Reason::UnexpectedResponse)
+    );
     let without_status = Outcome::Response { headers: &[], body: b"" };
-    assert_eq!(jwt_mode().parse(without_status).err(), Some(Reason::UnexpectedResponse));
+    assert_eq!(
+        jwt_mode().parse(without_status, &Reading::default(), at(0)).err(),
+        Some(Reason::UnexpectedResponse)
+    );
 }
 
 #[test]
@@ -195,7 +202,11 @@ fn r036_what_says_that_it_is_no_access_token_is_refused() {
 /// regain what its JWT says.
 #[test]
 fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
-    let policy = settings(json!({"token": {"audience": ["orders-api"], "leeway": "0s"}})).token.policy;
+    let policy = settings(json!({"token": {"audience": ["orders-api"], "leeway": "0s"}}))
+        .servers
+        .remove(0)
+        .token
+        .policy;
     let requirement = Requirement { scopes: vec!["orders:read".to_owned()], ..Requirement::default() };
     for (beside, expected) in [
         (json!({}), None),
@@ -222,7 +233,7 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         let body = body.to_string();
         let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
         let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
-        let result = json_mode().parse(outcome).and_then(|active| {
+        let result = json_mode().parse(outcome, &Reading::default(), at(0)).and_then(|active| {
             policy.validate(&active.claims, testing::at(0))?;
             requirement.validate(&active.claims, testing::at(0), policy.leeway)
         });
@@ -241,7 +252,7 @@ fn r031_the_earlier_end_counts() {
         (b"cache-control", b"no-store"),
     ];
     let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
-    let active = json_mode().parse(outcome).expect("active");
+    let active = json_mode().parse(outcome, &Reading::default(), at(0)).expect("active");
     assert!(active.claims.validity().has_expired(testing::at(0), std::time::Duration::ZERO));
     assert_eq!(
         active.freshness,
@@ -252,8 +263,7 @@ fn r031_the_earlier_end_counts() {
 
 #[test]
 fn r079_a_jwt_has_a_limit_and_is_never_cut() {
-    let format =
-        settings(json!({"introspection": {"response": {"max_jwt_length": 1000}}})).introspection.response;
+    let format = self::format(json!({"introspection": {"response": {"max_jwt_length": 1000}}}));
     let long = testing::jwt(json!({"pad": "x".repeat(1000)}));
     assert_eq!(read(&format, "200", "application/jwt", &long), Err(Reason::PhantomTokenTooLong));
     assert_eq!(format.body_limit(), 64 * 1024);

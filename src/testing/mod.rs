@@ -1,7 +1,10 @@
 //! Fixtures of the tests, which run natively and, compiled to wasm32-unknown-unknown, under Node.
 
+pub(crate) mod signer;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +16,7 @@ pub(crate) use core::prelude::v1::test;
 pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::cache::SharedData;
+use crate::callout::Randomness;
 use crate::config::{Mistakes, Settings};
 use crate::time::Timestamp;
 
@@ -74,7 +78,8 @@ pub(crate) fn jws(header: &str, payload: &str) -> String {
     format!("{header}.{payload}.c2lnbmF0dXJl")
 }
 
-fn merge(into: &mut Value, edits: Value) {
+/// Merges `edits` into a value; null removes a member.
+pub(crate) fn merge(into: &mut Value, edits: Value) {
     match edits {
         Value::Object(edits) => {
             if !into.is_object() {
@@ -88,6 +93,16 @@ fn merge(into: &mut Value, edits: Value) {
             }
         }
         edit => *into = edit,
+    }
+}
+
+/// Numbers that were never used before, but are not random.
+pub(crate) struct CountingRandomness;
+
+impl Randomness for CountingRandomness {
+    fn bytes(&self) -> Option<[u8; 16]> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Some(u128::from(COUNT.fetch_add(1, Ordering::Relaxed)).to_be_bytes())
     }
 }
 

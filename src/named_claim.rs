@@ -1,7 +1,4 @@
-//! Claims that services receive as header fields of their own.
-//!
-//! A service that trusts such a field must never see the client's: whatever the client sends under that name is taken off,
-//! also where the name is written with `_` or `.` for `-`, which some servers do not tell apart (R75).
+//! A claim under a name of its own: a header field for the services, or filter state for the host.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,10 +6,10 @@ use serde_json::Value;
 
 use crate::claims::Claims;
 
-/// A header field that is made of a claim.
+/// A name, and the claim that gives the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimHeader {
-    /// The name of the field, in lower case.
+pub struct NamedClaim {
+    /// The name; that of a header field is in lower case.
     pub name: String,
     /// Where the claim is: a JSON Pointer (RFC 6901).
     pub pointer: String,
@@ -20,26 +17,16 @@ pub struct ClaimHeader {
     pub is_base64url: bool,
 }
 
-impl ClaimHeader {
-    /// The value of the field for these claims; none if the claim is absent, or cannot stand in a field as it is (R76).
+impl NamedClaim {
+    /// The value for these claims; none if the claim is absent, or cannot stand in a header field as it is (R76).
     pub(crate) fn value(&self, claims: &Claims) -> Option<String> {
         let text = match claims.asked(&self.pointer)? {
             Value::Null => return None,
-            Value::Array(_) | Value::Object(_) => {
-                return claims.asked(&self.pointer).map(|value| encode(&value.to_string()));
-            }
+            compound @ (Value::Array(_) | Value::Object(_)) => return Some(encode(&compound.to_string())),
             Value::String(text) => text.clone(),
             scalar @ (Value::Bool(_) | Value::Number(_)) => scalar.to_string(),
         };
         if self.is_base64url { Some(encode(&text)) } else { Some(text).filter(|text| is_field_value(text)) }
-    }
-
-    /// Whether a client's field of this name could be taken for this one.
-    pub(crate) fn is_imitated_by(&self, name: &[u8]) -> bool {
-        let canonical =
-            |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
-        name.len() == self.name.len()
-            && name.iter().map(canonical).eq(self.name.as_bytes().iter().map(canonical))
     }
 }
 

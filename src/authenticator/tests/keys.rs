@@ -1,0 +1,368 @@
+//! Scenarios with signatures: phantom tokens, signed responses and JWT access tokens, and the keys that verify them.
+
+use serde_json::{Value, json};
+
+use super::{Worker, bearer};
+use crate::cache::NoSharedData;
+use crate::callout::About;
+use crate::testing::signer::{key_set, sign, signed_jwt};
+use crate::testing::{self, MemorySharedData, NOW, test};
+
+fn published(edits: Value) -> Value {
+    let mut configuration = json!({
+        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
+        "keys": {"uri": "https://login.example.com/jwks", "cooldown": "30s", "max_age": "10m", "max_stale": "1h"},
+        "cache": {"max_ttl": "2m"},
+    });
+    testing::merge(&mut configuration, edits);
+    configuration
+}
+
+fn verifying(edits: Value) -> Value {
+    let mut configuration = published(json!({"token": {"jwts": "verify"}}));
+    testing::merge(&mut configuration, edits);
+    configuration
+}
+
+fn access_token(edits: Value) -> String {
+    let mut claims = testing::claims();
+    testing::merge(&mut claims, json!({"client_id": "app", "jti": "1"}));
+    testing::merge(&mut claims, edits);
+    signed_jwt("k1", &claims)
+}
+
+#[test]
+fn r041_a_phantom_token_has_to_have_its_issuers_signature() {
+    let mut worker = Worker::new(published(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let genuine = access_token(json!({}));
+    worker.answer_with(genuine.clone());
+    assert_eq!(worker.get(0, "a"), bearer(&genuine));
+    assert!(matches!(worker.asked.as_slice(), [About::Token(_), About::Keys]), "{:?}", worker.asked);
+    assert_eq!(worker.get(0, "b"), bearer(&genuine));
+    assert_eq!(worker.documents(), 1, "the keys are there already");
+    worker.answer_with(testing::jws(r#"{"alg":"ES256","kid":"k1"}"#, &testing::claims().to_string()));
+    assert_eq!(worker.get(0, "c"), "unverifiable_response", "not the client's fault");
+}
+
+#[test]
+fn r041_r059_keys_can_be_in_the_configuration() {
+    let set: Value = serde_json::from_str(&key_set("k1")).expect("JSON");
+    let mut worker =
+        Worker::new(published(json!({"keys": {"uri": null, "cooldown": null, "set": set}})), &NoSharedData);
+    let genuine = access_token(json!({}));
+    worker.answer_with(genuine.clone());
+    assert_eq!(worker.get(0, "a"), bearer(&genuine));
+    worker.answer_with(testing::jwt(json!({})));
+    assert_eq!(worker.get(0, "b"), "unverifiable_response");
+    assert_eq!(worker.documents(), 0);
+}
+
+/// If a flood of made-up key names could each fetch the keys, anybody could make the gateway attack its own server.
+#[test]
+fn r063_an_unknown_key_costs_one_refresh_per_cooldown() {
+    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let genuine = access_token(json!({}));
+    assert_eq!(worker.get(0, &genuine), bearer(&genuine));
+    assert_eq!((worker.introspections(), worker.documents()), (0, 1));
+    for (seconds, documents) in [(0, 1), (29, 1), (30, 2), (31, 2), (59, 2), (60, 3)] {
+        let unknown = signed_jwt(
+            &format!("other-{seconds}"),
+            &serde_json::from_str(&claims_of(&genuine)).expect("JSON"),
+        );
+        assert_eq!(worker.get(seconds, &unknown), "invalid_signature", "{seconds}");
+        assert_eq!(worker.documents(), documents, "{seconds}");
+    }
+}
+
+#[test]
+fn r066_a_new_key_is_accepted_within_the_cooldown_and_a_removed_one_refused_after_the_refresh() {
+    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    worker.keys = key_set("old");
+    let claims = serde_json::from_str(&claims_of(&access_token(json!({})))).expect("JSON");
+    let (old, new) = (signed_jwt("old", &claims), signed_jwt("new", &claims));
+    assert_eq!(worker.get(0, &old), bearer(&old));
+    worker.keys = key_set("new");
+    assert_eq!(worker.get(5, &new), "invalid_signature", "too early to ask");
+    assert_eq!(worker.get(29, &old), bearer(&old), "cached, and its key is still known");
+    assert_eq!(worker.get(30, &new), bearer(&new));
+    assert_eq!(worker.get(31, &old), "invalid_signature", "although it was in the cache");
+}
+
+#[test]
+fn r064_the_last_good_keys_serve_while_none_can_be_fetched() {
+    let mut worker = Worker::new(verifying(json!({"cache": {"max_ttl": "0s"}})), &NoSharedData);
+    let token = access_token(json!({"exp": NOW + 100_000}));
+    assert_eq!(worker.get(0, &token), "keys_unavailable", "never loaded");
+    assert_eq!(worker.get(4, &token), "keys_unavailable");
+    assert_eq!(worker.documents(), 1, "not asked again at once");
+    worker.keys = key_set("k1");
+    assert_eq!(worker.get(5, &token), bearer(&token));
+    for broken in [String::new(), "<html>".to_owned(), r#"{"keys":[]}"#.to_owned()] {
+        worker.keys = broken;
+        assert_eq!(worker.get(5 + 600, &token), bearer(&token), "old, but good");
+    }
+    let before = worker.documents();
+    assert_eq!(worker.get(5 + 3599, &token), bearer(&token));
+    assert_eq!(worker.documents(), before + 1);
+    assert_eq!(worker.get(5 + 3630, &token), "keys_unavailable", "too old");
+    worker.keys = key_set("k1");
+    assert_eq!(worker.get(5 + 3700, &token), bearer(&token));
+}
+
+#[test]
+fn r063_workers_share_the_keys() {
+    let shared = MemorySharedData::default();
+    let mut first = Worker::new(verifying(json!({})), &shared);
+    first.keys = key_set("k1");
+    let token = access_token(json!({}));
+    assert_eq!(first.get(0, &token), bearer(&token));
+    let mut second = Worker::new(verifying(json!({"cache": {"max_ttl": "1m"}})), &shared);
+    assert_eq!(second.get(0, &token), bearer(&token), "of another cache, but with the same keys");
+    assert_eq!(second.documents(), 0);
+    // What another worker fetched counts as this one's attempt, and its newer keys are found without asking.
+    first.keys = key_set("k2");
+    let newer = signed_jwt("k2", &serde_json::from_str(&claims_of(&token)).expect("JSON"));
+    assert_eq!(first.get(30, &newer), bearer(&newer));
+    assert_eq!(second.get(31, &newer), bearer(&newer));
+    assert_eq!(second.documents(), 0);
+    let mut other_server = Worker::new(
+        verifying(json!({"keys": {"uri": "https://login.example.com/other"}, "cache": {"max_ttl": "3m"}})),
+        &shared,
+    );
+    assert_eq!(other_server.get(31, &newer), "keys_unavailable", "keys of another place are not its own");
+}
+
+/// Shared data may hold anything.
+#[test]
+fn r038_whatever_is_among_the_keys_in_shared_data_verifies_nothing() {
+    let shared = MemorySharedData::default();
+    shared.one_key_for_all.set(true);
+    let token = access_token(json!({}));
+    let configuration = verifying(json!({"cache": {"shared": false}}));
+    let mut worker = Worker::new(configuration.clone(), &shared);
+    worker.keys = key_set("k1");
+    assert_eq!(worker.get(0, &token), bearer(&token));
+    let (good, _) = shared.values.borrow().get("").cloned().expect("keys");
+    for end in 0..good.len() {
+        shared.values.borrow_mut().insert(String::new(), (good[..end].to_vec(), 1));
+        assert_eq!(Worker::new(configuration.clone(), &shared).get(0, &token), "keys_unavailable", "{end}");
+    }
+    let mut of_the_future = good.clone();
+    of_the_future[32] = 0x7f;
+    shared.values.borrow_mut().insert(String::new(), (of_the_future, 1));
+    assert_eq!(Worker::new(configuration, &shared).get(0, &token), "keys_unavailable");
+}
+
+/// If metadata of another issuer were believed, or led to another host, whoever can answer one request could make every
+/// token pass.
+#[test]
+fn r104_r112_discovered_metadata_are_the_issuers_own_and_lead_nowhere_else() {
+    let discovering = |edits| {
+        let discovery = "https://login.example.com/.well-known/openid-configuration";
+        let mut configuration = verifying(json!({"keys": {"uri": null, "discovery": discovery}}));
+        testing::merge(&mut configuration, edits);
+        configuration
+    };
+    let token = access_token(json!({}));
+    let metadata = |issuer: &str, jwks_uri: &str| json!({"issuer": issuer, "jwks_uri": jwks_uri}).to_string();
+    let mut worker = Worker::new(discovering(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    worker.metadata = metadata("https://login.example.com", "https://login.example.com/keys?v=1");
+    assert_eq!(worker.get(0, &token), bearer(&token));
+    assert_eq!(worker.asked, [About::Metadata, About::Keys]);
+    for (issuer, jwks_uri) in [
+        ("https://login.example.com/", "https://login.example.com/keys"),
+        ("https://evil.example.com", "https://login.example.com/keys"),
+        ("https://login.example.com", "https://evil.example.com/keys"),
+        ("https://login.example.com", "https://login.example.com.evil.com/keys"),
+        ("https://login.example.com", "https://login.example.com@evil.com/keys"),
+        ("https://login.example.com", "https://login.example.com:8443/keys"),
+        ("https://login.example.com", "http://login.example.com/keys"),
+        ("https://login.example.com", "https://login.example.com"),
+        ("https://login.example.com", "https://login.example.com/a b"),
+    ] {
+        let mut worker = Worker::new(discovering(json!({})), &NoSharedData);
+        worker.keys = key_set("k1");
+        worker.metadata = metadata(issuer, jwks_uri);
+        assert_eq!(worker.get(0, &token), "keys_unavailable", "{issuer} {jwks_uri}");
+        assert_eq!(worker.asked, [About::Metadata], "{issuer} {jwks_uri}");
+        assert_eq!(worker.get(1, &token), "keys_unavailable");
+        assert_eq!(worker.documents(), 1, "not asked again at once");
+    }
+}
+
+#[test]
+fn r067_a_jwt_access_token_is_verified_and_forwarded_as_it_is() {
+    let rules = json!([{"path": "/", "scopes": ["orders:read"]}, {"path": "/admin", "scopes": ["admin"]}]);
+    let mut worker = Worker::new(verifying(json!({"rules": rules})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let token = access_token(json!({}));
+    assert_eq!(worker.get(0, &token), bearer(&token));
+    assert_eq!(worker.get(1, &token), bearer(&token));
+    assert_eq!(worker.asked, [About::Keys], "nobody is asked about the token itself");
+    assert_eq!(worker.request(1, "GET", "/admin", Some(&bearer(&token))), "insufficient_scope");
+    assert_eq!(worker.get(605, &token), "expired");
+    for (edits, expected) in [
+        (json!({"iss": "https://other.example.com"}), "wrong_issuer"),
+        (json!({"aud": "payments-api"}), "wrong_audience"),
+        (json!({"aud": null}), "wrong_audience"),
+        (json!({"exp": null}), "missing_expiration"),
+        (json!({"exp": NOW - 10}), "expired"),
+        (json!({"jti": null}), "missing_claim"),
+    ] {
+        assert_eq!(worker.get(0, &access_token(edits.clone())), expected, "{edits}");
+    }
+}
+
+#[test]
+fn r059_r060_r061_r069_what_is_not_signed_as_it_must_be_is_refused_without_asking() {
+    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let token = access_token(json!({}));
+    assert_eq!(worker.get(0, &token), bearer(&token));
+    let payload = claims_of(&token);
+    for header in [
+        json!({"alg": "none", "typ": "at+jwt"}),
+        json!({"alg": "nOnE", "typ": "at+jwt"}),
+        json!({"alg": "HS256", "typ": "at+jwt", "kid": "k1"}),
+        json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1", "crit": ["x"], "x": 1}),
+        json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1", "b64": false}),
+        json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1"}),
+    ] {
+        let forged = testing::jws(&header.to_string(), &payload);
+        assert_eq!(worker.get(0, &forged), "invalid_signature", "{header}");
+    }
+    let id_token = sign("ES256", &json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}), &payload, b"");
+    assert_eq!(worker.get(0, &id_token), "not_an_access_token");
+    assert_eq!(worker.asked, [About::Keys]);
+}
+
+/// Opaque tokens and JWTs live side by side while a server is migrated from one to the other.
+#[test]
+fn r071_opaque_tokens_are_introspected_beside_jwts_dots_or_not() {
+    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let phantom = access_token(json!({"sub": "bob"}));
+    worker.answer_with(phantom.clone());
+    for token in ["opaque", "a.b.c", "v2.local.AAAA", "abcd.efgh.ijkl"] {
+        assert_eq!(worker.get(0, token), bearer(&phantom), "{token}");
+    }
+    assert_eq!(worker.introspections(), 4);
+    let mut without_introspection = verifying(json!({"keys": {"upstream": "authorization-server"}}));
+    without_introspection["introspection"] = Value::Null;
+    let mut only_jwts = Worker::new(without_introspection, &NoSharedData);
+    assert_eq!(only_jwts.get(0, "opaque"), "not_a_jwt");
+    assert!(only_jwts.asked.is_empty());
+}
+
+#[test]
+fn jwts_can_be_refused_or_introspected_like_any_token() {
+    let token = access_token(json!({}));
+    let mut refusing = Worker::new(json!({"token": {"jwts": "refuse"}}), &NoSharedData);
+    assert_eq!(refusing.get(0, &token), "jwt_not_accepted");
+    assert_eq!(refusing.get(0, &testing::jws(r#"{"alg":"none"}"#, "{}")), "jwt_not_accepted");
+    assert!(refusing.asked.is_empty());
+    assert!(refusing.get(0, "opaque").starts_with("Bearer"));
+    let mut usual = Worker::new(json!({}), &NoSharedData);
+    assert!(usual.get(0, &token).starts_with("Bearer"));
+    assert_eq!(usual.introspections(), 1);
+}
+
+fn signed_answers(edits: Value) -> Value {
+    let response = json!({"accept": "application/token-introspection+jwt"});
+    let mut configuration = published(json!({
+        "introspection": {"response": response},
+        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+    }));
+    testing::merge(&mut configuration, edits);
+    configuration
+}
+
+fn signed_answer(inside: Value) -> String {
+    let payload = json!({"iss": "https://login.example.com", "aud": "gateway", "iat": NOW, "token_introspection": inside});
+    let header = json!({"alg": "ES256", "typ": "token-introspection+jwt", "kid": "k1"});
+    sign("ES256", &header, &payload.to_string(), b"")
+}
+
+fn media_type(name: &str) -> Vec<(&'static str, String)> {
+    vec![("content-type", name.to_owned())]
+}
+
+#[test]
+fn r043_r044_a_signed_response_is_verified_and_never_forwarded() {
+    let mut worker = Worker::new(signed_answers(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let mut active = testing::claims();
+    active["active"] = json!(true);
+    let signed = |body: String| {
+        ("200".to_owned(), body, media_type("application/token-introspection+jwt; charset=utf-8"))
+    };
+    worker.answer = signed(signed_answer(active.clone()));
+    assert_eq!(worker.get(0, "a"), r#"[("x-user", "alice")]"#, "claims, and no token at all");
+    for (edits, expected) in [
+        (json!({"active": false}), "inactive"),
+        (json!({"active": "true"}), "unexpected_response"),
+        (json!({"exp": NOW - 10}), "expired"),
+        (json!({"aud": "payments-api"}), "wrong_audience"),
+        (json!({"token_type": "refresh_token"}), "not_an_access_token"),
+    ] {
+        let mut inside = active.clone();
+        testing::merge(&mut inside, edits.clone());
+        worker.answer = signed(signed_answer(inside));
+        assert_eq!(worker.get(0, &format!("t{expected}")), expected, "{edits}");
+    }
+    let (message, _) = worker.answer.1.rsplit_once('.').expect("a signature");
+    let mut inside = active.clone();
+    inside["sub"] = json!("mallory");
+    let forged = testing::jws(
+        r#"{"alg":"ES256","typ":"token-introspection+jwt","kid":"k1"}"#,
+        &json!({"iss": "https://login.example.com", "aud": "gateway", "iat": NOW, "token_introspection": inside}).to_string(),
+    );
+    assert!(!message.is_empty());
+    worker.answer = signed(forged);
+    assert_eq!(worker.get(0, "forged"), "unverifiable_response");
+    worker.answer = signed(signed_answer(active));
+    assert!(worker.get(0, "forged").contains("alice"), "the failure was not kept");
+}
+
+/// If a plain answer would do where a signed one is asked for, whoever is in between could leave the signature out.
+#[test]
+fn r047_a_plain_answer_is_no_signed_one() {
+    let mut active = testing::claims();
+    active["active"] = json!(true);
+    for (required, expected) in
+        [(json!(true), "unexpected_response"), (json!(false), r#"[("x-user", "alice")]"#)]
+    {
+        let edits = json!({"introspection": {"response": {"require_signed": required}}});
+        let mut worker = Worker::new(signed_answers(edits), &NoSharedData);
+        worker.answer = ("200".to_owned(), active.to_string(), media_type("application/json"));
+        assert_eq!(worker.get(0, "a"), expected, "{required}");
+    }
+}
+
+#[test]
+fn r042_json_without_a_jwt_gives_claims_where_they_are_forwarded() {
+    let configuration = json!({
+        "introspection": {"response": {"accept": "application/json"}},
+        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+    });
+    let shared = MemorySharedData::default();
+    let (mut worker, mut other) =
+        (Worker::new(configuration.clone(), &shared), Worker::new(configuration, &shared));
+    let mut active = testing::claims();
+    active["active"] = json!(true);
+    worker.answer = ("200".to_owned(), active.to_string(), media_type("application/json"));
+    assert_eq!(worker.get(0, "a"), r#"[("x-user", "alice")]"#);
+    assert_eq!(other.get(0, "a"), r#"[("x-user", "alice")]"#, "from shared data");
+    worker.answer.1 = r#"{"active":false,"sub":"alice"}"#.to_owned();
+    assert_eq!(worker.get(0, "b"), "inactive");
+}
+
+fn claims_of(jwt: &str) -> String {
+    use base64::Engine;
+    let payload = jwt.split('.').nth(1).expect("a payload");
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).expect("base64url");
+    String::from_utf8(bytes).expect("text")
+}

@@ -1,0 +1,231 @@
+//! One authorization server, as the gateway knows it: how to ask it, what it said of tokens, and by which keys it signs.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use crate::authenticator::Host;
+use crate::bearer::AccessToken;
+use crate::cache::{Cache, Level, TokenKey};
+use crate::callout::{About, Outcome, Question, ServerId, Subject};
+use crate::config::{KeySettings, ServerSettings, Settings};
+use crate::grant::Grant;
+use crate::introspection::{ActiveToken, Inquiry, Signature};
+use crate::jwt::{self, Jws, KeySet, NoJws};
+use crate::key_store::{KeyStore, Obstacle, Wanted};
+use crate::metrics::Counter;
+use crate::rejection::Reason;
+use crate::requirement::Requirement;
+
+/// An authorization server.
+pub(crate) struct AuthorizationServer {
+    id: ServerId,
+    settings: ServerSettings,
+    cache: Cache,
+    keys: Option<Keys>,
+}
+
+/// What speaks for an active token, once its signature is verified. All requests with that token share it, and one of them
+/// verifies for all.
+pub struct Evidence {
+    token: TokenKey,
+    active: ActiveToken,
+    grant: OnceCell<Result<Rc<Grant>, Reason>>,
+}
+
+/// Where to learn about a token that is not in the cache.
+pub(crate) enum Source {
+    /// The authorization server can tell.
+    Question(Question),
+    /// The token speaks for itself.
+    Evidence(Rc<Evidence>),
+}
+
+/// Why there is no grant.
+pub(crate) enum NoGrant {
+    /// There will be none.
+    Refused(Reason),
+    /// The answer to this question may lead to one.
+    Unanswered(Question),
+}
+
+/// What becomes of access tokens that are JWTs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwtAccessTokens {
+    /// They are introspected like any token.
+    Introspected,
+    /// They are refused.
+    Refused,
+    /// Their issuer's are verified here (RFC 9068 §4).
+    Verified(jwt::Profile),
+}
+
+enum Keys {
+    Configured(Rc<KeySet>),
+    Published(KeyStore),
+}
+
+impl AuthorizationServer {
+    /// Starts with an empty cache, and without keys that are not in the configuration.
+    pub(crate) fn new(id: ServerId, settings: ServerSettings, all: &Settings) -> Self {
+        let keys = settings.keys.as_ref().map(|keys| match keys {
+            KeySettings::Configured(keys) => Keys::Configured(Rc::clone(keys)),
+            KeySettings::Published(keys) => {
+                Keys::Published(KeyStore::new(keys.clone(), settings.keys_fingerprint(keys)))
+            }
+        });
+        let cache = Cache::new(&all.cache, settings.fingerprint(all), Rc::clone(&all.forwarding));
+        Self { id, settings, cache, keys }
+    }
+
+    /// The fresh grant of a token.
+    pub(crate) fn find(&mut self, token: &TokenKey, host: Host<'_>) -> Option<(Rc<Grant>, Level)> {
+        self.cache.find(token, host.now, host.shared_data)
+    }
+
+    /// Whether it is the issuer of this JWT, by the JWT's own word, and such are verified here. The word only chooses whose
+    /// keys have to verify it (R71).
+    pub(crate) fn may_have_issued(&self, jws: &Jws<'_>) -> bool {
+        let issuer = self.settings.token.policy.issuer.as_deref();
+        matches!(self.settings.token.jwts, JwtAccessTokens::Verified(_))
+            && issuer.is_some()
+            && issuer == jws.issuer()
+    }
+
+    /// Where to learn about a token that was not found.
+    ///
+    /// # Errors
+    /// The client's mistake: a token of a kind that is not taken here.
+    pub(crate) fn source(
+        &self,
+        token: AccessToken<'_>,
+        key: TokenKey,
+        host: Host<'_>,
+    ) -> Result<Source, Reason> {
+        if jwt::says_other_kind(token.expose()) {
+            return Err(Reason::NotAnAccessToken);
+        }
+        match (self.settings.token.jwts, Jws::parse(token.expose())) {
+            (JwtAccessTokens::Refused, Ok(_) | Err(NoJws::Unacceptable)) => Err(Reason::JwtNotAccepted),
+            (JwtAccessTokens::Verified(_), Err(NoJws::Unacceptable)) => Err(Reason::InvalidSignature),
+            (JwtAccessTokens::Verified(_), Ok(jws)) if !self.may_have_issued(&jws) => {
+                Err(Reason::WrongIssuer)
+            }
+            (JwtAccessTokens::Verified(profile), Ok(jws)) => {
+                let claims = profile.read(&jws, &self.settings.reading, host.now)?;
+                let active = ActiveToken::presented(&jws, claims);
+                Ok(Source::Evidence(Rc::new(Evidence { token: key, active, grant: OnceCell::new() })))
+            }
+            _ => {
+                let introspection = self.settings.introspection.as_ref().ok_or(Reason::NotAJwt)?;
+                let inquiry = Inquiry::about(token, &introspection.endpoint);
+                let subject = self.subject(About::Token(key));
+                Ok(Source::Question(Question::introspection(
+                    subject,
+                    inquiry,
+                    introspection.response.body_limit(),
+                )))
+            }
+        }
+    }
+
+    /// The server answered for a token, or will never do so.
+    ///
+    /// # Errors
+    /// Why the token does not count.
+    pub(crate) fn conclude(
+        &self,
+        token: TokenKey,
+        outcome: Outcome<'_>,
+        host: Host<'_>,
+    ) -> Result<Rc<Evidence>, Reason> {
+        let introspection = self.settings.introspection.as_ref().ok_or(Reason::Internal)?;
+        let answer = introspection.response.parse(outcome, &self.settings.reading, host.now);
+        let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
+        host.metrics.increment(Counter::of_introspection(result));
+        Ok(Rc::new(Evidence { token, active: answer?, grant: OnceCell::new() }))
+    }
+
+    /// The server's metadata or keys came, or will not come.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn take_document(
+        &mut self,
+        about: About,
+        outcome: Outcome<'_>,
+        host: Host<'_>,
+    ) -> Result<(), Reason> {
+        let Some(Keys::Published(store)) = &mut self.keys else { return Err(Reason::Internal) };
+        match about {
+            About::Metadata => store.take_metadata(&outcome, host.now),
+            About::Keys => store.take_keys(&outcome, host.now, host.shared_data),
+            About::Token(_) => Err(Reason::Internal),
+        }
+    }
+
+    /// The grant that the evidence comes to, kept as long as it may be.
+    ///
+    /// # Errors
+    /// Why there is none, or none yet.
+    pub(crate) fn grant(&mut self, evidence: &Evidence, host: Host<'_>) -> Result<Rc<Grant>, NoGrant> {
+        if let Some(known) = evidence.grant.get() {
+            return known.clone().map_err(NoGrant::Refused);
+        }
+        let verified = self.verify(&evidence.active, host);
+        if let Some(Keys::Published(store)) = &self.keys {
+            self.cache.follow(store.digest());
+        }
+        let grant = match verified {
+            Ok(()) => Ok(self.cache.keep(evidence.token, &evidence.active, host.now, host.shared_data)),
+            Err(Obstacle::Refused) => Err(evidence.active.signature.refusal()),
+            Err(Obstacle::NoKeys) => return Err(NoGrant::Refused(Reason::KeysUnavailable)),
+            Err(Obstacle::Missing(wanted)) => return Err(NoGrant::Unanswered(self.question(wanted))),
+        };
+        evidence.grant.get_or_init(|| grant).clone().map_err(NoGrant::Refused)
+    }
+
+    /// Validates what a grant claims, for this server and for the rule of one request.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn validate(
+        &self,
+        grant: &Grant,
+        requirement: &Requirement,
+        host: Host<'_>,
+    ) -> Result<(), Reason> {
+        let policy = &self.settings.token.policy;
+        policy.validate(grant.claims(), host.now)?;
+        requirement.validate(grant.claims(), host.now, policy.leeway)
+    }
+
+    fn verify(&mut self, active: &ActiveToken, host: Host<'_>) -> Result<(), Obstacle> {
+        let text = match (&active.signature, &active.jwt) {
+            (Signature::Nothing, _) => return Ok(()),
+            (Signature::PhantomToken, _) if self.keys.is_none() => return Ok(()),
+            (Signature::Response(text), _) | (Signature::PhantomToken | Signature::Presented, Some(text)) => {
+                text
+            }
+            (Signature::PhantomToken | Signature::Presented, None) => return Err(Obstacle::Refused),
+        };
+        let jws = Jws::parse(text).map_err(|_| Obstacle::Refused)?;
+        match &mut self.keys {
+            None => Err(Obstacle::Refused),
+            Some(Keys::Configured(keys)) => keys.verify(&jws).map_err(|_| Obstacle::Refused),
+            Some(Keys::Published(store)) => store.verify(&jws, host.now, host.shared_data),
+        }
+    }
+
+    fn question(&self, wanted: Wanted) -> Question {
+        match wanted {
+            Wanted::Metadata(target) => {
+                Question::document(self.subject(About::Metadata), target, "application/json")
+            }
+            Wanted::Keys(target) => Question::document(self.subject(About::Keys), target, "application/json"),
+        }
+    }
+
+    fn subject(&self, about: About) -> Subject {
+        Subject { server: self.id, about }
+    }
+}

@@ -1,0 +1,217 @@
+//! What the gateway asks of an authorization server by way of its host, and what becomes of that.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::cache::TokenKey;
+use crate::introspection::Inquiry;
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+
+/// Where a callout goes, and how the host reaches it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What the host calls it: a cluster of Envoy, `host:port` for Kong.
+    pub upstream: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host and optional port, as the authorization server knows itself.
+    pub authority: String,
+    /// The path, with a query if there is one.
+    pub path: String,
+    /// How long the host waits for the answer.
+    pub timeout: Duration,
+}
+
+/// What a question is about. Requests with questions about the same can wait for one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    pub(crate) server: ServerId,
+    pub(crate) about: About,
+}
+
+/// Which of the configured authorization servers, by its place among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerId(pub(crate) usize);
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    /// Whether a token is active.
+    Token(TokenKey),
+    /// Where the keys are (RFC 8414).
+    Metadata,
+    /// The keys (RFC 7517 §5).
+    Keys,
+}
+
+/// A question to an authorization server. It can be asked more than once, and makes a new callout each time.
+#[derive(Clone)]
+pub struct Question {
+    subject: Subject,
+    content: Content,
+    answer_limit: usize,
+}
+
+#[derive(Clone)]
+enum Content {
+    Introspection(Inquiry),
+    Document { target: Rc<Target>, accept: &'static str },
+}
+
+/// An HTTP request for the host to dispatch. It carries the gateway's credentials and a token: it has no debug print.
+pub struct Callout {
+    target: Rc<Target>,
+    method: &'static str,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+/// What became of a callout.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// A response, be it from the server or from the proxy in its place.
+    Response {
+        /// All header fields, `:status` included.
+        headers: &'a [(&'a [u8], &'a [u8])],
+        /// The body.
+        body: &'a [u8],
+    },
+    /// The response has a body over the limit, so it was not read.
+    Oversized,
+    /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
+    Lost,
+}
+
+/// What is new in each callout.
+#[derive(Clone, Copy)]
+pub struct Occasion<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// Where numbers come from that nobody used before.
+    pub randomness: &'a dyn Randomness,
+}
+
+/// A source of random numbers. A weak one does no harm here beside an authorization server that forgets what it saw: they have
+/// to be unique, not secret.
+pub trait Randomness {
+    /// Sixteen random bytes; none if the host gives none.
+    fn bytes(&self) -> Option<[u8; 16]>;
+}
+
+/// A host without randomness.
+pub struct NoRandomness;
+
+impl Randomness for NoRandomness {
+    fn bytes(&self) -> Option<[u8; 16]> {
+        None
+    }
+}
+
+impl Question {
+    /// Asks about a token; an answer of more than `answer_limit` bytes is not worth reading.
+    pub(crate) fn introspection(subject: Subject, inquiry: Inquiry, answer_limit: usize) -> Self {
+        Self { subject, content: Content::Introspection(inquiry), answer_limit }
+    }
+
+    /// Asks for a published document.
+    pub(crate) fn document(subject: Subject, target: Rc<Target>, accept: &'static str) -> Self {
+        Self { subject, content: Content::Document { target, accept }, answer_limit: MAX_DOCUMENT }
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// The longest answer worth reading, in bytes.
+    pub fn answer_limit(&self) -> usize {
+        self.answer_limit
+    }
+
+    /// The callout for this occasion.
+    ///
+    /// # Errors
+    /// [`Reason::Internal`] if the gateway cannot authenticate as it should.
+    pub fn callout(&self, occasion: Occasion<'_>) -> Result<Callout, Reason> {
+        match &self.content {
+            Content::Introspection(inquiry) => inquiry.callout(occasion),
+            Content::Document { target, accept } => Ok(Callout::get(Rc::clone(target), accept)),
+        }
+    }
+}
+
+impl Callout {
+    /// GET of a document.
+    fn get(target: Rc<Target>, accept: &str) -> Self {
+        let headers = vec![("accept".to_owned(), accept.to_owned())];
+        Self { target, method: "GET", headers, body: String::new() }
+    }
+
+    /// POST of a form.
+    pub(crate) fn post(target: Rc<Target>, form: String, headers: Vec<(String, String)>) -> Self {
+        let media_type = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+        let headers = std::iter::once(media_type).chain(headers).collect();
+        Self { target, method: "POST", headers, body: form }
+    }
+
+    /// What the host calls the server.
+    pub fn upstream(&self) -> &str {
+        &self.target.upstream
+    }
+
+    /// The header fields, pseudo-header fields first.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let Target { scheme, authority, path, .. } = &*self.target;
+        let pseudo =
+            [(":method", self.method), (":scheme", scheme), (":authority", authority), (":path", path)];
+        pseudo.into_iter().chain(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// The body, empty for a GET.
+    pub fn body(&self) -> &[u8] {
+        self.body.as_bytes()
+    }
+
+    /// How long the host waits for the answer.
+    pub fn timeout(&self) -> Duration {
+        self.target.timeout
+    }
+}
+
+impl Outcome<'_> {
+    /// The status and the body of a response; why there is none that could be read, otherwise.
+    pub(crate) fn document(&self) -> Result<&[u8], Reason> {
+        let Self::Response { headers, body } = self else { return Err(self.failure()) };
+        match status(headers) {
+            Some(200) => Ok(body),
+            Some(504) => Err(Reason::TimedOut),
+            _ => Err(Reason::Unavailable),
+        }
+    }
+
+    /// Whose failure it is that there is no response.
+    pub(crate) fn failure(&self) -> Reason {
+        match self {
+            Self::Response { .. } | Self::Oversized => Reason::UnexpectedResponse,
+            Self::Lost => Reason::Unavailable,
+        }
+    }
+}
+
+/// `:status` of a response.
+pub(crate) fn status(headers: &[(&[u8], &[u8])]) -> Option<u16> {
+    let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, _query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        write!(formatter, "{}://{}{path} by way of {}", self.scheme, self.authority, self.upstream)
+    }
+}
+
+/// Metadata and keys of the largest servers have a tenth of it.
+const MAX_DOCUMENT: usize = 256 * 1024;

@@ -1,0 +1,115 @@
+//! The sections `claim_headers`, `filter_state` and `jwt_header`: under which names services and the host receive what.
+
+use std::mem::take;
+
+use http::HeaderName;
+
+use super::fields::is_pointer;
+use super::mistakes::Mistakes;
+use super::raw::{self, Field};
+use crate::forwarding::{AUTHORIZATION, Forwarding, imitates};
+use crate::named_claim::NamedClaim;
+
+pub(super) fn forwarding(raw: &mut raw::Configuration, mistakes: &mut Mistakes) -> Forwarding {
+    let jwt_field = mistakes.optional("jwt_header", take(&mut raw.jwt_header));
+    let jwt_field = jwt_field.unwrap_or_else(|| AUTHORIZATION.to_owned());
+    if jwt_field != AUTHORIZATION && !is_settable(&jwt_field) {
+        mistakes.note("jwt_header", NOT_SETTABLE);
+    }
+    let headers = mistakes.optional("claim_headers", take(&mut raw.claim_headers)).unwrap_or_default();
+    let claim_headers = claim_headers(headers, &jwt_field, mistakes);
+    let state = mistakes.optional("filter_state", take(&mut raw.filter_state)).unwrap_or_default();
+    let read = |(index, field)| {
+        let place = format!("filter_state[{index}]");
+        mistakes.required(&place, field).and_then(|raw| filter_state(&place, raw, mistakes))
+    };
+    let filter_state = state.into_iter().enumerate().filter_map(read).collect();
+    Forwarding { jwt_field, claim_headers, filter_state }
+}
+
+fn claim_headers(
+    raw: Vec<Field<raw::ClaimHeader>>,
+    jwt_field: &str,
+    mistakes: &mut Mistakes,
+) -> Vec<NamedClaim> {
+    let mut headers: Vec<NamedClaim> = Vec::new();
+    for (index, field) in raw.into_iter().enumerate() {
+        let place = format!("claim_headers[{index}]");
+        let Some(header) =
+            mistakes.required(&place, field).and_then(|raw| claim_header(&place, raw, mistakes))
+        else {
+            continue;
+        };
+        let is_taken = |other: &str| imitates(header.name.as_bytes(), other);
+        if (jwt_field != AUTHORIZATION && is_taken(jwt_field))
+            || headers.iter().any(|other| is_taken(&other.name))
+        {
+            mistakes.note(format!("{place}.header"), "is there already");
+        }
+        headers.push(header);
+    }
+    headers
+}
+
+fn filter_state(place: &str, raw: raw::FilterState, mistakes: &mut Mistakes) -> Option<NamedClaim> {
+    let at = |field: &str| format!("{place}.{field}");
+    let name = mistakes.required(&at("name"), raw.name);
+    let is_word = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    };
+    if name.as_deref().is_some_and(|name| !is_word(name)) {
+        mistakes.note(at("name"), "must be of letters, digits, _ and -");
+    }
+    let pointer = pointer(&at("pointer"), raw.pointer, mistakes);
+    mistakes.refuse_unknown(place, &raw.unknown);
+    Some(NamedClaim { name: name?, pointer: pointer?, is_base64url: false })
+}
+
+fn pointer(path: &str, field: Field<String>, mistakes: &mut Mistakes) -> Option<String> {
+    let pointer = mistakes.required(path, field);
+    if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
+        mistakes.note(path, "must be a JSON Pointer (RFC 6901), like /sub, to no registered date");
+    }
+    pointer
+}
+
+fn claim_header(place: &str, raw: raw::ClaimHeader, mistakes: &mut Mistakes) -> Option<NamedClaim> {
+    let at = |field: &str| format!("{place}.{field}");
+    let name = mistakes.required(&at("header"), raw.header);
+    if name.as_deref().is_some_and(|name| !is_settable(name)) {
+        mistakes.note(at("header"), NOT_SETTABLE);
+    }
+    let pointer = pointer(&at("pointer"), raw.pointer, mistakes);
+    let encoding = mistakes.optional(&at("encoding"), raw.encoding);
+    if !matches!(encoding.as_deref(), None | Some("plain" | "base64url")) {
+        mistakes.note(at("encoding"), "must be plain or base64url");
+    }
+    mistakes.refuse_unknown(place, &raw.unknown);
+    Some(NamedClaim {
+        name: name?,
+        pointer: pointer?,
+        is_base64url: encoding.as_deref() == Some("base64url"),
+    })
+}
+
+fn is_settable(name: &str) -> bool {
+    let is_name = HeaderName::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name);
+    is_name && !OF_HTTP.contains(&name) && !name.starts_with("content-")
+}
+
+const NOT_SETTABLE: &str = "must be a field name in lower case that means nothing to HTTP itself";
+
+const OF_HTTP: &[&str] = &[
+    "authorization",
+    "connection",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];

@@ -1,0 +1,34 @@
+use super::*;
+use crate::callout::NoRandomness;
+use crate::jwt::Jws;
+use crate::secret::Secret;
+use crate::testing::signer::p256;
+use crate::testing::{CountingRandomness, NOW, at, test};
+
+fn assertion() -> ClientAssertion {
+    let key = SigningKey::read(&Secret::new(p256().to_string()), Some("k1".to_owned())).expect("a key");
+    ClientAssertion { client_id: "gateway".to_owned(), audience: "https://login.example.com".to_owned(), key }
+}
+
+/// If an assertion could be used twice, or by another server, whoever saw it could ask in the gateway's name.
+#[test]
+fn r021_an_assertion_is_for_one_server_and_one_request() {
+    let occasion = Occasion { now: at(0), randomness: &CountingRandomness };
+    let [first, second] =
+        [assertion().sign(occasion), assertion().sign(occasion)].map(|text| text.expect("signed"));
+    let jws = Jws::parse(&first).expect("a JWS");
+    for (name, value) in [("iss", "gateway"), ("sub", "gateway"), ("aud", "https://login.example.com")] {
+        assert_eq!(jws.payload().get(name), Some(&json!(value)), "{name}");
+    }
+    assert_eq!(jws.issued_at(), Some(at(0)));
+    assert_eq!(jws.validity().expires, Some(at(60)));
+    assert_eq!(NOW, at(0).as_millis() / 1000);
+    let id = |text: &str| Jws::parse(text).ok().and_then(|jws| jws.payload().get("jti").cloned());
+    assert!(id(&first).is_some());
+    assert_ne!(id(&first), id(&second));
+}
+
+#[test]
+fn r021_without_randomness_there_is_no_assertion() {
+    assert!(assertion().sign(Occasion { now: at(0), randomness: &NoRandomness }).is_none());
+}

@@ -1,0 +1,53 @@
+//! The signed introspection response (RFC 9701 §5): a JWT around the answer, made for this gateway alone. It must never travel
+//! upstream as a token (§8).
+
+use std::time::Duration;
+
+use crate::json::Object;
+use crate::jwt::Jws;
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+
+/// What a signed response has to say of itself (R43).
+#[derive(Clone, Debug)]
+pub struct SignedResponse {
+    /// `iss`: the authorization server.
+    pub issuer: String,
+    /// `aud`: this gateway, as the server knows it.
+    pub audience: String,
+    /// Whether an answer that is not signed is refused (R47).
+    pub required: bool,
+}
+
+impl SignedResponse {
+    /// The answer inside. The signature is still to be verified. What the JWT says outside `token_introspection` of expiry,
+    /// subject or scope is not about the token (R46).
+    ///
+    /// # Errors
+    /// [`Reason::UnexpectedResponse`] for what is not addressed to the gateway, not from the server, or not of now.
+    pub(super) fn open(&self, text: &str, now: Timestamp) -> Result<Object, Reason> {
+        let jws = Jws::parse(text).map_err(|_| Reason::UnexpectedResponse)?;
+        let payload = jws.payload();
+        let is_for_us = match payload.get("aud") {
+            Some(serde_json::Value::Array(audience)) => audience.iter().any(|one| *one == *self.audience),
+            Some(audience) => *audience == *self.audience,
+            None => false,
+        };
+        let is_recent = jws.issued_at().is_some_and(|issued_at| {
+            issued_at <= now.plus(MAX_CLOCK_DIFFERENCE) && now <= issued_at.plus(MAX_CLOCK_DIFFERENCE)
+        });
+        let is_in_time = !jws.validity().has_expired(now, MAX_CLOCK_DIFFERENCE)
+            && !jws.validity().is_premature(now, MAX_CLOCK_DIFFERENCE);
+        let is_response = jws.media_type().as_deref() == Some(MEDIA_TYPE);
+        if !is_response || jws.issuer() != Some(&*self.issuer) || !is_for_us || !is_recent || !is_in_time {
+            return Err(Reason::UnexpectedResponse);
+        }
+        payload.get("token_introspection").and_then(Object::of).ok_or(Reason::UnexpectedResponse)
+    }
+}
+
+const MEDIA_TYPE: &str = "token-introspection+jwt";
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

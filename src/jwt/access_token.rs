@@ -1,0 +1,66 @@
+//! JWT access tokens that clients present, read for verification here (RFC 9068 §4, RFC 8725 §3).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::jws::Jws;
+use crate::claims::{Claims, Reading};
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+
+/// How much an access token has to say of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// All that RFC 9068 §2 requires.
+    Rfc9068,
+    /// What decides: issuer, audience and expiry. For servers that are older than RFC 9068.
+    Lax,
+}
+
+impl Profile {
+    /// Reads the claims of a token whose signature is still to be verified. Issuer and audience are validated with every request.
+    ///
+    /// # Errors
+    /// [`Reason::NotAnAccessToken`] for an ID token and the like (R69), [`Reason::MissingExpiration`] and
+    /// [`Reason::MissingClaim`] for what has to be there (R67, R68), [`Reason::Premature`] for one that was issued in the future.
+    pub(crate) fn read(self, jws: &Jws<'_>, reading: &Reading, now: Timestamp) -> Result<Claims, Reason> {
+        let payload = jws.payload();
+        let is_of_type = match self {
+            Self::Rfc9068 => jws.media_type().as_deref() == Some("at+jwt"),
+            Self::Lax => !ID_TOKEN_CLAIMS.iter().any(|name| payload.has(name)),
+        };
+        if jws.is_of_other_kind() || !is_of_type {
+            return Err(Reason::NotAnAccessToken);
+        }
+        if jws.validity().expires.is_none() {
+            return Err(Reason::MissingExpiration);
+        }
+        if self == Self::Rfc9068 {
+            let is_text = |name: &&str| payload.get(name).is_some_and(Value::is_string);
+            if !REQUIRED_TEXTS.iter().all(is_text) || jws.issued_at().is_none() {
+                return Err(Reason::MissingClaim);
+            }
+        }
+        if jws.issued_at().is_some_and(|issued_at| issued_at > now.plus(MAX_CLOCK_DIFFERENCE)) {
+            return Err(Reason::Premature);
+        }
+        let claims = Claims::read(payload, reading).map_err(|reason| match reason {
+            // The client shows this, so it is not the server's fault.
+            Reason::UnexpectedResponse => Reason::InvalidSignature,
+            reason => reason,
+        })?;
+        Ok(claims.with_validity(jws.validity()))
+    }
+}
+
+/// Claims of an ID token alone (OpenID Connect Core §3.1.3.6, §3.3.2.11).
+const ID_TOKEN_CLAIMS: [&str; 3] = ["at_hash", "c_hash", "s_hash"];
+
+/// What RFC 9068 §2.2 requires, beside the dates and `aud`.
+const REQUIRED_TEXTS: [&str; 4] = ["iss", "sub", "client_id", "jti"];
+
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+use serde_json::json;
+
+use super::*;
+use crate::testing::{NOW, at, jws, test};
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://login.example.com", "aud": "orders-api", "sub": "alice", "client_id": "app", "jti": "1",
+        "iat": NOW, "exp": NOW + 600,
+    })
+}
+
+fn read(profile: Profile, header: &str, edits: Value) -> Option<Reason> {
+    let mut payload = claims();
+    for (name, value) in edits.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => drop(payload.as_object_mut().and_then(|members| members.remove(name))),
+            value => payload[name] = value.clone(),
+        }
+    }
+    let text = jws(header, &payload.to_string());
+    profile.read(&Jws::parse(&text).expect("a JWS"), &Reading::default(), at(0)).err()
+}
+
+const AT_JWT: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
+const JWT: &str = r#"{"alg":"ES256","typ":"JWT"}"#;
+
+#[test]
+fn r067_what_decides_has_to_be_there() {
+    for profile in [Profile::Rfc9068, Profile::Lax] {
+        for (edits, expected) in [
+            (json!({}), None),
+            (json!({"exp": null}), Some(Reason::MissingExpiration)),
+            (json!({"iat": NOW + 60}), None),
+            (json!({"iat": NOW + 61}), Some(Reason::Premature)),
+            (json!({"aud": [1]}), Some(Reason::InvalidSignature)),
+            (json!({"cnf": {"jkt": "x"}}), Some(Reason::SenderConstrained)),
+        ] {
+            assert_eq!(read(profile, AT_JWT, edits.clone()), expected, "{profile:?} {edits}");
+        }
+    }
+}
+
+#[test]
+fn r068_rfc_9068_asks_for_its_type_and_all_of_its_claims() {
+    assert_eq!(read(Profile::Rfc9068, r#"{"alg":"ES256","typ":"application/AT+JWT"}"#, json!({})), None);
+    for header in [JWT, r#"{"alg":"ES256"}"#, r#"{"alg":"ES256","typ":"id+jwt"}"#] {
+        assert_eq!(read(Profile::Rfc9068, header, json!({})), Some(Reason::NotAnAccessToken), "{header}");
+        assert_eq!(read(Profile::Lax, header, json!({})), None, "{header}");
+    }
+    for name in ["iss", "sub", "client_id", "jti", "iat"] {
+        assert_eq!(read(Profile::Rfc9068, AT_JWT, json!({name: null})), Some(Reason::MissingClaim), "{name}");
+        assert_eq!(read(Profile::Lax, AT_JWT, json!({name: null})), None, "{name}");
+    }
+    for name in ["dpop+jwt", "logout+jwt", "secevent+jwt", "token-introspection+jwt"] {
+        let header = format!(r#"{{"alg":"ES256","typ":"{name}"}}"#);
+        assert_eq!(read(Profile::Lax, &header, json!({})), Some(Reason::NotAnAccessToken), "{name}");
+    }
+}
+
+/// If an ID token passed, an app that got it to know its user could call APIs with it.
+#[test]
+fn r069_an_id_token_is_no_access_token() {
+    for edits in
+        [json!({"at_hash": "x"}), json!({"c_hash": "x"}), json!({"typ": "ID"}), json!({"token_use": "id"})]
+    {
+        assert_eq!(read(Profile::Lax, JWT, edits.clone()), Some(Reason::NotAnAccessToken), "{edits}");
+    }
+}

@@ -1,0 +1,70 @@
+//! The signature algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). What is not in this list does not exist here,
+//! `none` in any letter case above all (R59).
+
+macro_rules! algorithms {
+    ($($(#[doc = $doc:literal])+ $algorithm:ident = $name:literal,)+) => {
+        /// A signature algorithm.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Algorithm {
+            $($(#[doc = $doc])+ $algorithm,)+
+        }
+
+        impl Algorithm {
+            /// The algorithm of this name, as `alg` has it.
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$algorithm),)+
+                    _ => None,
+                }
+            }
+
+            /// Its name.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$algorithm => $name,)+
+                }
+            }
+        }
+    };
+}
+
+algorithms! {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256 = "RS256",
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    Rs384 = "RS384",
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Rs512 = "RS512",
+    /// RSASSA-PSS with SHA-256.
+    Ps256 = "PS256",
+    /// RSASSA-PSS with SHA-384.
+    Ps384 = "PS384",
+    /// RSASSA-PSS with SHA-512.
+    Ps512 = "PS512",
+    /// ECDSA with P-256 and SHA-256.
+    Es256 = "ES256",
+    /// ECDSA with P-384 and SHA-384.
+    Es384 = "ES384",
+    /// EdDSA, here always with Ed25519.
+    EdDsa = "EdDSA",
+    /// The same by its fully specified name.
+    Ed25519 = "Ed25519",
+    /// HMAC with SHA-256, for a secret of the configuration alone.
+    Hs256 = "HS256",
+}
+
+impl Algorithm {
+    /// All that verify by a public key.
+    pub(crate) const ASYMMETRIC: [Self; 10] = [
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::EdDsa,
+        Self::Ed25519,
+    ];
+}

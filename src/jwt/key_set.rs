@@ -1,0 +1,79 @@
+//! A JWK Set (RFC 7517 §5) and what it verifies.
+
+use serde_json::Value;
+
+use super::algorithm::Algorithm;
+use super::jws::Jws;
+use super::key::Key;
+use crate::json::Object;
+use crate::secret::Secret;
+
+/// Keys of one issuer, and the algorithms that may be used with them.
+#[derive(Debug)]
+pub struct KeySet {
+    keys: Vec<Key>,
+    algorithms: Vec<Algorithm>,
+}
+
+/// Why a signature does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unverified {
+    /// No key of the set is the one that it names; a newer set may have it.
+    UnknownKey,
+    /// It is wrong, or of an algorithm that is not allowed or does not fit the key.
+    Refused,
+}
+
+/// The text is no JWK Set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoKeySet;
+
+impl KeySet {
+    /// Reads a JWK Set. Keys that are of no use here are left out, as RFC 7517 §5 asks.
+    ///
+    /// # Errors
+    /// [`NoKeySet`] for what has no list of objects as its `keys`, or none that is of use.
+    pub(crate) fn parse(text: &[u8], algorithms: &[Algorithm]) -> Result<Self, NoKeySet> {
+        let set = Object::parse(text).map_err(|_| NoKeySet)?;
+        let keys = set.get("keys").and_then(Value::as_array).ok_or(NoKeySet)?;
+        let read = |value: &Value| Key::read(&Object::of(value)?);
+        let keys: Vec<Key> = keys.iter().filter_map(read).take(MAX_KEYS).collect();
+        if keys.is_empty() { Err(NoKeySet) } else { Ok(Self { keys, algorithms: algorithms.to_vec() }) }
+    }
+
+    /// The set of one shared secret, which has at least 256 bits (R73), for HS256.
+    pub(crate) fn of_secret(secret: &Secret) -> Option<Self> {
+        let is_strong = secret.expose().len() >= 32;
+        is_strong.then(|| Self { keys: vec![Key::secret(secret)], algorithms: vec![Algorithm::Hs256] })
+    }
+
+    /// Verifies a signature. What the JWT says of keys by itself (`jku`, `x5u`, `jwk`, `x5c`) is not looked at (R62); its `kid`
+    /// chooses, and where it has none, a few keys of its algorithm are tried (R63).
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<(), Unverified> {
+        let algorithm = Algorithm::named(jws.algorithm()).filter(|one| self.algorithms.contains(one));
+        let algorithm = algorithm.ok_or(Unverified::Refused)?;
+        let (message, signature) = jws.signed();
+        let verifies = |key: &&Key| key.verifies(algorithm, message, signature);
+        let id = jws.key_id();
+        let mut named = self.keys.iter().filter(|key| id.is_none_or(|id| key.is_called(id))).peekable();
+        if named.peek().is_none() {
+            return Err(Unverified::UnknownKey);
+        }
+        if named.filter(|key| key.fits(algorithm)).take(MAX_ATTEMPTS).any(|key| verifies(&key)) {
+            return Ok(());
+        }
+        Err(if id.is_none() { Unverified::UnknownKey } else { Unverified::Refused })
+    }
+}
+
+/// More keys than any issuer has at one time.
+const MAX_KEYS: usize = 64;
+
+/// How many keys one signature may cost.
+const MAX_ATTEMPTS: usize = 4;
+
+#[cfg(test)]
+mod tests;

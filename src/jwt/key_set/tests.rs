@@ -1,0 +1,226 @@
+use serde_json::json;
+
+use super::*;
+use crate::testing::signer::{ed25519, p256, p384, public, rsa, sign};
+use crate::testing::{self, test};
+
+const ALGORITHMS: [&str; 10] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"];
+
+fn set(keys: Value) -> KeySet {
+    KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), &Algorithm::ASYMMETRIC).expect("a set")
+}
+
+/// One key of each kind, named by its algorithm.
+fn all_kinds() -> KeySet {
+    set(json!([
+        public(&rsa(), json!({"kid": "rsa"})),
+        public(&p256(), json!({"kid": "p256", "use": "sig", "alg": "ES256"})),
+        public(&p384(), json!({"kid": "p384", "key_ops": ["verify"]})),
+        public(&ed25519(), json!({"kid": "ed25519"})),
+    ]))
+}
+
+fn key_id(algorithm: &str) -> &'static str {
+    match algorithm {
+        "ES256" => "p256",
+        "ES384" => "p384",
+        "EdDSA" | "Ed25519" => "ed25519",
+        _ => "rsa",
+    }
+}
+
+fn verify(set: &KeySet, token: &str) -> Result<(), Unverified> {
+    set.verify(&Jws::parse(token).expect("a JWS"))
+}
+
+fn token(algorithm: &str, header: Value) -> String {
+    let mut all = json!({"alg": algorithm});
+    for (name, value) in header.as_object().into_iter().flatten() {
+        all[name] = value.clone();
+    }
+    sign(algorithm, &all, &testing::claims().to_string(), b"")
+}
+
+#[test]
+fn r059_every_algorithm_verifies_what_its_key_signed_and_nothing_else() {
+    let set = all_kinds();
+    for algorithm in ALGORITHMS {
+        for header in [json!({"kid": key_id(algorithm)}), json!({})] {
+            let token = token(algorithm, header.clone());
+            assert_eq!(verify(&set, &token), Ok(()), "{algorithm} {header}");
+            let (message, signature) = token.rsplit_once('.').expect("a signature");
+            let other = testing::jwt(json!({"sub": "mallory"}));
+            let payload = other.split('.').nth(1).expect("a payload");
+            let head = message.split('.').next().expect("a header");
+            assert!(
+                verify(&set, &format!("{head}.{payload}.{signature}")).is_err(),
+                "{algorithm}: other claims"
+            );
+            for end in [1, signature.len() / 2, signature.len() - 4] {
+                let cut = format!("{message}.{}", &signature[..end / 4 * 4]);
+                assert!(
+                    Jws::parse(&cut).map_or(true, |jws| set.verify(&jws).is_err()),
+                    "{algorithm}: {end} cut"
+                );
+            }
+            let longer = format!("{message}.{signature}AAAA");
+            assert!(Jws::parse(&longer).map_or(true, |jws| set.verify(&jws).is_err()), "{algorithm}: longer");
+        }
+    }
+}
+
+/// The example of RFC 7515 A.2 and A.3: somebody else's signatures, not ours.
+#[test]
+fn r059_the_examples_of_rfc_7515_verify() {
+    let payload =
+        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let es256 = format!(
+        "eyJhbGciOiJFUzI1NiJ9.{payload}.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+    );
+    let rs256 = format!(
+        "eyJhbGciOiJSUzI1NiJ9.{payload}.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+    );
+    assert_eq!(verify(&all_kinds(), &es256), Ok(()));
+    assert_eq!(verify(&all_kinds(), &rs256), Ok(()));
+}
+
+/// If a public key could be taken for a secret, whoever knows it could sign; if a key did for every algorithm, an attacker could
+/// choose the weakest.
+#[test]
+fn r060_a_key_verifies_its_own_kind_alone() {
+    let modulus = rsa()["n"].as_str().expect("a modulus").to_owned();
+    for secret in [modulus.as_bytes(), public(&rsa(), json!({})).to_string().as_bytes(), b""] {
+        let forged =
+            sign("HS256", &json!({"alg": "HS256", "kid": "rsa"}), &testing::claims().to_string(), secret);
+        assert_eq!(verify(&all_kinds(), &forged), Err(Unverified::Refused));
+    }
+    for (algorithm, other) in [("ES256", "rsa"), ("RS256", "p256"), ("ES384", "p256"), ("EdDSA", "p384")] {
+        assert_eq!(
+            verify(&all_kinds(), &token(algorithm, json!({"kid": other}))),
+            Err(Unverified::Refused),
+            "{algorithm}"
+        );
+    }
+    let only_pss = set(json!([public(&rsa(), json!({"kid": "rsa", "alg": "PS256"}))]));
+    assert_eq!(verify(&only_pss, &token("PS256", json!({"kid": "rsa"}))), Ok(()));
+    assert_eq!(verify(&only_pss, &token("RS256", json!({"kid": "rsa"}))), Err(Unverified::Refused));
+    let either_name = set(json!([public(&ed25519(), json!({"kid": "ed25519", "alg": "EdDSA"}))]));
+    assert_eq!(verify(&either_name, &token("Ed25519", json!({"kid": "ed25519"}))), Ok(()));
+}
+
+#[test]
+fn r059_an_algorithm_that_is_not_allowed_does_not_verify() {
+    let keys = json!({"keys": [public(&rsa(), json!({}))]}).to_string();
+    let set = KeySet::parse(keys.as_bytes(), &[Algorithm::Ps256]).expect("a set");
+    assert_eq!(verify(&set, &token("PS256", json!({}))), Ok(()));
+    assert_eq!(verify(&set, &token("RS256", json!({}))), Err(Unverified::Refused));
+    let odd = testing::jws(r#"{"alg":"ES256K"}"#, &testing::claims().to_string());
+    assert_eq!(verify(&set, &odd), Err(Unverified::Refused));
+}
+
+/// If a token could bring its own key, everybody could sign.
+#[test]
+fn r062_a_token_does_not_choose_its_key() {
+    let only_rsa = set(json!([public(&rsa(), json!({"kid": "rsa"}))]));
+    let own = public(&p256(), json!({"kid": "rsa"}));
+    for header in [
+        json!({"kid": "rsa", "jwk": own}),
+        json!({"kid": "rsa", "jku": "https://evil.example.com/jwks"}),
+        json!({"kid": "rsa", "x5u": "https://evil.example.com/x5u"}),
+        json!({"kid": "rsa", "x5c": ["MIIB"]}),
+    ] {
+        assert_eq!(verify(&only_rsa, &token("ES256", header.clone())), Err(Unverified::Refused), "{header}");
+    }
+    let header = json!({"kid": "rsa", "jwk": own, "jku": "https://evil.example.com/jwks"});
+    assert_eq!(verify(&only_rsa, &token("RS256", header)), Ok(()), "what it says is not looked at");
+}
+
+#[test]
+fn r063_an_unknown_key_is_told_from_a_wrong_signature() {
+    let set = all_kinds();
+    assert_eq!(verify(&set, &token("ES256", json!({"kid": "new"}))), Err(Unverified::UnknownKey));
+    let forged = testing::jws(r#"{"alg":"ES256","kid":"p256"}"#, "{}");
+    assert_eq!(verify(&set, &forged), Err(Unverified::Refused));
+    // Without a name, any key may have been meant: a newer set may have it. Few are tried.
+    let nameless = testing::jws(r#"{"alg":"ES256"}"#, "{}");
+    assert_eq!(verify(&set, &nameless), Err(Unverified::UnknownKey));
+    let point = |index: u8| {
+        let key = p256::ecdsa::SigningKey::from_slice(&[index; 32]).expect("a key");
+        let point = key.verifying_key().to_encoded_point(false);
+        let part = |part: Option<&p256::FieldBytes>| {
+            use base64::Engine;
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part.expect("a coordinate"))
+        };
+        json!({"kty": "EC", "crv": "P-256", "x": part(point.x()), "y": part(point.y())})
+    };
+    let mut many: Vec<Value> = (1..=MAX_ATTEMPTS as u8).map(point).collect();
+    many.push(public(&p256(), json!({})));
+    assert_eq!(verify(&self::set(json!(many)), &token("ES256", json!({}))), Err(Unverified::UnknownKey));
+    many.rotate_right(1);
+    assert_eq!(verify(&self::set(json!(many)), &token("ES256", json!({}))), Ok(()));
+}
+
+/// If a weak or odd key were taken, its owner, or whoever broke it, could sign.
+#[test]
+fn r065_keys_of_no_use_are_left_out() {
+    use base64::Engine;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let good = public(&p256(), json!({"kid": "good"}));
+    let mut weak_modulus = [0xff; 128];
+    weak_modulus[127] = 0xfd;
+    for odd in [
+        json!({"kty": "XYZ", "kid": "odd"}),
+        json!({"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "kid": "odd"}),
+        json!({"kid": "odd"}),
+        json!("odd"),
+        public(&p256(), json!({"kid": "odd", "use": "enc"})),
+        public(&p256(), json!({"kid": "odd", "key_ops": ["sign"]})),
+        public(&p256(), json!({"kid": "odd", "alg": "ECDH-ES"})),
+        public(&p256(), json!({"kid": 5})),
+        public(&p256(), json!({"kid": "odd", "crv": "secp256k1"})),
+        public(&p256(), json!({"kid": "odd", "x": encode(&[1; 32])})),
+        public(&p256(), json!({"kid": "odd", "x": encode(&[1; 31])})),
+        public(&p384(), json!({"kid": "odd", "y": encode(&[1; 48])})),
+        public(&p384(), json!({"kid": "odd", "y": encode(&[1; 49])})),
+        public(&ed25519(), json!({"kid": "odd", "crv": "X25519"})),
+        public(&ed25519(), json!({"kid": "odd", "x": encode(&[1; 33])})),
+        json!({"kty": "RSA", "kid": "odd", "e": "AQAB", "n": encode(&weak_modulus)}),
+        json!({"kty": "RSA", "kid": "odd", "e": "AA", "n": rsa()["n"]}),
+    ] {
+        let set = set(json!([odd, good]));
+        assert_eq!(set.keys.len(), 1, "{odd}");
+        assert_eq!(verify(&set, &token("ES256", json!({"kid": "good"}))), Ok(()));
+        let alone = json!({"keys": [odd]}).to_string();
+        assert!(KeySet::parse(alone.as_bytes(), &Algorithm::ASYMMETRIC).is_err(), "{odd}");
+    }
+    for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
+        assert!(KeySet::parse(text.as_bytes(), &Algorithm::ASYMMETRIC).is_err(), "{text}");
+    }
+    // A private key that was published by mistake still verifies, by its public part.
+    let careless = set(json!([p256()]));
+    assert_eq!(verify(&careless, &token("ES256", json!({}))), Ok(()));
+}
+
+#[test]
+fn r073_a_secret_has_256_bits_and_is_for_hs256_alone() {
+    assert!(KeySet::of_secret(&Secret::new("x".repeat(31))).is_none());
+    let secret = "x".repeat(32);
+    let set = KeySet::of_secret(&Secret::new(&*secret)).expect("strong");
+    let payload = testing::claims().to_string();
+    for header in [json!({"alg": "HS256"}), json!({"alg": "HS256", "kid": "any"})] {
+        assert_eq!(verify(&set, &sign("HS256", &header, &payload, secret.as_bytes())), Ok(()), "{header}");
+    }
+    let other = sign("HS256", &json!({"alg": "HS256"}), &payload, b"another-secret-of-32-bytes-or-so");
+    assert!(verify(&set, &other).is_err());
+    assert_eq!(verify(&set, &token("ES256", json!({}))), Err(Unverified::Refused));
+    assert!(!format!("{set:?}").contains(&secret));
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+proptest::proptest! {
+    #[test]
+    fn no_set_makes_it_panic(text in r#"\{"keys":\[\{("(kty|n|e|crv|x|y|use|alg)":"[A-Za-z0-9_-]{0,9}",?){0,6}\}\]\}"#) {
+        let _ = KeySet::parse(text.as_bytes(), &Algorithm::ASYMMETRIC);
+    }
+}

@@ -1,0 +1,98 @@
+//! A private key of the gateway, and what it signs.
+
+use jwt_compact::alg::{Ed25519, Es256, Rsa, RsaPrivateKey, StrongKey};
+use jwt_compact::jwk::JsonWebKey;
+use jwt_compact::{AlgorithmExt, Claims, Header};
+use p256::pkcs8::DecodePrivateKey;
+use serde_json::{Map, Value};
+
+use crate::json::Object;
+use crate::secret::Secret;
+
+/// A private key for ES256, EdDSA or RS256, by what it is made of. It has no debug print that shows it.
+#[derive(Clone)]
+pub struct SigningKey {
+    id: Option<String>,
+    material: Material,
+}
+
+#[derive(Clone)]
+enum Material {
+    P256(<Es256 as jwt_compact::Algorithm>::SigningKey),
+    Ed25519(Box<<Ed25519 as jwt_compact::Algorithm>::SigningKey>),
+    Rsa(Box<RsaPrivateKey>),
+}
+
+impl SigningKey {
+    /// Reads a key from PEM (PKCS#8, RFC 5958) or from a JWK (RFC 7517). `id` is its `kid`; a JWK may have its own.
+    ///
+    /// # Errors
+    /// What the operator has to mend, without any part of the key.
+    pub(crate) fn read(text: &Secret, id: Option<String>) -> Result<Self, &'static str> {
+        let text = text.expose().trim();
+        let (material, own_id) = if text.starts_with('{') {
+            let jwk = Object::parse(text.as_bytes()).map_err(|_| MESSAGE)?;
+            let own_id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
+            (Material::of_jwk(jwk), own_id)
+        } else {
+            (Material::of_pem(text), None)
+        };
+        Ok(Self { id: id.or(own_id), material: material.ok_or(MESSAGE)? })
+    }
+
+    /// A JWT of these claims, with this `typ`. Signing with RSA draws randomness from the host, to hide the key from those
+    /// who measure time.
+    pub(crate) fn sign(&self, media_type: &str, claims: Map<String, Value>) -> Option<String> {
+        let header = Header::empty().with_token_type(media_type);
+        let header = match &self.id {
+            Some(id) => header.with_key_id(id),
+            None => header,
+        };
+        let claims = Claims::new(claims);
+        match &self.material {
+            Material::P256(key) => Es256.token(&header, &claims, key),
+            Material::Ed25519(key) => Ed25519.token(&header, &claims, key),
+            Material::Rsa(key) => Rsa::rs256().token(&header, &claims, key),
+        }
+        .ok()
+    }
+}
+
+impl Material {
+    fn of_pem(text: &str) -> Option<Self> {
+        if let Ok(key) = DecodePrivateKey::from_pkcs8_pem(text) {
+            return Some(Self::P256(key));
+        }
+        if let Ok(key) = DecodePrivateKey::from_pkcs8_pem(text) {
+            return Some(Self::Ed25519(Box::new(key)));
+        }
+        Self::of_rsa(DecodePrivateKey::from_pkcs8_pem(text).ok()?)
+    }
+
+    fn of_jwk(jwk: Object) -> Option<Self> {
+        let jwk: JsonWebKey<'_> = serde_json::from_value(jwk.into_value()).ok()?;
+        match &jwk {
+            JsonWebKey::EllipticCurve { .. } => (&jwk).try_into().ok().map(Self::P256),
+            JsonWebKey::KeyPair { .. } => (&jwk).try_into().ok().map(|key| Self::Ed25519(Box::new(key))),
+            JsonWebKey::Rsa { .. } => Self::of_rsa((&jwk).try_into().ok()?),
+            _ => None,
+        }
+    }
+
+    /// Of 2048 bits at least (RFC 7518 §3.3).
+    fn of_rsa(key: RsaPrivateKey) -> Option<Self> {
+        StrongKey::try_from(key).ok().map(|key| Self::Rsa(Box::new(key.into_inner())))
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("[hidden]")
+    }
+}
+
+const MESSAGE: &str =
+    "must be a private key of P-256, Ed25519 or RSA (2048, 3072 or 4096 bits), as PKCS#8 PEM or as a JWK";
+
+#[cfg(test)]
+mod tests;
