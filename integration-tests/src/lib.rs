@@ -1,5 +1,5 @@
-//! What the tests and the demo share: a real Envoy with the filter, authorization servers, an API that tells what it
-//! received, and a client that can send what well-behaved clients cannot.
+//! What the tests and the demo share: a real Envoy with the filter, authorization servers, services behind it that tell what
+//! they received, and a client that can send what well-behaved clients cannot.
 //!
 //! Each part is obtained by a recipe of the justfile. A part that is missing is an error, never a reason to skip.
 
@@ -10,6 +10,7 @@ pub mod envoy;
 pub mod jwt;
 pub mod paths;
 pub mod process;
+pub mod received;
 pub mod scripted_server;
 pub mod secrets;
 pub mod server;

@@ -4,8 +4,20 @@ use std::sync::LazyLock;
 
 use anyhow::Result;
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+
+use crate::received::Received;
+
+/// Serves `app` on a free port of loopback, and gives the port and what arrives there.
+pub fn serve_and_note(app: Router) -> Result<(u16, Received)> {
+    let received = Received::default();
+    let port = serve(app.layer(middleware::from_fn_with_state(received.clone(), note)))?;
+    Ok((port, received))
+}
 
 /// Serves `app` on a free port of loopback, and gives the port.
 pub fn serve(app: Router) -> Result<u16> {
@@ -17,6 +29,11 @@ pub fn serve(app: Router) -> Result<u16> {
         axum::serve(listener, app).await
     });
     Ok(port)
+}
+
+async fn note(State(received): State<Received>, request: Request, next: Next) -> Response {
+    received.note(request.headers());
+    next.run(request).await
 }
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));

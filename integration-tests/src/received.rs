@@ -1,0 +1,26 @@
+//! What the servers behind the ingress received: the head of every request, by its `x-request-name`, so that a test can ask
+//! whether a request ever arrived.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::http::HeaderMap;
+
+/// The heads of the requests that one server received.
+#[derive(Clone, Default)]
+pub struct Received(Arc<Mutex<HashMap<String, Vec<HeaderMap>>>>);
+
+impl Received {
+    /// Notes a request.
+    pub fn note(&self, head: &HeaderMap) {
+        let name = head.get("x-request-name").and_then(|name| name.to_str().ok()).unwrap_or_default();
+        if let Ok(mut received) = self.0.lock() {
+            received.entry(name.to_owned()).or_default().push(head.clone());
+        }
+    }
+
+    /// The heads of the requests of this name.
+    pub fn named(&self, name: &str) -> Vec<HeaderMap> {
+        self.0.lock().map(|received| received.get(name).cloned().unwrap_or_default()).unwrap_or_default()
+    }
+}
