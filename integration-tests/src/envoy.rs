@@ -32,10 +32,20 @@ pub struct Envoy {
 }
 
 /// What a listener does beside the filter's configuration.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Listener {
     /// Whether the filter's "pause" holds only the head back, not the body (`allow_on_headers_stop_iteration`).
     pub stops_head_only: bool,
+    /// Whether a handshake may turn the connection into a WebSocket.
+    pub upgrades_to_web_socket: bool,
+    /// The cluster that it is in front of.
+    pub upstream: &'static str,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self { stops_head_only: false, upgrades_to_web_socket: false, upstream: "api" }
+    }
 }
 
 impl EnvoyBuilder {
@@ -65,11 +75,32 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Adds a listener with the filter in this configuration, in front of `api`.
+    /// Adds a cluster whose hosts speak HTTP/2 without TLS, as gRPC services do.
     #[must_use]
-    pub fn listener(mut self, name: &str, configuration: &Value, listener: Listener) -> Self {
+    pub fn http2_cluster(mut self, name: &str, ports: &[u16]) -> Self {
+        let mut cluster = cluster(name, ports);
+        cluster["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            },
+        });
+        self.clusters.push(cluster);
+        self
+    }
+
+    /// Adds a listener with the filter in this configuration.
+    #[must_use]
+    pub fn listener(self, name: &str, configuration: &Value, listener: Listener) -> Self {
         let variables: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
-        self.listeners.push(listener_json(name, configuration, listener, &variables));
+        let filter = phantom_token(name, configuration, listener, &variables);
+        self.listener_with(name, &filter, listener)
+    }
+
+    /// Adds a listener with a filter of Envoy's own in the place of ours.
+    #[must_use]
+    pub fn listener_with(mut self, name: &str, filter: &Value, listener: Listener) -> Self {
+        self.listeners.push(listener_json(name, filter, listener));
         self
     }
 
@@ -247,8 +278,8 @@ async fn ready(admin_file: &Path, listeners: Vec<String>) -> Result<(Client, Has
     bail!("Envoy did not become ready")
 }
 
-fn listener_json(name: &str, configuration: &Value, listener: Listener, variables: &[&str]) -> Value {
-    let filter = json!({
+fn phantom_token(name: &str, configuration: &Value, listener: Listener, variables: &[&str]) -> Value {
+    json!({
         "name": "phantom-token",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -268,7 +299,10 @@ fn listener_json(name: &str, configuration: &Value, listener: Listener, variable
                 },
             },
         },
-    });
+    })
+}
+
+fn listener_json(name: &str, filter: &Value, listener: Listener) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -283,11 +317,12 @@ fn listener_json(name: &str, configuration: &Value, listener: Listener, variable
                 "stat_prefix": name,
                 "stream_idle_timeout": "30s",
                 "http_protocol_options": {"enable_trailers": true},
+                "upgrade_configs": [{"upgrade_type": "websocket", "enabled": listener.upgrades_to_web_socket}],
                 "http_filters": [filter, router],
                 "route_config": {"virtual_hosts": [{
                     "name": "api",
                     "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "api"}}],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": listener.upstream}}],
                 }]},
             },
         }]}],

@@ -27,6 +27,7 @@ async fn stage() -> &'static Stage {
 async fn set_stage() -> Result<Stage> {
     let (server, api) = (ScriptedServer::start()?, Api::start()?);
     let plain = Listener::default();
+    let head_only = Listener { stops_head_only: true, ..plain };
     let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut alone = configuration(json!({}), json!({}));
     alone["single_flight"] = json!(false);
@@ -45,7 +46,7 @@ async fn set_stage() -> Result<Stage> {
         .listener("nobody-is-there", &configuration(json!({"upstream": "nobody-is-there"}), json!({})), plain)
         .listener("no-such-cluster", &configuration(json!({"upstream": "no-such-cluster"}), json!({})), plain)
         .listener("alone", &alone, plain)
-        .listener("head-only", &configuration(json!({}), json!({})), Listener { stops_head_only: true })
+        .listener("head-only", &configuration(json!({}), json!({})), head_only)
         .start()
         .await?;
     Ok(Stage { envoy, server, api })
