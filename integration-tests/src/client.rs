@@ -180,4 +180,4 @@ impl Answer {
 }
 
 /// Longer than any timeout that a test configures: whoever waits so long was forgotten.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,7 +6,9 @@
 pub mod api;
 pub mod authorization_server;
 pub mod client;
+pub mod echo;
 pub mod envoy;
+pub mod health;
 pub mod jwt;
 pub mod paths;
 pub mod process;
