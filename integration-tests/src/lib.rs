@@ -16,3 +16,4 @@ pub mod received;
 pub mod scripted_server;
 pub mod secrets;
 pub mod server;
+pub mod sidecar;
