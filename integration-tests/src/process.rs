@@ -1,26 +1,27 @@
 //! Child processes that do not outlive the process that started them, however that ends.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-/// A running program; dropping it kills it.
+/// A running program; dropping it kills it and all that it started.
 pub struct Process {
     shell: Child,
 }
 
 impl Process {
     /// Starts a program, its error output going to the file `log`. A shell beside it waits for the end of its standard
-    /// input, which comes when this process ends, and then kills the program.
+    /// input, which comes when this process ends, and then kills their process group.
     pub fn start(
         program: &Path,
         arguments: &[&str],
         environment: &[(&str, &str)],
         log: &Path,
     ) -> Result<Self> {
-        const GUARD: &str = r#""$@" & child=$!; read -r _; kill -KILL $child 2>&-"#;
+        const GUARD: &str = r#""$@" & read -r _; kill -KILL 0"#;
         let log_file =
             std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let shell = Command::new("sh")
@@ -28,6 +29,7 @@ impl Process {
             .arg(program)
             .args(arguments)
             .envs(environment.iter().copied())
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
