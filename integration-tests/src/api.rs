@@ -1,9 +1,11 @@
 //! The API behind the ingress. It answers with what it received.
+//!
+//! It lets the pages of any origin call it and read its answers: what a page cannot do, the gateway keeps it from.
 
 use anyhow::Result;
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::IntoResponse;
 use axum::{Json, Router};
 use serde_json::json;
@@ -30,7 +32,7 @@ impl Api {
         self.port
     }
 
-    /// The heads of the requests of this name that arrived.
+    /// The heads of the requests of this name that arrived, or of this path and query where they have no name.
     pub fn received(&self, name: &str) -> Vec<HeaderMap> {
         self.received.named(name)
     }
@@ -41,10 +43,23 @@ async fn answer(request: Request) -> impl IntoResponse {
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let authorization: Vec<String> = head.headers.get_all("authorization").iter().map(text).collect();
-    Json(json!({
+    let answer = json!({
         "method": head.method.as_str(),
         "path": head.uri.to_string(),
         "authorization": authorization,
         "body_length": body.len(),
-    }))
+    });
+    (permission(&head.headers), Json(answer))
 }
+
+/// Allows whatever a browser asks for (the CORS protocol, Fetch §3.2.3).
+fn permission(asked: &HeaderMap) -> HeaderMap {
+    let granted = |(asks, grants): (HeaderName, HeaderName)| Some((grants, asked.get(asks)?.clone()));
+    PERMISSIONS.into_iter().filter_map(granted).collect()
+}
+
+const PERMISSIONS: [(HeaderName, HeaderName); 3] = [
+    (header::ORIGIN, header::ACCESS_CONTROL_ALLOW_ORIGIN),
+    (header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_ALLOW_METHODS),
+    (header::ACCESS_CONTROL_REQUEST_HEADERS, header::ACCESS_CONTROL_ALLOW_HEADERS),
+];

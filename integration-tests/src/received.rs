@@ -1,10 +1,10 @@
-//! What the servers behind the ingress received: the head of every request, by its `x-request-name`, so that a test can ask
-//! whether a request ever arrived.
+//! What the servers behind the ingress received: the head of every request, by its `x-request-name`, or by its path and
+//! query where it has none, so that a test can ask whether a request ever arrived.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 
 /// The heads of the requests that one server received.
 #[derive(Clone, Default)]
@@ -12,14 +12,15 @@ pub struct Received(Arc<Mutex<HashMap<String, Vec<HeaderMap>>>>);
 
 impl Received {
     /// Notes a request.
-    pub fn note(&self, head: &HeaderMap) {
-        let name = head.get("x-request-name").and_then(|name| name.to_str().ok()).unwrap_or_default();
+    pub fn note(&self, path: &Uri, head: &HeaderMap) {
+        let name = head.get("x-request-name").and_then(|name| name.to_str().ok());
+        let name = name.map_or_else(|| path.to_string(), str::to_owned);
         if let Ok(mut received) = self.0.lock() {
-            received.entry(name.to_owned()).or_default().push(head.clone());
+            received.entry(name).or_default().push(head.clone());
         }
     }
 
-    /// The heads of the requests of this name.
+    /// The heads of the requests of this name, or of this path and query where they have no name.
     pub fn named(&self, name: &str) -> Vec<HeaderMap> {
         self.0.lock().map(|received| received.get(name).cloned().unwrap_or_default()).unwrap_or_default()
     }

@@ -32,7 +32,7 @@ pub fn serve(app: Router) -> Result<u16> {
 }
 
 async fn note(State(received): State<Received>, request: Request, next: Next) -> Response {
-    received.note(request.headers());
+    received.note(request.uri(), request.headers());
     next.run(request).await
 }
 
