@@ -40,7 +40,7 @@ test-core-as-wasm: node
         scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
 
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
-test-envoy: build envoy authorization-server
+test-envoy: build envoy authorization-server chromium
     rm -rf target/logs
     cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
 
@@ -95,6 +95,23 @@ authorization-server: node
         npm ci --silent --no-audit --no-fund
         cp package-lock.json node_modules/.installed
     fi
+
+# Obtains Chromium: Debian's package of it.
+chromium:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! command -v chromium >/dev/null; then
+        echo "chromium: obtaining Debian's package chromium"
+        as_root=()
+        if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
+        if ! { "${as_root[@]}" apt-get update --quiet &&
+            "${as_root[@]}" apt-get install --quiet --yes --no-install-recommends chromium; } >&2; then
+            echo "chromium: could not install it: put a chromium on the PATH, or install this package as root" >&2
+            exit 1
+        fi
+    fi
+    mkdir -p "{{ tools }}"
+    ln -sfn "$(command -v chromium)" "{{ tools }}/chromium"
 
 [private]
 node:

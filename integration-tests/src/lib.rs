@@ -1,10 +1,8 @@
-//! What the tests and the demo share: a real Envoy with the filter, authorization servers, services behind it that tell what
-//! they received, and a client that can send what well-behaved clients cannot.
-//!
-//! Each part is obtained by a recipe of the justfile. A part that is missing is an error, never a reason to skip.
+
 
 pub mod api;
 pub mod authorization_server;
+pub mod browser;
 pub mod client;
 pub mod echo;
 pub mod envoy;

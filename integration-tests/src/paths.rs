@@ -26,6 +26,11 @@ pub fn authorization_server() -> Result<PathBuf> {
     existing(&format!("{folder}/server.mjs"), "git checkout")
 }
 
+/// Chromium.
+pub fn chromium() -> Result<PathBuf> {
+    existing(".tools/chromium", "./justw chromium")
+}
+
 /// Where the logs of a test run are collected, to be searched for secrets.
 pub fn logs() -> Result<PathBuf> {
     let folder = root().join("target/logs");
