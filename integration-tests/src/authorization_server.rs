@@ -1,9 +1,11 @@
 //! The certified authorization server: oidc-provider under Node, with two clients, `app` and `gateway`.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::client::{Answer, Client, Request};
+pub use crate::app::APP_SECRET;
+use crate::app::App;
+use crate::client::{Client, Request};
 use crate::process::Process;
 use crate::{paths, secrets};
 
@@ -12,13 +14,11 @@ pub struct AuthorizationServer {
     _process: Process,
     issuer: String,
     client: Client,
+    app: App,
 }
 
 /// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 pub const GATEWAY_SECRET: &str = "gateway's p@ssw:rd + 100%";
-
-/// The secret of the client `app`.
-pub const APP_SECRET: &str = "the-secret-of-the-app";
 
 impl AuthorizationServer {
     /// Starts it on a free port of loopback.
@@ -40,7 +40,8 @@ impl AuthorizationServer {
         let port = issuer.rsplit(':').next().and_then(|port| port.parse().ok());
         let port =
             port.with_context(|| format!("the authorization server did not start, see {}", log.display()))?;
-        Ok(Self { _process: process, issuer, client: Client::to_port(port) })
+        let client = Client::to_port(port);
+        Ok(Self { _process: process, issuer, client, app: App::at(client) })
     }
 
     /// Its issuer identifier, an URL of loopback.
@@ -55,18 +56,12 @@ impl AuthorizationServer {
 
     /// Gets an opaque access token for the client `app` (RFC 6749 §4.4).
     pub async fn issue(&self, scope: &str) -> Result<String> {
-        let form = format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"));
-        let answer = self.post("/token", form).await?;
-        ensure!(answer.status == 200, "no token: {}", answer.text());
-        let token = answer.json()?["access_token"].as_str().map(str::to_owned);
-        token.map(secrets::noted).context("a token response without an access token")
+        self.app.issue(scope).await
     }
 
     /// Revokes an access token (RFC 7009).
     pub async fn revoke(&self, token: &str) -> Result<()> {
-        let answer = self.post("/token/revocation", format!("token={token}")).await?;
-        ensure!(answer.status == 200, "not revoked: {}", answer.text());
-        Ok(())
+        self.app.revoke(token).await
     }
 
     /// How often a token was introspected.
@@ -77,15 +72,6 @@ impl AuthorizationServer {
             secrets::noted_credentials(authorization);
         }
         answer["count"].as_u64().context("no count")
-    }
-
-    async fn post(&self, path: &str, form: String) -> Result<Answer> {
-        let credentials =
-            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("app:{APP_SECRET}"));
-        let request = Request::post(path, form)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("authorization", format!("Basic {credentials}"));
-        self.client.send(request).await
     }
 }
 

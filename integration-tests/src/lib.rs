@@ -1,6 +1,7 @@
 
 
 pub mod api;
+mod app;
 pub mod authorization_server;
 pub mod browser;
 pub mod client;
