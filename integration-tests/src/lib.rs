@@ -10,6 +10,7 @@ pub mod envoy;
 pub mod health;
 pub mod jwt;
 pub mod paths;
+pub mod plain_authorization_server;
 pub mod process;
 pub mod received;
 pub mod scripted_server;

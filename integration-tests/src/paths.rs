@@ -26,6 +26,14 @@ pub fn authorization_server() -> Result<PathBuf> {
     existing(&format!("{folder}/server.mjs"), "git checkout")
 }
 
+/// The Python that has the packages of the authorization server that knows no JWTs, and its script.
+pub fn plain_authorization_server() -> Result<(PathBuf, PathBuf)> {
+    let name = "plain-authorization-server";
+    existing(&format!(".tools/{name}/.installed"), &format!("./justw {name}"))?;
+    let python = existing(&format!(".tools/{name}/bin/python"), &format!("./justw {name}"))?;
+    Ok((python, existing(&format!("integration-tests/{name}/server.py"), "git checkout")?))
+}
+
 /// Chromium.
 pub fn chromium() -> Result<PathBuf> {
     existing(".tools/chromium", "./justw chromium")

@@ -1,0 +1,66 @@
+//! A second authorization server, independent of the first: Authlib under Flask, with two clients, `app` and `gateway`. Its
+//! introspection is plain RFC 7662: no answer has a JWT.
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::app::{APP_SECRET, App};
+use crate::client::Client;
+use crate::process::Process;
+use crate::{paths, secrets};
+
+/// The authorization server, running.
+pub struct PlainAuthorizationServer {
+    _process: Process,
+    issuer: String,
+    client: Client,
+    app: App,
+}
+
+/// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1). There is no
+/// space among them: Authlib decodes `%20`, but not the `+` that RFC 6749 Appendix B asks for.
+pub const GATEWAY_SECRET: &str = "plain-gateway's-p@ssw:rd+100%";
+
+impl PlainAuthorizationServer {
+    /// Starts it on a free port of loopback.
+    pub fn start(name: &str) -> Result<Self> {
+        let (python, script) = paths::plain_authorization_server()?;
+        let log = paths::logs()?.join(format!("{name}-plain-authorization-server.log"));
+        let secrets = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET), ("APP_CLIENT_SECRET", APP_SECRET)];
+        for (_, secret) in secrets {
+            secrets::noted(secret.to_owned());
+        }
+        secrets::noted(STANDARD.encode(format!("gateway:{ENCODED_GATEWAY_SECRET}")));
+        let arguments = [script.to_str().context("a path that is not UTF-8")?, "0"];
+        let mut process = Process::start(&python, &arguments, &secrets, &log)?;
+        let issuer = process.first_line()?;
+        let port = issuer.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port =
+            port.with_context(|| format!("the authorization server did not start, see {}", log.display()))?;
+        let client = Client::to_port(port);
+        Ok(Self { _process: process, issuer, client, app: App::at(client) })
+    }
+
+    /// Its issuer identifier, an URL of loopback.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Where it listens on loopback.
+    pub fn port(&self) -> u16 {
+        self.client.port()
+    }
+
+    /// Gets an opaque access token for the client `app` (RFC 6749 §4.4).
+    pub async fn issue(&self, scope: &str) -> Result<String> {
+        self.app.issue(scope).await
+    }
+
+    /// Revokes an access token (RFC 7009).
+    pub async fn revoke(&self, token: &str) -> Result<()> {
+        self.app.revoke(token).await
+    }
+}
+
+const ENCODED_GATEWAY_SECRET: &str = "plain-gateway%27s-p%40ssw%3Ard%2B100%25";
