@@ -25,6 +25,16 @@ use crate::time::Timestamp;
 pub struct Authenticator {
     settings: Settings,
     servers: Vec<AuthorizationServer>,
+    asks: Asks,
+}
+
+/// What has to be looked up for [`RequestHead`], since rules ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asks {
+    /// [`RequestHead::route`].
+    pub route: bool,
+    /// [`RequestHead::peer`].
+    pub peer: bool,
 }
 
 /// What the proxy lends for one call.
@@ -94,13 +104,23 @@ impl Authenticator {
             AuthorizationServer::new(ServerId(index), Clone::clone(server), &settings)
         };
         let servers = settings.servers.iter().enumerate().map(server).collect();
-        Self { settings, servers }
+        let rules = &settings.rules;
+        let asks = Asks {
+            route: rules.ask_route(),
+            peer: rules.requirements().any(|requirement| !requirement.peers.is_empty()),
+        };
+        Self { settings, servers, asks }
     }
 
     /// The names among these that a service could take for fields that the gateway sets. They have to be taken off before the
     /// request goes on, whatever the verdict, be it public or without such a claim (R75).
     pub fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
         self.settings.forwarding.imitations(names)
+    }
+
+    /// What rules ask of the host beside the header fields.
+    pub fn asks(&self) -> Asks {
+        self.asks
     }
 
     /// A request head arrived.
@@ -157,6 +177,7 @@ impl Authenticator {
             }
             Access::Protected(requirement) => Rc::clone(requirement),
         };
+        requirement.admit(head.peer)?;
         let token = AccessToken::parse(head.authorization, self.settings.credentials.max_length)?;
         if token.is_in_query(head.path) {
             return Err(Reason::RepeatedCredentials);

@@ -225,6 +225,3 @@ impl KeyStore {
 
 /// As soon as clients are told to come back.
 const FIRST_COOLDOWN: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests;

@@ -47,7 +47,7 @@ mod secret;
 mod testing;
 mod time;
 
-pub use authenticator::{Authenticator, Conclusion, Credentials, Host, Pending, Step, Verdict};
+pub use authenticator::{Asks, Authenticator, Conclusion, Credentials, Host, Pending, Step, Verdict};
 pub use cache::{NoSharedData, SharedData};
 pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject};
 pub use challenge::ProtectionSpace;

@@ -27,19 +27,6 @@ pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     if has_ambiguous_segment(segments) { Err(Ambiguous) } else { Ok(decoded) }
 }
 
-/// Whether `path` lies at or below `prefix`. A prefix ends at a segment boundary: `/public` must not open `/publicity`.
-pub fn is_below(path: &str, prefix: &str) -> bool {
-    prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// The same, for a service that does not tell upper from lower case.
-pub fn is_below_in_any_case(path: &str, prefix: &str) -> bool {
-    let is_at = |start: &str, rest: &str| {
-        start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
-    };
-    prefix == "/" || path.split_at_checked(prefix.len()).is_some_and(|(start, rest)| is_at(start, rest))
-}
-
 fn decode(path: &str) -> Result<String, Ambiguous> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut pieces = path.split('%');

@@ -55,6 +55,8 @@ pub enum Reason {
     ClaimNotGranted,
     /// The user has to authenticate again, or by stronger means (R99, R100).
     InsufficientUserAuthentication,
+    /// The caller is none of those that the rule names, by its certificate.
+    PeerNotAllowed,
     /// No rule exposes this host, method and path (R84).
     NotExposed,
     /// A host or path that servers read in different ways, where the rules depend on it (R84).
@@ -230,6 +232,9 @@ impl Reason {
                 "insufficient_user_authentication",
                 "The user has to authenticate again or by stronger means",
             ),
+            Self::PeerNotAllowed => {
+                Row::bare("peer_not_allowed", 403, "access_denied", "This caller is not allowed here")
+            }
             Self::NotExposed => {
                 Row::bare("not_exposed", 403, "access_denied", "This resource is not exposed")
             }

@@ -12,6 +12,10 @@ pub struct RequestHead<'a> {
     pub path: &'a [u8],
     /// The `Authorization` field.
     pub authorization: AuthorizationField<'a>,
+    /// The route that the host has selected, by its name or its label, if rules ask for it.
+    pub route: Option<&'a [u8]>,
+    /// Who the caller is by its certificate (a URI, RFC 5280 §4.2.1.6), if rules ask for it and it showed one.
+    pub peer: Option<&'a [u8]>,
     /// `Origin`, which browsers send with cross-origin requests.
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Method`, which browsers send with preflights.

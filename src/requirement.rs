@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 pub struct Requirement {
     /// The authorization server whose tokens are taken; none named means any.
     pub server: Option<ServerId>,
+    /// The caller itself is one of these, by its certificate, if any are named.
+    pub peers: Vec<String>,
     /// One of these is in `aud`; none named means that nothing more is asked than for every token.
     pub audience: Vec<String>,
     /// Each of these scope tokens.
@@ -61,6 +63,19 @@ impl Requirement {
     /// The scope tokens that it names, as RFC 6750 §3 writes them into a challenge.
     pub(crate) fn scope(&self) -> String {
         [self.scopes.as_slice(), &self.any_scopes].concat().join(" ")
+    }
+
+    /// Whether the caller may come in, be it with a token or not: the workload, beside the user that it acts for.
+    ///
+    /// # Errors
+    /// [`Reason::PeerNotAllowed`].
+    pub(crate) fn admit(&self, peer: Option<&[u8]>) -> Result<(), Reason> {
+        let is_peer = |allowed: &String| peer == Some(allowed.as_bytes());
+        if self.peers.is_empty() || self.peers.iter().any(is_peer) {
+            Ok(())
+        } else {
+            Err(Reason::PeerNotAllowed)
+        }
     }
 
     /// Validates the claims of a token for one request. The clock may be `leeway` ahead of the issuer's.

@@ -328,6 +328,49 @@ fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
     assert_eq!(first.authenticator.imitations(names.into_iter()), ["X-User-Id", "x_user_id", "x-absent"]);
 }
 
+/// If a rule for one workload let in another, a stolen token would do anywhere in the mesh.
+#[test]
+fn r084_a_rule_can_name_the_workloads_that_may_call() {
+    let cart = "spiffe://cluster.local/ns/shop/sa/cart";
+    let rules = json!([
+        {"path": "/", "scopes": ["profile"]},
+        {"path": "/stock", "peers": [cart, "spiffe://cluster.local/ns/shop/sa/till"], "scopes": ["orders:read"]},
+        {"path": "/prices", "peers": [cart], "scopes": ["admin"]},
+    ]);
+    let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
+    assert_eq!(worker.authenticator.asks(), Asks { route: false, peer: true });
+    let mut send = |path: &str, peer: Option<&str>, authorization: AuthorizationField<'_>| {
+        let peer = peer.map(str::as_bytes);
+        worker.send(
+            0,
+            &RequestHead {
+                method: b"GET",
+                path: path.as_bytes(),
+                peer,
+                authorization,
+                ..RequestHead::default()
+            },
+        )
+    };
+    let token = AuthorizationField::Once(b"Bearer opaque");
+    assert!(send("/stock", Some(cart), token).starts_with("Bearer"));
+    assert_eq!(
+        send("/stock", Some(cart), AuthorizationField::Absent),
+        "missing_credentials",
+        "on behalf of a user"
+    );
+    assert_eq!(send("/prices", Some(cart), token), "insufficient_scope");
+    for peer in [
+        None,
+        Some(""),
+        Some("spiffe://cluster.local/ns/shop/sa/cart2"),
+        Some("spiffe://other/ns/shop/sa/cart"),
+    ] {
+        assert_eq!(send("/stock", peer, token), "peer_not_allowed", "{peer:?}");
+        assert!(send("/", peer, token).starts_with("Bearer"), "{peer:?}");
+    }
+}
+
 fn cors_configuration() -> Value {
     let rules = json!([{"path": "/orders", "methods": ["GET", "PUT"], "scopes": ["admin"]}]);
     json!({"cors": {"allow_origins": ["https://app.example.com"]}, "rules": rules})

@@ -17,6 +17,7 @@ use crate::challenge::ProtectionSpace;
 use crate::cors::Cors;
 use crate::forwarding::Forwarding;
 use crate::json::Object;
+use crate::requirement::Requirement;
 use crate::rules::Rules;
 
 pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<Settings, Mistakes> {
@@ -99,7 +100,8 @@ fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
 
 /// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.
 fn asked_claims(rules: &Rules, forwarding: &Forwarding) -> Vec<String> {
-    let pointers: BTreeSet<&str> = rules.asked_claims().chain(forwarding.asked_claims()).collect();
+    let pointers: BTreeSet<&str> =
+        rules.requirements().flat_map(Requirement::asked_claims).chain(forwarding.asked_claims()).collect();
     pointers.into_iter().map(str::to_owned).collect()
 }
 

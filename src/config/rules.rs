@@ -9,9 +9,8 @@ use super::fields::{DAY, SECOND, duration, is_pointer, non_empty_list};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::callout::ServerId;
-use crate::path;
 use crate::requirement::{Condition, Requirement, Test};
-use crate::rules::{Access, HostPattern, Rule, Rules};
+use crate::rules::{Access, HostPattern, PathPattern, Rule, Rules};
 
 pub(super) fn rules(
     raw: Vec<Field<raw::Rule>>,
@@ -44,15 +43,15 @@ pub(super) fn rules(
     Rules::new(all, ignores_port)
 }
 
-/// One rule for each of its hosts.
+/// One rule for each of its routes and hosts.
 fn rule(at: &str, mut raw: raw::Rule, servers: &[&str], mistakes: &mut Mistakes) -> Vec<Rule> {
     let hosts = match non_empty_list(&format!("{at}.hosts"), take(&mut raw.hosts), mistakes) {
         None => vec![HostPattern::Any],
         Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
     };
-    let path_field = format!("{at}.path");
-    let path = mistakes.required(&path_field, take(&mut raw.path));
-    let path = path.and_then(|path| mistakes.check(&path_field, rule_path(path)));
+    let routes = non_empty_list(&format!("{at}.routes"), take(&mut raw.routes), mistakes);
+    let routes = routes.map_or(vec![None], |routes| routes.into_iter().map(Some).collect());
+    let path = path(at, &mut raw, mistakes);
     let methods =
         non_empty_list(&format!("{at}.methods"), take(&mut raw.methods), mistakes).unwrap_or_default();
     if !methods.iter().all(|method| is_method(method)) {
@@ -79,12 +78,19 @@ fn rule(at: &str, mut raw: raw::Rule, servers: &[&str], mistakes: &mut Mistakes)
 
     mistakes.refuse_unknown(at, &unknown);
     let Some(path) = path else { return Vec::new() };
-    let rule = |host| Rule { host, path: path.clone(), methods: methods.clone(), access: access.clone() };
-    hosts.into_iter().map(rule).collect()
+    let places = routes.iter().flat_map(|route| hosts.iter().map(move |host| (route.clone(), host.clone())));
+    let rule = |(route, host)| Rule {
+        route,
+        host,
+        path: path.clone(),
+        methods: methods.clone(),
+        access: access.clone(),
+    };
+    places.map(rule).collect()
 }
 
 fn asks_nothing(raw: &raw::Rule) -> bool {
-    let lists = [&raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
+    let lists = [&raw.peers, &raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
     lists.iter().all(|field| matches!(field, Field::Absent))
         && matches!(
             (&raw.claims, &raw.max_age, &raw.authorization_server),
@@ -102,6 +108,11 @@ fn requirement(at: &str, raw: raw::Rule, servers: &[&str], mistakes: &mut Mistak
             place.ok_or("must be the name of one of authorization_servers"),
         )
     });
+    let peers = non_empty_list(&at("peers"), raw.peers, mistakes).unwrap_or_default();
+    if !peers.iter().all(|peer| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic())) {
+        mistakes
+            .note(at("peers"), "must be URIs of certificates, like spiffe://cluster.local/ns/shop/sa/cart");
+    }
     let audience = non_empty_list(&at("audience"), raw.audience, mistakes).unwrap_or_default();
     let scopes = mistakes.optional(&at("scopes"), raw.scopes).unwrap_or_default();
     let any_scopes = non_empty_list(&at("any_scopes"), raw.any_scopes, mistakes).unwrap_or_default();
@@ -121,7 +132,7 @@ fn requirement(at: &str, raw: raw::Rule, servers: &[&str], mistakes: &mut Mistak
         mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
     };
     let conditions = claims.into_iter().enumerate().filter_map(read).collect();
-    Requirement { server, audience, scopes, any_scopes, conditions, acr_values, max_age }
+    Requirement { server, peers, audience, scopes, any_scopes, conditions, acr_values, max_age }
 }
 
 /// A pointer, and exactly one thing that the claim there has to be.
@@ -153,17 +164,19 @@ fn condition(place: &str, raw: raw::Condition, mistakes: &mut Mistakes) -> Optio
     Some(Condition { pointer: pointer?, test })
 }
 
-fn rule_path(path: String) -> Result<String, &'static str> {
-    if !path.starts_with('/') {
-        return Err(r#"must start with "/""#);
-    }
-    if path.len() > 1 && path.ends_with('/') {
-        return Err(r#"must not end with "/": it is for all below it anyway"#);
-    }
-    match path::normalize(path.as_bytes()) {
-        Ok(normalized) if normalized == path => Ok(path),
-        _ => Err("must be a plain path: no query, no dot segments, no escapes"),
-    }
+fn path(at: &str, raw: &mut raw::Rule, mistakes: &mut Mistakes) -> Option<PathPattern> {
+    let path = mistakes.required(&format!("{at}.path"), take(&mut raw.path));
+    let is_exact = match mistakes.optional(&format!("{at}.path_match"), take(&mut raw.path_match)).as_deref()
+    {
+        None => None,
+        Some("prefix") => Some(false),
+        Some("exact") => Some(true),
+        Some(_) => {
+            mistakes.note(format!("{at}.path_match"), "must be prefix or exact");
+            None
+        }
+    };
+    mistakes.check(&format!("{at}.path"), PathPattern::parse(&path?, is_exact))
 }
 
 fn hosts(path: &str, names: &[String], mistakes: &mut Mistakes) -> Vec<HostPattern> {

@@ -146,7 +146,23 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     }
     check(
         json!({"rules": [{"path": "/a/"}]}),
-        r#"rules[0].path: must not end with "/": it is for all below it anyway"#,
+        r#"rules[0].path: must not end with "/": it is for that anyway"#,
+    );
+    for template in ["/a{id}", "/{}", "/{a/b}", "/a/{i d}", "/{a}{b}"] {
+        let found = mistakes(&configured(json!({"rules": [{"path": template}]})));
+        assert!(found.len() == 1 && found[0].starts_with("rules[0].path: must "), "{template}: {found:?}");
+    }
+    check(
+        json!({"rules": [{"path": "/a/{id}"}, {"path": "/a/{name}"}]}),
+        "rules[1]: matches the same requests as rules[0]",
+    );
+    check(
+        json!({"rules": [{"path": "/", "path_match": "regex"}]}),
+        "rules[0].path_match: must be prefix or exact",
+    );
+    check(
+        json!({"rules": [{"path": "/", "peers": ["cart"]}]}),
+        "rules[0].peers: must be URIs of certificates, like spiffe://cluster.local/ns/shop/sa/cart",
     );
     check(
         json!({"rules": [{"path": "/", "access": "open"}]}),
@@ -221,7 +237,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         json!({"rules": [{"path": "/", "methods": [""]}]}),
         "rules[0].methods: must not be empty, nor have an empty element",
     );
-    for list in ["hosts", "methods", "audience", "any_scopes", "acr_values"] {
+    for list in ["hosts", "methods", "audience", "any_scopes", "acr_values", "routes", "peers"] {
         let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);
     }

@@ -74,22 +74,6 @@ fn r084_paths_that_servers_read_differently_are_ambiguous() {
     assert_eq!(normalize(b"/\xff"), Err(Ambiguous));
 }
 
-#[test]
-fn r084_a_prefix_ends_at_a_segment_boundary() {
-    for (path, prefix, below) in [
-        ("/public", "/public", true),
-        ("/public/", "/public", true),
-        ("/public/a/b", "/public", true),
-        ("/publicity", "/public", false),
-        ("/public-admin", "/public", false),
-        ("/", "/public", false),
-        ("/anything", "/", true),
-        ("/Public", "/public", false),
-    ] {
-        assert_eq!(is_below(path, prefix), below, "{path} below {prefix}");
-    }
-}
-
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
     /// Whatever is sent, no form climbs or has an empty segment but the last.

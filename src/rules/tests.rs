@@ -49,6 +49,138 @@ fn r084_the_most_specific_rule_decides_whatever_the_order() {
     check(json!(rules.iter().rev().collect::<Vec<_>>()), &cases);
 }
 
+/// If a prefix ended anywhere, `/public` would open `/publicity`.
+#[test]
+fn r084_a_prefix_ends_at_a_segment_boundary() {
+    check(
+        json!([{"path": "/public", "access": "public"}, {"path": "/a/b", "access": "public"}]),
+        &[
+            ("GET", "a", "/public", "public"),
+            ("GET", "a", "/public/", "public"),
+            ("GET", "a", "/public/x", "public"),
+            ("GET", "a", "/publicity", "not_exposed"),
+            ("GET", "a", "/publi", "not_exposed"),
+            ("GET", "a", "/a", "not_exposed"),
+            ("GET", "a", "/a/b/c/d", "public"),
+            ("GET", "a", "/a/bc", "not_exposed"),
+            ("GET", "a", "/b/a/b", "not_exposed"),
+        ],
+    );
+}
+
+/// If an exact path or a template reached below itself, it would open more than is written.
+#[test]
+fn r084_exact_paths_and_templates_are_for_what_they_say_and_nothing_below() {
+    let rules = [
+        json!({"path": "/", "scopes": ["any"]}),
+        json!({"path": "/status", "path_match": "exact", "access": "public"}),
+        json!({"path": "/orders/{id}", "scopes": ["one"]}),
+        json!({"path": "/orders/{id}/lines/{line}", "scopes": ["line"]}),
+        json!({"path": "/orders/search", "scopes": ["search"]}),
+        json!({"path": "/orders/{id}", "methods": ["DELETE"], "scopes": ["delete"]}),
+        json!({"path": "/files/{owner}", "path_match": "prefix", "scopes": ["files"]}),
+        json!({"path": "/files/{owner}/shared", "path_match": "exact", "scopes": ["shared"]}),
+        json!({"path": "/x/{y}/z", "scopes": ["placeholder"]}),
+        json!({"path": "/x/y", "scopes": ["text"]}),
+    ];
+    let cases = [
+        ("GET", "a", "/", "any"),
+        ("GET", "a", "/status", "public"),
+        ("GET", "a", "/status/", "public"),
+        ("GET", "a", "/status/x", "any"),
+        ("GET", "a", "/orders", "any"),
+        ("GET", "a", "/orders/", "any"),
+        ("GET", "a", "/orders/7", "one"),
+        ("GET", "a", "/orders/7/", "one"),
+        ("GET", "a", "/orders/%7Bid%7D", "one"),
+        ("DELETE", "a", "/orders/7", "delete"),
+        ("GET", "a", "/orders/7/lines", "any"),
+        ("GET", "a", "/orders/7/lines/1", "line"),
+        ("GET", "a", "/orders/7/lines/1/x", "any"),
+        ("GET", "a", "/orders/search", "search"),
+        ("GET", "a", "/orders/search/x", "search"),
+        ("GET", "a", "/orders//", "ambiguous_target"),
+        ("GET", "a", "/files/alice", "files"),
+        ("GET", "a", "/files/alice/x/y", "files"),
+        ("GET", "a", "/files/alice/shared", "shared"),
+        ("GET", "a", "/files/alice/shared/x", "files"),
+        ("GET", "a", "/files", "any"),
+        // A text goes before a placeholder at the first segment where they differ.
+        ("GET", "a", "/x/y/z", "text"),
+        ("GET", "a", "/x/1/z", "placeholder"),
+        ("GET", "a", "/orders/SEARCH", "ambiguous_target"),
+    ];
+    check(json!(rules), &cases);
+    check(json!(rules.iter().rev().collect::<Vec<_>>()), &cases);
+}
+
+/// If the route did not go before the rest, a rule that is wide could weaken one that is for a route.
+#[test]
+fn r084_a_rule_for_a_route_goes_before_all_others() {
+    let rules = settings(json!({"rules": [
+        {"path": "/orders/1", "scopes": ["narrow"]},
+        {"path": "/", "routes": ["admin", "staff"], "scopes": ["routed"]},
+        {"path": "/", "routes": ["static"], "access": "public"},
+    ]}))
+    .rules;
+    assert!(rules.ask_route());
+    for (route, path, expected) in [
+        (Some("admin"), "/orders/1", "routed"),
+        (Some("staff"), "/", "routed"),
+        (Some("static"), "/orders/1", "public"),
+        (Some("other"), "/orders/1", "narrow"),
+        (None, "/orders/1", "narrow"),
+        (None, "/", "not_exposed"),
+        (Some("admin"), "/a//b", "ambiguous_target"),
+    ] {
+        let head = RequestHead {
+            method: b"GET",
+            path: path.as_bytes(),
+            route: route.map(str::as_bytes),
+            ..RequestHead::default()
+        };
+        let found = match rules.find(&head) {
+            Ok(Access::Public) => "public".to_owned(),
+            Ok(Access::Protected(requirement)) => requirement.scope(),
+            Err(reason) => reason.name().to_owned(),
+        };
+        assert_eq!(found, expected, "{route:?} {path}");
+    }
+}
+
+/// If each rule were looked at, a thousand of them would make every request slow.
+#[test]
+fn finding_a_rule_costs_the_same_among_ten_and_among_a_thousand() {
+    let rules = |count: usize| {
+        let one = |index: usize| match index % 4 {
+            0 => json!({"path": format!("/service-{index}"), "scopes": ["a"]}),
+            1 => json!({"path": format!("/service-{index}/{{id}}/x"), "scopes": ["a"]}),
+            2 => json!({"path": "/", "hosts": [format!("host-{index}.example.com")], "scopes": ["a"]}),
+            _ => json!({"path": "/", "hosts": [format!("*.zone-{index}.example.com")], "scopes": ["a"]}),
+        };
+        let mut all: Vec<_> = (0..count).map(one).collect();
+        all.push(json!({"path": "/", "scopes": ["rest"]}));
+        all.push(json!({"path": "/orders/{id}", "scopes": ["one"]}));
+        settings(json!({"rules": all})).rules
+    };
+    let cost = |rules: &Rules, host: &str, path: &str| {
+        tree::VISITS.set(0);
+        find(rules, "GET", host, path);
+        tree::VISITS.get()
+    };
+    let (few, many) = (rules(8), rules(1000));
+    for (host, path) in [
+        ("api.example.com", "/orders/7"),
+        ("api.example.com", "/nothing/at/all"),
+        ("host-2.example.com", "/"),
+        ("a.zone-3.example.com", "/x"),
+        ("api.example.com", "/service-4/x"),
+    ] {
+        assert_eq!(cost(&few, host, path), cost(&many, host, path), "{host}{path}");
+        assert!(cost(&many, host, path) < 12, "{host}{path}");
+    }
+}
+
 #[test]
 fn r084_what_no_rule_matches_is_not_exposed() {
     check(

@@ -57,6 +57,13 @@ pub(crate) fn request_field(name: &str) -> Result<Vec<u8>, Refused> {
     owned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
 }
 
+/// A property of the stream, by the parts of its path.
+pub(crate) fn property(path: &[&str]) -> Result<Vec<u8>, Refused> {
+    let path = path.join("\0");
+    // SAFETY: as above, and `path` outlives the call.
+    owned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
 /// Sets a field of the request, in place of all of that name.
 pub(crate) fn replace_request_field(name: &str, value: &str) -> Result<(), Refused> {
     let map = MapType::HttpRequestHeaders as u32;
@@ -214,6 +221,12 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
         cas: u32,
+    ) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        return_data: *mut *mut u8,
+        return_size: *mut usize,
     ) -> u32;
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;

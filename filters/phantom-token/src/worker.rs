@@ -133,8 +133,15 @@ impl Worker {
             // Some hosts cut a long list: what cannot be seen cannot be taken off.
             return Err(Refused::INCOMPLETE);
         }
-        let head = RequestHead::read(field_map::fields(&fields));
         let mut authenticator = self.authenticator.borrow_mut();
+        let asks = authenticator.asks();
+        let route = asks.route.then(route).flatten();
+        let peer = asks.peer.then(peer).flatten();
+        let head = RequestHead {
+            route: route.as_deref(),
+            peer: peer.as_deref(),
+            ..RequestHead::read(field_map::fields(&fields))
+        };
         let names = field_map::fields(&fields).map(|(name, _)| name);
         perform::remove_imitations(&authenticator.imitations(names))?;
         let step = authenticator.authenticate(&head, self.lend()?);
@@ -267,6 +274,17 @@ fn report(conclusion: &Conclusion) {
 
 fn report_dispatch(refused: Refused) {
     log::error!("the host did not dispatch a question, is its upstream configured? {refused:?}");
+}
+
+/// What the metadata of the selected route say that it is, or else its name.
+fn route() -> Option<Vec<u8>> {
+    const LABEL: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "phantom-token", "route"];
+    host::property(&LABEL).or_else(|_| host::property(&["xds", "route_name"])).ok()
+}
+
+/// The first URI in the certificate that the caller showed.
+fn peer() -> Option<Vec<u8>> {
+    host::property(&["connection", "uri_san_peer_certificate"]).ok()
 }
 
 fn tick(period: Duration) {

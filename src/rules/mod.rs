@@ -1,0 +1,268 @@
+//! Which requests are exposed, and what each requires of its token. What no rule matches is refused (R84).
+//!
+//! Rules are found by route, host and path; the cost does not grow with the number of those that do not match.
+
+mod pattern;
+mod tree;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+pub use pattern::PathPattern;
+
+use crate::path::{self, Ambiguous};
+use crate::rejection::Reason;
+use crate::request::RequestHead;
+use crate::requirement::Requirement;
+use tree::Tree;
+
+/// All rules.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    unrouted: Hosts,
+    routed: HashMap<String, Hosts>,
+    hosts_matter: bool,
+    ignores_port: bool,
+    has_upper_case: bool,
+}
+
+/// One route, host and path with its methods, and who may come in there.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The route of the host's own table; none named means all.
+    pub route: Option<String>,
+    /// The hosts, in lower case without port.
+    pub host: HostPattern,
+    /// The paths.
+    pub path: PathPattern,
+    /// The methods; none named means all.
+    pub methods: Vec<String>,
+    /// Who may come in.
+    pub access: Access,
+}
+
+/// The hosts that a rule is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// Every host.
+    Any,
+    /// All hosts below this domain, which starts with a dot.
+    Below(String),
+    /// This host alone.
+    Exactly(String),
+}
+
+/// Who may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a token.
+    Public,
+    /// Whoever presents an active access token that satisfies the requirement.
+    Protected(Rc<Requirement>),
+}
+
+/// The paths of each host.
+#[derive(Clone, Debug, Default)]
+struct Hosts {
+    exactly: HashMap<String, Tree>,
+    below: HashMap<String, Tree>,
+    any: Tree,
+}
+
+impl Rules {
+    /// Puts the rules where they are found. A router that takes the port of a host for part of its name, as Envoy does by
+    /// default, sends `a:1` elsewhere than `a`; `ignores_port` says that it does not.
+    pub fn new(mut rules: Vec<Rule>, ignores_port: bool) -> Self {
+        rules.sort_by_key(|rule| rule.methods.is_empty());
+        let (mut unrouted, mut routed) = (Hosts::default(), HashMap::<String, Hosts>::new());
+        for (place, rule) in rules.iter().enumerate() {
+            let hosts = match &rule.route {
+                Some(route) => routed.entry(route.clone()).or_default(),
+                None => &mut unrouted,
+            };
+            hosts.tree(&rule.host).insert(&rule.path, place);
+        }
+        let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
+        let has_upper_case = rules.iter().any(|rule| rule.path.has_upper_case());
+        Self { rules, unrouted, routed, hosts_matter, ignores_port, has_upper_case }
+    }
+
+    /// The access of the most specific rule that matches: the route first, then the host, the path, and named methods.
+    ///
+    /// # Errors
+    /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the host or the path can be read in different
+    /// ways and the answer depends on it.
+    pub fn find(&self, head: &RequestHead<'_>) -> Result<&Access, Reason> {
+        let path = path::normalize(head.path);
+        let path = path.as_deref().map_err(|ambiguous| *ambiguous);
+        if !self.hosts_matter {
+            return self.find_at("", path, head);
+        }
+        let written = written_host(head.authority)?;
+        let name = without_port(&written);
+        let access = self.find_at(name, path, head);
+        let is_plain = name == written || self.ignores_port;
+        if is_plain || self.find_at(&written, path, head) == access {
+            access
+        } else {
+            Err(Reason::AmbiguousTarget)
+        }
+    }
+
+    /// Whether rules ask for the route, which the host has to be asked for.
+    pub(crate) fn ask_route(&self) -> bool {
+        !self.routed.is_empty()
+    }
+
+    /// What rules require.
+    pub(crate) fn requirements(&self) -> impl Iterator<Item = &Requirement> {
+        self.rules.iter().filter_map(|rule| match &rule.access {
+            Access::Public => None,
+            Access::Protected(requirement) => Some(&**requirement),
+        })
+    }
+
+    fn find_at(
+        &self,
+        host: &str,
+        path: Result<&str, Ambiguous>,
+        head: &RequestHead<'_>,
+    ) -> Result<&Access, Reason> {
+        let route = head.route.and_then(|route| std::str::from_utf8(route).ok());
+        let Ok(path) = path else { return self.without_path(route, host, head.method) };
+        let lower = match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(path.to_ascii_lowercase()),
+            false => Cow::Borrowed(path),
+        };
+        let matching = self.matching(route, host, &pattern::segments(&lower).collect::<Vec<_>>());
+        if !self.has_upper_case && lower == path {
+            return best(matching.into_iter(), head.method);
+        }
+        // To services that do not tell letter case apart, it is the path of all these rules.
+        let segments: Vec<_> = pattern::segments(path).collect();
+        let spelled = matching.iter().copied().filter(|rule| rule.path.is_spelled(&segments));
+        let access = best(spelled, head.method);
+        if best(matching.iter().copied(), head.method) == access {
+            access
+        } else {
+            Err(Reason::AmbiguousTarget)
+        }
+    }
+
+    /// The rules for a path in lower case, the most specific first, whatever their methods.
+    fn matching(&self, route: Option<&str>, host: &str, path: &[&str]) -> Vec<&Rule> {
+        let mut places = Vec::new();
+        let routed = route.and_then(|route| self.routed.get(route));
+        let trees = routed.into_iter().chain([&self.unrouted]).flat_map(|hosts| hosts.trees(host));
+        trees.for_each(|tree| tree.collect(path, &mut places));
+        places.into_iter().filter_map(|place| self.rules.get(place)).collect()
+    }
+
+    /// The answer to an ambiguous path, which is harmless where the path cannot change it: where no rule for a narrower place
+    /// takes the method, or could be slipped past.
+    fn without_path(&self, route: Option<&str>, host: &str, method: &[u8]) -> Result<&Access, Reason> {
+        let is_narrower = |rule: &Rule| {
+            let counts = rule.takes(method) || rule.access != Access::Public;
+            counts && !rule.path.is_everything() && rule.is_for(route, host)
+        };
+        if self.rules.iter().any(is_narrower) {
+            return Err(Reason::AmbiguousTarget);
+        }
+        let everywhere = self.matching(route, host, &[]).into_iter().filter(|rule| rule.path.is_everything());
+        best(everywhere, method)
+    }
+}
+
+impl Hosts {
+    fn tree(&mut self, host: &HostPattern) -> &mut Tree {
+        match host {
+            HostPattern::Any => &mut self.any,
+            HostPattern::Below(domain) => self.below.entry(domain.clone()).or_default(),
+            HostPattern::Exactly(name) => self.exactly.entry(name.clone()).or_default(),
+        }
+    }
+
+    /// The paths of a host, the most specific pattern first.
+    fn trees<'h>(&'h self, host: &'h str) -> impl Iterator<Item = &'h Tree> {
+        let domains = host.char_indices().filter(|(start, character)| *character == '.' && *start > 0);
+        let below = domains.filter_map(move |(start, _)| self.below.get(host.get(start..)?));
+        self.exactly.get(host).into_iter().chain(below).chain([&self.any])
+    }
+}
+
+impl Rule {
+    /// Whether both match the same requests somewhere with the same specificity, so that neither would come first.
+    pub fn contends_with(&self, other: &Self) -> bool {
+        let share_method =
+            self.methods == other.methods || self.methods.iter().any(|method| other.methods.contains(method));
+        self.is_at_place_of(other) && share_method
+    }
+
+    fn is_at_place_of(&self, other: &Self) -> bool {
+        self.route == other.route && self.host == other.host && self.path == other.path
+    }
+
+    fn takes(&self, method: &[u8]) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|name| name.as_bytes() == method)
+    }
+
+    fn is_for(&self, route: Option<&str>, host: &str) -> bool {
+        (self.route.is_none() || self.route.as_deref() == route) && self.host.is_for(host)
+    }
+}
+
+impl HostPattern {
+    fn is_for(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Below(domain) => host.len() > domain.len() && host.ends_with(domain.as_str()),
+            Self::Exactly(name) => host == name,
+        }
+    }
+}
+
+/// The first rule that takes the method. A method that a protected rule does not name must not slip past it into a public
+/// rule for a wider place, unless that is a rule for preflights.
+fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&'a Access, Reason> {
+    let mut passed_over = None::<&Rule>;
+    for rule in matching {
+        let is_by_accident = rule.access == Access::Public && rule.methods != ["OPTIONS"];
+        let slips_past = |other: &Rule| is_by_accident && !rule.is_at_place_of(other);
+        match rule.takes(method) {
+            true if passed_over.is_some_and(slips_past) => return Err(Reason::NotExposed),
+            true => return Ok(&rule.access),
+            false if rule.access != Access::Public => passed_over = passed_over.or(Some(rule)),
+            false => {}
+        }
+    }
+    Err(Reason::NotExposed)
+}
+
+/// The host as it is written, in lower case. The dot of the root, a colon without a port behind it, and characters that
+/// names do not have, are read by routers in ways that are nobody's to guess.
+fn written_host(authority: &[u8]) -> Result<String, Reason> {
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
+    match std::str::from_utf8(authority) {
+        Ok(host) if host.bytes().all(|byte| is_host(&byte)) && is_plain_name(without_port(host)) => {
+            Ok(host.to_ascii_lowercase())
+        }
+        _ => Err(Reason::AmbiguousTarget),
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let is_address = name.starts_with('[') && name.ends_with(']');
+    !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests;

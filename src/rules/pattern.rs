@@ -1,0 +1,93 @@
+//! Patterns of paths: `/orders` and all below it, `/orders` alone, `/orders/{id}`.
+
+use crate::path;
+
+/// A pattern of normalised paths, cut into its segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    segments: Vec<Segment>,
+    is_exact: bool,
+}
+
+/// One segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// This text.
+    Literal(Box<str>),
+    /// Any text; what it is called does not matter.
+    Placeholder,
+}
+
+impl PathPattern {
+    /// Parses a path in which whole segments may be placeholders in braces, as OpenAPI and Envoy's URI templates write
+    /// them. One without placeholders is for all that lies below it as well, one with them is not, unless `is_exact` says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// What the operator has to mend.
+    pub fn parse(text: &str, is_exact: Option<bool>) -> Result<Self, &'static str> {
+        if !text.starts_with('/') {
+            return Err(r#"must start with "/""#);
+        }
+        if text.len() > 1 && text.ends_with('/') {
+            return Err(r#"must not end with "/": it is for that anyway"#);
+        }
+        if !path::normalize(text.as_bytes()).is_ok_and(|normalized| normalized == text) {
+            return Err("must be a plain path: no query, no dot segments, no escapes");
+        }
+        let segments: Option<Vec<_>> = segments(text).map(Segment::parse).collect();
+        let segments =
+            segments.ok_or("must have braces only around a whole segment with a name, like /orders/{id}")?;
+        let has_placeholders = segments.contains(&Segment::Placeholder);
+        Ok(Self { segments, is_exact: is_exact.unwrap_or(has_placeholders) })
+    }
+
+    /// Whether it is for every path.
+    pub(super) fn is_everything(&self) -> bool {
+        self.segments.is_empty() && !self.is_exact
+    }
+
+    /// Whether it is for one depth alone.
+    pub(super) fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether these segments of a path, so far as they are the pattern's, are written as it writes them, letter by letter.
+    pub(super) fn is_spelled(&self, path: &[&str]) -> bool {
+        self.segments.iter().zip(path).all(|(segment, text)| match segment {
+            Segment::Literal(literal) => **literal == **text,
+            Segment::Placeholder => true,
+        })
+    }
+
+    pub(super) fn has_upper_case(&self) -> bool {
+        self.segments.iter().any(|segment| match segment {
+            Segment::Literal(literal) => literal.bytes().any(|byte| byte.is_ascii_uppercase()),
+            Segment::Placeholder => false,
+        })
+    }
+}
+
+impl Segment {
+    fn parse(text: &str) -> Option<Self> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) if is_name(name) => Some(Self::Placeholder),
+            None if !text.contains(['{', '}']) => Some(Self::Literal(text.into())),
+            _ => None,
+        }
+    }
+}
+
+/// The segments of a normalised path. A slash at its end makes no difference: to many servers, there is none.
+pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    inner.split('/').filter(|_| !inner.is_empty())
+}

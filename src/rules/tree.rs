@@ -1,0 +1,49 @@
+//! Patterns by their segments, so that finding those for a path costs what the path costs, however many there are.
+
+use std::collections::HashMap;
+
+use super::pattern::{PathPattern, Segment};
+
+/// Patterns, each with the places of its rules. Letter case does not count here.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tree {
+    below: Vec<usize>,
+    exact: Vec<usize>,
+    literals: HashMap<Box<str>, Tree>,
+    placeholder: Option<Box<Tree>>,
+}
+
+impl Tree {
+    /// Adds the place of a rule with this pattern, behind those that are there.
+    pub(super) fn insert(&mut self, pattern: &PathPattern, place: usize) {
+        let mut node = self;
+        for segment in pattern.segments() {
+            node = match segment {
+                Segment::Literal(text) => node.literals.entry(text.to_ascii_lowercase().into()).or_default(),
+                Segment::Placeholder => node.placeholder.get_or_insert_default(),
+            };
+        }
+        if pattern.is_exact() { node.exact.push(place) } else { node.below.push(place) }
+    }
+
+    /// Collects the places of the rules for a path in lower case, the most specific first: at the first segment where two
+    /// differ, a text goes before a placeholder; then the longer pattern goes first, and the exact one.
+    pub(super) fn collect(&self, path: &[&str], places: &mut Vec<usize>) {
+        #[cfg(test)]
+        VISITS.set(VISITS.get().saturating_add(1));
+        match path.split_first() {
+            Some((segment, rest)) => {
+                let children = [self.literals.get(*segment), self.placeholder.as_deref()];
+                children.into_iter().flatten().for_each(|child| child.collect(rest, places));
+            }
+            None => places.extend(&self.exact),
+        }
+        places.extend(&self.below);
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many nodes were looked at.
+    pub(super) static VISITS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
