@@ -29,6 +29,10 @@ check:
 conformance:
     cargo run --quiet --package xtask --bin conformance
 
+# Prints a configuration of the filter, YAML or JSON, with the defaults of its profiles and without secrets.
+effective-configuration FILE:
+    @cargo run --quiet --package xtask --bin effective-configuration -- {{ FILE }}
+
 # Runs the tests of the core natively.
 test-core:
     cargo test --quiet --package phantom-token-core

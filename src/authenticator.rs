@@ -16,9 +16,10 @@ use crate::grant::Grant;
 use crate::jwt::Jws;
 use crate::metrics::{Counter, Metrics};
 use crate::rejection::{Reason, Rejection, Reply};
-use crate::request::RequestHead;
+use crate::request::{Presented, RequestHead};
 use crate::requirement::Requirement;
 use crate::rules::Access;
+use crate::sources::Extracted;
 use crate::time::Timestamp;
 
 /// Decides about the requests of one configuration on one worker.
@@ -118,6 +119,12 @@ impl Authenticator {
         self.settings.forwarding.imitations(names)
     }
 
+    /// The tokens that came elsewhere than in `Authorization`, where that is allowed. They have to be taken out before the request
+    /// goes on, whatever the verdict.
+    pub fn extract<'a>(&self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Extracted<'a> {
+        self.settings.credentials.sources.extract(fields)
+    }
+
     /// What rules ask of the host beside the header fields.
     pub fn asks(&self) -> Asks {
         self.asks
@@ -129,6 +136,17 @@ impl Authenticator {
             let allowed_origin = self.settings.cors.allowed_origin(head);
             Step::Settled(reject(Rejection { allowed_origin, ..reason.into() }, host))
         })
+    }
+
+    /// Whether a question may be asked while so many of this worker are open. One that may not be, is answered by
+    /// [`Outcome::Withheld`].
+    pub fn admits(&mut self, subject: Subject, open: usize, host: Host<'_>) -> bool {
+        match subject.about {
+            About::Token(_) => {
+                self.servers.get_mut(subject.server.0).is_some_and(|server| server.admits(open, host.now))
+            }
+            About::Metadata | About::Keys => true,
+        }
     }
 
     /// An authorization server answered, or will never do so.
@@ -178,7 +196,12 @@ impl Authenticator {
             Access::Protected(requirement) => Rc::clone(requirement),
         };
         requirement.admit(head.peer)?;
-        let token = AccessToken::parse(head.authorization, self.settings.credentials.max_length)?;
+        let max_length = self.settings.credentials.max_length;
+        let token = match (head.authorization, head.elsewhere) {
+            (authorization, Presented::Absent) => AccessToken::parse(authorization, max_length)?,
+            (Presented::Absent, Presented::Once(token)) => AccessToken::alone(token, max_length)?,
+            _ => return Err(Reason::RepeatedCredentials),
+        };
         if token.is_in_query(head.path) {
             return Err(Reason::RepeatedCredentials);
         }

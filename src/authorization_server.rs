@@ -12,9 +12,11 @@ use crate::grant::Grant;
 use crate::introspection::{ActiveToken, Inquiry, Signature};
 use crate::jwt::{self, Jws, KeySet, NoJws};
 use crate::key_store::{KeyStore, Obstacle, Wanted};
+use crate::limiter::Limiter;
 use crate::metrics::Counter;
 use crate::rejection::Reason;
 use crate::requirement::Requirement;
+use crate::time::Timestamp;
 
 /// An authorization server.
 pub(crate) struct AuthorizationServer {
@@ -22,6 +24,7 @@ pub(crate) struct AuthorizationServer {
     settings: ServerSettings,
     cache: Cache,
     keys: Option<Keys>,
+    limiter: Option<Limiter>,
 }
 
 /// What speaks for an active token, once its signature is verified. All requests with that token share it, and one of them
@@ -74,7 +77,8 @@ impl AuthorizationServer {
             }
         });
         let cache = Cache::new(&all.cache, settings.fingerprint(all), Rc::clone(&all.forwarding));
-        Self { id, settings, cache, keys }
+        let limiter = settings.introspection.as_ref().map(|introspection| Limiter::new(introspection.limits));
+        Self { id, settings, cache, keys, limiter }
     }
 
     /// The fresh grant of a token.
@@ -126,6 +130,11 @@ impl AuthorizationServer {
                 )))
             }
         }
+    }
+
+    /// Whether one more token may be asked about, while so many questions are open.
+    pub(crate) fn admits(&mut self, open: usize, now: Timestamp) -> bool {
+        self.limiter.as_mut().is_some_and(|limiter| limiter.admit(open, now))
     }
 
     /// The server answered for a token, or will never do so.

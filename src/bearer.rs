@@ -1,10 +1,10 @@
-//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization`, the form
-//! and the query are no credentials here (R10, R12).
+//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization` and the form are no
+//! credentials (R12); other places are an affair of [`crate::sources`].
 
 use std::fmt;
 
 use crate::rejection::Reason;
-use crate::request::AuthorizationField;
+use crate::request::Presented;
 
 /// An opaque access token as a client presented it: visible ASCII in the syntax of RFC 6750 §2.1 `b64token`, so it can
 /// travel in a header. It never shows in a debug print.
@@ -17,11 +17,11 @@ impl<'a> AccessToken<'a> {
     /// # Errors
     /// The client's mistake: no credentials, another scheme, two of them, a malformed value, or a token that is longer
     /// than `max_length` bytes.
-    pub fn parse(field: AuthorizationField<'a>, max_length: usize) -> Result<Self, Reason> {
+    pub fn parse(field: Presented<'a>, max_length: usize) -> Result<Self, Reason> {
         let value = match field {
-            AuthorizationField::Absent => return Err(Reason::MissingCredentials),
-            AuthorizationField::Repeated => return Err(Reason::RepeatedCredentials),
-            AuthorizationField::Once(value) => value.trim_ascii(),
+            Presented::Absent => return Err(Reason::MissingCredentials),
+            Presented::Repeated => return Err(Reason::RepeatedCredentials),
+            Presented::Once(value) => value.trim_ascii(),
         };
         let (scheme, credentials) = split_scheme(value);
         if !scheme.eq_ignore_ascii_case(BEARER) {
@@ -31,6 +31,14 @@ impl<'a> AccessToken<'a> {
                 false => Reason::UnsupportedScheme,
             });
         }
+        Self::alone(credentials, max_length)
+    }
+
+    /// Takes a token that stands alone in its place.
+    ///
+    /// # Errors
+    /// The client's mistake, as above.
+    pub fn alone(credentials: &'a [u8], max_length: usize) -> Result<Self, Reason> {
         if credentials.len() > max_length {
             return Err(Reason::TokenTooLong);
         }
@@ -65,11 +73,11 @@ impl fmt::Debug for AccessToken<'_> {
 
 /// Whether the field holds bearer credentials, well formed or not, alone or beside others: what a public route must not
 /// let through to the services behind it (R74).
-pub fn is_presented(field: AuthorizationField<'_>) -> bool {
+pub fn is_presented(field: Presented<'_>) -> bool {
     match field {
-        AuthorizationField::Absent => false,
-        AuthorizationField::Once(value) => carries_bearer(value),
-        AuthorizationField::Repeated => true,
+        Presented::Absent => false,
+        Presented::Once(value) => carries_bearer(value),
+        Presented::Repeated => true,
     }
 }
 

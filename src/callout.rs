@@ -82,6 +82,8 @@ pub enum Outcome<'a> {
     Oversized,
     /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
     Lost,
+    /// The gateway did not ask: it asks too much already.
+    Withheld,
 }
 
 /// What is new in each callout.
@@ -196,6 +198,7 @@ impl Outcome<'_> {
         match self {
             Self::Response { .. } | Self::Oversized => Reason::UnexpectedResponse,
             Self::Lost => Reason::Unavailable,
+            Self::Withheld => Reason::Overloaded,
         }
     }
 }

@@ -1,14 +1,17 @@
 //! The text of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1).
 
+use crate::error_body::ErrorBody;
 use crate::metadata::ResourceMetadata;
 
-/// What all challenges say of the protected resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What all refusals say of the protected resource.
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct ProtectionSpace {
     /// `realm` (RFC 9110 §11.5).
     pub realm: String,
     /// What `resource_metadata` points to (RFC 9728 §5.1), if there is any.
     pub metadata: Option<ResourceMetadata>,
+    /// How the bodies of refusals are written.
+    pub error_body: ErrorBody,
 }
 
 /// Which challenge a refusal carries.

@@ -43,6 +43,11 @@ impl<S> Default for InFlight<S> {
 }
 
 impl<S> InFlight<S> {
+    /// How many questions are open.
+    pub fn open(&self) -> usize {
+        self.flights.len()
+    }
+
     /// Any stream that waits.
     pub fn anyone(&self) -> Option<&S> {
         self.flights.values().find_map(|flight| flight.waiting.first()).map(|waiting| &waiting.stream)

@@ -56,6 +56,11 @@ impl Object {
         self.0.contains_key(name)
     }
 
+    /// The members.
+    pub fn into_members(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// The object as a value of serde_json.
     pub fn into_value(self) -> Value {
         Value::Object(self.0)

@@ -59,6 +59,8 @@ counters! {
     IntrospectionInactive = "introspection_inactive",
     /// Introspections that failed by the authorization server's fault.
     IntrospectionFailed = "introspection_failed",
+    /// Introspections that were not asked for, to spare the authorization server.
+    IntrospectionWithheld = "introspection_withheld",
     /// Introspections at which the authorization server refused the gateway's own credentials.
     IntrospectionCredentialsRefused = "introspection_credentials_refused",
 }
@@ -84,6 +86,7 @@ impl Counter {
         match result {
             Ok(()) => Self::IntrospectionActive,
             Err(Reason::GatewayCredentialsRefused) => Self::IntrospectionCredentialsRefused,
+            Err(Reason::Overloaded) => Self::IntrospectionWithheld,
             Err(reason) => match reason.fault() {
                 Fault::Client => Self::IntrospectionInactive,
                 Fault::AuthorizationServer | Fault::Gateway => Self::IntrospectionFailed,

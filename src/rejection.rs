@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::challenge::{self, Challenge, ProtectionSpace};
 use crate::cors;
+use crate::error_body::Particulars;
 use crate::requirement::Requirement;
 
 /// Why a request is refused.
@@ -73,6 +74,8 @@ pub enum Reason {
     PhantomTokenTooLong,
     /// The authorization server cannot be reached or does not serve (R24).
     Unavailable,
+    /// The gateway asks the authorization server no more for now (R111).
+    Overloaded,
     /// No keys of the authorization server were ever loaded (R64).
     KeysUnavailable,
     /// The authorization server did not answer in time (R24).
@@ -110,7 +113,7 @@ pub struct Reply {
     pub status: u16,
     /// The header fields, names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// A JSON object; that of a refusal has the members of RFC 6749 §5.2.
+    /// JSON.
     pub body: String,
     /// The status for a gRPC client, where the host can tell one.
     pub grpc_status: u8,
@@ -126,8 +129,10 @@ impl Rejection {
     /// The answer, which tells of the protection space if it has a challenge.
     pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = self.reason.row();
-        let mut headers =
-            vec![("content-type", "application/json".to_owned()), ("cache-control", "no-store".to_owned())];
+        let mut headers = vec![
+            ("content-type", space.error_body.media_type().to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ];
         let parameters = self.parameters();
         if let Some(challenge) = challenge::render(challenge, space, error, description, &parameters) {
             headers.push(("www-authenticate", challenge));
@@ -136,7 +141,9 @@ impl Rejection {
             headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
         }
         headers.extend(self.allowed_origin.iter().flat_map(|origin| cors::headers(origin)));
-        let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
+        let particulars =
+            Particulars { status, error, error_description: description, reason: self.reason.name() };
+        let body = space.error_body.render(&particulars);
         Reply { status, headers, body, grpc_status: grpc_status(status) }
     }
 }
@@ -263,6 +270,11 @@ impl Reason {
                 "unavailable",
                 SERVICE_UNAVAILABLE,
                 "The authorization server is unavailable",
+            ),
+            Self::Overloaded => Row::unavailable(
+                "overloaded",
+                SERVICE_UNAVAILABLE,
+                "Too many access tokens are looked up at once",
             ),
             Self::KeysUnavailable => Row::unavailable(
                 "keys_unavailable",

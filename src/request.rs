@@ -11,7 +11,9 @@ pub struct RequestHead<'a> {
     /// `:path`: path and query.
     pub path: &'a [u8],
     /// The `Authorization` field.
-    pub authorization: AuthorizationField<'a>,
+    pub authorization: Presented<'a>,
+    /// A token that came elsewhere, where that is allowed.
+    pub elsewhere: Presented<'a>,
     /// The route that the host has selected, by its name or its label, if rules ask for it.
     pub route: Option<&'a [u8]>,
     /// Who the caller is by its certificate (a URI, RFC 5280 §4.2.1.6), if rules ask for it and it showed one.
@@ -22,15 +24,15 @@ pub struct RequestHead<'a> {
     pub access_control_request_method: Option<&'a [u8]>,
 }
 
-/// How often the `Authorization` field is there. Some hosts deliver two fields as one, joined by a comma.
+/// How often something is there. Some hosts deliver two fields as one, joined by a comma.
 #[derive(Clone, Copy, Default)]
-pub enum AuthorizationField<'a> {
-    /// The request has no credentials.
+pub enum Presented<'a> {
+    /// It is not there.
     #[default]
     Absent,
-    /// The value of the one field.
+    /// The one value.
     Once(&'a [u8]),
-    /// More than one field, equal or not (R8).
+    /// More than one, equal or not (R8).
     Repeated,
 }
 
@@ -47,10 +49,8 @@ impl<'a> RequestHead<'a> {
                 head.path = value;
             } else if name.eq_ignore_ascii_case(b"authorization") {
                 head.authorization = match head.authorization {
-                    AuthorizationField::Absent => AuthorizationField::Once(value),
-                    AuthorizationField::Once(_) | AuthorizationField::Repeated => {
-                        AuthorizationField::Repeated
-                    }
+                    Presented::Absent => Presented::Once(value),
+                    Presented::Once(_) | Presented::Repeated => Presented::Repeated,
                 };
             } else if name.eq_ignore_ascii_case(b"origin") {
                 head.origin = Some(value);
@@ -62,7 +62,7 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-impl std::fmt::Debug for AuthorizationField<'_> {
+impl std::fmt::Debug for Presented<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Absent => "absent",

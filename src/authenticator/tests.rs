@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cache::NoSharedData;
 use crate::metrics::NoMetrics;
-use crate::request::AuthorizationField;
+use crate::request::Presented;
 use crate::testing::{self, CountingRandomness, MemorySharedData, at, settings, test};
 
 /// An authenticator, the shared data of its proxy, and an authorization server that answers always the same.
@@ -52,8 +52,8 @@ impl<'a> Worker<'a> {
 
     /// What a request comes to: the credentials that are forwarded, or the reason of the refusal.
     fn request(&mut self, seconds: u64, method: &str, path: &str, authorization: Option<&str>) -> String {
-        let authorization = authorization
-            .map_or(AuthorizationField::Absent, |value| AuthorizationField::Once(value.as_bytes()));
+        let authorization =
+            authorization.map_or(Presented::Absent, |value| Presented::Once(value.as_bytes()));
         let head = RequestHead {
             method: method.as_bytes(),
             authority: b"api",
@@ -311,7 +311,7 @@ fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
         let head = RequestHead {
             method: b"GET",
             path: b"/",
-            authorization: AuthorizationField::Once(b"Bearer opaque"),
+            authorization: Presented::Once(b"Bearer opaque"),
             ..RequestHead::default()
         };
         let host =
@@ -339,7 +339,7 @@ fn r084_a_rule_can_name_the_workloads_that_may_call() {
     ]);
     let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
     assert_eq!(worker.authenticator.asks(), Asks { route: false, peer: true });
-    let mut send = |path: &str, peer: Option<&str>, authorization: AuthorizationField<'_>| {
+    let mut send = |path: &str, peer: Option<&str>, authorization: Presented<'_>| {
         let peer = peer.map(str::as_bytes);
         worker.send(
             0,
@@ -352,13 +352,9 @@ fn r084_a_rule_can_name_the_workloads_that_may_call() {
             },
         )
     };
-    let token = AuthorizationField::Once(b"Bearer opaque");
+    let token = Presented::Once(b"Bearer opaque");
     assert!(send("/stock", Some(cart), token).starts_with("Bearer"));
-    assert_eq!(
-        send("/stock", Some(cart), AuthorizationField::Absent),
-        "missing_credentials",
-        "on behalf of a user"
-    );
+    assert_eq!(send("/stock", Some(cart), Presented::Absent), "missing_credentials", "on behalf of a user");
     assert_eq!(send("/prices", Some(cart), token), "insufficient_scope");
     for peer in [
         None,
@@ -412,7 +408,7 @@ fn r081_every_refusal_says_for_which_origin_it_may_be_read() {
             &RequestHead {
                 method: b"GET",
                 path: b"/orders",
-                authorization: AuthorizationField::Once(b"Bearer opaque"),
+                authorization: Presented::Once(b"Bearer opaque"),
                 origin: Some(origin.as_bytes()),
                 ..RequestHead::default()
             },
@@ -453,7 +449,7 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
     let pending: Vec<(Subject, Pending)> = ["/read", "/write"]
         .iter()
         .filter_map(|path| {
-            let authorization = AuthorizationField::Once(b"Bearer opaque");
+            let authorization = Presented::Once(b"Bearer opaque");
             let head = RequestHead {
                 method: b"GET",
                 path: path.as_bytes(),

@@ -14,6 +14,7 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Confidential, Field};
 use super::{Environment, IntrospectionSettings};
 use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
+use crate::limiter::Limits;
 use crate::secret::Secret;
 
 /// What else of the configuration decides what is asked, and how answers are read.
@@ -48,6 +49,9 @@ pub(super) fn introspection(
     let response = response(Place(&place.at("response")), raw_response, surroundings, client_id, mistakes);
     let token_type_hint =
         mistakes.optional(&place.at("token_type_hint"), raw.token_type_hint).unwrap_or(true);
+    let concurrent = number(&place.at("max_concurrent"), raw.max_concurrent, 1..=100_000, mistakes);
+    let per_second = number(&place.at("max_per_second"), raw.max_per_second, 1..=1_000_000, mistakes);
+    let limits = Limits { concurrent: concurrent.unwrap_or(256), per_second: per_second.unwrap_or(1000) };
     mistakes.refuse_unknown(place.0, &raw.unknown);
 
     let (target, authentication, response) = (target?, authentication?, response?);
@@ -60,7 +64,7 @@ pub(super) fn introspection(
         parameters,
         headers,
     };
-    Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response })
+    Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response, limits })
 }
 
 fn parameters(

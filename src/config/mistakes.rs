@@ -28,7 +28,7 @@ impl Mistakes {
     }
 
     /// The value, if there are no mistakes.
-    pub(super) fn or(self, value: Option<super::Settings>) -> Result<super::Settings, Self> {
+    pub(super) fn or<T>(self, value: Option<T>) -> Result<T, Self> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
             _ => Err(self),

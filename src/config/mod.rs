@@ -2,12 +2,15 @@
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
 mod authentication;
+mod credentials;
+mod effective;
 mod fields;
 mod introspection;
 mod keys;
 mod metadata;
 mod mistakes;
 mod named_claims;
+mod profile;
 mod raw;
 mod read;
 mod rules;
@@ -17,6 +20,8 @@ mod token;
 use std::fmt;
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use crate::authorization_server::JwtAccessTokens;
 use crate::cache::{CacheSettings, Fingerprint};
 use crate::callout::Target;
@@ -25,10 +30,12 @@ use crate::claims::{Reading, TokenPolicy};
 use crate::cors::Cors;
 use crate::forwarding::Forwarding;
 use crate::introspection::{Endpoint, ResponseFormat};
-use crate::json::Object;
+use crate::json::{Malformed, Object};
 use crate::jwt::KeySet;
 use crate::key_store::PublishedKeys;
+use crate::limiter::Limits;
 use crate::rules::Rules;
+use crate::sources::Sources;
 
 pub use mistakes::{Mistake, Mistakes};
 
@@ -65,6 +72,8 @@ pub struct IntrospectionSettings {
     pub endpoint: Rc<Endpoint>,
     /// How the JWT comes back.
     pub response: ResponseFormat,
+    /// How much one worker asks.
+    pub limits: Limits,
 }
 
 /// One authorization server.
@@ -105,6 +114,8 @@ pub enum KeySettings {
 pub struct CredentialSettings {
     /// The longest access token, in bytes.
     pub max_length: usize,
+    /// Where else than in `Authorization` one may come from.
+    pub sources: Sources,
 }
 
 impl Settings {
@@ -113,10 +124,20 @@ impl Settings {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
-        let object = Object::parse(text).map_err(|malformed| {
-            Mistakes::from(Mistake::new("", format!("the configuration must be a JSON object: {malformed}")))
-        })?;
+        let object = Object::parse(text).map_err(no_object)?;
         read::settings(object, environment)
+    }
+
+    /// The configuration as it works, as JSON for people to read: with the defaults of its profiles, and without secrets.
+    ///
+    /// # Errors
+    /// What is no JSON object, or names no profile that is known.
+    pub fn effective(text: &[u8]) -> Result<String, Mistakes> {
+        let object = Object::parse(text).map_err(no_object)?;
+        let mut mistakes = Mistakes::default();
+        let mut configuration = Value::Object(effective::with_profiles(object.into_members(), &mut mistakes));
+        effective::without_secrets(&mut configuration);
+        mistakes.or(Some(format!("{configuration:#}")))
     }
 }
 
@@ -156,6 +177,10 @@ impl ServerSettings {
     pub(crate) fn keys_fingerprint(&self, keys: &PublishedKeys) -> Fingerprint {
         Fingerprint::of(&["keys", &format!("{:?}", (&keys.publication, &keys.algorithms))])
     }
+}
+
+fn no_object(malformed: Malformed) -> Mistakes {
+    Mistakes::from(Mistake::new("", format!("the configuration must be a JSON object: {malformed}")))
 }
 
 fn place(target: &Target) -> [&str; 4] {

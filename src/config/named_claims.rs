@@ -92,12 +92,12 @@ fn claim_header(place: &str, raw: raw::ClaimHeader, mistakes: &mut Mistakes) -> 
     })
 }
 
-fn is_settable(name: &str) -> bool {
+pub(super) fn is_settable(name: &str) -> bool {
     let is_name = HeaderName::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name);
     is_name && !OF_HTTP.contains(&name) && !name.starts_with("content-")
 }
 
-const NOT_SETTABLE: &str = "must be a field name in lower case that means nothing to HTTP itself";
+pub(super) const NOT_SETTABLE: &str = "must be a field name in lower case that means nothing to HTTP itself";
 
 const OF_HTTP: &[&str] = &[
     "authorization",

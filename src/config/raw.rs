@@ -74,6 +74,7 @@ objects! {
         ignore_port_in_host_matching: bool,
         single_flight: bool,
         rules: Vec<Field<Rule>>,
+        error_body: ErrorBody,
         log_level: String,
     }
 
@@ -99,6 +100,8 @@ objects! {
         response: Response,
         token_type_hint: bool,
         timeout: String,
+        max_concurrent: u64,
+        max_per_second: u64,
     }
 
     struct Response {
@@ -135,6 +138,10 @@ objects! {
 
     struct Credentials {
         max_length: u64,
+        query_parameter: String,
+        cookie: String,
+        header: String,
+        websocket_protocol: String,
     }
 
     struct ClaimHeader {
@@ -166,6 +173,11 @@ objects! {
         scopes_supported: Vec<String>,
         resource_name: String,
         resource_documentation: String,
+    }
+
+    struct ErrorBody {
+        media_type: String,
+        template: String,
     }
 
     struct Rule {

@@ -5,16 +5,19 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::fields::{DAY, KIB, MINUTE, duration, is_visible_ascii, non_empty_list, number};
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
 use super::rules::rules;
 use super::servers::servers;
-use super::{CredentialSettings, Environment, Settings, named_claims};
+use super::{Environment, Settings, credentials, effective, named_claims};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
 use crate::cors::Cors;
+use crate::error_body::ErrorBody;
 use crate::forwarding::Forwarding;
 use crate::json::Object;
 use crate::requirement::Requirement;
@@ -22,13 +25,14 @@ use crate::rules::Rules;
 
 pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<Settings, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let mut raw = raw::Configuration::read(object.into_value()).unwrap_or_default();
+    let object = effective::with_profiles(object.into_members(), &mut mistakes);
+    let mut raw = raw::Configuration::read(Value::Object(object)).unwrap_or_default();
 
     let forwarding = named_claims::forwarding(&mut raw, &mut mistakes);
     let forwards_claims = !forwarding.claim_headers.is_empty();
     let mut servers = servers(&mut raw, forwards_claims, environment, &mut mistakes);
     let credentials = mistakes.optional("credentials", raw.credentials).unwrap_or_default();
-    let credentials = credentials_settings(credentials, &mut mistakes);
+    let credentials = credentials::credentials(credentials, &forwarding, &mut mistakes);
     let cache = mistakes.optional("cache", raw.cache).unwrap_or_default();
     let cache = cache_settings(cache, &mut mistakes);
     let cors = mistakes.optional("cors", raw.cors).map(|raw| cors(raw, &mut mistakes)).unwrap_or_default();
@@ -39,6 +43,8 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let metadata = mistakes
         .optional("resource_metadata", raw.resource_metadata)
         .and_then(|raw| resource_metadata(raw, &mut mistakes));
+    let error_body = mistakes.optional("error_body", raw.error_body);
+    let error_body = error_body.map(|raw| error_body_of(raw, &mut mistakes)).unwrap_or_default();
     let ignores_port =
         mistakes.optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching).unwrap_or(false);
     let single_flight = mistakes.optional("single_flight", raw.single_flight).unwrap_or(true);
@@ -54,7 +60,7 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let settings = rules.zip(log_level).map(|(rules, log_level)| {
         let asked = asked_claims(&rules, &forwarding);
         servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
-        let protection = ProtectionSpace { realm, metadata };
+        let protection = ProtectionSpace { realm, metadata, error_body };
         let forwarding = Rc::new(forwarding);
         Settings {
             servers,
@@ -71,10 +77,14 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     mistakes.or(settings)
 }
 
-fn credentials_settings(raw: raw::Credentials, mistakes: &mut Mistakes) -> CredentialSettings {
-    let max_length = number("credentials.max_length", raw.max_length, 1..=64 * KIB, mistakes);
-    mistakes.refuse_unknown("credentials", &raw.unknown);
-    CredentialSettings { max_length: max_length.unwrap_or(8 * KIB) }
+fn error_body_of(raw: raw::ErrorBody, mistakes: &mut Mistakes) -> ErrorBody {
+    let media_type = mistakes.optional("error_body.media_type", raw.media_type);
+    let media_type = media_type.unwrap_or_else(|| "application/json".to_owned());
+    let template = mistakes.required("error_body.template", raw.template);
+    mistakes.refuse_unknown("error_body", &raw.unknown);
+    let body =
+        template.and_then(|template| mistakes.check("error_body", ErrorBody::new(media_type, template)));
+    body.unwrap_or_default()
 }
 
 /// An origin is an URL without a path, so the one parser serves (RFC 6454 §6.2).

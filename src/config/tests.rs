@@ -362,3 +362,94 @@ proptest::proptest! {
         proptest::prop_assert!(Settings::parse(&text, &|_| None).is_err());
     }
 }
+
+/// If a profile overruled what is written, nobody could deviate from it; if it were not known, its defaults would be missing.
+#[test]
+fn a_profile_gives_defaults_and_nothing_more() {
+    let response_of = |edits: Value| {
+        let mut settings = settings(edits);
+        settings.servers.remove(0).introspection.expect("an endpoint").response
+    };
+    let keycloak = response_of(json!({"profile": "keycloak"}));
+    assert_eq!(
+        (keycloak.format.media_type(), keycloak.jwt_member.as_deref()),
+        ("application/jwt", Some("jwt"))
+    );
+    let other = json!({"profile": "keycloak", "introspection": {"response": {"jwt_member": "other"}}});
+    assert_eq!(response_of(other).jwt_member.as_deref(), Some("other"));
+    let found = mistakes(&configured(json!({"profile": "keyclock"})));
+    assert!(
+        found.len() == 1 && found[0].starts_with("profile: must be one of curity, keycloak,"),
+        "{found:?}"
+    );
+    let server = json!({"name": "a", "profile": 5});
+    let several = json!({"introspection": null, "authorization_servers": [server], "rules": [{"path": "/"}]});
+    let found = mistakes(&configured(several));
+    assert!(found[0].starts_with("authorization_servers[0].profile: must be one of"), "{found:?}");
+}
+
+/// If a profile did not fit the rest, whoever chose it could not start.
+#[test]
+fn every_profile_makes_a_configuration_that_works() {
+    let names = mistakes(&configured(json!({"profile": ""})))[0].clone();
+    let (_, names) = names.split_once("one of ").expect("names");
+    for profile in names.split(", ") {
+        let secret = if profile == "hydra" { Value::Null } else { json!("s3cr3t") };
+        let configuration = configured(json!({
+            "profile": profile,
+            "introspection": {"client_secret": secret},
+            "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
+            "keys": {"uri": "https://login.example.com/jwks"},
+            "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+        }));
+        assert_eq!(parse(&configuration).err(), None, "{profile}");
+    }
+}
+
+#[test]
+fn r110_the_effective_configuration_has_profiles_and_no_secrets() {
+    let configuration = configured(json!({
+        "profile": "hydra",
+        "introspection": {
+            "client_secret": "s3cr3t-1", "private_key": "s3cr3t-2", "bearer_token": {"env": "TOKEN"},
+            "headers": {"x-key": "s3cr3t-3", "x-other": {"env": "OTHER"}},
+        },
+        "keys": {"secret": "s3cr3t-4"},
+    }));
+    let effective = Settings::effective(configuration.to_string().as_bytes()).expect("an object");
+    assert!(!effective.contains("s3cr3t"), "{effective}");
+    let effective: Value = serde_json::from_str(&effective).expect("JSON");
+    assert_eq!(effective["introspection"]["auth_method"], "none");
+    assert_eq!(effective["introspection"]["bearer_token"]["env"], "TOKEN");
+    assert_eq!(
+        effective["introspection"]["headers"],
+        json!({"x-key": "[hidden]", "x-other": {"env": "OTHER"}})
+    );
+    assert!(Settings::effective(b"[]").is_err());
+}
+
+#[test]
+fn r015_the_body_of_refusals_is_json_of_the_operators_own() {
+    let problem = json!({
+        "media_type": "application/problem+json",
+        "template": r#"{"title": "{error_description}", "status": {status}, "code": "{reason}", "error": "{error}"}"#,
+    });
+    let space = settings(json!({"error_body": problem})).protection;
+    let reply = crate::rejection::Rejection::from(crate::Reason::Expired).reply(&space);
+    let body: Value = serde_json::from_str(&reply.body).expect("JSON");
+    assert_eq!(
+        body,
+        json!({"title": "The access token has expired", "status": 401, "code": "expired", "error": "invalid_token"})
+    );
+    assert!(reply.headers.contains(&("content-type", "application/problem+json".to_owned())));
+    check(json!({"error_body": {}}), "error_body.template: is required");
+    let message = "error_body: must be JSON with no other placeholders than {status}, {error}, {error_description} and {reason}";
+    for template in ["", "{error}", r#"{"a": "{token}"}"#, r#"{"a": {error}}"#] {
+        check(json!({"error_body": {"template": template}}), message);
+    }
+    let message =
+        "error_body: must be application/json, or another type of JSON like application/problem+json";
+    for media_type in ["text/html", "application/json\r\nx: y+json"] {
+        check(json!({"error_body": {"media_type": media_type, "template": "{}"}}), message);
+    }
+}

@@ -5,13 +5,13 @@ use crate::authenticator::{Authenticator, Host, Step};
 use crate::cache::NoSharedData;
 use crate::callout::NoRandomness;
 use crate::metrics::NoMetrics;
-use crate::request::{AuthorizationField, RequestHead};
+use crate::request::{Presented, RequestHead};
 use crate::testing::{at, settings, test};
 
 fn ask(token: &str) -> (Question, Pending) {
     let mut authenticator = Authenticator::new(settings(json!({})));
     let value = format!("Bearer {token}");
-    let authorization = AuthorizationField::Once(value.as_bytes());
+    let authorization = Presented::Once(value.as_bytes());
     let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
     let host =
         Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };

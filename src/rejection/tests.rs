@@ -32,7 +32,7 @@ const ALL: &[(Reason, u16)] = &[
 ];
 
 fn space() -> ProtectionSpace {
-    ProtectionSpace { realm: "api".to_owned(), metadata: None }
+    ProtectionSpace { realm: "api".to_owned(), ..ProtectionSpace::default() }
 }
 
 fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::cache::NoSharedData;
 use crate::callout::{NoRandomness, Outcome};
 use crate::metrics::NoMetrics;
-use crate::request::{AuthorizationField, RequestHead};
+use crate::request::{Presented, RequestHead};
 use crate::testing::{self, NOW, at, settings, test};
 use crate::{Authenticator, Host, Step, Verdict};
 
@@ -17,7 +17,7 @@ fn judge(rule: &Value, claims: &Value) -> (u16, String) {
     let mut authenticator = Authenticator::new(settings);
     let host =
         Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };
-    let authorization = AuthorizationField::Once(b"Bearer opaque");
+    let authorization = Presented::Once(b"Bearer opaque");
     let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
     let Step::Ask(question, pending) = authenticator.authenticate(&head, host) else {
         panic!("nothing is cached")

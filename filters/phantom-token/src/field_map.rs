@@ -2,7 +2,7 @@
 //! then each name and value with a NUL behind.
 
 /// The fields, borrowed from the bytes. What does not fit its own sizes ends the list: the host would not write that.
-pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
     let (count, rest) = read_size(bytes).unwrap_or_default();
     let (mut sizes, mut data) = rest.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
     std::iter::from_fn(move || {

@@ -52,9 +52,12 @@ pub(crate) fn fields(map: MapType) -> Result<Vec<u8>, Refused> {
 
 /// One field of the request.
 pub(crate) fn request_field(name: &str) -> Result<Vec<u8>, Refused> {
-    let map = MapType::HttpRequestHeaders as u32;
-    // SAFETY: as above, and `name` outlives the call.
-    owned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
+    field(MapType::HttpRequestHeaders, name)
+}
+
+/// One field of the response.
+pub(crate) fn response_field(name: &str) -> Result<Vec<u8>, Refused> {
+    field(MapType::HttpResponseHeaders, name)
 }
 
 /// A property of the stream, by the parts of its path.
@@ -66,11 +69,12 @@ pub(crate) fn property(path: &[&str]) -> Result<Vec<u8>, Refused> {
 
 /// Sets a field of the request, in place of all of that name.
 pub(crate) fn replace_request_field(name: &str, value: &str) -> Result<(), Refused> {
-    let map = MapType::HttpRequestHeaders as u32;
-    // SAFETY: `name` and `value` outlive the call.
-    done(unsafe {
-        proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-    })
+    replace_field(MapType::HttpRequestHeaders, name, value)
+}
+
+/// Sets a field of the response, in place of all of that name.
+pub(crate) fn replace_response_field(name: &str, value: &str) -> Result<(), Refused> {
+    replace_field(MapType::HttpResponseHeaders, name, value)
 }
 
 /// Removes all fields of the request with that name.
@@ -163,6 +167,20 @@ pub(crate) fn dispatch(callout: &Callout) -> Result<CalloutId, Refused> {
     )
     .map(CalloutId)
     .map_err(|status| Refused(status as u32))
+}
+
+fn field(map: MapType, name: &str) -> Result<Vec<u8>, Refused> {
+    // SAFETY: as in `fields`, and `name` outlives the call.
+    owned(|data, size| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+    })
+}
+
+fn replace_field(map: MapType, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: `name` and `value` outlive the call.
+    done(unsafe {
+        proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
 }
 
 fn done(status: u32) -> Result<(), Refused> {

@@ -34,6 +34,27 @@ pub(crate) fn disarm() -> Result<(), Refused> {
     host::remove_request_field(AUTHORIZATION)
 }
 
+/// Takes tokens out of the fields that they came in.
+pub(crate) fn edit(edits: &[(String, Option<String>)]) -> Result<(), Refused> {
+    edits.iter().try_for_each(|(name, value)| match value {
+        Some(value) => host::replace_request_field(name, value),
+        None => host::remove_request_field(name),
+    })
+}
+
+/// Keeps a successful answer out of caches that others use (RFC 6750 §2.3). One that nobody may store stays as it is.
+pub(crate) fn make_private() {
+    let is_success = host::response_field(":status").is_ok_and(|status| status.first() == Some(&b'2'));
+    let directives = host::response_field(CACHE_CONTROL).unwrap_or_default();
+    let is_kept = !directives.to_ascii_lowercase().windows(NO_STORE.len()).any(|window| window == NO_STORE);
+    if is_success
+        && is_kept
+        && let Err(refused) = host::replace_response_field(CACHE_CONTROL, "private")
+    {
+        log::error!("the host refused to change an answer: {refused:?}");
+    }
+}
+
 /// Takes fields off that a service could take for the gateway's own.
 pub(crate) fn remove_imitations(names: &[&str]) -> Result<(), Refused> {
     names.iter().try_for_each(|name| host::remove_request_field(name))
@@ -77,3 +98,6 @@ fn internal(refused: Refused, space: &ProtectionSpace) -> Reply {
     log::error!("the host refused to change or resume a request: {refused:?}");
     Rejection::from(Reason::Internal).reply(space)
 }
+
+const CACHE_CONTROL: &str = "cache-control";
+const NO_STORE: &[u8] = b"no-store";

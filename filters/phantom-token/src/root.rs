@@ -31,6 +31,9 @@ impl RootContext for Root {
             Ok(settings) => {
                 log::set_max_level(settings.log_level);
                 log::info!("configured: {settings}");
+                if let Ok(effective) = Settings::effective(&text) {
+                    log::debug!("the configuration as it works: {effective}");
+                }
                 self.worker = Some(Rc::new(Worker::new(settings)));
                 true
             }
@@ -78,8 +81,7 @@ struct Unconfigured;
 
 impl HttpContext for Unconfigured {
     fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        let space = ProtectionSpace { realm: String::new(), metadata: None };
-        perform(Verdict::Reject(Reason::Internal.into()), &space)
+        perform(Verdict::Reject(Reason::Internal.into()), &ProtectionSpace::default())
     }
 }
 

@@ -6,14 +6,15 @@ use phantom_token_core::CalloutId;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::perform::perform;
-use crate::worker::{Fate, Next, Paused, Worker};
+use crate::perform::{self, perform};
+use crate::worker::{Fate, Next, Paused, Reception, Worker};
 
 /// The context of a stream.
 pub(crate) struct Stream {
     context: u32,
     worker: Rc<Worker>,
     gate: Gate,
+    is_answer_private: bool,
 }
 
 /// Whether the rest of the request may pass. Some hosts deliver a body while its head is still paused.
@@ -25,7 +26,7 @@ enum Gate {
 
 impl Stream {
     pub(crate) fn new(context: u32, worker: Rc<Worker>) -> Self {
-        Self { context, worker, gate: Gate::Shut }
+        Self { context, worker, gate: Gate::Shut, is_answer_private: false }
     }
 
     fn pass(&self) -> Action {
@@ -39,7 +40,9 @@ impl Stream {
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, field_count: usize, _end_of_stream: bool) -> Action {
-        self.gate = match self.worker.authenticate(self.context, field_count) {
+        let Reception { next, is_answer_private } = self.worker.authenticate(self.context, field_count);
+        self.is_answer_private = is_answer_private;
+        self.gate = match next {
             Next::Pause(stream) => Gate::Waiting(stream),
             Next::Perform(verdict) => match perform(verdict, self.worker.space()) {
                 Action::Continue => Gate::Open,
@@ -55,6 +58,13 @@ impl HttpContext for Stream {
 
     fn on_http_request_trailers(&mut self, _field_count: usize) -> Action {
         self.pass()
+    }
+
+    fn on_http_response_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
+        if self.is_answer_private {
+            perform::make_private();
+        }
+        Action::Continue
     }
 }
 

@@ -53,6 +53,13 @@ pub(crate) enum Next {
     Pause(Rc<Paused>),
 }
 
+/// What the head of a request leads to.
+pub(crate) struct Reception {
+    pub(crate) next: Next,
+    /// Whether the answer is for the client alone, since the request's URL was.
+    pub(crate) is_answer_private: bool,
+}
+
 impl Worker {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
@@ -70,10 +77,11 @@ impl Worker {
     }
 
     /// The head of a request is there, of `field_count` fields; `context` is its stream's.
-    pub(crate) fn authenticate(&self, context: u32, field_count: usize) -> Next {
+    pub(crate) fn authenticate(&self, context: u32, field_count: usize) -> Reception {
         self.examine(context, field_count).unwrap_or_else(|refused| {
             log::error!("the host refused a call about a request: {refused:?}");
-            Next::Perform(Verdict::Reject(Reason::Internal.into()))
+            let next = Next::Perform(Verdict::Reject(Reason::Internal.into()));
+            Reception { next, is_answer_private: true }
         })
     }
 
@@ -118,43 +126,46 @@ impl Worker {
                 continue;
             }
             match self.dispatch(&flight.question) {
-                Some(id) => self.in_flight.borrow_mut().depart(id, flight),
-                None => lost.push(flight),
+                Ok(id) => self.in_flight.borrow_mut().depart(id, flight),
+                Err(outcome) => lost.push((flight, outcome)),
             }
         }
-        for flight in lost {
-            self.settle(flight, Outcome::Lost);
+        for (flight, outcome) in lost {
+            self.settle(flight, outcome);
         }
     }
 
-    fn examine(&self, context: u32, field_count: usize) -> Result<Next, Refused> {
+    fn examine(&self, context: u32, field_count: usize) -> Result<Reception, Refused> {
         let fields = host::fields(MapType::HttpRequestHeaders)?;
         if field_map::fields(&fields).count() < field_count {
             // Some hosts cut a long list: what cannot be seen cannot be taken off.
             return Err(Refused::INCOMPLETE);
         }
         let mut authenticator = self.authenticator.borrow_mut();
+        let extracted = authenticator.extract(field_map::fields(&fields));
+        perform::edit(&extracted.edits)?;
         let asks = authenticator.asks();
         let route = asks.route.then(route).flatten();
         let peer = asks.peer.then(peer).flatten();
         let head = RequestHead {
             route: route.as_deref(),
             peer: peer.as_deref(),
-            ..RequestHead::read(field_map::fields(&fields))
+            ..extracted.taken_out_of(RequestHead::read(field_map::fields(&fields)))
         };
         let names = field_map::fields(&fields).map(|(name, _)| name);
         perform::remove_imitations(&authenticator.imitations(names))?;
         let step = authenticator.authenticate(&head, self.lend()?);
         drop(authenticator);
-        match step {
-            Step::Settled(verdict) => Ok(Next::Perform(verdict)),
+        let next = match step {
+            Step::Settled(verdict) => Next::Perform(verdict),
             Step::Ask(question, pending) => {
                 self.prove_switching(context)?;
                 perform::disarm()?;
                 let stream = Paused { context, fate: Cell::new(Fate::Waiting), asked: Cell::new(None) };
-                Ok(self.wait(&Rc::new(stream), question, pending))
+                self.wait(&Rc::new(stream), question, pending)
             }
-        }
+        };
+        Ok(Reception { next, is_answer_private: extracted.is_in_query })
     }
 
     /// Waits along with others, or dispatches the question. A question that cannot be dispatched is answered at once, by
@@ -168,16 +179,19 @@ impl Worker {
                     Err(alone) => waiting = alone,
                 }
             }
-            if let Some(id) = self.dispatch(&question) {
-                stream.asked.set(Some(id));
-                self.in_flight.borrow_mut().depart(id, Flight { question, waiting: vec![waiting] });
-                return Next::Pause(Rc::clone(stream));
-            }
+            let outcome = match self.dispatch(&question) {
+                Ok(id) => {
+                    stream.asked.set(Some(id));
+                    self.in_flight.borrow_mut().depart(id, Flight { question, waiting: vec![waiting] });
+                    return Next::Pause(Rc::clone(stream));
+                }
+                Err(outcome) => outcome,
+            };
             let Ok(lent) = self.lend() else {
                 return Next::Perform(Verdict::Reject(Reason::Internal.into()));
             };
             let mut authenticator = self.authenticator.borrow_mut();
-            let conclusion = authenticator.conclude(question.subject(), Outcome::Lost, lent);
+            let conclusion = authenticator.conclude(question.subject(), outcome, lent);
             match authenticator.settle(waiting.pending, &conclusion, lent) {
                 Step::Settled(verdict) => return Next::Perform(verdict),
                 Step::Ask(next_question, next_pending) => (question, pending) = (next_question, next_pending),
@@ -200,9 +214,18 @@ impl Worker {
         Ok(())
     }
 
-    fn dispatch(&self, question: &Question) -> Option<CalloutId> {
-        let callout = question.callout(self.lend().ok()?.occasion()).map_err(|_| Refused::INCOMPLETE);
-        callout.and_then(|callout| host::dispatch(&callout)).map_err(report_dispatch).ok()
+    /// Asks, if the server can bear it; the outcome, if not.
+    fn dispatch(&self, question: &Question) -> Result<CalloutId, Outcome<'static>> {
+        let lent = self.lend().map_err(|_| Outcome::Lost)?;
+        let open = self.in_flight.borrow().open();
+        if !self.authenticator.borrow_mut().admits(question.subject(), open, lent) {
+            return Err(Outcome::Withheld);
+        }
+        let callout = question.callout(lent.occasion()).map_err(|_| Refused::INCOMPLETE);
+        callout.and_then(|callout| host::dispatch(&callout)).map_err(|refused| {
+            report_dispatch(refused);
+            Outcome::Lost
+        })
     }
 
     fn settle(&self, flight: Flight<Rc<Paused>>, outcome: Outcome<'_>) {

@@ -1,12 +1,12 @@
 use super::*;
 use crate::bearer::AccessToken;
 use crate::claims::Claims;
-use crate::request::AuthorizationField;
+use crate::request::Presented;
 use crate::testing::{at, test};
 
 fn key(token: usize) -> TokenKey {
     let field = format!("Bearer token-{token}");
-    TokenKey::of(AccessToken::parse(AuthorizationField::Once(field.as_bytes()), 100).expect("a token"))
+    TokenKey::of(AccessToken::parse(Presented::Once(field.as_bytes()), 100).expect("a token"))
 }
 
 fn grant(pad: usize) -> Rc<Grant> {

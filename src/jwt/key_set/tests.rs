@@ -58,7 +58,7 @@ fn r059_every_algorithm_verifies_what_its_key_signed_and_nothing_else() {
                 "{algorithm}: other claims"
             );
             for end in [1, signature.len() / 2, signature.len() - 4] {
-                let cut = format!("{message}.{}", &signature[..end / 4 * 4]);
+                let cut = format!("{message}.{}", signature.get(..end / 4 * 4).unwrap_or_default());
                 assert!(
                     Jws::parse(&cut).map_or(true, |jws| set.verify(&jws).is_err()),
                     "{algorithm}: {end} cut"

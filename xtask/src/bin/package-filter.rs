@@ -28,8 +28,8 @@ fn has_export(module: &Module, name: &str) -> bool {
     module.exports.iter().any(|export| export.name == name)
 }
 
-/// What the filter needs a host to call. The body and trailer callbacks hold back what follows a paused head; the end of
-/// a stream is seen by `proxy_on_delete`.
+/// What the filter needs a host to call. The body and trailer callbacks hold back what follows a paused head; the head of a
+/// response is private where the token was in the query; the end of a stream is seen by `proxy_on_delete`.
 const EXPORTS: &[&str] = &[
     "memory",
     "_initialize",
@@ -43,5 +43,6 @@ const EXPORTS: &[&str] = &[
     "proxy_on_request_headers",
     "proxy_on_request_body",
     "proxy_on_request_trailers",
+    "proxy_on_response_headers",
     "proxy_on_http_call_response",
 ];

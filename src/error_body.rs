@@ -1,0 +1,70 @@
+//! The body of a refusal: JSON with the members of RFC 6749 §5.2, or what the operator made of it, problem details (RFC 9457)
+//! for instance. Whatever stands in it is ours: no text of a token or of the authorization server.
+
+/// A JSON text with placeholders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorBody {
+    media_type: String,
+    template: String,
+}
+
+/// What takes the place of the placeholders. All values are plain words that JSON need not escape.
+pub(crate) struct Particulars<'a> {
+    pub(crate) status: u16,
+    pub(crate) error: &'a str,
+    pub(crate) error_description: &'a str,
+    pub(crate) reason: &'a str,
+}
+
+impl Default for ErrorBody {
+    fn default() -> Self {
+        Self {
+            media_type: "application/json".to_owned(),
+            template: r#"{"error":"{error}","error_description":"{error_description}"}"#.to_owned(),
+        }
+    }
+}
+
+impl ErrorBody {
+    /// A body of this media type, with `{status}`, `{error}`, `{error_description}` and `{reason}` in its text.
+    ///
+    /// # Errors
+    /// What the operator has to mend.
+    pub fn new(media_type: String, template: String) -> Result<Self, &'static str> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-.".contains(&byte);
+        let is_json = media_type == "application/json" || media_type.ends_with("+json");
+        if !is_json || !media_type.bytes().all(is_plain) {
+            return Err("must be application/json, or another type of JSON like application/problem+json");
+        }
+        let body = Self { media_type, template };
+        let sample = Particulars { status: 401, error: "e", error_description: "d", reason: "r" };
+        match serde_json::from_str::<serde_json::Value>(&body.render(&sample)) {
+            Ok(_) if !has_placeholder(&body.render(&sample)) => Ok(body),
+            _ => Err(
+                "must be JSON with no other placeholders than {status}, {error}, {error_description} and {reason}",
+            ),
+        }
+    }
+
+    pub(crate) fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
+    pub(crate) fn render(&self, particulars: &Particulars<'_>) -> String {
+        let Particulars { status, error, error_description, reason } = particulars;
+        self.template
+            .replace("{status}", &status.to_string())
+            .replace("{error}", error)
+            .replace("{error_description}", error_description)
+            .replace("{reason}", reason)
+    }
+}
+
+fn has_placeholder(text: &str) -> bool {
+    text.split('{').skip(1).any(|rest| {
+        let word = rest.split('}').next().unwrap_or_default();
+        word.len() < rest.len()
+            && !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
+}
