@@ -7,11 +7,14 @@
 use std::rc::Rc;
 
 use crate::authorization_server::{AuthorizationServer, Evidence, NoGrant, Source};
-use crate::bearer::{self, AccessToken};
+use crate::bearer::{self, AccessToken, Scheme};
 use crate::cache::{Level, SharedData, TokenKey};
 use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject};
+use crate::challenge::Schemes;
+use crate::client_certificate::{self, CertificateSource};
 use crate::config::Settings;
 use crate::cors;
+use crate::dpop::{DpopMode, Proof, ReplayGuard};
 use crate::grant::Grant;
 use crate::jwt::Jws;
 use crate::metrics::{Counter, Metrics};
@@ -19,6 +22,7 @@ use crate::rejection::{Reason, Rejection, Reply};
 use crate::request::{Presented, RequestHead};
 use crate::requirement::Requirement;
 use crate::rules::Access;
+use crate::sender::Sender;
 use crate::sources::Extracted;
 use crate::time::Timestamp;
 
@@ -27,6 +31,7 @@ pub struct Authenticator {
     settings: Settings,
     servers: Vec<AuthorizationServer>,
     asks: Asks,
+    replay_guard: Option<ReplayGuard>,
 }
 
 /// What has to be looked up for [`RequestHead`], since rules ask for it.
@@ -36,6 +41,8 @@ pub struct Asks {
     pub route: bool,
     /// [`RequestHead::peer`].
     pub peer: bool,
+    /// [`RequestHead::certificate`].
+    pub certificate: bool,
 }
 
 /// What the proxy lends for one call.
@@ -65,6 +72,9 @@ pub struct Pending {
     server: ServerId,
     evidence: Option<Rc<Evidence>>,
     requirement: Rc<Requirement>,
+    sender: Sender,
+    proof: Option<Box<Proof>>,
+    schemes: Schemes,
     allowed_origin: Option<Rc<str>>,
 }
 
@@ -109,8 +119,11 @@ impl Authenticator {
         let asks = Asks {
             route: rules.ask_route(),
             peer: rules.requirements().any(|requirement| !requirement.peers.is_empty()),
+            certificate: settings.client_certificate == Some(CertificateSource::Connection),
         };
-        Self { settings, servers, asks }
+        let replay_guard =
+            settings.dpop.as_ref().map(|dpop| ReplayGuard::new(dpop.max_proofs, settings.cache.shared));
+        Self { settings, servers, asks, replay_guard }
     }
 
     /// The names among these that a service could take for fields that the gateway sets. They have to be taken off before the
@@ -196,30 +209,115 @@ impl Authenticator {
             Access::Protected(requirement) => Rc::clone(requirement),
         };
         requirement.admit(head.peer)?;
-        let max_length = self.settings.credentials.max_length;
-        let token = match (head.authorization, head.elsewhere) {
-            (authorization, Presented::Absent) => AccessToken::parse(authorization, max_length)?,
-            (Presented::Absent, Presented::Once(token)) => AccessToken::alone(token, max_length)?,
-            _ => return Err(Reason::RepeatedCredentials),
-        };
+        Ok(self.authorize(head, &requirement, host).unwrap_or_else(|reason| {
+            let offered = self.schemes(head, &requirement);
+            let nonce = match reason {
+                Reason::UseDpopNonce => self.settings.dpop.as_ref().and_then(|dpop| dpop.nonce.as_ref()),
+                _ => None,
+            };
+            let rejection = Rejection {
+                allowed_origin: self.settings.cors.allowed_origin(head),
+                schemes: if reason.is_about_proof() { Schemes::Dpop } else { offered },
+                nonce: nonce.map(|key| key.nonce(host.now)),
+                ..reason.into()
+            };
+            Step::Settled(reject(rejection, host))
+        }))
+    }
+
+    /// Looks at the credentials of a request for a protected place.
+    fn authorize(
+        &mut self,
+        head: &RequestHead<'_>,
+        requirement: &Rc<Requirement>,
+        host: Host<'_>,
+    ) -> Result<Step, Reason> {
+        let mode = self.dpop_mode(requirement);
+        let (scheme, token) = self.token(head, mode != DpopMode::Off)?;
         if token.is_in_query(head.path) {
             return Err(Reason::RepeatedCredentials);
         }
+        let proof = self.proof(scheme, token, head, mode, host)?;
+        let sender = Sender {
+            key: proof.as_ref().map(|proof| proof.thumbprint.clone()),
+            certificate: client_certificate::digest(self.settings.client_certificate, head),
+        };
         let key = TokenKey::of(token);
-        let allowed_origin = self.settings.cors.allowed_origin(head);
-        if let Some((server, grant, level)) = self.find(&key, &requirement, host) {
+        let pending = Pending {
+            server: ServerId::default(),
+            evidence: None,
+            requirement: Rc::clone(requirement),
+            sender,
+            proof: proof.map(Box::new),
+            schemes: if scheme == Scheme::Dpop { Schemes::Dpop } else { Schemes::Bearer },
+            allowed_origin: self.settings.cors.allowed_origin(head),
+        };
+        if let Some((server, grant, level)) = self.find(&key, requirement, host) {
             host.metrics.increment(Counter::of_hit(level));
-            let pending = Pending { server, evidence: None, requirement, allowed_origin };
-            return Ok(self.decide(pending, grant, host));
+            return Ok(self.decide(Pending { server, ..pending }, grant, host));
         }
         host.metrics.increment(Counter::CacheMiss);
-        let server = self.server_for(token, &requirement);
+        let server = self.server_for(token, requirement);
         let source = self.servers.get(server.0).ok_or(Reason::Internal)?.source(token, key, host)?;
-        let pending = Pending { server, evidence: None, requirement, allowed_origin };
         Ok(match source {
-            Source::Question(question) => Step::Ask(question, pending),
-            Source::Evidence(evidence) => self.weigh(Pending { evidence: Some(evidence), ..pending }, host),
+            Source::Question(question) => Step::Ask(question, Pending { server, ..pending }),
+            Source::Evidence(evidence) => {
+                self.weigh(Pending { server, evidence: Some(evidence), ..pending }, host)
+            }
         })
+    }
+
+    fn token<'h>(
+        &self,
+        head: &RequestHead<'h>,
+        takes_dpop: bool,
+    ) -> Result<(Scheme, AccessToken<'h>), Reason> {
+        let max_length = self.settings.credentials.max_length;
+        match (head.authorization, head.elsewhere) {
+            (authorization, Presented::Absent) => AccessToken::parse(authorization, max_length, takes_dpop),
+            (Presented::Absent, Presented::Once(token)) => {
+                AccessToken::alone(token, max_length).map(|token| (Scheme::Bearer, token))
+            }
+            _ => Err(Reason::RepeatedCredentials),
+        }
+    }
+
+    /// The proof of possession, right for this request; whether it is used for the first time is seen later, when its token is
+    /// known to be good: nobody else's proofs are worth remembering.
+    fn proof(
+        &self,
+        scheme: Scheme,
+        token: AccessToken<'_>,
+        head: &RequestHead<'_>,
+        mode: DpopMode,
+        host: Host<'_>,
+    ) -> Result<Option<Proof>, Reason> {
+        match scheme {
+            Scheme::Bearer if mode == DpopMode::Required => Err(Reason::BindingRequired),
+            Scheme::Bearer => Ok(None),
+            Scheme::Dpop => {
+                let settings = self.settings.dpop.as_ref().ok_or(Reason::Internal)?;
+                Proof::check(head, token, settings, host.now).map(Some)
+            }
+        }
+    }
+
+    /// Whether proofs are looked at where this is required.
+    fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
+        match self.servers.get(requirement.server.unwrap_or_default().0) {
+            _ if requirement.dpop => DpopMode::Required,
+            Some(server) => server.dpop(),
+            None => DpopMode::Off,
+        }
+    }
+
+    /// The schemes to challenge: all that would do, or the one that was used, if it does (R14).
+    fn schemes(&self, head: &RequestHead<'_>, requirement: &Requirement) -> Schemes {
+        match (self.dpop_mode(requirement), bearer::scheme(head.authorization)) {
+            (DpopMode::Off, _) | (DpopMode::Allowed, Some(Scheme::Bearer)) => Schemes::Bearer,
+            (DpopMode::Required, _) | (DpopMode::Allowed, Some(Scheme::Dpop)) => Schemes::Dpop,
+            (DpopMode::Allowed, None) => Schemes::Both,
+        }
     }
 
     /// A grant of the server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose
@@ -265,9 +363,8 @@ impl Authenticator {
         }
     }
 
-    fn decide(&self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
-        let server = self.servers.get(pending.server.0).ok_or(Reason::Internal);
-        match server.and_then(|server| server.validate(&grant, &pending.requirement, host)) {
+    fn decide(&mut self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
+        match self.validate(&pending, &grant, host) {
             Ok(()) => {
                 host.metrics.increment(Counter::Forwarded);
                 Step::Settled(Verdict::Forward(Credentials::Granted(grant)))
@@ -275,12 +372,22 @@ impl Authenticator {
             Err(reason) => pending.reject(reason, host),
         }
     }
+
+    fn validate(&mut self, pending: &Pending, grant: &Grant, host: Host<'_>) -> Result<(), Reason> {
+        let server = self.servers.get(pending.server.0).ok_or(Reason::Internal)?;
+        server.validate(grant, &pending.requirement, &pending.sender, host)?;
+        let Some(proof) = &pending.proof else { return Ok(()) };
+        let guard = self.replay_guard.as_mut().ok_or(Reason::Internal)?;
+        guard.note(proof, host.now, host.shared_data)
+    }
 }
 
 impl Pending {
     fn reject(self, reason: Reason, host: Host<'_>) -> Step {
-        let Self { requirement, allowed_origin, .. } = self;
-        Step::Settled(reject(Rejection { reason, requirement: Some(requirement), allowed_origin }, host))
+        let Self { requirement, schemes, allowed_origin, .. } = self;
+        let rejection =
+            Rejection { reason, requirement: Some(requirement), allowed_origin, schemes, nonce: None };
+        Step::Settled(reject(rejection, host))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::bearer::AccessToken;
 use crate::cache::{Cache, Level, TokenKey};
 use crate::callout::{About, Outcome, Question, ServerId, Subject};
 use crate::config::{KeySettings, ServerSettings, Settings};
+use crate::dpop::DpopMode;
 use crate::grant::Grant;
 use crate::introspection::{ActiveToken, Inquiry, Signature};
 use crate::jwt::{self, Jws, KeySet, NoJws};
@@ -16,6 +17,7 @@ use crate::limiter::Limiter;
 use crate::metrics::Counter;
 use crate::rejection::Reason;
 use crate::requirement::Requirement;
+use crate::sender::Sender;
 use crate::time::Timestamp;
 
 /// An authorization server.
@@ -193,7 +195,12 @@ impl AuthorizationServer {
         evidence.grant.get_or_init(|| grant).clone().map_err(NoGrant::Refused)
     }
 
-    /// Validates what a grant claims, for this server and for the rule of one request.
+    /// Whether its tokens are to be bound to a key of their sender.
+    pub(crate) fn dpop(&self) -> DpopMode {
+        self.settings.token.dpop
+    }
+
+    /// Validates what a grant claims, for this server, for the rule of one request and for who sent it.
     ///
     /// # Errors
     /// What is wrong.
@@ -201,10 +208,12 @@ impl AuthorizationServer {
         &self,
         grant: &Grant,
         requirement: &Requirement,
+        sender: &Sender,
         host: Host<'_>,
     ) -> Result<(), Reason> {
         let policy = &self.settings.token.policy;
         policy.validate(grant.claims(), host.now)?;
+        grant.claims().binding().validate(sender)?;
         requirement.validate(grant.claims(), host.now, policy.leeway)
     }
 

@@ -6,6 +6,16 @@ use std::fmt;
 use crate::rejection::Reason;
 use crate::request::Presented;
 
+/// How an access token is presented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    #[default]
+    Bearer,
+    /// With a proof of possession (RFC 9449 §7.1).
+    Dpop,
+}
+
 /// An opaque access token as a client presented it: visible ASCII in the syntax of RFC 6750 §2.1 `b64token`, so it can
 /// travel in a header. It never shows in a debug print.
 #[derive(Clone, Copy)]
@@ -17,21 +27,27 @@ impl<'a> AccessToken<'a> {
     /// # Errors
     /// The client's mistake: no credentials, another scheme, two of them, a malformed value, or a token that is longer
     /// than `max_length` bytes.
-    pub fn parse(field: Presented<'a>, max_length: usize) -> Result<Self, Reason> {
+    pub fn parse(
+        field: Presented<'a>,
+        max_length: usize,
+        takes_dpop: bool,
+    ) -> Result<(Scheme, Self), Reason> {
         let value = match field {
             Presented::Absent => return Err(Reason::MissingCredentials),
             Presented::Repeated => return Err(Reason::RepeatedCredentials),
             Presented::Once(value) => value.trim_ascii(),
         };
         let (scheme, credentials) = split_scheme(value);
-        if !scheme.eq_ignore_ascii_case(BEARER) {
-            return Err(match carries_bearer(value) {
+        let is = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
+        let used = if takes_dpop && is(DPOP) { Scheme::Dpop } else { Scheme::Bearer };
+        if used == Scheme::Bearer && !is(BEARER) {
+            return Err(match carries(value, &[BEARER]) {
                 _ if scheme.is_empty() || scheme.contains(&b'\t') => Reason::MalformedCredentials,
                 true => Reason::RepeatedCredentials,
                 false => Reason::UnsupportedScheme,
             });
         }
-        Self::alone(credentials, max_length)
+        Self::alone(credentials, max_length).map(|token| (used, token))
     }
 
     /// Takes a token that stands alone in its place.
@@ -71,22 +87,30 @@ impl fmt::Debug for AccessToken<'_> {
     }
 }
 
-/// Whether the field holds bearer credentials, well formed or not, alone or beside others: what a public route must not
+/// Whether the field holds an access token, well formed or not, alone or beside others: what a public route must not
 /// let through to the services behind it (R74).
 pub fn is_presented(field: Presented<'_>) -> bool {
     match field {
         Presented::Absent => false,
-        Presented::Once(value) => carries_bearer(value),
+        Presented::Once(value) => carries(value, &[BEARER, DPOP]),
         Presented::Repeated => true,
     }
 }
 
+/// The scheme of an access token in the field, if there is one that is ours.
+pub fn scheme(field: Presented<'_>) -> Option<Scheme> {
+    let Presented::Once(value) = field else { return None };
+    let (scheme, _) = split_scheme(value.trim_ascii());
+    let is = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
+    if is(DPOP) { Some(Scheme::Dpop) } else { is(BEARER).then_some(Scheme::Bearer) }
+}
+
 /// A host may join two fields by a comma, so every part counts. `Basic` credentials have no comma, and a `Digest` with
 /// a quoted ", bearer" loses nothing but its way in.
-fn carries_bearer(value: &[u8]) -> bool {
+fn carries(value: &[u8], schemes: &[&[u8]]) -> bool {
     value.split(|&byte| byte == b',').any(|part| {
         let word = part.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        word.eq_ignore_ascii_case(BEARER)
+        schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
     })
 }
 
@@ -113,6 +137,7 @@ fn is_b64token(token: &[u8]) -> bool {
 }
 
 const BEARER: &[u8] = b"bearer";
+const DPOP: &[u8] = b"dpop";
 
 #[cfg(test)]
 mod tests;

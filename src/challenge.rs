@@ -10,8 +10,32 @@ pub struct ProtectionSpace {
     pub realm: String,
     /// What `resource_metadata` points to (RFC 9728 §5.1), if there is any.
     pub metadata: Option<ResourceMetadata>,
+    /// The algorithms of proofs, parted by spaces (RFC 9449 §7.1).
+    pub dpop_algorithms: String,
     /// How the bodies of refusals are written.
     pub error_body: ErrorBody,
+}
+
+/// The schemes that would help: where a request had credentials, the one that it used (RFC 9449 §7.1, R14).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schemes {
+    /// Bearer alone.
+    #[default]
+    Bearer,
+    /// DPoP alone.
+    Dpop,
+    /// Either.
+    Both,
+}
+
+impl Schemes {
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Bearer => &["Bearer"],
+            Self::Dpop => &[DPOP],
+            Self::Both => &["Bearer", DPOP],
+        }
+    }
 }
 
 /// Which challenge a refusal carries.
@@ -25,9 +49,9 @@ pub(crate) enum Challenge {
     WithError,
 }
 
-/// Renders a challenge of the Bearer scheme; each parameter at most once, the realm always (R2). `parameters` go with an
-/// error.
+/// Renders a challenge of one scheme; each parameter at most once, the realm always (R2). `parameters` go with an error.
 pub(crate) fn render(
+    scheme: &str,
     challenge: Challenge,
     space: &ProtectionSpace,
     error: &str,
@@ -36,7 +60,7 @@ pub(crate) fn render(
 ) -> Option<String> {
     let mut text = match challenge {
         Challenge::Absent => return None,
-        Challenge::Plain | Challenge::WithError => format!("Bearer realm={}", quote(&space.realm)),
+        Challenge::Plain | Challenge::WithError => format!("{scheme} realm={}", quote(&space.realm)),
     };
     if challenge == Challenge::WithError {
         text.push_str(&format!(", error={}, error_description={}", quote(error), quote(description)));
@@ -44,11 +68,16 @@ pub(crate) fn render(
             text.push_str(&format!(", {name}={}", quote(value)));
         }
     }
+    if scheme == DPOP {
+        text.push_str(&format!(", algs={}", quote(&space.dpop_algorithms)));
+    }
     if let Some(metadata) = &space.metadata {
         text.push_str(&format!(", resource_metadata={}", quote(metadata.url())));
     }
     Some(text)
 }
+
+const DPOP: &str = "DPoP";
 
 /// A quoted-string (RFC 9110 §5.6.4). Hosts write header values as they are, so a CR or LF here would end the header;
 /// what is not visible ASCII or space is left out (R13).

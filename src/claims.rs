@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::json::Object;
 use crate::rejection::Reason;
+use crate::sender::{self, Binding};
 use crate::time::{Timestamp, Validity};
 
 /// The claims that decide about a request. What is absent is no claim.
@@ -18,6 +19,8 @@ pub(crate) struct Claims {
     audience: Option<Box<[Box<str>]>>,
     scope: Option<Box<[Box<str>]>>,
     validity: Validity,
+    #[serde(default)]
+    binding: Binding,
     /// Other claims that rules ask about, by their pointers.
     asked: BTreeMap<String, Value>,
 }
@@ -29,13 +32,20 @@ pub struct Reading {
     pub scope_claim: String,
     /// Whether the scope may be a list of scope tokens (R35).
     pub allows_scope_list: bool,
+    /// Whether a token that is bound to a key may be called a bearer token (R91).
+    pub tolerates_bearer_type: bool,
     /// The pointers (RFC 6901) of other claims that are asked about.
     pub asked: Vec<String>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { scope_claim: "scope".to_owned(), allows_scope_list: false, asked: Vec::new() }
+        Self {
+            scope_claim: "scope".to_owned(),
+            allows_scope_list: false,
+            tolerates_bearer_type: false,
+            asked: Vec::new(),
+        }
     }
 }
 
@@ -62,6 +72,8 @@ impl Claims {
     /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where they say so.
     pub(crate) fn read(claims: &Object, reading: &Reading) -> Result<Self, Reason> {
         refuse_other_kinds(claims)?;
+        let binding = Binding::read(claims)?;
+        sender::validate_token_type(claims.get("token_type"), &binding, reading.tolerates_bearer_type)?;
         let audience = match claims.get("aud") {
             None => None,
             Some(Value::Array(values)) => Some(texts(values)?),
@@ -80,6 +92,7 @@ impl Claims {
             audience,
             scope,
             validity: Validity { expires: date(claims, "exp")?, not_before: date(claims, "nbf")? },
+            binding,
             asked: reading.asked.iter().filter_map(asked).collect(),
         })
     }
@@ -104,6 +117,11 @@ impl Claims {
         Self { validity, ..self }
     }
 
+    /// To whom the token is bound.
+    pub(crate) fn binding(&self) -> &Binding {
+        &self.binding
+    }
+
     /// When the token is valid.
     pub(crate) fn validity(&self) -> Validity {
         self.validity
@@ -123,6 +141,7 @@ impl Claims {
             audience: common(self.audience, beside.audience),
             scope: common(self.scope, beside.scope),
             validity: self.validity.intersect(beside.validity),
+            binding: self.binding.and(beside.binding)?,
             asked: self.asked,
         })
     }
@@ -132,7 +151,8 @@ impl Claims {
         let texts = self.audience.iter().chain(&self.scope).flatten().chain(&self.issuer);
         let asked =
             self.asked.iter().map(|(pointer, value)| pointer.len().saturating_add(value.to_string().len()));
-        texts.map(|text| text.len().saturating_add(size_of::<Box<str>>())).chain(asked).sum()
+        let texts = texts.map(|text| text.len().saturating_add(size_of::<Box<str>>()));
+        texts.chain(asked).chain([self.binding.weight()]).sum()
     }
 }
 
@@ -171,21 +191,16 @@ impl TokenPolicy {
 }
 
 /// Refuses what says of itself that it is no access token: on many servers a refresh token introspects as active (R36).
-/// A token that is bound to its sender's key is not a bearer token, and we cannot verify the binding (R98).
 ///
 /// # Errors
-/// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`].
+/// [`Reason::NotAnAccessToken`].
 fn refuse_other_kinds(claims: &Object) -> Result<(), Reason> {
     let is = |name: &str, kind: &str| match claims.get(name) {
         Some(value) => value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(kind)),
         None => false,
     };
-    let is_unlike = |name: &str, kind: &str| claims.get(name).is_some() && !is(name, kind);
-    if claims.get("cnf").is_some() || is("token_type", "DPoP") {
-        return Err(Reason::SenderConstrained);
-    }
     let is_other_kind = ["Refresh", "Offline", "ID"].iter().any(|kind| is("typ", kind));
-    if is_other_kind || is_unlike("token_type", "Bearer") || is_unlike("token_use", "access_token") {
+    if is_other_kind || (claims.get("token_use").is_some() && !is("token_use", "access_token")) {
         return Err(Reason::NotAnAccessToken);
     }
     Ok(())

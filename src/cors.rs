@@ -31,7 +31,7 @@ pub(crate) fn asked_by_preflight<'a>(head: &RequestHead<'a>) -> Option<RequestHe
 pub(crate) fn headers(origin: &str) -> [(&'static str, String); 3] {
     [
         ("access-control-allow-origin", origin.to_owned()),
-        ("access-control-expose-headers", "www-authenticate, retry-after".to_owned()),
+        ("access-control-expose-headers", "www-authenticate, retry-after, dpop-nonce".to_owned()),
         ("vary", "origin".to_owned()),
     ]
 }

@@ -16,6 +16,8 @@ pub struct Forwarding {
     pub claim_headers: Vec<NamedClaim>,
     /// Claims as filter state of the host.
     pub filter_state: Vec<NamedClaim>,
+    /// Fields that are for the gateway alone, in lower case (R95).
+    pub withheld: Vec<String>,
 }
 
 /// The field of credentials (RFC 9110 §11.6.2): the client's, and ours if no other is configured.
@@ -23,7 +25,12 @@ pub const AUTHORIZATION: &str = "authorization";
 
 impl Default for Forwarding {
     fn default() -> Self {
-        Self { jwt_field: AUTHORIZATION.to_owned(), claim_headers: Vec::new(), filter_state: Vec::new() }
+        Self {
+            jwt_field: AUTHORIZATION.to_owned(),
+            claim_headers: Vec::new(),
+            filter_state: Vec::new(),
+            withheld: Vec::new(),
+        }
     }
 }
 
@@ -53,11 +60,12 @@ impl Forwarding {
         values(&self.filter_state, claims)
     }
 
-    /// The names among these that could be taken for a field of ours. A client's `Authorization` is dealt with on its own.
+    /// The names among these that could be taken for a field of ours, or are for the gateway alone. A client's `Authorization` is dealt with on its own.
     pub(crate) fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
         let own = || {
             let jwt = Some(self.jwt_field.as_str()).filter(|_| !self.replaces_authorization());
-            self.claim_headers.iter().map(|claim| claim.name.as_str()).chain(jwt)
+            let withheld = self.withheld.iter().map(String::as_str);
+            self.claim_headers.iter().map(|claim| claim.name.as_str()).chain(jwt).chain(withheld)
         };
         if own().next().is_none() {
             return Vec::new();

@@ -24,8 +24,10 @@ mod cache;
 mod callout;
 mod challenge;
 mod claims;
+mod client_certificate;
 mod config;
 mod cors;
+mod dpop;
 mod error_body;
 mod form;
 mod forwarding;
@@ -45,6 +47,7 @@ mod request;
 mod requirement;
 mod rules;
 mod secret;
+mod sender;
 mod sources;
 #[cfg(test)]
 mod testing;

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use crate::challenge::{self, Challenge, ProtectionSpace};
+use crate::challenge::{self, Challenge, ProtectionSpace, Schemes};
 use crate::cors;
 use crate::error_body::Particulars;
 use crate::requirement::Requirement;
@@ -50,6 +50,14 @@ pub enum Reason {
     NotAJwt,
     /// The token is bound to a key of its sender, which a bearer does not prove to hold (R98).
     SenderConstrained,
+    /// The token is bound to another key than the sender proved to hold, or to none (R89).
+    WrongSender,
+    /// The token has to be bound to its sender here.
+    BindingRequired,
+    /// The proof of possession is absent or not right (R85, R86).
+    InvalidDpopProof,
+    /// The proof of possession lacks the gateway's nonce (R92).
+    UseDpopNonce,
     /// A scope token that the rule requires is missing (R35).
     InsufficientScope,
     /// A claim that the rule requires is missing or another.
@@ -104,6 +112,10 @@ pub struct Rejection {
     pub requirement: Option<Rc<Requirement>>,
     /// The origin whose pages may read the answer, if it came from one.
     pub allowed_origin: Option<Rc<str>>,
+    /// The schemes that are challenged.
+    pub schemes: Schemes,
+    /// The nonce that a proof has to have, if that is what was missing.
+    pub nonce: Option<String>,
 }
 
 /// An answer of the gateway's own.
@@ -121,7 +133,7 @@ pub struct Reply {
 
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
-        Self { reason, requirement: None, allowed_origin: None }
+        Self { reason, requirement: None, allowed_origin: None, schemes: Schemes::default(), nonce: None }
     }
 }
 
@@ -134,9 +146,11 @@ impl Rejection {
             ("cache-control", "no-store".to_owned()),
         ];
         let parameters = self.parameters();
-        if let Some(challenge) = challenge::render(challenge, space, error, description, &parameters) {
-            headers.push(("www-authenticate", challenge));
+        for scheme in self.schemes.names() {
+            let text = challenge::render(scheme, challenge, space, error, description, &parameters);
+            headers.extend(text.map(|text| ("www-authenticate", text)));
         }
+        headers.extend(self.nonce.iter().map(|nonce| ("dpop-nonce", nonce.clone())));
         if status == SERVICE_UNAVAILABLE {
             headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
         }
@@ -173,6 +187,14 @@ impl Reason {
             501.. => Fault::AuthorizationServer,
             ..500 => Fault::Client,
         }
+    }
+
+    /// Whether a proof of possession is what is wrong.
+    pub(crate) fn is_about_proof(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidDpopProof | Self::UseDpopNonce | Self::BindingRequired | Self::WrongSender
+        )
     }
 
     /// A short name for logs and metrics, in snake case.
@@ -225,6 +247,20 @@ impl Reason {
             Self::SenderConstrained => {
                 Row::invalid_token("sender_constrained", "The access token is bound to its sender")
             }
+            Self::WrongSender => {
+                Row::invalid_token("wrong_sender", "The access token is not bound to the key of the proof")
+            }
+            Self::BindingRequired => {
+                Row::invalid_token("binding_required", "The access token has to be bound to its sender")
+            }
+            Self::InvalidDpopProof => {
+                Row::dpop("invalid_dpop_proof", "invalid_dpop_proof", "The DPoP proof is absent or not valid")
+            }
+            Self::UseDpopNonce => Row::dpop(
+                "use_dpop_nonce",
+                "use_dpop_nonce",
+                "The DPoP proof has to have the nonce of this answer",
+            ),
             Self::InsufficientScope => Row::insufficient_scope(
                 "insufficient_scope",
                 "The access token lacks a scope that is required here",
@@ -311,6 +347,11 @@ impl Row {
 
     fn invalid_token(name: &'static str, description: &'static str) -> Self {
         Self { name, status: 401, error: "invalid_token", challenge: Challenge::WithError, description }
+    }
+
+    /// RFC 9449 §7.1, §9.
+    fn dpop(name: &'static str, error: &'static str, description: &'static str) -> Self {
+        Self { name, status: 401, error, challenge: Challenge::WithError, description }
     }
 
     fn insufficient_scope(name: &'static str, description: &'static str) -> Self {

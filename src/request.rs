@@ -12,6 +12,12 @@ pub struct RequestHead<'a> {
     pub path: &'a [u8],
     /// The `Authorization` field.
     pub authorization: Presented<'a>,
+    /// The `DPoP` field (RFC 9449 §4.1).
+    pub dpop: Presented<'a>,
+    /// The SHA-256 of the certificate that the caller showed, in hexadecimal digits, if that is asked for.
+    pub certificate: Option<&'a [u8]>,
+    /// The `x-forwarded-client-cert` field.
+    pub forwarded_client_cert: Presented<'a>,
     /// A token that came elsewhere, where that is allowed.
     pub elsewhere: Presented<'a>,
     /// The route that the host has selected, by its name or its label, if rules ask for it.
@@ -48,10 +54,11 @@ impl<'a> RequestHead<'a> {
             } else if name == b":path" {
                 head.path = value;
             } else if name.eq_ignore_ascii_case(b"authorization") {
-                head.authorization = match head.authorization {
-                    Presented::Absent => Presented::Once(value),
-                    Presented::Once(_) | Presented::Repeated => Presented::Repeated,
-                };
+                head.authorization = head.authorization.and(value);
+            } else if name.eq_ignore_ascii_case(b"dpop") {
+                head.dpop = head.dpop.and(value);
+            } else if name.eq_ignore_ascii_case(b"x-forwarded-client-cert") {
+                head.forwarded_client_cert = head.forwarded_client_cert.and(value);
             } else if name.eq_ignore_ascii_case(b"origin") {
                 head.origin = Some(value);
             } else if name.eq_ignore_ascii_case(b"access-control-request-method") {
@@ -59,6 +66,12 @@ impl<'a> RequestHead<'a> {
             }
         }
         head
+    }
+}
+
+impl<'a> Presented<'a> {
+    fn and(self, value: &'a [u8]) -> Self {
+        if matches!(self, Self::Absent) { Self::Once(value) } else { Self::Repeated }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Requirement {
     pub server: Option<ServerId>,
     /// The caller itself is one of these, by its certificate, if any are named.
     pub peers: Vec<String>,
+    /// Whether the token has to be bound to a key of its sender (RFC 9449), whatever its server says.
+    pub dpop: bool,
     /// One of these is in `aud`; none named means that nothing more is asked than for every token.
     pub audience: Vec<String>,
     /// Each of these scope tokens.

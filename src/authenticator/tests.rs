@@ -1,6 +1,7 @@
 //! Scenarios: what becomes of requests, one after another, with the same authenticator.
 
 mod keys;
+mod senders;
 mod servers;
 mod shared_data;
 
@@ -66,11 +67,49 @@ impl<'a> Worker<'a> {
 
     /// What a request with this head comes to.
     fn send(&mut self, seconds: u64, head: &RequestHead<'_>) -> String {
+        match self.verdict(seconds, head) {
+            Verdict::Forward(Credentials::Untouched) => "untouched".to_owned(),
+            Verdict::Forward(Credentials::Removed) => "removed".to_owned(),
+            Verdict::Forward(Credentials::Granted(grant)) => {
+                let fields: Vec<_> = grant.fields().collect();
+                match fields.iter().find(|(name, _)| *name == "authorization") {
+                    Some((_, value)) => (*value).to_owned(),
+                    None => format!("{fields:?}"),
+                }
+            }
+            Verdict::Answer(reply) => reply.status.to_string(),
+            Verdict::Reject(Rejection { reason, allowed_origin: None, .. }) => reason.name().to_owned(),
+            Verdict::Reject(Rejection { reason, allowed_origin: Some(origin), .. }) => {
+                format!("{} for {origin}", reason.name())
+            }
+        }
+    }
+
+    /// Why a request for this path is refused.
+    fn rejection(&mut self, path: &str, authorization: Option<&str>) -> Rejection {
+        let authorization =
+            authorization.map_or(Presented::Absent, |value| Presented::Once(value.as_bytes()));
+        self.rejection_of(&RequestHead {
+            method: b"GET",
+            path: path.as_bytes(),
+            authorization,
+            ..RequestHead::default()
+        })
+    }
+
+    fn rejection_of(&mut self, head: &RequestHead<'_>) -> Rejection {
+        match self.verdict(0, head) {
+            Verdict::Reject(rejection) => rejection,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn verdict(&mut self, seconds: u64, head: &RequestHead<'_>) -> Verdict {
         let shared_data = self.shared;
         let host =
             Host { now: at(seconds), shared_data, metrics: &self.counted, randomness: &CountingRandomness };
         let mut step = self.authenticator.authenticate(head, host);
-        let verdict = loop {
+        loop {
             let (question, pending) = match step {
                 Step::Settled(verdict) => break verdict,
                 Step::Ask(question, pending) => (question, pending),
@@ -92,22 +131,6 @@ impl<'a> Worker<'a> {
             let outcome = Outcome::Response { headers: &fields, body: body.as_bytes() };
             let conclusion = self.authenticator.conclude(subject, outcome, host);
             step = self.authenticator.settle(pending, &conclusion, host);
-        };
-        match verdict {
-            Verdict::Forward(Credentials::Untouched) => "untouched".to_owned(),
-            Verdict::Forward(Credentials::Removed) => "removed".to_owned(),
-            Verdict::Forward(Credentials::Granted(grant)) => {
-                let fields: Vec<_> = grant.fields().collect();
-                match fields.iter().find(|(name, _)| *name == "authorization") {
-                    Some((_, value)) => (*value).to_owned(),
-                    None => format!("{fields:?}"),
-                }
-            }
-            Verdict::Answer(reply) => reply.status.to_string(),
-            Verdict::Reject(Rejection { reason, allowed_origin: None, .. }) => reason.name().to_owned(),
-            Verdict::Reject(Rejection { reason, allowed_origin: Some(origin), .. }) => {
-                format!("{} for {origin}", reason.name())
-            }
         }
     }
 
@@ -338,7 +361,7 @@ fn r084_a_rule_can_name_the_workloads_that_may_call() {
         {"path": "/prices", "peers": [cart], "scopes": ["admin"]},
     ]);
     let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
-    assert_eq!(worker.authenticator.asks(), Asks { route: false, peer: true });
+    assert_eq!(worker.authenticator.asks(), Asks { route: false, peer: true, certificate: false });
     let mut send = |path: &str, peer: Option<&str>, authorization: Presented<'_>| {
         let peer = peer.map(str::as_bytes);
         worker.send(

@@ -16,8 +16,8 @@ pub trait SharedData {
     /// The value of `key` and the number that a compare-and-swap wants; `None` if there is none.
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
-    /// Sets the value of `key` if nobody did since `cas` was read; 0 for a key that was not there.
-    fn set(&self, key: &str, value: &[u8], cas: u32);
+    /// Sets the value of `key` if nobody did since `cas` was read; 0 for a key that was not there. Whether it is set.
+    fn set(&self, key: &str, value: &[u8], cas: u32) -> bool;
 }
 
 /// A host without shared data.
@@ -28,7 +28,9 @@ impl SharedData for NoSharedData {
         None
     }
 
-    fn set(&self, _key: &str, _value: &[u8], _cas: u32) {}
+    fn set(&self, _key: &str, _value: &[u8], _cas: u32) -> bool {
+        false
+    }
 }
 
 /// A fixed number of keys.

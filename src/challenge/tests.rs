@@ -13,14 +13,21 @@ fn r013_parameters_are_quoted_strings() {
 #[test]
 fn r002_each_parameter_stands_once_and_the_realm_always() {
     let api = ProtectionSpace { realm: "api".to_owned(), metadata: None, ..ProtectionSpace::default() };
-    assert_eq!(render(Challenge::Absent, &api, "e", "d", &[]), None);
+    assert_eq!(render("Bearer", Challenge::Absent, &api, "e", "d", &[]), None);
     assert_eq!(
-        render(Challenge::Plain, &api, "e", "d", &[("scope", "a".to_owned())]).as_deref(),
+        render("Bearer", Challenge::Plain, &api, "e", "d", &[("scope", "a".to_owned())]).as_deref(),
         Some(r#"Bearer realm="api""#)
     );
     assert_eq!(
-        render(Challenge::WithError, &api, "insufficient_scope", "d", &[("scope", "a b".to_owned())])
-            .as_deref(),
+        render(
+            "Bearer",
+            Challenge::WithError,
+            &api,
+            "insufficient_scope",
+            "d",
+            &[("scope", "a b".to_owned())]
+        )
+        .as_deref(),
         Some(r#"Bearer realm="api", error="insufficient_scope", error_description="d", scope="a b""#)
     );
 }
@@ -32,7 +39,7 @@ fn r103_challenges_point_to_the_metadata_of_the_configured_resource() {
     let space = settings(json!({"resource_metadata": described})).protection;
     let metadata = r#"resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/mcp""#;
     for challenge in [Challenge::Plain, Challenge::WithError] {
-        let text = render(challenge, &space, "invalid_token", "d", &[]).expect("a challenge");
+        let text = render("Bearer", challenge, &space, "invalid_token", "d", &[]).expect("a challenge");
         assert!(text.ends_with(metadata), "{text}");
     }
 }

@@ -101,7 +101,11 @@ fn document(
 }
 
 /// All but HS256, unless they are named: a secret has its own place.
-fn algorithms(place: Place<'_>, field: Field<Vec<String>>, mistakes: &mut Mistakes) -> Vec<Algorithm> {
+pub(super) fn algorithms(
+    place: Place<'_>,
+    field: Field<Vec<String>>,
+    mistakes: &mut Mistakes,
+) -> Vec<Algorithm> {
     let path = place.at("algorithms");
     let Some(names) = non_empty_list(&path, field, mistakes) else { return Algorithm::ASYMMETRIC.to_vec() };
     let known = |name: &String| Algorithm::named(name).filter(|one| Algorithm::ASYMMETRIC.contains(one));

@@ -3,6 +3,7 @@
 
 mod authentication;
 mod credentials;
+mod dpop;
 mod effective;
 mod fields;
 mod introspection;
@@ -27,7 +28,9 @@ use crate::cache::{CacheSettings, Fingerprint};
 use crate::callout::Target;
 use crate::challenge::ProtectionSpace;
 use crate::claims::{Reading, TokenPolicy};
+use crate::client_certificate::CertificateSource;
 use crate::cors::Cors;
+use crate::dpop::{DpopMode, DpopSettings};
 use crate::forwarding::Forwarding;
 use crate::introspection::{Endpoint, ResponseFormat};
 use crate::json::{Malformed, Object};
@@ -42,6 +45,10 @@ pub use mistakes::{Mistake, Mistakes};
 /// A configuration that has no mistakes.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What proofs of possession have to be like, if they are looked at.
+    pub dpop: Option<DpopSettings>,
+    /// Where the client's certificate is looked for, if it is.
+    pub client_certificate: Option<CertificateSource>,
     /// The authorization servers, at least one.
     pub servers: Vec<ServerSettings>,
     /// How clients present tokens.
@@ -98,6 +105,8 @@ pub struct TokenSettings {
     pub policy: TokenPolicy,
     /// What becomes of those that are JWTs.
     pub jwts: JwtAccessTokens,
+    /// Whether they are bound to a key of their sender.
+    pub dpop: DpopMode,
 }
 
 /// What verifies signatures.
@@ -146,7 +155,8 @@ impl ServerSettings {
     /// but for the claims that they ask about, so that most new rules leave the cache warm.
     pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
         let CacheSettings { max_ttl, no_store_ttl, max_entries, max_bytes: _, shared: _ } = &all.cache;
-        let Self { name: _, introspection, token: TokenSettings { policy, jwts }, reading, keys } = self;
+        let Self { name: _, introspection, token: TokenSettings { policy, jwts, dpop: _ }, reading, keys } =
+            self;
         let endpoint = introspection.as_ref().map(|introspection| {
             let Endpoint { target, authentication, accept, token_type_hint, parameters, headers } =
                 &*introspection.endpoint;

@@ -24,7 +24,11 @@ pub(super) fn forwarding(raw: &mut raw::Configuration, mistakes: &mut Mistakes) 
         mistakes.required(&place, field).and_then(|raw| filter_state(&place, raw, mistakes))
     };
     let filter_state = state.into_iter().enumerate().filter_map(read).collect();
-    Forwarding { jwt_field, claim_headers, filter_state }
+    let withheld = match raw.dpop {
+        Field::Absent => Vec::new(),
+        Field::Written(_) | Field::Mistyped => vec!["dpop".to_owned()],
+    };
+    Forwarding { jwt_field, claim_headers, filter_state, withheld }
 }
 
 fn claim_headers(
@@ -103,6 +107,7 @@ const OF_HTTP: &[&str] = &[
     "authorization",
     "connection",
     "cookie",
+    "dpop",
     "expect",
     "host",
     "keep-alive",

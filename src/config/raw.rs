@@ -64,6 +64,8 @@ objects! {
         keys: Keys,
         authorization_servers: Vec<Field<Server>>,
         credentials: Credentials,
+        dpop: Dpop,
+        client_certificate: String,
         jwt_header: String,
         claim_headers: Vec<Field<ClaimHeader>>,
         filter_state: Vec<Field<FilterState>>,
@@ -134,6 +136,8 @@ objects! {
         allow_scope_list: bool,
         jwts: String,
         jwt_profile: String,
+        dpop: String,
+        allow_bearer_type: bool,
     }
 
     struct Credentials {
@@ -148,6 +152,15 @@ objects! {
         header: String,
         pointer: String,
         encoding: String,
+    }
+
+    struct Dpop {
+        origins: Vec<String>,
+        algorithms: Vec<String>,
+        max_age: String,
+        max_proofs: u64,
+        nonce_secret: Confidential,
+        nonce_period: String,
     }
 
     struct FilterState {
@@ -189,6 +202,7 @@ objects! {
         methods: Vec<String>,
         access: String,
         peers: Vec<String>,
+        dpop: String,
         audience: Vec<String>,
         scopes: Vec<String>,
         any_scopes: Vec<String>,

@@ -13,10 +13,12 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
 use super::rules::rules;
 use super::servers::servers;
-use super::{Environment, Settings, credentials, effective, named_claims};
+use super::{Environment, Settings, credentials, dpop, effective, named_claims};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
+use crate::client_certificate::CertificateSource;
 use crate::cors::Cors;
+use crate::dpop::{DpopMode, DpopSettings};
 use crate::error_body::ErrorBody;
 use crate::forwarding::Forwarding;
 use crate::json::Object;
@@ -31,6 +33,18 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let forwarding = named_claims::forwarding(&mut raw, &mut mistakes);
     let forwards_claims = !forwarding.claim_headers.is_empty();
     let mut servers = servers(&mut raw, forwards_claims, environment, &mut mistakes);
+    let dpop =
+        mistakes.optional("dpop", raw.dpop).and_then(|raw| dpop::dpop(raw, environment, &mut mistakes));
+    let client_certificate = mistakes.optional("client_certificate", raw.client_certificate);
+    let client_certificate = match client_certificate.as_deref() {
+        None => None,
+        Some("connection") => Some(CertificateSource::Connection),
+        Some("x-forwarded-client-cert") => Some(CertificateSource::Forwarded),
+        Some(_) => {
+            mistakes.note("client_certificate", "must be connection or x-forwarded-client-cert");
+            None
+        }
+    };
     let credentials = mistakes.optional("credentials", raw.credentials).unwrap_or_default();
     let credentials = credentials::credentials(credentials, &forwarding, &mut mistakes);
     let cache = mistakes.optional("cache", raw.cache).unwrap_or_default();
@@ -52,6 +66,11 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let rules = mistakes
         .required("rules", raw.rules)
         .map(|raw| rules(raw, &server_names, ignores_port, &mut mistakes));
+    let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
+        || rules.iter().flat_map(Rules::requirements).any(|requirement| requirement.dpop);
+    if asks_for_proof && dpop.is_none() {
+        mistakes.note("dpop", "is required where tokens may be bound to a key");
+    }
     let log_level = mistakes.optional("log_level", raw.log_level).unwrap_or_else(|| "info".to_owned());
     let log_level = log_level.parse().map_err(|_| "must be off, error, warn, info, debug or trace");
     let log_level = mistakes.check("log_level", log_level);
@@ -60,9 +79,12 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let settings = rules.zip(log_level).map(|(rules, log_level)| {
         let asked = asked_claims(&rules, &forwarding);
         servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
-        let protection = ProtectionSpace { realm, metadata, error_body };
+        let dpop_algorithms = dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default();
+        let protection = ProtectionSpace { realm, metadata, dpop_algorithms, error_body };
         let forwarding = Rc::new(forwarding);
         Settings {
+            dpop,
+            client_certificate,
             servers,
             credentials,
             forwarding,

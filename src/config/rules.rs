@@ -93,8 +93,8 @@ fn asks_nothing(raw: &raw::Rule) -> bool {
     let lists = [&raw.peers, &raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
     lists.iter().all(|field| matches!(field, Field::Absent))
         && matches!(
-            (&raw.claims, &raw.max_age, &raw.authorization_server),
-            (Field::Absent, Field::Absent, Field::Absent)
+            (&raw.claims, &raw.max_age, &raw.authorization_server, &raw.dpop),
+            (Field::Absent, Field::Absent, Field::Absent, Field::Absent)
         )
 }
 
@@ -108,6 +108,14 @@ fn requirement(at: &str, raw: raw::Rule, servers: &[&str], mistakes: &mut Mistak
             place.ok_or("must be the name of one of authorization_servers"),
         )
     });
+    let dpop = match mistakes.optional(&at("dpop"), raw.dpop).as_deref() {
+        None => false,
+        Some("required") => true,
+        Some(_) => {
+            mistakes.note(at("dpop"), "must be required, or left out");
+            true
+        }
+    };
     let peers = non_empty_list(&at("peers"), raw.peers, mistakes).unwrap_or_default();
     if !peers.iter().all(|peer| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic())) {
         mistakes
@@ -132,7 +140,7 @@ fn requirement(at: &str, raw: raw::Rule, servers: &[&str], mistakes: &mut Mistak
         mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
     };
     let conditions = claims.into_iter().enumerate().filter_map(read).collect();
-    Requirement { server, peers, audience, scopes, any_scopes, conditions, acr_values, max_age }
+    Requirement { server, peers, dpop, audience, scopes, any_scopes, conditions, acr_values, max_age }
 }
 
 /// A pointer, and exactly one thing that the claim there has to be.

@@ -8,6 +8,7 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::authorization_server::JwtAccessTokens;
 use crate::claims::{Reading, TokenPolicy};
+use crate::dpop::DpopMode;
 use crate::jwt::Profile;
 
 pub(super) fn token(
@@ -54,6 +55,16 @@ pub(super) fn token(
             JwtAccessTokens::Refused
         }
     };
+    let dpop = match mistakes.optional(&place.at("dpop"), raw.dpop).as_deref() {
+        None | Some("off") => DpopMode::Off,
+        Some("allowed") => DpopMode::Allowed,
+        Some("required") => DpopMode::Required,
+        Some(_) => {
+            mistakes.note(place.at("dpop"), "must be off, allowed or required");
+            DpopMode::Off
+        }
+    };
+    let tolerates_bearer_type = mistakes.optional(&place.at("allow_bearer_type"), raw.allow_bearer_type);
     mistakes.refuse_unknown(place.0, &raw.unknown);
     let policy = TokenPolicy {
         issuer,
@@ -63,5 +74,7 @@ pub(super) fn token(
         require_exp,
     };
     let allows_scope_list = allows_scope_list.unwrap_or(false);
-    (TokenSettings { policy, jwts }, Reading { scope_claim, allows_scope_list, asked: Vec::new() })
+    let tolerates_bearer_type = tolerates_bearer_type.unwrap_or(false);
+    let reading = Reading { scope_claim, allows_scope_list, tolerates_bearer_type, asked: Vec::new() };
+    (TokenSettings { policy, jwts, dpop }, reading)
 }

@@ -90,6 +90,11 @@ impl<'a> Jws<'a> {
         self.token.algorithm()
     }
 
+    /// `jwk`, which only a proof of possession may bring.
+    pub(super) fn embedded_key(&self) -> Option<&Value> {
+        self.token.header().other_fields.get("jwk")
+    }
+
     /// `kid`.
     pub(super) fn key_id(&self) -> Option<&str> {
         self.token.header().key_id.as_deref()

@@ -111,7 +111,7 @@ impl Material {
 }
 
 /// The members that make a public key, and no others: a private part that was published by mistake is not for us.
-fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
+pub(super) fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
     let members = ["kty", "n", "e", "crv", "x", "y"];
     let public = members.into_iter().filter_map(|name| Some((name.to_owned(), jwk.get(name)?.clone())));
     serde_json::from_value(Value::Object(public.collect())).ok()

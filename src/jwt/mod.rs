@@ -5,6 +5,7 @@
 
 mod access_token;
 mod algorithm;
+mod embedded_key;
 mod es384;
 mod jws;
 mod key;
@@ -14,6 +15,7 @@ mod signing_key;
 
 pub use access_token::Profile;
 pub use algorithm::Algorithm;
+pub(crate) use embedded_key::thumbprint_of_signer;
 pub(crate) use jws::{Jws, NoJws, says_other_kind};
 pub use key_set::KeySet;
 pub(crate) use key_set::Unverified;

@@ -125,11 +125,13 @@ impl SharedData for MemorySharedData {
         self.values.borrow().get(&self.key(key)).cloned()
     }
 
-    fn set(&self, key: &str, value: &[u8], cas: u32) {
+    fn set(&self, key: &str, value: &[u8], cas: u32) -> bool {
         let mut values = self.values.borrow_mut();
         let current = values.get(&self.key(key)).map_or(0, |(_, cas)| *cas);
-        if cas == current {
+        let is_current = cas == current;
+        if is_current {
             values.insert(self.key(key), (value.to_vec(), current + 1));
         }
+        is_current
     }
 }

@@ -12,10 +12,12 @@ impl SharedData for HostSharedData {
         host::shared_data(key).ok()
     }
 
-    fn set(&self, key: &str, value: &[u8], cas: u32) {
-        if let Err(refused) = host::set_shared_data(key, value, cas) {
+    fn set(&self, key: &str, value: &[u8], cas: u32) -> bool {
+        let result = host::set_shared_data(key, value, cas);
+        if let Err(refused) = result {
             log::debug!("the host did not keep an entry in its shared data: {refused:?}");
         }
+        result.is_ok()
     }
 }
 

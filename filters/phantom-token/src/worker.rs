@@ -147,9 +147,11 @@ impl Worker {
         let asks = authenticator.asks();
         let route = asks.route.then(route).flatten();
         let peer = asks.peer.then(peer).flatten();
+        let certificate = asks.certificate.then(certificate).flatten();
         let head = RequestHead {
             route: route.as_deref(),
             peer: peer.as_deref(),
+            certificate: certificate.as_deref(),
             ..extracted.taken_out_of(RequestHead::read(field_map::fields(&fields)))
         };
         let names = field_map::fields(&fields).map(|(name, _)| name);
@@ -308,6 +310,11 @@ fn route() -> Option<Vec<u8>> {
 /// The first URI in the certificate that the caller showed.
 fn peer() -> Option<Vec<u8>> {
     host::property(&["connection", "uri_san_peer_certificate"]).ok()
+}
+
+/// The SHA-256 of the certificate that the caller showed, in hexadecimal digits.
+fn certificate() -> Option<Vec<u8>> {
+    host::property(&["connection", "sha256_peer_certificate_digest"]).ok()
 }
 
 fn tick(period: Duration) {

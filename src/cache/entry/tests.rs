@@ -4,12 +4,11 @@ use super::*;
 use crate::bearer::AccessToken;
 use crate::claims::Reading;
 use crate::json::Object;
-use crate::request::Presented;
 use crate::testing::{self, at, test};
 
 fn key(token: &str) -> TokenKey {
-    let field = format!("Bearer {token}");
-    TokenKey::of(AccessToken::parse(Presented::Once(field.as_bytes()), 100).expect("a token"))
+    let field = token.to_owned();
+    TokenKey::of(AccessToken::alone(field.as_bytes(), 100).expect("a token"))
 }
 
 fn entry(claims: serde_json::Value) -> Entry {

@@ -1,12 +1,11 @@
 use super::*;
 use crate::bearer::AccessToken;
 use crate::claims::Claims;
-use crate::request::Presented;
 use crate::testing::{at, test};
 
 fn key(token: usize) -> TokenKey {
-    let field = format!("Bearer token-{token}");
-    TokenKey::of(AccessToken::parse(Presented::Once(field.as_bytes()), 100).expect("a token"))
+    let field = format!("token-{token}");
+    TokenKey::of(AccessToken::alone(field.as_bytes(), 100).expect("a token"))
 }
 
 fn grant(pad: usize) -> Rc<Grant> {

@@ -1,13 +1,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::request::Presented;
 use crate::testing::{CountingRandomness, at, settings, test};
 
 fn callout(edits: serde_json::Value, token: &str) -> Callout {
     let settings = settings(json!({"introspection": edits}));
-    let value = format!("Bearer {token}");
-    let token = AccessToken::parse(Presented::Once(value.as_bytes()), 100).expect("a token");
+    let value = token.to_owned();
+    let token = AccessToken::alone(value.as_bytes(), 100).expect("a token");
     let endpoint = &settings.servers[0].introspection.as_ref().expect("an endpoint").endpoint;
     Inquiry::about(token, endpoint).callout(occasion()).expect("a callout")
 }

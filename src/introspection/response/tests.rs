@@ -193,7 +193,7 @@ fn r036_what_says_that_it_is_no_access_token_is_refused() {
     ] {
         assert_eq!(with(name, value.clone()), Err(Reason::NotAnAccessToken), "{name}: {value}");
     }
-    for (name, value) in [("token_type", json!("DPoP")), ("cnf", json!({"jkt": "x"}))] {
+    for (name, value) in [("token_type", json!("DPoP")), ("cnf", json!({"kid": "x"}))] {
         assert_eq!(with(name, value.clone()), Err(Reason::SenderConstrained), "{name}: {value}");
     }
 }

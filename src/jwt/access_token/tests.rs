@@ -34,7 +34,7 @@ fn r067_what_decides_has_to_be_there() {
             (json!({"iat": NOW + 60}), None),
             (json!({"iat": NOW + 61}), Some(Reason::Premature)),
             (json!({"aud": [1]}), Some(Reason::InvalidSignature)),
-            (json!({"cnf": {"jkt": "x"}}), Some(Reason::SenderConstrained)),
+            (json!({"cnf": {"kid": "x"}}), Some(Reason::SenderConstrained)),
         ] {
             assert_eq!(read(profile, AT_JWT, edits.clone()), expected, "{profile:?} {edits}");
         }

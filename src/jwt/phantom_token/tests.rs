@@ -86,7 +86,7 @@ fn r031_dates_may_have_a_fraction() {
 
 #[test]
 fn r098_a_sender_constrained_token_is_no_bearer_token() {
-    assert_eq!(refusal(&testing::jwt(json!({"cnf": {"x5t#S256": "x"}}))), Some(Reason::SenderConstrained));
+    assert_eq!(refusal(&testing::jwt(json!({"cnf": {"kid": "x"}}))), Some(Reason::SenderConstrained));
     assert_eq!(refusal(&testing::jwt(json!({"typ": "Refresh"}))), Some(Reason::NotAnAccessToken));
 }
 

@@ -1,0 +1,186 @@
+//! Scenarios with tokens that are bound to their senders.
+
+use serde_json::{Value, json};
+
+use super::{Worker, bearer};
+use crate::cache::NoSharedData;
+use crate::challenge::Schemes;
+use crate::request::{Presented, RequestHead};
+use crate::testing::signer::{p256, public, sign};
+use crate::testing::{self, NOW, test};
+
+/// RFC 7638 of the key that signs here.
+const THUMBPRINT: &str = "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U";
+
+fn configuration(mode: &str) -> Value {
+    json!({
+        "token": {"dpop": mode, "leeway": "0s"},
+        "dpop": {"origins": ["https://api.example.com"]},
+        "rules": [{"path": "/"}, {"path": "/strict", "dpop": "required"}, {"path": "/open", "access": "public"}],
+    })
+}
+
+fn proof(token: &str, id: &str) -> String {
+    use base64::Engine;
+    use sha2::Digest;
+    let ath = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(token));
+    let payload =
+        json!({"jti": id, "htm": "GET", "htu": "https://api.example.com/orders", "iat": NOW, "ath": ath});
+    let header = json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": public(&p256(), json!({}))});
+    sign("ES256", &header, &payload.to_string(), b"")
+}
+
+fn send(worker: &mut Worker<'_>, authorization: &str, proof: Option<&str>) -> String {
+    let head = RequestHead {
+        method: b"GET",
+        path: b"/orders",
+        authorization: Presented::Once(authorization.as_bytes()),
+        dpop: proof.map_or(Presented::Absent, |proof| Presented::Once(proof.as_bytes())),
+        ..RequestHead::default()
+    };
+    worker.send(0, &head)
+}
+
+fn bound() -> String {
+    testing::jwt(json!({"cnf": {"jkt": THUMBPRINT}}))
+}
+
+/// If the proof were not looked at when the token is in the cache, a stolen token would do as long as that.
+#[test]
+fn r085_r089_r090_r093_r094_r095_every_request_with_a_bound_token_needs_a_proof_of_its_own() {
+    let mut worker = Worker::new(configuration("allowed"), &NoSharedData);
+    worker.authenticator = crate::Authenticator::new(testing::settings({
+        let mut configuration = configuration("allowed");
+        configuration["cache"] = json!({"shared": false});
+        configuration
+    }));
+    worker.answer_with(bound());
+    assert_eq!(
+        send(&mut worker, "DPoP t", Some(&proof("t", "1"))),
+        bearer(&bound()),
+        "upstream it is a bearer token (R95)"
+    );
+    assert_eq!(send(&mut worker, "dpop t", Some(&proof("t", "2"))), bearer(&bound()), "from the cache");
+    assert_eq!(worker.introspections(), 1);
+    assert_eq!(send(&mut worker, "DPoP t", Some(&proof("t", "2"))), "invalid_dpop_proof", "used before");
+    assert_eq!(send(&mut worker, "DPoP t", None), "invalid_dpop_proof");
+    assert_eq!(send(&mut worker, "DPoP t", Some(&proof("other", "3"))), "invalid_dpop_proof");
+    assert_eq!(send(&mut worker, "Bearer t", None), "sender_constrained");
+    assert_eq!(send(&mut worker, "Bearer t", Some(&proof("t", "4"))), "sender_constrained");
+    worker.answer_with(testing::jwt(json!({"cnf": {"jkt": "another"}})));
+    assert_eq!(send(&mut worker, "DPoP u", Some(&proof("u", "5"))), "wrong_sender");
+    worker.answer_with(testing::jwt(json!({})));
+    assert_eq!(send(&mut worker, "DPoP v", Some(&proof("v", "6"))), "wrong_sender", "not bound at all");
+    assert!(send(&mut worker, "Bearer v", None).starts_with("Bearer"));
+    let names: [&[u8]; 2] = [b"DPoP", b"accept"];
+    assert_eq!(
+        worker.authenticator.imitations(names.into_iter()),
+        ["DPoP"],
+        "the proof is for the gateway (R95)"
+    );
+}
+
+#[test]
+fn dpop_is_off_unless_it_is_configured_and_can_be_required_by_server_or_rule() {
+    let mut off = Worker::new(json!({"cache": {"shared": false}}), &NoSharedData);
+    assert_eq!(send(&mut off, "DPoP t", Some(&proof("t", "1"))), "unsupported_scheme");
+    off.answer_with(bound());
+    assert_eq!(send(&mut off, "Bearer t", None), "sender_constrained");
+    let mut required = configuration("required");
+    required["cache"] = json!({"shared": false});
+    let mut required = Worker::new(required, &NoSharedData);
+    assert_eq!(send(&mut required, "Bearer t", None), "binding_required");
+    required.answer_with(bound());
+    assert!(send(&mut required, "DPoP t", Some(&proof("t", "1"))).starts_with("Bearer"));
+    let mut by_rule = Worker::new(configuration("off"), &NoSharedData);
+    assert!(send(&mut by_rule, "Bearer t", None).starts_with("Bearer"));
+    assert_eq!(by_rule.request(0, "GET", "/strict", Some("Bearer t")), "binding_required");
+    assert_eq!(by_rule.request(0, "GET", "/open", Some("DPoP t")), "removed");
+    let mistakes =
+        |edits: Value| testing::parse(&testing::configured(edits)).err().map(|found| found.to_string());
+    assert_eq!(
+        mistakes(json!({"token": {"dpop": "allowed"}})).as_deref(),
+        Some("dpop: is required where tokens may be bound to a key")
+    );
+}
+
+#[test]
+fn r014_r085_challenges_are_of_the_scheme_that_was_used_or_of_all_that_would_do() {
+    let challenges = |mode: &str, authorization: Option<&str>| {
+        let settings = testing::settings(configuration(mode));
+        let space = settings.protection.clone();
+        let mut worker = Worker::new(configuration(mode), &NoSharedData);
+        worker.answer_status("204");
+        let rejection = worker.rejection("/orders", authorization);
+        let reply = rejection.reply(&space);
+        let challenges = reply.headers.into_iter().filter(|(name, _)| *name == "www-authenticate");
+        (rejection.schemes, challenges.map(|(_, value)| value).collect::<Vec<_>>())
+    };
+    let (plain_bearer, plain_dpop) =
+        (r#"Bearer realm="api""#, r#"DPoP realm="api", algs="ES256 EdDSA PS256 RS256""#);
+    assert_eq!(challenges("off", None), (Schemes::Bearer, vec![plain_bearer.to_owned()]));
+    assert_eq!(
+        challenges("allowed", None),
+        (Schemes::Both, vec![plain_bearer.to_owned(), plain_dpop.to_owned()])
+    );
+    assert_eq!(challenges("allowed", Some("Basic YTpi")).0, Schemes::Both);
+    assert_eq!(challenges("required", None), (Schemes::Dpop, vec![plain_dpop.to_owned()]));
+    let (schemes, texts) = challenges("allowed", Some("Bearer t"));
+    assert_eq!((schemes, texts.len()), (Schemes::Bearer, 1));
+    assert!(texts[0].starts_with(r#"Bearer realm="api", error="invalid_token""#), "{texts:?}");
+    let (schemes, texts) = challenges("allowed", Some("DPoP t"));
+    assert_eq!((schemes, texts.len()), (Schemes::Dpop, 1));
+    let expected = r#"DPoP realm="api", error="invalid_dpop_proof", error_description="The DPoP proof is absent or not valid", algs="ES256 EdDSA PS256 RS256""#;
+    assert_eq!(texts[0], expected);
+    assert_eq!(challenges("required", Some("Bearer t")).0, Schemes::Dpop);
+}
+
+#[test]
+fn r092_a_proof_without_the_nonce_is_told_which_to_use() {
+    let mut configuration = configuration("allowed");
+    configuration["dpop"]["nonce_secret"] = json!("a-secret-of-thirty-two-bytes-or-more");
+    let space = testing::settings(configuration.clone()).protection;
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    let head = RequestHead {
+        method: b"GET",
+        path: b"/orders",
+        authorization: Presented::Once(b"DPoP t"),
+        ..RequestHead::default()
+    };
+    let text = proof("t", "1");
+    let rejection = worker.rejection_of(&RequestHead { dpop: Presented::Once(text.as_bytes()), ..head });
+    let reply = rejection.reply(&space);
+    let nonces: Vec<_> = reply.headers.iter().filter(|(name, _)| *name == "dpop-nonce").collect();
+    assert_eq!(nonces.len(), 1);
+    let challenge =
+        reply.headers.iter().find(|(name, _)| *name == "www-authenticate").map(|(_, value)| value.as_str());
+    assert!(challenge.is_some_and(|text| text.starts_with(r#"DPoP realm="api", error="use_dpop_nonce""#)));
+}
+
+#[test]
+fn r096_a_certificate_bound_token_needs_its_certificate_on_every_request() {
+    const DIGITS: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let confirmation = json!({"cnf": {"x5t#S256": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}});
+    let send = |worker: &mut Worker<'_>, certificate: Option<&str>| {
+        let head = RequestHead {
+            method: b"GET",
+            path: b"/",
+            authorization: Presented::Once(b"Bearer t"),
+            certificate: certificate.map(str::as_bytes),
+            ..RequestHead::default()
+        };
+        worker.send(0, &head)
+    };
+    let mut worker = Worker::new(json!({"client_certificate": "connection"}), &NoSharedData);
+    assert!(worker.authenticator.asks().certificate);
+    worker.answer_with(testing::jwt(confirmation.clone()));
+    for _ in 0..2 {
+        assert!(send(&mut worker, Some(DIGITS)).starts_with("Bearer"));
+        assert_eq!(send(&mut worker, None), "sender_constrained");
+        assert_eq!(send(&mut worker, Some(&DIGITS.replace('e', "f"))), "sender_constrained");
+    }
+    assert_eq!(worker.introspections(), 1);
+    let mut unaware = Worker::new(json!({}), &NoSharedData);
+    unaware.answer_with(testing::jwt(confirmation));
+    assert_eq!(send(&mut unaware, Some(DIGITS)), "sender_constrained");
+}

@@ -1,0 +1,63 @@
+//! The section `dpop`: what proofs of possession have to be like (RFC 9449).
+
+use super::Environment;
+use super::fields::{MINUTE, Place, SECOND, duration, non_empty_list, number, required_secret};
+use super::keys::algorithms;
+use super::metadata::identifier;
+use super::mistakes::Mistakes;
+use super::raw::{self, Field};
+use crate::dpop::{DpopSettings, NonceKey};
+use crate::jwt::Algorithm;
+
+pub(super) fn dpop(
+    raw: raw::Dpop,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<DpopSettings> {
+    let place = Place("dpop");
+    if matches!(raw.origins, Field::Absent) {
+        mistakes.note(place.at("origins"), "is required: what clients know the gateway by");
+    }
+    let origins = non_empty_list(&place.at("origins"), raw.origins, mistakes).unwrap_or_default();
+    for (index, origin) in origins.iter().enumerate() {
+        let is_plain = identifier(origin).is_ok_and(|(parsed, _)| parsed == *origin);
+        let has_own_port = origin.ends_with(":443") || origin.ends_with(":80");
+        if !is_plain || has_own_port || *origin != origin.to_lowercase() {
+            let message = "must be an origin without its scheme's own port, like https://api.example.com";
+            mistakes.note(place.at(&format!("origins[{index}]")), message);
+        }
+    }
+    let algorithms = match raw.algorithms {
+        Field::Absent => vec![Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256],
+        written => algorithms(place, written, mistakes),
+    };
+    let max_age = duration(&place.at("max_age"), raw.max_age, SECOND..=5 * MINUTE, mistakes);
+    let max_proofs = number(&place.at("max_proofs"), raw.max_proofs, 1024..=10_000_000, mistakes);
+    let period = duration(&place.at("nonce_period"), raw.nonce_period, SECOND..=60 * MINUTE, mistakes);
+    let nonce = match raw.nonce_secret {
+        Field::Absent => None,
+        written => nonce(&place.at("nonce_secret"), written, period.unwrap_or(MINUTE), environment, mistakes),
+    };
+    mistakes.refuse_unknown(place.0, &raw.unknown);
+    Some(DpopSettings {
+        origins,
+        algorithms,
+        max_age: max_age.unwrap_or(MINUTE),
+        max_proofs: max_proofs.unwrap_or(100_000),
+        nonce,
+    })
+}
+
+fn nonce(
+    path: &str,
+    field: Field<raw::Confidential>,
+    period: std::time::Duration,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<NonceKey> {
+    let secret = required_secret(path, field, environment, mistakes)?;
+    if secret.expose().len() < 32 {
+        mistakes.note(path, "must have 32 bytes at least");
+    }
+    Some(NonceKey::new(secret, period))
+}

@@ -1,0 +1,51 @@
+//! Demonstrating proof of possession (RFC 9449): a request with a DPoP proof shows that its sender holds the key which the
+//! access token is bound to.
+//!
+//! The proof is checked on every request, be its token in the cache or not (R94).
+
+mod nonce;
+mod proof;
+mod replay;
+
+use std::time::Duration;
+
+pub use nonce::NonceKey;
+pub(crate) use proof::Proof;
+pub(crate) use replay::ReplayGuard;
+
+use crate::jwt::Algorithm;
+
+/// What proofs have to be like.
+#[derive(Clone, Debug)]
+pub struct DpopSettings {
+    /// The origins that clients know the gateway by, `https://api.example.com`: what `htu` starts with. The request's own host
+    /// and forwarding fields are the client's word, and say nothing (R87).
+    pub origins: Vec<String>,
+    /// The algorithms of proofs.
+    pub algorithms: Vec<Algorithm>,
+    /// How old a proof may be. So long it is remembered.
+    pub max_age: Duration,
+    /// How many proofs are remembered at one time.
+    pub max_proofs: usize,
+    /// What nonces are made with, if they are required.
+    pub nonce: Option<NonceKey>,
+}
+
+impl DpopSettings {
+    /// The names of the algorithms, as challenges tell them (RFC 9449 §7.1).
+    pub(crate) fn algorithm_names(&self) -> String {
+        self.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Whether tokens of a server may, or must, be bound to a key of their sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DpopMode {
+    /// Proofs are not looked at, and bound tokens are refused.
+    #[default]
+    Off,
+    /// Bound tokens need a proof, others are bearer tokens.
+    Allowed,
+    /// Every token has to be bound.
+    Required,
+}

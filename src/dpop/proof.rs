@@ -1,0 +1,134 @@
+//! A DPoP proof (RFC 9449 §4.2), checked as §4.3 says.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Uri;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::DpopSettings;
+use crate::bearer::AccessToken;
+use crate::jwt::{Jws, thumbprint_of_signer};
+use crate::rejection::Reason;
+use crate::request::{Presented, RequestHead};
+use crate::time::Timestamp;
+
+/// A proof that is right for its request. Whether it was used before is still to be seen.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    /// The thumbprint of the sender's key.
+    pub(crate) thumbprint: String,
+    /// What is unique about it: a digest of its `jti` and the key.
+    pub(crate) identity: [u8; 32],
+    /// Until when it would be right.
+    pub(crate) expires: Timestamp,
+}
+
+impl Proof {
+    /// Checks the proof of a request with this token.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidDpopProof`], or [`Reason::UseDpopNonce`] where only a nonce of ours is missing.
+    pub(crate) fn check(
+        head: &RequestHead<'_>,
+        token: AccessToken<'_>,
+        settings: &DpopSettings,
+        now: Timestamp,
+    ) -> Result<Self, Reason> {
+        let Presented::Once(text) = head.dpop else { return Err(Reason::InvalidDpopProof) };
+        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_LENGTH);
+        let proof = text.and_then(|text| Self::examine(text, head, token, settings, now));
+        let (proof, nonce) = proof.ok_or(Reason::InvalidDpopProof)?;
+        match &settings.nonce {
+            Some(key) if !nonce.is_some_and(|nonce| key.recognises(&nonce, now)) => Err(Reason::UseDpopNonce),
+            _ => Ok(proof),
+        }
+    }
+
+    fn examine(
+        text: &str,
+        head: &RequestHead<'_>,
+        token: AccessToken<'_>,
+        settings: &DpopSettings,
+        now: Timestamp,
+    ) -> Option<(Self, Option<String>)> {
+        let jws = Jws::parse(text).ok().filter(|jws| jws.media_type().as_deref() == Some("dpop+jwt"))?;
+        let claim = |name: &str| jws.payload().get(name).and_then(Value::as_str);
+        let id = claim("jti").filter(|id| !id.is_empty())?;
+        let is_of_request = claim("htm")?.as_bytes() == head.method
+            && claim("ath")? == URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose()))
+            && is_uri_of(claim("htu")?, head, &settings.origins);
+        let issued_at = jws.issued_at()?;
+        let expires = issued_at.plus(settings.max_age);
+        let is_of_now = issued_at <= now.plus(MAX_CLOCK_DIFFERENCE) && now <= expires;
+        if !is_of_request || !is_of_now {
+            return None;
+        }
+        let thumbprint = thumbprint_of_signer(&jws, &settings.algorithms)?;
+        let identity = Sha256::new().chain_update(&thumbprint).chain_update(id).finalize().into();
+        Some((Self { thumbprint, identity, expires }, claim("nonce").map(str::to_owned)))
+    }
+}
+
+/// Whether `htu` is the URI of this request, without query and fragment, as a client of one of our origins writes it. The
+/// host of the request chooses among several origins; where there is one, it is that.
+fn is_uri_of(htu: &str, head: &RequestHead<'_>, origins: &[String]) -> bool {
+    let htu = htu.split(['?', '#']).next().unwrap_or_default();
+    let Ok(uri) = htu.parse::<Uri>() else { return false };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    let origin = origin_of(scheme, authority.as_str());
+    let is_asked_for = |ours: &String| {
+        let host = ours.split_once("://").map_or("", |(_, host)| host);
+        origins.len() == 1 || host.as_bytes().eq_ignore_ascii_case(head.authority)
+    };
+    let path = head.path.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let is_path = std::str::from_utf8(path).is_ok_and(|path| normalized(path) == normalized(uri.path()));
+    is_path && origins.iter().any(|ours| *ours == origin && is_asked_for(ours))
+}
+
+/// Scheme and host in lower case, without the scheme's own port (RFC 3986 §6.2.2.1, §6.2.3).
+fn origin_of(scheme: &str, authority: &str) -> String {
+    let (scheme, authority) = (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let host = authority.strip_suffix(port).unwrap_or(&authority);
+    format!("{scheme}://{host}")
+}
+
+/// Escapes in upper case, and none of what needs none (RFC 3986 §6.2.2.2). Dot segments are never in a path that rules expose.
+fn normalized(path: &str) -> String {
+    let mut normal = String::with_capacity(path.len());
+    let mut pieces = path.split('%');
+    normal.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let escape = piece.split_at_checked(2).and_then(|(digits, rest)| {
+            let byte = u8::from_str_radix(digits, 16).ok()?;
+            Some((char::from(byte), digits, rest))
+        });
+        match escape {
+            Some((character, _, rest)) if character.is_ascii_alphanumeric() || "-._~".contains(character) => {
+                normal.push(character);
+                normal.push_str(rest);
+            }
+            Some((_, digits, rest)) => {
+                normal.push('%');
+                normal.push_str(&digits.to_ascii_uppercase());
+                normal.push_str(rest);
+            }
+            None => {
+                normal.push('%');
+                normal.push_str(piece);
+            }
+        }
+    }
+    if normal.is_empty() { "/".to_owned() } else { normal }
+}
+
+/// A key of RSA with 4096 bits, its signature and some claims take half of it.
+const MAX_LENGTH: usize = 8 * 1024;
+
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

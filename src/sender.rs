@@ -1,0 +1,108 @@
+//! Who sends a request, and to whom its token is bound (RFC 7800 §3.1): to the holder of a key (RFC 9449) or of a certificate
+//! (RFC 8705). A token that is bound is worth nothing in other hands.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::json::Object;
+use crate::rejection::Reason;
+
+/// What a token's `cnf` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Binding {
+    /// `jkt`: the thumbprint of a key (RFC 9449 §6.1).
+    key: Option<Box<str>>,
+    /// `x5t#S256`: the SHA-256 of a certificate, in base64url (RFC 8705 §3.1).
+    certificate: Option<Box<str>>,
+}
+
+/// What the sender of a request showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sender {
+    /// The thumbprint of the key that it proved to hold; none for a bearer.
+    pub(crate) key: Option<String>,
+    /// The SHA-256 of its certificate, in base64url, if that is known.
+    pub(crate) certificate: Option<String>,
+}
+
+impl Binding {
+    /// Reads `cnf`.
+    ///
+    /// # Errors
+    /// [`Reason::SenderConstrained`] for a binding of a kind that cannot be verified here (R98).
+    pub(crate) fn read(claims: &Object) -> Result<Self, Reason> {
+        let Some(confirmation) = claims.get("cnf") else { return Ok(Self::default()) };
+        let members = Object::of(confirmation).map(Object::into_members).ok_or(Reason::SenderConstrained)?;
+        let mut binding = Self::default();
+        for (name, value) in members {
+            let text = value.as_str().map(Box::from).ok_or(Reason::SenderConstrained)?;
+            match name.as_str() {
+                "jkt" => binding.key = Some(text),
+                "x5t#S256" => binding.certificate = Some(text),
+                _ => return Err(Reason::SenderConstrained),
+            }
+        }
+        if binding == Self::default() { Err(Reason::SenderConstrained) } else { Ok(binding) }
+    }
+
+    /// Whether the token is bound to a key.
+    pub(crate) fn is_to_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// What both say of one token.
+    ///
+    /// # Errors
+    /// [`Reason::UnexpectedResponse`] if they contradict each other.
+    pub(crate) fn and(self, other: Self) -> Result<Self, Reason> {
+        let one = |ours: Option<Box<str>>, theirs: Option<Box<str>>| match (ours, theirs) {
+            (Some(ours), Some(theirs)) if ours != theirs => Err(Reason::UnexpectedResponse),
+            (ours, theirs) => Ok(ours.or(theirs)),
+        };
+        Ok(Self { key: one(self.key, other.key)?, certificate: one(self.certificate, other.certificate)? })
+    }
+
+    /// Whether the token is this sender's. One that is bound to a key is no bearer token (R90), and one that is not is no DPoP
+    /// token (R89); where it is bound to both, both count (R98).
+    ///
+    /// # Errors
+    /// [`Reason::SenderConstrained`] or [`Reason::WrongSender`].
+    pub(crate) fn validate(&self, sender: &Sender) -> Result<(), Reason> {
+        match (&self.key, &sender.key) {
+            (None, None) => {}
+            (Some(bound), Some(proven)) if **bound == **proven => {}
+            (Some(_), None) => return Err(Reason::SenderConstrained),
+            (_, Some(_)) => return Err(Reason::WrongSender),
+        }
+        match (&self.certificate, &sender.certificate) {
+            (None, _) => Ok(()),
+            (Some(bound), Some(shown)) if **bound == **shown => Ok(()),
+            (Some(_), _) => Err(Reason::SenderConstrained),
+        }
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        self.key.iter().chain(&self.certificate).map(|text| text.len()).sum()
+    }
+}
+
+/// Whether an answer calls the token a DPoP token. Some servers call every token a bearer token, bound or not (R91).
+pub(crate) fn validate_token_type(
+    token_type: Option<&Value>,
+    binding: &Binding,
+    tolerates_bearer: bool,
+) -> Result<(), Reason> {
+    let is =
+        |kind: &str| token_type.and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(kind));
+    match binding.is_to_key() {
+        _ if token_type.is_none() => Ok(()),
+        true if is("DPoP") || (tolerates_bearer && is("Bearer")) => Ok(()),
+        false if is("Bearer") => Ok(()),
+        true => Err(Reason::SenderConstrained),
+        false if is("DPoP") => Err(Reason::SenderConstrained),
+        false => Err(Reason::NotAnAccessToken),
+    }
+}
+
+#[cfg(test)]
+mod tests;
