@@ -15,7 +15,7 @@ use crate::client_certificate::{self, CertificateSource};
 use crate::config::Settings;
 use crate::cors;
 use crate::dpop::{DpopMode, Proof, ReplayGuard};
-use crate::grant::Grant;
+use crate::grant::{Grant, Passage};
 use crate::jwt::Jws;
 use crate::metrics::{Counter, Metrics};
 use crate::rejection::{Reason, Rejection, Reply};
@@ -105,7 +105,7 @@ pub enum Credentials {
     /// It goes: a public route, and it held a bearer token (R74).
     Removed,
     /// It is replaced by what the grant says.
-    Granted(Rc<Grant>),
+    Granted(Passage),
 }
 
 impl Authenticator {
@@ -187,9 +187,7 @@ impl Authenticator {
     }
 
     fn examine(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
-        if let Some(reply) =
-            self.settings.protection.metadata.as_ref().and_then(|metadata| metadata.answer(head))
-        {
+        if let Some(reply) = self.settings.documents().find_map(|document| document.answer(head)) {
             return Ok(Step::Settled(Verdict::Answer(reply)));
         }
         if self.settings.cors.allowed_origin(head).is_some()
@@ -364,13 +362,25 @@ impl Authenticator {
     }
 
     fn decide(&mut self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
-        match self.validate(&pending, &grant, host) {
-            Ok(()) => {
+        let passage =
+            self.validate(&pending, &grant, host).and_then(|()| self.passage(&pending, grant, host));
+        match passage {
+            Ok(passage) => {
                 host.metrics.increment(Counter::Forwarded);
-                Step::Settled(Verdict::Forward(Credentials::Granted(grant)))
+                Step::Settled(Verdict::Forward(Credentials::Granted(passage)))
             }
             Err(reason) => pending.reject(reason, host),
         }
+    }
+
+    /// What services receive: what is in the grant, and a JWT of the gateway's own where that has none.
+    fn passage(&self, pending: &Pending, grant: Rc<Grant>, host: Host<'_>) -> Result<Passage, Reason> {
+        let Some(mint) = self.settings.mint.as_ref().filter(|_| grant.jwt().is_none()) else {
+            return Ok(Passage::of(grant));
+        };
+        let profile = pending.requirement.mint.as_ref().unwrap_or(&mint.profile);
+        let mint = |grant: &Grant| mint.mint(profile, grant.claims(), host.randomness.bytes(), host.now);
+        Passage::minted(grant, profile, host.now, mint).ok_or(Reason::MissingPhantomToken)
     }
 
     fn validate(&mut self, pending: &Pending, grant: &Grant, host: Host<'_>) -> Result<(), Reason> {

@@ -107,6 +107,11 @@ impl Claims {
         self.audience.iter().flatten().any(|theirs| audiences.iter().any(|ours| **ours == **theirs))
     }
 
+    /// The scope, as RFC 6749 §3.3 writes it.
+    pub(crate) fn scope(&self) -> Option<String> {
+        self.scope.as_ref().map(|scope| scope.join(" "))
+    }
+
     /// Whether this scope token was granted.
     pub(crate) fn has_scope(&self, scope: &str) -> bool {
         self.scope.iter().flatten().any(|granted| **granted == *scope)

@@ -18,6 +18,8 @@ pub struct Forwarding {
     pub filter_state: Vec<NamedClaim>,
     /// Fields that are for the gateway alone, in lower case (R95).
     pub withheld: Vec<String>,
+    /// How many bytes of minted JWTs may come with each token.
+    pub minted_bytes: usize,
 }
 
 /// The field of credentials (RFC 9110 §11.6.2): the client's, and ours if no other is configured.
@@ -30,6 +32,7 @@ impl Default for Forwarding {
             claim_headers: Vec::new(),
             filter_state: Vec::new(),
             withheld: Vec::new(),
+            minted_bytes: 0,
         }
     }
 }

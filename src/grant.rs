@@ -1,9 +1,11 @@
 //! What an active access token stands for, prepared once so that a cached request has nothing left to build.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::claims::Claims;
-use crate::forwarding::{AUTHORIZATION, Forwarding};
+use crate::forwarding::Forwarding;
+use crate::mint::{MintProfile, Minted};
 use crate::time::Timestamp;
 
 /// The answer about one active token: the finished header fields for the services, and what rules ask about.
@@ -16,6 +18,14 @@ pub struct Grant {
     is_self_contained: bool,
     fresh_until: Timestamp,
     forwarding: Rc<Forwarding>,
+    minted: RefCell<Vec<(Rc<MintProfile>, Rc<str>, Timestamp)>>,
+}
+
+/// What goes on with one request.
+#[derive(Debug)]
+pub struct Passage {
+    grant: Rc<Grant>,
+    minted: Option<Rc<str>>,
 }
 
 impl Grant {
@@ -35,23 +45,8 @@ impl Grant {
             is_self_contained,
             fresh_until: fresh_until.unwrap_or(Timestamp::from_millis(0)),
             forwarding: Rc::clone(forwarding),
+            minted: RefCell::default(),
         }
-    }
-
-    /// The header fields for the services, names and values. Each takes the place of all of its name.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let jwt = self.jwt_value.as_deref().map(|value| (self.forwarding.jwt_field.as_str(), value));
-        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt)
-    }
-
-    /// Whether one of the fields takes the place of the client's credentials.
-    pub fn replaces_authorization(&self) -> bool {
-        self.jwt_value.is_some() && self.forwarding.jwt_field == AUTHORIZATION
-    }
-
-    /// What the host is to keep for its access log and its other filters, names and values.
-    pub fn filter_state(&self) -> &[(String, String)] {
-        &self.filter_state
     }
 
     /// The JWT that services receive.
@@ -80,7 +75,60 @@ impl Grant {
     pub(crate) fn weight(&self) -> usize {
         let texts = self.fields.iter().chain(&self.filter_state);
         let texts: usize = texts.map(|(name, value)| name.len().saturating_add(value.len())).sum();
-        let jwt = self.jwt_value.as_ref().map_or(0, String::len);
+        let jwt = self.jwt_value.as_ref().map_or(self.forwarding.minted_bytes, String::len);
         [size_of::<Self>(), jwt, texts, self.claims.weight()].iter().sum()
+    }
+}
+
+impl Passage {
+    /// What the grant says, and no more.
+    pub(crate) fn of(grant: Rc<Grant>) -> Self {
+        Self { grant, minted: None }
+    }
+
+    /// What the grant says, with a JWT of this profile, which is minted if there is none that serves. None, if none can be.
+    pub(crate) fn minted(
+        grant: Rc<Grant>,
+        profile: &Rc<MintProfile>,
+        now: Timestamp,
+        mint: impl FnOnce(&Grant) -> Option<Minted>,
+    ) -> Option<Self> {
+        let mut kept = grant.minted.borrow_mut();
+        let serves = |(of, _, renewed_at): &&(Rc<MintProfile>, Rc<str>, Timestamp)| {
+            Rc::ptr_eq(of, profile) && now < *renewed_at
+        };
+        let value = match kept.iter().find(serves) {
+            Some((_, value, _)) => Rc::clone(value),
+            None => {
+                let Minted { jwt, renewed_at } = mint(&grant)?;
+                let value: Rc<str> = format!("{}{jwt}", grant.forwarding.jwt_prefix()).into();
+                kept.retain(|(of, _, _)| !Rc::ptr_eq(of, profile));
+                kept.push((Rc::clone(profile), Rc::clone(&value), renewed_at));
+                value
+            }
+        };
+        drop(kept);
+        Some(Self { grant, minted: Some(value) })
+    }
+
+    /// The header fields for the services, names and values. Each takes the place of all of its name.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let grant = &*self.grant;
+        let jwt = self.jwt_value().map(|value| (grant.forwarding.jwt_field.as_str(), value));
+        grant.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt)
+    }
+
+    /// Whether one of the fields takes the place of the client's credentials.
+    pub fn replaces_authorization(&self) -> bool {
+        self.jwt_value().is_some() && self.grant.forwarding.replaces_authorization()
+    }
+
+    /// What the host is to keep for its access log and its other filters, names and values.
+    pub fn filter_state(&self) -> &[(String, String)] {
+        &self.grant.filter_state
+    }
+
+    fn jwt_value(&self) -> Option<&str> {
+        self.minted.as_deref().or(self.grant.jwt_value.as_deref())
     }
 }

@@ -3,15 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::rejection::Reply;
-use crate::request::RequestHead;
+use crate::document::Document;
 
 /// The document and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceMetadata {
     url: String,
-    path: String,
-    document: String,
+    document: Document,
 }
 
 /// What the operator says of the resource (RFC 9728 §2).
@@ -41,7 +39,8 @@ impl ResourceMetadata {
             document.insert("scopes_supported".to_owned(), json!(scopes_supported));
         }
         document.extend(texts.into_iter().map(|(name, text)| (name.to_owned(), json!(text))));
-        Self { url: format!("{origin}{path}"), path, document: Value::Object(document).to_string() }
+        let url = format!("{origin}{path}");
+        Self { url, document: Document::new(path, Value::Object(document).to_string()) }
     }
 
     /// What challenges name as `resource_metadata` (§5.1).
@@ -49,23 +48,9 @@ impl ResourceMetadata {
         &self.url
     }
 
-    /// The document, if this request is for it. Pages of any origin may read it: it is public.
-    pub(crate) fn answer(&self, head: &RequestHead<'_>) -> Option<Reply> {
-        let path = head.path.split(|&byte| byte == b'?').next().unwrap_or_default();
-        if path != self.path.as_bytes() || !matches!(head.method, b"GET" | b"HEAD") {
-            return None;
-        }
-        let headers = [
-            ("content-type", "application/json"),
-            ("cache-control", "public, max-age=3600"),
-            ("access-control-allow-origin", "*"),
-        ];
-        Some(Reply {
-            status: 200,
-            headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
-            body: self.document.clone(),
-            grpc_status: 0,
-        })
+    /// The document.
+    pub(crate) fn document(&self) -> &Document {
+        &self.document
     }
 }
 

@@ -1,12 +1,14 @@
 //! What a rule asks of a token beyond being active: audience (RFC 9068 §4), scope (RFC 6749 §3.3), other claims, and how
 //! and when the user authenticated (RFC 9470).
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::callout::ServerId;
 use crate::claims::Claims;
+use crate::mint::MintProfile;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
 
@@ -19,6 +21,8 @@ pub struct Requirement {
     pub peers: Vec<String>,
     /// Whether the token has to be bound to a key of its sender (RFC 9449), whatever its server says.
     pub dpop: bool,
+    /// What JWTs that are minted for it are like, if that is not as everywhere.
+    pub mint: Option<Rc<MintProfile>>,
     /// One of these is in `aud`; none named means that nothing more is asked than for every token.
     pub audience: Vec<String>,
     /// Each of these scope tokens.
@@ -59,7 +63,8 @@ impl Requirement {
         let acr = (!self.acr_values.is_empty()).then_some(ACR);
         let auth_time = self.max_age.map(|_| AUTH_TIME);
         let conditions = self.conditions.iter().map(|condition| condition.pointer.as_str());
-        conditions.chain(acr).chain(auth_time)
+        let minted = self.mint.iter().flat_map(|profile| profile.claims.iter().map(|claim| &*claim.pointer));
+        conditions.chain(acr).chain(auth_time).chain(minted)
     }
 
     /// The scope tokens that it names, as RFC 6750 §3 writes them into a challenge.

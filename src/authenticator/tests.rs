@@ -1,6 +1,7 @@
 //! Scenarios: what becomes of requests, one after another, with the same authenticator.
 
 mod keys;
+mod minting;
 mod senders;
 mod servers;
 mod shared_data;

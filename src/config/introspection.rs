@@ -140,8 +140,7 @@ fn response(
     }
     let has_no_jwt = !matches!(format, None | Some(Format::Jwt)) && jwt_member.is_none();
     if has_no_jwt && !surroundings.forwards_claims {
-        let message =
-            "brings no JWT for the services: configure claim_headers, or jwt_member if the JSON has one";
+        let message = "brings no JWT for the services: configure mint or claim_headers, or jwt_member if the JSON has one";
         mistakes.note(place.at("accept"), message);
     }
     let max_jwt_length = number(&place.at("max_jwt_length"), raw.max_jwt_length, 256..=64 * KIB, mistakes);

@@ -9,6 +9,7 @@ mod fields;
 mod introspection;
 mod keys;
 mod metadata;
+mod mint;
 mod mistakes;
 mod named_claims;
 mod profile;
@@ -30,6 +31,7 @@ use crate::challenge::ProtectionSpace;
 use crate::claims::{Reading, TokenPolicy};
 use crate::client_certificate::CertificateSource;
 use crate::cors::Cors;
+use crate::document::Document;
 use crate::dpop::{DpopMode, DpopSettings};
 use crate::forwarding::Forwarding;
 use crate::introspection::{Endpoint, ResponseFormat};
@@ -37,6 +39,8 @@ use crate::json::{Malformed, Object};
 use crate::jwt::KeySet;
 use crate::key_store::PublishedKeys;
 use crate::limiter::Limits;
+use crate::metadata::ResourceMetadata;
+use crate::mint::MintSettings;
 use crate::rules::Rules;
 use crate::sources::Sources;
 
@@ -47,6 +51,8 @@ pub use mistakes::{Mistake, Mistakes};
 pub struct Settings {
     /// What proofs of possession have to be like, if they are looked at.
     pub dpop: Option<DpopSettings>,
+    /// How JWTs are minted, if they are.
+    pub mint: Option<MintSettings>,
     /// Where the client's certificate is looked for, if it is.
     pub client_certificate: Option<CertificateSource>,
     /// The authorization servers, at least one.
@@ -135,6 +141,12 @@ impl Settings {
     pub fn parse(text: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
         let object = Object::parse(text).map_err(no_object)?;
         read::settings(object, environment)
+    }
+
+    /// The documents that are published.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = &Document> {
+        let metadata = self.protection.metadata.iter().map(ResourceMetadata::document);
+        metadata.chain(self.mint.iter().map(|mint| &mint.key_set))
     }
 
     /// The configuration as it works, as JSON for people to read: with the defaults of its profiles, and without secrets.

@@ -28,7 +28,7 @@ pub(super) fn forwarding(raw: &mut raw::Configuration, mistakes: &mut Mistakes) 
         Field::Absent => Vec::new(),
         Field::Written(_) | Field::Mistyped => vec!["dpop".to_owned()],
     };
-    Forwarding { jwt_field, claim_headers, filter_state, withheld }
+    Forwarding { jwt_field, claim_headers, filter_state, withheld, minted_bytes: 0 }
 }
 
 fn claim_headers(

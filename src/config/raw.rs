@@ -65,6 +65,7 @@ objects! {
         authorization_servers: Vec<Field<Server>>,
         credentials: Credentials,
         dpop: Dpop,
+        mint: Mint,
         client_certificate: String,
         jwt_header: String,
         claim_headers: Vec<Field<ClaimHeader>>,
@@ -154,6 +155,30 @@ objects! {
         encoding: String,
     }
 
+    struct Mint {
+        issuer: String,
+        keys: Vec<Field<MintKey>>,
+        lifetime: String,
+        audience: String,
+        claims: Vec<Field<MintClaim>>,
+        jwks_path: String,
+    }
+
+    struct MintKey {
+        private_key: Confidential,
+        key_id: String,
+    }
+
+    struct MintClaim {
+        name: String,
+        pointer: String,
+    }
+
+    struct RuleMint {
+        audience: String,
+        claims: Vec<Field<MintClaim>>,
+    }
+
     struct Dpop {
         origins: Vec<String>,
         algorithms: Vec<String>,
@@ -203,6 +228,7 @@ objects! {
         access: String,
         peers: Vec<String>,
         dpop: String,
+        mint: RuleMint,
         audience: Vec<String>,
         scopes: Vec<String>,
         any_scopes: Vec<String>,

@@ -2,6 +2,7 @@
 //! notes its mistakes with their field paths, and gives what it could read.
 
 use std::collections::BTreeSet;
+use std::mem::take;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use super::fields::{DAY, KIB, MINUTE, duration, is_visible_ascii, non_empty_list
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
+use super::rules::Surroundings;
 use super::rules::rules;
 use super::servers::servers;
-use super::{Environment, Settings, credentials, dpop, effective, named_claims};
+use super::{Environment, Settings, credentials, dpop, effective, mint, named_claims};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
 use crate::client_certificate::CertificateSource;
@@ -22,6 +24,7 @@ use crate::dpop::{DpopMode, DpopSettings};
 use crate::error_body::ErrorBody;
 use crate::forwarding::Forwarding;
 use crate::json::Object;
+use crate::mint::{self as minting, MintSettings};
 use crate::requirement::Requirement;
 use crate::rules::Rules;
 
@@ -30,8 +33,11 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let object = effective::with_profiles(object.into_members(), &mut mistakes);
     let mut raw = raw::Configuration::read(Value::Object(object)).unwrap_or_default();
 
-    let forwarding = named_claims::forwarding(&mut raw, &mut mistakes);
-    let forwards_claims = !forwarding.claim_headers.is_empty();
+    let mint = mistakes
+        .optional("mint", take(&mut raw.mint))
+        .and_then(|raw| mint::mint(raw, environment, &mut mistakes));
+    let mut forwarding = named_claims::forwarding(&mut raw, &mut mistakes);
+    let forwards_claims = !forwarding.claim_headers.is_empty() || mint.is_some();
     let mut servers = servers(&mut raw, forwards_claims, environment, &mut mistakes);
     let dpop =
         mistakes.optional("dpop", raw.dpop).and_then(|raw| dpop::dpop(raw, environment, &mut mistakes));
@@ -62,14 +68,21 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let ignores_port =
         mistakes.optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching).unwrap_or(false);
     let single_flight = mistakes.optional("single_flight", raw.single_flight).unwrap_or(true);
-    let server_names: Vec<&str> = servers.iter().filter_map(|server| server.name.as_deref()).collect();
+    let surroundings = Surroundings {
+        servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
+        profile: mint.as_ref().map(|mint| &*mint.profile),
+    };
     let rules = mistakes
         .required("rules", raw.rules)
-        .map(|raw| rules(raw, &server_names, ignores_port, &mut mistakes));
+        .map(|raw| rules(raw, &surroundings, ignores_port, &mut mistakes));
     let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
         || rules.iter().flat_map(Rules::requirements).any(|requirement| requirement.dpop);
     if asks_for_proof && dpop.is_none() {
         mistakes.note("dpop", "is required where tokens may be bound to a key");
+    }
+    if mint.is_some() {
+        let own = rules.iter().flat_map(Rules::requirements).filter(|requirement| requirement.mint.is_some());
+        forwarding.minted_bytes = own.count().saturating_add(1).saturating_mul(KIB);
     }
     let log_level = mistakes.optional("log_level", raw.log_level).unwrap_or_else(|| "info".to_owned());
     let log_level = log_level.parse().map_err(|_| "must be off, error, warn, info, debug or trace");
@@ -77,13 +90,14 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     mistakes.refuse_unknown("", &raw.unknown);
 
     let settings = rules.zip(log_level).map(|(rules, log_level)| {
-        let asked = asked_claims(&rules, &forwarding);
+        let asked = asked_claims(&rules, &forwarding, mint.as_ref());
         servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
         let dpop_algorithms = dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default();
         let protection = ProtectionSpace { realm, metadata, dpop_algorithms, error_body };
         let forwarding = Rc::new(forwarding);
         Settings {
             dpop,
+            mint,
             client_certificate,
             servers,
             credentials,
@@ -131,9 +145,15 @@ fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
 }
 
 /// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.
-fn asked_claims(rules: &Rules, forwarding: &Forwarding) -> Vec<String> {
-    let pointers: BTreeSet<&str> =
-        rules.requirements().flat_map(Requirement::asked_claims).chain(forwarding.asked_claims()).collect();
+fn asked_claims(rules: &Rules, forwarding: &Forwarding, mint: Option<&MintSettings>) -> Vec<String> {
+    let profile = mint.iter().flat_map(|mint| mint.profile.claims.iter().map(|claim| claim.pointer.as_str()));
+    let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile);
+    let pointers: BTreeSet<&str> = rules
+        .requirements()
+        .flat_map(Requirement::asked_claims)
+        .chain(forwarding.asked_claims())
+        .chain(minted)
+        .collect();
     pointers.into_iter().map(str::to_owned).collect()
 }
 

@@ -6,15 +6,25 @@ use std::rc::Rc;
 use http::Method;
 
 use super::fields::{DAY, SECOND, duration, is_pointer, non_empty_list};
+use super::mint;
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::callout::ServerId;
+use crate::mint::MintProfile;
 use crate::requirement::{Condition, Requirement, Test};
 use crate::rules::{Access, HostPattern, PathPattern, Rule, Rules};
 
+/// What rules refer to.
+pub(super) struct Surroundings<'a> {
+    /// The names of the authorization servers.
+    pub(super) servers: Vec<&'a str>,
+    /// What minted JWTs are like, if there are any.
+    pub(super) profile: Option<&'a MintProfile>,
+}
+
 pub(super) fn rules(
     raw: Vec<Field<raw::Rule>>,
-    servers: &[&str],
+    surroundings: &Surroundings<'_>,
     ignores_port: bool,
     mistakes: &mut Mistakes,
 ) -> Rules {
@@ -28,7 +38,7 @@ pub(super) fn rules(
         let before = mistakes.iter().count();
         let read = mistakes
             .required(&path, field)
-            .map(|raw| rule(&path, raw, servers, mistakes))
+            .map(|raw| rule(&path, raw, surroundings, mistakes))
             .unwrap_or_default();
         if mistakes.iter().count() > before {
             continue;
@@ -44,7 +54,7 @@ pub(super) fn rules(
 }
 
 /// One rule for each of its routes and hosts.
-fn rule(at: &str, mut raw: raw::Rule, servers: &[&str], mistakes: &mut Mistakes) -> Vec<Rule> {
+fn rule(at: &str, mut raw: raw::Rule, surroundings: &Surroundings<'_>, mistakes: &mut Mistakes) -> Vec<Rule> {
     let hosts = match non_empty_list(&format!("{at}.hosts"), take(&mut raw.hosts), mistakes) {
         None => vec![HostPattern::Any],
         Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
@@ -61,7 +71,7 @@ fn rule(at: &str, mut raw: raw::Rule, servers: &[&str], mistakes: &mut Mistakes)
     let access = take(&mut raw.access);
     let unknown = take(&mut raw.unknown);
     let asks_nothing = asks_nothing(&raw);
-    let requirement = requirement(at, raw, servers, mistakes);
+    let requirement = requirement(at, raw, surroundings, mistakes);
     let access = mistakes.optional(&format!("{at}.access"), access);
     let access = match access.as_deref() {
         Some("public") if asks_nothing => Access::Public,
@@ -93,21 +103,28 @@ fn asks_nothing(raw: &raw::Rule) -> bool {
     let lists = [&raw.peers, &raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
     lists.iter().all(|field| matches!(field, Field::Absent))
         && matches!(
-            (&raw.claims, &raw.max_age, &raw.authorization_server, &raw.dpop),
-            (Field::Absent, Field::Absent, Field::Absent, Field::Absent)
+            (&raw.claims, &raw.max_age, &raw.authorization_server, &raw.dpop, &raw.mint),
+            (Field::Absent, Field::Absent, Field::Absent, Field::Absent, Field::Absent)
         )
 }
 
-fn requirement(at: &str, raw: raw::Rule, servers: &[&str], mistakes: &mut Mistakes) -> Requirement {
+fn requirement(
+    at: &str,
+    raw: raw::Rule,
+    surroundings: &Surroundings<'_>,
+    mistakes: &mut Mistakes,
+) -> Requirement {
     let at = |field: &str| format!("{at}.{field}");
     let server = mistakes.optional(&at("authorization_server"), raw.authorization_server);
     let server = server.and_then(|name| {
-        let place = servers.iter().position(|server| *server == name).map(ServerId);
+        let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
         mistakes.check(
             &at("authorization_server"),
             place.ok_or("must be the name of one of authorization_servers"),
         )
     });
+    let mint = mistakes.optional(&at("mint"), raw.mint);
+    let mint = mint.and_then(|raw| mint::profile(&at("mint"), raw, surroundings.profile, mistakes));
     let dpop = match mistakes.optional(&at("dpop"), raw.dpop).as_deref() {
         None => false,
         Some("required") => true,
@@ -140,7 +157,7 @@ fn requirement(at: &str, raw: raw::Rule, servers: &[&str], mistakes: &mut Mistak
         mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
     };
     let conditions = claims.into_iter().enumerate().filter_map(read).collect();
-    Requirement { server, peers, dpop, audience, scopes, any_scopes, conditions, acr_values, max_age }
+    Requirement { server, peers, dpop, mint, audience, scopes, any_scopes, conditions, acr_values, max_age }
 }
 
 /// A pointer, and exactly one thing that the claim there has to be.

@@ -102,7 +102,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     );
     check(
         json!({"introspection": {"response": {"accept": "application/json"}}}),
-        "introspection.response.accept: brings no JWT for the services: configure claim_headers, or jwt_member if the JSON has one",
+        "introspection.response.accept: brings no JWT for the services: configure mint or claim_headers, or jwt_member if the JSON has one",
     );
     check(
         json!({"introspection": {"response": {"jwt_member": "active"}}}),

@@ -1,10 +1,13 @@
 //! A private key of the gateway, and what it signs.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_compact::alg::{Ed25519, Es256, Rsa, RsaPrivateKey, StrongKey};
 use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{AlgorithmExt, Claims, Header};
 use p256::pkcs8::DecodePrivateKey;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
 
 use crate::json::Object;
 use crate::secret::Secret;
@@ -38,6 +41,27 @@ impl SigningKey {
             (Material::of_pem(text), None)
         };
         Ok(Self { id: id.or(own_id), material: material.ok_or(MESSAGE)? })
+    }
+
+    /// This key under a name in any case: its own, or its thumbprint (RFC 7638).
+    pub(crate) fn named(self) -> Self {
+        let thumbprint = || URL_SAFE_NO_PAD.encode(self.material.public().thumbprint::<Sha256>());
+        Self { id: Some(self.id.clone().unwrap_or_else(thumbprint)), ..self }
+    }
+
+    /// The public key as a JWK, for those who verify (RFC 7517 §4).
+    pub(crate) fn public(&self) -> Value {
+        let algorithm = match &self.material {
+            Material::P256(_) => "ES256",
+            Material::Ed25519(_) => "EdDSA",
+            Material::Rsa(_) => "RS256",
+        };
+        let mut jwk = serde_json::to_value(self.material.public()).unwrap_or_default();
+        if let Some(members) = jwk.as_object_mut() {
+            members.extend([("use".to_owned(), json!("sig")), ("alg".to_owned(), json!(algorithm))]);
+            members.extend(self.id.iter().map(|id| ("kid".to_owned(), json!(id))));
+        }
+        jwk
     }
 
     /// A JWT of these claims, with this `typ`. Signing with RSA draws randomness from the host, to hide the key from those
@@ -76,6 +100,14 @@ impl Material {
             JsonWebKey::KeyPair { .. } => (&jwk).try_into().ok().map(|key| Self::Ed25519(Box::new(key))),
             JsonWebKey::Rsa { .. } => Self::of_rsa((&jwk).try_into().ok()?),
             _ => None,
+        }
+    }
+
+    fn public(&self) -> JsonWebKey<'_> {
+        match self {
+            Self::P256(key) => JsonWebKey::from(key).to_verifying_key(),
+            Self::Ed25519(key) => JsonWebKey::from(&**key).to_verifying_key(),
+            Self::Rsa(key) => JsonWebKey::from(&**key).to_verifying_key(),
         }
     }
 

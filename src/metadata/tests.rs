@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::rejection::Reply;
+use crate::request::RequestHead;
 use crate::testing::{settings, test};
 
 fn metadata(resource: &str) -> ResourceMetadata {
@@ -14,7 +16,7 @@ fn metadata(resource: &str) -> ResourceMetadata {
 }
 
 fn get(metadata: &ResourceMetadata, method: &str, path: &str) -> Option<Reply> {
-    metadata.answer(&RequestHead {
+    metadata.document().answer(&RequestHead {
         method: method.as_bytes(),
         path: path.as_bytes(),
         ..RequestHead::default()

@@ -1,7 +1,7 @@
 //! The one place that touches a request: it forwards or answers it, as the core decided.
 
 use phantom_token_core::{
-    AUTHORIZATION, Credentials, Grant, ProtectionSpace, Reason, Rejection, Reply, Verdict,
+    AUTHORIZATION, Credentials, Passage, ProtectionSpace, Reason, Rejection, Reply, Verdict,
 };
 use proxy_wasm::types::Action;
 
@@ -65,8 +65,8 @@ fn forwardable(verdict: Verdict, space: &ProtectionSpace) -> Result<(), Reply> {
     match verdict {
         Verdict::Forward(Credentials::Untouched) => Ok(()),
         Verdict::Forward(Credentials::Removed) => disarm().map_err(|refused| internal(refused, space)),
-        Verdict::Forward(Credentials::Granted(grant)) => {
-            grant_fields(&grant).map_err(|refused| internal(refused, space))
+        Verdict::Forward(Credentials::Granted(passage)) => {
+            equip(&passage).map_err(|refused| internal(refused, space))
         }
         Verdict::Answer(reply) => Err(reply),
         Verdict::Reject(rejection) => {
@@ -77,14 +77,14 @@ fn forwardable(verdict: Verdict, space: &ProtectionSpace) -> Result<(), Reply> {
 }
 
 /// What services receive, and before it, while the request can still be refused, what the host keeps.
-fn grant_fields(grant: &Grant) -> Result<(), Refused> {
-    for (name, value) in grant.filter_state() {
+fn equip(passage: &Passage) -> Result<(), Refused> {
+    for (name, value) in passage.filter_state() {
         host::set_property(name, value)?;
     }
-    if !grant.replaces_authorization() {
+    if !passage.replaces_authorization() {
         disarm()?;
     }
-    grant.fields().try_for_each(|(name, value)| host::replace_request_field(name, value))
+    passage.fields().try_for_each(|(name, value)| host::replace_request_field(name, value))
 }
 
 /// A request whose answer the host does not take stays paused: it is not forwarded.

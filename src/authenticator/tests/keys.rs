@@ -360,7 +360,7 @@ fn r042_json_without_a_jwt_gives_claims_where_they_are_forwarded() {
     assert_eq!(worker.get(0, "b"), "inactive");
 }
 
-fn claims_of(jwt: &str) -> String {
+pub(super) fn claims_of(jwt: &str) -> String {
     use base64::Engine;
     let payload = jwt.split('.').nth(1).expect("a payload");
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).expect("base64url");

@@ -1,0 +1,217 @@
+//! Scenarios with authorization servers that answer without a JWT, for which the gateway mints one.
+
+use serde_json::{Value, json};
+
+use super::Worker;
+use crate::cache::NoSharedData;
+use crate::jwt::{Algorithm, Jws, KeySet};
+use crate::request::RequestHead;
+use crate::testing::signer::{ed25519, p256, public};
+use crate::testing::{self, MemorySharedData, NOW, test};
+
+fn configuration(edits: Value) -> Value {
+    let mut configuration = json!({
+        "introspection": {"response": {"accept": "application/json"}},
+        "cache": {"max_ttl": "1h"},
+        "mint": {
+            "issuer": "https://gateway.example.com",
+            "keys": [
+                {"private_key": p256().to_string(), "key_id": "now"},
+                {"private_key": ed25519().to_string(), "key_id": "next"},
+            ],
+            "audience": "orders-api",
+            "claims": [{"name": "department", "pointer": "/department"}],
+        },
+        "rules": [
+            {"path": "/"},
+            {"path": "/billing", "mint": {"audience": "billing-api", "claims": [{"name": "vat", "pointer": "/ext/vat"}]}},
+        ],
+    });
+    testing::merge(&mut configuration, edits);
+    configuration
+}
+
+fn answer(edits: Value) -> (String, String, Vec<(&'static str, String)>) {
+    let mut claims = json!({
+        "active": true, "sub": "alice", "client_id": "app", "scope": "a b", "exp": NOW + 3600, "iat": NOW,
+        "department": "sales", "ext": {"vat": "CH-1"}, "email": "alice@example.com",
+    });
+    testing::merge(&mut claims, edits);
+    ("200".to_owned(), claims.to_string(), vec![("content-type", "application/json".to_owned())])
+}
+
+/// The claims of the JWT that goes on with a request, verified by the keys that the gateway publishes.
+fn minted(worker: &mut Worker<'_>, seconds: u64, path: &str, token: &str) -> Value {
+    let authorization = worker.request(seconds, "GET", path, Some(&format!("Bearer {token}")));
+    let jwt = authorization.strip_prefix("Bearer ").unwrap_or_else(|| panic!("{authorization}"));
+    let keys = json!({"keys": [public(&p256(), json!({"kid": "now"}))]}).to_string();
+    let keys = KeySet::parse(keys.as_bytes(), &Algorithm::ASYMMETRIC).expect("a set");
+    let jws = Jws::parse(jwt).expect("a JWS");
+    assert_eq!(keys.verify(&jws), Ok(()));
+    assert_eq!(jws.media_type().as_deref(), Some("at+jwt"));
+    serde_json::from_str(&super::keys::claims_of(jwt)).expect("claims")
+}
+
+/// If more than an API needs were in its JWT, everybody's data would be everywhere; if another's audience were, one API could call
+/// another in the user's name.
+#[test]
+fn r042_r108_a_jwt_is_minted_for_one_audience_with_what_it_needs() {
+    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    worker.answer = answer(json!({}));
+    let mut claims = minted(&mut worker, 0, "/", "t");
+    let id = claims["jti"].take();
+    assert!(id.as_str().is_some_and(|id| id.len() == 22), "{id}");
+    let expected = json!({
+        "iss": "https://gateway.example.com", "aud": "orders-api", "sub": "alice", "client_id": "app", "scope": "a b",
+        "iat": NOW, "exp": NOW + 300, "jti": null, "department": "sales",
+    });
+    assert_eq!(claims, expected);
+    let billing = minted(&mut worker, 0, "/billing", "t");
+    assert_eq!((&billing["aud"], &billing["vat"]), (&json!("billing-api"), &json!("CH-1")));
+    assert_eq!((billing.get("department"), billing.get("email")), (None, None));
+    assert_eq!(worker.introspections(), 1);
+}
+
+#[test]
+fn r108_it_lives_shortly_and_no_longer_than_the_token() {
+    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    worker.answer = answer(json!({"exp": NOW + 400}));
+    let first = minted(&mut worker, 0, "/", "t");
+    assert_eq!(minted(&mut worker, 224, "/", "t"), first, "a hit signs nothing");
+    let second = minted(&mut worker, 225, "/", "t");
+    assert_ne!(second["jti"], first["jti"], "services still have time with it");
+    assert_eq!(second["exp"], NOW + 400, "the token's own end");
+    assert_eq!(
+        minted(&mut worker, 399, "/", "t"),
+        second,
+        "not minted anew with every request of the last minutes"
+    );
+    assert_eq!(worker.request(0, "GET", "/", None), "missing_credentials");
+    worker.answer = answer(json!({"exp": null, "sub": null}));
+    let without = minted(&mut worker, 0, "/", "u");
+    assert_eq!(
+        (&without["exp"], &without["sub"]),
+        (&json!(NOW + 300), &json!("app")),
+        "the client, where there is no user"
+    );
+    worker.answer = answer(json!({"client_id": null, "sub": null}));
+    assert_eq!(worker.get(0, "v"), "missing_phantom_token", "nobody to speak of");
+}
+
+/// If the server's words could stand where the gateway's have to, whoever can register a claim there could be anybody here.
+#[test]
+fn r109_nothing_but_active_true_is_minted_of_and_no_answer_overrides_what_is_the_gateways() {
+    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    worker.answer = answer(json!({
+        "iss": "https://evil.example.com", "aud": ["x"], "jti": "1", "nbf": NOW - 10, "typ": "x", "cnf": null,
+    }));
+    let claims = minted(&mut worker, 0, "/", "t");
+    assert_eq!(
+        (&claims["iss"], &claims["aud"]),
+        (&json!("https://gateway.example.com"), &json!("orders-api"))
+    );
+    assert_ne!(claims["jti"], "1");
+    assert_eq!((claims.get("nbf"), claims.get("active"), claims.get("typ")), (None, None, None));
+    for (active, expected) in [
+        (json!(false), "inactive"),
+        (json!("true"), "unexpected_response"),
+        (json!(null), "unexpected_response"),
+    ] {
+        worker.answer = answer(json!({"active": active}));
+        assert_eq!(worker.get(0, &format!("{active}").replace('"', "")), expected);
+    }
+    for name in ["iss", "aud", "exp", "jti", "sub", "scope", "cnf", "nbf"] {
+        let claims = json!([{"name": name, "pointer": "/department"}]);
+        let configuration = testing::configured(configuration(json!({"mint": {"claims": claims}})));
+        let mistakes = testing::parse(&configuration).expect_err("a mistake").to_string();
+        assert_eq!(mistakes, "mint.claims[0].name: is the gateway's own to say");
+    }
+}
+
+/// Services, and proxies in front of them, verify what the gateway signs by these. A key that is published before it signs, and
+/// after, makes a change of keys go unnoticed.
+#[test]
+fn r108_the_public_keys_are_published_those_to_come_as_well() {
+    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    let head = RequestHead { method: b"GET", path: b"/.well-known/jwks.json", ..RequestHead::default() };
+    let crate::Verdict::Answer(reply) = worker.verdict(0, &head) else { panic!("an answer") };
+    let document: Value = serde_json::from_str(&reply.body).expect("JSON");
+    let expected = [
+        public(&p256(), json!({"kid": "now", "alg": "ES256", "use": "sig"})),
+        public(&ed25519(), json!({"kid": "next", "alg": "EdDSA", "use": "sig"})),
+    ];
+    assert_eq!(document, json!({"keys": expected}));
+    let nameless = configuration(json!({"mint": {"keys": [{"private_key": p256().to_string()}]}}));
+    let mut worker = Worker::new(nameless, &NoSharedData);
+    let crate::Verdict::Answer(reply) = worker.verdict(0, &head) else { panic!("an answer") };
+    assert!(
+        reply.body.contains("oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"),
+        "its thumbprint: {}",
+        reply.body
+    );
+}
+
+#[test]
+fn r108_what_workers_share_is_the_answer_and_each_mints_of_it() {
+    let shared = MemorySharedData::default();
+    let (mut first, mut second) =
+        (Worker::new(configuration(json!({})), &shared), Worker::new(configuration(json!({})), &shared));
+    first.answer = answer(json!({}));
+    let one = minted(&mut first, 0, "/", "t");
+    let other = minted(&mut second, 0, "/", "t");
+    assert_eq!((one["sub"].as_str(), second.introspections()), (other["sub"].as_str(), 0));
+    assert_ne!(one["jti"], other["jti"]);
+}
+
+/// Shapes of answers as these servers give them; each stands for users who could not have the pattern at all.
+#[test]
+fn r042_answers_of_servers_without_jwts_become_jwts() {
+    let answers = [
+        (
+            "hydra",
+            json!({"active": true, "aud": [], "client_id": "app", "exp": NOW + 600, "iat": NOW, "iss": "https://h/",
+                "nbf": NOW, "scope": "a b", "sub": "alice", "token_type": "Bearer", "token_use": "access_token",
+                "ext": {"vat": "CH-1"}}),
+        ),
+        (
+            "spring",
+            json!({"active": true, "sub": "alice", "aud": ["orders-api"], "nbf": NOW, "scope": "a b", "iss": "https://s",
+                "exp": NOW + 600, "iat": NOW, "jti": "1", "client_id": "app", "token_type": "Bearer"}),
+        ),
+        (
+            "zitadel",
+            json!({"active": true, "aud": ["1", "2"], "client_id": "app", "exp": NOW + 600, "iat": NOW, "iss": "https://z",
+                "jti": "1", "nbf": NOW, "scope": "a b", "token_type": "Bearer", "username": "a", "sub": "alice"}),
+        ),
+    ];
+    for (profile, body) in answers {
+        let secret = if profile == "hydra" { Value::Null } else { json!("s3cr3t") };
+        let mut configuration =
+            configuration(json!({"profile": profile, "introspection": {"response": null}}));
+        configuration["introspection"]["client_secret"] = secret;
+        let mut worker = Worker::new(configuration, &NoSharedData);
+        worker.answer =
+            ("200".to_owned(), body.to_string(), vec![("content-type", "application/json".to_owned())]);
+        let claims = minted(&mut worker, 0, "/", "t");
+        assert_eq!((&claims["sub"], &claims["scope"]), (&json!("alice"), &json!("a b")), "{profile}");
+    }
+}
+
+/// A token that is bound to a key stays bound here; services see a bearer token that lives shortly (R95).
+#[test]
+fn r095_a_minted_jwt_has_no_binding() {
+    let mut worker = Worker::new(configuration(json!({"client_certificate": "connection"})), &NoSharedData);
+    let digits = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    worker.answer = answer(json!({"cnf": {"x5t#S256": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}}));
+    let head = RequestHead {
+        method: b"GET",
+        path: b"/",
+        authorization: crate::request::Presented::Once(b"Bearer t"),
+        certificate: Some(digits.as_bytes()),
+        ..RequestHead::default()
+    };
+    let authorization = worker.send(0, &head);
+    let jwt = authorization.strip_prefix("Bearer ").expect("a JWT");
+    let claims: Value = serde_json::from_str(&super::keys::claims_of(jwt)).expect("claims");
+    assert_eq!(claims.get("cnf"), None);
+}

@@ -1,0 +1,102 @@
+//! Minting: the gateway signs a JWT itself, in the profile of RFC 9068 §2, for an authorization server that answers without
+//! one.
+//!
+//! It is made of the answer about an active token and of nothing else (R109), for one audience, with the claims that this
+//! audience needs; it lives for a short time, and no longer than the token.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use crate::claims::Claims;
+use crate::document::Document;
+use crate::jwt::SigningKey;
+use crate::named_claim::NamedClaim;
+use crate::time::Timestamp;
+
+/// How JWTs are minted.
+#[derive(Clone, Debug)]
+pub struct MintSettings {
+    /// `iss`: the gateway's own issuer identifier.
+    pub issuer: String,
+    /// What signs.
+    pub key: SigningKey,
+    /// How long one lives at most.
+    pub lifetime: Duration,
+    /// What it is like where a rule does not say.
+    pub profile: Rc<MintProfile>,
+    /// The public keys, those of the past and the future among them.
+    pub key_set: Document,
+}
+
+/// What a JWT is like, for one audience.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MintProfile {
+    /// `aud`.
+    pub audience: String,
+    /// The claims of the answer that it carries, beside those that every one has.
+    pub claims: Vec<NamedClaim>,
+}
+
+/// A JWT that was minted.
+#[derive(Debug)]
+pub(crate) struct Minted {
+    /// Its text.
+    pub(crate) jwt: String,
+    /// Until when the next request gets it too. Services still have time with it then.
+    pub(crate) renewed_at: Timestamp,
+}
+
+impl MintSettings {
+    /// Mints a JWT. None, if there is neither a subject nor a client, or no randomness for its `jti`.
+    pub(crate) fn mint(
+        &self,
+        profile: &MintProfile,
+        claims: &Claims,
+        random: Option<[u8; 16]>,
+        now: Timestamp,
+    ) -> Option<Minted> {
+        let text = |pointer: &str| claims.asked(pointer).and_then(Value::as_str);
+        let subject = text(SUBJECT).or_else(|| text(CLIENT_ID))?;
+        let limit = now.plus(self.lifetime);
+        let expires = claims.validity().expires.map_or(limit, |expires| expires.min(limit));
+        let mut payload: Map<String, Value> = profile
+            .claims
+            .iter()
+            .filter_map(|claim| Some((claim.name.clone(), claims.asked(&claim.pointer)?.clone())))
+            .collect();
+        if let Some(scope) = claims.scope() {
+            payload.insert("scope".to_owned(), json!(scope));
+        }
+        if let Some(client) = text(CLIENT_ID) {
+            payload.insert("client_id".to_owned(), json!(client));
+        }
+        let own = [
+            ("iss", json!(self.issuer)),
+            ("aud", json!(profile.audience)),
+            ("sub", json!(subject)),
+            ("iat", json!(now.as_millis() / 1000)),
+            ("exp", json!(expires.as_millis() / 1000)),
+            ("jti", json!(URL_SAFE_NO_PAD.encode(random?))),
+        ];
+        payload.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let three_quarters = self.lifetime.mul_f64(0.75);
+        Some(Minted {
+            jwt: self.key.sign("at+jwt", payload)?,
+            renewed_at: expires.min(now.plus(three_quarters)),
+        })
+    }
+}
+
+/// The pointers of claims that every minted JWT is made of.
+pub(crate) const ASKED: [&str; 2] = [SUBJECT, CLIENT_ID];
+
+/// Claims of a minted JWT that no answer can give it.
+pub(crate) const OWN_CLAIMS: &[&str] =
+    &["iss", "aud", "sub", "client_id", "scope", "iat", "exp", "nbf", "jti", "cnf", "active"];
+
+const SUBJECT: &str = "/sub";
+const CLIENT_ID: &str = "/client_id";
