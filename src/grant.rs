@@ -18,7 +18,15 @@ pub struct Grant {
     is_self_contained: bool,
     fresh_until: Timestamp,
     forwarding: Rc<Forwarding>,
-    minted: RefCell<Vec<(Rc<MintProfile>, Rc<str>, Timestamp)>>,
+    minted: RefCell<Vec<Kept>>,
+}
+
+/// A minted JWT that serves more than one request.
+#[derive(Debug)]
+struct Kept {
+    profile: Rc<MintProfile>,
+    value: Rc<str>,
+    renewed_at: Timestamp,
 }
 
 /// What goes on with one request.
@@ -94,16 +102,14 @@ impl Passage {
         mint: impl FnOnce(&Grant) -> Option<Minted>,
     ) -> Option<Self> {
         let mut kept = grant.minted.borrow_mut();
-        let serves = |(of, _, renewed_at): &&(Rc<MintProfile>, Rc<str>, Timestamp)| {
-            Rc::ptr_eq(of, profile) && now < *renewed_at
-        };
+        let serves = |one: &&Kept| Rc::ptr_eq(&one.profile, profile) && now < one.renewed_at;
         let value = match kept.iter().find(serves) {
-            Some((_, value, _)) => Rc::clone(value),
+            Some(one) => Rc::clone(&one.value),
             None => {
                 let Minted { jwt, renewed_at } = mint(&grant)?;
                 let value: Rc<str> = format!("{}{jwt}", grant.forwarding.jwt_prefix()).into();
-                kept.retain(|(of, _, _)| !Rc::ptr_eq(of, profile));
-                kept.push((Rc::clone(profile), Rc::clone(&value), renewed_at));
+                kept.retain(|one| !Rc::ptr_eq(&one.profile, profile));
+                kept.push(Kept { profile: Rc::clone(profile), value: Rc::clone(&value), renewed_at });
                 value
             }
         };
