@@ -1,94 +1,185 @@
 // The authorization server of the demo and the tests: oidc-provider, which is certified by the OpenID Foundation, with
-// opaque access tokens and one addition: introspection answers `Accept: application/jwt` as the Curity Identity Server
-// does, with the JWT of an active token and with 204 for any other.
+// opaque access tokens or JWTs (RFC 9068), by the resource that they are for, signed introspection responses (RFC 9701),
+// and one addition: introspection answers `Accept: application/jwt` as the Curity Identity Server does, with the JWT of an
+// active token and with 204 for any other.
 //
 // It listens on loopback at the port of its first argument (0: any that is free) and writes its issuer to standard
-// output.
+// output. What tests ask of it beside OAuth is at `/test/`: what it was asked, ID tokens, and that it rotates its keys or
+// publishes them later or not at all.
 
 import { createServer } from 'node:http';
-import { once } from 'node:events';
-import { SignJWT, exportJWK, generateKeyPair } from 'jose';
+import { EventEmitter, once } from 'node:events';
+import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
 
-const AUDIENCE = 'orders-api';
 const SCOPES = 'orders:read orders:write';
 const INTROSPECTION = '/token/introspection';
+const RESOURCES = {
+  'https://orders.example.com': opaque(),
+  'https://jwt.orders.example.com': jwt('orders-api', 600),
+  'https://brief.orders.example.com': jwt('orders-api', 2),
+  'https://payments.example.com': jwt('payments-api', 600),
+};
+const DOCUMENTS = { '/jwks': 'keys', '/.well-known/openid-configuration': 'metadata' };
 
 const server = createServer();
 server.listen(Number(process.argv[2] ?? 0), '127.0.0.1');
 await once(server, 'listening');
 const issuer = `http://127.0.0.1:${server.address().port}`;
 
-const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-const signingKey = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig', kid: 'demo' };
+const introspections = new Map();
+const fetches = { keys: 0, metadata: 0 };
+const publication = Object.assign(new EventEmitter(), { state: 'serving' });
+publication.setMaxListeners(0);
+const storage = new Map();
+let serve = await provide();
 
-const provider = new Provider(issuer, {
-  clients: [
-    client('app', process.env.APP_CLIENT_SECRET, ['client_credentials']),
-    client('gateway', process.env.INTROSPECTION_CLIENT_SECRET, []),
-    {
-      ...client('gateway-post', process.env.INTROSPECTION_CLIENT_SECRET, []),
-      token_endpoint_auth_method: 'client_secret_post',
-    },
-  ],
-  cookies: { keys: ['not used: no user logs in here'] },
-  features: {
-    clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
-    introspection: { enabled: true },
-    resourceIndicators: {
-      enabled: true,
-      defaultResource: () => 'https://orders.example.com',
-      getResourceServerInfo: () => ({
-        accessTokenFormat: 'opaque',
-        accessTokenTTL: 600,
-        audience: AUDIENCE,
-        scope: SCOPES,
+server.on('request', (request, response) => serve(request, response));
+console.log(issuer);
+
+// The provider with new keys. What it issued before lives on in the storage.
+async function provide() {
+  const [elliptic, rsa] = await Promise.all(['ES256', 'RS256'].map(newKey));
+  const provider = new Provider(issuer, {
+    adapter: Storage,
+    clients: [
+      client('app', process.env.APP_CLIENT_SECRET, { grant_types: ['client_credentials'] }),
+      client('gateway', process.env.INTROSPECTION_CLIENT_SECRET),
+      client('gateway-post', process.env.INTROSPECTION_CLIENT_SECRET, {
+        token_endpoint_auth_method: 'client_secret_post',
       }),
+      ...['ES256', 'RS256'].map((alg) =>
+        client(`gateway-signed-${alg}`, process.env.INTROSPECTION_CLIENT_SECRET, {
+          introspection_signed_response_alg: alg,
+        }),
+      ),
+      ...Object.entries(JSON.parse(process.env.GATEWAY_KEYS ?? '{}')).map(([alg, key]) =>
+        client(`gateway-key-${alg}`, undefined, {
+          token_endpoint_auth_method: 'private_key_jwt',
+          token_endpoint_auth_signing_alg: alg,
+          jwks: { keys: [key] },
+        }),
+      ),
+    ],
+    cookies: { keys: ['not used: no user logs in here'] },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      introspection: { enabled: true },
+      jwtIntrospection: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => 'https://orders.example.com',
+        getResourceServerInfo: (ctx, resource) => RESOURCES[resource],
+      },
+      revocation: { enabled: true },
     },
-    revocation: { enabled: true },
-  },
-  jwks: { keys: [signingKey] },
-  scopes: SCOPES.split(' '),
-});
-
-function client(client_id, client_secret, grant_types) {
-  const id_token_signed_response_alg = signingKey.alg;
-  return { client_id, client_secret, grant_types, id_token_signed_response_alg, redirect_uris: [], response_types: [] };
+    jwks: { keys: [elliptic.jwk, rsa.jwk] },
+    scopes: SCOPES.split(' '),
+  });
+  provider.use(answerTests(provider));
+  provider.use(publish);
+  provider.use(countIntrospections);
+  provider.use(answerWithJwt(elliptic));
+  return provider.callback();
 }
 
-const introspections = new Map();
+function client(client_id, client_secret, metadata) {
+  return {
+    client_id,
+    client_secret,
+    id_token_signed_response_alg: 'ES256',
+    grant_types: [],
+    redirect_uris: [],
+    response_types: [],
+    ...metadata,
+  };
+}
 
-provider.use(async function countIntrospections(ctx, next) {
-  if (ctx.path === '/introspections') {
-    ctx.body = introspections.get(ctx.get('token')) ?? { count: 0 };
-    return;
-  }
+function opaque() {
+  return { accessTokenFormat: 'opaque', accessTokenTTL: 600, audience: 'orders-api', scope: SCOPES };
+}
+
+function jwt(audience, accessTokenTTL) {
+  return { accessTokenFormat: 'jwt', accessTokenTTL, audience, scope: SCOPES, jwt: { sign: { alg: 'ES256' } } };
+}
+
+async function newKey(alg) {
+  const { privateKey } = await generateKeyPair(alg, { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  return { privateKey, jwk: { ...jwk, alg, use: 'sig', kid: await calculateJwkThumbprint(jwk) } };
+}
+
+// What the provider keeps, in memory. It looks at dates of expiry itself.
+function Storage(model) {
+  const key = (id) => `${model}:${id}`;
+  return {
+    upsert: async (id, payload) => void storage.set(key(id), payload),
+    find: async (id) => storage.get(key(id)),
+    destroy: async (id) => void storage.delete(key(id)),
+  };
+}
+
+function answerTests(provider) {
+  return async function answerTest(ctx, next) {
+    if (ctx.path === '/test/introspections') {
+      ctx.body = introspections.get(ctx.get('token')) ?? { count: 0 };
+    } else if (ctx.path === '/test/fetches') {
+      ctx.body = fetches;
+    } else if (ctx.path === '/test/publication') {
+      publication.state = ctx.get('state');
+      publication.emit('change');
+      ctx.status = 204;
+    } else if (ctx.path === '/test/rotation') {
+      serve = await provide();
+      ctx.status = 204;
+    } else if (ctx.path === '/test/id-token') {
+      const app = await provider.Client.find('app');
+      const token = new provider.IdToken({ sub: 'alice', client_id: 'app' }, { client: app });
+      token.scope = 'openid';
+      token.set('nonce', 'n-0S6_WzA2Mj');
+      ctx.body = await token.issue({ use: 'idtoken' });
+    } else {
+      await next();
+    }
+  };
+}
+
+async function publish(ctx, next) {
+  const name = DOCUMENTS[ctx.path];
+  if (!name) return next();
+  fetches[name] += 1;
+  while (publication.state === 'held') await once(publication, 'change');
+  if (publication.state === 'serving') return next();
+  ctx.status = 503;
+}
+
+async function countIntrospections(ctx, next) {
   await next();
   const token = ctx.path === INTROSPECTION && ctx.oidc?.params?.token;
   if (token) {
     const { count } = introspections.get(token) ?? { count: 0 };
-    introspections.set(token, { count: count + 1, authorization: ctx.get('authorization') });
+    const assertion = ctx.oidc.params.client_assertion;
+    introspections.set(token, { count: count + 1, authorization: ctx.get('authorization'), assertion });
   }
-});
+}
 
-provider.use(async function answerWithJwt(ctx, next) {
-  if (ctx.path !== INTROSPECTION || ctx.get('accept') !== 'application/jwt') return next();
-  ctx.req.headers.accept = 'application/json';
-  await next();
-  if (ctx.status !== 200) return;
-  if (!ctx.body.active) {
-    ctx.status = 204;
-    return;
-  }
-  const { active, token_type, ...claims } = ctx.body;
-  const jwt = await new SignJWT({ sub: claims.client_id, ...claims })
-    .setProtectedHeader({ alg: signingKey.alg, kid: signingKey.kid, typ: 'at+jwt' })
-    .setJti(crypto.randomUUID())
-    .sign(privateKey);
-  ctx.type = 'application/jwt';
-  ctx.body = jwt;
-});
-
-server.on('request', provider.callback());
-console.log(issuer);
+function answerWithJwt({ privateKey, jwk: { alg, kid } }) {
+  return async function answerIntrospectionWithJwt(ctx, next) {
+    if (ctx.path !== INTROSPECTION || ctx.get('accept') !== 'application/jwt') return next();
+    ctx.req.headers.accept = 'application/json';
+    await next();
+    if (ctx.status !== 200) return;
+    if (!ctx.body.active) {
+      ctx.status = 204;
+      return;
+    }
+    const { active, token_type, ...claims } = ctx.body;
+    const jwt = await new SignJWT({ sub: claims.client_id, ...claims })
+      .setProtectedHeader({ alg, kid, typ: 'at+jwt' })
+      .setJti(crypto.randomUUID())
+      .sign(privateKey);
+    ctx.type = 'application/jwt';
+    ctx.body = jwt;
+  };
+}

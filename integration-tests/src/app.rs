@@ -23,11 +23,13 @@ impl App {
 
     /// Gets an opaque access token (RFC 6749 §4.4).
     pub(crate) async fn issue(&self, scope: &str) -> Result<String> {
-        let form = format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"));
-        let answer = self.post("/token", form).await?;
-        ensure!(answer.status == 200, "no token: {}", answer.text());
-        let token = answer.json()?["access_token"].as_str().map(str::to_owned);
-        token.map(secrets::noted).context("a token response without an access token")
+        self.token(format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"))).await
+    }
+
+    /// Gets an access token for this resource (RFC 8707 §2).
+    pub(crate) async fn issue_for(&self, resource: &str, scope: &str) -> Result<String> {
+        let scope = scope.replace(' ', "+");
+        self.token(format!("grant_type=client_credentials&resource={resource}&scope={scope}")).await
     }
 
     /// Revokes an access token (RFC 7009).
@@ -35,6 +37,13 @@ impl App {
         let answer = self.post("/token/revocation", format!("token={token}")).await?;
         ensure!(answer.status == 200, "not revoked: {}", answer.text());
         Ok(())
+    }
+
+    async fn token(&self, form: String) -> Result<String> {
+        let answer = self.post("/token", form).await?;
+        ensure!(answer.status == 200, "no token: {}", answer.text());
+        let token = answer.json()?["access_token"].as_str().map(str::to_owned);
+        token.map(secrets::noted).context("a token response without an access token")
     }
 
     async fn post(&self, path: &str, form: String) -> Result<Answer> {

@@ -1,13 +1,16 @@
-//! The certified authorization server: oidc-provider under Node, with two clients, `app` and `gateway`.
+//! The certified authorization server: oidc-provider under Node. Its clients are `app`, `gateway` and others that are gateways
+//! too: each of those is held to its own way to authenticate, or to be answered.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 pub use crate::app::APP_SECRET;
 use crate::app::App;
-use crate::client::{Client, Request};
+use crate::client::{Answer, Client, Request};
 use crate::process::Process;
-use crate::{paths, secrets};
+use crate::{keys, paths, secrets};
 
 /// The authorization server, running.
 pub struct AuthorizationServer {
@@ -19,6 +22,40 @@ pub struct AuthorizationServer {
 
 /// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 pub const GATEWAY_SECRET: &str = "gateway's p@ssw:rd + 100%";
+
+/// The same, form-encoded.
+const ENCODED_GATEWAY_SECRET: &str = "gateway%27s+p%40ssw%3Ard+%2B+100%25";
+
+/// What JWT access tokens are for.
+#[derive(Clone, Copy, Debug)]
+pub enum Resource {
+    /// The audience `orders-api`, for ten minutes.
+    Orders,
+    /// The same, for two seconds.
+    OrdersBriefly,
+    /// The audience `payments-api`.
+    Payments,
+}
+
+/// What becomes of requests for the keys and metadata.
+#[derive(Clone, Copy, Debug)]
+pub enum Publication {
+    /// They are answered.
+    Serving,
+    /// They are answered once the publication changes.
+    Held,
+    /// They are answered with 503.
+    Failing,
+}
+
+/// How often documents were fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetches {
+    /// The JWK Set.
+    pub keys: u64,
+    /// The metadata.
+    pub metadata: u64,
+}
 
 impl AuthorizationServer {
     /// Starts it on a free port of loopback.
@@ -34,8 +71,15 @@ impl AuthorizationServer {
         for (_, secret) in secrets {
             secrets::noted(secret.to_owned());
         }
+        let gateway_keys = json!({
+            "ES256": keys::public(&keys::p256()),
+            "EdDSA": keys::public(&keys::ed25519()),
+            "RS256": keys::public(&keys::rsa()),
+        });
+        let gateway_keys = gateway_keys.to_string();
+        let environment = [secrets.as_slice(), &[("GATEWAY_KEYS", &gateway_keys)]].concat();
         let arguments = [script.to_str().context("a path that is not UTF-8")?, &port.to_string()];
-        let mut process = Process::start("node".as_ref(), &arguments, &secrets, &log)?;
+        let mut process = Process::start("node".as_ref(), &arguments, &environment, &log)?;
         let issuer = process.first_line()?;
         let port = issuer.rsplit(':').next().and_then(|port| port.parse().ok());
         let port =
@@ -64,14 +108,79 @@ impl AuthorizationServer {
         self.app.revoke(token).await
     }
 
+    /// Gets a JWT access token for the client `app` (RFC 9068).
+    pub async fn issue_jwt(&self, resource: Resource, scope: &str) -> Result<String> {
+        let resource = match resource {
+            Resource::Orders => "https://jwt.orders.example.com",
+            Resource::OrdersBriefly => "https://brief.orders.example.com",
+            Resource::Payments => "https://payments.example.com",
+        };
+        self.app.issue_for(resource, scope).await
+    }
+
+    /// An ID token for the client `app`.
+    pub async fn id_token(&self) -> Result<String> {
+        Ok(secrets::noted(self.test(Request::get("/test/id-token")).await?.text()))
+    }
+
+    /// Introspects a token as a gateway does that has a secret, for an answer of this media type.
+    pub async fn introspect(&self, client_id: &str, token: &str, media_type: &str) -> Result<String> {
+        let credentials = STANDARD.encode(format!("{client_id}:{ENCODED_GATEWAY_SECRET}"));
+        let request = Request::post("/token/introspection", format!("token={token}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", media_type)
+            .header("authorization", format!("Basic {}", secrets::noted(credentials)));
+        let answer = self.client.send(request).await?;
+        ensure!(answer.header("content-type").starts_with(media_type), "not {media_type}: {}", answer.text());
+        Ok(secrets::noted(answer.text()))
+    }
+
     /// How often a token was introspected.
     pub async fn introspections(&self, token: &str) -> Result<u64> {
-        let answer = self.client.send(Request::get("/introspections").header("token", token)).await?;
-        let answer = answer.json()?;
-        if let Some(authorization) = answer["authorization"].as_str() {
+        self.introspection(token).await?["count"].as_u64().context("no count")
+    }
+
+    /// The assertion by which the gateway authenticated when it introspected a token the last time.
+    pub async fn assertion(&self, token: &str) -> Result<String> {
+        let assertion = self.introspection(token).await?["assertion"].as_str().map(str::to_owned);
+        assertion.map(secrets::noted).context("an introspection without an assertion")
+    }
+
+    /// Signs with new keys from now on, and publishes no others.
+    pub async fn rotate(&self) -> Result<()> {
+        self.test(Request::post("/test/rotation", "")).await.map(|_| ())
+    }
+
+    /// Publishes keys and metadata so from now on.
+    pub async fn publish(&self, publication: Publication) -> Result<()> {
+        let state = match publication {
+            Publication::Serving => "serving",
+            Publication::Held => "held",
+            Publication::Failing => "failing",
+        };
+        self.test(Request::post("/test/publication", "").header("state", state)).await.map(|_| ())
+    }
+
+    /// How often documents were fetched so far.
+    pub async fn fetches(&self) -> Result<Fetches> {
+        let fetches = self.test(Request::get("/test/fetches")).await?.json()?;
+        let count = |name: &str| fetches[name].as_u64().context("no count");
+        Ok(Fetches { keys: count("keys")?, metadata: count("metadata")? })
+    }
+
+    async fn introspection(&self, token: &str) -> Result<Value> {
+        let request = Request::get("/test/introspections").header("token", token);
+        let introspection = self.test(request).await?.json()?;
+        if let Some(authorization) = introspection["authorization"].as_str() {
             secrets::noted_credentials(authorization);
         }
-        answer["count"].as_u64().context("no count")
+        Ok(introspection)
+    }
+
+    async fn test(&self, request: Request) -> Result<Answer> {
+        let answer = self.client.send(request).await?;
+        ensure!((200..300).contains(&answer.status), "not done: {} {}", answer.status, answer.text());
+        Ok(answer)
     }
 }
 

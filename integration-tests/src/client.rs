@@ -67,10 +67,16 @@ impl Client {
 
     /// Sends a request and goes away after `patience` without having read an answer.
     pub async fn send_and_leave(&self, request: &Request, patience: Duration) -> Result<()> {
-        let mut stream = self.connect().await?;
-        stream.write_all(&request.bytes()).await?;
+        let _connection = self.start(request).await?;
         tokio::time::sleep(patience).await;
         Ok(())
+    }
+
+    /// Sends a request whose answer nobody reads. Who drops the connection leaves.
+    pub async fn start(&self, request: &Request) -> Result<TcpStream> {
+        let mut stream = self.connect().await?;
+        stream.write_all(&request.bytes()).await?;
+        Ok(stream)
     }
 
     async fn connect(&self) -> Result<TcpStream> {

@@ -40,11 +40,13 @@ pub struct Listener {
     pub upgrades_to_web_socket: bool,
     /// The cluster that it is in front of.
     pub upstream: &'static str,
+    /// The format of the lines that each request adds to Envoy's log, if it does.
+    pub access_log: Option<&'static str>,
 }
 
 impl Default for Listener {
     fn default() -> Self {
-        Self { stops_head_only: false, upgrades_to_web_socket: false, upstream: "api" }
+        Self { stops_head_only: false, upgrades_to_web_socket: false, upstream: "api", access_log: None }
     }
 }
 
@@ -178,6 +180,8 @@ impl Envoy {
             "--disable-hot-restart",
             "--component-log-level",
             "wasm:debug",
+            "--file-flush-interval-msec",
+            "50",
             "--concurrency",
             &workers,
             "--config-path",
@@ -307,6 +311,15 @@ fn listener_json(name: &str, filter: &Value, listener: Listener) -> Value {
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
     });
+    let access_log = listener.access_log.map(|format| {
+        json!({
+            "name": "envoy.access_loggers.stderr",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+                "log_format": {"text_format_source": {"inline_string": format!("{format}\n")}},
+            },
+        })
+    });
     json!({
         "name": name,
         "address": address(0),
@@ -316,6 +329,7 @@ fn listener_json(name: &str, filter: &Value, listener: Listener) -> Value {
                 "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                 "stat_prefix": name,
                 "stream_idle_timeout": "30s",
+                "access_log": access_log.into_iter().collect::<Vec<_>>(),
                 "http_protocol_options": {"enable_trailers": true},
                 "upgrade_configs": [{"upgrade_type": "websocket", "enabled": listener.upgrades_to_web_socket}],
                 "http_filters": [filter, router],

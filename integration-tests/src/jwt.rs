@@ -1,18 +1,45 @@
-//! JWTs with any claims. Their signature is none: the filter does not verify it, and neither does the API of the tests.
+//! JWTs with any claims. Where nobody verifies their signature, it is none.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::secrets;
+use crate::{keys, secrets};
 
 /// A JWT access token with these claims (RFC 9068 §2.1).
 pub fn with_claims(claims: &Value) -> String {
-    let [header, payload] = [&json!({"alg": "ES256", "typ": "at+jwt", "kid": "test"}), claims]
-        .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let [header, payload] = [&json!({"alg": "ES256", "typ": "at+jwt", "kid": "test"}), claims].map(encoded);
     secrets::noted(format!("{header}.{payload}.c2lnbmF0dXJl"))
+}
+
+/// A JWT of this header and these claims, signed with ES256 by a key of the tests' own.
+pub fn signed(header: &Value, claims: &Value) -> String {
+    let [header, payload] = [header, claims].map(encoded);
+    let message = format!("{header}.{payload}");
+    let signature = URL_SAFE_NO_PAD.encode(keys::sign(message.as_bytes()));
+    secrets::noted(format!("{message}.{signature}"))
+}
+
+/// This JWT, with other texts for its header, payload and signature.
+pub fn altered(jwt: &str, alter: impl FnOnce(&mut [String; 3])) -> Result<String> {
+    let parts = jwt.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let mut parts: [String; 3] = parts.try_into().ok().context("a JWT has three parts")?;
+    alter(&mut parts);
+    Ok(secrets::noted(parts.join(".")))
+}
+
+/// A part of a JWT with this inside.
+pub fn encoded(part: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(part.to_string())
+}
+
+/// The header of a JWT, not verified.
+pub fn header(jwt: &str) -> Result<Value> {
+    let header = jwt.split('.').next().context("not a JWT")?;
+    Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?)
 }
 
 /// A JWT access token that passes everywhere in the tests: issuer, audience and a scope fit, and it expires in an hour.

@@ -1,5 +1,6 @@
 //! Child processes that do not outlive the process that started them, however that ends.
 
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -22,8 +23,7 @@ impl Process {
         log: &Path,
     ) -> Result<Self> {
         const GUARD: &str = r#""$@" & read -r _; kill -KILL 0"#;
-        let log_file =
-            std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let log_file = fresh(log).with_context(|| format!("cannot write {}", log.display()))?;
         let shell = Command::new("sh")
             .args(["-c", GUARD, "guard"])
             .arg(program)
@@ -47,6 +47,12 @@ impl Process {
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Ok(line.trim_end().to_owned())
     }
+}
+
+/// A file without what it had before. Whoever opens it besides adds to it, and overwrites nothing.
+fn fresh(log: &Path) -> std::io::Result<File> {
+    File::create(log)?;
+    OpenOptions::new().append(true).open(log)
 }
 
 impl Drop for Process {
