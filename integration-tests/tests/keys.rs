@@ -1,0 +1,343 @@
+//! The keys of an authorization server, in a real Envoy: what they verify, how often they are fetched, what happens while they
+//! cannot be, and when they change.
+//!
+//! Each test has a server of its own, whose keys it holds back, withholds or rotates.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::future::join_all;
+use integration_tests::api::Api;
+use integration_tests::authorization_server::{
+    self, AuthorizationServer, Fetches, GATEWAY_SECRET, Publication, Resource,
+};
+use integration_tests::client::{Answer, Client, Request};
+use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::eventually::eventually;
+use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::{jwt, keys, secrets};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// An Envoy, a server with keys, one that plays what it is told, and an API.
+struct Stage {
+    envoy: Envoy,
+    server: AuthorizationServer,
+    liar: ScriptedServer,
+    api: Api,
+}
+
+impl Stage {
+    /// Sets a stage with this many workers.
+    async fn set(name: &str, workers: u32) -> Result<Self> {
+        let (server, api) = (AuthorizationServer::start(name)?, Api::start()?);
+        let liar = ScriptedServer::start()?;
+        let mut deceived = configuration(&server);
+        deceived["introspection"]["endpoint"] = json!("https://login.example.com/introspect");
+        deceived["introspection"]["upstream"] = json!("liar");
+        let mut discovering = configuration(&server);
+        let keys = discovering["keys"].as_object_mut().expect("keys");
+        keys.remove("uri");
+        let metadata = format!("{}/.well-known/openid-configuration", server.issuer());
+        keys.insert("discovery".to_owned(), json!(metadata));
+        let envoy = EnvoyBuilder::new(name, workers, api.port())
+            .cluster("authorization-server", &[server.port()])
+            .cluster("liar", &[liar.port()])
+            .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
+            .listener("gateway", &configuration(&server), Listener::default())
+            .listener("deceived", &deceived, Listener::default())
+            .listener("discovering", &discovering, Listener::default())
+            .start()
+            .await?;
+        Ok(Self { envoy, server, liar, api })
+    }
+
+    fn client(&self, listener: &str) -> Client {
+        self.envoy.client(listener)
+    }
+
+    async fn orders(&self, listener: &str, token: &str) -> Result<Answer> {
+        self.client(listener).send(Request::get("/orders").bearer(token).named(token)).await
+    }
+
+    /// The statuses of calls that reach every worker: each is on a connection of its own.
+    async fn statuses(&self, listener: &str, token: &str) -> Result<Vec<u16>> {
+        let mut statuses = Vec::new();
+        for _ in 0..CALLS {
+            statuses.push(self.orders(listener, token).await?.status);
+        }
+        statuses.sort_unstable();
+        statuses.dedup();
+        Ok(statuses)
+    }
+
+    /// Waits until this many introspections have found active tokens.
+    async fn introspected(&self, count: u64) -> Result<()> {
+        let name = "wasmcustom.phantom_token_introspection_active";
+        eventually("introspections", async || Ok(self.envoy.statistic(name).await? == count)).await
+    }
+
+    /// Waits until the keys were asked for this often.
+    async fn keys_asked_for(&self, count: u64) -> Result<()> {
+        eventually("a fetch of keys", async || Ok(self.server.fetches().await?.keys == count)).await
+    }
+}
+
+fn configuration(server: &AuthorizationServer) -> Value {
+    json!({
+        "introspection": {
+            "endpoint": format!("{}/token/introspection", server.issuer()),
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": {"env": "INTROSPECTION_CLIENT_SECRET"},
+        },
+        "token": {"issuer": server.issuer(), "audience": ["orders-api"], "jwts": "verify"},
+        "keys": {
+            "uri": format!("{}/jwks", server.issuer()),
+            "upstream": "authorization-server",
+            "timeout": "10s",
+            "cooldown": "1s",
+        },
+        "cache": {"no_store_ttl": "1m"},
+        "log_level": "debug",
+        "rules": [{"path": "/orders", "scopes": ["orders:read"]}],
+    })
+}
+
+/// If this failed, whoever answers in the server's place could call the API as anybody, or nobody could.
+#[tokio::test]
+async fn r041_r062_a_phantom_token_passes_if_its_issuer_signed_it_and_no_other() -> Result<()> {
+    let stage = Stage::set("keys-phantom-tokens", 2).await?;
+    let token = stage.server.issue("orders:read").await?;
+    for listener in ["gateway", "discovering"] {
+        let answer = stage.orders(listener, &token).await?;
+        assert_eq!(answer.status, 200, "{listener}: {}", answer.text());
+    }
+    let genuine = stage.server.introspect("gateway", &token, "application/jwt").await?;
+    let (header, claims) = (jwt::header(&genuine)?, authorization_server::claims(&genuine)?);
+    let mut nameless = header.clone();
+    nameless.as_object_mut().expect("a header").remove("kid");
+    let mut bringing_its_own = header.clone();
+    bringing_its_own["jwk"] = keys::public(&keys::p256());
+    bringing_its_own["jku"] = json!("https://evil.example.com/jwks");
+    let mut of_another_name = header.clone();
+    of_another_name["kid"] = json!("another");
+    let mut more_claims = claims.clone();
+    more_claims["scope"] = json!("orders:read orders:write");
+    for (name, jwt, status) in [
+        ("genuine", genuine.clone(), 200),
+        ("by another key", jwt::signed(&header, &claims), 502),
+        ("by another key without a name", jwt::signed(&nameless, &claims), 502),
+        ("by another key of another name", jwt::signed(&of_another_name, &claims), 502),
+        ("by a key that it brings", jwt::signed(&bringing_its_own, &claims), 502),
+        ("more claims", jwt::altered(&genuine, |parts| parts[1] = jwt::encoded(&more_claims))?, 502),
+        ("unsigned", jwt::altered(&genuine, |parts| parts[2].clear())?, 502),
+        ("made up", jwt::with_claims(&claims), 502),
+    ] {
+        let token = secrets::fresh_token("played");
+        stage.liar.play(&token, Play::jwt(&jwt))?;
+        let answer = stage.orders("deceived", &token).await?;
+        assert_eq!(
+            (answer.status, answer.header("www-authenticate")),
+            (status, ""),
+            "{name}: {}",
+            answer.text()
+        );
+        assert_eq!(stage.api.received(&token).len(), usize::from(status == 200), "{name}");
+    }
+    Ok(())
+}
+
+/// If this failed, clients would throw good tokens away while the keys cannot be had, be let in unverified, or be kept out for
+/// good.
+#[tokio::test]
+async fn r064_r024_without_keys_nobody_is_let_in_or_blamed_until_they_come() -> Result<()> {
+    let stage = Stage::set("keys-failing", 2).await?;
+    let started = Instant::now();
+    stage.server.publish(Publication::Failing).await?;
+    let tokens = [
+        stage.server.issue("orders:read").await?,
+        stage.server.issue_jwt(Resource::Orders, "orders:read").await?,
+    ];
+    for listener in ["gateway", "discovering"] {
+        for token in &tokens {
+            for _ in 0..10 {
+                let answer = stage.orders(listener, token).await?;
+                assert_eq!(answer.status, 503, "{listener}: {}", answer.text());
+                assert_eq!((answer.header("retry-after"), answer.header("www-authenticate")), ("5", ""));
+            }
+            assert_eq!(stage.api.received(token).len(), 0, "{listener}");
+        }
+    }
+    let (Fetches { keys, metadata }, allowed) = (stage.server.fetches().await?, 2 * cooldowns_since(started));
+    assert!(keys <= allowed, "{keys} fetches of keys, {allowed} are allowed");
+    assert!(metadata <= allowed, "{metadata} fetches of metadata, {allowed} are allowed");
+    assert!(stage.envoy.log().contains("the authorization server's keys or metadata are of no use"));
+    stage.server.publish(Publication::Serving).await?;
+    for listener in ["gateway", "discovering"] {
+        for token in &tokens {
+            let is_served = async || Ok(stage.statuses(listener, token).await? == [200]);
+            eventually("both workers have keys", is_served).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Metadata and keys are held back until all have been introspected, so that all wait for them. If one were forgotten, it would
+/// hang; if each asked for itself, a restart would be an attack on the server.
+#[tokio::test]
+async fn r063_r023_many_tokens_at_once_wait_for_one_fetch_of_keys_on_each_worker() -> Result<()> {
+    for (listener, documents) in [("gateway", [1, 0]), ("discovering", [1, 1])] {
+        let stage = Stage::set(&format!("keys-together-{listener}"), 2).await?;
+        stage.server.publish(Publication::Held).await?;
+        let mut tokens = Vec::new();
+        for _ in 0..30 {
+            tokens.push(stage.server.issue("orders:read").await?);
+        }
+        let calls = join_all(tokens.iter().map(|token| stage.orders(listener, token)));
+        let release = async {
+            stage.introspected(30).await?;
+            stage.server.publish(Publication::Serving).await
+        };
+        let (answers, released) = tokio::join!(calls, release);
+        released?;
+        for answer in answers {
+            let answer = answer?;
+            assert_eq!(answer.status, 200, "{listener}: {}", answer.text());
+        }
+        let Fetches { keys, metadata } = stage.server.fetches().await?;
+        let [keys_once, metadata_once] = documents;
+        assert!((keys_once..=2 * keys_once).contains(&keys), "{listener}: {keys} fetches of keys");
+        assert!(
+            (metadata_once..=2 * metadata_once).contains(&metadata),
+            "{listener}: {metadata} of metadata"
+        );
+        for token in &tokens {
+            assert_eq!(stage.server.introspections(token).await?, 1, "{listener}");
+            assert_eq!(stage.api.received(token).len(), 1, "{listener}");
+        }
+    }
+    Ok(())
+}
+
+/// The one whose callout fetches the keys leaves while the others wait for it, some with its token and some with tokens of their
+/// own. If they were forgotten with it, they would hang until their own timeout.
+#[tokio::test]
+async fn r063_r023_a_client_that_leaves_while_the_keys_are_fetched_takes_nobody_with_it() -> Result<()> {
+    let stage = Stage::set("keys-left", 1).await?;
+    stage.server.publish(Publication::Held).await?;
+    let client = stage.client("gateway");
+    let shared = stage.server.issue("orders:read").await?;
+    let first = client.start(&Request::get("/orders").bearer(&shared).named("left")).await?;
+    stage.keys_asked_for(1).await?;
+    let mut tokens = vec![shared; 5];
+    for _ in 0..10 {
+        tokens.push(stage.server.issue("orders:read").await?);
+        tokens.push(stage.server.issue_jwt(Resource::Orders, "orders:read").await?);
+    }
+    let others = join_all(tokens.iter().map(|token| stage.orders("gateway", token)));
+    let events = async {
+        // The token of the one who leaves is introspected once more, for those who came after its answer.
+        stage.introspected(1 + 1 + 10).await?;
+        drop(first);
+        stage.keys_asked_for(2).await?;
+        stage.server.publish(Publication::Serving).await
+    };
+    let (answers, events) = tokio::join!(others, events);
+    events?;
+    for answer in answers {
+        let answer = answer?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(stage.server.fetches().await?.keys, 2, "once for the one who left, once for all others");
+    assert_eq!(stage.api.received("left").len(), 0);
+    Ok(())
+}
+
+/// If a fetch that nobody waits for any more stayed in the way, nobody would ever get keys.
+#[tokio::test]
+async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served() -> Result<()> {
+    let stage = Stage::set("keys-all-left", 1).await?;
+    stage.server.publish(Publication::Held).await?;
+    let client = stage.client("gateway");
+    let mut connections = Vec::new();
+    for number in 1..=5 {
+        let token = stage.server.issue("orders:read").await?;
+        connections.push(client.start(&Request::get("/orders").bearer(&token).named("left")).await?);
+        stage.introspected(number).await?;
+    }
+    stage.keys_asked_for(1).await?;
+    drop(connections);
+    let nobody_is_there = async || Ok(stage.envoy.statistic("http.gateway.downstream_rq_active").await? == 0);
+    eventually("all have left", nobody_is_there).await?;
+    stage.server.publish(Publication::Serving).await?;
+    let token = stage.server.issue("orders:read").await?;
+    assert_eq!(stage.orders("gateway", &token).await?.status, 200);
+    assert_eq!(stage.api.received("left").len(), 0);
+    Ok(())
+}
+
+/// If made-up key names could each fetch the keys, anybody could make the gateway attack its own server.
+#[tokio::test]
+async fn r063_a_flood_of_unknown_keys_costs_one_fetch_per_cooldown() -> Result<()> {
+    let stage = Stage::set("keys-flood", 1).await?;
+    let good = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+    assert_eq!(stage.orders("gateway", &good).await?.status, 200);
+    let (header, claims) = (jwt::header(&good)?, authorization_server::claims(&good)?);
+    let started = Instant::now();
+    for round in 0..5 {
+        let forged = (0..20).map(|number| {
+            let mut header = header.clone();
+            header["kid"] = json!(format!("unknown-{round}-{number}"));
+            jwt::signed(&header, &claims)
+        });
+        let forged: Vec<String> = forged.collect();
+        for answer in join_all(forged.iter().map(|token| stage.orders("gateway", token))).await {
+            let answer = answer?;
+            assert_eq!(answer.status, 401, "{}", answer.text());
+            assert!(answer.header("www-authenticate").contains(r#"error="invalid_token""#));
+        }
+    }
+    let (keys, allowed) = (stage.server.fetches().await?.keys, 1 + cooldowns_since(started));
+    assert!(keys <= allowed, "{keys} fetches, {allowed} are allowed");
+    Ok(())
+}
+
+/// If this failed, a rotation of keys would be an outage, or a key that was taken out of use would count for as long as a token
+/// lives in a cache.
+#[tokio::test]
+async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Result<()> {
+    let stage = Stage::set("keys-rotation", 2).await?;
+    let old = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+    let opaque = stage.server.issue("orders:read").await?;
+    for token in [&old, &opaque] {
+        assert_eq!(stage.statuses("gateway", token).await?, [200]);
+    }
+    let before = stage.server.fetches().await?.keys;
+    stage.server.rotate().await?;
+    let rotated = Instant::now();
+    let new = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+    eventually("the new key is accepted", async || Ok(stage.orders("gateway", &new).await?.status == 200))
+        .await?;
+    assert!(rotated.elapsed() < COOLDOWN + BUSY, "accepted after {:?}", rotated.elapsed());
+    assert_eq!(stage.statuses("gateway", &new).await?, [200], "on every worker");
+    assert_eq!(stage.statuses("gateway", &old).await?, [401], "on every worker");
+    assert_eq!(stage.statuses("gateway", &opaque).await?, [200], "it stands for a newly signed JWT");
+    let (after, allowed) = (stage.server.fetches().await?.keys, 2 * cooldowns_since(rotated));
+    assert!(after - before <= allowed, "{} fetches, {allowed} are allowed", after - before);
+    Ok(())
+}
+
+/// How many cool-down times have begun since then.
+fn cooldowns_since(start: Instant) -> u64 {
+    start.elapsed().as_secs() / COOLDOWN.as_secs() + 1
+}
+
+/// As many calls as reach both workers with certainty, for what matters here.
+const CALLS: usize = 30;
+
+/// As `configuration` has it.
+const COOLDOWN: Duration = Duration::from_secs(1);
+
+/// What a busy machine adds.
+const BUSY: Duration = Duration::from_secs(1);
