@@ -135,6 +135,15 @@ impl AuthorizationServer {
         Ok(secrets::noted(answer.text()))
     }
 
+    /// The status of the answer to a gateway that introspects a token and authenticates by this assertion (RFC 7523 §2.2).
+    pub async fn introspect_by(&self, assertion: &str, token: &str) -> Result<u16> {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let form = format!("token={token}&client_assertion_type={kind}&client_assertion={assertion}");
+        let request = Request::post("/token/introspection", form)
+            .header("content-type", "application/x-www-form-urlencoded");
+        Ok(self.client.send(request).await?.status)
+    }
+
     /// How often a token was introspected.
     pub async fn introspections(&self, token: &str) -> Result<u64> {
         self.introspection(token).await?["count"].as_u64().context("no count")

@@ -111,6 +111,14 @@ impl ScriptedServer {
     }
 }
 
+impl Introspection {
+    /// The value of a parameter of the form, empty if it is not there exactly once.
+    pub fn parameter(&self, name: &str) -> &str {
+        let mut values = self.form.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        values.next().filter(|_| values.next().is_none()).unwrap_or_default()
+    }
+}
+
 async fn introspect(
     State(state): State<Arc<Mutex<Script>>>,
     headers: HeaderMap,
@@ -118,6 +126,9 @@ async fn introspect(
 ) -> Result<Response, StatusCode> {
     if let Some(credentials) = headers.get("authorization").and_then(|value| value.to_str().ok()) {
         secrets::noted_credentials(credentials);
+    }
+    for (_, assertion) in form.iter().filter(|(name, _)| name == "client_assertion") {
+        secrets::noted(assertion.clone());
     }
     let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
     let token = token.ok_or(StatusCode::BAD_REQUEST)?;
