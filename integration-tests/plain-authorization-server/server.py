@@ -2,13 +2,15 @@
 tokens and plain introspection (RFC 7662), which knows no JWTs.
 
 It listens on loopback at the port of its first argument (0: any that is free) and writes its issuer to standard
-output. The endpoints are Authlib's own; here are only its clients and tokens, which live in memory.
+output. The endpoints are Authlib's own; here are only its clients and tokens, which live in memory. What tests ask of it
+beside OAuth is at `/test/`: how often a token was introspected.
 """
 
 import hmac
 import os
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
@@ -16,7 +18,7 @@ from authlib.oauth2.rfc6749 import ClientMixin, TokenMixin, list_to_scope, scope
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from werkzeug.serving import make_server
 
 AUDIENCE = "orders-api"
@@ -40,12 +42,14 @@ def main():
     app.post("/token/revocation", endpoint="revocation")(
         lambda: server.create_endpoint_response(Revocation.ENDPOINT_NAME)
     )
+    app.get("/test/introspections")(lambda: {"count": INTROSPECTIONS[request.headers["token"]]})
     print(issuer, flush=True)
     listener.serve_forever()
 
 
 class Introspection(IntrospectionEndpoint):
     def query_token(self, token_string, token_type_hint):
+        INTROSPECTIONS[token_string] += 1
         return TOKENS.get(token_string)
 
     def check_permission(self, token, client, request):
@@ -122,6 +126,7 @@ CLIENTS = {
     "gateway": Client("gateway", os.environ["INTROSPECTION_CLIENT_SECRET"], []),
 }
 TOKENS = {}
+INTROSPECTIONS = Counter()
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::app::{APP_SECRET, App};
-use crate::client::Client;
+use crate::client::{Client, Request};
 use crate::process::Process;
 use crate::{paths, secrets};
 
@@ -60,6 +60,12 @@ impl PlainAuthorizationServer {
     /// Revokes an access token (RFC 7009).
     pub async fn revoke(&self, token: &str) -> Result<()> {
         self.app.revoke(token).await
+    }
+
+    /// How often a token was introspected.
+    pub async fn introspections(&self, token: &str) -> Result<u64> {
+        let answer = self.client.send(Request::get("/test/introspections").header("token", token)).await?;
+        answer.json()?["count"].as_u64().context("no count")
     }
 }
 
