@@ -113,13 +113,13 @@ async fn filter_state_tells_the_access_log_of_claims_however_the_request_was_gra
     let jwt = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
     let unknown = secrets::fresh_token("unknown");
     for (name, path, token, status, line) in [
-        ("cold", "/orders", &opaque, 200, "client=app audience=orders-api absent=-"),
-        ("cached", "/orders", &opaque, 200, "client=app audience=orders-api absent=-"),
-        ("verified", "/orders", &jwt, 200, "client=app audience=orders-api absent=-"),
-        ("verified-before", "/orders", &jwt, 200, "client=app audience=orders-api absent=-"),
-        ("public", "/health", &opaque, 200, "client=- audience=- absent=-"),
-        ("inactive", "/orders", &unknown, 401, "client=- audience=- absent=-"),
-        ("insufficient", "/admin", &opaque, 403, "client=- audience=- absent=-"),
+        ("state-cold", "/orders", &opaque, 200, "client=app audience=orders-api absent=-"),
+        ("state-cached", "/orders", &opaque, 200, "client=app audience=orders-api absent=-"),
+        ("state-verified", "/orders", &jwt, 200, "client=app audience=orders-api absent=-"),
+        ("state-verified-before", "/orders", &jwt, 200, "client=app audience=orders-api absent=-"),
+        ("state-public", "/health", &opaque, 200, "client=- audience=- absent=-"),
+        ("state-inactive", "/orders", &unknown, 401, "client=- audience=- absent=-"),
+        ("state-insufficient", "/admin", &opaque, 403, "client=- audience=- absent=-"),
     ] {
         let answer = stage.envoy.client("state").send(Request::get(path).bearer(token).named(name)).await?;
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
