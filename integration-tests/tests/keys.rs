@@ -40,15 +40,24 @@ impl Stage {
         keys.remove("uri");
         let metadata = format!("{}/.well-known/openid-configuration", server.issuer());
         keys.insert("discovery".to_owned(), json!(metadata));
-        let envoy = EnvoyBuilder::new(name, workers, api.port())
+        let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let head_only = Listener { stops_head_only: true, ..Listener::default() };
+        let mut builder = EnvoyBuilder::new(name, workers, api.port())
             .cluster("authorization-server", &[server.port()])
             .cluster("liar", &[liar.port()])
+            .cluster("nobody-listens", &[closed_port])
+            .cluster("nobody-is-there", &[])
             .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
             .listener("gateway", &configuration(&server), Listener::default())
+            .listener("head-only", &configuration(&server), head_only)
             .listener("deceived", &deceived, Listener::default())
-            .listener("discovering", &discovering, Listener::default())
-            .start()
-            .await?;
+            .listener("discovering", &discovering, Listener::default());
+        for upstream in NO_UPSTREAMS {
+            let mut unreachable = configuration(&server);
+            unreachable["keys"]["upstream"] = json!(upstream);
+            builder = builder.listener(upstream, &unreachable, Listener::default());
+        }
+        let envoy = builder.start().await?;
         Ok(Self { envoy, server, liar, api })
     }
 
@@ -77,9 +86,13 @@ impl Stage {
         eventually("introspections", async || Ok(self.envoy.statistic(name).await? == count)).await
     }
 
-    /// Waits until the keys were asked for this often.
-    async fn keys_asked_for(&self, count: u64) -> Result<()> {
-        eventually("a fetch of keys", async || Ok(self.server.fetches().await?.keys == count)).await
+    /// Waits until keys and metadata, taken together, were asked for this often.
+    async fn asked_for(&self, count: u64) -> Result<()> {
+        let is_asked_for = async || {
+            let Fetches { keys, metadata } = self.server.fetches().await?;
+            Ok(keys + metadata == count)
+        };
+        eventually("a fetch", is_asked_for).await
     }
 }
 
@@ -183,6 +196,67 @@ async fn r064_r024_without_keys_nobody_is_let_in_or_blamed_until_they_come() -> 
     Ok(())
 }
 
+/// If this failed, a mistake in the configuration of the host would let requests hang, or in.
+#[tokio::test]
+async fn r064_r024_keys_that_the_host_cannot_ask_for_are_unavailable() -> Result<()> {
+    let stage = Stage::set("keys-unreachable", 1).await?;
+    let opaque = stage.server.issue("orders:read").await?;
+    let jwt = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+    for listener in NO_UPSTREAMS {
+        for token in [&opaque, &jwt, &opaque] {
+            for answer in join_all((0..5).map(|_| stage.orders(listener, token))).await {
+                let answer = answer?;
+                assert_eq!(answer.status, 503, "{listener}: {}", answer.text());
+                assert_eq!((answer.header("retry-after"), answer.header("www-authenticate")), ("5", ""));
+            }
+            assert_eq!(stage.api.received(token).len(), 0, "{listener}");
+        }
+    }
+    assert_eq!(stage.orders("gateway", &opaque).await?.status, 200, "the filter is not well any more");
+    Ok(())
+}
+
+/// A request that waits for keys has been answered for once already. If its body carried it on from there, nobody's signature
+/// would count.
+#[tokio::test]
+async fn r038_a_body_does_not_carry_a_request_past_the_filter_while_it_waits_for_keys() -> Result<()> {
+    for (outcome, status) in [(Publication::Serving, 200), (Publication::Failing, 503)] {
+        let stage = Stage::set(&format!("keys-body-{status}"), 1).await?;
+        stage.server.publish(Publication::Held).await?;
+        let mut tokens = Vec::new();
+        for _ in 0..2 {
+            tokens.push(stage.server.issue("orders:read").await?);
+            tokens.push(stage.server.issue_jwt(Resource::Orders, "orders:read").await?);
+        }
+        let body = vec![b'b'; 100_000];
+        let calls = tokens.iter().zip(["gateway", "gateway", "head-only", "head-only"]);
+        let calls = calls.map(|(token, listener)| {
+            let request = Request::post("/orders", body.clone()).bearer(token).named(token);
+            let client = stage.client(listener);
+            async move { client.send(request).await }
+        });
+        let release = async {
+            stage.introspected(2).await?;
+            stage.asked_for(2).await?;
+            let misses = "wasmcustom.phantom_token_cache_miss";
+            eventually("all wait", async || Ok(stage.envoy.statistic(misses).await? == 4)).await?;
+            for token in &tokens {
+                assert_eq!(stage.api.received(token).len(), 0, "it went on without waiting");
+            }
+            stage.server.publish(outcome).await
+        };
+        let (answers, released) = tokio::join!(join_all(calls), release);
+        released?;
+        for (answer, token) in answers.into_iter().zip(&tokens) {
+            let answer = answer?;
+            assert_eq!(answer.status, status, "{}", answer.text());
+            assert_eq!(stage.api.received(token).len(), usize::from(status == 200));
+            assert!(status != 200 || answer.json()?["body_length"] == 100_000, "{}", answer.text());
+        }
+    }
+    Ok(())
+}
+
 /// Metadata and keys are held back until all have been introspected, so that all wait for them. If one were forgotten, it would
 /// hang; if each asked for itself, a restart would be an attack on the server.
 #[tokio::test]
@@ -220,37 +294,41 @@ async fn r063_r023_many_tokens_at_once_wait_for_one_fetch_of_keys_on_each_worker
     Ok(())
 }
 
-/// The one whose callout fetches the keys leaves while the others wait for it, some with its token and some with tokens of their
-/// own. If they were forgotten with it, they would hang until their own timeout.
+/// The one whose callout fetches the keys, or asks where they are, leaves while the others wait for it, some with its token and
+/// some with tokens of their own. If they were forgotten with it, they would hang until their own timeout.
 #[tokio::test]
 async fn r063_r023_a_client_that_leaves_while_the_keys_are_fetched_takes_nobody_with_it() -> Result<()> {
-    let stage = Stage::set("keys-left", 1).await?;
-    stage.server.publish(Publication::Held).await?;
-    let client = stage.client("gateway");
-    let shared = stage.server.issue("orders:read").await?;
-    let first = client.start(&Request::get("/orders").bearer(&shared).named("left")).await?;
-    stage.keys_asked_for(1).await?;
-    let mut tokens = vec![shared; 5];
-    for _ in 0..10 {
-        tokens.push(stage.server.issue("orders:read").await?);
-        tokens.push(stage.server.issue_jwt(Resource::Orders, "orders:read").await?);
+    for (listener, fetches) in
+        [("gateway", Fetches { keys: 2, metadata: 0 }), ("discovering", Fetches { keys: 1, metadata: 2 })]
+    {
+        let stage = Stage::set(&format!("keys-left-{listener}"), 1).await?;
+        stage.server.publish(Publication::Held).await?;
+        let client = stage.client(listener);
+        let shared = stage.server.issue("orders:read").await?;
+        let first = client.start(&Request::get("/orders").bearer(&shared).named("left")).await?;
+        stage.asked_for(1).await?;
+        let mut tokens = vec![shared; 5];
+        for _ in 0..10 {
+            tokens.push(stage.server.issue("orders:read").await?);
+            tokens.push(stage.server.issue_jwt(Resource::Orders, "orders:read").await?);
+        }
+        let others = join_all(tokens.iter().map(|token| stage.orders(listener, token)));
+        let events = async {
+            // The token of the one who leaves is introspected once more, for those who came after its answer.
+            stage.introspected(1 + 1 + 10).await?;
+            drop(first);
+            stage.asked_for(2).await?;
+            stage.server.publish(Publication::Serving).await
+        };
+        let (answers, events) = tokio::join!(others, events);
+        events?;
+        for answer in answers {
+            let answer = answer?;
+            assert_eq!(answer.status, 200, "{listener}: {}", answer.text());
+        }
+        assert_eq!(stage.server.fetches().await?, fetches, "once for the one who left, once for all others");
+        assert_eq!(stage.api.received("left").len(), 0, "{listener}");
     }
-    let others = join_all(tokens.iter().map(|token| stage.orders("gateway", token)));
-    let events = async {
-        // The token of the one who leaves is introspected once more, for those who came after its answer.
-        stage.introspected(1 + 1 + 10).await?;
-        drop(first);
-        stage.keys_asked_for(2).await?;
-        stage.server.publish(Publication::Serving).await
-    };
-    let (answers, events) = tokio::join!(others, events);
-    events?;
-    for answer in answers {
-        let answer = answer?;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-    assert_eq!(stage.server.fetches().await?.keys, 2, "once for the one who left, once for all others");
-    assert_eq!(stage.api.received("left").len(), 0);
     Ok(())
 }
 
@@ -266,7 +344,7 @@ async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served()
         connections.push(client.start(&Request::get("/orders").bearer(&token).named("left")).await?);
         stage.introspected(number).await?;
     }
-    stage.keys_asked_for(1).await?;
+    stage.asked_for(1).await?;
     drop(connections);
     let nobody_is_there = async || Ok(stage.envoy.statistic("http.gateway.downstream_rq_active").await? == 0);
     eventually("all have left", nobody_is_there).await?;
@@ -327,6 +405,9 @@ async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Re
     assert!(after - before <= allowed, "{} fetches, {allowed} are allowed", after - before);
     Ok(())
 }
+
+/// A cluster whose host does not listen, one without hosts, and none.
+const NO_UPSTREAMS: [&str; 3] = ["nobody-listens", "nobody-is-there", "no-such-cluster"];
 
 /// How many cool-down times have begun since then.
 fn cooldowns_since(start: Instant) -> u64 {
