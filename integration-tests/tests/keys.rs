@@ -40,6 +40,9 @@ impl Stage {
         keys.remove("uri");
         let metadata = format!("{}/.well-known/openid-configuration", server.issuer());
         keys.insert("discovery".to_owned(), json!(metadata));
+        let mut aging = configuration(&server);
+        aging["keys"]["max_age"] = json!("1s");
+        aging["keys"]["max_stale"] = json!("4s");
         let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let head_only = Listener { stops_head_only: true, ..Listener::default() };
         let mut builder = EnvoyBuilder::new(name, workers, api.port())
@@ -50,6 +53,7 @@ impl Stage {
             .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
             .listener("gateway", &configuration(&server), Listener::default())
             .listener("head-only", &configuration(&server), head_only)
+            .listener("aging", &aging, Listener::default())
             .listener("deceived", &deceived, Listener::default())
             .listener("discovering", &discovering, Listener::default());
         for upstream in NO_UPSTREAMS {
@@ -194,6 +198,33 @@ async fn r064_r024_without_keys_nobody_is_let_in_or_blamed_until_they_come() -> 
         }
     }
     Ok(())
+}
+
+/// Every token is a new one, so that its signature has to be verified. If this failed, an outage of the server would be one of
+/// the API at once, or keys would count that nobody has seen published for long.
+#[tokio::test]
+async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_ever() -> Result<()> {
+    let stage = Stage::set("keys-aging", 1).await?;
+    let status = async || {
+        let token = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+        anyhow::Ok(stage.orders("aging", &token).await?.status)
+    };
+    let before = Instant::now();
+    assert_eq!(status().await?, 200);
+    let loaded = Instant::now();
+    stage.server.publish(Publication::Failing).await?;
+    let is_refused = async || match status().await? {
+        200 => Ok(false),
+        503 => Ok(true),
+        other => anyhow::bail!("{other}"),
+    };
+    eventually("the keys are too old", is_refused).await?;
+    assert!(before.elapsed() >= MAX_STALE, "refused after {:?}", before.elapsed());
+    assert!(loaded.elapsed() < MAX_STALE + BUSY, "refused after {:?}", loaded.elapsed());
+    let (keys, allowed) = (stage.server.fetches().await?.keys, cooldowns_since(before));
+    assert!((3..=allowed).contains(&keys), "{keys} fetches, {allowed} are allowed");
+    stage.server.publish(Publication::Serving).await?;
+    eventually("the keys are there again", async || Ok(status().await? == 200)).await
 }
 
 /// If this failed, a mistake in the configuration of the host would let requests hang, or in.
@@ -419,6 +450,9 @@ const CALLS: usize = 30;
 
 /// As `configuration` has it.
 const COOLDOWN: Duration = Duration::from_secs(1);
+
+/// That of the listener `aging`.
+const MAX_STALE: Duration = Duration::from_secs(4);
 
 /// What a busy machine adds.
 const BUSY: Duration = Duration::from_secs(1);
