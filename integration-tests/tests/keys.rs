@@ -84,6 +84,32 @@ impl Stage {
         Ok(statuses)
     }
 
+    /// Sends tokens of made-up keys, once the cool-down time has passed and before the keys are published again. How many fetches
+    /// that costs.
+    async fn flood(&self, listener: &str) -> Result<u64> {
+        let good = self.server.issue_jwt(Resource::Orders, "orders:read").await?;
+        assert_eq!(self.orders(listener, &good).await?.status, 200);
+        let loaded = Instant::now();
+        let before = self.server.fetches().await?.keys;
+        eventually("the cool-down time passes", async || Ok(loaded.elapsed() > COOLDOWN)).await?;
+        self.server.publish(Publication::Held).await?;
+        let tokens = forged(&good)?;
+        let calls = join_all(tokens.iter().map(|token| self.orders(listener, token)));
+        let release = async {
+            let misses = async || self.envoy.statistic("wasmcustom.phantom_token_cache_miss").await;
+            eventually("all are there", async || Ok(misses().await? == 1 + tokens.len() as u64)).await?;
+            self.server.publish(Publication::Serving).await
+        };
+        let (answers, released) = tokio::join!(calls, release);
+        released?;
+        for answer in answers {
+            let answer = answer?;
+            assert_eq!(answer.status, 401, "{}", answer.text());
+            assert!(answer.header("www-authenticate").contains(r#"error="invalid_token""#));
+        }
+        Ok(self.server.fetches().await?.keys - before)
+    }
+
     /// Waits until this many introspections have found active tokens.
     async fn introspected(&self, count: u64) -> Result<()> {
         let name = "wasmcustom.phantom_token_introspection_active";
@@ -390,24 +416,15 @@ async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served()
 #[tokio::test]
 async fn r063_a_flood_of_unknown_keys_costs_one_fetch_per_cooldown() -> Result<()> {
     let stage = Stage::set("keys-flood", 1).await?;
+    assert_eq!(stage.flood("gateway").await?, 1, "while a fetch is under way");
+    let (before, started) = (stage.server.fetches().await?.keys, Instant::now());
     let good = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
-    assert_eq!(stage.orders("gateway", &good).await?.status, 200);
-    let (header, claims) = (jwt::header(&good)?, authorization_server::claims(&good)?);
-    let started = Instant::now();
-    for round in 0..5 {
-        let forged = (0..20).map(|number| {
-            let mut header = header.clone();
-            header["kid"] = json!(format!("unknown-{round}-{number}"));
-            jwt::signed(&header, &claims)
-        });
-        let forged: Vec<String> = forged.collect();
-        for answer in join_all(forged.iter().map(|token| stage.orders("gateway", token))).await {
-            let answer = answer?;
-            assert_eq!(answer.status, 401, "{}", answer.text());
-            assert!(answer.header("www-authenticate").contains(r#"error="invalid_token""#));
+    for _ in 0..5 {
+        for answer in join_all(forged(&good)?.iter().map(|token| stage.orders("gateway", token))).await {
+            assert_eq!(answer?.status, 401);
         }
     }
-    let (keys, allowed) = (stage.server.fetches().await?.keys, 1 + cooldowns_since(started));
+    let (keys, allowed) = (stage.server.fetches().await?.keys - before, cooldowns_since(started));
     assert!(keys <= allowed, "{keys} fetches, {allowed} are allowed");
     Ok(())
 }
@@ -435,6 +452,17 @@ async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Re
     let (after, allowed) = (stage.server.fetches().await?.keys, 2 * cooldowns_since(rotated));
     assert!(after - before <= allowed, "{} fetches, {allowed} are allowed", after - before);
     Ok(())
+}
+
+/// Tokens with the claims of this one, each by a key of another name.
+fn forged(good: &str) -> Result<Vec<String>> {
+    let (header, claims) = (jwt::header(good)?, authorization_server::claims(good)?);
+    let forged = (0..50).map(|number| {
+        let mut header = header.clone();
+        header["kid"] = json!(format!("unknown-{number}"));
+        jwt::signed(&header, &claims)
+    });
+    Ok(forged.collect())
 }
 
 /// A cluster whose host does not listen, one without hosts, and none.
