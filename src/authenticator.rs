@@ -154,12 +154,8 @@ impl Authenticator {
     /// Whether a question may be asked while so many of this worker are open. One that may not be, is answered by
     /// [`Outcome::Withheld`].
     pub fn admits(&mut self, subject: Subject, open: usize, host: Host<'_>) -> bool {
-        match subject.about {
-            About::Token(_) => {
-                self.servers.get_mut(subject.server.0).is_some_and(|server| server.admits(open, host.now))
-            }
-            About::Metadata | About::Keys => true,
-        }
+        let server = self.servers.get_mut(subject.server.0);
+        server.is_some_and(|server| server.admits(subject.about, open, host.now))
     }
 
     /// An authorization server answered, or will never do so.

@@ -85,6 +85,10 @@ impl AuthorizationServer {
 
     /// The fresh grant of a token.
     pub(crate) fn find(&mut self, token: &TokenKey, host: Host<'_>) -> Option<(Rc<Grant>, Level)> {
+        if let Some(Keys::Published(store)) = &mut self.keys {
+            store.follow(host.now, host.shared_data);
+            self.cache.follow(store.digest());
+        }
         self.cache.find(token, host.now, host.shared_data)
     }
 
@@ -134,9 +138,13 @@ impl AuthorizationServer {
         }
     }
 
-    /// Whether one more token may be asked about, while so many questions are open.
-    pub(crate) fn admits(&mut self, open: usize, now: Timestamp) -> bool {
-        self.limiter.as_mut().is_some_and(|limiter| limiter.admit(open, now))
+    /// Whether a question may be asked, while so many are open.
+    pub(crate) fn admits(&mut self, about: About, open: usize, now: Timestamp) -> bool {
+        match (about, &mut self.keys) {
+            (About::Token(_), _) => self.limiter.as_mut().is_some_and(|limiter| limiter.admit(open, now)),
+            (About::Metadata | About::Keys, Some(Keys::Published(store))) => store.admits(now),
+            (About::Metadata | About::Keys, _) => false,
+        }
     }
 
     /// The server answered for a token, or will never do so.
@@ -187,7 +195,10 @@ impl AuthorizationServer {
             self.cache.follow(store.digest());
         }
         let grant = match verified {
-            Ok(()) => Ok(self.cache.keep(evidence.token, &evidence.active, host.now, host.shared_data)),
+            Ok(()) => {
+                let limit = self.verification_limit(&evidence.active, host.now);
+                Ok(self.cache.keep(evidence.token, &evidence.active, limit, host.now, host.shared_data))
+            }
             Err(Obstacle::Refused) => Err(evidence.active.signature.refusal()),
             Err(Obstacle::NoKeys) => return Err(NoGrant::Refused(Reason::KeysUnavailable)),
             Err(Obstacle::Missing(wanted)) => return Err(NoGrant::Unanswered(self.question(wanted))),
@@ -215,6 +226,14 @@ impl AuthorizationServer {
         policy.validate(grant.claims(), host.now)?;
         grant.claims().binding().validate(sender)?;
         requirement.validate(grant.claims(), host.now, policy.leeway)
+    }
+
+    /// Until when a signature that was verified now counts: keys are removed for a reason (R66).
+    fn verification_limit(&self, active: &ActiveToken, now: Timestamp) -> Option<Timestamp> {
+        match (&self.keys, &active.signature) {
+            (None | Some(Keys::Configured(_)), _) | (_, Signature::Nothing) => None,
+            (Some(Keys::Published(store)), _) => Some(store.good_until(now)),
+        }
     }
 
     fn verify(&mut self, active: &ActiveToken, host: Host<'_>) -> Result<(), Obstacle> {

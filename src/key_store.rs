@@ -70,6 +70,9 @@ pub(crate) struct KeyStore {
     /// Where the metadata said that the keys are.
     discovered: Option<Rc<Target>>,
     attempted_at: Option<Timestamp>,
+    /// When documents were asked for that have not come.
+    open: Vec<Timestamp>,
+    looked_at: Option<Timestamp>,
 }
 
 struct Loaded {
@@ -81,7 +84,15 @@ struct Loaded {
 impl KeyStore {
     /// A store without keys. `identity` tells this server's keys in the shared data from another's.
     pub(crate) fn new(settings: PublishedKeys, identity: Fingerprint) -> Self {
-        Self { settings, identity, loaded: None, discovered: None, attempted_at: None }
+        Self {
+            settings,
+            identity,
+            loaded: None,
+            discovered: None,
+            attempted_at: None,
+            open: Vec::new(),
+            looked_at: None,
+        }
     }
 
     /// Verifies a signature by the keys that there are; wants newer ones where these are too old or do not have the key.
@@ -111,9 +122,38 @@ impl KeyStore {
         })
     }
 
+    /// Looks for keys that another worker fetched, now and then: what was verified by removed ones must not count here longer
+    /// than there (R66).
+    pub(crate) fn follow(&mut self, now: Timestamp, shared: &dyn SharedData) {
+        if self.looked_at.is_none_or(|looked_at| now >= looked_at.plus(LOOK_INTERVAL)) {
+            self.looked_at = Some(now);
+            self.read_shared(now, shared);
+        }
+    }
+
+    /// Whether the document that it wants may be asked for, which then counts as asked. Requests that cannot wait for one
+    /// answer together must not ask for it each (R63); but who has no keys at all may ask a few times at once.
+    pub(crate) fn admits(&mut self, now: Timestamp) -> bool {
+        self.open.retain(|asked_at| now < asked_at.plus(PATIENCE));
+        let limit = if self.loaded.is_some() { 1 } else { MAX_FIRST_QUESTIONS };
+        let is_admitted = self.open.len() < limit;
+        if is_admitted {
+            self.open.push(now);
+        }
+        is_admitted
+    }
+
+    /// Until when what is verified now needs no verifying: then newer keys are due.
+    pub(crate) fn good_until(&self, now: Timestamp) -> Timestamp {
+        let due = self.loaded.as_ref().map(|loaded| loaded.fetched_at.plus(self.settings.max_age));
+        let next_attempt = self.attempted_at.map(|attempted_at| attempted_at.plus(self.settings.cooldown));
+        due.filter(|due| now < *due).or(next_attempt).unwrap_or(now)
+    }
+
     /// Takes the metadata that were asked for. They are believed if they are the issuer's own, and point to the server that
     /// they come from: no answer makes the gateway call another host (R104, R112).
     pub(crate) fn take_metadata(&mut self, outcome: &Outcome<'_>, now: Timestamp) -> Result<(), Reason> {
+        self.note_answer(outcome);
         let located = outcome.document().and_then(|body| self.locate(body).ok_or(Reason::UnexpectedResponse));
         if located.is_err() {
             self.attempted_at = Some(now);
@@ -129,6 +169,7 @@ impl KeyStore {
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Result<(), Reason> {
+        self.note_answer(outcome);
         self.attempted_at = Some(now);
         self.discovered = None;
         let body = outcome.document()?;
@@ -140,6 +181,13 @@ impl KeyStore {
     /// What tells the keys in use from others.
     pub(crate) fn digest(&self) -> Option<Fingerprint> {
         self.loaded.as_ref().map(|loaded| loaded.digest)
+    }
+
+    /// One that was withheld was never asked.
+    fn note_answer(&mut self, outcome: &Outcome<'_>) {
+        if !matches!(outcome, Outcome::Withheld) && !self.open.is_empty() {
+            self.open.remove(0);
+        }
     }
 
     fn usable(&self, now: Timestamp) -> Option<Rc<KeySet>> {
@@ -222,6 +270,15 @@ impl KeyStore {
         format!("phantom-token.keys.{:08x}", u32::from_be_bytes([a, b, c, d]))
     }
 }
+
+/// How often a worker looks for keys that others fetched.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many questions for keys may be open where there are none.
+const MAX_FIRST_QUESTIONS: usize = 4;
+
+/// Longer than any answer takes: one that has not come will not.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// As soon as clients are told to come back.
 const FIRST_COOLDOWN: Duration = Duration::from_secs(5);

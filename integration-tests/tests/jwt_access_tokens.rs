@@ -40,11 +40,15 @@ async fn set_stage() -> Result<Stage> {
     let introspecting = edited(|configuration| configuration["token"]["jwts"] = json!("introspect"));
     let exact = edited(|configuration| configuration["token"]["leeway"] = json!("0s"));
     let lax = edited(|configuration| configuration["token"]["jwt_profile"] = json!("lax"));
+    let mut lax_for_the_client = lax.clone();
+    lax_for_the_client["token"]["audience"] = json!(["orders-api", "app"]);
+    lax_for_the_client["rules"] = json!([{"path": "/orders"}]);
     let envoy = EnvoyBuilder::new("jwt_access_tokens", 2, api.port())
         .cluster("authorization-server", &[server.port()])
         .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
         .listener("verifying", &configuration(&server), Listener::default())
         .listener("lax", &lax, Listener::default())
+        .listener("lax-for-the-client", &lax_for_the_client, Listener::default())
         .listener("exact", &exact, Listener::default())
         .listener("alone", &alone, Listener::default())
         .listener("refusing", &refusing, Listener::default())
@@ -196,6 +200,17 @@ async fn r069_an_id_token_is_no_access_token() -> Result<()> {
     }
     assert_eq!(stage.orders("lax", &id_token, "id-token").await?.status, 401, "it is for the client");
     Ok(())
+}
+
+/// Some servers name an API by the identifier of its client. If this failed, what they tell that client of its user would open the
+/// API. An ID token of the code flow need not have `at_hash`; this one has `nonce`.
+#[tokio::test]
+async fn r069_an_id_token_is_no_access_token_by_the_lax_profile_either() -> Result<()> {
+    let stage = stage().await;
+    let id_token = stage.server.id_token().await?;
+    assert!(authorization_server::claims(&id_token)?["nonce"].is_string());
+    let description = "The token is not an access token";
+    stage.refused("lax-for-the-client", &id_token, "lax-id-token", description).await
 }
 
 /// If the cache or the leeway kept it, a token would live for longer than its issuer meant it to.

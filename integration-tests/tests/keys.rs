@@ -43,6 +43,8 @@ impl Stage {
         let mut aging = configuration(&server);
         aging["keys"]["max_age"] = json!("1s");
         aging["keys"]["max_stale"] = json!("4s");
+        let mut alone = configuration(&server);
+        alone["single_flight"] = json!(false);
         let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let head_only = Listener { stops_head_only: true, ..Listener::default() };
         let mut builder = EnvoyBuilder::new(name, workers, api.port())
@@ -53,6 +55,7 @@ impl Stage {
             .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
             .listener("gateway", &configuration(&server), Listener::default())
             .listener("head-only", &configuration(&server), head_only)
+            .listener("alone", &alone, Listener::default())
             .listener("aging", &aging, Listener::default())
             .listener("deceived", &deceived, Listener::default())
             .listener("discovering", &discovering, Listener::default());
@@ -451,6 +454,39 @@ async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Re
     assert_eq!(stage.statuses("gateway", &opaque).await?, [200], "it stands for a newly signed JWT");
     let (after, allowed) = (stage.server.fetches().await?.keys, 2 * cooldowns_since(rotated));
     assert!(after - before <= allowed, "{} fetches, {allowed} are allowed", after - before);
+    Ok(())
+}
+
+/// One worker is shown a token of the new key, and the other only one that it has in its cache. If this failed, the key that was
+/// removed would count there for as long as the cache keeps what it verified.
+#[tokio::test]
+async fn r066_a_removed_key_counts_on_no_worker_once_one_of_them_has_fetched_the_new_ones() -> Result<()> {
+    let stage = Stage::set("keys-removed", 2).await?;
+    let old = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+    assert_eq!(stage.statuses("gateway", &old).await?, [200]);
+    stage.server.rotate().await?;
+    let new = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+    let accepted = async || Ok(stage.orders("gateway", &new).await?.status == 200);
+    eventually("the new key is accepted", accepted).await?;
+    let refused = async || Ok(stage.statuses("gateway", &old).await? == [401]);
+    eventually("the old one is refused on both workers", refused).await
+}
+
+/// If this failed, `max_age` would mean nothing to a token that is used often enough to stay in the cache.
+#[tokio::test]
+async fn r066_a_removed_key_counts_no_longer_than_keys_may_age() -> Result<()> {
+    let stage = Stage::set("keys-removed-alone", 1).await?;
+    let old = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
+    assert_eq!(stage.orders("aging", &old).await?.status, 200);
+    stage.server.rotate().await?;
+    eventually("it is refused", async || Ok(stage.orders("aging", &old).await?.status == 401)).await
+}
+
+/// If this failed, whoever switches the sharing of questions off would let anybody make the gateway attack its own server.
+#[tokio::test]
+async fn r063_a_flood_of_unknown_keys_costs_one_fetch_where_requests_do_not_wait_together() -> Result<()> {
+    let stage = Stage::set("keys-flood-alone", 1).await?;
+    assert_eq!(stage.flood("alone").await?, 1);
     Ok(())
 }
 

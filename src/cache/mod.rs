@@ -106,15 +106,17 @@ impl Cache {
         Some((grant, Level::Shared))
     }
 
-    /// Makes the grant of an active token, and keeps it in both levels as long as freshness and expiry allow.
+    /// Makes the grant of an active token, and keeps it in both levels as long as freshness, expiry and `limit` allow.
     pub(crate) fn keep(
         &mut self,
         token: TokenKey,
         active: &ActiveToken,
+        limit: Option<Timestamp>,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Rc<Grant> {
-        let ttl = self.time_to_live.of(active.freshness, active.claims.validity().expires, now);
+        let end = [active.claims.validity().expires, limit].into_iter().flatten().min();
+        let ttl = self.time_to_live.of(active.freshness, end, now);
         let ActiveToken { jwt, claims, signature, .. } = active;
         let is_self_contained = matches!(signature, Signature::Presented);
         let fresh_until = ttl.map(|ttl| now.plus(ttl));

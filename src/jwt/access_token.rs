@@ -28,7 +28,10 @@ impl Profile {
         let payload = jws.payload();
         let is_of_type = match self {
             Self::Rfc9068 => jws.media_type().as_deref() == Some("at+jwt"),
-            Self::Lax => !ID_TOKEN_CLAIMS.iter().any(|name| payload.has(name)),
+            Self::Lax => {
+                let has = |names: &[&str]| names.iter().any(|name| payload.has(name));
+                !has(&ID_TOKEN_CLAIMS) && has(&ACCESS_TOKEN_CLAIMS)
+            }
         };
         if jws.is_of_other_kind() || !is_of_type {
             return Err(Reason::NotAnAccessToken);
@@ -54,8 +57,11 @@ impl Profile {
     }
 }
 
-/// Claims of an ID token alone (OpenID Connect Core §3.1.3.6, §3.3.2.11).
-const ID_TOKEN_CLAIMS: [&str; 3] = ["at_hash", "c_hash", "s_hash"];
+/// Claims of an ID token alone (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11).
+const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+
+/// What says what a token is good for, or for which client, in one server's words or another's; ID tokens say neither.
+const ACCESS_TOKEN_CLAIMS: [&str; 6] = ["scope", "scp", "client_id", "cid", "roles", "permissions"];
 
 /// What RFC 9068 §2.2 requires, beside the dates and `aud`.
 const REQUIRED_TEXTS: [&str; 4] = ["iss", "sub", "client_id", "jti"];

@@ -366,3 +366,37 @@ pub(super) fn claims_of(jwt: &str) -> String {
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).expect("base64url");
     String::from_utf8(bytes).expect("text")
 }
+
+/// Where requests cannot wait for one answer together, each would fetch the keys; and one that may not ask must not be asked
+/// again and again whether it may.
+#[test]
+fn r063_a_question_that_is_withheld_is_an_answer() {
+    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let token = access_token(json!({}));
+    assert_eq!(worker.get(0, &token), bearer(&token));
+    let unknown = signed_jwt("other", &serde_json::from_str(&claims_of(&token)).expect("JSON"));
+    let authorization = bearer(&unknown);
+    let head = crate::RequestHead {
+        method: b"GET",
+        path: b"/",
+        authorization: crate::request::Presented::Once(authorization.as_bytes()),
+        ..crate::RequestHead::default()
+    };
+    let host = crate::Host {
+        now: testing::at(40),
+        shared_data: &NoSharedData,
+        metrics: &crate::NoMetrics,
+        randomness: &testing::CountingRandomness,
+    };
+    let mut ask = || match worker.authenticator.authenticate(&head, host) {
+        crate::Step::Ask(question, pending) => (question.subject(), pending),
+        crate::Step::Settled(_) => panic!("the key is not known"),
+    };
+    let (first, second) = (ask(), ask());
+    assert!(worker.authenticator.admits(first.0, 0, host));
+    assert!(!worker.authenticator.admits(second.0, 1, host), "it is asked for already");
+    let conclusion = worker.authenticator.conclude(second.0, crate::Outcome::Withheld, host);
+    let step = worker.authenticator.settle(second.1, &conclusion, host);
+    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Reject(_))));
+}
