@@ -1,11 +1,11 @@
-//! The API behind the ingress. It answers with what it received.
+//! The API behind the ingress. It answers with what it received; with which status and `Cache-Control`, the request says.
 //!
 //! It lets the pages of any origin call it and read its answers: what a page cannot do, the gateway keeps it from.
 
 use anyhow::Result;
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::{Json, Router};
 use serde_json::json;
@@ -38,6 +38,12 @@ impl Api {
     }
 }
 
+/// The field of a request that says which status the API answers with.
+pub const ANSWER_STATUS: &str = "x-answer-status";
+
+/// The field of a request that says what the API answers as `Cache-Control`.
+pub const ANSWER_CACHE_CONTROL: &str = "x-answer-cache-control";
+
 async fn answer(request: Request) -> impl IntoResponse {
     let (head, body) = request.into_parts();
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -49,7 +55,17 @@ async fn answer(request: Request) -> impl IntoResponse {
         "authorization": authorization,
         "body_length": body.len(),
     });
-    (permission(&head.headers), Json(answer))
+    let mut fields = permission(&head.headers);
+    for value in head.headers.get_all(ANSWER_CACHE_CONTROL) {
+        fields.append(header::CACHE_CONTROL, value.clone());
+    }
+    (status(&head.headers), fields, Json(answer))
+}
+
+/// What the field [`ANSWER_STATUS`] asks for.
+fn status(asked: &HeaderMap) -> StatusCode {
+    let status = asked.get(ANSWER_STATUS).and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
+    status.unwrap_or(StatusCode::OK)
 }
 
 /// Allows whatever a browser asks for (the CORS protocol, Fetch §3.2.3).

@@ -1,4 +1,5 @@
-//! A client of HTTP/1.1 that sends what it is told, byte by byte: odd header values, fields twice, paths as they are.
+//! A client that sends what it is told, byte by byte: odd header values, fields twice, paths as they are. It speaks HTTP/1.1,
+//! or HTTP/2 without TLS.
 
 use std::time::Duration;
 
@@ -6,15 +7,25 @@ use anyhow::{Context, Result};
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Sends requests to one port of loopback.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     port: u16,
+    protocol: Protocol,
+}
+
+/// The version of HTTP that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 9112.
+    Http1,
+    /// RFC 9113, which both sides know of before they begin.
+    Http2,
 }
 
 /// A request.
@@ -38,9 +49,15 @@ pub struct Answer {
 }
 
 impl Client {
-    /// A client of `127.0.0.1:port`.
+    /// A client of `127.0.0.1:port` that speaks HTTP/1.1.
     pub fn to_port(port: u16) -> Self {
-        Self { port }
+        Self { port, protocol: Protocol::Http1 }
+    }
+
+    /// The same client, speaking this.
+    #[must_use]
+    pub fn speaking(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
     }
 
     /// The port.
@@ -50,7 +67,8 @@ impl Client {
 
     /// Sends a request on a connection of its own.
     pub async fn send(&self, request: Request) -> Result<Answer> {
-        tokio::time::timeout(PATIENCE, self.exchange(request)).await.context("the answer takes too long")?
+        let exchange = async { exchange(self.connect().await?, self.protocol, request).await };
+        tokio::time::timeout(PATIENCE, exchange).await.context("the answer takes too long")?
     }
 
     /// Sends these bytes and reads whatever comes back until the server closes.
@@ -82,23 +100,31 @@ impl Client {
     async fn connect(&self) -> Result<TcpStream> {
         Ok(TcpStream::connect(("127.0.0.1", self.port)).await?)
     }
+}
 
-    async fn exchange(&self, request: Request) -> Result<Answer> {
-        let stream = TokioIo::new(self.connect().await?);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-        tokio::spawn(connection);
-        let mut builder = hyper::Request::builder().method(request.method).uri(&request.path);
-        if !request.headers.iter().any(|(name, _)| name == "host") {
-            builder = builder.header("host", "api.example.com");
+/// Sends a request on this connection, which ends with it.
+pub(crate) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    protocol: Protocol,
+    request: Request,
+) -> Result<Answer> {
+    let stream = TokioIo::new(stream);
+    let response = match protocol {
+        Protocol::Http1 => {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+            tokio::spawn(connection);
+            sender.send_request(request.into_http1()?).await?
         }
-        for (name, value) in request.headers {
-            builder = builder.header(name, value);
+        Protocol::Http2 => {
+            let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
+            let (mut sender, connection) = handshake.await?;
+            tokio::spawn(connection);
+            sender.send_request(request.into_http2()?).await?
         }
-        let response = sender.send_request(builder.body(Full::new(Bytes::from(request.body)))?).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
-    }
+    };
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 impl Request {
@@ -130,15 +156,41 @@ impl Request {
         self.header("authorization", format!("Bearer {token}"))
     }
 
+    /// Adds a parameter to the query.
+    #[must_use]
+    pub fn parameter(mut self, name: &str, value: &str) -> Self {
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        self.path.push_str(&format!("{separator}{name}={value}"));
+        self
+    }
+
     /// Names the request, so that the API can be asked for it.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.header("x-request-name", name)
     }
 
+    fn into_http1(self) -> Result<hyper::Request<Full<Bytes>>> {
+        let names_host = self.headers.iter().any(|(name, _)| name == "host");
+        let request = if names_host { self } else { self.header("host", HOST) };
+        request.with_target(|path| path.to_owned())
+    }
+
+    /// In HTTP/2 the target is taken apart into `:scheme`, `:authority` and `:path` (RFC 9113 §8.3.1).
+    fn into_http2(self) -> Result<hyper::Request<Full<Bytes>>> {
+        self.with_target(|path| format!("http://{HOST}{path}"))
+    }
+
+    fn with_target(self, target: impl Fn(&str) -> String) -> Result<hyper::Request<Full<Bytes>>> {
+        let mut builder = hyper::Request::builder().method(self.method).uri(target(&self.path));
+        for (name, value) in self.headers {
+            builder = builder.header(name, value);
+        }
+        Ok(builder.body(Full::new(Bytes::from(self.body)))?)
+    }
+
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes =
-            format!("{} {} HTTP/1.1\r\nhost: api.example.com\r\n", self.method, self.path).into_bytes();
+        let mut bytes = format!("{} {} HTTP/1.1\r\nhost: {HOST}\r\n", self.method, self.path).into_bytes();
         for (name, value) in &self.headers {
             bytes.extend_from_slice(name.as_bytes());
             bytes.extend_from_slice(b": ");
@@ -187,3 +239,5 @@ impl Answer {
 
 /// Longer than any timeout that a test configures: whoever waits so long was forgotten.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+const HOST: &str = "api.example.com";

@@ -1,4 +1,5 @@
-//! A WebSocket service behind the ingress. It accepts every handshake and sends every message back.
+//! A WebSocket service behind the ingress. It accepts every handshake, with the protocol `chat`
+//! where that is offered, and sends every message back.
 
 use anyhow::Result;
 use axum::Router;
@@ -35,8 +36,11 @@ impl Echo {
     }
 }
 
+/// The one subprotocol that the service speaks.
+pub const CHAT: &str = "chat";
+
 async fn accept(handshake: WebSocketUpgrade) -> Response {
-    handshake.on_upgrade(echo)
+    handshake.protocols([CHAT]).on_upgrade(echo)
 }
 
 async fn echo(mut socket: WebSocket) {

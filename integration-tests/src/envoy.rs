@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::certificates::{Certificate, CertificateAuthority};
 use crate::client::{Client, Request};
 use crate::paths;
 use crate::process::Process;
@@ -108,10 +109,36 @@ impl EnvoyBuilder {
 
     /// Hands the last listener's configuration over as a protobuf Struct, which Envoy does not turn into JSON.
     pub fn configured_by_struct(mut self) -> Result<Self> {
-        let any = self.listeners.last_mut().and_then(|listener| listener.pointer_mut(CONFIGURATION));
-        let any = any.context("no listener")?;
+        let any = self.last(CONFIGURATION)?;
         let configuration: Value = serde_json::from_str(any["value"].as_str().unwrap_or_default())?;
         *any = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration});
+        Ok(self)
+    }
+
+    /// Lets the last listener find its way by these routes, instead of one to its upstream.
+    pub fn routed_by(mut self, routes: &[Value]) -> Result<Self> {
+        *self.last(ROUTES)? = json!(routes);
+        Ok(self)
+    }
+
+    /// Lets the last listener speak TLS by this certificate, and ask its clients for one of this authority, if one is named:
+    /// then nobody comes in without.
+    pub fn secured_by(mut self, own: &Certificate, clients: Option<&CertificateAuthority>) -> Result<Self> {
+        let mut common = json!({"tls_certificates": [{
+            "certificate_chain": {"inline_string": own.pem()},
+            "private_key": {"inline_string": own.key_pem()},
+        }]});
+        if let Some(authority) = clients {
+            common["validation_context"] = json!({"trusted_ca": {"inline_string": authority.pem()}});
+        }
+        self.last("/filter_chains/0")?["transport_socket"] = json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "require_client_certificate": clients.is_some(),
+                "common_tls_context": common,
+            },
+        });
         Ok(self)
     }
 
@@ -144,6 +171,11 @@ impl EnvoyBuilder {
             self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         Envoy::launch(&self.name, self.workers, &bootstrap.to_string(), &environment, folder, names.collect())
             .await
+    }
+
+    fn last(&mut self, pointer: &str) -> Result<&mut Value> {
+        let listener = self.listeners.last_mut().context("no listener")?;
+        listener.pointer_mut(pointer).context("a listener of another form")
     }
 
     fn resources(&self) -> Result<Value> {
@@ -370,6 +402,7 @@ fn tail(log: &Path) -> String {
 
 const CONFIGURATION: &str =
     "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
+const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
 const FILTER: &str = "PHANTOM_TOKEN_WASM";
 const ATTEMPTS: u32 = 400;
 const INTERVAL: Duration = Duration::from_millis(50);

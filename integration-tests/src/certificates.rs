@@ -1,0 +1,87 @@
+//! Certificates of workloads, made for one test: an authority signs for each workload who it is, as a SPIFFE ID.
+
+use anyhow::{Context, Result};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, SanType};
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::secrets;
+
+/// Who signs certificates.
+pub struct CertificateAuthority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate of one workload and its private key.
+pub struct Certificate {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl CertificateAuthority {
+    /// An authority of its own.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, noted_key()?)? })
+    }
+
+    /// Signs that the holder is reached by this name.
+    pub fn certify_server(&self, name: &str) -> Result<Certificate> {
+        self.certify(vec![SanType::DnsName(name.try_into()?)])
+    }
+
+    /// Signs that the holder is these workloads, in this order.
+    pub fn certify_workload(&self, uris: &[&str]) -> Result<Certificate> {
+        let uris = uris.iter().map(|uri| Ok(SanType::URI((*uri).try_into()?)));
+        self.certify(uris.collect::<Result<_>>()?)
+    }
+
+    /// Its own certificate.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// What a client has to trust who trusts this authority alone.
+    pub fn roots(&self) -> Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone())?;
+        Ok(roots)
+    }
+
+    fn certify(&self, names: Vec<SanType>) -> Result<Certificate> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        let key = noted_key()?;
+        Ok(Certificate { certificate: params.signed_by(&key, &self.issuer)?, key })
+    }
+}
+
+impl Certificate {
+    /// The certificate.
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// The private key (PKCS#8).
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// Both, as rustls takes them.
+    pub fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
+        (vec![self.certificate.der().clone()], key.into())
+    }
+}
+
+/// A fresh key, each line of which is a secret.
+fn noted_key() -> Result<KeyPair> {
+    let key = KeyPair::generate().context("no key")?;
+    let pem = key.serialize_pem();
+    for line in pem.lines().filter(|line| !line.is_empty() && !line.starts_with("-----")) {
+        secrets::noted(line.to_owned());
+    }
+    Ok(key)
+}
