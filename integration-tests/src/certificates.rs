@@ -1,7 +1,9 @@
 //! Certificates of workloads, made for one test: an authority signs for each workload who it is, as a SPIFFE ID.
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType,
+};
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -21,7 +23,7 @@ pub struct Certificate {
 impl CertificateAuthority {
     /// An authority of its own.
     pub fn new() -> Result<Self> {
-        let mut params = CertificateParams::default();
+        let mut params = params("authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, noted_key()?)? })
@@ -51,7 +53,7 @@ impl CertificateAuthority {
     }
 
     fn certify(&self, names: Vec<SanType>) -> Result<Certificate> {
-        let mut params = CertificateParams::default();
+        let mut params = params("workload");
         params.subject_alt_names = names;
         let key = noted_key()?;
         Ok(Certificate { certificate: params.signed_by(&key, &self.issuer)?, key })
@@ -74,6 +76,13 @@ impl Certificate {
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
         (vec![self.certificate.der().clone()], key.into())
     }
+}
+
+/// A certificate whose subject is the same as its issuer's would count as signed by itself.
+fn params(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
 }
 
 /// A fresh key, each line of which is a secret.
