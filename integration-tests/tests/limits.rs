@@ -1,0 +1,181 @@
+//! A flood of made-up tokens, in a real Envoy with one worker: the authorization server is asked as much as it was promised, and
+//! whoever has a good token hardly notices. Each test has an Envoy of its own, since the counters are Envoy's.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::future::join_all;
+use integration_tests::api::Api;
+use integration_tests::client::{Answer, PATIENCE, Request};
+use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::{jwt, secrets};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+struct Stage {
+    envoy: Envoy,
+    server: ScriptedServer,
+    api: Api,
+}
+
+async fn set_stage(name: &str, limits: &[(&str, Value)]) -> Result<Stage> {
+    let (server, api) = (ScriptedServer::start()?, Api::start()?);
+    let mut configuration = json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
+            "timeout": "10s",
+        },
+        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
+        "rules": [{"path": "/public", "access": "public"}, {"path": "/orders"}],
+    });
+    for (name, limit) in limits {
+        configuration["introspection"][name] = limit.clone();
+    }
+    let envoy = EnvoyBuilder::new(name, 1, api.port())
+        .cluster("authorization-server", &[server.port()])
+        .listener("gateway", &configuration, Listener::default())
+        .start()
+        .await?;
+    Ok(Stage { envoy, server, api })
+}
+
+/// If this failed, anybody could take the authorization server down through the gateway, or the gateway's defence would take good
+/// tokens down with it.
+#[tokio::test]
+async fn r111_a_flood_of_made_up_tokens_is_held_back_and_a_known_one_passes() -> Result<()> {
+    let stage = set_stage("limits-per-second", &[("max_per_second", json!(5))]).await?;
+    let known = stage.active("known")?;
+    assert_eq!(stage.orders(&known).await?.status, 200);
+
+    let began = Instant::now();
+    let made_up: Vec<String> = (0..60).map(|_| secrets::fresh_token("made-up")).collect();
+    let is_over = AtomicBool::new(false);
+    let flood = async {
+        let answers = join_all(made_up.iter().map(|token| stage.orders(token))).await;
+        is_over.store(true, Ordering::Relaxed);
+        answers.into_iter().collect::<Result<Vec<_>>>()
+    };
+    let undisturbed = AtomicU32::new(0);
+    let meanwhile = async {
+        while !is_over.load(Ordering::Relaxed) {
+            assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
+            assert_eq!(stage.envoy.client("gateway").send(Request::get("/public")).await?.status, 200);
+            undisturbed.fetch_add(1, Ordering::Relaxed);
+        }
+        anyhow::Ok(())
+    };
+    let (answers, known_answers) = tokio::join!(flood, meanwhile);
+    let (answers, elapsed) = (answers?, began.elapsed());
+    known_answers?;
+    assert!(undisturbed.into_inner() > 0, "nobody tried");
+
+    let asked: usize = made_up.iter().map(|token| stage.server.introspections(token).len()).sum();
+    let promised = 5.0 * (1.0 + elapsed.as_secs_f64());
+    assert!(asked >= 4, "only {asked} introspections: the limit is stricter than it says");
+    assert!(asked as f64 <= promised, "{asked} introspections in {elapsed:?}");
+    stage.assert_withheld(&answers, 60 - asked).await?;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 401).count(), asked);
+    for token in &made_up {
+        assert_eq!(stage.api.received(token).len(), 0);
+    }
+
+    let late = stage.active("late")?;
+    stage.recovers(&late).await?;
+    assert_eq!(stage.server.introspections(&known).len(), 1, "the known token was asked about once");
+    Ok(())
+}
+
+/// If this failed, a slow authorization server would be asked more and more at one time, the slower it gets.
+#[tokio::test]
+async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Result<()> {
+    let stage = set_stage("limits-concurrent", &[("max_concurrent", json!(3))]).await?;
+    let known = stage.active("known")?;
+    assert_eq!(stage.orders(&known).await?.status, 200);
+    let slow: Vec<String> = (0..20).map(|_| secrets::fresh_token("slow")).collect();
+    for token in &slow {
+        stage.server.play(token, Play::jwt(&jwt::valid()).after(Duration::from_secs(4)))?;
+    }
+
+    let waiting = join_all(slow.iter().map(|token| stage.orders(token)));
+    let meanwhile = async {
+        stage.until(async || Ok(stage.withheld().await? == 17 && stage.asked(&slow) == 3)).await?;
+        assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
+        let refused = stage.orders(&secrets::fresh_token("one-too-many")).await?;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+        let shared = slow.iter().find(|token| !stage.server.introspections(token).is_empty());
+        let shared = stage.orders(shared.expect("one that is asked about")).await?;
+        assert_eq!(shared.status, 200, "who needs an answer that was asked for waits along");
+        anyhow::Ok(())
+    };
+    let (answers, meanwhile) = tokio::join!(waiting, meanwhile);
+    meanwhile?;
+    let answers = answers.into_iter().collect::<Result<Vec<_>>>()?;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 3);
+    assert_eq!(stage.asked(&slow), 3);
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
+    assert!(refused.iter().all(|answer| answer.status == 503), "{refused:?}");
+    assert_eq!(stage.withheld().await?, 18);
+
+    // All are answered, so three more may be asked about at once.
+    let next: Vec<String> = (0..3).map(|_| stage.active("next")).collect::<Result<_>>()?;
+    for answer in join_all(next.iter().map(|token| stage.orders(token))).await {
+        assert_eq!(answer?.status, 200);
+    }
+    Ok(())
+}
+
+impl Stage {
+    /// A token that the server finds active.
+    fn active(&self, meaning: &str) -> Result<String> {
+        let token = secrets::fresh_token(meaning);
+        self.server.play(&token, Play::jwt(&jwt::valid()))?;
+        Ok(token)
+    }
+
+    async fn orders(&self, token: &str) -> Result<Answer> {
+        let request = Request::get("/orders").bearer(token).named(token);
+        self.envoy.client("gateway").send(request).await
+    }
+
+    fn asked(&self, tokens: &[String]) -> usize {
+        tokens.iter().map(|token| self.server.introspections(token).len()).sum()
+    }
+
+    async fn withheld(&self) -> Result<u64> {
+        self.envoy.statistic("wasmcustom.phantom_token_introspection_withheld").await
+    }
+
+    /// If this failed, clients would not know when to try again, or operators what is held back.
+    async fn assert_withheld(&self, answers: &[Answer], expected: usize) -> Result<()> {
+        let unavailable: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
+        assert_eq!(unavailable.len(), expected);
+        for answer in unavailable {
+            assert_eq!((answer.header("retry-after"), answer.header("www-authenticate")), ("5", ""));
+            assert_eq!(answer.json()?["error"], "temporarily_unavailable");
+        }
+        assert_eq!(self.withheld().await?, expected as u64);
+        Ok(())
+    }
+
+    /// If this failed, one flood would be the end of the gateway.
+    async fn recovers(&self, token: &str) -> Result<()> {
+        self.until(async || Ok(self.orders(token).await?.status == 200)).await
+    }
+
+    async fn until(&self, condition: impl AsyncFn() -> Result<bool>) -> Result<()> {
+        let holds = async {
+            while !condition().await? {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, holds).await.context("it did not happen")?
+    }
+}
+
+const INTERVAL: Duration = Duration::from_millis(50);
