@@ -31,6 +31,11 @@ async fn set_stage() -> Result<Stage> {
     let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut alone = configuration(json!({}), json!({}));
     alone["single_flight"] = json!(false);
+    let mut problem = configuration(json!({}), json!({}));
+    problem["error_body"] = json!({
+        "media_type": "application/problem+json",
+        "template": r#"{"type":"https://api.example.com/problems/{reason}","title":"{error_description}","status":{status}}"#,
+    });
     let envoy = EnvoyBuilder::new("faults", 1, api.port())
         .cluster("authorization-server", &[server.port()])
         .cluster("nobody-listens", &[closed_port])
@@ -46,6 +51,7 @@ async fn set_stage() -> Result<Stage> {
         .listener("nobody-is-there", &configuration(json!({"upstream": "nobody-is-there"}), json!({})), plain)
         .listener("no-such-cluster", &configuration(json!({"upstream": "no-such-cluster"}), json!({})), plain)
         .listener("alone", &alone, plain)
+        .listener("problem", &problem, plain)
         .listener("head-only", &configuration(json!({}), json!({})), head_only)
         .start()
         .await?;
@@ -449,6 +455,56 @@ async fn r015_head_has_the_same_header_fields_and_no_body() -> Result<()> {
     }
     assert_eq!(get.json()?["error"], "unauthorized");
     assert!(head.body.is_empty());
+    Ok(())
+}
+
+/// If this failed, clients of an API that answers with problem details (RFC 9457) would find refusals that they cannot read.
+#[tokio::test]
+async fn r015_a_refusal_has_the_body_that_the_operator_wrote_and_head_has_its_fields_alone() -> Result<()> {
+    let stage = stage().await;
+    let (active, unknown) = (secrets::fresh_token("active"), secrets::fresh_token("unknown"));
+    let failing = secrets::fresh_token("failing");
+    stage.server.play(&active, Play::jwt(&jwt::valid()))?;
+    stage.server.play(&failing, Play::answer(500, "", ""))?;
+    for (path, token, status, reason, title) in [
+        ("/orders", None, 401, "missing_credentials", "An access token is required"),
+        ("/orders", Some(&unknown), 401, "inactive", "The access token is not active"),
+        (
+            "/admin",
+            Some(&active),
+            403,
+            "insufficient_scope",
+            "The access token lacks a scope that is required here",
+        ),
+        ("/nothing", Some(&active), 403, "not_exposed", "This resource is not exposed"),
+        ("/orders/../admin", Some(&active), 400, "ambiguous_target", "The request target is ambiguous"),
+        ("/orders", Some(&failing), 503, "unavailable", "The authorization server is unavailable"),
+    ] {
+        let request = |method| {
+            let request = Request::new(method, path, Vec::new()).named("problem");
+            token.into_iter().fold(request, |request, token| request.bearer(token))
+        };
+        let get = stage.client("problem").send(request("GET")).await?;
+        assert_eq!(
+            (get.status, get.header("content-type")),
+            (status, "application/problem+json"),
+            "{reason}"
+        );
+        let expected = json!({
+            "type": format!("https://api.example.com/problems/{reason}"), "title": title, "status": status,
+        });
+        assert_eq!(get.json()?, expected, "{reason}");
+
+        let head = stage.client("problem").send(request("HEAD")).await?;
+        assert_eq!((head.status, head.body.len()), (status, 0), "{reason}");
+        let fields = |answer: &Answer| {
+            let mut fields = answer.headers.clone();
+            fields.remove("date");
+            fields
+        };
+        assert_eq!(fields(&head), fields(&get), "{reason}");
+    }
+    assert_eq!(stage.api.received("problem").len(), 0);
     Ok(())
 }
 
