@@ -499,7 +499,7 @@ impl Stage {
         let shows = |value: &[u8]| value.windows(token.len()).any(|part| part == token.as_bytes());
         assert!(!received.is_empty(), "nothing arrived");
         for head in received {
-            assert!(!head.values().any(|value| shows(value.as_bytes())), "the token arrived: {head:?}");
+            assert!(!head.values().any(|value| shows(value.as_bytes())), "the token arrived");
         }
         assert!(!self.envoy.log().contains(token), "the token is in the log");
     }
