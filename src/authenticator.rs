@@ -200,7 +200,7 @@ impl Authenticator {
                 };
                 return Ok(Step::Settled(forward_public(credentials, host)));
             }
-            Access::Protected(requirement) => Rc::clone(requirement),
+            Access::Protected(requirement) => requirement,
         };
         requirement.admit(head.peer)?;
         Ok(self.authorize(head, &requirement, host).unwrap_or_else(|reason| {
@@ -299,7 +299,7 @@ impl Authenticator {
     /// Whether proofs are looked at where this is required.
     fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
         match self.servers.get(requirement.server.unwrap_or_default().0) {
-            _ if requirement.dpop => DpopMode::Required,
+            _ if requirement.asks_for_binding() => DpopMode::Required,
             Some(server) => server.dpop(),
             None => DpopMode::Off,
         }

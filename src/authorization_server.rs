@@ -66,7 +66,7 @@ pub enum JwtAccessTokens {
 
 enum Keys {
     Configured(Rc<KeySet>),
-    Published(KeyStore),
+    Published(Box<KeyStore>),
 }
 
 impl AuthorizationServer {
@@ -75,7 +75,7 @@ impl AuthorizationServer {
         let keys = settings.keys.as_ref().map(|keys| match keys {
             KeySettings::Configured(keys) => Keys::Configured(Rc::clone(keys)),
             KeySettings::Published(keys) => {
-                Keys::Published(KeyStore::new(keys.clone(), settings.keys_fingerprint(keys)))
+                Keys::Published(Box::new(KeyStore::new(keys.clone(), settings.keys_fingerprint(keys))))
             }
         });
         let cache = Cache::new(&all.cache, settings.fingerprint(all), Rc::clone(&all.forwarding));

@@ -132,6 +132,14 @@ impl Question {
         self.answer_limit
     }
 
+    /// How long its answer may take.
+    pub fn timeout(&self) -> Duration {
+        match &self.content {
+            Content::Introspection(inquiry) => inquiry.timeout(),
+            Content::Document { target, .. } => target.timeout,
+        }
+    }
+
     /// The callout for this occasion.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::authenticator::Pending;
 use crate::callout::{Question, Subject};
+use crate::time::Timestamp;
 
 /// The host's number of a callout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,8 @@ pub struct InFlight<S> {
     flights: BTreeMap<CalloutId, Flight<S>>,
     joinable: BTreeMap<Subject, CalloutId>,
     stranded: Vec<Flight<S>>,
+    /// When the answers are due for which nobody waits any more: the server is still at work.
+    abandoned: Vec<Timestamp>,
 }
 
 /// One question and those who wait for its answer.
@@ -38,14 +41,20 @@ pub struct Flight<S> {
 
 impl<S> Default for InFlight<S> {
     fn default() -> Self {
-        Self { flights: BTreeMap::new(), joinable: BTreeMap::new(), stranded: Vec::new() }
+        Self {
+            flights: BTreeMap::new(),
+            joinable: BTreeMap::new(),
+            stranded: Vec::new(),
+            abandoned: Vec::new(),
+        }
     }
 }
 
 impl<S> InFlight<S> {
-    /// How many questions are open.
-    pub fn open(&self) -> usize {
-        self.flights.len()
+    /// How many questions are open, be it that nobody waits for some.
+    pub fn open(&mut self, now: Timestamp) -> usize {
+        self.abandoned.retain(|due| now < *due);
+        self.flights.len().saturating_add(self.abandoned.len())
     }
 
     /// Any stream that waits.
@@ -84,10 +93,11 @@ impl<S> InFlight<S> {
     }
 
     /// The host will drop the answer to this callout. Whether anybody is stranded by that, beside the one that asked.
-    pub fn strand(&mut self, id: CalloutId) -> bool {
-        let flight = self.land(id).filter(|flight| flight.waiting.len() > 1);
-        let has_others = flight.is_some();
-        self.stranded.extend(flight);
+    pub fn strand(&mut self, id: CalloutId, now: Timestamp) -> bool {
+        let Some(flight) = self.land(id) else { return false };
+        self.abandoned.push(now.plus(flight.question.timeout()));
+        let has_others = flight.waiting.len() > 1;
+        self.stranded.extend(Some(flight).filter(|_| has_others));
         has_others
     }
 

@@ -169,8 +169,8 @@ impl Rejection {
         match self.reason {
             Reason::InsufficientScope => vec![("scope", requirement.scope())],
             Reason::InsufficientUserAuthentication => {
-                let acr_values = Some(requirement.acr_values.join(" ")).filter(|values| !values.is_empty());
-                let max_age = requirement.max_age.map(|max_age| max_age.as_secs().to_string());
+                let acr_values = Some(requirement.acr_values()).filter(|values| !values.is_empty());
+                let max_age = requirement.max_age().map(|max_age| max_age.as_secs().to_string());
                 let parameters = [("acr_values", acr_values), ("max_age", max_age)];
                 parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
             }

@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 /// All of this has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
+    /// And all of that.
+    pub also: Option<Rc<Requirement>>,
     /// The authorization server whose tokens are taken; none named means any.
     pub server: Option<ServerId>,
     /// The caller itself is one of these, by its certificate, if any are named.
@@ -58,6 +60,32 @@ pub enum Test {
 }
 
 impl Requirement {
+    /// This, and what `also` asks.
+    pub(crate) fn and(&self, also: Rc<Self>) -> Self {
+        Self { also: Some(also), ..self.clone() }
+    }
+
+    /// Whether the token has to be bound to a key of its sender.
+    pub(crate) fn asks_for_binding(&self) -> bool {
+        self.all().any(|one| one.dpop)
+    }
+
+    /// One of these is wanted as `acr`, as RFC 9470 §3 writes it into a challenge.
+    pub(crate) fn acr_values(&self) -> String {
+        let all: Vec<&str> = self.all().flat_map(|one| &one.acr_values).map(String::as_str).collect();
+        all.join(" ")
+    }
+
+    /// How long ago the user may have authenticated at most.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        self.all().filter_map(|one| one.max_age).min()
+    }
+
+    /// It, and what it has beside it.
+    fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |one| one.also.as_deref())
+    }
+
     /// The pointers of the claims that it asks about.
     pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
         let acr = (!self.acr_values.is_empty()).then_some(ACR);
@@ -69,7 +97,8 @@ impl Requirement {
 
     /// The scope tokens that it names, as RFC 6750 §3 writes them into a challenge.
     pub(crate) fn scope(&self) -> String {
-        [self.scopes.as_slice(), &self.any_scopes].concat().join(" ")
+        let all = self.all().flat_map(|one| one.scopes.iter().chain(&one.any_scopes));
+        all.map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the caller may come in, be it with a token or not: the workload, beside the user that it acts for.
@@ -78,11 +107,8 @@ impl Requirement {
     /// [`Reason::PeerNotAllowed`].
     pub(crate) fn admit(&self, peer: Option<&[u8]>) -> Result<(), Reason> {
         let is_peer = |allowed: &String| peer == Some(allowed.as_bytes());
-        if self.peers.is_empty() || self.peers.iter().any(is_peer) {
-            Ok(())
-        } else {
-            Err(Reason::PeerNotAllowed)
-        }
+        let admits = |one: &Self| one.peers.is_empty() || one.peers.iter().any(is_peer);
+        if self.all().all(admits) { Ok(()) } else { Err(Reason::PeerNotAllowed) }
     }
 
     /// Validates the claims of a token for one request. The clock may be `leeway` ahead of the issuer's.
@@ -91,6 +117,10 @@ impl Requirement {
     /// [`Reason::WrongAudience`], [`Reason::InsufficientScope`], [`Reason::ClaimNotGranted`] or
     /// [`Reason::InsufficientUserAuthentication`].
     pub(crate) fn validate(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
+        self.all().try_for_each(|one| one.validate_alone(claims, now, leeway))
+    }
+
+    fn validate_alone(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
         if !self.audience.is_empty() && !claims.is_for_one_of(&self.audience) {
             return Err(Reason::WrongAudience);
         }

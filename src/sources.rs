@@ -25,7 +25,7 @@ pub struct Sources {
 #[derive(Default)]
 pub struct Extracted<'a> {
     /// The header fields, `:path` among them, that have to be written anew, or removed where there is no value.
-    pub edits: Vec<(String, Option<String>)>,
+    pub edits: Vec<(String, Option<Vec<u8>>)>,
     /// Whether the query had a token: then the answer is for nobody but the client (RFC 6750 §2.3).
     pub is_in_query: bool,
     tokens: Vec<Cow<'a, [u8]>>,
@@ -40,7 +40,7 @@ impl Extracted<'_> {
             _ => Presented::Repeated,
         };
         let path = self.edits.iter().find_map(|(name, value)| value.as_deref().filter(|_| name == PATH));
-        RequestHead { elsewhere, path: path.map_or(head.path, str::as_bytes), ..head }
+        RequestHead { elsewhere, path: path.unwrap_or(head.path), ..head }
     }
 }
 
@@ -105,7 +105,7 @@ impl<'a> Extracted<'a> {
             let query = others.join(&b'&');
             let separator: &[u8] = if query.is_empty() { b"" } else { b"?" };
             let stripped = [path, separator, &query].concat();
-            self.edits.push((PATH.to_owned(), Some(String::from_utf8_lossy(&stripped).into_owned())));
+            self.edits.push((PATH.to_owned(), Some(stripped)));
             self.is_in_query = true;
         }
     }
@@ -123,11 +123,11 @@ impl<'a> Extracted<'a> {
         for element in elements.map(<[u8]>::trim_ascii) {
             match token(element) {
                 Some(token) => self.tokens.push(Cow::Borrowed(token)),
-                None => others.push(String::from_utf8_lossy(element)),
+                None => others.push(element),
             }
         }
         if self.tokens.len() > before {
-            let rest = others.join(separator);
+            let rest = others.join(separator.as_bytes());
             self.edits.push((field.to_owned(), Some(rest).filter(|rest| !rest.is_empty())));
         }
     }

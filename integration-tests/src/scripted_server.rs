@@ -26,6 +26,7 @@ pub struct ScriptedServer {
 #[derive(Default)]
 struct Script {
     plays: HashMap<String, Play>,
+    busy: Arc<()>,
     requests: HashMap<String, Vec<Introspection>>,
 }
 
@@ -102,6 +103,11 @@ impl ScriptedServer {
         Ok(())
     }
 
+    /// How many requests it is working at. One whose client has gone away is none any more.
+    pub fn busy(&self) -> usize {
+        self.state.lock().map(|script| Arc::strong_count(&script.busy) - 1).unwrap_or_default()
+    }
+
     /// What it was asked about `token` so far.
     pub fn introspections(&self, token: &str) -> Vec<Introspection> {
         self.state
@@ -132,10 +138,11 @@ async fn introspect(
     }
     let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
     let token = token.ok_or(StatusCode::BAD_REQUEST)?;
-    let play = {
+    let (play, _busy) = {
         let mut script = state.lock().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         script.requests.entry(token.clone()).or_default().push(Introspection { headers, form });
-        script.plays.get(&token).cloned().unwrap_or_else(|| Play::answer(204, "text/plain", ""))
+        let play = script.plays.get(&token).cloned().unwrap_or_else(|| Play::answer(204, "text/plain", ""));
+        (play, Arc::clone(&script.busy))
     };
     tokio::time::sleep(play.delay).await;
     let mut response = Response::builder().status(play.status);

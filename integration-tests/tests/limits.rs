@@ -129,6 +129,29 @@ async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Re
     Ok(())
 }
 
+/// If a client that goes away took its question off the count while the server still works at it, opening and closing connections
+/// would be a way around the limit.
+#[tokio::test]
+async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy() -> Result<()> {
+    let stage = set_stage("limits-left", &[("max_concurrent", json!(3))]).await?;
+    for round in 1..=4 {
+        let left: Vec<String> = (0..3).map(|_| secrets::fresh_token("left")).collect();
+        for token in &left {
+            stage.server.play(token, Play::jwt(&jwt::valid()).after(Duration::from_secs(5)))?;
+        }
+        let requests: Vec<Request> = left.iter().map(|token| Request::get("/orders").bearer(token)).collect();
+        let client = stage.envoy.client("gateway");
+        let leaving =
+            requests.iter().map(|request| client.send_and_leave(request, Duration::from_millis(200)));
+        for result in join_all(leaving).await {
+            result?;
+        }
+        let busy = stage.server.busy();
+        assert!(busy <= 3, "{busy} introspections at once, in round {round}");
+    }
+    Ok(())
+}
+
 impl Stage {
     /// A token that the server finds active.
     fn active(&self, meaning: &str) -> Result<String> {

@@ -27,10 +27,10 @@ async fn set_stage() -> Result<Stage> {
     let below = |prefix: &str| json!({"prefix": prefix});
     let with = |field: &str| json!({"prefix": "/", "headers": [{"name": field, "present_match": true}]});
     let routed = configuration(json!([
-        {"path": "/", "routes": ["open"], "access": "public"},
         {"path": "/", "routes": ["orders", "returns"], "scopes": ["orders:read"]},
         {"path": "/", "routes": ["reporting"], "scopes": ["reports:read"]},
-        {"path": "/orders/secret", "access": "public"},
+        {"path": "/orders/open", "access": "public"},
+        {"path": "/open", "access": "public"},
         {"path": "/", "scopes": ["rest"]},
     ]));
     let table = [
@@ -53,6 +53,14 @@ async fn set_stage() -> Result<Stage> {
         {"path": "/", "scopes": ["orders:read"]},
     ]));
     let by_claim_table = [route("with", with("x-plan"), None), route("without", below("/"), None)];
+    // In each of these tables, the client's own request leads to the first route, and what the filter makes of it to the second.
+    let lenient_first = configuration(json!([
+        {"path": "/", "routes": ["open"], "any_scopes": ["orders:read", "other"]},
+        {"path": "/", "scopes": ["orders:read"]},
+    ]));
+    let parameter =
+        json!({"prefix": "/", "query_parameters": [{"name": "access_token", "present_match": true}]});
+    let open_by = |matches: Value| [route("open", matches, None), route("rest", below("/"), None)];
     let templates = configuration(json!([
         {"path": "/orders", "path_match": "exact", "scopes": ["list"]},
         {"path": "/orders/{id}", "scopes": ["one"]},
@@ -68,6 +76,14 @@ async fn set_stage() -> Result<Stage> {
         .routed_by(&by_credentials_table)?
         .listener("by-claim", &by_claim, Listener::default())
         .routed_by(&by_claim_table)?
+        .listener("open-by-claim", &lenient_first, Listener::default())
+        .routed_by(&open_by(with("x-plan")))?
+        .listener("open-by-authorization", &lenient_first, Listener::default())
+        .routed_by(&open_by(with("authorization")))?
+        .listener("open-by-cookie", &lenient_first, Listener::default())
+        .routed_by(&open_by(with("cookie")))?
+        .listener("open-by-query", &lenient_first, Listener::default())
+        .routed_by(&open_by(parameter))?
         .listener("templates", &templates, Listener::default())
         .start()
         .await?;
@@ -102,21 +118,23 @@ fn route(name: &str, matches: Value, label: Option<&str>) -> Value {
     })
 }
 
-/// If the route were another than Envoy's, a rule would open what it is not for. A token that comes elsewhere is taken out of the
+/// If the route were another than Envoy's, a rule would not ask what it is there to ask. A token that comes elsewhere is taken out of the
 /// path before the rule is looked for, which must not make a difference.
 #[tokio::test]
-async fn r084_the_route_that_envoy_selects_chooses_the_rule() -> Result<()> {
+async fn r084_the_route_that_envoy_selects_asks_for_more() -> Result<()> {
     let stage = stage().await;
     for (what, path, scope, status) in [
-        ("a public route", "/open/x", "", 200),
-        ("by its name", "/orders/x", "orders:read", 200),
+        ("a public path", "/open/x", "", 200),
+        ("by its name", "/orders/x", "orders:read rest", 200),
+        ("by its name alone", "/orders/x", "orders:read", 403),
         ("by its name, with another route's scope", "/orders/x", "reports:read rest", 403),
-        ("by its name, before a public path", "/orders/secret", "rest", 403),
-        ("by the second name of a rule", "/returns/x", "orders:read", 200),
-        ("by its label", "/reports/x", "reports:read", 200),
+        ("by its name, at a public path", "/orders/open", "rest", 403),
+        ("by its name, at a public path, with the scope", "/orders/open", "orders:read", 200),
+        ("by the second name of a rule", "/returns/x", "orders:read rest", 200),
+        ("by its label", "/reports/x", "reports:read rest", 200),
         ("by its label, with another route's scope", "/reports/x", "orders:read rest", 403),
         ("by its label, whatever its name", "/labelled/x", "orders:read rest", 403),
-        ("by its label, with the scope", "/labelled/x", "reports:read", 200),
+        ("by its label, with the scope", "/labelled/x", "reports:read rest", 200),
         ("without a rule of its own", "/unheard-of/x", "orders:read reports:read", 403),
         ("without a rule of its own, with the scope", "/unheard-of/x", "rest", 200),
         ("without a name", "/x", "orders:read reports:read", 403),
@@ -137,15 +155,15 @@ async fn r084_the_route_that_envoy_selects_chooses_the_rule() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a route that has a name would be open to everybody, or a public one would need a token.
+/// If this failed, a route would open what no path does, or a public path would need a token although nothing asks for one.
 #[tokio::test]
-async fn r001_r084_only_a_route_that_a_public_rule_names_needs_no_token() -> Result<()> {
+async fn r001_r084_only_a_public_path_by_a_route_that_asks_nothing_needs_no_token() -> Result<()> {
     let stage = stage().await;
     for (path, status) in [
         ("/open", 200),
         ("/open/x", 200),
         ("/orders", 401),
-        ("/orders/secret", 401),
+        ("/orders/open", 401),
         ("/reports", 401),
         ("/labelled", 401),
         ("/unheard-of", 401),
@@ -302,6 +320,30 @@ async fn r084_no_path_walks_around_an_exact_path_or_a_template() -> Result<()> {
     }))
     .await;
     assert_eq!(stage.api.received("walk").len(), 0);
+    Ok(())
+}
+
+/// The filter asks for the route, and then writes fields, whereupon Envoy selects the route anew. If a rule for a route could open
+/// anything, a client would choose its rule by a field that is taken off.
+#[tokio::test]
+async fn r084_no_field_that_leads_to_another_route_opens_what_the_path_does_not() -> Result<()> {
+    let stage = stage().await;
+    let made_up = secrets::fresh_token("made-up");
+    let other = stage.active(json!({"scope": "other"}))?;
+    for (listener, request) in [
+        ("open-by-claim", Request::get("/orders").header("x-plan", "gold")),
+        ("open-by-claim", Request::get("/orders").header("x-plan", "gold").bearer(&other)),
+        ("open-by-authorization", Request::get("/orders").bearer(&made_up)),
+        ("open-by-authorization", Request::get("/orders").bearer(&other)),
+        ("open-by-cookie", Request::get("/orders").header("cookie", format!("session={made_up}"))),
+        ("open-by-cookie", Request::get("/orders").header("cookie", format!("session={other}"))),
+        ("open-by-query", Request::get("/orders").parameter("access_token", &made_up)),
+        ("open-by-query", Request::get("/orders").parameter("access_token", &other)),
+    ] {
+        let answer = stage.send(listener, request.clone().named(listener)).await?;
+        assert!(matches!(answer.status, 401 | 403), "{listener} {request}: {}", answer.status);
+        assert_eq!(stage.api.received(listener).len(), 0, "{listener} {request}");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::http::HeaderMap;
+use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use integration_tests::api::{ANSWER_CACHE_CONTROL, ANSWER_STATUS, Api};
 use integration_tests::client::{Answer, Client, PATIENCE, Protocol, Request};
@@ -48,6 +49,7 @@ async fn set_stage() -> Result<Stage> {
         .cluster("echo", &[echo.port()])
         .cluster("authorization-server", &[server.port()])
         .listener("everywhere", &everywhere, plain)
+        .listener("together", &everywhere, plain)
         .listener("head-only", &everywhere, Listener { stops_head_only: true, ..plain })
         .listener("nowhere", &nowhere, plain)
         .listener("web-socket", &everywhere, web_socket)
@@ -127,7 +129,7 @@ async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<(
         ("200", &[][..], &["private"][..]),
         ("201", &[], &["private"]),
         ("203", &[], &["private"]),
-        ("200", &["public, max-age=60"], &["private"]),
+        ("200", &["public, max-age=60"], &["private, max-age=60"]),
         ("200", &["no-store"], &["no-store"]),
         ("200", &["max-age=0, No-Store"], &["max-age=0, No-Store"]),
         ("302", &[], &[]),
@@ -475,6 +477,56 @@ async fn r082_a_handshake_whose_token_is_not_active_or_not_alone_is_refused() ->
     }
     assert_eq!(stage.echo.received("r082-refused").len(), 0);
     assert_eq!(stage.server.introspections(&valid).len(), 0);
+    Ok(())
+}
+
+/// What an API asks of caches is more than who may share: one that has to be asked each time would be used without, if `private`
+/// took the place of what it said.
+#[tokio::test]
+async fn r010_a_private_answer_keeps_the_other_directives_of_the_api() -> Result<()> {
+    let stage = stage().await;
+    for directive in ["no-cache", "must-revalidate", "no-transform"] {
+        let (token, _) = stage.slowly_active("directives")?;
+        let request = Request::get("/orders").parameter("access_token", &token);
+        let request = request.header(ANSWER_CACHE_CONTROL, format!("max-age=60, {directive}"));
+        let answer = stage.send(Protocol::Http1, request).await?;
+        let found = answer.header("cache-control");
+        assert!(found.contains("private") && found.contains(directive), "{directive}: {found}");
+    }
+    Ok(())
+}
+
+/// A field may hold bytes that are not UTF-8 (RFC 9110 §5.5). If those beside a token were changed, a service would not know
+/// its own cookies any more.
+#[tokio::test]
+async fn r011_odd_bytes_beside_a_token_stay_as_they_are() -> Result<()> {
+    let stage = stage().await;
+    for protocol in PROTOCOLS {
+        let (token, _) = stage.slowly_active("odd")?;
+        let name = format!("odd-{protocol:?}");
+        let cookie = [&b"name=Caf\xe9; session="[..], token.as_bytes(), b"; b=\x80"].concat();
+        let request = Request::get("/orders").header("cookie", cookie).named(&name);
+        assert_eq!(stage.send(protocol, request).await?.status, 200, "{name}");
+        let received = stage.api.received(&name);
+        assert_eq!(received[0]["cookie"].as_bytes(), b"name=Caf\xe9; b=\x80", "{name}");
+    }
+    Ok(())
+}
+
+/// If requests that need the same answer did not share the question, a page that loads twenty things at once would ask twenty
+/// times.
+#[tokio::test]
+async fn r023_requests_share_an_introspection_wherever_their_token_is() -> Result<()> {
+    let stage = stage().await;
+    for place in [Place::Query, Place::Cookie, Place::Header] {
+        let (token, _) = stage.slowly_active("together")?;
+        let client = stage.envoy.client("together");
+        let calls = (0..20).map(|_| client.send(place.add(Request::get("/orders"), &token)));
+        for answer in join_all(calls).await {
+            assert_eq!(answer?.status, 200, "{place:?}");
+        }
+        assert_eq!(stage.server.introspections(&token).len(), 1, "{place:?}");
+    }
     Ok(())
 }
 

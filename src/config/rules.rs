@@ -71,9 +71,22 @@ fn rule(at: &str, mut raw: raw::Rule, surroundings: &Surroundings<'_>, mistakes:
     let access = take(&mut raw.access);
     let unknown = take(&mut raw.unknown);
     let asks_nothing = asks_nothing(&raw);
+    let narrows = routes.iter().any(Option::is_some);
+    if narrows && !matches!((&raw.authorization_server, &raw.mint), (Field::Absent, Field::Absent)) {
+        let message =
+            "asks for more than the rules without routes, which say from whom tokens are and what is minted";
+        mistakes.note(format!("{at}.routes"), message);
+    }
     let requirement = requirement(at, raw, surroundings, mistakes);
     let access = mistakes.optional(&format!("{at}.access"), access);
     let access = match access.as_deref() {
+        Some("public") if narrows => {
+            mistakes.note(
+                format!("{at}.access"),
+                "must not be public where the rule is for routes: it opens nothing",
+            );
+            Access::Public
+        }
         Some("public") if asks_nothing => Access::Public,
         Some("public") => {
             mistakes.note(format!("{at}.access"), "must not be public where something is asked of the token");
@@ -157,7 +170,19 @@ fn requirement(
         mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
     };
     let conditions = claims.into_iter().enumerate().filter_map(read).collect();
-    Requirement { server, peers, dpop, mint, audience, scopes, any_scopes, conditions, acr_values, max_age }
+    Requirement {
+        also: None,
+        server,
+        peers,
+        dpop,
+        mint,
+        audience,
+        scopes,
+        any_scopes,
+        conditions,
+        acr_values,
+        max_age,
+    }
 }
 
 /// A pointer, and exactly one thing that the claim there has to be.

@@ -57,7 +57,7 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
     join(&mut in_flight, 11, "a");
-    assert!(in_flight.strand(CalloutId(1)));
+    assert!(in_flight.strand(CalloutId(1), at(0)));
     assert_eq!(land(&mut in_flight, 1), None, "the host drops this answer");
     assert!(!join(&mut in_flight, 12, "a"), "nobody waits for an answer that never comes");
     for flight in in_flight.take_stranded() {
@@ -72,9 +72,23 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
 fn r023_nobody_asks_again_for_one_who_was_alone() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
-    assert!(!in_flight.strand(CalloutId(1)));
-    assert!(!in_flight.strand(CalloutId(1)));
+    assert!(!in_flight.strand(CalloutId(1), at(0)));
+    assert!(!in_flight.strand(CalloutId(1), at(0)));
     assert!(in_flight.take_stranded().is_empty());
+}
+
+/// A host does not call a question back when its client leaves. If it were not counted any more, clients that come and go could
+/// have as many asked as they like.
+#[test]
+fn r111_a_question_counts_as_open_until_its_answer_is_due() {
+    let mut in_flight = InFlight::default();
+    depart(&mut in_flight, 1, 10, "a");
+    depart(&mut in_flight, 2, 20, "b");
+    assert_eq!(in_flight.open(at(0)), 2);
+    in_flight.strand(CalloutId(1), at(0));
+    land(&mut in_flight, 2);
+    assert_eq!(in_flight.open(at(1)), 1);
+    assert_eq!(in_flight.open(at(2)), 0, "its time is over");
 }
 
 /// If a token stayed behind when its flight has landed, every token that ever came would take memory.
@@ -86,10 +100,11 @@ fn r057_what_has_landed_leaves_nothing_behind() {
     }
     for id in 0..50 {
         match id % 3 {
-            0 => assert!(!in_flight.strand(CalloutId(id))),
+            0 => assert!(!in_flight.strand(CalloutId(id), at(0))),
             _ => assert_eq!(land(&mut in_flight, id), Some(vec![id])),
         }
     }
+    assert_eq!(in_flight.open(at(2)), 0);
     assert_eq!((in_flight.flights.len(), in_flight.joinable.len(), in_flight.stranded.len()), (0, 0, 0));
 }
 

@@ -2,6 +2,7 @@
 //! client's request reaches the authorization server (R22).
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::authentication::ClientAuthentication;
 use crate::bearer::AccessToken;
@@ -38,6 +39,11 @@ impl Inquiry {
     /// Asks whether `token` is active.
     pub(crate) fn about(token: AccessToken<'_>, endpoint: &Rc<Endpoint>) -> Self {
         Self { endpoint: Rc::clone(endpoint), token: token.expose().into() }
+    }
+
+    /// How long the answer may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.endpoint.target.timeout
     }
 
     /// The request. Its client assertion, where that is the method, is made for this occasion alone (R21).

@@ -1,6 +1,8 @@
 //! Which requests are exposed, and what each requires of its token. What no rule matches is refused (R84).
 //!
-//! Rules are found by route, host and path; the cost does not grow with the number of those that do not match.
+//! Rules are found by host and path; the cost does not grow with the number of those that do not match. A rule for a route of
+//! the host's own table asks for more, and opens nothing: the host selects the route anew when the filter has written its
+//! fields, so that a client can have another route looked at here than it leaves by.
 
 mod pattern;
 mod tree;
@@ -31,7 +33,7 @@ pub struct Rules {
 /// One route, host and path with its methods, and who may come in there.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The route of the host's own table; none named means all.
+    /// The route of the host's own table that it asks more for; none for a rule that opens a place.
     pub route: Option<String>,
     /// The hosts, in lower case without port.
     pub host: HostPattern,
@@ -89,12 +91,13 @@ impl Rules {
         Self { rules, unrouted, routed, hosts_matter, ignores_port, has_upper_case }
     }
 
-    /// The access of the most specific rule that matches: the route first, then the host, the path, and named methods.
+    /// The access of the most specific rule that matches: the host first, then the path, and named methods; with what the
+    /// most specific rule for the route asks beside that.
     ///
     /// # Errors
     /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the host or the path can be read in different
     /// ways and the answer depends on it.
-    pub fn find(&self, head: &RequestHead<'_>) -> Result<&Access, Reason> {
+    pub fn find(&self, head: &RequestHead<'_>) -> Result<Access, Reason> {
         let path = path::normalize(head.path);
         let path = path.as_deref().map_err(|ambiguous| *ambiguous);
         if !self.hosts_matter {
@@ -129,49 +132,82 @@ impl Rules {
         host: &str,
         path: Result<&str, Ambiguous>,
         head: &RequestHead<'_>,
-    ) -> Result<&Access, Reason> {
+    ) -> Result<Access, Reason> {
+        let access = self.find_among(&self.unrouted, None, host, path, head.method)?;
         let route = head.route.and_then(|route| std::str::from_utf8(route).ok());
-        let Ok(path) = path else { return self.without_path(route, host, head.method) };
-        let lower = match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(path.to_ascii_lowercase()),
-            false => Cow::Borrowed(path),
-        };
-        let matching = self.matching(route, host, &pattern::segments(&lower).collect::<Vec<_>>());
+        let routed = route.and_then(|route| Some((route, self.routed.get(route)?)));
+        let Some((route, hosts)) = routed else { return Ok(access.clone()) };
+        let narrower = self.find_among(hosts, Some(route), host, path, head.method);
+        match (access, narrower) {
+            (_, Err(Reason::NotExposed)) if !self.has_place(hosts, host, path) => Ok(access.clone()),
+            (_, Err(reason)) => Err(reason),
+            (Access::Public, Ok(narrower)) => Ok(narrower.clone()),
+            (Access::Protected(_), Ok(Access::Public)) => Ok(access.clone()),
+            (Access::Protected(wide), Ok(Access::Protected(narrow))) => {
+                Ok(Access::Protected(Rc::new(wide.and(Rc::clone(narrow)))))
+            }
+        }
+    }
+
+    fn find_among(
+        &self,
+        hosts: &Hosts,
+        route: Option<&str>,
+        host: &str,
+        path: Result<&str, Ambiguous>,
+        method: &[u8],
+    ) -> Result<&Access, Reason> {
+        let Ok(path) = path else { return self.without_path(hosts, route, host, method) };
+        let lower = in_lower_case(path);
+        let matching = self.matching(hosts, host, &pattern::segments(&lower).collect::<Vec<_>>());
         if !self.has_upper_case && lower == path {
-            return best(matching.into_iter(), head.method);
+            return best(matching.into_iter(), method);
         }
         // To services that do not tell letter case apart, it is the path of all these rules.
         let segments: Vec<_> = pattern::segments(path).collect();
         let spelled = matching.iter().copied().filter(|rule| rule.path.is_spelled(&segments));
-        let access = best(spelled, head.method);
-        if best(matching.iter().copied(), head.method) == access {
-            access
-        } else {
-            Err(Reason::AmbiguousTarget)
-        }
+        let access = best(spelled, method);
+        if best(matching.iter().copied(), method) == access { access } else { Err(Reason::AmbiguousTarget) }
+    }
+
+    /// Whether there is any rule for this place, whatever its methods.
+    fn has_place(&self, hosts: &Hosts, host: &str, path: Result<&str, Ambiguous>) -> bool {
+        let lower = path.map(in_lower_case).unwrap_or_default();
+        !self.matching(hosts, host, &pattern::segments(&lower).collect::<Vec<_>>()).is_empty()
     }
 
     /// The rules for a path in lower case, the most specific first, whatever their methods.
-    fn matching(&self, route: Option<&str>, host: &str, path: &[&str]) -> Vec<&Rule> {
+    fn matching(&self, hosts: &Hosts, host: &str, path: &[&str]) -> Vec<&Rule> {
         let mut places = Vec::new();
-        let routed = route.and_then(|route| self.routed.get(route));
-        let trees = routed.into_iter().chain([&self.unrouted]).flat_map(|hosts| hosts.trees(host));
-        trees.for_each(|tree| tree.collect(path, &mut places));
+        hosts.trees(host).for_each(|tree| tree.collect(path, &mut places));
         places.into_iter().filter_map(|place| self.rules.get(place)).collect()
     }
 
     /// The answer to an ambiguous path, which is harmless where the path cannot change it: where no rule for a narrower place
     /// takes the method, or could be slipped past.
-    fn without_path(&self, route: Option<&str>, host: &str, method: &[u8]) -> Result<&Access, Reason> {
+    fn without_path(
+        &self,
+        hosts: &Hosts,
+        route: Option<&str>,
+        host: &str,
+        method: &[u8],
+    ) -> Result<&Access, Reason> {
         let is_narrower = |rule: &Rule| {
             let counts = rule.takes(method) || rule.access != Access::Public;
-            counts && !rule.path.is_everything() && rule.is_for(route, host)
+            counts && !rule.path.is_everything() && rule.route.as_deref() == route && rule.host.is_for(host)
         };
         if self.rules.iter().any(is_narrower) {
             return Err(Reason::AmbiguousTarget);
         }
-        let everywhere = self.matching(route, host, &[]).into_iter().filter(|rule| rule.path.is_everything());
+        let everywhere = self.matching(hosts, host, &[]).into_iter().filter(|rule| rule.path.is_everything());
         best(everywhere, method)
+    }
+}
+
+fn in_lower_case(path: &str) -> Cow<'_, str> {
+    match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(path.to_ascii_lowercase()),
+        false => Cow::Borrowed(path),
     }
 }
 
@@ -206,10 +242,6 @@ impl Rule {
 
     fn takes(&self, method: &[u8]) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|name| name.as_bytes() == method)
-    }
-
-    fn is_for(&self, route: Option<&str>, host: &str) -> bool {
-        (self.route.is_none() || self.route.as_deref() == route) && self.host.is_for(host)
     }
 }
 

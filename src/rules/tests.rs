@@ -114,27 +114,31 @@ fn r084_exact_paths_and_templates_are_for_what_they_say_and_nothing_below() {
     check(json!(rules.iter().rev().collect::<Vec<_>>()), &cases);
 }
 
-/// If the route did not go before the rest, a rule that is wide could weaken one that is for a route.
+/// Envoy selects the route anew when the filter has written its fields. If a rule for a route could open what another rule does
+/// not, a client could have the wrong route looked at.
 #[test]
-fn r084_a_rule_for_a_route_goes_before_all_others() {
+fn r084_a_rule_for_a_route_asks_for_more_and_opens_nothing() {
     let rules = settings(json!({"rules": [
-        {"path": "/orders/1", "scopes": ["narrow"]},
-        {"path": "/", "routes": ["admin", "staff"], "scopes": ["routed"]},
-        {"path": "/", "routes": ["static"], "access": "public"},
+        {"path": "/orders", "scopes": ["orders"]},
+        {"path": "/health", "access": "public"},
+        {"path": "/", "routes": ["admin", "staff"], "scopes": ["staff"]},
+        {"path": "/orders", "routes": ["staff"], "methods": ["GET"], "any_scopes": ["a", "b"]},
     ]}))
     .rules;
     assert!(rules.ask_route());
-    for (route, path, expected) in [
-        (Some("admin"), "/orders/1", "routed"),
-        (Some("staff"), "/", "routed"),
-        (Some("static"), "/orders/1", "public"),
-        (Some("other"), "/orders/1", "narrow"),
-        (None, "/orders/1", "narrow"),
-        (None, "/", "not_exposed"),
-        (Some("admin"), "/a//b", "ambiguous_target"),
+    for (method, route, path, expected) in [
+        ("GET", None, "/orders/1", "orders"),
+        ("GET", Some("other"), "/orders/1", "orders"),
+        ("GET", Some("admin"), "/orders/1", "orders staff"),
+        ("GET", Some("staff"), "/orders/1", "orders a b"),
+        ("POST", Some("staff"), "/orders/1", "orders staff"),
+        ("GET", Some("admin"), "/health", "staff"),
+        ("GET", Some("other"), "/health", "public"),
+        ("GET", Some("admin"), "/", "not_exposed"),
+        ("GET", Some("admin"), "/a//b", "ambiguous_target"),
     ] {
         let head = RequestHead {
-            method: b"GET",
+            method: method.as_bytes(),
             path: path.as_bytes(),
             route: route.map(str::as_bytes),
             ..RequestHead::default()
@@ -144,7 +148,14 @@ fn r084_a_rule_for_a_route_goes_before_all_others() {
             Ok(Access::Protected(requirement)) => requirement.scope(),
             Err(reason) => reason.name().to_owned(),
         };
-        assert_eq!(found, expected, "{route:?} {path}");
+        assert_eq!(found, expected, "{method} {route:?} {path}");
+    }
+    for rule in [
+        json!({"path": "/", "routes": ["a"], "access": "public"}),
+        json!({"path": "/", "routes": ["a"], "mint": {"audience": "x"}}),
+    ] {
+        let configuration = crate::testing::configured(json!({"rules": [{"path": "/"}, rule]}));
+        assert!(crate::testing::parse(&configuration).is_err(), "{rule}");
     }
 }
 

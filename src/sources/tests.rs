@@ -14,6 +14,8 @@ fn sources() -> Sources {
 fn extract(sources: &Sources, fields: &[(&str, &str)]) -> (Vec<String>, Vec<(String, Option<String>)>) {
     let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let Extracted { tokens, edits, .. } = sources.extract(fields);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let edits = edits.into_iter().map(|(name, value)| (name, value.map(text))).collect();
     (tokens.iter().map(|token| String::from_utf8_lossy(token).into_owned()).collect(), edits)
 }
 
@@ -53,6 +55,15 @@ fn r011_a_token_is_taken_out_of_the_cookies_or_a_field() {
     );
     let (found, _) = extract(&sources(), &[("X-Token", "t"), ("x-token", "u")]);
     assert_eq!(found.len(), 2);
+}
+
+/// A field may hold bytes that are not UTF-8 (RFC 9110 §5.5).
+#[test]
+fn r011_what_stays_is_not_changed() {
+    let fields = [(&b"cookie"[..], &b"name=Caf\xe9; token=t; b=\x80"[..])];
+    let sources = sources();
+    let extracted = sources.extract(fields.into_iter());
+    assert_eq!(extracted.edits, [("cookie".to_owned(), Some(b"name=Caf\xe9; b=\x80".to_vec()))]);
 }
 
 #[test]

@@ -24,8 +24,6 @@ pub(crate) struct Refused(u32);
 pub(crate) struct MetricId(u32);
 
 impl Refused {
-    /// What was asked for is not there.
-    pub(crate) const NOT_FOUND: Self = Self(1);
     /// What was asked for is not all there; a status of ours, not of the ABI.
     pub(crate) const INCOMPLETE: Self = Self(u32::MAX);
 }
@@ -68,12 +66,12 @@ pub(crate) fn property(path: &[&str]) -> Result<Vec<u8>, Refused> {
 }
 
 /// Sets a field of the request, in place of all of that name.
-pub(crate) fn replace_request_field(name: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn replace_request_field(name: &str, value: &[u8]) -> Result<(), Refused> {
     replace_field(MapType::HttpRequestHeaders, name, value)
 }
 
 /// Sets a field of the response, in place of all of that name.
-pub(crate) fn replace_response_field(name: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn replace_response_field(name: &str, value: &[u8]) -> Result<(), Refused> {
     replace_field(MapType::HttpResponseHeaders, name, value)
 }
 
@@ -176,7 +174,7 @@ fn field(map: MapType, name: &str) -> Result<Vec<u8>, Refused> {
     })
 }
 
-fn replace_field(map: MapType, name: &str, value: &str) -> Result<(), Refused> {
+fn replace_field(map: MapType, name: &str, value: &[u8]) -> Result<(), Refused> {
     // SAFETY: `name` and `value` outlive the call.
     done(unsafe {
         proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())

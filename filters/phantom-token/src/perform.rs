@@ -35,24 +35,43 @@ pub(crate) fn disarm() -> Result<(), Refused> {
 }
 
 /// Takes tokens out of the fields that they came in.
-pub(crate) fn edit(edits: &[(String, Option<String>)]) -> Result<(), Refused> {
+pub(crate) fn edit(edits: &[(String, Option<Vec<u8>>)]) -> Result<(), Refused> {
     edits.iter().try_for_each(|(name, value)| match value {
         Some(value) => host::replace_request_field(name, value),
         None => host::remove_request_field(name),
     })
 }
 
-/// Keeps a successful answer out of caches that others use (RFC 6750 §2.3). One that nobody may store stays as it is.
+/// Keeps a successful answer out of caches that others use (RFC 6750 §2.3). What else it says to caches stays; one that nobody
+/// may store stays as it is.
 pub(crate) fn make_private() {
     let is_success = host::response_field(":status").is_ok_and(|status| status.first() == Some(&b'2'));
-    let directives = host::response_field(CACHE_CONTROL).unwrap_or_default();
-    let is_kept = !directives.to_ascii_lowercase().windows(NO_STORE.len()).any(|window| window == NO_STORE);
-    if is_success
-        && is_kept
-        && let Err(refused) = host::replace_response_field(CACHE_CONTROL, "private")
-    {
+    let written = host::response_field(CACHE_CONTROL).unwrap_or_default();
+    let directives: Vec<&[u8]> = written.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).collect();
+    let is_one_of = |directive: &[u8], names: &[&str]| {
+        names.iter().any(|name| directive.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if !is_success || directives.iter().any(|directive| is_one_of(directive, &["no-store"])) {
+        return;
+    }
+    let kept = directives.into_iter().filter(|directive| !is_one_of(directive, &["", "public", "private"]));
+    let private: Vec<&[u8]> = std::iter::once(&b"private"[..]).chain(kept).collect();
+    if let Err(refused) = host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..])) {
         log::error!("the host refused to change an answer: {refused:?}");
     }
+}
+
+/// Writes a mark on the request that is being looked at, or takes it off.
+pub(crate) fn mark(mark: Option<&str>) -> Result<(), Refused> {
+    match mark {
+        Some(mark) => host::replace_request_field(MARK, mark.as_bytes()),
+        None => host::remove_request_field(MARK),
+    }
+}
+
+/// Whether this mark is on the request that is being looked at.
+pub(crate) fn is_marked(mark: &str) -> bool {
+    host::request_field(MARK).is_ok_and(|found| found == mark.as_bytes())
 }
 
 /// Takes fields off that a service could take for the gateway's own.
@@ -84,7 +103,7 @@ fn equip(passage: &Passage) -> Result<(), Refused> {
     if !passage.replaces_authorization() {
         disarm()?;
     }
-    passage.fields().try_for_each(|(name, value)| host::replace_request_field(name, value))
+    passage.fields().try_for_each(|(name, value)| host::replace_request_field(name, value.as_bytes()))
 }
 
 /// A request whose answer the host does not take stays paused: it is not forwarded.
@@ -100,4 +119,4 @@ fn internal(refused: Refused, space: &ProtectionSpace) -> Reply {
 }
 
 const CACHE_CONTROL: &str = "cache-control";
-const NO_STORE: &[u8] = b"no-store";
+const MARK: &str = "x-phantom-token-mark";

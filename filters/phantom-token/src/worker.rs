@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phantom_token_core::{
-    AUTHORIZATION, Authenticator, CalloutId, Conclusion, Flight, Host, InFlight, Outcome, Pending,
-    ProtectionSpace, Question, Reason, RequestHead, Settings, Step, Verdict, Waiting,
+    Authenticator, CalloutId, Conclusion, Flight, Host, InFlight, Outcome, Pending, ProtectionSpace,
+    Question, Reason, RequestHead, Settings, Step, Timestamp, Verdict, Waiting,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -110,7 +110,9 @@ impl Worker {
         if stream.fate.replace(Fate::Gone) != Fate::Waiting {
             return;
         }
-        if stream.asked.get().is_some_and(|id| self.in_flight.borrow_mut().strand(id)) {
+        let Some(id) = stream.asked.get() else { return };
+        let now = host::now().unwrap_or(Timestamp::from_millis(0));
+        if self.in_flight.borrow_mut().strand(id, now) {
             tick(SOON);
         }
     }
@@ -203,15 +205,17 @@ impl Worker {
 
     /// A request may wait along with another if the answer can then reach it from the other's callback. Where switching to a
     /// stream does nothing, the filter would forward the wrong request; so before anybody waits along, the switch has to prove
-    /// itself. A stream that waits, disarmed, must be seen without credentials, and this one with them.
+    /// itself: a mark that is put on this request must be seen on it, and not on one that waits.
     fn prove_switching(&self, context: u32) -> Result<(), Refused> {
         let in_flight = self.in_flight.borrow();
         let other = in_flight.anyone().filter(|_| self.single_flight && !self.host_switches.get());
         if let Some(other) = other {
-            let credentials = |()| host::request_field(AUTHORIZATION);
-            let theirs = host::set_effective_context(other.context).and_then(credentials);
+            let mark = context.to_string();
+            perform::mark(Some(&mark))?;
+            let theirs = host::set_effective_context(other.context).map(|()| perform::is_marked(&mark));
             host::set_effective_context(context)?;
-            self.host_switches.set(theirs == Err(Refused::NOT_FOUND) && credentials(()).is_ok());
+            self.host_switches.set(theirs == Ok(false) && perform::is_marked(&mark));
+            perform::mark(None)?;
         }
         Ok(())
     }
@@ -219,7 +223,7 @@ impl Worker {
     /// Asks, if the server can bear it; the outcome, if not.
     fn dispatch(&self, question: &Question) -> Result<CalloutId, Outcome<'static>> {
         let lent = self.lend().map_err(|_| Outcome::Lost)?;
-        let open = self.in_flight.borrow().open();
+        let open = self.in_flight.borrow_mut().open(lent.now);
         if !self.authenticator.borrow_mut().admits(question.subject(), open, lent) {
             return Err(Outcome::Withheld);
         }
