@@ -31,6 +31,14 @@ pub struct Subject {
     pub(crate) about: About,
 }
 
+impl Subject {
+    /// Whether both are about tokens of one server, or both about its documents.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let is_token = |subject: &Self| matches!(subject.about, About::Token(_));
+        self.server == other.server && is_token(self) == is_token(other)
+    }
+}
+
 /// Which of the configured authorization servers, by its place among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerId(pub(crate) usize);
@@ -95,8 +103,7 @@ pub struct Occasion<'a> {
     pub randomness: &'a dyn Randomness,
 }
 
-/// A source of random numbers. A weak one does no harm here beside an authorization server that forgets what it saw: they have
-/// to be unique, not secret.
+/// A source of random numbers, of which the `jti` of assertions and minted JWTs are made: they have to be unique, not secret.
 pub trait Randomness {
     /// Sixteen random bytes; none if the host gives none.
     fn bytes(&self) -> Option<[u8; 16]>;
@@ -191,7 +198,7 @@ impl Callout {
 }
 
 impl Outcome<'_> {
-    /// The status and the body of a response; why there is none that could be read, otherwise.
+    /// The body of a response; why there is none that could be read, otherwise.
     pub(crate) fn document(&self) -> Result<&[u8], Reason> {
         let Self::Response { headers, body } = self else { return Err(self.failure()) };
         match status(headers) {

@@ -11,8 +11,7 @@ use crate::request::{Presented, RequestHead};
 pub enum CertificateSource {
     /// The TLS connection that ends here.
     Connection,
-    /// The last element of `x-forwarded-client-cert`: what the nearest proxy says of its own client. Whoever is in front has
-    /// to take off what clients send under that name (R97).
+    /// `x-forwarded-client-cert` with one element, which the proxy in front sets anew (R97).
     Forwarded,
 }
 
@@ -21,7 +20,7 @@ pub(crate) fn digest(source: Option<CertificateSource>, head: &RequestHead<'_>) 
     let hexadecimal = match source? {
         CertificateSource::Connection => std::str::from_utf8(head.certificate?).ok()?.to_owned(),
         CertificateSource::Forwarded => match head.forwarded_client_cert {
-            Presented::Once(value) => hash_of_last(std::str::from_utf8(value).ok()?)?,
+            Presented::Once(value) => hash_of_one(std::str::from_utf8(value).ok()?)?,
             Presented::Absent | Presented::Repeated => return None,
         },
     };
@@ -33,9 +32,9 @@ pub(crate) fn digest(source: Option<CertificateSource>, head: &RequestHead<'_>) 
     bytes.filter(|_| is_digest).map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// `Hash` of the last element. Elements are parted by commas and pairs by semicolons, unless they are quoted; what is not
-/// written so is not understood, since it may be an attempt to have a part of it taken for another.
-fn hash_of_last(field: &str) -> Option<String> {
+/// `Hash` of the one element. Pairs are parted by semicolons, unless they are quoted. A comma that is not quoted starts another
+/// element, or stands in the URI of a certificate, which Envoy writes as it is: then nobody can tell whose `Hash` is whose.
+fn hash_of_one(field: &str) -> Option<String> {
     let mut pairs: Vec<String> = vec![String::new()];
     let (mut is_quoted, mut is_escaped) = (false, false);
     for character in field.chars() {
@@ -43,14 +42,14 @@ fn hash_of_last(field: &str) -> Option<String> {
             _ if is_escaped => is_escaped = false,
             '\\' if is_quoted => is_escaped = true,
             '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => pairs = vec![String::new()],
-            ';' if !is_quoted => pairs.push(String::new()),
+            ',' if !is_quoted => return None,
+            ';' if !is_quoted => {
+                pairs.push(String::new());
+                continue;
+            }
             _ => {}
         }
-        let is_separator = matches!(character, ',' | ';') && !is_quoted;
-        if let Some(pair) = pairs.last_mut().filter(|_| !is_separator) {
-            pair.push(character);
-        }
+        pairs.last_mut()?.push(character);
     }
     let mut hashes = pairs.iter().filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;

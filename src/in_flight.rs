@@ -28,7 +28,7 @@ pub struct InFlight<S> {
     joinable: BTreeMap<Subject, CalloutId>,
     stranded: Vec<Flight<S>>,
     /// When the answers are due for which nobody waits any more: the server is still at work.
-    abandoned: Vec<Timestamp>,
+    abandoned: Vec<(Subject, Timestamp)>,
 }
 
 /// One question and those who wait for its answer.
@@ -51,10 +51,12 @@ impl<S> Default for InFlight<S> {
 }
 
 impl<S> InFlight<S> {
-    /// How many questions are open, be it that nobody waits for some.
-    pub fn open(&mut self, now: Timestamp) -> usize {
-        self.abandoned.retain(|due| now < *due);
-        self.flights.len().saturating_add(self.abandoned.len())
+    /// How many questions like this one are open at its server, be it that nobody waits for some.
+    pub fn open(&mut self, like: &Subject, now: Timestamp) -> usize {
+        self.abandoned.retain(|(_, due)| now < *due);
+        let flying = self.flights.values().map(|flight| flight.question.subject());
+        let abandoned = self.abandoned.iter().map(|(subject, _)| *subject);
+        flying.chain(abandoned).filter(|subject| subject.is_like(like)).count()
     }
 
     /// Any stream that waits.
@@ -95,7 +97,7 @@ impl<S> InFlight<S> {
     /// The host will drop the answer to this callout. Whether anybody is stranded by that, beside the one that asked.
     pub fn strand(&mut self, id: CalloutId, now: Timestamp) -> bool {
         let Some(flight) = self.land(id) else { return false };
-        self.abandoned.push(now.plus(flight.question.timeout()));
+        self.abandoned.push((flight.question.subject(), now.plus(flight.question.timeout())));
         let has_others = flight.waiting.len() > 1;
         self.stranded.extend(Some(flight).filter(|_| has_others));
         has_others

@@ -233,7 +233,8 @@ impl KeyStore {
 
     fn load(&self, body: &[u8], fetched_at: Timestamp) -> Option<Loaded> {
         let keys = Rc::new(KeySet::parse(body, &self.settings.algorithms).ok()?);
-        Some(Loaded { keys, fetched_at, digest: Fingerprint::of(&[std::str::from_utf8(body).ok()?]) })
+        let digest = keys.digest();
+        Some(Loaded { keys, fetched_at, digest })
     }
 
     /// Reads what another worker fetched. Whether that is newer than what is here; what claims to come from the future is not

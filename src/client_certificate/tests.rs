@@ -27,17 +27,19 @@ fn r096_the_connection_tells_the_certificate() {
     }
 }
 
-/// If another element counted, or a part of a quoted text, a client could write the digest of a certificate that it has not.
+/// If one of several elements counted, or a part of a quoted text or of a URI, a client could write the digest of a certificate that
+/// it has not.
 #[test]
-fn r097_the_last_element_of_the_trusted_proxy_counts_and_nothing_else() {
+fn r097_one_element_of_the_trusted_proxy_counts_and_nothing_else() {
     assert_eq!(forwarded(&format!("Hash={DIGITS}")).as_deref(), Some(DIGEST));
     assert_eq!(forwarded(&format!("By=spiffe://a;Hash={DIGITS};Subject=\"CN=a\"")).as_deref(), Some(DIGEST));
-    assert_eq!(forwarded(&format!("Hash=00,By=b;Hash={DIGITS}")).as_deref(), Some(DIGEST));
     assert_eq!(forwarded(&format!("Subject=\"CN=a,Hash=00;x\";Hash={DIGITS}")).as_deref(), Some(DIGEST));
     for odd in [
         String::new(),
         "By=b".to_owned(),
         format!("Hash={DIGITS},By=b"),
+        format!("Hash=00,By=b;Hash={DIGITS}"),
+        format!("Hash=00;URI=http://x,Hash={DIGITS}"),
         format!("Hash={DIGITS};Hash={DIGITS}"),
         format!("Subject=\"x;Hash={DIGITS}"),
         format!("Subject=\"x\\\";Hash={DIGITS}\""),

@@ -29,7 +29,11 @@ pub(super) fn without_secrets(value: &mut Value) {
         Value::Object(members) => {
             for (name, member) in members {
                 match (name.as_str(), &member) {
-                    ("headers", Value::Object(_)) => hide_each(member),
+                    ("headers" | "parameters", Value::Object(_)) => hide_each(member),
+                    ("endpoint" | "uri" | "discovery", Value::String(url)) => {
+                        *member = Value::String(without_query(url));
+                    }
+                    ("set", _) => hide_private_members(member),
                     (name, written) if SECRETS.contains(&name) && !is_elsewhere(written) => {
                         *member = hidden()
                     }
@@ -52,9 +56,28 @@ fn is_elsewhere(value: &Value) -> bool {
     value.as_object().is_some_and(|members| members.len() == 1 && members.contains_key("env"))
 }
 
+/// The URL without what may be a secret in it.
+fn without_query(url: &str) -> String {
+    let (url, _) = url.split_once('?').unwrap_or((url, ""));
+    match url.split_once('@') {
+        Some((_, rest)) => format!("[hidden]@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+/// A JWK Set ought to have public keys, but may have others by mistake.
+fn hide_private_members(set: &mut Value) {
+    let keys = set.get_mut("keys").and_then(Value::as_array_mut);
+    for members in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
+        members.retain(|name, _| {
+            matches!(name.as_str(), "kty" | "kid" | "alg" | "use" | "key_ops" | "crv" | "x" | "y" | "n" | "e")
+        });
+    }
+}
+
 fn hidden() -> Value {
     Value::String("[hidden]".to_owned())
 }
 
 /// Fields that hold a secret, unless they name a variable of the environment.
-const SECRETS: &[&str] = &["client_secret", "bearer_token", "private_key", "secret"];
+const SECRETS: &[&str] = &["client_secret", "bearer_token", "private_key", "secret", "nonce_secret"];

@@ -57,10 +57,10 @@ pub(super) fn keys(
     mistakes.refuse_unknown(place.0, &raw.unknown);
 
     if let Some(set) = set {
-        let set = KeySet::parse(set.to_string().as_bytes(), &algorithms);
+        let set = KeySet::parse(set.to_string().as_bytes(), &algorithms).ok().filter(|set| !set.is_empty());
         let message = "must be a JWK Set with a key of use: RSA from 2048 bits, P-256, P-384 or Ed25519";
         return mistakes
-            .check(&place.at("set"), set.map_err(|_| message))
+            .check(&place.at("set"), set.ok_or(message))
             .map(|set| KeySettings::Configured(Rc::new(set)));
     }
     if let Some(shared_secret) = shared_secret {

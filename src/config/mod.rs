@@ -190,7 +190,11 @@ impl ServerSettings {
         Fingerprint::of(&[
             &endpoint.unwrap_or_default(),
             &format!("{jwts:?} {:?} {reading:?}", policy.issuer),
-            &format!("{keys:?}"),
+            &match keys {
+                None => String::new(),
+                Some(KeySettings::Configured(keys)) => format!("{:?}", keys.digest()),
+                Some(KeySettings::Published(keys)) => format!("{:?}", self.keys_fingerprint(keys)),
+            },
             &format!("{max_ttl:?} {no_store_ttl:?} {max_entries}"),
         ])
     }

@@ -414,7 +414,9 @@ fn r110_the_effective_configuration_has_profiles_and_no_secrets() {
             "client_secret": "s3cr3t-1", "private_key": "s3cr3t-2", "bearer_token": {"env": "TOKEN"},
             "headers": {"x-key": "s3cr3t-3", "x-other": {"env": "OTHER"}},
         },
-        "keys": {"secret": "s3cr3t-4"},
+        "keys": {"secret": "s3cr3t-4", "uri": "https://u:s3cr3t-5@h/x?k=s3cr3t-6", "set": {"keys": [{"kty": "EC", "d": "s3cr3t-7"}]}},
+        "dpop": {"nonce_secret": "s3cr3t-8"},
+        "authorization_servers": [{"introspection": {"client_secret": ["s3cr3t-9"], "parameters": {"key": "s3cr3t-10"}}}],
     }));
     let effective = Settings::effective(configuration.to_string().as_bytes()).expect("an object");
     assert!(!effective.contains("s3cr3t"), "{effective}");

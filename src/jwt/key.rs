@@ -1,9 +1,12 @@
 //! A key that verifies signatures: a JSON Web Key (RFC 7517 §4, RFC 7518 §6), or a secret of the configuration.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_compact::AlgorithmSignature as _;
 use jwt_compact::alg::{Ed25519, Es256, Hs256, Hs256Key, Rsa, RsaPublicKey, StrongKey};
 use jwt_compact::jwk::JsonWebKey;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::algorithm::Algorithm;
 use super::es384::Es384Key;
@@ -15,6 +18,7 @@ use crate::secret::Secret;
 pub(super) struct Key {
     id: Option<String>,
     algorithm: Option<Algorithm>,
+    digest: String,
     material: Material,
 }
 
@@ -39,17 +43,26 @@ impl Key {
         if !is_for_signatures || !jwk.get("key_ops").is_none_or(verifies) || algorithm == Some(None) {
             return None;
         }
-        let material = Material::read(&public_part(jwk)?)?;
+        let public = public_part(jwk)?;
+        let digest = URL_SAFE_NO_PAD.encode(public.thumbprint::<Sha256>());
+        let material = Material::read(&public)?;
         Some(Self {
             id: text("kid").transpose().ok()?.map(str::to_owned),
             algorithm: algorithm.flatten(),
+            digest,
             material,
         })
     }
 
     /// The key of a shared secret.
     pub(super) fn secret(secret: &Secret) -> Self {
-        Self { id: None, algorithm: None, material: Material::Secret(Hs256Key::new(secret.expose())) }
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose()));
+        Self { id: None, algorithm: None, digest, material: Material::Secret(Hs256Key::new(secret.expose())) }
+    }
+
+    /// What tells it from others: its name, its algorithm, and a digest of what it is made of.
+    pub(super) fn identity(&self) -> String {
+        format!("{:?} {:?} {}", self.id, self.algorithm, self.digest)
     }
 
     /// Whether it is called so. A secret has no name.

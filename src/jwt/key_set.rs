@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::algorithm::Algorithm;
 use super::jws::Jws;
 use super::key::Key;
+use crate::cache::Fingerprint;
 use crate::json::Object;
 use crate::secret::Secret;
 
@@ -32,19 +33,32 @@ impl KeySet {
     /// Reads a JWK Set. Keys that are of no use here are left out, as RFC 7517 §5 asks.
     ///
     /// # Errors
-    /// [`NoKeySet`] for what has no list of objects as its `keys`, or none that is of use.
+    /// [`NoKeySet`] for what has no list as its `keys`. An empty one is a set: its issuer has taken its keys back.
     pub(crate) fn parse(text: &[u8], algorithms: &[Algorithm]) -> Result<Self, NoKeySet> {
         let set = Object::parse(text).map_err(|_| NoKeySet)?;
         let keys = set.get("keys").and_then(Value::as_array).ok_or(NoKeySet)?;
         let read = |value: &Value| Key::read(&Object::of(value)?);
-        let keys: Vec<Key> = keys.iter().filter_map(read).take(MAX_KEYS).collect();
-        if keys.is_empty() { Err(NoKeySet) } else { Ok(Self { keys, algorithms: algorithms.to_vec() }) }
+        let keys = keys.iter().filter_map(read).take(MAX_KEYS).collect();
+        Ok(Self { keys, algorithms: algorithms.to_vec() })
+    }
+
+    /// Whether it has no key that is of use.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// The set of one shared secret, which has at least 256 bits (R73), for HS256.
     pub(crate) fn of_secret(secret: &Secret) -> Option<Self> {
         let is_strong = secret.expose().len() >= 32;
         is_strong.then(|| Self { keys: vec![Key::secret(secret)], algorithms: vec![Algorithm::Hs256] })
+    }
+
+    /// What tells these keys from others, in whatever order they come. No `Debug` print does: one of them may be a secret.
+    pub(crate) fn digest(&self) -> Fingerprint {
+        let mut keys: Vec<String> = self.keys.iter().map(Key::identity).collect();
+        keys.sort_unstable();
+        let algorithms = self.algorithms.iter().map(|algorithm| algorithm.name());
+        Fingerprint::of(&keys.iter().map(String::as_str).chain(algorithms).collect::<Vec<_>>())
     }
 
     /// Verifies a signature. What the JWT says of keys by itself (`jku`, `x5u`, `jwk`, `x5c`) is not looked at (R62); its `kid`

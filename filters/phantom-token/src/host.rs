@@ -24,6 +24,8 @@ pub(crate) struct Refused(u32);
 pub(crate) struct MetricId(u32);
 
 impl Refused {
+    /// What was asked for is not there.
+    pub(crate) const NOT_FOUND: Self = Self(1);
     /// What was asked for is not all there; a status of ours, not of the ABI.
     pub(crate) const INCOMPLETE: Self = Self(u32::MAX);
 }

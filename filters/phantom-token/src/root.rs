@@ -31,9 +31,6 @@ impl RootContext for Root {
             Ok(settings) => {
                 log::set_max_level(settings.log_level);
                 log::info!("configured: {settings}");
-                if let Ok(effective) = Settings::effective(&text) {
-                    log::debug!("the configuration as it works: {effective}");
-                }
                 self.worker = Some(Rc::new(Worker::new(settings)));
                 true
             }

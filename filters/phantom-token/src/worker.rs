@@ -147,7 +147,7 @@ impl Worker {
         let extracted = authenticator.extract(field_map::fields(&fields));
         perform::edit(&extracted.edits)?;
         let asks = authenticator.asks();
-        let route = asks.route.then(route).flatten();
+        let route = if asks.route { route()? } else { None };
         let peer = asks.peer.then(peer).flatten();
         let certificate = asks.certificate.then(certificate).flatten();
         let head = RequestHead {
@@ -223,7 +223,7 @@ impl Worker {
     /// Asks, if the server can bear it; the outcome, if not.
     fn dispatch(&self, question: &Question) -> Result<CalloutId, Outcome<'static>> {
         let lent = self.lend().map_err(|_| Outcome::Lost)?;
-        let open = self.in_flight.borrow_mut().open(lent.now);
+        let open = self.in_flight.borrow_mut().open(&question.subject(), lent.now);
         if !self.authenticator.borrow_mut().admits(question.subject(), open, lent) {
             return Err(Outcome::Withheld);
         }
@@ -239,13 +239,15 @@ impl Worker {
             if stream.fate() != Fate::Waiting {
                 continue;
             }
+            // A stream that is gone needs nothing, and cannot be switched to.
+            if host::set_effective_context(stream.context).is_err() {
+                continue;
+            }
             let next = match step {
                 Step::Settled(verdict) => Next::Perform(verdict),
                 Step::Ask(question, pending) => self.wait(&stream, question, pending),
             };
-            let Next::Perform(verdict) = next else { continue };
-            // A stream that is gone needs nothing, and cannot be switched to.
-            if host::set_effective_context(stream.context).is_ok() {
+            if let Next::Perform(verdict) = next {
                 let forwarded = perform::perform_paused(verdict, &self.space);
                 stream.fate.set(if forwarded { Fate::Forwarded } else { Fate::Rejected });
             }
@@ -305,10 +307,17 @@ fn report_dispatch(refused: Refused) {
     log::error!("the host did not dispatch a question, is its upstream configured? {refused:?}");
 }
 
-/// What the metadata of the selected route say that it is, or else its name.
-fn route() -> Option<Vec<u8>> {
+/// What the metadata of the selected route say that it is, or else its name. None, if it has neither; but a host that does not
+/// say must not be taken for one without routes.
+fn route() -> Result<Option<Vec<u8>>, Refused> {
     const LABEL: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "phantom-token", "route"];
-    host::property(&LABEL).or_else(|_| host::property(&["xds", "route_name"])).ok()
+    for property in [&LABEL[..], &["xds", "route_name"]] {
+        match host::property(property) {
+            Err(Refused::NOT_FOUND) => {}
+            found => return found.map(Some),
+        }
+    }
+    Ok(None)
 }
 
 /// The first URI in the certificate that the caller showed.

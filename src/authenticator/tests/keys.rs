@@ -90,6 +90,34 @@ fn r066_a_new_key_is_accepted_within_the_cooldown_and_a_removed_one_refused_afte
     assert_eq!(worker.get(31, &old), "invalid_signature", "although it was in the cache");
 }
 
+/// A server that takes all of its keys back is not one that is down.
+#[test]
+fn r066_an_empty_set_takes_all_keys_back() {
+    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let token = access_token(json!({}));
+    assert_eq!(worker.get(0, &token), bearer(&token));
+    worker.keys = r#"{"keys":[]}"#.to_owned();
+    assert_eq!(worker.get(600, &access_token(json!({"jti": "2"}))), "invalid_signature");
+    assert_eq!(worker.get(600, &token), "invalid_signature");
+}
+
+/// What was verified with a secret must not count where another secret is configured: a secret is changed for a reason.
+#[test]
+fn r052_what_one_secret_verified_is_not_verified_by_another() {
+    let shared = MemorySharedData::default();
+    let configuration = |secret: &str| {
+        let keys = json!({"uri": null, "cooldown": null, "max_age": null, "max_stale": null, "secret": secret.repeat(32)});
+        let mut configuration = verifying(json!({"keys": keys}));
+        testing::merge(&mut configuration, json!({"token": {"jwt_profile": "lax"}}));
+        configuration
+    };
+    let secret = "a".repeat(32);
+    let token = sign("HS256", &json!({"alg": "HS256"}), &testing::claims().to_string(), secret.as_bytes());
+    assert_eq!(Worker::new(configuration("a"), &shared).get(0, &token), bearer(&token));
+    assert_eq!(Worker::new(configuration("b"), &shared).get(0, &token), "invalid_signature");
+}
+
 #[test]
 fn r064_the_last_good_keys_serve_while_none_can_be_fetched() {
     let mut worker = Worker::new(verifying(json!({"cache": {"max_ttl": "0s"}})), &NoSharedData);
@@ -99,7 +127,7 @@ fn r064_the_last_good_keys_serve_while_none_can_be_fetched() {
     assert_eq!(worker.documents(), 1, "not asked again at once");
     worker.keys = key_set("k1");
     assert_eq!(worker.get(5, &token), bearer(&token));
-    for broken in [String::new(), "<html>".to_owned(), r#"{"keys":[]}"#.to_owned()] {
+    for broken in [String::new(), "<html>".to_owned(), "{}".to_owned()] {
         worker.keys = broken;
         assert_eq!(worker.get(5 + 600, &token), bearer(&token), "old, but good");
     }
