@@ -5,10 +5,11 @@
 //! authorization server said, never a verdict.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::authorization_server::{AuthorizationServer, Evidence, NoGrant, Source};
 use crate::bearer::{self, AccessToken, Scheme};
-use crate::cache::{Level, SharedData, TokenKey};
+use crate::cache::{Fingerprint, Level, SharedData, TokenKey};
 use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject};
 use crate::challenge::Schemes;
 use crate::client_certificate::{self, CertificateSource};
@@ -121,8 +122,10 @@ impl Authenticator {
             peer: rules.requirements().any(|requirement| !requirement.peers.is_empty()),
             certificate: settings.client_certificate == Some(CertificateSource::Connection),
         };
-        let replay_guard =
-            settings.dpop.as_ref().map(|dpop| ReplayGuard::new(dpop.max_proofs, settings.cache.shared));
+        let replay_guard = settings
+            .dpop
+            .as_ref()
+            .map(|dpop| ReplayGuard::new(dpop, Fingerprint::of(&[&format!("{:?}", dpop.origins)])));
         Self { settings, servers, asks, replay_guard }
     }
 
@@ -204,14 +207,13 @@ impl Authenticator {
         };
         requirement.admit(head.peer)?;
         Ok(self.authorize(head, &requirement, host).unwrap_or_else(|reason| {
-            let offered = self.schemes(head, &requirement);
             let nonce = match reason {
                 Reason::UseDpopNonce => self.settings.dpop.as_ref().and_then(|dpop| dpop.nonce.as_ref()),
                 _ => None,
             };
             let rejection = Rejection {
                 allowed_origin: self.settings.cors.allowed_origin(head),
-                schemes: if reason.is_about_proof() { Schemes::Dpop } else { offered },
+                schemes: self.schemes(head, &requirement, reason),
                 nonce: nonce.map(|key| key.nonce(host.now)),
                 ..reason.into()
             };
@@ -296,21 +298,30 @@ impl Authenticator {
         }
     }
 
-    /// Whether proofs are looked at where this is required.
+    /// Whether proofs are looked at where this is required: all servers count whose tokens may be taken.
     fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
-        match self.servers.get(requirement.server.unwrap_or_default().0) {
+        let is_eligible = |index: usize| requirement.server.is_none_or(|server| server == ServerId(index));
+        let eligible = self.servers.iter().enumerate().filter(|(index, _)| is_eligible(*index));
+        let mut modes = eligible.map(|(_, server)| server.dpop());
+        let first = modes.next().unwrap_or_default();
+        match modes.all(|mode| mode == first) {
             _ if requirement.asks_for_binding() => DpopMode::Required,
-            Some(server) => server.dpop(),
-            None => DpopMode::Off,
+            true => first,
+            false => DpopMode::Allowed,
         }
     }
 
-    /// The schemes to challenge: all that would do, or the one that was used, if it does (R14).
-    fn schemes(&self, head: &RequestHead<'_>, requirement: &Requirement) -> Schemes {
+    /// The schemes to challenge. Without credentials of ours, all that would do; with them, the one that was used, if it does
+    /// (R14).
+    fn schemes(&self, head: &RequestHead<'_>, requirement: &Requirement, reason: Reason) -> Schemes {
+        let is_without = matches!(reason, Reason::MissingCredentials | Reason::UnsupportedScheme);
         match (self.dpop_mode(requirement), bearer::scheme(head.authorization)) {
-            (DpopMode::Off, _) | (DpopMode::Allowed, Some(Scheme::Bearer)) => Schemes::Bearer,
-            (DpopMode::Required, _) | (DpopMode::Allowed, Some(Scheme::Dpop)) => Schemes::Dpop,
-            (DpopMode::Allowed, None) => Schemes::Both,
+            (DpopMode::Off, _) => Schemes::Bearer,
+            (DpopMode::Required, _) => Schemes::Dpop,
+            (DpopMode::Allowed, _) if reason.is_about_proof() => Schemes::Dpop,
+            (DpopMode::Allowed, _) if is_without => Schemes::Both,
+            (DpopMode::Allowed, Some(Scheme::Dpop)) => Schemes::Dpop,
+            (DpopMode::Allowed, _) => Schemes::Bearer,
         }
     }
 
@@ -365,6 +376,9 @@ impl Authenticator {
                 host.metrics.increment(Counter::Forwarded);
                 Step::Settled(Verdict::Forward(Credentials::Granted(passage)))
             }
+            Err(reason) if reason.is_about_proof() => {
+                Pending { schemes: Schemes::Dpop, ..pending }.reject(reason, host)
+            }
             Err(reason) => pending.reject(reason, host),
         }
     }
@@ -374,9 +388,14 @@ impl Authenticator {
         let Some(mint) = self.settings.mint.as_ref().filter(|_| grant.jwt().is_none()) else {
             return Ok(Passage::of(grant));
         };
+        if grant.claims().validity().has_expired(host.now, Duration::ZERO) {
+            // Clocks may differ, but nothing is minted that is over.
+            return Err(Reason::Expired);
+        }
         let profile = pending.requirement.mint.as_ref().unwrap_or(&mint.profile);
         let mint = |grant: &Grant| mint.mint(profile, grant.claims(), host.randomness.bytes(), host.now);
-        Passage::minted(grant, profile, host.now, mint).ok_or(Reason::MissingPhantomToken)
+        let passage = Passage::minted(grant, profile, host.now, mint).ok_or(Reason::MissingPhantomToken)?;
+        if passage.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(passage) }
     }
 
     fn validate(&mut self, pending: &Pending, grant: &Grant, host: Host<'_>) -> Result<(), Reason> {
@@ -415,6 +434,9 @@ fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {
     }
     Verdict::Reject(rejection)
 }
+
+/// As long as a JWT of a server may be by default, in bytes.
+const MAX_MINTED_LENGTH: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -224,7 +224,11 @@ impl AuthorizationServer {
     ) -> Result<(), Reason> {
         let policy = &self.settings.token.policy;
         policy.validate(grant.claims(), host.now)?;
-        grant.claims().binding().validate(sender)?;
+        let binding = grant.claims().binding();
+        if (self.dpop() == DpopMode::Required || requirement.asks_for_binding()) && !binding.is_to_key() {
+            return Err(Reason::BindingRequired);
+        }
+        binding.validate(sender)?;
         requirement.validate(grant.claims(), host.now, policy.leeway)
     }
 

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode;
+
 use crate::rejection::Reason;
 use crate::request::Presented;
 
@@ -70,9 +72,11 @@ impl<'a> AccessToken<'a> {
     /// Whether the token is the value of a query parameter as well: there it would reach the services although it is
     /// taken off the header (R9, R74).
     pub(crate) fn is_in_query(self, path_and_query: &[u8]) -> bool {
-        let mut parameters = path_and_query.split(|&byte| matches!(byte, b'?' | b'&')).skip(1);
-        parameters
-            .any(|parameter| parameter.splitn(2, |&byte| byte == b'=').last() == Some(self.0.as_bytes()))
+        let mut parameters = path_and_query.split(|&byte| matches!(byte, b'?' | b'&' | b';')).skip(1);
+        parameters.any(|parameter| {
+            let value = parameter.splitn(2, |&byte| byte == b'=').last().unwrap_or_default();
+            value == self.0.as_bytes() || percent_decode(value).eq(self.0.bytes())
+        })
     }
 
     /// The token itself, for the cache key and the introspection request.

@@ -19,7 +19,6 @@ pub(crate) struct Claims {
     audience: Option<Box<[Box<str>]>>,
     scope: Option<Box<[Box<str>]>>,
     validity: Validity,
-    #[serde(default)]
     binding: Binding,
     /// Other claims that rules ask about, by their pointers.
     asked: BTreeMap<String, Value>,

@@ -18,7 +18,7 @@ pub struct Forwarding {
     pub filter_state: Vec<NamedClaim>,
     /// Fields that are for the gateway alone, in lower case (R95).
     pub withheld: Vec<String>,
-    /// How many bytes of minted JWTs may come with each token.
+    /// How many bytes of minted JWTs are kept with each token at most.
     pub minted_bytes: usize,
 }
 

@@ -109,7 +109,10 @@ impl Passage {
                 let Minted { jwt, renewed_at } = mint(&grant)?;
                 let value: Rc<str> = format!("{}{jwt}", grant.forwarding.jwt_prefix()).into();
                 kept.retain(|one| !Rc::ptr_eq(&one.profile, profile));
-                kept.push(Kept { profile: Rc::clone(profile), value: Rc::clone(&value), renewed_at });
+                let kept_bytes: usize = kept.iter().map(|one| one.value.len()).sum();
+                if kept_bytes.saturating_add(value.len()) <= grant.forwarding.minted_bytes {
+                    kept.push(Kept { profile: Rc::clone(profile), value: Rc::clone(&value), renewed_at });
+                }
                 value
             }
         };
@@ -132,6 +135,11 @@ impl Passage {
     /// What the host is to keep for its access log and its other filters, names and values.
     pub fn filter_state(&self) -> &[(String, String)] {
         &self.grant.filter_state
+    }
+
+    /// The length of the field that carries the JWT, in bytes.
+    pub(crate) fn jwt_length(&self) -> usize {
+        self.jwt_value().map_or(0, str::len)
     }
 
     fn jwt_value(&self) -> Option<&str> {

@@ -183,7 +183,9 @@ fn r001_r006_r007_r079_what_is_no_token_asks_nobody() {
 #[test]
 fn r009_r074_a_token_that_comes_twice_is_refused() {
     let mut worker = Worker::new(json!({}), &NoSharedData);
-    for path in ["/?access_token=opaque", "/orders?a=b&token=opaque&c", "/?opaque"] {
+    for path in
+        ["/?access_token=opaque", "/orders?a=b&token=opaque&c", "/?opaque", "/?a=%6fpaque", "/?a=1;b=opaque"]
+    {
         assert_eq!(worker.request(0, "GET", path, Some("Bearer opaque")), "repeated_credentials");
     }
     for path in ["/?access_token=other", "/opaque", "/?a=opaque2", "/?opaque=a", "/?a=opaque="] {

@@ -72,7 +72,9 @@ impl Entry {
         if jwt_length != jwt.len() as u64 || kind > SELF_CONTAINED {
             return None;
         }
-        let jwt = std::str::from_utf8(jwt).ok()?.to_owned();
+        let is_of_jws = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let jwt =
+            std::str::from_utf8(jwt).ok().filter(|jwt| jwt.bytes().all(|byte| is_of_jws(&byte)))?.to_owned();
         Some(Self {
             fresh_until: Timestamp::from_millis(fresh_until),
             claims: serde_json::from_slice(claims).ok()?,
@@ -87,7 +89,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*number), rest))
 }
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 const NO_JWT: u8 = 0;
 const PHANTOM_TOKEN: u8 = 1;

@@ -38,12 +38,14 @@ pub(super) fn dpop(
         Field::Absent => None,
         written => nonce(&place.at("nonce_secret"), written, period.unwrap_or(MINUTE), environment, mistakes),
     };
+    let shared = mistakes.optional(&place.at("shared"), raw.shared).unwrap_or(true);
     mistakes.refuse_unknown(place.0, &raw.unknown);
     Some(DpopSettings {
         origins,
         algorithms,
         max_age: max_age.unwrap_or(MINUTE),
         max_proofs: max_proofs.unwrap_or(100_000),
+        shared,
         nonce,
     })
 }

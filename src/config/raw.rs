@@ -184,6 +184,7 @@ objects! {
         algorithms: Vec<String>,
         max_age: String,
         max_proofs: u64,
+        shared: bool,
         nonce_secret: Confidential,
         nonce_period: String,
     }

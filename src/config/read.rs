@@ -82,7 +82,7 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     }
     if mint.is_some() {
         let own = rules.iter().flat_map(Rules::requirements).filter(|requirement| requirement.mint.is_some());
-        forwarding.minted_bytes = own.count().saturating_add(1).saturating_mul(KIB);
+        forwarding.minted_bytes = own.count().saturating_add(1).saturating_mul(2 * KIB);
     }
     let log_level = mistakes.optional("log_level", raw.log_level).unwrap_or_else(|| "info".to_owned());
     let log_level = log_level.parse().map_err(|_| "must be off, error, warn, info, debug or trace");

@@ -45,7 +45,10 @@ pub(super) fn rules(
         }
         let contended = |rule: &Rule| all.iter().position(|other| other.contends_with(rule));
         if let Some(other) = read.iter().find_map(contended).and_then(|position| origins.get(position)) {
-            mistakes.note(&path, format!("matches the same requests as rules[{other}]"));
+            mistakes.note(
+                &path,
+                format!("matches the same requests as rules[{other}], but for letter case perhaps"),
+            );
         }
         origins.extend(read.iter().map(|_| index));
         all.extend(read);

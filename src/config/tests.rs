@@ -83,7 +83,7 @@ fn r038_all_mistakes_are_told_at_once_with_their_paths() {
             "rules[1].pathh: is not a field",
             "rules[2].access: must not be public where something is asked of the token",
             "rules[3]: must be an object",
-            "rules[5]: matches the same requests as rules[4]",
+            "rules[5]: matches the same requests as rules[4], but for letter case perhaps",
             "rule: is not a field",
         ]
     );
@@ -148,13 +148,17 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         json!({"rules": [{"path": "/a/"}]}),
         r#"rules[0].path: must not end with "/": it is for that anyway"#,
     );
+    check(
+        json!({"rules": [{"path": "/admin", "access": "public"}, {"path": "/Admin"}]}),
+        "rules[1]: matches the same requests as rules[0], but for letter case perhaps",
+    );
     for template in ["/a{id}", "/{}", "/{a/b}", "/a/{i d}", "/{a}{b}"] {
         let found = mistakes(&configured(json!({"rules": [{"path": template}]})));
         assert!(found.len() == 1 && found[0].starts_with("rules[0].path: must "), "{template}: {found:?}");
     }
     check(
         json!({"rules": [{"path": "/a/{id}"}, {"path": "/a/{name}"}]}),
-        "rules[1]: matches the same requests as rules[0]",
+        "rules[1]: matches the same requests as rules[0], but for letter case perhaps",
     );
     check(
         json!({"rules": [{"path": "/", "path_match": "regex"}]}),
@@ -178,7 +182,10 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         "cache.no_store_ttl: must not be longer than cache.max_ttl",
     );
     let get_and_head = json!([{"path": "/", "methods": ["GET"]}, {"path": "/", "methods": ["HEAD"]}]);
-    check(json!({"rules": get_and_head}), "rules[1]: matches the same requests as rules[0]");
+    check(
+        json!({"rules": get_and_head}),
+        "rules[1]: matches the same requests as rules[0], but for letter case perhaps",
+    );
     for (condition, expected) in [
         (json!({"present": true}), "rules[0].claims[0].pointer: is required"),
         (

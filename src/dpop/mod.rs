@@ -27,6 +27,8 @@ pub struct DpopSettings {
     pub max_age: Duration,
     /// How many proofs are remembered at one time.
     pub max_proofs: usize,
+    /// Whether workers share what they remember, by the host's shared data.
+    pub shared: bool,
     /// What nonces are made with, if they are required.
     pub nonce: Option<NonceKey>,
 }
@@ -37,6 +39,9 @@ impl DpopSettings {
         self.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
     }
 }
+
+/// How far the clocks of client and gateway may differ.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 /// Whether tokens of a server may, or must, be bound to a key of their sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,14 +1,12 @@
 //! A DPoP proof (RFC 9449 §4.2), checked as §4.3 says.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::DpopSettings;
+use super::{DpopSettings, MAX_CLOCK_DIFFERENCE};
 use crate::bearer::AccessToken;
 use crate::jwt::{Jws, thumbprint_of_signer};
 use crate::rejection::Reason;
@@ -80,8 +78,9 @@ fn is_uri_of(htu: &str, head: &RequestHead<'_>, origins: &[String]) -> bool {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
     let origin = origin_of(scheme, authority.as_str());
     let is_asked_for = |ours: &String| {
-        let host = ours.split_once("://").map_or("", |(_, host)| host);
-        origins.len() == 1 || host.as_bytes().eq_ignore_ascii_case(head.authority)
+        let (scheme, _) = ours.split_once("://").unwrap_or_default();
+        let asked = std::str::from_utf8(head.authority).map(|authority| origin_of(scheme, authority));
+        origins.len() == 1 || asked.is_ok_and(|asked| asked == *ours)
     };
     let path = head.path.split(|&byte| byte == b'?').next().unwrap_or_default();
     let is_path = std::str::from_utf8(path).is_ok_and(|path| normalized(path) == normalized(uri.path()));
@@ -127,8 +126,6 @@ fn normalized(path: &str) -> String {
 
 /// A key of RSA with 4096 bits, its signature and some claims take half of it.
 const MAX_LENGTH: usize = 8 * 1024;
-
-const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

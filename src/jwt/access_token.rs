@@ -30,7 +30,8 @@ impl Profile {
             Self::Rfc9068 => jws.media_type().as_deref() == Some("at+jwt"),
             Self::Lax => {
                 let has = |names: &[&str]| names.iter().any(|name| payload.has(name));
-                !has(&ID_TOKEN_CLAIMS) && has(&ACCESS_TOKEN_CLAIMS)
+                let is_plain = matches!(jws.media_type().as_deref(), None | Some("jwt" | "at+jwt"));
+                is_plain && !has(&OTHER_KINDS) && has(&ACCESS_TOKEN_CLAIMS)
             }
         };
         if jws.is_of_other_kind() || !is_of_type {
@@ -57,8 +58,9 @@ impl Profile {
     }
 }
 
-/// Claims of an ID token alone (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11).
-const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+/// Claims of ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11) and of security events, logout tokens among them
+/// (RFC 8417 §2.2).
+const OTHER_KINDS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
 
 /// What says what a token is good for, or for which client, in one server's words or another's; ID tokens say neither.
 const ACCESS_TOKEN_CLAIMS: [&str; 6] = ["scope", "scp", "client_id", "cid", "roles", "permissions"];

@@ -117,7 +117,10 @@ impl Material {
                 Es384Key::from_coordinates(x, y).map(Self::P384)
             }
             JsonWebKey::EllipticCurve { .. } => jwk.try_into().ok().map(Self::P256),
-            JsonWebKey::KeyPair { .. } => jwk.try_into().ok().map(Self::Ed25519),
+            JsonWebKey::KeyPair { .. } => {
+                let key: <Ed25519 as jwt_compact::Algorithm>::VerifyingKey = jwk.try_into().ok()?;
+                (!key.is_weak()).then_some(Self::Ed25519(key))
+            }
             _ => None,
         }
     }

@@ -229,11 +229,14 @@ impl Hosts {
 }
 
 impl Rule {
-    /// Whether both match the same requests somewhere with the same specificity, so that neither would come first.
+    /// Whether both match the same requests somewhere with the same specificity, so that neither would come first. Letter case does
+    /// not count: to some services it makes no difference.
     pub fn contends_with(&self, other: &Self) -> bool {
         let share_method =
             self.methods == other.methods || self.methods.iter().any(|method| other.methods.contains(method));
-        self.is_at_place_of(other) && share_method
+        let is_at_place =
+            self.route == other.route && self.host == other.host && self.path.is_alike(&other.path);
+        is_at_place && share_method
     }
 
     fn is_at_place_of(&self, other: &Self) -> bool {

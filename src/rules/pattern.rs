@@ -42,6 +42,17 @@ impl PathPattern {
         Ok(Self { segments, is_exact: is_exact.unwrap_or(has_placeholders) })
     }
 
+    /// Whether the other is the same but for letter case.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let is_alike = |(ours, theirs): (&Segment, &Segment)| match (ours, theirs) {
+            (Segment::Literal(ours), Segment::Literal(theirs)) => ours.eq_ignore_ascii_case(theirs),
+            (ours, theirs) => ours == theirs,
+        };
+        self.is_exact == other.is_exact
+            && self.segments.len() == other.segments.len()
+            && self.segments.iter().zip(&other.segments).all(is_alike)
+    }
+
     /// Whether it is for every path.
     pub(super) fn is_everything(&self) -> bool {
         self.segments.is_empty() && !self.is_exact

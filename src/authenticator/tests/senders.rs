@@ -15,7 +15,7 @@ const THUMBPRINT: &str = "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U";
 fn configuration(mode: &str) -> Value {
     json!({
         "token": {"dpop": mode, "leeway": "0s"},
-        "dpop": {"origins": ["https://api.example.com"]},
+        "dpop": {"origins": ["https://api.example.com"], "shared": false},
         "rules": [{"path": "/"}, {"path": "/strict", "dpop": "required"}, {"path": "/open", "access": "public"}],
     })
 }
@@ -49,11 +49,6 @@ fn bound() -> String {
 #[test]
 fn r085_r089_r090_r093_r094_r095_every_request_with_a_bound_token_needs_a_proof_of_its_own() {
     let mut worker = Worker::new(configuration("allowed"), &NoSharedData);
-    worker.authenticator = crate::Authenticator::new(testing::settings({
-        let mut configuration = configuration("allowed");
-        configuration["cache"] = json!({"shared": false});
-        configuration
-    }));
     worker.answer_with(bound());
     assert_eq!(
         send(&mut worker, "DPoP t", Some(&proof("t", "1"))),
@@ -86,9 +81,7 @@ fn dpop_is_off_unless_it_is_configured_and_can_be_required_by_server_or_rule() {
     assert_eq!(send(&mut off, "DPoP t", Some(&proof("t", "1"))), "unsupported_scheme");
     off.answer_with(bound());
     assert_eq!(send(&mut off, "Bearer t", None), "sender_constrained");
-    let mut required = configuration("required");
-    required["cache"] = json!({"shared": false});
-    let mut required = Worker::new(required, &NoSharedData);
+    let mut required = Worker::new(configuration("required"), &NoSharedData);
     assert_eq!(send(&mut required, "Bearer t", None), "binding_required");
     required.answer_with(bound());
     assert!(send(&mut required, "DPoP t", Some(&proof("t", "1"))).starts_with("Bearer"));
@@ -102,6 +95,41 @@ fn dpop_is_off_unless_it_is_configured_and_can_be_required_by_server_or_rule() {
         mistakes(json!({"token": {"dpop": "allowed"}})).as_deref(),
         Some("dpop: is required where tokens may be bound to a key")
     );
+}
+
+/// If the mode of a server counted only where a rule names it, its tokens would be bearer tokens everywhere else.
+#[test]
+fn r090_what_a_server_requires_is_required_wherever_its_tokens_are_taken() {
+    use crate::testing::signer::{key_set, signed_jwt};
+    let server = |name: &str, dpop: &str| {
+        let host = format!("https://{name}.example.com");
+        json!({
+            "name": name, "token": {"issuer": host, "audience": ["orders-api"], "jwts": "verify", "dpop": dpop},
+            "keys": {"uri": format!("{host}/jwks"), "upstream": name},
+        })
+    };
+    let configuration = json!({
+        "introspection": null,
+        "authorization_servers": [server("staff", "off"), server("partners", "required")],
+        "dpop": {"origins": ["https://api.example.com"], "shared": false},
+    });
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    worker.keys = key_set("k1");
+    let token = |name: &str, edits: Value| {
+        let mut claims = testing::claims();
+        testing::merge(
+            &mut claims,
+            json!({"iss": format!("https://{name}.example.com"), "client_id": "app", "jti": "1"}),
+        );
+        testing::merge(&mut claims, edits);
+        signed_jwt("k1", &claims)
+    };
+    let staff = token("staff", json!({}));
+    assert_eq!(send(&mut worker, &bearer(&staff), None), bearer(&staff));
+    assert_eq!(send(&mut worker, &bearer(&token("partners", json!({}))), None), "binding_required");
+    let bound = token("partners", json!({"cnf": {"jkt": THUMBPRINT}}));
+    assert_eq!(send(&mut worker, &format!("DPoP {bound}"), Some(&proof(&bound, "1"))), bearer(&bound));
+    assert_eq!(send(&mut worker, &bearer(&bound), None), "sender_constrained");
 }
 
 #[test]

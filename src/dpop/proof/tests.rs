@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
@@ -15,6 +17,7 @@ fn settings() -> DpopSettings {
         algorithms: vec![Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256],
         max_age: Duration::from_secs(60),
         max_proofs: 1024,
+        shared: true,
         nonce: None,
     }
 }

@@ -44,7 +44,7 @@ fn r067_what_decides_has_to_be_there() {
 #[test]
 fn r068_rfc_9068_asks_for_its_type_and_all_of_its_claims() {
     assert_eq!(read(Profile::Rfc9068, r#"{"alg":"ES256","typ":"application/AT+JWT"}"#, json!({})), None);
-    for header in [JWT, r#"{"alg":"ES256"}"#, r#"{"alg":"ES256","typ":"id+jwt"}"#] {
+    for header in [JWT, r#"{"alg":"ES256"}"#, r#"{"alg":"ES256","typ":"jwt"}"#] {
         assert_eq!(read(Profile::Rfc9068, header, json!({})), Some(Reason::NotAnAccessToken), "{header}");
         assert_eq!(read(Profile::Lax, header, json!({})), None, "{header}");
     }
@@ -53,7 +53,9 @@ fn r068_rfc_9068_asks_for_its_type_and_all_of_its_claims() {
         let lax = read(Profile::Lax, AT_JWT, json!({name: null, "scope": "a"}));
         assert_eq!(lax, None, "{name}");
     }
-    for name in ["dpop+jwt", "logout+jwt", "secevent+jwt", "token-introspection+jwt"] {
+    for name in
+        ["kb+jwt", "oauth-authz-req+jwt", "dpop+jwt", "logout+jwt", "secevent+jwt", "token-introspection+jwt"]
+    {
         let header = format!(r#"{{"alg":"ES256","typ":"{name}"}}"#);
         assert_eq!(read(Profile::Lax, &header, json!({})), Some(Reason::NotAnAccessToken), "{name}");
     }
@@ -65,6 +67,7 @@ fn r069_an_id_token_is_no_access_token() {
     for edits in [
         json!({"at_hash": "x"}),
         json!({"nonce": "x"}),
+        json!({"events": {}}),
         json!({"client_id": null}),
         json!({"c_hash": "x"}),
         json!({"typ": "ID"}),

@@ -185,6 +185,8 @@ fn r065_keys_of_no_use_are_left_out() {
         public(&p384(), json!({"kid": "odd", "y": encode(&[1; 49])})),
         public(&ed25519(), json!({"kid": "odd", "crv": "X25519"})),
         public(&ed25519(), json!({"kid": "odd", "x": encode(&[1; 33])})),
+        // The neutral point, for which anybody can sign.
+        public(&ed25519(), json!({"kid": "odd", "x": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"})),
         json!({"kty": "RSA", "kid": "odd", "e": "AQAB", "n": encode(&weak_modulus)}),
         json!({"kty": "RSA", "kid": "odd", "e": "AA", "n": rsa()["n"]}),
     ] {
