@@ -1,0 +1,251 @@
+//! Feeds configurations, whole or as changes to one without mistakes, and then a few requests to what could be made of them.
+//!
+//! *Invariant:* no secret of a configuration is in what is said of its mistakes, in a debug print, or in what clients and services
+//! receive. A configuration that is taken survives requests, and whatever text is in it, no challenge, reply, callout or forwarded
+//! field has a control character.
+//!
+//! If it failed, the host's log would have the gateway's credentials, or a worker would stop by what an operator wrote weeks ago.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use libfuzzer_sys::{Corpus, fuzz_target};
+use phantom_token_core::{AuthorizationField, Callout, RequestHead, Settings, Verdict};
+use phantom_token_fuzz::{Answer, Choice, Gateway, NOW, Store, expand, fields, json_answer, key_set};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+fuzz_target!(|input: Input<'_>| -> Corpus { run(&input) });
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    is_whole: Choice<2>,
+    /// JSON.
+    text: &'a [u8],
+}
+
+fn run(input: &Input<'_>) -> Corpus {
+    let secrets = Secrets::unlike(input.text);
+    let environment = |name: &str| match name {
+        "SECRET" => Some(secrets.text.clone()),
+        "KEY" => Some(secrets.private_key.clone()),
+        _ => None,
+    };
+    let Ok(written) = serde_json::from_slice::<Value>(input.text) else {
+        let broken = [input.text, br#"","secret":""#, secrets.text.as_bytes()].concat();
+        if let Err(mistakes) = Settings::parse(&broken, &environment) {
+            secrets.assert_absent("a mistake", &format!("{mistakes} {mistakes:?}"));
+        }
+        return Corpus::Keep;
+    };
+    let mut configuration = if input.is_whole.0 == 1 { written } else { changed(minimal(), written) };
+    secrets.hide_in(&mut configuration);
+    limit_cache(&mut configuration);
+    match Settings::parse(configuration.to_string().as_bytes(), &environment) {
+        Err(mistakes) => {
+            let text = mistakes.to_string();
+            assert!(!text.is_empty(), "refused without a mistake");
+            secrets.assert_absent("a mistake", &format!("{text} {mistakes:?}"));
+        }
+        Ok(settings) => {
+            secrets.assert_absent("a print", &format!("{settings} {settings:?}"));
+            survives_requests(Gateway::of(settings), &configuration, &secrets);
+        }
+    }
+    Corpus::Keep
+}
+
+fn survives_requests(mut gateway: Gateway, configuration: &Value, secrets: &Secrets) {
+    let shared = Store::default();
+    let rule_paths =
+        configuration["rules"].as_array().into_iter().flatten().filter_map(|rule| rule["path"].as_str());
+    let mut paths: Vec<String> = rule_paths.take(3).map(|path| format!("{path}/x")).collect();
+    paths.extend(["/", "/%2e./a", "/.well-known/oauth-protected-resource"].map(str::to_owned));
+    let origin = configuration["cors"]["allow_origins"][0].as_str();
+    let issuer = Issuer::of(configuration);
+    let bearer = format!("Bearer {}", issuer.jwt);
+    for (index, path) in paths.iter().enumerate() {
+        let credentials = ["Bearer opaque", &bearer, "Basic YTpi", "Bearer opaque opaque"];
+        for authorization in std::iter::once(AuthorizationField::Absent)
+            .chain(credentials.iter().map(|value| AuthorizationField::Once(value.as_bytes())))
+        {
+            let head = RequestHead {
+                method: if index % 2 == 0 { b"GET" } else { b"OPTIONS" },
+                authority: configuration["rules"][0]["hosts"][0].as_str().unwrap_or("api").as_bytes(),
+                path: path.as_bytes(),
+                authorization,
+                origin: origin.map(str::as_bytes),
+                access_control_request_method: (index == 1).then_some(b"GET"),
+            };
+            let mut answer =
+                |callout: &Callout| if index == 2 { Answer::Lost } else { issuer.answer(callout) };
+            let ending = gateway.request(&head, index as u64, &shared, &mut answer);
+            secrets.assert_absent("a verdict", &format!("{:?}", ending.verdict));
+            if let Verdict::Answer(reply) = &ending.verdict {
+                assert_eq!(reply.status, 200);
+            }
+            for (name, value) in ending.granted().into_iter().flatten() {
+                secrets.assert_absent("a forwarded field", &format!("{name}: {value}"));
+            }
+        }
+    }
+    let names: Vec<String> = configuration["claim_headers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|claim| Some(claim["header"].as_str()?.to_uppercase().replace('-', "_")))
+        .collect();
+    let imitations = gateway.imitations(names.iter().map(String::as_bytes));
+    assert_eq!(imitations.len(), names.len(), "a client can imitate one of {names:?}");
+}
+
+/// Secrets that the input cannot have, since they are made of it.
+struct Secrets {
+    text: String,
+    private_key: String,
+    private_part: String,
+}
+
+impl Secrets {
+    fn unlike(input: &[u8]) -> Self {
+        let digest = Sha256::digest(input);
+        let text = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = p256::ecdsa::SigningKey::from_slice(&digest).expect("hardly a digest is no key");
+        let point = key.verifying_key().to_encoded_point(false);
+        let [x, y] = [point.x(), point.y()].map(|part| URL_SAFE_NO_PAD.encode(part.expect("a coordinate")));
+        let private_part = URL_SAFE_NO_PAD.encode(digest);
+        let private_key = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "d": private_part}).to_string();
+        Self { text, private_key, private_part }
+    }
+
+    /// Puts a secret wherever an operator would, whatever else is there.
+    fn hide_in(&self, value: &mut Value) {
+        match value {
+            Value::Array(elements) => elements.iter_mut().for_each(|element| self.hide_in(element)),
+            Value::Object(members) => {
+                for (name, member) in members {
+                    match name.as_str() {
+                        "client_secret" | "bearer_token" | "secret" | "headers" => self.replace_texts(member),
+                        "private_key" if member.as_str().is_some_and(|text| text.starts_with('$')) => {
+                            *member = json!(self.private_key);
+                        }
+                        "private_key" => self.replace_texts(member),
+                        _ => self.hide_in(member),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn replace_texts(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => text.push_str(&self.text),
+            Value::Array(elements) => elements.iter_mut().for_each(|element| self.replace_texts(element)),
+            Value::Object(members) => {
+                let secret = members.iter_mut().filter(|(name, _)| *name != "env");
+                secret.for_each(|(_, member)| self.replace_texts(member));
+            }
+            _ => {}
+        }
+    }
+
+    fn assert_absent(&self, place: &str, text: &str) {
+        for secret in [&self.text, &self.private_part] {
+            assert!(!text.contains(secret.as_str()), "a secret of the configuration is in {place}: {text}");
+        }
+    }
+}
+
+/// The authorization server that a configuration expects.
+struct Issuer {
+    issuer: Value,
+    member: String,
+    jwt: String,
+}
+
+impl Issuer {
+    fn of(configuration: &Value) -> Self {
+        let token = |name: &str| match &configuration["token"][name] {
+            Value::Null => configuration["authorization_servers"][0]["token"][name].clone(),
+            value => value.clone(),
+        };
+        let member =
+            configuration["introspection"]["response"]["jwt_member"].as_str().unwrap_or("jwt").to_owned();
+        let claims = json!({
+            "iss": token("issuer"), "aud": token("audience"), "sub": "alice\r\n", "client_id": "app", "jti": "1", "iat": NOW,
+            "exp": NOW + 600, "scope": configuration["rules"][0]["scopes"][0], "acr": configuration["rules"][0]["acr_values"][0],
+            "auth_time": NOW, "roles": ["a"],
+        });
+        let (jwt, _) =
+            expand(format!(r#"<<e|{{"alg":"EdDSA","typ":"at+jwt","kid":"e"}}|{claims}>>"#).as_bytes());
+        Self { issuer: token("issuer"), member, jwt: String::from_utf8_lossy(&jwt).into_owned() }
+    }
+
+    fn answer(&self, callout: &Callout) -> Answer {
+        let field = |name: &str| callout.headers().find(|(field, _)| *field == name).map(|(_, value)| value);
+        match (callout.body().is_empty(), field("accept")) {
+            (true, _) => {
+                let origin = format!(
+                    "{}://{}",
+                    field(":scheme").unwrap_or_default(),
+                    field(":authority").unwrap_or_default()
+                );
+                let mut document = key_set();
+                document["issuer"] = self.issuer.clone();
+                document["jwks_uri"] = json!(format!("{origin}/jwks"));
+                json_answer(document.to_string().as_bytes())
+            }
+            (false, Some("application/jwt")) => {
+                let fields = fields(&[(":status", "200"), ("content-type", "application/jwt")]);
+                Answer::Response(fields, self.jwt.as_bytes().to_vec())
+            }
+            (false, _) => {
+                let mut body = Map::new();
+                body.insert(self.member.clone(), json!(self.jwt));
+                body.insert("active".to_owned(), json!(true));
+                json_answer(Value::Object(body).to_string().as_bytes())
+            }
+        }
+    }
+}
+
+fn minimal() -> Value {
+    json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect", "upstream": "a",
+            "client_id": "gateway", "client_secret": "",
+        },
+        "rules": [{"path": "/"}],
+    })
+}
+
+/// RFC 7396.
+fn changed(mut value: Value, changes: Value) -> Value {
+    let Value::Object(changes) = changes else { return changes };
+    for (name, change) in changes {
+        if !value.is_object() {
+            value = json!({});
+        }
+        let Value::Object(members) = &mut value else { continue };
+        match change {
+            Value::Null => drop(members.remove(&name)),
+            change => {
+                let member = members.remove(&name).unwrap_or_default();
+                members.insert(name, changed(member, change));
+            }
+        }
+    }
+    value
+}
+
+/// Large caches take time to make, and are no different.
+fn limit_cache(configuration: &mut Value) {
+    let Value::Object(members) = configuration else { return };
+    let cache = members.entry("cache").or_insert_with(|| json!({}));
+    let entries = cache["max_entries"].as_u64().unwrap_or(10_000);
+    if cache.is_object() && (cache["max_entries"].is_null() || (64..=1_000_000).contains(&entries)) {
+        cache["max_entries"] = json!(64);
+    }
+}

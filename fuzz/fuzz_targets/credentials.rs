@@ -1,0 +1,140 @@
+//! Feeds the `Authorization` field and the path with its query, to a protected and to a public rule.
+//!
+//! *Invariant:* who is asked about is exactly the one bearer token of the field, written whole into the one parameter of the
+//! form; a field with anything else is the client's fault, and nobody is asked. A public rule lets no bearer credentials through,
+//! and what is no bearer's it leaves alone. A token that is a parameter of the query as well goes nowhere.
+//!
+//! If it failed, one client could be taken for another, add parameters to the gateway's own request, or have its token carried
+//! to the services.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use phantom_token_core::{AuthorizationField, Credentials, NoSharedData, RequestHead, Verdict};
+use phantom_token_fuzz::{Answer, Choice, Gateway, parts};
+use serde_json::json;
+
+fuzz_target!(|input: Input<'_>| run(&input));
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    is_public: Choice<2>,
+    presence: Choice<3>,
+    jwts: Choice<2>,
+    /// The field, and the path.
+    text: &'a [u8],
+}
+
+fn run(input: &Input<'_>) {
+    let access = if input.is_public.0 == 1 { "public" } else { "protected" };
+    let jwts = ["introspect", "refuse"][usize::from(input.jwts.0)];
+    let configuration = json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect", "upstream": "a", "client_id": "gateway",
+            "auth_method": "client_secret_post", "client_secret": "s3cr3t",
+        },
+        "token": {"jwts": jwts},
+        "credentials": {"max_length": MAX_LENGTH},
+        "cache": {"max_entries": 16},
+        "rules": [{"path": "/", "access": access}],
+    });
+    let mut gateway = Gateway::new(&configuration).expect("no mistakes");
+    let [field, path] = parts(input.text);
+    let authorization = match input.presence.0 {
+        0 => AuthorizationField::Once(field),
+        1 => AuthorizationField::Repeated,
+        _ => AuthorizationField::Absent,
+    };
+    let head =
+        RequestHead { method: b"GET", authority: b"api", path, authorization, ..RequestHead::default() };
+    let mut asked = None;
+    let ending = gateway.request(&head, 0, &NoSharedData, &mut |callout| {
+        asked = Some(token_of(callout.body()));
+        Answer::Lost
+    });
+
+    let token = bearer_token(field).filter(|token| input.presence.0 == 0 && token.len() <= MAX_LENGTH);
+    if input.is_public.0 == 1 {
+        assert_eq!(asked, None);
+        let has_bearer = match input.presence.0 {
+            0 => names_bearer(field),
+            presence => presence == 1,
+        };
+        match ending.verdict {
+            Verdict::Forward(Credentials::Removed) => {
+                assert!(has_bearer, "no bearer was there to be removed")
+            }
+            Verdict::Forward(Credentials::Untouched) => assert!(!has_bearer, "a bearer's credentials go on"),
+            _ => panic!("a public rule: {:?}", ending.verdict),
+        }
+        return;
+    }
+    match (asked, token) {
+        (Some(asked), token) => {
+            assert_eq!(Some(asked.as_slice()), token, "asked about another token than the bearer's");
+            assert!(!is_in_query(path, &asked), "the token is in the query, which services receive");
+            assert_eq!(ending.status, Some(503), "the server did not answer");
+        }
+        (None, token) => {
+            assert!(
+                matches!(ending.status, Some(400 | 401 | 431)),
+                "the client's fault: {:?}",
+                ending.refusal()
+            );
+            let is_elsewhere = |token: &[u8]| path.windows(token.len()).any(|window| window == token);
+            let is_acceptable = |token: &[u8]| !token.contains(&b'.') && !is_elsewhere(token);
+            assert!(!token.is_some_and(is_acceptable), "a good token: {:?}", ending.refusal());
+        }
+    }
+}
+
+/// RFC 6750 §2.1, without a parser.
+fn bearer_token(field: &[u8]) -> Option<&[u8]> {
+    let field = field.trim_ascii();
+    let scheme = field.get(..7)?;
+    let token = field.get(7..)?;
+    let token = token.get(token.iter().take_while(|&&byte| byte == b' ').count()..)?;
+    let text = token.get(..token.iter().rposition(|&byte| byte != b'=')? + 1)?;
+    let is_character = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    (scheme.eq_ignore_ascii_case(b"bearer ") && text.iter().all(is_character)).then_some(token)
+}
+
+/// Whether a part of a list has the scheme Bearer.
+fn names_bearer(field: &[u8]) -> bool {
+    field.to_ascii_lowercase().split(|&byte| byte == b',').any(|part| {
+        part.trim_ascii()
+            .strip_prefix(b"bearer")
+            .is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+    })
+}
+
+fn is_in_query(path: &[u8], token: &[u8]) -> bool {
+    let query = path.splitn(2, |&byte| byte == b'?').nth(1).unwrap_or_default();
+    query.split(|&byte| byte == b'&').any(|parameter| {
+        parameter == token
+            || parameter.splitn(2, |&byte| byte == b'=').nth(1).is_some_and(|value| value == token)
+    })
+}
+
+/// The one `token` of a form.
+fn token_of(form: &[u8]) -> Vec<u8> {
+    let mut tokens = form.split(|&byte| byte == b'&').filter_map(|pair| pair.strip_prefix(b"token="));
+    let (Some(encoded), None) = (tokens.next(), tokens.next()) else { panic!("a form with one token") };
+    let mut decoded = Vec::new();
+    let mut rest = encoded;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = std::str::from_utf8(&behind[..2]).expect("hexadecimal digits");
+                rest = &behind[2..];
+                u8::from_str_radix(digits, 16).expect("hexadecimal digits")
+            }
+            other => other,
+        });
+    }
+    decoded
+}
+
+const MAX_LENGTH: usize = 40;

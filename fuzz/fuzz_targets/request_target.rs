@@ -1,0 +1,256 @@
+//! Feeds rules, and the method, host and path of a request without credentials.
+//!
+//! *Invariant:* what is answered as public is public in every reading of it: decoded once, twice or as overlong UTF-8, dot
+//! segments resolved, slashes merged, backslashes turned, parameters or what is behind `#`, `?` or NUL cut off, space trimmed,
+//! and in any letter case; its host with and without the port, the final dot and user information.
+//!
+//! If it failed, `/public/..;/admin` would be public here and the admin's page there.
+#![no_main]
+
+use std::collections::BTreeSet;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::{Corpus, fuzz_target};
+use phantom_token_core::{Credentials, NoSharedData, RequestHead, Verdict};
+use phantom_token_fuzz::{Answer, Choice, Gateway, parts};
+use serde_json::{Value, json};
+
+fuzz_target!(|input: Input<'_>| -> Corpus { run(&input) });
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    rules: [RuleChoice; 4],
+    method: Choice<3>,
+    /// The path, and the host.
+    text: &'a [u8],
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct RuleChoice {
+    path: Choice<9>,
+    methods: Choice<4>,
+    host: Choice<4>,
+    access: Choice<2>,
+}
+
+fn run(input: &Input<'_>) -> Corpus {
+    let rules: Vec<Rule> = input.rules.iter().filter_map(|choice| Rule::of(*choice)).collect();
+    let written: Vec<Value> = rules.iter().map(Rule::written).collect();
+    let configuration = json!({
+        "introspection": {"endpoint": "https://login.example.com/introspect", "upstream": "a", "auth_method": "none"},
+        "cache": {"max_entries": 16},
+        "rules": written,
+    });
+    let Some(mut gateway) = Gateway::new(&configuration) else { return Corpus::Reject };
+    let [path, authority] = parts(input.text);
+    let method = ["GET", "POST", "OPTIONS"][usize::from(input.method.0)];
+    let head = RequestHead { method: method.as_bytes(), authority, path, ..RequestHead::default() };
+    let ending = gateway.request(&head, 0, &NoSharedData, &mut |_| Answer::Lost);
+    match ending.verdict {
+        Verdict::Forward(Credentials::Granted(_)) | Verdict::Answer(_) => panic!("nobody granted this"),
+        Verdict::Forward(Credentials::Untouched | Credentials::Removed) => {
+            for host in hosts(authority) {
+                for reading in paths(path) {
+                    for folds_case in [false, true] {
+                        assert!(
+                            is_public(&rules, method, &host, &reading, folds_case),
+                            "{method} {:?} at {:?} is public, but not as {:?} at {host:?} (any case: {folds_case}), by {written:?}",
+                            path.escape_ascii().to_string(),
+                            authority.escape_ascii().to_string(),
+                            String::from_utf8_lossy(&reading),
+                        );
+                    }
+                }
+            }
+        }
+        Verdict::Reject(_) => {}
+    }
+    Corpus::Keep
+}
+
+struct Rule {
+    path: &'static str,
+    methods: &'static [&'static str],
+    host: &'static str,
+    is_public: bool,
+}
+
+impl Rule {
+    fn of(choice: RuleChoice) -> Option<Self> {
+        const PATHS: [&str; 8] =
+            ["/", "/public", "/admin", "/public/admin", "/admin/public", "/Admin", "/a b", "/p\u{fc}"];
+        const METHODS: [&[&str]; 4] = [&[], &["GET"], &["POST"], &["OPTIONS"]];
+        const HOSTS: [&str; 4] = ["", "open.example.com", "*.example.com", "[::1]"];
+        Some(Self {
+            path: PATHS.get(usize::from(choice.path.0))?,
+            methods: METHODS[usize::from(choice.methods.0)],
+            host: HOSTS[usize::from(choice.host.0)],
+            is_public: choice.access.0 == 1,
+        })
+    }
+
+    fn written(&self) -> Value {
+        let mut rule =
+            json!({"path": self.path, "access": if self.is_public { "public" } else { "protected" }});
+        if !self.methods.is_empty() {
+            rule["methods"] = json!(self.methods);
+        }
+        if !self.host.is_empty() {
+            rule["hosts"] = json!([self.host]);
+        }
+        rule
+    }
+
+    fn is_for(&self, host: &[u8], path: &[u8], folds_case: bool) -> bool {
+        let own_host = self.host.as_bytes();
+        let is_host = match own_host.strip_prefix(b"*") {
+            Some(domain) => host.len() > domain.len() && host.ends_with(domain),
+            None => own_host.is_empty() || own_host == host,
+        };
+        let fold = |path: &[u8]| if folds_case { path.to_ascii_lowercase() } else { path.to_vec() };
+        let (own_path, path) = (fold(self.path.as_bytes()), fold(path));
+        let is_path = own_path == b"/"
+            || path.strip_prefix(own_path.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+        is_host && is_path
+    }
+
+    fn place(&self) -> (u8, usize, usize) {
+        let host = match self.host {
+            "" => 0,
+            pattern if pattern.starts_with('*') => 1,
+            _ => 2,
+        };
+        (host, self.host.len(), self.path.len())
+    }
+
+    fn takes(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.contains(&method)
+    }
+}
+
+/// Whether a request is public by the rule of the most specific place that has one for its method, and passes no protected one
+/// on the way to it, unless that rule opens preflights alone.
+fn is_public(rules: &[Rule], method: &str, host: &[u8], path: &[u8], folds_case: bool) -> bool {
+    let mut matching: Vec<&Rule> = rules.iter().filter(|rule| rule.is_for(host, path, folds_case)).collect();
+    matching.sort_by_key(|rule| std::cmp::Reverse((rule.place(), !rule.methods.is_empty())));
+    let mut passed = None;
+    for rule in &matching {
+        if rule.takes(method) {
+            let is_for_preflights = rule.methods == ["OPTIONS"];
+            let is_of_place = passed.is_none_or(|place| place == rule.place());
+            return rule.is_public && (is_for_preflights || is_of_place);
+        }
+        if !rule.is_public && passed.is_none() {
+            passed = Some(rule.place());
+        }
+    }
+    false
+}
+
+/// What routers may take a host for.
+fn hosts(authority: &[u8]) -> BTreeSet<Vec<u8>> {
+    let written = authority.to_ascii_lowercase();
+    let steps: [fn(&[u8]) -> Vec<u8>; 3] = [
+        |host| match host.iter().rposition(|&byte| byte == b':') {
+            Some(end) if host[end..].iter().skip(1).all(u8::is_ascii_digit) => host[..end].to_vec(),
+            _ => host.to_vec(),
+        },
+        |host| host.strip_suffix(b".").unwrap_or(host).to_vec(),
+        |host| host.rsplit(|&byte| byte == b'@').next().unwrap_or_default().to_vec(),
+    ];
+    closure(written, &steps)
+}
+
+/// What services may take a path for.
+fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
+    let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default().to_vec();
+    let steps: [fn(&[u8]) -> Vec<u8>; 8] = [
+        percent_decoded,
+        without_overlong_forms,
+        |path| path.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect(),
+        |path| each_segment(path, |segment| segment.split(|&byte| byte == b';').next().unwrap_or_default()),
+        |path| each_segment(path, <[u8]>::trim_ascii),
+        |path| path.split(|&byte| matches!(byte, b'#' | b'?' | 0)).next().unwrap_or_default().to_vec(),
+        merged_slashes,
+        resolved_dots,
+    ];
+    closure(path, &steps)
+}
+
+/// All that these steps make of something, in whatever order; for an input that is made to have no end of them, the first ones.
+fn closure(start: Vec<u8>, steps: &[fn(&[u8]) -> Vec<u8>]) -> BTreeSet<Vec<u8>> {
+    let mut found = BTreeSet::from([start.clone()]);
+    let mut open = vec![start];
+    while let Some(one) = open.pop() {
+        for step in steps {
+            let next = step(&one);
+            if found.len() < MAX_READINGS && found.insert(next.clone()) {
+                open.push(next);
+            }
+        }
+    }
+    found
+}
+
+fn percent_decoded(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| byte == b'%') {
+            Some(escaped) => {
+                decoded.push(escaped);
+                rest = &behind[2..];
+            }
+            None => {
+                decoded.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    decoded
+}
+
+/// Two bytes where one would do, as some decoders accept: `C0 AE` for a dot.
+fn without_overlong_forms(path: &[u8]) -> Vec<u8> {
+    let mut short = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, behind)) = rest.split_first() {
+        match behind.first().filter(|next| matches!(byte, 0xc0 | 0xc1) && matches!(next, 0x80..=0xbf)) {
+            Some(next) => {
+                short.push(((byte & 1) << 6) | (next & 0x3f));
+                rest = &behind[1..];
+            }
+            None => {
+                short.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    short
+}
+
+fn each_segment(path: &[u8], change: fn(&[u8]) -> &[u8]) -> Vec<u8> {
+    path.split(|&byte| byte == b'/').map(change).collect::<Vec<_>>().join(&b'/')
+}
+
+fn merged_slashes(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|one, other| (*one, *other) == (b'/', b'/'));
+    merged
+}
+
+fn resolved_dots(path: &[u8]) -> Vec<u8> {
+    let mut segments: Vec<&[u8]> = Vec::new();
+    for segment in path.split(|&byte| byte == b'/') {
+        match segment {
+            b"." => {}
+            b".." if segments.len() > 1 => drop(segments.pop()),
+            b".." => {}
+            other => segments.push(other),
+        }
+    }
+    segments.join(&b'/')
+}
+
+const MAX_READINGS: usize = 64;

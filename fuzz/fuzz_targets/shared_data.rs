@@ -1,0 +1,181 @@
+//! Feeds shared data: what workers wrote there, cut, moved, mixed up, overwritten by anything or by another configuration, and
+//! on a host where all keys are one.
+//!
+//! *Invariant:* a worker that can ask nobody lets a token in by nothing but the JWT that an honest worker kept for that very
+//! token under the same configuration, no longer than it may be kept, and not expired.
+//!
+//! If it failed, one client would be let in by what was kept for another, by an entry that was half written, or by what an
+//! earlier configuration thought enough.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use phantom_token_core::Callout;
+use phantom_token_fuzz::{
+    Answer, Choice, Gateway, NOW, Store, authorization, expand, fields, json_answer, key_set,
+};
+use serde_json::{Value, json};
+
+fuzz_target!(|input: Input<'_>| run(&input));
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    is_one_key: Choice<2>,
+    keys: Choice<3>,
+    /// When the tokens come again, in units of four seconds.
+    later: Choice<32>,
+    changes: [Change; 4],
+    bytes: &'a [u8],
+}
+
+/// One thing that happens to the values, which are in the order of their keys.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct Change {
+    kind: Choice<8>,
+    of: Choice<8>,
+    by: Choice<8>,
+    at: u8,
+}
+
+fn run(input: &Input<'_>) {
+    let shared = Store::default();
+    shared.one_key_for_all.set(input.is_one_key.0 == 1);
+    for (audience, known) in [("another-api", &TOKENS[..1]), ("orders-api", &TOKENS[1..])] {
+        let mut honest = Gateway::new(&input.configuration(audience)).expect("no mistakes");
+        for token in known {
+            assert!(token.request(&mut honest, 0, &shared, true).is_some(), "the server speaks for it");
+        }
+    }
+    let others = Store::default();
+    let mut honest = Gateway::new(&input.configuration("orders-api")).expect("no mistakes");
+    TOKENS.iter().for_each(|token| drop(token.request(&mut honest, 0, &others, true)));
+    for change in input.changes {
+        change.apply(&shared, &others, input.bytes);
+    }
+
+    let seconds = u64::from(input.later.0) * 4;
+    let mut worker = Gateway::new(&input.configuration("orders-api")).expect("no mistakes");
+    // Who has fetched no keys yet believes no entry.
+    ANOTHER.request(&mut worker, 0, &Store::default(), true);
+    for (index, token) in TOKENS.iter().enumerate() {
+        if let Some(jwt) = token.request(&mut worker, seconds, &shared, false) {
+            assert_eq!(jwt, token.jwt, "another's JWT, for token {index}");
+            assert!(seconds < MAX_TTL && seconds < token.lifetime, "kept for too long: token {index}");
+        }
+    }
+}
+
+impl Input<'_> {
+    fn configuration(&self, audience: &str) -> Value {
+        let mut configuration = json!({
+            "introspection": {"endpoint": format!("{ISSUER}/introspect"), "upstream": "a", "auth_method": "none"},
+            "token": {"audience": [audience], "leeway": "0s", "issuer": ISSUER},
+            "cache": {"max_entries": 16, "max_ttl": format!("{MAX_TTL}s")},
+            "claim_headers": [{"header": format!("x-user-of-{audience}"), "pointer": "/sub"}],
+            "rules": [{"path": "/", "claims": [{"pointer": format!("/{audience}"), "present": true}]}],
+        });
+        match self.keys.0 {
+            0 => {}
+            1 => configuration["keys"] = json!({"set": key_set()}),
+            _ => configuration["keys"] = json!({"uri": format!("{ISSUER}/jwks")}),
+        }
+        configuration
+    }
+}
+
+impl Change {
+    fn apply(self, shared: &Store, others: &Store, bytes: &[u8]) {
+        let mut values = shared.values.borrow_mut();
+        let names: Vec<String> = values.keys().cloned().collect();
+        let name = |choice: Choice<8>| names.get(usize::from(choice.0) % names.len().max(1)).cloned();
+        let (Some(of), Some(by)) = (name(self.of), name(self.by)) else { return };
+        let value = values.get(&of).cloned().unwrap_or_default();
+        let source = values.get(&by).cloned().unwrap_or_default();
+        let at = usize::from(self.at).min(value.len());
+        let changed = match self.kind.0 {
+            1 => value[..at].to_vec(),
+            2 => value[..value.len() - at].to_vec(),
+            3 => [&value, bytes].concat(),
+            4 => bytes.to_vec(),
+            5 => source,
+            // The version, the marks of configuration and token: one bit is enough to make it another's.
+            6 => {
+                let mut value = value;
+                let marks = if of.contains("keys") { 32 } else { 65 };
+                if let Some(byte) = value.get_mut(usize::from(self.at) % marks) {
+                    *byte ^= 1 << self.by.0;
+                }
+                value
+            }
+            // What another token has under the same configuration on another host.
+            7 => {
+                let others = others.values.borrow();
+                others.values().nth(usize::from(self.by.0) % others.len().max(1)).cloned().unwrap_or_default()
+            }
+            _ => return,
+        };
+        values.insert(of, changed);
+    }
+}
+
+struct Token {
+    text: String,
+    jwt: String,
+    lifetime: u64,
+}
+
+impl Token {
+    fn new(name: &str, lifetime: u64) -> Self {
+        let claims = json!({
+            "iss": ISSUER, "sub": name, "aud": ["orders-api", "another-api"], "exp": NOW + lifetime,
+            "orders-api": true, "another-api": true,
+        });
+        let (jwt, _) = expand(format!(r#"<<e|{{"alg":"EdDSA","kid":"e"}}|{claims}>>"#).as_bytes());
+        Self { text: format!("Bearer opaque-{name}"), jwt: String::from_utf8(jwt).expect("a JWT"), lifetime }
+    }
+
+    /// The JWT that goes on.
+    fn request(
+        &self,
+        gateway: &mut Gateway,
+        seconds: u64,
+        shared: &Store,
+        is_answered: bool,
+    ) -> Option<String> {
+        let head = authorization(b"/", self.text.as_bytes());
+        let ending =
+            gateway.request(&head, seconds, shared, &mut |callout| self.answer(callout, is_answered));
+        match ending.granted() {
+            Some(fields) => {
+                let value =
+                    fields.into_iter().find(|(name, _)| name == "authorization").map(|(_, value)| value);
+                Some(value?.strip_prefix("Bearer ")?.to_owned())
+            }
+            None => {
+                assert!(!is_answered || ending.status == Some(503), "{:?}", ending.refusal());
+                None
+            }
+        }
+    }
+
+    fn answer(&self, callout: &Callout, is_answered: bool) -> Answer {
+        if callout.body().is_empty() {
+            return json_answer(key_set().to_string().as_bytes());
+        }
+        match is_answered {
+            true => Answer::Response(
+                fields(&[(":status", "200"), ("content-type", "application/jwt")]),
+                self.jwt.as_bytes().to_vec(),
+            ),
+            false => Answer::Lost,
+        }
+    }
+}
+
+const ISSUER: &str = "https://login.example.com";
+static ANOTHER: LazyLock<Token> = LazyLock::new(|| Token::new("e", 600));
+static TOKENS: LazyLock<[Token; 4]> =
+    LazyLock::new(|| [Token::new("a", 600), Token::new("b", 600), Token::new("c", 30), Token::new("d", 45)]);
+const MAX_TTL: u64 = 60;
