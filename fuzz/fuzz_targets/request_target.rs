@@ -54,10 +54,12 @@ fn run(input: &Input<'_>) -> Corpus {
                     for folds_case in [false, true] {
                         assert!(
                             is_public(&rules, method, &host, &reading, folds_case),
-                            "{method} {:?} at {:?} is public, but not as {:?} at {host:?} (any case: {folds_case}), by {written:?}",
-                            path.escape_ascii().to_string(),
-                            authority.escape_ascii().to_string(),
-                            String::from_utf8_lossy(&reading),
+                            "{method} {} at {} is public, but not as {} at {} (any case: {folds_case}), by {}",
+                            path.escape_ascii(),
+                            authority.escape_ascii(),
+                            reading.escape_ascii(),
+                            host.escape_ascii(),
+                            json!(written),
                         );
                     }
                 }
@@ -163,9 +165,9 @@ fn hosts(authority: &[u8]) -> BTreeSet<Vec<u8>> {
 
 /// What services may take a path for.
 fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
-    let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default().to_vec();
+    let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
     let steps: [fn(&[u8]) -> Vec<u8>; 8] = [
-        percent_decoded,
+        |path| percent_decoded(path, b""),
         without_overlong_forms,
         |path| path.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect(),
         |path| each_segment(path, |segment| segment.split(|&byte| byte == b';').next().unwrap_or_default()),
@@ -174,7 +176,7 @@ fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
         merged_slashes,
         resolved_dots,
     ];
-    closure(path, &steps)
+    closure(percent_decoded(path, DELIMITERS), &steps)
 }
 
 /// All that these steps make of something, in whatever order; for an input that is made to have no end of them, the first ones.
@@ -192,12 +194,14 @@ fn closure(start: Vec<u8>, steps: &[fn(&[u8]) -> Vec<u8>]) -> BTreeSet<Vec<u8>> 
     found
 }
 
-fn percent_decoded(path: &[u8]) -> Vec<u8> {
+/// All decoded but what is decoded to one of these.
+fn percent_decoded(path: &[u8], but: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, behind)) = rest.split_first() {
         let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| byte == b'%') {
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped.filter(|escaped| byte == b'%' && !but.contains(escaped)) {
             Some(escaped) => {
                 decoded.push(escaped);
                 rest = &behind[2..];
@@ -252,5 +256,8 @@ fn resolved_dots(path: &[u8]) -> Vec<u8> {
     }
     segments.join(&b'/')
 }
+
+/// Where one is escaped, some services leave it so.
+const DELIMITERS: &[u8] = b"/\\%?#;";
 
 const MAX_READINGS: usize = 64;
