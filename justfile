@@ -5,6 +5,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 envoy_version := "1.40.0"
 tools := justfile_directory() / ".tools"
 filter := "target/phantom_token.wasm"
+fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration"
 
 # Lists the recipes.
 default:
@@ -14,13 +15,15 @@ default:
 demo *arguments: build envoy authorization-server
     @cargo run --quiet --package integration-tests --bin demo -- {{ arguments }}
 
-# Passes all tests: the core natively and as wasm, the filter in a real Envoy, and the logs of that.
-test: test-core test-core-as-wasm test-envoy search-logs
+# Passes all tests: the core natively, as wasm and by fuzzing, the filter in a real Envoy, and the logs of that.
+test: test-core test-core-as-wasm fuzz-smoke test-envoy search-logs
 
 # Everything that CI checks besides the tests: format, lints natively and for wasm, documentation.
 check:
     cargo fmt --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
+    cargo clippy --quiet --manifest-path fuzz/Cargo.toml --locked --all-targets -- --deny warnings
     scripts/wasm-cargo wasm32-wasip1 clippy --quiet --package phantom-token -- --deny warnings
     cargo run --quiet --package xtask --bin conformance -- --check
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
@@ -42,6 +45,14 @@ test-core-as-wasm: node
     cargo build --quiet --package xtask
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="{{ justfile_directory() }}/target/debug/wasm-bindgen-test-runner" \
         scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
+
+# Feeds each fuzz target a bounded number of inputs, the same in every run: what fails is the change's fault, not chance.
+fuzz-smoke: fuzz-build
+    @printf '%s\n' {{ fuzz_targets }} | xargs --max-procs=2 --max-args=1 scripts/fuzz-target smoke
+
+# Feeds one fuzz target for so many seconds; what it learns stays in fuzz/corpus, what fails in fuzz/artifacts.
+fuzz target seconds="300": fuzz-build
+    @scripts/fuzz-target long {{ target }} {{ seconds }}
 
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
 test-envoy: build envoy authorization-server plain-authorization-server chromium
@@ -128,6 +139,16 @@ chromium:
     fi
     mkdir -p "{{ tools }}"
     ln -sfn "$(command -v chromium)" "{{ tools }}/chromium"
+
+[private]
+fuzz-build: cpp
+    @echo "fuzz-build: compiling the fuzz targets"
+    @scripts/fuzz-target build
+
+[private]
+cpp:
+    @command -v c++ >/dev/null || command -v "${CXX:-g++}" >/dev/null || { \
+        echo "A C++ compiler is missing, for libFuzzer: install it (Debian: apt-get install g++)" >&2; exit 1; }
 
 [private]
 node:

@@ -152,7 +152,7 @@ fn is_public(rules: &[Rule], method: &str, host: &[u8], path: &[u8], folds_case:
 /// What routers may take a host for.
 fn hosts(authority: &[u8]) -> BTreeSet<Vec<u8>> {
     let written = authority.to_ascii_lowercase();
-    let steps: [fn(&[u8]) -> Vec<u8>; 3] = [
+    let steps: [Step; 3] = [
         |host| match host.iter().rposition(|&byte| byte == b':') {
             Some(end) if host[end..].iter().skip(1).all(u8::is_ascii_digit) => host[..end].to_vec(),
             _ => host.to_vec(),
@@ -166,7 +166,7 @@ fn hosts(authority: &[u8]) -> BTreeSet<Vec<u8>> {
 /// What services may take a path for.
 fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
     let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
-    let steps: [fn(&[u8]) -> Vec<u8>; 8] = [
+    let steps: [Step; 8] = [
         |path| percent_decoded(path, b""),
         without_overlong_forms,
         |path| path.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect(),
@@ -179,8 +179,11 @@ fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
     closure(percent_decoded(path, DELIMITERS), &steps)
 }
 
+/// One thing that somebody may do to a path or a host.
+type Step = fn(&[u8]) -> Vec<u8>;
+
 /// All that these steps make of something, in whatever order; for an input that is made to have no end of them, the first ones.
-fn closure(start: Vec<u8>, steps: &[fn(&[u8]) -> Vec<u8>]) -> BTreeSet<Vec<u8>> {
+fn closure(start: Vec<u8>, steps: &[Step]) -> BTreeSet<Vec<u8>> {
     let mut found = BTreeSet::from([start.clone()]);
     let mut open = vec![start];
     while let Some(one) = open.pop() {

@@ -42,21 +42,21 @@ struct Change {
 fn run(input: &Input<'_>) {
     let shared = Store::default();
     shared.one_key_for_all.set(input.is_one_key.0 == 1);
-    for (audience, known) in [("another-api", &TOKENS[..1]), ("orders-api", &TOKENS[1..])] {
-        let mut honest = Gateway::new(&input.configuration(audience)).expect("no mistakes");
+    for (when, known) in [("earlier", &TOKENS[..2]), ("now", &TOKENS[1..])] {
+        let mut honest = Gateway::new(&input.configuration(when)).expect("no mistakes");
         for token in known {
             assert!(token.request(&mut honest, 0, &shared, true).is_some(), "the server speaks for it");
         }
     }
     let others = Store::default();
-    let mut honest = Gateway::new(&input.configuration("orders-api")).expect("no mistakes");
+    let mut honest = Gateway::new(&input.configuration("now")).expect("no mistakes");
     TOKENS.iter().for_each(|token| drop(token.request(&mut honest, 0, &others, true)));
     for change in input.changes {
         change.apply(&shared, &others, input.bytes);
     }
 
     let seconds = u64::from(input.later.0) * 4;
-    let mut worker = Gateway::new(&input.configuration("orders-api")).expect("no mistakes");
+    let mut worker = Gateway::new(&input.configuration("now")).expect("no mistakes");
     // Who has fetched no keys yet believes no entry.
     ANOTHER.request(&mut worker, 0, &Store::default(), true);
     for (index, token) in TOKENS.iter().enumerate() {
@@ -68,13 +68,14 @@ fn run(input: &Input<'_>) {
 }
 
 impl Input<'_> {
-    fn configuration(&self, audience: &str) -> Value {
+    /// What was configured earlier differs in nothing but whom it asks.
+    fn configuration(&self, when: &str) -> Value {
         let mut configuration = json!({
-            "introspection": {"endpoint": format!("{ISSUER}/introspect"), "upstream": "a", "auth_method": "none"},
-            "token": {"audience": [audience], "leeway": "0s", "issuer": ISSUER},
+            "introspection": {"endpoint": format!("{ISSUER}/{when}"), "upstream": "a", "auth_method": "none"},
+            "token": {"leeway": "0s", "issuer": ISSUER},
             "cache": {"max_entries": 16, "max_ttl": format!("{MAX_TTL}s")},
-            "claim_headers": [{"header": format!("x-user-of-{audience}"), "pointer": "/sub"}],
-            "rules": [{"path": "/", "claims": [{"pointer": format!("/{audience}"), "present": true}]}],
+            "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+            "rules": [{"path": "/"}],
         });
         match self.keys.0 {
             0 => {}
@@ -123,17 +124,19 @@ impl Change {
 struct Token {
     text: String,
     jwt: String,
+    earlier_jwt: String,
     lifetime: u64,
 }
 
 impl Token {
     fn new(name: &str, lifetime: u64) -> Self {
-        let claims = json!({
-            "iss": ISSUER, "sub": name, "aud": ["orders-api", "another-api"], "exp": NOW + lifetime,
-            "orders-api": true, "another-api": true,
-        });
-        let (jwt, _) = expand(format!(r#"<<e|{{"alg":"EdDSA","kid":"e"}}|{claims}>>"#).as_bytes());
-        Self { text: format!("Bearer opaque-{name}"), jwt: String::from_utf8(jwt).expect("a JWT"), lifetime }
+        let jwt = |subject: String| {
+            let claims = json!({"iss": ISSUER, "sub": subject, "exp": NOW + lifetime});
+            let (jwt, _) = expand(format!(r#"<<e|{{"alg":"EdDSA","kid":"e"}}|{claims}>>"#).as_bytes());
+            String::from_utf8(jwt).expect("a JWT")
+        };
+        let (jwt, earlier_jwt) = (jwt(format!("{name}-now")), jwt(format!("{name}-old")));
+        Self { text: format!("Bearer opaque-{name}"), jwt, earlier_jwt, lifetime }
     }
 
     /// The JWT that goes on.
@@ -164,13 +167,13 @@ impl Token {
         if callout.body().is_empty() {
             return json_answer(key_set().to_string().as_bytes());
         }
-        match is_answered {
-            true => Answer::Response(
-                fields(&[(":status", "200"), ("content-type", "application/jwt")]),
-                self.jwt.as_bytes().to_vec(),
-            ),
-            false => Answer::Lost,
+        if !is_answered {
+            return Answer::Lost;
         }
+        let is_earlier = callout.headers().any(|(name, value)| name == ":path" && value == "/earlier");
+        let jwt = if is_earlier { &self.earlier_jwt } else { &self.jwt };
+        let fields = fields(&[(":status", "200"), ("content-type", "application/jwt")]);
+        Answer::Response(fields, jwt.as_bytes().to_vec())
     }
 }
 
