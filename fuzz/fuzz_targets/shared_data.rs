@@ -8,7 +8,8 @@
 //! earlier configuration thought enough.
 #![no_main]
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
@@ -40,17 +41,7 @@ struct Change {
 }
 
 fn run(input: &Input<'_>) {
-    let shared = Store::default();
-    shared.one_key_for_all.set(input.is_one_key.0 == 1);
-    for (when, known) in [("earlier", &TOKENS[..2]), ("now", &TOKENS[1..])] {
-        let mut honest = Gateway::new(&input.configuration(when)).expect("no mistakes");
-        for token in known {
-            assert!(token.request(&mut honest, 0, &shared, true).is_some(), "the server speaks for it");
-        }
-    }
-    let others = Store::default();
-    let mut honest = Gateway::new(&input.configuration("now")).expect("no mistakes");
-    TOKENS.iter().for_each(|token| drop(token.request(&mut honest, 0, &others, true)));
+    let (shared, others) = input.honest_stores();
     for change in input.changes {
         change.apply(&shared, &others, input.bytes);
     }
@@ -68,6 +59,35 @@ fn run(input: &Input<'_>) {
 }
 
 impl Input<'_> {
+    /// What workers of both configurations wrote, and what those of this one wrote on another host. The work is done once.
+    fn honest_stores(&self) -> (Store, Store) {
+        type Values = BTreeMap<String, Vec<u8>>;
+        static WRITTEN: [OnceLock<(Values, Values)>; 6] = [const { OnceLock::new() }; 6];
+        let place = usize::from(self.is_one_key.0 + 2 * self.keys.0);
+        let store = || {
+            let store = Store::default();
+            store.one_key_for_all.set(self.is_one_key.0 == 1);
+            store
+        };
+        let write = |when, tokens: &[Token], store: &Store| {
+            let mut worker = Gateway::new(&self.configuration(when)).expect("no mistakes");
+            for token in tokens {
+                assert!(token.request(&mut worker, 0, store, true).is_some(), "the server speaks for it");
+            }
+        };
+        let (shared, others) = WRITTEN[place].get_or_init(|| {
+            let (shared, others) = (store(), Store::default());
+            write("earlier", &TOKENS[..2], &shared);
+            write("now", &TOKENS[1..], &shared);
+            write("now", &TOKENS[..], &others);
+            (shared.values.into_inner(), others.values.into_inner())
+        });
+        let (one, other) = (store(), Store::default());
+        one.values.replace(shared.clone());
+        other.values.replace(others.clone());
+        (one, other)
+    }
+
     /// What was configured earlier differs in nothing but whom it asks.
     fn configuration(&self, when: &str) -> Value {
         let mut configuration = json!({
@@ -98,7 +118,8 @@ impl Change {
         let changed = match self.kind.0 {
             1 => value[..at].to_vec(),
             2 => value[..value.len() - at].to_vec(),
-            3 => [&value, bytes].concat(),
+            // Never as long as what was cut: nothing but its length tells that an end is another's.
+            3 => [&value, &[0; MORE_THAN_AN_ENTRY][..], bytes].concat(),
             4 => bytes.to_vec(),
             5 => source,
             // The version, the marks of configuration and token: one bit is enough to make it another's.
@@ -182,3 +203,4 @@ static ANOTHER: LazyLock<Token> = LazyLock::new(|| Token::new("e", 600));
 static TOKENS: LazyLock<[Token; 4]> =
     LazyLock::new(|| [Token::new("a", 600), Token::new("b", 600), Token::new("c", 30), Token::new("d", 45)]);
 const MAX_TTL: u64 = 60;
+const MORE_THAN_AN_ENTRY: usize = 1024;
