@@ -11,7 +11,7 @@ use arbitrary::Arbitrary;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use phantom_token_core::{AuthorizationField, Callout, RequestHead, Settings, Verdict};
+use phantom_token_core::{Callout, Presented, RequestHead, Settings, Verdict};
 use phantom_token_fuzz::{Answer, Choice, Gateway, NOW, Store, expand, fields, json_answer, key_set};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -67,8 +67,8 @@ fn survives_requests(mut gateway: Gateway, configuration: &Value, secrets: &Secr
     let bearer = format!("Bearer {}", issuer.jwt);
     for (index, path) in paths.iter().enumerate() {
         let credentials = ["Bearer opaque", &bearer, "Basic YTpi", "Bearer opaque opaque"];
-        for authorization in std::iter::once(AuthorizationField::Absent)
-            .chain(credentials.iter().map(|value| AuthorizationField::Once(value.as_bytes())))
+        for authorization in std::iter::once(Presented::Absent)
+            .chain(credentials.iter().map(|value| Presented::Once(value.as_bytes())))
         {
             let head = RequestHead {
                 method: if index % 2 == 0 { b"GET" } else { b"OPTIONS" },
@@ -77,6 +77,7 @@ fn survives_requests(mut gateway: Gateway, configuration: &Value, secrets: &Secr
                 authorization,
                 origin: origin.map(str::as_bytes),
                 access_control_request_method: (index == 1).then_some(b"GET"),
+                ..RequestHead::default()
             };
             let mut answer =
                 |callout: &Callout| if index == 2 { Answer::Lost } else { issuer.answer(callout) };

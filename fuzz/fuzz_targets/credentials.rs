@@ -10,7 +10,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use phantom_token_core::{AuthorizationField, Credentials, NoSharedData, RequestHead, Verdict};
+use phantom_token_core::{Credentials, NoSharedData, Presented, RequestHead, Verdict};
 use phantom_token_fuzz::{Answer, Choice, Gateway, parts};
 use serde_json::json;
 
@@ -41,9 +41,9 @@ fn run(input: &Input<'_>) {
     let mut gateway = Gateway::new(&configuration).expect("no mistakes");
     let [field, path] = parts(input.text);
     let authorization = match input.presence.0 {
-        0 => AuthorizationField::Once(field),
-        1 => AuthorizationField::Repeated,
-        _ => AuthorizationField::Absent,
+        0 => Presented::Once(field),
+        1 => Presented::Repeated,
+        _ => Presented::Absent,
     };
     let head =
         RequestHead { method: b"GET", authority: b"api", path, authorization, ..RequestHead::default() };

@@ -140,7 +140,13 @@ fn is_public(rules: &[Rule], method: &str, host: &[u8], path: &[u8], folds_case:
         if rule.takes(method) {
             let is_for_preflights = rule.methods == ["OPTIONS"];
             let is_of_place = passed.is_none_or(|place| place == rule.place());
-            return rule.is_public && (is_for_preflights || is_of_place);
+            // In any case, two rules can be of one place: nobody knows which of them the service means.
+            let are_all_public = matching
+                .iter()
+                .filter(|other| other.place() == rule.place() && other.takes(method))
+                .filter(|other| other.methods.is_empty() == rule.methods.is_empty())
+                .all(|other| other.is_public);
+            return are_all_public && (is_for_preflights || is_of_place);
         }
         if !rule.is_public && passed.is_none() {
             passed = Some(rule.place());

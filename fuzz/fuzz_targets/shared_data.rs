@@ -118,8 +118,7 @@ impl Change {
         let changed = match self.kind.0 {
             1 => value[..at].to_vec(),
             2 => value[..value.len() - at].to_vec(),
-            // Never as long as what was cut: nothing but its length tells that an end is another's.
-            3 => [&value, &[0; MORE_THAN_AN_ENTRY][..], bytes].concat(),
+            3 => [&value, bytes].concat(),
             4 => bytes.to_vec(),
             5 => source,
             // The version, the marks of configuration and token: one bit is enough to make it another's.
@@ -203,4 +202,3 @@ static ANOTHER: LazyLock<Token> = LazyLock::new(|| Token::new("e", 600));
 static TOKENS: LazyLock<[Token; 4]> =
     LazyLock::new(|| [Token::new("a", 600), Token::new("b", 600), Token::new("c", 30), Token::new("d", 45)]);
 const MAX_TTL: u64 = 60;
-const MORE_THAN_AN_ENTRY: usize = 1024;

@@ -25,7 +25,8 @@ impl SharedData for Store {
         self.values.borrow().get(&self.key(key)).map(|value| (value.clone(), 1))
     }
 
-    fn set(&self, key: &str, value: &[u8], _cas: u32) {
+    fn set(&self, key: &str, value: &[u8], _cas: u32) -> bool {
         self.values.borrow_mut().insert(self.key(key), value.to_vec());
+        true
     }
 }

@@ -53,6 +53,16 @@ fn r052_an_entry_is_recognised_by_its_token_and_configuration() {
     assert_eq!(Entry::decode(&other_version, &Fingerprint::of(&["a"]), &key("t")), None);
 }
 
+/// An end that was replaced is as long as what it replaces. Here it would end the header field, too.
+#[test]
+fn an_entry_whose_end_was_replaced_is_no_entry() {
+    let fingerprint = Fingerprint::of(&["a"]);
+    let mut bytes = entry(json!({})).encode(&fingerprint, &key("t"));
+    bytes.truncate(bytes.len() - 5);
+    bytes.extend(b"a\r\nb:");
+    assert_eq!(Entry::decode(&bytes, &fingerprint, &key("t")), None);
+}
+
 #[test]
 fn facts_of_a_fingerprint_do_not_run_together() {
     assert_ne!(Fingerprint::of(&["ab", "c"]), Fingerprint::of(&["a", "bc"]));
