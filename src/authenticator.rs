@@ -8,19 +8,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::authorization_server::{AuthorizationServer, Evidence, NoGrant, Source};
-use crate::bearer::{self, AccessToken, Scheme};
+use crate::bearer::{self, AccessToken};
 use crate::cache::{Fingerprint, Level, SharedData, TokenKey};
 use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject};
 use crate::challenge::Schemes;
-use crate::client_certificate::{self, CertificateSource};
+use crate::client_certificate::CertificateSource;
 use crate::config::Settings;
 use crate::cors;
 use crate::dpop::{DpopMode, Proof, ReplayGuard};
 use crate::grant::{Grant, Passage};
 use crate::jwt::Jws;
 use crate::metrics::{Counter, Metrics};
+use crate::presentation::{self, Presentation};
 use crate::rejection::{Reason, Rejection, Reply};
-use crate::request::{Presented, RequestHead};
+use crate::request::RequestHead;
 use crate::requirement::Requirement;
 use crate::rules::Access;
 use crate::sender::Sender;
@@ -213,7 +214,7 @@ impl Authenticator {
             };
             let rejection = Rejection {
                 allowed_origin: self.settings.cors.allowed_origin(head),
-                schemes: self.schemes(head, &requirement, reason),
+                schemes: presentation::schemes(head, self.dpop_mode(&requirement), reason),
                 nonce: nonce.map(|key| key.nonce(host.now)),
                 ..reason.into()
             };
@@ -229,23 +230,16 @@ impl Authenticator {
         host: Host<'_>,
     ) -> Result<Step, Reason> {
         let mode = self.dpop_mode(requirement);
-        let (scheme, token) = self.token(head, mode != DpopMode::Off)?;
-        if token.is_in_query(head.path) {
-            return Err(Reason::RepeatedCredentials);
-        }
-        let proof = self.proof(scheme, token, head, mode, host)?;
-        let sender = Sender {
-            key: proof.as_ref().map(|proof| proof.thumbprint.clone()),
-            certificate: client_certificate::digest(self.settings.client_certificate, head),
-        };
+        let Presentation { token, schemes, sender, proof } =
+            Presentation::read(head, &self.settings, mode, host.now)?;
         let key = TokenKey::of(token);
         let pending = Pending {
             server: ServerId::default(),
             evidence: None,
             requirement: Rc::clone(requirement),
             sender,
-            proof: proof.map(Box::new),
-            schemes: if scheme == Scheme::Dpop { Schemes::Dpop } else { Schemes::Bearer },
+            proof,
+            schemes,
             allowed_origin: self.settings.cors.allowed_origin(head),
         };
         if let Some((server, grant, level)) = self.find(&key, requirement, host) {
@@ -263,41 +257,6 @@ impl Authenticator {
         })
     }
 
-    fn token<'h>(
-        &self,
-        head: &RequestHead<'h>,
-        takes_dpop: bool,
-    ) -> Result<(Scheme, AccessToken<'h>), Reason> {
-        let max_length = self.settings.credentials.max_length;
-        match (head.authorization, head.elsewhere) {
-            (authorization, Presented::Absent) => AccessToken::parse(authorization, max_length, takes_dpop),
-            (Presented::Absent, Presented::Once(token)) => {
-                AccessToken::alone(token, max_length).map(|token| (Scheme::Bearer, token))
-            }
-            _ => Err(Reason::RepeatedCredentials),
-        }
-    }
-
-    /// The proof of possession, right for this request; whether it is used for the first time is seen later, when its token is
-    /// known to be good: nobody else's proofs are worth remembering.
-    fn proof(
-        &self,
-        scheme: Scheme,
-        token: AccessToken<'_>,
-        head: &RequestHead<'_>,
-        mode: DpopMode,
-        host: Host<'_>,
-    ) -> Result<Option<Proof>, Reason> {
-        match scheme {
-            Scheme::Bearer if mode == DpopMode::Required => Err(Reason::BindingRequired),
-            Scheme::Bearer => Ok(None),
-            Scheme::Dpop => {
-                let settings = self.settings.dpop.as_ref().ok_or(Reason::Internal)?;
-                Proof::check(head, token, settings, host.now).map(Some)
-            }
-        }
-    }
-
     /// Whether proofs are looked at where this is required: all servers count whose tokens may be taken.
     fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
         let is_eligible = |index: usize| requirement.server.is_none_or(|server| server == ServerId(index));
@@ -308,20 +267,6 @@ impl Authenticator {
             _ if requirement.asks_for_binding() => DpopMode::Required,
             true => first,
             false => DpopMode::Allowed,
-        }
-    }
-
-    /// The schemes to challenge. Without credentials of ours, all that would do; with them, the one that was used, if it does
-    /// (R14).
-    fn schemes(&self, head: &RequestHead<'_>, requirement: &Requirement, reason: Reason) -> Schemes {
-        let is_without = matches!(reason, Reason::MissingCredentials | Reason::UnsupportedScheme);
-        match (self.dpop_mode(requirement), bearer::scheme(head.authorization)) {
-            (DpopMode::Off, _) => Schemes::Bearer,
-            (DpopMode::Required, _) => Schemes::Dpop,
-            (DpopMode::Allowed, _) if reason.is_about_proof() => Schemes::Dpop,
-            (DpopMode::Allowed, _) if is_without => Schemes::Both,
-            (DpopMode::Allowed, Some(Scheme::Dpop)) => Schemes::Dpop,
-            (DpopMode::Allowed, _) => Schemes::Bearer,
         }
     }
 

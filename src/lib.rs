@@ -44,6 +44,7 @@ mod metrics;
 mod mint;
 mod named_claim;
 mod path;
+mod presentation;
 mod rejection;
 mod request;
 mod requirement;
