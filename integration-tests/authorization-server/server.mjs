@@ -1,5 +1,6 @@
 // The authorization server of the demo and the tests: oidc-provider, which is certified by the OpenID Foundation, with
-// opaque access tokens or JWTs (RFC 9068), by the resource that they are for, signed introspection responses (RFC 9701),
+// opaque access tokens or JWTs (RFC 9068), by the resource that they are for, bound to a key (RFC 9449) or a certificate
+// (RFC 8705) if the client shows one, signed introspection responses (RFC 9701),
 // and one addition: introspection answers `Accept: application/jwt` as the Curity Identity Server does, with the JWT of an
 // active token and with 204 for any other.
 //
@@ -7,6 +8,7 @@
 // output. What tests ask of it beside OAuth is at `/test/`: what it was asked, ID tokens, and that it rotates its keys or
 // publishes them later or not at all.
 
+import { X509Certificate } from 'node:crypto';
 import { createServer } from 'node:http';
 import { EventEmitter, once } from 'node:events';
 import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
@@ -44,6 +46,10 @@ async function provide() {
     adapter: Storage,
     clients: [
       client('app', process.env.APP_CLIENT_SECRET, { grant_types: ['client_credentials'] }),
+      client('app-with-certificate', process.env.APP_CLIENT_SECRET, {
+        grant_types: ['client_credentials'],
+        tls_client_certificate_bound_access_tokens: true,
+      }),
       client('gateway', process.env.INTROSPECTION_CLIENT_SECRET),
       client('gateway-post', process.env.INTROSPECTION_CLIENT_SECRET, {
         token_endpoint_auth_method: 'client_secret_post',
@@ -67,6 +73,7 @@ async function provide() {
       devInteractions: { enabled: false },
       introspection: { enabled: true },
       jwtIntrospection: { enabled: true },
+      mTLS: { enabled: true, certificateBoundAccessTokens: true, getCertificate },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => 'https://orders.example.com',
@@ -102,6 +109,12 @@ function opaque() {
 
 function jwt(audience, accessTokenTTL) {
   return { accessTokenFormat: 'jwt', accessTokenTTL, audience, scope: SCOPES, jwt: { sign: { alg: 'ES256' } } };
+}
+
+// The certificate that a client showed to the proxy which would end TLS in front.
+function getCertificate(ctx) {
+  const certificate = ctx.get('x-client-certificate');
+  return certificate ? new X509Certificate(Buffer.from(certificate, 'base64')) : undefined;
 }
 
 async function newKey(alg) {

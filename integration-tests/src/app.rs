@@ -4,7 +4,9 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::client::{Answer, Client, Request};
+use crate::certificates::Certificate;
+use crate::client::{Client, Request};
+use crate::dpop::{self, DpopKey};
 use crate::secrets;
 
 /// The client at one of the authorization servers.
@@ -23,35 +25,57 @@ impl App {
 
     /// Gets an opaque access token (RFC 6749 §4.4).
     pub(crate) async fn issue(&self, scope: &str) -> Result<String> {
-        self.token(format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"))).await
+        self.token(self.request("app", "/token", form(scope))).await
     }
 
     /// Gets an access token for this resource (RFC 8707 §2).
     pub(crate) async fn issue_for(&self, resource: &str, scope: &str) -> Result<String> {
-        let scope = scope.replace(' ', "+");
-        self.token(format!("grant_type=client_credentials&resource={resource}&scope={scope}")).await
+        self.token(self.request("app", "/token", format!("{}&resource={resource}", form(scope)))).await
+    }
+
+    /// Gets an opaque access token that is bound to this key (RFC 9449 §5).
+    pub(crate) async fn issue_bound_to_key(&self, key: &DpopKey, scope: &str) -> Result<String> {
+        let uri = format!("http://127.0.0.1:{}/token", self.server.port());
+        let mut claims = dpop::claims("POST", &uri, "");
+        claims.as_object_mut().context("claims are an object")?.remove("ath");
+        self.token(self.request("app", "/token", form(scope)).header("dpop", key.sign(&claims))).await
+    }
+
+    /// Gets an opaque access token that is bound to this certificate (RFC 8705 §3). The server takes our word for which one
+    /// was shown, as from a proxy in front of it that ends TLS.
+    pub(crate) async fn issue_bound_to_certificate(
+        &self,
+        certificate: &Certificate,
+        scope: &str,
+    ) -> Result<String> {
+        let request = self.request("app-with-certificate", "/token", form(scope));
+        self.token(request.header("x-client-certificate", certificate.base64_der())).await
     }
 
     /// Revokes an access token (RFC 7009).
     pub(crate) async fn revoke(&self, token: &str) -> Result<()> {
-        let answer = self.post("/token/revocation", format!("token={token}")).await?;
+        let request = self.request("app", "/token/revocation", format!("token={token}"));
+        let answer = self.server.send(request).await?;
         ensure!(answer.status == 200, "not revoked: {}", answer.text());
         Ok(())
     }
 
-    async fn token(&self, form: String) -> Result<String> {
-        let answer = self.post("/token", form).await?;
+    async fn token(&self, request: Request) -> Result<String> {
+        let answer = self.server.send(request).await?;
         ensure!(answer.status == 200, "no token: {}", answer.text());
         let token = answer.json()?["access_token"].as_str().map(str::to_owned);
         token.map(secrets::noted).context("a token response without an access token")
     }
 
-    async fn post(&self, path: &str, form: String) -> Result<Answer> {
-        let credentials = STANDARD.encode(format!("app:{APP_SECRET}"));
-        let request = Request::post(path, form)
+    fn request(&self, client_id: &str, path: &str, form: String) -> Request {
+        let credentials = STANDARD.encode(format!("{client_id}:{APP_SECRET}"));
+        Request::post(path, form)
             .header("host", format!("127.0.0.1:{}", self.server.port()))
             .header("content-type", "application/x-www-form-urlencoded")
-            .header("authorization", format!("Basic {credentials}"));
-        self.server.send(request).await
+            .header("authorization", format!("Basic {}", secrets::noted(credentials)))
     }
+}
+
+fn form(scope: &str) -> String {
+    format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"))
 }

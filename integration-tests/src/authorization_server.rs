@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 pub use crate::app::APP_SECRET;
 use crate::app::App;
+use crate::certificates::Certificate;
 use crate::client::{Answer, Client, Request};
+use crate::dpop::DpopKey;
 use crate::process::Process;
 use crate::{keys, paths, secrets};
 
@@ -116,6 +118,16 @@ impl AuthorizationServer {
             Resource::Payments => "https://payments.example.com",
         };
         self.app.issue_for(resource, scope).await
+    }
+
+    /// Gets an opaque access token for the client `app` that is bound to this key (RFC 9449 §5).
+    pub async fn issue_bound_to_key(&self, key: &DpopKey, scope: &str) -> Result<String> {
+        self.app.issue_bound_to_key(key, scope).await
+    }
+
+    /// Gets an opaque access token for the client `app-with-certificate` that is bound to this certificate (RFC 8705 §3).
+    pub async fn issue_bound_to_certificate(&self, certificate: &Certificate, scope: &str) -> Result<String> {
+        self.app.issue_bound_to_certificate(certificate, scope).await
     }
 
     /// An ID token for the client `app`.

@@ -1,9 +1,12 @@
 //! Certificates of workloads, made for one test: an authority signs for each workload who it is, as a SPIFFE ID.
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
+use sha2::{Digest, Sha256};
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -71,6 +74,16 @@ impl Certificate {
         self.key.serialize_pem()
     }
 
+    /// The certificate in DER, as base64.
+    pub fn base64_der(&self) -> String {
+        STANDARD.encode(self.certificate.der())
+    }
+
+    /// The SHA-256 of the certificate in hexadecimal digits, as Envoy writes it.
+    pub fn digest(&self) -> String {
+        Sha256::digest(self.certificate.der()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Both, as rustls takes them.
     pub fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
@@ -86,7 +99,7 @@ fn params(common_name: &str) -> CertificateParams {
 }
 
 /// A fresh key, each line of which is a secret.
-fn noted_key() -> Result<KeyPair> {
+pub(crate) fn noted_key() -> Result<KeyPair> {
     let key = KeyPair::generate().context("no key")?;
     let pem = key.serialize_pem();
     for line in pem.lines().filter(|line| !line.is_empty() && !line.starts_with("-----")) {

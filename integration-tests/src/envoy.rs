@@ -39,6 +39,8 @@ pub struct Listener {
     pub stops_head_only: bool,
     /// Whether a handshake may turn the connection into a WebSocket.
     pub upgrades_to_web_socket: bool,
+    /// Where it listens on loopback; 0 is any port that is free.
+    pub port: u16,
     /// The cluster that it is in front of.
     pub upstream: &'static str,
     /// The format of the lines that each request adds to Envoy's log, if it does.
@@ -47,7 +49,13 @@ pub struct Listener {
 
 impl Default for Listener {
     fn default() -> Self {
-        Self { stops_head_only: false, upgrades_to_web_socket: false, upstream: "api", access_log: None }
+        Self {
+            stops_head_only: false,
+            upgrades_to_web_socket: false,
+            port: 0,
+            upstream: "api",
+            access_log: None,
+        }
     }
 }
 
@@ -92,6 +100,27 @@ impl EnvoyBuilder {
         self
     }
 
+    /// Adds a cluster whose hosts speak TLS by a certificate of this authority, and are shown this one.
+    #[must_use]
+    pub fn secure_cluster(
+        mut self,
+        name: &str,
+        ports: &[u16],
+        own: &Certificate,
+        trusted: &CertificateAuthority,
+    ) -> Self {
+        let mut cluster = cluster(name, ports);
+        cluster["transport_socket"] = tls(
+            "Upstream",
+            &json!({"common_tls_context": {
+                "tls_certificates": [pair(own)],
+                "validation_context": {"trusted_ca": {"inline_string": trusted.pem()}},
+            }}),
+        );
+        self.clusters.push(cluster);
+        self
+    }
+
     /// Adds a listener with the filter in this configuration.
     #[must_use]
     pub fn listener(self, name: &str, configuration: &Value, listener: Listener) -> Self {
@@ -103,7 +132,14 @@ impl EnvoyBuilder {
     /// Adds a listener with a filter of Envoy's own in the place of ours.
     #[must_use]
     pub fn listener_with(mut self, name: &str, filter: &Value, listener: Listener) -> Self {
-        self.listeners.push(listener_json(name, filter, listener));
+        self.listeners.push(listener_json(name, Some(filter), listener));
+        self
+    }
+
+    /// Adds a listener that passes everything on.
+    #[must_use]
+    pub fn relay(mut self, name: &str, listener: Listener) -> Self {
+        self.listeners.push(listener_json(name, None, listener));
         self
     }
 
@@ -124,21 +160,30 @@ impl EnvoyBuilder {
     /// Lets the last listener speak TLS by this certificate, and ask its clients for one of this authority, if one is named:
     /// then nobody comes in without.
     pub fn secured_by(mut self, own: &Certificate, clients: Option<&CertificateAuthority>) -> Result<Self> {
-        let mut common = json!({"tls_certificates": [{
-            "certificate_chain": {"inline_string": own.pem()},
-            "private_key": {"inline_string": own.key_pem()},
-        }]});
+        let mut common = json!({"tls_certificates": [pair(own)]});
         if let Some(authority) = clients {
             common["validation_context"] = json!({"trusted_ca": {"inline_string": authority.pem()}});
         }
-        self.last("/filter_chains/0")?["transport_socket"] = json!({
-            "name": "envoy.transport_sockets.tls",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-                "require_client_certificate": clients.is_some(),
-                "common_tls_context": common,
-            },
-        });
+        self.last("/filter_chains/0")?["transport_socket"] = tls(
+            "Downstream",
+            &json!({"require_client_certificate": clients.is_some(), "common_tls_context": common}),
+        );
+        Ok(self)
+    }
+
+    /// Lets clients of the last listener, which is secured, come without a certificate as well.
+    pub fn admitting_without_certificate(mut self) -> Result<Self> {
+        *self.last("/filter_chains/0/transport_socket/typed_config/require_client_certificate")? =
+            json!(false);
+        Ok(self)
+    }
+
+    /// What the last listener does with `x-forwarded-client-cert`: `SANITIZE_SET`, `FORWARD_ONLY` and so on, and what it tells
+    /// about a certificate beside its digest.
+    pub fn forwarding_certificates(mut self, handling: &str, details: &Value) -> Result<Self> {
+        let manager = self.last(MANAGER)?;
+        manager["forward_client_cert_details"] = json!(handling);
+        manager["set_current_client_cert_details"] = details.clone();
         Ok(self)
     }
 
@@ -338,7 +383,7 @@ fn phantom_token(name: &str, configuration: &Value, listener: Listener, variable
     })
 }
 
-fn listener_json(name: &str, filter: &Value, listener: Listener) -> Value {
+fn listener_json(name: &str, filter: Option<&Value>, listener: Listener) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -352,9 +397,11 @@ fn listener_json(name: &str, filter: &Value, listener: Listener) -> Value {
             },
         })
     });
+    let filters: Vec<&Value> = filter.into_iter().chain([&router]).collect();
     json!({
         "name": name,
-        "address": address(0),
+        "stat_prefix": name,
+        "address": address(listener.port),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": {
@@ -364,7 +411,7 @@ fn listener_json(name: &str, filter: &Value, listener: Listener) -> Value {
                 "access_log": access_log.into_iter().collect::<Vec<_>>(),
                 "http_protocol_options": {"enable_trailers": true},
                 "upgrade_configs": [{"upgrade_type": "websocket", "enabled": listener.upgrades_to_web_socket}],
-                "http_filters": [filter, router],
+                "http_filters": filters,
                 "route_config": {"virtual_hosts": [{
                     "name": "api",
                     "domains": ["*"],
@@ -385,6 +432,20 @@ fn cluster(name: &str, ports: &[u16]) -> Value {
     })
 }
 
+fn tls(side: &str, context: &Value) -> Value {
+    let mut context = context.clone();
+    context["@type"] =
+        json!(format!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{side}TlsContext"));
+    json!({"name": "envoy.transport_sockets.tls", "typed_config": context})
+}
+
+fn pair(own: &Certificate) -> Value {
+    json!({
+        "certificate_chain": {"inline_string": own.pem()},
+        "private_key": {"inline_string": own.key_pem()},
+    })
+}
+
 fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
@@ -402,6 +463,7 @@ fn tail(log: &Path) -> String {
 
 const CONFIGURATION: &str =
     "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
+const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
 const FILTER: &str = "PHANTOM_TOKEN_WASM";
 const ATTEMPTS: u32 = 400;

@@ -1,5 +1,5 @@
 //! A workload's sidecar: an Envoy without the filter, whose own `jwt_authn` takes nobody's word for a JWT. It verifies each
-//! one by the keys that the authorization server publishes.
+//! one by the keys that the issuer publishes, be it the authorization server or a gateway.
 
 use anyhow::Result;
 use serde_json::json;
@@ -14,6 +14,17 @@ pub const INBOUND: &str = "inbound";
 /// a client sends under this name.
 pub const VERIFIED_CLAIMS: &str = "x-verified-claims";
 
+/// Whose JWTs a sidecar takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Issuer<'a> {
+    /// Its issuer identifier.
+    pub name: &'a str,
+    /// The path of its JWK Set.
+    pub keys: &'a str,
+    /// Where it listens on loopback.
+    pub port: u16,
+}
+
 /// Starts a sidecar in front of the workload at this port. It lets through what has a JWT of this server for this audience
 /// in `Authorization`, and nothing else.
 pub async fn start(
@@ -22,27 +33,38 @@ pub async fn start(
     audience: &str,
     workload_port: u16,
 ) -> Result<Envoy> {
+    let issuer = Issuer { name: server.issuer(), keys: "/jwks", port: server.port() };
+    start_trusting(name, issuer, audience, workload_port).await
+}
+
+/// Starts a sidecar that takes JWTs of this issuer.
+pub async fn start_trusting(
+    name: &str,
+    issuer: Issuer<'_>,
+    audience: &str,
+    workload_port: u16,
+) -> Result<Envoy> {
     let jwt_authn = json!({
         "name": "envoy.filters.http.jwt_authn",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-            "providers": {"authorization-server": {
-                "issuer": server.issuer(),
+            "providers": {"issuer": {
+                "issuer": issuer.name,
                 "audiences": [audience],
                 "remote_jwks": {"http_uri": {
-                    "uri": format!("{}/jwks", server.issuer()),
-                    "cluster": "authorization-server",
+                    "uri": format!("http://127.0.0.1:{}{}", issuer.port, issuer.keys),
+                    "cluster": "issuer",
                     "timeout": "5s",
                 }},
                 "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
                 "forward": true,
                 "forward_payload_header": VERIFIED_CLAIMS,
             }},
-            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "authorization-server"}}],
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}],
         },
     });
     EnvoyBuilder::new(name, 1, workload_port)
-        .cluster("authorization-server", &[server.port()])
+        .cluster("issuer", &[issuer.port])
         .listener_with(INBOUND, &jwt_authn, Listener::default())
         .start()
         .await

@@ -1,0 +1,27 @@
+//! Ports of loopback that are known before anybody listens there: for two parts each of which has to know the other's.
+
+use anyhow::Result;
+use tokio::net::TcpSocket;
+
+/// A port that nobody else gets as long as this lives. A process of the same user that shares ports (SO_REUSEPORT), as Envoy
+/// does, can listen there.
+pub struct ReservedPort {
+    _socket: TcpSocket,
+    number: u16,
+}
+
+impl ReservedPort {
+    /// Reserves one.
+    pub fn new() -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseport(true)?;
+        socket.bind(([127, 0, 0, 1], 0).into())?;
+        let number = socket.local_addr()?.port();
+        Ok(Self { _socket: socket, number })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}
