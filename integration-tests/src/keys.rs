@@ -1,6 +1,7 @@
 //! Keys of the tests' own, by which gateways authenticate, and forgers sign. All are published: RFC 7515 A.2 and A.3, RFC 8037
 //! A.1.
 
+use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::SecretKey;
@@ -9,7 +10,7 @@ use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::{Value, json};
 
-use crate::secrets;
+use crate::{certificates, secrets};
 
 /// A private JWK of P-256.
 pub fn p256() -> Value {
@@ -27,6 +28,11 @@ pub fn p256_pem() -> String {
 /// Another private key of P-256, as PEM.
 pub fn another_p256_pem() -> String {
     pem(&SecretKey::from_slice(&[5; 32]).expect("a key"))
+}
+
+/// A private key of P-256 that nobody has used before, as PEM.
+pub fn fresh_p256_pem() -> Result<String> {
+    Ok(certificates::noted_key()?.serialize_pem())
 }
 
 /// A private JWK of Ed25519.
