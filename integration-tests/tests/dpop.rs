@@ -367,6 +367,15 @@ async fn r110_no_proof_is_in_the_log_be_it_right_or_not() -> Result<()> {
     Ok(())
 }
 
+/// The filter writes its configuration to the log, where that is verbose. If this failed, whoever reads it could make nonces.
+#[tokio::test]
+async fn r110_the_secret_that_nonces_are_made_with_is_not_in_the_log() -> Result<()> {
+    let log = stage().await.envoy.log();
+    assert!(log.contains("nonce_secret"), "the configuration is in the log");
+    assert!(!log.contains(NONCE_SECRET), "with its secret");
+    Ok(())
+}
+
 /// Requests with a bound token that are not right, and how their challenge begins.
 fn misuses(
     key: &DpopKey,
