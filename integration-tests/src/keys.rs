@@ -64,7 +64,7 @@ pub fn public(jwk: &Value) -> Value {
     members.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The ES256 signature of these bytes by [`p256`].
+/// The ES256 signature of these bytes by [`p256()`].
 pub(crate) fn sign(bytes: &[u8]) -> Vec<u8> {
     let signature: Signature = SigningKey::from(p256_key()).sign(bytes);
     signature.to_bytes().to_vec()
