@@ -31,6 +31,8 @@ pub struct Reading {
     pub scope_claim: String,
     /// Whether the scope may be a list of scope tokens (R35).
     pub allows_scope_list: bool,
+    /// Whether an answer has to say `token_type`, as servers do of access tokens alone (R36).
+    pub requires_token_type: bool,
     /// Whether a token that is bound to a key may be called a bearer token (R91).
     pub tolerates_bearer_type: bool,
     /// The pointers (RFC 6901) of other claims that are asked about.
@@ -42,6 +44,7 @@ impl Default for Reading {
         Self {
             scope_claim: "scope".to_owned(),
             allows_scope_list: false,
+            requires_token_type: false,
             tolerates_bearer_type: false,
             asked: Vec::new(),
         }

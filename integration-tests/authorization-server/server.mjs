@@ -81,6 +81,8 @@ async function provide() {
       },
       revocation: { enabled: true },
     },
+    // That it is said at all makes the provider know refresh tokens.
+    issueRefreshToken: () => false,
     jwks: { keys: [elliptic.jwk, rsa.jwk] },
     scopes: SCOPES.split(' '),
   });
@@ -146,6 +148,14 @@ function answerTests(provider) {
     } else if (ctx.path === '/test/rotation') {
       serve = await provide();
       ctx.status = 204;
+    } else if (ctx.path === '/test/refresh-token') {
+      const app = await provider.Client.find('app');
+      const grant = new provider.Grant({ accountId: 'alice', clientId: 'app' });
+      grant.addOIDCScope('orders:read');
+      const grantId = await grant.save();
+      const scope = 'orders:read';
+      const token = new provider.RefreshToken({ client: app, accountId: 'alice', grantId, scope, gty: 'authorization_code' });
+      ctx.body = await token.save();
     } else if (ctx.path === '/test/id-token') {
       const app = await provider.Client.find('app');
       const token = new provider.IdToken({ sub: 'alice', client_id: 'app' }, { client: app });

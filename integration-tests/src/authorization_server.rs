@@ -130,6 +130,11 @@ impl AuthorizationServer {
         self.app.issue_bound_to_certificate(certificate, scope).await
     }
 
+    /// A refresh token of the client `app`.
+    pub async fn refresh_token(&self) -> Result<String> {
+        Ok(secrets::noted(self.test(Request::get("/test/refresh-token")).await?.text()))
+    }
+
     /// An ID token for the client `app`.
     pub async fn id_token(&self) -> Result<String> {
         Ok(secrets::noted(self.test(Request::get("/test/id-token")).await?.text()))

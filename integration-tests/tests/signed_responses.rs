@@ -38,6 +38,10 @@ async fn set_stage() -> Result<Stage> {
     deceived["keys"]["upstream"] = json!("authorization-server");
     let mut lenient = deceived.clone();
     lenient["introspection"]["response"]["require_signed"] = json!(false);
+    let mut any_audience = configuration(&server, "gateway-signed-ES256");
+    any_audience["token"] = json!({"issuer": server.issuer(), "allow_missing_iss": true});
+    let mut only_typed = any_audience.clone();
+    only_typed["profile"] = json!("oidc-provider");
     let envoy = EnvoyBuilder::new("signed_responses", 2, api.port())
         .cluster("authorization-server", &[server.port()])
         .cluster("liar", &[liar.port()])
@@ -45,6 +49,8 @@ async fn set_stage() -> Result<Stage> {
         .listener("ES256", &configuration(&server, "gateway-signed-ES256"), Listener::default())
         .listener("RS256", &rs256, Listener::default())
         .listener("only-RS256", &only_rs256, Listener::default())
+        .listener("any-audience", &any_audience, Listener::default())
+        .listener("only-typed", &only_typed, Listener::default())
         .listener("deceived", &deceived, Listener::default())
         .listener("lenient", &lenient, Listener::default())
         .start()
@@ -89,6 +95,22 @@ impl Stage {
         self.liar.play(&token, play)?;
         self.orders(listener, &token, name).await
     }
+}
+
+/// The server finds refresh tokens active, and says nothing of what they are. If this failed, a token that is for the server alone
+/// would open the API for weeks.
+#[tokio::test]
+async fn r036_a_refresh_token_is_no_access_token_although_it_is_active() -> Result<()> {
+    let stage = stage().await;
+    let (refresh, access) = (stage.server.refresh_token().await?, stage.server.issue("orders:read").await?);
+    let answer = stage.orders("only-typed", &refresh, "refresh").await?;
+    assert_eq!(answer.status, 401, "{}", answer.text());
+    assert!(answer.text().contains("not an access token"), "{}", answer.text());
+    assert_eq!(stage.api.received("refresh").len(), 0);
+    assert_eq!(stage.orders("only-typed", &access, "access").await?.status, 200);
+    // Without that, and without an audience, nothing tells one from the other.
+    assert_eq!(stage.orders("any-audience", &refresh, "untyped").await?.status, 200);
+    Ok(())
 }
 
 /// If this failed, a service would be shown a token that is not for it, or not learn who is calling.

@@ -37,7 +37,10 @@ const PROFILES: &[(&str, &str)] = &[
     ),
     // The body is JSON, although a JWT is asked for.
     ("keycloak", r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_member": "jwt"}}}"#),
-    ("oidc-provider", SIGNED),
+    (
+        "oidc-provider",
+        r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}}"#,
+    ),
     ("duende", SIGNED),
     ("gluu", SIGNED),
     ("janssen", SIGNED),
@@ -48,7 +51,10 @@ const PROFILES: &[(&str, &str)] = &[
     ),
     // The administrative port asks nobody who they are.
     ("hydra", r#"{"introspection": {"auth_method": "none", "response": {"accept": "application/json"}}}"#),
-    ("spring", PLAIN),
+    (
+        "spring",
+        r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"require_token_type": true}}"#,
+    ),
     ("zitadel", PLAIN),
     ("authlib", PLAIN),
     ("okta", PLAIN),

@@ -133,6 +133,7 @@ objects! {
         audience: Vec<String>,
         leeway: String,
         require_exp: bool,
+        require_token_type: bool,
         scope_claim: String,
         allow_scope_list: bool,
         jwts: String,

@@ -64,6 +64,7 @@ pub(super) fn token(
             DpopMode::Off
         }
     };
+    let requires_token_type = mistakes.optional(&place.at("require_token_type"), raw.require_token_type);
     let tolerates_bearer_type = mistakes.optional(&place.at("allow_bearer_type"), raw.allow_bearer_type);
     mistakes.refuse_unknown(place.0, &raw.unknown);
     let policy = TokenPolicy {
@@ -75,6 +76,12 @@ pub(super) fn token(
     };
     let allows_scope_list = allows_scope_list.unwrap_or(false);
     let tolerates_bearer_type = tolerates_bearer_type.unwrap_or(false);
-    let reading = Reading { scope_claim, allows_scope_list, tolerates_bearer_type, asked: Vec::new() };
+    let reading = Reading {
+        scope_claim,
+        allows_scope_list,
+        requires_token_type: requires_token_type.unwrap_or(false),
+        tolerates_bearer_type,
+        asked: Vec::new(),
+    };
     (TokenSettings { policy, jwts, dpop }, reading)
 }

@@ -172,6 +172,10 @@ fn parse_signed(
 /// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
 fn claims_of_active(response: &Object, reading: &Reading) -> Result<Claims, Reason> {
     match response.get("active").and_then(Value::as_bool) {
+        // Refresh tokens are active as well, and many servers say so without a type.
+        Some(true) if reading.requires_token_type && response.get("token_type").is_none() => {
+            Err(Reason::NotAnAccessToken)
+        }
         Some(true) => Claims::read(response, reading),
         Some(false) => Err(Reason::Inactive),
         None => Err(Reason::UnexpectedResponse),

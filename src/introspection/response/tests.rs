@@ -269,3 +269,24 @@ fn r079_a_jwt_has_a_limit_and_is_never_cut() {
     assert_eq!(format.body_limit(), 64 * 1024);
     assert_eq!(jwt_mode().body_limit(), 128 * 1024);
 }
+
+/// On many servers refresh tokens are active too, and nothing else tells them from access tokens.
+#[test]
+fn r036_where_access_tokens_have_a_type_what_has_none_is_no_access_token() {
+    let plain = format(json!({
+        "introspection": {"response": {"accept": "application/json"}},
+        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+    }));
+    let read = |body: Value, requires_token_type: bool| {
+        let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
+        let body = body.to_string();
+        let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
+        let reading = Reading { requires_token_type, ..Reading::default() };
+        plain.parse(outcome, &reading, at(0)).err()
+    };
+    let refresh_token = json!({"active": true, "sub": "alice"});
+    assert_eq!(read(refresh_token.clone(), true), Some(Reason::NotAnAccessToken));
+    assert_eq!(read(refresh_token, false), None);
+    assert_eq!(read(json!({"active": true, "token_type": "Bearer"}), true), None);
+    assert_eq!(read(json!({"active": false}), true), Some(Reason::Inactive));
+}
