@@ -1,11 +1,13 @@
 //! The bytes of an entry in shared data: whose it is, when it ends, and the JWT.
 //!
-//! `version (1) | fingerprint (32) | token key (32) | kind (1) | fresh until (8) | length (8) | length (8) | claims | JWT`.
-//! Numbers are big-endian, moments in milliseconds since the Unix epoch. The kind is that of the JWT: none, one that stands
-//! for the token, or the token itself. The lengths are those of the claims, which are JSON, and of the JWT: an entry that was
-//! cut is no entry.
+//! `version (1) | fingerprint (32) | token key (32) | digest (32) | kind (1) | fresh until (8) | length (8) | claims | JWT`.
+//! Numbers are big-endian, moments in milliseconds since the Unix epoch. The digest is the SHA-256 of all that follows: an entry
+//! that was cut, or whose end is another's, is no entry. The kind is that of the JWT: none, one that stands for the token, or
+//! the token itself. The length is that of the claims, which are JSON.
 
 use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
 
 use super::key::{Fingerprint, TokenKey};
 use crate::claims::Claims;
@@ -46,35 +48,25 @@ impl Entry {
             (Some(_), false) => PHANTOM_TOKEN,
             (Some(_), true) => SELF_CONTAINED,
         };
-        let numbers = [self.fresh_until.as_millis(), claims.len() as u64, jwt.len() as u64];
-        let numbers = numbers.map(u64::to_be_bytes);
-        [
-            &[VERSION],
-            &fingerprint.as_bytes()[..],
-            token.as_bytes(),
-            &[kind],
-            numbers.as_flattened(),
-            &claims,
-            jwt.as_bytes(),
-        ]
-        .concat()
+        let numbers = [self.fresh_until.as_millis(), claims.len() as u64].map(u64::to_be_bytes);
+        let content = [&[kind], numbers.as_flattened(), &claims, jwt.as_bytes()].concat();
+        let digest = Sha256::digest(&content);
+        [&[VERSION], &fingerprint.as_bytes()[..], token.as_bytes(), &digest, &content].concat()
     }
 
     /// Reads an entry if it is this token's under this configuration.
     pub(super) fn decode(value: &[u8], fingerprint: &Fingerprint, token: &TokenKey) -> Option<Self> {
         let rest = value.strip_prefix(&[VERSION])?;
         let rest = rest.strip_prefix(fingerprint.as_bytes())?.strip_prefix(token.as_bytes())?;
-        let (&kind, rest) = rest.split_first()?;
-        let (fresh_until, rest) = number(rest)?;
-        let (claims_length, rest) = number(rest)?;
-        let (jwt_length, rest) = number(rest)?;
-        let (claims, jwt) = rest.split_at_checked(usize::try_from(claims_length).ok()?)?;
-        if jwt_length != jwt.len() as u64 || kind > SELF_CONTAINED {
+        let (digest, content) = rest.split_first_chunk::<32>()?;
+        if Sha256::digest(content)[..] != digest[..] {
             return None;
         }
-        let is_of_jws = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        let jwt =
-            std::str::from_utf8(jwt).ok().filter(|jwt| jwt.bytes().all(|byte| is_of_jws(&byte)))?.to_owned();
+        let (&kind, rest) = content.split_first().filter(|(kind, _)| **kind <= SELF_CONTAINED)?;
+        let (fresh_until, rest) = number(rest)?;
+        let (claims_length, rest) = number(rest)?;
+        let (claims, jwt) = rest.split_at_checked(usize::try_from(claims_length).ok()?)?;
+        let jwt = std::str::from_utf8(jwt).ok()?.to_owned();
         Some(Self {
             fresh_until: Timestamp::from_millis(fresh_until),
             claims: serde_json::from_slice(claims).ok()?,
@@ -89,7 +81,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*number), rest))
 }
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 const NO_JWT: u8 = 0;
 const PHANTOM_TOKEN: u8 = 1;
