@@ -7,11 +7,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authorization_server::{AuthorizationServer, Evidence, NoGrant, Source};
+use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
 use crate::bearer::{self, AccessToken};
 use crate::cache::{Fingerprint, Level, SharedData, TokenKey};
-use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject};
+use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject, Withheld};
 use crate::challenge::Schemes;
+use crate::circuit_breaker::CircuitChange;
 use crate::client_certificate::CertificateSource;
 use crate::config::Settings;
 use crate::cors;
@@ -82,10 +83,26 @@ pub struct Pending {
 
 /// What an answer came to, for every request that waited for it.
 pub enum Conclusion {
-    /// An introspection: what speaks for the token, or why nothing does.
-    Token(Result<Rc<Evidence>, Reason>),
+    /// An introspection.
+    Token(TokenConclusion),
     /// A document of the server: it was taken, or is of no use.
     Document(Result<(), Reason>),
+}
+
+/// What an introspection came to.
+pub struct TokenConclusion {
+    evidence: Result<Rc<Evidence>, NoEvidence>,
+    /// What changed for the next questions to this server.
+    pub circuit: Option<CircuitChange>,
+}
+
+/// How much one worker has under way with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Questions of a kind that are open.
+    pub open: usize,
+    /// Requests that wait for answers.
+    pub waiting: usize,
 }
 
 /// The end of a request's way through the filter.
@@ -155,20 +172,37 @@ impl Authenticator {
         })
     }
 
-    /// Whether a question may be asked while so many of this worker are open. One that may not be, is answered by
-    /// [`Outcome::Withheld`].
-    pub fn admits(&mut self, subject: Subject, open: usize, host: Host<'_>) -> bool {
-        let server = self.servers.get_mut(subject.server.0);
-        server.is_some_and(|server| server.admits(subject.about, open, host.now))
+    /// Whether one more request may wait while so many do.
+    ///
+    /// # Errors
+    /// Why not, which [`Outcome::Withheld`] then is the answer.
+    pub fn admits_waiting(&self, subject: Subject, load: Load) -> Result<(), Withheld> {
+        let server = self.servers.get(subject.server.0);
+        let has_room = server.is_some_and(|server| load.waiting < server.max_waiting());
+        if has_room { Ok(()) } else { Err(Withheld::Overloaded) }
+    }
+
+    /// Whether a question may be asked while so much is under way. One that may, counts as asked.
+    ///
+    /// # Errors
+    /// Why not, which [`Outcome::Withheld`] then is the answer.
+    pub fn admits(&mut self, question: &Question, load: Load, host: Host<'_>) -> Result<(), Withheld> {
+        let Subject { server, about } = question.subject();
+        let server = self.servers.get_mut(server.0).ok_or(Withheld::Overloaded)?;
+        server.admits(about, load.open, question.timeout(), host.now)
     }
 
     /// An authorization server answered, or will never do so.
     pub fn conclude(&mut self, subject: Subject, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
         let server = self.servers.get_mut(subject.server.0).ok_or(Reason::Internal);
         match subject.about {
-            About::Token(token) => {
-                Conclusion::Token(server.and_then(|server| server.conclude(token, outcome, host)))
-            }
+            About::Token(token) => Conclusion::Token(match server {
+                Ok(server) => {
+                    let circuit = server.note_end(&outcome, host);
+                    TokenConclusion { evidence: server.conclude(token, outcome, host), circuit }
+                }
+                Err(reason) => TokenConclusion { evidence: Err(reason.into()), circuit: None },
+            }),
             about @ (About::Metadata | About::Keys) => {
                 Conclusion::Document(server.and_then(|server| server.take_document(about, outcome, host)))
             }
@@ -178,8 +212,10 @@ impl Authenticator {
     /// Goes on with one of the requests that waited for a conclusion.
     pub fn settle(&mut self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Step {
         match conclusion {
-            Conclusion::Token(Err(reason)) => pending.reject(*reason, host),
-            Conclusion::Token(Ok(evidence)) => {
+            Conclusion::Token(TokenConclusion {
+                evidence: Err(NoEvidence { reason, retry_after }), ..
+            }) => pending.reject_until(*reason, *retry_after, host),
+            Conclusion::Token(TokenConclusion { evidence: Ok(evidence), .. }) => {
                 self.weigh(Pending { evidence: Some(Rc::clone(evidence)), ..pending }, host)
             }
             Conclusion::Document(_) => self.weigh(pending, host),
@@ -354,10 +390,21 @@ impl Authenticator {
 
 impl Pending {
     fn reject(self, reason: Reason, host: Host<'_>) -> Step {
+        self.reject_until(reason, None, host)
+    }
+
+    fn reject_until(self, reason: Reason, retry_after: Option<Duration>, host: Host<'_>) -> Step {
         let Self { requirement, schemes, allowed_origin, .. } = self;
-        let rejection =
-            Rejection { reason, requirement: Some(requirement), allowed_origin, schemes, nonce: None };
+        let requirement = Some(requirement);
+        let rejection = Rejection { requirement, allowed_origin, schemes, retry_after, ..reason.into() };
         Step::Settled(reject(rejection, host))
+    }
+}
+
+impl TokenConclusion {
+    /// Why nothing speaks for the token, if nothing does.
+    pub fn refusal(&self) -> Option<Reason> {
+        self.evidence.as_ref().err().map(|none| none.reason)
     }
 }
 

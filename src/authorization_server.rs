@@ -2,11 +2,13 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::authenticator::Host;
 use crate::bearer::AccessToken;
 use crate::cache::{Cache, Level, TokenKey};
-use crate::callout::{About, Outcome, Question, ServerId, Subject};
+use crate::callout::{About, Outcome, Question, ServerId, Subject, Withheld};
+use crate::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::config::{KeySettings, ServerSettings, Settings};
 use crate::dpop::DpopMode;
 use crate::grant::Grant;
@@ -26,7 +28,13 @@ pub(crate) struct AuthorizationServer {
     settings: ServerSettings,
     cache: Cache,
     keys: Option<Keys>,
-    limiter: Option<Limiter>,
+    protection: Option<Protection>,
+}
+
+/// What keeps the server from being asked too much.
+struct Protection {
+    limiter: Limiter,
+    circuit: CircuitBreaker,
 }
 
 /// What speaks for an active token, once its signature is verified. All requests with that token share it, and one of them
@@ -35,6 +43,14 @@ pub struct Evidence {
     token: TokenKey,
     active: ActiveToken,
     grant: OnceCell<Result<Rc<Grant>, Reason>>,
+}
+
+/// Why nothing speaks for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoEvidence {
+    pub(crate) reason: Reason,
+    /// When to try again, where that is known.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Where to learn about a token that is not in the cache.
@@ -79,8 +95,11 @@ impl AuthorizationServer {
             }
         });
         let cache = Cache::new(&all.cache, settings.fingerprint(all), Rc::clone(&all.forwarding));
-        let limiter = settings.introspection.as_ref().map(|introspection| Limiter::new(introspection.limits));
-        Self { id, settings, cache, keys, limiter }
+        let protection = settings.introspection.as_ref().map(|introspection| Protection {
+            limiter: Limiter::new(introspection.limits),
+            circuit: CircuitBreaker::new(introspection.circuit),
+        });
+        Self { id, settings, cache, keys, protection }
     }
 
     /// The fresh grant of a token.
@@ -138,13 +157,48 @@ impl AuthorizationServer {
         }
     }
 
-    /// Whether a question may be asked, while so many are open.
-    pub(crate) fn admits(&mut self, about: About, open: usize, now: Timestamp) -> bool {
-        match (about, &mut self.keys) {
-            (About::Token(_), _) => self.limiter.as_mut().is_some_and(|limiter| limiter.admit(open, now)),
-            (About::Metadata | About::Keys, Some(Keys::Published(store))) => store.admits(now),
-            (About::Metadata | About::Keys, _) => false,
+    /// How many requests of one worker may wait for its answers.
+    pub(crate) fn max_waiting(&self) -> usize {
+        let introspection = self.settings.introspection.as_ref();
+        introspection.map_or(DEFAULT_MAX_WAITING, |introspection| introspection.limits.waiting)
+    }
+
+    /// Whether a question whose answer may take `timeout` may be asked, while so many are open.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn admits(
+        &mut self,
+        about: About,
+        open: usize,
+        timeout: Duration,
+        now: Timestamp,
+    ) -> Result<(), Withheld> {
+        let is_admitted = match (about, &mut self.keys, &mut self.protection) {
+            (About::Token(_), _, Some(Protection { limiter, circuit })) => {
+                if let Some(pause) = circuit.pause(now) {
+                    return Err(Withheld::CircuitOpen(pause));
+                }
+                let is_admitted = limiter.admit(open, now);
+                if is_admitted {
+                    circuit.note_question(now, timeout);
+                }
+                is_admitted
+            }
+            (About::Metadata | About::Keys, Some(Keys::Published(store)), _) => store.admits(now),
+            _ => false,
+        };
+        if is_admitted { Ok(()) } else { Err(Withheld::Overloaded) }
+    }
+
+    /// A question about a token came to an end: what that changes for the next.
+    pub(crate) fn note_end(&mut self, outcome: &Outcome<'_>, host: Host<'_>) -> Option<CircuitChange> {
+        let circuit = &mut self.protection.as_mut()?.circuit;
+        let change = circuit.note_end(outcome.has_failed()?, host.now);
+        if change == Some(CircuitChange::Opened) {
+            host.metrics.increment(Counter::CircuitOpened);
         }
+        change
     }
 
     /// The server answered for a token, or will never do so.
@@ -156,12 +210,13 @@ impl AuthorizationServer {
         token: TokenKey,
         outcome: Outcome<'_>,
         host: Host<'_>,
-    ) -> Result<Rc<Evidence>, Reason> {
+    ) -> Result<Rc<Evidence>, NoEvidence> {
         let introspection = self.settings.introspection.as_ref().ok_or(Reason::Internal)?;
         let answer = introspection.response.parse(outcome, &self.settings.reading, host.now);
         let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
         host.metrics.increment(Counter::of_introspection(result));
-        Ok(Rc::new(Evidence { token, active: answer?, grant: OnceCell::new() }))
+        let active = answer.map_err(|reason| NoEvidence { reason, retry_after: outcome.retry_after() })?;
+        Ok(Rc::new(Evidence { token, active, grant: OnceCell::new() }))
     }
 
     /// The server's metadata or keys came, or will not come.
@@ -270,3 +325,12 @@ impl AuthorizationServer {
         Subject { server: self.id, about }
     }
 }
+
+impl From<Reason> for NoEvidence {
+    fn from(reason: Reason) -> Self {
+        Self { reason, retry_after: None }
+    }
+}
+
+/// For servers that are not introspected: only their keys are waited for.
+const DEFAULT_MAX_WAITING: usize = 1024;

@@ -90,8 +90,17 @@ pub enum Outcome<'a> {
     Oversized,
     /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
     Lost,
-    /// The gateway did not ask: it asks too much already.
-    Withheld,
+    /// The gateway did not ask.
+    Withheld(Withheld),
+}
+
+/// Why the gateway does not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// It asks as much as it may already, or as many requests wait as may.
+    Overloaded,
+    /// The server failed again and again, and is left alone for so long.
+    CircuitOpen(Duration),
 }
 
 /// What is new in each callout.
@@ -208,12 +217,37 @@ impl Outcome<'_> {
         }
     }
 
+    /// Whether the server did not serve; none, if it was not asked.
+    pub(crate) fn has_failed(&self) -> Option<bool> {
+        match self {
+            Self::Response { headers, .. } => Some(status(headers).is_none_or(|status| status >= 500)),
+            Self::Oversized => Some(false),
+            Self::Lost => Some(true),
+            Self::Withheld(_) => None,
+        }
+    }
+
+    /// When to try again, as the server says (RFC 9110 §10.2.3, in seconds), or as the gateway has decided.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Response { headers, .. } => {
+                let (_, value) =
+                    headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"retry-after"))?;
+                let seconds = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
+                Some(Duration::from_secs(seconds))
+            }
+            Self::Withheld(Withheld::CircuitOpen(pause)) => Some(*pause),
+            Self::Withheld(Withheld::Overloaded) | Self::Oversized | Self::Lost => None,
+        }
+    }
+
     /// Whose failure it is that there is no response.
     pub(crate) fn failure(&self) -> Reason {
         match self {
             Self::Response { .. } | Self::Oversized => Reason::UnexpectedResponse,
             Self::Lost => Reason::Unavailable,
-            Self::Withheld => Reason::Overloaded,
+            Self::Withheld(Withheld::Overloaded) => Reason::Overloaded,
+            Self::Withheld(Withheld::CircuitOpen(_)) => Reason::CircuitOpen,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::authenticator::Pending;
+use crate::authenticator::{Load, Pending};
 use crate::callout::{Question, Subject};
 use crate::time::Timestamp;
 
@@ -51,12 +51,16 @@ impl<S> Default for InFlight<S> {
 }
 
 impl<S> InFlight<S> {
-    /// How many questions like this one are open at its server, be it that nobody waits for some.
-    pub fn open(&mut self, like: &Subject, now: Timestamp) -> usize {
+    /// How many questions like this one are open at its server, be it that nobody waits for some, and how many requests wait for
+    /// their answers.
+    pub fn load(&mut self, like: &Subject, now: Timestamp) -> Load {
         self.abandoned.retain(|(_, due)| now < *due);
-        let flying = self.flights.values().map(|flight| flight.question.subject());
-        let abandoned = self.abandoned.iter().map(|(subject, _)| *subject);
-        flying.chain(abandoned).filter(|subject| subject.is_like(like)).count()
+        let abandoned = self.abandoned.iter().filter(|(subject, _)| subject.is_like(like)).count();
+        let flights = self.flights.values().filter(|flight| flight.question.subject().is_like(like));
+        flights.fold(Load { open: abandoned, waiting: 0 }, |load, flight| Load {
+            open: load.open.saturating_add(1),
+            waiting: load.waiting.saturating_add(flight.waiting.len()),
+        })
     }
 
     /// Any stream that waits.

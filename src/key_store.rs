@@ -185,7 +185,7 @@ impl KeyStore {
 
     /// One that was withheld was never asked.
     fn note_answer(&mut self, outcome: &Outcome<'_>) {
-        if !matches!(outcome, Outcome::Withheld) && !self.open.is_empty() {
+        if !matches!(outcome, Outcome::Withheld(_)) && !self.open.is_empty() {
             self.open.remove(0);
         }
     }

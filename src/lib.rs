@@ -23,6 +23,7 @@ mod bearer;
 mod cache;
 mod callout;
 mod challenge;
+mod circuit_breaker;
 mod claims;
 mod client_certificate;
 mod config;
@@ -56,10 +57,13 @@ mod sources;
 mod testing;
 mod time;
 
-pub use authenticator::{Asks, Authenticator, Conclusion, Credentials, Host, Pending, Step, Verdict};
+pub use authenticator::{
+    Asks, Authenticator, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,
+};
 pub use cache::{NoSharedData, SharedData};
-pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject};
+pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Withheld};
 pub use challenge::ProtectionSpace;
+pub use circuit_breaker::CircuitChange;
 pub use config::{Mistakes, Settings};
 pub use error_body::ErrorBody;
 pub use forwarding::AUTHORIZATION;

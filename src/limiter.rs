@@ -10,6 +10,8 @@ pub struct Limits {
     pub concurrent: usize,
     /// How many may be asked in a second; as many at once, after a second of rest.
     pub per_second: usize,
+    /// How many requests may wait for answers at one time.
+    pub waiting: usize,
 }
 
 /// A token bucket that fills by the clock.

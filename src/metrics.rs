@@ -59,8 +59,14 @@ counters! {
     IntrospectionInactive = "introspection_inactive",
     /// Introspections that failed by the authorization server's fault.
     IntrospectionFailed = "introspection_failed",
-    /// Introspections that were not asked for, to spare the authorization server.
+    /// Introspections that were not asked for, since as many as may were under way.
     IntrospectionWithheld = "introspection_withheld",
+    /// Introspections that were not asked for, since the authorization server is left alone for a while.
+    IntrospectionCircuitOpen = "introspection_circuit_open",
+    /// How often an authorization server that failed again and again was left alone.
+    CircuitOpened = "circuit_opened",
+    /// Requests that waited for an answer that another had asked for.
+    Coalesced = "coalesced",
     /// Introspections at which the authorization server refused the gateway's own credentials.
     IntrospectionCredentialsRefused = "introspection_credentials_refused",
 }
@@ -87,6 +93,7 @@ impl Counter {
             Ok(()) => Self::IntrospectionActive,
             Err(Reason::GatewayCredentialsRefused) => Self::IntrospectionCredentialsRefused,
             Err(Reason::Overloaded) => Self::IntrospectionWithheld,
+            Err(Reason::CircuitOpen) => Self::IntrospectionCircuitOpen,
             Err(reason) => match reason.fault() {
                 Fault::Client => Self::IntrospectionInactive,
                 Fault::AuthorizationServer | Fault::Gateway => Self::IntrospectionFailed,

@@ -5,6 +5,7 @@
 //! Every text here is fixed: nothing of a token or of the server's answer can come out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::challenge::{self, Challenge, ProtectionSpace, Schemes};
 use crate::cors;
@@ -84,6 +85,8 @@ pub enum Reason {
     Unavailable,
     /// The gateway asks the authorization server no more for now (R111).
     Overloaded,
+    /// The authorization server failed again and again, and is left alone for a while (R24).
+    CircuitOpen,
     /// No keys of the authorization server were ever loaded (R64).
     KeysUnavailable,
     /// The authorization server did not answer in time (R24).
@@ -116,6 +119,8 @@ pub struct Rejection {
     pub schemes: Schemes,
     /// The nonce that a proof has to have, if that is what was missing.
     pub nonce: Option<String>,
+    /// When to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 /// An answer of the gateway's own.
@@ -133,7 +138,14 @@ pub struct Reply {
 
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
-        Self { reason, requirement: None, allowed_origin: None, schemes: Schemes::default(), nonce: None }
+        Self {
+            reason,
+            requirement: None,
+            allowed_origin: None,
+            schemes: Schemes::default(),
+            nonce: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -152,7 +164,7 @@ impl Rejection {
         }
         headers.extend(self.nonce.iter().map(|nonce| ("dpop-nonce", nonce.clone())));
         if status == SERVICE_UNAVAILABLE {
-            headers.push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
+            headers.push(("retry-after", self.retry_after_seconds().to_string()));
         }
         headers.extend(self.allowed_origin.iter().flat_map(|origin| cors::headers(origin)));
         let particulars =
@@ -163,6 +175,12 @@ impl Rejection {
 }
 
 impl Rejection {
+    /// When to try again, in whole seconds; a server that wants to be left alone for long does not decide for all clients.
+    fn retry_after_seconds(&self) -> u64 {
+        let seconds = |pause: Duration| pause.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
+        self.retry_after.map_or(RETRY_AFTER_SECONDS, seconds).clamp(1, MAX_RETRY_AFTER_SECONDS)
+    }
+
     /// The parameters of the challenge that tell the client what would do.
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let Some(requirement) = &self.requirement else { return Vec::new() };
@@ -312,6 +330,11 @@ impl Reason {
                 SERVICE_UNAVAILABLE,
                 "Too many access tokens are looked up at once",
             ),
+            Self::CircuitOpen => Row::unavailable(
+                "circuit_open",
+                SERVICE_UNAVAILABLE,
+                "The authorization server is unavailable",
+            ),
             Self::KeysUnavailable => Row::unavailable(
                 "keys_unavailable",
                 SERVICE_UNAVAILABLE,
@@ -392,7 +415,8 @@ fn grpc_status(http_status: u16) -> u8 {
 const SERVICE_UNAVAILABLE: u16 = 503;
 
 /// How soon a client may try again when the authorization server does not serve (RFC 9110 §10.2.3).
-const RETRY_AFTER_SECONDS: u32 = 5;
+const RETRY_AFTER_SECONDS: u64 = 5;
+const MAX_RETRY_AFTER_SECONDS: u64 = 300;
 
 #[cfg(test)]
 mod tests;

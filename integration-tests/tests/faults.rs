@@ -66,6 +66,8 @@ fn configuration(introspection: Value, response: Value) -> Value {
             "client_id": "gateway",
             "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
             "timeout": "500ms",
+            // All tests share one worker's circuit, and most of them are about failures.
+            "circuit_breaker": {"failures": 0},
             "response": response,
         },
         "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},

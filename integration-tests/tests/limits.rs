@@ -129,6 +129,50 @@ async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Re
     Ok(())
 }
 
+/// If any number of requests could wait for one answer, a slow server and one token would fill a worker's memory.
+#[tokio::test]
+async fn r057_r111_no_more_requests_wait_than_may() -> Result<()> {
+    let stage = set_stage("limits-waiting", &[("max_waiting", json!(4))]).await?;
+    let slow = secrets::fresh_token("slow");
+    stage.server.play(&slow, Play::jwt(&jwt::valid()).after(Duration::from_secs(3)))?;
+    // The first two ask each for itself: that requests can wait together is proved by the second.
+    let answers =
+        join_all((0..20).map(|_| stage.orders(&slow))).await.into_iter().collect::<Result<Vec<_>>>()?;
+    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(200), count(503)), (4, 16));
+    stage.assert_withheld(&answers, 16).await?;
+    assert_eq!(stage.orders(&slow).await?.status, 200, "now it is in the cache");
+    Ok(())
+}
+
+/// If a server that is down were asked about every token, requests would wait for nothing, and all of them would meet it when it
+/// comes back.
+#[tokio::test]
+async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<()> {
+    let circuit = json!({"failures": 3, "open_for": "1s"});
+    let stage = set_stage("limits-circuit", &[("circuit_breaker", circuit)]).await?;
+    let known = stage.active("known")?;
+    assert_eq!(stage.orders(&known).await?.status, 200);
+    let down: Vec<String> = (0..40).map(|_| secrets::fresh_token("down")).collect();
+    for token in &down {
+        stage.server.play(token, Play::answer(500, "text/plain", ""))?;
+    }
+    for token in &down {
+        let answer = stage.orders(token).await?;
+        let retry_after = answer.header("retry-after").to_owned();
+        assert_eq!((answer.status, answer.header("www-authenticate")), (503, ""));
+        assert!(["1", "5"].contains(&retry_after.as_str()), "{retry_after}");
+        assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
+    }
+    assert!(stage.asked(&down) < 10, "{} introspections of a server that is down", stage.asked(&down));
+    let statistic =
+        async |name: &str| stage.envoy.statistic(&format!("wasmcustom.phantom_token_{name}")).await;
+    assert!(statistic("circuit_opened").await? >= 1);
+    assert!(statistic("introspection_circuit_open").await? >= 30);
+    let late = stage.active("late")?;
+    stage.recovers(&late).await
+}
+
 /// If a client that goes away took its question off the count while the server still works at it, opening and closing connections
 /// would be a way around the limit.
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod keys;
 mod minting;
+mod outages;
 mod senders;
 mod servers;
 mod shared_data;
@@ -129,7 +130,13 @@ impl<'a> Worker<'a> {
             };
             let mut fields = vec![(&b":status"[..], status.as_bytes())];
             fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-            let outcome = Outcome::Response { headers: &fields, body: body.as_bytes() };
+            let outcome = match self.authenticator.admits(&question, Load { open: 0, waiting: 0 }, host) {
+                Ok(()) => Outcome::Response { headers: &fields, body: body.as_bytes() },
+                Err(withheld) => {
+                    self.asked.pop();
+                    Outcome::Withheld(withheld)
+                }
+            };
             let conclusion = self.authenticator.conclude(subject, outcome, host);
             step = self.authenticator.settle(pending, &conclusion, host);
         }
@@ -504,6 +511,12 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
 /// Counts for real.
 #[derive(Default)]
 struct Counted(RefCell<Vec<Counter>>);
+
+impl Counted {
+    fn of(&self, counter: Counter) -> usize {
+        self.0.borrow().iter().filter(|counted| **counted == counter).count()
+    }
+}
 
 impl Metrics for Counted {
     fn increment(&self, counter: Counter) {

@@ -13,6 +13,7 @@ use super::fields::{
 use super::mistakes::Mistakes;
 use super::raw::{self, Confidential, Field};
 use super::{Environment, IntrospectionSettings};
+use crate::circuit_breaker::CircuitSettings;
 use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
 use crate::limiter::Limits;
 use crate::secret::Secret;
@@ -51,7 +52,16 @@ pub(super) fn introspection(
         mistakes.optional(&place.at("token_type_hint"), raw.token_type_hint).unwrap_or(true);
     let concurrent = number(&place.at("max_concurrent"), raw.max_concurrent, 1..=100_000, mistakes);
     let per_second = number(&place.at("max_per_second"), raw.max_per_second, 1..=1_000_000, mistakes);
-    let limits = Limits { concurrent: concurrent.unwrap_or(256), per_second: per_second.unwrap_or(1000) };
+    let waiting = number(&place.at("max_waiting"), raw.max_waiting, 1..=100_000, mistakes);
+    let limits = Limits {
+        concurrent: concurrent.unwrap_or(256),
+        per_second: per_second.unwrap_or(1000),
+        waiting: waiting.unwrap_or(1024),
+    };
+    let retries = number(&place.at("retries"), raw.retries, 0..=3, mistakes).unwrap_or(1);
+    let raw_circuit =
+        mistakes.optional(&place.at("circuit_breaker"), raw.circuit_breaker).unwrap_or_default();
+    let circuit = circuit_breaker(Place(&place.at("circuit_breaker")), raw_circuit, mistakes);
     mistakes.refuse_unknown(place.0, &raw.unknown);
 
     let (target, authentication, response) = (target?, authentication?, response?);
@@ -63,8 +73,16 @@ pub(super) fn introspection(
         token_type_hint,
         parameters,
         headers,
+        retries,
     };
-    Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response, limits })
+    Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response, limits, circuit })
+}
+
+fn circuit_breaker(place: Place<'_>, raw: raw::CircuitBreaker, mistakes: &mut Mistakes) -> CircuitSettings {
+    let failures = number(&place.at("failures"), raw.failures, 0..=10_000, mistakes);
+    let open_for = duration(&place.at("open_for"), raw.open_for, SECOND / 10..=5 * MINUTE, mistakes);
+    mistakes.refuse_unknown(place.0, &raw.unknown);
+    CircuitSettings { failures: failures.unwrap_or(5), open_for: open_for.unwrap_or(5 * SECOND) }
 }
 
 fn parameters(
@@ -187,4 +205,6 @@ const OWN_HEADERS: &[&str] = &[
     "te",
     "transfer-encoding",
     "upgrade",
+    "x-envoy-max-retries",
+    "x-envoy-retry-on",
 ];

@@ -28,6 +28,7 @@ use crate::authorization_server::JwtAccessTokens;
 use crate::cache::{CacheSettings, Fingerprint};
 use crate::callout::Target;
 use crate::challenge::ProtectionSpace;
+use crate::circuit_breaker::CircuitSettings;
 use crate::claims::{Reading, TokenPolicy};
 use crate::client_certificate::CertificateSource;
 use crate::cors::Cors;
@@ -87,6 +88,8 @@ pub struct IntrospectionSettings {
     pub response: ResponseFormat,
     /// How much one worker asks.
     pub limits: Limits,
+    /// When the server is left alone.
+    pub circuit: CircuitSettings,
 }
 
 /// One authorization server.
@@ -169,24 +172,32 @@ impl ServerSettings {
         let CacheSettings { max_ttl, no_store_ttl, max_entries, max_bytes: _, shared: _ } = &all.cache;
         let Self { name: _, introspection, token: TokenSettings { policy, jwts, dpop: _ }, reading, keys } =
             self;
-        let endpoint = introspection.as_ref().map(|introspection| {
-            let Endpoint { target, authentication, accept, token_type_hint, parameters, headers } =
-                &*introspection.endpoint;
-            let headers: Vec<_> = headers.iter().map(|(name, value)| (name, value.expose())).collect();
-            let format = &introspection.response;
-            format!(
-                "{:?}",
-                (
-                    place(target),
-                    authentication.identity(),
+        let endpoint =
+            introspection.as_ref().map(|introspection| {
+                let Endpoint {
+                    target,
+                    authentication,
                     accept,
                     token_type_hint,
                     parameters,
                     headers,
-                    format
+                    retries: _,
+                } = &*introspection.endpoint;
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (name, value.expose())).collect();
+                let format = &introspection.response;
+                format!(
+                    "{:?}",
+                    (
+                        place(target),
+                        authentication.identity(),
+                        accept,
+                        token_type_hint,
+                        parameters,
+                        headers,
+                        format
+                    )
                 )
-            )
-        });
+            });
         Fingerprint::of(&[
             &endpoint.unwrap_or_default(),
             &format!("{jwts:?} {:?} {reading:?}", policy.issuer),

@@ -103,8 +103,16 @@ objects! {
         response: Response,
         token_type_hint: bool,
         timeout: String,
+        retries: u64,
         max_concurrent: u64,
         max_per_second: u64,
+        max_waiting: u64,
+        circuit_breaker: CircuitBreaker,
+    }
+
+    struct CircuitBreaker {
+        failures: u64,
+        open_for: String,
     }
 
     struct Response {

@@ -84,11 +84,11 @@ fn r111_a_question_counts_as_open_until_its_answer_is_due() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
     depart(&mut in_flight, 2, 20, "b");
-    assert_eq!(in_flight.open(&ask("a").0.subject(), at(0)), 2);
+    assert_eq!(in_flight.load(&ask("a").0.subject(), at(0)).open, 2);
     in_flight.strand(CalloutId(1), at(0));
     land(&mut in_flight, 2);
-    assert_eq!(in_flight.open(&ask("a").0.subject(), at(1)), 1);
-    assert_eq!(in_flight.open(&ask("a").0.subject(), at(2)), 0, "its time is over");
+    assert_eq!(in_flight.load(&ask("a").0.subject(), at(1)).open, 1);
+    assert_eq!(in_flight.load(&ask("a").0.subject(), at(2)).open, 0, "its time is over");
 }
 
 /// If a token stayed behind when its flight has landed, every token that ever came would take memory.
@@ -104,7 +104,7 @@ fn r057_what_has_landed_leaves_nothing_behind() {
             _ => assert_eq!(land(&mut in_flight, id), Some(vec![id])),
         }
     }
-    assert_eq!(in_flight.open(&ask("a").0.subject(), at(2)), 0);
+    assert_eq!(in_flight.load(&ask("a").0.subject(), at(2)).open, 0);
     assert_eq!((in_flight.flights.len(), in_flight.joinable.len(), in_flight.stranded.len()), (0, 0, 0));
 }
 

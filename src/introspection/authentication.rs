@@ -62,6 +62,11 @@ impl ClientAuthentication {
         }
     }
 
+    /// Whether the credentials are good for one request alone.
+    pub(super) fn is_for_one_request(&self) -> bool {
+        matches!(self, Self::PrivateKeyJwt(_))
+    }
+
     /// The value of the `Authorization` field, if the method has one.
     pub(super) fn authorization(&self) -> Option<String> {
         match self {

@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub parameters: Vec<(String, String)>,
     /// More header fields that the server wants, names in lower case.
     pub headers: Vec<(String, Secret)>,
+    /// How often the host asks again where the server has not begun to answer.
+    pub retries: usize,
 }
 
 /// The question whether a token is active.
@@ -33,6 +35,21 @@ pub struct Endpoint {
 pub struct Inquiry {
     endpoint: Rc<Endpoint>,
     token: Rc<str>,
+}
+
+impl Endpoint {
+    /// What tells Envoy to ask again. A server that has closed a connection which Envoy kept open is no failure, and to introspect
+    /// twice changes nothing; but an assertion is good for one request, so with that nothing is sent again that may have
+    /// arrived (RFC 7523 §3).
+    fn retry_headers(&self) -> impl Iterator<Item = (String, String)> {
+        let conditions = match self.authentication.is_for_one_request() {
+            true => "connect-failure,refused-stream,reset-before-request",
+            false => "connect-failure,refused-stream,reset",
+        };
+        let fields =
+            [("x-envoy-retry-on", conditions.to_owned()), ("x-envoy-max-retries", self.retries.to_string())];
+        fields.into_iter().filter(|_| self.retries > 0).map(|(name, value)| (name.to_owned(), value))
+    }
 }
 
 impl Inquiry {
@@ -63,7 +80,7 @@ impl Inquiry {
         let own = [("accept", Some(endpoint.accept.to_owned())), ("authorization", authorization)];
         let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let more = endpoint.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-        let headers = own.chain(more).collect();
+        let headers = own.chain(endpoint.retry_headers()).chain(more).collect();
         Ok(Callout::post(Rc::clone(&endpoint.target), form::encode_pairs(&parameters), headers))
     }
 }

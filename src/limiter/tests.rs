@@ -7,7 +7,7 @@ fn after(milliseconds: u64) -> Timestamp {
 
 #[test]
 fn r111_no_more_is_asked_than_the_server_can_bear() {
-    let mut limiter = Limiter::new(Limits { concurrent: 3, per_second: 10 });
+    let mut limiter = Limiter::new(Limits { concurrent: 3, per_second: 10, waiting: 100 });
     assert!(limiter.admit(2, after(0)));
     assert!(!limiter.admit(3, after(0)), "three are open");
     let admitted = (0..50).filter(|_| limiter.admit(0, after(0))).count();

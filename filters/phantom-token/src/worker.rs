@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phantom_token_core::{
-    Authenticator, CalloutId, Conclusion, Flight, Host, InFlight, Outcome, Pending, ProtectionSpace,
-    Question, Reason, RequestHead, Settings, Step, Timestamp, Verdict, Waiting,
+    Authenticator, CalloutId, CircuitChange, Conclusion, Counter, Flight, Host, InFlight, Metrics, Outcome,
+    Pending, ProtectionSpace, Question, Reason, RequestHead, Settings, Step, Timestamp, Verdict, Waiting,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -122,12 +122,15 @@ impl Worker {
         tick(NEVER);
         let mut lost = Vec::new();
         let stranded = self.in_flight.borrow_mut().take_stranded();
+        let lent = self.lend();
         for mut flight in stranded {
             flight.waiting.retain(|waiting| waiting.stream.fate() == Fate::Waiting);
             if flight.waiting.is_empty() {
                 continue;
             }
-            match self.dispatch(&flight.question) {
+            let asked =
+                lent.map_err(|_| Outcome::Lost).and_then(|lent| self.dispatch(&flight.question, lent));
+            match asked {
                 Ok(id) => self.in_flight.borrow_mut().depart(id, flight),
                 Err(outcome) => lost.push((flight, outcome)),
             }
@@ -176,23 +179,27 @@ impl Worker {
     /// nothing, which may lead to another.
     fn wait(&self, stream: &Rc<Paused>, mut question: Question, mut pending: Pending) -> Next {
         loop {
+            let Ok(lent) = self.lend() else {
+                return Next::Perform(Verdict::Reject(Reason::Internal.into()));
+            };
             let mut waiting = Waiting { stream: Rc::clone(stream), pending };
-            if self.single_flight && self.host_switches.get() {
+            let has_room = self.has_room(&question, lent.now);
+            if has_room.is_ok() && self.single_flight && self.host_switches.get() {
                 match self.in_flight.borrow_mut().join(&question.subject(), waiting) {
-                    Ok(()) => return Next::Pause(Rc::clone(stream)),
+                    Ok(()) => {
+                        self.counters.increment(Counter::Coalesced);
+                        return Next::Pause(Rc::clone(stream));
+                    }
                     Err(alone) => waiting = alone,
                 }
             }
-            let outcome = match self.dispatch(&question) {
+            let outcome = match has_room.and_then(|()| self.dispatch(&question, lent)) {
                 Ok(id) => {
                     stream.asked.set(Some(id));
                     self.in_flight.borrow_mut().depart(id, Flight { question, waiting: vec![waiting] });
                     return Next::Pause(Rc::clone(stream));
                 }
                 Err(outcome) => outcome,
-            };
-            let Ok(lent) = self.lend() else {
-                return Next::Perform(Verdict::Reject(Reason::Internal.into()));
             };
             let mut authenticator = self.authenticator.borrow_mut();
             let conclusion = authenticator.conclude(question.subject(), outcome, lent);
@@ -220,13 +227,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether one more request may wait; the outcome of its question, if not.
+    fn has_room(&self, question: &Question, now: Timestamp) -> Result<(), Outcome<'static>> {
+        let subject = question.subject();
+        let load = self.in_flight.borrow_mut().load(&subject, now);
+        self.authenticator.borrow().admits_waiting(subject, load).map_err(Outcome::Withheld)
+    }
+
     /// Asks, if the server can bear it; the outcome, if not.
-    fn dispatch(&self, question: &Question) -> Result<CalloutId, Outcome<'static>> {
-        let lent = self.lend().map_err(|_| Outcome::Lost)?;
-        let open = self.in_flight.borrow_mut().open(&question.subject(), lent.now);
-        if !self.authenticator.borrow_mut().admits(question.subject(), open, lent) {
-            return Err(Outcome::Withheld);
-        }
+    fn dispatch(&self, question: &Question, lent: Host<'_>) -> Result<CalloutId, Outcome<'static>> {
+        let load = self.in_flight.borrow_mut().load(&question.subject(), lent.now);
+        self.authenticator.borrow_mut().admits(question, load, lent).map_err(Outcome::Withheld)?;
         let callout = question.callout(lent.occasion()).map_err(|_| Refused::INCOMPLETE);
         callout.and_then(|callout| host::dispatch(&callout)).map_err(|refused| {
             report_dispatch(refused);
@@ -289,13 +300,24 @@ impl Paused {
 /// counters.
 fn report(conclusion: &Conclusion) {
     match conclusion {
-        Conclusion::Token(Err(Reason::GatewayCredentialsRefused)) => {
-            log::error!(
-                "the authorization server refuses the credentials of the gateway: check client_id and its secret or key"
-            );
+        Conclusion::Token(token) => {
+            match token.circuit {
+                Some(CircuitChange::Opened) => {
+                    log::warn!(
+                        "an authorization server failed again and again: it is left alone for a while"
+                    );
+                }
+                Some(CircuitChange::Closed) => log::info!("the authorization server serves again"),
+                None => {}
+            }
+            match token.refusal() {
+                Some(Reason::GatewayCredentialsRefused) => log::error!(
+                    "the authorization server refuses the credentials of the gateway: check client_id and its secret or key"
+                ),
+                Some(reason) => log::debug!("introspection: {}", reason.name()),
+                None => log::debug!("introspection: active"),
+            }
         }
-        Conclusion::Token(Err(reason)) => log::debug!("introspection: {}", reason.name()),
-        Conclusion::Token(Ok(_)) => log::debug!("introspection: active"),
         Conclusion::Document(Err(reason)) => {
             log::error!("the authorization server's keys or metadata are of no use: {}", reason.name());
         }

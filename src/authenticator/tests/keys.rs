@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Worker, bearer};
+use crate::Load;
 use crate::cache::NoSharedData;
-use crate::callout::About;
+use crate::callout::{About, Withheld};
 use crate::testing::signer::{key_set, sign, signed_jwt};
 use crate::testing::{self, MemorySharedData, NOW, test};
 
@@ -418,13 +419,15 @@ fn r063_a_question_that_is_withheld_is_an_answer() {
         randomness: &testing::CountingRandomness,
     };
     let mut ask = || match worker.authenticator.authenticate(&head, host) {
-        crate::Step::Ask(question, pending) => (question.subject(), pending),
+        crate::Step::Ask(question, pending) => (question, pending),
         crate::Step::Settled(_) => panic!("the key is not known"),
     };
     let (first, second) = (ask(), ask());
-    assert!(worker.authenticator.admits(first.0, 0, host));
-    assert!(!worker.authenticator.admits(second.0, 1, host), "it is asked for already");
-    let conclusion = worker.authenticator.conclude(second.0, crate::Outcome::Withheld, host);
+    let mut admit = |question, open| worker.authenticator.admits(question, Load { open, waiting: 0 }, host);
+    assert_eq!(admit(&first.0, 0), Ok(()));
+    assert_eq!(admit(&second.0, 1), Err(Withheld::Overloaded), "it is asked for already");
+    let withheld = crate::Outcome::Withheld(Withheld::Overloaded);
+    let conclusion = worker.authenticator.conclude(second.0.subject(), withheld, host);
     let step = worker.authenticator.settle(second.1, &conclusion, host);
     assert!(matches!(step, crate::Step::Settled(crate::Verdict::Reject(_))));
 }

@@ -103,3 +103,20 @@ fn a_server_gets_the_parameters_and_header_fields_that_it_wants() {
     assert_eq!(callout.body(), b"token=t&token_type_hint=access_token&b=x+y&response_as_jwt=true");
     assert_eq!(header(&callout, "x-tenant").as_deref(), Some("acme"));
 }
+
+/// A server closes idle connections when it likes. If Envoy did not ask again, that would be a 503 for a good token; if it sent an
+/// assertion again that has arrived, a careful server would refuse the gateway.
+#[test]
+fn r024_envoy_asks_again_where_that_is_safe() {
+    let retries = |edits| {
+        let callout = callout(edits, "t");
+        ["x-envoy-retry-on", "x-envoy-max-retries"].map(|name| header(&callout, name).unwrap_or_default())
+    };
+    assert_eq!(retries(json!({})), ["connect-failure,refused-stream,reset", "1"]);
+    assert_eq!(retries(json!({"retries": 0})), ["", ""]);
+    let assertion = json!({
+        "auth_method": "private_key_jwt", "client_secret": null, "retries": 2,
+        "private_key": crate::testing::signer::p256().to_string(), "key_id": "k1", "audience": "https://login.example.com",
+    });
+    assert_eq!(retries(assertion), ["connect-failure,refused-stream,reset-before-request", "2"]);
+}

@@ -1,0 +1,121 @@
+//! Scenarios with an authorization server that does not serve.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Reply, Worker, bearer};
+use crate::cache::NoSharedData;
+use crate::challenge::ProtectionSpace;
+use crate::metrics::Counter;
+use crate::testing::{self, test};
+
+impl Worker<'_> {
+    /// The answer to a request that is refused at this second.
+    fn refusal(&mut self, seconds: u64, token: &str) -> Reply {
+        let authorization = bearer(token);
+        let head = crate::RequestHead {
+            method: b"GET",
+            path: b"/orders",
+            authorization: crate::Presented::Once(authorization.as_bytes()),
+            ..crate::RequestHead::default()
+        };
+        match self.verdict(seconds, &head) {
+            crate::Verdict::Reject(rejection) => rejection.reply(&ProtectionSpace::default()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn retry_after_of(reply: &Reply) -> Option<&str> {
+    reply.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str())
+}
+
+/// If a server that is down were asked about every token, each request would wait for its time-out, and the server would be
+/// met by all of them when it comes back.
+#[test]
+fn r024_r111_a_server_that_is_down_is_left_alone_and_then_tried_again() {
+    let mut worker = Worker::new(json!({}), &NoSharedData);
+    worker.answer_status("503");
+    for attempt in 1..=5 {
+        assert_eq!(worker.get(0, &format!("token-{attempt}")), "unavailable");
+    }
+    assert_eq!((worker.introspections(), worker.counted.of(Counter::CircuitOpened)), (5, 1));
+    let reply = worker.refusal(2, "another");
+    assert_eq!((reply.status, retry_after_of(&reply)), (503, Some("3")), "{reply:?}");
+    assert_eq!(worker.get(2, "another"), "circuit_open");
+    assert_eq!(worker.introspections(), 5, "it is left alone");
+    assert_eq!(worker.counted.of(Counter::IntrospectionCircuitOpen), 2);
+
+    assert_eq!(worker.get(5, "trial"), "unavailable");
+    assert_eq!(worker.get(5, "another"), "circuit_open", "one tries, and fails");
+    worker.answer_with(testing::jwt(json!({})));
+    assert!(worker.get(10, "trial").starts_with("Bearer"));
+    assert!(worker.get(10, "another").starts_with("Bearer"));
+    assert_eq!(worker.introspections(), 8);
+}
+
+/// What a server refuses, it refuses in good health. If that opened the circuit, clients with bad tokens could lock others out.
+#[test]
+fn r111_no_answer_below_500_opens_the_circuit() {
+    for status in ["204", "400", "401", "403", "404", "429", "302", "200"] {
+        let mut worker = Worker::new(json!({}), &NoSharedData);
+        worker.answer_status(status);
+        for attempt in 0..20 {
+            worker.get(0, &format!("token-{attempt}"));
+        }
+        assert_eq!(worker.introspections(), 20, "{status}");
+    }
+}
+
+/// If a known token needed the server, an outage would be one for everybody at once.
+#[test]
+fn a_known_token_passes_while_the_server_is_down() {
+    let mut worker = Worker::new(json!({}), &NoSharedData);
+    assert!(worker.get(0, "known").starts_with("Bearer"));
+    worker.answer_status("500");
+    for attempt in 0..10 {
+        worker.get(1, &format!("token-{attempt}"));
+    }
+    assert!(worker.get(2, "known").starts_with("Bearer"));
+}
+
+#[test]
+fn the_circuit_can_be_turned_off() {
+    let circuit = json!({"introspection": {"circuit_breaker": {"failures": 0}}});
+    let mut worker = Worker::new(circuit, &NoSharedData);
+    worker.answer_status("500");
+    for attempt in 0..50 {
+        assert_eq!(worker.get(0, &format!("token-{attempt}")), "unavailable");
+    }
+    assert_eq!(worker.introspections(), 50);
+}
+
+/// A server that says when it will serve again knows best; but one that says "never" must not turn clients away for good.
+#[test]
+fn r024_the_servers_retry_after_is_passed_on() {
+    for (status, written, told) in [
+        ("503", "17", "17"),
+        ("429", " 2 ", "2"),
+        ("503", "0", "1"),
+        ("503", "999999999", "300"),
+        ("503", "99999999999999999999999", "5"),
+        ("503", "Wed, 21 Oct 2026 07:28:00 GMT", "5"),
+        ("503", "-1", "5"),
+        ("503", "1\r\nx: y", "5"),
+    ] {
+        let mut worker = Worker::new(json!({}), &NoSharedData);
+        worker.answer = (status.to_owned(), String::new(), vec![("retry-after", written.to_owned())]);
+        assert_eq!(retry_after_of(&worker.refusal(0, "opaque")), Some(told), "{written:?}");
+    }
+}
+
+/// If anything but seconds could get through, a client could be sent anything.
+#[test]
+fn retry_after_is_in_whole_seconds_and_never_zero() {
+    for (pause, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (400_000, "300")] {
+        let retry_after = Some(Duration::from_millis(pause));
+        let rejection = crate::Rejection { retry_after, ..crate::Reason::CircuitOpen.into() };
+        assert_eq!(retry_after_of(&rejection.reply(&ProtectionSpace::default())), Some(seconds));
+    }
+}

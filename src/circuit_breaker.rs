@@ -1,0 +1,90 @@
+//! An authorization server that fails again and again is left alone for a while: asking it more would keep it down, and keep
+//! requests waiting for nothing. Then one question at a time tries whether it serves again.
+//!
+//! Only a server that does not serve counts as failing: no answer, or a status of 500 and above. What it refuses (4xx), it
+//! refuses in good health.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// When a server is left alone, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitSettings {
+    /// After how many failures in a row; none for never.
+    pub failures: usize,
+    /// How long.
+    pub open_for: Duration,
+}
+
+/// What changed for the questions to one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CircuitChange {
+    /// It is left alone from now on.
+    Opened,
+    /// It serves again.
+    Closed,
+}
+
+/// The state of one worker's questions to one server.
+#[derive(Debug)]
+pub(crate) struct CircuitBreaker {
+    settings: CircuitSettings,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// All questions are asked. The last so many failed.
+    Closed { failures: usize },
+    /// None is asked.
+    Open { until: Timestamp },
+    /// One was asked. Its answer may be lost with the client that it was asked for: then another tries.
+    HalfOpen { answer_due: Timestamp },
+}
+
+impl CircuitBreaker {
+    /// Starts with trust.
+    pub(crate) fn new(settings: CircuitSettings) -> Self {
+        Self { settings, state: State::Closed { failures: 0 } }
+    }
+
+    /// How long nobody may ask; none, if somebody may now.
+    pub(crate) fn pause(&self, now: Timestamp) -> Option<Duration> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { until: end } | State::HalfOpen { answer_due: end } => {
+                (now < end).then(|| end.since(now))
+            }
+        }
+    }
+
+    /// A question is asked now, and its answer is due after `timeout`.
+    pub(crate) fn note_question(&mut self, now: Timestamp, timeout: Duration) {
+        if !matches!(self.state, State::Closed { .. }) {
+            self.state = State::HalfOpen { answer_due: now.plus(timeout) };
+        }
+    }
+
+    /// A question came to an end.
+    pub(crate) fn note_end(&mut self, has_failed: bool, now: Timestamp) -> Option<CircuitChange> {
+        let opened = State::Open { until: now.plus(self.settings.open_for) };
+        let (state, change) = match (self.state, has_failed) {
+            (State::Closed { .. }, false) => (State::Closed { failures: 0 }, None),
+            (State::Open { .. } | State::HalfOpen { .. }, false) => {
+                (State::Closed { failures: 0 }, Some(CircuitChange::Closed))
+            }
+            (State::Closed { failures }, true) => match failures.saturating_add(1) {
+                failures if failures == self.settings.failures => (opened, Some(CircuitChange::Opened)),
+                failures => (State::Closed { failures }, None),
+            },
+            (State::HalfOpen { .. }, true) => (opened, None),
+            (open @ State::Open { .. }, true) => (open, None),
+        };
+        self.state = state;
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests;
