@@ -65,6 +65,8 @@ pub struct Host<'a> {
 pub enum Step {
     /// It is decided.
     Settled(Verdict),
+    /// It is decided, by an answer of an authorization server that ends soon: this question renews it, and nobody waits for it.
+    Renew(Verdict, Question),
     /// Only an authorization server can tell: dispatch the question, keep the rest until it answers.
     Ask(Question, Pending),
 }
@@ -91,6 +93,7 @@ pub enum Conclusion {
 
 /// What an introspection came to.
 pub struct TokenConclusion {
+    token: TokenKey,
     evidence: Result<Rc<Evidence>, NoEvidence>,
     /// What changed for the next questions to this server.
     pub circuit: Option<CircuitChange>,
@@ -199,9 +202,9 @@ impl Authenticator {
             About::Token(token) => Conclusion::Token(match server {
                 Ok(server) => {
                     let circuit = server.note_end(&outcome, host);
-                    TokenConclusion { evidence: server.conclude(token, outcome, host), circuit }
+                    TokenConclusion { token, evidence: server.conclude(token, outcome, host), circuit }
                 }
-                Err(reason) => TokenConclusion { evidence: Err(reason.into()), circuit: None },
+                Err(reason) => TokenConclusion { token, evidence: Err(reason.into()), circuit: None },
             }),
             about @ (About::Metadata | About::Keys) => {
                 Conclusion::Document(server.and_then(|server| server.take_document(about, outcome, host)))
@@ -212,9 +215,9 @@ impl Authenticator {
     /// Goes on with one of the requests that waited for a conclusion.
     pub fn settle(&mut self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Step {
         match conclusion {
-            Conclusion::Token(TokenConclusion {
-                evidence: Err(NoEvidence { reason, retry_after }), ..
-            }) => pending.reject_until(*reason, *retry_after, host),
+            Conclusion::Token(TokenConclusion { token, evidence: Err(none), .. }) => {
+                self.do_without(pending, token, *none, host)
+            }
             Conclusion::Token(TokenConclusion { evidence: Ok(evidence), .. }) => {
                 self.weigh(Pending { evidence: Some(Rc::clone(evidence)), ..pending }, host)
             }
@@ -280,17 +283,40 @@ impl Authenticator {
         };
         if let Some((server, grant, level)) = self.find(&key, requirement, host) {
             host.metrics.increment(Counter::of_hit(level));
-            return Ok(self.decide(Pending { server, ..pending }, grant, host));
+            let due = grant.is_due(host.now).then(|| Rc::clone(&grant));
+            let step = self.decide(Pending { server, ..pending }, grant, host);
+            return Ok(match due {
+                Some(grant) => self.renewed(step, server, token, key, &grant, host),
+                None => step,
+            });
         }
-        host.metrics.increment(Counter::CacheMiss);
         let server = self.server_for(token, requirement);
         let source = self.servers.get(server.0).ok_or(Reason::Internal)?.source(token, key, host)?;
+        host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
             Source::Question(question) => Step::Ask(question, Pending { server, ..pending }),
             Source::Evidence(evidence) => {
                 self.weigh(Pending { server, evidence: Some(evidence), ..pending }, host)
             }
         })
+    }
+
+    /// The step, with the question that renews the grant by which a request goes on.
+    fn renewed(
+        &mut self,
+        step: Step,
+        server: ServerId,
+        token: AccessToken<'_>,
+        key: TokenKey,
+        grant: &Grant,
+        host: Host<'_>,
+    ) -> Step {
+        let Step::Settled(verdict @ Verdict::Forward(_)) = step else { return step };
+        let server = self.servers.get_mut(server.0);
+        match server.and_then(|server| server.renewal(token, key, grant, host)) {
+            Some(question) => Step::Renew(verdict, question),
+            None => Step::Settled(verdict),
+        }
     }
 
     /// Whether proofs are looked at where this is required: all servers count whose tokens may be taken.
@@ -334,6 +360,15 @@ impl Authenticator {
         }
         let Ok(jws) = Jws::parse(token.expose()) else { return first };
         self.servers.iter().position(|server| server.may_have_issued(&jws)).map_or(first, ServerId)
+    }
+
+    /// Decides without an answer: by an older one, where the server does not serve and that is configured (R56).
+    fn do_without(&mut self, pending: Pending, token: &TokenKey, none: NoEvidence, host: Host<'_>) -> Step {
+        let server = self.servers.get_mut(pending.server.0).filter(|_| none.reason.is_outage());
+        match server.and_then(|server| server.find_usable(token, host)) {
+            Some(grant) => self.decide(pending, grant, host),
+            None => pending.reject_until(none.reason, none.retry_after, host),
+        }
     }
 
     /// Makes a grant of the evidence, and decides; or asks for what is missing.

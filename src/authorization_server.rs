@@ -17,7 +17,7 @@ use crate::jwt::{self, Jws, KeySet, NoJws};
 use crate::key_store::{KeyStore, Obstacle, Wanted};
 use crate::limiter::Limiter;
 use crate::metrics::Counter;
-use crate::rejection::Reason;
+use crate::rejection::{Fault, Reason};
 use crate::requirement::Requirement;
 use crate::sender::Sender;
 use crate::time::Timestamp;
@@ -144,17 +144,38 @@ impl AuthorizationServer {
                 let active = ActiveToken::presented(&jws, claims);
                 Ok(Source::Evidence(Rc::new(Evidence { token: key, active, grant: OnceCell::new() })))
             }
-            _ => {
-                let introspection = self.settings.introspection.as_ref().ok_or(Reason::NotAJwt)?;
-                let inquiry = Inquiry::about(token, &introspection.endpoint);
-                let subject = self.subject(About::Token(key));
-                Ok(Source::Question(Question::introspection(
-                    subject,
-                    inquiry,
-                    introspection.response.body_limit(),
-                )))
+            _ if self.cache.has_inactive(&key, host.now) => {
+                host.metrics.increment(Counter::CacheHitInactive);
+                Err(Reason::Inactive)
             }
+            _ => self.introspection(token, key).map(Source::Question).ok_or(Reason::NotAJwt),
         }
+    }
+
+    /// The question that renews a grant which is about to end, if it is this worker's to ask.
+    pub(crate) fn renewal(
+        &mut self,
+        token: AccessToken<'_>,
+        key: TokenKey,
+        grant: &Grant,
+        host: Host<'_>,
+    ) -> Option<Question> {
+        let question = self.introspection(token, key)?;
+        let is_left_alone =
+            self.protection.as_ref().is_some_and(|protection| protection.circuit.pause(host.now).is_some());
+        let is_ours = !is_left_alone
+            && self.cache.claim_renewal(&key, grant, question.timeout(), host.now, host.shared_data);
+        if is_ours {
+            host.metrics.increment(Counter::Renewal);
+        }
+        is_ours.then_some(question)
+    }
+
+    /// The grant of a token that serves while the server does not.
+    pub(crate) fn find_usable(&mut self, token: &TokenKey, host: Host<'_>) -> Option<Rc<Grant>> {
+        let grant = self.cache.find_usable(token, host.now, host.shared_data)?;
+        host.metrics.increment(Counter::CacheHitStale);
+        Some(grant)
     }
 
     /// How many requests of one worker may wait for its answers.
@@ -201,12 +222,12 @@ impl AuthorizationServer {
         change
     }
 
-    /// The server answered for a token, or will never do so.
+    /// The server answered for a token, or will never do so. What it said is kept, whether a request waits for it or not.
     ///
     /// # Errors
     /// Why the token does not count.
     pub(crate) fn conclude(
-        &self,
+        &mut self,
         token: TokenKey,
         outcome: Outcome<'_>,
         host: Host<'_>,
@@ -215,8 +236,22 @@ impl AuthorizationServer {
         let answer = introspection.response.parse(outcome, &self.settings.reading, host.now);
         let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
         host.metrics.increment(Counter::of_introspection(result));
-        let active = answer.map_err(|reason| NoEvidence { reason, retry_after: outcome.retry_after() })?;
-        Ok(Rc::new(Evidence { token, active, grant: OnceCell::new() }))
+        let active = match answer {
+            Ok(active) => active,
+            Err(reason) => {
+                if reason.fault() == Fault::Client {
+                    self.cache.forget(&token, host.shared_data);
+                }
+                if reason == Reason::Inactive {
+                    self.cache.note_inactive(token, outcome.freshness(), host.now);
+                }
+                return Err(NoEvidence { reason, retry_after: outcome.retry_after() });
+            }
+        };
+        let evidence = Rc::new(Evidence { token, active, grant: OnceCell::new() });
+        // Keys may be missing: then whoever waits asks for them.
+        let _ = self.grant(&evidence, host);
+        Ok(evidence)
     }
 
     /// The server's metadata or keys came, or will not come.
@@ -310,6 +345,13 @@ impl AuthorizationServer {
             Some(Keys::Configured(keys)) => keys.verify(&jws).map_err(|_| Obstacle::Refused),
             Some(Keys::Published(store)) => store.verify(&jws, host.now, host.shared_data),
         }
+    }
+
+    fn introspection(&self, token: AccessToken<'_>, key: TokenKey) -> Option<Question> {
+        let introspection = self.settings.introspection.as_ref()?;
+        let inquiry = Inquiry::about(token, &introspection.endpoint);
+        let limit = introspection.response.body_limit();
+        Some(Question::introspection(self.subject(About::Token(key)), inquiry, limit))
     }
 
     fn question(&self, wanted: Wanted) -> Question {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cache::TokenKey;
+use crate::cache::{Freshness, TokenKey};
 use crate::introspection::Inquiry;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
@@ -224,6 +224,14 @@ impl Outcome<'_> {
             Self::Oversized => Some(false),
             Self::Lost => Some(true),
             Self::Withheld(_) => None,
+        }
+    }
+
+    /// Whether, and for how long, HTTP allows it to be used again.
+    pub(crate) fn freshness(&self) -> Freshness {
+        match self {
+            Self::Response { headers, .. } => Freshness::of(headers),
+            Self::Oversized | Self::Lost | Self::Withheld(_) => Freshness::default(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! What an active access token stands for, prepared once so that a cached request has nothing left to build.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::cache::Lifetime;
 use crate::claims::Claims;
 use crate::forwarding::Forwarding;
 use crate::mint::{MintProfile, Minted};
@@ -16,7 +17,8 @@ pub struct Grant {
     filter_state: Vec<(String, String)>,
     claims: Claims,
     is_self_contained: bool,
-    fresh_until: Timestamp,
+    lifetime: Lifetime,
+    renewal: Cell<Option<Timestamp>>,
     forwarding: Rc<Forwarding>,
     minted: RefCell<Vec<Kept>>,
 }
@@ -37,13 +39,13 @@ pub struct Passage {
 }
 
 impl Grant {
-    /// Prepares the grant of a JWT, or of claims alone. What is not kept is not fresh at any time.
+    /// Prepares the grant of a JWT, or of claims alone.
     pub(crate) fn new(
         jwt: Option<&str>,
         claims: Claims,
         is_self_contained: bool,
         forwarding: &Rc<Forwarding>,
-        fresh_until: Option<Timestamp>,
+        lifetime: Lifetime,
     ) -> Self {
         Self {
             jwt_value: jwt.map(|jwt| format!("{}{jwt}", forwarding.jwt_prefix())),
@@ -51,7 +53,8 @@ impl Grant {
             filter_state: forwarding.filter_state(&claims),
             claims,
             is_self_contained,
-            fresh_until: fresh_until.unwrap_or(Timestamp::from_millis(0)),
+            lifetime,
+            renewal: Cell::new(None),
             forwarding: Rc::clone(forwarding),
             minted: RefCell::default(),
         }
@@ -71,12 +74,18 @@ impl Grant {
         self.is_self_contained
     }
 
-    pub(crate) fn fresh_until(&self) -> Timestamp {
-        self.fresh_until
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        self.lifetime
     }
 
-    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
-        now < self.fresh_until
+    /// When it is to be renewed next, if it is still in use then.
+    pub(crate) fn schedule_renewal(&self, renewal: Option<Timestamp>) {
+        self.renewal.set(renewal);
+    }
+
+    /// Whether it is to be renewed.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.renewal.get().is_some_and(|renewal| renewal <= now)
     }
 
     /// How many bytes of memory it takes, roughly.

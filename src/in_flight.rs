@@ -1,8 +1,8 @@
 //! Questions in flight and the requests that wait for each: one introspection serves all requests with its token that arrive
 //! before the answer, and one fetch of keys all that need them (R23, R63).
 //!
-//! A host drops the answer to a callout whose stream is gone, so those who waited along would wait forever. They are
-//! [`stranded`](InFlight::take_stranded), and their question must be asked again.
+//! A host drops the answer to a callout whose stream is gone, so those who waited along would wait forever. They are stranded, and
+//! their question must be asked [again](InFlight::take_unasked).
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,7 @@ pub struct InFlight<S> {
     flights: BTreeMap<CalloutId, Flight<S>>,
     joinable: BTreeMap<Subject, CalloutId>,
     stranded: Vec<Flight<S>>,
+    renewals: Vec<Question>,
     /// When the answers are due for which nobody waits any more: the server is still at work.
     abandoned: Vec<(Subject, Timestamp)>,
 }
@@ -45,6 +46,7 @@ impl<S> Default for InFlight<S> {
             flights: BTreeMap::new(),
             joinable: BTreeMap::new(),
             stranded: Vec::new(),
+            renewals: Vec::new(),
             abandoned: Vec::new(),
         }
     }
@@ -107,9 +109,20 @@ impl<S> InFlight<S> {
         has_others
     }
 
-    /// The flights whose answers are lost.
-    pub fn take_stranded(&mut self) -> Vec<Flight<S>> {
-        std::mem::take(&mut self.stranded)
+    /// A question that is to be asked although nobody waits for its answer.
+    pub fn renew(&mut self, question: Question) {
+        self.renewals.push(question);
+    }
+
+    /// What is to be asked by a context that outlives the answers: what those are stranded with who still wait, and renewals.
+    pub fn take_unasked(&mut self, is_waiting: impl Fn(&S) -> bool) -> Vec<Flight<S>> {
+        let mut stranded = std::mem::take(&mut self.stranded);
+        for flight in &mut stranded {
+            flight.waiting.retain(|waiting| is_waiting(&waiting.stream));
+        }
+        stranded.retain(|flight| !flight.waiting.is_empty());
+        let renewals = self.renewals.drain(..).map(|question| Flight { question, waiting: Vec::new() });
+        stranded.into_iter().chain(renewals).collect()
     }
 }
 

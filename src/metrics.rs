@@ -51,8 +51,14 @@ counters! {
     CacheHitLocal = "cache_hit_local",
     /// Grants found in the host's shared data.
     CacheHitShared = "cache_hit_shared",
+    /// Tokens that were known not to be active.
+    CacheHitInactive = "cache_hit_inactive",
+    /// Grants that served beyond their time, since the authorization server did not.
+    CacheHitStale = "cache_hit_stale",
     /// Tokens found in neither.
     CacheMiss = "cache_miss",
+    /// Introspections that were asked for to renew a grant before its end.
+    Renewal = "renewal",
     /// Introspections that found an active token.
     IntrospectionActive = "introspection_active",
     /// Introspections that found a token that is none, or not active any more.

@@ -207,6 +207,11 @@ impl Reason {
         }
     }
 
+    /// Whether the authorization server could not be asked, or did not serve.
+    pub(crate) fn is_outage(self) -> bool {
+        matches!(self, Self::Unavailable | Self::TimedOut | Self::Overloaded | Self::CircuitOpen)
+    }
+
     /// Whether a proof of possession is what is wrong.
     pub(crate) fn is_about_proof(self) -> bool {
         matches!(

@@ -62,7 +62,7 @@ impl Gateway {
         for questions in 0..=MAX_QUESTIONS {
             let (question, pending) = match step {
                 Step::Ask(question, pending) => (question, pending),
-                Step::Settled(verdict) => {
+                Step::Settled(verdict) | Step::Renew(verdict, _) => {
                     let status = self.examine(&verdict);
                     return Ending { verdict, status, questions };
                 }

@@ -1,6 +1,7 @@
 //! Scenarios: what becomes of requests, one after another, with the same authenticator.
 
 mod keys;
+mod lifetimes;
 mod minting;
 mod outages;
 mod senders;
@@ -26,7 +27,8 @@ struct Worker<'a> {
     keys: String,
     asked: Vec<About>,
     subjects: Vec<Subject>,
-    counted: Counted,
+    counted: Rc<Counted>,
+    renewals: Vec<Question>,
 }
 
 impl<'a> Worker<'a> {
@@ -39,7 +41,8 @@ impl<'a> Worker<'a> {
             keys: String::new(),
             asked: Vec::new(),
             subjects: Vec::new(),
-            counted: Counted::default(),
+            counted: Rc::default(),
+            renewals: Vec::new(),
         };
         worker.answer_with(testing::jwt(json!({})));
         worker
@@ -107,39 +110,51 @@ impl<'a> Worker<'a> {
     }
 
     fn verdict(&mut self, seconds: u64, head: &RequestHead<'_>) -> Verdict {
-        let shared_data = self.shared;
+        let (shared_data, counted) = (self.shared, Rc::clone(&self.counted));
         let host =
-            Host { now: at(seconds), shared_data, metrics: &self.counted, randomness: &CountingRandomness };
+            Host { now: at(seconds), shared_data, metrics: &*counted, randomness: &CountingRandomness };
         let mut step = self.authenticator.authenticate(head, host);
         loop {
             let (question, pending) = match step {
                 Step::Settled(verdict) => break verdict,
+                Step::Renew(verdict, question) => {
+                    self.renewals.push(question);
+                    break verdict;
+                }
                 Step::Ask(question, pending) => (question, pending),
             };
             let subject = question.subject();
-            self.asked.push(subject.about);
             self.subjects.push(subject);
-            let json = |body: &str| {
-                let status = if body.is_empty() { "503" } else { "200" };
-                (status.to_owned(), body.to_owned(), vec![("content-type", "application/json".to_owned())])
-            };
-            let (status, body, headers) = match subject.about {
-                About::Token(_) => self.answer.clone(),
-                About::Metadata => json(&self.metadata),
-                About::Keys => json(&self.keys),
-            };
-            let mut fields = vec![(&b":status"[..], status.as_bytes())];
-            fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-            let outcome = match self.authenticator.admits(&question, Load { open: 0, waiting: 0 }, host) {
-                Ok(()) => Outcome::Response { headers: &fields, body: body.as_bytes() },
-                Err(withheld) => {
-                    self.asked.pop();
-                    Outcome::Withheld(withheld)
-                }
-            };
-            let conclusion = self.authenticator.conclude(subject, outcome, host);
+            let conclusion = self.ask(&question, seconds);
             step = self.authenticator.settle(pending, &conclusion, host);
         }
+    }
+
+    /// What a question comes to.
+    fn ask(&mut self, question: &Question, seconds: u64) -> Conclusion {
+        let (shared_data, counted) = (self.shared, Rc::clone(&self.counted));
+        let host =
+            Host { now: at(seconds), shared_data, metrics: &*counted, randomness: &CountingRandomness };
+        let json = |body: &str| {
+            let status = if body.is_empty() { "503" } else { "200" };
+            (status.to_owned(), body.to_owned(), vec![("content-type", "application/json".to_owned())])
+        };
+        let subject = question.subject();
+        let (status, body, headers) = match subject.about {
+            About::Token(_) => self.answer.clone(),
+            About::Metadata => json(&self.metadata),
+            About::Keys => json(&self.keys),
+        };
+        let mut fields = vec![(&b":status"[..], status.as_bytes())];
+        fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        let outcome = match self.authenticator.admits(question, Load { open: 0, waiting: 0 }, host) {
+            Ok(()) => {
+                self.asked.push(subject.about);
+                Outcome::Response { headers: &fields, body: body.as_bytes() }
+            }
+            Err(withheld) => Outcome::Withheld(withheld),
+        };
+        self.authenticator.conclude(subject, outcome, host)
     }
 
     fn get(&mut self, seconds: u64, token: &str) -> String {
@@ -216,8 +231,8 @@ fn r055_a_token_is_asked_about_again_when_its_time_to_live_is_over() {
     worker.answer_status("204");
     assert!(worker.get(59, "opaque").starts_with("Bearer"));
     assert_eq!(worker.get(60, "opaque"), "inactive");
-    assert_eq!(worker.get(61, "opaque"), "inactive");
-    assert_eq!(worker.introspections(), 3, "an inactive token is not kept");
+    assert_eq!(worker.get(62, "opaque"), "inactive");
+    assert_eq!(worker.introspections(), 3, "an inactive token is not kept for long");
 }
 
 #[test]
@@ -491,7 +506,7 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
             };
             match authenticator.authenticate(&head, host) {
                 Step::Ask(question, pending) => Some((question.subject(), pending)),
-                Step::Settled(_) => None,
+                Step::Settled(_) | Step::Renew(..) => None,
             }
         })
         .collect();
@@ -527,8 +542,8 @@ impl Metrics for Counted {
 #[test]
 fn every_request_is_counted_by_what_became_of_it() {
     use Counter::{
-        CacheHitLocal, CacheHitShared, CacheMiss, Forwarded, ForwardedPublic, IntrospectionActive,
-        IntrospectionCredentialsRefused, IntrospectionFailed, IntrospectionInactive,
+        CacheHitInactive, CacheHitLocal, CacheHitShared, CacheMiss, Forwarded, ForwardedPublic,
+        IntrospectionActive, IntrospectionCredentialsRefused, IntrospectionFailed, IntrospectionInactive,
         RejectedAuthorizationServer, RejectedClient,
     };
     let shared = MemorySharedData::default();
@@ -554,8 +569,10 @@ fn every_request_is_counted_by_what_became_of_it() {
         ("500", IntrospectionFailed, RejectedAuthorizationServer),
     ] {
         worker.answer_status(status);
-        assert_eq!(counted(&mut worker, "/orders", Some("Bearer b")), [CacheMiss, introspection, rejected]);
+        let token = format!("Bearer asked-{status}");
+        assert_eq!(counted(&mut worker, "/orders", Some(&token)), [CacheMiss, introspection, rejected]);
     }
+    assert_eq!(counted(&mut worker, "/orders", Some("Bearer asked-204")), [CacheHitInactive, RejectedClient]);
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,6 +1,7 @@
 //! The bytes of an entry in shared data: whose it is, when it ends, and the JWT.
 //!
-//! `version (1) | fingerprint (32) | token key (32) | digest (32) | kind (1) | fresh until (8) | length (8) | claims | JWT`.
+//! `version (1) | fingerprint (32) | token key (32) | digest (32) | kind (1) | fresh until (8) | usable until (8) | length (8) |
+//! claims | JWT`.
 //! Numbers are big-endian, moments in milliseconds since the Unix epoch. The digest is the SHA-256 of all that follows: an entry
 //! that was cut, or whose end is another's, is no entry. The kind is that of the JWT: none, one that stands for the token, or
 //! the token itself. The length is that of the claims, which are JSON.
@@ -10,6 +11,7 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 
 use super::key::{Fingerprint, TokenKey};
+use super::lifetime::Lifetime;
 use crate::claims::Claims;
 use crate::forwarding::Forwarding;
 use crate::grant::Grant;
@@ -18,8 +20,8 @@ use crate::time::Timestamp;
 /// What one worker tells the others about a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The end of its time to live.
-    pub(super) fresh_until: Timestamp,
+    /// When it ends.
+    pub(super) lifetime: Lifetime,
     claims: Claims,
     jwt: Option<String>,
     is_self_contained: bool,
@@ -28,7 +30,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn of(grant: &Grant) -> Self {
         Self {
-            fresh_until: grant.fresh_until(),
+            lifetime: grant.lifetime(),
             claims: grant.claims().clone(),
             jwt: grant.jwt().map(str::to_owned),
             is_self_contained: grant.is_self_contained(),
@@ -36,8 +38,8 @@ impl Entry {
     }
 
     pub(super) fn into_grant(self, forwarding: &Rc<Forwarding>) -> Grant {
-        let Self { jwt, claims, is_self_contained, fresh_until } = self;
-        Grant::new(jwt.as_deref(), claims, is_self_contained, forwarding, Some(fresh_until))
+        let Self { jwt, claims, is_self_contained, lifetime } = self;
+        Grant::new(jwt.as_deref(), claims, is_self_contained, forwarding, lifetime)
     }
 
     pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {
@@ -48,7 +50,9 @@ impl Entry {
             (Some(_), false) => PHANTOM_TOKEN,
             (Some(_), true) => SELF_CONTAINED,
         };
-        let numbers = [self.fresh_until.as_millis(), claims.len() as u64].map(u64::to_be_bytes);
+        let Lifetime { fresh_until, usable_until } = self.lifetime;
+        let numbers = [fresh_until.as_millis(), usable_until.as_millis(), claims.len() as u64];
+        let numbers = numbers.map(u64::to_be_bytes);
         let content = [&[kind], numbers.as_flattened(), &claims, jwt.as_bytes()].concat();
         let digest = Sha256::digest(&content);
         [&[VERSION], &fingerprint.as_bytes()[..], token.as_bytes(), &digest, &content].concat()
@@ -64,11 +68,15 @@ impl Entry {
         }
         let (&kind, rest) = content.split_first().filter(|(kind, _)| **kind <= SELF_CONTAINED)?;
         let (fresh_until, rest) = number(rest)?;
+        let (usable_until, rest) = number(rest)?;
         let (claims_length, rest) = number(rest)?;
         let (claims, jwt) = rest.split_at_checked(usize::try_from(claims_length).ok()?)?;
         let jwt = std::str::from_utf8(jwt).ok()?.to_owned();
         Some(Self {
-            fresh_until: Timestamp::from_millis(fresh_until),
+            lifetime: Lifetime {
+                fresh_until: Timestamp::from_millis(fresh_until),
+                usable_until: Timestamp::from_millis(usable_until),
+            },
             claims: serde_json::from_slice(claims).ok()?,
             jwt: (kind != NO_JWT).then_some(jwt),
             is_self_contained: kind == SELF_CONTAINED,
@@ -81,7 +89,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*number), rest))
 }
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 const NO_JWT: u8 = 0;
 const PHANTOM_TOKEN: u8 = 1;

@@ -12,6 +12,8 @@ pub(crate) struct Freshness {
     lifetime: Option<Duration>,
     /// Whether it must not be used again: `no-store`, `no-cache`, or no time left.
     forbidden: bool,
+    /// Whether it must not be used when it is stale, be the server down (§5.2.2.2, RFC 5861 §4).
+    must_revalidate: bool,
 }
 
 /// The operator's limits.
@@ -38,6 +40,8 @@ impl Freshness {
             let name = parts.next().unwrap_or_default().trim_ascii();
             if name.eq_ignore_ascii_case(b"no-store") || name.eq_ignore_ascii_case(b"no-cache") {
                 freshness.forbidden = true;
+            } else if name.eq_ignore_ascii_case(b"must-revalidate") {
+                freshness.must_revalidate = true;
             } else if name.eq_ignore_ascii_case(b"max-age") {
                 match parts.next().and_then(delta_seconds).unwrap_or(0).saturating_sub(age) {
                     0 => freshness.forbidden = true,
@@ -46,6 +50,11 @@ impl Freshness {
             }
         }
         freshness
+    }
+
+    /// Whether it may be used when it is stale.
+    pub(crate) fn allows_stale(self) -> bool {
+        !self.forbidden && !self.must_revalidate
     }
 
     fn shorten(&mut self, lifetime: Duration) {

@@ -1,12 +1,12 @@
 //! The level in the VM: grants ready to use, bounded in entries and in bytes (R57).
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use quick_cache::Weighter;
 use quick_cache::unsync::{Cache as QuickCache, DefaultLifecycle};
 
-use super::key::TokenKey;
+use super::key::{DigestPrefix, TokenKey};
 use crate::grant::Grant;
 use crate::time::Timestamp;
 
@@ -33,14 +33,19 @@ impl LocalCache {
         }
     }
 
-    /// The grant of a token, if it is fresh; a stale one is dropped.
+    /// The grant of a token, fresh or not; one that is of no use any more is dropped.
     pub(super) fn find(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<Grant>> {
         let grant = Rc::clone(self.grants.get(token)?);
-        if grant.is_fresh(now) {
+        if grant.lifetime().is_usable(now) {
             return Some(grant);
         }
         self.grants.remove(token);
         None
+    }
+
+    /// Forgets a token. Whether it was known.
+    pub(super) fn remove(&mut self, token: &TokenKey) -> bool {
+        self.grants.remove(token).is_some()
     }
 
     /// Keeps a grant.
@@ -58,26 +63,6 @@ struct Bytes {
 impl Weighter<TokenKey, Rc<Grant>> for Bytes {
     fn weight(&self, _token: &TokenKey, grant: &Rc<Grant>) -> u64 {
         grant.weight().max(self.share) as u64
-    }
-}
-
-/// The key is a digest already: its first 64 bits are as good a hash as any.
-#[derive(Default)]
-struct DigestPrefix(u64);
-
-impl Hasher for DigestPrefix {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, prefix: u64) {
-        self.0 = prefix;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

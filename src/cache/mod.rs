@@ -4,7 +4,9 @@
 
 mod entry;
 mod freshness;
+mod inactive;
 mod key;
+mod lifetime;
 mod local;
 mod shared;
 
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 pub(crate) use freshness::Freshness;
 pub use key::{Fingerprint, TokenKey};
+pub(crate) use lifetime::Lifetime;
 pub use shared::{NoSharedData, SharedData};
 
 use crate::forwarding::Forwarding;
@@ -21,6 +24,7 @@ use crate::introspection::{ActiveToken, Signature};
 use crate::time::Timestamp;
 use entry::Entry;
 use freshness::TimeToLive;
+use inactive::InactiveTokens;
 use local::LocalCache;
 use shared::Slots;
 
@@ -31,23 +35,31 @@ pub struct CacheSettings {
     pub max_entries: usize,
     /// Bytes in the level of each worker.
     pub max_bytes: usize,
+    /// Bytes in the level of all workers.
+    pub shared_max_bytes: usize,
     /// The longest time to live; zero turns the cache off.
     pub max_ttl: Duration,
     /// The time to live of an answer that HTTP forbids to store, if that is overridden (R51).
     pub no_store_ttl: Option<Duration>,
+    /// How long a token is known not to be active.
+    pub inactive_ttl: Duration,
+    /// How long before its end an entry is renewed that is in use; zero for never.
+    pub refresh_ahead: Duration,
+    /// How long beyond its end an entry serves while the server does not; zero for never (R56).
+    pub stale_if_error: Duration,
     /// Whether the host's shared data is used.
     pub shared: bool,
 }
 
 /// Both levels.
 pub(crate) struct Cache {
-    time_to_live: TimeToLive,
+    settings: CacheSettings,
     local: LocalCache,
+    inactive: InactiveTokens,
     slots: Option<Slots>,
     fingerprint: Fingerprint,
     keys: Option<Fingerprint>,
     forwarding: Rc<Forwarding>,
-    bounds: (usize, usize),
 }
 
 /// In which level a grant was found.
@@ -66,25 +78,22 @@ impl Cache {
         fingerprint: Fingerprint,
         forwarding: Rc<Forwarding>,
     ) -> Self {
-        let slots = settings.shared.then(|| Slots::new(settings.max_entries, fingerprint, settings.max_ttl));
-        let bounds = (settings.max_entries, settings.max_bytes);
         Self {
-            time_to_live: TimeToLive { max: settings.max_ttl, despite_no_store: settings.no_store_ttl },
             local: LocalCache::new(settings.max_entries, settings.max_bytes),
-            slots,
+            inactive: InactiveTokens::default(),
+            slots: settings.shared.then(|| Slots::new(settings, fingerprint)),
+            settings: settings.clone(),
             fingerprint,
             keys: None,
             forwarding,
-            bounds,
         }
     }
 
     /// Forgets what was verified by other keys than these: they may have been removed for a reason (R66).
     pub(crate) fn follow(&mut self, keys: Option<Fingerprint>) {
         let Some(digest) = keys.filter(|_| self.keys != keys) else { return };
-        let (max_entries, max_bytes) = self.bounds;
         self.keys = keys;
-        self.local = LocalCache::new(max_entries, max_bytes);
+        self.local = LocalCache::new(self.settings.max_entries, self.settings.max_bytes);
         if let Some(slots) = &mut self.slots {
             slots.belong_to(self.fingerprint.with(&digest));
         }
@@ -97,13 +106,34 @@ impl Cache {
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Option<(Rc<Grant>, Level)> {
-        if let Some(grant) = self.local.find(token, now) {
+        if let Some(grant) = self.local.find(token, now)
+            && grant.lifetime().is_fresh(now)
+        {
             return Some((grant, Level::Local));
         }
         let entry = self.slots.as_ref()?.read(token, now, shared)?;
-        let grant = Rc::new(entry.into_grant(&self.forwarding));
-        self.local.insert(*token, Rc::clone(&grant));
-        Some((grant, Level::Shared))
+        entry.lifetime.is_fresh(now).then(|| (self.adopt(token, entry, now), Level::Shared))
+    }
+
+    /// The grant of a token that serves while its server does not.
+    pub(crate) fn find_usable(
+        &mut self,
+        token: &TokenKey,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> Option<Rc<Grant>> {
+        if self.slots.as_ref().is_some_and(|slots| slots.is_revoked(token, shared)) {
+            self.local.remove(token);
+        }
+        self.local.find(token, now).or_else(|| {
+            let entry = self.slots.as_ref()?.read(token, now, shared)?;
+            Some(self.adopt(token, entry, now))
+        })
+    }
+
+    /// Whether a token is known not to be active.
+    pub(crate) fn has_inactive(&self, token: &TokenKey, now: Timestamp) -> bool {
+        self.inactive.has(token, now)
     }
 
     /// Makes the grant of an active token, and keeps it in both levels as long as freshness, expiry and `limit` allow.
@@ -115,20 +145,90 @@ impl Cache {
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Rc<Grant> {
-        let end = [active.claims.validity().expires, limit].into_iter().flatten().min();
-        let ttl = self.time_to_live.of(active.freshness, end, now);
-        let ActiveToken { jwt, claims, signature, .. } = active;
+        let ActiveToken { jwt, claims, signature, freshness } = active;
+        let end = [claims.validity().expires, limit].into_iter().flatten().min();
+        let lifetime = self.lifetime(*freshness, end, now);
         let is_self_contained = matches!(signature, Signature::Presented);
-        let fresh_until = ttl.map(|ttl| now.plus(ttl));
-        let grant =
-            Grant::new(jwt.as_deref(), claims.clone(), is_self_contained, &self.forwarding, fresh_until);
-        let grant = Rc::new(grant);
-        if ttl.is_some() {
-            if let Some(slots) = &self.slots {
-                slots.write(&token, &Entry::of(&grant), shared);
+        let grant = Grant::new(
+            jwt.as_deref(),
+            claims.clone(),
+            is_self_contained,
+            &self.forwarding,
+            lifetime.unwrap_or(Lifetime::NONE),
+        );
+        let grant = Rc::new(self.scheduled(grant, now));
+        match (lifetime, &self.slots) {
+            (None, _) => drop(self.local.remove(&token)),
+            (Some(_), slots) => {
+                if let Some(slots) = slots {
+                    slots.write(&token, &Entry::of(&grant), shared);
+                }
+                self.local.insert(token, Rc::clone(&grant));
             }
-            self.local.insert(token, Rc::clone(&grant));
         }
         grant
+    }
+
+    /// Forgets a token that the server does not stand by any more.
+    pub(crate) fn forget(&mut self, token: &TokenKey, shared: &dyn SharedData) {
+        let was_known = self.local.remove(token);
+        if let Some(slots) = &self.slots {
+            slots.revoke(token, was_known, shared);
+        }
+    }
+
+    /// Notes that a token is not active, for as long as HTTP and the operator allow (R54).
+    pub(crate) fn note_inactive(&mut self, token: TokenKey, freshness: Freshness, now: Timestamp) {
+        let max = self.settings.inactive_ttl.min(self.settings.max_ttl);
+        let time_to_live = TimeToLive { max, despite_no_store: self.settings.no_store_ttl };
+        if let Some(ttl) = time_to_live.of(freshness, None, now) {
+            self.inactive.insert(token, now.plus(ttl));
+        }
+    }
+
+    /// Whether this worker is to renew a grant now, which is due. Nobody tries again for as long as that may take; a newer entry of
+    /// another worker does as well.
+    pub(crate) fn claim_renewal(
+        &mut self,
+        token: &TokenKey,
+        grant: &Grant,
+        patience: Duration,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> bool {
+        let end = now.plus(patience);
+        grant.schedule_renewal(Some(end));
+        let Some(slots) = &self.slots else { return true };
+        match slots.read(token, now, shared) {
+            Some(entry) if entry.lifetime.fresh_until > grant.lifetime().fresh_until => {
+                self.adopt(token, entry, now);
+                false
+            }
+            _ => slots.claim_renewal(token, now, end, shared),
+        }
+    }
+
+    /// Makes the grant of another worker's entry, and keeps it.
+    fn adopt(&mut self, token: &TokenKey, entry: Entry, now: Timestamp) -> Rc<Grant> {
+        let grant = Rc::new(self.scheduled(entry.into_grant(&self.forwarding), now));
+        self.local.insert(*token, Rc::clone(&grant));
+        grant
+    }
+
+    /// What is kept as it is, is verified anew when it ends, which asks nobody.
+    fn scheduled(&self, grant: Grant, now: Timestamp) -> Grant {
+        if !grant.is_self_contained() {
+            grant.schedule_renewal(grant.lifetime().renewal(self.settings.refresh_ahead, now));
+        }
+        grant
+    }
+
+    fn lifetime(&self, freshness: Freshness, end: Option<Timestamp>, now: Timestamp) -> Option<Lifetime> {
+        let CacheSettings { max_ttl, no_store_ttl, stale_if_error, .. } = self.settings;
+        let time_to_live = TimeToLive { max: max_ttl, despite_no_store: no_store_ttl };
+        let fresh_until = now.plus(time_to_live.of(freshness, end, now)?);
+        let stale = if freshness.allows_stale() { stale_if_error } else { Duration::ZERO };
+        let usable_until = fresh_until.plus(stale);
+        Some(Lifetime { fresh_until, usable_until: end.map_or(usable_until, |end| usable_until.min(end)) })
     }
 }

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
+use super::CacheSettings;
 use super::entry::Entry;
 use super::key::{Fingerprint, TokenKey};
+use super::lifetime::Lifetime;
 use crate::time::Timestamp;
 
 /// The host's key-value store that all workers share. An error reads as "not there" and loses a write: the cost is an
@@ -33,16 +35,26 @@ impl SharedData for NoSharedData {
     }
 }
 
-/// A fixed number of keys.
+/// A fixed number of keys, with values of bounded length.
 pub(super) struct Slots {
     count: u64,
+    max_length: usize,
     fingerprint: Fingerprint,
     max_ttl: Duration,
+    stale_if_error: Duration,
 }
 
 impl Slots {
-    pub(super) fn new(count: usize, fingerprint: Fingerprint, max_ttl: Duration) -> Self {
-        Self { count: count.max(1) as u64, fingerprint, max_ttl }
+    pub(super) fn new(settings: &CacheSettings, fingerprint: Fingerprint) -> Self {
+        let CacheSettings { max_entries, shared_max_bytes, max_ttl, stale_if_error, .. } = *settings;
+        let count = max_entries.max(1);
+        Self {
+            count: count as u64,
+            max_length: shared_max_bytes / count,
+            fingerprint,
+            max_ttl,
+            stale_if_error,
+        }
     }
 
     /// From now on, entries are of this fingerprint.
@@ -50,17 +62,68 @@ impl Slots {
         self.fingerprint = fingerprint;
     }
 
-    /// The fresh entry of a token. One that claims to be fresh for longer than any can be is not ours.
+    /// The usable entry of a token. One that claims to be fresh for longer than any can be is not ours.
     pub(super) fn read(&self, token: &TokenKey, now: Timestamp, shared: &dyn SharedData) -> Option<Entry> {
         let (value, _) = shared.get(&self.key(token))?;
-        let entry = Entry::decode(&value, &self.fingerprint, token)?;
-        (now < entry.fresh_until && entry.fresh_until <= now.plus(self.max_ttl)).then_some(entry)
+        let mut entry = Entry::decode(&value, &self.fingerprint, token)?;
+        let Lifetime { fresh_until, usable_until } = &mut entry.lifetime;
+        *usable_until = (*usable_until).min(fresh_until.plus(self.stale_if_error));
+        (now < *usable_until && *fresh_until <= now.plus(self.max_ttl)).then_some(entry)
     }
 
+    /// Writes the entry of a token. One that is longer than an equal share is not shared, so that one bound keeps the number of
+    /// entries and their bytes.
     pub(super) fn write(&self, token: &TokenKey, entry: &Entry, shared: &dyn SharedData) {
+        let value = entry.encode(&self.fingerprint, token);
+        if value.len() <= self.max_length {
+            let key = self.key(token);
+            let cas = shared.get(&key).map_or(0, |(_, cas)| cas);
+            shared.set(&key, &value, cas);
+        }
+    }
+
+    /// Puts a mark in the place of a token's entry that it counts no more. Another's in its slot stays, unless `was_known`: then
+    /// other workers may know the token as well.
+    pub(super) fn revoke(&self, token: &TokenKey, was_known: bool, shared: &dyn SharedData) {
         let key = self.key(token);
-        let cas = shared.get(&key).map_or(0, |(_, cas)| cas);
-        shared.set(&key, &entry.encode(&self.fingerprint, token), cas);
+        let (value, cas) = shared.get(&key).unwrap_or_default();
+        if was_known || Entry::decode(&value, &self.fingerprint, token).is_some() {
+            shared.set(&key, &self.revoked(token), cas);
+        }
+    }
+
+    /// Whether the server said to any worker that a token counts no more.
+    pub(super) fn is_revoked(&self, token: &TokenKey, shared: &dyn SharedData) -> bool {
+        shared.get(&self.key(token)).is_some_and(|(value, _)| value == self.revoked(token))
+    }
+
+    fn revoked(&self, token: &TokenKey) -> Vec<u8> {
+        [REVOKED, self.fingerprint.as_bytes(), token.as_bytes()].concat()
+    }
+
+    /// Claims the renewal of a token's entry for one worker, until `end`. Whether no other has it; where two tokens have one slot,
+    /// the later claim stands.
+    pub(super) fn claim_renewal(
+        &self,
+        token: &TokenKey,
+        now: Timestamp,
+        end: Timestamp,
+        shared: &dyn SharedData,
+    ) -> bool {
+        let key = format!("{}.renewal", self.key(token));
+        let owner = [*self.fingerprint.as_bytes(), *token.as_bytes()];
+        let is_claimed = |claim: &[u8]| {
+            let claimed_until = claim.strip_prefix(owner.as_flattened()).and_then(<[u8]>::first_chunk);
+            let claimed_until = claimed_until.map(|bytes| Timestamp::from_millis(u64::from_be_bytes(*bytes)));
+            claimed_until.is_some_and(|other| now < other && other <= end)
+        };
+        let (claim, cas) = shared.get(&key).unwrap_or_default();
+        if is_claimed(&claim) {
+            return false;
+        }
+        let claim = [owner.as_flattened(), &end.as_millis().to_be_bytes()].concat();
+        // Where nothing can be written, nobody else can have claimed it either.
+        shared.set(&key, &claim, cas) || !shared.get(&key).is_some_and(|(claim, _)| is_claimed(&claim))
     }
 
     /// No `/` in it: Kong takes what is before one for the name of a zone.
@@ -69,3 +132,6 @@ impl Slots {
         format!("phantom-token.{slot}")
     }
 }
+
+/// No entry begins like this: those begin with their version.
+const REVOKED: &[u8] = b"revoked";

@@ -169,7 +169,7 @@ impl ServerSettings {
     /// What decides how this server answers, what is kept of that, and how long. The client's secret does not; the rules do not,
     /// but for the claims that they ask about, so that most new rules leave the cache warm.
     pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
-        let CacheSettings { max_ttl, no_store_ttl, max_entries, max_bytes: _, shared: _ } = &all.cache;
+        let CacheSettings { max_ttl, no_store_ttl, max_entries, .. } = &all.cache;
         let Self { name: _, introspection, token: TokenSettings { policy, jwts, dpop: _ }, reading, keys } =
             self;
         let endpoint =

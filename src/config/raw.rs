@@ -206,8 +206,12 @@ objects! {
     struct Cache {
         max_entries: u64,
         max_bytes: u64,
+        shared_max_bytes: u64,
         max_ttl: String,
         no_store_ttl: String,
+        inactive_ttl: String,
+        refresh_ahead: String,
+        stale_if_error: String,
         shared: bool,
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::{DAY, KIB, MINUTE, duration, is_visible_ascii, non_empty_list, number};
+use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_empty_list, number};
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
@@ -160,20 +160,34 @@ fn asked_claims(rules: &Rules, forwarding: &Forwarding, mint: Option<&MintSettin
 fn cache_settings(raw: raw::Cache, mistakes: &mut Mistakes) -> CacheSettings {
     let max_entries = number("cache.max_entries", raw.max_entries, 16..=1_000_000, mistakes);
     let max_bytes = number("cache.max_bytes", raw.max_bytes, 64 * KIB..=1024 * 1024 * KIB, mistakes);
+    let shared_max_bytes =
+        number("cache.shared_max_bytes", raw.shared_max_bytes, 64 * KIB..=1024 * 1024 * KIB, mistakes);
     let max_ttl = duration("cache.max_ttl", raw.max_ttl, Duration::ZERO..=DAY, mistakes);
     let no_store_ttl = duration("cache.no_store_ttl", raw.no_store_ttl, Duration::ZERO..=DAY, mistakes);
+    let inactive_ttl = duration("cache.inactive_ttl", raw.inactive_ttl, Duration::ZERO..=MINUTE, mistakes);
+    let refresh_ahead = duration("cache.refresh_ahead", raw.refresh_ahead, Duration::ZERO..=DAY, mistakes);
+    let stale_if_error = duration("cache.stale_if_error", raw.stale_if_error, Duration::ZERO..=DAY, mistakes);
     let shared = mistakes.optional("cache.shared", raw.shared).unwrap_or(true);
     mistakes.refuse_unknown("cache", &raw.unknown);
     let settings = CacheSettings {
         max_entries: max_entries.unwrap_or(10_000),
         max_bytes: max_bytes.unwrap_or(32 * 1024 * KIB),
+        shared_max_bytes: shared_max_bytes.unwrap_or(128 * 1024 * KIB),
         max_ttl: max_ttl.unwrap_or(5 * MINUTE),
         no_store_ttl,
+        inactive_ttl: inactive_ttl.unwrap_or(2 * SECOND),
+        refresh_ahead: refresh_ahead.unwrap_or(10 * SECOND),
+        stale_if_error: stale_if_error.unwrap_or_default(),
         shared,
     };
-    if settings.max_bytes / settings.max_entries < MIN_ENTRY_BYTES {
-        let message = format!("must be at least {MIN_ENTRY_BYTES} for each of cache.max_entries");
-        mistakes.note("cache.max_bytes", message);
+    let bounds = [
+        ("cache.max_bytes", Some(settings.max_bytes)),
+        ("cache.shared_max_bytes", Some(settings.shared_max_bytes).filter(|_| settings.shared)),
+    ];
+    for (path, bytes) in bounds {
+        if bytes.is_some_and(|bytes| bytes / settings.max_entries < MIN_ENTRY_BYTES) {
+            mistakes.note(path, format!("must be at least {MIN_ENTRY_BYTES} for each of cache.max_entries"));
+        }
     }
     if settings.no_store_ttl.is_some_and(|ttl| ttl > settings.max_ttl) {
         mistakes.note("cache.no_store_ttl", "must not be longer than cache.max_ttl");

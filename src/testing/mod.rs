@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 pub(crate) const NOW: u64 = 1_767_225_600;
 
 /// A moment, in seconds after [`NOW`].
-pub(crate) fn at(seconds: u64) -> Timestamp {
+pub(crate) const fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis((NOW + seconds) * 1000)
 }
 

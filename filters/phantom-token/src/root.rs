@@ -43,7 +43,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Some(worker) = &self.worker {
-            worker.dispatch_stranded();
+            worker.ask_unasked();
         }
     }
 

@@ -117,17 +117,14 @@ impl Worker {
         }
     }
 
-    /// Dispatches the callouts again whose answers are lost, for a context that outlives the answers.
-    pub(crate) fn dispatch_stranded(&self) {
+    /// Asks what no stream can ask, for a context that outlives the answers: what those wait for whose answers are lost, and what
+    /// nobody waits for.
+    pub(crate) fn ask_unasked(&self) {
         tick(NEVER);
         let mut lost = Vec::new();
-        let stranded = self.in_flight.borrow_mut().take_stranded();
+        let unasked = self.in_flight.borrow_mut().take_unasked(|stream| stream.fate() == Fate::Waiting);
         let lent = self.lend();
-        for mut flight in stranded {
-            flight.waiting.retain(|waiting| waiting.stream.fate() == Fate::Waiting);
-            if flight.waiting.is_empty() {
-                continue;
-            }
+        for flight in unasked {
             let asked =
                 lent.map_err(|_| Outcome::Lost).and_then(|lent| self.dispatch(&flight.question, lent));
             match asked {
@@ -165,6 +162,7 @@ impl Worker {
         drop(authenticator);
         let next = match step {
             Step::Settled(verdict) => Next::Perform(verdict),
+            Step::Renew(verdict, question) => self.renew(verdict, question),
             Step::Ask(question, pending) => {
                 self.prove_switching(context)?;
                 perform::disarm()?;
@@ -205,9 +203,18 @@ impl Worker {
             let conclusion = authenticator.conclude(question.subject(), outcome, lent);
             match authenticator.settle(waiting.pending, &conclusion, lent) {
                 Step::Settled(verdict) => return Next::Perform(verdict),
+                Step::Renew(verdict, question) => return self.renew(verdict, question),
                 Step::Ask(next_question, next_pending) => (question, pending) = (next_question, next_pending),
             }
         }
+    }
+
+    /// Lets the root context ask: the answer to a stream that is gone is dropped, and this one goes at once.
+    fn renew(&self, verdict: Verdict, question: Question) -> Next {
+        if tick(SOON) {
+            self.in_flight.borrow_mut().renew(question);
+        }
+        Next::Perform(verdict)
     }
 
     /// A request may wait along with another if the answer can then reach it from the other's callback. Where switching to a
@@ -256,6 +263,7 @@ impl Worker {
             }
             let next = match step {
                 Step::Settled(verdict) => Next::Perform(verdict),
+                Step::Renew(verdict, question) => self.renew(verdict, question),
                 Step::Ask(question, pending) => self.wait(&stream, question, pending),
             };
             if let Next::Perform(verdict) = next {
@@ -352,10 +360,13 @@ fn certificate() -> Option<Vec<u8>> {
     host::property(&["connection", "sha256_peer_certificate_digest"]).ok()
 }
 
-fn tick(period: Duration) {
-    if let Err(refused) = host::set_tick_period(period) {
+/// Whether the host calls the root context after this time.
+fn tick(period: Duration) -> bool {
+    let result = host::set_tick_period(period);
+    if let Err(refused) = result {
         log::error!("the host did not set a timer: {refused:?}");
     }
+    result.is_ok()
 }
 
 const SOON: Duration = Duration::from_millis(1);

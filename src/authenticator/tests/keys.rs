@@ -420,7 +420,7 @@ fn r063_a_question_that_is_withheld_is_an_answer() {
     };
     let mut ask = || match worker.authenticator.authenticate(&head, host) {
         crate::Step::Ask(question, pending) => (question, pending),
-        crate::Step::Settled(_) => panic!("the key is not known"),
+        crate::Step::Settled(_) | crate::Step::Renew(..) => panic!("the key is not known"),
     };
     let (first, second) = (ask(), ask());
     let mut admit = |question, open| worker.authenticator.admits(question, Load { open, waiting: 0 }, host);

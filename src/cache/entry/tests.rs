@@ -14,7 +14,8 @@ fn key(token: &str) -> TokenKey {
 fn entry(claims: serde_json::Value) -> Entry {
     let claims = Object::parse(claims.to_string().as_bytes()).expect("an object");
     let claims = Claims::read(&claims, &Reading::default()).expect("claims");
-    Entry { fresh_until: at(60), claims, jwt: Some(testing::jwt(json!({}))), is_self_contained: false }
+    let lifetime = Lifetime { fresh_until: at(60), usable_until: at(90) };
+    Entry { lifetime, claims, jwt: Some(testing::jwt(json!({}))), is_self_contained: false }
 }
 
 /// If a claim were lost on the way, another worker would let in what the first refuses.

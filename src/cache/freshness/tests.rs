@@ -11,10 +11,10 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn fresh_for(seconds: u64) -> Freshness {
-    Freshness { lifetime: Some(Duration::from_secs(seconds)), forbidden: false }
+    Freshness { lifetime: Some(Duration::from_secs(seconds)), ..Freshness::default() }
 }
 
-const FORBIDDEN: Freshness = Freshness { lifetime: None, forbidden: true };
+const FORBIDDEN: Freshness = Freshness { lifetime: None, forbidden: true, must_revalidate: false };
 
 #[test]
 fn r050_r051_cache_control_and_age_are_read() {

@@ -1,7 +1,10 @@
 use super::*;
 use crate::bearer::AccessToken;
+use crate::cache::Lifetime;
 use crate::claims::Claims;
 use crate::testing::{at, test};
+
+const LIFETIME: Lifetime = Lifetime { fresh_until: at(60), usable_until: at(60) };
 
 fn key(token: usize) -> TokenKey {
     let field = format!("token-{token}");
@@ -10,7 +13,7 @@ fn key(token: usize) -> TokenKey {
 
 fn grant(pad: usize) -> Rc<Grant> {
     let jwt = "x".repeat(pad);
-    Rc::new(Grant::new(Some(&jwt), Claims::default(), false, &Rc::default(), Some(at(60))))
+    Rc::new(Grant::new(Some(&jwt), Claims::default(), false, &Rc::default(), LIFETIME))
 }
 
 #[test]

@@ -1,0 +1,311 @@
+//! Scenarios with answers that are about to end, have ended, or say that there is nothing.
+
+use serde_json::json;
+
+use super::{Worker, bearer};
+use crate::cache::NoSharedData;
+use crate::metrics::Counter;
+use crate::testing::{self, MemorySharedData, test};
+
+impl Worker<'_> {
+    /// Asks what is to be renewed. How much that was.
+    fn renew(&mut self, seconds: u64) -> usize {
+        let questions = std::mem::take(&mut self.renewals);
+        questions.iter().map(|question| self.ask(question, seconds)).count()
+    }
+
+    fn answer_inactive(&mut self, cache_control: &str) {
+        let headers = [("content-type", "application/json"), ("cache-control", cache_control)];
+        let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
+        self.answer = ("200".to_owned(), r#"{"active":false}"#.to_owned(), headers);
+    }
+}
+
+/// If it were not kept, a client with a dead token would cost an introspection with each request; if it were kept for long, a
+/// token that the server did not know yet would stay refused.
+#[test]
+fn r054_that_a_token_is_not_active_is_known_for_a_few_seconds() {
+    let mut worker = Worker::new(json!({}), &NoSharedData);
+    worker.answer_inactive("max-age=60");
+    assert_eq!(worker.get(0, "dead"), "inactive");
+    assert_eq!(worker.get(1, "dead"), "inactive");
+    assert_eq!((worker.introspections(), worker.counted.of(Counter::CacheHitInactive)), (1, 1));
+    assert_eq!(worker.get(1, "other"), "inactive");
+    assert_eq!(worker.introspections(), 2, "another token");
+    worker.answer_with(testing::jwt(json!({})));
+    assert!(worker.get(2, "dead").starts_with("Bearer"));
+}
+
+/// If a failure were kept, it would outlast its cause; what HTTP forbids to store is not stored, whatever it says.
+#[test]
+fn r051_r054_only_the_servers_own_word_is_kept_and_only_where_http_allows_it() {
+    for (edits, cache_control) in [
+        (json!({}), "no-store"),
+        (json!({}), "no-cache"),
+        (json!({}), "max-age=0"),
+        (json!({"cache": {"inactive_ttl": "0s"}}), "max-age=60"),
+        (json!({"cache": {"max_ttl": "0s"}}), "max-age=60"),
+    ] {
+        let mut worker = Worker::new(edits.clone(), &NoSharedData);
+        worker.answer_inactive(cache_control);
+        assert_eq!((worker.get(0, "dead"), worker.get(0, "dead")), ("inactive".into(), "inactive".into()));
+        assert_eq!(worker.introspections(), 2, "{edits} {cache_control}");
+    }
+    let mut worker = Worker::new(json!({"cache": {"no_store_ttl": "1s"}}), &NoSharedData);
+    worker.answer_inactive("no-store");
+    assert_eq!((worker.get(0, "dead"), worker.get(0, "dead")), ("inactive".into(), "inactive".into()));
+    assert_eq!(worker.introspections(), 1, "the operator overrides it");
+    for status in ["500", "503", "404", "302"] {
+        let mut worker = Worker::new(json!({}), &NoSharedData);
+        worker.answer_status(status);
+        worker.get(0, "opaque");
+        worker.answer_with(testing::jwt(json!({})));
+        assert!(worker.get(0, "opaque").starts_with("Bearer"), "{status}");
+    }
+}
+
+/// If dead tokens shared the room of good ones, whoever makes tokens up could empty the cache.
+#[test]
+fn r057_a_flood_of_dead_tokens_takes_nothing_from_good_ones() {
+    let shared = MemorySharedData::default();
+    let mut worker = Worker::new(
+        json!({"cache": {"max_entries": 16}, "introspection": {"max_per_second": 1_000_000}}),
+        &shared,
+    );
+    for token in 0..10 {
+        assert!(worker.get(0, &format!("good-{token}")).starts_with("Bearer"));
+    }
+    let entries = shared.values.borrow().len();
+    worker.answer_inactive("max-age=60");
+    for token in 0..20_000 {
+        worker.get(0, &format!("dead-{token}"));
+    }
+    let before = worker.introspections();
+    for token in 0..10 {
+        assert!(worker.get(0, &format!("good-{token}")).starts_with("Bearer"));
+    }
+    assert_eq!(worker.introspections(), before);
+    assert_eq!(shared.values.borrow().len(), entries, "others learn nothing of them");
+}
+
+/// If a token that is in use were asked about only when its entry is over, each of its clients would wait once in every time to
+/// live, all at once.
+#[test]
+fn an_entry_that_is_in_use_is_renewed_before_its_end() {
+    let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}}), &NoSharedData);
+    assert!(worker.get(0, "hot").starts_with("Bearer"));
+    assert!(worker.get(49, "hot").starts_with("Bearer"));
+    assert_eq!(worker.renew(49), 0, "too early");
+    let renewed = testing::jwt(json!({"jti": "renewed"}));
+    worker.answer_with(renewed.clone());
+    for _ in 0..3 {
+        assert!(worker.get(50, "hot").starts_with("Bearer"), "nobody waits");
+    }
+    assert_eq!(worker.renew(50), 1, "one asks for all");
+    assert_eq!(worker.get(70, "hot"), bearer(&renewed));
+    assert_eq!((worker.introspections(), worker.counted.of(Counter::Renewal)), (2, 1));
+    assert_eq!(worker.get(111, "hot"), bearer(&renewed), "asked again: nobody used it in time");
+    assert_eq!(worker.introspections(), 3);
+}
+
+/// If a failing renewal ended an entry, refreshing ahead would make an outage worse; if nobody tried again, better too.
+#[test]
+fn a_renewal_that_fails_takes_nothing_away_and_is_tried_again() {
+    let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m", "refresh_ahead": "20s"}}), &NoSharedData);
+    assert!(worker.get(0, "hot").starts_with("Bearer"));
+    worker.answer_status("503");
+    for seconds in [41, 42, 43, 44] {
+        assert!(worker.get(seconds, "hot").starts_with("Bearer"));
+        worker.renew(seconds);
+    }
+    assert_eq!(worker.introspections(), 3, "every two seconds, as long as an answer may take");
+    worker.answer_with(testing::jwt(json!({})));
+    assert!(worker.get(50, "hot").starts_with("Bearer"));
+    worker.renew(50);
+    assert!(worker.get(100, "hot").starts_with("Bearer"));
+    assert_eq!(worker.introspections(), 4);
+}
+
+/// If what a renewal learns were not believed at once, a revoked token would be good for longer than it need be.
+#[test]
+fn r055_a_renewal_that_finds_a_token_revoked_ends_it() {
+    let shared = MemorySharedData::default();
+    let settings = json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}});
+    let mut worker = Worker::new(settings.clone(), &shared);
+    assert!(worker.get(0, "hot").starts_with("Bearer"));
+    worker.answer_status("204");
+    assert!(worker.get(55, "hot").starts_with("Bearer"));
+    assert_eq!(worker.renew(55), 1);
+    assert_eq!(worker.get(55, "hot"), "inactive");
+    let mut other = Worker::new(settings, &shared);
+    other.answer_status("204");
+    assert_eq!(other.get(56, "hot"), "inactive", "nor is it shared any more");
+}
+
+/// If every worker renewed for itself, the server would be asked as often as there are workers.
+#[test]
+fn workers_share_one_renewal() {
+    let shared = MemorySharedData::default();
+    let settings = json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}});
+    let mut workers = [0; 4].map(|_| Worker::new(settings.clone(), &shared));
+    for worker in &mut workers {
+        assert!(worker.get(0, "hot").starts_with("Bearer"));
+    }
+    for worker in &mut workers {
+        assert!(worker.get(56, "hot").starts_with("Bearer"));
+    }
+    let asked: Vec<usize> = workers.iter_mut().map(|worker| worker.renew(57)).collect();
+    assert_eq!(asked, [1, 0, 0, 0]);
+    for worker in &mut workers {
+        assert!(worker.get(59, "hot").starts_with("Bearer"));
+        assert_eq!(worker.renew(59), 0, "what one learned, all have");
+        assert!(worker.get(100, "hot").starts_with("Bearer"));
+    }
+    assert_eq!(workers.iter().map(Worker::introspections).sum::<usize>(), 2);
+}
+
+/// Who is not let in must not make the gateway ask; nor is asked what the gateway verifies itself.
+#[test]
+fn a_request_that_is_refused_renews_nothing() {
+    let rules = json!([{"path": "/orders"}, {"path": "/admin", "scopes": ["admin"]}]);
+    let settings = json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}, "rules": rules});
+    let mut worker = Worker::new(settings, &NoSharedData);
+    assert!(worker.get(0, "hot").starts_with("Bearer"));
+    assert_eq!(worker.request(55, "GET", "/admin", Some("Bearer hot")), "insufficient_scope");
+    assert_eq!(worker.renew(55), 0);
+    let mut off = Worker::new(json!({"cache": {"refresh_ahead": "0s"}}), &NoSharedData);
+    assert!(off.get(0, "hot").starts_with("Bearer"));
+    assert!(off.get(299, "hot").starts_with("Bearer"));
+    assert_eq!(off.renew(299), 0);
+}
+
+const STALE: &str = r#"{"cache": {"max_ttl": "1m", "refresh_ahead": "0s", "stale_if_error": "5m"}}"#;
+
+fn stale() -> serde_json::Value {
+    serde_json::from_str(STALE).expect("JSON")
+}
+
+/// If something stale were served without being asked for, a revoked token would be good for as long as an attacker keeps the
+/// server down.
+#[test]
+fn r056_nothing_stale_is_served_unless_configured() {
+    for (edits, expected) in [(json!({"cache": {"max_ttl": "1m"}}), false), (stale(), true)] {
+        for status in ["500", "503", "504", "429"] {
+            let mut worker = Worker::new(edits.clone(), &NoSharedData);
+            assert!(worker.get(0, "opaque").starts_with("Bearer"));
+            worker.answer_status(status);
+            assert_eq!(worker.get(61, "opaque").starts_with("Bearer"), expected, "{edits} {status}");
+            assert_eq!(worker.counted.of(Counter::CacheHitStale), usize::from(expected));
+        }
+    }
+}
+
+/// The server's own word always counts more than an old one; and a server that answers nonsense, or refuses the gateway, serves.
+#[test]
+fn r056_what_is_stale_serves_only_in_an_outage() {
+    for (status, reason) in [
+        ("204", "inactive"),
+        ("401", "gateway_credentials_refused"),
+        ("404", "unexpected_response"),
+        ("200", "unexpected_response"),
+    ] {
+        let mut worker = Worker::new(stale(), &NoSharedData);
+        assert!(worker.get(0, "opaque").starts_with("Bearer"));
+        worker.answer_status(status);
+        assert_eq!(worker.get(61, "opaque"), reason);
+    }
+    let mut worker = Worker::new(stale(), &NoSharedData);
+    assert!(worker.get(0, "opaque").starts_with("Bearer"));
+    worker.answer_status("204");
+    assert_eq!(worker.get(61, "opaque"), "inactive");
+    worker.answer_status("503");
+    assert_eq!(worker.get(70, "opaque"), "unavailable", "it was revoked, and stays so");
+}
+
+/// If a token's own end did not count, stale service would make it immortal; so it counts to the second, without leeway.
+#[test]
+fn r056_nothing_is_served_past_the_tokens_end_or_the_configured_time() {
+    let mut worker = Worker::new(stale(), &NoSharedData);
+    worker.answer_with(testing::jwt(json!({"exp": testing::NOW + 100})));
+    assert!(worker.get(0, "short").starts_with("Bearer"));
+    worker.answer_with(testing::jwt(json!({"exp": testing::NOW + 10_000})));
+    assert!(worker.get(0, "long").starts_with("Bearer"));
+    worker.answer_status("503");
+    assert!(worker.get(99, "short").starts_with("Bearer"));
+    assert_eq!(worker.get(100, "short"), "unavailable");
+    assert!(worker.get(359, "long").starts_with("Bearer"));
+    assert_eq!(worker.get(360, "long"), "unavailable");
+}
+
+/// RFC 9111 §5.2.2.2: what must be revalidated is not used stale, however the gateway is configured.
+#[test]
+fn r051_r056_http_can_forbid_that_an_answer_is_served_stale() {
+    for (cache_control, expected) in [
+        ("max-age=60", true),
+        ("max-age=60, must-revalidate", false),
+        ("no-store", false),
+        ("no-cache", false),
+    ] {
+        let mut configuration = stale();
+        configuration["cache"]["no_store_ttl"] = json!("30s");
+        let mut worker = Worker::new(configuration, &NoSharedData);
+        worker.answer.2.push(("cache-control", cache_control.to_owned()));
+        assert!(worker.get(0, "opaque").starts_with("Bearer"));
+        worker.answer_status("503");
+        assert_eq!(worker.get(61, "opaque").starts_with("Bearer"), expected, "{cache_control}");
+    }
+}
+
+/// If what one worker was told of a revoked token did not reach the others, each had to be told itself, and in an outage nobody is.
+#[test]
+fn r056_a_token_that_one_worker_knows_as_revoked_is_stale_for_none() {
+    let shared = MemorySharedData::default();
+    let (mut first, mut second) = (Worker::new(stale(), &shared), Worker::new(stale(), &shared));
+    for worker in [&mut first, &mut second] {
+        assert!(worker.get(0, "revoked").starts_with("Bearer"));
+        assert!(worker.get(0, "good").starts_with("Bearer"));
+    }
+    first.answer_status("204");
+    assert_eq!(first.get(61, "revoked"), "inactive");
+    second.answer_status("503");
+    assert_eq!(second.get(62, "revoked"), "unavailable");
+    assert!(second.get(62, "good").starts_with("Bearer"));
+    second.answer_with(testing::jwt(json!({})));
+    assert!(second.get(63, "revoked").starts_with("Bearer"), "the server's latest word counts");
+    assert!(first.get(64, "revoked").starts_with("Bearer"));
+}
+
+/// Each request is judged by its own rule, by whatever answer it goes.
+#[test]
+fn r053_what_is_stale_is_validated_like_what_is_fresh_and_other_workers_have_it_too() {
+    let shared = MemorySharedData::default();
+    let mut configuration = stale();
+    configuration["rules"] = json!([{"path": "/orders"}, {"path": "/admin", "scopes": ["admin"]}]);
+    let mut first = Worker::new(configuration.clone(), &shared);
+    assert!(first.get(0, "opaque").starts_with("Bearer"));
+    let mut second = Worker::new(configuration, &shared);
+    second.answer_status("503");
+    assert!(second.get(61, "opaque").starts_with("Bearer"));
+    assert_eq!(second.request(61, "GET", "/admin", Some("Bearer opaque")), "insufficient_scope");
+    // A worker without stale service takes no stale entry of one that has it.
+    let mut strict = Worker::new(json!({"cache": {"max_ttl": "1m"}}), &shared);
+    strict.answer_status("503");
+    assert_eq!(strict.get(61, "opaque"), "unavailable");
+}
+
+/// If long JWTs could fill the host's memory, the number of entries alone would bound nothing.
+#[test]
+fn r057_what_is_longer_than_its_share_is_not_shared() {
+    let shared = MemorySharedData::default();
+    let cache = json!({"cache": {"max_entries": 16, "shared_max_bytes": 65_536}});
+    let mut worker = Worker::new(cache, &shared);
+    for (length, is_shared) in [(3000, true), (5000, false)] {
+        let pad = "x".repeat(length * 3 / 4);
+        worker.answer_with(testing::jwt(json!({"pad": pad})));
+        let before = shared.values.borrow().len();
+        assert!(worker.get(0, &format!("token-{length}")).starts_with("Bearer"));
+        assert_eq!(shared.values.borrow().len() > before, is_shared, "{length}");
+    }
+    let longest = shared.values.borrow().values().map(|(value, _)| value.len()).max();
+    assert!(longest <= Some(65_536 / 16), "{longest:?}");
+}
