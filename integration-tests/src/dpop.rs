@@ -11,7 +11,7 @@ use p256::pkcs8::DecodePrivateKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{certificates, jwt, secrets};
+use crate::{certificates, jwt, keys, secrets};
 
 /// A key of P-256.
 pub struct DpopKey(SigningKey);
@@ -20,6 +20,12 @@ impl DpopKey {
     /// A key that nobody has used before.
     pub fn new() -> Result<Self> {
         let key = SigningKey::from_pkcs8_der(&certificates::noted_key()?.serialize_der());
+        Ok(Self(key.map_err(|error| anyhow!("no key: {error}"))?))
+    }
+
+    /// A key that everybody knows, for what has to be the same in every run.
+    pub fn published() -> Result<Self> {
+        let key = SigningKey::from_pkcs8_pem(&keys::p256_pem());
         Ok(Self(key.map_err(|error| anyhow!("no key: {error}"))?))
     }
 

@@ -9,6 +9,7 @@ pub mod authorization_server;
 pub mod browser;
 pub mod certificates;
 pub mod client;
+pub mod deterministic_host;
 pub mod dpop;
 pub mod echo;
 pub mod envoy;

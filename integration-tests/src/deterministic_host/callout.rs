@@ -1,0 +1,128 @@
+//! The requests that the filter lets the host send.
+
+use std::time::Duration;
+
+use super::behaviour::Behaviour;
+use super::header_map::HeaderMap;
+use super::world::ContextKey;
+
+/// A callout of the host, whichever worker sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CalloutId(pub(super) usize);
+
+/// A request that the filter sent.
+#[derive(Clone, Debug)]
+pub struct Callout {
+    pub(super) root: ContextKey,
+    /// The context that was in effect.
+    pub(super) owner: ContextKey,
+    /// What the module knows it by.
+    pub(super) token: u32,
+    pub(super) is_open: bool,
+    /// The worker that sent it.
+    pub worker: usize,
+    /// Where to.
+    pub upstream: String,
+    /// Its header fields.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// How long the host waits for an answer.
+    pub timeout: Duration,
+    /// When it was sent, since the epoch.
+    pub sent_at: Duration,
+}
+
+/// What becomes of a callout.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A response came.
+    Response {
+        /// Its header fields, `:status` among them.
+        headers: HeaderMap,
+        /// Its body.
+        body: Vec<u8>,
+    },
+    /// None came in time.
+    TimedOut,
+    /// The server did not take the connection.
+    Refused,
+    /// The connection broke in the middle.
+    Reset,
+}
+
+impl Callout {
+    /// Whether it has no answer yet.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// When the host gives up, since the epoch.
+    pub fn due(&self) -> Duration {
+        self.sent_at + self.timeout
+    }
+
+    /// A parameter of the form that it posts, decoded; empty if it is not there.
+    pub fn parameter(&self, name: &str) -> String {
+        let body = String::from_utf8_lossy(&self.body);
+        let pair = body.split('&').filter_map(|pair| pair.split_once('=')).find(|(own, _)| *own == name);
+        pair.map(|(_, value)| decoded(value)).unwrap_or_default()
+    }
+}
+
+impl Answer {
+    /// A response of this status and media type.
+    pub fn response(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let status = status.to_string();
+        let mut headers = HeaderMap::new(&[(":status", &status)]);
+        if !media_type.is_empty() {
+            headers.push("content-type", media_type.as_bytes());
+        }
+        Self::Response { headers, body: body.into() }
+    }
+
+    /// 200 with a JWT.
+    pub fn jwt(jwt: &str) -> Self {
+        Self::response(200, "application/jwt", jwt)
+    }
+
+    /// Adds a field to a response.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Self::Response { headers, .. } = &mut self {
+            headers.push(name, value.as_bytes());
+        }
+        self
+    }
+
+    /// What the filter sees of it: header fields and body; no fields, if there is no response.
+    pub(super) fn delivered(self, behaviour: Behaviour) -> (HeaderMap, Vec<u8>) {
+        let local = |status: &str, body: &str| {
+            let length = body.len().to_string();
+            let fields = [(":status", status), ("content-length", &length), ("content-type", "text/plain")];
+            (HeaderMap::new(&fields), body.as_bytes().to_vec())
+        };
+        match (self, behaviour) {
+            (Self::Response { headers, body }, _) => (headers, body),
+            (Self::TimedOut, Behaviour::Envoy) => local("504", "upstream request timeout"),
+            (Self::Refused, Behaviour::Envoy) => local("503", "upstream connect error"),
+            (Self::Reset, _) | (_, Behaviour::NgxWasm) => <(HeaderMap, Vec<u8>)>::default(),
+        }
+    }
+}
+
+/// Undoes the encoding of a form; the filter only writes what is valid.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escape = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = escape.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        (rest, _) = match (byte, escaped) {
+            (b'%', Some(byte)) => (&tail[2..], bytes.push(byte)),
+            (b'+', _) => (tail, bytes.push(b' ')),
+            _ => (tail, bytes.push(byte)),
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,262 @@
+//! The host, as a test drives it.
+
+use std::cell::{Ref, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::behaviour::Behaviour;
+use super::callout::{Answer, Callout, CalloutId};
+use super::configuration::{Replacement, Setup};
+use super::cost::Cost;
+use super::header_map::HeaderMap;
+use super::request::Request;
+use super::status::Status;
+use super::stream::{State, Stream, StreamId};
+use super::vm::Vm;
+use super::world::{Callback, Context, ContextKey, Root, World};
+
+/// A host with the filter. Every method that calls into the module fails if that traps.
+pub struct Host {
+    pub(super) world: Rc<RefCell<World>>,
+    pub(super) vms: Vec<Option<Vm>>,
+    /// The root context of each worker that new streams get.
+    pub(super) current: Vec<ContextKey>,
+    setup: Setup,
+}
+
+impl Host {
+    /// Starts it. A configuration that the filter refuses is an error.
+    pub fn start(setup: Setup) -> Result<Self> {
+        let world = World::new(setup.behaviour, setup.seed, setup.environment.clone());
+        let configuration = setup.configuration.clone();
+        let mut new =
+            Self { world: Rc::new(RefCell::new(world)), vms: Vec::new(), current: Vec::new(), setup };
+        let accepted = new.reconfigure(&configuration, Replacement::Vm)?;
+        ensure!(accepted, "the filter refused its configuration:\n{}", new.log().join("\n"));
+        Ok(new)
+    }
+
+    /// Configures the filter anew, as Envoy does: a VM that is thrown away tries the configuration first, and if that is refused,
+    /// nothing changes. Whether it was taken. Streams that there are go on with what they had.
+    pub fn reconfigure(&mut self, configuration: &Value, replacement: Replacement) -> Result<bool> {
+        let configuration = configuration.to_string().into_bytes();
+        let canary = self.start_vm(0)?;
+        let accepted = self.start_root(canary, &configuration)?.is_some();
+        self.stop_vm(canary);
+        if !accepted {
+            return Ok(false);
+        }
+        for worker in 0..self.setup.workers {
+            let vm = match (self.current.get(worker), replacement) {
+                (Some(current), Replacement::RootContext) => current.vm,
+                _ => self.start_vm(worker)?,
+            };
+            let root = self.start_root(vm, &configuration)?;
+            let root = root.context("a worker refused what was accepted before")?;
+            match self.current.get_mut(worker) {
+                Some(current) => *current = root,
+                None => self.current.push(root),
+            }
+        }
+        self.retire_roots()?;
+        Ok(true)
+    }
+
+    /// A client's request arrives at a worker.
+    pub fn request(&mut self, worker: usize, request: &Request) -> Result<StreamId> {
+        let root = *self.current.get(worker).context("no such worker")?;
+        let context = self.vm(root.vm)?.next_context();
+        let Request { headers, properties, has_body } = request.clone();
+        let field_count = u32::try_from(headers.len())?;
+        let id = {
+            let mut world = self.world.borrow_mut();
+            let id = StreamId(world.streams.len());
+            world.contexts.insert(context, Context::Stream(id));
+            world.streams.push(Stream {
+                context,
+                root,
+                headers,
+                properties,
+                response: None,
+                state: State::Paused,
+                held_body: Vec::new(),
+                is_over: false,
+            });
+            id
+        };
+        let number = context.context;
+        let vm = self.vm(context.vm)?;
+        vm.call::<_, ()>("proxy_on_context_create", number, Callback::Other, (number, root.context))?;
+        let action: u32 = vm.call(
+            "proxy_on_request_headers",
+            number,
+            Callback::RequestHead,
+            (number, field_count, u32::from(!has_body)),
+        )?;
+        self.act(id, action);
+        self.follow_up()?;
+        Ok(id)
+    }
+
+    /// A piece of a request's body arrives. While the head is held, so is the body, unless the host holds only heads.
+    pub fn body(&mut self, id: StreamId, size: usize, is_last: bool) -> Result<()> {
+        let is_held = !self.setup.stops_head_only && *self.stream(id).state() == State::Paused;
+        if is_held {
+            self.world.borrow_mut().streams[id.0].held_body.push((size, is_last));
+            return Ok(());
+        }
+        self.deliver_body(id, size, is_last)?;
+        self.follow_up()
+    }
+
+    /// The service answers a request that was forwarded, with this status and these fields, and the stream ends.
+    pub fn respond(&mut self, id: StreamId, status: u16, fields: &[(&str, &str)]) -> Result<()> {
+        let is_forwarded = matches!(self.stream(id).state(), State::Forwarded { .. });
+        ensure!(is_forwarded && !self.stream(id).is_over, "only what was forwarded is answered");
+        let mut headers = HeaderMap::new(&[(":status", &status.to_string())]);
+        fields.iter().for_each(|(name, value)| headers.push(name, value.as_bytes()));
+        self.deliver_response(id, headers)?;
+        self.end(id)
+    }
+
+    /// The client goes away, whatever became of its request.
+    pub fn disconnect(&mut self, id: StreamId) -> Result<()> {
+        if self.stream(id).is_over {
+            return Ok(());
+        }
+        {
+            let state = &mut self.world.borrow_mut().streams[id.0].state;
+            if *state == State::Paused {
+                *state = State::Abandoned;
+            }
+        }
+        self.end(id)
+    }
+
+    /// A callout ends. One whose context is gone is dropped by the host or by the module, as the proxy does it.
+    pub fn answer(&mut self, id: CalloutId, answer: Answer) -> Result<()> {
+        let (behaviour, callout) = {
+            let mut world = self.world.borrow_mut();
+            let behaviour = world.behaviour;
+            let callout = world.callouts.get_mut(id.0).context("no such callout")?;
+            ensure!(callout.is_open, "the callout has ended before");
+            callout.is_open = false;
+            (behaviour, callout.clone())
+        };
+        let (fields, body) = answer.delivered(behaviour);
+        let (field_count, body_size) = (u32::try_from(fields.len())?, u32::try_from(body.len())?);
+        let Callout { root, owner, token, .. } = callout;
+        let current = if behaviour == Behaviour::Envoy { root } else { owner };
+        self.vm(root.vm)?.call::<_, ()>(
+            "proxy_on_http_call_response",
+            current.context,
+            Callback::Answer(fields, body),
+            (root.context, token, field_count, body_size, 0),
+        )?;
+        if behaviour == Behaviour::NgxWasm {
+            self.go_on_by_itself(owner);
+        }
+        self.follow_up()
+    }
+
+    /// Time passes. What becomes due in it, the test delivers.
+    pub fn advance(&mut self, duration: Duration) {
+        self.world.borrow_mut().now += duration;
+    }
+
+    /// Calls the timers that are due. How many were.
+    pub fn tick(&mut self) -> Result<usize> {
+        let now = self.now();
+        let due: Vec<ContextKey> = {
+            let world = self.world.borrow();
+            let is_due = |context: &Context| matches!(context, Context::Root(Root { tick: Some(tick), .. }) if tick.due <= now);
+            world.contexts.iter().filter(|(_, context)| is_due(context)).map(|(key, _)| *key).collect()
+        };
+        for key in &due {
+            if let Some(tick) = self.world.borrow_mut().root(*key).and_then(|root| root.tick.as_mut()) {
+                tick.due = now + tick.period;
+            }
+            self.vm(key.vm)?.call::<_, ()>("proxy_on_tick", key.context, Callback::Other, key.context)?;
+            self.follow_up()?;
+        }
+        Ok(due.len())
+    }
+
+    /// Lets the next calls of a function fail like this.
+    pub fn refuse(&mut self, function: &str, status: Status, times: u32) {
+        self.world.borrow_mut().refusals.add(function, status, times);
+    }
+
+    /// Takes back what is left of all refusals and conflicts.
+    pub fn relent(&mut self) {
+        let mut world = self.world.borrow_mut();
+        world.refusals.clear();
+        world.shared_data.conflict(0);
+    }
+
+    /// Lets the next writes to the shared data lose against somebody else's.
+    pub fn conflict(&mut self, times: u32) {
+        self.world.borrow_mut().shared_data.conflict(times);
+    }
+
+    /// The time, since the epoch.
+    pub fn now(&self) -> Duration {
+        self.world.borrow().now
+    }
+
+    /// A request, and what has become of it.
+    pub fn stream(&self, id: StreamId) -> Ref<'_, Stream> {
+        Ref::map(self.world.borrow(), |world| &world.streams[id.0])
+    }
+
+    /// What a request has cost so far.
+    pub fn spent(&self, id: StreamId) -> Cost {
+        let world = self.world.borrow();
+        world.costs.get(&world.streams[id.0].context).cloned().unwrap_or_default()
+    }
+
+    /// A callout.
+    pub fn callout(&self, id: CalloutId) -> Ref<'_, Callout> {
+        Ref::map(self.world.borrow(), |world| &world.callouts[id.0])
+    }
+
+    /// The callouts that have no answer, oldest first.
+    pub fn open_callouts(&self) -> Vec<CalloutId> {
+        let world = self.world.borrow();
+        let open = world.callouts.iter().enumerate().filter(|(_, callout)| callout.is_open);
+        open.map(|(index, _)| CalloutId(index)).collect()
+    }
+
+    /// The value of a counter; 0, if the filter defined none of this name.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.world.borrow().metrics.named(name).unwrap_or_default()
+    }
+
+    /// The names of all metrics.
+    pub fn metric_names(&self) -> Vec<String> {
+        self.world.borrow().metrics.names().map(str::to_owned).collect()
+    }
+
+    /// How many keys the shared data has.
+    pub fn shared_keys(&self) -> usize {
+        self.world.borrow().shared_data.len()
+    }
+
+    /// Takes the lines that the filter wrote to the log.
+    pub fn take_log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.world.borrow_mut().log)
+    }
+
+    /// The lines that the filter wrote to the log.
+    pub fn log(&self) -> Vec<String> {
+        self.world.borrow().log.clone()
+    }
+
+    /// What the filter did that no filter should.
+    pub fn violations(&self) -> Vec<String> {
+        self.world.borrow().violations.clone()
+    }
+}

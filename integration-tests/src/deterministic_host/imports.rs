@@ -1,0 +1,178 @@
+//! The functions of the proxy-wasm ABI (0.2.1) that the filter calls. One that it imports and this host does not have is
+//! answered by "unimplemented", and noted: the filter could not rely on it.
+
+use std::time::Duration;
+
+use wasmi::{Caller, Error, ExternType, Linker, Module, Val};
+
+use super::guest::{Guest, functions};
+use super::header_map::HeaderMap;
+use super::status::Status;
+use super::world::Tick;
+use super::{heads, wasi};
+
+/// Everything that the module imports.
+pub(super) fn imports(module: &Module) -> Result<Linker<Guest>, Error> {
+    let mut linker = Linker::new(module.engine());
+    define_missing(&mut linker, module)?;
+    linker.allow_shadowing(true);
+    define_general(&mut linker)?;
+    define_streams(&mut linker)?;
+    define_shared(&mut linker)?;
+    heads::define(&mut linker)?;
+    wasi::define(&mut linker)?;
+    Ok(linker)
+}
+
+fn define_general(linker: &mut Linker<Guest>) -> Result<(), Error> {
+    functions! { linker, "env":
+        fn proxy_log(host, level: u32, text: u32, size: u32) {
+            let text = String::from_utf8_lossy(&host.bytes(text, size)?).into_owned();
+            let level = LEVELS.get(level as usize).ok_or(Status::BadArgument)?;
+            host.world().log.push(format!("{level}: {text}"));
+            Ok(())
+        }
+
+        fn proxy_get_current_time_nanoseconds(host, return_time: u32) {
+            let nanoseconds = u64::try_from(host.world().now.as_nanos()).unwrap_or(u64::MAX);
+            host.put(return_time, &nanoseconds.to_le_bytes())
+        }
+
+        fn proxy_set_tick_period_milliseconds(host, period: u32) {
+            let period = Duration::from_millis(u64::from(period));
+            let mut world = host.world();
+            let due = world.now + period;
+            let root = world.effective_root().ok_or(Status::BadArgument)?;
+            let root = world.root(root).ok_or(Status::BadArgument)?;
+            root.tick = (!period.is_zero()).then_some(Tick { period, due });
+            Ok(())
+        }
+
+        fn proxy_set_effective_context(host, context: u32) {
+            host.charge();
+            Ok(host.world().switch_to(context)?)
+        }
+    }
+    Ok(())
+}
+
+fn define_streams(linker: &mut Linker<Guest>) -> Result<(), Error> {
+    functions! { linker, "env":
+        fn proxy_continue_stream(host, kind: u32) {
+            Ok(host.world().resume(kind)?)
+        }
+
+        fn proxy_send_local_response(
+            host, status: u32, details: u32, details_size: u32, body: u32, body_size: u32, fields: u32,
+            fields_size: u32, _grpc_status: u32
+        ) {
+            host.bytes(details, details_size)?;
+            let (body, fields) = (host.bytes(body, body_size)?, host.bytes(fields, fields_size)?);
+            let mut world = host.world();
+            let fields = HeaderMap::decode(&fields).ok_or_else(|| world.misuse("the fields of an answer are garbled"))?;
+            Ok(world.reply(status, fields, &body)?)
+        }
+
+        fn proxy_http_call(
+            host, upstream: u32, upstream_size: u32, fields: u32, fields_size: u32, body: u32, body_size: u32,
+            _trailers: u32, _trailers_size: u32, timeout: u32, return_token: u32
+        ) {
+            let upstream = host.text(upstream, upstream_size)?;
+            let (body, fields) = (host.bytes(body, body_size)?, host.bytes(fields, fields_size)?);
+            let token = {
+                let mut world = host.world();
+                let fields = HeaderMap::decode(&fields).ok_or_else(|| world.misuse("the fields of a callout are garbled"))?;
+                world.dispatch(upstream, fields, body, Duration::from_millis(u64::from(timeout)))?
+            };
+            host.put(return_token, &token.to_le_bytes())
+        }
+
+        fn proxy_get_property(host, path: u32, path_size: u32, return_data: u32, return_size: u32) {
+            let path = host.text(path, path_size)?;
+            let value = {
+                let world = host.world();
+                let stream = world.effective_stream().and_then(|id| world.streams.get(id.0));
+                stream.and_then(|stream| stream.properties.get(&path)).cloned().ok_or(Status::NotFound)?
+            };
+            host.give(&value, return_data, return_size)
+        }
+
+        fn proxy_set_property(host, path: u32, path_size: u32, value: u32, value_size: u32) {
+            let (path, value) = (host.text(path, path_size)?, host.bytes(value, value_size)?);
+            let mut world = host.world();
+            let Some(id) = world.effective_stream() else {
+                return Err(world.misuse("a property was set of something else than a request").into());
+            };
+            let stream = world.streams.get_mut(id.0).ok_or(Status::NotFound)?;
+            stream.properties.insert(path, value);
+            Ok(())
+        }
+    }
+    Ok(())
+}
+
+fn define_shared(linker: &mut Linker<Guest>) -> Result<(), Error> {
+    functions! { linker, "env":
+        fn proxy_get_shared_data(host, key: u32, key_size: u32, return_data: u32, return_size: u32, return_cas: u32) {
+            let key = host.bytes(key, key_size)?;
+            let (value, cas) = host.world().shared_data.get(&key).ok_or(Status::NotFound)?;
+            host.give(&value, return_data, return_size)?;
+            host.put(return_cas, &cas.to_le_bytes())
+        }
+
+        fn proxy_set_shared_data(host, key: u32, key_size: u32, value: u32, value_size: u32, cas: u32) {
+            let (key, value) = (host.bytes(key, key_size)?, host.bytes(value, value_size)?);
+            let mut world = host.world();
+            if key.contains(&b'/') {
+                world.violation("a key of the shared data names a zone to Kong");
+            }
+            let behaviour = world.behaviour;
+            Ok(world.shared_data.set(&key, &value, cas, behaviour)?)
+        }
+
+        fn proxy_define_metric(host, kind: u32, name: u32, name_size: u32, return_number: u32) {
+            let name = host.text(name, name_size)?;
+            let number = {
+                let mut world = host.world();
+                let number = world.metrics.define(kind, name);
+                number.map_err(|_| world.misuse("a metric of no kind, or of another before, was defined"))?
+            };
+            host.put(return_number, &number.to_le_bytes())
+        }
+
+        fn proxy_increment_metric(host, number: u32, offset: i64) {
+            let mut world = host.world();
+            let done = world.metrics.increment(number, offset);
+            done.map_err(|_| world.misuse("a metric was incremented that cannot be").into())
+        }
+
+        fn proxy_record_metric(host, number: u32, value: u64) {
+            let mut world = host.world();
+            let done = world.metrics.record(number, value);
+            done.map_err(|_| world.misuse("a value was recorded for a metric that takes none").into())
+        }
+
+        fn proxy_get_metric(host, number: u32, return_value: u32) {
+            let value = host.world().metrics.get(number)?;
+            host.put(return_value, &value.to_le_bytes())
+        }
+    }
+    Ok(())
+}
+
+/// Whatever the module imports; what there is takes the place of these.
+fn define_missing(linker: &mut Linker<Guest>, module: &Module) -> Result<(), Error> {
+    for import in module.imports() {
+        let (ExternType::Func(kind), name) = (import.ty(), import.name()) else { continue };
+        let what = format!("{name} was called, which this host does not have");
+        let answer = move |caller: Caller<'_, Guest>, _: &[Val], results: &mut [Val]| {
+            caller.data().world.borrow_mut().violation(&what);
+            results.fill(Val::I32(Status::Unimplemented as i32));
+            Ok(())
+        };
+        linker.func_new(import.module(), name, kind.clone(), answer)?;
+    }
+    Ok(())
+}
+
+const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "critical"];

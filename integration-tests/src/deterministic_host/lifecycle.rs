@@ -1,0 +1,159 @@
+//! What a host does between the steps of a test: contexts come and go, and what was held goes on.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::behaviour::Behaviour;
+use super::header_map::HeaderMap;
+use super::host::Host;
+use super::stream::{State, StreamId};
+use super::vm::Vm;
+use super::world::{Callback, Context, ContextKey, Root};
+
+impl Host {
+    /// Does what the filter answered to a head or a piece of a body.
+    pub(super) fn act(&mut self, id: StreamId, action: u32) {
+        let mut world = self.world.borrow_mut();
+        match (action, &world.streams[id.0].state) {
+            (CONTINUE, State::Paused) => world.forward(id),
+            (CONTINUE, State::Replied { .. }) => world.violation("a request goes on that was answered"),
+            (CONTINUE | PAUSE, _) => {}
+            _ => world.violation("an action that is none"),
+        }
+    }
+
+    /// Does what a call into the module has led to: what was held goes on, and answers of the filter pass its response callback,
+    /// as those of services do.
+    pub(super) fn follow_up(&mut self) -> Result<()> {
+        loop {
+            let next = self.world.borrow_mut().replied.pop();
+            if let Some(id) = next {
+                let State::Replied { headers, .. } = self.stream(id).state().clone() else { continue };
+                self.deliver_response(id, headers)?;
+                self.end(id)?;
+                continue;
+            }
+            let next = self.world.borrow_mut().resumed.pop();
+            let Some(id) = next else { return Ok(()) };
+            let held = std::mem::take(&mut self.world.borrow_mut().streams[id.0].held_body);
+            for (size, is_last) in held {
+                self.deliver_body(id, size, is_last)?;
+            }
+        }
+    }
+
+    pub(super) fn deliver_body(&mut self, id: StreamId, size: usize, is_last: bool) -> Result<()> {
+        let ContextKey { vm, context } = self.stream(id).context;
+        let parameters = (context, u32::try_from(size)?, u32::from(is_last));
+        let action = self.vm(vm)?.call("proxy_on_request_body", context, Callback::Other, parameters)?;
+        let is_held_for_good = action == PAUSE && matches!(self.stream(id).state(), State::Forwarded { .. });
+        if is_held_for_good {
+            self.world.borrow_mut().violation("a body is held whose head has gone on");
+        }
+        self.act(id, action);
+        Ok(())
+    }
+
+    pub(super) fn deliver_response(&mut self, id: StreamId, headers: HeaderMap) -> Result<()> {
+        let ContextKey { vm, context } = self.stream(id).context;
+        let parameters = (context, u32::try_from(headers.len())?, 1);
+        self.world.borrow_mut().streams[id.0].response = Some(headers);
+        let callback = Callback::ResponseHead;
+        let action: u32 = self.vm(vm)?.call("proxy_on_response_headers", context, callback, parameters)?;
+        ensure!(action == CONTINUE, "the filter holds a response back");
+        Ok(())
+    }
+
+    /// The stream's context is deleted. Its root context follows, if it is an old one that nobody needs any more.
+    pub(super) fn end(&mut self, id: StreamId) -> Result<()> {
+        let key = self.stream(id).context;
+        self.vm(key.vm)?.call::<_, ()>("proxy_on_delete", key.context, Callback::Other, key.context)?;
+        {
+            let mut world = self.world.borrow_mut();
+            world.streams[id.0].is_over = true;
+            world.contexts.remove(&key);
+            if world.behaviour == Behaviour::NgxWasm {
+                let asked = world.callouts.iter_mut().filter(|callout| callout.owner == key);
+                asked.for_each(|callout| callout.is_open = false);
+            }
+        }
+        self.retire_roots()
+    }
+
+    pub(super) fn go_on_by_itself(&mut self, owner: ContextKey) {
+        let mut world = self.world.borrow_mut();
+        let Some(Context::Stream(id)) = world.contexts.get(&owner) else { return };
+        let id = *id;
+        let is_asking = world.callouts.iter().any(|callout| callout.is_open && callout.owner == owner);
+        if !is_asking && world.streams[id.0].state == State::Paused {
+            world.forward(id);
+        }
+    }
+
+    pub(super) fn start_vm(&mut self, worker: usize) -> Result<usize> {
+        let number = self.vms.len();
+        self.vms.push(Some(Vm::new(number, worker, &self.world)?));
+        Ok(number)
+    }
+
+    /// Creates a root context and configures it. None, if it refuses.
+    pub(super) fn start_root(&mut self, vm: usize, configuration: &[u8]) -> Result<Option<ContextKey>> {
+        let world = Rc::clone(&self.world);
+        let vm = self.vm(vm)?;
+        let key = vm.next_context();
+        let root = Root { configuration: configuration.to_vec(), ..Root::default() };
+        world.borrow_mut().contexts.insert(key, Context::Root(root));
+        let number = key.context;
+        vm.call::<_, ()>("proxy_on_context_create", number, Callback::Start, (number, 0))?;
+        let started: u32 = vm.call("proxy_on_vm_start", number, Callback::Start, (number, 0))?;
+        let parameters = (number, u32::try_from(configuration.len())?);
+        let configured: u32 = vm.call("proxy_on_configure", number, Callback::Configure, parameters)?;
+        Ok((started != 0 && configured != 0).then_some(key))
+    }
+
+    /// Deletes the root contexts that no new stream gets and no old one has, and the VMs that are empty then. The answers to
+    /// their callouts never come.
+    pub(super) fn retire_roots(&mut self) -> Result<()> {
+        let retired: Vec<ContextKey> = {
+            let world = self.world.borrow();
+            let is_root = |context: &&Context| matches!(context, Context::Root(_));
+            if world.contexts.values().filter(is_root).count() == self.current.len() {
+                return Ok(());
+            }
+            let streams = world.streams.iter().filter(|stream| !stream.is_over);
+            let needed: BTreeSet<ContextKey> =
+                streams.map(|stream| stream.root).chain(self.current.iter().copied()).collect();
+            let roots = world.contexts.iter().filter(|(_, context)| matches!(context, Context::Root(_)));
+            roots.map(|(key, _)| *key).filter(|key| !needed.contains(key)).collect()
+        };
+        for key in retired {
+            self.vm(key.vm)?.call::<_, ()>("proxy_on_delete", key.context, Callback::Other, key.context)?;
+            let is_empty = {
+                let mut world = self.world.borrow_mut();
+                world.contexts.remove(&key);
+                let lost = world.callouts.iter_mut().filter(|callout| callout.root == key);
+                lost.for_each(|callout| callout.is_open = false);
+                !world.contexts.keys().any(|other| other.vm == key.vm)
+            };
+            if is_empty {
+                self.stop_vm(key.vm);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop_vm(&mut self, number: usize) {
+        self.vms[number] = None;
+        self.world.borrow_mut().contexts.retain(|key, _| key.vm != number);
+    }
+
+    pub(super) fn vm(&mut self, number: usize) -> Result<&mut Vm> {
+        self.vms.get_mut(number).and_then(Option::as_mut).context("no such VM")
+    }
+}
+
+/// What a callback answers.
+const CONTINUE: u32 = 0;
+const PAUSE: u32 = 1;

@@ -1,0 +1,28 @@
+//! The module that proxies get, compiled once for all tests of a process.
+
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow};
+use wasmi::{CompilationMode, Config, Engine, Module};
+
+use crate::paths;
+
+/// How long the module is, in bytes.
+pub fn module_size() -> Result<u64> {
+    Ok(std::fs::metadata(paths::filter()?)?.len())
+}
+
+/// The module. All of it is compiled at the start: what is compiled late would count as work of the request that came first.
+pub(super) fn module() -> Result<&'static Module> {
+    static MODULE: OnceLock<Result<Module, String>> = OnceLock::new();
+    let compiled = MODULE.get_or_init(|| compile().map_err(|error| format!("{error:#}")));
+    compiled.as_ref().map_err(|error| anyhow!("{error}"))
+}
+
+fn compile() -> Result<Module> {
+    let path = paths::filter()?;
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut config = Config::default();
+    config.consume_fuel(true).compilation_mode(CompilationMode::Eager);
+    Module::new(&Engine::new(&config), &bytes).context("the filter is not a module")
+}

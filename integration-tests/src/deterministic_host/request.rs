@@ -1,0 +1,63 @@
+//! A request of a client.
+
+use std::collections::BTreeMap;
+
+use super::header_map::HeaderMap;
+
+/// A request, as its stream sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub(super) headers: HeaderMap,
+    pub(super) properties: BTreeMap<String, Vec<u8>>,
+    pub(super) has_body: bool,
+}
+
+impl Request {
+    /// GET of this path at `api.example.com`.
+    pub fn get(path: &str) -> Self {
+        let headers = [
+            (":authority", "api.example.com"),
+            (":path", path),
+            (":method", "GET"),
+            (":scheme", "https"),
+            ("user-agent", "curl/8.14.1"),
+            ("accept", "*/*"),
+            ("x-forwarded-proto", "https"),
+            ("x-request-id", "4f8d3c1a-9b2e-4d5f-8a7b-6c5d4e3f2a1b"),
+        ];
+        Self { headers: HeaderMap::new(&headers), ..Self::default() }
+    }
+
+    /// POST to this path, with a body that follows.
+    pub fn post(path: &str) -> Self {
+        let mut new = Self::get(path);
+        new.headers.replace(":method", b"POST");
+        new.has_body = true;
+        new
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push(name, value.as_ref());
+        self
+    }
+
+    /// Presents an access token.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Whether it presents any.
+    pub fn carries_credentials(&self) -> bool {
+        self.headers.get("authorization").is_some()
+    }
+
+    /// Sets a property of its stream, by the parts of its path.
+    #[must_use]
+    pub fn property(mut self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
+        self.properties.insert(path.join("\0"), value.as_ref().to_vec());
+        self
+    }
+}

@@ -1,0 +1,18 @@
+//! What a host function answers.
+
+/// A status of the proxy-wasm ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It is not there.
+    NotFound = 1,
+    /// The arguments make no sense, or not now.
+    BadArgument = 2,
+    /// A pointer leads out of the module's memory.
+    InvalidMemoryAccess = 6,
+    /// Somebody else wrote meanwhile.
+    CasMismatch = 8,
+    /// The host failed.
+    InternalFailure = 10,
+    /// The host has no such function.
+    Unimplemented = 12,
+}

@@ -1,0 +1,70 @@
+//! One VM: the module, instantiated, and the calls into it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use anyhow::{Context as _, Result, anyhow};
+use wasmi::{Instance, Store, WasmParams, WasmResults};
+
+use super::guest::Guest;
+use super::imports::imports;
+use super::module::module;
+use super::world::{Call, Callback, ContextKey, World};
+
+/// A VM.
+pub(super) struct Vm {
+    store: Store<Guest>,
+    instance: Instance,
+    number: usize,
+    /// The worker that it serves.
+    pub(super) worker: usize,
+    last_context: u32,
+}
+
+impl Vm {
+    pub(super) fn new(number: usize, worker: usize, world: &Rc<RefCell<World>>) -> Result<Self> {
+        let module = module()?;
+        let guest = Guest { world: Rc::clone(world), memory: None, allocate: None };
+        let mut store = Store::new(module.engine(), guest);
+        store.set_fuel(FUEL)?;
+        let instance = imports(module)?.instantiate_and_start(&mut store, module)?;
+        store.data_mut().memory = instance.get_memory(&store, "memory");
+        store.data_mut().allocate = Some(instance.get_typed_func(&store, "proxy_on_memory_allocate")?);
+        let mut new = Self { store, instance, number, worker, last_context: 0 };
+        new.call::<_, ()>("_initialize", 0, Callback::Start, ())?;
+        Ok(new)
+    }
+
+    /// A number for a context that has none yet.
+    pub(super) fn next_context(&mut self) -> ContextKey {
+        self.last_context += 1;
+        ContextKey { vm: self.number, context: self.last_context }
+    }
+
+    /// Calls an export, on behalf of a context.
+    pub(super) fn call<P: WasmParams, R: WasmResults>(
+        &mut self,
+        name: &str,
+        context: u32,
+        callback: Callback,
+        parameters: P,
+    ) -> Result<R> {
+        let world = Rc::clone(&self.store.data().world);
+        let function = self.instance.get_typed_func::<P, R>(&self.store, name)?;
+        let context = ContextKey { vm: self.number, context };
+        self.store.set_fuel(FUEL)?;
+        let worker = self.worker;
+        world.borrow_mut().call = Some(Call { callback, context, effective: context, worker, fuel: FUEL });
+        let result = function.call(&mut self.store, parameters);
+        let left = self.store.get_fuel()?;
+        let mut world = world.borrow_mut();
+        world.charge(left);
+        world.call = None;
+        result
+            .map_err(|error| anyhow!("{error}\n{}", world.log.join("\n")))
+            .with_context(|| format!("{name} trapped"))
+    }
+}
+
+/// What one call into the module may use; none that ends comes near it.
+const FUEL: u64 = 4_000_000_000;

@@ -1,0 +1,309 @@
+//! All that the functions of the host act on. One world belongs to one host, and all its VMs share it; since nothing runs at the
+//! same time, there is at most one call into a module.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::behaviour::Behaviour;
+use super::callout::Callout;
+use super::cost::Cost;
+use super::header_map::HeaderMap;
+use super::metrics::Metrics;
+use super::refusals::Refusals;
+use super::shared_data::SharedData;
+use super::status::Status;
+use super::stream::{State, Stream, StreamId};
+
+/// A context, by the VM that it is in and the number that the module knows it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ContextKey {
+    pub(super) vm: usize,
+    pub(super) context: u32,
+}
+
+pub(super) enum Context {
+    Root(Root),
+    Stream(StreamId),
+}
+
+/// One configuration in one VM.
+#[derive(Default)]
+pub(super) struct Root {
+    pub(super) configuration: Vec<u8>,
+    pub(super) tick: Option<Tick>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Tick {
+    pub(super) period: Duration,
+    pub(super) due: Duration,
+}
+
+/// The call into a module that is going on.
+pub(super) struct Call {
+    pub(super) callback: Callback,
+    pub(super) context: ContextKey,
+    /// The context that functions of the host act on.
+    pub(super) effective: ContextKey,
+    pub(super) worker: usize,
+    /// The fuel that was left when it was last charged.
+    pub(super) fuel: u64,
+}
+
+pub(super) enum Callback {
+    Start,
+    Configure,
+    RequestHead,
+    Answer(HeaderMap, Vec<u8>),
+    ResponseHead,
+    Other,
+}
+
+pub(super) struct World {
+    pub(super) behaviour: Behaviour,
+    pub(super) now: Duration,
+    pub(super) random: fastrand::Rng,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) shared_data: SharedData,
+    pub(super) metrics: Metrics,
+    pub(super) refusals: Refusals,
+    pub(super) log: Vec<String>,
+    pub(super) violations: Vec<String>,
+    pub(super) contexts: BTreeMap<ContextKey, Context>,
+    pub(super) streams: Vec<Stream>,
+    pub(super) callouts: Vec<Callout>,
+    pub(super) costs: BTreeMap<ContextKey, Cost>,
+    pub(super) call: Option<Call>,
+    /// Streams that went on in this call, for which there may be more to do after it.
+    pub(super) resumed: Vec<StreamId>,
+    /// Streams that were answered in this call.
+    pub(super) replied: Vec<StreamId>,
+}
+
+impl World {
+    pub(super) fn new(behaviour: Behaviour, seed: u64, environment: Vec<(String, String)>) -> Self {
+        Self {
+            behaviour,
+            now: START,
+            random: fastrand::Rng::with_seed(seed),
+            environment,
+            shared_data: SharedData::default(),
+            metrics: Metrics::default(),
+            refusals: Refusals::default(),
+            log: Vec::new(),
+            violations: Vec::new(),
+            contexts: BTreeMap::new(),
+            streams: Vec::new(),
+            callouts: Vec::new(),
+            costs: BTreeMap::new(),
+            call: None,
+            resumed: Vec::new(),
+            replied: Vec::new(),
+        }
+    }
+
+    /// A function of the host is called: it counts, and may have to refuse.
+    pub(super) fn enter(&mut self, function: &'static str) -> Option<Status> {
+        if let Some(call) = &self.call {
+            let cost = self.costs.entry(call.effective).or_default();
+            *cost.calls.entry(function).or_default() += 1;
+        }
+        self.refusals.take(function)
+    }
+
+    /// Charges the context in effect for what has been used since the last time.
+    pub(super) fn charge(&mut self, fuel_left: u64) {
+        if let Some(call) = &mut self.call {
+            let cost = self.costs.entry(call.effective).or_default();
+            cost.fuel += call.fuel.saturating_sub(fuel_left);
+            call.fuel = fuel_left;
+        }
+    }
+
+    /// Notes what no filter should do.
+    pub(super) fn violation(&mut self, what: &str) {
+        let context = self.call.as_ref().map(|call| call.effective);
+        self.violations.push(match context {
+            Some(ContextKey { vm, context }) => format!("{what} (context {context} of VM {vm})"),
+            None => what.to_owned(),
+        });
+    }
+
+    /// Notes it, and is the answer to it.
+    pub(super) fn misuse(&mut self, what: &str) -> Status {
+        self.violation(what);
+        Status::BadArgument
+    }
+
+    pub(super) fn effective_stream(&self) -> Option<StreamId> {
+        match self.contexts.get(&self.call.as_ref()?.effective)? {
+            Context::Stream(id) => Some(*id),
+            Context::Root(_) => None,
+        }
+    }
+
+    /// The root context of the context in effect.
+    pub(super) fn effective_root(&self) -> Option<ContextKey> {
+        let key = self.call.as_ref()?.effective;
+        match self.contexts.get(&key)? {
+            Context::Stream(StreamId(index)) => Some(self.streams.get(*index)?.root),
+            Context::Root(_) => Some(key),
+        }
+    }
+
+    pub(super) fn root(&mut self, key: ContextKey) -> Option<&mut Root> {
+        match self.contexts.get_mut(&key) {
+            Some(Context::Root(root)) => Some(root),
+            _ => None,
+        }
+    }
+
+    /// Lets the functions that follow act on another context.
+    pub(super) fn switch_to(&mut self, context: u32) -> Result<(), Status> {
+        let Some(call) = &mut self.call else { return Err(Status::InternalFailure) };
+        let target = ContextKey { context, ..call.context };
+        match self.behaviour {
+            Behaviour::NgxWasm => Ok(()),
+            Behaviour::Envoy if self.contexts.contains_key(&target) => {
+                call.effective = target;
+                Ok(())
+            }
+            Behaviour::Envoy => Err(Status::BadArgument),
+        }
+    }
+
+    /// The fields of a map, by the number that the ABI gives it.
+    pub(super) fn fields(&self, map: u32) -> Option<&HeaderMap> {
+        let stream = || self.streams.get(self.effective_stream()?.0);
+        match (map, &self.call.as_ref()?.callback) {
+            (REQUEST_HEADERS, _) => {
+                stream().filter(|stream| stream.state == State::Paused).map(|stream| &stream.headers)
+            }
+            (RESPONSE_HEADERS, Callback::ResponseHead) => stream()?.response.as_ref(),
+            (ANSWER_HEADERS, Callback::Answer(headers, _)) => Some(headers),
+            _ => None,
+        }
+    }
+
+    /// The fields of a map that can be changed.
+    pub(super) fn changeable_fields(&mut self, map: u32) -> Result<&mut HeaderMap, Status> {
+        let id = self.effective_stream();
+        let is_response =
+            matches!(self.call.as_ref().map(|call| &call.callback), Some(Callback::ResponseHead));
+        let is_paused = id.is_some_and(|StreamId(index)| {
+            self.streams.get(index).is_some_and(|stream| stream.state == State::Paused)
+        });
+        if !matches!((map, is_paused, is_response), (REQUEST_HEADERS, true, _) | (RESPONSE_HEADERS, _, true))
+        {
+            return Err(self.misuse("a field was changed of a head that is not there, or not any more"));
+        }
+        let stream = id.and_then(|StreamId(index)| self.streams.get_mut(index));
+        let fields = stream.and_then(|stream| match map {
+            REQUEST_HEADERS => Some(&mut stream.headers),
+            _ => stream.response.as_mut(),
+        });
+        fields.ok_or(Status::BadArgument)
+    }
+
+    /// The filter lets a request go on.
+    pub(super) fn resume(&mut self, kind: u32) -> Result<(), Status> {
+        let id = self.effective_stream().filter(|_| kind == REQUEST);
+        let Some(id) = id else { return Err(self.misuse("something else than a request was resumed")) };
+        let call = self.call.as_ref();
+        let is_reading = call.is_some_and(|call| {
+            matches!(call.callback, Callback::RequestHead) && call.context == call.effective
+        });
+        match self.streams[id.0].state {
+            State::Paused if is_reading => Err(self.misuse("a request was resumed while its head is read")),
+            State::Paused => {
+                self.forward(id);
+                Ok(())
+            }
+            State::Forwarded { .. } => Err(self.misuse("a request was resumed twice")),
+            State::Replied { .. } => Err(self.misuse("a request was resumed after its answer")),
+            State::Abandoned => Err(self.misuse("a request was resumed whose client had left")),
+        }
+    }
+
+    /// A request goes on as it is now.
+    pub(super) fn forward(&mut self, id: StreamId) {
+        let stream = &mut self.streams[id.0];
+        stream.state = State::Forwarded { headers: stream.headers.clone() };
+        self.resumed.push(id);
+    }
+
+    /// The filter answers a request.
+    pub(super) fn reply(&mut self, status: u32, fields: HeaderMap, body: &[u8]) -> Result<(), Status> {
+        let Some(id) = self.effective_stream() else {
+            return Err(self.misuse("something else than a request was answered"));
+        };
+        let is_split = |(_, value): (&str, &[u8])| value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+        if fields.iter().any(is_split) {
+            self.violation("a field of an answer would be written as two");
+        }
+        let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status));
+        let Some(status) = status else {
+            return Err(self.misuse("a request was answered by a status that is none"));
+        };
+        let what = match self.streams[id.0].state {
+            State::Paused => None,
+            State::Forwarded { .. } => Some("a request was answered that had gone on"),
+            State::Replied { .. } => Some("a request was answered twice"),
+            State::Abandoned => Some("a request was answered whose client had left"),
+        };
+        if let Some(what) = what {
+            return Err(self.misuse(what));
+        }
+        let mut headers = HeaderMap::new(&[(":status", &status.to_string())]);
+        fields.iter().for_each(|(name, value)| headers.push(name, value));
+        self.streams[id.0].state =
+            State::Replied { status, headers, body: String::from_utf8_lossy(body).into_owned() };
+        self.replied.push(id);
+        Ok(())
+    }
+
+    /// The filter sends a callout. The number that the module knows it by.
+    pub(super) fn dispatch(
+        &mut self,
+        upstream: String,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<u32, Status> {
+        let (Some(call), Some(root)) = (&self.call, self.effective_root()) else {
+            return Err(self.misuse("a callout was sent by nobody"));
+        };
+        let (owner, worker) = (call.effective, call.worker);
+        if matches!(call.callback, Callback::Start | Callback::Configure) {
+            return Err(self.misuse("a callout was sent while the filter starts"));
+        }
+        if [":method", ":path", ":authority", ":scheme"].iter().any(|name| headers.text(name).is_empty()) {
+            return Err(self.misuse("a callout was sent that lacks a pseudo-header field"));
+        }
+        let token = u32::try_from(self.callouts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let sent_at = self.now;
+        let is_open = true;
+        self.callouts.push(Callout {
+            root,
+            owner,
+            token,
+            is_open,
+            worker,
+            upstream,
+            headers,
+            body,
+            timeout,
+            sent_at,
+        });
+        Ok(token)
+    }
+}
+
+/// The numbers that the ABI gives to header maps, kinds of streams and buffers.
+pub(super) const REQUEST_HEADERS: u32 = 0;
+const RESPONSE_HEADERS: u32 = 2;
+const ANSWER_HEADERS: u32 = 6;
+const REQUEST: u32 = 0;
+
+/// When every host starts, since the epoch: far enough in the future that no date of a fixture has come.
+const START: Duration = Duration::from_secs(2_000_000_000);
