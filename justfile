@@ -75,6 +75,10 @@ search-logs:
     fi
     echo "search-logs: $(wc -l < secrets.txt) secrets, none in $(cat ./*.log | wc -l) lines of $(ls ./*.log | wc -l) logs; no trap"
 
+# Writes what requests cost now into the budget, which the tests compare with.
+budget: build
+    UPDATE_BUDGET=1 cargo test --quiet --package integration-tests --test budget
+
 # Builds the filter as it is deployed.
 build:
     @echo "build: compiling the filter to {{ filter }}"

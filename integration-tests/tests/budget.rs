@@ -1,0 +1,333 @@
+//! What each kind of request costs, in a host that counts: the calls that the filter makes, one by one, and the work that it does
+//! inside its VM. The numbers are in `budget.json`; a change that makes a request dearer has to say so there.
+//!
+//! The work is counted in units of the interpreter, nearly one for each instruction. It does not tell how long anything takes, but
+//! it is the same in every run, so that two per cent more are seen.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use integration_tests::deterministic_host::{Answer, Cost, Host, Request, Setup, State, module_size};
+use integration_tests::dpop::{self, DpopKey};
+use integration_tests::{jwt, keys, paths};
+use serde_json::{Value, json};
+
+/// If this failed, a change would make requests dearer, and nobody would notice.
+#[test]
+fn requests_cost_what_the_budget_says() -> Result<()> {
+    let measured = measured()?;
+    let size = module_size()?;
+    if std::env::var_os("UPDATE_BUDGET").is_some() {
+        return write(measured, size);
+    }
+    let text = std::fs::read_to_string(file()).context("there is no budget: `./justw budget` writes it")?;
+    let budget: Value = serde_json::from_str(&text)?;
+    let mut overdrafts = Vec::new();
+    overdrafts.extend(compared("the module", "bytes", budget["module_bytes"].as_u64(), size));
+    for (name, cost) in measured {
+        let expected = &budget["requests"][*name];
+        overdrafts.extend(compared(name, "fuel", expected["fuel"].as_u64(), cost.fuel));
+        if expected["calls"] != json!(cost.calls) {
+            let (expected, got) = (&expected["calls"], json!(cost.calls));
+            overdrafts.push(format!("{name}: calls\n  expected {expected}\n  got      {got}"));
+        }
+    }
+    let names = budget["requests"].as_object().map(serde_json::Map::keys).into_iter().flatten();
+    for name in names.filter(|name| !measured.iter().any(|(own, _)| own == name)) {
+        overdrafts.push(format!("{name}: nobody measures it any more"));
+    }
+    let remedy = "if this is meant, `./justw budget` writes the budget anew";
+    assert!(overdrafts.is_empty(), "\n{}\n{remedy}", overdrafts.join("\n"));
+    Ok(())
+}
+
+/// If this failed, a hit would cost more the more rules or tokens there are, or with each feature that it does not use.
+#[test]
+fn hits_stay_cheap_whatever_the_compiler_does() -> Result<()> {
+    let fuel = |name: &str| Ok::<_, anyhow::Error>(cost(name)?.fuel as f64);
+    let calls = |name: &str| Ok::<_, anyhow::Error>(cost(name)?.call_count());
+    let hit = fuel(HIT)?;
+    for (dearer, factor) in [(MANY_RULES, 1.05), (MANY_TOKENS, 1.05), (MINTED, 1.1), (CLAIMS, 1.25)] {
+        let got = fuel(dearer)?;
+        assert!(got < factor * hit, "{dearer}: {got} is not below {factor} times {hit}, what a hit costs");
+    }
+    for (cheaper, dearer) in [(PUBLIC, HIT), (HIT, SHARED), (MISSING, SHARED), (SHARED, MISS)] {
+        let (low, high) = (fuel(cheaper)?, fuel(dearer)?);
+        assert!(low < high, "{cheaper} costs {low}, which is not less than {high} for: {dearer}");
+    }
+    for (name, most) in [(PUBLIC, 3), (HIT, 5), (MANY_RULES, 5), (MINTED, 5), (CLAIMS, 8), (SHARED, 6)] {
+        let got = calls(name)?;
+        assert!(got <= most, "{name}: {got} calls to the host, which are more than {most}");
+    }
+    Ok(())
+}
+
+/// If this failed, each request with a proof would pay for more than one signature.
+#[test]
+fn a_hit_with_a_proof_costs_one_verification_more_than_without() -> Result<()> {
+    let verification = cost(PRESENTED)?.fuel - cost(PRESENTED_AGAIN)?.fuel;
+    let proof = cost(PROVEN)?.fuel - cost(HIT)?.fuel;
+    assert!(
+        proof as f64 <= 1.5 * verification as f64,
+        "{PROVEN}: the proof costs {proof}, where one verification is {verification}"
+    );
+    Ok(())
+}
+
+/// The costs of all scenarios, measured once.
+fn measured() -> Result<&'static [(&'static str, Cost)]> {
+    static MEASURED: LazyLock<Result<Vec<(&'static str, Cost)>>> = LazyLock::new(measure);
+    MEASURED.as_deref().map_err(|error| anyhow!("{error:#}"))
+}
+
+fn cost(name: &str) -> Result<&'static Cost> {
+    let found = measured()?.iter().find(|(own, _)| *own == name);
+    found.map(|(_, cost)| cost).with_context(|| format!("nobody measures: {name}"))
+}
+
+fn measure() -> Result<Vec<(&'static str, Cost)>> {
+    let plain = || Gateway::start(configuration(), 1);
+    let with = |name: &str, value: Value| {
+        let mut configuration = configuration();
+        configuration[name] = value;
+        Gateway::start(configuration, 1)
+    };
+    Ok(vec![
+        (PUBLIC, plain()?.steady(|gateway, _| gateway.send(&Request::get("/public/index.html")))?),
+        (HIT, plain()?.hit()?),
+        (MANY_RULES, with("rules", many_rules())?.hit()?),
+        (CLAIMS, with("claim_headers", claim_headers())?.hit()?),
+        (MINTED, minting()?.hit()?),
+        (PROVEN, proving()?.proven_hit()?),
+        (PRESENTED, verifying()?.steady(|gateway, round| gateway.send(&gateway.presented(round)))?),
+        (PRESENTED_AGAIN, verifying()?.steady(|gateway, _| gateway.send(&gateway.presented(0)))?),
+        (SHARED, Gateway::start(configuration(), 2)?.shared_hit()?),
+        (MANY_TOKENS, with("cache", json!({"max_entries": 20_000, "max_bytes": 64 << 20}))?.crowded_hit()?),
+        (MISS, plain()?.steady(|gateway, round| gateway.send(&orders(round + 1)))?),
+        (MISSING, plain()?.steady(|gateway, _| gateway.send(&Request::get("/orders")))?),
+    ])
+}
+
+/// A host with the filter, and an authorization server that finds every token active.
+struct Gateway {
+    host: Host,
+    worker: usize,
+    /// What the server claims of every token: about 1 KB as a JWT.
+    claims: Value,
+}
+
+impl Gateway {
+    fn start(configuration: Value, workers: usize) -> Result<Self> {
+        let host = Host::start(Setup { workers, ..Setup::new(configuration) })?;
+        let now = host.now().as_secs();
+        let claims = json!({
+            "iss": ISSUER, "aud": "orders-api", "sub": "alice", "client_id": "app", "scope": "orders:read profile",
+            "iat": now, "exp": now + 86_400, "jti": "9f8e7d6c", "tenant": "acme", "roles": ["buyer", "clerk"],
+            "note": "n".repeat(480),
+        });
+        Ok(Self { host, worker: 0, claims })
+    }
+
+    /// What the last of some requests costs: the first ones fill caches, and memory grows.
+    fn steady(mut self, send: impl Fn(&mut Self, usize) -> Result<Cost>) -> Result<Cost> {
+        for round in 0..WARM_UP {
+            send(&mut self, round)?;
+        }
+        let cost = send(&mut self, WARM_UP)?;
+        ensure!(self.host.violations().is_empty(), "{:?}", self.host.violations());
+        Ok(cost)
+    }
+
+    fn hit(self) -> Result<Cost> {
+        self.steady(|gateway, _| gateway.send(&orders(0)))
+    }
+
+    fn crowded_hit(mut self) -> Result<Cost> {
+        for number in 0..10_000 {
+            self.send(&orders(number))?;
+            self.host.advance(Duration::from_millis(5));
+        }
+        self.steady(|gateway, _| gateway.send(&orders(5_000)))
+    }
+
+    /// One worker learns of a token, and the other is asked.
+    fn shared_hit(self) -> Result<Cost> {
+        self.steady(|gateway, round| {
+            gateway.worker = 0;
+            gateway.send(&orders(round))?;
+            gateway.worker = 1;
+            gateway.send(&orders(round))
+        })
+    }
+
+    fn proven_hit(mut self) -> Result<Cost> {
+        let key = DpopKey::published()?;
+        self.claims["cnf"] = json!({"jkt": key.thumbprint()});
+        self.steady(|gateway, round| {
+            let token = token(0);
+            let mut claims = dpop::claims("GET", "https://api.example.com/orders", &token);
+            claims["iat"] = json!(gateway.host.now().as_secs());
+            claims["jti"] = json!(format!("proof-{round:04}"));
+            let request = Request::get("/orders").header("authorization", format!("DPoP {token}"));
+            gateway.send(&request.header("dpop", key.sign(&claims)))
+        })
+    }
+
+    /// A request with a JWT that the authorization server has signed.
+    fn presented(&self, round: usize) -> Request {
+        let mut claims = self.claims.clone();
+        claims["jti"] = json!(format!("{round:04}"));
+        let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "key"});
+        Request::get("/orders").bearer(&jwt::signed(&header, &claims))
+    }
+
+    /// What a whole request costs: a question is answered, if there is one, and so is the request, if it goes on.
+    fn send(&mut self, request: &Request) -> Result<Cost> {
+        let id = self.host.request(self.worker, request)?;
+        for callout in self.host.open_callouts() {
+            let media_type = self.host.callout(callout).headers.text("accept").to_owned();
+            let mut claims = self.claims.clone();
+            let body = match media_type.as_str() {
+                "application/json" => {
+                    claims["active"] = json!(true);
+                    claims.to_string()
+                }
+                _ => phantom_token(&claims),
+            };
+            self.host.answer(
+                callout,
+                Answer::response(200, &media_type, body).header("cache-control", "max-age=3600"),
+            )?;
+        }
+        let state = self.host.stream(id).state().clone();
+        match state {
+            State::Forwarded { headers } => {
+                let carries_jwt = headers.text("authorization").starts_with("Bearer eyJ");
+                ensure!(carries_jwt == request.carries_credentials(), "forwarded as {headers:?}");
+                self.host.respond(id, 200, &[("content-type", "application/json")])?;
+            }
+            State::Replied { status: 401, .. } if !request.carries_credentials() => {}
+            other => bail!("{other:?}\n{}", self.host.log().join("\n")),
+        }
+        Ok(self.host.spent(id))
+    }
+}
+
+fn configuration() -> Value {
+    json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": "the-secret-of-the-gateway",
+            "max_per_second": 1_000_000,
+        },
+        "token": {"issuer": ISSUER, "audience": ["orders-api"]},
+        "rules": [
+            {"path": "/public", "access": "public"},
+            {"path": "/orders", "scopes": ["orders:read"]},
+            {"path": "/invoices", "scopes": ["invoices:read"]},
+        ],
+    })
+}
+
+fn many_rules() -> Value {
+    let more = |number| json!({"path": format!("/services/{number}/orders"), "scopes": [format!("orders:{number}")]});
+    let configuration = configuration();
+    let rules = configuration["rules"].as_array().into_iter().flatten().cloned();
+    rules.chain((0..997).map(more)).collect()
+}
+
+fn claim_headers() -> Value {
+    json!([
+        {"header": "x-user-id", "pointer": "/sub"},
+        {"header": "x-tenant", "pointer": "/tenant"},
+        {"header": "x-roles", "pointer": "/roles"},
+    ])
+}
+
+fn minting() -> Result<Gateway> {
+    let mut configuration = configuration();
+    configuration["introspection"]["response"] = json!({"accept": "application/json"});
+    configuration["mint"] = json!({
+        "issuer": "https://gateway.example.com",
+        "audience": "orders-api",
+        "keys": [{"private_key": keys::p256_pem()}],
+    });
+    Gateway::start(configuration, 1)
+}
+
+fn proving() -> Result<Gateway> {
+    let mut configuration = configuration();
+    configuration["token"]["dpop"] = json!("allowed");
+    configuration["dpop"] = json!({"origins": ["https://api.example.com"]});
+    Gateway::start(configuration, 1)
+}
+
+fn verifying() -> Result<Gateway> {
+    let mut configuration = configuration();
+    configuration["token"]["jwts"] = json!("verify");
+    let mut key = keys::public(&keys::p256());
+    key["kid"] = json!("key");
+    configuration["keys"] = json!({"set": {"keys": [key]}});
+    Gateway::start(configuration, 1)
+}
+
+fn orders(number: usize) -> Request {
+    Request::get("/orders").bearer(&token(number))
+}
+
+/// An opaque token of 45 bytes.
+fn token(number: usize) -> String {
+    format!("opaque-{number:038}")
+}
+
+/// A JWT that nobody verifies.
+fn phantom_token(claims: &Value) -> String {
+    let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "test"});
+    format!("{}.{}.{}", jwt::encoded(&header), jwt::encoded(claims), "A".repeat(86))
+}
+
+fn compared(name: &str, what: &str, expected: Option<u64>, got: u64) -> Option<String> {
+    let Some(expected) = expected else { return Some(format!("{name}: no {what} in the budget, got {got}")) };
+    let change = (got as f64 / expected as f64 - 1.0) * 100.0;
+    let told = || format!("{name}: {what}\n  expected {expected}\n  got      {got} ({change:+.1} %)");
+    if change > 2.0 {
+        Some(told())
+    } else if change < -10.0 {
+        Some(format!("{}: it has become much cheaper, and the budget should say so", told()))
+    } else {
+        None
+    }
+}
+
+fn write(measured: &[(&'static str, Cost)], size: u64) -> Result<()> {
+    let entry =
+        |(name, cost): &(&'static str, Cost)| (*name, json!({"fuel": cost.fuel, "calls": cost.calls}));
+    let requests: BTreeMap<&str, Value> = measured.iter().map(entry).collect();
+    let budget = json!({"module_bytes": size, "requests": requests});
+    Ok(std::fs::write(file(), format!("{budget:#}\n"))?)
+}
+
+fn file() -> PathBuf {
+    paths::root().join("integration-tests/budget.json")
+}
+
+const PUBLIC: &str = "public route";
+const HIT: &str = "hit in the VM";
+const MANY_RULES: &str = "hit in the VM, 1000 rules";
+const CLAIMS: &str = "hit in the VM, three claims as fields";
+const MINTED: &str = "hit in the VM, minted JWT";
+const PROVEN: &str = "hit in the VM, DPoP proof";
+const MANY_TOKENS: &str = "hit in the VM, 10000 tokens cached";
+const SHARED: &str = "hit in the shared data";
+const PRESENTED: &str = "presented JWT";
+const PRESENTED_AGAIN: &str = "presented JWT, the same again";
+const MISS: &str = "miss, with the answer";
+const MISSING: &str = "no token";
+
+const ISSUER: &str = "https://login.example.com";
+const WARM_UP: usize = 40;
