@@ -60,11 +60,11 @@ impl<'a> AccessToken<'a> {
         if credentials.len() > max_length {
             return Err(Reason::TokenTooLong);
         }
-        if credentials.is_empty() || credentials.iter().any(|byte| matches!(byte, b' ' | b'\t' | b',')) {
-            return Err(Reason::MalformedCredentials);
-        }
         match std::str::from_utf8(credentials) {
             Ok(token) if is_b64token(credentials) => Ok(Self(token)),
+            _ if credentials.is_empty() || credentials.iter().any(|byte| b" \t,".contains(byte)) => {
+                Err(Reason::MalformedCredentials)
+            }
             _ => Err(Reason::InvalidTokenSyntax),
         }
     }

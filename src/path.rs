@@ -18,6 +18,28 @@ pub struct Ambiguous;
 /// what is not ASCII as it is written, or not UTF-8 when it is decoded.
 pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
+    if is_plain(path)
+        && let Ok(path) = std::str::from_utf8(path)
+    {
+        return Ok(Cow::Borrowed(path));
+    }
+    normalize_odd(path)
+}
+
+/// Whether a path has nothing in it that could be read in different ways, as nearly all have: seen at one glance.
+fn is_plain(path: &[u8]) -> bool {
+    let mut starts_segment = false;
+    let is_plain = |&byte: &u8| {
+        let was_start = std::mem::replace(&mut starts_segment, byte == b'/');
+        match byte {
+            b'/' | b'.' => !was_start,
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~'),
+        }
+    };
+    path.first() == Some(&b'/') && path.iter().all(is_plain)
+}
+
+fn normalize_odd(path: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     if path.iter().any(|&byte| !byte.is_ascii_graphic() || cuts_short(byte)) {
         return Err(Ambiguous);
     }

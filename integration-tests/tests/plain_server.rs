@@ -160,7 +160,10 @@ async fn r051_r055_no_store_of_another_server_is_honoured_unless_it_is_overridde
     eventually("it is refused", async || Ok(stage.orders("short", &stored).await?.status == 401)).await?;
     let lived = first.elapsed();
     // It is in use, so it is renewed in the second half of its time.
-    assert!((NO_STORE_TTL / 2..NO_STORE_TTL + BUSY).contains(&lived), "the revoked token lived for {lived:?}");
+    assert!(
+        (NO_STORE_TTL / 2..NO_STORE_TTL + BUSY).contains(&lived),
+        "the revoked token lived for {lived:?}"
+    );
     assert_eq!(stage.server.introspections(&stored).await?, 2);
     Ok(())
 }

@@ -90,3 +90,19 @@ proptest::proptest! {
         let _ = normalize(&path);
     }
 }
+
+/// If the glance took a path for plain that the careful look finds ambiguous, or reads otherwise, rules could be walked around.
+#[cfg(not(target_arch = "wasm32"))]
+mod glance {
+    use super::*;
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4096))]
+        #[test]
+        fn r084_what_is_plain_is_what_the_careful_look_finds(path in "[/.a-zA-Z0-9~_%;:@é \\\\-]{0,12}") {
+            if is_plain(path.as_bytes()) {
+                proptest::prop_assert_eq!(normalize_odd(path.as_bytes()), Ok(Cow::Borrowed(path.as_str())));
+            }
+        }
+    }
+}

@@ -159,7 +159,7 @@ impl Rules {
     ) -> Result<&Access, Reason> {
         let Ok(path) = path else { return self.without_path(hosts, route, host, method) };
         let lower = in_lower_case(path);
-        let matching = self.matching(hosts, host, &pattern::segments(&lower).collect::<Vec<_>>());
+        let matching = self.matching(hosts, host, pattern::inner(&lower));
         if !self.has_upper_case && lower == path {
             return best(matching.into_iter(), method);
         }
@@ -173,11 +173,11 @@ impl Rules {
     /// Whether there is any rule for this place, whatever its methods.
     fn has_place(&self, hosts: &Hosts, host: &str, path: Result<&str, Ambiguous>) -> bool {
         let lower = path.map(in_lower_case).unwrap_or_default();
-        !self.matching(hosts, host, &pattern::segments(&lower).collect::<Vec<_>>()).is_empty()
+        !self.matching(hosts, host, pattern::inner(&lower)).is_empty()
     }
 
-    /// The rules for a path in lower case, the most specific first, whatever their methods.
-    fn matching(&self, hosts: &Hosts, host: &str, path: &[&str]) -> Vec<&Rule> {
+    /// The rules for a path without slashes at its ends, in lower case, the most specific first, whatever their methods.
+    fn matching(&self, hosts: &Hosts, host: &str, path: &str) -> Vec<&Rule> {
         let mut places = Vec::new();
         hosts.trees(host).for_each(|tree| tree.collect(path, &mut places));
         places.into_iter().filter_map(|place| self.rules.get(place)).collect()
@@ -199,7 +199,7 @@ impl Rules {
         if self.rules.iter().any(is_narrower) {
             return Err(Reason::AmbiguousTarget);
         }
-        let everywhere = self.matching(hosts, host, &[]).into_iter().filter(|rule| rule.path.is_everything());
+        let everywhere = self.matching(hosts, host, "").into_iter().filter(|rule| rule.path.is_everything());
         best(everywhere, method)
     }
 }

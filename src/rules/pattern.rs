@@ -96,9 +96,30 @@ impl Segment {
     }
 }
 
-/// The segments of a normalised path. A slash at its end makes no difference: to many servers, there is none.
-pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> {
+/// A normalised path without the slash that it begins with, and without one at its end, which makes no difference: to many servers,
+/// there is none.
+pub(super) fn inner(path: &str) -> &str {
     let inner = path.strip_prefix('/').unwrap_or(path);
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
-    inner.split('/').filter(|_| !inner.is_empty())
+    inner.strip_suffix('/').unwrap_or(inner)
+}
+
+/// The first segment of such a path, and what is behind it.
+pub(super) fn split_first(inner: &str) -> Option<(&str, &str)> {
+    if inner.is_empty() {
+        return None;
+    }
+    // Segments are short, so to look at each byte is quicker than any search.
+    let end = inner.bytes().position(|byte| byte == b'/').unwrap_or(inner.len());
+    let (segment, rest) = inner.split_at_checked(end)?;
+    Some((segment, rest.get(1..).unwrap_or_default()))
+}
+
+/// The segments of a normalised path.
+pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = inner(path);
+    std::iter::from_fn(move || {
+        let (segment, behind) = split_first(rest)?;
+        rest = behind;
+        Some(segment)
+    })
 }

@@ -1,15 +1,15 @@
 //! Patterns by their segments, so that finding those for a path costs what the path costs, however many there are.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use super::pattern::{PathPattern, Segment};
+use super::pattern::{PathPattern, Segment, split_first};
 
 /// Patterns, each with the places of its rules. Letter case does not count here.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     below: Vec<usize>,
     exact: Vec<usize>,
-    literals: HashMap<Box<str>, Tree>,
+    literals: BTreeMap<Box<str>, Tree>,
     placeholder: Option<Box<Tree>>,
 }
 
@@ -26,14 +26,14 @@ impl Tree {
         if pattern.is_exact() { node.exact.push(place) } else { node.below.push(place) }
     }
 
-    /// Collects the places of the rules for a path in lower case, the most specific first: at the first segment where two
+    /// Collects the places of the rules for a path without slashes at its ends, in lower case, the most specific first: at the first segment where two
     /// differ, a text goes before a placeholder; then the longer pattern goes first, and the exact one.
-    pub(super) fn collect(&self, path: &[&str], places: &mut Vec<usize>) {
+    pub(super) fn collect(&self, path: &str, places: &mut Vec<usize>) {
         #[cfg(test)]
         VISITS.set(VISITS.get().saturating_add(1));
-        match path.split_first() {
+        match split_first(path) {
             Some((segment, rest)) => {
-                let children = [self.literals.get(*segment), self.placeholder.as_deref()];
+                let children = [self.literals.get(segment), self.placeholder.as_deref()];
                 children.into_iter().flatten().for_each(|child| child.collect(rest, places));
             }
             None => places.extend(&self.exact),
