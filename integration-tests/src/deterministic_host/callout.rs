@@ -57,6 +57,16 @@ impl Callout {
         self.is_open
     }
 
+    /// The context that sent it: a stream's, or a root context.
+    pub fn owner(&self) -> ContextKey {
+        self.owner
+    }
+
+    /// The root context of that.
+    pub fn root(&self) -> ContextKey {
+        self.root
+    }
+
     /// When the host gives up, since the epoch.
     pub fn due(&self) -> Duration {
         self.sent_at + self.timeout

@@ -190,6 +190,11 @@ impl Host {
         self.world.borrow_mut().refusals.add(function, status, times);
     }
 
+    /// Whether the next call of some function would fail.
+    pub fn is_refusing(&self) -> bool {
+        self.world.borrow().refusals.is_any_due()
+    }
+
     /// Takes back what is left of all refusals and conflicts.
     pub fn relent(&mut self) {
         let mut world = self.world.borrow_mut();
@@ -223,11 +228,26 @@ impl Host {
         Ref::map(self.world.borrow(), |world| &world.callouts[id.0])
     }
 
+    /// All callouts, oldest first.
+    pub fn callouts(&self) -> impl Iterator<Item = CalloutId> + use<> {
+        (0..self.world.borrow().callouts.len()).map(CalloutId)
+    }
+
     /// The callouts that have no answer, oldest first.
     pub fn open_callouts(&self) -> Vec<CalloutId> {
         let world = self.world.borrow();
         let open = world.callouts.iter().enumerate().filter(|(_, callout)| callout.is_open);
         open.map(|(index, _)| CalloutId(index)).collect()
+    }
+
+    /// Whether a context is still there.
+    pub fn is_alive(&self, context: ContextKey) -> bool {
+        self.world.borrow().contexts.contains_key(&context)
+    }
+
+    /// Whether a root context waits for its timer.
+    pub fn has_timer(&self, root: ContextKey) -> bool {
+        matches!(self.world.borrow().contexts.get(&root), Some(Context::Root(Root { tick: Some(_), .. })))
     }
 
     /// The value of a counter; 0, if the filter defined none of this name.

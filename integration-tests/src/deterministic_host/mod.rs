@@ -37,3 +37,4 @@ pub use module::module_size;
 pub use request::Request;
 pub use status::Status;
 pub use stream::{State, Stream, StreamId};
+pub use world::ContextKey;

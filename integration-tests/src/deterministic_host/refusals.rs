@@ -13,6 +13,10 @@ impl Refusals {
         self.0.insert(function.to_owned(), (status, times));
     }
 
+    pub(super) fn is_any_due(&self) -> bool {
+        self.0.values().any(|(_, times)| *times > 0)
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

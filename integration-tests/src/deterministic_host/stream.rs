@@ -52,6 +52,26 @@ impl Stream {
         &self.state
     }
 
+    /// Its headers as they are now, or were when it went on or was answered.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Its context.
+    pub fn context(&self) -> ContextKey {
+        self.context
+    }
+
+    /// The root context that it was made by: its configuration on its worker.
+    pub fn root(&self) -> ContextKey {
+        self.root
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// What the filter has set for access logs and other filters, or the request came with.
     pub fn property(&self, name: &str) -> Option<&[u8]> {
         self.properties.get(name).map(Vec::as_slice)

@@ -1,0 +1,97 @@
+//! One configuration of the filter, and what it promises.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+/// What one configuration promises. An option that the filter has not, or that is off, is zero or none.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// How old an answer may be that still counts.
+    pub max_ttl: Duration,
+    /// How old one may be that HTTP forbids to keep; zero, if that is honoured.
+    pub no_store_ttl: Duration,
+    /// How long after its expiry a token still counts, for clocks that differ.
+    pub leeway: Duration,
+    /// How many questions one worker has open at one time.
+    pub max_concurrent: usize,
+    /// How many one worker asks in a second, and as many at once after a second of rest.
+    pub max_per_second: u64,
+    /// How long "not active" is remembered.
+    pub negative_ttl: Duration,
+    /// How long after it has become too old an answer still counts while the server fails.
+    pub stale_if_error: Duration,
+    /// How long after a failure the server may not be asked at all.
+    pub rest_after_failure: Duration,
+    /// How many requests of one worker wait at one time.
+    pub max_waiting: usize,
+    /// How long the server may take.
+    pub timeout: Duration,
+    /// How many answers are kept.
+    pub max_entries: usize,
+    /// Whether `/profile` is for everybody.
+    pub is_profile_public: bool,
+}
+
+impl Bounds {
+    /// A configuration by chance: small limits and short times are met more often.
+    pub fn random(rng: &mut Rng) -> Self {
+        let max_ttl = Duration::from_secs([10, 60, 300][rng.usize(..3)]);
+        Self {
+            max_ttl,
+            no_store_ttl: if rng.u8(..4) == 0 { max_ttl / 2 } else { Duration::ZERO },
+            leeway: Duration::from_secs([0, 5, 30][rng.usize(..3)]),
+            max_concurrent: [1, 2, 3, 256][rng.usize(..4)],
+            max_per_second: [2, 1000, 1000][rng.usize(..3)],
+            negative_ttl: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            rest_after_failure: Duration::ZERO,
+            max_waiting: usize::MAX,
+            timeout: Duration::from_secs(2),
+            max_entries: [16, 10_000][rng.usize(..2)],
+            is_profile_public: rng.bool(),
+        }
+    }
+
+    /// The configuration as the operator writes it.
+    pub fn configuration(&self) -> Value {
+        let time = |duration: Duration| format!("{}ms", duration.as_millis());
+        let profile = match self.is_profile_public {
+            true => json!({"path": "/profile", "access": "public"}),
+            false => json!({"path": "/profile"}),
+        };
+        let mut configuration = json!({
+            "introspection": {
+                "endpoint": "https://login.example.com/introspect",
+                "upstream": UPSTREAM,
+                "client_id": "gateway",
+                "client_secret": {"env": "INTROSPECTION_CLIENT_SECRET"},
+                "timeout": time(self.timeout),
+                "max_concurrent": self.max_concurrent,
+                "max_per_second": self.max_per_second,
+            },
+            "token": {"issuer": ISSUER, "audience": [AUDIENCE], "leeway": time(self.leeway)},
+            "claim_headers": [{"header": USER, "pointer": "/sub"}],
+            "cache": {"max_ttl": time(self.max_ttl), "max_entries": self.max_entries},
+            "log_level": "trace",
+            "rules": [
+                {"path": "/public", "access": "public"},
+                {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
+                {"path": "/orders", "methods": ["POST"], "scopes": ["orders:write"]},
+                profile,
+            ],
+        });
+        if !self.no_store_ttl.is_zero() {
+            configuration["cache"]["no_store_ttl"] = json!(time(self.no_store_ttl));
+        }
+        configuration
+    }
+}
+
+pub const UPSTREAM: &str = "authorization-server";
+pub const ISSUER: &str = "https://login.example.com";
+pub const AUDIENCE: &str = "orders-api";
+/// The field in which services receive the subject.
+pub const USER: &str = "x-user";
+pub const SECRET: &str = "the-secret-of-the-gateway";
