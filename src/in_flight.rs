@@ -109,17 +109,21 @@ impl<S> InFlight<S> {
         has_others
     }
 
+    /// Whoever this is waits no more, since its client is gone.
+    pub fn leave(&mut self, is_gone: impl Fn(&S) -> bool) {
+        for flight in self.flights.values_mut().chain(&mut self.stranded) {
+            flight.waiting.retain(|waiting| !is_gone(&waiting.stream));
+        }
+    }
+
     /// A question that is to be asked although nobody waits for its answer.
     pub fn renew(&mut self, question: Question) {
         self.renewals.push(question);
     }
 
     /// What is to be asked by a context that outlives the answers: what those are stranded with who still wait, and renewals.
-    pub fn take_unasked(&mut self, is_waiting: impl Fn(&S) -> bool) -> Vec<Flight<S>> {
+    pub fn take_unasked(&mut self) -> Vec<Flight<S>> {
         let mut stranded = std::mem::take(&mut self.stranded);
-        for flight in &mut stranded {
-            flight.waiting.retain(|waiting| is_waiting(&waiting.stream));
-        }
         stranded.retain(|flight| !flight.waiting.is_empty());
         let renewals = self.renewals.drain(..).map(|question| Flight { question, waiting: Vec::new() });
         stranded.into_iter().chain(renewals).collect()

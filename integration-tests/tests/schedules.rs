@@ -94,6 +94,9 @@ const OUTCOMES: &[&str] = &[
     "failed with the server",
     "failed with the host",
     "withheld by a limit",
+    "withheld after failures",
+    "forwarded by an old answer",
+    "renewed while nobody waited",
     "reconfigured",
     "configuration refused",
 ];

@@ -60,12 +60,12 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
     assert!(in_flight.strand(CalloutId(1), at(0)));
     assert_eq!(land(&mut in_flight, 1), None, "the host drops this answer");
     assert!(!join(&mut in_flight, 12, "a"), "nobody waits for an answer that never comes");
-    for flight in in_flight.take_unasked(|_| true) {
+    for flight in in_flight.take_unasked() {
         in_flight.depart(CalloutId(2), flight);
     }
     assert!(join(&mut in_flight, 13, "a"));
     assert_eq!(land(&mut in_flight, 2), Some(vec![10, 11, 13]));
-    assert!(in_flight.take_unasked(|_| true).is_empty());
+    assert!(in_flight.take_unasked().is_empty());
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn r023_nobody_asks_again_for_one_who_was_alone() {
     depart(&mut in_flight, 1, 10, "a");
     assert!(!in_flight.strand(CalloutId(1), at(0)));
     assert!(!in_flight.strand(CalloutId(1), at(0)));
-    assert!(in_flight.take_unasked(|_| true).is_empty());
+    assert!(in_flight.take_unasked().is_empty());
 }
 
 /// A host does not call a question back when its client leaves. If it were not counted any more, clients that come and go could
@@ -117,4 +117,18 @@ fn callouts_for_one_token_can_be_in_flight_together() {
     assert_eq!(land(&mut in_flight, 1), Some(vec![10]));
     assert!(join(&mut in_flight, 21, "a"), "the second is still in flight");
     assert_eq!(land(&mut in_flight, 2), Some(vec![20, 21]));
+}
+
+/// If those who left still counted as waiting, clients that come and go could shut others out.
+#[test]
+fn r057_who_has_left_does_not_wait() {
+    let mut in_flight = InFlight::default();
+    depart(&mut in_flight, 1, 10, "a");
+    join(&mut in_flight, 11, "a");
+    join(&mut in_flight, 12, "a");
+    in_flight.leave(|stream| *stream == 11);
+    assert_eq!(in_flight.load(&ask("a").0.subject(), at(0)), Load { open: 1, waiting: 2 });
+    in_flight.strand(CalloutId(1), at(0));
+    in_flight.leave(|stream| *stream == 10 || *stream == 12);
+    assert!(in_flight.take_unasked().is_empty(), "nobody is left to ask for");
 }

@@ -110,11 +110,14 @@ impl Worker {
         if stream.fate.replace(Fate::Gone) != Fate::Waiting {
             return;
         }
-        let Some(id) = stream.asked.get() else { return };
-        let now = host::now().unwrap_or(Timestamp::from_millis(0));
-        if self.in_flight.borrow_mut().strand(id, now) {
-            tick(SOON);
+        let mut in_flight = self.in_flight.borrow_mut();
+        if let Some(id) = stream.asked.get() {
+            let now = host::now().unwrap_or(Timestamp::from_millis(0));
+            if in_flight.strand(id, now) {
+                tick(SOON);
+            }
         }
+        in_flight.leave(|waiting| std::ptr::eq(&raw const **waiting, stream));
     }
 
     /// Asks what no stream can ask, for a context that outlives the answers: what those wait for whose answers are lost, and what
@@ -122,7 +125,7 @@ impl Worker {
     pub(crate) fn ask_unasked(&self) {
         tick(NEVER);
         let mut lost = Vec::new();
-        let unasked = self.in_flight.borrow_mut().take_unasked(|stream| stream.fate() == Fate::Waiting);
+        let unasked = self.in_flight.borrow_mut().take_unasked();
         let lent = self.lend();
         for flight in unasked {
             let asked =

@@ -19,11 +19,15 @@ pub struct Bounds {
     /// How many one worker asks in a second, and as many at once after a second of rest.
     pub max_per_second: u64,
     /// How long "not active" is remembered.
-    pub negative_ttl: Duration,
+    pub inactive_ttl: Duration,
+    /// How long before its end an answer is asked for anew.
+    pub refresh_ahead: Duration,
     /// How long after it has become too old an answer still counts while the server fails.
     pub stale_if_error: Duration,
-    /// How long after a failure the server may not be asked at all.
-    pub rest_after_failure: Duration,
+    /// After how many failures in a row the server is left alone; none for never.
+    pub failures: u64,
+    /// How long it is.
+    pub open_for: Duration,
     /// How many requests of one worker wait at one time.
     pub max_waiting: usize,
     /// How long the server may take.
@@ -44,10 +48,12 @@ impl Bounds {
             leeway: Duration::from_secs([0, 5, 30][rng.usize(..3)]),
             max_concurrent: [1, 2, 3, 256][rng.usize(..4)],
             max_per_second: [2, 1000, 1000][rng.usize(..3)],
-            negative_ttl: Duration::ZERO,
-            stale_if_error: Duration::ZERO,
-            rest_after_failure: Duration::ZERO,
-            max_waiting: usize::MAX,
+            inactive_ttl: Duration::from_secs([0, 2][rng.usize(..2)]),
+            refresh_ahead: Duration::from_secs([0, 5, 60][rng.usize(..3)]),
+            stale_if_error: Duration::from_secs([0, 0, 30, 600][rng.usize(..4)]),
+            failures: [0, 2, 5][rng.usize(..3)],
+            open_for: Duration::from_secs([1, 5][rng.usize(..2)]),
+            max_waiting: [1, 3, 1024][rng.usize(..3)],
             timeout: Duration::from_secs(2),
             max_entries: [16, 10_000][rng.usize(..2)],
             is_profile_public: rng.bool(),
@@ -70,10 +76,18 @@ impl Bounds {
                 "timeout": time(self.timeout),
                 "max_concurrent": self.max_concurrent,
                 "max_per_second": self.max_per_second,
+                "max_waiting": self.max_waiting,
+                "circuit_breaker": {"failures": self.failures, "open_for": time(self.open_for)},
             },
             "token": {"issuer": ISSUER, "audience": [AUDIENCE], "leeway": time(self.leeway)},
             "claim_headers": [{"header": USER, "pointer": "/sub"}],
-            "cache": {"max_ttl": time(self.max_ttl), "max_entries": self.max_entries},
+            "cache": {
+                "max_ttl": time(self.max_ttl),
+                "max_entries": self.max_entries,
+                "inactive_ttl": time(self.inactive_ttl),
+                "refresh_ahead": time(self.refresh_ahead),
+                "stale_if_error": time(self.stale_if_error),
+            },
             "log_level": "trace",
             "rules": [
                 {"path": "/public", "access": "public"},

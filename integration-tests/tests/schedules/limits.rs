@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use integration_tests::deterministic_host::{CalloutId, ContextKey, Host};
 
 use crate::bounds::{Bounds, UPSTREAM};
@@ -61,16 +61,15 @@ impl Limits {
         &mut self,
         host: &Host,
         server: &Server,
+        is_awaited: impl Fn(usize) -> bool,
         tally: &mut BTreeMap<&'static str, u32>,
     ) -> Result<()> {
         for id in host.callouts().skip(self.seen) {
             self.seen += 1;
             let callout = host.callout(id);
             ensure!(callout.upstream == UPSTREAM, "a question to {}", callout.upstream);
-            ensure!(
-                server.find(&callout.parameter("token")).is_some(),
-                "a question about what nobody presented"
-            );
+            let token = server.find(&callout.parameter("token"));
+            let token = token.context("a question about what nobody presented")?;
             let Some(asker) = self.askers.get_mut(&callout.root()) else { continue };
             ensure!(callout.timeout == asker.bounds.timeout, "an answer may take {:?}", callout.timeout);
             let per_second = asker.bounds.max_per_second;
@@ -78,7 +77,11 @@ impl Limits {
             asker.least.take(per_second, host.now());
             asker.open.push((id, None));
             if callout.owner() == callout.root() {
-                *tally.entry("asked again for those who waited along").or_default() += 1;
+                let why = match is_awaited(token) {
+                    true => "asked again for those who waited along",
+                    false => "renewed while nobody waited",
+                };
+                *tally.entry(why).or_default() += 1;
             }
         }
         for asker in self.askers.values_mut() {

@@ -2,16 +2,15 @@
 //! said. The model does not foresee what the filter does; it judges what it did, so that it need not change with each new way
 //! of asking less, or sooner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use integration_tests::deterministic_host::{Behaviour, HeaderMap, Host, State, StreamId};
+use integration_tests::deterministic_host::{Behaviour, ContextKey, HeaderMap, Host, State, StreamId};
 
 use crate::bounds::{Bounds, SECRET, USER};
 use crate::limits::Limits;
-use crate::server::{Meaning, Server};
+use crate::server::{Meaning, Server, Statement};
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +60,13 @@ pub struct Model {
     /// Whether the host may have refused in this step what the filter asked of it.
     is_refusing: bool,
     waiting: Vec<Sent>,
+    /// The configurations of workers at which requests waited when the step began, once for each.
+    crowd: Vec<ContextKey>,
     limits: Limits,
+    /// Whether the host has ever lost what was written to its shared data.
+    pub loses_writes: bool,
+    /// The configurations of workers for which it has ever refused anything.
+    doubted: BTreeSet<ContextKey>,
     /// How often each outcome was seen.
     pub tally: BTreeMap<&'static str, u32>,
 }
@@ -74,14 +79,25 @@ enum Access {
 
 impl Model {
     pub fn new(behaviour: Behaviour) -> Self {
-        let (waiting, limits, tally) = (Vec::new(), Limits::default(), BTreeMap::new());
-        Self { behaviour, step: 0, generation: 0, is_refusing: false, waiting, limits, tally }
+        Self {
+            behaviour,
+            step: 0,
+            generation: 0,
+            is_refusing: false,
+            waiting: Vec::new(),
+            crowd: Vec::new(),
+            limits: Limits::default(),
+            loses_writes: false,
+            doubted: BTreeSet::new(),
+            tally: BTreeMap::new(),
+        }
     }
 
     /// A step begins.
     pub fn begin(&mut self, host: &Host) {
         self.step += 1;
         self.is_refusing = host.is_refusing();
+        self.crowd = self.waiting.iter().map(|sent| host.stream(sent.stream).root()).collect();
         self.limits.look(host);
     }
 
@@ -103,7 +119,9 @@ impl Model {
     /// A step is over: whatever became of requests in it is judged.
     pub fn judge(&mut self, host: &Host, server: &Server) -> Result<()> {
         ensure!(host.violations().is_empty(), "the filter misuses the host: {:?}", host.violations());
-        self.limits.judge_questions(host, server, &mut self.tally)?;
+        let awaited: Vec<Credentials> = self.waiting.iter().map(|sent| sent.credentials).collect();
+        let is_awaited = |token| awaited.contains(&Credentials::Token(token));
+        self.limits.judge_questions(host, server, is_awaited, &mut self.tally)?;
         let mut still_waiting = Vec::new();
         let mut settled = 0;
         for sent in std::mem::take(&mut self.waiting) {
@@ -186,15 +204,17 @@ impl Model {
             let is_old = sent.generation != self.generation;
             self.count(if is_old { "forwarded by an old configuration" } else { "forwarded after waiting" });
         } else {
-            let fresh_until = statement.fresh_until(&sent.bounds);
-            let is_failing = server.has_failed_since(number, statement);
-            let grace = if is_failing { sent.bounds.stale_if_error } else { Duration::ZERO };
-            ensure!(now < fresh_until + grace, "the answer is too old");
-            let is_shared = statement.worker != sent.worker;
-            self.count(if is_shared {
-                "forwarded by another worker's answer"
-            } else {
-                "forwarded by a cache"
+            let root = host.stream(sent.stream).root();
+            let is_taken_back = server.has_taken_back(number, statement, root);
+            ensure!(self.loses_writes || !is_taken_back, "the server took this answer back");
+            let is_stale = now >= statement.fresh_until(&sent.bounds);
+            let is_failing = self.is_failing(sent, number, statement, root, server);
+            ensure!(!is_stale || is_failing, "the answer is too old, and the server does not fail");
+            ensure!(now < statement.usable_until(&sent.bounds), "the answer is too old");
+            self.count(match statement.worker == sent.worker {
+                _ if is_stale => "forwarded by an old answer",
+                true => "forwarded by a cache",
+                false => "forwarded by another worker's answer",
             });
         }
         if let Some(revoked) = token.revoked {
@@ -237,7 +257,7 @@ impl Model {
             (403, Access::Protected { scope }, Credentials::Token(token)) => {
                 let is_active = server.statements(token).iter().any(|said| {
                     matches!(said.meaning, Meaning::Active { .. })
-                        && (said.step == self.step || host.now() < said.fresh_until(&sent.bounds))
+                        && (said.step == self.step || host.now() < said.usable_until(&sent.bounds))
                 });
                 ensure!(is_active && !has_scope(server.tokens[token].scope, scope), "it has the scope");
                 ensure!(challenge.contains(r#"error="insufficient_scope""#), "{challenge}");
@@ -254,14 +274,36 @@ impl Model {
     fn is_invalid(&self, token: usize, sent: &Sent, host: &Host, server: &Server) -> bool {
         let now = host.now();
         server.statements(token).iter().any(|said| match said.meaning {
-            Meaning::Inactive => said.step == self.step || now < said.at + sent.bounds.negative_ttl,
+            Meaning::Inactive => said.step == self.step || now < said.at + sent.bounds.inactive_ttl,
             Meaning::Active { .. } => {
-                let counts = said.step == self.step || now < said.fresh_until(&sent.bounds);
+                let counts = said.step == self.step || now < said.usable_until(&sent.bounds);
                 let has_expired = said.has_expired(now, sent.bounds.leeway);
                 counts && (has_expired || server.tokens[token].is_for_others)
             }
             Meaning::Failure(_) => false,
         })
+    }
+
+    /// Whether there is a reason to serve an old answer: the server fails, or is not asked.
+    fn is_failing(
+        &self,
+        sent: &Sent,
+        token: usize,
+        said: &Statement,
+        root: ContextKey,
+        server: &Server,
+    ) -> bool {
+        server.has_failed_since(token, said)
+            || server.has_failed_last(root)
+            || self.is_refusing
+            || self.doubted.contains(&root)
+            || self.limits.is_reached(root)
+            || self.is_full(sent, root)
+    }
+
+    /// Whether as many requests wait as may.
+    fn is_full(&self, sent: &Sent, root: ContextKey) -> bool {
+        self.crowd.iter().filter(|other| **other == root).count() >= sent.bounds.max_waiting
     }
 
     /// A failure has to be the server's, or due to a limit, or the host's.
@@ -273,29 +315,30 @@ impl Model {
         server: &Server,
     ) -> Result<&'static str> {
         if self.is_refusing {
-            self.limits.doubt(host.stream(sent.stream).root());
+            let root = host.stream(sent.stream).root();
+            self.doubted.insert(root);
+            self.limits.doubt(root);
             return Ok("failed with the host");
         }
         let Credentials::Token(token) = sent.credentials else { bail!("a failure about nothing") };
         ensure!(matches!(access(sent), Access::Protected { .. }), "nobody had to be asked");
-        let failed = |within: Duration| {
-            server.statements(token).iter().rev().find_map(|said| match said.meaning {
-                Meaning::Failure(status) if said.step == self.step || host.now() < said.at + within => {
-                    Some(status)
-                }
-                _ => None,
-            })
-        };
-        if failed(Duration::ZERO) == Some(status) {
+        let failed = server.statements(token).iter().rev().find_map(|said| match said.meaning {
+            Meaning::Failure(status) if said.step == self.step => Some(status),
+            _ => None,
+        });
+        if failed == Some(status) {
             return Ok(if status == 504 { "timed out" } else { "failed with the server" });
         }
         ensure!(status == 503, "the server failed in another way, or not at all");
-        if failed(sent.bounds.rest_after_failure).is_some() {
-            return Ok("withheld after a failure");
-        }
         let root = host.stream(sent.stream).root();
-        let is_full = self.waiting.len() >= sent.bounds.max_waiting;
-        ensure!(is_full || self.limits.is_reached(root), "no limit is reached, and no failure was seen");
+        let has_failed = server.has_failed_last(root) || self.doubted.contains(&root);
+        if sent.bounds.failures > 0 && has_failed {
+            return Ok("withheld after failures");
+        }
+        ensure!(
+            self.is_full(sent, root) || self.limits.is_reached(root),
+            "no limit is reached, and no failure was seen"
+        );
         Ok("withheld by a limit")
     }
 }

@@ -69,7 +69,7 @@ impl Schedule {
             92 => self.revoke(),
             93 => self.server.add_token(self.host.now(), &mut self.rng),
             94 => self.refuse(),
-            95 => self.host.conflict(self.rng.u32(1..4)),
+            95 => self.conflict(),
             96..98 => self.relent(),
             98 => self.send_body()?,
             _ => self.reconfigure()?,
@@ -164,7 +164,10 @@ impl Schedule {
         let callout = self.host.callout(id);
         let token = self.server.find(&callout.parameter("token"));
         let token = token.context("a question about what nobody presented")?;
-        Ok(Question { token, step: self.model.step, worker: callout.worker, now: self.host.now() })
+        let (step, now) = (self.model.step, self.host.now());
+        let (worker, root) = (callout.worker, callout.root());
+        let is_heard = self.host.is_alive(callout.owner());
+        Ok(Question { token, step, worker, root, is_heard, now })
     }
 
     /// Mostly, the host notices at once which answers have not come in time.
@@ -233,8 +236,14 @@ impl Schedule {
         let function = REFUSABLE[self.rng.usize(..REFUSABLE.len())];
         let times = self.rng.u32(1..4);
         let status = [Status::InternalFailure, Status::BadArgument][self.rng.usize(..2)];
+        self.model.loses_writes |= function.ends_with("_shared_data");
         self.trace.push(format!("{function} is refused {times} times"));
         self.host.refuse(function, status, times);
+    }
+
+    fn conflict(&mut self) {
+        self.model.loses_writes = true;
+        self.host.conflict(self.rng.u32(1..4));
     }
 
     fn relent(&mut self) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fastrand::Rng;
-use integration_tests::deterministic_host::{Answer, Behaviour};
+use integration_tests::deterministic_host::{Answer, Behaviour, ContextKey};
 use integration_tests::jwt;
 use serde_json::json;
 
@@ -33,6 +33,10 @@ pub struct Statement {
     pub step: u64,
     /// To which worker.
     pub worker: usize,
+    /// To which configuration there.
+    pub root: ContextKey,
+    /// Whether the answer arrives: who asked may be gone.
+    pub is_heard: bool,
     pub at: Duration,
     pub meaning: Meaning,
 }
@@ -45,6 +49,9 @@ pub struct Question {
     pub step: u64,
     /// Who asked.
     pub worker: usize,
+    pub root: ContextKey,
+    /// Whether the answer arrives: who asked may be gone.
+    pub is_heard: bool,
     pub now: Duration,
 }
 
@@ -119,9 +126,23 @@ impl Server {
         later.into_iter().any(|other| matches!(other.meaning, Meaning::Failure(_)))
     }
 
+    /// Whether its last word to this configuration of a worker, about whichever token, was a failure.
+    pub fn has_failed_last(&self, root: ContextKey) -> bool {
+        let to_root = self.statements.values().flatten().filter(|said| said.is_heard && said.root == root);
+        let last = to_root.max_by_key(|said| said.step);
+        last.is_some_and(|said| matches!(said.meaning, Meaning::Failure(_)))
+    }
+
+    /// Whether it said to this configuration of a worker, later than this, that the token is not active.
+    pub fn has_taken_back(&self, token: usize, said: &Statement, root: ContextKey) -> bool {
+        let is_later = |other: &&Statement| other.is_heard && other.root == root && other.step > said.step;
+        let mut later = self.statements(token).iter().filter(is_later);
+        later.any(|other| matches!(other.meaning, Meaning::Inactive))
+    }
+
     /// Answers a question about a token, in one of many ways: mostly as the truth is.
     pub fn answer(&mut self, question: Question, rng: &mut Rng) -> Answer {
-        let Question { token, step, worker, now } = question;
+        let Question { token, step, worker, root, is_heard, now } = question;
         let (answer, meaning, jwt) = match rng.u8(..10) {
             0..6 => self.truth(token, now, rng),
             6 => self.silence(rng),
@@ -131,14 +152,14 @@ impl Server {
         if let Some(jwt) = jwt {
             self.issued.insert(jwt, (token, statements.len()));
         }
-        statements.push(Statement { step, worker, at: now, meaning });
+        statements.push(Statement { step, worker, root, is_heard, at: now, meaning });
         answer
     }
 
     /// The server does not answer in time.
     pub fn time_out(&mut self, question: Question) -> Answer {
-        let Question { token, step, worker, now } = question;
-        let statement = Statement { step, worker, at: now, meaning: self.no_answer() };
+        let Question { token, step, worker, root, is_heard, now } = question;
+        let statement = Statement { step, worker, root, is_heard, at: now, meaning: self.no_answer() };
         self.statements.entry(token).or_default().push(statement);
         Answer::TimedOut
     }
@@ -238,6 +259,16 @@ impl Statement {
             Storage::Forbidden => bounds.no_store_ttl,
         };
         expires.min(self.at + limit)
+    }
+
+    /// Until when it counts while the server fails: never past the token's end, and not where HTTP forbids to keep it.
+    pub fn usable_until(&self, bounds: &Bounds) -> Duration {
+        match self.meaning {
+            Meaning::Active { expires, storage: Storage::Unsaid | Storage::For(_) } => {
+                expires.min(self.fresh_until(bounds) + bounds.stale_if_error)
+            }
+            _ => self.fresh_until(bounds),
+        }
     }
 
     /// Whether it says that the token has expired, or soon will have.
