@@ -63,7 +63,7 @@ pub struct Model {
     /// The configurations of workers at which requests waited when the step began, once for each.
     crowd: Vec<ContextKey>,
     limits: Limits,
-    /// Whether the host has ever lost what was written to its shared data.
+    /// Whether the host loses what is written to its shared data, now and then.
     pub loses_writes: bool,
     /// The configurations of workers for which it has ever refused anything.
     doubted: BTreeSet<ContextKey>,
@@ -78,7 +78,7 @@ enum Access {
 }
 
 impl Model {
-    pub fn new(behaviour: Behaviour) -> Self {
+    pub fn new(behaviour: Behaviour, loses_writes: bool) -> Self {
         Self {
             behaviour,
             step: 0,
@@ -87,7 +87,7 @@ impl Model {
             waiting: Vec::new(),
             crowd: Vec::new(),
             limits: Limits::default(),
-            loses_writes: false,
+            loses_writes,
             doubted: BTreeSet::new(),
             tally: BTreeMap::new(),
         }
@@ -126,6 +126,9 @@ impl Model {
         let mut settled = 0;
         for sent in std::mem::take(&mut self.waiting) {
             let state = host.stream(sent.stream).state().clone();
+            if self.is_refusing && state != State::Paused {
+                self.doubt(host.stream(sent.stream).root());
+            }
             let verdict = match &state {
                 State::Paused => self.judge_pause(&sent, host, server),
                 State::Forwarded { headers } => self.judge_passage(&sent, headers, host, server),
@@ -301,6 +304,12 @@ impl Model {
             || self.is_full(sent, root)
     }
 
+    /// The host may have refused a question.
+    fn doubt(&mut self, root: ContextKey) {
+        self.doubted.insert(root);
+        self.limits.doubt(root);
+    }
+
     /// Whether as many requests wait as may.
     fn is_full(&self, sent: &Sent, root: ContextKey) -> bool {
         self.crowd.iter().filter(|other| **other == root).count() >= sent.bounds.max_waiting
@@ -315,9 +324,6 @@ impl Model {
         server: &Server,
     ) -> Result<&'static str> {
         if self.is_refusing {
-            let root = host.stream(sent.stream).root();
-            self.doubted.insert(root);
-            self.limits.doubt(root);
             return Ok("failed with the host");
         }
         let Credentials::Token(token) = sent.credentials else { bail!("a failure about nothing") };

@@ -44,7 +44,7 @@ impl Schedule {
             server.add_token(host.now(), &mut rng);
         }
         let trace = vec![format!("{behaviour:?}, {bounds:?}")];
-        let (model, bounds) = (Model::new(behaviour), Rc::new(bounds));
+        let (model, bounds) = (Model::new(behaviour, rng.bool()), Rc::new(bounds));
         Ok(Self { rng, host, server, model, bounds, forwarded: Vec::new(), trace })
     }
 
@@ -166,7 +166,7 @@ impl Schedule {
         let token = token.context("a question about what nobody presented")?;
         let (step, now) = (self.model.step, self.host.now());
         let (worker, root) = (callout.worker, callout.root());
-        let is_heard = self.host.is_alive(callout.owner());
+        let is_heard = self.host.is_alive(callout.owner()) && !self.host.is_refusing();
         Ok(Question { token, step, worker, root, is_heard, now })
     }
 
@@ -236,14 +236,17 @@ impl Schedule {
         let function = REFUSABLE[self.rng.usize(..REFUSABLE.len())];
         let times = self.rng.u32(1..4);
         let status = [Status::InternalFailure, Status::BadArgument][self.rng.usize(..2)];
-        self.model.loses_writes |= function.ends_with("_shared_data");
+        if function.ends_with("_shared_data") && !self.model.loses_writes {
+            return;
+        }
         self.trace.push(format!("{function} is refused {times} times"));
         self.host.refuse(function, status, times);
     }
 
     fn conflict(&mut self) {
-        self.model.loses_writes = true;
-        self.host.conflict(self.rng.u32(1..4));
+        if self.model.loses_writes {
+            self.host.conflict(self.rng.u32(1..4));
+        }
     }
 
     fn relent(&mut self) {
