@@ -5,6 +5,8 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 envoy_version := "1.40.0"
 tools := justfile_directory() / ".tools"
 filter := "target/phantom_token.wasm"
+# Five hundred clients and what is behind them need that many.
+open_files := "4096"
 fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration"
 
 # Lists the recipes.
@@ -57,7 +59,13 @@ fuzz target seconds="300": fuzz-build
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
 test-envoy: build envoy authorization-server plain-authorization-server chromium
     rm -rf target/logs
-    cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
+    ulimit -S -n {{ open_files }}; cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
+
+# Lets the gateway bear every fault in front of five hundred clients, and writes docs/reliability.md of what they saw.
+reliability: build envoy
+    rm -rf target/logs target/reliability
+    ulimit -S -n {{ open_files }}; RELIABILITY=full cargo test --package integration-tests --test reliability -- --test-threads=1
+    cargo run --quiet --package integration-tests --bin reliability-page
 
 # Searches all logs of the last test run for tokens, secrets and traps; finding nothing to search is an error.
 search-logs:

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,15 +21,27 @@ pub struct EnvoyBuilder {
     listeners: Vec<Value>,
     clusters: Vec<Value>,
     environment: Vec<(String, String)>,
+    drain_seconds: u32,
 }
 
 /// An Envoy, running.
 pub struct Envoy {
-    _process: Process,
-    folder: TempDir,
+    process: Process,
+    launch: Launch,
     admin: Client,
     ports: HashMap<String, u16>,
     log: PathBuf,
+}
+
+/// What an Envoy is started from, and started again.
+struct Launch {
+    name: String,
+    workers: u32,
+    drain_seconds: u32,
+    environment: Vec<(String, String)>,
+    /// The bootstrap configuration and the listeners.
+    folder: TempDir,
+    listeners: Vec<String>,
 }
 
 /// What a listener does beside the filter's configuration.
@@ -68,6 +80,7 @@ impl EnvoyBuilder {
             listeners: Vec::new(),
             clusters: Vec::new(),
             environment: Vec::new(),
+            drain_seconds: DRAIN_SECONDS,
         };
         new.cluster("api", &[api_port])
     }
@@ -77,6 +90,12 @@ impl EnvoyBuilder {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// How long connections of a listener that goes are given until they are closed, instead of Envoy's ten minutes.
+    #[must_use]
+    pub fn drain_seconds(self, drain_seconds: u32) -> Self {
+        Self { drain_seconds, ..self }
     }
 
     /// Adds a cluster with these ports of loopback as its hosts.
@@ -211,11 +230,11 @@ impl EnvoyBuilder {
             "static_resources": {"clusters": self.clusters},
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": file("listeners.json")}}},
         });
+        std::fs::write(file(BOOTSTRAP), bootstrap.to_string())?;
         let names = self.listeners.iter().filter_map(|listener| listener["name"].as_str().map(str::to_owned));
-        let environment: Vec<(&str, &str)> =
-            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        Envoy::launch(&self.name, self.workers, &bootstrap.to_string(), &environment, folder, names.collect())
-            .await
+        let listeners = names.collect();
+        let Self { name, workers, environment, drain_seconds, .. } = self;
+        Envoy::launch(Launch { name, workers, drain_seconds, environment, folder, listeners }).await
     }
 
     fn last(&mut self, pointer: &str) -> Result<&mut Value> {
@@ -237,38 +256,34 @@ impl Envoy {
         environment: &[(&str, &str)],
         listeners: &[&str],
     ) -> Result<Self> {
-        let listeners = listeners.iter().map(|name| (*name).to_owned()).collect();
-        Self::launch(name, 2, bootstrap, environment, TempDir::new()?, listeners).await
+        let folder = TempDir::new()?;
+        std::fs::write(folder.path().join(BOOTSTRAP), bootstrap)?;
+        let launch = Launch {
+            name: name.to_owned(),
+            workers: 2,
+            drain_seconds: DRAIN_SECONDS,
+            environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            folder,
+            listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        Self::launch(launch).await
     }
 
-    async fn launch(
-        name: &str,
-        workers: u32,
-        bootstrap: &str,
-        environment: &[(&str, &str)],
-        folder: TempDir,
-        listeners: Vec<String>,
-    ) -> Result<Self> {
-        let (bootstrap_file, admin_file) = (folder.path().join("envoy.yaml"), folder.path().join("admin"));
-        std::fs::write(&bootstrap_file, bootstrap)?;
-        let log = paths::logs()?.join(format!("{name}-envoy.log"));
-        let workers = workers.to_string();
-        let arguments = [
-            "--disable-hot-restart",
-            "--component-log-level",
-            "wasm:debug",
-            "--file-flush-interval-msec",
-            "50",
-            "--concurrency",
-            &workers,
-            "--config-path",
-            bootstrap_file.to_str().context("a path that is not UTF-8")?,
-            "--admin-address-path",
-            admin_file.to_str().context("a path that is not UTF-8")?,
-        ];
-        let process = Process::start(&paths::envoy()?, &arguments, environment, &log)?;
-        let (admin, ports) = ready(&admin_file, listeners).await.with_context(|| tail(&log))?;
-        Ok(Self { _process: process, folder, admin, ports, log })
+    /// Kills it and starts it anew, with what it had been started from and been told since. What it listened at by number, it
+    /// listens at again. Its new log has this mark in its name.
+    pub async fn restart(&mut self, mark: &str) -> Result<()> {
+        self.process.stop();
+        self.log = paths::logs()?.join(format!("{}-{mark}-envoy.log", self.launch.name));
+        self.process = self.launch.start(&self.log)?;
+        (self.admin, self.ports) = self.launch.ready().await.with_context(|| tail(&self.log))?;
+        Ok(())
+    }
+
+    async fn launch(launch: Launch) -> Result<Self> {
+        let log = paths::logs()?.join(format!("{}-envoy.log", launch.name));
+        let process = launch.start(&log)?;
+        let (admin, ports) = launch.ready().await.with_context(|| tail(&log))?;
+        Ok(Self { process, launch, admin, ports, log })
     }
 
     /// A client of the listener of this name.
@@ -290,14 +305,14 @@ impl Envoy {
     /// Replaces the configuration of a listener's filter while Envoy runs, and waits until Envoy has taken or refused it.
     /// Whether it was taken.
     pub async fn reconfigure(&self, listener: &str, configuration: &Value) -> Result<bool> {
-        let path = self.folder.path().join("listeners.json");
+        let path = self.launch.folder.path().join("listeners.json");
         let mut listeners: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
         let all = listeners["resources"].as_array_mut().context("no listeners")?;
         let one = all.iter_mut().find(|one| one["name"] == listener).context("no such listener")?;
         let any = one.pointer_mut(CONFIGURATION).context("a listener without the filter")?;
         any["value"] = json!(configuration.to_string());
         let (taken, refused) = self.updates().await?;
-        let next = self.folder.path().join("next.json");
+        let next = self.launch.folder.path().join("next.json");
         std::fs::write(&next, listeners.to_string())?;
         std::fs::rename(&next, &path)?;
         for _ in 0..ATTEMPTS {
@@ -311,6 +326,25 @@ impl Envoy {
             tokio::time::sleep(INTERVAL).await;
         }
         bail!("Envoy did not look at its new listeners")
+    }
+
+    /// Tells it to see its clients off: answers close their connections, and after the time that it was given, it stops to
+    /// listen. Only a restart brings it back.
+    pub async fn drain(&self) -> Result<()> {
+        let answer = self.admin.send(Request::post("/drain_listeners?graceful", "")).await?;
+        ensure!(answer.status == 200, "Envoy does not drain: {}", answer.text());
+        Ok(())
+    }
+
+    /// How much memory of the machine it has, in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.resident_bytes()
+    }
+
+    /// The lines of its log that tell of a VM that stopped.
+    pub fn traps(&self) -> Vec<String> {
+        let tells = |line: &&str| TRAPS.iter().any(|trap| line.contains(trap));
+        self.log().lines().filter(tells).map(str::to_owned).collect()
     }
 
     /// The log so far.
@@ -335,28 +369,61 @@ pub fn validate(path: &Path, environment: &[(String, String)]) -> Result<(bool, 
     Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-async fn ready(admin_file: &Path, listeners: Vec<String>) -> Result<(Client, HashMap<String, u16>)> {
-    for _ in 0..ATTEMPTS {
-        tokio::time::sleep(INTERVAL).await;
-        let Ok(admin_address) = std::fs::read_to_string(admin_file) else { continue };
-        let Some(port) = admin_address.rsplit(':').next().and_then(|port| port.trim().parse().ok()) else {
-            continue;
-        };
-        let admin = Client::to_port(port);
-        let Ok(answer) = admin.send(Request::get("/listeners?format=json")).await else { continue };
-        let statuses = answer.json()?;
-        let port_of = |status: &Value| {
-            let port = status["local_address"]["socket_address"]["port_value"].as_u64()?;
-            Some((status["name"].as_str()?.to_owned(), u16::try_from(port).ok()?))
-        };
-        let ports: HashMap<String, u16> =
-            statuses["listener_statuses"].as_array().into_iter().flatten().filter_map(port_of).collect();
-        let is_live = admin.send(Request::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
-        if is_live && listeners.iter().all(|name| ports.contains_key(name)) {
-            return Ok((admin, ports));
-        }
+impl Launch {
+    fn start(&self, log: &Path) -> Result<Process> {
+        let (bootstrap_file, admin_file) = (self.folder.path().join(BOOTSTRAP), self.admin_file());
+        // A process before this one may have left its own.
+        let _ = std::fs::remove_file(&admin_file);
+        let (workers, drain_seconds) = (self.workers.to_string(), self.drain_seconds.to_string());
+        let arguments = [
+            "--disable-hot-restart",
+            "--component-log-level",
+            "wasm:debug",
+            "--file-flush-interval-msec",
+            "50",
+            "--drain-time-s",
+            &drain_seconds,
+            "--concurrency",
+            &workers,
+            "--config-path",
+            bootstrap_file.to_str().context("a path that is not UTF-8")?,
+            "--admin-address-path",
+            admin_file.to_str().context("a path that is not UTF-8")?,
+        ];
+        let environment: Vec<(&str, &str)> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Process::start(&paths::envoy()?, &arguments, &environment, log)
     }
-    bail!("Envoy did not become ready")
+
+    /// Waits until all listeners serve. The administration's client, and their ports.
+    async fn ready(&self) -> Result<(Client, HashMap<String, u16>)> {
+        for _ in 0..ATTEMPTS {
+            tokio::time::sleep(INTERVAL).await;
+            let Ok(admin_address) = std::fs::read_to_string(self.admin_file()) else { continue };
+            let Some(port) = admin_address.rsplit(':').next().and_then(|port| port.trim().parse().ok())
+            else {
+                continue;
+            };
+            let admin = Client::to_port(port);
+            let Ok(answer) = admin.send(Request::get("/listeners?format=json")).await else { continue };
+            let statuses = answer.json()?;
+            let port_of = |status: &Value| {
+                let port = status["local_address"]["socket_address"]["port_value"].as_u64()?;
+                Some((status["name"].as_str()?.to_owned(), u16::try_from(port).ok()?))
+            };
+            let ports: HashMap<String, u16> =
+                statuses["listener_statuses"].as_array().into_iter().flatten().filter_map(port_of).collect();
+            let is_live = admin.send(Request::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
+            if is_live && self.listeners.iter().all(|name| ports.contains_key(name)) {
+                return Ok((admin, ports));
+            }
+        }
+        bail!("Envoy did not become ready")
+    }
+
+    fn admin_file(&self) -> PathBuf {
+        self.folder.path().join("admin")
+    }
 }
 
 fn phantom_token(name: &str, configuration: &Value, listener: Listener, variables: &[&str]) -> Value {
@@ -465,6 +532,11 @@ const CONFIGURATION: &str =
     "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
 const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+const BOOTSTRAP: &str = "envoy.yaml";
+/// Envoy's own default.
+const DRAIN_SECONDS: u32 = 600;
+/// What the recipe `search-logs` looks for as well.
+const TRAPS: [&str; 4] = ["panicked at", "wasm trap", "RuntimeError", "Function: proxy_on"];
 const FILTER: &str = "PHANTOM_TOKEN_WASM";
 const ATTEMPTS: u32 = 400;
 const INTERVAL: Duration = Duration::from_millis(50);

@@ -46,6 +46,13 @@ pub fn logs() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Where the trials leave what clients saw, for the page of results.
+pub fn reliability() -> Result<PathBuf> {
+    let folder = root().join("target/reliability");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
 fn existing(path: &str, remedy: &str) -> Result<PathBuf> {
     let full = root().join(path);
     ensure!(full.exists(), "{path} is missing; `{remedy}` makes it");

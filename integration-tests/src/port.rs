@@ -1,7 +1,7 @@
 //! Ports of loopback that are known before anybody listens there: for two parts each of which has to know the other's.
 
 use anyhow::Result;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// A port that nobody else gets as long as this lives. A process of the same user that shares ports (SO_REUSEPORT), as Envoy
 /// does, can listen there.
@@ -20,8 +20,18 @@ impl ReservedPort {
         Ok(Self { _socket: socket, number })
     }
 
+    /// Listens there. When the listener is dropped, connections are refused again.
+    pub fn listen(&self) -> Result<TcpListener> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseport(true)?;
+        socket.bind(([127, 0, 0, 1], self.number).into())?;
+        Ok(socket.listen(BACKLOG)?)
+    }
+
     /// Its number.
     pub fn number(&self) -> u16 {
         self.number
     }
 }
+
+const BACKLOG: u32 = 1024;

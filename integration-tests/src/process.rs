@@ -38,6 +38,23 @@ impl Process {
         Ok(Self { shell })
     }
 
+    /// Kills it and all that it started.
+    pub fn stop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+
+    /// How much memory of the machine the program has, in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+        let program = children.split_whitespace().next().context("the program has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{program}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024)
+    }
+
     /// The first line of the program's standard output. What follows is read and forgotten: a program whose output nobody
     /// reads may stop.
     pub fn first_line(&mut self) -> Result<String> {
@@ -57,7 +74,6 @@ fn fresh(log: &Path) -> std::io::Result<File> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
+        self.stop();
     }
 }

@@ -1,0 +1,124 @@
+//! Writes docs/reliability.md from what the trials left in target/reliability.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use anyhow::{Context, Result, ensure};
+use integration_tests::paths;
+use serde_json::Value;
+
+fn main() -> Result<()> {
+    let rows = rows()?;
+    ensure!(!rows.is_empty(), "nothing was tried; `./justw reliability` does");
+    let page = page(&rows)?;
+    std::fs::write(paths::root().join("docs/reliability.md"), page)?;
+    Ok(())
+}
+
+/// The trials of one scenario, by the number of workers.
+type Trials = BTreeMap<u64, Value>;
+
+fn rows() -> Result<BTreeMap<String, Trials>> {
+    let mut rows = BTreeMap::<String, Trials>::new();
+    for file in std::fs::read_dir(paths::reliability()?)? {
+        let path = file?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let row: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        let Some(scenario) = row["scenario"].as_str() else { continue };
+        let workers = row["workers"].as_u64().context("a row without workers")?;
+        rows.entry(scenario.to_owned()).or_default().insert(workers, row);
+    }
+    Ok(rows)
+}
+
+fn page(rows: &BTreeMap<String, Trials>) -> Result<String> {
+    let mut page = INTRODUCTION.to_owned();
+    let envoy = std::fs::read_link(paths::root().join(".tools/envoy"))?;
+    let processors = std::thread::available_parallelism()?;
+    writeln!(
+        page,
+        "This page is written by `./justw reliability`. The last time it was run with {}, on {processors} processors\n\
+         that clients, servers and Envoy shared: {} clients, and faults of {}.\n",
+        envoy.display().to_string().replace("envoy-", "Envoy "),
+        numbers(rows, "clients", |clients| clients.to_string()),
+        numbers(rows, "fault_ms", |milliseconds| format!("{:.0} s", milliseconds as f64 / 1000.0)),
+    )?;
+    let (of_envoy, of_server): (Vec<_>, Vec<_>) =
+        rows.iter().partition(|(scenario, _)| scenario.starts_with("Envoy"));
+    page.push_str("## The authorization server fails\n\n");
+    table(&mut page, "the server", &of_server)?;
+    page.push_str("\n## Envoy goes or changes\n\n");
+    table(&mut page, "what happens", &of_envoy)?;
+    page.push_str(LEGEND);
+    Ok(page)
+}
+
+fn table(page: &mut String, heading: &str, rows: &[(&String, &Trials)]) -> Result<()> {
+    writeln!(page, "| {heading} | good tokens, new | good tokens, known | longest wait | time to recover |")?;
+    page.push_str("|---|---|---|---|---|\n");
+    for (scenario, trials) in rows {
+        let longest = trials.values().filter_map(|row| row["worst_latency_ms"].as_u64()).max();
+        let recovery: Vec<String> = trials
+            .iter()
+            .map(|(workers, row)| format!("{} ms ({workers})", row["time_to_recover_ms"]))
+            .collect();
+        writeln!(
+            page,
+            "| {scenario} | {} | {} | {} ms | {} |",
+            sights(trials, "cold"),
+            sights(trials, "known"),
+            longest.unwrap_or_default(),
+            recovery.join(", "),
+        )?;
+    }
+    Ok(())
+}
+
+/// What clients of one kind saw, with all numbers of workers together.
+fn sights(trials: &Trials, kind: &str) -> String {
+    let mut sums = BTreeMap::<&str, u64>::new();
+    for row in trials.values() {
+        for (sight, count) in row["seen"][kind].as_object().into_iter().flatten() {
+            *sums.entry(sight).or_default() += count.as_u64().unwrap_or_default();
+        }
+    }
+    let sums: Vec<String> = sums.iter().map(|(sight, count)| format!("{sight}: {count}")).collect();
+    sums.join(", ")
+}
+
+/// All numbers of this name, from the least to the greatest.
+fn numbers(rows: &BTreeMap<String, Trials>, name: &str, show: impl Fn(u64) -> String) -> String {
+    let all: BTreeSet<u64> =
+        rows.values().flat_map(BTreeMap::values).filter_map(|row| row[name].as_u64()).collect();
+    match (all.first(), all.last()) {
+        (Some(first), Some(last)) if show(*first) != show(*last) => {
+            format!("{} to {}", show(*first), show(*last))
+        }
+        (first, _) => first.copied().map(show).unwrap_or_default(),
+    }
+}
+
+const INTRODUCTION: &str = "\
+# Reliability
+
+What clients see while something fails: a crowd at a real Envoy with the filter, with good tokens that the gateway knows, good
+ones that are new to it, tokens that nobody has issued, and none. All is well, then something fails, then all is well again.
+Throughout, in every run of the tests:
+
+- No request without a good token arrives at the API, and none arrives with anything but the JWT of its own token.
+- Nobody waits longer than the timeout of an introspection, and what a busy machine adds to that.
+- No VM stops.
+- No good token is a 401, and no failure of the server has `WWW-Authenticate`; a 503 has `Retry-After`.
+- Known tokens, and requests that need no introspection, do not notice.
+- Good tokens are served again soon after the end of the fault.
+
+";
+
+const LEGEND: &str = "
+The counts are of requests that came during the fault, with one, two and four workers together, by what they were answered.
+`cut` is a connection that was closed or refused; only Envoy itself does that. The time to recover is from the end of the fault
+until the first good token was served that was new to the gateway, and after which none was refused; in parentheses, the number
+of workers.
+";

@@ -1,0 +1,234 @@
+//! A crowd: many clients at once that keep their connections and send one request after the other, some with good tokens and some
+//! without, and note what they see.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::crowd_token::{CrowdToken, TokenKind};
+use crate::http1::{Connection, Message};
+use crate::witness;
+
+/// How many clients come to which port, and how they behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// How many they are.
+    pub clients: usize,
+    /// How long each waits between an answer and its next request.
+    pub pause: Duration,
+    /// How long each waits for an answer before it takes itself for forgotten.
+    pub patience: Duration,
+}
+
+/// The clients, at work until they are sent home.
+pub struct Crowd {
+    clients: JoinSet<()>,
+    is_over: watch::Sender<bool>,
+    notes: Arc<Mutex<Vec<Observation>>>,
+}
+
+/// One request, and what its client saw.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// Which client.
+    pub client: usize,
+    /// The number of the request.
+    pub request: u64,
+    /// The token that it had.
+    pub token: Option<CrowdToken>,
+    /// When it was sent.
+    pub sent: Instant,
+    /// When the client saw this.
+    pub seen: Instant,
+    /// What it saw.
+    pub sight: Sight,
+}
+
+/// What becomes of a request as its client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// An answer.
+    Answer {
+        /// Its status.
+        status: u16,
+        /// Whether it has `WWW-Authenticate`.
+        is_challenge: bool,
+        /// Whether it has `Retry-After`.
+        says_when: bool,
+        /// Whether the API gave it, to this very request.
+        is_own: bool,
+    },
+    /// The connection is closed or refused.
+    Cut,
+    /// Nothing, for as long as the client's patience lasts.
+    Silence,
+}
+
+impl Crowd {
+    /// Sends the clients to a port of loopback. The first thing that each does is to show every known token.
+    pub fn gather(port: u16, load: Load) -> Self {
+        let (is_over, notes) = (watch::Sender::new(false), Arc::<Mutex<Vec<Observation>>>::default());
+        let mut clients = JoinSet::new();
+        for number in 0..load.clients {
+            let client = Client { number, port, load, notes: Arc::clone(&notes), connection: None };
+            clients.spawn(client.work(is_over.subscribe()));
+        }
+        Self { clients, is_over, notes }
+    }
+
+    /// Waits until every client had a good answer to a cold token that it sent after this time.
+    ///
+    /// # Errors
+    /// Some had none after this much time.
+    pub async fn everyone_is_served(&self, since: Instant, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let mut waiting: HashSet<usize> = (0..self.clients.len()).collect();
+        let mut looked_at = 0;
+        while !waiting.is_empty() {
+            ensure!(Instant::now() < deadline, "{} clients were not served again", waiting.len());
+            tokio::time::sleep(INTERVAL).await;
+            let notes = self.notes.lock().ok().context("a client panicked")?;
+            for note in notes.iter().skip(looked_at).filter(|note| note.sent >= since && note.is_cold()) {
+                if note.is_served() {
+                    waiting.remove(&note.client);
+                }
+            }
+            looked_at = notes.len();
+        }
+        Ok(())
+    }
+
+    /// Lets the clients wait for their last answers, and takes all that they saw.
+    pub async fn disperse(mut self) -> Result<Vec<Observation>> {
+        self.is_over.send_replace(true);
+        while let Some(end) = self.clients.join_next().await {
+            end?;
+        }
+        Ok(std::mem::take(&mut *self.notes.lock().ok().context("a client panicked")?))
+    }
+}
+
+impl Observation {
+    /// Whether the API answered.
+    pub fn is_served(&self) -> bool {
+        matches!(self.sight, Sight::Answer { status: 200, is_own: true, .. })
+    }
+
+    /// Whether its token was good, and new to the gateway.
+    pub fn is_cold(&self) -> bool {
+        self.token.is_some_and(|token| token.kind() == TokenKind::Cold)
+    }
+}
+
+/// One of the crowd.
+struct Client {
+    number: usize,
+    port: u16,
+    load: Load,
+    notes: Arc<Mutex<Vec<Observation>>>,
+    connection: Option<Connection>,
+}
+
+impl Client {
+    async fn work(mut self, is_over: watch::Receiver<bool>) {
+        // They do not come all at the same moment, nor all with the same token.
+        tokio::time::sleep(self.load.pause * self.number as u32 / self.load.clients as u32).await;
+        let client = self.number;
+        let introduction = (0..KNOWN).map(|number| Some(CrowdToken::known(number)));
+        let habits = (client..).map(|step| HABITS[step % HABITS.len()].credentials(client));
+        for token in introduction.chain(habits) {
+            if *is_over.borrow() {
+                return;
+            }
+            let observation = self.ask(token).await;
+            if let Ok(mut notes) = self.notes.lock() {
+                notes.push(observation);
+            }
+            tokio::time::sleep(self.load.pause).await;
+        }
+    }
+
+    async fn ask(&mut self, token: Option<CrowdToken>) -> Observation {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let request = COUNT.fetch_add(1, Ordering::Relaxed);
+        let sent = Instant::now();
+        // A connection whose answer was not read to its end, or says so, is not used again.
+        let connection = self.connection.take();
+        let exchange = exchange(connection, self.port, request, token);
+        let sight = match tokio::time::timeout(self.load.patience, exchange).await {
+            Err(_) => Sight::Silence,
+            Ok(Err(_)) => Sight::Cut,
+            Ok(Ok((connection, answer))) => {
+                let has = |name| answer.fields(name).next().is_some();
+                self.connection =
+                    Some(connection).filter(|_| !answer.fields("connection").any(|value| value == "close"));
+                Sight::Answer {
+                    status: answer.status().unwrap_or_default(),
+                    is_challenge: has("www-authenticate"),
+                    says_when: has("retry-after"),
+                    is_own: answer.body == request.to_string().as_bytes(),
+                }
+            }
+        };
+        Observation { client: self.number, request, token, sent, seen: Instant::now(), sight }
+    }
+}
+
+async fn exchange(
+    connection: Option<Connection>,
+    port: u16,
+    request: u64,
+    token: Option<CrowdToken>,
+) -> Result<(Connection, Message)> {
+    let mut connection = match connection {
+        Some(connection) => connection,
+        None => Connection::new(TcpStream::connect(("127.0.0.1", port)).await?),
+    };
+    let credentials = token.map(|token| format!("authorization: Bearer {}\r\n", token.text()));
+    let path = witness::path(request, token);
+    let credentials = credentials.unwrap_or_default();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: api.example.com\r\n{credentials}\r\n");
+    connection.write(head.as_bytes()).await?;
+    let answer = connection.read().await?.context("closed without an answer")?;
+    Ok((connection, answer))
+}
+
+/// What a client comes with.
+#[derive(Clone, Copy)]
+enum Habit {
+    Known,
+    Fresh(TokenKind),
+    Nothing,
+}
+
+impl Habit {
+    fn credentials(self, client: usize) -> Option<CrowdToken> {
+        match self {
+            Self::Known => Some(CrowdToken::known(client as u64 % KNOWN)),
+            Self::Fresh(kind) => Some(CrowdToken::fresh(kind)),
+            Self::Nothing => None,
+        }
+    }
+}
+
+const HABITS: [Habit; 8] = [
+    Habit::Known,
+    Habit::Fresh(TokenKind::Cold),
+    Habit::Known,
+    Habit::Fresh(TokenKind::Unknown),
+    Habit::Known,
+    Habit::Fresh(TokenKind::Cold),
+    Habit::Known,
+    Habit::Nothing,
+];
+
+/// How many tokens are known.
+const KNOWN: u64 = 4;
+const INTERVAL: Duration = Duration::from_millis(10);

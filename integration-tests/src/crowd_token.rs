@@ -1,0 +1,119 @@
+//! The tokens of a crowd. What one is worth is in its name, so that clients, the authorization server and the API agree about a
+//! million of them without a list.
+
+use std::fmt::{Display, Formatter};
+use std::str::FromStr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::{jwt, secrets};
+
+/// An opaque token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CrowdToken {
+    kind: TokenKind,
+    number: u64,
+}
+
+/// What a token is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// It is active, and used again and again.
+    Known,
+    /// It is active, and used once.
+    Cold,
+    /// Nobody has issued it.
+    Unknown,
+}
+
+impl CrowdToken {
+    /// One of the active tokens that are used again and again.
+    pub fn known(number: u64) -> Self {
+        Self { kind: TokenKind::Known, number }
+    }
+
+    /// One that nobody has used before.
+    pub fn fresh(kind: TokenKind) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Self { kind, number: COUNT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// What it is worth.
+    pub fn kind(self) -> TokenKind {
+        self.kind
+    }
+
+    /// Whether the authorization server finds it active.
+    pub fn is_active(self) -> bool {
+        self.kind != TokenKind::Unknown
+    }
+
+    /// The token as it travels.
+    pub fn text(self) -> String {
+        format!("{}{self}", prefix())
+    }
+
+    /// The token that travels so.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.strip_prefix(prefix())?.parse().ok()
+    }
+
+    /// The JWT that stands for it: about 1 kB, made for it alone, and always the same.
+    pub fn jwt(self) -> String {
+        let mut claims = CLAIMS.clone();
+        claims["sub"] = json!(self.to_string());
+        format!("{}.{}.c2lnbmF0dXJl", *HEADER, URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+}
+
+/// What all tokens begin with, noted once for all of them.
+pub fn prefix() -> &'static str {
+    static PREFIX: LazyLock<String> = LazyLock::new(|| secrets::noted("opaque-of-the-crowd-".to_owned()));
+    &PREFIX
+}
+
+impl Display for CrowdToken {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}-{}", self.kind.name(), self.number)
+    }
+}
+
+impl FromStr for CrowdToken {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let (kind, number) = name.split_once('-').context("not the name of a token")?;
+        let kind = KINDS.into_iter().find(|own| own.name() == kind).context("no such kind of tokens")?;
+        Ok(Self { kind, number: number.parse()? })
+    }
+}
+
+impl TokenKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Cold => "cold",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+const KINDS: [TokenKind; 3] = [TokenKind::Known, TokenKind::Cold, TokenKind::Unknown];
+
+/// The first part of every JWT here, and of no other: noted once for all of them.
+static HEADER: LazyLock<String> = LazyLock::new(|| {
+    secrets::noted(jwt::encoded(&json!({"alg": "ES256", "typ": "at+jwt", "kid": "of-the-crowd"})))
+});
+
+static CLAIMS: LazyLock<Value> = LazyLock::new(|| {
+    let mut claims = jwt::valid_claims();
+    claims["exp"] = json!(jwt::now() + 24 * 3600);
+    claims["pad"] = json!("x".repeat(500));
+    claims
+});

@@ -1,0 +1,259 @@
+//! An authorization server that stops behaving, and behaves again, while it runs. It speaks HTTP by hand, since no library lets
+//! a server break its rules; what it knows of tokens is in their names.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::crowd_token::{CrowdToken, TokenKind};
+use crate::http1::{Connection, Message};
+use crate::port::ReservedPort;
+
+/// The server, running until it is dropped.
+pub struct FaultyServer {
+    port: u16,
+    orders: watch::Sender<Order>,
+    asked: Arc<Asked>,
+}
+
+/// What the server does with the introspections that it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// It answers them.
+    Healthy,
+    /// It never answers.
+    Hangs,
+    /// It resets the connection when half of the answer is sent.
+    ResetsMidBody,
+    /// It resets connections as soon as they are there, and those that were kept at the next request.
+    ResetsOnAccept,
+    /// It answers with bytes that are no HTTP.
+    Garbage,
+    /// It answers with a body of 50 MiB; to four at a time, since Envoy holds up to 32 MiB of each.
+    Floods,
+    /// It sends one byte of its answer each 50 ms.
+    Trickles,
+    /// It announces more than it sends, and closes.
+    PromisesTooMuch,
+    /// It announces less than it sends.
+    PromisesTooLittle,
+    /// It sends a second answer behind the first, with the JWT of another token, which nobody has asked for.
+    AnswersTwice,
+    /// It closes connections that were kept, just when the next request comes.
+    ClosesKeptConnections,
+    /// It is up and down in turn, for 300 ms each.
+    Flaps,
+    /// It is not there.
+    Refuses,
+    /// It answers with this status and `Retry-After`.
+    Answers(u16),
+}
+
+/// A behaviour, and since when.
+#[derive(Clone, Copy)]
+struct Order {
+    behaviour: Behaviour,
+    since: Instant,
+}
+
+/// What it was asked about known tokens, and how often about any.
+#[derive(Default)]
+struct Asked {
+    known: Mutex<HashMap<CrowdToken, u64>>,
+}
+
+impl FaultyServer {
+    /// Starts it, healthy.
+    pub fn start() -> Result<Self> {
+        let port = ReservedPort::new()?;
+        let (orders, order) = watch::channel(Order::to(Behaviour::Healthy));
+        let asked = Arc::<Asked>::default();
+        let number = port.number();
+        tokio::spawn(listen(port, order, Arc::clone(&asked)));
+        Ok(Self { port: number, orders, asked })
+    }
+
+    /// Where it listens on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Behaves like this from now on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.orders.send_replace(Order::to(behaviour));
+    }
+
+    /// How often it was asked about this known token.
+    pub fn introspections(&self, token: CrowdToken) -> u64 {
+        self.asked
+            .known
+            .lock()
+            .map(|known| known.get(&token).copied().unwrap_or_default())
+            .unwrap_or_default()
+    }
+}
+
+impl Order {
+    fn to(behaviour: Behaviour) -> Self {
+        Self { behaviour, since: Instant::now() }
+    }
+
+    /// Whether a connection is reset that is there now.
+    fn resets(self) -> bool {
+        match self.behaviour {
+            Behaviour::ResetsOnAccept | Behaviour::Refuses => true,
+            Behaviour::Flaps => (self.since.elapsed().as_millis() / FLAP.as_millis()).is_multiple_of(2),
+            _ => false,
+        }
+    }
+}
+
+/// Accepts connections, except while nobody is to be there.
+async fn listen(port: ReservedPort, mut order: watch::Receiver<Order>, asked: Arc<Asked>) -> Result<()> {
+    let floods = Arc::new(Semaphore::new(FLOODS));
+    loop {
+        order.wait_for(|order| order.behaviour != Behaviour::Refuses).await?;
+        let listener = port.listen()?;
+        accept(&listener, &mut order, &asked, &floods).await?;
+    }
+}
+
+/// Returns when nobody is to be there.
+async fn accept(
+    listener: &TcpListener,
+    order: &mut watch::Receiver<Order>,
+    asked: &Arc<Asked>,
+    floods: &Arc<Semaphore>,
+) -> Result<()> {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            refuses = order.wait_for(|order| order.behaviour == Behaviour::Refuses) => {
+                refuses?;
+                return Ok(());
+            }
+        };
+        let (order, asked, floods) = (order.clone(), Arc::clone(asked), Arc::clone(floods));
+        tokio::spawn(async move { serve(stream, order, &asked, &floods).await });
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    mut order: watch::Receiver<Order>,
+    asked: &Asked,
+    floods: &Semaphore,
+) -> io::Result<()> {
+    let mut connection = Connection::new(stream);
+    if order.borrow().resets() {
+        return connection.reset();
+    }
+    for number in 0.. {
+        let read = tokio::select! {
+            read = connection.read() => read?,
+            _ = order.wait_for(|order| order.behaviour == Behaviour::Refuses) => return connection.reset(),
+        };
+        let Some(request) = read else { return Ok(()) };
+        let token = token(&request);
+        asked.note(token);
+        let right = answer(token);
+        let now = *order.borrow();
+        if now.resets() {
+            return connection.reset();
+        }
+        match now.behaviour {
+            Behaviour::Healthy | Behaviour::Flaps => connection.write(&right).await?,
+            Behaviour::ResetsOnAccept | Behaviour::Refuses => return connection.reset(),
+            Behaviour::Hangs => return connection.closed().await,
+            Behaviour::ResetsMidBody => {
+                connection.write(&right[..right.len() / 2]).await?;
+                // What was sent is to arrive before the RST does, which overtakes what is not read.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                return connection.reset();
+            }
+            Behaviour::Garbage => connection.write(GARBAGE).await?,
+            Behaviour::Floods => {
+                let _permit = floods.acquire().await;
+                connection.write(head("200 OK", "application/jwt", FLOOD).as_bytes()).await?;
+                for _ in 0..FLOOD / CHUNK.len() {
+                    connection.write(&CHUNK).await?;
+                }
+            }
+            Behaviour::Trickles => {
+                for byte in right.chunks(1) {
+                    connection.write(byte).await?;
+                    tokio::time::sleep(TRICKLE).await;
+                }
+            }
+            Behaviour::PromisesTooMuch => {
+                let body = body(token);
+                let head = head("200 OK", "application/jwt", body.len() + 1000);
+                return connection.write(&[head.as_bytes(), body.as_bytes()].concat()).await;
+            }
+            Behaviour::PromisesTooLittle => {
+                let head = head("200 OK", "application/jwt", 10);
+                connection.write(&[head.as_bytes(), body(token).as_bytes()].concat()).await?;
+            }
+            Behaviour::AnswersTwice => {
+                connection.write(&[right, answer(Some(CrowdToken::known(0)))].concat()).await?;
+            }
+            Behaviour::ClosesKeptConnections if number > 0 => return Ok(()),
+            Behaviour::ClosesKeptConnections => connection.write(&right).await?,
+            Behaviour::Answers(status) => {
+                let head = format!("HTTP/1.1 {status} Sorry\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n");
+                connection.write(head.as_bytes()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Asked {
+    fn note(&self, token: Option<CrowdToken>) {
+        if let (Some(token), Ok(mut known)) = (token, self.known.lock())
+            && token.kind() == TokenKind::Known
+        {
+            *known.entry(token).or_default() += 1;
+        }
+    }
+}
+
+/// The token that it is asked about. Tokens here need no escapes.
+fn token(request: &Message) -> Option<CrowdToken> {
+    let form = std::str::from_utf8(&request.body).ok()?;
+    form.split('&').find_map(|pair| CrowdToken::parse(pair.strip_prefix("token=")?))
+}
+
+/// The answer of a server that behaves.
+fn answer(token: Option<CrowdToken>) -> Vec<u8> {
+    match token.filter(|token| token.is_active()) {
+        None => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+        Some(token) => {
+            let jwt = token.jwt();
+            [head("200 OK", "application/jwt", jwt.len()).as_bytes(), jwt.as_bytes()].concat()
+        }
+    }
+}
+
+/// A body where a server that behaves may have none.
+fn body(token: Option<CrowdToken>) -> String {
+    token.filter(|token| token.is_active()).map_or_else(|| "x".repeat(1000), CrowdToken::jwt)
+}
+
+fn head(status: &str, media_type: &str, length: usize) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n")
+}
+
+const FLAP: Duration = Duration::from_millis(300);
+const TRICKLE: Duration = Duration::from_millis(50);
+const FLOODS: usize = 4;
+const FLOOD: usize = 50 * 1024 * 1024;
+static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+const GARBAGE: &[u8] =
+    b"\x16\x03\x01\x00\xff\x00HTTP\r\n\r\n\xfe\xfd nothing that anybody could read \r\n\r\n\x00";

@@ -1,0 +1,359 @@
+//! A trial: a crowd at a gateway, while something behind the gateway fails, or the gateway itself. It ends in a row of what the
+//! clients saw, or in a list of the promises that were broken.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::crowd::{Crowd, Load, Observation, Sight};
+use crate::crowd_token::TokenKind;
+use crate::envoy::{Envoy, EnvoyBuilder, Listener};
+use crate::faulty_server::{Behaviour, FaultyServer};
+use crate::paths;
+use crate::port::ReservedPort;
+use crate::secrets;
+use crate::witness::{Account, Witness};
+
+/// A gateway that can be tried again and again.
+pub struct Gateway {
+    /// The proxy, whose listener is called [`LISTENER`].
+    pub envoy: Envoy,
+    /// The authorization server.
+    pub server: FaultyServer,
+    workers: u32,
+    api: Witness,
+    port: ReservedPort,
+}
+
+/// How the trials are run.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Who comes.
+    pub load: Load,
+    /// How long all is well before a fault, and how long a fault lasts.
+    pub phase: Duration,
+}
+
+/// What a fault may do to those who need the authorization server. Known tokens, and requests without one, are never harmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Nobody is refused by it.
+    None,
+    /// Some may be.
+    Maybe,
+    /// Some are, or it was none.
+    Partial,
+    /// All are: who is served meanwhile had no right to it.
+    Total,
+}
+
+/// What clients may see while something fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// Whether they are told that the authorization server is not available.
+    pub harm: Harm,
+    /// Whether connections may be closed or refused: if it is the gateway itself that goes.
+    pub cuts: bool,
+}
+
+/// What the clients saw.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What failed.
+    pub scenario: String,
+    /// How many workers Envoy had.
+    pub workers: u32,
+    /// How many clients there were.
+    pub clients: usize,
+    /// How long it failed.
+    pub fault: Duration,
+    /// How many of those who came meanwhile saw which status, or `cut`; by what their request came with.
+    pub seen: BTreeMap<&'static str, BTreeMap<String, u64>>,
+    /// The longest that anybody waited for an answer, before and after as well.
+    pub worst: Duration,
+    /// How long after the end of the fault the first good token was served that was new to the gateway, and after which none was
+    /// refused.
+    pub recovery: Duration,
+}
+
+impl Gateway {
+    /// Starts one. `name` is that of its log, and `adjust` changes its configuration.
+    pub async fn start(name: &str, workers: u32, adjust: impl FnOnce(&mut Value)) -> Result<Self> {
+        let (server, api, port) = (FaultyServer::start()?, Witness::start().await?, ReservedPort::new()?);
+        let mut configuration = configuration();
+        adjust(&mut configuration);
+        let listener = Listener { port: port.number(), ..Listener::default() };
+        let envoy = EnvoyBuilder::new(name, workers, api.port())
+            .drain_seconds(DRAIN_SECONDS)
+            .cluster("authorization-server", &[server.port()])
+            .listener(LISTENER, &configuration, listener)
+            .start()
+            .await?;
+        Ok(Self { envoy, server, workers, api, port })
+    }
+
+    /// Where it listens on loopback, before a restart and after.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// What has arrived behind it since this was asked before.
+    pub fn take_account(&self) -> Account {
+        self.api.take_account()
+    }
+
+    /// Lets the authorization server behave like this for so long, while a crowd is there.
+    pub async fn try_server(
+        &mut self,
+        scenario: &str,
+        effort: Effort,
+        behaviour: Behaviour,
+        harm: Harm,
+    ) -> Result<Row> {
+        let fault = async |gateway: &mut Self| {
+            gateway.server.behave(behaviour);
+            tokio::time::sleep(effort.phase).await;
+            gateway.server.behave(Behaviour::Healthy);
+            Ok(())
+        };
+        self.run(scenario, effort, Expected { harm, cuts: false }, fault).await
+    }
+
+    /// Lets this happen while a crowd is there: after a time in which all is well, and before another.
+    ///
+    /// # Errors
+    /// Tells all promises that were broken.
+    pub async fn run(
+        &mut self,
+        scenario: &str,
+        effort: Effort,
+        expected: Expected,
+        fault: impl AsyncFnOnce(&mut Self) -> Result<()>,
+    ) -> Result<Row> {
+        let crowd = Crowd::gather(self.port(), effort.load);
+        crowd.everyone_is_served(Instant::now(), PATIENCE).await?;
+        tokio::time::sleep(effort.phase / 4).await;
+        let begin = Instant::now();
+        fault(self).await?;
+        let end = Instant::now();
+        let served = crowd.everyone_is_served(end, PATIENCE).await;
+        let well = Instant::now();
+        tokio::time::sleep(effort.phase / 4).await;
+        let observations = crowd.disperse().await?;
+        let account = self.take_account();
+        let times = Times { begin, end, well };
+        let mut broken = broken_promises(&observations, times, expected, &account);
+        broken.extend(served.err().map(|error| error.to_string()));
+        broken.extend(self.envoy.traps().into_iter().map(|line| format!("a VM stopped: {line}")));
+        let row = self.row(scenario, &observations, times);
+        if row.recovery > RECOVERY {
+            broken.push(format!("the gateway recovered after {:?}, not within {RECOVERY:?}", row.recovery));
+        }
+        let (count, shown) = (broken.len(), broken.get(..20).unwrap_or(&broken).join("\n  "));
+        ensure!(
+            broken.is_empty(),
+            "{scenario}, {} workers: {count} broken promises\n  {shown}",
+            self.workers
+        );
+        Ok(row)
+    }
+
+    fn row(&self, scenario: &str, observations: &[Observation], times: Times) -> Row {
+        let mut seen = BTreeMap::<_, BTreeMap<String, u64>>::new();
+        // Who was served after the end owes it to a server that is well again.
+        let came = |one: &&Observation| one.sent >= times.begin && one.sent <= times.end;
+        let meanwhile = |one: &&Observation| came(one) && (one.seen <= times.end || !one.is_served());
+        for one in observations.iter().filter(meanwhile) {
+            let sight = match one.sight {
+                Sight::Answer { status, .. } => status.to_string(),
+                Sight::Cut => "cut".to_owned(),
+                Sight::Silence => "silence".to_owned(),
+            };
+            *seen.entry(came_with(one)).or_default().entry(sight).or_default() += 1;
+        }
+        let clients: std::collections::HashSet<usize> = observations.iter().map(|one| one.client).collect();
+        Row {
+            scenario: scenario.to_owned(),
+            workers: self.workers,
+            clients: clients.len(),
+            fault: times.end - times.begin,
+            seen,
+            worst: observations.iter().map(|one| one.seen - one.sent).max().unwrap_or_default(),
+            recovery: times.recovery(observations),
+        }
+    }
+}
+
+impl Row {
+    /// Leaves it where the page of results is made from.
+    pub fn write(&self) -> Result<()> {
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let row = json!({
+            "scenario": self.scenario,
+            "workers": self.workers,
+            "clients": self.clients,
+            "fault_ms": milliseconds(self.fault),
+            "seen": self.seen,
+            "worst_latency_ms": milliseconds(self.worst),
+            "time_to_recover_ms": milliseconds(self.recovery),
+        });
+        let name = self.scenario.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+        let file = paths::reliability()?.join(format!("{name}-{}.json", self.workers));
+        Ok(std::fs::write(file, format!("{row:#}\n"))?)
+    }
+}
+
+/// The configuration of the gateway. Nobody is refused for there being many: what is tried is what happens to those who are let
+/// through to the authorization server.
+pub fn configuration() -> Value {
+    secrets::noted(STANDARD.encode(format!("gateway:{SECRET}")));
+    json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": secrets::noted(SECRET.to_owned()),
+            "timeout": format!("{}ms", TIMEOUT.as_millis()),
+            "max_concurrent": 10_000,
+            "max_per_second": 100_000,
+        },
+        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
+        "cache": {"max_ttl": "1h"},
+        "rules": [{"path": "/orders"}],
+    })
+}
+
+/// When what happened.
+#[derive(Clone, Copy)]
+struct Times {
+    begin: Instant,
+    end: Instant,
+    /// When everybody was served again.
+    well: Instant,
+}
+
+impl Times {
+    /// Whether what became of a request may have to do with the fault.
+    fn is_disturbed(self, one: &Observation) -> bool {
+        one.seen >= self.begin && one.sent <= self.well
+    }
+
+    /// How long it took until good tokens were served again that came after the end, and not refused any more.
+    fn recovery(self, observations: &[Observation]) -> Duration {
+        let late = || observations.iter().filter(|one| one.sent >= self.end && one.is_cold());
+        let last_refusal = late().filter(|one| !one.is_served()).map(|one| one.seen).max();
+        let from = last_refusal.unwrap_or(self.end);
+        let served = late().filter(|one| one.is_served() && one.seen >= from).map(|one| one.seen);
+        served.min().unwrap_or(self.well) - self.end
+    }
+}
+
+fn broken_promises(
+    observations: &[Observation],
+    times: Times,
+    expected: Expected,
+    account: &Account,
+) -> Vec<String> {
+    let mut broken = account.complaints.clone();
+    for one in observations {
+        let arrivals = account.arrivals.get(&one.request).copied().unwrap_or_default();
+        let wrong = wrong_sight(one, times, expected).or_else(|| wrong_arrivals(one, arrivals));
+        broken.extend(wrong.map(|wrong| {
+            let (name, since) = (came_with(one), one.sent.saturating_duration_since(times.begin));
+            let waited = one.seen - one.sent;
+            format!("{wrong}: {name}, sent {since:?} after the fault began, {:?} after {waited:?}", one.sight)
+        }));
+    }
+    let sent: HashMap<u64, &Observation> = observations.iter().map(|one| (one.request, one)).collect();
+    let strangers = account.arrivals.keys().filter(|number| !sent.contains_key(number));
+    broken
+        .extend(strangers.map(|number| format!("the API received the request {number}, which nobody sent")));
+    let is_refusal = |one: &&Observation| one.is_cold() && !one.is_served() && times.is_disturbed(one);
+    let refusals = observations.iter().filter(is_refusal).count();
+    if refusals == 0 && matches!(expected.harm, Harm::Partial | Harm::Total) {
+        broken.push("nobody noticed the fault, so that it proves nothing".to_owned());
+    }
+    broken
+}
+
+/// What is wrong with what a client saw.
+fn wrong_sight(one: &Observation, times: Times, expected: Expected) -> Option<&'static str> {
+    let is_disturbed = times.is_disturbed(one);
+    let (status, is_challenge, says_when, is_own) = match one.sight {
+        Sight::Silence => return Some("a request was forgotten"),
+        Sight::Cut if expected.cuts && is_disturbed => return None,
+        Sight::Cut => return Some("a connection was closed"),
+        Sight::Answer { status, is_challenge, says_when, is_own } => {
+            (status, is_challenge, says_when, is_own)
+        }
+    };
+    let kind = one.token.map(|token| token.kind());
+    let needs_server = matches!(kind, Some(TokenKind::Cold | TokenKind::Unknown));
+    let is_good = one.token.is_some_and(|token| token.is_active());
+    let during_fault = one.sent >= times.begin + SETTLED && one.seen + SETTLED <= times.end;
+    match status {
+        200 if !is_good => Some("a request without a good token was served"),
+        200 if !is_own => Some("a request got the answer to another"),
+        200 if needs_server && during_fault && expected.harm == Harm::Total => {
+            Some("a token was accepted that nobody can have been asked about")
+        }
+        200 => None,
+        401 if is_good => Some("a good token was refused as the client's fault"),
+        401 if !is_challenge => Some("a 401 without a challenge"),
+        401 => None,
+        502..=504 if !needs_server => Some("a request failed that needs no authorization server"),
+        502..=504 if !is_disturbed => Some("a request failed while all was well"),
+        502..=504 if expected.harm == Harm::None => Some("a request failed by what is to harm nobody"),
+        502..=504 if is_challenge => Some("a failure of the server was told as the client's"),
+        503 if !says_when => Some("a 503 without Retry-After"),
+        502..=504 => None,
+        _ => Some("a status that nobody expects"),
+    }
+}
+
+/// What is wrong with how often a request arrived at the API.
+fn wrong_arrivals(one: &Observation, arrivals: u32) -> Option<&'static str> {
+    let may_arrive = one.token.is_some_and(|token| token.is_active());
+    match one.sight {
+        _ if arrivals > 0 && !may_arrive => Some("a request without a good token arrived at the API"),
+        Sight::Answer { status: 200, .. } if arrivals != 1 => Some("a request did not arrive once"),
+        Sight::Answer { status, .. } if status != 200 && arrivals > 0 => {
+            Some("a refused request arrived at the API")
+        }
+        _ if arrivals > 1 => Some("a request arrived more than once"),
+        _ => None,
+    }
+}
+
+fn came_with(one: &Observation) -> &'static str {
+    one.token.map_or("none", |token| token.kind().name())
+}
+
+/// The listener with the filter.
+pub const LISTENER: &str = "gateway";
+
+/// How long the gateway waits for an introspection.
+pub const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much longer than that a client may wait on a machine that has much else to do.
+pub const MARGIN: Duration = Duration::from_secs(5);
+
+/// How long after the end of a fault good tokens may be refused: one that comes then may meet a connection on which the server
+/// still hangs. A gateway that stops asking for a while after failures (a circuit breaker) needs that while as well: add it here.
+pub const RECOVERY: Duration = TIMEOUT.saturating_add(MARGIN);
+
+/// How long connections of a former configuration are given.
+pub const DRAIN_SECONDS: u32 = 1;
+
+/// How long everybody together may need to be served once; each may have to wait out all that it began during the fault.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a change of the server may take until it is one.
+const SETTLED: Duration = Duration::from_millis(100);
+
+const SECRET: &str = "the-secret-of-the-gateway";

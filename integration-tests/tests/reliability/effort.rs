@@ -1,0 +1,48 @@
+//! How much is tried: enough for every run of the tests, or all that the page of results tells of.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use integration_tests::crowd::Load;
+use integration_tests::trial::{Effort, MARGIN, TIMEOUT};
+
+/// What is tried with each fault.
+pub fn usual() -> Effort {
+    match is_full() {
+        true => crowded(),
+        false => effort(40, 80, 1300),
+    }
+}
+
+/// Tries gateways of one, two and four workers: all at once, unless the crowd at each is large.
+pub async fn with_workers(try_one: impl AsyncFn(u32) -> Result<()>) -> Result<()> {
+    if is_full() {
+        for workers in WORKERS {
+            try_one(workers).await?;
+        }
+        return Ok(());
+    }
+    try_join_all(WORKERS.map(|workers| try_one(workers))).await?;
+    Ok(())
+}
+
+/// A crowd of five hundred.
+pub fn crowded() -> Effort {
+    match is_full() {
+        true => effort(500, 300, 5000),
+        false => effort(500, 400, 2000),
+    }
+}
+
+/// A fault has to last longer than the gateway waits for an introspection.
+fn effort(clients: usize, pause: u64, phase: u64) -> Effort {
+    let load = Load { clients, pause: Duration::from_millis(pause), patience: TIMEOUT + MARGIN };
+    Effort { load, phase: Duration::from_millis(phase) }
+}
+
+fn is_full() -> bool {
+    std::env::var("RELIABILITY").is_ok_and(|effort| effort == "full")
+}
+
+const WORKERS: [u32; 3] = [1, 2, 4];
