@@ -156,9 +156,7 @@ impl Client {
     }
 
     async fn ask(&mut self, token: Option<CrowdToken>) -> Observation {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let request = COUNT.fetch_add(1, Ordering::Relaxed);
-        let sent = Instant::now();
+        let (request, sent) = (next_request(), Instant::now());
         // A connection whose answer was not read to its end, or says so, is not used again.
         let connection = self.connection.take();
         let exchange = exchange(connection, self.port, request, token);
@@ -181,7 +179,14 @@ impl Client {
     }
 }
 
-async fn exchange(
+/// The number of a request, which no other has.
+pub(crate) fn next_request() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Sends a request on this connection, or on a new one, and waits for the answer.
+pub(crate) async fn exchange(
     connection: Option<Connection>,
     port: u16,
     request: u64,

@@ -41,14 +41,21 @@ pub fn chromium() -> Result<PathBuf> {
 
 /// Where the logs of a test run are collected, to be searched for secrets.
 pub fn logs() -> Result<PathBuf> {
-    let folder = root().join("target/logs");
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder)
+    folder("target/logs")
 }
 
 /// Where the trials leave what clients saw, for the page of results.
 pub fn reliability() -> Result<PathBuf> {
-    let folder = root().join("target/reliability");
+    folder("target/reliability")
+}
+
+/// Where a soak leaves what clients saw, and how much memory Envoy had.
+pub fn soak() -> Result<PathBuf> {
+    folder("target/soak")
+}
+
+fn folder(path: &str) -> Result<PathBuf> {
+    let folder = root().join(path);
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }

@@ -1,7 +1,7 @@
 //! A trial: a crowd at a gateway, while something behind the gateway fails, or the gateway itself. It ends in a row of what the
 //! clients saw, or in a list of the promises that were broken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::crowd::{Crowd, Load, Observation, Sight};
 use crate::crowd_token::TokenKind;
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
+use crate::fault::{Fault, Harm};
 use crate::faulty_server::{Behaviour, FaultyServer};
 use crate::paths;
 use crate::port::ReservedPort;
@@ -28,6 +29,8 @@ pub struct Gateway {
     workers: u32,
     api: Witness,
     port: ReservedPort,
+    configuration: Value,
+    changes: u32,
 }
 
 /// How the trials are run.
@@ -39,19 +42,6 @@ pub struct Effort {
     pub phase: Duration,
 }
 
-/// What a fault may do to those who need the authorization server. Known tokens, and requests without one, are never harmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Harm {
-    /// Nobody is refused by it.
-    None,
-    /// Some may be.
-    Maybe,
-    /// Some are, or it was none.
-    Partial,
-    /// All are: who is served meanwhile had no right to it.
-    Total,
-}
-
 /// What clients may see while something fails.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
@@ -60,6 +50,9 @@ pub struct Expected {
     /// Whether connections may be closed or refused: if it is the gateway itself that goes.
     pub cuts: bool,
 }
+
+/// What goes is connections of Envoy; whoever comes through is treated as ever.
+pub const GOES: Expected = Expected { harm: Harm::None, cuts: true };
 
 /// What the clients saw.
 #[derive(Clone, Debug)]
@@ -74,6 +67,8 @@ pub struct Row {
     pub fault: Duration,
     /// How many of those who came meanwhile saw which status, or `cut`; by what their request came with.
     pub seen: BTreeMap<&'static str, BTreeMap<String, u64>>,
+    /// How many saw it from the beginning to the end, whatever they came with.
+    pub all: BTreeMap<String, u64>,
     /// The longest that anybody waited for an answer, before and after as well.
     pub worst: Duration,
     /// How long after the end of the fault the first good token was served that was new to the gateway, and after which none was
@@ -94,7 +89,7 @@ impl Gateway {
             .listener(LISTENER, &configuration, listener)
             .start()
             .await?;
-        Ok(Self { envoy, server, workers, api, port })
+        Ok(Self { envoy, server, workers, api, port, configuration, changes: 0 })
     }
 
     /// Where it listens on loopback, before a restart and after.
@@ -107,21 +102,35 @@ impl Gateway {
         self.api.take_account()
     }
 
-    /// Lets the authorization server behave like this for so long, while a crowd is there.
-    pub async fn try_server(
-        &mut self,
-        scenario: &str,
-        effort: Effort,
-        behaviour: Behaviour,
-        harm: Harm,
-    ) -> Result<Row> {
-        let fault = async |gateway: &mut Self| {
-            gateway.server.behave(behaviour);
+    /// Lets the authorization server fail for so long, while a crowd is there.
+    pub async fn try_fault(&mut self, scenario: &str, effort: Effort, fault: Fault) -> Result<Row> {
+        let failure = async |gateway: &mut Self| {
+            gateway.server.behave(fault.behaviour);
             tokio::time::sleep(effort.phase).await;
             gateway.server.behave(Behaviour::Healthy);
             Ok(())
         };
-        self.run(scenario, effort, Expected { harm, cuts: false }, fault).await
+        self.run(scenario, effort, Expected { harm: fault.harm, cuts: false }, failure).await
+    }
+
+    /// Lets its configuration be changed so often, and each time be refused a bad one, while a crowd is there.
+    pub async fn try_changes(&mut self, scenario: &str, effort: Effort, changes: u32) -> Result<Row> {
+        let change = async |gateway: &mut Self| {
+            for _ in 0..changes {
+                gateway.changes += 1;
+                let mut next = gateway.configuration.clone();
+                next["realm"] = json!(format!("realm {}", gateway.changes));
+                ensure!(
+                    gateway.envoy.reconfigure(LISTENER, &next).await?,
+                    "a good configuration was refused"
+                );
+                next["rules"] = json!("none");
+                ensure!(!gateway.envoy.reconfigure(LISTENER, &next).await?, "a bad configuration was taken");
+            }
+            tokio::time::sleep(DRAINED).await;
+            Ok(())
+        };
+        self.run(scenario, effort, GOES, change).await
     }
 
     /// Lets this happen while a crowd is there: after a time in which all is well, and before another.
@@ -164,25 +173,30 @@ impl Gateway {
     }
 
     fn row(&self, scenario: &str, observations: &[Observation], times: Times) -> Row {
-        let mut seen = BTreeMap::<_, BTreeMap<String, u64>>::new();
         // Who was served after the end owes it to a server that is well again.
-        let came = |one: &&Observation| one.sent >= times.begin && one.sent <= times.end;
-        let meanwhile = |one: &&Observation| came(one) && (one.seen <= times.end || !one.is_served());
-        for one in observations.iter().filter(meanwhile) {
+        let came = |one: &Observation| one.sent >= times.begin && one.sent <= times.end;
+        let meanwhile = |one: &Observation| came(one) && (one.seen <= times.end || !one.is_served());
+        let mut seen = BTreeMap::<_, BTreeMap<String, u64>>::new();
+        let mut all = BTreeMap::<String, u64>::new();
+        for one in observations {
             let sight = match one.sight {
                 Sight::Answer { status, .. } => status.to_string(),
                 Sight::Cut => "cut".to_owned(),
                 Sight::Silence => "silence".to_owned(),
             };
-            *seen.entry(came_with(one)).or_default().entry(sight).or_default() += 1;
+            *all.entry(sight.clone()).or_default() += 1;
+            if meanwhile(one) {
+                *seen.entry(came_with(one)).or_default().entry(sight).or_default() += 1;
+            }
         }
-        let clients: std::collections::HashSet<usize> = observations.iter().map(|one| one.client).collect();
+        let clients: HashSet<usize> = observations.iter().map(|one| one.client).collect();
         Row {
             scenario: scenario.to_owned(),
             workers: self.workers,
             clients: clients.len(),
             fault: times.end - times.begin,
             seen,
+            all,
             worst: observations.iter().map(|one| one.seen - one.sent).max().unwrap_or_default(),
             recovery: times.recovery(observations),
         }
@@ -192,8 +206,15 @@ impl Gateway {
 impl Row {
     /// Leaves it where the page of results is made from.
     pub fn write(&self) -> Result<()> {
+        let name = self.scenario.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+        let file = paths::reliability()?.join(format!("{name}-{}.json", self.workers));
+        Ok(std::fs::write(file, format!("{:#}\n", self.json()))?)
+    }
+
+    /// The row as JSON, times in milliseconds.
+    pub fn json(&self) -> Value {
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let row = json!({
+        json!({
             "scenario": self.scenario,
             "workers": self.workers,
             "clients": self.clients,
@@ -201,16 +222,13 @@ impl Row {
             "seen": self.seen,
             "worst_latency_ms": milliseconds(self.worst),
             "time_to_recover_ms": milliseconds(self.recovery),
-        });
-        let name = self.scenario.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-        let file = paths::reliability()?.join(format!("{name}-{}.json", self.workers));
-        Ok(std::fs::write(file, format!("{row:#}\n"))?)
+        })
     }
 }
 
 /// The configuration of the gateway. Nobody is refused for there being many: what is tried is what happens to those who are let
 /// through to the authorization server.
-pub fn configuration() -> Value {
+fn configuration() -> Value {
     secrets::noted(STANDARD.encode(format!("gateway:{SECRET}")));
     json!({
         "introspection": {
@@ -347,8 +365,10 @@ pub const MARGIN: Duration = Duration::from_secs(5);
 /// still hangs. A gateway that stops asking for a while after failures (a circuit breaker) needs that while as well: add it here.
 pub const RECOVERY: Duration = TIMEOUT.saturating_add(MARGIN);
 
-/// How long connections of a former configuration are given.
-pub const DRAIN_SECONDS: u32 = 1;
+/// Longer than Envoy keeps connections of a listener that it lets go.
+pub const DRAINED: Duration = Duration::from_millis(DRAIN_SECONDS as u64 * 1000 + 500);
+
+const DRAIN_SECONDS: u32 = 1;
 
 /// How long everybody together may need to be served once; each may have to wait out all that it began during the fault.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,36 +1,16 @@
 //! Envoy itself goes, or changes.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
-use integration_tests::trial::{self, DRAIN_SECONDS, Expected, Gateway, Harm, LISTENER};
-use serde_json::json;
+use integration_tests::trial::{DRAINED, GOES, Gateway};
 
 use crate::effort;
-
-/// What goes is Envoy's connections; whoever comes through is treated as ever.
-const GOES: Expected = Expected { harm: Harm::None, cuts: true };
 
 /// If this failed, a change of configuration would be an outage, or let somebody through.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_is_changed_under_load() -> Result<()> {
     effort::with_workers(async |workers| {
         let mut gateway = Gateway::start(&format!("reliability-reload-{workers}"), workers, |_| ()).await?;
-        let changes = async |gateway: &mut Gateway| {
-            for number in 0..4 {
-                let mut next = trial::configuration();
-                next["realm"] = json!(format!("realm-{number}"));
-                ensure!(
-                    gateway.envoy.reconfigure(LISTENER, &next).await?,
-                    "a good configuration was refused"
-                );
-                next["rules"] = json!("none");
-                ensure!(!gateway.envoy.reconfigure(LISTENER, &next).await?, "a bad configuration was taken");
-            }
-            tokio::time::sleep(DRAINED).await;
-            Ok(())
-        };
-        gateway.run("Envoy is reconfigured", effort::usual(), GOES, changes).await?.write()
+        gateway.try_changes("Envoy is reconfigured", effort::usual(), 4).await?.write()
     })
     .await
 }
@@ -61,6 +41,3 @@ async fn envoy_is_killed_and_started_again() -> Result<()> {
     })
     .await
 }
-
-/// Longer than Envoy keeps what it lets go.
-const DRAINED: Duration = Duration::from_millis(DRAIN_SECONDS as u64 * 1000 + 500);

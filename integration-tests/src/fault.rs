@@ -1,0 +1,50 @@
+//! The faults of an authorization server, and what each may do to clients.
+
+use crate::faulty_server::Behaviour;
+
+/// A fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// What the server does, in a sentence that begins with it.
+    pub name: &'static str,
+    /// How it does that.
+    pub behaviour: Behaviour,
+    /// What it may do to clients.
+    pub harm: Harm,
+}
+
+/// What a fault may do to those who need the authorization server. Known tokens, and requests without one, are never harmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Nobody is refused by it.
+    None,
+    /// Some may be.
+    Maybe,
+    /// Some are, or it was none.
+    Partial,
+    /// All are: who is served meanwhile had no right to it.
+    Total,
+}
+
+/// All of them.
+pub const FAULTS: [Fault; 15] = [
+    fault("hangs", Behaviour::Hangs, Harm::Total),
+    fault("resets in the middle of its answer", Behaviour::ResetsMidBody, Harm::Total),
+    fault("resets every connection", Behaviour::ResetsOnAccept, Harm::Total),
+    fault("answers with garbage", Behaviour::Garbage, Harm::Total),
+    fault("answers with 50 MiB", Behaviour::Floods, Harm::Total),
+    fault("sends a byte each 50 ms", Behaviour::Trickles, Harm::Total),
+    fault("announces more than it sends", Behaviour::PromisesTooMuch, Harm::Total),
+    fault("announces less than it sends", Behaviour::PromisesTooLittle, Harm::Total),
+    fault("answers twice", Behaviour::AnswersTwice, Harm::Maybe),
+    fault("closes kept connections", Behaviour::ClosesKeptConnections, Harm::Maybe),
+    fault("is up and down in turn", Behaviour::Flaps, Harm::Partial),
+    fault("refuses connections", Behaviour::Refuses, Harm::Total),
+    fault("answers 500", Behaviour::Answers(500), Harm::Total),
+    fault("answers 503", Behaviour::Answers(503), Harm::Total),
+    fault("answers 429", Behaviour::Answers(429), Harm::Total),
+];
+
+const fn fault(name: &'static str, behaviour: Behaviour, harm: Harm) -> Fault {
+    Fault { name, behaviour, harm }
+}

@@ -1,0 +1,73 @@
+//! A flood: one good token after the other that the gateway has never seen, and in between a few that it knows, as fast as some
+//! connections carry them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::task::JoinSet;
+
+use crate::crowd::{exchange, next_request};
+use crate::crowd_token::{CrowdToken, TokenKind};
+
+/// How many tokens come, over how many connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Flood {
+    /// How many tokens that nobody has used before.
+    pub tokens: u64,
+    /// How many connections carry them, each one request after the other.
+    pub connections: usize,
+}
+
+/// How many requests were answered with which status.
+pub type Statuses = BTreeMap<u16, u64>;
+
+impl Flood {
+    /// Pours it on a port of loopback, and waits until it is over.
+    pub async fn pour(self, port: u16) -> Result<Statuses> {
+        let poured = Arc::new(AtomicU64::new(0));
+        let mut carriers = JoinSet::new();
+        for _ in 0..self.connections {
+            carriers.spawn(carry(port, self.tokens, Arc::clone(&poured)));
+        }
+        let mut statuses = Statuses::new();
+        while let Some(carried) = carriers.join_next().await {
+            for (status, count) in carried?? {
+                *statuses.entry(status).or_default() += count;
+            }
+        }
+        Ok(statuses)
+    }
+}
+
+/// The tokens that come again and again.
+pub fn hot_tokens() -> impl Iterator<Item = CrowdToken> {
+    (0..HOT).map(CrowdToken::known)
+}
+
+async fn carry(port: u16, tokens: u64, poured: Arc<AtomicU64>) -> Result<Statuses> {
+    let (mut connection, mut statuses) = (None, Statuses::new());
+    loop {
+        let number = poured.fetch_add(1, Ordering::Relaxed);
+        if number >= tokens {
+            return Ok(statuses);
+        }
+        let hot = number.is_multiple_of(APART).then(|| CrowdToken::known(number / APART % HOT));
+        for token in hot.into_iter().chain([CrowdToken::fresh(TokenKind::Cold)]) {
+            let exchange = exchange(connection, port, next_request(), Some(token));
+            let (kept, answer) = tokio::time::timeout(PATIENCE, exchange).await.context("forgotten")??;
+            connection = Some(kept);
+            *statuses.entry(answer.status().unwrap_or_default()).or_default() += 1;
+        }
+    }
+}
+
+/// How many tokens are hot.
+const HOT: u64 = 10;
+
+/// How many new tokens come between two hot ones.
+const APART: u64 = 20;
+
+const PATIENCE: Duration = Duration::from_secs(20);

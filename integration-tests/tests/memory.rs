@@ -1,0 +1,64 @@
+//! What the gateway keeps is bounded, however many tokens come: a flood of good ones, in a real Envoy with one worker.
+//!
+//! `just memory` pours a million; `MEMORY_TOKENS` says how many.
+
+use anyhow::{Result, ensure};
+use integration_tests::flood::{self, Flood, Statuses};
+use integration_tests::memory::Memory;
+use integration_tests::paths;
+use integration_tests::trial::Gateway;
+use serde_json::json;
+
+/// If this failed, whoever gets many tokens issued, or just time, would take down the proxy; or those who come often would pay for
+/// those who come once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_good_tokens_neither_grows_the_memory_nor_displaces_the_hot_ones() -> Result<()> {
+    let tokens = match std::env::var("MEMORY_TOKENS") {
+        Ok(number) => number.parse()?,
+        Err(_) => 30_000,
+    };
+    let gateway = Gateway::start("memory", 1, |configuration| {
+        configuration["cache"] = json!({"max_entries": ENTRIES, "max_bytes": BYTES, "max_ttl": "24h"});
+    })
+    .await?;
+    let mut memory = Memory::default();
+    memory.sample(0.0, &gateway.envoy)?;
+    let mut statuses = Statuses::new();
+    for portion in 1..=PORTIONS {
+        let flood = Flood { tokens: tokens / PORTIONS, connections: 64 };
+        for (status, count) in flood.pour(gateway.port()).await? {
+            *statuses.entry(status).or_default() += count;
+        }
+        memory.sample((portion * tokens / PORTIONS) as f64, &gateway.envoy)?;
+        let complaints = gateway.take_account().complaints;
+        ensure!(complaints.is_empty(), "{complaints:?}");
+    }
+    let hot: Vec<u64> = flood::hot_tokens().map(|token| gateway.server.introspections(token)).collect();
+    let result = json!({
+        "tokens": tokens, "max_entries": ENTRIES, "max_bytes": BYTES, "samples": memory.json(),
+        "growth_bytes": memory.growth_since(FULL)?, "introspections_of_hot_tokens": hot,
+    });
+    std::fs::write(paths::reliability()?.join("memory.json"), format!("{result:#}\n"))?;
+    ensure!(statuses.keys().eq(&[200]), "not all were served: {statuses:?}");
+    ensure!(hot.iter().all(|count| *count == 1), "hot tokens were asked about again: {hot:?}");
+    ensure!(gateway.envoy.traps().is_empty(), "{:?}", gateway.envoy.traps());
+    memory.stays_flat(FULL, ALLOWANCE)
+}
+
+/// Small enough that a small flood fills the cache many times over.
+const ENTRIES: u64 = 1000;
+
+/// Half of what so many entries would need, so that both bounds are at work.
+const BYTES: u64 = 1 << 20;
+
+/// How often memory is looked at.
+const PORTIONS: u64 = 50;
+
+/// The share of the flood after which everything is full: most of the slots that workers share are taken after as many tokens as there
+/// are, and all after seven times as many.
+const FULL: f64 = 0.3;
+
+/// How much memory may grow after that. It was seen to grow by some kB; Envoy's allocator and the virtual machine's take memory by
+/// the MiB, and may do so once more. Without bounds, the two levels of the cache would keep some kB of each token: more than
+/// 40 MiB of the small flood.
+const ALLOWANCE: u64 = 4 << 20;
