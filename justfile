@@ -63,9 +63,21 @@ test-envoy: build envoy authorization-server plain-authorization-server chromium
 
 # Lets the gateway bear every fault in front of five hundred clients, and writes docs/reliability.md of what they saw.
 reliability: build envoy
-    rm -rf target/logs target/reliability
+    rm -rf target/logs
+    mkdir -p target/reliability && find target/reliability -name '*.json' ! -name memory.json -delete
     ulimit -S -n {{ open_files }}; RELIABILITY=full cargo test --package integration-tests --test reliability -- --test-threads=1
     cargo run --quiet --package integration-tests --bin reliability-page
+
+# Pours so many good tokens on one worker, and tells in docs/reliability.md what memory it had.
+memory tokens="1000000": build envoy
+    rm -rf target/logs
+    MEMORY_TOKENS={{ tokens }} cargo test --package integration-tests --test memory
+    cargo run --quiet --package integration-tests --bin reliability-page
+
+# Lets everything happen to Envoy for so many minutes, by chance; leaves answers and a plot of its memory in target/soak.
+soak minutes="30": build envoy
+    rm -rf target/logs target/soak
+    cargo run --quiet --package integration-tests --bin soak -- {{ minutes }}
 
 # Searches all logs of the last test run for tokens, secrets and traps; finding nothing to search is an error.
 search-logs:
