@@ -29,6 +29,7 @@ pub mod plain_authorization_server;
 pub mod plot;
 pub mod port;
 pub mod process;
+pub mod promises;
 pub mod received;
 pub mod scripted_server;
 pub mod secrets;

@@ -1,0 +1,139 @@
+//! What is promised to clients whatever fails, and whether it was kept: from what they saw, and what arrived at the API.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::crowd::{Observation, Sight};
+use crate::crowd_token::TokenKind;
+use crate::fault::Harm;
+use crate::witness::Account;
+
+/// What clients may see while something fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// Whether they are told that the authorization server is not available.
+    pub harm: Harm,
+    /// Whether connections may be closed or refused: if it is the gateway itself that goes.
+    pub cuts: bool,
+}
+
+/// When what happened.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    /// When the fault began.
+    pub(crate) begin: Instant,
+    /// When it ended.
+    pub(crate) end: Instant,
+    /// When everybody was served again.
+    pub(crate) well: Instant,
+}
+
+impl Times {
+    /// Whether what became of a request may have to do with the fault.
+    pub(crate) fn is_disturbed(self, one: &Observation) -> bool {
+        one.seen >= self.begin && one.sent <= self.well
+    }
+
+    /// How long it took until good tokens were served again that came after the end, and not refused any more.
+    pub(crate) fn recovery(self, observations: &[Observation]) -> Duration {
+        let late = || observations.iter().filter(|one| one.sent >= self.end && one.is_cold());
+        let last_refusal = late().filter(|one| !one.is_served()).map(|one| one.seen).max();
+        let from = last_refusal.unwrap_or(self.end);
+        let served = late().filter(|one| one.is_served() && one.seen >= from).map(|one| one.seen);
+        served.min().unwrap_or(self.well) - self.end
+    }
+}
+
+/// The promises that were broken, in sentences without secrets.
+pub(crate) fn broken(
+    observations: &[Observation],
+    times: Times,
+    expected: Expected,
+    account: &Account,
+) -> Vec<String> {
+    let mut broken = account.complaints.clone();
+    for one in observations {
+        let arrivals = account.arrivals.get(&one.request).copied().unwrap_or_default();
+        let wrong = wrong_sight(one, times, expected).or_else(|| wrong_arrivals(one, arrivals));
+        broken.extend(wrong.map(|wrong| {
+            let (name, since) = (came_with(one), one.sent.saturating_duration_since(times.begin));
+            let waited = one.seen - one.sent;
+            format!("{wrong}: {name}, sent {since:?} after the fault began, {:?} after {waited:?}", one.sight)
+        }));
+    }
+    let sent: HashMap<u64, &Observation> = observations.iter().map(|one| (one.request, one)).collect();
+    let strangers = account.arrivals.keys().filter(|number| !sent.contains_key(number));
+    broken
+        .extend(strangers.map(|number| format!("the API received the request {number}, which nobody sent")));
+    let is_refusal = |one: &&Observation| one.is_cold() && !one.is_served() && times.is_disturbed(one);
+    let refusals = observations.iter().filter(is_refusal).count();
+    if refusals == 0 && matches!(expected.harm, Harm::Partial | Harm::Total) {
+        broken.push("nobody noticed the fault, so that it proves nothing".to_owned());
+    }
+    broken
+}
+
+/// What is wrong with what a client saw.
+fn wrong_sight(one: &Observation, times: Times, expected: Expected) -> Option<&'static str> {
+    let is_disturbed = times.is_disturbed(one);
+    let (status, is_challenge, says_when, is_own) = match one.sight {
+        Sight::Silence => return Some("a request was forgotten"),
+        Sight::Cut if expected.cuts && is_disturbed => return None,
+        Sight::Cut => return Some("a connection was closed"),
+        Sight::Answer { status, is_challenge, says_when, is_own } => {
+            (status, is_challenge, says_when, is_own)
+        }
+    };
+    let kind = one.token.map(|token| token.kind());
+    let needs_server = matches!(kind, Some(TokenKind::Cold | TokenKind::Unknown));
+    let is_good = one.token.is_some_and(|token| token.is_active());
+    let during_fault = one.sent >= times.begin + SETTLED && one.seen + SETTLED <= times.end;
+    match status {
+        200 if !is_good => Some("a request without a good token was served"),
+        200 if !is_own => Some("a request got the answer to another"),
+        200 if needs_server && during_fault && expected.harm == Harm::Total => {
+            Some("a token was accepted that nobody can have been asked about")
+        }
+        200 => None,
+        401 if is_good => Some("a good token was refused as the client's fault"),
+        401 if needs_server && during_fault && expected.harm == Harm::Total => {
+            Some("a token was called a bad one that nobody can have been asked about")
+        }
+        401 if !is_challenge => Some("a 401 without a challenge"),
+        401 => None,
+        502..=504 if !needs_server => Some("a request failed that needs no authorization server"),
+        502..=504 if !is_disturbed => Some("a request failed while all was well"),
+        502..=504 if expected.harm == Harm::None => Some("a request failed by what is to harm nobody"),
+        502..=504 if is_challenge => Some("a failure of the server was told as the client's"),
+        503 if !says_when => Some("a 503 without Retry-After"),
+        502..=504 => None,
+        _ => Some("a status that nobody expects"),
+    }
+}
+
+/// What is wrong with how often a request arrived at the API.
+fn wrong_arrivals(one: &Observation, arrivals: u32) -> Option<&'static str> {
+    let may_arrive = one.token.is_some_and(|token| token.is_active());
+    match one.sight {
+        _ if arrivals > 0 && !may_arrive => Some("a request without a good token arrived at the API"),
+        Sight::Answer { status: 200, .. } if arrivals != 1 => Some("a request did not arrive once"),
+        Sight::Answer { status, .. } if status != 200 && arrivals > 0 => {
+            Some("a refused request arrived at the API")
+        }
+        _ if arrivals > 1 => Some("a request arrived more than once"),
+        _ => None,
+    }
+}
+
+/// What a request came with.
+pub(crate) fn came_with(one: &Observation) -> &'static str {
+    one.token.map_or("none", |token| token.kind().name())
+}
+
+/// How long a change of the server may take until it is one.
+const SETTLED: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;
