@@ -22,12 +22,14 @@ pub struct EnvoyBuilder {
     clusters: Vec<Value>,
     environment: Vec<(String, String)>,
     drain_seconds: u32,
+    diary: Diary,
 }
 
 /// An Envoy, running.
 pub struct Envoy {
     process: Process,
     launch: Launch,
+    folder: TempDir,
     admin: Client,
     ports: HashMap<String, u16>,
     log: PathBuf,
@@ -42,6 +44,12 @@ struct Launch {
     /// The bootstrap configuration and the listeners.
     folder: TempDir,
     listeners: Vec<String>,
+/// Where an Envoy logs, and how much.
+enum Diary {
+    /// All that the filter says, where it is searched for secrets.
+    Searched,
+    /// As much as Envoy does by itself, in this folder.
+    Default(PathBuf),
 }
 
 /// What a listener does beside the filter's configuration.
@@ -81,6 +89,7 @@ impl EnvoyBuilder {
             clusters: Vec::new(),
             environment: Vec::new(),
             drain_seconds: DRAIN_SECONDS,
+            diary: Diary::Searched,
         };
         new.cluster("api", &[api_port])
     }
@@ -96,6 +105,11 @@ impl EnvoyBuilder {
     #[must_use]
     pub fn drain_seconds(self, drain_seconds: u32) -> Self {
         Self { drain_seconds, ..self }
+    /// Lets it log as much as it does by itself, as in production, and into this folder, where nobody searches for secrets.
+    #[must_use]
+    pub fn logging_by_default(mut self, folder: &Path) -> Self {
+        self.diary = Diary::Default(folder.to_owned());
+        self
     }
 
     /// Adds a cluster with these ports of loopback as its hosts.
@@ -176,6 +190,12 @@ impl EnvoyBuilder {
         Ok(self)
     }
 
+    /// Lets the last listener hand the same number of connections to each worker.
+    pub fn balanced(mut self) -> Result<Self> {
+        self.last("")?["connection_balance_config"] = json!({"exact_balance": {}});
+        Ok(self)
+    }
+
     /// Lets the last listener speak TLS by this certificate, and ask its clients for one of this authority, if one is named:
     /// then nobody comes in without.
     pub fn secured_by(mut self, own: &Certificate, clients: Option<&CertificateAuthority>) -> Result<Self> {
@@ -235,6 +255,11 @@ impl EnvoyBuilder {
         let listeners = names.collect();
         let Self { name, workers, environment, drain_seconds, .. } = self;
         Envoy::launch(Launch { name, workers, drain_seconds, environment, folder, listeners }).await
+        let environment: Vec<(&str, &str)> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let names = names.collect();
+        let bootstrap = bootstrap.to_string();
+        Envoy::launch(&self.name, self.workers, &bootstrap, &environment, folder, names, &self.diary).await
     }
 
     fn last(&mut self, pointer: &str) -> Result<&mut Value> {
@@ -284,11 +309,53 @@ impl Envoy {
         let process = launch.start(&log)?;
         let (admin, ports) = launch.ready().await.with_context(|| tail(&log))?;
         Ok(Self { process, launch, admin, ports, log })
+        let listeners = listeners.iter().map(|name| (*name).to_owned()).collect();
+        let folder = TempDir::new()?;
+        Self::launch(name, 2, bootstrap, environment, folder, listeners, &Diary::Searched).await
+    }
+
+    async fn launch(
+        name: &str,
+        workers: u32,
+        bootstrap: &str,
+        environment: &[(&str, &str)],
+        folder: TempDir,
+        listeners: Vec<String>,
+        diary: &Diary,
+    ) -> Result<Self> {
+        let (bootstrap_file, admin_file) = (folder.path().join("envoy.yaml"), folder.path().join("admin"));
+        std::fs::write(&bootstrap_file, bootstrap)?;
+        let (log_folder, verbosity): (_, &[&str]) = match diary {
+            Diary::Searched => (paths::logs()?, &["--component-log-level", "wasm:debug"]),
+            Diary::Default(folder) => (folder.clone(), &[]),
+        };
+        let log = log_folder.join(format!("{name}-envoy.log"));
+        let workers = workers.to_string();
+        let arguments = [
+            "--disable-hot-restart",
+            "--file-flush-interval-msec",
+            "50",
+            "--concurrency",
+            &workers,
+            "--config-path",
+            bootstrap_file.to_str().context("a path that is not UTF-8")?,
+            "--admin-address-path",
+            admin_file.to_str().context("a path that is not UTF-8")?,
+        ];
+        let arguments = [&arguments, verbosity].concat();
+        let process = Process::start(&paths::envoy()?, &arguments, environment, &log)?;
+        let (admin, ports) = ready(&admin_file, listeners).await.with_context(|| tail(&log))?;
+        Ok(Self { process, folder, admin, ports, log })
     }
 
     /// A client of the listener of this name.
     pub fn client(&self, listener: &str) -> Client {
         Client::to_port(self.ports.get(listener).copied().unwrap_or_default())
+    }
+
+    /// The number that the system knows it by.
+    pub fn process_id(&self) -> Result<u32> {
+        self.process.id()
     }
 
     /// The sum over all workers of a counter or gauge of Envoy.

@@ -53,6 +53,11 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes * 1024)
+    /// The number that the system knows the program by.
+    pub fn id(&self) -> Result<u32> {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+        children.split_whitespace().next().and_then(|id| id.parse().ok()).context("the program has ended")
     }
 
     /// The first line of the program's standard output. What follows is read and forgotten: a program whose output nobody
