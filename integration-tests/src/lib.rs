@@ -1,4 +1,4 @@
-//! What the tests and the demo share: a real Envoy with the filter, authorization servers, services behind it that tell what
+//! What the tests, the demo and the benchmark share: a real Envoy with the filter, authorization servers, services behind it that tell what
 //! they received, a client that can send what well-behaved clients cannot, and a browser that cannot.
 //!
 //! Each part is obtained by a recipe of the justfile. A part that is missing is an error, never a reason to skip.
@@ -6,6 +6,7 @@
 pub mod api;
 mod app;
 pub mod authorization_server;
+pub mod bench;
 pub mod browser;
 pub mod certificates;
 pub mod client;

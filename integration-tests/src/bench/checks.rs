@@ -1,0 +1,124 @@
+//! Before anything is measured, every variant shows that it does what it shall; what a gateway costs that lets everybody in,
+//! or nobody, is not worth knowing.
+
+use anyhow::{Context, Result, ensure};
+
+use super::credentials::Credentials;
+use super::filters::RECEIVED;
+use super::gateway::Gateway;
+use super::variants::{Destination, Variant};
+use crate::client::Request;
+
+/// Shows of each variant that services receive what they shall, with and without an upstream, and that the token which
+/// nobody issued is refused.
+pub async fn check(gateway: &Gateway, credentials: &Credentials) -> Result<()> {
+    for variant in Variant::ALL {
+        check_variant(gateway, credentials, variant).await.with_context(|| variant.name())?;
+    }
+    Ok(())
+}
+
+/// Lets each variant see all its tokens on all workers, and shows of each cache that it is what answers from then on.
+pub async fn warm(gateway: &mut Gateway, credentials: &Credentials) -> Result<()> {
+    for variant in Variant::ALL {
+        warm_variant(gateway, credentials, variant).await.with_context(|| variant.name())?;
+    }
+    Ok(())
+}
+
+async fn check_variant(gateway: &Gateway, credentials: &Credentials, variant: Variant) -> Result<()> {
+    let client = gateway.envoy().client(variant.name());
+    let sent = credentials.sent(variant).first().map(|token| (*token).to_owned());
+    let authorized = |request: Request| match &sent {
+        Some(token) => request.bearer(token),
+        None => request,
+    };
+    let as_sent = || sent.as_ref().map(|token| format!("Bearer {token}")).unwrap_or_default();
+    let expected = match variant {
+        Variant::Plain | Variant::PlainAgain | Variant::PublicRoute => as_sent(),
+        _ if variant.takes_jwts() => as_sent(),
+        _ => sent
+            .as_deref()
+            .and_then(|token| gateway.authority().credentials_for(token))
+            .context("a token without a JWT")?
+            .to_owned(),
+    };
+
+    let verification = Request::get(variant.verification());
+    let upstream = Request::get(variant.path(Destination::Upstream)).header(RECEIVED, "?");
+    for request in [verification, upstream] {
+        let answer = client.send(authorized(request)).await?;
+        ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
+        ensure!(answer.header(RECEIVED) == expected, "services receive something else");
+    }
+
+    let stranger = Request::get(Variant::Plain.path(Destination::Direct));
+    let answer = client.send(stranger.bearer(&credentials.unacceptable(variant))).await?;
+    let lets_everybody_in = matches!(variant, Variant::Plain | Variant::PlainAgain | Variant::PlainWithJwt);
+    let expected = if lets_everybody_in { 200 } else { 401 };
+    ensure!(answer.status == expected, "{} for a token that nobody issued", answer.status);
+    Ok(())
+}
+
+async fn warm_variant(gateway: &mut Gateway, credentials: &Credentials, variant: Variant) -> Result<()> {
+    let workers = u64::from(gateway.workers());
+    if !matches!(variant, Variant::OneToken | Variant::ManyTokens | Variant::SharedData) {
+        send_all(gateway, variant).await?;
+        return check_cache(gateway, variant).await;
+    }
+    // A worker that has not seen a token yet finds it in shared data, until it has seen all.
+    for _ in 0..ATTEMPTS {
+        let before = not_found(gateway, variant).await?;
+        send_all(gateway, variant).await?;
+        if not_found(gateway, variant).await? == before {
+            for token in credentials.sent(variant) {
+                let asked = gateway.authority().asked_about(token);
+                ensure!((1..=workers).contains(&asked), "asked {asked} times about one token");
+            }
+            return check_cache(gateway, variant).await;
+        }
+    }
+    anyhow::bail!("the cache does not become warm")
+}
+
+/// How often the level of the cache that shall answer did not.
+async fn not_found(gateway: &Gateway, variant: Variant) -> Result<u64> {
+    let misses = counter(gateway, "cache_miss").await?;
+    match variant {
+        Variant::SharedData => Ok(misses),
+        _ => Ok(misses + counter(gateway, "cache_hit_shared").await?),
+    }
+}
+
+async fn check_cache(gateway: &mut Gateway, variant: Variant) -> Result<()> {
+    let statistic = match variant {
+        Variant::OneToken | Variant::ManyTokens => "wasmcustom.phantom_token_cache_hit_local".to_owned(),
+        Variant::SharedData => "wasmcustom.phantom_token_cache_hit_shared".to_owned(),
+        Variant::Uncached => "wasmcustom.phantom_token_cache_miss".to_owned(),
+        Variant::PublicRoute => "wasmcustom.phantom_token_forwarded_public".to_owned(),
+        Variant::JwtAuthnCached => format!("http.{}.jwt_authn.jwt_cache_hit", variant.name()),
+        Variant::JwtAuthn => format!("http.{}.jwt_authn.allowed", variant.name()),
+        Variant::ExtAuthz => format!("http.{}.ext_authz.ok", variant.name()),
+        _ => return Ok(()),
+    };
+    let before = gateway.envoy().statistic(&statistic).await?;
+    let requests = send_all(gateway, variant).await?;
+    let counted = gateway.envoy().statistic(&statistic).await? - before;
+    // The worker's memory keeps some tokens even where it is too small for all.
+    let least = if variant == Variant::SharedData { requests * 3 / 4 } else { requests };
+    ensure!((least..=requests).contains(&counted), "{statistic}: {counted} of {} requests", requests);
+    Ok(())
+}
+
+/// Sends each token some times, and enough requests for all workers. How many they were.
+async fn send_all(gateway: &mut Gateway, variant: Variant) -> Result<u64> {
+    let times = 1000_usize.div_ceil(variant.tokens()).max(4);
+    let path = variant.path(Destination::Direct);
+    Ok(gateway.clients(variant)?.send_all(path, times).await?.requests)
+}
+
+async fn counter(gateway: &Gateway, name: &str) -> Result<u64> {
+    gateway.envoy().statistic(&format!("wasmcustom.phantom_token_{name}")).await
+}
+
+const ATTEMPTS: usize = 20;

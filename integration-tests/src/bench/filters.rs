@@ -1,0 +1,182 @@
+//! The configuration of each variant's listener: its filter, and its routes.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::credentials::{AUDIENCE, Credentials, ISSUER};
+use super::variants::{Destination, SHARED_SLOTS, Variant};
+use crate::paths;
+
+/// The cluster of the server that is asked.
+pub const AUTHORITY: &str = "authority";
+
+/// The field in which an answer tells what a service received as `Authorization`: with upstream, if the request has the same
+/// field.
+pub const RECEIVED: &str = "x-received-authorization";
+
+/// The HTTP filter of a variant, if it has one.
+pub fn filter(variant: Variant, credentials: &Credentials, authority_port: u16) -> Result<Option<Value>> {
+    let filter = match variant {
+        Variant::Plain | Variant::PlainAgain | Variant::PlainWithJwt => return Ok(None),
+        _ if variant.is_phantom_token() => phantom_token(variant)?,
+        Variant::JwtAuthnCached => jwt_authn(credentials, Some(&json!({"jwt_cache_size": 10_000}))),
+        Variant::JwtAuthn => jwt_authn(credentials, None),
+        Variant::ExtAuthz => ext_authz(authority_port),
+        _ => lua(variant, credentials),
+    };
+    Ok(Some(filter))
+}
+
+/// The routes of a variant: to the upstream, to an answer at once, and to one that tells what arrived.
+pub fn routes(variant: Variant) -> Vec<Value> {
+    vec![
+        json!({"match": {"path": variant.path(Destination::Upstream)}, "route": {"cluster": "api"}}),
+        json!({"match": {"path": variant.path(Destination::Direct)}, "direct_response": {"status": 200}}),
+        json!({
+            "match": {"path": variant.verification()}, "direct_response": {"status": 200},
+            "response_headers_to_add": told(),
+        }),
+    ]
+}
+
+/// The routes of the upstream: an answer at once, and for who asks for it, what arrived.
+pub fn upstream_routes() -> Vec<Value> {
+    let asks = json!([{"name": RECEIVED, "present_match": true}]);
+    vec![
+        json!({
+            "match": {"prefix": "/", "headers": asks}, "direct_response": {"status": 200},
+            "response_headers_to_add": told(),
+        }),
+        json!({"match": {"prefix": "/"}, "direct_response": {"status": 200}}),
+    ]
+}
+
+fn told() -> Value {
+    json!([{"header": {"key": RECEIVED, "value": "%REQ(authorization)%"}}])
+}
+
+/// As in production: an issuer, an audience, rules with scopes, and all else by default but what the variant is about. Each
+/// variant has a VM of its own.
+fn phantom_token(variant: Variant) -> Result<Value> {
+    let mut configuration = json!({
+        "introspection": {
+            "endpoint": format!("{ISSUER}/introspect"),
+            "upstream": AUTHORITY,
+            "client_id": "gateway",
+            "client_secret": "a secret of the benchmark",
+            // All tokens come at once, which otherwise is a flood.
+            "max_per_second": 1_000_000,
+        },
+        "token": {"issuer": ISSUER, "audience": [AUDIENCE]},
+        "single_flight": true,
+        // Longer than a run: what expires in between would be asked about again.
+        "cache": {"max_ttl": "2h"},
+        "realm": "orders",
+        "rules": [
+            {"path": "/public", "access": "public"},
+            {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
+            {"path": "/orders", "methods": ["POST", "PUT", "DELETE"], "scopes": ["orders:write"]},
+            {"path": "/orders/{id}/invoice", "methods": ["GET"], "scopes": ["orders:read", "invoices:read"]},
+            {"path": "/customers/{id}", "any_scopes": ["customers:read", "customers:write"]},
+        ],
+    });
+    match variant {
+        Variant::ManyTokens => {
+            configuration["cache"]["max_entries"] = json!(2 * variant.tokens());
+            configuration["cache"]["max_bytes"] = json!(64 << 20);
+        }
+        Variant::SharedData => {
+            configuration["cache"]["max_entries"] = json!(SHARED_SLOTS);
+            configuration["cache"]["max_bytes"] = json!(256 * SHARED_SLOTS);
+        }
+        Variant::Uncached => configuration["cache"]["max_ttl"] = json!("0s"),
+        _ => {}
+    }
+    Ok(typed(
+        "phantom-token",
+        "envoy.extensions.filters.http.wasm.v3.Wasm",
+        &json!({"config": {
+            "name": variant.name(),
+            "root_id": variant.name(),
+            "failure_policy": "FAIL_RELOAD",
+            "vm_config": {
+                "vm_id": variant.name(),
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": paths::filter()?}},
+            },
+            "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration.to_string(),
+            },
+        }}),
+    ))
+}
+
+fn jwt_authn(credentials: &Credentials, cache: Option<&Value>) -> Value {
+    let mut provider = json!({
+        "issuer": ISSUER,
+        "audiences": [AUDIENCE],
+        "local_jwks": {"inline_string": credentials.keys().to_string()},
+        "forward": true,
+    });
+    if let Some(cache) = cache {
+        provider["jwt_cache_config"] = cache.clone();
+    }
+    typed(
+        "envoy.filters.http.jwt_authn",
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        &json!({
+            "providers": {"issuer": provider},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}],
+        }),
+    )
+}
+
+fn ext_authz(port: u16) -> Value {
+    typed(
+        "envoy.filters.http.ext_authz",
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        &json!({
+            "transport_api_version": "V3",
+            "http_service": {
+                "server_uri": {"uri": format!("http://127.0.0.1:{port}"), "cluster": AUTHORITY, "timeout": "2s"},
+                "authorization_response": {"allowed_upstream_headers": {"patterns": [{"exact": "authorization"}]}},
+            },
+        }),
+    )
+}
+
+fn lua(variant: Variant, credentials: &Credentials) -> Value {
+    let grants = credentials.grants();
+    let entry = |token: &str| {
+        let jwt = grants.get(token).map(String::as_str).unwrap_or_default();
+        format!(r#"["Bearer {token}"] = "Bearer {jwt}","#)
+    };
+    let entries: Vec<String> = credentials.sent(variant).into_iter().map(entry).collect();
+    let script = SCRIPT.replace("ENTRIES", &entries.join("\n"));
+    typed(
+        "envoy.filters.http.lua",
+        "envoy.extensions.filters.http.lua.v3.Lua",
+        &json!({"default_source_code": {"inline_string": script}}),
+    )
+}
+
+fn typed(name: &str, kind: &str, configuration: &Value) -> Value {
+    let mut configuration = configuration.clone();
+    configuration["@type"] = json!(format!("type.googleapis.com/{kind}"));
+    json!({"name": name, "typed_config": configuration})
+}
+
+const SCRIPT: &str = r#"
+local jwts = { ENTRIES }
+
+function envoy_on_request(request)
+    local headers = request:headers()
+    local jwt = jwts[headers:get("authorization")]
+    if jwt == nil then
+        request:respond({[":status"] = "401"}, "")
+    else
+        headers:replace("authorization", jwt)
+    end
+end
+"#;

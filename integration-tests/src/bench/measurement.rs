@@ -1,0 +1,120 @@
+//! The turns. In each cycle every variant has one, in an order drawn anew, so that what else the machine does meets all
+//! variants alike, and each turn has plain Envoy's turn of the same second to be held against.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::gateway::{Gateway, Turn};
+use super::variants::{Destination, Variant};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How long each variant works before anything is measured, to each destination.
+    pub warm_up: Duration,
+    /// How many turns each variant has, with each number of workers and to each destination.
+    pub cycles: usize,
+    /// How long such a turn is.
+    pub turn: Duration,
+    /// How many turns each variant has at a fixed rate.
+    pub paced_cycles: usize,
+    /// How long such a turn is.
+    pub paced_turn: Duration,
+}
+
+/// The turns of all variants with one number of workers and to one destination.
+pub struct Series {
+    /// The number of workers.
+    pub workers: u32,
+    /// The destination.
+    pub destination: Destination,
+    /// For each variant its turns, one in each cycle.
+    pub turns: HashMap<Variant, Vec<Turn>>,
+}
+
+/// How long requests took at a fixed rate.
+pub struct Paced {
+    /// Requests in a second.
+    pub rate: u32,
+    /// For each variant the times of its requests, sorted.
+    pub latencies: HashMap<Variant, Vec<Duration>>,
+}
+
+impl Plan {
+    /// About ten minutes.
+    pub const FULL: Self = Self {
+        warm_up: Duration::from_secs(1),
+        cycles: 120,
+        turn: Duration::from_millis(50),
+        paced_cycles: 20,
+        paced_turn: Duration::from_millis(500),
+    };
+
+    /// About a minute.
+    pub const QUICK: Self = Self {
+        warm_up: Duration::from_millis(100),
+        cycles: 20,
+        turn: Duration::from_millis(15),
+        paced_cycles: 3,
+        paced_turn: Duration::from_millis(200),
+    };
+}
+
+/// Lets all variants work, until what is compiled or allocated at need is so.
+pub async fn warm_up(plan: &Plan, gateways: &mut [Gateway]) -> Result<()> {
+    for gateway in gateways {
+        for variant in Variant::ALL {
+            for destination in Destination::ALL {
+                gateway.turn(variant, destination, plan.warm_up).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The turns of all variants, with each number of workers and to each destination.
+pub async fn measure(plan: &Plan, gateways: &mut [Gateway]) -> Result<Vec<Series>> {
+    let mut all: Vec<Series> = gateways
+        .iter()
+        .flat_map(|gateway| Destination::ALL.map(|destination| (gateway.workers(), destination)))
+        .map(|(workers, destination)| Series { workers, destination, turns: HashMap::new() })
+        .collect();
+    for _ in 0..plan.cycles {
+        fastrand::shuffle(&mut all);
+        for series in &mut all {
+            let gateway = gateways.iter_mut().find(|gateway| gateway.workers() == series.workers);
+            let gateway = gateway.context("no such gateway")?;
+            for variant in shuffled() {
+                let turn = gateway.turn(variant, series.destination, plan.turn).await?;
+                series.turns.entry(variant).or_default().push(turn);
+            }
+        }
+    }
+    all.sort_by_key(|series| (series.workers, series.destination.name()));
+    Ok(all)
+}
+
+/// How long requests take at half the rate that the slowest variant bears, with one worker and no upstream.
+pub async fn pace(plan: &Plan, gateway: &mut Gateway, slowest: f64) -> Result<Paced> {
+    let rate = ((slowest / 200.0).floor() as u32 * 100).max(100);
+    let mut latencies: HashMap<Variant, Vec<Duration>> = HashMap::new();
+    for _ in 0..plan.paced_cycles {
+        for variant in shuffled() {
+            let path = variant.path(Destination::Direct);
+            let turn = gateway.clients(variant)?.pace(path, rate, plan.paced_turn).await?;
+            latencies.entry(variant).or_default().extend(turn);
+        }
+    }
+    for times in latencies.values_mut() {
+        times.sort_unstable();
+    }
+    Ok(Paced { rate, latencies })
+}
+
+fn shuffled() -> [Variant; Variant::ALL.len()] {
+    let mut variants = Variant::ALL;
+    fastrand::shuffle(&mut variants);
+    variants
+}

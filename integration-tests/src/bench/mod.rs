@@ -1,0 +1,73 @@
+//! What the filter costs, beside what else one can put into an Envoy, all measured in one run.
+//!
+//! Machines are noisy: figures of one run compare, figures of two hardly do. So all variants are up at once, and each has many
+//! short turns in random order; what a request costs is the time that the Envoy had a processor, not the time that went by;
+//! and each turn is held against plain Envoy's of the same second.
+
+mod authority;
+mod checks;
+mod cpu;
+mod credentials;
+mod filters;
+mod findings;
+mod gateway;
+mod load;
+mod machine;
+mod measurement;
+mod page;
+mod plot;
+mod raw;
+mod statistics;
+mod table;
+mod targets;
+mod variants;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use self::credentials::Credentials;
+use self::findings::Findings;
+use self::gateway::Gateway;
+use self::machine::Machine;
+pub use self::measurement::Plan;
+use self::page::Report;
+use self::variants::Destination;
+
+/// Measures, prints what it found, and writes it: the page `performance.md` into `folder`, and the figures and their picture
+/// into `bench` beside it. Logs go into `logs`.
+pub async fn run(plan: &Plan, folder: &Path, logs: &Path) -> Result<()> {
+    for folder in [&folder.join("bench"), logs] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let machine = Machine::look()?;
+    println!("bench: starting one Envoy with one worker and one with two, and an upstream");
+    let credentials = Credentials::new()?;
+    let (_upstream, upstream_port) = gateway::start_upstream(logs).await?;
+    let mut gateways = Vec::new();
+    for workers in [1, 2] {
+        let mut gateway = Gateway::start(workers, &credentials, upstream_port, logs).await?;
+        checks::check(&gateway, &credentials).await?;
+        checks::warm(&mut gateway, &credentials).await?;
+        gateways.push(gateway);
+    }
+    println!("bench: every variant does what it shall; warming up");
+    measurement::warm_up(plan, &mut gateways).await?;
+    println!("bench: measuring {} cycles", plan.cycles);
+    let series = measurement::measure(plan, &mut gateways).await?;
+    let findings = series.iter().map(Findings::of).collect::<Result<Vec<_>>>()?;
+    let slowest = findings::series(&findings, 1, Destination::Direct)?.slowest();
+    let single = gateways.first_mut().context("no gateway")?;
+    println!("bench: measuring latencies");
+    let paced = measurement::pace(plan, single, slowest).await?;
+
+    let latencies = findings::latencies(&paced);
+    let targets = targets::targets(&findings)?;
+    let report = Report { plan, machine, findings, latencies, rate: paced.rate, targets };
+    println!("\n{}", report.summary()?);
+    std::fs::write(folder.join("bench/latest.json"), raw::json(&report, &series)?)?;
+    std::fs::write(folder.join("bench/latest.svg"), plot::svg(&report.findings)?)?;
+    std::fs::write(folder.join("performance.md"), report.page()?)?;
+    println!("bench: written to {}", folder.join("performance.md").display());
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! What is written about a run, for people: a summary for the terminal and the page `docs/performance.md`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::findings::{Finding, Findings, Latency, series};
+use super::gateway::CONNECTIONS;
+use super::machine::Machine;
+use super::measurement::Plan;
+use super::statistics::Summary;
+use super::table::table;
+use super::targets::Target;
+use super::variants::{Destination, Variant};
+
+/// A run and what it says.
+pub struct Report<'a> {
+    /// How much was measured.
+    pub plan: &'a Plan,
+    /// Where.
+    pub machine: Machine,
+    /// What the turns say.
+    pub findings: Vec<Findings>,
+    /// How long requests took.
+    pub latencies: Vec<Latency>,
+    /// At which rate, in requests in a second.
+    pub rate: u32,
+    /// What was to be reached.
+    pub targets: Vec<Target>,
+}
+
+impl Report<'_> {
+    /// The tables.
+    pub fn summary(&self) -> Result<String> {
+        Ok([
+            format!("One worker:\n\n{}", self.costs(1)?),
+            format!("Two workers:\n\n{}", self.costs(2)?),
+            format!("Latency at {} requests in a second, µs:\n\n{}", self.rate, self.latency_table()),
+            format!("Targets:\n\n{}", self.target_table()),
+            self.noise()?,
+        ]
+        .join("\n"))
+    }
+
+    /// The page.
+    pub fn page(&self) -> Result<String> {
+        let (direct, upstream) =
+            (self.series(1, Destination::Direct)?, self.series(1, Destination::Upstream)?);
+        let (plain, plain_upstream) = (direct.finding(Variant::Plain)?, upstream.finding(Variant::Plain)?);
+        let with_jwt = |variant| anyhow::Ok(direct.finding(variant)?.added_to_plain_with_jwt.median);
+        let (plan, machine) = (self.plan, &self.machine);
+        let replacements = [
+            ("COSTS_1", self.costs(1)?),
+            ("COSTS_2", self.costs(2)?),
+            ("LATENCY", self.latency_table()),
+            ("TARGETS", self.target_table()),
+            ("NOISE", self.noise()?),
+            ("PLAIN_CPU_UPSTREAM", number(plain_upstream.cpu.median)),
+            ("PLAIN_CPU", number(plain.cpu.median)),
+            ("PLAIN_RATE", format!("{:.0}", plain.rate.median)),
+            ("JWT_RECEIPT", number(direct.finding(Variant::PlainWithJwt)?.added.median)),
+            ("JWT_AUTHN_CACHED", number(with_jwt(Variant::JwtAuthnCached)?)),
+            ("JWT_AUTHN", number(with_jwt(Variant::JwtAuthn)?)),
+            ("PACED_RATE", self.rate.to_string()),
+            ("PACED_REQUESTS", self.latencies.iter().map(|one| one.requests).min().unwrap_or(0).to_string()),
+            ("CYCLES", plan.cycles.to_string()),
+            ("TURN", plan.turn.as_millis().to_string()),
+            ("CONNECTIONS", CONNECTIONS.to_string()),
+            ("PROCESSOR", machine.processor.clone()),
+            ("CORES", machine.cores.to_string()),
+            ("KERNEL", machine.kernel.clone()),
+            ("ENVOY", machine.envoy.clone()),
+            ("MODULE_BYTES", machine.module_bytes.to_string()),
+            ("MODULE_SHA256", machine.module_sha256.clone()),
+            ("COMMIT", machine.commit.clone()),
+            ("DATE", machine.date.clone()),
+            ("LOAD", machine.load_average.clone()),
+        ];
+        let fill = |page: String, (name, text): &(&str, String)| page.replace(&format!("{{{name}}}"), text);
+        Ok(replacements.iter().fold(PAGE.to_owned(), fill))
+    }
+
+    fn series(&self, workers: u32, destination: Destination) -> Result<&Findings> {
+        series(&self.findings, workers, destination)
+    }
+
+    fn costs(&self, workers: u32) -> Result<String> {
+        let (direct, upstream) =
+            (self.series(workers, Destination::Direct)?, self.series(workers, Destination::Upstream)?);
+        let jwt_authn = direct.finding(Variant::JwtAuthnCached)?.added.median;
+        let ext_authz = direct.finding(Variant::ExtAuthz)?.added.median;
+        let header = [
+            "variant",
+            "added CPU, direct",
+            "with upstream",
+            "× jwt_authn, cached",
+            "× ext_authz",
+            "req/s × plain, direct",
+            "with upstream",
+        ];
+        let mut rows = Vec::new();
+        for Finding { variant, added, relative_rate, .. } in &direct.variants {
+            if *variant == Variant::Plain {
+                continue;
+            }
+            let behind = upstream.finding(*variant)?;
+            let share = |of: f64| format!("{:.2}", added.median / of);
+            rows.push(vec![
+                variant.title().to_owned(),
+                self.added(direct, *variant)?,
+                self.added(upstream, *variant)?,
+                share(jwt_authn),
+                share(ext_authz),
+                format!("{:.2}", relative_rate.median),
+                format!("{:.2}", behind.relative_rate.median),
+            ]);
+        }
+        Ok(table(&header, &rows))
+    }
+
+    fn added(&self, findings: &Findings, variant: Variant) -> Result<String> {
+        let finding = findings.finding(variant)?;
+        let median =
+            if findings.is_noise(finding)? { "≈ 0".to_owned() } else { number(finding.added.median) };
+        Ok(format!("{median} {}", quartiles(&finding.added)))
+    }
+
+    fn latency_table(&self) -> String {
+        let row = |latency: &Latency| {
+            let times = latency.percentiles.map(|time| microseconds(time).to_string());
+            [vec![latency.variant.title().to_owned()], times.to_vec()].concat()
+        };
+        let rows: Vec<_> = self.latencies.iter().map(row).collect();
+        table(&["variant", "p50", "p90", "p99", "p99.9"], &rows)
+    }
+
+    fn target_table(&self) -> String {
+        let row = |target: &Target| {
+            let verdict = if target.is_met() { "met" } else { "missed" };
+            let (limit, measured) = (target.limit.to_string(), format!("{:.2}", target.measured));
+            vec![target.text.to_owned(), limit, measured, verdict.to_owned()]
+        };
+        let rows: Vec<_> = self.targets.iter().map(row).collect();
+        table(&["target", "limit", "measured", ""], &rows)
+    }
+
+    fn noise(&self) -> Result<String> {
+        let mut lines = Vec::new();
+        for findings in &self.findings {
+            let noise = findings.noise()?;
+            lines.push(format!(
+                "- {}, {}: {} µs {}, at most {} µs with 95 % confidence",
+                if findings.workers == 1 {
+                    "one worker".to_owned()
+                } else {
+                    format!("{} workers", findings.workers)
+                },
+                findings.destination.name(),
+                number(noise.median),
+                quartiles(&noise),
+                number(noise.farthest()),
+            ));
+        }
+        Ok(format!("Noise floor, plain Envoy against itself:\n\n{}\n", lines.join("\n")))
+    }
+}
+
+fn number(number: f64) -> String {
+    format!("{number:.1}").replace('-', "−")
+}
+
+fn quartiles(summary: &Summary) -> String {
+    format!("({}…{})", number(summary.lower_quartile), number(summary.upper_quartile))
+}
+
+fn microseconds(time: Duration) -> u128 {
+    time.as_micros()
+}
+
+const PAGE: &str = include_str!("page.md");

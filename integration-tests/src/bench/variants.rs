@@ -1,0 +1,158 @@
+//! What is measured side by side: ways to let an Envoy take credentials, and plain Envoy, against which they are held.
+
+/// One listener of the Envoy that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// No filter.
+    Plain,
+    /// The same once more: what differs is the machine's noise.
+    PlainAgain,
+    /// No filter, but clients that send what `jwt_authn`'s clients send.
+    PlainWithJwt,
+    /// The filter, on a route that needs no token.
+    PublicRoute,
+    /// The filter, and one token that it knows.
+    OneToken,
+    /// The filter, and many tokens that it knows.
+    ManyTokens,
+    /// The filter, and tokens that its own memory is too small for: it finds most in the data that workers share.
+    SharedData,
+    /// The filter without a cache: it asks about every token, each time.
+    Uncached,
+    /// Envoy's own `jwt_authn` with its cache of verified JWTs.
+    JwtAuthnCached,
+    /// The same without, as it is by default.
+    JwtAuthn,
+    /// Envoy's own `ext_authz`, which asks a service about each request, over HTTP.
+    ExtAuthz,
+    /// A Lua script that looks the token up in a table.
+    Lua,
+}
+
+/// Who answers the requests that were let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// The Envoy itself, at once.
+    Direct,
+    /// A server behind it.
+    Upstream,
+}
+
+impl Variant {
+    /// All, in the order of reports.
+    pub const ALL: [Self; 12] = [
+        Self::Plain,
+        Self::PlainAgain,
+        Self::PlainWithJwt,
+        Self::PublicRoute,
+        Self::OneToken,
+        Self::ManyTokens,
+        Self::SharedData,
+        Self::Uncached,
+        Self::JwtAuthnCached,
+        Self::JwtAuthn,
+        Self::ExtAuthz,
+        Self::Lua,
+    ];
+
+    /// Its listener.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::PlainAgain => "plain-again",
+            Self::PlainWithJwt => "plain-with-jwt",
+            Self::PublicRoute => "public-route",
+            Self::OneToken => "one-token",
+            Self::ManyTokens => "many-tokens",
+            Self::SharedData => "shared-data",
+            Self::Uncached => "uncached",
+            Self::JwtAuthnCached => "jwt-authn-cached",
+            Self::JwtAuthn => "jwt-authn",
+            Self::ExtAuthz => "ext-authz",
+            Self::Lua => "lua",
+        }
+    }
+
+    /// What reports call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Plain => "plain Envoy",
+            Self::PlainAgain => "plain Envoy, again",
+            Self::PlainWithJwt => "plain Envoy, clients send the JWT",
+            Self::PublicRoute => "phantom-token, public route",
+            Self::OneToken => "phantom-token, cached, 1 token",
+            Self::ManyTokens => "phantom-token, cached, 10 000 tokens",
+            Self::SharedData => "phantom-token, cached in shared data",
+            Self::Uncached => "phantom-token, no cache, asks each time",
+            Self::JwtAuthnCached => "jwt_authn with its JWT cache",
+            Self::JwtAuthn => "jwt_authn, RS256 verified each time",
+            Self::ExtAuthz => "ext_authz over HTTP",
+            Self::Lua => "Lua, table lookup",
+        }
+    }
+
+    /// Whether it is this project's filter.
+    pub fn is_phantom_token(self) -> bool {
+        matches!(
+            self,
+            Self::PublicRoute | Self::OneToken | Self::ManyTokens | Self::SharedData | Self::Uncached
+        )
+    }
+
+    /// Whether its clients send a JWT, not an opaque token.
+    pub fn takes_jwts(self) -> bool {
+        matches!(self, Self::PlainWithJwt | Self::JwtAuthnCached | Self::JwtAuthn)
+    }
+
+    /// How many tokens its clients send by turns.
+    pub fn tokens(self) -> usize {
+        match self {
+            Self::ManyTokens => 10_000,
+            // More than requests are ever open at once: two with one token would share one question.
+            Self::Uncached => 1_000,
+            Self::SharedData => SHARED_TOKENS,
+            _ => 1,
+        }
+    }
+
+    /// Whether it asks somebody about each request. The others ask nobody once they are warm.
+    pub fn asks_each_time(self) -> bool {
+        matches!(self, Self::Uncached | Self::ExtAuthz)
+    }
+
+    /// The path of its requests to this destination.
+    pub fn path(self, destination: Destination) -> &'static str {
+        match (self, destination) {
+            (Self::PublicRoute, Destination::Direct) => "/public/direct",
+            (Self::PublicRoute, Destination::Upstream) => "/public/upstream",
+            (_, Destination::Direct) => "/orders/direct",
+            (_, Destination::Upstream) => "/orders/upstream",
+        }
+    }
+
+    /// The path where the Envoy answers with what a service would have received.
+    pub fn verification(self) -> &'static str {
+        match self {
+            Self::PublicRoute => "/public/verification",
+            _ => "/orders/verification",
+        }
+    }
+}
+
+impl Destination {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Direct, Self::Upstream];
+
+    /// What reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Upstream => "with upstream",
+        }
+    }
+}
+
+/// The slots of [`Variant::SharedData`]. Its memory in the worker holds less than a quarter of its tokens.
+pub const SHARED_SLOTS: usize = 1_024;
+
+const SHARED_TOKENS: usize = 900;

@@ -1,0 +1,20 @@
+//! Measures what the filter costs in a real Envoy.
+//!
+//! `bench` takes about ten minutes and writes `docs/performance.md`; `bench --quick` takes about one and writes to
+//! `target/bench`, to try whether it works.
+
+use anyhow::Result;
+use integration_tests::bench::{self, Plan};
+use integration_tests::paths;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let trial = paths::root().join("target/bench");
+    let (plan, folder) = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => (Plan::FULL, paths::root().join("docs")),
+        ["--quick"] => (Plan::QUICK, trial.clone()),
+        _ => anyhow::bail!("usage: bench [--quick]"),
+    };
+    bench::run(&plan, &folder, &trial).await
+}
