@@ -17,6 +17,10 @@ default:
 demo *arguments: build envoy authorization-server
     @cargo run --quiet --package integration-tests --bin demo -- {{ arguments }}
 
+# Measures what the filter costs in ten minutes and writes docs/performance.md; `bench --quick` tries it in one.
+bench *arguments: build envoy
+    @cargo run --quiet --profile measuring --package integration-tests --bin bench -- {{ arguments }}
+
 # Passes all tests: the core natively, as wasm and by fuzzing, the filter in a real Envoy, and the logs of that.
 test: test-core test-core-as-wasm fuzz-smoke test-envoy search-logs
 
