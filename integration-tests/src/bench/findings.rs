@@ -70,6 +70,12 @@ impl Findings {
         Ok(Self { workers: series.workers, destination: series.destination, variants })
     }
 
+    /// What reports call the series.
+    pub fn title(&self) -> String {
+        let workers = if self.workers == 1 { "worker" } else { "workers" };
+        format!("{} {workers}, {}", self.workers, self.destination.name())
+    }
+
     /// What it says of a variant.
     pub fn finding(&self, variant: Variant) -> Result<&Finding> {
         self.variants.iter().find(|finding| finding.variant == variant).context("a variant without findings")
@@ -80,7 +86,7 @@ impl Findings {
         Ok(self.finding(Variant::PlainAgain)?.added)
     }
 
-    /// Whether what a variant adds cannot be told from nothing: it is less than the difference between two things that are the same may be.
+    /// Whether what a variant adds cannot be told from nothing: two things that are the same may differ by more.
     pub fn is_noise(&self, finding: &Finding) -> Result<bool> {
         Ok(finding.added.median.abs() <= self.noise()?.farthest())
     }

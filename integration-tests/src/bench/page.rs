@@ -37,7 +37,7 @@ impl Report<'_> {
             format!("Two workers:\n\n{}", self.costs(2)?),
             format!("Latency at {} requests in a second, µs:\n\n{}", self.rate, self.latency_table()),
             format!("Targets:\n\n{}", self.target_table()),
-            self.noise()?,
+            format!("Noise floor, what plain Envoy adds to itself:\n\n{}", self.noise()?),
         ]
         .join("\n"))
     }
@@ -104,7 +104,9 @@ impl Report<'_> {
                 continue;
             }
             let behind = upstream.finding(*variant)?;
-            let share = |of: f64| format!("{:.2}", added.median / of);
+            let is_noise = direct.is_noise(direct.finding(*variant)?)?;
+            let share =
+                |of: f64| if is_noise { "–".to_owned() } else { format!("{:.2}", added.median / of) };
             rows.push(vec![
                 variant.title().to_owned(),
                 self.added(direct, *variant)?,
@@ -149,19 +151,14 @@ impl Report<'_> {
         for findings in &self.findings {
             let noise = findings.noise()?;
             lines.push(format!(
-                "- {}, {}: {} µs {}, at most {} µs with 95 % confidence",
-                if findings.workers == 1 {
-                    "one worker".to_owned()
-                } else {
-                    format!("{} workers", findings.workers)
-                },
-                findings.destination.name(),
+                "- {}: {} µs {}, at most {} µs with 95 % confidence",
+                findings.title(),
                 number(noise.median),
                 quartiles(&noise),
                 number(noise.farthest()),
             ));
         }
-        Ok(format!("Noise floor, plain Envoy against itself:\n\n{}\n", lines.join("\n")))
+        Ok(format!("{}\n", lines.join("\n")))
     }
 }
 

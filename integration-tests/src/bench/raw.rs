@@ -59,10 +59,9 @@ fn measured(findings: &Findings, series: &Series) -> Result<(String, Value)> {
         });
         (finding.variant.name().to_owned(), variant)
     };
-    let name = format!("{} with {} worker(s)", findings.destination.name(), findings.workers);
     let variants: Map<String, Value> = findings.variants.iter().map(variant).collect();
     Ok((
-        name,
+        findings.title(),
         json!({"noise_floor_microseconds": rounded(findings.noise()?.farthest()), "variants": variants}),
     ))
 }
