@@ -29,7 +29,6 @@ pub struct EnvoyBuilder {
 pub struct Envoy {
     process: Process,
     launch: Launch,
-    folder: TempDir,
     admin: Client,
     ports: HashMap<String, u16>,
     log: PathBuf,
@@ -44,6 +43,9 @@ struct Launch {
     /// The bootstrap configuration and the listeners.
     folder: TempDir,
     listeners: Vec<String>,
+    diary: Diary,
+}
+
 /// Where an Envoy logs, and how much.
 enum Diary {
     /// All that the filter says, where it is searched for secrets.
@@ -105,6 +107,8 @@ impl EnvoyBuilder {
     #[must_use]
     pub fn drain_seconds(self, drain_seconds: u32) -> Self {
         Self { drain_seconds, ..self }
+    }
+
     /// Lets it log as much as it does by itself, as in production, and into this folder, where nobody searches for secrets.
     #[must_use]
     pub fn logging_by_default(mut self, folder: &Path) -> Self {
@@ -253,13 +257,8 @@ impl EnvoyBuilder {
         std::fs::write(file(BOOTSTRAP), bootstrap.to_string())?;
         let names = self.listeners.iter().filter_map(|listener| listener["name"].as_str().map(str::to_owned));
         let listeners = names.collect();
-        let Self { name, workers, environment, drain_seconds, .. } = self;
-        Envoy::launch(Launch { name, workers, drain_seconds, environment, folder, listeners }).await
-        let environment: Vec<(&str, &str)> =
-            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let names = names.collect();
-        let bootstrap = bootstrap.to_string();
-        Envoy::launch(&self.name, self.workers, &bootstrap, &environment, folder, names, &self.diary).await
+        let Self { name, workers, environment, drain_seconds, diary, .. } = self;
+        Envoy::launch(Launch { name, workers, drain_seconds, environment, folder, listeners, diary }).await
     }
 
     fn last(&mut self, pointer: &str) -> Result<&mut Value> {
@@ -290,6 +289,7 @@ impl Envoy {
             environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
             folder,
             listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
+            diary: Diary::Searched,
         };
         Self::launch(launch).await
     }
@@ -298,54 +298,17 @@ impl Envoy {
     /// listens at again. Its new log has this mark in its name.
     pub async fn restart(&mut self, mark: &str) -> Result<()> {
         self.process.stop();
-        self.log = paths::logs()?.join(format!("{}-{mark}-envoy.log", self.launch.name));
+        self.log = self.launch.log(&format!("-{mark}"))?;
         self.process = self.launch.start(&self.log)?;
         (self.admin, self.ports) = self.launch.ready().await.with_context(|| tail(&self.log))?;
         Ok(())
     }
 
     async fn launch(launch: Launch) -> Result<Self> {
-        let log = paths::logs()?.join(format!("{}-envoy.log", launch.name));
+        let log = launch.log("")?;
         let process = launch.start(&log)?;
         let (admin, ports) = launch.ready().await.with_context(|| tail(&log))?;
         Ok(Self { process, launch, admin, ports, log })
-        let listeners = listeners.iter().map(|name| (*name).to_owned()).collect();
-        let folder = TempDir::new()?;
-        Self::launch(name, 2, bootstrap, environment, folder, listeners, &Diary::Searched).await
-    }
-
-    async fn launch(
-        name: &str,
-        workers: u32,
-        bootstrap: &str,
-        environment: &[(&str, &str)],
-        folder: TempDir,
-        listeners: Vec<String>,
-        diary: &Diary,
-    ) -> Result<Self> {
-        let (bootstrap_file, admin_file) = (folder.path().join("envoy.yaml"), folder.path().join("admin"));
-        std::fs::write(&bootstrap_file, bootstrap)?;
-        let (log_folder, verbosity): (_, &[&str]) = match diary {
-            Diary::Searched => (paths::logs()?, &["--component-log-level", "wasm:debug"]),
-            Diary::Default(folder) => (folder.clone(), &[]),
-        };
-        let log = log_folder.join(format!("{name}-envoy.log"));
-        let workers = workers.to_string();
-        let arguments = [
-            "--disable-hot-restart",
-            "--file-flush-interval-msec",
-            "50",
-            "--concurrency",
-            &workers,
-            "--config-path",
-            bootstrap_file.to_str().context("a path that is not UTF-8")?,
-            "--admin-address-path",
-            admin_file.to_str().context("a path that is not UTF-8")?,
-        ];
-        let arguments = [&arguments, verbosity].concat();
-        let process = Process::start(&paths::envoy()?, &arguments, environment, &log)?;
-        let (admin, ports) = ready(&admin_file, listeners).await.with_context(|| tail(&log))?;
-        Ok(Self { process, folder, admin, ports, log })
     }
 
     /// A client of the listener of this name.
@@ -444,8 +407,6 @@ impl Launch {
         let (workers, drain_seconds) = (self.workers.to_string(), self.drain_seconds.to_string());
         let arguments = [
             "--disable-hot-restart",
-            "--component-log-level",
-            "wasm:debug",
             "--file-flush-interval-msec",
             "50",
             "--drain-time-s",
@@ -457,9 +418,22 @@ impl Launch {
             "--admin-address-path",
             admin_file.to_str().context("a path that is not UTF-8")?,
         ];
+        let verbosity: &[&str] = match &self.diary {
+            Diary::Searched => &["--component-log-level", "wasm:debug"],
+            Diary::Default(_) => &[],
+        };
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        Process::start(&paths::envoy()?, &arguments, &environment, log)
+        Process::start(&paths::envoy()?, &[&arguments, verbosity].concat(), &environment, log)
+    }
+
+    /// Where it logs, with this mark behind its name.
+    fn log(&self, mark: &str) -> Result<PathBuf> {
+        let folder = match &self.diary {
+            Diary::Searched => paths::logs()?,
+            Diary::Default(folder) => folder.clone(),
+        };
+        Ok(folder.join(format!("{}{mark}-envoy.log", self.name)))
     }
 
     /// Waits until all listeners serve. The administration's client, and their ports.

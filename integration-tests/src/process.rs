@@ -46,13 +46,12 @@ impl Process {
 
     /// How much memory of the machine the program has, in bytes.
     pub fn resident_bytes(&self) -> Result<u64> {
-        let shell = self.shell.id();
-        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
-        let program = children.split_whitespace().next().context("the program has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{program}/status"))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes * 1024)
+    }
+
     /// The number that the system knows the program by.
     pub fn id(&self) -> Result<u32> {
         let shell = self.shell.id();
