@@ -120,7 +120,7 @@ fn legend() -> String {
 }
 
 const WIDTH: f64 = 880.0;
-const LEFT: f64 = 300.0;
+const LEFT: f64 = 320.0;
 const RIGHT: f64 = 60.0;
 const TOP: f64 = 96.0;
 const BOTTOM: f64 = 34.0;
