@@ -142,7 +142,9 @@ impl Worker {
 
     fn examine(&self, context: u32, field_count: usize) -> Result<Reception, Refused> {
         let fields = host::fields(MapType::HttpRequestHeaders)?;
-        if field_map::fields(&fields).count() < field_count {
+        let mut seen = 0_usize;
+        let head = RequestHead::read(field_map::fields(&fields).inspect(|_| seen = seen.saturating_add(1)));
+        if seen < field_count {
             // Some hosts cut a long list: what cannot be seen cannot be taken off.
             return Err(Refused::INCOMPLETE);
         }
@@ -157,7 +159,7 @@ impl Worker {
             route: route.as_deref(),
             peer: peer.as_deref(),
             certificate: certificate.as_deref(),
-            ..extracted.taken_out_of(RequestHead::read(field_map::fields(&fields)))
+            ..extracted.taken_out_of(head)
         };
         let names = field_map::fields(&fields).map(|(name, _)| name);
         perform::remove_imitations(&authenticator.imitations(names))?;
