@@ -371,10 +371,12 @@ impl Envoy {
         self.process.resident_bytes()
     }
 
-    /// The lines of its log that tell of a VM that stopped.
-    pub fn traps(&self) -> Vec<String> {
+    /// The lines of its log that tell of a VM that stopped. A log that is not there would tell nothing, so that is an error.
+    pub fn traps(&self) -> Result<Vec<String>> {
+        let log = self.log();
+        ensure!(!log.is_empty(), "Envoy has no log");
         let tells = |line: &&str| TRAPS.iter().any(|trap| line.contains(trap));
-        self.log().lines().filter(tells).map(str::to_owned).collect()
+        Ok(log.lines().filter(tells).map(str::to_owned).collect())
     }
 
     /// The log so far.

@@ -233,7 +233,7 @@ fn token(request: &Message) -> Option<CrowdToken> {
 /// The answer of a server that behaves.
 fn answer(token: Option<CrowdToken>) -> Vec<u8> {
     match token.filter(|token| token.is_active()) {
-        None => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+        None => INACTIVE.to_vec(),
         Some(token) => {
             let jwt = token.jwt();
             [head("200 OK", "application/jwt", jwt.len()).as_bytes(), jwt.as_bytes()].concat()
@@ -250,6 +250,8 @@ fn head(status: &str, media_type: &str, length: usize) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n")
 }
 
+/// Byte by byte, this takes longer than the gateway waits.
+const INACTIVE: &[u8] = b"HTTP/1.1 204 No Content\r\ncache-control: no-store\r\npragma: no-cache\r\n\r\n";
 const FLAP: Duration = Duration::from_millis(300);
 const TRICKLE: Duration = Duration::from_millis(50);
 const FLOODS: usize = 4;

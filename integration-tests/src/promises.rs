@@ -58,9 +58,12 @@ pub(crate) fn broken(
         let arrivals = account.arrivals.get(&one.request).copied().unwrap_or_default();
         let wrong = wrong_sight(one, times, expected).or_else(|| wrong_arrivals(one, arrivals));
         broken.extend(wrong.map(|wrong| {
-            let (name, since) = (came_with(one), one.sent.saturating_duration_since(times.begin));
-            let waited = one.seen - one.sent;
-            format!("{wrong}: {name}, sent {since:?} after the fault began, {:?} after {waited:?}", one.sight)
+            let (name, waited) = (came_with(one), one.seen - one.sent);
+            let offset = match one.sent.checked_duration_since(times.begin) {
+                Some(after) => format!("{after:?} after the fault began"),
+                None => format!("{:?} before the fault began", times.begin - one.sent),
+            };
+            format!("{wrong}: {name}, sent {offset}, {:?} after {waited:?}", one.sight)
         }));
     }
     let sent: HashMap<u64, &Observation> = observations.iter().map(|one| (one.request, one)).collect();

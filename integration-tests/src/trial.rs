@@ -149,7 +149,7 @@ impl Gateway {
         let times = Times { begin, end, well };
         let mut broken = promises::broken(&observations, times, expected, &account);
         broken.extend(served.err().map(|error| error.to_string()));
-        broken.extend(self.envoy.traps().into_iter().map(|line| format!("a VM stopped: {line}")));
+        broken.extend(self.envoy.traps()?.into_iter().map(|line| format!("a VM stopped: {line}")));
         let row = self.row(scenario, &observations, times);
         if row.recovery > RECOVERY {
             broken.push(format!("the gateway recovered after {:?}, not within {RECOVERY:?}", row.recovery));
@@ -241,7 +241,7 @@ fn configuration() -> Value {
 pub const LISTENER: &str = "gateway";
 
 /// How long the gateway waits for an introspection.
-pub const TIMEOUT: Duration = Duration::from_secs(1);
+pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How much longer than that a client may wait on a machine that has much else to do.
 pub const MARGIN: Duration = Duration::from_secs(5);

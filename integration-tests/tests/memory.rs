@@ -18,6 +18,8 @@ async fn a_flood_of_good_tokens_neither_grows_the_memory_nor_displaces_the_hot_o
         Err(_) => 30_000,
     };
     let gateway = Gateway::start("memory", 1, |configuration| {
+        // In a million requests, a busy machine may stand still for a second.
+        configuration["introspection"]["timeout"] = json!("10s");
         configuration["cache"] = json!({"max_entries": ENTRIES, "max_bytes": BYTES, "max_ttl": "24h"});
     })
     .await?;
@@ -41,7 +43,8 @@ async fn a_flood_of_good_tokens_neither_grows_the_memory_nor_displaces_the_hot_o
     std::fs::write(paths::reliability()?.join("memory.json"), format!("{result:#}\n"))?;
     ensure!(statuses.keys().eq(&[200]), "not all were served: {statuses:?}");
     ensure!(hot.iter().all(|count| *count == 1), "hot tokens were asked about again: {hot:?}");
-    ensure!(gateway.envoy.traps().is_empty(), "{:?}", gateway.envoy.traps());
+    let traps = gateway.envoy.traps()?;
+    ensure!(traps.is_empty(), "a VM stopped: {traps:?}");
     memory.stays_flat(FULL, ALLOWANCE)
 }
 
@@ -58,7 +61,7 @@ const PORTIONS: u64 = 50;
 /// are, and all after seven times as many.
 const FULL: f64 = 0.3;
 
-/// How much memory may grow after that. It was seen to grow by 10 kB at most, and allocators may take some pages more. A leak of 50
+/// How much memory may grow after that. It was seen to grow by 10 kB in the small flood and by 220 kB in that of a million. A leak of 50
 /// bytes for each token is more than that already in the small flood, and one of two bytes in the flood of a million; without
 /// bounds, the two levels of the cache would keep 2 kB of each.
 const ALLOWANCE: u64 = 1 << 20;

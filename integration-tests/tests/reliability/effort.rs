@@ -11,7 +11,7 @@ use integration_tests::trial::{Effort, MARGIN, TIMEOUT};
 pub fn usual() -> Effort {
     match is_full() {
         true => crowded(),
-        false => effort(40, 80, 1300),
+        false => effort(40, 80, 2300),
     }
 }
 
@@ -30,8 +30,8 @@ pub async fn with_workers(try_one: impl AsyncFn(u32) -> Result<()>) -> Result<()
 /// A crowd of five hundred.
 pub fn crowded() -> Effort {
     match is_full() {
-        true => effort(500, 300, 5000),
-        false => effort(500, 400, 2000),
+        true => effort(500, 600, 5000),
+        false => effort(500, 600, 2500),
     }
 }
 

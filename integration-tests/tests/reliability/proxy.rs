@@ -23,7 +23,8 @@ async fn envoy_is_drained_and_started_again() -> Result<()> {
         let deployment = async |gateway: &mut Gateway| {
             gateway.envoy.drain().await?;
             tokio::time::sleep(DRAINED).await;
-            ensure!(gateway.envoy.traps().is_empty(), "{:?}", gateway.envoy.traps());
+            let traps = gateway.envoy.traps()?;
+            ensure!(traps.is_empty(), "a VM stopped: {traps:?}");
             gateway.envoy.restart("restarted").await
         };
         gateway.run("Envoy is drained and restarted", effort::usual(), GOES, deployment).await?.write()
