@@ -33,8 +33,11 @@ pub use configuration::{Replacement, Setup};
 pub use cost::Cost;
 pub use header_map::HeaderMap;
 pub use host::Host;
-pub use module::module_size;
+pub use module::{module_compiler, module_size};
 pub use request::Request;
 pub use status::Status;
 pub use stream::{State, Stream, StreamId};
 pub use world::ContextKey;
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,19 @@ pub fn module_size() -> Result<u64> {
     Ok(std::fs::metadata(paths::filter()?)?.len())
 }
 
+/// The version of the compiler that made it, by the module's own word; empty, if it says nothing. Versions stand behind names, each
+/// text behind its length.
+pub fn module_compiler() -> Result<String> {
+    let producers = module()?.custom_sections().find(|section| section.name() == "producers");
+    let bytes = producers.map(|section| section.data()).unwrap_or_default();
+    let place = bytes.windows(NAME.len()).position(|window| window == NAME).map(|start| start + NAME.len());
+    let version = place.and_then(|start| {
+        let (length, rest) = bytes.get(start..)?.split_first()?;
+        rest.get(..usize::from(*length))
+    });
+    Ok(String::from_utf8_lossy(version.unwrap_or_default()).into_owned())
+}
+
 /// The module. All of it is compiled at the start: what is compiled late would count as work of the request that came first.
 pub(super) fn module() -> Result<&'static Module> {
     static MODULE: OnceLock<Result<Module, String>> = OnceLock::new();
@@ -26,3 +39,5 @@ fn compile() -> Result<Module> {
     config.consume_fuel(true).compilation_mode(CompilationMode::Eager);
     Module::new(&Engine::new(&config), &bytes).context("the filter is not a module")
 }
+
+const NAME: &[u8] = b"rustc";
