@@ -103,6 +103,10 @@ search-logs:
 budget: build
     UPDATE_BUDGET=1 cargo test --quiet --package integration-tests --test budget
 
+# Has so many schedules by chance, from this seed on: others than the tests have.
+schedules count="2000" from="100000": build
+    SCHEDULES={{ count }} SCHEDULES_FROM={{ from }} cargo test --package integration-tests --test schedules
+
 # Builds the filter as it is deployed.
 build:
     @echo "build: compiling the filter to {{ filter }}"
