@@ -104,7 +104,6 @@ fn requests_share_an_answer_only_where_the_host_can_switch() -> Result<()> {
 /// If this failed, the filter would take a host that refuses to show a field for one that can switch between requests, and would
 /// change the wrong one later.
 #[test]
-#[ignore = "the filter takes a field that it could not read for one that is not there"]
 fn a_read_that_the_host_refuses_does_not_prove_that_it_switches() -> Result<()> {
     let mut host = host(Behaviour::NgxWasm, 1, configuration())?;
     host.request(0, &orders())?;

@@ -69,9 +69,13 @@ pub(crate) fn mark(mark: Option<&str>) -> Result<(), Refused> {
     }
 }
 
-/// Whether this mark is on the request that is being looked at.
-pub(crate) fn is_marked(mark: &str) -> bool {
-    host::request_field(MARK).is_ok_and(|found| found == mark.as_bytes())
+/// Whether this mark is on the request that is being looked at. One that cannot be read is not one that is not there.
+pub(crate) fn is_marked(mark: &str) -> Result<bool, Refused> {
+    match host::request_field(MARK) {
+        Ok(found) => Ok(found == mark.as_bytes()),
+        Err(Refused::NOT_FOUND) => Ok(false),
+        Err(refused) => Err(refused),
+    }
 }
 
 /// Takes fields off that a service could take for the gateway's own.

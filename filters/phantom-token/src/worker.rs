@@ -231,9 +231,9 @@ impl Worker {
         if let Some(other) = other {
             let mark = context.to_string();
             perform::mark(Some(&mark))?;
-            let theirs = host::set_effective_context(other.context).map(|()| perform::is_marked(&mark));
+            let theirs = host::set_effective_context(other.context).and_then(|()| perform::is_marked(&mark));
             host::set_effective_context(context)?;
-            self.host_switches.set(theirs == Ok(false) && perform::is_marked(&mark));
+            self.host_switches.set(theirs == Ok(false) && perform::is_marked(&mark) == Ok(true));
             perform::mark(None)?;
         }
         Ok(())
