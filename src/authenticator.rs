@@ -195,6 +195,13 @@ impl Authenticator {
         server.admits(about, load.open, question.timeout(), host.now)
     }
 
+    /// The answer to a question will not come, since the client is gone for which it was asked.
+    pub fn abandon(&mut self, subject: Subject) {
+        if let Some(server) = self.servers.get_mut(subject.server.0).filter(|_| subject.is_document()) {
+            server.abandon();
+        }
+    }
+
     /// An authorization server answered, or will never do so.
     pub fn conclude(&mut self, subject: Subject, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
         let server = self.servers.get_mut(subject.server.0).ok_or(Reason::Internal);
@@ -219,9 +226,10 @@ impl Authenticator {
                 self.do_without(pending, token, *none, host)
             }
             Conclusion::Token(TokenConclusion { evidence: Ok(evidence), .. }) => {
-                self.weigh(Pending { evidence: Some(Rc::clone(evidence)), ..pending }, host)
+                self.weigh(Pending { evidence: Some(Rc::clone(evidence)), ..pending }, true, host)
             }
-            Conclusion::Document(_) => self.weigh(pending, host),
+            // Who may not ask would want to ask again: it has to do with the keys that there are.
+            Conclusion::Document(result) => self.weigh(pending, *result != Err(Reason::Overloaded), host),
         }
     }
 
@@ -296,7 +304,7 @@ impl Authenticator {
         Ok(match source {
             Source::Question(question) => Step::Ask(question, Pending { server, ..pending }),
             Source::Evidence(evidence) => {
-                self.weigh(Pending { server, evidence: Some(evidence), ..pending }, host)
+                self.weigh(Pending { server, evidence: Some(evidence), ..pending }, true, host)
             }
         })
     }
@@ -372,12 +380,12 @@ impl Authenticator {
     }
 
     /// Makes a grant of the evidence, and decides; or asks for what is missing.
-    fn weigh(&mut self, pending: Pending, host: Host<'_>) -> Step {
+    fn weigh(&mut self, pending: Pending, asking: bool, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0);
         let (Some(server), Some(evidence)) = (server, &pending.evidence) else {
             return pending.reject(Reason::Internal, host);
         };
-        match server.grant(evidence, host) {
+        match server.grant(evidence, asking, host) {
             Ok(grant) => self.decide(pending, grant, host),
             Err(NoGrant::Unanswered(question)) => Step::Ask(question, pending),
             Err(NoGrant::Refused(reason)) => pending.reject(reason, host),

@@ -250,7 +250,7 @@ impl AuthorizationServer {
         };
         let evidence = Rc::new(Evidence { token, active, grant: OnceCell::new() });
         // Keys may be missing: then whoever waits asks for them.
-        let _ = self.grant(&evidence, host);
+        let _ = self.grant(&evidence, true, host);
         Ok(evidence)
     }
 
@@ -272,15 +272,27 @@ impl AuthorizationServer {
         }
     }
 
-    /// The grant that the evidence comes to, kept as long as it may be.
+    /// The answer to a question about a document will not come.
+    pub(crate) fn abandon(&mut self) {
+        if let Some(Keys::Published(store)) = &mut self.keys {
+            store.abandon();
+        }
+    }
+
+    /// The grant that the evidence comes to, kept as long as it may be. Keys are asked for if somebody is `asking`.
     ///
     /// # Errors
     /// Why there is none, or none yet.
-    pub(crate) fn grant(&mut self, evidence: &Evidence, host: Host<'_>) -> Result<Rc<Grant>, NoGrant> {
+    pub(crate) fn grant(
+        &mut self,
+        evidence: &Evidence,
+        asking: bool,
+        host: Host<'_>,
+    ) -> Result<Rc<Grant>, NoGrant> {
         if let Some(known) = evidence.grant.get() {
             return known.clone().map_err(NoGrant::Refused);
         }
-        let verified = self.verify(&evidence.active, host);
+        let verified = self.verify(&evidence.active, asking, host);
         if let Some(Keys::Published(store)) = &self.keys {
             self.cache.follow(store.digest());
         }
@@ -330,7 +342,7 @@ impl AuthorizationServer {
         }
     }
 
-    fn verify(&mut self, active: &ActiveToken, host: Host<'_>) -> Result<(), Obstacle> {
+    fn verify(&mut self, active: &ActiveToken, asking: bool, host: Host<'_>) -> Result<(), Obstacle> {
         let text = match (&active.signature, &active.jwt) {
             (Signature::Nothing, _) => return Ok(()),
             (Signature::PhantomToken, _) if self.keys.is_none() => return Ok(()),
@@ -343,7 +355,7 @@ impl AuthorizationServer {
         match &mut self.keys {
             None => Err(Obstacle::Refused),
             Some(Keys::Configured(keys)) => keys.verify(&jws).map_err(|_| Obstacle::Refused),
-            Some(Keys::Published(store)) => store.verify(&jws, host.now, host.shared_data),
+            Some(Keys::Published(store)) => store.verify(&jws, asking, host.now, host.shared_data),
         }
     }
 

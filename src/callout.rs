@@ -32,10 +32,14 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// Whether it is one of the server's documents, which is not about a client.
+    pub(crate) fn is_document(&self) -> bool {
+        !matches!(self.about, About::Token(_))
+    }
+
     /// Whether both are about tokens of one server, or both about its documents.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let is_token = |subject: &Self| matches!(subject.about, About::Token(_));
-        self.server == other.server && is_token(self) == is_token(other)
+        self.server == other.server && self.is_document() == other.is_document()
     }
 }
 

@@ -38,9 +38,9 @@ enum State {
     /// All questions are asked. The last so many failed.
     Closed { failures: usize },
     /// None is asked.
-    Open { until: Timestamp },
+    Open { since: Timestamp },
     /// One was asked. Its answer may be lost with the client that it was asked for: then another tries.
-    HalfOpen { answer_due: Timestamp },
+    HalfOpen { since: Timestamp, timeout: Duration },
 }
 
 impl CircuitBreaker {
@@ -51,24 +51,25 @@ impl CircuitBreaker {
 
     /// How long nobody may ask; none, if somebody may now.
     pub(crate) fn pause(&self, now: Timestamp) -> Option<Duration> {
-        match self.state {
-            State::Closed { .. } => None,
-            State::Open { until: end } | State::HalfOpen { answer_due: end } => {
-                (now < end).then(|| end.since(now))
-            }
-        }
+        let (since, pause) = match self.state {
+            State::Closed { .. } => return None,
+            State::Open { since } => (since, self.settings.open_for),
+            State::HalfOpen { since, timeout } => (since, timeout),
+        };
+        // A clock that goes back must not make the pause longer.
+        (since <= now && now < since.plus(pause)).then(|| since.plus(pause).since(now))
     }
 
     /// A question is asked now, and its answer is due after `timeout`.
     pub(crate) fn note_question(&mut self, now: Timestamp, timeout: Duration) {
         if !matches!(self.state, State::Closed { .. }) {
-            self.state = State::HalfOpen { answer_due: now.plus(timeout) };
+            self.state = State::HalfOpen { since: now, timeout };
         }
     }
 
     /// A question came to an end.
     pub(crate) fn note_end(&mut self, has_failed: bool, now: Timestamp) -> Option<CircuitChange> {
-        let opened = State::Open { until: now.plus(self.settings.open_for) };
+        let opened = State::Open { since: now };
         let (state, change) = match (self.state, has_failed) {
             (State::Closed { .. }, false) => (State::Closed { failures: 0 }, None),
             (State::Open { .. } | State::HalfOpen { .. }, false) => {

@@ -27,7 +27,7 @@ pub struct InFlight<S> {
     flights: BTreeMap<CalloutId, Flight<S>>,
     joinable: BTreeMap<Subject, CalloutId>,
     stranded: Vec<Flight<S>>,
-    renewals: Vec<Question>,
+    renewals: BTreeMap<Subject, Question>,
     /// When the answers are due for which nobody waits any more: the server is still at work.
     abandoned: Vec<(Subject, Timestamp)>,
 }
@@ -46,7 +46,7 @@ impl<S> Default for InFlight<S> {
             flights: BTreeMap::new(),
             joinable: BTreeMap::new(),
             stranded: Vec::new(),
-            renewals: Vec::new(),
+            renewals: BTreeMap::new(),
             abandoned: Vec::new(),
         }
     }
@@ -100,13 +100,14 @@ impl<S> InFlight<S> {
         Some(flight)
     }
 
-    /// The host will drop the answer to this callout. Whether anybody is stranded by that, beside the one that asked.
-    pub fn strand(&mut self, id: CalloutId, now: Timestamp) -> bool {
-        let Some(flight) = self.land(id) else { return false };
-        self.abandoned.push((flight.question.subject(), now.plus(flight.question.timeout())));
-        let has_others = flight.waiting.len() > 1;
-        self.stranded.extend(Some(flight).filter(|_| has_others));
-        has_others
+    /// The host will drop the answer to this callout: what it was about. Those who waited along are stranded by that; and a document
+    /// is asked for again in any case, or clients that leave could keep it from everybody.
+    pub fn strand(&mut self, id: CalloutId, now: Timestamp) -> Option<Subject> {
+        let flight = self.land(id)?;
+        let subject = flight.question.subject();
+        self.abandoned.push((subject, now.plus(flight.question.timeout())));
+        self.stranded.push(flight);
+        Some(subject)
     }
 
     /// Whoever this is waits no more, since its client is gone.
@@ -118,17 +119,23 @@ impl<S> InFlight<S> {
 
     /// A question that is to be asked although nobody waits for its answer.
     pub fn renew(&mut self, question: Question) {
-        self.renewals.push(question);
+        if self.renewals.len() < MAX_RENEWALS {
+            self.renewals.insert(question.subject(), question);
+        }
     }
 
     /// What is to be asked by a context that outlives the answers: what those are stranded with who still wait, and renewals.
     pub fn take_unasked(&mut self) -> Vec<Flight<S>> {
         let mut stranded = std::mem::take(&mut self.stranded);
-        stranded.retain(|flight| !flight.waiting.is_empty());
-        let renewals = self.renewals.drain(..).map(|question| Flight { question, waiting: Vec::new() });
+        stranded.retain(|flight| !flight.waiting.is_empty() || flight.question.subject().is_document());
+        let renewals = std::mem::take(&mut self.renewals).into_values();
+        let renewals = renewals.map(|question| Flight { question, waiting: Vec::new() });
         stranded.into_iter().chain(renewals).collect()
     }
 }
+
+/// As many as are asked at one time, by default.
+const MAX_RENEWALS: usize = 256;
 
 #[cfg(test)]
 mod tests;

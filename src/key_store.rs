@@ -95,29 +95,32 @@ impl KeyStore {
         }
     }
 
-    /// Verifies a signature by the keys that there are; wants newer ones where these are too old or do not have the key.
+    /// Verifies a signature by the keys that there are; wants newer ones where these are too old or do not have the key, unless
+    /// nobody is `asking`.
     ///
     /// # Errors
     /// What is in the way.
     pub(crate) fn verify(
         &mut self,
         jws: &Jws<'_>,
+        asking: bool,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Result<(), Obstacle> {
+        let may_ask = asking && self.may_ask(now);
         if !self.is_fresh(now) {
             self.read_shared(now, shared);
         }
         let verified = match self.usable(now) {
-            Some(keys) if self.is_fresh(now) || !self.may_ask(now) => keys.verify(jws),
+            Some(keys) if self.is_fresh(now) || !may_ask => keys.verify(jws),
             Some(_) => Err(Unverified::UnknownKey),
-            None if self.may_ask(now) => Err(Unverified::UnknownKey),
+            None if may_ask => Err(Unverified::UnknownKey),
             None => return Err(Obstacle::NoKeys),
         };
         verified.or_else(|unverified| match unverified {
             Unverified::Refused => Err(Obstacle::Refused),
-            Unverified::UnknownKey if self.read_shared(now, shared) => self.verify(jws, now, shared),
-            Unverified::UnknownKey if self.may_ask(now) => Err(Obstacle::Missing(self.wanted())),
+            Unverified::UnknownKey if self.read_shared(now, shared) => self.verify(jws, asking, now, shared),
+            Unverified::UnknownKey if may_ask => Err(Obstacle::Missing(self.wanted())),
             Unverified::UnknownKey => Err(Obstacle::Refused),
         })
     }
@@ -143,6 +146,13 @@ impl KeyStore {
         is_admitted
     }
 
+    /// The answer to a question will not come, since the client is gone for which it was asked.
+    pub(crate) fn abandon(&mut self) {
+        if !self.open.is_empty() {
+            self.open.remove(0);
+        }
+    }
+
     /// Until when what is verified now needs no verifying: then newer keys are due.
     pub(crate) fn good_until(&self, now: Timestamp) -> Timestamp {
         let due = self.loaded.as_ref().map(|loaded| loaded.fetched_at.plus(self.settings.max_age));
@@ -153,7 +163,7 @@ impl KeyStore {
     /// Takes the metadata that were asked for. They are believed if they are the issuer's own, and point to the server that
     /// they come from: no answer makes the gateway call another host (R104, R112).
     pub(crate) fn take_metadata(&mut self, outcome: &Outcome<'_>, now: Timestamp) -> Result<(), Reason> {
-        self.note_answer(outcome);
+        self.note_answer(outcome)?;
         let located = outcome.document().and_then(|body| self.locate(body).ok_or(Reason::UnexpectedResponse));
         if located.is_err() {
             self.attempted_at = Some(now);
@@ -169,7 +179,7 @@ impl KeyStore {
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Result<(), Reason> {
-        self.note_answer(outcome);
+        self.note_answer(outcome)?;
         self.attempted_at = Some(now);
         self.discovered = None;
         let body = outcome.document()?;
@@ -183,11 +193,13 @@ impl KeyStore {
         self.loaded.as_ref().map(|loaded| loaded.digest)
     }
 
-    /// One that was withheld was never asked.
-    fn note_answer(&mut self, outcome: &Outcome<'_>) {
-        if !matches!(outcome, Outcome::Withheld(_)) && !self.open.is_empty() {
-            self.open.remove(0);
+    /// What was withheld was never asked: it says nothing of the server, and another's answer may be on its way.
+    fn note_answer(&mut self, outcome: &Outcome<'_>) -> Result<(), Reason> {
+        if matches!(outcome, Outcome::Withheld(_)) {
+            return Err(outcome.failure());
         }
+        self.abandon();
+        Ok(())
     }
 
     fn usable(&self, now: Timestamp) -> Option<Rc<KeySet>> {

@@ -34,7 +34,7 @@ impl Limiter {
         let elapsed = self.filled_at.map_or(0, |filled_at| now.since(filled_at).as_millis());
         let gained = u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_mul(self.limits.per_second as u64);
         self.budget = self.budget.saturating_add(gained).min(capacity(self.limits));
-        self.filled_at = self.filled_at.max(Some(now));
+        self.filled_at = Some(now);
         if open >= self.limits.concurrent || self.budget < ONE {
             return false;
         }

@@ -85,6 +85,8 @@ pub enum Reason {
     Unavailable,
     /// The gateway asks the authorization server no more for now (R111).
     Overloaded,
+    /// The authorization server is asked too much, it says (R24).
+    Throttled,
     /// The authorization server failed again and again, and is left alone for a while (R24).
     CircuitOpen,
     /// No keys of the authorization server were ever loaded (R64).
@@ -207,9 +209,10 @@ impl Reason {
         }
     }
 
-    /// Whether the authorization server could not be asked, or did not serve.
+    /// Whether the authorization server did not serve. That it is asked too much is no outage: a client can bring that about, and would
+    /// gain by it if old answers served then.
     pub(crate) fn is_outage(self) -> bool {
-        matches!(self, Self::Unavailable | Self::TimedOut | Self::Overloaded | Self::CircuitOpen)
+        matches!(self, Self::Unavailable | Self::TimedOut | Self::CircuitOpen)
     }
 
     /// Whether a proof of possession is what is wrong.
@@ -334,6 +337,11 @@ impl Reason {
                 "overloaded",
                 SERVICE_UNAVAILABLE,
                 "Too many access tokens are looked up at once",
+            ),
+            Self::Throttled => Row::unavailable(
+                "throttled",
+                SERVICE_UNAVAILABLE,
+                "The authorization server is asked too much",
             ),
             Self::CircuitOpen => Row::unavailable(
                 "circuit_open",

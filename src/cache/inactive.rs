@@ -2,6 +2,7 @@
 //! nothing from the grants, and are known to one worker alone, so that it writes nothing for others.
 
 use std::hash::BuildHasherDefault;
+use std::time::Duration;
 
 use quick_cache::UnitWeighter;
 use quick_cache::unsync::{Cache as QuickCache, DefaultLifecycle};
@@ -28,9 +29,14 @@ impl Default for InactiveTokens {
 }
 
 impl InactiveTokens {
-    /// Whether a token is known not to be active.
-    pub(super) fn has(&self, token: &TokenKey, now: Timestamp) -> bool {
-        self.tokens.get(token).is_some_and(|end| now < *end)
+    /// Whether a token is known not to be active. Nothing is known for longer than `max_ttl`, should the clock go back.
+    pub(super) fn has(&self, token: &TokenKey, now: Timestamp, max_ttl: Duration) -> bool {
+        self.tokens.get(token).is_some_and(|end| now < *end && *end <= now.plus(max_ttl))
+    }
+
+    /// The server says otherwise.
+    pub(super) fn remove(&mut self, token: &TokenKey) {
+        self.tokens.remove(token);
     }
 
     /// Keeps a token until then.

@@ -111,6 +111,9 @@ impl Cache {
         {
             return Some((grant, Level::Local));
         }
+        if self.has_inactive(token, now) {
+            return None;
+        }
         let entry = self.slots.as_ref()?.read(token, now, shared)?;
         entry.lifetime.is_fresh(now).then(|| (self.adopt(token, entry, now), Level::Shared))
     }
@@ -133,7 +136,7 @@ impl Cache {
 
     /// Whether a token is known not to be active.
     pub(crate) fn has_inactive(&self, token: &TokenKey, now: Timestamp) -> bool {
-        self.inactive.has(token, now)
+        self.inactive.has(token, now, self.settings.inactive_ttl)
     }
 
     /// Makes the grant of an active token, and keeps it in both levels as long as freshness, expiry and `limit` allow.
@@ -156,9 +159,11 @@ impl Cache {
             &self.forwarding,
             lifetime.unwrap_or(Lifetime::NONE),
         );
-        let grant = Rc::new(self.scheduled(grant, now));
+        let grant = Rc::new(self.scheduled(grant, end, now));
+        self.inactive.remove(&token);
         match (lifetime, &self.slots) {
-            (None, _) => drop(self.local.remove(&token)),
+            // An older answer, which may say more, must not outlive this one.
+            (None, _) => self.forget(&token, shared),
             (Some(_), slots) => {
                 if let Some(slots) = slots {
                     slots.write(&token, &Entry::of(&grant), shared);
@@ -204,20 +209,28 @@ impl Cache {
                 self.adopt(token, entry, now);
                 false
             }
+            None if slots.is_revoked(token, shared) => {
+                self.local.remove(token);
+                true
+            }
             _ => slots.claim_renewal(token, now, end, shared),
         }
     }
 
     /// Makes the grant of another worker's entry, and keeps it.
     fn adopt(&mut self, token: &TokenKey, entry: Entry, now: Timestamp) -> Rc<Grant> {
-        let grant = Rc::new(self.scheduled(entry.into_grant(&self.forwarding), now));
+        let grant = entry.into_grant(&self.forwarding);
+        let end = grant.claims().validity().expires;
+        let grant = Rc::new(self.scheduled(grant, end, now));
         self.local.insert(*token, Rc::clone(&grant));
         grant
     }
 
-    /// What is kept as it is, is verified anew when it ends, which asks nobody.
-    fn scheduled(&self, grant: Grant, now: Timestamp) -> Grant {
-        if !grant.is_self_contained() {
+    /// What is kept as it is, is verified anew when it ends, which asks nobody; and to ask sooner does not put off the `end` of the
+    /// token or of the keys.
+    fn scheduled(&self, grant: Grant, end: Option<Timestamp>, now: Timestamp) -> Grant {
+        let can_be_renewed = end.is_none_or(|end| grant.lifetime().fresh_until < end);
+        if can_be_renewed && !grant.is_self_contained() {
             grant.schedule_renewal(grant.lifetime().renewal(self.settings.refresh_ahead, now));
         }
         grant

@@ -72,14 +72,15 @@ impl Slots {
     }
 
     /// Writes the entry of a token. One that is longer than an equal share is not shared, so that one bound keeps the number of
-    /// entries and their bytes.
+    /// entries and their bytes; nor is an older one then.
     pub(super) fn write(&self, token: &TokenKey, entry: &Entry, shared: &dyn SharedData) {
         let value = entry.encode(&self.fingerprint, token);
-        if value.len() <= self.max_length {
-            let key = self.key(token);
-            let cas = shared.get(&key).map_or(0, |(_, cas)| cas);
-            shared.set(&key, &value, cas);
+        if value.len() > self.max_length {
+            return self.revoke(token, false, shared);
         }
+        let key = self.key(token);
+        let cas = shared.get(&key).map_or(0, |(_, cas)| cas);
+        shared.set(&key, &value, cas);
     }
 
     /// Puts a mark in the place of a token's entry that it counts no more. Another's in its slot stays, unless `was_known`: then

@@ -59,6 +59,15 @@ fn late_answers_count_as_what_they_are() {
     assert_eq!(breaker.note_end(false, at(2)), Some(CircuitChange::Closed));
 }
 
+/// If a clock that is set back counted, the server would be left alone for as long as it was wrong.
+#[test]
+fn a_clock_that_goes_back_ends_the_pause() {
+    let mut breaker = breaker(1);
+    breaker.note_end(true, at(3600));
+    assert!(breaker.pause(at(3600)).is_some());
+    assert_eq!(breaker.pause(at(0)), None);
+}
+
 #[test]
 fn none_opens_it_where_it_is_turned_off() {
     let mut breaker = breaker(0);

@@ -170,9 +170,10 @@ fn cache_settings(raw: raw::Cache, mistakes: &mut Mistakes) -> CacheSettings {
     let shared = mistakes.optional("cache.shared", raw.shared).unwrap_or(true);
     mistakes.refuse_unknown("cache", &raw.unknown);
     let settings = CacheSettings {
-        max_entries: max_entries.unwrap_or(10_000),
+        max_entries: max_entries.unwrap_or(DEFAULT_ENTRIES),
         max_bytes: max_bytes.unwrap_or(32 * 1024 * KIB),
-        shared_max_bytes: shared_max_bytes.unwrap_or(128 * 1024 * KIB),
+        shared_max_bytes: shared_max_bytes
+            .unwrap_or((128 * 1024 * KIB).max(MIN_ENTRY_BYTES * max_entries.unwrap_or(DEFAULT_ENTRIES))),
         max_ttl: max_ttl.unwrap_or(5 * MINUTE),
         no_store_ttl,
         inactive_ttl: inactive_ttl.unwrap_or(2 * SECOND),
@@ -196,3 +197,4 @@ fn cache_settings(raw: raw::Cache, mistakes: &mut Mistakes) -> CacheSettings {
 }
 
 const MIN_ENTRY_BYTES: usize = 256;
+const DEFAULT_ENTRIES: usize = 10_000;

@@ -57,7 +57,7 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
     join(&mut in_flight, 11, "a");
-    assert!(in_flight.strand(CalloutId(1), at(0)));
+    assert!(in_flight.strand(CalloutId(1), at(0)).is_some());
     assert_eq!(land(&mut in_flight, 1), None, "the host drops this answer");
     assert!(!join(&mut in_flight, 12, "a"), "nobody waits for an answer that never comes");
     for flight in in_flight.take_unasked() {
@@ -72,8 +72,9 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
 fn r023_nobody_asks_again_for_one_who_was_alone() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
-    assert!(!in_flight.strand(CalloutId(1), at(0)));
-    assert!(!in_flight.strand(CalloutId(1), at(0)));
+    assert!(in_flight.strand(CalloutId(1), at(0)).is_some());
+    in_flight.leave(|stream| *stream == 10);
+    assert!(in_flight.strand(CalloutId(1), at(0)).is_none());
     assert!(in_flight.take_unasked().is_empty());
 }
 
@@ -100,7 +101,11 @@ fn r057_what_has_landed_leaves_nothing_behind() {
     }
     for id in 0..50 {
         match id % 3 {
-            0 => assert!(!in_flight.strand(CalloutId(id), at(0))),
+            0 => {
+                in_flight.strand(CalloutId(id), at(0));
+                in_flight.leave(|stream| *stream == id);
+                assert!(in_flight.take_unasked().is_empty());
+            }
             _ => assert_eq!(land(&mut in_flight, id), Some(vec![id])),
         }
     }
@@ -131,4 +136,18 @@ fn r057_who_has_left_does_not_wait() {
     in_flight.strand(CalloutId(1), at(0));
     in_flight.leave(|stream| *stream == 10 || *stream == 12);
     assert!(in_flight.take_unasked().is_empty(), "nobody is left to ask for");
+}
+
+/// The same token is renewed once, and a host that never calls back fills no memory.
+#[test]
+fn r057_renewals_that_are_not_asked_for_are_bounded() {
+    let mut in_flight = InFlight::<u32>::default();
+    for _ in 0..3 {
+        in_flight.renew(ask("a").0);
+    }
+    for token in 0..1000 {
+        in_flight.renew(ask(&format!("token-{token}")).0);
+    }
+    assert_eq!(in_flight.take_unasked().len(), MAX_RENEWALS);
+    assert!(in_flight.take_unasked().is_empty());
 }

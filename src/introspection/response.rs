@@ -123,7 +123,8 @@ impl ResponseFormat {
             (Some(400), MediaType::Json, _) if names_unsupported_token(body) => Err(Reason::Inactive),
             (Some(401 | 403), ..) => Err(Reason::GatewayCredentialsRefused),
             (Some(504), ..) => Err(Reason::TimedOut),
-            (Some(429 | 500..), ..) => Err(Reason::Unavailable),
+            (Some(429), ..) => Err(Reason::Throttled),
+            (Some(500..), ..) => Err(Reason::Unavailable),
             _ => Err(Reason::UnexpectedResponse),
         }?;
         Ok(ActiveToken { freshness: Freshness::of(headers), ..active })

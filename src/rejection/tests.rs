@@ -27,6 +27,9 @@ const ALL: &[(Reason, u16)] = &[
     (Reason::MissingPhantomToken, 502),
     (Reason::PhantomTokenTooLong, 502),
     (Reason::Unavailable, 503),
+    (Reason::Throttled, 503),
+    (Reason::Overloaded, 503),
+    (Reason::CircuitOpen, 503),
     (Reason::TimedOut, 504),
     (Reason::Internal, 500),
 ];

@@ -31,7 +31,10 @@ impl RootContext for Root {
             Ok(settings) => {
                 log::set_max_level(settings.log_level);
                 log::info!("configured: {settings}");
-                self.worker = Some(Rc::new(Worker::new(settings)));
+                let needs_ticks = settings.single_flight || !settings.cache.refresh_ahead.is_zero();
+                let worker = Worker::new(settings);
+                worker.start_ticking(needs_ticks);
+                self.worker = Some(Rc::new(worker));
                 true
             }
             Err(mistakes) => {

@@ -22,6 +22,8 @@ pub(crate) struct Worker {
     space: ProtectionSpace,
     single_flight: bool,
     host_switches: Cell<bool>,
+    /// Whether the host calls the root context now and then.
+    ticks: Cell<bool>,
 }
 
 /// A stream that waits, or did.
@@ -69,7 +71,15 @@ impl Worker {
             authenticator: RefCell::new(Authenticator::new(settings)),
             in_flight: RefCell::default(),
             host_switches: Cell::new(false),
+            ticks: Cell::new(false),
         }
+    }
+
+    /// Lets the host call the root context now and then, which asks what no stream can ask. It is told once, by the root context:
+    /// some hosts do not let streams do that, and others begin anew with each time.
+    pub(crate) fn start_ticking(&self, is_needed: bool) {
+        let result = if is_needed { host::set_tick_period(TICK) } else { Err(Refused::NOT_FOUND) };
+        self.ticks.set(result.is_ok());
     }
 
     pub(crate) fn space(&self) -> &ProtectionSpace {
@@ -113,8 +123,8 @@ impl Worker {
         let mut in_flight = self.in_flight.borrow_mut();
         if let Some(id) = stream.asked.get() {
             let now = host::now().unwrap_or(Timestamp::from_millis(0));
-            if in_flight.strand(id, now) {
-                tick(SOON);
+            if let Some(subject) = in_flight.strand(id, now) {
+                self.authenticator.borrow_mut().abandon(subject);
             }
         }
         in_flight.leave(|waiting| std::ptr::eq(&raw const **waiting, stream));
@@ -123,9 +133,11 @@ impl Worker {
     /// Asks what no stream can ask, for a context that outlives the answers: what those wait for whose answers are lost, and what
     /// nobody waits for.
     pub(crate) fn ask_unasked(&self) {
-        tick(NEVER);
         let mut lost = Vec::new();
         let unasked = self.in_flight.borrow_mut().take_unasked();
+        if unasked.is_empty() {
+            return;
+        }
         let lent = self.lend();
         for flight in unasked {
             let asked =
@@ -206,6 +218,7 @@ impl Worker {
             };
             let mut authenticator = self.authenticator.borrow_mut();
             let conclusion = authenticator.conclude(question.subject(), outcome, lent);
+            report(&conclusion);
             match authenticator.settle(waiting.pending, &conclusion, lent) {
                 Step::Settled(verdict) => return Next::Perform(verdict),
                 Step::Renew(verdict, question) => return self.renew(verdict, question),
@@ -216,7 +229,7 @@ impl Worker {
 
     /// Lets the root context ask: the answer to a stream that is gone is dropped, and this one goes at once.
     fn renew(&self, verdict: Verdict, question: Question) -> Next {
-        if tick(SOON) {
+        if self.ticks.get() {
             self.in_flight.borrow_mut().renew(question);
         }
         Next::Perform(verdict)
@@ -365,14 +378,5 @@ fn certificate() -> Option<Vec<u8>> {
     host::property(&["connection", "sha256_peer_certificate_digest"]).ok()
 }
 
-/// Whether the host calls the root context after this time.
-fn tick(period: Duration) -> bool {
-    let result = host::set_tick_period(period);
-    if let Err(refused) = result {
-        log::error!("the host did not set a timer: {refused:?}");
-    }
-    result.is_ok()
-}
-
-const SOON: Duration = Duration::from_millis(1);
-const NEVER: Duration = Duration::ZERO;
+/// How long those wait at most whose answer is lost with another client; so rarely that an idle worker does not notice.
+const TICK: Duration = Duration::from_millis(50);

@@ -50,7 +50,7 @@ impl Bounds {
             max_per_second: [2, 1000, 1000][rng.usize(..3)],
             inactive_ttl: Duration::from_secs([0, 2][rng.usize(..2)]),
             refresh_ahead: Duration::from_secs([0, 5, 60][rng.usize(..3)]),
-            stale_if_error: Duration::from_secs([0, 0, 30, 600][rng.usize(..4)]),
+            stale_if_error: Duration::from_secs([0, 600, 36_000, 36_000][rng.usize(..4)]),
             failures: [0, 2, 5][rng.usize(..3)],
             open_for: Duration::from_secs([1, 5][rng.usize(..2)]),
             max_waiting: [1, 3, 1024][rng.usize(..3)],

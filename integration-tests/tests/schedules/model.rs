@@ -211,7 +211,7 @@ impl Model {
             let is_taken_back = server.has_taken_back(number, statement, root);
             ensure!(self.loses_writes || !is_taken_back, "the server took this answer back");
             let is_stale = now >= statement.fresh_until(&sent.bounds);
-            let is_failing = self.is_failing(sent, number, statement, root, server);
+            let is_failing = self.is_failing(number, statement, root, server);
             ensure!(!is_stale || is_failing, "the answer is too old, and the server does not fail");
             ensure!(now < statement.usable_until(&sent.bounds), "the answer is too old");
             self.count(match statement.worker == sent.worker {
@@ -288,20 +288,11 @@ impl Model {
     }
 
     /// Whether there is a reason to serve an old answer: the server fails, or is not asked.
-    fn is_failing(
-        &self,
-        sent: &Sent,
-        token: usize,
-        said: &Statement,
-        root: ContextKey,
-        server: &Server,
-    ) -> bool {
+    fn is_failing(&self, token: usize, said: &Statement, root: ContextKey, server: &Server) -> bool {
         server.has_failed_since(token, said)
             || server.has_failed_last(root)
             || self.is_refusing
             || self.doubted.contains(&root)
-            || self.limits.is_reached(root)
-            || self.is_full(sent, root)
     }
 
     /// The host may have refused a question.

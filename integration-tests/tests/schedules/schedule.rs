@@ -327,6 +327,7 @@ const REFUSABLE: &[&str] = &[
     "proxy_http_call",
     "proxy_http_call",
     "proxy_get_header_map_pairs",
+    "proxy_get_header_map_value",
     "proxy_replace_header_map_value",
     "proxy_remove_header_map_value",
     "proxy_get_buffer_bytes",

@@ -431,3 +431,65 @@ fn r063_a_question_that_is_withheld_is_an_answer() {
     let step = worker.authenticator.settle(second.1, &conclusion, host);
     assert!(matches!(step, crate::Step::Settled(crate::Verdict::Reject(_))));
 }
+
+fn unanswered(worker: &mut Worker<'_>, seconds: u64, token: &str) -> (crate::Question, crate::Pending) {
+    let authorization = bearer(token);
+    let head = crate::RequestHead {
+        method: b"GET",
+        path: b"/",
+        authorization: crate::request::Presented::Once(authorization.as_bytes()),
+        ..crate::RequestHead::default()
+    };
+    match worker.authenticator.authenticate(&head, host(seconds)) {
+        crate::Step::Ask(question, pending) => (question, pending),
+        crate::Step::Settled(_) | crate::Step::Renew(..) => panic!("the key is not known"),
+    }
+}
+
+fn host(seconds: u64) -> crate::Host<'static> {
+    crate::Host {
+        now: testing::at(seconds),
+        shared_data: &NoSharedData,
+        metrics: &crate::NoMetrics,
+        randomness: &testing::CountingRandomness,
+    }
+}
+
+/// If a question whose client has left stayed open, one client that comes and goes could keep new keys out, and removed ones in
+/// (R66).
+#[test]
+fn r063_r066_a_client_that_leaves_keeps_no_keys_out() {
+    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    let token = access_token(json!({}));
+    assert_eq!(worker.get(0, &token), bearer(&token));
+    let other = signed_jwt("k2", &serde_json::from_str(&claims_of(&token)).expect("JSON"));
+    let idle = Load { open: 0, waiting: 0 };
+    let (question, _pending) = unanswered(&mut worker, 40, &other);
+    assert_eq!(worker.authenticator.admits(&question, idle, host(40)), Ok(()));
+    assert_eq!(worker.authenticator.admits(&question, idle, host(40)), Err(Withheld::Overloaded));
+    worker.authenticator.abandon(question.subject());
+    assert_eq!(worker.authenticator.admits(&question, idle, host(40)), Ok(()), "it is asked again");
+}
+
+/// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
+#[test]
+fn r063_a_question_that_is_withheld_changes_nothing_for_those_who_wait() {
+    let discovery = "https://login.example.com/.well-known/oauth-authorization-server";
+    let mut worker =
+        Worker::new(verifying(json!({"keys": {"uri": null, "discovery": discovery}})), &NoSharedData);
+    let token = access_token(json!({}));
+    let (question, first) = unanswered(&mut worker, 0, &token);
+    let (_, second) = unanswered(&mut worker, 0, &token);
+    let mut conclude =
+        |outcome: crate::Outcome<'_>| worker.authenticator.conclude(question.subject(), outcome, host(0));
+    let withheld = conclude(crate::Outcome::Withheld(Withheld::Overloaded));
+    let body = json!({"issuer": "https://login.example.com", "jwks_uri": "https://login.example.com/jwks"});
+    let body = body.to_string();
+    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
+    let taken = conclude(crate::Outcome::Response { headers: &headers, body: body.as_bytes() });
+    let second = worker.authenticator.settle(second, &withheld, host(0));
+    assert!(matches!(second, crate::Step::Settled(crate::Verdict::Reject(_))));
+    let first = worker.authenticator.settle(first, &taken, host(0));
+    assert!(matches!(first, crate::Step::Ask(question, _) if question.subject().about == About::Keys));
+}

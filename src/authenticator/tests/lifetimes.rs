@@ -190,7 +190,7 @@ fn stale() -> serde_json::Value {
 #[test]
 fn r056_nothing_stale_is_served_unless_configured() {
     for (edits, expected) in [(json!({"cache": {"max_ttl": "1m"}}), false), (stale(), true)] {
-        for status in ["500", "503", "504", "429"] {
+        for status in ["500", "503", "504"] {
             let mut worker = Worker::new(edits.clone(), &NoSharedData);
             assert!(worker.get(0, "opaque").starts_with("Bearer"));
             worker.answer_status(status);
@@ -205,6 +205,7 @@ fn r056_nothing_stale_is_served_unless_configured() {
 fn r056_what_is_stale_serves_only_in_an_outage() {
     for (status, reason) in [
         ("204", "inactive"),
+        ("429", "throttled"),
         ("401", "gateway_credentials_refused"),
         ("404", "unexpected_response"),
         ("200", "unexpected_response"),
@@ -308,4 +309,73 @@ fn r057_what_is_longer_than_its_share_is_not_shared() {
     }
     let longest = shared.values.borrow().values().map(|(value, _)| value.len()).max();
     assert!(longest <= Some(65_536 / 16), "{longest:?}");
+}
+
+fn narrowed(worker: &mut Worker<'_>, edits: serde_json::Value, cache_control: &str) {
+    worker.answer_with(testing::jwt(edits));
+    worker.answer.2.push(("cache-control", cache_control.to_owned()));
+}
+
+/// If an older answer outlived one that may not be kept, a token that the server has narrowed would regain what it lost, from
+/// shared data or in an outage.
+#[test]
+fn r055_r056_the_servers_latest_word_counts_also_where_it_cannot_be_kept() {
+    let rules = json!([{"path": "/orders", "scopes": ["orders:read"]}]);
+    let configured = |cache: serde_json::Value| json!({"cache": cache, "rules": rules});
+    let renewing = configured(json!({"max_ttl": "1m", "refresh_ahead": "10s"}));
+    for (edits, cache_control, reason) in [
+        (json!({"scope": "profile"}), "no-store", "insufficient_scope"),
+        (json!({"exp": testing::NOW + 40}), "max-age=60", "expired"),
+    ] {
+        let shared = MemorySharedData::default();
+        let mut worker = Worker::new(renewing.clone(), &shared);
+        assert!(worker.get(0, "hot").starts_with("Bearer"));
+        assert!(worker.get(50, "hot").starts_with("Bearer"));
+        narrowed(&mut worker, edits, cache_control);
+        assert_eq!(worker.renew(50), 1);
+        assert_eq!(worker.get(51, "hot"), reason);
+    }
+    let bounded = json!({
+        "max_ttl": "1m", "refresh_ahead": "0s", "stale_if_error": "5m", "max_entries": 16, "shared_max_bytes": 65_536,
+    });
+    for (edits, cache_control) in [
+        (json!({"scope": "profile"}), "no-store"),
+        (json!({"scope": "profile", "pad": "x".repeat(5000)}), "max-age=60"),
+    ] {
+        let shared = MemorySharedData::default();
+        let (mut worker, mut other) = (
+            Worker::new(configured(bounded.clone()), &shared),
+            Worker::new(configured(bounded.clone()), &shared),
+        );
+        assert!(worker.get(0, "token").starts_with("Bearer"));
+        narrowed(&mut worker, edits, cache_control);
+        assert_eq!(worker.get(61, "token"), "insufficient_scope");
+        other.answer_status("503");
+        assert_eq!(other.get(62, "token"), "unavailable", "{cache_control}");
+    }
+}
+
+/// If the gateway's own limits counted as an outage, whoever holds a revoked token would only have to flood the gateway.
+#[test]
+fn r056_a_flood_is_no_outage() {
+    let mut configuration = stale();
+    configuration["introspection"] = json!({"max_per_second": 10});
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    assert!(worker.get(0, "revoked").starts_with("Bearer"));
+    worker.answer_status("204");
+    for token in 0..10 {
+        assert_eq!(worker.get(100, &format!("made-up-{token}")), "inactive");
+    }
+    assert_eq!(worker.get(100, "revoked"), "overloaded");
+}
+
+/// To ask sooner does not put off the end of a token: if that were tried all the same, it would be tried again and again.
+#[test]
+fn what_ends_with_its_token_is_not_renewed() {
+    let mut worker = Worker::new(json!({"cache": {"refresh_ahead": "1m"}}), &NoSharedData);
+    worker.answer_with(testing::jwt(json!({"exp": testing::NOW + 100})));
+    for seconds in 0..100 {
+        assert!(worker.get(seconds, "hot").starts_with("Bearer"));
+        assert_eq!(worker.renew(seconds), 0);
+    }
 }

@@ -119,7 +119,7 @@ fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
         ("403", Reason::GatewayCredentialsRefused),
         ("404", Reason::UnexpectedResponse),
         ("415", Reason::UnexpectedResponse),
-        ("429", Reason::Unavailable),
+        ("429", Reason::Throttled),
         ("500", Reason::Unavailable),
         ("503", Reason::Unavailable),
         ("504", Reason::TimedOut),
