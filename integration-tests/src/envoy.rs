@@ -23,6 +23,7 @@ pub struct EnvoyBuilder {
     environment: Vec<(String, String)>,
     drain_seconds: u32,
     diary: Diary,
+    runtime: serde_json::Map<String, Value>,
 }
 
 /// An Envoy, running.
@@ -92,6 +93,7 @@ impl EnvoyBuilder {
             environment: Vec::new(),
             drain_seconds: DRAIN_SECONDS,
             diary: Diary::Searched,
+            runtime: serde_json::Map::new(),
         };
         new.cluster("api", &[api_port])
     }
@@ -113,6 +115,13 @@ impl EnvoyBuilder {
     #[must_use]
     pub fn logging_by_default(mut self, folder: &Path) -> Self {
         self.diary = Diary::Default(folder.to_owned());
+        self
+    }
+
+    /// Sets a key of Envoy's runtime.
+    #[must_use]
+    pub fn runtime(mut self, key: &str, value: u64) -> Self {
+        self.runtime.insert(key.to_owned(), json!(value));
         self
     }
 
@@ -252,6 +261,7 @@ impl EnvoyBuilder {
             "node": {"id": self.name, "cluster": "tests"},
             "admin": {"address": address(0)},
             "static_resources": {"clusters": self.clusters},
+            "layered_runtime": {"layers": [{"name": "static", "static_layer": self.runtime}]},
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": file("listeners.json")}}},
         });
         std::fs::write(file(BOOTSTRAP), bootstrap.to_string())?;

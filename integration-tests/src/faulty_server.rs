@@ -35,7 +35,7 @@ pub enum Behaviour {
     ResetsOnAccept,
     /// It answers with bytes that are no HTTP.
     Garbage,
-    /// It answers with a body of 50 MiB; to four at a time, since Envoy holds up to 32 MiB of each.
+    /// It answers with a body of 50 MiB; to four at a time, since there is but one machine.
     Floods,
     /// It sends one byte of its answer each 50 ms.
     Trickles,

@@ -76,6 +76,7 @@ impl Gateway {
         let listener = Listener { port: port.number(), ..Listener::default() };
         let envoy = EnvoyBuilder::new(name, workers, api.port())
             .drain_seconds(DRAIN_SECONDS)
+            .runtime("http.async_response_buffer_limit", ANSWER_LIMIT)
             .cluster("authorization-server", &[server.port()])
             .listener(LISTENER, &configuration, listener)
             .start()
@@ -254,6 +255,10 @@ pub const RECOVERY: Duration = TIMEOUT.saturating_add(MARGIN);
 pub const DRAINED: Duration = Duration::from_millis(DRAIN_SECONDS as u64 * 1000 + 500);
 
 const DRAIN_SECONDS: u32 = 1;
+
+/// How many bytes of an answer to a callout Envoy holds at most. By itself it holds 32 MiB of each, and its allocator keeps what it
+/// once had: a server that floods would hide whether anything else grows.
+const ANSWER_LIMIT: u64 = 1 << 20;
 
 /// How long everybody together may need to be served once; each may have to wait out all that it began during the fault.
 const PATIENCE: Duration = Duration::from_secs(30);
