@@ -231,6 +231,9 @@ fn configuration() -> Value {
             "timeout": format!("{}ms", TIMEOUT.as_millis()),
             "max_concurrent": 10_000,
             "max_per_second": 100_000,
+            // The crowd itself is not to be refused.
+            "max_waiting": 10_000,
+            "circuit_breaker": {"open_for": format!("{}ms", OPEN_FOR.as_millis())},
         },
         "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
         "cache": {"max_ttl": "1h"},
@@ -247,9 +250,12 @@ pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// How much longer than that a client may wait on a machine that has much else to do.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
+/// How long the server is left alone that failed again and again.
+const OPEN_FOR: Duration = Duration::from_secs(1);
+
 /// How long after the end of a fault good tokens may be refused: one that comes then may meet a connection on which the server
-/// still hangs. A gateway that stops asking for a while after failures (a circuit breaker) needs that while as well: add it here.
-pub const RECOVERY: Duration = TIMEOUT.saturating_add(MARGIN);
+/// still hangs, or a gateway that leaves it alone.
+pub const RECOVERY: Duration = TIMEOUT.saturating_add(OPEN_FOR).saturating_add(MARGIN);
 
 /// Longer than Envoy keeps connections of a listener that it lets go.
 pub const DRAINED: Duration = Duration::from_millis(DRAIN_SECONDS as u64 * 1000 + 500);

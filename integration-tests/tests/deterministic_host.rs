@@ -86,6 +86,23 @@ fn the_answer_to_a_stream_that_is_gone_is_dropped() -> Result<()> {
     Ok(())
 }
 
+/// Those whose answer is lost with another client wait for the root context. If requests waited along where that is never called,
+/// they would wait forever.
+#[test]
+fn r023_without_timers_each_request_asks_for_itself() -> Result<()> {
+    let mut host = host(Behaviour::Envoy, 1, configuration())?;
+    host.refuse("proxy_set_tick_period_milliseconds", Status::InternalFailure, 10);
+    assert!(host.reconfigure(&configuration(), Replacement::RootContext)?);
+    let [first, second] = [host.request(0, &orders())?, host.request(0, &orders())?];
+    assert_eq!(host.open_callouts().len(), 2);
+    host.disconnect(first)?;
+    for callout in host.open_callouts() {
+        host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
+    }
+    assert!(!authorization(&host, second).is_empty());
+    Ok(())
+}
+
 /// If this failed, a filter that coalesces could not be told from one that does not.
 #[test]
 fn requests_share_an_answer_only_where_the_host_can_switch() -> Result<()> {

@@ -78,8 +78,18 @@ impl Worker {
     /// Lets the host call the root context now and then, which asks what no stream can ask. It is told once, by the root context:
     /// some hosts do not let streams do that, and others begin anew with each time.
     pub(crate) fn start_ticking(&self, is_needed: bool) {
-        let result = if is_needed { host::set_tick_period(TICK) } else { Err(Refused::NOT_FOUND) };
-        self.ticks.set(result.is_ok());
+        let result = is_needed.then(|| host::set_tick_period(TICK));
+        if let Some(Err(refused)) = result {
+            log::warn!(
+                "the host sets no timer, so nobody waits along and nothing is renewed ahead: {refused:?}"
+            );
+        }
+        self.ticks.set(result == Some(Ok(())));
+    }
+
+    /// Whether requests may wait along with others: those whose answer is lost with another client need the root context.
+    fn coalesces(&self) -> bool {
+        self.single_flight && self.ticks.get()
     }
 
     pub(crate) fn space(&self) -> &ProtectionSpace {
@@ -121,13 +131,16 @@ impl Worker {
             return;
         }
         let mut in_flight = self.in_flight.borrow_mut();
-        if let Some(id) = stream.asked.get() {
-            let now = host::now().unwrap_or(Timestamp::from_millis(0));
-            if let Some(subject) = in_flight.strand(id, now) {
-                self.authenticator.borrow_mut().abandon(subject);
-            }
-        }
         in_flight.leave(|waiting| std::ptr::eq(&raw const **waiting, stream));
+        let Some(id) = stream.asked.get() else { return };
+        let now = host::now().unwrap_or(Timestamp::from_millis(0));
+        let subject = in_flight.strand(id, now);
+        if !self.ticks.get() {
+            // Nobody will ask again; and what was asked stays asked, so that clients which leave cannot have it asked for each time.
+            drop(in_flight.take_unasked());
+        } else if let Some(subject) = subject {
+            self.authenticator.borrow_mut().abandon(subject);
+        }
     }
 
     /// Asks what no stream can ask, for a context that outlives the answers: what those wait for whose answers are lost, and what
@@ -199,7 +212,7 @@ impl Worker {
             };
             let mut waiting = Waiting { stream: Rc::clone(stream), pending };
             let has_room = self.has_room(&question, lent.now);
-            if has_room.is_ok() && self.single_flight && self.host_switches.get() {
+            if has_room.is_ok() && self.coalesces() && self.host_switches.get() {
                 match self.in_flight.borrow_mut().join(&question.subject(), waiting) {
                     Ok(()) => {
                         self.counters.increment(Counter::Coalesced);
@@ -240,7 +253,7 @@ impl Worker {
     /// itself: a mark that is put on this request must be seen on it, and not on one that waits.
     fn prove_switching(&self, context: u32) -> Result<(), Refused> {
         let in_flight = self.in_flight.borrow();
-        let other = in_flight.anyone().filter(|_| self.single_flight && !self.host_switches.get());
+        let other = in_flight.anyone().filter(|_| self.coalesces() && !self.host_switches.get());
         if let Some(other) = other {
             let mark = context.to_string();
             perform::mark(Some(&mark))?;
