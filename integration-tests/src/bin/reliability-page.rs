@@ -44,7 +44,7 @@ fn page(rows: &BTreeMap<String, Trials>) -> Result<String> {
     let processors = std::thread::available_parallelism()?;
     writeln!(
         page,
-        "This page is written by `./justw reliability`. The last time it was run with {}, on {processors} processors\n\
+        "This page is written from the trials of the tests; `./justw reliability` runs longer ones. The last were run with {}, on {processors} processors\n\
          that clients, servers and Envoy shared: {} clients, and faults of {}.\n",
         envoy.display().to_string().replace("envoy-", "Envoy "),
         numbers(rows, "clients", |clients| clients.to_string()),
