@@ -150,6 +150,13 @@ impl Authenticator {
         Self { settings, servers, asks, replay_guard }
     }
 
+    /// Prepares what all workers share, before the first request.
+    pub fn prepare(&self, shared: &dyn SharedData) {
+        if let Some(guard) = &self.replay_guard {
+            guard.prepare(shared);
+        }
+    }
+
     /// The names among these that a service could take for fields that the gateway sets. They have to be taken off before the
     /// request goes on, whatever the verdict, be it public or without such a claim (R75).
     pub fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {

@@ -35,6 +35,19 @@ impl ReplayGuard {
         }
     }
 
+    /// Makes all slots, where they are not there. Some hosts write the first value of a key without comparing, so two workers could
+    /// each take the same proof for new; nothing is written so any more when requests come.
+    pub(crate) fn prepare(&self, shared: &dyn SharedData) {
+        if !self.is_shared {
+            return;
+        }
+        for key in (0..self.slots).map(key) {
+            if shared.get(&key).is_none() {
+                shared.set(&key, self.identity.as_bytes(), 0);
+            }
+        }
+    }
+
     /// Notes that a proof is used.
     ///
     /// # Errors
@@ -53,7 +66,7 @@ impl ReplayGuard {
         if !self.is_shared {
             return Ok(());
         }
-        let key = format!("phantom-token.proofs.{slot}");
+        let key = key(slot);
         for _ in 0..ATTEMPTS {
             let (value, cas) = shared.get(&key).unwrap_or_default();
             let entries = value.strip_prefix(self.identity.as_bytes()).unwrap_or_default();
@@ -64,6 +77,10 @@ impl ReplayGuard {
         }
         Err(Reason::Overloaded)
     }
+}
+
+fn key(slot: u64) -> String {
+    format!("phantom-token.proofs.{slot}")
 }
 
 /// The slot with one proof more, and without those that would not be right any more. What claims to be right for longer than a

@@ -64,11 +64,14 @@ pub(crate) struct Reception {
 
 impl Worker {
     pub(crate) fn new(settings: Settings) -> Self {
+        let (space, single_flight) = (settings.protection.clone(), settings.single_flight);
+        let authenticator = Authenticator::new(settings);
+        authenticator.prepare(&HostSharedData);
         Self {
             counters: Counters::define(),
-            space: settings.protection.clone(),
-            single_flight: settings.single_flight,
-            authenticator: RefCell::new(Authenticator::new(settings)),
+            space,
+            single_flight,
+            authenticator: RefCell::new(authenticator),
             in_flight: RefCell::default(),
             host_switches: Cell::new(false),
             ticks: Cell::new(false),

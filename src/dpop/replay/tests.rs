@@ -1,3 +1,5 @@
+use std::cell::{Cell, RefCell};
+
 use super::*;
 use crate::cache::NoSharedData;
 use crate::testing::{MemorySharedData, at, test};
@@ -81,4 +83,43 @@ fn r093_whatever_is_in_a_slot_lets_proofs_in() {
     let eternal = [&Fingerprint::of(&["a"]).as_bytes()[..], &[0xff; 50 * ENTRY]].concat();
     shared.values.borrow_mut().insert(String::new(), (eternal, 1));
     assert_eq!(guard(32, true).note(&proof(2, 60), at(0), &shared), Ok(()));
+}
+
+/// Shared data as on Envoy, where a compare-and-swap by 0 compares nothing, and where another worker comes in between a read and
+/// the write after it.
+struct Interrupted<'a> {
+    shared: &'a MemorySharedData,
+    between: RefCell<Option<Box<dyn FnOnce() + 'a>>>,
+}
+
+impl SharedData for Interrupted<'_> {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        let value = self.shared.get(key);
+        if let Some(other) = self.between.take() {
+            other();
+        }
+        value
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: u32) -> bool {
+        let current = self.shared.get(key).map_or(0, |(_, cas)| cas);
+        self.shared.set(key, value, if cas == 0 { current } else { cas })
+    }
+}
+
+/// If the first proof of a slot were written without comparing, two workers could take the same one at the same time.
+#[test]
+fn r093_two_workers_at_once_take_a_proof_once() {
+    let shared = MemorySharedData::default();
+    let (mut first, mut second) = (guard(1024, true), guard(1024, true));
+    first.prepare(&shared);
+    first.prepare(&shared);
+    assert_eq!(shared.values.borrow().len(), 32, "all slots");
+    second.prepare(&shared);
+    let seconds = Cell::new(None);
+    let other = Box::new(|| seconds.set(Some(second.note(&proof(1, 60), at(0), &shared))));
+    let interrupted = Interrupted { shared: &shared, between: RefCell::new(Some(other)) };
+    assert_eq!(first.note(&proof(1, 60), at(0), &interrupted), Err(Reason::InvalidDpopProof));
+    drop(interrupted);
+    assert_eq!(seconds.get(), Some(Ok(())));
 }
