@@ -2,9 +2,10 @@
 //!
 //! `version (1) | fingerprint (32) | token key (32) | checksum (8) | kind (1) | fresh until (8) | usable until (8) | length (8) |
 //! claims | JWT`.
+//!
 //! Numbers are big-endian, moments in milliseconds since the Unix epoch. The checksum is of all that follows: an entry that was
-//! cut, or whose end is another's, is no entry; against whoever can write there, it is no help. The kind is that of the JWT: none, one that stands for the token, or
-//! the token itself. The length is that of the claims, which are JSON.
+//! cut, or whose end is another's, is no entry; against whoever can write there, it is no help. The kind is that of the JWT: none,
+//! one that stands for the token, or the token itself. The length is that of the claims, which are JSON.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
