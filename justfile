@@ -32,11 +32,16 @@ check:
     cargo clippy --quiet --manifest-path fuzz/Cargo.toml --locked --all-targets -- --deny warnings
     scripts/wasm-cargo wasm32-wasip1 clippy --quiet --package phantom-token -- --deny warnings
     cargo run --quiet --package xtask --bin conformance -- --check
+    cargo run --quiet --package xtask --bin metrics -- --check
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
 
 # Writes the page that lists which tests show which requirements.
 conformance:
     cargo run --quiet --package xtask --bin conformance
+
+# Writes the page of all metrics.
+metrics:
+    cargo run --quiet --package xtask --bin metrics
 
 # Prints a configuration of the filter, YAML or JSON, with the defaults of its profiles and without secrets.
 effective-configuration FILE:

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
 use crate::bearer::{self, AccessToken};
-use crate::cache::{Fingerprint, Level, SharedData, TokenKey};
+use crate::cache::{Fingerprint, Level, Occupancy, SharedData, TokenKey};
 use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject, Withheld};
 use crate::challenge::Schemes;
 use crate::circuit_breaker::CircuitChange;
@@ -108,6 +108,17 @@ pub struct Load {
     pub waiting: usize,
 }
 
+/// What one worker has, for gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Grants in its memory.
+    pub entries: usize,
+    /// Grants that made room for others since it began.
+    pub evictions: u64,
+    /// Authorization servers that it leaves alone.
+    pub open_circuits: usize,
+}
+
 /// The end of a request's way through the filter.
 #[derive(Debug)]
 pub enum Verdict {
@@ -179,6 +190,18 @@ impl Authenticator {
         self.examine(head, host).unwrap_or_else(|reason| {
             let allowed_origin = self.settings.cors.allowed_origin(head);
             Step::Settled(reject(Rejection { allowed_origin, ..reason.into() }, host))
+        })
+    }
+
+    /// What this worker has now.
+    pub fn census(&self) -> Census {
+        self.servers.iter().fold(Census::default(), |census, server| {
+            let Occupancy { entries, evictions } = server.occupancy();
+            Census {
+                entries: census.entries.saturating_add(entries),
+                evictions: census.evictions.saturating_add(evictions),
+                open_circuits: census.open_circuits.saturating_add(usize::from(server.is_left_alone())),
+            }
         })
     }
 
@@ -471,9 +494,8 @@ fn forward_public(credentials: Credentials, host: Host<'_>) -> Verdict {
 }
 
 fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {
-    if let Some(counter) = Counter::of_rejection(rejection.reason) {
-        host.metrics.increment(counter);
-    }
+    host.metrics.increment(Counter::of_refusal(rejection.reason));
+    host.metrics.refuse(rejection.reason);
     Verdict::Reject(rejection)
 }
 

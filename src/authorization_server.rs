@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::authenticator::Host;
 use crate::bearer::AccessToken;
-use crate::cache::{Cache, Level, TokenKey};
+use crate::cache::{Cache, Level, Occupancy, TokenKey};
 use crate::callout::{About, Outcome, Question, ServerId, Subject, Withheld};
 use crate::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::config::{KeySettings, ServerSettings, Settings};
@@ -222,6 +222,16 @@ impl AuthorizationServer {
         change
     }
 
+    /// Whether nobody may ask it just now, since it failed again and again.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.protection.as_ref().is_some_and(|protection| !protection.circuit.is_closed())
+    }
+
+    /// What it has in the memory of this worker.
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        self.cache.occupancy()
+    }
+
     /// The server answered for a token, or will never do so. What it said is kept, whether a request waits for it or not.
     ///
     /// # Errors
@@ -265,11 +275,14 @@ impl AuthorizationServer {
         host: Host<'_>,
     ) -> Result<(), Reason> {
         let Some(Keys::Published(store)) = &mut self.keys else { return Err(Reason::Internal) };
-        match about {
+        let result = match about {
             About::Metadata => store.take_metadata(&outcome, host.now),
             About::Keys => store.take_keys(&outcome, host.now, host.shared_data),
             About::Token(_) => Err(Reason::Internal),
-        }
+        };
+        let counter = if result.is_ok() { Counter::DocumentTaken } else { Counter::DocumentFailed };
+        host.metrics.increment(counter);
+        result
     }
 
     /// The answer to a question about a document will not come.

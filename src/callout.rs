@@ -147,6 +147,11 @@ impl Question {
         self.subject
     }
 
+    /// Whether it is about a token.
+    pub fn is_introspection(&self) -> bool {
+        !self.subject.is_document()
+    }
+
     /// The longest answer worth reading, in bytes.
     pub fn answer_limit(&self) -> usize {
         self.answer_limit

@@ -49,6 +49,11 @@ impl CircuitBreaker {
         Self { settings, state: State::Closed { failures: 0 } }
     }
 
+    /// Whether all questions are asked.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
     /// How long nobody may ask; none, if somebody may now.
     pub(crate) fn pause(&self, now: Timestamp) -> Option<Duration> {
         let (since, pause) = match self.state {
@@ -62,7 +67,7 @@ impl CircuitBreaker {
 
     /// A question is asked now, and its answer is due after `timeout`.
     pub(crate) fn note_question(&mut self, now: Timestamp, timeout: Duration) {
-        if !matches!(self.state, State::Closed { .. }) {
+        if !self.is_closed() {
             self.state = State::HalfOpen { since: now, timeout };
         }
     }

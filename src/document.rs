@@ -32,6 +32,7 @@ impl Document {
             headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
             body: self.text.clone(),
             grpc_status: 0,
+            reason: None,
         })
     }
 }

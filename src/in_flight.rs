@@ -24,7 +24,7 @@ pub struct Waiting<S> {
 
 /// All questions in flight of one worker.
 pub struct InFlight<S> {
-    flights: BTreeMap<CalloutId, Flight<S>>,
+    flights: BTreeMap<CalloutId, Departed<S>>,
     joinable: BTreeMap<Subject, CalloutId>,
     stranded: Vec<Flight<S>>,
     renewals: BTreeMap<Subject, Question>,
@@ -38,6 +38,14 @@ pub struct Flight<S> {
     pub question: Question,
     /// Who waits.
     pub waiting: Vec<Waiting<S>>,
+}
+
+/// A flight whose callout the host has dispatched.
+pub struct Departed<S> {
+    /// The flight.
+    pub flight: Flight<S>,
+    /// When that was.
+    pub at: Timestamp,
 }
 
 impl<S> Default for InFlight<S> {
@@ -58,16 +66,24 @@ impl<S> InFlight<S> {
     pub fn load(&mut self, like: &Subject, now: Timestamp) -> Load {
         self.abandoned.retain(|(_, due)| now < *due);
         let abandoned = self.abandoned.iter().filter(|(subject, _)| subject.is_like(like)).count();
-        let flights = self.flights.values().filter(|flight| flight.question.subject().is_like(like));
+        let flights = self.flights.values().map(|departed| &departed.flight);
+        let flights = flights.filter(|flight| flight.question.subject().is_like(like));
         flights.fold(Load { open: abandoned, waiting: 0 }, |load, flight| Load {
             open: load.open.saturating_add(1),
             waiting: load.waiting.saturating_add(flight.waiting.len()),
         })
     }
 
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        let flights = self.flights.values().map(|departed| &departed.flight).chain(&self.stranded);
+        flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
+    }
+
     /// Any stream that waits.
     pub fn anyone(&self) -> Option<&S> {
-        self.flights.values().find_map(|flight| flight.waiting.first()).map(|waiting| &waiting.stream)
+        let mut flights = self.flights.values().map(|departed| &departed.flight);
+        flights.find_map(|flight| flight.waiting.first()).map(|waiting| &waiting.stream)
     }
 
     /// Waits along with those who wait for an answer about the same.
@@ -76,8 +92,8 @@ impl<S> InFlight<S> {
     /// Gives the request back if nobody does.
     pub fn join(&mut self, subject: &Subject, waiting: Waiting<S>) -> Result<(), Waiting<S>> {
         match self.joinable.get(subject).and_then(|id| self.flights.get_mut(id)) {
-            Some(flight) => {
-                flight.waiting.push(waiting);
+            Some(departed) => {
+                departed.flight.waiting.push(waiting);
                 Ok(())
             }
             None => Err(waiting),
@@ -85,25 +101,25 @@ impl<S> InFlight<S> {
     }
 
     /// The host has dispatched a flight's callout.
-    pub fn depart(&mut self, id: CalloutId, flight: Flight<S>) {
+    pub fn depart(&mut self, id: CalloutId, flight: Flight<S>, at: Timestamp) {
         self.joinable.insert(flight.question.subject(), id);
-        self.flights.insert(id, flight);
+        self.flights.insert(id, Departed { flight, at });
     }
 
     /// The callout has come to an end. None for one that nobody waits for any more.
-    pub fn land(&mut self, id: CalloutId) -> Option<Flight<S>> {
-        let flight = self.flights.remove(&id)?;
-        let subject = flight.question.subject();
+    pub fn land(&mut self, id: CalloutId) -> Option<Departed<S>> {
+        let departed = self.flights.remove(&id)?;
+        let subject = departed.flight.question.subject();
         if self.joinable.get(&subject) == Some(&id) {
             self.joinable.remove(&subject);
         }
-        Some(flight)
+        Some(departed)
     }
 
     /// The host will drop the answer to this callout: what it was about. Those who waited along are stranded by that; and a document
     /// is asked for again in any case, or clients that leave could keep it from everybody.
     pub fn strand(&mut self, id: CalloutId, now: Timestamp) -> Option<Subject> {
-        let flight = self.land(id)?;
+        let Departed { flight, .. } = self.land(id)?;
         let subject = flight.question.subject();
         self.abandoned.push((subject, now.plus(flight.question.timeout())));
         self.stranded.push(flight);
@@ -112,7 +128,8 @@ impl<S> InFlight<S> {
 
     /// Whoever this is waits no more, since its client is gone.
     pub fn leave(&mut self, is_gone: impl Fn(&S) -> bool) {
-        for flight in self.flights.values_mut().chain(&mut self.stranded) {
+        let flights = self.flights.values_mut().map(|departed| &mut departed.flight);
+        for flight in flights.chain(&mut self.stranded) {
             flight.waiting.retain(|waiting| !is_gone(&waiting.stream));
         }
     }

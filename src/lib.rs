@@ -58,7 +58,7 @@ mod testing;
 mod time;
 
 pub use authenticator::{
-    Asks, Authenticator, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,
+    Asks, Authenticator, Census, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,
 };
 pub use cache::{NoSharedData, SharedData};
 pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Withheld};
@@ -68,8 +68,8 @@ pub use config::{Mistakes, Settings};
 pub use error_body::ErrorBody;
 pub use forwarding::AUTHORIZATION;
 pub use grant::Passage;
-pub use in_flight::{CalloutId, Flight, InFlight, Waiting};
-pub use metrics::{Counter, Metrics, NoMetrics};
+pub use in_flight::{CalloutId, Departed, Flight, InFlight, Waiting};
+pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, Metrics, NoMetrics, metrics, refusals};
 pub use rejection::{Reason, Rejection, Reply};
 pub use request::{Presented, RequestHead};
 pub use sources::Extracted;

@@ -1,12 +1,15 @@
-//! The one list of metrics. All are counters; none has a label that a client can choose.
+//! The one list of metrics. None has a label, and none a name that a client can choose.
 
 use crate::cache::Level;
 use crate::rejection::{Fault, Reason};
 
-/// Where counters go. The null implementation counts nothing.
+/// Where counts go. The null implementation counts nothing.
 pub trait Metrics {
     /// Adds one.
     fn increment(&self, counter: Counter);
+
+    /// Adds one to the refusals for a reason.
+    fn refuse(&self, reason: Reason);
 }
 
 /// Counts nothing.
@@ -14,31 +17,82 @@ pub struct NoMetrics;
 
 impl Metrics for NoMetrics {
     fn increment(&self, _counter: Counter) {}
+
+    fn refuse(&self, _reason: Reason) {}
 }
 
-macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $counter:ident = $name:literal,)+) => {
-        /// What is counted.
+/// How a metric is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows.
+    Counter,
+    /// It is what it is now, for all workers together.
+    Gauge,
+    /// How often there was which value.
+    Histogram,
+}
+
+/// A metric as the documentation tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The name in the host's statistics.
+    pub name: String,
+    /// How it is to be read.
+    pub kind: MetricKind,
+    /// What it counts.
+    pub meaning: String,
+}
+
+/// All metrics.
+pub fn metrics() -> Vec<Metric> {
+    let counters = Counter::ALL.iter().map(|one| (one.name().to_owned(), MetricKind::Counter, one.meaning()));
+    let gauges = Gauge::ALL.iter().map(|one| (one.name().to_owned(), MetricKind::Gauge, one.meaning()));
+    let histograms =
+        Histogram::ALL.iter().map(|one| (one.name().to_owned(), MetricKind::Histogram, one.meaning()));
+    let refusals = Reason::ALL.iter().map(|reason| {
+        let meaning = format!("Refusals: {}.", reason.description());
+        (refusals(*reason), MetricKind::Counter, meaning)
+    });
+    let all = counters.chain(gauges).chain(histograms).chain(refusals);
+    all.map(|(name, kind, meaning)| Metric { name, kind, meaning }).collect()
+}
+
+/// The name of the counter of refusals for a reason.
+pub fn refusals(reason: Reason) -> String {
+    format!("{PREFIX}refused_{}", reason.name())
+}
+
+macro_rules! metrics {
+    ($(#[doc = $title:literal])+ $kind:ident: $($(#[doc = $doc:literal])+ $metric:ident = $name:literal,)+) => {
+        $(#[doc = $title])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Counter {
-            $($(#[doc = $doc])+ $counter,)+
+        pub enum $kind {
+            $($(#[doc = $doc])+ $metric,)+
         }
 
-        impl Counter {
-            /// All counters, in the order of their discriminants.
-            pub const ALL: &[Self] = &[$(Self::$counter,)+];
+        impl $kind {
+            /// All of them, in the order of their discriminants.
+            pub const ALL: &[Self] = &[$(Self::$metric,)+];
 
             /// The name in the host's statistics.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Self::$counter => concat!("phantom_token_", $name),)+
+                    $(Self::$metric => concat!("phantom_token_", $name),)+
+                }
+            }
+
+            fn meaning(self) -> String {
+                match self {
+                    $(Self::$metric => concat!($($doc),+).trim().to_owned(),)+
                 }
             }
         }
     };
 }
 
-counters! {
+metrics! {
+    /// What is counted.
+    Counter:
     /// Requests forwarded with a JWT.
     Forwarded = "forwarded",
     /// Requests forwarded because their route is public.
@@ -47,6 +101,8 @@ counters! {
     RejectedClient = "rejected_client",
     /// Requests refused by the authorization server's fault.
     RejectedAuthorizationServer = "rejected_authorization_server",
+    /// Requests refused by the gateway's own fault, which the log tells.
+    RejectedGateway = "rejected_gateway",
     /// Grants found in the VM.
     CacheHitLocal = "cache_hit_local",
     /// Grants found in the host's shared data.
@@ -57,6 +113,8 @@ counters! {
     CacheHitStale = "cache_hit_stale",
     /// Tokens found in neither.
     CacheMiss = "cache_miss",
+    /// Grants that a worker forgot since it had no room for more.
+    CacheEvicted = "cache_evicted",
     /// Introspections that were asked for to renew a grant before its end.
     Renewal = "renewal",
     /// Introspections that found an active token.
@@ -69,21 +127,47 @@ counters! {
     IntrospectionWithheld = "introspection_withheld",
     /// Introspections that were not asked for, since the authorization server is left alone for a while.
     IntrospectionCircuitOpen = "introspection_circuit_open",
+    /// Introspections at which the authorization server refused the gateway's own credentials.
+    IntrospectionCredentialsRefused = "introspection_credentials_refused",
     /// How often an authorization server that failed again and again was left alone.
     CircuitOpened = "circuit_opened",
     /// Requests that waited for an answer that another had asked for.
     Coalesced = "coalesced",
-    /// Introspections at which the authorization server refused the gateway's own credentials.
-    IntrospectionCredentialsRefused = "introspection_credentials_refused",
+    /// Metadata and keys of authorization servers that were fetched and taken.
+    DocumentTaken = "document_taken",
+    /// Metadata and keys of authorization servers that did not come, or are of no use.
+    DocumentFailed = "document_failed",
+    /// Configurations that a VM took: one for each worker, and some for the host itself.
+    ConfigurationTaken = "configuration_taken",
+    /// Configurations that a VM refused, since they have mistakes.
+    ConfigurationRefused = "configuration_refused",
+}
+
+metrics! {
+    /// What there is now.
+    Gauge:
+    /// Grants in the memory of workers.
+    CacheEntries = "cache_entries",
+    /// Authorization servers that are left alone, each worker for itself.
+    CircuitsOpen = "circuits_open",
+    /// Requests that wait for answers of authorization servers.
+    RequestsWaiting = "requests_waiting",
+}
+
+metrics! {
+    /// What is measured.
+    Histogram:
+    /// How long introspections took, in milliseconds.
+    IntrospectionMilliseconds = "introspection_milliseconds",
 }
 
 impl Counter {
-    /// The gateway's own failures happen outside the core, which cannot count them; they are errors in the log.
-    pub(crate) fn of_rejection(reason: Reason) -> Option<Self> {
+    /// By whose fault a request is refused.
+    pub fn of_refusal(reason: Reason) -> Self {
         match reason.fault() {
-            Fault::Client => Some(Self::RejectedClient),
-            Fault::AuthorizationServer => Some(Self::RejectedAuthorizationServer),
-            Fault::Gateway => None,
+            Fault::Client => Self::RejectedClient,
+            Fault::AuthorizationServer => Self::RejectedAuthorizationServer,
+            Fault::Gateway => Self::RejectedGateway,
         }
     }
 
@@ -107,3 +191,8 @@ impl Counter {
         }
     }
 }
+
+const PREFIX: &str = "phantom_token_";
+
+#[cfg(test)]
+mod tests;

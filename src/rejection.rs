@@ -12,9 +12,23 @@ use crate::cors;
 use crate::error_body::Particulars;
 use crate::requirement::Requirement;
 
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
+/// Defines the reasons, and the list of them.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $reason:ident,)+) => {
+        /// Why a request is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $reason,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of their discriminants.
+            pub const ALL: &[Self] = &[$(Self::$reason,)+];
+        }
+    };
+}
+
+reasons! {
     /// No `Authorization` field (R1).
     MissingCredentials,
     /// Credentials of another scheme than Bearer (R5).
@@ -136,6 +150,8 @@ pub struct Reply {
     pub body: String,
     /// The status for a gRPC client, where the host can tell one.
     pub grpc_status: u8,
+    /// Why, if it is a refusal.
+    pub reason: Option<Reason>,
 }
 
 impl From<Reason> for Rejection {
@@ -172,7 +188,7 @@ impl Rejection {
         let particulars =
             Particulars { status, error, error_description: description, reason: self.reason.name() };
         let body = space.error_body.render(&particulars);
-        Reply { status, headers, body, grpc_status: grpc_status(status) }
+        Reply { status, headers, body, grpc_status: grpc_status(status), reason: Some(self.reason) }
     }
 }
 
@@ -226,6 +242,11 @@ impl Reason {
     /// A short name for logs and metrics, in snake case.
     pub fn name(self) -> &'static str {
         self.row().name
+    }
+
+    /// What clients are told of it.
+    pub fn description(self) -> &'static str {
+        self.row().description
     }
 
     fn row(self) -> Row {

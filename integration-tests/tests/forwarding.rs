@@ -105,21 +105,58 @@ async fn r074_r075_the_jwt_is_alone_in_its_field_and_the_clients_are_taken_off()
     Ok(())
 }
 
-/// If this failed, nobody could tell from Envoy's log whose request it was, or it would tell of a client that was refused.
+/// If this failed, nobody could tell from Envoy's log whose request it was or why it was refused, or it would tell of a client that
+/// was refused.
 #[tokio::test]
-async fn filter_state_tells_the_access_log_of_claims_however_the_request_was_granted() -> Result<()> {
+async fn the_access_log_tells_of_claims_however_the_request_was_granted_and_why_it_was_not() -> Result<()> {
     let stage = stage().await;
     let opaque = stage.server.issue("orders:read").await?;
     let jwt = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
     let unknown = secrets::fresh_token("unknown");
     for (name, path, token, status, line) in [
-        ("state-cold", "/orders", &opaque, 200, "client=app audience=orders-api absent=-"),
-        ("state-cached", "/orders", &opaque, 200, "client=app audience=orders-api absent=-"),
-        ("state-verified", "/orders", &jwt, 200, "client=app audience=orders-api absent=-"),
-        ("state-verified-before", "/orders", &jwt, 200, "client=app audience=orders-api absent=-"),
-        ("state-public", "/health", &opaque, 200, "client=- audience=- absent=-"),
-        ("state-inactive", "/orders", &unknown, 401, "client=- audience=- absent=-"),
-        ("state-insufficient", "/admin", &opaque, 403, "client=- audience=- absent=-"),
+        (
+            "state-cold",
+            "/orders",
+            &opaque,
+            200,
+            "client=app audience=orders-api absent=- details=via_upstream",
+        ),
+        (
+            "state-cached",
+            "/orders",
+            &opaque,
+            200,
+            "client=app audience=orders-api absent=- details=via_upstream",
+        ),
+        (
+            "state-verified",
+            "/orders",
+            &jwt,
+            200,
+            "client=app audience=orders-api absent=- details=via_upstream",
+        ),
+        (
+            "state-verified-before",
+            "/orders",
+            &jwt,
+            200,
+            "client=app audience=orders-api absent=- details=via_upstream",
+        ),
+        ("state-public", "/health", &opaque, 200, "client=- audience=- absent=- details=via_upstream"),
+        (
+            "state-inactive",
+            "/orders",
+            &unknown,
+            401,
+            "client=- audience=- absent=- details=phantom_token_refused{inactive}",
+        ),
+        (
+            "state-insufficient",
+            "/admin",
+            &opaque,
+            403,
+            "client=- audience=- absent=- details=phantom_token_refused{insufficient_scope}",
+        ),
     ] {
         let answer = stage.envoy.client("state").send(Request::get(path).bearer(token).named(name)).await?;
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
@@ -131,4 +168,4 @@ async fn filter_state_tells_the_access_log_of_claims_however_the_request_was_gra
 }
 
 const ACCESS_LOG: &str = "access: %REQ(X-REQUEST-NAME)% %RESPONSE_CODE% client=%FILTER_STATE(wasm.client:PLAIN)% \
-    audience=%FILTER_STATE(wasm.audience:PLAIN)% absent=%FILTER_STATE(wasm.absent:PLAIN)%";
+    audience=%FILTER_STATE(wasm.audience:PLAIN)% absent=%FILTER_STATE(wasm.absent:PLAIN)% details=%RESPONSE_CODE_DETAILS%";

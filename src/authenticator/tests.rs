@@ -525,7 +525,7 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
 
 /// Counts for real.
 #[derive(Default)]
-struct Counted(RefCell<Vec<Counter>>);
+struct Counted(RefCell<Vec<Counter>>, RefCell<Vec<Reason>>);
 
 impl Counted {
     fn of(&self, counter: Counter) -> usize {
@@ -536,6 +536,10 @@ impl Counted {
 impl Metrics for Counted {
     fn increment(&self, counter: Counter) {
         self.0.borrow_mut().push(counter);
+    }
+
+    fn refuse(&self, reason: Reason) {
+        self.1.borrow_mut().push(reason);
     }
 }
 
@@ -573,6 +577,9 @@ fn every_request_is_counted_by_what_became_of_it() {
         assert_eq!(counted(&mut worker, "/orders", Some(&token)), [CacheMiss, introspection, rejected]);
     }
     assert_eq!(counted(&mut worker, "/orders", Some("Bearer asked-204")), [CacheHitInactive, RejectedClient]);
+    let reasons = [Reason::MissingCredentials, Reason::Inactive, Reason::GatewayCredentialsRefused];
+    let reasons = [&reasons[..], &[Reason::Unavailable, Reason::Inactive]].concat();
+    assert_eq!(*worker.counted.1.borrow(), reasons);
 }
 
 #[cfg(not(target_arch = "wasm32"))]

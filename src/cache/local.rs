@@ -1,10 +1,11 @@
 //! The level in the VM: grants ready to use, bounded in entries and in bytes (R57).
 
+use std::cell::Cell;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
-use quick_cache::Weighter;
-use quick_cache::unsync::{Cache as QuickCache, DefaultLifecycle};
+use quick_cache::unsync::Cache as QuickCache;
+use quick_cache::{Lifecycle, Weighter};
 
 use super::key::{DigestPrefix, TokenKey};
 use crate::grant::Grant;
@@ -13,7 +14,17 @@ use crate::time::Timestamp;
 /// A bounded map of tokens to grants. The eviction policy resists scans: tokens that come once do not displace those that
 /// come often.
 pub(super) struct LocalCache {
-    grants: QuickCache<TokenKey, Rc<Grant>, Bytes, BuildHasherDefault<DigestPrefix>>,
+    grants: QuickCache<TokenKey, Rc<Grant>, Bytes, BuildHasherDefault<DigestPrefix>, CountedEvictions>,
+    evictions: CountedEvictions,
+}
+
+/// How much there is in a cache, and how much there was no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Occupancy {
+    /// Grants in it.
+    pub(crate) entries: usize,
+    /// Grants that made room for others since it began.
+    pub(crate) evictions: u64,
 }
 
 impl LocalCache {
@@ -22,15 +33,22 @@ impl LocalCache {
     pub(super) fn new(max_entries: usize, max_bytes: usize) -> Self {
         let max_entries = max_entries.max(1);
         let share = (max_bytes / max_entries).max(1);
+        let evictions = CountedEvictions::default();
         Self {
             grants: QuickCache::with(
                 max_entries,
                 share.saturating_mul(max_entries) as u64,
                 Bytes { share },
                 BuildHasherDefault::default(),
-                DefaultLifecycle::default(),
+                evictions.clone(),
             ),
+            evictions,
         }
+    }
+
+    /// How full it is.
+    pub(super) fn occupancy(&self) -> Occupancy {
+        Occupancy { entries: self.grants.len(), evictions: self.evictions.0.get() }
     }
 
     /// The grant of a token, fresh or not; one that is of no use any more is dropped.
@@ -63,6 +81,18 @@ struct Bytes {
 impl Weighter<TokenKey, Rc<Grant>> for Bytes {
     fn weight(&self, _token: &TokenKey, grant: &Rc<Grant>) -> u64 {
         grant.weight().max(self.share) as u64
+    }
+}
+
+/// Counts what has to make room.
+#[derive(Clone, Default)]
+struct CountedEvictions(Rc<Cell<u64>>);
+
+impl Lifecycle<TokenKey, Rc<Grant>> for CountedEvictions {
+    type RequestState = ();
+
+    fn on_evict(&self, _state: &mut (), _token: TokenKey, _grant: Rc<Grant>) {
+        self.0.set(self.0.get().saturating_add(1));
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 pub(crate) use freshness::Freshness;
 pub use key::{Fingerprint, TokenKey};
 pub(crate) use lifetime::Lifetime;
+pub(crate) use local::Occupancy;
 pub use shared::{NoSharedData, SharedData};
 
 use crate::forwarding::Forwarding;
@@ -132,6 +133,11 @@ impl Cache {
             let entry = self.slots.as_ref()?.read(token, now, shared)?;
             Some(self.adopt(token, entry, now))
         })
+    }
+
+    /// How full the level in the VM is.
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        self.local.occupancy()
     }
 
     /// Whether a token is known not to be active.

@@ -25,7 +25,7 @@ fn ask(token: &str) -> (Question, Pending) {
 fn depart(in_flight: &mut InFlight<u32>, id: u32, stream: u32, token: &str) {
     let (question, pending) = ask(token);
     let flight = Flight { question, waiting: vec![Waiting { stream, pending }] };
-    in_flight.depart(CalloutId(id), flight);
+    in_flight.depart(CalloutId(id), flight, at(0));
 }
 
 fn join(in_flight: &mut InFlight<u32>, stream: u32, token: &str) -> bool {
@@ -34,7 +34,7 @@ fn join(in_flight: &mut InFlight<u32>, stream: u32, token: &str) -> bool {
 }
 
 fn land(in_flight: &mut InFlight<u32>, id: u32) -> Option<Vec<u32>> {
-    let flight = in_flight.land(CalloutId(id))?;
+    let Departed { flight, .. } = in_flight.land(CalloutId(id))?;
     Some(flight.waiting.into_iter().map(|waiting| waiting.stream).collect())
 }
 
@@ -61,7 +61,7 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
     assert_eq!(land(&mut in_flight, 1), None, "the host drops this answer");
     assert!(!join(&mut in_flight, 12, "a"), "nobody waits for an answer that never comes");
     for flight in in_flight.take_unasked() {
-        in_flight.depart(CalloutId(2), flight);
+        in_flight.depart(CalloutId(2), flight, at(0));
     }
     assert!(join(&mut in_flight, 13, "a"));
     assert_eq!(land(&mut in_flight, 2), Some(vec![10, 11, 13]));

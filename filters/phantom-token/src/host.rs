@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "the host's functions are foreign functions")]
 
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use phantom_token_core::{Callout, CalloutId, Reply, Timestamp};
@@ -99,18 +99,24 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), R
     done(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
 }
 
-/// Defines a counter.
-pub(crate) fn define_counter(name: &str) -> Result<MetricId, Refused> {
+/// Defines a metric.
+pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<MetricId, Refused> {
     let mut id = 0;
     // SAFETY: `name` outlives the call, `id` is a local of the type that the ABI writes.
-    done(unsafe { proxy_define_metric(MetricType::Counter as u32, name.as_ptr(), name.len(), &mut id) })?;
+    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) })?;
     Ok(MetricId(id))
 }
 
-/// Adds one to a counter.
-pub(crate) fn increment(metric: MetricId) -> Result<(), Refused> {
+/// Adds to a counter, or to a gauge, from which it may take as well.
+pub(crate) fn add(metric: MetricId, offset: i64) -> Result<(), Refused> {
     // SAFETY: no pointers.
-    done(unsafe { proxy_increment_metric(metric.0, 1) })
+    done(unsafe { proxy_increment_metric(metric.0, offset) })
+}
+
+/// Records a value in a histogram.
+pub(crate) fn record(metric: MetricId, value: u64) -> Result<(), Refused> {
+    // SAFETY: no pointers.
+    done(unsafe { proxy_record_metric(metric.0, value) })
 }
 
 /// Sets a property of the stream; Envoy keeps it as filter state, under this name behind `wasm.`.
@@ -137,15 +143,17 @@ pub(crate) fn resume_request() -> Result<(), Refused> {
     done(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
 }
 
-/// Answers a request here.
+/// Answers a request here. What it says of the reason is for the host's access log: in Envoy `%RESPONSE_CODE_DETAILS%`.
 pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
     let headers = field_map::encode(&reply.headers);
+    let details = reply.reason.map(|reason| format!("phantom_token_refused{{{}}}", reason.name()));
+    let details = details.unwrap_or_default();
     // SAFETY: all that is pointed to outlives the call.
     done(unsafe {
         proxy_send_local_response(
             u32::from(reply.status),
-            null(),
-            0,
+            details.as_ptr(),
+            details.len(),
             reply.body.as_ptr(),
             reply.body.len(),
             headers.as_ptr(),
@@ -249,6 +257,7 @@ unsafe extern "C" {
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;
     fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
+    fn proxy_record_metric(metric: u32, value: u64) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_send_local_response(

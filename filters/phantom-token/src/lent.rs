@@ -1,8 +1,8 @@
-//! What the host lends to the core: its shared data, its metrics and its randomness.
+//! What the host lends to the core: its shared data and its randomness.
 
-use phantom_token_core::{Counter, Metrics, Randomness, SharedData};
+use phantom_token_core::{Randomness, SharedData};
 
-use crate::host::{self, MetricId};
+use crate::host;
 
 /// The host's shared data.
 pub(crate) struct HostSharedData;
@@ -28,23 +28,5 @@ impl Randomness for HostRandomness {
     fn bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];
         getrandom::getrandom(&mut bytes).ok().map(|()| bytes)
-    }
-}
-
-/// The host's counters.
-pub(crate) struct Counters(Vec<Option<MetricId>>);
-
-impl Counters {
-    /// Defines all counters. One that the host refuses is not counted.
-    pub(crate) fn define() -> Self {
-        Self(Counter::ALL.iter().map(|counter| host::define_counter(counter.name()).ok()).collect())
-    }
-}
-
-impl Metrics for Counters {
-    fn increment(&self, counter: Counter) {
-        if let Some(metric) = self.0.get(counter as usize).copied().flatten() {
-            let _ = host::increment(metric);
-        }
     }
 }

@@ -11,6 +11,7 @@ mod host;
 mod lent;
 mod perform;
 mod root;
+mod statistics;
 mod stream;
 mod worker;
 

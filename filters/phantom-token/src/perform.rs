@@ -6,10 +6,11 @@ use phantom_token_core::{
 use proxy_wasm::types::Action;
 
 use crate::host::{self, Refused};
+use crate::statistics::Statistics;
 
 /// Performs a verdict on the request whose head is being read. The host then does what the action says.
-pub(crate) fn perform(verdict: Verdict, space: &ProtectionSpace) -> Action {
-    match forwardable(verdict, space) {
+pub(crate) fn perform(verdict: Verdict, space: &ProtectionSpace, statistics: &Statistics) -> Action {
+    match forwardable(verdict, space, statistics) {
         Ok(()) => Action::Continue,
         Err(answer) => {
             reply(&answer);
@@ -19,9 +20,9 @@ pub(crate) fn perform(verdict: Verdict, space: &ProtectionSpace) -> Action {
 }
 
 /// Performs a verdict on a request that was paused. It goes on only when its credentials are in place; whether it does.
-pub(crate) fn perform_paused(verdict: Verdict, space: &ProtectionSpace) -> bool {
-    let resume = || host::resume_request().map_err(|refused| internal(refused, space));
-    let forwarded = forwardable(verdict, space).and_then(|()| resume());
+pub(crate) fn perform_paused(verdict: Verdict, space: &ProtectionSpace, statistics: &Statistics) -> bool {
+    let resume = || host::resume_request().map_err(|refused| internal(refused, space, statistics));
+    let forwarded = forwardable(verdict, space, statistics).and_then(|()| resume());
     if let Err(answer) = &forwarded {
         reply(answer);
     }
@@ -84,12 +85,14 @@ pub(crate) fn remove_imitations(names: &[&str]) -> Result<(), Refused> {
 }
 
 /// Puts the credentials of a request in place that may go on; or gives the answer to one that may not.
-fn forwardable(verdict: Verdict, space: &ProtectionSpace) -> Result<(), Reply> {
+fn forwardable(verdict: Verdict, space: &ProtectionSpace, statistics: &Statistics) -> Result<(), Reply> {
     match verdict {
         Verdict::Forward(Credentials::Untouched) => Ok(()),
-        Verdict::Forward(Credentials::Removed) => disarm().map_err(|refused| internal(refused, space)),
+        Verdict::Forward(Credentials::Removed) => {
+            disarm().map_err(|refused| internal(refused, space, statistics))
+        }
         Verdict::Forward(Credentials::Granted(passage)) => {
-            equip(&passage).map_err(|refused| internal(refused, space))
+            equip(&passage).map_err(|refused| internal(refused, space, statistics))
         }
         Verdict::Answer(reply) => Err(reply),
         Verdict::Reject(rejection) => {
@@ -111,14 +114,15 @@ fn equip(passage: &Passage) -> Result<(), Refused> {
 }
 
 /// A request whose answer the host does not take stays paused: it is not forwarded.
-fn reply(reply: &Reply) {
+pub(crate) fn reply(reply: &Reply) {
     if let Err(refused) = host::reply(reply) {
         log::error!("the host did not take an answer: {refused:?}");
     }
 }
 
-fn internal(refused: Refused, space: &ProtectionSpace) -> Reply {
+fn internal(refused: Refused, space: &ProtectionSpace, statistics: &Statistics) -> Reply {
     log::error!("the host refused to change or resume a request: {refused:?}");
+    statistics.note_refusal(Reason::Internal);
     Rejection::from(Reason::Internal).reply(space)
 }
 

@@ -2,12 +2,15 @@
 
 use std::rc::Rc;
 
-use phantom_token_core::{CalloutId, Mistakes, ProtectionSpace, Reason, Settings, Verdict};
+use phantom_token_core::{
+    CalloutId, Counter, Metrics, Mistakes, ProtectionSpace, Reason, Rejection, Settings,
+};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType};
 
 use crate::host;
-use crate::perform::perform;
+use crate::perform::reply;
+use crate::statistics::Statistics;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -31,14 +34,15 @@ impl RootContext for Root {
             Ok(settings) => {
                 log::set_max_level(settings.log_level);
                 log::info!("configured: {settings}");
-                let needs_ticks = settings.single_flight || !settings.cache.refresh_ahead.is_zero();
                 let worker = Worker::new(settings);
-                worker.start_ticking(needs_ticks);
+                worker.start_ticking();
+                worker.statistics().increment(Counter::ConfigurationTaken);
                 self.worker = Some(Rc::new(worker));
                 true
             }
             Err(mistakes) => {
                 report(&mistakes);
+                Statistics::define().increment(Counter::ConfigurationRefused);
                 false
             }
         }
@@ -47,6 +51,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         if let Some(worker) = &self.worker {
             worker.ask_unasked();
+            worker.report_census();
         }
     }
 
@@ -81,7 +86,8 @@ struct Unconfigured;
 
 impl HttpContext for Unconfigured {
     fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        perform(Verdict::Reject(Reason::Internal.into()), &ProtectionSpace::default())
+        reply(&Rejection::from(Reason::Internal).reply(&ProtectionSpace::default()));
+        Action::Pause
     }
 }
 

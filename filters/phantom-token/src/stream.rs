@@ -44,7 +44,7 @@ impl HttpContext for Stream {
         self.is_answer_private = is_answer_private;
         self.gate = match next {
             Next::Pause(stream) => Gate::Waiting(stream),
-            Next::Perform(verdict) => match perform(verdict, self.worker.space()) {
+            Next::Perform(verdict) => match perform(verdict, self.worker.space(), self.worker.statistics()) {
                 Action::Continue => Gate::Open,
                 _ => Gate::Shut,
             },

@@ -5,20 +5,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phantom_token_core::{
-    Authenticator, CalloutId, CircuitChange, Conclusion, Counter, Flight, Host, InFlight, Metrics, Outcome,
-    Pending, ProtectionSpace, Question, Reason, RequestHead, Settings, Step, Timestamp, Verdict, Waiting,
+    Authenticator, CalloutId, Census, CircuitChange, Conclusion, Counter, Departed, Flight, Gauge, Histogram,
+    Host, InFlight, Metrics, Outcome, Pending, ProtectionSpace, Question, Reason, RequestHead, Settings,
+    Step, Timestamp, Verdict, Waiting,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
 use crate::host::{self, Refused};
-use crate::lent::{Counters, HostRandomness, HostSharedData};
+use crate::lent::{HostRandomness, HostSharedData};
+use crate::statistics::Statistics;
 use crate::{field_map, perform};
 
 /// One configuration at work.
 pub(crate) struct Worker {
     authenticator: RefCell<Authenticator>,
     in_flight: RefCell<InFlight<Rc<Paused>>>,
-    counters: Counters,
+    statistics: Statistics,
+    evictions: Cell<u64>,
     space: ProtectionSpace,
     single_flight: bool,
     host_switches: Cell<bool>,
@@ -68,7 +71,8 @@ impl Worker {
         let authenticator = Authenticator::new(settings);
         authenticator.prepare(&HostSharedData);
         Self {
-            counters: Counters::define(),
+            statistics: Statistics::define(),
+            evictions: Cell::new(0),
             space,
             single_flight,
             authenticator: RefCell::new(authenticator),
@@ -78,16 +82,16 @@ impl Worker {
         }
     }
 
-    /// Lets the host call the root context now and then, which asks what no stream can ask. It is told once, by the root context:
-    /// some hosts do not let streams do that, and others begin anew with each time.
-    pub(crate) fn start_ticking(&self, is_needed: bool) {
-        let result = is_needed.then(|| host::set_tick_period(TICK));
-        if let Some(Err(refused)) = result {
+    /// Lets the host call the root context now and then, which asks what no stream can ask, and tells what there is. It is told once,
+    /// by the root context: some hosts do not let streams do that, and others begin anew with each time.
+    pub(crate) fn start_ticking(&self) {
+        let result = host::set_tick_period(TICK);
+        if let Err(refused) = result {
             log::warn!(
-                "the host sets no timer, so nobody waits along and nothing is renewed ahead: {refused:?}"
+                "the host sets no timer, so nobody waits along, nothing is renewed ahead and gauges stand still: {refused:?}"
             );
         }
-        self.ticks.set(result == Some(Ok(())));
+        self.ticks.set(result.is_ok());
     }
 
     /// Whether requests may wait along with others: those whose answer is lost with another client need the root context.
@@ -99,10 +103,15 @@ impl Worker {
         &self.space
     }
 
+    pub(crate) fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
     /// The head of a request is there, of `field_count` fields; `context` is its stream's.
     pub(crate) fn authenticate(&self, context: u32, field_count: usize) -> Reception {
         self.examine(context, field_count).unwrap_or_else(|refused| {
             log::error!("the host refused a call about a request: {refused:?}");
+            self.statistics.note_refusal(Reason::Internal);
             let next = Next::Perform(Verdict::Reject(Reason::Internal.into()));
             Reception { next, is_answer_private: true }
         })
@@ -110,7 +119,13 @@ impl Worker {
 
     /// The host has an answer to a callout, or none to give.
     pub(crate) fn on_answer(&self, id: CalloutId, has_headers: bool, body_size: usize) {
-        let Some(flight) = self.in_flight.borrow_mut().land(id) else { return };
+        let Some(Departed { flight, at }) = self.in_flight.borrow_mut().land(id) else { return };
+        if flight.question.is_introspection()
+            && let Ok(now) = host::now()
+        {
+            let milliseconds = now.as_millis().saturating_sub(at.as_millis());
+            self.statistics.record(Histogram::IntrospectionMilliseconds, milliseconds);
+        }
         let limit = flight.question.answer_limit();
         let headers = if has_headers { host::fields(MapType::HttpCallResponseHeaders).ok() } else { None };
         let body = match body_size {
@@ -146,6 +161,16 @@ impl Worker {
         }
     }
 
+    /// Tells the host what there is now.
+    pub(crate) fn report_census(&self) {
+        let Census { entries, evictions, open_circuits } = self.authenticator.borrow().census();
+        self.statistics.set(Gauge::CacheEntries, entries);
+        self.statistics.set(Gauge::CircuitsOpen, open_circuits);
+        self.statistics.set(Gauge::RequestsWaiting, self.in_flight.borrow().waiting());
+        let before = self.evictions.replace(evictions);
+        self.statistics.add(Counter::CacheEvicted, evictions.saturating_sub(before));
+    }
+
     /// Asks what no stream can ask, for a context that outlives the answers: what those wait for whose answers are lost, and what
     /// nobody waits for.
     pub(crate) fn ask_unasked(&self) {
@@ -156,10 +181,11 @@ impl Worker {
         }
         let lent = self.lend();
         for flight in unasked {
-            let asked =
-                lent.map_err(|_| Outcome::Lost).and_then(|lent| self.dispatch(&flight.question, lent));
+            let asked = lent
+                .map_err(|_| Outcome::Lost)
+                .and_then(|lent| Ok((self.dispatch(&flight.question, lent)?, lent.now)));
             match asked {
-                Ok(id) => self.in_flight.borrow_mut().depart(id, flight),
+                Ok((id, now)) => self.in_flight.borrow_mut().depart(id, flight, now),
                 Err(outcome) => lost.push((flight, outcome)),
             }
         }
@@ -218,7 +244,7 @@ impl Worker {
             if has_room.is_ok() && self.coalesces() && self.host_switches.get() {
                 match self.in_flight.borrow_mut().join(&question.subject(), waiting) {
                     Ok(()) => {
-                        self.counters.increment(Counter::Coalesced);
+                        self.statistics.increment(Counter::Coalesced);
                         return Next::Pause(Rc::clone(stream));
                     }
                     Err(alone) => waiting = alone,
@@ -227,7 +253,8 @@ impl Worker {
             let outcome = match has_room.and_then(|()| self.dispatch(&question, lent)) {
                 Ok(id) => {
                     stream.asked.set(Some(id));
-                    self.in_flight.borrow_mut().depart(id, Flight { question, waiting: vec![waiting] });
+                    let flight = Flight { question, waiting: vec![waiting] };
+                    self.in_flight.borrow_mut().depart(id, flight, lent.now);
                     return Next::Pause(Rc::clone(stream));
                 }
                 Err(outcome) => outcome,
@@ -301,7 +328,7 @@ impl Worker {
                 Step::Ask(question, pending) => self.wait(&stream, question, pending),
             };
             if let Next::Perform(verdict) = next {
-                let forwarded = perform::perform_paused(verdict, &self.space);
+                let forwarded = perform::perform_paused(verdict, &self.space, &self.statistics);
                 stream.fate.set(if forwarded { Fate::Forwarded } else { Fate::Rejected });
             }
         }
@@ -326,7 +353,7 @@ impl Worker {
         Ok(Host {
             now: host::now()?,
             shared_data: &HostSharedData,
-            metrics: &self.counters,
+            metrics: &self.statistics,
             randomness: &HostRandomness,
         })
     }

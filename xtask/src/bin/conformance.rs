@@ -8,20 +8,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 fn main() -> Result<()> {
     let tests = tests(&["src", "integration-tests/tests"])?;
-    let page = page(&fs::read_to_string("docs/requirements.md")?, tests)?;
-    match std::env::args().nth(1).as_deref() {
-        None => fs::write(PAGE, page)?,
-        Some("--check") => {
-            let current = fs::read_to_string(PAGE).unwrap_or_default() == page;
-            ensure!(current, "{PAGE} is not current; `./justw conformance` writes it");
-        }
-        Some(_) => bail!("usage: conformance [--check]"),
-    }
-    Ok(())
+    xtask::publish("docs/conformance.md", &page(&fs::read_to_string("docs/requirements.md")?, tests)?)
 }
 
 /// The names of the tests that show each requirement, by its number.
@@ -81,8 +72,6 @@ fn page(requirements: &str, mut tests: Tests) -> Result<String> {
     write!(page, "\n{shown} of {all} requirements have a test.\n")?;
     Ok(page)
 }
-
-const PAGE: &str = "docs/conformance.md";
 
 const HEAD: &str = "# Conformance\n\nWhich tests show which [requirements](requirements.md), or a part of one. `./justw \
     conformance` writes this page from the tests.\n";

@@ -1,0 +1,94 @@
+//! The metrics of one configuration on one worker, in the host's statistics, where those of all workers add up.
+
+use std::cell::Cell;
+
+use phantom_token_core::{Counter, Gauge, Histogram, Metrics, Reason, refusals};
+use proxy_wasm::types::MetricType;
+
+use crate::host::{self, MetricId};
+
+/// All metrics. One that the host refuses is not kept.
+pub(crate) struct Statistics {
+    counters: Vec<Option<MetricId>>,
+    refusals: Vec<Option<MetricId>>,
+    gauges: Vec<Level>,
+    histograms: Vec<Option<MetricId>>,
+}
+
+/// What this worker's part of a gauge is, as the host knows it.
+struct Level {
+    metric: Option<MetricId>,
+    reported: Cell<i64>,
+}
+
+impl Statistics {
+    pub(crate) fn define() -> Self {
+        let counter = |name: &str| host::define_metric(MetricType::Counter, name).ok();
+        let gauge = |gauge: &Gauge| Level {
+            metric: host::define_metric(MetricType::Gauge, gauge.name()).ok(),
+            reported: Cell::new(0),
+        };
+        let histogram = |one: &Histogram| host::define_metric(MetricType::Histogram, one.name()).ok();
+        Self {
+            counters: Counter::ALL.iter().map(|one| counter(one.name())).collect(),
+            refusals: Reason::ALL.iter().map(|reason| counter(&refusals(*reason))).collect(),
+            gauges: Gauge::ALL.iter().map(gauge).collect(),
+            histograms: Histogram::ALL.iter().map(histogram).collect(),
+        }
+    }
+
+    /// Adds to a counter, which never shrinks.
+    pub(crate) fn add(&self, counter: Counter, count: u64) {
+        if let (Some(metric), 1..) = (self.counters.get(counter as usize).copied().flatten(), count) {
+            let _ = host::add(metric, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Counts a refusal of which the core does not know.
+    pub(crate) fn note_refusal(&self, reason: Reason) {
+        self.increment(Counter::of_refusal(reason));
+        self.refuse(reason);
+    }
+
+    /// Sets this worker's part of a gauge.
+    pub(crate) fn set(&self, gauge: Gauge, value: usize) {
+        if let Some(level) = self.gauges.get(gauge as usize) {
+            level.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn record(&self, histogram: Histogram, value: u64) {
+        if let Some(metric) = self.histograms.get(histogram as usize).copied().flatten() {
+            let _ = host::record(metric, value);
+        }
+    }
+}
+
+impl Metrics for Statistics {
+    fn increment(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    fn refuse(&self, reason: Reason) {
+        if let Some(metric) = self.refusals.get(reason as usize).copied().flatten() {
+            let _ = host::add(metric, 1);
+        }
+    }
+}
+
+/// What a worker had is gone with it.
+impl Drop for Statistics {
+    fn drop(&mut self) {
+        self.gauges.iter().for_each(|level| level.set(0));
+    }
+}
+
+impl Level {
+    fn set(&self, value: i64) {
+        let change = value.saturating_sub(self.reported.get());
+        let Some(metric) = self.metric.filter(|_| change != 0) else { return };
+        if host::add(metric, change).is_ok() {
+            self.reported.set(value);
+        }
+    }
+}
