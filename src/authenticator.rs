@@ -23,7 +23,7 @@ use crate::metrics::{Counter, Metrics};
 use crate::presentation::{self, Presentation};
 use crate::rejection::{Reason, Rejection, Reply};
 use crate::request::RequestHead;
-use crate::requirement::Requirement;
+use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Access;
 use crate::sender::Sender;
 use crate::sources::Extracted;
@@ -124,6 +124,8 @@ pub struct Census {
 pub enum Verdict {
     /// It goes on to the services.
     Forward(Credentials),
+    /// It would be refused, but where it goes that is only reported: it goes on to the services.
+    Report(Rejection, Credentials),
     /// It is for the gateway itself, which answers it.
     Answer(Reply),
     /// It is refused.
@@ -283,8 +285,8 @@ impl Authenticator {
             }
             Access::Protected(requirement) => requirement,
         };
-        requirement.admit(head.peer)?;
-        Ok(self.authorize(head, &requirement, host).unwrap_or_else(|reason| {
+        let step = requirement.admit(head.peer).and_then(|()| self.authorize(head, &requirement, host));
+        Ok(step.unwrap_or_else(|reason| {
             let nonce = match reason {
                 Reason::UseDpopNonce => self.settings.dpop.as_ref().and_then(|dpop| dpop.nonce.as_ref()),
                 _ => None,
@@ -295,7 +297,7 @@ impl Authenticator {
                 nonce: nonce.map(|key| key.nonce(host.now)),
                 ..reason.into()
             };
-            Step::Settled(reject(rejection, host))
+            Step::Settled(refuse(rejection, requirement.enforcement, host))
         }))
     }
 
@@ -332,7 +334,9 @@ impl Authenticator {
         let source = self.servers.get(server.0).ok_or(Reason::Internal)?.source(token, key, host)?;
         host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
-            Source::Question(question) => Step::Ask(question, Pending { server, ..pending }),
+            Source::Question(question) => {
+                Step::Ask(question.traced(head.traceparent), Pending { server, ..pending })
+            }
             Source::Evidence(evidence) => {
                 self.weigh(Pending { server, evidence: Some(evidence), ..pending }, true, host)
             }
@@ -405,7 +409,7 @@ impl Authenticator {
         let server = self.servers.get_mut(pending.server.0).filter(|_| none.reason.is_outage());
         match server.and_then(|server| server.find_usable(token, host)) {
             Some(grant) => self.decide(pending, grant, host),
-            None => pending.reject_until(none.reason, none.retry_after, host),
+            None => pending.reject(none, Some(token), host),
         }
     }
 
@@ -413,27 +417,37 @@ impl Authenticator {
     fn weigh(&mut self, pending: Pending, asking: bool, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0);
         let (Some(server), Some(evidence)) = (server, &pending.evidence) else {
-            return pending.reject(Reason::Internal, host);
+            return pending.reject(Reason::Internal.into(), None, host);
         };
         match server.grant(evidence, asking, host) {
             Ok(grant) => self.decide(pending, grant, host),
             Err(NoGrant::Unanswered(question)) => Step::Ask(question, pending),
-            Err(NoGrant::Refused(reason)) => pending.reject(reason, host),
+            Err(NoGrant::Refused(reason)) => {
+                let token = *evidence.token();
+                pending.reject(reason.into(), Some(&token), host)
+            }
         }
     }
 
     fn decide(&mut self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
-        let passage =
-            self.validate(&pending, &grant, host).and_then(|()| self.passage(&pending, grant, host));
+        let enforces = pending.requirement.enforcement == Enforcement::Full;
+        let passage = self.validate(&pending, &grant, host).and_then(|unmet| match unmet {
+            Some(reason) if enforces => Err(reason),
+            unmet => Ok((unmet, self.passage(&pending, Rc::clone(&grant), host)?)),
+        });
         match passage {
-            Ok(passage) => {
+            Ok((None, passage)) => {
                 host.metrics.increment(Counter::Forwarded);
                 Step::Settled(Verdict::Forward(Credentials::Granted(passage)))
             }
-            Err(reason) if reason.is_about_proof() => {
-                Pending { schemes: Schemes::Dpop, ..pending }.reject(reason, host)
+            Ok((Some(reason), passage)) => {
+                let rejection = Rejection { token: Some(*grant.token()), ..reason.into() };
+                Step::Settled(report(rejection, Credentials::Granted(passage), host))
             }
-            Err(reason) => pending.reject(reason, host),
+            Err(reason) if reason.is_about_proof() => {
+                Pending { schemes: Schemes::Dpop, ..pending }.reject(reason.into(), Some(grant.token()), host)
+            }
+            Err(reason) => pending.reject(reason.into(), Some(grant.token()), host),
         }
     }
 
@@ -452,25 +466,33 @@ impl Authenticator {
         if passage.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(passage) }
     }
 
-    fn validate(&mut self, pending: &Pending, grant: &Grant, host: Host<'_>) -> Result<(), Reason> {
+    /// Whether the request is authentic; and if so, what it lacks nevertheless.
+    fn validate(
+        &mut self,
+        pending: &Pending,
+        grant: &Grant,
+        host: Host<'_>,
+    ) -> Result<Option<Reason>, Reason> {
         let server = self.servers.get(pending.server.0).ok_or(Reason::Internal)?;
         server.validate(grant, &pending.requirement, &pending.sender, host)?;
-        let Some(proof) = &pending.proof else { return Ok(()) };
-        let guard = self.replay_guard.as_mut().ok_or(Reason::Internal)?;
-        guard.note(proof, host.now, host.shared_data)
+        let unmet = server.authorize(grant, &pending.requirement, host.now).err();
+        if let Some(proof) = &pending.proof {
+            let guard = self.replay_guard.as_mut().ok_or(Reason::Internal)?;
+            guard.note(proof, host.now, host.shared_data)?;
+        }
+        Ok(unmet)
     }
 }
 
 impl Pending {
-    fn reject(self, reason: Reason, host: Host<'_>) -> Step {
-        self.reject_until(reason, None, host)
-    }
-
-    fn reject_until(self, reason: Reason, retry_after: Option<Duration>, host: Host<'_>) -> Step {
+    fn reject(self, none: NoEvidence, token: Option<&TokenKey>, host: Host<'_>) -> Step {
+        let NoEvidence { reason, retry_after } = none;
         let Self { requirement, schemes, allowed_origin, .. } = self;
-        let requirement = Some(requirement);
-        let rejection = Rejection { requirement, allowed_origin, schemes, retry_after, ..reason.into() };
-        Step::Settled(reject(rejection, host))
+        let enforcement = requirement.enforcement;
+        let (token, requirement) = (token.copied(), Some(requirement));
+        let rejection =
+            Rejection { token, requirement, allowed_origin, schemes, retry_after, ..reason.into() };
+        Step::Settled(refuse(rejection, enforcement, host))
     }
 }
 
@@ -491,6 +513,20 @@ impl<'a> Host<'a> {
 fn forward_public(credentials: Credentials, host: Host<'_>) -> Verdict {
     host.metrics.increment(Counter::ForwardedPublic);
     Verdict::Forward(credentials)
+}
+
+/// Refuses a request, or lets it go on as nobody's where that is only reported.
+fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Verdict {
+    match enforcement {
+        Enforcement::Nothing => report(rejection, Credentials::Removed, host),
+        Enforcement::Full | Enforcement::Authentication => reject(rejection, host),
+    }
+}
+
+fn report(rejection: Rejection, credentials: Credentials, host: Host<'_>) -> Verdict {
+    host.metrics.increment(Counter::ReportedOnly);
+    host.metrics.refuse(rejection.reason);
+    Verdict::Report(rejection, credentials)
 }
 
 fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {

@@ -45,6 +45,13 @@ pub struct Evidence {
     grant: OnceCell<Result<Rc<Grant>, Reason>>,
 }
 
+impl Evidence {
+    /// The token that it is about.
+    pub(crate) fn token(&self) -> &TokenKey {
+        &self.token
+    }
+}
+
 /// Why nothing speaks for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoEvidence {
@@ -326,7 +333,7 @@ impl AuthorizationServer {
         self.settings.token.dpop
     }
 
-    /// Validates what a grant claims, for this server, for the rule of one request and for who sent it.
+    /// Validates what a grant claims, for this server, for what one request is about and for who sent it.
     ///
     /// # Errors
     /// What is wrong.
@@ -344,7 +351,20 @@ impl AuthorizationServer {
             return Err(Reason::BindingRequired);
         }
         binding.validate(sender)?;
-        requirement.validate(grant.claims(), host.now, policy.leeway)
+        requirement.validate_audience(grant.claims())
+    }
+
+    /// Whether a grant allows what a rule requires.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(crate) fn authorize(
+        &self,
+        grant: &Grant,
+        requirement: &Requirement,
+        now: Timestamp,
+    ) -> Result<(), Reason> {
+        requirement.authorize(grant.claims(), now, self.settings.token.policy.leeway)
     }
 
     /// Until when a signature that was verified now counts: keys are removed for a reason (R66).

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::cache::{Freshness, TokenKey};
 use crate::introspection::Inquiry;
 use crate::rejection::Reason;
+use crate::request::Presented;
 use crate::time::Timestamp;
 
 /// Where a callout goes, and how the host reaches it.
@@ -140,6 +141,16 @@ impl Question {
     /// Asks for a published document.
     pub(crate) fn document(subject: Subject, target: Rc<Target>, accept: &'static str) -> Self {
         Self { subject, content: Content::Document { target, accept }, answer_limit: MAX_DOCUMENT }
+    }
+
+    /// The question of a request of this trace.
+    #[must_use]
+    pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
+        let content = match self.content {
+            Content::Introspection(inquiry) => Content::Introspection(inquiry.traced(traceparent)),
+            document @ Content::Document { .. } => document,
+        };
+        Self { content, ..self }
     }
 
     /// What it is about.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::cache::Lifetime;
+use crate::cache::{Lifetime, TokenKey};
 use crate::claims::Claims;
 use crate::forwarding::Forwarding;
 use crate::mint::{MintProfile, Minted};
@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 /// The answer about one active token: the finished header fields for the services, and what rules ask about.
 #[derive(Debug)]
 pub struct Grant {
+    token: TokenKey,
     jwt_value: Option<String>,
     fields: Vec<(String, String)>,
     filter_state: Vec<(String, String)>,
@@ -41,6 +42,7 @@ pub struct Passage {
 impl Grant {
     /// Prepares the grant of a JWT, or of claims alone.
     pub(crate) fn new(
+        token: TokenKey,
         jwt: Option<&str>,
         claims: Claims,
         is_self_contained: bool,
@@ -48,6 +50,7 @@ impl Grant {
         lifetime: Lifetime,
     ) -> Self {
         Self {
+            token,
             jwt_value: jwt.map(|jwt| format!("{}{jwt}", forwarding.jwt_prefix())),
             fields: forwarding.fields(&claims),
             filter_state: forwarding.filter_state(&claims),
@@ -63,6 +66,11 @@ impl Grant {
     /// The JWT that services receive.
     pub(crate) fn jwt(&self) -> Option<&str> {
         self.jwt_value.as_deref()?.strip_prefix(self.forwarding.jwt_prefix())
+    }
+
+    /// The token that it is about.
+    pub(crate) fn token(&self) -> &TokenKey {
+        &self.token
     }
 
     pub(crate) fn claims(&self) -> &Claims {
@@ -127,6 +135,11 @@ impl Passage {
         };
         drop(kept);
         Some(Self { grant, minted: Some(value) })
+    }
+
+    /// The token that the client showed.
+    pub fn token(&self) -> &TokenKey {
+        self.grant.token()
     }
 
     /// The header fields for the services, names and values. Each takes the place of all of its name.

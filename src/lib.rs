@@ -56,11 +56,12 @@ mod sources;
 #[cfg(test)]
 mod testing;
 mod time;
+mod trace_context;
 
 pub use authenticator::{
     Asks, Authenticator, Census, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,
 };
-pub use cache::{NoSharedData, SharedData};
+pub use cache::{NoSharedData, SharedData, TokenKey};
 pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Withheld};
 pub use challenge::ProtectionSpace;
 pub use circuit_breaker::CircuitChange;

@@ -97,6 +97,8 @@ metrics! {
     Forwarded = "forwarded",
     /// Requests forwarded because their route is public.
     ForwardedPublic = "forwarded_public",
+    /// Requests that would have been refused, and went on where that is only reported.
+    ReportedOnly = "reported_only",
     /// Requests refused by the client's fault.
     RejectedClient = "rejected_client",
     /// Requests refused by the authorization server's fault.

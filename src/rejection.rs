@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::cache::TokenKey;
 use crate::challenge::{self, Challenge, ProtectionSpace, Schemes};
 use crate::cors;
 use crate::error_body::Particulars;
@@ -127,6 +128,8 @@ pub enum Fault {
 pub struct Rejection {
     /// Why.
     pub reason: Reason,
+    /// The token that the client showed, where that was looked at.
+    pub token: Option<TokenKey>,
     /// What the rule requires, where that was looked at.
     pub requirement: Option<Rc<Requirement>>,
     /// The origin whose pages may read the answer, if it came from one.
@@ -158,6 +161,7 @@ impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
         Self {
             reason,
+            token: None,
             requirement: None,
             allowed_origin: None,
             schemes: Schemes::default(),

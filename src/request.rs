@@ -16,6 +16,8 @@ pub struct RequestHead<'a> {
     pub dpop: Presented<'a>,
     /// The SHA-256 of the certificate that the caller showed, in hexadecimal digits, if that is asked for.
     pub certificate: Option<&'a [u8]>,
+    /// The `traceparent` field (W3C Trace Context §3.2).
+    pub traceparent: Presented<'a>,
     /// The `x-forwarded-client-cert` field.
     pub forwarded_client_cert: Presented<'a>,
     /// A token that came elsewhere, where that is allowed.
@@ -57,6 +59,8 @@ impl<'a> RequestHead<'a> {
                 head.authorization = head.authorization.and(value);
             } else if name.eq_ignore_ascii_case(b"dpop") {
                 head.dpop = head.dpop.and(value);
+            } else if name.eq_ignore_ascii_case(b"traceparent") {
+                head.traceparent = head.traceparent.and(value);
             } else if name.eq_ignore_ascii_case(b"x-forwarded-client-cert") {
                 head.forwarded_client_cert = head.forwarded_client_cert.and(value);
             } else if name.eq_ignore_ascii_case(b"origin") {

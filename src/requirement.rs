@@ -12,9 +12,23 @@ use crate::mint::MintProfile;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
 
+/// What becomes of a request that does not meet a requirement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    /// It is refused.
+    #[default]
+    Full,
+    /// It is refused if it is not authenticated. What an authentic token is not allowed is only reported.
+    Authentication,
+    /// It is only reported.
+    Nothing,
+}
+
 /// All of this has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
+    /// Or else?
+    pub enforcement: Enforcement,
     /// And all of that.
     pub also: Option<Rc<Requirement>>,
     /// The authorization server whose tokens are taken; none named means any.
@@ -111,19 +125,24 @@ impl Requirement {
         if self.all().all(admits) { Ok(()) } else { Err(Reason::PeerNotAllowed) }
     }
 
-    /// Validates the claims of a token for one request. The clock may be `leeway` ahead of the issuer's.
+    /// Whether a token is meant for what the rule is about.
     ///
     /// # Errors
-    /// [`Reason::WrongAudience`], [`Reason::InsufficientScope`], [`Reason::ClaimNotGranted`] or
-    /// [`Reason::InsufficientUserAuthentication`].
-    pub(crate) fn validate(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
-        self.all().try_for_each(|one| one.validate_alone(claims, now, leeway))
+    /// [`Reason::WrongAudience`].
+    pub(crate) fn validate_audience(&self, claims: &Claims) -> Result<(), Reason> {
+        let is_meant = |one: &Self| one.audience.is_empty() || claims.is_for_one_of(&one.audience);
+        if self.all().all(is_meant) { Ok(()) } else { Err(Reason::WrongAudience) }
     }
 
-    fn validate_alone(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
-        if !self.audience.is_empty() && !claims.is_for_one_of(&self.audience) {
-            return Err(Reason::WrongAudience);
-        }
+    /// Whether a token allows one request. The clock may be `leeway` ahead of the issuer's.
+    ///
+    /// # Errors
+    /// [`Reason::InsufficientScope`], [`Reason::ClaimNotGranted`] or [`Reason::InsufficientUserAuthentication`].
+    pub(crate) fn authorize(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
+        self.all().try_for_each(|one| one.authorize_alone(claims, now, leeway))
+    }
+
+    fn authorize_alone(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
         let has_all = self.scopes.iter().all(|scope| claims.has_scope(scope));
         let has_any =
             self.any_scopes.is_empty() || self.any_scopes.iter().any(|scope| claims.has_scope(scope));

@@ -65,7 +65,7 @@ fn run(input: &Input<'_>) -> Corpus {
                 }
             }
         }
-        Verdict::Reject(_) => {}
+        Verdict::Reject(_) | Verdict::Report(..) => {}
     }
     Corpus::Keep
 }

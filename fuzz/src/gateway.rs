@@ -104,14 +104,15 @@ impl Gateway {
         let reply = match verdict {
             Verdict::Reject(rejection) => rejection.reply(&self.protection),
             Verdict::Answer(reply) => reply.clone(),
-            Verdict::Forward(Credentials::Granted(grant)) => {
+            Verdict::Forward(Credentials::Granted(grant))
+            | Verdict::Report(_, Credentials::Granted(grant)) => {
                 for (name, value) in grant.fields() {
                     assert!(is_field_name(name), "forwarded field {name:?}");
                     assert!(is_field_value(value), "forwarded field {name}: {value:?}");
                 }
                 return None;
             }
-            Verdict::Forward(Credentials::Untouched | Credentials::Removed) => return None,
+            Verdict::Forward(_) | Verdict::Report(..) => return None,
         };
         let challenges: Vec<_> =
             reply.headers.iter().filter(|(name, _)| *name == "www-authenticate").collect();
@@ -137,7 +138,7 @@ impl Ending {
     /// Why the request was refused, by the reason's short name.
     pub fn refusal(&self) -> Option<&'static str> {
         match &self.verdict {
-            Verdict::Reject(rejection) => Some(rejection.reason.name()),
+            Verdict::Reject(rejection) | Verdict::Report(rejection, _) => Some(rejection.reason.name()),
             Verdict::Forward(_) | Verdict::Answer(_) => None,
         }
     }

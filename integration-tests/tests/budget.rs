@@ -1,8 +1,8 @@
 //! What each kind of request costs, in a host that counts: the calls that the filter makes, one by one, and the work that it does
 //! inside its VM. The numbers are in `budget.json`; a change that makes a request dearer has to say so there.
 //!
-//! The work is counted in units of the interpreter, nearly one for each instruction. It does not tell how long anything takes, but
-//! it is the same in every run, so that two per cent more are seen.
+//! The work is counted in units of the interpreter: it charges for each block of instructions that is entered, whether all of them
+//! are run or not. That does not tell how long anything takes, but it is the same in every run, so that two per cent more are seen.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

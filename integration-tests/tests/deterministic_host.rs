@@ -210,43 +210,6 @@ fn the_host_tells_what_it_knows_of_a_stream() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, gauges would tell of workers that are gone, or of one worker for all; and of evictions and times nobody would
-/// learn.
-#[test]
-fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<()> {
-    let cache = json!({"max_entries": 16, "max_bytes": 1 << 20, "shared": false});
-    let mut small = configuration();
-    small["cache"] = cache;
-    let mut host = host(Behaviour::Envoy, 2, small)?;
-    for (worker, tokens) in [(0, 40), (1, 3)] {
-        for number in 0..tokens {
-            let id = host.request(worker, &Request::get("/orders").bearer(&format!("token-{number}")))?;
-            host.advance(Duration::from_millis(7));
-            host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
-            assert!(!authorization(&host, id).is_empty());
-            host.respond(id, 200, &[])?;
-        }
-    }
-    let waiting = host.request(1, &orders())?;
-    host.advance(Duration::from_millis(50));
-    host.tick()?;
-    let entries = host.counter("phantom_token_cache_entries");
-    assert!((3 + 8..=3 + 16).contains(&entries), "{entries} entries in both workers");
-    assert_eq!(host.counter("phantom_token_cache_evicted"), 40 + 3 - entries);
-    assert_eq!(host.counter("phantom_token_requests_waiting"), 1);
-    assert_eq!(host.counter("phantom_token_introspection_milliseconds"), 7, "of the last one");
-    assert_eq!(host.counter("phantom_token_configuration_taken"), 3, "the host has a VM of its own");
-    host.disconnect(waiting)?;
-    assert!(host.reconfigure(&configuration(), Replacement::RootContext)?);
-    host.tick()?;
-    assert_eq!(host.counter("phantom_token_cache_entries"), 0);
-    assert_eq!(host.counter("phantom_token_requests_waiting"), 0);
-    assert!(!host.reconfigure(&json!({}), Replacement::RootContext)?);
-    assert!(host.counter("phantom_token_configuration_refused") > 0);
-    assert!(host.violations().is_empty(), "{:?}", host.violations());
-    Ok(())
-}
-
 fn host(behaviour: Behaviour, workers: usize, configuration: Value) -> Result<Host> {
     Host::start(Setup { behaviour, workers, ..Setup::new(configuration) })
 }

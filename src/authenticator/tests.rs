@@ -4,6 +4,7 @@ mod keys;
 mod lifetimes;
 mod minting;
 mod outages;
+mod reports;
 mod senders;
 mod servers;
 mod shared_data;
@@ -73,14 +74,9 @@ impl<'a> Worker<'a> {
     /// What a request with this head comes to.
     fn send(&mut self, seconds: u64, head: &RequestHead<'_>) -> String {
         match self.verdict(seconds, head) {
-            Verdict::Forward(Credentials::Untouched) => "untouched".to_owned(),
-            Verdict::Forward(Credentials::Removed) => "removed".to_owned(),
-            Verdict::Forward(Credentials::Granted(grant)) => {
-                let fields: Vec<_> = grant.fields().collect();
-                match fields.iter().find(|(name, _)| *name == "authorization") {
-                    Some((_, value)) => (*value).to_owned(),
-                    None => format!("{fields:?}"),
-                }
+            Verdict::Forward(credentials) => forwarded(&credentials),
+            Verdict::Report(rejection, credentials) => {
+                format!("{}, {}", rejection.reason.name(), forwarded(&credentials))
             }
             Verdict::Answer(reply) => reply.status.to_string(),
             Verdict::Reject(Rejection { reason, allowed_origin: None, .. }) => reason.name().to_owned(),
@@ -521,6 +517,20 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
         })
         .collect();
     assert_eq!(verdicts, [true, false]);
+}
+
+/// What services receive.
+fn forwarded(credentials: &Credentials) -> String {
+    let passage = match credentials {
+        Credentials::Untouched => return "untouched".to_owned(),
+        Credentials::Removed => return "removed".to_owned(),
+        Credentials::Granted(passage) => passage,
+    };
+    let fields: Vec<_> = passage.fields().collect();
+    match fields.iter().find(|(name, _)| *name == "authorization") {
+        Some((_, value)) => (*value).to_owned(),
+        None => format!("{fields:?}"),
+    }
 }
 
 /// Counts for real.

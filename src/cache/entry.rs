@@ -37,9 +37,9 @@ impl Entry {
         }
     }
 
-    pub(super) fn into_grant(self, forwarding: &Rc<Forwarding>) -> Grant {
+    pub(super) fn into_grant(self, token: TokenKey, forwarding: &Rc<Forwarding>) -> Grant {
         let Self { jwt, claims, is_self_contained, lifetime } = self;
-        Grant::new(jwt.as_deref(), claims, is_self_contained, forwarding, lifetime)
+        Grant::new(token, jwt.as_deref(), claims, is_self_contained, forwarding, lifetime)
     }
 
     pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::bearer::AccessToken;
@@ -20,6 +21,16 @@ impl TokenKey {
     /// The key of a token.
     pub(crate) fn of(token: AccessToken<'_>) -> Self {
         Self(Sha256::digest(token.expose()).into())
+    }
+
+    /// A name for the token in logs: who has not this key cannot tell which token it is.
+    ///
+    /// Eight hexadecimal digits of HMAC-SHA256.
+    pub fn tag(&self, key: &[u8]) -> String {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+        mac.update(&self.0);
+        let [a, b, c, d, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
+        format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
     }
 
     pub(super) fn as_bytes(&self) -> &[u8; 32] {

@@ -159,6 +159,7 @@ impl Cache {
         let lifetime = self.lifetime(*freshness, end, now);
         let is_self_contained = matches!(signature, Signature::Presented);
         let grant = Grant::new(
+            token,
             jwt.as_deref(),
             claims.clone(),
             is_self_contained,
@@ -225,7 +226,7 @@ impl Cache {
 
     /// Makes the grant of another worker's entry, and keeps it.
     fn adopt(&mut self, token: &TokenKey, entry: Entry, now: Timestamp) -> Rc<Grant> {
-        let grant = entry.into_grant(&self.forwarding);
+        let grant = entry.into_grant(*token, &self.forwarding);
         let end = grant.claims().validity().expires;
         let grant = Rc::new(self.scheduled(grant, end, now));
         self.local.insert(*token, Rc::clone(&grant));

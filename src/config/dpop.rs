@@ -1,7 +1,7 @@
 //! The section `dpop`: what proofs of possession have to be like (RFC 9449).
 
 use super::Environment;
-use super::fields::{MINUTE, Place, SECOND, duration, non_empty_list, number, required_secret};
+use super::fields::{MINUTE, Place, SECOND, duration, long_secret, non_empty_list, number};
 use super::keys::algorithms;
 use super::metadata::identifier;
 use super::mistakes::Mistakes;
@@ -57,9 +57,5 @@ fn nonce(
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<NonceKey> {
-    let secret = required_secret(path, field, environment, mistakes)?;
-    if secret.expose().len() < 32 {
-        mistakes.note(path, "must have 32 bytes at least");
-    }
-    Some(NonceKey::new(secret, period))
+    long_secret(path, field, environment, mistakes).map(|secret| NonceKey::new(secret, period))
 }

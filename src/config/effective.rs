@@ -80,4 +80,5 @@ fn hidden() -> Value {
 }
 
 /// Fields that hold a secret, unless they name a variable of the environment.
-const SECRETS: &[&str] = &["client_secret", "bearer_token", "private_key", "secret", "nonce_secret"];
+const SECRETS: &[&str] =
+    &["client_secret", "bearer_token", "private_key", "secret", "nonce_secret", "log_key"];

@@ -141,6 +141,20 @@ pub(super) fn secret(
     mistakes.check(path, value).map(Secret::new)
 }
 
+/// A secret that nobody can find by trying: of 32 bytes at least.
+pub(super) fn long_secret(
+    path: &str,
+    field: Field<Confidential>,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Secret> {
+    let secret = required_secret(path, field, environment, mistakes)?;
+    if secret.expose().len() < 32 {
+        mistakes.note(path, "must have 32 bytes at least");
+    }
+    Some(secret)
+}
+
 pub(super) const KIB: usize = 1024;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);

@@ -59,6 +59,8 @@ pub(super) fn introspection(
         waiting: waiting.unwrap_or(1024),
     };
     let retries = number(&place.at("retries"), raw.retries, 0..=3, mistakes).unwrap_or(1);
+    let forward_traceparent =
+        mistakes.optional(&place.at("forward_traceparent"), raw.forward_traceparent).unwrap_or(false);
     let raw_circuit =
         mistakes.optional(&place.at("circuit_breaker"), raw.circuit_breaker).unwrap_or_default();
     let circuit = circuit_breaker(Place(&place.at("circuit_breaker")), raw_circuit, mistakes);
@@ -74,6 +76,7 @@ pub(super) fn introspection(
         parameters,
         headers,
         retries,
+        forward_traceparent,
     };
     Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response, limits, circuit })
 }

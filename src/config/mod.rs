@@ -43,6 +43,7 @@ use crate::limiter::Limits;
 use crate::metadata::ResourceMetadata;
 use crate::mint::MintSettings;
 use crate::rules::Rules;
+use crate::secret::Secret;
 use crate::sources::Sources;
 
 pub use mistakes::{Mistake, Mistakes};
@@ -74,6 +75,8 @@ pub struct Settings {
     pub single_flight: bool,
     /// Up to which level the filter writes to the host's log.
     pub log_level: log::LevelFilter,
+    /// With which tokens are named in logs, so that they cannot be told from that.
+    pub log_key: Option<Secret>,
 }
 
 /// Looks up a variable of the proxy's environment.
@@ -172,32 +175,32 @@ impl ServerSettings {
         let CacheSettings { max_ttl, no_store_ttl, max_entries, .. } = &all.cache;
         let Self { name: _, introspection, token: TokenSettings { policy, jwts, dpop: _ }, reading, keys } =
             self;
-        let endpoint =
-            introspection.as_ref().map(|introspection| {
-                let Endpoint {
-                    target,
-                    authentication,
+        let endpoint = introspection.as_ref().map(|introspection| {
+            let Endpoint {
+                target,
+                authentication,
+                accept,
+                token_type_hint,
+                parameters,
+                headers,
+                retries: _,
+                forward_traceparent: _,
+            } = &*introspection.endpoint;
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name, value.expose())).collect();
+            let format = &introspection.response;
+            format!(
+                "{:?}",
+                (
+                    place(target),
+                    authentication.identity(),
                     accept,
                     token_type_hint,
                     parameters,
                     headers,
-                    retries: _,
-                } = &*introspection.endpoint;
-                let headers: Vec<_> = headers.iter().map(|(name, value)| (name, value.expose())).collect();
-                let format = &introspection.response;
-                format!(
-                    "{:?}",
-                    (
-                        place(target),
-                        authentication.identity(),
-                        accept,
-                        token_type_hint,
-                        parameters,
-                        headers,
-                        format
-                    )
+                    format
                 )
-            });
+            )
+        });
         Fingerprint::of(&[
             &endpoint.unwrap_or_default(),
             &format!("{jwts:?} {:?} {reading:?}", policy.issuer),

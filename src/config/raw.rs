@@ -76,9 +76,11 @@ objects! {
         resource_metadata: ResourceMetadata,
         ignore_port_in_host_matching: bool,
         single_flight: bool,
+        report_only: bool,
         rules: Vec<Field<Rule>>,
         error_body: ErrorBody,
         log_level: String,
+        log_key: Confidential,
     }
 
     struct Server {
@@ -104,6 +106,7 @@ objects! {
         token_type_hint: bool,
         timeout: String,
         retries: u64,
+        forward_traceparent: bool,
         max_concurrent: u64,
         max_per_second: u64,
         max_waiting: u64,
@@ -240,6 +243,7 @@ objects! {
         routes: Vec<String>,
         methods: Vec<String>,
         access: String,
+        report_only: bool,
         peers: Vec<String>,
         dpop: String,
         mint: RuleMint,

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::{DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, non_empty_list, number};
+use super::fields::{
+    DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, long_secret, non_empty_list, number,
+};
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
@@ -25,7 +27,7 @@ use crate::error_body::ErrorBody;
 use crate::forwarding::Forwarding;
 use crate::json::Object;
 use crate::mint::{self as minting, MintSettings};
-use crate::requirement::Requirement;
+use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Rules;
 
 pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<Settings, Mistakes> {
@@ -68,7 +70,9 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let ignores_port =
         mistakes.optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching).unwrap_or(false);
     let single_flight = mistakes.optional("single_flight", raw.single_flight).unwrap_or(true);
+    let report_only = mistakes.optional("report_only", raw.report_only).unwrap_or(false);
     let surroundings = Surroundings {
+        enforcement: if report_only { Enforcement::Authentication } else { Enforcement::Full },
         servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
         profile: mint.as_ref().map(|mint| &*mint.profile),
     };
@@ -87,6 +91,10 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let log_level = mistakes.optional("log_level", raw.log_level).unwrap_or_else(|| "info".to_owned());
     let log_level = log_level.parse().map_err(|_| "must be off, error, warn, info, debug or trace");
     let log_level = mistakes.check("log_level", log_level);
+    let log_key = match raw.log_key {
+        Field::Absent => None,
+        written => long_secret("log_key", written, environment, &mut mistakes),
+    };
     mistakes.refuse_unknown("", &raw.unknown);
 
     let settings = rules.zip(log_level).map(|(rules, log_level)| {
@@ -108,6 +116,7 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
             rules,
             single_flight,
             log_level,
+            log_key,
         }
     });
     mistakes.or(settings)

@@ -11,7 +11,7 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use crate::callout::ServerId;
 use crate::mint::MintProfile;
-use crate::requirement::{Condition, Requirement, Test};
+use crate::requirement::{Condition, Enforcement, Requirement, Test};
 use crate::rules::{Access, HostPattern, PathPattern, Rule, Rules};
 
 /// What rules refer to.
@@ -20,6 +20,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) servers: Vec<&'a str>,
     /// What minted JWTs are like, if there are any.
     pub(super) profile: Option<&'a MintProfile>,
+    /// What becomes of requests, where a rule does not say it.
+    pub(super) enforcement: Enforcement,
 }
 
 pub(super) fn rules(
@@ -80,6 +82,9 @@ fn rule(at: &str, mut raw: raw::Rule, surroundings: &Surroundings<'_>, mistakes:
             "asks for more than the rules without routes, which say from whom tokens are and what is minted";
         mistakes.note(format!("{at}.routes"), message);
     }
+    if narrows && !matches!(raw.report_only, Field::Absent) {
+        mistakes.note(format!("{at}.report_only"), "is for the rules without routes to say");
+    }
     let requirement = requirement(at, raw, surroundings, mistakes);
     let access = mistakes.optional(&format!("{at}.access"), access);
     let access = match access.as_deref() {
@@ -119,8 +124,8 @@ fn asks_nothing(raw: &raw::Rule) -> bool {
     let lists = [&raw.peers, &raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
     lists.iter().all(|field| matches!(field, Field::Absent))
         && matches!(
-            (&raw.claims, &raw.max_age, &raw.authorization_server, &raw.dpop, &raw.mint),
-            (Field::Absent, Field::Absent, Field::Absent, Field::Absent, Field::Absent)
+            (&raw.claims, &raw.max_age, &raw.authorization_server, &raw.dpop, &raw.mint, &raw.report_only),
+            (Field::Absent, Field::Absent, Field::Absent, Field::Absent, Field::Absent, Field::Absent)
         )
 }
 
@@ -173,7 +178,13 @@ fn requirement(
         mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
     };
     let conditions = claims.into_iter().enumerate().filter_map(read).collect();
+    let enforcement = match mistakes.optional(&at("report_only"), raw.report_only) {
+        Some(true) => Enforcement::Nothing,
+        Some(false) => Enforcement::Full,
+        None => surroundings.enforcement,
+    };
     Requirement {
+        enforcement,
         also: None,
         server,
         peers,

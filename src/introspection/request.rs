@@ -1,5 +1,5 @@
 //! The introspection request (RFC 7662 §2.1). It is made of the configuration and the token alone: nothing else of the
-//! client's request reaches the authorization server (R22).
+//! client's request reaches the authorization server (R22), but the name of its trace, where that is configured.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use crate::bearer::AccessToken;
 use crate::callout::{Callout, Occasion, Target};
 use crate::form;
 use crate::rejection::Reason;
+use crate::request::Presented;
 use crate::secret::Secret;
+use crate::trace_context;
 
 /// An introspection endpoint, and how it wants to be asked.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Endpoint {
     pub headers: Vec<(String, Secret)>,
     /// How often the host asks again where the server has not begun to answer.
     pub retries: usize,
+    /// Whether the server is told to which trace a request belongs.
+    pub forward_traceparent: bool,
 }
 
 /// The question whether a token is active.
@@ -35,6 +39,7 @@ pub struct Endpoint {
 pub struct Inquiry {
     endpoint: Rc<Endpoint>,
     token: Rc<str>,
+    traceparent: Option<Rc<str>>,
 }
 
 impl Endpoint {
@@ -55,7 +60,15 @@ impl Endpoint {
 impl Inquiry {
     /// Asks whether `token` is active.
     pub(crate) fn about(token: AccessToken<'_>, endpoint: &Rc<Endpoint>) -> Self {
-        Self { endpoint: Rc::clone(endpoint), token: token.expose().into() }
+        Self { endpoint: Rc::clone(endpoint), token: token.expose().into(), traceparent: None }
+    }
+
+    /// Asks for a request of this trace.
+    #[must_use]
+    pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
+        let Presented::Once(value) = traceparent else { return self };
+        let value = trace_context::traceparent(value).filter(|_| self.endpoint.forward_traceparent);
+        Self { traceparent: value.map(Rc::from), ..self }
     }
 
     /// How long the answer may take.
@@ -77,7 +90,11 @@ impl Inquiry {
         parameters.extend(credentials.iter().map(|(name, value)| (*name, &**value)));
         parameters.extend(endpoint.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let authorization = endpoint.authentication.authorization();
-        let own = [("accept", Some(endpoint.accept.to_owned())), ("authorization", authorization)];
+        let own = [
+            ("accept", Some(endpoint.accept.to_owned())),
+            ("authorization", authorization),
+            ("traceparent", self.traceparent.as_deref().map(str::to_owned)),
+        ];
         let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let more = endpoint.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
         let headers = own.chain(endpoint.retry_headers()).chain(more).collect();

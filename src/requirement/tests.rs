@@ -30,7 +30,7 @@ fn judge(rule: &Value, claims: &Value) -> (u16, String) {
         panic!("nothing is left to ask")
     };
     match verdict {
-        Verdict::Forward(_) => (200, String::new()),
+        Verdict::Forward(_) | Verdict::Report(..) => (200, String::new()),
         Verdict::Answer(reply) => (reply.status, String::new()),
         Verdict::Reject(rejection) => {
             let reply = rejection.reply(&space);

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "the host's functions are foreign functions")]
 
+use std::fmt;
 use std::ptr::null_mut;
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ pub(crate) struct Refused(u32);
 /// A number that the host gave to a metric.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MetricId(u32);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "status {}", self.0)
+    }
+}
 
 impl Refused {
     /// What was asked for is not there.

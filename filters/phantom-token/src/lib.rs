@@ -8,6 +8,7 @@
 
 mod field_map;
 mod host;
+mod journal;
 mod lent;
 mod perform;
 mod root;

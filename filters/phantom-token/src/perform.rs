@@ -1,32 +1,70 @@
 //! The one place that touches a request: it forwards or answers it, as the core decided.
 
+use log::Level;
 use phantom_token_core::{
     AUTHORIZATION, Credentials, Passage, ProtectionSpace, Reason, Rejection, Reply, Verdict,
 };
 use proxy_wasm::types::Action;
 
 use crate::host::{self, Refused};
+use crate::journal::Journal;
 use crate::statistics::Statistics;
 
-/// Performs a verdict on the request whose head is being read. The host then does what the action says.
-pub(crate) fn perform(verdict: Verdict, space: &ProtectionSpace, statistics: &Statistics) -> Action {
-    match forwardable(verdict, space, statistics) {
-        Ok(()) => Action::Continue,
-        Err(answer) => {
-            reply(&answer);
-            Action::Pause
-        }
-    }
+/// Who performs the verdicts of one configuration on one worker, counts what fails then, and tells the log.
+pub(crate) struct Performer {
+    pub(crate) space: ProtectionSpace,
+    pub(crate) statistics: Statistics,
+    pub(crate) journal: Journal,
 }
 
-/// Performs a verdict on a request that was paused. It goes on only when its credentials are in place; whether it does.
-pub(crate) fn perform_paused(verdict: Verdict, space: &ProtectionSpace, statistics: &Statistics) -> bool {
-    let resume = || host::resume_request().map_err(|refused| internal(refused, space, statistics));
-    let forwarded = forwardable(verdict, space, statistics).and_then(|()| resume());
-    if let Err(answer) = &forwarded {
-        reply(answer);
+impl Performer {
+    /// Performs a verdict on the request whose head is being read. The host then does what the action says.
+    pub(crate) fn perform(&self, verdict: Verdict) -> Action {
+        match self.forwardable(verdict) {
+            Ok(()) => Action::Continue,
+            Err(answer) => {
+                reply(&answer);
+                Action::Pause
+            }
+        }
     }
-    forwarded.is_ok()
+
+    /// Performs a verdict on a request that was paused. It goes on only when its credentials are in place; whether it does.
+    pub(crate) fn perform_paused(&self, verdict: Verdict) -> bool {
+        let resume = || host::resume_request().map_err(|refused| self.internal(refused));
+        let forwarded = self.forwardable(verdict).and_then(|()| resume());
+        if let Err(answer) = &forwarded {
+            reply(answer);
+        }
+        forwarded.is_ok()
+    }
+
+    /// What a request comes to that the gateway itself fails to look at.
+    pub(crate) fn fail(&self, refused: Refused) -> Rejection {
+        self.journal.write(Level::Error, "the host refused a call about a request", refused);
+        self.statistics.note_refusal(Reason::Internal);
+        Reason::Internal.into()
+    }
+
+    /// Puts the credentials of a request in place that may go on; or gives the answer to one that may not.
+    fn forwardable(&self, verdict: Verdict) -> Result<(), Reply> {
+        self.journal.note_verdict(&verdict);
+        let credentials = match verdict {
+            Verdict::Forward(credentials) | Verdict::Report(_, credentials) => credentials,
+            Verdict::Answer(reply) => return Err(reply),
+            Verdict::Reject(rejection) => return Err(rejection.reply(&self.space)),
+        };
+        let equipped = match credentials {
+            Credentials::Untouched => Ok(()),
+            Credentials::Removed => disarm(),
+            Credentials::Granted(passage) => equip(&passage),
+        };
+        equipped.map_err(|refused| self.internal(refused))
+    }
+
+    fn internal(&self, refused: Refused) -> Reply {
+        self.fail(refused).reply(&self.space)
+    }
 }
 
 /// Takes the client's credentials off a request that has to wait: some hosts resume it on their own after a callout, and
@@ -84,24 +122,6 @@ pub(crate) fn remove_imitations(names: &[&str]) -> Result<(), Refused> {
     names.iter().try_for_each(|name| host::remove_request_field(name))
 }
 
-/// Puts the credentials of a request in place that may go on; or gives the answer to one that may not.
-fn forwardable(verdict: Verdict, space: &ProtectionSpace, statistics: &Statistics) -> Result<(), Reply> {
-    match verdict {
-        Verdict::Forward(Credentials::Untouched) => Ok(()),
-        Verdict::Forward(Credentials::Removed) => {
-            disarm().map_err(|refused| internal(refused, space, statistics))
-        }
-        Verdict::Forward(Credentials::Granted(passage)) => {
-            equip(&passage).map_err(|refused| internal(refused, space, statistics))
-        }
-        Verdict::Answer(reply) => Err(reply),
-        Verdict::Reject(rejection) => {
-            log::debug!("rejected: {}", rejection.reason.name());
-            Err(rejection.reply(space))
-        }
-    }
-}
-
 /// What services receive, and before it, while the request can still be refused, what the host keeps.
 fn equip(passage: &Passage) -> Result<(), Refused> {
     for (name, value) in passage.filter_state() {
@@ -118,12 +138,6 @@ pub(crate) fn reply(reply: &Reply) {
     if let Err(refused) = host::reply(reply) {
         log::error!("the host did not take an answer: {refused:?}");
     }
-}
-
-fn internal(refused: Refused, space: &ProtectionSpace, statistics: &Statistics) -> Reply {
-    log::error!("the host refused to change or resume a request: {refused:?}");
-    statistics.note_refusal(Reason::Internal);
-    Rejection::from(Reason::Internal).reply(space)
 }
 
 const CACHE_CONTROL: &str = "cache-control";

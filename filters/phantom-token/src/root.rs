@@ -36,7 +36,7 @@ impl RootContext for Root {
                 log::info!("configured: {settings}");
                 let worker = Worker::new(settings);
                 worker.start_ticking();
-                worker.statistics().increment(Counter::ConfigurationTaken);
+                worker.performer().statistics.increment(Counter::ConfigurationTaken);
                 self.worker = Some(Rc::new(worker));
                 true
             }

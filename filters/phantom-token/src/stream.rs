@@ -6,7 +6,7 @@ use phantom_token_core::CalloutId;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::perform::{self, perform};
+use crate::perform;
 use crate::worker::{Fate, Next, Paused, Reception, Worker};
 
 /// The context of a stream.
@@ -44,7 +44,7 @@ impl HttpContext for Stream {
         self.is_answer_private = is_answer_private;
         self.gate = match next {
             Next::Pause(stream) => Gate::Waiting(stream),
-            Next::Perform(verdict) => match perform(verdict, self.worker.space(), self.worker.statistics()) {
+            Next::Perform(verdict) => match self.worker.performer().perform(verdict) {
                 Action::Continue => Gate::Open,
                 _ => Gate::Shut,
             },

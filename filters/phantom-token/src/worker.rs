@@ -4,25 +4,27 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use log::Level;
 use phantom_token_core::{
     Authenticator, CalloutId, Census, CircuitChange, Conclusion, Counter, Departed, Flight, Gauge, Histogram,
-    Host, InFlight, Metrics, Outcome, Pending, ProtectionSpace, Question, Reason, RequestHead, Settings,
-    Step, Timestamp, Verdict, Waiting,
+    Host, InFlight, Metrics, Outcome, Pending, Question, Randomness, Reason, RequestHead, Settings, Step,
+    Timestamp, Verdict, Waiting,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
+use crate::field_map;
 use crate::host::{self, Refused};
+use crate::journal::Journal;
 use crate::lent::{HostRandomness, HostSharedData};
+use crate::perform::{self, Performer};
 use crate::statistics::Statistics;
-use crate::{field_map, perform};
 
 /// One configuration at work.
 pub(crate) struct Worker {
     authenticator: RefCell<Authenticator>,
     in_flight: RefCell<InFlight<Rc<Paused>>>,
-    statistics: Statistics,
+    performer: Performer,
     evictions: Cell<u64>,
-    space: ProtectionSpace,
     single_flight: bool,
     host_switches: Cell<bool>,
     /// Whether the host calls the root context now and then.
@@ -67,13 +69,21 @@ pub(crate) struct Reception {
 
 impl Worker {
     pub(crate) fn new(settings: Settings) -> Self {
-        let (space, single_flight) = (settings.protection.clone(), settings.single_flight);
+        let single_flight = settings.single_flight;
+        let tag_key = match &settings.log_key {
+            Some(key) => key.expose().as_bytes().to_vec(),
+            None => HostRandomness.bytes().map(Vec::from).unwrap_or_default(),
+        };
+        let performer = Performer {
+            space: settings.protection.clone(),
+            statistics: Statistics::define(),
+            journal: Journal::new(tag_key),
+        };
         let authenticator = Authenticator::new(settings);
         authenticator.prepare(&HostSharedData);
         Self {
-            statistics: Statistics::define(),
+            performer,
             evictions: Cell::new(0),
-            space,
             single_flight,
             authenticator: RefCell::new(authenticator),
             in_flight: RefCell::default(),
@@ -99,20 +109,14 @@ impl Worker {
         self.single_flight && self.ticks.get()
     }
 
-    pub(crate) fn space(&self) -> &ProtectionSpace {
-        &self.space
-    }
-
-    pub(crate) fn statistics(&self) -> &Statistics {
-        &self.statistics
+    pub(crate) fn performer(&self) -> &Performer {
+        &self.performer
     }
 
     /// The head of a request is there, of `field_count` fields; `context` is its stream's.
     pub(crate) fn authenticate(&self, context: u32, field_count: usize) -> Reception {
         self.examine(context, field_count).unwrap_or_else(|refused| {
-            log::error!("the host refused a call about a request: {refused:?}");
-            self.statistics.note_refusal(Reason::Internal);
-            let next = Next::Perform(Verdict::Reject(Reason::Internal.into()));
+            let next = Next::Perform(Verdict::Reject(self.performer.fail(refused)));
             Reception { next, is_answer_private: true }
         })
     }
@@ -124,7 +128,7 @@ impl Worker {
             && let Ok(now) = host::now()
         {
             let milliseconds = now.as_millis().saturating_sub(at.as_millis());
-            self.statistics.record(Histogram::IntrospectionMilliseconds, milliseconds);
+            self.performer.statistics.record(Histogram::IntrospectionMilliseconds, milliseconds);
         }
         let limit = flight.question.answer_limit();
         let headers = if has_headers { host::fields(MapType::HttpCallResponseHeaders).ok() } else { None };
@@ -164,11 +168,11 @@ impl Worker {
     /// Tells the host what there is now.
     pub(crate) fn report_census(&self) {
         let Census { entries, evictions, open_circuits } = self.authenticator.borrow().census();
-        self.statistics.set(Gauge::CacheEntries, entries);
-        self.statistics.set(Gauge::CircuitsOpen, open_circuits);
-        self.statistics.set(Gauge::RequestsWaiting, self.in_flight.borrow().waiting());
+        self.performer.statistics.set(Gauge::CacheEntries, entries);
+        self.performer.statistics.set(Gauge::CircuitsOpen, open_circuits);
+        self.performer.statistics.set(Gauge::RequestsWaiting, self.in_flight.borrow().waiting());
         let before = self.evictions.replace(evictions);
-        self.statistics.add(Counter::CacheEvicted, evictions.saturating_sub(before));
+        self.performer.statistics.add(Counter::CacheEvicted, evictions.saturating_sub(before));
     }
 
     /// Asks what no stream can ask, for a context that outlives the answers: what those wait for whose answers are lost, and what
@@ -244,7 +248,7 @@ impl Worker {
             if has_room.is_ok() && self.coalesces() && self.host_switches.get() {
                 match self.in_flight.borrow_mut().join(&question.subject(), waiting) {
                     Ok(()) => {
-                        self.statistics.increment(Counter::Coalesced);
+                        self.performer.statistics.increment(Counter::Coalesced);
                         return Next::Pause(Rc::clone(stream));
                     }
                     Err(alone) => waiting = alone,
@@ -261,7 +265,7 @@ impl Worker {
             };
             let mut authenticator = self.authenticator.borrow_mut();
             let conclusion = authenticator.conclude(question.subject(), outcome, lent);
-            report(&conclusion);
+            report(&conclusion, &self.performer.journal);
             match authenticator.settle(waiting.pending, &conclusion, lent) {
                 Step::Settled(verdict) => return Next::Perform(verdict),
                 Step::Renew(verdict, question) => return self.renew(verdict, question),
@@ -308,7 +312,11 @@ impl Worker {
         self.authenticator.borrow_mut().admits(question, load, lent).map_err(Outcome::Withheld)?;
         let callout = question.callout(lent.occasion()).map_err(|_| Refused::INCOMPLETE);
         callout.and_then(|callout| host::dispatch(&callout)).map_err(|refused| {
-            report_dispatch(refused);
+            self.performer.journal.write(
+                Level::Error,
+                "the host did not dispatch a question, is its upstream configured?",
+                refused,
+            );
             Outcome::Lost
         })
     }
@@ -328,7 +336,7 @@ impl Worker {
                 Step::Ask(question, pending) => self.wait(&stream, question, pending),
             };
             if let Next::Perform(verdict) = next {
-                let forwarded = perform::perform_paused(verdict, &self.space, &self.statistics);
+                let forwarded = self.performer.perform_paused(verdict);
                 stream.fate.set(if forwarded { Fate::Forwarded } else { Fate::Rejected });
             }
         }
@@ -340,7 +348,7 @@ impl Worker {
         let lent = self.lend();
         let conclusion = lent.map(|lent| authenticator.conclude(question.subject(), outcome, lent));
         if let Ok(conclusion) = &conclusion {
-            report(conclusion);
+            report(conclusion, &self.performer.journal);
         }
         let mut step = |pending| match (&conclusion, lent) {
             (Ok(conclusion), Ok(lent)) => authenticator.settle(pending, conclusion, lent),
@@ -353,7 +361,7 @@ impl Worker {
         Ok(Host {
             now: host::now()?,
             shared_data: &HostSharedData,
-            metrics: &self.statistics,
+            metrics: &self.performer.statistics,
             randomness: &HostRandomness,
         })
     }
@@ -367,7 +375,7 @@ impl Paused {
 
 /// The gateway's own credentials and the server's keys are the operator's affair at once; what the client did is in the
 /// counters.
-fn report(conclusion: &Conclusion) {
+fn report(conclusion: &Conclusion, journal: &Journal) {
     match conclusion {
         Conclusion::Token(token) => {
             match token.circuit {
@@ -380,22 +388,21 @@ fn report(conclusion: &Conclusion) {
                 None => {}
             }
             match token.refusal() {
-                Some(Reason::GatewayCredentialsRefused) => log::error!(
-                    "the authorization server refuses the credentials of the gateway: check client_id and its secret or key"
+                Some(reason @ Reason::GatewayCredentialsRefused) => journal.write(
+                    Level::Error,
+                    "the authorization server refuses the credentials of the gateway, check client_id and its secret or key",
+                    reason.name(),
                 ),
                 Some(reason) => log::debug!("introspection: {}", reason.name()),
                 None => log::debug!("introspection: active"),
             }
         }
         Conclusion::Document(Err(reason)) => {
-            log::error!("the authorization server's keys or metadata are of no use: {}", reason.name());
+            let text = "the authorization server's keys or metadata are of no use";
+            journal.write(Level::Error, text, reason.name());
         }
         Conclusion::Document(Ok(())) => log::info!("the authorization server's keys or metadata were taken"),
     }
-}
-
-fn report_dispatch(refused: Refused) {
-    log::error!("the host did not dispatch a question, is its upstream configured? {refused:?}");
 }
 
 /// What the metadata of the selected route say that it is, or else its name. None, if it has neither; but a host that does not

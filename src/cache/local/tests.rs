@@ -13,7 +13,7 @@ fn key(token: usize) -> TokenKey {
 
 fn grant(pad: usize) -> Rc<Grant> {
     let jwt = "x".repeat(pad);
-    Rc::new(Grant::new(Some(&jwt), Claims::default(), false, &Rc::default(), LIFETIME))
+    Rc::new(Grant::new(key(0), Some(&jwt), Claims::default(), false, &Rc::default(), LIFETIME))
 }
 
 #[test]

@@ -235,7 +235,8 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
         let result = json_mode().parse(outcome, &Reading::default(), at(0)).and_then(|active| {
             policy.validate(&active.claims, testing::at(0))?;
-            requirement.validate(&active.claims, testing::at(0), policy.leeway)
+            requirement.validate_audience(&active.claims)?;
+            requirement.authorize(&active.claims, testing::at(0), policy.leeway)
         });
         assert_eq!(result.err(), expected, "{beside}");
     }

@@ -1,0 +1,190 @@
+//! What operators see of the filter: metrics, its log, traces, and rules that only report. In the host without chance.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use integration_tests::deterministic_host::{
+    Answer, Behaviour, Host, Replacement, Request, Setup, State, StreamId,
+};
+use integration_tests::jwt;
+use serde_json::{Value, json};
+
+/// If this failed, gauges would tell of workers that are gone, or of one worker for all; and of evictions and times nobody would
+/// learn.
+#[test]
+fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<()> {
+    let cache = json!({"max_entries": 16, "max_bytes": 1 << 20, "shared": false});
+    let mut small = configuration();
+    small["cache"] = cache;
+    let mut host = host(Behaviour::Envoy, 2, small)?;
+    for (worker, tokens) in [(0, 40), (1, 3)] {
+        for number in 0..tokens {
+            let id = host.request(worker, &Request::get("/orders").bearer(&format!("token-{number}")))?;
+            host.advance(Duration::from_millis(7));
+            host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
+            assert!(!authorization(&host, id).is_empty());
+            host.respond(id, 200, &[])?;
+        }
+    }
+    let waiting = host.request(1, &orders())?;
+    host.advance(Duration::from_millis(50));
+    host.tick()?;
+    let entries = host.counter("phantom_token_cache_entries");
+    assert!((3 + 8..=3 + 16).contains(&entries), "{entries} entries in both workers");
+    assert_eq!(host.counter("phantom_token_cache_evicted"), 40 + 3 - entries);
+    assert_eq!(host.counter("phantom_token_requests_waiting"), 1);
+    assert_eq!(host.counter("phantom_token_introspection_milliseconds"), 7, "of the last one");
+    assert_eq!(host.counter("phantom_token_configuration_taken"), 3, "the host has a VM of its own");
+    host.disconnect(waiting)?;
+    assert!(host.reconfigure(&configuration(), Replacement::RootContext)?);
+    host.tick()?;
+    assert_eq!(host.counter("phantom_token_cache_entries"), 0);
+    assert_eq!(host.counter("phantom_token_requests_waiting"), 0);
+    assert!(!host.reconfigure(&json!({}), Replacement::RootContext)?);
+    assert!(host.counter("phantom_token_configuration_refused") > 0);
+    assert!(host.violations().is_empty(), "{:?}", host.violations());
+    Ok(())
+}
+
+/// If this failed, an operator could not tell why a request was refused, nor which lines are about one token; or the log would tell
+/// the token.
+#[test]
+fn r110_the_log_names_each_decision_and_the_token_by_a_tag() -> Result<()> {
+    let mut debug = configuration();
+    debug["log_level"] = json!("debug");
+    debug["log_key"] = json!("a key of thirty-two bytes or more!");
+    let mut host = host(Behaviour::Envoy, 2, debug.clone())?;
+    for worker in [0, 1] {
+        let first = host.request(worker, &orders())?;
+        if let [callout] = host.open_callouts()[..] {
+            host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
+        }
+        assert!(!authorization(&host, first).is_empty());
+        host.request(worker, &Request::get("/admin").bearer(TOKEN))?;
+    }
+    host.request(0, &Request::get("/orders"))?;
+    host.request(0, &Request::get("/health"))?;
+    let decisions: Vec<String> =
+        host.take_log().into_iter().filter(|line| line.contains("decision=")).collect();
+    let tag = decisions[0].rsplit('=').next().unwrap_or_default().to_owned();
+    assert_eq!(tag.len(), 8, "{decisions:?}");
+    let forwarded = format!("debug: decision=forwarded token={tag}");
+    let refused = format!("debug: decision=refused reason=insufficient_scope token={tag}");
+    let rest = ["debug: decision=refused reason=missing_credentials", "debug: decision=forwarded_public"];
+    let expected = [[forwarded.as_str(), refused.as_str()], [&forwarded, &refused], rest].concat();
+    assert_eq!(decisions, expected);
+
+    debug["log_key"] = json!("another key of thirty-two bytes or more");
+    let mut other = self::host(Behaviour::Envoy, 1, debug)?;
+    let id = other.request(0, &orders())?;
+    other.answer(other.open_callouts()[0], Answer::jwt(&phantom_token(&other)))?;
+    assert!(!authorization(&other, id).is_empty());
+    assert!(!other.log().join("\n").contains(&tag), "the tag tells something without the key");
+    Ok(())
+}
+
+/// If this failed, each request could write a line, and who sends many could fill the disk.
+#[test]
+fn r110_what_may_come_with_each_request_is_logged_now_and_then() -> Result<()> {
+    let mut host = host(Behaviour::Envoy, 1, configuration())?;
+    let refuse = |host: &mut Host, count: usize| -> Result<Vec<String>> {
+        for number in 0..count {
+            host.request(0, &Request::get("/orders").bearer(&format!("token-{number}")))?;
+            host.answer(host.open_callouts()[0], Answer::response(401, "text/plain", ""))?;
+        }
+        Ok(host.take_log().into_iter().filter(|line| line.contains("credentials of the gateway")).collect())
+    };
+    assert_eq!(refuse(&mut host, 20)?.len(), 1);
+    host.advance(Duration::from_secs(11));
+    let lines = refuse(&mut host, 20)?;
+    assert!(
+        matches!(&lines[..], [line] if line.ends_with("(19 more since the last line like this)")),
+        "{lines:?}"
+    );
+    Ok(())
+}
+
+/// If this failed, a trace would end at the gateway; or the server would be told of traces that nobody wants it to know.
+#[test]
+fn r022_the_authorization_server_learns_the_trace_where_that_is_configured() -> Result<()> {
+    let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (configured, sent, expected) in [
+        (true, &[good][..], Some(good)),
+        (true, &["anything: else"], None),
+        (true, &[good, good], None),
+        (false, &[good], None),
+    ] {
+        let mut traced = configuration();
+        traced["introspection"]["forward_traceparent"] = json!(configured);
+        let mut host = host(Behaviour::Envoy, 1, traced)?;
+        let request = sent.iter().fold(orders(), |request, value| request.header("traceparent", value));
+        host.request(0, &request)?;
+        let callout = host.callout(host.open_callouts()[0]);
+        let told =
+            callout.headers.get("traceparent").map(|value| String::from_utf8_lossy(value).into_owned());
+        assert_eq!(told.as_deref(), expected, "{configured} {sent:?}");
+    }
+    Ok(())
+}
+
+/// If this failed, a rule that only reports would let the client's credentials through, or keep quiet about what it lets in.
+#[test]
+fn r074_what_is_only_reported_goes_on_without_credentials_and_is_told() -> Result<()> {
+    for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
+        let mut host = host(behaviour, 1, configuration())?;
+        let waiting = host.request(0, &Request::get("/old").bearer(TOKEN))?;
+        host.answer(host.open_callouts()[0], Answer::response(204, "text/plain", ""))?;
+        let without = host.request(0, &Request::get("/old"))?;
+        for id in [waiting, without] {
+            let stream = host.stream(id);
+            let State::Forwarded { headers } = stream.state() else { panic!("{:?}", stream.state()) };
+            assert_eq!(headers.get("authorization"), None);
+        }
+        assert_eq!(host.counter("phantom_token_reported_only"), 2);
+        assert_eq!(host.counter("phantom_token_refused_inactive"), 1);
+        let told =
+            "warn: a request went on that would have been refused, since its rule only reports: inactive";
+        assert!(host.log().iter().any(|line| line == told), "{:?}", host.log());
+    }
+    Ok(())
+}
+
+fn host(behaviour: Behaviour, workers: usize, configuration: Value) -> Result<Host> {
+    Host::start(Setup { behaviour, workers, ..Setup::new(configuration) })
+}
+
+fn configuration() -> Value {
+    json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": "the-secret-of-the-gateway",
+            "retries": 0,
+        },
+        "rules": [
+            {"path": "/health", "access": "public"},
+            {"path": "/orders"},
+            {"path": "/admin", "scopes": ["admin"]},
+            {"path": "/old", "scopes": ["admin"], "report_only": true},
+        ],
+    })
+}
+
+fn orders() -> Request {
+    Request::get("/orders").bearer(TOKEN)
+}
+
+fn phantom_token(host: &Host) -> String {
+    jwt::with_claims(&json!({"sub": "alice", "exp": host.now().as_secs() + 3600}))
+}
+
+/// What services receive; nothing, if they receive nothing.
+fn authorization(host: &Host, id: StreamId) -> String {
+    match host.stream(id).state() {
+        State::Forwarded { headers } => headers.text("authorization").to_owned(),
+        _ => String::new(),
+    }
+}
+
+const TOKEN: &str = "opaque+1/2~3==";
