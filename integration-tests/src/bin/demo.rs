@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use integration_tests::api::Api;
-use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY_SECRET};
+use integration_tests::authorization_server::{self, AuthorizationServer};
 use integration_tests::client::{Answer, Client, Request};
-use integration_tests::envoy::Envoy;
+use integration_tests::example::{self, TIME_TO_LIVE};
 use integration_tests::{paths, secrets};
 
 #[tokio::main]
@@ -23,7 +23,7 @@ async fn main() -> Result<()> {
 
     println!("Starting an authorization server (oidc-provider), an API, and Envoy with the filter…");
     let (server, api) = (AuthorizationServer::start("demo")?, Api::start()?);
-    let envoy = start_envoy(&server, &api).await?;
+    let envoy = example::start("demo", &paths::filter()?, &server, &api).await?;
     let story = Story { gateway: envoy.client("ingress"), api };
     let server = story.tell(server).await?;
     println!("\nAll of it happened as it should.");
@@ -110,25 +110,6 @@ impl Story {
     }
 }
 
-/// Starts Envoy with the example configuration, at free ports and with a time to live that a demo can wait for.
-async fn start_envoy(server: &AuthorizationServer, api: &Api) -> Result<Envoy> {
-    let mut bootstrap = std::fs::read_to_string(paths::root().join("envoy-config/envoy.yaml"))?;
-    let filter = paths::filter()?.display().to_string();
-    for (written, here) in [
-        ("port_value: 10000", "port_value: 0".to_owned()),
-        ("port_value: 9901", "port_value: 0".to_owned()),
-        ("port_value: 8080", format!("port_value: {}", api.port())),
-        ("port_value: 9000", format!("port_value: {}", server.port())),
-        ("http://127.0.0.1:9000", server.issuer().to_owned()),
-        (r#""no_store_ttl": "30s""#, format!(r#""no_store_ttl": "{}s""#, TIME_TO_LIVE.as_secs())),
-        ("target/phantom_token.wasm", filter),
-    ] {
-        ensure!(bootstrap.contains(written), "envoy-config/envoy.yaml has no {written}");
-        bootstrap = bootstrap.replace(written, &here);
-    }
-    Envoy::start("demo", &bootstrap, &[("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)], &["ingress"]).await
-}
-
 fn chapter(text: &str) {
     println!("\n{text}");
 }
@@ -150,5 +131,3 @@ A new token, and the end of one:
         app_secret = authorization_server::APP_SECRET,
     );
 }
-
-const TIME_TO_LIVE: Duration = Duration::from_secs(2);

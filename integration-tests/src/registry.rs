@@ -1,0 +1,103 @@
+//! A real registry for images (Debian's docker-registry) on loopback. Skopeo, which shares no code with what makes our image,
+//! takes images there and back.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client::{Client, Request};
+use crate::eventually::eventually;
+use crate::paths;
+use crate::process::Process;
+
+/// The registry, running; it is empty at first.
+pub struct Registry {
+    _process: Process,
+    _folder: TempDir,
+    client: Client,
+}
+
+impl Registry {
+    /// Starts it on a free port.
+    pub async fn start(name: &str) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let config = folder.path().join("config.yml");
+        // JSON is YAML.
+        let settings = json!({
+            "version": 0.1,
+            "storage": {"filesystem": {"rootdirectory": folder.path().join("storage")}},
+            "http": {"addr": "127.0.0.1:0"},
+        });
+        std::fs::write(&config, settings.to_string())?;
+        let log = paths::logs()?.join(format!("{name}-docker-registry.log"));
+        let arguments = ["serve", config.to_str().context("a path that is not UTF-8")?];
+        let process = Process::start(&paths::docker_registry()?, &arguments, &[], &log)?;
+        let mut port = None;
+        eventually("the registry listens", async || {
+            port = port_of(&std::fs::read_to_string(&log)?);
+            Ok(port.is_some())
+        })
+        .await?;
+        let client = Client::to_port(port.context("the registry has no port")?);
+        Ok(Self { _process: process, _folder: folder, client })
+    }
+
+    /// How an image is called there.
+    pub fn reference(&self, name: &str) -> String {
+        format!("127.0.0.1:{}/{name}", self.client.port())
+    }
+
+    /// Pushes the image of an OCI image layout, just as it is.
+    pub fn push(&self, layout: &Path, name: &str) -> Result<()> {
+        let destination = format!("docker://{}", self.reference(name));
+        let source = format!("oci:{}", layout.display());
+        skopeo(&["copy", "--preserve-digests", "--dest-tls-verify=false", &source, &destination])?;
+        Ok(())
+    }
+
+    /// Puts a manifest there as it is, what it names being there already.
+    pub async fn put_manifest(
+        &self,
+        repository: &str,
+        tag: &str,
+        media_type: &str,
+        manifest: &str,
+    ) -> Result<()> {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let request = Request::new("PUT", path, manifest.into()).header("content-type", media_type);
+        let answer = self.client.send(request).await?;
+        ensure!(answer.status == 201, "{}: {}", answer.status, answer.text());
+        Ok(())
+    }
+
+    /// Copies an image from there, just as it is: `manifest.json` and a file for each blob, by its digest.
+    pub fn pull(&self, name: &str) -> Result<TempDir> {
+        let folder = TempDir::new()?;
+        let source = format!("docker://{}", self.reference(name));
+        let destination = format!("dir:{}", folder.path().display());
+        skopeo(&["copy", "--all", "--preserve-digests", "--src-tls-verify=false", &source, &destination])?;
+        Ok(folder)
+    }
+
+    /// What skopeo tells of an image there, as JSON.
+    pub fn inspect(&self, name: &str) -> Result<serde_json::Value> {
+        let source = format!("docker://{}", self.reference(name));
+        Ok(serde_json::from_str(&skopeo(&["inspect", "--tls-verify=false", &source])?)?)
+    }
+}
+
+/// The port that the registry's log says it listens on.
+fn port_of(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("listening on 127.0.0.1:")?;
+    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn skopeo(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(paths::skopeo()?).arg("--insecure-policy").args(arguments).output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "skopeo {}: {complaint}", arguments.join(" "));
+    Ok(String::from_utf8(output.stdout)?)
+}
