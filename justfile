@@ -3,6 +3,7 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 envoy_version := "1.40.0"
+cyclonedx_version := "0.5.9"
 tools := justfile_directory() / ".tools"
 filter := "target/phantom_token.wasm"
 # Five hundred clients and what is behind them need that many.
@@ -24,8 +25,8 @@ bench *arguments: build envoy
 # Passes all tests: the core natively, as wasm and by fuzzing, the filter in a real Envoy, and the logs of that.
 test: test-core test-core-as-wasm fuzz-smoke test-envoy search-logs
 
-# Everything that CI checks besides the tests: format, lints natively and for wasm, documentation.
-check:
+# Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, the release's files.
+check: release-tools
     cargo fmt --all --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
@@ -34,6 +35,9 @@ check:
     cargo run --quiet --package xtask --bin conformance -- --check
     cargo run --quiet --package xtask --bin metrics -- --check
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
+    {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+    {{ tools }}/release-tools/bin/zizmor --quiet --offline .github/workflows
+    {{ tools }}/release-tools/bin/hadolint Dockerfile
 
 # Writes the page that lists which tests show which requirements.
 conformance:
@@ -137,6 +141,23 @@ publish reference: image skopeo
         --digestfile "$digest" oci:target/image "docker://$reference"
     echo "publish: $reference@$(cat "$digest")"
 
+# Writes which crates the filter is made of, as a CycloneDX SBOM, to target/phantom_token.cdx.json, and checks that.
+sbom: build cargo-cyclonedx release-tools
+    #!/usr/bin/env bash
+    set -euo pipefail
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    # The tool writes beside each manifest, so it gets its own.
+    cp -r Cargo.lock src filters "$work"
+    sed 's#^members = .*#members = ["filters/phantom-token"]#' Cargo.toml > "$work/Cargo.toml"
+    # At the commit's time, and then also without a serial number by chance.
+    SOURCE_DATE_EPOCH=$(git log --max-count=1 --format=%ct) "{{ tools }}/cargo-cyclonedx" cyclonedx --quiet \
+        --manifest-path "$work/filters/phantom-token/Cargo.toml" --target wasm32-wasip1 --no-build-deps \
+        --format json --spec-version 1.5 --override-filename sbom
+    cargo tree --locked --package phantom-token --target wasm32-wasip1 --edges normal --prefix none --no-dedupe |
+        "{{ tools }}/release-tools/bin/python" release/sbom.py \
+            "$work" "$work/filters/phantom-token/sbom.json" {{ filter }} target/phantom_token.cdx.json
+
 # Builds the last commit's filter in two fresh clones, with cargo's home beside and inside them: the bytes have to be the same.
 reproducible:
     #!/usr/bin/env bash
@@ -188,6 +209,9 @@ authorization-server: node
 # Obtains the packages of the authorization server that knows no JWTs from PyPI, as its requirements say.
 plain-authorization-server: (python-packages "plain-authorization-server" "integration-tests/plain-authorization-server/requirements.txt")
 
+# Obtains what checks the release from PyPI: linters of workflows and of the Dockerfile, CycloneDX's schema.
+release-tools: (python-packages "release-tools" "release/requirements.txt")
+
 # Obtains packages from PyPI as these requirements say, in an environment of their own.
 [private]
 python-packages name requirements: python
@@ -201,6 +225,18 @@ python-packages name requirements: python
             --only-binary :all: --require-hashes --requirement "{{ requirements }}"
         cp "{{ requirements }}" "$folder/.installed"
     fi
+
+# Obtains cargo-cyclonedx from crates.io.
+cargo-cyclonedx:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    name="cargo-cyclonedx-{{ cyclonedx_version }}"
+    if [ ! -x "{{ tools }}/$name/bin/cargo-cyclonedx" ]; then
+        echo "cargo-cyclonedx: obtaining it from crates.io"
+        CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root "{{ tools }}/$name" \
+            cargo-cyclonedx --version "{{ cyclonedx_version }}"
+    fi
+    ln -sfn "$name/bin/cargo-cyclonedx" "{{ tools }}/cargo-cyclonedx"
 
 # Obtains Chromium.
 chromium: (debian "chromium")
