@@ -53,6 +53,18 @@ async fn a_published_image_is_what_istio_and_envoy_gateway_fetch() -> Result<()>
     Ok(())
 }
 
+/// If this failed, whoever sits between would see the credentials for the registry, and could exchange the filter.
+#[tokio::test]
+async fn only_a_registry_that_is_called_by_a_name_of_loopback_may_do_without_tls() -> Result<()> {
+    let registry = Registry::start("image-plain").await?;
+    let by_another_name = registry.reference("plain:tag").replace("127.0.0.1", "0.0.0.0");
+    let error = publish(&by_another_name).err().context("it was published without TLS")?;
+    assert!(error.to_string().contains("HTTP response to HTTPS client"), "{error}");
+    let by_name = registry.reference("plain:tag").replace("127.0.0.1", "localhost");
+    assert!(publish(&by_name)?.contains("/plain:tag@sha256:"));
+    Ok(())
+}
+
 /// If this failed, nobody could tell from an image which sources, version and licence it is of.
 #[tokio::test]
 async fn an_image_says_what_it_is() -> Result<()> {
