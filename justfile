@@ -34,6 +34,7 @@ check: release-tools
     scripts/wasm-cargo wasm32-wasip1 clippy --quiet --package phantom-token -- --deny warnings
     cargo run --quiet --package xtask --bin conformance -- --check
     cargo run --quiet --package xtask --bin metrics -- --check
+    cargo run --quiet --package xtask --bin configuration-pages -- --check
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
     {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
     {{ tools }}/release-tools/bin/zizmor --quiet --offline .github/workflows
@@ -47,13 +48,17 @@ conformance:
 metrics:
     cargo run --quiet --package xtask --bin metrics
 
+# Writes the JSON Schema of the configuration, for editors and for Kong, and the table of its fields.
+configuration-pages:
+    cargo run --quiet --package xtask --bin configuration-pages
+
 # Prints a configuration of the filter, YAML or JSON, with the defaults of its profiles and without secrets.
 effective-configuration FILE:
     @cargo run --quiet --package xtask --bin effective-configuration -- {{ FILE }}
 
 # Runs the tests of the core natively.
 test-core:
-    cargo test --quiet --package phantom-token-core
+    cargo test --quiet --package phantom-token-core --features schema
 
 # Runs the tests of the core as wasm under Node.
 test-core-as-wasm: node

@@ -65,6 +65,8 @@ pub use cache::{NoSharedData, SharedData, TokenKey};
 pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Withheld};
 pub use challenge::ProtectionSpace;
 pub use circuit_breaker::CircuitChange;
+#[cfg(feature = "schema")]
+pub use config::{Dialect, DocumentedField, configuration_fields, configuration_schema};
 pub use config::{Mistakes, Settings};
 pub use error_body::ErrorBody;
 pub use forwarding::AUTHORIZATION;

@@ -6,7 +6,7 @@ use std::mem::take;
 use super::Environment;
 use super::fields::{Place, required_secret, visible};
 use super::mistakes::Mistakes;
-use super::raw::{self, Field};
+use super::raw::{self, AuthMethod, Field, Word};
 use crate::introspection::{ClientAssertion, ClientAuthentication, ClientCredentials};
 use crate::jwt::SigningKey;
 
@@ -18,36 +18,29 @@ pub(super) fn authentication(
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<ClientAuthentication> {
-    let method = mistakes.optional(&place.at("auth_method"), take(&mut raw.auth_method));
-    let method = method.unwrap_or_else(|| "client_secret_basic".to_owned());
-    let own_fields = match method.as_str() {
-        "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post" => {
-            &["client_id", "client_secret"][..]
-        }
-        "private_key_jwt" => &["client_id", "private_key", "key_id", "audience"],
-        "bearer_token" => &["bearer_token"],
-        "none" => &["client_id"],
-        _ => {
-            mistakes.note(place.at("auth_method"), METHODS);
-            return None;
-        }
+    let method = mistakes.optional(&place.at("auth_method"), take(&mut raw.auth_method))?;
+    let own_fields = match method {
+        AuthMethod::Basic | AuthMethod::RawBasic | AuthMethod::Post => &["client_id", "client_secret"][..],
+        AuthMethod::PrivateKeyJwt => &["client_id", "private_key", "key_id", "audience"],
+        AuthMethod::BearerToken => &["bearer_token"],
+        AuthMethod::None => &["client_id"],
     };
     let written = [
-        ("client_id", is_there(&raw.client_id)),
-        ("client_secret", is_there(&raw.client_secret)),
-        ("private_key", is_there(&raw.private_key)),
-        ("key_id", is_there(&raw.key_id)),
-        ("audience", is_there(&raw.audience)),
-        ("bearer_token", is_there(&raw.bearer_token)),
+        ("client_id", raw.client_id.is_absent()),
+        ("client_secret", raw.client_secret.is_absent()),
+        ("private_key", raw.private_key.is_absent()),
+        ("key_id", raw.key_id.is_absent()),
+        ("audience", raw.audience.is_absent()),
+        ("bearer_token", raw.bearer_token.is_absent()),
     ];
-    for (name, _) in written.iter().filter(|(name, is_there)| *is_there && !own_fields.contains(name)) {
-        mistakes.note(place.at(name), format!("must be left out where auth_method is {method}"));
+    for (name, _) in written.iter().filter(|(name, is_absent)| !is_absent && !own_fields.contains(name)) {
+        mistakes.note(place.at(name), format!("must be left out where auth_method is {}", method.word()));
     }
-    match method.as_str() {
-        "private_key_jwt" => {
+    match method {
+        AuthMethod::PrivateKeyJwt => {
             assertion(place, raw, issuer, environment, mistakes).map(ClientAuthentication::PrivateKeyJwt)
         }
-        "bearer_token" => {
+        AuthMethod::BearerToken => {
             let path = place.at("bearer_token");
             let token = required_secret(&path, take(&mut raw.bearer_token), environment, mistakes)?;
             if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -55,24 +48,22 @@ pub(super) fn authentication(
             }
             Some(ClientAuthentication::BearerToken(token))
         }
-        "none" => {
+        AuthMethod::None => {
             let id = match take(&mut raw.client_id) {
                 Field::Absent => None,
                 id => visible(&place.at("client_id"), id, mistakes),
             };
             Some(ClientAuthentication::None { id })
         }
-        _ => {
+        AuthMethod::Basic => credentials(place, raw, environment, mistakes).map(ClientAuthentication::Basic),
+        AuthMethod::Post => credentials(place, raw, environment, mistakes).map(ClientAuthentication::Post),
+        AuthMethod::RawBasic => {
             let credentials = credentials(place, raw, environment, mistakes)?;
-            if method == "client_secret_basic_raw" && credentials.id.contains(':') {
+            if credentials.id.contains(':') {
                 let message = "must have no colon where it is not encoded (RFC 7617 §2)";
                 mistakes.note(place.at("client_id"), message);
             }
-            Some(match method.as_str() {
-                "client_secret_post" => ClientAuthentication::Post(credentials),
-                "client_secret_basic_raw" => ClientAuthentication::RawBasic(credentials),
-                _ => ClientAuthentication::Basic(credentials),
-            })
+            Some(ClientAuthentication::RawBasic(credentials))
         }
     }
 }
@@ -108,10 +99,3 @@ fn assertion(
     let key = key.and_then(|text| mistakes.check(&path, SigningKey::read(&text, key_id)));
     Some(ClientAssertion { client_id: client_id?, audience: audience?, key: key? })
 }
-
-fn is_there<T>(field: &Field<T>) -> bool {
-    !matches!(field, Field::Absent)
-}
-
-const METHODS: &str = "must be client_secret_basic, client_secret_basic_raw, client_secret_post, private_key_jwt, \
-    bearer_token or none";

@@ -1,7 +1,7 @@
 //! The section `credentials`: how clients present tokens.
 
 use super::CredentialSettings;
-use super::fields::{KIB, number};
+use super::fields::number;
 use super::mistakes::Mistakes;
 use super::named_claims::{NOT_SETTABLE, is_settable};
 use super::raw::{self, Field};
@@ -13,7 +13,7 @@ pub(super) fn credentials(
     forwarding: &Forwarding,
     mistakes: &mut Mistakes,
 ) -> CredentialSettings {
-    let max_length = number("credentials.max_length", raw.max_length, 1..=64 * KIB, mistakes);
+    let max_length = number("credentials.max_length", raw.max_length, mistakes);
     let header = mistakes.optional("credentials.header", raw.header);
     if let Some(name) = &header {
         if !is_settable(name) {
@@ -30,7 +30,7 @@ pub(super) fn credentials(
         websocket_protocol: word("credentials.websocket_protocol", raw.websocket_protocol, mistakes),
     };
     mistakes.refuse_unknown("credentials", &raw.unknown);
-    CredentialSettings { max_length: max_length.unwrap_or(8 * KIB), sources }
+    CredentialSettings { max_length: max_length.unwrap_or_default(), sources }
 }
 
 /// What can stand in a query, a cookie and a list of protocols as it is.

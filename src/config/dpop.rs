@@ -1,7 +1,7 @@
 //! The section `dpop`: what proofs of possession have to be like (RFC 9449).
 
 use super::Environment;
-use super::fields::{MINUTE, Place, SECOND, duration, long_secret, non_empty_list, number};
+use super::fields::{Place, duration, long_secret, non_empty_list, number};
 use super::keys::algorithms;
 use super::metadata::identifier;
 use super::mistakes::Mistakes;
@@ -15,10 +15,13 @@ pub(super) fn dpop(
     mistakes: &mut Mistakes,
 ) -> Option<DpopSettings> {
     let place = Place("dpop");
-    if matches!(raw.origins, Field::Absent) {
-        mistakes.note(place.at("origins"), "is required: what clients know the gateway by");
-    }
-    let origins = non_empty_list(&place.at("origins"), raw.origins, mistakes).unwrap_or_default();
+    let origins = match raw.origins {
+        Field::Missing => {
+            mistakes.note(place.at("origins"), "is required: what clients know the gateway by");
+            Vec::new()
+        }
+        written => non_empty_list(&place.at("origins"), written, mistakes).unwrap_or_default(),
+    };
     for (index, origin) in origins.iter().enumerate() {
         let is_plain = identifier(origin).is_ok_and(|(parsed, _)| parsed == *origin);
         let has_own_port = origin.ends_with(":443") || origin.ends_with(":80");
@@ -31,20 +34,22 @@ pub(super) fn dpop(
         Field::Absent => vec![Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256],
         written => algorithms(place, written, mistakes),
     };
-    let max_age = duration(&place.at("max_age"), raw.max_age, SECOND..=5 * MINUTE, mistakes);
-    let max_proofs = number(&place.at("max_proofs"), raw.max_proofs, 1024..=10_000_000, mistakes);
-    let period = duration(&place.at("nonce_period"), raw.nonce_period, SECOND..=60 * MINUTE, mistakes);
+    let max_age = duration(&place.at("max_age"), raw.max_age, mistakes);
+    let max_proofs = number(&place.at("max_proofs"), raw.max_proofs, mistakes);
+    let period = duration(&place.at("nonce_period"), raw.nonce_period, mistakes);
     let nonce = match raw.nonce_secret {
         Field::Absent => None,
-        written => nonce(&place.at("nonce_secret"), written, period.unwrap_or(MINUTE), environment, mistakes),
+        written => {
+            nonce(&place.at("nonce_secret"), written, period.unwrap_or_default(), environment, mistakes)
+        }
     };
-    let shared = mistakes.optional(&place.at("shared"), raw.shared).unwrap_or(true);
+    let shared = mistakes.optional(&place.at("shared"), raw.shared).unwrap_or_default();
     mistakes.refuse_unknown(place.0, &raw.unknown);
     Some(DpopSettings {
         origins,
         algorithms,
-        max_age: max_age.unwrap_or(MINUTE),
-        max_proofs: max_proofs.unwrap_or(100_000),
+        max_age: max_age.unwrap_or_default(),
+        max_proofs: max_proofs.unwrap_or_default(),
         shared,
         nonce,
     })

@@ -8,7 +8,7 @@ use http::uri::Authority;
 
 use super::Environment;
 use super::mistakes::Mistakes;
-use super::raw::{Confidential, Field};
+use super::raw::{Confidential, Field, Names, Number, Span};
 use crate::callout::Target;
 use crate::secret::Secret;
 
@@ -36,40 +36,40 @@ pub(super) fn visible(path: &str, field: Field<String>, mistakes: &mut Mistakes)
 /// A list that, if it is there, has elements: an empty one could be taken for "all" or for "none".
 pub(super) fn non_empty_list(
     path: &str,
-    field: Field<Vec<String>>,
+    field: Field<Names>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<String>> {
-    let list = mistakes.optional(path, field)?;
+    let Names(list) = mistakes.optional(path, field)?;
     let has_elements = !list.is_empty() && !list.iter().any(String::is_empty);
     mistakes.check(path, has_elements.then_some(list).ok_or("must not be empty, nor have an empty element"))
 }
 
-pub(super) fn number(
+pub(super) fn number<const MIN: u64, const MAX: u64>(
     path: &str,
-    field: Field<u64>,
-    range: RangeInclusive<usize>,
+    field: Field<Number<MIN, MAX>>,
     mistakes: &mut Mistakes,
 ) -> Option<usize> {
-    let value = mistakes.optional(path, field)?;
-    let in_range = usize::try_from(value).ok().filter(|value| range.contains(value));
-    let message = || format!("must be between {} and {}, got {value}", range.start(), range.end());
-    mistakes.check(path, in_range.ok_or_else(message))
+    let Number(value) = mistakes.optional(path, field)?;
+    let in_range = usize::try_from(value).ok().filter(|_| (MIN..=MAX).contains(&value));
+    mistakes.check(path, in_range.ok_or_else(|| format!("must be between {MIN} and {MAX}, got {value}")))
 }
 
-pub(super) fn duration(
+pub(super) fn duration<const MIN: u64, const MAX: u64>(
     path: &str,
-    field: Field<String>,
-    range: RangeInclusive<Duration>,
+    field: Field<Span<MIN, MAX>>,
     mistakes: &mut Mistakes,
 ) -> Option<Duration> {
-    let text = mistakes.optional(path, field)?;
+    let Span(text) = mistakes.optional(path, field)?;
+    mistakes.check(path, duration_between(Duration::from_millis(MIN)..=Duration::from_millis(MAX), &text))
+}
+
+fn duration_between(range: RangeInclusive<Duration>, text: &str) -> Result<Duration, String> {
     // A long text can make humantime overflow, which is a panic.
     let parsed =
-        Some(&text).filter(|text| text.len() <= 16).and_then(|text| humantime::parse_duration(text).ok());
-    let in_range = parsed.filter(|value| range.contains(value));
+        Some(text).filter(|text| text.len() <= 16).and_then(|text| humantime::parse_duration(text).ok());
     let [start, end] = [range.start(), range.end()].map(|bound| humantime::format_duration(*bound));
-    mistakes
-        .check(path, in_range.ok_or_else(|| format!("must be a duration between {start} and {end}, like 2s")))
+    let message = || format!("must be a duration between {start} and {end}, like 2s");
+    parsed.filter(|value| range.contains(value)).ok_or_else(message)
 }
 
 /// `exp`, `nbf` and `iat` are validated for every token, and are not there for more.
@@ -121,6 +121,20 @@ pub(super) fn required_secret(
     secret(path, raw, environment, mistakes)
 }
 
+/// A secret that nobody can find by trying: of 32 bytes at least.
+pub(super) fn long_secret(
+    path: &str,
+    field: Field<Confidential>,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Secret> {
+    let secret = required_secret(path, field, environment, mistakes)?;
+    if secret.expose().len() < 32 {
+        mistakes.note(path, "must have 32 bytes at least");
+    }
+    Some(secret)
+}
+
 pub(super) fn secret(
     path: &str,
     raw: Confidential,
@@ -140,22 +154,3 @@ pub(super) fn secret(
     };
     mistakes.check(path, value).map(Secret::new)
 }
-
-/// A secret that nobody can find by trying: of 32 bytes at least.
-pub(super) fn long_secret(
-    path: &str,
-    field: Field<Confidential>,
-    environment: Environment<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<Secret> {
-    let secret = required_secret(path, field, environment, mistakes)?;
-    if secret.expose().len() < 32 {
-        mistakes.note(path, "must have 32 bytes at least");
-    }
-    Some(secret)
-}
-
-pub(super) const KIB: usize = 1024;
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -7,11 +7,9 @@ use std::rc::Rc;
 use http::HeaderName;
 
 use super::authentication::authentication;
-use super::fields::{
-    KIB, MINUTE, Place, SECOND, duration, is_visible_ascii, number, secret, target, visible,
-};
+use super::fields::{Place, duration, is_visible_ascii, number, secret, target, visible};
 use super::mistakes::Mistakes;
-use super::raw::{self, Confidential, Field};
+use super::raw::{self, Confidential, Field, ResponseType};
 use super::{Environment, IntrospectionSettings};
 use crate::circuit_breaker::CircuitSettings;
 use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
@@ -35,12 +33,12 @@ pub(super) fn introspection(
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<IntrospectionSettings> {
-    let timeout = duration(&place.at("timeout"), take(&mut raw.timeout), SECOND / 1000..=MINUTE, mistakes);
+    let timeout = duration(&place.at("timeout"), take(&mut raw.timeout), mistakes);
     let upstream = visible(&place.at("upstream"), take(&mut raw.upstream), mistakes);
     let endpoint = mistakes.required(&place.at("endpoint"), take(&mut raw.endpoint));
     let target = endpoint.and_then(|url| {
         let upstream = upstream.as_deref().unwrap_or_default();
-        mistakes.check(&place.at("endpoint"), target(&url, upstream, timeout.unwrap_or(2 * SECOND)))
+        mistakes.check(&place.at("endpoint"), target(&url, upstream, timeout.unwrap_or_default()))
     });
     let authentication = authentication(place, &mut raw, surroundings.issuer, environment, mistakes);
     let parameters = parameters(place, raw.parameters, mistakes);
@@ -49,18 +47,18 @@ pub(super) fn introspection(
     let client_id = authentication.as_ref().and_then(ClientAuthentication::client_id);
     let response = response(Place(&place.at("response")), raw_response, surroundings, client_id, mistakes);
     let token_type_hint =
-        mistakes.optional(&place.at("token_type_hint"), raw.token_type_hint).unwrap_or(true);
-    let concurrent = number(&place.at("max_concurrent"), raw.max_concurrent, 1..=100_000, mistakes);
-    let per_second = number(&place.at("max_per_second"), raw.max_per_second, 1..=1_000_000, mistakes);
-    let waiting = number(&place.at("max_waiting"), raw.max_waiting, 1..=100_000, mistakes);
+        mistakes.optional(&place.at("token_type_hint"), raw.token_type_hint).unwrap_or_default();
+    let concurrent = number(&place.at("max_concurrent"), raw.max_concurrent, mistakes);
+    let per_second = number(&place.at("max_per_second"), raw.max_per_second, mistakes);
+    let waiting = number(&place.at("max_waiting"), raw.max_waiting, mistakes);
     let limits = Limits {
-        concurrent: concurrent.unwrap_or(256),
-        per_second: per_second.unwrap_or(1000),
-        waiting: waiting.unwrap_or(1024),
+        concurrent: concurrent.unwrap_or_default(),
+        per_second: per_second.unwrap_or_default(),
+        waiting: waiting.unwrap_or_default(),
     };
-    let retries = number(&place.at("retries"), raw.retries, 0..=3, mistakes).unwrap_or(1);
+    let retries = number(&place.at("retries"), raw.retries, mistakes).unwrap_or_default();
     let forward_traceparent =
-        mistakes.optional(&place.at("forward_traceparent"), raw.forward_traceparent).unwrap_or(false);
+        mistakes.optional(&place.at("forward_traceparent"), raw.forward_traceparent).unwrap_or_default();
     let raw_circuit =
         mistakes.optional(&place.at("circuit_breaker"), raw.circuit_breaker).unwrap_or_default();
     let circuit = circuit_breaker(Place(&place.at("circuit_breaker")), raw_circuit, mistakes);
@@ -82,10 +80,10 @@ pub(super) fn introspection(
 }
 
 fn circuit_breaker(place: Place<'_>, raw: raw::CircuitBreaker, mistakes: &mut Mistakes) -> CircuitSettings {
-    let failures = number(&place.at("failures"), raw.failures, 0..=10_000, mistakes);
-    let open_for = duration(&place.at("open_for"), raw.open_for, SECOND / 10..=5 * MINUTE, mistakes);
+    let failures = number(&place.at("failures"), raw.failures, mistakes);
+    let open_for = duration(&place.at("open_for"), raw.open_for, mistakes);
     mistakes.refuse_unknown(place.0, &raw.unknown);
-    CircuitSettings { failures: failures.unwrap_or(5), open_for: open_for.unwrap_or(5 * SECOND) }
+    CircuitSettings { failures: failures.unwrap_or_default(), open_for: open_for.unwrap_or_default() }
 }
 
 fn parameters(
@@ -138,18 +136,15 @@ fn response(
     let accept = mistakes.optional(&place.at("accept"), raw.accept);
     let jwt_member = mistakes.optional(&place.at("jwt_member"), raw.jwt_member);
     let require_signed = mistakes.optional(&place.at("require_signed"), raw.require_signed);
-    let format = match accept.as_deref() {
-        None | Some("application/jwt") => Some(Format::Jwt),
-        Some("application/json") => Some(Format::Json),
-        Some(SIGNED) => signed(place, surroundings, client_id, require_signed.unwrap_or(true), mistakes)
-            .map(Format::Signed),
-        Some(_) => {
-            let message = "must be application/jwt, application/json or application/token-introspection+jwt";
-            mistakes.note(place.at("accept"), message);
-            None
+    let format = accept.and_then(|accept| match accept {
+        ResponseType::Jwt => Some(Format::Jwt),
+        ResponseType::Json => Some(Format::Json),
+        ResponseType::Signed => {
+            signed(place, surroundings, client_id, require_signed.unwrap_or(true), mistakes)
+                .map(Format::Signed)
         }
-    };
-    let is_signed = accept.as_deref() == Some(SIGNED);
+    });
+    let is_signed = accept == Some(ResponseType::Signed);
     if !is_signed && require_signed.is_some() {
         mistakes.note(place.at("require_signed"), "is for application/token-introspection+jwt");
     }
@@ -164,9 +159,9 @@ fn response(
         let message = "brings no JWT for the services: configure mint or claim_headers, or jwt_member if the JSON has one";
         mistakes.note(place.at("accept"), message);
     }
-    let max_jwt_length = number(&place.at("max_jwt_length"), raw.max_jwt_length, 256..=64 * KIB, mistakes);
+    let max_jwt_length = number(&place.at("max_jwt_length"), raw.max_jwt_length, mistakes);
     mistakes.refuse_unknown(place.0, &raw.unknown);
-    Some(ResponseFormat { format: format?, jwt_member, max_jwt_length: max_jwt_length.unwrap_or(32 * KIB) })
+    Some(ResponseFormat { format: format?, jwt_member, max_jwt_length: max_jwt_length.unwrap_or_default() })
 }
 
 fn signed(
@@ -191,8 +186,6 @@ fn signed(
         required,
     })
 }
-
-const SIGNED: &str = "application/token-introspection+jwt";
 
 const OWN_PARAMETERS: &[&str] =
     &["token", "token_type_hint", "client_id", "client_secret", "client_assertion", "client_assertion_type"];

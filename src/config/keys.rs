@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::fields::{DAY, MINUTE, Place, SECOND, duration, non_empty_list, secret, target, visible};
+use super::fields::{Place, duration, non_empty_list, secret, target, visible};
 use super::mistakes::Mistakes;
-use super::raw::{self, Field};
+use super::raw::{self, Algorithms, Field, Names};
 use super::{Environment, KeySettings};
 use crate::jwt::{Algorithm, KeySet};
 use crate::key_store::{Publication, PublishedKeys};
@@ -25,23 +25,17 @@ pub(super) fn keys(
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<KeySettings> {
-    let sources = [
-        matches!(raw.uri, Field::Absent),
-        matches!(raw.discovery, Field::Absent),
-        matches!(raw.set, Field::Absent),
-        matches!(raw.secret, Field::Absent),
-    ];
+    let sources =
+        [raw.uri.is_absent(), raw.discovery.is_absent(), raw.set.is_absent(), raw.secret.is_absent()];
     if sources.iter().filter(|is_absent| !**is_absent).count() != 1 {
         mistakes.note(place.0, "needs exactly one of uri, discovery, set and secret");
     }
     let algorithms = algorithms(place, raw.algorithms, mistakes);
-    let age =
-        |field: &str, raw, range, mistakes: &mut Mistakes| duration(&place.at(field), raw, range, mistakes);
-    let max_age = age("max_age", raw.max_age, SECOND..=DAY, mistakes).unwrap_or(10 * MINUTE);
-    let max_stale = age("max_stale", raw.max_stale, SECOND..=30 * DAY, mistakes).unwrap_or(DAY);
-    let cooldown = age("cooldown", raw.cooldown, SECOND..=60 * MINUTE, mistakes).unwrap_or(30 * SECOND);
-    let timeout = age("timeout", raw.timeout, SECOND / 1000..=MINUTE, mistakes).unwrap_or(2 * SECOND);
-    if max_stale < max_age {
+    let max_age = duration(&place.at("max_age"), raw.max_age, mistakes);
+    let max_stale = duration(&place.at("max_stale"), raw.max_stale, mistakes);
+    let cooldown = duration(&place.at("cooldown"), raw.cooldown, mistakes).unwrap_or_default();
+    let timeout = duration(&place.at("timeout"), raw.timeout, mistakes).unwrap_or_default();
+    if max_stale.zip(max_age).is_some_and(|(max_stale, max_age)| max_stale < max_age) {
         mistakes.note(place.at("max_stale"), "must not be shorter than max_age");
     }
     let uri = mistakes.optional(&place.at("uri"), raw.uri);
@@ -87,6 +81,7 @@ pub(super) fn keys(
         }
         (None, None) => return None,
     };
+    let (max_age, max_stale) = (max_age?, max_stale?);
     Some(KeySettings::Published(PublishedKeys { publication, algorithms, max_age, max_stale, cooldown }))
 }
 
@@ -103,10 +98,11 @@ fn document(
 /// All but HS256, unless they are named: a secret has its own place.
 pub(super) fn algorithms(
     place: Place<'_>,
-    field: Field<Vec<String>>,
+    field: Field<Algorithms>,
     mistakes: &mut Mistakes,
 ) -> Vec<Algorithm> {
     let path = place.at("algorithms");
+    let field = field.map(|Algorithms(names)| Names(names));
     let Some(names) = non_empty_list(&path, field, mistakes) else { return Algorithm::ASYMMETRIC.to_vec() };
     let known = |name: &String| Algorithm::named(name).filter(|one| Algorithm::ASYMMETRIC.contains(one));
     let algorithms: Option<Vec<_>> = names.iter().map(known).collect();

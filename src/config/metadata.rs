@@ -4,7 +4,7 @@ use http::Uri;
 
 use super::fields::{is_authority, non_empty_list};
 use super::mistakes::Mistakes;
-use super::raw::{self, Field};
+use super::raw;
 use crate::metadata::{Description, ResourceMetadata};
 use crate::path;
 
@@ -13,12 +13,9 @@ pub(super) fn resource_metadata(
     mistakes: &mut Mistakes,
 ) -> Option<ResourceMetadata> {
     let at = |field: &str| format!("resource_metadata.{field}");
-    let resource = mistakes.required(&at("resource"), raw.resource);
+    let resource = mistakes.optional(&at("resource"), raw.resource);
     let resource = resource.and_then(|url| mistakes.check(&at("resource"), identifier(&url)));
     let servers = at("authorization_servers");
-    if matches!(raw.authorization_servers, Field::Absent) {
-        mistakes.note(&servers, "is required");
-    }
     let authorization_servers =
         non_empty_list(&servers, raw.authorization_servers, mistakes).unwrap_or_default();
     for (index, issuer) in authorization_servers.iter().enumerate() {

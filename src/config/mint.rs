@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::json;
 
 use super::Environment;
-use super::fields::{MINUTE, Place, SECOND, duration, is_pointer, required_secret, visible};
+use super::fields::{Place, duration, is_pointer, required_secret, visible};
 use super::metadata::identifier;
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
@@ -21,16 +21,15 @@ pub(super) fn mint(
     mistakes: &mut Mistakes,
 ) -> Option<MintSettings> {
     let place = Place("mint");
-    let issuer = mistakes.required(&place.at("issuer"), raw.issuer);
+    let issuer = mistakes.optional(&place.at("issuer"), raw.issuer);
     let issuer = issuer.filter(|issuer| mistakes.check(&place.at("issuer"), identifier(issuer)).is_some());
     let keys = keys(place, raw.keys, environment, mistakes);
-    let lifetime = duration(&place.at("lifetime"), raw.lifetime, 10 * SECOND..=60 * MINUTE, mistakes);
+    let lifetime = duration(&place.at("lifetime"), raw.lifetime, mistakes);
     let audience = visible(&place.at("audience"), raw.audience, mistakes);
     let claims = claims(&place.at("claims"), raw.claims, mistakes);
     let path = mistakes.optional(&place.at("jwks_path"), raw.jwks_path);
-    let path = path.unwrap_or_else(|| "/.well-known/jwks.json".to_owned());
-    let is_plain = path::normalize(path.as_bytes()).is_ok_and(|normal| normal == path);
-    if !is_plain || path.ends_with('/') {
+    let is_plain = |path: &String| path::normalize(path.as_bytes()).is_ok_and(|normal| normal == *path);
+    if path.as_ref().is_some_and(|path| !is_plain(path) || path.ends_with('/')) {
         mistakes.note(place.at("jwks_path"), "must be a plain path: no query, no dot segments, no escapes");
     }
     mistakes.refuse_unknown(place.0, &raw.unknown);
@@ -38,9 +37,9 @@ pub(super) fn mint(
     Some(MintSettings {
         issuer: issuer?,
         key: keys.into_iter().next()?,
-        lifetime: lifetime.unwrap_or(5 * MINUTE),
+        lifetime: lifetime?,
         profile: Rc::new(MintProfile { audience: audience?, claims }),
-        key_set: Document::new(path, set.to_string()),
+        key_set: Document::new(path?, set.to_string()),
     })
 }
 
@@ -76,7 +75,7 @@ fn keys(
     mistakes: &mut Mistakes,
 ) -> Vec<SigningKey> {
     let mut keys = Vec::new();
-    let raw = mistakes.required(&place.at("keys"), field);
+    let raw = mistakes.optional(&place.at("keys"), field);
     if raw.as_ref().is_some_and(Vec::is_empty) {
         mistakes.note(place.at("keys"), "must not be empty");
     }
@@ -107,7 +106,7 @@ fn claims(path: &str, field: Field<Vec<Field<raw::MintClaim>>>, mistakes: &mut M
         if claims.iter().any(|claim| Some(&claim.name) == name.as_ref()) {
             mistakes.note(format!("{at}.name"), "is there already");
         }
-        let pointer = mistakes.required(&format!("{at}.pointer"), raw.pointer);
+        let pointer = mistakes.optional(&format!("{at}.pointer"), raw.pointer);
         if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
             mistakes.note(format!("{at}.pointer"), "must be a JSON Pointer (RFC 6901), like /department");
         }

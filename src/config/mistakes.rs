@@ -39,10 +39,14 @@ impl Mistakes {
         self.0.push(Mistake::new(path, message));
     }
 
-    /// The value of a field that may be left out.
+    /// The value of a field; it may be left out if it is not defined as required.
     pub(super) fn optional<T: Shape>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent => None,
+            Field::Missing => {
+                self.note(path, "is required");
+                None
+            }
             Field::Written(value) => Some(value),
             Field::Mistyped => {
                 self.note(path, format!("must be {}", T::WHAT));
@@ -51,7 +55,7 @@ impl Mistakes {
         }
     }
 
-    /// The value of a field that may not be left out.
+    /// The value of a field that may not be left out here.
     pub(super) fn required<T: Shape>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         if matches!(field, Field::Absent) {
             self.note(path, "is required");

@@ -16,6 +16,8 @@ mod profile;
 mod raw;
 mod read;
 mod rules;
+#[cfg(feature = "schema")]
+mod schema;
 mod servers;
 mod token;
 
@@ -47,6 +49,8 @@ use crate::secret::Secret;
 use crate::sources::Sources;
 
 pub use mistakes::{Mistake, Mistakes};
+#[cfg(feature = "schema")]
+pub use schema::{Dialect, DocumentedField, configuration_fields, configuration_schema};
 
 /// A configuration that has no mistakes.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::fields::is_pointer;
 use super::mistakes::Mistakes;
-use super::raw::{self, Field};
+use super::raw::{self, Encoding, Field};
 use crate::forwarding::{AUTHORIZATION, Forwarding, imitates};
 use crate::named_claim::NamedClaim;
 
@@ -26,7 +26,7 @@ pub(super) fn forwarding(raw: &mut raw::Configuration, mistakes: &mut Mistakes) 
     let filter_state = state.into_iter().enumerate().filter_map(read).collect();
     let withheld = match raw.dpop {
         Field::Absent => Vec::new(),
-        Field::Written(_) | Field::Mistyped => vec!["dpop".to_owned()],
+        _ => vec!["dpop".to_owned()],
     };
     Forwarding { jwt_field, claim_headers, filter_state, withheld, minted_bytes: 0 }
 }
@@ -57,7 +57,7 @@ fn claim_headers(
 
 fn filter_state(place: &str, raw: raw::FilterState, mistakes: &mut Mistakes) -> Option<NamedClaim> {
     let at = |field: &str| format!("{place}.{field}");
-    let name = mistakes.required(&at("name"), raw.name);
+    let name = mistakes.optional(&at("name"), raw.name);
     let is_word = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
@@ -70,7 +70,7 @@ fn filter_state(place: &str, raw: raw::FilterState, mistakes: &mut Mistakes) -> 
 }
 
 fn pointer(path: &str, field: Field<String>, mistakes: &mut Mistakes) -> Option<String> {
-    let pointer = mistakes.required(path, field);
+    let pointer = mistakes.optional(path, field);
     if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
         mistakes.note(path, "must be a JSON Pointer (RFC 6901), like /sub, to no registered date");
     }
@@ -79,21 +79,14 @@ fn pointer(path: &str, field: Field<String>, mistakes: &mut Mistakes) -> Option<
 
 fn claim_header(place: &str, raw: raw::ClaimHeader, mistakes: &mut Mistakes) -> Option<NamedClaim> {
     let at = |field: &str| format!("{place}.{field}");
-    let name = mistakes.required(&at("header"), raw.header);
+    let name = mistakes.optional(&at("header"), raw.header);
     if name.as_deref().is_some_and(|name| !is_settable(name)) {
         mistakes.note(at("header"), NOT_SETTABLE);
     }
     let pointer = pointer(&at("pointer"), raw.pointer, mistakes);
     let encoding = mistakes.optional(&at("encoding"), raw.encoding);
-    if !matches!(encoding.as_deref(), None | Some("plain" | "base64url")) {
-        mistakes.note(at("encoding"), "must be plain or base64url");
-    }
     mistakes.refuse_unknown(place, &raw.unknown);
-    Some(NamedClaim {
-        name: name?,
-        pointer: pointer?,
-        is_base64url: encoding.as_deref() == Some("base64url"),
-    })
+    Some(NamedClaim { name: name?, pointer: pointer?, is_base64url: encoding == Some(Encoding::Base64Url) })
 }
 
 pub(super) fn is_settable(name: &str) -> bool {

@@ -13,10 +13,15 @@ pub(super) fn apply(place: Place<'_>, server: &mut Map<String, Value>, mistakes:
     match defaults.and_then(|(_, defaults)| serde_json::from_str(defaults).ok()) {
         Some(Value::Object(defaults)) => put_under(server, defaults),
         _ => {
-            let names: Vec<&str> = PROFILES.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = names().collect();
             mistakes.note(place.at("profile"), format!("must be one of {}", names.join(", ")));
         }
     }
+}
+
+/// The names of all profiles.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    PROFILES.iter().map(|(name, _)| *name)
 }
 
 fn put_under(written: &mut Map<String, Value>, defaults: Map<String, Value>) {

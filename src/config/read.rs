@@ -4,13 +4,10 @@
 use std::collections::BTreeSet;
 use std::mem::take;
 use std::rc::Rc;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::{
-    DAY, KIB, MINUTE, SECOND, duration, is_visible_ascii, long_secret, non_empty_list, number,
-};
+use super::fields::{duration, is_visible_ascii, long_secret, non_empty_list, number};
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
@@ -20,7 +17,6 @@ use super::servers::servers;
 use super::{Environment, Settings, credentials, dpop, effective, mint, named_claims};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
-use crate::client_certificate::CertificateSource;
 use crate::cors::Cors;
 use crate::dpop::{DpopMode, DpopSettings};
 use crate::error_body::ErrorBody;
@@ -44,22 +40,13 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let dpop =
         mistakes.optional("dpop", raw.dpop).and_then(|raw| dpop::dpop(raw, environment, &mut mistakes));
     let client_certificate = mistakes.optional("client_certificate", raw.client_certificate);
-    let client_certificate = match client_certificate.as_deref() {
-        None => None,
-        Some("connection") => Some(CertificateSource::Connection),
-        Some("x-forwarded-client-cert") => Some(CertificateSource::Forwarded),
-        Some(_) => {
-            mistakes.note("client_certificate", "must be connection or x-forwarded-client-cert");
-            None
-        }
-    };
     let credentials = mistakes.optional("credentials", raw.credentials).unwrap_or_default();
     let credentials = credentials::credentials(credentials, &forwarding, &mut mistakes);
     let cache = mistakes.optional("cache", raw.cache).unwrap_or_default();
     let cache = cache_settings(cache, &mut mistakes);
     let cors = mistakes.optional("cors", raw.cors).map(|raw| cors(raw, &mut mistakes)).unwrap_or_default();
-    let realm = mistakes.optional("realm", raw.realm).unwrap_or_else(|| "api".to_owned());
-    if !is_visible_ascii(&realm) {
+    let realm = mistakes.optional("realm", raw.realm);
+    if realm.as_ref().is_some_and(|realm| !is_visible_ascii(realm)) {
         mistakes.note("realm", "must be visible ASCII");
     }
     let metadata = mistakes
@@ -67,17 +54,18 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
         .and_then(|raw| resource_metadata(raw, &mut mistakes));
     let error_body = mistakes.optional("error_body", raw.error_body);
     let error_body = error_body.map(|raw| error_body_of(raw, &mut mistakes)).unwrap_or_default();
-    let ignores_port =
-        mistakes.optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching).unwrap_or(false);
-    let single_flight = mistakes.optional("single_flight", raw.single_flight).unwrap_or(true);
-    let report_only = mistakes.optional("report_only", raw.report_only).unwrap_or(false);
+    let ignores_port = mistakes
+        .optional("ignore_port_in_host_matching", raw.ignore_port_in_host_matching)
+        .unwrap_or_default();
+    let single_flight = mistakes.optional("single_flight", raw.single_flight).unwrap_or_default();
+    let report_only = mistakes.optional("report_only", raw.report_only).unwrap_or_default();
     let surroundings = Surroundings {
         enforcement: if report_only { Enforcement::Authentication } else { Enforcement::Full },
         servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
         profile: mint.as_ref().map(|mint| &*mint.profile),
     };
     let rules = mistakes
-        .required("rules", raw.rules)
+        .optional("rules", raw.rules)
         .map(|raw| rules(raw, &surroundings, ignores_port, &mut mistakes));
     let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
         || rules.iter().flat_map(Rules::requirements).any(|requirement| requirement.dpop);
@@ -86,18 +74,16 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     }
     if mint.is_some() {
         let own = rules.iter().flat_map(Rules::requirements).filter(|requirement| requirement.mint.is_some());
-        forwarding.minted_bytes = own.count().saturating_add(1).saturating_mul(2 * KIB);
+        forwarding.minted_bytes = own.count().saturating_add(1).saturating_mul(2048);
     }
-    let log_level = mistakes.optional("log_level", raw.log_level).unwrap_or_else(|| "info".to_owned());
-    let log_level = log_level.parse().map_err(|_| "must be off, error, warn, info, debug or trace");
-    let log_level = mistakes.check("log_level", log_level);
+    let log_level = mistakes.optional("log_level", raw.log_level);
     let log_key = match raw.log_key {
         Field::Absent => None,
         written => long_secret("log_key", written, environment, &mut mistakes),
     };
     mistakes.refuse_unknown("", &raw.unknown);
 
-    let settings = rules.zip(log_level).map(|(rules, log_level)| {
+    let settings = rules.zip(realm).zip(log_level).map(|((rules, realm), log_level)| {
         let asked = asked_claims(&rules, &forwarding, mint.as_ref());
         servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
         let dpop_algorithms = dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default();
@@ -124,19 +110,17 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
 
 fn error_body_of(raw: raw::ErrorBody, mistakes: &mut Mistakes) -> ErrorBody {
     let media_type = mistakes.optional("error_body.media_type", raw.media_type);
-    let media_type = media_type.unwrap_or_else(|| "application/json".to_owned());
-    let template = mistakes.required("error_body.template", raw.template);
+    let template = mistakes.optional("error_body.template", raw.template);
     mistakes.refuse_unknown("error_body", &raw.unknown);
-    let body =
-        template.and_then(|template| mistakes.check("error_body", ErrorBody::new(media_type, template)));
+    let body = media_type.zip(template);
+    let body = body.and_then(|(media_type, template)| {
+        mistakes.check("error_body", ErrorBody::new(media_type, template))
+    });
     body.unwrap_or_default()
 }
 
 /// An origin is an URL without a path, so the one parser serves (RFC 6454 §6.2).
 fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
-    if matches!(raw.allow_origins, Field::Absent) {
-        mistakes.note("cors.allow_origins", "is required");
-    }
     let origins = non_empty_list("cors.allow_origins", raw.allow_origins, mistakes).unwrap_or_default();
     for (index, origin) in origins.iter().enumerate() {
         let is_plain = identifier(origin).is_ok_and(|(parsed, _)| parsed == *origin);
@@ -167,43 +151,39 @@ fn asked_claims(rules: &Rules, forwarding: &Forwarding, mint: Option<&MintSettin
 }
 
 fn cache_settings(raw: raw::Cache, mistakes: &mut Mistakes) -> CacheSettings {
-    let max_entries = number("cache.max_entries", raw.max_entries, 16..=1_000_000, mistakes);
-    let max_bytes = number("cache.max_bytes", raw.max_bytes, 64 * KIB..=1024 * 1024 * KIB, mistakes);
-    let shared_max_bytes =
-        number("cache.shared_max_bytes", raw.shared_max_bytes, 64 * KIB..=1024 * 1024 * KIB, mistakes);
-    let max_ttl = duration("cache.max_ttl", raw.max_ttl, Duration::ZERO..=DAY, mistakes);
-    let no_store_ttl = duration("cache.no_store_ttl", raw.no_store_ttl, Duration::ZERO..=DAY, mistakes);
-    let inactive_ttl = duration("cache.inactive_ttl", raw.inactive_ttl, Duration::ZERO..=MINUTE, mistakes);
-    let refresh_ahead = duration("cache.refresh_ahead", raw.refresh_ahead, Duration::ZERO..=DAY, mistakes);
-    let stale_if_error = duration("cache.stale_if_error", raw.stale_if_error, Duration::ZERO..=DAY, mistakes);
-    let shared = mistakes.optional("cache.shared", raw.shared).unwrap_or(true);
+    let max_entries = number("cache.max_entries", raw.max_entries, mistakes);
+    let max_bytes = number("cache.max_bytes", raw.max_bytes, mistakes);
+    let shared_max_bytes = number("cache.shared_max_bytes", raw.shared_max_bytes, mistakes);
+    let max_ttl = duration("cache.max_ttl", raw.max_ttl, mistakes);
+    let no_store_ttl = duration("cache.no_store_ttl", raw.no_store_ttl, mistakes);
+    let inactive_ttl = duration("cache.inactive_ttl", raw.inactive_ttl, mistakes);
+    let refresh_ahead = duration("cache.refresh_ahead", raw.refresh_ahead, mistakes);
+    let stale_if_error = duration("cache.stale_if_error", raw.stale_if_error, mistakes);
+    let shared = mistakes.optional("cache.shared", raw.shared).unwrap_or_default();
     mistakes.refuse_unknown("cache", &raw.unknown);
-    let settings = CacheSettings {
-        max_entries: max_entries.unwrap_or(DEFAULT_ENTRIES),
-        max_bytes: max_bytes.unwrap_or(32 * 1024 * KIB),
-        shared_max_bytes: shared_max_bytes
-            .unwrap_or((128 * 1024 * KIB).max(MIN_ENTRY_BYTES * max_entries.unwrap_or(DEFAULT_ENTRIES))),
-        max_ttl: max_ttl.unwrap_or(5 * MINUTE),
-        no_store_ttl,
-        inactive_ttl: inactive_ttl.unwrap_or(2 * SECOND),
-        refresh_ahead: refresh_ahead.unwrap_or(10 * SECOND),
-        stale_if_error: stale_if_error.unwrap_or_default(),
-        shared,
-    };
-    let bounds = [
-        ("cache.max_bytes", Some(settings.max_bytes)),
-        ("cache.shared_max_bytes", Some(settings.shared_max_bytes).filter(|_| settings.shared)),
-    ];
+    let bounds =
+        [("cache.max_bytes", max_bytes), ("cache.shared_max_bytes", shared_max_bytes.filter(|_| shared))];
+    let least = MIN_ENTRY_BYTES.saturating_mul(max_entries.unwrap_or_default());
     for (path, bytes) in bounds {
-        if bytes.is_some_and(|bytes| bytes / settings.max_entries < MIN_ENTRY_BYTES) {
+        if bytes.is_some_and(|bytes| bytes < least) {
             mistakes.note(path, format!("must be at least {MIN_ENTRY_BYTES} for each of cache.max_entries"));
         }
     }
-    if settings.no_store_ttl.is_some_and(|ttl| ttl > settings.max_ttl) {
+    if no_store_ttl.zip(max_ttl).is_some_and(|(no_store_ttl, max_ttl)| no_store_ttl > max_ttl) {
         mistakes.note("cache.no_store_ttl", "must not be longer than cache.max_ttl");
     }
-    settings
+    CacheSettings {
+        max_entries: max_entries.unwrap_or_default(),
+        max_bytes: max_bytes.unwrap_or_default(),
+        shared_max_bytes: shared_max_bytes.unwrap_or(DEFAULT_SHARED_BYTES.max(least)),
+        max_ttl: max_ttl.unwrap_or_default(),
+        no_store_ttl,
+        inactive_ttl: inactive_ttl.unwrap_or_default(),
+        refresh_ahead: refresh_ahead.unwrap_or_default(),
+        stale_if_error: stale_if_error.unwrap_or_default(),
+        shared,
+    }
 }
 
 const MIN_ENTRY_BYTES: usize = 256;
-const DEFAULT_ENTRIES: usize = 10_000;
+const DEFAULT_SHARED_BYTES: usize = 128 * 1024 * 1024;

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use http::Method;
 
-use super::fields::{DAY, SECOND, duration, is_pointer, non_empty_list};
+use super::fields::{duration, is_pointer, non_empty_list};
 use super::mint;
 use super::mistakes::Mistakes;
-use super::raw::{self, Field};
+use super::raw::{self, Field, PathMatch, RuleDpop};
 use crate::callout::ServerId;
 use crate::mint::MintProfile;
 use crate::requirement::{Condition, Enforcement, Requirement, Test};
@@ -82,29 +82,25 @@ fn rule(at: &str, mut raw: raw::Rule, surroundings: &Surroundings<'_>, mistakes:
             "asks for more than the rules without routes, which say from whom tokens are and what is minted";
         mistakes.note(format!("{at}.routes"), message);
     }
-    if narrows && !matches!(raw.report_only, Field::Absent) {
+    if narrows && !raw.report_only.is_absent() {
         mistakes.note(format!("{at}.report_only"), "is for the rules without routes to say");
     }
     let requirement = requirement(at, raw, surroundings, mistakes);
     let access = mistakes.optional(&format!("{at}.access"), access);
-    let access = match access.as_deref() {
-        Some("public") if narrows => {
+    let access = match access {
+        Some(raw::Access::Public) if narrows => {
             mistakes.note(
                 format!("{at}.access"),
                 "must not be public where the rule is for routes: it opens nothing",
             );
             Access::Public
         }
-        Some("public") if asks_nothing => Access::Public,
-        Some("public") => {
+        Some(raw::Access::Public) if asks_nothing => Access::Public,
+        Some(raw::Access::Public) => {
             mistakes.note(format!("{at}.access"), "must not be public where something is asked of the token");
             Access::Public
         }
-        None | Some("protected") => Access::Protected(Rc::new(requirement)),
-        Some(_) => {
-            mistakes.note(format!("{at}.access"), "must be public or protected");
-            Access::Protected(Rc::default())
-        }
+        None | Some(raw::Access::Protected) => Access::Protected(Rc::new(requirement)),
     };
 
     mistakes.refuse_unknown(at, &unknown);
@@ -121,12 +117,20 @@ fn rule(at: &str, mut raw: raw::Rule, surroundings: &Surroundings<'_>, mistakes:
 }
 
 fn asks_nothing(raw: &raw::Rule) -> bool {
-    let lists = [&raw.peers, &raw.audience, &raw.scopes, &raw.any_scopes, &raw.acr_values];
-    lists.iter().all(|field| matches!(field, Field::Absent))
-        && matches!(
-            (&raw.claims, &raw.max_age, &raw.authorization_server, &raw.dpop, &raw.mint, &raw.report_only),
-            (Field::Absent, Field::Absent, Field::Absent, Field::Absent, Field::Absent, Field::Absent)
-        )
+    let absent = [
+        raw.authorization_server.is_absent(),
+        raw.report_only.is_absent(),
+        raw.peers.is_absent(),
+        raw.dpop.is_absent(),
+        raw.mint.is_absent(),
+        raw.audience.is_absent(),
+        raw.scopes.is_absent(),
+        raw.any_scopes.is_absent(),
+        raw.claims.is_absent(),
+        raw.acr_values.is_absent(),
+        raw.max_age.is_absent(),
+    ];
+    absent.iter().all(|is_absent| *is_absent)
 }
 
 fn requirement(
@@ -146,14 +150,7 @@ fn requirement(
     });
     let mint = mistakes.optional(&at("mint"), raw.mint);
     let mint = mint.and_then(|raw| mint::profile(&at("mint"), raw, surroundings.profile, mistakes));
-    let dpop = match mistakes.optional(&at("dpop"), raw.dpop).as_deref() {
-        None => false,
-        Some("required") => true,
-        Some(_) => {
-            mistakes.note(at("dpop"), "must be required, or left out");
-            true
-        }
-    };
+    let dpop = mistakes.optional(&at("dpop"), raw.dpop) == Some(RuleDpop::Required);
     let peers = non_empty_list(&at("peers"), raw.peers, mistakes).unwrap_or_default();
     if !peers.iter().all(|peer| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic())) {
         mistakes
@@ -171,7 +168,7 @@ fn requirement(
     if !acr_values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_graphic())) {
         mistakes.note(at("acr_values"), "must be visible ASCII without space");
     }
-    let max_age = duration(&at("max_age"), raw.max_age, SECOND..=365 * DAY, mistakes);
+    let max_age = duration(&at("max_age"), raw.max_age, mistakes);
     let claims = mistakes.optional(&at("claims"), raw.claims).unwrap_or_default();
     let read = |(index, field)| {
         let at = format!("{}[{index}]", at("claims"));
@@ -202,7 +199,7 @@ fn requirement(
 /// A pointer, and exactly one thing that the claim there has to be.
 fn condition(place: &str, raw: raw::Condition, mistakes: &mut Mistakes) -> Option<Condition> {
     let at = |field: &str| format!("{place}.{field}");
-    let pointer = mistakes.required(&at("pointer"), raw.pointer);
+    let pointer = mistakes.optional(&at("pointer"), raw.pointer);
     if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
         mistakes.note(
             at("pointer"),
@@ -229,17 +226,9 @@ fn condition(place: &str, raw: raw::Condition, mistakes: &mut Mistakes) -> Optio
 }
 
 fn path(at: &str, raw: &mut raw::Rule, mistakes: &mut Mistakes) -> Option<PathPattern> {
-    let path = mistakes.required(&format!("{at}.path"), take(&mut raw.path));
-    let is_exact = match mistakes.optional(&format!("{at}.path_match"), take(&mut raw.path_match)).as_deref()
-    {
-        None => None,
-        Some("prefix") => Some(false),
-        Some("exact") => Some(true),
-        Some(_) => {
-            mistakes.note(format!("{at}.path_match"), "must be prefix or exact");
-            None
-        }
-    };
+    let path = mistakes.optional(&format!("{at}.path"), take(&mut raw.path));
+    let path_match = mistakes.optional(&format!("{at}.path_match"), take(&mut raw.path_match));
+    let is_exact = path_match.map(|path_match| path_match == PathMatch::Exact);
     mistakes.check(&format!("{at}.path"), PathPattern::parse(&path?, is_exact))
 }
 

@@ -28,9 +28,9 @@ pub(super) fn servers(
         return server(Place(""), single, forwards_claims, environment, mistakes).into_iter().collect();
     };
     let sections = [
-        ("introspection", matches!(single.introspection, Field::Absent)),
-        ("token", matches!(single.token, Field::Absent)),
-        ("keys", matches!(single.keys, Field::Absent)),
+        ("introspection", single.introspection.is_absent()),
+        ("token", single.token.is_absent()),
+        ("keys", single.keys.is_absent()),
     ];
     for (section, _) in sections.iter().filter(|(_, is_absent)| !is_absent) {
         mistakes.note(*section, "must be left out where authorization_servers has one for each");
@@ -59,7 +59,7 @@ fn server(
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<ServerSettings> {
-    let has_keys = !matches!(raw.keys, Field::Absent);
+    let has_keys = !raw.keys.is_absent();
     let raw_token = mistakes.optional(&place.at("token"), raw.token).unwrap_or_default();
     let (token, reading) = token(Place(&place.at("token")), raw_token, has_keys, mistakes);
     let issuer = token.policy.issuer.as_deref();

@@ -1,5 +1,7 @@
 //! Fixtures of the tests, which run natively and, compiled to wasm32-unknown-unknown, under Node.
 
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+mod schema;
 pub(crate) mod signer;
 
 use std::cell::{Cell, RefCell};
@@ -50,7 +52,10 @@ pub(crate) fn configured(edits: Value) -> Value {
 
 pub(crate) fn parse(configuration: &Value) -> Result<Settings, Mistakes> {
     let environment = |name: &str| (name == "SECRET").then(|| "from-the-environment".to_owned());
-    Settings::parse(configuration.to_string().as_bytes(), &environment)
+    let result = Settings::parse(configuration.to_string().as_bytes(), &environment);
+    #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+    schema::check(configuration, result.as_ref().err());
+    result
 }
 
 pub(crate) fn settings(edits: Value) -> Settings {

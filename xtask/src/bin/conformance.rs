@@ -12,7 +12,8 @@ use anyhow::{Result, ensure};
 
 fn main() -> Result<()> {
     let tests = tests(&["src", "integration-tests/tests"])?;
-    xtask::publish("docs/conformance.md", &page(&fs::read_to_string("docs/requirements.md")?, tests)?)
+    let page = page(&fs::read_to_string("docs/requirements.md")?, tests)?;
+    xtask::publish(&[("docs/conformance.md", page)])
 }
 
 /// The names of the tests that show each requirement, by its number.

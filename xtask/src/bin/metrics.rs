@@ -14,7 +14,7 @@ fn main() -> Result<()> {
             writeln!(page, "| `{}` | {} |", metric.name, metric.meaning)?;
         }
     }
-    xtask::publish("docs/metrics.md", &page)
+    xtask::publish(&[("docs/metrics.md", page)])
 }
 
 fn title(kind: MetricKind) -> &'static str {

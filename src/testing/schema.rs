@@ -1,0 +1,50 @@
+//! Every configuration that any test reads is held against the JSON Schema as well.
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use crate::config::{Dialect, Mistakes, configuration_schema};
+
+/// Panics unless the schema takes what is accepted, and refuses what is refused for a name or a type: if it did the former, editors
+/// would mark what works, and Kong would not take it; if the latter, nobody would be told of a wrong name before the filter is.
+pub(super) fn check(configuration: &Value, mistakes: Option<&Mistakes>) {
+    for (dialect, schema) in &*SCHEMAS {
+        let errors: Vec<String> = schema.iter_errors(configuration).map(|error| error.to_string()).collect();
+        match mistakes {
+            None => assert!(errors.is_empty(), "{dialect:?} refuses {configuration}: {errors:#?}"),
+            Some(mistakes) if is_of_name_or_type(mistakes) => {
+                assert!(!errors.is_empty(), "{dialect:?} accepts {configuration}: {mistakes}");
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn is_of_name_or_type(mistakes: &Mistakes) -> bool {
+    let mut messages = mistakes.iter().map(ToString::to_string);
+    messages.any(|message| MESSAGES.iter().any(|end| message.ends_with(end)))
+}
+
+static SCHEMAS: LazyLock<[(Dialect, Validator); 2]> = LazyLock::new(|| {
+    [Dialect::Draft4, Dialect::Draft202012].map(|dialect| {
+        let schema = configuration_schema(dialect);
+        jsonschema::meta::validate(&schema).expect("a schema");
+        (dialect, jsonschema::validator_for(&schema).expect("a schema"))
+    })
+});
+
+/// What the filter says of wrong names and types.
+const MESSAGES: &[&str] = &[
+    ": is not a field",
+    ": must be a string",
+    ": must be true or false",
+    ": must be a whole number",
+    ": must be a value other than null",
+    ": must be a list, each element of its type",
+    ": must be an object",
+    ": must be an object, each member of its type",
+    r#": must be a string or {"env": NAME}"#,
+    "must not be empty, nor have an empty element",
+];
