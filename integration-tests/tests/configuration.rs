@@ -67,13 +67,29 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
     let (block, _) = block.split_once("```").context("no end of the YAML in the README")?;
     let istio: Value = serde_saphyr::from_str(&read("istio/wasm-plugin.yaml")?)?;
     let kong: Value = serde_saphyr::from_str(&read("kong/kong.yaml")?)?;
+    let envoy = read("envoy-config/envoy.yaml")?;
+    let (_, envoy) = envoy.split_once("value: |\n").context("no configuration in envoy.yaml")?;
+    let envoy = serde_json::Deserializer::from_str(envoy).into_iter::<Value>().next();
+    let schema = |text: &str| anyhow::Ok(serde_json::from_str::<Value>(&read(text)?)?);
+    let for_editors = jsonschema::validator_for(&schema("docs/configuration.schema.json")?)?;
+    let for_kong = jsonschema::draft4::new(
+        schema("kong/phantom_token.meta.json")?.get("config_schema").context("no schema")?,
+    )?;
     for (what, configuration) in [
         ("the README", &serde_saphyr::from_str(block)?),
+        ("Envoy", &envoy.context("no JSON in envoy.yaml")??),
         ("Istio", &istio["spec"]["pluginConfig"]),
         ("Kong", &kong["services"][0]["filter_chains"][0]["filters"][0]["config"]),
     ] {
         let result = Settings::parse(configuration.to_string().as_bytes(), &|_| Some(SECRET.to_owned()));
         assert!(result.is_ok(), "{what}: {result:?}");
+        for schema in [&for_editors, &for_kong] {
+            assert_eq!(
+                schema.iter_errors(configuration).map(|error| error.to_string()).next(),
+                None,
+                "{what}"
+            );
+        }
     }
     Ok(())
 }

@@ -44,6 +44,7 @@ pub(super) fn non_empty_list(
     mistakes.check(path, has_elements.then_some(list).ok_or("must not be empty, nor have an empty element"))
 }
 
+#[inline(never)]
 pub(super) fn number<const MIN: u64, const MAX: u64>(
     path: &str,
     field: Field<Number<MIN, MAX>>,
@@ -54,6 +55,7 @@ pub(super) fn number<const MIN: u64, const MAX: u64>(
     mistakes.check(path, in_range.ok_or_else(|| format!("must be between {MIN} and {MAX}, got {value}")))
 }
 
+#[inline(never)]
 pub(super) fn duration<const MIN: u64, const MAX: u64>(
     path: &str,
     field: Field<Span<MIN, MAX>>,

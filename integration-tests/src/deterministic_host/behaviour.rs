@@ -7,8 +7,9 @@ pub enum Behaviour {
     /// them. A callout that times out is answered by 504, a connection that is refused by 503.
     #[default]
     Envoy,
-    /// Kong's ngx_wasm_module. A stream goes on by itself when its last callout has ended, whatever the filter wants. The
-    /// effective context cannot be switched, but the host says that it is. Compare-and-swap with 0 is for new keys only. A
-    /// callout that fails is answered by nothing, and one whose stream ends is cancelled.
+    /// Kong's ngx_wasm_module. A stream goes on by itself when its last callout has ended, whatever the filter wants, and even if
+    /// it trapped. The effective context cannot be switched, but the host says that it is. Shared data needs a zone, tells keys
+    /// apart by their CRC-32 alone, and compares numbers always: 0 is for new keys only. A callout that fails is answered by
+    /// nothing, and one whose stream ends is cancelled. Timers are the root context's to set, once. There are no trailers.
     NgxWasm,
 }

@@ -20,6 +20,8 @@ pub struct Setup {
     /// Whether "pause" holds only the head of a request back, so that pieces of its body reach the filter before the head goes
     /// on (`allow_on_headers_stop_iteration`).
     pub stops_head_only: bool,
+    /// Whether there is a zone for shared data. Envoy needs none; ngx_wasm_module traps without one.
+    pub has_zone: bool,
 }
 
 /// What a new configuration comes in.
@@ -41,6 +43,7 @@ impl Setup {
             environment: Vec::new(),
             seed: 1,
             stops_head_only: false,
+            has_zone: true,
         }
     }
 }

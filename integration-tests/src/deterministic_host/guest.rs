@@ -24,8 +24,15 @@ pub(super) struct HostCall<'a, 'b> {
 /// Why a function of the host did not do it.
 pub(super) enum Failure {
     Refused(Status),
-    /// The module trapped when it was asked for memory.
+    /// The module trapped when it was asked for memory, or the host stops it.
     Trapped(Error),
+}
+
+impl Failure {
+    /// The host stops the module.
+    pub(super) fn trap(what: &str) -> Self {
+        Self::Trapped(Error::new(what.to_owned()))
+    }
 }
 
 impl From<Status> for Failure {

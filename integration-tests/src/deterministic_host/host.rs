@@ -30,7 +30,7 @@ pub struct Host {
 impl Host {
     /// Starts it. A configuration that the filter refuses is an error.
     pub fn start(setup: Setup) -> Result<Self> {
-        let world = World::new(setup.behaviour, setup.seed, setup.environment.clone());
+        let world = World::new(&setup);
         let configuration = setup.configuration.clone();
         let mut new =
             Self { world: Rc::new(RefCell::new(world)), vms: Vec::new(), current: Vec::new(), setup };
@@ -112,6 +112,19 @@ impl Host {
         self.follow_up()
     }
 
+    /// The trailers of a request arrive behind its body. They are held as its body is, and some hosts have none.
+    pub fn trailers(&mut self, id: StreamId) -> Result<()> {
+        let is_held = !self.setup.stops_head_only && *self.stream(id).state() == State::Paused;
+        if is_held || self.setup.behaviour == Behaviour::NgxWasm {
+            return Ok(());
+        }
+        let ContextKey { vm, context } = self.stream(id).context;
+        let action =
+            self.vm(vm)?.call("proxy_on_request_trailers", context, Callback::Other, (context, 1))?;
+        self.act(id, action);
+        self.follow_up()
+    }
+
     /// The service answers a request that was forwarded, with this status and these fields, and the stream ends.
     pub fn respond(&mut self, id: StreamId, status: u16, fields: &[(&str, &str)]) -> Result<()> {
         let is_forwarded = matches!(self.stream(id).state(), State::Forwarded { .. });
@@ -150,15 +163,16 @@ impl Host {
         let (field_count, body_size) = (u32::try_from(fields.len())?, u32::try_from(body.len())?);
         let Callout { root, owner, token, .. } = callout;
         let current = if behaviour == Behaviour::Envoy { root } else { owner };
-        self.vm(root.vm)?.call::<_, ()>(
+        let result = self.vm(root.vm)?.call::<_, ()>(
             "proxy_on_http_call_response",
             current.context,
             Callback::Answer(fields, body),
             (root.context, token, field_count, body_size, 0),
-        )?;
+        );
         if behaviour == Behaviour::NgxWasm {
             self.go_on_by_itself(owner);
         }
+        result?;
         self.follow_up()
     }
 

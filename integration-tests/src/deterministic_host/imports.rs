@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use wasmi::{Caller, Error, ExternType, Linker, Module, Val};
 
-use super::guest::{Guest, functions};
+use super::behaviour::Behaviour;
+use super::guest::{Failure, Guest, functions};
 use super::header_map::HeaderMap;
 use super::status::Status;
 use super::world::Tick;
@@ -42,8 +43,15 @@ fn define_general(linker: &mut Linker<Guest>) -> Result<(), Error> {
             let period = Duration::from_millis(u64::from(period));
             let mut world = host.world();
             let due = world.now + period;
+            let is_strict = world.behaviour == Behaviour::NgxWasm;
+            if is_strict && world.effective_stream().is_some() {
+                return Err(Failure::trap("a stream cannot set a timer"));
+            }
             let root = world.effective_root().ok_or(Status::BadArgument)?;
             let root = world.root(root).ok_or(Status::BadArgument)?;
+            if is_strict && root.tick.is_some() && !period.is_zero() {
+                return Err(Failure::trap("the timer is set already"));
+            }
             root.tick = (!period.is_zero()).then_some(Tick { period, due });
             Ok(())
         }
@@ -115,7 +123,13 @@ fn define_shared(linker: &mut Linker<Guest>) -> Result<(), Error> {
     functions! { linker, "env":
         fn proxy_get_shared_data(host, key: u32, key_size: u32, return_data: u32, return_size: u32, return_cas: u32) {
             let key = host.bytes(key, key_size)?;
-            let (value, cas) = host.world().shared_data.get(&key).ok_or(Status::NotFound)?;
+            let (value, cas) = {
+                let world = host.world();
+                if !world.has_zone() {
+                    return Err(Failure::trap("there is no zone for shared data"));
+                }
+                world.shared_data.get(&key, world.behaviour).ok_or(Status::NotFound)?
+            };
             host.give(&value, return_data, return_size)?;
             host.put(return_cas, &cas.to_le_bytes())
         }
@@ -125,6 +139,9 @@ fn define_shared(linker: &mut Linker<Guest>) -> Result<(), Error> {
             let mut world = host.world();
             if key.contains(&b'/') {
                 world.violation("a key of the shared data names a zone to Kong");
+            }
+            if !world.has_zone() {
+                return Err(Failure::trap("there is no zone for shared data"));
             }
             let behaviour = world.behaviour;
             Ok(world.shared_data.set(&key, &value, cas, behaviour)?)

@@ -14,8 +14,8 @@ pub(super) struct SharedData {
 }
 
 impl SharedData {
-    pub(super) fn get(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
-        self.values.get(key).cloned()
+    pub(super) fn get(&self, key: &[u8], behaviour: Behaviour) -> Option<(Vec<u8>, u32)> {
+        self.values.get(&known_by(key, behaviour)).cloned()
     }
 
     pub(super) fn set(
@@ -25,8 +25,10 @@ impl SharedData {
         cas: u32,
         behaviour: Behaviour,
     ) -> Result<(), Status> {
-        let is_overtaken = match (self.values.get(key), behaviour) {
-            (None, _) => false,
+        let key = known_by(key, behaviour);
+        let is_overtaken = match (self.values.get(&key), behaviour) {
+            (None, Behaviour::Envoy) => false,
+            (None, Behaviour::NgxWasm) => cas != 0,
             (Some(_), Behaviour::Envoy) if cas == 0 => false,
             (Some((_, current)), _) => *current != cas,
         };
@@ -38,7 +40,7 @@ impl SharedData {
             return Err(Status::CasMismatch);
         }
         self.last_cas += 1;
-        self.values.insert(key.to_vec(), (value.to_vec(), self.last_cas));
+        self.values.insert(key, (value.to_vec(), self.last_cas));
         Ok(())
     }
 
@@ -50,5 +52,13 @@ impl SharedData {
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         self.values.len()
+    }
+}
+
+/// What a host tells a key from others by.
+fn known_by(key: &[u8], behaviour: Behaviour) -> Vec<u8> {
+    match behaviour {
+        Behaviour::Envoy => key.to_vec(),
+        Behaviour::NgxWasm => crc32fast::hash(key).to_be_bytes().to_vec(),
     }
 }

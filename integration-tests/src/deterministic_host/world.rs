@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::behaviour::Behaviour;
 use super::callout::Callout;
+use super::configuration::Setup;
 use super::cost::Cost;
 use super::header_map::HeaderMap;
 use super::metrics::Metrics;
@@ -61,6 +62,7 @@ pub(super) enum Callback {
 
 pub(super) struct World {
     pub(super) behaviour: Behaviour,
+    has_zone: bool,
     pub(super) now: Duration,
     pub(super) random: fastrand::Rng,
     pub(super) environment: Vec<(String, String)>,
@@ -81,12 +83,13 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(behaviour: Behaviour, seed: u64, environment: Vec<(String, String)>) -> Self {
+    pub(super) fn new(setup: &Setup) -> Self {
         Self {
-            behaviour,
+            behaviour: setup.behaviour,
+            has_zone: setup.has_zone,
             now: START,
-            random: fastrand::Rng::with_seed(seed),
-            environment,
+            random: fastrand::Rng::with_seed(setup.seed),
+            environment: setup.environment.clone(),
             shared_data: SharedData::default(),
             metrics: Metrics::default(),
             refusals: Refusals::default(),
@@ -100,6 +103,11 @@ impl World {
             resumed: Vec::new(),
             replied: Vec::new(),
         }
+    }
+
+    /// Whether there is a place for shared data.
+    pub(super) fn has_zone(&self) -> bool {
+        self.has_zone || self.behaviour == Behaviour::Envoy
     }
 
     /// A function of the host is called: it counts, and may have to refuse.

@@ -63,6 +63,8 @@ impl<T> Field<T> {
 }
 
 impl<T: Shape> Field<T> {
+    // Once for each type is enough: in every field that has it, it would be a tenth of the module.
+    #[inline(never)]
     fn read(value: Option<Value>, absence: Absence) -> Self {
         match (value, absence) {
             (Some(value), _) | (None, Absence::Means(value)) => {

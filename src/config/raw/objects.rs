@@ -17,6 +17,7 @@ macro_rules! objects {
             }
 
             impl $object {
+                #[inline(never)]
                 fn of(mut members: Map<String, Value>) -> Self {
                     Self {
                         $($field: Field::read(members.remove(stringify!($field)), absence!($($absence)?)),)+
