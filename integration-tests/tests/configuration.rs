@@ -65,7 +65,7 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
     let readme = read("README.md")?;
     let (_, block) = readme.split_once("```yaml\n").context("no YAML in the README")?;
     let (block, _) = block.split_once("```").context("no end of the YAML in the README")?;
-    let istio: Value = serde_saphyr::from_str(&read("istio/wasm-plugin.yaml")?)?;
+    let istio: Value = serde_saphyr::from_str(&read("istio/base/wasm-plugin.yaml")?)?;
     let kong: Value = serde_saphyr::from_str(&read("kong/kong.yaml")?)?;
     let envoy = read("envoy-config/envoy.yaml")?;
     let (_, envoy) = envoy.split_once("value: |\n").context("no configuration in envoy.yaml")?;
