@@ -34,6 +34,34 @@ pub fn plain_authorization_server() -> Result<(PathBuf, PathBuf)> {
     Ok((python, existing(&format!("integration-tests/{name}/server.py"), "git checkout")?))
 }
 
+/// kubectl, whose `kustomize` builds manifests.
+pub fn kubectl() -> Result<PathBuf> {
+    existing(".tools/kubectl/kubectl", "./justw kubectl")
+}
+
+/// What judges manifests.
+pub struct KubernetesSchemas {
+    /// The programs that do, their packages installed.
+    pub scripts: PathBuf,
+    /// The Python that runs one of them.
+    pub python: PathBuf,
+    /// The models of Istio's API.
+    pub istio_models: PathBuf,
+}
+
+/// What judges manifests.
+pub fn kubernetes_schemas() -> Result<KubernetesSchemas> {
+    let (scripts, tools) = ("integration-tests/kubernetes-schemas", ".tools/kubernetes-schemas");
+    let remedy = "./justw kubernetes-schemas";
+    existing(&format!("{scripts}/node_modules/.installed"), remedy)?;
+    existing(&format!("{tools}/.installed"), remedy)?;
+    Ok(KubernetesSchemas {
+        scripts: existing(scripts, "git checkout")?,
+        python: root().join(tools).join("bin/python"),
+        istio_models: existing(&format!("{tools}/istio"), remedy)?,
+    })
+}
+
 /// Chromium.
 pub fn chromium() -> Result<PathBuf> {
     existing(".tools/chromium", "./justw chromium")

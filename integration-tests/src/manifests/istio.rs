@@ -1,0 +1,216 @@
+//! What Istio's resources say of each other. No schema knows it, and the mesh says nothing either: a name that leads nowhere is
+//! a gateway without the filter, or a 503 at every request.
+
+use serde_json::{Value, json};
+
+use super::{Manifests, Mistakes, NAMESPACE_LABEL, entries, has_port, origin, secret_variables, targets, text};
+
+/// The filter, as a WasmPlugin or as a TrafficExtension.
+pub struct Filter<'a> {
+    /// The resource.
+    pub resource: &'a Value,
+    /// Where the module and its configuration are said.
+    pub wasm: &'a Value,
+}
+
+/// The filter's resource, if there is exactly one.
+pub fn filter(manifests: &Manifests) -> Option<Filter<'_>> {
+    let plugins = manifests.of_kind("WasmPlugin").map(|one| Filter { resource: one, wasm: &one["spec"] });
+    let extensions =
+        manifests.of_kind("TrafficExtension").map(|one| Filter { resource: one, wasm: &one["spec"]["wasm"] });
+    let mut filters = plugins.chain(extensions);
+    filters.next().filter(|_| filters.next().is_none())
+}
+
+/// What does not fit together.
+pub fn mistakes(manifests: &Manifests) -> Vec<String> {
+    let mut mistakes = Mistakes::default();
+    manifests.loose_ends(&mut mistakes);
+    let Some(filter) = filter(manifests) else { return vec!["not one filter".to_owned()] };
+    let namespace = &filter.resource["metadata"]["namespace"];
+    let gateway = manifests.of_kind("Gateway").find(|gateway| {
+        gateway["metadata"]["namespace"] == *namespace && targets(filter.resource, "Gateway", &gateway["metadata"]["name"])
+    });
+    let Some(gateway) = gateway else { return vec!["no Gateway that the filter is at".to_owned()] };
+    filter_mistakes(&filter, manifests, gateway, &mut mistakes);
+    authorization_server_mistakes(&filter, manifests, gateway, &mut mistakes);
+    zero_trust_mistakes(&filter, manifests, gateway, &mut mistakes);
+    mistakes.into_inner()
+}
+
+/// What Istio merges into the Deployment of a Gateway.
+pub fn deployment(manifests: &Manifests, gateway: &Value) -> Value {
+    let parameters = &gateway["spec"]["infrastructure"]["parametersRef"]["name"];
+    let options = manifests.find("ConfigMap", &gateway["metadata"]["namespace"], parameters);
+    let text = options.map_or("", |options| text(&options["data"]["deployment"]));
+    serde_saphyr::from_str(text).unwrap_or_default()
+}
+
+/// The identity of the proxies of a Gateway.
+pub fn identity(gateway: &Value) -> String {
+    let name = text(&gateway["metadata"]["name"]);
+    let account = if gateway["spec"]["gatewayClassName"] == "istio" { format!("{name}-istio") } else { name.to_owned() };
+    format!("cluster.local/ns/{}/sa/{account}", text(&gateway["metadata"]["namespace"]))
+}
+
+fn filter_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, mistakes: &mut Mistakes) {
+    mistakes.unless(filter.resource["spec"]["phase"] == "AUTHN", || "phase: after jwt_authn".to_owned());
+    let strategy = &filter.wasm["failStrategy"];
+    mistakes.unless(strategy == "FAIL_CLOSE" || strategy == "FAIL_RELOAD", || format!("failStrategy: {strategy}"));
+    let variables: Vec<&Value> = entries(&filter.wasm["vmConfig"]["env"])
+        .iter()
+        .filter(|one| one["valueFrom"] == "HOST")
+        .map(|one| &one["name"])
+        .collect();
+    let deployment = deployment(manifests, gateway);
+    let containers = entries(&deployment["spec"]["template"]["spec"]["containers"]);
+    let proxy = containers.iter().find(|one| one["name"] == "istio-proxy");
+    let of_proxy = proxy.map(secret_variables).unwrap_or_default();
+    for variable in &variables {
+        mistakes.unless(of_proxy.contains(variable), || format!("not of the gateway's container: {variable}"));
+    }
+    mistakes.parse(&filter.wasm["pluginConfig"], &variables);
+}
+
+fn authorization_server_mistakes(
+    filter: &Filter<'_>,
+    manifests: &Manifests,
+    gateway: &Value,
+    mistakes: &mut Mistakes,
+) {
+    let introspection = &filter.wasm["pluginConfig"]["introspection"];
+    let upstream: Vec<&str> = text(&introspection["upstream"]).split('|').collect();
+    let (["outbound", port, "", host], Some(endpoint)) = (upstream.as_slice(), origin(text(&introspection["endpoint"])))
+    else {
+        return mistakes.unless(false, || format!("no cluster of Istio: {upstream:?}"));
+    };
+    let port: u64 = port.parse().unwrap_or_default();
+    mistakes.unless(endpoint == (*host, port), || format!("endpoint {endpoint:?} is not upstream {host} {port}"));
+    let namespace = &gateway["metadata"]["namespace"];
+    let entry = manifests.of_kind("ServiceEntry").find(|entry| {
+        entry["metadata"]["namespace"] == *namespace
+            && entries(&entry["spec"]["hosts"]).contains(&json!(host))
+            && entries(&entry["spec"]["ports"]).iter().any(|one| one["number"] == port && one["protocol"] == "HTTP")
+    });
+    let service = manifests.of_kind("Service").find(|service| {
+        let name = text(&service["metadata"]["name"]);
+        let namespace = text(&service["metadata"]["namespace"]);
+        *host == format!("{name}.{namespace}.svc.cluster.local") && has_port(service, &json!(port))
+    });
+    match (entry, service) {
+        (Some(_), None) => mistakes.unless(has_verified_tls(manifests, namespace, host), || {
+            format!("no DestinationRule with verified TLS: {host}")
+        }),
+        (None, Some(service)) => internal_mistakes(manifests, gateway, service, port, mistakes),
+        _ => mistakes.unless(false, || format!("no ServiceEntry or Service: {host} {port}")),
+    }
+}
+
+fn has_verified_tls(manifests: &Manifests, namespace: &Value, host: &str) -> bool {
+    manifests.of_kind("DestinationRule").any(|rule| {
+        let tls = &rule["spec"]["trafficPolicy"]["tls"];
+        rule["metadata"]["namespace"] == *namespace
+            && rule["spec"]["host"] == host
+            && tls["mode"] == "SIMPLE"
+            && tls["sni"] == host
+            && tls["subjectAltNames"] == json!([host])
+            && tls["insecureSkipVerify"] != true
+    })
+}
+
+/// An authorization server in the mesh: by certificates alone, and for the gateway alone.
+fn internal_mistakes(manifests: &Manifests, gateway: &Value, service: &Value, port: u64, mistakes: &mut Mistakes) {
+    let (namespace, pods) = (&service["metadata"]["namespace"], &service["spec"]["selector"]);
+    mistakes.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
+    let client = &gateway["metadata"];
+    let by_address = manifests.of_kind("NetworkPolicy").any(|policy| {
+        let spec = &policy["spec"];
+        let from = json!([{
+            "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: client["namespace"]}},
+            "podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": client["name"]}},
+        }]);
+        policy["metadata"]["namespace"] == *namespace
+            && spec["podSelector"]["matchLabels"] == *pods
+            && spec["policyTypes"] == json!(["Ingress"])
+            && spec["ingress"] == json!([{"from": from, "ports": [{"port": port, "protocol": "TCP"}]}])
+    });
+    mistakes.unless(by_address, || "no NetworkPolicy for the gateway alone".to_owned());
+    let by_identity = manifests.of_kind("AuthorizationPolicy").any(|policy| {
+        let rule = json!([{
+            "from": [{"source": {"notPrincipals": [identity(gateway)]}}],
+            "to": [{"operation": {"ports": [port.to_string()]}}],
+        }]);
+        policy["metadata"]["namespace"] == *namespace
+            && policy["spec"]["action"] == "DENY"
+            && policy["spec"]["selector"]["matchLabels"] == *pods
+            && policy["spec"]["rules"] == rule
+    });
+    mistakes.unless(by_identity, || "no AuthorizationPolicy for the gateway alone".to_owned());
+}
+
+fn zero_trust_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, mistakes: &mut Mistakes) {
+    let token = &filter.wasm["pluginConfig"]["token"];
+    let from_gateway = json!([identity(gateway)]);
+    for route in manifests.of_kind("HTTPRoute") {
+        let namespace = &route["metadata"]["namespace"];
+        mistakes.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
+        let of_namespace = |resource: &&Value| resource["metadata"]["namespace"] == *namespace;
+        let jwt_rules: Vec<&Value> = manifests
+            .of_kind("RequestAuthentication")
+            .filter(of_namespace)
+            .flat_map(|authentication| entries(&authentication["spec"]["jwtRules"]))
+            .collect();
+        mistakes.unless(!jwt_rules.is_empty(), || format!("no RequestAuthentication in {namespace}"));
+        for rule in jwt_rules {
+            let is_same = rule["issuer"] == token["issuer"] && rule["audiences"] == token["audience"];
+            mistakes.unless(is_same, || format!("not the filter's issuer and audience: {rule}"));
+            mistakes.unless(rule["forwardOriginalToken"] == true, || "the API receives no JWT".to_owned());
+        }
+        let policies: Vec<&Value> = manifests.of_kind("AuthorizationPolicy").filter(of_namespace).collect();
+        let closes_all = policies.iter().any(|policy| policy["spec"] == json!({}));
+        mistakes.unless(closes_all, || format!("{namespace} is open to what no policy names"));
+        let principal = json!([format!("{}/*", text(&token["issuer"]))]);
+        let rules: Vec<&Value> = policies
+            .iter()
+            .filter(|policy| is_enforced(manifests, policy))
+            .flat_map(|policy| entries(&policy["spec"]["rules"]))
+            .filter(|rule| entries(&rule["from"]).iter().all(|from| from["source"]["principals"] == from_gateway))
+            .collect();
+        let with_jwt =
+            rules.iter().any(|rule| rule["from"][0]["source"]["requestPrincipals"] == principal && rule["to"].is_null());
+        mistakes.unless(with_jwt, || format!("no policy for the JWTs of {principal} by {from_gateway}"));
+        for public in public_paths(&filter.wasm["pluginConfig"]) {
+            let is_open = rules.iter().any(|rule| {
+                let paths = entries(&rule["to"][0]["operation"]["paths"]);
+                rule["from"][0]["source"]["requestPrincipals"].is_null() && paths.contains(public)
+            });
+            mistakes.unless(is_open, || format!("public at the ingress, refused in {namespace}: {public}"));
+        }
+    }
+}
+
+/// Whether a policy is somewhere: at the pods of a Service, or at a Gateway of its own namespace.
+fn is_enforced(manifests: &Manifests, policy: &Value) -> bool {
+    let namespace = &policy["metadata"]["namespace"];
+    let of_namespace = |resource: &&Value| resource["metadata"]["namespace"] == *namespace;
+    let pods = &policy["spec"]["selector"]["matchLabels"];
+    manifests.of_kind("Service").filter(of_namespace).any(|service| service["spec"]["selector"] == *pods)
+        || manifests
+            .of_kind("Gateway")
+            .filter(of_namespace)
+            .any(|gateway| targets(policy, "Gateway", &gateway["metadata"]["name"]))
+}
+
+fn is_strict(manifests: &Manifests, namespace: &Value) -> bool {
+    let is_meshed = manifests.find("Namespace", &Value::Null, namespace).is_some_and(|one| {
+        let labels = &one["metadata"]["labels"];
+        labels["istio-injection"] == "enabled" || labels["istio.io/dataplane-mode"] == "ambient"
+    });
+    let authentications = manifests.of_kind("PeerAuthentication");
+    let mut of_namespace = authentications.filter(|one| one["metadata"]["namespace"] == *namespace);
+    is_meshed && of_namespace.any(|one| one["spec"] == json!({"mtls": {"mode": "STRICT"}}))
+}
+
+fn public_paths(configuration: &Value) -> impl Iterator<Item = &Value> {
+    entries(&configuration["rules"]).iter().filter(|rule| rule["access"] == "public").map(|rule| &rule["path"])
+}

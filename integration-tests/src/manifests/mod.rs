@@ -1,0 +1,173 @@
+//! Kubernetes manifests as an API server would get them: built by the real `kubectl kustomize`, judged by the real schemas and by
+//! what the parts say of each other.
+
+pub mod envoy_gateway;
+pub mod istio;
+pub mod schemas;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use phantom_token_core::Settings;
+use serde_json::Value;
+
+use crate::paths;
+
+/// The resources that one kustomization makes.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    resources: Vec<Value>,
+}
+
+impl Manifests {
+    /// Builds the kustomization in this folder of the checkout.
+    pub fn build(folder: &str) -> Result<Self> {
+        let output = Command::new(paths::kubectl()?)
+            .args(["kustomize", folder])
+            .current_dir(paths::root())
+            .output()
+            .context("cannot start kubectl")?;
+        ensure!(output.status.success(), "{folder}: {}", String::from_utf8_lossy(&output.stderr));
+        let resources = serde_saphyr::from_multiple(&String::from_utf8(output.stdout)?)?;
+        Ok(Self { resources })
+    }
+
+    /// All of them.
+    pub fn resources(&self) -> &[Value] {
+        &self.resources
+    }
+
+    /// Those of this kind.
+    pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.resources.iter().filter(move |resource| resource["kind"] == kind)
+    }
+
+    /// The one of this kind and name, in this namespace if it is in one.
+    pub fn find(&self, kind: &str, namespace: &Value, name: &Value) -> Option<&Value> {
+        self.of_kind(kind).find(|resource| {
+            resource["metadata"]["name"] == *name && resource["metadata"]["namespace"] == *namespace
+        })
+    }
+
+    /// The one of this kind and name.
+    pub fn named(&self, kind: &str, name: &str) -> Result<&Value> {
+        let found = self.of_kind(kind).find(|resource| resource["metadata"]["name"] == name);
+        found.with_context(|| format!("no {kind} {name}"))
+    }
+
+    /// The same, with one place of one resource changed: how tests plant mistakes.
+    pub fn with(&self, kind: &str, name: &str, pointer: &str, value: Value) -> Result<Self> {
+        let mut changed = self.clone();
+        let resource = changed
+            .resources
+            .iter_mut()
+            .find(|resource| resource["kind"] == kind && resource["metadata"]["name"] == name)
+            .with_context(|| format!("no {kind} {name}"))?;
+        let (parent, member) = pointer.rsplit_once('/').context("not a pointer")?;
+        let parent = resource.pointer_mut(parent).with_context(|| format!("no {parent} in {kind} {name}"))?;
+        match parent {
+            Value::Array(entries) => {
+                *entries.get_mut(member.parse::<usize>()?).context("no such entry")? = value;
+            }
+            _ => parent[member] = value,
+        }
+        Ok(changed)
+    }
+
+    /// The routes that lead to no listener of a Gateway, or to no Service, and the namespaces that nobody makes.
+    fn loose_ends(&self, mistakes: &mut Mistakes) {
+        for resource in &self.resources {
+            let namespace = &resource["metadata"]["namespace"];
+            let is_made = self.of_kind("Namespace").any(|one| one["metadata"]["name"] == *namespace);
+            mistakes.unless(namespace.is_null() || is_made, || format!("no Namespace {namespace}"));
+        }
+        for route in self.of_kind("HTTPRoute") {
+            let hosts = &route["spec"]["hostnames"];
+            for parent in entries(&route["spec"]["parentRefs"]) {
+                let leads_there = self.find("Gateway", &parent["namespace"], &parent["name"]).is_some_and(|gateway| {
+                    let admits = admits(gateway, &parent["sectionName"], &route["metadata"]["namespace"]);
+                    admits && entries(hosts).iter().all(|host| publishes(gateway, &parent["sectionName"], host))
+                });
+                mistakes.unless(leads_there, || format!("no listener for the route: {parent} {hosts}"));
+            }
+            for backend in entries(&route["spec"]["rules"]).iter().flat_map(|rule| entries(&rule["backendRefs"])) {
+                let service = self.find("Service", &route["metadata"]["namespace"], &backend["name"]);
+                let has_port = service.is_some_and(|service| has_port(service, &backend["port"]));
+                mistakes.unless(has_port, || format!("no Service for the route: {backend}"));
+            }
+        }
+    }
+}
+
+/// Sentences about what does not fit together.
+#[derive(Debug, Default)]
+pub struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    /// The sentences.
+    pub fn into_inner(self) -> Vec<String> {
+        self.0
+    }
+
+    fn unless(&mut self, is_right: bool, mistake: impl FnOnce() -> String) {
+        if !is_right {
+            self.0.push(mistake());
+        }
+    }
+
+    /// The configuration as the filter reads it, where it may read these variables of its environment.
+    fn parse(&mut self, configuration: &Value, variables: &[&Value]) {
+        let environment = |name: &str| variables.iter().any(|known| **known == name).then(|| SECRET.to_owned());
+        let parsed = Settings::parse(configuration.to_string().as_bytes(), &environment);
+        self.unless(parsed.is_ok(), || format!("the filter's configuration: {:?}", parsed.err()));
+    }
+}
+
+fn listeners<'a>(gateway: &'a Value, section: &'a Value) -> impl Iterator<Item = &'a Value> {
+    entries(&gateway["spec"]["listeners"]).iter().filter(move |listener| listener["name"] == *section)
+}
+
+fn publishes(gateway: &Value, section: &Value, host: &Value) -> bool {
+    listeners(gateway, section).any(|listener| listener["hostname"] == *host)
+}
+
+fn admits(gateway: &Value, section: &Value, namespace: &Value) -> bool {
+    listeners(gateway, section).any(|listener| {
+        listener["allowedRoutes"]["namespaces"]["selector"]["matchLabels"][NAMESPACE_LABEL] == *namespace
+    })
+}
+
+fn has_port(service: &Value, port: &Value) -> bool {
+    entries(&service["spec"]["ports"]).iter().any(|one| one["port"] == *port)
+}
+
+fn targets(policy: &Value, kind: &str, name: &Value) -> bool {
+    entries(&policy["spec"]["targetRefs"]).iter().any(|target| target["kind"] == kind && target["name"] == *name)
+}
+
+/// The variables that come from a Secret.
+fn secret_variables(container: &Value) -> Vec<&Value> {
+    let from_secret = |one: &&Value| one["valueFrom"]["secretKeyRef"]["name"].is_string();
+    entries(&container["env"]).iter().filter(from_secret).map(|one| &one["name"]).collect()
+}
+
+fn entries(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Host and port of a URL.
+fn origin(url: &str) -> Option<(&str, u64)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    match authority.split_once(':') {
+        Some((host, port)) => Some((host, port.parse().ok()?)),
+        None => Some((authority, if scheme == "https" { 443 } else { 80 })),
+    }
+}
+
+const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+const SECRET: &str = "a-secret-of-32-characters-at-least";
