@@ -4,8 +4,8 @@
 // and one addition: introspection answers `Accept: application/jwt` as the Curity Identity Server does, with the JWT of an
 // active token and with 204 for any other.
 //
-// It listens on loopback at the port of its first argument (0: any that is free) and writes its issuer to standard
-// output. What tests ask of it beside OAuth is at `/test/`: what it was asked, ID tokens, and that it rotates its keys or
+// It listens on loopback at the port of its first argument (0: any that is free) and writes its URL to standard output. That is
+// its issuer, unless the variable ISSUER has another: the name of a proxy in front. What tests ask of it beside OAuth is at `/test/`: what it was asked, ID tokens, and that it rotates its keys or
 // publishes them later or not at all.
 
 import { X509Certificate } from 'node:crypto';
@@ -27,7 +27,8 @@ const DOCUMENTS = { '/jwks': 'keys', '/.well-known/openid-configuration': 'metad
 const server = createServer();
 server.listen(Number(process.argv[2] ?? 0), '127.0.0.1');
 await once(server, 'listening');
-const issuer = `http://127.0.0.1:${server.address().port}`;
+const url = `http://127.0.0.1:${server.address().port}`;
+const issuer = process.env.ISSUER ?? url;
 
 const introspections = new Map();
 const fetches = { keys: 0, metadata: 0 };
@@ -37,7 +38,7 @@ const storage = new Map();
 let serve = await provide();
 
 server.on('request', (request, response) => serve(request, response));
-console.log(issuer);
+console.log(url);
 
 // The provider with new keys. What it issued before lives on in the storage.
 async function provide() {

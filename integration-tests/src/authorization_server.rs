@@ -67,6 +67,15 @@ impl AuthorizationServer {
 
     /// Starts it on this port of loopback.
     pub fn start_at(name: &str, port: u16) -> Result<Self> {
+        Self::launch(name, port, None)
+    }
+
+    /// Starts it as this issuer, which a proxy in front is reached by.
+    pub fn start_as(name: &str, issuer: &str) -> Result<Self> {
+        Self::launch(name, 0, Some(issuer))
+    }
+
+    fn launch(name: &str, port: u16, issuer: Option<&str>) -> Result<Self> {
         let script = paths::authorization_server()?;
         let log = paths::logs()?.join(format!("{name}-authorization-server.log"));
         let secrets = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET), ("APP_CLIENT_SECRET", APP_SECRET)];
@@ -79,18 +88,20 @@ impl AuthorizationServer {
             "RS256": keys::public(&keys::rsa()),
         });
         let gateway_keys = gateway_keys.to_string();
-        let environment = [secrets.as_slice(), &[("GATEWAY_KEYS", &gateway_keys)]].concat();
+        let mut environment = [secrets.as_slice(), &[("GATEWAY_KEYS", &gateway_keys)]].concat();
+        environment.extend(issuer.map(|issuer| ("ISSUER", issuer)));
         let arguments = [script.to_str().context("a path that is not UTF-8")?, &port.to_string()];
         let mut process = Process::start("node".as_ref(), &arguments, &environment, &log)?;
-        let issuer = process.first_line()?;
-        let port = issuer.rsplit(':').next().and_then(|port| port.parse().ok());
+        let url = process.first_line()?;
+        let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         let port =
             port.with_context(|| format!("the authorization server did not start, see {}", log.display()))?;
         let client = Client::to_port(port);
+        let issuer = issuer.map_or(url, str::to_owned);
         Ok(Self { _process: process, issuer, client, app: App::at(client) })
     }
 
-    /// Its issuer identifier, an URL of loopback.
+    /// Its issuer identifier, an URL of loopback if it is not started as another.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
@@ -185,6 +196,11 @@ impl AuthorizationServer {
             Publication::Failing => "failing",
         };
         self.test(Request::post("/test/publication", "").header("state", state)).await.map(|_| ())
+    }
+
+    /// The keys that it publishes.
+    pub async fn keys(&self) -> Result<String> {
+        Ok(self.test(Request::get("/jwks")).await?.text())
     }
 
     /// How often documents were fetched so far.

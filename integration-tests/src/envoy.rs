@@ -167,6 +167,13 @@ impl EnvoyBuilder {
         self
     }
 
+    /// Adds this cluster.
+    #[must_use]
+    pub fn cluster_as(mut self, cluster: Value) -> Self {
+        self.clusters.push(cluster);
+        self
+    }
+
     /// Adds a listener with the filter in this configuration.
     #[must_use]
     pub fn listener(self, name: &str, configuration: &Value, listener: Listener) -> Self {
@@ -177,16 +184,21 @@ impl EnvoyBuilder {
 
     /// Adds a listener with a filter of Envoy's own in the place of ours.
     #[must_use]
-    pub fn listener_with(mut self, name: &str, filter: &Value, listener: Listener) -> Self {
-        self.listeners.push(listener_json(name, Some(filter), listener));
+    pub fn listener_with(self, name: &str, filter: &Value, listener: Listener) -> Self {
+        self.listener_of(name, std::slice::from_ref(filter), listener)
+    }
+
+    /// Adds a listener with these filters.
+    #[must_use]
+    pub fn listener_of(mut self, name: &str, filters: &[Value], listener: Listener) -> Self {
+        self.listeners.push(listener_json(name, filters, listener));
         self
     }
 
     /// Adds a listener that passes everything on.
     #[must_use]
-    pub fn relay(mut self, name: &str, listener: Listener) -> Self {
-        self.listeners.push(listener_json(name, None, listener));
-        self
+    pub fn relay(self, name: &str, listener: Listener) -> Self {
+        self.listener_of(name, &[], listener)
     }
 
     /// Hands the last listener's configuration over as a protobuf Struct, which Envoy does not turn into JSON.
@@ -503,7 +515,7 @@ fn phantom_token(name: &str, configuration: &Value, listener: Listener, variable
     })
 }
 
-fn listener_json(name: &str, filter: Option<&Value>, listener: Listener) -> Value {
+fn listener_json(name: &str, filters: &[Value], listener: Listener) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -517,7 +529,7 @@ fn listener_json(name: &str, filter: Option<&Value>, listener: Listener) -> Valu
             },
         })
     });
-    let filters: Vec<&Value> = filter.into_iter().chain([&router]).collect();
+    let filters: Vec<&Value> = filters.iter().chain([&router]).collect();
     json!({
         "name": name,
         "stat_prefix": name,

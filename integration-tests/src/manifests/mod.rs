@@ -3,6 +3,7 @@
 
 pub mod envoy_gateway;
 pub mod istio;
+pub mod istiod;
 pub mod schemas;
 
 use std::process::Command;
