@@ -26,6 +26,7 @@ mod http1;
 pub mod image;
 pub mod jwt;
 pub mod keys;
+pub mod login;
 pub mod manifests;
 pub mod memory;
 pub mod paths;

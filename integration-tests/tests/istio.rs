@@ -8,10 +8,11 @@ use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY
 use integration_tests::certificates::{Certificate, CertificateAuthority};
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::login::{self, IMPOSTER, LOGIN};
 use integration_tests::manifests::{Manifests, istio, istiod};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{jwt, secrets};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 /// The chain, and who else is in the mesh. `misled` is an ingress whose way to the authorization server ends at a server with a
@@ -41,7 +42,7 @@ async fn set_stage() -> Result<Stage> {
     let other_server = AuthorizationServer::start("istio-other")?;
     let api = Api::start()?;
     let (mesh, web) = (CertificateAuthority::new()?, CertificateAuthority::new()?);
-    let login = login(&server, &web).await?;
+    let login = login::start("istio-login", &server, &web).await?;
 
     let authentication = manifests.named("RequestAuthentication", "phantom-token")?;
     let filters = [
@@ -66,30 +67,17 @@ async fn set_stage() -> Result<Stage> {
             .cluster_as(istiod::cluster(&manifests, "login.example.com", port, &web)?)
             .secure_cluster(ORDERS, &[sidecar.client("inbound").port()], &gateway, &mesh)
             .environment(variable, GATEWAY_SECRET)
-            .listener_of("https", &[istiod::wasm_filter(&filter)?], Listener { upstream: ORDERS, ..Listener::default() })
+            .listener_of(
+                "https",
+                &[istiod::wasm_filter(&filter)?],
+                Listener { upstream: ORDERS, ..Listener::default() },
+            )
             .start()
             .await
     };
-    let (misled, ingress) = (ingress("istio-misled", "imposter").await?, ingress("istio-ingress", "login").await?);
+    let (misled, ingress) =
+        (ingress("istio-misled", IMPOSTER).await?, ingress("istio-ingress", LOGIN).await?);
     Ok(Stage { ingress, misled, sidecar, _login: login, api, server, other_server, mesh, gateway })
-}
-
-/// What is at login.example.com: TLS in front of the authorization server, whose paths are others. The imposter is the same with
-/// a certificate for another name.
-async fn login(server: &AuthorizationServer, web: &CertificateAuthority) -> Result<Envoy> {
-    let routes = [json!({
-        "match": {"path": "/oauth/v2/introspect"},
-        "route": {"cluster": "api", "prefix_rewrite": "/token/introspection"},
-    })];
-    EnvoyBuilder::new("istio-login", 1, server.port())
-        .relay("login", Listener::default())
-        .secured_by(&web.certify_server("login.example.com")?, None)?
-        .routed_by(&routes)?
-        .relay("imposter", Listener::default())
-        .secured_by(&web.certify_server("login.example.org")?, None)?
-        .routed_by(&routes)?
-        .start()
-        .await
 }
 
 /// If this failed, the manifests would make a mesh in which nobody gets through, or in which services receive no JWT.

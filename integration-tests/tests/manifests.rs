@@ -41,8 +41,20 @@ fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
         (&istio, "WasmPlugin", "phantom-token", "/spec/priority", json!("10")),
         (&istio, "ServiceEntry", "authorization-server", "/spec/ports/0/number", json!("443")),
         (&istio, "DestinationRule", "authorization-server", "/spec/trafficPolicy/tls/mode", json!("TLS")),
-        (&istio, "RequestAuthentication", "phantom-token", "/spec/jwtRules/0/audience", json!(["orders-api"])),
-        (&istio, "AuthorizationPolicy", "orders", "/spec/rules/0/from/0/source/requestPrincipal", json!(["x"])),
+        (
+            &istio,
+            "RequestAuthentication",
+            "phantom-token",
+            "/spec/jwtRules/0/audience",
+            json!(["orders-api"]),
+        ),
+        (
+            &istio,
+            "AuthorizationPolicy",
+            "orders",
+            "/spec/rules/0/from/0/source/requestPrincipal",
+            json!(["x"]),
+        ),
         (&istio, "PeerAuthentication", "strict", "/spec/mtls/mode", json!("REQUIRED")),
         (&istio, "Gateway", "ingress", "/spec/infrastructure/parameterRef", json!({})),
         (&istio, "HTTPRoute", "orders", "/spec/rules/0/backendRefs/0/port", json!("8080")),
@@ -54,7 +66,13 @@ fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
         (&envoy_gateway, "EnvoyProxy", "ingress", "/spec/filterOrder/0/name", json!("wasm")),
         (&envoy_gateway, "EnvoyExtensionPolicy", "phantom-token", "/spec/wasm/0/env/hostkeys", json!([])),
         (&envoy_gateway, "EnvoyExtensionPolicy", "phantom-token", "/spec/wasm/0/failOpen", json!("no")),
-        (&envoy_gateway, "EnvoyPatchPolicy", "authorization-server", "/spec/jsonPatches/0/operation/op", json!("put")),
+        (
+            &envoy_gateway,
+            "EnvoyPatchPolicy",
+            "authorization-server",
+            "/spec/jsonPatches/0/operation/op",
+            json!("put"),
+        ),
         (&envoy_gateway, "ClientTrafficPolicy", "ingress", "/spec/timeout/http/streamTimeout", json!("30s")),
         (&envoy_gateway, "GatewayClass", "envoy", "/kind", json!("GatewayKlass")),
     ];
@@ -106,8 +124,18 @@ fn what_istio_would_not_say_is_found() -> Result<()> {
         plugin("/spec/failStrategy", json!("FAIL_OPEN")),
         plugin("/spec/targetRefs/0/name", json!("gateway")),
         plugin("/metadata/namespace", json!("orders")),
-        ("ConfigMap", "ingress-options", "/data/deployment", json!(deployment.replace("istio-proxy", "proxy"))),
-        ("ConfigMap", "ingress-options", "/data/deployment", json!(deployment.replace("CLIENT_SECRET", "SECRET"))),
+        (
+            "ConfigMap",
+            "ingress-options",
+            "/data/deployment",
+            json!(deployment.replace("istio-proxy", "proxy")),
+        ),
+        (
+            "ConfigMap",
+            "ingress-options",
+            "/data/deployment",
+            json!(deployment.replace("CLIENT_SECRET", "SECRET")),
+        ),
         ("Gateway", "ingress", "/spec/infrastructure/parametersRef/name", json!("options")),
         ("Gateway", "ingress", "/spec/listeners/0/hostname", json!("api.example.org")),
         ("ServiceEntry", "authorization-server", "/spec/hosts/0", json!("login.example.org")),
@@ -121,7 +149,10 @@ fn what_istio_would_not_say_is_found() -> Result<()> {
         jwt_rule("/spec/jwtRules/0/audiences", json!(["orders"])),
         jwt_rule("/spec/jwtRules/0/forwardOriginalToken", json!(false)),
         jwt_rule("/metadata/namespace", json!("istio-ingress")),
-        policy("/spec/rules/0/from/0/source/principals/0", json!("cluster.local/ns/istio-ingress/sa/ingress")),
+        policy(
+            "/spec/rules/0/from/0/source/principals/0",
+            json!("cluster.local/ns/istio-ingress/sa/ingress"),
+        ),
         policy("/spec/rules/0/from/0/source/requestPrincipals/0", json!("*")),
         policy("/spec/rules/1/to/0/operation/paths/0", json!("/healthz")),
         policy("/spec/selector/matchLabels/app", json!("order")),
@@ -218,7 +249,8 @@ fn every_file_belongs_to_a_kustomization() -> Result<()> {
         let listed = |field: &str| kustomization[field].as_array().cloned().unwrap_or_default();
         let resources = listed("resources").into_iter().filter_map(|one| one.as_str().map(str::to_owned));
         let patches = listed("patches").into_iter().filter_map(|one| one["path"].as_str().map(str::to_owned));
-        let named: BTreeSet<String> = resources.chain(patches).filter(|name| !name.starts_with("..")).collect();
+        let named: BTreeSet<String> =
+            resources.chain(patches).filter(|name| !name.starts_with("..")).collect();
         assert_eq!(files(&folder)?, named, "{}", folder.display());
     }
     Ok(())

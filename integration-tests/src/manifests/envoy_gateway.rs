@@ -1,8 +1,10 @@
 //! What the resources of Envoy Gateway say of each other.
 
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{Manifests, Mistakes, entries, origin, secret_variables, targets, text};
+use crate::paths;
 
 /// What does not fit together.
 pub fn mistakes(manifests: &Manifests) -> Vec<String> {
@@ -25,11 +27,45 @@ pub fn mistakes(manifests: &Manifests) -> Vec<String> {
     mistakes.into_inner()
 }
 
-/// The cluster that a patch adds.
-pub fn cluster<'a>(manifests: &'a Manifests, name: &Value) -> Option<(&'a Value, &'a Value)> {
-    let patches = manifests.of_kind("EnvoyPatchPolicy").flat_map(|policy| {
-        entries(&policy["spec"]["jsonPatches"]).iter().map(move |patch| (policy, patch))
+/// The filter as the controller of Envoy Gateway makes it, read in its sources of August 2026: the listener has it for all routes, but
+/// only those of the policy turn it on. The answer is the filter, and what such a route has for it.
+pub fn wasm_filter(manifests: &Manifests, policy: &str) -> Result<(Value, Value)> {
+    let policy = manifests.named("EnvoyExtensionPolicy", policy)?;
+    let (metadata, wasm) = (&policy["metadata"], &policy["spec"]["wasm"][0]);
+    let id =
+        format!("envoyextensionpolicy/{}/{}/wasm/0", text(&metadata["namespace"]), text(&metadata["name"]));
+    let name = format!("envoy.filters.http.wasm/{id}");
+    let filter = json!({
+        "name": name,
+        "disabled": true,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": wasm["name"],
+                "fail_open": wasm["failOpen"],
+                "vm_config": {
+                    "vm_id": id,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": paths::filter()?}},
+                    "environment_variables": {"host_env_keys": wasm["env"]["hostKeys"]},
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": wasm["config"].to_string(),
+                },
+            },
+        },
     });
+    let route =
+        json!({name: {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}});
+    Ok((filter, route))
+}
+
+/// The cluster that a patch adds, and the policy of the patch.
+pub fn cluster<'a>(manifests: &'a Manifests, name: &Value) -> Option<(&'a Value, &'a Value)> {
+    let patches = manifests
+        .of_kind("EnvoyPatchPolicy")
+        .flat_map(|policy| entries(&policy["spec"]["jsonPatches"]).iter().map(move |patch| (policy, patch)));
     let mut clusters = patches.filter(|(_, patch)| {
         patch["type"] == "type.googleapis.com/envoy.config.cluster.v3.Cluster"
             && patch["operation"]["op"] == "add"
@@ -76,6 +112,7 @@ fn cluster_mistakes(manifests: &Manifests, gateway: &Value, introspection: &Valu
     let validation = &tls["common_tls_context"]["validation_context"];
     let is_verified = tls["sni"] == host
         && validation["trusted_ca"]["filename"].is_string()
-        && validation["match_typed_subject_alt_names"] == json!([{"san_type": "DNS", "matcher": {"exact": host}}]);
+        && validation["match_typed_subject_alt_names"]
+            == json!([{"san_type": "DNS", "matcher": {"exact": host}}]);
     mistakes.unless(is_verified, || format!("no verified TLS to {host}"));
 }

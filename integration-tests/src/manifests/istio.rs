@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Manifests, Mistakes, NAMESPACE_LABEL, entries, has_port, origin, secret_variables, targets, text};
+use super::{
+    Manifests, Mistakes, NAMESPACE_LABEL, entries, has_port, origin, secret_variables, targets, text,
+};
 
 /// The filter, as a WasmPlugin or as a TrafficExtension.
 pub struct Filter<'a> {
@@ -29,7 +31,8 @@ pub fn mistakes(manifests: &Manifests) -> Vec<String> {
     let Some(filter) = filter(manifests) else { return vec!["not one filter".to_owned()] };
     let namespace = &filter.resource["metadata"]["namespace"];
     let gateway = manifests.of_kind("Gateway").find(|gateway| {
-        gateway["metadata"]["namespace"] == *namespace && targets(filter.resource, "Gateway", &gateway["metadata"]["name"])
+        gateway["metadata"]["namespace"] == *namespace
+            && targets(filter.resource, "Gateway", &gateway["metadata"]["name"])
     });
     let Some(gateway) = gateway else { return vec!["no Gateway that the filter is at".to_owned()] };
     filter_mistakes(&filter, manifests, gateway, &mut mistakes);
@@ -49,14 +52,20 @@ pub fn deployment(manifests: &Manifests, gateway: &Value) -> Value {
 /// The identity of the proxies of a Gateway.
 pub fn identity(gateway: &Value) -> String {
     let name = text(&gateway["metadata"]["name"]);
-    let account = if gateway["spec"]["gatewayClassName"] == "istio" { format!("{name}-istio") } else { name.to_owned() };
+    let account = if gateway["spec"]["gatewayClassName"] == "istio" {
+        format!("{name}-istio")
+    } else {
+        name.to_owned()
+    };
     format!("cluster.local/ns/{}/sa/{account}", text(&gateway["metadata"]["namespace"]))
 }
 
 fn filter_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, mistakes: &mut Mistakes) {
     mistakes.unless(filter.resource["spec"]["phase"] == "AUTHN", || "phase: after jwt_authn".to_owned());
     let strategy = &filter.wasm["failStrategy"];
-    mistakes.unless(strategy == "FAIL_CLOSE" || strategy == "FAIL_RELOAD", || format!("failStrategy: {strategy}"));
+    mistakes.unless(strategy == "FAIL_CLOSE" || strategy == "FAIL_RELOAD", || {
+        format!("failStrategy: {strategy}")
+    });
     let variables: Vec<&Value> = entries(&filter.wasm["vmConfig"]["env"])
         .iter()
         .filter(|one| one["valueFrom"] == "HOST")
@@ -67,7 +76,8 @@ fn filter_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, 
     let proxy = containers.iter().find(|one| one["name"] == "istio-proxy");
     let of_proxy = proxy.map(secret_variables).unwrap_or_default();
     for variable in &variables {
-        mistakes.unless(of_proxy.contains(variable), || format!("not of the gateway's container: {variable}"));
+        mistakes
+            .unless(of_proxy.contains(variable), || format!("not of the gateway's container: {variable}"));
     }
     mistakes.parse(&filter.wasm["pluginConfig"], &variables);
 }
@@ -80,17 +90,21 @@ fn authorization_server_mistakes(
 ) {
     let introspection = &filter.wasm["pluginConfig"]["introspection"];
     let upstream: Vec<&str> = text(&introspection["upstream"]).split('|').collect();
-    let (["outbound", port, "", host], Some(endpoint)) = (upstream.as_slice(), origin(text(&introspection["endpoint"])))
+    let (["outbound", port, "", host], Some(endpoint)) =
+        (upstream.as_slice(), origin(text(&introspection["endpoint"])))
     else {
         return mistakes.unless(false, || format!("no cluster of Istio: {upstream:?}"));
     };
     let port: u64 = port.parse().unwrap_or_default();
-    mistakes.unless(endpoint == (*host, port), || format!("endpoint {endpoint:?} is not upstream {host} {port}"));
+    mistakes
+        .unless(endpoint == (*host, port), || format!("endpoint {endpoint:?} is not upstream {host} {port}"));
     let namespace = &gateway["metadata"]["namespace"];
     let entry = manifests.of_kind("ServiceEntry").find(|entry| {
         entry["metadata"]["namespace"] == *namespace
             && entries(&entry["spec"]["hosts"]).contains(&json!(host))
-            && entries(&entry["spec"]["ports"]).iter().any(|one| one["number"] == port && one["protocol"] == "HTTP")
+            && entries(&entry["spec"]["ports"])
+                .iter()
+                .any(|one| one["number"] == port && one["protocol"] == "HTTP")
     });
     let service = manifests.of_kind("Service").find(|service| {
         let name = text(&service["metadata"]["name"]);
@@ -119,7 +133,13 @@ fn has_verified_tls(manifests: &Manifests, namespace: &Value, host: &str) -> boo
 }
 
 /// An authorization server in the mesh: by certificates alone, and for the gateway alone.
-fn internal_mistakes(manifests: &Manifests, gateway: &Value, service: &Value, port: u64, mistakes: &mut Mistakes) {
+fn internal_mistakes(
+    manifests: &Manifests,
+    gateway: &Value,
+    service: &Value,
+    port: u64,
+    mistakes: &mut Mistakes,
+) {
     let (namespace, pods) = (&service["metadata"]["namespace"], &service["spec"]["selector"]);
     mistakes.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
     let client = &gateway["metadata"];
@@ -174,10 +194,13 @@ fn zero_trust_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Val
             .iter()
             .filter(|policy| is_enforced(manifests, policy))
             .flat_map(|policy| entries(&policy["spec"]["rules"]))
-            .filter(|rule| entries(&rule["from"]).iter().all(|from| from["source"]["principals"] == from_gateway))
+            .filter(|rule| {
+                entries(&rule["from"]).iter().all(|from| from["source"]["principals"] == from_gateway)
+            })
             .collect();
-        let with_jwt =
-            rules.iter().any(|rule| rule["from"][0]["source"]["requestPrincipals"] == principal && rule["to"].is_null());
+        let with_jwt = rules
+            .iter()
+            .any(|rule| rule["from"][0]["source"]["requestPrincipals"] == principal && rule["to"].is_null());
         mistakes.unless(with_jwt, || format!("no policy for the JWTs of {principal} by {from_gateway}"));
         for public in public_paths(&filter.wasm["pluginConfig"]) {
             let is_open = rules.iter().any(|rule| {
@@ -212,5 +235,8 @@ fn is_strict(manifests: &Manifests, namespace: &Value) -> bool {
 }
 
 fn public_paths(configuration: &Value) -> impl Iterator<Item = &Value> {
-    entries(&configuration["rules"]).iter().filter(|rule| rule["access"] == "public").map(|rule| &rule["path"])
+    entries(&configuration["rules"])
+        .iter()
+        .filter(|rule| rule["access"] == "public")
+        .map(|rule| &rule["path"])
 }

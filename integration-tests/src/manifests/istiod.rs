@@ -50,7 +50,12 @@ pub fn wasm_filter(filter: &Filter<'_>) -> Result<Value> {
 
 /// The cluster of a ServiceEntry's host with the TLS of its DestinationRule, but on loopback at this port, and with this authority
 /// for those that the proxy's image trusts.
-pub fn cluster(manifests: &Manifests, host: &str, loopback: u16, trusted: &CertificateAuthority) -> Result<Value> {
+pub fn cluster(
+    manifests: &Manifests,
+    host: &str,
+    loopback: u16,
+    trusted: &CertificateAuthority,
+) -> Result<Value> {
     let entry = manifests.of_kind("ServiceEntry").find(|entry| entry["spec"]["hosts"] == json!([host]));
     let port = &entry.context("no ServiceEntry")?["spec"]["ports"][0]["number"];
     let rule = manifests.of_kind("DestinationRule").find(|rule| rule["spec"]["host"] == host);
@@ -145,11 +150,18 @@ fn permissions(rule: &Value) -> Result<Vec<Value>> {
     let permission = |to: &Value| {
         let operation = &to["operation"];
         known(operation, &["methods", "paths"])?;
-        let methods = any(&operation["methods"], "or_rules", "rules", |method| {
-            json!({"header": {"name": ":method", "string_match": {"exact": method}}})
-        });
-        let paths =
-            any(&operation["paths"], "or_rules", "rules", |path| json!({"url_path": {"path": {"exact": path}}}));
+        let methods = any(
+            &operation["methods"],
+            "or_rules",
+            "rules",
+            |method| json!({"header": {"name": ":method", "string_match": {"exact": method}}}),
+        );
+        let paths = any(
+            &operation["paths"],
+            "or_rules",
+            "rules",
+            |path| json!({"url_path": {"path": {"exact": path}}}),
+        );
         Ok(json!({"and_rules": {"rules": [methods, paths]}}))
     };
     entries(&rule["to"]).iter().map(permission).collect()
@@ -159,9 +171,12 @@ fn principals(rule: &Value) -> Result<Vec<Value>> {
     let principal = |from: &Value| {
         let source = &from["source"];
         known(source, &["principals", "requestPrincipals"])?;
-        let peers = any(&source["principals"], "or_ids", "ids", |name| {
-            json!({"authenticated": {"principal_name": {"exact": format!("spiffe://{}", text(name))}}})
-        });
+        let peers = any(
+            &source["principals"],
+            "or_ids",
+            "ids",
+            |name| json!({"authenticated": {"principal_name": {"exact": format!("spiffe://{}", text(name))}}}),
+        );
         let mut ids = vec![peers];
         if !source["requestPrincipals"].is_null() {
             ids.push(any(&source["requestPrincipals"], "or_ids", "ids", request_principal));

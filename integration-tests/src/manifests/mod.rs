@@ -85,13 +85,19 @@ impl Manifests {
         for route in self.of_kind("HTTPRoute") {
             let hosts = &route["spec"]["hostnames"];
             for parent in entries(&route["spec"]["parentRefs"]) {
-                let leads_there = self.find("Gateway", &parent["namespace"], &parent["name"]).is_some_and(|gateway| {
-                    let admits = admits(gateway, &parent["sectionName"], &route["metadata"]["namespace"]);
-                    admits && entries(hosts).iter().all(|host| publishes(gateway, &parent["sectionName"], host))
-                });
+                let leads_there =
+                    self.find("Gateway", &parent["namespace"], &parent["name"]).is_some_and(|gateway| {
+                        let admits = admits(gateway, &parent["sectionName"], &route["metadata"]["namespace"]);
+                        admits
+                            && entries(hosts)
+                                .iter()
+                                .all(|host| publishes(gateway, &parent["sectionName"], host))
+                    });
                 mistakes.unless(leads_there, || format!("no listener for the route: {parent} {hosts}"));
             }
-            for backend in entries(&route["spec"]["rules"]).iter().flat_map(|rule| entries(&rule["backendRefs"])) {
+            for backend in
+                entries(&route["spec"]["rules"]).iter().flat_map(|rule| entries(&rule["backendRefs"]))
+            {
                 let service = self.find("Service", &route["metadata"]["namespace"], &backend["name"]);
                 let has_port = service.is_some_and(|service| has_port(service, &backend["port"]));
                 mistakes.unless(has_port, || format!("no Service for the route: {backend}"));
@@ -118,7 +124,8 @@ impl Mistakes {
 
     /// The configuration as the filter reads it, where it may read these variables of its environment.
     fn parse(&mut self, configuration: &Value, variables: &[&Value]) {
-        let environment = |name: &str| variables.iter().any(|known| **known == name).then(|| SECRET.to_owned());
+        let environment =
+            |name: &str| variables.iter().any(|known| **known == name).then(|| SECRET.to_owned());
         let parsed = Settings::parse(configuration.to_string().as_bytes(), &environment);
         self.unless(parsed.is_ok(), || format!("the filter's configuration: {:?}", parsed.err()));
     }
@@ -143,7 +150,9 @@ fn has_port(service: &Value, port: &Value) -> bool {
 }
 
 fn targets(policy: &Value, kind: &str, name: &Value) -> bool {
-    entries(&policy["spec"]["targetRefs"]).iter().any(|target| target["kind"] == kind && target["name"] == *name)
+    entries(&policy["spec"]["targetRefs"])
+        .iter()
+        .any(|target| target["kind"] == kind && target["name"] == *name)
 }
 
 /// The variables that come from a Secret.

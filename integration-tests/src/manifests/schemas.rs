@@ -13,12 +13,11 @@ use crate::paths;
 /// What is wrong with each of these resources.
 pub fn mistakes(resources: &[Value]) -> Result<Vec<Vec<String>>> {
     let tools = paths::kubernetes_schemas()?;
-    let (istio, kubernetes): (Vec<_>, Vec<_>) = (0..resources.len()).partition(|index| is_istio(&resources[*index]));
+    let (istio, kubernetes): (Vec<_>, Vec<_>) =
+        (0..resources.len()).partition(|index| is_istio(&resources[*index]));
     let mut all = vec![Vec::new(); resources.len()];
-    let validators = [
-        (istio, tools.python.as_path(), "istio.py"),
-        (kubernetes, Path::new("node"), "kubernetes.mjs"),
-    ];
+    let validators =
+        [(istio, tools.python.as_path(), "istio.py"), (kubernetes, Path::new("node"), "kubernetes.mjs")];
     for (indices, program, script) in validators {
         let lines: String = indices.iter().map(|index| format!("{}\n", resources[*index])).collect();
         let answers = run(program, &tools.scripts.join(script), &tools.istio_models, lines)?;

@@ -1,0 +1,32 @@
+//! What the manifests call login.example.com: TLS in front of the authorization server, whose paths are others; and beside it an
+//! imposter with a certificate for another name.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::authorization_server::AuthorizationServer;
+use crate::certificates::CertificateAuthority;
+use crate::envoy::{Envoy, EnvoyBuilder, Listener};
+
+/// The listener that has the certificate.
+pub const LOGIN: &str = "login";
+
+/// The listener that has another one.
+pub const IMPOSTER: &str = "imposter";
+
+/// Starts both, with certificates of this authority.
+pub async fn start(name: &str, server: &AuthorizationServer, web: &CertificateAuthority) -> Result<Envoy> {
+    let routes = [json!({
+        "match": {"path": "/oauth/v2/introspect"},
+        "route": {"cluster": "api", "prefix_rewrite": "/token/introspection"},
+    })];
+    EnvoyBuilder::new(name, 1, server.port())
+        .relay(LOGIN, Listener::default())
+        .secured_by(&web.certify_server("login.example.com")?, None)?
+        .routed_by(&routes)?
+        .relay(IMPOSTER, Listener::default())
+        .secured_by(&web.certify_server("login.example.org")?, None)?
+        .routed_by(&routes)?
+        .start()
+        .await
+}
