@@ -215,6 +215,15 @@ impl EnvoyBuilder {
         Ok(self)
     }
 
+    /// Gives the connection manager of the last listener these fields.
+    pub fn managed_by(mut self, fields: &Value) -> Result<Self> {
+        let manager = self.last(MANAGER)?;
+        for (name, value) in fields.as_object().context("no fields")? {
+            manager[name] = value.clone();
+        }
+        Ok(self)
+    }
+
     /// Lets the last listener hand the same number of connections to each worker.
     pub fn balanced(mut self) -> Result<Self> {
         self.last("")?["connection_balance_config"] = json!({"exact_balance": {}});

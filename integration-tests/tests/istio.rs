@@ -61,6 +61,8 @@ async fn set_stage() -> Result<Stage> {
     let deployment = istio::deployment(&manifests, manifests.named("Gateway", "ingress")?);
     let variable = deployment.pointer("/spec/template/spec/containers/0/env/0/name").and_then(Value::as_str);
     let variable = variable.context("no variable")?;
+    let edge = manifests.named("EnvoyFilter", "edge")?;
+    let edge = edge.pointer("/spec/configPatches/0/patch/value/typed_config").context("no fields")?;
     let ingress = async |name: &str, listener: &str| {
         let port = login.client(listener).port();
         EnvoyBuilder::new(name, 1, 0)
@@ -72,6 +74,7 @@ async fn set_stage() -> Result<Stage> {
                 &[istiod::wasm_filter(&filter)?],
                 Listener { upstream: ORDERS, ..Listener::default() },
             )
+            .managed_by(edge)?
             .start()
             .await
     };
@@ -116,6 +119,9 @@ async fn r074_the_ingress_of_the_manifests_refuses_the_rest() -> Result<()> {
         assert!(answer.json()?["error"].is_string(), "{name}: not the filter's answer: {}", answer.text());
         assert_eq!(stage.api.received(name).len(), 0, "{name}");
     }
+    let request = Request::get("/health%2F..%2Forders").bearer(&token);
+    assert_eq!(stage.at_ingress(request, "istio-escaped-slashes").await?.text(), "");
+    assert_eq!(stage.api.received("istio-escaped-slashes").len(), 0);
     Ok(())
 }
 
