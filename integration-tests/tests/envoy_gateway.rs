@@ -90,7 +90,7 @@ async fn r074_the_manifests_make_an_ingress_from_the_opaque_token_to_the_jwt() -
 
 /// If this failed, the gateway would tell its secret and all tokens to whoever answers at that address.
 #[tokio::test]
-async fn r074_the_cluster_of_the_patch_trusts_nobody_with_another_name() -> Result<()> {
+async fn the_cluster_of_the_patch_trusts_nobody_with_another_name() -> Result<()> {
     let stage = stage().await;
     let token = stage.server.issue("orders:read").await?;
     let request = Request::get("/orders").bearer(&token).named("gateway-imposter");

@@ -10,9 +10,10 @@ use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::login::{self, IMPOSTER, LOGIN};
 use integration_tests::manifests::{Manifests, istio, istiod};
+use integration_tests::port::ReservedPort;
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{jwt, secrets};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// The chain, and who else is in the mesh. `misled` is an ingress whose way to the authorization server ends at a server with a
@@ -45,10 +46,8 @@ async fn set_stage() -> Result<Stage> {
     let login = login::start("istio-login", &server, &web).await?;
 
     let authentication = manifests.named("RequestAuthentication", "phantom-token")?;
-    let filters = [
-        istiod::jwt_authn(authentication, &server.keys().await?)?,
-        istiod::rbac(&manifests, "orders", "orders")?,
-    ];
+    let mut filters = istiod::rbac(&manifests, "orders", "orders")?;
+    filters.insert(0, istiod::jwt_authn(authentication, &server.keys().await?)?);
     let own = mesh.certify_server(SERVER_NAME)?;
     let sidecar = EnvoyBuilder::new("istio-sidecar", 1, api.port())
         .listener_of("inbound", &filters, Listener::default())
@@ -161,7 +160,7 @@ async fn r074_the_sidecar_of_the_manifests_takes_valid_jwts_from_the_ingress_alo
 
 /// If this failed, the gateway would tell its secret and all tokens to whoever answers at that address.
 #[tokio::test]
-async fn r074_the_gateway_of_the_manifests_asks_nobody_who_is_not_the_authorization_server() -> Result<()> {
+async fn the_gateway_of_the_manifests_asks_nobody_who_is_not_the_authorization_server() -> Result<()> {
     let stage = stage().await;
     let token = stage.server.issue("orders:read").await?;
     let request = Request::get("/orders").bearer(&token).named("istio-imposter");
@@ -170,6 +169,62 @@ async fn r074_the_gateway_of_the_manifests_asks_nobody_who_is_not_the_authorizat
     assert_eq!(stage.server.introspections(&token).await?, 0);
     assert_eq!(stage.api.received("istio-imposter").len(), 0);
     Ok(())
+}
+
+/// If this failed, whoever is in the mesh could ask what tokens mean, or the gateway could not.
+#[tokio::test]
+async fn inside_the_mesh_the_gateway_alone_introspects() -> Result<()> {
+    let stage = stage().await;
+    let (ingress, inbound) = in_cluster(stage).await?;
+    let token = stage.server.issue("orders:read").await?;
+    let answer = ingress.client("https").send(Request::get("/orders").bearer(&token)).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(stage.server.introspections(&token).await?, 1);
+
+    let asking = || Request::post("/oauth/v2/introspect", "token=anything");
+    let shop = stage.mesh.certify_workload(&["spiffe://cluster.local/ns/shop/sa/shop"])?;
+    for (caller, status) in [(&stage.gateway, 400), (&shop, 403)] {
+        let answer =
+            TlsClient::of(inbound.client("inbound"), &stage.mesh, Some(caller))?.send(asking()).await?;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    assert!(TlsClient::of(inbound.client("inbound"), &stage.mesh, None)?.send(asking()).await.is_err());
+    Ok(())
+}
+
+/// An ingress of the overlay whose authorization server is in the mesh, and that server's sidecar.
+async fn in_cluster(stage: &Stage) -> Result<(Envoy, Envoy)> {
+    let port = ReservedPort::new()?;
+    // The ports of loopback are others than those of pods.
+    let manifests = Manifests::build("istio/overlays/in-cluster-authorization-server")?.with(
+        "AuthorizationPolicy",
+        "introspection",
+        "/spec/rules/0/to/0/operation/ports/0",
+        json!(port.number().to_string()),
+    )?;
+    let routes = [json!({
+        "match": {"path": "/oauth/v2/introspect"},
+        "route": {"cluster": "api", "prefix_rewrite": "/token/introspection"},
+    })];
+    let rbac = istiod::rbac(&manifests, "login", "authorization-server")?;
+    let inbound = EnvoyBuilder::new("istio-authorization-server", 1, stage.server.port())
+        .listener_of("inbound", &rbac, Listener { port: port.number(), ..Listener::default() })
+        .secured_by(&stage.mesh.certify_server(SERVER_NAME)?, Some(&stage.mesh))?
+        .routed_by(&routes)?
+        .start()
+        .await?;
+    let filter = istio::filter(&manifests).context("no filter")?;
+    let upstream =
+        filter.wasm["pluginConfig"]["introspection"]["upstream"].as_str().context("no upstream")?;
+    let listener = Listener { upstream: ORDERS, ..Listener::default() };
+    let ingress = EnvoyBuilder::new("istio-in-cluster", 1, 0)
+        .secure_cluster(upstream, &[port.number()], &stage.gateway, &stage.mesh)
+        .secure_cluster(ORDERS, &[stage.sidecar.client("inbound").port()], &stage.gateway, &stage.mesh)
+        .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
+        .listener_of("https", &[istiod::wasm_filter(&filter)?], listener)
+        .start()
+        .await?;
+    Ok((ingress, inbound))
 }
 
 impl Stage {

@@ -92,7 +92,7 @@ fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
 /// If this failed, a name in one resource would lead nowhere in another: no filter at the gateway, no cluster to ask, no secret,
 /// or services that refuse what the ingress forwards.
 #[test]
-fn r074_what_resources_say_of_each_other_is_true() -> Result<()> {
+fn what_resources_say_of_each_other_is_true() -> Result<()> {
     for folder in ISTIO {
         assert_eq!(istio::mistakes(&Manifests::build(folder)?), [""; 0], "{folder}");
     }
@@ -173,7 +173,7 @@ fn what_istio_would_not_say_is_found() -> Result<()> {
 
 /// If one of these were not found, whoever is in the cluster could ask the authorization server what tokens mean.
 #[test]
-fn r074_introspection_inside_the_cluster_is_for_the_gateway_alone() -> Result<()> {
+fn introspection_inside_the_cluster_is_for_the_gateway_alone() -> Result<()> {
     let in_cluster = Manifests::build(IN_CLUSTER)?;
     let network = "/spec/ingress/0/from/0";
     for (kind, name, pointer, value) in [

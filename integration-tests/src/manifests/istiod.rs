@@ -1,7 +1,7 @@
 //! What istiod makes of resources for Envoy, read in its sources of August 2026: as much of it as the manifests use. What they use
 //! beyond that is an error here, never left out.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::istio::Filter;
@@ -15,7 +15,7 @@ pub fn wasm_filter(filter: &Filter<'_>) -> Result<Value> {
     let failure_policy = match text(&wasm["failStrategy"]) {
         "FAIL_RELOAD" => "FAIL_RELOAD",
         "" | "FAIL_CLOSE" => "FAIL_CLOSED",
-        other => anyhow::bail!("failStrategy {other}"),
+        other => bail!("failStrategy {other}"),
     };
     let mut key_values = Map::new();
     key_values.insert("ISTIO_META_WASM_IMAGE_PULL_POLICY".to_owned(), wasm["imagePullPolicy"].clone());
@@ -90,7 +90,7 @@ pub fn cluster(
 
 /// jwt_authn as a RequestAuthentication asks for it. istiod fetches the keys and puts them in.
 pub fn jwt_authn(authentication: &Value, keys: &str) -> Result<Value> {
-    let [rule] = entries(&authentication["spec"]["jwtRules"]) else { anyhow::bail!("not one rule") };
+    let [rule] = entries(&authentication["spec"]["jwtRules"]) else { bail!("not one rule") };
     known(rule, &["issuer", "audiences", "jwksUri", "forwardOriginalToken", "fromHeaders"])?;
     let from_headers: Vec<Value> = entries(&rule["fromHeaders"])
         .iter()
@@ -118,29 +118,47 @@ pub fn jwt_authn(authentication: &Value, keys: &str) -> Result<Value> {
     }))
 }
 
-/// The filter of the AuthorizationPolicies that allow, at a workload of this label `app`.
-pub fn rbac(manifests: &Manifests, namespace: &str, app: &str) -> Result<Value> {
-    let mut policies = Map::new();
-    let of_workload = manifests.of_kind("AuthorizationPolicy").filter(|policy| {
-        let label = &policy["spec"]["selector"]["matchLabels"]["app"];
-        policy["metadata"]["namespace"] == namespace && (label.is_null() || label == app)
+/// The filters of the AuthorizationPolicies at a workload of this label `app`: what is denied first, then what is allowed, if a
+/// policy allows anything at all.
+pub fn rbac(manifests: &Manifests, namespace: &str, app: &str) -> Result<Vec<Value>> {
+    let of_workload: Vec<&Value> = manifests
+        .of_kind("AuthorizationPolicy")
+        .filter(|policy| {
+            let label = &policy["spec"]["selector"]["matchLabels"]["app"];
+            policy["metadata"]["namespace"] == namespace && (label.is_null() || label == app)
+        })
+        .collect();
+    let filters = ["DENY", "ALLOW"].into_iter().map(|action| {
+        let is_of_action = |policy: &&&Value| policy["spec"]["action"].as_str().unwrap_or("ALLOW") == action;
+        let policies: Vec<&Value> = of_workload.iter().filter(is_of_action).copied().collect();
+        rbac_filter(action, &policies)
     });
-    for policy in of_workload {
+    Ok(filters.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+fn rbac_filter(action: &str, policies: &[&Value]) -> Result<Option<Value>> {
+    let mut rules = Map::new();
+    for policy in policies {
         known(&policy["spec"], &["action", "selector", "rules"])?;
-        ensure!(["", "ALLOW"].contains(&text(&policy["spec"]["action"])), "{policy}");
+        let name = format!(
+            "ns[{}]-policy[{}]",
+            text(&policy["metadata"]["namespace"]),
+            text(&policy["metadata"]["name"])
+        );
         for (index, rule) in entries(&policy["spec"]["rules"]).iter().enumerate() {
             known(rule, &["from", "to"])?;
-            let key = format!("ns[{namespace}]-policy[{}]-rule[{index}]", text(&policy["metadata"]["name"]));
-            policies.insert(key, json!({"permissions": permissions(rule)?, "principals": principals(rule)?}));
+            let key = format!("{name}-rule[{index}]");
+            rules.insert(key, json!({"permissions": permissions(rule)?, "principals": principals(rule)?}));
         }
     }
-    Ok(json!({
+    let filter = json!({
         "name": "envoy.filters.http.rbac",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
-            "rules": {"action": "ALLOW", "policies": policies},
+            "rules": {"action": action, "policies": rules},
         },
-    }))
+    });
+    Ok((!policies.is_empty()).then_some(filter))
 }
 
 fn permissions(rule: &Value) -> Result<Vec<Value>> {
@@ -148,42 +166,54 @@ fn permissions(rule: &Value) -> Result<Vec<Value>> {
         return Ok(vec![json!({"any": true})]);
     }
     let permission = |to: &Value| {
-        let operation = &to["operation"];
-        known(operation, &["methods", "paths"])?;
-        let methods = any(
-            &operation["methods"],
-            "or_rules",
-            "rules",
-            |method| json!({"header": {"name": ":method", "string_match": {"exact": method}}}),
-        );
-        let paths = any(
-            &operation["paths"],
-            "or_rules",
-            "rules",
-            |path| json!({"url_path": {"path": {"exact": path}}}),
-        );
-        Ok(json!({"and_rules": {"rules": [methods, paths]}}))
+        let rules = matchers(&to["operation"], |field, value| {
+            Ok(match field {
+                "methods" => json!({"header": {"name": ":method", "string_match": {"exact": value}}}),
+                "paths" => json!({"url_path": {"path": {"exact": value}}}),
+                "ports" => json!({"destination_port": text(value).parse::<u16>()?}),
+                _ => bail!("{field} is not known here"),
+            })
+        })?;
+        let rules: Vec<Value> =
+            rules.into_iter().map(|(_, rules)| json!({"or_rules": {"rules": rules}})).collect();
+        Ok(json!({"and_rules": {"rules": rules}}))
     };
     entries(&rule["to"]).iter().map(permission).collect()
 }
 
 fn principals(rule: &Value) -> Result<Vec<Value>> {
     let principal = |from: &Value| {
-        let source = &from["source"];
-        known(source, &["principals", "requestPrincipals"])?;
-        let peers = any(
-            &source["principals"],
-            "or_ids",
-            "ids",
-            |name| json!({"authenticated": {"principal_name": {"exact": format!("spiffe://{}", text(name))}}}),
-        );
-        let mut ids = vec![peers];
-        if !source["requestPrincipals"].is_null() {
-            ids.push(any(&source["requestPrincipals"], "or_ids", "ids", request_principal));
-        }
+        let ids = matchers(&from["source"], |field, value| {
+            Ok(match field {
+                "principals" | "notPrincipals" => {
+                    json!({"authenticated": {"principal_name": {"exact": format!("spiffe://{}", text(value))}}})
+                }
+                "requestPrincipals" => request_principal(value),
+                _ => bail!("{field} is not known here"),
+            })
+        })?;
+        let one_of = |(field, ids): (String, Vec<Value>)| {
+            let ids = json!({"or_ids": {"ids": ids}});
+            if field.starts_with("not") { json!({"not_id": ids}) } else { ids }
+        };
+        let ids: Vec<Value> = ids.into_iter().map(one_of).collect();
         Ok(json!({"and_ids": {"ids": ids}}))
     };
     entries(&rule["from"]).iter().map(principal).collect()
+}
+
+/// What each field of a condition asks for, one of its values at least.
+fn matchers(
+    condition: &Value,
+    matcher: impl Fn(&str, &Value) -> Result<Value>,
+) -> Result<Vec<(String, Vec<Value>)>> {
+    let fields = condition.as_object().into_iter().flatten();
+    let of_field = |(field, values): (&String, &Value)| {
+        let matchers: Result<Vec<Value>> =
+            entries(values).iter().map(|value| matcher(field, value)).collect();
+        Ok((field.clone(), matchers?))
+    };
+    fields.map(of_field).collect()
 }
 
 /// The issuer and any subject.
@@ -200,11 +230,6 @@ fn request_principal(principal: &Value) -> Value {
         claim("iss", json!({"exact": issuer})),
         claim("sub", json!({"safe_regex": {"regex": ".+"}})),
     ]}})
-}
-
-fn any(values: &Value, or: &str, list: &str, matcher: impl Fn(&Value) -> Value) -> Value {
-    let matchers: Vec<Value> = entries(values).iter().map(matcher).collect();
-    json!({or: {list: matchers}})
 }
 
 fn known(object: &Value, fields: &[&str]) -> Result<()> {
