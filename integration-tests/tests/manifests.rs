@@ -193,6 +193,33 @@ fn introspection_inside_the_cluster_is_for_the_gateway_alone() -> Result<()> {
     Ok(())
 }
 
+/// If one of these were not found, requests could go around the waypoint, which alone verifies JWTs in ambient mode.
+#[test]
+fn in_ambient_mode_everything_comes_by_the_waypoint() -> Result<()> {
+    let waypoint = Manifests::build(WAYPOINT)?;
+    let targets = "/spec/targetRefs/0/name";
+    for (kind, name, pointer, value) in [
+        ("Namespace", "orders", "/metadata/labels", json!({"istio.io/dataplane-mode": "ambient"})),
+        ("Gateway", "waypoint", "/spec/gatewayClassName", json!("istio")),
+        ("Gateway", "waypoint", "/metadata/namespace", json!("istio-ingress")),
+        ("Service", "orders", "/metadata/labels", json!({})),
+        ("RequestAuthentication", "phantom-token", targets, json!("ingress")),
+        ("AuthorizationPolicy", "orders", targets, json!("ingress")),
+        ("AuthorizationPolicy", "by-waypoint", "/spec/rules/0/from", json!([])),
+        ("AuthorizationPolicy", "by-waypoint", "/spec/selector", Value::Null),
+        (
+            "AuthorizationPolicy",
+            "by-waypoint",
+            "/spec/rules/0/from/0/source/principals/0",
+            json!("cluster.local/ns/orders/sa/*"),
+        ),
+    ] {
+        let mistakes = istio::mistakes(&waypoint.with(kind, name, pointer, value.clone())?);
+        assert!(!mistakes.is_empty(), "{kind} {pointer} {value}: not found");
+    }
+    Ok(())
+}
+
 /// If one of these were not found, the check of Envoy Gateway's resources would prove nothing about it.
 #[test]
 fn what_envoy_gateway_would_not_say_is_found() -> Result<()> {

@@ -38,6 +38,7 @@ pub fn mistakes(manifests: &Manifests) -> Vec<String> {
     filter_mistakes(&filter, manifests, gateway, &mut mistakes);
     authorization_server_mistakes(&filter, manifests, gateway, &mut mistakes);
     zero_trust_mistakes(&filter, manifests, gateway, &mut mistakes);
+    ambient_mistakes(manifests, &mut mistakes);
     mistakes.into_inner()
 }
 
@@ -213,6 +214,38 @@ fn zero_trust_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Val
                 rule["from"][0]["source"]["requestPrincipals"].is_null() && paths.contains(public)
             });
             mistakes.unless(is_open, || format!("public at the ingress, refused in {namespace}: {public}"));
+        }
+    }
+}
+
+/// In ambient mode, all that reaches a workload has to come by the waypoint, where the JWTs are verified.
+fn ambient_mistakes(manifests: &Manifests, mistakes: &mut Mistakes) {
+    let is_ambient = |one: &&Value| one["metadata"]["labels"]["istio.io/dataplane-mode"] == "ambient";
+    for namespace in manifests.of_kind("Namespace").filter(is_ambient) {
+        let (name, labels) = (&namespace["metadata"]["name"], &namespace["metadata"]["labels"]);
+        let waypoint = manifests.find("Gateway", name, &labels["istio.io/use-waypoint"]);
+        let Some(waypoint) = waypoint.filter(|one| one["spec"]["gatewayClassName"] == "istio-waypoint")
+        else {
+            mistakes.unless(false, || format!("no waypoint for {name}"));
+            continue;
+        };
+        let of_namespace = |resource: &&Value| resource["metadata"]["namespace"] == *name;
+        let is_at_waypoint = |one: &Value| targets(one, "Gateway", &waypoint["metadata"]["name"]);
+        let mut authentications = manifests.of_kind("RequestAuthentication").filter(of_namespace);
+        mistakes.unless(authentications.all(is_at_waypoint), || format!("ztunnel knows no JWTs: {name}"));
+        for service in manifests.of_kind("Service").filter(of_namespace) {
+            let from_ingress = &service["metadata"]["labels"]["istio.io/ingress-use-waypoint"];
+            mistakes
+                .unless(from_ingress == "true", || format!("from the ingress around the waypoint: {name}"));
+            let only_waypoint = json!([{"from": [{"source": {"principals": [identity(waypoint)]}}]}]);
+            let mut of_pods = manifests
+                .of_kind("AuthorizationPolicy")
+                .filter(of_namespace)
+                .filter(|policy| policy["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]);
+            let is_closed = of_pods.next().is_some_and(|one| one["spec"]["rules"] == only_waypoint);
+            mistakes.unless(is_closed && of_pods.next().is_none(), || {
+                format!("open around the waypoint: {name}")
+            });
         }
     }
 }
