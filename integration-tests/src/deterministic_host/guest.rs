@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use wasmi::{Caller, Error, Memory, TypedFunc};
 
+use super::refusals::Refusal;
 use super::status::Status;
 use super::world::World;
 
@@ -49,7 +50,8 @@ pub(super) fn perform(
 ) -> Result<u32, Error> {
     let refusal = caller.data().world.borrow_mut().enter(function);
     let result = match refusal {
-        Some(status) => Err(Failure::Refused(status)),
+        Some(Refusal::Status(status)) => Err(Failure::Refused(status)),
+        Some(Refusal::Trap) => Err(Failure::trap("the host stops the module")),
         None => body(&mut HostCall { caller: &mut caller }),
     };
     match result {

@@ -12,6 +12,7 @@ use super::callout::{Answer, Callout, CalloutId};
 use super::configuration::{Replacement, Setup};
 use super::cost::Cost;
 use super::header_map::HeaderMap;
+use super::refusals::Refusal;
 use super::request::Request;
 use super::status::Status;
 use super::stream::{State, Stream, StreamId};
@@ -201,7 +202,12 @@ impl Host {
 
     /// Lets the next calls of a function fail like this.
     pub fn refuse(&mut self, function: &str, status: Status, times: u32) {
-        self.world.borrow_mut().refusals.add(function, status, times);
+        self.world.borrow_mut().refusals.add(function, Refusal::Status(status), times);
+    }
+
+    /// Lets the next call of a function stop the module, as a bug in it would.
+    pub fn trap(&mut self, function: &str) {
+        self.world.borrow_mut().refusals.add(function, Refusal::Trap, 1);
     }
 
     /// Whether the next call of some function would fail.

@@ -6,11 +6,19 @@ use super::status::Status;
 
 /// How often each function is still to refuse, and how.
 #[derive(Default)]
-pub(super) struct Refusals(BTreeMap<String, (Status, u32)>);
+pub(super) struct Refusals(BTreeMap<String, (Refusal, u32)>);
+
+/// How a function of the host refuses.
+#[derive(Clone, Copy)]
+pub(super) enum Refusal {
+    Status(Status),
+    /// It stops the module.
+    Trap,
+}
 
 impl Refusals {
-    pub(super) fn add(&mut self, function: &str, status: Status, times: u32) {
-        self.0.insert(function.to_owned(), (status, times));
+    pub(super) fn add(&mut self, function: &str, refusal: Refusal, times: u32) {
+        self.0.insert(function.to_owned(), (refusal, times));
     }
 
     pub(super) fn is_any_due(&self) -> bool {
@@ -22,9 +30,9 @@ impl Refusals {
     }
 
     /// The refusal that is due for a call to this function, if one is.
-    pub(super) fn take(&mut self, function: &str) -> Option<Status> {
-        let (status, times) = self.0.get_mut(function).filter(|(_, times)| *times > 0)?;
+    pub(super) fn take(&mut self, function: &str) -> Option<Refusal> {
+        let (refusal, times) = self.0.get_mut(function).filter(|(_, times)| *times > 0)?;
         *times -= 1;
-        Some(*status)
+        Some(*refusal)
     }
 }

@@ -36,6 +36,13 @@ impl Request {
         new
     }
 
+    /// The same by another method.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        self.headers.replace(":method", method.as_bytes());
+        self
+    }
+
     /// Adds a field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {

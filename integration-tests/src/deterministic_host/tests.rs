@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::behaviour::Behaviour;
+use super::configuration::Setup;
 use super::header_map::HeaderMap;
 use super::metrics::Metrics;
 use super::request::Request;
@@ -87,19 +88,24 @@ fn contexts_are_switched_as_the_proxy_does_it() {
     }
 }
 
-/// Compare-and-swap with 0 writes always on Envoy, and only what is new on ngx_wasm_module.
+/// Compare-and-swap with 0 writes always on Envoy, and only what is new on ngx_wasm_module, where what is gone is not 0 either, and
+/// keys are their CRC-32.
 #[test]
 fn shared_data_is_swapped_as_the_proxy_does_it() {
     for (behaviour, is_overwritten) in [(Behaviour::Envoy, true), (Behaviour::NgxWasm, false)] {
         let mut data = SharedData::default();
         assert_eq!(data.set(b"key", b"first", 0, behaviour), Ok(()));
-        let cas = data.get(b"key").map(|(_, cas)| cas).unwrap_or_default();
+        let cas = data.get(b"key", behaviour).map(|(_, cas)| cas).unwrap_or_default();
         assert_eq!(data.set(b"key", b"second", 0, behaviour).is_ok(), is_overwritten, "{behaviour:?}");
         let is_current = data.set(b"key", b"third", cas, behaviour).is_ok();
         assert_eq!(is_current, !is_overwritten, "{behaviour:?}: nobody wrote since, or somebody did");
         data.conflict(1);
         assert_eq!(data.set(b"other", b"", 0, behaviour), Err(Status::CasMismatch), "{behaviour:?}");
         assert_eq!((data.set(b"other", b"", 0, behaviour), data.len()), (Ok(()), 2), "{behaviour:?}");
+        assert_eq!(data.set(b"gone", b"", 9, behaviour).is_ok(), is_overwritten, "{behaviour:?}");
+        // Two words of one CRC-32.
+        assert_eq!(data.set(b"plumless", b"first", 0, behaviour), Ok(()));
+        assert_eq!(data.get(b"buckeroo", behaviour).is_none(), is_overwritten, "{behaviour:?}");
     }
 }
 
@@ -141,7 +147,7 @@ fn header_fields_pass_the_boundary_as_they_are() {
 
 /// A world in which a stream is paused, and this callback is going on with this context in effect.
 fn world(callback: Callback, effective: ContextKey) -> World {
-    let mut world = World::new(Behaviour::Envoy, 1, Vec::new());
+    let mut world = World::new(&Setup::new(serde_json::Value::Null));
     world.contexts.insert(ROOT, Context::Root(Root::default()));
     world.contexts.insert(STREAM, Context::Stream(StreamId(0)));
     let Request { headers, properties, .. } = Request::get("/");

@@ -10,7 +10,7 @@ use super::configuration::Setup;
 use super::cost::Cost;
 use super::header_map::HeaderMap;
 use super::metrics::Metrics;
-use super::refusals::Refusals;
+use super::refusals::{Refusal, Refusals};
 use super::shared_data::SharedData;
 use super::status::Status;
 use super::stream::{State, Stream, StreamId};
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// A function of the host is called: it counts, and may have to refuse.
-    pub(super) fn enter(&mut self, function: &'static str) -> Option<Status> {
+    pub(super) fn enter(&mut self, function: &'static str) -> Option<Refusal> {
         if let Some(call) = &self.call {
             let cost = self.costs.entry(call.effective).or_default();
             *cost.calls.entry(function).or_default() += 1;

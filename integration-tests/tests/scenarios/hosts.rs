@@ -1,0 +1,120 @@
+//! What hosts do to the filter: refuse, trap, resume by themselves, deliver bodies early, change the configuration.
+
+use anyhow::ensure;
+use integration_tests::deterministic_host::{
+    Answer, Behaviour, Host, Replacement, Request, Setup, State, Status,
+};
+use serde_json::json;
+
+use crate::Scenario;
+use crate::story::{Story, TOKEN, configured, orders};
+
+pub const SCENARIOS: &[Scenario] = &[
+    ("shared data is refused", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        story.host.refuse("proxy_get_shared_data", Status::InternalFailure, 100);
+        story.host.refuse("proxy_set_shared_data", Status::InternalFailure, 100);
+        let active = story.active(json!({}));
+        let id = story.ask(&orders(TOKEN), active)?;
+        story.passes(id)?;
+        let again = story.send(&orders(TOKEN))?;
+        story.passes(again)?;
+        ensure!(story.questions() == 1);
+        Ok(story)
+    }),
+    ("a write of shared data is lost", |behaviour| {
+        let mut story = Story::set_up(behaviour, |setup| setup.workers = 2)?;
+        story.host.conflict(1);
+        for (worker, questions) in [(0, 1), (1, 2)] {
+            let id = story.send_to(worker, &orders(TOKEN))?;
+            let active = story.active(json!({}));
+            story.answer(active)?;
+            story.passes(id)?;
+            ensure!(story.questions() == questions);
+        }
+        Ok(story)
+    }),
+    ("there is no zone for shared data, and none is wanted", |behaviour| {
+        let mut story = Story::set_up(behaviour, |setup| {
+            setup.has_zone = false;
+            setup.configuration = configured(json!({"cache": {"shared": false}}));
+        })?;
+        let active = story.active(json!({}));
+        let id = story.ask(&orders(TOKEN), active)?;
+        story.passes(id)?;
+        Ok(story)
+    }),
+    ("there is no zone for shared data, but it is wanted", |behaviour| {
+        let mut story = Story::set_up(behaviour, |setup| setup.has_zone = false)?;
+        // Envoy needs none. The other stops the module while it reads the head, and answers 500 itself.
+        let trapped = story.host.request(0, &orders(TOKEN)).is_err();
+        ensure!(trapped == story.on(false, true));
+        ensure!(story.questions() == story.on(1, 0));
+        Ok(story)
+    }),
+    ("the answer cannot be written, and the host resumes by itself", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let id = story.send(&orders(TOKEN))?;
+        ensure!(story.host.stream(id).headers().get("authorization").is_none(), "the token waits with it");
+        story.host.refuse("proxy_send_local_response", Status::InternalFailure, 1);
+        story.answer(Answer::Reset)?;
+        match behaviour {
+            Behaviour::Envoy => story.waits(id)?,
+            // It goes on, whatever the filter wants; so there is nothing left in it.
+            Behaviour::NgxWasm => story.goes_on_bare(id)?,
+        }
+        Ok(story)
+    }),
+    ("the module is stopped in the callback, and the host resumes by itself", |behaviour| {
+        for function in ["proxy_get_buffer_bytes", "proxy_replace_header_map_value", "proxy_continue_stream"]
+        {
+            let mut story = Story::new(behaviour, json!({}))?;
+            let id = story.send(&orders(TOKEN))?;
+            let active = story.active(json!({}));
+            story.host.trap(function);
+            ensure!(story.answer(active).is_err(), "{function} is never called");
+            let went_on = matches!(story.host.stream(id).state(), State::Forwarded { .. });
+            ensure!(went_on == story.on(false, true), "{function}");
+            let authorization = story.host.stream(id).headers().text("authorization").to_owned();
+            // The JWT is written last, so it may be there when "go on" traps, and nothing else may.
+            let may_be_there = function == "proxy_continue_stream" && authorization.starts_with("Bearer eyJ");
+            ensure!(authorization.is_empty() || may_be_there, "{function}: {authorization}");
+        }
+        Story::new(behaviour, json!({}))
+    }),
+    ("a body and trailers come while the head is held", |behaviour| {
+        for stops_head_only in [false, true] {
+            let mut story = Story::set_up(behaviour, |setup| setup.stops_head_only = stops_head_only)?;
+            let id = story.send(&Request::post("/orders").bearer(TOKEN))?;
+            story.host.body(id, 1000, false)?;
+            story.host.trailers(id)?;
+            ensure!(*story.host.stream(id).state() == State::Paused, "the head goes on with its body");
+            let active = story.active(json!({}));
+            story.answer(active)?;
+            story.passes(id)?;
+            story.judge()?;
+        }
+        Story::new(behaviour, json!({}))
+    }),
+    ("a configuration with a mistake never starts, nor replaces a good one", |behaviour| {
+        let bad = configured(json!({"rules": [{"path": "orders"}]}));
+        ensure!(Host::start(Setup { behaviour, ..Setup::new(bad.clone()) }).is_err());
+        let mut story = Story::new(behaviour, json!({}))?;
+        ensure!(!story.host.reconfigure(&bad, Replacement::RootContext)?);
+        let id = story.send(&Request::get("/orders"))?;
+        story.refused(id, 401, "Bearer")?;
+        Ok(story)
+    }),
+    ("a configuration changes while a request waits", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let waiting = story.send(&orders(TOKEN))?;
+        let closed = configured(json!({"rules": [{"path": "/invoices"}]}));
+        ensure!(story.host.reconfigure(&closed, Replacement::RootContext)?);
+        let after = story.send(&orders(TOKEN))?;
+        story.refused(after, 403, "")?;
+        let active = story.active(json!({}));
+        story.answer(active)?;
+        story.passes(waiting)?;
+        Ok(story)
+    }),
+];

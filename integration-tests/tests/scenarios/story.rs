@@ -1,0 +1,239 @@
+//! A story: a host with the filter, what was sent and issued in it, and what must be true of it at the end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use integration_tests::deterministic_host::{
+    Answer, Behaviour, CalloutId, HeaderMap, Host, Request, Setup, State, StreamId,
+};
+use integration_tests::jwt;
+use serde_json::{Value, json};
+
+pub struct Story {
+    pub host: Host,
+    pub behaviour: Behaviour,
+    streams: Vec<StreamId>,
+    /// The JWTs that services may get.
+    issued: BTreeSet<String>,
+    /// Requests that may go on without one.
+    bare: BTreeSet<StreamId>,
+    /// Requests that may wait at the end.
+    waiting: BTreeSet<StreamId>,
+}
+
+impl Story {
+    /// One worker, and the configuration of [`configured`].
+    pub fn new(behaviour: Behaviour, edits: Value) -> Result<Self> {
+        Self::set_up(behaviour, |setup| setup.configuration = configured(edits))
+    }
+
+    pub fn set_up(behaviour: Behaviour, change: impl FnOnce(&mut Setup)) -> Result<Self> {
+        let mut setup = Setup { behaviour, ..Setup::new(configured(json!({}))) };
+        change(&mut setup);
+        let host = Host::start(setup)?;
+        let (issued, bare, waiting) = Default::default();
+        Ok(Self { host, behaviour, streams: Vec::new(), issued, bare, waiting })
+    }
+
+    /// A request arrives at the first worker.
+    pub fn send(&mut self, request: &Request) -> Result<StreamId> {
+        self.send_to(0, request)
+    }
+
+    pub fn send_to(&mut self, worker: usize, request: &Request) -> Result<StreamId> {
+        let id = self.host.request(worker, request)?;
+        self.streams.push(id);
+        Ok(id)
+    }
+
+    /// A request with an opaque token arrives, and whatever is asked gets this answer.
+    pub fn ask(&mut self, request: &Request, answer: Answer) -> Result<StreamId> {
+        let id = self.send(request)?;
+        self.answer(answer)?;
+        Ok(id)
+    }
+
+    /// All open questions get this answer.
+    pub fn answer(&mut self, answer: Answer) -> Result<()> {
+        for callout in self.host.open_callouts() {
+            self.host.answer(callout, answer.clone())?;
+        }
+        Ok(())
+    }
+
+    /// The one question that is open.
+    pub fn question(&self) -> Result<CalloutId> {
+        let open = self.host.open_callouts();
+        let [question] = open[..] else { bail!("{} questions are open", open.len()) };
+        Ok(question)
+    }
+
+    /// How much was asked so far.
+    pub fn questions(&self) -> usize {
+        self.host.callouts().count()
+    }
+
+    /// A JWT of the server's for this moment, with these claims instead of the usual; it may go on to services.
+    pub fn jwt(&mut self, edits: Value) -> String {
+        let claims = self.claims(edits);
+        self.issue(jwt::with_claims(&claims))
+    }
+
+    /// The answer that brings it.
+    pub fn active(&mut self, edits: Value) -> Answer {
+        Answer::jwt(&self.jwt(edits))
+    }
+
+    /// Notes a JWT that may go on to services.
+    pub fn issue(&mut self, jwt: String) -> String {
+        self.issued.insert(jwt.clone());
+        jwt
+    }
+
+    pub fn claims(&self, edits: Value) -> Value {
+        let now = self.host.now().as_secs();
+        let mut claims = json!({
+            "iss": ISSUER, "aud": "orders-api", "sub": "alice", "client_id": "app", "scope": "orders:read",
+            "iat": now, "exp": now + 3600, "jti": self.questions().to_string(),
+        });
+        merge(&mut claims, edits);
+        claims
+    }
+
+    pub fn wait(&mut self, seconds: u64) {
+        self.host.advance(Duration::from_secs(seconds));
+    }
+
+    /// Lets a request go on without a JWT, for a reason that the scenario gives.
+    pub fn goes_on_bare(&mut self, id: StreamId) -> Result<()> {
+        let headers = self.forwarded(id)?;
+        ensure!(headers.get("authorization").is_none(), "it goes on with credentials");
+        self.bare.insert(id);
+        Ok(())
+    }
+
+    /// Lets a request wait at the end, for a reason that the scenario gives.
+    pub fn waits(&mut self, id: StreamId) -> Result<()> {
+        ensure!(*self.host.stream(id).state() == State::Paused, "{:?}", self.host.stream(id).state());
+        self.waiting.insert(id);
+        Ok(())
+    }
+
+    /// What services received.
+    pub fn forwarded(&self, id: StreamId) -> Result<HeaderMap> {
+        match self.host.stream(id).state() {
+            State::Forwarded { headers } => Ok(headers.clone()),
+            other => bail!("not forwarded: {other:?}\n{}", self.host.log().join("\n")),
+        }
+    }
+
+    /// It went on with a JWT, which this says.
+    pub fn passes(&self, id: StreamId) -> Result<String> {
+        let headers = self.forwarded(id)?;
+        let jwt = headers.text("authorization").strip_prefix("Bearer ");
+        Ok(jwt.context("no JWT went on")?.to_owned())
+    }
+
+    /// It was answered so, and the challenge has this in it.
+    pub fn refused(&self, id: StreamId, status: u16, challenge: &str) -> Result<()> {
+        let State::Replied { status: got, headers, .. } = self.host.stream(id).state().clone() else {
+            bail!("not refused: {:?}", self.host.stream(id).state())
+        };
+        ensure!(got == status, "{got} instead of {status}");
+        let got = headers.text("www-authenticate");
+        ensure!(got.contains(challenge), "the challenge is {got}, without {challenge}");
+        Ok(())
+    }
+
+    /// What the host makes of it.
+    pub fn on<T>(&self, envoy: T, ngx: T) -> T {
+        match self.behaviour {
+            Behaviour::Envoy => envoy,
+            Behaviour::NgxWasm => ngx,
+        }
+    }
+
+    /// What must be true, whatever happened.
+    pub fn judge(&self) -> Result<()> {
+        for id in &self.streams {
+            let stream = self.host.stream(*id);
+            match stream.state() {
+                State::Forwarded { headers } => self.judge_forwarded(*id, headers)?,
+                State::Replied { headers, body, .. } => {
+                    ensure!(!is_confidential(body) && !has_confidential(headers), "an answer shows a secret");
+                }
+                State::Paused => ensure!(self.waiting.contains(id), "{id:?} waits for ever"),
+                State::Abandoned => {}
+            }
+        }
+        let log = self.host.log();
+        ensure!(!log.iter().any(|line| is_confidential(line)), "the log shows a secret: {log:#?}");
+        let violations = self.host.violations();
+        ensure!(violations.is_empty(), "{violations:#?}");
+        Ok(())
+    }
+
+    fn judge_forwarded(&self, id: StreamId, headers: &HeaderMap) -> Result<()> {
+        let shows_token = |(_, value): (&str, &[u8])| String::from_utf8_lossy(value).contains("opaque-");
+        ensure!(!headers.iter().any(shows_token), "the client's token went on: {headers:?}");
+        match headers.get("authorization") {
+            None => ensure!(self.bare.contains(&id), "{id:?} went on without a JWT"),
+            Some(value) => {
+                let value = String::from_utf8_lossy(value);
+                let jwt = value.strip_prefix("Bearer ").unwrap_or_default();
+                ensure!(self.issued.contains(jwt), "what went on was never issued");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The usual configuration with the members of `edits` merged into it; null removes one.
+pub fn configured(edits: Value) -> Value {
+    let mut configuration = json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": SECRET,
+        },
+        "token": {"issuer": ISSUER, "audience": ["orders-api"]},
+        "log_level": "debug",
+        "rules": [
+            {"path": "/public", "access": "public"},
+            {"path": "/orders", "scopes": ["orders:read"]},
+            {"path": "/invoices", "scopes": ["invoices:read"]},
+        ],
+    });
+    merge(&mut configuration, edits);
+    configuration
+}
+
+/// GET of an order with a token.
+pub fn orders(token: &str) -> Request {
+    Request::get("/orders").bearer(token)
+}
+
+fn merge(value: &mut Value, edits: Value) {
+    let (Value::Object(members), Value::Object(edits)) = (value, edits) else { return };
+    for (name, edit) in edits {
+        match members.get_mut(&name) {
+            _ if edit.is_null() => drop(members.remove(&name)),
+            Some(old) if old.is_object() && edit.is_object() => merge(old, edit),
+            _ => drop(members.insert(name, edit)),
+        }
+    }
+}
+
+fn has_confidential(headers: &HeaderMap) -> bool {
+    headers.iter().any(|(_, value)| is_confidential(&String::from_utf8_lossy(value)))
+}
+
+fn is_confidential(text: &str) -> bool {
+    ["opaque-", "eyJ", SECRET, "Basic "].iter().any(|mark| text.contains(mark))
+}
+
+pub const ISSUER: &str = "https://login.example.com";
+pub const TOKEN: &str = "opaque-1";
+const SECRET: &str = "the-secret-of-the-gateway";
