@@ -10,6 +10,7 @@ pub enum Behaviour {
     /// Kong's ngx_wasm_module. A stream goes on by itself when its last callout has ended, whatever the filter wants, and even if
     /// it trapped. The effective context cannot be switched, but the host says that it is. Shared data needs a zone, tells keys
     /// apart by their CRC-32 alone, and compares numbers always: 0 is for new keys only. A callout that fails is answered by
-    /// nothing, and one whose stream ends is cancelled. Timers are the root context's to set, once. There are no trailers.
+    /// nothing, and one whose stream ends is cancelled. Timers are the root context's to set, once. There are
+    /// no trailers, and no properties of the filter's own but below `wasmx`.
     NgxWasm,
 }

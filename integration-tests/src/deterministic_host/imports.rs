@@ -111,7 +111,8 @@ fn define_streams(linker: &mut Linker<Guest>) -> Result<(), Error> {
             let Some(id) = world.effective_stream() else {
                 return Err(world.misuse("a property was set of something else than a request").into());
             };
-            let stream = world.streams.get_mut(id.0).ok_or(Status::NotFound)?;
+            let is_kept = world.behaviour == Behaviour::Envoy || path.starts_with("wasmx");
+            let stream = world.streams.get_mut(id.0).filter(|_| is_kept).ok_or(Status::NotFound)?;
             stream.properties.insert(path, value);
             Ok(())
         }

@@ -96,6 +96,18 @@ pub const SCENARIOS: &[Scenario] = &[
         }
         Story::new(behaviour, json!({}))
     }),
+    ("claims are wanted as properties, which not every host keeps", |behaviour| {
+        let filter_state = json!([{"name": "user", "pointer": "/sub"}]);
+        let mut story = Story::new(behaviour, json!({"filter_state": filter_state}))?;
+        let active = story.active(json!({}));
+        let id = story.ask(&orders(TOKEN), active)?;
+        match behaviour {
+            Behaviour::Envoy => story.passes(id).map(drop)?,
+            // Who relies on them would miss them, so nothing goes on.
+            Behaviour::NgxWasm => story.refused(id, 500, "")?,
+        }
+        Ok(story)
+    }),
     ("a configuration with a mistake never starts, nor replaces a good one", |behaviour| {
         let bad = configured(json!({"rules": [{"path": "orders"}]}));
         ensure!(Host::start(Setup { behaviour, ..Setup::new(bad.clone()) }).is_err());

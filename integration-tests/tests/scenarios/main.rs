@@ -14,7 +14,7 @@ mod servers;
 mod story;
 mod tokens;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use integration_tests::deterministic_host::Behaviour;
 
 use crate::story::Story;
@@ -71,11 +71,13 @@ fn r038_r074_what_hosts_do_to_the_filter_opens_nothing() -> Result<()> {
 }
 
 fn tell(scenarios: &[Scenario]) -> Result<()> {
+    let mut failures = Vec::new();
     for (name, scenario) in scenarios {
         for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
             let told = scenario(behaviour).and_then(|story| story.judge());
-            told.with_context(|| format!("{name}, on {behaviour:?}"))?;
+            failures.extend(told.err().map(|error| format!("{name}, on {behaviour:?}: {error:#}")));
         }
     }
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())
 }
