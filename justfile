@@ -23,8 +23,8 @@ demo *arguments: build envoy authorization-server
 bench *arguments: build envoy
     @cargo run --quiet --profile measuring --package integration-tests --bin bench -- {{ arguments }}
 
-# Passes all tests: the core natively, as wasm and by fuzzing, the filter in a real Envoy, and the logs of that.
-test: test-core test-core-as-wasm fuzz-smoke test-envoy search-logs
+# Passes all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy, and the logs of that.
+test: test-core test-core-as-wasm test-cli fuzz-smoke test-envoy search-logs
 
 # Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, the release's files.
 check: release-tools
@@ -53,13 +53,18 @@ metrics:
 configuration-pages:
     cargo run --quiet --package xtask --bin configuration-pages
 
-# Prints a configuration of the filter, YAML or JSON, with the defaults of its profiles and without secrets.
-effective-configuration FILE:
-    @cargo run --quiet --package xtask --bin effective-configuration -- {{ FILE }}
+# Builds the command phantom-token, and says where it is.
+cli:
+    @cargo build --quiet --release --package phantom-token-cli
+    @echo "cli: target/release/phantom-token"
 
 # Runs the tests of the core natively.
 test-core:
     cargo test --quiet --package phantom-token-core --features schema
+
+# Runs the tests of the command phantom-token, and the transcripts in its page.
+test-cli:
+    cargo test --quiet --package phantom-token-cli
 
 # Runs the tests of the core as wasm under Node.
 test-core-as-wasm: node

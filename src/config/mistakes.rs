@@ -19,6 +19,21 @@ impl Mistake {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
+
+    /// The path of the field, empty for the whole.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What is wrong with it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether there is no such field: then what it holds may be anything, a secret for instance.
+    pub fn is_of_unknown_field(&self) -> bool {
+        self.message == UNKNOWN_FIELD
+    }
 }
 
 impl Mistakes {
@@ -71,7 +86,7 @@ impl Mistakes {
     pub(super) fn refuse_unknown(&mut self, parent: &str, unknown: &[String]) {
         for name in unknown {
             let separator = if parent.is_empty() { "" } else { "." };
-            self.note(format!("{parent}{separator}{name}"), "is not a field");
+            self.note(format!("{parent}{separator}{name}"), UNKNOWN_FIELD);
         }
     }
 }
@@ -99,3 +114,5 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
+
+const UNKNOWN_FIELD: &str = "is not a field";

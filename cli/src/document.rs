@@ -1,0 +1,242 @@
+//! YAML and JSON text as values that know where they stand.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+use serde_saphyr::Spanned;
+
+/// A place in a file, both numbers from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+/// A value, and where it begins.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it is.
+    pub content: Content,
+    /// Where it begins.
+    pub at: Position,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Null, a truth value or a number.
+    Plain(Value),
+    /// A text.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// An object.
+    Object(Vec<Member>),
+}
+
+/// A member of an object.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Where the name begins.
+    pub at: Position,
+    /// Its value.
+    pub value: Node,
+}
+
+/// Why a text is neither YAML nor JSON. It holds nothing of the text, which may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where.
+    pub at: Position,
+    /// Why, as a sentence for the operator.
+    pub message: &'static str,
+}
+
+/// Reads all documents of a text.
+///
+/// # Errors
+/// Where it is neither YAML nor JSON.
+pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
+    serde_saphyr::from_multiple(text).map_err(|error| {
+        let error = error.without_snippet();
+        let at = error.location().map_or(Position::START, Position::of);
+        let message = match error {
+            serde_saphyr::Error::DuplicateMappingKey { .. } => "this name is there already",
+            _ => "this is neither YAML nor JSON, or something before it is not",
+        };
+        Unreadable { at, message }
+    })
+}
+
+impl Position {
+    /// Where a text begins.
+    pub const START: Self = Self { line: 1, column: 1 };
+
+    /// Where something is in a file that is here in a text, which begins at this place and goes on under itself.
+    #[must_use]
+    pub fn plus(self, inside: Self) -> Self {
+        Self { line: self.line + inside.line - 1, column: self.column + inside.column - 1 }
+    }
+
+    fn of(location: serde_saphyr::Location) -> Self {
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX).max(1);
+        Self { line: number(location.line()), column: number(location.column()) }
+    }
+}
+
+impl Node {
+    /// The member of this name.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        self.members().iter().find(|member| member.name == name).map(|member| &member.value)
+    }
+
+    /// What is behind these names, one inside the other.
+    pub fn find(&self, names: &[&str]) -> Option<&Self> {
+        names.iter().try_fold(self, |node, name| node.get(name))
+    }
+
+    /// The members, if it is an object.
+    pub fn members(&self) -> &[Member] {
+        if let Content::Object(members) = &self.content { members } else { &[] }
+    }
+
+    /// The elements, if it is a list.
+    pub fn elements(&self) -> &[Self] {
+        if let Content::List(elements) = &self.content { elements } else { &[] }
+    }
+
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        if let Content::Text(text) = &self.content { Some(text) } else { None }
+    }
+
+    /// The text of a member.
+    pub fn text_of(&self, name: &str) -> Option<&str> {
+        self.get(name)?.text()
+    }
+
+    /// What is directly inside it.
+    pub fn children(&self) -> impl Iterator<Item = &Self> {
+        self.elements().iter().chain(self.members().iter().map(|member| &member.value))
+    }
+
+    /// The value as JSON knows it.
+    pub fn to_value(&self) -> Value {
+        match &self.content {
+            Content::Plain(value) => value.clone(),
+            Content::Text(text) => Value::String(text.clone()),
+            Content::List(elements) => elements.iter().map(Self::to_value).collect(),
+            Content::Object(members) => {
+                let member = |member: &Member| (member.name.clone(), member.value.to_value());
+                Value::Object(members.iter().map(member).collect())
+            }
+        }
+    }
+
+    /// Where a field is, by a path like `rules[2].path`: its value, or its name if the value is long. What is not there is
+    /// where it would have to be: in the innermost object around it.
+    pub fn locate(&self, path: &str) -> Position {
+        self.locate_within(path, self.at)
+    }
+
+    fn locate_within(&self, path: &str, own: Position) -> Position {
+        match &self.content {
+            Content::Object(members) => {
+                let path = path.strip_prefix('.').unwrap_or(path);
+                let rest = |member: &Member| {
+                    let rest = path.strip_prefix(member.name.as_str())?;
+                    (rest.is_empty() || rest.starts_with(['.', '['])).then(|| rest.to_owned())
+                };
+                let matching = members.iter().filter_map(|member| Some((member, rest(member)?)));
+                match matching.max_by_key(|(member, _)| member.name.len()) {
+                    Some((member, rest)) => member.value.locate_within(&rest, member.at),
+                    None => own,
+                }
+            }
+            Content::List(elements) => {
+                let index = path.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+                let found =
+                    index.and_then(|(index, rest)| Some((elements.get(index.parse::<usize>().ok()?)?, rest)));
+                found.map_or(own, |(element, rest)| element.locate_within(rest, element.at))
+            }
+            Content::Plain(_) | Content::Text(_) => self.at,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, referenced, .. } = Spanned::<Content>::deserialize(deserializer)?;
+        Ok(Self { content: value, at: Position::of(referenced) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyContent)
+    }
+}
+
+struct AnyContent;
+
+impl<'de> Visitor<'de> for AnyContent {
+    type Value = Content;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value that JSON has")
+    }
+
+    fn visit_unit<E>(self) -> Result<Content, E> {
+        Ok(Content::Plain(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Content, E> {
+        Ok(Content::Plain(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Content, E> {
+        Ok(Content::Plain(Value::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Content, E> {
+        Ok(Content::Plain(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Content, E> {
+        Ok(Content::Plain(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Content, E> {
+        Ok(Content::Plain(Number::from_f64(value).map_or(Value::Null, Value::Number)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Content, E> {
+        Ok(Content::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Content, E> {
+        Ok(Content::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Content, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            list.push(element);
+        }
+        Ok(Content::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Content, A::Error> {
+        let mut object = Vec::new();
+        while let Some(Spanned { value: name, referenced, .. }) = members.next_key::<Spanned<String>>()? {
+            let value = members.next_value()?;
+            object.push(Member { name, at: Position::of(referenced), value });
+        }
+        Ok(Content::Object(object))
+    }
+}

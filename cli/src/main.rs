@@ -1,0 +1,93 @@
+//! The command `phantom-token`.
+
+mod arguments;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use arguments::{Arguments, Check, Chosen, Color, Command, Format};
+use clap::{CommandFactory, Parser};
+use phantom_token_cli::report::{BAD, plain};
+use phantom_token_cli::source::Source;
+use phantom_token_cli::{check, report, show};
+
+fn main() -> ExitCode {
+    let Arguments { color, command } = Arguments::parse();
+    match color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let result = match command {
+        Command::Check(arguments) => check_files(&arguments),
+        Command::Show(chosen) => show_configuration(&chosen),
+        Command::Completions { shell } => complete(shell),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => WRONG.into(),
+        Err(message) => {
+            complain(&message);
+            FAILED.into()
+        }
+    }
+}
+
+/// Whether all is well, or why it cannot be told.
+type Outcome = Result<bool, String>;
+
+fn check_files(arguments: &Check) -> Outcome {
+    let mut unreadable = None;
+    let mut reports = Vec::new();
+    for path in &arguments.files {
+        match Source::read(path) {
+            Ok(source) => reports.push(check::check(&source, arguments.env)),
+            Err(message) => {
+                unreadable.iter().for_each(|message: &String| complain(message));
+                unreadable = Some(message);
+            }
+        }
+    }
+    write(&match arguments.format {
+        Format::Text => report::text(&reports),
+        Format::Json => report::json(&reports),
+        Format::Github => report::github(&reports),
+    })?;
+    let is_fine = reports.iter().all(|report| report.findings.is_empty());
+    unreadable.map_or(Ok(is_fine), Err)
+}
+
+fn show_configuration(chosen: &Chosen) -> Outcome {
+    let source = Source::read(&chosen.file)?;
+    let configuration = source.configuration(chosen.configuration)?;
+    let (text, mistakes) =
+        show::show(&configuration).map_err(|message| format!("{}: {message}", source.name))?;
+    write(&format!("{text}\n"))?;
+    if mistakes > 0 {
+        let what = if mistakes == 1 { "a mistake".to_owned() } else { format!("{mistakes} mistakes") };
+        complain(&format!("{name} has {what}: phantom-token check {name}", name = source.name));
+    }
+    Ok(mistakes == 0)
+}
+
+fn complete(shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "phantom-token", &mut script);
+    write(&String::from_utf8_lossy(&script)).map(|()| true)
+}
+
+/// Writes to standard output. Whoever reads it may have read enough.
+fn write(text: &str) -> Result<(), String> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {error}")),
+        _ => Ok(()),
+    }
+}
+
+fn complain(message: &str) {
+    eprintln!("{BAD}error:{BAD:#} {}", message.lines().map(plain).collect::<Vec<_>>().join("\n       "));
+}
+
+const WRONG: u8 = 1;
+const FAILED: u8 = 2;

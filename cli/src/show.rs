@@ -1,0 +1,57 @@
+//! `show`: a configuration as it works, with the defaults of its profiles and without secrets.
+
+use phantom_token_core::{Mistakes, Settings};
+use serde_json::Value;
+
+use crate::configuration::Configuration;
+use crate::environment::Environment;
+
+/// The configuration as JSON, and how many mistakes it has. What stands at a mistake is hidden, since a secret may be there under
+/// a name that is not its own.
+///
+/// # Errors
+/// Why there is nothing to show.
+pub fn show(configuration: &Configuration) -> Result<(String, usize), String> {
+    let text = configuration.text()?;
+    let effective = Settings::effective(text.as_bytes()).map_err(|mistakes| mistakes.to_string())?;
+    let environment = Environment::made_up(configuration.node());
+    let Err(mistakes) = Settings::parse(text.as_bytes(), &|name| environment.get(name)) else {
+        return Ok((effective, 0));
+    };
+    let mut effective: Value = serde_json::from_str(&effective).map_err(|error| error.to_string())?;
+    hide(&mistakes, &mut effective);
+    Ok((format!("{effective:#}"), mistakes.iter().count()))
+}
+
+fn hide(mistakes: &Mistakes, effective: &mut Value) {
+    for mistake in mistakes.iter() {
+        let Some(value) = find(effective, mistake.path()) else { continue };
+        if mistake.is_of_unknown_field() || !(value.is_object() || value.is_array()) {
+            *value = Value::String("[hidden]".to_owned());
+        }
+    }
+}
+
+/// What is at a path like `rules[2].path`.
+fn find<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut Value> {
+    if path.is_empty() {
+        return Some(value);
+    }
+    match value {
+        Value::Object(members) => {
+            let path = path.strip_prefix('.').unwrap_or(path);
+            let is_first = |name: &&String| {
+                path.strip_prefix(name.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            let name = members.keys().filter(is_first).max_by_key(|name| name.len())?.clone();
+            let rest = path.get(name.len()..)?;
+            find(members.get_mut(&name)?, rest)
+        }
+        Value::Array(elements) => {
+            let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+            find(elements.get_mut(index.parse::<usize>().ok()?)?, rest)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! The files that commands are given.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::configuration::{self, Configuration};
+use crate::document::{self, Unreadable};
+
+/// A file, as it was read.
+pub struct Source {
+    /// By what it was named.
+    pub name: String,
+    text: String,
+}
+
+impl Source {
+    /// Reads a file, or standard input where the name is `-`.
+    ///
+    /// # Errors
+    /// Why it cannot be read, as a sentence for the operator.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let is_standard_input = path.as_os_str() == "-";
+        let name = if is_standard_input { "stdin".to_owned() } else { path.display().to_string() };
+        let bytes = if is_standard_input {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+        } else {
+            fs::read(path)
+        };
+        let bytes = bytes.map_err(|error| format!("cannot read {name}: {error}"))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| format!("cannot read {name}: it is not UTF-8 text"))?;
+        Ok(Self::new(name, text))
+    }
+
+    /// A file of this name with this text.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// The configurations of the filter in it, in their order.
+    ///
+    /// # Errors
+    /// Where it is neither YAML nor JSON.
+    pub fn configurations(&self) -> Result<Vec<Configuration>, Unreadable> {
+        let documents = document::read(&self.text)?;
+        let is_json = self.name.ends_with(".json");
+        Ok(configuration::find(&documents, &self.text, is_json))
+    }
+
+    /// Its one configuration.
+    ///
+    /// # Errors
+    /// That there is none, or that there are more and none was chosen.
+    pub fn configuration(&self, number: Option<usize>) -> Result<Configuration, String> {
+        let name = &self.name;
+        let mut all = self
+            .configurations()
+            .map_err(|Unreadable { at, message }| format!("{name}:{}:{}: {message}", at.line, at.column))?;
+        match (number, all.len()) {
+            (_, 0) => Err(format!("{name}: {NOTHING}")),
+            (None, 1) => Ok(all.remove(0)),
+            (None, count) => {
+                let lines: Vec<String> = all.iter().map(|one| one.at().line.to_string()).collect();
+                let lines = lines.join(", ");
+                Err(format!(
+                    "{name} has {count} configurations, at the lines {lines}: choose by --configuration 1 to {count}"
+                ))
+            }
+            (Some(number), count) => match number.checked_sub(1).filter(|index| *index < count) {
+                Some(index) => Ok(all.remove(index)),
+                None => {
+                    Err(format!("{name} has {count} configurations: choose by --configuration 1 to {count}"))
+                }
+            },
+        }
+    }
+}
+
+/// What is said of a file without a configuration.
+pub const NOTHING: &str = "no configuration of the filter is in this file";
