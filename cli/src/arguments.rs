@@ -27,6 +27,9 @@ pub enum Command {
     /// Print a configuration with its profile's defaults, without secrets
     #[command(long_about = SHOW, after_long_help = SHOW_EXAMPLES)]
     Show(Chosen),
+    /// Tell what becomes of a request, and why
+    #[command(long_about = EXPLAIN, after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// Print what makes a shell complete this command
     Completions {
         /// Which shell
@@ -56,6 +59,52 @@ pub struct Chosen {
     /// Which configuration, where the file has several: 1 is the first
     #[arg(long, value_name = "NUMBER")]
     pub configuration: Option<usize>,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// Whose configuration
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// The URL of the request
+    #[arg(long)]
+    pub url: String,
+    /// Its method
+    #[arg(long, default_value = "GET")]
+    pub method: String,
+    /// A field of it; can be given several times
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// What the authorization server says of the token: a file with a JSON object
+    /// of claims, or `-`
+    #[arg(long, value_name = "FILE")]
+    pub claims: Option<PathBuf>,
+    /// The token is a JWT with these claims, which the client presents
+    #[arg(long, requires = "claims")]
+    pub jwt: bool,
+    /// The route that the host selects, for rules that name routes
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
+    /// The caller's identity, for rules that name peers
+    #[arg(long, value_name = "URI")]
+    pub peer: Option<String>,
+    /// The SHA-256 of the caller's certificate, for tokens bound to it
+    #[arg(long, value_name = "HEX")]
+    pub certificate: Option<String>,
+    /// How to write it: text or json
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
+    pub format: ExplanationFormat,
+}
+
+/// How an explanation is written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum ExplanationFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
 }
 
 /// How findings are written.
@@ -118,3 +167,22 @@ Examples:
   phantom-token show gateways.yaml --configuration 2 | jq .rules
 
 Exit codes: 0 it has no mistakes, 1 it has some, 2 there is nothing to show.";
+
+const EXPLAIN: &str = "\
+Tell what becomes of a request, and why.
+
+Without claims, this is a request without a token, unless a field brings one.
+With claims, a token comes with it, the authorization server says that it is
+active and claims this of it, and signatures are right. Nobody is asked, and no
+variable of the environment is needed. The filter's own code decides.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  phantom-token explain envoy.yaml --url https://api.example.com/orders
+  phantom-token explain envoy.yaml --method POST \\
+      --url https://api.example.com/orders --claims claims.json
+  echo '{\"scope\": \"orders:read\"}' | phantom-token explain envoy.yaml \\
+      --url https://api.example.com/orders --claims -
+
+Exit codes: 0 there is an answer, 1 the configuration has mistakes, 2 the
+request or the claims make no sense.";

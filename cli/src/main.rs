@@ -1,16 +1,18 @@
 //! The command `phantom-token`.
 
 mod arguments;
+mod input;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anstream::eprintln;
-use arguments::{Arguments, Check, Chosen, Color, Command, Format};
+use arguments::{Arguments, Check, Chosen, Color, Command, Explain, ExplanationFormat, Format};
 use clap::{CommandFactory, Parser};
+use phantom_token_cli::explain::Inquiry;
 use phantom_token_cli::report::{BAD, plain};
 use phantom_token_cli::source::Source;
-use phantom_token_cli::{check, report, show};
+use phantom_token_cli::{check, explain, report, show};
 
 fn main() -> ExitCode {
     let Arguments { color, command } = Arguments::parse();
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Check(arguments) => check_files(&arguments),
         Command::Show(chosen) => show_configuration(&chosen),
+        Command::Explain(arguments) => explain_request(&arguments),
         Command::Completions { shell } => complete(shell),
     };
     match result {
@@ -69,6 +72,25 @@ fn show_configuration(chosen: &Chosen) -> Outcome {
         complain(&format!("{name} has {what}: phantom-token check {name}", name = source.name));
     }
     Ok(mistakes == 0)
+}
+
+fn explain_request(arguments: &Explain) -> Outcome {
+    let source = Source::read(&arguments.chosen.file)?;
+    let configuration = source.configuration(arguments.chosen.configuration)?;
+    let (name, text) = (&source.name, configuration.text()?);
+    if !check::findings(&configuration, false).is_empty() {
+        complain(&format!("{name} has mistakes: phantom-token check {name}"));
+        return Ok(false);
+    }
+    let claims = arguments.claims.as_deref().map(input::claims).transpose()?;
+    let request = input::request(arguments)?;
+    let inquiry = Inquiry { request, claims, is_jwt: arguments.jwt, now: input::now() };
+    let explanation = explain::explain(&text, configuration.node(), inquiry)?;
+    match arguments.format {
+        ExplanationFormat::Text => write(&explain::text(&explanation, &configuration, name))?,
+        ExplanationFormat::Json => write(&format!("{:#}\n", explanation.to_json()))?,
+    }
+    Ok(true)
 }
 
 fn complete(shell: clap_complete::Shell) -> Outcome {

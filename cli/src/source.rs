@@ -39,6 +39,11 @@ impl Source {
         Self { name: name.into(), text: text.into() }
     }
 
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The configurations of the filter in it, in their order.
     ///
     /// # Errors

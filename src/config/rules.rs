@@ -40,7 +40,7 @@ pub(super) fn rules(
         let before = mistakes.iter().count();
         let read = mistakes
             .required(&path, field)
-            .map(|raw| rule(&path, raw, surroundings, mistakes))
+            .map(|raw| rule(index, raw, surroundings, mistakes))
             .unwrap_or_default();
         if mistakes.iter().count() > before {
             continue;
@@ -59,7 +59,13 @@ pub(super) fn rules(
 }
 
 /// One rule for each of its routes and hosts.
-fn rule(at: &str, mut raw: raw::Rule, surroundings: &Surroundings<'_>, mistakes: &mut Mistakes) -> Vec<Rule> {
+fn rule(
+    place: usize,
+    mut raw: raw::Rule,
+    surroundings: &Surroundings<'_>,
+    mistakes: &mut Mistakes,
+) -> Vec<Rule> {
+    let at = &*format!("rules[{place}]");
     let hosts = match non_empty_list(&format!("{at}.hosts"), take(&mut raw.hosts), mistakes) {
         None => vec![HostPattern::Any],
         Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
@@ -107,6 +113,7 @@ fn rule(at: &str, mut raw: raw::Rule, surroundings: &Surroundings<'_>, mistakes:
     let Some(path) = path else { return Vec::new() };
     let places = routes.iter().flat_map(|route| hosts.iter().map(move |host| (route.clone(), host.clone())));
     let rule = |(route, host)| Rule {
+        place,
         route,
         host,
         path: path.clone(),

@@ -53,7 +53,7 @@ impl ClientAuthentication {
     }
 
     /// `client_id`, if the gateway has one there.
-    pub(crate) fn client_id(&self) -> Option<&str> {
+    pub fn client_id(&self) -> Option<&str> {
         match self {
             Self::Basic(client) | Self::RawBasic(client) | Self::Post(client) => Some(&client.id),
             Self::PrivateKeyJwt(assertion) => Some(&assertion.client_id),

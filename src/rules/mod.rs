@@ -33,6 +33,8 @@ pub struct Rules {
 /// One route, host and path with its methods, and who may come in there.
 #[derive(Clone, Debug)]
 pub struct Rule {
+    /// Its place in the configuration; one rule there may be several here.
+    pub place: usize,
     /// The route of the host's own table that it asks more for; none for a rule that opens a place.
     pub route: Option<String>,
     /// The hosts, in lower case without port.
@@ -63,6 +65,14 @@ pub enum Access {
     Public,
     /// Whoever presents an active access token that satisfies the requirement.
     Protected(Rc<Requirement>),
+}
+
+/// The rules that decide about a request.
+#[derive(Clone, Copy)]
+struct Found<'r> {
+    rule: &'r Rule,
+    /// What the rules for its route ask beside that.
+    routed: Option<&'r Rule>,
 }
 
 /// The paths of each host.
@@ -98,6 +108,19 @@ impl Rules {
     /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the host or the path can be read in different
     /// ways and the answer depends on it.
     pub fn find(&self, head: &RequestHead<'_>) -> Result<Access, Reason> {
+        Ok(self.deciding(head)?.access())
+    }
+
+    /// The places in the configuration of the rules that decide about a request: one for its path, and perhaps one for its route.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn places(&self, head: &RequestHead<'_>) -> Result<Vec<usize>, Reason> {
+        let Found { rule, routed } = self.deciding(head)?;
+        Ok([Some(rule), routed].into_iter().flatten().map(|rule| rule.place).collect())
+    }
+
+    fn deciding(&self, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
         let path = path::normalize(head.path);
         let path = path.as_deref().map_err(|ambiguous| *ambiguous);
         if !self.hosts_matter {
@@ -105,12 +128,15 @@ impl Rules {
         }
         let written = written_host(head.authority)?;
         let name = without_port(&written);
-        let access = self.find_at(name, path, head);
+        let found = self.find_at(name, path, head);
         let is_plain = name == written || self.ignores_port;
-        if is_plain || self.find_at(&written, path, head) == access {
-            access
-        } else {
-            Err(Reason::AmbiguousTarget)
+        if is_plain {
+            return found;
+        }
+        match (found, self.find_at(&written, path, head)) {
+            (Ok(found), Ok(other)) if found.access() == other.access() => Ok(found),
+            (Err(reason), Err(other)) if reason == other => Err(reason),
+            _ => Err(Reason::AmbiguousTarget),
         }
     }
 
@@ -132,20 +158,15 @@ impl Rules {
         host: &str,
         path: Result<&str, Ambiguous>,
         head: &RequestHead<'_>,
-    ) -> Result<Access, Reason> {
-        let access = self.find_among(&self.unrouted, None, host, path, head.method)?;
+    ) -> Result<Found<'_>, Reason> {
+        let rule = self.find_among(&self.unrouted, None, host, path, head.method)?;
         let route = head.route.and_then(|route| std::str::from_utf8(route).ok());
         let routed = route.and_then(|route| Some((route, self.routed.get(route)?)));
-        let Some((route, hosts)) = routed else { return Ok(access.clone()) };
-        let narrower = self.find_among(hosts, Some(route), host, path, head.method);
-        match (access, narrower) {
-            (_, Err(Reason::NotExposed)) if !self.has_place(hosts, host, path) => Ok(access.clone()),
-            (_, Err(reason)) => Err(reason),
-            (Access::Public, Ok(narrower)) => Ok(narrower.clone()),
-            (Access::Protected(_), Ok(Access::Public)) => Ok(access.clone()),
-            (Access::Protected(wide), Ok(Access::Protected(narrow))) => {
-                Ok(Access::Protected(Rc::new(wide.and(Rc::clone(narrow)))))
-            }
+        let Some((route, hosts)) = routed else { return Ok(Found { rule, routed: None }) };
+        match self.find_among(hosts, Some(route), host, path, head.method) {
+            Err(Reason::NotExposed) if !self.has_place(hosts, host, path) => Ok(Found { rule, routed: None }),
+            Err(reason) => Err(reason),
+            Ok(routed) => Ok(Found { rule, routed: Some(routed) }),
         }
     }
 
@@ -156,7 +177,7 @@ impl Rules {
         host: &str,
         path: Result<&str, Ambiguous>,
         method: &[u8],
-    ) -> Result<&Access, Reason> {
+    ) -> Result<&Rule, Reason> {
         let Ok(path) = path else { return self.without_path(hosts, route, host, method) };
         let lower = in_lower_case(path);
         let matching = self.matching(hosts, host, pattern::inner(&lower));
@@ -166,8 +187,12 @@ impl Rules {
         // To services that do not tell letter case apart, it is the path of all these rules.
         let segments: Vec<_> = pattern::segments(path).collect();
         let spelled = matching.iter().copied().filter(|rule| rule.path.is_spelled(&segments));
-        let access = best(spelled, method);
-        if best(matching.iter().copied(), method) == access { access } else { Err(Reason::AmbiguousTarget) }
+        let rule = best(spelled, method);
+        match (rule, best(matching.iter().copied(), method)) {
+            (Ok(rule), Ok(any)) if rule.access == any.access => Ok(rule),
+            (Err(reason), Err(any)) if reason == any => Err(reason),
+            _ => Err(Reason::AmbiguousTarget),
+        }
     }
 
     /// Whether there is any rule for this place, whatever its methods.
@@ -191,7 +216,7 @@ impl Rules {
         route: Option<&str>,
         host: &str,
         method: &[u8],
-    ) -> Result<&Access, Reason> {
+    ) -> Result<&Rule, Reason> {
         let is_narrower = |rule: &Rule| {
             let counts = rule.takes(method) || rule.access != Access::Public;
             counts && !rule.path.is_everything() && rule.route.as_deref() == route && rule.host.is_for(host)
@@ -208,6 +233,19 @@ fn in_lower_case(path: &str) -> Cow<'_, str> {
     match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => Cow::Owned(path.to_ascii_lowercase()),
         false => Cow::Borrowed(path),
+    }
+}
+
+impl Found<'_> {
+    /// Who may come in: what one rule asks for, and what the other asks beside that.
+    fn access(self) -> Access {
+        match (&self.rule.access, self.routed.map(|routed| &routed.access)) {
+            (access, None) | (access @ Access::Protected(_), Some(Access::Public)) => access.clone(),
+            (Access::Public, Some(narrower)) => narrower.clone(),
+            (Access::Protected(wide), Some(Access::Protected(narrow))) => {
+                Access::Protected(Rc::new(wide.and(Rc::clone(narrow))))
+            }
+        }
     }
 }
 
@@ -260,14 +298,14 @@ impl HostPattern {
 
 /// The first rule that takes the method. A method that a protected rule does not name must not slip past it into a public
 /// rule for a wider place, unless that is a rule for preflights.
-fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&'a Access, Reason> {
+fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&'a Rule, Reason> {
     let mut passed_over = None::<&Rule>;
     for rule in matching {
         let is_by_accident = rule.access == Access::Public && rule.methods != ["OPTIONS"];
         let slips_past = |other: &Rule| is_by_accident && !rule.is_at_place_of(other);
         match rule.takes(method) {
             true if passed_over.is_some_and(slips_past) => return Err(Reason::NotExposed),
-            true => return Ok(&rule.access),
+            true => return Ok(rule),
             false if rule.access != Access::Public => passed_over = passed_over.or(Some(rule)),
             false => {}
         }

@@ -1,0 +1,146 @@
+//! `explain`: which rule decides about a request, what the client hears, and what services receive.
+
+mod text;
+
+use phantom_token_core::{RequestHead, Settings, Timestamp};
+use serde_json::{Map, Value, json};
+
+pub use text::text;
+
+use crate::document::Node;
+use crate::environment::Environment;
+use crate::gateway::{Fate, Gateway, Request};
+use crate::jws;
+use crate::made_up::MadeUpServer;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    /// The request.
+    pub request: Request,
+    /// What the authorization server says of its token; without, a request without a token is meant, unless it brings one.
+    pub claims: Option<Map<String, Value>>,
+    /// Whether the token is a JWT that the client presents.
+    pub is_jwt: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The request, with the token that stands for the claims.
+    pub request: Request,
+    /// The places of the rules that decide; none, where none does.
+    pub rules: Vec<usize>,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// Lets a request go through the filter.
+///
+/// # Errors
+/// That the configuration has mistakes.
+pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Explanation, String> {
+    let Inquiry { mut request, claims, is_jwt, now } = inquiry;
+    let environment = Environment::made_up(node);
+    let parse = |text: &str| Settings::parse(text.as_bytes(), &|name| environment.get(name));
+    let original = parse(text).map_err(|mistakes| mistakes.to_string())?;
+    let server = claims.map(|claims| MadeUpServer::new(claims, now)).transpose()?;
+    let settings = match &server {
+        None => original,
+        Some(server) => {
+            let mut configuration = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            server.take_over(&mut configuration);
+            parse(&configuration.to_string()).map_err(|mistakes| mistakes.to_string())?
+        }
+    };
+    let mut gateway = Gateway::new(settings.clone());
+    let rules = places(&settings, &request);
+    if let Some(server) = server.as_ref().filter(|_| !gateway.is_presented(&request)) {
+        let token =
+            if is_jwt || !introspects(&settings, text, &rules) { server.jwt() } else { OPAQUE.to_owned() };
+        request.fields.push(("authorization".to_owned(), format!("Bearer {token}").into_bytes()));
+    }
+    let fate = gateway.process(&request, now, &mut |question| server.as_ref()?.answer(question, &settings));
+    Ok(Explanation { request, rules, fate })
+}
+
+/// The rules that decide, also where what they ask is not met.
+fn places(settings: &Settings, request: &Request) -> Vec<usize> {
+    let fields = request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+    let route = request.route.as_ref().map(String::as_bytes);
+    let head = RequestHead { route, ..RequestHead::read(fields) };
+    settings.rules.places(&head).unwrap_or_default()
+}
+
+/// Whether the server is asked whose tokens are taken by these rules.
+fn introspects(settings: &Settings, text: &str, rules: &[usize]) -> bool {
+    let configuration: Value = serde_json::from_str(text).unwrap_or_default();
+    let name = rules.iter().find_map(|place| {
+        configuration.pointer(&format!("/rules/{place}/authorization_server")).and_then(Value::as_str)
+    });
+    let server = settings.servers.iter().find(|server| name.is_none() || server.name.as_deref() == name);
+    server.is_none_or(|server| server.introspection.is_some())
+}
+
+impl Explanation {
+    /// The explanation as JSON.
+    pub fn to_json(&self) -> Value {
+        let fate = match &self.fate {
+            Fate::Waiting => json!({"fate": "waiting"}),
+            Fate::Answered { reason, reply } => {
+                let headers: Vec<Value> =
+                    reply.headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+                let reason = reason.map(|reason| reason.name());
+                json!({
+                    "fate": if reason.is_some() { "refused" } else { "answered" },
+                    "status": reply.status, "reason": reason, "headers": headers, "body": reply.body,
+                })
+            }
+            Fate::Forwarded { state, .. } => {
+                let field = |(name, value): (String, String)| json!({"name": name, "value": value});
+                json!({
+                    "fate": "forwarded",
+                    "set": self.set().into_iter().map(field).collect::<Vec<_>>(),
+                    "removed": self.removed(),
+                    "filter_state": state.iter().cloned().map(field).collect::<Vec<_>>(),
+                })
+            }
+        };
+        let mut explanation = json!({"rules": self.rules});
+        if let (Value::Object(explanation), Value::Object(fate)) = (&mut explanation, fate) {
+            explanation.extend(fate);
+        }
+        explanation
+    }
+
+    /// The fields that services get other than the client sent them. A JWT is told by what is in it.
+    pub fn set(&self) -> Vec<(String, String)> {
+        let Fate::Forwarded { fields, .. } = &self.fate else { return Vec::new() };
+        let is_new = |field: &&(String, Vec<u8>)| !self.request.fields.contains(field);
+        let shown = |(name, value): &(String, Vec<u8>)| (name.clone(), shown(value));
+        fields.iter().filter(is_new).map(shown).collect()
+    }
+
+    /// The names of the fields that the client sent and services do not get.
+    pub fn removed(&self) -> Vec<String> {
+        let Fate::Forwarded { fields, .. } = &self.fate else { return Vec::new() };
+        let is_gone =
+            |name: &&String| !fields.iter().any(|(kept, _)| kept.eq_ignore_ascii_case(name.as_str()));
+        self.request.fields.iter().map(|(name, _)| name).filter(is_gone).cloned().collect()
+    }
+}
+
+fn shown(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let (scheme, token) = text.split_once(' ').map_or(("", &*text), |(scheme, token)| (scheme, token));
+    let space = if scheme.is_empty() { "" } else { " " };
+    match jws::payload(token) {
+        Some(claims) => format!("{scheme}{space}[JWT of {}]", jws::names(&claims)),
+        None => text.into_owned(),
+    }
+}
+
+/// What is in the place of the token, which nobody has.
+const OPAQUE: &str = "opaque-token";

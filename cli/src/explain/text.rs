@@ -1,0 +1,76 @@
+//! An explanation for people.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::Explanation;
+use crate::configuration::Configuration;
+use crate::gateway::Fate;
+use crate::report::{BAD, BOLD, GOOD, plain};
+
+/// The explanation, with the rules as they stand in their file.
+pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str) -> String {
+    let mut text = String::new();
+    for place in &explanation.rules {
+        let path = format!("rules[{place}]");
+        let at = configuration.locate(&path);
+        let _ = writeln!(text, "{BOLD}rule{BOLD:#}     {path}, {}:{}", plain(file), at.line);
+        let rules = configuration.node().and_then(|node| node.get("rules"));
+        let rule = rules.and_then(|rules| rules.elements().get(*place));
+        for member in rule.into_iter().flat_map(|rule| rule.members()) {
+            let _ = writeln!(
+                text,
+                "           {}: {}",
+                plain(&member.name),
+                plain(&shown(&member.value.to_value()))
+            );
+        }
+    }
+    if explanation.rules.is_empty() {
+        let _ = writeln!(text, "{BOLD}rule{BOLD:#}     none");
+    }
+    match &explanation.fate {
+        Fate::Waiting => {
+            let _ = writeln!(
+                text,
+                "{BOLD}answer{BOLD:#}   the authorization server is asked about the token: tell by --claims\n         what it says"
+            );
+        }
+        Fate::Answered { reason, reply } => {
+            let style = if reason.is_some() { BAD } else { GOOD };
+            let name = reason.map_or("by the gateway itself", |reason| reason.name());
+            let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {style}{} {name}{style:#}", reply.status);
+            for (name, value) in &reply.headers {
+                let _ = writeln!(text, "           {name}: {}", plain(value));
+            }
+            let _ = writeln!(text, "           {}", plain(&reply.body));
+        }
+        Fate::Forwarded { state, .. } => {
+            let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {GOOD}forwarded{GOOD:#}");
+            let changes = explanation.set();
+            for (name, value) in &changes {
+                let _ = writeln!(text, "           {}: {}", plain(name), plain(value));
+            }
+            for name in explanation.removed() {
+                let _ = writeln!(text, "           without {}", plain(&name));
+            }
+            if changes.is_empty() && explanation.removed().is_empty() {
+                let _ = writeln!(text, "           as it came");
+            }
+            for (name, value) in state {
+                let _ = writeln!(text, "           filter state wasm.{}: {}", plain(name), plain(value));
+            }
+        }
+    }
+    text
+}
+
+/// A value as one would write it.
+fn shown(value: &Value) -> String {
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match value {
+        Value::Array(elements) => elements.iter().map(word).collect::<Vec<_>>().join(", "),
+        value => word(value),
+    }
+}

@@ -1,0 +1,124 @@
+//! An authorization server that says of every token what it was told to say. It signs with a key of its own, which takes the place
+//! of the configured ones.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use phantom_token_core::{Question, Settings, Timestamp};
+use serde_json::{Map, Value, json};
+
+use crate::gateway::{Answer, Random};
+
+/// The server, or all of them: what they say differs in form alone.
+pub struct MadeUpServer {
+    key: SigningKey,
+    claims: Map<String, Value>,
+    now: Timestamp,
+}
+
+/// How one of the configured servers answers.
+struct Form<'s> {
+    jwt_member: Option<&'s str>,
+    issuer: Option<&'s str>,
+    client_id: Option<&'s str>,
+}
+
+impl MadeUpServer {
+    /// A server that claims this of every token.
+    ///
+    /// # Errors
+    /// Never, as long as its key is one.
+    pub fn new(claims: Map<String, Value>, now: Timestamp) -> Result<Self, String> {
+        let key = SigningKey::from_slice(&[1; 32]).map_err(|error| error.to_string())?;
+        Ok(Self { key, claims, now })
+    }
+
+    /// Puts its key in the place of all keys that a configuration names.
+    pub fn take_over(&self, configuration: &mut Value) {
+        let Value::Object(members) = configuration else { return };
+        for (name, value) in members {
+            match (name.as_str(), value) {
+                ("keys", keys) => *keys = json!({"set": {"keys": [self.jwk()]}}),
+                ("authorization_servers", Value::Array(servers)) => {
+                    servers.iter_mut().for_each(|server| self.take_over(server));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// An access token that is a JWT.
+    pub fn jwt(&self) -> String {
+        let mut claims = self.claims.clone();
+        claims.retain(|name, _| !matches!(name.as_str(), "active" | "token_type"));
+        self.sign("at+jwt", &Value::Object(claims))
+    }
+
+    /// The answer to an introspection request, in the form that the server has which is asked.
+    pub fn answer(&self, question: &Question, settings: &Settings) -> Option<Answer> {
+        let occasion = phantom_token_core::Occasion { now: self.now, randomness: &Random };
+        let callout = question.callout(occasion).ok()?;
+        let field = |name: &str| callout.headers().find(|(own, _)| *own == name).map(|(_, value)| value);
+        let (authority, path) = (field(":authority")?, field(":path")?);
+        let form = settings.servers.iter().find_map(|server| {
+            let introspection = server.introspection.as_ref()?;
+            let target = &introspection.endpoint.target;
+            let is_asked =
+                target.upstream == callout.upstream() && target.authority == authority && target.path == path;
+            is_asked.then(|| Form {
+                jwt_member: introspection.response.jwt_member.as_deref(),
+                issuer: server.token.policy.issuer.as_deref(),
+                client_id: introspection.endpoint.authentication.client_id(),
+            })
+        })?;
+        Some(self.answer_in(&form, field("accept")?))
+    }
+
+    fn answer_in(&self, form: &Form<'_>, media_type: &str) -> Answer {
+        let is_active = self.claims.get("active") != Some(&Value::Bool(false));
+        match media_type {
+            "application/jwt" if !is_active => {
+                Answer::Response { status: 204, fields: Vec::new(), body: Vec::new() }
+            }
+            "application/jwt" => Answer::of(media_type, self.jwt()),
+            "application/token-introspection+jwt" => {
+                let claims = json!({
+                    "iss": form.issuer, "aud": form.client_id, "iat": self.now.as_millis() / 1000,
+                    "token_introspection": self.response(None),
+                });
+                Answer::of(media_type, self.sign("token-introspection+jwt", &claims))
+            }
+            _ => Answer::of(media_type, self.response(form.jwt_member).to_string()),
+        }
+    }
+
+    /// What RFC 7662 §2.2 calls the introspection response, of an access token.
+    fn response(&self, jwt_member: Option<&str>) -> Value {
+        let is_bound = self.claims.get("cnf").is_some_and(|binding| binding.get("jkt").is_some());
+        let mut response = self.claims.clone();
+        response.entry("active").or_insert(json!(true));
+        response.entry("token_type").or_insert(json!(if is_bound { "DPoP" } else { "Bearer" }));
+        if let Some(name) = jwt_member {
+            response.insert(name.to_owned(), json!(self.jwt()));
+        }
+        Value::Object(response)
+    }
+
+    fn sign(&self, kind: &str, claims: &Value) -> String {
+        let header = json!({"alg": "ES256", "kid": KEY_ID, "typ": kind});
+        let [header, claims] =
+            [header.to_string(), claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let message = format!("{header}.{claims}");
+        let signature: Signature = self.key.sign(message.as_bytes());
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    }
+
+    fn jwk(&self) -> Value {
+        let point = self.key.verifying_key().to_encoded_point(false);
+        let [x, y] = [point.x(), point.y()].map(|part| part.map(|part| URL_SAFE_NO_PAD.encode(part)));
+        json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y})
+    }
+}
+
+const KEY_ID: &str = "made-up";
