@@ -30,6 +30,9 @@ pub enum Command {
     /// Tell what becomes of a request, and why
     #[command(long_about = EXPLAIN, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Try an authorization server with the configuration's credentials
+    #[command(long_about = PROBE, after_long_help = PROBE_EXAMPLES)]
+    Probe(Probe),
     /// Print what makes a shell complete this command
     Completions {
         /// Which shell
@@ -95,6 +98,30 @@ pub struct Explain {
     /// How to write it: text or json
     #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     pub format: ExplanationFormat,
+}
+
+/// `probe`.
+#[derive(Args, Debug)]
+pub struct Probe {
+    /// Whose configuration
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Which of authorization_servers
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// An access token: `-` reads it from standard input. Without, the variable
+    /// PHANTOM_TOKEN_PROBE may hold one
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Where to connect to, in place of the endpoint's host
+    #[arg(long, value_name = "HOST:PORT")]
+    pub connect: Option<String>,
+    /// Certificates to trust, in place of the machine's: a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Show the values of claims, not only their names
+    #[arg(long)]
+    pub show_values: bool,
 }
 
 /// How an explanation is written.
@@ -186,3 +213,22 @@ Examples:
 
 Exit codes: 0 there is an answer, 1 the configuration has mistakes, 2 the
 request or the claims make no sense.";
+
+const PROBE: &str = "\
+Try an authorization server with the configuration's credentials.
+
+It is asked about a token that nobody has, as the filter would ask. With a real
+token, this tells what the server says of it, whether the JWT would be taken,
+and what each rule says. The variables that {env: NAME} names have to be set.
+
+`upstream` means something to the proxy alone, so the host in the endpoint's URL
+is asked, or the one that --connect names. TLS is verified.";
+
+const PROBE_EXAMPLES: &str = "\
+Examples:
+  phantom-token probe envoy.yaml
+  phantom-token probe envoy.yaml --connect 127.0.0.1:8443 --ca ca.pem
+  get-token | phantom-token probe envoy.yaml --token -
+
+Exit codes: 0 the server takes the credentials, and the token, 1 it does not,
+2 it cannot be tried.";

@@ -46,20 +46,22 @@ pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Expl
     let environment = Environment::made_up(node);
     let parse = |text: &str| Settings::parse(text.as_bytes(), &|name| environment.get(name));
     let original = parse(text).map_err(|mistakes| mistakes.to_string())?;
-    let server = claims.map(|claims| MadeUpServer::new(claims, now)).transpose()?;
-    let settings = match &server {
-        None => original,
-        Some(server) => {
-            let mut configuration = serde_json::from_str(text).map_err(|error| error.to_string())?;
-            server.take_over(&mut configuration);
-            parse(&configuration.to_string()).map_err(|mistakes| mistakes.to_string())?
-        }
+    let server = claims.map(|claims| MadeUpServer::new(claims, now));
+    let written: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut configuration = written.clone();
+    server.iter().for_each(|server| server.take_over(&mut configuration));
+    let settings = match configuration == written {
+        true => original,
+        false => parse(&configuration.to_string()).map_err(|mistakes| mistakes.to_string())?,
     };
     let mut gateway = Gateway::new(settings.clone());
     let rules = places(&settings, &request);
     if let Some(server) = server.as_ref().filter(|_| !gateway.is_presented(&request)) {
-        let token =
-            if is_jwt || !introspects(&settings, text, &rules) { server.jwt() } else { OPAQUE.to_owned() };
+        let token = if is_jwt || !introspects(&settings, &configuration, &rules) {
+            server.jwt()
+        } else {
+            OPAQUE.to_owned()
+        };
         request.fields.push(("authorization".to_owned(), format!("Bearer {token}").into_bytes()));
     }
     let fate = gateway.process(&request, now, &mut |question| server.as_ref()?.answer(question, &settings));
@@ -75,8 +77,7 @@ fn places(settings: &Settings, request: &Request) -> Vec<usize> {
 }
 
 /// Whether the server is asked whose tokens are taken by these rules.
-fn introspects(settings: &Settings, text: &str, rules: &[usize]) -> bool {
-    let configuration: Value = serde_json::from_str(text).unwrap_or_default();
+fn introspects(settings: &Settings, configuration: &Value, rules: &[usize]) -> bool {
     let name = rules.iter().find_map(|place| {
         configuration.pointer(&format!("/rules/{place}/authorization_server")).and_then(Value::as_str)
     });
@@ -115,12 +116,20 @@ impl Explanation {
         explanation
     }
 
-    /// The fields that services get other than the client sent them. A JWT is told by what is in it.
+    /// The fields that services get other than the client sent them, and those with JWTs. A JWT is told by what is in it.
     pub fn set(&self) -> Vec<(String, String)> {
         let Fate::Forwarded { fields, .. } = &self.fate else { return Vec::new() };
-        let is_new = |field: &&(String, Vec<u8>)| !self.request.fields.contains(field);
-        let shown = |(name, value): &(String, Vec<u8>)| (name.clone(), shown(value));
-        fields.iter().filter(is_new).map(shown).collect()
+        let told = |field: &(String, Vec<u8>)| {
+            let text = String::from_utf8_lossy(&field.1);
+            let (scheme, token) = text.rsplit_once(' ').unwrap_or(("", &text));
+            let told = match jws::payload(token) {
+                Some(claims) => format!("{scheme} [JWT of {}]", jws::names(&claims)).trim_start().to_owned(),
+                None if self.request.fields.contains(field) => return None,
+                None => text.into_owned(),
+            };
+            Some((field.0.clone(), told))
+        };
+        fields.iter().filter_map(told).collect()
     }
 
     /// The names of the fields that the client sent and services do not get.
@@ -129,16 +138,6 @@ impl Explanation {
         let is_gone =
             |name: &&String| !fields.iter().any(|(kept, _)| kept.eq_ignore_ascii_case(name.as_str()));
         self.request.fields.iter().map(|(name, _)| name).filter(is_gone).cloned().collect()
-    }
-}
-
-fn shown(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value);
-    let (scheme, token) = text.split_once(' ').map_or(("", &*text), |(scheme, token)| (scheme, token));
-    let space = if scheme.is_empty() { "" } else { " " };
-    match jws::payload(token) {
-        Some(claims) => format!("{scheme}{space}[JWT of {}]", jws::names(&claims)),
-        None => text.into_owned(),
     }
 }
 

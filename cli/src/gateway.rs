@@ -33,6 +33,7 @@ pub struct Request {
 }
 
 /// What became of a question to an authorization server.
+#[derive(Clone)]
 pub enum Answer {
     /// It answered.
     Response {

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod gateway;
 pub mod jws;
 mod made_up;
+pub mod probe;
 pub mod report;
 pub mod show;
 pub mod source;

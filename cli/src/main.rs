@@ -7,12 +7,13 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anstream::eprintln;
-use arguments::{Arguments, Check, Chosen, Color, Command, Explain, ExplanationFormat, Format};
+use arguments::{Arguments, Check, Chosen, Color, Command, Explain, ExplanationFormat, Format, Probe};
 use clap::{CommandFactory, Parser};
 use phantom_token_cli::explain::Inquiry;
-use phantom_token_cli::report::{BAD, plain};
+use phantom_token_cli::probe::{Route, Trial};
+use phantom_token_cli::report::{BAD, BOLD, plain};
 use phantom_token_cli::source::Source;
-use phantom_token_cli::{check, explain, report, show};
+use phantom_token_cli::{check, explain, probe, report, show};
 
 fn main() -> ExitCode {
     let Arguments { color, command } = Arguments::parse();
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check_files(&arguments),
         Command::Show(chosen) => show_configuration(&chosen),
         Command::Explain(arguments) => explain_request(&arguments),
+        Command::Probe(arguments) => probe_server(&arguments),
         Command::Completions { shell } => complete(shell),
     };
     match result {
@@ -93,6 +95,35 @@ fn explain_request(arguments: &Explain) -> Outcome {
     Ok(true)
 }
 
+fn probe_server(arguments: &Probe) -> Outcome {
+    let source = Source::read(&arguments.chosen.file)?;
+    let configuration = source.configuration(arguments.chosen.configuration)?;
+    let (name, text) = (&source.name, configuration.text()?);
+    if !check::findings(&configuration, true).is_empty() {
+        complain(&format!("{name} has mistakes: phantom-token check --env {name}"));
+        return Ok(false);
+    }
+    if arguments.token.as_ref().is_some_and(|token| token != "-") {
+        warn("a token on the command line is seen by others on this machine: use --token -");
+    }
+    let authorities = arguments.ca.as_deref().map(Source::read).transpose()?;
+    let route = Route {
+        connect: arguments.connect.clone(),
+        authorities: authorities.map(|source| source.text().to_owned()),
+    };
+    let token = input::token(arguments.token.as_deref())?;
+    let trial = Trial {
+        text: &text,
+        server: arguments.server.as_deref(),
+        token: token.as_deref(),
+        shows_values: arguments.show_values,
+        now: input::now(),
+    };
+    let findings = probe::probe(&trial, &route)?;
+    write(&findings.text)?;
+    Ok(findings.is_fine)
+}
+
 fn complete(shell: clap_complete::Shell) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "phantom-token", &mut script);
@@ -105,6 +136,10 @@ fn write(text: &str) -> Result<(), String> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {error}")),
         _ => Ok(()),
     }
+}
+
+fn warn(message: &str) {
+    eprintln!("{BOLD}warning:{BOLD:#} {message}");
 }
 
 fn complain(message: &str) {

@@ -127,7 +127,7 @@ fn profile_of(meaning: &'static [&'static str]) -> Member {
 
 const PROFILE: &[&str] = &[
     " What is known of a server, as defaults for the fields below. Whatever is written goes before it;",
-    " `./justw effective-configuration FILE` shows the result.",
+    " `phantom-token show` tells the result.",
 ];
 
 impl Description {

@@ -44,7 +44,9 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
             for (name, value) in &reply.headers {
                 let _ = writeln!(text, "           {name}: {}", plain(value));
             }
-            let _ = writeln!(text, "           {}", plain(&reply.body));
+            if reason.is_some() {
+                let _ = writeln!(text, "           {}", plain(&reply.body));
+            }
         }
         Fate::Forwarded { state, .. } => {
             let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {GOOD}forwarded{GOOD:#}");

@@ -43,6 +43,13 @@ impl Request {
         self
     }
 
+    /// A request of exactly these fields, pseudo-header fields among them.
+    pub fn of<'f>(fields: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
+        let mut new = Self::default();
+        fields.into_iter().for_each(|(name, value)| new.headers.push(name, value));
+        new
+    }
+
     /// Adds a field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {

@@ -1,0 +1,180 @@
+//! The HTTP client of `probe`. It sends what the filter would let its host send.
+
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use phantom_token_core::Callout;
+use ureq::config::Config;
+use ureq::http::{Request, Response, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Body, Error};
+
+use crate::gateway::{Answer, Fields};
+
+/// How to reach servers.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// Where to connect to, whatever the endpoint's host is: host and port.
+    pub connect: Option<String>,
+    /// The PEM text of the certificates that are trusted; none for those that the machine trusts.
+    pub authorities: Option<String>,
+}
+
+/// A client.
+pub struct Client(Agent);
+
+/// What came of a question, and how it went.
+pub struct Exchange {
+    /// The answer, as the filter sees it.
+    pub answer: Answer,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Why there is no response, if there is none.
+    pub failure: Option<String>,
+}
+
+impl Client {
+    /// A client that goes this way.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates.
+    pub fn new(route: &Route) -> Result<Self, String> {
+        let roots = match &route.authorities {
+            None => RootCerts::PlatformVerifier,
+            Some(pem) => RootCerts::Specific(Arc::new(certificates(pem)?)),
+        };
+        let config = Config::builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("phantom-token/", env!("CARGO_PKG_VERSION")))
+            .accept("")
+            .timeout_global(Some(PATIENCE))
+            .tls_config(TlsConfig::builder().root_certs(roots).build());
+        Ok(Self(match &route.connect {
+            None => config.build().new_agent(),
+            Some(place) => {
+                let config = config.proxy(None).build();
+                Agent::with_parts(config, DefaultConnector::default(), Place(place.clone()))
+            }
+        }))
+    }
+
+    /// Sends a callout; `accept` takes the place of the media type that it asks for.
+    pub fn send(&self, callout: &Callout, accept: Option<&str>, limit: usize) -> Exchange {
+        let spinner = ProgressBar::new_spinner().with_message(format!("waiting for {}", url(callout)));
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        let (begun, result) = timed(|| self.run(callout, accept, limit));
+        spinner.finish_and_clear();
+        let (answer, failure) = match result {
+            Ok(answer) => (answer, None),
+            Err(Error::BodyExceedsLimit(_)) => (Answer::Oversized, None),
+            Err(error) => (Answer::Lost, Some(reason(&error))),
+        };
+        Exchange { answer, elapsed: begun, failure }
+    }
+
+    fn run(&self, callout: &Callout, accept: Option<&str>, limit: usize) -> Result<Answer, Error> {
+        let method = field(callout, ":method");
+        let mut request = Request::builder().method(method).uri(url(callout));
+        for (name, value) in
+            callout.headers().filter(|(name, _)| !name.starts_with([':']) && !is_for_envoy(name))
+        {
+            request = request.header(name, if name == "accept" { accept.unwrap_or(value) } else { value });
+        }
+        let response = if method == "POST" {
+            self.0.run(request.body(callout.body())?)?
+        } else {
+            self.0.run(request.body(())?)?
+        };
+        read(response, limit)
+    }
+}
+
+/// The URL that a callout is for.
+pub fn url(callout: &Callout) -> String {
+    let [scheme, authority, path] = [":scheme", ":authority", ":path"].map(|name| field(callout, name));
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    format!("{scheme}://{authority}{path}")
+}
+
+/// Whether it asks for a document, and not about a token.
+pub fn is_of_document(callout: &Callout) -> bool {
+    field(callout, ":method") == "GET"
+}
+
+fn field<'c>(callout: &'c Callout, name: &str) -> &'c str {
+    callout.headers().find(|(own, _)| *own == name).map_or("", |(_, value)| value)
+}
+
+fn is_for_envoy(name: &str) -> bool {
+    name.starts_with("x-envoy-")
+}
+
+fn read(response: Response<Body>, limit: usize) -> Result<Answer, Error> {
+    let status = response.status().as_u16();
+    let fields: Fields = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .collect();
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let body = response.into_body().into_with_config().limit(limit).read_to_vec()?;
+    Ok(Answer::Response { status, fields, body })
+}
+
+/// Why there is no response, without anything of the request.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::HostNotFound => "its name is not known here".to_owned(),
+        Error::Timeout(_) => format!("it did not answer within {} s", PATIENCE.as_secs()),
+        Error::Io(error) => error.to_string(),
+        Error::ConnectionFailed => "it does not take connections".to_owned(),
+        Error::Rustls(error) => format!("TLS: {error}"),
+        Error::Tls(message) => format!("TLS: {message}"),
+        _ => "its answer is not HTTP".to_owned(),
+    }
+}
+
+fn certificates(pem: &str) -> Result<Vec<Certificate<'static>>, String> {
+    let certificate = |item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    };
+    let certificates: Vec<_> = parse_pem(pem.as_bytes()).filter_map(certificate).collect();
+    if certificates.is_empty() {
+        Err("--ca: there is no certificate in PEM".to_owned())
+    } else {
+        Ok(certificates)
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long a server takes is measured here, not in the core")]
+fn timed<T>(call: impl FnOnce() -> T) -> (Duration, T) {
+    let begun = Instant::now();
+    let result = call();
+    (begun.elapsed(), result)
+}
+
+/// One place, whatever is looked for.
+#[derive(Debug)]
+struct Place(String);
+
+impl Resolver for Place {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let mut addresses = self.empty();
+        for address in self.0.to_socket_addrs().map_err(|_| Error::HostNotFound)?.take(MAX_ADDRESSES) {
+            addresses.push(address);
+        }
+        if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
+    }
+}
+
+/// Longer than any filter waits by default: that a server is slow is to be seen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const MAX_ADDRESSES: usize = 8;

@@ -1,0 +1,184 @@
+//! `phantom-token explain` says what the filter does: the same requests go through both, and must come out alike.
+
+#[path = "explain/by_chance.rs"]
+mod by_chance;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fastrand::Rng;
+use integration_tests::deterministic_host::{Answer, Callout, Host, Request, Setup, State};
+use integration_tests::jwt;
+use phantom_token_cli::explain::{Explanation, Inquiry, explain};
+use phantom_token_cli::gateway::{self, Fate};
+use phantom_token_core::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// What a request came to: whoever decided it.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Forwarded { fields: Vec<(String, String)>, state: BTreeMap<String, String> },
+    Answered { status: u16, fields: Vec<(String, String)>, body: String },
+    Waiting,
+}
+
+/// If this failed, an operator would be told something else than what clients and services then see.
+#[test]
+fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
+    let mut tally = BTreeMap::<&'static str, u32>::new();
+    for seed in 0..CONFIGURATIONS {
+        let mut rng = Rng::with_seed(seed);
+        let configuration = by_chance::configuration(&mut rng);
+        let mut host = Host::start(Setup { seed, ..Setup::new(configuration.clone()) })?;
+        for number in 0..REQUESTS {
+            let (request, claims) = by_chance::request(&mut rng, host.now());
+            let inquiry = Inquiry {
+                request,
+                claims: claims.clone(),
+                is_jwt: false,
+                now: Timestamp::from_millis(u64::try_from(host.now().as_millis())?),
+            };
+            let explanation =
+                explain(&configuration.to_string(), None, inquiry).map_err(anyhow::Error::msg)?;
+            let explained = explained(&explanation);
+            let decided =
+                decided(&mut host, &explanation.request, claims, configuration.get("keys").is_some())?;
+            *tally.entry(kind(&decided)).or_default() += 1;
+            ensure!(
+                explained == decided,
+                "seed {seed}, request {number}: {:?}\nexplained: {explained:#?}\ndecided: {decided:#?}\n{configuration:#}",
+                explanation.request,
+            );
+            host.advance(Duration::from_secs(1));
+        }
+        ensure!(host.violations().is_empty(), "{:?}", host.violations());
+    }
+    println!("{tally:#?}");
+    for (kind, least) in
+        [("forwarded", 500), ("changed", 250), ("400", 500), ("401", 500), ("403", 500), ("waiting", 100)]
+    {
+        let count = tally.get(kind).copied().unwrap_or_default();
+        ensure!(count >= least, "{kind}: seen {count} times, which shows nothing: {tally:#?}");
+    }
+    Ok(())
+}
+
+fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Forwarded { fields, .. } if fields.iter().any(|(_, value)| value.contains("JWT of")) => {
+            "changed"
+        }
+        Outcome::Forwarded { .. } => "forwarded",
+        Outcome::Answered { status: 400, .. } => "400",
+        Outcome::Answered { status: 401, .. } => "401",
+        Outcome::Answered { status: 403, .. } => "403",
+        Outcome::Answered { .. } => "another status",
+        Outcome::Waiting => "waiting",
+    }
+}
+
+fn explained(explanation: &Explanation) -> Outcome {
+    match &explanation.fate {
+        Fate::Waiting => Outcome::Waiting,
+        Fate::Answered { reply, .. } => Outcome::Answered {
+            status: reply.status,
+            fields: sorted(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()))),
+            body: reply.body.clone(),
+        },
+        Fate::Forwarded { fields, state } => Outcome::Forwarded {
+            fields: sorted(fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()))),
+            state: state.iter().cloned().collect(),
+        },
+    }
+}
+
+fn decided(
+    host: &mut Host,
+    request: &gateway::Request,
+    claims: Option<Map<String, Value>>,
+    is_verified: bool,
+) -> Result<Outcome> {
+    let fields = request.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    let id = host.request(0, &Request::of(fields))?;
+    for callout in host.open_callouts() {
+        let Some(claims) = &claims else {
+            host.disconnect(id)?;
+            host.answer(callout, Answer::response(204, "", ""))?;
+            return Ok(Outcome::Waiting);
+        };
+        let answer = answer(&host.callout(callout), claims, is_verified)?;
+        host.answer(callout, answer)?;
+    }
+    let stream = host.stream(id);
+    Ok(match stream.state() {
+        State::Forwarded { headers } => {
+            let state = STATE.iter().filter_map(|name| Some((*name, stream.property(name)?)));
+            let text =
+                |(name, value): (&str, &[u8])| (name.to_owned(), String::from_utf8_lossy(value).into_owned());
+            Outcome::Forwarded { fields: sorted(headers.iter()), state: state.map(text).collect() }
+        }
+        State::Replied { status, headers, body } => Outcome::Answered {
+            status: *status,
+            fields: sorted(headers.iter().filter(|(name, _)| *name != ":status")),
+            body: body.clone(),
+        },
+        State::Paused | State::Abandoned => anyhow::bail!("the filter left a request waiting"),
+    })
+}
+
+/// What a server says that makes such claims of a token, in the form that it was asked for.
+fn answer(callout: &Callout, claims: &Map<String, Value>, is_verified: bool) -> Result<Answer> {
+    let mut carried = claims.clone();
+    carried.retain(|name, _| name != "active");
+    let header = json!({"alg": "ES256", "typ": "at+jwt"});
+    let jwt = match is_verified {
+        true => jwt::signed(&header, &Value::Object(carried)),
+        false => format!("{}.{}.c2lnbmF0dXJl", jwt::encoded(&header), jwt::encoded(&Value::Object(carried))),
+    };
+    if claims.get("active") == Some(&json!(false)) {
+        return Ok(Answer::response(200, "application/json", r#"{"active":false}"#));
+    }
+    match callout.headers.text("accept") {
+        "application/jwt" => Ok(Answer::jwt(&jwt)),
+        "application/json" => {
+            let mut body = claims.clone();
+            let token_type = if claims.contains_key("cnf") { "DPoP" } else { "Bearer" };
+            body.extend([("active".to_owned(), json!(true)), ("token_type".to_owned(), json!(token_type))]);
+            body.insert(by_chance::JWT_MEMBER.to_owned(), json!(jwt));
+            Ok(Answer::response(200, "application/json", Value::Object(body).to_string()))
+        }
+        other => anyhow::bail!("nobody answers {other}"),
+    }
+}
+
+/// The fields in an order of their own; what is different in each JWT is left out of them.
+fn sorted<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Vec<(String, String)> {
+    let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), told(value))).collect();
+    fields.sort();
+    fields
+}
+
+fn told(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let (scheme, token) = text.split_once(' ').unwrap_or(("", &text));
+    match claims_of(token) {
+        Ok(claims) => format!("{scheme} JWT of {claims}"),
+        Err(_) => text.into_owned(),
+    }
+}
+
+fn claims_of(token: &str) -> Result<Value> {
+    let payload = token.split('.').nth(1).context("no JWT")?;
+    let mut claims: Map<String, Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?;
+    claims.remove("jti");
+    Ok(Value::Object(claims))
+}
+
+const CONFIGURATIONS: u64 = 200;
+const REQUESTS: u64 = 50;
+
+/// What configurations by chance let the host keep.
+const STATE: &[&str] = &["user"];

@@ -1,0 +1,162 @@
+//! `phantom-token probe` against the certified authorization server.
+
+use anyhow::Result;
+use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
+use integration_tests::port::ReservedPort;
+use integration_tests::{jwt, secrets};
+use phantom_token_cli::probe::{Findings, Route, Trial, probe};
+use phantom_token_core::Timestamp;
+use serde_json::{Value, json};
+
+/// If this failed, an operator would look for a mistake where there is none, or not where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_told_right_from_wrong_and_from_a_server_that_is_not_there() -> Result<()> {
+    let server = AuthorizationServer::start("probe_credentials")?;
+    let right = configuration(&server);
+    let mut wrong = right.clone();
+    wrong["introspection"]["client_secret"] = json!(secrets::noted("not-the-gateway's-secret".into()));
+    let mut elsewhere = right.clone();
+    elsewhere["introspection"]["endpoint"] = json!(format!("{}/token", server.issuer()));
+    for (configuration, route, is_fine, expected) in [
+        (&right, Route::default(), true, "accepted: a made-up token is not active (204"),
+        (&wrong, Route::default(), false, "refused (401 application/json"),
+        (
+            &elsewhere,
+            Route::default(),
+            false,
+            "unexpected_response: the answer is not what the configuration says",
+        ),
+        (&right, to(ReservedPort::new()?.number()), false, "the server does not serve: "),
+    ] {
+        let findings = try_it(configuration, None, route).await?;
+        assert!(findings.text.contains(expected), "{}", findings.text);
+        assert_eq!(findings.is_fine, is_fine, "{}", findings.text);
+    }
+    Ok(())
+}
+
+/// `upstream` is the proxy's word: if this failed, a server that only the proxy knows by that name could not be tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_connects_to_where_it_is_told() -> Result<()> {
+    let server = AuthorizationServer::start("probe_connect")?;
+    let mut configuration = configuration(&server);
+    configuration["introspection"]["endpoint"] = json!("http://login.invalid/token/introspection");
+    let findings = try_it(&configuration, None, Route::default()).await?;
+    assert!(findings.text.contains("the server does not serve: "), "{}", findings.text);
+    let findings = try_it(&configuration, None, to(server.port())).await?;
+    assert!(findings.text.contains("accepted"), "{}", findings.text);
+    Ok(())
+}
+
+/// If this failed, `probe` would say of a token what the filter does not, or show what is nobody's business.
+#[tokio::test(flavor = "multi_thread")]
+async fn r110_a_real_token_is_told_by_names_and_by_what_each_rule_says() -> Result<()> {
+    let server = AuthorizationServer::start("probe_token")?;
+    let token = secrets::noted(server.issue("orders:read").await?);
+    let findings = try_it(&configuration(&server), Some(&token), Route::default()).await?;
+    let text = &findings.text;
+    assert!(findings.is_fine, "{text}");
+    for expected in [
+        "good (200 application/jwt",
+        "keys         ",
+        "verified by the keys",
+        "is token.issuer",
+        "is in token.audience",
+        "application/token-introspection+jwt: 200",
+        "in the profile curity",
+        "rules[0]     GET /orders: forwarded",
+        "rules[1]     POST /orders/1: 403 insufficient_scope",
+        "client_id",
+    ] {
+        assert!(plain(text).contains(expected), "{expected}: {text}");
+    }
+    for hidden in [token.as_str(), GATEWAY_SECRET, "eyJ", "orders:read"] {
+        assert!(!text.contains(hidden), "{text}");
+    }
+    let shown = try_it_showing(&configuration(&server), &token).await?;
+    assert!(
+        shown.text.contains("orders:read") && !shown.text.contains(&token) && !shown.text.contains("eyJ")
+    );
+    Ok(())
+}
+
+/// If this failed, a revoked token, or keys that do not fit, would look good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_or_keys_that_are_no_good_are_told() -> Result<()> {
+    let server = AuthorizationServer::start("probe_no_good")?;
+    let token = secrets::noted(server.issue("orders:read").await?);
+    let mut other_keys = configuration(&server);
+    other_keys["keys"] =
+        json!({"set": {"keys": [integration_tests::keys::public(&integration_tests::keys::p256())]}});
+    let findings = try_it(&other_keys, Some(&token), Route::default()).await?;
+    assert!(
+        findings.text.contains("502 unverifiable_response")
+            && findings.text.contains("not signed by one of the keys")
+            && !findings.is_fine,
+        "{}",
+        findings.text
+    );
+    server.revoke(&token).await?;
+    let findings = try_it(&configuration(&server), Some(&token), Route::default()).await?;
+    assert!(findings.text.contains("401 inactive") && !findings.is_fine, "{}", findings.text);
+    Ok(())
+}
+
+async fn try_it(configuration: &Value, token: Option<&str>, route: Route) -> Result<Findings> {
+    trial(configuration, token, route, false).await
+}
+
+async fn try_it_showing(configuration: &Value, token: &str) -> Result<Findings> {
+    trial(configuration, Some(token), Route::default(), true).await
+}
+
+async fn trial(
+    configuration: &Value,
+    token: Option<&str>,
+    route: Route,
+    shows_values: bool,
+) -> Result<Findings> {
+    let (text, token) = (configuration.to_string(), token.map(str::to_owned));
+    let now = Timestamp::from_millis(jwt::now() * 1000);
+    let run = move || {
+        let trial = Trial { text: &text, server: None, token: token.as_deref(), shows_values, now };
+        probe(&trial, &route)
+    };
+    tokio::task::spawn_blocking(run).await?.map_err(anyhow::Error::msg)
+}
+
+fn configuration(server: &AuthorizationServer) -> Value {
+    json!({
+        "introspection": {
+            "endpoint": format!("{}/token/introspection", server.issuer()),
+            "upstream": "a-cluster-of-the-proxy",
+            "client_id": "gateway",
+            "client_secret": GATEWAY_SECRET,
+        },
+        "token": {"issuer": server.issuer(), "audience": ["orders-api"]},
+        "keys": {"discovery": format!("{}/.well-known/openid-configuration", server.issuer())},
+        "rules": [
+            {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
+            {"path": "/orders/{id}", "methods": ["POST"], "scopes": ["orders:write"]},
+        ],
+    })
+}
+
+fn to(port: u16) -> Route {
+    Route { connect: Some(format!("127.0.0.1:{port}")), ..Route::default() }
+}
+
+/// The text without colours.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut is_escape = false;
+    for character in text.chars() {
+        match character {
+            '\u{1b}' => is_escape = true,
+            'm' if is_escape => is_escape = false,
+            _ if is_escape => {}
+            _ => plain.push(character),
+        }
+    }
+    plain
+}
