@@ -33,6 +33,8 @@ pub enum Command {
     /// Try an authorization server with the configuration's credentials
     #[command(long_about = PROBE, after_long_help = PROBE_EXAMPLES)]
     Probe(Probe),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
     /// Print what makes a shell complete this command
     Completions {
         /// Which shell

@@ -140,7 +140,7 @@ fn plugins(node: &Node) -> Vec<Plugin<'_>> {
 /// Whether a filter is this one, by what it is called or by what configures it.
 fn is_ours(named: &Node, configuration: &Configuration) -> bool {
     let has = |name: &&str| configuration.node().is_some_and(|node| node.get(name).is_some());
-    (has(&"rules") && SECTIONS.iter().any(has)) || is_called_so(named)
+    has(&"introspection") || (has(&"rules") && SECTIONS.iter().any(has)) || is_called_so(named)
 }
 
 fn is_called_so(node: &Node) -> bool {

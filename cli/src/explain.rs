@@ -99,10 +99,11 @@ impl Explanation {
                     "status": reply.status, "reason": reason, "headers": headers, "body": reply.body,
                 })
             }
-            Fate::Forwarded { state, .. } => {
+            Fate::Forwarded { state, reported, .. } => {
                 let field = |(name, value): (String, String)| json!({"name": name, "value": value});
                 json!({
                     "fate": "forwarded",
+                    "reported": reported.map(|reason| reason.name()),
                     "set": self.set().into_iter().map(field).collect::<Vec<_>>(),
                     "removed": self.removed(),
                     "filter_state": state.iter().cloned().map(field).collect::<Vec<_>>(),

@@ -59,6 +59,8 @@ pub enum Fate {
         fields: Fields,
         /// What the host keeps for logs and other filters.
         state: Vec<(String, String)>,
+        /// Why it would be refused, if that is only reported.
+        reported: Option<Reason>,
     },
     /// The gateway answered it.
     Answered {
@@ -132,22 +134,26 @@ impl Gateway {
     }
 
     fn perform(&self, verdict: Verdict, mut fields: Fields) -> Fate {
-        let mut state = Vec::new();
-        match verdict {
-            Verdict::Forward(Credentials::Untouched) => {}
-            Verdict::Forward(Credentials::Removed) => remove(&mut fields, AUTHORIZATION),
-            Verdict::Forward(Credentials::Granted(passage)) => {
-                remove(&mut fields, AUTHORIZATION);
-                passage.fields().for_each(|(name, value)| replace(&mut fields, name, value.as_bytes()));
-                state = passage.filter_state().to_vec();
-            }
+        let (credentials, reported) = match verdict {
+            Verdict::Forward(credentials) => (credentials, None),
+            Verdict::Report(rejection, credentials) => (credentials, Some(rejection.reason)),
             Verdict::Answer(reply) => return Fate::Answered { reason: None, reply },
             Verdict::Reject(rejection) => {
                 let reply = rejection.reply(&self.protection);
                 return Fate::Answered { reason: Some(rejection.reason), reply };
             }
+        };
+        let mut state = Vec::new();
+        match credentials {
+            Credentials::Untouched => {}
+            Credentials::Removed => remove(&mut fields, AUTHORIZATION),
+            Credentials::Granted(passage) => {
+                remove(&mut fields, AUTHORIZATION);
+                passage.fields().for_each(|(name, value)| replace(&mut fields, name, value.as_bytes()));
+                state = passage.filter_state().to_vec();
+            }
         }
-        Fate::Forwarded { fields, state }
+        Fate::Forwarded { fields, state, reported }
     }
 }
 

@@ -14,6 +14,7 @@ use phantom_token_cli::probe::{Route, Trial};
 use phantom_token_cli::report::{BAD, BOLD, plain};
 use phantom_token_cli::source::Source;
 use phantom_token_cli::{check, explain, probe, report, show};
+use phantom_token_core::{Dialect, configuration_schema};
 
 fn main() -> ExitCode {
     let Arguments { color, command } = Arguments::parse();
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
         Command::Show(chosen) => show_configuration(&chosen),
         Command::Explain(arguments) => explain_request(&arguments),
         Command::Probe(arguments) => probe_server(&arguments),
+        Command::Schema => {
+            write(&format!("{:#}\n", configuration_schema(Dialect::Draft202012))).map(|()| true)
+        }
         Command::Completions { shell } => complete(shell),
     };
     match result {

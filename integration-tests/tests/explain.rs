@@ -88,7 +88,7 @@ fn explained(explanation: &Explanation) -> Outcome {
             fields: sorted(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()))),
             body: reply.body.clone(),
         },
-        Fate::Forwarded { fields, state } => Outcome::Forwarded {
+        Fate::Forwarded { fields, state, .. } => Outcome::Forwarded {
             fields: sorted(fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()))),
             state: state.iter().cloned().collect(),
         },

@@ -48,8 +48,12 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
                 let _ = writeln!(text, "           {}", plain(&reply.body));
             }
         }
-        Fate::Forwarded { state, .. } => {
+        Fate::Forwarded { state, reported, .. } => {
             let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {GOOD}forwarded{GOOD:#}");
+            if let Some(reason) = reported {
+                let name = reason.name();
+                let _ = writeln!(text, "           {BAD}{name}{BAD:#}, which is only reported here");
+            }
             let changes = explanation.set();
             for (name, value) in &changes {
                 let _ = writeln!(text, "           {}: {}", plain(name), plain(value));

@@ -62,7 +62,7 @@ pub(super) enum Callback {
 
 pub(super) struct World {
     pub(super) behaviour: Behaviour,
-    has_zone: bool,
+    pub(super) has_zone: bool,
     pub(super) now: Duration,
     pub(super) random: fastrand::Rng,
     pub(super) environment: Vec<(String, String)>,
