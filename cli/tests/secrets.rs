@@ -17,6 +17,9 @@ fn r110_no_output_shows_a_secret() -> Result<(), Box<dyn std::error::Error>> {
             &["check", "--format", "github", &file],
             &["show", &file, "--configuration", "1"],
             &["show", &file, "--configuration", "2"],
+            &["explain", &file, "--configuration", "1", "--url", URL],
+            &["explain", &file, "--configuration", "1", "--url", URL, "--header", HEADER, "--format", "json"],
+            &["probe", &file, "--configuration", "1", "--connect", "127.0.0.1:1", "--token", SECRET],
         ] {
             let Output { stdout, stderr, .. } = run(arguments)?;
             let written = [stdout, stderr].concat();
@@ -57,3 +60,5 @@ fn files(folders: &[&str]) -> std::io::Result<Vec<PathBuf>> {
 }
 
 const SECRET: &str = "do-not-show-this";
+const HEADER: &str = "Authorization: Bearer do-not-show-this";
+const URL: &str = "https://api.example.com/orders";

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 fn main() -> Result<()> {
-    let tests = tests(&["src", "integration-tests/tests"])?;
+    let tests = tests(&["src", "cli/tests", "integration-tests/tests"])?;
     let page = page(&fs::read_to_string("docs/requirements.md")?, tests)?;
     xtask::publish(&[("docs/conformance.md", page)])
 }
