@@ -233,7 +233,7 @@ impl EnvoyBuilder {
     /// Lets the last listener speak TLS by this certificate, and ask its clients for one of this authority, if one is named:
     /// then nobody comes in without.
     pub fn secured_by(mut self, own: &Certificate, clients: Option<&CertificateAuthority>) -> Result<Self> {
-        let mut common = json!({"tls_certificates": [pair(own)]});
+        let mut common = json!({"tls_certificates": [pair(own)], "alpn_protocols": ["h2", "http/1.1"]});
         if let Some(authority) = clients {
             common["validation_context"] = json!({"trusted_ca": {"inline_string": authority.pem()}});
         }
@@ -430,6 +430,18 @@ pub fn validate(path: &Path, environment: &[(String, String)]) -> Result<(bool, 
         .current_dir(paths::root())
         .output()?;
     Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// The version that the tests run, as major and minor.
+pub fn version() -> Result<(u32, u32)> {
+    let output = Command::new(paths::envoy()?).arg("--version").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, named) = text.split_once("version: ").with_context(|| format!("no version: {text}"))?;
+    let version = named.split('/').nth(1).with_context(|| format!("no version: {text}"))?;
+    let mut numbers = version.split('.').map(str::parse);
+    let mut number =
+        || numbers.next().context("a version has two numbers")?.context("a version is of numbers");
+    Ok((number()?, number()?))
 }
 
 impl Launch {

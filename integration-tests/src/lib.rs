@@ -16,6 +16,7 @@ pub mod deterministic_host;
 pub mod dpop;
 pub mod echo;
 pub mod envoy;
+pub mod envoy_config;
 pub mod eventually;
 pub mod example;
 pub mod fault;

@@ -11,7 +11,7 @@ use futures::{SinkExt, StreamExt};
 use integration_tests::api::{ANSWER_CACHE_CONTROL, ANSWER_STATUS, Api};
 use integration_tests::client::{Answer, Client, PATIENCE, Protocol, Request};
 use integration_tests::echo::{CHAT, Echo};
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
 use integration_tests::scripted_server::{Play, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
@@ -363,7 +363,13 @@ async fn r010_r011_r074_a_public_route_passes_on_no_token_from_anywhere() -> Res
 #[tokio::test]
 async fn r082_a_token_among_the_subprotocols_is_stripped_and_the_other_one_is_negotiated() -> Result<()> {
     let stage = stage().await;
-    for listener in ["web-socket", "web-socket-head-only"] {
+    // Before 1.39, Envoy does not go on with a handshake whose head alone was held.
+    let listeners = if envoy::version()? < (1, 39) {
+        &["web-socket"][..]
+    } else {
+        &["web-socket", "web-socket-head-only"]
+    };
+    for listener in listeners {
         for fields in [&["chat, {}"][..], &["{},chat"], &["chat", "{}"]] {
             let (token, jwt) = stage.slowly_active("web-socket")?;
             for occasion in OCCASIONS {

@@ -1,0 +1,49 @@
+//! The files of `envoy-config/` as they are, but for addresses, names of other files and what a test says.
+
+use anyhow::{Result, ensure};
+
+use crate::api::Api;
+use crate::authorization_server::AuthorizationServer;
+use crate::paths;
+
+/// A file, with other texts for some of its own.
+pub struct Example {
+    name: String,
+    text: String,
+}
+
+impl Example {
+    /// The file of this name, with the filter's place.
+    pub fn read(name: &str) -> Result<Self> {
+        let path = paths::root().join("envoy-config").join(name);
+        Ok(Self { name: name.to_owned(), text: std::fs::read_to_string(path)? })
+    }
+
+    /// Writes another text for this one, which has to be there.
+    pub fn with(mut self, written: &str, here: &str) -> Result<Self> {
+        ensure!(self.text.contains(written), "envoy-config/{} has no {written}", self.name);
+        self.text = self.text.replace(written, here);
+        Ok(self)
+    }
+
+    /// What has become of it.
+    pub fn text(self) -> String {
+        self.text
+    }
+}
+
+/// A file whose parts are all on loopback, with the ports that they have here, and free ones for Envoy's own.
+pub fn on_loopback(name: &str, server: &AuthorizationServer, api: &Api) -> Result<Example> {
+    let mut example = Example::read(name)?;
+    for (written, here) in [
+        ("port_value: 10000", "port_value: 0".to_owned()),
+        ("port_value: 9901", "port_value: 0".to_owned()),
+        ("port_value: 8080", format!("port_value: {}", api.port())),
+        ("port_value: 9000", format!("port_value: {}", server.port())),
+        ("http://127.0.0.1:9000", server.issuer().to_owned()),
+        ("target/phantom_token.wasm", paths::filter()?.display().to_string()),
+    ] {
+        example = example.with(written, &here)?;
+    }
+    Ok(example)
+}
