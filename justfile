@@ -94,14 +94,19 @@ reliability: build envoy
     ulimit -S -n {{ open_files }}; RELIABILITY=full cargo test --package integration-tests --test reliability -- --test-threads=1
     cargo run --quiet --package integration-tests --bin reliability-page
 
-# Runs the tests of the filter in every version of Envoy that is pinned, and writes into docs/hosts/envoy.md what came out.
-matrix: build authorization-server plain-authorization-server chromium
+# Runs the tests of the filter in these versions of Envoy, or all that are pinned, and writes into docs/hosts/envoy.md what came out.
+matrix *versions: build authorization-server plain-authorization-server chromium
     #!/usr/bin/env bash
     set -euo pipefail
     ulimit -S -n {{ open_files }}
-    rm -rf target/matrix && mkdir -p target/matrix
+    mkdir -p target/matrix
+    versions="{{ versions }}"
+    if [ -z "$versions" ]; then
+        versions=$(ls integration-tests | sed -n 's/^envoy-\(.*\)\.txt$/\1/p' | sort --version-sort)
+        rm -f target/matrix/*
+    fi
     tests=$(ls integration-tests/tests | sed 's/\.rs$//' | sort --unique | grep --invert-match --line-regexp --extended-regexp '{{ without_envoy }}')
-    for version in $(ls integration-tests | sed -n 's/^envoy-\(.*\)\.txt$/\1/p' | sort --version-sort); do
+    for version in $versions; do
         "{{ just_executable() }}" --justfile "{{ justfile() }}" envoy "$version"
         echo "matrix: testing in Envoy $version"
         rm -rf target/logs

@@ -13,7 +13,7 @@ pub struct Example {
 }
 
 impl Example {
-    /// The file of this name, with the filter's place.
+    /// The file of this name.
     pub fn read(name: &str) -> Result<Self> {
         let path = paths::root().join("envoy-config").join(name);
         Ok(Self { name: name.to_owned(), text: std::fs::read_to_string(path)? })

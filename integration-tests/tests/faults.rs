@@ -321,6 +321,22 @@ async fn r038_a_body_does_not_carry_a_paused_request_past_the_filter() -> Result
     Ok(())
 }
 
+/// Envoy keeps what a filter holds in a buffer of one MiB, unless it holds the head with it. If this failed, we would advise against
+/// `allow_on_headers_stop_iteration` for no reason, or long bodies would be refused without it.
+#[tokio::test]
+async fn a_body_that_is_longer_than_the_buffer_waits_unless_the_head_alone_is_held() -> Result<()> {
+    let stage = stage().await;
+    for (listener, status) in [("jwt", 200), ("head-only", 413)] {
+        let token = secrets::fresh_token("long-body");
+        stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(200)))?;
+        let request = Request::post("/orders", vec![b'b'; 2_000_000]).bearer(&token).named(&token);
+        let answer = stage.client(listener).send(request).await?;
+        assert_eq!(answer.status, status, "{listener}: {}", answer.text());
+        assert_eq!(stage.api.received(&token).len(), usize::from(status == 200), "{listener}");
+    }
+    Ok(())
+}
+
 /// Trailers end a request as a body does.
 #[tokio::test]
 async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result<()> {
