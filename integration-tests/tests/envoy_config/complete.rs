@@ -173,6 +173,7 @@ async fn r074_a_jwt_of_a_client_does_not_get_through_although_jwt_authn_would_ta
                 _ => assert!(!received[0].contains_key("authorization"), "{name}"),
             }
         }
+        assert_eq!(stage.server.introspections(&jwt).await?, 0, "{name}: it was asked for nothing");
     }
     Ok(())
 }
