@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::credentials::Credentials;
-use super::filters::RECEIVED;
+use super::filters::{self, RECEIVED};
 use super::gateway::Gateway;
 use super::variants::{Destination, Variant};
 use crate::client::Request;
@@ -36,6 +36,7 @@ async fn check_variant(gateway: &Gateway, credentials: &Credentials, variant: Va
     let as_sent = || sent.as_ref().map(|token| format!("Bearer {token}")).unwrap_or_default();
     let expected = match variant {
         Variant::Plain | Variant::PlainAgain | Variant::PublicRoute => as_sent(),
+        Variant::Calls => filters::constant(),
         _ if variant.takes_jwts() => as_sent(),
         _ => sent
             .as_deref()
@@ -54,7 +55,8 @@ async fn check_variant(gateway: &Gateway, credentials: &Credentials, variant: Va
 
     let stranger = Request::get(Variant::Plain.path(Destination::Direct));
     let answer = client.send(stranger.bearer(&credentials.unacceptable(variant))).await?;
-    let lets_everybody_in = matches!(variant, Variant::Plain | Variant::PlainAgain | Variant::PlainWithJwt);
+    let lets_everybody_in =
+        matches!(variant, Variant::Plain | Variant::PlainAgain | Variant::PlainWithJwt | Variant::Calls);
     let expected = if lets_everybody_in { 200 } else { 401 };
     ensure!(answer.status == expected, "{} for a token that nobody issued", answer.status);
     Ok(())

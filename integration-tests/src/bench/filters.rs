@@ -1,5 +1,7 @@
 //! The configuration of each variant's listener: its filter, and its routes.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -10,6 +12,11 @@ use crate::paths;
 /// The cluster of the server that is asked.
 pub const AUTHORITY: &str = "authority";
 
+/// What services receive as `Authorization` from [`Variant::Calls`].
+pub fn constant() -> String {
+    format!("Bearer {}", "x".repeat(1000))
+}
+
 /// The field in which an answer tells what a service received as `Authorization`: with upstream, if the request has the same
 /// field.
 pub const RECEIVED: &str = "x-received-authorization";
@@ -18,7 +25,8 @@ pub const RECEIVED: &str = "x-received-authorization";
 pub fn filter(variant: Variant, credentials: &Credentials, authority_port: u16) -> Result<Option<Value>> {
     let filter = match variant {
         Variant::Plain | Variant::PlainAgain | Variant::PlainWithJwt => return Ok(None),
-        _ if variant.is_phantom_token() => phantom_token(variant)?,
+        _ if variant.is_phantom_token() => wasm(variant, &paths::filter()?, &configuration(variant)),
+        Variant::Calls => wasm(variant, &calls()?, &Value::Null),
         Variant::JwtAuthnCached => jwt_authn(credentials, Some(&json!({"jwt_cache_size": 10_000}))),
         Variant::JwtAuthn => jwt_authn(credentials, None),
         Variant::ExtAuthz => ext_authz(authority_port),
@@ -57,7 +65,7 @@ fn told() -> Value {
 
 /// As in production: an issuer, an audience, rules with scopes, and all else by default but what the variant is about. Each
 /// variant has a VM of its own.
-fn phantom_token(variant: Variant) -> Result<Value> {
+fn configuration(variant: Variant) -> Value {
     let mut configuration = json!({
         "introspection": {
             "endpoint": format!("{ISSUER}/introspect"),
@@ -92,7 +100,18 @@ fn phantom_token(variant: Variant) -> Result<Value> {
         Variant::Uncached => configuration["cache"]["max_ttl"] = json!("0s"),
         _ => {}
     }
-    Ok(typed(
+    configuration
+}
+
+/// The module of [`Variant::Calls`].
+fn calls() -> Result<PathBuf> {
+    let path = paths::root().join("target/bench/calls.wasm");
+    std::fs::write(&path, wat::parse_str(include_str!("calls.wat"))?)?;
+    Ok(path)
+}
+
+fn wasm(variant: Variant, module: &Path, configuration: &Value) -> Value {
+    typed(
         "phantom-token",
         "envoy.extensions.filters.http.wasm.v3.Wasm",
         &json!({"config": {
@@ -102,14 +121,14 @@ fn phantom_token(variant: Variant) -> Result<Value> {
             "vm_config": {
                 "vm_id": variant.name(),
                 "runtime": "envoy.wasm.runtime.v8",
-                "code": {"local": {"filename": paths::filter()?}},
+                "code": {"local": {"filename": module}},
             },
             "configuration": {
                 "@type": "type.googleapis.com/google.protobuf.StringValue",
                 "value": configuration.to_string(),
             },
         }}),
-    ))
+    )
 }
 
 fn jwt_authn(credentials: &Credentials, cache: Option<&Value>) -> Value {

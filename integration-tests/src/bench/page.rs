@@ -48,6 +48,7 @@ impl Report<'_> {
             (self.series(1, Destination::Direct)?, self.series(1, Destination::Upstream)?);
         let (plain, plain_upstream) = (direct.finding(Variant::Plain)?, upstream.finding(Variant::Plain)?);
         let with_jwt = |variant| anyhow::Ok(direct.finding(variant)?.added_to_plain_with_jwt.median);
+        let calls = direct.finding(Variant::Calls)?.added.median;
         let (plan, machine) = (self.plan, &self.machine);
         let replacements = [
             ("COSTS_1", self.costs(1)?),
@@ -61,6 +62,8 @@ impl Report<'_> {
             ("JWT_RECEIPT", number(direct.finding(Variant::PlainWithJwt)?.added.median)),
             ("JWT_AUTHN_CACHED", number(with_jwt(Variant::JwtAuthnCached)?)),
             ("JWT_AUTHN", number(with_jwt(Variant::JwtAuthn)?)),
+            ("CALLS", number(calls)),
+            ("OWN", number(direct.finding(Variant::OneToken)?.added.median - calls)),
             ("PACED_RATE", self.rate.to_string()),
             ("PACED_REQUESTS", self.latencies.iter().map(|one| one.requests).min().unwrap_or(0).to_string()),
             ("CYCLES", plan.cycles.to_string()),

@@ -19,6 +19,8 @@ pub enum Variant {
     SharedData,
     /// The filter without a cache: it asks about every token, each time.
     Uncached,
+    /// A filter that makes the host calls of a hit, and does no work: what no filter in wasm can do without.
+    Calls,
     /// Envoy's own `jwt_authn` with its cache of verified JWTs.
     JwtAuthnCached,
     /// The same without, as it is by default.
@@ -40,7 +42,7 @@ pub enum Destination {
 
 impl Variant {
     /// All, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Plain,
         Self::PlainAgain,
         Self::PlainWithJwt,
@@ -49,6 +51,7 @@ impl Variant {
         Self::ManyTokens,
         Self::SharedData,
         Self::Uncached,
+        Self::Calls,
         Self::JwtAuthnCached,
         Self::JwtAuthn,
         Self::ExtAuthz,
@@ -66,6 +69,7 @@ impl Variant {
             Self::ManyTokens => "many-tokens",
             Self::SharedData => "shared-data",
             Self::Uncached => "uncached",
+            Self::Calls => "calls",
             Self::JwtAuthnCached => "jwt-authn-cached",
             Self::JwtAuthn => "jwt-authn",
             Self::ExtAuthz => "ext-authz",
@@ -84,6 +88,7 @@ impl Variant {
             Self::ManyTokens => "phantom-token, cached, 10 000 tokens",
             Self::SharedData => "phantom-token, cached in shared data",
             Self::Uncached => "phantom-token, no cache, asks each time",
+            Self::Calls => "wasm, the host calls of a hit alone",
             Self::JwtAuthnCached => "jwt_authn with its JWT cache",
             Self::JwtAuthn => "jwt_authn, RS256 verified each time",
             Self::ExtAuthz => "ext_authz over HTTP",
