@@ -83,7 +83,7 @@ fuzz target seconds="300": fuzz-build
     @scripts/fuzz-target long {{ target }} {{ seconds }}
 
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
-test-envoy: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry kubectl kubernetes-schemas
+test-envoy: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry kubectl kubernetes-schemas prometheus
     rm -rf target/logs
     ulimit -S -n {{ open_files }}; cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
 
@@ -344,6 +344,31 @@ debian program:
     fi
     mkdir -p "{{ tools }}"
     ln -sfn "$(command -v {{ program }})" "{{ tools }}/{{ program }}"
+
+# Obtains Prometheus and promtool: taken out of Debian's package, since installing it would start a service.
+prometheus:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ -x "{{ tools }}/prometheus" ] && [ -x "{{ tools }}/promtool" ]; then exit; fi
+    folder=$(dirname "$(command -v promtool)" 2>/dev/null || true)
+    if [ ! -x "$folder/prometheus" ]; then
+        echo "prometheus: obtaining Debian's package prometheus"
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        cd "$work"
+        as_root=()
+        if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
+        if ! { "${as_root[@]}" apt-get update --quiet && apt-get download --quiet prometheus; } >&2; then
+            echo "prometheus: could not obtain it: put prometheus and promtool on the PATH" >&2
+            exit 1
+        fi
+        dpkg-deb --extract prometheus_*.deb package
+        folder="{{ tools }}/debian-prometheus"
+        mkdir -p "$folder"
+        install -m 755 package/usr/bin/prometheus package/usr/bin/promtool "$folder"
+    fi
+    mkdir -p "{{ tools }}"
+    ln -sfn "$folder/prometheus" "$folder/promtool" "{{ tools }}"
 
 [private]
 fuzz-build: cpp
