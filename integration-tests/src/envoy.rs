@@ -347,6 +347,11 @@ impl Envoy {
         Client::to_port(self.ports.get(listener).copied().unwrap_or_default())
     }
 
+    /// Where its administration listens on loopback, which has `/stats/prometheus`.
+    pub fn admin_port(&self) -> u16 {
+        self.admin.port()
+    }
+
     /// The number that the system knows it by.
     pub fn process_id(&self) -> Result<u32> {
         self.process.id()

@@ -87,6 +87,21 @@ pub fn docker_registry() -> Result<PathBuf> {
     existing(".tools/docker-registry", "./justw docker-registry")
 }
 
+/// Prometheus.
+pub fn prometheus() -> Result<PathBuf> {
+    existing(".tools/prometheus", "./justw prometheus")
+}
+
+/// What checks and tests rules for Prometheus.
+pub fn promtool() -> Result<PathBuf> {
+    existing(".tools/promtool", "./justw prometheus")
+}
+
+/// What operators of Envoy load into their monitoring.
+pub fn monitoring() -> Result<PathBuf> {
+    existing("envoy-config/monitoring", "git checkout")
+}
+
 /// Where the logs of a test run are collected, to be searched for secrets.
 pub fn logs() -> Result<PathBuf> {
     folder("target/logs")

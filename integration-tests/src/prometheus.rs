@@ -1,0 +1,109 @@
+//! A real Prometheus (out of Debian's package) on loopback, which scrapes an Envoy each second and evaluates the alert rules that
+//! operators get; and promtool, which checks them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{Client, Request};
+use crate::eventually::eventually;
+use crate::paths;
+use crate::process::Process;
+
+/// Prometheus, running; it knows nothing at first.
+pub struct Prometheus {
+    _process: Process,
+    _folder: TempDir,
+    client: Client,
+}
+
+impl Prometheus {
+    /// Starts it on a free port, scraping the Envoy whose administration listens at this one, as the job `gateway`.
+    pub async fn start(name: &str, admin_port: u16) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let config = folder.path().join("prometheus.yml");
+        // JSON is YAML.
+        let settings = json!({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [alert_rules()?],
+            "scrape_configs": [{
+                "job_name": "gateway",
+                "metrics_path": "/stats/prometheus",
+                "static_configs": [{"targets": [format!("127.0.0.1:{admin_port}")]}],
+            }],
+        });
+        std::fs::write(&config, settings.to_string())?;
+        let log = paths::logs()?.join(format!("{name}-prometheus.log"));
+        let arguments = [
+            format!("--config.file={}", config.display()),
+            format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+            "--web.listen-address=127.0.0.1:0".to_owned(),
+        ];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let process = Process::start(&paths::prometheus()?, &arguments, &[], &log)?;
+        let mut port = None;
+        eventually("Prometheus is ready", async || {
+            let text = std::fs::read_to_string(&log)?;
+            port = port_of(&text);
+            Ok(port.is_some() && text.contains("Server is ready"))
+        })
+        .await?;
+        let client = Client::to_port(port.context("Prometheus has no port")?);
+        Ok(Self { _process: process, _folder: folder, client })
+    }
+
+    /// What a query finds now: samples with their labels and values.
+    pub async fn query(&self, query: &str) -> Result<Vec<Value>> {
+        let data = self.get("query", &[("query", query)]).await?;
+        Ok(data["result"].as_array().context("no result")?.clone())
+    }
+
+    /// The names of all metrics that it has seen.
+    pub async fn names(&self) -> Result<Vec<String>> {
+        let data = self.get("label/__name__/values", &[]).await?;
+        Ok(serde_json::from_value(data)?)
+    }
+
+    /// The alerts that fire, or will if it goes on.
+    pub async fn alerts(&self) -> Result<Vec<Value>> {
+        let data = self.get("alerts", &[]).await?;
+        Ok(data["alerts"].as_array().context("no alerts")?.clone())
+    }
+
+    async fn get(&self, endpoint: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+        let path = format!("/api/v1/{endpoint}");
+        let request = parameters
+            .iter()
+            .fold(Request::get(path), |request, (name, value)| request.parameter(name, &escaped(value)));
+        let mut answer = self.client.send(request).await?.json()?;
+        ensure!(answer["status"] == "success", "{endpoint} {parameters:?}: {}", answer["error"]);
+        Ok(answer["data"].take())
+    }
+}
+
+/// Runs promtool on a file of the monitoring, and tells what it says if that is no praise.
+pub fn promtool(arguments: &[&str], file: &str) -> Result<()> {
+    let output =
+        Command::new(paths::promtool()?).args(arguments).arg(paths::monitoring()?.join(file)).output()?;
+    let said = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "promtool {}: {}", arguments.join(" "), String::from_utf8_lossy(&said));
+    Ok(())
+}
+
+/// The alert rules.
+pub fn alert_rules() -> Result<PathBuf> {
+    Ok(paths::monitoring()?.join("prometheus-alerts.yaml"))
+}
+
+/// The port that Prometheus's log says it listens on.
+fn port_of(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("\"Listening on\" address=127.0.0.1:")?;
+    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn escaped(value: &str) -> String {
+    value.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}

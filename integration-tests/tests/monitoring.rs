@@ -1,0 +1,169 @@
+//! What operators watch: the alert rules and the dashboard, in a real Prometheus that scrapes a real Envoy with the filter.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use integration_tests::api::Api;
+use integration_tests::client::Request;
+use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::eventually::eventually;
+use integration_tests::prometheus::{Prometheus, alert_rules, promtool};
+use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::{dashboard, jwt, paths, secrets};
+use phantom_token_core::{Metric, MetricKind, metrics};
+use serde_json::{Value, json};
+
+/// If this failed, a fault would wake nobody, or somebody would be woken without one.
+#[test]
+fn each_alert_tells_its_fault_and_no_other() -> Result<()> {
+    promtool(&["check", "rules"], "prometheus-alerts.yaml")?;
+    promtool(&["test", "rules"], "prometheus-alerts-test.yaml")
+}
+
+/// If this failed, a panel or an alert would be about a metric that is called otherwise, and be silent for ever; or one that is new
+/// would be seen by nobody.
+#[test]
+fn the_dashboard_shows_every_metric_and_nothing_tells_of_another() -> Result<()> {
+    let (dashboard, rules) = (dashboard::text()?, std::fs::read_to_string(alert_rules()?)?);
+    for name in [&dashboard, &rules].into_iter().flat_map(|text| mentioned(text)) {
+        assert!(metrics().iter().any(|metric| may_be_called(metric, name)), "there is no metric {name}");
+    }
+    let shown = mentioned(&dashboard);
+    for metric in metrics() {
+        assert!(shown.iter().any(|name| may_be_called(&metric, name)), "no panel shows {}", metric.name);
+    }
+    Ok(())
+}
+
+/// If this failed, whoever is called would find no page that helps.
+#[test]
+fn each_alert_names_what_it_is_and_a_chapter_of_the_page() -> Result<()> {
+    let rules: Value = serde_saphyr::from_str(&std::fs::read_to_string(alert_rules()?)?)?;
+    let groups = rules["groups"].as_array().context("no groups")?;
+    let alerts = groups.iter().filter_map(|group| group["rules"].as_array()).flatten();
+    for alert in alerts.filter(|rule| rule.get("alert").is_some()) {
+        let text = |pointer: &str| alert.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        assert!(!text("/for").is_empty(), "{alert}");
+        assert!(["critical", "warning"].contains(&text("/labels/severity")), "{alert}");
+        assert!(text("/annotations/summary").ends_with('.'), "{alert}");
+        assert!(text("/annotations/description").contains("First: "), "{alert}");
+        let (page, anchor) = text("/annotations/runbook_url").split_once('#').context("no anchor")?;
+        let page = std::fs::read_to_string(paths::root().join(page))?;
+        assert!(anchors(&page).contains(anchor), "{alert}");
+        assert!(page.contains(text("/alert")), "the page does not name {alert}");
+    }
+    Ok(())
+}
+
+/// If this failed, Prometheus would not have what Envoy counts, panels would show errors or nothing, or the gateway's wrong secret would
+/// call nobody.
+#[tokio::test]
+async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret() -> Result<()> {
+    let (server, api) = (ScriptedServer::start()?, Api::start()?);
+    let envoy = EnvoyBuilder::new("monitoring", 1, api.port())
+        .cluster("authorization-server", &[server.port()])
+        .listener("ingress", &configuration(), Listener::default())
+        .start()
+        .await?;
+    let prometheus = Prometheus::start("monitoring", envoy.admin_port()).await?;
+    eventually("Prometheus has scraped every metric", async || {
+        let names: BTreeSet<String> = prometheus.names().await?.into_iter().collect();
+        Ok(metrics().iter().all(|metric| names.contains(&scraped_name(metric))))
+    })
+    .await?;
+
+    let answers = [
+        ("good", Play::jwt(&jwt::valid()), 200),
+        ("dead", Play::answer(204, "text/plain", ""), 401),
+        ("failing", Play::answer(500, "text/plain", ""), 503),
+    ];
+    for (token, play, status) in answers {
+        assert_eq!(orders(&envoy, &server, token, play).await?, status, "{token}");
+    }
+    for panel in dashboard::panels()? {
+        for query in &panel.queries {
+            eventually(&format!("{} has data: {query}", panel.title), async || {
+                Ok(prometheus.query(query).await?.iter().any(is_a_number))
+            })
+            .await?;
+        }
+    }
+    let reasons = prometheus.query(&dashboard_query("Refusals")?).await?;
+    let reasons: BTreeSet<&str> = reasons.iter().filter_map(|one| one["metric"]["reason"].as_str()).collect();
+    assert_eq!(reasons, BTreeSet::from(["inactive", "unavailable"]));
+    assert_eq!(told(&prometheus, "PhantomTokenCredentialsRefused").await?, None);
+
+    let refused = Play::answer(401, "application/json", r#"{"error": "invalid_client"}"#);
+    assert_eq!(orders(&envoy, &server, "any", refused).await?, 502);
+    eventually("the alert fires", async || {
+        Ok(told(&prometheus, "PhantomTokenCredentialsRefused")
+            .await?
+            .is_some_and(|one| one["state"] == "firing"))
+    })
+    .await?;
+    for alert in prometheus.alerts().await? {
+        assert!(!alert.to_string().contains("error expanding"), "{alert}");
+    }
+    Ok(())
+}
+
+/// Sends a request with a fresh token that the server answers so; the status that the client hears.
+async fn orders(envoy: &Envoy, server: &ScriptedServer, meaning: &str, play: Play) -> Result<u16> {
+    let token = secrets::fresh_token(meaning);
+    server.play(&token, play)?;
+    Ok(envoy.client("ingress").send(Request::get("/orders").bearer(&token)).await?.status)
+}
+
+/// The alert of this name, if there is a reason for it.
+async fn told(prometheus: &Prometheus, name: &str) -> Result<Option<Value>> {
+    Ok(prometheus.alerts().await?.into_iter().find(|alert| alert["labels"]["alertname"] == name))
+}
+
+fn dashboard_query(title: &str) -> Result<String> {
+    let panel = dashboard::panels()?.into_iter().find(|panel| panel.title == title);
+    panel.and_then(|panel| panel.queries.into_iter().next()).context("no such panel")
+}
+
+fn is_a_number(sample: &Value) -> bool {
+    sample["value"][1].as_str().and_then(|text| text.parse::<f64>().ok()).is_some_and(f64::is_finite)
+}
+
+/// The names of metrics in a text, but for those that rules record (`job:…`).
+fn mentioned(text: &str) -> BTreeSet<&str> {
+    let starts = text.match_indices("phantom_token_").map(|(start, _)| start);
+    let own = starts.filter(|start| !text[..*start].ends_with(':'));
+    let of_name = |character: char| character == '_' || character.is_ascii_alphanumeric();
+    own.filter_map(|start| text[start..].split(|character| !of_name(character)).next()).collect()
+}
+
+/// Whether a name in a query is of this metric, or the beginning of the names of several.
+fn may_be_called(metric: &Metric, name: &str) -> bool {
+    let is_prefix = name.ends_with('_') && metric.name.starts_with(name);
+    is_prefix || name == scraped_name(metric)
+}
+
+/// What Envoy calls it for Prometheus: a histogram is its buckets.
+fn scraped_name(metric: &Metric) -> String {
+    match metric.kind {
+        MetricKind::Counter | MetricKind::Gauge => metric.name.clone(),
+        MetricKind::Histogram => format!("{}_bucket", metric.name),
+    }
+}
+
+/// What headings of a page are called in links to them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
+    headings.map(|heading| heading.to_lowercase().replace(' ', "-").replace(['\'', ',', '`'], "")).collect()
+}
+
+fn configuration() -> Value {
+    json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": secrets::noted("a-secret-that-was-changed".to_owned()),
+        },
+        "rules": [{"path": "/orders"}],
+    })
+}
