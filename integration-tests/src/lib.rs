@@ -14,6 +14,7 @@ pub mod crowd;
 pub mod crowd_token;
 pub mod dashboard;
 pub mod deterministic_host;
+pub mod documentation;
 pub mod dpop;
 pub mod echo;
 pub mod envoy;

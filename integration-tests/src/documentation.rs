@@ -1,0 +1,93 @@
+//! The project's pages, as somebody reads them who copies what is there.
+
+use std::path::Path;
+
+use anyhow::Result;
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
+
+use crate::paths;
+
+/// One page.
+pub struct Page {
+    /// Where it is in the checkout.
+    pub path: String,
+    /// What it is made of, in order.
+    pub parts: Vec<Part>,
+}
+
+/// What can be told apart on a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A heading, of this level.
+    Heading(usize, String),
+    /// A block of code in this language, which may be empty.
+    Block(String, String),
+    /// Code within a sentence.
+    Code(String),
+    /// Text between all these.
+    Text(String),
+}
+
+/// The README, the description of the architecture, and all pages of docs/.
+pub fn pages() -> Result<Vec<Page>> {
+    let mut paths = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
+    collect(&paths::root(), "docs", &mut paths)?;
+    paths.iter().map(|path| page(path)).collect()
+}
+
+/// The page at this path of the checkout.
+pub fn page(path: &str) -> Result<Page> {
+    let text = std::fs::read_to_string(paths::root().join(path))?;
+    Ok(Page { path: path.to_owned(), parts: parts(&text) })
+}
+
+impl Page {
+    /// The blocks of code, each with its language.
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Block(language, text) => Some((language.as_str(), text.as_str())),
+            _ => None,
+        })
+    }
+}
+
+fn collect(root: &Path, folder: &str, paths: &mut Vec<String>) -> Result<()> {
+    for entry in std::fs::read_dir(root.join(folder))? {
+        let entry = entry?;
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            collect(root, &path, paths)?;
+        } else if path.ends_with(".md") {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn parts(text: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    // What is being read: a heading or a block, so far without its text.
+    let mut open: Option<Part> = None;
+    for event in Parser::new(text) {
+        match (event, &mut open) {
+            (Event::Start(Tag::Heading { level, .. }), _) => {
+                open = Some(Part::Heading(level as usize, String::new()));
+            }
+            (Event::Start(Tag::CodeBlock(kind)), _) => {
+                let language = match kind {
+                    CodeBlockKind::Fenced(language) => language.to_string(),
+                    CodeBlockKind::Indented => String::new(),
+                };
+                open = Some(Part::Block(language, String::new()));
+            }
+            (Event::End(TagEnd::Heading(_) | TagEnd::CodeBlock), _) => parts.extend(open.take()),
+            (Event::Text(text) | Event::Code(text), Some(Part::Heading(_, whole) | Part::Block(_, whole))) => {
+                whole.push_str(&text);
+            }
+            (Event::Code(code), _) => parts.push(Part::Code(code.to_string())),
+            (Event::Text(text), _) => parts.push(Part::Text(text.to_string())),
+            _ => {}
+        }
+    }
+    parts
+}

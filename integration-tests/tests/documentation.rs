@@ -1,0 +1,212 @@
+//! The documentation says what is so: what somebody copies from it works, and what it lists is all there is.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use integration_tests::documentation::{Page, Part, page, pages};
+use integration_tests::{keys, paths};
+use phantom_token_core::{ProtectionSpace, Reason, Rejection, Settings};
+use serde_json::{Map, Value, json};
+
+/// If this failed, somebody would copy a configuration from a page, and the filter would not start.
+#[test]
+fn every_configuration_on_a_page_is_taken_by_the_filter() -> Result<()> {
+    let mut taken = 0;
+    for Page { path, parts } in pages()? {
+        for part in parts {
+            let Part::Block(language, text) = part else { continue };
+            if !matches!(language.as_str(), "yaml" | "json") {
+                ensure!(!text.starts_with("introspection:"), "{path}: is this no `yaml`?\n{text}");
+                continue;
+            }
+            let documents: Vec<Value> =
+                serde_saphyr::from_multiple(&text).with_context(|| format!("{path}: not YAML:\n{text}"))?;
+            for configuration in documents.iter().flat_map(configurations_in) {
+                let result = Settings::parse(configuration.to_string().as_bytes(), &environment);
+                result.map(|_| ()).map_err(|mistakes| anyhow::anyhow!("{path}: {mistakes}\n{text}"))?;
+                taken += 1;
+            }
+        }
+    }
+    ensure!(taken > 20, "hardly a configuration was found: {taken}");
+    Ok(())
+}
+
+/// If this failed, a page would tell of a command that is none.
+#[test]
+fn every_recipe_on_a_page_exists() -> Result<()> {
+    let summary = Command::new(paths::root().join("justw")).arg("--summary").output()?;
+    let summary = String::from_utf8(summary.stdout)?;
+    let recipes: BTreeSet<&str> = summary.split_whitespace().collect();
+    ensure!(recipes.contains("test"), "these are no recipes: {summary}");
+    for Page { path, parts } in pages()? {
+        for part in parts {
+            let (Part::Block(_, code) | Part::Code(code)) = part else { continue };
+            let called = code.split("./justw ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+            let called = called.filter(|word| word.starts_with(|letter: char| letter.is_ascii_lowercase()));
+            for recipe in called {
+                ensure!(recipes.contains(recipe), "{path}: there is no recipe {recipe}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// If this failed, an operator would look up a reason that the gateway gave, and find nothing, or what is no more so.
+#[test]
+fn the_page_of_troubles_has_a_section_for_each_reason_and_for_no_other() -> Result<()> {
+    let Page { parts, .. } = page("docs/troubleshooting.md")?;
+    let reasons = parts.split(|part| matches!(part, Part::Heading(2, title) if title == "Reasons")).nth(1);
+    let reasons = reasons.context("no heading of the reasons")?;
+    let mut sections: Vec<(&str, String)> = Vec::new();
+    for part in reasons {
+        match part {
+            Part::Heading(2, _) => break,
+            Part::Heading(_, title) => sections.push((title, String::new())),
+            Part::Text(text) | Part::Code(text) => {
+                if let Some((_, section)) = sections.last_mut() {
+                    section.push_str(text);
+                }
+            }
+            Part::Block(..) => {}
+        }
+    }
+    let titles: Vec<&str> = sections.iter().map(|(title, _)| *title).collect();
+    let names: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    assert_eq!(titles, names);
+    for (reason, (_, section)) in Reason::ALL.iter().zip(&sections) {
+        let status = Rejection::from(*reason).reply(&ProtectionSpace::default()).status;
+        let first = format!("{status}. {}.", reason.description());
+        ensure!(section.starts_with(&first), "{}: expected {first:?}: {section}", reason.name());
+        ensure!(section.len() > first.len() + 80, "{}: nothing is told of it", reason.name());
+    }
+    Ok(())
+}
+
+/// If this failed, the first ten minutes with the filter would be the last. The commands of the page run as they stand there, but at
+/// free ports, and each prints what the page says; `…` stands for anything.
+#[test]
+fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()> {
+    let page = page("docs/getting-started.md")?;
+    let mut steps: Vec<(String, Vec<String>)> = Vec::new();
+    for (language, text) in page.blocks().skip_while(|(_, text)| !text.contains("./justw build")) {
+        match (language, steps.last_mut()) {
+            ("sh", _) => steps.push((text.to_owned(), Vec::new())),
+            ("text", Some((_, expected))) => expected.extend(text.lines().map(str::to_owned)),
+            _ => {}
+        }
+    }
+    ensure!(steps.len() > 5, "hardly a step was found");
+    let folder = tempfile::tempdir()?;
+    let envoy_configuration = folder.path().join("envoy.yaml");
+    let mut script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
+    for (step, _) in &steps {
+        script.push_str(&format!("echo '{MARK}'\n{step}\n"));
+    }
+    let mut configuration = std::fs::read_to_string(paths::root().join("envoy-config/envoy.yaml"))?;
+    for port in ["10000", "9901", "9000", "8080"] {
+        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        configuration = configuration.replace(port, &free);
+        script = script.replace(port, &free);
+    }
+    std::fs::write(&envoy_configuration, configuration)?;
+    let script = script
+        .replace("envoy-config/envoy.yaml", &envoy_configuration.display().to_string())
+        .replace("/envoy -c", "/envoy --disable-hot-restart -c");
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", "120", "bash", "-c", &script])
+        .current_dir(paths::root())
+        .output()?;
+    let (printed, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{printed}\n{errors}");
+    let outputs: Vec<&str> = printed.split(MARK).skip(1).collect();
+    ensure!(outputs.len() == steps.len(), "not all steps ran:\n{printed}\n{errors}");
+    for ((step, expected), printed) in steps.iter().zip(outputs) {
+        let mut lines = printed.lines();
+        for expected in expected.iter().filter(|expected| *expected != "…") {
+            ensure!(
+                lines.any(|line| is_like(line.trim_end(), expected)),
+                "`{}` printed no line {expected:?}, or not in this order:\n{printed}",
+                step.trim()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The filter's configurations in a document, wherever they are; and at the top also a part of one, here with what it lacks.
+fn configurations_in(document: &Value) -> Vec<Value> {
+    let whole = whole_configurations_in(document);
+    match document {
+        Value::Object(part) if whole.is_empty() && is_part(part) => {
+            let mut configuration = example();
+            part.iter().for_each(|(name, value)| configuration[name] = value.clone());
+            vec![configuration]
+        }
+        _ => whole,
+    }
+}
+
+fn whole_configurations_in(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Object(members) if names_a_server(members) => vec![value.clone()],
+        Value::Object(members) => members.values().flat_map(whole_configurations_in).collect(),
+        Value::Array(elements) => elements.iter().flat_map(whole_configurations_in).collect(),
+        Value::String(text) => match serde_json::from_str(text) {
+            Ok(inner @ Value::Object(_)) => whole_configurations_in(&inner),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn names_a_server(members: &Map<String, Value>) -> bool {
+    let servers = members.get("authorization_servers").and_then(Value::as_array);
+    members.contains_key("introspection")
+        || members.contains_key("profile")
+        || servers.is_some_and(|servers| servers.iter().any(Value::is_object))
+}
+
+/// Whether the filter has a field of one of these names.
+fn is_part(members: &Map<String, Value>) -> bool {
+    members.keys().any(|name| {
+        let alone = json!({ name: null }).to_string();
+        let mistakes = Settings::parse(alone.as_bytes(), &environment).map(|_| ()).unwrap_err().to_string();
+        !mistakes.contains(&format!("{name}: is not a field"))
+    })
+}
+
+/// Whether a line is this text, in which `…` stands for anything.
+fn is_like(line: &str, text: &str) -> bool {
+    let pieces: Vec<&str> = text.split('…').collect();
+    let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return false };
+    if pieces.len() == 1 {
+        return line == text;
+    }
+    line.starts_with(first) && line.ends_with(last) && pieces.iter().all(|piece| line.contains(piece))
+}
+
+/// Every variable has a value that any field takes which is a secret, but for those that are keys.
+fn environment(name: &str) -> Option<String> {
+    Some(if name.ends_with("_KEY") { keys::p256_pem() } else { "a secret of 32 bytes, or some more".to_owned() })
+}
+
+/// What a part of a configuration is laid over.
+fn example() -> Value {
+    json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": { "env": "INTROSPECTION_CLIENT_SECRET" },
+        },
+        "token": { "issuer": "https://login.example.com", "audience": ["orders-api"] },
+        "rules": [{ "path": "/" }],
+    })
+}
+
+/// Stands in the output between what the steps printed.
+const MARK: &str = "---- the next step ----";
