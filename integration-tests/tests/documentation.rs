@@ -106,8 +106,11 @@ fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()
         script.push_str(&format!("echo '{MARK}'\n{step}\n"));
     }
     let mut configuration = std::fs::read_to_string(paths::root().join("envoy-config/envoy.yaml"))?;
-    for port in ["10000", "9901", "9000", "8080"] {
-        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    let ports = ["10000", "9901", "9000", "8080"];
+    // All are taken before one is given back: no two are the same.
+    let free = ports.map(|_| TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener))));
+    for (port, free) in ports.into_iter().zip(free) {
+        let free = free?.0.port().to_string();
         configuration = configuration.replace(port, &free);
         script = script.replace(port, &free);
     }
