@@ -81,7 +81,10 @@ fn parts(text: &str) -> Vec<Part> {
                 open = Some(Part::Block(language, String::new()));
             }
             (Event::End(TagEnd::Heading(_) | TagEnd::CodeBlock), _) => parts.extend(open.take()),
-            (Event::Text(text) | Event::Code(text), Some(Part::Heading(_, whole) | Part::Block(_, whole))) => {
+            (
+                Event::Text(text) | Event::Code(text),
+                Some(Part::Heading(_, whole) | Part::Block(_, whole)),
+            ) => {
                 whole.push_str(&text);
             }
             (Event::Code(code), _) => parts.push(Part::Code(code.to_string())),

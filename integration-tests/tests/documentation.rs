@@ -78,7 +78,7 @@ fn the_page_of_troubles_has_a_section_for_each_reason_and_for_no_other() -> Resu
     assert_eq!(titles, names);
     for (reason, (_, section)) in Reason::ALL.iter().zip(&sections) {
         let status = Rejection::from(*reason).reply(&ProtectionSpace::default()).status;
-        let first = format!("{status}. {}.", reason.description());
+        let first = format!("{status}: {}.", reason.description());
         ensure!(section.starts_with(&first), "{}: expected {first:?}: {section}", reason.name());
         ensure!(section.len() > first.len() + 80, "{}: nothing is told of it", reason.name());
     }
@@ -108,7 +108,9 @@ fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()
     let mut configuration = std::fs::read_to_string(paths::root().join("envoy-config/envoy.yaml"))?;
     let ports = ["10000", "9901", "9000", "8080"];
     // All are taken before one is given back: no two are the same.
-    let free = ports.map(|_| TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener))));
+    let free = ports.map(|_| {
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener)))
+    });
     for (port, free) in ports.into_iter().zip(free) {
         let free = free?.0.port().to_string();
         configuration = configuration.replace(port, &free);
@@ -119,7 +121,7 @@ fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()
         .replace("envoy-config/envoy.yaml", &envoy_configuration.display().to_string())
         .replace("/envoy -c", "/envoy --disable-hot-restart -c");
     let output = Command::new("timeout")
-        .args(["--kill-after=5", "120", "bash", "-c", &script])
+        .args(["--kill-after=5", "40", "bash", "-c", &script])
         .current_dir(paths::root())
         .output()?;
     let (printed, errors) =
@@ -194,7 +196,11 @@ fn is_like(line: &str, text: &str) -> bool {
 
 /// Every variable has a value that any field takes which is a secret, but for those that are keys.
 fn environment(name: &str) -> Option<String> {
-    Some(if name.ends_with("_KEY") { keys::p256_pem() } else { "a secret of 32 bytes, or some more".to_owned() })
+    Some(if name.ends_with("_KEY") {
+        keys::p256_pem()
+    } else {
+        "a secret of 32 bytes, or some more".to_owned()
+    })
 }
 
 /// What a part of a configuration is laid over.
