@@ -121,7 +121,7 @@ fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()
         .replace("envoy-config/envoy.yaml", &envoy_configuration.display().to_string())
         .replace("/envoy -c", "/envoy --disable-hot-restart -c");
     let output = Command::new("timeout")
-        .args(["--kill-after=5", "40", "bash", "-c", &script])
+        .args(["--kill-after=5", "120", "bash", "-c", &script])
         .current_dir(paths::root())
         .output()?;
     let (printed, errors) =
