@@ -222,9 +222,13 @@ impl Authenticator {
     /// # Errors
     /// Why not, which [`Outcome::Withheld`] then is the answer.
     pub fn admits(&mut self, question: &Question, load: Load, host: Host<'_>) -> Result<(), Withheld> {
-        let Subject { server, about } = question.subject();
-        let server = self.servers.get_mut(server.0).ok_or(Withheld::Overloaded)?;
-        server.admits(about, load.open, question.timeout(), host.now)
+        let server = self.servers.get_mut(question.subject().server.0).ok_or(Withheld::Overloaded)?;
+        server.admits(question, load.open, host)
+    }
+
+    /// Whether a question has to be asked again if its answer is lost, although no request waits for it.
+    pub fn needs_answer(&self, subject: Subject) -> bool {
+        self.servers.get(subject.server.0).is_some_and(|server| server.needs_answer(subject.about))
     }
 
     /// The answer to a question will not come, since the client is gone for which it was asked.
@@ -240,7 +244,7 @@ impl Authenticator {
         match subject.about {
             About::Token(token) => Conclusion::Token(match server {
                 Ok(server) => {
-                    let circuit = server.note_end(&outcome, host);
+                    let circuit = server.note_end(token, &outcome, host);
                     TokenConclusion { token, evidence: server.conclude(token, outcome, host), circuit }
                 }
                 Err(reason) => TokenConclusion { token, evidence: Err(reason.into()), circuit: None },

@@ -15,7 +15,7 @@ use crate::grant::Grant;
 use crate::introspection::{ActiveToken, Inquiry, Signature};
 use crate::jwt::{self, Jws, KeySet, NoJws};
 use crate::key_store::{KeyStore, Obstacle, Wanted};
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Precedence};
 use crate::metrics::Counter;
 use crate::rejection::{Fault, Reason};
 use crate::requirement::Requirement;
@@ -155,11 +155,16 @@ impl AuthorizationServer {
                 host.metrics.increment(Counter::CacheHitInactive);
                 Err(Reason::Inactive)
             }
-            _ => self.introspection(token, key).map(Source::Question).ok_or(Reason::NotAJwt),
+            _ => {
+                let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
+                let question = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
+                Ok(Source::Question(question.with_precedence(precedence)))
+            }
         }
     }
 
-    /// The question that renews a grant which is about to end, if it is this worker's to ask.
+    /// The question that refreshes a grant which is about to end. Whether it may be sent, and by this worker, is decided when it is
+    /// about to be: [`Self::admits`].
     pub(crate) fn renewal(
         &mut self,
         token: AccessToken<'_>,
@@ -167,15 +172,9 @@ impl AuthorizationServer {
         grant: &Grant,
         host: Host<'_>,
     ) -> Option<Question> {
-        let question = self.introspection(token, key)?;
-        let is_left_alone =
-            self.protection.as_ref().is_some_and(|protection| protection.circuit.pause(host.now).is_some());
-        let is_ours = !is_left_alone
-            && self.cache.claim_renewal(&key, grant, question.timeout(), host.now, host.shared_data);
-        if is_ours {
-            host.metrics.increment(Counter::Renewal);
-        }
-        is_ours.then_some(question)
+        let question = self.introspection(token, key)?.refreshing();
+        let is_due = self.cache.needs_refresh(&key, grant, question.timeout(), host.now, host.shared_data);
+        is_due.then_some(question)
     }
 
     /// The grant of a token that serves while the server does not.
@@ -191,38 +190,56 @@ impl AuthorizationServer {
         introspection.map_or(DEFAULT_MAX_WAITING, |introspection| introspection.limits.waiting)
     }
 
-    /// Whether a question whose answer may take `timeout` may be asked, while so many are open.
+    /// Whether a question may be asked, while so many are open. A refresh is claimed for this worker only then: one that may not ask
+    /// must not keep others from it.
     ///
     /// # Errors
     /// Why not.
     pub(crate) fn admits(
         &mut self,
-        about: About,
+        question: &Question,
         open: usize,
-        timeout: Duration,
-        now: Timestamp,
+        host: Host<'_>,
     ) -> Result<(), Withheld> {
-        let is_admitted = match (about, &mut self.keys, &mut self.protection) {
-            (About::Token(_), _, Some(Protection { limiter, circuit })) => {
-                if let Some(pause) = circuit.pause(now) {
+        let now = host.now;
+        match (question.subject().about, &mut self.keys, &mut self.protection) {
+            (About::Token(token), _, Some(Protection { limiter, circuit })) => {
+                if let Some(pause) = circuit.pause(&token, now) {
                     return Err(Withheld::CircuitOpen(pause));
                 }
-                let is_admitted = limiter.admit(open, now);
-                if is_admitted {
-                    circuit.note_question(now, timeout);
+                if !limiter.admits(question.precedence(), open, now) {
+                    return Err(Withheld::Overloaded);
                 }
-                is_admitted
+                if question.is_refresh() {
+                    if !self.cache.claim_refresh(&token, question.timeout(), now, host.shared_data) {
+                        return Err(Withheld::Claimed);
+                    }
+                    host.metrics.increment(Counter::Renewal);
+                }
+                limiter.take();
+                circuit.note_sent(token, now, question.timeout());
+                Ok(())
             }
-            (About::Metadata | About::Keys, Some(Keys::Published(store)), _) => store.admits(now),
-            _ => false,
-        };
-        if is_admitted { Ok(()) } else { Err(Withheld::Overloaded) }
+            (About::Metadata | About::Keys, Some(Keys::Published(store)), _) => {
+                if store.admits(now) {
+                    Ok(())
+                } else {
+                    Err(Withheld::Overloaded)
+                }
+            }
+            _ => Err(Withheld::Overloaded),
+        }
     }
 
     /// A question about a token came to an end: what that changes for the next.
-    pub(crate) fn note_end(&mut self, outcome: &Outcome<'_>, host: Host<'_>) -> Option<CircuitChange> {
+    pub(crate) fn note_end(
+        &mut self,
+        token: TokenKey,
+        outcome: &Outcome<'_>,
+        host: Host<'_>,
+    ) -> Option<CircuitChange> {
         let circuit = &mut self.protection.as_mut()?.circuit;
-        let change = circuit.note_end(outcome.has_failed()?, host.now);
+        let change = circuit.note_end(token, outcome.has_failed()?, host.now);
         if change == Some(CircuitChange::Opened) {
             host.metrics.increment(Counter::CircuitOpened);
         }
@@ -290,6 +307,17 @@ impl AuthorizationServer {
         let counter = if result.is_ok() { Counter::DocumentTaken } else { Counter::DocumentFailed };
         host.metrics.increment(counter);
         result
+    }
+
+    /// Whether the answer to a question matters to more than those who wait for it: documents do, and the probe of a circuit that
+    /// is half open.
+    pub(crate) fn needs_answer(&self, about: About) -> bool {
+        match about {
+            About::Token(token) => {
+                self.protection.as_ref().is_some_and(|protection| protection.circuit.is_probing(&token))
+            }
+            About::Metadata | About::Keys => true,
+        }
     }
 
     /// The answer to a question about a document will not come.

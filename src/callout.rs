@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cache::{Freshness, TokenKey};
 use crate::introspection::Inquiry;
+use crate::limiter::Precedence;
 use crate::rejection::Reason;
 use crate::request::Presented;
 use crate::time::Timestamp;
@@ -65,6 +66,8 @@ pub struct Question {
     subject: Subject,
     content: Content,
     answer_limit: usize,
+    precedence: Precedence,
+    is_refresh: bool,
 }
 
 #[derive(Clone)]
@@ -106,6 +109,8 @@ pub enum Withheld {
     Overloaded,
     /// The server failed again and again, and is left alone for so long.
     CircuitOpen(Duration),
+    /// Another worker refreshes this token.
+    Claimed,
 }
 
 /// What is new in each callout.
@@ -135,12 +140,28 @@ impl Randomness for NoRandomness {
 impl Question {
     /// Asks about a token; an answer of more than `answer_limit` bytes is not worth reading.
     pub(crate) fn introspection(subject: Subject, inquiry: Inquiry, answer_limit: usize) -> Self {
-        Self { subject, content: Content::Introspection(inquiry), answer_limit }
+        Self::new(subject, Content::Introspection(inquiry), answer_limit)
     }
 
     /// Asks for a published document.
     pub(crate) fn document(subject: Subject, target: Rc<Target>, accept: &'static str) -> Self {
-        Self { subject, content: Content::Document { target, accept }, answer_limit: MAX_DOCUMENT }
+        Self::new(subject, Content::Document { target, accept }, MAX_DOCUMENT)
+    }
+
+    fn new(subject: Subject, content: Content, answer_limit: usize) -> Self {
+        Self { subject, content, answer_limit, precedence: Precedence::Unknown, is_refresh: false }
+    }
+
+    /// Gives it the precedence of its token.
+    #[must_use]
+    pub(crate) fn with_precedence(self, precedence: Precedence) -> Self {
+        Self { precedence, ..self }
+    }
+
+    /// Makes it the refresh of a grant that still serves.
+    #[must_use]
+    pub(crate) fn refreshing(self) -> Self {
+        Self { precedence: Precedence::Known, is_refresh: true, ..self }
     }
 
     /// The question of a request of this trace.
@@ -156,6 +177,16 @@ impl Question {
     /// What it is about.
     pub fn subject(&self) -> Subject {
         self.subject
+    }
+
+    /// Whether its token comes before others.
+    pub(crate) fn precedence(&self) -> Precedence {
+        self.precedence
+    }
+
+    /// Whether it refreshes a grant that still serves, so that no request waits for it.
+    pub fn is_refresh(&self) -> bool {
+        self.is_refresh
     }
 
     /// Whether it is about a token.
@@ -265,7 +296,7 @@ impl Outcome<'_> {
                 Some(Duration::from_secs(seconds))
             }
             Self::Withheld(Withheld::CircuitOpen(pause)) => Some(*pause),
-            Self::Withheld(Withheld::Overloaded) | Self::Oversized | Self::Lost => None,
+            Self::Withheld(Withheld::Overloaded | Withheld::Claimed) | Self::Oversized | Self::Lost => None,
         }
     }
 
@@ -274,7 +305,7 @@ impl Outcome<'_> {
         match self {
             Self::Response { .. } | Self::Oversized => Reason::UnexpectedResponse,
             Self::Lost => Reason::Unavailable,
-            Self::Withheld(Withheld::Overloaded) => Reason::Overloaded,
+            Self::Withheld(Withheld::Overloaded | Withheld::Claimed) => Reason::Overloaded,
             Self::Withheld(Withheld::CircuitOpen(_)) => Reason::CircuitOpen,
         }
     }

@@ -71,7 +71,7 @@ pub use config::{Mistake, Mistakes, Settings};
 pub use error_body::ErrorBody;
 pub use forwarding::AUTHORIZATION;
 pub use grant::Passage;
-pub use in_flight::{CalloutId, Departed, Flight, InFlight, Waiting};
+pub use in_flight::{CalloutId, Flight, InFlight, Waiting};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, Metrics, NoMetrics, metrics, refusals};
 pub use rejection::{Reason, Rejection, Reply};
 pub use request::{Presented, RequestHead};

@@ -1,5 +1,6 @@
-//! How much one worker asks an authorization server about tokens that it does not know: a flood of made-up ones must not take
-//! the server down, which those with good tokens need as well (R111).
+//! How many introspections one worker sends to an authorization server: a flood of made-up tokens must not take the server down,
+//! which those with good tokens need as well (R111). Nor may it keep the tokens that are in use from being refreshed (R114): they
+//! have precedence, by a part of each limit that others cannot use.
 
 use crate::time::Timestamp;
 
@@ -12,6 +13,16 @@ pub struct Limits {
     pub per_second: usize,
     /// How many requests may wait for answers at one time.
     pub waiting: usize,
+}
+
+/// Which tokens come first when there is not room for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Precedence {
+    /// Tokens that this worker has not seen active.
+    #[default]
+    Unknown,
+    /// Tokens that it has.
+    Known,
 }
 
 /// A token bucket that fills by the clock.
@@ -29,17 +40,24 @@ impl Limiter {
         Self { limits, budget: capacity(limits), filled_at: None }
     }
 
-    /// Whether one more may be asked, while so many are open; if so, it is taken off the budget.
-    pub(crate) fn admit(&mut self, open: usize, now: Timestamp) -> bool {
+    /// Whether one more may be sent, while so many are open; [`Self::take`] then takes it off the budget.
+    pub(crate) fn admits(&mut self, precedence: Precedence, open: usize, now: Timestamp) -> bool {
         let elapsed = self.filled_at.map_or(0, |filled_at| now.since(filled_at).as_millis());
         let gained = u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_mul(self.limits.per_second as u64);
         self.budget = self.budget.saturating_add(gained).min(capacity(self.limits));
         self.filled_at = Some(now);
-        if open >= self.limits.concurrent || self.budget < ONE {
-            return false;
-        }
+        let Limits { concurrent, per_second, .. } = self.limits;
+        let reserved = |limit: usize| match precedence {
+            Precedence::Unknown => limit / RESERVED,
+            Precedence::Known => 0,
+        };
+        let needed = ONE.saturating_add((reserved(per_second) as u64).saturating_mul(ONE));
+        open < concurrent.saturating_sub(reserved(concurrent)) && self.budget >= needed
+    }
+
+    /// One is sent.
+    pub(crate) fn take(&mut self) {
         self.budget = self.budget.saturating_sub(ONE);
-        true
     }
 }
 
@@ -48,6 +66,10 @@ fn capacity(limits: Limits) -> u64 {
 }
 
 const ONE: u64 = 1000;
+
+/// Of so many places, one is kept for known tokens. What is taken of it fills again before anything is left for others, so that it
+/// bounds a burst and not the rate.
+const RESERVED: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -192,6 +192,8 @@ impl Gateway {
 
     /// What a whole request costs: a question is answered, if there is one, and so is the request, if it goes on.
     fn send(&mut self, request: &Request) -> Result<Cost> {
+        let root = self.host.root(self.worker);
+        let before = self.host.spent_by(root);
         let id = self.host.request(self.worker, request)?;
         for callout in self.host.open_callouts() {
             let media_type = self.host.callout(callout).headers.text("accept").to_owned();
@@ -218,7 +220,7 @@ impl Gateway {
             State::Replied { status: 401, .. } if !request.carries_credentials() => {}
             other => bail!("{other:?}\n{}", self.host.log().join("\n")),
         }
-        Ok(self.host.spent(id))
+        Ok(self.host.spent(id).plus(&self.host.spent_by(root).since(&before)))
     }
 }
 

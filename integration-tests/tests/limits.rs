@@ -196,6 +196,31 @@ async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy
     Ok(())
 }
 
+/// If a client that leaves kept its place until the time-out, a few that come and go would shut out every token that is not cached.
+#[tokio::test]
+async fn r113_the_place_of_a_client_that_left_is_free_when_the_server_has_answered() -> Result<()> {
+    let stage = set_stage("limits-freed", &[("max_concurrent", json!(3))]).await?;
+    for round in 1..=4 {
+        let left: Vec<String> = (0..3).map(|_| secrets::fresh_token("left")).collect();
+        for token in &left {
+            stage.server.play(token, Play::jwt(&jwt::valid()).after(Duration::from_millis(300)))?;
+        }
+        let mut connections = Vec::new();
+        for token in &left {
+            connections
+                .push(stage.envoy.client("gateway").start(&Request::get("/orders").bearer(token)).await?);
+        }
+        stage.until(async || Ok(stage.asked(&left) == 3)).await?;
+        drop(connections);
+        let answered = async || stage.envoy.statistic("wasmcustom.phantom_token_introspection_active").await;
+        // Three for those who left, and one for the good one of each round before.
+        stage.until(async || Ok(answered().await? >= round * 4 - 1)).await?;
+        let good = stage.active("good")?;
+        assert_eq!(stage.orders(&good).await?.status, 200, "in round {round}");
+    }
+    Ok(())
+}
+
 impl Stage {
     /// A token that the server finds active.
     fn active(&self, meaning: &str) -> Result<String> {

@@ -102,14 +102,10 @@ const OUTCOMES: &[&str] = &[
     "withheld by a limit",
     "withheld after failures",
     "forwarded by an old answer",
-    "renewed while nobody waited",
+    "refreshed in the background",
     "reconfigured",
     "configuration refused",
 ];
 
-const OUTCOMES_OF_ENVOY: &[&str] = &[
-    "timed out",
-    "requests that shared an answer",
-    "left while others may wait along",
-    "asked again for those who waited along",
-];
+const OUTCOMES_OF_ENVOY: &[&str] =
+    &["timed out", "requests that shared an answer", "left while others waited"];

@@ -128,29 +128,41 @@ impl<'a> Worker<'a> {
 
     /// What a question comes to.
     fn ask(&mut self, question: &Question, seconds: u64) -> Conclusion {
+        match self.admits(question, seconds) {
+            Ok(()) => self.answered(question, seconds),
+            Err(withheld) => self.concluded(question, Outcome::Withheld(withheld), seconds),
+        }
+    }
+
+    fn admits(&mut self, question: &Question, seconds: u64) -> Result<(), Withheld> {
         let (shared_data, counted) = (self.shared, Rc::clone(&self.counted));
         let host =
             Host { now: at(seconds), shared_data, metrics: &*counted, randomness: &CountingRandomness };
+        self.authenticator.admits(question, Load { open: 0, waiting: 0 }, host)
+    }
+
+    fn answered(&mut self, question: &Question, seconds: u64) -> Conclusion {
         let json = |body: &str| {
             let status = if body.is_empty() { "503" } else { "200" };
             (status.to_owned(), body.to_owned(), vec![("content-type", "application/json".to_owned())])
         };
-        let subject = question.subject();
-        let (status, body, headers) = match subject.about {
+        let about = question.subject().about;
+        let (status, body, headers) = match about {
             About::Token(_) => self.answer.clone(),
             About::Metadata => json(&self.metadata),
             About::Keys => json(&self.keys),
         };
         let mut fields = vec![(&b":status"[..], status.as_bytes())];
         fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        let outcome = match self.authenticator.admits(question, Load { open: 0, waiting: 0 }, host) {
-            Ok(()) => {
-                self.asked.push(subject.about);
-                Outcome::Response { headers: &fields, body: body.as_bytes() }
-            }
-            Err(withheld) => Outcome::Withheld(withheld),
-        };
-        self.authenticator.conclude(subject, outcome, host)
+        self.asked.push(about);
+        self.concluded(question, Outcome::Response { headers: &fields, body: body.as_bytes() }, seconds)
+    }
+
+    fn concluded(&mut self, question: &Question, outcome: Outcome<'_>, seconds: u64) -> Conclusion {
+        let (shared_data, counted) = (self.shared, Rc::clone(&self.counted));
+        let host =
+            Host { now: at(seconds), shared_data, metrics: &*counted, randomness: &CountingRandomness };
+        self.authenticator.conclude(question.subject(), outcome, host)
     }
 
     fn get(&mut self, seconds: u64, token: &str) -> String {

@@ -23,6 +23,12 @@ impl TokenKey {
         Self(Sha256::digest(token.expose()).into())
     }
 
+    /// A key of these bytes.
+    #[cfg(test)]
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// A name for the token in logs: who has not this key cannot tell which token it is.
     ///
     /// Eight hexadecimal digits of HMAC-SHA256.

@@ -51,14 +51,14 @@ impl LocalCache {
         Occupancy { entries: self.grants.len(), evictions: self.evictions.0.get() }
     }
 
-    /// The grant of a token, fresh or not; one that is of no use any more is dropped.
+    /// The grant of a token, fresh or not. One that has ended stays until it is replaced or evicted: it tells that the token was known.
     pub(super) fn find(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<Grant>> {
-        let grant = Rc::clone(self.grants.get(token)?);
-        if grant.lifetime().is_usable(now) {
-            return Some(grant);
-        }
-        self.grants.remove(token);
-        None
+        self.grants.get(token).filter(|grant| grant.lifetime().is_usable(now)).map(Rc::clone)
+    }
+
+    /// Whether there is a grant of a token, be it of no use any more.
+    pub(super) fn knows(&self, token: &TokenKey) -> bool {
+        self.grants.peek(token).is_some()
     }
 
     /// Forgets a token. Whether it was known.

@@ -198,9 +198,9 @@ impl Cache {
         }
     }
 
-    /// Whether this worker is to renew a grant now, which is due. Nobody tries again for as long as that may take; a newer entry of
-    /// another worker does as well.
-    pub(crate) fn claim_renewal(
+    /// Whether the grant of this token is to be refreshed, which is due. This worker does not ask itself that again for as long as a
+    /// refresh may take; a newer entry of another worker does as well.
+    pub(crate) fn needs_refresh(
         &mut self,
         token: &TokenKey,
         grant: &Grant,
@@ -208,8 +208,7 @@ impl Cache {
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> bool {
-        let end = now.plus(patience);
-        grant.schedule_renewal(Some(end));
+        grant.schedule_renewal(Some(now.plus(patience)));
         let Some(slots) = &self.slots else { return true };
         match slots.read(token, now, shared) {
             Some(entry) if entry.lifetime.fresh_until > grant.lifetime().fresh_until => {
@@ -220,8 +219,25 @@ impl Cache {
                 self.local.remove(token);
                 true
             }
-            _ => slots.claim_renewal(token, now, end, shared),
+            _ => true,
         }
+    }
+
+    /// Claims the refresh of a token for this worker, for as long as it may take. Whether no other worker has it.
+    pub(crate) fn claim_refresh(
+        &self,
+        token: &TokenKey,
+        patience: Duration,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> bool {
+        let slots = self.slots.as_ref();
+        slots.is_none_or(|slots| slots.claim_renewal(token, now, now.plus(patience), shared))
+    }
+
+    /// Whether this worker has seen the token active, and no answer since that it is not.
+    pub(crate) fn knows(&self, token: &TokenKey) -> bool {
+        self.local.knows(token)
     }
 
     /// Makes the grant of another worker's entry, and keeps it.

@@ -7,72 +7,110 @@ fn breaker(failures: usize) -> CircuitBreaker {
     CircuitBreaker::new(CircuitSettings { failures, open_for: Duration::from_secs(5) })
 }
 
+fn token(number: u8) -> TokenKey {
+    TokenKey::from_bytes([number; 32])
+}
+
+/// Tokens 1 to 3 failed, at the beginning.
 fn opened() -> CircuitBreaker {
     let mut breaker = breaker(3);
-    let changes: Vec<_> = (0..3).map(|_| breaker.note_end(true, at(0))).collect();
+    let changes: Vec<_> = (1..=3).map(|number| breaker.note_end(token(number), true, at(0))).collect();
     assert_eq!(changes, [None, None, Some(CircuitChange::Opened)]);
     breaker
 }
 
-/// If a failure now and then opened it, a healthy server would be left alone.
+/// If a failure now and then opened it, a healthy server would not be used.
 #[test]
 fn r111_failures_in_a_row_open_it_and_others_do_not() {
     let mut breaker = breaker(3);
     for _ in 0..10 {
-        assert_eq!(breaker.note_end(true, at(0)), None);
-        assert_eq!(breaker.note_end(true, at(0)), None);
-        assert_eq!(breaker.note_end(false, at(0)), None);
+        assert_eq!(breaker.note_end(token(1), true, at(0)), None);
+        assert_eq!(breaker.note_end(token(2), true, at(0)), None);
+        assert_eq!(breaker.note_end(token(3), false, at(0)), None);
     }
-    assert_eq!(breaker.pause(at(0)), None);
-    assert_eq!(opened().pause(at(0)), Some(Duration::from_secs(5)));
-    assert_eq!(opened().pause(at(4)), Some(Duration::from_secs(1)));
+    assert_eq!(breaker.pause(&token(4), at(0)), None);
+    assert_eq!(opened().pause(&token(4), at(0)), Some(Duration::from_secs(5)));
+    assert_eq!(opened().pause(&token(4), at(4)), Some(Duration::from_secs(1)));
 }
 
-/// If all asked at once when the pause is over, a server that just comes back would be taken down again.
+/// If all were sent at once when the pause is over, a server that just comes back would be taken down again.
 #[test]
 fn r111_after_the_pause_one_question_tries() {
     let mut breaker = opened();
-    assert_eq!(breaker.pause(at(5)), None);
-    breaker.note_question(at(5), TIMEOUT);
-    assert_eq!(breaker.pause(at(5)), Some(TIMEOUT), "one is enough");
-    assert_eq!(breaker.note_end(true, at(6)), None);
-    assert_eq!(breaker.pause(at(6)), Some(Duration::from_secs(5)), "it still fails");
-    breaker.note_question(at(11), TIMEOUT);
-    assert_eq!(breaker.note_end(false, at(12)), Some(CircuitChange::Closed));
-    assert_eq!(breaker.pause(at(12)), None);
+    assert_eq!(breaker.pause(&token(4), at(5)), None);
+    breaker.note_sent(token(4), at(5), TIMEOUT);
+    assert_eq!(breaker.pause(&token(5), at(5)), Some(TIMEOUT), "one is enough");
+    assert_eq!(breaker.note_end(token(4), true, at(6)), None);
+    assert_eq!(breaker.pause(&token(5), at(6)), Some(Duration::from_secs(5)), "it still fails");
+    breaker.note_sent(token(5), at(11), TIMEOUT);
+    assert_eq!(breaker.note_end(token(5), false, at(12)), Some(CircuitChange::Closed));
+    assert_eq!(breaker.pause(&token(1), at(12)), None);
 }
 
-/// If the answer of the one that tries were waited for forever, a client that goes away would keep the server out of use.
+/// If the answer of the one that tries were waited for forever, a client that goes away would keep the server out of use. If it could
+/// not be sent again, each client that goes away would cost a time-out.
 #[test]
-fn r111_a_trial_whose_answer_is_lost_is_repeated() {
+fn r111_r113_a_trial_whose_answer_is_lost_is_repeated() {
     let mut breaker = opened();
-    breaker.note_question(at(5), TIMEOUT);
-    assert_eq!(breaker.pause(at(7)), None);
+    breaker.note_sent(token(4), at(5), TIMEOUT);
+    assert!(breaker.is_probing(&token(4)) && !breaker.is_probing(&token(5)));
+    assert_eq!(breaker.pause(&token(4), at(5)), None, "the probe itself");
+    assert_eq!(breaker.pause(&token(5), at(7)), None);
 }
 
-/// Answers to what was asked before it opened come late.
+/// If one token could fail more than once in a row, a client whose token makes the server answer 500 would open the circuit for
+/// everybody.
+#[test]
+fn r115_a_token_fails_once_in_a_row() {
+    let mut breaker = breaker(3);
+    for _ in 0..100 {
+        assert_eq!(breaker.note_end(token(1), true, at(0)), None);
+    }
+    assert_eq!(breaker.note_end(token(2), true, at(0)), None);
+    assert_eq!(breaker.pause(&token(1), at(0)), None);
+    assert_eq!(breaker.note_end(token(3), true, at(0)), Some(CircuitChange::Opened));
+}
+
+/// If a token that has failed could always be the probe, its client would hold the circuit open although the server serves again.
+#[test]
+fn r115_a_token_that_has_failed_lets_others_probe_first() {
+    let mut breaker = opened();
+    assert_eq!(breaker.pause(&token(1), at(5)), Some(Duration::from_millis(1250)));
+    assert_eq!(breaker.pause(&token(4), at(5)), None);
+    assert_eq!(breaker.pause(&token(1), at(7)), None, "if there are no others, it has to do");
+    breaker.note_sent(token(4), at(5), TIMEOUT);
+    breaker.note_end(token(4), true, at(6));
+    assert_eq!(breaker.pause(&token(4), at(11)), Some(Duration::from_millis(1250)), "it is one of them now");
+    assert_eq!(breaker.pause(&token(1), at(11)), None, "the oldest failure is forgotten");
+}
+
+/// Answers to what was sent before it opened come late.
 #[test]
 fn late_answers_count_as_what_they_are() {
     let mut breaker = opened();
-    assert_eq!(breaker.note_end(true, at(1)), None);
-    assert_eq!(breaker.pause(at(1)), Some(Duration::from_secs(4)), "a failure more says nothing new");
-    assert_eq!(breaker.note_end(false, at(2)), Some(CircuitChange::Closed));
+    assert_eq!(breaker.note_end(token(4), true, at(1)), None);
+    assert_eq!(
+        breaker.pause(&token(5), at(1)),
+        Some(Duration::from_secs(4)),
+        "a failure more says nothing new"
+    );
+    assert_eq!(breaker.note_end(token(5), false, at(2)), Some(CircuitChange::Closed));
 }
 
-/// If a clock that is set back counted, the server would be left alone for as long as it was wrong.
+/// If a clock that is set back counted, the server would not be used for as long as it was wrong.
 #[test]
 fn a_clock_that_goes_back_ends_the_pause() {
     let mut breaker = breaker(1);
-    breaker.note_end(true, at(3600));
-    assert!(breaker.pause(at(3600)).is_some());
-    assert_eq!(breaker.pause(at(0)), None);
+    breaker.note_end(token(1), true, at(3600));
+    assert!(breaker.pause(&token(2), at(3600)).is_some());
+    assert_eq!(breaker.pause(&token(2), at(0)), None);
 }
 
 #[test]
 fn none_opens_it_where_it_is_turned_off() {
     let mut breaker = breaker(0);
-    for _ in 0..1000 {
-        assert_eq!(breaker.note_end(true, at(0)), None);
+    for number in 0..100 {
+        assert_eq!(breaker.note_end(token(number), true, at(0)), None);
     }
-    assert_eq!(breaker.pause(at(0)), None);
+    assert_eq!(breaker.pause(&token(1), at(0)), None);
 }

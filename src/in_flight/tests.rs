@@ -34,7 +34,7 @@ fn join(in_flight: &mut InFlight<u32>, stream: u32, token: &str) -> bool {
 }
 
 fn land(in_flight: &mut InFlight<u32>, id: u32) -> Option<Vec<u32>> {
-    let Departed { flight, .. } = in_flight.land(CalloutId(id))?;
+    let (flight, _) = in_flight.land(CalloutId(id), at(0))?;
     Some(flight.waiting.into_iter().map(|waiting| waiting.stream).collect())
 }
 
@@ -43,7 +43,6 @@ fn r023_requests_with_one_token_wait_for_one_callout() {
     let mut in_flight = InFlight::default();
     assert!(!join(&mut in_flight, 9, "a"), "nobody asked yet");
     depart(&mut in_flight, 1, 10, "a");
-    assert_eq!(in_flight.anyone(), Some(&10));
     assert!(join(&mut in_flight, 11, "a"));
     assert!(!join(&mut in_flight, 12, "b"), "another token");
     assert_eq!(land(&mut in_flight, 1), Some(vec![10, 11]));
@@ -57,25 +56,25 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
     join(&mut in_flight, 11, "a");
-    assert!(in_flight.strand(CalloutId(1), at(0)).is_some());
+    assert!(in_flight.strand(CalloutId(1)).is_some());
     assert_eq!(land(&mut in_flight, 1), None, "the host drops this answer");
     assert!(!join(&mut in_flight, 12, "a"), "nobody waits for an answer that never comes");
-    for flight in in_flight.take_unasked() {
+    for flight in in_flight.take_stranded(|_| false) {
         in_flight.depart(CalloutId(2), flight, at(0));
     }
     assert!(join(&mut in_flight, 13, "a"));
     assert_eq!(land(&mut in_flight, 2), Some(vec![10, 11, 13]));
-    assert!(in_flight.take_unasked().is_empty());
+    assert!(in_flight.take_stranded(|_| false).is_empty());
 }
 
 #[test]
 fn r023_nobody_asks_again_for_one_who_was_alone() {
     let mut in_flight = InFlight::default();
     depart(&mut in_flight, 1, 10, "a");
-    assert!(in_flight.strand(CalloutId(1), at(0)).is_some());
+    assert!(in_flight.strand(CalloutId(1)).is_some());
     in_flight.leave(|stream| *stream == 10);
-    assert!(in_flight.strand(CalloutId(1), at(0)).is_none());
-    assert!(in_flight.take_unasked().is_empty());
+    assert!(in_flight.strand(CalloutId(1)).is_none());
+    assert!(in_flight.take_stranded(|_| false).is_empty());
 }
 
 /// A host does not call a question back when its client leaves. If it were not counted any more, clients that come and go could
@@ -86,7 +85,7 @@ fn r111_a_question_counts_as_open_until_its_answer_is_due() {
     depart(&mut in_flight, 1, 10, "a");
     depart(&mut in_flight, 2, 20, "b");
     assert_eq!(in_flight.load(&ask("a").0.subject(), at(0)).open, 2);
-    in_flight.strand(CalloutId(1), at(0));
+    in_flight.strand(CalloutId(1));
     land(&mut in_flight, 2);
     assert_eq!(in_flight.load(&ask("a").0.subject(), at(1)).open, 1);
     assert_eq!(in_flight.load(&ask("a").0.subject(), at(2)).open, 0, "its time is over");
@@ -102,9 +101,9 @@ fn r057_what_has_landed_leaves_nothing_behind() {
     for id in 0..50 {
         match id % 3 {
             0 => {
-                in_flight.strand(CalloutId(id), at(0));
+                in_flight.strand(CalloutId(id));
                 in_flight.leave(|stream| *stream == id);
-                assert!(in_flight.take_unasked().is_empty());
+                assert!(in_flight.take_stranded(|_| false).is_empty());
             }
             _ => assert_eq!(land(&mut in_flight, id), Some(vec![id])),
         }
@@ -133,21 +132,62 @@ fn r057_who_has_left_does_not_wait() {
     join(&mut in_flight, 12, "a");
     in_flight.leave(|stream| *stream == 11);
     assert_eq!(in_flight.load(&ask("a").0.subject(), at(0)), Load { open: 1, waiting: 2 });
-    in_flight.strand(CalloutId(1), at(0));
+    in_flight.strand(CalloutId(1));
     in_flight.leave(|stream| *stream == 10 || *stream == 12);
-    assert!(in_flight.take_unasked().is_empty(), "nobody is left to ask for");
+    assert!(in_flight.take_stranded(|_| false).is_empty(), "nobody is left to ask for");
 }
 
-/// The same token is renewed once, and a host that never calls back fills no memory.
+/// The same token is refreshed once, and a host that never calls back fills no memory.
 #[test]
-fn r057_renewals_that_are_not_asked_for_are_bounded() {
+fn r057_refreshes_that_are_not_sent_are_bounded() {
     let mut in_flight = InFlight::<u32>::default();
     for _ in 0..3 {
-        in_flight.renew(ask("a").0);
+        in_flight.refresh(ask("a").0, at(0));
     }
     for token in 0..1000 {
-        in_flight.renew(ask(&format!("token-{token}")).0);
+        in_flight.refresh(ask(&format!("token-{token}")).0, at(0));
     }
-    assert_eq!(in_flight.take_unasked().len(), MAX_RENEWALS);
-    assert!(in_flight.take_unasked().is_empty());
+    assert_eq!(in_flight.take_refreshes().len(), MAX_REFRESHES);
+    assert!(in_flight.take_refreshes().is_empty());
+}
+
+/// If a refresh that there was no room for were lost, a flood would decide by chance whose token is refreshed. If it were kept for
+/// good, tokens that nobody uses any more would be asked about.
+#[test]
+fn r114_a_refresh_that_finds_no_room_is_tried_again_until_its_time_is_over() {
+    let mut in_flight = InFlight::<u32>::default();
+    in_flight.refresh(ask("a").0, at(0));
+    for now in [at(0), at(1), at(2)] {
+        let refreshes = in_flight.take_refreshes();
+        assert_eq!(refreshes.len(), 1);
+        refreshes.into_iter().for_each(|(question, since)| in_flight.put_back(question, since, now));
+    }
+    assert!(in_flight.take_refreshes().is_empty());
+}
+
+/// If a client that leaves cost the whole time-out where the server answers at once, a few that come and go would shut everybody out.
+#[test]
+fn r113_who_has_left_costs_what_the_server_needs() {
+    let mut in_flight = InFlight::default();
+    let open = |in_flight: &mut InFlight<u32>, now| in_flight.load(&ask("a").0.subject(), now).open;
+    depart(&mut in_flight, 1, 10, "a");
+    in_flight.land(CalloutId(1), after(100));
+    depart(&mut in_flight, 2, 10, "a");
+    in_flight.strand(CalloutId(2));
+    assert_eq!(open(&mut in_flight, after(150)), 1);
+    assert_eq!(open(&mut in_flight, after(200)), 0);
+}
+
+/// If a clock that goes back counted, questions of clients that left would count as open for as long as it was wrong.
+#[test]
+fn r113_a_clock_that_goes_back_frees_the_places_of_those_who_left() {
+    let mut in_flight = InFlight::default();
+    depart(&mut in_flight, 1, 10, "a");
+    in_flight.strand(CalloutId(1));
+    let earlier = Timestamp::from_millis(at(0).as_millis() - 3_600_000);
+    assert_eq!(in_flight.load(&ask("a").0.subject(), earlier).open, 0);
+}
+
+fn after(milliseconds: u64) -> Timestamp {
+    at(0).plus(Duration::from_millis(milliseconds))
 }

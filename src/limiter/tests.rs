@@ -5,22 +5,53 @@ fn after(milliseconds: u64) -> Timestamp {
     Timestamp::from_millis(at(0).as_millis() + milliseconds)
 }
 
+fn admit(limiter: &mut Limiter, open: usize, now: Timestamp) -> bool {
+    admit_with(limiter, Precedence::Unknown, open, now)
+}
+
+fn admit_with(limiter: &mut Limiter, precedence: Precedence, open: usize, now: Timestamp) -> bool {
+    let is_admitted = limiter.admits(precedence, open, now);
+    if is_admitted {
+        limiter.take();
+    }
+    is_admitted
+}
+
 #[test]
 fn r111_no_more_is_asked_than_the_server_can_bear() {
-    let mut limiter = Limiter::new(Limits { concurrent: 3, per_second: 10, waiting: 100 });
-    assert!(limiter.admit(2, after(0)));
-    assert!(!limiter.admit(3, after(0)), "three are open");
-    let admitted = (0..50).filter(|_| limiter.admit(0, after(0))).count();
-    assert_eq!(admitted, 9, "ten at once, and no more");
-    assert!(!limiter.admit(0, after(99)));
-    assert!(limiter.admit(0, after(100)));
-    assert!(!limiter.admit(0, after(150)));
-    assert!(!limiter.admit(0, after(140)), "a clock that goes back fills nothing");
-    assert!(limiter.admit(0, after(200)));
-    while limiter.admit(0, after(200)) {}
+    let mut limiter = Limiter::new(Limits { concurrent: 3, per_second: 7, waiting: 100 });
+    assert!(admit(&mut limiter, 2, after(0)));
+    assert!(!admit(&mut limiter, 3, after(0)), "three are open");
+    let admitted = (0..50).filter(|_| admit(&mut limiter, 0, after(0))).count();
+    assert_eq!(admitted, 6, "seven at once, and no more");
+    assert!(!admit(&mut limiter, 0, after(142)));
+    assert!(admit(&mut limiter, 0, after(143)));
+    assert!(!admit(&mut limiter, 0, after(214)));
+    assert!(!admit(&mut limiter, 0, after(200)), "a clock that goes back fills nothing");
+    assert!(admit(&mut limiter, 0, after(286)));
+    while admit(&mut limiter, 0, after(286)) {}
     let earlier = Timestamp::from_millis(at(0).as_millis() - 3_600_000);
-    assert!(!limiter.admit(0, earlier), "nor an hour back");
-    assert!(limiter.admit(0, earlier.plus(std::time::Duration::from_millis(100))), "but then it fills again");
-    let after_a_rest = (0..50).filter(|_| limiter.admit(0, after(60_000))).count();
-    assert_eq!(after_a_rest, 10);
+    assert!(!admit(&mut limiter, 0, earlier), "nor an hour back");
+    assert!(
+        admit(&mut limiter, 0, earlier.plus(std::time::Duration::from_millis(143))),
+        "but then it fills again"
+    );
+    let after_a_rest = (0..50).filter(|_| admit(&mut limiter, 0, after(60_000))).count();
+    assert_eq!(after_a_rest, 7);
+}
+
+/// If a flood of made-up tokens could take all there is, those in use could not be refreshed, and then their clients would be refused.
+#[test]
+fn r114_known_tokens_have_a_part_of_both_limits_to_themselves() {
+    let mut limiter = Limiter::new(Limits { concurrent: 16, per_second: 24, waiting: 100 });
+    assert!(!admit(&mut limiter, 14, after(0)));
+    assert!(admit_with(&mut limiter, Precedence::Known, 15, after(0)));
+    assert!(!admit_with(&mut limiter, Precedence::Known, 16, after(0)), "the limit is the limit");
+    let unknown = (0..50).filter(|_| admit(&mut limiter, 0, after(0))).count();
+    let known = (0..50).filter(|_| admit_with(&mut limiter, Precedence::Known, 0, after(0))).count();
+    assert_eq!((unknown, known), (20, 3));
+    // What known tokens took fills first.
+    assert!(!admit(&mut limiter, 0, after(160)));
+    assert!(admit_with(&mut limiter, Precedence::Known, 0, after(160)));
+    assert!(!admit(&mut limiter, 0, after(200)));
 }

@@ -17,17 +17,17 @@ pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clo
 }
 
 /// Serialises fields.
-pub(crate) fn encode(fields: &[(&str, String)]) -> Vec<u8> {
+pub(crate) fn encode<V: AsRef<str>>(fields: &[(&str, V)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put_size =
         |size: usize| bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     put_size(fields.len());
     for (name, value) in fields {
         put_size(name.len());
-        put_size(value.len());
+        put_size(value.as_ref().len());
     }
     for (name, value) in fields {
-        for text in [*name, value.as_str()] {
+        for text in [*name, value.as_ref()] {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(0);
         }

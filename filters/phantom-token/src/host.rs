@@ -1,8 +1,7 @@
 //! The calls into the host that the filter needs, as results.
 //!
 //! The SDK's own wrappers panic on a status that they do not expect, and on bytes that are not UTF-8; one panic stops a
-//! worker. So these declare the same imports and give the status back. Only the dispatch of callouts goes through the SDK,
-//! which has to know whose answer is coming.
+//! worker. So these declare the same imports and give the status back.
 
 #![allow(unsafe_code, reason = "the host's functions are foreign functions")]
 
@@ -11,7 +10,6 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use phantom_token_core::{Callout, CalloutId, Reply, Timestamp};
-use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
 use crate::field_map;
@@ -170,18 +168,29 @@ pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
     })
 }
 
-/// Sends a callout; its answer arrives at the context that is being called now.
+/// Sends a callout in the name of the context in effect. [`crate::callouts`] gets its answer.
 pub(crate) fn dispatch(callout: &Callout) -> Result<CalloutId, Refused> {
-    let body = Some(callout.body()).filter(|body| !body.is_empty());
-    hostcalls::dispatch_http_call(
-        callout.upstream(),
-        callout.headers().collect(),
-        body,
-        vec![],
-        callout.timeout(),
-    )
-    .map(CalloutId)
-    .map_err(|status| Refused(status as u32))
+    let (upstream, body) = (callout.upstream(), callout.body());
+    let headers = field_map::encode(&callout.headers().collect::<Vec<_>>());
+    let trailers = field_map::encode::<&str>(&[]);
+    let timeout = u32::try_from(callout.timeout().as_millis()).unwrap_or(u32::MAX);
+    let mut id = 0;
+    // SAFETY: all that is pointed to outlives the call, and `id` is a local of the type that the ABI writes.
+    done(unsafe {
+        proxy_http_call(
+            upstream.as_ptr(),
+            upstream.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout,
+            &mut id,
+        )
+    })?;
+    Ok(CalloutId(id))
 }
 
 fn field(map: MapType, name: &str) -> Result<Vec<u8>, Refused> {
@@ -266,6 +275,18 @@ unsafe extern "C" {
     fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
     fn proxy_record_metric(metric: u32, value: u64) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_http_call(
+        upstream: *const u8,
+        upstream_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout_milliseconds: u32,
+        return_id: *mut u32,
+    ) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,

@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, reason = "the SDK's macro defines a function without one")]
 
+mod callouts;
 mod field_map;
 mod host;
 mod journal;
@@ -22,5 +23,5 @@ use crate::root::Root;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
+    proxy_wasm::set_root_context(|context| Box::new(Root::new(context)));
 }}

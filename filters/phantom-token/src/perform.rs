@@ -100,23 +100,6 @@ pub(crate) fn make_private() {
     }
 }
 
-/// Writes a mark on the request that is being looked at, or takes it off.
-pub(crate) fn mark(mark: Option<&str>) -> Result<(), Refused> {
-    match mark {
-        Some(mark) => host::replace_request_field(MARK, mark.as_bytes()),
-        None => host::remove_request_field(MARK),
-    }
-}
-
-/// Whether this mark is on the request that is being looked at. One that cannot be read is not one that is not there.
-pub(crate) fn is_marked(mark: &str) -> Result<bool, Refused> {
-    match host::request_field(MARK) {
-        Ok(found) => Ok(found == mark.as_bytes()),
-        Err(Refused::NOT_FOUND) => Ok(false),
-        Err(refused) => Err(refused),
-    }
-}
-
 /// Takes fields off that a service could take for the gateway's own.
 pub(crate) fn remove_imitations(names: &[&str]) -> Result<(), Refused> {
     names.iter().try_for_each(|name| host::remove_request_field(name))
@@ -141,4 +124,3 @@ pub(crate) fn reply(reply: &Reply) {
 }
 
 const CACHE_CONTROL: &str = "cache-control";
-const MARK: &str = "x-phantom-token-mark";

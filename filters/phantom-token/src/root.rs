@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use phantom_token_core::{
-    CalloutId, Counter, Metrics, Mistakes, ProtectionSpace, Reason, Rejection, Settings,
-};
+use phantom_token_core::{Counter, Metrics, Mistakes, ProtectionSpace, Reason, Rejection, Settings};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType};
 
+use crate::callouts;
 use crate::host;
 use crate::perform::reply;
 use crate::statistics::Statistics;
@@ -15,9 +14,16 @@ use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// The root context.
-#[derive(Default)]
 pub(crate) struct Root {
+    context: u32,
     worker: Option<Rc<Worker>>,
+}
+
+impl Root {
+    /// A root context that has not been configured yet.
+    pub(crate) fn new(context: u32) -> Self {
+        Self { context, worker: None }
+    }
 }
 
 impl RootContext for Root {
@@ -34,10 +40,11 @@ impl RootContext for Root {
             Ok(settings) => {
                 log::set_max_level(settings.log_level);
                 log::info!("configured: {settings}");
-                let worker = Worker::new(settings);
+                let worker = Rc::new(Worker::new(settings, self.context));
                 worker.start_ticking();
                 worker.performer().statistics.increment(Counter::ConfigurationTaken);
-                self.worker = Some(Rc::new(worker));
+                callouts::register(&worker);
+                self.worker = Some(worker);
                 true
             }
             Err(mistakes) => {
@@ -50,7 +57,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Some(worker) = &self.worker {
-            worker.ask_unasked();
+            worker.ask_in_background();
             worker.report_census();
         }
     }
@@ -67,19 +74,7 @@ impl RootContext for Root {
     }
 }
 
-impl Context for Root {
-    fn on_http_call_response(
-        &mut self,
-        id: u32,
-        field_count: usize,
-        body_size: usize,
-        _trailer_count: usize,
-    ) {
-        if let Some(worker) = &self.worker {
-            worker.on_answer(CalloutId(id), field_count > 0, body_size);
-        }
-    }
-}
+impl Context for Root {}
 
 /// A stream without a configuration: no host should make one, and none gets through.
 struct Unconfigured;

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use phantom_token_core::CalloutId;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -68,17 +67,7 @@ impl HttpContext for Stream {
     }
 }
 
-impl Context for Stream {
-    fn on_http_call_response(
-        &mut self,
-        id: u32,
-        field_count: usize,
-        body_size: usize,
-        _trailer_count: usize,
-    ) {
-        self.worker.on_answer(CalloutId(id), field_count > 0, body_size);
-    }
-}
+impl Context for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use log::Level;
 use phantom_token_core::{
-    Authenticator, CalloutId, Census, CircuitChange, Conclusion, Counter, Departed, Flight, Gauge, Histogram,
-    Host, InFlight, Metrics, Outcome, Pending, Question, Randomness, Reason, RequestHead, Settings, Step,
-    Timestamp, Verdict, Waiting,
+    Authenticator, CalloutId, Census, CircuitChange, Conclusion, Counter, Flight, Gauge, Histogram, Host,
+    InFlight, Metrics, Outcome, Pending, Question, Randomness, Reason, RequestHead, Settings, Step,
+    Timestamp, Verdict, Waiting, Withheld,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -26,7 +26,10 @@ pub(crate) struct Worker {
     performer: Performer,
     evictions: Cell<u64>,
     single_flight: bool,
-    host_switches: Cell<bool>,
+    /// The root context.
+    root: u32,
+    /// Whether the host switches between contexts, once that is known.
+    switches: Cell<Option<bool>>,
     /// Whether the host calls the root context now and then.
     ticks: Cell<bool>,
 }
@@ -35,7 +38,7 @@ pub(crate) struct Worker {
 pub(crate) struct Paused {
     context: u32,
     fate: Cell<Fate>,
-    /// The callout whose answer the host drops when this stream goes.
+    /// The callout that was sent in this stream's name: the host drops its answer when the stream goes.
     asked: Cell<Option<CalloutId>>,
 }
 
@@ -68,7 +71,8 @@ pub(crate) struct Reception {
 }
 
 impl Worker {
-    pub(crate) fn new(settings: Settings) -> Self {
+    /// A worker without anything in its caches; `root` is the root context.
+    pub(crate) fn new(settings: Settings, root: u32) -> Self {
         let single_flight = settings.single_flight;
         let tag_key = match &settings.log_key {
             Some(key) => key.expose().as_bytes().to_vec(),
@@ -87,7 +91,8 @@ impl Worker {
             single_flight,
             authenticator: RefCell::new(authenticator),
             in_flight: RefCell::default(),
-            host_switches: Cell::new(false),
+            root,
+            switches: Cell::new(None),
             ticks: Cell::new(false),
         }
     }
@@ -97,16 +102,9 @@ impl Worker {
     pub(crate) fn start_ticking(&self) {
         let result = host::set_tick_period(TICK);
         if let Err(refused) = result {
-            log::warn!(
-                "the host sets no timer, so nobody waits along, nothing is renewed ahead and gauges stand still: {refused:?}"
-            );
+            log::warn!("host timers unavailable: refresh-ahead and gauges are disabled: {refused:?}");
         }
         self.ticks.set(result.is_ok());
-    }
-
-    /// Whether requests may wait along with others: those whose answer is lost with another client need the root context.
-    fn coalesces(&self) -> bool {
-        self.single_flight && self.ticks.get()
     }
 
     pub(crate) fn performer(&self) -> &Performer {
@@ -121,13 +119,13 @@ impl Worker {
         })
     }
 
-    /// The host has an answer to a callout, or none to give.
-    pub(crate) fn on_answer(&self, id: CalloutId, has_headers: bool, body_size: usize) {
-        let Some(Departed { flight, at }) = self.in_flight.borrow_mut().land(id) else { return };
-        if flight.question.is_introspection()
-            && let Ok(now) = host::now()
-        {
-            let milliseconds = now.as_millis().saturating_sub(at.as_millis());
+    /// The host has an answer to a callout, or none to give. Whether the callout is of this worker.
+    pub(crate) fn on_answer(&self, id: CalloutId, has_headers: bool, body_size: usize) -> bool {
+        let now = host::now();
+        let landed = self.in_flight.borrow_mut().land(id, now.unwrap_or(Timestamp::from_millis(0)));
+        let Some((flight, took)) = landed else { return false };
+        if flight.question.is_introspection() && now.is_ok() {
+            let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             self.performer.statistics.record(Histogram::IntrospectionMilliseconds, milliseconds);
         }
         let limit = flight.question.answer_limit();
@@ -144,10 +142,11 @@ impl Worker {
             _ => Outcome::Lost,
         };
         self.settle(flight, outcome);
+        true
     }
 
-    /// The stream is gone. If it had asked, the host drops the answer; for those who waited along, the root context asks
-    /// again at its next tick.
+    /// The stream is gone. If a callout was sent in its name, the host drops the answer; where that matters to more than this stream,
+    /// the root context asks again at its next tick.
     pub(crate) fn on_gone(&self, stream: &Paused) {
         if stream.fate.replace(Fate::Gone) != Fate::Waiting {
             return;
@@ -155,11 +154,10 @@ impl Worker {
         let mut in_flight = self.in_flight.borrow_mut();
         in_flight.leave(|waiting| std::ptr::eq(&raw const **waiting, stream));
         let Some(id) = stream.asked.get() else { return };
-        let now = host::now().unwrap_or(Timestamp::from_millis(0));
-        let subject = in_flight.strand(id, now);
+        let subject = in_flight.strand(id);
         if !self.ticks.get() {
             // Nobody will ask again; and what was asked stays asked, so that clients which leave cannot have it asked for each time.
-            drop(in_flight.take_unasked());
+            drop(in_flight.take_stranded(|_| false));
         } else if let Some(subject) = subject {
             self.authenticator.borrow_mut().abandon(subject);
         }
@@ -175,25 +173,34 @@ impl Worker {
         self.performer.statistics.add(Counter::CacheEvicted, evictions.saturating_sub(before));
     }
 
-    /// Asks what no stream can ask, for a context that outlives the answers: what those wait for whose answers are lost, and what
-    /// nobody waits for.
-    pub(crate) fn ask_unasked(&self) {
-        let mut lost = Vec::new();
-        let unasked = self.in_flight.borrow_mut().take_unasked();
-        if unasked.is_empty() {
-            return;
-        }
-        let lent = self.lend();
-        for flight in unasked {
-            let asked = lent
-                .map_err(|_| Outcome::Lost)
-                .and_then(|lent| Ok((self.dispatch(&flight.question, lent)?, lent.now)));
-            match asked {
-                Ok((id, now)) => self.in_flight.borrow_mut().depart(id, flight, now),
-                Err(outcome) => lost.push((flight, outcome)),
+    /// Asks what is the root context's to ask: what nobody waits for, and what was lost with a stream. It is called for that context.
+    pub(crate) fn ask_in_background(&self) {
+        let Ok(lent) = self.lend() else { return };
+        let authenticator = &self.authenticator;
+        let stranded = {
+            let needs_answer = |question: &Question| authenticator.borrow().needs_answer(question.subject());
+            self.in_flight.borrow_mut().take_stranded(needs_answer)
+        };
+        let mut unasked = Vec::new();
+        for flight in stranded {
+            match self.dispatch(&flight.question, None, lent) {
+                Ok(id) => self.in_flight.borrow_mut().depart(id, flight, lent.now),
+                Err(outcome) => unasked.push((flight, outcome)),
             }
         }
-        for (flight, outcome) in lost {
+        let refreshes = self.in_flight.borrow_mut().take_refreshes();
+        for (question, since) in refreshes {
+            match self.dispatch(&question, None, lent) {
+                Ok(id) => {
+                    let flight = Flight { question, waiting: Vec::new() };
+                    self.in_flight.borrow_mut().depart(id, flight, lent.now);
+                }
+                Err(Outcome::Withheld(Withheld::Claimed)) => {}
+                Err(Outcome::Withheld(_)) => self.in_flight.borrow_mut().put_back(question, since, lent.now),
+                Err(outcome) => unasked.push((Flight { question, waiting: Vec::new() }, outcome)),
+            }
+        }
+        for (flight, outcome) in unasked {
             self.settle(flight, outcome);
         }
     }
@@ -245,7 +252,7 @@ impl Worker {
             };
             let mut waiting = Waiting { stream: Rc::clone(stream), pending };
             let has_room = self.has_room(&question, lent.now);
-            if has_room.is_ok() && self.coalesces() && self.host_switches.get() {
+            if has_room.is_ok() && self.single_flight && self.host_switches() {
                 match self.in_flight.borrow_mut().join(&question.subject(), waiting) {
                     Ok(()) => {
                         self.performer.statistics.increment(Counter::Coalesced);
@@ -254,9 +261,8 @@ impl Worker {
                     Err(alone) => waiting = alone,
                 }
             }
-            let outcome = match has_room.and_then(|()| self.dispatch(&question, lent)) {
+            let outcome = match has_room.and_then(|()| self.dispatch(&question, Some(stream), lent)) {
                 Ok(id) => {
-                    stream.asked.set(Some(id));
                     let flight = Flight { question, waiting: vec![waiting] };
                     self.in_flight.borrow_mut().depart(id, flight, lent.now);
                     return Next::Pause(Rc::clone(stream));
@@ -274,28 +280,39 @@ impl Worker {
         }
     }
 
-    /// Lets the root context ask: the answer to a stream that is gone is dropped, and this one goes at once.
+    /// Leaves a question to the root context, which asks it at its next tick.
     fn renew(&self, verdict: Verdict, question: Question) -> Next {
-        if self.ticks.get() {
-            self.in_flight.borrow_mut().renew(question);
+        if let Ok(now) = host::now()
+            && self.ticks.get()
+        {
+            self.in_flight.borrow_mut().refresh(question, now);
         }
         Next::Perform(verdict)
     }
 
-    /// A request may wait along with another if the answer can then reach it from the other's callback. Where switching to a
-    /// stream does nothing, the filter would forward the wrong request; so before anybody waits along, the switch has to prove
-    /// itself: a mark that is put on this request must be seen on it, and not on one that waits.
-    fn prove_switching(&self, context: u32) -> Result<(), Refused> {
-        let in_flight = self.in_flight.borrow();
-        let other = in_flight.anyone().filter(|_| self.coalesces() && !self.host_switches.get());
-        if let Some(other) = other {
-            let mark = context.to_string();
-            perform::mark(Some(&mark))?;
-            let theirs = host::set_effective_context(other.context).and_then(|()| perform::is_marked(&mark));
-            host::set_effective_context(context)?;
-            self.host_switches.set(theirs == Ok(false) && perform::is_marked(&mark) == Ok(true));
-            perform::mark(None)?;
+    /// Whether the host is known to switch between contexts. Only then can the root context send callouts for streams, and one answer
+    /// settle several of them.
+    fn host_switches(&self) -> bool {
+        self.switches.get() == Some(true)
+    }
+
+    /// Lets the host prove, before the first callout, that it switches to the root context and back: some say that they do, and
+    /// do nothing, so that the filter would forward the wrong request. The root context has no request, so the path of this one must
+    /// not be readable from there. All is done twice, since a host may refuse a read for another reason.
+    fn prove_switching(&self, stream: u32) -> Result<(), Refused> {
+        for _ in 0..2 {
+            if self.switches.get().is_some() || host::set_effective_context(self.root).is_err() {
+                return Ok(());
+            }
+            let is_readable_there = host::request_field(PATH).is_ok();
+            host::set_effective_context(stream)?;
+            let is_readable_here = host::request_field(PATH).is_ok();
+            if is_readable_there || !is_readable_here {
+                self.switches.set(is_readable_there.then_some(false));
+                return Ok(());
+            }
         }
+        self.switches.set(Some(true));
         Ok(())
     }
 
@@ -306,12 +323,28 @@ impl Worker {
         self.authenticator.borrow().admits_waiting(subject, load).map_err(Outcome::Withheld)
     }
 
-    /// Asks, if the server can bear it; the outcome, if not.
-    fn dispatch(&self, question: &Question, lent: Host<'_>) -> Result<CalloutId, Outcome<'static>> {
+    /// Sends a question if the server can bear it; the outcome, if not. It is sent in the root context's name, which outlives the
+    /// answer; where the host cannot switch to that, in the name of the `stream` whose context is in effect.
+    fn dispatch(
+        &self,
+        question: &Question,
+        stream: Option<&Paused>,
+        lent: Host<'_>,
+    ) -> Result<CalloutId, Outcome<'static>> {
         let load = self.in_flight.borrow_mut().load(&question.subject(), lent.now);
         self.authenticator.borrow_mut().admits(question, load, lent).map_err(Outcome::Withheld)?;
         let callout = question.callout(lent.occasion()).map_err(|_| Refused::INCOMPLETE);
-        callout.and_then(|callout| host::dispatch(&callout)).map_err(|refused| {
+        let sent = callout.and_then(|callout| match stream {
+            Some(stream) if self.host_switches() => {
+                host::set_effective_context(self.root)?;
+                let sent = host::dispatch(&callout);
+                host::set_effective_context(stream.context)?;
+                sent
+            }
+            Some(stream) => host::dispatch(&callout).inspect(|id| stream.asked.set(Some(*id))),
+            None => host::dispatch(&callout),
+        });
+        sent.map_err(|refused| {
             self.performer.journal.write(
                 Level::Error,
                 "the host did not dispatch a question, is its upstream configured?",
@@ -428,5 +461,8 @@ fn certificate() -> Option<Vec<u8>> {
     host::property(&["connection", "sha256_peer_certificate_digest"]).ok()
 }
 
-/// How long those wait at most whose answer is lost with another client; so rarely that an idle worker does not notice.
+/// Every request has one.
+const PATH: &str = ":path";
+
+/// How long what is asked in the background waits at most; so rarely that an idle worker does not notice.
 const TICK: Duration = Duration::from_millis(50);

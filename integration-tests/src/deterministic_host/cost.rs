@@ -12,6 +12,27 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// Both together.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.fuel += other.fuel;
+        for (function, count) in &other.calls {
+            *self.calls.entry(function).or_default() += count;
+        }
+        self
+    }
+
+    /// What came on top of an `earlier` cost.
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        self.fuel -= earlier.fuel;
+        for (function, count) in &earlier.calls {
+            *self.calls.entry(function).or_default() -= count;
+        }
+        self.calls.retain(|_, count| *count > 0);
+        self
+    }
+
     /// How many calls to the host.
     pub fn call_count(&self) -> u32 {
         self.calls.values().sum()

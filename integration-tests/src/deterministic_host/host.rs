@@ -237,10 +237,19 @@ impl Host {
         Ref::map(self.world.borrow(), |world| &world.streams[id.0])
     }
 
-    /// What a request has cost so far.
+    /// What a request has cost so far, but for what was done in the root context's name.
     pub fn spent(&self, id: StreamId) -> Cost {
-        let world = self.world.borrow();
-        world.costs.get(&world.streams[id.0].context).cloned().unwrap_or_default()
+        self.spent_by(self.stream(id).context())
+    }
+
+    /// What was done in the name of a context so far.
+    pub fn spent_by(&self, context: ContextKey) -> Cost {
+        self.world.borrow().costs.get(&context).cloned().unwrap_or_default()
+    }
+
+    /// The root context that new streams of a worker get.
+    pub fn root(&self, worker: usize) -> ContextKey {
+        self.current[worker]
     }
 
     /// A callout.

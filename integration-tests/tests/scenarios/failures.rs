@@ -58,7 +58,7 @@ pub const SCENARIOS: &[Scenario] = &[
         story.refused(withheld, 503, "")?;
         ensure!(story.questions() == 3, "it is asked although the circuit is open");
         story.wait(6);
-        let [trial, other] = [story.send(&orders(TOKEN))?, story.send(&orders("opaque-9"))?];
+        let [trial, other] = [story.send(&orders("opaque-8"))?, story.send(&orders("opaque-9"))?];
         story.refused(other, 503, "")?;
         let active = story.active(json!({}));
         story.answer(active)?;

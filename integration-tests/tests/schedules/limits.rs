@@ -76,12 +76,8 @@ impl Limits {
             ensure!(asker.most.take(per_second, host.now()), "more questions in a second than {per_second}");
             asker.least.take(per_second, host.now());
             asker.open.push((id, None));
-            if callout.owner() == callout.root() {
-                let why = match is_awaited(token) {
-                    true => "asked again for those who waited along",
-                    false => "renewed while nobody waited",
-                };
-                *tally.entry(why).or_default() += 1;
+            if !is_awaited(token) {
+                *tally.entry("refreshed in the background").or_default() += 1;
             }
         }
         for asker in self.askers.values_mut() {

@@ -207,11 +207,11 @@ impl Schedule {
         let from = if self.rng.u8(..4) == 0 { self.forwarded.clone() } else { waiting };
         let first = from.first().copied().filter(|_| self.rng.bool());
         let Some(id) = first.or_else(|| self.rng.choice(from)) else { return Ok(()) };
-        let context = self.host.stream(id).context();
-        let has_asked =
-            self.host.open_callouts().iter().any(|callout| self.host.callout(*callout).owner() == context);
-        if has_asked && self.model.waiting().len() > 1 {
-            self.model.count("left while others may wait along");
+        let root = self.host.stream(id).root();
+        let is_asking =
+            self.host.open_callouts().iter().any(|callout| self.host.callout(*callout).root() == root);
+        if is_asking && self.model.waiting().len() > 1 {
+            self.model.count("left while others waited");
         }
         self.trace.push(format!("{id:?} leaves"));
         self.forwarded.retain(|other| *other != id);

@@ -4,14 +4,22 @@ use serde_json::json;
 
 use super::{Worker, bearer};
 use crate::cache::NoSharedData;
+use crate::callout::Question;
 use crate::metrics::Counter;
 use crate::testing::{self, MemorySharedData, test};
 
 impl Worker<'_> {
-    /// Asks what is to be renewed. How much that was.
+    /// Asks what is to be refreshed and may be. How much that was.
     fn renew(&mut self, seconds: u64) -> usize {
         let questions = std::mem::take(&mut self.renewals);
-        questions.iter().map(|question| self.ask(question, seconds)).count()
+        let is_asked = |question: &&Question| {
+            let is_admitted = self.admits(question, seconds).is_ok();
+            if is_admitted {
+                let _ = self.answered(question, seconds);
+            }
+            is_admitted
+        };
+        questions.iter().filter(is_asked).count()
     }
 
     fn answer_inactive(&mut self, cache_control: &str) {
@@ -359,14 +367,48 @@ fn r055_r056_the_servers_latest_word_counts_also_where_it_cannot_be_kept() {
 #[test]
 fn r056_a_flood_is_no_outage() {
     let mut configuration = stale();
-    configuration["introspection"] = json!({"max_per_second": 10});
+    configuration["introspection"] = json!({"max_per_second": 1});
     let mut worker = Worker::new(configuration, &NoSharedData);
     assert!(worker.get(0, "revoked").starts_with("Bearer"));
     worker.answer_status("204");
-    for token in 0..10 {
-        assert_eq!(worker.get(100, &format!("made-up-{token}")), "inactive");
-    }
+    assert_eq!(worker.get(100, "made-up"), "inactive");
     assert_eq!(worker.get(100, "revoked"), "overloaded");
+}
+
+/// If a token that this worker knew had to compete with made-up ones when its entry is over, a flood would refuse good clients, and a
+/// revoked token could hide behind it.
+#[test]
+fn r114_a_token_that_was_known_comes_before_made_up_ones() {
+    let limited = json!({"introspection": {"max_per_second": 10}, "cache": {"max_ttl": "1m"}});
+    let mut worker = Worker::new(limited, &NoSharedData);
+    assert!(worker.get(0, "known").starts_with("Bearer"));
+    assert!(worker.get(0, "revoked").starts_with("Bearer"));
+    worker.answer_status("204");
+    let answers: Vec<String> = (0..20).map(|token| worker.get(100, &format!("made-up-{token}"))).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "inactive").count(), 9, "{answers:?}");
+    assert_eq!(worker.get(100, "revoked"), "inactive");
+    worker.answer_with(testing::jwt(json!({})));
+    assert_eq!(worker.get(100, "revoked"), "inactive", "it is known to be so");
+    assert_eq!(worker.get(100, "known"), "overloaded", "one place was kept");
+    assert_eq!(worker.get(100, "made-up"), "overloaded");
+    assert!(worker.get(101, "known").starts_with("Bearer"));
+}
+
+/// If a worker that may not ask kept the claim of a refresh, no other would ask either, and clients would wait or be refused.
+#[test]
+fn r114_a_refresh_that_may_not_be_sent_is_another_workers() {
+    let shared = MemorySharedData::default();
+    let settings = json!({
+        "introspection": {"max_per_second": 1}, "cache": {"max_ttl": "1m", "refresh_ahead": "10s"},
+    });
+    let mut workers = [0; 2].map(|_| Worker::new(settings.clone(), &shared));
+    for worker in &mut workers {
+        assert!(worker.get(0, "hot").starts_with("Bearer"));
+        assert!(worker.get(56, "hot").starts_with("Bearer"));
+    }
+    let [flooded, other] = &mut workers;
+    flooded.get(57, "made-up");
+    assert_eq!((flooded.renew(57), other.renew(57)), (0, 1));
 }
 
 /// To ask sooner does not put off the end of a token: if that were tried all the same, it would be tried again and again.

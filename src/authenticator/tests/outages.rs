@@ -50,8 +50,9 @@ fn r024_r111_a_server_that_is_down_is_left_alone_and_then_tried_again() {
     assert_eq!(worker.get(5, "trial"), "unavailable");
     assert_eq!(worker.get(5, "another"), "circuit_open", "one tries, and fails");
     worker.answer_with(testing::jwt(json!({})));
-    assert!(worker.get(10, "trial").starts_with("Bearer"));
+    assert_eq!(worker.get(10, "trial"), "circuit_open", "it has failed: others come first");
     assert!(worker.get(10, "another").starts_with("Bearer"));
+    assert!(worker.get(10, "trial").starts_with("Bearer"));
     assert_eq!(worker.introspections(), 8);
 }
 

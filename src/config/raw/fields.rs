@@ -124,9 +124,10 @@ objects! {
         /// [W3C Trace Context](https://www.w3.org/TR/trace-context/)), if that is well-formed; nothing else of the client's
         /// fields ever reaches it.
         forward_traceparent: bool = false,
-        /// How many introspections one worker has open at most; more requests with unknown tokens are a 503.
+        /// How many introspections one worker has open at most; more requests with unknown tokens are a 503. An eighth is kept for
+        /// tokens that were seen active.
         max_concurrent: Number<1, 100_000> = 256,
-        /// How many one worker starts in a second at most.
+        /// How many one worker starts in a second at most; an eighth is kept likewise.
         max_per_second: Number<1, 1_000_000> = 1000,
         /// How many requests wait at one worker for answers of this server at most; more are a 503, so that a slow server does
         /// not fill the gateway's memory.
@@ -137,7 +138,7 @@ objects! {
 
     /// When a worker leaves the server alone.
     struct CircuitBreaker {
-        /// After how many failures in a row (no answer, or a status of 500 and above; never one below) a worker leaves the
+        /// After failures in a row for how many tokens (no answer, or a status of 500 and above; never one below) a worker leaves the
         /// server alone; `0` for never. Tokens in the cache pass all the same, others are a 503 that says when to come back.
         failures: Number<0, 10_000> = 5,
         /// How long; then one question at a time tries whether it serves again.

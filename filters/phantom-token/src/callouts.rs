@@ -1,0 +1,45 @@
+//! The answers to callouts.
+//!
+//! The SDK hands an answer to the context that was being called when the callout was sent, and drops it if that context is gone.
+//! So callouts do not go through the SDK, and their answers arrive here: by an export of our own, which the packaging step puts in
+//! the place of the SDK's `proxy_on_http_call_response`.
+
+#![allow(unsafe_code, reason = "an export has a name that the linker keeps")]
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use phantom_token_core::CalloutId;
+
+use crate::worker::Worker;
+
+thread_local! {
+    /// The workers of this VM, one for each configuration.
+    static WORKERS: RefCell<Vec<Weak<Worker>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// From now on, this worker gets the answers to its callouts.
+pub(crate) fn register(worker: &Rc<Worker>) {
+    WORKERS.with_borrow_mut(|workers| {
+        workers.retain(|other| other.strong_count() > 0);
+        workers.push(Rc::downgrade(worker));
+    });
+}
+
+/// A callout came to an end. The host numbers the callouts of a VM, whichever configuration sent them.
+#[unsafe(no_mangle)]
+extern "C" fn phantom_token_on_http_call_response(
+    _context: u32,
+    id: u32,
+    field_count: usize,
+    body_size: usize,
+    _trailer_count: usize,
+) {
+    let workers: Vec<Rc<Worker>> =
+        WORKERS.with_borrow(|workers| workers.iter().filter_map(Weak::upgrade).collect());
+    for worker in workers {
+        if worker.on_answer(CalloutId(id), field_count > 0, body_size) {
+            return;
+        }
+    }
+}
