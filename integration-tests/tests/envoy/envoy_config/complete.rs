@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::story;
+use super::story;
 
 /// The file, and one authorization server behind proxies that end TLS for it: one with the certificate that it should have, and
 /// others.

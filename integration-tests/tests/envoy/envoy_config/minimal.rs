@@ -6,7 +6,7 @@ use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRE
 use integration_tests::envoy::Envoy;
 use integration_tests::envoy_config;
 
-use crate::story;
+use super::story;
 
 /// If this failed, the first file that everybody tries would not do what the README says.
 #[tokio::test]

@@ -13,7 +13,7 @@ use integration_tests::eventually::eventually;
 use integration_tests::paths;
 use tempfile::TempDir;
 
-use crate::story;
+use super::story;
 
 /// If this failed, a change of the rules, or an API that moves, would need a restart or empty the cache; or a bad change would
 /// stop the ingress, or not be noticed.
