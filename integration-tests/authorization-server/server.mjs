@@ -19,7 +19,7 @@ const INTROSPECTION = '/token/introspection';
 const RESOURCES = {
   'https://orders.example.com': opaque(),
   'https://jwt.orders.example.com': jwt('orders-api', 600),
-  'https://brief.orders.example.com': jwt('orders-api', 2),
+  'https://brief.orders.example.com': jwt('orders-api', 5),
   'https://payments.example.com': jwt('payments-api', 600),
 };
 const DOCUMENTS = { '/jwks': 'keys', '/.well-known/openid-configuration': 'metadata' };

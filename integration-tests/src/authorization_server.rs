@@ -33,7 +33,7 @@ const ENCODED_GATEWAY_SECRET: &str = "gateway%27s+p%40ssw%3Ard+%2B+100%25";
 pub enum Resource {
     /// The audience `orders-api`, for ten minutes.
     Orders,
-    /// The same, for two seconds.
+    /// The same, for five seconds.
     OrdersBriefly,
     /// The audience `payments-api`.
     Payments,

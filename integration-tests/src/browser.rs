@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::extract::{Path, State};
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use crate::eventually::soon;
 use crate::process::Process;
 use crate::{paths, server};
 
@@ -87,9 +87,7 @@ impl Website {
             .context("a test panicked with the visits in hand")?
             .insert(visit, Visit { calls: calls.to_vec(), report });
         let _browser = Browser::open(name, &format!("{}/{visit}", self.origin()))?;
-        let findings = tokio::time::timeout(PATIENCE, findings).await;
-        let findings =
-            findings.with_context(|| format!("the page reported nothing, see {name}-chromium.log"))?;
+        let findings = soon(&format!("the page's report, see {name}-chromium.log"), findings).await?;
         findings?.iter().map(Finding::read).collect()
     }
 }
@@ -186,6 +184,3 @@ const FLAGS: &[&str] = &[
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--enable-logging=stderr",
 ];
-
-/// Longer than a browser takes to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,8 +1,6 @@
 //! A client that sends what it is told, byte by byte: odd header values, fields twice, paths as they are. It speaks HTTP/1.1,
 //! or HTTP/2 without TLS.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -11,6 +9,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::eventually::soon;
 
 /// Sends requests to one port of loopback.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ impl Client {
     /// Sends a request on a connection of its own.
     pub async fn send(&self, request: Request) -> Result<Answer> {
         let exchange = async { exchange(self.connect().await?, self.protocol, request).await };
-        tokio::time::timeout(PATIENCE, exchange).await.context("the answer takes too long")?
+        soon("the answer", exchange).await?
     }
 
     /// Sends these bytes and reads whatever comes back until the server closes.
@@ -80,14 +80,7 @@ impl Client {
             stream.read_to_end(&mut answer).await?;
             Ok(String::from_utf8_lossy(&answer).into_owned())
         };
-        tokio::time::timeout(PATIENCE, exchange).await.context("the answer takes too long")?
-    }
-
-    /// Sends a request and goes away after `patience` without having read an answer.
-    pub async fn send_and_leave(&self, request: &Request, patience: Duration) -> Result<()> {
-        let _connection = self.start(request).await?;
-        tokio::time::sleep(patience).await;
-        Ok(())
+        soon("the answer", exchange).await?
     }
 
     /// Sends a request whose answer nobody reads. Who drops the connection leaves.
@@ -236,8 +229,5 @@ impl Answer {
         fields.unwrap_or_default().iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
     }
 }
-
-/// Longer than any timeout that a test configures: whoever waits so long was forgotten.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 const HOST: &str = "api.example.com";

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::certificates::{Certificate, CertificateAuthority};
 use crate::client::{Client, Request};
+use crate::eventually::{PATIENCE, eventually};
 use crate::paths;
+use crate::port::ReservedPort;
 use crate::process::Process;
 
 /// An Envoy to be started.
@@ -24,6 +26,7 @@ pub struct EnvoyBuilder {
     drain_seconds: u32,
     diary: Diary,
     runtime: serde_json::Map<String, Value>,
+    closed_ports: Vec<ReservedPort>,
 }
 
 /// An Envoy, running.
@@ -33,6 +36,7 @@ pub struct Envoy {
     admin: Client,
     ports: HashMap<String, u16>,
     log: PathBuf,
+    _closed_ports: Vec<ReservedPort>,
 }
 
 /// What an Envoy is started from, and started again.
@@ -94,6 +98,7 @@ impl EnvoyBuilder {
             drain_seconds: DRAIN_SECONDS,
             diary: Diary::Searched,
             runtime: serde_json::Map::new(),
+            closed_ports: Vec::new(),
         };
         new.cluster("api", &[api_port])
     }
@@ -130,6 +135,14 @@ impl EnvoyBuilder {
     pub fn cluster(mut self, name: &str, ports: &[u16]) -> Self {
         self.clusters.push(cluster(name, ports));
         self
+    }
+
+    /// Adds a cluster whose host does not listen as long as this Envoy is there.
+    pub fn closed_cluster(mut self, name: &str) -> Result<Self> {
+        let port = ReservedPort::new()?;
+        let ports = [port.number()];
+        self.closed_ports.push(port);
+        Ok(self.cluster(name, &ports))
     }
 
     /// Adds a cluster whose hosts speak HTTP/2 without TLS, as gRPC services do.
@@ -174,11 +187,11 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Adds a listener with the filter in this configuration.
+    /// Adds a listener with the filter in this configuration. Servers have time to answer, unless it says how much.
     #[must_use]
     pub fn listener(self, name: &str, configuration: &Value, listener: Listener) -> Self {
         let variables: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
-        let filter = phantom_token(name, configuration, listener, &variables);
+        let filter = phantom_token(name, &patient(configuration), listener, &variables);
         self.listener_with(name, &filter, listener)
     }
 
@@ -288,8 +301,9 @@ impl EnvoyBuilder {
         std::fs::write(file(BOOTSTRAP), bootstrap.to_string())?;
         let names = self.listeners.iter().filter_map(|listener| listener["name"].as_str().map(str::to_owned));
         let listeners = names.collect();
-        let Self { name, workers, environment, drain_seconds, diary, .. } = self;
-        Envoy::launch(Launch { name, workers, drain_seconds, environment, folder, listeners, diary }).await
+        let Self { name, workers, environment, drain_seconds, diary, closed_ports, .. } = self;
+        let launch = Launch { name, workers, drain_seconds, environment, folder, listeners, diary };
+        Envoy::launch(launch, closed_ports).await
     }
 
     fn last(&mut self, pointer: &str) -> Result<&mut Value> {
@@ -322,7 +336,7 @@ impl Envoy {
             listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
             diary: Diary::Searched,
         };
-        Self::launch(launch).await
+        Self::launch(launch, Vec::new()).await
     }
 
     /// Kills it and starts it anew, with what it had been started from and been told since. What it listened at by number, it
@@ -335,11 +349,11 @@ impl Envoy {
         Ok(())
     }
 
-    async fn launch(launch: Launch) -> Result<Self> {
+    async fn launch(launch: Launch, closed_ports: Vec<ReservedPort>) -> Result<Self> {
         let log = launch.log("")?;
         let process = launch.start(&log)?;
         let (admin, ports) = launch.ready().await.with_context(|| tail(&log))?;
-        Ok(Self { process, launch, admin, ports, log })
+        Ok(Self { process, launch, admin, ports, log, _closed_ports: closed_ports })
     }
 
     /// A client of the listener of this name.
@@ -376,22 +390,65 @@ impl Envoy {
         let all = listeners["resources"].as_array_mut().context("no listeners")?;
         let one = all.iter_mut().find(|one| one["name"] == listener).context("no such listener")?;
         let any = one.pointer_mut(CONFIGURATION).context("a listener without the filter")?;
-        any["value"] = json!(configuration.to_string());
+        any["value"] = json!(patient(configuration).to_string());
         let (taken, refused) = self.updates().await?;
         let next = self.launch.folder.path().join("next.json");
         std::fs::write(&next, listeners.to_string())?;
         std::fs::rename(&next, &path)?;
-        for _ in 0..ATTEMPTS {
+        let mut is_taken = false;
+        eventually("Envoy looks at its new listeners", async || {
             let (taken_now, refused_now) = self.updates().await?;
-            if refused_now > refused {
-                return Ok(false);
-            }
-            if taken_now > taken {
-                return Ok(true);
-            }
-            tokio::time::sleep(INTERVAL).await;
-        }
-        bail!("Envoy did not look at its new listeners")
+            is_taken = refused_now == refused;
+            Ok(taken_now > taken || refused_now > refused)
+        })
+        .await?;
+        Ok(is_taken)
+    }
+
+    /// Waits until this many requests are at a listener, or more: its filter has seen each of them, and before it sees an answer that
+    /// comes later.
+    ///
+    /// # Errors
+    /// They are not, after a long time.
+    pub async fn holds(&self, listener: &str, requests: u64) -> Result<()> {
+        self.counts(&active(listener), requests).await
+    }
+
+    /// Waits until no request is at a listener any more.
+    ///
+    /// # Errors
+    /// Some are, after a long time.
+    pub async fn holds_nothing(&self, listener: &str) -> Result<()> {
+        let (what, name) = (format!("no request is at {listener}"), active(listener));
+        eventually(&what, async || Ok(self.statistic(&name).await? == 0)).await
+    }
+
+    /// Waits until a statistic is this high, or higher.
+    ///
+    /// # Errors
+    /// It is not, after a long time.
+    pub async fn counts(&self, name: &str, least: u64) -> Result<()> {
+        eventually(&format!("{name} >= {least}"), async || Ok(self.statistic(name).await? >= least)).await
+    }
+
+    /// Waits until this is in the log.
+    ///
+    /// # Errors
+    /// It is not, after a long time.
+    pub async fn logs(&self, text: &str) -> Result<()> {
+        eventually(&format!("in the log: {text}"), async || Ok(self.log().contains(text))).await
+    }
+
+    /// Waits until it has let go of every listener that another has taken the place of.
+    ///
+    /// # Errors
+    /// It has not, after a long time.
+    pub async fn drained(&self) -> Result<()> {
+        eventually("listeners are let go", async || {
+            let listeners = self.statistic("listener_manager.total_listeners_draining").await?;
+            Ok(listeners + self.statistic("listener_manager.total_filter_chains_draining").await? == 0)
+        })
+        .await
     }
 
     /// Tells it to see its clients off: answers close their connections, and after the time that it was given, it stops to
@@ -488,33 +545,67 @@ impl Launch {
 
     /// Waits until all listeners serve. The administration's client, and their ports.
     async fn ready(&self) -> Result<(Client, HashMap<String, u16>)> {
-        for _ in 0..ATTEMPTS {
-            tokio::time::sleep(INTERVAL).await;
-            let Ok(admin_address) = std::fs::read_to_string(self.admin_file()) else { continue };
-            let Some(port) = admin_address.rsplit(':').next().and_then(|port| port.trim().parse().ok())
-            else {
-                continue;
-            };
-            let admin = Client::to_port(port);
-            let Ok(answer) = admin.send(Request::get("/listeners?format=json")).await else { continue };
-            let statuses = answer.json()?;
-            let port_of = |status: &Value| {
-                let port = status["local_address"]["socket_address"]["port_value"].as_u64()?;
-                Some((status["name"].as_str()?.to_owned(), u16::try_from(port).ok()?))
-            };
-            let ports: HashMap<String, u16> =
-                statuses["listener_statuses"].as_array().into_iter().flatten().filter_map(port_of).collect();
-            let is_live = admin.send(Request::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
-            if is_live && self.listeners.iter().all(|name| ports.contains_key(name)) {
-                return Ok((admin, ports));
-            }
-        }
-        bail!("Envoy did not become ready")
+        let mut found = None;
+        eventually("Envoy serves", async || {
+            found = self.look().await?;
+            Ok(found.is_some())
+        })
+        .await?;
+        found.context("it serves")
+    }
+
+    /// The administration's client and the ports of all listeners, if they serve.
+    async fn look(&self) -> Result<Option<(Client, HashMap<String, u16>)>> {
+        let Ok(admin_address) = std::fs::read_to_string(self.admin_file()) else { return Ok(None) };
+        let Some(port) = admin_address.rsplit(':').next().and_then(|port| port.trim().parse().ok()) else {
+            return Ok(None);
+        };
+        let admin = Client::to_port(port);
+        let Ok(answer) = admin.send(Request::get("/listeners?format=json")).await else { return Ok(None) };
+        let statuses = answer.json()?;
+        let port_of = |status: &Value| {
+            let port = status["local_address"]["socket_address"]["port_value"].as_u64()?;
+            Some((status["name"].as_str()?.to_owned(), u16::try_from(port).ok()?))
+        };
+        let ports: HashMap<String, u16> =
+            statuses["listener_statuses"].as_array().into_iter().flatten().filter_map(port_of).collect();
+        let is_live = admin.send(Request::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
+        let serves = is_live && self.listeners.iter().all(|name| ports.contains_key(name));
+        Ok(serves.then_some((admin, ports)))
     }
 
     fn admin_file(&self) -> PathBuf {
         self.folder.path().join("admin")
     }
+}
+
+/// The configuration with time for servers to answer, where it does not say how much they have.
+fn patient(configuration: &Value) -> Value {
+    let mut patient = configuration.clone();
+    give_time(&mut patient);
+    let servers = patient.get_mut("authorization_servers").and_then(Value::as_array_mut);
+    for server in servers.into_iter().flatten() {
+        give_time(server);
+    }
+    patient
+}
+
+fn give_time(server: &mut Value) {
+    for section in ["introspection", "keys"] {
+        let section = server.get_mut(section).and_then(Value::as_object_mut);
+        if let Some(section) = section {
+            section.entry("timeout").or_insert_with(|| json!(CALLOUT_TIMEOUT));
+        }
+    }
+}
+
+/// How many requests are at a listener.
+fn active(listener: &str) -> String {
+    format!("http.{listener}.downstream_rq_active")
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs())
 }
 
 fn phantom_token(name: &str, configuration: &Value, listener: Listener, variables: &[&str]) -> Value {
@@ -565,7 +656,7 @@ fn listener_json(name: &str, filters: &[Value], listener: Listener) -> Value {
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                 "stat_prefix": name,
-                "stream_idle_timeout": "30s",
+                "stream_idle_timeout": seconds(2 * PATIENCE),
                 "access_log": access_log.into_iter().collect::<Vec<_>>(),
                 "http_protocol_options": {"enable_trailers": true},
                 "upgrade_configs": [{"upgrade_type": "websocket", "enabled": listener.upgrades_to_web_socket}],
@@ -573,7 +664,10 @@ fn listener_json(name: &str, filters: &[Value], listener: Listener) -> Value {
                 "route_config": {"virtual_hosts": [{
                     "name": "api",
                     "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": listener.upstream}}],
+                    "routes": [{
+                        "match": {"prefix": "/"},
+                        "route": {"cluster": listener.upstream, "timeout": seconds(PATIENCE)},
+                    }],
                 }]},
             },
         }]}],
@@ -585,7 +679,7 @@ fn cluster(name: &str, ports: &[u16]) -> Value {
         ports.iter().map(|port| json!({"endpoint": {"address": address(*port)}})).collect();
     json!({
         "name": name,
-        "connect_timeout": "1s",
+        "connect_timeout": seconds(PATIENCE),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     })
 }
@@ -629,5 +723,5 @@ const DRAIN_SECONDS: u32 = 600;
 /// What the recipe `search-logs` looks for as well.
 const TRAPS: [&str; 4] = ["panicked at", "wasm trap", "RuntimeError", "Function: proxy_on"];
 const FILTER: &str = "PHANTOM_TOKEN_WASM";
-const ATTEMPTS: u32 = 400;
-const INTERVAL: Duration = Duration::from_millis(50);
+/// How long a server has to answer the filter, if a test does not say otherwise: a busy machine is no failure of the server.
+const CALLOUT_TIMEOUT: &str = "1m";

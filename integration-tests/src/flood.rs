@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::task::JoinSet;
 
 use crate::crowd::{exchange, next_request};
 use crate::crowd_token::{CrowdToken, TokenKind};
+use crate::eventually::soon;
 
 /// How many tokens come, over how many connections.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ async fn carry(port: u16, tokens: u64, poured: Arc<AtomicU64>) -> Result<Statuse
         let hot = number.is_multiple_of(APART).then(|| CrowdToken::known(number / APART % HOT));
         for token in hot.into_iter().chain([CrowdToken::fresh(TokenKind::Cold)]) {
             let exchange = exchange(connection, port, next_request(), Some(token));
-            let (kept, answer) = tokio::time::timeout(PATIENCE, exchange).await.context("forgotten")??;
+            let (kept, answer) = soon("an answer", exchange).await??;
             connection = Some(kept);
             *statuses.entry(answer.status().unwrap_or_default()).or_default() += 1;
         }
@@ -69,5 +69,3 @@ const HOT: u64 = 10;
 
 /// How many new tokens come between two hot ones.
 const APART: u64 = 20;
-
-const PATIENCE: Duration = Duration::from_secs(20);

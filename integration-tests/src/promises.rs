@@ -26,6 +26,8 @@ pub(crate) struct Times {
     pub(crate) begin: Instant,
     /// When it ended.
     pub(crate) end: Instant,
+    /// From when to when it was there for certain, if it was a fault of the server: its beginning and end take a while.
+    pub(crate) certain: Option<(Instant, Instant)>,
     /// When everybody was served again.
     pub(crate) well: Instant,
 }
@@ -92,7 +94,7 @@ fn wrong_sight(one: &Observation, times: Times, expected: Expected) -> Option<&'
     let kind = one.token.map(|token| token.kind());
     let needs_server = matches!(kind, Some(TokenKind::Cold | TokenKind::Unknown));
     let is_good = one.token.is_some_and(|token| token.is_active());
-    let during_fault = one.sent >= times.begin + SETTLED && one.seen + SETTLED <= times.end;
+    let during_fault = times.certain.is_some_and(|(from, to)| one.sent >= from && one.seen <= to);
     match status {
         200 if !is_good => Some("a request without a good token was served"),
         200 if !is_own => Some("a request got the answer to another"),
@@ -134,9 +136,6 @@ fn wrong_arrivals(one: &Observation, arrivals: u32) -> Option<&'static str> {
 pub(crate) fn came_with(one: &Observation) -> &'static str {
     one.token.map_or("none", |token| token.kind().name())
 }
-
-/// How long a change of the server may take until it is one.
-const SETTLED: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
 use futures::stream;
+use tokio::sync::watch;
 
+use crate::eventually::eventually;
 use crate::{secrets, server};
 
 /// The server, running.
@@ -46,14 +48,26 @@ pub struct Play {
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
     delay: Duration,
+    gate: Option<watch::Receiver<()>>,
     breaks_off: bool,
+}
+
+/// What a play waits for; dropping it lets the play go on.
+#[derive(Debug)]
+pub struct Gate(watch::Sender<()>);
+
+impl Gate {
+    /// Lets the answers go that it held back, and those that are still to come.
+    pub fn open(self) {
+        drop(self.0);
+    }
 }
 
 impl Play {
     /// An answer with a body of this media type.
     pub fn answer(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", media_type.to_owned())];
-        Self { status, headers, body: body.into(), delay: Duration::ZERO, breaks_off: false }
+        Self { status, headers, body: body.into(), delay: Duration::ZERO, gate: None, breaks_off: false }
     }
 
     /// 200 with a JWT.
@@ -68,11 +82,18 @@ impl Play {
         self
     }
 
-    /// Waits before it answers.
+    /// Takes at least this long, so that a request waits. What is shown must not depend on that it does: for that, there is a gate.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
+    }
+
+    /// Holds the answer back until the gate is opened.
+    pub fn held(mut self) -> (Self, Gate) {
+        let (gate, closed) = watch::channel(());
+        self.gate = Some(closed);
+        (self, Gate(gate))
     }
 
     /// Closes the connection behind the body, which is not at its end.
@@ -108,6 +129,15 @@ impl ScriptedServer {
         self.state.lock().map(|script| Arc::strong_count(&script.busy) - 1).unwrap_or_default()
     }
 
+    /// Waits until it was asked about `token` this often, or more.
+    ///
+    /// # Errors
+    /// It was not, after a long time.
+    pub async fn asked(&self, token: &str, times: usize) -> Result<()> {
+        let is_asked = async || Ok(self.introspections(token).len() >= times);
+        eventually(&format!("{times} introspections of a token"), is_asked).await
+    }
+
     /// What it was asked about `token` so far.
     pub fn introspections(&self, token: &str) -> Vec<Introspection> {
         self.state
@@ -138,13 +168,17 @@ async fn introspect(
     }
     let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
     let token = token.ok_or(StatusCode::BAD_REQUEST)?;
-    let (play, _busy) = {
+    let (mut play, _busy) = {
         let mut script = state.lock().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         script.requests.entry(token.clone()).or_default().push(Introspection { headers, form });
         let play = script.plays.get(&token).cloned().unwrap_or_else(|| Play::answer(204, "text/plain", ""));
         (play, Arc::clone(&script.busy))
     };
     tokio::time::sleep(play.delay).await;
+    if let Some(gate) = &mut play.gate {
+        // It only ever changes by being dropped.
+        while gate.changed().await.is_ok() {}
+    }
     let mut response = Response::builder().status(play.status);
     for (name, value) in &play.headers {
         response = response.header(*name, value);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -10,7 +10,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::certificates::{Certificate, CertificateAuthority};
-use crate::client::{self, Answer, Client, PATIENCE, Protocol, Request};
+use crate::client::{self, Answer, Client, Protocol, Request};
+use crate::eventually::soon;
 
 /// The name that a server's certificate has to be for.
 pub const SERVER_NAME: &str = "api.example.com";
@@ -46,6 +47,6 @@ impl TlsClient {
             let stream = self.connector.connect(ServerName::try_from(SERVER_NAME)?, stream).await?;
             client::exchange(stream, Protocol::Http1, request).await
         };
-        tokio::time::timeout(PATIENCE, exchange).await.context("the answer takes too long")?
+        soon("the answer", exchange).await?
     }
 }

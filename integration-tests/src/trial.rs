@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::crowd::{Crowd, Load, Observation, Sight};
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
+use crate::eventually::PATIENCE;
 use crate::fault::{Fault, Harm};
 use crate::faulty_server::{Behaviour, FaultyServer};
 use crate::paths;
@@ -31,6 +32,8 @@ pub struct Gateway {
     port: ReservedPort,
     configuration: Value,
     changes: u32,
+    /// From when to when the server certainly failed in this trial.
+    failed: Option<(Instant, Instant)>,
 }
 
 /// How the trials are run.
@@ -81,7 +84,7 @@ impl Gateway {
             .listener(LISTENER, &configuration, listener)
             .start()
             .await?;
-        Ok(Self { envoy, server, workers, api, port, configuration, changes: 0 })
+        Ok(Self { envoy, server, workers, api, port, configuration, changes: 0, failed: None })
     }
 
     /// Where it listens on loopback, before a restart and after.
@@ -98,7 +101,9 @@ impl Gateway {
     pub async fn try_fault(&mut self, scenario: &str, effort: Effort, fault: Fault) -> Result<Row> {
         let failure = async |gateway: &mut Self| {
             gateway.server.behave(fault.behaviour);
+            let from = Instant::now();
             tokio::time::sleep(effort.phase).await;
+            gateway.failed = Some((from, Instant::now()));
             gateway.server.behave(Behaviour::Healthy);
             Ok(())
         };
@@ -119,8 +124,7 @@ impl Gateway {
                 next["rules"] = json!("none");
                 ensure!(!gateway.envoy.reconfigure(LISTENER, &next).await?, "a bad configuration was taken");
             }
-            tokio::time::sleep(DRAINED).await;
-            Ok(())
+            gateway.envoy.drained().await
         };
         self.run(scenario, effort, GOES, change).await
     }
@@ -147,7 +151,7 @@ impl Gateway {
         tokio::time::sleep(effort.phase / 4).await;
         let observations = crowd.disperse().await?;
         let account = self.take_account();
-        let times = Times { begin, end, well };
+        let times = Times { begin, end, certain: self.failed.take(), well };
         let mut broken = promises::broken(&observations, times, expected, &account);
         broken.extend(served.err().map(|error| error.to_string()));
         broken.extend(self.envoy.traps()?.into_iter().map(|line| format!("a VM stopped: {line}")));
@@ -248,7 +252,7 @@ pub const LISTENER: &str = "gateway";
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How much longer than that a client may wait on a machine that has much else to do.
-pub const MARGIN: Duration = Duration::from_secs(5);
+pub const MARGIN: Duration = PATIENCE;
 
 /// How long the server is left alone that failed again and again.
 const OPEN_FOR: Duration = Duration::from_secs(1);
@@ -265,8 +269,5 @@ const DRAIN_SECONDS: u32 = 1;
 /// How many bytes of an answer to a callout Envoy holds at most. By itself it holds 32 MiB of each, and its allocator keeps what it
 /// once had: a server that floods would hide whether anything else grows.
 const ANSWER_LIMIT: u64 = 1 << 20;
-
-/// How long everybody together may need to be served once; each may have to wait out all that it began during the fault.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 const SECRET: &str = "the-secret-of-the-gateway";

@@ -57,7 +57,7 @@ fn a_failure_while_nothing_fails_is_found() {
 #[test]
 fn a_request_that_nobody_sent_and_a_fault_that_nobody_noticed_are_found() {
     let zero = Instant::now();
-    let times = Times { begin: zero, end: zero, well: zero };
+    let times = Times { begin: zero, end: zero, certain: None, well: zero };
     let account = Account { arrivals: [(9, 1)].into(), complaints: vec!["it complains".to_owned()] };
     assert_eq!(
         broken(&[], times, Expected { harm: Harm::Partial, cuts: false }, &account),
@@ -72,7 +72,7 @@ fn a_request_that_nobody_sent_and_a_fault_that_nobody_noticed_are_found() {
 #[test]
 fn the_recovery_ends_with_the_first_success_after_the_last_refusal() {
     let zero = Instant::now();
-    let times = Times { begin: zero, end: zero, well: zero + Duration::from_secs(3) };
+    let times = Times { begin: zero, end: zero, certain: None, well: zero + Duration::from_secs(3) };
     let at = |millis, status| observation(zero + Duration::from_millis(millis), cold(), answer(status));
     let quick = [at(5, 200), at(10, 200)];
     assert_eq!(times.recovery(&quick), Duration::from_millis(6));
@@ -89,7 +89,7 @@ fn found(token: Option<CrowdToken>, sight: Sight, arrivals: u32) -> Option<Strin
 fn found_at(sent: u64, harm: Harm, token: Option<CrowdToken>, sight: Sight, arrivals: u32) -> Option<String> {
     let zero = Instant::now();
     let at = |millis| zero + Duration::from_millis(millis);
-    let times = Times { begin: at(1000), end: at(2000), well: at(3000) };
+    let times = Times { begin: at(1000), end: at(2000), certain: Some((at(1001), at(1999))), well: at(3000) };
     let one = observation(at(sent), token, sight);
     let other = Observation { request: 8, ..observation(at(1100), cold(), answer(504)) };
     let observations = if harm == Harm::None { vec![one] } else { vec![one, other] };

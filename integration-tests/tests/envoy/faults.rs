@@ -1,14 +1,15 @@
 //! Faults and attacks, in a real Envoy with a scripted authorization server. Envoy has one worker, so that requests meet,
 //! and one trap of its VM would show in every test after it.
 
-use std::time::Duration;
+use std::future::Future;
 
 use anyhow::Result;
 use futures::future::join_all;
 use integration_tests::api::Api;
 use integration_tests::client::{Answer, Client, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::eventually::eventually;
+use integration_tests::scripted_server::{Gate, Play, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -28,7 +29,6 @@ async fn set_stage() -> Result<Stage> {
     let (server, api) = (ScriptedServer::start()?, Api::start()?);
     let plain = Listener::default();
     let head_only = Listener { stops_head_only: true, ..plain };
-    let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut alone = configuration(json!({}), json!({}));
     alone["single_flight"] = json!(false);
     let mut problem = configuration(json!({}), json!({}));
@@ -38,7 +38,7 @@ async fn set_stage() -> Result<Stage> {
     });
     let envoy = EnvoyBuilder::new("faults", 1, api.port())
         .cluster("authorization-server", &[server.port()])
-        .cluster("nobody-listens", &[closed_port])
+        .closed_cluster("nobody-listens")?
         .cluster("nobody-is-there", &[])
         .listener("jwt", &configuration(json!({}), json!({})), plain)
         .listener(
@@ -52,6 +52,10 @@ async fn set_stage() -> Result<Stage> {
         .listener("no-such-cluster", &configuration(json!({"upstream": "no-such-cluster"}), json!({})), plain)
         .listener("alone", &alone, plain)
         .listener("problem", &problem, plain)
+        .listener("impatient", &configuration(json!({"timeout": "500ms"}), json!({})), plain)
+        .listener("left", &configuration(json!({}), json!({})), plain)
+        .listener("together", &configuration(json!({}), json!({})), plain)
+        .listener("apart", &configuration(json!({}), json!({})), plain)
         .listener("head-only", &configuration(json!({}), json!({})), head_only)
         .start()
         .await?;
@@ -65,7 +69,6 @@ fn configuration(introspection: Value, response: Value) -> Value {
             "upstream": "authorization-server",
             "client_id": "gateway",
             "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
-            "timeout": "500ms",
             // All tests share one worker's circuit, and most of them are about failures.
             "circuit_breaker": {"failures": 0},
             "response": response,
@@ -91,6 +94,37 @@ impl Stage {
 
     async fn orders(&self, listener: &str, token: &str) -> Result<Answer> {
         self.client(listener).send(Request::get("/orders").bearer(token).named(token)).await
+    }
+
+    /// What becomes of a request with this token, which the server is asked about before the gate opens.
+    async fn verdict<T>(&self, token: &str, gate: Gate, request: impl Future<Output = T>) -> Result<T> {
+        let asked = async {
+            self.server.asked(token, 1).await?;
+            // What went on without waiting would arrive before this does.
+            self.is_well("jwt").await?;
+            assert_eq!(self.api.received(token).len(), 0, "it went on without waiting");
+            gate.open();
+            anyhow::Ok(())
+        };
+        let (outcome, asked) = tokio::join!(request, asked);
+        asked.map(|()| outcome)
+    }
+
+    /// What becomes of so many requests, all of which are at a listener that is there for them alone before the gate opens.
+    async fn all_wait<T>(
+        &self,
+        listener: &str,
+        count: u64,
+        gate: Gate,
+        requests: impl Future<Output = T>,
+    ) -> Result<T> {
+        let all = async {
+            self.envoy.holds(listener, count).await?;
+            gate.open();
+            anyhow::Ok(())
+        };
+        let (outcomes, all) = tokio::join!(requests, all);
+        all.map(|()| outcomes)
     }
 
     /// If this failed, what happened before would have stopped the worker.
@@ -191,7 +225,16 @@ async fn r007_odd_bytes_in_header_fields_do_no_harm() -> Result<()> {
 async fn r024_r027_r030_a_failing_callout_of_any_kind_is_the_servers_fault() -> Result<()> {
     let stage = stage().await;
     let jwt = jwt::valid();
-    let slow = Play::jwt(&jwt).after(Duration::from_secs(2));
+    let (hanging, _never_opened) = Play::jwt(&jwt).held();
+    let token = secrets::fresh_token("fault");
+    stage.server.play(&token, hanging)?;
+    assert_eq!(stage.orders("impatient", &token).await?.status, 504, "the server hangs");
+    assert_eq!(stage.api.received(&token).len(), 0, "the server hangs");
+    stage.server.play(&token, Play::jwt(&jwt))?;
+    eventually("it is served after the server hung", async || {
+        Ok(stage.orders("impatient", &token).await?.status == 200)
+    })
+    .await?;
     let truncated = Play::jwt(&jwt[..40]).breaking_off();
     let wrong_length = Play::answer(200, "application/jwt", jwt.clone()).header("content-length", "10");
     let huge = Play::answer(200, "application/jwt", vec![b'x'; 50 * 1024 * 1024]);
@@ -199,7 +242,6 @@ async fn r024_r027_r030_a_failing_callout_of_any_kind_is_the_servers_fault() -> 
         Play::answer(302, "application/jwt", jwt.clone()).header("location", "https://evil.example.com/");
     let active_twice = format!(r#"{{"active":false,"active":true,"jwt":"{jwt}"}}"#);
     for (what, play, statuses) in [
-        ("hangs", slow, [504, 504]),
         ("breaks off", truncated, [503, 503]),
         ("lies about the length", wrong_length, [502, 503]),
         ("sends 50 MiB", huge, [502, 503]),
@@ -308,9 +350,11 @@ async fn r038_a_body_does_not_carry_a_paused_request_past_the_filter() -> Result
     ] {
         for listener in ["head-only", "jwt"] {
             let token = secrets::fresh_token("body");
-            stage.server.play(&token, play.clone().after(Duration::from_millis(200)))?;
+            let (play, gate) = play.clone().held();
+            stage.server.play(&token, play)?;
             let request = Request::post("/orders", body.clone()).bearer(&token).named(&token);
-            let answer = stage.client(listener).send(request).await?;
+            let client = stage.client(listener);
+            let answer = stage.verdict(&token, gate, client.send(request)).await??;
             assert_eq!(answer.status, status, "{what} by {listener}");
             match status {
                 200 => assert_eq!(answer.json()?["body_length"], 100_000, "{what} by {listener}"),
@@ -328,9 +372,15 @@ async fn a_body_that_is_longer_than_the_buffer_waits_unless_the_head_alone_is_he
     let stage = stage().await;
     for (listener, status) in [("jwt", 200), ("head-only", 413)] {
         let token = secrets::fresh_token("long-body");
-        stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(200)))?;
+        let (play, gate) = Play::jwt(&jwt::valid()).held();
+        stage.server.play(&token, play)?;
         let request = Request::post("/orders", vec![b'b'; 2_000_000]).bearer(&token).named(&token);
-        let answer = stage.client(listener).send(request).await?;
+        let client = stage.client(listener);
+        let answer = match status {
+            200 => stage.verdict(&token, gate, client.send(request)).await??,
+            // Whether the server is asked before the body is too long, is chance.
+            _ => client.send(request).await?,
+        };
         assert_eq!(answer.status, status, "{listener}: {}", answer.text());
         assert_eq!(stage.api.received(&token).len(), usize::from(status == 200), "{listener}");
     }
@@ -343,12 +393,14 @@ async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result
     let stage = stage().await;
     for (play, expected) in [(Play::answer(204, "", ""), "401"), (Play::jwt(&jwt::valid()), "200")] {
         let token = secrets::fresh_token("trailers");
-        stage.server.play(&token, play.after(Duration::from_millis(200)))?;
+        let (play, gate) = play.held();
+        stage.server.play(&token, play)?;
         let request = format!(
             "POST /orders HTTP/1.1\r\nhost: a\r\nx-request-name: {token}\r\nauthorization: Bearer {token}\r\n\
              transfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n"
         );
-        let answer = stage.client("head-only").send_raw(request.as_bytes()).await?;
+        let client = stage.client("head-only");
+        let answer = stage.verdict(&token, gate, client.send_raw(request.as_bytes())).await??;
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
         assert_eq!(stage.api.received(&token).len(), usize::from(expected == "200"));
     }
@@ -360,15 +412,20 @@ async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result
 async fn r023_a_client_that_leaves_takes_nobody_with_it() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("left");
-    stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(300)))?;
-    let client = stage.client("jwt");
-    let request = Request::get("/orders").bearer(&token);
-    let first = client.send_and_leave(&request, Duration::from_millis(150));
-    let others = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        join_all((0..10).map(|_| stage.orders("jwt", &token))).await
+    let (play, gate) = Play::jwt(&jwt::valid()).held();
+    stage.server.play(&token, play)?;
+    let client = stage.client("left");
+    let first = client.start(&Request::get("/orders").bearer(&token)).await?;
+    stage.server.asked(&token, 1).await?;
+    let others = join_all((0..10).map(|_| stage.orders("left", &token)));
+    let leaving = async {
+        stage.envoy.holds("left", 1 + 10).await?;
+        drop(first);
+        stage.server.asked(&token, 2).await?;
+        gate.open();
+        anyhow::Ok(())
     };
-    let (left, answers) = tokio::join!(first, others);
+    let (answers, left) = tokio::join!(others, leaving);
     left?;
     for answer in answers {
         assert_eq!(answer?.status, 200);
@@ -376,25 +433,29 @@ async fn r023_a_client_that_leaves_takes_nobody_with_it() -> Result<()> {
     assert_eq!(stage.server.introspections(&token).len(), 1, "the answer comes, whoever has left");
     // Everybody leaves.
     let token = secrets::fresh_token("all-left");
-    stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(300)))?;
+    let (play, gate) = Play::jwt(&jwt::valid()).held();
+    stage.server.play(&token, play)?;
     let request = Request::get("/orders").bearer(&token).named(&token);
-    for result in join_all((0..10).map(|_| client.send_and_leave(&request, Duration::from_millis(100)))).await
-    {
-        result?;
-    }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let connections = join_all((0..10).map(|_| client.start(&request))).await;
+    stage.envoy.holds("left", 10).await?;
+    drop(connections);
+    stage.envoy.holds_nothing("left").await?;
+    gate.open();
+    stage.is_well("left").await?;
     assert_eq!(stage.api.received(&token).len(), 0);
-    stage.is_well("jwt").await
+    Ok(())
 }
 
 #[tokio::test]
 async fn r023_single_flight_shares_an_outcome_and_can_be_switched_off() -> Result<()> {
     let stage = stage().await;
-    for (listener, introspections) in [("jwt", 1), ("alone", 20)] {
+    for (listener, introspections) in [("together", 1), ("alone", 20)] {
         for (play, status) in [(Play::jwt(&jwt::valid()), 200), (Play::answer(500, "", ""), 503)] {
             let token = secrets::fresh_token("together");
-            stage.server.play(&token, play.after(Duration::from_millis(300)))?;
-            for answer in join_all((0..20).map(|_| stage.orders(listener, &token))).await {
+            let (play, gate) = play.held();
+            stage.server.play(&token, play)?;
+            let calls = join_all((0..20).map(|_| stage.orders(listener, &token)));
+            for answer in stage.all_wait(listener, 20, gate, calls).await? {
                 assert_eq!(answer?.status, status, "{listener}");
             }
             assert_eq!(stage.server.introspections(&token).len(), introspections, "{listener} {status}");
@@ -408,13 +469,15 @@ async fn r023_single_flight_shares_an_outcome_and_can_be_switched_off() -> Resul
 async fn r023_r053_requests_that_wait_together_are_judged_apart() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("apart");
-    stage.server.play(&token, Play::jwt(&jwt::valid()).after(Duration::from_millis(300)))?;
-    let client = stage.client("jwt");
+    let (play, gate) = Play::jwt(&jwt::valid()).held();
+    stage.server.play(&token, play)?;
+    let client = stage.client("apart");
     let calls = (0..20).map(|number| {
         let path = if number % 2 == 0 { "/orders" } else { "/admin" };
         client.send(Request::get(path).bearer(&token).header("x-number", number.to_string()))
     });
-    for (number, answer) in join_all(calls).await.into_iter().enumerate() {
+    let answers = stage.all_wait("apart", 20, gate, join_all(calls)).await?;
+    for (number, answer) in answers.into_iter().enumerate() {
         let answer = answer?;
         match number % 2 {
             0 => assert_eq!((answer.status, answer.json()?["path"].as_str()), (200, Some("/orders"))),

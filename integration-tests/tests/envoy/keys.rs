@@ -45,12 +45,11 @@ impl Stage {
         aging["keys"]["max_stale"] = json!("4s");
         let mut alone = configuration(&server);
         alone["single_flight"] = json!(false);
-        let closed_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let head_only = Listener { stops_head_only: true, ..Listener::default() };
         let mut builder = EnvoyBuilder::new(name, workers, api.port())
             .cluster("authorization-server", &[server.port()])
             .cluster("liar", &[liar.port()])
-            .cluster("nobody-listens", &[closed_port])
+            .closed_cluster("nobody-listens")?
             .cluster("nobody-is-there", &[])
             .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
             .listener("gateway", &configuration(&server), Listener::default())
@@ -88,8 +87,8 @@ impl Stage {
     }
 
     /// Sends tokens of made-up keys, once the cool-down time has passed and before the keys are published again. How many fetches
-    /// that costs.
-    async fn flood(&self, listener: &str) -> Result<u64> {
+    /// that costs, and how many cool-down times began meanwhile.
+    async fn flood(&self, listener: &str) -> Result<(u64, u64)> {
         let good = self.server.issue_jwt(Resource::Orders, "orders:read").await?;
         assert_eq!(self.orders(listener, &good).await?.status, 200);
         let loaded = Instant::now();
@@ -97,10 +96,10 @@ impl Stage {
         eventually("the cool-down time passes", async || Ok(loaded.elapsed() > COOLDOWN)).await?;
         self.server.publish(Publication::Held).await?;
         let tokens = forged(&good)?;
+        let began = Instant::now();
         let calls = join_all(tokens.iter().map(|token| self.orders(listener, token)));
         let release = async {
-            let misses = async || self.envoy.statistic("wasmcustom.phantom_token_cache_miss").await;
-            eventually("all are there", async || Ok(misses().await? == 1 + tokens.len() as u64)).await?;
+            self.envoy.counts("wasmcustom.phantom_token_cache_miss", 1 + tokens.len() as u64).await?;
             self.server.publish(Publication::Serving).await
         };
         let (answers, released) = tokio::join!(calls, release);
@@ -110,20 +109,19 @@ impl Stage {
             assert_eq!(answer.status, 401, "{}", answer.text());
             assert!(answer.header("www-authenticate").contains(r#"error="invalid_token""#));
         }
-        Ok(self.server.fetches().await?.keys - before)
+        Ok((self.server.fetches().await?.keys - before, cooldowns_since(began)))
     }
 
-    /// Waits until this many introspections have found active tokens.
-    async fn introspected(&self, count: u64) -> Result<()> {
-        let name = "wasmcustom.phantom_token_introspection_active";
-        eventually("introspections", async || Ok(self.envoy.statistic(name).await? == count)).await
+    /// Waits until this many introspections have found active tokens, or more.
+    async fn introspected(&self, least: u64) -> Result<()> {
+        self.envoy.counts("wasmcustom.phantom_token_introspection_active", least).await
     }
 
-    /// Waits until keys and metadata, taken together, were asked for this often.
-    async fn asked_for(&self, count: u64) -> Result<()> {
+    /// Waits until keys and metadata, taken together, were asked for this often, or more.
+    async fn asked_for(&self, least: u64) -> Result<()> {
         let is_asked_for = async || {
             let Fetches { keys, metadata } = self.server.fetches().await?;
-            Ok(keys + metadata == count)
+            Ok(keys + metadata >= least)
         };
         eventually("a fetch", is_asked_for).await
     }
@@ -141,7 +139,6 @@ fn configuration(server: &AuthorizationServer) -> Value {
         "keys": {
             "uri": format!("{}/jwks", server.issuer()),
             "upstream": "authorization-server",
-            "timeout": "10s",
             "cooldown": "1s",
         },
         "cache": {"no_store_ttl": "1m"},
@@ -218,7 +215,7 @@ async fn r064_r024_without_keys_nobody_is_let_in_or_blamed_until_they_come() -> 
     let (Fetches { keys, metadata }, allowed) = (stage.server.fetches().await?, 2 * cooldowns_since(started));
     assert!(keys <= allowed, "{keys} fetches of keys, {allowed} are allowed");
     assert!(metadata <= allowed, "{metadata} fetches of metadata, {allowed} are allowed");
-    assert!(stage.envoy.log().contains("the authorization server's keys or metadata are of no use"));
+    stage.envoy.logs("the authorization server's keys or metadata are of no use").await?;
     stage.server.publish(Publication::Serving).await?;
     for listener in ["gateway", "discovering"] {
         for token in &tokens {
@@ -240,18 +237,21 @@ async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_eve
     };
     let before = Instant::now();
     assert_eq!(status().await?, 200);
-    let loaded = Instant::now();
     stage.server.publish(Publication::Failing).await?;
-    let is_refused = async || match status().await? {
-        200 => Ok(false),
-        503 => Ok(true),
-        other => anyhow::bail!("{other}"),
+    let loaded = Instant::now();
+    let is_refused = async || {
+        let age = loaded.elapsed();
+        match status().await? {
+            200 if age > MAX_STALE => anyhow::bail!("keys counted that were {age:?} old"),
+            200 => Ok(false),
+            503 => Ok(true),
+            other => anyhow::bail!("{other}"),
+        }
     };
     eventually("the keys are too old", is_refused).await?;
     assert!(before.elapsed() >= MAX_STALE, "refused after {:?}", before.elapsed());
-    assert!(loaded.elapsed() < MAX_STALE + BUSY, "refused after {:?}", loaded.elapsed());
     let (keys, allowed) = (stage.server.fetches().await?.keys, cooldowns_since(before));
-    assert!((3..=allowed).contains(&keys), "{keys} fetches, {allowed} are allowed");
+    assert!((2..=allowed).contains(&keys), "{keys} fetches, {allowed} are allowed");
     stage.server.publish(Publication::Serving).await?;
     eventually("the keys are there again", async || Ok(status().await? == 200)).await
 }
@@ -299,7 +299,7 @@ async fn r038_a_body_does_not_carry_a_request_past_the_filter_while_it_waits_for
             stage.introspected(2).await?;
             stage.asked_for(2).await?;
             let misses = "wasmcustom.phantom_token_cache_miss";
-            eventually("all wait", async || Ok(stage.envoy.statistic(misses).await? == 4)).await?;
+            stage.envoy.counts(misses, 4).await?;
             for token in &tokens {
                 assert_eq!(stage.api.received(token).len(), 0, "it went on without waiting");
             }
@@ -368,14 +368,21 @@ async fn r063_r023_a_client_that_leaves_while_the_keys_are_fetched_takes_nobody_
         let first = client.start(&Request::get("/orders").bearer(&shared).named("left")).await?;
         stage.asked_for(1).await?;
         let mut tokens = vec![shared; 5];
+        let mut opaque = Vec::new();
         for _ in 0..10 {
-            tokens.push(stage.server.issue("orders:read").await?);
+            opaque.push(stage.server.issue("orders:read").await?);
             tokens.push(stage.server.issue_jwt(Resource::Orders, "orders:read").await?);
         }
+        tokens.extend_from_slice(&opaque);
         let others = join_all(tokens.iter().map(|token| stage.orders(listener, token)));
         let events = async {
-            // The token of the one who leaves is introspected once more, for those who came after its answer.
+            // Those who came after the answer about the token of the one who leaves have it introspected once more, or each of them.
+            stage.envoy.holds(listener, 1 + tokens.len() as u64).await?;
             stage.introspected(1 + 1 + 10).await?;
+            for token in &opaque {
+                eventually("its introspection", async || Ok(stage.server.introspections(token).await? > 0))
+                    .await?;
+            }
             drop(first);
             stage.asked_for(2).await?;
             stage.server.publish(Publication::Serving).await
@@ -406,8 +413,7 @@ async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served()
     }
     stage.asked_for(1).await?;
     drop(connections);
-    let nobody_is_there = async || Ok(stage.envoy.statistic("http.gateway.downstream_rq_active").await? == 0);
-    eventually("all have left", nobody_is_there).await?;
+    stage.envoy.holds_nothing("gateway").await?;
     stage.server.publish(Publication::Serving).await?;
     let token = stage.server.issue("orders:read").await?;
     assert_eq!(stage.orders("gateway", &token).await?.status, 200);
@@ -419,7 +425,7 @@ async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served()
 #[tokio::test]
 async fn r063_a_flood_of_unknown_keys_costs_one_fetch_per_cooldown() -> Result<()> {
     let stage = Stage::set("keys-flood", 1).await?;
-    assert_eq!(stage.flood("gateway").await?, 1, "while a fetch is under way");
+    assert_eq!(stage.flood("gateway").await?.0, 1, "while a fetch is under way");
     let (before, started) = (stage.server.fetches().await?.keys, Instant::now());
     let good = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
     for _ in 0..5 {
@@ -446,9 +452,13 @@ async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Re
     stage.server.rotate().await?;
     let rotated = Instant::now();
     let new = stage.server.issue_jwt(Resource::Orders, "orders:read").await?;
-    eventually("the new key is accepted", async || Ok(stage.orders("gateway", &new).await?.status == 200))
-        .await?;
-    assert!(rotated.elapsed() < COOLDOWN + BUSY, "accepted after {:?}", rotated.elapsed());
+    let is_accepted = async || {
+        let age = rotated.elapsed();
+        let is_accepted = stage.orders("gateway", &new).await?.status == 200;
+        anyhow::ensure!(is_accepted || age <= COOLDOWN, "the new key was refused {age:?} after the rotation");
+        Ok(is_accepted)
+    };
+    eventually("the new key is accepted", is_accepted).await?;
     assert_eq!(stage.statuses("gateway", &new).await?, [200], "on every worker");
     assert_eq!(stage.statuses("gateway", &old).await?, [401], "on every worker");
     assert_eq!(stage.statuses("gateway", &opaque).await?, [200], "it stands for a newly signed JWT");
@@ -486,7 +496,8 @@ async fn r066_a_removed_key_counts_no_longer_than_keys_may_age() -> Result<()> {
 #[tokio::test]
 async fn r063_a_flood_of_unknown_keys_costs_one_fetch_where_requests_do_not_wait_together() -> Result<()> {
     let stage = Stage::set("keys-flood-alone", 1).await?;
-    assert_eq!(stage.flood("alone").await?, 1);
+    let (keys, allowed) = stage.flood("alone").await?;
+    assert!((1..=allowed).contains(&keys), "{keys} fetches, {allowed} are allowed");
     Ok(())
 }
 
@@ -517,6 +528,3 @@ const COOLDOWN: Duration = Duration::from_secs(1);
 
 /// That of the listener `aging`.
 const MAX_STALE: Duration = Duration::from_secs(4);
-
-/// What a busy machine adds.
-const BUSY: Duration = Duration::from_secs(1);

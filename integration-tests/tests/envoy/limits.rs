@@ -2,14 +2,14 @@
 //! whoever has a good token hardly notices. Each test has an Envoy of its own, since the counters are Envoy's.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::future::join_all;
 use integration_tests::api::Api;
-use integration_tests::client::{Answer, PATIENCE, Request};
+use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::eventually::eventually;
+use integration_tests::scripted_server::{Gate, Play, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ async fn set_stage(name: &str, limits: &[(&str, Value)]) -> Result<Stage> {
             "upstream": "authorization-server",
             "client_id": "gateway",
             "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
-            "timeout": "10s",
+            "timeout": "1m",
         },
         "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
         "rules": [{"path": "/public", "access": "public"}, {"path": "/orders"}],
@@ -97,19 +97,25 @@ async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Re
     let known = stage.active("known")?;
     assert_eq!(stage.orders(&known).await?.status, 200);
     let slow: Vec<String> = (0..20).map(|_| secrets::fresh_token("slow")).collect();
-    for token in &slow {
-        stage.server.play(token, Play::jwt(&jwt::valid()).after(Duration::from_secs(4)))?;
-    }
+    let gates = stage.held(&slow)?;
 
     let waiting = join_all(slow.iter().map(|token| stage.orders(token)));
     let meanwhile = async {
-        stage.until(async || Ok(stage.withheld().await? == 17 && stage.asked(&slow) == 3)).await?;
+        eventually("17 are withheld", async || Ok(stage.withheld().await? >= 17 && stage.asked(&slow) >= 3))
+            .await?;
         assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
         let refused = stage.orders(&secrets::fresh_token("one-too-many")).await?;
         assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
         let shared = slow.iter().find(|token| !stage.server.introspections(token).is_empty());
-        let shared = stage.orders(shared.expect("one that is asked about")).await?;
-        assert_eq!(shared.status, 200, "who needs an answer that was asked for waits along");
+        let shared = stage.orders(shared.expect("one that is asked about"));
+        let release = async {
+            stage.envoy.holds("gateway", 3 + 1).await?;
+            gates.into_iter().for_each(Gate::open);
+            anyhow::Ok(())
+        };
+        let (shared, released) = tokio::join!(shared, release);
+        released?;
+        assert_eq!(shared?.status, 200, "who needs an answer that was asked for waits along");
         anyhow::Ok(())
     };
     let (answers, meanwhile) = tokio::join!(waiting, meanwhile);
@@ -134,10 +140,17 @@ async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Re
 async fn r057_r111_no_more_requests_wait_than_may() -> Result<()> {
     let stage = set_stage("limits-waiting", &[("max_waiting", json!(4))]).await?;
     let slow = secrets::fresh_token("slow");
-    stage.server.play(&slow, Play::jwt(&jwt::valid()).after(Duration::from_secs(3)))?;
-    // The first two ask each for itself: that requests can wait together is proved by the second.
-    let answers =
-        join_all((0..20).map(|_| stage.orders(&slow))).await.into_iter().collect::<Result<Vec<_>>>()?;
+    let (play, gate) = Play::jwt(&jwt::valid()).held();
+    stage.server.play(&slow, play)?;
+    let calls = join_all((0..20).map(|_| stage.orders(&slow)));
+    let release = async {
+        eventually("16 are withheld", async || Ok(stage.withheld().await? >= 16)).await?;
+        gate.open();
+        anyhow::Ok(())
+    };
+    let (answers, released) = tokio::join!(calls, release);
+    released?;
+    let answers = answers.into_iter().collect::<Result<Vec<_>>>()?;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((count(200), count(503)), (4, 16));
     stage.assert_withheld(&answers, 16).await?;
@@ -157,6 +170,7 @@ async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<
     for token in &down {
         stage.server.play(token, Play::answer(500, "text/plain", ""))?;
     }
+    let began = Instant::now();
     for token in &down {
         let answer = stage.orders(token).await?;
         let retry_after = answer.header("retry-after").to_owned();
@@ -164,11 +178,13 @@ async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<
         assert!(["1", "5"].contains(&retry_after.as_str()), "{retry_after}");
         assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
     }
-    assert!(stage.asked(&down) < 10, "{} introspections of a server that is down", stage.asked(&down));
+    // Once the circuit is open, one each second tries whether the server is back.
+    let (asked, allowed) = (stage.asked(&down) as u64, 3 + began.elapsed().as_secs());
+    assert!(asked <= allowed, "{asked} introspections of a server that is down, {allowed} are allowed");
     let statistic =
         async |name: &str| stage.envoy.statistic(&format!("wasmcustom.phantom_token_{name}")).await;
     assert!(statistic("circuit_opened").await? >= 1);
-    assert!(statistic("introspection_circuit_open").await? >= 30);
+    assert_eq!(statistic("introspection_circuit_open").await?, 40 - asked);
     let late = stage.active("late")?;
     stage.recovers(&late).await
 }
@@ -178,21 +194,30 @@ async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<
 #[tokio::test]
 async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy() -> Result<()> {
     let stage = set_stage("limits-left", &[("max_concurrent", json!(3))]).await?;
+    let (began, mut gates, mut asked) = (Instant::now(), Vec::new(), 0);
     for round in 1..=4 {
         let left: Vec<String> = (0..3).map(|_| secrets::fresh_token("left")).collect();
-        for token in &left {
-            stage.server.play(token, Play::jwt(&jwt::valid()).after(Duration::from_secs(5)))?;
-        }
+        gates.extend(stage.held(&left)?);
         let requests: Vec<Request> = left.iter().map(|token| Request::get("/orders").bearer(token)).collect();
         let client = stage.envoy.client("gateway");
-        let leaving =
-            requests.iter().map(|request| client.send_and_leave(request, Duration::from_millis(200)));
-        for result in join_all(leaving).await {
-            result?;
+        let before = stage.withheld().await?;
+        let mut connections = Vec::new();
+        for request in &requests {
+            connections.push(client.start(request).await?);
         }
+        eventually("each is asked about or withheld", async || {
+            Ok(stage.asked(&left) as u64 + stage.withheld().await? - before >= 3)
+        })
+        .await?;
         let busy = stage.server.busy();
         assert!(busy <= 3, "{busy} introspections at once, in round {round}");
+        drop(connections);
+        stage.envoy.holds_nothing("gateway").await?;
+        asked += stage.asked(&left);
     }
+    // Each is on the count until the filter would have given the server up.
+    let allowed = 3 * (1 + began.elapsed().as_secs() / 60);
+    assert!(asked as u64 <= allowed, "{asked} introspections, {allowed} are allowed");
     Ok(())
 }
 
@@ -229,6 +254,16 @@ impl Stage {
         Ok(token)
     }
 
+    /// Lets the server find these active, each once its gate is opened.
+    fn held(&self, tokens: &[String]) -> Result<Vec<Gate>> {
+        let hold = |token: &String| {
+            let (play, gate) = Play::jwt(&jwt::valid()).held();
+            self.server.play(token, play)?;
+            Ok(gate)
+        };
+        tokens.iter().map(hold).collect()
+    }
+
     async fn orders(&self, token: &str) -> Result<Answer> {
         let request = Request::get("/orders").bearer(token).named(token);
         self.envoy.client("gateway").send(request).await
@@ -256,18 +291,6 @@ impl Stage {
 
     /// If this failed, one flood would be the end of the gateway.
     async fn recovers(&self, token: &str) -> Result<()> {
-        self.until(async || Ok(self.orders(token).await?.status == 200)).await
-    }
-
-    async fn until(&self, condition: impl AsyncFn() -> Result<bool>) -> Result<()> {
-        let holds = async {
-            while !condition().await? {
-                tokio::time::sleep(INTERVAL).await;
-            }
-            Ok(())
-        };
-        tokio::time::timeout(PATIENCE, holds).await.context("it did not happen")?
+        eventually("the token is served", async || Ok(self.orders(token).await?.status == 200)).await
     }
 }
-
-const INTERVAL: Duration = Duration::from_millis(50);

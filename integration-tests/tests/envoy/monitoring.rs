@@ -88,9 +88,14 @@ async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret(
             .await?;
         }
     }
-    let reasons = prometheus.query(&dashboard_query("Refusals")?).await?;
-    let reasons: BTreeSet<&str> = reasons.iter().filter_map(|one| one["metric"]["reason"].as_str()).collect();
-    assert_eq!(reasons, BTreeSet::from(["inactive", "unavailable"]));
+    let refusals = dashboard_query("Refusals")?;
+    eventually("Prometheus has scraped both refusals", async || {
+        let reasons = prometheus.query(&refusals).await?;
+        let reasons: BTreeSet<&str> =
+            reasons.iter().filter_map(|one| one["metric"]["reason"].as_str()).collect();
+        Ok(reasons == BTreeSet::from(["inactive", "unavailable"]))
+    })
+    .await?;
     assert_eq!(told(&prometheus, "PhantomTokenCredentialsRefused").await?, None);
 
     let refused = Play::answer(401, "application/json", r#"{"error": "invalid_client"}"#);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use integration_tests::api::Api;
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
@@ -153,18 +153,21 @@ async fn r051_r055_no_store_of_another_server_is_honoured_unless_it_is_overridde
     let stored = stage.server.issue("orders:read").await?;
     let first = Instant::now();
     assert_eq!(stage.orders("short", &stored).await?.status, 200);
+    let cached = Instant::now();
     for found in [&token, &stored] {
         stage.server.revoke(found).await?;
     }
     assert_eq!(stage.orders("claims", &token).await?.status, 401, "at once");
-    eventually("it is refused", async || Ok(stage.orders("short", &stored).await?.status == 401)).await?;
-    let lived = first.elapsed();
+    let is_refused = async || {
+        let age = cached.elapsed();
+        let is_refused = stage.orders("short", &stored).await?.status == 401;
+        ensure!(is_refused || age <= NO_STORE_TTL, "the revoked token was good after {age:?}");
+        Ok(is_refused)
+    };
+    eventually("it is refused", is_refused).await?;
     // It is in use, so it is renewed in the second half of its time.
-    assert!(
-        (NO_STORE_TTL / 2..NO_STORE_TTL + BUSY).contains(&lived),
-        "the revoked token lived for {lived:?}"
-    );
-    assert_eq!(stage.server.introspections(&stored).await?, 2);
+    let lived = first.elapsed();
+    assert!(lived >= NO_STORE_TTL / 2, "the revoked token lived for {lived:?}");
     Ok(())
 }
 
@@ -184,6 +187,3 @@ async fn r028_another_server_that_refuses_the_gateway_is_understood_as_well() ->
 
 /// That of the listener `short`.
 const NO_STORE_TTL: Duration = Duration::from_secs(1);
-
-/// What a busy machine adds.
-const BUSY: Duration = Duration::from_secs(2);

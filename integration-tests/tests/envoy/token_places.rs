@@ -9,9 +9,10 @@ use axum::http::HeaderMap;
 use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use integration_tests::api::{ANSWER_CACHE_CONTROL, ANSWER_STATUS, Api};
-use integration_tests::client::{Answer, Client, PATIENCE, Protocol, Request};
+use integration_tests::client::{Answer, Client, Protocol, Request};
 use integration_tests::echo::{CHAT, Echo};
 use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
+use integration_tests::eventually::soon;
 use integration_tests::scripted_server::{Play, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
@@ -67,7 +68,6 @@ fn configuration(credentials: Value) -> Value {
             "upstream": "authorization-server",
             "client_id": "gateway",
             "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
-            "timeout": "5s",
         },
         "credentials": credentials,
         "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
@@ -382,7 +382,7 @@ async fn r082_a_token_among_the_subprotocols_is_stripped_and_the_other_one_is_ne
                 let Ok((mut socket, chosen)) = handshake else { bail!("{what}: the handshake was refused") };
                 assert_eq!(chosen.as_deref(), Some(CHAT), "{what}");
                 socket.send(Message::text("hello")).await?;
-                let echoed = soon(socket.next()).await?.context("the service hung up")??;
+                let echoed = soon("an echo", socket.next()).await?.context("the service hung up")??;
                 assert_eq!(echoed, Message::text("hello"), "{what}");
                 let received = stage.echo.received(&what);
                 let [head] = received.as_slice() else { bail!("{what}: {} arrived", received.len()) };
@@ -436,7 +436,10 @@ async fn r010_r082_a_token_in_the_url_of_a_web_socket_is_stripped() -> Result<()
         stage.handshake("web-socket", "", &format!("/orders?access_token={token}&room=7"), []).await?;
     let Ok((mut socket, _)) = handshake else { bail!("the handshake was refused") };
     socket.send(Message::text("hello")).await?;
-    assert_eq!(soon(socket.next()).await?.context("the service hung up")??, Message::text("hello"));
+    assert_eq!(
+        soon("an echo", socket.next()).await?.context("the service hung up")??,
+        Message::text("hello")
+    );
     let received = stage.echo.received("/orders?room=7");
     assert_eq!(received.len(), 1);
     stage.assert_hidden(&token, &received);
@@ -580,7 +583,7 @@ impl Stage {
         }
         let stream = TcpStream::connect(("127.0.0.1", self.envoy.client(listener).port())).await?;
         let handshake = pin!(tokio_tungstenite::client_async(request, stream));
-        match soon(handshake).await? {
+        match soon("the handshake", handshake).await? {
             Ok((socket, answer)) => {
                 let chosen = answer.headers().get("sec-websocket-protocol");
                 let chosen = chosen.map(|value| Ok::<_, anyhow::Error>(value.to_str()?.to_owned()));
@@ -621,10 +624,6 @@ impl Place {
     fn post(self, path: &str, token: &str, body: Vec<u8>) -> Request {
         self.add(Request::post(path, body), token)
     }
-}
-
-async fn soon<T>(future: impl Future<Output = T>) -> Result<T> {
-    tokio::time::timeout(PATIENCE, future).await.context("the other side takes too long")
 }
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
