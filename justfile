@@ -9,6 +9,10 @@ tools := justfile_directory() / ".tools"
 filter := "target/phantom_token.wasm"
 # Five hundred clients and what is behind them need that many.
 open_files := "4096"
+# What the program test-run writes above failures.
+failures := "What failed, and why:"
+# Runs tests, and ends with what failed and why.
+test_run := "cargo run --quiet --package xtask --bin test-run --"
 # The test binaries in which Envoy runs.
 with_envoy := "envoy reliability memory"
 fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration"
@@ -27,6 +31,37 @@ bench *arguments: build envoy
 
 # Passes all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy, and the logs of that.
 test: test-core test-core-as-wasm test-cli fuzz-smoke test-envoy search-logs
+    @cd target/test-results && cat core.txt core-as-wasm.txt cli.txt envoy.txt
+
+# Repeats the tests so many times, while other programs keep all cores busy, until some fail. What else comes goes to cargo, to try
+# the tests in Envoy alone, or some of them: `repeat 50 --test envoy keys::`.
+repeat runs="10" *arguments: envoy-parts
+    #!/usr/bin/env bash
+    set -euo pipefail
+    just=("{{ just_executable() }}" --justfile "{{ justfile() }}" --no-deps)
+    cargo build --quiet --package xtask
+    cargo test --quiet --no-run --package phantom-token-core --features schema
+    cargo test --quiet --no-run --package phantom-token-cli
+    cargo test --quiet --no-run --package integration-tests
+    # They end with this process, however it ends.
+    busy='while kill -0 "$1" 2>/dev/null; do i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done; done'
+    for _ in $(seq "$(nproc)"); do sh -c "$busy" busy $$ & done
+    trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+    for run in $(seq {{ runs }}); do
+        began=$SECONDS log=target/repeat.log
+        if [ -n "{{ arguments }}" ]; then
+            "${just[@]}" test-envoy {{ arguments }} > "$log" 2>&1 || failed=1
+        else
+            "${just[@]}" test-core test-cli test-envoy search-logs > "$log" 2>&1 || failed=1
+        fi
+        took="$((SECONDS - began)) s"
+        if [ -n "${failed:-}" ]; then
+            { sed -n '/^{{ failures }}$/,$p' "$log" | grep . || tail -n 40 "$log"; } || true
+            echo "repeat: run $run of {{ runs }} failed after $took; all of it is in $log"
+            exit 1
+        fi
+        echo "repeat: run $run of {{ runs }} passed in $took: $(awk '/^test result: ok/ { tests += $4 } END { print tests }' "$log") tests"
+    done
 
 # Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, the release's files.
 check: release-tools book
@@ -76,17 +111,17 @@ book: book-tools
 
 # Runs the tests of the core natively.
 test-core:
-    cargo test --quiet --package phantom-token-core --features schema
+    {{ test_run }} core cargo test --package phantom-token-core --features schema
 
 # Runs the tests of the command phantom-token, and the transcripts in its page.
 test-cli:
-    cargo test --quiet --package phantom-token-cli
+    {{ test_run }} cli cargo test --package phantom-token-cli
 
 # Runs the tests of the core as wasm under Node.
 test-core-as-wasm: node
     cargo build --quiet --package xtask
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="{{ justfile_directory() }}/target/debug/wasm-bindgen-test-runner" \
-        scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
+        {{ test_run }} core-as-wasm scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
 
 # Feeds each fuzz target a bounded number of inputs, the same in every run: what fails is the change's fault, not chance.
 fuzz-smoke: fuzz-build
@@ -96,10 +131,14 @@ fuzz-smoke: fuzz-build
 fuzz target seconds="300": fuzz-build
     @scripts/fuzz-target long {{ target }} {{ seconds }}
 
-# Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. A failure shows the logs.
-test-envoy: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry kubectl kubernetes-schemas prometheus
+# Runs the tests of the filter in a real Envoy, with real and scripted authorization servers, or those that cargo is told.
+test-envoy *arguments: envoy-parts
     rm -rf target/logs
-    ulimit -S -n {{ open_files }}; cargo test --package integration-tests --no-fail-fast || { tail -n 40 target/logs/*.log; exit 1; }
+    ulimit -S -n {{ open_files }}; {{ test_run }} envoy cargo test --package integration-tests --no-fail-fast {{ arguments }}
+
+# What the tests of the filter run.
+[private]
+envoy-parts: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry kubectl kubernetes-schemas prometheus
 
 # Lets the gateway bear every fault in front of five hundred clients, and writes docs/reliability.md of what they saw.
 reliability: build envoy

@@ -1,12 +1,14 @@
 //! Child processes that do not outlive the process that started them, however that ends.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
+
+use crate::paths;
 
 /// A running program; dropping it kills it and all that it started.
 pub struct Process {
@@ -24,6 +26,7 @@ impl Process {
     ) -> Result<Self> {
         const GUARD: &str = r#""$@" & read -r _; kill -KILL 0"#;
         let log_file = fresh(log).with_context(|| format!("cannot write {}", log.display()))?;
+        note_owner(log).with_context(|| format!("cannot note whose {} is", log.display()))?;
         let shell = Command::new("sh")
             .args(["-c", GUARD, "guard"])
             .arg(program)
@@ -74,6 +77,18 @@ impl Process {
 fn fresh(log: &Path) -> std::io::Result<File> {
     File::create(log)?;
     OpenOptions::new().append(true).open(log)
+}
+
+/// Notes beside the logs which test this one is of: the binary and its thread are called as the test is.
+fn note_owner(log: &Path) -> Result<()> {
+    let binary = std::env::current_exe()?;
+    let binary = binary.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let binary = binary.rsplit_once('-').map_or(binary, |(name, _)| name);
+    let thread = std::thread::current();
+    let log = log.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let line = format!("{binary}::{}\t{log}\n", thread.name().unwrap_or_default());
+    let owners = paths::logs()?.join("owners.txt");
+    Ok(OpenOptions::new().create(true).append(true).open(owners)?.write_all(line.as_bytes())?)
 }
 
 impl Drop for Process {
