@@ -148,14 +148,19 @@ impl EnvoyBuilder {
     /// Adds a cluster whose hosts speak HTTP/2 without TLS, as gRPC services do.
     #[must_use]
     pub fn http2_cluster(mut self, name: &str, ports: &[u16]) -> Self {
-        let mut cluster = cluster(name, ports);
-        cluster["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            },
+        let options = json!({"explicit_http_config": {"http2_protocol_options": {}}});
+        self.clusters.push(cluster_with(name, ports, options));
+        self
+    }
+
+    /// Adds a cluster to whose hosts Envoy keeps no connection beyond a request.
+    #[must_use]
+    pub fn unkept_cluster(mut self, name: &str, ports: &[u16]) -> Self {
+        let options = json!({
+            "common_http_protocol_options": {"max_requests_per_connection": 1},
+            "explicit_http_config": {"http_protocol_options": {}},
         });
-        self.clusters.push(cluster);
+        self.clusters.push(cluster_with(name, ports, options));
         self
     }
 
@@ -682,6 +687,14 @@ fn cluster(name: &str, ports: &[u16]) -> Value {
         "connect_timeout": seconds(PATIENCE),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     })
+}
+
+fn cluster_with(name: &str, ports: &[u16], mut options: Value) -> Value {
+    options["@type"] = json!("type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
+    let mut cluster = cluster(name, ports);
+    cluster["typed_extension_protocol_options"] =
+        json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options});
+    cluster
 }
 
 fn tls(side: &str, context: &Value) -> Value {

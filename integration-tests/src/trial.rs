@@ -73,14 +73,28 @@ pub struct Row {
 impl Gateway {
     /// Starts one. `name` is that of its log, and `adjust` changes its configuration.
     pub async fn start(name: &str, workers: u32, adjust: impl FnOnce(&mut Value)) -> Result<Self> {
+        Self::start_with(name, workers, adjust, EnvoyBuilder::cluster).await
+    }
+
+    /// Starts one that keeps no connections to the authorization server.
+    pub async fn start_without_kept_connections(name: &str, workers: u32) -> Result<Self> {
+        Self::start_with(name, workers, |_| (), EnvoyBuilder::unkept_cluster).await
+    }
+
+    async fn start_with(
+        name: &str,
+        workers: u32,
+        adjust: impl FnOnce(&mut Value),
+        cluster: impl FnOnce(EnvoyBuilder, &str, &[u16]) -> EnvoyBuilder,
+    ) -> Result<Self> {
         let (server, api, port) = (FaultyServer::start()?, Witness::start().await?, ReservedPort::new()?);
         let mut configuration = configuration();
         adjust(&mut configuration);
         let listener = Listener { port: port.number(), ..Listener::default() };
-        let envoy = EnvoyBuilder::new(name, workers, api.port())
+        let builder = EnvoyBuilder::new(name, workers, api.port())
             .drain_seconds(DRAIN_SECONDS)
-            .runtime("http.async_response_buffer_limit", ANSWER_LIMIT)
-            .cluster("authorization-server", &[server.port()])
+            .runtime("http.async_response_buffer_limit", ANSWER_LIMIT);
+        let envoy = cluster(builder, "authorization-server", &[server.port()])
             .listener(LISTENER, &configuration, listener)
             .start()
             .await?;

@@ -21,6 +21,21 @@ async fn the_gateway_bears_every_fault_of_the_server() -> Result<()> {
     .await
 }
 
+/// If this failed, there would be no cure for a server that closes connections just when the next request comes: a retry may meet
+/// another connection that it closes, but not where Envoy keeps none.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_no_connections_bears_a_server_that_closes_them() -> Result<()> {
+    effort::with_workers(async |workers| {
+        let name = format!("reliability-unkept-{workers}");
+        let mut gateway = Gateway::start_without_kept_connections(&name, workers).await?;
+        let (name, behaviour) =
+            ("closes kept connections, and Envoy keeps none", Behaviour::ClosesKeptConnections);
+        let fault = Fault { name, behaviour, harm: Harm::None };
+        gateway.try_fault(name, effort::usual(), fault).await?.write()
+    })
+    .await
+}
+
 /// If this failed, the gateway would bear faults only as long as few are there: all these wait at once for a server that
 /// hangs, and come again at once when it is back.
 #[tokio::test(flavor = "multi_thread")]
