@@ -465,8 +465,10 @@ impl Authenticator {
             return Err(Reason::Expired);
         }
         let profile = pending.requirement.mint.as_ref().unwrap_or(&mint.profile);
-        let mint = |grant: &Grant| mint.mint(profile, grant.claims(), host.randomness.bytes(), host.now);
-        let passage = Passage::minted(grant, profile, host.now, mint).ok_or(Reason::MissingPhantomToken)?;
+        let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_pointer);
+        let mint =
+            |grant: &Grant| mint.mint(profile, subject, grant.claims(), host.randomness.bytes(), host.now);
+        let passage = Passage::minted(grant, profile, host.now, mint)?;
         if passage.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(passage) }
     }
 

@@ -361,6 +361,11 @@ impl AuthorizationServer {
         self.settings.token.dpop
     }
 
+    /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.
+    pub(crate) fn subject_pointer(&self) -> Option<&str> {
+        self.settings.subject.as_deref()
+    }
+
     /// Validates what a grant claims, for this server, for what one request is about and for who sent it.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::cache::{Lifetime, TokenKey};
 use crate::claims::Claims;
 use crate::forwarding::Forwarding;
 use crate::mint::{MintProfile, Minted};
+use crate::rejection::Reason;
 use crate::time::Timestamp;
 
 /// The answer about one active token: the finished header fields for the services, and what rules ask about.
@@ -111,13 +112,16 @@ impl Passage {
         Self { grant, minted: None }
     }
 
-    /// What the grant says, with a JWT of this profile, which is minted if there is none that serves. None, if none can be.
+    /// What the grant says, with a JWT of this profile, which is minted if there is none that serves.
+    ///
+    /// # Errors
+    /// Why none can be.
     pub(crate) fn minted(
         grant: Rc<Grant>,
         profile: &Rc<MintProfile>,
         now: Timestamp,
-        mint: impl FnOnce(&Grant) -> Option<Minted>,
-    ) -> Option<Self> {
+        mint: impl FnOnce(&Grant) -> Result<Minted, Reason>,
+    ) -> Result<Self, Reason> {
         let mut kept = grant.minted.borrow_mut();
         let serves = |one: &&Kept| Rc::ptr_eq(&one.profile, profile) && now < one.renewed_at;
         let value = match kept.iter().find(serves) {
@@ -134,7 +138,7 @@ impl Passage {
             }
         };
         drop(kept);
-        Some(Self { grant, minted: Some(value) })
+        Ok(Self { grant, minted: Some(value) })
     }
 
     /// The token that the client showed.

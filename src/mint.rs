@@ -2,7 +2,8 @@
 //! one.
 //!
 //! It is made of the answer about an active token and of nothing else (R109), for one audience, with the claims that this
-//! audience needs; it lives for a short time, and no longer than the token.
+//! audience needs; it lives for a short time, and no longer than the token. It names the user whom the answer names where the
+//! operator says; a claim that is absent or mistyped is never replaced by another identity.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::claims::Claims;
 use crate::document::Document;
 use crate::jwt::SigningKey;
 use crate::named_claim::NamedClaim;
+use crate::rejection::Reason;
 use crate::time::Timestamp;
 
 /// How JWTs are minted.
@@ -26,6 +28,8 @@ pub struct MintSettings {
     pub key: SigningKey,
     /// How long one lives at most.
     pub lifetime: Duration,
+    /// The claim of the answer that names the user, a JSON Pointer (RFC 6901), where an authorization server has no other.
+    pub subject: String,
     /// What it is like where a rule does not say.
     pub profile: Rc<MintProfile>,
     /// The public keys, those of the past and the future among them.
@@ -51,16 +55,25 @@ pub(crate) struct Minted {
 }
 
 impl MintSettings {
-    /// Mints a JWT. None, if there is neither a subject nor a client, or no randomness for its `jti`.
+    /// Mints a JWT for the user that the claim at `subject` names, by default the claim that all servers use.
+    ///
+    /// # Errors
+    /// [`Reason::UnexpectedResponse`] for a mistyped identity; [`Reason::MissingPhantomToken`] if the answer names a user elsewhere,
+    /// or nobody, or without randomness for `jti`.
     pub(crate) fn mint(
         &self,
         profile: &MintProfile,
+        subject: Option<&str>,
         claims: &Claims,
         random: Option<[u8; 16]>,
         now: Timestamp,
-    ) -> Option<Minted> {
-        let text = |pointer: &str| claims.asked(pointer).and_then(Value::as_str);
-        let subject = text(SUBJECT).or_else(|| text(CLIENT_ID))?;
+    ) -> Result<Minted, Reason> {
+        let client = identity(claims, CLIENT_ID)?;
+        let subject = match identity(claims, subject.unwrap_or(&self.subject))? {
+            Some(user) => user,
+            None => client.filter(|client| !names_user(claims, client)).ok_or(Reason::MissingPhantomToken)?,
+        };
+        let random = random.ok_or(Reason::MissingPhantomToken)?;
         let limit = now.plus(self.lifetime);
         let expires = claims.validity().expires.map_or(limit, |expires| expires.min(limit));
         let mut payload: Map<String, Value> = profile
@@ -71,7 +84,7 @@ impl MintSettings {
         if let Some(scope) = claims.scope() {
             payload.insert("scope".to_owned(), json!(scope));
         }
-        if let Some(client) = text(CLIENT_ID) {
+        if let Some(client) = client {
             payload.insert("client_id".to_owned(), json!(client));
         }
         let own = [
@@ -80,23 +93,39 @@ impl MintSettings {
             ("sub", json!(subject)),
             ("iat", json!(now.as_millis() / 1000)),
             ("exp", json!(expires.as_millis() / 1000)),
-            ("jti", json!(URL_SAFE_NO_PAD.encode(random?))),
+            ("jti", json!(URL_SAFE_NO_PAD.encode(random))),
         ];
         payload.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let three_quarters = self.lifetime.mul_f64(0.75);
-        Some(Minted {
-            jwt: self.key.sign("at+jwt", payload)?,
+        Ok(Minted {
+            jwt: self.key.sign("at+jwt", payload).ok_or(Reason::MissingPhantomToken)?,
             renewed_at: expires.min(now.plus(three_quarters)),
         })
     }
 }
 
+/// Who the claim at this pointer names, if it is there. A number or an empty string is nobody's identifier.
+fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Reason> {
+    match claims.asked(pointer) {
+        None => Ok(None),
+        Some(Value::String(name)) if !name.is_empty() => Ok(Some(name)),
+        Some(_) => Err(Reason::UnexpectedResponse),
+    }
+}
+
+/// Whether an answer names somebody else than its client, who then must not stand for that user. Servers name the client in `sub`
+/// where no user is involved (RFC 9068 §2.2).
+fn names_user(claims: &Claims, client: &str) -> bool {
+    [SUBJECT, USERNAME].iter().filter_map(|pointer| claims.asked(pointer)).any(|name| name != client)
+}
+
 /// The pointers of claims that every minted JWT is made of.
-pub(crate) const ASKED: [&str; 2] = [SUBJECT, CLIENT_ID];
+pub(crate) const ASKED: [&str; 3] = [SUBJECT, USERNAME, CLIENT_ID];
 
 /// Claims of a minted JWT that no answer can give it.
 pub(crate) const OWN_CLAIMS: &[&str] =
     &["iss", "aud", "sub", "client_id", "scope", "iat", "exp", "nbf", "jti", "cnf", "active"];
 
 const SUBJECT: &str = "/sub";
+const USERNAME: &str = "/username";
 const CLIENT_ID: &str = "/client_id";

@@ -12,11 +12,14 @@ pub(super) fn with_profiles(
     mut configuration: Map<String, Value>,
     mistakes: &mut Mistakes,
 ) -> Map<String, Value> {
-    profile::apply(Place(""), &mut configuration, mistakes);
+    let mint = configuration.get("mint").and_then(Value::as_object);
+    let asks_subject = mint.is_some_and(|mint| !mint.contains_key("subject"));
+    profile::apply(Place(""), &mut configuration, asks_subject, mistakes);
     if let Some(Value::Array(servers)) = configuration.get_mut("authorization_servers") {
         for (index, server) in servers.iter_mut().enumerate() {
             if let Value::Object(server) = server {
-                profile::apply(Place(&format!("authorization_servers[{index}]")), server, mistakes);
+                let path = format!("authorization_servers[{index}]");
+                profile::apply(Place(&path), server, asks_subject, mistakes);
             }
         }
     }

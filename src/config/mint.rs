@@ -25,6 +25,7 @@ pub(super) fn mint(
     let issuer = issuer.filter(|issuer| mistakes.check(&place.at("issuer"), identifier(issuer)).is_some());
     let keys = keys(place, raw.keys, environment, mistakes);
     let lifetime = duration(&place.at("lifetime"), raw.lifetime, mistakes);
+    let subject = subject(&place.at("subject"), raw.subject, mistakes);
     let audience = visible(&place.at("audience"), raw.audience, mistakes);
     let claims = claims(&place.at("claims"), raw.claims, mistakes);
     let path = mistakes.optional(&place.at("jwks_path"), raw.jwks_path);
@@ -38,9 +39,17 @@ pub(super) fn mint(
         issuer: issuer?,
         key: keys.into_iter().next()?,
         lifetime: lifetime?,
+        subject: subject?,
         profile: Rc::new(MintProfile { audience: audience?, claims }),
         key_set: Document::new(path?, set.to_string()),
     })
+}
+
+/// The claim that names the user.
+pub(super) fn subject(path: &str, field: Field<String>, mistakes: &mut Mistakes) -> Option<String> {
+    let pointer = mistakes.optional(path, field)?;
+    let valid = is_pointer(&pointer).then_some(pointer);
+    mistakes.check(path, valid.ok_or("must be a JSON Pointer (RFC 6901), like /username"))
 }
 
 /// What a rule wants minted for it; what it leaves out is as everywhere.

@@ -112,6 +112,8 @@ pub struct ServerSettings {
     pub reading: Reading,
     /// What verifies its signatures.
     pub keys: Option<KeySettings>,
+    /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.
+    pub subject: Option<String>,
 }
 
 /// What a token must be like.
@@ -177,8 +179,14 @@ impl ServerSettings {
     /// but for the claims that they ask about, so that most new rules leave the cache warm.
     pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
         let CacheSettings { max_ttl, no_store_ttl, max_entries, .. } = &all.cache;
-        let Self { name: _, introspection, token: TokenSettings { policy, jwts, dpop: _ }, reading, keys } =
-            self;
+        let Self {
+            name: _,
+            introspection,
+            token: TokenSettings { policy, jwts, dpop: _ },
+            reading,
+            keys,
+            subject: _,
+        } = self;
         let endpoint = introspection.as_ref().map(|introspection| {
             let Endpoint {
                 target,

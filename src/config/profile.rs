@@ -6,12 +6,30 @@ use serde_json::{Map, Value};
 use super::fields::Place;
 use super::mistakes::Mistakes;
 
-/// Puts the defaults of its profile under what was written of a server.
-pub(super) fn apply(place: Place<'_>, server: &mut Map<String, Value>, mistakes: &mut Mistakes) {
+/// Puts the defaults of its profile under what was written of a server. Which claim names the user matters if JWTs are minted, and
+/// nothing is written of that for all servers (`asks_subject`).
+pub(super) fn apply(
+    place: Place<'_>,
+    server: &mut Map<String, Value>,
+    asks_subject: bool,
+    mistakes: &mut Mistakes,
+) {
     let Some(name) = server.remove("profile") else { return };
     let defaults = PROFILES.iter().find(|(profile, _)| name == *profile);
     match defaults.and_then(|(_, defaults)| serde_json::from_str(defaults).ok()) {
-        Some(Value::Object(defaults)) => put_under(server, defaults),
+        Some(Value::Object(mut defaults)) => {
+            if !asks_subject {
+                defaults.remove("mint");
+            }
+            put_under(server, defaults);
+            let subject = server.get("mint").and_then(|mint| mint.get("subject"));
+            if asks_subject && subject.is_none() && SUBJECT_UNKNOWN.iter().any(|profile| name == *profile) {
+                mistakes.note(
+                    place.at("mint.subject"),
+                    "is required with this profile: which claim names the user is configured at the server",
+                );
+            }
+        }
         _ => {
             let names: Vec<&str> = names().collect();
             mistakes.note(place.at("profile"), format!("must be one of {}", names.join(", ")));
@@ -68,8 +86,8 @@ const PROFILES: &[(&str, &str)] = &[
         "authentik",
         r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}}"#,
     ),
-    ("django-oauth-toolkit", WITHOUT_ISSUER),
-    ("wso2", WITHOUT_ISSUER),
+    ("django-oauth-toolkit", WITHOUT_SUBJECT),
+    ("wso2", WITHOUT_SUBJECT),
     ("pingfederate", WITHOUT_ISSUER),
     // They introspect nothing.
     ("auth0", r#"{"token": {"jwts": "verify", "jwt_profile": "lax"}}"#),
@@ -78,4 +96,9 @@ const PROFILES: &[(&str, &str)] = &[
 
 const SIGNED: &str = r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}}"#;
 const PLAIN: &str = r#"{"introspection": {"response": {"accept": "application/json"}}}"#;
+/// Opaque tokens have neither `iss` nor `sub`; `username` names the user.
+const WITHOUT_SUBJECT: &str = r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}, "mint": {"subject": "/username"}}"#;
 const WITHOUT_ISSUER: &str = r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}}"#;
+
+/// Profiles of servers whose answers name the user as their operator has configured.
+const SUBJECT_UNKNOWN: &[&str] = &["pingfederate"];

@@ -13,7 +13,7 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Field, Shape};
 use super::rules::Surroundings;
 use super::rules::rules;
-use super::servers::servers;
+use super::servers::{Gateway, servers};
 use super::{Environment, Settings, credentials, dpop, effective, mint, named_claims};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
@@ -31,12 +31,14 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     let object = effective::with_profiles(object.into_members(), &mut mistakes);
     let mut raw = raw::Configuration::read(Value::Object(object)).unwrap_or_default();
 
+    let mints = !raw.mint.is_absent();
     let mint = mistakes
         .optional("mint", take(&mut raw.mint))
         .and_then(|raw| mint::mint(raw, environment, &mut mistakes));
     let mut forwarding = named_claims::forwarding(&mut raw, &mut mistakes);
     let forwards_claims = !forwarding.claim_headers.is_empty() || mint.is_some();
-    let mut servers = servers(&mut raw, forwards_claims, environment, &mut mistakes);
+    let gateway = Gateway { forwards_claims, mints };
+    let mut servers = servers(&mut raw, gateway, environment, &mut mistakes);
     let dpop =
         mistakes.optional("dpop", raw.dpop).and_then(|raw| dpop::dpop(raw, environment, &mut mistakes));
     let client_certificate = mistakes.optional("client_certificate", raw.client_certificate);
@@ -84,7 +86,8 @@ pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<S
     mistakes.refuse_unknown("", &raw.unknown);
 
     let settings = rules.zip(realm).zip(log_level).map(|((rules, realm), log_level)| {
-        let asked = asked_claims(&rules, &forwarding, mint.as_ref());
+        let subjects = servers.iter().filter_map(|server| server.subject.as_deref());
+        let asked = asked_claims(&rules, &forwarding, mint.as_ref(), subjects);
         servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
         let dpop_algorithms = dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default();
         let protection = ProtectionSpace { realm, metadata, dpop_algorithms, error_body };
@@ -138,9 +141,15 @@ fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
 }
 
 /// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.
-fn asked_claims(rules: &Rules, forwarding: &Forwarding, mint: Option<&MintSettings>) -> Vec<String> {
+fn asked_claims<'a>(
+    rules: &'a Rules,
+    forwarding: &'a Forwarding,
+    mint: Option<&'a MintSettings>,
+    subjects: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
     let profile = mint.iter().flat_map(|mint| mint.profile.claims.iter().map(|claim| claim.pointer.as_str()));
-    let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile);
+    let subject = mint.iter().map(|mint| mint.subject.as_str());
+    let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile).chain(subject).chain(subjects);
     let pointers: BTreeSet<&str> = rules
         .requirements()
         .flat_map(Requirement::asked_claims)

@@ -5,15 +5,25 @@ use std::mem::take;
 use super::fields::{Place, visible};
 use super::introspection::introspection;
 use super::keys::keys;
+use super::mint;
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use super::token::token;
 use super::{Environment, ServerSettings, introspection as introspections, keys as key_sections};
 use crate::authorization_server::JwtAccessTokens;
 
+/// What becomes of the answers of all servers.
+#[derive(Clone, Copy)]
+pub(super) struct Gateway {
+    /// Whether services receive claims as header fields, or a minted JWT.
+    pub(super) forwards_claims: bool,
+    /// Whether there is a section `mint`.
+    pub(super) mints: bool,
+}
+
 pub(super) fn servers(
     raw: &mut raw::Configuration,
-    forwards_claims: bool,
+    gateway: Gateway,
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Vec<ServerSettings> {
@@ -25,7 +35,7 @@ pub(super) fn servers(
     };
     let Some(several) = mistakes.optional("authorization_servers", take(&mut raw.authorization_servers))
     else {
-        return server(Place(""), single, forwards_claims, environment, mistakes).into_iter().collect();
+        return server(Place(""), single, gateway, environment, mistakes).into_iter().collect();
     };
     let sections = [
         ("introspection", single.introspection.is_absent()),
@@ -46,7 +56,7 @@ pub(super) fn servers(
         if name.is_some() && servers.iter().any(|server| server.name == name) {
             mistakes.note(format!("{path}.name"), "is there already");
         }
-        let read = server(Place(&path), raw, forwards_claims, environment, mistakes);
+        let read = server(Place(&path), raw, gateway, environment, mistakes);
         servers.extend(read.map(|server| ServerSettings { name, ..server }));
     }
     servers
@@ -55,7 +65,7 @@ pub(super) fn servers(
 fn server(
     place: Place<'_>,
     raw: raw::Server,
-    forwards_claims: bool,
+    gateway: Gateway,
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<ServerSettings> {
@@ -70,6 +80,7 @@ fn server(
     };
     let asks = raw_introspection.is_some();
     let introspection = raw_introspection.and_then(|raw| {
+        let forwards_claims = gateway.forwards_claims;
         let surroundings = introspections::Surroundings { issuer, has_keys, forwards_claims };
         introspection(Place(&place.at("introspection")), raw, &surroundings, environment, mistakes)
     });
@@ -80,9 +91,20 @@ fn server(
         let surroundings = key_sections::Surroundings { issuer, upstream };
         keys(Place(&place.at("keys")), raw, &surroundings, environment, mistakes)
     });
+    let subject = subject(&place.at("mint"), raw.mint, gateway.mints, mistakes);
     mistakes.refuse_unknown(place.0, &raw.unknown);
     if asks && introspection.is_none() {
         return None;
     }
-    Some(ServerSettings { name: None, introspection, token, reading, keys })
+    Some(ServerSettings { name: None, introspection, token, reading, keys, subject })
+}
+
+/// What JWTs that are minted for its tokens name the user by.
+fn subject(at: &str, field: Field<raw::ServerMint>, mints: bool, mistakes: &mut Mistakes) -> Option<String> {
+    let raw = mistakes.optional(at, field)?;
+    if !mints {
+        mistakes.note(at, "needs the section mint");
+    }
+    mistakes.refuse_unknown(at, &raw.unknown);
+    mint::subject(&format!("{at}.subject"), raw.subject, mistakes)
 }

@@ -98,6 +98,171 @@ fn r108_it_lives_shortly_and_no_longer_than_the_token() {
     assert_eq!(worker.get(0, "v"), "missing_phantom_token", "nobody to speak of");
 }
 
+/// What becomes of requests with tokens that are answered so, each `{jwt's sub}` or the reason of the refusal.
+fn named(configuration: Value, cases: &[(Value, &str)]) {
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    for (index, (edits, expected)) in cases.iter().enumerate() {
+        worker.answer = answer(edits.clone());
+        let outcome = worker.get(0, &format!("token{index}"));
+        let outcome = match outcome.strip_prefix("Bearer ") {
+            Some(jwt) => {
+                let claims: Value = serde_json::from_str(&super::keys::claims_of(jwt)).expect("claims");
+                format!("{}", claims["sub"])
+            }
+            None => outcome,
+        };
+        assert_eq!(outcome, *expected, "{edits}");
+    }
+}
+
+/// Services read the data of whom `sub` names. If an absent or mistyped claim were replaced by another identity, all users of an app
+/// would be one, and could do what the app may do in its own name (RFC 9068 §5).
+#[test]
+fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
+    named(
+        configuration(json!({})),
+        &[
+            (json!({}), r#""alice""#),
+            (json!({"username": "alice@example.com"}), r#""alice""#),
+            // As django-oauth-toolkit answers: the user's name is elsewhere.
+            (json!({"sub": null, "username": "alice"}), "missing_phantom_token"),
+            (json!({"sub": null, "username": ""}), "missing_phantom_token"),
+            (json!({"sub": "", "username": "alice"}), "unexpected_response"),
+            (json!({"sub": 42}), "unexpected_response"),
+            (json!({"sub": false}), "unexpected_response"),
+            (json!({"sub": ["alice"]}), "unexpected_response"),
+            (json!({"sub": {"id": "alice"}}), "unexpected_response"),
+            // The client acts for itself.
+            (json!({"sub": null}), r#""app""#),
+            (json!({"sub": null, "username": "app"}), r#""app""#),
+            (json!({"sub": null, "client_id": ""}), "unexpected_response"),
+            (json!({"client_id": 7}), "unexpected_response"),
+            (json!({"sub": null, "client_id": null}), "missing_phantom_token"),
+        ],
+    );
+    // Null means that there is none.
+    let null_subject = r#"{"active":true,"sub":null,"username":null,"client_id":"app"}"#;
+    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    worker.answer = answer(json!({}));
+    worker.answer.1 = null_subject.to_owned();
+    assert_eq!(minted(&mut worker, 0, "/", "t")["sub"], "app");
+}
+
+/// Where the server names the user elsewhere than in `sub`, the operator says where, and nothing else is taken for it.
+#[test]
+fn r125_the_operator_says_which_claim_names_the_user() {
+    named(
+        configuration(json!({"mint": {"subject": "/username"}})),
+        &[
+            (json!({"sub": null, "username": "alice"}), r#""alice""#),
+            (json!({"sub": "1234", "username": "alice"}), r#""alice""#),
+            (json!({"sub": "1234", "username": null}), "missing_phantom_token"),
+            (json!({"sub": "1234", "username": ""}), "unexpected_response"),
+            (json!({"sub": "app", "username": null}), r#""app""#),
+            (json!({"sub": null, "username": null}), r#""app""#),
+        ],
+    );
+    named(
+        configuration(json!({"mint": {"subject": "/ext/user~1id"}})),
+        &[
+            (json!({"ext": {"user/id": "alice"}}), r#""alice""#),
+            (json!({"ext": {"user/id": 1}}), "unexpected_response"),
+            (json!({"ext": null}), "missing_phantom_token"),
+            (json!({"ext": null, "sub": "app"}), r#""app""#),
+        ],
+    );
+}
+
+/// If the second server's tokens were read as the first one's, nobody of these users could call, or as somebody else.
+#[test]
+fn r125_each_server_names_its_users_in_its_own_way() {
+    let server = |name: &str, profile: &str, edits: Value| {
+        let mut server = json!({
+            "name": name, "profile": profile,
+            "introspection": {
+                "endpoint": "https://login.example.com/introspect", "upstream": "a", "client_id": "gateway",
+                "client_secret": "s3cr3t",
+            },
+        });
+        testing::merge(&mut server, edits);
+        server
+    };
+    let several = |mint: Value, ours: Value| {
+        let mut configuration = configuration(json!({
+            "authorization_servers": [server("okta", "okta", json!({})), server("django", "django-oauth-toolkit", ours)],
+            "mint": mint,
+            "rules": [{"path": "/"}, {"path": "/django", "authorization_server": "django"}],
+        }));
+        configuration["introspection"] = Value::Null;
+        configuration
+    };
+    for (mint, ours, okta, django) in [
+        (json!({}), json!({}), "1234", "alice"),
+        (json!({}), json!({"mint": {"subject": "/email"}}), "1234", "alice@example.com"),
+        (json!({"subject": "/email"}), json!({}), "alice@example.com", "alice@example.com"),
+        (
+            json!({"subject": "/email"}),
+            json!({"mint": {"subject": "/username"}}),
+            "alice@example.com",
+            "alice",
+        ),
+    ] {
+        let mut worker = Worker::new(several(mint, ours), &NoSharedData);
+        worker.answer = answer(json!({"sub": "1234", "username": "alice"}));
+        assert_eq!(minted(&mut worker, 0, "/", "t")["sub"], okta);
+        assert_eq!(minted(&mut worker, 0, "/django", "t")["sub"], django);
+    }
+}
+
+/// Its recipe is what an operator copies. If that named clients instead of users, nobody would notice until users saw each other's
+/// data.
+#[test]
+fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
+    let with = |edits: Value| {
+        let mut configuration =
+            configuration(json!({"introspection": {"response": null}, "rules": [{"path": "/"}]}));
+        testing::merge(&mut configuration, edits);
+        testing::configured(configuration)
+    };
+    for profile in ["django-oauth-toolkit", "wso2"] {
+        let settings = testing::parse(&with(json!({"profile": profile}))).expect("no mistakes");
+        assert_eq!(settings.mint.expect("a section").subject, "/username", "{profile}");
+        let written = json!({"profile": profile, "mint": {"subject": "/sub"}});
+        let settings = testing::parse(&with(written)).expect("no mistakes");
+        assert_eq!(settings.mint.expect("a section").subject, "/sub", "{profile}");
+        // Who mints nothing needs no section for it.
+        let headers = json!([{"header": "x-user", "pointer": "/username"}]);
+        let claims = json!({"profile": profile, "mint": null, "claim_headers": headers});
+        assert!(testing::parse(&with(claims)).is_ok_and(|settings| settings.mint.is_none()), "{profile}");
+    }
+    for (edits, expected) in [
+        (
+            json!({"profile": "pingfederate"}),
+            "mint.subject: is required with this profile: which claim names the user is configured at the server",
+        ),
+        (
+            json!({"mint": {"subject": "username"}}),
+            "mint.subject: must be a JSON Pointer (RFC 6901), like /username",
+        ),
+        (json!({"mint": {"subject": 5}}), "mint.subject: must be a string"),
+    ] {
+        let mistakes = testing::parse(&with(edits)).expect_err("a mistake").to_string();
+        assert_eq!(mistakes, expected);
+    }
+    let written = json!({"profile": "pingfederate", "mint": {"subject": "/Username"}});
+    assert!(testing::parse(&with(written)).is_ok());
+    let server = json!({
+        "name": "a", "profile": "okta", "mint": {"subject": "/sub"},
+        "introspection": testing::minimal()["introspection"],
+    });
+    let without = json!({
+        "introspection": null, "authorization_servers": [server], "rules": [{"path": "/"}],
+        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+    });
+    let mistakes = testing::parse(&testing::configured(without)).expect_err("a mistake").to_string();
+    assert_eq!(mistakes, "authorization_servers[0].mint: needs the section mint");
+}
+
 /// If the server's words could stand where the gateway's have to, whoever can register a claim there could be anybody here.
 #[test]
 fn r109_nothing_but_active_true_is_minted_of_and_no_answer_overrides_what_is_the_gateways() {

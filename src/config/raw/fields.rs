@@ -82,6 +82,14 @@ objects! {
         token: Token,
         /// As at the top.
         keys: Keys,
+        /// What is different in JWTs that are minted for its tokens.
+        mint: ServerMint,
+    }
+
+    /// What is minted for the tokens of one server.
+    struct ServerMint {
+        /// Instead of `mint.subject`.
+        subject: String,
     }
 
     /// Where and how access tokens are introspected.
@@ -253,6 +261,9 @@ objects! {
         lifetime: Span<{ 10 * SECOND }, HOUR> = "5m",
         /// `aud`.
         audience: String = required,
+        /// Where the answer names the user: a JSON Pointer to the claim that becomes `sub`. The client's `client_id` becomes `sub`
+        /// only if the answer has neither this claim, nor `sub`, nor `username`; see "Whom a minted JWT names".
+        subject: String = "/sub",
         /// Claims of the answer that the JWT carries, beside `sub`, `client_id` and `scope`.
         claims: Vec<Field<MintClaim>>,
         /// Where the public keys are, without a token.
