@@ -14,7 +14,7 @@ pub struct Ambiguous;
 ///
 /// # Errors
 /// [`Ambiguous`] for a path that does not start with a slash; for an empty or a dot segment, or one with space at an end;
-/// for `;`, `\`, `#` and control characters, written or escaped; for an escaped `/`, `%` or `?`; for a bad escape; and for
+/// for `;` (the Greek question mark included), `\`, `#` and control characters, written or escaped; for an escaped `/`, `%` or `?`; for a bad escape; and for
 /// what is not ASCII as it is written, or not UTF-8 when it is decoded.
 pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
@@ -24,6 +24,33 @@ pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
         return Ok(Cow::Borrowed(path));
     }
     normalize_odd(path)
+}
+
+/// A normalised path as services read it that do not tell letter case apart. What patterns are made of is ASCII, so this is about
+/// characters that become ASCII: capitals, the few letters whose other case is ASCII (Unicode's full case folding, and its simple one
+/// for U+0130), and those that are the same as one by canonical equivalence. Folding keeps the segments.
+pub(crate) fn fold(path: &str) -> Cow<'_, str> {
+    if !path.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
+        return Cow::Borrowed(path);
+    }
+    let mut folded = String::with_capacity(path.len());
+    for character in path.chars() {
+        match character {
+            '\u{df}' | '\u{1e9e}' => folded.push_str("ss"),
+            '\u{130}' | '\u{131}' => folded.push('i'),
+            '\u{17f}' => folded.push('s'),
+            '\u{1fef}' => folded.push('`'),
+            '\u{212a}' => folded.push('k'),
+            '\u{fb00}' => folded.push_str("ff"),
+            '\u{fb01}' => folded.push_str("fi"),
+            '\u{fb02}' => folded.push_str("fl"),
+            '\u{fb03}' => folded.push_str("ffi"),
+            '\u{fb04}' => folded.push_str("ffl"),
+            '\u{fb05}' | '\u{fb06}' => folded.push_str("st"),
+            other => folded.push(other.to_ascii_lowercase()),
+        }
+    }
+    Cow::Owned(folded)
 }
 
 /// Whether a path has nothing in it that could be read in different ways, as nearly all have: seen at one glance.
@@ -77,13 +104,18 @@ fn cuts_short(byte: u8) -> bool {
 /// last segment may be empty.
 fn has_ambiguous_segment(segments: &str) -> bool {
     let is_ambiguous = |segment: &str| {
-        matches!(segment, "." | "..") || segment.trim() != segment || segment.contains(char::is_control)
+        matches!(segment, "." | "..")
+            || segment.trim() != segment
+            || segment.contains(|character: char| character.is_control() || character == GREEK_QUESTION_MARK)
     };
     let (directories, last) =
         segments.rsplit_once('/').map_or((None, segments), |(all, last)| (Some(all), last));
     let mut directories = directories.into_iter().flat_map(|all| all.split('/'));
     is_ambiguous(last) || directories.any(|segment| segment.is_empty() || is_ambiguous(segment))
 }
+
+/// A semicolon to whoever normalises (NFC).
+const GREEK_QUESTION_MARK: char = '\u{37e}';
 
 #[cfg(test)]
 mod tests;

@@ -84,7 +84,7 @@ reasons! {
     PeerNotAllowed,
     /// No rule exposes this host, method and path (R84).
     NotExposed,
-    /// A host or path that servers read in different ways, where the rules depend on it (R84).
+    /// A method, host or path that servers read in different ways, where the rules depend on it (R84).
     AmbiguousTarget,
     /// The authorization server refuses the gateway's own credentials (R28).
     GatewayCredentialsRefused,

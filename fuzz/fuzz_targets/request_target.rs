@@ -2,7 +2,8 @@
 //!
 //! *Invariant:* what is answered as public is public in every reading of it: decoded once, twice or as overlong UTF-8, dot
 //! segments resolved, slashes merged, backslashes turned, parameters or what is behind `#`, `?` or NUL cut off, space trimmed,
-//! and in any letter case; its host with and without the port, the final dot and user information.
+//! and in any letter case, as Unicode has it; its host with and without the port, the final dot and user information; its method in
+//! upper case. And what a rule lets in, protected or not, is let in by the same in upper case.
 //!
 //! If it failed, `/public/..;/admin` would be public here and the admin's page there.
 #![no_main]
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use phantom_token_core::{Credentials, NoSharedData, RequestHead, Verdict};
+use phantom_token_core::{Credentials, NoSharedData, RequestHead, Settings, Verdict};
 use phantom_token_fuzz::{Answer, Choice, Gateway, parts};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ fuzz_target!(|input: Input<'_>| -> Corpus { run(&input) });
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     rules: [RuleChoice; 4],
-    method: Choice<3>,
+    method: Choice<6>,
     /// The path, and the host.
     text: &'a [u8],
 }
@@ -43,15 +44,23 @@ fn run(input: &Input<'_>) -> Corpus {
     });
     let Some(mut gateway) = Gateway::new(&configuration) else { return Corpus::Reject };
     let [path, authority] = parts(input.text);
-    let method = ["GET", "POST", "OPTIONS"][usize::from(input.method.0)];
+    let method = ["GET", "POST", "OPTIONS", "get", "Post", "oPTIONS"][usize::from(input.method.0)];
+    let upper = method.to_ascii_uppercase();
     let head = RequestHead { method: method.as_bytes(), authority, path, ..RequestHead::default() };
+    let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None).expect("as the gateway's");
+    if let Ok(access) = settings.rules.find(&head) {
+        let found = settings.rules.find(&RequestHead { method: upper.as_bytes(), ..head });
+        assert_eq!(found, Ok(access), "{method} is not {upper}, by {}", json!(written));
+    }
     let ending = gateway.request(&head, 0, &NoSharedData, &mut |_| Answer::Lost);
     match ending.verdict {
         Verdict::Forward(Credentials::Granted(_)) | Verdict::Answer(_) => panic!("nobody granted this"),
         Verdict::Forward(Credentials::Untouched | Credentials::Removed) => {
             for host in hosts(authority) {
                 for reading in paths(path) {
-                    for folds_case in [false, true] {
+                    for (folds_case, method) in
+                        [(false, method), (true, method), (false, &upper), (true, &upper)]
+                    {
                         assert!(
                             is_public(&rules, method, &host, &reading, folds_case),
                             "{method} {} at {} is public, but not as {} at {} (any case: {folds_case}), by {}",
@@ -94,6 +103,10 @@ impl Rule {
     fn written(&self) -> Value {
         let mut rule =
             json!({"path": self.path, "access": if self.is_public { "public" } else { "protected" }});
+        if !self.is_public {
+            // So that what one protected rule asks is not what another does.
+            rule["scopes"] = json!([format!("{:?}{:?}{}", self.path.as_bytes(), self.methods, self.host).replace([' ', '"'], "")]);
+        }
         if !self.methods.is_empty() {
             rule["methods"] = json!(self.methods);
         }
@@ -109,7 +122,12 @@ impl Rule {
             Some(domain) => host.len() > domain.len() && host.ends_with(domain),
             None => own_host.is_empty() || own_host == host,
         };
-        let fold = |path: &[u8]| if folds_case { path.to_ascii_lowercase() } else { path.to_vec() };
+        let fold = |path: &[u8]| match std::str::from_utf8(path) {
+            // Up and then down; the full mapping of U+0130 adds a dot that the simple one does not.
+            Ok(text) if folds_case => text.to_uppercase().to_lowercase().replace('\u{307}', "").into_bytes(),
+            _ if folds_case => path.to_ascii_lowercase(),
+            _ => path.to_vec(),
+        };
         let (own_path, path) = (fold(self.path.as_bytes()), fold(path));
         let is_path = own_path == b"/"
             || path.strip_prefix(own_path.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');

@@ -7,7 +7,6 @@
 mod pattern;
 mod tree;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -26,6 +25,7 @@ pub struct Rules {
     unrouted: Hosts,
     routed: HashMap<String, Hosts>,
     hosts_matter: bool,
+    methods_matter: bool,
     ignores_port: bool,
     has_upper_case: bool,
 }
@@ -97,16 +97,17 @@ impl Rules {
             hosts.tree(&rule.host).insert(&rule.path, place);
         }
         let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
+        let methods_matter = rules.iter().any(|rule| !rule.methods.is_empty());
         let has_upper_case = rules.iter().any(|rule| rule.path.has_upper_case());
-        Self { rules, unrouted, routed, hosts_matter, ignores_port, has_upper_case }
+        Self { rules, unrouted, routed, hosts_matter, methods_matter, ignores_port, has_upper_case }
     }
 
     /// The access of the most specific rule that matches: the host first, then the path, and named methods; with what the
     /// most specific rule for the route asks beside that.
     ///
     /// # Errors
-    /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the host or the path can be read in different
-    /// ways and the answer depends on it.
+    /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the method, the host or the path can be read in
+    /// different ways and the answer depends on it.
     pub fn find(&self, head: &RequestHead<'_>) -> Result<Access, Reason> {
         Ok(self.deciding(head)?.access())
     }
@@ -120,7 +121,17 @@ impl Rules {
         Ok([Some(rule), routed].into_iter().flatten().map(|rule| rule.place).collect())
     }
 
+    /// HTTP tells methods apart by letter case (RFC 9110 §9.1), and some services do not.
     fn deciding(&self, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
+        let found = self.deciding_as_written(head);
+        if !self.methods_matter || !head.method.iter().any(u8::is_ascii_lowercase) {
+            return found;
+        }
+        let method = head.method.to_ascii_uppercase();
+        agreed(found, self.deciding_as_written(&RequestHead { method: &method, ..*head }))
+    }
+
+    fn deciding_as_written(&self, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
         let path = path::normalize(head.path);
         let path = path.as_deref().map_err(|ambiguous| *ambiguous);
         if !self.hosts_matter {
@@ -133,11 +144,7 @@ impl Rules {
         if is_plain {
             return found;
         }
-        match (found, self.find_at(&written, path, head)) {
-            (Ok(found), Ok(other)) if found.access() == other.access() => Ok(found),
-            (Err(reason), Err(other)) if reason == other => Err(reason),
-            _ => Err(Reason::AmbiguousTarget),
-        }
+        agreed(found, self.find_at(&written, path, head))
     }
 
     /// Whether rules ask for the route, which the host has to be asked for.
@@ -179,9 +186,9 @@ impl Rules {
         method: &[u8],
     ) -> Result<&Rule, Reason> {
         let Ok(path) = path else { return self.without_path(hosts, route, host, method) };
-        let lower = in_lower_case(path);
-        let matching = self.matching(hosts, host, pattern::inner(&lower));
-        if !self.has_upper_case && lower == path {
+        let folded = path::fold(path);
+        let matching = self.matching(hosts, host, pattern::inner(&folded));
+        if !self.has_upper_case && folded == path {
             return best(matching.into_iter(), method);
         }
         // To services that do not tell letter case apart, it is the path of all these rules.
@@ -197,8 +204,8 @@ impl Rules {
 
     /// Whether there is any rule for this place, whatever its methods.
     fn has_place(&self, hosts: &Hosts, host: &str, path: Result<&str, Ambiguous>) -> bool {
-        let lower = path.map(in_lower_case).unwrap_or_default();
-        !self.matching(hosts, host, pattern::inner(&lower)).is_empty()
+        let folded = path.map(path::fold).unwrap_or_default();
+        !self.matching(hosts, host, pattern::inner(&folded)).is_empty()
     }
 
     /// The rules for a path without slashes at its ends, in lower case, the most specific first, whatever their methods.
@@ -229,10 +236,12 @@ impl Rules {
     }
 }
 
-fn in_lower_case(path: &str) -> Cow<'_, str> {
-    match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        true => Cow::Owned(path.to_ascii_lowercase()),
-        false => Cow::Borrowed(path),
+/// What two readings of a request come to, if that is the same.
+fn agreed<'r>(one: Result<Found<'r>, Reason>, other: Result<Found<'r>, Reason>) -> Result<Found<'r>, Reason> {
+    match (one, other) {
+        (Ok(one), Ok(other)) if one.access() == other.access() => Ok(one),
+        (Err(one), Err(other)) if one == other => Err(one),
+        _ => Err(Reason::AmbiguousTarget),
     }
 }
 

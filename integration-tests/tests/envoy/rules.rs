@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use futures::future::join_all;
 use integration_tests::api::Api;
-use integration_tests::client::{Answer, Request};
+use integration_tests::client::{Answer, Protocol, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::scripted_server::{Play, ScriptedServer};
 use integration_tests::{jwt, secrets};
@@ -68,6 +68,12 @@ async fn set_stage() -> Result<Stage> {
         {"path": "/orders/{id}/lines", "path_match": "prefix", "scopes": ["lines"]},
         {"path": "/orders/help", "access": "public"},
     ]));
+    let methods = configuration(json!([
+        {"path": "/"},
+        {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
+        {"path": "/orders", "methods": ["POST", "DELETE"], "scopes": ["orders:write"]},
+        {"path": "/keys", "scopes": ["admin"]},
+    ]));
     let envoy = EnvoyBuilder::new("rules", 1, api.port())
         .cluster("authorization-server", &[server.port()])
         .listener("routed", &routed, Listener::default())
@@ -85,6 +91,7 @@ async fn set_stage() -> Result<Stage> {
         .listener("open-by-query", &lenient_first, Listener::default())
         .routed_by(&open_by(parameter))?
         .listener("templates", &templates, Listener::default())
+        .listener("methods", &methods, Listener::default())
         .start()
         .await?;
     Ok(Stage { envoy, server, api })
@@ -320,6 +327,53 @@ async fn r084_no_path_walks_around_an_exact_path_or_a_template() -> Result<()> {
     }))
     .await;
     assert_eq!(stage.api.received("walk").len(), 0);
+    Ok(())
+}
+
+/// Over HTTP/2, Envoy passes on methods in any letter case, and services that fold it serve `get` by the code of GET. If this failed, a
+/// token without the scope for GET would get what only that scope allows.
+#[tokio::test]
+async fn r126_a_method_in_lower_case_does_not_walk_around_the_rule_for_it() -> Result<()> {
+    let stage = stage().await;
+    let client = stage.envoy.client("methods").speaking(Protocol::Http2);
+    let token = stage.active(json!({"scope": "other"}))?;
+    for (method, path, status) in [
+        ("GET", "/orders", 403),
+        ("get", "/orders", 400),
+        ("Get", "/orders/7", 400),
+        ("head", "/orders", 400),
+        ("post", "/orders", 400),
+        ("dELETE", "/orders", 400),
+        ("patch", "/orders", 200),
+        ("get", "/other", 200),
+    ] {
+        let name = format!("methods: {method} {path}");
+        let request = Request::new(method, path, Vec::new()).bearer(&token).named(&name);
+        let answer = client.send(request).await?;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+        assert_eq!(stage.api.received(&name).len(), usize::from(status == 200), "{name}");
+    }
+    Ok(())
+}
+
+/// Envoy passes escaped letters on as they are, and services that fold letter case as Unicode does read `/keys` in them. If this
+/// failed, the rule for `/keys` would be one for those who spell it in ASCII.
+#[tokio::test]
+async fn r126_letters_that_fold_to_ascii_do_not_walk_around_a_rule() -> Result<()> {
+    let stage = stage().await;
+    let token = stage.active(json!({"scope": "other"}))?;
+    for (path, status) in [
+        ("/keys", 403),
+        ("/%E2%84%AAeys", 400),
+        ("/key%C5%BF/1", 400),
+        ("/stra%C3%9Fe", 200),
+        ("/k%C3%A9ys", 200),
+    ] {
+        let name = format!("folded: {path}");
+        let answer = stage.send("methods", Request::get(path).bearer(&token).named(&name)).await?;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+        assert_eq!(stage.api.received(&name).len(), usize::from(status == 200), "{name}");
+    }
     Ok(())
 }
 
