@@ -26,12 +26,16 @@ impl Profile {
     /// [`Reason::MissingClaim`] for what has to be there (R67, R68), [`Reason::Premature`] for one that was issued in the future.
     pub(crate) fn read(self, jws: &Jws<'_>, reading: &Reading, now: Timestamp) -> Result<Claims, Reason> {
         let payload = jws.payload();
+        let says_access_token = jws.media_type().as_deref() == Some("at+jwt");
         let is_of_type = match self {
-            Self::Rfc9068 => jws.media_type().as_deref() == Some("at+jwt"),
+            Self::Rfc9068 => says_access_token,
             Self::Lax => {
                 let has = |names: &[&str]| names.iter().any(|name| payload.has(name));
+                let says = |names: &[&str]| names.iter().any(|name| payload.get(name).is_some());
+                let is_for_api = says(&ACCESS_TOKEN_CLAIMS)
+                    || (says(&PERMISSIONS) && (says(&CLIENTS) || says_access_token));
                 let is_plain = matches!(jws.media_type().as_deref(), None | Some("jwt" | "at+jwt"));
-                is_plain && !has(&OTHER_KINDS) && has(&ACCESS_TOKEN_CLAIMS)
+                is_plain && !has(&OTHER_KINDS) && is_for_api
             }
         };
         if jws.is_of_other_kind() || !is_of_type {
@@ -63,7 +67,13 @@ impl Profile {
 const OTHER_KINDS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
 
 /// What says what a token is good for, or for which client, in one server's words or another's; ID tokens say neither.
-const ACCESS_TOKEN_CLAIMS: [&str; 6] = ["scope", "scp", "client_id", "cid", "roles", "permissions"];
+const ACCESS_TOKEN_CLAIMS: [&str; 4] = ["scope", "scp", "client_id", "cid"];
+
+/// What the user or the client may do. ID tokens of Entra ID have the user's roles as well, but name the client in `aud` alone.
+const PERMISSIONS: [&str; 2] = ["roles", "permissions"];
+
+/// For which client an access token is, of Entra ID (version 2.0 and 1.0) and Auth0.
+const CLIENTS: [&str; 2] = ["azp", "appid"];
 
 /// What RFC 9068 §2.2 requires, beside the dates and `aud`.
 const REQUIRED_TEXTS: [&str; 4] = ["iss", "sub", "client_id", "jti"];

@@ -72,7 +72,29 @@ fn r069_an_id_token_is_no_access_token() {
         json!({"c_hash": "x"}),
         json!({"typ": "ID"}),
         json!({"token_use": "id"}),
+        json!({"client_id": null, "scp": null, "azp": "app"}),
     ] {
         assert_eq!(read(Profile::Lax, JWT, edits.clone()), Some(Reason::NotAnAccessToken), "{edits}");
     }
+}
+
+/// Entra ID puts the user's app roles into ID tokens as well, and a page and its API may be one registration there, with one `aud`. If
+/// roles alone made an access token, rules that ask for a role would let ID tokens in.
+#[test]
+fn r069_roles_alone_do_not_make_an_access_token() {
+    for (edits, expected) in [
+        (json!({"roles": ["admin"], "oid": "1", "tid": "2", "ver": "2.0"}), Some(Reason::NotAnAccessToken)),
+        (json!({"permissions": ["read:orders"]}), Some(Reason::NotAnAccessToken)),
+        // Tokens of an app alone have no `scp` there.
+        (json!({"roles": ["admin"], "azp": "app", "idtyp": "app"}), None),
+        (json!({"roles": ["admin"], "appid": "app", "ver": "1.0"}), None),
+        (json!({"roles": ["admin"], "scp": "orders.read", "azp": "app"}), None),
+        (json!({"permissions": ["read:orders"], "azp": "app"}), None),
+    ] {
+        let mut edits = edits;
+        edits["client_id"] = Value::Null;
+        assert_eq!(read(Profile::Lax, JWT, edits.clone()), expected, "{edits}");
+    }
+    let typed = json!({"client_id": null, "roles": ["admin"]});
+    assert_eq!(read(Profile::Lax, AT_JWT, typed), None, "its type says what it is");
 }
