@@ -151,11 +151,11 @@ impl AuthorizationServer {
                 let active = ActiveToken::presented(&jws, claims);
                 Ok(Source::Evidence(Rc::new(Evidence { token: key, active, grant: OnceCell::new() })))
             }
-            _ if self.cache.has_inactive(&key, host.now) => {
-                host.metrics.increment(Counter::CacheHitInactive);
-                Err(Reason::Inactive)
-            }
             _ => {
+                if let Some(reason) = self.cache.refusal(&key, host.now) {
+                    host.metrics.increment(Counter::CacheHitInactive);
+                    return Err(reason);
+                }
                 let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
                 let question = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
                 Ok(Source::Question(question.with_precedence(precedence)))
@@ -275,16 +275,19 @@ impl AuthorizationServer {
             Err(reason) => {
                 if reason.fault() == Fault::Client {
                     self.cache.forget(&token, host.shared_data);
-                }
-                if reason == Reason::Inactive {
-                    self.cache.note_inactive(token, outcome.freshness(), host.now);
+                    self.cache.note_refusal(token, reason, outcome.freshness(), host.now);
                 }
                 return Err(NoEvidence { reason, retry_after: outcome.retry_after() });
             }
         };
         let evidence = Rc::new(Evidence { token, active, grant: OnceCell::new() });
         // Keys may be missing: then whoever waits asks for them.
-        let _ = self.grant(&evidence, true, host);
+        if let Ok(grant) = self.grant(&evidence, true, host)
+            && self.settings.token.policy.validate(grant.claims(), host.now) == Err(Reason::Expired)
+        {
+            // What has ended is not kept as a grant.
+            self.cache.note_refusal(token, Reason::Expired, evidence.active.freshness, host.now);
+        }
         Ok(evidence)
     }
 

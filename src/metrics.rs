@@ -109,7 +109,7 @@ metrics! {
     CacheHitLocal = "cache_hit_local",
     /// Grants found in the host's shared data.
     CacheHitShared = "cache_hit_shared",
-    /// Tokens that were known not to be active.
+    /// Tokens that were known not to be active, or to be refused for what they are.
     CacheHitInactive = "cache_hit_inactive",
     /// Grants that served beyond their time, since the authorization server did not.
     CacheHitStale = "cache_hit_stale",

@@ -1,5 +1,6 @@
-//! Tokens that the authorization server said are not active (R54). They have a room of their own, so that a flood of them takes
-//! nothing from the grants, and are known to one worker alone, so that it writes nothing for others.
+//! Tokens that the authorization server said are not active (R54), or are active and no access tokens for whoever sends them (R128). They
+//! have a room of their own, so that a flood of them takes nothing from the grants, and are known to one worker alone, so that it
+//! writes nothing for others.
 
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
@@ -8,11 +9,19 @@ use quick_cache::UnitWeighter;
 use quick_cache::unsync::{Cache as QuickCache, DefaultLifecycle};
 
 use super::key::{DigestPrefix, TokenKey};
+use crate::rejection::Reason;
 use crate::time::Timestamp;
 
-/// A bounded set of tokens, each with the end of its time.
+/// A bounded set of tokens, each with the reason why it is refused.
 pub(super) struct InactiveTokens {
-    tokens: QuickCache<TokenKey, Timestamp, UnitWeighter, BuildHasherDefault<DigestPrefix>>,
+    tokens: QuickCache<TokenKey, Refusal, UnitWeighter, BuildHasherDefault<DigestPrefix>>,
+}
+
+/// Why a token is refused, and until when that is known.
+#[derive(Clone, Copy)]
+struct Refusal {
+    reason: Reason,
+    end: Timestamp,
 }
 
 impl Default for InactiveTokens {
@@ -29,9 +38,10 @@ impl Default for InactiveTokens {
 }
 
 impl InactiveTokens {
-    /// Whether a token is known not to be active. Nothing is known for longer than `max_ttl`, should the clock go back.
-    pub(super) fn has(&self, token: &TokenKey, now: Timestamp, max_ttl: Duration) -> bool {
-        self.tokens.get(token).is_some_and(|end| now < *end && *end <= now.plus(max_ttl))
+    /// Why a token is refused, if that is known. Nothing is known for longer than `max_ttl`, should the clock go back.
+    pub(super) fn find(&self, token: &TokenKey, now: Timestamp, max_ttl: Duration) -> Option<Reason> {
+        let Refusal { reason, end } = self.tokens.get(token)?;
+        (now < *end && *end <= now.plus(max_ttl)).then_some(*reason)
     }
 
     /// The server says otherwise.
@@ -39,9 +49,9 @@ impl InactiveTokens {
         self.tokens.remove(token);
     }
 
-    /// Keeps a token until then.
-    pub(super) fn insert(&mut self, token: TokenKey, end: Timestamp) {
-        self.tokens.insert(token, end);
+    /// Keeps the reason why a token is refused until then.
+    pub(super) fn insert(&mut self, token: TokenKey, reason: Reason, end: Timestamp) {
+        self.tokens.insert(token, Refusal { reason, end });
     }
 }
 

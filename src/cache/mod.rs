@@ -22,6 +22,7 @@ pub use shared::{NoSharedData, SharedData};
 use crate::forwarding::Forwarding;
 use crate::grant::Grant;
 use crate::introspection::{ActiveToken, Signature};
+use crate::rejection::Reason;
 use crate::time::Timestamp;
 use entry::Entry;
 use freshness::TimeToLive;
@@ -112,7 +113,7 @@ impl Cache {
         {
             return Some((grant, Level::Local));
         }
-        if self.has_inactive(token, now) {
+        if self.refusal(token, now).is_some() {
             return None;
         }
         let entry = self.slots.as_ref()?.read(token, now, shared)?;
@@ -140,9 +141,9 @@ impl Cache {
         self.local.occupancy()
     }
 
-    /// Whether a token is known not to be active.
-    pub(crate) fn has_inactive(&self, token: &TokenKey, now: Timestamp) -> bool {
-        self.inactive.has(token, now, self.settings.inactive_ttl)
+    /// Why a token is refused, if the server has said so lately.
+    pub(crate) fn refusal(&self, token: &TokenKey, now: Timestamp) -> Option<Reason> {
+        self.inactive.find(token, now, self.settings.inactive_ttl)
     }
 
     /// Makes the grant of an active token, and keeps it in both levels as long as freshness, expiry and `limit` allow.
@@ -189,12 +190,18 @@ impl Cache {
         }
     }
 
-    /// Notes that a token is not active, for as long as HTTP and the operator allow (R54).
-    pub(crate) fn note_inactive(&mut self, token: TokenKey, freshness: Freshness, now: Timestamp) {
+    /// Notes why a token is refused, for as long as HTTP and the operator allow (R54).
+    pub(crate) fn note_refusal(
+        &mut self,
+        token: TokenKey,
+        reason: Reason,
+        freshness: Freshness,
+        now: Timestamp,
+    ) {
         let max = self.settings.inactive_ttl.min(self.settings.max_ttl);
         let time_to_live = TimeToLive { max, despite_no_store: self.settings.no_store_ttl };
         if let Some(ttl) = time_to_live.of(freshness, None, now) {
-            self.inactive.insert(token, now.plus(ttl));
+            self.inactive.insert(token, reason, now.plus(ttl));
         }
     }
 

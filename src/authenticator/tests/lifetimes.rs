@@ -1,6 +1,6 @@
 //! Scenarios with answers that are about to end, have ended, or say that there is nothing.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Worker, bearer};
 use crate::cache::NoSharedData;
@@ -45,6 +45,48 @@ fn r054_that_a_token_is_not_active_is_known_for_a_few_seconds() {
 }
 
 /// If a failure were kept, it would outlast its cause; what HTTP forbids to store is not stored, whatever it says.
+/// A client that takes its refresh token for the access token repeats that as often as one with a dead token. If the reason were not
+/// kept, each repetition would cost a question, and a place among those that good tokens need.
+#[test]
+fn r128_an_active_token_that_is_refused_for_what_it_is_asks_once() {
+    let active = |edits: Value| {
+        let mut claims =
+            json!({"active": true, "sub": "alice", "token_type": "Bearer", "exp": testing::NOW + 600});
+        testing::merge(&mut claims, edits);
+        claims.to_string()
+    };
+    let fields = |cache: &str| {
+        vec![("content-type", "application/json".to_owned()), ("cache-control", cache.to_owned())]
+    };
+    for (edits, reason) in [
+        (json!({"token_type": "refresh_token"}), "not_an_access_token"),
+        (json!({"token_use": "refresh_token"}), "not_an_access_token"),
+        (json!({"token_type": null}), "not_an_access_token"),
+        (json!({"cnf": {"kid": "x"}}), "sender_constrained"),
+        (json!({"token_type": "DPoP"}), "sender_constrained"),
+        (json!({"exp": testing::NOW - 60}), "expired"),
+        (json!({"exp": 0}), "expired"),
+    ] {
+        let configuration = json!({
+            "introspection": {"response": {"accept": "application/json"}},
+            "token": {"require_token_type": true},
+            "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+        });
+        let mut worker = Worker::new(configuration, &NoSharedData);
+        worker.answer = ("200".to_owned(), active(edits.clone()), fields("max-age=60"));
+        for seconds in [0, 0, 1] {
+            assert_eq!(worker.get(seconds, "refresh"), reason, "{edits}");
+        }
+        assert_eq!(worker.introspections(), 1, "{edits}");
+        assert_eq!(worker.counted.of(Counter::CacheHitInactive), 2, "{edits}");
+        assert_eq!(worker.get(2, "refresh"), reason, "{edits}");
+        assert_eq!(worker.introspections(), 2, "no longer than an inactive one: {edits}");
+        worker.answer.2 = fields("no-store");
+        assert_eq!([worker.get(9, "refresh"), worker.get(9, "refresh")], [reason, reason], "{edits}");
+        assert_eq!(worker.introspections(), 4, "where HTTP forbids it, nothing is kept: {edits}");
+    }
+}
+
 #[test]
 fn r051_r054_only_the_servers_own_word_is_kept_and_only_where_http_allows_it() {
     for (edits, cache_control) in [

@@ -338,7 +338,7 @@ objects! {
         max_ttl: Span<0, DAY> = "5m",
         /// Time to live of answers that say `no-store`, `no-cache` or `max-age=0`. Without it, that is honoured.
         no_store_ttl: Span<0, DAY>,
-        /// How long a worker knows that a token is not active, never longer than `cache.max_ttl`, where the answer's
+        /// How long a worker knows that a token is not active, or is active and refused for what it is (a refresh token, say), never longer than `cache.max_ttl`, where the answer's
         /// `Cache-Control` allows it, or `cache.no_store_ttl`; `0s` for not at all. Failures are never kept.
         inactive_ttl: Span<0, MINUTE> = "2s",
         /// How long before its end, at most for half of its time, an entry that is in use is renewed, by one worker for all
