@@ -270,7 +270,7 @@ impl Authenticator {
     }
 
     fn examine(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
-        if let Some(reply) = self.settings.documents().find_map(|document| document.answer(head)) {
+        if let Some(reply) = self.document(head) {
             return Ok(Step::Settled(Verdict::Answer(reply)));
         }
         if self.settings.cors.allowed_origin(head).is_some()
@@ -303,6 +303,13 @@ impl Authenticator {
             };
             Step::Settled(refuse(rejection, requirement.enforcement, host))
         }))
+    }
+
+    /// The answer to a request for a document of the gateway's own. One that an operator opens at another host by name is a service's.
+    fn document(&self, head: &RequestHead<'_>) -> Option<Reply> {
+        let document = self.settings.documents().find(|document| document.is_at(head))?;
+        let is_of_service = !document.is_of_host(head.authority) && self.settings.rules.open_named_host(head);
+        (!is_of_service).then(|| document.reply())
     }
 
     /// Looks at the credentials of a request for a protected place.

@@ -40,7 +40,7 @@ impl ResourceMetadata {
         }
         document.extend(texts.into_iter().map(|(name, text)| (name.to_owned(), json!(text))));
         let url = format!("{origin}{path}");
-        Self { url, document: Document::new(path, Value::Object(document).to_string()) }
+        Self { url, document: Document::new(&origin, path, Value::Object(document).to_string()) }
     }
 
     /// What challenges name as `resource_metadata` (§5.1).

@@ -350,6 +350,57 @@ fn r102_metadata_need_neither_token_nor_rule() {
     assert_eq!(Worker::new(json!({}), &NoSharedData).request(0, "GET", path, None), "missing_credentials");
 }
 
+/// If the authorization server is behind the same listener, its keys are at the same path as the gateway's. If the gateway answered for
+/// it, nobody could verify what the server signs; and if it answered on its own host alone, services that know the gateway by a name
+/// inside the cluster could not verify what the gateway signs.
+#[test]
+fn r127_a_document_gives_way_to_a_public_rule_for_another_host() {
+    let configuration = json!({
+        "introspection": {"response": {"accept": "application/json"}},
+        "mint": {
+            "issuer": "https://Gateway.example.com:8443", "audience": "orders-api",
+            "keys": [{"private_key": testing::signer::p256().to_string()}],
+        },
+        "resource_metadata": {
+            "resource": "https://api.example.com", "authorization_servers": ["https://login.example.com"],
+        },
+        "rules": [
+            {"path": "/", "hosts": ["login.example.com", "*.open.example.com"], "access": "public"},
+            {"path": "/", "hosts": ["api.example.com"]},
+            {"path": "/", "hosts": ["gateway.example.com"], "access": "public"},
+            {"path": "/.well-known", "access": "public"},
+        ],
+    });
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    let keys = "/.well-known/jwks.json";
+    let metadata = "/.well-known/oauth-protected-resource";
+    for (method, host, path, expected) in [
+        ("GET", "login.example.com", keys, "untouched"),
+        ("HEAD", "LOGIN.example.com", keys, "untouched"),
+        ("GET", "a.open.example.com", keys, "untouched"),
+        ("GET", "login.example.com", metadata, "untouched"),
+        // Its own host, also at another port, and whatever rules say.
+        ("GET", "gateway.example.com", keys, "200"),
+        ("GET", "GATEWAY.example.com:1", keys, "200"),
+        ("GET", "api.example.com", metadata, "200"),
+        ("GET", "gateway.example.com", metadata, "untouched"),
+        // Services know the gateway by other names, which no rule opens by name.
+        ("GET", "api.example.com", keys, "200"),
+        ("GET", "gateway.istio-system.svc", keys, "200"),
+        ("GET", "127.0.0.1:10000", keys, "200"),
+        ("GET", "", keys, "200"),
+        ("GET", "login.example.com.", keys, "200"),
+    ] {
+        let head = RequestHead {
+            method: method.as_bytes(),
+            authority: host.as_bytes(),
+            path: path.as_bytes(),
+            ..RequestHead::default()
+        };
+        assert_eq!(worker.send(0, &head), expected, "{method} {host}{path}");
+    }
+}
+
 #[test]
 fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
     let headers = json!([

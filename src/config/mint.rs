@@ -22,7 +22,10 @@ pub(super) fn mint(
 ) -> Option<MintSettings> {
     let place = Place("mint");
     let issuer = mistakes.optional(&place.at("issuer"), raw.issuer);
-    let issuer = issuer.filter(|issuer| mistakes.check(&place.at("issuer"), identifier(issuer)).is_some());
+    let issuer = issuer.and_then(|issuer| {
+        let (origin, _) = mistakes.check(&place.at("issuer"), identifier(&issuer))?;
+        Some((issuer, origin))
+    });
     let keys = keys(place, raw.keys, environment, mistakes);
     let lifetime = duration(&place.at("lifetime"), raw.lifetime, mistakes);
     let subject = subject(&place.at("subject"), raw.subject, mistakes);
@@ -35,13 +38,14 @@ pub(super) fn mint(
     }
     mistakes.refuse_unknown(place.0, &raw.unknown);
     let set = json!({"keys": keys.iter().map(SigningKey::public).collect::<Vec<_>>()});
+    let (issuer, origin) = issuer?;
     Some(MintSettings {
-        issuer: issuer?,
+        issuer,
         key: keys.into_iter().next()?,
         lifetime: lifetime?,
         subject: subject?,
         profile: Rc::new(MintProfile { audience: audience?, claims }),
-        key_set: Document::new(path?, set.to_string()),
+        key_set: Document::new(&origin, path?, set.to_string()),
     })
 }
 

@@ -16,11 +16,8 @@ fn metadata(resource: &str) -> ResourceMetadata {
 }
 
 fn get(metadata: &ResourceMetadata, method: &str, path: &str) -> Option<Reply> {
-    metadata.document().answer(&RequestHead {
-        method: method.as_bytes(),
-        path: path.as_bytes(),
-        ..RequestHead::default()
-    })
+    let head = RequestHead { method: method.as_bytes(), path: path.as_bytes(), ..RequestHead::default() };
+    Some(metadata.document()).filter(|document| document.is_at(&head)).map(Document::reply)
 }
 
 /// The examples of RFC 9728 §3.1.

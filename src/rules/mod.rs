@@ -147,6 +147,13 @@ impl Rules {
         agreed(found, self.find_at(&written, path, head))
     }
 
+    /// Whether a rule that names hosts makes this request public.
+    pub(crate) fn open_named_host(&self, head: &RequestHead<'_>) -> bool {
+        let is_open =
+            |found: Found<'_>| found.access() == Access::Public && found.rule.host != HostPattern::Any;
+        self.hosts_matter && self.deciding(head).is_ok_and(is_open)
+    }
+
     /// Whether rules ask for the route, which the host has to be asked for.
     pub(crate) fn ask_route(&self) -> bool {
         !self.routed.is_empty()
@@ -339,7 +346,8 @@ fn is_plain_name(name: &str) -> bool {
     !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
 }
 
-fn without_port(host: &str) -> &str {
+/// The host without a port.
+pub(crate) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

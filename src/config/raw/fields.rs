@@ -51,7 +51,7 @@ objects! {
         /// The realm in challenges.
         realm: String = "api",
         /// The metadata of the protected resource ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)): served at the
-        /// well-known path, without a token, and challenges point to them.
+        /// well-known path, without a token, and challenges point to them. On which hosts is as with `mint.jwks_path`.
         resource_metadata: ResourceMetadata,
         /// Whether your router takes `a:8443` for `a`, as Envoy does by the option of this name.
         ignore_port_in_host_matching: bool = false,
@@ -266,7 +266,8 @@ objects! {
         subject: String = "/sub",
         /// Claims of the answer that the JWT carries, beside `sub`, `client_id` and `scope`.
         claims: Vec<Field<MintClaim>>,
-        /// Where the public keys are, without a token.
+        /// Where the public keys are, without a token: on every host, as services may know the gateway by another name than
+        /// `mint.issuer`. Where a `public` rule names another host in `hosts`, this path is its service's there.
         jwks_path: String = "/.well-known/jwks.json",
     }
 
