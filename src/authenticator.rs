@@ -273,11 +273,10 @@ impl Authenticator {
         if let Some(reply) = self.document(head) {
             return Ok(Step::Settled(Verdict::Answer(reply)));
         }
-        if self.settings.cors.allowed_origin(head).is_some()
+        if let Some(origin) = self.settings.cors.allowed_origin(head)
             && let Some(asked) = cors::asked_by_preflight(head)
         {
-            self.settings.rules.find(&asked)?;
-            return Ok(Step::Settled(forward_public(Credentials::Removed, host)));
+            return self.preflight(origin, &asked, host).map(Step::Settled);
         }
         let requirement = match self.settings.rules.find(head)? {
             Access::Public => {
@@ -310,6 +309,17 @@ impl Authenticator {
         let document = self.settings.documents().find(|document| document.is_at(head))?;
         let is_of_service = !document.is_of_host(head.authority) && self.settings.rules.open_named_host(head);
         (!is_of_service).then(|| document.reply())
+    }
+
+    /// A preflight passes without a token to what is exposed, from a caller that the rule for the request admits.
+    fn preflight(&self, origin: Rc<str>, asked: &RequestHead<'_>, host: Host<'_>) -> Result<Verdict, Reason> {
+        if let Access::Protected(requirement) = self.settings.rules.find(asked)?
+            && let Err(reason) = requirement.admit(asked.peer)
+        {
+            let rejection = Rejection { allowed_origin: Some(origin), ..reason.into() };
+            return Ok(refuse(rejection, requirement.enforcement, host));
+        }
+        Ok(forward_public(Credentials::Removed, host))
     }
 
     /// Looks at the credentials of a request for a protected place.

@@ -506,6 +506,39 @@ fn r080_preflights_of_allowed_origins_pass_to_what_is_exposed() {
     assert_eq!(send("GET", "/orders", app, Some("PUT")), "missing_credentials for https://app.example.com");
 }
 
+/// A preflight is made up as easily as any request, and `Origin` is for whoever calls to say. If it passed, a workload that may not call
+/// would reach the service, and learn what is there.
+#[test]
+fn r080_r084_a_preflight_obeys_the_peers_of_the_rule() {
+    let cart = "spiffe://cluster.local/ns/shop/sa/cart";
+    let rules = json!([
+        {"path": "/internal", "methods": ["GET"], "peers": [cart]},
+        {"path": "/reported", "peers": [cart], "report_only": true},
+        {"path": "/anybody"},
+    ]);
+    let configuration = json!({"cors": {"allow_origins": ["https://app.example.com"]}, "rules": rules});
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    let mut send = |path: &str, peer: Option<&str>| {
+        worker.send(
+            0,
+            &RequestHead {
+                method: b"OPTIONS",
+                path: path.as_bytes(),
+                peer: peer.map(str::as_bytes),
+                origin: Some(b"https://app.example.com"),
+                access_control_request_method: Some(b"GET"),
+                ..RequestHead::default()
+            },
+        )
+    };
+    assert_eq!(send("/internal", Some(cart)), "removed");
+    for peer in [None, Some("spiffe://cluster.local/ns/shop/sa/cart2")] {
+        assert_eq!(send("/internal", peer), "peer_not_allowed for https://app.example.com", "{peer:?}");
+        assert_eq!(send("/anybody", peer), "removed", "{peer:?}");
+        assert_eq!(send("/reported", peer), "peer_not_allowed, removed", "{peer:?}");
+    }
+}
+
 #[test]
 fn r081_every_refusal_says_for_which_origin_it_may_be_read() {
     let mut worker = Worker::new(cors_configuration(), &NoSharedData);

@@ -409,7 +409,7 @@ objects! {
         /// `true`: nothing is refused here, all is only reported; see "Reporting before refusing". By default as at the top.
         report_only: bool,
         /// Which workloads may call: one of these is the first URI in the certificate that the caller showed (SPIFFE IDs); by
-        /// default anybody. Envoy has to verify it: `trusted_ca` in the listener's TLS context, and no `ACCEPT_UNTRUSTED`.
+        /// default anybody. Preflights have to come from them as well. Envoy has to verify the certificate: `trusted_ca` in the listener's TLS context, and no `ACCEPT_UNTRUSTED`.
         peers: Names,
         /// Tokens have to be bound to a key here; by default as the server says.
         dpop: RuleDpop,
