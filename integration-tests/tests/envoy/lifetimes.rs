@@ -42,11 +42,15 @@ async fn set_stage() -> Result<Stage> {
     let stale =
         configuration("stale", json!({"max_ttl": "1s", "refresh_ahead": "0s", "stale_if_error": "1m"}));
     let strict = configuration("strict", json!({"max_ttl": "1s", "refresh_ahead": "0s"}));
+    let mut patient = configuration("patient", json!({"inactive_ttl": "1m"}));
+    patient["introspection"]["response"] = json!({"accept": "application/json", "jwt_member": "jwt"});
+    patient["token"] = json!({"require_token_type": true});
     let envoy = EnvoyBuilder::new("lifetimes", 2, api.port())
         .cluster("authorization-server", &[server.port()])
         .listener("renewing", &renewing, Listener::default())
         .listener("stale", &stale, Listener::default())
         .listener("strict", &strict, Listener::default())
+        .listener("patient", &patient, Listener::default())
         .start()
         .await?;
     Ok(Stage { envoy, server, api })
@@ -151,6 +155,30 @@ async fn r054_that_a_token_is_not_active_is_known_for_a_moment() -> Result<()> {
         (stage.server.introspections(&token).len(), 2 * (1 + began.elapsed().as_secs()));
     assert!(introspections as u64 <= allowed, "{introspections} introspections, {allowed} are allowed");
     assert_eq!(stage.api.received(&token).len(), 0);
+    Ok(())
+}
+
+/// If only dead tokens were known for a while, a client that takes its refresh token for the access token would cost a question with
+/// each request. Each of the two workers asks for itself, and again only when a minute is over.
+#[tokio::test]
+async fn r128_an_active_token_that_is_refused_for_what_it_is_is_asked_about_once() -> Result<()> {
+    let stage = stage().await;
+    for claims in [
+        json!({"active": true, "token_type": "refresh_token"}),
+        json!({"active": true}),
+        json!({"active": true, "token_type": "Bearer", "cnf": {"kid": "x"}}),
+        json!({"active": true, "token_type": "Bearer", "exp": 0, "jwt": jwt::valid()}),
+    ] {
+        let token = secrets::fresh_token("refresh");
+        stage.server.play(&token, Play::answer(200, "application/json", claims.to_string()))?;
+        for _ in 0..12 {
+            let answer = stage.orders("patient", &token).await?;
+            assert_eq!(answer.status, 401, "{claims}: {}", answer.text());
+        }
+        let introspections = stage.server.introspections(&token).len();
+        assert!(introspections <= 2, "{introspections} introspections of one token: {claims}");
+        assert_eq!(stage.api.received(&token).len(), 0);
+    }
     Ok(())
 }
 

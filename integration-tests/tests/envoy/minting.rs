@@ -11,6 +11,7 @@ use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
 use integration_tests::plain_authorization_server::{GATEWAY_SECRET, PlainAuthorizationServer};
 use integration_tests::port::ReservedPort;
+use integration_tests::scripted_server::{Play, ScriptedServer};
 use integration_tests::{authorization_server, jwt, keys, secrets, sidecar};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -275,6 +276,124 @@ async fn r108_the_keys_are_published_without_their_private_members_and_are_in_no
     assert!(log.contains("configured: "), "the filter says in the log that it is configured");
     for secret in lines.chain(members) {
         assert!(!secret.is_empty() && !log.contains(secret), "a private key is in the log");
+    }
+    Ok(())
+}
+
+/// A gateway whose server answers as the test says. It is also in front of that server, under the server's own name.
+struct Naming {
+    envoy: Envoy,
+    server: ScriptedServer,
+    api: Api,
+}
+
+async fn naming() -> &'static Naming {
+    static NAMING: OnceCell<Naming> = OnceCell::const_new();
+    NAMING.get_or_init(async || set_naming().await.expect("the stage")).await
+}
+
+async fn set_naming() -> Result<Naming> {
+    let (server, api) = (ScriptedServer::start()?, Api::start()?);
+    let configuration = |edits: Value| {
+        let mut configuration = json!({
+            "introspection": {
+                "endpoint": "https://login.example.com/introspect",
+                "upstream": "authorization-server",
+                "client_id": "gateway",
+                "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
+            },
+            "mint": {
+                "issuer": ISSUER, "audience": "orders-api",
+                "keys": [{"private_key": {"env": "MINT_KEY"}}],
+            },
+            "log_level": "debug",
+            "rules": [{"path": "/orders"}, {"path": "/", "hosts": ["login.example.com"], "access": "public"}],
+        });
+        for (name, edit) in edits.as_object().into_iter().flatten() {
+            configuration[name] = edit.clone();
+        }
+        configuration
+    };
+    let envoy = EnvoyBuilder::new("naming", 1, api.port())
+        .cluster("authorization-server", &[server.port()])
+        .environment("MINT_KEY", &keys::p256_pem())
+        .listener("by-sub", &configuration(json!({"profile": "okta"})), Listener::default())
+        .listener(
+            "by-username",
+            &configuration(json!({"profile": "django-oauth-toolkit"})),
+            Listener::default(),
+        )
+        .start()
+        .await?;
+    Ok(Naming { envoy, server, api })
+}
+
+impl Naming {
+    /// Whom services are told of when the server answers so, or the status of the refusal.
+    async fn subject(&self, listener: &str, answer: &Value) -> Result<String> {
+        let token = secrets::fresh_token("naming");
+        self.server.play(&token, Play::answer(200, "application/json", answer.to_string()))?;
+        let request = Request::get("/orders").bearer(&token).named(&token);
+        let answer = self.envoy.client(listener).send(request).await?;
+        let received = self.api.received(&token);
+        assert_eq!(received.len(), usize::from(answer.status == 200), "{}", answer.text());
+        let Some(head) = received.first() else { return Ok(answer.status.to_string()) };
+        let jwt = head["authorization"].to_str()?.strip_prefix("Bearer ").context("another scheme")?;
+        let claims = authorization_server::claims(&secrets::noted(jwt.to_owned()))?;
+        Ok(claims["sub"].as_str().context("no sub")?.to_owned())
+    }
+}
+
+/// django-oauth-toolkit and WSO2 name users in `username` alone. If this failed, services would take all users of an app for one, and for
+/// the app itself, on the gateway's word.
+#[tokio::test]
+async fn r125_users_are_never_taken_for_their_client_nor_for_each_other() -> Result<()> {
+    let naming = naming().await;
+    let answer = |edits: Value| {
+        let mut answer = json!({"active": true, "client_id": "app", "scope": "a", "exp": jwt::now() + 600});
+        for (name, edit) in edits.as_object().into_iter().flatten() {
+            answer[name] = edit.clone();
+        }
+        answer
+    };
+    for (edits, by_sub, by_username) in [
+        (json!({"username": "alice"}), "502", "alice"),
+        (json!({"username": "bob"}), "502", "bob"),
+        (json!({"sub": "1234", "username": "alice"}), "1234", "alice"),
+        (json!({"sub": "", "username": "alice"}), "502", "alice"),
+        (json!({"sub": "1234"}), "1234", "502"),
+        (json!({"sub": 42}), "502", "502"),
+        (json!({"username": ""}), "502", "502"),
+        (json!({"sub": null, "username": null}), "app", "app"),
+        (json!({}), "app", "app"),
+    ] {
+        let answer = answer(edits);
+        assert_eq!(naming.subject("by-sub", &answer).await?, by_sub, "{answer}");
+        assert_eq!(naming.subject("by-username", &answer).await?, by_username, "{answer}");
+    }
+    Ok(())
+}
+
+/// If this failed, an authorization server behind the same listener would publish the gateway's keys for its own; or services that know
+/// the gateway by another name could not fetch any.
+#[tokio::test]
+async fn r127_the_keys_of_the_gateway_hide_no_other_hosts() -> Result<()> {
+    let naming = naming().await;
+    let client = naming.envoy.client("by-sub");
+    for (host, is_own) in [
+        ("gateway.example.com", true),
+        ("gateway.example.com:8443", true),
+        ("gateway.istio-system.svc", true),
+        ("127.0.0.1", true),
+        ("login.example.com", false),
+        ("LOGIN.example.com", false),
+    ] {
+        let name = format!("keys: {host}");
+        let request = Request::get("/.well-known/jwks.json").header("host", host).named(&name);
+        let answer = client.send(request).await?;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert_eq!(answer.json()?.get("keys").is_some(), is_own, "{name}: {}", answer.text());
+        assert_eq!(naming.api.received(&name).len(), usize::from(!is_own), "{name}");
     }
     Ok(())
 }

@@ -50,6 +50,7 @@ fn configuration() -> Value {
             "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
         },
         "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
+        "cors": {"allow_origins": ["https://app.example.com"]},
         "log_level": "debug",
         "rules": [
             {"path": "/orders", "peers": [SHOP, ADMIN], "scopes": ["orders:read"]},
@@ -139,6 +140,30 @@ async fn r084_a_workload_that_may_not_call_learns_nothing_about_tokens() -> Resu
         assert_eq!((answer.status, answer.text()), (403, answers[0].text()));
     }
     assert_eq!(stage.server.introspections(&token).len() + stage.server.introspections(&unknown).len(), 0);
+    Ok(())
+}
+
+/// `Origin` is for whoever calls to say. If this failed, any workload would reach the service by what it calls a preflight.
+#[tokio::test]
+async fn r080_r084_a_preflight_obeys_the_peers_of_the_rule() -> Result<()> {
+    let stage = stage().await;
+    for (uri, path, asked, status) in [
+        (SHOP, "/orders", "GET", 200),
+        (STRANGER, "/orders", "GET", 403),
+        (SHOP, "/orders", "DELETE", 403),
+        (ADMIN, "/orders", "DELETE", 200),
+        (STRANGER, "/anybody", "GET", 200),
+    ] {
+        let certificate = stage.authority.certify_workload(&[uri])?;
+        let name = format!("preflight: {uri} {asked} {path}");
+        let request = Request::new("OPTIONS", path, Vec::new())
+            .header("origin", "https://app.example.com")
+            .header("access-control-request-method", asked)
+            .named(&name);
+        let answer = stage.call("mutual-tls", Some(&certificate), request).await?;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+        assert_eq!(stage.api.received(&name).len(), usize::from(status == 200), "{name}");
+    }
     Ok(())
 }
 
