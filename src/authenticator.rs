@@ -16,6 +16,7 @@ use crate::circuit_breaker::CircuitChange;
 use crate::client_certificate::CertificateSource;
 use crate::config::Settings;
 use crate::cors;
+use crate::document::Document;
 use crate::dpop::{DpopMode, Proof, ReplayGuard};
 use crate::grant::{Grant, Passage};
 use crate::jwt::Jws;
@@ -270,13 +271,15 @@ impl Authenticator {
     }
 
     fn examine(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
-        if let Some(reply) = self.document(head) {
-            return Ok(Step::Settled(Verdict::Answer(reply)));
+        if let Some(document) = self.settings.documents().find(|document| document.is_at(head))
+            && self.is_own(document, head)
+        {
+            return Ok(Step::Settled(Verdict::Answer(document.reply())));
         }
-        if let Some(origin) = self.settings.cors.allowed_origin(head)
+        if self.settings.cors.allowed_origin(head).is_some()
             && let Some(asked) = cors::asked_by_preflight(head)
         {
-            return self.preflight(origin, &asked, host).map(Step::Settled);
+            return self.preflight(&asked, host);
         }
         let requirement = match self.settings.rules.find(head)? {
             Access::Public => {
@@ -304,22 +307,25 @@ impl Authenticator {
         }))
     }
 
-    /// The answer to a request for a document of the gateway's own. One that an operator opens at another host by name is a service's.
-    fn document(&self, head: &RequestHead<'_>) -> Option<Reply> {
-        let document = self.settings.documents().find(|document| document.is_at(head))?;
-        let is_of_service = !document.is_of_host(head.authority) && self.settings.rules.open_named_host(head);
-        (!is_of_service).then(|| document.reply())
+    /// Whether a request at the path of a document is for the gateway's. What an operator opens at another host by name is a service's.
+    #[cold]
+    #[inline(never)]
+    fn is_own(&self, document: &Document, head: &RequestHead<'_>) -> bool {
+        document.is_of_host(head.authority) || !self.settings.rules.open_named_host(head)
     }
 
     /// A preflight passes without a token to what is exposed, from a caller that the rule for the request admits.
-    fn preflight(&self, origin: Rc<str>, asked: &RequestHead<'_>, host: Host<'_>) -> Result<Verdict, Reason> {
+    #[cold]
+    #[inline(never)]
+    fn preflight(&self, asked: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
         if let Access::Protected(requirement) = self.settings.rules.find(asked)?
             && let Err(reason) = requirement.admit(asked.peer)
         {
-            let rejection = Rejection { allowed_origin: Some(origin), ..reason.into() };
-            return Ok(refuse(rejection, requirement.enforcement, host));
+            let allowed_origin = self.settings.cors.allowed_origin(asked);
+            let rejection = Rejection { allowed_origin, ..reason.into() };
+            return Ok(Step::Settled(refuse(rejection, requirement.enforcement, host)));
         }
-        Ok(forward_public(Credentials::Removed, host))
+        Ok(Step::Settled(forward_public(Credentials::Removed, host)))
     }
 
     /// Looks at the credentials of a request for a protected place.

@@ -283,7 +283,7 @@ impl AuthorizationServer {
         let evidence = Rc::new(Evidence { token, active, grant: OnceCell::new() });
         // Keys may be missing: then whoever waits asks for them.
         if let Ok(grant) = self.grant(&evidence, true, host)
-            && self.settings.token.policy.validate(grant.claims(), host.now) == Err(Reason::Expired)
+            && grant.claims().validity().has_expired(host.now, self.settings.token.policy.leeway)
         {
             // What has ended is not kept as a grant.
             self.cache.note_refusal(token, Reason::Expired, evidence.active.freshness, host.now);

@@ -123,12 +123,17 @@ impl Rules {
 
     /// HTTP tells methods apart by letter case (RFC 9110 §9.1), and some services do not.
     fn deciding(&self, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
-        let found = self.deciding_as_written(head);
-        if !self.methods_matter || !head.method.iter().any(u8::is_ascii_lowercase) {
-            return found;
+        if self.methods_matter && head.method.iter().any(u8::is_ascii_lowercase) {
+            return self.deciding_in_any_case(head);
         }
+        self.deciding_as_written(head)
+    }
+
+    #[cold]
+    fn deciding_in_any_case(&self, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
         let method = head.method.to_ascii_uppercase();
-        agreed(found, self.deciding_as_written(&RequestHead { method: &method, ..*head }))
+        let upper = RequestHead { method: &method, ..*head };
+        agreed(self.deciding_as_written(head), self.deciding_as_written(&upper))
     }
 
     fn deciding_as_written(&self, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
