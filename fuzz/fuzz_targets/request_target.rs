@@ -47,7 +47,8 @@ fn run(input: &Input<'_>) -> Corpus {
     let method = ["GET", "POST", "OPTIONS", "get", "Post", "oPTIONS"][usize::from(input.method.0)];
     let upper = method.to_ascii_uppercase();
     let head = RequestHead { method: method.as_bytes(), authority, path, ..RequestHead::default() };
-    let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None).expect("as the gateway's");
+    let settings =
+        Settings::parse(configuration.to_string().as_bytes(), &|_| None).expect("as the gateway's");
     if let Ok(access) = settings.rules.find(&head) {
         let found = settings.rules.find(&RequestHead { method: upper.as_bytes(), ..head });
         assert_eq!(found, Ok(access), "{method} is not {upper}, by {}", json!(written));
@@ -105,7 +106,9 @@ impl Rule {
             json!({"path": self.path, "access": if self.is_public { "public" } else { "protected" }});
         if !self.is_public {
             // So that what one protected rule asks is not what another does.
-            rule["scopes"] = json!([format!("{:?}{:?}{}", self.path.as_bytes(), self.methods, self.host).replace([' ', '"'], "")]);
+            rule["scopes"] =
+                json!([format!("{:?}{:?}{}", self.path.as_bytes(), self.methods, self.host)
+                    .replace([' ', '"'], "")]);
         }
         if !self.methods.is_empty() {
             rule["methods"] = json!(self.methods);
