@@ -66,7 +66,8 @@ pub struct Host<'a> {
 pub enum Step {
     /// It is decided.
     Settled(Verdict),
-    /// It is decided, by an answer of an authorization server that ends soon: this question renews it, and nobody waits for it.
+    /// It is decided, by an answer of an authorization server that ends soon, or by keys that do: this question renews them, and
+    /// nobody waits for it.
     Renew(Verdict, Question),
     /// Only an authorization server can tell: dispatch the question, keep the rest until it answers.
     Ask(Question, Pending),
@@ -270,6 +271,34 @@ impl Authenticator {
         }
     }
 
+    /// What has to be asked next in the background, if no request waited for a conclusion: keys that the answer about a token needs,
+    /// or where they are.
+    pub fn follow_up(
+        &mut self,
+        subject: Subject,
+        conclusion: &Conclusion,
+        host: Host<'_>,
+    ) -> Option<Question> {
+        let server = self.servers.get_mut(subject.server.0)?;
+        match conclusion {
+            Conclusion::Token(TokenConclusion { evidence: Ok(evidence), .. }) => {
+                match server.grant(evidence, true, host) {
+                    Err(NoGrant::Unanswered(question)) => Some(question),
+                    Ok(_) | Err(NoGrant::Refused(_)) => None,
+                }
+            }
+            Conclusion::Document(Ok(())) => server.next_document(),
+            Conclusion::Token(_) | Conclusion::Document(Err(_)) => None,
+        }
+    }
+
+    /// Nobody asks in the background, since the host has no timers: requests wait for keys that are too old.
+    pub fn forgo_background(&mut self) {
+        for server in &mut self.servers {
+            server.forgo_background();
+        }
+    }
+
     fn examine(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
         if let Some(document) = self.settings.documents().find(|document| document.is_at(head))
             && self.is_own(document, head)
@@ -352,6 +381,7 @@ impl Authenticator {
             host.metrics.increment(Counter::of_hit(level));
             let due = grant.is_due(host.now).then(|| Rc::clone(&grant));
             let step = self.decide(Pending { server, ..pending }, grant, host);
+            let step = self.with_newer_keys(step, server, host);
             return Ok(match due {
                 Some(grant) => self.renewed(step, server, token, key, &grant, host),
                 None => step,
@@ -383,6 +413,16 @@ impl Authenticator {
         let Step::Settled(verdict @ Verdict::Forward(_)) = step else { return step };
         let server = self.servers.get_mut(server.0);
         match server.and_then(|server| server.renewal(token, key, grant, host)) {
+            Some(question) => Step::Renew(verdict, question),
+            None => Step::Settled(verdict),
+        }
+    }
+
+    /// The step, with the question that fetches newer keys for the server by which a request goes on. A renewal of its answer, if
+    /// that is due as well, has time until the next request.
+    fn with_newer_keys(&mut self, step: Step, server: ServerId, host: Host<'_>) -> Step {
+        let Step::Settled(verdict @ Verdict::Forward(_)) = step else { return step };
+        match self.servers.get_mut(server.0).and_then(|server| server.refresh_keys(host)) {
             Some(question) => Step::Renew(verdict, question),
             None => Step::Settled(verdict),
         }
@@ -447,7 +487,11 @@ impl Authenticator {
             return pending.reject(Reason::Internal.into(), None, host);
         };
         match server.grant(evidence, asking, host) {
-            Ok(grant) => self.decide(pending, grant, host),
+            Ok(grant) => {
+                let server = pending.server;
+                let step = self.decide(pending, grant, host);
+                self.with_newer_keys(step, server, host)
+            }
             Err(NoGrant::Unanswered(question)) => Step::Ask(question, pending),
             Err(NoGrant::Refused(reason)) => {
                 let token = *evidence.token();

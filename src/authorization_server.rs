@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::authenticator::Host;
 use crate::bearer::AccessToken;
-use crate::cache::{Cache, Level, Occupancy, TokenKey};
+use crate::cache::{Cache, Fingerprint, Level, Occupancy, TokenKey};
 use crate::callout::{About, Outcome, Question, ServerId, Subject, Withheld};
 use crate::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::config::{KeySettings, ServerSettings, Settings};
@@ -98,7 +98,9 @@ impl AuthorizationServer {
         let keys = settings.keys.as_ref().map(|keys| match keys {
             KeySettings::Configured(keys) => Keys::Configured(Rc::clone(keys)),
             KeySettings::Published(keys) => {
-                Keys::Published(Box::new(KeyStore::new(keys.clone(), settings.keys_fingerprint(keys))))
+                let has_background = !all.cache.refresh_ahead.is_zero();
+                let identity = settings.keys_fingerprint(keys);
+                Keys::Published(Box::new(KeyStore::new(keys.clone(), identity, has_background)))
             }
         });
         let cache = Cache::new(&all.cache, settings.fingerprint(all), Rc::clone(&all.forwarding));
@@ -109,13 +111,37 @@ impl AuthorizationServer {
         Self { id, settings, cache, keys, protection }
     }
 
-    /// The fresh grant of a token.
+    /// The fresh grant of a token. One that was verified by a published key counts as long as the key is published (R66).
     pub(crate) fn find(&mut self, token: &TokenKey, host: Host<'_>) -> Option<(Rc<Grant>, Level)> {
-        if let Some(Keys::Published(store)) = &mut self.keys {
-            store.follow(host.now, host.shared_data);
-            self.cache.follow(store.digest());
+        let Host { now, shared_data, .. } = host;
+        let Self { cache, keys, .. } = self;
+        if let Some(Keys::Published(store)) = keys {
+            store.follow(now, shared_data);
         }
-        self.cache.find(token, host.now, host.shared_data)
+        if let Some(grant) = cache.find_local(token, now)
+            && counts(keys.as_ref(), grant.verified_by(), now)
+        {
+            return Some((grant, Level::Local));
+        }
+        let counts = |key: Option<&Fingerprint>| match (key, keys) {
+            (Some(key), Some(Keys::Published(store))) => store.has_after_look(key, now, shared_data),
+            (key, _) => key.is_none(),
+        };
+        cache.find_shared(token, counts, now, shared_data).map(|grant| (grant, Level::Shared))
+    }
+
+    /// The question that fetches newer keys in the background, if they are due and it is this worker's to ask.
+    pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Question> {
+        let Some(Keys::Published(store)) = &mut self.keys else { return None };
+        let wanted = store.refresh(host.now, host.shared_data)?;
+        Some(self.question(wanted))
+    }
+
+    /// Nobody asks in the background: the host has no timers.
+    pub(crate) fn forgo_background(&mut self) {
+        if let Some(Keys::Published(store)) = &mut self.keys {
+            store.forgo_background();
+        }
     }
 
     /// Whether it is the issuer of this JWT, by the JWT's own word, and such are verified here. The word only chooses whose
@@ -179,7 +205,8 @@ impl AuthorizationServer {
 
     /// The grant of a token that serves while the server does not.
     pub(crate) fn find_usable(&mut self, token: &TokenKey, host: Host<'_>) -> Option<Rc<Grant>> {
-        let grant = self.cache.find_usable(token, host.now, host.shared_data)?;
+        let counts = |key: Option<&Fingerprint>| counts(self.keys.as_ref(), key, host.now);
+        let grant = self.cache.find_usable(token, counts, host.now, host.shared_data)?;
         host.metrics.increment(Counter::CacheHitStale);
         Some(grant)
     }
@@ -307,8 +334,10 @@ impl AuthorizationServer {
             About::Keys => store.take_keys(&outcome, host.now, host.shared_data),
             About::Token(_) => Err(Reason::Internal),
         };
-        let counter = if result.is_ok() { Counter::DocumentTaken } else { Counter::DocumentFailed };
-        host.metrics.increment(counter);
+        if !matches!(outcome, Outcome::Withheld(_)) {
+            let counter = if result.is_ok() { Counter::DocumentTaken } else { Counter::DocumentFailed };
+            host.metrics.increment(counter);
+        }
         result
     }
 
@@ -321,6 +350,12 @@ impl AuthorizationServer {
             }
             About::Metadata | About::Keys => true,
         }
+    }
+
+    /// The question about keys that follows from metadata for which nobody waits.
+    pub(crate) fn next_document(&self) -> Option<Question> {
+        let Some(Keys::Published(store)) = &self.keys else { return None };
+        store.next().map(|wanted| self.question(wanted))
     }
 
     /// The answer to a question about a document will not come.
@@ -344,14 +379,8 @@ impl AuthorizationServer {
             return known.clone().map_err(NoGrant::Refused);
         }
         let verified = self.verify(&evidence.active, asking, host);
-        if let Some(Keys::Published(store)) = &self.keys {
-            self.cache.follow(store.digest());
-        }
         let grant = match verified {
-            Ok(()) => {
-                let limit = self.verification_limit(&evidence.active, host.now);
-                Ok(self.cache.keep(evidence.token, &evidence.active, limit, host.now, host.shared_data))
-            }
+            Ok(key) => Ok(self.cache.keep(evidence.token, &evidence.active, key, host.now, host.shared_data)),
             Err(Obstacle::Refused) => Err(evidence.active.signature.refusal()),
             Err(Obstacle::NoKeys) => return Err(NoGrant::Refused(Reason::KeysUnavailable)),
             Err(Obstacle::Missing(wanted)) => return Err(NoGrant::Unanswered(self.question(wanted))),
@@ -403,18 +432,16 @@ impl AuthorizationServer {
         requirement.authorize(grant.claims(), now, self.settings.token.policy.leeway)
     }
 
-    /// Until when a signature that was verified now counts: keys are removed for a reason (R66).
-    fn verification_limit(&self, active: &ActiveToken, now: Timestamp) -> Option<Timestamp> {
-        match (&self.keys, &active.signature) {
-            (None | Some(Keys::Configured(_)), _) | (_, Signature::Nothing) => None,
-            (Some(Keys::Published(store)), _) => Some(store.good_until(now)),
-        }
-    }
-
-    fn verify(&mut self, active: &ActiveToken, asking: bool, host: Host<'_>) -> Result<(), Obstacle> {
+    /// Verifies what an active token depends on. The key that did it, if it is a published one, which can be removed.
+    fn verify(
+        &mut self,
+        active: &ActiveToken,
+        asking: bool,
+        host: Host<'_>,
+    ) -> Result<Option<Fingerprint>, Obstacle> {
         let text = match (&active.signature, &active.jwt) {
-            (Signature::Nothing, _) => return Ok(()),
-            (Signature::PhantomToken, _) if self.keys.is_none() => return Ok(()),
+            (Signature::Nothing, _) => return Ok(None),
+            (Signature::PhantomToken, _) if self.keys.is_none() => return Ok(None),
             (Signature::Response(text), _) | (Signature::PhantomToken | Signature::Presented, Some(text)) => {
                 text
             }
@@ -423,8 +450,8 @@ impl AuthorizationServer {
         let jws = Jws::parse(text).map_err(|_| Obstacle::Refused)?;
         match &mut self.keys {
             None => Err(Obstacle::Refused),
-            Some(Keys::Configured(keys)) => keys.verify(&jws).map_err(|_| Obstacle::Refused),
-            Some(Keys::Published(store)) => store.verify(&jws, asking, host.now, host.shared_data),
+            Some(Keys::Configured(keys)) => keys.verify(&jws).map(|_| None).map_err(|_| Obstacle::Refused),
+            Some(Keys::Published(store)) => store.verify(&jws, asking, host.now, host.shared_data).map(Some),
         }
     }
 
@@ -446,6 +473,15 @@ impl AuthorizationServer {
 
     fn subject(&self, about: About) -> Subject {
         Subject { server: self.id, about }
+    }
+}
+
+/// Whether what this key verified counts by these keys; what needed no published key, does.
+fn counts(keys: Option<&Keys>, verified_by: Option<&Fingerprint>, now: Timestamp) -> bool {
+    match (verified_by, keys) {
+        (None, _) => true,
+        (Some(key), Some(Keys::Published(store))) => store.has(key, now),
+        (Some(_), None | Some(Keys::Configured(_))) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::cache::{Lifetime, TokenKey};
+use crate::cache::{Fingerprint, Lifetime, TokenKey};
 use crate::claims::Claims;
 use crate::forwarding::Forwarding;
 use crate::mint::{MintProfile, Minted};
@@ -19,6 +19,7 @@ pub struct Grant {
     filter_state: Vec<(String, String)>,
     claims: Claims,
     is_self_contained: bool,
+    verified_by: Option<Fingerprint>,
     lifetime: Lifetime,
     renewal: Cell<Option<Timestamp>>,
     forwarding: Rc<Forwarding>,
@@ -47,6 +48,7 @@ impl Grant {
         jwt: Option<&str>,
         claims: Claims,
         is_self_contained: bool,
+        verified_by: Option<Fingerprint>,
         forwarding: &Rc<Forwarding>,
         lifetime: Lifetime,
     ) -> Self {
@@ -57,6 +59,7 @@ impl Grant {
             filter_state: forwarding.filter_state(&claims),
             claims,
             is_self_contained,
+            verified_by,
             lifetime,
             renewal: Cell::new(None),
             forwarding: Rc::clone(forwarding),
@@ -81,6 +84,12 @@ impl Grant {
     /// Whether the token itself is the JWT that services receive: its issuer's keys verified it, and no server was asked.
     pub(crate) fn is_self_contained(&self) -> bool {
         self.is_self_contained
+    }
+
+    /// The published key that verified the answer. The grant ends when its server does not publish that key any more (R66); none, if
+    /// it depends on no published key.
+    pub(crate) fn verified_by(&self) -> Option<&Fingerprint> {
+        self.verified_by.as_ref()
     }
 
     pub(crate) fn lifetime(&self) -> Lifetime {

@@ -1,12 +1,16 @@
 //! The published keys of one authorization server: where they are, how fresh they are, and when they may be asked for again
-//! (R63, R64, R66). What one worker fetched, all others find in the host's shared data.
+//! (R63, R64, R66, R117). What one worker fetched, all others find in the host's shared data.
+//!
+//! A set that is in use is fetched again before it reaches `max_age`, in the background and by one worker for all. Requests wait for
+//! keys only if none are loaded, if the set does not have the key that they need, or if it is older than `max_age` and no fetch was
+//! tried of late.
 //!
 //! The store asks nobody itself: it says which document it wants, and is told what became of that.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cache::{Fingerprint, SharedData};
+use crate::cache::{Fingerprint, SharedData, claim};
 use crate::callout::{Outcome, Target};
 use crate::json::Object;
 use crate::jwt::{Algorithm, Jws, KeySet, Unverified};
@@ -20,7 +24,7 @@ pub struct PublishedKeys {
     pub(crate) publication: Publication,
     /// With which algorithms they may be used.
     pub(crate) algorithms: Vec<Algorithm>,
-    /// How old a set may become before it is fetched again.
+    /// How old a set becomes at most while it can be fetched.
     pub(crate) max_age: Duration,
     /// How old the last good set may become while none can be fetched.
     pub(crate) max_stale: Duration,
@@ -69,34 +73,40 @@ pub(crate) struct KeyStore {
     loaded: Option<Loaded>,
     /// Where the metadata said that the keys are.
     discovered: Option<Rc<Target>>,
+    /// When the last fetch of this worker succeeded or failed.
     attempted_at: Option<Timestamp>,
+    /// When this worker last claimed the background fetch, or found that another has it.
+    claimed_at: Option<Timestamp>,
+    /// Whether somebody sends the requests that [`Self::refresh`] returns.
+    has_background: bool,
     /// When documents were asked for that have not come.
     open: Vec<Timestamp>,
     looked_at: Option<Timestamp>,
 }
 
 struct Loaded {
-    keys: Rc<KeySet>,
+    keys: KeySet,
     fetched_at: Timestamp,
-    digest: Fingerprint,
 }
 
 impl KeyStore {
     /// A store without keys. `identity` tells this server's keys in the shared data from another's.
-    pub(crate) fn new(settings: PublishedKeys, identity: Fingerprint) -> Self {
+    pub(crate) fn new(settings: PublishedKeys, identity: Fingerprint, has_background: bool) -> Self {
         Self {
             settings,
             identity,
             loaded: None,
             discovered: None,
             attempted_at: None,
+            claimed_at: None,
+            has_background,
             open: Vec::new(),
             looked_at: None,
         }
     }
 
-    /// Verifies a signature by the keys that there are; wants newer ones where these are too old or do not have the key, unless
-    /// nobody is `asking`.
+    /// Verifies a signature by the keys that there are, and returns the fingerprint of the key; wants newer ones where these are too
+    /// old or do not have the key, unless nobody is `asking`.
     ///
     /// # Errors
     /// What is in the way.
@@ -106,13 +116,14 @@ impl KeyStore {
         asking: bool,
         now: Timestamp,
         shared: &dyn SharedData,
-    ) -> Result<(), Obstacle> {
+    ) -> Result<Fingerprint, Obstacle> {
+        self.correct_age(now);
         let may_ask = asking && self.may_ask(now);
         if !self.is_fresh(now) {
             self.read_shared(now, shared);
         }
         let verified = match self.usable(now) {
-            Some(keys) if self.is_fresh(now) || !may_ask => keys.verify(jws),
+            Some(keys) if !may_ask || !self.is_overdue(now) => keys.verify(jws),
             Some(_) => Err(Unverified::UnknownKey),
             None if may_ask => Err(Unverified::UnknownKey),
             None => return Err(Obstacle::NoKeys),
@@ -128,18 +139,65 @@ impl KeyStore {
     /// Looks for keys that another worker fetched, now and then: what was verified by removed ones must not count here longer
     /// than there (R66).
     pub(crate) fn follow(&mut self, now: Timestamp, shared: &dyn SharedData) {
-        if self.looked_at.is_none_or(|looked_at| now >= looked_at.plus(LOOK_INTERVAL)) {
+        if self.looked_at.is_none_or(|looked_at| !now.is_within(LOOK_INTERVAL, looked_at)) {
             self.looked_at = Some(now);
+            self.correct_age(now);
             self.read_shared(now, shared);
         }
     }
 
+    /// Whether what this key verified still counts: the server publishes it, as far as is known, and that was known within
+    /// `max_stale`.
+    pub(crate) fn has(&self, key: &Fingerprint, now: Timestamp) -> bool {
+        self.usable(now).is_some_and(|keys| keys.has(key))
+    }
+
+    /// The same for what another worker verified, which may have fetched newer keys.
+    pub(crate) fn has_after_look(
+        &mut self,
+        key: &Fingerprint,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> bool {
+        self.has(key, now) || (self.read_shared(now, shared) && self.has(key, now))
+    }
+
+    /// The document to fetch in the background, if the set is in the last part of its time and no other worker fetches it.
+    pub(crate) fn refresh(&mut self, now: Timestamp, shared: &dyn SharedData) -> Option<Wanted> {
+        if !self.is_due(now) || !self.has_background {
+            return None;
+        }
+        let Self { settings: PublishedKeys { cooldown, .. }, claimed_at, .. } = *self;
+        let is_claimed = claimed_at.is_some_and(|claimed_at| now.is_within(cooldown, claimed_at));
+        if is_claimed || !self.may_ask(now) || self.is_asked(now) {
+            return None;
+        }
+        if self.read_shared(now, shared) && !self.is_due(now) {
+            return None;
+        }
+        self.claimed_at = Some(now);
+        let key = format!("{}.renewal", self.shared_key());
+        let is_ours = claim(&key, self.identity.as_bytes(), now, now.plus(cooldown), shared);
+        is_ours.then(|| self.wanted())
+    }
+
+    /// Nobody sends the requests that [`Self::refresh`] returns: the host has no timers.
+    pub(crate) fn forgo_background(&mut self) {
+        self.has_background = false;
+    }
+
+    /// The document to fetch next, after the metadata were taken.
+    pub(crate) fn next(&self) -> Option<Wanted> {
+        self.discovered.as_ref().map(|_| self.wanted())
+    }
+
     /// Whether the document that it wants may be asked for, which then counts as asked. Requests that cannot wait for one
-    /// answer together must not ask for it each (R63); but who has no keys at all may ask a few times at once.
+    /// answer together must not ask for it each (R63), nor the background just after a request was answered; but who has no keys at
+    /// all may ask a few times at once.
     pub(crate) fn admits(&mut self, now: Timestamp) -> bool {
-        self.open.retain(|asked_at| now < asked_at.plus(PATIENCE));
+        self.open.retain(|asked_at| now.is_within(PATIENCE, *asked_at));
         let limit = if self.loaded.is_some() { 1 } else { MAX_FIRST_QUESTIONS };
-        let is_admitted = self.open.len() < limit;
+        let is_admitted = self.open.len() < limit && self.may_ask(now);
         if is_admitted {
             self.open.push(now);
         }
@@ -151,13 +209,6 @@ impl KeyStore {
         if !self.open.is_empty() {
             self.open.remove(0);
         }
-    }
-
-    /// Until when what is verified now needs no verifying: then newer keys are due.
-    pub(crate) fn good_until(&self, now: Timestamp) -> Timestamp {
-        let due = self.loaded.as_ref().map(|loaded| loaded.fetched_at.plus(self.settings.max_age));
-        let next_attempt = self.attempted_at.map(|attempted_at| attempted_at.plus(self.settings.cooldown));
-        due.filter(|due| now < *due).or(next_attempt).unwrap_or(now)
     }
 
     /// Takes the metadata that were asked for. They are believed if they are the issuer's own, and point to the server that
@@ -188,11 +239,6 @@ impl KeyStore {
         Ok(())
     }
 
-    /// What tells the keys in use from others.
-    pub(crate) fn digest(&self) -> Option<Fingerprint> {
-        self.loaded.as_ref().map(|loaded| loaded.digest)
-    }
-
     /// What was withheld was never asked: it says nothing of the server, and another's answer may be on its way.
     fn note_answer(&mut self, outcome: &Outcome<'_>) -> Result<(), Reason> {
         if matches!(outcome, Outcome::Withheld(_)) {
@@ -202,13 +248,31 @@ impl KeyStore {
         Ok(())
     }
 
-    fn usable(&self, now: Timestamp) -> Option<Rc<KeySet>> {
+    fn usable(&self, now: Timestamp) -> Option<&KeySet> {
         let loaded = self.loaded.as_ref()?;
-        (now < loaded.fetched_at.plus(self.settings.max_stale)).then(|| Rc::clone(&loaded.keys))
+        // A set whose age is not known after the clock was set back serves until `correct_age` has made it due.
+        let is_usable = now < loaded.fetched_at || now.is_within(self.settings.max_stale, loaded.fetched_at);
+        is_usable.then_some(&loaded.keys)
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
-        self.loaded.as_ref().is_some_and(|loaded| now < loaded.fetched_at.plus(self.settings.max_age))
+        self.loaded.as_ref().is_some_and(|loaded| now.is_within(self.settings.max_age, loaded.fetched_at))
+    }
+
+    /// Whether there is a set, in the last tenth of its time or beyond.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let fresh = self.settings.max_age.saturating_sub(self.settings.max_age / 10);
+        self.loaded.as_ref().is_some_and(|loaded| !now.is_within(fresh, loaded.fetched_at))
+    }
+
+    /// Whether the set is too old to verify anything before a new one is asked for. While fetches fail, it serves without waiting
+    /// (R117): the background tries again after each cool-down, and until a second one is over nobody waits for that.
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        let Self { settings: PublishedKeys { cooldown, .. }, attempted_at, claimed_at, .. } = self;
+        let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
+        let last_try = (*attempted_at).max(*claimed_at).filter(|last_try| Some(*last_try) > fetched_at);
+        let patience = if self.has_background { cooldown.saturating_mul(2) } else { *cooldown };
+        !self.is_fresh(now) && !last_try.is_some_and(|last_try| now.is_within(patience, last_try))
     }
 
     /// Whether the last attempt, here or where the keys came from, was long enough ago. Who has no keys yet is less patient.
@@ -218,7 +282,21 @@ impl KeyStore {
             Some(_) => self.settings.cooldown,
             None => self.settings.cooldown.min(FIRST_COOLDOWN),
         };
-        self.attempted_at.max(fetched_at).is_none_or(|last| now >= last.plus(pause))
+        !self.attempted_at.max(fetched_at).is_some_and(|last| now.is_within(pause, last))
+    }
+
+    /// Whether a document is asked for that has not come.
+    fn is_asked(&self, now: Timestamp) -> bool {
+        self.open.iter().any(|asked_at| now.is_within(PATIENCE, *asked_at))
+    }
+
+    /// A set that was fetched in the future, before the clock was set back, has an age that nobody knows: it is due now, and serves
+    /// until `max_stale` from now at the longest.
+    fn correct_age(&mut self, now: Timestamp) {
+        let max_age = self.settings.max_age;
+        if let Some(loaded) = self.loaded.as_mut().filter(|loaded| now < loaded.fetched_at) {
+            loaded.fetched_at = now.minus(max_age);
+        }
     }
 
     fn wanted(&self) -> Wanted {
@@ -244,9 +322,8 @@ impl KeyStore {
     }
 
     fn load(&self, body: &[u8], fetched_at: Timestamp) -> Option<Loaded> {
-        let keys = Rc::new(KeySet::parse(body, &self.settings.algorithms).ok()?);
-        let digest = keys.digest();
-        Some(Loaded { keys, fetched_at, digest })
+        let keys = KeySet::parse(body, &self.settings.algorithms).ok()?;
+        Some(Loaded { keys, fetched_at })
     }
 
     /// Reads what another worker fetched. Whether that is newer than what is here; what claims to come from the future is not

@@ -38,6 +38,18 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    /// This moment, `duration` earlier; not before the epoch.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
+    /// Whether this moment is within the `duration` that begins at `start`. A `start` in the future counts as long ago: then the
+    /// clock was set back.
+    pub fn is_within(self, duration: Duration, start: Self) -> bool {
+        start <= self && self < start.plus(duration)
+    }
+
     /// How long it takes from `earlier` until this moment; nothing if it has passed.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -4,6 +4,7 @@ mod keys;
 mod lifetimes;
 mod minting;
 mod outages;
+mod published_keys;
 mod reports;
 mod senders;
 mod servers;

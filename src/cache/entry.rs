@@ -1,11 +1,12 @@
 //! The bytes of an entry in shared data: whose it is, when it ends, and the JWT.
 //!
 //! `version (1) | fingerprint (32) | token key (32) | checksum (8) | kind (1) | fresh until (8) | usable until (8) | length (8) |
-//! claims | JWT`.
+//! verifying key (32) | claims | JWT`.
 //!
 //! Numbers are big-endian, moments in milliseconds since the Unix epoch. The checksum is of all that follows: an entry that was
 //! cut, or whose end is another's, is no entry; against whoever can write there, it is no help. The kind is that of the JWT: none,
-//! one that stands for the token, or the token itself. The length is that of the claims, which are JSON.
+//! one that stands for the token, or the token itself. The length is that of the claims, which are JSON. The verifying key is the
+//! fingerprint of the published key that verified the answer; zeros if none did.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
@@ -25,6 +26,8 @@ pub(super) struct Entry {
     claims: Claims,
     jwt: Option<String>,
     is_self_contained: bool,
+    /// The published key that verified it, if one did.
+    pub(super) verified_by: Option<Fingerprint>,
 }
 
 impl Entry {
@@ -34,12 +37,13 @@ impl Entry {
             claims: grant.claims().clone(),
             jwt: grant.jwt().map(str::to_owned),
             is_self_contained: grant.is_self_contained(),
+            verified_by: grant.verified_by().copied(),
         }
     }
 
     pub(super) fn into_grant(self, token: TokenKey, forwarding: &Rc<Forwarding>) -> Grant {
-        let Self { jwt, claims, is_self_contained, lifetime } = self;
-        Grant::new(token, jwt.as_deref(), claims, is_self_contained, forwarding, lifetime)
+        let Self { jwt, claims, is_self_contained, lifetime, verified_by } = self;
+        Grant::new(token, jwt.as_deref(), claims, is_self_contained, verified_by, forwarding, lifetime)
     }
 
     pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {
@@ -53,7 +57,8 @@ impl Entry {
         let Lifetime { fresh_until, usable_until } = self.lifetime;
         let numbers = [fresh_until.as_millis(), usable_until.as_millis(), claims.len() as u64];
         let numbers = numbers.map(u64::to_be_bytes);
-        let content = [&[kind], numbers.as_flattened(), &claims, jwt.as_bytes()].concat();
+        let key = self.verified_by.as_ref().map_or(&NO_KEY, Fingerprint::as_bytes);
+        let content = [&[kind], numbers.as_flattened(), key, &claims, jwt.as_bytes()].concat();
         let checksum = checksum(&content);
         [&[VERSION], &fingerprint.as_bytes()[..], token.as_bytes(), &checksum, &content].concat()
     }
@@ -70,6 +75,7 @@ impl Entry {
         let (fresh_until, rest) = number(rest)?;
         let (usable_until, rest) = number(rest)?;
         let (claims_length, rest) = number(rest)?;
+        let (key, rest) = rest.split_first_chunk()?;
         let (claims, jwt) = rest.split_at_checked(usize::try_from(claims_length).ok()?)?;
         let jwt = std::str::from_utf8(jwt).ok()?.to_owned();
         Some(Self {
@@ -80,6 +86,7 @@ impl Entry {
             claims: serde_json::from_slice(claims).ok()?,
             jwt: (kind != NO_JWT).then_some(jwt),
             is_self_contained: kind == SELF_CONTAINED,
+            verified_by: (*key != NO_KEY).then_some(Fingerprint::from_bytes(*key)),
         })
     }
 }
@@ -96,7 +103,9 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*number), rest))
 }
 
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
+
+const NO_KEY: [u8; 32] = [0; 32];
 
 const NO_JWT: u8 = 0;
 const PHANTOM_TOKEN: u8 = 1;

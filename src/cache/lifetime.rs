@@ -18,6 +18,11 @@ impl Lifetime {
     pub(crate) const NONE: Self =
         Self { fresh_until: Timestamp::from_millis(0), usable_until: Timestamp::from_millis(0) };
 
+    /// Whether an answer that is kept for `max_ttl` at most can have this lifetime now; it cannot after the clock was set back.
+    pub(super) fn is_possible(self, max_ttl: Duration, now: Timestamp) -> bool {
+        self.fresh_until <= now.plus(max_ttl)
+    }
+
     pub(crate) fn is_fresh(self, now: Timestamp) -> bool {
         now < self.fresh_until
     }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
+use std::time::Duration;
 
 use quick_cache::unsync::Cache as QuickCache;
 use quick_cache::{Lifecycle, Weighter};
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 pub(super) struct LocalCache {
     grants: QuickCache<TokenKey, Rc<Grant>, Bytes, BuildHasherDefault<DigestPrefix>, CountedEvictions>,
     evictions: CountedEvictions,
+    max_ttl: Duration,
 }
 
 /// How much there is in a cache, and how much there was no room for.
@@ -29,8 +31,8 @@ pub(crate) struct Occupancy {
 
 impl LocalCache {
     /// Holds at most `max_entries` grants of at most `max_bytes` together: each weighs its bytes, but never less than
-    /// an equal share of them, so that one bound keeps both.
-    pub(super) fn new(max_entries: usize, max_bytes: usize) -> Self {
+    /// an equal share of them, so that one bound keeps both. None is fresh for longer than `max_ttl`.
+    pub(super) fn new(max_entries: usize, max_bytes: usize, max_ttl: Duration) -> Self {
         let max_entries = max_entries.max(1);
         let share = (max_bytes / max_entries).max(1);
         let evictions = CountedEvictions::default();
@@ -43,6 +45,7 @@ impl LocalCache {
                 evictions.clone(),
             ),
             evictions,
+            max_ttl,
         }
     }
 
@@ -53,7 +56,10 @@ impl LocalCache {
 
     /// The grant of a token, fresh or not. One that has ended stays until it is replaced or evicted: it tells that the token was known.
     pub(super) fn find(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<Grant>> {
-        self.grants.get(token).filter(|grant| grant.lifetime().is_usable(now)).map(Rc::clone)
+        let serves = |grant: &&Rc<Grant>| {
+            grant.lifetime().is_usable(now) && grant.lifetime().is_possible(self.max_ttl, now)
+        };
+        self.grants.get(token).filter(serves).map(Rc::clone)
     }
 
     /// Whether there is a grant of a token, be it of no use any more.

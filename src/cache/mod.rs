@@ -17,6 +17,7 @@ pub(crate) use freshness::Freshness;
 pub use key::{Fingerprint, TokenKey};
 pub(crate) use lifetime::Lifetime;
 pub(crate) use local::Occupancy;
+pub(crate) use shared::claim;
 pub use shared::{NoSharedData, SharedData};
 
 use crate::forwarding::Forwarding;
@@ -59,8 +60,6 @@ pub(crate) struct Cache {
     local: LocalCache,
     inactive: InactiveTokens,
     slots: Option<Slots>,
-    fingerprint: Fingerprint,
-    keys: Option<Fingerprint>,
     forwarding: Rc<Forwarding>,
 }
 
@@ -81,58 +80,50 @@ impl Cache {
         forwarding: Rc<Forwarding>,
     ) -> Self {
         Self {
-            local: LocalCache::new(settings.max_entries, settings.max_bytes),
+            local: LocalCache::new(settings.max_entries, settings.max_bytes, settings.max_ttl),
             inactive: InactiveTokens::default(),
             slots: settings.shared.then(|| Slots::new(settings, fingerprint)),
             settings: settings.clone(),
-            fingerprint,
-            keys: None,
             forwarding,
         }
     }
 
-    /// Forgets what was verified by other keys than these: they may have been removed for a reason (R66).
-    pub(crate) fn follow(&mut self, keys: Option<Fingerprint>) {
-        let Some(digest) = keys.filter(|_| self.keys != keys) else { return };
-        self.keys = keys;
-        self.local = LocalCache::new(self.settings.max_entries, self.settings.max_bytes);
-        if let Some(slots) = &mut self.slots {
-            slots.belong_to(self.fingerprint.with(&digest));
-        }
+    /// The fresh grant of a token in the level of this worker.
+    pub(crate) fn find_local(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<Grant>> {
+        self.local.find(token, now).filter(|grant| grant.lifetime().is_fresh(now))
     }
 
-    /// The fresh grant of a token.
-    pub(crate) fn find(
+    /// The fresh grant of a token in the level of all workers, if the key that verified it `counts`.
+    pub(crate) fn find_shared(
         &mut self,
         token: &TokenKey,
+        counts: impl FnOnce(Option<&Fingerprint>) -> bool,
         now: Timestamp,
         shared: &dyn SharedData,
-    ) -> Option<(Rc<Grant>, Level)> {
-        if let Some(grant) = self.local.find(token, now)
-            && grant.lifetime().is_fresh(now)
-        {
-            return Some((grant, Level::Local));
-        }
+    ) -> Option<Rc<Grant>> {
         if self.refusal(token, now).is_some() {
             return None;
         }
         let entry = self.slots.as_ref()?.read(token, now, shared)?;
-        entry.lifetime.is_fresh(now).then(|| (self.adopt(token, entry, now), Level::Shared))
+        let is_found = entry.lifetime.is_fresh(now) && counts(entry.verified_by.as_ref());
+        is_found.then(|| self.adopt(token, entry, now))
     }
 
-    /// The grant of a token that serves while its server does not.
+    /// The grant of a token that serves while its server does not, if the key that verified it `counts`.
     pub(crate) fn find_usable(
         &mut self,
         token: &TokenKey,
+        counts: impl Fn(Option<&Fingerprint>) -> bool,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Option<Rc<Grant>> {
         if self.slots.as_ref().is_some_and(|slots| slots.is_revoked(token, shared)) {
             self.local.remove(token);
         }
-        self.local.find(token, now).or_else(|| {
+        let local = self.local.find(token, now).filter(|grant| counts(grant.verified_by()));
+        local.or_else(|| {
             let entry = self.slots.as_ref()?.read(token, now, shared)?;
-            Some(self.adopt(token, entry, now))
+            counts(entry.verified_by.as_ref()).then(|| self.adopt(token, entry, now))
         })
     }
 
@@ -146,17 +137,17 @@ impl Cache {
         self.inactive.find(token, now, self.settings.inactive_ttl)
     }
 
-    /// Makes the grant of an active token, and keeps it in both levels as long as freshness, expiry and `limit` allow.
+    /// Makes the grant of an active token, and keeps it in both levels as long as freshness and expiry allow.
     pub(crate) fn keep(
         &mut self,
         token: TokenKey,
         active: &ActiveToken,
-        limit: Option<Timestamp>,
+        verified_by: Option<Fingerprint>,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Rc<Grant> {
         let ActiveToken { jwt, claims, signature, freshness } = active;
-        let end = [claims.validity().expires, limit].into_iter().flatten().min();
+        let end = claims.validity().expires;
         let lifetime = self.lifetime(*freshness, end, now);
         let is_self_contained = matches!(signature, Signature::Presented);
         let grant = Grant::new(
@@ -164,6 +155,7 @@ impl Cache {
             jwt.as_deref(),
             claims.clone(),
             is_self_contained,
+            verified_by,
             &self.forwarding,
             lifetime.unwrap_or(Lifetime::NONE),
         );
@@ -257,7 +249,7 @@ impl Cache {
     }
 
     /// What is kept as it is, is verified anew when it ends, which asks nobody; and to ask sooner does not put off the `end` of the
-    /// token or of the keys.
+    /// token.
     fn scheduled(&self, grant: Grant, end: Option<Timestamp>, now: Timestamp) -> Grant {
         let can_be_renewed = end.is_none_or(|end| grant.lifetime().fresh_until < end);
         if can_be_renewed && !grant.is_self_contained() {

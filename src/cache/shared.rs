@@ -57,18 +57,13 @@ impl Slots {
         }
     }
 
-    /// From now on, entries are of this fingerprint.
-    pub(super) fn belong_to(&mut self, fingerprint: Fingerprint) {
-        self.fingerprint = fingerprint;
-    }
-
     /// The usable entry of a token. One that claims to be fresh for longer than any can be is not ours.
     pub(super) fn read(&self, token: &TokenKey, now: Timestamp, shared: &dyn SharedData) -> Option<Entry> {
         let (value, _) = shared.get(&self.key(token))?;
         let mut entry = Entry::decode(&value, &self.fingerprint, token)?;
         let Lifetime { fresh_until, usable_until } = &mut entry.lifetime;
         *usable_until = (*usable_until).min(fresh_until.plus(self.stale_if_error));
-        (now < *usable_until && *fresh_until <= now.plus(self.max_ttl)).then_some(entry)
+        (now < *usable_until && entry.lifetime.is_possible(self.max_ttl, now)).then_some(entry)
     }
 
     /// Writes the entry of a token. One that is longer than an equal share is not shared, so that one bound keeps the number of
@@ -113,18 +108,7 @@ impl Slots {
     ) -> bool {
         let key = format!("{}.renewal", self.key(token));
         let owner = [*self.fingerprint.as_bytes(), *token.as_bytes()];
-        let is_claimed = |claim: &[u8]| {
-            let claimed_until = claim.strip_prefix(owner.as_flattened()).and_then(<[u8]>::first_chunk);
-            let claimed_until = claimed_until.map(|bytes| Timestamp::from_millis(u64::from_be_bytes(*bytes)));
-            claimed_until.is_some_and(|other| now < other && other <= end)
-        };
-        let (claim, cas) = shared.get(&key).unwrap_or_default();
-        if is_claimed(&claim) {
-            return false;
-        }
-        let claim = [owner.as_flattened(), &end.as_millis().to_be_bytes()].concat();
-        // Where nothing can be written, nobody else can have claimed it either.
-        shared.set(&key, &claim, cas) || !shared.get(&key).is_some_and(|(claim, _)| is_claimed(&claim))
+        claim(&key, owner.as_flattened(), now, end, shared)
     }
 
     /// No `/` in it: Kong takes what is before one for the name of a zone.
@@ -132,6 +116,28 @@ impl Slots {
         let slot = token.prefix().checked_rem(self.count).unwrap_or_default();
         format!("phantom-token.{slot}")
     }
+}
+
+/// Claims for one worker, until `end`, what all workers that are this `owner` could do. Whether no other worker has claimed it.
+pub(crate) fn claim(
+    key: &str,
+    owner: &[u8],
+    now: Timestamp,
+    end: Timestamp,
+    shared: &dyn SharedData,
+) -> bool {
+    let is_claimed = |claim: &[u8]| {
+        let claimed_until = claim.strip_prefix(owner).and_then(<[u8]>::first_chunk);
+        let claimed_until = claimed_until.map(|bytes| Timestamp::from_millis(u64::from_be_bytes(*bytes)));
+        claimed_until.is_some_and(|other| now < other && other <= end)
+    };
+    let (claim, cas) = shared.get(key).unwrap_or_default();
+    if is_claimed(&claim) {
+        return false;
+    }
+    let claim = [owner, &end.as_millis().to_be_bytes()].concat();
+    // Where nothing can be written, nobody else can have claimed it either.
+    shared.set(key, &claim, cas) || !shared.get(key).is_some_and(|(claim, _)| is_claimed(&claim))
 }
 
 /// No entry begins like this: those begin with their version.

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::algorithm::Algorithm;
 use super::es384::Es384Key;
+use crate::cache::Fingerprint;
 use crate::json::Object;
 use crate::secret::Secret;
 
@@ -19,6 +20,7 @@ pub(super) struct Key {
     id: Option<String>,
     algorithm: Option<Algorithm>,
     digest: String,
+    fingerprint: Fingerprint,
     material: Material,
 }
 
@@ -46,23 +48,29 @@ impl Key {
         let public = public_part(jwk)?;
         let digest = URL_SAFE_NO_PAD.encode(public.thumbprint::<Sha256>());
         let material = Material::read(&public)?;
-        Some(Self {
-            id: text("kid").transpose().ok()?.map(str::to_owned),
-            algorithm: algorithm.flatten(),
-            digest,
-            material,
-        })
+        let id = text("kid").transpose().ok()?.map(str::to_owned);
+        Some(Self::new(id, algorithm.flatten(), digest, material))
     }
 
     /// The key of a shared secret.
     pub(super) fn secret(secret: &Secret) -> Self {
         let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose()));
-        Self { id: None, algorithm: None, digest, material: Material::Secret(Hs256Key::new(secret.expose())) }
+        Self::new(None, None, digest, Material::Secret(Hs256Key::new(secret.expose())))
+    }
+
+    fn new(id: Option<String>, algorithm: Option<Algorithm>, digest: String, material: Material) -> Self {
+        let fingerprint = Fingerprint::of(&[&identity(id.as_deref(), algorithm, &digest)]);
+        Self { id, algorithm, digest, fingerprint, material }
     }
 
     /// What tells it from others: its name, its algorithm, and a digest of what it is made of.
     pub(super) fn identity(&self) -> String {
-        format!("{:?} {:?} {}", self.id, self.algorithm, self.digest)
+        identity(self.id.as_deref(), self.algorithm, &self.digest)
+    }
+
+    /// SHA-256 of its identity.
+    pub(super) fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
     }
 
     /// Whether it is called so. A secret has no name.
@@ -131,6 +139,12 @@ pub(super) fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
     let members = ["kty", "n", "e", "crv", "x", "y"];
     let public = members.into_iter().filter_map(|name| Some((name.to_owned(), jwk.get(name)?.clone())));
     serde_json::from_value(Value::Object(public.collect())).ok()
+}
+
+/// `kid`, `alg`, and the thumbprint of the public key (RFC 7638). A key that is published under another `kid`, or for another
+/// algorithm, is another key: what it verified before might not be verified now.
+fn identity(id: Option<&str>, algorithm: Option<Algorithm>, digest: &str) -> String {
+    format!("{id:?} {algorithm:?} {digest}")
 }
 
 fn verifies<A: jwt_compact::Algorithm>(

@@ -42,6 +42,11 @@ impl KeySet {
         Ok(Self { keys, algorithms: algorithms.to_vec() })
     }
 
+    /// Whether it has the key with this fingerprint.
+    pub(crate) fn has(&self, key: &Fingerprint) -> bool {
+        self.keys.iter().any(|own| own.fingerprint() == key)
+    }
+
     /// Whether it has no key that is of use.
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -61,12 +66,12 @@ impl KeySet {
         Fingerprint::of(&keys.iter().map(String::as_str).chain(algorithms).collect::<Vec<_>>())
     }
 
-    /// Verifies a signature. What the JWT says of keys by itself (`jku`, `x5u`, `jwk`, `x5c`) is not looked at (R62); its `kid`
+    /// Verifies a signature; returns the fingerprint of the key that does. What the JWT says of keys by itself (`jku`, `x5u`, `jwk`, `x5c`) is not looked at (R62); its `kid`
     /// chooses, and where it has none, a few keys of its algorithm are tried (R63).
     ///
     /// # Errors
     /// Why it does not count.
-    pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<(), Unverified> {
+    pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<Fingerprint, Unverified> {
         let algorithm = Algorithm::named(jws.algorithm()).filter(|one| self.algorithms.contains(one));
         let algorithm = algorithm.ok_or(Unverified::Refused)?;
         let (message, signature) = jws.signed();
@@ -76,10 +81,11 @@ impl KeySet {
         if named.peek().is_none() {
             return Err(Unverified::UnknownKey);
         }
-        if named.filter(|key| key.fits(algorithm)).take(MAX_ATTEMPTS).any(|key| verifies(&key)) {
-            return Ok(());
+        let mut fitting = named.filter(|key| key.fits(algorithm)).take(MAX_ATTEMPTS);
+        match fitting.find(verifies) {
+            Some(key) => Ok(*key.fingerprint()),
+            None => Err(if id.is_none() { Unverified::UnknownKey } else { Unverified::Refused }),
         }
-        Err(if id.is_none() { Unverified::UnknownKey } else { Unverified::Refused })
     }
 }
 

@@ -105,6 +105,9 @@ impl Worker {
             log::warn!("host timers unavailable: refresh-ahead and gauges are disabled: {refused:?}");
         }
         self.ticks.set(result.is_ok());
+        if result.is_err() {
+            self.authenticator.borrow_mut().forgo_background();
+        }
     }
 
     pub(crate) fn performer(&self) -> &Performer {
@@ -383,6 +386,12 @@ impl Worker {
         if let Ok(conclusion) = &conclusion {
             report(conclusion, &self.performer.journal);
         }
+        if let (Ok(conclusion), Ok(lent), true, true) =
+            (&conclusion, lent, waiting.is_empty(), self.ticks.get())
+            && let Some(next) = authenticator.follow_up(question.subject(), conclusion, lent)
+        {
+            self.in_flight.borrow_mut().renew(next);
+        }
         let mut step = |pending| match (&conclusion, lent) {
             (Ok(conclusion), Ok(lent)) => authenticator.settle(pending, conclusion, lent),
             _ => Step::Settled(Verdict::Reject(Reason::Internal.into())),
@@ -430,6 +439,7 @@ fn report(conclusion: &Conclusion, journal: &Journal) {
                 None => log::debug!("introspection: active"),
             }
         }
+        Conclusion::Document(Err(Reason::Overloaded)) => log::debug!("keys or metadata: asked for already"),
         Conclusion::Document(Err(reason)) => {
             let text = "the authorization server's keys or metadata are of no use";
             journal.write(Level::Error, text, reason.name());

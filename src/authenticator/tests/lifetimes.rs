@@ -4,22 +4,29 @@ use serde_json::{Value, json};
 
 use super::{Worker, bearer};
 use crate::cache::NoSharedData;
-use crate::callout::Question;
 use crate::metrics::Counter;
 use crate::testing::{self, MemorySharedData, test};
 
 impl Worker<'_> {
-    /// Asks what is to be refreshed and may be. How much that was.
-    fn renew(&mut self, seconds: u64) -> usize {
-        let questions = std::mem::take(&mut self.renewals);
-        let is_asked = |question: &&Question| {
-            let is_admitted = self.admits(question, seconds).is_ok();
-            if is_admitted {
-                let _ = self.answered(question, seconds);
+    /// Asks what is to be asked in the background and may be, as the root context does at each tick. How much that was.
+    pub(super) fn renew(&mut self, seconds: u64) -> usize {
+        let mut count = 0;
+        for question in std::mem::take(&mut self.renewals) {
+            if self.admits(&question, seconds).is_err() {
+                continue;
             }
-            is_admitted
-        };
-        questions.iter().filter(is_asked).count()
+            let conclusion = self.answered(&question, seconds);
+            count += 1;
+            let counted = std::rc::Rc::clone(&self.counted);
+            let host = crate::Host {
+                now: testing::at(seconds),
+                shared_data: self.shared,
+                metrics: &*counted,
+                randomness: &testing::CountingRandomness,
+            };
+            self.renewals.extend(self.authenticator.follow_up(question.subject(), &conclusion, host));
+        }
+        count
     }
 
     fn answer_inactive(&mut self, cache_control: &str) {

@@ -47,7 +47,7 @@ fn minted(worker: &mut Worker<'_>, seconds: u64, path: &str, token: &str) -> Val
     let keys = json!({"keys": [public(&p256(), json!({"kid": "now"}))]}).to_string();
     let keys = KeySet::parse(keys.as_bytes(), &Algorithm::ASYMMETRIC).expect("a set");
     let jws = Jws::parse(jwt).expect("a JWS");
-    assert_eq!(keys.verify(&jws), Ok(()));
+    assert_eq!(keys.verify(&jws).map(|_| ()), Ok(()));
     assert_eq!(jws.media_type().as_deref(), Some("at+jwt"));
     serde_json::from_str(&super::keys::claims_of(jwt)).expect("claims")
 }

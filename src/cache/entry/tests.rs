@@ -15,7 +15,13 @@ fn entry(claims: serde_json::Value) -> Entry {
     let claims = Object::parse(claims.to_string().as_bytes()).expect("an object");
     let claims = Claims::read(&claims, &Reading::default()).expect("claims");
     let lifetime = Lifetime { fresh_until: at(60), usable_until: at(90) };
-    Entry { lifetime, claims, jwt: Some(testing::jwt(json!({}))), is_self_contained: false }
+    Entry {
+        lifetime,
+        claims,
+        jwt: Some(testing::jwt(json!({}))),
+        is_self_contained: false,
+        verified_by: None,
+    }
 }
 
 /// If a claim were lost on the way, another worker would let in what the first refuses.
@@ -38,6 +44,9 @@ fn what_is_encoded_is_decoded() {
         let bytes = entry.encode(&fingerprint, &key("t"));
         assert_eq!(Entry::decode(&bytes, &fingerprint, &key("t")), Some(entry));
     }
+    let verified = Entry { verified_by: Some(Fingerprint::of(&["key"])), ..entry(json!({})) };
+    let bytes = verified.encode(&fingerprint, &key("t"));
+    assert_eq!(Entry::decode(&bytes, &fingerprint, &key("t")), Some(verified));
 }
 
 /// If an entry were trusted by its key alone, a host that compares checksums would hand out another user's JWT.

@@ -4,6 +4,7 @@ use crate::cache::Lifetime;
 use crate::claims::Claims;
 use crate::testing::{at, test};
 
+const MAX_TTL: Duration = Duration::from_secs(60);
 const LIFETIME: Lifetime = Lifetime { fresh_until: at(60), usable_until: at(60) };
 
 fn key(token: usize) -> TokenKey {
@@ -13,17 +14,17 @@ fn key(token: usize) -> TokenKey {
 
 fn grant(pad: usize) -> Rc<Grant> {
     let jwt = "x".repeat(pad);
-    Rc::new(Grant::new(key(0), Some(&jwt), Claims::default(), false, &Rc::default(), LIFETIME))
+    Rc::new(Grant::new(key(0), Some(&jwt), Claims::default(), false, None, &Rc::default(), LIFETIME))
 }
 
 #[test]
 fn r057_entries_are_bounded() {
-    let mut cache = LocalCache::new(100, 10_000_000);
+    let mut cache = LocalCache::new(100, 10_000_000, MAX_TTL);
     for token in 0..10_000 {
         cache.insert(key(token), grant(0));
     }
     assert!(cache.grants.len() <= 100, "{}", cache.grants.len());
-    let mut smallest = LocalCache::new(16, 4096);
+    let mut smallest = LocalCache::new(16, 4096, MAX_TTL);
     for token in 0..100 {
         smallest.insert(key(token), grant(0));
     }
@@ -32,7 +33,7 @@ fn r057_entries_are_bounded() {
 
 #[test]
 fn r057_bytes_are_bounded() {
-    let mut cache = LocalCache::new(1000, 200_000);
+    let mut cache = LocalCache::new(1000, 200_000, MAX_TTL);
     for token in 0..1000 {
         cache.insert(key(token), grant(3000));
     }
@@ -44,7 +45,7 @@ fn r057_bytes_are_bounded() {
 /// If a flood of tokens that come once could evict the hot ones, garbage would turn into load for the server.
 #[test]
 fn r057_a_flood_does_not_displace_what_is_hot() {
-    let mut cache = LocalCache::new(100, 10_000_000);
+    let mut cache = LocalCache::new(100, 10_000_000, MAX_TTL);
     for round in 0..5 {
         for token in 0..20 {
             if round == 0 {
@@ -62,7 +63,7 @@ fn r057_a_flood_does_not_displace_what_is_hot() {
 
 #[test]
 fn r050_what_is_stale_does_not_serve_but_is_known() {
-    let mut cache = LocalCache::new(100, 1_000_000);
+    let mut cache = LocalCache::new(100, 1_000_000, MAX_TTL);
     cache.insert(key(1), grant(0));
     assert!(cache.find(&key(1), at(59)).is_some());
     assert!(cache.find(&key(1), at(60)).is_none());

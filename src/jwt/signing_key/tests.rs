@@ -19,7 +19,7 @@ fn what_it_signs_its_public_key_verifies() {
         let keys =
             KeySet::parse(keys.as_bytes(), &[Algorithm::named(algorithm).expect("a name")]).expect("a set");
         let jws = Jws::parse(&jwt).expect("a JWS");
-        assert_eq!(keys.verify(&jws), Ok(()), "{algorithm}");
+        assert_eq!(keys.verify(&jws).map(|_| ()), Ok(()), "{algorithm}");
         assert_eq!((jws.key_id(), jws.issuer()), (Some("k"), Some("gateway")));
     }
 }

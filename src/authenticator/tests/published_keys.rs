@@ -1,0 +1,338 @@
+//! Scenarios with published keys over time: tokens in use while keys age, are added, are removed, or cannot be fetched.
+
+use serde_json::{Value, json};
+
+use super::{Worker, bearer};
+use crate::cache::{NoSharedData, SharedData};
+use crate::testing::signer::{p256, public, signed_jwt};
+use crate::testing::{self, MemorySharedData, NOW, test};
+
+fn published(edits: Value) -> Value {
+    let mut configuration = json!({
+        "introspection": {"max_per_second": 1_000_000},
+        "keys": {"uri": "https://login.example.com/jwks", "cooldown": "30s", "max_age": "10m", "max_stale": "2h"},
+    });
+    testing::merge(&mut configuration, edits);
+    configuration
+}
+
+fn set(names: &[&str]) -> String {
+    let keys: Vec<Value> = names.iter().map(|name| public(&p256(), json!({"kid": name}))).collect();
+    json!({"keys": keys}).to_string()
+}
+
+fn jwt_by(key: &str) -> String {
+    let mut claims = testing::claims();
+    testing::merge(&mut claims, json!({"client_id": "app", "jti": key, "exp": NOW + 100_000}));
+    signed_jwt(key, &claims)
+}
+
+fn name(token: u64) -> String {
+    format!("token-{token}")
+}
+
+fn worker(edits: Value, shared: &dyn SharedData) -> Worker<'_> {
+    let mut worker = Worker::new(published(edits), shared);
+    worker.keys = set(&["k1"]);
+    worker.answer_with(jwt_by("k1"));
+    worker
+}
+
+impl Worker<'_> {
+    /// A token comes, and what is due is asked in the background. What became of its request.
+    fn use_token(&mut self, seconds: u64, token: &str) -> String {
+        let outcome = self.get(seconds, token);
+        self.renew(seconds);
+        outcome
+    }
+}
+
+/// Lets so many tokens come, one each five seconds, and each again every ten seconds until `end`. How many introspections there
+/// were in each second.
+fn in_use(worker: &mut Worker<'_>, tokens: u64, end: u64) -> Vec<usize> {
+    let mut questions = Vec::new();
+    for seconds in 0..end {
+        let before = worker.introspections();
+        for token in 0..tokens {
+            let first = 5 * token;
+            if seconds >= first && (seconds - first) % 10 == 0 {
+                let outcome = worker.get(seconds, &name(token));
+                assert!(outcome.starts_with("Bearer"), "{outcome} at {seconds}");
+            }
+        }
+        worker.renew(seconds);
+        questions.push(worker.introspections() - before);
+    }
+    questions
+}
+
+/// If grants ended with the age of the keys, all tokens in use would be asked about within seconds, every `max_age`, and those beyond
+/// the limits would be refused.
+#[test]
+fn r117_no_second_is_the_end_of_all_grants() {
+    let mut worker = worker(json!({"cache": {"max_ttl": "5m"}}), &NoSharedData);
+    let questions = in_use(&mut worker, 50, 1300);
+    let most = questions.iter().max().copied().unwrap_or_default();
+    assert!(most <= 5, "{most} introspections in one second");
+    let around: usize = questions[590..620].iter().sum();
+    assert!(around <= 10, "{around} introspections when the first keys would be ten minutes old");
+    assert_eq!(worker.documents(), 3, "keys are fetched ahead of their age, and once");
+}
+
+/// If the keys were fetched when they are too old, and not before, all requests that verify something would wait for that.
+#[test]
+fn r117_nobody_waits_for_keys_that_are_in_use() {
+    for edits in [json!({"cache": {"max_ttl": "5m"}}), json!({"cache": {"max_ttl": "0s"}})] {
+        let mut worker = worker(edits.clone(), &NoSharedData);
+        assert_eq!(worker.use_token(0, "first"), bearer(&jwt_by("k1")));
+        for seconds in (10..2000).step_by(10) {
+            let before = worker.documents();
+            assert!(worker.get(seconds, &name(seconds / 20)).starts_with("Bearer"), "{edits} {seconds}");
+            assert_eq!(worker.documents(), before, "{edits}: a request waits at {seconds}");
+            worker.renew(seconds);
+        }
+        assert_eq!(worker.documents(), 4, "{edits}");
+    }
+}
+
+/// If every worker fetched for itself, the server would be asked as often as there are workers.
+#[test]
+fn r117_one_worker_fetches_for_all() {
+    let shared = MemorySharedData::default();
+    let mut workers = [0; 4].map(|_| worker(json!({"cache": {"max_ttl": "3h"}}), &shared));
+    for seconds in 0..1000 {
+        for worker in &mut workers {
+            assert!(worker.get(seconds, "token").starts_with("Bearer"));
+        }
+        for worker in &mut workers {
+            worker.renew(seconds);
+        }
+    }
+    assert_eq!(workers.iter().map(Worker::documents).sum::<usize>(), 2);
+    assert_eq!(workers.iter().map(Worker::introspections).sum::<usize>(), 1);
+}
+
+/// If an outage of the keys ended grants, it would become a flood of introspections that tell nothing new; if requests waited for each
+/// attempt to fetch them, it would be one of the API.
+#[test]
+fn r117_while_keys_cannot_be_fetched_known_tokens_ask_nobody_and_nobody_waits() {
+    let shared = MemorySharedData::default();
+    let mut workers = [0; 2].map(|_| worker(json!({"cache": {"max_ttl": "3h"}}), &shared));
+    for worker in &mut workers {
+        in_use(worker, 8, 100);
+        worker.keys.clear();
+    }
+    let introspections = |workers: &[Worker<'_>]| workers.iter().map(Worker::introspections).sum::<usize>();
+    let before = introspections(&workers);
+    for seconds in 100..1000 {
+        for worker in &mut workers {
+            let documents = worker.documents();
+            for token in 0..8 {
+                assert!(worker.get(seconds, &name(token)).starts_with("Bearer"));
+            }
+            assert_eq!(worker.documents(), documents, "a request waits at {seconds}");
+        }
+        for worker in &mut workers {
+            worker.renew(seconds);
+        }
+    }
+    assert_eq!(introspections(&workers), before);
+    let attempts: usize = workers.iter().map(Worker::documents).sum::<usize>() - 1;
+    assert!((10..=16).contains(&attempts), "{attempts} in 460 s, by a cool-down of 30 s for both workers");
+    for worker in &mut workers {
+        let documents = worker.documents();
+        assert_eq!(worker.get(1000, "new"), bearer(&jwt_by("k1")), "verified by the keys at hand");
+        assert_eq!(worker.documents(), documents);
+    }
+}
+
+/// If an old set counted for ever while none can be fetched, a key that was removed for a reason would count as long as its thief
+/// keeps the server's keys from the gateway.
+#[test]
+fn r064_r066_nothing_counts_that_was_verified_by_keys_older_than_max_stale() {
+    let stale = json!({"cache": {"max_ttl": "1day", "stale_if_error": "1day"}, "keys": {"max_stale": "1h"}});
+    let mut worker = worker(stale, &NoSharedData);
+    assert!(worker.use_token(0, "token").starts_with("Bearer"));
+    worker.keys.clear();
+    for seconds in (10..3600).step_by(10) {
+        assert!(worker.use_token(seconds, "token").starts_with("Bearer"), "{seconds}");
+    }
+    assert_eq!(worker.use_token(3600, "token"), "keys_unavailable");
+    worker.answer_status("503");
+    assert_eq!(worker.use_token(3601, "token"), "unavailable", "nor is it served as a stale answer");
+    worker.keys = set(&["k1"]);
+    worker.answer_with(jwt_by("k1"));
+    assert!(worker.use_token(3700, "token").starts_with("Bearer"));
+}
+
+/// If each new key, or each fetch while two nodes of a server publish different ones, cost an introspection for each token, a rotation
+/// would be a flood.
+#[test]
+fn r118_a_key_that_is_added_costs_no_introspection() {
+    let shared = MemorySharedData::default();
+    let mut workers = [0; 2].map(|_| worker(json!({"cache": {"max_ttl": "3h"}}), &shared));
+    let [first, second] = &mut workers;
+    for token in 0..12 {
+        first.get(0, &name(token));
+        second.get(0, &name(token));
+    }
+    first.keys = set(&["k1", "k2"]);
+    first.answer_with(jwt_by("k2"));
+    assert_eq!(first.get(40, "newer"), bearer(&jwt_by("k2")));
+    assert_eq!(
+        second.get(40, "newer"),
+        bearer(&jwt_by("k2")),
+        "the other worker has its key in the same second"
+    );
+    let before = (first.introspections(), second.introspections());
+    for token in 0..12 {
+        assert_eq!(first.get(41, &name(token)), bearer(&jwt_by("k1")));
+        assert_eq!(second.get(41, &name(token)), bearer(&jwt_by("k1")));
+    }
+    assert_eq!((first.introspections(), second.introspections()), before);
+    assert_eq!((before, second.documents()), ((13, 0), 0));
+}
+
+/// If what a removed key verified counted on, a stolen key would be good for as long as the cache keeps what it signed; if all else
+/// ended with it, each rotation would be a flood.
+#[test]
+fn r066_r118_a_key_that_is_removed_ends_what_it_verified_and_nothing_else() {
+    let shared = MemorySharedData::default();
+    let configuration = json!({"cache": {"max_ttl": "3h", "stale_if_error": "3h"}});
+    let mut workers = [0; 2].map(|_| worker(configuration.clone(), &shared));
+    let [first, second] = &mut workers;
+    first.keys = set(&["k1", "k2"]);
+    for (token, key) in [("one", "k1"), ("two", "k2")] {
+        first.answer_with(jwt_by(key));
+        assert_eq!(first.get(0, token), bearer(&jwt_by(key)));
+        assert_eq!(second.get(0, token), bearer(&jwt_by(key)));
+    }
+    first.keys = set(&["k2"]);
+    assert_eq!(first.use_token(539, "two"), bearer(&jwt_by("k2")));
+    assert_eq!(first.documents(), 1, "too early");
+    assert_eq!(first.use_token(540, "two"), bearer(&jwt_by("k2")));
+    assert_eq!(first.documents(), 2);
+    let mut third = worker(configuration, &shared);
+    for worker in [first, second, &mut third] {
+        worker.answer_status("503");
+        let before = worker.introspections();
+        assert_eq!(worker.get(541, "two"), bearer(&jwt_by("k2")));
+        assert_eq!(worker.introspections(), before);
+        assert_eq!(worker.get(541, "one"), "unavailable", "not even while the server is down");
+    }
+}
+
+/// A key is what it is under its name and for its algorithm: renamed, or published for another one, it might verify nothing of what it
+/// verified.
+#[test]
+fn r066_the_same_key_under_another_name_is_another() {
+    let mut worker = worker(json!({"cache": {"max_ttl": "3h"}}), &NoSharedData);
+    assert!(worker.use_token(0, "token").starts_with("Bearer"));
+    worker.keys = set(&["renamed"]);
+    assert!(worker.use_token(540, "token").starts_with("Bearer"), "fetched behind this request");
+    assert_eq!(worker.get(541, "token"), "unverifiable_response");
+}
+
+/// If answers that published keys verify were not renewed ahead, their clients would wait once in every time to live.
+#[test]
+fn r117_what_published_keys_verified_is_renewed_ahead_as_well() {
+    let edits = json!({"cache": {"max_ttl": "12m", "refresh_ahead": "10s"}});
+    let mut worker = worker(edits, &NoSharedData);
+    for seconds in (0..3000).step_by(5) {
+        let before = worker.introspections();
+        assert!(worker.get(seconds, "hot").starts_with("Bearer"));
+        assert_eq!(worker.introspections() - before, usize::from(seconds == 0), "nobody waits at {seconds}");
+        worker.renew(seconds);
+    }
+    assert_eq!(worker.introspections(), 1 + 3000 / 710);
+}
+
+/// If nobody fetched a new key for an answer that nobody waits for, renewals would fail until the answer's end, and all would wait then.
+#[test]
+fn r119_a_renewal_fetches_the_keys_that_its_answer_needs() {
+    let discovery = "https://login.example.com/.well-known/openid-configuration";
+    for keys in [json!({}), json!({"uri": null, "discovery": discovery})] {
+        let edits = json!({
+            "cache": {"max_ttl": "2m", "refresh_ahead": "30s"}, "keys": keys,
+            "token": {"issuer": "https://login.example.com"},
+        });
+        let mut worker = worker(edits, &NoSharedData);
+        worker.metadata = json!({
+            "issuer": "https://login.example.com", "jwks_uri": "https://login.example.com/jwks",
+        })
+        .to_string();
+        assert!(worker.use_token(0, "hot").starts_with("Bearer"));
+        let before = worker.documents();
+        worker.keys = set(&["k2"]);
+        worker.answer_with(jwt_by("k2"));
+        for seconds in 85..100 {
+            assert!(worker.use_token(seconds, "hot").starts_with("Bearer"), "{keys} {seconds}");
+        }
+        assert_eq!(worker.get(100, "hot"), bearer(&jwt_by("k2")), "{keys}");
+        assert_eq!(worker.documents(), 2 * before, "{keys}");
+    }
+}
+
+/// If nothing were asked in time where keys have grown old in an idle hour, a removed key would count once more.
+#[test]
+fn r066_after_an_idle_time_nothing_is_verified_by_old_keys() {
+    let mut worker = worker(json!({}), &NoSharedData);
+    assert!(worker.use_token(0, "token").starts_with("Bearer"));
+    worker.keys = set(&["k2"]);
+    assert_eq!(worker.get(3000, "another"), "unverifiable_response", "it waits for the new keys");
+}
+
+/// Where the host has no timers, nothing is fetched ahead. If a request did not wait then for keys that are too old, they would grow as
+/// old as they may at all.
+#[test]
+fn r066_without_timers_requests_wait_for_keys_that_are_too_old() {
+    for has_timers in [true, false] {
+        let cache = if has_timers { json!({"refresh_ahead": "0s"}) } else { json!({}) };
+        let mut worker = worker(json!({"cache": cache}), &NoSharedData);
+        if !has_timers {
+            worker.authenticator.forgo_background();
+        }
+        for seconds in (0..1800).step_by(20) {
+            assert!(worker.get(seconds, &name(seconds)).starts_with("Bearer"), "{seconds}");
+            assert!(worker.renewals.is_empty(), "{seconds}");
+        }
+        assert_eq!(worker.documents(), 3);
+    }
+}
+
+/// If a clock that was set back made grants or keys live longer, a revoked token or a removed key would count for as long as the clock
+/// was wrong.
+#[test]
+fn r055_r066_a_clock_that_is_set_back_makes_nothing_live_longer() {
+    for shared in [&MemorySharedData::default() as &dyn SharedData, &NoSharedData] {
+        let mut worker = worker(json!({"cache": {"max_ttl": "5m"}}), shared);
+        assert!(worker.use_token(7200, "token").starts_with("Bearer"));
+        worker.keys = set(&["k2"]);
+        let before = (worker.introspections(), worker.documents());
+        assert_eq!(worker.get(0, "token"), "unverifiable_response");
+        assert_eq!((worker.introspections(), worker.documents()), (before.0 + 1, before.1 + 1));
+        worker.answer_with(jwt_by("k2"));
+        assert_eq!(worker.get(1, "token"), bearer(&jwt_by("k2")));
+        worker.answer_with(jwt_by("k3"));
+        worker.keys = set(&["k3"]);
+        assert_eq!(worker.get(31, "other"), bearer(&jwt_by("k3")), "and the cool-down is of the new time");
+    }
+}
+
+/// If what was known before the clock was set back kept workers from another's newer keys, a removed key would count there.
+#[test]
+fn r066_a_clock_that_is_set_back_keeps_newer_keys_from_no_worker() {
+    let shared = MemorySharedData::default();
+    let mut workers = [0; 2].map(|_| worker(json!({"cache": {"max_ttl": "3h"}}), &shared));
+    let [first, second] = &mut workers;
+    for worker in [&mut *first, &mut *second] {
+        assert!(worker.use_token(7200, "token").starts_with("Bearer"));
+    }
+    first.keys = set(&["k2"]);
+    first.answer_with(jwt_by("k2"));
+    assert_eq!(first.get(0, "other"), bearer(&jwt_by("k2")));
+    second.answer_status("503");
+    assert_eq!(second.get(0, "token"), "unavailable");
+    assert_eq!(second.get(0, "other"), bearer(&jwt_by("k2")));
+    assert_eq!(second.documents(), 0);
+}
