@@ -181,9 +181,11 @@ objects! {
         upstream: String,
         /// Which algorithms are accepted; by default all of these.
         algorithms: Algorithms,
-        /// When a set is fetched again.
+        /// Greatest age of a set that can be fetched: one in use is fetched again shortly before, in the background and by one
+        /// worker for all.
         max_age: Span<SECOND, DAY> = "10m",
-        /// How long the last good set serves while none can be fetched; without keys, 503.
+        /// How long the last good set serves while none can be fetched, and what its keys verified stays in the cache; without
+        /// keys, 503.
         max_stale: Span<SECOND, { 30 * DAY }> = "24h",
         /// How long nobody is asked after somebody was; an unknown `kid` costs one fetch at most in that time.
         cooldown: Span<SECOND, HOUR> = "30s",
@@ -343,13 +345,13 @@ objects! {
         /// `Cache-Control` allows it, or `cache.no_store_ttl`; `0s` for not at all. Failures are never kept.
         inactive_ttl: Span<0, MINUTE> = "2s",
         /// How long before its end, at most for half of its time, an entry that is in use is renewed, by one worker for all
-        /// while requests go on; `0s` for never. What ends with its token, or with the keys that verified it, is not. It needs
-        /// timers of the host: in Kong, turn it off.
+        /// while requests go on; `0s` for never. What ends with its token is not. Published keys are fetched in the background
+        /// as well, unless it is `0s`. It needs timers of the host: in Kong, turn it off.
         refresh_ahead: Span<0, DAY> = "10s",
         /// How long beyond its end an entry may serve while the server cannot be reached, does not answer in time, fails, or is
-        /// left alone; never past the token's `exp` or `keys.max_age`, nor where the answer said `no-store`, `no-cache` or
-        /// `must-revalidate`. That the server or the gateway is asked too much (429, the limits above) is no reason. A revoked
-        /// token is good for that much longer if its server is down.
+        /// left alone; never past the token's `exp`, nor without the published key that verified it, nor where the answer said
+        /// `no-store`, `no-cache` or `must-revalidate`. That the server or the gateway is asked too much (429, the limits above)
+        /// is no reason. A revoked token is good for that much longer if its server is down.
         stale_if_error: Span<0, DAY> = "0s",
         /// Whether workers share what they learn, by the host's shared data.
         shared: bool = true,
