@@ -6,7 +6,7 @@ use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, orders};
+use crate::story::{Story, TOKEN, configured, orders};
 
 pub const SCENARIOS: &[Scenario] = &[
     ("keys are fetched, and again when there are new ones", |behaviour| {
@@ -26,6 +26,108 @@ pub const SCENARIOS: &[Scenario] = &[
         let id = story.ask(&orders("opaque-3"), Answer::jwt(&second))?;
         story.answer(published(&["old", "new"]))?;
         story.passes(id)?;
+        Ok(story)
+    }),
+    ("keys in use are fetched ahead of their age, once, and nobody waits", |behaviour| {
+        let mut story = sharing(behaviour, json!({}))?;
+        let jwt = signed(&mut story, "old", json!({}));
+        story.ask(&orders(TOKEN), Answer::jwt(&jwt))?;
+        story.answer(published(&["old"]))?;
+        let tokens: Vec<String> = (0..20).map(|number| format!("opaque-{number}")).collect();
+        for token in &tokens {
+            story.ask(&orders(token), Answer::jwt(&jwt))?;
+        }
+        story.wait(545);
+        let before = story.questions();
+        for worker in [0, 1] {
+            let id = story.send_to(worker, &orders(TOKEN))?;
+            ensure!(story.passes(id)? == jwt);
+        }
+        ensure!(story.questions() == before, "it waits for the timer");
+        story.host.tick()?;
+        let fetch = story.question()?;
+        ensure!(story.host.callout(fetch).headers.text(":path") == "/jwks");
+        story.answer(published(&["old", "new"]))?;
+        story.wait(60);
+        for worker in [0, 1] {
+            for token in &tokens {
+                let id = story.send_to(worker, &orders(token))?;
+                ensure!(story.passes(id)? == jwt);
+            }
+        }
+        story.host.tick()?;
+        ensure!(story.questions() == before + 1, "{} questions", story.questions() - before);
+        Ok(story)
+    }),
+    ("what a removed key verified ends on all workers", |behaviour| {
+        let mut story = sharing(behaviour, json!({}))?;
+        for (token, key) in [(TOKEN, "old"), ("opaque-2", "new")] {
+            let jwt = signed(&mut story, key, json!({}));
+            let first = story.ask(&orders(token), Answer::jwt(&jwt))?;
+            story.answer(published(&["old", "new"]))?;
+            let second = story.send_to(1, &orders(token))?;
+            ensure!(story.passes(first)? == story.passes(second)?);
+        }
+        story.wait(545);
+        story.send(&orders("opaque-2"))?;
+        story.host.tick()?;
+        story.answer(published(&["new"]))?;
+        story.wait(1);
+        for worker in [0, 1] {
+            let lasting = story.send_to(worker, &orders("opaque-2"))?;
+            story.passes(lasting)?;
+            let ended = story.send_to(worker, &orders(TOKEN))?;
+            story.answer(Answer::Refused)?;
+            story.refused(ended, 503, "")?;
+        }
+        Ok(story)
+    }),
+    ("keys that cannot be fetched again serve on", |behaviour| {
+        let mut story = sharing(behaviour, json!({}))?;
+        let jwt = signed(&mut story, "key", json!({}));
+        story.ask(&orders(TOKEN), Answer::jwt(&jwt))?;
+        story.answer(published(&["key"]))?;
+        story.wait(500);
+        let before = story.questions();
+        for _ in 0..300 {
+            story.wait(1);
+            for worker in [0, 1] {
+                let id = story.send_to(worker, &orders(TOKEN))?;
+                ensure!(story.passes(id)? == jwt);
+            }
+            story.host.tick()?;
+            story.answer(Answer::Refused)?;
+        }
+        // From the 540th second to the 800th, at 30 s of cool-down.
+        ensure!((8..=9).contains(&(story.questions() - before)), "{}", story.questions() - before);
+        Ok(story)
+    }),
+    ("a renewal fetches the keys that its answer needs", |behaviour| {
+        let cache = json!({"max_ttl": "2m", "refresh_ahead": "30s"});
+        let mut story = sharing(behaviour, json!({"cache": cache}))?;
+        let old = signed(&mut story, "old", json!({}));
+        story.ask(&orders(TOKEN), Answer::jwt(&old))?;
+        story.answer(published(&["old"]))?;
+        story.wait(95);
+        let new = signed(&mut story, "new", json!({"jti": "2"}));
+        for _ in 0..2 {
+            let id = story.send(&orders(TOKEN))?;
+            ensure!(story.passes(id)? == old);
+            // The renewal, then the keys; and once they are there, another try.
+            for _ in 0..2 {
+                story.wait(1);
+                story.host.tick()?;
+                for callout in story.host.open_callouts() {
+                    let answer = match story.host.callout(callout).headers.text(":path") {
+                        "/jwks" => published(&["new", "old"]),
+                        _ => Answer::jwt(&new),
+                    };
+                    story.host.answer(callout, answer)?;
+                }
+            }
+        }
+        let id = story.send(&orders(TOKEN))?;
+        ensure!(story.passes(id)? == new);
         Ok(story)
     }),
     ("keys cannot be had", |behaviour| {
@@ -70,6 +172,20 @@ pub const SCENARIOS: &[Scenario] = &[
         Ok(story)
     }),
 ];
+
+/// Two workers, published keys, and answers that are kept for long.
+fn sharing(behaviour: Behaviour, edits: Value) -> Result<Story> {
+    let mut configuration = configured(json!({
+        "keys": {"uri": "https://login.example.com/jwks"}, "cache": {"max_ttl": "50m"},
+    }));
+    for (name, edit) in edits.as_object().into_iter().flatten() {
+        configuration[name] = edit.clone();
+    }
+    Story::set_up(behaviour, |setup| {
+        setup.workers = 2;
+        setup.configuration = configuration;
+    })
+}
 
 fn presenting(behaviour: Behaviour) -> Result<Story> {
     Story::new(behaviour, json!({"token": {"jwts": "verify"}, "keys": configured_keys()}))
