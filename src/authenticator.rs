@@ -381,7 +381,9 @@ impl Authenticator {
             host.metrics.increment(Counter::of_hit(level));
             let due = grant.is_due(host.now).then(|| Rc::clone(&grant));
             let step = self.decide(Pending { server, ..pending }, grant, host);
-            let step = self.with_newer_keys(step, server, host);
+            if self.are_keys_due(server, &step, host.now) {
+                return Ok(self.with_newer_keys(step, server, host));
+            }
             return Ok(match due {
                 Some(grant) => self.renewed(step, server, token, key, &grant, host),
                 None => step,
@@ -418,13 +420,19 @@ impl Authenticator {
         }
     }
 
-    /// The step, with the question that fetches newer keys for the server by which a request goes on. A renewal of its answer, if
+    /// Whether a request goes on by the answer of a server whose published keys are to be fetched again. A renewal of the answer, if
     /// that is due as well, has time until the next request.
+    fn are_keys_due(&self, server: ServerId, step: &Step, now: Timestamp) -> bool {
+        matches!(step, Step::Settled(Verdict::Forward(_)))
+            && self.servers.get(server.0).is_some_and(|server| server.are_keys_due(now))
+    }
+
+    /// The step, with the question that fetches newer keys, if it is this worker's to ask.
     fn with_newer_keys(&mut self, step: Step, server: ServerId, host: Host<'_>) -> Step {
-        let Step::Settled(verdict @ Verdict::Forward(_)) = step else { return step };
-        match self.servers.get_mut(server.0).and_then(|server| server.refresh_keys(host)) {
-            Some(question) => Step::Renew(verdict, question),
-            None => Step::Settled(verdict),
+        let question = self.servers.get_mut(server.0).and_then(|server| server.refresh_keys(host));
+        match (step, question) {
+            (Step::Settled(verdict), Some(question)) => Step::Renew(verdict, question),
+            (step, _) => step,
         }
     }
 
@@ -490,7 +498,10 @@ impl Authenticator {
             Ok(grant) => {
                 let server = pending.server;
                 let step = self.decide(pending, grant, host);
-                self.with_newer_keys(step, server, host)
+                if self.are_keys_due(server, &step, host.now) {
+                    return self.with_newer_keys(step, server, host);
+                }
+                step
             }
             Err(NoGrant::Unanswered(question)) => Step::Ask(question, pending),
             Err(NoGrant::Refused(reason)) => {

@@ -124,13 +124,18 @@ impl AuthorizationServer {
             return Some((grant, Level::Local));
         }
         let counts = |key: Option<&Fingerprint>| match (key, keys) {
-            (Some(key), Some(Keys::Published(store))) => store.has_after_look(key, now, shared_data),
+            (Some(key), Some(Keys::Published(store))) => store.has_here_or_shared(key, now, shared_data),
             (key, _) => key.is_none(),
         };
         cache.find_shared(token, counts, now, shared_data).map(|grant| (grant, Level::Shared))
     }
 
-    /// The question that fetches newer keys in the background, if they are due and it is this worker's to ask.
+    /// Whether newer keys are to be fetched in the background, by this worker or another.
+    pub(crate) fn are_keys_due(&self, now: Timestamp) -> bool {
+        matches!(&self.keys, Some(Keys::Published(store)) if store.is_refresh_due(now))
+    }
+
+    /// The question that fetches newer keys in the background, if it is this worker's to ask.
     pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Question> {
         let Some(Keys::Published(store)) = &mut self.keys else { return None };
         let wanted = store.refresh(host.now, host.shared_data)?;

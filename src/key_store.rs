@@ -152,8 +152,8 @@ impl KeyStore {
         self.usable(now).is_some_and(|keys| keys.has(key))
     }
 
-    /// The same for what another worker verified, which may have fetched newer keys.
-    pub(crate) fn has_after_look(
+    /// The same for a key that another worker used, which may have fetched newer keys.
+    pub(crate) fn has_here_or_shared(
         &mut self,
         key: &Fingerprint,
         now: Timestamp,
@@ -162,23 +162,23 @@ impl KeyStore {
         self.has(key, now) || (self.read_shared(now, shared) && self.has(key, now))
     }
 
-    /// The document to fetch in the background, if the set is in the last part of its time and no other worker fetches it.
+    /// Whether the set is to be fetched in the background: it is in the last part of its time, and nobody fetches it or did so of
+    /// late, as far as this worker knows.
+    pub(crate) fn is_refresh_due(&self, now: Timestamp) -> bool {
+        let cooldown = self.settings.cooldown;
+        let is_claimed = || self.claimed_at.is_some_and(|claimed_at| now.is_within(cooldown, claimed_at));
+        self.has_background && self.is_due(now) && !is_claimed() && self.may_ask(now) && !self.is_asked(now)
+    }
+
+    /// The document to fetch in the background, if that is due and no other worker does it.
     pub(crate) fn refresh(&mut self, now: Timestamp, shared: &dyn SharedData) -> Option<Wanted> {
-        if !self.is_due(now) || !self.has_background {
-            return None;
-        }
-        let Self { settings: PublishedKeys { cooldown, .. }, claimed_at, .. } = *self;
-        let is_claimed = claimed_at.is_some_and(|claimed_at| now.is_within(cooldown, claimed_at));
-        if is_claimed || !self.may_ask(now) || self.is_asked(now) {
-            return None;
-        }
-        if self.read_shared(now, shared) && !self.is_due(now) {
+        if !self.is_refresh_due(now) || (self.read_shared(now, shared) && !self.is_due(now)) {
             return None;
         }
         self.claimed_at = Some(now);
         let key = format!("{}.renewal", self.shared_key());
-        let is_ours = claim(&key, self.identity.as_bytes(), now, now.plus(cooldown), shared);
-        is_ours.then(|| self.wanted())
+        let end = now.plus(self.settings.cooldown);
+        claim(&key, self.identity.as_bytes(), now, end, shared).then(|| self.wanted())
     }
 
     /// Nobody sends the requests that [`Self::refresh`] returns: the host has no timers.
@@ -250,8 +250,8 @@ impl KeyStore {
 
     fn usable(&self, now: Timestamp) -> Option<&KeySet> {
         let loaded = self.loaded.as_ref()?;
-        // A set whose age is not known after the clock was set back serves until `correct_age` has made it due.
-        let is_usable = now < loaded.fetched_at || now.is_within(self.settings.max_stale, loaded.fetched_at);
+        // After the clock was set back, until `correct_age` is called, the age is not known.
+        let is_usable = now < loaded.fetched_at.plus(self.settings.max_stale);
         is_usable.then_some(&loaded.keys)
     }
 
@@ -290,8 +290,8 @@ impl KeyStore {
         self.open.iter().any(|asked_at| now.is_within(PATIENCE, *asked_at))
     }
 
-    /// A set that was fetched in the future, before the clock was set back, has an age that nobody knows: it is due now, and serves
-    /// until `max_stale` from now at the longest.
+    /// The age of a set with a fetch time in the future, before the clock was set back, is unknown: it counts as `max_age`, so that
+    /// the set is fetched again at once, and serves for `max_stale` at the longest.
     fn correct_age(&mut self, now: Timestamp) {
         let max_age = self.settings.max_age;
         if let Some(loaded) = self.loaded.as_mut().filter(|loaded| now < loaded.fetched_at) {

@@ -110,6 +110,7 @@ fn measure() -> Result<Vec<(&'static str, Cost)>> {
         (PROVEN, proving()?.proven_hit()?),
         (PRESENTED, verifying()?.steady(|gateway, round| gateway.send(&gateway.presented(round)))?),
         (PRESENTED_AGAIN, verifying()?.steady(|gateway, _| gateway.send(&gateway.presented(0)))?),
+        (PUBLISHED, publishing()?.steady(|gateway, _| gateway.send(&gateway.presented(0)))?),
         (SHARED, Gateway::start(configuration(), 2)?.shared_hit()?),
         (MANY_TOKENS, with("cache", json!({"max_entries": 20_000, "max_bytes": 64 << 20}))?.crowded_hit()?),
         (MISS, plain()?.steady(|gateway, round| gateway.send(&orders(round + 1)))?),
@@ -199,6 +200,7 @@ impl Gateway {
             let media_type = self.host.callout(callout).headers.text("accept").to_owned();
             let mut claims = self.claims.clone();
             let body = match media_type.as_str() {
+                _ if self.host.callout(callout).headers.text(":path") == "/jwks" => key_set().to_string(),
                 "application/json" => {
                     claims["active"] = json!(true);
                     claims.to_string()
@@ -278,10 +280,21 @@ fn proving() -> Result<Gateway> {
 fn verifying() -> Result<Gateway> {
     let mut configuration = configuration();
     configuration["token"]["jwts"] = json!("verify");
+    configuration["keys"] = json!({"set": key_set()});
+    Gateway::start(configuration, 1)
+}
+
+fn publishing() -> Result<Gateway> {
+    let mut configuration = configuration();
+    configuration["token"]["jwts"] = json!("verify");
+    configuration["keys"] = json!({"uri": "https://login.example.com/jwks"});
+    Gateway::start(configuration, 1)
+}
+
+fn key_set() -> Value {
     let mut key = keys::public(&keys::p256());
     key["kid"] = json!("key");
-    configuration["keys"] = json!({"set": {"keys": [key]}});
-    Gateway::start(configuration, 1)
+    json!({"keys": [key]})
 }
 
 fn orders(number: usize) -> Request {
@@ -335,6 +348,7 @@ const MANY_TOKENS: &str = "hit in the VM, 10000 tokens cached";
 const SHARED: &str = "hit in the shared data";
 const PRESENTED: &str = "presented JWT";
 const PRESENTED_AGAIN: &str = "presented JWT, the same again";
+const PUBLISHED: &str = "presented JWT, the same again, published keys";
 const MISS: &str = "miss, with the answer";
 const MISSING: &str = "no token";
 

@@ -386,8 +386,9 @@ impl Worker {
         if let Ok(conclusion) = &conclusion {
             report(conclusion, &self.performer.journal);
         }
-        if let (Ok(conclusion), Ok(lent), true, true) =
-            (&conclusion, lent, waiting.is_empty(), self.ticks.get())
+        if waiting.is_empty()
+            && self.ticks.get()
+            && let (Ok(conclusion), Ok(lent)) = (&conclusion, lent)
             && let Some(next) = authenticator.follow_up(question.subject(), conclusion, lent)
         {
             self.in_flight.borrow_mut().renew(next);

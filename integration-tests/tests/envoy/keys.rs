@@ -43,6 +43,9 @@ impl Stage {
         let mut aging = configuration(&server);
         aging["keys"]["max_age"] = json!("1s");
         aging["keys"]["max_stale"] = json!("4s");
+        let mut in_use = configuration(&server);
+        in_use["keys"]["max_age"] = json!("1s");
+        in_use["cache"] = json!({"max_ttl": "1h", "no_store_ttl": "1h"});
         let mut alone = configuration(&server);
         alone["single_flight"] = json!(false);
         let head_only = Listener { stops_head_only: true, ..Listener::default() };
@@ -56,6 +59,7 @@ impl Stage {
             .listener("head-only", &configuration(&server), head_only)
             .listener("alone", &alone, Listener::default())
             .listener("aging", &aging, Listener::default())
+            .listener("in-use", &in_use, Listener::default())
             .listener("deceived", &deceived, Listener::default())
             .listener("discovering", &discovering, Listener::default());
         for upstream in NO_UPSTREAMS {
@@ -490,6 +494,36 @@ async fn r066_a_removed_key_counts_no_longer_than_keys_may_age() -> Result<()> {
     assert_eq!(stage.orders("aging", &old).await?.status, 200);
     stage.server.rotate().await?;
     eventually("it is refused", async || Ok(stage.orders("aging", &old).await?.status == 401)).await
+}
+
+/// If known tokens were asked about when keys grow old or cannot be fetched, each `max_age` and each outage of the keys would be a flood
+/// of introspections, and those beyond the limits would be refused.
+#[tokio::test]
+async fn r117_tokens_in_use_are_introspected_once_while_keys_age_and_while_they_cannot_be_fetched()
+-> Result<()> {
+    let stage = Stage::set("keys-in-use", 2).await?;
+    let mut tokens = Vec::new();
+    for _ in 0..8 {
+        let token = stage.server.issue("orders:read").await?;
+        assert_eq!(stage.orders("in-use", &token).await?.status, 200);
+        tokens.push(token);
+    }
+    for publication in [Publication::Serving, Publication::Failing] {
+        stage.server.publish(publication).await?;
+        let fetches = stage.server.fetches().await?.keys;
+        let fetched_thrice = async || {
+            for answer in join_all(tokens.iter().map(|token| stage.orders("in-use", token))).await {
+                let answer = answer?;
+                anyhow::ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
+            }
+            Ok(stage.server.fetches().await?.keys >= fetches + 3)
+        };
+        eventually("three fetches in the background", fetched_thrice).await?;
+    }
+    for token in &tokens {
+        assert_eq!(stage.server.introspections(token).await?, 1);
+    }
+    Ok(())
 }
 
 /// If this failed, whoever switches the sharing of questions off would let anybody make the gateway attack its own server.

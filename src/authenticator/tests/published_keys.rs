@@ -247,6 +247,23 @@ fn r117_what_published_keys_verified_is_renewed_ahead_as_well() {
     assert_eq!(worker.introspections(), 1 + 3000 / 710);
 }
 
+/// If keys that cannot be fetched kept answers from being renewed, an outage of the keys would make all clients wait for introspections.
+#[test]
+fn r117_answers_are_renewed_ahead_while_keys_cannot_be_fetched() {
+    let mut worker = worker(json!({"cache": {"max_ttl": "2m", "refresh_ahead": "10s"}}), &NoSharedData);
+    for seconds in (0..2000).step_by(5) {
+        let before = worker.introspections();
+        assert!(worker.get(seconds, "hot").starts_with("Bearer"));
+        assert_eq!(
+            worker.introspections() - before,
+            usize::from(seconds == 0),
+            "a request waits at {seconds}"
+        );
+        worker.renew(seconds);
+        worker.keys.clear();
+    }
+}
+
 /// If nobody fetched a new key for an answer that nobody waits for, renewals would fail until the answer's end, and all would wait then.
 #[test]
 fn r119_a_renewal_fetches_the_keys_that_its_answer_needs() {
@@ -335,4 +352,20 @@ fn r066_a_clock_that_is_set_back_keeps_newer_keys_from_no_worker() {
     assert_eq!(second.get(0, "token"), "unavailable");
     assert_eq!(second.get(0, "other"), bearer(&jwt_by("k2")));
     assert_eq!(second.documents(), 0);
+}
+
+/// If a fetch that was due in the background were sent although a request has fetched meanwhile, the keys would be fetched twice in one
+/// cool-down.
+#[test]
+fn r063_what_a_request_has_fetched_is_not_fetched_again_in_the_background() {
+    let mut worker = worker(json!({"cache": {"max_ttl": "3h"}}), &NoSharedData);
+    assert!(worker.use_token(0, "token").starts_with("Bearer"));
+    assert!(worker.get(540, "token").starts_with("Bearer"));
+    assert_eq!(worker.renewals.len(), 1, "it is due");
+    worker.keys = set(&["k2"]);
+    worker.answer_with(jwt_by("k2"));
+    assert_eq!(worker.get(540, "another"), bearer(&jwt_by("k2")));
+    let before = worker.documents();
+    worker.renew(540);
+    assert_eq!(worker.documents(), before);
 }
