@@ -31,6 +31,7 @@ pub struct Grant {
 struct Kept {
     profile: Rc<MintProfile>,
     value: Rc<str>,
+    minted_at: Timestamp,
     renewed_at: Timestamp,
 }
 
@@ -132,7 +133,9 @@ impl Passage {
         mint: impl FnOnce(&Grant) -> Result<Minted, Reason>,
     ) -> Result<Self, Reason> {
         let mut kept = grant.minted.borrow_mut();
-        let serves = |one: &&Kept| Rc::ptr_eq(&one.profile, profile) && now < one.renewed_at;
+        // What was minted in the future, before the clock was set back, does not serve.
+        let serves =
+            |one: &&Kept| Rc::ptr_eq(&one.profile, profile) && one.minted_at <= now && now < one.renewed_at;
         let value = match kept.iter().find(serves) {
             Some(one) => Rc::clone(&one.value),
             None => {
@@ -141,7 +144,8 @@ impl Passage {
                 kept.retain(|one| !Rc::ptr_eq(&one.profile, profile));
                 let kept_bytes: usize = kept.iter().map(|one| one.value.len()).sum();
                 if kept_bytes.saturating_add(value.len()) <= grant.forwarding.minted_bytes {
-                    kept.push(Kept { profile: Rc::clone(profile), value: Rc::clone(&value), renewed_at });
+                    let (profile, value) = (Rc::clone(profile), Rc::clone(&value));
+                    kept.push(Kept { profile, value, minted_at: now, renewed_at });
                 }
                 value
             }

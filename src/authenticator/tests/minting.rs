@@ -328,6 +328,17 @@ fn r108_what_workers_share_is_the_answer_and_each_mints_of_it() {
     assert_ne!(one["jti"], other["jti"]);
 }
 
+/// If a minted JWT counted as new until the clock has caught up, services would get one that is over, or that is of the future.
+#[test]
+fn r108_a_clock_that_is_set_back_makes_no_minted_jwt_live_longer() {
+    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    worker.answer = answer(json!({"exp": NOW + 1000}));
+    for seconds in [0, 250, 200] {
+        assert_eq!(minted(&mut worker, seconds, "/", "t")["iat"], NOW + seconds);
+    }
+    assert_eq!(worker.introspections(), 1);
+}
+
 /// Shapes of answers as these servers give them; each stands for users who could not have the pattern at all.
 #[test]
 fn r042_answers_of_servers_without_jwts_become_jwts() {

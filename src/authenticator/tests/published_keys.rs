@@ -178,6 +178,11 @@ fn r118_a_key_that_is_added_costs_no_introspection() {
     }
     first.keys = set(&["k1", "k2"]);
     first.answer_with(jwt_by("k2"));
+    assert_eq!(
+        second.get(40, &name(0)),
+        bearer(&jwt_by("k1")),
+        "it looks for newer keys, once in this second"
+    );
     assert_eq!(first.get(40, "newer"), bearer(&jwt_by("k2")));
     assert_eq!(
         second.get(40, "newer"),
@@ -368,4 +373,49 @@ fn r063_what_a_request_has_fetched_is_not_fetched_again_in_the_background() {
     let before = worker.documents();
     worker.renew(540);
     assert_eq!(worker.documents(), before);
+}
+
+/// If a request that verifies something waited for each attempt, an outage of the keys would be felt by all tokens that are new.
+#[test]
+fn r117_while_keys_cannot_be_fetched_new_tokens_do_not_wait_either() {
+    let mut worker = worker(json!({"cache": {"max_ttl": "0s"}}), &NoSharedData);
+    assert!(worker.use_token(0, "first").starts_with("Bearer"));
+    worker.keys.clear();
+    for seconds in (10..1000).step_by(10) {
+        let before = worker.documents();
+        assert!(worker.get(seconds, &name(seconds)).starts_with("Bearer"), "{seconds}");
+        assert_eq!(worker.documents(), before, "a request waits at {seconds}");
+        worker.renew(seconds);
+    }
+    assert!(worker.documents() > 10, "the background tries again");
+}
+
+/// If metadata that nobody waited for led to no fetch of the keys, these would come a cool-down later, or too late.
+#[test]
+fn r117_discovered_keys_are_fetched_ahead_as_well() {
+    let discovery = "https://login.example.com/.well-known/openid-configuration";
+    let edits = json!({
+        "cache": {"max_ttl": "3h"}, "keys": {"uri": null, "discovery": discovery},
+        "token": {"issuer": "https://login.example.com"},
+    });
+    let mut worker = worker(edits, &NoSharedData);
+    let metadata =
+        json!({"issuer": "https://login.example.com", "jwks_uri": "https://login.example.com/jwks"});
+    worker.metadata = metadata.to_string();
+    assert!(worker.use_token(0, "token").starts_with("Bearer"));
+    assert!(worker.use_token(540, "token").starts_with("Bearer"));
+    worker.renew(540);
+    assert_eq!(worker.documents(), 4);
+}
+
+/// If an attempt from before the clock was set back counted as one of the future, nothing would be fetched until then.
+#[test]
+fn r066_a_clock_that_is_set_back_does_not_keep_keys_from_being_fetched_in_the_background() {
+    let mut worker = worker(json!({"cache": {"max_ttl": "3h"}}), &NoSharedData);
+    assert!(worker.use_token(0, "token").starts_with("Bearer"));
+    worker.keys.clear();
+    assert!(worker.use_token(5000, "token").starts_with("Bearer"));
+    let before = worker.documents();
+    assert!(worker.use_token(1000, "token").starts_with("Bearer"));
+    assert_eq!(worker.documents(), before + 1);
 }
