@@ -391,7 +391,7 @@ impl Worker {
             && let (Ok(conclusion), Ok(lent)) = (&conclusion, lent)
             && let Some(next) = authenticator.follow_up(question.subject(), conclusion, lent)
         {
-            self.in_flight.borrow_mut().renew(next);
+            self.in_flight.borrow_mut().refresh(next, lent.now);
         }
         let mut step = |pending| match (&conclusion, lent) {
             (Ok(conclusion), Ok(lent)) => authenticator.settle(pending, conclusion, lent),
