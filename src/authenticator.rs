@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
 use crate::bearer::{self, AccessToken};
-use crate::cache::{Fingerprint, Level, Occupancy, SharedData, TokenKey};
+use crate::cache::{Level, Occupancy, SharedData, TokenKey};
 use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject, Withheld};
 use crate::challenge::Schemes;
 use crate::circuit_breaker::CircuitChange;
@@ -17,7 +17,7 @@ use crate::client_certificate::CertificateSource;
 use crate::config::Settings;
 use crate::cors;
 use crate::document::Document;
-use crate::dpop::{DpopMode, Proof, ReplayGuard};
+use crate::dpop::{DpopMode, ProofVerifier, UnverifiedProof};
 use crate::grant::{Grant, Passage};
 use crate::jwt::Jws;
 use crate::metrics::{Counter, Metrics};
@@ -35,7 +35,7 @@ pub struct Authenticator {
     settings: Settings,
     servers: Vec<AuthorizationServer>,
     asks: Asks,
-    replay_guard: Option<ReplayGuard>,
+    proof_verifier: Option<ProofVerifier>,
 }
 
 /// What has to be looked up for [`RequestHead`], since rules ask for it.
@@ -80,7 +80,7 @@ pub struct Pending {
     evidence: Option<Rc<Evidence>>,
     requirement: Rc<Requirement>,
     sender: Sender,
-    proof: Option<Box<Proof>>,
+    proof: Option<Box<UnverifiedProof>>,
     schemes: Schemes,
     allowed_origin: Option<Rc<str>>,
 }
@@ -158,17 +158,14 @@ impl Authenticator {
             peer: rules.requirements().any(|requirement| !requirement.peers.is_empty()),
             certificate: settings.client_certificate == Some(CertificateSource::Connection),
         };
-        let replay_guard = settings
-            .dpop
-            .as_ref()
-            .map(|dpop| ReplayGuard::new(dpop, Fingerprint::of(&[&format!("{:?}", dpop.origins)])));
-        Self { settings, servers, asks, replay_guard }
+        let proof_verifier = settings.dpop.as_ref().map(ProofVerifier::new);
+        Self { settings, servers, asks, proof_verifier }
     }
 
     /// Prepares what all workers share, before the first request.
-    pub fn prepare(&self, shared: &dyn SharedData) {
-        if let Some(guard) = &self.replay_guard {
-            guard.prepare(shared);
+    pub fn prepare(&mut self, now: Timestamp, shared: &dyn SharedData) {
+        if let Some(verifier) = &mut self.proof_verifier {
+            verifier.prepare(now, shared);
         }
     }
 
@@ -357,7 +354,8 @@ impl Authenticator {
         Ok(Step::Settled(forward_public(Credentials::Removed, host)))
     }
 
-    /// Looks at the credentials of a request for a protected place.
+    /// Looks at the credentials of a request for a protected place. Public ones pay nothing for it.
+    #[inline(never)]
     fn authorize(
         &mut self,
         head: &RequestHead<'_>,
@@ -389,15 +387,33 @@ impl Authenticator {
                 None => step,
             });
         }
-        let server = self.server_for(token, requirement);
-        let source = self.servers.get(server.0).ok_or(Reason::Internal)?.source(token, key, host)?;
+        self.learn(head, token, key, pending, host)
+    }
+
+    /// Finds out about a token that is not in the cache. It is a function of its own so that hits pay nothing for it.
+    #[inline(never)]
+    fn learn(
+        &mut self,
+        head: &RequestHead<'_>,
+        token: AccessToken<'_>,
+        key: TokenKey,
+        pending: Pending,
+        host: Host<'_>,
+    ) -> Result<Step, Reason> {
+        let id = self.server_for(token, &pending.requirement);
+        let server = self.servers.get(id.0).ok_or(Reason::Internal)?;
+        let source = server.source(token, key, host)?;
+        if let Source::Evidence(evidence) = &source {
+            // All that can be known without its signature.
+            server.validate(evidence.claims(), &pending.requirement, &pending.sender, host.now)?;
+        }
         host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
             Source::Question(question) => {
-                Step::Ask(question.traced(head.traceparent), Pending { server, ..pending })
+                Step::Ask(question.traced(head.traceparent), Pending { server: id, ..pending })
             }
             Source::Evidence(evidence) => {
-                self.weigh(Pending { server, evidence: Some(evidence), ..pending }, true, host)
+                self.weigh(Pending { server: id, evidence: Some(evidence), ..pending }, true, host)
             }
         })
     }
@@ -558,11 +574,11 @@ impl Authenticator {
         host: Host<'_>,
     ) -> Result<Option<Reason>, Reason> {
         let server = self.servers.get(pending.server.0).ok_or(Reason::Internal)?;
-        server.validate(grant, &pending.requirement, &pending.sender, host)?;
+        server.validate(grant.claims(), &pending.requirement, &pending.sender, host.now)?;
         let unmet = server.authorize(grant, &pending.requirement, host.now).err();
         if let Some(proof) = &pending.proof {
-            let guard = self.replay_guard.as_mut().ok_or(Reason::Internal)?;
-            guard.note(proof, host.now, host.shared_data)?;
+            let verifier = self.proof_verifier.as_mut().ok_or(Reason::Internal)?;
+            verifier.take(proof, grant.claims().binding(), host.now, host.shared_data)?;
         }
         Ok(unmet)
     }

@@ -9,11 +9,12 @@ use crate::bearer::AccessToken;
 use crate::cache::{Cache, Fingerprint, Level, Occupancy, TokenKey};
 use crate::callout::{About, Outcome, Question, ServerId, Subject, Withheld};
 use crate::circuit_breaker::{CircuitBreaker, CircuitChange};
+use crate::claims::Claims;
 use crate::config::{KeySettings, ServerSettings, Settings};
 use crate::dpop::DpopMode;
 use crate::grant::Grant;
 use crate::introspection::{ActiveToken, Inquiry, Signature};
-use crate::jwt::{self, Jws, KeySet, NoJws};
+use crate::jwt::{self, JoseHeader, Jws, KeySet, NoJws};
 use crate::key_store::{KeyStore, Obstacle, Wanted};
 use crate::limiter::{Limiter, Precedence};
 use crate::metrics::Counter;
@@ -21,6 +22,7 @@ use crate::rejection::{Fault, Reason};
 use crate::requirement::Requirement;
 use crate::sender::Sender;
 use crate::time::Timestamp;
+use crate::verification_budget::VerificationBudget;
 
 /// An authorization server.
 pub(crate) struct AuthorizationServer {
@@ -29,6 +31,7 @@ pub(crate) struct AuthorizationServer {
     cache: Cache,
     keys: Option<Keys>,
     protection: Option<Protection>,
+    failed_verifications: VerificationBudget,
 }
 
 /// What keeps the server from being asked too much.
@@ -49,6 +52,11 @@ impl Evidence {
     /// The token that it is about.
     pub(crate) fn token(&self) -> &TokenKey {
         &self.token
+    }
+
+    /// What is claimed, by whomever.
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.active.claims
     }
 }
 
@@ -108,7 +116,8 @@ impl AuthorizationServer {
             limiter: Limiter::new(introspection.limits),
             circuit: CircuitBreaker::new(introspection.circuit),
         });
-        Self { id, settings, cache, keys, protection }
+        let failed_verifications = VerificationBudget::new(settings.token.max_failed_verifications);
+        Self { id, settings, cache, keys, protection, failed_verifications }
     }
 
     /// The fresh grant of a token. One that was verified by a published key counts as long as the key is published (R66).
@@ -168,12 +177,19 @@ impl AuthorizationServer {
         key: TokenKey,
         host: Host<'_>,
     ) -> Result<Source, Reason> {
-        if jwt::says_other_kind(token.expose()) {
+        let header = JoseHeader::of(token.expose());
+        if header.as_ref().is_some_and(JoseHeader::is_of_other_kind) {
             return Err(Reason::NotAnAccessToken);
         }
+        // Another spelling of a JWT is no opaque token. A JWE may be: its issuer alone can read it.
+        let is_signed = header.as_ref().is_some_and(|header| !header.is_encrypted());
         match (self.settings.token.jwts, Jws::parse(token.expose())) {
-            (JwtAccessTokens::Refused, Ok(_) | Err(NoJws::Unacceptable)) => Err(Reason::JwtNotAccepted),
-            (JwtAccessTokens::Verified(_), Err(NoJws::Unacceptable)) => Err(Reason::InvalidSignature),
+            (JwtAccessTokens::Refused, jws) if header.is_some() || !matches!(jws, Err(NoJws::OtherForm)) => {
+                Err(Reason::JwtNotAccepted)
+            }
+            (JwtAccessTokens::Verified(_), Err(no_jws)) if is_signed || no_jws == NoJws::Unacceptable => {
+                Err(Reason::InvalidSignature)
+            }
             (JwtAccessTokens::Verified(_), Ok(jws)) if !self.may_have_issued(&jws) => {
                 Err(Reason::WrongIssuer)
             }
@@ -383,6 +399,10 @@ impl AuthorizationServer {
         if let Some(known) = evidence.grant.get() {
             return known.clone().map_err(NoGrant::Refused);
         }
+        let is_presented = matches!(evidence.active.signature, Signature::Presented);
+        if is_presented && self.failed_verifications.is_spent(host.now) {
+            return Err(NoGrant::Refused(Reason::VerificationLimit));
+        }
         let verified = self.verify(&evidence.active, asking, host);
         let grant = match verified {
             Ok(key) => Ok(self.cache.keep(evidence.token, &evidence.active, key, host.now, host.shared_data)),
@@ -403,25 +423,24 @@ impl AuthorizationServer {
         self.settings.subject.as_deref()
     }
 
-    /// Validates what a grant claims, for this server, for what one request is about and for who sent it.
+    /// Validates what is claimed of a token, for this server, for what one request is about and for who sent it.
     ///
     /// # Errors
     /// What is wrong.
     pub(crate) fn validate(
         &self,
-        grant: &Grant,
+        claims: &Claims,
         requirement: &Requirement,
         sender: &Sender,
-        host: Host<'_>,
+        now: Timestamp,
     ) -> Result<(), Reason> {
-        let policy = &self.settings.token.policy;
-        policy.validate(grant.claims(), host.now)?;
-        let binding = grant.claims().binding();
+        self.settings.token.policy.validate(claims, now)?;
+        let binding = claims.binding();
         if (self.dpop() == DpopMode::Required || requirement.asks_for_binding()) && !binding.is_to_key() {
             return Err(Reason::BindingRequired);
         }
         binding.validate(sender)?;
-        requirement.validate_audience(grant.claims())
+        requirement.validate_audience(claims)
     }
 
     /// Whether a grant allows what a rule requires.
@@ -453,11 +472,15 @@ impl AuthorizationServer {
             (Signature::PhantomToken | Signature::Presented, None) => return Err(Obstacle::Refused),
         };
         let jws = Jws::parse(text).map_err(|_| Obstacle::Refused)?;
-        match &mut self.keys {
+        let verified = match &mut self.keys {
             None => Err(Obstacle::Refused),
             Some(Keys::Configured(keys)) => keys.verify(&jws).map(|_| None).map_err(|_| Obstacle::Refused),
             Some(Keys::Published(store)) => store.verify(&jws, asking, host.now, host.shared_data).map(Some),
+        };
+        if verified.is_err() && matches!(active.signature, Signature::Presented) {
+            self.failed_verifications.spend(jws.failed_verifications());
         }
+        verified
     }
 
     fn introspection(&self, token: AccessToken<'_>, key: TokenKey) -> Option<Question> {

@@ -57,6 +57,7 @@ mod sources;
 mod testing;
 mod time;
 mod trace_context;
+mod verification_budget;
 
 pub use authenticator::{
     Asks, Authenticator, Census, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,

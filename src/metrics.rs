@@ -103,7 +103,7 @@ metrics! {
     RejectedClient = "rejected_client",
     /// Requests refused by the authorization server's fault.
     RejectedAuthorizationServer = "rejected_authorization_server",
-    /// Requests refused by the gateway's own fault, which the log tells.
+    /// Requests refused by the gateway's own fault, which the log tells, or by its limits on signatures and proofs.
     RejectedGateway = "rejected_gateway",
     /// Grants found in the VM.
     CacheHitLocal = "cache_hit_local",

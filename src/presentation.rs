@@ -4,7 +4,7 @@ use crate::bearer::{self, AccessToken, Scheme};
 use crate::challenge::Schemes;
 use crate::client_certificate;
 use crate::config::Settings;
-use crate::dpop::{DpopMode, Proof};
+use crate::dpop::{DpopMode, UnverifiedProof};
 use crate::rejection::Reason;
 use crate::request::{Presented, RequestHead};
 use crate::sender::Sender;
@@ -18,9 +18,9 @@ pub(crate) struct Presentation<'h> {
     pub(crate) schemes: Schemes,
     /// Who sends it.
     pub(crate) sender: Sender,
-    /// The proof of possession, right for this request. Whether it is used for the first time is seen later, when its token
-    /// is known to be good: nobody else's proofs are worth remembering.
-    pub(crate) proof: Option<Box<Proof>>,
+    /// The proof of possession, right for this request. Its signature is verified later, when its token is known to be good and
+    /// bound to that key: nobody else's proofs are worth verifying or remembering.
+    pub(crate) proof: Option<Box<UnverifiedProof>>,
 }
 
 impl<'h> Presentation<'h> {
@@ -43,11 +43,11 @@ impl<'h> Presentation<'h> {
             Scheme::Bearer => (Schemes::Bearer, None),
             Scheme::Dpop => {
                 let dpop = settings.dpop.as_ref().ok_or(Reason::Internal)?;
-                (Schemes::Dpop, Some(Box::new(Proof::check(head, token, dpop, now)?)))
+                (Schemes::Dpop, Some(Box::new(UnverifiedProof::read(head, token, dpop, now)?)))
             }
         };
         let sender = Sender {
-            key: proof.as_ref().map(|proof| proof.thumbprint.clone()),
+            key: proof.as_ref().map(|proof| proof.thumbprint().to_owned()),
             certificate: client_certificate::digest(settings.client_certificate, head),
         };
         Ok(Self { token, schemes, sender, proof })

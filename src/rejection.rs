@@ -1,7 +1,7 @@
 //! The one table of refusals: who is at fault, and what the client hears (RFC 6750 §3, RFC 9110 §15).
 //!
 //! A client's fault is 400, 401, 403 or 431; a challenge comes with it where credentials could help. The authorization
-//! server's fault is 502, 503 or 504, ours is 500, and neither is ever told to the client as a fault of its token.
+//! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither is ever told to the client as a fault of its token.
 //! Every text here is fixed: nothing of a token or of the server's answer can come out.
 
 use std::rc::Rc;
@@ -100,6 +100,10 @@ reasons! {
     Unavailable,
     /// The gateway asks the authorization server no more for now (R111).
     Overloaded,
+    /// Too many signatures were wrong lately, so that nothing new is verified for a while.
+    VerificationLimit,
+    /// More proofs of possession are in use than are remembered.
+    DpopProofLimit,
     /// The authorization server is asked too much, it says (R24).
     Throttled,
     /// The authorization server failed again and again, and is left alone for a while (R24).
@@ -222,10 +226,10 @@ impl Rejection {
 impl Reason {
     /// Who is at fault.
     pub fn fault(self) -> Fault {
-        match self.row().status {
-            500 => Fault::Gateway,
-            501.. => Fault::AuthorizationServer,
-            ..500 => Fault::Client,
+        match (self, self.row().status) {
+            (Self::VerificationLimit | Self::DpopProofLimit, _) | (_, 500) => Fault::Gateway,
+            (_, 501..) => Fault::AuthorizationServer,
+            (_, ..500) => Fault::Client,
         }
     }
 
@@ -362,6 +366,16 @@ impl Reason {
                 "overloaded",
                 SERVICE_UNAVAILABLE,
                 "Too many access tokens are looked up at once",
+            ),
+            Self::VerificationLimit => Row::unavailable(
+                "verification_limit",
+                SERVICE_UNAVAILABLE,
+                "Too many signatures were not valid lately",
+            ),
+            Self::DpopProofLimit => Row::unavailable(
+                "dpop_proof_limit",
+                SERVICE_UNAVAILABLE,
+                "Too many DPoP proofs are in use at once",
             ),
             Self::Throttled => Row::unavailable(
                 "throttled",

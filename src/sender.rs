@@ -16,10 +16,10 @@ pub(crate) struct Binding {
     certificate: Option<Box<str>>,
 }
 
-/// What the sender of a request showed.
+/// What the sender of a request shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sender {
-    /// The thumbprint of the key that it proved to hold; none for a bearer.
+    /// The thumbprint of the key that its proof names; none for a bearer. That the proof is signed by it is verified last.
     pub(crate) key: Option<String>,
     /// The SHA-256 of its certificate, in base64url, if that is known.
     pub(crate) certificate: Option<String>,
@@ -50,6 +50,11 @@ impl Binding {
         self.key.is_some()
     }
 
+    /// Whether the token is bound to the key with this thumbprint.
+    pub(crate) fn is_to(&self, thumbprint: &str) -> bool {
+        self.key.as_deref() == Some(thumbprint)
+    }
+
     /// What both say of one token.
     ///
     /// # Errors
@@ -62,7 +67,7 @@ impl Binding {
         Ok(Self { key: one(self.key, other.key)?, certificate: one(self.certificate, other.certificate)? })
     }
 
-    /// Whether the token is this sender's. One that is bound to a key is no bearer token (R90), and one that is not is no DPoP
+    /// Whether the token may be this sender's, by what it shows. One that is bound to a key is no bearer token (R90), and one that is not is no DPoP
     /// token (R89); where it is bound to both, both count (R98).
     ///
     /// # Errors

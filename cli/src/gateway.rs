@@ -77,8 +77,8 @@ impl Gateway {
     /// A filter with an empty cache.
     pub fn new(settings: Settings) -> Self {
         let protection = settings.protection.clone();
-        let (authenticator, data) = (Authenticator::new(settings), Memory::default());
-        authenticator.prepare(&data);
+        let (mut authenticator, data) = (Authenticator::new(settings), Memory::default());
+        authenticator.prepare(Timestamp::from_millis(0), &data);
         Self { authenticator, protection, data }
     }
 

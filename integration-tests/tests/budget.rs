@@ -10,11 +10,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use integration_tests::deterministic_host::{
     Answer, Cost, Host, Request, Setup, State, module_compiler, module_size,
 };
 use integration_tests::dpop::{self, DpopKey};
 use integration_tests::{jwt, keys, paths};
+use p256::elliptic_curve::sec1::ToEncodedPoint;
+use p256::{FieldBytes, SecretKey};
 use serde_json::{Value, json};
 
 /// If this failed, a change would make requests dearer, and nobody would notice.
@@ -83,6 +87,47 @@ fn a_hit_with_a_proof_costs_one_verification_more_than_without() -> Result<()> {
     Ok(())
 }
 
+/// If this failed, whoever can send requests could keep a worker busy with a few hundred of them in a second: public routes, tokens in
+/// the cache and all other listeners would wait for signatures that mean nothing.
+#[test]
+fn r120_a_client_without_a_good_token_costs_no_signature() -> Result<()> {
+    for name in [PROVEN_UNKNOWN, PRESENTED_EXPIRED] {
+        let got = cost(name)?.fuel;
+        assert!(got < 1_000_000, "{name}: {got} is what a signature costs");
+    }
+    Ok(())
+}
+
+/// If this failed, JWTs with signatures of no key could keep a worker busy, four keys each.
+#[test]
+fn r121_signatures_that_are_wrong_have_a_budget() -> Result<()> {
+    let mut gateway = verifying_by(json!({"max_failed_verifications_per_second": 8}), 4)?;
+    let verification = cost(PRESENTED)?.fuel - cost(PRESENTED_AGAIN)?.fuel;
+    let (mut statuses, mut fuel) = (Vec::new(), 0);
+    for round in 0..50 {
+        let (status, cost) = gateway.refused(&gateway.forged(round))?;
+        statuses.push(status);
+        fuel += cost.fuel;
+    }
+    let (beyond, others) = (statuses.iter().filter(|status| **status == 503).count(), 50 * 1_000_000);
+    assert_eq!((statuses[0], beyond), (401, 48), "{statuses:?}");
+    assert!(fuel < 9 * verification + others, "{fuel}, where one verification is {verification}");
+    assert_eq!(gateway.host.counter("phantom_token_refused_verification_limit"), 48);
+    gateway.host.advance(Duration::from_millis(500));
+    assert_eq!(gateway.refused(&gateway.forged(50))?.0, 401, "the budget fills by the clock");
+    Ok(())
+}
+
+/// If this failed, unknown tokens could keep a worker busy with assertions although it asks no more often than it may.
+#[test]
+fn r122_assertions_leave_a_worker_time_for_its_requests() -> Result<()> {
+    for (name, per_second) in [(ASSERTED, 100), (ASSERTED_BY_RSA, 20)] {
+        let fuel = cost(name)?.fuel * per_second;
+        assert!(fuel < FUEL_PER_SECOND / 2, "{name}: {per_second} in a second cost {fuel}");
+    }
+    Ok(())
+}
+
 /// The costs of all scenarios, measured once.
 fn measured() -> Result<&'static [(&'static str, Cost)]> {
     static MEASURED: LazyLock<Result<Vec<(&'static str, Cost)>>> = LazyLock::new(measure);
@@ -113,6 +158,11 @@ fn measure() -> Result<Vec<(&'static str, Cost)>> {
         (PUBLISHED, publishing()?.steady(|gateway, _| gateway.send(&gateway.presented(0)))?),
         (SHARED, Gateway::start(configuration(), 2)?.shared_hit()?),
         (MANY_TOKENS, with("cache", json!({"max_entries": 20_000, "max_bytes": 64 << 20}))?.crowded_hit()?),
+        (PROVEN_UNKNOWN, proving()?.proven_unknown()?),
+        (PRESENTED_FORGED, verifying_by(json!({}), 4)?.refusing(|gateway, _| gateway.forged(0), 1)?),
+        (PRESENTED_EXPIRED, verifying()?.refusing(|gateway, _| gateway.expired(), 2)?),
+        (ASSERTED, asserting(keys::p256_pem())?.steady(|gateway, round| gateway.send(&orders(round + 1)))?),
+        (ASSERTED_BY_RSA, asserting(keys::rsa().to_string())?.asserted_once()?),
         (MISS, plain()?.steady(|gateway, round| gateway.send(&orders(round + 1)))?),
         (MISSING, plain()?.steady(|gateway, _| gateway.send(&Request::get("/orders")))?),
     ])
@@ -124,6 +174,8 @@ struct Gateway {
     worker: usize,
     /// What the server claims of every token: about 1 KB as a JWT.
     claims: Value,
+    /// Whether the server knows the tokens.
+    is_active: bool,
 }
 
 impl Gateway {
@@ -135,7 +187,7 @@ impl Gateway {
             "iat": now, "exp": now + 86_400, "jti": "9f8e7d6c", "tenant": "acme", "roles": ["buyer", "clerk"],
             "note": "n".repeat(480),
         });
-        Ok(Self { host, worker: 0, claims })
+        Ok(Self { host, worker: 0, claims, is_active: true })
     }
 
     /// What the last of some requests costs: the first ones fill caches, and memory grows.
@@ -183,6 +235,64 @@ impl Gateway {
         })
     }
 
+    /// A proof of no key's signature, for a token that the server does not know.
+    fn proven_unknown(mut self) -> Result<Cost> {
+        let key = DpopKey::published()?;
+        self.is_active = false;
+        let request = |gateway: &Self, round: usize| {
+            let token = token(round);
+            let mut claims = dpop::claims("GET", "https://api.example.com/orders", &token);
+            claims["iat"] = json!(gateway.host.now().as_secs());
+            claims["jti"] = json!(format!("proof-{round:04}"));
+            let (proof, other) = (key.sign(&claims), key.sign(&json!({})));
+            let (message, _) = proof.rsplit_once('.').unwrap_or_default();
+            let (_, signature) = other.rsplit_once('.').unwrap_or_default();
+            let proof = format!("{message}.{signature}");
+            Request::get("/orders").header("authorization", format!("DPoP {token}")).header("dpop", proof)
+        };
+        self.refusing(request, WARM_UP)
+    }
+
+    /// What the last of so many requests costs that are refused.
+    fn refusing(mut self, request: impl Fn(&Self, usize) -> Request, rounds: usize) -> Result<Cost> {
+        for round in 1..rounds {
+            self.refused(&request(&self, round))?;
+        }
+        Ok(self.refused(&request(&self, rounds))?.1)
+    }
+
+    /// RSA takes the interpreter long: one request before is enough.
+    fn asserted_once(mut self) -> Result<Cost> {
+        self.send(&orders(0))?;
+        self.send(&orders(1))
+    }
+
+    /// A JWT without `kid`, whose signature is of no key that the server publishes.
+    fn forged(&self, round: usize) -> Request {
+        let mut claims = self.claims.clone();
+        claims["jti"] = json!(format!("{round:04}"));
+        Request::get("/orders").bearer(&jwt::signed(&json!({"alg": "ES256", "typ": "at+jwt"}), &claims))
+    }
+
+    /// A JWT of the authorization server that is over.
+    fn expired(&self) -> Request {
+        let mut claims = self.claims.clone();
+        claims["exp"] = json!(self.host.now().as_secs() - 60);
+        let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "key"});
+        Request::get("/orders").bearer(&jwt::signed(&header, &claims))
+    }
+
+    /// The status that a request is refused with, and what that costs.
+    fn refused(&mut self, request: &Request) -> Result<(u16, Cost)> {
+        let root = self.host.root(self.worker);
+        let before = self.host.spent_by(root);
+        let id = self.host.request(self.worker, request)?;
+        self.answer_all()?;
+        let state = self.host.stream(id).state().clone();
+        let State::Replied { status, .. } = state else { bail!("{state:?}\n{}", self.host.log().join("\n")) };
+        Ok((status, self.host.spent(id).plus(&self.host.spent_by(root).since(&before))))
+    }
+
     /// A request with a JWT that the authorization server has signed.
     fn presented(&self, round: usize) -> Request {
         let mut claims = self.claims.clone();
@@ -196,7 +306,26 @@ impl Gateway {
         let root = self.host.root(self.worker);
         let before = self.host.spent_by(root);
         let id = self.host.request(self.worker, request)?;
+        self.answer_all()?;
+        let state = self.host.stream(id).state().clone();
+        match state {
+            State::Forwarded { headers } => {
+                let carries_jwt = headers.text("authorization").starts_with("Bearer eyJ");
+                ensure!(carries_jwt == request.carries_credentials(), "forwarded as {headers:?}");
+                self.host.respond(id, 200, &[("content-type", "application/json")])?;
+            }
+            State::Replied { status: 401, .. } if !request.carries_credentials() => {}
+            other => bail!("{other:?}\n{}", self.host.log().join("\n")),
+        }
+        Ok(self.host.spent(id).plus(&self.host.spent_by(root).since(&before)))
+    }
+
+    fn answer_all(&mut self) -> Result<()> {
         for callout in self.host.open_callouts() {
+            if !self.is_active {
+                self.host.answer(callout, Answer::response(204, "application/jwt", ""))?;
+                continue;
+            }
             let media_type = self.host.callout(callout).headers.text("accept").to_owned();
             let mut claims = self.claims.clone();
             let body = match media_type.as_str() {
@@ -212,17 +341,7 @@ impl Gateway {
                 Answer::response(200, &media_type, body).header("cache-control", "max-age=3600"),
             )?;
         }
-        let state = self.host.stream(id).state().clone();
-        match state {
-            State::Forwarded { headers } => {
-                let carries_jwt = headers.text("authorization").starts_with("Bearer eyJ");
-                ensure!(carries_jwt == request.carries_credentials(), "forwarded as {headers:?}");
-                self.host.respond(id, 200, &[("content-type", "application/json")])?;
-            }
-            State::Replied { status: 401, .. } if !request.carries_credentials() => {}
-            other => bail!("{other:?}\n{}", self.host.log().join("\n")),
-        }
-        Ok(self.host.spent(id).plus(&self.host.spent_by(root).since(&before)))
+        Ok(())
     }
 }
 
@@ -278,10 +397,9 @@ fn proving() -> Result<Gateway> {
 }
 
 fn verifying() -> Result<Gateway> {
-    let mut configuration = configuration();
-    configuration["token"]["jwts"] = json!("verify");
-    configuration["keys"] = json!({"set": key_set()});
-    Gateway::start(configuration, 1)
+    let mut key = keys::public(&keys::p256());
+    key["kid"] = json!("key");
+    verifying_with(json!({}), &[key])
 }
 
 fn publishing() -> Result<Gateway> {
@@ -295,6 +413,40 @@ fn key_set() -> Value {
     let mut key = keys::public(&keys::p256());
     key["kid"] = json!("key");
     json!({"keys": [key]})
+}
+
+/// Verifies by so many keys, none of which signs what clients present.
+fn verifying_by(token: Value, count: u8) -> Result<Gateway> {
+    let key = |number| {
+        let key = SecretKey::from_slice(&[number; 32])
+            .map_err(|error| anyhow!("{error}"))?
+            .public_key()
+            .to_encoded_point(false);
+        let coordinate = |bytes: Option<&FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+        let (x, y) = (coordinate(key.x()), coordinate(key.y()));
+        Ok(json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": format!("key-{number}")}))
+    };
+    verifying_with(token, &(1..=count).map(key).collect::<Result<Vec<_>>>()?)
+}
+
+fn verifying_with(token: Value, keys: &[Value]) -> Result<Gateway> {
+    let mut configuration = configuration();
+    configuration["token"]["jwts"] = json!("verify");
+    for (name, value) in token.as_object().into_iter().flatten() {
+        configuration["token"][name] = value.clone();
+    }
+    configuration["keys"] = json!({"set": {"keys": keys}});
+    Gateway::start(configuration, 1)
+}
+
+fn asserting(private_key: String) -> Result<Gateway> {
+    let mut configuration = configuration();
+    let introspection = configuration["introspection"].as_object_mut().context("no object")?;
+    introspection.remove("client_secret");
+    introspection.remove("max_per_second");
+    introspection.insert("auth_method".to_owned(), json!("private_key_jwt"));
+    introspection.insert("private_key".to_owned(), json!(private_key));
+    Gateway::start(configuration, 1)
 }
 
 fn orders(number: usize) -> Request {
@@ -349,8 +501,16 @@ const SHARED: &str = "hit in the shared data";
 const PRESENTED: &str = "presented JWT";
 const PRESENTED_AGAIN: &str = "presented JWT, the same again";
 const PUBLISHED: &str = "presented JWT, the same again, published keys";
+const PROVEN_UNKNOWN: &str = "unknown token, DPoP proof with a wrong signature";
+const PRESENTED_FORGED: &str = "presented JWT, wrong signature, four keys and no kid";
+const PRESENTED_EXPIRED: &str = "presented JWT, expired, the same again";
+const ASSERTED: &str = "miss, with an assertion";
+const ASSERTED_BY_RSA: &str = "miss, with an assertion by RSA";
 const MISS: &str = "miss, with the answer";
 const MISSING: &str = "no token";
 
 const ISSUER: &str = "https://login.example.com";
 const WARM_UP: usize = 40;
+
+/// What a worker does in a second, if a hit of 47 544 takes 3.9 µs (docs/performance.md).
+const FUEL_PER_SECOND: u64 = 12_000_000_000;

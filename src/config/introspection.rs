@@ -53,7 +53,7 @@ pub(super) fn introspection(
     let waiting = number(&place.at("max_waiting"), raw.max_waiting, mistakes);
     let limits = Limits {
         concurrent: concurrent.unwrap_or_default(),
-        per_second: per_second.unwrap_or_default(),
+        per_second: per_second.unwrap_or_else(|| default_per_second(authentication.as_ref())),
         waiting: waiting.unwrap_or_default(),
     };
     let retries = number(&place.at("retries"), raw.retries, mistakes).unwrap_or_default();
@@ -77,6 +77,15 @@ pub(super) fn introspection(
         forward_traceparent,
     };
     Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response, limits, circuit })
+}
+
+/// A worker is to have most of its time for requests, whatever a flood of unknown tokens makes it sign.
+fn default_per_second(authentication: Option<&ClientAuthentication>) -> usize {
+    match authentication {
+        Some(ClientAuthentication::PrivateKeyJwt(assertion)) if assertion.key.is_rsa() => 20,
+        Some(ClientAuthentication::PrivateKeyJwt(_)) => 100,
+        _ => 1000,
+    }
 }
 
 fn circuit_breaker(place: Place<'_>, raw: raw::CircuitBreaker, mistakes: &mut Mistakes) -> CircuitSettings {

@@ -123,6 +123,8 @@ pub struct TokenSettings {
     pub policy: TokenPolicy,
     /// What becomes of those that are JWTs.
     pub jwts: JwtAccessTokens,
+    /// How many signatures of those may be wrong in a second before nothing new is verified.
+    pub max_failed_verifications: usize,
     /// Whether they are bound to a key of their sender.
     pub dpop: DpopMode,
 }
@@ -179,14 +181,8 @@ impl ServerSettings {
     /// but for the claims that they ask about, so that most new rules leave the cache warm.
     pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
         let CacheSettings { max_ttl, no_store_ttl, max_entries, .. } = &all.cache;
-        let Self {
-            name: _,
-            introspection,
-            token: TokenSettings { policy, jwts, dpop: _ },
-            reading,
-            keys,
-            subject: _,
-        } = self;
+        let Self { name: _, introspection, token, reading, keys, subject: _ } = self;
+        let TokenSettings { policy, jwts, max_failed_verifications: _, dpop: _ } = token;
         let endpoint = introspection.as_ref().map(|introspection| {
             let Endpoint {
                 target,

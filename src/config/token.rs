@@ -1,7 +1,7 @@
 //! The section `token`: what a token of one authorization server must be like.
 
 use super::TokenSettings;
-use super::fields::{Place, duration, non_empty_list, visible};
+use super::fields::{Place, duration, non_empty_list, number, visible};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Jwts};
 use crate::authorization_server::JwtAccessTokens;
@@ -35,6 +35,8 @@ pub(super) fn token(
         Some(Jwts::Verify) => JwtAccessTokens::Verified(profile.unwrap_or(Profile::Rfc9068)),
         None | Some(Jwts::Refuse) => JwtAccessTokens::Refused,
     };
+    let path = place.at("max_failed_verifications_per_second");
+    let max_failed_verifications = number(&path, raw.max_failed_verifications_per_second, mistakes);
     let dpop = mistakes.optional(&place.at("dpop"), raw.dpop).unwrap_or_default();
     let requires_token_type = mistakes.optional(&place.at("require_token_type"), raw.require_token_type);
     let tolerates_bearer_type = mistakes.optional(&place.at("allow_bearer_type"), raw.allow_bearer_type);
@@ -55,5 +57,6 @@ pub(super) fn token(
         tolerates_bearer_type,
         asked: Vec::new(),
     };
-    (TokenSettings { policy, jwts, dpop }, reading)
+    let max_failed_verifications = max_failed_verifications.unwrap_or_default();
+    (TokenSettings { policy, jwts, max_failed_verifications, dpop }, reading)
 }

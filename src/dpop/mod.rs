@@ -1,7 +1,9 @@
 //! Demonstrating proof of possession (RFC 9449): a request with a DPoP proof shows that its sender holds the key which the
 //! access token is bound to.
 //!
-//! The proof is checked on every request, be its token in the cache or not (R94).
+//! The proof is checked on every request, be its token in the cache or not (R94). Its signature comes last, since it takes a worker
+//! hundreds of times as long as all else: an [`UnverifiedProof`] has to name the key that the token is bound to before it is verified,
+//! and has to be verified before it is noted as used. The types leave no other order.
 
 mod nonce;
 mod proof;
@@ -10,10 +12,15 @@ mod replay;
 use std::time::Duration;
 
 pub use nonce::NonceKey;
-pub(crate) use proof::Proof;
-pub(crate) use replay::ReplayGuard;
+pub(crate) use proof::UnverifiedProof;
 
+use crate::cache::SharedData;
 use crate::jwt::Algorithm;
+use crate::rejection::Reason;
+use crate::sender::Binding;
+use crate::time::Timestamp;
+use crate::verification_budget::VerificationBudget;
+use replay::ReplayMemory;
 
 /// What proofs have to be like.
 #[derive(Clone, Debug)]
@@ -25,12 +32,63 @@ pub struct DpopSettings {
     pub algorithms: Vec<Algorithm>,
     /// How old a proof may be. So long it is remembered.
     pub max_age: Duration,
-    /// How many proofs are remembered at one time.
+    /// For how many proofs within that time there is room.
     pub max_proofs: usize,
     /// Whether workers share what they remember, by the host's shared data.
     pub shared: bool,
     /// What nonces are made with, if they are required.
     pub nonce: Option<NonceKey>,
+}
+
+/// Takes proofs, each once.
+pub(crate) struct ProofVerifier {
+    used: ReplayMemory,
+    /// By what a key's digest begins with: whose signatures are wrong does not keep others out.
+    failures: [VerificationBudget; FAILURE_BUDGETS],
+}
+
+impl ProofVerifier {
+    /// Without any proof that was used.
+    pub(crate) fn new(settings: &DpopSettings) -> Self {
+        Self {
+            used: ReplayMemory::new(settings),
+            failures: [VerificationBudget::new(MAX_FAILURES_PER_SECOND); FAILURE_BUDGETS],
+        }
+    }
+
+    /// Prepares the memory of used proofs, before the first request.
+    pub(crate) fn prepare(&mut self, now: Timestamp, shared: &dyn SharedData) {
+        self.used.prepare(now, shared);
+    }
+
+    /// Takes the proof of a request whose token has this binding, and is good but for that.
+    ///
+    /// # Errors
+    /// [`Reason::WrongSender`], [`Reason::InvalidDpopProof`]; [`Reason::DpopProofLimit`] if it cannot be remembered,
+    /// [`Reason::VerificationLimit`] if too many of its key were wrong lately.
+    #[inline(never)]
+    pub(crate) fn take(
+        &mut self,
+        proof: &UnverifiedProof,
+        binding: &Binding,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> Result<(), Reason> {
+        let proof = proof.for_token(binding)?;
+        self.used.look(&proof, now)?;
+        let [first, ..] = proof.stamp().key;
+        let budgets = self.failures.iter_mut().enumerate();
+        let mut own = budgets.filter(|(index, _)| *index == usize::from(first) % FAILURE_BUDGETS);
+        let (_, failures) = own.next().ok_or(Reason::Internal)?;
+        if failures.is_spent(now) {
+            return Err(Reason::VerificationLimit);
+        }
+        let Some(verified) = proof.verify() else {
+            failures.spend(1);
+            return Err(Reason::InvalidDpopProof);
+        };
+        self.used.note(&verified, now, shared)
+    }
 }
 
 impl DpopSettings {
@@ -42,6 +100,12 @@ impl DpopSettings {
 
 /// How far the clocks of client and gateway may differ.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+/// How many proofs with wrong signatures are verified in a second for tokens of one key, beside those of the keys that share its
+/// budget.
+const MAX_FAILURES_PER_SECOND: usize = 10;
+
+const FAILURE_BUDGETS: usize = 64;
 
 /// Whether tokens of a server may, or must, be bound to a key of their sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,28 +8,47 @@ use sha2::{Digest, Sha256};
 
 use super::{DpopSettings, MAX_CLOCK_DIFFERENCE};
 use crate::bearer::AccessToken;
-use crate::jwt::{Jws, thumbprint_of_signer};
+use crate::jwt::{Jws, SelfSigned};
 use crate::rejection::Reason;
 use crate::request::{Presented, RequestHead};
+use crate::sender::Binding;
 use crate::time::Timestamp;
 
-/// A proof that is right for its request. Whether it was used before is still to be seen.
+/// A proof that is right for its request but for the signature, which nobody has verified. Anybody can make one, and a signature
+/// takes a worker hundreds of times as long as all the rest: it is verified last, once the token is known to be bound to the key
+/// that the proof names.
 #[derive(Debug)]
-pub(crate) struct Proof {
-    /// The thumbprint of the sender's key.
-    pub(crate) thumbprint: String,
-    /// What is unique about it: a digest of its `jti` and the key.
-    pub(crate) identity: [u8; 32],
-    /// Until when it would be right.
-    pub(crate) expires: Timestamp,
+pub(crate) struct UnverifiedProof {
+    jws: SelfSigned,
+    stamp: Stamp,
 }
 
-impl Proof {
-    /// Checks the proof of a request with this token.
+/// A proof by the key that the token is bound to, if the signature is that key's.
+#[derive(Debug)]
+pub(crate) struct BoundProof<'p>(&'p UnverifiedProof);
+
+/// A proof of the sender's key. Whether it was used before is still to be seen.
+#[derive(Debug)]
+pub(super) struct VerifiedProof(Stamp);
+
+/// What is remembered of a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// What is unique about it: a part of a digest of its `jti` and the key.
+    pub(super) identity: [u8; 16],
+    /// What is unique about its key: a part of a digest.
+    pub(super) key: [u8; 8],
+    /// `iat`.
+    pub(super) issued_at: Timestamp,
+}
+
+impl UnverifiedProof {
+    /// Reads the proof of a request with this token, and checks all but the signature.
     ///
     /// # Errors
     /// [`Reason::InvalidDpopProof`], or [`Reason::UseDpopNonce`] where only a nonce of ours is missing.
-    pub(crate) fn check(
+    #[inline(never)]
+    pub(crate) fn read(
         head: &RequestHead<'_>,
         token: AccessToken<'_>,
         settings: &DpopSettings,
@@ -59,15 +78,64 @@ impl Proof {
             && claim("ath")? == URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose()))
             && is_uri_of(claim("htu")?, head, &settings.origins);
         let issued_at = jws.issued_at()?;
-        let expires = issued_at.plus(settings.max_age);
-        let is_of_now = issued_at <= now.plus(MAX_CLOCK_DIFFERENCE) && now <= expires;
+        let is_of_now =
+            issued_at <= now.plus(MAX_CLOCK_DIFFERENCE) && now <= issued_at.plus(settings.max_age);
         if !is_of_request || !is_of_now {
             return None;
         }
-        let thumbprint = thumbprint_of_signer(&jws, &settings.algorithms)?;
-        let identity = Sha256::new().chain_update(&thumbprint).chain_update(id).finalize().into();
-        Some((Self { thumbprint, identity, expires }, claim("nonce").map(str::to_owned)))
+        let signed = SelfSigned::read(&jws, &settings.algorithms)?;
+        let stamp = Stamp::new(signed.thumbprint(), id, issued_at);
+        Some((Self { jws: signed, stamp }, claim("nonce").map(str::to_owned)))
     }
+
+    /// The thumbprint of the key that it names, whoever that is.
+    pub(crate) fn thumbprint(&self) -> &str {
+        self.jws.thumbprint()
+    }
+
+    /// This proof for a token with this binding.
+    ///
+    /// # Errors
+    /// [`Reason::WrongSender`] if the token is bound to another key or to none.
+    pub(crate) fn for_token(&self, binding: &Binding) -> Result<BoundProof<'_>, Reason> {
+        if binding.is_to(self.thumbprint()) { Ok(BoundProof(self)) } else { Err(Reason::WrongSender) }
+    }
+}
+
+impl BoundProof<'_> {
+    /// What would be remembered of it.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.0.stamp
+    }
+
+    /// Verifies the signature; none, if it is not that of the key.
+    pub(super) fn verify(self) -> Option<VerifiedProof> {
+        self.0.jws.is_signed().then_some(VerifiedProof(self.0.stamp))
+    }
+}
+
+impl VerifiedProof {
+    /// What is to be remembered of it.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.0
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(stamp: Stamp) -> Self {
+        Self(stamp)
+    }
+}
+
+impl Stamp {
+    /// `thumbprint` has the same length for every key, so that no two pairs are one text.
+    pub(super) fn new(thumbprint: &str, id: &str, issued_at: Timestamp) -> Self {
+        let identity = Sha256::new().chain_update(thumbprint).chain_update(id).finalize();
+        Self { identity: first(&identity), key: first(&Sha256::digest(thumbprint)), issued_at }
+    }
+}
+
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.first_chunk().copied().unwrap_or([0; N])
 }
 
 /// Whether `htu` is the URI of this request, without query and fragment, as a client of one of our origins writes it. The

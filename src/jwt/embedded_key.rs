@@ -1,27 +1,45 @@
 //! A JWS that brings its own key, which is right for one purpose alone: to prove that the sender holds it (RFC 9449 §4.3). It
 //! says nothing of who the sender is.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::Sha256;
-
 use super::algorithm::Algorithm;
 use super::jws::Jws;
-use super::key::Key;
+use super::key::PublicJwk;
 use crate::json::Object;
 
-/// Verifies a JWS by the key in its own header, and gives the thumbprint of that key (RFC 7638), which tells whose it is.
-pub(crate) fn thumbprint_of_signer(jws: &Jws<'_>, algorithms: &[Algorithm]) -> Option<String> {
-    let algorithm = Algorithm::named(jws.algorithm()).filter(|one| algorithms.contains(one))?;
-    let jwk = jws.embedded_key().and_then(Object::of)?;
-    if PRIVATE_MEMBERS.iter().any(|name| jwk.has(name)) {
-        return None;
+/// A JWS with the key in its header that is to verify it. Nobody has done that yet: it costs what a signature costs, and anybody
+/// can make such a JWS.
+#[derive(Debug)]
+pub(crate) struct SelfSigned {
+    algorithm: Algorithm,
+    jwk: Object,
+    thumbprint: String,
+    message: Box<[u8]>,
+    signature: Box<[u8]>,
+}
+
+impl SelfSigned {
+    /// Reads what a JWS says of its key; none if the algorithm is not one of these, or the key is none to show.
+    pub(crate) fn read(jws: &Jws<'_>, algorithms: &[Algorithm]) -> Option<Self> {
+        let algorithm = Algorithm::named(jws.algorithm()).filter(|one| algorithms.contains(one))?;
+        let jwk = jws.embedded_key().and_then(Object::of)?;
+        if PRIVATE_MEMBERS.iter().any(|name| jwk.has(name)) {
+            return None;
+        }
+        let thumbprint = PublicJwk::read(&jwk)?.thumbprint();
+        let (message, signature) = jws.signed();
+        Some(Self { algorithm, jwk, thumbprint, message: message.into(), signature: signature.into() })
     }
-    let key = Key::read(&jwk)?;
-    let (message, signature) = jws.signed();
-    let public = super::key::public_part(&jwk)?;
-    let thumbprint = || URL_SAFE_NO_PAD.encode(public.thumbprint::<Sha256>());
-    key.verifies(algorithm, message, signature).then(thumbprint)
+
+    /// The thumbprint of its key (RFC 7638), which tells whose it is once the signature is verified.
+    pub(crate) fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
+    /// Verifies the signature by the key.
+    pub(crate) fn is_signed(&self) -> bool {
+        let key = PublicJwk::read(&self.jwk).and_then(PublicJwk::key);
+        key.is_some_and(|key| key.verifies(self.algorithm, &self.message, &self.signature))
+    }
 }
 
 /// RFC 7518 §6.2.2, §6.3.2, §6.4.1.

@@ -1,6 +1,8 @@
 //! A JWS in the compact serialization, parsed and not trusted (RFC 7515 §7.1, R70): three parts of unpadded base64url, the first
 //! two of them JSON objects without duplicate members.
 
+use std::cell::Cell;
+
 use jwt_compact::{ParseError, UntrustedToken};
 use serde_json::Value;
 
@@ -15,6 +17,7 @@ pub(crate) struct Jws<'a> {
     payload: Object,
     validity: Validity,
     issued_at: Option<Timestamp>,
+    failed_verifications: Cell<u32>,
 }
 
 /// Why a text is not taken for a JWS.
@@ -57,7 +60,8 @@ impl<'a> Jws<'a> {
             not_before: claims.not_before.map(|moment| date(moment.timestamp())),
         };
         let issued_at = claims.issued_at.map(|moment| date(moment.timestamp()));
-        Ok(Self { text, token, payload: claims.custom, validity, issued_at })
+        let failed_verifications = Cell::new(0);
+        Ok(Self { text, token, payload: claims.custom, validity, issued_at, failed_verifications })
     }
 
     /// The text, as it was parsed.
@@ -110,6 +114,16 @@ impl<'a> Jws<'a> {
         self.media_type().is_some_and(|media_type| is_type_of_other_jwt(&media_type))
     }
 
+    /// How many public keys did not verify its signature.
+    pub(crate) fn failed_verifications(&self) -> u32 {
+        self.failed_verifications.get()
+    }
+
+    /// A public key did not verify its signature.
+    pub(super) fn note_failed_verification(&self) {
+        self.failed_verifications.set(self.failed_verifications.get().saturating_add(1));
+    }
+
     /// What was signed (RFC 7515 §5.2), and the signature.
     pub(super) fn signed(&self) -> (&[u8], &[u8]) {
         let (message, _) = self.text.rsplit_once('.').unwrap_or_default();
@@ -117,22 +131,15 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// Whether a presented token is a JWT of another kind than an access token, by its own word, signed or not (R45). An opaque
-/// token says nothing.
-pub(crate) fn says_other_kind(token: &str) -> bool {
-    UntrustedToken::<Object>::try_from(token).is_ok_and(|jwt| {
-        jwt.header().token_type.as_deref().is_some_and(|name| is_type_of_other_jwt(&media_type(name)))
-    })
-}
-
-fn media_type(token_type: &str) -> String {
+/// A `typ` as a media type.
+pub(super) fn media_type(token_type: &str) -> String {
     let name = token_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     name.strip_prefix("application/").map(str::to_owned).unwrap_or(name)
 }
 
 /// JWTs that must not be mistaken for an access token (RFC 8725 §3.11): RFC 9701 §5, RFC 9449 §4.2, OpenID Connect
 /// Back-Channel Logout §2.4, RFC 8417 §2.3.
-fn is_type_of_other_jwt(media_type: &str) -> bool {
+pub(super) fn is_type_of_other_jwt(media_type: &str) -> bool {
     matches!(media_type, "token-introspection+jwt" | "dpop+jwt" | "logout+jwt" | "secevent+jwt")
 }
 

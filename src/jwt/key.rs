@@ -32,9 +32,16 @@ enum Material {
     Secret(Hs256Key),
 }
 
-impl Key {
-    /// Reads the public key of a JWK; none if it is of a kind that is not known here, not for verifying signatures, too weak or
-    /// not on its curve (R65). A symmetric key is never read: what is published is no secret (R60).
+/// The public key of a JWK and what it is for, read without computing anything on its curve.
+#[derive(Debug)]
+pub(super) struct PublicJwk {
+    id: Option<String>,
+    algorithm: Option<Algorithm>,
+    public: JsonWebKey<'static>,
+}
+
+impl PublicJwk {
+    /// Reads a JWK; none if it is not for verifying signatures.
     pub(super) fn read(jwk: &Object) -> Option<Self> {
         let text = |name| jwk.get(name).map(|value| value.as_str().ok_or(()));
         let algorithm = text("alg").transpose().ok()?.map(Algorithm::named);
@@ -45,11 +52,27 @@ impl Key {
         if !is_for_signatures || !jwk.get("key_ops").is_none_or(verifies) || algorithm == Some(None) {
             return None;
         }
-        let public = public_part(jwk)?;
-        let digest = URL_SAFE_NO_PAD.encode(public.thumbprint::<Sha256>());
-        let material = Material::read(&public)?;
         let id = text("kid").transpose().ok()?.map(str::to_owned);
-        Some(Self::new(id, algorithm.flatten(), digest, material))
+        Some(Self { id, algorithm: algorithm.flatten(), public: public_part(jwk)? })
+    }
+
+    /// Its thumbprint (RFC 7638).
+    pub(super) fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.public.thumbprint::<Sha256>())
+    }
+
+    /// The key; none if it is of a kind that is not known here, too weak or not on its curve.
+    pub(super) fn key(self) -> Option<Key> {
+        let material = Material::read(&self.public)?;
+        Some(Key::new(self.id.clone(), self.algorithm, self.thumbprint(), material))
+    }
+}
+
+impl Key {
+    /// Reads the public key of a JWK; none if it is of a kind that is not known here, not for verifying signatures, too weak or
+    /// not on its curve (R65). A symmetric key is never read: what is published is no secret (R60).
+    pub(super) fn read(jwk: &Object) -> Option<Self> {
+        PublicJwk::read(jwk)?.key()
     }
 
     /// The key of a shared secret.
@@ -79,6 +102,11 @@ impl Key {
             Material::Secret(_) => true,
             _ => self.id.as_deref() == Some(id),
         }
+    }
+
+    /// Whether verifying by it takes long, as it does by every public key.
+    pub(super) fn is_public(&self) -> bool {
+        !matches!(self.material, Material::Secret(_))
     }
 
     /// Whether it can verify signatures of this algorithm (R60).
@@ -135,7 +163,7 @@ impl Material {
 }
 
 /// The members that make a public key, and no others: a private part that was published by mistake is not for us.
-pub(super) fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
+fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
     let members = ["kty", "n", "e", "crv", "x", "y"];
     let public = members.into_iter().filter_map(|name| Some((name.to_owned(), jwk.get(name)?.clone())));
     serde_json::from_value(Value::Object(public.collect())).ok()

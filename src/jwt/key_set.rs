@@ -75,14 +75,20 @@ impl KeySet {
         let algorithm = Algorithm::named(jws.algorithm()).filter(|one| self.algorithms.contains(one));
         let algorithm = algorithm.ok_or(Unverified::Refused)?;
         let (message, signature) = jws.signed();
-        let verifies = |key: &&Key| key.verifies(algorithm, message, signature);
+        let verifies = |key: &Key| {
+            let is_verified = key.verifies(algorithm, message, signature);
+            if !is_verified && key.is_public() {
+                jws.note_failed_verification();
+            }
+            is_verified
+        };
         let id = jws.key_id();
         let mut named = self.keys.iter().filter(|key| id.is_none_or(|id| key.is_called(id))).peekable();
         if named.peek().is_none() {
             return Err(Unverified::UnknownKey);
         }
         let mut fitting = named.filter(|key| key.fits(algorithm)).take(MAX_ATTEMPTS);
-        match fitting.find(verifies) {
+        match fitting.find(|key| verifies(key)) {
             Some(key) => Ok(*key.fingerprint()),
             None => Err(if id.is_none() { Unverified::UnknownKey } else { Unverified::Refused }),
         }

@@ -49,6 +49,11 @@ impl SigningKey {
         Self { id: Some(self.id.clone().unwrap_or_else(thumbprint)), ..self }
     }
 
+    /// Whether it is a key of RSA, which takes some twenty times as long to sign as the others.
+    pub(crate) fn is_rsa(&self) -> bool {
+        matches!(self.material, Material::Rsa(_))
+    }
+
     /// The public key as a JWK, for those who verify (RFC 7517 §4).
     pub(crate) fn public(&self) -> Value {
         let algorithm = match &self.material {

@@ -29,6 +29,8 @@ const ALL: &[(Reason, u16)] = &[
     (Reason::Unavailable, 503),
     (Reason::Throttled, 503),
     (Reason::Overloaded, 503),
+    (Reason::VerificationLimit, 503),
+    (Reason::DpopProofLimit, 503),
     (Reason::CircuitOpen, 503),
     (Reason::TimedOut, 504),
     (Reason::Internal, 500),

@@ -83,8 +83,10 @@ impl Worker {
             statistics: Statistics::define(),
             journal: Journal::new(tag_key),
         };
-        let authenticator = Authenticator::new(settings);
-        authenticator.prepare(&HostSharedData);
+        let mut authenticator = Authenticator::new(settings);
+        if let Ok(now) = host::now() {
+            authenticator.prepare(now, &HostSharedData);
+        }
         Self {
             performer,
             evictions: Cell::new(0),

@@ -493,3 +493,89 @@ fn r063_a_question_that_is_withheld_changes_nothing_for_those_who_wait() {
     let first = worker.authenticator.settle(first, &taken, host(0));
     assert!(matches!(first, crate::Step::Ask(question, _) if question.subject().about == About::Keys));
 }
+
+fn without_key_id(edits: Value) -> String {
+    let mut claims = testing::claims();
+    testing::merge(&mut claims, json!({"client_id": "app", "jti": "1"}));
+    testing::merge(&mut claims, edits);
+    testing::jws(r#"{"alg":"ES256","typ":"at+jwt"}"#, &claims.to_string())
+}
+
+/// If signatures that are wrong had no limit, anybody could keep a worker busy with them. What is in the cache, and what is refused for
+/// what it claims, needs none.
+#[test]
+fn r121_beyond_the_budget_of_wrong_signatures_nothing_new_is_verified() {
+    let edits = json!({"token": {"max_failed_verifications_per_second": 3}});
+    let mut worker = Worker::new(verifying(edits), &NoSharedData);
+    worker.keys = key_set("k1");
+    let (known, new) = (access_token(json!({})), access_token(json!({"jti": "2"})));
+    assert_eq!(worker.get(0, &known), bearer(&known));
+    for number in 0..3 {
+        assert_eq!(worker.get(0, &without_key_id(json!({"jti": number.to_string()}))), "invalid_signature");
+    }
+    assert_eq!(worker.get(0, &without_key_id(json!({"jti": "9"}))), "verification_limit");
+    assert_eq!(worker.get(0, &new), "verification_limit");
+    assert_eq!(worker.get(0, &known), bearer(&known), "from the cache");
+    assert_eq!(worker.get(0, &without_key_id(json!({"exp": NOW - 60}))), "expired");
+    assert_eq!(worker.get(1, &new), bearer(&new), "a second later");
+    for number in 10..20 {
+        let token = access_token(json!({"jti": number.to_string()}));
+        assert_eq!(worker.get(1, &token), bearer(&token), "signatures that are right cost nothing of it");
+    }
+}
+
+/// If a signature were verified before all that can be seen without it, each repetition of an expired JWT would cost one, and
+/// nobody would keep the result.
+#[test]
+fn r120_what_a_jwt_claims_is_validated_before_its_signature() {
+    let rules =
+        json!([{"path": "/", "audience": ["orders-api"]}, {"path": "/pay", "audience": ["payments-api"]}]);
+    let mut worker = Worker::new(verifying(json!({"rules": rules})), &NoSharedData);
+    for (path, edits, expected) in [
+        ("/orders", json!({"exp": NOW - 60}), "expired"),
+        ("/orders", json!({"nbf": NOW + 60}), "premature"),
+        ("/orders", json!({"iss": "https://other.example.com"}), "wrong_issuer"),
+        ("/orders", json!({"aud": "another"}), "wrong_audience"),
+        ("/pay", json!({}), "wrong_audience"),
+        ("/orders", json!({"cnf": {"jkt": "k"}}), "sender_constrained"),
+    ] {
+        let forged = without_key_id(edits.clone());
+        assert_eq!(worker.request(0, "GET", path, Some(&bearer(&forged))), expected, "{path} {edits}");
+    }
+    assert!(worker.asked.is_empty(), "nor are keys fetched for it");
+}
+
+/// If another spelling of a JWT were an opaque token, a JWT that is for services alone would work from outside wherever the server
+/// decodes leniently.
+#[test]
+fn r124_a_jwt_in_another_spelling_is_refused_as_a_jwt() {
+    let jwt = access_token(json!({}));
+    let (message, signature) = jwt.rsplit_once('.').expect("a signature");
+    let last = if signature.ends_with('A') { 'B' } else { 'A' };
+    let other_bits = format!("{}{last}", &jwt[..jwt.len() - 1]);
+    let other_alphabet = format!("{message}.+/{signature}");
+    let encrypted = testing::jws(r#"{"alg":"dir","enc":"A256GCM"}"#, "{}") + ".aXY.dGFn";
+    let spellings = [format!("{jwt}=="), format!("{jwt}~"), other_bits, other_alphabet, jwt];
+    let mut refusing = Worker::new(json!({"token": {"jwts": "refuse"}}), &NoSharedData);
+    for token in spellings.iter().chain([&encrypted]) {
+        assert_eq!(refusing.get(0, token), "jwt_not_accepted", "{token}");
+    }
+    assert!(refusing.asked.is_empty());
+    let mut verifier = Worker::new(verifying(json!({})), &NoSharedData);
+    verifier.keys = key_set("k1");
+    let phantom = access_token(json!({"sub": "bob"}));
+    verifier.answer_with(phantom.clone());
+    for token in spellings.iter().take(4) {
+        assert_eq!(verifier.get(0, token), "invalid_signature", "{token}");
+    }
+    assert_eq!(verifier.introspections(), 0);
+    assert_eq!(verifier.get(0, &encrypted), bearer(&phantom), "only its issuer can read a JWE");
+    let response = testing::jws(r#"{"alg":"ES256","typ":"token-introspection+jwt"}"#, "{}");
+    for mode in ["introspect", "refuse", "verify"] {
+        let mut worker = Worker::new(verifying(json!({"token": {"jwts": mode}})), &NoSharedData);
+        for token in [format!("{response}="), format!("{response}~"), response.clone()] {
+            assert_eq!(worker.get(0, &token), "not_an_access_token", "{mode} {token}");
+        }
+        assert!(worker.asked.is_empty());
+    }
+}

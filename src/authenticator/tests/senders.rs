@@ -6,7 +6,7 @@ use super::{Worker, bearer};
 use crate::cache::NoSharedData;
 use crate::challenge::Schemes;
 use crate::request::{Presented, RequestHead};
-use crate::testing::signer::{p256, public, sign};
+use crate::testing::signer::{ed25519, p256, public, sign};
 use crate::testing::{self, NOW, test};
 
 /// RFC 7638 of the key that signs here.
@@ -21,13 +21,17 @@ fn configuration(mode: &str) -> Value {
 }
 
 fn proof(token: &str, id: &str) -> String {
+    proof_by("ES256", &p256(), token, id)
+}
+
+fn proof_by(algorithm: &str, key: &Value, token: &str, id: &str) -> String {
     use base64::Engine;
     use sha2::Digest;
     let ath = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(token));
     let payload =
         json!({"jti": id, "htm": "GET", "htu": "https://api.example.com/orders", "iat": NOW, "ath": ath});
-    let header = json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": public(&p256(), json!({}))});
-    sign("ES256", &header, &payload.to_string(), b"")
+    let header = json!({"alg": algorithm, "typ": "dpop+jwt", "jwk": public(key, json!({}))});
+    sign(algorithm, &header, &payload.to_string(), b"")
 }
 
 fn send(worker: &mut Worker<'_>, authorization: &str, proof: Option<&str>) -> String {
@@ -73,6 +77,67 @@ fn r085_r089_r090_r093_r094_r095_every_request_with_a_bound_token_needs_a_proof_
         ["DPoP"],
         "the proof is for the gateway (R95)"
     );
+}
+
+fn forged(proof: &str) -> String {
+    let (message, _) = proof.rsplit_once('.').expect("a signature");
+    format!("{message}.{}", "A".repeat(86))
+}
+
+/// If the signature of a proof were verified before the token is known, anybody could make the gateway verify signatures, without any
+/// token.
+#[test]
+fn r120_a_proof_is_verified_last() {
+    let mut worker = Worker::new(configuration("allowed"), &NoSharedData);
+    worker.answer_status("204");
+    assert_eq!(send(&mut worker, "DPoP t", Some(&forged(&proof("t", "1")))), "inactive");
+    worker.answer_with(testing::jwt(json!({"cnf": {"jkt": "another"}})));
+    assert_eq!(send(&mut worker, "DPoP u", Some(&forged(&proof("u", "2")))), "wrong_sender");
+    worker.answer_with(testing::jwt(json!({"exp": NOW - 60, "cnf": {"jkt": THUMBPRINT}})));
+    assert_eq!(send(&mut worker, "DPoP v", Some(&forged(&proof("v", "3")))), "expired");
+    worker.answer_with(bound());
+    assert_eq!(send(&mut worker, "DPoP w", Some(&forged(&proof("w", "4")))), "invalid_dpop_proof");
+    assert_eq!(send(&mut worker, "DPoP w", Some(&proof("w", "4"))), bearer(&bound()), "it was not used yet");
+    assert_eq!(send(&mut worker, "DPoP w", Some(&forged(&proof("w", "4")))), "invalid_dpop_proof");
+}
+
+/// If wrong proofs for one token had no limit, whoever found it could keep a worker busy; if those of one key kept others out, a
+/// stolen token would be enough to stop everybody.
+#[test]
+fn r121_wrong_proofs_of_one_key_keep_only_that_key_out() {
+    let mut worker = Worker::new(configuration("allowed"), &NoSharedData);
+    worker.answer_with(bound());
+    let mut outcomes = Vec::new();
+    for number in 0..12 {
+        outcomes.push(send(&mut worker, "DPoP t", Some(&forged(&proof("t", &number.to_string())))));
+    }
+    assert!(outcomes[..10].iter().all(|outcome| outcome == "invalid_dpop_proof"), "{outcomes:?}");
+    assert!(outcomes[10..].iter().all(|outcome| outcome == "verification_limit"), "{outcomes:?}");
+    assert_eq!(send(&mut worker, "DPoP t", Some(&proof("t", "good"))), "verification_limit");
+    let key = ed25519();
+    let thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    worker.answer_with(testing::jwt(json!({"cnf": {"jkt": thumbprint}})));
+    let other = proof_by("EdDSA", &key, "u", "other");
+    assert!(send(&mut worker, "DPoP u", Some(&other)).starts_with("Bearer"));
+}
+
+/// If a full memory looked like too much introspection, operators would raise the wrong limit.
+#[test]
+fn r123_a_key_beyond_its_room_is_refused_by_a_reason_of_its_own() {
+    use sha2::Digest;
+    let mut small = configuration("allowed");
+    small["dpop"]["max_proofs"] = json!(1024);
+    let mut worker = Worker::new(small, &NoSharedData);
+    let (key, thumbprint) = (ed25519(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    worker.answer_with(testing::jwt(json!({"cnf": {"jkt": thumbprint}})));
+    // Those that fall into the first of 1024 slots, by a digest of key and `jti`.
+    let digest = |id: &str| sha2::Sha256::digest(format!("{thumbprint}{id}"));
+    let is_in_slot = |id: &String| digest(id).get(6..8).is_some_and(|bits| bits[0] & 3 == 0 && bits[1] == 0);
+    let ids: Vec<String> = (0..50_000).map(|number| number.to_string()).filter(is_in_slot).take(8).collect();
+    let outcomes = ids.iter().map(|id| send(&mut worker, "DPoP t", Some(&proof_by("EdDSA", &key, "t", id))));
+    let outcomes: Vec<_> = outcomes.collect();
+    assert!(outcomes[..7].iter().all(|outcome| outcome.starts_with("Bearer")), "{outcomes:?}");
+    assert_eq!(outcomes[7], "dpop_proof_limit");
 }
 
 #[test]

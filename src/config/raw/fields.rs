@@ -135,8 +135,9 @@ objects! {
         /// How many introspections one worker has open at most; more requests with unknown tokens are a 503. An eighth is kept for
         /// tokens that were seen active.
         max_concurrent: Number<1, 100_000> = 256,
-        /// How many one worker starts in a second at most; an eighth is kept likewise.
-        max_per_second: Number<1, 1_000_000> = 1000,
+        /// How many one worker starts in a second at most; an eighth is kept likewise. By default 1000; with `private_key_jwt` 100,
+        /// or 20 if the key is RSA, since each takes a signature.
+        max_per_second: Number<1, 1_000_000>,
         /// How many requests wait at one worker for answers of this server at most; more are a 503, so that a slow server does
         /// not fill the gateway's memory.
         max_waiting: Number<1, 100_000> = 1024,
@@ -216,6 +217,10 @@ objects! {
         jwts: Jwts = "introspect",
         /// What those have to be like: RFC 9068, or `lax` for servers that are older.
         jwt_profile: Profile = "rfc9068",
+        /// How many signatures of JWTs that clients present may be wrong in a second, at one worker, before a JWT that is not in
+        /// the cache is a 503: to verify one takes a worker some hundred times as long as a cached token. Each key that is
+        /// tried counts, and a JWT without `kid` costs four at most; signatures that are right cost nothing.
+        max_failed_verifications_per_second: Number<1, 1_000_000> = 100,
         /// Proof of possession ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): `off` refuses tokens that are bound to a
         /// key, `allowed` asks for proofs of those, `required` takes no others.
         dpop: DpopMode = "off",
@@ -301,17 +306,20 @@ objects! {
 
     /// What proofs of possession have to be like.
     struct Dpop {
-        /// What clients know the gateway by, `https://api.example.com`: the URLs in proofs start with one of these.
+        /// What clients know the gateway by, `https://api.example.com`: the URLs in proofs start with one of these. Where there are
+        /// several, the request's `Host` chooses the one that its proof has to be for; so do not expose more hosts than these.
         origins: Names = required,
         /// The algorithms of proofs; by default ES256, EdDSA, PS256 and RS256.
         algorithms: Algorithms,
-        /// How old a proof may be; so long it is remembered, so that it is not used twice.
+        /// How old a proof may be; so long it is remembered, so that it is not used twice. In the shared data, the longest counts
+        /// that any configuration had since the proxy started.
         max_age: Span<SECOND, { 5 * MINUTE }> = "1m",
-        /// How many are remembered at most, 48 bytes each, in each worker and in the shared data; a proof that could not be
-        /// remembered is a 503. Have three times as many as requests come in that time.
+        /// How many proofs may be used within `max_age`, at all workers together, and a quarter of that by one key; a proof that
+        /// could not be remembered is a 503. `100000` is 1666 requests in a second, 416 by one key, at a `max_age` of `1m`. Each
+        /// takes about 50 bytes, in the shared data and at the worker that saw it.
         max_proofs: Number<1024, 10_000_000> = 100_000,
         /// Whether workers share what they remember, by the host's shared data; for a host without, `false`, and then a proof
-        /// can be used once on each worker.
+        /// can be used once on each worker. Either way, memory that begins empty takes no proof that was issued before it began.
         shared: bool = true,
         /// If proofs have to have a nonce of the gateway: a secret of 32 bytes at least, or `{env: NAME}`, the same for all
         /// gateways.

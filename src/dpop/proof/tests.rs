@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::dpop::NonceKey;
+use crate::json::Object;
 use crate::jwt::Algorithm;
 use crate::secret::Secret;
 use crate::testing::signer::{ed25519, p256, public, rsa, sign};
@@ -33,7 +34,7 @@ fn header() -> Value {
     json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": public(&p256(), json!({}))})
 }
 
-fn check_with(text: &str, settings: &DpopSettings, seconds: u64, path: &str) -> Result<Proof, Reason> {
+fn check_with(text: &str, settings: &DpopSettings, seconds: u64, path: &str) -> Result<String, Reason> {
     let head = RequestHead {
         method: b"GET",
         authority: b"resource.example.org",
@@ -42,10 +43,21 @@ fn check_with(text: &str, settings: &DpopSettings, seconds: u64, path: &str) -> 
         ..RequestHead::default()
     };
     let token = AccessToken::alone(TOKEN.as_bytes(), 100)?;
-    Proof::check(&head, token, settings, at(seconds))
+    checked(UnverifiedProof::read(&head, token, settings, at(seconds))?)
 }
 
-fn check(header: Value, payload: Value) -> Result<Proof, Reason> {
+/// The thumbprint of the key, if the signature is that key's.
+fn checked(proof: UnverifiedProof) -> Result<String, Reason> {
+    let bound = proof.for_token(&bound_to(proof.thumbprint()))?;
+    bound.verify().map(|_| proof.thumbprint().to_owned()).ok_or(Reason::InvalidDpopProof)
+}
+
+fn bound_to(thumbprint: &str) -> Binding {
+    let claims = json!({"cnf": {"jkt": thumbprint}});
+    Binding::read(&Object::of(&claims).expect("an object")).expect("a binding")
+}
+
+fn check(header: Value, payload: Value) -> Result<String, Reason> {
     let algorithm = header["alg"].as_str().unwrap_or("ES256").to_owned();
     let algorithm = if ["ES256", "EdDSA", "PS256", "RS256", "HS256"].contains(&&*algorithm) {
         algorithm
@@ -74,8 +86,8 @@ fn r086_r088_the_example_of_rfc_9449_is_right() {
     };
     let token = AccessToken::alone(TOKEN.as_bytes(), 100).expect("a token");
     let then = Timestamp::from_millis(1_562_262_618_000);
-    let proof = Proof::check(&head, token, &settings(), then).expect("a proof");
-    assert_eq!(proof.thumbprint, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    let proof = UnverifiedProof::read(&head, token, &settings(), then).expect("a proof");
+    assert_eq!(checked(proof).as_deref(), Ok("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"));
 }
 
 #[test]
@@ -86,10 +98,7 @@ fn r086_each_algorithm_that_is_allowed_proves_its_own_key() {
     }
     // RFC 8037 A.3.
     let header = json!({"alg": "EdDSA", "typ": "dpop+jwt", "jwk": public(&ed25519(), json!({}))});
-    assert_eq!(
-        check(header, payload()).expect("a proof").thumbprint,
-        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
-    );
+    assert_eq!(check(header, payload()).as_deref(), Ok("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"));
 }
 
 /// If any of these passed, a proof for one request, or of another's key, would do for this one.
@@ -164,7 +173,8 @@ fn r086_r088_whatever_is_not_right_is_no_proof() {
         let head =
             RequestHead { method: b"GET", path: b"/protectedresource", dpop, ..RequestHead::default() };
         let token = AccessToken::alone(TOKEN.as_bytes(), 100).expect("a token");
-        assert_eq!(Proof::check(&head, token, &settings(), at(0)).err(), Some(Reason::InvalidDpopProof));
+        let read = UnverifiedProof::read(&head, token, &settings(), at(0));
+        assert_eq!(read.err(), Some(Reason::InvalidDpopProof));
     }
 }
 
@@ -196,6 +206,30 @@ fn r087_of_several_origins_the_one_that_is_asked_counts() {
     let other = edited(payload(), json!({"htu": "https://other.example.org/protectedresource"}));
     let text = sign("ES256", &header(), &other.to_string(), b"");
     assert!(check_with(&text, &two, 0, "/protectedresource").is_err(), "resource.example.org was asked");
+}
+
+/// If the key of a token that is not bound to it were enough, anybody could make the gateway verify signatures; the gateway's nonce
+/// as well is looked at before.
+#[test]
+fn r120_a_proof_is_verified_for_a_token_of_its_key_alone() {
+    let text = sign("ES256", &header(), &payload().to_string(), b"");
+    let head = RequestHead {
+        method: b"GET",
+        authority: b"resource.example.org",
+        path: b"/protectedresource",
+        dpop: Presented::Once(text.as_bytes()),
+        ..RequestHead::default()
+    };
+    let token = AccessToken::alone(TOKEN.as_bytes(), 100).expect("a token");
+    let proof = UnverifiedProof::read(&head, token, &settings(), at(0)).expect("a proof");
+    for other in [Binding::default(), bound_to("another")] {
+        assert_eq!(proof.for_token(&other).err(), Some(Reason::WrongSender));
+    }
+    let (message, _) = text.rsplit_once('.').expect("a signature");
+    let forged = format!("{message}.{}", "A".repeat(86));
+    let key = NonceKey::new(Secret::new("x".repeat(32)), Duration::from_secs(60));
+    let required = DpopSettings { nonce: Some(key), ..settings() };
+    assert_eq!(check_with(&forged, &required, 0, "/protectedresource"), Err(Reason::UseDpopNonce));
 }
 
 #[test]

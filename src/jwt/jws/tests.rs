@@ -1,19 +1,6 @@
 use super::*;
 use crate::testing::{self, jws, test};
 
-/// Such a JWT went to the gateway itself, as an answer about another token. If it were introspected, a careless server might
-/// take it for that token.
-#[test]
-fn r045_an_introspection_response_is_no_token_to_present() {
-    let with_type = |name: &str| jws(&format!(r#"{{"alg":"ES256","typ":"{name}"}}"#), "{}");
-    for name in ["token-introspection+jwt", "application/token-introspection+jwt", "Logout+JWT", "dpop+jwt"] {
-        assert!(says_other_kind(&with_type(name)), "{name}");
-    }
-    for token in [with_type("at+jwt"), with_type("JWT"), "opaque".to_owned(), "a.b.c".to_owned()] {
-        assert!(!says_other_kind(&token), "{token}");
-    }
-}
-
 /// If dots made a JWT, opaque tokens with dots would be refused by those who verify JWTs; if a JWT that asks to be understood in
 /// unknown ways were taken for an opaque token, it would be asked about instead of refused.
 #[test]

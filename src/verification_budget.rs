@@ -1,0 +1,40 @@
+//! How many signatures may turn out wrong: to verify one takes a worker hundreds of times as long as a hit, and anybody can
+//! make wrong ones.
+
+use crate::time::Timestamp;
+
+/// A token bucket of verifications that failed. Those that succeed cost nothing of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VerificationBudget {
+    per_second: i64,
+    /// What may still fail, in thousandths; what failed beyond that is a debt.
+    left: i64,
+    filled_at: Option<Timestamp>,
+}
+
+impl VerificationBudget {
+    /// A full bucket: so many may fail in a second, and as many at once after a second of rest.
+    pub(crate) fn new(per_second: usize) -> Self {
+        let per_second = i64::try_from(per_second).unwrap_or(i64::MAX);
+        Self { per_second, left: per_second.saturating_mul(ONE), filled_at: None }
+    }
+
+    /// Whether so many failed lately that nothing more is verified now.
+    pub(crate) fn is_spent(&mut self, now: Timestamp) -> bool {
+        let elapsed = self.filled_at.map_or(0, |filled_at| now.since(filled_at).as_millis());
+        let gained = i64::try_from(elapsed).unwrap_or(i64::MAX).saturating_mul(self.per_second);
+        self.left = self.left.saturating_add(gained).min(self.per_second.saturating_mul(ONE));
+        self.filled_at = Some(now);
+        self.left < ONE
+    }
+
+    /// So many failed.
+    pub(crate) fn spend(&mut self, failed: u32) {
+        self.left = self.left.saturating_sub(i64::from(failed).saturating_mul(ONE));
+    }
+}
+
+const ONE: i64 = 1000;
+
+#[cfg(test)]
+mod tests;
