@@ -551,8 +551,9 @@ fn r120_what_a_jwt_claims_is_validated_before_its_signature() {
 fn r124_a_jwt_in_another_spelling_is_refused_as_a_jwt() {
     let jwt = access_token(json!({}));
     let (message, signature) = jwt.rsplit_once('.').expect("a signature");
-    let last = if signature.ends_with('A') { 'B' } else { 'A' };
-    let other_bits = format!("{}{last}", &jwt[..jwt.len() - 1]);
+    let mut other_bits = jwt.clone();
+    other_bits.pop();
+    other_bits.push('B');
     let other_alphabet = format!("{message}.+/{signature}");
     let encrypted = testing::jws(r#"{"alg":"dir","enc":"A256GCM"}"#, "{}") + ".aXY.dGFn";
     let spellings = [format!("{jwt}=="), format!("{jwt}~"), other_bits, other_alphabet, jwt];
