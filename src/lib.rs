@@ -63,7 +63,7 @@ pub use authenticator::{
     Asks, Authenticator, Census, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,
 };
 pub use cache::{NoSharedData, SharedData, TokenKey};
-pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Withheld};
+pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Target, Withheld};
 pub use challenge::ProtectionSpace;
 pub use circuit_breaker::CircuitChange;
 #[cfg(feature = "schema")]

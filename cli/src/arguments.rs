@@ -121,6 +121,10 @@ pub struct Probe {
     /// Certificates to trust, in place of the machine's: a PEM file
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Send the credentials and the token in plaintext where the endpoint is http,
+    /// also beyond this machine
+    #[arg(long)]
+    pub insecure: bool,
     /// Show the values of claims, not only their names
     #[arg(long)]
     pub show_values: bool,
@@ -174,7 +178,8 @@ file). It may have several documents, and several configurations. A file
 without any is a mistake.
 
 Each mistake is told with its file, line, column and field. No value of a file
-is shown.";
+is shown. What depends on more than the file is a warning, which changes no exit
+code.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -224,7 +229,8 @@ token, this tells what the server says of it, whether the JWT would be taken,
 and what each rule says. The variables that {env: NAME} names have to be set.
 
 `upstream` means something to the proxy alone, so the host in the endpoint's URL
-is asked, or the one that --connect names. TLS is verified.";
+is asked, or the one that --connect names. TLS is verified. An endpoint of http
+is only asked on this machine, unless --insecure says otherwise.";
 
 const PROBE_EXAMPLES: &str = "\
 Examples:

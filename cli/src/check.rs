@@ -5,6 +5,7 @@ use phantom_token_core::Settings;
 use crate::configuration::Configuration;
 use crate::document::{Position, Unreadable};
 use crate::environment::Environment;
+use crate::http_filters::{self, Risk};
 use crate::source::{NOTHING, Source};
 
 /// What was found in one file.
@@ -26,6 +27,17 @@ pub struct Finding {
     pub path: String,
     /// What is wrong with it.
     pub message: String,
+    /// Whether it is wrong, or may be.
+    pub severity: Severity,
+}
+
+/// How sure it is that something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It depends on what is not in the file.
+    Warning,
+    /// It is wrong.
+    Error,
 }
 
 /// Checks a file. The variables of the environment have to be there if they are `required`.
@@ -35,7 +47,12 @@ pub fn check(source: &Source, requires_environment: bool) -> Report {
         Err(Unreadable { at, message }) => (Vec::new(), vec![Finding::of_file(at, message)]),
         Ok(none) if none.is_empty() => (Vec::new(), vec![Finding::of_file(Position::START, NOTHING)]),
         Ok(found) => {
-            let findings = found.iter().flat_map(|one| findings(one, requires_environment)).collect();
+            let all = |one: &Configuration| {
+                let mut all = findings(one, requires_environment);
+                all.extend(stale_route(one));
+                all
+            };
+            let findings = found.iter().flat_map(all).collect();
             (found.iter().map(Configuration::at).collect(), findings)
         }
     };
@@ -60,12 +77,31 @@ pub fn findings(configuration: &Configuration, requires_environment: bool) -> Ve
         at: configuration.locate(mistake.path()),
         path: mistake.path().to_owned(),
         message: mistake.message().to_owned(),
+        severity: Severity::Error,
     };
     mistakes.iter().map(finding).collect()
 }
 
+/// What stands around a configuration may make its rules for routes worthless.
+fn stale_route(configuration: &Configuration) -> Option<Finding> {
+    let (risk, path, message) = http_filters::stale_route(configuration)?;
+    let severity = match risk {
+        Risk::Possible => Severity::Warning,
+        Risk::Certain => Severity::Error,
+    };
+    Some(Finding { at: configuration.locate(&path), path, message, severity })
+}
+
+impl Report {
+    /// How many of the findings are errors, and how many are warnings.
+    pub fn counts(&self) -> (usize, usize) {
+        let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        (errors, self.findings.len() - errors)
+    }
+}
+
 impl Finding {
     fn of_file(at: Position, message: &str) -> Self {
-        Self { at, path: String::new(), message: message.to_owned() }
+        Self { at, path: String::new(), message: message.to_owned(), severity: Severity::Error }
     }
 }

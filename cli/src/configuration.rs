@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::document::{self, Node, Position};
+use crate::http_filters::Before;
 
 /// A configuration of the filter, in a file.
 #[derive(Clone, Debug)]
@@ -13,6 +14,7 @@ pub struct Configuration {
     /// What the filter gets, if that is a text: it has to be JSON.
     text: Option<Text>,
     refusal: Option<&'static str>,
+    before: Before,
 }
 
 #[derive(Clone, Debug)]
@@ -29,14 +31,19 @@ pub fn find(documents: &[Node], source: &str, is_json: bool) -> Vec<Configuratio
     let mut found = Vec::new();
     for document in documents {
         let before = found.len();
-        collect(document, source, &mut found);
+        collect(document, source, &Before::default(), &mut found);
         if found.len() == before && BARE.iter().any(|name| document.get(name).is_some()) {
             let text = is_json.then(|| Text {
                 text: source.to_owned(),
                 inside: Some(document.clone()),
                 origin: Some(Position::START),
             });
-            found.push(Configuration { written: document.clone(), text, refusal: None });
+            found.push(Configuration {
+                written: document.clone(),
+                text,
+                refusal: None,
+                before: Before::default(),
+            });
         }
     }
     found
@@ -49,7 +56,7 @@ impl Configuration {
             inside: document::read(text).ok().and_then(|documents| documents.into_iter().next()),
             origin: origin(text, node.at, source),
         });
-        Self { written: node.clone(), text, refusal: None }
+        Self { written: node.clone(), text, refusal: None, before: Before::default() }
     }
 
     /// What the filter gets.
@@ -72,6 +79,11 @@ impl Configuration {
         }
     }
 
+    /// The HTTP filters before it.
+    pub fn before(&self) -> &Before {
+        &self.before
+    }
+
     /// Where it begins.
     pub fn at(&self) -> Position {
         match &self.text {
@@ -92,22 +104,42 @@ impl Configuration {
 }
 
 /// What hosts read: resources of Kubernetes, the declarative file of Kong, and everything that configures Envoy.
-fn collect(node: &Node, source: &str, found: &mut Vec<Configuration>) {
-    for Plugin { named, holder, member } in plugins(node) {
+fn collect(node: &Node, source: &str, before: &Before, found: &mut Vec<Configuration>) {
+    for Plugin { named, holder, member, is_in_envoy } in plugins(node) {
         let Some(written) = holder.get(member) else { continue };
-        let configuration = match written.text_of("@type").and_then(|name| name.rsplit('.').next()) {
+        let mut configuration = match written.text_of("@type").and_then(|name| name.rsplit('.').next()) {
             None => Configuration::of(written, source),
             Some("StringValue") => match written.get("value") {
                 Some(value) => Configuration::of(value, source),
                 None => continue,
             },
-            Some(_) => Configuration { written: written.clone(), text: None, refusal: Some(NO_TEXT) },
+            Some(_) => Configuration {
+                written: written.clone(),
+                text: None,
+                refusal: Some(NO_TEXT),
+                before: Before::default(),
+            },
         };
         if is_ours(named, &configuration) {
+            configuration.before = match before {
+                Before::Unknown if is_in_envoy => Before::Elsewhere,
+                before => before.clone(),
+            };
             found.push(configuration);
         }
     }
-    node.children().for_each(|child| collect(child, source, found));
+    for member in node.members() {
+        match member.name.as_str() {
+            HTTP_FILTERS => {
+                let filters = member.value.elements();
+                for (index, filter) in filters.iter().enumerate() {
+                    collect(filter, source, &Before::place(filters, index), found);
+                }
+            }
+            _ => collect(&member.value, source, before, found),
+        }
+    }
+    node.elements().iter().for_each(|element| collect(element, source, before, found));
 }
 
 /// A filter in what a host reads.
@@ -118,21 +150,23 @@ struct Plugin<'n> {
     holder: &'n Node,
     /// Under which name.
     member: &'static str,
+    /// Whether the host is Envoy, or what configures it.
+    is_in_envoy: bool,
 }
 
 /// The filters that this object configures, be they ours or not.
 fn plugins(node: &Node) -> Vec<Plugin<'_>> {
     let elements = |names: &[&str]| node.find(names).into_iter().flat_map(Node::elements);
-    let one = |holder| Plugin { named: node, holder, member: "pluginConfig" };
-    let own = |member| move |holder| Plugin { named: holder, holder, member };
+    let one = |holder| Plugin { named: node, holder, member: "pluginConfig", is_in_envoy: true };
+    let own = |member, is_in_envoy| move |holder| Plugin { named: holder, holder, member, is_in_envoy };
     match node.text_of("kind") {
         Some("WasmPlugin") => node.get("spec").map(one).into_iter().collect(),
         Some("TrafficExtension") => node.find(&["spec", "wasm"]).map(one).into_iter().collect(),
-        Some("EnvoyExtensionPolicy") => elements(&["spec", "wasm"]).map(own("config")).collect(),
-        _ if node.find(&["configuration", "@type"]).is_some() => vec![own("configuration")(node)],
+        Some("EnvoyExtensionPolicy") => elements(&["spec", "wasm"]).map(own("config", true)).collect(),
+        _ if node.find(&["configuration", "@type"]).is_some() => vec![own("configuration", true)(node)],
         _ => elements(&["filters"])
             .filter(|filter| filter.get("typed_config").is_none())
-            .map(own("config"))
+            .map(own("config", false))
             .collect(),
     }
 }
@@ -179,6 +213,9 @@ const BARE: &[&str] = &["introspection", "authorization_servers", "rules"];
 
 /// What makes it ours beside its rules.
 const SECTIONS: &[&str] = &["introspection", "authorization_servers", "profile", "token", "keys"];
+
+/// The filters of Envoy's connection manager, in their order.
+const HTTP_FILTERS: &str = "http_filters";
 
 const NO_TEXT: &str =
     "must be a google.protobuf.StringValue: Envoy hands anything else over as protobuf, which is not JSON";

@@ -10,6 +10,7 @@ pub mod document;
 mod environment;
 pub mod explain;
 pub mod gateway;
+pub mod http_filters;
 pub mod jws;
 mod made_up;
 pub mod probe;

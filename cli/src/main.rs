@@ -63,7 +63,7 @@ fn check_files(arguments: &Check) -> Outcome {
         Format::Json => report::json(&reports),
         Format::Github => report::github(&reports),
     })?;
-    let is_fine = reports.iter().all(|report| report.findings.is_empty());
+    let is_fine = reports.iter().all(|report| report.counts().0 == 0);
     unreadable.map_or(Ok(is_fine), Err)
 }
 
@@ -122,6 +122,8 @@ fn probe_server(arguments: &Probe) -> Outcome {
         token: token.as_deref(),
         shows_values: arguments.show_values,
         now: input::now(),
+        is_insecure: arguments.insecure,
+        warn: &warn,
     };
     let findings = probe::probe(&trial, &route)?;
     write(&findings.text)?;
@@ -143,7 +145,7 @@ fn write(text: &str) -> Result<(), String> {
 }
 
 fn warn(message: &str) {
-    eprintln!("{BOLD}warning:{BOLD:#} {message}");
+    eprintln!("{BOLD}warning:{BOLD:#} {}", plain(message));
 }
 
 fn complain(message: &str) {

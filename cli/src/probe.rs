@@ -4,11 +4,12 @@ mod client;
 mod rules;
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use phantom_token_core::{Callout, Occasion, Question, Randomness, Reason, Settings, Timestamp};
+use phantom_token_core::{Callout, Occasion, Question, Randomness, Reason, Settings, Target, Timestamp};
 use serde_json::{Map, Value, json};
 
 pub use client::Route;
@@ -30,6 +31,10 @@ pub struct Trial<'t> {
     pub shows_values: bool,
     /// The time.
     pub now: Timestamp,
+    /// Whether credentials may travel in plaintext beyond this machine.
+    pub is_insecure: bool,
+    /// Hears what the operator should know before anything is sent.
+    pub warn: &'t dyn Fn(&str),
 }
 
 /// What came of it.
@@ -45,7 +50,6 @@ pub struct Findings {
 /// # Errors
 /// Why it cannot be tried.
 pub fn probe(trial: &Trial<'_>, route: &Route) -> Result<Findings, String> {
-    let client = Client::new(route)?;
     let configuration: Value = serde_json::from_str(trial.text).map_err(|error| error.to_string())?;
     let settings = parse(&configuration)?;
     let names: Vec<&str> = settings.servers.iter().filter_map(|server| server.name.as_deref()).collect();
@@ -61,10 +65,14 @@ pub fn probe(trial: &Trial<'_>, route: &Route) -> Result<Findings, String> {
     let server = settings.servers.get(place).ok_or("there is no authorization server")?;
     let only = parse(&of_one_rule(&configuration, server.name.as_deref()))?;
     let notes = Findings { text: String::new(), is_fine: true };
+    let target = server.introspection.as_ref().map(|introspection| &introspection.endpoint.target);
+    let is_plaintext = target.is_some_and(|target| target.scheme == "http");
+    let client = Client::new(route, is_plaintext)?;
     let mut probe = Probe { trial, client, notes, asked: Vec::new() };
     match &server.introspection {
         Some(introspection) => {
             let target = &introspection.endpoint.target;
+            plaintext(target, trial, route)?;
             let (path, _query) = target.path.split_once('?').unwrap_or((&target.path, ""));
             probe.note(None, "server", &format!("{}://{}{path}", target.scheme, target.authority));
             probe.try_credentials(&only, introspection.endpoint.target.timeout);
@@ -302,6 +310,37 @@ impl Probe<'_> {
         };
         self.notes.is_fine &= is_fine != Some(false) || what.starts_with("rules[");
     }
+}
+
+/// Without TLS, whoever is on the way reads the gateway's credentials and the token.
+fn plaintext(target: &Target, trial: &Trial<'_>, route: &Route) -> Result<(), String> {
+    if target.scheme != "http" {
+        return Ok(());
+    }
+    let place = format!("http://{}", target.authority);
+    let place = match &route.connect {
+        Some(connect) => format!("{place} at {connect}"),
+        None => place,
+    };
+    if !trial.is_insecure && !is_loopback(route.connect.as_ref().unwrap_or(&target.authority)) {
+        return Err(format!(
+            "{place} would be sent the gateway's credentials and the token in plaintext: use https, or --insecure"
+        ));
+    }
+    (trial.warn)(&format!("{place} is sent the gateway's credentials and the token in plaintext"));
+    Ok(())
+}
+
+/// Whether this host, with or without a port, is this machine. A name is what a resolver makes of it, but for the one that is
+/// reserved (RFC 6761 §6.3).
+fn is_loopback(place: &str) -> bool {
+    let host = match place.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => place,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<IpAddr>();
+    address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
 /// The configuration with one rule, which asks for nothing but a good token of this server.

@@ -5,31 +5,42 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use crate::check::{Finding, Report};
+use crate::check::{Finding, Report, Severity};
 
 /// For people: a line for each mistake, and one for each file.
 pub fn text(reports: &[Report]) -> String {
     let mut text = String::new();
-    for Report { file, configurations, findings } in reports {
+    for report in reports {
+        let Report { file, configurations, findings } = report;
         let file = plain(file);
-        for Finding { at, path, message } in findings {
+        for Finding { at, path, message, severity } in findings {
             let separator = if path.is_empty() { "" } else { ": " };
             let (line, column) = (at.line, at.column);
             let (path, message) = (plain(path), plain(message));
+            let (style, label) = match severity {
+                Severity::Warning => (BOLD, "warning"),
+                Severity::Error => (BAD, "error"),
+            };
             let _ = writeln!(
                 text,
-                "{BOLD}{file}:{line}:{column}:{BOLD:#} {BAD}error:{BAD:#} {BOLD}{path}{BOLD:#}{separator}{message}"
+                "{BOLD}{file}:{line}:{column}:{BOLD:#} {style}{label}:{style:#} {BOLD}{path}{BOLD:#}{separator}{message}"
             );
         }
-        let count = configurations.len();
-        let _ = match (count, findings.len()) {
-            (0, _) => Ok(()),
-            (1, 0) => writeln!(text, "{file}: {GOOD}no mistakes{GOOD:#}"),
-            (_, 0) => writeln!(text, "{file}: {GOOD}no mistakes{GOOD:#} in {count} configurations"),
-            (1, 1) => writeln!(text, "{file}: 1 mistake"),
-            (1, mistakes) => writeln!(text, "{file}: {mistakes} mistakes"),
-            (_, 1) => writeln!(text, "{file}: 1 mistake in {count} configurations"),
-            (_, mistakes) => writeln!(text, "{file}: {mistakes} mistakes in {count} configurations"),
+        let (mistakes, warnings) = report.counts();
+        let mistakes = match mistakes {
+            0 => format!("{GOOD}no mistakes{GOOD:#}"),
+            1 => "1 mistake".to_owned(),
+            _ => format!("{mistakes} mistakes"),
+        };
+        let warnings = match warnings {
+            0 => String::new(),
+            1 => ", 1 warning".to_owned(),
+            _ => format!(", {warnings} warnings"),
+        };
+        let _ = match configurations.len() {
+            0 => Ok(()),
+            1 => writeln!(text, "{file}: {mistakes}{warnings}"),
+            count => writeln!(text, "{file}: {mistakes}{warnings} in {count} configurations"),
         };
     }
     text
@@ -38,14 +49,21 @@ pub fn text(reports: &[Report]) -> String {
 /// For programs: one JSON object.
 pub fn json(reports: &[Report]) -> String {
     let finding = |finding: &Finding| {
-        let Finding { at, path, message } = finding;
+        let Finding { at, path, message, .. } = finding;
         json!({"line": at.line, "column": at.column, "path": path, "message": message})
     };
     let file = |report: &Report| {
         let configurations: Vec<Value> =
             report.configurations.iter().map(|at| json!({"line": at.line, "column": at.column})).collect();
-        let mistakes: Vec<Value> = report.findings.iter().map(finding).collect();
-        json!({"file": report.file, "configurations": configurations, "mistakes": mistakes})
+        let of = |severity| report.findings.iter().filter(move |finding| finding.severity == severity);
+        let [mistakes, warnings] = [Severity::Error, Severity::Warning]
+            .map(|severity| of(severity).map(finding).collect::<Vec<Value>>());
+        json!({
+            "file": report.file,
+            "configurations": configurations,
+            "mistakes": mistakes,
+            "warnings": warnings,
+        })
     };
     let files: Vec<Value> = reports.iter().map(file).collect();
     format!("{:#}\n", json!({"files": files}))
@@ -55,11 +73,15 @@ pub fn json(reports: &[Report]) -> String {
 pub fn github(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
-        for Finding { at, path, message } in &report.findings {
+        for Finding { at, path, message, severity } in &report.findings {
             let separator = if path.is_empty() { "" } else { ": " };
             let _ = writeln!(
                 text,
-                "::error file={},line={},col={}::{}{separator}{}",
+                "::{} file={},line={},col={}::{}{separator}{}",
+                match severity {
+                    Severity::Warning => "warning",
+                    Severity::Error => "error",
+                },
                 escaped(&report.file).replace(':', "%3A").replace(',', "%2C"),
                 at.line,
                 at.column,

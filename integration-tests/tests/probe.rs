@@ -41,7 +41,9 @@ async fn it_connects_to_where_it_is_told() -> Result<()> {
     let server = AuthorizationServer::start("probe_connect")?;
     let mut configuration = configuration(&server);
     configuration["introspection"]["endpoint"] = json!("http://login.invalid/token/introspection");
-    let findings = try_it(&configuration, None, Route::default()).await?;
+    let findings =
+        trial(&configuration, None, Route::default(), Options { is_insecure: true, ..Options::default() })
+            .await?;
     assert!(findings.text.contains("the server does not serve: "), "{}", findings.text);
     let findings = try_it(&configuration, None, to(server.port())).await?;
     assert!(findings.text.contains("accepted"), "{}", findings.text);
@@ -102,24 +104,34 @@ async fn a_token_or_keys_that_are_no_good_are_told() -> Result<()> {
     Ok(())
 }
 
+/// What `probe` may do.
+#[derive(Clone, Copy, Default)]
+struct Options {
+    shows_values: bool,
+    is_insecure: bool,
+}
+
 async fn try_it(configuration: &Value, token: Option<&str>, route: Route) -> Result<Findings> {
-    trial(configuration, token, route, false).await
+    trial(configuration, token, route, Options::default()).await
 }
 
 async fn try_it_showing(configuration: &Value, token: &str) -> Result<Findings> {
-    trial(configuration, Some(token), Route::default(), true).await
+    let options = Options { shows_values: true, ..Options::default() };
+    trial(configuration, Some(token), Route::default(), options).await
 }
 
 async fn trial(
     configuration: &Value,
     token: Option<&str>,
     route: Route,
-    shows_values: bool,
+    options: Options,
 ) -> Result<Findings> {
     let (text, token) = (configuration.to_string(), token.map(str::to_owned));
     let now = Timestamp::from_millis(jwt::now() * 1000);
     let run = move || {
-        let trial = Trial { text: &text, server: None, token: token.as_deref(), shows_values, now };
+        let Options { shows_values, is_insecure } = options;
+        let token = token.as_deref();
+        let trial = Trial { text: &text, server: None, token, shows_values, now, is_insecure, warn: &|_| {} };
         probe(&trial, &route)
     };
     tokio::task::spawn_blocking(run).await?.map_err(anyhow::Error::msg)

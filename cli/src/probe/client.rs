@@ -38,11 +38,12 @@ pub struct Exchange {
 }
 
 impl Client {
-    /// A client that goes this way.
+    /// A client that goes this way. What is plaintext goes through no proxy of the environment: that it stays on this machine would not
+    /// be sure.
     ///
     /// # Errors
     /// What is wrong with the certificates.
-    pub fn new(route: &Route) -> Result<Self, String> {
+    pub fn new(route: &Route, is_plaintext: bool) -> Result<Self, String> {
         let roots = match &route.authorities {
             None => RootCerts::PlatformVerifier,
             Some(pem) => RootCerts::Specific(Arc::new(certificates(pem)?)),
@@ -56,6 +57,7 @@ impl Client {
             .timeout_global(Some(PATIENCE))
             .tls_config(TlsConfig::builder().root_certs(roots).build());
         Ok(Self(match &route.connect {
+            None if is_plaintext => config.proxy(None).build().new_agent(),
             None => config.build().new_agent(),
             Some(place) => {
                 let config = config.proxy(None).build();

@@ -1,0 +1,137 @@
+//! What a file says of the HTTP filters that stand before this one. A rule with `routes` is judged by the route that Envoy had
+//! selected when a filter last asked for it. A filter that changes fields lets the request go by another route, which Envoy selects
+//! when it is cleared and asked for again: by the router, or by a filter right before this one (R133).
+
+use crate::configuration::Configuration;
+use crate::document::{Content, Node};
+
+/// The filters before a configuration's.
+#[derive(Clone, Debug, Default)]
+pub enum Before {
+    /// The configuration stands alone, or in a host without routes.
+    #[default]
+    Unknown,
+    /// The host adds the filter to others, which are not in this file.
+    Elsewhere,
+    /// All of them, in their order, but for those that are disabled.
+    Known(Vec<Filter>),
+}
+
+/// An HTTP filter.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    name: String,
+    effect: Effect,
+}
+
+/// What a filter does to the route of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// It clears the route and asks for it.
+    Selects,
+    /// It asks for the route, which is selected if it was cleared.
+    Asks,
+    /// It changes what routes are selected by, and clears the route.
+    Clears,
+    /// It changes what routes are selected by. The route stays until another filter clears it, which ours does.
+    Changes,
+    /// It may do the last.
+    Unknown,
+}
+
+/// How sure it is that rules with `routes` are judged by another route than requests take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Risk {
+    /// A filter may change the route.
+    Possible,
+    /// A filter does.
+    Certain,
+}
+
+impl Before {
+    /// The filters of a list that stand before this place in it.
+    pub fn place(filters: &[Node], index: usize) -> Self {
+        let before = filters.iter().take(index).filter(|filter| !is_true(filter.get("disabled")));
+        Self::Known(before.map(Filter::read).collect())
+    }
+
+    /// The risk, and why.
+    fn risk(&self) -> Option<(Risk, String)> {
+        let filters = match self {
+            Self::Unknown => return None,
+            Self::Elsewhere => {
+                let message =
+                    format!("this file does not tell which filters stand before this one: {REMEDY}");
+                return Some((Risk::Possible, message));
+            }
+            Self::Known(filters) => filters,
+        };
+        let mut stale: Option<&Filter> = None;
+        for filter in filters {
+            stale = match (filter.effect, stale.map(|stale| stale.effect)) {
+                (Effect::Selects, _) | (Effect::Asks, Some(Effect::Clears)) => None,
+                (Effect::Clears, _) | (Effect::Changes, _) | (Effect::Unknown, None) => Some(filter),
+                (Effect::Asks | Effect::Unknown, _) => stale,
+            };
+        }
+        let Filter { name, effect } = stale?;
+        let (risk, verb) = match effect {
+            Effect::Unknown => (Risk::Possible, "may change"),
+            _ => (Risk::Certain, "changes"),
+        };
+        let message = format!("{name} stands before this filter and {verb} the route of requests: {REMEDY}");
+        Some((risk, message))
+    }
+}
+
+impl Filter {
+    fn read(filter: &Node) -> Self {
+        let name = filter.text_of("name").unwrap_or("a filter without a name").to_owned();
+        let of_type = filter.find(&["typed_config", "@type"]).and_then(Node::text).unwrap_or_default();
+        let is = |type_name: &str| of_type.ends_with(type_name);
+        let says = |calls: &[&str]| filter.get("typed_config").is_some_and(|node| has_text(node, calls));
+        let effect = if is(".lua.v3.Lua") && says(&[CLEAR]) && says(&[":metadata()"]) {
+            Effect::Selects
+        } else if is(".cors.v3.Cors") || (of_type.is_empty() && name == "envoy.filters.http.cors") {
+            Effect::Asks
+        } else if filter.get("typed_config").is_some_and(clears_route_cache) || says(SCRIPTED) {
+            Effect::Clears
+        } else if is(".header_mutation.v3.HeaderMutation") {
+            Effect::Changes
+        } else {
+            Effect::Unknown
+        };
+        Self { name, effect }
+    }
+}
+
+/// Where rules of a configuration are for routes, how sure it is that they are judged by the wrong one: the path of the first of
+/// these fields, and why.
+pub fn stale_route(configuration: &Configuration) -> Option<(Risk, String, String)> {
+    let rules = configuration.node()?.get("rules")?.elements();
+    let index = rules.iter().position(|rule| rule.get("routes").is_some())?;
+    let (risk, message) = configuration.before().risk()?;
+    Some((risk, format!("rules[{index}].routes"), message))
+}
+
+/// The option that several filters have.
+fn clears_route_cache(node: &Node) -> bool {
+    is_true(node.get("clear_route_cache")) || node.children().any(clears_route_cache)
+}
+
+fn has_text(node: &Node, parts: &[&str]) -> bool {
+    node.text().is_some_and(|text| parts.iter().any(|part| text.contains(part)))
+        || node.children().any(|child| has_text(child, parts))
+}
+
+fn is_true(node: Option<&Node>) -> bool {
+    node.is_some_and(|node| matches!(&node.content, Content::Plain(value) if value == true))
+}
+
+const CLEAR: &str = ":clearRouteCache()";
+
+/// By what a Lua script changes the head of a request, whereupon Envoy clears the route, or clears it outright.
+const SCRIPTED: &[&str] = &[":add(", ":replace(", ":remove(", CLEAR];
+
+const REMEDY: &str =
+    "put a Lua filter right before this one that selects the route anew, as docs/hosts/envoy.md shows";
