@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::cors;
 use crate::document::Document;
 use crate::dpop::{DpopMode, ProofVerifier, UnverifiedProof};
+use crate::forwarding::{AUTHORIZATION, imitates};
 use crate::grant::{Grant, Passage};
 use crate::jwt::Jws;
 use crate::metrics::{Counter, Metrics};
@@ -26,6 +27,7 @@ use crate::rejection::{Reason, Rejection, Reply};
 use crate::request::RequestHead;
 use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Access;
+use crate::sanitize::{self, OverrideHeaders};
 use crate::sender::Sender;
 use crate::sources::Extracted;
 use crate::time::Timestamp;
@@ -175,10 +177,35 @@ impl Authenticator {
         self.settings.forwarding.imitations(names)
     }
 
-    /// The tokens that came elsewhere than in `Authorization`, where that is allowed. They have to be taken out before the request
-    /// goes on, whatever the verdict.
-    pub fn extract<'a>(&self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Extracted<'a> {
-        self.settings.credentials.sources.extract(fields)
+    /// The tokens that came elsewhere than in `Authorization`, where that is allowed, and the edits that the head needs before the
+    /// request goes on, whatever the verdict: they take out these tokens, and fields by which it could become another request behind
+    /// the gateway (R78, R131).
+    pub fn extract<'a>(
+        &self,
+        head: &RequestHead<'_>,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Extracted<'a> {
+        let mut extracted = self.settings.credentials.sources.extract(fields.clone());
+        if head.has_suspect_field {
+            extracted.edits.extend(sanitize::edits(fields, self.settings.forwarding.override_headers));
+        }
+        extracted
+    }
+
+    /// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).
+    #[inline(never)]
+    pub fn forbidden_trailers<'n>(&self, names: impl Iterator<Item = &'n [u8]> + Clone) -> Vec<&'n str> {
+        let Settings { forwarding, credentials, .. } = &self.settings;
+        let is_credential = |name: &[u8]| {
+            imitates(name, AUTHORIZATION)
+                || credentials.sources.fields().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
+        };
+        let overrides = |name: &[u8]| {
+            forwarding.override_headers == OverrideHeaders::Remove && sanitize::is_override(name)
+        };
+        let credentials = names.clone().filter(|name| is_credential(name) || overrides(name));
+        let credentials = credentials.filter_map(|name| std::str::from_utf8(name).ok());
+        credentials.chain(forwarding.imitations(names)).collect()
     }
 
     /// What rules ask of the host beside the header fields.

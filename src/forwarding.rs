@@ -6,6 +6,7 @@
 
 use crate::claims::Claims;
 use crate::named_claim::NamedClaim;
+use crate::sanitize::OverrideHeaders;
 
 /// Where things go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Forwarding {
     pub filter_state: Vec<NamedClaim>,
     /// Fields that are for the gateway alone, in lower case (R95).
     pub withheld: Vec<String>,
+    /// What becomes of fields that override path or method.
+    pub override_headers: OverrideHeaders,
     /// How many bytes of minted JWTs are kept with each token at most.
     pub minted_bytes: usize,
 }
@@ -32,6 +35,7 @@ impl Default for Forwarding {
             claim_headers: Vec::new(),
             filter_state: Vec::new(),
             withheld: Vec::new(),
+            override_headers: OverrideHeaders::default(),
             minted_bytes: 0,
         }
     }

@@ -50,6 +50,7 @@ mod rejection;
 mod request;
 mod requirement;
 mod rules;
+mod sanitize;
 mod secret;
 mod sender;
 mod sources;
@@ -63,7 +64,9 @@ pub use authenticator::{
     Asks, Authenticator, Census, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,
 };
 pub use cache::{NoSharedData, SharedData, TokenKey};
-pub use callout::{Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Target, Withheld};
+pub use callout::{
+    Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Target, Withheld,
+};
 pub use challenge::ProtectionSpace;
 pub use circuit_breaker::CircuitChange;
 #[cfg(feature = "schema")]

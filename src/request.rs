@@ -1,6 +1,8 @@
 //! What the filter needs to know of a request, borrowed from the host's bytes. Header values are bytes: one that is not
 //! UTF-8 is legal (RFC 9110 §5.5) and must not stop a worker.
 
+use crate::sanitize::is_suspect;
+
 /// The head of a request, as its host delivered it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestHead<'a> {
@@ -30,6 +32,8 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Method`, which browsers send with preflights.
     pub access_control_request_method: Option<&'a [u8]>,
+    /// Whether there is a field by which the request could become another one behind the gateway: see `sanitize`.
+    pub has_suspect_field: bool,
 }
 
 /// How often something is there. Some hosts deliver two fields as one, joined by a comma.
@@ -67,6 +71,8 @@ impl<'a> RequestHead<'a> {
                 head.origin = Some(value);
             } else if name.eq_ignore_ascii_case(b"access-control-request-method") {
                 head.access_control_request_method = Some(value);
+            } else if is_suspect(name) {
+                head.has_suspect_field = true;
             }
         }
         head

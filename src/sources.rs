@@ -45,6 +45,13 @@ impl Extracted<'_> {
 }
 
 impl Sources {
+    /// The fields that tokens may be in, apart from the path.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        let cookie = self.cookie.as_ref().map(|_| COOKIE);
+        let protocol = self.websocket_protocol.as_ref().map(|_| WEBSOCKET_PROTOCOL);
+        self.header.as_deref().into_iter().chain(cookie).chain(protocol)
+    }
+
     /// Looks for tokens in the header fields of a request.
     pub(crate) fn extract<'a>(
         &self,
@@ -64,9 +71,9 @@ impl Sources {
             values(PATH).for_each(|path| extracted.take_from_query(path, name));
         }
         if let Some(name) = &self.cookie {
-            let pairs = values("cookie").flat_map(|value| value.split(|&byte| byte == b';'));
+            let pairs = values(COOKIE).flat_map(|value| value.split(|&byte| byte == b';'));
             let token = |pair: &'a [u8]| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
-            extracted.take_from_list("cookie", "; ", pairs, token);
+            extracted.take_from_list(COOKIE, "; ", pairs, token);
         }
         if let Some(prefix) = &self.websocket_protocol {
             let protocols = values(WEBSOCKET_PROTOCOL).flat_map(|value| value.split(|&byte| byte == b','));
@@ -143,6 +150,7 @@ fn decode(value: &[u8]) -> Cow<'_, [u8]> {
 }
 
 const PATH: &str = ":path";
+const COOKIE: &str = "cookie";
 const WEBSOCKET_PROTOCOL: &str = "sec-websocket-protocol";
 
 #[cfg(test)]

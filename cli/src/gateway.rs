@@ -84,8 +84,9 @@ impl Gateway {
 
     /// Whether a request brings a token or other credentials.
     pub fn is_presented(&self, request: &Request) -> bool {
-        let extracted = self.authenticator.extract(borrowed(&request.fields));
-        let head = extracted.taken_out_of(RequestHead::read(borrowed(&request.fields)));
+        let head = RequestHead::read(borrowed(&request.fields));
+        let extracted = self.authenticator.extract(&head, borrowed(&request.fields));
+        let head = extracted.taken_out_of(head);
         !matches!((head.authorization, head.elsewhere), (Presented::Absent, Presented::Absent))
     }
 
@@ -96,7 +97,8 @@ impl Gateway {
         now: Timestamp,
         ask: &mut dyn FnMut(&Question) -> Option<Answer>,
     ) -> Fate {
-        let extracted = self.authenticator.extract(borrowed(&request.fields));
+        let head = RequestHead::read(borrowed(&request.fields));
+        let extracted = self.authenticator.extract(&head, borrowed(&request.fields));
         let asks = self.authenticator.asks();
         let asked = |is_asked: bool, value: &'_ Option<String>| value.clone().filter(|_| is_asked);
         let (route, peer) = (asked(asks.route, &request.route), asked(asks.peer, &request.peer));
@@ -105,7 +107,7 @@ impl Gateway {
             route: route.as_deref().map(str::as_bytes),
             peer: peer.as_deref().map(str::as_bytes),
             certificate: certificate.as_deref().map(str::as_bytes),
-            ..extracted.taken_out_of(RequestHead::read(borrowed(&request.fields)))
+            ..extracted.taken_out_of(head)
         };
         let host = Host { now, shared_data: &self.data, metrics: &NoMetrics, randomness: &Random };
         let mut step = self.authenticator.authenticate(&head, host);

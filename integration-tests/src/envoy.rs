@@ -164,6 +164,20 @@ impl EnvoyBuilder {
         self
     }
 
+    /// Adds a cluster whose hosts speak HTTP/1.1 and receive the trailers of requests, which Envoy does not pass on by default.
+    #[must_use]
+    pub fn cluster_with_trailers(mut self, name: &str, ports: &[u16]) -> Self {
+        let mut cluster = cluster(name, ports);
+        cluster["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
+            },
+        });
+        self.clusters.push(cluster);
+        self
+    }
+
     /// Adds a cluster whose hosts speak TLS by a certificate of this authority, and are shown this one.
     #[must_use]
     pub fn secure_cluster(
@@ -224,6 +238,13 @@ impl EnvoyBuilder {
         let any = self.last(CONFIGURATION)?;
         let configuration: Value = serde_json::from_str(any["value"].as_str().unwrap_or_default())?;
         *any = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration});
+        Ok(self)
+    }
+
+    /// Puts these filters before the last listener's own.
+    pub fn preceded_by(mut self, filters: &[Value]) -> Result<Self> {
+        let all = self.last(FILTERS)?.as_array_mut().context("no filters")?;
+        all.splice(0..0, filters.iter().cloned());
         Ok(self)
     }
 
@@ -729,6 +750,7 @@ fn tail(log: &Path) -> String {
 const CONFIGURATION: &str =
     "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
 const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
+const FILTERS: &str = "/filter_chains/0/filters/0/typed_config/http_filters";
 const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
 const BOOTSTRAP: &str = "envoy.yaml";
 /// Envoy's own default.

@@ -104,6 +104,49 @@ fn r110_what_may_come_with_each_request_is_logged_now_and_then() -> Result<()> {
     Ok(())
 }
 
+/// If the level belonged to the VM, one configuration would silence another, or write its decisions to the log although its operator
+/// wants none there.
+#[test]
+fn r134_each_configuration_of_a_vm_logs_at_its_own_level() -> Result<()> {
+    let at = |level: &str| {
+        let mut configuration = configuration();
+        configuration["log_level"] = json!(level);
+        configuration
+    };
+    for (before, after) in [("debug", "off"), ("off", "debug")] {
+        let mut host = host(Behaviour::Envoy, 1, at(before))?;
+        let old = host.request(0, &orders())?;
+        assert!(host.reconfigure(&at(after), Replacement::RootContext)?);
+        host.take_log();
+        let decisions =
+            |host: &mut Host| host.take_log().iter().filter(|line| line.contains("decision=")).count();
+        host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
+        assert!(!authorization(&host, old).is_empty());
+        assert_eq!(decisions(&mut host), usize::from(before == "debug"), "the old one, {before}");
+        host.request(0, &Request::get("/health"))?;
+        assert_eq!(decisions(&mut host), usize::from(after == "debug"), "the new one, {after}");
+        assert!(host.violations().is_empty(), "{:?}", host.violations());
+    }
+    Ok(())
+}
+
+/// If a clock that is set back held lines back, nobody would hear for hours that the gateway's credentials are refused.
+#[test]
+fn r134_a_clock_that_is_set_back_silences_nothing() -> Result<()> {
+    let mut host = host(Behaviour::Envoy, 1, configuration())?;
+    let lines = |host: &mut Host, token: &str| -> Result<usize> {
+        host.request(0, &Request::get("/orders").bearer(token))?;
+        host.answer(host.open_callouts()[0], Answer::response(401, "text/plain", ""))?;
+        Ok(host.take_log().iter().filter(|line| line.contains("credentials of the gateway")).count())
+    };
+    assert_eq!(lines(&mut host, "first")?, 1);
+    assert_eq!(lines(&mut host, "second")?, 0);
+    host.set_clock_back(Duration::from_secs(3600));
+    assert_eq!(lines(&mut host, "third")?, 1);
+    assert_eq!(lines(&mut host, "fourth")?, 0);
+    Ok(())
+}
+
 /// If this failed, a trace would end at the gateway; or the server would be told of traces that nobody wants it to know.
 #[test]
 fn r022_the_authorization_server_learns_the_trace_where_that_is_configured() -> Result<()> {

@@ -1,4 +1,4 @@
-//! The sections `claim_headers`, `filter_state` and `jwt_header`: under which names services and the host receive what.
+//! The sections `claim_headers`, `filter_state`, `jwt_header` and `override_headers`: under which names services and the host receive what.
 
 use std::mem::take;
 
@@ -28,7 +28,9 @@ pub(super) fn forwarding(raw: &mut raw::Configuration, mistakes: &mut Mistakes) 
         Field::Absent => Vec::new(),
         _ => vec!["dpop".to_owned()],
     };
-    Forwarding { jwt_field, claim_headers, filter_state, withheld, minted_bytes: 0 }
+    let override_headers =
+        mistakes.optional("override_headers", take(&mut raw.override_headers)).unwrap_or_default();
+    Forwarding { jwt_field, claim_headers, filter_state, withheld, override_headers, minted_bytes: 0 }
 }
 
 fn claim_headers(

@@ -9,6 +9,7 @@ use std::fmt;
 use std::ptr::null_mut;
 use std::time::Duration;
 
+use log::Level;
 use phantom_token_core::{Callout, CalloutId, Reply, Timestamp};
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
@@ -41,6 +42,19 @@ pub(crate) fn now() -> Result<Timestamp, Refused> {
     // SAFETY: the pointer is to a local of the type that the ABI writes.
     done(unsafe { proxy_get_current_time_nanoseconds(&mut nanoseconds) })?;
     Ok(Timestamp::from_millis(nanoseconds / 1_000_000))
+}
+
+/// Writes to the host's log. A host that does not take a line has nowhere to say so.
+pub(crate) fn log(level: Level, text: &str) {
+    let level = match level {
+        Level::Trace => 0,
+        Level::Debug => 1,
+        Level::Info => 2,
+        Level::Warn => 3,
+        Level::Error => 4,
+    };
+    // SAFETY: `text` outlives the call.
+    let _ = done(unsafe { proxy_log(level, text.as_ptr(), text.len()) });
 }
 
 /// The first `size` bytes of a buffer.
@@ -84,9 +98,12 @@ pub(crate) fn replace_response_field(name: &str, value: &[u8]) -> Result<(), Ref
 
 /// Removes all fields of the request with that name.
 pub(crate) fn remove_request_field(name: &str) -> Result<(), Refused> {
-    let map = MapType::HttpRequestHeaders as u32;
-    // SAFETY: `name` outlives the call.
-    done(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
+    remove_field(MapType::HttpRequestHeaders, name)
+}
+
+/// Removes all fields of the request's trailer section with that name.
+pub(crate) fn remove_request_trailer(name: &str) -> Result<(), Refused> {
+    remove_field(MapType::HttpRequestTrailers, name)
 }
 
 /// A value of the shared data, with its number for compare-and-swap.
@@ -207,6 +224,11 @@ fn replace_field(map: MapType, name: &str, value: &[u8]) -> Result<(), Refused> 
     })
 }
 
+fn remove_field(map: MapType, name: &str) -> Result<(), Refused> {
+    // SAFETY: `name` outlives the call.
+    done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
 fn done(status: u32) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused(status)) }
 }
@@ -225,6 +247,7 @@ fn owned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
+    fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
     fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_buffer_bytes(

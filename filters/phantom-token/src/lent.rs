@@ -1,11 +1,15 @@
 //! What the host lends to the core: its shared data and its randomness.
 
+use std::rc::Rc;
+
+use log::Level;
 use phantom_token_core::{Randomness, SharedData};
 
 use crate::host;
+use crate::journal::Journal;
 
-/// The host's shared data.
-pub(crate) struct HostSharedData;
+/// The host's shared data, and the log that is told what it does not keep.
+pub(crate) struct HostSharedData(pub(crate) Rc<Journal>);
 
 impl SharedData for HostSharedData {
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
@@ -15,7 +19,10 @@ impl SharedData for HostSharedData {
     fn set(&self, key: &str, value: &[u8], cas: u32) -> bool {
         let result = host::set_shared_data(key, value, cas);
         if let Err(refused) = result {
-            log::debug!("the host did not keep an entry in its shared data: {refused:?}");
+            self.0.say(
+                Level::Debug,
+                format_args!("the host did not keep an entry in its shared data: {refused:?}"),
+            );
         }
         result.is_ok()
     }

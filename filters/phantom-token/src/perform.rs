@@ -1,5 +1,7 @@
 //! The one place that touches a request: it forwards or answers it, as the core decided.
 
+use std::rc::Rc;
+
 use log::Level;
 use phantom_token_core::{
     AUTHORIZATION, Credentials, Passage, ProtectionSpace, Reason, Rejection, Reply, Verdict,
@@ -14,7 +16,7 @@ use crate::statistics::Statistics;
 pub(crate) struct Performer {
     pub(crate) space: ProtectionSpace,
     pub(crate) statistics: Statistics,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Rc<Journal>,
 }
 
 impl Performer {
@@ -23,7 +25,7 @@ impl Performer {
         match self.forwardable(verdict) {
             Ok(()) => Action::Continue,
             Err(answer) => {
-                reply(&answer);
+                self.reply(&answer);
                 Action::Pause
             }
         }
@@ -34,9 +36,23 @@ impl Performer {
         let resume = || host::resume_request().map_err(|refused| self.internal(refused));
         let forwarded = self.forwardable(verdict).and_then(|()| resume());
         if let Err(answer) = &forwarded {
-            reply(answer);
+            self.reply(answer);
         }
         forwarded.is_ok()
+    }
+
+    /// A request whose answer the host does not take stays paused: it is not forwarded.
+    fn reply(&self, reply: &Reply) {
+        if let Err(refused) = host::reply(reply) {
+            self.journal.write(Level::Error, "the host did not take an answer", refused);
+        }
+    }
+
+    /// Keeps a successful answer out of caches that others use (RFC 6750 §2.3).
+    pub(crate) fn make_private(&self) {
+        if let Err(refused) = make_private() {
+            self.journal.write(Level::Error, "the host refused to change an answer", refused);
+        }
     }
 
     /// What a request comes to that the gateway itself fails to look at.
@@ -81,9 +97,8 @@ pub(crate) fn edit(edits: &[(String, Option<Vec<u8>>)]) -> Result<(), Refused> {
     })
 }
 
-/// Keeps a successful answer out of caches that others use (RFC 6750 §2.3). What else it says to caches stays; one that nobody
-/// may store stays as it is.
-pub(crate) fn make_private() {
+/// What else an answer says to caches stays; one that nobody may store stays as it is.
+fn make_private() -> Result<(), Refused> {
     let is_success = host::response_field(":status").is_ok_and(|status| status.first() == Some(&b'2'));
     let written = host::response_field(CACHE_CONTROL).unwrap_or_default();
     let directives: Vec<&[u8]> = written.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).collect();
@@ -91,18 +106,21 @@ pub(crate) fn make_private() {
         names.iter().any(|name| directive.eq_ignore_ascii_case(name.as_bytes()))
     };
     if !is_success || directives.iter().any(|directive| is_one_of(directive, &["no-store"])) {
-        return;
+        return Ok(());
     }
     let kept = directives.into_iter().filter(|directive| !is_one_of(directive, &["", "public", "private"]));
     let private: Vec<&[u8]> = std::iter::once(&b"private"[..]).chain(kept).collect();
-    if let Err(refused) = host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..])) {
-        log::error!("the host refused to change an answer: {refused:?}");
-    }
+    host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..]))
 }
 
 /// Takes fields off that a service could take for the gateway's own.
 pub(crate) fn remove_imitations(names: &[&str]) -> Result<(), Refused> {
     names.iter().try_for_each(|name| host::remove_request_field(name))
+}
+
+/// Takes fields out of the trailer section.
+pub(crate) fn remove_trailers(names: &[&str]) -> Result<(), Refused> {
+    names.iter().try_for_each(|name| host::remove_request_trailer(name))
 }
 
 /// What services receive, and before it, while the request can still be refused, what the host keeps.
@@ -114,13 +132,6 @@ fn equip(passage: &Passage) -> Result<(), Refused> {
         disarm()?;
     }
     passage.fields().try_for_each(|(name, value)| host::replace_request_field(name, value.as_bytes()))
-}
-
-/// A request whose answer the host does not take stays paused: it is not forwarded.
-pub(crate) fn reply(reply: &Reply) {
-    if let Err(refused) = host::reply(reply) {
-        log::error!("the host did not take an answer: {refused:?}");
-    }
 }
 
 const CACHE_CONTROL: &str = "cache-control";

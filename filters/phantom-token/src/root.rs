@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
+use log::Level;
 use phantom_token_core::{Counter, Metrics, Mistakes, ProtectionSpace, Reason, Rejection, Settings};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType};
 
 use crate::callouts;
 use crate::host;
-use crate::perform::reply;
 use crate::statistics::Statistics;
 use crate::stream::Stream;
 use crate::worker::Worker;
@@ -33,14 +33,14 @@ impl RootContext for Root {
             _ => host::buffer(BufferType::PluginConfiguration, size),
         };
         let Ok(text) = text else {
-            log::error!("the host does not give the configuration");
+            host::log(Level::Error, "the host does not give the configuration");
             return false;
         };
         match Settings::parse(&text, &|name| std::env::var(name).ok()) {
             Ok(settings) => {
-                log::set_max_level(settings.log_level);
-                log::info!("configured: {settings}");
+                let configured = format!("configured: {settings}");
                 let worker = Rc::new(Worker::new(settings, self.context));
+                worker.performer().journal.say(Level::Info, configured);
                 worker.start_ticking();
                 worker.performer().statistics.increment(Counter::ConfigurationTaken);
                 callouts::register(&worker);
@@ -81,7 +81,10 @@ struct Unconfigured;
 
 impl HttpContext for Unconfigured {
     fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        reply(&Rejection::from(Reason::Internal).reply(&ProtectionSpace::default()));
+        let answer = Rejection::from(Reason::Internal).reply(&ProtectionSpace::default());
+        if host::reply(&answer).is_err() {
+            host::log(Level::Error, "the host did not take an answer");
+        }
         Action::Pause
     }
 }
@@ -90,6 +93,6 @@ impl Context for Unconfigured {}
 
 fn report(mistakes: &Mistakes) {
     for mistake in mistakes.iter() {
-        log::error!("configuration: {mistake}");
+        host::log(Level::Error, &format!("configuration: {mistake}"));
     }
 }

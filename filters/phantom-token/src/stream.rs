@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use phantom_token_core::Verdict;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::perform;
 use crate::worker::{Fate, Next, Paused, Reception, Worker};
 
 /// The context of a stream.
@@ -55,13 +55,16 @@ impl HttpContext for Stream {
         self.pass()
     }
 
-    fn on_http_request_trailers(&mut self, _field_count: usize) -> Action {
+    fn on_http_request_trailers(&mut self, field_count: usize) -> Action {
+        if let Err(rejection) = self.worker.clean_trailers(field_count) {
+            return self.worker.performer().perform(Verdict::Reject(rejection));
+        }
         self.pass()
     }
 
     fn on_http_response_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
         if self.is_answer_private {
-            perform::make_private();
+            self.worker.performer().make_private();
         }
         Action::Continue
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use log::Level;
 use phantom_token_core::{
     Authenticator, CalloutId, Census, CircuitChange, Conclusion, Counter, Flight, Gauge, Histogram, Host,
-    InFlight, Metrics, Outcome, Pending, Question, Randomness, Reason, RequestHead, Settings, Step,
-    Timestamp, Verdict, Waiting, Withheld,
+    InFlight, Metrics, Outcome, Pending, Question, Randomness, Reason, Rejection, RequestHead, Settings,
+    Step, Timestamp, Verdict, Waiting, Withheld,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -24,6 +24,7 @@ pub(crate) struct Worker {
     authenticator: RefCell<Authenticator>,
     in_flight: RefCell<InFlight<Rc<Paused>>>,
     performer: Performer,
+    shared_data: HostSharedData,
     evictions: Cell<u64>,
     single_flight: bool,
     /// The root context.
@@ -81,13 +82,15 @@ impl Worker {
         let performer = Performer {
             space: settings.protection.clone(),
             statistics: Statistics::define(),
-            journal: Journal::new(tag_key),
+            journal: Rc::new(Journal::new(settings.log_level, tag_key)),
         };
+        let shared_data = HostSharedData(Rc::clone(&performer.journal));
         let mut authenticator = Authenticator::new(settings);
         if let Ok(now) = host::now() {
-            authenticator.prepare(now, &HostSharedData);
+            authenticator.prepare(now, &shared_data);
         }
         Self {
+            shared_data,
             performer,
             evictions: Cell::new(0),
             single_flight,
@@ -104,7 +107,10 @@ impl Worker {
     pub(crate) fn start_ticking(&self) {
         let result = host::set_tick_period(TICK);
         if let Err(refused) = result {
-            log::warn!("host timers unavailable: refresh-ahead and gauges are disabled: {refused:?}");
+            self.performer.journal.say(
+                Level::Warn,
+                format_args!("host timers unavailable: refresh-ahead and gauges are disabled: {refused:?}"),
+            );
         }
         self.ticks.set(result.is_ok());
         if result.is_err() {
@@ -122,6 +128,21 @@ impl Worker {
             let next = Next::Perform(Verdict::Reject(self.performer.fail(refused)));
             Reception { next, is_answer_private: true }
         })
+    }
+
+    /// The trailer section of a request is there, of `field_count` fields. It is not looked at again, so it is cleaned whether the
+    /// request waits or has gone on.
+    #[inline(never)]
+    pub(crate) fn clean_trailers(&self, field_count: usize) -> Result<(), Rejection> {
+        let clean = || {
+            let trailers = host::fields(MapType::HttpRequestTrailers)?;
+            let names = field_map::fields(&trailers).map(|(name, _)| name);
+            if names.clone().count() < field_count {
+                return Err(Refused::INCOMPLETE);
+            }
+            perform::remove_trailers(&self.authenticator.borrow().forbidden_trailers(names))
+        };
+        clean().map_err(|refused| self.performer.fail(refused))
     }
 
     /// The host has an answer to a callout, or none to give. Whether the callout is of this worker.
@@ -219,7 +240,7 @@ impl Worker {
             return Err(Refused::INCOMPLETE);
         }
         let mut authenticator = self.authenticator.borrow_mut();
-        let extracted = authenticator.extract(field_map::fields(&fields));
+        let extracted = authenticator.extract(&head, field_map::fields(&fields));
         perform::edit(&extracted.edits)?;
         let asks = authenticator.asks();
         let route = if asks.route { route()? } else { None };
@@ -405,7 +426,7 @@ impl Worker {
     fn lend(&self) -> Result<Host<'_>, Refused> {
         Ok(Host {
             now: host::now()?,
-            shared_data: &HostSharedData,
+            shared_data: &self.shared_data,
             metrics: &self.performer.statistics,
             randomness: &HostRandomness,
         })
@@ -425,11 +446,12 @@ fn report(conclusion: &Conclusion, journal: &Journal) {
         Conclusion::Token(token) => {
             match token.circuit {
                 Some(CircuitChange::Opened) => {
-                    log::warn!(
-                        "an authorization server failed again and again: it is left alone for a while"
-                    );
+                    let text = "an authorization server failed again and again: it is left alone for a while";
+                    journal.say(Level::Warn, text);
                 }
-                Some(CircuitChange::Closed) => log::info!("the authorization server serves again"),
+                Some(CircuitChange::Closed) => {
+                    journal.say(Level::Info, "the authorization server serves again");
+                }
                 None => {}
             }
             match token.refusal() {
@@ -438,16 +460,22 @@ fn report(conclusion: &Conclusion, journal: &Journal) {
                     "the authorization server refuses the credentials of the gateway, check client_id and its secret or key",
                     reason.name(),
                 ),
-                Some(reason) => log::debug!("introspection: {}", reason.name()),
-                None => log::debug!("introspection: active"),
+                Some(reason) => {
+                    journal.say(Level::Debug, format_args!("introspection: {}", reason.name()));
+                }
+                None => journal.say(Level::Debug, "introspection: active"),
             }
         }
-        Conclusion::Document(Err(Reason::Overloaded)) => log::debug!("keys or metadata: asked for already"),
+        Conclusion::Document(Err(Reason::Overloaded)) => {
+            journal.say(Level::Debug, "keys or metadata: asked for already");
+        }
         Conclusion::Document(Err(reason)) => {
             let text = "the authorization server's keys or metadata are of no use";
             journal.write(Level::Error, text, reason.name());
         }
-        Conclusion::Document(Ok(())) => log::info!("the authorization server's keys or metadata were taken"),
+        Conclusion::Document(Ok(())) => {
+            journal.say(Level::Info, "the authorization server's keys or metadata were taken");
+        }
     }
 }
 

@@ -182,6 +182,11 @@ impl Host {
         self.world.borrow_mut().now += duration;
     }
 
+    /// The clock is set back, as it is after a wrong start.
+    pub fn set_clock_back(&mut self, duration: Duration) {
+        self.world.borrow_mut().now -= duration;
+    }
+
     /// Calls the timers that are due. How many were.
     pub fn tick(&mut self) -> Result<usize> {
         let now = self.now();

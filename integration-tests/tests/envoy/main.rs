@@ -23,6 +23,7 @@ mod real_server;
 mod rules;
 mod several_servers;
 mod signed_responses;
+mod tampering;
 mod token_places;
 mod workloads;
 mod zero_trust;

@@ -14,6 +14,7 @@ use crate::client_certificate::CertificateSource;
 use crate::config::schema::{self, Described, Description};
 use crate::dpop::DpopMode;
 use crate::jwt::Profile;
+use crate::sanitize::OverrideHeaders;
 
 objects! {
     /// The whole.
@@ -44,6 +45,11 @@ objects! {
         /// Claims that the host keeps: Envoy as filter state `wasm.<name>`, for access logs
         /// (`%FILTER_STATE(wasm.name:PLAIN)%`) and RBAC.
         filter_state: Vec<Field<FilterState>>,
+        /// Fields by which frameworks let a client override the path or the method of its request: `X-Original-URL`,
+        /// `X-Rewrite-URL`, `X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`, in any case and with any marks for
+        /// `-`. `remove` removes them from every request, public ones and preflights included; `keep` is for services that need
+        /// them, and then rules judge another path or method than the service serves.
+        override_headers: OverrideHeaders = "remove",
         /// What is kept of answers, and for how long.
         cache: Cache,
         /// Which pages of other origins may call the API.
@@ -410,7 +416,9 @@ objects! {
         /// What routes of the proxy ask beside the rules for the path: Envoy's route name, or `route` in the metadata
         /// `phantom-token` of a route. Such a rule opens nothing. Envoy selects the route anew when the filter has written its
         /// fields, so a table that matches on `authorization`, on fields of claims or where tokens come from, can send a request
-        /// by another route than the one that was looked at.
+        /// by another route than the one that was looked at. So can a filter before this one that changes fields or clears the
+        /// route cache: then this rule does not hold, unless a filter right before this one selects the route anew (see
+        /// "Rules for routes" of the page for Envoy). `phantom-token check` looks for that.
         routes: Names,
         /// In upper case; `GET` is for `HEAD` as well. By default all.
         methods: Names,

@@ -9,6 +9,7 @@ use crate::client_certificate::CertificateSource;
 use crate::config::schema::{self, Described, Description};
 use crate::dpop::DpopMode;
 use crate::jwt::Profile;
+use crate::sanitize::OverrideHeaders;
 
 /// A word of a closed list.
 pub(in crate::config) trait Word: Copy + PartialEq + 'static {
@@ -118,6 +119,7 @@ words! {
     Profile { Rfc9068 = "rfc9068" or Lax = "lax" }
     DpopMode { Off = "off", Allowed = "allowed" or Required = "required" }
     CertificateSource { Connection = "connection" or Forwarded = "x-forwarded-client-cert" }
+    OverrideHeaders { Remove = "remove" or Keep = "keep" }
     Encoding { Plain = "plain" or Base64Url = "base64url" }
     Access { Public = "public" or Protected = "protected" }
     PathMatch { Prefix = "prefix" or Exact = "exact" }
