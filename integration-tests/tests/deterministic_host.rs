@@ -187,6 +187,22 @@ fn r114_a_token_in_use_is_refreshed_during_a_flood() -> Result<()> {
     Ok(())
 }
 
+/// If a waiting request whose trailers cannot be read were only answered, the answer to its token would forward it after that.
+#[test]
+fn r038_r132_a_request_whose_trailers_cannot_be_read_ends_there() -> Result<()> {
+    let mut setup = Setup::new(configuration());
+    setup.stops_head_only = true;
+    let mut host = Host::start(setup)?;
+    let id = host.request(0, &Request::post("/orders").bearer("opaque"))?;
+    host.refuse("proxy_get_header_map_pairs", Status::InternalFailure, 1);
+    host.trailers(id)?;
+    assert!(matches!(host.stream(id).state(), State::Replied { status: 500, .. }));
+    host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
+    assert!(matches!(host.stream(id).state(), State::Replied { status: 500, .. }));
+    assert_eq!(host.violations(), Vec::<String>::new());
+    Ok(())
+}
+
 /// If streams waited together only where there are timers, a host that refuses one would have the server asked about each request.
 #[test]
 fn r023_requests_share_an_introspection_without_timers() -> Result<()> {

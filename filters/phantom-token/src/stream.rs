@@ -56,10 +56,11 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, field_count: usize) -> Action {
-        if let Err(rejection) = self.worker.clean_trailers(field_count) {
-            return self.worker.performer().perform(Verdict::Reject(rejection));
+        let Err(rejection) = self.worker.clean_trailers(field_count) else { return self.pass() };
+        if let Gate::Waiting(stream) = std::mem::replace(&mut self.gate, Gate::Shut) {
+            self.worker.on_gone(&stream);
         }
-        self.pass()
+        self.worker.performer().perform(Verdict::Reject(rejection))
     }
 
     fn on_http_response_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {

@@ -113,15 +113,15 @@ impl Host {
         self.follow_up()
     }
 
-    /// The trailers of a request arrive behind its body. They are held as its body is, and some hosts have none.
+    /// A trailer of a request arrives behind its body. It is held as the body is, and some hosts have none.
     pub fn trailers(&mut self, id: StreamId) -> Result<()> {
         let is_held = !self.setup.stops_head_only && *self.stream(id).state() == State::Paused;
         if is_held || self.setup.behaviour == Behaviour::NgxWasm {
             return Ok(());
         }
         let ContextKey { vm, context } = self.stream(id).context;
-        let action =
-            self.vm(vm)?.call("proxy_on_request_trailers", context, Callback::Other, (context, 1))?;
+        let callback = Callback::RequestTrailers(HeaderMap::new(&[("x-checksum", "0")]));
+        let action = self.vm(vm)?.call("proxy_on_request_trailers", context, callback, (context, 1))?;
         self.act(id, action);
         self.follow_up()
     }

@@ -55,6 +55,7 @@ pub(super) enum Callback {
     Start,
     Configure,
     RequestHead,
+    RequestTrailers(HeaderMap),
     Answer(HeaderMap, Vec<u8>),
     ResponseHead,
     Other,
@@ -187,6 +188,7 @@ impl World {
             (REQUEST_HEADERS, _) => {
                 stream().filter(|stream| stream.state == State::Paused).map(|stream| &stream.headers)
             }
+            (REQUEST_TRAILERS, Callback::RequestTrailers(fields)) => Some(fields),
             (RESPONSE_HEADERS, Callback::ResponseHead) => stream()?.response.as_ref(),
             (ANSWER_HEADERS, Callback::Answer(headers, _)) => Some(headers),
             _ => None,
@@ -309,6 +311,7 @@ impl World {
 
 /// The numbers that the ABI gives to header maps, kinds of streams and buffers.
 pub(super) const REQUEST_HEADERS: u32 = 0;
+const REQUEST_TRAILERS: u32 = 1;
 const RESPONSE_HEADERS: u32 = 2;
 const ANSWER_HEADERS: u32 = 6;
 const REQUEST: u32 = 0;
