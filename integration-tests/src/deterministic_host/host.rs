@@ -182,9 +182,18 @@ impl Host {
         self.world.borrow_mut().now += duration;
     }
 
-    /// The clock is set back, as it is after a wrong start.
+    /// The clock is set back, as it is after a wrong start. Timers and timeouts go by another one, and are due as before.
     pub fn set_clock_back(&mut self, duration: Duration) {
-        self.world.borrow_mut().now -= duration;
+        let mut world = self.world.borrow_mut();
+        world.now = world.now.saturating_sub(duration);
+        for callout in &mut world.callouts {
+            callout.sent_at = callout.sent_at.saturating_sub(duration);
+        }
+        for context in world.contexts.values_mut() {
+            if let Context::Root(Root { tick: Some(tick), .. }) = context {
+                tick.due = tick.due.saturating_sub(duration);
+            }
+        }
     }
 
     /// Calls the timers that are due. How many were.

@@ -5,6 +5,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::format::Format;
+use crate::minted::MintBounds;
+use crate::proofs::DpopBounds;
+use crate::published_keys::KeyBounds;
+
 /// What one configuration promises. An option that the filter has not, or that is off, is zero or none.
 #[derive(Clone, Debug)]
 pub struct Bounds {
@@ -36,12 +41,31 @@ pub struct Bounds {
     pub max_entries: usize,
     /// Whether `/profile` is for everybody.
     pub is_profile_public: bool,
+    /// Whether a scope that a token lacks is only reported.
+    pub reports_only: bool,
+    /// In which form the server answers.
+    pub format: Format,
+    /// Where its keys are, if signatures are verified.
+    pub keys: Option<KeyBounds>,
+    /// What the gateway mints of answers without a JWT; services receive only fields if it mints none.
+    pub mint: Option<MintBounds>,
+    /// What proofs have to be like, if tokens may be bound to a key of their sender.
+    pub dpop: Option<DpopBounds>,
 }
 
 impl Bounds {
     /// A configuration by chance: small limits and short times are met more often.
     pub fn random(rng: &mut Rng) -> Self {
         let max_ttl = Duration::from_secs([10, 60, 300][rng.usize(..3)]);
+        // Signatures cost the interpreter more than all else, so most configurations do without.
+        let (format, is_verified) = match rng.u8(..12) {
+            0 => (Format::Jwt, true),
+            1 => (Format::Signed, true),
+            2 => (Format::Json, false),
+            _ => (Format::Jwt, false),
+        };
+        let mints = format != Format::Jwt && rng.bool();
+        let has_proofs = rng.u8(..8) == 0;
         Self {
             max_ttl,
             no_store_ttl: if rng.u8(..4) == 0 { max_ttl / 2 } else { Duration::ZERO },
@@ -57,6 +81,11 @@ impl Bounds {
             timeout: Duration::from_secs(2),
             max_entries: [16, 10_000][rng.usize(..2)],
             is_profile_public: rng.bool(),
+            reports_only: rng.u8(..6) == 0,
+            format,
+            keys: is_verified.then(|| KeyBounds::random(rng)),
+            mint: mints.then(|| MintBounds::random(rng)),
+            dpop: has_proofs.then(|| DpopBounds::random(rng)),
         }
     }
 
@@ -78,9 +107,11 @@ impl Bounds {
                 "max_per_second": self.max_per_second,
                 "max_waiting": self.max_waiting,
                 "circuit_breaker": {"failures": self.failures, "open_for": time(self.open_for)},
+                "response": {"accept": self.format.media_type()},
             },
             "token": {"issuer": ISSUER, "audience": [AUDIENCE], "leeway": time(self.leeway)},
-            "claim_headers": [{"header": USER, "pointer": "/sub"}],
+            "claim_headers": [{"header": USER, "pointer": "/sub"}, {"header": ANSWER, "pointer": "/jti"}],
+            "report_only": self.reports_only,
             "cache": {
                 "max_ttl": time(self.max_ttl),
                 "max_entries": self.max_entries,
@@ -94,8 +125,19 @@ impl Bounds {
                 {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
                 {"path": "/orders", "methods": ["POST"], "scopes": ["orders:write"]},
                 profile,
+                {"path": "/trial", "scopes": ["orders:read"], "report_only": true},
             ],
         });
+        if let Some(keys) = &self.keys {
+            configuration["keys"] = keys.configuration(self.timeout);
+        }
+        if let Some(mint) = &self.mint {
+            configuration["mint"] = mint.configuration();
+        }
+        if let Some(dpop) = &self.dpop {
+            configuration["token"]["dpop"] = json!(if dpop.is_required { "required" } else { "allowed" });
+            configuration["dpop"] = dpop.configuration();
+        }
         if !self.no_store_ttl.is_zero() {
             configuration["cache"]["no_store_ttl"] = json!(time(self.no_store_ttl));
         }
@@ -108,4 +150,8 @@ pub const ISSUER: &str = "https://login.example.com";
 pub const AUDIENCE: &str = "orders-api";
 /// The field in which services receive the subject.
 pub const USER: &str = "x-user";
+/// The field in which they receive which answer they owe the request to: `jti`.
+pub const ANSWER: &str = "x-answer";
+pub const NONCE_SECRET_NAME: &str = "NONCE_SECRET";
+pub const NONCE_SECRET: &str = "the-secret-of-nonces-is-32-bytes-long";
 pub const SECRET: &str = "the-secret-of-the-gateway";

@@ -5,30 +5,41 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use integration_tests::deterministic_host::{CalloutId, ContextKey, Host};
+use integration_tests::deterministic_host::{Behaviour, CalloutId, ContextKey, Host};
 
 use crate::bounds::{Bounds, UPSTREAM};
+use crate::moment::Moment;
+use crate::published_keys::KEYS_PATH;
 use crate::server::Server;
 
 /// All workers of all configurations.
-#[derive(Default)]
 pub struct Limits {
+    behaviour: Behaviour,
     askers: BTreeMap<ContextKey, Asker>,
     seen: usize,
+    /// Whether the host may refuse in this step what the filter asks of it.
+    is_refusing: bool,
 }
 
 /// One configuration on one worker.
 struct Asker {
     bounds: Rc<Bounds>,
+    /// What may be asked at most, by the time that has passed.
     most: Bucket,
-    /// With what the filter took off for questions that the host did not send then.
+    /// What may be asked at least, by the host's clock; with what the filter took off for questions that the host did not send then.
     least: Bucket,
-    /// Those that are open, or of which it may think so, and since when nobody waits for them.
-    open: Vec<(CalloutId, Option<Duration>)>,
+    open: Vec<Open>,
     was_reached: bool,
 }
 
-#[derive(Clone, Copy)]
+/// A question about a token that is open, or of which the filter may think so.
+struct Open {
+    id: CalloutId,
+    token: usize,
+    /// Since when nobody waits for it.
+    left: Option<Moment>,
+}
+
 struct Bucket {
     /// In thousandths of a question.
     budget: u64,
@@ -36,31 +47,42 @@ struct Bucket {
 }
 
 impl Limits {
+    pub fn new(behaviour: Behaviour) -> Self {
+        Self { behaviour, askers: BTreeMap::new(), seen: 0, is_refusing: false }
+    }
+
     /// A stream of this root context has come.
-    pub fn know(&mut self, root: ContextKey, bounds: &Rc<Bounds>, host: &Host) {
-        let full = Bucket { budget: bounds.max_per_second * ONE, filled_at: host.now() };
+    pub fn know(&mut self, root: ContextKey, bounds: &Rc<Bounds>, now: Moment) {
         self.askers.entry(root).or_insert_with(|| Asker {
             bounds: Rc::clone(bounds),
-            most: full,
-            least: full,
+            most: Bucket::full(bounds.max_per_second, now.elapsed),
+            least: Bucket::full(bounds.max_per_second, now.clock),
             open: Vec::new(),
             was_reached: false,
         });
     }
 
+    /// What the configuration of this root context promises, if a stream of it has come.
+    pub fn bounds(&self, root: ContextKey) -> Option<&Rc<Bounds>> {
+        self.askers.get(&root).map(|asker| &asker.bounds)
+    }
+
     /// A step begins: who is at a limit now?
-    pub fn look(&mut self, host: &Host) {
+    pub fn look(&mut self, host: &Host, now: Moment) {
+        self.is_refusing = host.is_refusing();
         for asker in self.askers.values_mut() {
-            asker.note_left(host);
-            asker.was_reached = asker.is_reached(host);
+            asker.note_left(host, now);
+            asker.was_reached = asker.is_reached(host, now);
         }
     }
 
-    /// The questions that were asked in a step.
+    /// The questions that were asked in a step: no more at one time and in a second than is configured, and none about a token while
+    /// the answer to another about it is to come to this worker.
     pub fn judge_questions(
         &mut self,
         host: &Host,
         server: &Server,
+        now: Moment,
         is_awaited: impl Fn(usize) -> bool,
         tally: &mut BTreeMap<&'static str, u32>,
     ) -> Result<()> {
@@ -68,24 +90,36 @@ impl Limits {
             self.seen += 1;
             let callout = host.callout(id);
             ensure!(callout.upstream == UPSTREAM, "a question to {}", callout.upstream);
-            let token = server.find(&callout.parameter("token"));
-            let token = token.context("a question about what nobody presented")?;
             let Some(asker) = self.askers.get_mut(&callout.root()) else { continue };
             ensure!(callout.timeout == asker.bounds.timeout, "an answer may take {:?}", callout.timeout);
+            if callout.headers.text(":path") == KEYS_PATH {
+                let keys = asker.bounds.keys.as_ref().context("a question for keys that nobody needs")?;
+                // What its asker did not wait for is asked again, although another may have been answered since.
+                if callout.owner() != callout.root() {
+                    server.keys.judge_question(callout.root(), keys, now)?;
+                }
+                *tally.entry("asked for keys").or_default() += 1;
+                continue;
+            }
+            let token = server.find(&callout.parameter("token"));
+            let token = token.context("a question about what nobody presented")?;
             let per_second = asker.bounds.max_per_second;
-            ensure!(asker.most.take(per_second, host.now()), "more questions in a second than {per_second}");
-            asker.least.take(per_second, host.now());
-            asker.open.push((id, None));
+            ensure!(asker.most.take(per_second, now.elapsed), "more questions in a second than {per_second}");
+            asker.least.take(per_second, now.clock);
+            let is_asked = asker.open.iter().any(|open| open.token == token && host.callout(open.id).is_open());
+            let coalesces = self.behaviour == Behaviour::Envoy && !self.is_refusing;
+            ensure!(!is_asked || !coalesces, "it is asked already");
+            asker.open.push(Open { id, token, left: None });
             if !is_awaited(token) {
                 *tally.entry("refreshed in the background").or_default() += 1;
             }
         }
         for asker in self.askers.values_mut() {
-            asker.note_left(host);
-            let is_due = |id: CalloutId| host.callout(id).is_open() && host.now() < host.callout(id).due();
-            let open = asker.open.iter().filter(|(id, _)| is_due(*id)).count();
+            asker.note_left(host, now);
+            let is_due = |id: CalloutId| host.callout(id).is_open() && now.clock < host.callout(id).due();
+            let open = asker.open.iter().filter(|open| is_due(open.id)).count();
             ensure!(open <= asker.bounds.max_concurrent, "{open} questions at one time");
-            asker.was_reached |= asker.is_reached(host);
+            asker.was_reached |= asker.is_reached(host, now);
         }
         Ok(())
     }
@@ -96,9 +130,9 @@ impl Limits {
     }
 
     /// The host may have refused a question.
-    pub fn doubt(&mut self, root: ContextKey) {
+    pub fn doubt(&mut self, root: ContextKey, now: Moment) {
         if let Some(asker) = self.askers.get_mut(&root) {
-            asker.least.budget = asker.least.budget.saturating_sub(ONE);
+            asker.least.take(asker.bounds.max_per_second, now.clock);
         }
     }
 }
@@ -106,39 +140,43 @@ impl Limits {
 impl Asker {
     /// Of an answer that is dropped, the filter cannot know when it came: it allows for as long as one may take, counted from
     /// when its asker left.
-    fn note_left(&mut self, host: &Host) {
-        let Self { open, bounds, .. } = self;
-        for (id, left) in open.iter_mut() {
-            if !host.is_alive(host.callout(*id).owner()) {
-                left.get_or_insert(host.now());
+    fn note_left(&mut self, host: &Host, now: Moment) {
+        for open in &mut self.open {
+            if !host.is_alive(host.callout(open.id).owner()) {
+                open.left.get_or_insert(now);
             }
         }
-        open.retain(|(id, left)| match left {
-            Some(left) => host.callout(*id).is_open() || host.now() < *left + bounds.timeout,
-            None => host.callout(*id).is_open(),
-        });
+        self.open.retain(|open| open.left.is_some() || host.callout(open.id).is_open());
     }
 
-    fn is_reached(&mut self, host: &Host) -> bool {
-        self.open.len() >= self.bounds.max_concurrent
-            || self.least.fill(self.bounds.max_per_second, host.now()) < ONE
+    fn is_reached(&self, host: &Host, now: Moment) -> bool {
+        // It counts by the host's clock: one that is set back keeps questions open for longer, and opens some again.
+        let may_be_open = |open: &&Open| {
+            let left = open.left.map(|left| left.clock + self.bounds.timeout);
+            host.callout(open.id).is_open() || left.is_some_and(|left| now.clock < left)
+        };
+        self.open.iter().filter(may_be_open).count() >= self.bounds.max_concurrent
+            || self.least.level(self.bounds.max_per_second, now.clock) < ONE
     }
 }
 
 impl Bucket {
-    fn fill(&mut self, per_second: u64, now: Duration) -> u64 {
-        let elapsed = u64::try_from((now - self.filled_at).as_millis()).unwrap_or(u64::MAX);
+    fn full(per_second: u64, now: Duration) -> Self {
+        Self { budget: per_second * ONE, filled_at: now }
+    }
+
+    /// What may be asked now. A clock that was set back fills nothing until it has come so far again, or a question was asked.
+    fn level(&self, per_second: u64, now: Duration) -> u64 {
+        let elapsed = u64::try_from(now.saturating_sub(self.filled_at).as_millis()).unwrap_or(u64::MAX);
         let gained = elapsed.saturating_mul(per_second);
-        self.budget = self.budget.saturating_add(gained).min(per_second * ONE);
-        self.filled_at = now;
-        self.budget
+        self.budget.saturating_add(gained).min(per_second * ONE)
     }
 
     /// Takes one question off, if it is there.
     fn take(&mut self, per_second: u64, now: Duration) -> bool {
-        let is_there = self.fill(per_second, now) >= ONE;
-        self.budget = self.budget.saturating_sub(ONE);
-        is_there
+        let level = self.level(per_second, now);
+        *self = Self { budget: level.saturating_sub(ONE), filled_at: now };
+        level >= ONE
     }
 }
 

@@ -10,8 +10,12 @@ use integration_tests::deterministic_host::{
 };
 use serde_json::json;
 
-use crate::bounds::{Bounds, SECRET};
-use crate::model::{Credentials, Model, Place, Sent, is_confidential};
+use crate::bounds::{Bounds, NONCE_SECRET, NONCE_SECRET_NAME, SECRET};
+use crate::format::Format;
+use crate::model::Model;
+use crate::proofs::KEYS;
+use crate::published_keys::{Hearer, KEYS_PATH};
+use crate::sent::{Credentials, PATHS, Place, Sent};
 use crate::server::{Question, Server};
 
 /// A run.
@@ -36,16 +40,19 @@ impl Schedule {
             workers: WORKERS,
             seed,
             stops_head_only: rng.bool(),
-            environment: vec![("INTROSPECTION_CLIENT_SECRET".to_owned(), SECRET.to_owned())],
+            environment: [("INTROSPECTION_CLIENT_SECRET", SECRET), (NONCE_SECRET_NAME, NONCE_SECRET)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
             ..Setup::new(bounds.configuration())
         })?;
-        let mut server = Server::new(behaviour);
-        for _ in 0..4 {
-            server.add_token(host.now(), &mut rng);
-        }
+        let server = Server::new(behaviour);
         let trace = vec![format!("{behaviour:?}, {bounds:?}")];
         let (model, bounds) = (Model::new(behaviour, rng.bool()), Rc::new(bounds));
-        Ok(Self { rng, host, server, model, bounds, forwarded: Vec::new(), trace })
+        let mut new = Self { rng, host, server, model, bounds, forwarded: Vec::new(), trace };
+        for _ in 0..4 {
+            new.add_token();
+        }
+        Ok(new)
     }
 
     /// Does this many steps, and brings all to an end. How many it were.
@@ -65,16 +72,28 @@ impl Schedule {
             68..78 => return self.let_time_pass(),
             78..83 => self.tick()?,
             83..89 => self.disconnect()?,
-            89..92 => self.respond()?,
-            92 => self.revoke(),
-            93 => self.server.add_token(self.host.now(), &mut self.rng),
-            94 => self.refuse(),
-            95 => self.conflict(),
-            96..98 => self.relent(),
-            98 => self.send_body()?,
+            89..91 => self.respond()?,
+            91 => self.revoke(),
+            92 => self.add_token(),
+            93 => self.refuse(),
+            94 => self.conflict(),
+            95..97 => self.relent(),
+            97 => self.send_body()?,
+            98 => self.have_bad_luck()?,
             _ => self.reconfigure()?,
         }
         self.judge()
+    }
+
+    /// What happens seldom, or only where it can.
+    fn have_bad_luck(&mut self) -> Result<()> {
+        match self.rng.u8(..8) {
+            0 | 1 => self.flood()?,
+            2 | 3 => self.disconnect_all()?,
+            4 => self.set_clock_back(),
+            _ => self.change_keys(),
+        }
+        Ok(())
     }
 
     fn judge(&mut self) -> Result<()> {
@@ -83,26 +102,45 @@ impl Schedule {
 
     fn send(&mut self) -> Result<()> {
         let worker = self.rng.usize(..WORKERS);
-        let (place, path) = [
-            (Place::Orders, "/orders"),
-            (Place::Orders, "/orders/17?full=true"),
-            (Place::Orders, "/orders"),
-            (Place::Changes, "/orders"),
-            (Place::Profile, "/profile"),
-            (Place::Public, "/public/index.html"),
-            (Place::Internal, "/internal"),
-        ][self.rng.usize(..7)];
+        let mut target = PATHS[self.rng.usize(..PATHS.len())];
+        let mut credentials = self.credentials();
+        if let Credentials::Dpop(token, _) = credentials {
+            let proof = match self.rng.u8(..16) {
+                // Once more what was sent before, by the same client or by whoever has listened.
+                0..5 => self.model.proofs.recent(&mut self.rng),
+                5 => None,
+                _ => Some(self.prove(target, token)),
+            };
+            if let Some(proof) = proof {
+                let made = self.model.proofs.get(proof);
+                target = (made.place, made.path);
+                credentials = Credentials::Dpop(made.token, Some(proof));
+            }
+        }
+        self.send_to(worker, target, credentials)
+    }
+
+    fn send_to(&mut self, worker: usize, target: (Place, &str), credentials: Credentials) -> Result<()> {
+        let (place, path) = target;
         let request = if place == Place::Changes { Request::post(path) } else { Request::get(path) };
-        let (credentials, request) = self.credentials(request);
+        let request = self.present(credentials, request);
         let request = match self.rng.u8(..8) {
-            0 => request.header("x-user", "admin").header("X_User", "admin"),
+            0 => request.header("x-user", "admin").header("X_User", "admin").header("x-answer", "answer-0-0"),
             _ => request,
         };
         self.trace.push(format!("worker {worker}: {place:?} with {credentials:?}"));
         let stream = self.host.request(worker, &request)?;
-        let (bounds, step) = (Rc::clone(&self.bounds), self.model.step);
-        let generation = self.model.generation;
-        self.model.sent(Sent { stream, worker, place, credentials, bounds, step, generation }, &self.host);
+        let sent = Sent {
+            stream,
+            worker,
+            place,
+            credentials,
+            bounds: Rc::clone(&self.bounds),
+            step: self.model.step,
+            at: self.host.now(),
+            generation: self.model.generation,
+        };
+        self.model.sent(sent, &self.host);
         let is_forwarded = matches!(self.host.stream(stream).state(), State::Forwarded { .. });
         if is_forwarded {
             self.forwarded.push(stream);
@@ -110,30 +148,106 @@ impl Schedule {
         Ok(())
     }
 
-    /// The newest tokens are asked about most.
-    fn credentials(&mut self, request: Request) -> (Credentials, Request) {
-        match self.rng.u8(..16) {
-            0 => (Credentials::None, request),
-            1 => (Credentials::Basic, request.header("authorization", "Basic b3BhcXVlOnNlY3JldA==")),
-            2 => {
-                let fields =
-                    ["Bearer", "Bearer opaque-1 opaque-2", "Bearer opaque-1,opaque-2", "Bearer\topaque-1"];
-                let field = fields[self.rng.usize(..fields.len())];
-                (Credentials::Malformed, request.header("authorization", field))
-            }
-            3 => {
-                let syntax = [&b"Bearer opaque-{}"[..], b"Bearer opaque-\xff", b"Bearer opaque-\"x\""];
-                (
-                    Credentials::BadSyntax,
-                    request.header("authorization", syntax[self.rng.usize(..syntax.len())]),
-                )
-            }
+    /// The newest tokens are presented most, and those that are bound to a key mostly with a proof.
+    fn credentials(&mut self) -> Credentials {
+        match self.rng.u8(..24) {
+            0 => Credentials::None,
+            1 => Credentials::Basic,
+            2 => Credentials::Malformed,
+            3 => Credentials::BadSyntax,
             _ => {
                 let age = self.rng.usize(..4).min(self.rng.usize(..4));
-                let number = self.server.tokens.len() - 1 - age;
-                (Credentials::Token(number), request.bearer(&self.server.tokens[number].text))
+                let token = self.server.issued[self.server.issued.len() - 1 - age];
+                let is_bound = self.server.tokens[token].binding.is_some();
+                let has_proof = self.rng.u8(..16) < if is_bound { 14 } else { 1 };
+                if has_proof { Credentials::Dpop(token, None) } else { Credentials::Bearer(token) }
             }
         }
+    }
+
+    fn present(&mut self, credentials: Credentials, request: Request) -> Request {
+        const MALFORMED: [&str; 4] =
+            ["Bearer", "Bearer opaque-1 opaque-2", "Bearer opaque-1,opaque-2", "Bearer\topaque-1"];
+        const BAD_SYNTAX: [&[u8]; 3] = [b"Bearer opaque-{}", b"Bearer opaque-\xff", b"Bearer opaque-\"x\""];
+        match credentials {
+            Credentials::None => request,
+            Credentials::Basic => request.header("authorization", "Basic b3BhcXVlOnNlY3JldA=="),
+            Credentials::Malformed => {
+                request.header("authorization", MALFORMED[self.rng.usize(..MALFORMED.len())])
+            }
+            Credentials::BadSyntax => {
+                request.header("authorization", BAD_SYNTAX[self.rng.usize(..BAD_SYNTAX.len())])
+            }
+            Credentials::Bearer(token) => request.bearer(&self.server.tokens[token].text),
+            Credentials::Dpop(token, proof) => {
+                let text = &self.server.tokens[token].text;
+                let request = request.header("authorization", format!("DPoP {text}"));
+                match proof {
+                    Some(proof) => request.header("dpop", &self.model.proofs.get(proof).text),
+                    None => request,
+                }
+            }
+        }
+    }
+
+    fn prove(&mut self, target: (Place, &'static str), token: usize) -> usize {
+        let key = self.server.tokens[token].key();
+        let text = self.server.tokens[token].text.clone();
+        self.model.proofs.make(target, (token, &text), key, self.host.now(), &mut self.rng)
+    }
+
+    /// Where tokens may be bound to a key, most are.
+    fn add_token(&mut self) {
+        let is_bound = self.bounds.dpop.is_some() && self.rng.u8(..4) != 0;
+        let binding = is_bound.then(|| {
+            let key = self.rng.usize(..KEYS - 1);
+            (key, self.model.proofs.thumbprint(key))
+        });
+        self.server.add_token(binding, self.host.now(), &mut self.rng);
+    }
+
+    /// A client makes tokens up, each new, and does not wait for all answers.
+    fn flood(&mut self) -> Result<()> {
+        let (worker, count) = (self.rng.usize(..WORKERS), self.rng.usize(1..24));
+        for _ in 0..count {
+            let token = self.server.make_up_token(&mut self.rng);
+            self.send_to(worker, (Place::Orders, "/orders"), Credentials::Bearer(token))?;
+            self.judge()?;
+            self.model.begin(&self.host);
+            if self.rng.u8(..4) == 0 {
+                self.disconnect()?;
+                self.judge()?;
+                self.model.begin(&self.host);
+            }
+        }
+        self.model.count("flooded");
+        Ok(())
+    }
+
+    /// All clients leave that wait.
+    fn disconnect_all(&mut self) -> Result<()> {
+        let waiting: Vec<StreamId> = self.model.waiting().map(|sent| sent.stream).collect();
+        self.trace.push(format!("all {} leave", waiting.len()));
+        for id in waiting {
+            self.host.disconnect(id)?;
+        }
+        self.model.count("all left");
+        Ok(())
+    }
+
+    /// Somebody sets the host's clock back.
+    fn set_clock_back(&mut self) {
+        let duration = Duration::from_secs([1, 10, 3600][self.rng.usize(..3)]);
+        self.trace.push(format!("the clock goes back by {duration:?}"));
+        self.host.set_clock_back(duration);
+        self.model.proofs.note_set_back();
+        self.model.count("the clock went back");
+    }
+
+    fn change_keys(&mut self) {
+        let what = self.server.keys.change(&mut self.rng);
+        self.trace.push(what);
+        self.model.count("keys changed");
     }
 
     fn answer_any(&mut self) -> Result<()> {
@@ -145,29 +259,69 @@ impl Schedule {
     }
 
     fn answer(&mut self, id: CalloutId) -> Result<()> {
-        let question = self.question(id)?;
-        let answer = self.server.answer(question, &mut self.rng);
-        self.trace.push(format!("answer: {question:?}, {:?}", self.server.statements(question.token).last()));
+        let answer = match self.question(id)? {
+            Some(question) => {
+                let answer = self.server.answer(question, &mut self.rng);
+                let said = self.server.statements(question.token).last();
+                self.trace.push(format!("answer: {question:?}, {said:?}"));
+                answer
+            }
+            None => {
+                let hearer = self.hearer(id);
+                let answer = self.server.keys.answer(hearer, &mut self.rng);
+                self.trace.push(format!("keys for {hearer:?}: {}", self.server.keys.last()));
+                answer
+            }
+        };
         self.host.answer(id, answer)?;
         self.note_forwarded();
         Ok(())
     }
 
     fn time_out(&mut self, id: CalloutId) -> Result<()> {
-        let question = self.question(id)?;
-        self.trace.push(format!("no answer: {question:?}"));
-        let answer = self.server.time_out(question);
-        self.host.answer(id, answer)
+        let answer = match self.question(id)? {
+            Some(question) => {
+                self.trace.push(format!("no answer: {question:?}"));
+                self.server.time_out(question)
+            }
+            None => {
+                let hearer = self.hearer(id);
+                self.trace.push(format!("no keys for {hearer:?}"));
+                self.server.keys.time_out(hearer)
+            }
+        };
+        self.host.answer(id, answer)?;
+        self.note_forwarded();
+        Ok(())
     }
 
-    fn question(&self, id: CalloutId) -> Result<Question> {
+    /// What is asked about a token; none if keys are asked for.
+    fn question(&self, id: CalloutId) -> Result<Option<Question>> {
         let callout = self.host.callout(id);
+        if callout.headers.text(":path") == KEYS_PATH {
+            return Ok(None);
+        }
         let token = self.server.find(&callout.parameter("token"));
         let token = token.context("a question about what nobody presented")?;
+        let format =
+            Format::of(callout.headers.text("accept")).context("an answer in no form is asked for")?;
         let (step, now) = (self.model.step, self.host.now());
-        let (worker, root) = (callout.worker, callout.root());
-        let is_heard = self.host.is_alive(callout.owner()) && !self.host.is_refusing();
-        Ok(Question { token, step, worker, root, is_heard, now })
+        let hearer = self.hearer(id);
+        let (root, is_heard) = (hearer.root, hearer.is_certain());
+        let is_verified = self.model.limits.bounds(root).is_some_and(|bounds| bounds.keys.is_some());
+        let worker = callout.worker;
+        Ok(Some(Question { token, format, is_verified, step, worker, root, is_heard, now }))
+    }
+
+    /// Who hears the answer to a question, if anybody does.
+    fn hearer(&self, id: CalloutId) -> Hearer {
+        let callout = self.host.callout(id);
+        Hearer {
+            root: callout.root(),
+            at: self.model.now(&self.host),
+            is_there: self.host.is_alive(callout.owner()),
+            is_refusing: self.host.is_refusing(),
+        }
     }
 
     /// Mostly, the host notices at once which answers have not come in time.
@@ -177,7 +331,7 @@ impl Schedule {
         let longest = self.rng.usize(..milliseconds.len());
         let duration = Duration::from_millis(milliseconds[self.rng.usize(..=longest)]);
         self.trace.push(format!("{duration:?} pass"));
-        self.host.advance(duration);
+        self.advance(duration);
         self.judge()?;
         if self.rng.u8(..4) == 0 {
             return Ok(());
@@ -192,6 +346,11 @@ impl Schedule {
             }
         }
         Ok(())
+    }
+
+    fn advance(&mut self, duration: Duration) {
+        self.host.advance(duration);
+        self.model.elapsed += duration;
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -228,7 +387,7 @@ impl Schedule {
     fn revoke(&mut self) {
         let number = self.rng.usize(..self.server.tokens.len());
         self.trace.push(format!("{number} is revoked"));
-        let now = self.host.now();
+        let now = self.model.now(&self.host);
         self.server.tokens[number].revoked.get_or_insert(now);
     }
 
@@ -277,6 +436,9 @@ impl Schedule {
         if is_taken {
             self.bounds = Rc::new(bounds);
             self.model.generation += 1;
+            if self.bounds.dpop.is_some() {
+                (0..2).for_each(|_| self.add_token());
+            }
         }
         self.model.count(if is_taken { "reconfigured" } else { "configuration refused" });
         Ok(())
@@ -301,25 +463,23 @@ impl Schedule {
                 }
             }
             self.model.begin(&self.host);
-            self.host.advance(Duration::from_millis(10));
+            self.advance(Duration::from_millis(TICK));
             self.tick()?;
             self.judge()?;
             if self.host.open_callouts().is_empty() && self.model.waiting().len() == 0 {
                 break;
             }
         }
-        ensure!(self.model.waiting().len() == 0, "requests wait though all is answered");
-        let log = self.host.take_log();
-        let shown = log.iter().find(|line| is_confidential(line));
-        ensure!(shown.is_none(), "the log shows a token or a secret: {shown:?}");
-        let names = self.host.metric_names();
-        ensure!(!names.iter().any(|name| is_confidential(name)), "a metric shows a token");
+        self.model.judge_end(&self.host)?;
         self.respond()
     }
 }
 
 const WORKERS: usize = 2;
 const MAX_ROUNDS: usize = 50;
+
+/// So long that all timers are due, in milliseconds.
+const TICK: u64 = 60;
 
 /// What the host may refuse, now and then. Without a timer or an answer to a client nothing can come to an end, and the SDK relies
 /// on the rest.

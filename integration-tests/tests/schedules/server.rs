@@ -8,9 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fastrand::Rng;
 use integration_tests::deterministic_host::{Answer, Behaviour, ContextKey};
 use integration_tests::jwt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bounds::{AUDIENCE, Bounds, ISSUER};
+use crate::format::Format;
+use crate::moment::Moment;
+use crate::published_keys::{PublishedKeys, Signature};
+use crate::signer::Signer;
 
 /// An opaque token.
 #[derive(Clone, Debug)]
@@ -21,9 +25,11 @@ pub struct Token {
     pub expires: Duration,
     /// Whether the server ever issued it.
     pub is_known: bool,
-    pub revoked: Option<Duration>,
+    pub revoked: Option<Moment>,
     /// Whether its JWT is for another API.
     pub is_for_others: bool,
+    /// The key of its sender that it is bound to: its number and its thumbprint.
+    pub binding: Option<(usize, String)>,
 }
 
 /// What the server said of a token.
@@ -45,6 +51,9 @@ pub struct Statement {
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     pub token: usize,
+    /// In which form it is to be answered, and whether anybody verifies signatures.
+    pub format: Format,
+    pub is_verified: bool,
     /// In which step.
     pub step: u64,
     /// Who asked.
@@ -60,6 +69,9 @@ pub enum Meaning {
     Active {
         expires: Duration,
         storage: Storage,
+        signature: Signature,
+        /// The JWT that services may receive.
+        jwt: Option<String>,
     },
     Inactive,
     /// It said nothing, or nothing that makes sense; the status that clients are to get.
@@ -78,30 +90,41 @@ pub enum Storage {
 pub struct Server {
     behaviour: Behaviour,
     pub tokens: Vec<Token>,
+    /// The tokens that clients have; what they make up is not among them.
+    pub issued: Vec<usize>,
+    pub keys: PublishedKeys,
     statements: HashMap<usize, Vec<Statement>>,
-    /// Whom each JWT was issued for, and by which statement.
-    issued: HashMap<String, (usize, usize)>,
+    /// Which token each answer was about, and which statement it was, by its `jti`.
+    answers: HashMap<String, (usize, usize)>,
 }
 
 impl Server {
     pub fn new(behaviour: Behaviour) -> Self {
-        Self { behaviour, tokens: Vec::new(), statements: HashMap::new(), issued: HashMap::new() }
+        Self {
+            behaviour,
+            tokens: Vec::new(),
+            issued: Vec::new(),
+            keys: PublishedKeys::new(),
+            statements: HashMap::new(),
+            answers: HashMap::new(),
+        }
     }
 
-    /// Issues a token, or makes one up.
-    pub fn add_token(&mut self, now: Duration, rng: &mut Rng) {
-        let number = self.tokens.len();
+    /// Issues a token, bound to this key if there is one; or a client takes an old one for good.
+    pub fn add_token(&mut self, binding: Option<(usize, String)>, now: Duration, rng: &mut Rng) {
         let lifetime = [2, 60, 600, 36_000, 360_000][rng.usize(..5)];
-        self.tokens.push(Token {
-            text: format!("opaque-{number}-{:016x}", rng.u64(..)),
-            subject: format!("user-{number}"),
-            scope: ["orders:read", "orders:read orders:write", "orders:write orders:read-all profile"]
-                [rng.usize(..3)],
-            expires: Duration::from_secs(now.as_secs() + lifetime),
-            is_known: rng.u8(..8) != 0,
-            revoked: None,
-            is_for_others: rng.u8(..12) == 0,
-        });
+        let scope = ["orders:read", "orders:read orders:write", "orders:write orders:read-all profile"]
+            [rng.usize(..3)];
+        let expires = Duration::from_secs(now.as_secs() + lifetime);
+        let (is_known, is_for_others) = (rng.u8(..8) != 0, rng.u8(..12) == 0);
+        self.issued.push(self.tokens.len());
+        self.add(Token { scope, expires, is_known, is_for_others, binding, ..self.blank(rng) });
+    }
+
+    /// A client makes a token up; its number.
+    pub fn make_up_token(&mut self, rng: &mut Rng) -> usize {
+        self.add(self.blank(rng));
+        self.tokens.len() - 1
     }
 
     /// The token of this text.
@@ -114,9 +137,9 @@ impl Server {
         self.statements.get(&token).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whom a JWT was issued for, and what was said with it.
-    pub fn issued(&self, jwt: &str) -> Option<(usize, &Statement)> {
-        let (token, statement) = self.issued.get(jwt)?;
+    /// Which token an answer was about, and what was said with it.
+    pub fn answered(&self, id: &str) -> Option<(usize, &Statement)> {
+        let (token, statement) = self.answers.get(id)?;
         Some((*token, self.statements.get(token)?.get(*statement)?))
     }
 
@@ -142,66 +165,67 @@ impl Server {
 
     /// Answers a question about a token, in one of many ways: mostly as the truth is.
     pub fn answer(&mut self, question: Question, rng: &mut Rng) -> Answer {
-        let Question { token, step, worker, root, is_heard, now } = question;
-        let (answer, meaning, jwt) = match rng.u8(..10) {
-            0..6 => self.truth(token, now, rng),
+        let (answer, meaning) = match rng.u8(..10) {
+            0..6 => self.truth(question, rng),
             6 => self.silence(rng),
-            _ => self.failure(token, now, rng),
+            _ => self.failure(question, rng),
         };
-        let statements = self.statements.entry(token).or_default();
-        if let Some(jwt) = jwt {
-            self.issued.insert(jwt, (token, statements.len()));
-        }
-        statements.push(Statement { step, worker, root, is_heard, at: now, meaning });
+        self.note(question, meaning);
         answer
     }
 
     /// The server does not answer in time.
     pub fn time_out(&mut self, question: Question) -> Answer {
-        let Question { token, step, worker, root, is_heard, now } = question;
-        let statement = Statement { step, worker, root, is_heard, at: now, meaning: self.no_answer() };
-        self.statements.entry(token).or_default().push(statement);
+        self.note(question, self.no_answer());
         Answer::TimedOut
     }
 
-    fn truth(&self, token: usize, now: Duration, rng: &mut Rng) -> (Answer, Meaning, Option<String>) {
+    fn note(&mut self, question: Question, meaning: Meaning) {
+        let Question { token, step, worker, root, is_heard, now, .. } = question;
+        let statements = self.statements.entry(token).or_default();
+        if matches!(meaning, Meaning::Active { .. }) {
+            self.answers.insert(id(token, statements.len()), (token, statements.len()));
+        }
+        statements.push(Statement { step, worker, root, is_heard, at: now, meaning });
+    }
+
+    fn truth(&self, question: Question, rng: &mut Rng) -> (Answer, Meaning) {
+        let Question { token, format, now, is_verified, .. } = question;
         let Token { is_known, revoked, expires, .. } = self.tokens[token];
+        let claims = self.claims(token, now);
         // The server's clock may be late.
         if !is_known || revoked.is_some() || (expires <= now && rng.u8(..4) != 0) {
-            return Self::inactive(&self.jwt(token, now, rng), rng);
+            let answer = format.inactive(&claims, now.as_secs(), &Signer::new(1), rng);
+            return (answer, Meaning::Inactive);
         }
-        let jwt = self.jwt(token, now, rng);
-        let storage = match rng.u8(..4) {
-            0 => Storage::Forbidden,
-            1 => Storage::For(Duration::from_secs(rng.u64(1..120))),
-            _ => Storage::Unsaid,
-        };
-        let answer = Answer::jwt(&jwt);
-        let answer = match storage {
-            Storage::Unsaid => answer,
-            Storage::For(age) => {
-                answer.header("cache-control", &format!("private, max-age={}", age.as_secs()))
+        let mut signature = Signature::Nobody;
+        let (answer, body) = format.active(&claims, now.as_secs(), |media_type, claims| {
+            let (jwt, signer) = if is_verified {
+                self.keys.sign(media_type, claims, rng)
+            } else {
+                unsigned(media_type, claims, rng)
+            };
+            signature = signer;
+            jwt
+        });
+        let (answer, storage) = match rng.u8(..4) {
+            0 => (answer.header("cache-control", "no-store"), Storage::Forbidden),
+            1 => {
+                let age = rng.u64(1..120);
+                let field = format!("private, max-age={age}");
+                (answer.header("cache-control", &field), Storage::For(Duration::from_secs(age)))
             }
-            Storage::Forbidden => answer.header("cache-control", "no-store"),
+            _ => (answer, Storage::Unsaid),
         };
-        (answer, Meaning::Active { expires, storage }, Some(jwt))
+        let jwt = (format == Format::Jwt).then_some(body);
+        (answer, Meaning::Active { expires, storage, signature, jwt })
     }
 
-    fn inactive(jwt: &str, rng: &mut Rng) -> (Answer, Meaning, Option<String>) {
-        let answer = match rng.u8(..4) {
-            0 => Answer::response(200, "application/json", r#"{"active":false}"#),
-            1 => Answer::response(200, "application/json", json!({"active": false, "jwt": jwt}).to_string()),
-            2 => Answer::response(400, "application/json", r#"{"error":"unsupported_token_type"}"#),
-            _ => Answer::response(204, "", ""),
-        };
-        (answer, Meaning::Inactive, None)
-    }
-
-    fn silence(&self, rng: &mut Rng) -> (Answer, Meaning, Option<String>) {
+    fn silence(&self, rng: &mut Rng) -> (Answer, Meaning) {
         match rng.u8(..3) {
-            0 => (Answer::TimedOut, self.no_answer(), None),
-            1 => (Answer::Refused, Meaning::Failure(503), None),
-            _ => (Answer::Reset, Meaning::Failure(503), None),
+            0 => (Answer::TimedOut, self.no_answer()),
+            1 => (Answer::Refused, Meaning::Failure(503)),
+            _ => (Answer::Reset, Meaning::Failure(503)),
         }
     }
 
@@ -210,9 +234,9 @@ impl Server {
         Meaning::Failure(if self.behaviour == Behaviour::Envoy { 504 } else { 503 })
     }
 
-    fn failure(&self, token: usize, now: Duration, rng: &mut Rng) -> (Answer, Meaning, Option<String>) {
-        let jwt = self.jwt(token, now, rng);
-        let json = |body: &str| Answer::response(200, "application/json", body);
+    fn failure(&self, question: Question, rng: &mut Rng) -> (Answer, Meaning) {
+        let Question { token, format, now, .. } = question;
+        let claims = self.claims(token, now);
         let (answer, status) = match rng.u8(..14) {
             0 => (Answer::response(500, "text/plain", "oops"), 503),
             1 => (Answer::response(503, "application/json", "{}"), 503),
@@ -222,37 +246,68 @@ impl Server {
                 Answer::response(302, "text/html", "").header("location", "https://elsewhere.example.com"),
                 502,
             ),
-            5 => (Answer::response(404, "application/jwt", jwt), 502),
-            6 => (Answer::response(200, "text/html", jwt), 502),
-            7 => (Answer::response(200, "", jwt), 502),
-            8 => (Answer::jwt("not.a.jwt"), 502),
-            9 => (Answer::response(200, "application/jwt", vec![0xff; 40]), 502),
-            10 => (Answer::response(200, "application/jwt", vec![b'e'; 200_000]), 502),
-            11 => (json("{}"), 502),
-            12 => (json(r#"{"active":"true"}"#), 502),
-            _ => (json(r#"{"active":true}"#), 502),
+            5 => (Answer::response(200, "text/html", jwt::with_claims(&claims)), 502),
+            6 => (Answer::response(200, "", jwt::with_claims(&claims)), 502),
+            7 => (Answer::response(200, "application/json", "{}"), 502),
+            8 => (Answer::response(200, "application/json", r#"{"active":"true"}"#), 502),
+            9 => (Answer::response(200, format.media_type(), "not.a.jwt"), 502),
+            _ => (format.misplaced(&claims, now.as_secs(), &Signer::new(1), rng), 502),
         };
-        (answer, Meaning::Failure(status), None)
+        (answer, Meaning::Failure(status))
     }
 
-    /// A JWT for a token that nobody got before.
-    fn jwt(&self, token: usize, now: Duration, rng: &mut Rng) -> String {
-        let Token { subject, scope, expires, is_for_others, .. } = &self.tokens[token];
+    /// What the next answer says of a token. Its `jti` tells it from all others.
+    fn claims(&self, token: usize, now: Duration) -> Value {
+        let Token { subject, scope, expires, is_for_others, binding, .. } = &self.tokens[token];
         let audience = if *is_for_others { "billing-api" } else { AUDIENCE };
-        let claims = json!({
+        let mut claims = json!({
             "iss": ISSUER, "aud": audience, "sub": subject, "client_id": "app", "scope": scope,
-            "iat": now.as_secs(), "exp": expires.as_secs(), "jti": rng.u64(..).to_string(),
+            "iat": now.as_secs(), "exp": expires.as_secs(), "jti": id(token, self.statements(token).len()),
         });
-        let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "test"});
-        let signature = URL_SAFE_NO_PAD.encode(rng.u64(..).to_be_bytes());
-        format!("{}.{}.{signature}", jwt::encoded(&header), jwt::encoded(&claims))
+        if let Some((_, thumbprint)) = binding {
+            claims["cnf"] = json!({"jkt": thumbprint});
+        }
+        claims
+    }
+
+    fn blank(&self, rng: &mut Rng) -> Token {
+        let number = self.tokens.len();
+        Token {
+            text: format!("opaque-{number}-{:016x}", rng.u64(..)),
+            subject: format!("user-{number}"),
+            scope: "",
+            expires: Duration::ZERO,
+            is_known: false,
+            revoked: None,
+            is_for_others: false,
+            binding: None,
+        }
+    }
+
+    fn add(&mut self, token: Token) {
+        self.tokens.push(token);
+    }
+}
+
+impl Token {
+    /// The number of the key that it is bound to.
+    pub fn key(&self) -> Option<usize> {
+        self.binding.as_ref().map(|(key, _)| *key)
     }
 }
 
 impl Statement {
+    /// When the token ends, if it is active.
+    pub fn expires(&self) -> Option<Duration> {
+        match self.meaning {
+            Meaning::Active { expires, .. } => Some(expires),
+            _ => None,
+        }
+    }
+
     /// Until when it counts for requests that did not wait for it; never, if it does not.
     pub fn fresh_until(&self, bounds: &Bounds) -> Duration {
-        let Meaning::Active { expires, storage } = self.meaning else { return Duration::ZERO };
+        let Meaning::Active { expires, storage, .. } = self.meaning else { return Duration::ZERO };
         let limit = match storage {
             Storage::Unsaid => bounds.max_ttl,
             Storage::For(age) => age.min(bounds.max_ttl),
@@ -264,7 +319,7 @@ impl Statement {
     /// Until when it counts while the server fails: never past the token's end, and not where HTTP forbids to keep it.
     pub fn usable_until(&self, bounds: &Bounds) -> Duration {
         match self.meaning {
-            Meaning::Active { expires, storage: Storage::Unsaid | Storage::For(_) } => {
+            Meaning::Active { expires, storage: Storage::Unsaid | Storage::For(_), .. } => {
                 expires.min(self.fresh_until(bounds) + bounds.stale_if_error)
             }
             _ => self.fresh_until(bounds),
@@ -273,6 +328,18 @@ impl Statement {
 
     /// Whether it says that the token has expired, or soon will have.
     pub fn has_expired(&self, now: Duration, leeway: Duration) -> bool {
-        matches!(self.meaning, Meaning::Active { expires, .. } if expires + leeway <= now)
+        self.expires().is_some_and(|expires| expires + leeway <= now)
     }
+}
+
+/// What tells an answer about a token from others about it.
+fn id(token: usize, statement: usize) -> String {
+    format!("answer-{token}-{statement}")
+}
+
+/// A JWT whose signature nobody verifies.
+fn unsigned(media_type: &str, claims: &Value, rng: &mut Rng) -> (String, Signature) {
+    let header = json!({"alg": "ES256", "typ": media_type, "kid": "test"});
+    let signature = URL_SAFE_NO_PAD.encode(rng.u64(..).to_be_bytes());
+    (format!("{}.{}.{signature}", jwt::encoded(&header), jwt::encoded(claims)), Signature::Nobody)
 }

@@ -1,0 +1,12 @@
+//! When something was: by the host's clock, which somebody may set back, and by one that only goes on.
+
+use std::time::Duration;
+
+/// A moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// By the host's clock, since the epoch.
+    pub clock: Duration,
+    /// How much time has passed since the schedule began. What must not last too long is measured by that.
+    pub elapsed: Duration,
+}

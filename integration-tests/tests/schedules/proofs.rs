@@ -1,0 +1,262 @@
+//! Proofs of possession (RFC 9449): right ones, wrong ones, and those that were used before.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fastrand::Rng;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::bounds::NONCE_SECRET_NAME;
+use crate::sent::Place;
+use crate::signer::{Signer, forged};
+
+/// What one configuration promises of them.
+#[derive(Clone, Debug)]
+pub struct DpopBounds {
+    /// Whether tokens without a proof are refused.
+    pub is_required: bool,
+    /// How long nonces are given out, if proofs have to have one.
+    pub nonce_period: Option<Duration>,
+}
+
+/// One proof, by its number.
+pub type ProofId = usize;
+
+/// All keys of clients, and what they have signed.
+pub struct Proofs {
+    signers: Vec<Signer>,
+    proofs: Vec<Proof>,
+    nonces: Vec<Nonce>,
+    /// How often the clock was set back.
+    set_back: u32,
+}
+
+/// A proof that a client made.
+#[derive(Debug)]
+pub struct Proof {
+    pub text: String,
+    pub token: usize,
+    pub place: Place,
+    pub path: &'static str,
+    /// Whose key signed it.
+    signer: usize,
+    issued: Duration,
+    nonce: Option<usize>,
+    flaw: Option<Flaw>,
+    /// With how many requests it was sent.
+    sent: u32,
+    /// When one of them went on: after the clock had been set back so often.
+    passed: Option<u32>,
+}
+
+/// What is wrong with a proof, whenever it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    OtherPath,
+    OtherMethod,
+    OtherToken,
+    Signature,
+}
+
+/// A nonce that the gateway gave out.
+#[derive(Clone, Debug)]
+struct Nonce {
+    text: String,
+    period: Duration,
+    at: Duration,
+}
+
+impl DpopBounds {
+    pub fn random(rng: &mut Rng) -> Self {
+        let nonce_period = Duration::from_secs([1, 60][rng.usize(..2)]);
+        Self { is_required: rng.u8(..4) == 0, nonce_period: (rng.u8(..3) == 0).then_some(nonce_period) }
+    }
+
+    /// The section `dpop` as the operator writes it. How old proofs may be is the same in all configurations: used ones are
+    /// forgotten when they are too old for the configuration that took them.
+    pub fn configuration(&self) -> Value {
+        let mut section = json!({
+            "origins": [ORIGIN],
+            "max_age": format!("{}s", MAX_AGE.as_secs()),
+            "max_proofs": 1024,
+        });
+        if let Some(period) = self.nonce_period {
+            section["nonce_secret"] = json!({"env": NONCE_SECRET_NAME});
+            section["nonce_period"] = json!(format!("{}s", period.as_secs()));
+        }
+        section
+    }
+}
+
+impl Proofs {
+    pub fn new() -> Self {
+        let signers = (0..KEYS).map(|number| Signer::new(2_000_000 + number)).collect();
+        Self { signers, proofs: Vec::new(), nonces: Vec::new(), set_back: 0 }
+    }
+
+    /// The key that a token is bound to, by its number: its thumbprint.
+    pub fn thumbprint(&self, key: usize) -> String {
+        self.signers[key].thumbprint()
+    }
+
+    /// Makes a proof for a request with this token, which mostly is right.
+    pub fn make(
+        &mut self,
+        (place, path): (Place, &'static str),
+        (token, text): (usize, &str),
+        key: Option<usize>,
+        now: Duration,
+        rng: &mut Rng,
+    ) -> ProofId {
+        let signer = if rng.u8(..12) == 0 { rng.usize(..KEYS) } else { key.unwrap_or_default() };
+        let flaw = match rng.u8(..32) {
+            0 => Some(Flaw::OtherPath),
+            1 => Some(Flaw::OtherMethod),
+            2 => Some(Flaw::OtherToken),
+            3 => Some(Flaw::Signature),
+            _ => None,
+        };
+        let issued = match rng.u8(..16) {
+            0 => now.saturating_sub(MAX_AGE + Duration::from_secs(rng.u64(..3))),
+            1 => now + Duration::from_secs(rng.u64(4..9)),
+            2 => now.saturating_sub(Duration::from_secs(rng.u64(..MAX_AGE.as_secs()))),
+            _ => now,
+        };
+        let issued = Duration::from_secs(issued.as_secs());
+        let newest = self.nonces.len().checked_sub(1);
+        let nonce = if rng.u8(..6) == 0 { rng.choice(0..self.nonces.len()) } else { newest };
+        let nonce = nonce.filter(|_| rng.u8(..8) != 0);
+        let plain_path = path.split('?').next().unwrap_or_default();
+        let mut claims = json!({
+            "jti": format!("{}-{:016x}", self.proofs.len(), rng.u64(..)),
+            "htm": if flaw == Some(Flaw::OtherMethod) { "PUT" } else { place.method() },
+            "htu": format!("{ORIGIN}{}", if flaw == Some(Flaw::OtherPath) { "/invoices" } else { plain_path }),
+            "iat": issued.as_secs(),
+            "ath": URL_SAFE_NO_PAD.encode(Sha256::digest(match flaw {
+                Some(Flaw::OtherToken) => "opaque-other",
+                _ => text,
+            })),
+        });
+        if let Some(nonce) = nonce {
+            claims["nonce"] = json!(self.nonces[nonce].text);
+        }
+        let key = &self.signers[signer];
+        let text = key.sign("dpop+jwt", json!({"jwk": key.public()}), &claims);
+        let text = if flaw == Some(Flaw::Signature) { forged(&text) } else { text };
+        self.proofs.push(Proof {
+            text,
+            token,
+            place,
+            path,
+            signer,
+            issued,
+            nonce,
+            flaw,
+            sent: 0,
+            passed: None,
+        });
+        self.proofs.len() - 1
+    }
+
+    /// A proof of the last ones, to be sent once more.
+    pub fn recent(&self, rng: &mut Rng) -> Option<ProofId> {
+        let recent = self.proofs.len().saturating_sub(4)..self.proofs.len();
+        rng.choice(recent)
+    }
+
+    pub fn get(&self, proof: ProofId) -> &Proof {
+        &self.proofs[proof]
+    }
+
+    /// It is sent with a request.
+    pub fn note_sent(&mut self, proof: ProofId) {
+        self.proofs[proof].sent += 1;
+    }
+
+    /// The clock is set back.
+    pub fn note_set_back(&mut self) {
+        self.set_back += 1;
+    }
+
+    /// The gateway gives out a nonce.
+    pub fn note_nonce(&mut self, text: &str, period: Duration, now: Duration) {
+        if self.nonces.iter().all(|nonce| nonce.text != text) {
+            self.nonces.push(Nonce { text: text.to_owned(), period, at: now });
+        }
+    }
+
+    /// A request went on with the JWT of a token that is bound to this key, or to none: it had a right proof by that key, which no
+    /// other request had that went on, on whichever worker.
+    pub fn judge_passage(
+        &mut self,
+        proof: Option<ProofId>,
+        binding: Option<usize>,
+        bounds: Option<&DpopBounds>,
+        at: Duration,
+    ) -> Result<()> {
+        let Some(proof) = proof else {
+            ensure!(binding.is_none(), "a token that is bound to a key went on without a proof");
+            ensure!(!bounds.is_some_and(|bounds| bounds.is_required), "a token without a proof went on");
+            return Ok(());
+        };
+        let bounds = bounds.map_or_else(|| anyhow::bail!("proofs are not looked at here"), Ok)?;
+        let before = self.proofs[proof].passed.replace(self.set_back);
+        let proven = &self.proofs[proof];
+        ensure!(binding == Some(proven.signer), "the proof is by another key: {proven:?}");
+        ensure!(self.is_right(proof, at), "the proof is wrong: {proven:?}");
+        ensure!(self.has_nonce(proof, bounds, at), "the proof has no nonce that is good: {proven:?}");
+        // What seems to have been used in the future is forgotten: then a proof may pass once more.
+        ensure!(before.is_none_or(|before| before < self.set_back), "the proof was used before: {proven:?}");
+        Ok(())
+    }
+
+    /// Whether a proof may be refused as one.
+    pub fn may_be_invalid(&self, proof: Option<ProofId>, at: Duration) -> bool {
+        proof.is_none_or(|proof| !self.is_right(proof, at) || self.proofs[proof].sent > 1)
+    }
+
+    /// Whether a nonce may be asked for.
+    pub fn may_lack_nonce(&self, proof: Option<ProofId>, bounds: &DpopBounds, at: Duration) -> bool {
+        proof.is_some_and(|proof| !self.has_nonce(proof, bounds, at))
+    }
+
+    /// Whether the proof may be by another key than the one that the token is bound to.
+    pub fn is_by_another(&self, proof: ProofId, binding: Option<usize>) -> bool {
+        binding != Some(self.proofs[proof].signer)
+    }
+
+    /// Whether the key has made so many proofs that no more of them may be remembered.
+    pub fn may_be_forgotten(&self, proof: ProofId) -> bool {
+        let signer = self.proofs[proof].signer;
+        let of_signer = self.proofs.iter().filter(|other| other.signer == signer && other.sent > 0);
+        of_signer.count() > PROOFS_PER_SENDER
+    }
+
+    /// Whether a proof is right when it arrives, be it used or not.
+    pub fn is_right(&self, proof: ProofId, at: Duration) -> bool {
+        let Proof { issued, flaw, .. } = self.proofs[proof];
+        flaw.is_none() && issued <= at + MAX_CLOCK_DIFFERENCE && at <= issued + MAX_AGE
+    }
+
+    /// A nonce is good in the period that it was given out in, and in the next.
+    fn has_nonce(&self, proof: ProofId, bounds: &DpopBounds, at: Duration) -> bool {
+        let Some(period) = bounds.nonce_period else { return true };
+        let number = |moment: Duration| moment.as_millis() / period.as_millis();
+        self.proofs[proof].nonce.map(|nonce| &self.nonces[nonce]).is_some_and(|nonce| {
+            nonce.period == period && (number(nonce.at)..=number(nonce.at) + 1).contains(&number(at))
+        })
+    }
+}
+
+const ORIGIN: &str = "https://api.example.com";
+const MAX_AGE: Duration = Duration::from_secs(30);
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+/// How many keys clients have.
+pub const KEYS: usize = 3;
+
+/// The share of one key in what is remembered.
+const PROOFS_PER_SENDER: usize = 8;

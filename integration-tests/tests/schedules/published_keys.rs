@@ -1,0 +1,280 @@
+//! The published keys of the authorization server: how they change, who has fetched them, and what that means for what they have
+//! signed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use fastrand::Rng;
+use integration_tests::deterministic_host::{Answer, ContextKey};
+use serde_json::{Value, json};
+
+use crate::moment::Moment;
+use crate::signer::{Signer, forged};
+
+/// What one configuration promises about them.
+#[derive(Clone, Debug)]
+pub struct KeyBounds {
+    /// How old a set may become before it is fetched again.
+    pub max_age: Duration,
+    /// How old it may become while none can be fetched.
+    pub max_stale: Duration,
+    /// How long nobody is asked after somebody was.
+    pub cooldown: Duration,
+}
+
+/// One key, by its number; its `kid` says no more.
+pub type KeyId = usize;
+
+/// Who signed an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// Nobody, and nobody looks.
+    Nobody,
+    Key(KeyId),
+    /// Somebody else, in the name of a key.
+    Forger,
+}
+
+/// The keys that there are, and what workers know of them.
+pub struct PublishedKeys {
+    published: BTreeSet<KeyId>,
+    signing: KeyId,
+    last: KeyId,
+    is_available: bool,
+    fetches: Vec<Fetch>,
+}
+
+/// What a worker learned when it asked for the keys; none, if that was nothing.
+#[derive(Debug)]
+struct Fetch {
+    root: ContextKey,
+    at: Moment,
+    /// Whether it is certain that the worker has it: the host may have refused to let it read the answer.
+    is_certain: bool,
+    keys: Option<BTreeSet<KeyId>>,
+}
+
+/// Who hears the answer to a question.
+#[derive(Clone, Copy, Debug)]
+pub struct Hearer {
+    pub root: ContextKey,
+    pub at: Moment,
+    /// Whether whoever asked is still there.
+    pub is_there: bool,
+    /// Whether the host may refuse to let it read the answer.
+    pub is_refusing: bool,
+}
+
+impl Hearer {
+    /// Whether it is certain that the answer is heard.
+    pub fn is_certain(&self) -> bool {
+        self.is_there && !self.is_refusing
+    }
+}
+
+impl KeyBounds {
+    pub fn random(rng: &mut Rng) -> Self {
+        let max_age = Duration::from_secs([5, 60, 600][rng.usize(..3)]);
+        Self {
+            max_age,
+            max_stale: max_age * [1, 10, 1000][rng.usize(..3)],
+            cooldown: Duration::from_secs([1, 10][rng.usize(..2)]),
+        }
+    }
+
+    /// The section `keys` as the operator writes it.
+    pub fn configuration(&self, timeout: Duration) -> Value {
+        let time = |duration: Duration| format!("{}ms", duration.as_millis());
+        json!({
+            "uri": format!("https://login.example.com{KEYS_PATH}"),
+            "max_age": time(self.max_age),
+            "max_stale": time(self.max_stale),
+            "cooldown": time(self.cooldown),
+            "timeout": time(timeout),
+        })
+    }
+}
+
+impl PublishedKeys {
+    pub fn new() -> Self {
+        Self { published: BTreeSet::from([1]), signing: 1, last: 1, is_available: true, fetches: Vec::new() }
+    }
+
+    /// Something happens to them; what, in words.
+    pub fn change(&mut self, rng: &mut Rng) -> String {
+        let what = match rng.u8(..7) {
+            0 | 1 => {
+                self.last += 1;
+                self.signing = self.last;
+                self.published.insert(self.last);
+                "a new key signs"
+            }
+            2 => {
+                self.last += 1;
+                self.signing = self.last;
+                "a key signs that is not published"
+            }
+            3 => {
+                self.published.insert(self.signing);
+                "the key that signs is published"
+            }
+            4 => {
+                self.published.remove(&self.signing);
+                "the key that signs is taken back"
+            }
+            5 => {
+                self.published.pop_first();
+                "the oldest key is taken back"
+            }
+            _ => {
+                self.is_available = !self.is_available;
+                "the keys cannot be had any more, or can again"
+            }
+        };
+        format!("{what}: {:?} are published, {} signs", self.published, self.signing)
+    }
+
+    /// A JWT of this type by the key that signs now; sometimes by another, or by a forger.
+    pub fn sign(&self, media_type: &str, claims: &Value, rng: &mut Rng) -> (String, Signature) {
+        let key = if rng.u8(..8) == 0 { rng.usize(1..=self.last) } else { self.signing };
+        let jwt = Signer::new(key).sign(media_type, json!({"kid": key.to_string()}), claims);
+        if rng.u8(..12) == 0 { (forged(&jwt), Signature::Forger) } else { (jwt, Signature::Key(key)) }
+    }
+
+    /// Answers a question for the keys.
+    pub fn answer(&mut self, hearer: Hearer, rng: &mut Rng) -> Answer {
+        let keys = Some(self.published.clone()).filter(|_| self.is_available && rng.u8(..8) != 0);
+        let answer = match &keys {
+            Some(keys) => self.document(keys, rng),
+            None => match rng.u8(..6) {
+                0 => Answer::TimedOut,
+                1 => Answer::Refused,
+                2 => Answer::Reset,
+                3 => Answer::response(500, "text/plain", "oops"),
+                4 => Answer::response(200, "application/json", r#"{"keys":"#),
+                _ => Answer::response(200, "application/json", vec![b' '; 300_000]),
+            },
+        };
+        self.note(hearer, keys);
+        answer
+    }
+
+    /// The keys do not come in time.
+    pub fn time_out(&mut self, hearer: Hearer) -> Answer {
+        self.note(hearer, None);
+        Answer::TimedOut
+    }
+
+    fn note(&mut self, hearer: Hearer, keys: Option<BTreeSet<KeyId>>) {
+        if hearer.is_there {
+            let Hearer { root, at, .. } = hearer;
+            self.fetches.push(Fetch { root, at, is_certain: hearer.is_certain(), keys });
+        }
+    }
+
+    /// What a worker learned last, to be read.
+    pub fn last(&self) -> String {
+        self.fetches.last().map(|fetch| format!("{fetch:?}")).unwrap_or_default()
+    }
+
+    /// A key that was taken back counts nowhere any more, a second after any worker has fetched a set without it; on that worker,
+    /// at once.
+    pub fn judge_signature(
+        &self,
+        signature: Signature,
+        root: ContextKey,
+        now: Moment,
+        is_shared: bool,
+    ) -> Result<()> {
+        let Signature::Key(key) = signature else {
+            ensure!(signature == Signature::Nobody, "what a forger signed went on");
+            return Ok(());
+        };
+        let must_know = |fetch: &&Fetch| {
+            let is_found = is_shared && fetch.at.elapsed + LOOK_INTERVAL <= now.elapsed;
+            fetch.is_certain && (fetch.root == root || is_found)
+        };
+        let newest = self.sets().filter(must_know).map(|fetch| fetch.at.elapsed).max().unwrap_or_default();
+        let counts = self.sets().filter(|fetch| newest <= fetch.at.elapsed).any(|fetch| fetch.has(key));
+        ensure!(
+            counts,
+            "key {key} signed this, which is not among the keys since {newest:?}, and it is {now:?}"
+        );
+        Ok(())
+    }
+
+    /// Nobody who has just asked asks again: a client that makes up names of keys must not decide how often that is.
+    pub fn judge_question(&self, root: ContextKey, bounds: &KeyBounds, now: Moment) -> Result<()> {
+        let has_keys =
+            self.fetches.iter().any(|fetch| fetch.root == root && fetch.is_certain && fetch.keys.is_some());
+        let pause = if has_keys { bounds.cooldown } else { bounds.cooldown.min(FIRST_COOLDOWN) };
+        let own = self.fetches.iter().filter(|fetch| fetch.root == root && fetch.is_certain);
+        let last = own.map(|fetch| fetch.at.elapsed).max();
+        let is_early = last.is_some_and(|last| now.elapsed < last + pause);
+        ensure!(!is_early, "keys are asked for {pause:?} after the last time, or sooner");
+        Ok(())
+    }
+
+    /// Whether a worker may refuse, as not verified, what this key signed: no set that it has to know has the key, and it has asked
+    /// as often as it may.
+    pub fn may_lack(
+        &self,
+        key: KeyId,
+        root: ContextKey,
+        bounds: &KeyBounds,
+        now: Moment,
+        is_shared: bool,
+    ) -> bool {
+        let has_tried = self.fetches.iter().any(|fetch| {
+            let is_known = fetch.root == root || fetch.keys.is_some();
+            is_known && now.elapsed < fetch.at.elapsed + bounds.cooldown.max(FIRST_COOLDOWN)
+        });
+        has_tried && self.newest(root, is_shared).any(|fetch| !fetch.has(key))
+    }
+
+    /// Whether a worker may have no keys that are young enough.
+    pub fn may_have_none(&self, root: ContextKey, bounds: &KeyBounds, now: Moment, is_shared: bool) -> bool {
+        let is_usable = |fetch: &Fetch| now.elapsed < fetch.at.elapsed + bounds.max_stale;
+        let is_found = |fetch: &Fetch| fetch.is_certain && (fetch.root == root || is_shared);
+        !self.sets().any(|fetch| is_found(fetch) && is_usable(fetch))
+    }
+
+    /// The newest sets that a worker may have or find: its own, and newer ones of others, which it finds unless the host loses them.
+    fn newest(&self, root: ContextKey, is_shared: bool) -> impl Iterator<Item = &Fetch> {
+        let is_found = move |fetch: &&Fetch| fetch.is_certain && (fetch.root == root || is_shared);
+        let newest = self.sets().filter(is_found).map(|fetch| fetch.at.elapsed).max().unwrap_or_default();
+        self.sets().filter(move |fetch| newest <= fetch.at.elapsed)
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &Fetch> {
+        self.fetches.iter().filter(|fetch| fetch.keys.is_some())
+    }
+
+    fn document(&self, keys: &BTreeSet<KeyId>, rng: &mut Rng) -> Answer {
+        let mut keys: Vec<Value> = keys.iter().map(|key| public(*key)).collect();
+        rng.shuffle(&mut keys);
+        Answer::response(200, "application/json", json!({"keys": keys}).to_string())
+    }
+}
+
+impl Fetch {
+    fn has(&self, key: KeyId) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.contains(&key))
+    }
+}
+
+fn public(key: KeyId) -> Value {
+    let mut jwk = Signer::new(key).public();
+    jwk["kid"] = json!(key.to_string());
+    jwk
+}
+
+/// Where they are.
+pub const KEYS_PATH: &str = "/jwks";
+
+/// Within which time all workers follow one that has fetched keys.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a worker that never had keys waits at most before it asks again.
+const FIRST_COOLDOWN: Duration = Duration::from_secs(5);
