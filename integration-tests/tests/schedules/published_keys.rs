@@ -103,27 +103,33 @@ impl PublishedKeys {
 
     /// Something happens to them; what, in words.
     pub fn change(&mut self, rng: &mut Rng) -> String {
-        let what = match rng.u8(..7) {
-            0 | 1 => {
+        let what = match rng.u8(..10) {
+            0..3 => {
+                self.last += 1;
+                self.signing = self.last;
+                self.published = BTreeSet::from([self.last]);
+                "a new key signs, all others are taken back"
+            }
+            3 | 4 => {
                 self.last += 1;
                 self.signing = self.last;
                 self.published.insert(self.last);
                 "a new key signs"
             }
-            2 => {
+            5 => {
                 self.last += 1;
                 self.signing = self.last;
                 "a key signs that is not published"
             }
-            3 => {
+            6 => {
                 self.published.insert(self.signing);
                 "the key that signs is published"
             }
-            4 => {
+            7 => {
                 self.published.remove(&self.signing);
                 "the key that signs is taken back"
             }
-            5 => {
+            8 => {
                 self.published.pop_first();
                 "the oldest key is taken back"
             }

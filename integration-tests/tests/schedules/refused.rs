@@ -126,7 +126,11 @@ impl Model {
         let mut outcome = None;
         for said in server.statements(number) {
             let counts = match said.meaning {
-                Meaning::Inactive => said.step >= sent.step || now < said.at + sent.bounds.inactive_ttl,
+                Meaning::Inactive => {
+                    // Nor is it known for longer if the clock goes back.
+                    let (at, ttl) = (said.at.clock, sent.bounds.inactive_ttl);
+                    said.step >= sent.step || (now < at + ttl && at <= now + ttl)
+                }
                 Meaning::Active { .. } => said.step >= sent.step || now < said.usable_until(&sent.bounds),
                 Meaning::Failure(_) => false,
             };

@@ -74,6 +74,7 @@ impl Schedule {
             83..89 => self.disconnect()?,
             89..91 => self.respond()?,
             91 => self.revoke(),
+            92 if self.bounds.keys.is_some() => self.change_keys(),
             92 => self.add_token(),
             93 => self.refuse(),
             94 => self.conflict(),
@@ -305,7 +306,7 @@ impl Schedule {
         let token = token.context("a question about what nobody presented")?;
         let format =
             Format::of(callout.headers.text("accept")).context("an answer in no form is asked for")?;
-        let (step, now) = (self.model.step, self.host.now());
+        let (step, now) = (self.model.step, self.model.now(&self.host));
         let hearer = self.hearer(id);
         let (root, is_heard) = (hearer.root, hearer.is_certain());
         let is_verified = self.model.limits.bounds(root).is_some_and(|bounds| bounds.keys.is_some());

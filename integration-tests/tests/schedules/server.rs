@@ -43,7 +43,7 @@ pub struct Statement {
     pub root: ContextKey,
     /// Whether the answer arrives: who asked may be gone.
     pub is_heard: bool,
-    pub at: Duration,
+    pub at: Moment,
     pub meaning: Meaning,
 }
 
@@ -61,7 +61,7 @@ pub struct Question {
     pub root: ContextKey,
     /// Whether the answer arrives: who asked may be gone.
     pub is_heard: bool,
-    pub now: Duration,
+    pub now: Moment,
 }
 
 #[derive(Clone, Debug)]
@@ -190,7 +190,7 @@ impl Server {
     }
 
     fn truth(&self, question: Question, rng: &mut Rng) -> (Answer, Meaning) {
-        let Question { token, format, now, is_verified, .. } = question;
+        let Question { token, format, now: Moment { clock: now, .. }, is_verified, .. } = question;
         let Token { is_known, revoked, expires, .. } = self.tokens[token];
         let claims = self.claims(token, now);
         // The server's clock may be late.
@@ -235,7 +235,7 @@ impl Server {
     }
 
     fn failure(&self, question: Question, rng: &mut Rng) -> (Answer, Meaning) {
-        let Question { token, format, now, .. } = question;
+        let Question { token, format, now: Moment { clock: now, .. }, .. } = question;
         let claims = self.claims(token, now);
         let (answer, status) = match rng.u8(..14) {
             0 => (Answer::response(500, "text/plain", "oops"), 503),
@@ -313,7 +313,7 @@ impl Statement {
             Storage::For(age) => age.min(bounds.max_ttl),
             Storage::Forbidden => bounds.no_store_ttl,
         };
-        expires.min(self.at + limit)
+        expires.min(self.at.clock + limit)
     }
 
     /// Until when it counts while the server fails: never past the token's end, and not where HTTP forbids to keep it.
