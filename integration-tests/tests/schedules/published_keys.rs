@@ -75,7 +75,7 @@ impl Hearer {
 
 impl KeyBounds {
     pub fn random(rng: &mut Rng) -> Self {
-        let max_age = Duration::from_secs([5, 60, 600][rng.usize(..3)]);
+        let max_age = Duration::from_secs([5, 60, 600, 600][rng.usize(..4)]);
         Self {
             max_age,
             max_stale: max_age * [1, 10, 1000][rng.usize(..3)],
@@ -103,33 +103,33 @@ impl PublishedKeys {
 
     /// Something happens to them; what, in words.
     pub fn change(&mut self, rng: &mut Rng) -> String {
-        let what = match rng.u8(..10) {
-            0..3 => {
+        let what = match rng.u8(..12) {
+            0..5 => {
                 self.last += 1;
                 self.signing = self.last;
                 self.published = BTreeSet::from([self.last]);
                 "a new key signs, all others are taken back"
             }
-            3 | 4 => {
+            5 | 6 => {
                 self.last += 1;
                 self.signing = self.last;
                 self.published.insert(self.last);
                 "a new key signs"
             }
-            5 => {
+            7 => {
                 self.last += 1;
                 self.signing = self.last;
                 "a key signs that is not published"
             }
-            6 => {
+            8 => {
                 self.published.insert(self.signing);
                 "the key that signs is published"
             }
-            7 => {
+            9 => {
                 self.published.remove(&self.signing);
                 "the key that signs is taken back"
             }
-            8 => {
+            10 => {
                 self.published.pop_first();
                 "the oldest key is taken back"
             }
@@ -234,7 +234,9 @@ impl PublishedKeys {
     ) -> bool {
         let has_tried = self.fetches.iter().any(|fetch| {
             let is_known = fetch.root == root || fetch.keys.is_some();
-            is_known && now.elapsed < fetch.at.elapsed + bounds.cooldown.max(FIRST_COOLDOWN)
+            let pause = bounds.cooldown.max(FIRST_COOLDOWN);
+            // The pause goes by the host's clock, which makes it longer when it is set back.
+            is_known && (now.elapsed < fetch.at.elapsed + pause || now.clock < fetch.at.clock + pause)
         });
         has_tried && self.newest(root, is_shared).any(|fetch| !fetch.has(key))
     }

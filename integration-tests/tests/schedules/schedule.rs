@@ -73,6 +73,7 @@ impl Schedule {
             78..83 => self.tick()?,
             83..89 => self.disconnect()?,
             89..91 => self.respond()?,
+            91 if self.bounds.keys.is_some() && self.rng.bool() => self.change_keys(),
             91 => self.revoke(),
             92 if self.bounds.keys.is_some() => self.change_keys(),
             92 => self.add_token(),
@@ -252,7 +253,11 @@ impl Schedule {
     }
 
     fn answer_any(&mut self) -> Result<()> {
-        let open = self.host.open_callouts();
+        let mut open = self.host.open_callouts();
+        // Keys are asked for seldom, so they take their time: then more requests wait for them.
+        if self.rng.u8(..4) != 0 {
+            open.retain(|id| self.host.callout(*id).headers.text(":path") != KEYS_PATH);
+        }
         match self.rng.choice(open) {
             Some(id) => self.answer(id),
             None => Ok(()),
