@@ -161,8 +161,10 @@ impl<S> InFlight<S> {
     /// Takes the questions that nobody waits for and that are not in flight. Each is to be [sent](Self::depart), or
     /// [put back](Self::put_back).
     pub fn take_refreshes(&mut self) -> Vec<(Question, Timestamp)> {
-        let refreshes = std::mem::take(&mut self.refreshes).into_values();
-        refreshes.map(|Refresh { question, since }| (question, since)).collect()
+        let refreshes = std::mem::take(&mut self.refreshes).into_iter();
+        // A request may have asked since, which found nothing fresh any more: its answer is a refresh as well.
+        let unasked = refreshes.filter(|(subject, _)| !self.joinable.contains_key(subject));
+        unasked.map(|(_, Refresh { question, since })| (question, since)).collect()
     }
 
     /// Keeps a question for another try, which there was no room for. Whoever needs it after its time-out queues it anew.

@@ -151,6 +151,18 @@ fn r057_refreshes_that_are_not_sent_are_bounded() {
     assert!(in_flight.take_refreshes().is_empty());
 }
 
+/// If this failed, a token whose entry ended while its refresh was queued would be introspected twice at one time.
+#[test]
+fn r023_a_token_that_is_being_introspected_is_not_refreshed_beside() {
+    let mut in_flight = InFlight::default();
+    in_flight.refresh(ask("a").0, at(0));
+    in_flight.refresh(ask("b").0, at(0));
+    depart(&mut in_flight, 1, 10, "a");
+    let refreshes = in_flight.take_refreshes();
+    assert_eq!(refreshes.len(), 1);
+    assert_eq!(refreshes[0].0.subject(), ask("b").0.subject());
+}
+
 /// If a refresh that there was no room for were lost, a flood would decide by chance whose token is refreshed. If it were kept for
 /// good, tokens that nobody uses any more would be asked about.
 #[test]
