@@ -29,7 +29,14 @@ struct Asker {
     /// What may be asked at least, by the host's clock; with what the filter took off for questions that the host did not send then.
     least: Bucket,
     open: Vec<Open>,
-    was_reached: bool,
+    reached: Reached,
+}
+
+/// Whether a worker was at its limits in this step.
+#[derive(Clone, Copy, Default)]
+struct Reached {
+    by_unknown: bool,
+    by_known: bool,
 }
 
 /// A question about a token that is open, or of which the filter may think so.
@@ -58,7 +65,7 @@ impl Limits {
             most: Bucket::full(bounds.max_per_second, now.elapsed),
             least: Bucket::full(bounds.max_per_second, now.clock),
             open: Vec::new(),
-            was_reached: false,
+            reached: Reached::default(),
         });
     }
 
@@ -72,7 +79,7 @@ impl Limits {
         self.is_refusing = host.is_refusing();
         for asker in self.askers.values_mut() {
             asker.note_left(host, now);
-            asker.was_reached = asker.is_reached(host, now);
+            asker.reached = asker.reached(host, now);
         }
     }
 
@@ -94,8 +101,8 @@ impl Limits {
             ensure!(callout.timeout == asker.bounds.timeout, "an answer may take {:?}", callout.timeout);
             if callout.headers.text(":path") == KEYS_PATH {
                 let keys = asker.bounds.keys.as_ref().context("a question for keys that nobody needs")?;
-                // What its asker did not wait for is asked again, although another may have been answered since.
-                if callout.owner() != callout.root() {
+                // Where answers are lost with the streams that asked, what was lost is asked again, whoever else was answered since.
+                if callout.owner() != callout.root() || self.behaviour == Behaviour::Envoy {
                     server.keys.judge_question(callout.root(), keys, now)?;
                 }
                 *tally.entry("asked for keys").or_default() += 1;
@@ -106,7 +113,8 @@ impl Limits {
             let per_second = asker.bounds.max_per_second;
             ensure!(asker.most.take(per_second, now.elapsed), "more questions in a second than {per_second}");
             asker.least.take(per_second, now.clock);
-            let is_asked = asker.open.iter().any(|open| open.token == token && host.callout(open.id).is_open());
+            let is_asked =
+                asker.open.iter().any(|open| open.token == token && host.callout(open.id).is_open());
             let coalesces = self.behaviour == Behaviour::Envoy && !self.is_refusing;
             ensure!(!is_asked || !coalesces, "it is asked already");
             asker.open.push(Open { id, token, left: None });
@@ -119,14 +127,15 @@ impl Limits {
             let is_due = |id: CalloutId| host.callout(id).is_open() && now.clock < host.callout(id).due();
             let open = asker.open.iter().filter(|open| is_due(open.id)).count();
             ensure!(open <= asker.bounds.max_concurrent, "{open} questions at one time");
-            asker.was_reached |= asker.is_reached(host, now);
+            asker.reached = asker.reached.or(asker.reached(host, now));
         }
         Ok(())
     }
 
-    /// Whether one is at a limit in this step.
-    pub fn is_reached(&self, root: ContextKey) -> bool {
-        self.askers.get(&root).is_some_and(|asker| asker.was_reached)
+    /// Whether one is at a limit in this step. A part of each is for tokens that the worker knows to be active (R114).
+    pub fn is_reached(&self, root: ContextKey, is_known: bool) -> bool {
+        let reached = self.askers.get(&root).map(|asker| asker.reached).unwrap_or_default();
+        if is_known { reached.by_known } else { reached.by_unknown }
     }
 
     /// The host may have refused a question.
@@ -149,14 +158,27 @@ impl Asker {
         self.open.retain(|open| open.left.is_some() || host.callout(open.id).is_open());
     }
 
-    fn is_reached(&self, host: &Host, now: Moment) -> bool {
-        // It counts by the host's clock: one that is set back keeps questions open for longer, and opens some again.
+    /// Which limits are reached, for tokens that the worker does not know, and for those that it does.
+    fn reached(&self, host: &Host, now: Moment) -> Reached {
+        let Bounds { max_concurrent, max_per_second, timeout, .. } = *self.bounds;
         let may_be_open = |open: &&Open| {
-            let left = open.left.map(|left| left.clock + self.bounds.timeout);
-            host.callout(open.id).is_open() || left.is_some_and(|left| now.clock < left)
+            let may_count =
+                |left: Moment| now.clock < left.clock + timeout && left.clock <= now.clock + timeout;
+            host.callout(open.id).is_open() || open.left.is_some_and(may_count)
         };
-        self.open.iter().filter(may_be_open).count() >= self.bounds.max_concurrent
-            || self.least.level(self.bounds.max_per_second, now.clock) < ONE
+        let open = self.open.iter().filter(may_be_open).count();
+        let level = self.least.level(max_per_second, now.clock);
+        let (places, questions) = (max_concurrent / RESERVED, max_per_second / RESERVED as u64);
+        Reached {
+            by_unknown: open + places >= max_concurrent || level < ONE + questions * ONE,
+            by_known: open >= max_concurrent || level < ONE,
+        }
+    }
+}
+
+impl Reached {
+    fn or(self, other: Self) -> Self {
+        Self { by_unknown: self.by_unknown || other.by_unknown, by_known: self.by_known || other.by_known }
     }
 }
 
@@ -181,3 +203,6 @@ impl Bucket {
 }
 
 const ONE: u64 = 1000;
+
+/// Of so many places and questions, one is for tokens that are known.
+const RESERVED: usize = 8;

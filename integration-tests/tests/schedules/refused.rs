@@ -174,11 +174,12 @@ impl Model {
         if sent.bounds.failures > 0 && has_failed {
             return Ok("withheld after failures");
         }
+        let is_known = server.is_known(token, root, &sent.bounds);
         ensure!(
-            self.is_full(sent, root) || self.limits.is_reached(root),
+            self.is_full(sent, root) || self.limits.is_reached(root, is_known),
             "no limit is reached, and no failure was seen"
         );
-        Ok("withheld by a limit")
+        Ok(if is_known { "withheld by a limit, though known" } else { "withheld by a limit" })
     }
 
     /// Keys may be missing, or may not have the one that signed the answer for which this request waited.

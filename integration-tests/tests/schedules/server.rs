@@ -163,6 +163,19 @@ impl Server {
         later.any(|other| matches!(other.meaning, Meaning::Inactive))
     }
 
+    /// Whether this configuration of a worker has to know a token to be active: the last that it heard of it was an answer that it
+    /// keeps, and it has room for all.
+    pub fn is_known(&self, token: usize, root: ContextKey, bounds: &Bounds) -> bool {
+        let heard = self.statements(token).iter().filter(|said| said.root == root);
+        let last = heard.filter(|said| said.is_heard && !matches!(said.meaning, Meaning::Failure(_))).last();
+        let is_kept = last.is_some_and(|said| {
+            let later = self.statements(token).iter().filter(|other| other.step > said.step);
+            let is_taken_back = later.into_iter().any(|other| matches!(other.meaning, Meaning::Inactive));
+            said.at.clock < said.fresh_until(bounds) && !is_taken_back
+        });
+        is_kept && bounds.keys.is_none() && bounds.max_entries > self.tokens.len()
+    }
+
     /// Answers a question about a token, in one of many ways: mostly as the truth is.
     pub fn answer(&mut self, question: Question, rng: &mut Rng) -> Answer {
         let (answer, meaning) = match rng.u8(..10) {
