@@ -73,7 +73,7 @@ impl Bounds {
             max_concurrent: [1, 2, 3, 8, 256][rng.usize(..5)],
             max_per_second: [2, 16, 1000, 1000][rng.usize(..4)],
             inactive_ttl: Duration::from_secs([0, 2][rng.usize(..2)]),
-            refresh_ahead: Duration::from_secs([0, 5, 60][rng.usize(..3)]),
+            refresh_ahead: Duration::from_secs([0, 5, 60, 300][rng.usize(..4)]),
             stale_if_error: Duration::from_secs([0, 600, 36_000, 36_000][rng.usize(..4)]),
             failures: [0, 2, 5][rng.usize(..3)],
             open_for: Duration::from_secs([1, 5][rng.usize(..2)]),

@@ -145,7 +145,7 @@ impl PublishedKeys {
     pub fn sign(&self, media_type: &str, claims: &Value, rng: &mut Rng) -> (String, Signature) {
         let key = if rng.u8(..8) == 0 { rng.usize(1..=self.last) } else { self.signing };
         let jwt = Signer::new(key).sign(media_type, json!({"kid": key.to_string()}), claims);
-        if rng.u8(..12) == 0 { (forged(&jwt), Signature::Forger) } else { (jwt, Signature::Key(key)) }
+        if rng.u8(..8) == 0 { (forged(&jwt), Signature::Forger) } else { (jwt, Signature::Key(key)) }
     }
 
     /// Answers a question for the keys.

@@ -391,7 +391,8 @@ impl Schedule {
     }
 
     fn revoke(&mut self) {
-        let number = self.rng.usize(..self.server.tokens.len());
+        let age = self.rng.usize(..4);
+        let number = self.server.issued[self.server.issued.len() - 1 - age];
         self.trace.push(format!("{number} is revoked"));
         let now = self.model.now(&self.host);
         self.server.tokens[number].revoked.get_or_insert(now);
