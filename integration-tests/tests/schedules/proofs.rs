@@ -32,6 +32,10 @@ pub struct Proofs {
     nonces: Vec<Nonce>,
     /// How often the clock was set back.
     set_back: u32,
+    /// Since when used ones are remembered: older ones are refused.
+    since: Option<Duration>,
+    /// Whether that may begin anew, with each write that the host loses.
+    loses_writes: bool,
 }
 
 /// A proof that a client made.
@@ -92,9 +96,9 @@ impl DpopBounds {
 }
 
 impl Proofs {
-    pub fn new() -> Self {
+    pub fn new(loses_writes: bool) -> Self {
         let signers = (0..KEYS).map(|number| Signer::new(2_000_000 + number)).collect();
-        Self { signers, proofs: Vec::new(), nonces: Vec::new(), set_back: 0 }
+        Self { signers, proofs: Vec::new(), nonces: Vec::new(), set_back: 0, since: None, loses_writes }
     }
 
     /// The key that a token is bound to, by its number: its thumbprint.
@@ -176,6 +180,11 @@ impl Proofs {
         self.proofs[proof].sent += 1;
     }
 
+    /// A configuration with proofs is there.
+    pub fn note_configured(&mut self, now: Duration) {
+        self.since.get_or_insert(Duration::from_secs(now.as_secs()));
+    }
+
     /// The clock is set back.
     pub fn note_set_back(&mut self) {
         self.set_back += 1;
@@ -215,7 +224,21 @@ impl Proofs {
 
     /// Whether a proof may be refused as one.
     pub fn may_be_invalid(&self, proof: Option<ProofId>, at: Duration) -> bool {
-        proof.is_none_or(|proof| !self.is_right(proof, at) || self.proofs[proof].sent > 1)
+        proof.is_none_or(|proof| {
+            !self.is_right(proof, at) || self.proofs[proof].sent > 1 || self.may_be_forgotten(proof, at)
+        })
+    }
+
+    /// Whether the proof is older than what is remembered for certain: if it was used, that may be forgotten.
+    fn may_be_forgotten(&self, proof: ProofId, at: Duration) -> bool {
+        let now = Duration::from_secs(at.as_secs());
+        let since = match self.since {
+            // It may have begun a little in what is the future now.
+            _ if self.set_back > 0 => now + MAX_CLOCK_DIFFERENCE,
+            Some(since) if !self.loses_writes => since,
+            _ => now,
+        };
+        self.proofs[proof].issued < since
     }
 
     /// Whether a nonce may be asked for.
@@ -228,15 +251,21 @@ impl Proofs {
         binding != Some(self.proofs[proof].signer)
     }
 
-    /// Whether the key has made so many proofs that no more of them may be remembered.
-    pub fn may_be_forgotten(&self, proof: ProofId) -> bool {
+    /// Whether the key has made so many wrong proofs that no more of them may be verified.
+    pub fn may_be_limited(&self, proof: ProofId) -> bool {
         let signer = self.proofs[proof].signer;
-        let of_signer = self.proofs.iter().filter(|other| other.signer == signer && other.sent > 0);
-        of_signer.count() > PROOFS_PER_SENDER
+        let wrong =
+            self.proofs.iter().filter(|other| other.signer == signer && other.flaw == Some(Flaw::Signature));
+        wrong.map(|other| other.sent).sum::<u32>() >= MAX_FAILURES
+    }
+
+    /// Whether nothing is wrong with a proof but that it was used.
+    pub fn is_used(&self, proof: ProofId, at: Duration) -> bool {
+        self.is_right(proof, at) && self.proofs[proof].sent > 1
     }
 
     /// Whether a proof is right when it arrives, be it used or not.
-    pub fn is_right(&self, proof: ProofId, at: Duration) -> bool {
+    fn is_right(&self, proof: ProofId, at: Duration) -> bool {
         let Proof { issued, flaw, .. } = self.proofs[proof];
         flaw.is_none() && issued <= at + MAX_CLOCK_DIFFERENCE && at <= issued + MAX_AGE
     }
@@ -258,5 +287,5 @@ const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 /// How many keys clients have.
 pub const KEYS: usize = 3;
 
-/// The share of one key in what is remembered.
-const PROOFS_PER_SENDER: usize = 8;
+/// How many wrong signatures of one key are verified in a second.
+const MAX_FAILURES: u32 = 10;

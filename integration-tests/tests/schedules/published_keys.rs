@@ -215,7 +215,11 @@ impl PublishedKeys {
         let has_keys =
             self.fetches.iter().any(|fetch| fetch.root == root && fetch.is_certain && fetch.keys.is_some());
         let pause = if has_keys { bounds.cooldown } else { bounds.cooldown.min(FIRST_COOLDOWN) };
-        let own = self.fetches.iter().filter(|fetch| fetch.root == root && fetch.is_certain);
+        // After the clock was set back, nobody knows how long ago that was: then one may ask at once.
+        let own = self
+            .fetches
+            .iter()
+            .filter(|fetch| fetch.root == root && fetch.is_certain && fetch.at.clock <= now.clock);
         let last = own.map(|fetch| fetch.at.elapsed).max();
         let is_early = last.is_some_and(|last| now.elapsed < last + pause);
         ensure!(!is_early, "keys are asked for {pause:?} after the last time, or sooner");
@@ -235,8 +239,9 @@ impl PublishedKeys {
         let has_tried = self.fetches.iter().any(|fetch| {
             let is_known = fetch.root == root || fetch.keys.is_some();
             let pause = bounds.cooldown.max(FIRST_COOLDOWN);
-            // The pause goes by the host's clock, which makes it longer when it is set back.
-            is_known && (now.elapsed < fetch.at.elapsed + pause || now.clock < fetch.at.clock + pause)
+            // The pause goes by the host's clock, which may come to the same time again.
+            let is_again = fetch.at.clock <= now.clock && now.clock < fetch.at.clock + pause;
+            is_known && (is_again || now.elapsed < fetch.at.elapsed + pause)
         });
         has_tried && self.newest(root, is_shared).any(|fetch| !fetch.has(key))
     }

@@ -81,7 +81,7 @@ impl Model {
                     self.proofs.may_be_invalid(proof, sent.at),
                     "the proof is right, and was not used before"
                 );
-                if proof.is_some_and(|proof| self.proofs.is_right(proof, sent.at)) {
+                if proof.is_some_and(|proof| self.proofs.is_used(proof, sent.at)) {
                     "a proof that was used before"
                 } else {
                     "a wrong proof"
@@ -125,15 +125,10 @@ impl Model {
         };
         let mut outcome = None;
         for said in server.statements(number) {
-            let counts = match said.meaning {
-                Meaning::Inactive => {
-                    // Nor is it known for longer if the clock goes back.
-                    let (at, ttl) = (said.at.clock, sent.bounds.inactive_ttl);
-                    said.step >= sent.step || (now < at + ttl && at <= now + ttl)
-                }
-                Meaning::Active { .. } => said.step >= sent.step || now < said.usable_until(&sent.bounds),
-                Meaning::Failure(_) => false,
-            };
+            // What speaks against a token is known for a while, and for no longer if the clock goes back.
+            let (at, ttl) = (said.at.clock, sent.bounds.inactive_ttl);
+            let is_remembered = now < at + ttl && at <= now + ttl;
+            let counts = said.step >= sent.step || is_remembered || now < said.usable_until(&sent.bounds);
             // The gateway mints nothing that is over, be it by the leeway alone.
             let leeway = if sent.bounds.mint.is_some() { Duration::ZERO } else { sent.bounds.leeway };
             outcome = outcome.or(match said.meaning {
@@ -165,7 +160,7 @@ impl Model {
         }
         ensure!(status == 503, "the server failed in another way, or not at all");
         if let Credentials::Dpop(_, Some(proof)) = sent.credentials
-            && self.proofs.may_be_forgotten(proof)
+            && self.proofs.may_be_limited(proof)
         {
             return Ok("withheld by a limit");
         }

@@ -49,6 +49,7 @@ impl Schedule {
         let trace = vec![format!("{behaviour:?}, {bounds:?}")];
         let (model, bounds) = (Model::new(behaviour, rng.bool()), Rc::new(bounds));
         let mut new = Self { rng, host, server, model, bounds, forwarded: Vec::new(), trace };
+        new.note_configured();
         for _ in 0..4 {
             new.add_token();
         }
@@ -196,6 +197,12 @@ impl Schedule {
         let key = self.server.tokens[token].key();
         let text = self.server.tokens[token].text.clone();
         self.model.proofs.make(target, (token, &text), key, self.host.now(), &mut self.rng)
+    }
+
+    fn note_configured(&mut self) {
+        if self.bounds.dpop.is_some() {
+            self.model.proofs.note_configured(self.host.now());
+        }
     }
 
     /// Where tokens may be bound to a key, most are.
@@ -406,6 +413,7 @@ impl Schedule {
             return;
         }
         self.trace.push(format!("{function} is refused {times} times"));
+        self.model.loses_counts |= function == "proxy_increment_metric";
         self.host.refuse(function, status, times);
     }
 
@@ -443,6 +451,7 @@ impl Schedule {
         if is_taken {
             self.bounds = Rc::new(bounds);
             self.model.generation += 1;
+            self.note_configured();
             if self.bounds.dpop.is_some() {
                 (0..2).for_each(|_| self.add_token());
             }
