@@ -166,8 +166,10 @@ impl Server {
     /// Whether this configuration of a worker has to know a token to be active: the last that it heard of it was an answer that it
     /// keeps, and it has room for all.
     pub fn is_known(&self, token: usize, root: ContextKey, bounds: &Bounds) -> bool {
-        let heard = self.statements(token).iter().filter(|said| said.root == root);
-        let last = heard.filter(|said| said.is_heard && !matches!(said.meaning, Meaning::Failure(_))).last();
+        let is_word = |said: &&Statement| {
+            said.root == root && said.is_heard && !matches!(said.meaning, Meaning::Failure(_))
+        };
+        let last = self.statements(token).iter().rev().find(is_word);
         let is_kept = last.is_some_and(|said| {
             let later = self.statements(token).iter().filter(|other| other.step > said.step);
             let is_taken_back = later.into_iter().any(|other| matches!(other.meaning, Meaning::Inactive));
