@@ -156,7 +156,8 @@ impl Model {
             Credentials::Dpop(_, None) => bail!("it has no proof"),
             other => (other.token().unwrap_or_default(), None),
         };
-        self.proofs.judge_passage(proof, server.tokens[token].key(), sent.bounds.dpop.as_ref(), sent.at)?;
+        let (key, bounds) = (server.tokens[token].key(), sent.bounds.dpop.as_ref());
+        self.proofs.judge_passage(proof, key, bounds, sent.at, self.is_refusing)?;
         if proof.is_some() {
             self.count("forwarded with a proof");
         }
