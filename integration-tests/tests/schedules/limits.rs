@@ -141,7 +141,10 @@ impl Limits {
     /// The host may have refused a question.
     pub fn doubt(&mut self, root: ContextKey, now: Moment) {
         if let Some(asker) = self.askers.get_mut(&root) {
+            // If it was not asked for, the bucket has not been filled either.
+            let filled_at = asker.least.filled_at.max(now.clock);
             asker.least.take(asker.bounds.max_per_second, now.clock);
+            asker.least.filled_at = filled_at;
         }
     }
 }
