@@ -113,8 +113,11 @@ impl Limits {
             let per_second = asker.bounds.max_per_second;
             ensure!(asker.most.take(per_second, now.elapsed), "more questions in a second than {per_second}");
             asker.least.take(per_second, now.clock);
-            let is_asked =
-                asker.open.iter().any(|open| open.token == token && host.callout(open.id).is_open());
+            let will_be_answered = |open: &Open| {
+                let callout = host.callout(open.id);
+                callout.is_open() && host.is_alive(callout.owner())
+            };
+            let is_asked = asker.open.iter().any(|open| open.token == token && will_be_answered(open));
             let coalesces = self.behaviour == Behaviour::Envoy && !self.is_refusing;
             ensure!(!is_asked || !coalesces, "it is asked already");
             asker.open.push(Open { id, token, left: None });
