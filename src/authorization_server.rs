@@ -1,7 +1,8 @@
 //! One authorization server, as the gateway knows it: how to ask it, what it said of tokens, and by which keys it signs.
 
 use std::cell::OnceCell;
-use std::rc::Rc;
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use crate::authenticator::Host;
@@ -32,6 +33,8 @@ pub(crate) struct AuthorizationServer {
     keys: Option<Keys>,
     protection: Option<Protection>,
     failed_verifications: VerificationBudget,
+    /// What was said of tokens whose requests wait for keys, as long as they do.
+    unverified: BTreeMap<TokenKey, Weak<Evidence>>,
 }
 
 /// What keeps the server from being asked too much.
@@ -117,7 +120,8 @@ impl AuthorizationServer {
             circuit: CircuitBreaker::new(introspection.circuit),
         });
         let failed_verifications = VerificationBudget::new(settings.token.max_failed_verifications);
-        Self { id, settings, cache, keys, protection, failed_verifications }
+        let unverified = BTreeMap::new();
+        Self { id, settings, cache, keys, protection, failed_verifications, unverified }
     }
 
     /// The fresh grant of a token. One that was verified by a published key counts as long as the key is published (R66).
@@ -202,6 +206,9 @@ impl AuthorizationServer {
                 if let Some(reason) = self.cache.refusal(&key, host.now) {
                     host.metrics.increment(Counter::CacheHitInactive);
                     return Err(reason);
+                }
+                if let Some(evidence) = self.unverified.get(&key).and_then(Weak::upgrade) {
+                    return Ok(Source::Evidence(evidence));
                 }
                 let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
                 let question = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
@@ -329,12 +336,19 @@ impl AuthorizationServer {
             }
         };
         let evidence = Rc::new(Evidence { token, active, grant: OnceCell::new() });
-        // Keys may be missing: then whoever waits asks for them.
-        if let Ok(grant) = self.grant(&evidence, true, host)
-            && grant.claims().validity().has_expired(host.now, self.settings.token.policy.leeway)
-        {
+        match self.grant(&evidence, true, host) {
             // What has ended is not kept as a grant.
-            self.cache.note_refusal(token, Reason::Expired, evidence.active.freshness, host.now);
+            Ok(grant)
+                if grant.claims().validity().has_expired(host.now, self.settings.token.policy.leeway) =>
+            {
+                self.cache.note_refusal(token, Reason::Expired, evidence.active.freshness, host.now);
+            }
+            // Requests that wait ask for the keys; later ones for the same token join them.
+            Err(NoGrant::Unanswered(_)) => {
+                self.unverified.retain(|_, evidence| evidence.strong_count() > 0);
+                self.unverified.insert(token, Rc::downgrade(&evidence));
+            }
+            Ok(_) | Err(NoGrant::Refused(_)) => {}
         }
         Ok(evidence)
     }

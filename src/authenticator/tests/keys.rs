@@ -472,6 +472,33 @@ fn r063_r066_a_client_that_leaves_keeps_no_keys_out() {
     assert_eq!(worker.authenticator.admits(&question, idle, host(40)), Ok(()), "it is asked again");
 }
 
+/// If a token were asked about again while its requests wait for keys, a slow fetch of keys would multiply introspections by as many
+/// requests as come meanwhile.
+#[test]
+fn r023_r063_a_token_whose_answer_waits_for_keys_is_not_asked_about_again() {
+    let mut worker = Worker::new(
+        json!({"keys": {"uri": "https://login.example.com/jwks", "upstream": "authorization-server"}}),
+        &NoSharedData,
+    );
+    let answer = signed_jwt("k1", &testing::claims());
+    worker.answer_with(answer);
+    let (question, pending) = unanswered(&mut worker, 0, "opaque");
+    let conclusion = worker.ask(&question, 0);
+    let crate::Step::Ask(keys, first) = worker.authenticator.settle(pending, &conclusion, host(0)) else {
+        panic!("there are no keys yet");
+    };
+    assert_eq!(keys.subject().about, About::Keys);
+    drop(conclusion);
+    for _ in 0..5 {
+        let (question, _pending) = unanswered(&mut worker, 0, "opaque");
+        assert_eq!(question.subject().about, About::Keys, "it waits for the keys as well");
+    }
+    assert_eq!(worker.introspections(), 1);
+    drop(first);
+    let (question, _pending) = unanswered(&mut worker, 0, "opaque");
+    assert!(question.is_introspection(), "nothing is kept that nobody waits for");
+}
+
 /// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
 #[test]
 fn r063_a_question_that_is_withheld_changes_nothing_for_those_who_wait() {
