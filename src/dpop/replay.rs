@@ -67,6 +67,7 @@ impl ReplayMemory {
             for _ in 0..ATTEMPTS {
                 let (value, cas) = shared.get(&key).unwrap_or_default();
                 let slot = Slot::parse(&value, self.max_age, now);
+                let slot = slot.unwrap_or_else(|| Slot::begun(second_of(now), self.max_age));
                 if slot.is_as_written(&value) || shared.set(&key, &slot.with(slot.entries), cas) {
                     break;
                 }
@@ -106,7 +107,12 @@ impl ReplayMemory {
         let key = key(slot);
         for _ in 0..ATTEMPTS {
             let (value, cas) = shared.get(&key).unwrap_or_default();
-            let slot = Slot::parse(&value, self.max_age, now);
+            let Some(slot) = Slot::parse(&value, self.max_age, now) else {
+                // What was in it is lost, or cannot be read: others may have used what was issued until now.
+                let since = second_of(now).plus(Duration::from_secs(1));
+                shared.set(&key, &Slot::begun(since, self.max_age).with(&[]), cas);
+                return Err(Reason::DpopProofLimit);
+            };
             if stamp.issued_at < slot.since {
                 return Err(Reason::InvalidDpopProof);
             }
@@ -142,7 +148,8 @@ impl Room {
         Self { all, one_key: of(max_proofs / KEY_SHARE).min(all / 2) }
     }
 
-    /// The entries with one more, and without those that would not be right any more. What claims to be of the future is none.
+    /// The entries with one more, and without those that would not be right any more. Entries of the future are of a clock that was
+    /// set back, and stay unless it was by more than a proof is right for.
     fn admit(
         self,
         entries: &[u8],
@@ -151,7 +158,7 @@ impl Room {
         now: Timestamp,
     ) -> Result<Vec<u8>, Reason> {
         let (entries, _cut) = entries.as_chunks::<ENTRY>();
-        let latest = now.plus(MAX_CLOCK_DIFFERENCE);
+        let latest = now.plus(MAX_CLOCK_DIFFERENCE.max(retention));
         let is_right = |entry: &&[u8; ENTRY]| {
             let issued_at =
                 Timestamp::from_millis(entry.last_chunk().map_or(0, |at| u64::from_be_bytes(*at)));
@@ -180,28 +187,26 @@ impl Room {
 }
 
 impl<'v> Slot<'v> {
-    /// Reads a slot for proofs that are right for so long. One whose value is none of ours, or lost, begins now; NumericDates
-    /// are in whole seconds. One that forgot earlier is complete since what it has not forgotten yet.
-    fn parse(value: &'v [u8], max_age: Duration, now: Timestamp) -> Self {
-        let ours = value.strip_prefix(MARK.as_bytes()).and_then(|rest| {
+    /// An empty slot.
+    fn begun(since: Timestamp, retention: Duration) -> Self {
+        Self { since, retention, entries: &[] }
+    }
+
+    /// Reads a slot for proofs that are right for so long; none if the value is none of ours, or lost. One that forgot earlier is
+    /// complete since what it has not forgotten yet.
+    fn parse(value: &'v [u8], max_age: Duration, now: Timestamp) -> Option<Self> {
+        let (since, retention, entries) = value.strip_prefix(MARK.as_bytes()).and_then(|rest| {
             let (since, rest) = rest.split_first_chunk()?;
             let (retention, entries) = rest.split_first_chunk()?;
             let since = Some(millis(*since)).filter(|since| is_possible(*since, now))?;
             Some((since, Duration::from_millis(u64::from_be_bytes(*retention)), entries))
-        });
-        match ours {
-            Some((since, retention, entries)) if retention < max_age => {
-                let forgotten = Timestamp::from_millis(
-                    now.as_millis().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX)),
-                );
-                Self { since: since.max(forgotten), retention: max_age, entries }
-            }
-            Some((since, retention, entries)) => Self { since, retention, entries },
-            None => {
-                let second = now.as_millis() - now.as_millis() % 1000;
-                Self { since: Timestamp::from_millis(second), retention: max_age, entries: &[] }
-            }
+        })?;
+        if retention >= max_age {
+            return Some(Self { since, retention, entries });
         }
+        let forgotten = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+        let forgotten = Timestamp::from_millis(now.as_millis().saturating_sub(forgotten));
+        Some(Self { since: since.max(forgotten), retention: max_age, entries })
     }
 
     fn is_as_written(&self, value: &[u8]) -> bool {
@@ -217,6 +222,11 @@ impl<'v> Slot<'v> {
         let numbers = [self.since.as_millis(), retention].map(u64::to_be_bytes);
         [&MARK.as_bytes()[..], numbers.as_flattened()].concat()
     }
+}
+
+/// The beginning of a second: NumericDates are in whole ones.
+fn second_of(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(now.as_millis() - now.as_millis() % 1000)
 }
 
 /// Whether memory may have begun then: the clock may have been set back.

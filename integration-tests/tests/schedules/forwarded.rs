@@ -157,7 +157,7 @@ impl Model {
             other => (other.token().unwrap_or_default(), None),
         };
         let (key, bounds) = (server.tokens[token].key(), sent.bounds.dpop.as_ref());
-        self.proofs.judge_passage(proof, key, bounds, sent.at, self.is_refusing)?;
+        self.proofs.judge_passage(proof, key, bounds, sent.at)?;
         if proof.is_some() {
             self.count("forwarded with a proof");
         }

@@ -31,8 +31,13 @@ fn of_key(key: &str, number: u64, issued_at: u64) -> VerifiedProof {
 
 /// In the slot of proof 1.
 fn beside(number: u64, issued_at: u64) -> VerifiedProof {
+    beside_of(1, number, issued_at)
+}
+
+/// In the slot of another proof.
+fn beside_of(other: u64, number: u64, issued_at: u64) -> VerifiedProof {
     let mut stamp = proof(number, issued_at).stamp();
-    stamp.identity[..8].copy_from_slice(&proof(1, 0).stamp().identity[..8]);
+    stamp.identity[..8].copy_from_slice(&proof(other, 0).stamp().identity[..8]);
     VerifiedProof::of(stamp)
 }
 
@@ -58,6 +63,7 @@ fn r093_no_worker_takes_a_proof_twice() {
 fn r093_memory_is_bounded_and_a_flood_pushes_nothing_out() {
     let shared = MemorySharedData::default();
     let mut full = memory(1024, true);
+    full.prepare(at(0), &shared);
     let noted: Vec<_> =
         (0..40_000).filter(|number| full.note(&proof(*number, 0), at(0), &shared).is_ok()).collect();
     assert_eq!(noted.len(), 1024 * full.room.all);
@@ -186,26 +192,43 @@ fn r123_a_clock_that_goes_back_keeps_nobody_out() {
     for shared in [true, false] {
         let mut memory = memory(1024, shared);
         memory.prepare(at(3600), &proxy);
-        assert_eq!(memory.note(&proof(1, 0), at(0), &proxy), Ok(()), "{shared}");
-        assert_eq!(memory.note(&proof(1, 0), at(0), &proxy), USED);
+        // What workers shared is of another time: it begins anew.
+        assert_eq!(memory.note(&proof(0, 0), at(0), &proxy), if shared { FULL } else { Ok(()) });
+        assert_eq!(memory.note(&beside_of(0, 1, 1), at(1), &proxy), Ok(()), "{shared}");
+        assert_eq!(memory.note(&beside_of(0, 1, 1), at(1), &proxy), USED);
     }
 }
 
-/// A host that compares checksums of keys may have anything under ours.
+/// If what is lost or cannot be read counted as empty, a proof that another worker took in this second would pass again. And a host that
+/// compares checksums of keys may have anything under ours.
 #[test]
-fn r093_whatever_is_in_a_slot_lets_proofs_in() {
+fn r093_r123_where_a_slot_is_lost_memory_begins_in_the_next_second() {
     let shared = MemorySharedData::default();
     shared.one_key_for_all.set(true);
-    shared.values.borrow_mut().insert(String::new(), (vec![0xff; 5000], 1));
-    assert_eq!(memory(1024, true).note(&proof(1, 0), at(0), &shared), Ok(()));
+    let cut = [&MARK.as_bytes()[..], &[0; 7]].concat();
+    for lost in [vec![0xff; 5000], cut, Vec::new()] {
+        shared.values.borrow_mut().insert(String::new(), (lost, 1));
+        let mut memory = memory(1024, true);
+        assert_eq!(memory.note(&proof(1, 60), at(60), &shared), FULL, "nobody can tell");
+        assert_eq!(memory.note(&proof(2, 60), at(60), &shared), USED, "nor of others of this second");
+        assert_eq!(memory.note(&proof(3, 61), at(61), &shared), Ok(()));
+    }
     for filler in [0x00, 0xff] {
         let eternal = [&MARK.as_bytes()[..], &[0; 16], &[filler; 50 * ENTRY]].concat();
         shared.values.borrow_mut().insert(String::new(), (eternal, 1));
         assert_eq!(memory(1024, true).note(&proof(2, 60), at(60), &shared), Ok(()));
     }
-    let cut = [&MARK.as_bytes()[..], &[0; 7]].concat();
-    shared.values.borrow_mut().insert(String::new(), (cut, 1));
-    assert_eq!(memory(1024, true).note(&proof(2, 60), at(60), &shared), Ok(()));
+}
+
+/// If proofs that were used before the clock was set back were forgotten, they could be used again when their time comes once more.
+#[test]
+fn r123_a_clock_that_is_set_back_forgets_no_used_proof() {
+    let shared = MemorySharedData::default();
+    let mut memory = memory(1024, true);
+    memory.prepare(at(0), &shared);
+    assert_eq!(memory.note(&proof(1, 100), at(100), &shared), Ok(()));
+    assert_eq!(memory.note(&beside(2, 50), at(50), &shared), Ok(()));
+    assert_eq!(memory.note(&proof(1, 100), at(96), &shared), USED);
 }
 
 /// Shared data as on Envoy, where a compare-and-swap by 0 compares nothing, and where another worker comes in between a read and
