@@ -445,8 +445,16 @@ impl Envoy {
     /// # Errors
     /// Some are, after a long time.
     pub async fn holds_nothing(&self, listener: &str) -> Result<()> {
-        let (what, name) = (format!("no request is at {listener}"), active(listener));
-        eventually(&what, async || Ok(self.statistic(&name).await? == 0)).await
+        self.holds_at_most(listener, 0).await
+    }
+
+    /// Waits until no more requests than so many are at a listener.
+    ///
+    /// # Errors
+    /// More are, after a long time.
+    pub async fn holds_at_most(&self, listener: &str, requests: u64) -> Result<()> {
+        let (what, name) = (format!("at most {requests} requests are at {listener}"), active(listener));
+        eventually(&what, async || Ok(self.statistic(&name).await? <= requests)).await
     }
 
     /// Waits until a statistic is this high, or higher.

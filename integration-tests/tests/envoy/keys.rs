@@ -387,7 +387,7 @@ async fn r063_r023_a_client_that_leaves_while_the_keys_are_fetched_takes_nobody_
                     .await?;
             }
             drop(first);
-            stage.envoy.holds(listener, tokens.len() as u64).await?;
+            stage.envoy.holds_at_most(listener, tokens.len() as u64).await?;
             stage.server.publish(Publication::Serving).await
         };
         let (answers, events) = tokio::join!(others, events);
