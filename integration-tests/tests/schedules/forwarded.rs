@@ -80,7 +80,7 @@ impl Model {
         self.judge_jwt(sent, statement, headers, host, server)?;
         self.judge_proof(sent, server)?;
         let root = host.stream(sent.stream).root();
-        if statement.step >= sent.step {
+        if statement.step >= sent.since {
             let is_old = sent.generation != self.generation;
             self.count(if is_old { "forwarded by an old configuration" } else { "forwarded after waiting" });
         } else {

@@ -98,7 +98,7 @@ impl Model {
             (403, "insufficient_scope", Credentials::Bearer(token) | Credentials::Dpop(token, _)) => {
                 let is_active = server.statements(token).iter().any(|said| {
                     matches!(said.meaning, Meaning::Active { .. })
-                        && (said.step >= sent.step || host.now() < said.usable_until(&sent.bounds))
+                        && (said.step >= sent.since || host.now() < said.usable_until(&sent.bounds))
                 });
                 ensure!(is_active && !has_scope(server.tokens[token].scope, scope), "it has the scope");
                 ensure!(enforcement == Enforcement::Full, "a lack of scope is only reported here");
@@ -128,7 +128,7 @@ impl Model {
             // What speaks against a token is known for a while, and for no longer if the clock goes back.
             let (at, ttl) = (said.at.clock, sent.bounds.inactive_ttl);
             let is_remembered = now < at + ttl && at <= now + ttl;
-            let counts = said.step >= sent.step || is_remembered || now < said.usable_until(&sent.bounds);
+            let counts = said.step >= sent.since || is_remembered || now < said.usable_until(&sent.bounds);
             // The gateway mints nothing that is over, be it by the leeway alone.
             let leeway = if sent.bounds.mint.is_some() { Duration::ZERO } else { sent.bounds.leeway };
             outcome = outcome.or(match said.meaning {
@@ -194,7 +194,7 @@ impl Model {
             .into_iter()
             .map(|id| host.callout(id))
             .any(|callout| callout.root() == root && callout.headers.text(":path") == KEYS_PATH);
-        let waited_for = server.statements(token).iter().rev().filter(|said| said.step >= sent.step);
+        let waited_for = server.statements(token).iter().rev().filter(|said| said.step >= sent.since);
         waited_for.into_iter().find_map(|said| match (&said.meaning, status) {
             (Meaning::Active { signature: Signature::Forger, .. }, 502) => Some("forged"),
             (Meaning::Active { signature: Signature::Key(key), .. }, 502) => {

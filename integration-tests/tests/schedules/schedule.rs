@@ -132,6 +132,14 @@ impl Schedule {
             _ => request,
         };
         self.trace.push(format!("worker {worker}: {place:?} with {credentials:?}"));
+        let token = credentials.token();
+        let joined = self.model.waiting().filter(|other| {
+            other.worker == worker
+                && other.generation == self.model.generation
+                && token.is_some()
+                && other.credentials.token() == token
+        });
+        let since = joined.map(|other| other.since).min().unwrap_or(self.model.step);
         let stream = self.host.request(worker, &request)?;
         let sent = Sent {
             stream,
@@ -140,6 +148,7 @@ impl Schedule {
             credentials,
             bounds: Rc::clone(&self.bounds),
             step: self.model.step,
+            since,
             at: self.host.now(),
             generation: self.model.generation,
         };

@@ -63,6 +63,8 @@ pub struct Sent {
     pub bounds: Rc<Bounds>,
     /// In which step.
     pub step: u64,
+    /// Since which step an answer about its token may be the one that it waits with: it joins those that wait for keys already.
+    pub since: u64,
     /// When, by the host's clock.
     pub at: Duration,
     /// Under which configuration.
