@@ -421,6 +421,8 @@ impl AuthorizationServer {
         let grant = match verified {
             Ok(key) => Ok(self.cache.keep(evidence.token, &evidence.active, key, host.now, host.shared_data)),
             Err(Obstacle::Refused) => Err(evidence.active.signature.refusal()),
+            // Others may wait with the same evidence for the keys that this request cannot wait for.
+            Err(Obstacle::UnknownKey) => return Err(NoGrant::Refused(evidence.active.signature.refusal())),
             Err(Obstacle::NoKeys) => return Err(NoGrant::Refused(Reason::KeysUnavailable)),
             Err(Obstacle::Missing(wanted)) => return Err(NoGrant::Unanswered(self.question(wanted))),
         };

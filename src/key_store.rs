@@ -58,8 +58,10 @@ pub(crate) enum Wanted {
 /// What is in the way of verifying a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// It is wrong, or made by a key that is none of the issuer's.
+    /// It is wrong.
     Refused,
+    /// It is made by a key that is none of the issuer's, as far as is known; it is too early to ask for newer ones.
+    UnknownKey,
     /// There are no keys, and it is too early to ask for them again.
     NoKeys,
     /// This document may help.
@@ -132,7 +134,7 @@ impl KeyStore {
             Unverified::Refused => Err(Obstacle::Refused),
             Unverified::UnknownKey if self.read_shared(now, shared) => self.verify(jws, asking, now, shared),
             Unverified::UnknownKey if may_ask => Err(Obstacle::Missing(self.wanted())),
-            Unverified::UnknownKey => Err(Obstacle::Refused),
+            Unverified::UnknownKey => Err(Obstacle::UnknownKey),
         })
     }
 

@@ -499,6 +499,33 @@ fn r023_r063_a_token_whose_answer_waits_for_keys_is_not_asked_about_again() {
     assert!(question.is_introspection(), "nothing is kept that nobody waits for");
 }
 
+/// If a request that may not wait decided for those that do with the same answer, good tokens would be refused although their keys
+/// come.
+#[test]
+fn r063_r066_a_request_that_cannot_wait_for_keys_decides_for_no_other() {
+    let mut worker = Worker::new(published(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    worker.answer_with(signed_jwt("k1", &testing::claims()));
+    assert!(worker.get(0, "old").starts_with("Bearer"));
+    worker.keys = key_set("k2");
+    worker.answer_with(signed_jwt("k2", &testing::claims()));
+    let (question, pending) = unanswered(&mut worker, 40, "new");
+    let conclusion = worker.ask(&question, 40);
+    let crate::Step::Ask(keys, waiting) = worker.authenticator.settle(pending, &conclusion, host(40)) else {
+        panic!("the key is not known yet");
+    };
+    assert_eq!(worker.admits(&keys, 40), Ok(()));
+
+    let (second, pending) = unanswered(&mut worker, 40, "new");
+    let withheld = worker.concluded(&second, crate::Outcome::Withheld(Withheld::Overloaded), 40);
+    let refused = worker.authenticator.settle(pending, &withheld, host(40));
+    assert!(matches!(refused, crate::Step::Settled(crate::Verdict::Reject(_))));
+
+    let conclusion = worker.answered(&keys, 40);
+    let step = worker.authenticator.settle(waiting, &conclusion, host(40));
+    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Forward(_))));
+}
+
 /// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
 #[test]
 fn r063_a_question_that_is_withheld_changes_nothing_for_those_who_wait() {
