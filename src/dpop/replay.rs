@@ -159,10 +159,13 @@ impl Room {
     ) -> Result<Vec<u8>, Reason> {
         let (entries, _cut) = entries.as_chunks::<ENTRY>();
         let latest = now.plus(MAX_CLOCK_DIFFERENCE.max(retention));
+        let is_remembered = |issued_at: Timestamp| issued_at <= latest && now <= issued_at.plus(retention);
+        if !is_remembered(stamp.issued_at) {
+            // It became too old while it waited, and would be forgotten at once.
+            return Err(Reason::InvalidDpopProof);
+        }
         let is_right = |entry: &&[u8; ENTRY]| {
-            let issued_at =
-                Timestamp::from_millis(entry.last_chunk().map_or(0, |at| u64::from_be_bytes(*at)));
-            issued_at <= latest && now <= issued_at.plus(retention)
+            is_remembered(Timestamp::from_millis(entry.last_chunk().map_or(0, |at| u64::from_be_bytes(*at))))
         };
         let kept: Vec<&[u8; ENTRY]> = entries.iter().filter(is_right).collect();
         if kept.iter().any(|entry| entry.starts_with(&stamp.identity)) {

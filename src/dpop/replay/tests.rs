@@ -220,6 +220,17 @@ fn r093_r123_where_a_slot_is_lost_memory_begins_in_the_next_second() {
     }
 }
 
+/// If a proof that became too old while its request waited for an answer were taken, it could not be remembered: two requests that wait
+/// with it would both pass.
+#[test]
+fn r093_a_proof_that_became_too_old_while_it_waited_is_refused() {
+    let shared = MemorySharedData::default();
+    let mut memory = memory(1024, true);
+    memory.prepare(at(0), &shared);
+    assert_eq!(memory.note(&proof(1, 0), at(61), &shared), USED);
+    assert_eq!(memory.note(&proof(2, 0), at(60), &shared), Ok(()));
+}
+
 /// If proofs that were used before the clock was set back were forgotten, they could be used again when their time comes once more.
 #[test]
 fn r123_a_clock_that_is_set_back_forgets_no_used_proof() {
