@@ -48,10 +48,16 @@ struct Protection {
 pub struct Evidence {
     token: TokenKey,
     active: ActiveToken,
+    /// When it was said.
+    at: Timestamp,
     grant: OnceCell<Result<Rc<Grant>, Reason>>,
 }
 
 impl Evidence {
+    fn new(token: TokenKey, active: ActiveToken, at: Timestamp) -> Self {
+        Self { token, active, at, grant: OnceCell::new() }
+    }
+
     /// The token that it is about.
     pub(crate) fn token(&self) -> &TokenKey {
         &self.token
@@ -200,14 +206,15 @@ impl AuthorizationServer {
             (JwtAccessTokens::Verified(profile), Ok(jws)) => {
                 let claims = profile.read(&jws, &self.settings.reading, host.now)?;
                 let active = ActiveToken::presented(&jws, claims);
-                Ok(Source::Evidence(Rc::new(Evidence { token: key, active, grant: OnceCell::new() })))
+                Ok(Source::Evidence(Rc::new(Evidence::new(key, active, host.now))))
             }
             _ => {
                 if let Some(reason) = self.cache.refusal(&key, host.now) {
                     host.metrics.increment(Counter::CacheHitInactive);
                     return Err(reason);
                 }
-                if let Some(evidence) = self.unverified.get(&key).and_then(Weak::upgrade) {
+                let unverified = self.unverified.get(&key).and_then(Weak::upgrade);
+                if let Some(evidence) = unverified.filter(|evidence| evidence.grant.get().is_none()) {
                     return Ok(Source::Evidence(evidence));
                 }
                 let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
@@ -335,7 +342,7 @@ impl AuthorizationServer {
                 return Err(NoEvidence { reason, retry_after: outcome.retry_after() });
             }
         };
-        let evidence = Rc::new(Evidence { token, active, grant: OnceCell::new() });
+        let evidence = Rc::new(Evidence::new(token, active, host.now));
         match self.grant(&evidence, true, host) {
             // What has ended is not kept as a grant.
             Ok(grant)
@@ -419,7 +426,10 @@ impl AuthorizationServer {
         }
         let verified = self.verify(&evidence.active, asking, host);
         let grant = match verified {
-            Ok(key) => Ok(self.cache.keep(evidence.token, &evidence.active, key, host.now, host.shared_data)),
+            // Its time began when it was said, however long the keys took to come.
+            Ok(key) => {
+                Ok(self.cache.keep(evidence.token, &evidence.active, key, evidence.at, host.shared_data))
+            }
             Err(Obstacle::Refused) => Err(evidence.active.signature.refusal()),
             // Others may wait with the same evidence for the keys that this request cannot wait for.
             Err(Obstacle::UnknownKey) => return Err(NoGrant::Refused(evidence.active.signature.refusal())),

@@ -185,6 +185,11 @@ impl Proofs {
         self.since.get_or_insert(Duration::from_secs(now.as_secs()));
     }
 
+    /// Whether the clock was set back.
+    pub fn was_set_back(&self) -> bool {
+        self.set_back > 0
+    }
+
     /// The clock is set back.
     pub fn note_set_back(&mut self) {
         self.set_back += 1;

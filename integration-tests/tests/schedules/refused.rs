@@ -77,8 +77,10 @@ impl Model {
             (401, "invalid_token", Credentials::BadSyntax) => "of bad syntax",
             (401, "invalid_dpop_proof", Credentials::Dpop(_, proof)) => {
                 ensure!(sent.bounds.dpop.is_some(), "proofs are not looked at here");
+                // It may have become too old while its request waited.
+                let may_be_invalid = |at| self.proofs.may_be_invalid(proof, at);
                 ensure!(
-                    self.proofs.may_be_invalid(proof, sent.at),
+                    may_be_invalid(sent.at) || may_be_invalid(host.now()),
                     "the proof is right, and was not used before"
                 );
                 if proof.is_some_and(|proof| self.proofs.is_used(proof, sent.at)) {
@@ -203,7 +205,8 @@ impl Model {
             }
             (Meaning::Active { .. }, 503) => {
                 let may_have_none = server.keys.may_have_none(root, bounds, now, is_shared);
-                may_have_none.then_some("without keys")
+                // Keys that were fetched in what is the future now are of unknown age.
+                (may_have_none || self.proofs.was_set_back()).then_some("without keys")
             }
             _ => None,
         })

@@ -499,6 +499,26 @@ fn r023_r063_a_token_whose_answer_waits_for_keys_is_not_asked_about_again() {
     assert!(question.is_introspection(), "nothing is kept that nobody waits for");
 }
 
+/// If the time to live began when the keys came, a slow fetch of keys would let a revoked token live for longer than `max_ttl`.
+#[test]
+fn r049_r066_an_answer_that_waits_for_keys_ages() {
+    let mut worker = Worker::new(published(json!({"cache": {"max_ttl": "1m"}})), &NoSharedData);
+    worker.keys = key_set("k1");
+    worker.answer_with(signed_jwt("k1", &testing::claims()));
+    let (question, pending) = unanswered(&mut worker, 0, "slow");
+    let conclusion = worker.ask(&question, 0);
+    let crate::Step::Ask(keys, waiting) = worker.authenticator.settle(pending, &conclusion, host(0)) else {
+        panic!("there are no keys yet");
+    };
+    let conclusion = worker.answered(&keys, 30);
+    let step = worker.authenticator.settle(waiting, &conclusion, host(30));
+    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Forward(_))));
+    assert!(worker.get(59, "slow").starts_with("Bearer"));
+    assert_eq!(worker.introspections(), 1);
+    assert!(worker.get(60, "slow").starts_with("Bearer"));
+    assert_eq!(worker.introspections(), 2, "a minute after the answer");
+}
+
 /// If a request that may not wait decided for those that do with the same answer, good tokens would be refused although their keys
 /// come.
 #[test]
