@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::authenticator::Host;
 use crate::bearer::AccessToken;
-use crate::cache::{Cache, Fingerprint, Level, Occupancy, TokenKey};
+use crate::cache::{Cache, Fingerprint, Level, NoSharedData, Occupancy, SharedData, TokenKey};
 use crate::callout::{About, Outcome, Question, ServerId, Subject, Withheld};
 use crate::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::claims::Claims;
@@ -31,6 +31,8 @@ pub(crate) struct AuthorizationServer {
     settings: ServerSettings,
     cache: Cache,
     keys: Option<Keys>,
+    /// Whether keys are shared by the host's shared data.
+    shares: bool,
     protection: Option<Protection>,
     failed_verifications: VerificationBudget,
     /// What was said of tokens whose requests wait for keys, as long as they do.
@@ -126,13 +128,13 @@ impl AuthorizationServer {
             circuit: CircuitBreaker::new(introspection.circuit),
         });
         let failed_verifications = VerificationBudget::new(settings.token.max_failed_verifications);
-        let unverified = BTreeMap::new();
-        Self { id, settings, cache, keys, protection, failed_verifications, unverified }
+        let (shares, unverified) = (all.cache.shared, BTreeMap::new());
+        Self { id, settings, cache, keys, shares, protection, failed_verifications, unverified }
     }
 
     /// The fresh grant of a token. One that was verified by a published key counts as long as the key is published (R66).
     pub(crate) fn find(&mut self, token: &TokenKey, host: Host<'_>) -> Option<(Rc<Grant>, Level)> {
-        let Host { now, shared_data, .. } = host;
+        let (now, shared_data) = (host.now, shared(self.shares, host));
         let Self { cache, keys, .. } = self;
         if let Some(Keys::Published(store)) = keys {
             store.follow(now, shared_data);
@@ -157,7 +159,7 @@ impl AuthorizationServer {
     /// The question that fetches newer keys in the background, if it is this worker's to ask.
     pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Question> {
         let Some(Keys::Published(store)) = &mut self.keys else { return None };
-        let wanted = store.refresh(host.now, host.shared_data)?;
+        let wanted = store.refresh(host.now, shared(self.shares, host))?;
         Some(self.question(wanted))
     }
 
@@ -373,7 +375,7 @@ impl AuthorizationServer {
         let Some(Keys::Published(store)) = &mut self.keys else { return Err(Reason::Internal) };
         let result = match about {
             About::Metadata => store.take_metadata(&outcome, host.now),
-            About::Keys => store.take_keys(&outcome, host.now, host.shared_data),
+            About::Keys => store.take_keys(&outcome, host.now, shared(self.shares, host)),
             About::Token(_) => Err(Reason::Internal),
         };
         if !matches!(outcome, Outcome::Withheld(_)) {
@@ -501,7 +503,9 @@ impl AuthorizationServer {
         let verified = match &mut self.keys {
             None => Err(Obstacle::Refused),
             Some(Keys::Configured(keys)) => keys.verify(&jws).map(|_| None).map_err(|_| Obstacle::Refused),
-            Some(Keys::Published(store)) => store.verify(&jws, asking, host.now, host.shared_data).map(Some),
+            Some(Keys::Published(store)) => {
+                store.verify(&jws, asking, host.now, shared(self.shares, host)).map(Some)
+            }
         };
         if verified.is_err() && matches!(active.signature, Signature::Presented) {
             self.failed_verifications.spend(jws.failed_verifications());
@@ -547,3 +551,7 @@ impl From<Reason> for NoEvidence {
 
 /// For servers that are not introspected: only their keys are waited for.
 const DEFAULT_MAX_WAITING: usize = 1024;
+/// The host's shared data, where that is on: some hosts have none, and stop who looks at it.
+fn shared(is_on: bool, host: Host<'_>) -> &dyn SharedData {
+    if is_on { host.shared_data } else { &NoSharedData }
+}

@@ -169,7 +169,7 @@ fn r038_whatever_is_among_the_keys_in_shared_data_verifies_nothing() {
     let shared = MemorySharedData::default();
     shared.one_key_for_all.set(true);
     let token = access_token(json!({}));
-    let configuration = verifying(json!({"cache": {"shared": false}}));
+    let configuration = verifying(json!({"cache": {"max_ttl": "0s"}}));
     let mut worker = Worker::new(configuration.clone(), &shared);
     worker.keys = key_set("k1");
     assert_eq!(worker.get(0, &token), bearer(&token));
@@ -182,6 +182,20 @@ fn r038_whatever_is_among_the_keys_in_shared_data_verifies_nothing() {
     of_the_future[32] = 0x7f;
     shared.values.borrow_mut().insert(String::new(), (of_the_future, 1));
     assert_eq!(Worker::new(configuration, &shared).get(0, &token), "keys_unavailable");
+}
+
+/// If this failed, a host without a place for shared data would stop the filter, though the configuration says that it is not used.
+#[test]
+fn r144_keys_are_not_shared_where_nothing_is() {
+    for (shared, expected) in [(true, 1), (false, 0)] {
+        let data = MemorySharedData::default();
+        let configuration = verifying(json!({"cache": {"shared": shared, "max_ttl": "0s"}}));
+        let token = access_token(json!({}));
+        let mut worker = Worker::new(configuration, &data);
+        worker.keys = key_set("k1");
+        assert_eq!(worker.get(0, &token), bearer(&token));
+        assert_eq!(data.values.borrow().len(), expected, "shared: {shared}");
+    }
 }
 
 /// If metadata of another issuer were believed, or led to another host, whoever can answer one request could make every
