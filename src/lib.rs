@@ -71,7 +71,7 @@ pub use challenge::ProtectionSpace;
 pub use circuit_breaker::CircuitChange;
 #[cfg(feature = "schema")]
 pub use config::{Dialect, DocumentedField, configuration_fields, configuration_schema};
-pub use config::{Mistake, Mistakes, Settings};
+pub use config::{HostKind, Mistake, Mistakes, Settings};
 pub use error_body::ErrorBody;
 pub use forwarding::AUTHORIZATION;
 pub use grant::Passage;

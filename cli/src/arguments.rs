@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use phantom_token_core::HostKind;
 
 /// Check configurations of the phantom-token filter, and see what it does.
 #[derive(Debug, Parser)]
@@ -51,9 +52,31 @@ pub struct Check {
     /// Require the variables that {env: NAME} names, here and now
     #[arg(long)]
     pub env: bool,
+    /// Which host they are for: envoy (what is built on it as well) or kong; by
+    /// default as the file tells
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub host: Option<Host>,
     /// How to write what was found: text, json or github
     #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     pub format: Format,
+}
+
+/// A kind of host.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Host {
+    /// Envoy, and what is built on it.
+    Envoy,
+    /// Kong.
+    Kong,
+}
+
+impl From<Host> for HostKind {
+    fn from(host: Host) -> Self {
+        match host {
+            Host::Envoy => Self::Envoy,
+            Host::Kong => Self::Kong,
+        }
+    }
 }
 
 /// One configuration.

@@ -1,6 +1,6 @@
 //! `check`: all mistakes of all configurations in files, each with its place.
 
-use phantom_token_core::Settings;
+use phantom_token_core::{HostKind, Settings};
 
 use crate::configuration::Configuration;
 use crate::document::{Position, Unreadable};
@@ -40,16 +40,17 @@ pub enum Severity {
     Error,
 }
 
-/// Checks a file. The variables of the environment have to be there if they are `required`.
-pub fn check(source: &Source, requires_environment: bool) -> Report {
+/// Checks a file for a host, or for the one that each configuration in it is for. The variables of the environment have to be there
+/// if they are required.
+pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool) -> Report {
     let file = source.name.clone();
     let (configurations, mut findings) = match source.configurations() {
         Err(Unreadable { at, message }) => (Vec::new(), vec![Finding::of_file(at, message)]),
         Ok(none) if none.is_empty() => (Vec::new(), vec![Finding::of_file(Position::START, NOTHING)]),
         Ok(found) => {
             let all = |one: &Configuration| {
-                let mut all = findings(one, requires_environment);
-                all.extend(stale_route(one));
+                let mut all = findings(one, host, requires_environment);
+                all.extend(stale_route(one).filter(|_| host.unwrap_or(one.host()) == HostKind::Envoy));
                 all
             };
             let findings = found.iter().flat_map(all).collect();
@@ -61,7 +62,11 @@ pub fn check(source: &Source, requires_environment: bool) -> Report {
 }
 
 /// The mistakes of one configuration.
-pub fn findings(configuration: &Configuration, requires_environment: bool) -> Vec<Finding> {
+pub fn findings(
+    configuration: &Configuration,
+    host: Option<HostKind>,
+    requires_environment: bool,
+) -> Vec<Finding> {
     let environment = match requires_environment {
         true => Environment::required(),
         false => Environment::made_up(configuration.node()),
@@ -70,7 +75,8 @@ pub fn findings(configuration: &Configuration, requires_environment: bool) -> Ve
         Ok(text) => text,
         Err(refusal) => return vec![Finding::of_file(configuration.at(), refusal)],
     };
-    let Err(mistakes) = Settings::parse(text.as_bytes(), &|name| environment.get(name)) else {
+    let host = host.unwrap_or(configuration.host());
+    let Err(mistakes) = Settings::parse_for(host, text.as_bytes(), &|name| environment.get(name)) else {
         return Vec::new();
     };
     let finding = |mistake: &phantom_token_core::Mistake| Finding {

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use phantom_token_core::HostKind;
+
 use crate::document::{self, Node, Position};
 use crate::http_filters::Before;
 
@@ -15,6 +17,7 @@ pub struct Configuration {
     text: Option<Text>,
     refusal: Option<&'static str>,
     before: Before,
+    host: HostKind,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +46,7 @@ pub fn find(documents: &[Node], source: &str, is_json: bool) -> Vec<Configuratio
                 text,
                 refusal: None,
                 before: Before::default(),
+                host: HostKind::default(),
             });
         }
     }
@@ -50,13 +54,18 @@ pub fn find(documents: &[Node], source: &str, is_json: bool) -> Vec<Configuratio
 }
 
 impl Configuration {
-    fn of(node: &Node, source: &str) -> Self {
+    fn of(node: &Node, source: &str, host: HostKind) -> Self {
         let text = node.text().map(|text| Text {
             text: text.to_owned(),
             inside: document::read(text).ok().and_then(|documents| documents.into_iter().next()),
             origin: origin(text, node.at, source),
         });
-        Self { written: node.clone(), text, refusal: None, before: Before::default() }
+        Self { written: node.clone(), text, refusal: None, before: Before::default(), host }
+    }
+
+    /// Which host it is for.
+    pub fn host(&self) -> HostKind {
+        self.host
     }
 
     /// What the filter gets.
@@ -105,12 +114,12 @@ impl Configuration {
 
 /// What hosts read: resources of Kubernetes, the declarative file of Kong, and everything that configures Envoy.
 fn collect(node: &Node, source: &str, before: &Before, found: &mut Vec<Configuration>) {
-    for Plugin { named, holder, member, is_in_envoy } in plugins(node) {
+    for Plugin { named, holder, member, host } in plugins(node) {
         let Some(written) = holder.get(member) else { continue };
         let mut configuration = match written.text_of("@type").and_then(|name| name.rsplit('.').next()) {
-            None => Configuration::of(written, source),
+            None => Configuration::of(written, source, host),
             Some("StringValue") => match written.get("value") {
-                Some(value) => Configuration::of(value, source),
+                Some(value) => Configuration::of(value, source, host),
                 None => continue,
             },
             Some(_) => Configuration {
@@ -118,11 +127,12 @@ fn collect(node: &Node, source: &str, before: &Before, found: &mut Vec<Configura
                 text: None,
                 refusal: Some(NO_TEXT),
                 before: Before::default(),
+                host,
             },
         };
         if is_ours(named, &configuration) {
             configuration.before = match before {
-                Before::Unknown if is_in_envoy => Before::Elsewhere,
+                Before::Unknown if host == HostKind::Envoy => Before::Elsewhere,
                 before => before.clone(),
             };
             found.push(configuration);
@@ -150,23 +160,27 @@ struct Plugin<'n> {
     holder: &'n Node,
     /// Under which name.
     member: &'static str,
-    /// Whether the host is Envoy, or what configures it.
-    is_in_envoy: bool,
+    /// What reads it.
+    host: HostKind,
 }
 
 /// The filters that this object configures, be they ours or not.
 fn plugins(node: &Node) -> Vec<Plugin<'_>> {
     let elements = |names: &[&str]| node.find(names).into_iter().flat_map(Node::elements);
-    let one = |holder| Plugin { named: node, holder, member: "pluginConfig", is_in_envoy: true };
-    let own = |member, is_in_envoy| move |holder| Plugin { named: holder, holder, member, is_in_envoy };
+    let one = |holder| Plugin { named: node, holder, member: "pluginConfig", host: HostKind::Envoy };
+    let own = |member, host| move |holder| Plugin { named: holder, holder, member, host };
     match node.text_of("kind") {
         Some("WasmPlugin") => node.get("spec").map(one).into_iter().collect(),
         Some("TrafficExtension") => node.find(&["spec", "wasm"]).map(one).into_iter().collect(),
-        Some("EnvoyExtensionPolicy") => elements(&["spec", "wasm"]).map(own("config", true)).collect(),
-        _ if node.find(&["configuration", "@type"]).is_some() => vec![own("configuration", true)(node)],
+        Some("EnvoyExtensionPolicy") => {
+            elements(&["spec", "wasm"]).map(own("config", HostKind::Envoy)).collect()
+        }
+        _ if node.find(&["configuration", "@type"]).is_some() => {
+            vec![own("configuration", HostKind::Envoy)(node)]
+        }
         _ => elements(&["filters"])
             .filter(|filter| filter.get("typed_config").is_none())
-            .map(own("config", false))
+            .map(own("config", HostKind::Kong))
             .collect(),
     }
 }

@@ -51,7 +51,7 @@ fn check_files(arguments: &Check) -> Outcome {
     let mut reports = Vec::new();
     for path in &arguments.files {
         match Source::read(path) {
-            Ok(source) => reports.push(check::check(&source, arguments.env)),
+            Ok(source) => reports.push(check::check(&source, arguments.host.map(Into::into), arguments.env)),
             Err(message) => {
                 unreadable.iter().for_each(|message: &String| complain(message));
                 unreadable = Some(message);
@@ -84,7 +84,7 @@ fn explain_request(arguments: &Explain) -> Outcome {
     let source = Source::read(&arguments.chosen.file)?;
     let configuration = source.configuration(arguments.chosen.configuration)?;
     let (name, text) = (&source.name, configuration.text()?);
-    if !check::findings(&configuration, false).is_empty() {
+    if !check::findings(&configuration, None, false).is_empty() {
         complain(&format!("{name} has mistakes: phantom-token check {name}"));
         return Ok(false);
     }
@@ -103,7 +103,7 @@ fn probe_server(arguments: &Probe) -> Outcome {
     let source = Source::read(&arguments.chosen.file)?;
     let configuration = source.configuration(arguments.chosen.configuration)?;
     let (name, text) = (&source.name, configuration.text()?);
-    if !check::findings(&configuration, true).is_empty() {
+    if !check::findings(&configuration, None, true).is_empty() {
         complain(&format!("{name} has mistakes: phantom-token check --env {name}"));
         return Ok(false);
     }

@@ -6,6 +6,7 @@ mod credentials;
 mod dpop;
 mod effective;
 mod fields;
+mod host_kind;
 mod introspection;
 mod keys;
 mod metadata;
@@ -48,6 +49,7 @@ use crate::rules::Rules;
 use crate::secret::Secret;
 use crate::sources::Sources;
 
+pub use host_kind::HostKind;
 pub use mistakes::{Mistake, Mistakes};
 #[cfg(feature = "schema")]
 pub use schema::{Dialect, DocumentedField, configuration_fields, configuration_schema};
@@ -148,13 +150,25 @@ pub struct CredentialSettings {
 }
 
 impl Settings {
-    /// Reads a configuration: JSON text, and the environment of the proxy for the values that it keeps there.
+    /// Reads a configuration for Envoy: JSON text, and the environment of the proxy for the values that it keeps there.
     ///
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+        Self::parse_for(HostKind::Envoy, text, environment)
+    }
+
+    /// Reads a configuration for a host. What that cannot do is a mistake.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn parse_for(
+        host: HostKind,
+        text: &[u8],
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Mistakes> {
         let object = Object::parse(text).map_err(no_object)?;
-        read::settings(object, environment)
+        read::settings(object, host, environment)
     }
 
     /// The documents that are published.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::HostKind;
 use super::fields::{duration, is_visible_ascii, long_secret, non_empty_list, number};
 use super::metadata::{identifier, resource_metadata};
 use super::mistakes::Mistakes;
@@ -26,9 +27,14 @@ use crate::mint::{self as minting, MintSettings};
 use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Rules;
 
-pub(super) fn settings(object: Object, environment: Environment<'_>) -> Result<Settings, Mistakes> {
+pub(super) fn settings(
+    object: Object,
+    host: HostKind,
+    environment: Environment<'_>,
+) -> Result<Settings, Mistakes> {
     let mut mistakes = Mistakes::default();
     let object = effective::with_profiles(object.into_members(), &mut mistakes);
+    host.refuse(&object, &mut mistakes);
     let mut raw = raw::Configuration::read(Value::Object(object)).unwrap_or_default();
 
     let mints = !raw.mint.is_absent();

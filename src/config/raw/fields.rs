@@ -102,7 +102,7 @@ objects! {
     struct Introspection {
         /// URL of the introspection endpoint; gives `:scheme`, `:authority` and `:path` of the callout.
         endpoint: String = required,
-        /// What the host calls that server: in Envoy a cluster.
+        /// What the host calls that server: in Envoy a cluster, in Kong `HOST:PORT`.
         upstream: String = required,
         /// How the gateway authenticates there. `client_secret_basic_raw` is for servers that do not decode.
         auth_method: AuthMethod = "client_secret_basic",
@@ -132,7 +132,7 @@ objects! {
         timeout: Span<1, MINUTE> = "2s",
         /// How often Envoy asks again where the server refused the connection or reset it before it answered, as one does that
         /// closes idle connections; an assertion is never sent again once it may have arrived. It is asked for by header fields
-        /// that only Envoy takes off: elsewhere, turn it off.
+        /// that only Envoy takes off, so in Kong nothing is asked again.
         retries: Number<0, 3> = 1,
         /// Whether the server is told the trace of the request (`traceparent` of
         /// [W3C Trace Context](https://www.w3.org/TR/trace-context/)), if that is well-formed; nothing else of the client's
@@ -360,14 +360,14 @@ objects! {
         inactive_ttl: Span<0, MINUTE> = "2s",
         /// How long before its end, at most for half of its time, an entry that is in use is renewed, by one worker for all
         /// while requests go on; `0s` for never. What ends with its token is not. Published keys are fetched in the background
-        /// as well, unless it is `0s`. It needs timers of the host: in Kong, turn it off.
+        /// as well, unless it is `0s`. It needs timers of the host.
         refresh_ahead: Span<0, DAY> = "10s",
         /// How long beyond its end an entry may serve while the server cannot be reached, does not answer in time, fails, or is
         /// left alone; never past the token's `exp`, nor without the published key that verified it, nor where the answer said
         /// `no-store`, `no-cache` or `must-revalidate`. That the server or the gateway is asked too much (429, the limits above)
         /// is no reason. A revoked token is good for that much longer if its server is down.
         stale_if_error: Span<0, DAY> = "0s",
-        /// Whether workers share what they learn, by the host's shared data.
+        /// Whether workers share what they learn of tokens and published keys, by the host's shared data. In Kong, that needs a zone.
         shared: bool = true,
     }
 

@@ -1,0 +1,107 @@
+//! Which host a configuration is for, and what cannot be asked of it. A rule for what a host never tells would ask nothing there, so
+//! such a configuration is refused.
+
+use serde_json::{Map, Value};
+
+use super::mistakes::Mistakes;
+
+/// A kind of host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostKind {
+    /// Envoy, and what is built on it.
+    #[default]
+    Envoy,
+    /// Kong's ngx_wasm_module.
+    Kong,
+}
+
+impl HostKind {
+    /// Notes what a configuration asks for that the host cannot do.
+    pub(super) fn refuse(self, configuration: &Map<String, Value>, mistakes: &mut Mistakes) {
+        if self == Self::Kong {
+            kong(configuration, mistakes);
+        }
+    }
+}
+
+fn kong(configuration: &Map<String, Value>, mistakes: &mut Mistakes) {
+    let elements =
+        |name: &str| configuration.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
+    for (index, rule) in elements("rules") {
+        for (name, message) in RULES {
+            if rule.get(name).is_some() {
+                mistakes.note(format!("rules[{index}].{name}"), *message);
+            }
+        }
+    }
+    if configuration.get("client_certificate").is_some_and(|source| source == "connection") {
+        mistakes.note(
+            "client_certificate",
+            "must not be connection in Kong, which does not tell the certificate",
+        );
+    }
+    if configuration.get("credentials").is_some_and(|section| section.get("query_parameter").is_some()) {
+        mistakes.note(
+            "credentials.query_parameter",
+            "must be left out in Kong, which forwards the query as it came",
+        );
+    }
+    if configuration.contains_key("filter_state") {
+        mistakes.note("filter_state", "must be left out in Kong, which keeps none");
+    }
+    upstreams("", configuration, mistakes);
+    for (index, server) in elements("authorization_servers") {
+        if let Value::Object(server) = server {
+            upstreams(&format!("authorization_servers[{index}]."), server, mistakes);
+        }
+    }
+}
+
+/// Kong's host stops the filter at an upstream that it cannot read.
+fn upstreams(at: &str, server: &Map<String, Value>, mistakes: &mut Mistakes) {
+    for section in ["introspection", "keys"] {
+        let upstream =
+            server.get(section).and_then(|section| section.get("upstream")).and_then(Value::as_str);
+        if upstream.is_some_and(|upstream| !is_host_and_port(upstream)) {
+            mistakes.note(
+                format!("{at}{section}.upstream"),
+                "must be HOST or HOST:PORT in Kong, with a port between 1 and 65535",
+            );
+        }
+    }
+}
+
+/// A name, an IPv4 address or one of IPv6 in brackets; and perhaps a port.
+fn is_host_and_port(upstream: &str) -> bool {
+    let (host, port) = match upstream.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (upstream, None),
+    };
+    let is_port = |port: &str| {
+        !port.starts_with('0')
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse::<u16>().is_ok()
+    };
+    let is_name = |name: &str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        !name.is_empty() && name.bytes().all(is_part)
+    };
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => {
+            address.contains(':')
+                && address.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
+        }
+        None => is_name(host),
+    };
+    is_host && port.is_none_or(is_port)
+}
+
+/// What rules cannot ask there.
+const RULES: &[(&str, &str)] = &[
+    ("routes", "must be left out in Kong, which does not tell the route"),
+    ("peers", "must be left out in Kong, which does not tell the caller's certificate"),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What cannot be asked of a host.
+
+use serde_json::{Value, json};
+
+use super::HostKind;
+use crate::config::Settings;
+
+/// If this failed, a rule would ask in Kong for what is never told there, and refuse nobody; or a malformed upstream would stop the
+/// filter with a request in its hands.
+#[test]
+fn r141_what_kong_cannot_do_is_a_mistake_there() {
+    let server = |upstream: &str| json!({"introspection": {"upstream": upstream}});
+    for (edit, path) in [
+        (json!({"rules": [{"path": "/"}, {"path": "/a", "routes": ["a"]}]}), "rules[1].routes"),
+        (json!({"rules": [{"path": "/", "peers": ["spiffe://example.com/a"]}]}), "rules[0].peers"),
+        (json!({"client_certificate": "connection"}), "client_certificate"),
+        (json!({"credentials": {"query_parameter": "access_token"}}), "credentials.query_parameter"),
+        (json!({"filter_state": [{"name": "user", "pointer": "/sub"}]}), "filter_state"),
+        (server("host:99999"), "introspection.upstream"),
+        (server("host:0"), "introspection.upstream"),
+        (server("host:"), "introspection.upstream"),
+        (server("host:080"), "introspection.upstream"),
+        (server(":80"), "introspection.upstream"),
+        (server("[::1"), "introspection.upstream"),
+        (server("[::1]80"), "introspection.upstream"),
+        (server("::1"), "introspection.upstream"),
+        (server("[host]"), "introspection.upstream"),
+        (server("http://host"), "introspection.upstream"),
+        (server("host/path"), "introspection.upstream"),
+        (server("outbound|443||login.example.com"), "introspection.upstream"),
+        (
+            json!({"keys": {"uri": "https://login.example.com/jwks", "upstream": "host:99999"}}),
+            "keys.upstream",
+        ),
+    ] {
+        assert_eq!(mistakes(&edit, HostKind::Kong), [path], "{edit}");
+        assert!(mistakes(&edit, HostKind::Envoy).is_empty(), "{edit}");
+    }
+    let several = json!({"authorization_servers": [{
+        "name": "main",
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect", "upstream": "host:0", "client_id": "gateway",
+            "client_secret": "secret",
+        },
+    }], "introspection": null});
+    assert_eq!(mistakes(&several, HostKind::Kong), ["authorization_servers[0].introspection.upstream"]);
+}
+
+#[test]
+fn r141_what_kong_can_do_is_none() {
+    for edit in [
+        json!({"rules": [{"path": "/", "hosts": ["api.example.com"], "report_only": true}]}),
+        json!({"client_certificate": "x-forwarded-client-cert", "jwt_header": "x-jwt"}),
+        json!({"credentials": {"cookie": "session", "header": "x-token", "websocket_protocol": "token."}}),
+        json!({"introspection": {"upstream": "login.example.com"}}),
+        json!({"introspection": {"upstream": "login_1.example.com:8443"}}),
+        json!({"introspection": {"upstream": "127.0.0.1:80"}}),
+        json!({"introspection": {"upstream": "[::1]"}}),
+        json!({"introspection": {"upstream": "[2001:db8::1]:443"}}),
+    ] {
+        assert!(mistakes(&edit, HostKind::Kong).is_empty(), "{edit}: {:?}", mistakes(&edit, HostKind::Kong));
+    }
+}
+
+fn mistakes(edit: &Value, host: HostKind) -> Vec<String> {
+    let mut configuration = json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "login.example.com:443",
+            "client_id": "gateway",
+            "client_secret": "secret",
+        },
+        "rules": [{"path": "/"}],
+    });
+    for (name, value) in edit.as_object().into_iter().flatten() {
+        match (&mut configuration[name], value) {
+            (Value::Object(section), Value::Object(members)) => section.extend(members.clone()),
+            (_, Value::Null) => drop(configuration.as_object_mut().and_then(|members| members.remove(name))),
+            (place, value) => *place = value.clone(),
+        }
+    }
+    match Settings::parse_for(host, configuration.to_string().as_bytes(), &|_| None) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(|mistake| mistake.path().to_owned()).collect(),
+    }
+}
