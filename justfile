@@ -7,7 +7,10 @@ cyclonedx_version := "0.5.9"
 cargo_deny_version := "0.20.2"
 kubectl_version := "1.35.2"
 tools := justfile_directory() / ".tools"
+compiled_filter := "target/wasm32-wasip1/release/phantom_token.wasm"
 filter := "target/phantom_token.wasm"
+# Kong names a filter by its file.
+filter_for_kong := "target/kong/phantom_token.wasm"
 # Five hundred clients and what is behind them need that many.
 open_files := "4096"
 # What the program test-run writes above failures.
@@ -228,11 +231,14 @@ budget: build
 schedules count="2000" from="100000": build
     SCHEDULES={{ count }} SCHEDULES_FROM={{ from }} cargo test --package integration-tests --test schedules
 
-# Builds the filter as it is deployed.
+# Builds the filter as it is deployed: for Envoy and what is built on it, and for Kong.
 build:
-    @echo "build: compiling the filter to {{ filter }}"
+    @echo "build: compiling the filter to {{ filter }} and {{ filter_for_kong }}"
     @scripts/wasm-cargo wasm32-wasip1 build --quiet --release --package phantom-token
-    @cargo run --quiet --package xtask --bin package-filter -- target/wasm32-wasip1/release/phantom_token.wasm {{ filter }}
+    @cargo run --quiet --package xtask --bin package-filter -- {{ compiled_filter }} {{ filter }}
+    @mkdir -p target/kong
+    @cargo run --quiet --package xtask --bin package-filter -- --kong {{ compiled_filter }} {{ filter_for_kong }}
+    @cp kong/phantom_token.meta.json target/kong
 
 # Makes the filter's OCI image, for Istio and Envoy Gateway, in target/image.
 image: build

@@ -38,6 +38,10 @@ reasons! {
     MalformedCredentials,
     /// More than one set of credentials (R8).
     RepeatedCredentials,
+    /// More than one field of a name that the gateway sets or takes off, where the host reaches only one of them (R137).
+    RepeatedField,
+    /// More fields than the host shows (R138).
+    TooManyFields,
     /// A token that RFC 6750 §2.1 does not allow (R7).
     InvalidTokenSyntax,
     /// A token over the configured length (R79).
@@ -270,6 +274,12 @@ impl Reason {
                 "repeated_credentials",
                 "The request has more than one set of credentials",
             ),
+            Self::RepeatedField => {
+                Row::bare("repeated_field", 400, "invalid_request", "A header field is there more than once")
+            }
+            Self::TooManyFields => {
+                Row::bare("too_many_fields", 431, "invalid_request", "The request has too many header fields")
+            }
             Self::InvalidTokenSyntax => {
                 Row::invalid_token("invalid_token_syntax", "The access token is malformed")
             }

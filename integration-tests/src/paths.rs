@@ -14,6 +14,11 @@ pub fn filter() -> Result<PathBuf> {
     existing("target/phantom_token.wasm", "./justw build")
 }
 
+/// The filter as it is deployed in Kong.
+pub fn filter_for_kong() -> Result<PathBuf> {
+    existing("target/kong/phantom_token.wasm", "./justw build")
+}
+
 /// Envoy: the one that the project is made with, or the version that the variable `ENVOY_VERSION` names.
 pub fn envoy() -> Result<PathBuf> {
     match std::env::var("ENVOY_VERSION") {

@@ -125,7 +125,7 @@ fn decided(
             fields: sorted(headers.iter().filter(|(name, _)| *name != ":status")),
             body: body.clone(),
         },
-        State::Paused | State::Abandoned => anyhow::bail!("the filter left a request waiting"),
+        State::Paused | State::Lost | State::Abandoned => anyhow::bail!("the filter left a request waiting"),
     })
 }
 

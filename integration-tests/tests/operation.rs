@@ -181,7 +181,7 @@ fn r074_what_is_only_reported_goes_on_without_credentials_and_is_told() -> Resul
         for id in [waiting, without] {
             let stream = host.stream(id);
             let State::Forwarded { headers } = stream.state() else { panic!("{:?}", stream.state()) };
-            assert_eq!(headers.get("authorization"), None);
+            assert!(!headers.tells("authorization"), "{headers:?}");
         }
         assert_eq!(host.counter("phantom_token_reported_only"), 2);
         assert_eq!(host.counter("phantom_token_refused_inactive"), 1);

@@ -142,8 +142,7 @@ const OUTCOMES: &[&str] = &[
     "all left",
     "the clock went back",
     "reconfigured",
-    "configuration refused",
 ];
 
 const OUTCOMES_OF_ENVOY: &[&str] =
-    &["timed out", "requests that shared an answer", "left while others waited"];
+    &["configuration refused", "timed out", "requests that shared an answer", "left while others waited"];

@@ -348,7 +348,7 @@ fn written_host(authority: &[u8]) -> Result<String, Reason> {
 
 fn is_plain_name(name: &str) -> bool {
     let is_address = name.starts_with('[') && name.ends_with(']');
-    !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
+    !name.is_empty() && !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
 }
 
 /// The host without a port.

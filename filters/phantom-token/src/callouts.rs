@@ -38,7 +38,7 @@ extern "C" fn phantom_token_on_http_call_response(
     let workers: Vec<Rc<Worker>> =
         WORKERS.with_borrow(|workers| workers.iter().filter_map(Weak::upgrade).collect());
     for worker in workers {
-        if worker.on_answer(CalloutId(id), field_count > 0, body_size) {
+        if worker.on_answer(CalloutId(id), field_count, body_size) {
             return;
         }
     }

@@ -13,6 +13,7 @@ use log::Level;
 use phantom_token_core::{Callout, CalloutId, Reply, Timestamp};
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
+use crate::capabilities::capabilities;
 use crate::field_map;
 
 /// What the host answered instead of "ok" (the statuses of the proxy-wasm ABI).
@@ -165,11 +166,15 @@ pub(crate) fn resume_request() -> Result<(), Refused> {
     done(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
 }
 
-/// Answers a request here. What it says of the reason is for the host's access log: in Envoy `%RESPONSE_CODE_DETAILS%`.
+/// Answers a request here. What it says of the reason is for the host's access log, in Envoy `%RESPONSE_CODE_DETAILS%`; other hosts
+/// would write it into the status line.
 pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
     let headers = field_map::encode(&reply.headers);
-    let details = reply.reason.map(|reason| format!("phantom_token_refused{{{}}}", reason.name()));
-    let details = details.unwrap_or_default();
+    let takes_details = capabilities().takes_details;
+    let reason = reply.reason.filter(|_| takes_details);
+    let details =
+        reason.map(|reason| format!("phantom_token_refused{{{}}}", reason.name())).unwrap_or_default();
+    let grpc_status = if takes_details { i32::from(reply.grpc_status) } else { NO_GRPC_STATUS };
     // SAFETY: all that is pointed to outlives the call.
     done(unsafe {
         proxy_send_local_response(
@@ -180,7 +185,7 @@ pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
             reply.body.len(),
             headers.as_ptr(),
             headers.len(),
-            i32::from(reply.grpc_status),
+            grpc_status,
         )
     })
 }
@@ -188,7 +193,9 @@ pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
 /// Sends a callout in the name of the context in effect. [`crate::callouts`] gets its answer.
 pub(crate) fn dispatch(callout: &Callout) -> Result<CalloutId, Refused> {
     let (upstream, body) = (callout.upstream(), callout.body());
-    let headers = field_map::encode(&callout.headers().collect::<Vec<_>>());
+    let retries = capabilities().retries;
+    let headers = callout.headers().filter(|(name, _)| retries || !name.starts_with("x-envoy-"));
+    let headers = field_map::encode(&headers.collect::<Vec<_>>());
     let trailers = field_map::encode::<&str>(&[]);
     let timeout = u32::try_from(callout.timeout().as_millis()).unwrap_or(u32::MAX);
     let mut id = 0;
@@ -232,6 +239,8 @@ fn remove_field(map: MapType, name: &str) -> Result<(), Refused> {
 fn done(status: u32) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused(status)) }
 }
+
+const NO_GRPC_STATUS: i32 = -1;
 
 /// Bytes that the host has written into memory that it asked this module for.
 fn owned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Refused> {

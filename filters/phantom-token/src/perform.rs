@@ -1,13 +1,16 @@
 //! The one place that touches a request: it forwards or answers it, as the core decided.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use log::Level;
 use phantom_token_core::{
     AUTHORIZATION, Credentials, Passage, ProtectionSpace, Reason, Rejection, Reply, Verdict,
 };
-use proxy_wasm::types::Action;
+use proxy_wasm::types::{Action, MapType};
 
+use crate::capabilities::capabilities;
+use crate::field_map;
 use crate::host::{self, Refused};
 use crate::journal::Journal;
 use crate::statistics::Statistics;
@@ -17,6 +20,8 @@ pub(crate) struct Performer {
     pub(crate) space: ProtectionSpace,
     pub(crate) statistics: Statistics,
     pub(crate) journal: Rc<Journal>,
+    /// Whether a reply that is made now may have a body.
+    pub(crate) takes_bodies: Cell<bool>,
 }
 
 impl Performer {
@@ -35,10 +40,9 @@ impl Performer {
     pub(crate) fn perform_paused(&self, verdict: Verdict) -> bool {
         let resume = || host::resume_request().map_err(|refused| self.internal(refused));
         let forwarded = self.forwardable(verdict).and_then(|()| resume());
-        if let Err(answer) = &forwarded {
-            self.reply(answer);
-        }
-        forwarded.is_ok()
+        let Err(answer) = forwarded else { return true };
+        self.reply(&if self.takes_bodies.get() { answer } else { without_body(answer) });
+        false
     }
 
     /// A request whose answer the host does not take stays paused: it is not forwarded.
@@ -72,7 +76,7 @@ impl Performer {
         };
         let equipped = match credentials {
             Credentials::Untouched => Ok(()),
-            Credentials::Removed => disarm(),
+            Credentials::Removed => take_off(&[AUTHORIZATION]),
             Credentials::Granted(passage) => equip(&passage),
         };
         equipped.map_err(|refused| self.internal(refused))
@@ -86,15 +90,43 @@ impl Performer {
 /// Takes the client's credentials off a request that has to wait: some hosts resume it on their own after a callout, and
 /// then it must have nothing to show.
 pub(crate) fn disarm() -> Result<(), Refused> {
-    host::remove_request_field(AUTHORIZATION)
+    take_off(&[AUTHORIZATION])
 }
 
 /// Takes tokens out of the fields that they came in.
 pub(crate) fn edit(edits: &[(String, Option<Vec<u8>>)]) -> Result<(), Refused> {
     edits.iter().try_for_each(|(name, value)| match value {
         Some(value) => host::replace_request_field(name, value),
-        None => host::remove_request_field(name),
+        None => take_off(&[name]),
     })
+}
+
+/// Takes all fields of these names off. Some hosts only hide what is removed, and send it; there they are blanked, and stay where they
+/// can be seen: what is set afterwards takes their place, and what is not blank has been overlooked.
+fn take_off(names: &[&str]) -> Result<(), Refused> {
+    if capabilities().takes_fields_off {
+        return names.iter().try_for_each(|name| host::remove_request_field(name));
+    }
+    let is_there = |name: &str| match host::request_field(name) {
+        Ok(value) => Ok(!value.is_empty()),
+        Err(Refused::NOT_FOUND) => Ok(false),
+        Err(refused) => Err(refused),
+    };
+    let mut has_blanked = false;
+    for name in names {
+        if is_there(name)? {
+            host::replace_request_field(name, b"")?;
+            has_blanked = true;
+        }
+    }
+    if !has_blanked {
+        return Ok(());
+    }
+    let fields = host::fields(MapType::HttpRequestHeaders)?;
+    let is_left = |(name, value): (&[u8], &[u8])| {
+        !value.is_empty() && names.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+    };
+    if field_map::fields(&fields).any(is_left) { Err(Refused::INCOMPLETE) } else { Ok(()) }
 }
 
 /// What else an answer says to caches stays; one that nobody may store stays as it is.
@@ -115,7 +147,7 @@ fn make_private() -> Result<(), Refused> {
 
 /// Takes fields off that a service could take for the gateway's own.
 pub(crate) fn remove_imitations(names: &[&str]) -> Result<(), Refused> {
-    names.iter().try_for_each(|name| host::remove_request_field(name))
+    take_off(names)
 }
 
 /// Takes fields out of the trailer section.
@@ -132,6 +164,12 @@ fn equip(passage: &Passage) -> Result<(), Refused> {
         disarm()?;
     }
     passage.fields().try_for_each(|(name, value)| host::replace_request_field(name, value.as_bytes()))
+}
+
+/// The same without a body, and without what says of which kind that is.
+fn without_body(reply: Reply) -> Reply {
+    let headers = reply.headers.into_iter().filter(|(name, _)| *name != "content-type").collect();
+    Reply { headers, body: String::new(), ..reply }
 }
 
 const CACHE_CONTROL: &str = "cache-control";

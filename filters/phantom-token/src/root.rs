@@ -8,6 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType};
 
 use crate::callouts;
+use crate::capabilities::recognise;
 use crate::host;
 use crate::statistics::Statistics;
 use crate::stream::Stream;
@@ -24,19 +25,41 @@ impl Root {
     pub(crate) fn new(context: u32) -> Self {
         Self { context, worker: None }
     }
+
+    /// What `on_configure` answers to a configuration that is of no use. Where the host would go on without the filter, it is taken,
+    /// and each request is refused.
+    fn go_without(&mut self, survives_refusal: bool) -> bool {
+        if !survives_refusal {
+            self.worker = None;
+            let text = "this host would serve without the filter, so all requests are refused until this is repaired";
+            host::log(Level::Error, text);
+        }
+        !survives_refusal
+    }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
+        let capabilities = match recognise(self.context) {
+            Ok(capabilities) => capabilities,
+            Err(survives_refusal) => {
+                host::log(
+                    Level::Error,
+                    "this package of the filter is for another host, so all requests are refused: phantom_token.wasm is for Envoy, \
+                     kong/phantom_token.wasm for Kong",
+                );
+                return self.go_without(survives_refusal);
+            }
+        };
         let text = match size {
             0 => Ok(Vec::new()),
             _ => host::buffer(BufferType::PluginConfiguration, size),
         };
         let Ok(text) = text else {
             host::log(Level::Error, "the host does not give the configuration");
-            return false;
+            return self.go_without(capabilities.survives_refusal);
         };
-        match Settings::parse(&text, &|name| std::env::var(name).ok()) {
+        match Settings::parse_for(capabilities.kind, &text, &|name| std::env::var(name).ok()) {
             Ok(settings) => {
                 let configured = format!("configured: {settings}");
                 let worker = Rc::new(Worker::new(settings, self.context));
@@ -50,7 +73,7 @@ impl RootContext for Root {
             Err(mistakes) => {
                 report(&mistakes);
                 Statistics::define().increment(Counter::ConfigurationRefused);
-                false
+                self.go_without(capabilities.survives_refusal)
             }
         }
     }
@@ -76,7 +99,7 @@ impl RootContext for Root {
 
 impl Context for Root {}
 
-/// A stream without a configuration: no host should make one, and none gets through.
+/// A stream without a configuration that is of use. None gets through.
 struct Unconfigured;
 
 impl HttpContext for Unconfigured {

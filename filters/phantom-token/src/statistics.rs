@@ -5,6 +5,7 @@ use std::cell::Cell;
 use phantom_token_core::{Counter, Gauge, Histogram, Metrics, Reason, refusals};
 use proxy_wasm::types::MetricType;
 
+use crate::capabilities::capabilities;
 use crate::host::{self, MetricId};
 
 /// All metrics. One that the host refuses is not kept.
@@ -26,7 +27,8 @@ impl Statistics {
         let counter = |name: &str| host::define_metric(MetricType::Counter, name).ok();
         let gauge = |gauge: &Gauge| Level {
             metric: host::define_metric(MetricType::Gauge, gauge.name()).ok(),
-            reported: Cell::new(0),
+            // Where gauges are set, whatever was there before is told anew.
+            reported: Cell::new(if capabilities().adds_to_gauges { 0 } else { i64::MIN }),
         };
         let histogram = |one: &Histogram| host::define_metric(MetricType::Histogram, one.name()).ok();
         Self {
@@ -79,7 +81,9 @@ impl Metrics for Statistics {
 /// What a worker had is gone with it.
 impl Drop for Statistics {
     fn drop(&mut self) {
-        self.gauges.iter().for_each(|level| level.set(0));
+        if capabilities().adds_to_gauges {
+            self.gauges.iter().for_each(|level| level.set(0));
+        }
     }
 }
 
@@ -87,7 +91,12 @@ impl Level {
     fn set(&self, value: i64) {
         let change = value.saturating_sub(self.reported.get());
         let Some(metric) = self.metric.filter(|_| change != 0) else { return };
-        if host::add(metric, change).is_ok() {
+        let result = match capabilities().adds_to_gauges {
+            true => host::add(metric, change),
+            // Then it is what the worker has that told it last.
+            false => host::record(metric, u64::try_from(value).unwrap_or_default()),
+        };
+        if result.is_ok() {
             self.reported.set(value);
         }
     }

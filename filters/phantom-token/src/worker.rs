@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use log::Level;
 use phantom_token_core::{
-    Authenticator, CalloutId, Census, CircuitChange, Conclusion, Counter, Flight, Gauge, Histogram, Host,
-    InFlight, Metrics, Outcome, Pending, Question, Randomness, Reason, Rejection, RequestHead, Settings,
-    Step, Timestamp, Verdict, Waiting, Withheld,
+    AUTHORIZATION, Authenticator, CalloutId, Census, CircuitChange, Conclusion, Counter, Flight, Gauge,
+    Histogram, Host, InFlight, Metrics, Outcome, Pending, Question, Randomness, Reason, Rejection,
+    RequestHead, Settings, Step, Timestamp, Verdict, Waiting, Withheld,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
+use crate::capabilities::capabilities;
 use crate::field_map;
 use crate::host::{self, Refused};
 use crate::journal::Journal;
@@ -83,6 +84,7 @@ impl Worker {
             space: settings.protection.clone(),
             statistics: Statistics::define(),
             journal: Rc::new(Journal::new(settings.log_level, tag_key)),
+            takes_bodies: Cell::new(true),
         };
         let shared_data = HostSharedData(Rc::clone(&performer.journal));
         let mut authenticator = Authenticator::new(settings);
@@ -97,7 +99,8 @@ impl Worker {
             authenticator: RefCell::new(authenticator),
             in_flight: RefCell::default(),
             root,
-            switches: Cell::new(None),
+            // A host that cannot is not asked.
+            switches: Cell::new((!capabilities().switches).then_some(false)),
             ticks: Cell::new(false),
         }
     }
@@ -146,7 +149,7 @@ impl Worker {
     }
 
     /// The host has an answer to a callout, or none to give. Whether the callout is of this worker.
-    pub(crate) fn on_answer(&self, id: CalloutId, has_headers: bool, body_size: usize) -> bool {
+    pub(crate) fn on_answer(&self, id: CalloutId, field_count: usize, body_size: usize) -> bool {
         let now = host::now();
         let landed = self.in_flight.borrow_mut().land(id, now.unwrap_or(Timestamp::from_millis(0)));
         let Some((flight, took)) = landed else { return false };
@@ -155,7 +158,12 @@ impl Worker {
             self.performer.statistics.record(Histogram::IntrospectionMilliseconds, milliseconds);
         }
         let limit = flight.question.answer_limit();
-        let headers = if has_headers { host::fields(MapType::HttpCallResponseHeaders).ok() } else { None };
+        // What the host does not show whole is not looked at.
+        let is_shown = field_count <= capabilities().max_fields;
+        let headers = match field_count > 0 && is_shown {
+            true => host::fields(MapType::HttpCallResponseHeaders).ok(),
+            false => None,
+        };
         let body = match body_size {
             0 => Some(Vec::new()),
             size if size > limit => None,
@@ -165,9 +173,13 @@ impl Worker {
         let outcome = match (&headers, &body) {
             (Some(headers), Some(body)) => Outcome::Response { headers, body },
             (Some(_), None) if body_size > limit => Outcome::Oversized,
+            _ if !is_shown => Outcome::Oversized,
             _ => Outcome::Lost,
         };
+        let takes_bodies = capabilities().keeps_bodies || body_size > 0;
+        self.performer.takes_bodies.set(takes_bodies);
         self.settle(flight, outcome);
+        self.performer.takes_bodies.set(true);
         true
     }
 
@@ -232,6 +244,10 @@ impl Worker {
     }
 
     fn examine(&self, context: u32, field_count: usize) -> Result<Reception, Refused> {
+        let capabilities = capabilities();
+        if field_count > capabilities.max_fields {
+            return Ok(self.refused(Reason::TooManyFields));
+        }
         let fields = host::fields(MapType::HttpRequestHeaders)?;
         let mut seen = 0_usize;
         let head = RequestHead::read(field_map::fields(&fields).inspect(|_| seen = seen.saturating_add(1)));
@@ -241,19 +257,28 @@ impl Worker {
         }
         let mut authenticator = self.authenticator.borrow_mut();
         let extracted = authenticator.extract(&head, field_map::fields(&fields));
+        let imitations = authenticator.imitations(field_map::fields(&fields).map(|(name, _)| name));
+        if !capabilities.takes_fields_off
+            && let Some(reason) = repetition(&fields, &extracted.edits, &imitations)
+        {
+            return Ok(self.refused(reason));
+        }
         perform::edit(&extracted.edits)?;
         let asks = authenticator.asks();
         let route = if asks.route { route()? } else { None };
         let peer = asks.peer.then(peer).flatten();
         let certificate = asks.certificate.then(certificate).flatten();
-        let head = RequestHead {
+        let mut head = RequestHead {
             route: route.as_deref(),
             peer: peer.as_deref(),
             certificate: certificate.as_deref(),
             ..extracted.taken_out_of(head)
         };
-        let names = field_map::fields(&fields).map(|(name, _)| name);
-        perform::remove_imitations(&authenticator.imitations(names))?;
+        let target = if capabilities.shows_target { None } else { Some(Target::read(&fields)?) };
+        if let Some(target) = &target {
+            (head.path, head.authority) = (&target.path, target.authority);
+        }
+        perform::remove_imitations(&imitations)?;
         let step = authenticator.authenticate(&head, self.lend()?);
         drop(authenticator);
         let next = match step {
@@ -267,6 +292,13 @@ impl Worker {
             }
         };
         Ok(Reception { next, is_answer_private: extracted.is_in_query })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, reason: Reason) -> Reception {
+        self.performer.statistics.note_refusal(reason);
+        Reception { next: Next::Perform(Verdict::Reject(reason.into())), is_answer_private: false }
     }
 
     /// Waits along with others, or dispatches the question. A question that cannot be dispatched is answered at once, by
@@ -477,6 +509,42 @@ fn report(conclusion: &Conclusion, journal: &Journal) {
             journal.say(Level::Info, "the authorization server's keys or metadata were taken");
         }
     }
+}
+
+/// Where a request goes, where the host does not say so in pseudo-header fields.
+struct Target<'f> {
+    path: Vec<u8>,
+    authority: &'f [u8],
+}
+
+impl<'f> Target<'f> {
+    #[cold]
+    #[inline(never)]
+    fn read(fields: &'f [u8]) -> Result<Self, Refused> {
+        let path = host::property(&["request", "path"])?;
+        let mut hosts = field_map::fields(fields).filter(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+        // Requests without one, or with several, are for no host that a rule could name.
+        let authority = match (hosts.next(), hosts.next()) {
+            (Some((_, host)), None) => host,
+            _ => b"",
+        };
+        Ok(Self { path, authority })
+    }
+}
+
+/// Why a request is refused where only one field of a name can be changed: of one that has to be, there are two.
+#[cold]
+#[inline(never)]
+fn repetition(fields: &[u8], edits: &[(String, Option<Vec<u8>>)], imitations: &[&str]) -> Option<Reason> {
+    let is_repeated = |name: &str| {
+        let is_named = |field: &(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name.as_bytes());
+        field_map::fields(fields).filter(is_named).nth(1).is_some()
+    };
+    let mut changed = edits.iter().map(|(name, _)| name.as_str()).chain(imitations.iter().copied());
+    if is_repeated(AUTHORIZATION) {
+        return Some(Reason::RepeatedCredentials);
+    }
+    changed.any(is_repeated).then_some(Reason::RepeatedField)
 }
 
 /// What the metadata of the selected route say that it is, or else its name. None, if it has neither; but a host that does not

@@ -7,10 +7,26 @@ pub enum Behaviour {
     /// them. A callout that times out is answered by 504, a connection that is refused by 503.
     #[default]
     Envoy,
-    /// Kong's ngx_wasm_module. A stream goes on by itself when its last callout has ended, whatever the filter wants, and even if
-    /// it trapped. The effective context cannot be switched, but the host says that it is. Shared data needs a zone, tells keys
-    /// apart by their CRC-32 alone, and compares numbers always: 0 is for new keys only. A callout that fails is answered by
-    /// nothing, and one whose stream ends is cancelled. Timers are the root context's to set, once. There are
-    /// no trailers, and no properties of the filter's own but below `wasmx`.
+    /// Kong's ngx_wasm_module, as it was seen at the commit that Kong 3.9.1 pins and at its newest: nearly nothing of
+    /// [`Guarantee`](super::Guarantee). A callout whose stream ends is cancelled.
     NgxWasm,
+}
+
+/// What is deployed: the same filter, with the exports that a host calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Package {
+    /// For Envoy, and what is built on it.
+    Envoy,
+    /// For Kong.
+    Kong,
+}
+
+impl Behaviour {
+    /// The package that is for it.
+    pub fn package(self) -> Package {
+        match self {
+            Self::Envoy => Package::Envoy,
+            Self::NgxWasm => Package::Kong,
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::behaviour::Behaviour;
 use super::header_map::HeaderMap;
 use super::world::ContextKey;
 
@@ -106,23 +105,23 @@ impl Answer {
     }
 
     /// What the filter sees of it: header fields and body; no fields, if there is no response.
-    pub(super) fn delivered(self, behaviour: Behaviour) -> (HeaderMap, Vec<u8>) {
+    pub(super) fn delivered(self, tells_failures: bool) -> (HeaderMap, Vec<u8>) {
         let local = |status: &str, body: &str| {
             let length = body.len().to_string();
             let fields = [(":status", status), ("content-length", &length), ("content-type", "text/plain")];
             (HeaderMap::new(&fields), body.as_bytes().to_vec())
         };
-        match (self, behaviour) {
-            (Self::Response { headers, body }, _) => (headers, body),
-            (Self::TimedOut, Behaviour::Envoy) => local("504", "upstream request timeout"),
-            (Self::Refused, Behaviour::Envoy) => local("503", "upstream connect error"),
-            (Self::Reset, _) | (_, Behaviour::NgxWasm) => <(HeaderMap, Vec<u8>)>::default(),
+        match self {
+            Self::Response { headers, body } => (headers, body),
+            Self::TimedOut if tells_failures => local("504", "upstream request timeout"),
+            Self::Refused if tells_failures => local("503", "upstream connect error"),
+            Self::TimedOut | Self::Refused | Self::Reset => <(HeaderMap, Vec<u8>)>::default(),
         }
     }
 }
 
 /// Undoes the encoding of a form; the filter only writes what is valid.
-fn decoded(value: &str) -> String {
+pub(super) fn decoded(value: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = value.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

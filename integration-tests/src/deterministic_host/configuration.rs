@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, Package};
+use super::guarantee::Guarantee;
 
 /// A host to be started.
 #[derive(Clone, Debug)]
@@ -20,8 +21,14 @@ pub struct Setup {
     /// Whether "pause" holds only the head of a request back, so that pieces of its body reach the filter before the head goes
     /// on (`allow_on_headers_stop_iteration`).
     pub stops_head_only: bool,
-    /// Whether there is a zone for shared data. Envoy needs none; ngx_wasm_module traps without one.
+    /// Which package of the filter it has; by default the one that is for it.
+    pub package: Option<Package>,
+    /// What it does not do, beside what its behaviour lacks.
+    pub lacks: Vec<Guarantee>,
+    /// Whether there is a zone for shared data, where the host needs one.
     pub has_zone: bool,
+    /// How many keys shared data has room for.
+    pub zone_keys: usize,
 }
 
 /// What a new configuration comes in.
@@ -43,7 +50,10 @@ impl Setup {
             environment: Vec::new(),
             seed: 1,
             stops_head_only: false,
+            package: None,
+            lacks: Vec::new(),
             has_zone: true,
+            zone_keys: usize::MAX,
         }
     }
 }

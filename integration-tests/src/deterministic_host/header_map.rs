@@ -4,7 +4,15 @@ use std::fmt;
 
 /// Fields in their order. Values are bytes: one that is not UTF-8 is legal.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct HeaderMap(Vec<(String, Vec<u8>)>);
+pub struct HeaderMap(Vec<Field>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Field {
+    name: String,
+    value: Vec<u8>,
+    /// Whether the filter does not see it, though it is sent.
+    is_hidden: bool,
+}
 
 impl HeaderMap {
     /// These fields.
@@ -14,12 +22,12 @@ impl HeaderMap {
 
     /// Adds a field behind the others.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        self.0.push((name.to_ascii_lowercase(), value.to_vec()));
+        self.0.push(Field { name: name.to_ascii_lowercase(), value: value.to_vec(), is_hidden: false });
     }
 
     /// The value of the first field of that name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice())
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
     /// The value of the first field of that name as text; empty if it is not there, or none.
@@ -29,58 +37,94 @@ impl HeaderMap {
 
     /// How many fields there are of that name.
     pub fn count(&self, name: &str) -> usize {
-        self.0.iter().filter(|(own, _)| own == name).count()
+        self.iter().filter(|(own, _)| *own == name).count()
+    }
+
+    /// Whether a field of that name, in any case, has anything in it.
+    pub fn tells(&self, name: &str) -> bool {
+        self.iter().any(|(own, value)| own.eq_ignore_ascii_case(name) && !value.is_empty())
     }
 
     /// Sets a field in place of all of that name.
     pub fn replace(&mut self, name: &str, value: &[u8]) {
-        let name = name.to_ascii_lowercase();
-        match self.0.iter().position(|(own, _)| *own == name) {
+        match self.place(name) {
             Some(place) => {
-                self.0[place].1 = value.to_vec();
+                self.0[place].value = value.to_vec();
                 let mut index = 0;
-                self.0.retain(|(own, _)| {
-                    let stays = *own != name || index == place;
+                self.0.retain(|field| {
+                    let stays = !field.is_of(name) || index == place;
                     index += 1;
                     stays
                 });
             }
-            None => self.push(&name, value),
+            None => self.push(name, value),
+        }
+    }
+
+    /// Sets the first field of that name, and hides the others; or adds one.
+    pub(super) fn replace_first(&mut self, name: &str, value: &[u8]) {
+        match self.place(name) {
+            Some(place) => {
+                self.0[place].value = value.to_vec();
+                let others = self.0.iter_mut().enumerate().filter(|(index, _)| *index != place);
+                others.filter(|(_, field)| field.is_of(name)).for_each(|(_, field)| field.is_hidden = true);
+            }
+            None => self.push(name, value),
         }
     }
 
     /// Removes all fields of that name.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
+        self.0.retain(|field| !field.is_of(name));
+    }
+
+    /// Hides all fields of that name.
+    pub(super) fn hide(&mut self, name: &str) {
+        self.0.iter_mut().filter(|field| field.is_of(name)).for_each(|field| field.is_hidden = true);
+    }
+
+    /// All fields that are sent, those among them that the filter does not see.
+    pub(super) fn sent(&self) -> Self {
+        Self(self.0.iter().cloned().map(|field| Field { is_hidden: false, ..field }).collect())
     }
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        let seen = self.0.iter().filter(|field| !field.is_hidden);
+        seen.map(|field| (field.name.as_str(), field.value.as_slice()))
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.iter().count()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
-    /// As the ABI passes them; nothing at all for none, as Envoy does.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// How many pseudo-header fields there are.
+    pub(super) fn pseudo_count(&self) -> usize {
+        self.iter().filter(|(name, _)| name.starts_with(':')).count()
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|field| !field.is_hidden && field.is_of(name))
+    }
+
+    /// As the ABI passes the first of them; nothing at all for none, as Envoy does.
+    pub(super) fn encode(&self, most: usize) -> Vec<u8> {
         if self.is_empty() {
             return Vec::new();
         }
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-        let mut bytes = size(self.len()).to_vec();
-        for (name, value) in self.iter() {
+        let mut bytes = size(self.len().min(most)).to_vec();
+        for (name, value) in self.iter().take(most) {
             bytes.extend_from_slice(&size(name.len()));
             bytes.extend_from_slice(&size(value.len()));
         }
-        for (name, value) in self.iter() {
+        for (name, value) in self.iter().take(most) {
             for text in [name.as_bytes(), value] {
                 bytes.extend_from_slice(text);
                 bytes.push(0);
@@ -121,7 +165,14 @@ impl fmt::Debug for HeaderMap {
 
 impl FromIterator<(String, Vec<u8>)> for HeaderMap {
     fn from_iter<I: IntoIterator<Item = (String, Vec<u8>)>>(fields: I) -> Self {
-        Self(fields.into_iter().collect())
+        let field = |(name, value)| Field { name, value, is_hidden: false };
+        Self(fields.into_iter().map(field).collect())
+    }
+}
+
+impl Field {
+    fn is_of(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
     }
 }
 

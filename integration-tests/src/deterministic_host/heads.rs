@@ -2,16 +2,25 @@
 
 use wasmi::{Error, Linker};
 
-use super::guest::{Guest, functions};
-use super::header_map::HeaderMap;
+use super::guarantee::Guarantee;
+use super::guest::{Failure, Guest, functions};
 use super::status::Status;
 use super::world::{Callback, Context};
 
 pub(super) fn define(linker: &mut Linker<Guest>) -> Result<(), Error> {
     functions! { linker, "env":
         fn proxy_get_header_map_pairs(host, map: u32, return_data: u32, return_size: u32) {
-            // No map is an empty one to Envoy.
-            let bytes = host.world().fields(map).map(HeaderMap::encode).unwrap_or_default();
+            let bytes = {
+                let mut world = host.world();
+                let count = world.fields(map).map_or(0, |fields| fields.len());
+                let most = if world.lacks(Guarantee::ListsAll) { MOST_LISTED } else { usize::MAX };
+                if count > most.saturating_add(1) {
+                    world.violation("the host was asked for more fields than it has memory for");
+                    return Err(Failure::trap("a pointer leads out of the module's memory"));
+                }
+                // No map is an empty one to Envoy.
+                world.fields(map).map(|fields| fields.encode(most)).unwrap_or_default()
+            };
             host.give(&bytes, return_data, return_size)
         }
 
@@ -36,14 +45,12 @@ pub(super) fn define(linker: &mut Linker<Guest>) -> Result<(), Error> {
             if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
                 host.world().violation("a field would be written as two");
             }
-            host.world().changeable_fields(map)?.replace(&name, &value);
-            Ok(())
+            Ok(host.world().replace(map, &name, &value)?)
         }
 
         fn proxy_remove_header_map_value(host, map: u32, name: u32, name_size: u32) {
             let name = host.text(name, name_size)?;
-            host.world().changeable_fields(map)?.remove(&name);
-            Ok(())
+            Ok(host.world().remove(map, &name)?)
         }
 
         fn proxy_get_buffer_bytes(host, buffer: u32, start: u32, max_size: u32, return_data: u32, return_size: u32) {
@@ -69,3 +76,6 @@ pub(super) fn define(linker: &mut Linker<Guest>) -> Result<(), Error> {
 /// The numbers that the ABI gives to buffers.
 const ANSWER_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
+
+/// Where the list of fields of some hosts ends.
+const MOST_LISTED: usize = 100;

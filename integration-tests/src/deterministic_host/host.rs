@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::behaviour::Behaviour;
-use super::callout::{Answer, Callout, CalloutId};
+use super::behaviour::{Behaviour, Package};
+use super::callout::{self, Answer, Callout, CalloutId};
 use super::configuration::{Replacement, Setup};
 use super::cost::Cost;
+use super::guarantee::Guarantee;
 use super::header_map::HeaderMap;
 use super::refusals::Refusal;
 use super::request::Request;
@@ -25,7 +26,7 @@ pub struct Host {
     pub(super) vms: Vec<Option<Vm>>,
     /// The root context of each worker that new streams get.
     pub(super) current: Vec<ContextKey>,
-    setup: Setup,
+    pub(super) setup: Setup,
 }
 
 impl Host {
@@ -66,12 +67,26 @@ impl Host {
         Ok(true)
     }
 
-    /// A client's request arrives at a worker.
+    /// A client's request arrives at a worker. If the module traps at its head, some hosts answer 500 themselves.
     pub fn request(&mut self, worker: usize, request: &Request) -> Result<StreamId> {
         let root = *self.current.get(worker).context("no such worker")?;
         let context = self.vm(root.vm)?.next_context();
-        let Request { headers, properties, has_body } = request.clone();
-        let field_count = u32::try_from(headers.len())?;
+        let Request { mut headers, mut properties, has_body } = request.clone();
+        let (target, authority) = (headers.text(":path").to_owned(), headers.text(":authority").to_owned());
+        properties.insert("request\0path".to_owned(), target.clone().into_bytes());
+        let field_count = {
+            let world = self.world.borrow();
+            if world.lacks(Guarantee::RawPath) {
+                headers.replace(":path", decoded(&target).as_bytes());
+            }
+            if world.lacks(Guarantee::ClientAuthority) {
+                if headers.get("host").is_none() && !authority.is_empty() {
+                    headers.push("host", authority.as_bytes());
+                }
+                headers.replace(":authority", b"kong:8000");
+            }
+            self.counted(&headers)?
+        };
         let id = {
             let mut world = self.world.borrow_mut();
             let id = StreamId(world.streams.len());
@@ -80,6 +95,8 @@ impl Host {
                 context,
                 root,
                 headers,
+                target,
+                authority,
                 properties,
                 response: None,
                 state: State::Paused,
@@ -89,15 +106,17 @@ impl Host {
             id
         };
         let number = context.context;
-        let vm = self.vm(context.vm)?;
-        vm.call::<_, ()>("proxy_on_context_create", number, Callback::Other, (number, root.context))?;
-        let action: u32 = vm.call(
-            "proxy_on_request_headers",
-            number,
-            Callback::RequestHead,
-            (number, field_count, u32::from(!has_body)),
-        )?;
-        self.act(id, action);
+        let parameters = (number, root.context);
+        self.call::<_, ()>(context.vm, "proxy_on_context_create", number, Callback::Other, parameters)?;
+        let parameters = (number, field_count, u32::from(!has_body));
+        let callback = Callback::RequestHead;
+        match self.call(context.vm, "proxy_on_request_headers", number, callback, parameters) {
+            Ok(action) => self.act(id, action),
+            Err(trap) => {
+                self.world.borrow_mut().fail(id);
+                return Err(trap);
+            }
+        }
         self.follow_up()?;
         Ok(id)
     }
@@ -116,12 +135,12 @@ impl Host {
     /// A trailer of a request arrives behind its body. It is held as the body is, and some hosts have none.
     pub fn trailers(&mut self, id: StreamId) -> Result<()> {
         let is_held = !self.setup.stops_head_only && *self.stream(id).state() == State::Paused;
-        if is_held || self.setup.behaviour == Behaviour::NgxWasm {
+        if is_held || self.world.borrow().lacks(Guarantee::HasTrailers) {
             return Ok(());
         }
         let ContextKey { vm, context } = self.stream(id).context;
         let callback = Callback::RequestTrailers(HeaderMap::new(&[("x-checksum", "0")]));
-        let action = self.vm(vm)?.call("proxy_on_request_trailers", context, callback, (context, 1))?;
+        let action = self.call(vm, "proxy_on_request_trailers", context, callback, (context, 1))?;
         self.act(id, action);
         self.follow_up()
     }
@@ -160,17 +179,29 @@ impl Host {
             callout.is_open = false;
             (behaviour, callout.clone())
         };
-        let (fields, body) = answer.delivered(behaviour);
-        let (field_count, body_size) = (u32::try_from(fields.len())?, u32::try_from(body.len())?);
+        let is_refused = matches!(answer, Answer::Refused);
+        let holds = !self.world.borrow().lacks(Guarantee::Holds);
+        let (mut fields, body) = answer.delivered(!self.world.borrow().lacks(Guarantee::TellsFailures));
+        if behaviour == Behaviour::NgxWasm && !fields.is_empty() {
+            fields.push("date", b"Wed, 18 May 2033 03:33:20 GMT");
+        }
+        let (field_count, body_size) = (self.counted(&fields)?, u32::try_from(body.len())?);
         let Callout { root, owner, token, .. } = callout;
-        let current = if behaviour == Behaviour::Envoy { root } else { owner };
-        let result = self.vm(root.vm)?.call::<_, ()>(
+        // Envoy calls the root context, from which the filter is switched to the stream.
+        let current = if self.world.borrow().lacks(Guarantee::Switches) { owner } else { root };
+        {
+            let mut world = self.world.borrow_mut();
+            world.loses_bodies = world.lacks(Guarantee::DeliversReplies) && body.is_empty() && !is_refused;
+        }
+        let result = self.call::<_, ()>(
+            root.vm,
             "proxy_on_http_call_response",
             current.context,
             Callback::Answer(fields, body),
             (root.context, token, field_count, body_size, 0),
         );
-        if behaviour == Behaviour::NgxWasm {
+        self.world.borrow_mut().loses_bodies = false;
+        if !holds {
             self.go_on_by_itself(owner);
         }
         result?;
@@ -208,7 +239,7 @@ impl Host {
             if let Some(tick) = self.world.borrow_mut().root(*key).and_then(|root| root.tick.as_mut()) {
                 tick.due = now + tick.period;
             }
-            self.vm(key.vm)?.call::<_, ()>("proxy_on_tick", key.context, Callback::Other, key.context)?;
+            self.call::<_, ()>(key.vm, "proxy_on_tick", key.context, Callback::Other, key.context)?;
             self.follow_up()?;
         }
         Ok(due.len())
@@ -244,6 +275,11 @@ impl Host {
     /// The time, since the epoch.
     pub fn now(&self) -> Duration {
         self.world.borrow().now
+    }
+
+    /// All requests, oldest first.
+    pub fn streams(&self) -> impl Iterator<Item = StreamId> + use<> {
+        (0..self.world.borrow().streams.len()).map(StreamId)
     }
 
     /// A request, and what has become of it.
@@ -322,4 +358,33 @@ impl Host {
     pub fn violations(&self) -> Vec<String> {
         self.world.borrow().violations.clone()
     }
+
+    /// The number of fields that comes with a callback.
+    fn counted(&self, fields: &HeaderMap) -> Result<u32> {
+        let is_partial = self.world.borrow().lacks(Guarantee::ListsAll);
+        let hidden = if is_partial { fields.pseudo_count() } else { 0 };
+        Ok(u32::try_from(fields.len() - hidden)?)
+    }
+
+    /// The package that its VMs run.
+    pub(super) fn package(&self) -> Package {
+        self.setup.package.unwrap_or(self.setup.behaviour.package())
+    }
+}
+
+/// A path as nginx has it: decoded once, without empty and dot segments; and the query behind it.
+fn decoded(target: &str) -> String {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let path = callout::decoded(&path.replace('+', "%2B"));
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let slash = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    let path = format!("/{}{slash}", segments.join("/"));
+    query.map_or(path.clone(), |query| format!("{path}?{query}"))
 }

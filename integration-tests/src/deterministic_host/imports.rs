@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmi::{Caller, Error, ExternType, Linker, Module, Val};
 
-use super::behaviour::Behaviour;
+use super::guarantee::Guarantee;
 use super::guest::{Failure, Guest, functions};
 use super::header_map::HeaderMap;
 use super::status::Status;
@@ -43,7 +43,10 @@ fn define_general(linker: &mut Linker<Guest>) -> Result<(), Error> {
             let period = Duration::from_millis(u64::from(period));
             let mut world = host.world();
             let due = world.now + period;
-            let is_strict = world.behaviour == Behaviour::NgxWasm;
+            let is_strict = world.lacks(Guarantee::SetsTimers);
+            if world.lacks(Guarantee::HasTimers) {
+                return Err(Status::Unimplemented.into());
+            }
             if is_strict && world.effective_stream().is_some() {
                 return Err(Failure::trap("a stream cannot set a timer"));
             }
@@ -72,12 +75,18 @@ fn define_streams(linker: &mut Linker<Guest>) -> Result<(), Error> {
 
         fn proxy_send_local_response(
             host, status: u32, details: u32, details_size: u32, body: u32, body_size: u32, fields: u32,
-            fields_size: u32, _grpc_status: u32
+            fields_size: u32, grpc_status: u32
         ) {
-            host.bytes(details, details_size)?;
+            let details = host.bytes(details, details_size)?;
             let (body, fields) = (host.bytes(body, body_size)?, host.bytes(fields, fields_size)?);
             let mut world = host.world();
             let fields = HeaderMap::decode(&fields).ok_or_else(|| world.misuse("the fields of an answer are garbled"))?;
+            if world.lacks(Guarantee::HidesReasons) && !details.is_empty() {
+                world.violation("the status line of an answer says more than its status");
+            }
+            if world.lacks(Guarantee::DeliversReplies) && grpc_status != u32::MAX {
+                world.violation("an answer has a gRPC status, at which builds with assertions abort");
+            }
             Ok(world.reply(status, fields, &body)?)
         }
 
@@ -90,6 +99,9 @@ fn define_streams(linker: &mut Linker<Guest>) -> Result<(), Error> {
             let token = {
                 let mut world = host.world();
                 let fields = HeaderMap::decode(&fields).ok_or_else(|| world.misuse("the fields of a callout are garbled"))?;
+                if world.lacks(Guarantee::RefusesUpstreams) && !is_host_and_port(&upstream) {
+                    return Err(Failure::trap("an upstream that is none"));
+                }
                 world.dispatch(upstream, fields, body, Duration::from_millis(u64::from(timeout)))?
             };
             host.put(return_token, &token.to_le_bytes())
@@ -98,7 +110,11 @@ fn define_streams(linker: &mut Linker<Guest>) -> Result<(), Error> {
         fn proxy_get_property(host, path: u32, path_size: u32, return_data: u32, return_size: u32) {
             let path = host.text(path, path_size)?;
             let value = {
-                let world = host.world();
+                let mut world = host.world();
+                if world.lacks(Guarantee::TellsConnections) && TOLD_BY_ENVOY.iter().any(|root| path.starts_with(root)) {
+                    world.log.push(format!("alert: there is no property {}", path.replace('\0', ".")));
+                    return Err(Status::NotFound.into());
+                }
                 let stream = world.effective_stream().and_then(|id| world.streams.get(id.0));
                 stream.and_then(|stream| stream.properties.get(&path)).cloned().ok_or(Status::NotFound)?
             };
@@ -111,7 +127,7 @@ fn define_streams(linker: &mut Linker<Guest>) -> Result<(), Error> {
             let Some(id) = world.effective_stream() else {
                 return Err(world.misuse("a property was set of something else than a request").into());
             };
-            let is_kept = world.behaviour == Behaviour::Envoy || path.starts_with("wasmx");
+            let is_kept = !world.lacks(Guarantee::KeepsProperties) || path.starts_with("wasmx");
             let stream = world.streams.get_mut(id.0).filter(|_| is_kept).ok_or(Status::NotFound)?;
             stream.properties.insert(path, value);
             Ok(())
@@ -129,7 +145,7 @@ fn define_shared(linker: &mut Linker<Guest>) -> Result<(), Error> {
                 if !world.has_zone() {
                     return Err(Failure::trap("there is no zone for shared data"));
                 }
-                world.shared_data.get(&key, world.behaviour).ok_or(Status::NotFound)?
+                world.shared_data.get(&key, !world.lacks(Guarantee::ComparesKeys)).ok_or(Status::NotFound)?
             };
             host.give(&value, return_data, return_size)?;
             host.put(return_cas, &cas.to_le_bytes())
@@ -144,8 +160,14 @@ fn define_shared(linker: &mut Linker<Guest>) -> Result<(), Error> {
             if !world.has_zone() {
                 return Err(Failure::trap("there is no zone for shared data"));
             }
-            let behaviour = world.behaviour;
-            Ok(world.shared_data.set(&key, &value, cas, behaviour)?)
+            let (compares_keys, most) = (!world.lacks(Guarantee::ComparesKeys), world.zone_keys);
+            if world.shared_data.is_full(&key, compares_keys, most) {
+                if world.lacks(Guarantee::Evicts) {
+                    return Err(Failure::trap("the zone for shared data is full"));
+                }
+                world.shared_data.evict();
+            }
+            Ok(world.shared_data.set(&key, &value, cas, compares_keys)?)
         }
 
         fn proxy_define_metric(host, kind: u32, name: u32, name_size: u32, return_number: u32) {
@@ -160,6 +182,9 @@ fn define_shared(linker: &mut Linker<Guest>) -> Result<(), Error> {
 
         fn proxy_increment_metric(host, number: u32, offset: i64) {
             let mut world = host.world();
+            if world.lacks(Guarantee::AddsToGauges) && world.metrics.is_gauge(number) {
+                return Err(Failure::trap("metric not a counter"));
+            }
             let done = world.metrics.increment(number, offset);
             done.map_err(|_| world.misuse("a metric was incremented that cannot be").into())
         }
@@ -192,5 +217,18 @@ fn define_missing(linker: &mut Linker<Guest>, module: &Module) -> Result<(), Err
     }
     Ok(())
 }
+
+/// Whether an upstream is a host with a port, or without.
+fn is_host_and_port(upstream: &str) -> bool {
+    let (host, port) = match upstream.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(None) => return false,
+        Some(Some((address, port))) => (address, port.strip_prefix(':').or((!port.is_empty()).then_some(""))),
+        None => upstream.split_once(':').map_or((upstream, None), |(host, port)| (host, Some(port))),
+    };
+    !host.is_empty() && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// Properties of the connection and of the route, by how they begin.
+const TOLD_BY_ENVOY: [&str; 2] = ["connection\0", "xds\0"];
 
 const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "critical"];

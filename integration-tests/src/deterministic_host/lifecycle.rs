@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use wasmi::{WasmParams, WasmResults};
 
 use super::behaviour::Behaviour;
+use super::guarantee::Guarantee;
 use super::header_map::HeaderMap;
 use super::host::Host;
 use super::stream::{State, StreamId};
@@ -18,7 +20,9 @@ impl Host {
         let mut world = self.world.borrow_mut();
         match (action, &world.streams[id.0].state) {
             (CONTINUE, State::Paused) => world.forward(id),
-            (CONTINUE, State::Replied { .. }) => world.violation("a request goes on that was answered"),
+            (CONTINUE, State::Replied { .. } | State::Lost) => {
+                world.violation("a request goes on that was answered")
+            }
             (CONTINUE | PAUSE, _) => {}
             _ => world.violation("an action that is none"),
         }
@@ -30,7 +34,10 @@ impl Host {
         loop {
             let next = self.world.borrow_mut().replied.pop();
             if let Some(id) = next {
-                let State::Replied { headers, .. } = self.stream(id).state().clone() else { continue };
+                let headers = match self.stream(id).state().clone() {
+                    State::Replied { headers, .. } => headers,
+                    _ => HeaderMap::default(),
+                };
                 self.deliver_response(id, headers)?;
                 self.end(id)?;
                 continue;
@@ -47,7 +54,7 @@ impl Host {
     pub(super) fn deliver_body(&mut self, id: StreamId, size: usize, is_last: bool) -> Result<()> {
         let ContextKey { vm, context } = self.stream(id).context;
         let parameters = (context, u32::try_from(size)?, u32::from(is_last));
-        let action = self.vm(vm)?.call("proxy_on_request_body", context, Callback::Other, parameters)?;
+        let action = self.call(vm, "proxy_on_request_body", context, Callback::Other, parameters)?;
         let is_held_for_good = action == PAUSE && matches!(self.stream(id).state(), State::Forwarded { .. });
         if is_held_for_good {
             self.world.borrow_mut().violation("a body is held whose head has gone on");
@@ -59,20 +66,29 @@ impl Host {
     pub(super) fn deliver_response(&mut self, id: StreamId, headers: HeaderMap) -> Result<()> {
         let ContextKey { vm, context } = self.stream(id).context;
         let parameters = (context, u32::try_from(headers.len())?, 1);
+        if !self.world.borrow().contexts.contains_key(&ContextKey { vm, context }) {
+            return Ok(());
+        }
         self.world.borrow_mut().streams[id.0].response = Some(headers);
         let callback = Callback::ResponseHead;
-        let action: u32 = self.vm(vm)?.call("proxy_on_response_headers", context, callback, parameters)?;
+        let action: u32 = self.call(vm, "proxy_on_response_headers", context, callback, parameters)?;
         ensure!(action == CONTINUE, "the filter holds a response back");
+        let body = self.call_if_due(vm, "proxy_on_response_body", context, (context, 0, 1))?;
+        ensure!(body.unwrap_or(CONTINUE) == CONTINUE, "the filter holds the body of a response back");
         Ok(())
     }
 
     /// The stream's context is deleted. Its root context follows, if it is an old one that nobody needs any more.
     pub(super) fn end(&mut self, id: StreamId) -> Result<()> {
         let key = self.stream(id).context;
-        self.vm(key.vm)?.call::<_, ()>("proxy_on_delete", key.context, Callback::Other, key.context)?;
+        self.world.borrow_mut().streams[id.0].is_over = true;
+        if self.world.borrow().contexts.contains_key(&key) {
+            self.call_if_due::<_, u32>(key.vm, "proxy_on_done", key.context, key.context)?;
+            self.call_if_due::<_, ()>(key.vm, "proxy_on_log", key.context, key.context)?;
+            self.call::<_, ()>(key.vm, "proxy_on_delete", key.context, Callback::Other, key.context)?;
+        }
         {
             let mut world = self.world.borrow_mut();
-            world.streams[id.0].is_over = true;
             world.contexts.remove(&key);
             if world.behaviour == Behaviour::NgxWasm {
                 let asked = world.callouts.iter_mut().filter(|callout| callout.owner == key);
@@ -84,8 +100,9 @@ impl Host {
 
     pub(super) fn go_on_by_itself(&mut self, owner: ContextKey) {
         let mut world = self.world.borrow_mut();
-        let Some(Context::Stream(id)) = world.contexts.get(&owner) else { return };
-        let id = *id;
+        // The VM that it was in may be gone.
+        let place = world.streams.iter().position(|stream| stream.context == owner && !stream.is_over);
+        let Some(id) = place.map(StreamId) else { return };
         let is_asking = world.callouts.iter().any(|callout| callout.is_open && callout.owner == owner);
         if !is_asking && world.streams[id.0].state == State::Paused {
             world.forward(id);
@@ -94,7 +111,7 @@ impl Host {
 
     pub(super) fn start_vm(&mut self, worker: usize) -> Result<usize> {
         let number = self.vms.len();
-        self.vms.push(Some(Vm::new(number, worker, &self.world)?));
+        self.vms.push(Some(Vm::new(number, worker, self.package(), &self.world)?));
         Ok(number)
     }
 
@@ -129,7 +146,7 @@ impl Host {
             roots.map(|(key, _)| *key).filter(|key| !needed.contains(key)).collect()
         };
         for key in retired {
-            self.vm(key.vm)?.call::<_, ()>("proxy_on_delete", key.context, Callback::Other, key.context)?;
+            self.call::<_, ()>(key.vm, "proxy_on_delete", key.context, Callback::Other, key.context)?;
             let is_empty = {
                 let mut world = self.world.borrow_mut();
                 world.contexts.remove(&key);
@@ -147,6 +164,60 @@ impl Host {
     pub(super) fn stop_vm(&mut self, number: usize) {
         self.vms[number] = None;
         self.world.borrow_mut().contexts.retain(|key, _| key.vm != number);
+    }
+
+    /// Calls an export. If that traps, some hosts start the VM anew: what it knew is gone.
+    pub(super) fn call<P: WasmParams, R: WasmResults>(
+        &mut self,
+        vm: usize,
+        name: &str,
+        context: u32,
+        callback: Callback,
+        parameters: P,
+    ) -> Result<R> {
+        let result = self.vm(vm)?.call(name, context, callback, parameters);
+        if result.is_err() && self.world.borrow().lacks(Guarantee::KeepsVm) {
+            self.start_again(vm)?;
+        }
+        result
+    }
+
+    /// Calls an export of the end of a response, which some hosts call though it is not there.
+    fn call_if_due<P: WasmParams, R: WasmResults>(
+        &mut self,
+        vm: usize,
+        name: &str,
+        context: u32,
+        parameters: P,
+    ) -> Result<Option<R>> {
+        if self.vm(vm)?.exports(name) {
+            return self.call(vm, name, context, Callback::Other, parameters).map(Some);
+        }
+        match self.world.borrow().lacks(Guarantee::CallsExports) {
+            true => Err(anyhow!("the process ends: {name} is called, which the module does not export")),
+            false => Ok(None),
+        }
+    }
+
+    fn start_again(&mut self, number: usize) -> Result<()> {
+        let package = self.package();
+        let new = self.vm(number)?.again(package)?;
+        let roots: Vec<(usize, Vec<u8>)> = {
+            let world = self.world.borrow();
+            let current = self.current.iter().enumerate().filter(|(_, key)| key.vm == number);
+            let root = |(worker, key): (usize, &ContextKey)| match world.contexts.get(key) {
+                Some(Context::Root(root)) => Some((worker, root.configuration.clone())),
+                _ => None,
+            };
+            current.filter_map(root).collect()
+        };
+        self.stop_vm(number);
+        self.vms[number] = Some(new);
+        for (worker, configuration) in roots {
+            self.current[worker] =
+                self.start_root(number, &configuration)?.context("what was accepted before is refused")?;
+        }
+        Ok(())
     }
 
     pub(super) fn vm(&mut self, number: usize) -> Result<&mut Vm> {

@@ -51,6 +51,11 @@ impl Metrics {
         Ok(())
     }
 
+    /// Whether it is a gauge.
+    pub(super) fn is_gauge(&self, number: u32) -> bool {
+        self.metrics.get(number as usize).is_some_and(|metric| metric.kind == Kind::Gauge)
+    }
+
     /// Sets a gauge. Of a histogram, only the last value is kept here.
     pub(super) fn record(&mut self, number: u32, value: u64) -> Result<(), Status> {
         let metric = self.metrics.get_mut(number as usize).ok_or(Status::NotFound)?;

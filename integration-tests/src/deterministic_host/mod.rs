@@ -2,14 +2,15 @@
 //! its randomness, the order of answers and every refusal are the test's to choose. It counts what each request costs, in
 //! instructions and in calls to the host, and it notes what a real host would punish.
 //!
-//! It follows Envoy 1.40: the order of callbacks, the statuses of its functions, whose callouts are dropped and when. Where
-//! [`Behaviour::NgxWasm`] differs in what matters to a filter, it can follow that. It is no proxy: there is no routing, no
-//! network and no thread, and the body of a request is a size.
+//! It follows Envoy 1.40: the order of callbacks, the statuses of its functions, whose callouts are dropped and when. What filters
+//! take for granted of that ([`Guarantee`]) can be taken from it, one by one, or as ngx_wasm_module lacks it
+//! ([`Behaviour::NgxWasm`]). It is no proxy: there is no routing, no network and no thread, and the body of a request is a size.
 
 mod behaviour;
 mod callout;
 mod configuration;
 mod cost;
+mod guarantee;
 mod guest;
 mod header_map;
 mod heads;
@@ -27,13 +28,14 @@ mod vm;
 mod wasi;
 mod world;
 
-pub use behaviour::Behaviour;
+pub use behaviour::{Behaviour, Package};
 pub use callout::{Answer, Callout, CalloutId};
 pub use configuration::{Replacement, Setup};
 pub use cost::Cost;
+pub use guarantee::Guarantee;
 pub use header_map::HeaderMap;
 pub use host::Host;
-pub use module::{module_compiler, module_size};
+pub use module::{module_compiler, module_exports, module_size};
 pub use request::Request;
 pub use status::Status;
 pub use stream::{State, Stream, StreamId};

@@ -68,6 +68,11 @@ impl Request {
         self.headers.get("authorization").is_some()
     }
 
+    /// The names of its fields.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|(name, _)| name)
+    }
+
     /// Sets a property of its stream, by the parts of its path.
     #[must_use]
     pub fn property(mut self, path: &[&str], value: impl AsRef<[u8]>) -> Self {

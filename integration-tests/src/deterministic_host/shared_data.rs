@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::behaviour::Behaviour;
 use super::status::Status;
 
 /// Values by their keys, each with the number that a compare-and-swap wants.
@@ -14,8 +13,8 @@ pub(super) struct SharedData {
 }
 
 impl SharedData {
-    pub(super) fn get(&self, key: &[u8], behaviour: Behaviour) -> Option<(Vec<u8>, u32)> {
-        self.values.get(&known_by(key, behaviour)).cloned()
+    pub(super) fn get(&self, key: &[u8], compares_keys: bool) -> Option<(Vec<u8>, u32)> {
+        self.values.get(&known_by(key, compares_keys)).cloned()
     }
 
     pub(super) fn set(
@@ -23,14 +22,13 @@ impl SharedData {
         key: &[u8],
         value: &[u8],
         cas: u32,
-        behaviour: Behaviour,
+        compares_keys: bool,
     ) -> Result<(), Status> {
-        let key = known_by(key, behaviour);
-        let is_overtaken = match (self.values.get(&key), behaviour) {
-            (None, Behaviour::Envoy) => false,
-            (None, Behaviour::NgxWasm) => cas != 0,
-            (Some(_), Behaviour::Envoy) if cas == 0 => false,
-            (Some((_, current)), _) => *current != cas,
+        let key = known_by(key, compares_keys);
+        let is_overtaken = match self.values.get(&key) {
+            None => !compares_keys && cas != 0,
+            Some(_) if compares_keys && cas == 0 => false,
+            Some((_, current)) => *current != cas,
         };
         if self.conflicts > 0 {
             self.conflicts -= 1;
@@ -42,6 +40,17 @@ impl SharedData {
         self.last_cas += 1;
         self.values.insert(key, (value.to_vec(), self.last_cas));
         Ok(())
+    }
+
+    /// Whether a value of this key needs room that there is not.
+    pub(super) fn is_full(&self, key: &[u8], compares_keys: bool, most: usize) -> bool {
+        self.values.len() >= most && !self.values.contains_key(&known_by(key, compares_keys))
+    }
+
+    /// Makes room for a value: the oldest goes.
+    pub(super) fn evict(&mut self) {
+        let oldest = self.values.iter().min_by_key(|(_, (_, cas))| *cas).map(|(key, _)| key.clone());
+        oldest.map(|key| self.values.remove(&key));
     }
 
     /// Lets the next writes fail, as if somebody else had written in between.
@@ -56,9 +65,6 @@ impl SharedData {
 }
 
 /// What a host tells a key from others by.
-fn known_by(key: &[u8], behaviour: Behaviour) -> Vec<u8> {
-    match behaviour {
-        Behaviour::Envoy => key.to_vec(),
-        Behaviour::NgxWasm => crc32fast::hash(key).to_be_bytes().to_vec(),
-    }
+fn known_by(key: &[u8], compares_keys: bool) -> Vec<u8> {
+    if compares_keys { key.to_vec() } else { crc32fast::hash(key).to_be_bytes().to_vec() }
 }

@@ -15,6 +15,9 @@ pub struct Stream {
     pub(super) context: ContextKey,
     pub(super) root: ContextKey,
     pub(super) headers: HeaderMap,
+    /// The path and query that the client sent, and its host.
+    pub(super) target: String,
+    pub(super) authority: String,
     pub(super) properties: BTreeMap<String, Vec<u8>>,
     pub(super) response: Option<HeaderMap>,
     pub(super) state: State,
@@ -42,6 +45,8 @@ pub enum State {
         /// The body of the answer.
         body: String,
     },
+    /// The filter answered it, but the host lost the answer, and closed the connection.
+    Lost,
     /// Its client left before anything became of it.
     Abandoned,
 }
@@ -52,7 +57,7 @@ impl Stream {
         &self.state
     }
 
-    /// Its headers as they are now, or were when it went on or was answered.
+    /// Its headers as the filter sees them now, or did when it went on or was answered.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result, anyhow};
 use wasmi::{Instance, Store, WasmParams, WasmResults};
 
+use super::behaviour::Package;
 use super::guest::Guest;
 use super::imports::imports;
 use super::module::module;
@@ -22,8 +23,13 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    pub(super) fn new(number: usize, worker: usize, world: &Rc<RefCell<World>>) -> Result<Self> {
-        let module = module()?;
+    pub(super) fn new(
+        number: usize,
+        worker: usize,
+        package: Package,
+        world: &Rc<RefCell<World>>,
+    ) -> Result<Self> {
+        let module = module(package)?;
         let guest = Guest { world: Rc::clone(world), memory: None, allocate: None };
         let mut store = Store::new(module.engine(), guest);
         store.set_fuel(FUEL)?;
@@ -39,6 +45,17 @@ impl Vm {
     pub(super) fn next_context(&mut self) -> ContextKey {
         self.last_context += 1;
         ContextKey { vm: self.number, context: self.last_context }
+    }
+
+    /// The same VM anew, as it starts. No context has a number that one had before.
+    pub(super) fn again(&self, package: Package) -> Result<Self> {
+        let world = Rc::clone(&self.store.data().world);
+        let new = Self::new(self.number, self.worker, package, &world)?;
+        Ok(Self { last_context: self.last_context, ..new })
+    }
+
+    pub(super) fn exports(&self, name: &str) -> bool {
+        self.instance.get_func(&self.store, name).is_some()
     }
 
     /// Calls an export, on behalf of a context.

@@ -8,6 +8,7 @@ use super::behaviour::Behaviour;
 use super::callout::Callout;
 use super::configuration::Setup;
 use super::cost::Cost;
+use super::guarantee::Guarantee;
 use super::header_map::HeaderMap;
 use super::metrics::Metrics;
 use super::refusals::{Refusal, Refusals};
@@ -63,7 +64,9 @@ pub(super) enum Callback {
 
 pub(super) struct World {
     pub(super) behaviour: Behaviour,
+    pub(super) lacks: Vec<Guarantee>,
     pub(super) has_zone: bool,
+    pub(super) zone_keys: usize,
     pub(super) now: Duration,
     pub(super) random: fastrand::Rng,
     pub(super) environment: Vec<(String, String)>,
@@ -81,13 +84,17 @@ pub(super) struct World {
     pub(super) resumed: Vec<StreamId>,
     /// Streams that were answered in this call.
     pub(super) replied: Vec<StreamId>,
+    /// Whether a reply in this call is lost if it has a body.
+    pub(super) loses_bodies: bool,
 }
 
 impl World {
     pub(super) fn new(setup: &Setup) -> Self {
         Self {
             behaviour: setup.behaviour,
+            lacks: setup.lacks.clone(),
             has_zone: setup.has_zone,
+            zone_keys: setup.zone_keys,
             now: START,
             random: fastrand::Rng::with_seed(setup.seed),
             environment: setup.environment.clone(),
@@ -103,12 +110,18 @@ impl World {
             call: None,
             resumed: Vec::new(),
             replied: Vec::new(),
+            loses_bodies: false,
         }
+    }
+
+    /// Whether the host does not do this.
+    pub(super) fn lacks(&self, guarantee: Guarantee) -> bool {
+        !guarantee.is_given_by(self.behaviour) || self.lacks.contains(&guarantee)
     }
 
     /// Whether there is a place for shared data.
     pub(super) fn has_zone(&self) -> bool {
-        self.has_zone || self.behaviour == Behaviour::Envoy
+        self.has_zone || !self.lacks(Guarantee::HasSharedData)
     }
 
     /// A function of the host is called: it counts, and may have to refuse.
@@ -169,16 +182,17 @@ impl World {
 
     /// Lets the functions that follow act on another context.
     pub(super) fn switch_to(&mut self, context: u32) -> Result<(), Status> {
+        let is_stuck = self.lacks(Guarantee::Switches);
         let Some(call) = &mut self.call else { return Err(Status::InternalFailure) };
         let target = ContextKey { context, ..call.context };
-        match self.behaviour {
-            Behaviour::NgxWasm => Ok(()),
-            Behaviour::Envoy if self.contexts.contains_key(&target) => {
-                call.effective = target;
-                Ok(())
-            }
-            Behaviour::Envoy => Err(Status::BadArgument),
+        if is_stuck {
+            return Ok(());
         }
+        if !self.contexts.contains_key(&target) {
+            return Err(Status::BadArgument);
+        }
+        call.effective = target;
+        Ok(())
     }
 
     /// The fields of a map, by the number that the ABI gives it.
@@ -215,6 +229,30 @@ impl World {
         fields.ok_or(Status::BadArgument)
     }
 
+    /// The filter replaces a field.
+    pub(super) fn replace(&mut self, map: u32, name: &str, value: &[u8]) -> Result<(), Status> {
+        let hides = map == REQUEST_HEADERS && self.lacks(Guarantee::ReplacesAll);
+        let fields = self.changeable_fields(map)?;
+        if hides {
+            fields.replace_first(name, value)
+        } else {
+            fields.replace(name, value)
+        }
+        Ok(())
+    }
+
+    /// The filter removes a field.
+    pub(super) fn remove(&mut self, map: u32, name: &str) -> Result<(), Status> {
+        let hides = map == REQUEST_HEADERS && self.lacks(Guarantee::Removes);
+        let fields = self.changeable_fields(map)?;
+        if hides {
+            fields.hide(name)
+        } else {
+            fields.remove(name)
+        }
+        Ok(())
+    }
+
     /// The filter lets a request go on.
     pub(super) fn resume(&mut self, kind: u32) -> Result<(), Status> {
         let id = self.effective_stream().filter(|_| kind == REQUEST);
@@ -230,16 +268,34 @@ impl World {
                 Ok(())
             }
             State::Forwarded { .. } => Err(self.misuse("a request was resumed twice")),
-            State::Replied { .. } => Err(self.misuse("a request was resumed after its answer")),
+            State::Replied { .. } | State::Lost => Err(self.misuse("a request was resumed after its answer")),
             State::Abandoned => Err(self.misuse("a request was resumed whose client had left")),
         }
     }
 
-    /// A request goes on as it is now.
+    /// A request goes on as it is now, in the eyes of services.
     pub(super) fn forward(&mut self, id: StreamId) {
+        let (keeps_path, keeps_authority) =
+            (self.lacks(Guarantee::SetsPath), self.lacks(Guarantee::ClientAuthority));
         let stream = &mut self.streams[id.0];
-        stream.state = State::Forwarded { headers: stream.headers.clone() };
+        let mut headers = stream.headers.sent();
+        if keeps_path {
+            headers.replace(":path", stream.target.as_bytes());
+        }
+        if keeps_authority {
+            headers.replace(":authority", stream.authority.as_bytes());
+        }
+        stream.state = State::Forwarded { headers };
         self.resumed.push(id);
+    }
+
+    /// The module has trapped at the head of a request, and the host answers it itself.
+    pub(super) fn fail(&mut self, StreamId(index): StreamId) {
+        if self.lacks(Guarantee::KeepsVm) {
+            let (status, headers, body) = (500, HeaderMap::new(&[(":status", "500")]), String::new());
+            self.streams[index].state = State::Replied { status, headers, body };
+            self.streams[index].is_over = true;
+        }
     }
 
     /// The filter answers a request.
@@ -258,7 +314,7 @@ impl World {
         let what = match self.streams[id.0].state {
             State::Paused => None,
             State::Forwarded { .. } => Some("a request was answered that had gone on"),
-            State::Replied { .. } => Some("a request was answered twice"),
+            State::Replied { .. } | State::Lost => Some("a request was answered twice"),
             State::Abandoned => Some("a request was answered whose client had left"),
         };
         if let Some(what) = what {
@@ -266,8 +322,11 @@ impl World {
         }
         let mut headers = HeaderMap::new(&[(":status", &status.to_string())]);
         fields.iter().for_each(|(name, value)| headers.push(name, value));
-        self.streams[id.0].state =
-            State::Replied { status, headers, body: String::from_utf8_lossy(body).into_owned() };
+        let is_lost = self.loses_bodies && !body.is_empty();
+        self.streams[id.0].state = match is_lost {
+            true => State::Lost,
+            false => State::Replied { status, headers, body: String::from_utf8_lossy(body).into_owned() },
+        };
         self.replied.push(id);
         Ok(())
     }

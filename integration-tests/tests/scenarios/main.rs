@@ -5,9 +5,11 @@
 //! token is in a log or in an answer; and nobody waits for ever.
 
 mod failures;
+mod guarantees;
 mod hosts;
 mod keeping;
 mod keys;
+mod kong;
 mod places;
 mod senders;
 mod servers;
@@ -68,6 +70,42 @@ fn tokens_in_other_places_and_documents_are_alike_on_all_hosts() -> Result<()> {
 #[test]
 fn r038_r074_what_hosts_do_to_the_filter_opens_nothing() -> Result<()> {
     tell(hosts::SCENARIOS)
+}
+
+/// If this failed, what a client sends would reach services in a place that they trust.
+#[test]
+fn r137_what_is_taken_off_is_empty_in_what_services_receive() -> Result<()> {
+    tell(kong::TAKEN_OFF)
+}
+
+/// If this failed, a client could hide a field behind many others, or crash a worker with them.
+#[test]
+fn r138_requests_of_more_fields_than_the_host_shows_are_refused() -> Result<()> {
+    tell(kong::FIELDS)
+}
+
+/// If this failed, `/admin%2F..%2Fpublic` would be public to the filter, and something else to the service.
+#[test]
+fn r139_rules_look_at_the_path_and_host_that_services_receive() -> Result<()> {
+    tell(kong::TARGETS)
+}
+
+/// If this failed, a token would go on with the request that the host resumes when the module has stopped.
+#[test]
+fn r140_a_module_that_is_stopped_forwards_no_token() -> Result<()> {
+    tell(kong::TRAPS)
+}
+
+/// If this failed, clients would wait for an answer that the host has lost, or hear which reason it was.
+#[test]
+fn r143_refusals_reach_clients_and_tell_no_more_than_they_should() -> Result<()> {
+    tell(kong::REPLIES)
+}
+
+/// If this failed, a rule would ask for what the host never tells, and nobody would be refused by it.
+#[test]
+fn r141_what_the_host_cannot_do_closes_instead_of_opening() -> Result<()> {
+    tell(kong::CONFIGURATIONS)
 }
 
 fn tell(scenarios: &[Scenario]) -> Result<()> {

@@ -18,6 +18,9 @@ impl Model {
         host: &Host,
         server: &Server,
     ) -> Result<()> {
+        // Some hosts leave an empty field of what the filter took off.
+        let told = headers.iter().filter(|(_, value)| !value.is_empty());
+        let headers = &told.map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
         ensure!(!shows_token(headers), "the opaque token went on");
         let has_own = headers.iter().any(|(name, _)| name.starts_with("x-phantom-token"));
         ensure!(!has_own, "a field of the filter's own went on");

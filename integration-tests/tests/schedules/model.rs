@@ -20,7 +20,7 @@ use crate::server::Server;
 
 /// What the model is told, and what it has seen.
 pub struct Model {
-    behaviour: Behaviour,
+    pub behaviour: Behaviour,
     pub step: u64,
     /// How much time has passed, however the clock was set.
     pub elapsed: Duration,
@@ -114,6 +114,7 @@ impl Model {
                 State::Replied { status, headers, body } => {
                     self.judge_refused(&sent, *status, headers, body, host, server)
                 }
+                State::Lost => Err(anyhow::anyhow!("the client hears nothing")),
                 State::Abandoned => Ok(()),
             };
             verdict.with_context(|| format!("{:?} with {:?}: {state:?}", sent.place, sent.credentials))?;
@@ -151,7 +152,7 @@ impl Model {
         let Some(token) = sent.credentials.token() else { bail!("there is nothing to wait for") };
         ensure!(matches!(sent.access(), Access::Protected { .. }), "this place needs no answer");
         let stream = host.stream(sent.stream);
-        ensure!(stream.headers().get("authorization").is_none(), "it waits with its credentials");
+        ensure!(!stream.headers().tells("authorization"), "it waits with its credentials");
         ensure!(!shows_token(stream.headers()), "it waits with its token");
         let text = &server.tokens[token].text;
         let is_awaited = host.open_callouts().into_iter().map(|id| host.callout(id)).any(|callout| {

@@ -455,6 +455,15 @@ impl Schedule {
         }
         let replacement = if self.rng.bool() { Replacement::RootContext } else { Replacement::Vm };
         self.trace.push(format!("{replacement:?}, wrong: {is_wrong}, {bounds:?}"));
+        let is_wrong = match self.model.behaviour {
+            Behaviour::NgxWasm if is_wrong => {
+                // In Kong, a configuration with mistakes is taken and serves nobody, until it is repaired.
+                ensure!(self.host.reconfigure(&configuration, replacement)?, "it was refused");
+                configuration = bounds.configuration();
+                false
+            }
+            _ => is_wrong,
+        };
         let is_taken = self.host.reconfigure(&configuration, replacement)?;
         ensure!(is_taken != is_wrong, "the configuration was {}", if is_taken { "taken" } else { "refused" });
         if is_taken {

@@ -1,8 +1,10 @@
-//! `package-filter IN OUT`: makes the filter that is deployed of the module that the compiler made.
+//! `package-filter [--kong] IN OUT`: makes the filter that is deployed of the module that the compiler made: for Envoy and what is
+//! built on it, or for Kong.
 //!
-//! The SDK exports every callback of the ABI, and a host calls each that is exported on every stream, at a microsecond a
+//! The SDK exports every callback of the ABI, and Envoy calls each that is exported on every stream, at a microsecond a
 //! call. What the filter does not use is taken out, with all code that only it reached. Where the filter has a callback of its own,
-//! that gets the ABI's name.
+//! that gets the ABI's name. Kong's host calls some callbacks whether they are there or not; and there the filter starts by an export of
+//! its own, so that it knows which host its package is for.
 
 use std::env;
 
@@ -11,10 +13,14 @@ use walrus::{Module, passes};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [input, output] = arguments.as_slice() else { anyhow::bail!("usage: package-filter IN OUT") };
+    let (package, input, output) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--kong", input, output] => (&KONG, input, output),
+        [input, output] => (&ENVOY, input, output),
+        _ => anyhow::bail!("usage: package-filter [--kong] IN OUT"),
+    };
 
     let mut module = Module::from_file(input).with_context(|| format!("cannot read {input}"))?;
-    for (own, callback) in OWN_CALLBACKS {
+    for (own, callback) in OWN_CALLBACKS.iter().chain(package.own_callbacks) {
         let find =
             |name: &str| module.exports.iter().find(|export| export.name == name).map(walrus::Export::id);
         let (sdk, own) =
@@ -24,10 +30,11 @@ fn main() -> Result<()> {
         }
         (*callback).clone_into(&mut module.exports.get_mut(own).name);
     }
-    let missing: Vec<_> = EXPORTS.iter().filter(|name| !has_export(&module, name)).collect();
+    let missing: Vec<_> = package.exports().filter(|name| !has_export(&module, name)).collect();
     ensure!(missing.is_empty(), "the module does not export {missing:?}");
 
-    let unused = module.exports.iter().filter(|export| !EXPORTS.contains(&export.name.as_str()));
+    let is_used = |name: &str| package.exports().any(|used| used == name);
+    let unused = module.exports.iter().filter(|export| !is_used(&export.name));
     for export in unused.map(walrus::Export::id).collect::<Vec<_>>() {
         module.exports.delete(export);
     }
@@ -43,9 +50,30 @@ fn has_export(module: &Module, name: &str) -> bool {
 const OWN_CALLBACKS: &[(&str, &str)] =
     &[("phantom_token_on_http_call_response", "proxy_on_http_call_response")];
 
+/// What is different in the package of a host.
+struct Package {
+    /// More callbacks of its own.
+    own_callbacks: &'static [(&'static str, &'static str)],
+    /// What the host calls whether the filter uses it or not.
+    also_called: &'static [&'static str],
+}
+
+impl Package {
+    fn exports(&self) -> impl Iterator<Item = &'static str> {
+        USED.iter().chain(self.also_called).copied()
+    }
+}
+
+const ENVOY: Package = Package { own_callbacks: &[], also_called: &[] };
+
+const KONG: Package = Package {
+    own_callbacks: &[("phantom_token_start_in_kong", "_initialize")],
+    also_called: &["proxy_on_response_body", "proxy_on_done", "proxy_on_log"],
+};
+
 /// What the filter needs a host to call. The body and trailer callbacks hold back what follows a paused head; the head of a
 /// response is private where the token was in the query; the end of a stream is seen by `proxy_on_delete`.
-const EXPORTS: &[&str] = &[
+const USED: &[&str] = &[
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",

@@ -1,0 +1,94 @@
+//! What the host does of what a filter would take for granted. There is one place for that: the package says which host it is for,
+//! and at the start the host has to behave like that one.
+//!
+//! A host that is not known to do something is treated as if it did not: the filter then does without, or refuses.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use phantom_token_core::HostKind;
+
+use crate::host;
+
+/// What a host does.
+#[derive(Debug)]
+pub(crate) struct Capabilities {
+    /// What configurations are held against.
+    pub(crate) kind: HostKind,
+    /// The effective context can be switched, so that requests can share an answer.
+    pub(crate) switches: bool,
+    /// A field that is removed is not sent, and one that is replaced takes the place of all of its name. Otherwise fields are blanked,
+    /// and a request with two that have to be changed is refused.
+    pub(crate) takes_fields_off: bool,
+    /// `:path` and `:authority` are what services receive. Otherwise the path is in a property, and the authority in `Host`.
+    pub(crate) shows_target: bool,
+    /// How many fields are surely shown, by the number that comes with a callback.
+    pub(crate) max_fields: usize,
+    /// Gauges can be added to, so that those of all workers add up. Otherwise they are set.
+    pub(crate) adds_to_gauges: bool,
+    /// A reply reaches its client whatever its callout brought. Otherwise it has no body where that had none.
+    pub(crate) keeps_bodies: bool,
+    /// What a reply says beside status, fields and body is for the host alone: its reason, and the status for gRPC clients.
+    pub(crate) takes_details: bool,
+    /// The host retries callouts that ask for it, and takes the fields off that do.
+    pub(crate) retries: bool,
+    /// A configuration that is refused leaves nothing unprotected. Otherwise it is taken, and all its requests are refused.
+    pub(crate) survives_refusal: bool,
+}
+
+/// What the host does that this package is for.
+pub(crate) fn capabilities() -> &'static Capabilities {
+    if IS_FOR_KONG.load(Ordering::Relaxed) { &KONG } else { &ENVOY }
+}
+
+/// The package is for Kong.
+pub(crate) fn set_for_kong() {
+    IS_FOR_KONG.store(true, Ordering::Relaxed);
+}
+
+/// The capabilities for a configuration, if the host behaves like the one that the package is for.
+///
+/// Switching to a context that is not there fails on Envoy. Hosts that cannot switch say that they did, and they are the ones that
+/// lack more than that. Whoever says so is treated as one of those, whatever the package.
+///
+/// # Errors
+/// Whether a refused configuration leaves nothing unprotected.
+pub(crate) fn recognise(root: u32) -> Result<&'static Capabilities, bool> {
+    let switches = host::set_effective_context(NOBODY).is_err();
+    if !switches {
+        // Should it have done so after all, it has to come back.
+        let _ = host::set_effective_context(root);
+    }
+    let capabilities = capabilities();
+    if capabilities.switches == switches { Ok(capabilities) } else { Err(switches) }
+}
+
+const ENVOY: Capabilities = Capabilities {
+    kind: HostKind::Envoy,
+    switches: true,
+    takes_fields_off: true,
+    shows_target: true,
+    max_fields: usize::MAX,
+    adds_to_gauges: true,
+    keeps_bodies: true,
+    takes_details: true,
+    retries: true,
+    survives_refusal: true,
+};
+
+const KONG: Capabilities = Capabilities {
+    kind: HostKind::Kong,
+    switches: false,
+    takes_fields_off: false,
+    shows_target: false,
+    max_fields: 96,
+    adds_to_gauges: false,
+    keeps_bodies: false,
+    takes_details: false,
+    retries: false,
+    survives_refusal: false,
+};
+
+/// A context that no host has made.
+const NOBODY: u32 = u32::MAX;
+
+static IS_FOR_KONG: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,413 @@
+//! What Kong's ngx_wasm_module does otherwise than Envoy, in what services receive and clients hear. Each of these stories was a way
+//! past the filter there, or the end of a worker.
+
+use anyhow::{Result, ensure};
+use integration_tests::deterministic_host::{Answer, Behaviour, Guarantee, Request, State, StreamId};
+use serde_json::json;
+
+use crate::Scenario;
+use crate::story::{Story, TOKEN, configured, orders};
+
+/// What is taken off a request.
+pub const TAKEN_OFF: &[Scenario] = &[
+    ("a token on a public route", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let id = story.send(&Request::get("/public").bearer(TOKEN))?;
+        story.goes_on_bare(id)?;
+        Ok(story)
+    }),
+    ("claim fields of a client, before the gateway's own and instead of them", |behaviour| {
+        let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
+        let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
+        let forged = |request: Request| request.header("X-User-Id", "admin").header("x_user_id", "admin");
+        let id = story.send(&forged(Request::get("/public")))?;
+        story.goes_on_bare(id)?;
+        ensure!(told(&story, id, "x-user-id")?.is_empty(), "a client told services who it is");
+        let active = story.active(json!({}));
+        let id = story.ask(&forged(orders(TOKEN)), active)?;
+        story.passes(id)?;
+        ensure!(told(&story, id, "x-user-id")? == ["alice"], "{:?}", story.forwarded(id)?);
+        // A claim that is not there leaves nothing in its place.
+        let active = story.active(json!({"sub": null}));
+        let id = story.ask(&forged(orders("opaque-2")), active)?;
+        story.passes(id)?;
+        ensure!(told(&story, id, "x-user-id")?.is_empty(), "{:?}", story.forwarded(id)?);
+        Ok(story)
+    }),
+    ("several claim fields of one name", |behaviour| {
+        let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
+        let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
+        let request =
+            orders(TOKEN).header("X-User-Id", "a").header("x-user-id", "b").header("x-user-id", "c");
+        let id = story.send(&request)?;
+        let active = story.active(json!({}));
+        story.answer(active)?;
+        match behaviour {
+            Behaviour::Envoy => {
+                story.passes(id)?;
+                ensure!(told(&story, id, "x-user-id")? == ["alice"], "{:?}", story.forwarded(id)?);
+            }
+            // The host changes one of them, and there is no way to reach the others.
+            Behaviour::NgxWasm => story.refused(id, 400, "")?,
+        }
+        Ok(story)
+    }),
+    ("the JWT in a field of its own, and one that a client has forged", |behaviour| {
+        let mut story = Story::new(behaviour, json!({"jwt_header": "x-jwt"}))?;
+        let active = story.active(json!({}));
+        let id = story.ask(&orders(TOKEN).header("X-Jwt", "eyJ.forged.jwt"), active)?;
+        let headers = story.forwarded(id)?;
+        ensure!(!headers.tells("authorization"), "the client's token goes on: {headers:?}");
+        let jwts = told(&story, id, "x-jwt")?;
+        ensure!(jwts.len() == 1 && !jwts[0].contains("forged"), "{jwts:?}");
+        ensure!(headers.count("x-jwt") == 1, "the JWT stands beside an empty field: {headers:?}");
+        story.goes_on_bare(id)?;
+        let id = story.send(&Request::get("/public").header("X_Jwt", "eyJ.forged.jwt"))?;
+        story.goes_on_bare(id)?;
+        ensure!(told(&story, id, "x-jwt")?.is_empty());
+        Ok(story)
+    }),
+    ("tokens in another field and in cookies", |behaviour| {
+        let credentials = json!({"header": "x-token", "cookie": "session"});
+        let mut story = Story::new(behaviour, json!({"credentials": credentials}))?;
+        let session = format!("session={TOKEN}");
+        for request in [
+            Request::get("/orders").header("x-token", TOKEN),
+            Request::get("/orders").header("cookie", &session),
+            Request::get("/orders").header("cookie", format!("theme=dark; {session}")),
+        ] {
+            let id = story.send(&request)?;
+            let active = story.active(json!({}));
+            story.answer(active)?;
+            story.passes(id)?;
+        }
+        let id = story.send(&Request::get("/public").header("x-token", TOKEN))?;
+        story.goes_on_bare(id)?;
+        let two = Request::get("/orders").header("cookie", "theme=dark").header("cookie", &session);
+        let id = story.send(&two)?;
+        let active = story.active(json!({}));
+        story.answer(active)?;
+        match behaviour {
+            Behaviour::Envoy => drop(story.passes(id)?),
+            Behaviour::NgxWasm => story.refused(id, 400, "")?,
+        }
+        Ok(story)
+    }),
+    ("a revoked token where rules only report", |behaviour| {
+        let rules = json!([{"path": "/orders", "report_only": true}]);
+        let mut story = Story::new(behaviour, json!({"rules": rules}))?;
+        let id = story.ask(&orders(TOKEN), inactive())?;
+        story.goes_on_bare(id)?;
+        Ok(story)
+    }),
+    ("requests that wait leave no mark of the filter's own", |behaviour| {
+        let mut story = Story::new(behaviour, json!({"single_flight": true}))?;
+        let ids = [story.send(&orders(TOKEN))?, story.send(&orders(TOKEN))?, story.send(&orders(TOKEN))?];
+        let active = story.active(json!({}));
+        story.answer(active)?;
+        for id in ids {
+            story.passes(id)?;
+            ensure!(story.forwarded(id)?.count("x-phantom-token-mark") == 0, "{:?}", story.forwarded(id)?);
+        }
+        Ok(story)
+    }),
+    ("a proof of possession", |behaviour| {
+        let mut story = Story::set_up(behaviour, |setup| {
+            setup.configuration["token"]["dpop"] = json!("allowed");
+            setup.configuration["dpop"] = json!({"origins": ["https://api.example.com"]});
+        })?;
+        let id = story.send(&Request::get("/public").header("dpop", "eyJ.proof.eyJ"))?;
+        story.goes_on_bare(id)?;
+        ensure!(!story.forwarded(id)?.tells("dpop"), "{:?}", story.forwarded(id)?);
+        Ok(story)
+    }),
+];
+
+/// How many fields a request has.
+pub const FIELDS: &[Scenario] = &[
+    ("more fields than the host shows, the last of them forged or a token", |behaviour| {
+        let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
+        let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
+        for count in [90, 96, 97, 98, 100, 101, 150] {
+            let many = |request: Request, own: usize| {
+                let others = story_fields(&request, behaviour);
+                (others + own..count).fold(request, |request, n| request.header(&format!("a{n}"), ""))
+            };
+            let request = many(Request::get("/public"), 1).header("X_User_Id", "admin");
+            let id = story.send(&request)?;
+            let passes = behaviour == Behaviour::Envoy || count <= 96;
+            if passes {
+                story.goes_on_bare(id)?;
+                ensure!(told(&story, id, "x-user-id")?.is_empty(), "{count} fields hide a forged one");
+            } else {
+                story.refused(id, 431, "")?;
+            }
+            let id = story.send(&many(Request::get("/public"), 1).bearer(TOKEN))?;
+            if passes { story.goes_on_bare(id)? } else { story.refused(id, 431, "")? }
+        }
+        Ok(story)
+    }),
+    ("an answer of more fields than the host shows", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let active = story.active(json!({}));
+        let answer = (0..120).fold(active, |answer, n| answer.header(&format!("a{n}"), ""));
+        let id = story.ask(&orders(TOKEN), answer)?;
+        match behaviour {
+            Behaviour::Envoy => drop(story.passes(id)?),
+            Behaviour::NgxWasm => story.refused(id, 502, "")?,
+        }
+        Ok(story)
+    }),
+];
+
+/// What rules look at.
+pub const TARGETS: &[Scenario] = &[
+    ("the path is what services receive", |behaviour| {
+        let rules = json!([
+            {"path": "/", "access": "public"}, {"path": "/admin"},
+        ]);
+        let mut story = Story::new(behaviour, json!({"rules": rules}))?;
+        for path in [
+            "/admin%2F..%2Fpublic/x",
+            "/admin/%2e%2e/public/x",
+            "/admin/../public",
+            "//public",
+            "/%2570ublic",
+            "/public%3Fx",
+        ] {
+            let id = story.send(&Request::get(path))?;
+            story.refused(id, 400, "").map_err(|error| error.context(path))?;
+        }
+        for path in ["/public/a%20b", "/public/r%C3%A9sum%C3%A9", "/a%20b?c=d%2Fe", "/public?x=//"] {
+            let id = story.send(&Request::get(path))?;
+            story.goes_on_bare(id).map_err(|error| error.context(path))?;
+            ensure!(story.forwarded(id)?.text(":path") == path);
+        }
+        Ok(story)
+    }),
+    ("the host is the client's", |behaviour| {
+        let rules = json!([
+            {"path": "/", "access": "public"}, {"path": "/", "hosts": ["admin.example.com"]},
+        ]);
+        let mut story = Story::new(behaviour, json!({"rules": rules}))?;
+        let at = |host: &str| {
+            let fields = [(":authority", host), (":path", "/"), (":method", "GET"), (":scheme", "https")];
+            Request::of(fields.map(|(name, value)| (name, value.as_bytes())))
+        };
+        for host in ["admin.example.com", "ADMIN.example.com"] {
+            let id = story.send(&at(host))?;
+            story.refused(id, 401, "Bearer")?;
+        }
+        let id = story.send(&at("www.example.com"))?;
+        story.goes_on_bare(id)?;
+        // HTTP/1.0 knows requests without a host.
+        let id = story.send(&at(""))?;
+        story.refused(id, 400, "")?;
+        Ok(story)
+    }),
+    ("a token in the query", |behaviour| {
+        let query = json!({"credentials": {"query_parameter": "access_token"}});
+        let mut story = Story::new(behaviour, query)?;
+        let id = story.send(&Request::get(&format!("/orders?access_token={TOKEN}")))?;
+        let active = story.active(json!({}));
+        story.answer(active)?;
+        match behaviour {
+            Behaviour::Envoy => drop(story.passes(id)?),
+            // The query goes on as it came, so the filter serves nobody with such a configuration.
+            Behaviour::NgxWasm => story.refused(id, 500, "")?,
+        }
+        Ok(story)
+    }),
+];
+
+/// What stops the module, and what goes on then.
+pub const TRAPS: &[Scenario] = &[
+    ("the timer tells gauges", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let waiting = story.send(&orders(TOKEN))?;
+        for _ in 0..3 {
+            story.wait(1);
+            story.host.tick()?;
+        }
+        ensure!(story.host.counter("phantom_token_requests_waiting") == 1);
+        story.answer(inactive())?;
+        story.refused(waiting, 401, "invalid_token")?;
+        story.wait(1);
+        story.host.tick()?;
+        ensure!(story.host.counter("phantom_token_requests_waiting") == 0);
+        Ok(story)
+    }),
+    ("the timer refreshes an entry that is in use", |behaviour| {
+        let cache = json!({"max_ttl": "1m", "refresh_ahead": "10s"});
+        let mut story = Story::new(behaviour, json!({"cache": cache}))?;
+        let active = story.active(json!({}));
+        story.ask(&orders(TOKEN), active)?;
+        story.wait(55);
+        let id = story.send(&orders(TOKEN))?;
+        story.passes(id)?;
+        story.wait(1);
+        story.host.tick()?;
+        ensure!(story.questions() == 2, "{} questions", story.questions());
+        let active = story.active(json!({}));
+        story.answer(active)?;
+        story.wait(30);
+        let id = story.send(&orders(TOKEN))?;
+        story.passes(id)?;
+        ensure!(story.questions() == 2, "what was refreshed is asked for again");
+        Ok(story)
+    }),
+    ("the module is stopped while requests wait", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let waiting = [story.send(&orders("opaque-1"))?, story.send(&orders("opaque-2"))?];
+        story.host.trap("proxy_get_current_time_nanoseconds");
+        ensure!(story.host.request(0, &orders("opaque-3")).is_err());
+        for callout in story.host.open_callouts() {
+            // Where a new VM has begun, it does not know what the old one asked.
+            let _ = story.host.answer(callout, inactive());
+        }
+        if behaviour == Behaviour::NgxWasm {
+            waiting.into_iter().try_for_each(|id| story.goes_on_bare(id))?;
+            let active = story.active(json!({}));
+            let id = story.ask(&orders("opaque-4"), active)?;
+            story.passes(id)?;
+        }
+        // Envoy answers 503 from then on.
+        Ok(story.judged_but_for_what_was_stopped())
+    }),
+    ("keys, without a zone and without sharing", |behaviour| {
+        let mut story = Story::set_up(behaviour, |setup| {
+            setup.has_zone = false;
+            setup.configuration = configured(json!({
+                "cache": {"shared": false},
+                "keys": {"uri": "https://login.example.com/jwks"},
+            }));
+        })?;
+        let id = story.send(&orders(TOKEN))?;
+        story.answer(Answer::response(500, "text/plain", "oops"))?;
+        story.refused(id, 503, "")?;
+        Ok(story)
+    }),
+    ("an upstream that is none", |behaviour| {
+        for upstream in ["login.example.com:99999", "login.example.com:0", "login.example.com:", "[::1"] {
+            for keys in [false, true] {
+                let mut edits = json!({"keys": {"uri": "https://login.example.com/jwks"}});
+                let section = if keys { "keys" } else { "introspection" };
+                edits[section]["upstream"] = json!(upstream);
+                let mut story = Story::new(behaviour, edits)?;
+                let id = story.send(&orders(TOKEN))?;
+                let Some(callout) = story.host.open_callouts().first().copied() else {
+                    story.refused(id, 500, "")?;
+                    story.judge()?;
+                    continue;
+                };
+                ensure!(behaviour == Behaviour::Envoy, "{upstream}, which is none, was taken");
+                story.host.answer(callout, inactive())?;
+            }
+        }
+        Story::new(behaviour, json!({}))
+    }),
+    ("a zone that is full, and does not evict", |behaviour| {
+        let mut story = Story::set_up(behaviour, |setup| {
+            setup.zone_keys = 0;
+            setup.lacks = vec![Guarantee::Evicts];
+        })?;
+        let id = story.send(&orders(TOKEN))?;
+        let active = story.active(json!({}));
+        let stopped = story.answer(active).is_err();
+        ensure!(stopped, "a write to it is a trap");
+        if behaviour == Behaviour::NgxWasm {
+            story.goes_on_bare(id)?;
+        }
+        Ok(story.judged_but_for_what_was_stopped())
+    }),
+    ("a zone that is too small", |behaviour| {
+        let mut story = Story::set_up(behaviour, |setup| setup.zone_keys = 4)?;
+        for number in 0..20 {
+            let active = story.active(json!({"sub": format!("user-{number}")}));
+            let id = story.ask(&orders(&format!("opaque-{number}")), active)?;
+            story.passes(id)?;
+        }
+        Ok(story)
+    }),
+];
+
+/// What clients hear.
+pub const REPLIES: &[Scenario] = &[
+    ("a callout that ends without a body", |behaviour| {
+        for answer in [
+            Answer::TimedOut,
+            Answer::Reset,
+            Answer::Refused,
+            Answer::response(204, "", ""),
+            Answer::response(200, "application/json", ""),
+            Answer::response(503, "", ""),
+        ] {
+            let mut story = Story::new(behaviour, json!({}))?;
+            let id = story.ask(&orders(TOKEN), answer.clone())?;
+            let State::Replied { headers, body, .. } = story.host.stream(id).state().clone() else {
+                anyhow::bail!("{answer:?}: nobody is told: {:?}", story.host.stream(id).state())
+            };
+            ensure!(headers.text("cache-control") == "no-store", "{headers:?}");
+            ensure!(body.is_empty() == headers.get("content-type").is_none(), "{headers:?}");
+            story.judge()?;
+        }
+        Story::new(behaviour, json!({}))
+    }),
+    ("a refusal does not tell its reason in the status line", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let id = story.send(&Request::get("/orders"))?;
+        story.refused(id, 401, "Bearer")?;
+        let id =
+            story.ask(&orders(TOKEN), Answer::response(200, "application/json", r#"{"active":false}"#))?;
+        story.refused(id, 401, "invalid_token")?;
+        Ok(story)
+    }),
+    ("a response ends", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let active = story.active(json!({}));
+        let id = story.ask(&orders(TOKEN), active)?;
+        story.passes(id)?;
+        story.host.respond(id, 200, &[("content-type", "text/plain")])?;
+        ensure!(story.host.stream(id).is_over());
+        Ok(story)
+    }),
+];
+
+/// What a configuration asks of a host that cannot do it.
+pub const CONFIGURATIONS: &[Scenario] =
+    &[("a configuration asks for what the host cannot do", |behaviour| {
+        for edits in [
+            json!({"rules": [{"path": "/orders", "routes": ["orders"]}, {"path": "/orders"}]}),
+            json!({"rules": [{"path": "/orders", "peers": ["spiffe://example.com/orders"]}]}),
+            json!({"client_certificate": "connection"}),
+            json!({"credentials": {"query_parameter": "access_token"}}),
+            json!({"filter_state": [{"name": "user", "pointer": "/sub"}]}),
+        ] {
+            let mut story = Story::new(behaviour, edits.clone())?;
+            if behaviour == Behaviour::NgxWasm {
+                for path in ["/orders", "/public", "/internal"] {
+                    let id = story.send(&Request::get(path).bearer(TOKEN))?;
+                    story.refused(id, 500, "").map_err(|error| error.context(edits.to_string()))?;
+                }
+                story.judge()?;
+            }
+        }
+        Story::new(behaviour, json!({}))
+    })];
+
+fn inactive() -> Answer {
+    Answer::response(200, "application/json", r#"{"active":false}"#)
+}
+
+/// What services are told in fields that they may take for this one.
+fn told(story: &Story, id: StreamId, name: &str) -> Result<Vec<String>> {
+    let headers = story.forwarded(id)?;
+    let values = headers.iter().filter(|(own, value)| own.replace('_', "-") == name && !value.is_empty());
+    Ok(values.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect())
+}
+
+/// How many fields the host counts in a request.
+fn story_fields(request: &Request, behaviour: Behaviour) -> usize {
+    let host = usize::from(behaviour == Behaviour::NgxWasm);
+    request.field_names().filter(|name| !name.starts_with(':')).count() + host
+}
