@@ -10,7 +10,7 @@ use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
 use integration_tests::scripted_server::{Play, ScriptedServer};
 use integration_tests::{jwt, paths, secrets};
-use phantom_token_core::Settings;
+use phantom_token_core::{HostKind, Settings};
 use serde_json::{Value, json};
 
 const SECRET: &str = "the-secret-of-the-gateway";
@@ -67,7 +67,9 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
         ("Istio", &istio["spec"]["pluginConfig"]),
         ("Kong", &kong["services"][0]["filter_chains"][0]["filters"][0]["config"]),
     ] {
-        let result = Settings::parse(configuration.to_string().as_bytes(), &|_| Some(SECRET.to_owned()));
+        let host = if what == "Kong" { HostKind::Kong } else { HostKind::Envoy };
+        let text = configuration.to_string();
+        let result = Settings::parse_for(host, text.as_bytes(), &|_| Some(SECRET.to_owned()));
         assert!(result.is_ok(), "{what}: {result:?}");
         for schema in [&for_editors, &for_kong] {
             assert_eq!(
