@@ -93,6 +93,15 @@ pub const TAKEN_OFF: &[Scenario] = &[
         }
         Ok(story)
     }),
+    ("fields that override path or method", |behaviour| {
+        let mut story = Story::new(behaviour, json!({}))?;
+        let request = Request::get("/public").header("X-Original-URL", "/admin");
+        let id = story.send(&request.header("x_http_method_override", "DELETE"))?;
+        story.goes_on_bare(id)?;
+        let headers = story.forwarded(id)?;
+        ensure!(!headers.tells("x-original-url") && !headers.tells("x_http_method_override"), "{headers:?}");
+        Ok(story)
+    }),
     ("a revoked token where rules only report", |behaviour| {
         let rules = json!([{"path": "/orders", "report_only": true}]);
         let mut story = Story::new(behaviour, json!({"rules": rules}))?;
@@ -352,6 +361,16 @@ pub const REPLIES: &[Scenario] = &[
             story.judge()?;
         }
         Story::new(behaviour, json!({}))
+    }),
+    ("the authorization server is not told what is for the host", |behaviour| {
+        let mut story = Story::new(behaviour, json!({"introspection": {"retries": 1}}))?;
+        let id = story.send(&orders(TOKEN))?;
+        let question = story.question()?;
+        let asks = story.host.callout(question).headers.get("x-envoy-retry-on").is_some();
+        ensure!(asks == story.on(true, false), "only Envoy takes such fields off");
+        story.answer(inactive())?;
+        story.refused(id, 401, "invalid_token")?;
+        Ok(story)
     }),
     ("a refusal does not tell its reason in the status line", |behaviour| {
         let mut story = Story::new(behaviour, json!({}))?;
