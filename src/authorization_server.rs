@@ -420,7 +420,14 @@ impl AuthorizationServer {
         host: Host<'_>,
     ) -> Result<Rc<Grant>, NoGrant> {
         if let Some(known) = evidence.grant.get() {
-            return known.clone().map_err(NoGrant::Refused);
+            // Its key may have been taken back since another request had it verified.
+            let still_counts = |grant: &Rc<Grant>| counts(self.keys.as_ref(), grant.verified_by(), host.now);
+            return match known {
+                Ok(grant) if !still_counts(grant) => {
+                    Err(NoGrant::Refused(evidence.active.signature.refusal()))
+                }
+                known => known.clone().map_err(NoGrant::Refused),
+            };
         }
         let is_presented = matches!(evidence.active.signature, Signature::Presented);
         if is_presented && self.failed_verifications.is_spent(host.now) {

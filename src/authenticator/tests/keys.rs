@@ -533,6 +533,28 @@ fn r049_r066_an_answer_that_waits_for_keys_ages() {
     assert_eq!(worker.introspections(), 2, "a minute after the answer");
 }
 
+/// If what one request had verified counted for another after its key was taken back, the one that waited longer would pass by a key
+/// that the server has withdrawn.
+#[test]
+fn r066_what_was_verified_for_another_request_counts_while_its_key_does() {
+    let mut worker = Worker::new(published(json!({})), &NoSharedData);
+    worker.keys = key_set("k1");
+    worker.answer_with(signed_jwt("k1", &testing::claims()));
+    let (question, pending) = unanswered(&mut worker, 0, "token");
+    let conclusion = worker.ask(&question, 0);
+    let crate::Step::Ask(keys, first) = worker.authenticator.settle(pending, &conclusion, host(0)) else {
+        panic!("there are no keys yet");
+    };
+    let (_, second) = unanswered(&mut worker, 0, "token");
+    let conclusion = worker.answered(&keys, 0);
+    let step = worker.authenticator.settle(first, &conclusion, host(0));
+    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Forward(_))));
+    worker.keys = key_set("k2");
+    let conclusion = worker.answered(&keys, 1);
+    let step = worker.authenticator.settle(second, &conclusion, host(1));
+    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Reject(_))));
+}
+
 /// If a request that may not wait decided for those that do with the same answer, good tokens would be refused although their keys
 /// come.
 #[test]
