@@ -107,7 +107,7 @@ impl Input<'_> {
     fn store(&self, configuration: &Value, stored: &[u8], shared: &Store) {
         let honest = Store::default();
         let jwt = format!(
-            r#"<<e|{{"alg":"EdDSA","typ":"at+jwt"}}|{{"iss":"{ISSUER}","sub":"a","client_id":"a","jti":"a","iat":{NOW},"exp":{}}}>>"#,
+            r#"<<e|{{"alg":"EdDSA","typ":"at+jwt"}}|{{"iss":"{ISSUER}","aud":"orders-api","sub":"a","client_id":"a","jti":"a","iat":{NOW},"exp":{}}}>>"#,
             NOW + 9
         );
         let (jwt, _) = expand(jwt.as_bytes());
