@@ -53,10 +53,14 @@ repeat runs="10" *arguments: envoy-parts
     trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
     for run in $(seq {{ runs }}); do
         began=$SECONDS log=target/repeat.log
+        : > "$log"
         if [ -n "{{ arguments }}" ]; then
             "${just[@]}" test-envoy {{ arguments }} > "$log" 2>&1 || failed=1
         else
-            "${just[@]}" test-core test-cli test-envoy search-logs > "$log" 2>&1 || failed=1
+            # One by one: a recipe that takes arguments would take the next one's name for one.
+            for recipe in test-core test-cli test-envoy search-logs; do
+                [ -n "${failed:-}" ] || "${just[@]}" "$recipe" >> "$log" 2>&1 || failed=1
+            done
         fi
         took="$((SECONDS - began)) s"
         if [ -n "${failed:-}" ]; then
