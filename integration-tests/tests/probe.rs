@@ -50,6 +50,23 @@ async fn it_connects_to_where_it_is_told() -> Result<()> {
     Ok(())
 }
 
+/// If this failed, whoever listens on the way would learn the gateway's secret, and a token with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn r135_credentials_leave_the_machine_in_plaintext_only_if_they_may() -> Result<()> {
+    let server = AuthorizationServer::start("probe_plaintext")?;
+    let mut beyond = configuration(&server);
+    beyond["introspection"]["endpoint"] = json!("http://login.invalid/token/introspection");
+    let refused = try_it(&beyond, None, Route::default()).await.map(|findings| findings.text);
+    let refused = refused.expect_err("nothing may be sent").to_string();
+    assert!(refused.contains("in plaintext: use https, or --insecure"), "{refused}");
+    let insecure = Options { is_insecure: true, ..Options::default() };
+    let findings = trial(&beyond, None, Route::default(), insecure).await?;
+    assert!(findings.text.contains("does not serve"), "it tries: {}", findings.text);
+    let findings = try_it(&configuration(&server), None, Route::default()).await?;
+    assert!(findings.is_fine, "on this machine: {}", findings.text);
+    Ok(())
+}
+
 /// If this failed, `probe` would say of a token what the filter does not, or show what is nobody's business.
 #[tokio::test(flavor = "multi_thread")]
 async fn r110_a_real_token_is_told_by_names_and_by_what_each_rule_says() -> Result<()> {
