@@ -116,7 +116,6 @@ pub const TAKEN_OFF: &[Scenario] = &[
         story.answer(active)?;
         for id in ids {
             story.passes(id)?;
-            ensure!(story.forwarded(id)?.count("x-phantom-token-mark") == 0, "{:?}", story.forwarded(id)?);
         }
         Ok(story)
     }),
