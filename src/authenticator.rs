@@ -8,29 +8,34 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
-use crate::bearer::{self, AccessToken};
-use crate::cache::{Level, Occupancy, SharedData, TokenKey};
-use crate::callout::{About, Occasion, Outcome, Question, Randomness, ServerId, Subject, Withheld};
+use crate::cache::{Level, Occupancy};
 use crate::challenge::Schemes;
-use crate::circuit_breaker::CircuitChange;
-use crate::client_certificate::CertificateSource;
 use crate::config::Settings;
-use crate::cors;
-use crate::document::Document;
-use crate::dpop::{DpopMode, ProofVerifier, UnverifiedProof};
-use crate::forwarding::{AUTHORIZATION, imitates};
+use crate::credentials::bearer::{self, AccessToken};
+use crate::credentials::client_certificate::CertificateSource;
+use crate::credentials::dpop::{DpopMode, ProofVerifier, UnverifiedProof};
+use crate::credentials::token_sources::Extracted;
+use crate::documents::document::Document;
 use crate::grant::{Grant, Passage};
+use crate::host::{Host, SharedData};
+use crate::http::callout::{Outcome, Withheld};
+use crate::http::cors;
+use crate::http::field_name::{AUTHORIZATION, imitates};
+use crate::http::reply::Reply;
+use crate::http::request_head::RequestHead;
+use crate::http::sanitize::{self, OverrideHeaders};
 use crate::jwt::Jws;
-use crate::metrics::{Counter, Metrics};
+use crate::metrics::Counter;
 use crate::presentation::{self, Presentation};
-use crate::rejection::{Reason, Rejection, Reply};
-use crate::request::RequestHead;
+use crate::rejection::{Reason, Rejection};
 use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Access;
-use crate::sanitize::{self, OverrideHeaders};
-use crate::sender::Sender;
-use crate::sources::Extracted;
+use crate::server::circuit_breaker::CircuitChange;
+use crate::server::question::{About, Question, Subject};
+use crate::server_id::ServerId;
 use crate::time::Timestamp;
+use crate::token::confirmation::Sender;
+use crate::token_key::TokenKey;
 
 /// Decides about the requests of one configuration on one worker.
 pub struct Authenticator {
@@ -49,19 +54,6 @@ pub struct Asks {
     pub peer: bool,
     /// [`RequestHead::certificate`].
     pub certificate: bool,
-}
-
-/// What the proxy lends for one call.
-#[derive(Clone, Copy)]
-pub struct Host<'a> {
-    /// The time.
-    pub now: Timestamp,
-    /// What all workers see.
-    pub shared_data: &'a dyn SharedData,
-    /// Where counters go.
-    pub metrics: &'a dyn Metrics,
-    /// Where numbers come from that nobody used before.
-    pub randomness: &'a dyn Randomness,
 }
 
 /// What is to be done about a request.
@@ -392,7 +384,7 @@ impl Authenticator {
         let mode = self.dpop_mode(requirement);
         let Presentation { token, schemes, sender, proof } =
             Presentation::read(head, &self.settings, mode, host.now)?;
-        let key = TokenKey::of(token);
+        let key = token.key();
         let pending = Pending {
             server: ServerId::default(),
             evidence: None,
@@ -403,7 +395,7 @@ impl Authenticator {
             allowed_origin: self.settings.cors.allowed_origin(head),
         };
         if let Some((server, grant, level)) = self.find(&key, requirement, host) {
-            host.metrics.increment(Counter::of_hit(level));
+            host.metrics.increment(level.counter());
             let due = grant.is_due(host.now).then(|| Rc::clone(&grant));
             let step = self.decide(Pending { server, ..pending }, grant, host);
             if self.are_keys_due(server, &step, host.now) {
@@ -627,13 +619,6 @@ impl TokenConclusion {
     /// Why nothing speaks for the token, if nothing does.
     pub fn refusal(&self) -> Option<Reason> {
         self.evidence.as_ref().err().map(|none| none.reason)
-    }
-}
-
-impl<'a> Host<'a> {
-    /// What a callout needs of it.
-    pub fn occasion(&self) -> Occasion<'a> {
-        Occasion { now: self.now, randomness: self.randomness }
     }
 }
 

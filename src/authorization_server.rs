@@ -5,25 +5,30 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use crate::authenticator::Host;
-use crate::bearer::AccessToken;
-use crate::cache::{Cache, Fingerprint, Level, NoSharedData, Occupancy, SharedData, TokenKey};
-use crate::callout::{About, Outcome, Question, ServerId, Subject, Withheld};
-use crate::circuit_breaker::{CircuitBreaker, CircuitChange};
-use crate::claims::Claims;
+use crate::cache::{Cache, Level, Occupancy};
 use crate::config::{KeySettings, ServerSettings, Settings};
-use crate::dpop::DpopMode;
+use crate::credentials::bearer::AccessToken;
+use crate::credentials::dpop::DpopMode;
+use crate::fingerprint::Fingerprint;
 use crate::grant::Grant;
-use crate::introspection::{ActiveToken, Inquiry, Signature};
-use crate::jwt::{self, JoseHeader, Jws, KeySet, NoJws};
-use crate::key_store::{KeyStore, Obstacle, Wanted};
-use crate::limiter::{Limiter, Precedence};
+use crate::host::{Host, NoSharedData, SharedData};
+use crate::http::callout::{Outcome, Withheld};
+use crate::introspection::Inquiry;
+use crate::jwt::{JoseHeader, Jws, KeySet, NoJws, VerificationBudget};
 use crate::metrics::Counter;
 use crate::rejection::{Fault, Reason};
 use crate::requirement::Requirement;
-use crate::sender::Sender;
+use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
+use crate::server::jwks::{KeyStore, Obstacle, Wanted};
+use crate::server::question::{About, Question, Subject};
+use crate::server::rate_limiter::{Limiter, Precedence};
+use crate::server_id::ServerId;
 use crate::time::Timestamp;
-use crate::verification_budget::VerificationBudget;
+use crate::token::active_token::{ActiveToken, Signature};
+use crate::token::claims::Claims;
+use crate::token::confirmation::Sender;
+use crate::token::jwt_access_token::JwtAccessTokens;
+use crate::token_key::TokenKey;
 
 /// An authorization server.
 pub(crate) struct AuthorizationServer {
@@ -93,17 +98,6 @@ pub(crate) enum NoGrant {
     Refused(Reason),
     /// The answer to this question may lead to one.
     Unanswered(Question),
-}
-
-/// What becomes of access tokens that are JWTs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JwtAccessTokens {
-    /// They are introspected like any token.
-    Introspected,
-    /// They are refused.
-    Refused,
-    /// Their issuer's are verified here (RFC 9068 §4).
-    Verified(jwt::Profile),
 }
 
 enum Keys {

@@ -1,7 +1,7 @@
 //! The text of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1).
 
+use crate::documents::resource_metadata::ResourceMetadata;
 use crate::error_body::ErrorBody;
-use crate::metadata::ResourceMetadata;
 
 /// What all refusals say of the protected resource.
 #[derive(Default, Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::cache::{Fingerprint, Lifetime, TokenKey};
-use crate::claims::Claims;
-use crate::forwarding::Forwarding;
-use crate::mint::{MintProfile, Minted};
+use crate::fingerprint::Fingerprint;
+use crate::http::lifetime::Lifetime;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
+use crate::token::claims::Claims;
+use crate::token_key::TokenKey;
+use crate::upstream::headers::Forwarding;
+use crate::upstream::mint::{MintProfile, Minted};
 
 /// The answer about one active token: the finished header fields for the services, and what rules ask about.
 #[derive(Debug)]

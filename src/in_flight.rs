@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::authenticator::{Load, Pending};
-use crate::callout::{Question, Subject};
+use crate::server::question::{Question, Subject};
 use crate::time::Timestamp;
 
 /// The host's number of a callout.

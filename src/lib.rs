@@ -10,7 +10,7 @@
 //! conclusion + pending ──▶ validate for its rule ──▶ Forward | Reject
 //! ```
 //!
-//! *Invariant:* nothing here knows a proxy, a socket or a clock. What the proxy lends for one call is a [`Host`].
+//! *Invariant:* nothing here knows a proxy, a socket or a clock. Host services available during one call are a [`Host`].
 //! *Invariant:* nothing here panics, and no failure forwards a request.
 //!
 //! Start at [`Authenticator`].
@@ -19,65 +19,54 @@
 
 mod authenticator;
 mod authorization_server;
-mod bearer;
 mod cache;
-mod callout;
 mod challenge;
-mod circuit_breaker;
-mod claims;
-mod client_certificate;
 mod config;
-mod cors;
-mod document;
-mod dpop;
+mod credentials;
+mod documents;
 mod error_body;
-mod form;
-mod forwarding;
+mod fingerprint;
 mod grant;
+mod host;
+mod http;
 mod in_flight;
 mod introspection;
 mod json;
 mod jwt;
-mod key_store;
-mod limiter;
-mod metadata;
 mod metrics;
-mod mint;
-mod named_claim;
-mod path;
 mod presentation;
 mod rejection;
-mod request;
 mod requirement;
 mod rules;
-mod sanitize;
 mod secret;
-mod sender;
-mod sources;
+mod server;
+mod server_id;
 #[cfg(test)]
 mod testing;
 mod time;
-mod trace_context;
-mod verification_budget;
+mod token;
+mod token_key;
+mod upstream;
 
 pub use authenticator::{
-    Asks, Authenticator, Census, Conclusion, Credentials, Host, Load, Pending, Step, TokenConclusion, Verdict,
-};
-pub use cache::{NoSharedData, SharedData, TokenKey};
-pub use callout::{
-    Callout, NoRandomness, Occasion, Outcome, Question, Randomness, Subject, Target, Withheld,
+    Asks, Authenticator, Census, Conclusion, Credentials, Load, Pending, Step, TokenConclusion, Verdict,
 };
 pub use challenge::ProtectionSpace;
-pub use circuit_breaker::CircuitChange;
 #[cfg(feature = "schema")]
 pub use config::{Dialect, DocumentedField, configuration_fields, configuration_schema};
 pub use config::{HostKind, Mistake, Mistakes, Settings};
+pub use credentials::token_sources::Extracted;
 pub use error_body::ErrorBody;
-pub use forwarding::AUTHORIZATION;
 pub use grant::Passage;
+pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Occasion, Randomness, SharedData};
+pub use http::callout::{Callout, Outcome, Target, Withheld};
+pub use http::field_name::AUTHORIZATION;
+pub use http::reply::Reply;
+pub use http::request_head::{Presented, RequestHead};
 pub use in_flight::{CalloutId, Flight, InFlight, Waiting};
-pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, Metrics, NoMetrics, metrics, refusals};
-pub use rejection::{Reason, Rejection, Reply};
-pub use request::{Presented, RequestHead};
-pub use sources::Extracted;
+pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, metrics, refusals};
+pub use rejection::{Reason, Rejection};
+pub use server::circuit_breaker::CircuitChange;
+pub use server::question::{Question, Subject};
 pub use time::Timestamp;
+pub use token_key::TokenKey;

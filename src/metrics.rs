@@ -1,25 +1,6 @@
 //! The one list of metrics. None has a label, and none a name that a client can choose.
 
-use crate::cache::Level;
 use crate::rejection::{Fault, Reason};
-
-/// Where counts go. The null implementation counts nothing.
-pub trait Metrics {
-    /// Adds one.
-    fn increment(&self, counter: Counter);
-
-    /// Adds one to the refusals for a reason.
-    fn refuse(&self, reason: Reason);
-}
-
-/// Counts nothing.
-pub struct NoMetrics;
-
-impl Metrics for NoMetrics {
-    fn increment(&self, _counter: Counter) {}
-
-    fn refuse(&self, _reason: Reason) {}
-}
 
 /// How a metric is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,13 +151,6 @@ impl Counter {
             Fault::Client => Self::RejectedClient,
             Fault::AuthorizationServer => Self::RejectedAuthorizationServer,
             Fault::Gateway => Self::RejectedGateway,
-        }
-    }
-
-    pub(crate) fn of_hit(level: Level) -> Self {
-        match level {
-            Level::Local => Self::CacheHitLocal,
-            Level::Shared => Self::CacheHitShared,
         }
     }
 

@@ -1,14 +1,14 @@
 //! How a request shows that it may come in: its access token, and what proves that the token is its sender's.
 
-use crate::bearer::{self, AccessToken, Scheme};
 use crate::challenge::Schemes;
-use crate::client_certificate;
 use crate::config::Settings;
-use crate::dpop::{DpopMode, UnverifiedProof};
+use crate::credentials::bearer::{self, AccessToken, Scheme};
+use crate::credentials::client_certificate;
+use crate::credentials::dpop::{DpopMode, UnverifiedProof};
+use crate::http::request_head::{Presented, RequestHead};
 use crate::rejection::Reason;
-use crate::request::{Presented, RequestHead};
-use crate::sender::Sender;
 use crate::time::Timestamp;
+use crate::token::confirmation::Sender;
 
 /// What a request for a protected place presents.
 pub(crate) struct Presentation<'h> {

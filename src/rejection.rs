@@ -7,11 +7,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cache::TokenKey;
 use crate::challenge::{self, Challenge, ProtectionSpace, Schemes};
-use crate::cors;
 use crate::error_body::Particulars;
+use crate::http::callout::{Outcome, Withheld};
+use crate::http::cors;
+use crate::http::reply::Reply;
 use crate::requirement::Requirement;
+use crate::token_key::TokenKey;
 
 /// Defines the reasons, and the list of them.
 macro_rules! reasons {
@@ -150,21 +152,6 @@ pub struct Rejection {
     pub retry_after: Option<Duration>,
 }
 
-/// An answer of the gateway's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// The HTTP status code.
-    pub status: u16,
-    /// The header fields, names in lower case.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON.
-    pub body: String,
-    /// The status for a gRPC client, where the host can tell one.
-    pub grpc_status: u8,
-    /// Why, if it is a refusal.
-    pub reason: Option<Reason>,
-}
-
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
         Self {
@@ -200,7 +187,7 @@ impl Rejection {
         let particulars =
             Particulars { status, error, error_description: description, reason: self.reason.name() };
         let body = space.error_body.render(&particulars);
-        Reply { status, headers, body, grpc_status: grpc_status(status), reason: Some(self.reason) }
+        Reply { status, headers, body, grpc_status: grpc_status(status), reason: Some(self.reason.name()) }
     }
 }
 
@@ -228,6 +215,16 @@ impl Rejection {
 }
 
 impl Reason {
+    /// Why a callout led to nothing that could be read.
+    pub(crate) fn of_failure(outcome: &Outcome<'_>) -> Self {
+        match outcome {
+            Outcome::Response { .. } | Outcome::Oversized => Self::UnexpectedResponse,
+            Outcome::Lost => Self::Unavailable,
+            Outcome::Withheld(Withheld::Overloaded | Withheld::Claimed) => Self::Overloaded,
+            Outcome::Withheld(Withheld::CircuitOpen(_)) => Self::CircuitOpen,
+        }
+    }
+
     /// Who is at fault.
     pub fn fault(self) -> Fault {
         match (self, self.row().status) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::callout::ServerId;
-use crate::claims::Claims;
-use crate::mint::MintProfile;
 use crate::rejection::Reason;
+use crate::server_id::ServerId;
 use crate::time::Timestamp;
+use crate::token::claims::Claims;
+use crate::upstream::mint::MintProfile;
 
 /// What becomes of a request that does not meet a requirement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,9 +15,8 @@ use std::cell::RefCell;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cache::NoSharedData;
-use crate::metrics::NoMetrics;
-use crate::request::Presented;
+use crate::host::{Metrics, NoMetrics, NoSharedData};
+use crate::http::request_head::Presented;
 use crate::testing::{self, CountingRandomness, MemorySharedData, at, settings, test};
 
 /// An authenticator, the shared data of its proxy, and an authorization server that answers always the same.

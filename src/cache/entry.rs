@@ -11,12 +11,13 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
-use super::key::{Fingerprint, TokenKey};
-use super::lifetime::Lifetime;
-use crate::claims::Claims;
-use crate::forwarding::Forwarding;
+use crate::fingerprint::Fingerprint;
 use crate::grant::Grant;
+use crate::http::lifetime::Lifetime;
 use crate::time::Timestamp;
+use crate::token::claims::Claims;
+use crate::token_key::TokenKey;
+use crate::upstream::headers::Forwarding;
 
 /// What one worker tells the others about a token.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use quick_cache::UnitWeighter;
 use quick_cache::unsync::{Cache as QuickCache, DefaultLifecycle};
 
-use super::key::{DigestPrefix, TokenKey};
 use crate::rejection::Reason;
 use crate::time::Timestamp;
+use crate::token_key::{DigestPrefix, TokenKey};
 
 /// A bounded set of tokens, each with the reason why it is refused.
 pub(super) struct InactiveTokens {

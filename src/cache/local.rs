@@ -8,9 +8,9 @@ use std::time::Duration;
 use quick_cache::unsync::Cache as QuickCache;
 use quick_cache::{Lifecycle, Weighter};
 
-use super::key::{DigestPrefix, TokenKey};
 use crate::grant::Grant;
 use crate::time::Timestamp;
+use crate::token_key::{DigestPrefix, TokenKey};
 
 /// A bounded map of tokens to grants. The eviction policy resists scans: tokens that come once do not displace those that
 /// come often.

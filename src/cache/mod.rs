@@ -3,30 +3,28 @@
 //! validated for its own request (R53).
 
 mod entry;
-mod freshness;
 mod inactive;
-mod key;
-mod lifetime;
 mod local;
 mod shared;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-pub(crate) use freshness::Freshness;
-pub use key::{Fingerprint, TokenKey};
-pub(crate) use lifetime::Lifetime;
 pub(crate) use local::Occupancy;
 pub(crate) use shared::claim;
-pub use shared::{NoSharedData, SharedData};
 
-use crate::forwarding::Forwarding;
+use crate::fingerprint::Fingerprint;
 use crate::grant::Grant;
-use crate::introspection::{ActiveToken, Signature};
+use crate::host::SharedData;
+use crate::http::freshness::{Freshness, TimeToLive};
+use crate::http::lifetime::Lifetime;
+use crate::metrics::Counter;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
+use crate::token::active_token::{ActiveToken, Signature};
+use crate::token_key::TokenKey;
+use crate::upstream::headers::Forwarding;
 use entry::Entry;
-use freshness::TimeToLive;
 use inactive::InactiveTokens;
 use local::LocalCache;
 use shared::Slots;
@@ -70,6 +68,16 @@ pub(crate) enum Level {
     Local,
     /// In the host's shared data.
     Shared,
+}
+
+impl Level {
+    /// What counts the grants that are found there.
+    pub(crate) fn counter(self) -> Counter {
+        match self {
+            Self::Local => Counter::CacheHitLocal,
+            Self::Shared => Counter::CacheHitShared,
+        }
+    }
 }
 
 impl Cache {

@@ -8,32 +8,11 @@ use std::time::Duration;
 
 use super::CacheSettings;
 use super::entry::Entry;
-use super::key::{Fingerprint, TokenKey};
-use super::lifetime::Lifetime;
+use crate::fingerprint::Fingerprint;
+use crate::host::SharedData;
+use crate::http::lifetime::Lifetime;
 use crate::time::Timestamp;
-
-/// The host's key-value store that all workers share. An error reads as "not there" and loses a write: the cost is an
-/// introspection more.
-pub trait SharedData {
-    /// The value of `key` and the number that a compare-and-swap wants; `None` if there is none.
-    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
-
-    /// Sets the value of `key` if nobody did since `cas` was read; 0 for a key that was not there. Whether it is set.
-    fn set(&self, key: &str, value: &[u8], cas: u32) -> bool;
-}
-
-/// A host without shared data.
-pub struct NoSharedData;
-
-impl SharedData for NoSharedData {
-    fn get(&self, _key: &str) -> Option<(Vec<u8>, u32)> {
-        None
-    }
-
-    fn set(&self, _key: &str, _value: &[u8], _cas: u32) -> bool {
-        false
-    }
-}
+use crate::token_key::TokenKey;
 
 /// A fixed number of keys, with values of bounded length.
 pub(super) struct Slots {

@@ -5,8 +5,8 @@ use super::fields::number;
 use super::mistakes::Mistakes;
 use super::named_claims::{NOT_SETTABLE, is_settable};
 use super::raw::{self, Field};
-use crate::forwarding::Forwarding;
-use crate::sources::Sources;
+use crate::credentials::token_sources::Sources;
+use crate::upstream::headers::Forwarding;
 
 pub(super) fn credentials(
     raw: raw::Credentials,

@@ -6,7 +6,7 @@ use super::keys::algorithms;
 use super::metadata::identifier;
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
-use crate::dpop::{DpopSettings, NonceKey};
+use crate::credentials::dpop::{DpopSettings, NonceKey};
 use crate::jwt::Algorithm;
 
 pub(super) fn dpop(

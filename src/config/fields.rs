@@ -9,7 +9,7 @@ use http::uri::Authority;
 use super::Environment;
 use super::mistakes::Mistakes;
 use super::raw::{Confidential, Field, Names, Number, Span};
-use crate::callout::Target;
+use crate::http::callout::Target;
 use crate::secret::Secret;
 
 /// Where an object stands in the configuration, to name its fields.

@@ -11,10 +11,10 @@ use super::fields::{Place, duration, is_visible_ascii, number, secret, target, v
 use super::mistakes::Mistakes;
 use super::raw::{self, Confidential, Field, ResponseType};
 use super::{Environment, IntrospectionSettings};
-use crate::circuit_breaker::CircuitSettings;
 use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
-use crate::limiter::Limits;
 use crate::secret::Secret;
+use crate::server::circuit_breaker::CircuitSettings;
+use crate::server::rate_limiter::Limits;
 
 /// What else of the configuration decides what is asked, and how answers are read.
 pub(super) struct Surroundings<'a> {

@@ -8,7 +8,7 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Algorithms, Field, Names};
 use super::{Environment, KeySettings};
 use crate::jwt::{Algorithm, KeySet};
-use crate::key_store::{Publication, PublishedKeys};
+use crate::server::jwks::{Publication, PublishedKeys};
 
 /// What else of the configuration decides where keys are.
 pub(super) struct Surroundings<'a> {
@@ -91,7 +91,7 @@ fn document(
     upstream: &str,
     timeout: Duration,
     mistakes: &mut Mistakes,
-) -> Option<Rc<crate::callout::Target>> {
+) -> Option<Rc<crate::http::callout::Target>> {
     mistakes.check(path, target(&url, upstream, timeout)).map(Rc::new)
 }
 

@@ -5,8 +5,8 @@ use http::Uri;
 use super::fields::{is_authority, non_empty_list};
 use super::mistakes::Mistakes;
 use super::raw;
-use crate::metadata::{Description, ResourceMetadata};
-use crate::path;
+use crate::documents::resource_metadata::{Description, ResourceMetadata};
+use crate::http::path;
 
 pub(super) fn resource_metadata(
     raw: raw::ResourceMetadata,

@@ -9,11 +9,11 @@ use super::fields::{Place, duration, is_pointer, required_secret, visible};
 use super::metadata::identifier;
 use super::mistakes::Mistakes;
 use super::raw::{self, Field};
-use crate::document::Document;
+use crate::documents::document::Document;
+use crate::http::path;
 use crate::jwt::SigningKey;
-use crate::mint::{MintProfile, MintSettings, OWN_CLAIMS};
-use crate::named_claim::NamedClaim;
-use crate::path;
+use crate::token::named_claim::NamedClaim;
+use crate::upstream::mint::{MintProfile, MintSettings, OWN_CLAIMS};
 
 pub(super) fn mint(
     raw: raw::Mint,

@@ -7,8 +7,9 @@ use http::HeaderName;
 use super::fields::is_pointer;
 use super::mistakes::Mistakes;
 use super::raw::{self, Encoding, Field};
-use crate::forwarding::{AUTHORIZATION, Forwarding, imitates};
-use crate::named_claim::NamedClaim;
+use crate::http::field_name::{AUTHORIZATION, imitates};
+use crate::token::named_claim::NamedClaim;
+use crate::upstream::headers::Forwarding;
 
 pub(super) fn forwarding(raw: &mut raw::Configuration, mistakes: &mut Mistakes) -> Forwarding {
     let jwt_field = mistakes.optional("jwt_header", take(&mut raw.jwt_header));

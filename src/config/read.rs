@@ -18,14 +18,14 @@ use super::servers::{Gateway, servers};
 use super::{Environment, Settings, credentials, dpop, effective, mint, named_claims};
 use crate::cache::CacheSettings;
 use crate::challenge::ProtectionSpace;
-use crate::cors::Cors;
-use crate::dpop::{DpopMode, DpopSettings};
+use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::error_body::ErrorBody;
-use crate::forwarding::Forwarding;
+use crate::http::cors::Cors;
 use crate::json::Object;
-use crate::mint::{self as minting, MintSettings};
 use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Rules;
+use crate::upstream::headers::Forwarding;
+use crate::upstream::mint::{self as minting, MintSettings};
 
 pub(super) fn settings(
     object: Object,

@@ -9,10 +9,10 @@ use super::fields::{duration, is_pointer, non_empty_list};
 use super::mint;
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, PathMatch, RuleDpop};
-use crate::callout::ServerId;
-use crate::mint::MintProfile;
 use crate::requirement::{Condition, Enforcement, Requirement, Test};
 use crate::rules::{Access, HostPattern, PathPattern, Rule, Rules};
+use crate::server_id::ServerId;
+use crate::upstream::mint::MintProfile;
 
 /// What rules refer to.
 pub(super) struct Surroundings<'a> {

@@ -10,7 +10,7 @@ use super::mistakes::Mistakes;
 use super::raw::{self, Field};
 use super::token::token;
 use super::{Environment, ServerSettings, introspection as introspections, keys as key_sections};
-use crate::authorization_server::JwtAccessTokens;
+use crate::token::jwt_access_token::JwtAccessTokens;
 
 /// What becomes of the answers of all servers.
 #[derive(Clone, Copy)]

@@ -4,9 +4,8 @@ use super::TokenSettings;
 use super::fields::{Place, duration, non_empty_list, number, visible};
 use super::mistakes::Mistakes;
 use super::raw::{self, Field, Jwts};
-use crate::authorization_server::JwtAccessTokens;
-use crate::claims::{Reading, TokenPolicy};
-use crate::jwt::Profile;
+use crate::token::claims::{Reading, TokenPolicy};
+use crate::token::jwt_access_token::{JwtAccessTokens, Profile};
 
 pub(super) fn token(
     place: Place<'_>,

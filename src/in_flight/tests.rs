@@ -1,11 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::authenticator::{Authenticator, Host, Step};
-use crate::cache::NoSharedData;
-use crate::callout::NoRandomness;
-use crate::metrics::NoMetrics;
-use crate::request::{Presented, RequestHead};
+use crate::authenticator::{Authenticator, Step};
+use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
+use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::{at, settings, test};
 
 fn ask(token: &str) -> (Question, Pending) {

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::client_assertion::ClientAssertion;
-use crate::callout::Occasion;
-use crate::form;
+use crate::host::Occasion;
+use crate::http::form;
 use crate::secret::Secret;
 
 /// One method of authentication, with its credentials.

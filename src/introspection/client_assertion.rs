@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, json};
 
-use crate::callout::Occasion;
+use crate::host::Occasion;
 use crate::jwt::SigningKey;
 
 /// Who asserts what to whom.

@@ -9,6 +9,5 @@ mod signed_response;
 pub use authentication::{ClientAuthentication, ClientCredentials};
 pub use client_assertion::ClientAssertion;
 pub use request::{Endpoint, Inquiry};
-pub(crate) use response::{ActiveToken, Signature};
 pub use response::{Format, ResponseFormat};
 pub use signed_response::SignedResponse;

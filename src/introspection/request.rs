@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::authentication::ClientAuthentication;
-use crate::bearer::AccessToken;
-use crate::callout::{Callout, Occasion, Target};
-use crate::form;
+use crate::credentials::bearer::AccessToken;
+use crate::host::Occasion;
+use crate::http::callout::{Callout, Target};
+use crate::http::request_head::Presented;
+use crate::http::{form, traceparent};
 use crate::rejection::Reason;
-use crate::request::Presented;
 use crate::secret::Secret;
-use crate::trace_context;
 
 /// An introspection endpoint, and how it wants to be asked.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl Inquiry {
     #[must_use]
     pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
         let Presented::Once(value) = traceparent else { return self };
-        let value = trace_context::traceparent(value).filter(|_| self.endpoint.forward_traceparent);
+        let value = traceparent::traceparent(value).filter(|_| self.endpoint.forward_traceparent);
         Self { traceparent: value.map(Rc::from), ..self }
     }
 

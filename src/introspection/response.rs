@@ -6,14 +6,15 @@
 
 use serde_json::Value;
 
-use crate::cache::Freshness;
-use crate::callout::{Outcome, status};
-use crate::claims::{Claims, Reading};
+use crate::http::callout::{Outcome, status};
+use crate::http::freshness::Freshness;
 use crate::introspection::SignedResponse;
 use crate::json::Object;
-use crate::jwt::{Jws, PhantomToken};
 use crate::rejection::Reason;
 use crate::time::Timestamp;
+use crate::token::active_token::{ActiveToken, Signature};
+use crate::token::claims::{Claims, Reading};
+use crate::token::phantom_token::PhantomToken;
 
 /// How the authorization server answers.
 #[derive(Clone, Debug)]
@@ -35,50 +36,6 @@ pub enum Format {
     Json,
     /// `application/token-introspection+jwt`.
     Signed(SignedResponse),
-}
-
-/// What was learned of an active token.
-#[derive(Debug)]
-pub(crate) struct ActiveToken {
-    /// The JWT that stands for the token; none, if services receive its claims alone.
-    pub(crate) jwt: Option<String>,
-    /// What has to be verified before any of this is believed.
-    pub(crate) signature: Signature,
-    /// What is claimed of both.
-    pub(crate) claims: Claims,
-    /// Whether, and for how long, HTTP allows the answer to be used again.
-    pub(crate) freshness: Freshness,
-}
-
-/// Whose signature has to be verified.
-#[derive(Debug)]
-pub(crate) enum Signature {
-    /// None: the answer came by an authenticated call.
-    Nothing,
-    /// That of the JWT in the answer, if the server's keys are known.
-    PhantomToken,
-    /// That of the JWT which the client presented.
-    Presented,
-    /// That of this text, a signed response.
-    Response(String),
-}
-
-impl ActiveToken {
-    /// A JWT that the client presented: it is what services receive.
-    pub(crate) fn presented(jws: &Jws<'_>, claims: Claims) -> Self {
-        let jwt = Some(jws.text().to_owned());
-        Self { jwt, signature: Signature::Presented, claims, freshness: Freshness::default() }
-    }
-}
-
-impl Signature {
-    /// Whose fault a wrong one is.
-    pub(crate) fn refusal(&self) -> Reason {
-        match self {
-            Self::Presented => Reason::InvalidSignature,
-            Self::Nothing | Self::PhantomToken | Self::Response(_) => Reason::UnverifiableResponse,
-        }
-    }
 }
 
 impl Format {
@@ -109,7 +66,7 @@ impl ResponseFormat {
         reading: &Reading,
         now: Timestamp,
     ) -> Result<ActiveToken, Reason> {
-        let Outcome::Response { headers, body } = outcome else { return Err(outcome.failure()) };
+        let Outcome::Response { headers, body } = outcome else { return Err(Reason::of_failure(&outcome)) };
         let active = match (status(headers), MediaType::of(headers), &self.format) {
             (Some(200), MediaType::Jwt, Format::Jwt) => self.parse_jwt(body, reading),
             (Some(200), MediaType::Signed, Format::Signed(signed)) => {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::algorithm::Algorithm;
 use super::es384::Es384Key;
-use crate::cache::Fingerprint;
+use crate::fingerprint::Fingerprint;
 use crate::json::Object;
 use crate::secret::Secret;
 

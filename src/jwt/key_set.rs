@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::algorithm::Algorithm;
 use super::jws::Jws;
 use super::key::Key;
-use crate::cache::Fingerprint;
+use crate::fingerprint::Fingerprint;
 use crate::json::Object;
 use crate::secret::Secret;
 

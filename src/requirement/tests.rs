@@ -1,10 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::cache::NoSharedData;
-use crate::callout::{NoRandomness, Outcome};
-use crate::metrics::NoMetrics;
-use crate::request::{Presented, RequestHead};
+use crate::host::{NoMetrics, NoRandomness, NoSharedData};
+use crate::http::callout::Outcome;
+use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::{self, NOW, at, settings, test};
 use crate::{Authenticator, Host, Step, Verdict};
 

@@ -12,9 +12,10 @@ use std::rc::Rc;
 
 pub use pattern::PathPattern;
 
-use crate::path::{self, Ambiguous};
+use crate::http::authority::without_port;
+use crate::http::path::{self, Ambiguous};
+use crate::http::request_head::RequestHead;
 use crate::rejection::Reason;
-use crate::request::RequestHead;
 use crate::requirement::Requirement;
 use tree::Tree;
 
@@ -349,14 +350,6 @@ fn written_host(authority: &[u8]) -> Result<String, Reason> {
 fn is_plain_name(name: &str) -> bool {
     let is_address = name.starts_with('[') && name.ends_with(']');
     !name.is_empty() && !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
-}
-
-/// The host without a port.
-pub(crate) fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Patterns of paths: `/orders` and all below it, `/orders` alone, `/orders/{id}`.
 
-use crate::path;
+use crate::http::path;
 
 /// A pattern of normalised paths, cut into its segments.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Worker, bearer};
 use crate::Load;
-use crate::cache::NoSharedData;
-use crate::callout::{About, Withheld};
+use crate::host::NoSharedData;
+use crate::http::callout::Withheld;
+use crate::server::question::About;
 use crate::testing::signer::{key_set, sign, signed_jwt};
 use crate::testing::{self, MemorySharedData, NOW, test};
 
@@ -423,7 +424,7 @@ fn r063_a_question_that_is_withheld_is_an_answer() {
     let head = crate::RequestHead {
         method: b"GET",
         path: b"/",
-        authorization: crate::request::Presented::Once(authorization.as_bytes()),
+        authorization: crate::http::request_head::Presented::Once(authorization.as_bytes()),
         ..crate::RequestHead::default()
     };
     let host = crate::Host {
@@ -451,7 +452,7 @@ fn unanswered(worker: &mut Worker<'_>, seconds: u64, token: &str) -> (crate::Que
     let head = crate::RequestHead {
         method: b"GET",
         path: b"/",
-        authorization: crate::request::Presented::Once(authorization.as_bytes()),
+        authorization: crate::http::request_head::Presented::Once(authorization.as_bytes()),
         ..crate::RequestHead::default()
     };
     match worker.authenticator.authenticate(&head, host(seconds)) {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Worker;
-use crate::cache::NoSharedData;
+use crate::host::NoSharedData;
+use crate::http::request_head::RequestHead;
 use crate::jwt::{Algorithm, Jws, KeySet};
-use crate::request::RequestHead;
 use crate::testing::signer::{ed25519, p256, public};
 use crate::testing::{self, MemorySharedData, NOW, test};
 
@@ -382,7 +382,7 @@ fn r095_a_minted_jwt_has_no_binding() {
     let head = RequestHead {
         method: b"GET",
         path: b"/",
-        authorization: crate::request::Presented::Once(b"Bearer t"),
+        authorization: crate::http::request_head::Presented::Once(b"Bearer t"),
         certificate: Some(digits.as_bytes()),
         ..RequestHead::default()
     };

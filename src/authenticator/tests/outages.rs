@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Reply, Worker, bearer};
-use crate::cache::NoSharedData;
 use crate::challenge::ProtectionSpace;
+use crate::host::NoSharedData;
 use crate::metrics::Counter;
 use crate::testing::{self, test};
 

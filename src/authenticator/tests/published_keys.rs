@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Worker, bearer};
-use crate::cache::{NoSharedData, SharedData};
+use crate::host::{NoSharedData, SharedData};
 use crate::testing::signer::{p256, public, signed_jwt};
 use crate::testing::{self, MemorySharedData, NOW, test};
 

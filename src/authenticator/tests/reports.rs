@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Worker, bearer};
-use crate::cache::NoSharedData;
+use crate::host::NoSharedData;
 use crate::metrics::Counter;
 use crate::testing::{self, jwt, test};
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Worker, bearer};
-use crate::cache::NoSharedData;
 use crate::challenge::Schemes;
-use crate::request::{Presented, RequestHead};
+use crate::host::NoSharedData;
+use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::signer::{ed25519, p256, public, sign};
 use crate::testing::{self, NOW, test};
 

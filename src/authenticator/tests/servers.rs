@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Worker, bearer};
-use crate::cache::NoSharedData;
-use crate::callout::{About, ServerId};
+use crate::host::NoSharedData;
+use crate::server::question::About;
+use crate::server_id::ServerId;
 use crate::testing::signer::{key_set, signed_jwt};
 use crate::testing::{self, MemorySharedData, test};
 

@@ -1,14 +1,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::bearer::AccessToken;
-use crate::claims::Reading;
+use crate::credentials::bearer::AccessToken;
 use crate::json::Object;
 use crate::testing::{self, at, test};
+use crate::token::claims::Reading;
 
 fn key(token: &str) -> TokenKey {
     let field = token.to_owned();
-    TokenKey::of(AccessToken::alone(field.as_bytes(), 100).expect("a token"))
+    AccessToken::alone(field.as_bytes(), 100).expect("a token").key()
 }
 
 fn entry(claims: serde_json::Value) -> Entry {

@@ -1,15 +1,15 @@
 use super::*;
-use crate::bearer::AccessToken;
-use crate::cache::Lifetime;
-use crate::claims::Claims;
+use crate::credentials::bearer::AccessToken;
+use crate::http::lifetime::Lifetime;
 use crate::testing::{at, test};
+use crate::token::claims::Claims;
 
 const MAX_TTL: Duration = Duration::from_secs(60);
 const LIFETIME: Lifetime = Lifetime { fresh_until: at(60), usable_until: at(60) };
 
 fn key(token: usize) -> TokenKey {
     let field = format!("token-{token}");
-    TokenKey::of(AccessToken::alone(field.as_bytes(), 100).expect("a token"))
+    AccessToken::alone(field.as_bytes(), 100).expect("a token").key()
 }
 
 fn grant(pad: usize) -> Rc<Grant> {

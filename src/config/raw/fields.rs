@@ -9,12 +9,12 @@ use super::objects::{absence, objects};
 use super::shapes::*;
 use super::words::*;
 use super::{Absence, Field, Shape};
-use crate::client_certificate::CertificateSource;
 #[cfg(feature = "schema")]
 use crate::config::schema::{self, Described, Description};
-use crate::dpop::DpopMode;
-use crate::jwt::Profile;
-use crate::sanitize::OverrideHeaders;
+use crate::credentials::client_certificate::CertificateSource;
+use crate::credentials::dpop::DpopMode;
+use crate::http::sanitize::OverrideHeaders;
+use crate::token::jwt_access_token::Profile;
 
 objects! {
     /// The whole.

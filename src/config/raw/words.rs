@@ -4,12 +4,12 @@ use log::LevelFilter;
 use serde_json::Value;
 
 use super::Shape;
-use crate::client_certificate::CertificateSource;
 #[cfg(feature = "schema")]
 use crate::config::schema::{self, Described, Description};
-use crate::dpop::DpopMode;
-use crate::jwt::Profile;
-use crate::sanitize::OverrideHeaders;
+use crate::credentials::client_certificate::CertificateSource;
+use crate::credentials::dpop::DpopMode;
+use crate::http::sanitize::OverrideHeaders;
+use crate::token::jwt_access_token::Profile;
 
 /// A word of a closed list.
 pub(in crate::config) trait Word: Copy + PartialEq + 'static {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::callout::NoRandomness;
+use crate::host::NoRandomness;
 use crate::jwt::Jws;
 use crate::secret::Secret;
 use crate::testing::signer::p256;

@@ -1,0 +1,153 @@
+//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization` and the form are no
+//! credentials (R12); other places are an affair of [`crate::credentials::token_sources`].
+
+use std::fmt;
+
+use percent_encoding::percent_decode;
+
+use crate::http::request_head::Presented;
+use crate::rejection::Reason;
+use crate::token_key::TokenKey;
+
+/// How an access token is presented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    #[default]
+    Bearer,
+    /// With a proof of possession (RFC 9449 §7.1).
+    Dpop,
+}
+
+/// An opaque access token as a client presented it: visible ASCII in the syntax of RFC 6750 §2.1 `b64token`, so it can
+/// travel in a header. It never shows in a debug print.
+#[derive(Clone, Copy)]
+pub struct AccessToken<'a>(&'a str);
+
+impl<'a> AccessToken<'a> {
+    /// Parses the access token out of an `Authorization` field.
+    ///
+    /// # Errors
+    /// The client's mistake: no credentials, another scheme, two of them, a malformed value, or a token that is longer
+    /// than `max_length` bytes.
+    pub fn parse(
+        field: Presented<'a>,
+        max_length: usize,
+        takes_dpop: bool,
+    ) -> Result<(Scheme, Self), Reason> {
+        let value = match field {
+            Presented::Absent => return Err(Reason::MissingCredentials),
+            Presented::Repeated => return Err(Reason::RepeatedCredentials),
+            Presented::Once(value) => value.trim_ascii(),
+        };
+        let (scheme, credentials) = split_scheme(value);
+        let is = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
+        let used = if takes_dpop && is(DPOP) { Scheme::Dpop } else { Scheme::Bearer };
+        if used == Scheme::Bearer && !is(BEARER) {
+            return Err(match carries(value, &[BEARER]) {
+                _ if scheme.is_empty() || scheme.contains(&b'\t') => Reason::MalformedCredentials,
+                true => Reason::RepeatedCredentials,
+                false => Reason::UnsupportedScheme,
+            });
+        }
+        Self::alone(credentials, max_length).map(|token| (used, token))
+    }
+
+    /// Takes a token that stands alone in its place.
+    ///
+    /// # Errors
+    /// The client's mistake, as above.
+    pub fn alone(credentials: &'a [u8], max_length: usize) -> Result<Self, Reason> {
+        if credentials.len() > max_length {
+            return Err(Reason::TokenTooLong);
+        }
+        match std::str::from_utf8(credentials) {
+            Ok(token) if is_b64token(credentials) => Ok(Self(token)),
+            _ if credentials.is_empty() || credentials.iter().any(|byte| b" \t,".contains(byte)) => {
+                Err(Reason::MalformedCredentials)
+            }
+            _ => Err(Reason::InvalidTokenSyntax),
+        }
+    }
+
+    /// Whether the token is the value of a query parameter as well: there it would reach the services although it is
+    /// taken off the header (R9, R74).
+    pub(crate) fn is_in_query(self, path_and_query: &[u8]) -> bool {
+        let mut parameters = path_and_query.split(|&byte| matches!(byte, b'?' | b'&' | b';')).skip(1);
+        parameters.any(|parameter| {
+            let value = parameter.splitn(2, |&byte| byte == b'=').last().unwrap_or_default();
+            value == self.0.as_bytes() || percent_decode(value).eq(self.0.bytes())
+        })
+    }
+
+    /// What it is known by in caches and logs.
+    pub(crate) fn key(self) -> TokenKey {
+        TokenKey::of(self.0)
+    }
+
+    /// The token itself, for the introspection request.
+    pub(crate) fn expose(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for AccessToken<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[hidden]")
+    }
+}
+
+/// Whether the field holds an access token, well formed or not, alone or beside others: what a public route must not
+/// let through to the services behind it (R74).
+pub fn is_presented(field: Presented<'_>) -> bool {
+    match field {
+        Presented::Absent => false,
+        Presented::Once(value) => carries(value, &[BEARER, DPOP]),
+        Presented::Repeated => true,
+    }
+}
+
+/// The scheme of an access token in the field, if there is one that is ours.
+pub fn scheme(field: Presented<'_>) -> Option<Scheme> {
+    let Presented::Once(value) = field else { return None };
+    let (scheme, _) = split_scheme(value.trim_ascii());
+    let is = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
+    if is(DPOP) { Some(Scheme::Dpop) } else { is(BEARER).then_some(Scheme::Bearer) }
+}
+
+/// A host may join two fields by a comma, so every part counts. `Basic` credentials have no comma, and a `Digest` with
+/// a quoted ", bearer" loses nothing but its way in.
+fn carries(value: &[u8], schemes: &[&[u8]]) -> bool {
+    value.split(|&byte| byte == b',').any(|part| {
+        let word = part.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+    })
+}
+
+/// The scheme is the first word; one or more spaces follow it, a tab does not (RFC 9110 §11.4).
+fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
+    match value.iter().position(|&byte| byte == b' ') {
+        Some(end) => {
+            let (scheme, rest) = value.split_at(end);
+            let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
+            (scheme, rest.get(spaces..).unwrap_or_default())
+        }
+        None => (value, b""),
+    }
+}
+
+/// RFC 6750 §2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_b64token(token: &[u8]) -> bool {
+    let unpadded = token.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last.saturating_add(1));
+    let (characters, _padding) = token.split_at(unpadded);
+    !characters.is_empty()
+        && characters.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        })
+}
+
+const BEARER: &[u8] = b"bearer";
+const DPOP: &[u8] = b"dpop";
+
+#[cfg(test)]
+mod tests;

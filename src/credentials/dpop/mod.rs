@@ -1,0 +1,119 @@
+//! Demonstrating proof of possession (RFC 9449): a request with a DPoP proof shows that its sender holds the key which the
+//! access token is bound to.
+//!
+//! The proof is checked on every request, be its token in the cache or not (R94). Its signature comes last, since it takes a worker
+//! hundreds of times as long as all else: an [`UnverifiedProof`] has to name the key that the token is bound to before it is verified,
+//! and has to be verified before it is noted as used. The types leave no other order.
+
+mod nonce;
+mod proof;
+mod replay;
+
+use std::time::Duration;
+
+pub use nonce::NonceKey;
+pub(crate) use proof::UnverifiedProof;
+
+use crate::host::SharedData;
+use crate::jwt::{Algorithm, VerificationBudget};
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+use crate::token::confirmation::Binding;
+use replay::ReplayMemory;
+
+/// What proofs have to be like.
+#[derive(Clone, Debug)]
+pub struct DpopSettings {
+    /// The origins that clients know the gateway by, `https://api.example.com`: what `htu` starts with. The request's own host
+    /// and forwarding fields are the client's word, and say nothing (R87).
+    pub origins: Vec<String>,
+    /// The algorithms of proofs.
+    pub algorithms: Vec<Algorithm>,
+    /// How old a proof may be. So long it is remembered.
+    pub max_age: Duration,
+    /// For how many proofs within that time there is room.
+    pub max_proofs: usize,
+    /// Whether workers share what they remember, by the host's shared data.
+    pub shared: bool,
+    /// What nonces are made with, if they are required.
+    pub nonce: Option<NonceKey>,
+}
+
+/// Takes proofs, each once.
+pub(crate) struct ProofVerifier {
+    used: ReplayMemory,
+    /// By what a key's digest begins with: whose signatures are wrong does not keep others out.
+    failures: [VerificationBudget; FAILURE_BUDGETS],
+}
+
+impl ProofVerifier {
+    /// Without any proof that was used.
+    pub(crate) fn new(settings: &DpopSettings) -> Self {
+        Self {
+            used: ReplayMemory::new(settings),
+            failures: [VerificationBudget::new(MAX_FAILURES_PER_SECOND); FAILURE_BUDGETS],
+        }
+    }
+
+    /// Prepares the memory of used proofs, before the first request.
+    pub(crate) fn prepare(&mut self, now: Timestamp, shared: &dyn SharedData) {
+        self.used.prepare(now, shared);
+    }
+
+    /// Takes the proof of a request whose token has this binding, and is good but for that.
+    ///
+    /// # Errors
+    /// [`Reason::WrongSender`], [`Reason::InvalidDpopProof`]; [`Reason::DpopProofLimit`] if it cannot be remembered,
+    /// [`Reason::VerificationLimit`] if too many of its key were wrong lately.
+    #[inline(never)]
+    pub(crate) fn take(
+        &mut self,
+        proof: &UnverifiedProof,
+        binding: &Binding,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> Result<(), Reason> {
+        let proof = proof.for_token(binding)?;
+        self.used.look(&proof, now)?;
+        let [first, ..] = proof.stamp().key;
+        let budgets = self.failures.iter_mut().enumerate();
+        let mut own = budgets.filter(|(index, _)| *index == usize::from(first) % FAILURE_BUDGETS);
+        let (_, failures) = own.next().ok_or(Reason::Internal)?;
+        if failures.is_spent(now) {
+            return Err(Reason::VerificationLimit);
+        }
+        let Some(verified) = proof.verify() else {
+            failures.spend(1);
+            return Err(Reason::InvalidDpopProof);
+        };
+        self.used.note(&verified, now, shared)
+    }
+}
+
+impl DpopSettings {
+    /// The names of the algorithms, as challenges tell them (RFC 9449 §7.1).
+    pub(crate) fn algorithm_names(&self) -> String {
+        self.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// How far the clocks of client and gateway may differ.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+/// How many proofs with wrong signatures are verified in a second for tokens of one key, beside those of the keys that share its
+/// budget.
+const MAX_FAILURES_PER_SECOND: usize = 10;
+
+const FAILURE_BUDGETS: usize = 64;
+
+/// Whether tokens of a server may, or must, be bound to a key of their sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DpopMode {
+    /// Proofs are not looked at, and bound tokens are refused.
+    #[default]
+    Off,
+    /// Bound tokens need a proof, others are bearer tokens.
+    Allowed,
+    /// Every token has to be bound.
+    Required,
+}

@@ -1,0 +1,157 @@
+//! Where else than in `Authorization` an access token may come from: the query (RFC 6750 §2.3), a cookie, another header
+//! field, or a subprotocol of a WebSocket handshake (R10, R11, R82). All are off unless they are configured, and whatever is
+//! found is taken out of the request before anything else is done with it.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use crate::http::request_head::{Presented, RequestHead};
+
+/// The places that are looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The name of a parameter of the query.
+    pub query_parameter: Option<String>,
+    /// The name of a cookie.
+    pub cookie: Option<String>,
+    /// The name of a header field, in lower case; its value is the token alone.
+    pub header: Option<String>,
+    /// What stands before the token in a subprotocol.
+    pub websocket_protocol: Option<String>,
+}
+
+/// What was found in one request.
+#[derive(Default)]
+pub struct Extracted<'a> {
+    /// The header fields, `:path` among them, that have to be written anew, or removed where there is no value.
+    pub edits: Vec<(String, Option<Vec<u8>>)>,
+    /// Whether the query had a token: then the answer is for nobody but the client (RFC 6750 §2.3).
+    pub is_in_query: bool,
+    tokens: Vec<Cow<'a, [u8]>>,
+}
+
+impl Extracted<'_> {
+    /// The head of the request as it is without them.
+    pub fn taken_out_of<'h>(&'h self, head: RequestHead<'h>) -> RequestHead<'h> {
+        let elsewhere = match self.tokens.as_slice() {
+            [] => Presented::Absent,
+            [token] => Presented::Once(token),
+            _ => Presented::Repeated,
+        };
+        let path = self.edits.iter().find_map(|(name, value)| value.as_deref().filter(|_| name == PATH));
+        RequestHead { elsewhere, path: path.unwrap_or(head.path), ..head }
+    }
+}
+
+impl Sources {
+    /// The fields that tokens may be in, apart from the path.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        let cookie = self.cookie.as_ref().map(|_| COOKIE);
+        let protocol = self.websocket_protocol.as_ref().map(|_| WEBSOCKET_PROTOCOL);
+        self.header.as_deref().into_iter().chain(cookie).chain(protocol)
+    }
+
+    /// Looks for tokens in the header fields of a request.
+    pub(crate) fn extract<'a>(
+        &self,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Extracted<'a> {
+        let mut extracted = Extracted::default();
+        if *self == Self::default() {
+            return extracted;
+        }
+        let values = |name: &'static str| {
+            fields
+                .clone()
+                .filter(move |field| field.0.eq_ignore_ascii_case(name.as_bytes()))
+                .map(|field| field.1)
+        };
+        if let Some(name) = &self.query_parameter {
+            values(PATH).for_each(|path| extracted.take_from_query(path, name));
+        }
+        if let Some(name) = &self.cookie {
+            let pairs = values(COOKIE).flat_map(|value| value.split(|&byte| byte == b';'));
+            let token = |pair: &'a [u8]| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+            extracted.take_from_list(COOKIE, "; ", pairs, token);
+        }
+        if let Some(prefix) = &self.websocket_protocol {
+            let protocols = values(WEBSOCKET_PROTOCOL).flat_map(|value| value.split(|&byte| byte == b','));
+            let token = |protocol: &'a [u8]| protocol.strip_prefix(prefix.as_bytes());
+            extracted.take_from_list(WEBSOCKET_PROTOCOL, ", ", protocols, token);
+        }
+        if let Some(name) = &self.header {
+            for (written, value) in fields.clone() {
+                if written.eq_ignore_ascii_case(name.as_bytes()) {
+                    extracted.tokens.push(Cow::Borrowed(value.trim_ascii()));
+                    extracted.edits.push((name.clone(), None));
+                }
+            }
+        }
+        extracted
+    }
+}
+
+impl<'a> Extracted<'a> {
+    /// Names and values of the query are form-encoded; a name counts however it is encoded.
+    fn take_from_query(&mut self, path: &'a [u8], name: &str) {
+        let Some(start) = path.iter().position(|&byte| byte == b'?') else { return };
+        let (path, query) = path.split_at(start);
+        let query = query.get(1..).unwrap_or_default();
+        let before = self.tokens.len();
+        let mut others = Vec::new();
+        for parameter in query.split(|&byte| byte == b'&') {
+            let mut parts = parameter.splitn(2, |&byte| byte == b'=');
+            if decode(parts.next().unwrap_or_default()) == name.as_bytes() {
+                self.tokens.push(decode(parts.next().unwrap_or_default()));
+            } else {
+                others.push(parameter);
+            }
+        }
+        if self.tokens.len() > before {
+            let query = others.join(&b'&');
+            let separator: &[u8] = if query.is_empty() { b"" } else { b"?" };
+            let stripped = [path, separator, &query].concat();
+            self.edits.push((PATH.to_owned(), Some(stripped)));
+            self.is_in_query = true;
+        }
+    }
+
+    /// Takes the elements that are tokens out of a list that may be spread over several fields.
+    fn take_from_list(
+        &mut self,
+        field: &str,
+        separator: &str,
+        elements: impl Iterator<Item = &'a [u8]>,
+        token: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
+    ) {
+        let before = self.tokens.len();
+        let mut others = Vec::new();
+        for element in elements.map(<[u8]>::trim_ascii) {
+            match token(element) {
+                Some(token) => self.tokens.push(Cow::Borrowed(token)),
+                None => others.push(element),
+            }
+        }
+        if self.tokens.len() > before {
+            let rest = others.join(separator.as_bytes());
+            self.edits.push((field.to_owned(), Some(rest).filter(|rest| !rest.is_empty())));
+        }
+    }
+}
+
+/// `application/x-www-form-urlencoded`: a plus is a space there, which no token has.
+fn decode(value: &[u8]) -> Cow<'_, [u8]> {
+    if value.contains(&b'+') {
+        let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+        return Cow::Owned(percent_decode(&spaced).collect());
+    }
+    percent_decode(value).into()
+}
+
+const PATH: &str = ":path";
+const COOKIE: &str = "cookie";
+const WEBSOCKET_PROTOCOL: &str = "sec-websocket-protocol";
+
+#[cfg(test)]
+mod tests;

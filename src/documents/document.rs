@@ -1,0 +1,50 @@
+//! Documents that the gateway publishes: JSON at a fixed path, for everybody, without a token. Whoever needs one may know the gateway by
+//! another name than clients do, so it answers on every host; on another one that an operator opens by name, services come first.
+
+use crate::http::authority::without_port;
+use crate::http::reply::Reply;
+use crate::http::request_head::RequestHead;
+
+/// A document and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    host: String,
+    path: String,
+    text: String,
+}
+
+impl Document {
+    /// A JSON text at this path of an origin.
+    pub fn new(origin: &str, path: String, text: String) -> Self {
+        let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
+        Self { host: without_port(authority).to_ascii_lowercase(), path, text }
+    }
+
+    /// Whether this request is for it, or for what a service has at its path.
+    pub(crate) fn is_at(&self, head: &RequestHead<'_>) -> bool {
+        let path = head.path.split(|&byte| byte == b'?').next().unwrap_or_default();
+        path == self.path.as_bytes() && matches!(head.method, b"GET" | b"HEAD")
+    }
+
+    /// Whether this is the host of its own URL, at whatever port.
+    pub(crate) fn is_of_host(&self, authority: &[u8]) -> bool {
+        std::str::from_utf8(authority)
+            .is_ok_and(|authority| without_port(authority).eq_ignore_ascii_case(&self.host))
+    }
+
+    /// The document. Pages of any origin may read it: it is public.
+    pub(crate) fn reply(&self) -> Reply {
+        let headers = [
+            ("content-type", "application/json"),
+            ("cache-control", "public, max-age=3600"),
+            ("access-control-allow-origin", "*"),
+        ];
+        Reply {
+            status: 200,
+            headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
+            body: self.text.clone(),
+            grpc_status: 0,
+            reason: None,
+        }
+    }
+}

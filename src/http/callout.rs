@@ -1,0 +1,144 @@
+//! A request that the gateway makes by way of its host, and what becomes of that.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::http::freshness::Freshness;
+
+/// Where a callout goes, and how the host reaches it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What the host calls it: a cluster of Envoy, `host:port` for Kong.
+    pub upstream: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host and optional port, as the authorization server knows itself.
+    pub authority: String,
+    /// The path, with a query if there is one.
+    pub path: String,
+    /// How long the host waits for the answer.
+    pub timeout: Duration,
+}
+
+/// An HTTP request for the host to dispatch. It carries the gateway's credentials and a token: it has no debug print.
+pub struct Callout {
+    target: Rc<Target>,
+    method: &'static str,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+/// What became of a callout.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// A response, be it from the server or from the proxy in its place.
+    Response {
+        /// All header fields, `:status` included.
+        headers: &'a [(&'a [u8], &'a [u8])],
+        /// The body.
+        body: &'a [u8],
+    },
+    /// The response has a body over the limit, so it was not read.
+    Oversized,
+    /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
+    Lost,
+    /// The gateway did not ask.
+    Withheld(Withheld),
+}
+
+/// Why the gateway does not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// It asks as much as it may already, or as many requests wait as may.
+    Overloaded,
+    /// The server failed again and again, and is left alone for so long.
+    CircuitOpen(Duration),
+    /// Another worker refreshes this token.
+    Claimed,
+}
+
+impl Callout {
+    /// GET of a document.
+    pub(crate) fn get(target: Rc<Target>, accept: &str) -> Self {
+        let headers = vec![("accept".to_owned(), accept.to_owned())];
+        Self { target, method: "GET", headers, body: String::new() }
+    }
+
+    /// POST of a form.
+    pub(crate) fn post(target: Rc<Target>, form: String, headers: Vec<(String, String)>) -> Self {
+        let media_type = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+        let headers = std::iter::once(media_type).chain(headers).collect();
+        Self { target, method: "POST", headers, body: form }
+    }
+
+    /// What the host calls the server.
+    pub fn upstream(&self) -> &str {
+        &self.target.upstream
+    }
+
+    /// The header fields, pseudo-header fields first.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let Target { scheme, authority, path, .. } = &*self.target;
+        let pseudo =
+            [(":method", self.method), (":scheme", scheme), (":authority", authority), (":path", path)];
+        pseudo.into_iter().chain(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// The body, empty for a GET.
+    pub fn body(&self) -> &[u8] {
+        self.body.as_bytes()
+    }
+
+    /// How long the host waits for the answer.
+    pub fn timeout(&self) -> Duration {
+        self.target.timeout
+    }
+}
+
+impl Outcome<'_> {
+    /// Whether the server did not serve; none, if it was not asked.
+    pub(crate) fn has_failed(&self) -> Option<bool> {
+        match self {
+            Self::Response { headers, .. } => Some(status(headers).is_none_or(|status| status >= 500)),
+            Self::Oversized => Some(false),
+            Self::Lost => Some(true),
+            Self::Withheld(_) => None,
+        }
+    }
+
+    /// Whether, and for how long, HTTP allows it to be used again.
+    pub(crate) fn freshness(&self) -> Freshness {
+        match self {
+            Self::Response { headers, .. } => Freshness::of(headers),
+            Self::Oversized | Self::Lost | Self::Withheld(_) => Freshness::default(),
+        }
+    }
+
+    /// When to try again, as the server says (RFC 9110 §10.2.3, in seconds), or as the gateway has decided.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Response { headers, .. } => {
+                let (_, value) =
+                    headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"retry-after"))?;
+                let seconds = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
+                Some(Duration::from_secs(seconds))
+            }
+            Self::Withheld(Withheld::CircuitOpen(pause)) => Some(*pause),
+            Self::Withheld(Withheld::Overloaded | Withheld::Claimed) | Self::Oversized | Self::Lost => None,
+        }
+    }
+}
+
+/// `:status` of a response.
+pub(crate) fn status(headers: &[(&[u8], &[u8])]) -> Option<u16> {
+    let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, _query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        write!(formatter, "{}://{}{path} by way of {}", self.scheme, self.authority, self.upstream)
+    }
+}

@@ -1,0 +1,15 @@
+//! What HTTP is to the gateway: the requests that come in, those that it makes, and its own replies, as values. Nothing here knows
+//! tokens, configuration or the reasons of refusals.
+
+pub(crate) mod authority;
+pub(crate) mod callout;
+pub(crate) mod cors;
+pub(crate) mod field_name;
+pub(crate) mod form;
+pub(crate) mod freshness;
+pub(crate) mod lifetime;
+pub(crate) mod path;
+pub(crate) mod reply;
+pub(crate) mod request_head;
+pub(crate) mod sanitize;
+pub(crate) mod traceparent;

@@ -1,0 +1,96 @@
+//! What the filter needs to know of a request, borrowed from the host's bytes. Header values are bytes: one that is not
+//! UTF-8 is legal (RFC 9110 §5.5) and must not stop a worker.
+
+use crate::http::sanitize::is_suspect;
+
+/// The head of a request, as its host delivered it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestHead<'a> {
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:authority`, or `Host`: host and optional port.
+    pub authority: &'a [u8],
+    /// `:path`: path and query.
+    pub path: &'a [u8],
+    /// The `Authorization` field.
+    pub authorization: Presented<'a>,
+    /// The `DPoP` field (RFC 9449 §4.1).
+    pub dpop: Presented<'a>,
+    /// The SHA-256 of the certificate that the caller showed, in hexadecimal digits, if that is asked for.
+    pub certificate: Option<&'a [u8]>,
+    /// The `traceparent` field (W3C Trace Context §3.2).
+    pub traceparent: Presented<'a>,
+    /// The `x-forwarded-client-cert` field.
+    pub forwarded_client_cert: Presented<'a>,
+    /// A token that came elsewhere, where that is allowed.
+    pub elsewhere: Presented<'a>,
+    /// The route that the host has selected, by its name or its label, if rules ask for it.
+    pub route: Option<&'a [u8]>,
+    /// Who the caller is by its certificate (a URI, RFC 5280 §4.2.1.6), if rules ask for it and it showed one.
+    pub peer: Option<&'a [u8]>,
+    /// `Origin`, which browsers send with cross-origin requests.
+    pub origin: Option<&'a [u8]>,
+    /// `Access-Control-Request-Method`, which browsers send with preflights.
+    pub access_control_request_method: Option<&'a [u8]>,
+    /// Whether there is a field by which the request could become another one behind the gateway: see `sanitize`.
+    pub has_suspect_field: bool,
+}
+
+/// How often something is there. Some hosts deliver two fields as one, joined by a comma.
+#[derive(Clone, Copy, Default)]
+pub enum Presented<'a> {
+    /// It is not there.
+    #[default]
+    Absent,
+    /// The one value.
+    Once(&'a [u8]),
+    /// More than one, equal or not (R8).
+    Repeated,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Picks what is needed from all header fields, pseudo-header fields included, in one pass.
+    pub fn read(fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut head = Self::default();
+        for (name, value) in fields {
+            if name == b":method" {
+                head.method = value;
+            } else if name == b":authority" {
+                head.authority = value;
+            } else if name == b":path" {
+                head.path = value;
+            } else if name.eq_ignore_ascii_case(b"authorization") {
+                head.authorization = head.authorization.and(value);
+            } else if name.eq_ignore_ascii_case(b"dpop") {
+                head.dpop = head.dpop.and(value);
+            } else if name.eq_ignore_ascii_case(b"traceparent") {
+                head.traceparent = head.traceparent.and(value);
+            } else if name.eq_ignore_ascii_case(b"x-forwarded-client-cert") {
+                head.forwarded_client_cert = head.forwarded_client_cert.and(value);
+            } else if name.eq_ignore_ascii_case(b"origin") {
+                head.origin = Some(value);
+            } else if name.eq_ignore_ascii_case(b"access-control-request-method") {
+                head.access_control_request_method = Some(value);
+            } else if is_suspect(name) {
+                head.has_suspect_field = true;
+            }
+        }
+        head
+    }
+}
+
+impl<'a> Presented<'a> {
+    fn and(self, value: &'a [u8]) -> Self {
+        if matches!(self, Self::Absent) { Self::Once(value) } else { Self::Repeated }
+    }
+}
+
+impl std::fmt::Debug for Presented<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Absent => "absent",
+            Self::Once(_) => "[hidden]",
+            Self::Repeated => "repeated",
+        })
+    }
+}

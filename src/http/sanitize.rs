@@ -1,0 +1,79 @@
+//! Fields by which a client could change a request behind the rule that let it in: those that override its path or its method
+//! (R131), and a `Connection` field that nominates others for removal by the next hop (RFC 9110 §7.6.1; R78). They are taken off
+//! every request, whatever the verdict.
+//!
+//! It does not deal with fields that imitate the gateway's own: see `forwarding`.
+
+use crate::http::field_name::imitates;
+
+/// What becomes of the fields that override path or method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverrideHeaders {
+    /// They are removed.
+    #[default]
+    Remove,
+    /// They reach the services.
+    Keep,
+}
+
+/// Whether [`edits`] may have something to do about a field of this name. Every field of every request is asked about, so that
+/// most are told apart by their first bytes and their length.
+#[inline(never)]
+pub(crate) fn is_suspect(name: &[u8]) -> bool {
+    match name {
+        [b'c' | b'C', ..] => name.len() == CONNECTION.len() && is_connection(name),
+        [b'x' | b'X', _, b'o' | b'O' | b'r' | b'R' | b'h' | b'H' | b'm' | b'M', ..] => {
+            matches!(name.len(), 13 | 14 | 17 | 22) && is_override(name)
+        }
+        _ => false,
+    }
+}
+
+/// The fields to be written anew, or removed where there is no value.
+#[inline(never)]
+pub(crate) fn edits<'f>(
+    fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+    overrides: OverrideHeaders,
+) -> Vec<(String, Option<Vec<u8>>)> {
+    let mut edits = Vec::new();
+    let (mut names_upgrade, mut names_others) = (false, false);
+    for (name, value) in fields {
+        if is_connection(name) {
+            for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                let is_upgrade = option.eq_ignore_ascii_case(UPGRADE.as_bytes());
+                names_upgrade |= is_upgrade;
+                names_others |= !is_upgrade && !option.is_empty();
+            }
+        } else if overrides == OverrideHeaders::Remove
+            && is_override(name)
+            && let Ok(name) = std::str::from_utf8(name)
+        {
+            edits.push((name.to_owned(), None));
+        }
+    }
+    // Proxies pass the field on with a handshake alone. Without "upgrade" in it, this is none, and must not become one.
+    if names_upgrade && names_others {
+        edits.push((CONNECTION.to_owned(), Some(UPGRADE.as_bytes().to_vec())));
+    }
+    edits
+}
+
+/// Whether a service may take the value of this field for the request's path or method.
+#[inline(never)]
+pub(crate) fn is_override(name: &[u8]) -> bool {
+    OVERRIDES.iter().any(|own| imitates(name, own))
+}
+
+fn is_connection(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(CONNECTION.as_bytes())
+}
+
+/// Of IIS, Symfony and Zend; of Rack, Express, Symfony, ASP.NET and Google's APIs; of Microsoft's; of others.
+const OVERRIDES: &[&str] =
+    &["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
+
+const CONNECTION: &str = "connection";
+const UPGRADE: &str = "upgrade";
+
+#[cfg(test)]
+mod tests;

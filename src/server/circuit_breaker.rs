@@ -1,0 +1,123 @@
+//! A circuit breaker for one authorization server. After failures in a row it opens: no introspection is sent for a while, so that
+//! a server that is down can recover and requests do not wait for nothing. Then it is half open: one introspection at a time
+//! probes whether the server serves again.
+//!
+//! Only a server that does not serve counts as failing: no answer, or a status of 500 and above. What it refuses (4xx), it
+//! refuses in good health. And each token counts once: a server may well fail because of what one client sends.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use crate::token_key::TokenKey;
+
+/// When a server is left alone, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitSettings {
+    /// After failures in a row for so many tokens; none for never.
+    pub failures: usize,
+    /// How long.
+    pub open_for: Duration,
+}
+
+/// What changed for the questions to one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CircuitChange {
+    /// It is left alone from now on.
+    Opened,
+    /// It serves again.
+    Closed,
+}
+
+/// The state of one worker's questions to one server.
+#[derive(Debug)]
+pub(crate) struct CircuitBreaker {
+    settings: CircuitSettings,
+    state: State,
+    /// The tokens whose introspection failed since the last success, the latest last; no more than it takes to open.
+    failed: Vec<TokenKey>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Introspections are sent.
+    Closed,
+    /// None is sent.
+    Open { since: Timestamp },
+    /// One was sent, about this token. Should its answer be lost, another may probe after its time-out.
+    HalfOpen { since: Timestamp, timeout: Duration, probe: TokenKey },
+}
+
+impl CircuitBreaker {
+    /// Starts with trust.
+    pub(crate) fn new(settings: CircuitSettings) -> Self {
+        Self { settings, state: State::Closed, failed: Vec::new() }
+    }
+
+    /// Whether introspections are sent.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// How long a token may not be introspected; none, if it may be now. One that has failed waits a quarter longer and so lets others
+    /// probe first: its failure may be its own. The probe itself may be sent again.
+    pub(crate) fn pause(&self, token: &TokenKey, now: Timestamp) -> Option<Duration> {
+        let (since, pause) = match self.state {
+            State::Closed => return None,
+            State::Open { since } if self.failed.contains(token) => {
+                (since, self.settings.open_for.mul_f64(1.25))
+            }
+            State::Open { since } => (since, self.settings.open_for),
+            State::HalfOpen { probe, .. } if probe == *token => return None,
+            State::HalfOpen { since, timeout, .. } => (since, timeout),
+        };
+        // A clock that goes back must not make the pause longer.
+        (since <= now && now < since.plus(pause)).then(|| since.plus(pause).since(now))
+    }
+
+    /// Whether the introspection of this token probes whether the server serves again.
+    pub(crate) fn is_probing(&self, token: &TokenKey) -> bool {
+        matches!(&self.state, State::HalfOpen { probe, .. } if probe == token)
+    }
+
+    /// An introspection is sent now, and its answer is due after `timeout`.
+    pub(crate) fn note_sent(&mut self, token: TokenKey, now: Timestamp, timeout: Duration) {
+        if !self.is_closed() {
+            self.state = State::HalfOpen { since: now, timeout, probe: token };
+        }
+    }
+
+    /// An introspection came to an end.
+    pub(crate) fn note_end(
+        &mut self,
+        token: TokenKey,
+        has_failed: bool,
+        now: Timestamp,
+    ) -> Option<CircuitChange> {
+        if !has_failed {
+            self.failed.clear();
+            let was_closed = self.is_closed();
+            self.state = State::Closed;
+            return (!was_closed).then_some(CircuitChange::Closed);
+        }
+        let CircuitSettings { failures, .. } = self.settings;
+        self.failed.retain(|failed| *failed != token);
+        self.failed.push(token);
+        if self.failed.len() > failures {
+            self.failed.remove(0);
+        }
+        match self.state {
+            State::Closed if failures > 0 && self.failed.len() == failures => {
+                self.state = State::Open { since: now };
+                Some(CircuitChange::Opened)
+            }
+            State::HalfOpen { .. } => {
+                self.state = State::Open { since: now };
+                None
+            }
+            State::Closed | State::Open { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

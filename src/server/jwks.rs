@@ -1,0 +1,391 @@
+//! The published keys of one authorization server: where they are, how fresh they are, and when they may be asked for again
+//! (R63, R64, R66, R117). What one worker fetched, all others find in the host's shared data.
+//!
+//! A set that is in use is fetched again before it reaches `max_age`, in the background and by one worker for all. Requests wait for
+//! keys only if none are loaded, if the set does not have the key that they need, or if it is older than `max_age` and no fetch was
+//! tried of late.
+//!
+//! The store asks nobody itself: it says which document it wants, and is told what became of that.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::cache::claim;
+use crate::fingerprint::Fingerprint;
+use crate::host::SharedData;
+use crate::http::callout::{Outcome, Target, status};
+use crate::json::Object;
+use crate::jwt::{Algorithm, Jws, KeySet, Unverified};
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+
+/// Where keys are published, and how long they are good.
+#[derive(Clone, Debug)]
+pub struct PublishedKeys {
+    /// Where they are.
+    pub(crate) publication: Publication,
+    /// With which algorithms they may be used.
+    pub(crate) algorithms: Vec<Algorithm>,
+    /// How old a set becomes at most while it can be fetched.
+    pub(crate) max_age: Duration,
+    /// How old the last good set may become while none can be fetched.
+    pub(crate) max_stale: Duration,
+    /// How long nobody is asked after somebody was.
+    pub(crate) cooldown: Duration,
+}
+
+/// How a JWK Set is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Publication {
+    /// It is there.
+    At(Rc<Target>),
+    /// Where the server's metadata say (RFC 8414, OpenID Connect Discovery), if they are this issuer's (R104).
+    Discovered {
+        /// Where the metadata are.
+        metadata: Rc<Target>,
+        /// `issuer`.
+        issuer: String,
+    },
+}
+
+/// A document that the store wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The server's metadata.
+    Metadata(Rc<Target>),
+    /// The JWK Set.
+    Keys(Rc<Target>),
+}
+
+/// What is in the way of verifying a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It is wrong.
+    Refused,
+    /// It is made by a key that is none of the issuer's, as far as is known; it is too early to ask for newer ones.
+    UnknownKey,
+    /// There are no keys, and it is too early to ask for them again.
+    NoKeys,
+    /// This document may help.
+    Missing(Wanted),
+}
+
+/// The keys, and when they may be fetched.
+pub(crate) struct KeyStore {
+    settings: PublishedKeys,
+    identity: Fingerprint,
+    loaded: Option<Loaded>,
+    /// Where the metadata said that the keys are.
+    discovered: Option<Rc<Target>>,
+    /// When the last fetch of this worker succeeded or failed.
+    attempted_at: Option<Timestamp>,
+    /// When this worker last claimed the background fetch, or found that another has it.
+    claimed_at: Option<Timestamp>,
+    /// Whether somebody sends the requests that [`Self::refresh`] returns.
+    has_background: bool,
+    /// When documents were asked for that have not come.
+    open: Vec<Timestamp>,
+    looked_at: Option<Timestamp>,
+}
+
+struct Loaded {
+    keys: KeySet,
+    fetched_at: Timestamp,
+}
+
+impl KeyStore {
+    /// A store without keys. `identity` tells this server's keys in the shared data from another's.
+    pub(crate) fn new(settings: PublishedKeys, identity: Fingerprint, has_background: bool) -> Self {
+        Self {
+            settings,
+            identity,
+            loaded: None,
+            discovered: None,
+            attempted_at: None,
+            claimed_at: None,
+            has_background,
+            open: Vec::new(),
+            looked_at: None,
+        }
+    }
+
+    /// Verifies a signature by the keys that there are, and returns the fingerprint of the key; wants newer ones where these are too
+    /// old or do not have the key, unless nobody is `asking`.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub(crate) fn verify(
+        &mut self,
+        jws: &Jws<'_>,
+        asking: bool,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> Result<Fingerprint, Obstacle> {
+        self.correct_age(now);
+        let may_ask = asking && self.may_ask(now);
+        if !self.is_fresh(now) {
+            self.read_shared(now, shared);
+        }
+        let verified = match self.usable(now) {
+            Some(keys) if !may_ask || !self.is_overdue(now) => keys.verify(jws),
+            Some(_) => Err(Unverified::UnknownKey),
+            None if may_ask => Err(Unverified::UnknownKey),
+            None => return Err(Obstacle::NoKeys),
+        };
+        verified.or_else(|unverified| match unverified {
+            Unverified::Refused => Err(Obstacle::Refused),
+            Unverified::UnknownKey if self.read_shared(now, shared) => self.verify(jws, asking, now, shared),
+            Unverified::UnknownKey if may_ask => Err(Obstacle::Missing(self.wanted())),
+            Unverified::UnknownKey => Err(Obstacle::UnknownKey),
+        })
+    }
+
+    /// Looks for keys that another worker fetched, now and then: what was verified by removed ones must not count here longer
+    /// than there (R66).
+    pub(crate) fn follow(&mut self, now: Timestamp, shared: &dyn SharedData) {
+        if self.looked_at.is_none_or(|looked_at| !now.is_within(LOOK_INTERVAL, looked_at)) {
+            self.looked_at = Some(now);
+            self.correct_age(now);
+            self.read_shared(now, shared);
+        }
+    }
+
+    /// Whether what this key verified still counts: the server publishes it, as far as is known, and that was known within
+    /// `max_stale`.
+    pub(crate) fn has(&self, key: &Fingerprint, now: Timestamp) -> bool {
+        self.usable(now).is_some_and(|keys| keys.has(key))
+    }
+
+    /// The same for a key that another worker used, which may have fetched newer keys.
+    pub(crate) fn has_here_or_shared(
+        &mut self,
+        key: &Fingerprint,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> bool {
+        self.has(key, now) || (self.read_shared(now, shared) && self.has(key, now))
+    }
+
+    /// Whether the set is to be fetched in the background: it is in the last part of its time, and nobody fetches it or did so of
+    /// late, as far as this worker knows.
+    pub(crate) fn is_refresh_due(&self, now: Timestamp) -> bool {
+        let cooldown = self.settings.cooldown;
+        let is_claimed = || self.claimed_at.is_some_and(|claimed_at| now.is_within(cooldown, claimed_at));
+        self.has_background && self.is_due(now) && !is_claimed() && self.may_ask(now) && !self.is_asked(now)
+    }
+
+    /// The document to fetch in the background, if that is due and no other worker does it.
+    pub(crate) fn refresh(&mut self, now: Timestamp, shared: &dyn SharedData) -> Option<Wanted> {
+        if !self.is_refresh_due(now) || (self.read_shared(now, shared) && !self.is_due(now)) {
+            return None;
+        }
+        self.claimed_at = Some(now);
+        let key = format!("{}.renewal", self.shared_key());
+        let end = now.plus(self.settings.cooldown);
+        claim(&key, self.identity.as_bytes(), now, end, shared).then(|| self.wanted())
+    }
+
+    /// Nobody sends the requests that [`Self::refresh`] returns: the host has no timers.
+    pub(crate) fn forgo_background(&mut self) {
+        self.has_background = false;
+    }
+
+    /// The document to fetch next, after the metadata were taken.
+    pub(crate) fn next(&self) -> Option<Wanted> {
+        self.discovered.as_ref().map(|_| self.wanted())
+    }
+
+    /// Whether the document that it wants may be asked for, which then counts as asked. Requests that cannot wait for one
+    /// answer together must not ask for it each (R63), nor the background just after a request was answered; but who has no keys at
+    /// all may ask a few times at once.
+    pub(crate) fn admits(&mut self, now: Timestamp) -> bool {
+        self.open.retain(|asked_at| now.is_within(PATIENCE, *asked_at));
+        let limit = if self.loaded.is_some() { 1 } else { MAX_FIRST_QUESTIONS };
+        let is_admitted = self.open.len() < limit && self.may_ask(now);
+        if is_admitted {
+            self.open.push(now);
+        }
+        is_admitted
+    }
+
+    /// The answer to a question will not come, since the client is gone for which it was asked.
+    pub(crate) fn abandon(&mut self) {
+        if !self.open.is_empty() {
+            self.open.remove(0);
+        }
+    }
+
+    /// Takes the metadata that were asked for. They are believed if they are the issuer's own, and point to the server that
+    /// they come from: no answer makes the gateway call another host (R104, R112).
+    pub(crate) fn take_metadata(&mut self, outcome: &Outcome<'_>, now: Timestamp) -> Result<(), Reason> {
+        self.note_answer(outcome)?;
+        let located = document(outcome).and_then(|body| self.locate(body).ok_or(Reason::UnexpectedResponse));
+        if located.is_err() {
+            self.attempted_at = Some(now);
+        }
+        self.discovered = Some(Rc::new(located?));
+        Ok(())
+    }
+
+    /// Takes the keys that were asked for. The last good set stays if these are none (R64).
+    pub(crate) fn take_keys(
+        &mut self,
+        outcome: &Outcome<'_>,
+        now: Timestamp,
+        shared: &dyn SharedData,
+    ) -> Result<(), Reason> {
+        self.note_answer(outcome)?;
+        self.attempted_at = Some(now);
+        self.discovered = None;
+        let body = document(outcome)?;
+        self.loaded = Some(self.load(body, now).ok_or(Reason::UnexpectedResponse)?);
+        self.write_shared(body, now, shared);
+        Ok(())
+    }
+
+    /// What was withheld was never asked: it says nothing of the server, and another's answer may be on its way.
+    fn note_answer(&mut self, outcome: &Outcome<'_>) -> Result<(), Reason> {
+        if matches!(outcome, Outcome::Withheld(_)) {
+            return Err(Reason::of_failure(outcome));
+        }
+        self.abandon();
+        Ok(())
+    }
+
+    fn usable(&self, now: Timestamp) -> Option<&KeySet> {
+        let loaded = self.loaded.as_ref()?;
+        // After the clock was set back, until `correct_age` is called, the age is not known.
+        let is_usable = now < loaded.fetched_at.plus(self.settings.max_stale);
+        is_usable.then_some(&loaded.keys)
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.loaded.as_ref().is_some_and(|loaded| now.is_within(self.settings.max_age, loaded.fetched_at))
+    }
+
+    /// Whether there is a set, in the last tenth of its time or beyond.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let fresh = self.settings.max_age.saturating_sub(self.settings.max_age / 10);
+        self.loaded.as_ref().is_some_and(|loaded| !now.is_within(fresh, loaded.fetched_at))
+    }
+
+    /// Whether the set is too old to verify anything before a new one is asked for. While fetches fail, it serves without waiting
+    /// (R117): the background tries again after each cool-down, and until a second one is over nobody waits for that.
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        let Self { settings: PublishedKeys { cooldown, .. }, attempted_at, claimed_at, .. } = self;
+        let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
+        let last_try = (*attempted_at).max(*claimed_at).filter(|last_try| Some(*last_try) > fetched_at);
+        let patience = if self.has_background { cooldown.saturating_mul(2) } else { *cooldown };
+        !self.is_fresh(now) && !last_try.is_some_and(|last_try| now.is_within(patience, last_try))
+    }
+
+    /// Whether the last attempt, here or where the keys came from, was long enough ago. Who has no keys yet is less patient.
+    fn may_ask(&self, now: Timestamp) -> bool {
+        let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
+        let pause = match fetched_at {
+            Some(_) => self.settings.cooldown,
+            None => self.settings.cooldown.min(FIRST_COOLDOWN),
+        };
+        !self.attempted_at.max(fetched_at).is_some_and(|last| now.is_within(pause, last))
+    }
+
+    /// Whether a document is asked for that has not come.
+    fn is_asked(&self, now: Timestamp) -> bool {
+        self.open.iter().any(|asked_at| now.is_within(PATIENCE, *asked_at))
+    }
+
+    /// The age of a set with a fetch time in the future, before the clock was set back, is unknown: it counts as `max_age`, so that
+    /// the set is fetched again at once, and serves for `max_stale` at the longest.
+    fn correct_age(&mut self, now: Timestamp) {
+        let max_age = self.settings.max_age;
+        if let Some(loaded) = self.loaded.as_mut().filter(|loaded| now < loaded.fetched_at) {
+            loaded.fetched_at = now.minus(max_age);
+        }
+    }
+
+    fn wanted(&self) -> Wanted {
+        match (&self.discovered, &self.settings.publication) {
+            (Some(target), _) | (None, Publication::At(target)) => Wanted::Keys(Rc::clone(target)),
+            (None, Publication::Discovered { metadata, .. }) => Wanted::Metadata(Rc::clone(metadata)),
+        }
+    }
+
+    fn locate(&self, metadata: &[u8]) -> Option<Target> {
+        let Publication::Discovered { metadata: target, issuer } = &self.settings.publication else {
+            return None;
+        };
+        let document = Object::parse(metadata).ok()?;
+        if document.get("issuer")?.as_str()? != issuer {
+            return None;
+        }
+        let origin = format!("{}://{}", target.scheme, target.authority);
+        let path = document.get("jwks_uri")?.as_str()?.strip_prefix(&origin)?;
+        let is_path =
+            path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        is_path.then(|| Target { path: path.to_owned(), ..Target::clone(target) })
+    }
+
+    fn load(&self, body: &[u8], fetched_at: Timestamp) -> Option<Loaded> {
+        let keys = KeySet::parse(body, &self.settings.algorithms).ok()?;
+        Some(Loaded { keys, fetched_at })
+    }
+
+    /// Reads what another worker fetched. Whether that is newer than what is here; what claims to come from the future is not
+    /// ours.
+    fn read_shared(&mut self, now: Timestamp, shared: &dyn SharedData) -> bool {
+        let Some((value, _)) = shared.get(&self.shared_key()) else { return false };
+        let Some((fetched_at, body)) = self.decode(&value) else { return false };
+        let is_newer = self.loaded.as_ref().is_none_or(|loaded| fetched_at > loaded.fetched_at);
+        if !is_newer || fetched_at > now {
+            return false;
+        }
+        let loaded = self.load(body, fetched_at);
+        let is_loaded = loaded.is_some();
+        self.loaded = loaded.or_else(|| self.loaded.take());
+        is_loaded
+    }
+
+    fn write_shared(&self, body: &[u8], now: Timestamp, shared: &dyn SharedData) {
+        let key = self.shared_key();
+        let cas = shared.get(&key).map_or(0, |(_, cas)| cas);
+        let value = [&self.identity.as_bytes()[..], &now.as_millis().to_be_bytes(), body].concat();
+        shared.set(&key, &value, cas);
+    }
+
+    fn decode<'v>(&self, value: &'v [u8]) -> Option<(Timestamp, &'v [u8])> {
+        let rest = value.strip_prefix(self.identity.as_bytes())?;
+        let (fetched_at, body) = rest.split_first_chunk()?;
+        Some((Timestamp::from_millis(u64::from_be_bytes(*fetched_at)), body))
+    }
+
+    /// One for each server; a host that mixes keys up finds that the value is another's.
+    fn shared_key(&self) -> String {
+        let [a, b, c, d, ..] = *self.identity.as_bytes();
+        format!("phantom-token.keys.{:08x}", u32::from_be_bytes([a, b, c, d]))
+    }
+}
+
+/// The body of a document.
+///
+/// # Errors
+/// Why there is none that could be read.
+fn document<'a>(outcome: &Outcome<'a>) -> Result<&'a [u8], Reason> {
+    let Outcome::Response { headers, body } = *outcome else { return Err(Reason::of_failure(outcome)) };
+    match status(headers) {
+        Some(200) => Ok(body),
+        Some(504) => Err(Reason::TimedOut),
+        _ => Err(Reason::Unavailable),
+    }
+}
+
+/// How often a worker looks for keys that others fetched.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many questions for keys may be open where there are none.
+const MAX_FIRST_QUESTIONS: usize = 4;
+
+/// Longer than any answer takes: one that has not come will not.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// As soon as clients are told to come back.
+const FIRST_COOLDOWN: Duration = Duration::from_secs(5);

@@ -1,0 +1,145 @@
+//! What the gateway asks of an authorization server: whether a token is active, or for a document that the server publishes. A question
+//! is no request yet: it makes one each time that it is asked.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::host::Occasion;
+use crate::http::callout::{Callout, Target};
+use crate::http::request_head::Presented;
+use crate::introspection::Inquiry;
+use crate::rejection::Reason;
+use crate::server::rate_limiter::Precedence;
+use crate::server_id::ServerId;
+use crate::token_key::TokenKey;
+
+/// A question to an authorization server. It can be asked more than once, and makes a new callout each time.
+#[derive(Clone)]
+pub struct Question {
+    subject: Subject,
+    content: Content,
+    answer_limit: usize,
+    precedence: Precedence,
+    is_refresh: bool,
+}
+
+#[derive(Clone)]
+enum Content {
+    Introspection(Inquiry),
+    Document { target: Rc<Target>, accept: &'static str },
+}
+
+/// What a question is about. Requests with questions about the same can wait for one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    pub(crate) server: ServerId,
+    pub(crate) about: About,
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    /// Whether a token is active.
+    Token(TokenKey),
+    /// Where the keys are (RFC 8414).
+    Metadata,
+    /// The keys (RFC 7517 §5).
+    Keys,
+}
+
+impl Question {
+    /// Asks about a token; an answer of more than `answer_limit` bytes is not worth reading.
+    pub(crate) fn introspection(subject: Subject, inquiry: Inquiry, answer_limit: usize) -> Self {
+        Self::new(subject, Content::Introspection(inquiry), answer_limit)
+    }
+
+    /// Asks for a published document.
+    pub(crate) fn document(subject: Subject, target: Rc<Target>, accept: &'static str) -> Self {
+        Self::new(subject, Content::Document { target, accept }, MAX_DOCUMENT)
+    }
+
+    fn new(subject: Subject, content: Content, answer_limit: usize) -> Self {
+        Self { subject, content, answer_limit, precedence: Precedence::Unknown, is_refresh: false }
+    }
+
+    /// Gives it the precedence of its token.
+    #[must_use]
+    pub(crate) fn with_precedence(self, precedence: Precedence) -> Self {
+        Self { precedence, ..self }
+    }
+
+    /// Makes it the refresh of a grant that still serves.
+    #[must_use]
+    pub(crate) fn refreshing(self) -> Self {
+        Self { precedence: Precedence::Known, is_refresh: true, ..self }
+    }
+
+    /// The question of a request of this trace.
+    #[must_use]
+    pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
+        let content = match self.content {
+            Content::Introspection(inquiry) => Content::Introspection(inquiry.traced(traceparent)),
+            document @ Content::Document { .. } => document,
+        };
+        Self { content, ..self }
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// Whether its token comes before others.
+    pub(crate) fn precedence(&self) -> Precedence {
+        self.precedence
+    }
+
+    /// Whether it refreshes a grant that still serves, so that no request waits for it.
+    pub fn is_refresh(&self) -> bool {
+        self.is_refresh
+    }
+
+    /// Whether it is about a token.
+    pub fn is_introspection(&self) -> bool {
+        !self.subject.is_document()
+    }
+
+    /// The longest answer worth reading, in bytes.
+    pub fn answer_limit(&self) -> usize {
+        self.answer_limit
+    }
+
+    /// How long its answer may take.
+    pub fn timeout(&self) -> Duration {
+        match &self.content {
+            Content::Introspection(inquiry) => inquiry.timeout(),
+            Content::Document { target, .. } => target.timeout,
+        }
+    }
+
+    /// The callout for this occasion.
+    ///
+    /// # Errors
+    /// [`Reason::Internal`] if the gateway cannot authenticate as it should.
+    pub fn callout(&self, occasion: Occasion<'_>) -> Result<Callout, Reason> {
+        match &self.content {
+            Content::Introspection(inquiry) => inquiry.callout(occasion),
+            Content::Document { target, accept } => Ok(Callout::get(Rc::clone(target), accept)),
+        }
+    }
+}
+
+impl Subject {
+    /// Whether it is one of the server's documents, which is not about a client.
+    pub(crate) fn is_document(&self) -> bool {
+        !matches!(self.about, About::Token(_))
+    }
+
+    /// Whether both are about tokens of one server, or both about its documents.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.server == other.server && self.is_document() == other.is_document()
+    }
+}
+
+/// Metadata and keys of the largest servers have a tenth of it.
+const MAX_DOCUMENT: usize = 256 * 1024;

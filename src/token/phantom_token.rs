@@ -1,0 +1,43 @@
+//! The phantom token: the JWT that stands for an opaque access token (RFC 7519 in the JWS compact serialization of
+//! RFC 7515 §7.1). It comes from the authorization server by an authenticated call.
+
+use serde_json::Value;
+
+use crate::jwt::Jws;
+use crate::rejection::Reason;
+use crate::token::claims::{Claims, Reading};
+
+/// A JWT that may be forwarded once its claims are validated.
+#[derive(Debug)]
+pub(crate) struct PhantomToken {
+    /// The JWT as the authorization server wrote it, byte by byte.
+    pub(crate) text: String,
+    /// What it claims.
+    pub(crate) claims: Claims,
+}
+
+impl PhantomToken {
+    /// Parses a JWT from the authorization server.
+    ///
+    /// # Errors
+    /// [`Reason::UnexpectedResponse`] for what is no signed JWT or no access token's; [`Reason::Inactive`],
+    /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where its payload says so (R36, R39, R40).
+    pub(crate) fn parse(text: &str, reading: &Reading) -> Result<Self, Reason> {
+        let jws = Jws::parse(text).map_err(|_| Reason::UnexpectedResponse)?;
+        if jws.is_of_other_kind() {
+            return Err(Reason::UnexpectedResponse);
+        }
+        let payload = jws.payload();
+        if payload.get("active") == Some(&Value::Bool(false)) {
+            return Err(Reason::Inactive);
+        }
+        if payload.has("active") || payload.has("token_introspection") {
+            return Err(Reason::UnexpectedResponse);
+        }
+        let claims = Claims::read(payload, reading)?.with_validity(jws.validity());
+        Ok(Self { text: text.to_owned(), claims })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What the services behind the gateway receive: the JWT in a field of its choice, claims as fields of their own, and what the
+//! host keeps for its access log and its other filters.
+//!
+//! A service that trusts such a field must never see the client's: whatever the client sends under that name is taken off,
+//! also where the name is written with `_` or `.` for `-`, which some servers do not tell apart (R75).
+
+use crate::http::field_name::{AUTHORIZATION, imitates};
+use crate::http::sanitize::OverrideHeaders;
+use crate::token::claims::Claims;
+use crate::token::named_claim::NamedClaim;
+
+/// Where things go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// The field that carries the JWT, in lower case.
+    pub jwt_field: String,
+    /// Claims as header fields.
+    pub claim_headers: Vec<NamedClaim>,
+    /// Claims as filter state of the host.
+    pub filter_state: Vec<NamedClaim>,
+    /// Fields that are for the gateway alone, in lower case (R95).
+    pub withheld: Vec<String>,
+    /// What becomes of fields that override path or method.
+    pub override_headers: OverrideHeaders,
+    /// How many bytes of minted JWTs are kept with each token at most.
+    pub minted_bytes: usize,
+}
+
+impl Default for Forwarding {
+    fn default() -> Self {
+        Self {
+            jwt_field: AUTHORIZATION.to_owned(),
+            claim_headers: Vec::new(),
+            filter_state: Vec::new(),
+            withheld: Vec::new(),
+            override_headers: OverrideHeaders::default(),
+            minted_bytes: 0,
+        }
+    }
+}
+
+impl Forwarding {
+    /// What stands before the JWT: its scheme, where the field has one (RFC 6750 §2.1).
+    pub(crate) fn jwt_prefix(&self) -> &'static str {
+        if self.replaces_authorization() { "Bearer " } else { "" }
+    }
+
+    /// Whether the JWT takes the place of the client's credentials.
+    pub(crate) fn replaces_authorization(&self) -> bool {
+        self.jwt_field == AUTHORIZATION
+    }
+
+    /// The pointers of the claims that it asks about.
+    pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
+        self.claim_headers.iter().chain(&self.filter_state).map(|claim| claim.pointer.as_str())
+    }
+
+    /// The header fields of these claims.
+    pub(crate) fn fields(&self, claims: &Claims) -> Vec<(String, String)> {
+        values(&self.claim_headers, claims)
+    }
+
+    /// The filter state of these claims.
+    pub(crate) fn filter_state(&self, claims: &Claims) -> Vec<(String, String)> {
+        values(&self.filter_state, claims)
+    }
+
+    /// The names among these that could be taken for a field of ours, or are for the gateway alone. A client's `Authorization` is dealt with on its own.
+    pub(crate) fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
+        let own = || {
+            let jwt = Some(self.jwt_field.as_str()).filter(|_| !self.replaces_authorization());
+            let withheld = self.withheld.iter().map(String::as_str);
+            self.claim_headers.iter().map(|claim| claim.name.as_str()).chain(jwt).chain(withheld)
+        };
+        if own().next().is_none() {
+            return Vec::new();
+        }
+        let is_imitation = |name: &&[u8]| own().any(|own| imitates(name, own));
+        names.filter(is_imitation).filter_map(|name| std::str::from_utf8(name).ok()).collect()
+    }
+}
+
+fn values(named: &[NamedClaim], claims: &Claims) -> Vec<(String, String)> {
+    named.iter().filter_map(|claim| Some((claim.name.clone(), claim.value(claims)?))).collect()
+}
+
+#[cfg(test)]
+mod tests;

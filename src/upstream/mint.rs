@@ -1,0 +1,131 @@
+//! Minting: the gateway signs a JWT itself, in the profile of RFC 9068 §2, for an authorization server that answers without
+//! one.
+//!
+//! It is made of the answer about an active token and of nothing else (R109), for one audience, with the claims that this
+//! audience needs; it lives for a short time, and no longer than the token. It names the user whom the answer names where the
+//! operator says; a claim that is absent or mistyped is never replaced by another identity.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use crate::documents::document::Document;
+use crate::jwt::SigningKey;
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+use crate::token::claims::Claims;
+use crate::token::named_claim::NamedClaim;
+
+/// How JWTs are minted.
+#[derive(Clone, Debug)]
+pub struct MintSettings {
+    /// `iss`: the gateway's own issuer identifier.
+    pub issuer: String,
+    /// What signs.
+    pub key: SigningKey,
+    /// How long one lives at most.
+    pub lifetime: Duration,
+    /// The claim of the answer that names the user, a JSON Pointer (RFC 6901), where an authorization server has no other.
+    pub subject: String,
+    /// What it is like where a rule does not say.
+    pub profile: Rc<MintProfile>,
+    /// The public keys, those of the past and the future among them.
+    pub key_set: Document,
+}
+
+/// What a JWT is like, for one audience.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MintProfile {
+    /// `aud`.
+    pub audience: String,
+    /// The claims of the answer that it carries, beside those that every one has.
+    pub claims: Vec<NamedClaim>,
+}
+
+/// A JWT that was minted.
+#[derive(Debug)]
+pub(crate) struct Minted {
+    /// Its text.
+    pub(crate) jwt: String,
+    /// Until when the next request gets it too. Services still have time with it then.
+    pub(crate) renewed_at: Timestamp,
+}
+
+impl MintSettings {
+    /// Mints a JWT for the user that the claim at `subject` names, by default the claim that all servers use.
+    ///
+    /// # Errors
+    /// [`Reason::UnexpectedResponse`] for a mistyped identity; [`Reason::MissingPhantomToken`] if the answer names a user elsewhere,
+    /// or nobody, or without randomness for `jti`.
+    pub(crate) fn mint(
+        &self,
+        profile: &MintProfile,
+        subject: Option<&str>,
+        claims: &Claims,
+        random: Option<[u8; 16]>,
+        now: Timestamp,
+    ) -> Result<Minted, Reason> {
+        let client = identity(claims, CLIENT_ID)?;
+        let subject = match identity(claims, subject.unwrap_or(&self.subject))? {
+            Some(user) => user,
+            None => client.filter(|client| !names_user(claims, client)).ok_or(Reason::MissingPhantomToken)?,
+        };
+        let random = random.ok_or(Reason::MissingPhantomToken)?;
+        let limit = now.plus(self.lifetime);
+        let expires = claims.validity().expires.map_or(limit, |expires| expires.min(limit));
+        let mut payload: Map<String, Value> = profile
+            .claims
+            .iter()
+            .filter_map(|claim| Some((claim.name.clone(), claims.asked(&claim.pointer)?.clone())))
+            .collect();
+        if let Some(scope) = claims.scope() {
+            payload.insert("scope".to_owned(), json!(scope));
+        }
+        if let Some(client) = client {
+            payload.insert("client_id".to_owned(), json!(client));
+        }
+        let own = [
+            ("iss", json!(self.issuer)),
+            ("aud", json!(profile.audience)),
+            ("sub", json!(subject)),
+            ("iat", json!(now.as_millis() / 1000)),
+            ("exp", json!(expires.as_millis() / 1000)),
+            ("jti", json!(URL_SAFE_NO_PAD.encode(random))),
+        ];
+        payload.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let three_quarters = self.lifetime.mul_f64(0.75);
+        Ok(Minted {
+            jwt: self.key.sign("at+jwt", payload).ok_or(Reason::MissingPhantomToken)?,
+            renewed_at: expires.min(now.plus(three_quarters)),
+        })
+    }
+}
+
+/// Who the claim at this pointer names, if it is there. A number or an empty string is nobody's identifier.
+fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Reason> {
+    match claims.asked(pointer) {
+        None => Ok(None),
+        Some(Value::String(name)) if !name.is_empty() => Ok(Some(name)),
+        Some(_) => Err(Reason::UnexpectedResponse),
+    }
+}
+
+/// Whether an answer names somebody else than its client, who then must not stand for that user. Servers name the client in `sub`
+/// where no user is involved (RFC 9068 §2.2).
+fn names_user(claims: &Claims, client: &str) -> bool {
+    [SUBJECT, USERNAME].iter().filter_map(|pointer| claims.asked(pointer)).any(|name| name != client)
+}
+
+/// The pointers of claims that every minted JWT is made of.
+pub(crate) const ASKED: [&str; 3] = [SUBJECT, USERNAME, CLIENT_ID];
+
+/// Claims of a minted JWT that no answer can give it.
+pub(crate) const OWN_CLAIMS: &[&str] =
+    &["iss", "aud", "sub", "client_id", "scope", "iat", "exp", "nbf", "jti", "cnf", "active"];
+
+const SUBJECT: &str = "/sub";
+const USERNAME: &str = "/username";
+const CLIENT_ID: &str = "/client_id";

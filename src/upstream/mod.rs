@@ -1,0 +1,4 @@
+//! What services behind the gateway receive.
+
+pub(crate) mod headers;
+pub(crate) mod mint;
