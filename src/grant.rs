@@ -37,11 +37,13 @@ struct Kept {
     renewed_at: Timestamp,
 }
 
-/// What goes on with one request.
-#[derive(Debug)]
-pub struct Passage {
-    grant: Rc<Grant>,
+/// The header fields that services receive with one request, and what the host keeps for it.
+#[derive(Debug, Default)]
+pub struct UpstreamHeaders {
+    grant: Option<Rc<Grant>>,
     minted: Option<Rc<str>>,
+    strips_credentials: bool,
+    shadow_denied: Option<Reason>,
 }
 
 impl Grant {
@@ -118,13 +120,29 @@ impl Grant {
     }
 }
 
-impl Passage {
-    /// What the grant says, and no more.
-    pub(crate) fn of(grant: Rc<Grant>) -> Self {
-        Self { grant, minted: None }
+impl UpstreamHeaders {
+    /// None, without the client's credentials (R74).
+    pub(crate) fn stripped() -> Self {
+        Self { strips_credentials: true, ..Self::default() }
     }
 
-    /// What the grant says, with a JWT of this profile, which is minted if there is none that serves.
+    /// Those of a grant.
+    pub(crate) fn of(grant: Rc<Grant>) -> Self {
+        Self::with_jwt(grant, None)
+    }
+
+    fn with_jwt(grant: Rc<Grant>, minted: Option<Rc<str>>) -> Self {
+        let has_jwt = minted.is_some() || grant.jwt_value.is_some();
+        let strips_credentials = !(has_jwt && grant.forwarding.replaces_authorization());
+        Self { grant: Some(grant), minted, strips_credentials, shadow_denied: None }
+    }
+
+    /// The same for a request that would be refused, if its rule did more than report that.
+    pub(crate) fn shadow_denied_for(self, reason: Reason) -> Self {
+        Self { shadow_denied: Some(reason), ..self }
+    }
+
+    /// Those of a grant, with a JWT of this profile, which is minted if there is none that serves.
     ///
     /// # Errors
     /// Why none can be.
@@ -153,37 +171,45 @@ impl Passage {
             }
         };
         drop(kept);
-        Ok(Self { grant, minted: Some(value) })
+        Ok(Self::with_jwt(grant, Some(value)))
     }
 
-    /// The token that the client showed.
-    pub fn token(&self) -> &TokenKey {
-        self.grant.token()
+    /// The token that the client presented, if it counted.
+    pub fn token(&self) -> Option<&TokenKey> {
+        self.grant.as_deref().map(Grant::token)
     }
 
-    /// The header fields for the services, names and values. Each takes the place of all of its name.
+    /// Names and values. Each replaces all fields of its name.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let grant = &*self.grant;
-        let jwt = self.jwt_value().map(|value| (grant.forwarding.jwt_field.as_str(), value));
-        grant.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt)
+        let claims = self.grant.iter().flat_map(|grant| &grant.fields);
+        let jwt = self
+            .grant
+            .as_deref()
+            .and_then(|grant| Some((grant.forwarding.jwt_field.as_str(), self.jwt_value(grant)?)));
+        claims.map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt)
     }
 
-    /// Whether one of the fields takes the place of the client's credentials.
-    pub fn replaces_authorization(&self) -> bool {
-        self.jwt_value().is_some() && self.grant.forwarding.replaces_authorization()
+    /// Whether the client's credentials go without a field of ours in their place.
+    pub(crate) fn strips_credentials(&self) -> bool {
+        self.strips_credentials
     }
 
-    /// What the host is to keep for its access log and its other filters, names and values.
+    /// What the host keeps for its access log and its other filters, names and values.
     pub fn filter_state(&self) -> &[(String, String)] {
-        &self.grant.filter_state
+        self.grant.as_ref().map(|grant| grant.filter_state.as_slice()).unwrap_or_default()
+    }
+
+    /// Why the request would be refused, if its rule did more than report that.
+    pub fn shadow_denied(&self) -> Option<Reason> {
+        self.shadow_denied
     }
 
     /// The length of the field that carries the JWT, in bytes.
     pub(crate) fn jwt_length(&self) -> usize {
-        self.jwt_value().map_or(0, str::len)
+        self.grant.as_deref().and_then(|grant| self.jwt_value(grant)).map_or(0, str::len)
     }
 
-    fn jwt_value(&self) -> Option<&str> {
-        self.minted.as_deref().or(self.grant.jwt_value.as_deref())
+    fn jwt_value<'s>(&'s self, grant: &'s Grant) -> Option<&'s str> {
+        self.minted.as_deref().or(grant.jwt_value.as_deref())
     }
 }

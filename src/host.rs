@@ -1,6 +1,6 @@
 //! Host services available during one call: time, shared data, metrics and randomness. The core has none of its own.
 
-use crate::metrics::Counter;
+use crate::metrics::{Counter, Gauge, Histogram};
 use crate::rejection::Reason;
 use crate::time::Timestamp;
 
@@ -49,22 +49,37 @@ impl SharedData for NoSharedData {
     }
 }
 
-/// Where counts go. The null implementation counts nothing.
+/// Where metrics go. The null implementation keeps none.
 pub trait Metrics {
-    /// Adds one.
-    fn increment(&self, counter: Counter);
+    /// Adds to a counter, which never shrinks.
+    fn add(&self, counter: Counter, count: u64);
 
     /// Adds one to the refusals for a reason.
     fn refuse(&self, reason: Reason);
+
+    /// Sets this worker's part of a gauge.
+    fn set(&self, gauge: Gauge, value: usize);
+
+    /// Records a value in a histogram.
+    fn record(&self, histogram: Histogram, value: u64);
+
+    /// Adds one to a counter.
+    fn increment(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
 }
 
-/// Counts nothing.
+/// Keeps no metrics.
 pub struct NoMetrics;
 
 impl Metrics for NoMetrics {
-    fn increment(&self, _counter: Counter) {}
+    fn add(&self, _counter: Counter, _count: u64) {}
 
     fn refuse(&self, _reason: Reason) {}
+
+    fn set(&self, _gauge: Gauge, _value: usize) {}
+
+    fn record(&self, _histogram: Histogram, _value: u64) {}
 }
 
 /// A source of random numbers, of which the `jti` of assertions and minted JWTs are made: they have to be unique, not secret.

@@ -13,23 +13,24 @@
 //! *Invariant:* nothing here knows a proxy, a socket or a clock. Host services available during one call are a [`Host`].
 //! *Invariant:* nothing here panics, and no failure forwards a request.
 //!
-//! Start at [`Authenticator`].
+//! Start at [`Engine`].
 
 #![forbid(unsafe_code)]
 
-mod authenticator;
 mod authorization_server;
 mod cache;
 mod challenge;
 mod config;
 mod credentials;
 mod documents;
+#[cfg(any(test, feature = "driver"))]
+pub mod driver;
+mod engine;
 mod error_body;
 mod fingerprint;
 mod grant;
 mod host;
 mod http;
-mod in_flight;
 mod introspection;
 mod json;
 mod jwt;
@@ -48,25 +49,21 @@ mod token;
 mod token_key;
 mod upstream;
 
-pub use authenticator::{
-    Asks, Authenticator, Census, Conclusion, Credentials, Load, Pending, Step, TokenConclusion, Verdict,
-};
 pub use challenge::ProtectionSpace;
 #[cfg(feature = "schema")]
 pub use config::{Dialect, DocumentedField, configuration_fields, configuration_schema};
 pub use config::{HostKind, Mistake, Mistakes, Settings};
-pub use credentials::token_sources::Extracted;
+pub use engine::{
+    Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
+    LogSink, Reception, RequiredAttributes, StreamId, UpstreamHeaders,
+};
 pub use error_body::ErrorBody;
-pub use grant::Passage;
-pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Occasion, Randomness, SharedData};
-pub use http::callout::{Callout, Outcome, Target, Withheld};
+pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Randomness, SharedData};
+pub use http::callout::{Callout, Target};
 pub use http::field_name::AUTHORIZATION;
 pub use http::reply::Reply;
 pub use http::request_head::{Presented, RequestHead};
-pub use in_flight::{CalloutId, Flight, InFlight, Waiting};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, metrics, refusals};
 pub use rejection::{Reason, Rejection};
-pub use server::circuit_breaker::CircuitChange;
-pub use server::question::{Question, Subject};
 pub use time::Timestamp;
 pub use token_key::TokenKey;

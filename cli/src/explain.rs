@@ -2,6 +2,7 @@
 
 mod text;
 
+use phantom_token_core::driver::{Driver, Fate, Request, borrowed};
 use phantom_token_core::{RequestHead, Settings, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -9,8 +10,8 @@ pub use text::text;
 
 use crate::document::Node;
 use crate::environment::Environment;
-use crate::gateway::{Fate, Gateway, Request};
 use crate::jws;
+use crate::local_host::LocalHost;
 use crate::made_up::MadeUpServer;
 
 /// What is asked.
@@ -54,9 +55,12 @@ pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Expl
         true => original,
         false => parse(&configuration.to_string()).map_err(|mistakes| mistakes.to_string())?,
     };
-    let mut gateway = Gateway::new(settings.clone());
+    let local = LocalHost::default();
+    let mut driver = Driver::new(settings.clone(), local.at(now));
     let rules = places(&settings, &request);
-    if let Some(server) = server.as_ref().filter(|_| !gateway.is_presented(&request)) {
+    if let Some(server) =
+        server.as_ref().filter(|_| !driver.engine().presents_credentials(borrowed(&request.fields)))
+    {
         let token = if is_jwt || !introspects(&settings, &configuration, &rules) {
             server.jwt()
         } else {
@@ -64,7 +68,8 @@ pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Expl
         };
         request.fields.push(("authorization".to_owned(), format!("Bearer {token}").into_bytes()));
     }
-    let fate = gateway.process(&request, now, &mut |question| server.as_ref()?.answer(question, &settings));
+    let fate = driver
+        .process(&request, local.at(now), &mut |call| server.as_ref()?.answer(&call.request, &settings));
     Ok(Explanation { request, rules, fate })
 }
 
@@ -90,23 +95,22 @@ impl Explanation {
     pub fn to_json(&self) -> Value {
         let fate = match &self.fate {
             Fate::Waiting => json!({"fate": "waiting"}),
-            Fate::Answered { reason, reply } => {
+            Fate::Answered(reply) => {
                 let headers: Vec<Value> =
                     reply.headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-                let reason = reason.map(|reason| reason.name());
                 json!({
-                    "fate": if reason.is_some() { "refused" } else { "answered" },
-                    "status": reply.status, "reason": reason, "headers": headers, "body": reply.body,
+                    "fate": if reply.reason.is_some() { "refused" } else { "answered" },
+                    "status": reply.status, "reason": reply.reason, "headers": headers, "body": reply.body,
                 })
             }
-            Fate::Forwarded { state, reported, .. } => {
+            Fate::Forwarded { filter_state, shadow_denied, .. } => {
                 let field = |(name, value): (String, String)| json!({"name": name, "value": value});
                 json!({
                     "fate": "forwarded",
-                    "reported": reported.map(|reason| reason.name()),
+                    "reported": shadow_denied.map(|reason| reason.name()),
                     "set": self.set().into_iter().map(field).collect::<Vec<_>>(),
                     "removed": self.removed(),
-                    "filter_state": state.iter().cloned().map(field).collect::<Vec<_>>(),
+                    "filter_state": filter_state.iter().cloned().map(field).collect::<Vec<_>>(),
                 })
             }
         };

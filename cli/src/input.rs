@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use phantom_token_cli::gateway::{Fields, Request};
 use phantom_token_cli::source::Source;
 use phantom_token_core::Timestamp;
+use phantom_token_core::driver::{Fields, Request};
 use serde_json::{Map, Value};
 
 use crate::arguments::Explain;

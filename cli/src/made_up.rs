@@ -5,10 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
-use phantom_token_core::{Question, Settings, Timestamp};
+use phantom_token_core::driver::Response;
+use phantom_token_core::{Callout, Settings, Timestamp};
 use serde_json::{Map, Value, json};
-
-use crate::gateway::{Answer, Random};
 
 /// The server, or all of them: what they say differs in form alone.
 pub struct MadeUpServer {
@@ -51,9 +50,7 @@ impl MadeUpServer {
     }
 
     /// The answer to an introspection request, in the form that the server has which is asked.
-    pub fn answer(&self, question: &Question, settings: &Settings) -> Option<Answer> {
-        let occasion = phantom_token_core::Occasion { now: self.now, randomness: &Random };
-        let callout = question.callout(occasion).ok()?;
+    pub fn answer(&self, callout: &Callout, settings: &Settings) -> Option<Response> {
         let field = |name: &str| callout.headers().find(|(own, _)| *own == name).map(|(_, value)| value);
         let (authority, path) = (field(":authority")?, field(":path")?);
         let form = settings.servers.iter().find_map(|server| {
@@ -70,21 +67,21 @@ impl MadeUpServer {
         Some(self.answer_in(&form, field("accept")?))
     }
 
-    fn answer_in(&self, form: &Form<'_>, media_type: &str) -> Answer {
+    fn answer_in(&self, form: &Form<'_>, media_type: &str) -> Response {
         let is_active = self.claims.get("active") != Some(&Value::Bool(false));
         match media_type {
             "application/jwt" if !is_active => {
-                Answer::Response { status: 204, fields: Vec::new(), body: Vec::new() }
+                Response::Complete { status: 204, fields: Vec::new(), body: Vec::new() }
             }
-            "application/jwt" => Answer::of(media_type, self.jwt()),
+            "application/jwt" => Response::of(media_type, self.jwt()),
             "application/token-introspection+jwt" => {
                 let claims = json!({
                     "iss": form.issuer, "aud": form.client_id, "iat": self.now.as_millis() / 1000,
                     "token_introspection": self.response(None),
                 });
-                Answer::of(media_type, self.sign("token-introspection+jwt", &claims))
+                Response::of(media_type, self.sign("token-introspection+jwt", &claims))
             }
-            _ => Answer::of(media_type, self.response(form.jwt_member).to_string()),
+            _ => Response::of(media_type, self.response(form.jwt_member).to_string()),
         }
     }
 

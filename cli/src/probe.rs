@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use phantom_token_core::{Callout, Occasion, Question, Randomness, Reason, Settings, Target, Timestamp};
+use phantom_token_core::driver::{Driver, Fate, Request, Response as Answer};
+use phantom_token_core::{Call, Callout, Randomness, Reason, Reply, Settings, Target, Timestamp};
 use serde_json::{Map, Value, json};
 
 pub use client::Route;
 use client::{Client, Exchange, is_of_document, url};
 
-use crate::gateway::{Answer, Fate, Gateway, Random, Request};
 use crate::jws;
+use crate::local_host::{LocalHost, Random};
 use crate::report::{BAD, BOLD, GOOD, plain};
 
 /// What is tried.
@@ -109,24 +110,24 @@ impl Probe<'_> {
         let fate = self.send(&made_up, settings);
         let Some(Asked { exchange, .. }) = self.asked.last() else { return };
         let (told, elapsed) = (told(exchange), exchange.elapsed);
-        let (is_fine, text) = match &fate {
-            Fate::Answered { reason: Some(Reason::Inactive), .. } => {
+        let (is_fine, text) = match (&fate, fate.reason()) {
+            (_, Some(Reason::Inactive)) => {
                 (true, format!("accepted: a made-up token is not active ({told})"))
             }
-            Fate::Answered { reason: Some(Reason::GatewayCredentialsRefused), .. } => {
+            (_, Some(Reason::GatewayCredentialsRefused)) => {
                 (false, format!("refused ({told}): look at auth_method, client_id and its secret or key"))
             }
-            Fate::Answered { reason: Some(Reason::Unavailable | Reason::TimedOut), .. } => {
+            (_, Some(Reason::Unavailable | Reason::TimedOut)) => {
                 (false, format!("the server does not serve: {told}"))
             }
-            Fate::Forwarded { .. } => {
+            (Fate::Forwarded { .. }, _) => {
                 (false, "the server calls a made-up token active: it must not be asked".to_owned())
             }
-            Fate::Answered { reason, .. } => {
+            (Fate::Answered(_), reason) => {
                 let name = reason.map(Reason::name).unwrap_or_default();
                 (false, format!("{name}: the answer is not what the configuration says ({told})"))
             }
-            Fate::Waiting => (false, "the gateway cannot authenticate as it should".to_owned()),
+            (Fate::Waiting, _) => (false, "the gateway cannot authenticate as it should".to_owned()),
         };
         self.note(Some(is_fine), "credentials", &text);
         if is_fine && elapsed > timeout {
@@ -145,11 +146,11 @@ impl Probe<'_> {
         let introspection = self.asked.iter().find(|asked| !is_of_document(&asked.callout));
         let introspection = introspection.map(|asked| told(&asked.exchange));
         let claims = self.claims().or_else(|| jws::payload(token));
-        let reason = if let Fate::Answered { reason, .. } = &fate { *reason } else { None };
+        let reason = fate.reason();
         let (is_fine, text) = match &fate {
             Fate::Forwarded { .. } => (true, "good".to_owned()),
-            Fate::Answered { reason, reply } => {
-                (false, format!("{} {}", reply.status, reason.map(Reason::name).unwrap_or_default()))
+            Fate::Answered(reply) => {
+                (false, format!("{} {}", reply.status, reply.reason.unwrap_or_default()))
             }
             Fate::Waiting => (false, "the gateway cannot ask about it".to_owned()),
         };
@@ -226,18 +227,19 @@ impl Probe<'_> {
 
     /// What each rule says of the token.
     fn try_rules(&mut self, token: &str, configuration: &Value, settings: Settings) {
-        let mut gateway = Gateway::new(settings);
+        let local = LocalHost::default();
+        let mut driver = Driver::new(settings, local.at(self.trial.now));
         let rules = configuration.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
         for (place, rule) in rules.iter().enumerate() {
             let request = rules::request(rule, token);
-            let fate = self.process(&mut gateway, &request);
+            let fate = self.process(&mut driver, &local, &request);
             let (is_fine, text) = match &fate {
                 Fate::Forwarded { .. } => (true, "forwarded".to_owned()),
-                Fate::Answered { reason: Some(reason), reply } => {
-                    (false, format!("{} {}", reply.status, reason.name()))
+                Fate::Answered(Reply { reason: Some(reason), status, .. }) => {
+                    (false, format!("{status} {reason}"))
                 }
-                Fate::Answered { reason: None, reply } => {
-                    (true, format!("{} by the gateway itself", reply.status))
+                Fate::Answered(Reply { reason: None, status, .. }) => {
+                    (true, format!("{status} by the gateway itself"))
                 }
                 Fate::Waiting => (false, "not decided".to_owned()),
             };
@@ -250,22 +252,23 @@ impl Probe<'_> {
     }
 
     fn send(&mut self, token: &str, settings: &Settings) -> Fate {
-        self.process(&mut Gateway::new(settings.clone()), &rules::request(&json!({"path": "/"}), token))
+        let local = LocalHost::default();
+        let mut driver = Driver::new(settings.clone(), local.at(self.trial.now));
+        self.process(&mut driver, &local, &rules::request(&json!({"path": "/"}), token))
     }
 
     /// Lets a request through the filter, which asks the server what it has not asked before.
-    fn process(&mut self, gateway: &mut Gateway, request: &Request) -> Fate {
+    fn process(&mut self, driver: &mut Driver, local: &LocalHost, request: &Request) -> Fate {
         let Self { client, asked, trial, .. } = self;
-        gateway.process(request, trial.now, &mut |question: &Question| {
-            let occasion = Occasion { now: trial.now, randomness: &Random };
-            let callout = question.callout(occasion).ok()?;
+        driver.process(request, local.at(trial.now), &mut |call: &Call| {
+            let callout = call.request.clone();
             let place = url(&callout);
             let known =
                 asked.iter().find(|asked| is_of_document(&asked.callout) && url(&asked.callout) == place);
             if let Some(known) = known {
                 return Some(known.exchange.answer.clone());
             }
-            let limit = question.answer_limit();
+            let limit = call.max_response_bytes;
             let exchange = client.send(&callout, None, limit);
             let answer = exchange.answer.clone();
             asked.push(Asked { callout, limit, exchange });
@@ -378,7 +381,7 @@ fn told(exchange: &Exchange) -> String {
     let milliseconds = exchange.elapsed.as_millis();
     match (&exchange.answer, &exchange.failure) {
         (_, Some(failure)) => failure.clone(),
-        (Answer::Response { status, .. }, None) => {
+        (Answer::Complete { status, .. }, None) => {
             let media_type = media_type(&exchange.answer);
             let space = if media_type.is_empty() { "" } else { " " };
             format!("{status}{space}{media_type}, {milliseconds} ms")
@@ -389,7 +392,7 @@ fn told(exchange: &Exchange) -> String {
 }
 
 fn media_type(answer: &Answer) -> String {
-    let Answer::Response { fields, .. } = answer else { return String::new() };
+    let Answer::Complete { fields, .. } = answer else { return String::new() };
     let field = fields.iter().find(|(name, _)| name == "content-type");
     let text = field.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_owned()
@@ -397,7 +400,7 @@ fn media_type(answer: &Answer) -> String {
 
 fn body(answer: &Answer) -> Option<&str> {
     match answer {
-        Answer::Response { status: 200, body, .. } => std::str::from_utf8(body).ok(),
+        Answer::Complete { status: 200, body, .. } => std::str::from_utf8(body).ok(),
         _ => None,
     }
 }

@@ -13,8 +13,8 @@ use fastrand::Rng;
 use integration_tests::deterministic_host::{Answer, Callout, Host, Request, Setup, State};
 use integration_tests::jwt;
 use phantom_token_cli::explain::{Explanation, Inquiry, explain};
-use phantom_token_cli::gateway::{self, Fate};
 use phantom_token_core::Timestamp;
+use phantom_token_core::driver::{self, Fate};
 use serde_json::{Map, Value, json};
 
 /// What a request came to: whoever decided it.
@@ -83,12 +83,12 @@ fn kind(outcome: &Outcome) -> &'static str {
 fn explained(explanation: &Explanation) -> Outcome {
     match &explanation.fate {
         Fate::Waiting => Outcome::Waiting,
-        Fate::Answered { reply, .. } => Outcome::Answered {
+        Fate::Answered(reply) => Outcome::Answered {
             status: reply.status,
             fields: sorted(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()))),
             body: reply.body.clone(),
         },
-        Fate::Forwarded { fields, state, .. } => Outcome::Forwarded {
+        Fate::Forwarded { fields, filter_state: state, .. } => Outcome::Forwarded {
             fields: sorted(fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()))),
             state: state.iter().cloned().collect(),
         },
@@ -97,7 +97,7 @@ fn explained(explanation: &Explanation) -> Outcome {
 
 fn decided(
     host: &mut Host,
-    request: &gateway::Request,
+    request: &driver::Request,
     claims: Option<Map<String, Value>>,
     is_verified: bool,
 ) -> Result<Outcome> {

@@ -32,14 +32,18 @@ pub struct Extracted<'a> {
 }
 
 impl Extracted<'_> {
-    /// The head of the request as it is without them.
-    pub fn taken_out_of<'h>(&'h self, head: RequestHead<'h>) -> RequestHead<'h> {
+    /// The head of the request as it is without them, after these edits.
+    pub(crate) fn taken_out_of<'h>(
+        &'h self,
+        head: RequestHead<'h>,
+        edits: &'h [(String, Option<Vec<u8>>)],
+    ) -> RequestHead<'h> {
         let elsewhere = match self.tokens.as_slice() {
             [] => Presented::Absent,
             [token] => Presented::Once(token),
             _ => Presented::Repeated,
         };
-        let path = self.edits.iter().find_map(|(name, value)| value.as_deref().filter(|_| name == PATH));
+        let path = edits.iter().find_map(|(name, value)| value.as_deref().filter(|_| name == PATH));
         RequestHead { elsewhere, path: path.unwrap_or(head.path), ..head }
     }
 }

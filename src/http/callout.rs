@@ -22,6 +22,7 @@ pub struct Target {
 }
 
 /// An HTTP request for the host to dispatch. It carries the gateway's credentials and a token: it has no debug print.
+#[derive(Clone)]
 pub struct Callout {
     target: Rc<Target>,
     method: &'static str,

@@ -34,6 +34,8 @@ pub struct RequestHead<'a> {
     pub access_control_request_method: Option<&'a [u8]>,
     /// Whether there is a field by which the request could become another one behind the gateway: see `sanitize`.
     pub has_suspect_field: bool,
+    /// How many fields there are.
+    pub field_count: usize,
 }
 
 /// How often something is there. Some hosts deliver two fields as one, joined by a comma.
@@ -53,6 +55,7 @@ impl<'a> RequestHead<'a> {
     pub fn read(fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut head = Self::default();
         for (name, value) in fields {
+            head.field_count = head.field_count.saturating_add(1);
             if name == b":method" {
                 head.method = value;
             } else if name == b":authority" {

@@ -71,6 +71,11 @@ impl Inquiry {
         Self { traceparent: value.map(Rc::from), ..self }
     }
 
+    /// What the host calls the server.
+    pub(crate) fn upstream(&self) -> &str {
+        &self.endpoint.target.upstream
+    }
+
     /// How long the answer may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.endpoint.target.timeout

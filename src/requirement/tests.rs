@@ -1,41 +1,31 @@
 use serde_json::json;
 
 use super::*;
-use crate::host::{NoMetrics, NoRandomness, NoSharedData};
-use crate::http::callout::Outcome;
-use crate::http::request_head::{Presented, RequestHead};
+use crate::driver::{Driver, Fate, Request, Response};
+use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
 use crate::testing::{self, NOW, at, settings, test};
-use crate::{Authenticator, Host, Step, Verdict};
 
 /// What a rule with these fields says to a JWT with these claims: the status, and the challenge if there is one.
 fn judge(rule: &Value, claims: &Value) -> (u16, String) {
     let mut rule = rule.clone();
     rule["path"] = json!("/");
     let settings = settings(json!({"rules": [rule], "cache": {"max_ttl": "1h"}, "token": {"leeway": "0s"}}));
-    let space = settings.protection.clone();
-    let mut authenticator = Authenticator::new(settings);
     let host =
         Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };
-    let authorization = Presented::Once(b"Bearer opaque");
-    let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
-    let Step::Ask(question, pending) = authenticator.authenticate(&head, host) else {
-        panic!("nothing is cached")
-    };
-    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/jwt")];
+    let fields = [(":method", "GET"), (":path", "/"), ("authorization", "Bearer opaque")];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
     let jwt = testing::jwt(claims.clone());
-    let outcome = Outcome::Response { headers: &headers, body: jwt.as_bytes() };
-    let conclusion = authenticator.conclude(question.subject(), outcome, host);
-    let Step::Settled(verdict) = authenticator.settle(pending, &conclusion, host) else {
-        panic!("nothing is left to ask")
-    };
-    match verdict {
-        Verdict::Forward(_) | Verdict::Report(..) => (200, String::new()),
-        Verdict::Answer(reply) => (reply.status, String::new()),
-        Verdict::Reject(rejection) => {
-            let reply = rejection.reply(&space);
+    let fate =
+        Driver::new(settings, host).process(&Request { fields, ..Request::default() }, host, &mut |_| {
+            Some(Response::of("application/jwt", jwt.clone()))
+        });
+    match fate {
+        Fate::Forwarded { .. } => (200, String::new()),
+        Fate::Answered(reply) => {
             let challenge = reply.headers.into_iter().find(|(name, _)| *name == "www-authenticate");
             (reply.status, challenge.map(|(_, value)| value).unwrap_or_default())
         }
+        Fate::Waiting => panic!("nothing is left to ask"),
     }
 }
 

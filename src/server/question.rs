@@ -117,6 +117,14 @@ impl Question {
         }
     }
 
+    /// What the host calls its server.
+    pub(crate) fn upstream(&self) -> &str {
+        match &self.content {
+            Content::Introspection(inquiry) => inquiry.upstream(),
+            Content::Document { target, .. } => &target.upstream,
+        }
+    }
+
     /// The callout for this occasion.
     ///
     /// # Errors

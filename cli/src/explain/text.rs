@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use phantom_token_core::driver::Fate;
 use serde_json::Value;
 
 use super::Explanation;
 use crate::configuration::Configuration;
-use crate::gateway::Fate;
 use crate::report::{BAD, BOLD, GOOD, plain};
 
 /// The explanation, with the rules as they stand in their file.
@@ -37,9 +37,10 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
                 "{BOLD}answer{BOLD:#}   the authorization server is asked about the token: tell by --claims\n         what it says"
             );
         }
-        Fate::Answered { reason, reply } => {
+        Fate::Answered(reply) => {
+            let reason = reply.reason;
             let style = if reason.is_some() { BAD } else { GOOD };
-            let name = reason.map_or("by the gateway itself", |reason| reason.name());
+            let name = reason.unwrap_or("by the gateway itself");
             let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {style}{} {name}{style:#}", reply.status);
             for (name, value) in &reply.headers {
                 let _ = writeln!(text, "           {name}: {}", plain(value));
@@ -48,9 +49,9 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
                 let _ = writeln!(text, "           {}", plain(&reply.body));
             }
         }
-        Fate::Forwarded { state, reported, .. } => {
+        Fate::Forwarded { filter_state, shadow_denied, .. } => {
             let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {GOOD}forwarded{GOOD:#}");
-            if let Some(reason) = reported {
+            if let Some(reason) = shadow_denied {
                 let name = reason.name();
                 let _ = writeln!(text, "           {BAD}{name}{BAD:#}, which is only reported here");
             }
@@ -64,7 +65,7 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
             if changes.is_empty() && explanation.removed().is_empty() {
                 let _ = writeln!(text, "           as it came");
             }
-            for (name, value) in state {
+            for (name, value) in filter_state {
                 let _ = writeln!(text, "           filter state wasm.{}: {}", plain(name), plain(value));
             }
         }

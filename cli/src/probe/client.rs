@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use phantom_token_core::Callout;
+use phantom_token_core::driver::{Fields, Response as Answer};
 use ureq::config::Config;
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Error};
-
-use crate::gateway::{Answer, Fields};
 
 /// How to reach servers.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +125,7 @@ fn read(response: Response<Body>, limit: usize) -> Result<Answer, Error> {
         .collect();
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let body = response.into_body().into_with_config().limit(limit).read_to_vec()?;
-    Ok(Answer::Response { status, fields, body })
+    Ok(Answer::Complete { status, fields, body })
 }
 
 /// Why there is no response, without anything of the request.

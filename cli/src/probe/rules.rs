@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::gateway::Request;
+use phantom_token_core::driver::Request;
 
 /// A request that a rule is for, with this token.
 pub fn request(rule: &Value, token: &str) -> Request {

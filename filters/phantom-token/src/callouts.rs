@@ -9,8 +9,6 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use phantom_token_core::CalloutId;
-
 use crate::worker::Worker;
 
 thread_local! {
@@ -38,7 +36,7 @@ extern "C" fn phantom_token_on_http_call_response(
     let workers: Vec<Rc<Worker>> =
         WORKERS.with_borrow(|workers| workers.iter().filter_map(Weak::upgrade).collect());
     for worker in workers {
-        if worker.on_answer(CalloutId(id), field_count, body_size) {
+        if worker.on_call_done(id, field_count, body_size) {
             return;
         }
     }

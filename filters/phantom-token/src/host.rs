@@ -10,7 +10,7 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use log::Level;
-use phantom_token_core::{Callout, CalloutId, Reply, Timestamp};
+use phantom_token_core::{Callout, Reply, Timestamp};
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
 use crate::capabilities::capabilities;
@@ -189,8 +189,8 @@ pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
     })
 }
 
-/// Sends a callout in the name of the context in effect. [`crate::callouts`] gets its answer.
-pub(crate) fn dispatch(callout: &Callout) -> Result<CalloutId, Refused> {
+/// Sends a callout in the name of the context in effect, and returns its number. [`crate::callouts`] gets its response.
+pub(crate) fn send(callout: &Callout) -> Result<u32, Refused> {
     let (upstream, body) = (callout.upstream(), callout.body());
     let retries = capabilities().retries;
     let headers = callout.headers().filter(|(name, _)| retries || !name.starts_with("x-envoy-"));
@@ -213,7 +213,7 @@ pub(crate) fn dispatch(callout: &Callout) -> Result<CalloutId, Refused> {
             &mut id,
         )
     })?;
-    Ok(CalloutId(id))
+    Ok(id)
 }
 
 fn field(map: MapType, name: &str) -> Result<Vec<u8>, Refused> {

@@ -1,18 +1,18 @@
-//! The phantom token filter for proxy-wasm hosts: a thin adapter that reads what the host has, calls
-//! [`phantom_token_core`], and performs what that returned.
+//! The phantom token filter for proxy-wasm hosts: a thin adapter that carries bytes between the host and the
+//! [engine](phantom_token_core::Engine).
 //!
-//! *Invariant:* only this crate knows proxy-wasm. *Invariant:* `perform` is the only place that replies, resumes or
-//! touches a request; `worker` is the only one that dispatches.
+//! *Invariant:* only this crate knows proxy-wasm. *Invariant:* `actions` is the only place that changes a request or a response;
+//! `worker` is the only one that sends calls, replies and resumes.
 
 #![allow(missing_docs, reason = "the SDK's macro defines a function without one")]
 
+mod actions;
+mod attributes;
 mod callouts;
 mod capabilities;
 mod field_map;
 mod host;
-mod journal;
-mod lent;
-mod perform;
+mod host_services;
 mod root;
 mod statistics;
 mod stream;

@@ -61,11 +61,7 @@ impl RootContext for Root {
         };
         match Settings::parse_for(capabilities.kind, &text, &|name| std::env::var(name).ok()) {
             Ok(settings) => {
-                let configured = format!("configured: {settings}");
                 let worker = Rc::new(Worker::new(settings, self.context));
-                worker.performer().journal.say(Level::Info, configured);
-                worker.start_ticking();
-                worker.performer().statistics.increment(Counter::ConfigurationTaken);
                 callouts::register(&worker);
                 self.worker = Some(worker);
                 true
@@ -80,8 +76,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         if let Some(worker) = &self.worker {
-            worker.ask_in_background();
-            worker.report_census();
+            worker.on_tick();
         }
     }
 

@@ -38,42 +38,30 @@ impl Statistics {
             histograms: Histogram::ALL.iter().map(histogram).collect(),
         }
     }
+}
 
-    /// Adds to a counter, which never shrinks.
-    pub(crate) fn add(&self, counter: Counter, count: u64) {
+impl Metrics for Statistics {
+    fn add(&self, counter: Counter, count: u64) {
         if let (Some(metric), 1..) = (self.counters.get(counter as usize).copied().flatten(), count) {
             let _ = host::add(metric, i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
-    /// Counts a refusal of which the core does not know.
-    pub(crate) fn note_refusal(&self, reason: Reason) {
-        self.increment(Counter::of_refusal(reason));
-        self.refuse(reason);
+    fn refuse(&self, reason: Reason) {
+        if let Some(metric) = self.refusals.get(reason as usize).copied().flatten() {
+            let _ = host::add(metric, 1);
+        }
     }
 
-    /// Sets this worker's part of a gauge.
-    pub(crate) fn set(&self, gauge: Gauge, value: usize) {
+    fn set(&self, gauge: Gauge, value: usize) {
         if let Some(level) = self.gauges.get(gauge as usize) {
             level.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 
-    pub(crate) fn record(&self, histogram: Histogram, value: u64) {
+    fn record(&self, histogram: Histogram, value: u64) {
         if let Some(metric) = self.histograms.get(histogram as usize).copied().flatten() {
             let _ = host::record(metric, value);
-        }
-    }
-}
-
-impl Metrics for Statistics {
-    fn increment(&self, counter: Counter) {
-        self.add(counter, 1);
-    }
-
-    fn refuse(&self, reason: Reason) {
-        if let Some(metric) = self.refusals.get(reason as usize).copied().flatten() {
-            let _ = host::add(metric, 1);
         }
     }
 }

@@ -2,36 +2,28 @@
 
 use std::rc::Rc;
 
-use phantom_token_core::Verdict;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::worker::{Fate, Next, Paused, Reception, Worker};
+use crate::worker::{Gate, Worker};
 
 /// The context of a stream.
 pub(crate) struct Stream {
     context: u32,
     worker: Rc<Worker>,
     gate: Gate,
-    is_answer_private: bool,
-}
-
-/// Whether the rest of the request may pass. Some hosts deliver a body while its head is still paused.
-enum Gate {
-    Open,
-    Shut,
-    Waiting(Rc<Paused>),
+    is_response_private: bool,
 }
 
 impl Stream {
     pub(crate) fn new(context: u32, worker: Rc<Worker>) -> Self {
-        Self { context, worker, gate: Gate::Shut, is_answer_private: false }
+        Self { context, worker, gate: Gate::Shut, is_response_private: false }
     }
 
     fn pass(&self) -> Action {
         match &self.gate {
             Gate::Open => Action::Continue,
-            Gate::Waiting(stream) if stream.fate() == Fate::Forwarded => Action::Continue,
+            Gate::Waiting(opened) if opened.get() => Action::Continue,
             Gate::Waiting(_) | Gate::Shut => Action::Pause,
         }
     }
@@ -39,15 +31,7 @@ impl Stream {
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, field_count: usize, _end_of_stream: bool) -> Action {
-        let Reception { next, is_answer_private } = self.worker.authenticate(self.context, field_count);
-        self.is_answer_private = is_answer_private;
-        self.gate = match next {
-            Next::Pause(stream) => Gate::Waiting(stream),
-            Next::Perform(verdict) => match self.worker.performer().perform(verdict) {
-                Action::Continue => Gate::Open,
-                _ => Gate::Shut,
-            },
-        };
+        (self.gate, self.is_response_private) = self.worker.on_request(self.context, field_count);
         self.pass()
     }
 
@@ -56,16 +40,15 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, field_count: usize) -> Action {
-        let Err(rejection) = self.worker.clean_trailers(field_count) else { return self.pass() };
-        if let Gate::Waiting(stream) = std::mem::replace(&mut self.gate, Gate::Shut) {
-            self.worker.on_gone(&stream);
+        if self.worker.clean_trailers(self.context, field_count).is_err() {
+            self.gate = Gate::Shut;
         }
-        self.worker.performer().perform(Verdict::Reject(rejection))
+        self.pass()
     }
 
     fn on_http_response_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        if self.is_answer_private {
-            self.worker.performer().make_private();
+        if self.is_response_private {
+            self.worker.make_private();
         }
         Action::Continue
     }
@@ -75,8 +58,8 @@ impl Context for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Gate::Waiting(stream) = &self.gate {
-            self.worker.on_gone(stream);
+        if matches!(self.gate, Gate::Waiting(_)) {
+            self.worker.on_stream_gone(self.context);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use integration_tests::keys;
-use phantom_token_cli::gateway::Request;
 use phantom_token_core::Settings;
+use phantom_token_core::driver::Request;
 use serde_json::{Map, Value, json};
 
 /// A configuration without mistakes.

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{Worker, bearer};
-use crate::challenge::Schemes;
 use crate::host::NoSharedData;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::signer::{ed25519, p256, public, sign};
@@ -72,11 +71,7 @@ fn r085_r089_r090_r093_r094_r095_every_request_with_a_bound_token_needs_a_proof_
     assert_eq!(send(&mut worker, "DPoP v", Some(&proof("v", "6"))), "wrong_sender", "not bound at all");
     assert!(send(&mut worker, "Bearer v", None).starts_with("Bearer"));
     let names: [&[u8]; 2] = [b"DPoP", b"accept"];
-    assert_eq!(
-        worker.authenticator.imitations(names.into_iter()),
-        ["DPoP"],
-        "the proof is for the gateway (R95)"
-    );
+    assert_eq!(worker.removed(&names), ["DPoP"], "the proof is for the gateway (R95)");
 }
 
 fn forged(proof: &str) -> String {
@@ -200,39 +195,36 @@ fn r090_what_a_server_requires_is_required_wherever_its_tokens_are_taken() {
 #[test]
 fn r014_r085_challenges_are_of_the_scheme_that_was_used_or_of_all_that_would_do() {
     let challenges = |mode: &str, authorization: Option<&str>| {
-        let settings = testing::settings(configuration(mode));
-        let space = settings.protection.clone();
         let mut worker = Worker::new(configuration(mode), &NoSharedData);
         worker.answer_status("204");
-        let rejection = worker.rejection("/orders", authorization);
-        let reply = rejection.reply(&space);
-        let challenges = reply.headers.into_iter().filter(|(name, _)| *name == "www-authenticate");
-        (rejection.schemes, challenges.map(|(_, value)| value).collect::<Vec<_>>())
+        let authorization =
+            authorization.map_or(Presented::Absent, |value| Presented::Once(value.as_bytes()));
+        let head = RequestHead { method: b"GET", path: b"/orders", authorization, ..RequestHead::default() };
+        let headers = worker.refusal(0, &head).headers.into_iter();
+        let challenges = headers.filter(|(name, _)| *name == "www-authenticate");
+        challenges.map(|(_, value)| value).collect::<Vec<_>>()
     };
     let (plain_bearer, plain_dpop) =
         (r#"Bearer realm="api""#, r#"DPoP realm="api", algs="ES256 EdDSA PS256 RS256""#);
-    assert_eq!(challenges("off", None), (Schemes::Bearer, vec![plain_bearer.to_owned()]));
-    assert_eq!(
-        challenges("allowed", None),
-        (Schemes::Both, vec![plain_bearer.to_owned(), plain_dpop.to_owned()])
-    );
-    assert_eq!(challenges("allowed", Some("Basic YTpi")).0, Schemes::Both);
-    assert_eq!(challenges("required", None), (Schemes::Dpop, vec![plain_dpop.to_owned()]));
-    let (schemes, texts) = challenges("allowed", Some("Bearer t"));
-    assert_eq!((schemes, texts.len()), (Schemes::Bearer, 1));
+    assert_eq!(challenges("off", None), [plain_bearer]);
+    assert_eq!(challenges("allowed", None), [plain_bearer, plain_dpop]);
+    assert_eq!(challenges("allowed", Some("Basic YTpi")).len(), 2);
+    assert_eq!(challenges("required", None), [plain_dpop]);
+    let texts = challenges("allowed", Some("Bearer t"));
+    assert_eq!(texts.len(), 1);
     assert!(texts[0].starts_with(r#"Bearer realm="api", error="invalid_token""#), "{texts:?}");
-    let (schemes, texts) = challenges("allowed", Some("DPoP t"));
-    assert_eq!((schemes, texts.len()), (Schemes::Dpop, 1));
+    let texts = challenges("allowed", Some("DPoP t"));
+    assert_eq!(texts.len(), 1);
     let expected = r#"DPoP realm="api", error="invalid_dpop_proof", error_description="The DPoP proof is absent or not valid", algs="ES256 EdDSA PS256 RS256""#;
     assert_eq!(texts[0], expected);
-    assert_eq!(challenges("required", Some("Bearer t")).0, Schemes::Dpop);
+    let texts = challenges("required", Some("Bearer t"));
+    assert!(texts.len() == 1 && texts[0].starts_with("DPoP "), "{texts:?}");
 }
 
 #[test]
 fn r092_a_proof_without_the_nonce_is_told_which_to_use() {
     let mut configuration = configuration("allowed");
     configuration["dpop"]["nonce_secret"] = json!("a-secret-of-thirty-two-bytes-or-more");
-    let space = testing::settings(configuration.clone()).protection;
     let mut worker = Worker::new(configuration, &NoSharedData);
     let head = RequestHead {
         method: b"GET",
@@ -241,8 +233,7 @@ fn r092_a_proof_without_the_nonce_is_told_which_to_use() {
         ..RequestHead::default()
     };
     let text = proof("t", "1");
-    let rejection = worker.rejection_of(&RequestHead { dpop: Presented::Once(text.as_bytes()), ..head });
-    let reply = rejection.reply(&space);
+    let reply = worker.refusal(0, &RequestHead { dpop: Presented::Once(text.as_bytes()), ..head });
     let nonces: Vec<_> = reply.headers.iter().filter(|(name, _)| *name == "dpop-nonce").collect();
     assert_eq!(nonces.len(), 1);
     let challenge =
@@ -265,7 +256,7 @@ fn r096_a_certificate_bound_token_needs_its_certificate_on_every_request() {
         worker.send(0, &head)
     };
     let mut worker = Worker::new(json!({"client_certificate": "connection"}), &NoSharedData);
-    assert!(worker.authenticator.asks().certificate);
+    assert!(worker.driver.engine().required_attributes().certificate);
     worker.answer_with(testing::jwt(confirmation.clone()));
     for _ in 0..2 {
         assert!(send(&mut worker, Some(DIGITS)).starts_with("Bearer"));

@@ -16,7 +16,7 @@ use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, ProofVerifier, UnverifiedProof};
 use crate::credentials::token_sources::Extracted;
 use crate::documents::document::Document;
-use crate::grant::{Grant, Passage};
+use crate::grant::{Grant, UpstreamHeaders};
 use crate::host::{Host, SharedData};
 use crate::http::callout::{Outcome, Withheld};
 use crate::http::cors;
@@ -38,38 +38,37 @@ use crate::token::confirmation::Sender;
 use crate::token_key::TokenKey;
 
 /// Decides about the requests of one configuration on one worker.
-pub struct Authenticator {
+pub(super) struct Authenticator {
     settings: Settings,
     servers: Vec<AuthorizationServer>,
-    asks: Asks,
+    required_attributes: RequiredAttributes,
     proof_verifier: Option<ProofVerifier>,
 }
 
-/// What has to be looked up for [`RequestHead`], since rules ask for it.
+/// Which [`Attributes`](super::Attributes) rules ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asks {
-    /// [`RequestHead::route`].
+pub struct RequiredAttributes {
+    /// The route.
     pub route: bool,
-    /// [`RequestHead::peer`].
+    /// The caller's identity.
     pub peer: bool,
-    /// [`RequestHead::certificate`].
+    /// The caller's certificate.
     pub certificate: bool,
 }
 
 /// What is to be done about a request.
-pub enum Step {
+pub(super) enum Step {
     /// It is decided.
     Settled(Verdict),
-    /// It is decided, by an answer of an authorization server that ends soon, or by keys that do: this question renews them, and
-    /// nobody waits for it.
+    /// It is decided, from a cache entry or by keys that expire soon. The question refreshes them in the background.
     Renew(Verdict, Question),
-    /// Only an authorization server can tell: dispatch the question, keep the rest until it answers.
+    /// An authorization server has to be asked; the rest is kept until it answers.
     Ask(Question, Pending),
 }
 
 /// A request that waits for an answer. [`Authenticator::settle`] consumes it, so no request is settled twice.
 #[must_use = "a pending request that is dropped is never answered"]
-pub struct Pending {
+pub(super) struct Pending {
     server: ServerId,
     evidence: Option<Rc<Evidence>>,
     requirement: Rc<Requirement>,
@@ -80,7 +79,7 @@ pub struct Pending {
 }
 
 /// What an answer came to, for every request that waited for it.
-pub enum Conclusion {
+pub(super) enum Conclusion {
     /// An introspection.
     Token(TokenConclusion),
     /// A document of the server: it was taken, or is of no use.
@@ -88,91 +87,79 @@ pub enum Conclusion {
 }
 
 /// What an introspection came to.
-pub struct TokenConclusion {
+pub(super) struct TokenConclusion {
     token: TokenKey,
     evidence: Result<Rc<Evidence>, NoEvidence>,
     /// What changed for the next questions to this server.
-    pub circuit: Option<CircuitChange>,
+    pub(super) circuit: Option<CircuitChange>,
 }
 
-/// How much one worker has under way with a server.
+/// How much one worker has in flight with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// Questions of a kind that are open.
-    pub open: usize,
-    /// Requests that wait for answers.
-    pub waiting: usize,
+pub(super) struct InFlightCounts {
+    /// Calls of a kind that are open.
+    pub(super) open: usize,
+    /// Requests that wait for responses.
+    pub(super) waiting: usize,
 }
 
-/// What one worker has, for gauges.
+/// The values of one worker's gauges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Grants in its memory.
-    pub entries: usize,
-    /// Grants that made room for others since it began.
-    pub evictions: u64,
-    /// Authorization servers that it leaves alone.
-    pub open_circuits: usize,
+pub(super) struct GaugeValues {
+    /// Entries in its memory.
+    pub(super) entries: usize,
+    /// Entries that were evicted since it began.
+    pub(super) evictions: u64,
+    /// Authorization servers whose circuit is open.
+    pub(super) open_circuits: usize,
 }
 
-/// The end of a request's way through the filter.
+/// The decision about a request.
 #[derive(Debug)]
-pub enum Verdict {
-    /// It goes on to the services.
-    Forward(Credentials),
-    /// It would be refused, but where it goes that is only reported: it goes on to the services.
-    Report(Rejection, Credentials),
+pub(super) enum Verdict {
+    /// It continues to the services.
+    Forward(UpstreamHeaders),
+    /// It would be refused, but its rule only reports that: it continues to the services.
+    Report(Rejection, UpstreamHeaders),
     /// It is for the gateway itself, which answers it.
     Answer(Reply),
     /// It is refused.
     Reject(Rejection),
 }
 
-/// What becomes of the `Authorization` field of a request that goes on.
-#[derive(Debug)]
-pub enum Credentials {
-    /// It stays: a public route, and it holds no bearer token.
-    Untouched,
-    /// It goes: a public route, and it held a bearer token (R74).
-    Removed,
-    /// It is replaced by what the grant says.
-    Granted(Passage),
-}
-
 impl Authenticator {
     /// Starts with empty caches.
-    pub fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         let server = |(index, server): (usize, &_)| {
             AuthorizationServer::new(ServerId(index), Clone::clone(server), &settings)
         };
         let servers = settings.servers.iter().enumerate().map(server).collect();
         let rules = &settings.rules;
-        let asks = Asks {
+        let required_attributes = RequiredAttributes {
             route: rules.ask_route(),
             peer: rules.requirements().any(|requirement| !requirement.peers.is_empty()),
             certificate: settings.client_certificate == Some(CertificateSource::Connection),
         };
         let proof_verifier = settings.dpop.as_ref().map(ProofVerifier::new);
-        Self { settings, servers, asks, proof_verifier }
+        Self { settings, servers, required_attributes, proof_verifier }
     }
 
     /// Prepares what all workers share, before the first request.
-    pub fn prepare(&mut self, now: Timestamp, shared: &dyn SharedData) {
+    pub(super) fn prepare(&mut self, now: Timestamp, shared: &dyn SharedData) {
         if let Some(verifier) = &mut self.proof_verifier {
             verifier.prepare(now, shared);
         }
     }
 
-    /// The names among these that a service could take for fields that the gateway sets. They have to be taken off before the
-    /// request goes on, whatever the verdict, be it public or without such a claim (R75).
-    pub fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
+    /// The names among these that a service could take for fields that the gateway sets. They are removed before the request continues,
+    /// whatever the decision, be it public or without such a claim (R75).
+    pub(super) fn spoofed_headers<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
         self.settings.forwarding.imitations(names)
     }
 
-    /// The tokens that came elsewhere than in `Authorization`, where that is allowed, and the edits that the head needs before the
-    /// request goes on, whatever the verdict: they take out these tokens, and fields by which it could become another request behind
-    /// the gateway (R78, R131).
-    pub fn extract<'a>(
+    /// The tokens that came elsewhere than in `Authorization`, where that is allowed, and the edits by which they go, and fields with them
+    /// that could make it another request behind the gateway (R78, R131).
+    pub(super) fn extract<'a>(
         &self,
         head: &RequestHead<'_>,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
@@ -186,7 +173,10 @@ impl Authenticator {
 
     /// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).
     #[inline(never)]
-    pub fn forbidden_trailers<'n>(&self, names: impl Iterator<Item = &'n [u8]> + Clone) -> Vec<&'n str> {
+    pub(super) fn forbidden_trailers<'n>(
+        &self,
+        names: impl Iterator<Item = &'n [u8]> + Clone,
+    ) -> Vec<&'n str> {
         let Settings { forwarding, credentials, .. } = &self.settings;
         let is_credential = |name: &[u8]| {
             imitates(name, AUTHORIZATION)
@@ -201,12 +191,18 @@ impl Authenticator {
     }
 
     /// What rules ask of the host beside the header fields.
-    pub fn asks(&self) -> Asks {
-        self.asks
+    pub(super) fn required_attributes(&self) -> RequiredAttributes {
+        self.required_attributes
+    }
+
+    /// What operators call the server that this is about.
+    pub(super) fn server_name(&self, subject: Subject) -> &str {
+        let server = self.settings.servers.get(subject.server.0);
+        server.and_then(|server| server.name.as_deref()).unwrap_or(DEFAULT_NAME)
     }
 
     /// A request head arrived.
-    pub fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
+    pub(super) fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
         self.examine(head, host).unwrap_or_else(|reason| {
             let allowed_origin = self.settings.cors.allowed_origin(head);
             Step::Settled(reject(Rejection { allowed_origin, ..reason.into() }, host))
@@ -214,13 +210,13 @@ impl Authenticator {
     }
 
     /// What this worker has now.
-    pub fn census(&self) -> Census {
-        self.servers.iter().fold(Census::default(), |census, server| {
+    pub(super) fn gauge_values(&self) -> GaugeValues {
+        self.servers.iter().fold(GaugeValues::default(), |values, server| {
             let Occupancy { entries, evictions } = server.occupancy();
-            Census {
-                entries: census.entries.saturating_add(entries),
-                evictions: census.evictions.saturating_add(evictions),
-                open_circuits: census.open_circuits.saturating_add(usize::from(server.is_left_alone())),
+            GaugeValues {
+                entries: values.entries.saturating_add(entries),
+                evictions: values.evictions.saturating_add(evictions),
+                open_circuits: values.open_circuits.saturating_add(usize::from(server.is_left_alone())),
             }
         })
     }
@@ -229,9 +225,9 @@ impl Authenticator {
     ///
     /// # Errors
     /// Why not, which [`Outcome::Withheld`] then is the answer.
-    pub fn admits_waiting(&self, subject: Subject, load: Load) -> Result<(), Withheld> {
+    pub(super) fn admits_waiting(&self, subject: Subject, counts: InFlightCounts) -> Result<(), Withheld> {
         let server = self.servers.get(subject.server.0);
-        let has_room = server.is_some_and(|server| load.waiting < server.max_waiting());
+        let has_room = server.is_some_and(|server| counts.waiting < server.max_waiting());
         if has_room { Ok(()) } else { Err(Withheld::Overloaded) }
     }
 
@@ -239,25 +235,30 @@ impl Authenticator {
     ///
     /// # Errors
     /// Why not, which [`Outcome::Withheld`] then is the answer.
-    pub fn admits(&mut self, question: &Question, load: Load, host: Host<'_>) -> Result<(), Withheld> {
+    pub(super) fn admits(
+        &mut self,
+        question: &Question,
+        counts: InFlightCounts,
+        host: Host<'_>,
+    ) -> Result<(), Withheld> {
         let server = self.servers.get_mut(question.subject().server.0).ok_or(Withheld::Overloaded)?;
-        server.admits(question, load.open, host)
+        server.admits(question, counts.open, host)
     }
 
     /// Whether a question has to be asked again if its answer is lost, although no request waits for it.
-    pub fn needs_answer(&self, subject: Subject) -> bool {
+    pub(super) fn needs_answer(&self, subject: Subject) -> bool {
         self.servers.get(subject.server.0).is_some_and(|server| server.needs_answer(subject.about))
     }
 
     /// The answer to a question will not come, since the client is gone for which it was asked.
-    pub fn abandon(&mut self, subject: Subject) {
+    pub(super) fn abandon(&mut self, subject: Subject) {
         if let Some(server) = self.servers.get_mut(subject.server.0).filter(|_| subject.is_document()) {
             server.abandon();
         }
     }
 
     /// An authorization server answered, or will never do so.
-    pub fn conclude(&mut self, subject: Subject, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
+    pub(super) fn conclude(&mut self, subject: Subject, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
         let server = self.servers.get_mut(subject.server.0).ok_or(Reason::Internal);
         match subject.about {
             About::Token(token) => Conclusion::Token(match server {
@@ -274,7 +275,7 @@ impl Authenticator {
     }
 
     /// Goes on with one of the requests that waited for a conclusion.
-    pub fn settle(&mut self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Step {
+    pub(super) fn settle(&mut self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Step {
         match conclusion {
             Conclusion::Token(TokenConclusion { token, evidence: Err(none), .. }) => {
                 self.do_without(pending, token, *none, host)
@@ -289,7 +290,7 @@ impl Authenticator {
 
     /// What has to be asked next in the background, if no request waited for a conclusion: keys that the answer about a token needs,
     /// or where they are.
-    pub fn follow_up(
+    pub(super) fn follow_up(
         &mut self,
         subject: Subject,
         conclusion: &Conclusion,
@@ -309,7 +310,7 @@ impl Authenticator {
     }
 
     /// Nobody asks in the background, since the host has no timers: requests wait for keys that are too old.
-    pub fn forgo_background(&mut self) {
+    pub(super) fn forgo_background(&mut self) {
         for server in &mut self.servers {
             server.forgo_background();
         }
@@ -328,11 +329,11 @@ impl Authenticator {
         }
         let requirement = match self.settings.rules.find(head)? {
             Access::Public => {
-                let credentials = match bearer::is_presented(head.authorization) {
-                    true => Credentials::Removed,
-                    false => Credentials::Untouched,
+                let headers = match bearer::is_presented(head.authorization) {
+                    true => UpstreamHeaders::stripped(),
+                    false => UpstreamHeaders::default(),
                 };
-                return Ok(Step::Settled(forward_public(credentials, host)));
+                return Ok(Step::Settled(forward_public(headers, host)));
             }
             Access::Protected(requirement) => requirement,
         };
@@ -370,7 +371,7 @@ impl Authenticator {
             let rejection = Rejection { allowed_origin, ..reason.into() };
             return Ok(Step::Settled(refuse(rejection, requirement.enforcement, host)));
         }
-        Ok(Step::Settled(forward_public(Credentials::Removed, host)))
+        Ok(Step::Settled(forward_public(UpstreamHeaders::stripped(), host)))
     }
 
     /// Looks at the credentials of a request for a protected place. Public ones pay nothing for it.
@@ -548,18 +549,18 @@ impl Authenticator {
 
     fn decide(&mut self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
         let enforces = pending.requirement.enforcement == Enforcement::Full;
-        let passage = self.validate(&pending, &grant, host).and_then(|unmet| match unmet {
+        let headers = self.validate(&pending, &grant, host).and_then(|unmet| match unmet {
             Some(reason) if enforces => Err(reason),
-            unmet => Ok((unmet, self.passage(&pending, Rc::clone(&grant), host)?)),
+            unmet => Ok((unmet, self.upstream_headers(&pending, Rc::clone(&grant), host)?)),
         });
-        match passage {
-            Ok((None, passage)) => {
+        match headers {
+            Ok((None, headers)) => {
                 host.metrics.increment(Counter::Forwarded);
-                Step::Settled(Verdict::Forward(Credentials::Granted(passage)))
+                Step::Settled(Verdict::Forward(headers))
             }
-            Ok((Some(reason), passage)) => {
+            Ok((Some(reason), headers)) => {
                 let rejection = Rejection { token: Some(*grant.token()), ..reason.into() };
-                Step::Settled(report(rejection, Credentials::Granted(passage), host))
+                Step::Settled(report(rejection, headers, host))
             }
             Err(reason) if reason.is_about_proof() => {
                 Pending { schemes: Schemes::Dpop, ..pending }.reject(reason.into(), Some(grant.token()), host)
@@ -569,9 +570,14 @@ impl Authenticator {
     }
 
     /// What services receive: what is in the grant, and a JWT of the gateway's own where that has none.
-    fn passage(&self, pending: &Pending, grant: Rc<Grant>, host: Host<'_>) -> Result<Passage, Reason> {
+    fn upstream_headers(
+        &self,
+        pending: &Pending,
+        grant: Rc<Grant>,
+        host: Host<'_>,
+    ) -> Result<UpstreamHeaders, Reason> {
         let Some(mint) = self.settings.mint.as_ref().filter(|_| grant.jwt().is_none()) else {
-            return Ok(Passage::of(grant));
+            return Ok(UpstreamHeaders::of(grant));
         };
         if grant.claims().validity().has_expired(host.now, Duration::ZERO) {
             // Clocks may differ, but nothing is minted that is over.
@@ -581,8 +587,8 @@ impl Authenticator {
         let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_pointer);
         let mint =
             |grant: &Grant| mint.mint(profile, subject, grant.claims(), host.randomness.bytes(), host.now);
-        let passage = Passage::minted(grant, profile, host.now, mint)?;
-        if passage.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(passage) }
+        let headers = UpstreamHeaders::minted(grant, profile, host.now, mint)?;
+        if headers.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(headers) }
     }
 
     /// Whether the request is authentic; and if so, what it lacks nevertheless.
@@ -617,28 +623,28 @@ impl Pending {
 
 impl TokenConclusion {
     /// Why nothing speaks for the token, if nothing does.
-    pub fn refusal(&self) -> Option<Reason> {
+    pub(super) fn refusal(&self) -> Option<Reason> {
         self.evidence.as_ref().err().map(|none| none.reason)
     }
 }
 
-fn forward_public(credentials: Credentials, host: Host<'_>) -> Verdict {
+fn forward_public(headers: UpstreamHeaders, host: Host<'_>) -> Verdict {
     host.metrics.increment(Counter::ForwardedPublic);
-    Verdict::Forward(credentials)
+    Verdict::Forward(headers)
 }
 
-/// Refuses a request, or lets it go on as nobody's where that is only reported.
+/// Refuses a request, or lets it continue without credentials where that is only reported.
 fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Verdict {
     match enforcement {
-        Enforcement::Nothing => report(rejection, Credentials::Removed, host),
+        Enforcement::Nothing => report(rejection, UpstreamHeaders::stripped(), host),
         Enforcement::Full | Enforcement::Authentication => reject(rejection, host),
     }
 }
 
-fn report(rejection: Rejection, credentials: Credentials, host: Host<'_>) -> Verdict {
+fn report(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Verdict {
     host.metrics.increment(Counter::ReportedOnly);
     host.metrics.refuse(rejection.reason);
-    Verdict::Report(rejection, credentials)
+    Verdict::Report(rejection, headers)
 }
 
 fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {
@@ -647,8 +653,8 @@ fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {
     Verdict::Reject(rejection)
 }
 
+/// The only server needs no name in the configuration.
+const DEFAULT_NAME: &str = "main";
+
 /// As long as a JWT of a server may be by default, in bytes.
 const MAX_MINTED_LENGTH: usize = 32 * 1024;
-
-#[cfg(test)]
-mod tests;

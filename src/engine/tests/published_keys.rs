@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Worker, bearer};
+use super::{Capabilities, Worker, bearer};
 use crate::host::{NoSharedData, SharedData};
 use crate::testing::signer::{p256, public, signed_jwt};
 use crate::testing::{self, MemorySharedData, NOW, test};
@@ -32,7 +32,11 @@ fn name(token: u64) -> String {
 }
 
 fn worker(edits: Value, shared: &dyn SharedData) -> Worker<'_> {
-    let mut worker = Worker::new(published(edits), shared);
+    worker_on(Capabilities::ALL, edits, shared)
+}
+
+fn worker_on(capabilities: Capabilities, edits: Value, shared: &dyn SharedData) -> Worker<'_> {
+    let mut worker = Worker::with_capabilities(published(edits), capabilities, shared);
     worker.keys = set(&["k1"]);
     worker.answer_with(jwt_by("k1"));
     worker
@@ -310,13 +314,11 @@ fn r066_after_an_idle_time_nothing_is_verified_by_old_keys() {
 fn r066_without_timers_requests_wait_for_keys_that_are_too_old() {
     for has_timers in [true, false] {
         let cache = if has_timers { json!({"refresh_ahead": "0s"}) } else { json!({}) };
-        let mut worker = worker(json!({"cache": cache}), &NoSharedData);
-        if !has_timers {
-            worker.authenticator.forgo_background();
-        }
+        let capabilities = Capabilities { has_timers, ..Capabilities::ALL };
+        let mut worker = worker_on(capabilities, json!({"cache": cache}), &NoSharedData);
         for seconds in (0..1800).step_by(20) {
             assert!(worker.get(seconds, &name(seconds)).starts_with("Bearer"), "{seconds}");
-            assert!(worker.renewals.is_empty(), "{seconds}");
+            assert_eq!(worker.queued(), 0, "{seconds}");
         }
         assert_eq!(worker.documents(), 3);
     }
@@ -366,7 +368,7 @@ fn r063_what_a_request_has_fetched_is_not_fetched_again_in_the_background() {
     let mut worker = worker(json!({"cache": {"max_ttl": "3h"}}), &NoSharedData);
     assert!(worker.use_token(0, "token").starts_with("Bearer"));
     assert!(worker.get(540, "token").starts_with("Bearer"));
-    assert_eq!(worker.renewals.len(), 1, "it is due");
+    assert_eq!(worker.queued(), 1, "it is due");
     worker.keys = set(&["k2"]);
     worker.answer_with(jwt_by("k2"));
     assert_eq!(worker.get(540, "another"), bearer(&jwt_by("k2")));

@@ -8,27 +8,6 @@ use crate::metrics::Counter;
 use crate::testing::{self, MemorySharedData, test};
 
 impl Worker<'_> {
-    /// Asks what is to be asked in the background and may be, as the root context does at each tick. How much that was.
-    pub(super) fn renew(&mut self, seconds: u64) -> usize {
-        let mut count = 0;
-        for question in std::mem::take(&mut self.renewals) {
-            if self.admits(&question, seconds).is_err() {
-                continue;
-            }
-            let conclusion = self.answered(&question, seconds);
-            count += 1;
-            let counted = std::rc::Rc::clone(&self.counted);
-            let host = crate::Host {
-                now: testing::at(seconds),
-                shared_data: self.shared,
-                metrics: &*counted,
-                randomness: &testing::CountingRandomness,
-            };
-            self.renewals.extend(self.authenticator.follow_up(question.subject(), &conclusion, host));
-        }
-        count
-    }
-
     fn answer_inactive(&mut self, cache_control: &str) {
         let headers = [("content-type", "application/json"), ("cache-control", cache_control)];
         let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();

@@ -299,7 +299,7 @@ fn r109_nothing_but_active_true_is_minted_of_and_no_answer_overrides_what_is_the
 fn r108_the_public_keys_are_published_those_to_come_as_well() {
     let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
     let head = RequestHead { method: b"GET", path: b"/.well-known/jwks.json", ..RequestHead::default() };
-    let crate::Verdict::Answer(reply) = worker.verdict(0, &head) else { panic!("an answer") };
+    let crate::Action::Reply(reply) = worker.action(0, &head) else { panic!("an answer") };
     let document: Value = serde_json::from_str(&reply.body).expect("JSON");
     let expected = [
         public(&p256(), json!({"kid": "now", "alg": "ES256", "use": "sig"})),
@@ -308,7 +308,7 @@ fn r108_the_public_keys_are_published_those_to_come_as_well() {
     assert_eq!(document, json!({"keys": expected}));
     let nameless = configuration(json!({"mint": {"keys": [{"private_key": p256().to_string()}]}}));
     let mut worker = Worker::new(nameless, &NoSharedData);
-    let crate::Verdict::Answer(reply) = worker.verdict(0, &head) else { panic!("an answer") };
+    let crate::Action::Reply(reply) = worker.action(0, &head) else { panic!("an answer") };
     assert!(
         reply.body.contains("oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"),
         "its thumbprint: {}",

@@ -1,4 +1,4 @@
-//! Scenarios: what becomes of requests, one after another, with the same authenticator.
+//! Scenarios: what becomes of requests, one after another, with the same engine.
 
 mod keys;
 mod lifetimes;
@@ -15,35 +15,64 @@ use std::cell::RefCell;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::host::{Metrics, NoMetrics, NoSharedData};
-use crate::http::request_head::Presented;
+use crate::driver::{Driver, Fields, Request, Response};
+use crate::host::{NoMetrics, NoSharedData, SharedData};
 use crate::testing::{self, CountingRandomness, MemorySharedData, at, settings, test};
 
-/// An authenticator, the shared data of its proxy, and an authorization server that answers always the same.
+/// An engine, the shared data of its host, and an authorization server that always responds the same.
 struct Worker<'a> {
-    authenticator: Authenticator,
+    driver: Driver,
     shared: &'a dyn SharedData,
     answer: (String, String, Vec<(&'static str, String)>),
     metadata: String,
     keys: String,
-    asked: Vec<About>,
-    subjects: Vec<Subject>,
+    asked: Vec<Asked>,
+    /// Where introspection requests went.
+    upstreams: Vec<String>,
     counted: Rc<Counted>,
-    renewals: Vec<Question>,
+}
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Token,
+    Metadata,
+    Keys,
+}
+
+impl Asked {
+    fn of(call: &Call) -> Self {
+        let field =
+            |name| call.request.headers().find(|(own, _)| *own == name).map_or("", |(_, value)| value);
+        match field(":method") {
+            "POST" => Self::Token,
+            _ if field(":path").starts_with("/.well-known/") => Self::Metadata,
+            _ => Self::Keys,
+        }
+    }
 }
 
 impl<'a> Worker<'a> {
     fn new(configuration: Value, shared: &'a dyn SharedData) -> Self {
+        Self::with_capabilities(configuration, Capabilities::ALL, shared)
+    }
+
+    fn with_capabilities(
+        configuration: Value,
+        capabilities: Capabilities,
+        shared: &'a dyn SharedData,
+    ) -> Self {
+        let host =
+            Host { now: at(0), shared_data: shared, metrics: &NoMetrics, randomness: &CountingRandomness };
         let mut worker = Self {
-            authenticator: Authenticator::new(settings(configuration)),
+            driver: Driver::with_capabilities(settings(configuration), capabilities, host),
             shared,
             answer: Default::default(),
             metadata: String::new(),
             keys: String::new(),
             asked: Vec::new(),
-            subjects: Vec::new(),
+            upstreams: Vec::new(),
             counted: Rc::default(),
-            renewals: Vec::new(),
         };
         worker.answer_with(testing::jwt(json!({})));
         worker
@@ -73,96 +102,107 @@ impl<'a> Worker<'a> {
 
     /// What a request with this head comes to.
     fn send(&mut self, seconds: u64, head: &RequestHead<'_>) -> String {
-        match self.verdict(seconds, head) {
-            Verdict::Forward(credentials) => forwarded(&credentials),
-            Verdict::Report(rejection, credentials) => {
-                format!("{}, {}", rejection.reason.name(), forwarded(&credentials))
-            }
-            Verdict::Answer(reply) => reply.status.to_string(),
-            Verdict::Reject(Rejection { reason, allowed_origin: None, .. }) => reason.name().to_owned(),
-            Verdict::Reject(Rejection { reason, allowed_origin: Some(origin), .. }) => {
-                format!("{} for {origin}", reason.name())
-            }
+        told(&self.action(seconds, head))
+    }
+
+    /// The reply to a request that is refused.
+    fn refusal(&mut self, seconds: u64, head: &RequestHead<'_>) -> Reply {
+        match self.action(seconds, head) {
+            Action::Reply(reply) => reply,
+            Action::Continue(headers) => panic!("{headers:?}"),
         }
     }
 
-    /// Why a request for this path is refused.
-    fn rejection(&mut self, path: &str, authorization: Option<&str>) -> Rejection {
-        let authorization =
-            authorization.map_or(Presented::Absent, |value| Presented::Once(value.as_bytes()));
-        self.rejection_of(&RequestHead {
-            method: b"GET",
-            path: path.as_bytes(),
-            authorization,
-            ..RequestHead::default()
-        })
+    fn action(&mut self, seconds: u64, head: &RequestHead<'_>) -> Action {
+        let (stream, action) = self.start(seconds, head);
+        action.unwrap_or_else(|| self.finish(seconds, stream))
     }
 
-    fn rejection_of(&mut self, head: &RequestHead<'_>) -> Rejection {
-        match self.verdict(0, head) {
-            Verdict::Reject(rejection) => rejection,
-            other => panic!("{other:?}"),
-        }
+    /// Hands a request to the engine. None, if it waits.
+    fn start(&mut self, seconds: u64, head: &RequestHead<'_>) -> (StreamId, Option<Action>) {
+        let counted = Rc::clone(&self.counted);
+        let (stream, _, action) =
+            self.driver.receive(&request_of(head), host(seconds, self.shared, &counted));
+        (stream, action)
     }
 
-    fn verdict(&mut self, seconds: u64, head: &RequestHead<'_>) -> Verdict {
-        let (shared_data, counted) = (self.shared, Rc::clone(&self.counted));
-        let host =
-            Host { now: at(seconds), shared_data, metrics: &*counted, randomness: &CountingRandomness };
-        let mut step = self.authenticator.authenticate(head, host);
+    fn finish(&mut self, seconds: u64, stream: StreamId) -> Action {
+        let counted = Rc::clone(&self.counted);
+        let host = host(seconds, self.shared, &counted);
         loop {
-            let (question, pending) = match step {
-                Step::Settled(verdict) => break verdict,
-                Step::Renew(verdict, question) => {
-                    self.renewals.push(question);
-                    break verdict;
-                }
-                Step::Ask(question, pending) => (question, pending),
-            };
-            let subject = question.subject();
-            self.subjects.push(subject);
-            let conclusion = self.ask(&question, seconds);
-            step = self.authenticator.settle(pending, &conclusion, host);
+            if let Some((settled, action)) = self.driver.engine().poll_action() {
+                assert_eq!(settled, stream);
+                return action;
+            }
+            let call = self.driver.engine().poll_call(host).expect("a call that the request waits for");
+            self.respond(&call, seconds);
         }
     }
 
-    /// What a question comes to.
-    fn ask(&mut self, question: &Question, seconds: u64) -> Conclusion {
-        match self.admits(question, seconds) {
-            Ok(()) => self.answered(question, seconds),
-            Err(withheld) => self.concluded(question, Outcome::Withheld(withheld), seconds),
-        }
+    /// The next call that is to be sent.
+    fn call(&mut self, seconds: u64) -> Option<Call> {
+        let counted = Rc::clone(&self.counted);
+        self.driver.engine().poll_call(host(seconds, self.shared, &counted))
     }
 
-    fn admits(&mut self, question: &Question, seconds: u64) -> Result<(), Withheld> {
-        let (shared_data, counted) = (self.shared, Rc::clone(&self.counted));
-        let host =
-            Host { now: at(seconds), shared_data, metrics: &*counted, randomness: &CountingRandomness };
-        self.authenticator.admits(question, Load { open: 0, waiting: 0 }, host)
-    }
-
-    fn answered(&mut self, question: &Question, seconds: u64) -> Conclusion {
+    fn respond(&mut self, call: &Call, seconds: u64) {
         let json = |body: &str| {
             let status = if body.is_empty() { "503" } else { "200" };
             (status.to_owned(), body.to_owned(), vec![("content-type", "application/json".to_owned())])
         };
-        let about = question.subject().about;
-        let (status, body, headers) = match about {
-            About::Token(_) => self.answer.clone(),
-            About::Metadata => json(&self.metadata),
-            About::Keys => json(&self.keys),
+        let asked = Asked::of(call);
+        let (status, body, headers) = match asked {
+            Asked::Token => self.answer.clone(),
+            Asked::Metadata => json(&self.metadata),
+            Asked::Keys => json(&self.keys),
         };
-        let mut fields = vec![(&b":status"[..], status.as_bytes())];
-        fields.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        self.asked.push(about);
-        self.concluded(question, Outcome::Response { headers: &fields, body: body.as_bytes() }, seconds)
+        self.asked.push(asked);
+        if asked == Asked::Token {
+            self.upstreams.push(call.request.upstream().to_owned());
+        }
+        let fields = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
+        let response = Response::Complete {
+            status: status.parse().expect("a status"),
+            fields: fields.collect(),
+            body: body.into_bytes(),
+        };
+        let counted = Rc::clone(&self.counted);
+        self.driver.complete(call, &response, host(seconds, self.shared, &counted));
     }
 
-    fn concluded(&mut self, question: &Question, outcome: Outcome<'_>, seconds: u64) -> Conclusion {
-        let (shared_data, counted) = (self.shared, Rc::clone(&self.counted));
-        let host =
-            Host { now: at(seconds), shared_data, metrics: &*counted, randomness: &CountingRandomness };
-        self.authenticator.conclude(question.subject(), outcome, host)
+    /// Lets time pass: the calls in the background are sent, and answered. How many there were.
+    fn renew(&mut self, seconds: u64) -> usize {
+        let counted = Rc::clone(&self.counted);
+        self.driver.engine().on_tick(host(seconds, self.shared, &counted));
+        let mut count = 0;
+        while let Some(call) = self.call(seconds) {
+            self.respond(&call, seconds);
+            count += 1;
+        }
+        count
+    }
+
+    /// The names among these whose fields are removed.
+    fn removed(&mut self, names: &[&[u8]]) -> Vec<String> {
+        let fields: Vec<(&[u8], &[u8])> = names.iter().map(|name| (*name, &b"value"[..])).collect();
+        let counted = Rc::clone(&self.counted);
+        let host = host(0, self.shared, &counted);
+        let reception = self.driver.engine().on_request(
+            StreamId(u64::MAX),
+            fields.iter().copied(),
+            Attributes::default(),
+            host,
+        );
+        let removed = reception.edits.iter().map(|edit| match edit {
+            Edit::Remove(name) => name.to_owned(),
+            Edit::Replace(..) => panic!("{edit:?}"),
+        });
+        removed.collect()
+    }
+
+    /// How many calls wait for the next tick.
+    fn queued(&mut self) -> usize {
+        self.driver.engine().in_flight.queued()
     }
 
     fn get(&mut self, seconds: u64, token: &str) -> String {
@@ -170,11 +210,59 @@ impl<'a> Worker<'a> {
     }
 
     fn introspections(&self) -> usize {
-        self.asked.iter().filter(|about| matches!(about, About::Token(_))).count()
+        self.asked.iter().filter(|asked| **asked == Asked::Token).count()
     }
 
     fn documents(&self) -> usize {
         self.asked.len() - self.introspections()
+    }
+}
+
+fn host<'h>(seconds: u64, shared_data: &'h dyn SharedData, metrics: &'h Counted) -> Host<'h> {
+    Host { now: at(seconds), shared_data, metrics, randomness: &CountingRandomness }
+}
+
+/// A request with this head.
+fn request_of(head: &RequestHead<'_>) -> Request {
+    let mut fields = Fields::new();
+    let mut push = |name: &str, value: &[u8]| fields.push((name.to_owned(), value.to_vec()));
+    for (name, value) in [(":method", head.method), (":authority", head.authority), (":path", head.path)] {
+        push(name, value);
+    }
+    for (name, presented) in [
+        ("authorization", head.authorization),
+        ("dpop", head.dpop),
+        ("traceparent", head.traceparent),
+        ("x-forwarded-client-cert", head.forwarded_client_cert),
+    ] {
+        match presented {
+            Presented::Absent => {}
+            Presented::Once(value) => push(name, value),
+            Presented::Repeated => [b"1", b"2"].iter().for_each(|value| push(name, *value)),
+        }
+    }
+    head.origin.iter().for_each(|origin| push("origin", origin));
+    head.access_control_request_method
+        .iter()
+        .for_each(|method| push("access-control-request-method", method));
+    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    Request { fields, route: text(head.route), peer: text(head.peer), certificate: text(head.certificate) }
+}
+
+/// What a request came to, in a word.
+fn told(action: &Action) -> String {
+    match action {
+        Action::Continue(headers) => match headers.shadow_denied() {
+            Some(reason) => format!("{}, {}", reason.name(), forwarded(headers)),
+            None => forwarded(headers),
+        },
+        Action::Reply(Reply { reason: None, status, .. }) => status.to_string(),
+        Action::Reply(Reply { reason: Some(reason), headers, .. }) => {
+            match headers.iter().find(|(name, _)| *name == "access-control-allow-origin") {
+                Some((_, origin)) => format!("{reason} for {origin}"),
+                None => (*reason).to_owned(),
+            }
+        }
     }
 }
 
@@ -421,18 +509,12 @@ fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
             authorization: Presented::Once(b"Bearer opaque"),
             ..RequestHead::default()
         };
-        let host =
-            Host { now: at(0), shared_data: &shared, metrics: &NoMetrics, randomness: &CountingRandomness };
-        let Step::Settled(Verdict::Forward(Credentials::Granted(grant))) =
-            worker.authenticator.authenticate(&head, host)
-        else {
-            panic!("a hit")
-        };
-        let fields: Vec<_> = grant.fields().filter(|(name, _)| *name != "authorization").collect();
+        let Action::Continue(headers) = worker.action(0, &head) else { panic!("a hit") };
+        let fields: Vec<_> = headers.fields().filter(|(name, _)| *name != "authorization").collect();
         assert_eq!(fields, expected);
     }
     let names: [&[u8]; 5] = [b"accept", b"X-User-Id", b"x_user_id", b"x-absent", b"\xff"];
-    assert_eq!(first.authenticator.imitations(names.into_iter()), ["X-User-Id", "x_user_id", "x-absent"]);
+    assert_eq!(first.removed(&names), ["X-User-Id", "x_user_id", "x-absent"]);
 }
 
 /// If a rule for one workload let in another, a stolen token would do anywhere in the mesh.
@@ -445,7 +527,8 @@ fn r084_a_rule_can_name_the_workloads_that_may_call() {
         {"path": "/prices", "peers": [cart], "scopes": ["admin"]},
     ]);
     let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
-    assert_eq!(worker.authenticator.asks(), Asks { route: false, peer: true, certificate: false });
+    let required = RequiredAttributes { route: false, peer: true, certificate: false };
+    assert_eq!(worker.driver.engine().required_attributes(), required);
     let mut send = |path: &str, peer: Option<&str>, authorization: Presented<'_>| {
         let peer = peer.map(str::as_bytes);
         worker.send(
@@ -583,46 +666,28 @@ fn r054_r056_a_failure_is_neither_kept_nor_covered_up() {
 fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
     let rules =
         json!([{"path": "/read", "scopes": ["orders:read"]}, {"path": "/write", "scopes": ["orders:write"]}]);
-    let mut authenticator = Authenticator::new(settings(json!({"rules": rules})));
-    let host =
-        Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &CountingRandomness };
-    let pending: Vec<(Subject, Pending)> = ["/read", "/write"]
-        .iter()
-        .filter_map(|path| {
-            let authorization = Presented::Once(b"Bearer opaque");
-            let head = RequestHead {
-                method: b"GET",
-                path: path.as_bytes(),
-                authorization,
-                ..RequestHead::default()
-            };
-            match authenticator.authenticate(&head, host) {
-                Step::Ask(question, pending) => Some((question.subject(), pending)),
-                Step::Settled(_) | Step::Renew(..) => None,
-            }
-        })
-        .collect();
-    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/jwt")];
-    let jwt = testing::jwt(json!({}));
-    let outcome = Outcome::Response { headers: &headers, body: jwt.as_bytes() };
-    let conclusion = authenticator.conclude(pending[0].0, outcome, host);
-    let verdicts: Vec<bool> = pending
-        .into_iter()
-        .map(|(_, pending)| {
-            matches!(authenticator.settle(pending, &conclusion, host), Step::Settled(Verdict::Forward(_)))
-        })
+    let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
+    for path in ["/read", "/write"] {
+        let authorization = Presented::Once(b"Bearer opaque");
+        let head =
+            RequestHead { method: b"GET", path: path.as_bytes(), authorization, ..RequestHead::default() };
+        assert!(worker.start(0, &head).1.is_none(), "{path} waits");
+    }
+    let call = worker.call(0).expect("an introspection request");
+    assert!(worker.call(0).is_none(), "one for both");
+    worker.respond(&call, 0);
+    let verdicts: Vec<bool> = std::iter::from_fn(|| worker.driver.engine().poll_action())
+        .map(|(_, action)| matches!(action, Action::Continue(_)))
         .collect();
     assert_eq!(verdicts, [true, false]);
 }
 
 /// What services receive.
-fn forwarded(credentials: &Credentials) -> String {
-    let passage = match credentials {
-        Credentials::Untouched => return "untouched".to_owned(),
-        Credentials::Removed => return "removed".to_owned(),
-        Credentials::Granted(passage) => passage,
-    };
-    let fields: Vec<_> = passage.fields().collect();
+fn forwarded(headers: &UpstreamHeaders) -> String {
+    if headers.token().is_none() {
+        return if headers.strips_credentials() { "removed" } else { "untouched" }.to_owned();
+    }
+    let fields: Vec<_> = headers.fields().collect();
     match fields.iter().find(|(name, _)| *name == "authorization") {
         Some((_, value)) => (*value).to_owned(),
         None => format!("{fields:?}"),
@@ -640,9 +705,13 @@ impl Counted {
 }
 
 impl Metrics for Counted {
-    fn increment(&self, counter: Counter) {
-        self.0.borrow_mut().push(counter);
+    fn add(&self, counter: Counter, count: u64) {
+        (0..count).for_each(|_| self.0.borrow_mut().push(counter));
     }
+
+    fn set(&self, _gauge: Gauge, _value: usize) {}
+
+    fn record(&self, _histogram: Histogram, _value: u64) {}
 
     fn refuse(&self, reason: Reason) {
         self.1.borrow_mut().push(reason);

@@ -1,15 +1,14 @@
-//! What the host lends to the core: its shared data and its randomness.
+//! The host's services for the core: its shared data, its randomness and its log.
 
 use std::rc::Rc;
 
 use log::Level;
-use phantom_token_core::{Randomness, SharedData};
+use phantom_token_core::{DecisionLog, LogSink, Randomness, SharedData, Timestamp};
 
 use crate::host;
-use crate::journal::Journal;
 
-/// The host's shared data, and the log that is told what it does not keep.
-pub(crate) struct HostSharedData(pub(crate) Rc<Journal>);
+/// The host's shared data, and the log of what it does not keep.
+pub(crate) struct HostSharedData(pub(crate) Rc<DecisionLog>);
 
 impl SharedData for HostSharedData {
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
@@ -35,5 +34,18 @@ impl Randomness for HostRandomness {
     fn bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];
         getrandom::getrandom(&mut bytes).ok().map(|()| bytes)
+    }
+}
+
+/// The host's log.
+pub(crate) struct HostLog;
+
+impl LogSink for HostLog {
+    fn write(&self, level: Level, line: &str) {
+        host::log(level, line);
+    }
+
+    fn now(&self) -> Timestamp {
+        host::now().unwrap_or(Timestamp::from_millis(0))
     }
 }

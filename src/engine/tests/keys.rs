@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Worker, bearer};
-use crate::Load;
+use super::{Action, Asked, Call, Capabilities, StreamId, Worker, bearer, told};
 use crate::host::NoSharedData;
-use crate::http::callout::Withheld;
-use crate::server::question::About;
+use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::signer::{key_set, sign, signed_jwt};
 use crate::testing::{self, MemorySharedData, NOW, test};
 
@@ -40,7 +38,7 @@ fn r041_a_phantom_token_has_to_have_its_issuers_signature() {
     let genuine = access_token(json!({}));
     worker.answer_with(genuine.clone());
     assert_eq!(worker.get(0, "a"), bearer(&genuine));
-    assert!(matches!(worker.asked.as_slice(), [About::Token(_), About::Keys]), "{:?}", worker.asked);
+    assert!(matches!(worker.asked.as_slice(), [Asked::Token, Asked::Keys]), "{:?}", worker.asked);
     assert_eq!(worker.get(0, "b"), bearer(&genuine));
     assert_eq!(worker.documents(), 1, "the keys are there already");
     worker.answer_with(testing::jws(r#"{"alg":"ES256","kid":"k1"}"#, &testing::claims().to_string()));
@@ -215,7 +213,7 @@ fn r104_r112_discovered_metadata_are_the_issuers_own_and_lead_nowhere_else() {
     worker.keys = key_set("k1");
     worker.metadata = metadata("https://login.example.com", "https://login.example.com/keys?v=1");
     assert_eq!(worker.get(0, &token), bearer(&token));
-    assert_eq!(worker.asked, [About::Metadata, About::Keys]);
+    assert_eq!(worker.asked, [Asked::Metadata, Asked::Keys]);
     for (issuer, jwks_uri) in [
         ("https://login.example.com/", "https://login.example.com/keys"),
         ("https://evil.example.com", "https://login.example.com/keys"),
@@ -231,7 +229,7 @@ fn r104_r112_discovered_metadata_are_the_issuers_own_and_lead_nowhere_else() {
         worker.keys = key_set("k1");
         worker.metadata = metadata(issuer, jwks_uri);
         assert_eq!(worker.get(0, &token), "keys_unavailable", "{issuer} {jwks_uri}");
-        assert_eq!(worker.asked, [About::Metadata], "{issuer} {jwks_uri}");
+        assert_eq!(worker.asked, [Asked::Metadata], "{issuer} {jwks_uri}");
         assert_eq!(worker.get(1, &token), "keys_unavailable");
         assert_eq!(worker.documents(), 1, "not asked again at once");
     }
@@ -245,7 +243,7 @@ fn r067_a_jwt_access_token_is_verified_and_forwarded_as_it_is() {
     let token = access_token(json!({}));
     assert_eq!(worker.get(0, &token), bearer(&token));
     assert_eq!(worker.get(1, &token), bearer(&token));
-    assert_eq!(worker.asked, [About::Keys], "nobody is asked about the token itself");
+    assert_eq!(worker.asked, [Asked::Keys], "nobody is asked about the token itself");
     assert_eq!(worker.request(1, "GET", "/admin", Some(&bearer(&token))), "insufficient_scope");
     assert_eq!(worker.get(605, &token), "expired");
     for (edits, expected) in [
@@ -280,7 +278,7 @@ fn r059_r060_r061_r069_what_is_not_signed_as_it_must_be_is_refused_without_askin
     }
     let id_token = sign("ES256", &json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}), &payload, b"");
     assert_eq!(worker.get(0, &id_token), "not_an_access_token");
-    assert_eq!(worker.asked, [About::Keys]);
+    assert_eq!(worker.asked, [Asked::Keys]);
 }
 
 /// Opaque tokens and JWTs live side by side while a server is migrated from one to the other.
@@ -415,103 +413,77 @@ pub(super) fn claims_of(jwt: &str) -> String {
 /// again and again whether it may.
 #[test]
 fn r063_a_question_that_is_withheld_is_an_answer() {
-    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    let mut worker = Worker::with_capabilities(verifying(json!({})), SEPARATE_STREAMS, &NoSharedData);
     worker.keys = key_set("k1");
     let token = access_token(json!({}));
     assert_eq!(worker.get(0, &token), bearer(&token));
     let unknown = signed_jwt("other", &serde_json::from_str(&claims_of(&token)).expect("JSON"));
-    let authorization = bearer(&unknown);
-    let head = crate::RequestHead {
-        method: b"GET",
-        path: b"/",
-        authorization: crate::http::request_head::Presented::Once(authorization.as_bytes()),
-        ..crate::RequestHead::default()
-    };
-    let host = crate::Host {
-        now: testing::at(40),
-        shared_data: &NoSharedData,
-        metrics: &crate::NoMetrics,
-        randomness: &testing::CountingRandomness,
-    };
-    let mut ask = || match worker.authenticator.authenticate(&head, host) {
-        crate::Step::Ask(question, pending) => (question, pending),
-        crate::Step::Settled(_) | crate::Step::Renew(..) => panic!("the key is not known"),
-    };
-    let (first, second) = (ask(), ask());
-    let mut admit = |question, open| worker.authenticator.admits(question, Load { open, waiting: 0 }, host);
-    assert_eq!(admit(&first.0, 0), Ok(()));
-    assert_eq!(admit(&second.0, 1), Err(Withheld::Overloaded), "it is asked for already");
-    let withheld = crate::Outcome::Withheld(Withheld::Overloaded);
-    let conclusion = worker.authenticator.conclude(second.0.subject(), withheld, host);
-    let step = worker.authenticator.settle(second.1, &conclusion, host);
-    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Reject(_))));
+    let (_, first) = start(&mut worker, 40, &unknown);
+    assert!(first.is_none() && worker.call(40).is_some(), "the keys are fetched");
+    let (_, second) = start(&mut worker, 40, &unknown);
+    assert_eq!(told(&second.expect("it is decided")), "invalid_signature", "they are fetched already");
+    assert!(worker.call(40).is_none());
 }
 
-fn unanswered(worker: &mut Worker<'_>, seconds: u64, token: &str) -> (crate::Question, crate::Pending) {
+/// A host whose streams are on their own: each sends its calls in its own name, and the end of these is lost with it.
+const SEPARATE_STREAMS: Capabilities =
+    Capabilities { switches_streams: false, outlives_streams: false, ..Capabilities::ALL };
+
+/// A request with this token. None, if it waits.
+fn start(worker: &mut Worker<'_>, seconds: u64, token: &str) -> (StreamId, Option<Action>) {
     let authorization = bearer(token);
-    let head = crate::RequestHead {
-        method: b"GET",
-        path: b"/",
-        authorization: crate::http::request_head::Presented::Once(authorization.as_bytes()),
-        ..crate::RequestHead::default()
-    };
-    match worker.authenticator.authenticate(&head, host(seconds)) {
-        crate::Step::Ask(question, pending) => (question, pending),
-        crate::Step::Settled(_) | crate::Step::Renew(..) => panic!("the key is not known"),
-    }
+    let authorization = Presented::Once(authorization.as_bytes());
+    worker
+        .start(seconds, &RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() })
 }
 
-fn host(seconds: u64) -> crate::Host<'static> {
-    crate::Host {
-        now: testing::at(seconds),
-        shared_data: &NoSharedData,
-        metrics: &crate::NoMetrics,
-        randomness: &testing::CountingRandomness,
-    }
+/// The next call, which asks for this.
+fn call(worker: &mut Worker<'_>, seconds: u64, asked: Asked) -> Call {
+    let call = worker.call(seconds).expect("a call");
+    assert_eq!(Asked::of(&call), asked);
+    call
 }
 
 /// If a question whose client has left stayed open, one client that comes and goes could keep new keys out, and removed ones in
 /// (R66).
 #[test]
 fn r063_r066_a_client_that_leaves_keeps_no_keys_out() {
-    let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+    let mut worker = Worker::with_capabilities(verifying(json!({})), SEPARATE_STREAMS, &NoSharedData);
     worker.keys = key_set("k1");
     let token = access_token(json!({}));
     assert_eq!(worker.get(0, &token), bearer(&token));
     let other = signed_jwt("k2", &serde_json::from_str(&claims_of(&token)).expect("JSON"));
-    let idle = Load { open: 0, waiting: 0 };
-    let (question, _pending) = unanswered(&mut worker, 40, &other);
-    assert_eq!(worker.authenticator.admits(&question, idle, host(40)), Ok(()));
-    assert_eq!(worker.authenticator.admits(&question, idle, host(40)), Err(Withheld::Overloaded));
-    worker.authenticator.abandon(question.subject());
-    assert_eq!(worker.authenticator.admits(&question, idle, host(40)), Ok(()), "it is asked again");
+    let (first, _) = start(&mut worker, 40, &other);
+    call(&mut worker, 40, Asked::Keys);
+    assert!(start(&mut worker, 40, &other).1.is_some(), "the keys are fetched already");
+    worker.driver.engine().on_stream_gone(first);
+    assert!(start(&mut worker, 40, &other).1.is_none());
+    call(&mut worker, 40, Asked::Keys);
 }
 
 /// If a token were asked about again while its requests wait for keys, a slow fetch of keys would multiply introspections by as many
 /// requests as come meanwhile.
 #[test]
 fn r023_r063_a_token_whose_answer_waits_for_keys_is_not_asked_about_again() {
-    let mut worker = Worker::new(
-        json!({"keys": {"uri": "https://login.example.com/jwks", "upstream": "authorization-server"}}),
-        &NoSharedData,
-    );
-    let answer = signed_jwt("k1", &testing::claims());
-    worker.answer_with(answer);
-    let (question, pending) = unanswered(&mut worker, 0, "opaque");
-    let conclusion = worker.ask(&question, 0);
-    let crate::Step::Ask(keys, first) = worker.authenticator.settle(pending, &conclusion, host(0)) else {
-        panic!("there are no keys yet");
-    };
-    assert_eq!(keys.subject().about, About::Keys);
-    drop(conclusion);
-    for _ in 0..5 {
-        let (question, _pending) = unanswered(&mut worker, 0, "opaque");
-        assert_eq!(question.subject().about, About::Keys, "it waits for the keys as well");
+    let keys = json!({"keys": {"uri": "https://login.example.com/jwks", "upstream": "authorization-server"}});
+    let mut worker = Worker::with_capabilities(keys, SEPARATE_STREAMS, &NoSharedData);
+    worker.answer_with(signed_jwt("k1", &testing::claims()));
+    let (first, _) = start(&mut worker, 0, "opaque");
+    let introspection = call(&mut worker, 0, Asked::Token);
+    worker.respond(&introspection, 0);
+    call(&mut worker, 0, Asked::Keys);
+    let mut streams = vec![first];
+    for _ in 0..3 {
+        streams.push(start(&mut worker, 0, "opaque").0);
+        call(&mut worker, 0, Asked::Keys);
     }
+    let (_, one_too_many) = start(&mut worker, 0, "opaque");
+    assert_eq!(told(&one_too_many.expect("it is decided")), "keys_unavailable");
     assert_eq!(worker.introspections(), 1);
-    drop(first);
-    let (question, _pending) = unanswered(&mut worker, 0, "opaque");
-    assert!(question.is_introspection(), "nothing is kept that nobody waits for");
+    streams.into_iter().for_each(|stream| worker.driver.engine().on_stream_gone(stream));
+    assert_eq!(worker.renew(0), 4, "keys are needed by whoever comes next");
+    start(&mut worker, 0, "opaque");
+    call(&mut worker, 0, Asked::Token);
 }
 
 /// If the time to live began when the keys came, a slow fetch of keys would let a revoked token live for longer than `max_ttl`.
@@ -520,14 +492,10 @@ fn r049_r066_an_answer_that_waits_for_keys_ages() {
     let mut worker = Worker::new(published(json!({"cache": {"max_ttl": "1m"}})), &NoSharedData);
     worker.keys = key_set("k1");
     worker.answer_with(signed_jwt("k1", &testing::claims()));
-    let (question, pending) = unanswered(&mut worker, 0, "slow");
-    let conclusion = worker.ask(&question, 0);
-    let crate::Step::Ask(keys, waiting) = worker.authenticator.settle(pending, &conclusion, host(0)) else {
-        panic!("there are no keys yet");
-    };
-    let conclusion = worker.answered(&keys, 30);
-    let step = worker.authenticator.settle(waiting, &conclusion, host(30));
-    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Forward(_))));
+    let (stream, _) = start(&mut worker, 0, "slow");
+    let introspection = call(&mut worker, 0, Asked::Token);
+    worker.respond(&introspection, 0);
+    assert!(told(&worker.finish(30, stream)).starts_with("Bearer"));
     assert!(worker.get(59, "slow").starts_with("Bearer"));
     assert_eq!(worker.introspections(), 1);
     assert!(worker.get(60, "slow").starts_with("Bearer"));
@@ -538,71 +506,66 @@ fn r049_r066_an_answer_that_waits_for_keys_ages() {
 /// that the server has withdrawn.
 #[test]
 fn r066_what_was_verified_for_another_request_counts_while_its_key_does() {
-    let mut worker = Worker::new(published(json!({})), &NoSharedData);
+    let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
     worker.keys = key_set("k1");
     worker.answer_with(signed_jwt("k1", &testing::claims()));
-    let (question, pending) = unanswered(&mut worker, 0, "token");
-    let conclusion = worker.ask(&question, 0);
-    let crate::Step::Ask(keys, first) = worker.authenticator.settle(pending, &conclusion, host(0)) else {
-        panic!("there are no keys yet");
-    };
-    let (_, second) = unanswered(&mut worker, 0, "token");
-    let conclusion = worker.answered(&keys, 0);
-    let step = worker.authenticator.settle(first, &conclusion, host(0));
-    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Forward(_))));
+    start(&mut worker, 0, "token");
+    let introspection = call(&mut worker, 0, Asked::Token);
+    worker.respond(&introspection, 0);
+    let first = call(&mut worker, 0, Asked::Keys);
+    start(&mut worker, 0, "token");
+    let second = call(&mut worker, 0, Asked::Keys);
+    worker.respond(&first, 0);
+    assert!(next_action(&mut worker).starts_with("Bearer"));
     worker.keys = key_set("k2");
-    let conclusion = worker.answered(&keys, 1);
-    let step = worker.authenticator.settle(second, &conclusion, host(1));
-    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Reject(_))));
+    worker.respond(&second, 1);
+    assert_eq!(next_action(&mut worker), "unverifiable_response");
+}
+
+fn next_action(worker: &mut Worker<'_>) -> String {
+    let (_, action) = worker.driver.engine().poll_action().expect("a request is decided");
+    told(&action)
 }
 
 /// If a request that may not wait decided for those that do with the same answer, good tokens would be refused although their keys
 /// come.
 #[test]
 fn r063_r066_a_request_that_cannot_wait_for_keys_decides_for_no_other() {
-    let mut worker = Worker::new(published(json!({})), &NoSharedData);
+    let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
     worker.keys = key_set("k1");
     worker.answer_with(signed_jwt("k1", &testing::claims()));
     assert!(worker.get(0, "old").starts_with("Bearer"));
     worker.keys = key_set("k2");
     worker.answer_with(signed_jwt("k2", &testing::claims()));
-    let (question, pending) = unanswered(&mut worker, 40, "new");
-    let conclusion = worker.ask(&question, 40);
-    let crate::Step::Ask(keys, waiting) = worker.authenticator.settle(pending, &conclusion, host(40)) else {
-        panic!("the key is not known yet");
-    };
-    assert_eq!(worker.admits(&keys, 40), Ok(()));
-
-    let (second, pending) = unanswered(&mut worker, 40, "new");
-    let withheld = worker.concluded(&second, crate::Outcome::Withheld(Withheld::Overloaded), 40);
-    let refused = worker.authenticator.settle(pending, &withheld, host(40));
-    assert!(matches!(refused, crate::Step::Settled(crate::Verdict::Reject(_))));
-
-    let conclusion = worker.answered(&keys, 40);
-    let step = worker.authenticator.settle(waiting, &conclusion, host(40));
-    assert!(matches!(step, crate::Step::Settled(crate::Verdict::Forward(_))));
+    start(&mut worker, 40, "new");
+    let introspection = call(&mut worker, 40, Asked::Token);
+    worker.respond(&introspection, 40);
+    let keys = call(&mut worker, 40, Asked::Keys);
+    let (_, second) = start(&mut worker, 40, "new");
+    assert_eq!(told(&second.expect("it is decided")), "unverifiable_response");
+    worker.respond(&keys, 40);
+    assert!(next_action(&mut worker).starts_with("Bearer"));
 }
 
 /// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
 #[test]
 fn r063_a_question_that_is_withheld_changes_nothing_for_those_who_wait() {
     let discovery = "https://login.example.com/.well-known/oauth-authorization-server";
-    let mut worker =
-        Worker::new(verifying(json!({"keys": {"uri": null, "discovery": discovery}})), &NoSharedData);
+    let configuration = verifying(json!({"keys": {"uri": null, "discovery": discovery}}));
+    let mut worker = Worker::with_capabilities(configuration, SEPARATE_STREAMS, &NoSharedData);
+    worker.metadata =
+        json!({"issuer": "https://login.example.com", "jwks_uri": "https://login.example.com/jwks"})
+            .to_string();
     let token = access_token(json!({}));
-    let (question, first) = unanswered(&mut worker, 0, &token);
-    let (_, second) = unanswered(&mut worker, 0, &token);
-    let mut conclude =
-        |outcome: crate::Outcome<'_>| worker.authenticator.conclude(question.subject(), outcome, host(0));
-    let withheld = conclude(crate::Outcome::Withheld(Withheld::Overloaded));
-    let body = json!({"issuer": "https://login.example.com", "jwks_uri": "https://login.example.com/jwks"});
-    let body = body.to_string();
-    let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
-    let taken = conclude(crate::Outcome::Response { headers: &headers, body: body.as_bytes() });
-    let second = worker.authenticator.settle(second, &withheld, host(0));
-    assert!(matches!(second, crate::Step::Settled(crate::Verdict::Reject(_))));
-    let first = worker.authenticator.settle(first, &taken, host(0));
-    assert!(matches!(first, crate::Step::Ask(question, _) if question.subject().about == About::Keys));
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        assert!(start(&mut worker, 0, &token).1.is_none());
+        calls.push(call(&mut worker, 0, Asked::Metadata));
+    }
+    assert!(start(&mut worker, 0, &token).1.is_some(), "one too many");
+    worker.respond(&calls[0], 0);
+    call(&mut worker, 0, Asked::Keys);
+    assert!(worker.driver.engine().poll_action().is_none(), "nobody else is decided");
 }
 
 fn without_key_id(edits: Value) -> String {

@@ -12,7 +12,7 @@ use crate::testing::{self, test};
 
 impl Worker<'_> {
     /// The answer to a request that is refused at this second.
-    fn refusal(&mut self, seconds: u64, token: &str) -> Reply {
+    fn refusal_of(&mut self, seconds: u64, token: &str) -> Reply {
         let authorization = bearer(token);
         let head = crate::RequestHead {
             method: b"GET",
@@ -20,10 +20,7 @@ impl Worker<'_> {
             authorization: crate::Presented::Once(authorization.as_bytes()),
             ..crate::RequestHead::default()
         };
-        match self.verdict(seconds, &head) {
-            crate::Verdict::Reject(rejection) => rejection.reply(&ProtectionSpace::default()),
-            other => panic!("{other:?}"),
-        }
+        self.refusal(seconds, &head)
     }
 }
 
@@ -41,7 +38,7 @@ fn r024_r111_a_server_that_is_down_is_left_alone_and_then_tried_again() {
         assert_eq!(worker.get(0, &format!("token-{attempt}")), "unavailable");
     }
     assert_eq!((worker.introspections(), worker.counted.of(Counter::CircuitOpened)), (5, 1));
-    let reply = worker.refusal(2, "another");
+    let reply = worker.refusal_of(2, "another");
     assert_eq!((reply.status, retry_after_of(&reply)), (503, Some("3")), "{reply:?}");
     assert_eq!(worker.get(2, "another"), "circuit_open");
     assert_eq!(worker.introspections(), 5, "it is left alone");
@@ -107,7 +104,7 @@ fn r024_the_servers_retry_after_is_passed_on() {
     ] {
         let mut worker = Worker::new(json!({}), &NoSharedData);
         worker.answer = (status.to_owned(), String::new(), vec![("retry-after", written.to_owned())]);
-        assert_eq!(retry_after_of(&worker.refusal(0, "opaque")), Some(told), "{written:?}");
+        assert_eq!(retry_after_of(&worker.refusal_of(0, "opaque")), Some(told), "{written:?}");
     }
 }
 

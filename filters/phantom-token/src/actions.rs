@@ -1,0 +1,84 @@
+//! The one place that changes a request or a response, as the engine decided.
+
+use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders};
+use proxy_wasm::types::MapType;
+
+use crate::capabilities::capabilities;
+use crate::field_map;
+use crate::host::{self, Refused};
+
+/// Edits the request head.
+pub(crate) fn edit(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
+    if !capabilities().takes_fields_off {
+        return blank(edits);
+    }
+    edits.iter().try_for_each(|edit| match edit {
+        Edit::Remove(name) => host::remove_request_field(name),
+        Edit::Replace(name, value) => host::replace_request_field(name, value),
+    })
+}
+
+/// Sets what services receive, and before it, while the request can still be refused, what the host keeps.
+pub(crate) fn set(headers: &UpstreamHeaders) -> Result<(), Refused> {
+    for (name, value) in headers.filter_state() {
+        host::set_property(name, value)?;
+    }
+    headers.fields().try_for_each(|(name, value)| host::replace_request_field(name, value.as_bytes()))
+}
+
+/// Keeps a successful response out of shared caches. What else it says to caches stays, and one that nobody may store is left as it is.
+pub(crate) fn make_private() -> Result<(), Refused> {
+    let is_success = host::response_field(":status").is_ok_and(|status| status.first() == Some(&b'2'));
+    let written = host::response_field(CACHE_CONTROL).unwrap_or_default();
+    let directives: Vec<&[u8]> = written.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).collect();
+    let is_one_of = |directive: &[u8], names: &[&str]| {
+        names.iter().any(|name| directive.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if !is_success || directives.iter().any(|directive| is_one_of(directive, &["no-store"])) {
+        return Ok(());
+    }
+    let kept = directives.into_iter().filter(|directive| !is_one_of(directive, &["", "public", "private"]));
+    let private: Vec<&[u8]> = std::iter::once(&b"private"[..]).chain(kept).collect();
+    host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..]))
+}
+
+/// A reply without a body, and without the field that names its type.
+pub(crate) fn without_body(reply: Reply) -> Reply {
+    let headers = reply.headers.into_iter().filter(|(name, _)| *name != "content-type").collect();
+    Reply { headers, body: String::new(), ..reply }
+}
+
+/// Some hosts only hide a field that is removed, and send it. There it is blanked, and stays where it can be seen: what is set afterwards
+/// takes its place, and what is not blank was overlooked.
+#[cold]
+#[inline(never)]
+fn blank(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
+    let is_there = |name: &str| match host::request_field(name) {
+        Ok(value) => Ok(!value.is_empty()),
+        Err(Refused::NOT_FOUND) => Ok(false),
+        Err(refused) => Err(refused),
+    };
+    let (mut removed, mut has_blanked) = (Vec::new(), false);
+    for edit in edits.iter() {
+        match edit {
+            Edit::Replace(name, value) => host::replace_request_field(name, value)?,
+            Edit::Remove(name) => {
+                removed.push(name);
+                if is_there(name)? {
+                    host::replace_request_field(name, b"")?;
+                    has_blanked = true;
+                }
+            }
+        }
+    }
+    if !has_blanked {
+        return Ok(());
+    }
+    let fields = host::fields(MapType::HttpRequestHeaders)?;
+    let is_left = |(name, value): (&[u8], &[u8])| {
+        !value.is_empty() && removed.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+    };
+    if field_map::fields(&fields).any(is_left) { Err(Refused::INCOMPLETE) } else { Ok(()) }
+}
+
+const CACHE_CONTROL: &str = "cache-control";

@@ -1,0 +1,256 @@
+//! Drives an [`Engine`] without a proxy, one request after another: for tools, fuzz targets and tests. It does with the fields of a request
+//! what a proxy does with them.
+//!
+//! *Invariant:* it decides nothing.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::config::Settings;
+use crate::engine::{
+    Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
+    LogSink, Reception, StreamId, UpstreamHeaders,
+};
+use crate::host::{Host, NoRandomness, SharedData};
+use crate::http::reply::Reply;
+use crate::rejection::Reason;
+use crate::time::Timestamp;
+
+/// Names and values of header fields, pseudo-header fields among them.
+pub type Fields = Vec<(String, Vec<u8>)>;
+
+/// One worker.
+pub struct Driver {
+    engine: Engine,
+    next_stream: u64,
+}
+
+/// A request, as a host knows it.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Its fields.
+    pub fields: Fields,
+    /// The route that the host has selected.
+    pub route: Option<String>,
+    /// The caller's identity: the first URI in its certificate.
+    pub peer: Option<String>,
+    /// The SHA-256 of the caller's certificate, in hexadecimal digits.
+    pub certificate: Option<String>,
+}
+
+/// How a call ends.
+#[derive(Clone, Debug)]
+pub enum Response {
+    /// The server responded.
+    Complete {
+        /// The status code.
+        status: u16,
+        /// The header fields.
+        fields: Fields,
+        /// The body. One that is longer than the engine reads is not shown to it.
+        body: Vec<u8>,
+    },
+    /// Its response was too long.
+    Oversized,
+    /// It did not respond.
+    Lost,
+}
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Services receive it.
+    Forwarded {
+        /// All of its fields.
+        fields: Fields,
+        /// What the host keeps for its access log and its other filters.
+        filter_state: Vec<(String, String)>,
+        /// Why it would be refused, if its rule did more than report that.
+        shadow_denied: Option<Reason>,
+    },
+    /// The gateway answered it.
+    Answered(Reply),
+    /// It waits for a response that did not come.
+    Waiting,
+}
+
+impl Driver {
+    /// A worker with empty caches, whose host can do all.
+    pub fn new(settings: Settings, host: Host<'_>) -> Self {
+        Self::with_capabilities(settings, Capabilities::ALL, host)
+    }
+
+    /// A worker with empty caches on a host that can do this.
+    pub fn with_capabilities(settings: Settings, capabilities: Capabilities, host: Host<'_>) -> Self {
+        let log = DecisionLog::new(&settings, &NoRandomness, Box::new(NoLog));
+        let mut engine = Engine::new(settings, capabilities, Rc::new(log));
+        engine.prepare(host);
+        Self { engine, next_stream: 0 }
+    }
+
+    /// The engine, for steps of a test's own.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// A request's way through the engine. Calls are put to `respond`; where that has no response, the request waits.
+    pub fn process(
+        &mut self,
+        request: &Request,
+        host: Host<'_>,
+        respond: &mut dyn FnMut(&Call) -> Option<Response>,
+    ) -> Fate {
+        let (stream, mut fields, action) = self.receive(request, host);
+        let Some(action) = action.or_else(|| self.settle(stream, host, respond)) else {
+            return Fate::Waiting;
+        };
+        match action {
+            Action::Continue(headers) => {
+                set(&mut fields, &headers);
+                let filter_state = headers.filter_state().to_vec();
+                Fate::Forwarded { fields, filter_state, shadow_denied: headers.shadow_denied() }
+            }
+            Action::Reply(reply) => Fate::Answered(reply),
+        }
+    }
+
+    /// Hands a request to the engine: its stream, its fields after the edits, and what comes then.
+    pub fn receive(&mut self, request: &Request, host: Host<'_>) -> (StreamId, Fields, Option<Action>) {
+        let stream = StreamId(self.next_stream);
+        self.next_stream = self.next_stream.wrapping_add(1);
+        let attributes = Attributes {
+            route: request.route.as_deref().map(str::as_bytes),
+            peer: request.peer.as_deref().map(str::as_bytes),
+            certificate: request.certificate.as_deref().map(str::as_bytes),
+            field_count: request.fields.len(),
+            target: None,
+        };
+        let borrowed = borrowed(&request.fields);
+        let Reception { edits, action, .. } = self.engine.on_request(stream, borrowed, attributes, host);
+        let mut fields = request.fields.clone();
+        edit(&mut fields, &edits);
+        (stream, fields, action)
+    }
+
+    /// Lets time pass: calls in the background are put to `respond`.
+    pub fn tick(&mut self, host: Host<'_>, respond: &mut dyn FnMut(&Call) -> Option<Response>) {
+        self.engine.on_tick(host);
+        while let Some(call) = self.engine.poll_call(host) {
+            if let Some(response) = respond(&call) {
+                self.complete(&call, &response, host);
+            }
+        }
+    }
+
+    /// Ends a call.
+    pub fn complete(&mut self, call: &Call, response: &Response, host: Host<'_>) {
+        let Call { id, max_response_bytes, .. } = call;
+        let Response::Complete { status, fields, body } = response else {
+            let is_lost = matches!(response, Response::Lost);
+            return self.end(*id, if is_lost { CallResult::Lost } else { CallResult::Oversized }, host);
+        };
+        if body.len() > *max_response_bytes {
+            return self.end(*id, CallResult::Oversized, host);
+        }
+        let status = status.to_string();
+        let pseudo = [(&b":status"[..], status.as_bytes())];
+        let headers: Vec<_> = pseudo.into_iter().chain(borrowed(fields)).collect();
+        self.end(*id, CallResult::Response { headers: &headers, body }, host);
+    }
+
+    fn end(&mut self, call: CallId, result: CallResult<'_>, host: Host<'_>) {
+        self.engine.on_call_done(call, result, host);
+    }
+
+    fn settle(
+        &mut self,
+        stream: StreamId,
+        host: Host<'_>,
+        respond: &mut dyn FnMut(&Call) -> Option<Response>,
+    ) -> Option<Action> {
+        loop {
+            while let Some((settled, action)) = self.engine.poll_action() {
+                if settled == stream {
+                    return Some(action);
+                }
+            }
+            let call = self.engine.poll_call(host)?;
+            self.complete(&call, &respond(&call)?, host);
+        }
+    }
+}
+
+impl Fate {
+    /// Why the gateway refused the request, if it did.
+    pub fn reason(&self) -> Option<Reason> {
+        let Self::Answered(reply) = self else { return None };
+        Reason::ALL.iter().copied().find(|reason| Some(reason.name()) == reply.reason)
+    }
+}
+
+impl Response {
+    /// A response with a body of this type.
+    pub fn of(media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let fields = vec![("content-type".to_owned(), media_type.as_bytes().to_vec())];
+        Self::Complete { status: 200, fields, body: body.into() }
+    }
+}
+
+/// The fields as the engine takes them.
+pub fn borrowed(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+    fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
+}
+
+fn edit(fields: &mut Fields, edits: &HeaderEdits<'_>) {
+    for edit in edits.iter() {
+        match edit {
+            Edit::Remove(name) => remove(fields, name),
+            Edit::Replace(name, value) => replace(fields, name, value),
+        }
+    }
+}
+
+fn set(fields: &mut Fields, headers: &UpstreamHeaders) {
+    headers.fields().for_each(|(name, value)| replace(fields, name, value.as_bytes()));
+}
+
+fn remove(fields: &mut Fields, name: &str) {
+    fields.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
+}
+
+fn replace(fields: &mut Fields, name: &str, value: &[u8]) {
+    remove(fields, name);
+    fields.push((name.to_owned(), value.to_vec()));
+}
+
+/// Shared data in memory, as Envoy has it.
+#[derive(Default)]
+pub struct MemorySharedData(RefCell<BTreeMap<String, (Vec<u8>, u32)>>);
+
+impl SharedData for MemorySharedData {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.0.borrow().get(key).cloned()
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: u32) -> bool {
+        let mut data = self.0.borrow_mut();
+        let current = data.get(key).map_or(0, |(_, cas)| *cas);
+        let is_current = cas == current;
+        if is_current {
+            data.insert(key.to_owned(), (value.to_vec(), current.wrapping_add(1)));
+        }
+        is_current
+    }
+}
+
+/// Writes nothing.
+struct NoLog;
+
+impl LogSink for NoLog {
+    fn write(&self, _level: log::Level, _line: &str) {}
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+}

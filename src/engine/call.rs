@@ -1,0 +1,49 @@
+//! A call to an authorization server, from the engine to its host and back.
+
+use crate::http::callout::{Callout, Outcome};
+
+/// A request on its way through the gateway, by a number of its host's choice. No two at one time have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
+/// A call, by a number that is not used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(pub(super) u64);
+
+/// A call for the host to send.
+pub struct Call {
+    /// Names it when its end is reported.
+    pub id: CallId,
+    /// The stream whose request needs the answer; none, if no request waits for it.
+    pub stream: Option<StreamId>,
+    /// What is sent.
+    pub request: Callout,
+    /// The longest response body worth reading, in bytes.
+    pub max_response_bytes: usize,
+}
+
+/// How a call that was sent came to its end.
+#[derive(Clone, Copy, Debug)]
+pub enum CallResult<'a> {
+    /// A response, from the server or from the proxy in its place.
+    Response {
+        /// All header fields, `:status` included.
+        headers: &'a [(&'a [u8], &'a [u8])],
+        /// The body.
+        body: &'a [u8],
+    },
+    /// The response is longer than [`Call::max_response_bytes`], or than the host shows.
+    Oversized,
+    /// No response: no host, connection reset, time-out.
+    Lost,
+}
+
+impl<'a> From<CallResult<'a>> for Outcome<'a> {
+    fn from(result: CallResult<'a>) -> Self {
+        match result {
+            CallResult::Response { headers, body } => Self::Response { headers, body },
+            CallResult::Oversized => Self::Oversized,
+            CallResult::Lost => Self::Lost,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The log of one configuration: one line for each decision where that is asked for, and what an operator has to know. Several
+//! configurations can share a process, so each has its own level. A line that could come with each request is written every few
+//! seconds at most, with the number of those that were withheld.
+//!
+//! *Invariant:* no line holds a token, a secret or a text from outside; tokens have a keyed tag.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+
+use log::{Level, LevelFilter};
+
+use super::authenticator::{Conclusion, TokenConclusion, Verdict};
+use crate::config::Settings;
+use crate::host::Randomness;
+use crate::rejection::{Reason, Rejection};
+use crate::server::circuit_breaker::CircuitChange;
+use crate::time::Timestamp;
+use crate::token_key::TokenKey;
+
+/// The log of one configuration on one worker.
+pub struct DecisionLog {
+    /// `log_level`.
+    level: LevelFilter,
+    /// The key of the tags that stand for tokens; empty, if there are none.
+    tag_key: Vec<u8>,
+    sink: Box<dyn LogSink>,
+    repeated: RefCell<BTreeMap<&'static str, Repetition>>,
+}
+
+/// The host's log.
+pub trait LogSink {
+    /// Writes a line.
+    fn write(&self, level: Level, line: &str);
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+}
+
+/// A line that was written already.
+struct Repetition {
+    written_at: Timestamp,
+    withheld: u64,
+}
+
+impl DecisionLog {
+    /// A log that has written nothing yet. Without a configured key, tags are made with a random one.
+    pub fn new(settings: &Settings, randomness: &dyn Randomness, sink: Box<dyn LogSink>) -> Self {
+        let tag_key = match &settings.log_key {
+            Some(key) => key.expose().as_bytes().to_vec(),
+            None => randomness.bytes().map(Vec::from).unwrap_or_default(),
+        };
+        Self { level: settings.log_level, tag_key, sink, repeated: RefCell::default() }
+    }
+
+    /// A line about something that happens rarely.
+    pub fn say(&self, level: Level, text: impl Display) {
+        if self.writes(level) {
+            self.write_line(level, &text);
+        }
+    }
+
+    /// One line for the decision about a request, where that is asked for.
+    pub(super) fn note_verdict(&self, verdict: &Verdict) {
+        if let Verdict::Report(rejection, _) = verdict {
+            let text = "a request went on that would have been refused, since its rule only reports";
+            self.write(Level::Warn, text, rejection.reason.name());
+        }
+        if !self.writes(Level::Debug) {
+            return;
+        }
+        match verdict {
+            Verdict::Forward(headers) => match headers.token() {
+                Some(token) => self.note_decision("forwarded", None, Some(token)),
+                None => self.note_decision("forwarded_public", None, None),
+            },
+            Verdict::Report(Rejection { reason, token, .. }, _) => {
+                self.note_decision("reported", Some(*reason), token.as_ref());
+            }
+            Verdict::Answer(_) => self.note_decision("answered", None, None),
+            Verdict::Reject(Rejection { reason, token, .. }) => {
+                self.note_decision("refused", Some(*reason), token.as_ref());
+            }
+        }
+    }
+
+    /// What a call to an authorization server came to. What the client did is in the counters.
+    pub(super) fn note_conclusion(&self, server: &str, conclusion: &Conclusion) {
+        match conclusion {
+            Conclusion::Token(token) => self.note_introspection(server, token),
+            Conclusion::Document(Err(Reason::Overloaded)) => {
+                self.say(Level::Debug, "keys or metadata: a fetch is in flight or was made a moment ago");
+            }
+            Conclusion::Document(Err(reason)) => {
+                let text = "the authorization server's keys or metadata cannot be used";
+                self.write(Level::Error, text, format_args!("{}, server {server}", reason.name()));
+            }
+            Conclusion::Document(Ok(())) => {
+                self.say(
+                    Level::Info,
+                    format_args!("keys or metadata of authorization server {server} accepted"),
+                );
+            }
+        }
+    }
+
+    fn note_introspection(&self, server: &str, token: &TokenConclusion) {
+        match token.circuit {
+            Some(CircuitChange::Opened) => {
+                self.say(
+                    Level::Warn,
+                    format_args!("circuit breaker opened for authorization server {server}"),
+                );
+            }
+            Some(CircuitChange::Closed) => {
+                self.say(
+                    Level::Info,
+                    format_args!("circuit breaker closed for authorization server {server}"),
+                );
+            }
+            None => {}
+        }
+        match token.refusal() {
+            Some(reason @ Reason::GatewayCredentialsRefused) => self.write(
+                Level::Error,
+                "the authorization server refuses the gateway's credentials, check client_id and its secret or key",
+                format_args!("{}, server {server}", reason.name()),
+            ),
+            Some(reason) => self.say(Level::Debug, format_args!("introspection: {}", reason.name())),
+            None => self.say(Level::Debug, "introspection: active"),
+        }
+    }
+
+    /// A line about something that may come again and again.
+    pub fn write(&self, level: Level, text: &'static str, detail: impl Display) {
+        if !self.writes(level) {
+            return;
+        }
+        let now = self.sink.now();
+        let mut repeated = self.repeated.borrow_mut();
+        let withheld = match repeated.get_mut(text) {
+            Some(one) if one.is_recent(now) => {
+                one.withheld = one.withheld.saturating_add(1);
+                return;
+            }
+            Some(one) => one.withheld,
+            None => 0,
+        };
+        repeated.insert(text, Repetition { written_at: now, withheld: 0 });
+        match withheld {
+            0 => self.say(level, format_args!("{text}: {detail}")),
+            _ => self
+                .say(level, format_args!("{text}: {detail} ({withheld} more since the last line like this)")),
+        }
+    }
+
+    fn note_decision(&self, decision: &str, reason: Option<Reason>, token: Option<&TokenKey>) {
+        let mut line = format!("decision={decision}");
+        let tag = token.filter(|_| !self.tag_key.is_empty()).map(|token| token.tag(&self.tag_key));
+        let facts = [("reason", reason.map(|reason| reason.name().to_owned())), ("token", tag)];
+        for (name, value) in facts {
+            // Writing into a text does not fail.
+            let _ = value.map(|value| write!(line, " {name}={value}"));
+        }
+        self.say(Level::Debug, line);
+    }
+
+    fn writes(&self, level: Level) -> bool {
+        level <= self.level
+    }
+
+    /// Once for all kinds of text.
+    #[inline(never)]
+    fn write_line(&self, level: Level, text: &dyn Display) {
+        self.sink.write(level, &text.to_string());
+    }
+}
+
+impl Repetition {
+    /// Whether it was written a moment ago. One from the future was written before the clock was set back.
+    fn is_recent(&self, now: Timestamp) -> bool {
+        now >= self.written_at && now.since(self.written_at).as_secs() < PAUSE_SECONDS
+    }
+}
+
+const PAUSE_SECONDS: u64 = 10;

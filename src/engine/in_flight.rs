@@ -1,0 +1,208 @@
+//! Calls in flight and the requests that wait for each: one introspection serves all requests with its token that arrive before the
+//! response, and one fetch of keys all that need them (R23, R63).
+//!
+//! Some hosts drop the response to a call whose stream is gone (R113): that call is an [orphan](InFlight::orphan), and some must be
+//! sent [again](InFlight::take_orphans).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::authenticator::{InFlightCounts, Pending};
+use super::call::{CallId, StreamId};
+use crate::server::question::{Question, Subject};
+use crate::time::Timestamp;
+
+/// A request that waits.
+pub(super) struct Waiting {
+    pub(super) stream: StreamId,
+    pub(super) pending: Pending,
+}
+
+/// All calls in flight of one worker.
+#[derive(Default)]
+pub(super) struct InFlight {
+    next_id: u64,
+    flights: BTreeMap<CallId, Started>,
+    joinable: BTreeMap<Subject, CallId>,
+    orphans: Vec<Flight>,
+    refreshes: BTreeMap<Subject, Refresh>,
+    /// Calls whose responses the host drops: the server may still be at work.
+    abandoned: Vec<Abandoned>,
+    /// How long the slowest answer took of late.
+    slowest: Option<Duration>,
+}
+
+/// A question for which no request waits, to be sent when there is room.
+struct Refresh {
+    question: Question,
+    /// When it was queued.
+    since: Timestamp,
+}
+
+struct Abandoned {
+    subject: Subject,
+    /// When the server is expected to be done.
+    due: Timestamp,
+    /// The longest that this can be from now.
+    timeout: Duration,
+}
+
+/// A call and the requests that wait for its end.
+pub(super) struct Flight {
+    /// What it asks; it may have to be sent again.
+    pub(super) question: Question,
+    pub(super) waiting: Vec<Waiting>,
+    /// The stream in whose name it is sent.
+    pub(super) sender: Option<StreamId>,
+}
+
+/// A flight with its time of departure.
+struct Started {
+    flight: Flight,
+    at: Timestamp,
+}
+
+impl InFlight {
+    /// How many calls of this kind are open at the server, and how many requests wait for them.
+    pub(super) fn counts(&mut self, like: &Subject, now: Timestamp) -> InFlightCounts {
+        // What lies further ahead than it can, was noted before the clock went back.
+        self.abandoned
+            .retain(|abandoned| now < abandoned.due && abandoned.due <= now.plus(abandoned.timeout));
+        let abandoned = self.abandoned.iter().filter(|abandoned| abandoned.subject.is_like(like)).count();
+        let flights = self.flights.values().map(|started| &started.flight);
+        let flights = flights.filter(|flight| flight.question.subject().is_like(like));
+        flights.fold(InFlightCounts { open: abandoned, waiting: 0 }, |counts, flight| InFlightCounts {
+            open: counts.open.saturating_add(1),
+            waiting: counts.waiting.saturating_add(flight.waiting.len()),
+        })
+    }
+
+    /// How many requests wait.
+    pub(super) fn waiting(&self) -> usize {
+        let flights = self.flights.values().map(|started| &started.flight).chain(&self.orphans);
+        flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
+    }
+
+    /// Joins a call in flight about the same.
+    ///
+    /// # Errors
+    /// Gives the request back if there is none.
+    pub(super) fn join(&mut self, subject: &Subject, waiting: Waiting) -> Result<(), Waiting> {
+        match self.joinable.get(subject).and_then(|id| self.flights.get_mut(id)) {
+            Some(started) => {
+                started.flight.waiting.push(waiting);
+                Ok(())
+            }
+            None => Err(waiting),
+        }
+    }
+
+    /// Starts a flight, whose call is to be sent.
+    pub(super) fn start(&mut self, flight: Flight, at: Timestamp) -> CallId {
+        let id = CallId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        self.joinable.insert(flight.question.subject(), id);
+        self.flights.insert(id, Started { flight, at });
+        id
+    }
+
+    /// The flight of a call that has not ended.
+    pub(super) fn get(&self, id: CallId) -> Option<&Flight> {
+        self.flights.get(&id).map(|started| &started.flight)
+    }
+
+    /// The call has come to its end, and how long that took. None for one that is not in flight.
+    pub(super) fn complete(&mut self, id: CallId, now: Timestamp) -> Option<(Flight, Duration)> {
+        let Started { flight, at } = self.remove(id)?;
+        let took = now.since(at);
+        let fading = self.slowest.unwrap_or_default().mul_f64(FADING);
+        self.slowest = Some(took.max(fading).min(flight.question.timeout()));
+        Some((flight, took))
+    }
+
+    /// The call was not sent.
+    pub(super) fn withdraw(&mut self, id: CallId) -> Option<Flight> {
+        self.remove(id).map(|started| started.flight)
+    }
+
+    /// The host will drop the responses to calls in this stream's name: what they were about.
+    ///
+    /// The server is taken to be at work for twice as long as its slowest response took of late, at most until the time-out: a client
+    /// that leaves must neither make room for more than the server can bear, nor occupy a place longer than the server is busy (R113).
+    pub(super) fn orphan(&mut self, stream: StreamId) -> Vec<Subject> {
+        let is_of_stream =
+            |(id, started): (&CallId, &Started)| (started.flight.sender == Some(stream)).then_some(*id);
+        let ids: Vec<CallId> = self.flights.iter().filter_map(is_of_stream).collect();
+        ids.into_iter().filter_map(|id| self.orphan_call(id)).collect()
+    }
+
+    fn orphan_call(&mut self, id: CallId) -> Option<Subject> {
+        let Started { flight, at } = self.remove(id)?;
+        let (subject, timeout) = (flight.question.subject(), flight.question.timeout());
+        let expected = self.slowest.map_or(timeout, |slowest| timeout.min(slowest.saturating_mul(2)));
+        self.abandoned.push(Abandoned { subject, due: at.plus(expected), timeout });
+        self.orphans.push(flight);
+        Some(subject)
+    }
+
+    /// This stream does not wait any more.
+    pub(super) fn leave(&mut self, stream: StreamId) {
+        let flights = self.flights.values_mut().map(|started| &mut started.flight);
+        for flight in flights.chain(&mut self.orphans) {
+            flight.waiting.retain(|waiting| waiting.stream != stream);
+        }
+    }
+
+    /// Queues a question for which no request waits. One about the same subject that is queued already stays.
+    pub(super) fn refresh(&mut self, question: Question, now: Timestamp) {
+        if self.refreshes.len() < MAX_REFRESHES {
+            self.refreshes.entry(question.subject()).or_insert(Refresh { question, since: now });
+        }
+    }
+
+    /// Takes the queued questions that are not in flight. Each is to be [started](Self::start), or [put back](Self::put_back).
+    pub(super) fn take_refreshes(&mut self) -> Vec<(Question, Timestamp)> {
+        let refreshes = std::mem::take(&mut self.refreshes).into_iter();
+        // A request may have asked since, because it found nothing fresh: its answer is a refresh as well.
+        let unasked = refreshes.filter(|(subject, _)| !self.joinable.contains_key(subject));
+        unasked.map(|(_, Refresh { question, since })| (question, since)).collect()
+    }
+
+    /// Keeps a question for which there was no room for another try, until its time-out.
+    pub(super) fn put_back(&mut self, question: Question, since: Timestamp, now: Timestamp) {
+        if since <= now && now < since.plus(question.timeout()) {
+            self.refreshes.insert(question.subject(), Refresh { question, since });
+        }
+    }
+
+    /// Takes the orphans to send again: those for which requests wait, and those whose answer `is_needed` anyway.
+    pub(super) fn take_orphans(&mut self, is_needed: impl Fn(&Question) -> bool) -> Vec<Flight> {
+        let mut orphans = std::mem::take(&mut self.orphans);
+        orphans.retain(|flight| !flight.waiting.is_empty() || is_needed(&flight.question));
+        orphans
+    }
+
+    /// How many questions are queued.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.refreshes.len()
+    }
+
+    fn remove(&mut self, id: CallId) -> Option<Started> {
+        let started = self.flights.remove(&id)?;
+        let subject = started.flight.question.subject();
+        if self.joinable.get(&subject) == Some(&id) {
+            self.joinable.remove(&subject);
+        }
+        Some(started)
+    }
+}
+
+/// As many as are asked at one time, by default.
+const MAX_REFRESHES: usize = 256;
+
+/// How much of the slowest response's time counts after the next one.
+const FADING: f64 = 0.875;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+use serde_json::json;
+
+use super::*;
+use crate::engine::authenticator::{Authenticator, Step};
+use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
+use crate::http::request_head::{Presented, RequestHead};
+use crate::testing::{at, settings, test};
+
+fn ask(token: &str) -> (Question, Pending) {
+    let mut authenticator = Authenticator::new(settings(json!({})));
+    let value = format!("Bearer {token}");
+    let authorization = Presented::Once(value.as_bytes());
+    let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
+    let host =
+        Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };
+    match authenticator.authenticate(&head, host) {
+        Step::Ask(question, pending) => (question, pending),
+        Step::Settled(_) | Step::Renew(..) => panic!("nothing is cached"),
+    }
+}
+
+fn waiting(stream: u64, pending: Pending) -> Waiting {
+    Waiting { stream: StreamId(stream), pending }
+}
+
+/// `stream` asks about `token`, in its own name.
+fn start(in_flight: &mut InFlight, stream: u64, token: &str) -> CallId {
+    let (question, pending) = ask(token);
+    let sender = Some(StreamId(stream));
+    in_flight.start(Flight { question, waiting: vec![waiting(stream, pending)], sender }, at(0))
+}
+
+fn join(in_flight: &mut InFlight, stream: u64, token: &str) -> bool {
+    let (question, pending) = ask(token);
+    in_flight.join(&question.subject(), waiting(stream, pending)).is_ok()
+}
+
+fn complete(in_flight: &mut InFlight, call: CallId) -> Option<Vec<u64>> {
+    let (flight, _) = in_flight.complete(call, at(0))?;
+    Some(flight.waiting.into_iter().map(|waiting| waiting.stream.0).collect())
+}
+
+fn open(in_flight: &mut InFlight, now: Timestamp) -> usize {
+    in_flight.counts(&ask("a").0.subject(), now).open
+}
+
+#[test]
+fn r023_requests_with_one_token_wait_for_one_callout() {
+    let mut in_flight = InFlight::default();
+    assert!(!join(&mut in_flight, 9, "a"), "none is in flight");
+    let call = start(&mut in_flight, 10, "a");
+    assert!(join(&mut in_flight, 11, "a"));
+    assert!(!join(&mut in_flight, 12, "b"), "another token");
+    assert_eq!(complete(&mut in_flight, call), Some(vec![10, 11]));
+    assert_eq!(complete(&mut in_flight, call), None, "no request is settled twice");
+    assert!(!join(&mut in_flight, 13, "a"), "it is complete");
+}
+
+/// If the streams that joined were forgotten with the one that asked, they would hang forever.
+#[test]
+fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
+    let mut in_flight = InFlight::default();
+    let call = start(&mut in_flight, 10, "a");
+    join(&mut in_flight, 11, "a");
+    assert_eq!(in_flight.orphan(StreamId(10)).len(), 1);
+    assert_eq!(complete(&mut in_flight, call), None, "the host drops this response");
+    assert!(!join(&mut in_flight, 12, "a"), "no request waits for a response that never comes");
+    let calls: Vec<CallId> = in_flight
+        .take_orphans(|_| false)
+        .into_iter()
+        .map(|flight| in_flight.start(Flight { sender: None, ..flight }, at(0)))
+        .collect();
+    assert!(join(&mut in_flight, 13, "a"));
+    assert_eq!(complete(&mut in_flight, calls[0]), Some(vec![10, 11, 13]));
+    assert!(in_flight.take_orphans(|_| false).is_empty());
+}
+
+#[test]
+fn r023_nobody_asks_again_for_one_who_was_alone() {
+    let mut in_flight = InFlight::default();
+    start(&mut in_flight, 10, "a");
+    assert_eq!(in_flight.orphan(StreamId(10)).len(), 1);
+    in_flight.leave(StreamId(10));
+    assert!(in_flight.orphan(StreamId(10)).is_empty());
+    assert!(in_flight.take_orphans(|_| false).is_empty());
+}
+
+/// A host does not cancel a call when its client leaves. If it did not count any more, clients that come and go could have as many
+/// sent as they like.
+#[test]
+fn r111_a_question_counts_as_open_until_its_answer_is_due() {
+    let mut in_flight = InFlight::default();
+    start(&mut in_flight, 10, "a");
+    let second = start(&mut in_flight, 20, "b");
+    assert_eq!(open(&mut in_flight, at(0)), 2);
+    in_flight.orphan(StreamId(10));
+    complete(&mut in_flight, second);
+    assert_eq!(open(&mut in_flight, at(1)), 1);
+    assert_eq!(open(&mut in_flight, at(2)), 0, "its time is over");
+}
+
+/// If a token stayed behind when its flight is complete, every token that ever came would take memory.
+#[test]
+fn r057_what_has_landed_leaves_nothing_behind() {
+    let mut in_flight = InFlight::default();
+    let tokens = ["a", "b", "c", "d", "e"].into_iter().cycle();
+    let calls: Vec<(u64, CallId)> =
+        (0..50).zip(tokens).map(|(stream, token)| (stream, start(&mut in_flight, stream, token))).collect();
+    for (stream, call) in calls {
+        if stream % 3 == 0 {
+            in_flight.leave(StreamId(stream));
+            in_flight.orphan(StreamId(stream));
+            assert!(in_flight.take_orphans(|_| false).is_empty());
+        } else {
+            assert_eq!(complete(&mut in_flight, call), Some(vec![stream]));
+        }
+    }
+    assert_eq!(open(&mut in_flight, at(2)), 0);
+    assert_eq!((in_flight.flights.len(), in_flight.joinable.len(), in_flight.orphans.len()), (0, 0, 0));
+}
+
+/// Where a host cannot settle one stream from another's callback, each asks for itself.
+#[test]
+fn callouts_for_one_token_can_be_in_flight_together() {
+    let mut in_flight = InFlight::default();
+    let first = start(&mut in_flight, 10, "a");
+    let second = start(&mut in_flight, 20, "a");
+    assert_eq!(complete(&mut in_flight, first), Some(vec![10]));
+    assert!(join(&mut in_flight, 21, "a"), "the second is still in flight");
+    assert_eq!(complete(&mut in_flight, second), Some(vec![20, 21]));
+}
+
+/// If those who left still counted as waiting, clients that come and go could shut others out.
+#[test]
+fn r057_who_has_left_does_not_wait() {
+    let mut in_flight = InFlight::default();
+    start(&mut in_flight, 10, "a");
+    join(&mut in_flight, 11, "a");
+    join(&mut in_flight, 12, "a");
+    in_flight.leave(StreamId(11));
+    let counts = in_flight.counts(&ask("a").0.subject(), at(0));
+    assert_eq!(counts, InFlightCounts { open: 1, waiting: 2 });
+    in_flight.orphan(StreamId(10));
+    in_flight.leave(StreamId(10));
+    in_flight.leave(StreamId(12));
+    assert!(in_flight.take_orphans(|_| false).is_empty(), "no request is left that needs it");
+}
+
+/// The same token is refreshed once, and a host that never calls back fills no memory.
+#[test]
+fn r057_refreshes_that_are_not_sent_are_bounded() {
+    let mut in_flight = InFlight::default();
+    for _ in 0..3 {
+        in_flight.refresh(ask("a").0, at(0));
+    }
+    for token in 0..1000 {
+        in_flight.refresh(ask(&format!("token-{token}")).0, at(0));
+    }
+    assert_eq!(in_flight.take_refreshes().len(), MAX_REFRESHES);
+    assert!(in_flight.take_refreshes().is_empty());
+}
+
+/// If this failed, a token whose entry ended while its refresh was queued would be introspected twice at one time.
+#[test]
+fn r023_a_token_that_is_being_introspected_is_not_refreshed_beside() {
+    let mut in_flight = InFlight::default();
+    in_flight.refresh(ask("a").0, at(0));
+    in_flight.refresh(ask("b").0, at(0));
+    start(&mut in_flight, 10, "a");
+    let refreshes = in_flight.take_refreshes();
+    assert_eq!(refreshes.len(), 1);
+    assert_eq!(refreshes[0].0.subject(), ask("b").0.subject());
+}
+
+/// If a refresh for which there was no room were lost, a flood would decide at random whose token is refreshed. If it were kept for
+/// good, tokens that are not used any more would be introspected.
+#[test]
+fn r114_a_refresh_that_finds_no_room_is_tried_again_until_its_time_is_over() {
+    let mut in_flight = InFlight::default();
+    in_flight.refresh(ask("a").0, at(0));
+    for now in [at(0), at(1), at(2)] {
+        let refreshes = in_flight.take_refreshes();
+        assert_eq!(refreshes.len(), 1);
+        refreshes.into_iter().for_each(|(question, since)| in_flight.put_back(question, since, now));
+    }
+    assert!(in_flight.take_refreshes().is_empty());
+}
+
+/// If a client that leaves cost the whole time-out where the server responds at once, a few that come and go would shut everybody out.
+#[test]
+fn r113_who_has_left_costs_what_the_server_needs() {
+    let mut in_flight = InFlight::default();
+    let call = start(&mut in_flight, 10, "a");
+    in_flight.complete(call, after(100));
+    start(&mut in_flight, 10, "a");
+    in_flight.orphan(StreamId(10));
+    assert_eq!(open(&mut in_flight, after(150)), 1);
+    assert_eq!(open(&mut in_flight, after(200)), 0);
+}
+
+/// If a clock that goes back counted, calls of clients that left would count as open for as long as it was wrong.
+#[test]
+fn r113_a_clock_that_goes_back_frees_the_places_of_those_who_left() {
+    let mut in_flight = InFlight::default();
+    start(&mut in_flight, 10, "a");
+    in_flight.orphan(StreamId(10));
+    let earlier = Timestamp::from_millis(at(0).as_millis() - 3_600_000);
+    assert_eq!(open(&mut in_flight, earlier), 0);
+}
+
+fn after(milliseconds: u64) -> Timestamp {
+    at(0).plus(Duration::from_millis(milliseconds))
+}

@@ -1,0 +1,57 @@
+//! What a request head leads to.
+
+use super::edits::HeaderEdits;
+use crate::grant::UpstreamHeaders;
+use crate::http::reply::Reply;
+use crate::http::request_head::RequestHead;
+
+/// What the host knows of a request beside its fields, as far as [`RequiredAttributes`](super::RequiredAttributes) ask for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attributes<'a> {
+    /// The route that the host has selected, by its name or its label.
+    pub route: Option<&'a [u8]>,
+    /// The caller's identity by its certificate: a URI (RFC 5280 §4.2.1.6).
+    pub peer: Option<&'a [u8]>,
+    /// The SHA-256 of the caller's certificate, in hexadecimal digits.
+    pub certificate: Option<&'a [u8]>,
+    /// How many fields the host has announced. Some hosts cut a long list.
+    pub field_count: usize,
+    /// Path and authority, where pseudo-header fields are not what services receive.
+    pub target: Option<(&'a [u8], &'a [u8])>,
+}
+
+/// What is done about a request whose head arrived.
+#[derive(Debug)]
+pub struct Reception<'a> {
+    /// The edits that are made at once, before anything else.
+    pub edits: HeaderEdits<'a>,
+    /// What comes then. None, if the request waits: [`Engine::poll_action`](super::Engine::poll_action) gives it later.
+    pub action: Option<Action>,
+    /// Whether the response is for the client alone, since the request's URL was (RFC 6750 §2.3).
+    pub is_response_private: bool,
+}
+
+/// The end of a request's way through the engine.
+#[derive(Debug)]
+pub enum Action {
+    /// It continues to the services, with these fields set.
+    Continue(UpstreamHeaders),
+    /// The gateway answers it.
+    Reply(Reply),
+}
+
+impl Reception<'_> {
+    /// An action without edits.
+    pub(super) fn of(action: Action) -> Self {
+        Self { edits: HeaderEdits::default(), action: Some(action), is_response_private: false }
+    }
+}
+
+impl<'a> Attributes<'a> {
+    /// The head with these attributes.
+    pub(super) fn added_to(self, head: RequestHead<'a>) -> RequestHead<'a> {
+        let Self { route, peer, certificate, target, field_count: _ } = self;
+        let (path, authority) = target.unwrap_or((head.path, head.authority));
+        RequestHead { route, peer, certificate, path, authority, ..head }
+    }
+}
