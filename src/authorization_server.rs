@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{Cache, Level, Occupancy};
@@ -101,7 +102,7 @@ pub(crate) enum NoGrant {
 }
 
 enum Keys {
-    Configured(Rc<KeySet>),
+    Configured(Arc<KeySet>),
     Published(Box<KeyStore>),
 }
 
@@ -109,14 +110,14 @@ impl AuthorizationServer {
     /// Starts with an empty cache, and without keys that are not in the configuration.
     pub(crate) fn new(id: ServerId, settings: ServerSettings, all: &Settings) -> Self {
         let keys = settings.keys.as_ref().map(|keys| match keys {
-            KeySettings::Configured(keys) => Keys::Configured(Rc::clone(keys)),
+            KeySettings::Configured(keys) => Keys::Configured(Arc::clone(keys)),
             KeySettings::Published(keys) => {
                 let has_background = !all.cache.refresh_ahead.is_zero();
                 let identity = settings.keys_fingerprint(keys);
                 Keys::Published(Box::new(KeyStore::new(keys.clone(), identity, has_background)))
             }
         });
-        let cache = Cache::new(&all.cache, settings.fingerprint(all), Rc::clone(&all.forwarding));
+        let cache = Cache::new(&all.cache, settings.fingerprint(all), Arc::clone(&all.forwarding));
         let protection = settings.introspection.as_ref().map(|introspection| Protection {
             limiter: Limiter::new(introspection.limits),
             circuit: CircuitBreaker::new(introspection.circuit),

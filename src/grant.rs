@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::fingerprint::Fingerprint;
 use crate::http::lifetime::Lifetime;
@@ -24,14 +25,14 @@ pub struct Grant {
     verified_by: Option<Fingerprint>,
     lifetime: Lifetime,
     renewal: Cell<Option<Timestamp>>,
-    forwarding: Rc<Forwarding>,
+    forwarding: Arc<Forwarding>,
     minted: RefCell<Vec<Kept>>,
 }
 
 /// A minted JWT that serves more than one request.
 #[derive(Debug)]
 struct Kept {
-    profile: Rc<MintProfile>,
+    profile: Arc<MintProfile>,
     value: Rc<str>,
     minted_at: Timestamp,
     renewed_at: Timestamp,
@@ -54,7 +55,7 @@ impl Grant {
         claims: Claims,
         is_self_contained: bool,
         verified_by: Option<Fingerprint>,
-        forwarding: &Rc<Forwarding>,
+        forwarding: &Arc<Forwarding>,
         lifetime: Lifetime,
     ) -> Self {
         Self {
@@ -67,7 +68,7 @@ impl Grant {
             verified_by,
             lifetime,
             renewal: Cell::new(None),
-            forwarding: Rc::clone(forwarding),
+            forwarding: Arc::clone(forwarding),
             minted: RefCell::default(),
         }
     }
@@ -148,23 +149,23 @@ impl UpstreamHeaders {
     /// Why none can be.
     pub(crate) fn minted(
         grant: Rc<Grant>,
-        profile: &Rc<MintProfile>,
+        profile: &Arc<MintProfile>,
         now: Timestamp,
         mint: impl FnOnce(&Grant) -> Result<Minted, Reason>,
     ) -> Result<Self, Reason> {
         let mut kept = grant.minted.borrow_mut();
         // What was minted in the future, before the clock was set back, does not serve.
         let serves =
-            |one: &&Kept| Rc::ptr_eq(&one.profile, profile) && one.minted_at <= now && now < one.renewed_at;
+            |one: &&Kept| Arc::ptr_eq(&one.profile, profile) && one.minted_at <= now && now < one.renewed_at;
         let value = match kept.iter().find(serves) {
             Some(one) => Rc::clone(&one.value),
             None => {
                 let Minted { jwt, renewed_at } = mint(&grant)?;
                 let value: Rc<str> = format!("{}{jwt}", grant.forwarding.jwt_prefix()).into();
-                kept.retain(|one| !Rc::ptr_eq(&one.profile, profile));
+                kept.retain(|one| !Arc::ptr_eq(&one.profile, profile));
                 let kept_bytes: usize = kept.iter().map(|one| one.value.len()).sum();
                 if kept_bytes.saturating_add(value.len()) <= grant.forwarding.minted_bytes {
-                    let (profile, value) = (Rc::clone(profile), Rc::clone(&value));
+                    let (profile, value) = (Arc::clone(profile), Rc::clone(&value));
                     kept.push(Kept { profile, value, minted_at: now, renewed_at });
                 }
                 value

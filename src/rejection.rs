@@ -4,7 +4,7 @@
 //! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither is ever told to the client as a fault of its token.
 //! Every text here is fixed: nothing of a token or of the server's answer can come out.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::challenge::{self, Challenge, ProtectionSpace, Schemes};
@@ -141,9 +141,9 @@ pub struct Rejection {
     /// The token that the client showed, where that was looked at.
     pub token: Option<TokenKey>,
     /// What the rule requires, where that was looked at.
-    pub requirement: Option<Rc<Requirement>>,
+    pub requirement: Option<Arc<Requirement>>,
     /// The origin whose pages may read the answer, if it came from one.
-    pub allowed_origin: Option<Rc<str>>,
+    pub allowed_origin: Option<Arc<str>>,
     /// The schemes that are challenged.
     pub schemes: Schemes,
     /// The nonce that a proof has to have, if that is what was missing.

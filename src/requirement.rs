@@ -1,7 +1,7 @@
 //! What a rule asks of a token beyond being active: audience (RFC 9068 §4), scope (RFC 6749 §3.3), other claims, and how
 //! and when the user authenticated (RFC 9470).
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub struct Requirement {
     /// Or else?
     pub enforcement: Enforcement,
     /// And all of that.
-    pub also: Option<Rc<Requirement>>,
+    pub also: Option<Arc<Requirement>>,
     /// The authorization server whose tokens are taken; none named means any.
     pub server: Option<ServerId>,
     /// The caller itself is one of these, by its certificate, if any are named.
@@ -38,7 +38,7 @@ pub struct Requirement {
     /// Whether the token has to be bound to a key of its sender (RFC 9449), whatever its server says.
     pub dpop: bool,
     /// What JWTs that are minted for it are like, if that is not as everywhere.
-    pub mint: Option<Rc<MintProfile>>,
+    pub mint: Option<Arc<MintProfile>>,
     /// One of these is in `aud`; none named means that nothing more is asked than for every token.
     pub audience: Vec<String>,
     /// Each of these scope tokens.
@@ -75,7 +75,7 @@ pub enum Test {
 
 impl Requirement {
     /// This, and what `also` asks.
-    pub(crate) fn and(&self, also: Rc<Self>) -> Self {
+    pub(crate) fn and(&self, also: Arc<Self>) -> Self {
         Self { also: Some(also), ..self.clone() }
     }
 

@@ -9,7 +9,7 @@
 //! fingerprint of the published key that verified the answer; zeros if none did.
 
 use std::hash::{DefaultHasher, Hasher};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::fingerprint::Fingerprint;
 use crate::grant::Grant;
@@ -42,7 +42,7 @@ impl Entry {
         }
     }
 
-    pub(super) fn into_grant(self, token: TokenKey, forwarding: &Rc<Forwarding>) -> Grant {
+    pub(super) fn into_grant(self, token: TokenKey, forwarding: &Arc<Forwarding>) -> Grant {
         let Self { jwt, claims, is_self_contained, lifetime, verified_by } = self;
         Grant::new(token, jwt.as_deref(), claims, is_self_contained, verified_by, forwarding, lifetime)
     }

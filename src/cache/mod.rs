@@ -8,6 +8,7 @@ mod local;
 mod shared;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use local::Occupancy;
@@ -58,7 +59,7 @@ pub(crate) struct Cache {
     local: LocalCache,
     inactive: InactiveTokens,
     slots: Option<Slots>,
-    forwarding: Rc<Forwarding>,
+    forwarding: Arc<Forwarding>,
 }
 
 /// In which level a grant was found.
@@ -85,7 +86,7 @@ impl Cache {
     pub(crate) fn new(
         settings: &CacheSettings,
         fingerprint: Fingerprint,
-        forwarding: Rc<Forwarding>,
+        forwarding: Arc<Forwarding>,
     ) -> Self {
         Self {
             local: LocalCache::new(settings.max_entries, settings.max_bytes, settings.max_ttl),

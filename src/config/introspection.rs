@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::take;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -67,7 +67,7 @@ pub(super) fn introspection(
     let (target, authentication, response) = (target?, authentication?, response?);
     upstream?;
     let endpoint = Endpoint {
-        target: Rc::new(target),
+        target: Arc::new(target),
         authentication,
         accept: response.format.media_type(),
         token_type_hint,
@@ -76,7 +76,7 @@ pub(super) fn introspection(
         retries,
         forward_traceparent,
     };
-    Some(IntrospectionSettings { endpoint: Rc::new(endpoint), response, limits, circuit })
+    Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })
 }
 
 /// A worker is to have most of its time for requests, whatever a flood of unknown tokens makes it sign.

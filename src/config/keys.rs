@@ -1,6 +1,6 @@
 //! The section `keys`: what verifies the server's signatures.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::fields::{Place, duration, non_empty_list, secret, target, visible};
@@ -55,11 +55,11 @@ pub(super) fn keys(
         let message = "must be a JWK Set with a key of use: RSA from 2048 bits, P-256, P-384 or Ed25519";
         return mistakes
             .check(&place.at("set"), set.ok_or(message))
-            .map(|set| KeySettings::Configured(Rc::new(set)));
+            .map(|set| KeySettings::Configured(Arc::new(set)));
     }
     if let Some(shared_secret) = shared_secret {
         let set = KeySet::of_secret(&shared_secret).ok_or("must have 32 bytes at least (RFC 7518 §3.2)");
-        return mistakes.check(&secret_path, set).map(|set| KeySettings::Configured(Rc::new(set)));
+        return mistakes.check(&secret_path, set).map(|set| KeySettings::Configured(Arc::new(set)));
     }
     if upstream.is_none() {
         mistakes.note(
@@ -91,8 +91,8 @@ fn document(
     upstream: &str,
     timeout: Duration,
     mistakes: &mut Mistakes,
-) -> Option<Rc<crate::http::callout::Target>> {
-    mistakes.check(path, target(&url, upstream, timeout)).map(Rc::new)
+) -> Option<Arc<crate::http::callout::Target>> {
+    mistakes.check(path, target(&url, upstream, timeout)).map(Arc::new)
 }
 
 /// All but HS256, unless they are named: a secret has its own place.

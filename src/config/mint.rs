@@ -1,6 +1,6 @@
 //! The section `mint`, and what rules say of it.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -44,7 +44,7 @@ pub(super) fn mint(
         key: keys.into_iter().next()?,
         lifetime: lifetime?,
         subject: subject?,
-        profile: Rc::new(MintProfile { audience: audience?, claims }),
+        profile: Arc::new(MintProfile { audience: audience?, claims }),
         key_set: Document::new(&origin, path?, set.to_string()),
     })
 }
@@ -62,7 +62,7 @@ pub(super) fn profile(
     raw: raw::RuleMint,
     default: Option<&MintProfile>,
     mistakes: &mut Mistakes,
-) -> Option<Rc<MintProfile>> {
+) -> Option<Arc<MintProfile>> {
     let place = Place(at);
     let Some(default) = default else {
         mistakes.note(at, "needs the section mint");
@@ -77,7 +77,7 @@ pub(super) fn profile(
         written => claims(&place.at("claims"), written, mistakes),
     };
     mistakes.refuse_unknown(at, &raw.unknown);
-    Some(Rc::new(MintProfile { audience, claims }))
+    Some(Arc::new(MintProfile { audience, claims }))
 }
 
 /// The first signs; the others are published with it, before they sign and after they did.

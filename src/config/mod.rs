@@ -23,7 +23,7 @@ mod servers;
 mod token;
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ pub struct Settings {
     /// How clients present tokens.
     pub credentials: CredentialSettings,
     /// What services receive.
-    pub forwarding: Rc<Forwarding>,
+    pub forwarding: Arc<Forwarding>,
     /// What is kept, and for how long.
     pub cache: CacheSettings,
     /// The origins whose pages may call the API.
@@ -86,6 +86,12 @@ pub struct Settings {
     pub log_key: Option<Secret>,
 }
 
+/// A host with threads reads a configuration once, and the workers on all of them share it.
+const _: fn() = || {
+    fn is_shared_by_threads<T: Send + Sync>() {}
+    is_shared_by_threads::<Settings>();
+};
+
 /// Looks up a variable of the proxy's environment.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -93,7 +99,7 @@ type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 #[derive(Clone, Debug)]
 pub struct IntrospectionSettings {
     /// Where, and as whom.
-    pub endpoint: Rc<Endpoint>,
+    pub endpoint: Arc<Endpoint>,
     /// How the JWT comes back.
     pub response: ResponseFormat,
     /// How much one worker asks.
@@ -136,7 +142,7 @@ pub struct TokenSettings {
 #[derive(Clone, Debug)]
 pub enum KeySettings {
     /// Keys of the configuration.
-    Configured(Rc<KeySet>),
+    Configured(Arc<KeySet>),
     /// Keys that the server publishes.
     Published(PublishedKeys),
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::mem::take;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -97,7 +97,7 @@ pub(super) fn settings(
         servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
         let dpop_algorithms = dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default();
         let protection = ProtectionSpace { realm, metadata, dpop_algorithms, error_body };
-        let forwarding = Rc::new(forwarding);
+        let forwarding = Arc::new(forwarding);
         Settings {
             dpop,
             mint,
@@ -143,7 +143,7 @@ fn cors(raw: raw::Cors, mistakes: &mut Mistakes) -> Cors {
         }
     }
     mistakes.refuse_unknown("cors", &raw.unknown);
-    Cors { allow_origins: origins.into_iter().map(Rc::from).collect() }
+    Cors { allow_origins: origins.into_iter().map(Arc::from).collect() }
 }
 
 /// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.

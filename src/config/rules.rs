@@ -1,7 +1,7 @@
 //! The section `rules`.
 
 use std::mem::take;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use http::Method;
 
@@ -106,7 +106,7 @@ fn rule(
             mistakes.note(format!("{at}.access"), "must not be public where something is asked of the token");
             Access::Public
         }
-        None | Some(raw::Access::Protected) => Access::Protected(Rc::new(requirement)),
+        None | Some(raw::Access::Protected) => Access::Protected(Arc::new(requirement)),
     };
 
     mistakes.refuse_unknown(at, &unknown);

@@ -5,6 +5,7 @@
 //! authorization server said, never a verdict.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
@@ -71,11 +72,11 @@ pub(super) enum Step {
 pub(super) struct Pending {
     server: ServerId,
     evidence: Option<Rc<Evidence>>,
-    requirement: Rc<Requirement>,
+    requirement: Arc<Requirement>,
     sender: Sender,
     proof: Option<Box<UnverifiedProof>>,
     schemes: Schemes,
-    allowed_origin: Option<Rc<str>>,
+    allowed_origin: Option<Arc<str>>,
 }
 
 /// What an answer came to, for every request that waited for it.
@@ -379,7 +380,7 @@ impl Authenticator {
     fn authorize(
         &mut self,
         head: &RequestHead<'_>,
-        requirement: &Rc<Requirement>,
+        requirement: &Arc<Requirement>,
         host: Host<'_>,
     ) -> Result<Step, Reason> {
         let mode = self.dpop_mode(requirement);
@@ -389,7 +390,7 @@ impl Authenticator {
         let pending = Pending {
             server: ServerId::default(),
             evidence: None,
-            requirement: Rc::clone(requirement),
+            requirement: Arc::clone(requirement),
             sender,
             proof,
             schemes,

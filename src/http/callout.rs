@@ -1,7 +1,7 @@
 //! A request that the gateway makes by way of its host, and what becomes of that.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::freshness::Freshness;
@@ -24,7 +24,7 @@ pub struct Target {
 /// An HTTP request for the host to dispatch. It carries the gateway's credentials and a token: it has no debug print.
 #[derive(Clone)]
 pub struct Callout {
-    target: Rc<Target>,
+    target: Arc<Target>,
     method: &'static str,
     headers: Vec<(String, String)>,
     body: String,
@@ -61,13 +61,13 @@ pub enum Withheld {
 
 impl Callout {
     /// GET of a document.
-    pub(crate) fn get(target: Rc<Target>, accept: &str) -> Self {
+    pub(crate) fn get(target: Arc<Target>, accept: &str) -> Self {
         let headers = vec![("accept".to_owned(), accept.to_owned())];
         Self { target, method: "GET", headers, body: String::new() }
     }
 
     /// POST of a form.
-    pub(crate) fn post(target: Rc<Target>, form: String, headers: Vec<(String, String)>) -> Self {
+    pub(crate) fn post(target: Arc<Target>, form: String, headers: Vec<(String, String)>) -> Self {
         let media_type = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
         let headers = std::iter::once(media_type).chain(headers).collect();
         Self { target, method: "POST", headers, body: form }

@@ -1,7 +1,7 @@
 //! Cross-origin requests of browsers (the CORS protocol, Fetch §3.2), where no other filter speaks it: preflights pass without
 //! a token, since browsers send none with them (R80), and pages may read why a request was refused (R81).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::http::request_head::RequestHead;
 
@@ -9,12 +9,12 @@ use crate::http::request_head::RequestHead;
 #[derive(Clone, Debug, Default)]
 pub struct Cors {
     /// Origins as browsers write them: scheme, host, and port if it is not the scheme's own.
-    pub allow_origins: Vec<Rc<str>>,
+    pub allow_origins: Vec<Arc<str>>,
 }
 
 impl Cors {
     /// The origin of this request, if its pages may call the API.
-    pub(crate) fn allowed_origin(&self, head: &RequestHead<'_>) -> Option<Rc<str>> {
+    pub(crate) fn allowed_origin(&self, head: &RequestHead<'_>) -> Option<Arc<str>> {
         let origin = head.origin?;
         self.allow_origins.iter().find(|allowed| allowed.as_bytes() == origin).cloned()
     }

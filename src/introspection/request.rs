@@ -1,7 +1,7 @@
 //! The introspection request (RFC 7662 §2.1). It is made of the configuration and the token alone: nothing else of the
 //! client's request reaches the authorization server (R22), but the name of its trace, where that is configured.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::authentication::ClientAuthentication;
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Where it is.
-    pub target: Rc<Target>,
+    pub target: Arc<Target>,
     /// How the gateway authenticates.
     pub authentication: ClientAuthentication,
     /// The one media type that is asked for: some servers compare the whole value (R18).
@@ -37,9 +37,9 @@ pub struct Endpoint {
 /// The question whether a token is active.
 #[derive(Clone)]
 pub struct Inquiry {
-    endpoint: Rc<Endpoint>,
-    token: Rc<str>,
-    traceparent: Option<Rc<str>>,
+    endpoint: Arc<Endpoint>,
+    token: Arc<str>,
+    traceparent: Option<Arc<str>>,
 }
 
 impl Endpoint {
@@ -59,8 +59,8 @@ impl Endpoint {
 
 impl Inquiry {
     /// Asks whether `token` is active.
-    pub(crate) fn about(token: AccessToken<'_>, endpoint: &Rc<Endpoint>) -> Self {
-        Self { endpoint: Rc::clone(endpoint), token: token.expose().into(), traceparent: None }
+    pub(crate) fn about(token: AccessToken<'_>, endpoint: &Arc<Endpoint>) -> Self {
+        Self { endpoint: Arc::clone(endpoint), token: token.expose().into(), traceparent: None }
     }
 
     /// Asks for a request of this trace.
@@ -68,7 +68,7 @@ impl Inquiry {
     pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
         let Presented::Once(value) = traceparent else { return self };
         let value = traceparent::traceparent(value).filter(|_| self.endpoint.forward_traceparent);
-        Self { traceparent: value.map(Rc::from), ..self }
+        Self { traceparent: value.map(Arc::from), ..self }
     }
 
     /// What the host calls the server.
@@ -103,7 +103,7 @@ impl Inquiry {
         let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let more = endpoint.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
         let headers = own.chain(endpoint.retry_headers()).chain(more).collect();
-        Ok(Callout::post(Rc::clone(&endpoint.target), form::encode_pairs(&parameters), headers))
+        Ok(Callout::post(Arc::clone(&endpoint.target), form::encode_pairs(&parameters), headers))
     }
 }
 

@@ -8,7 +8,7 @@ mod pattern;
 mod tree;
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 pub use pattern::PathPattern;
 
@@ -65,7 +65,7 @@ pub enum Access {
     /// Everybody, without a token.
     Public,
     /// Whoever presents an active access token that satisfies the requirement.
-    Protected(Rc<Requirement>),
+    Protected(Arc<Requirement>),
 }
 
 /// The rules that decide about a request.
@@ -265,7 +265,7 @@ impl Found<'_> {
             (access, None) | (access @ Access::Protected(_), Some(Access::Public)) => access.clone(),
             (Access::Public, Some(narrower)) => narrower.clone(),
             (Access::Protected(wide), Some(Access::Protected(narrow))) => {
-                Access::Protected(Rc::new(wide.and(Rc::clone(narrow))))
+                Access::Protected(Arc::new(wide.and(Arc::clone(narrow))))
             }
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! The store asks nobody itself: it says which document it wants, and is told what became of that.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::claim;
@@ -38,11 +38,11 @@ pub struct PublishedKeys {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Publication {
     /// It is there.
-    At(Rc<Target>),
+    At(Arc<Target>),
     /// Where the server's metadata say (RFC 8414, OpenID Connect Discovery), if they are this issuer's (R104).
     Discovered {
         /// Where the metadata are.
-        metadata: Rc<Target>,
+        metadata: Arc<Target>,
         /// `issuer`.
         issuer: String,
     },
@@ -52,9 +52,9 @@ pub(crate) enum Publication {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// The server's metadata.
-    Metadata(Rc<Target>),
+    Metadata(Arc<Target>),
     /// The JWK Set.
-    Keys(Rc<Target>),
+    Keys(Arc<Target>),
 }
 
 /// What is in the way of verifying a signature.
@@ -76,7 +76,7 @@ pub(crate) struct KeyStore {
     identity: Fingerprint,
     loaded: Option<Loaded>,
     /// Where the metadata said that the keys are.
-    discovered: Option<Rc<Target>>,
+    discovered: Option<Arc<Target>>,
     /// When the last fetch of this worker succeeded or failed.
     attempted_at: Option<Timestamp>,
     /// When this worker last claimed the background fetch, or found that another has it.
@@ -223,7 +223,7 @@ impl KeyStore {
         if located.is_err() {
             self.attempted_at = Some(now);
         }
-        self.discovered = Some(Rc::new(located?));
+        self.discovered = Some(Arc::new(located?));
         Ok(())
     }
 
@@ -305,8 +305,8 @@ impl KeyStore {
 
     fn wanted(&self) -> Wanted {
         match (&self.discovered, &self.settings.publication) {
-            (Some(target), _) | (None, Publication::At(target)) => Wanted::Keys(Rc::clone(target)),
-            (None, Publication::Discovered { metadata, .. }) => Wanted::Metadata(Rc::clone(metadata)),
+            (Some(target), _) | (None, Publication::At(target)) => Wanted::Keys(Arc::clone(target)),
+            (None, Publication::Discovered { metadata, .. }) => Wanted::Metadata(Arc::clone(metadata)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the gateway asks of an authorization server: whether a token is active, or for a document that the server publishes. A question
 //! is no request yet: it makes one each time that it is asked.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::host::Occasion;
@@ -26,7 +26,7 @@ pub struct Question {
 #[derive(Clone)]
 enum Content {
     Introspection(Inquiry),
-    Document { target: Rc<Target>, accept: &'static str },
+    Document { target: Arc<Target>, accept: &'static str },
 }
 
 /// What a question is about. Requests with questions about the same can wait for one answer.
@@ -54,7 +54,7 @@ impl Question {
     }
 
     /// Asks for a published document.
-    pub(crate) fn document(subject: Subject, target: Rc<Target>, accept: &'static str) -> Self {
+    pub(crate) fn document(subject: Subject, target: Arc<Target>, accept: &'static str) -> Self {
         Self::new(subject, Content::Document { target, accept }, MAX_DOCUMENT)
     }
 
@@ -132,7 +132,7 @@ impl Question {
     pub fn callout(&self, occasion: Occasion<'_>) -> Result<Callout, Reason> {
         match &self.content {
             Content::Introspection(inquiry) => inquiry.callout(occasion),
-            Content::Document { target, accept } => Ok(Callout::get(Rc::clone(target), accept)),
+            Content::Document { target, accept } => Ok(Callout::get(Arc::clone(target), accept)),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! audience needs; it lives for a short time, and no longer than the token. It names the user whom the answer names where the
 //! operator says; a claim that is absent or mistyped is never replaced by another identity.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -31,7 +31,7 @@ pub struct MintSettings {
     /// The claim of the answer that names the user, a JSON Pointer (RFC 6901), where an authorization server has no other.
     pub subject: String,
     /// What it is like where a rule does not say.
-    pub profile: Rc<MintProfile>,
+    pub profile: Arc<MintProfile>,
     /// The public keys, those of the past and the future among them.
     pub key_set: Document,
 }

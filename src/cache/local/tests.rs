@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::credentials::bearer::AccessToken;
 use crate::http::lifetime::Lifetime;
@@ -14,7 +16,7 @@ fn key(token: usize) -> TokenKey {
 
 fn grant(pad: usize) -> Rc<Grant> {
     let jwt = "x".repeat(pad);
-    Rc::new(Grant::new(key(0), Some(&jwt), Claims::default(), false, None, &Rc::default(), LIFETIME))
+    Rc::new(Grant::new(key(0), Some(&jwt), Claims::default(), false, None, &Arc::default(), LIFETIME))
 }
 
 #[test]
