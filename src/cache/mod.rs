@@ -5,6 +5,7 @@
 mod entry;
 mod inactive;
 mod local;
+mod settings;
 mod shared;
 
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use local::Occupancy;
+pub use settings::CacheSettings;
 pub(crate) use shared::claim;
 
 use crate::fingerprint::Fingerprint;
@@ -29,29 +31,6 @@ use entry::Entry;
 use inactive::InactiveTokens;
 use local::LocalCache;
 use shared::Slots;
-
-/// How much is kept, for how long, and where.
-#[derive(Clone, Debug)]
-pub struct CacheSettings {
-    /// Entries in each level.
-    pub max_entries: usize,
-    /// Bytes in the level of each worker.
-    pub max_bytes: usize,
-    /// Bytes in the level of all workers.
-    pub shared_max_bytes: usize,
-    /// The longest time to live; zero turns the cache off.
-    pub max_ttl: Duration,
-    /// The time to live of an answer that HTTP forbids to store, if that is overridden (R51).
-    pub no_store_ttl: Option<Duration>,
-    /// How long a token is known not to be active.
-    pub inactive_ttl: Duration,
-    /// How long before its end an entry is renewed that is in use; zero for never.
-    pub refresh_ahead: Duration,
-    /// How long beyond its end an entry serves while the server does not; zero for never (R56).
-    pub stale_if_error: Duration,
-    /// Whether the host's shared data is used.
-    pub shared: bool,
-}
 
 /// Both levels.
 pub(crate) struct Cache {

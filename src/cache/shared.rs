@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::CacheSettings;
 use super::entry::Entry;
+use super::settings::CacheSettings;
 use crate::fingerprint::Fingerprint;
 use crate::host::SharedData;
 use crate::http::lifetime::Lifetime;

@@ -8,36 +8,18 @@
 mod nonce;
 mod proof;
 mod replay;
-
-use std::time::Duration;
+mod settings;
 
 pub use nonce::NonceKey;
 pub(crate) use proof::UnverifiedProof;
+pub use settings::{DpopMode, DpopSettings};
 
 use crate::host::SharedData;
-use crate::jwt::{Algorithm, VerificationBudget};
+use crate::jwt::VerificationBudget;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
 use crate::token::confirmation::Binding;
 use replay::ReplayMemory;
-
-/// What proofs have to be like.
-#[derive(Clone, Debug)]
-pub struct DpopSettings {
-    /// The origins that clients know the gateway by, `https://api.example.com`: what `htu` starts with. The request's own host
-    /// and forwarding fields are the client's word, and say nothing (R87).
-    pub origins: Vec<String>,
-    /// The algorithms of proofs.
-    pub algorithms: Vec<Algorithm>,
-    /// How old a proof may be. So long it is remembered.
-    pub max_age: Duration,
-    /// For how many proofs within that time there is room.
-    pub max_proofs: usize,
-    /// Whether workers share what they remember, by the host's shared data.
-    pub shared: bool,
-    /// What nonces are made with, if they are required.
-    pub nonce: Option<NonceKey>,
-}
 
 /// Takes proofs, each once.
 pub(crate) struct ProofVerifier {
@@ -90,30 +72,8 @@ impl ProofVerifier {
     }
 }
 
-impl DpopSettings {
-    /// The names of the algorithms, as challenges tell them (RFC 9449 §7.1).
-    pub(crate) fn algorithm_names(&self) -> String {
-        self.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// How far the clocks of client and gateway may differ.
-const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
-
 /// How many proofs with wrong signatures are verified in a second for tokens of one key, beside those of the keys that share its
 /// budget.
 const MAX_FAILURES_PER_SECOND: usize = 10;
 
 const FAILURE_BUDGETS: usize = 64;
-
-/// Whether tokens of a server may, or must, be bound to a key of their sender.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DpopMode {
-    /// Proofs are not looked at, and bound tokens are refused.
-    #[default]
-    Off,
-    /// Bound tokens need a proof, others are bearer tokens.
-    Allowed,
-    /// Every token has to be bound.
-    Required,
-}

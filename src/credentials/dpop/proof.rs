@@ -6,7 +6,7 @@ use http::Uri;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{DpopSettings, MAX_CLOCK_DIFFERENCE};
+use super::settings::{DpopSettings, MAX_CLOCK_DIFFERENCE};
 use crate::credentials::bearer::AccessToken;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::jwt::{Jws, SelfSigned};

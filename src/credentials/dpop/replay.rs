@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::proof::{BoundProof, Stamp, VerifiedProof};
-use super::{DpopSettings, MAX_CLOCK_DIFFERENCE};
+use super::settings::{DpopSettings, MAX_CLOCK_DIFFERENCE};
 use crate::fingerprint::Fingerprint;
 use crate::host::SharedData;
 use crate::rejection::Reason;
