@@ -117,6 +117,10 @@ conformance:
 metrics:
     cargo run --quiet --package xtask --bin metrics
 
+# Tells whether files import only from layers before their own, as ARCHITECTURE.md lists them, and in no circles.
+layers:
+    @cargo run --quiet --package xtask --bin layers
+
 # Writes the JSON Schema of the configuration, for editors and for Kong, and the table of its fields.
 configuration-pages:
     cargo run --quiet --package xtask --bin configuration-pages
