@@ -253,80 +253,40 @@ fn owned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
-    fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
-    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_get_buffer_bytes(
-        buffer: u32,
-        start: usize,
-        max_size: usize,
-        return_data: *mut *mut u8,
-        return_size: *mut usize,
-    ) -> u32;
-    fn proxy_get_header_map_pairs(map: u32, return_data: *mut *mut u8, return_size: *mut usize) -> u32;
-    fn proxy_get_header_map_value(
-        map: u32,
-        key: *const u8,
-        key_size: usize,
-        return_data: *mut *mut u8,
-        return_size: *mut usize,
-    ) -> u32;
-    fn proxy_replace_header_map_value(
-        map: u32,
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
-    fn proxy_get_shared_data(
-        key: *const u8,
-        key_size: usize,
-        return_data: *mut *mut u8,
-        return_size: *mut usize,
-        return_cas: *mut u32,
-    ) -> u32;
-    fn proxy_set_shared_data(
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-        cas: u32,
-    ) -> u32;
-    fn proxy_get_property(
-        path: *const u8,
-        path_size: usize,
-        return_data: *mut *mut u8,
-        return_size: *mut usize,
-    ) -> u32;
-    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;
-    fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
-    fn proxy_record_metric(metric: u32, value: u64) -> u32;
-    fn proxy_set_effective_context(context: u32) -> u32;
-    fn proxy_http_call(
-        upstream: *const u8,
-        upstream_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        body: *const u8,
-        body_size: usize,
-        trailers: *const u8,
-        trailers_size: usize,
-        timeout_milliseconds: u32,
-        return_id: *mut u32,
-    ) -> u32;
-    fn proxy_continue_stream(stream: u32) -> u32;
-    fn proxy_send_local_response(
-        status: u32,
-        details: *const u8,
-        details_size: usize,
-        body: *const u8,
-        body_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        grpc_status: i32,
-    ) -> u32;
+/// Declares functions of the host, which all return a status.
+macro_rules! imports {
+    ($(fn $name:ident($($argument:ident: $type:ty),*);)+) => {
+        #[link(wasm_import_module = "env")]
+        unsafe extern "C" {
+            $(fn $name($($argument: $type),*) -> u32;)+
+        }
+    };
+}
+
+type Text = *const u8;
+type ReturnText = *mut *mut u8;
+type ReturnSize = *mut usize;
+
+imports! {
+    fn proxy_log(level: u32, text: Text, size: usize);
+    fn proxy_get_current_time_nanoseconds(time: *mut u64);
+    fn proxy_set_tick_period_milliseconds(period: u32);
+    fn proxy_get_buffer_bytes(buffer: u32, start: usize, max: usize, data: ReturnText, size: ReturnSize);
+    fn proxy_get_header_map_pairs(map: u32, data: ReturnText, size: ReturnSize);
+    fn proxy_get_header_map_value(map: u32, key: Text, key_size: usize, data: ReturnText, size: ReturnSize);
+    fn proxy_replace_header_map_value(map: u32, key: Text, key_size: usize, value: Text, value_size: usize);
+    fn proxy_remove_header_map_value(map: u32, key: Text, key_size: usize);
+    fn proxy_get_shared_data(key: Text, key_size: usize, data: ReturnText, size: ReturnSize, cas: *mut u32);
+    fn proxy_set_shared_data(key: Text, key_size: usize, value: Text, value_size: usize, cas: u32);
+    fn proxy_get_property(path: Text, path_size: usize, data: ReturnText, size: ReturnSize);
+    fn proxy_set_property(path: Text, path_size: usize, value: Text, value_size: usize);
+    fn proxy_define_metric(kind: u32, name: Text, name_size: usize, id: *mut u32);
+    fn proxy_increment_metric(metric: u32, offset: i64);
+    fn proxy_record_metric(metric: u32, value: u64);
+    fn proxy_set_effective_context(context: u32);
+    fn proxy_http_call(upstream: Text, upstream_size: usize, headers: Text, headers_size: usize, body: Text,
+        body_size: usize, trailers: Text, trailers_size: usize, timeout: u32, id: *mut u32);
+    fn proxy_continue_stream(stream: u32);
+    fn proxy_send_local_response(status: u32, details: Text, details_size: usize, body: Text, body_size: usize,
+        headers: Text, headers_size: usize, grpc_status: i32);
 }

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use log::Level;
-use phantom_token_core::{Counter, Metrics, Mistakes, ProtectionSpace, Reason, Rejection, Settings};
+use phantom_token_core::{Counter, Metrics, Mistakes, Settings};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType};
+use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::callouts;
 use crate::capabilities::recognise;
@@ -81,10 +81,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
-        Some(match &self.worker {
-            Some(worker) => Box::new(Stream::new(context, Rc::clone(worker))),
-            None => Box::new(Unconfigured),
-        })
+        Some(Box::new(Stream::new(context, self.worker.clone())))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -93,21 +90,6 @@ impl RootContext for Root {
 }
 
 impl Context for Root {}
-
-/// A stream without a configuration that is of use. None gets through.
-struct Unconfigured;
-
-impl HttpContext for Unconfigured {
-    fn on_http_request_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        let answer = Rejection::from(Reason::Internal).reply(&ProtectionSpace::default());
-        if host::reply(&answer).is_err() {
-            host::log(Level::Error, "the host did not take an answer");
-        }
-        Action::Pause
-    }
-}
-
-impl Context for Unconfigured {}
 
 fn report(mistakes: &Mistakes) {
     for mistake in mistakes.iter() {

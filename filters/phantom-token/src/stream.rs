@@ -2,21 +2,25 @@
 
 use std::rc::Rc;
 
+use log::Level;
+use phantom_token_core::{ProtectionSpace, Reason, Rejection};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use crate::host;
 use crate::worker::{Gate, Worker};
 
 /// The context of a stream.
 pub(crate) struct Stream {
     context: u32,
-    worker: Rc<Worker>,
+    /// None without a configuration that can be used: then no request gets through.
+    worker: Option<Rc<Worker>>,
     gate: Gate,
     is_response_private: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(context: u32, worker: Rc<Worker>) -> Self {
+    pub(crate) fn new(context: u32, worker: Option<Rc<Worker>>) -> Self {
         Self { context, worker, gate: Gate::Shut, is_response_private: false }
     }
 
@@ -31,7 +35,12 @@ impl Stream {
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, field_count: usize, _end_of_stream: bool) -> Action {
-        (self.gate, self.is_response_private) = self.worker.on_request(self.context, field_count);
+        match &self.worker {
+            Some(worker) => {
+                (self.gate, self.is_response_private) = worker.on_request(self.context, field_count)
+            }
+            None => refuse(),
+        }
         self.pass()
     }
 
@@ -40,15 +49,16 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, field_count: usize) -> Action {
-        if self.worker.clean_trailers(self.context, field_count).is_err() {
+        let worker = self.worker.as_ref();
+        if worker.is_some_and(|worker| worker.clean_trailers(self.context, field_count).is_err()) {
             self.gate = Gate::Shut;
         }
         self.pass()
     }
 
     fn on_http_response_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        if self.is_response_private {
-            self.worker.make_private();
+        if let Some(worker) = self.worker.as_ref().filter(|_| self.is_response_private) {
+            worker.make_private();
         }
         Action::Continue
     }
@@ -58,8 +68,15 @@ impl Context for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if matches!(self.gate, Gate::Waiting(_)) {
-            self.worker.on_stream_gone(self.context);
+        if let (Gate::Waiting(_), Some(worker)) = (&self.gate, &self.worker) {
+            worker.on_stream_gone(self.context);
         }
+    }
+}
+
+fn refuse() {
+    let reply = Rejection::from(Reason::Internal).reply(&ProtectionSpace::default());
+    if host::reply(&reply).is_err() {
+        host::log(Level::Error, "the host did not take a reply");
     }
 }
