@@ -7,27 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{Cache, Level, Occupancy};
-use crate::config::{KeySettings, ServerSettings, Settings};
+use crate::config::{KeySettings, ServerSettings, Settings, TokenSettings};
 use crate::credentials::bearer::AccessToken;
-use crate::credentials::dpop::DpopMode;
+use crate::credentials::token_form::{TokenForm, TokenKind};
 use crate::fingerprint::Fingerprint;
 use crate::grant::Grant;
 use crate::host::{Host, NoSharedData, SharedData};
 use crate::http::callout::{Outcome, Withheld};
 use crate::introspection::Inquiry;
-use crate::jwt::{JoseHeader, Jws, KeySet, NoJws, VerificationBudget};
+use crate::jwt::{Jws, KeySet, VerificationBudget};
 use crate::metrics::Counter;
 use crate::rejection::{Fault, Reason};
-use crate::requirement::Requirement;
 use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::server::jwks::{KeyStore, Obstacle, Wanted};
 use crate::server::question::{About, Question, Subject};
 use crate::server::rate_limiter::{Limiter, Precedence};
 use crate::server_id::ServerId;
 use crate::time::Timestamp;
-use crate::token::active_token::{ActiveToken, Signature};
+use crate::token::active_token::{self, ActiveToken};
 use crate::token::claims::Claims;
-use crate::token::confirmation::Sender;
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::token_key::TokenKey;
 
@@ -155,7 +153,7 @@ impl AuthorizationServer {
     pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Question> {
         let Some(Keys::Published(store)) = &mut self.keys else { return None };
         let wanted = store.refresh(host.now, shared(self.shares, host))?;
-        Some(self.question(wanted))
+        Some(self.document(wanted))
     }
 
     /// Nobody asks in the background: the host has no timers.
@@ -181,44 +179,43 @@ impl AuthorizationServer {
     pub(crate) fn source(
         &self,
         token: AccessToken<'_>,
+        form: TokenForm<'_>,
         key: TokenKey,
         host: Host<'_>,
     ) -> Result<Source, Reason> {
-        let header = JoseHeader::of(token.expose());
-        if header.as_ref().is_some_and(JoseHeader::is_of_other_kind) {
+        if form.is_of_other_kind() {
             return Err(Reason::NotAnAccessToken);
         }
-        // Another spelling of a JWT is no opaque token. A JWE may be: its issuer alone can read it.
-        let is_signed = header.as_ref().is_some_and(|header| !header.is_encrypted());
-        match (self.settings.token.jwts, Jws::parse(token.expose())) {
-            (JwtAccessTokens::Refused, jws) if header.is_some() || !matches!(jws, Err(NoJws::OtherForm)) => {
-                Err(Reason::JwtNotAccepted)
-            }
-            (JwtAccessTokens::Verified(_), Err(no_jws)) if is_signed || no_jws == NoJws::Unacceptable => {
-                Err(Reason::InvalidSignature)
-            }
-            (JwtAccessTokens::Verified(_), Ok(jws)) if !self.may_have_issued(&jws) => {
-                Err(Reason::WrongIssuer)
-            }
-            (JwtAccessTokens::Verified(profile), Ok(jws)) => {
-                let claims = profile.read(&jws, &self.settings.reading, host.now)?;
-                let active = ActiveToken::presented(&jws, claims);
-                Ok(Source::Evidence(Rc::new(Evidence::new(key, active, host.now))))
-            }
-            _ => {
-                if let Some(reason) = self.cache.refusal(&key, host.now) {
-                    host.metrics.increment(Counter::CacheHitInactive);
-                    return Err(reason);
+        match self.settings.token.jwts {
+            JwtAccessTokens::Refused if form.is_any_jwt() => Err(Reason::JwtNotAccepted),
+            JwtAccessTokens::Introspected | JwtAccessTokens::Refused => self.question(token, key, host),
+            JwtAccessTokens::Verified(profile) => match form.kind() {
+                TokenKind::Opaque => self.question(token, key, host),
+                TokenKind::Unacceptable => Err(Reason::InvalidSignature),
+                TokenKind::Jwt(jws) if !self.may_have_issued(&jws) => Err(Reason::WrongIssuer),
+                TokenKind::Jwt(jws) => {
+                    let claims = profile.read(&jws, &self.settings.reading, host.now)?;
+                    let source = active_token::Source::Presented(Box::new(jws.into_owned()));
+                    let active = ActiveToken::new(source, claims);
+                    Ok(Source::Evidence(Rc::new(Evidence::new(key, active, host.now))))
                 }
-                let unverified = self.unverified.get(&key).and_then(Weak::upgrade);
-                if let Some(evidence) = unverified.filter(|evidence| evidence.grant.get().is_none()) {
-                    return Ok(Source::Evidence(evidence));
-                }
-                let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
-                let question = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
-                Ok(Source::Question(question.with_precedence(precedence)))
-            }
+            },
         }
+    }
+
+    /// The server can tell, unless it has lately.
+    fn question(&self, token: AccessToken<'_>, key: TokenKey, host: Host<'_>) -> Result<Source, Reason> {
+        if let Some(reason) = self.cache.refusal(&key, host.now) {
+            host.metrics.increment(Counter::CacheHitInactive);
+            return Err(reason);
+        }
+        let unverified = self.unverified.get(&key).and_then(Weak::upgrade);
+        if let Some(evidence) = unverified.filter(|evidence| evidence.grant.get().is_none()) {
+            return Ok(Source::Evidence(evidence));
+        }
+        let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
+        let question = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
+        Ok(Source::Question(question.with_precedence(precedence)))
     }
 
     /// The question that refreshes a grant which is about to end. Whether it may be sent, and by this worker, is decided when it is
@@ -394,7 +391,7 @@ impl AuthorizationServer {
     /// The question about keys that follows from metadata for which nobody waits.
     pub(crate) fn next_document(&self) -> Option<Question> {
         let Some(Keys::Published(store)) = &self.keys else { return None };
-        store.next().map(|wanted| self.question(wanted))
+        store.next().map(|wanted| self.document(wanted))
     }
 
     /// The answer to a question about a document will not come.
@@ -418,14 +415,11 @@ impl AuthorizationServer {
             // Its key may have been taken back since another request had it verified.
             let still_counts = |grant: &Rc<Grant>| counts(self.keys.as_ref(), grant.verified_by(), host.now);
             return match known {
-                Ok(grant) if !still_counts(grant) => {
-                    Err(NoGrant::Refused(evidence.active.signature.refusal()))
-                }
+                Ok(grant) if !still_counts(grant) => Err(NoGrant::Refused(evidence.active.source.refusal())),
                 known => known.clone().map_err(NoGrant::Refused),
             };
         }
-        let is_presented = matches!(evidence.active.signature, Signature::Presented);
-        if is_presented && self.failed_verifications.is_spent(host.now) {
+        if evidence.active.source.is_presented() && self.failed_verifications.is_spent(host.now) {
             return Err(NoGrant::Refused(Reason::VerificationLimit));
         }
         let verified = self.verify(&evidence.active, asking, host);
@@ -434,18 +428,13 @@ impl AuthorizationServer {
             Ok(key) => {
                 Ok(self.cache.keep(evidence.token, &evidence.active, key, evidence.at, host.shared_data))
             }
-            Err(Obstacle::Refused) => Err(evidence.active.signature.refusal()),
+            Err(Obstacle::Refused) => Err(evidence.active.source.refusal()),
             // Others may wait with the same evidence for the keys that this request cannot wait for.
-            Err(Obstacle::UnknownKey) => return Err(NoGrant::Refused(evidence.active.signature.refusal())),
+            Err(Obstacle::UnknownKey) => return Err(NoGrant::Refused(evidence.active.source.refusal())),
             Err(Obstacle::NoKeys) => return Err(NoGrant::Refused(Reason::KeysUnavailable)),
-            Err(Obstacle::Missing(wanted)) => return Err(NoGrant::Unanswered(self.question(wanted))),
+            Err(Obstacle::Missing(wanted)) => return Err(NoGrant::Unanswered(self.document(wanted))),
         };
         evidence.grant.get_or_init(|| grant).clone().map_err(NoGrant::Refused)
-    }
-
-    /// Whether its tokens are to be bound to a key of their sender.
-    pub(crate) fn dpop(&self) -> DpopMode {
-        self.settings.token.dpop
     }
 
     /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.
@@ -453,37 +442,9 @@ impl AuthorizationServer {
         self.settings.subject.as_deref()
     }
 
-    /// Validates what is claimed of a token, for this server, for what one request is about and for who sent it.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub(crate) fn validate(
-        &self,
-        claims: &Claims,
-        requirement: &Requirement,
-        sender: &Sender,
-        now: Timestamp,
-    ) -> Result<(), Reason> {
-        self.settings.token.policy.validate(claims, now)?;
-        let binding = claims.binding();
-        if (self.dpop() == DpopMode::Required || requirement.asks_for_binding()) && !binding.is_to_key() {
-            return Err(Reason::BindingRequired);
-        }
-        binding.validate(sender)?;
-        requirement.validate_audience(claims)
-    }
-
-    /// Whether a grant allows what a rule requires.
-    ///
-    /// # Errors
-    /// What it lacks.
-    pub(crate) fn authorize(
-        &self,
-        grant: &Grant,
-        requirement: &Requirement,
-        now: Timestamp,
-    ) -> Result<(), Reason> {
-        requirement.authorize(grant.claims(), now, self.settings.token.policy.leeway)
+    /// What its tokens must be like.
+    pub(crate) fn token_settings(&self) -> &TokenSettings {
+        &self.settings.token
     }
 
     /// Verifies what an active token depends on. The key that did it, if it is a published one, which can be removed.
@@ -493,23 +454,21 @@ impl AuthorizationServer {
         asking: bool,
         host: Host<'_>,
     ) -> Result<Option<Fingerprint>, Obstacle> {
-        let text = match (&active.signature, &active.jwt) {
-            (Signature::Nothing, _) => return Ok(None),
-            (Signature::PhantomToken, _) if self.keys.is_none() => return Ok(None),
-            (Signature::Response(text), _) | (Signature::PhantomToken | Signature::Presented, Some(text)) => {
-                text
-            }
-            (Signature::PhantomToken | Signature::Presented, None) => return Err(Obstacle::Refused),
+        let jws = match &active.source {
+            active_token::Source::Response => return Ok(None),
+            active_token::Source::PhantomToken(_) if self.keys.is_none() => return Ok(None),
+            active_token::Source::SignedResponse(jws)
+            | active_token::Source::PhantomToken(jws)
+            | active_token::Source::Presented(jws) => jws,
         };
-        let jws = Jws::parse(text).map_err(|_| Obstacle::Refused)?;
         let verified = match &mut self.keys {
             None => Err(Obstacle::Refused),
-            Some(Keys::Configured(keys)) => keys.verify(&jws).map(|_| None).map_err(|_| Obstacle::Refused),
+            Some(Keys::Configured(keys)) => keys.verify(jws).map(|_| None).map_err(|_| Obstacle::Refused),
             Some(Keys::Published(store)) => {
-                store.verify(&jws, asking, host.now, shared(self.shares, host)).map(Some)
+                store.verify(jws, asking, host.now, shared(self.shares, host)).map(Some)
             }
         };
-        if verified.is_err() && matches!(active.signature, Signature::Presented) {
+        if verified.is_err() && active.source.is_presented() {
             self.failed_verifications.spend(jws.failed_verifications());
         }
         verified
@@ -522,7 +481,7 @@ impl AuthorizationServer {
         Some(Question::introspection(self.subject(About::Token(key)), inquiry, limit))
     }
 
-    fn question(&self, wanted: Wanted) -> Question {
+    fn document(&self, wanted: Wanted) -> Question {
         match wanted {
             Wanted::Metadata(target) => {
                 Question::document(self.subject(About::Metadata), target, "application/json")

@@ -170,13 +170,16 @@ impl Driver {
         respond: &mut dyn FnMut(&Call) -> Option<Response>,
     ) -> Option<Action> {
         loop {
+            let call = self.engine.poll_call(host);
+            if let Some(call) = &call {
+                self.complete(call, &respond(call)?, host);
+            }
             while let Some((settled, action)) = self.engine.poll_action() {
                 if settled == stream {
                     return Some(action);
                 }
             }
-            let call = self.engine.poll_call(host)?;
-            self.complete(&call, &respond(&call)?, host);
+            call?;
         }
     }
 }

@@ -35,7 +35,6 @@ mod introspection;
 mod json;
 mod jwt;
 mod metrics;
-mod presentation;
 mod rejection;
 mod requirement;
 mod rules;

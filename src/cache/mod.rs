@@ -24,7 +24,7 @@ use crate::http::lifetime::Lifetime;
 use crate::metrics::Counter;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
-use crate::token::active_token::{ActiveToken, Signature};
+use crate::token::active_token::ActiveToken;
 use crate::token_key::TokenKey;
 use crate::upstream::headers::Forwarding;
 use entry::Entry;
@@ -134,15 +134,14 @@ impl Cache {
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Rc<Grant> {
-        let ActiveToken { jwt, claims, signature, freshness } = active;
+        let ActiveToken { source, claims, freshness } = active;
         let end = claims.validity().expires;
         let lifetime = self.lifetime(*freshness, end, now);
-        let is_self_contained = matches!(signature, Signature::Presented);
         let grant = Grant::new(
             token,
-            jwt.as_deref(),
+            source.jwt(),
             claims.clone(),
-            is_self_contained,
+            source.is_presented(),
             verified_by,
             &self.forwarding,
             lifetime.unwrap_or(Lifetime::NONE),

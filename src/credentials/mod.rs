@@ -3,4 +3,5 @@
 pub(crate) mod bearer;
 pub(crate) mod client_certificate;
 pub(crate) mod dpop;
+pub(crate) mod token_form;
 pub(crate) mod token_sources;

@@ -8,13 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::request_context::{self, RequestContext};
+use super::token_check::TokenCheck;
 use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
 use crate::cache::{Level, Occupancy};
-use crate::challenge::Schemes;
 use crate::config::Settings;
 use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::client_certificate::CertificateSource;
-use crate::credentials::dpop::{DpopMode, ProofVerifier, UnverifiedProof};
+use crate::credentials::dpop::{DpopMode, ProofVerifier};
+use crate::credentials::token_form::TokenForm;
 use crate::credentials::token_sources::Extracted;
 use crate::documents::document::Document;
 use crate::grant::{Grant, UpstreamHeaders};
@@ -25,9 +27,7 @@ use crate::http::field_name::{AUTHORIZATION, imitates};
 use crate::http::reply::Reply;
 use crate::http::request_head::RequestHead;
 use crate::http::sanitize::{self, OverrideHeaders};
-use crate::jwt::Jws;
 use crate::metrics::Counter;
-use crate::presentation::{self, Presentation};
 use crate::rejection::{Reason, Rejection};
 use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Access;
@@ -35,7 +35,6 @@ use crate::server::circuit_breaker::CircuitChange;
 use crate::server::question::{About, Question, Subject};
 use crate::server_id::ServerId;
 use crate::time::Timestamp;
-use crate::token::confirmation::Sender;
 use crate::token_key::TokenKey;
 
 /// Decides about the requests of one configuration on one worker.
@@ -70,13 +69,9 @@ pub(super) enum Step {
 /// A request that waits for an answer. [`Authenticator::settle`] consumes it, so no request is settled twice.
 #[must_use = "a pending request that is dropped is never answered"]
 pub(super) struct Pending {
+    context: RequestContext,
     server: ServerId,
     evidence: Option<Rc<Evidence>>,
-    requirement: Arc<Requirement>,
-    sender: Sender,
-    proof: Option<Box<UnverifiedProof>>,
-    schemes: Schemes,
-    allowed_origin: Option<Arc<str>>,
 }
 
 /// What an answer came to, for every request that waited for it.
@@ -204,8 +199,8 @@ impl Authenticator {
 
     /// A request head arrived.
     pub(super) fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
-        self.examine(head, host).unwrap_or_else(|reason| {
-            let allowed_origin = self.settings.cors.allowed_origin(head);
+        let allowed_origin = self.settings.cors.allowed_origin(head);
+        self.examine(head, allowed_origin.as_ref(), host).unwrap_or_else(|reason| {
             Step::Settled(reject(Rejection { allowed_origin, ..reason.into() }, host))
         })
     }
@@ -317,16 +312,21 @@ impl Authenticator {
         }
     }
 
-    fn examine(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
+    fn examine(
+        &mut self,
+        head: &RequestHead<'_>,
+        allowed_origin: Option<&Arc<str>>,
+        host: Host<'_>,
+    ) -> Result<Step, Reason> {
         if let Some(document) = self.settings.documents().find(|document| document.is_at(head))
             && self.is_own(document, head)
         {
             return Ok(Step::Settled(Verdict::Answer(document.reply())));
         }
-        if self.settings.cors.allowed_origin(head).is_some()
+        if allowed_origin.is_some()
             && let Some(asked) = cors::asked_by_preflight(head)
         {
-            return self.preflight(&asked, host);
+            return self.preflight(&asked, allowed_origin, host);
         }
         let requirement = match self.settings.rules.find(head)? {
             Access::Public => {
@@ -338,15 +338,21 @@ impl Authenticator {
             }
             Access::Protected(requirement) => requirement,
         };
-        let step = requirement.admit(head.peer).and_then(|()| self.authorize(head, &requirement, host));
+        let mode = self.dpop_mode(&requirement);
+        let step = requirement
+            .admit(head.peer)
+            .and_then(|()| {
+                RequestContext::read(head, &requirement, allowed_origin, &self.settings, mode, host.now)
+            })
+            .and_then(|(context, token)| self.authorize(head, token, context, host));
         Ok(step.unwrap_or_else(|reason| {
             let nonce = match reason {
                 Reason::UseDpopNonce => self.settings.dpop.as_ref().and_then(|dpop| dpop.nonce.as_ref()),
                 _ => None,
             };
             let rejection = Rejection {
-                allowed_origin: self.settings.cors.allowed_origin(head),
-                schemes: presentation::schemes(head, self.dpop_mode(&requirement), reason),
+                allowed_origin: allowed_origin.cloned(),
+                schemes: request_context::schemes(head, mode, reason),
                 nonce: nonce.map(|key| key.nonce(host.now)),
                 ..reason.into()
             };
@@ -364,42 +370,35 @@ impl Authenticator {
     /// A preflight passes without a token to what is exposed, from a caller that the rule for the request admits.
     #[cold]
     #[inline(never)]
-    fn preflight(&self, asked: &RequestHead<'_>, host: Host<'_>) -> Result<Step, Reason> {
+    fn preflight(
+        &self,
+        asked: &RequestHead<'_>,
+        allowed_origin: Option<&Arc<str>>,
+        host: Host<'_>,
+    ) -> Result<Step, Reason> {
         if let Access::Protected(requirement) = self.settings.rules.find(asked)?
             && let Err(reason) = requirement.admit(asked.peer)
         {
-            let allowed_origin = self.settings.cors.allowed_origin(asked);
-            let rejection = Rejection { allowed_origin, ..reason.into() };
+            let rejection = Rejection { allowed_origin: allowed_origin.cloned(), ..reason.into() };
             return Ok(Step::Settled(refuse(rejection, requirement.enforcement, host)));
         }
         Ok(Step::Settled(forward_public(UpstreamHeaders::stripped(), host)))
     }
 
-    /// Looks at the credentials of a request for a protected place. Public ones pay nothing for it.
+    /// Decides about the token of a request for a protected place. Public ones pay nothing for it.
     #[inline(never)]
     fn authorize(
         &mut self,
         head: &RequestHead<'_>,
-        requirement: &Arc<Requirement>,
+        token: AccessToken<'_>,
+        context: RequestContext,
         host: Host<'_>,
     ) -> Result<Step, Reason> {
-        let mode = self.dpop_mode(requirement);
-        let Presentation { token, schemes, sender, proof } =
-            Presentation::read(head, &self.settings, mode, host.now)?;
         let key = token.key();
-        let pending = Pending {
-            server: ServerId::default(),
-            evidence: None,
-            requirement: Arc::clone(requirement),
-            sender,
-            proof,
-            schemes,
-            allowed_origin: self.settings.cors.allowed_origin(head),
-        };
-        if let Some((server, grant, level)) = self.find(&key, requirement, host) {
+        if let Some((server, grant, level)) = self.find(&key, &context.requirement, host) {
             host.metrics.increment(level.counter());
             let due = grant.is_due(host.now).then(|| Rc::clone(&grant));
-            let step = self.decide(Pending { server, ..pending }, grant, host);
+            let step = self.decide(Pending { context, server, evidence: None }, grant, host);
             if self.are_keys_due(server, &step, host.now) {
                 return Ok(self.with_newer_keys(step, server, host));
             }
@@ -408,7 +407,7 @@ impl Authenticator {
                 None => step,
             });
         }
-        self.learn(head, token, key, pending, host)
+        self.learn(head, token, key, context, host)
     }
 
     /// Finds out about a token that is not in the cache. It is a function of its own so that hits pay nothing for it.
@@ -418,23 +417,25 @@ impl Authenticator {
         head: &RequestHead<'_>,
         token: AccessToken<'_>,
         key: TokenKey,
-        pending: Pending,
+        context: RequestContext,
         host: Host<'_>,
     ) -> Result<Step, Reason> {
-        let id = self.server_for(token, &pending.requirement);
+        let form = TokenForm::of(token);
+        let id = self.server_for(&form, &context.requirement);
         let server = self.servers.get(id.0).ok_or(Reason::Internal)?;
-        let source = server.source(token, key, host)?;
+        let source = server.source(token, form, key, host)?;
         if let Source::Evidence(evidence) = &source {
-            // All that can be known without its signature.
-            server.validate(evidence.claims(), &pending.requirement, &pending.sender, host.now)?;
+            let check = TokenCheck { settings: server.token_settings(), context: &context, host };
+            check.claims(evidence.claims())?;
         }
         host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
             Source::Question(question) => {
-                Step::Ask(question.traced(head.traceparent), Pending { server: id, ..pending })
+                let pending = Pending { context, server: id, evidence: None };
+                Step::Ask(question.traced(head.traceparent), pending)
             }
             Source::Evidence(evidence) => {
-                self.weigh(Pending { server: id, evidence: Some(evidence), ..pending }, true, host)
+                self.weigh(Pending { context, server: id, evidence: Some(evidence) }, true, host)
             }
         })
     }
@@ -477,7 +478,7 @@ impl Authenticator {
     fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
         let is_eligible = |index: usize| requirement.server.is_none_or(|server| server == ServerId(index));
         let eligible = self.servers.iter().enumerate().filter(|(index, _)| is_eligible(*index));
-        let mut modes = eligible.map(|(_, server)| server.dpop());
+        let mut modes = eligible.map(|(_, server)| server.token_settings().dpop);
         let first = modes.next().unwrap_or_default();
         match modes.all(|mode| mode == first) {
             _ if requirement.asks_for_binding() => DpopMode::Required,
@@ -507,13 +508,13 @@ impl Authenticator {
         })
     }
 
-    fn server_for(&self, token: AccessToken<'_>, requirement: &Requirement) -> ServerId {
+    fn server_for(&self, form: &TokenForm<'_>, requirement: &Requirement) -> ServerId {
         let first = requirement.server.unwrap_or_default();
         if requirement.server.is_some() || self.servers.len() == 1 {
             return first;
         }
-        let Ok(jws) = Jws::parse(token.expose()) else { return first };
-        self.servers.iter().position(|server| server.may_have_issued(&jws)).map_or(first, ServerId)
+        let Some(jws) = form.jws() else { return first };
+        self.servers.iter().position(|server| server.may_have_issued(jws)).map_or(first, ServerId)
     }
 
     /// Decides without an answer: by an older one, where the server does not serve and that is configured (R56).
@@ -549,8 +550,8 @@ impl Authenticator {
     }
 
     fn decide(&mut self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
-        let enforces = pending.requirement.enforcement == Enforcement::Full;
-        let headers = self.validate(&pending, &grant, host).and_then(|unmet| match unmet {
+        let enforces = pending.context.requirement.enforcement == Enforcement::Full;
+        let headers = self.check(&pending, &grant, host).and_then(|unmet| match unmet {
             Some(reason) if enforces => Err(reason),
             unmet => Ok((unmet, self.upstream_headers(&pending, Rc::clone(&grant), host)?)),
         });
@@ -562,9 +563,6 @@ impl Authenticator {
             Ok((Some(reason), headers)) => {
                 let rejection = Rejection { token: Some(*grant.token()), ..reason.into() };
                 Step::Settled(report(rejection, headers, host))
-            }
-            Err(reason) if reason.is_about_proof() => {
-                Pending { schemes: Schemes::Dpop, ..pending }.reject(reason.into(), Some(grant.token()), host)
             }
             Err(reason) => pending.reject(reason.into(), Some(grant.token()), host),
         }
@@ -584,7 +582,7 @@ impl Authenticator {
             // Clocks may differ, but nothing is minted that is over.
             return Err(Reason::Expired);
         }
-        let profile = pending.requirement.mint.as_ref().unwrap_or(&mint.profile);
+        let profile = pending.context.requirement.mint.as_ref().unwrap_or(&mint.profile);
         let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_pointer);
         let mint =
             |grant: &Grant| mint.mint(profile, subject, grant.claims(), host.randomness.bytes(), host.now);
@@ -592,32 +590,18 @@ impl Authenticator {
         if headers.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(headers) }
     }
 
-    /// Whether the request is authentic; and if so, what it lacks nevertheless.
-    fn validate(
-        &mut self,
-        pending: &Pending,
-        grant: &Grant,
-        host: Host<'_>,
-    ) -> Result<Option<Reason>, Reason> {
+    fn check(&mut self, pending: &Pending, grant: &Grant, host: Host<'_>) -> Result<Option<Reason>, Reason> {
         let server = self.servers.get(pending.server.0).ok_or(Reason::Internal)?;
-        server.validate(grant.claims(), &pending.requirement, &pending.sender, host.now)?;
-        let unmet = server.authorize(grant, &pending.requirement, host.now).err();
-        if let Some(proof) = &pending.proof {
-            let verifier = self.proof_verifier.as_mut().ok_or(Reason::Internal)?;
-            verifier.take(proof, grant.claims().binding(), host.now, host.shared_data)?;
-        }
-        Ok(unmet)
+        let check = TokenCheck { settings: server.token_settings(), context: &pending.context, host };
+        check.all(grant, self.proof_verifier.as_mut())
     }
 }
 
 impl Pending {
     fn reject(self, none: NoEvidence, token: Option<&TokenKey>, host: Host<'_>) -> Step {
         let NoEvidence { reason, retry_after } = none;
-        let Self { requirement, schemes, allowed_origin, .. } = self;
-        let enforcement = requirement.enforcement;
-        let (token, requirement) = (token.copied(), Some(requirement));
-        let rejection =
-            Rejection { token, requirement, allowed_origin, schemes, retry_after, ..reason.into() };
+        let enforcement = self.context.requirement.enforcement;
+        let rejection = Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason) };
         Step::Settled(refuse(rejection, enforcement, host))
     }
 }

@@ -19,6 +19,8 @@ mod decision_log;
 mod edits;
 mod in_flight;
 mod reception;
+mod request_context;
+mod token_check;
 
 use std::collections::VecDeque;
 use std::fmt::Display;

@@ -29,6 +29,8 @@ struct Worker<'a> {
     asked: Vec<Asked>,
     /// Where introspection requests went.
     upstreams: Vec<String>,
+    /// Calls that were polled, and wait to be sent.
+    calls: VecDeque<Call>,
     counted: Rc<Counted>,
 }
 
@@ -72,6 +74,7 @@ impl<'a> Worker<'a> {
             keys: String::new(),
             asked: Vec::new(),
             upstreams: Vec::new(),
+            calls: VecDeque::new(),
             counted: Rc::default(),
         };
         worker.answer_with(testing::jwt(json!({})));
@@ -118,31 +121,39 @@ impl<'a> Worker<'a> {
         action.unwrap_or_else(|| self.finish(seconds, stream))
     }
 
-    /// Hands a request to the engine. None, if it waits.
+    /// Hands a request to the engine. None, if it waits for a call.
     fn start(&mut self, seconds: u64, head: &RequestHead<'_>) -> (StreamId, Option<Action>) {
         let counted = Rc::clone(&self.counted);
-        let (stream, _, action) =
-            self.driver.receive(&request_of(head), host(seconds, self.shared, &counted));
+        let host = host(seconds, self.shared, &counted);
+        let (stream, _, action) = self.driver.receive(&request_of(head), host);
+        while let Some(call) = self.driver.engine().poll_call(host) {
+            self.calls.push_back(call);
+        }
+        let action = action.or_else(|| {
+            let (decided, action) = self.driver.engine().poll_action()?;
+            assert_eq!(decided, stream);
+            Some(action)
+        });
         (stream, action)
     }
 
     fn finish(&mut self, seconds: u64, stream: StreamId) -> Action {
-        let counted = Rc::clone(&self.counted);
-        let host = host(seconds, self.shared, &counted);
         loop {
+            let call = self.call(seconds);
+            call.iter().for_each(|call| self.respond(call, seconds));
             if let Some((settled, action)) = self.driver.engine().poll_action() {
                 assert_eq!(settled, stream);
                 return action;
             }
-            let call = self.driver.engine().poll_call(host).expect("a call that the request waits for");
-            self.respond(&call, seconds);
+            assert!(call.is_some(), "a call that the request waits for");
         }
     }
 
     /// The next call that is to be sent.
     fn call(&mut self, seconds: u64) -> Option<Call> {
         let counted = Rc::clone(&self.counted);
-        self.driver.engine().poll_call(host(seconds, self.shared, &counted))
+        let host = host(seconds, self.shared, &counted);
+        self.calls.pop_front().or_else(|| self.driver.engine().poll_call(host))
     }
 
     fn respond(&mut self, call: &Call, seconds: u64) {

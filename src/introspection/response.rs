@@ -12,7 +12,7 @@ use crate::introspection::SignedResponse;
 use crate::json::Object;
 use crate::rejection::Reason;
 use crate::time::Timestamp;
-use crate::token::active_token::{ActiveToken, Signature};
+use crate::token::active_token::{ActiveToken, Source};
 use crate::token::claims::{Claims, Reading};
 use crate::token::phantom_token::PhantomToken;
 
@@ -88,8 +88,8 @@ impl ResponseFormat {
     }
 
     fn parse_jwt(&self, body: &[u8], reading: &Reading) -> Result<ActiveToken, Reason> {
-        let PhantomToken { text, claims } = self.phantom_token(text(body)?, reading)?;
-        Ok(active(Some(text), Signature::PhantomToken, claims))
+        let PhantomToken { jws, claims } = self.phantom_token(text(body)?, reading)?;
+        Ok(ActiveToken::new(Source::PhantomToken(Box::new(jws)), claims))
     }
 
     fn parse_json(&self, body: &[u8], reading: &Reading) -> Result<ActiveToken, Reason> {
@@ -99,12 +99,12 @@ impl ResponseFormat {
             (Some(name), _) => response.get(name).and_then(Value::as_str),
             (None, Format::Jwt) => None,
             (None, Format::Json | Format::Signed(_)) => {
-                return Ok(active(None, Signature::Nothing, beside));
+                return Ok(ActiveToken::new(Source::Response, beside));
             }
         };
-        let PhantomToken { text, claims } =
+        let PhantomToken { jws, claims } =
             self.phantom_token(jwt.ok_or(Reason::MissingPhantomToken)?, reading)?;
-        Ok(active(Some(text), Signature::PhantomToken, claims.narrowed_by(beside)?))
+        Ok(ActiveToken::new(Source::PhantomToken(Box::new(jws)), claims.narrowed_by(beside)?))
     }
 
     fn phantom_token(&self, text: &str, reading: &Reading) -> Result<PhantomToken, Reason> {
@@ -121,10 +121,9 @@ fn parse_signed(
     reading: &Reading,
     now: Timestamp,
 ) -> Result<ActiveToken, Reason> {
-    let text = text(body)?;
-    let response = signed.open(text, now)?;
+    let (jws, response) = signed.open(text(body)?, now)?;
     let claims = claims_of_active(&response, reading)?;
-    Ok(active(None, Signature::Response(text.to_owned()), claims))
+    Ok(ActiveToken::new(Source::SignedResponse(Box::new(jws.into_owned())), claims))
 }
 
 /// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
@@ -138,10 +137,6 @@ fn claims_of_active(response: &Object, reading: &Reading) -> Result<Claims, Reas
         Some(false) => Err(Reason::Inactive),
         None => Err(Reason::UnexpectedResponse),
     }
-}
-
-fn active(jwt: Option<String>, signature: Signature, claims: Claims) -> ActiveToken {
-    ActiveToken { jwt, signature, claims, freshness: Freshness::default() }
 }
 
 fn text(body: &[u8]) -> Result<&str, Reason> {

@@ -20,12 +20,12 @@ pub struct SignedResponse {
 }
 
 impl SignedResponse {
-    /// The answer inside. The signature is still to be verified. What the JWT says outside `token_introspection` of expiry,
+    /// The JWT, whose signature is still to be verified, and the answer inside. What the JWT says outside `token_introspection` of expiry,
     /// subject or scope is not about the token (R46).
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for what is not addressed to the gateway, not from the server, or not of now.
-    pub(super) fn open(&self, text: &str, now: Timestamp) -> Result<Object, Reason> {
+    pub(super) fn open<'t>(&self, text: &'t str, now: Timestamp) -> Result<(Jws<'t>, Object), Reason> {
         let jws = Jws::parse(text).map_err(|_| Reason::UnexpectedResponse)?;
         let payload = jws.payload();
         let is_for_us = match payload.get("aud") {
@@ -42,7 +42,8 @@ impl SignedResponse {
         if !is_response || jws.issuer() != Some(&*self.issuer) || !is_for_us || !is_recent || !is_in_time {
             return Err(Reason::UnexpectedResponse);
         }
-        payload.get("token_introspection").and_then(Object::of).ok_or(Reason::UnexpectedResponse)
+        let response = payload.get("token_introspection").and_then(Object::of);
+        Ok((jws, response.ok_or(Reason::UnexpectedResponse)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A JWS in the compact serialization, parsed and not trusted (RFC 7515 §7.1, R70): three parts of unpadded base64url, the first
 //! two of them JSON objects without duplicate members.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use jwt_compact::{ParseError, UntrustedToken};
@@ -12,7 +13,7 @@ use crate::time::{Timestamp, Validity};
 /// A signed JWT whose signature nobody has verified yet.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
-    text: &'a str,
+    text: Cow<'a, str>,
     token: UntrustedToken<'a, Object>,
     payload: Object,
     validity: Validity,
@@ -61,12 +62,20 @@ impl<'a> Jws<'a> {
         };
         let issued_at = claims.issued_at.map(|moment| date(moment.timestamp()));
         let failed_verifications = Cell::new(0);
+        let text = Cow::Borrowed(text);
         Ok(Self { text, token, payload: claims.custom, validity, issued_at, failed_verifications })
     }
 
+    /// The same without what it was borrowed from.
+    pub(crate) fn into_owned(self) -> Jws<'static> {
+        let Self { text, token, payload, validity, issued_at, failed_verifications } = self;
+        let (text, token) = (Cow::Owned(text.into_owned()), token.into_owned());
+        Jws { text, token, payload, validity, issued_at, failed_verifications }
+    }
+
     /// The text, as it was parsed.
-    pub(crate) fn text(&self) -> &'a str {
-        self.text
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The claims but for `exp`, `nbf` and `iat`.

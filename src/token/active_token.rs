@@ -8,43 +8,53 @@ use crate::token::claims::Claims;
 /// What was learned of an active token.
 #[derive(Debug)]
 pub(crate) struct ActiveToken {
-    /// The JWT that stands for the token; none, if services receive its claims alone.
-    pub(crate) jwt: Option<String>,
-    /// What has to be verified before any of this is believed.
-    pub(crate) signature: Signature,
-    /// What is claimed of both.
+    /// Where it was learned.
+    pub(crate) source: Source,
+    /// What is claimed.
     pub(crate) claims: Claims,
     /// Whether, and for how long, HTTP allows the answer to be used again.
     pub(crate) freshness: Freshness,
 }
 
-/// Whose signature has to be verified.
+/// Where something was learned, with the JWT whose signature speaks for it.
 #[derive(Debug)]
-pub(crate) enum Signature {
-    /// None: the answer came by an authenticated call.
-    Nothing,
-    /// That of the JWT in the answer, if the server's keys are known.
-    PhantomToken,
-    /// That of the JWT which the client presented.
-    Presented,
-    /// That of this text, a signed response.
-    Response(String),
+pub(crate) enum Source {
+    /// In an introspection response without a signature, which came by an authenticated call.
+    Response,
+    /// In a signed introspection response.
+    SignedResponse(Box<Jws<'static>>),
+    /// In the JWT of an introspection response, which services receive. It is verified if the server's keys are known.
+    PhantomToken(Box<Jws<'static>>),
+    /// In the JWT that the client presented, which services receive.
+    Presented(Box<Jws<'static>>),
 }
 
 impl ActiveToken {
-    /// A JWT that the client presented: it is what services receive.
-    pub(crate) fn presented(jws: &Jws<'_>, claims: Claims) -> Self {
-        let jwt = Some(jws.text().to_owned());
-        Self { jwt, signature: Signature::Presented, claims, freshness: Freshness::default() }
+    /// What was learned there.
+    pub(crate) fn new(source: Source, claims: Claims) -> Self {
+        Self { source, claims, freshness: Freshness::default() }
     }
 }
 
-impl Signature {
-    /// Whose fault a wrong one is.
+impl Source {
+    /// The JWT that services receive; none, if they receive claims alone.
+    pub(crate) fn jwt(&self) -> Option<&str> {
+        match self {
+            Self::Response | Self::SignedResponse(_) => None,
+            Self::PhantomToken(jws) | Self::Presented(jws) => Some(jws.text()),
+        }
+    }
+
+    /// Whether the client presented it.
+    pub(crate) fn is_presented(&self) -> bool {
+        matches!(self, Self::Presented(_))
+    }
+
+    /// Whose fault a wrong signature is.
     pub(crate) fn refusal(&self) -> Reason {
         match self {
-            Self::Presented => Reason::InvalidSignature,
-            Self::Nothing | Self::PhantomToken | Self::Response(_) => Reason::UnverifiableResponse,
+            Self::Presented(_) => Reason::InvalidSignature,
+            Self::Response | Self::PhantomToken(_) | Self::SignedResponse(_) => Reason::UnverifiableResponse,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::token::claims::{Claims, Reading};
 #[derive(Debug)]
 pub(crate) struct PhantomToken {
     /// The JWT as the authorization server wrote it, byte by byte.
-    pub(crate) text: String,
+    pub(crate) jws: Jws<'static>,
     /// What it claims.
     pub(crate) claims: Claims,
 }
@@ -35,7 +35,7 @@ impl PhantomToken {
             return Err(Reason::UnexpectedResponse);
         }
         let claims = Claims::read(payload, reading)?.with_validity(jws.validity());
-        Ok(Self { text: text.to_owned(), claims })
+        Ok(Self { jws: jws.into_owned(), claims })
     }
 }
 

@@ -24,7 +24,9 @@ fn read(
 ) -> Result<String, Reason> {
     let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
     let outcome = Outcome::Response { headers: &headers, body: body.as_ref() };
-    format.parse(outcome, &Reading::default(), at(0)).map(|active| active.jwt.unwrap_or_default())
+    format
+        .parse(outcome, &Reading::default(), at(0))
+        .map(|active| active.source.jwt().unwrap_or_default().to_owned())
 }
 
 fn read_json(body: impl AsRef<[u8]>) -> Result<String, Reason> {

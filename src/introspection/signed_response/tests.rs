@@ -20,7 +20,7 @@ fn open(typ: &str, edits: Value) -> Result<Object, Reason> {
         audience: "gateway".to_owned(),
         required: true,
     };
-    expected.open(&text, at(0))
+    expected.open(&text, at(0)).map(|(_, response)| response)
 }
 
 /// If a response for another resource server, or one of long ago, would do, whoever saw one could replay it.

@@ -1,4 +1,7 @@
-//! How a request shows that it may come in: its access token, and what proves that the token is its sender's.
+//! A request for a protected place, with all that is found out about it once, at the door: what its rule requires, what it presents, and
+//! how a refusal is put to it.
+
+use std::sync::Arc;
 
 use crate::challenge::Schemes;
 use crate::config::Settings;
@@ -6,34 +9,37 @@ use crate::credentials::bearer::{self, AccessToken, Scheme};
 use crate::credentials::client_certificate;
 use crate::credentials::dpop::{DpopMode, UnverifiedProof};
 use crate::http::request_head::{Presented, RequestHead};
-use crate::rejection::Reason;
+use crate::rejection::{Reason, Rejection};
+use crate::requirement::Requirement;
 use crate::time::Timestamp;
 use crate::token::confirmation::Sender;
 
-/// What a request for a protected place presents.
-pub(crate) struct Presentation<'h> {
-    /// The access token.
-    pub(crate) token: AccessToken<'h>,
-    /// The scheme that it came by.
-    pub(crate) schemes: Schemes,
-    /// Who sends it.
-    pub(crate) sender: Sender,
-    /// The proof of possession, right for this request. Its signature is verified later, when its token is known to be good and
-    /// bound to that key: nobody else's proofs are worth verifying or remembering.
-    pub(crate) proof: Option<Box<UnverifiedProof>>,
+/// A request for a protected place.
+pub(super) struct RequestContext {
+    /// What its rule requires.
+    pub(super) requirement: Arc<Requirement>,
+    /// What it shows of its sender.
+    pub(super) sender: Sender,
+    /// The proof of possession, right for this request. Its signature is verified later, when its token is known to be good and bound to
+    /// that key: no other proof is worth verifying or remembering.
+    pub(super) proof: Option<Box<UnverifiedProof>>,
+    schemes: Schemes,
+    allowed_origin: Option<Arc<str>>,
 }
 
-impl<'h> Presentation<'h> {
-    /// Reads the credentials of a request where proofs are looked at as `mode` says.
+impl RequestContext {
+    /// Reads the credentials of a request, where proofs are looked at as `mode` says.
     ///
     /// # Errors
     /// The client's mistake.
-    pub(crate) fn read(
+    pub(super) fn read<'h>(
         head: &RequestHead<'h>,
+        requirement: &Arc<Requirement>,
+        allowed_origin: Option<&Arc<str>>,
         settings: &Settings,
         mode: DpopMode,
         now: Timestamp,
-    ) -> Result<Self, Reason> {
+    ) -> Result<(Self, AccessToken<'h>), Reason> {
         let (scheme, token) = token(head, settings.credentials.max_length, mode != DpopMode::Off)?;
         if token.is_in_query(head.path) {
             return Err(Reason::RepeatedCredentials);
@@ -50,13 +56,21 @@ impl<'h> Presentation<'h> {
             key: proof.as_ref().map(|proof| proof.thumbprint().to_owned()),
             certificate: client_certificate::digest(settings.client_certificate, head),
         };
-        Ok(Self { token, schemes, sender, proof })
+        let (requirement, allowed_origin) = (Arc::clone(requirement), allowed_origin.cloned());
+        Ok((Self { requirement, sender, proof, schemes, allowed_origin }, token))
+    }
+
+    /// The refusal of this request, whose credentials were looked at.
+    pub(super) fn refusal(self, reason: Reason) -> Rejection {
+        let Self { requirement, schemes, allowed_origin, .. } = self;
+        let schemes = if reason.is_about_proof() { Schemes::Dpop } else { schemes };
+        Rejection { requirement: Some(requirement), allowed_origin, schemes, ..reason.into() }
     }
 }
 
-/// The schemes to challenge when these credentials are refused. Without credentials of ours, all that would do; with them, the
+/// The schemes to challenge when these credentials are refused at the door. Without credentials of ours, all that would do; with them, the
 /// one that was used, if it does (R14).
-pub(crate) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) -> Schemes {
+pub(super) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) -> Schemes {
     let is_without = matches!(reason, Reason::MissingCredentials | Reason::UnsupportedScheme);
     match (mode, bearer::scheme(head.authorization)) {
         (DpopMode::Off, _) => Schemes::Bearer,

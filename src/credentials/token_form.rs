@@ -1,0 +1,53 @@
+//! The form of a presented token: opaque, or a JWT in whatever spelling. It is found once for each token that is not in the cache.
+
+use crate::credentials::bearer::AccessToken;
+use crate::jwt::{JoseHeader, Jws, NoJws};
+
+/// The form of a token.
+pub(crate) struct TokenForm<'t> {
+    header: Option<JoseHeader>,
+    jws: Result<Jws<'t>, NoJws>,
+}
+
+/// What a token is to those who take JWTs.
+pub(crate) enum TokenKind<'t> {
+    /// Its issuer alone can read it: no JWT, or an encrypted one.
+    Opaque,
+    /// A JWT that can be verified.
+    Jwt(Jws<'t>),
+    /// A JWT in a form that is not accepted. Another spelling of a JWT is no opaque token.
+    Unacceptable,
+}
+
+impl<'t> TokenForm<'t> {
+    /// The form of a token.
+    pub(crate) fn of(token: AccessToken<'t>) -> Self {
+        Self { header: JoseHeader::of(token.expose()), jws: Jws::parse(token.expose()) }
+    }
+
+    /// The JWT that it strictly is.
+    pub(crate) fn jws(&self) -> Option<&Jws<'t>> {
+        self.jws.as_ref().ok()
+    }
+
+    /// Whether it says that it is a JWT of another kind than an access token (R45).
+    pub(crate) fn is_of_other_kind(&self) -> bool {
+        self.header.as_ref().is_some_and(JoseHeader::is_of_other_kind)
+    }
+
+    /// Whether it is a JWT to anybody, also to those who decode leniently.
+    pub(crate) fn is_any_jwt(&self) -> bool {
+        self.header.is_some() || !matches!(self.jws, Err(NoJws::OtherForm))
+    }
+
+    /// What it is where JWTs are verified.
+    pub(crate) fn kind(self) -> TokenKind<'t> {
+        let is_signed = self.header.is_some_and(|header| !header.is_encrypted());
+        match self.jws {
+            Ok(jws) => TokenKind::Jwt(jws),
+            Err(NoJws::Unacceptable) => TokenKind::Unacceptable,
+            Err(NoJws::OtherForm) if is_signed => TokenKind::Unacceptable,
+            Err(NoJws::OtherForm) => TokenKind::Opaque,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Whether a token is good for a request: the one place that asks the server's policy, the token's confirmation, the rule's conditions and
+//! the proof of possession, in this order. What is cheap comes first, and what needs a signature last.
+
+use super::request_context::RequestContext;
+use crate::config::TokenSettings;
+use crate::credentials::dpop::{DpopMode, ProofVerifier};
+use crate::grant::Grant;
+use crate::host::Host;
+use crate::rejection::Reason;
+use crate::token::claims::Claims;
+
+/// A token of one server's against one request.
+pub(super) struct TokenCheck<'c> {
+    pub(super) settings: &'c TokenSettings,
+    pub(super) context: &'c RequestContext,
+    pub(super) host: Host<'c>,
+}
+
+impl TokenCheck<'_> {
+    /// Checks all that is claimed, before any signature is verified.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn claims(&self, claims: &Claims) -> Result<(), Reason> {
+        let Self { settings, context, host } = self;
+        let RequestContext { requirement, sender, .. } = context;
+        settings.policy.validate(claims, host.now)?;
+        let binding = claims.binding();
+        let must_be_bound = settings.dpop == DpopMode::Required || requirement.asks_for_binding();
+        if must_be_bound && !binding.is_to_key() {
+            return Err(Reason::BindingRequired);
+        }
+        binding.validate(sender)?;
+        requirement.validate_audience(claims)
+    }
+
+    /// Checks all. Gives what an authentic request lacks nevertheless: its token does not allow what the rule requires.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn all(
+        &self,
+        grant: &Grant,
+        proofs: Option<&mut ProofVerifier>,
+    ) -> Result<Option<Reason>, Reason> {
+        let Self { settings, context, host } = self;
+        let claims = grant.claims();
+        self.claims(claims)?;
+        let unmet = context.requirement.authorize(claims, host.now, settings.policy.leeway).err();
+        if let Some(proof) = &context.proof {
+            let proofs = proofs.ok_or(Reason::Internal)?;
+            proofs.take(proof, claims.binding(), host.now, host.shared_data)?;
+        }
+        Ok(unmet)
+    }
+}
