@@ -32,6 +32,11 @@ impl Api {
         self.port
     }
 
+    /// The heads of all that arrives.
+    pub fn heads(&self) -> Received {
+        self.received.clone()
+    }
+
     /// The heads of the requests of this name that arrived, or of this path and query where they have no name.
     pub fn received(&self, name: &str) -> Vec<HeaderMap> {
         self.received.named(name)

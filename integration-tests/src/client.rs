@@ -136,6 +136,16 @@ impl Request {
         Self { method, path: path.into(), headers: Vec::new(), body }
     }
 
+    /// Its method.
+    pub fn method(&self) -> &str {
+        self.method
+    }
+
+    /// Its path and query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {

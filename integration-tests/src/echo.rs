@@ -30,6 +30,11 @@ impl Echo {
         self.port
     }
 
+    /// The heads of all that arrives.
+    pub fn heads(&self) -> Received {
+        self.received.clone()
+    }
+
     /// The heads of the handshakes of this name that arrived.
     pub fn received(&self, name: &str) -> Vec<HeaderMap> {
         self.received.named(name)

@@ -30,6 +30,11 @@ impl Health {
         self.port
     }
 
+    /// The heads of all that arrives.
+    pub fn heads(&self) -> Received {
+        self.received.clone()
+    }
+
     /// The metadata of the calls of this name that arrived.
     pub fn received(&self, name: &str) -> Vec<HeaderMap> {
         self.received.named(name)

@@ -22,11 +22,11 @@ pub async fn start(name: &str, server: &AuthorizationServer, web: &CertificateAu
     })];
     EnvoyBuilder::new(name, 1, server.port())
         .relay(LOGIN, Listener::default())
-        .secured_by(&web.certify_server("login.example.com")?, None)?
-        .routed_by(&routes)?
+        .secured_by(&web.certify_server("login.example.com")?, None)
+        .routed_by(&routes)
         .relay(IMPOSTER, Listener::default())
-        .secured_by(&web.certify_server("login.example.org")?, None)?
-        .routed_by(&routes)?
+        .secured_by(&web.certify_server("login.example.org")?, None)
+        .routed_by(&routes)
         .start()
         .await
 }

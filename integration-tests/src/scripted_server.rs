@@ -2,17 +2,18 @@
 //! depends on the token that it is asked about.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::Response as HttpResponse;
 use axum::routing::post;
 use futures::stream;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::eventually::eventually;
@@ -22,12 +23,12 @@ use crate::{secrets, server};
 #[derive(Clone)]
 pub struct ScriptedServer {
     port: u16,
-    state: Arc<Mutex<Script>>,
+    script: Arc<Mutex<Script>>,
 }
 
 #[derive(Default)]
 struct Script {
-    plays: HashMap<String, Play>,
+    responses: HashMap<String, Response>,
     busy: Arc<()>,
     requests: HashMap<String, Vec<Introspection>>,
 }
@@ -41,38 +42,53 @@ pub struct Introspection {
     pub form: Vec<(String, String)>,
 }
 
-/// An answer.
+/// What the server answers about a token.
 #[derive(Clone, Debug)]
-pub struct Play {
+pub struct Response {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
     delay: Duration,
     gate: Option<watch::Receiver<()>>,
-    breaks_off: bool,
+    closes_early: bool,
 }
 
-/// What a play waits for; dropping it lets the play go on.
+/// What a response waits for; dropping it lets the response go.
 #[derive(Debug)]
 pub struct Gate(watch::Sender<()>);
 
 impl Gate {
-    /// Lets the answers go that it held back, and those that are still to come.
+    /// Lets the responses go that it held back, and those that are still to come.
     pub fn open(self) {
         drop(self.0);
     }
 }
 
-impl Play {
-    /// An answer with a body of this media type.
-    pub fn answer(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+impl Response {
+    /// A response with a body of this media type.
+    pub fn new(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", media_type.to_owned())];
-        Self { status, headers, body: body.into(), delay: Duration::ZERO, gate: None, breaks_off: false }
+        Self { status, headers, body: body.into(), delay: Duration::ZERO, gate: None, closes_early: false }
     }
 
     /// 200 with a JWT.
     pub fn jwt(jwt: &str) -> Self {
-        Self::answer(200, "application/jwt", jwt)
+        Self::new(200, "application/jwt", jwt)
+    }
+
+    /// 200 with this JSON.
+    pub fn json(body: &Value) -> Self {
+        Self::new(200, "application/json", body.to_string())
+    }
+
+    /// The token is not active.
+    pub fn inactive() -> Self {
+        Self::status(204)
+    }
+
+    /// A response without a body.
+    pub fn status(status: u16) -> Self {
+        Self::new(status, "text/plain", "")
     }
 
     /// Adds a header field.
@@ -84,12 +100,11 @@ impl Play {
 
     /// Takes at least this long, so that a request waits. What is shown must not depend on that it does: for that, there is a gate.
     #[must_use]
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 
-    /// Holds the answer back until the gate is opened.
+    /// Holds the response back until the gate is opened.
     pub fn held(mut self) -> (Self, Gate) {
         let (gate, closed) = watch::channel(());
         self.gate = Some(closed);
@@ -98,18 +113,17 @@ impl Play {
 
     /// Closes the connection behind the body, which is not at its end.
     #[must_use]
-    pub fn breaking_off(mut self) -> Self {
-        self.breaks_off = true;
-        self
+    pub fn closing_early(self) -> Self {
+        Self { closes_early: true, ..self }
     }
 }
 
 impl ScriptedServer {
-    /// Starts it. A token that no play is for is not active.
+    /// Starts it. A token that no response is for is not active.
     pub fn start() -> Result<Self> {
-        let state = Arc::<Mutex<Script>>::default();
-        let app = Router::new().route("/introspect", post(introspect)).with_state(Arc::clone(&state));
-        Ok(Self { port: server::serve(app)?, state })
+        let script = Arc::<Mutex<Script>>::default();
+        let app = Router::new().route("/introspect", post(introspect)).with_state(Arc::clone(&script));
+        Ok(Self { port: server::serve(app)?, script })
     }
 
     /// Where it listens on loopback.
@@ -117,16 +131,14 @@ impl ScriptedServer {
         self.port
     }
 
-    /// Plays this whenever it is asked about `token`.
-    pub fn play(&self, token: &str, play: Play) -> Result<()> {
-        let mut script = self.state.lock().ok().context("a test panicked with the script in hand")?;
-        script.plays.insert(token.to_owned(), play);
-        Ok(())
+    /// Answers this whenever it is asked about `token`.
+    pub fn respond(&self, token: &str, response: Response) {
+        self.script().responses.insert(token.to_owned(), response);
     }
 
     /// How many requests it is working at. One whose client has gone away is none any more.
     pub fn busy(&self) -> usize {
-        self.state.lock().map(|script| Arc::strong_count(&script.busy) - 1).unwrap_or_default()
+        Arc::strong_count(&self.script().busy) - 1
     }
 
     /// Waits until it was asked about `token` this often, or more.
@@ -140,10 +152,11 @@ impl ScriptedServer {
 
     /// What it was asked about `token` so far.
     pub fn introspections(&self, token: &str) -> Vec<Introspection> {
-        self.state
-            .lock()
-            .map(|script| script.requests.get(token).cloned().unwrap_or_default())
-            .unwrap_or_default()
+        self.script().requests.get(token).cloned().unwrap_or_default()
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        lock(&self.script)
     }
 }
 
@@ -155,11 +168,15 @@ impl Introspection {
     }
 }
 
+fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
+    script.lock().expect("nobody panics with the script in hand")
+}
+
 async fn introspect(
-    State(state): State<Arc<Mutex<Script>>>,
+    State(script): State<Arc<Mutex<Script>>>,
     headers: HeaderMap,
     Form(form): Form<Vec<(String, String)>>,
-) -> Result<Response, StatusCode> {
+) -> Result<HttpResponse, StatusCode> {
     if let Some(credentials) = headers.get("authorization").and_then(|value| value.to_str().ok()) {
         secrets::noted_credentials(credentials);
     }
@@ -168,27 +185,27 @@ async fn introspect(
     }
     let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
     let token = token.ok_or(StatusCode::BAD_REQUEST)?;
-    let (mut play, _busy) = {
-        let mut script = state.lock().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let (mut response, _busy) = {
+        let mut script = lock(&script);
         script.requests.entry(token.clone()).or_default().push(Introspection { headers, form });
-        let play = script.plays.get(&token).cloned().unwrap_or_else(|| Play::answer(204, "text/plain", ""));
-        (play, Arc::clone(&script.busy))
+        let response = script.responses.get(&token).cloned().unwrap_or_else(Response::inactive);
+        (response, Arc::clone(&script.busy))
     };
-    tokio::time::sleep(play.delay).await;
-    if let Some(gate) = &mut play.gate {
+    tokio::time::sleep(response.delay).await;
+    if let Some(gate) = &mut response.gate {
         // It only ever changes by being dropped.
         while gate.changed().await.is_ok() {}
     }
-    let mut response = Response::builder().status(play.status);
-    for (name, value) in &play.headers {
-        response = response.header(*name, value);
+    let mut http = HttpResponse::builder().status(response.status);
+    for (name, value) in &response.headers {
+        http = http.header(*name, value);
     }
-    let body = match play.breaks_off {
-        false => Body::from(play.body),
+    let body = match response.closes_early {
+        false => Body::from(response.body),
         true => {
             let end = Err(std::io::Error::other("the script says so"));
-            Body::from_stream(stream::iter([Ok(play.body), end]))
+            Body::from_stream(stream::iter([Ok(response.body), end]))
         }
     };
-    response.body(body).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    http.body(body).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -62,7 +62,7 @@ impl Gateway {
                 Some(filter) => builder.listener_with(variant.name(), &filter, Listener::default()),
                 None => builder.relay(variant.name(), Listener::default()),
             };
-            builder = builder.routed_by(&filters::routes(variant))?.balanced()?;
+            builder = builder.routed_by(&filters::routes(variant)).balanced();
         }
         let envoy = builder.start().await?;
         let clock = ProcessClock::of(envoy.process_id()?);
@@ -124,7 +124,7 @@ pub async fn start_upstream(folder: &Path) -> Result<(Envoy, u16)> {
     let envoy = EnvoyBuilder::new("upstream", 1, NOBODY)
         .logging_by_default(folder)
         .relay("upstream", Listener::default())
-        .routed_by(&filters::upstream_routes())?
+        .routed_by(&filters::upstream_routes())
         .start()
         .await?;
     let port = envoy.client("upstream").port();

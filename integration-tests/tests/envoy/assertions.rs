@@ -10,7 +10,7 @@ use integration_tests::authorization_server::{self, AuthorizationServer};
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, keys, secrets};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -121,7 +121,7 @@ async fn r021_r019_an_assertion_is_brief_for_one_server_and_the_only_credentials
     let mut identifiers = HashSet::new();
     for number in 1..=20 {
         let token = secrets::fresh_token("asserted");
-        stage.scripted.play(&token, Play::jwt(&jwt::valid()).header("cache-control", "no-store"))?;
+        stage.scripted.respond(&token, Response::jwt(&jwt::valid()).header("cache-control", "no-store"));
         let before = jwt::now();
         assert_eq!(stage.orders("scripted", &token).await?.status, 200);
         let introspections = stage.scripted.introspections(&token);
@@ -154,8 +154,8 @@ async fn r021_r019_an_assertion_is_brief_for_one_server_and_the_only_credentials
 async fn r021_r023_a_question_that_is_asked_again_has_another_assertion() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("asked-again");
-    let (play, gate) = Play::jwt(&jwt::valid()).held();
-    stage.scripted.play(&token, play)?;
+    let (play, gate) = Response::jwt(&jwt::valid()).held();
+    stage.scripted.respond(&token, play);
     let client = stage.envoy.client("scripted");
     let first = client.start(&Request::get("/orders").bearer(&token)).await?;
     stage.scripted.asked(&token, 1).await?;

@@ -42,20 +42,20 @@ async fn set_stage() -> Result<Stage> {
         .cluster("authorization-server", &[server.port()])
         .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
         .listener("connection", &connection, plain)
-        .secured_by(&own, Some(&authority))?
-        .admitting_without_certificate()?
+        .secured_by(&own, Some(&authority))
+        .admitting_without_certificate()
         .listener("plaintext", &connection, plain)
         .listener("nothing", &nothing, plain)
-        .secured_by(&own, Some(&authority))?
+        .secured_by(&own, Some(&authority))
         .listener("behind", &field, plain)
-        .secured_by(&own, Some(&authority))?
-        .forwarding_certificates("FORWARD_ONLY", &json!({}))?
+        .secured_by(&own, Some(&authority))
+        .forwarding_certificates("FORWARD_ONLY", &json!({}))
         .listener("behind-by-connection", &connection, plain)
-        .secured_by(&own, Some(&authority))?
-        .forwarding_certificates("FORWARD_ONLY", &json!({}))?
+        .secured_by(&own, Some(&authority))
+        .forwarding_certificates("FORWARD_ONLY", &json!({}))
         .listener("behind-nothing", &nothing, plain)
-        .secured_by(&own, Some(&authority))?
-        .forwarding_certificates("FORWARD_ONLY", &json!({}))?
+        .secured_by(&own, Some(&authority))
+        .forwarding_certificates("FORWARD_ONLY", &json!({}))
         .start()
         .await?;
     let mut front = EnvoyBuilder::new("certificate_bound-front", 1, api.port());
@@ -63,9 +63,9 @@ async fn set_stage() -> Result<Stage> {
         front = front
             .secure_cluster(behind, &[gateway.client(behind).port()], &hop, &authority)
             .relay(behind, Listener { upstream: behind, ..plain })
-            .secured_by(&own, Some(&authority))?
-            .admitting_without_certificate()?
-            .forwarding_certificates("SANITIZE_SET", &json!({"subject": true, "uri": true, "cert": true}))?;
+            .secured_by(&own, Some(&authority))
+            .admitting_without_certificate()
+            .forwarding_certificates("SANITIZE_SET", &json!({"subject": true, "uri": true, "cert": true}));
     }
     let front = front.start().await?;
     Ok(Stage { front, gateway, server, api, authority, hop })

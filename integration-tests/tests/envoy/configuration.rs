@@ -8,7 +8,7 @@ use integration_tests::api::Api;
 use integration_tests::client::Request;
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, paths, secrets};
 use phantom_token_core::{HostKind, Settings};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ fn r038_a_bad_configuration_never_starts_and_all_its_mistakes_are_told() -> Resu
 fn r038_a_configuration_that_arrives_as_a_struct_is_refused() -> Result<()> {
     let (api, server) = (Api::start()?, ScriptedServer::start()?);
     let builder = builder("struct", &api, &server, &configuration(json!([{"path": "/"}])));
-    let (accepted, output) = builder.configured_by_struct()?.validate()?;
+    let (accepted, output) = builder.configured_by_struct().validate()?;
     assert!(!accepted && output.contains("the configuration must be a JSON object"), "{output}");
     Ok(())
 }
@@ -119,7 +119,7 @@ fn r038_a_configuration_that_arrives_as_a_struct_is_refused() -> Result<()> {
 async fn r038_a_bad_change_leaves_the_old_configuration_serving() -> Result<()> {
     let (envoy, api, server) = start("bad-change").await?;
     let token = secrets::fresh_token("bad-change");
-    server.play(&token, Play::jwt(&jwt::valid()))?;
+    server.respond(&token, Response::jwt(&jwt::valid()));
     let client = envoy.client("gateway");
     assert_eq!(client.send(Request::get("/").bearer(&token)).await?.status, 200);
     assert!(!envoy.reconfigure("gateway", &configuration(json!([]))).await?);
@@ -136,7 +136,7 @@ async fn r038_a_bad_change_leaves_the_old_configuration_serving() -> Result<()> 
 async fn r038_a_change_under_load_forwards_nothing_that_it_should_not() -> Result<()> {
     let (envoy, api, server) = start("change-under-load").await?;
     let good = secrets::fresh_token("good");
-    server.play(&good, Play::jwt(&jwt::valid()))?;
+    server.respond(&good, Response::jwt(&jwt::valid()));
     let client = envoy.client("gateway");
     let (is_over, calls, last) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
     let good_calls = async {

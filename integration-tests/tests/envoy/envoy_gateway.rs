@@ -53,7 +53,7 @@ async fn set_stage() -> Result<Stage> {
             .listener_of("https", std::slice::from_ref(&filter), Listener::default())
             .routed_by(&[json!({
                 "match": {"prefix": "/"}, "route": {"cluster": "api"}, "typed_per_filter_config": enabled,
-            })])?
+            })])
             .start()
             .await
     };

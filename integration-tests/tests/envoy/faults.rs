@@ -9,7 +9,7 @@ use integration_tests::api::Api;
 use integration_tests::client::{Answer, Client, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Gate, Play, ScriptedServer};
+use integration_tests::scripted_server::{Gate, Response, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -38,7 +38,7 @@ async fn set_stage() -> Result<Stage> {
     });
     let envoy = EnvoyBuilder::new("faults", 1, api.port())
         .cluster("authorization-server", &[server.port()])
-        .closed_cluster("nobody-listens")?
+        .closed_cluster("nobody-listens")
         .cluster("nobody-is-there", &[])
         .listener("jwt", &configuration(json!({}), json!({})), plain)
         .listener(
@@ -130,7 +130,7 @@ impl Stage {
     /// If this failed, what happened before would have stopped the worker.
     async fn is_well(&self, listener: &str) -> Result<()> {
         let token = secrets::fresh_token("well");
-        self.server.play(&token, Play::jwt(&jwt::valid()))?;
+        self.server.respond(&token, Response::jwt(&jwt::valid()));
         assert_eq!(self.orders(listener, &token).await?.status, 200, "the filter is not well any more");
         Ok(())
     }
@@ -142,7 +142,7 @@ async fn r016_r017_r018_r019_r022_the_introspection_request_is_the_gateways_own(
     let stage = stage().await;
     let token = secrets::noted("a+b/c~d.e-f_==".to_owned());
     secrets::noted("a%2Bb%2Fc~d.e-f_%3D%3D".to_owned());
-    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    stage.server.respond(&token, Response::jwt(&jwt::valid()));
     let request =
         Request::get("/orders?q=secret").bearer(&token).header("cookie", "a=b").header("x-user-id", "7");
     assert_eq!(stage.client("jwt").send(request).await?.status, 200);
@@ -171,10 +171,10 @@ async fn r079_a_jwt_of_16_kb_travels_byte_identical() -> Result<()> {
     for listener in ["jwt", "json"] {
         let token = secrets::fresh_token("long-jwt");
         let play = match listener {
-            "jwt" => Play::jwt(&jwt),
-            _ => Play::answer(200, "application/json", json!({"active": true, "jwt": jwt}).to_string()),
+            "jwt" => Response::jwt(&jwt),
+            _ => Response::new(200, "application/json", json!({"active": true, "jwt": jwt}).to_string()),
         };
-        stage.server.play(&token, play)?;
+        stage.server.respond(&token, play);
         for _ in 0..2 {
             let answer = stage.orders(listener, &token).await?;
             assert_eq!(answer.forwarded_authorization(), [format!("Bearer {jwt}")]);
@@ -193,7 +193,7 @@ async fn r079_what_is_too_long_is_refused() -> Result<()> {
     let token = secrets::fresh_token("too-long-jwt");
     let mut claims = jwt::valid_claims();
     claims["pad"] = json!("x".repeat(30_000));
-    stage.server.play(&token, Play::jwt(&jwt::with_claims(&claims)))?;
+    stage.server.respond(&token, Response::jwt(&jwt::with_claims(&claims)));
     assert_eq!(stage.orders("jwt", &token).await?.status, 502);
     assert_eq!(stage.api.received(&token).len(), 0);
     Ok(())
@@ -209,7 +209,7 @@ async fn r007_odd_bytes_in_header_fields_do_no_harm() -> Result<()> {
         assert_eq!(stage.client("jwt").send(request).await?.status, 401);
 
         let token = secrets::fresh_token("odd");
-        stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+        stage.server.respond(&token, Response::jwt(&jwt::valid()));
         let request = Request::get("/orders").bearer(&token).header("x-odd", odd).named(&token);
         assert_eq!(stage.client("jwt").send(request).await?.status, 200);
         let received = stage.api.received(&token);
@@ -225,53 +225,53 @@ async fn r007_odd_bytes_in_header_fields_do_no_harm() -> Result<()> {
 async fn r024_r027_r030_a_failing_callout_of_any_kind_is_the_servers_fault() -> Result<()> {
     let stage = stage().await;
     let jwt = jwt::valid();
-    let (hanging, _never_opened) = Play::jwt(&jwt).held();
+    let (hanging, _never_opened) = Response::jwt(&jwt).held();
     let token = secrets::fresh_token("fault");
-    stage.server.play(&token, hanging)?;
+    stage.server.respond(&token, hanging);
     assert_eq!(stage.orders("impatient", &token).await?.status, 504, "the server hangs");
     assert_eq!(stage.api.received(&token).len(), 0, "the server hangs");
-    stage.server.play(&token, Play::jwt(&jwt))?;
+    stage.server.respond(&token, Response::jwt(&jwt));
     eventually("it is served after the server hung", async || {
         Ok(stage.orders("impatient", &token).await?.status == 200)
     })
     .await?;
-    let truncated = Play::jwt(&jwt[..40]).breaking_off();
-    let wrong_length = Play::answer(200, "application/jwt", jwt.clone()).header("content-length", "10");
-    let huge = Play::answer(200, "application/jwt", vec![b'x'; 50 * 1024 * 1024]);
+    let truncated = Response::jwt(&jwt[..40]).closing_early();
+    let wrong_length = Response::new(200, "application/jwt", jwt.clone()).header("content-length", "10");
+    let huge = Response::new(200, "application/jwt", vec![b'x'; 50 * 1024 * 1024]);
     let redirect =
-        Play::answer(302, "application/jwt", jwt.clone()).header("location", "https://evil.example.com/");
+        Response::new(302, "application/jwt", jwt.clone()).header("location", "https://evil.example.com/");
     let active_twice = format!(r#"{{"active":false,"active":true,"jwt":"{jwt}"}}"#);
     for (what, play, statuses) in [
         ("breaks off", truncated, [503, 503]),
         ("lies about the length", wrong_length, [502, 503]),
         ("sends 50 MiB", huge, [502, 503]),
         ("redirects", redirect, [502, 502]),
-        ("500", Play::answer(500, "text/html", "oops"), [503, 503]),
-        ("503", Play::answer(503, "application/json", r#"{"active":true}"#), [503, 503]),
-        ("429", Play::answer(429, "text/plain", ""), [503, 503]),
-        ("404", Play::answer(404, "text/plain", ""), [502, 502]),
-        ("HTML", Play::answer(200, "text/html", "<html>"), [502, 502]),
-        ("empty", Play::answer(200, "application/jwt", ""), [502, 502]),
-        ("garbage", Play::answer(200, "application/jwt", &b"\xff\xfe\x00"[..]), [502, 502]),
-        ("active without a JWT", Play::answer(200, "application/json", r#"{"active":true}"#), [502, 502]),
-        ("active is a string", Play::answer(200, "application/json", r#"{"active":"true"}"#), [502, 502]),
-        ("active twice", Play::answer(200, "application/json", active_twice), [502, 502]),
-        ("JSON cut off", Play::answer(200, "application/json", r#"{"active":true,"#), [502, 502]),
+        ("500", Response::new(500, "text/html", "oops"), [503, 503]),
+        ("503", Response::new(503, "application/json", r#"{"active":true}"#), [503, 503]),
+        ("429", Response::new(429, "text/plain", ""), [503, 503]),
+        ("404", Response::new(404, "text/plain", ""), [502, 502]),
+        ("HTML", Response::new(200, "text/html", "<html>"), [502, 502]),
+        ("empty", Response::new(200, "application/jwt", ""), [502, 502]),
+        ("garbage", Response::new(200, "application/jwt", &b"\xff\xfe\x00"[..]), [502, 502]),
+        ("active without a JWT", Response::new(200, "application/json", r#"{"active":true}"#), [502, 502]),
+        ("active is a string", Response::new(200, "application/json", r#"{"active":"true"}"#), [502, 502]),
+        ("active twice", Response::new(200, "application/json", active_twice), [502, 502]),
+        ("JSON cut off", Response::new(200, "application/json", r#"{"active":true,"#), [502, 502]),
         (
             "signed introspection response",
-            Play::answer(200, "application/token-introspection+jwt", jwt.clone()),
+            Response::new(200, "application/token-introspection+jwt", jwt.clone()),
             [502, 502],
         ),
-        ("odd bytes in a field", Play::answer(200, "text/\u{e9}", ""), [502, 503]),
+        ("odd bytes in a field", Response::new(200, "text/\u{e9}", ""), [502, 503]),
     ] {
         let token = secrets::fresh_token("fault");
-        stage.server.play(&token, play)?;
+        stage.server.respond(&token, play);
         let answer = stage.orders("jwt", &token).await?;
         assert!(statuses.contains(&answer.status), "the server {what}: {}", answer.status);
         assert_eq!(answer.header("www-authenticate"), "", "the server {what}");
         assert_eq!(answer.header("retry-after").is_empty(), answer.status != 503, "the server {what}");
         assert_eq!(stage.api.received(&token).len(), 0, "the server {what}");
-        stage.server.play(&token, Play::jwt(&jwt))?;
+        stage.server.respond(&token, Response::jwt(&jwt));
         assert_eq!(stage.orders("jwt", &token).await?.status, 200, "after the server {what}");
     }
     stage.is_well("jwt").await
@@ -296,14 +296,14 @@ async fn r024_a_callout_that_cannot_be_dispatched_is_unavailable() -> Result<()>
 async fn r026_r036_r039_r040_what_is_not_active_or_no_access_token_is_refused() -> Result<()> {
     let stage = stage().await;
     let jwt = jwt::valid();
-    let json = |body: Value| Play::answer(200, "application/json", body.to_string());
+    let json = |body: Value| Response::new(200, "application/json", body.to_string());
     let claims = |name: &str, value: Value| {
         let mut claims = jwt::valid_claims();
         claims[name] = value;
         jwt::with_claims(&claims)
     };
     for (listener, what, play, status) in [
-        ("jwt", "204", Play::answer(204, "", ""), 401),
+        ("jwt", "204", Response::new(204, "", ""), 401),
         ("jwt", "active: false", json(json!({"active": false})), 401),
         ("keycloak", "active: false beside a JWT", json(json!({"active": false, "jwt": jwt})), 401),
         (
@@ -314,17 +314,17 @@ async fn r026_r036_r039_r040_what_is_not_active_or_no_access_token_is_refused() 
         ),
         ("keycloak", "bound to a key", json(json!({"active": true, "jwt": jwt, "cnf": {"jkt": "x"}})), 401),
         ("keycloak", "expired beside the JWT", json(json!({"active": true, "jwt": jwt, "exp": 1})), 401),
-        ("jwt", "an introspection response", Play::jwt(&claims("active", json!(true))), 502),
-        ("jwt", "an inactive JWT", Play::jwt(&claims("active", json!(false))), 401),
-        ("jwt", "expired", Play::jwt(&claims("exp", json!(jwt::now() - 10))), 401),
-        ("jwt", "not valid yet", Play::jwt(&claims("nbf", json!(jwt::now() + 60))), 401),
-        ("jwt", "of another issuer", Play::jwt(&claims("iss", json!("https://evil.example.com"))), 401),
-        ("jwt", "for another audience", Play::jwt(&claims("aud", json!(["payments"]))), 401),
+        ("jwt", "an introspection response", Response::jwt(&claims("active", json!(true))), 502),
+        ("jwt", "an inactive JWT", Response::jwt(&claims("active", json!(false))), 401),
+        ("jwt", "expired", Response::jwt(&claims("exp", json!(jwt::now() - 10))), 401),
+        ("jwt", "not valid yet", Response::jwt(&claims("nbf", json!(jwt::now() + 60))), 401),
+        ("jwt", "of another issuer", Response::jwt(&claims("iss", json!("https://evil.example.com"))), 401),
+        ("jwt", "for another audience", Response::jwt(&claims("aud", json!(["payments"]))), 401),
         ("json", "active, with its JWT", json(json!({"active": true, "jwt": jwt})), 200),
         ("keycloak", "active, with its JWT", json(json!({"active": true, "jwt": jwt})), 200),
     ] {
         let token = secrets::fresh_token("kind");
-        stage.server.play(&token, play)?;
+        stage.server.respond(&token, play);
         let answer = stage.orders(listener, &token).await?;
         assert_eq!(answer.status, status, "{listener}: {what}");
         assert_eq!(stage.api.received(&token).len(), usize::from(status == 200), "{listener}: {what}");
@@ -344,14 +344,14 @@ async fn r038_a_body_does_not_carry_a_paused_request_past_the_filter() -> Result
     let stage = stage().await;
     let body = vec![b'b'; 100_000];
     for (what, play, status) in [
-        ("active", Play::jwt(&jwt::valid()), 200),
-        ("inactive", Play::answer(204, "", ""), 401),
-        ("failing", Play::answer(500, "", ""), 503),
+        ("active", Response::jwt(&jwt::valid()), 200),
+        ("inactive", Response::new(204, "", ""), 401),
+        ("failing", Response::new(500, "", ""), 503),
     ] {
         for listener in ["head-only", "jwt"] {
             let token = secrets::fresh_token("body");
             let (play, gate) = play.clone().held();
-            stage.server.play(&token, play)?;
+            stage.server.respond(&token, play);
             let request = Request::post("/orders", body.clone()).bearer(&token).named(&token);
             let client = stage.client(listener);
             let answer = stage.verdict(&token, gate, client.send(request)).await??;
@@ -372,8 +372,8 @@ async fn a_body_that_is_longer_than_the_buffer_waits_unless_the_head_alone_is_he
     let stage = stage().await;
     for (listener, status) in [("jwt", 200), ("head-only", 413)] {
         let token = secrets::fresh_token("long-body");
-        let (play, gate) = Play::jwt(&jwt::valid()).held();
-        stage.server.play(&token, play)?;
+        let (play, gate) = Response::jwt(&jwt::valid()).held();
+        stage.server.respond(&token, play);
         let request = Request::post("/orders", vec![b'b'; 2_000_000]).bearer(&token).named(&token);
         let client = stage.client(listener);
         let answer = match status {
@@ -391,10 +391,10 @@ async fn a_body_that_is_longer_than_the_buffer_waits_unless_the_head_alone_is_he
 #[tokio::test]
 async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result<()> {
     let stage = stage().await;
-    for (play, expected) in [(Play::answer(204, "", ""), "401"), (Play::jwt(&jwt::valid()), "200")] {
+    for (play, expected) in [(Response::new(204, "", ""), "401"), (Response::jwt(&jwt::valid()), "200")] {
         let token = secrets::fresh_token("trailers");
         let (play, gate) = play.held();
-        stage.server.play(&token, play)?;
+        stage.server.respond(&token, play);
         let request = format!(
             "POST /orders HTTP/1.1\r\nhost: a\r\nx-request-name: {token}\r\nauthorization: Bearer {token}\r\n\
              transfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n"
@@ -412,8 +412,8 @@ async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result
 async fn r023_a_client_that_leaves_takes_nobody_with_it() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("left");
-    let (play, gate) = Play::jwt(&jwt::valid()).held();
-    stage.server.play(&token, play)?;
+    let (play, gate) = Response::jwt(&jwt::valid()).held();
+    stage.server.respond(&token, play);
     let client = stage.client("left");
     let first = client.start(&Request::get("/orders").bearer(&token)).await?;
     stage.server.asked(&token, 1).await?;
@@ -433,8 +433,8 @@ async fn r023_a_client_that_leaves_takes_nobody_with_it() -> Result<()> {
     assert_eq!(stage.server.introspections(&token).len(), 1, "the answer comes, whoever has left");
     // Everybody leaves.
     let token = secrets::fresh_token("all-left");
-    let (play, gate) = Play::jwt(&jwt::valid()).held();
-    stage.server.play(&token, play)?;
+    let (play, gate) = Response::jwt(&jwt::valid()).held();
+    stage.server.respond(&token, play);
     let request = Request::get("/orders").bearer(&token).named(&token);
     let connections = join_all((0..10).map(|_| client.start(&request))).await;
     stage.envoy.holds("left", 10).await?;
@@ -450,10 +450,10 @@ async fn r023_a_client_that_leaves_takes_nobody_with_it() -> Result<()> {
 async fn r023_single_flight_shares_an_outcome_and_can_be_switched_off() -> Result<()> {
     let stage = stage().await;
     for (listener, introspections) in [("together", 1), ("alone", 20)] {
-        for (play, status) in [(Play::jwt(&jwt::valid()), 200), (Play::answer(500, "", ""), 503)] {
+        for (play, status) in [(Response::jwt(&jwt::valid()), 200), (Response::new(500, "", ""), 503)] {
             let token = secrets::fresh_token("together");
             let (play, gate) = play.held();
-            stage.server.play(&token, play)?;
+            stage.server.respond(&token, play);
             let calls = join_all((0..20).map(|_| stage.orders(listener, &token)));
             for answer in stage.all_wait(listener, 20, gate, calls).await? {
                 assert_eq!(answer?.status, status, "{listener}");
@@ -469,8 +469,8 @@ async fn r023_single_flight_shares_an_outcome_and_can_be_switched_off() -> Resul
 async fn r023_r053_requests_that_wait_together_are_judged_apart() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("apart");
-    let (play, gate) = Play::jwt(&jwt::valid()).held();
-    stage.server.play(&token, play)?;
+    let (play, gate) = Response::jwt(&jwt::valid()).held();
+    stage.server.respond(&token, play);
     let client = stage.client("apart");
     let calls = (0..20).map(|number| {
         let path = if number % 2 == 0 { "/orders" } else { "/admin" };
@@ -492,7 +492,7 @@ async fn r023_r053_requests_that_wait_together_are_judged_apart() -> Result<()> 
 async fn r008_two_authorization_fields_are_refused_however_envoy_joins_them() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("twice");
-    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    stage.server.respond(&token, Response::jwt(&jwt::valid()));
     let second = [format!("Bearer {token}"), "Basic dXNlcjpwYXNz".to_owned(), "Bearer other".to_owned()];
     for second in second {
         let request = Request::get("/orders").bearer(&token).header("authorization", &second).named("twice");
@@ -509,7 +509,7 @@ async fn r008_two_authorization_fields_are_refused_however_envoy_joins_them() ->
 async fn r012_r078_other_fields_neither_give_nor_take_credentials() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("fields");
-    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    stage.server.respond(&token, Response::jwt(&jwt::valid()));
     let proxy = Request::get("/orders").header("proxy-authorization", format!("Bearer {token}"));
     assert_eq!(stage.client("jwt").send(proxy).await?.status, 401);
     let query = Request::get(format!("/orders?access_token={token}"));
@@ -541,8 +541,8 @@ async fn r015_a_refusal_has_the_body_that_the_operator_wrote_and_head_has_its_fi
     let stage = stage().await;
     let (active, unknown) = (secrets::fresh_token("active"), secrets::fresh_token("unknown"));
     let failing = secrets::fresh_token("failing");
-    stage.server.play(&active, Play::jwt(&jwt::valid()))?;
-    stage.server.play(&failing, Play::answer(500, "", ""))?;
+    stage.server.respond(&active, Response::jwt(&jwt::valid()));
+    stage.server.respond(&failing, Response::new(500, "", ""));
     for (path, token, status, reason, title) in [
         ("/orders", None, 401, "missing_credentials", "An access token is required"),
         ("/orders", Some(&unknown), 401, "inactive", "The access token is not active"),

@@ -51,7 +51,7 @@ async fn set_stage() -> Result<Stage> {
     let own = mesh.certify_server(SERVER_NAME)?;
     let sidecar = EnvoyBuilder::new("istio-sidecar", 1, api.port())
         .listener_of("inbound", &filters, Listener::default())
-        .secured_by(&own, Some(&mesh))?
+        .secured_by(&own, Some(&mesh))
         .start()
         .await?;
 
@@ -73,7 +73,7 @@ async fn set_stage() -> Result<Stage> {
                 &[istiod::wasm_filter(&filter)?],
                 Listener { upstream: ORDERS, ..Listener::default() },
             )
-            .managed_by(edge)?
+            .managed_by(edge)
             .start()
             .await
     };
@@ -209,8 +209,8 @@ async fn in_cluster(stage: &Stage) -> Result<(Envoy, Envoy)> {
     let rbac = istiod::rbac(&manifests, "login", "authorization-server")?;
     let inbound = EnvoyBuilder::new("istio-authorization-server", 1, stage.server.port())
         .listener_of("inbound", &rbac, Listener { port: port.number(), ..Listener::default() })
-        .secured_by(&stage.mesh.certify_server(SERVER_NAME)?, Some(&stage.mesh))?
-        .routed_by(&routes)?
+        .secured_by(&stage.mesh.certify_server(SERVER_NAME)?, Some(&stage.mesh))
+        .routed_by(&routes)
         .start()
         .await?;
     let filter = istio::filter(&manifests).context("no filter")?;

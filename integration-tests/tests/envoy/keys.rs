@@ -14,7 +14,7 @@ use integration_tests::authorization_server::{
 use integration_tests::client::{Answer, Client, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, keys, secrets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -52,7 +52,7 @@ impl Stage {
         let mut builder = EnvoyBuilder::new(name, workers, api.port())
             .cluster("authorization-server", &[server.port()])
             .cluster("liar", &[liar.port()])
-            .closed_cluster("nobody-listens")?
+            .closed_cluster("nobody-listens")
             .cluster("nobody-is-there", &[])
             .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
             .listener("gateway", &configuration(&server), Listener::default())
@@ -182,7 +182,7 @@ async fn r041_r062_a_phantom_token_passes_if_its_issuer_signed_it_and_no_other()
         ("made up", jwt::with_claims(&claims), 502),
     ] {
         let token = secrets::fresh_token("played");
-        stage.liar.play(&token, Play::jwt(&jwt))?;
+        stage.liar.respond(&token, Response::jwt(&jwt));
         let answer = stage.orders("deceived", &token).await?;
         assert_eq!(
             (answer.status, answer.header("www-authenticate")),

@@ -7,7 +7,7 @@ use integration_tests::api::Api;
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -68,10 +68,10 @@ impl Stage {
 async fn an_entry_that_is_in_use_is_renewed_while_requests_go_on() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("hot");
-    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    stage.server.respond(&token, Response::jwt(&jwt::valid()));
     assert_eq!(stage.orders("renewing", &token).await?.status, 200);
-    let (play, gate) = Play::jwt(&jwt::valid()).held();
-    stage.server.play(&token, play)?;
+    let (play, gate) = Response::jwt(&jwt::valid()).held();
+    stage.server.respond(&token, play);
     let is_asked_again = async |times: usize| {
         let what = format!("{times} introspections, while requests go on");
         eventually(&what, async || {
@@ -95,9 +95,9 @@ async fn an_entry_that_is_in_use_is_renewed_while_requests_go_on() -> Result<()>
 async fn r055_a_renewal_that_finds_a_token_revoked_ends_it() -> Result<()> {
     let stage = stage().await;
     let token = secrets::fresh_token("revoked");
-    stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+    stage.server.respond(&token, Response::jwt(&jwt::valid()));
     assert_eq!(stage.orders("renewing", &token).await?.status, 200);
-    stage.server.play(&token, Play::answer(204, "", ""))?;
+    stage.server.respond(&token, Response::new(204, "", ""));
     let began = Instant::now();
     eventually("the token is refused", async || Ok(stage.orders("renewing", &token).await?.status == 401))
         .await?;
@@ -113,9 +113,9 @@ async fn r056_an_old_answer_serves_in_an_outage_where_that_is_configured() -> Re
     let stage = stage().await;
     for (listener, in_outage) in [("stale", 200), ("strict", 503)] {
         let token = secrets::fresh_token("stale");
-        stage.server.play(&token, Play::jwt(&jwt::valid()))?;
+        stage.server.respond(&token, Response::jwt(&jwt::valid()));
         assert_eq!(stage.orders(listener, &token).await?.status, 200);
-        stage.server.play(&token, Play::answer(503, "text/plain", ""))?;
+        stage.server.respond(&token, Response::new(503, "text/plain", ""));
         eventually("the answer has ended", async || {
             let status = stage.orders(listener, &token).await?.status;
             assert!([200, in_outage].contains(&status), "{listener}: {status}");
@@ -125,12 +125,12 @@ async fn r056_an_old_answer_serves_in_an_outage_where_that_is_configured() -> Re
         for _ in 0..3 {
             assert_eq!(stage.orders(listener, &token).await?.status, in_outage, "{listener}");
         }
-        stage.server.play(&token, Play::answer(204, "", ""))?;
+        stage.server.respond(&token, Response::new(204, "", ""));
         eventually("the server is asked again", async || {
             Ok(stage.orders(listener, &token).await?.status == 401)
         })
         .await?;
-        stage.server.play(&token, Play::answer(503, "text/plain", ""))?;
+        stage.server.respond(&token, Response::new(503, "text/plain", ""));
         for _ in 0..4 {
             let status = stage.orders(listener, &token).await?.status;
             assert!(matches!(status, 401 | 503), "{listener}: {status} for a token that was revoked");
@@ -170,7 +170,7 @@ async fn r128_an_active_token_that_is_refused_for_what_it_is_is_asked_about_once
         json!({"active": true, "token_type": "Bearer", "exp": 0, "jwt": jwt::valid()}),
     ] {
         let token = secrets::fresh_token("refresh");
-        stage.server.play(&token, Play::answer(200, "application/json", claims.to_string()))?;
+        stage.server.respond(&token, Response::new(200, "application/json", claims.to_string()));
         for _ in 0..12 {
             let answer = stage.orders("patient", &token).await?;
             assert_eq!(answer.status, 401, "{claims}: {}", answer.text());

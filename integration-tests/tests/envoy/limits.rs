@@ -9,7 +9,7 @@ use integration_tests::api::Api;
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Gate, Play, ScriptedServer};
+use integration_tests::scripted_server::{Gate, Response, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -140,8 +140,8 @@ async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Re
 async fn r057_r111_no_more_requests_wait_than_may() -> Result<()> {
     let stage = set_stage("limits-waiting", &[("max_waiting", json!(4))]).await?;
     let slow = secrets::fresh_token("slow");
-    let (play, gate) = Play::jwt(&jwt::valid()).held();
-    stage.server.play(&slow, play)?;
+    let (play, gate) = Response::jwt(&jwt::valid()).held();
+    stage.server.respond(&slow, play);
     let calls = join_all((0..20).map(|_| stage.orders(&slow)));
     let release = async {
         eventually("16 are withheld", async || Ok(stage.withheld().await? >= 16)).await?;
@@ -168,7 +168,7 @@ async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<
     assert_eq!(stage.orders(&known).await?.status, 200);
     let down: Vec<String> = (0..40).map(|_| secrets::fresh_token("down")).collect();
     for token in &down {
-        stage.server.play(token, Play::answer(500, "text/plain", ""))?;
+        stage.server.respond(token, Response::new(500, "text/plain", ""));
     }
     let began = Instant::now();
     for token in &down {
@@ -250,15 +250,15 @@ impl Stage {
     /// A token that the server finds active.
     fn active(&self, meaning: &str) -> Result<String> {
         let token = secrets::fresh_token(meaning);
-        self.server.play(&token, Play::jwt(&jwt::valid()))?;
+        self.server.respond(&token, Response::jwt(&jwt::valid()));
         Ok(token)
     }
 
     /// Lets the server find these active, each once its gate is opened.
     fn held(&self, tokens: &[String]) -> Result<Vec<Gate>> {
         let hold = |token: &String| {
-            let (play, gate) = Play::jwt(&jwt::valid()).held();
-            self.server.play(token, play)?;
+            let (play, gate) = Response::jwt(&jwt::valid()).held();
+            self.server.respond(token, play);
             Ok(gate)
         };
         tokens.iter().map(hold).collect()

@@ -11,7 +11,7 @@ use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
 use integration_tests::plain_authorization_server::{GATEWAY_SECRET, PlainAuthorizationServer};
 use integration_tests::port::ReservedPort;
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{authorization_server, jwt, keys, secrets, sidecar};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -54,9 +54,9 @@ async fn set_stage(name: &str) -> Result<Stage> {
             &configuration(&server, &["old", "new", "ed25519", "rsa"]),
             Listener { port: port.number(), ..plain },
         )
-        .routed_by(&routes)?
+        .routed_by(&routes)
         .listener("cached", &cached, plain)
-        .routed_by(&routes)?;
+        .routed_by(&routes);
     for key in ["new", "ed25519", "rsa", "unpublished"] {
         gateway = gateway.listener(key, &configuration(&server, &[key]), plain);
     }
@@ -332,7 +332,7 @@ impl Naming {
     /// Whom services are told of when the server answers so, or the status of the refusal.
     async fn subject(&self, listener: &str, answer: &Value) -> Result<String> {
         let token = secrets::fresh_token("naming");
-        self.server.play(&token, Play::answer(200, "application/json", answer.to_string()))?;
+        self.server.respond(&token, Response::new(200, "application/json", answer.to_string()));
         let request = Request::get("/orders").bearer(&token).named(&token);
         let answer = self.envoy.client(listener).send(request).await?;
         let received = self.api.received(&token);

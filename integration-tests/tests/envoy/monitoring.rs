@@ -8,7 +8,7 @@ use integration_tests::client::Request;
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
 use integration_tests::prometheus::{Prometheus, alert_rules, promtool};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{dashboard, jwt, paths, secrets};
 use phantom_token_core::{Metric, MetricKind, metrics};
 use serde_json::{Value, json};
@@ -73,9 +73,9 @@ async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret(
     .await?;
 
     let answers = [
-        ("good", Play::jwt(&jwt::valid()), 200),
-        ("dead", Play::answer(204, "text/plain", ""), 401),
-        ("failing", Play::answer(500, "text/plain", ""), 503),
+        ("good", Response::jwt(&jwt::valid()), 200),
+        ("dead", Response::new(204, "text/plain", ""), 401),
+        ("failing", Response::new(500, "text/plain", ""), 503),
     ];
     for (token, play, status) in answers {
         assert_eq!(orders(&envoy, &server, token, play).await?, status, "{token}");
@@ -98,7 +98,7 @@ async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret(
     .await?;
     assert_eq!(told(&prometheus, "PhantomTokenCredentialsRefused").await?, None);
 
-    let refused = Play::answer(401, "application/json", r#"{"error": "invalid_client"}"#);
+    let refused = Response::new(401, "application/json", r#"{"error": "invalid_client"}"#);
     assert_eq!(orders(&envoy, &server, "any", refused).await?, 502);
     eventually("the alert fires", async || {
         Ok(told(&prometheus, "PhantomTokenCredentialsRefused")
@@ -113,9 +113,9 @@ async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret(
 }
 
 /// Sends a request with a fresh token that the server answers so; the status that the client hears.
-async fn orders(envoy: &Envoy, server: &ScriptedServer, meaning: &str, play: Play) -> Result<u16> {
+async fn orders(envoy: &Envoy, server: &ScriptedServer, meaning: &str, play: Response) -> Result<u16> {
     let token = secrets::fresh_token(meaning);
-    server.play(&token, play)?;
+    server.respond(&token, play);
     Ok(envoy.client("ingress").send(Request::get("/orders").bearer(&token)).await?.status)
 }
 

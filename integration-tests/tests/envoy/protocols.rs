@@ -10,7 +10,7 @@ use integration_tests::echo::Echo;
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::{PATIENCE, soon};
 use integration_tests::health::Health;
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -54,7 +54,7 @@ async fn set_stage() -> Result<Stage> {
         .http2_cluster("health", &[health.port()])
         .cluster("authorization-server", &[server.port()])
         .cluster("scripted-server", &[scripted.port()])
-        .closed_cluster("nobody-listens")?
+        .closed_cluster("nobody-listens")
         .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
         .listener("web-socket", &configuration, web_socket)
         .listener("waiting", &waiting, web_socket)
@@ -127,13 +127,13 @@ async fn r082_a_handshake_and_the_frames_behind_it_wait_for_the_verdict() -> Res
     let other = stage.server.issue("orders:read").await?;
     for listener in ["waiting", "waiting-head-only"] {
         for (name, play, status) in [
-            ("r082-active", Play::jwt(&jwt::valid()), "101"),
-            ("r082-inactive", Play::answer(204, "", ""), "401"),
+            ("r082-active", Response::jwt(&jwt::valid()), "101"),
+            ("r082-inactive", Response::new(204, "", ""), "401"),
         ] {
             let name = format!("{name}-{listener}");
             let token = secrets::fresh_token("early");
             let (play, gate) = play.held();
-            stage.scripted.play(&token, play)?;
+            stage.scripted.respond(&token, play);
             let early = [handshake_head(&name, &token).as_bytes(), HELLO, CLOSE].concat();
             let client = stage.envoy.client(listener);
             let mut exchange = pin!(client.send_raw(&early));

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use integration_tests::api::Api;
 use integration_tests::client::{Answer, Protocol, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -77,19 +77,19 @@ async fn set_stage() -> Result<Stage> {
     let envoy = EnvoyBuilder::new("rules", 1, api.port())
         .cluster("authorization-server", &[server.port()])
         .listener("routed", &routed, Listener::default())
-        .routed_by(&table)?
+        .routed_by(&table)
         .listener("by-credentials", &by_credentials, Listener::default())
-        .routed_by(&by_credentials_table)?
+        .routed_by(&by_credentials_table)
         .listener("by-claim", &by_claim, Listener::default())
-        .routed_by(&by_claim_table)?
+        .routed_by(&by_claim_table)
         .listener("open-by-claim", &lenient_first, Listener::default())
-        .routed_by(&open_by(with("x-plan")))?
+        .routed_by(&open_by(with("x-plan")))
         .listener("open-by-authorization", &lenient_first, Listener::default())
-        .routed_by(&open_by(with("authorization")))?
+        .routed_by(&open_by(with("authorization")))
         .listener("open-by-cookie", &lenient_first, Listener::default())
-        .routed_by(&open_by(with("cookie")))?
+        .routed_by(&open_by(with("cookie")))
         .listener("open-by-query", &lenient_first, Listener::default())
-        .routed_by(&open_by(parameter))?
+        .routed_by(&open_by(parameter))
         .listener("templates", &templates, Listener::default())
         .listener("methods", &methods, Listener::default())
         .start()
@@ -409,7 +409,7 @@ impl Stage {
         for (name, value) in claims.as_object().into_iter().flatten() {
             all[name] = value.clone();
         }
-        self.server.play(&token, Play::jwt(&jwt::with_claims(&all)))?;
+        self.server.respond(&token, Response::jwt(&jwt::with_claims(&all)));
         Ok(token)
     }
 

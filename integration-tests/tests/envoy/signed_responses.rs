@@ -6,7 +6,7 @@ use integration_tests::api::Api;
 use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, keys, secrets};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -90,9 +90,9 @@ impl Stage {
     }
 
     /// The answer to a request about whose token the gateway is told this.
-    async fn deceive(&self, listener: &str, play: Play, name: &str) -> Result<Answer> {
+    async fn deceive(&self, listener: &str, play: Response, name: &str) -> Result<Answer> {
         let token = secrets::fresh_token("played");
-        self.liar.play(&token, play)?;
+        self.liar.respond(&token, play);
         self.orders(listener, &token, name).await
     }
 }
@@ -213,10 +213,10 @@ async fn r043_r047_only_what_the_server_signed_for_this_gateway_counts() -> Resu
         ),
         ("for-another-gateway", signed(&for_another)),
         ("a-phantom-token", signed(&phantom)),
-        ("a-phantom-token-as-such", Play::jwt(&phantom)),
-        ("a-signed-response-as-a-jwt", Play::jwt(&genuine)),
-        ("plain", Play::answer(200, "application/json", plain.clone())),
-        ("nothing", Play::answer(204, "text/plain", "")),
+        ("a-phantom-token-as-such", Response::jwt(&phantom)),
+        ("a-signed-response-as-a-jwt", Response::jwt(&genuine)),
+        ("plain", Response::new(200, "application/json", plain.clone())),
+        ("nothing", Response::new(204, "text/plain", "")),
     ] {
         let answer = stage.deceive("deceived", play, name).await?;
         assert_eq!(
@@ -227,7 +227,7 @@ async fn r043_r047_only_what_the_server_signed_for_this_gateway_counts() -> Resu
         );
         assert_eq!(stage.api.received(name).len(), 0, "{name}");
     }
-    let answer = stage.deceive("lenient", Play::answer(200, "application/json", plain), "lenient").await?;
+    let answer = stage.deceive("lenient", Response::new(200, "application/json", plain), "lenient").await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     Ok(())
 }
@@ -257,8 +257,8 @@ async fn r045_a_signed_response_is_no_access_token() -> Result<()> {
     Ok(())
 }
 
-fn signed(text: &str) -> Play {
-    Play::answer(200, SIGNED, text)
+fn signed(text: &str) -> Response {
+    Response::new(200, SIGNED, text)
 }
 
 const SIGNED: &str = "application/token-introspection+jwt";

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use integration_tests::client::Request;
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -40,7 +40,7 @@ async fn set_stage() -> Result<Stage> {
         .listener("trailers", &plain, trailers)
         .relay("trailers-without-the-filter", trailers)
         .listener("alone", &by_route(), Listener::default())
-        .routed_by(&table())?;
+        .routed_by(&table());
     for (name, before) in [
         ("behind-lua", vec![lua()]),
         ("behind-lua-and-cors", vec![lua(), cors()]),
@@ -50,10 +50,8 @@ async fn set_stage() -> Result<Stage> {
         ("behind-lua-and-selector", vec![lua(), selector()]),
         ("behind-header-mutation-and-selector", vec![header_mutation(), selector()]),
     ] {
-        envoy = envoy
-            .listener(name, &by_route(), Listener::default())
-            .preceded_by(&before)?
-            .routed_by(&table())?;
+        envoy =
+            envoy.listener(name, &by_route(), Listener::default()).preceded_by(&before).routed_by(&table());
     }
     Ok(Stage { envoy: envoy.start().await?, server, service })
 }
@@ -262,8 +260,8 @@ impl Stage {
         for (name, value) in claims.as_object().into_iter().flatten() {
             all[name] = value.clone();
         }
-        let play = Play::jwt(&jwt::with_claims(&all)).header("cache-control", "max-age=60");
-        self.server.play(&token, play)?;
+        let play = Response::jwt(&jwt::with_claims(&all)).header("cache-control", "max-age=60");
+        self.server.respond(&token, play);
         Ok(token)
     }
 }

@@ -13,7 +13,7 @@ use integration_tests::client::{Answer, Client, Protocol, Request};
 use integration_tests::echo::{CHAT, Echo};
 use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::soon;
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -217,7 +217,7 @@ async fn r010_r011_a_body_does_not_carry_a_token_past_the_filter() -> Result<()>
                 stage.assert_hidden(&token, &stage.api.received(&what));
 
                 let refused = secrets::fresh_token("body-refused");
-                stage.server.play(&refused, Play::answer(204, "", "").after(VERDICT))?;
+                stage.server.respond(&refused, Response::new(204, "", "").after(VERDICT));
                 let request = place.post("/orders", &refused, body.clone()).named(&refused);
                 let answer = stage.envoy.client(listener).speaking(protocol).send(request).await?;
                 assert_eq!((answer.status, answer.header("cache-control")), (401, "no-store"), "{what}");
@@ -543,7 +543,7 @@ impl Stage {
     /// A token that the server needs some time to find active, so that a first request waits; and its JWT.
     fn slowly_active(&self, meaning: &str) -> Result<(String, String)> {
         let (token, jwt) = (secrets::fresh_token(meaning), jwt::valid());
-        self.server.play(&token, Play::jwt(&jwt).after(VERDICT))?;
+        self.server.respond(&token, Response::jwt(&jwt).after(VERDICT));
         Ok((token, jwt))
     }
 

@@ -6,7 +6,7 @@ use integration_tests::api::Api;
 use integration_tests::certificates::{Certificate, CertificateAuthority};
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
@@ -32,9 +32,9 @@ async fn set_stage() -> Result<Stage> {
     let envoy = EnvoyBuilder::new("workloads", 1, api.port())
         .cluster("authorization-server", &[server.port()])
         .listener("mutual-tls", &configuration(), Listener::default())
-        .secured_by(&own, Some(&authority))?
+        .secured_by(&own, Some(&authority))
         .listener("tls", &configuration(), Listener::default())
-        .secured_by(&own, None)?
+        .secured_by(&own, None)
         .listener("plaintext", &configuration(), Listener::default())
         .start()
         .await?;
@@ -214,7 +214,7 @@ impl Stage {
     /// A token that the server finds active, and its JWT.
     fn active(&self, meaning: &str) -> Result<(String, String)> {
         let (token, jwt) = (secrets::fresh_token(meaning), jwt::valid());
-        self.server.play(&token, Play::jwt(&jwt))?;
+        self.server.respond(&token, Response::jwt(&jwt));
         Ok((token, jwt))
     }
 

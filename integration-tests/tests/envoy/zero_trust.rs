@@ -9,7 +9,7 @@ use integration_tests::api::Api;
 use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::client::{Answer, Request};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Play, ScriptedServer};
+use integration_tests::scripted_server::{Response, ScriptedServer};
 use integration_tests::{jwt, secrets, sidecar};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -132,7 +132,7 @@ impl Stage {
     /// The answer to a request whose opaque token the ingress is told to stand for this JWT.
     async fn deceive_the_ingress(&self, jwt: &str, name: &str) -> Result<Answer> {
         let token = secrets::fresh_token("played");
-        self.liar.play(&token, Play::jwt(jwt))?;
+        self.liar.respond(&token, Response::jwt(jwt));
         self.ingress.client("deceived").send(Request::get("/orders").bearer(&token).named(name)).await
     }
 

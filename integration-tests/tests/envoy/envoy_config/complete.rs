@@ -47,11 +47,11 @@ async fn set_stage() -> Result<Stage> {
     let of_another_name = authority.certify_server("login.example.org")?;
     let tls = EnvoyBuilder::new("envoy-complete-tls", 1, server.port())
         .relay("login", Listener::default())
-        .secured_by(&certificate, None)?
+        .secured_by(&certificate, None)
         .relay("another-authority", Listener::default())
-        .secured_by(&of_another_authority, None)?
+        .secured_by(&of_another_authority, None)
         .relay("another-name", Listener::default())
-        .secured_by(&of_another_name, None)?
+        .secured_by(&of_another_name, None)
         .start()
         .await?;
     let example = example(&server, &api, &[tls.client("login").port()])?;
