@@ -10,7 +10,7 @@ use crate::dpop::{self, DpopKey};
 use crate::secrets;
 
 /// The client at one of the authorization servers.
-pub(crate) struct App {
+pub struct App {
     server: Client,
 }
 
@@ -24,17 +24,17 @@ impl App {
     }
 
     /// Gets an opaque access token (RFC 6749 §4.4).
-    pub(crate) async fn issue(&self, scope: &str) -> Result<String> {
+    pub async fn issue(&self, scope: &str) -> Result<String> {
         self.token(self.request("app", "/token", form(scope))).await
     }
 
     /// Gets an access token for this resource (RFC 8707 §2).
-    pub(crate) async fn issue_for(&self, resource: &str, scope: &str) -> Result<String> {
+    pub async fn issue_for(&self, resource: &str, scope: &str) -> Result<String> {
         self.token(self.request("app", "/token", format!("{}&resource={resource}", form(scope)))).await
     }
 
     /// Gets an opaque access token that is bound to this key (RFC 9449 §5).
-    pub(crate) async fn issue_bound_to_key(&self, key: &DpopKey, scope: &str) -> Result<String> {
+    pub async fn issue_bound_to_key(&self, key: &DpopKey, scope: &str) -> Result<String> {
         let uri = format!("http://127.0.0.1:{}/token", self.server.port());
         let mut claims = dpop::claims("POST", &uri, "");
         claims.as_object_mut().context("claims are an object")?.remove("ath");
@@ -43,17 +43,13 @@ impl App {
 
     /// Gets an opaque access token that is bound to this certificate (RFC 8705 §3). The server takes our word for which one
     /// was shown, as from a proxy in front of it that ends TLS.
-    pub(crate) async fn issue_bound_to_certificate(
-        &self,
-        certificate: &Certificate,
-        scope: &str,
-    ) -> Result<String> {
+    pub async fn issue_bound_to_certificate(&self, certificate: &Certificate, scope: &str) -> Result<String> {
         let request = self.request("app-with-certificate", "/token", form(scope));
         self.token(request.header("x-client-certificate", certificate.base64_der())).await
     }
 
     /// Revokes an access token (RFC 7009).
-    pub(crate) async fn revoke(&self, token: &str) -> Result<()> {
+    pub async fn revoke(&self, token: &str) -> Result<()> {
         let request = self.request("app", "/token/revocation", format!("token={token}"));
         let answer = self.server.send(request).await?;
         ensure!(answer.status == 200, "not revoked: {}", answer.text());

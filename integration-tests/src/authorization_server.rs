@@ -1,6 +1,8 @@
 //! The certified authorization server: oidc-provider under Node. Its clients are `app`, `gateway` and others that are gateways
 //! too: each of those is held to its own way to authenticate, or to be answered.
 
+use std::ops::Deref;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,9 +10,7 @@ use serde_json::{Value, json};
 
 pub use crate::app::APP_SECRET;
 use crate::app::App;
-use crate::certificates::Certificate;
 use crate::client::{Answer, Client, Request};
-use crate::dpop::DpopKey;
 use crate::process::Process;
 use crate::{keys, paths, secrets};
 
@@ -57,6 +57,14 @@ pub struct Fetches {
     pub keys: u64,
     /// The metadata.
     pub metadata: u64,
+}
+
+impl Deref for AuthorizationServer {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
 }
 
 impl AuthorizationServer {
@@ -111,16 +119,6 @@ impl AuthorizationServer {
         self.client.port()
     }
 
-    /// Gets an opaque access token for the client `app` (RFC 6749 §4.4).
-    pub async fn issue(&self, scope: &str) -> Result<String> {
-        self.app.issue(scope).await
-    }
-
-    /// Revokes an access token (RFC 7009).
-    pub async fn revoke(&self, token: &str) -> Result<()> {
-        self.app.revoke(token).await
-    }
-
     /// Gets a JWT access token for the client `app` (RFC 9068).
     pub async fn issue_jwt(&self, resource: Resource, scope: &str) -> Result<String> {
         let resource = match resource {
@@ -129,16 +127,6 @@ impl AuthorizationServer {
             Resource::Payments => "https://payments.example.com",
         };
         self.app.issue_for(resource, scope).await
-    }
-
-    /// Gets an opaque access token for the client `app` that is bound to this key (RFC 9449 §5).
-    pub async fn issue_bound_to_key(&self, key: &DpopKey, scope: &str) -> Result<String> {
-        self.app.issue_bound_to_key(key, scope).await
-    }
-
-    /// Gets an opaque access token for the client `app-with-certificate` that is bound to this certificate (RFC 8705 §3).
-    pub async fn issue_bound_to_certificate(&self, certificate: &Certificate, scope: &str) -> Result<String> {
-        self.app.issue_bound_to_certificate(certificate, scope).await
     }
 
     /// A refresh token of the client `app`.
@@ -224,11 +212,4 @@ impl AuthorizationServer {
         ensure!((200..300).contains(&answer.status), "not done: {} {}", answer.status, answer.text());
         Ok(answer)
     }
-}
-
-/// The claims of a JWT, not verified.
-pub fn claims(jwt: &str) -> Result<Value> {
-    let payload = jwt.split('.').nth(1).context("not a JWT")?;
-    let engine = &base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    Ok(serde_json::from_slice(&base64::Engine::decode(engine, payload)?)?)
 }

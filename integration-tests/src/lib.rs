@@ -4,7 +4,7 @@
 //! Each part is obtained by a recipe of the justfile. A part that is missing is an error, never a reason to skip.
 
 pub mod api;
-mod app;
+pub mod app;
 pub mod authorization_server;
 pub mod bench;
 pub mod browser;
@@ -27,6 +27,7 @@ pub mod flood;
 pub mod health;
 mod http1;
 pub mod image;
+pub mod json;
 pub mod jwt;
 pub mod keys;
 pub mod login;
@@ -45,6 +46,7 @@ pub mod scripted_server;
 pub mod secrets;
 pub mod server;
 pub mod sidecar;
+pub mod testkit;
 pub mod tls_client;
 pub mod trial;
 pub mod witness;

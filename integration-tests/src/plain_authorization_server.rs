@@ -1,6 +1,8 @@
 //! A second authorization server, independent of the first: Authlib under Flask, with two clients, `app` and `gateway`. Its
 //! introspection is plain RFC 7662: no answer has a JWT.
 
+use std::ops::Deref;
+
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +23,14 @@ pub struct PlainAuthorizationServer {
 /// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1). There is no
 /// space among them: Authlib decodes `%20`, but not the `+` that RFC 6749 Appendix B asks for.
 pub const GATEWAY_SECRET: &str = "plain-gateway's-p@ssw:rd+100%";
+
+impl Deref for PlainAuthorizationServer {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
 
 impl PlainAuthorizationServer {
     /// Starts it on a free port of loopback.
@@ -50,16 +60,6 @@ impl PlainAuthorizationServer {
     /// Where it listens on loopback.
     pub fn port(&self) -> u16 {
         self.client.port()
-    }
-
-    /// Gets an opaque access token for the client `app` (RFC 6749 §4.4).
-    pub async fn issue(&self, scope: &str) -> Result<String> {
-        self.app.issue(scope).await
-    }
-
-    /// Revokes an access token (RFC 7009).
-    pub async fn revoke(&self, token: &str) -> Result<()> {
-        self.app.revoke(token).await
     }
 
     /// How often a token was introspected.

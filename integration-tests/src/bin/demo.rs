@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use integration_tests::api::Api;
-use integration_tests::authorization_server::{self, AuthorizationServer};
+use integration_tests::authorization_server::{APP_SECRET, AuthorizationServer};
 use integration_tests::client::{Answer, Client, Request};
 use integration_tests::example::{self, TIME_TO_LIVE};
-use integration_tests::{paths, secrets};
+use integration_tests::{jwt, paths, secrets};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -51,7 +51,7 @@ impl Story {
         let forwarded = answer.forwarded_authorization().pop().unwrap_or_default();
         let jwt = forwarded.strip_prefix("Bearer ").unwrap_or_default();
         println!("    the API received: authorization: Bearer {}…", jwt.chars().take(40).collect::<String>());
-        println!("    its claims: {}", authorization_server::claims(jwt)?);
+        println!("    its claims: {}", jwt::claims(jwt)?);
 
         chapter("It calls again. The answer of the authorization server is cached: nobody is asked.");
         for _ in 0..4 {
@@ -128,6 +128,6 @@ A new token, and the end of one:
 
   curl {issuer}/token -u app:{app_secret} -d grant_type=client_credentials -d 'scope=orders:read orders:write'
   curl {issuer}/token/revocation -u app:{app_secret} -d token={token}",
-        app_secret = authorization_server::APP_SECRET,
+        app_secret = APP_SECRET,
     );
 }

@@ -1,94 +1,66 @@
 //! Pages that call the API through the gateway from another origin, in a real browser: what the filter's CORS support is for.
 
 use anyhow::Result;
-use integration_tests::api::Api;
-use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::browser::{Call, Finding, Website};
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::secrets;
-use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use integration_tests::testkit::{Shared, World};
+use integration_tests::{jwt, secrets};
+use serde_json::json;
 
-/// One Envoy, one authorization server and one API for all tests of this file, and two websites: only the application's
-/// pages may call the API.
-struct Stage {
-    envoy: Envoy,
-    server: AuthorizationServer,
-    api: Api,
+/// One Envoy, and two websites: only the application's pages may call the API.
+struct Sites {
+    world: World,
     application: Website,
     other: Website,
 }
 
-async fn stage() -> &'static Stage {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
+async fn sites() -> &'static Sites {
+    static SITES: Shared<Sites> = Shared::new();
+    SITES.get(start).await
 }
 
-async fn set_stage() -> Result<Stage> {
-    let (server, api) = (AuthorizationServer::start("browser")?, Api::start()?);
+async fn start() -> Result<Sites> {
     let (application, other) = (Website::start()?, Website::start()?);
-    let configuration = configuration(&server, "authorization-server", &application);
-    let unreachable = self::configuration(&server, "nobody-is-there", &application);
-    let envoy = EnvoyBuilder::new("browser", 1, api.port())
-        .cluster("authorization-server", &[server.port()])
-        .cluster("nobody-is-there", &[])
-        .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
-        .listener("gateway", &configuration, Listener::default())
-        .listener("unreachable", &unreachable, Listener::default())
+    let world = World::certified("browser")?
+        .configuration(json!({
+            "cors": {"allow_origins": [application.origin()]},
+            "realm": "orders",
+            "rules": [
+                {"path": "/health", "access": "public"},
+                {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
+            ],
+        }))
+        .envoy(|envoy| envoy.cluster("nobody-is-there", &[]))
+        .listener("gateway", json!({}))
+        .listener("unreachable", json!({"introspection": {"upstream": "nobody-is-there"}}))
         .start()
         .await?;
-    Ok(Stage { envoy, server, api, application, other })
+    Ok(Sites { world, application, other })
 }
 
-fn configuration(server: &AuthorizationServer, upstream: &str, application: &Website) -> Value {
-    json!({
-        "introspection": {
-            "endpoint": format!("{}/token/introspection", server.issuer()),
-            "upstream": upstream,
-            "client_id": "gateway",
-            "client_secret": {"env": "INTROSPECTION_CLIENT_SECRET"},
-        },
-        "token": {"issuer": server.issuer(), "audience": ["orders-api"]},
-        "cors": {"allow_origins": [application.origin()]},
-        "realm": "orders",
-        "log_level": "debug",
-        "rules": [
-            {"path": "/health", "access": "public"},
-            {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
-        ],
-    })
-}
-
-impl Stage {
-    fn url(&self, path: &str) -> String {
-        self.url_by("gateway", path)
-    }
-
-    fn url_by(&self, listener: &str, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.envoy.client(listener).port())
-    }
+fn url(world: &World, path: &str) -> String {
+    format!("http://127.0.0.1:{}{path}", world.client().port())
 }
 
 /// If this failed, no application in a browser could call the API: browsers ask by a preflight first, without the token.
 #[tokio::test]
 async fn r080_a_page_of_an_allowed_origin_calls_the_api_with_its_token() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
-    let call = Call::get(stage.url("/orders/r080")).bearer(&token);
-    let findings = stage.application.visit("r080", &[call]).await?;
+    let Sites { world, application, .. } = sites().await;
+    let token = world.issue("orders:read").await?;
+    let call = Call::get(url(world, "/orders/r080")).bearer(&token);
+    let findings = application.visit("r080", &[call]).await?;
     let [Finding::Answer { status: 200, body, .. }] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!(body["path"], "/orders/r080");
     let authorization = body["authorization"][0].as_str().expect("the credentials that the API received");
     secrets::noted_credentials(authorization);
-    let claims = authorization_server::claims(authorization.strip_prefix("Bearer ").expect("the scheme"))?;
-    assert_eq!(claims["iss"], stage.server.issuer());
+    let claims = jwt::claims(authorization.strip_prefix("Bearer ").expect("the scheme"))?;
+    assert_eq!(claims["iss"], world.server().issuer());
 
-    let received = stage.api.received("/orders/r080");
+    let received = world.arrived("/orders/r080");
     let [preflight, call] = received.as_slice() else { panic!("{} requests", received.len()) };
     assert_eq!(preflight["access-control-request-headers"], "authorization");
     assert!(!preflight.contains_key("authorization"));
     assert_eq!(call["authorization"], authorization);
-    assert_eq!(call["origin"], stage.application.origin());
+    assert_eq!(call["origin"], application.origin());
     Ok(())
 }
 
@@ -96,10 +68,11 @@ async fn r080_a_page_of_an_allowed_origin_calls_the_api_with_its_token() -> Resu
 /// itself a new token nor ask its user for more rights.
 #[tokio::test]
 async fn r081_a_page_of_an_allowed_origin_can_read_why_it_is_refused() -> Result<()> {
-    let stage = stage().await;
-    let [reader, writer] = ["orders:read", "orders:write"].map(|scope| stage.server.issue(scope));
+    let Sites { world, application, .. } = sites().await;
+    let [reader, writer] = ["orders:read", "orders:write"].map(|scope| world.issue(scope));
     let (reader, writer) = (reader.await?, writer.await?);
-    let orders = stage.url("/orders/r081");
+    let orders = url(world, "/orders/r081");
+    let unreachable = format!("http://127.0.0.1:{}/orders/r081", world.envoy.client("unreachable").port());
     let (calls, expected): (Vec<Call>, Vec<_>) = [
         (Call::get(&orders), (401, "www-authenticate", r#"Bearer realm="orders""#)),
         (
@@ -107,11 +80,11 @@ async fn r081_a_page_of_an_allowed_origin_can_read_why_it_is_refused() -> Result
             (401, "www-authenticate", r#"error="invalid_token""#),
         ),
         (Call::get(&orders).bearer(&writer), (403, "www-authenticate", r#"scope="orders:read""#)),
-        (Call::get(stage.url_by("unreachable", "/orders/r081")).bearer(&reader), (503, "retry-after", "5")),
+        (Call::get(unreachable).bearer(&reader), (503, "retry-after", "5")),
     ]
     .into_iter()
     .unzip();
-    let findings = stage.application.visit("r081", &calls).await?;
+    let findings = application.visit("r081", &calls).await?;
     assert_eq!(findings.len(), expected.len());
     for (finding, (expected_status, name, value)) in findings.iter().zip(expected) {
         let Finding::Answer { status, headers, body } = finding else { panic!("{value}: {finding:?}") };
@@ -119,7 +92,7 @@ async fn r081_a_page_of_an_allowed_origin_can_read_why_it_is_refused() -> Result
         assert!(headers.get(name).is_some_and(|field| field.contains(value)), "{value}: {headers:?}");
         assert!(body["error"].is_string(), "{value}: {body}");
     }
-    let received = stage.api.received("/orders/r081");
+    let received = world.arrived("/orders/r081");
     assert!(received.iter().all(|head| head.contains_key("access-control-request-method")), "{received:?}");
     Ok(())
 }
@@ -127,20 +100,20 @@ async fn r081_a_page_of_an_allowed_origin_can_read_why_it_is_refused() -> Result
 /// If this failed, a preflight would be a way to the API past the rules. The last call shows that the page works.
 #[tokio::test]
 async fn r080_a_preflight_for_what_is_not_exposed_goes_nowhere() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
+    let Sites { world, application, .. } = sites().await;
+    let token = world.issue("orders:read").await?;
     let calls = [
-        Call::delete(stage.url("/orders/r080-delete")).bearer(&token),
-        Call::get(stage.url("/admin/r080")).bearer(&token),
-        Call::get(stage.url("/health")),
+        Call::delete(url(world, "/orders/r080-delete")).bearer(&token),
+        Call::get(url(world, "/admin/r080")).bearer(&token),
+        Call::get(url(world, "/health")),
     ];
-    let findings = stage.application.visit("r080-not-exposed", &calls).await?;
+    let findings = application.visit("r080-not-exposed", &calls).await?;
     let [Finding::Nothing(_), Finding::Nothing(_), Finding::Answer { status: 200, .. }] = findings.as_slice()
     else {
         panic!("{findings:?}")
     };
     for path in ["/orders/r080-delete", "/admin/r080"] {
-        assert_eq!(stage.api.received(path).len(), 0, "{path}");
+        assert_eq!(world.arrived(path).len(), 0, "{path}");
     }
     Ok(())
 }
@@ -149,15 +122,15 @@ async fn r080_a_preflight_for_what_is_not_exposed_goes_nowhere() -> Result<()> {
 /// of it. The API itself would let it: the last call shows that the page works.
 #[tokio::test]
 async fn r080_r081_a_page_of_another_origin_reads_nothing_and_its_preflights_go_nowhere() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
+    let Sites { world, other, .. } = sites().await;
+    let token = world.issue("orders:read").await?;
     let calls = [
-        Call::get(stage.url("/orders/other")).bearer(&token),
-        Call::get(stage.url("/orders/other")).bearer(&secrets::fresh_token("unknown")),
-        Call::get(stage.url("/orders/other")),
-        Call::get(stage.url("/health")),
+        Call::get(url(world, "/orders/other")).bearer(&token),
+        Call::get(url(world, "/orders/other")).bearer(&secrets::fresh_token("unknown")),
+        Call::get(url(world, "/orders/other")),
+        Call::get(url(world, "/health")),
     ];
-    let findings = stage.other.visit("r080-other-origin", &calls).await?;
+    let findings = other.visit("r080-other-origin", &calls).await?;
     let [refused @ .., Finding::Answer { status: 200, .. }] = findings.as_slice() else {
         panic!("{findings:?}")
     };
@@ -165,7 +138,7 @@ async fn r080_r081_a_page_of_another_origin_reads_nothing_and_its_preflights_go_
         matches!(refused, [Finding::Nothing(_), Finding::Nothing(_), Finding::Nothing(_)]),
         "{refused:?}"
     );
-    assert_eq!(stage.api.received("/orders/other").len(), 0);
-    assert_eq!(stage.server.introspections(&token).await?, 0);
+    assert_eq!(world.arrived("/orders/other").len(), 0);
+    assert_eq!(world.introspections(&token).await?, 0);
     Ok(())
 }

@@ -4,44 +4,25 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
-use integration_tests::api::Api;
-use integration_tests::client::Request;
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::envoy::{EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Response, ScriptedServer};
-use integration_tests::{jwt, paths, secrets};
+use integration_tests::json::merged;
+use integration_tests::testkit::{World, WorldBuilder};
+use integration_tests::{paths, secrets};
 use phantom_token_core::{HostKind, Settings};
 use serde_json::{Value, json};
 
 const SECRET: &str = "the-secret-of-the-gateway";
 
-fn configuration(rules: Value) -> Value {
-    json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": SECRET,
-        },
-        "realm": "before",
-        "log_level": "debug",
-        "rules": rules,
-    })
+fn builder(name: &str) -> Result<WorldBuilder> {
+    Ok(World::scripted(name)?.workers(2).configuration(json!({"realm": "before", "rules": [{"path": "/"}]})))
 }
 
-fn builder(name: &str, api: &Api, server: &ScriptedServer, configuration: &Value) -> EnvoyBuilder {
-    EnvoyBuilder::new(name, 2, api.port()).cluster("authorization-server", &[server.port()]).listener(
-        "gateway",
-        configuration,
-        Listener::default(),
-    )
-}
-
-async fn start(name: &str) -> Result<(Envoy, Api, ScriptedServer)> {
-    secrets::noted(SECRET.to_owned());
-    let (api, server) = (Api::start()?, ScriptedServer::start()?);
-    let envoy = builder(name, &api, &server, &configuration(json!([{"path": "/"}]))).start().await?;
-    Ok((envoy, api, server))
+/// A world, and the configuration of its listener.
+async fn start(name: &str) -> Result<(World, Value)> {
+    let builder = builder(name)?;
+    let configuration = builder.configured().clone();
+    Ok((builder.listener("gateway", json!({})).start().await?, configuration))
 }
 
 /// If one of these failed, a configuration that we print would be none.
@@ -85,10 +66,11 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
 /// If a bad configuration started, the ingress would be open or closed to all, and nobody would know why.
 #[test]
 fn r038_a_bad_configuration_never_starts_and_all_its_mistakes_are_told() -> Result<()> {
-    let (api, server) = (Api::start()?, ScriptedServer::start()?);
-    let mut bad = configuration(json!([{"path": "orders"}, {"path": "/", "access": "open"}]));
-    bad["introspection"]["timeout"] = json!("1h");
-    let (accepted, output) = builder("bad", &api, &server, &bad).validate()?;
+    let bad = json!({
+        "introspection": {"timeout": "1h"},
+        "rules": [{"path": "orders"}, {"path": "/", "access": "open"}],
+    });
+    let (accepted, output) = builder("bad")?.listener("gateway", bad).validate()?;
     assert!(!accepted, "{output}");
     for mistake in [
         "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
@@ -99,34 +81,32 @@ fn r038_a_bad_configuration_never_starts_and_all_its_mistakes_are_told() -> Resu
     }
     assert!(!output.contains(SECRET));
     for text in [json!(null), json!([]), json!("rules")] {
-        assert!(!builder("bad", &api, &server, &text).validate()?.0, "{text}");
+        let listener = Listener::default();
+        let builder = builder("bad")?.envoy(|envoy| envoy.listener("gateway", &text, listener));
+        assert!(!builder.validate()?.0, "{text}");
     }
-    assert!(builder("good", &api, &server, &configuration(json!([{"path": "/"}]))).validate()?.0);
+    assert!(builder("good")?.listener("gateway", json!({})).validate()?.0);
     Ok(())
 }
 
 /// Envoy hands a protobuf Struct over as protobuf bytes. If they were taken for a configuration, it would be an empty one.
 #[test]
 fn r038_a_configuration_that_arrives_as_a_struct_is_refused() -> Result<()> {
-    let (api, server) = (Api::start()?, ScriptedServer::start()?);
-    let builder = builder("struct", &api, &server, &configuration(json!([{"path": "/"}])));
-    let (accepted, output) = builder.configured_by_struct().validate()?;
+    let builder = builder("struct")?.listener("gateway", json!({}));
+    let (accepted, output) = builder.envoy(EnvoyBuilder::configured_by_struct).validate()?;
     assert!(!accepted && output.contains("the configuration must be a JSON object"), "{output}");
     Ok(())
 }
 
 #[tokio::test]
 async fn r038_a_bad_change_leaves_the_old_configuration_serving() -> Result<()> {
-    let (envoy, api, server) = start("bad-change").await?;
-    let token = secrets::fresh_token("bad-change");
-    server.respond(&token, Response::jwt(&jwt::valid()));
-    let client = envoy.client("gateway");
-    assert_eq!(client.send(Request::get("/").bearer(&token)).await?.status, 200);
-    assert!(!envoy.reconfigure("gateway", &configuration(json!([]))).await?);
-    assert_eq!(client.send(Request::get("/").bearer(&token)).await?.status, 200);
-    let answer = client.send(Request::get("/").named("bad-change")).await?;
-    assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="before""#);
-    assert_eq!(api.received("bad-change").len(), 0);
+    let (world, configuration) = start("bad-change").await?;
+    let token = world.active();
+    world.get("/").bearer(&token).await?.is_served();
+    assert!(!world.envoy.reconfigure("gateway", &merged(&configuration, json!({"rules": []}))).await?);
+    world.get("/").bearer(&token).await?.is_served();
+    let outcome = world.get("/").await?.is_refused(401, "missing_credentials");
+    assert_eq!(outcome.challenges(), [r#"Bearer realm="before""#]);
     Ok(())
 }
 
@@ -134,25 +114,20 @@ async fn r038_a_bad_change_leaves_the_old_configuration_serving() -> Result<()> 
 /// latter arrived, or one of the former were refused, the change would be an incident.
 #[tokio::test(flavor = "multi_thread")]
 async fn r038_a_change_under_load_forwards_nothing_that_it_should_not() -> Result<()> {
-    let (envoy, api, server) = start("change-under-load").await?;
-    let good = secrets::fresh_token("good");
-    server.respond(&good, Response::jwt(&jwt::valid()));
-    let client = envoy.client("gateway");
+    let (world, configuration) = start("change-under-load").await?;
+    let good = world.active();
     let (is_over, calls, last) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
     let good_calls = async {
         while !is_over.load(Ordering::Relaxed) {
-            let answer = client.send(Request::get("/").bearer(&good)).await?;
-            assert_eq!(answer.status, 200, "{}", answer.text());
+            world.get("/").bearer(&good).await?.is_served();
             calls.fetch_add(1, Ordering::Relaxed);
         }
         anyhow::Ok(())
     };
     let bad_calls = async {
         while !is_over.load(Ordering::Relaxed) {
-            let unknown = secrets::fresh_token("bad");
-            let answer = client.send(Request::get("/").bearer(&unknown).named("bad")).await?;
-            assert_eq!(answer.status, 401, "{}", answer.text());
-            assert_eq!(client.send(Request::get("/").named("bad")).await?.status, 401);
+            world.get("/").bearer(&secrets::fresh_token("bad")).await?.has_status(401);
+            world.get("/").await?.has_status(401);
         }
         anyhow::Ok(())
     };
@@ -163,21 +138,18 @@ async fn r038_a_change_under_load_forwards_nothing_that_it_should_not() -> Resul
                 break;
             }
             last.store(round, Ordering::Relaxed);
-            let mut next = configuration(json!([{"path": "/"}, {"path": "/x", "scopes": ["x"]}]));
-            next["realm"] = json!(format!("realm-{round}"));
-            assert!(envoy.reconfigure("gateway", &next).await?);
+            let rules = json!([{"path": "/"}, {"path": "/x", "scopes": ["x"]}]);
+            let edits = json!({"realm": format!("realm-{round}"), "rules": rules});
+            assert!(world.envoy.reconfigure("gateway", &merged(&configuration, edits)).await?);
         }
         is_over.store(true, Ordering::Relaxed);
         anyhow::Ok(())
     };
     tokio::try_join!(good_calls, bad_calls, changes)?;
-    assert_eq!(api.received("bad").len(), 0);
     let challenge = format!(r#"Bearer realm="realm-{}""#, last.into_inner());
-    eventually("the last configuration serves", async || {
-        Ok(client.send(Request::get("/")).await?.header("www-authenticate") == challenge)
-    })
-    .await?;
+    let serves = async || Ok(world.get("/").await?.challenges() == [challenge.as_str()]);
+    eventually("the last configuration serves", serves).await?;
     // Only rules and realm changed, so what the server said before still counts.
-    assert_eq!(server.introspections(&good).len(), 1);
+    assert_eq!(world.introspections(&good).await?, 1);
     Ok(())
 }

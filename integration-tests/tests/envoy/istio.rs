@@ -2,54 +2,48 @@
 //! WasmPlugin, which asks the certified authorization server over TLS, and the sidecar with mutual TLS, jwt_authn and RBAC of the
 //! policies. Every name and value comes from the manifests, as they are in the checkout.
 
-use anyhow::{Context, Result, bail};
-use integration_tests::api::Api;
-use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY_SECRET, Resource};
+use anyhow::{Context, Result};
+use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET, Resource};
 use integration_tests::certificates::{Certificate, CertificateAuthority};
-use integration_tests::client::{Answer, Request};
+use integration_tests::client::Request;
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::login::{self, IMPOSTER, LOGIN};
 use integration_tests::manifests::{Manifests, istio, istiod};
 use integration_tests::port::ReservedPort;
+use integration_tests::testkit::{Call, Shared, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 /// The chain, and who else is in the mesh. `misled` is an ingress whose way to the authorization server ends at a server with a
 /// certificate for another name.
-struct Stage {
-    ingress: Envoy,
+struct Mesh {
+    world: World,
     misled: Envoy,
     sidecar: Envoy,
     _login: Envoy,
-    api: Api,
-    server: AuthorizationServer,
-    other_server: AuthorizationServer,
-    mesh: CertificateAuthority,
+    authority: CertificateAuthority,
     gateway: Certificate,
 }
 
-async fn stage() -> &'static Stage {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
+async fn mesh() -> &'static Mesh {
+    static MESH: Shared<Mesh> = Shared::new();
+    MESH.get(start).await
 }
 
-async fn set_stage() -> Result<Stage> {
+async fn start() -> Result<Mesh> {
     let manifests = Manifests::build("istio/overlays/external-authorization-server")?;
     let filter = istio::filter(&manifests).context("no filter")?;
     let issuer = filter.wasm["pluginConfig"]["token"]["issuer"].as_str().context("no issuer")?;
-    let server = AuthorizationServer::start_as("istio", issuer)?;
-    let other_server = AuthorizationServer::start("istio-other")?;
-    let api = Api::start()?;
+    let world = World::asking("istio", AuthorizationServer::start_as("istio", issuer)?)?;
     let (mesh, web) = (CertificateAuthority::new()?, CertificateAuthority::new()?);
-    let login = login::start("istio-login", &server, &web).await?;
+    let login = login::start("istio-login", world.server(), &web).await?;
 
     let authentication = manifests.named("RequestAuthentication", "phantom-token")?;
     let mut filters = istiod::rbac(&manifests, "orders", "orders")?;
-    filters.insert(0, istiod::jwt_authn(authentication, &server.keys().await?)?);
+    filters.insert(0, istiod::jwt_authn(authentication, &world.server().keys().await?)?);
     let own = mesh.certify_server(SERVER_NAME)?;
-    let sidecar = EnvoyBuilder::new("istio-sidecar", 1, api.port())
+    let sidecar = EnvoyBuilder::new("istio-sidecar", 1, world.api.port())
         .listener_of("inbound", &filters, Listener::default())
         .secured_by(&own, Some(&mesh))
         .start()
@@ -77,123 +71,112 @@ async fn set_stage() -> Result<Stage> {
             .start()
             .await
     };
-    let (misled, ingress) =
-        (ingress("istio-misled", IMPOSTER).await?, ingress("istio-ingress", LOGIN).await?);
-    Ok(Stage { ingress, misled, sidecar, _login: login, api, server, other_server, mesh, gateway })
+    let misled = ingress("istio-misled", IMPOSTER).await?;
+    let world = world.around(ingress("istio-ingress", LOGIN).await?, "https");
+    Ok(Mesh { world, misled, sidecar, _login: login, authority: mesh, gateway })
 }
 
 /// If this failed, the manifests would make a mesh in which nobody gets through, or in which services receive no JWT.
 #[tokio::test]
 async fn r074_the_manifests_make_a_chain_from_the_opaque_token_to_the_jwt_at_the_api() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
-    let jwt = stage.jwt_of(&token, "istio-chain").await?;
-    let claims = authorization_server::claims(&jwt)?;
+    let world = &mesh().await.world;
+    let token = world.issue("orders:read").await?;
+    let claims = world.orders(&token).await?.is_served().claims()?;
     assert_eq!(claims["iss"], "https://login.example.com");
     assert_eq!(claims["aud"], "orders-api");
-    assert_eq!(stage.server.introspections(&token).await?, 1);
-    assert_eq!(stage.at_ingress(Request::get("/health"), "istio-health").await?.status, 200);
-    assert_eq!(stage.api.received("istio-health").len(), 1);
+    assert_eq!(world.introspections(&token).await?, 1);
+    world.get("/health").await?.is_served();
     Ok(())
 }
 
 /// If this failed, the ingress would let through what nobody exposed, or whom the authorization server does not know.
 #[tokio::test]
 async fn r074_the_ingress_of_the_manifests_refuses_the_rest() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
-    let revoked = stage.server.issue("orders:read").await?;
-    stage.server.revoke(&revoked).await?;
-    let writing = stage.server.issue("orders:write").await?;
-    for (name, request, status) in [
-        ("istio-no-rule", Request::get("/admin").bearer(&token), 403),
-        ("istio-other-method", Request::post("/orders", "").bearer(&token), 403),
-        ("istio-not-the-scope", Request::get("/orders").bearer(&writing), 403),
-        ("istio-no-token", Request::get("/orders"), 401),
-        ("istio-unknown", Request::get("/orders").bearer(&secrets::fresh_token("unknown")), 401),
-        ("istio-revoked", Request::get("/orders").bearer(&revoked), 401),
+    let world = &mesh().await.world;
+    let token = world.issue("orders:read").await?;
+    for (call, status) in [
+        (world.get("/admin").bearer(&token), 403),
+        (world.post("/orders", "").bearer(&token), 403),
+        (world.orders(&world.issue("orders:write").await?), 403),
+        (world.get("/orders"), 401),
+        (world.orders(&secrets::fresh_token("unknown")), 401),
+        (world.orders(&world.issue_revoked("orders:read").await?), 401),
     ] {
-        let answer = stage.at_ingress(request, name).await?;
-        assert_eq!(answer.status, status, "{name}: {}", answer.text());
-        assert!(answer.json()?["error"].is_string(), "{name}: not the filter's answer: {}", answer.text());
-        assert_eq!(stage.api.received(name).len(), 0, "{name}");
+        let outcome = call.await?.has_status(status);
+        assert!(outcome.json()?["error"].is_string(), "not the filter's answer: {outcome}");
     }
-    let request = Request::get("/health%2F..%2Forders").bearer(&token);
-    assert_eq!(stage.at_ingress(request, "istio-escaped-slashes").await?.text(), "");
-    assert_eq!(stage.api.received("istio-escaped-slashes").len(), 0);
+    let escaped_slashes = world.get("/health%2F..%2Forders").bearer(&token).await?;
+    assert_eq!((escaped_slashes.text().as_str(), escaped_slashes.arrived.len()), ("", 0));
     Ok(())
 }
 
 /// If this failed, whoever is in the mesh could call the API around the ingress, or with a JWT that is not for it.
 #[tokio::test]
 async fn r074_the_sidecar_of_the_manifests_takes_valid_jwts_from_the_ingress_alone() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
-    let jwt = stage.jwt_of(&token, "istio-to-be-presented").await?;
-    let other_issuer = secrets::noted(stage.other_server.issue_jwt(Resource::Orders, "orders:read").await?);
-    let other_audience = secrets::noted(stage.server.issue_jwt(Resource::Payments, "orders:read").await?);
-    let made_up = jwt::with_claims(&authorization_server::claims(&jwt)?);
-    let shop = stage.mesh.certify_workload(&["spiffe://cluster.local/ns/shop/sa/shop"])?;
-    let namesake = stage.mesh.certify_workload(&["spiffe://cluster.local/ns/orders/sa/ingress-istio"])?;
-    let gateway = &stage.gateway;
-    for (name, caller, token, path, status) in [
-        ("istio-straight", gateway, Some(&jwt), "/orders", 200),
-        ("istio-opaque", gateway, Some(&token), "/orders", 401),
-        ("istio-without-jwt", gateway, None, "/orders", 403),
-        ("istio-other-issuer", gateway, Some(&other_issuer), "/orders", 401),
-        ("istio-other-audience", gateway, Some(&other_audience), "/orders", 403),
-        ("istio-made-up", gateway, Some(&made_up), "/orders", 401),
-        ("istio-public-to-the-ingress", gateway, None, "/health", 200),
-        ("istio-beside-what-is-public", gateway, None, "/health/x", 403),
-        ("istio-around", &shop, Some(&jwt), "/orders", 403),
-        ("istio-public-around", &shop, None, "/health", 403),
-        ("istio-namesake", &namesake, Some(&jwt), "/orders", 403),
+    let mesh = mesh().await;
+    let (world, gateway) = (&mesh.world, &mesh.gateway);
+    let token = world.issue("orders:read").await?;
+    let jwt = world.orders(&token).await?.is_served().jwt()?;
+    let other_server = AuthorizationServer::start("istio-other")?;
+    let other_issuer = other_server.issue_jwt(Resource::Orders, "orders:read").await?;
+    let other_audience = world.server().issue_jwt(Resource::Payments, "orders:read").await?;
+    let made_up = jwt::with_claims(&jwt::claims(&jwt)?);
+    let shop = mesh.authority.certify_workload(&["spiffe://cluster.local/ns/shop/sa/shop"])?;
+    let namesake = mesh.authority.certify_workload(&["spiffe://cluster.local/ns/orders/sa/ingress-istio"])?;
+    for (case, caller, token, path, status) in [
+        ("straight", gateway, Some(&jwt), "/orders", 200),
+        ("opaque", gateway, Some(&token), "/orders", 401),
+        ("without a JWT", gateway, None, "/orders", 403),
+        ("other issuer", gateway, Some(&other_issuer), "/orders", 401),
+        ("other audience", gateway, Some(&other_audience), "/orders", 403),
+        ("made up", gateway, Some(&made_up), "/orders", 401),
+        ("public to the ingress", gateway, None, "/health", 200),
+        ("beside what is public", gateway, None, "/health/x", 403),
+        ("around the ingress", &shop, Some(&jwt), "/orders", 403),
+        ("public, around the ingress", &shop, None, "/health", 403),
+        ("namesake", &namesake, Some(&jwt), "/orders", 403),
     ] {
-        let answer = stage.at_sidecar(Some(caller), token.map(String::as_str), path, name).await?;
-        assert_eq!(answer.status, status, "{name}: {}", answer.text());
-        assert_eq!(stage.api.received(name).len(), usize::from(status == 200), "{name}");
+        let call = mesh.at_sidecar(Some(caller), path)?.case(case);
+        token.into_iter().fold(call, |call, token| call.bearer(token)).await?.has_status(status);
     }
-    assert!(stage.at_sidecar(None, Some(&jwt), "/orders", "istio-no-certificate").await.is_err());
-    assert_eq!(stage.api.received("istio-no-certificate").len(), 0);
+    let no_certificate = mesh.at_sidecar(None, "/orders")?.bearer(&jwt).named("istio-no-certificate");
+    assert!(no_certificate.await.is_err());
+    assert_eq!(world.arrived("istio-no-certificate").len(), 0);
     Ok(())
 }
 
 /// If this failed, the gateway would tell its secret and all tokens to whoever answers at that address.
 #[tokio::test]
 async fn the_gateway_of_the_manifests_asks_nobody_who_is_not_the_authorization_server() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
-    let request = Request::get("/orders").bearer(&token).named("istio-imposter");
-    let answer = stage.misled.client("https").send(request).await?;
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert_eq!(stage.server.introspections(&token).await?, 0);
-    assert_eq!(stage.api.received("istio-imposter").len(), 0);
+    let Mesh { world, misled, .. } = mesh().await;
+    let token = world.issue("orders:read").await?;
+    world.orders(&token).by(misled.client("https")).await?.has_status(503);
+    assert_eq!(world.introspections(&token).await?, 0);
     Ok(())
 }
 
 /// If this failed, whoever is in the mesh could ask what tokens mean, or the gateway could not.
 #[tokio::test]
 async fn inside_the_mesh_the_gateway_alone_introspects() -> Result<()> {
-    let stage = stage().await;
-    let (ingress, inbound) = in_cluster(stage).await?;
-    let token = stage.server.issue("orders:read").await?;
-    let answer = ingress.client("https").send(Request::get("/orders").bearer(&token)).await?;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(stage.server.introspections(&token).await?, 1);
+    let mesh = mesh().await;
+    let (ingress, inbound) = in_cluster(mesh).await?;
+    let token = mesh.world.issue("orders:read").await?;
+    mesh.world.orders(&token).by(ingress.client("https")).await?.is_served();
+    assert_eq!(mesh.world.introspections(&token).await?, 1);
 
     let asking = || Request::post("/oauth/v2/introspect", "token=anything");
-    let shop = stage.mesh.certify_workload(&["spiffe://cluster.local/ns/shop/sa/shop"])?;
-    for (caller, status) in [(&stage.gateway, 400), (&shop, 403)] {
+    let shop = mesh.authority.certify_workload(&["spiffe://cluster.local/ns/shop/sa/shop"])?;
+    for (caller, status) in [(&mesh.gateway, 400), (&shop, 403)] {
         let answer =
-            TlsClient::of(inbound.client("inbound"), &stage.mesh, Some(caller))?.send(asking()).await?;
+            TlsClient::of(inbound.client("inbound"), &mesh.authority, Some(caller))?.send(asking()).await?;
         assert_eq!(answer.status, status, "{}", answer.text());
     }
-    assert!(TlsClient::of(inbound.client("inbound"), &stage.mesh, None)?.send(asking()).await.is_err());
+    assert!(TlsClient::of(inbound.client("inbound"), &mesh.authority, None)?.send(asking()).await.is_err());
     Ok(())
 }
 
 /// An ingress of the overlay whose authorization server is in the mesh, and that server's sidecar.
-async fn in_cluster(stage: &Stage) -> Result<(Envoy, Envoy)> {
+async fn in_cluster(mesh: &Mesh) -> Result<(Envoy, Envoy)> {
     let port = ReservedPort::new()?;
     // The ports of loopback are others than those of pods.
     let manifests = Manifests::build("istio/overlays/in-cluster-authorization-server")?.with(
@@ -207,9 +190,9 @@ async fn in_cluster(stage: &Stage) -> Result<(Envoy, Envoy)> {
         "route": {"cluster": "api", "prefix_rewrite": "/token/introspection"},
     })];
     let rbac = istiod::rbac(&manifests, "login", "authorization-server")?;
-    let inbound = EnvoyBuilder::new("istio-authorization-server", 1, stage.server.port())
+    let inbound = EnvoyBuilder::new("istio-authorization-server", 1, mesh.world.server().port())
         .listener_of("inbound", &rbac, Listener { port: port.number(), ..Listener::default() })
-        .secured_by(&stage.mesh.certify_server(SERVER_NAME)?, Some(&stage.mesh))
+        .secured_by(&mesh.authority.certify_server(SERVER_NAME)?, Some(&mesh.authority))
         .routed_by(&routes)
         .start()
         .await?;
@@ -218,8 +201,8 @@ async fn in_cluster(stage: &Stage) -> Result<(Envoy, Envoy)> {
         filter.wasm["pluginConfig"]["introspection"]["upstream"].as_str().context("no upstream")?;
     let listener = Listener { upstream: ORDERS, ..Listener::default() };
     let ingress = EnvoyBuilder::new("istio-in-cluster", 1, 0)
-        .secure_cluster(upstream, &[port.number()], &stage.gateway, &stage.mesh)
-        .secure_cluster(ORDERS, &[stage.sidecar.client("inbound").port()], &stage.gateway, &stage.mesh)
+        .secure_cluster(upstream, &[port.number()], &mesh.gateway, &mesh.authority)
+        .secure_cluster(ORDERS, &[mesh.sidecar.client("inbound").port()], &mesh.gateway, &mesh.authority)
         .environment("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)
         .listener_of("https", &[istiod::wasm_filter(&filter)?], listener)
         .start()
@@ -227,31 +210,11 @@ async fn in_cluster(stage: &Stage) -> Result<(Envoy, Envoy)> {
     Ok((ingress, inbound))
 }
 
-impl Stage {
-    async fn at_ingress(&self, request: Request, name: &str) -> Result<Answer> {
-        self.ingress.client("https").send(request.named(name)).await
-    }
-
-    /// The JWT that the API receives when a client calls it with this token.
-    async fn jwt_of(&self, token: &str, name: &str) -> Result<String> {
-        let answer = self.at_ingress(Request::get("/orders").bearer(token), name).await?;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(!answer.text().contains(token), "the opaque token reached the API");
-        let fields = answer.forwarded_authorization();
-        let [authorization] = fields.as_slice() else { bail!("{} credentials arrived", fields.len()) };
-        Ok(secrets::noted(authorization.strip_prefix("Bearer ").context("no scheme")?.to_owned()))
-    }
-
-    async fn at_sidecar(
-        &self,
-        caller: Option<&Certificate>,
-        token: Option<&str>,
-        path: &str,
-        name: &str,
-    ) -> Result<Answer> {
-        let request = Request::get(path).named(name);
-        let request = if let Some(token) = token { request.bearer(token) } else { request };
-        TlsClient::of(self.sidecar.client("inbound"), &self.mesh, caller)?.send(request).await
+impl Mesh {
+    /// A request of this workload to the sidecar, around the ingress.
+    fn at_sidecar(&self, caller: Option<&Certificate>, path: &str) -> Result<Call<'_>> {
+        let client = TlsClient::of(self.sidecar.client("inbound"), &self.authority, caller)?;
+        Ok(self.world.get(path).by_tls(client))
     }
 }
 

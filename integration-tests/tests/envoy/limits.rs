@@ -4,133 +4,100 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::Result;
-use futures::future::join_all;
-use integration_tests::api::Api;
-use integration_tests::client::{Answer, Request};
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
-use integration_tests::scripted_server::{Gate, Response, ScriptedServer};
+use integration_tests::scripted_server::{Gate, Response};
+use integration_tests::testkit::{Outcome, World};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-struct Stage {
-    envoy: Envoy,
-    server: ScriptedServer,
-    api: Api,
-}
-
-async fn set_stage(name: &str, limits: &[(&str, Value)]) -> Result<Stage> {
-    let (server, api) = (ScriptedServer::start()?, Api::start()?);
-    let mut configuration = json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
-            "timeout": "1m",
-        },
-        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
-        "rules": [{"path": "/public", "access": "public"}, {"path": "/orders"}],
-    });
-    for (name, limit) in limits {
-        configuration["introspection"][name] = limit.clone();
-    }
-    let envoy = EnvoyBuilder::new(name, 1, api.port())
-        .cluster("authorization-server", &[server.port()])
-        .listener("gateway", &configuration, Listener::default())
+async fn world(name: &str, limits: Value) -> Result<World> {
+    World::scripted(name)?
+        .configuration(json!({
+            "introspection": {"timeout": "1m"},
+            "rules": [{"path": "/public", "access": "public"}, {"path": "/orders"}],
+        }))
+        .listener("gateway", json!({"introspection": limits}))
         .start()
-        .await?;
-    Ok(Stage { envoy, server, api })
+        .await
 }
 
 /// If this failed, anybody could take the authorization server down through the gateway, or the gateway's defence would take good
 /// tokens down with it.
 #[tokio::test]
 async fn r111_a_flood_of_made_up_tokens_is_held_back_and_a_known_one_passes() -> Result<()> {
-    let stage = set_stage("limits-per-second", &[("max_per_second", json!(5))]).await?;
-    let known = stage.active("known")?;
-    assert_eq!(stage.orders(&known).await?.status, 200);
+    let world = world("limits-per-second", json!({"max_per_second": 5})).await?;
+    let known = world.active();
+    world.orders(&known).await?.is_served();
 
     let began = Instant::now();
-    let made_up: Vec<String> = (0..60).map(|_| secrets::fresh_token("made-up")).collect();
+    let made_up = fresh(60);
     let is_over = AtomicBool::new(false);
     let flood = async {
-        let answers = join_all(made_up.iter().map(|token| stage.orders(token))).await;
+        let outcomes = world.together(made_up.iter().map(|token| world.orders(token))).await;
         is_over.store(true, Ordering::Relaxed);
-        answers.into_iter().collect::<Result<Vec<_>>>()
+        outcomes
     };
     let undisturbed = AtomicU32::new(0);
     let meanwhile = async {
         while !is_over.load(Ordering::Relaxed) {
-            assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
-            assert_eq!(stage.envoy.client("gateway").send(Request::get("/public")).await?.status, 200);
+            world.orders(&known).case("in the cache").await?.is_served();
+            world.get("/public").await?.is_served();
             undisturbed.fetch_add(1, Ordering::Relaxed);
         }
-        anyhow::Ok(())
+        Ok(())
     };
-    let (answers, known_answers) = tokio::join!(flood, meanwhile);
-    let (answers, elapsed) = (answers?, began.elapsed());
-    known_answers?;
+    let (outcomes, ()) = tokio::try_join!(flood, meanwhile)?;
+    let elapsed = began.elapsed();
     assert!(undisturbed.into_inner() > 0, "nobody tried");
 
-    let asked: usize = made_up.iter().map(|token| stage.server.introspections(token).len()).sum();
+    let asked = asked(&world, &made_up);
     let promised = 5.0 * (1.0 + elapsed.as_secs_f64());
     assert!(asked >= 4, "only {asked} introspections: the limit is stricter than it says");
     assert!(asked as f64 <= promised, "{asked} introspections in {elapsed:?}");
-    stage.assert_withheld(&answers, 60 - asked).await?;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 401).count(), asked);
-    for token in &made_up {
-        assert_eq!(stage.api.received(token).len(), 0);
-    }
+    assert_eq!(count(&outcomes, 401), asked);
+    are_withheld(&world, outcomes, 60 - asked).await?;
 
-    let late = stage.active("late")?;
-    stage.recovers(&late).await?;
-    assert_eq!(stage.server.introspections(&known).len(), 1, "the known token was asked about once");
+    recovers(&world).await?;
+    assert_eq!(world.introspections(&known).await?, 1, "the known token was asked about once");
     Ok(())
 }
 
 /// If this failed, a slow authorization server would be asked more and more at one time, the slower it gets.
 #[tokio::test]
 async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Result<()> {
-    let stage = set_stage("limits-concurrent", &[("max_concurrent", json!(3))]).await?;
-    let known = stage.active("known")?;
-    assert_eq!(stage.orders(&known).await?.status, 200);
-    let slow: Vec<String> = (0..20).map(|_| secrets::fresh_token("slow")).collect();
-    let gates = stage.held(&slow)?;
+    let world = world("limits-concurrent", json!({"max_concurrent": 3})).await?;
+    let known = world.active();
+    world.orders(&known).await?.is_served();
+    let (slow, gates) = held(&world, 20);
 
-    let waiting = join_all(slow.iter().map(|token| stage.orders(token)));
+    let waiting = world.together(slow.iter().map(|token| world.orders(token)));
     let meanwhile = async {
-        eventually("17 are withheld", async || Ok(stage.withheld().await? >= 17 && stage.asked(&slow) >= 3))
-            .await?;
-        assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
-        let refused = stage.orders(&secrets::fresh_token("one-too-many")).await?;
-        assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
-        let shared = slow.iter().find(|token| !stage.server.introspections(token).is_empty());
-        let shared = stage.orders(shared.expect("one that is asked about"));
+        let are_withheld = async || Ok(withheld(&world).await? >= 17 && asked(&world, &slow) >= 3);
+        eventually("17 are withheld", are_withheld).await?;
+        world.orders(&known).case("in the cache").await?.is_served();
+        let outcome = world.orders(&secrets::fresh_token("one-too-many")).await?;
+        assert_eq!(outcome.has_status(503).header("retry-after"), "5");
+        let shared = slow.iter().find(|token| !world.scripted.introspections(token).is_empty());
+        let shared = world.orders(shared.expect("one that is asked about"));
         let release = async {
-            stage.envoy.holds("gateway", 3 + 1).await?;
+            world.envoy.holds("gateway", 3 + 1).await?;
             gates.into_iter().for_each(Gate::open);
-            anyhow::Ok(())
+            Ok(())
         };
-        let (shared, released) = tokio::join!(shared, release);
-        released?;
-        assert_eq!(shared?.status, 200, "who needs an answer that was asked for waits along");
-        anyhow::Ok(())
+        let (shared, ()) = tokio::try_join!(shared.into_future(), release)?;
+        // Who needs an answer that was asked for waits along.
+        shared.is_served();
+        Ok(())
     };
-    let (answers, meanwhile) = tokio::join!(waiting, meanwhile);
-    meanwhile?;
-    let answers = answers.into_iter().collect::<Result<Vec<_>>>()?;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 3);
-    assert_eq!(stage.asked(&slow), 3);
-    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
-    assert!(refused.iter().all(|answer| answer.status == 503), "{refused:?}");
-    assert_eq!(stage.withheld().await?, 18);
+    let (outcomes, ()) = tokio::try_join!(waiting, meanwhile)?;
+    assert_eq!((count(&outcomes, 200), count(&outcomes, 503)), (3, 17));
+    assert_eq!(asked(&world, &slow), 3);
+    assert_eq!(withheld(&world).await?, 18);
 
     // All are answered, so three more may be asked about at once.
-    let next: Vec<String> = (0..3).map(|_| stage.active("next")).collect::<Result<_>>()?;
-    for answer in join_all(next.iter().map(|token| stage.orders(token))).await {
-        assert_eq!(answer?.status, 200);
+    for outcome in world.together((0..3).map(|_| world.orders(&world.active()))).await? {
+        outcome.is_served();
     }
     Ok(())
 }
@@ -138,23 +105,17 @@ async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Re
 /// If any number of requests could wait for one answer, a slow server and one token would fill a worker's memory.
 #[tokio::test]
 async fn r057_r111_no_more_requests_wait_than_may() -> Result<()> {
-    let stage = set_stage("limits-waiting", &[("max_waiting", json!(4))]).await?;
-    let slow = secrets::fresh_token("slow");
-    let (play, gate) = Response::jwt(&jwt::valid()).held();
-    stage.server.respond(&slow, play);
-    let calls = join_all((0..20).map(|_| stage.orders(&slow)));
+    let world = world("limits-waiting", json!({"max_waiting": 4})).await?;
+    let (slow, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let release = async {
-        eventually("16 are withheld", async || Ok(stage.withheld().await? >= 16)).await?;
+        eventually("16 are withheld", async || Ok(withheld(&world).await? >= 16)).await?;
         gate.open();
-        anyhow::Ok(())
+        Ok(())
     };
-    let (answers, released) = tokio::join!(calls, release);
-    released?;
-    let answers = answers.into_iter().collect::<Result<Vec<_>>>()?;
-    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
-    assert_eq!((count(200), count(503)), (4, 16));
-    stage.assert_withheld(&answers, 16).await?;
-    assert_eq!(stage.orders(&slow).await?.status, 200, "now it is in the cache");
+    let (outcomes, ()) = tokio::try_join!(world.together(vec![world.orders(&slow); 20]), release)?;
+    assert_eq!((count(&outcomes, 200), count(&outcomes, 503)), (4, 16));
+    are_withheld(&world, outcomes, 16).await?;
+    world.orders(&slow).case("now it is in the cache").await?.is_served();
     Ok(())
 }
 
@@ -162,135 +123,115 @@ async fn r057_r111_no_more_requests_wait_than_may() -> Result<()> {
 /// comes back.
 #[tokio::test]
 async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<()> {
-    let circuit = json!({"failures": 3, "open_for": "1s"});
-    let stage = set_stage("limits-circuit", &[("circuit_breaker", circuit)]).await?;
-    let known = stage.active("known")?;
-    assert_eq!(stage.orders(&known).await?.status, 200);
-    let down: Vec<String> = (0..40).map(|_| secrets::fresh_token("down")).collect();
-    for token in &down {
-        stage.server.respond(token, Response::new(500, "text/plain", ""));
-    }
+    let circuit = json!({"circuit_breaker": {"failures": 3, "open_for": "1s"}});
+    let world = world("limits-circuit", circuit).await?;
+    let known = world.active();
+    world.orders(&known).await?.is_served();
+    let down: Vec<String> = (0..40).map(|_| world.answered(Response::status(500))).collect();
     let began = Instant::now();
     for token in &down {
-        let answer = stage.orders(token).await?;
-        let retry_after = answer.header("retry-after").to_owned();
-        assert_eq!((answer.status, answer.header("www-authenticate")), (503, ""));
-        assert!(["1", "5"].contains(&retry_after.as_str()), "{retry_after}");
-        assert_eq!(stage.orders(&known).await?.status, 200, "a token in the cache");
+        let outcome = world.orders(token).await?.has_status(503);
+        assert!(["1", "5"].contains(&outcome.header("retry-after")), "{:?}", outcome.headers);
+        world.orders(&known).case("in the cache").await?.is_served();
     }
     // Once the circuit is open, one each second tries whether the server is back.
-    let (asked, allowed) = (stage.asked(&down) as u64, 3 + began.elapsed().as_secs());
+    let (asked, allowed) = (asked(&world, &down) as u64, 3 + began.elapsed().as_secs());
     assert!(asked <= allowed, "{asked} introspections of a server that is down, {allowed} are allowed");
-    let statistic =
-        async |name: &str| stage.envoy.statistic(&format!("wasmcustom.phantom_token_{name}")).await;
-    assert!(statistic("circuit_opened").await? >= 1);
-    assert_eq!(statistic("introspection_circuit_open").await?, 40 - asked);
-    let late = stage.active("late")?;
-    stage.recovers(&late).await
+    assert!(world.metric("phantom_token_circuit_opened").await? >= 1);
+    assert_eq!(world.metric("phantom_token_introspection_circuit_open").await?, 40 - asked);
+    recovers(&world).await
 }
 
 /// If a client that goes away took its question off the count while the server still works at it, opening and closing connections
 /// would be a way around the limit.
 #[tokio::test]
 async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy() -> Result<()> {
-    let stage = set_stage("limits-left", &[("max_concurrent", json!(3))]).await?;
-    let (began, mut gates, mut asked) = (Instant::now(), Vec::new(), 0);
+    let world = world("limits-left", json!({"max_concurrent": 3})).await?;
+    let (began, mut gates, mut in_all) = (Instant::now(), Vec::new(), 0);
     for round in 1..=4 {
-        let left: Vec<String> = (0..3).map(|_| secrets::fresh_token("left")).collect();
-        gates.extend(stage.held(&left)?);
-        let requests: Vec<Request> = left.iter().map(|token| Request::get("/orders").bearer(token)).collect();
-        let client = stage.envoy.client("gateway");
-        let before = stage.withheld().await?;
+        let (left, held) = held(&world, 3);
+        gates.extend(held);
+        let before = withheld(&world).await?;
         let mut connections = Vec::new();
-        for request in &requests {
-            connections.push(client.start(request).await?);
+        for token in &left {
+            connections.push(world.orders(token).start().await?);
         }
         eventually("each is asked about or withheld", async || {
-            Ok(stage.asked(&left) as u64 + stage.withheld().await? - before >= 3)
+            Ok(asked(&world, &left) as u64 + withheld(&world).await? - before >= 3)
         })
         .await?;
-        let busy = stage.server.busy();
+        let busy = world.scripted.busy();
         assert!(busy <= 3, "{busy} introspections at once, in round {round}");
         drop(connections);
-        stage.envoy.holds_nothing("gateway").await?;
-        asked += stage.asked(&left);
+        world.envoy.holds_nothing("gateway").await?;
+        in_all += asked(&world, &left);
     }
     // Each is on the count until the server has answered, or Envoy gives it up.
     let allowed = 3 * (1 + began.elapsed().as_secs() / 60);
-    assert!(asked as u64 <= allowed, "{asked} introspections, {allowed} are allowed");
+    assert!(in_all as u64 <= allowed, "{in_all} introspections, {allowed} are allowed");
     Ok(())
 }
 
 /// If a client that leaves kept its place until the time-out, a few that come and go would shut out every token that is not cached.
 #[tokio::test]
 async fn r113_the_place_of_a_client_that_left_is_free_when_the_server_has_answered() -> Result<()> {
-    let stage = set_stage("limits-freed", &[("max_concurrent", json!(3))]).await?;
+    let world = world("limits-freed", json!({"max_concurrent": 3})).await?;
     for round in 1..=4 {
-        let left: Vec<String> = (0..3).map(|_| secrets::fresh_token("left")).collect();
-        let gates = stage.held(&left)?;
+        let (left, gates) = held(&world, 3);
         let mut connections = Vec::new();
         for token in &left {
-            connections
-                .push(stage.envoy.client("gateway").start(&Request::get("/orders").bearer(token)).await?);
+            connections.push(world.orders(token).start().await?);
         }
-        eventually("all are asked about", async || Ok(stage.asked(&left) >= 3)).await?;
+        eventually("all are asked about", async || Ok(asked(&world, &left) >= 3)).await?;
         drop(connections);
-        stage.envoy.holds_nothing("gateway").await?;
+        world.envoy.holds_nothing("gateway").await?;
         gates.into_iter().for_each(Gate::open);
-        let answered = async || stage.envoy.statistic("wasmcustom.phantom_token_introspection_active").await;
         // Three for those who left, and one for the good one of each round before.
-        eventually("all are answered", async || Ok(answered().await? >= round * 4 - 1)).await?;
-        let good = stage.active("good")?;
-        assert_eq!(stage.orders(&good).await?.status, 200, "in round {round}");
+        world.metric_reaches("phantom_token_introspection_active", round * 4 - 1).await?;
+        world.orders(&world.active()).case(format!("in round {round}")).await?.is_served();
     }
     Ok(())
 }
 
-impl Stage {
-    /// A token that the server finds active.
-    fn active(&self, meaning: &str) -> Result<String> {
-        let token = secrets::fresh_token(meaning);
-        self.server.respond(&token, Response::jwt(&jwt::valid()));
-        Ok(token)
-    }
+fn fresh(count: usize) -> Vec<String> {
+    (0..count).map(|_| secrets::fresh_token("made-up")).collect()
+}
 
-    /// Lets the server find these active, each once its gate is opened.
-    fn held(&self, tokens: &[String]) -> Result<Vec<Gate>> {
-        let hold = |token: &String| {
-            let (play, gate) = Response::jwt(&jwt::valid()).held();
-            self.server.respond(token, play);
-            Ok(gate)
-        };
-        tokens.iter().map(hold).collect()
-    }
+/// So many tokens that the server finds active, each once its gate is opened.
+fn held(world: &World, count: usize) -> (Vec<String>, Vec<Gate>) {
+    (0..count).map(|_| world.answered_later(Response::jwt(&jwt::valid()))).unzip()
+}
 
-    async fn orders(&self, token: &str) -> Result<Answer> {
-        let request = Request::get("/orders").bearer(token).named(token);
-        self.envoy.client("gateway").send(request).await
-    }
+/// How often the server was asked about these.
+fn asked(world: &World, tokens: &[String]) -> usize {
+    tokens.iter().map(|token| world.scripted.introspections(token).len()).sum()
+}
 
-    fn asked(&self, tokens: &[String]) -> usize {
-        tokens.iter().map(|token| self.server.introspections(token).len()).sum()
-    }
+fn count(outcomes: &[Outcome], status: u16) -> usize {
+    outcomes.iter().filter(|outcome| outcome.status == status).count()
+}
 
-    async fn withheld(&self) -> Result<u64> {
-        self.envoy.statistic("wasmcustom.phantom_token_introspection_withheld").await
-    }
+async fn withheld(world: &World) -> Result<u64> {
+    world.metric("phantom_token_introspection_withheld").await
+}
 
-    /// If this failed, clients would not know when to try again, or operators what is held back.
-    async fn assert_withheld(&self, answers: &[Answer], expected: usize) -> Result<()> {
-        let unavailable: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
-        assert_eq!(unavailable.len(), expected);
-        for answer in unavailable {
-            assert_eq!((answer.header("retry-after"), answer.header("www-authenticate")), ("5", ""));
-            assert_eq!(answer.json()?["error"], "temporarily_unavailable");
+/// If this failed, clients would not know when to try again, or operators what is held back.
+async fn are_withheld(world: &World, outcomes: Vec<Outcome>, expected: usize) -> Result<()> {
+    assert_eq!(count(&outcomes, 503), expected);
+    for outcome in outcomes {
+        let status = outcome.status;
+        let outcome = outcome.has_status(status);
+        if status == 503 {
+            assert_eq!(outcome.header("retry-after"), "5");
+            assert_eq!(outcome.json()?["error"], "temporarily_unavailable");
         }
-        assert_eq!(self.withheld().await?, expected as u64);
-        Ok(())
     }
+    assert_eq!(withheld(world).await?, expected as u64);
+    Ok(())
+}
 
-    /// If this failed, one flood would be the end of the gateway.
-    async fn recovers(&self, token: &str) -> Result<()> {
-        eventually("the token is served", async || Ok(self.orders(token).await?.status == 200)).await
-    }
+/// If this failed, one flood would be the end of the gateway.
+async fn recovers(world: &World) -> Result<()> {
+    let late = world.active();
+    eventually("the token is served", async || Ok(world.orders(&late).await?.status == 200)).await
 }

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use integration_tests::api::Api;
-use integration_tests::client::Request;
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::eventually::eventually;
 use integration_tests::prometheus::{Prometheus, alert_rules, promtool};
-use integration_tests::scripted_server::{Response, ScriptedServer};
-use integration_tests::{dashboard, jwt, paths, secrets};
+use integration_tests::scripted_server::Response;
+use integration_tests::testkit::World;
+use integration_tests::{dashboard, jwt, paths};
 use phantom_token_core::{Metric, MetricKind, metrics};
 use serde_json::{Value, json};
 
@@ -59,26 +57,18 @@ fn each_alert_names_what_it_is_and_a_chapter_of_the_page() -> Result<()> {
 /// call nobody.
 #[tokio::test]
 async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret() -> Result<()> {
-    let (server, api) = (ScriptedServer::start()?, Api::start()?);
-    let envoy = EnvoyBuilder::new("monitoring", 1, api.port())
-        .cluster("authorization-server", &[server.port()])
-        .listener("ingress", &configuration(), Listener::default())
-        .start()
-        .await?;
-    let prometheus = Prometheus::start("monitoring", envoy.admin_port()).await?;
+    let world = World::scripted("monitoring")?.listener("ingress", json!({"token": null})).start().await?;
+    let prometheus = Prometheus::start("monitoring", world.envoy.admin_port()).await?;
     eventually("Prometheus has scraped every metric", async || {
         let names: BTreeSet<String> = prometheus.names().await?.into_iter().collect();
         Ok(metrics().iter().all(|metric| names.contains(&scraped_name(metric))))
     })
     .await?;
 
-    let answers = [
-        ("good", Response::jwt(&jwt::valid()), 200),
-        ("dead", Response::new(204, "text/plain", ""), 401),
-        ("failing", Response::new(500, "text/plain", ""), 503),
-    ];
-    for (token, play, status) in answers {
-        assert_eq!(orders(&envoy, &server, token, play).await?, status, "{token}");
+    for (response, status) in
+        [(Response::jwt(&jwt::valid()), 200), (Response::inactive(), 401), (Response::status(500), 503)]
+    {
+        world.orders(&world.answered(response)).await?.has_status(status);
     }
     for panel in dashboard::panels()? {
         for query in &panel.queries {
@@ -99,7 +89,7 @@ async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret(
     assert_eq!(told(&prometheus, "PhantomTokenCredentialsRefused").await?, None);
 
     let refused = Response::new(401, "application/json", r#"{"error": "invalid_client"}"#);
-    assert_eq!(orders(&envoy, &server, "any", refused).await?, 502);
+    world.orders(&world.answered(refused)).await?.has_status(502);
     eventually("the alert fires", async || {
         Ok(told(&prometheus, "PhantomTokenCredentialsRefused")
             .await?
@@ -110,13 +100,6 @@ async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret(
         assert!(!alert.to_string().contains("error expanding"), "{alert}");
     }
     Ok(())
-}
-
-/// Sends a request with a fresh token that the server answers so; the status that the client hears.
-async fn orders(envoy: &Envoy, server: &ScriptedServer, meaning: &str, play: Response) -> Result<u16> {
-    let token = secrets::fresh_token(meaning);
-    server.respond(&token, play);
-    Ok(envoy.client("ingress").send(Request::get("/orders").bearer(&token)).await?.status)
 }
 
 /// The alert of this name, if there is a reason for it.
@@ -159,16 +142,4 @@ fn scraped_name(metric: &Metric) -> String {
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = page.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
     headings.map(|heading| heading.to_lowercase().replace(' ', "-").replace(['\'', ',', '`'], "")).collect()
-}
-
-fn configuration() -> Value {
-    json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": secrets::noted("a-secret-that-was-changed".to_owned()),
-        },
-        "rules": [{"path": "/orders"}],
-    })
 }

@@ -1,116 +1,97 @@
 //! Which rule decides, in a real Envoy: by the routes of its own table, by exact paths and by templates. What arrives says by
 //! which route it came.
 
-use anyhow::{Context, Result};
-use futures::future::join_all;
-use integration_tests::api::Api;
-use integration_tests::client::{Answer, Protocol, Request};
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Response, ScriptedServer};
-use integration_tests::{jwt, secrets};
+use anyhow::Result;
+use futures::future::try_join_all;
+use integration_tests::client::{Protocol, Request};
+use integration_tests::secrets;
+use integration_tests::testkit::{Outcome, Shared, World};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
-struct Stage {
-    envoy: Envoy,
-    server: ScriptedServer,
-    api: Api,
+async fn world() -> &'static World {
+    static WORLD: Shared<World> = Shared::new();
+    WORLD.get(start).await
 }
 
-async fn stage() -> &'static Stage {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
-}
-
-async fn set_stage() -> Result<Stage> {
-    let (server, api) = (ScriptedServer::start()?, Api::start()?);
+async fn start() -> Result<World> {
     let below = |prefix: &str| json!({"prefix": prefix});
     let with = |field: &str| json!({"prefix": "/", "headers": [{"name": field, "present_match": true}]});
-    let routed = configuration(json!([
-        {"path": "/", "routes": ["orders", "returns"], "scopes": ["orders:read"]},
-        {"path": "/", "routes": ["reporting"], "scopes": ["reports:read"]},
-        {"path": "/orders/open", "access": "public"},
-        {"path": "/open", "access": "public"},
-        {"path": "/", "scopes": ["rest"]},
-    ]));
-    let table = [
-        route("open", below("/open"), None),
-        route("orders", below("/orders"), None),
-        route("returns", below("/returns"), None),
-        route("reports", below("/reports"), Some("reporting")),
-        route("open", below("/labelled"), Some("reporting")),
-        route("unheard-of", below("/unheard-of"), Some("unheard-of")),
-        route("", below("/"), None),
-    ];
-    let by_credentials = configuration(json!([{"path": "/", "scopes": ["orders:read"]}]));
-    let by_credentials_table = [
-        route("with", with("authorization"), None),
-        route("with-cookie", with("cookie"), None),
-        route("without", below("/"), None),
-    ];
-    let by_claim = configuration(json!([
-        {"path": "/health", "access": "public"},
-        {"path": "/", "scopes": ["orders:read"]},
-    ]));
-    let by_claim_table = [route("with", with("x-plan"), None), route("without", below("/"), None)];
-    // In each of these tables, the client's own request leads to the first route, and what the filter makes of it to the second.
-    let lenient_first = configuration(json!([
-        {"path": "/", "routes": ["open"], "any_scopes": ["orders:read", "other"]},
-        {"path": "/", "scopes": ["orders:read"]},
-    ]));
-    let parameter =
-        json!({"prefix": "/", "query_parameters": [{"name": "access_token", "present_match": true}]});
-    let open_by = |matches: Value| [route("open", matches, None), route("rest", below("/"), None)];
-    let templates = configuration(json!([
-        {"path": "/orders", "path_match": "exact", "scopes": ["list"]},
-        {"path": "/orders/{id}", "scopes": ["one"]},
-        {"path": "/orders/7", "path_match": "exact", "scopes": ["seven"]},
-        {"path": "/orders/{id}/lines", "path_match": "prefix", "scopes": ["lines"]},
-        {"path": "/orders/help", "access": "public"},
-    ]));
-    let methods = configuration(json!([
-        {"path": "/"},
-        {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
-        {"path": "/orders", "methods": ["POST", "DELETE"], "scopes": ["orders:write"]},
-        {"path": "/keys", "scopes": ["admin"]},
-    ]));
-    let envoy = EnvoyBuilder::new("rules", 1, api.port())
-        .cluster("authorization-server", &[server.port()])
-        .listener("routed", &routed, Listener::default())
-        .routed_by(&table)
-        .listener("by-credentials", &by_credentials, Listener::default())
-        .routed_by(&by_credentials_table)
-        .listener("by-claim", &by_claim, Listener::default())
-        .routed_by(&by_claim_table)
-        .listener("open-by-claim", &lenient_first, Listener::default())
-        .routed_by(&open_by(with("x-plan")))
-        .listener("open-by-authorization", &lenient_first, Listener::default())
-        .routed_by(&open_by(with("authorization")))
-        .listener("open-by-cookie", &lenient_first, Listener::default())
-        .routed_by(&open_by(with("cookie")))
-        .listener("open-by-query", &lenient_first, Listener::default())
-        .routed_by(&open_by(parameter))
-        .listener("templates", &templates, Listener::default())
-        .listener("methods", &methods, Listener::default())
-        .start()
-        .await?;
-    Ok(Stage { envoy, server, api })
-}
-
-fn configuration(rules: Value) -> Value {
-    json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
-        },
+    let mut world = World::scripted("rules")?.configuration(json!({
         "credentials": {"query_parameter": "access_token", "cookie": "session"},
         "claim_headers": [{"header": "x-plan", "pointer": "/plan"}],
-        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
-        "log_level": "debug",
-        "rules": rules,
-    })
+    }));
+    // In each of the tables that begin with "open", the client's own request leads to the first route, and what the filter makes of it
+    // to the second.
+    let open_by = |matches: Value| vec![route("open", matches, None), route("rest", below("/"), None)];
+    let lenient_first = json!([
+        {"path": "/", "routes": ["open"], "any_scopes": ["orders:read", "other"]},
+        {"path": "/", "scopes": ["orders:read"]},
+    ]);
+    let parameter =
+        json!({"prefix": "/", "query_parameters": [{"name": "access_token", "present_match": true}]});
+    for (listener, rules, table) in [
+        (
+            "routed",
+            json!([
+                {"path": "/", "routes": ["orders", "returns"], "scopes": ["orders:read"]},
+                {"path": "/", "routes": ["reporting"], "scopes": ["reports:read"]},
+                {"path": "/orders/open", "access": "public"},
+                {"path": "/open", "access": "public"},
+                {"path": "/", "scopes": ["rest"]},
+            ]),
+            vec![
+                route("open", below("/open"), None),
+                route("orders", below("/orders"), None),
+                route("returns", below("/returns"), None),
+                route("reports", below("/reports"), Some("reporting")),
+                route("open", below("/labelled"), Some("reporting")),
+                route("unheard-of", below("/unheard-of"), Some("unheard-of")),
+                route("", below("/"), None),
+            ],
+        ),
+        (
+            "by-credentials",
+            json!([{"path": "/", "scopes": ["orders:read"]}]),
+            vec![
+                route("with", with("authorization"), None),
+                route("with-cookie", with("cookie"), None),
+                route("without", below("/"), None),
+            ],
+        ),
+        (
+            "by-claim",
+            json!([{"path": "/health", "access": "public"}, {"path": "/", "scopes": ["orders:read"]}]),
+            vec![route("with", with("x-plan"), None), route("without", below("/"), None)],
+        ),
+        ("open-by-claim", lenient_first.clone(), open_by(with("x-plan"))),
+        ("open-by-authorization", lenient_first.clone(), open_by(with("authorization"))),
+        ("open-by-cookie", lenient_first.clone(), open_by(with("cookie"))),
+        ("open-by-query", lenient_first, open_by(parameter)),
+    ] {
+        world = world.listener(listener, json!({"rules": rules})).envoy(|envoy| envoy.routed_by(&table));
+    }
+    world
+        .listener(
+            "templates",
+            json!({"rules": [
+                {"path": "/orders", "path_match": "exact", "scopes": ["list"]},
+                {"path": "/orders/{id}", "scopes": ["one"]},
+                {"path": "/orders/7", "path_match": "exact", "scopes": ["seven"]},
+                {"path": "/orders/{id}/lines", "path_match": "prefix", "scopes": ["lines"]},
+                {"path": "/orders/help", "access": "public"},
+            ]}),
+        )
+        .listener(
+            "methods",
+            json!({"rules": [
+                {"path": "/"},
+                {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
+                {"path": "/orders", "methods": ["POST", "DELETE"], "scopes": ["orders:write"]},
+                {"path": "/keys", "scopes": ["admin"]},
+            ]}),
+        )
+        .start()
+        .await
 }
 
 /// A route to the API, which adds its name to what it forwards.
@@ -121,15 +102,21 @@ fn route(name: &str, matches: Value, label: Option<&str>) -> Value {
         "match": matches,
         "metadata": {"filter_metadata": label},
         "route": {"cluster": "api"},
-        "request_headers_to_add": [{"header": {"key": ROUTE, "value": format!("by {name}")}}],
+        "request_headers_to_add": [{"header": {"key": "x-route", "value": format!("by {name}")}}],
     })
+}
+
+/// It arrived by this route.
+#[track_caller]
+fn came(outcome: Outcome, route: &str) {
+    assert_eq!(outcome.is_served().received("x-route"), [route]);
 }
 
 /// If the route were another than Envoy's, a rule would not ask what it is there to ask. A token that comes elsewhere is taken out of the
 /// path before the rule is looked for, which must not make a difference.
 #[tokio::test]
 async fn r084_the_route_that_envoy_selects_asks_for_more() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for (what, path, scope, status) in [
         ("a public path", "/open/x", "", 200),
         ("by its name", "/orders/x", "orders:read rest", 200),
@@ -147,16 +134,13 @@ async fn r084_the_route_that_envoy_selects_asks_for_more() -> Result<()> {
         ("without a name", "/x", "orders:read reports:read", 403),
         ("without a name, with the scope", "/x", "rest", 200),
     ] {
-        let token = stage.active(json!({"scope": scope}))?;
-        for (place, request) in [
-            ("Authorization", Request::get(path).bearer(&token)),
-            ("the query", Request::get(path).parameter("access_token", &token)),
-            ("a cookie", Request::get(path).header("cookie", format!("session={token}"))),
+        let token = world.active_with(json!({"scope": scope}));
+        for request in [
+            Request::get(path).bearer(&token),
+            Request::get(path).parameter("access_token", &token),
+            Request::get(path).header("cookie", format!("session={token}")),
         ] {
-            let what = format!("{what}, {place}");
-            let answer = stage.send("routed", request.named(&what)).await?;
-            assert_eq!(answer.status, status, "{what}: {}", answer.text());
-            assert_eq!(stage.api.received(&what).len(), usize::from(status == 200), "{what}");
+            world.send(request).with_token(&token).case(what).await?.has_status(status);
         }
     }
     Ok(())
@@ -165,24 +149,15 @@ async fn r084_the_route_that_envoy_selects_asks_for_more() -> Result<()> {
 /// If this failed, a route would open what no path does, or a public path would need a token although nothing asks for one.
 #[tokio::test]
 async fn r001_r084_only_a_public_path_by_a_route_that_asks_nothing_needs_no_token() -> Result<()> {
-    let stage = stage().await;
-    for (path, status) in [
-        ("/open", 200),
-        ("/open/x", 200),
-        ("/orders", 401),
-        ("/orders/open", 401),
-        ("/reports", 401),
-        ("/labelled", 401),
-        ("/unheard-of", 401),
-        ("/", 401),
-        ("/open/../orders", 400),
-        ("/open/%2e%2e/orders", 400),
-        ("//orders", 400),
-    ] {
-        let name = format!("without a token: {path}");
-        let answer = stage.send("routed", Request::get(path).named(&name)).await?;
-        assert_eq!(answer.status, status, "{path}: {}", answer.text());
-        assert_eq!(stage.api.received(&name).len(), usize::from(status == 200), "{path}");
+    let world = world().await;
+    for path in ["/open", "/open/x"] {
+        world.get(path).await?.is_served();
+    }
+    for path in ["/orders", "/orders/open", "/reports", "/labelled", "/unheard-of", "/"] {
+        world.get(path).await?.is_refused(401, "missing_credentials");
+    }
+    for path in ["/open/../orders", "/open/%2e%2e/orders", "//orders"] {
+        world.get(path).await?.is_refused(400, "ambiguous_target");
     }
     Ok(())
 }
@@ -191,17 +166,15 @@ async fn r001_r084_only_a_public_path_by_a_route_that_asks_nothing_needs_no_toke
 /// the gateway has made of them, not by what the client sent.
 #[tokio::test]
 async fn r074_routes_that_match_on_credentials_see_those_of_the_gateway() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.active(json!({"scope": "orders:read"}))?;
+    let world = world().await;
+    let token = world.active_with(json!({"scope": "orders:read"}));
     for (what, request) in [
         ("cold", Request::get("/orders").bearer(&token)),
         ("cached", Request::get("/orders").bearer(&token)),
         ("a cookie that is the token", Request::get("/orders").header("cookie", format!("session={token}"))),
         ("the query", Request::get("/orders").parameter("access_token", &token)),
     ] {
-        let answer = stage.send("by-credentials", request.named(what)).await?;
-        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
-        assert_eq!(stage.route_of(what)?, "by with", "{what}");
+        came(world.send(request).at("by-credentials").with_token(&token).case(what).await?, "by with");
     }
     Ok(())
 }
@@ -209,9 +182,9 @@ async fn r074_routes_that_match_on_credentials_see_those_of_the_gateway() -> Res
 /// If the client's own field counted in the end, it would choose among services by a claim that nobody made.
 #[tokio::test]
 async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients() -> Result<()> {
-    let stage = stage().await;
-    let golden = stage.active(json!({"plan": "gold"}))?;
-    let plain = stage.active(json!({}))?;
+    let world = world().await;
+    let golden = world.active_with(json!({"plan": "gold"}));
+    let plain = world.active();
     for (what, path, token, expected) in [
         ("with the claim", "/orders", Some(&golden), "by with"),
         ("with the claim, cached", "/orders", Some(&golden), "by with"),
@@ -219,19 +192,10 @@ async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients(
         ("without the claim, cached", "/orders", Some(&plain), "by without"),
         ("without a token", "/health", None, "by without"),
     ] {
-        for feigned in [false, true] {
-            let name = format!("{what}, feigned: {feigned}");
-            let mut request = Request::get(path).named(&name);
-            if let Some(token) = token {
-                request = request.bearer(token);
-            }
-            if feigned {
-                request = request.header("x-plan", "platinum");
-            }
-            let answer = stage.send("by-claim", request).await?;
-            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
-            assert_eq!(stage.route_of(&name)?, expected, "{name}");
-        }
+        let call = world.get(path).at("by-claim").case(what);
+        let call = token.into_iter().fold(call, |call, token| call.bearer(token));
+        came(call.clone().await?, expected);
+        came(call.header("x-plan", "platinum").case("feigned").await?, expected);
     }
     Ok(())
 }
@@ -239,7 +203,7 @@ async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients(
 /// If this failed, a rule for one resource would be for those below it, or one for all of a kind for the one that has its own.
 #[tokio::test]
 async fn r084_exact_paths_and_templates_are_for_nothing_else() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for (path, scope) in [
         ("/orders", Some("list")),
         ("/orders/", Some("list")),
@@ -262,17 +226,16 @@ async fn r084_exact_paths_and_templates_are_for_nothing_else() -> Result<()> {
     ] {
         let all = ["list", "one", "seven", "lines"];
         let others = all.into_iter().filter(|one| Some(*one) != scope).collect::<Vec<_>>().join(" ");
-        for (granted, status) in
-            [(scope.unwrap_or_default(), if scope.is_some() { 200 } else { 403 }), (&others, 403)]
-        {
-            let token = stage.active(json!({"scope": granted}))?;
-            let name = format!("templates: {path} {granted}");
-            let answer = stage.send("templates", Request::get(path).bearer(&token).named(&name)).await?;
-            assert_eq!(answer.status, status, "{path}, {granted}: {}", answer.text());
-            assert_eq!(stage.api.received(&name).len(), usize::from(status == 200), "{path}, {granted}");
-            if status == 200 {
-                assert_eq!(answer.json()?["path"], path, "the path does not change on its way");
+        let call = |scope: &str| {
+            world.get(path).at("templates").bearer(&world.active_with(json!({"scope": scope}))).case(scope)
+        };
+        call(&others).await?.has_status(403);
+        match scope {
+            Some(scope) => {
+                let answer = call(scope).await?.is_served().json()?;
+                assert_eq!(answer["path"], path, "the path does not change on its way");
             }
+            None => drop(call("").await?.is_refused(403, "not_exposed")),
         }
     }
     Ok(())
@@ -282,8 +245,8 @@ async fn r084_exact_paths_and_templates_are_for_nothing_else() -> Result<()> {
 /// take it for.
 #[tokio::test]
 async fn r084_no_path_walks_around_an_exact_path_or_a_template() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.active(json!({"scope": "list one seven lines"}))?;
+    let world = world().await;
+    let token = world.active_with(json!({"scope": "list one seven lines"}));
     let paths = [
         "/orders/7/../8",
         "/orders/8/../7",
@@ -316,17 +279,19 @@ async fn r084_no_path_walks_around_an_exact_path_or_a_template() -> Result<()> {
         "/orders/Help/x",
         "/orders/8/LINES",
     ];
-    let walks = paths.iter().flat_map(|path| [(*path, Some(token.as_str())), (*path, None)]);
-    join_all(walks.map(async |(path, token)| {
-        let credentials = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let credentials = [String::new(), format!("authorization: Bearer {token}\r\n")];
+    let walks = paths.iter().flat_map(|path| credentials.iter().map(move |credentials| (path, credentials)));
+    let client = world.envoy.client("templates");
+    try_join_all(walks.map(async |(path, credentials)| {
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: a\r\nx-request-name: walk\r\n{credentials}connection: close\r\n\r\n"
         );
-        let answer = stage.envoy.client("templates").send_raw(request.as_bytes()).await.expect("an answer");
+        let answer = client.send_raw(request.as_bytes()).await?;
         assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
+        anyhow::Ok(())
     }))
-    .await;
-    assert_eq!(stage.api.received("walk").len(), 0);
+    .await?;
+    assert_eq!(world.arrived("walk").len(), 0);
     Ok(())
 }
 
@@ -334,9 +299,8 @@ async fn r084_no_path_walks_around_an_exact_path_or_a_template() -> Result<()> {
 /// token without the scope for GET would get what only that scope allows.
 #[tokio::test]
 async fn r126_a_method_in_lower_case_does_not_walk_around_the_rule_for_it() -> Result<()> {
-    let stage = stage().await;
-    let client = stage.envoy.client("methods").speaking(Protocol::Http2);
-    let token = stage.active(json!({"scope": "other"}))?;
+    let world = world().await;
+    let token = world.active_with(json!({"scope": "other"}));
     for (method, path, status) in [
         ("GET", "/orders", 403),
         ("get", "/orders", 400),
@@ -347,11 +311,8 @@ async fn r126_a_method_in_lower_case_does_not_walk_around_the_rule_for_it() -> R
         ("patch", "/orders", 200),
         ("get", "/other", 200),
     ] {
-        let name = format!("methods: {method} {path}");
-        let request = Request::new(method, path, Vec::new()).bearer(&token).named(&name);
-        let answer = client.send(request).await?;
-        assert_eq!(answer.status, status, "{name}: {}", answer.text());
-        assert_eq!(stage.api.received(&name).len(), usize::from(status == 200), "{name}");
+        let request = Request::new(method, path, Vec::new());
+        world.send(request).at("methods").over(Protocol::Http2).bearer(&token).await?.has_status(status);
     }
     Ok(())
 }
@@ -360,8 +321,8 @@ async fn r126_a_method_in_lower_case_does_not_walk_around_the_rule_for_it() -> R
 /// failed, the rule for `/keys` would be one for those who spell it in ASCII.
 #[tokio::test]
 async fn r126_letters_that_fold_to_ascii_do_not_walk_around_a_rule() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.active(json!({"scope": "other"}))?;
+    let world = world().await;
+    let token = world.active_with(json!({"scope": "other"}));
     for (path, status) in [
         ("/keys", 403),
         ("/%E2%84%AAeys", 400),
@@ -369,10 +330,7 @@ async fn r126_letters_that_fold_to_ascii_do_not_walk_around_a_rule() -> Result<(
         ("/stra%C3%9Fe", 200),
         ("/k%C3%A9ys", 200),
     ] {
-        let name = format!("folded: {path}");
-        let answer = stage.send("methods", Request::get(path).bearer(&token).named(&name)).await?;
-        assert_eq!(answer.status, status, "{name}: {}", answer.text());
-        assert_eq!(stage.api.received(&name).len(), usize::from(status == 200), "{name}");
+        world.get(path).at("methods").bearer(&token).await?.has_status(status);
     }
     Ok(())
 }
@@ -381,49 +339,20 @@ async fn r126_letters_that_fold_to_ascii_do_not_walk_around_a_rule() -> Result<(
 /// anything, a client would choose its rule by a field that is taken off.
 #[tokio::test]
 async fn r084_no_field_that_leads_to_another_route_opens_what_the_path_does_not() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     let made_up = secrets::fresh_token("made-up");
-    let other = stage.active(json!({"scope": "other"}))?;
-    for (listener, request) in [
-        ("open-by-claim", Request::get("/orders").header("x-plan", "gold")),
-        ("open-by-claim", Request::get("/orders").header("x-plan", "gold").bearer(&other)),
-        ("open-by-authorization", Request::get("/orders").bearer(&made_up)),
-        ("open-by-authorization", Request::get("/orders").bearer(&other)),
-        ("open-by-cookie", Request::get("/orders").header("cookie", format!("session={made_up}"))),
-        ("open-by-cookie", Request::get("/orders").header("cookie", format!("session={other}"))),
-        ("open-by-query", Request::get("/orders").parameter("access_token", &made_up)),
-        ("open-by-query", Request::get("/orders").parameter("access_token", &other)),
-    ] {
-        let answer = stage.send(listener, request.clone().named(listener)).await?;
-        assert!(matches!(answer.status, 401 | 403), "{listener} {request}: {}", answer.status);
-        assert_eq!(stage.api.received(listener).len(), 0, "{listener} {request}");
+    let other = world.active_with(json!({"scope": "other"}));
+    let orders = || world.get("/orders");
+    for token in [&made_up, &other] {
+        let status = if token == &other { 403 } else { 401 };
+        orders().at("open-by-authorization").bearer(token).await?.has_status(status);
+        let cookie = format!("session={token}");
+        orders().at("open-by-cookie").header("cookie", cookie).with_token(token).await?.has_status(status);
+        let request = Request::get("/orders").parameter("access_token", token);
+        world.send(request).at("open-by-query").with_token(token).await?.has_status(status);
     }
+    let golden = orders().at("open-by-claim").header("x-plan", "gold");
+    golden.clone().await?.is_refused(401, "missing_credentials");
+    golden.bearer(&other).await?.is_refused(403, "insufficient_scope");
     Ok(())
 }
-
-impl Stage {
-    /// A token that the server finds active, with these claims.
-    fn active(&self, claims: Value) -> Result<String> {
-        let token = secrets::fresh_token("rules");
-        let mut all = jwt::valid_claims();
-        for (name, value) in claims.as_object().into_iter().flatten() {
-            all[name] = value.clone();
-        }
-        self.server.respond(&token, Response::jwt(&jwt::with_claims(&all)));
-        Ok(token)
-    }
-
-    async fn send(&self, listener: &str, request: Request) -> Result<Answer> {
-        self.envoy.client(listener).send(request).await
-    }
-
-    /// The route by which the request of this name arrived.
-    fn route_of(&self, name: &str) -> Result<String> {
-        let received = self.api.received(name);
-        let head = received.first().with_context(|| format!("{name}: nothing arrived"))?;
-        Ok(head.get(ROUTE).context("it came by no route")?.to_str()?.to_owned())
-    }
-}
-
-/// The field in which a route adds its name.
-const ROUTE: &str = "x-route";

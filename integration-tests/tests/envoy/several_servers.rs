@@ -1,105 +1,94 @@
 //! Several authorization servers in one configuration, in a real Envoy: two certified ones and one that knows no JWTs.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use anyhow::Result;
-use integration_tests::api::Api;
-use integration_tests::authorization_server::{self, AuthorizationServer, GATEWAY_SECRET, Resource};
-use integration_tests::client::{Answer, Request};
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
+use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET, Resource};
+use integration_tests::json::merged;
 use integration_tests::jwt;
 use integration_tests::plain_authorization_server::{self, PlainAuthorizationServer};
+use integration_tests::testkit::{Shared, World};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 /// One Envoy with two workers, the servers of staff, partners and guests, and an API.
-struct Stage {
-    envoy: Envoy,
+struct Servers {
+    world: World,
     staff: AuthorizationServer,
     partners: AuthorizationServer,
     guests: PlainAuthorizationServer,
-    api: Api,
 }
 
-async fn stage() -> &'static Stage {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
+async fn servers() -> &'static Servers {
+    static SERVERS: Shared<Servers> = Shared::new();
+    SERVERS.get(start).await
 }
 
-async fn set_stage() -> Result<Stage> {
+async fn start() -> Result<Servers> {
     let staff = AuthorizationServer::start("several_servers-staff")?;
     let partners = AuthorizationServer::start("several_servers-partners")?;
-    let (guests, api) = (PlainAuthorizationServer::start("several_servers-guests")?, Api::start()?);
-    let mut knowing_no_jwts = server("guests", guests.issuer(), "PLAIN_CLIENT_SECRET");
-    knowing_no_jwts["introspection"]["response"] = json!({"accept": "application/json"});
-    let configuration = json!({
-        "authorization_servers": [
-            verifying(server("staff", staff.issuer(), "CLIENT_SECRET")),
-            verifying(server("partners", partners.issuer(), "CLIENT_SECRET")),
-            knowing_no_jwts,
-        ],
-        "claim_headers": [{"header": "x-issuer", "pointer": "/iss"}],
-        "cache": {"no_store_ttl": "1m"},
-        "log_level": "debug",
-        "rules": [
-            {"path": "/staff", "authorization_server": "staff", "scopes": ["orders:read"]},
-            {"path": "/partners", "authorization_server": "partners", "scopes": ["orders:read"]},
-            {"path": "/guests", "authorization_server": "guests", "scopes": ["orders:read"]},
-            {"path": "/all", "scopes": ["orders:read"]},
-        ],
-    });
-    let envoy = EnvoyBuilder::new("several_servers", 2, api.port())
-        .cluster("staff", &[staff.port()])
-        .cluster("partners", &[partners.port()])
-        .cluster("guests", &[guests.port()])
-        .environment("CLIENT_SECRET", GATEWAY_SECRET)
-        .environment("PLAIN_CLIENT_SECRET", plain_authorization_server::GATEWAY_SECRET)
-        .listener("gateway", &configuration, Listener::default())
+    let guests = PlainAuthorizationServer::start("several_servers-guests")?;
+    let plain = json!({"introspection": {
+        "client_secret": {"env": "PLAIN_CLIENT_SECRET"}, "response": {"accept": "application/json"},
+    }});
+    let world = World::scripted("several_servers")?
+        .workers(2)
+        .configuration(json!({
+            "introspection": null,
+            "token": null,
+            "authorization_servers": [
+                verifying("staff", staff.issuer()),
+                verifying("partners", partners.issuer()),
+                merged(&server("guests", guests.issuer()), plain),
+            ],
+            "claim_headers": [{"header": "x-issuer", "pointer": "/iss"}],
+            "cache": {"no_store_ttl": "1m"},
+            "rules": [
+                {"path": "/staff", "authorization_server": "staff", "scopes": ["orders:read"]},
+                {"path": "/partners", "authorization_server": "partners", "scopes": ["orders:read"]},
+                {"path": "/guests", "authorization_server": "guests", "scopes": ["orders:read"]},
+                {"path": "/all", "scopes": ["orders:read"]},
+            ],
+        }))
+        .envoy(|envoy| {
+            envoy
+                .cluster("staff", &[staff.port()])
+                .cluster("partners", &[partners.port()])
+                .cluster("guests", &[guests.port()])
+                .environment("CLIENT_SECRET", GATEWAY_SECRET)
+                .environment("PLAIN_CLIENT_SECRET", plain_authorization_server::GATEWAY_SECRET)
+        })
+        .listener("gateway", json!({}))
         .start()
         .await?;
-    Ok(Stage { envoy, staff, partners, guests, api })
+    Ok(Servers { world, staff, partners, guests })
 }
 
-fn server(name: &str, issuer: &str, secret: &str) -> Value {
+fn server(name: &str, issuer: &str) -> Value {
     json!({
         "name": name,
         "introspection": {
             "endpoint": format!("{issuer}/token/introspection"),
             "upstream": name,
             "client_id": "gateway",
-            "client_secret": {"env": secret},
+            "client_secret": {"env": "CLIENT_SECRET"},
         },
         "token": {"issuer": issuer, "audience": ["orders-api"]},
     })
 }
 
-fn verifying(mut server: Value) -> Value {
-    let issuer = server["token"]["issuer"].as_str().unwrap_or_default();
-    server["keys"] = json!({"discovery": format!("{issuer}/.well-known/openid-configuration")});
-    server["token"]["jwts"] = json!("verify");
-    server
+fn verifying(name: &str, issuer: &str) -> Value {
+    let discovery = format!("{issuer}/.well-known/openid-configuration");
+    merged(&server(name, issuer), json!({"keys": {"discovery": discovery}, "token": {"jwts": "verify"}}))
 }
 
-impl Stage {
-    async fn call(&self, path: &str, token: &str, name: &str) -> Result<Answer> {
-        self.envoy.client("gateway").send(Request::get(path).bearer(token).named(name)).await
-    }
-
+impl Servers {
     /// Calls with this token until the caches of both workers have had their say. The API hears of it if there is an issuer, and
     /// receives that one's name.
     async fn check(&self, path: &str, kind: &str, token: &str, issuer: Option<&str>) -> Result<()> {
         for _ in 0..CALLS {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let name = format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-            let answer = self.call(path, token, &name).await?;
-            let status = if issuer.is_some() { 200 } else { 401 };
-            assert_eq!(answer.status, status, "{kind} at {path}: {}", answer.text());
-            let received = self.api.received(&name);
-            let issuers = received.iter().flat_map(|head| head.get_all("x-issuer")).collect::<Vec<_>>();
-            assert_eq!(issuers, issuer.into_iter().collect::<Vec<_>>(), "{kind} at {path}");
-            assert!(
-                received.iter().all(|head| token_reaches_api(kind) || !format!("{head:?}").contains(token))
-            );
+            let outcome = self.world.get(path).bearer(token).case(kind).await?;
+            match issuer {
+                Some(issuer) => assert_eq!(outcome.is_served().received("x-issuer"), [issuer]),
+                None => drop(outcome.has_status(401)),
+            }
         }
         Ok(())
     }
@@ -108,20 +97,21 @@ impl Stage {
 /// If a token of one server did for another's rule, be it by a cache or by asking the wrong one, guests would be staff.
 #[tokio::test]
 async fn r033_r052_a_rule_takes_the_tokens_of_its_own_server_and_no_others() -> Result<()> {
-    let stage = stage().await;
-    let (staff, partners, guests) = (stage.staff.issuer(), stage.partners.issuer(), stage.guests.issuer());
+    let servers = servers().await;
+    let Servers { staff, partners, guests, .. } = servers;
     let tokens = [
-        ("opaque-of-staff", stage.staff.issue("orders:read").await?, staff),
-        ("opaque-of-partners", stage.partners.issue("orders:read").await?, partners),
-        ("opaque-of-guests", stage.guests.issue("orders:read").await?, guests),
-        ("jwt-of-staff", stage.staff.issue_jwt(Resource::Orders, "orders:read").await?, staff),
-        ("jwt-of-partners", stage.partners.issue_jwt(Resource::Orders, "orders:read").await?, partners),
+        ("opaque of staff", staff.issue("orders:read").await?, staff.issuer()),
+        ("opaque of partners", partners.issue("orders:read").await?, partners.issuer()),
+        ("opaque of guests", guests.issue("orders:read").await?, guests.issuer()),
+        ("JWT of staff", staff.issue_jwt(Resource::Orders, "orders:read").await?, staff.issuer()),
+        ("JWT of partners", partners.issue_jwt(Resource::Orders, "orders:read").await?, partners.issuer()),
     ];
+    let rules = [("/staff", staff.issuer()), ("/partners", partners.issuer()), ("/guests", guests.issuer())];
     // Twice, so that each rule's verdict is asked for both before and after the others'.
     for _ in 0..2 {
         for (kind, token, issuer) in &tokens {
-            for (path, own) in [("/staff", staff), ("/partners", partners), ("/guests", guests)] {
-                stage.check(path, kind, token, Some(*issuer).filter(|issuer| *issuer == own)).await?;
+            for (path, own) in rules {
+                servers.check(path, kind, token, Some(*issuer).filter(|issuer| *issuer == own)).await?;
             }
         }
     }
@@ -132,40 +122,36 @@ async fn r033_r052_a_rule_takes_the_tokens_of_its_own_server_and_no_others() -> 
 /// users could pass for another's.
 #[tokio::test]
 async fn r071_where_no_server_is_named_a_jwt_is_its_issuers_and_an_opaque_token_the_firsts() -> Result<()> {
-    let stage = stage().await;
-    let (staff, partners) = (stage.staff.issuer(), stage.partners.issuer());
-    let of_staff = stage.staff.issue_jwt(Resource::Orders, "orders:read").await?;
-    let of_partners = stage.partners.issue_jwt(Resource::Orders, "orders:read").await?;
-    let opaque_of_partners = stage.partners.issue("orders:read").await?;
-    let mut claims = authorization_server::claims(&of_partners)?;
-    claims["iss"] = json!(staff);
-    let disguised = jwt::altered(&of_partners, |parts| parts[1] = jwt::encoded(&claims))?;
-    claims["iss"] = json!("https://evil.example.com");
-    let of_nobody = jwt::altered(&of_partners, |parts| parts[1] = jwt::encoded(&claims))?;
+    let servers = servers().await;
+    let (staff, partners) = (servers.staff.issuer(), servers.partners.issuer());
+    let of_staff = servers.staff.issue_jwt(Resource::Orders, "orders:read").await?;
+    let of_partners = servers.partners.issue_jwt(Resource::Orders, "orders:read").await?;
+    let opaque_of_partners = servers.partners.issue("orders:read").await?;
+    let claims = jwt::claims(&of_partners)?;
+    let said_to_be_of = |issuer: &str| {
+        let claims = merged(&claims, json!({"iss": issuer}));
+        jwt::altered(&of_partners, |parts| parts[1] = jwt::encoded(&claims))
+    };
+    let (disguised, of_nobody) = (said_to_be_of(staff)?, said_to_be_of("https://evil.example.com")?);
     // It is in the cache of its own server already.
-    stage.check("/partners", "opaque-first", &opaque_of_partners, Some(partners)).await?;
-    let introspections = stage.partners.introspections(&opaque_of_partners).await?;
+    servers.check("/partners", "opaque, first", &opaque_of_partners, Some(partners)).await?;
+    let introspections = servers.partners.introspections(&opaque_of_partners).await?;
     for _ in 0..2 {
         for (kind, token, issuer) in [
-            ("jwt-of-staff-at-all", &of_staff, Some(staff)),
-            ("jwt-of-partners-at-all", &of_partners, Some(partners)),
-            ("jwt-disguised", &disguised, None),
-            ("jwt-of-nobody", &of_nobody, None),
-            ("opaque-of-staff-at-all", &stage.staff.issue("orders:read").await?, Some(staff)),
-            ("opaque-of-partners-at-all", &opaque_of_partners, None),
-            ("opaque-of-guests-at-all", &stage.guests.issue("orders:read").await?, None),
+            ("JWT of staff", &of_staff, Some(staff)),
+            ("JWT of partners", &of_partners, Some(partners)),
+            ("JWT, disguised", &disguised, None),
+            ("JWT of nobody", &of_nobody, None),
+            ("opaque of staff", &servers.staff.issue("orders:read").await?, Some(staff)),
+            ("opaque of partners", &opaque_of_partners, None),
+            ("opaque of guests", &servers.guests.issue("orders:read").await?, None),
         ] {
-            stage.check("/all", kind, token, issuer).await?;
+            servers.check("/all", kind, token, issuer).await?;
         }
     }
-    let after = stage.partners.introspections(&opaque_of_partners).await?;
+    let after = servers.partners.introspections(&opaque_of_partners).await?;
     assert_eq!(after, introspections, "where none is named, only the first is asked");
     Ok(())
-}
-
-/// A JWT is forwarded as it is; an opaque token never is.
-fn token_reaches_api(kind: &str) -> bool {
-    kind.starts_with("jwt")
 }
 
 /// As many as reach both workers, most of the time: the caches of one would tell as well.

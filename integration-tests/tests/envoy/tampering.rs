@@ -8,40 +8,52 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use integration_tests::client::Request;
-use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::scripted_server::{Response, ScriptedServer};
-use integration_tests::{jwt, secrets};
+use integration_tests::envoy::Listener;
+use integration_tests::jwt;
+use integration_tests::scripted_server::Response;
+use integration_tests::testkit::{Shared, World};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
-struct Stage {
-    envoy: Envoy,
-    server: ScriptedServer,
+/// One Envoy in front of the service. What the API of the world would see, the service does.
+struct Tampering {
+    world: World,
     service: Service,
 }
 
-async fn stage() -> &'static Stage {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
+async fn tampering() -> &'static Tampering {
+    static TAMPERING: Shared<Tampering> = Shared::new();
+    TAMPERING.get(start).await
 }
 
-async fn set_stage() -> Result<Stage> {
-    let (server, service) = (ScriptedServer::start()?, Service::start()?);
-    let plain = configuration();
-    let mut keeping = configuration();
-    keeping["override_headers"] = json!("keep");
+async fn start() -> Result<Tampering> {
+    let service = Service::start()?;
     let web_socket = Listener { upgrades_to_web_socket: true, ..Listener::default() };
     let trailers = Listener { upstream: "with-trailers", ..Listener::default() };
-    let mut envoy = EnvoyBuilder::new("tampering", 1, service.port)
-        .cluster("authorization-server", &[server.port()])
-        .cluster_with_trailers("with-trailers", &[service.port])
-        .listener("plain", &plain, web_socket)
-        .listener("keeping", &keeping, Listener::default())
-        .listener("trailers", &plain, trailers)
-        .relay("trailers-without-the-filter", trailers)
-        .listener("alone", &by_route(), Listener::default())
-        .routed_by(&table());
+    let mut world = World::scripted("tampering")?
+        .configuration(json!({
+            "credentials": {"cookie": "session", "header": "x-access-token"},
+            "claim_headers": [{"header": "x-user-id", "pointer": "/sub"}],
+            "cors": {"allow_origins": ["https://app.example.com"]},
+            "rules": [
+                {"path": "/health", "access": "public"},
+                {"path": "/orders", "scopes": ["orders:read"]},
+                {"path": "/orders", "methods": ["DELETE"], "scopes": ["admin"]},
+            ],
+        }))
+        .envoy(|envoy| {
+            let ports = [service.port];
+            envoy.cluster("api", &ports).cluster_with_trailers("with-trailers", &ports)
+        })
+        .listener_on("plain", json!({}), web_socket)
+        .listener("keeping", json!({"override_headers": "keep"}))
+        .listener_on("trailers", json!({}), trailers)
+        .envoy(|envoy| envoy.relay("trailers-without-the-filter", trailers))
+        .configuration(json!({"rules": [
+            {"path": "/", "scopes": ["orders:read"]},
+            {"path": "/", "routes": ["admin"], "scopes": ["admin"]},
+        ]}));
     for (name, before) in [
+        ("alone", vec![]),
         ("behind-lua", vec![lua()]),
         ("behind-lua-and-cors", vec![lua(), cors()]),
         ("behind-header-mutation", vec![header_mutation()]),
@@ -50,39 +62,9 @@ async fn set_stage() -> Result<Stage> {
         ("behind-lua-and-selector", vec![lua(), selector()]),
         ("behind-header-mutation-and-selector", vec![header_mutation(), selector()]),
     ] {
-        envoy =
-            envoy.listener(name, &by_route(), Listener::default()).preceded_by(&before).routed_by(&table());
+        world = world.listener(name, json!({})).envoy(|envoy| envoy.preceded_by(&before).routed_by(&table()));
     }
-    Ok(Stage { envoy: envoy.start().await?, server, service })
-}
-
-fn configuration() -> Value {
-    json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
-        },
-        "credentials": {"cookie": "session", "header": "x-access-token"},
-        "claim_headers": [{"header": "x-user-id", "pointer": "/sub"}],
-        "cors": {"allow_origins": ["https://app.example.com"]},
-        "log_level": "debug",
-        "rules": [
-            {"path": "/health", "access": "public"},
-            {"path": "/orders", "scopes": ["orders:read"]},
-            {"path": "/orders", "methods": ["DELETE"], "scopes": ["admin"]},
-        ],
-    })
-}
-
-fn by_route() -> Value {
-    let mut configuration = configuration();
-    configuration["rules"] = json!([
-        {"path": "/", "scopes": ["orders:read"]},
-        {"path": "/", "routes": ["admin"], "scopes": ["admin"]},
-    ]);
-    configuration
+    Ok(Tampering { world: world.start().await?, service })
 }
 
 /// A field leads to the route `admin`.
@@ -129,28 +111,23 @@ fn filter(name: &str, type_name: &str, mut configuration: Value) -> Value {
 /// A public path and a preflight need no token, so they would be open to everybody.
 #[tokio::test]
 async fn r131_a_field_that_overrides_the_target_reaches_no_service() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.active(json!({"scope": "orders:read"}))?;
-    let preflight = || {
-        Request::new("OPTIONS", "/orders", Vec::new())
-            .header("origin", "https://app.example.com")
-            .header("access-control-request-method", "GET")
-    };
+    let Tampering { world, service } = tampering().await;
+    let token = active(world, "orders:read");
+    let preflight = Request::new("OPTIONS", "/orders", Vec::new())
+        .header("origin", "https://app.example.com")
+        .header("access-control-request-method", "GET");
     for (listener, arrives) in [("plain", false), ("keeping", true)] {
-        for (what, request) in [
-            ("cold", Request::get("/orders").bearer(&token)),
-            ("cached", Request::get("/orders").bearer(&token)),
-            ("public", Request::get("/health")),
-            ("preflight", preflight()),
+        for (what, call) in [
+            ("cold", world.orders(&token)),
+            ("cached", world.orders(&token)),
+            ("public", world.get("/health")),
+            ("preflight", world.send(preflight.clone())),
         ] {
             let name = format!("r131 {listener} {what}");
-            let mut request = request.named(&name);
-            for field in OVERRIDES {
-                request = request.header(field, OVERRIDE);
-            }
-            let answer = stage.envoy.client(listener).send(request).await?;
-            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
-            let arrived = stage.service.received(&name)?;
+            let call = call.at(listener).named(&name);
+            let outcome = OVERRIDES.iter().fold(call, |call, field| call.header(field, OVERRIDE)).await?;
+            assert_eq!(outcome.status, 200, "{outcome}");
+            let arrived = service.received(&name)?;
             assert_eq!(arrived.contains(OVERRIDE), arrives, "{name}: {arrived}");
         }
     }
@@ -160,8 +137,8 @@ async fn r131_a_field_that_overrides_the_target_reaches_no_service() -> Result<(
 /// If a handshake could nominate fields of the gateway, the next hop would take the JWT, or who the user is, off the request.
 #[tokio::test]
 async fn r078_a_handshake_nominates_no_field_of_the_gateway() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.active(json!({"scope": "orders:read"}))?;
+    let Tampering { world, service } = tampering().await;
+    let token = active(world, "orders:read");
     for (what, connection) in [
         ("nominating", "Upgrade, authorization, x-user-id"),
         ("nominating first", "x-user-id,upgrade"),
@@ -174,9 +151,9 @@ async fn r078_a_handshake_nominates_no_field_of_the_gateway() -> Result<()> {
             connection: {connection}\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        let answer = stage.envoy.client("plain").send_raw(handshake.as_bytes()).await?;
+        let answer = world.client().send_raw(handshake.as_bytes()).await?;
         assert!(answer.starts_with("HTTP/1.1 101"), "{name}: {answer}");
-        let arrived = stage.service.received(&name)?.to_lowercase();
+        let arrived = service.received(&name)?.to_lowercase();
         let fields: Vec<&str> = arrived.lines().filter(|line| line.starts_with("connection:")).collect();
         assert_eq!(fields, ["connection: upgrade"], "{name}: {arrived}");
         assert!(arrived.contains("\nx-user-id: alice\r"), "{name}: {arrived}");
@@ -188,9 +165,8 @@ async fn r078_a_handshake_nominates_no_field_of_the_gateway() -> Result<()> {
 /// it is, or what it is let in for.
 #[tokio::test]
 async fn r132_no_trailer_looks_like_a_field_of_the_gateway() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.active(json!({"scope": "orders:read"}))?;
-    let credentials = format!("authorization: Bearer {token}\r\n");
+    let Tampering { world, service } = tampering().await;
+    let credentials = format!("authorization: Bearer {}\r\n", active(world, "orders:read"));
     for (what, listener, path, credentials) in [
         ("relay", "trailers-without-the-filter", "/orders", ""),
         ("cold", "trailers", "/orders", credentials.as_str()),
@@ -205,9 +181,9 @@ async fn r132_no_trailer_looks_like_a_field_of_the_gateway() -> Result<()> {
             "POST {path} HTTP/1.1\r\nhost: a\r\nx-request-name: {name}\r\n{credentials}connection: close\r\n\
             transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-checksum: kept\r\n{trailers}\r\n"
         );
-        let answer = stage.envoy.client(listener).send_raw(request.as_bytes()).await?;
+        let answer = world.envoy.client(listener).send_raw(request.as_bytes()).await?;
         assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
-        let arrived = stage.service.received(&name)?;
+        let arrived = service.received(&name)?;
         assert!(arrived.contains("x-checksum: kept"), "{name}: no trailers arrive: {arrived}");
         assert_eq!(arrived.contains("forged"), what == "relay", "{name}: {arrived}");
     }
@@ -218,9 +194,8 @@ async fn r132_no_trailer_looks_like_a_field_of_the_gateway() -> Result<()> {
 /// route is stale, a token without the scope of the route is let in.
 #[tokio::test]
 async fn r133_a_rule_for_a_route_holds_if_the_filter_right_before_selects_the_route() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.active(json!({"scope": "orders:read"}))?;
-    let admin = stage.active(json!({"scope": "orders:read admin"}))?;
+    let Tampering { world, service } = tampering().await;
+    let (token, admin) = (active(world, "orders:read"), active(world, "orders:read admin"));
     for (listener, is_stale) in [
         ("behind-lua", true),
         ("behind-header-mutation", true),
@@ -233,37 +208,28 @@ async fn r133_a_rule_for_a_route_holds_if_the_filter_right_before_selects_the_ro
     ] {
         for what in ["cold", "cached"] {
             let name = format!("r133 {listener} {what}");
-            let request = |token: &str| Request::get("/orders").bearer(token).named(&name);
-            let answer = stage.envoy.client(listener).send(request(&token)).await?;
-            assert_eq!(answer.status, if is_stale { 200 } else { 403 }, "{name}: {}", answer.text());
+            let outcome = world.orders(&token).at(listener).named(&name).await?;
+            assert_eq!(outcome.status, if is_stale { 200 } else { 403 }, "{outcome}");
             if is_stale {
-                let arrived = stage.service.received(&name)?;
+                let arrived = service.received(&name)?;
                 assert!(arrived.contains("x-route: admin"), "{name}: {arrived}");
             }
-            let answer = stage.envoy.client(listener).send(request(&admin)).await?;
-            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+            let outcome = world.orders(&admin).at(listener).await?;
+            assert_eq!(outcome.status, 200, "{outcome}");
         }
     }
     for (tier, status) in [("gold", 403), ("silver", 200)] {
-        let request = Request::get("/orders").bearer(&token).header("x-tier", tier).named("r133 alone");
-        assert_eq!(stage.envoy.client("alone").send(request).await?.status, status, "{tier}");
+        let outcome = world.orders(&token).at("alone").header("x-tier", tier).await?;
+        assert_eq!(outcome.status, status, "{outcome}");
     }
     Ok(())
 }
 
-impl Stage {
-    /// A token of alice that the server finds active, with these claims.
-    fn active(&self, claims: Value) -> Result<String> {
-        let token = secrets::fresh_token("tampering");
-        let mut all = jwt::valid_claims();
-        all["sub"] = json!("alice");
-        for (name, value) in claims.as_object().into_iter().flatten() {
-            all[name] = value.clone();
-        }
-        let play = Response::jwt(&jwt::with_claims(&all)).header("cache-control", "max-age=60");
-        self.server.respond(&token, play);
-        Ok(token)
-    }
+/// A token of alice with this scope.
+fn active(world: &World, scope: &str) -> String {
+    let mut claims = jwt::valid_claims();
+    claims["scope"] = json!(scope);
+    world.answered(Response::jwt(&jwt::with_claims(&claims)).header("cache-control", "max-age=60"))
 }
 
 /// A service that takes down whatever arrives, and agrees to every handshake.

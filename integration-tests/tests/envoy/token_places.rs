@@ -1,86 +1,59 @@
 //! Tokens elsewhere than in `Authorization`, in a real Envoy: the query, a cookie, another field, the subprotocols of a
 //! WebSocket handshake. Wherever one came in, it goes no further.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use axum::http::HeaderMap;
-use futures::future::join_all;
-use futures::{SinkExt, StreamExt};
-use integration_tests::api::{ANSWER_CACHE_CONTROL, ANSWER_STATUS, Api};
-use integration_tests::client::{Answer, Client, Protocol, Request};
+use anyhow::{Result, bail};
+use integration_tests::api::{ANSWER_CACHE_CONTROL, ANSWER_STATUS};
+use integration_tests::client::{Protocol, Request};
 use integration_tests::echo::{CHAT, Echo};
-use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
-use integration_tests::eventually::soon;
-use integration_tests::scripted_server::{Response, ScriptedServer};
+use integration_tests::envoy::{self, Listener};
+use integration_tests::scripted_server::Response;
+use integration_tests::testkit::{Call, Outcome, Shared, World};
 use integration_tests::{jwt, secrets};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::{self, Message};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 /// One Envoy with one worker, in front of an API and a WebSocket service.
-struct Stage {
-    envoy: Envoy,
-    server: ScriptedServer,
-    api: Api,
-    echo: Echo,
+async fn world() -> &'static World {
+    static WORLD: Shared<World> = Shared::new();
+    WORLD.get(start).await
 }
 
-async fn stage() -> &'static Stage {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
-}
-
-async fn set_stage() -> Result<Stage> {
-    let (server, api, echo) = (ScriptedServer::start()?, Api::start()?, Echo::start()?);
-    let everywhere = configuration(json!({
-        "query_parameter": "access_token",
-        "cookie": "session",
-        "header": "x-access-token",
-        "websocket_protocol": "access_token.",
-    }));
-    let nowhere = configuration(json!({}));
-    let plain = Listener::default();
-    let web_socket = Listener { upgrades_to_web_socket: true, upstream: "echo", ..plain };
-    let envoy = EnvoyBuilder::new("token_places", 1, api.port())
-        .cluster("echo", &[echo.port()])
-        .cluster("authorization-server", &[server.port()])
-        .listener("everywhere", &everywhere, plain)
-        .listener("together", &everywhere, plain)
-        .listener("head-only", &everywhere, Listener { stops_head_only: true, ..plain })
-        .listener("nowhere", &nowhere, plain)
-        .listener("web-socket", &everywhere, web_socket)
-        .listener("web-socket-head-only", &everywhere, Listener { stops_head_only: true, ..web_socket })
-        .listener("web-socket-nowhere", &nowhere, web_socket)
+async fn start() -> Result<World> {
+    let echo = Echo::start()?;
+    let nowhere = || json!({"credentials": null});
+    let web_socket = Listener { upgrades_to_web_socket: true, upstream: "echo", ..Listener::default() };
+    let head_only = Listener { stops_head_only: true, ..Listener::default() };
+    World::scripted("token_places")?
+        .configuration(json!({
+            "credentials": {
+                "query_parameter": "access_token",
+                "cookie": "session",
+                "header": "x-access-token",
+                "websocket_protocol": "access_token.",
+            },
+            "log_level": "trace",
+            "rules": [{"path": "/public", "access": "public"}, {"path": "/orders", "scopes": ["orders:read"]}],
+        }))
+        .service(echo.heads())
+        .envoy(|envoy| envoy.cluster("echo", &[echo.port()]))
+        .listener("everywhere", json!({}))
+        .listener("together", json!({}))
+        .listener_on("head-only", json!({}), head_only)
+        .listener("nowhere", nowhere())
+        .listener_on("web-socket", json!({}), web_socket)
+        .listener_on("web-socket-head-only", json!({}), Listener { stops_head_only: true, ..web_socket })
+        .listener_on("web-socket-nowhere", nowhere(), web_socket)
         .start()
-        .await?;
-    Ok(Stage { envoy, server, api, echo })
-}
-
-fn configuration(credentials: Value) -> Value {
-    json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
-        },
-        "credentials": credentials,
-        "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
-        "log_level": "trace",
-        "rules": [{"path": "/public", "access": "public"}, {"path": "/orders", "scopes": ["orders:read"]}],
-    })
+        .await
 }
 
 /// If this failed, the token would be in the access log of every service (RFC 9700 §4.3.2), or a service would miss what the
 /// client asked for.
 #[tokio::test]
 async fn r010_a_token_in_the_query_is_stripped_and_all_else_stays_as_it_was() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for protocol in PROTOCOLS {
         for (before, name, after, seen) in [
             ("?", "access_token", "", "/orders"),
@@ -90,17 +63,15 @@ async fn r010_a_token_in_the_query_is_stripped_and_all_else_stays_as_it_was() ->
             ("?token=1&", "access%5Ftoken", "&access_token_=2", "/orders?token=1&access_token_=2"),
             ("?next=/a?b&", "%61ccess_token", "&Access_Token=3", "/orders?next=/a?b&Access_Token=3"),
         ] {
-            let (token, jwt) = stage.slowly_active("query")?;
-            for occasion in OCCASIONS {
-                let request = Request::get(format!("/orders{before}{name}={token}{after}"));
-                let answer = stage.send(protocol, request).await?;
-                assert_eq!(answer.status, 200, "{protocol:?} {occasion} {seen}: {}", answer.text());
-                assert_eq!(answer.json()?["path"], seen, "{protocol:?} {occasion}");
-                assert_eq!(answer.forwarded_authorization(), [format!("Bearer {jwt}")], "{seen}");
-                assert_eq!(answer.header("cache-control"), "private", "{protocol:?} {occasion} {seen}");
-                stage.assert_hidden(&token, &stage.api.received(seen));
+            let (token, jwt) = slowly_active(world);
+            for _ in COLD_AND_CACHED {
+                let call = world.get(format!("/orders{before}{name}={token}{after}")).over(protocol);
+                let outcome = hidden(world, call.with_token(&token), &token).await?;
+                assert_eq!(outcome.json()?["path"], seen);
+                assert_eq!(outcome.jwt()?, jwt);
+                assert_eq!(outcome.header("cache-control"), "private", "{outcome}");
             }
-            assert_eq!(stage.server.introspections(&token).len(), 1, "{protocol:?} {seen}");
+            assert_eq!(world.introspections(&token).await?, 1, "{protocol:?} {seen}");
         }
     }
     Ok(())
@@ -109,14 +80,13 @@ async fn r010_a_token_in_the_query_is_stripped_and_all_else_stays_as_it_was() ->
 /// Clients escape what they like of a form. If the token were taken as it is written, the server would not know it.
 #[tokio::test]
 async fn r010_an_escaped_token_in_the_query_is_the_token() -> Result<()> {
-    let stage = stage().await;
-    let (token, _) = stage.slowly_active("escaped")?;
+    let world = world().await;
+    let (token, _) = slowly_active(world);
     let escaped = secrets::noted(token.replacen("opaque", "%6Fpa%71ue", 1));
-    let answer =
-        stage.send(Protocol::Http1, Request::get(format!("/orders?access_token={escaped}&a=1"))).await?;
-    assert_eq!((answer.status, answer.json()?["path"].as_str()), (200, Some("/orders?a=1")));
-    assert_eq!(stage.server.introspections(&token).len(), 1);
-    assert!(!stage.envoy.log().contains(&escaped));
+    let call = world.get(format!("/orders?access_token={escaped}&a=1"));
+    let outcome = hidden(world, call.with_token(&escaped), &escaped).await?;
+    assert_eq!(outcome.json()?["path"], "/orders?a=1");
+    assert_eq!(world.introspections(&token).await?, 1);
     Ok(())
 }
 
@@ -124,7 +94,7 @@ async fn r010_an_escaped_token_in_the_query_is_the_token() -> Result<()> {
 /// §2.3). What the API keeps from everybody, or did not succeed at, is the API's affair.
 #[tokio::test]
 async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for (status, answered, expected) in [
         ("200", &[][..], &["private"][..]),
         ("201", &[], &["private"]),
@@ -138,23 +108,19 @@ async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<(
         ("500", &["public"], &["public"]),
     ] {
         for listener in ["everywhere", "head-only"] {
-            let (token, _) = stage.slowly_active("private")?;
-            for (occasion, path, method) in [
-                ("cold", "/orders", "GET"),
-                ("cached", "/orders", "GET"),
-                ("cached", "/orders", "POST"),
-                ("public", "/public", "GET"),
-            ] {
-                let request = Request::new(method, format!("{path}?access_token={token}"), Vec::new());
-                let request =
-                    answered.iter().fold(request.header(ANSWER_STATUS, status), |request, value| {
-                        request.header(ANSWER_CACHE_CONTROL, value)
-                    });
-                let answer = stage.envoy.client(listener).send(request).await?;
-                let what = format!("{status} {answered:?}, {listener} {occasion} {method}");
-                assert_eq!(answer.status.to_string(), status, "{what}: {}", answer.text());
-                let found: Vec<_> = answer.headers.get_all("cache-control").iter().collect();
-                assert_eq!(found, expected, "{what}");
+            let (token, _) = slowly_active(world);
+            // The first is cold, and the others are found in the cache or need no token.
+            for (path, method) in
+                [("/orders", "GET"), ("/orders", "GET"), ("/orders", "POST"), ("/public", "GET")]
+            {
+                let request = Request::new(method, path, Vec::new()).parameter("access_token", &token);
+                let call = world.send(request).at(listener).header(ANSWER_STATUS, status);
+                let outcome = answered
+                    .iter()
+                    .fold(call, |call, value| call.header(ANSWER_CACHE_CONTROL, value))
+                    .await?;
+                assert_eq!(outcome.status.to_string(), status, "{outcome}");
+                assert_eq!(cache_control(&outcome), expected, "{answered:?} {outcome}");
             }
         }
     }
@@ -164,33 +130,31 @@ async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<(
 /// If two fields were taken for the first of them, what nobody may store could be stored.
 #[tokio::test]
 async fn r010_no_store_counts_in_whichever_field_it_is() -> Result<()> {
-    let stage = stage().await;
-    let (token, _) = stage.slowly_active("two-fields")?;
-    let request = Request::get(format!("/orders?access_token={token}"))
-        .header(ANSWER_CACHE_CONTROL, "max-age=60")
-        .header(ANSWER_CACHE_CONTROL, "no-store");
-    let answer = stage.send(Protocol::Http1, request).await?;
-    let found: Vec<_> = answer.headers.get_all("cache-control").iter().collect();
-    assert!(
-        found.iter().any(|value| value.to_str().is_ok_and(|text| text.contains("no-store"))),
-        "{found:?}"
-    );
+    let outcome = answered_by_the_api(&["max-age=60", "no-store"]).await?;
+    assert!(cache_control(&outcome).concat().contains("no-store"), "{:?}", cache_control(&outcome));
+    Ok(())
+}
+
+/// What an API asks of caches is more than who may share: one that has to be asked each time would be used without, if `private`
+/// took the place of what it said.
+#[tokio::test]
+async fn r010_a_private_answer_keeps_the_other_directives_of_the_api() -> Result<()> {
+    for directive in ["no-cache", "must-revalidate", "no-transform"] {
+        let outcome = answered_by_the_api(&[&format!("max-age=60, {directive}")]).await?;
+        let found = outcome.header("cache-control");
+        assert!(found.contains("private") && found.contains(directive), "{directive}: {found}");
+    }
     Ok(())
 }
 
 /// If answers were private wherever the token came from, no shared cache would be of use any more.
 #[tokio::test]
 async fn r010_an_answer_is_not_private_because_of_a_token_elsewhere() -> Result<()> {
-    let stage = stage().await;
-    let (token, _) = stage.slowly_active("not-private")?;
-    let request = || Request::get("/orders?a=1").header(ANSWER_CACHE_CONTROL, "public");
-    for request in [
-        request().bearer(&token),
-        request().header("cookie", format!("session={token}")),
-        request().header("x-access-token", &token),
-    ] {
-        let answer = stage.send(Protocol::Http1, request).await?;
-        assert_eq!((answer.status, answer.header("cache-control")), (200, "public"));
+    let world = world().await;
+    let (token, _) = slowly_active(world);
+    for place in [Place::Authorization, Place::Cookie, Place::Header] {
+        let call = place.call(world, "/orders?a=1", &token).header(ANSWER_CACHE_CONTROL, "public");
+        assert_eq!(call.await?.is_served().header("cache-control"), "public");
     }
     Ok(())
 }
@@ -199,29 +163,23 @@ async fn r010_an_answer_is_not_private_because_of_a_token_elsewhere() -> Result<
 /// the path were still the client's then, the token would be in it.
 #[tokio::test]
 async fn r010_r011_a_body_does_not_carry_a_token_past_the_filter() -> Result<()> {
-    let stage = stage().await;
-    let body = vec![b'b'; 100_000];
+    let world = world().await;
     for protocol in PROTOCOLS {
         for listener in ["everywhere", "head-only"] {
             for place in [Place::Query, Place::Cookie, Place::Header] {
-                let what = format!("{protocol:?} {listener} {place:?}");
-                let (token, jwt) = stage.slowly_active("body")?;
-                for occasion in OCCASIONS {
-                    let request = place.post("/orders", &token, body.clone()).named(&what);
-                    let answer = stage.envoy.client(listener).speaking(protocol).send(request).await?;
-                    assert_eq!(answer.status, 200, "{what} {occasion}: {}", answer.text());
-                    let seen = answer.json()?;
+                let post = |token: &str| {
+                    let request = place.add(Request::post("/orders", vec![b'b'; 100_000]), token);
+                    world.send(request).at(listener).over(protocol).with_token(token).case(place)
+                };
+                let (token, jwt) = slowly_active(world);
+                for _ in COLD_AND_CACHED {
+                    let outcome = hidden(world, post(&token), &token).await?;
+                    let seen = outcome.json()?;
                     assert_eq!((&seen["body_length"], &seen["path"]), (&json!(100_000), &json!("/orders")));
-                    assert_eq!(answer.forwarded_authorization(), [format!("Bearer {jwt}")], "{what}");
+                    assert_eq!(outcome.jwt()?, jwt, "{outcome}");
                 }
-                stage.assert_hidden(&token, &stage.api.received(&what));
-
-                let refused = secrets::fresh_token("body-refused");
-                stage.server.respond(&refused, Response::new(204, "", "").after(VERDICT));
-                let request = place.post("/orders", &refused, body.clone()).named(&refused);
-                let answer = stage.envoy.client(listener).speaking(protocol).send(request).await?;
-                assert_eq!((answer.status, answer.header("cache-control")), (401, "no-store"), "{what}");
-                assert_eq!(stage.api.received(&refused).len(), 0, "{what}");
+                let refused = world.answered(Response::inactive().after(VERDICT));
+                post(&refused).await?.is_refused(401, "inactive");
             }
         }
     }
@@ -232,41 +190,31 @@ async fn r010_r011_a_body_does_not_carry_a_token_past_the_filter() -> Result<()>
 /// field of its own (RFC 9113 §8.2.3).
 #[tokio::test]
 async fn r011_a_token_in_a_cookie_is_stripped_and_other_cookies_stay() -> Result<()> {
-    let stage = stage().await;
-    for (protocol, before, after, seen) in [
-        (Protocol::Http1, &[][..], &[][..], None),
-        (Protocol::Http1, &["a=1; "], &["; b=2"], Some("a=1; b=2")),
-        (Protocol::Http1, &["a=1;"], &[";b=\"2\""], Some("a=1; b=\"2\"")),
+    let world = world().await;
+    for (protocol, fields, seen) in [
+        (Protocol::Http1, &["{}"][..], None),
+        (Protocol::Http1, &["a=1; {}; b=2"], Some("a=1; b=2")),
+        (Protocol::Http1, &["a=1;{};b=\"2\""], Some("a=1; b=\"2\"")),
         (
             Protocol::Http1,
-            &["session2=1; xsession=2; "],
-            &["; Session=3"],
+            &["session2=1; xsession=2; {}; Session=3"],
             Some("session2=1; xsession=2; Session=3"),
         ),
-        (Protocol::Http2, &[], &[], None),
-        (Protocol::Http2, &["a=1; "], &["; b=2"], Some("a=1; b=2")),
-        (Protocol::Http2, &["a=1", ""], &["", "b=2", "c=3; d=4"], Some("a=1; b=2; c=3; d=4")),
+        (Protocol::Http2, &["{}"], None),
+        (Protocol::Http2, &["a=1; {}; b=2"], Some("a=1; b=2")),
+        (Protocol::Http2, &["a=1", "{}", "b=2", "c=3; d=4"], Some("a=1; b=2; c=3; d=4")),
     ] {
-        let (token, jwt) = stage.slowly_active("cookie")?;
-        let (last, first) = (before.last().unwrap_or(&""), after.first().unwrap_or(&""));
-        let own = format!("{last}session={token}{first}");
-        let fields = before.iter().rev().skip(1).rev().copied().chain([own.as_str()]);
-        let fields: Vec<&str> = fields.chain(after.iter().skip(1).copied()).collect();
-        for occasion in OCCASIONS {
-            let name = format!("{token}-{occasion}").replace("opaque", "cookie");
-            let request = fields
-                .iter()
-                .fold(Request::get("/orders").named(&name), |request, field| request.header("cookie", field));
-            let answer = stage.send(protocol, request).await?;
-            assert_eq!(answer.status, 200, "{protocol:?} {seen:?}: {}", answer.text());
-            assert_eq!(answer.forwarded_authorization(), [format!("Bearer {jwt}")]);
-            let received = stage.api.received(&name);
-            let [head] = received.as_slice() else { bail!("{} requests arrived", received.len()) };
-            let cookies: Vec<_> = head.get_all("cookie").iter().collect();
-            assert_eq!(cookies, seen.into_iter().collect::<Vec<_>>(), "{protocol:?} {occasion}");
-            stage.assert_hidden(&token, &received);
+        let (token, jwt) = slowly_active(world);
+        for _ in COLD_AND_CACHED {
+            let call = world.get("/orders").over(protocol).with_token(&token);
+            let own = format!("session={token}");
+            let call =
+                fields.iter().fold(call, |call, field| call.header("cookie", field.replace("{}", &own)));
+            let outcome = hidden(world, call, &token).await?;
+            assert_eq!(outcome.jwt()?, jwt);
+            assert_eq!(outcome.received("cookie"), Vec::from_iter(seen), "{outcome}");
         }
-        assert_eq!(stage.server.introspections(&token).len(), 1);
+        assert_eq!(world.introspections(&token).await?, 1);
     }
     Ok(())
 }
@@ -274,18 +222,14 @@ async fn r011_a_token_in_a_cookie_is_stripped_and_other_cookies_stay() -> Result
 /// If this failed, the API would see the token in the field that it came in.
 #[tokio::test]
 async fn r011_a_token_in_another_field_is_stripped() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for protocol in PROTOCOLS {
-        let (token, jwt) = stage.slowly_active("field")?;
-        for occasion in OCCASIONS {
-            let name = format!("field-{protocol:?}-{occasion}");
-            let request = Request::get("/orders").header("x-access-token", &token).named(&name);
-            let answer = stage.send(protocol, request).await?;
-            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
-            assert_eq!(answer.forwarded_authorization(), [format!("Bearer {jwt}")]);
-            let received = stage.api.received(&name);
-            assert!(!received[0].contains_key("x-access-token"), "{name}");
-            stage.assert_hidden(&token, &received);
+        let (token, jwt) = slowly_active(world);
+        for _ in COLD_AND_CACHED {
+            let call = Place::Header.call(world, "/orders", &token).over(protocol);
+            let outcome = hidden(world, call, &token).await?;
+            assert_eq!(outcome.jwt()?, jwt);
+            assert!(!outcome.head().contains_key("x-access-token"), "{outcome}");
         }
     }
     Ok(())
@@ -294,20 +238,17 @@ async fn r011_a_token_in_another_field_is_stripped() -> Result<()> {
 /// If this failed, whoever can add one token to a request of another would decide which of them counts (RFC 6750 §2).
 #[tokio::test]
 async fn r009_tokens_in_two_places_are_refused_and_go_nowhere() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for protocol in PROTOCOLS {
         for one in Place::ALL {
             for other in Place::ALL {
-                let (token, _) = stage.slowly_active("two")?;
-                let (second, _) = stage.slowly_active("two")?;
+                let ((token, _), (second, _)) = (slowly_active(world), slowly_active(world));
                 for second in [&second, &token] {
-                    let name = format!("two-{protocol:?}-{one:?}-{other:?}");
-                    let request = other.add(one.add(Request::get("/orders"), &token), second).named(&name);
-                    let answer = stage.send(protocol, request).await?;
-                    assert_eq!(answer.status, 400, "{name}: {}", answer.text());
-                    assert_eq!(answer.json()?["error"], "invalid_request", "{name}");
-                    assert_eq!(stage.api.received(&name).len(), 0, "{name}");
-                    assert_eq!(stage.server.introspections(second).len(), 0, "{name}");
+                    let request = other.add(one.add(Request::get("/orders"), &token), second);
+                    let call = world.send(request).over(protocol).with_token(&token).case(one).case(other);
+                    let outcome = call.await?.has_status(400);
+                    assert_eq!(outcome.json()?["error"], "invalid_request", "{outcome}");
+                    assert_eq!(world.introspections(second).await?, 0, "{outcome}");
                 }
             }
         }
@@ -319,18 +260,16 @@ async fn r009_tokens_in_two_places_are_refused_and_go_nowhere() -> Result<()> {
 /// a page of another site can send.
 #[tokio::test]
 async fn r010_r011_places_that_are_not_configured_are_not_looked_at() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for protocol in PROTOCOLS {
         for place in [Place::Query, Place::Cookie, Place::Header, Place::WebSocketProtocol] {
-            let (token, _) = stage.slowly_active("nowhere")?;
-            let name = format!("nowhere-{protocol:?}-{place:?}");
-            let request = place.add(Request::get("/orders"), &token).named(&name);
-            let answer = stage.envoy.client("nowhere").speaking(protocol).send(request).await?;
-            assert_eq!(answer.status, 401, "{name}");
-            assert!(!answer.header("www-authenticate").contains("error"), "{name}");
-            assert_eq!(stage.api.received(&name).len(), 0, "{name}");
-            assert_eq!(stage.server.introspections(&token).len(), 0, "{name}");
-            assert!(!stage.envoy.log().contains(&token), "{name}");
+            let (token, _) = slowly_active(world);
+            let request = place.add(Request::get("/orders"), &token);
+            let call = world.send(request).at("nowhere").over(protocol).with_token(&token).case(place);
+            let outcome = call.await?.is_refused(401, "missing_credentials");
+            assert!(!outcome.challenges().concat().contains("error"), "{outcome}");
+            assert_eq!(world.introspections(&token).await?, 0, "{outcome}");
+            assert!(!world.envoy.log().contains(&token), "{outcome}");
         }
     }
     Ok(())
@@ -339,20 +278,16 @@ async fn r010_r011_places_that_are_not_configured_are_not_looked_at() -> Result<
 /// If this failed, a public service would collect tokens. It needs none, so nobody is asked about them.
 #[tokio::test]
 async fn r010_r011_r074_a_public_route_passes_on_no_token_from_anywhere() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for protocol in PROTOCOLS {
         for place in Place::ALL {
-            let (token, _) = stage.slowly_active("public")?;
-            let name = format!("public-{protocol:?}-{place:?}");
-            let request = place.add(Request::get("/public/a"), &token).header("cookie", "a=1").named(&name);
-            let answer = stage.send(protocol, request).await?;
-            assert_eq!((answer.status, &answer.json()?["path"]), (200, &json!("/public/a")), "{name}");
-            assert_eq!(answer.forwarded_authorization().len(), 0, "{name}");
-            let received = stage.api.received(&name);
-            assert_eq!(received.len(), 1, "{name}");
-            assert_eq!(received[0]["cookie"], "a=1", "{name}");
-            stage.assert_hidden(&token, &received);
-            assert_eq!(stage.server.introspections(&token).len(), 0, "{name}");
+            let (token, _) = slowly_active(world);
+            let call = place.call(world, "/public/a", &token).over(protocol).header("cookie", "a=1");
+            let outcome = hidden(world, call, &token).await?;
+            assert_eq!(outcome.json()?["path"], "/public/a", "{outcome}");
+            assert_eq!(outcome.received("authorization").len(), 0, "{outcome}");
+            assert_eq!(outcome.received("cookie"), ["a=1"], "{outcome}");
+            assert_eq!(world.introspections(&token).await?, 0, "{outcome}");
         }
     }
     Ok(())
@@ -362,7 +297,7 @@ async fn r010_r011_r074_a_public_route_passes_on_no_token_from_anywhere() -> Res
 /// could choose it as the protocol, which would send it back into the open.
 #[tokio::test]
 async fn r082_a_token_among_the_subprotocols_is_stripped_and_the_other_one_is_negotiated() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     // Before 1.39, Envoy does not go on with a handshake whose head alone was held.
     let listeners = if envoy::version()? < (1, 39) {
         &["web-socket"][..]
@@ -371,27 +306,22 @@ async fn r082_a_token_among_the_subprotocols_is_stripped_and_the_other_one_is_ne
     };
     for listener in listeners {
         for fields in [&["chat, {}"][..], &["{},chat"], &["chat", "{}"]] {
-            let (token, jwt) = stage.slowly_active("web-socket")?;
-            for occasion in OCCASIONS {
-                let what = format!("{listener} {fields:?} {occasion}");
-                let fields = fields.iter().map(|field| {
-                    let value = field.replace("{}", &format!("access_token.{token}"));
-                    ("sec-websocket-protocol", value)
-                });
-                let handshake = stage.handshake(listener, &what, "/orders", fields).await?;
-                let Ok((mut socket, chosen)) = handshake else { bail!("{what}: the handshake was refused") };
-                assert_eq!(chosen.as_deref(), Some(CHAT), "{what}");
-                socket.send(Message::text("hello")).await?;
-                let echoed = soon("an echo", socket.next()).await?.context("the service hung up")??;
-                assert_eq!(echoed, Message::text("hello"), "{what}");
-                let received = stage.echo.received(&what);
-                let [head] = received.as_slice() else { bail!("{what}: {} arrived", received.len()) };
-                let offered: Vec<_> = head.get_all("sec-websocket-protocol").iter().collect();
-                assert_eq!(offered, [CHAT], "{what}");
-                assert_eq!(head["authorization"], format!("Bearer {jwt}"), "{what}");
-                stage.assert_hidden(&token, &received);
+            let (token, jwt) = slowly_active(world);
+            for occasion in COLD_AND_CACHED {
+                let name = format!("{listener} {fields:?} {occasion}");
+                let offered = fields.iter().map(|field| (PROTOCOL, field.replace("{}", &prefixed(&token))));
+                let Ok(mut socket) = world.handshake(listener, &name, "/orders", offered).await? else {
+                    bail!("{name}: the handshake was refused")
+                };
+                assert_eq!(socket.protocol.as_deref(), Some(CHAT), "{name}");
+                socket.is_echoed(Message::text("hello")).await?;
+                let arrived = world.arrived(&name);
+                let [head] = arrived.as_slice() else { bail!("{name}: {} arrived", arrived.len()) };
+                assert_eq!(head.get_all(PROTOCOL).iter().collect::<Vec<_>>(), [CHAT], "{name}");
+                assert_eq!(head["authorization"], format!("Bearer {jwt}"), "{name}");
+                assert_hidden(world, &format!("{head:?}"), &token);
             }
-            assert_eq!(stage.server.introspections(&token).len(), 1);
+            assert_eq!(world.introspections(&token).await?, 1);
         }
     }
     Ok(())
@@ -400,28 +330,20 @@ async fn r082_a_token_among_the_subprotocols_is_stripped_and_the_other_one_is_ne
 /// A list may be spread over several fields (RFC 9110 §5.3). If only the first were looked at, the token would stay in another.
 #[tokio::test]
 async fn r082_a_token_is_stripped_from_whichever_field_of_the_list_it_is_in() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for protocol in PROTOCOLS {
-        for (number, (fields, seen)) in [
+        for (fields, seen) in [
             (&["{}"][..], &[][..]),
             (&["{}", "chat"], &["chat"]),
             (&["chat", "{}"], &["chat"]),
             (&["chat , {}", "v2.chat,v1"], &["chat, v2.chat, v1"]),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let (token, _) = stage.slowly_active("list")?;
-            let name = format!("list-{protocol:?}-{number}");
-            let request = fields.iter().fold(Request::get("/orders").named(&name), |request, field| {
-                let value = field.replace("{}", &format!("access_token.{token}"));
-                request.header("sec-websocket-protocol", value)
-            });
-            assert_eq!(stage.send(protocol, request).await?.status, 200, "{name}");
-            let received = stage.api.received(&name);
-            let offered: Vec<_> = received[0].get_all("sec-websocket-protocol").iter().collect();
-            assert_eq!(offered, seen, "{name}");
-            stage.assert_hidden(&token, &received);
+        ] {
+            let (token, _) = slowly_active(world);
+            let call = world.get("/orders").over(protocol).with_token(&token);
+            let call = fields
+                .iter()
+                .fold(call, |call, field| call.header(PROTOCOL, field.replace("{}", &prefixed(&token))));
+            assert_eq!(hidden(world, call, &token).await?.received(PROTOCOL), seen, "{fields:?}");
         }
     }
     Ok(())
@@ -430,19 +352,16 @@ async fn r082_a_token_is_stripped_from_whichever_field_of_the_list_it_is_in() ->
 /// If this failed, WebSockets of pages that put their token into the URL would not work, or show it to the service.
 #[tokio::test]
 async fn r010_r082_a_token_in_the_url_of_a_web_socket_is_stripped() -> Result<()> {
-    let stage = stage().await;
-    let (token, _) = stage.slowly_active("web-socket-query")?;
-    let handshake =
-        stage.handshake("web-socket", "", &format!("/orders?access_token={token}&room=7"), []).await?;
-    let Ok((mut socket, _)) = handshake else { bail!("the handshake was refused") };
-    socket.send(Message::text("hello")).await?;
-    assert_eq!(
-        soon("an echo", socket.next()).await?.context("the service hung up")??,
-        Message::text("hello")
-    );
-    let received = stage.echo.received("/orders?room=7");
-    assert_eq!(received.len(), 1);
-    stage.assert_hidden(&token, &received);
+    let world = world().await;
+    let (token, _) = slowly_active(world);
+    let path = format!("/orders?access_token={token}&room=7");
+    let Ok(mut socket) = world.handshake("web-socket", "in-the-url", &path, []).await? else {
+        bail!("the handshake was refused")
+    };
+    socket.is_echoed(Message::text("hello")).await?;
+    let arrived = world.arrived("in-the-url");
+    assert_eq!(arrived.len(), 1);
+    assert_hidden(world, &format!("{arrived:?}"), &token);
     Ok(())
 }
 
@@ -450,30 +369,30 @@ async fn r010_r082_a_token_in_the_url_of_a_web_socket_is_stripped() -> Result<()
 /// for nothing would open a WebSocket.
 #[tokio::test]
 async fn r082_without_opting_in_a_token_among_the_subprotocols_is_none() -> Result<()> {
-    let stage = stage().await;
-    let (token, _) = stage.slowly_active("no-opt-in")?;
-    let offered = ("sec-websocket-protocol", format!("chat, access_token.{token}"));
-    let refused = stage.handshake("web-socket-nowhere", "no-opt-in", "/orders", [offered]).await?.err();
-    assert_eq!((refused, stage.echo.received("no-opt-in").len()), (Some(401), 0));
-    assert_eq!(stage.server.introspections(&token).len(), 0);
+    let world = world().await;
+    let (token, _) = slowly_active(world);
+    let offered = (PROTOCOL, format!("chat, {}", prefixed(&token)));
+    let refused = world.handshake("web-socket-nowhere", "no-opt-in", "/orders", [offered]).await?.err();
+    assert_eq!((refused, world.arrived("no-opt-in").len()), (Some(401), 0));
+    assert_eq!(world.introspections(&token).await?, 0);
 
-    let offered = ("sec-websocket-protocol", "chat, access_token.not-a-token".to_owned());
+    let offered = (PROTOCOL, "chat, access_token.not-a-token".to_owned());
     let bearer = ("authorization", format!("Bearer {token}"));
-    let handshake = stage.handshake("web-socket-nowhere", "untouched", "/orders", [offered, bearer]).await?;
+    let handshake = world.handshake("web-socket-nowhere", "untouched", "/orders", [offered, bearer]).await?;
     assert!(handshake.is_ok(), "{:?}", handshake.err());
-    let received = stage.echo.received("untouched");
-    assert_eq!(received[0]["sec-websocket-protocol"], "chat, access_token.not-a-token");
-    stage.assert_hidden(&token, &received);
+    let arrived = world.arrived("untouched");
+    assert_eq!(arrived[0][PROTOCOL], "chat, access_token.not-a-token");
+    assert_hidden(world, &format!("{arrived:?}"), &token);
     Ok(())
 }
 
 /// If this failed, a token that is not valid would open a WebSocket, by whatever way it comes.
 #[tokio::test]
 async fn r082_a_handshake_whose_token_is_not_active_or_not_alone_is_refused() -> Result<()> {
-    let stage = stage().await;
-    let (valid, _) = stage.slowly_active("not-alone")?;
+    let world = world().await;
+    let (valid, _) = slowly_active(world);
     let unknown = secrets::fresh_token("unknown");
-    let offered = |token: &str| ("sec-websocket-protocol", format!("chat, access_token.{token}"));
+    let offered = |token: &str| (PROTOCOL, format!("chat, {}", prefixed(token)));
     let bearer = |token: &str| ("authorization", format!("Bearer {token}"));
     for (what, fields, status) in [
         ("an unknown token", vec![offered(&unknown)], 401),
@@ -481,27 +400,11 @@ async fn r082_a_handshake_whose_token_is_not_active_or_not_alone_is_refused() ->
         ("two of them", vec![offered(&valid), offered(&valid)], 400),
         ("and one in Authorization", vec![offered(&valid), bearer(&valid)], 400),
     ] {
-        let refused = stage.handshake("web-socket", "r082-refused", "/orders", fields).await?.err();
+        let refused = world.handshake("web-socket", "r082-refused", "/orders", fields).await?.err();
         assert_eq!(refused, Some(status), "{what}");
     }
-    assert_eq!(stage.echo.received("r082-refused").len(), 0);
-    assert_eq!(stage.server.introspections(&valid).len(), 0);
-    Ok(())
-}
-
-/// What an API asks of caches is more than who may share: one that has to be asked each time would be used without, if `private`
-/// took the place of what it said.
-#[tokio::test]
-async fn r010_a_private_answer_keeps_the_other_directives_of_the_api() -> Result<()> {
-    let stage = stage().await;
-    for directive in ["no-cache", "must-revalidate", "no-transform"] {
-        let (token, _) = stage.slowly_active("directives")?;
-        let request = Request::get("/orders").parameter("access_token", &token);
-        let request = request.header(ANSWER_CACHE_CONTROL, format!("max-age=60, {directive}"));
-        let answer = stage.send(Protocol::Http1, request).await?;
-        let found = answer.header("cache-control");
-        assert!(found.contains("private") && found.contains(directive), "{directive}: {found}");
-    }
+    assert_eq!(world.arrived("r082-refused").len(), 0);
+    assert_eq!(world.introspections(&valid).await?, 0);
     Ok(())
 }
 
@@ -509,15 +412,12 @@ async fn r010_a_private_answer_keeps_the_other_directives_of_the_api() -> Result
 /// its own cookies any more.
 #[tokio::test]
 async fn r011_odd_bytes_beside_a_token_stay_as_they_are() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for protocol in PROTOCOLS {
-        let (token, _) = stage.slowly_active("odd")?;
-        let name = format!("odd-{protocol:?}");
+        let (token, _) = slowly_active(world);
         let cookie = [&b"name=Caf\xe9; session="[..], token.as_bytes(), b"; b=\x80"].concat();
-        let request = Request::get("/orders").header("cookie", cookie).named(&name);
-        assert_eq!(stage.send(protocol, request).await?.status, 200, "{name}");
-        let received = stage.api.received(&name);
-        assert_eq!(received[0]["cookie"].as_bytes(), b"name=Caf\xe9; b=\x80", "{name}");
+        let outcome = world.get("/orders").over(protocol).header("cookie", cookie).await?.is_served();
+        assert_eq!(outcome.head()["cookie"].as_bytes(), b"name=Caf\xe9; b=\x80", "{outcome}");
     }
     Ok(())
 }
@@ -526,73 +426,50 @@ async fn r011_odd_bytes_beside_a_token_stay_as_they_are() -> Result<()> {
 /// times.
 #[tokio::test]
 async fn r023_requests_share_an_introspection_wherever_their_token_is() -> Result<()> {
-    let stage = stage().await;
+    let world = world().await;
     for place in [Place::Query, Place::Cookie, Place::Header] {
-        let (token, _) = stage.slowly_active("together")?;
-        let client = stage.envoy.client("together");
-        let calls = (0..20).map(|_| client.send(place.add(Request::get("/orders"), &token)));
-        for answer in join_all(calls).await {
-            assert_eq!(answer?.status, 200, "{place:?}");
+        let (token, _) = slowly_active(world);
+        let request = place.add(Request::get("/orders"), &token);
+        let call = world.send(request).at("together").with_token(&token).case(place);
+        for outcome in world.together(vec![call; 20]).await? {
+            outcome.is_served();
         }
-        assert_eq!(stage.server.introspections(&token).len(), 1, "{place:?}");
+        assert_eq!(world.introspections(&token).await?, 1, "{place}");
     }
     Ok(())
 }
 
-impl Stage {
-    /// A token that the server needs some time to find active, so that a first request waits; and its JWT.
-    fn slowly_active(&self, meaning: &str) -> Result<(String, String)> {
-        let (token, jwt) = (secrets::fresh_token(meaning), jwt::valid());
-        self.server.respond(&token, Response::jwt(&jwt).after(VERDICT));
-        Ok((token, jwt))
-    }
+/// A token that the server needs some time to find active, so that a first request waits; and its JWT.
+fn slowly_active(world: &World) -> (String, String) {
+    let jwt = jwt::valid();
+    (world.answered(Response::jwt(&jwt).after(VERDICT)), jwt)
+}
 
-    async fn send(&self, protocol: Protocol, request: Request) -> Result<Answer> {
-        self.gateway().speaking(protocol).send(request).await
-    }
+/// A request with a token in its URL to the API that answers with these fields.
+async fn answered_by_the_api(cache_control: &[&str]) -> Result<Outcome> {
+    let world = world().await;
+    let (token, _) = slowly_active(world);
+    let call = Place::Query.call(world, "/orders", &token);
+    let outcome = cache_control.iter().fold(call, |call, value| call.header(ANSWER_CACHE_CONTROL, value));
+    Ok(outcome.await?.is_served())
+}
 
-    fn gateway(&self) -> Client {
-        self.envoy.client("everywhere")
-    }
+fn cache_control(outcome: &Outcome) -> Vec<&str> {
+    let fields = outcome.headers.get_all("cache-control");
+    fields.iter().filter_map(|value| value.to_str().ok()).collect()
+}
 
-    /// If this failed, the token would be in a log, or in what a service received.
-    fn assert_hidden(&self, token: &str, received: &[HeaderMap]) {
-        let shows = |value: &[u8]| value.windows(token.len()).any(|part| part == token.as_bytes());
-        assert!(!received.is_empty(), "nothing arrived");
-        for head in received {
-            assert!(!head.values().any(|value| shows(value.as_bytes())), "the token arrived");
-        }
-        assert!(!self.envoy.log().contains(token), "the token is in the log");
-    }
+/// The call is served, and its token is nowhere.
+async fn hidden(world: &World, call: Call<'_>, token: &str) -> Result<Outcome> {
+    let outcome = call.await?.is_served();
+    assert_hidden(world, "", token);
+    Ok(outcome)
+}
 
-    /// The WebSocket that a handshake with these fields leads to and the subprotocol that was chosen, or the status code of
-    /// the refusal.
-    async fn handshake(
-        &self,
-        listener: &str,
-        name: &str,
-        path: &str,
-        fields: impl IntoIterator<Item = (&'static str, String)>,
-    ) -> Result<Result<(WebSocketStream<TcpStream>, Option<String>), u16>> {
-        let mut request = format!("ws://api.example.com{path}").into_client_request()?;
-        if !name.is_empty() {
-            request.headers_mut().insert("x-request-name", name.parse()?);
-        }
-        for (field, value) in fields {
-            request.headers_mut().append(field, value.parse()?);
-        }
-        let stream = TcpStream::connect(("127.0.0.1", self.envoy.client(listener).port())).await?;
-        let handshake = pin!(tokio_tungstenite::client_async(request, stream));
-        match soon("the handshake", handshake).await? {
-            Ok((socket, answer)) => {
-                let chosen = answer.headers().get("sec-websocket-protocol");
-                let chosen = chosen.map(|value| Ok::<_, anyhow::Error>(value.to_str()?.to_owned()));
-                Ok(Ok((socket, chosen.transpose()?)))
-            }
-            Err(tungstenite::Error::Http(response)) => Ok(Err(response.status().as_u16())),
-            Err(other) => Err(other.into()),
-        }
-    }
+#[track_caller]
+fn assert_hidden(world: &World, arrived: &str, token: &str) {
+    assert!(!arrived.contains(token), "the token arrived");
+    assert!(!world.envoy.log().contains(token), "the token is in the log");
 }
 
 /// Where a client puts its token.
@@ -609,27 +486,37 @@ impl Place {
     const ALL: [Self; 5] =
         [Self::Authorization, Self::Query, Self::Cookie, Self::Header, Self::WebSocketProtocol];
 
+    fn call<'w>(self, world: &'w World, path: &str, token: &str) -> Call<'w> {
+        world.send(self.add(Request::get(path), token)).with_token(token).case(self)
+    }
+
     fn add(self, request: Request, token: &str) -> Request {
         match self {
             Self::Authorization => request.bearer(token),
             Self::Query => request.parameter("access_token", token),
             Self::Cookie => request.header("cookie", format!("session={token}")),
             Self::Header => request.header("x-access-token", token),
-            Self::WebSocketProtocol => {
-                request.header("sec-websocket-protocol", format!("access_token.{token}"))
-            }
+            Self::WebSocketProtocol => request.header(PROTOCOL, prefixed(token)),
         }
-    }
-
-    fn post(self, path: &str, token: &str, body: Vec<u8>) -> Request {
-        self.add(Request::post(path, body), token)
     }
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{self:?}")
+    }
+}
+
+/// The subprotocol that is a token.
+fn prefixed(token: &str) -> String {
+    format!("access_token.{token}")
+}
+
+const PROTOCOL: &str = "sec-websocket-protocol";
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
 /// The first request with a token waits for the server, the second finds the answer in the cache.
-const OCCASIONS: [&str; 2] = ["cold", "cached"];
+const COLD_AND_CACHED: [&str; 2] = ["cold", "cached"];
 
 /// How long the scripted server thinks.
 const VERDICT: Duration = Duration::from_millis(100);

@@ -4,78 +4,105 @@ use anyhow::{Context, Result};
 use integration_tests::api::Api;
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::certificates::CertificateAuthority;
-use integration_tests::client::{Answer, Request};
+use integration_tests::client::Request;
 use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
 use integration_tests::envoy_config::Example;
 use integration_tests::eventually::eventually;
 use integration_tests::port::ReservedPort;
+use integration_tests::testkit::{Call, Shared, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
-use integration_tests::{authorization_server, jwt, paths, secrets};
+use integration_tests::{jwt, paths, secrets};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
 use super::story;
 
 /// The file, and one authorization server behind proxies that end TLS for it: one with the certificate that it should have, and
 /// others.
-struct Stage {
-    gateway: Gateway,
-    server: AuthorizationServer,
-    api: Api,
+struct Complete {
+    world: World,
+    client: TlsClient,
     tls: Envoy,
     authority: CertificateAuthority,
+    _files: TempDir,
 }
 
 /// Envoy with the file.
 struct Gateway {
     envoy: Envoy,
     client: TlsClient,
-    _files: TempDir,
+    files: TempDir,
 }
 
-async fn stage() -> &'static Stage {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_init(async || set_stage().await.expect("the stage")).await
+async fn complete() -> &'static Complete {
+    static COMPLETE: Shared<Complete> = Shared::new();
+    COMPLETE.get(start).await
 }
 
-async fn set_stage() -> Result<Stage> {
-    let (server, api) = (AuthorizationServer::start("envoy-complete")?, Api::start()?);
+async fn start() -> Result<Complete> {
+    let world = World::certified("envoy-complete")?;
     let authority = CertificateAuthority::new()?;
-    let certificate = authority.certify_server(LOGIN)?;
-    let of_another_authority = CertificateAuthority::new()?.certify_server(LOGIN)?;
-    let of_another_name = authority.certify_server("login.example.org")?;
-    let tls = EnvoyBuilder::new("envoy-complete-tls", 1, server.port())
-        .relay("login", Listener::default())
-        .secured_by(&certificate, None)
-        .relay("another-authority", Listener::default())
-        .secured_by(&of_another_authority, None)
-        .relay("another-name", Listener::default())
-        .secured_by(&of_another_name, None)
-        .start()
-        .await?;
-    let example = example(&server, &api, &[tls.client("login").port()])?;
-    let gateway = Gateway::start("envoy-complete", example, &authority).await?;
-    Ok(Stage { gateway, server, api, tls, authority })
+    let of_another_authority = CertificateAuthority::new()?;
+    let mut tls = EnvoyBuilder::new("envoy-complete-tls", 1, world.server().port());
+    for (listener, certificate) in [
+        ("login", authority.certify_server(LOGIN)?),
+        ("another-authority", of_another_authority.certify_server(LOGIN)?),
+        ("another-name", authority.certify_server("login.example.org")?),
+    ] {
+        tls = tls.relay(listener, Listener::default()).secured_by(&certificate, None);
+    }
+    let tls = tls.start().await?;
+    let example = example(world.server(), &world.api, &[tls.client("login").port()])?;
+    let Gateway { envoy, client, files } = Gateway::start("envoy-complete", example, &authority).await?;
+    Ok(Complete { world: world.around(envoy, "ingress"), client, tls, authority, _files: files })
+}
+
+impl Complete {
+    fn send(&self, request: Request) -> Call<'_> {
+        self.world.send(request).by_tls(self.client.clone())
+    }
+
+    fn get(&self, path: impl Into<String>) -> Call<'_> {
+        self.send(Request::get(path))
+    }
+
+    /// An Envoy with the file, changed by `change`, that asks the servers at these ports.
+    async fn gateway(&self, name: &str, ports: &[u16], change: Option<(&str, &str)>) -> Result<Gateway> {
+        let mut example = example(self.world.server(), &self.world.api, ports)?;
+        if let Some((old, new)) = change {
+            example = example.with(old, new)?;
+        }
+        Gateway::start(name, example, &self.authority).await
+    }
+
+    /// What the access log says of the request to this path.
+    async fn access_log_line(&self, path: &str) -> Result<Value> {
+        let line = || {
+            let log = self.world.envoy.log();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.find(|line| line["path"] == path)
+        };
+        eventually(path, async || Ok(line().is_some())).await?;
+        line().context("it was there")
+    }
 }
 
 /// If this failed, the file that we recommend for production would not do what the README says; or it would without TLS, without
 /// HTTP/2, or without verifying the JWT.
 #[tokio::test]
 async fn r001_r035_r074_the_story_runs_through_the_complete_file() -> Result<()> {
-    let stage = stage().await;
-    let (token, jwt) =
-        story::tell("complete", async |request| stage.call(request).await, &stage.server, &stage.api).await?;
+    let Complete { world, client, .. } = complete().await;
+    let (token, jwt) = story::tell(world, |call| call.by_tls(client.clone())).await?;
     for statistic in [
         "cluster.authorization-server.ssl.handshake",
         "cluster.authorization-server.upstream_cx_http2_total",
         "http.ingress.jwt_authn.allowed",
         "http.ingress.rbac.allowed",
     ] {
-        assert!(stage.gateway.envoy.statistic(statistic).await? > 0, "{statistic}");
+        assert!(world.envoy.statistic(statistic).await? > 0, "{statistic}");
     }
     for secret in [token.as_str(), &jwt, GATEWAY_SECRET] {
-        assert!(!stage.gateway.envoy.log().contains(secret), "a secret is in the log");
+        assert!(!world.envoy.log().contains(secret), "a secret is in the log");
     }
     Ok(())
 }
@@ -84,27 +111,24 @@ async fn r001_r035_r074_the_story_runs_through_the_complete_file() -> Result<()>
 /// server is not the right one is not the client's fault.
 #[tokio::test]
 async fn r024_a_server_with_another_certificate_is_asked_nothing() -> Result<()> {
-    let stage = stage().await;
+    let complete = complete().await;
     for (listener, failure) in
         [("another-authority", "fail_verify_error"), ("another-name", "fail_verify_san")]
     {
-        let example = example(&stage.server, &stage.api, &[stage.tls.client(listener).port()])?;
-        let gateway = Gateway::start(&format!("envoy-{listener}"), example, &stage.authority).await?;
-        for round in 0..4 {
-            let token = stage.server.issue("orders:read").await?;
-            let answer = gateway.client.send(Request::get("/orders").bearer(&token).named(listener)).await?;
-            assert_eq!(answer.status, 503, "{listener} {round}: {}", answer.text());
-            assert_eq!(answer.header("www-authenticate"), "", "{listener}");
-            assert_ne!(answer.header("retry-after"), "", "{listener}");
-            assert_eq!(stage.server.introspections(&token).await?, 0, "{listener}: it was asked");
+        let ports = [complete.tls.client(listener).port()];
+        let gateway = complete.gateway(&format!("envoy-{listener}"), &ports, None).await?;
+        for _ in 0..4 {
+            let token = complete.world.issue("orders:read").await?;
+            let outcome = complete.world.orders(&token).by_tls(gateway.client.clone()).await?.has_status(503);
+            assert_eq!(outcome.header("www-authenticate"), "", "{listener}");
+            assert_ne!(outcome.header("retry-after"), "", "{listener}");
+            assert_eq!(complete.world.introspections(&token).await?, 0, "{listener}: it was asked");
         }
-        assert_eq!(stage.api.received(listener).len(), 0);
         let failures =
             gateway.envoy.statistic(&format!("cluster.authorization-server.ssl.{failure}")).await?;
         assert!(failures > 0, "{listener}: it was refused for another reason");
         // It is the only host: to take it out would help nobody.
-        let ejected = "cluster.authorization-server.outlier_detection.ejections_enforced_total";
-        assert_eq!(gateway.envoy.statistic(ejected).await?, 0, "{listener}");
+        assert_eq!(gateway.envoy.statistic(EJECTED).await?, 0, "{listener}");
     }
     Ok(())
 }
@@ -112,8 +136,8 @@ async fn r024_a_server_with_another_certificate_is_asked_nothing() -> Result<()>
 /// If this failed, a way of writing a path, a host or a field would lead past the rules.
 #[tokio::test]
 async fn r084_no_way_of_writing_a_request_leads_past_the_rules() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
+    let complete = complete().await;
+    let token = complete.world.issue("orders:read").await?;
     // Envoy takes `..;` for `..` since 1.39; before that, the filter refuses it.
     let resolved = envoy::version()? >= (1, 39);
     for (path, status) in [
@@ -132,22 +156,18 @@ async fn r084_no_way_of_writing_a_request_leads_past_the_rules() -> Result<()> {
         ("/health/orders", 403),
         ("/ordersx", 403),
     ] {
-        let answer = stage.call(Request::get(path).named("written")).await?;
-        assert_eq!(answer.status, status, "{path}: {}", answer.text());
-        assert_eq!(stage.api.received("written").len(), 0, "{path}");
+        complete.get(path).await?.has_status(status);
     }
-    let request = |method| Request::new(method, "//orders", Vec::new()).bearer(&token);
-    for (what, request, status) in [
-        ("write", request("POST").named("written"), 403),
-        ("underscore", request("GET").header("x_user", "admin").named("written"), 400),
-        ("another host", request("GET").header("host", "other.example.com").named("written"), 404),
-        ("port", request("GET").header("host", "api.example.com:8443"), 200),
-        ("dot", request("GET").header("host", "api.example.com."), 200),
+    let call = |method| complete.send(Request::new(method, "//orders", Vec::new())).bearer(&token);
+    for (what, call, status) in [
+        ("write", call("POST"), 403),
+        ("underscore", call("GET").header("x_user", "admin"), 400),
+        ("another host", call("GET").header("host", "other.example.com"), 404),
+        ("port", call("GET").header("host", "api.example.com:8443"), 200),
+        ("dot", call("GET").header("host", "api.example.com."), 200),
     ] {
-        let answer = stage.call(request).await?;
-        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        call.case(what).await?.has_status(status);
     }
-    assert_eq!(stage.api.received("written").len(), 0);
     Ok(())
 }
 
@@ -155,25 +175,15 @@ async fn r084_no_way_of_writing_a_request_leads_past_the_rules() -> Result<()> {
 /// made for a client, would open the API.
 #[tokio::test]
 async fn r074_a_jwt_of_a_client_does_not_get_through_although_jwt_authn_would_take_it() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
-    let answer = stage.call(Request::get("/orders").bearer(&token)).await?;
-    let forwarded = answer.forwarded_authorization().pop().context("no JWT")?;
-    let phantom = secrets::noted(forwarded.trim_start_matches("Bearer ").to_owned());
-    let forged = jwt::with_claims(&authorization_server::claims(&phantom)?);
-    for (name, jwt) in [("phantom", phantom), ("forged", forged)] {
-        for path in ["/orders", "/health"] {
-            let name = format!("{name}-{}", path.trim_start_matches('/'));
-            let answer = stage.call(Request::get(path).bearer(&jwt).named(&name)).await?;
-            let received = stage.api.received(&name);
-            match path {
-                "/orders" => {
-                    assert_eq!((answer.status, received.len()), (401, 0), "{name}: {}", answer.text())
-                }
-                _ => assert!(!received[0].contains_key("authorization"), "{name}"),
-            }
-        }
-        assert_eq!(stage.server.introspections(&jwt).await?, 0, "{name}: it was asked for nothing");
+    let complete = complete().await;
+    let token = complete.world.issue("orders:read").await?;
+    let phantom = complete.get("/orders").bearer(&token).await?.is_served().jwt()?;
+    let forged = jwt::with_claims(&jwt::claims(&phantom)?);
+    for jwt in [phantom, forged] {
+        complete.get("/orders").bearer(&jwt).await?.has_status(401);
+        let outcome = complete.get("/health").bearer(&jwt).await?.is_served();
+        assert!(!outcome.head().contains_key("authorization"), "{outcome}");
+        assert_eq!(complete.world.introspections(&jwt).await?, 0, "it was asked for nothing");
     }
     Ok(())
 }
@@ -182,8 +192,8 @@ async fn r074_a_jwt_of_a_client_does_not_get_through_although_jwt_authn_would_ta
 /// tokens in.
 #[tokio::test]
 async fn r110_the_access_log_tells_who_called_and_why_not_and_has_no_token() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:read").await?;
+    let complete = complete().await;
+    let token = complete.world.issue("orders:read").await?;
     let unknown = secrets::fresh_token("log");
     for (path, request, expected) in [
         (
@@ -207,8 +217,8 @@ async fn r110_the_access_log_tells_who_called_and_why_not_and_has_no_token() -> 
             json!({"status": 403, "details": "phantom_token_refused{insufficient_scope}", "client_id": null}),
         ),
     ] {
-        stage.call(request).await?;
-        let line = stage.gateway.access_log_line(path).await?;
+        complete.send(request).await?;
+        let line = complete.access_log_line(path).await?;
         for (field, value) in expected.as_object().into_iter().flatten() {
             assert_eq!(&line[field], value, "{path}: {field}: {line}");
         }
@@ -217,7 +227,7 @@ async fn r110_the_access_log_tells_who_called_and_why_not_and_has_no_token() -> 
         assert!(is_number, "{line}");
     }
     for secret in [&token, &unknown] {
-        assert!(!stage.gateway.envoy.log().contains(secret.as_str()), "a token is in the log");
+        assert!(!complete.world.envoy.log().contains(secret.as_str()), "a token is in the log");
     }
     Ok(())
 }
@@ -225,20 +235,17 @@ async fn r110_the_access_log_tells_who_called_and_why_not_and_has_no_token() -> 
 /// If this failed, pages could not call the API, or not read why they were refused; or pages of all origins could.
 #[tokio::test]
 async fn r080_r081_pages_of_the_allowed_origin_may_call_and_read_refusals() -> Result<()> {
-    let stage = stage().await;
+    let complete = complete().await;
     for (origin, status, allowed) in
         [("https://app.example.com", 200, "https://app.example.com"), ("https://evil.example.com", 403, "")]
     {
-        let preflight = Request::new("OPTIONS", "/orders", Vec::new())
-            .header("origin", origin)
-            .header("access-control-request-method", "GET")
-            .named("preflight");
-        let answer = stage.call(preflight).await?;
-        let may = |answer: &Answer| answer.header("access-control-allow-origin").to_owned();
-        assert_eq!((answer.status, may(&answer)), (status, allowed.to_owned()), "{origin}");
-        let refused = stage.call(Request::get("/orders").header("origin", origin)).await?;
-        assert_eq!((refused.status, may(&refused)), (401, allowed.to_owned()), "{origin}");
-        assert_eq!(stage.api.received("preflight").len(), 0, "{origin}");
+        let preflight = complete.send(Request::new("OPTIONS", "/orders", Vec::new()));
+        let preflight = preflight.header("origin", origin).header("access-control-request-method", "GET");
+        let refused = complete.get("/orders").header("origin", origin).await?.has_status(401);
+        for (outcome, status) in [(preflight.await?, status), (refused, 401)] {
+            assert_eq!(outcome.header("access-control-allow-origin"), allowed, "{origin}: {outcome}");
+            assert_eq!((outcome.status, outcome.arrived.len()), (status, 0), "{origin}: {outcome}");
+        }
     }
     Ok(())
 }
@@ -246,10 +253,10 @@ async fn r080_r081_pages_of_the_allowed_origin_may_call_and_read_refusals() -> R
 /// If this failed, small buffers would turn away what is sent while a token is looked up.
 #[tokio::test]
 async fn a_body_that_is_longer_than_all_buffers_waits_for_the_token() -> Result<()> {
-    let stage = stage().await;
-    let token = stage.server.issue("orders:write").await?;
-    let answer = stage.call(Request::post("/orders", vec![b'x'; 1_000_000]).bearer(&token)).await?;
-    assert_eq!((answer.status, &answer.json()?["body_length"]), (200, &json!(1_000_000)));
+    let complete = complete().await;
+    let token = complete.world.issue("orders:write").await?;
+    let call = complete.send(Request::post("/orders", vec![b'x'; 1_000_000])).bearer(&token);
+    assert_eq!(call.await?.is_served().json()?["body_length"], 1_000_000);
     Ok(())
 }
 
@@ -257,32 +264,22 @@ async fn a_body_that_is_longer_than_all_buffers_waits_for_the_token() -> Result<
 /// clients would notice the one, or `rbac` would not catch the other.
 #[tokio::test]
 async fn r035_a_host_that_is_down_is_left_out_and_rbac_catches_a_mistake_in_the_rules() -> Result<()> {
-    let stage = stage().await;
+    let complete = complete().await;
     let down = ReservedPort::new()?;
-    let ports = [down.number(), stage.tls.client("login").port()];
-    let example = example(&stage.server, &stage.api, &ports)?.with(
+    let ports = [down.number(), complete.tls.client("login").port()];
+    let mistake = (
         r#""methods": ["POST"], "scopes": ["orders:write"]"#,
         r#""methods": ["POST"], "scopes": ["orders:read"]"#,
-    )?;
-    let gateway = Gateway::start("envoy-mistaken", example, &stage.authority).await?;
-    for round in 0..12 {
-        let token = stage.server.issue("orders:read").await?;
-        let answer = gateway.client.send(Request::get("/orders").bearer(&token)).await?;
-        assert_eq!(answer.status, 200, "{round}: {}", answer.text());
-        let answer =
-            gateway.client.send(Request::post("/orders", "{}").bearer(&token).named("mistake")).await?;
-        assert_eq!((answer.status, answer.text()), (403, "RBAC: access denied".to_owned()), "{round}");
+    );
+    let gateway = complete.gateway("envoy-mistaken", &ports, Some(mistake)).await?;
+    for _ in 0..12 {
+        let token = complete.world.issue("orders:read").await?;
+        complete.world.orders(&token).by_tls(gateway.client.clone()).await?.is_served();
+        let write = complete.world.post("/orders", "{}").bearer(&token).by_tls(gateway.client.clone());
+        assert_eq!(write.await?.has_status(403).text(), "RBAC: access denied");
     }
-    assert_eq!(stage.api.received("mistake").len(), 0);
-    let ejected = "cluster.authorization-server.outlier_detection.ejections_enforced_total";
-    assert_eq!(gateway.envoy.statistic(ejected).await?, 1);
+    assert_eq!(gateway.envoy.statistic(EJECTED).await?, 1);
     Ok(())
-}
-
-impl Stage {
-    async fn call(&self, request: Request) -> Result<Answer> {
-        self.gateway.client.send(request).await
-    }
 }
 
 impl Gateway {
@@ -302,18 +299,7 @@ impl Gateway {
         let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
         let envoy = Envoy::start(name, &bootstrap, &secret, &["ingress"]).await?;
         let client = TlsClient::of(envoy.client("ingress"), authority, None)?;
-        Ok(Self { envoy, client, _files: files })
-    }
-
-    /// What the access log says of the request to this path.
-    async fn access_log_line(&self, path: &str) -> Result<Value> {
-        let line = || {
-            let log = self.envoy.log();
-            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.find(|line| line["path"] == path)
-        };
-        eventually(path, async || Ok(line().is_some())).await?;
-        line().context("it was there")
+        Ok(Self { envoy, client, files })
     }
 }
 
@@ -341,3 +327,4 @@ fn example(server: &AuthorizationServer, api: &Api, server_ports: &[u16]) -> Res
 
 const LOGIN: &str = "login.example.com";
 const LOOPBACK: &str = "address: 127.0.0.1, port_value";
+const EJECTED: &str = "cluster.authorization-server.outlier_detection.ejections_enforced_total";

@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::Result;
 use integration_tests::api::Api;
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
-use integration_tests::client::Request;
 use integration_tests::envoy::Envoy;
 use integration_tests::envoy_config::Example;
 use integration_tests::eventually::eventually;
 use integration_tests::paths;
+use integration_tests::testkit::World;
 use tempfile::TempDir;
 
 use super::story;
@@ -19,10 +19,10 @@ use super::story;
 /// stop the ingress, or not be noticed.
 #[tokio::test]
 async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Result<()> {
-    let (server, api) = (AuthorizationServer::start("envoy-dynamic")?, Api::start()?);
+    let world = World::certified("envoy-dynamic")?;
     let volume = Volume::new()?;
-    let clusters = clusters_of(&server, &api)?;
-    let listeners = listeners_of(&server)?;
+    let clusters = clusters_of(world.server(), &world.api)?;
+    let listeners = listeners_of(world.server())?;
     volume.replace(&listeners, &clusters)?;
     let bootstrap = Example::read("dynamic/envoy.yaml")?
         .with("envoy-config/dynamic", &volume.path().display().to_string())?
@@ -30,29 +30,24 @@ async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Res
         .text();
     let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
     let envoy = Envoy::start("envoy-dynamic", &bootstrap, &secret, &["ingress"]).await?;
-    let client = envoy.client("ingress");
-    let (token, _) =
-        story::tell("dynamic", async |request| client.send(request).await, &server, &api).await?;
-    let status = async |path: &str| {
-        let answer = client.send(Request::get(path).bearer(&token)).await?;
-        anyhow::Ok(answer.status)
-    };
+    let world = world.around(envoy, "ingress");
+    let (token, _) = story::tell(&world, |call| call).await?;
+    let status = async |path: &str| anyhow::Ok(world.get(path).bearer(&token).await?.status);
 
     assert_eq!(status("/reports").await?, 403, "no rule exposes it yet");
     let more =
         listeners.replace(RULES, &format!(r#"{RULES} {{ "path": "/reports", "scopes": ["orders:read"] }},"#));
     volume.replace(&more, &clusters)?;
     eventually("the new rules", async || Ok(status("/reports").await? == 200)).await?;
-    assert_eq!(server.introspections(&token).await?, 1, "the cache did not survive");
+    assert_eq!(world.introspections(&token).await?, 1, "the cache did not survive");
 
-    let count = async |name: &str| envoy.statistic(&format!("listener_manager.lds.{name}")).await;
+    let count = async |name: &str| world.envoy.statistic(&format!("listener_manager.lds.{name}")).await;
     assert_eq!(count("update_rejected").await?, 0);
     volume.replace(&listeners.replace(r#""path": "/health""#, r#""path": "health""#), &clusters)?;
     eventually("the bad rules are refused", async || Ok(count("update_rejected").await? > 0)).await?;
-    assert!(envoy.log().contains(r#"rules[0].path: must start with "/""#), "nobody learns why");
+    assert!(world.envoy.log().contains(r#"rules[0].path: must start with "/""#), "nobody learns why");
     assert_eq!(status("/reports").await?, 200, "the rules before do not serve on");
-    assert_eq!(client.send(Request::get("/orders").named("bad-rules")).await?.status, 401);
-    assert_eq!(api.received("bad-rules").len(), 0);
+    world.get("/orders").await?.has_status(401);
 
     let failures = count("update_failure").await? + count("update_rejected").await?;
     volume.replace(more.split_at(more.len() / 2).0, &clusters)?;
@@ -65,12 +60,13 @@ async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Res
     volume.replace(&listeners, &clusters)?;
     eventually("the old rules", async || Ok(status("/reports").await? == 403)).await?;
     let elsewhere = Api::start()?;
-    volume.replace(&listeners, &clusters_of(&server, &elsewhere)?)?;
+    volume.replace(&listeners, &clusters_of(world.server(), &elsewhere)?)?;
     eventually("the API has moved", async || {
-        Ok(status("/orders/moved").await? == 200 && !elsewhere.received("/orders/moved").is_empty())
+        world.get("/orders/moved").bearer(&token).named("moved").await?;
+        Ok(!elsewhere.received("moved").is_empty())
     })
     .await?;
-    assert_eq!(server.introspections(&token).await?, 1, "the cache did not survive");
+    assert_eq!(world.introspections(&token).await?, 1, "the cache did not survive");
     Ok(())
 }
 

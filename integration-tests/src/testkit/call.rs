@@ -1,0 +1,127 @@
+//! One request of a test, built in one line and sent by `.await`.
+
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Result;
+use tokio::net::TcpStream;
+
+use super::{Outcome, World};
+use crate::client::{Client, Protocol, Request};
+use crate::tls_client::TlsClient;
+
+/// A request that is not sent yet.
+#[derive(Clone)]
+pub struct Call<'w> {
+    world: &'w World,
+    target: Target,
+    request: Request,
+    token: Option<String>,
+    name: Option<String>,
+    case: String,
+}
+
+#[derive(Clone)]
+enum Target {
+    Plain(Client),
+    Tls(TlsClient),
+}
+
+impl<'w> Call<'w> {
+    pub(super) fn new(world: &'w World, request: Request) -> Self {
+        let target = Target::Plain(world.client());
+        Self { world, target, request, token: None, name: None, case: String::new() }
+    }
+
+    /// Sends it to this listener instead of the first.
+    #[must_use]
+    pub fn at(self, listener: &str) -> Self {
+        let case = format!("{} at {listener}", self.case);
+        Self { target: Target::Plain(self.world.envoy.client(listener)), case, ..self }
+    }
+
+    /// Sends it by this client.
+    #[must_use]
+    pub fn by(self, client: Client) -> Self {
+        Self { target: Target::Plain(client), ..self }
+    }
+
+    /// Sends it by this client, over TLS.
+    #[must_use]
+    pub fn by_tls(self, client: TlsClient) -> Self {
+        Self { target: Target::Tls(client), ..self }
+    }
+
+    /// Speaks this version of HTTP. It follows [`at`](Self::at).
+    #[must_use]
+    pub fn over(self, protocol: Protocol) -> Self {
+        let target = match self.target {
+            Target::Plain(client) => Target::Plain(client.speaking(protocol)),
+            tls @ Target::Tls(_) => tls,
+        };
+        Self { target, case: format!("{} over {protocol:?}", self.case), ..self }
+    }
+
+    /// Adds `Authorization: Bearer token`.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        let request = self.request.clone().bearer(token);
+        Self { request, ..self.with_token(token) }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        Self { request: self.request.header(name, value), ..self }
+    }
+
+    /// The token that the request carries, wherever that is: no service and no refusal may show it, unless it is a JWT.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
+    }
+
+    /// What `x-request-name` is, where that matters.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
+    }
+
+    /// Which case of a table this is.
+    #[must_use]
+    pub fn case(self, case: impl std::fmt::Display) -> Self {
+        Self { case: format!("{}: {case}", self.case), ..self }
+    }
+
+    /// Sends it, and nobody reads the answer. Who drops the connection leaves.
+    pub async fn start(self) -> Result<TcpStream> {
+        let Target::Plain(client) = self.target else { anyhow::bail!("only without TLS") };
+        client.start(&self.request.named(self.name.as_deref().unwrap_or("left"))).await
+    }
+
+    async fn send(self) -> Result<Outcome> {
+        let name = self.name.unwrap_or_else(fresh_name);
+        let what = format!("{} {}{}", self.request.method(), self.request.path(), self.case);
+        let request = self.request.named(&name);
+        let answer = match self.target {
+            Target::Plain(client) => client.send(request).await?,
+            Target::Tls(client) => client.send(request).await?,
+        };
+        Ok(Outcome { answer, arrived: self.world.arrived(&name), what, token: self.token })
+    }
+}
+
+impl<'w> IntoFuture for Call<'w> {
+    type Output = Result<Outcome>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'w>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+fn fresh_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("call-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}

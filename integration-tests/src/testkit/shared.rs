@@ -1,0 +1,23 @@
+//! What all tests of a file share, started by the first of them.
+
+use anyhow::Result;
+use tokio::sync::OnceCell;
+
+/// A world that is started once.
+pub struct Shared<T>(OnceCell<T>);
+
+impl<T> Shared<T> {
+    /// Nothing is started yet.
+    #[allow(clippy::new_without_default, reason = "it is always a static")]
+    pub const fn new() -> Self {
+        Self(OnceCell::const_new())
+    }
+
+    /// The world, started now unless another test has started it.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn get(&self, start: impl AsyncFnOnce() -> Result<T>) -> &T {
+        self.0.get_or_init(async || start().await.expect("the world starts")).await
+    }
+}

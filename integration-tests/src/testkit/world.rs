@@ -1,0 +1,346 @@
+//! One Envoy with the filter, the authorization servers that it asks, and the services behind it.
+
+use anyhow::{Context, Result};
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::{Call, Outcome};
+use crate::api::Api;
+use crate::authorization_server::{self, AuthorizationServer};
+use crate::client::{Client, Request};
+use crate::envoy::{Envoy, EnvoyBuilder, Listener};
+use crate::json::{merge, merged};
+use crate::plain_authorization_server::{self, PlainAuthorizationServer};
+use crate::received::Received;
+use crate::scripted_server::{Gate, Response, ScriptedServer};
+use crate::{jwt, secrets};
+
+/// The world of a test, running.
+pub struct World {
+    /// Envoy.
+    pub envoy: Envoy,
+    /// The API, which is the cluster `api`.
+    pub api: Api,
+    /// The server that answers what the test says, which is the cluster `scripted-server`.
+    pub scripted: ScriptedServer,
+    server: Server,
+    services: Vec<Received>,
+    listener: String,
+}
+
+/// A world to be started. Its listeners have the configuration of [`configuration`](Self::configuration), each with edits of its own.
+pub struct WorldBuilder {
+    /// The API.
+    pub api: Api,
+    /// The server that answers what the test says.
+    pub scripted: ScriptedServer,
+    server: Server,
+    services: Vec<Received>,
+    configuration: Value,
+    envoy: EnvoyBuilder,
+    listener: Option<String>,
+}
+
+/// The real authorization server, which is the cluster `authorization-server`.
+enum Server {
+    None,
+    Certified(AuthorizationServer),
+    Plain(PlainAuthorizationServer),
+}
+
+impl World {
+    /// A world whose filter asks the scripted server.
+    pub fn scripted(name: &str) -> Result<WorldBuilder> {
+        WorldBuilder::new(name, Server::None, json!({}))
+    }
+
+    /// A world whose filter asks a certified authorization server.
+    pub fn certified(name: &str) -> Result<WorldBuilder> {
+        Self::asking(name, AuthorizationServer::start(name)?)
+    }
+
+    /// A world whose filter asks this authorization server.
+    pub fn asking(name: &str, server: AuthorizationServer) -> Result<WorldBuilder> {
+        let (port, configuration) = (server.port(), asking(server.issuer()));
+        let builder = WorldBuilder::new(name, Server::Certified(server), configuration)?;
+        Ok(builder.server_at(port, authorization_server::GATEWAY_SECRET))
+    }
+
+    /// A world whose filter asks an authorization server that knows no JWTs.
+    pub fn plain(name: &str) -> Result<WorldBuilder> {
+        let server = PlainAuthorizationServer::start(name)?;
+        let (port, configuration) = (server.port(), asking(server.issuer()));
+        let builder = WorldBuilder::new(name, Server::Plain(server), configuration)?;
+        let builder = builder.server_at(port, plain_authorization_server::GATEWAY_SECRET);
+        Ok(builder.configuration(json!({"introspection": {"response": {"accept": "application/json"}}})))
+    }
+
+    /// The certified authorization server.
+    ///
+    /// # Panics
+    /// The world has none.
+    pub fn server(&self) -> &AuthorizationServer {
+        self.server.certified()
+    }
+
+    /// A client of the first listener.
+    pub fn client(&self) -> Client {
+        self.envoy.client(&self.listener)
+    }
+
+    /// GET.
+    pub fn get(&self, path: impl Into<String>) -> Call<'_> {
+        self.send(Request::get(path))
+    }
+
+    /// POST.
+    pub fn post(&self, path: impl Into<String>, body: impl Into<Vec<u8>>) -> Call<'_> {
+        self.send(Request::post(path, body))
+    }
+
+    /// GET of an order with this token.
+    pub fn orders(&self, token: &str) -> Call<'_> {
+        self.get("/orders").bearer(token)
+    }
+
+    /// Any request.
+    pub fn send(&self, request: Request) -> Call<'_> {
+        Call::new(self, request)
+    }
+
+    /// The outcomes of calls that are sent at once.
+    pub async fn together<'w>(&self, calls: impl IntoIterator<Item = Call<'w>>) -> Result<Vec<Outcome>> {
+        futures::future::try_join_all(calls.into_iter().map(IntoFuture::into_future)).await
+    }
+
+    /// What becomes of requests, so many of which are at a listener of their own before the gate opens.
+    pub async fn all_wait<T>(
+        &self,
+        listener: &str,
+        count: u64,
+        gate: Gate,
+        requests: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let all = async {
+            self.envoy.holds(listener, count).await?;
+            gate.open();
+            Ok(())
+        };
+        let (outcomes, ()) = tokio::try_join!(requests, all)?;
+        Ok(outcomes)
+    }
+
+    /// The heads of the requests of this name that services received.
+    pub fn arrived(&self, name: &str) -> Vec<HeaderMap> {
+        self.services.iter().flat_map(|service| service.named(name)).collect()
+    }
+
+    /// A token that the real authorization server issued.
+    pub async fn issue(&self, scope: &str) -> Result<String> {
+        match &self.server {
+            Server::Certified(server) => server.issue(scope).await,
+            Server::Plain(server) => server.issue(scope).await,
+            Server::None => anyhow::bail!("a scripted server issues no tokens"),
+        }
+    }
+
+    /// A token that the real authorization server issued and revoked.
+    pub async fn issue_revoked(&self, scope: &str) -> Result<String> {
+        let token = self.issue(scope).await?;
+        self.revoke(&token).await?;
+        Ok(token)
+    }
+
+    /// Revokes a token at the real authorization server.
+    pub async fn revoke(&self, token: &str) -> Result<()> {
+        match &self.server {
+            Server::Certified(server) => server.revoke(token).await,
+            Server::Plain(server) => server.revoke(token).await,
+            Server::None => anyhow::bail!("a scripted server revokes no tokens"),
+        }
+    }
+
+    /// How often the server was asked about a token.
+    pub async fn introspections(&self, token: &str) -> Result<u64> {
+        match &self.server {
+            Server::Certified(server) => server.introspections(token).await,
+            Server::Plain(server) => server.introspections(token).await,
+            Server::None => Ok(self.scripted.introspections(token).len() as u64),
+        }
+    }
+
+    /// A fresh token that the scripted server finds active.
+    pub fn active(&self) -> String {
+        self.answered(Response::jwt(&jwt::valid()))
+    }
+
+    /// A fresh token that the scripted server finds active, with these claims beside the usual ones.
+    pub fn active_with(&self, claims: Value) -> String {
+        self.answered(Response::jwt(&jwt::with_claims(&merged(&jwt::valid_claims(), claims))))
+    }
+
+    /// A fresh token about which the scripted server answers this.
+    pub fn answered(&self, response: Response) -> String {
+        let token = secrets::fresh_token("scripted");
+        self.scripted.respond(&token, response);
+        token
+    }
+
+    /// A fresh token about which the scripted server answers this when the gate opens.
+    pub fn answered_later(&self, response: Response) -> (String, Gate) {
+        let (response, gate) = response.held();
+        (self.answered(response), gate)
+    }
+
+    /// The value of one of the filter's metrics, over all workers.
+    pub async fn metric(&self, name: &str) -> Result<u64> {
+        self.envoy.statistic(&format!("wasmcustom.{name}")).await
+    }
+
+    /// Waits until one of the filter's metrics is this high, or higher.
+    pub async fn metric_reaches(&self, name: &str, least: u64) -> Result<()> {
+        self.envoy.counts(&format!("wasmcustom.{name}"), least).await
+    }
+}
+
+impl WorldBuilder {
+    fn new(name: &str, server: Server, edits: Value) -> Result<Self> {
+        let (scripted, api) = (ScriptedServer::start()?, Api::start()?);
+        let mut configuration = json!({
+            "introspection": {
+                "endpoint": "https://login.example.com/introspect",
+                "upstream": SCRIPTED,
+                "client_id": "gateway",
+                "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
+            },
+            "token": {"issuer": ISSUER, "audience": ["orders-api"]},
+            "log_level": "debug",
+            "rules": [{"path": "/orders"}],
+        });
+        merge(&mut configuration, edits);
+        let envoy = EnvoyBuilder::new(name, 1, api.port()).cluster(SCRIPTED, &[scripted.port()]);
+        let services = vec![api.heads()];
+        Ok(Self { api, scripted, server, services, configuration, envoy, listener: None })
+    }
+
+    /// The certified authorization server.
+    ///
+    /// # Panics
+    /// The world has none.
+    pub fn server(&self) -> &AuthorizationServer {
+        self.server.certified()
+    }
+
+    /// The issuer of the tokens.
+    pub fn issuer(&self) -> String {
+        match &self.server {
+            Server::Certified(server) => server.issuer().to_owned(),
+            Server::Plain(server) => server.issuer().to_owned(),
+            Server::None => ISSUER.to_owned(),
+        }
+    }
+
+    /// Edits the configuration of all listeners that follow. Objects are merged, null removes a member.
+    #[must_use]
+    pub fn configuration(mut self, edits: Value) -> Self {
+        merge(&mut self.configuration, edits);
+        self
+    }
+
+    /// The configuration of all listeners that follow.
+    pub fn configured(&self) -> &Value {
+        &self.configuration
+    }
+
+    /// Lets Envoy have this many workers instead of one.
+    #[must_use]
+    pub fn workers(self, workers: u32) -> Self {
+        self.envoy(|envoy| envoy.workers(workers))
+    }
+
+    /// Adds to Envoy what this says: clusters, variables, what else the last listener does.
+    #[must_use]
+    pub fn envoy(self, change: impl FnOnce(EnvoyBuilder) -> EnvoyBuilder) -> Self {
+        Self { envoy: change(self.envoy), ..self }
+    }
+
+    /// Adds a service whose heads count as arrived.
+    #[must_use]
+    pub fn service(mut self, received: Received) -> Self {
+        self.services.push(received);
+        self
+    }
+
+    /// Adds a listener with these edits of the configuration.
+    #[must_use]
+    pub fn listener(self, name: &str, edits: Value) -> Self {
+        self.listener_on(name, edits, Listener::default())
+    }
+
+    /// Adds a listener with these edits of the configuration that does this beside.
+    #[must_use]
+    pub fn listener_on(mut self, name: &str, edits: Value, listener: Listener) -> Self {
+        let configuration = merged(&self.configuration, edits);
+        self.listener.get_or_insert_with(|| name.to_owned());
+        self.envoy(|envoy| envoy.listener(name, &configuration, listener).managed_by(&details_in_answers()))
+    }
+
+    /// Starts Envoy, and waits until it serves.
+    pub async fn start(self) -> Result<World> {
+        let Self { api, scripted, server, services, envoy, listener, .. } = self;
+        let (envoy, listener) = (envoy.start().await?, listener.context("a world without a listener")?);
+        Ok(World { envoy, api, scripted, server, services, listener })
+    }
+
+    /// The world with an Envoy that was started otherwise, and the listener of it that is called.
+    pub fn around(self, envoy: Envoy, listener: &str) -> World {
+        let Self { api, scripted, server, services, .. } = self;
+        World { envoy, api, scripted, server, services, listener: listener.to_owned() }
+    }
+
+    /// The builder as it is, where Envoy is only to look at it.
+    pub fn validate(&self) -> Result<(bool, String)> {
+        self.envoy.validate()
+    }
+
+    fn server_at(self, port: u16, secret: &str) -> Self {
+        let name = "INTROSPECTION_CLIENT_SECRET";
+        self.envoy(|envoy| envoy.cluster(CERTIFIED, &[port]).environment(name, secret))
+    }
+}
+
+impl Server {
+    fn certified(&self) -> &AuthorizationServer {
+        match self {
+            Self::Certified(server) => server,
+            Self::Plain(_) | Self::None => panic!("there is no certified authorization server in this world"),
+        }
+    }
+}
+
+/// What is different where a real server is asked.
+fn asking(issuer: &str) -> Value {
+    json!({
+        "introspection": {
+            "endpoint": format!("{issuer}/token/introspection"),
+            "upstream": CERTIFIED,
+            "client_secret": {"env": "INTROSPECTION_CLIENT_SECRET"},
+        },
+        "token": {"issuer": issuer},
+        "rules": [{"path": "/orders", "scopes": ["orders:read"]}],
+    })
+}
+
+/// Lets refusals tell their details in a field, which Envoy otherwise only logs.
+fn details_in_answers() -> Value {
+    let failures = json!({"status_code_filter": {
+        "comparison": {"op": "GE", "value": {"default_value": 400, "runtime_key": "none"}},
+    }});
+    let field = json!({"header": {"key": DETAILS, "value": "%RESPONSE_CODE_DETAILS%"}});
+    json!({"local_reply_config": {"mappers": [{"filter": failures, "headers_to_add": [field]}]}})
+}
+
+pub(super) const DETAILS: &str = "x-response-code-details";
+const ISSUER: &str = "https://login.example.com";
+const SCRIPTED: &str = "scripted-server";
+const CERTIFIED: &str = "authorization-server";
