@@ -12,10 +12,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use integration_tests::deterministic_host::fixture::{self, ISSUER};
 use integration_tests::deterministic_host::{
     Answer, Cost, Host, Request, Setup, State, module_compiler, module_size,
 };
 use integration_tests::dpop::{self, DpopKey};
+use integration_tests::json::merged;
 use integration_tests::{jwt, keys, paths};
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use p256::{FieldBytes, SecretKey};
@@ -140,24 +142,23 @@ fn cost(name: &str) -> Result<&'static Cost> {
 }
 
 fn measure() -> Result<Vec<(&'static str, Cost)>> {
-    let plain = || Gateway::start(configuration(), 1);
-    let with = |name: &str, value: Value| {
-        let mut configuration = configuration();
-        configuration[name] = value;
-        Gateway::start(configuration, 1)
-    };
+    let with = |edits: Value| Gateway::start(edits, 1);
+    let plain = || with(json!({}));
     Ok(vec![
         (PUBLIC, plain()?.steady(|gateway, _| gateway.send(&Request::get("/public/index.html")))?),
         (HIT, plain()?.hit()?),
-        (MANY_RULES, with("rules", many_rules())?.hit()?),
-        (CLAIMS, with("claim_headers", claim_headers())?.hit()?),
+        (MANY_RULES, with(json!({"rules": many_rules()}))?.hit()?),
+        (CLAIMS, with(json!({"claim_headers": claim_headers()}))?.hit()?),
         (MINTED, minting()?.hit()?),
         (PROVEN, proving()?.proven_hit()?),
         (PRESENTED, verifying()?.steady(|gateway, round| gateway.send(&gateway.presented(round)))?),
         (PRESENTED_AGAIN, verifying()?.steady(|gateway, _| gateway.send(&gateway.presented(0)))?),
         (PUBLISHED, publishing()?.steady(|gateway, _| gateway.send(&gateway.presented(0)))?),
-        (SHARED, Gateway::start(configuration(), 2)?.shared_hit()?),
-        (MANY_TOKENS, with("cache", json!({"max_entries": 20_000, "max_bytes": 64 << 20}))?.crowded_hit()?),
+        (SHARED, Gateway::start(json!({}), 2)?.shared_hit()?),
+        (
+            MANY_TOKENS,
+            with(json!({"cache": {"max_entries": 20_000, "max_bytes": 64 << 20}}))?.hit_among_many()?,
+        ),
         (PROVEN_UNKNOWN, proving()?.proven_unknown()?),
         (PRESENTED_FORGED, verifying_by(json!({}), 4)?.refusing(|gateway, _| gateway.forged(0), 1)?),
         (PRESENTED_EXPIRED, verifying()?.refusing(|gateway, _| gateway.expired(), 2)?),
@@ -179,8 +180,9 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(configuration: Value, workers: usize) -> Result<Self> {
-        let host = Host::start(Setup { workers, ..Setup::new(configuration) })?;
+    /// With these edits of the usual configuration.
+    fn start(edits: Value, workers: usize) -> Result<Self> {
+        let host = Host::start(Setup { workers, ..Setup::new(configured(edits)) })?;
         let now = host.now().as_secs();
         let claims = json!({
             "iss": ISSUER, "aud": "orders-api", "sub": "alice", "client_id": "app", "scope": "orders:read profile",
@@ -204,7 +206,7 @@ impl Gateway {
         self.steady(|gateway, _| gateway.send(&orders(0)))
     }
 
-    fn crowded_hit(mut self) -> Result<Cost> {
+    fn hit_among_many(mut self) -> Result<Cost> {
         for number in 0..10_000 {
             self.send(&orders(number))?;
             self.host.advance(Duration::from_millis(5));
@@ -226,12 +228,8 @@ impl Gateway {
         let key = DpopKey::published()?;
         self.claims["cnf"] = json!({"jkt": key.thumbprint()});
         self.steady(|gateway, round| {
-            let token = token(0);
-            let mut claims = dpop::claims("GET", "https://api.example.com/orders", &token);
-            claims["iat"] = json!(gateway.host.now().as_secs());
-            claims["jti"] = json!(format!("proof-{round:04}"));
-            let request = Request::get("/orders").header("authorization", format!("DPoP {token}"));
-            gateway.send(&request.header("dpop", key.sign(&claims)))
+            let request = gateway.proven(0, &key.sign(&gateway.proof(0, round)));
+            gateway.send(&request)
         })
     }
 
@@ -240,17 +238,25 @@ impl Gateway {
         let key = DpopKey::published()?;
         self.is_active = false;
         let request = |gateway: &Self, round: usize| {
-            let token = token(round);
-            let mut claims = dpop::claims("GET", "https://api.example.com/orders", &token);
-            claims["iat"] = json!(gateway.host.now().as_secs());
-            claims["jti"] = json!(format!("proof-{round:04}"));
-            let (proof, other) = (key.sign(&claims), key.sign(&json!({})));
+            let (proof, other) = (key.sign(&gateway.proof(round, round)), key.sign(&json!({})));
             let (message, _) = proof.rsplit_once('.').unwrap_or_default();
             let (_, signature) = other.rsplit_once('.').unwrap_or_default();
-            let proof = format!("{message}.{signature}");
-            Request::get("/orders").header("authorization", format!("DPoP {token}")).header("dpop", proof)
+            gateway.proven(round, &format!("{message}.{signature}"))
         };
         self.refusing(request, WARM_UP)
+    }
+
+    /// The claims of a proof for this token.
+    fn proof(&self, number: usize, round: usize) -> Value {
+        let claims = dpop::claims("GET", "https://api.example.com/orders", &token(number));
+        let (now, id) = (self.host.now().as_secs(), format!("proof-{round:04}"));
+        merged(&claims, json!({"iat": now, "jti": id}))
+    }
+
+    /// A request with a token and a proof.
+    fn proven(&self, number: usize, proof: &str) -> Request {
+        let credentials = format!("DPoP {}", token(number));
+        Request::get("/orders").header("authorization", credentials).header("dpop", proof)
     }
 
     /// What the last of so many requests costs that are refused.
@@ -276,10 +282,13 @@ impl Gateway {
 
     /// A JWT of the authorization server that is over.
     fn expired(&self) -> Request {
-        let mut claims = self.claims.clone();
-        claims["exp"] = json!(self.host.now().as_secs() - 60);
+        self.signed(json!({"exp": self.host.now().as_secs() - 60}))
+    }
+
+    /// A JWT of the authorization server with these claims beside the usual ones.
+    fn signed(&self, edits: Value) -> Request {
         let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "key"});
-        Request::get("/orders").bearer(&jwt::signed(&header, &claims))
+        Request::get("/orders").bearer(&jwt::signed(&header, &merged(&self.claims, edits)))
     }
 
     /// The status that a request is refused with, and what that costs.
@@ -295,10 +304,7 @@ impl Gateway {
 
     /// A request with a JWT that the authorization server has signed.
     fn presented(&self, round: usize) -> Request {
-        let mut claims = self.claims.clone();
-        claims["jti"] = json!(format!("{round:04}"));
-        let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "key"});
-        Request::get("/orders").bearer(&jwt::signed(&header, &claims))
+        self.signed(json!({"jti": format!("{round:04}")}))
     }
 
     /// What a whole request costs: a question is answered, if there is one, and so is the request, if it goes on.
@@ -345,27 +351,13 @@ impl Gateway {
     }
 }
 
-fn configuration() -> Value {
-    json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": "the-secret-of-the-gateway",
-            "max_per_second": 1_000_000,
-        },
-        "token": {"issuer": ISSUER, "audience": ["orders-api"]},
-        "rules": [
-            {"path": "/public", "access": "public"},
-            {"path": "/orders", "scopes": ["orders:read"]},
-            {"path": "/invoices", "scopes": ["invoices:read"]},
-        ],
-    })
+fn configured(edits: Value) -> Value {
+    merged(&fixture::configuration(json!({"introspection": {"max_per_second": 1_000_000}})), edits)
 }
 
 fn many_rules() -> Value {
     let more = |number| json!({"path": format!("/services/{number}/orders"), "scopes": [format!("orders:{number}")]});
-    let configuration = configuration();
+    let configuration = configured(json!({}));
     let rules = configuration["rules"].as_array().into_iter().flatten().cloned();
     rules.chain((0..997).map(more)).collect()
 }
@@ -379,34 +371,27 @@ fn claim_headers() -> Value {
 }
 
 fn minting() -> Result<Gateway> {
-    let mut configuration = configuration();
-    configuration["introspection"]["response"] = json!({"accept": "application/json"});
-    configuration["mint"] = json!({
+    let mint = json!({
         "issuer": "https://gateway.example.com",
         "audience": "orders-api",
         "keys": [{"private_key": keys::p256_pem()}],
     });
-    Gateway::start(configuration, 1)
+    let edits = json!({"introspection": {"response": {"accept": "application/json"}}, "mint": mint});
+    Gateway::start(edits, 1)
 }
 
 fn proving() -> Result<Gateway> {
-    let mut configuration = configuration();
-    configuration["token"]["dpop"] = json!("allowed");
-    configuration["dpop"] = json!({"origins": ["https://api.example.com"]});
-    Gateway::start(configuration, 1)
+    let dpop = json!({"origins": ["https://api.example.com"]});
+    Gateway::start(json!({"token": {"dpop": "allowed"}, "dpop": dpop}), 1)
 }
 
 fn verifying() -> Result<Gateway> {
-    let mut key = keys::public(&keys::p256());
-    key["kid"] = json!("key");
-    verifying_with(json!({}), &[key])
+    verifying_with(json!({}), key_set())
 }
 
 fn publishing() -> Result<Gateway> {
-    let mut configuration = configuration();
-    configuration["token"]["jwts"] = json!("verify");
-    configuration["keys"] = json!({"uri": "https://login.example.com/jwks"});
-    Gateway::start(configuration, 1)
+    let keys = json!({"uri": "https://login.example.com/jwks"});
+    Gateway::start(json!({"token": {"jwts": "verify"}, "keys": keys}), 1)
 }
 
 fn key_set() -> Value {
@@ -426,27 +411,20 @@ fn verifying_by(token: Value, count: u8) -> Result<Gateway> {
         let (x, y) = (coordinate(key.x()), coordinate(key.y()));
         Ok(json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": format!("key-{number}")}))
     };
-    verifying_with(token, &(1..=count).map(key).collect::<Result<Vec<_>>>()?)
+    verifying_with(token, json!({"keys": (1..=count).map(key).collect::<Result<Vec<_>>>()?}))
 }
 
-fn verifying_with(token: Value, keys: &[Value]) -> Result<Gateway> {
-    let mut configuration = configuration();
-    configuration["token"]["jwts"] = json!("verify");
-    for (name, value) in token.as_object().into_iter().flatten() {
-        configuration["token"][name] = value.clone();
-    }
-    configuration["keys"] = json!({"set": {"keys": keys}});
-    Gateway::start(configuration, 1)
+fn verifying_with(token: Value, set: Value) -> Result<Gateway> {
+    let token = merged(&json!({"jwts": "verify"}), token);
+    Gateway::start(json!({"token": token, "keys": {"set": set}}), 1)
 }
 
 fn asserting(private_key: String) -> Result<Gateway> {
-    let mut configuration = configuration();
-    let introspection = configuration["introspection"].as_object_mut().context("no object")?;
-    introspection.remove("client_secret");
-    introspection.remove("max_per_second");
-    introspection.insert("auth_method".to_owned(), json!("private_key_jwt"));
-    introspection.insert("private_key".to_owned(), json!(private_key));
-    Gateway::start(configuration, 1)
+    let introspection = json!({
+        "client_secret": null, "max_per_second": null,
+        "auth_method": "private_key_jwt", "private_key": private_key,
+    });
+    Gateway::start(json!({"introspection": introspection}), 1)
 }
 
 fn orders(number: usize) -> Request {
@@ -509,7 +487,6 @@ const ASSERTED_BY_RSA: &str = "miss, with an assertion by RSA";
 const MISS: &str = "miss, with the answer";
 const MISSING: &str = "no token";
 
-const ISSUER: &str = "https://login.example.com";
 const WARM_UP: usize = 40;
 
 /// What a worker does in a second, if a hit of 47 544 takes 3.9 µs (docs/performance.md).

@@ -1,33 +1,31 @@
-//! What the host without chance does with the filter, in facts that a real Envoy has shown, and a few that only such a host can
+//! What the deterministic host does with the filter, in facts that a real Envoy has shown, and a few that only such a host can
 //! show.
 
 use std::time::Duration;
 
 use anyhow::Result;
+use integration_tests::deterministic_host::fixture::{TOKEN, configuration, host, orders, orders_of};
 use integration_tests::deterministic_host::{
-    Answer, Behaviour, Host, Package, Replacement, Request, Setup, State, Status, StreamId, module_exports,
+    Answer, Behaviour, Host, Package, Replacement, Request, Setup, State, Status, module_exports,
 };
-use integration_tests::jwt;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// If this failed, the tests with this host would show nothing.
 #[test]
 fn a_request_waits_for_the_answer_and_goes_on_with_the_jwt() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
-        let mut configuration = configuration();
-        if behaviour == Behaviour::Envoy {
-            configuration["filter_state"] = json!([{"name": "user", "pointer": "/sub"}]);
-        }
-        let mut host = host(behaviour, 1, configuration)?;
+        let keeps = behaviour == Behaviour::Envoy;
+        let filter_state = keeps.then(|| json!([{"name": "user", "pointer": "/sub"}]));
+        let mut host = host(behaviour, 1, json!({"filter_state": filter_state}))?;
         let id = host.request(0, &orders())?;
         assert_eq!(*host.stream(id).state(), State::Paused);
         let [callout] = host.open_callouts()[..] else { panic!("{:?}", host.open_callouts()) };
         assert_eq!(host.callout(callout).upstream, "authorization-server");
-        assert_eq!(host.callout(callout).parameter("token"), "opaque+1/2~3==");
+        assert_eq!(host.callout(callout).parameter("token"), TOKEN);
         assert_eq!(host.callout(callout).timeout, Duration::from_secs(2));
-        host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
-        assert_eq!(authorization(&host, id), format!("Bearer {}", phantom_token(&host)));
-        let kept = (behaviour == Behaviour::Envoy).then_some(&b"alice"[..]);
+        host.find_active()?;
+        assert_eq!(host.authorization(id), format!("Bearer {}", host.phantom_token()));
+        let kept = keeps.then_some(&b"alice"[..]);
         assert_eq!(host.stream(id).property("user"), kept, "what access logs show");
         host.respond(id, 200, &[("cache-control", "max-age=60")])?;
         assert_eq!(host.counter("phantom_token_forwarded"), 1);
@@ -49,10 +47,10 @@ fn callouts_fail_as_the_proxy_lets_them_fail() -> Result<()> {
         (Behaviour::NgxWasm, Answer::Reset, 503),
     ] {
         let what = format!("{behaviour:?}: {answer:?}");
-        let mut host = host(behaviour, 1, configuration())?;
+        let mut host = host(behaviour, 1, json!({}))?;
         let id = host.request(0, &orders())?;
         host.answer(host.open_callouts()[0], answer)?;
-        assert_eq!(host.stream(id).state().status(), Some(status), "{what}");
+        assert_eq!(host.status(id), Some(status), "{what}");
         assert!(host.stream(id).is_over(), "{what}");
     }
     Ok(())
@@ -62,7 +60,7 @@ fn callouts_fail_as_the_proxy_lets_them_fail() -> Result<()> {
 #[test]
 fn a_host_that_resumes_by_itself_has_nothing_to_forward() -> Result<()> {
     for (behaviour, is_forwarded) in [(Behaviour::Envoy, false), (Behaviour::NgxWasm, true)] {
-        let mut host = host(behaviour, 1, configuration())?;
+        let mut host = host(behaviour, 1, json!({}))?;
         let id = host.request(0, &orders())?;
         host.refuse("proxy_send_local_response", Status::InternalFailure, 1);
         host.answer(host.open_callouts()[0], Answer::Reset)?;
@@ -78,21 +76,21 @@ fn a_host_that_resumes_by_itself_has_nothing_to_forward() -> Result<()> {
 /// would be asked again for the next request.
 #[test]
 fn r023_r113_an_answer_is_kept_although_its_client_has_left() -> Result<()> {
-    let mut host = host(Behaviour::Envoy, 1, configuration())?;
+    let mut host = host(Behaviour::Envoy, 1, json!({}))?;
     let [first, second] = [host.request(0, &orders())?, host.request(0, &orders())?];
     assert_eq!(host.open_callouts().len(), 1, "both wait for one answer");
     host.disconnect(first)?;
-    host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
+    host.find_active()?;
     assert_eq!(*host.stream(first).state(), State::Abandoned);
-    assert!(!authorization(&host, second).is_empty());
+    assert!(host.passes(second));
 
-    let other = Request::get("/orders").bearer("another");
+    let other = orders_of("another");
     let alone = host.request(0, &other)?;
     host.disconnect(alone)?;
-    host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
+    host.find_active()?;
     let next = host.request(0, &other)?;
     assert!(host.open_callouts().is_empty(), "nobody has to ask again");
-    assert!(!authorization(&host, next).is_empty());
+    assert!(host.passes(next));
     Ok(())
 }
 
@@ -101,30 +99,26 @@ fn r023_r113_an_answer_is_kept_although_its_client_has_left() -> Result<()> {
 #[test]
 fn r113_a_client_that_leaves_takes_a_place_only_while_the_server_is_busy() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
-        let mut configuration = configuration();
-        configuration["introspection"]["max_concurrent"] = json!(3);
-        configuration["introspection"]["timeout"] = json!("10s");
-        let mut host = host(behaviour, 1, configuration)?;
+        let limits = json!({"introspection": {"max_concurrent": 3, "timeout": "10s"}});
+        let mut host = host(behaviour, 1, limits)?;
         let answered_after = |host: &mut Host, milliseconds| {
             host.advance(Duration::from_millis(milliseconds));
-            let answer = Answer::jwt(&phantom_token(host));
-            host.open_callouts().into_iter().try_for_each(|callout| host.answer(callout, answer.clone()))
+            host.find_active()
         };
-        let request = |token: &str| Request::get("/orders").bearer(token);
-        host.request(0, &request("quick"))?;
+        host.request(0, &orders_of("quick"))?;
         answered_after(&mut host, 20)?;
         for round in 0..5 {
             for number in 0..3 {
-                let left = host.request(0, &request(&format!("left-{round}-{number}")))?;
+                let left = host.request(0, &orders_of(&format!("left-{round}-{number}")))?;
                 host.disconnect(left)?;
             }
-            let one_too_many = host.request(0, &request(&format!("early-{round}")))?;
-            assert!(matches!(host.stream(one_too_many).state(), State::Replied { status: 503, .. }));
+            let one_too_many = host.request(0, &orders_of(&format!("early-{round}")))?;
+            assert_eq!(host.status(one_too_many), Some(503));
             answered_after(&mut host, 40)?;
-            let good = host.request(0, &request(&format!("good-{round}")))?;
+            let good = host.request(0, &orders_of(&format!("good-{round}")))?;
             assert_eq!(*host.stream(good).state(), State::Paused, "{behaviour:?}: it is asked about");
             answered_after(&mut host, 20)?;
-            assert!(!authorization(&host, good).is_empty());
+            assert!(host.passes(good));
         }
     }
     Ok(())
@@ -135,24 +129,22 @@ fn r113_a_client_that_leaves_takes_a_place_only_while_the_server_is_busy() -> Re
 #[test]
 fn r113_a_client_that_leaves_does_not_take_the_probe_along() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
-        let mut configuration = configuration();
-        configuration["introspection"]["circuit_breaker"] = json!({"failures": 3, "open_for": "5s"});
-        let mut host = host(behaviour, 1, configuration)?;
-        let request = |token: &str| Request::get("/orders").bearer(token);
+        let circuit_breaker = json!({"failures": 3, "open_for": "5s"});
+        let mut host = host(behaviour, 1, json!({"introspection": {"circuit_breaker": circuit_breaker}}))?;
         for number in 0..3 {
-            host.request(0, &request(&format!("failing-{number}")))?;
+            host.request(0, &orders_of(&format!("failing-{number}")))?;
             host.answer(host.open_callouts()[0], Answer::response(500, "text/plain", ""))?;
         }
         host.advance(Duration::from_secs(5));
-        let probe = host.request(0, &request("probe"))?;
+        let probe = host.request(0, &orders_of("probe"))?;
         host.disconnect(probe)?;
-        let early = host.request(0, &request("early"))?;
-        assert!(matches!(host.stream(early).state(), State::Replied { status: 503, .. }), "one is enough");
+        let early = host.request(0, &orders_of("early"))?;
+        assert_eq!(host.status(early), Some(503), "one is enough");
         host.advance(Duration::from_millis(50));
         host.tick()?;
         assert_eq!(host.open_callouts().len(), 1, "{behaviour:?}: the probe is asked about");
-        host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
-        host.request(0, &request("good"))?;
+        host.find_active()?;
+        host.request(0, &orders_of("good"))?;
         assert_eq!(host.open_callouts().len(), 1, "{behaviour:?}: the circuit is closed");
     }
     Ok(())
@@ -163,24 +155,23 @@ fn r113_a_client_that_leaves_does_not_take_the_probe_along() -> Result<()> {
 #[test]
 fn r114_a_token_in_use_is_refreshed_during_a_flood() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
-        let mut configuration = configuration();
-        configuration["introspection"]["max_per_second"] = json!(10);
-        configuration["cache"] = json!({"max_ttl": "20s", "refresh_ahead": "10s"});
-        let mut host = host(behaviour, 1, configuration)?;
+        let cache = json!({"max_ttl": "20s", "refresh_ahead": "10s"});
+        let edits = json!({"introspection": {"max_per_second": 10}, "cache": cache});
+        let mut host = host(behaviour, 1, edits)?;
         let known = host.request(0, &orders())?;
-        host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
-        assert!(!authorization(&host, known).is_empty());
+        host.find_active()?;
+        assert!(host.passes(known));
         for moment in 0..600 {
             host.advance(Duration::from_millis(100));
             host.tick()?;
             for number in 0..10 {
-                host.request(0, &Request::get("/orders").bearer(&format!("made-up-{moment}-{number}")))?;
+                host.request(0, &orders_of(&format!("made-up-{moment}-{number}")))?;
             }
             let known = host.request(0, &orders())?;
-            assert!(!authorization(&host, known).is_empty(), "{behaviour:?}, at {moment}");
+            assert!(host.passes(known), "{behaviour:?}, at {moment}");
             for callout in host.open_callouts() {
-                let is_known = host.callout(callout).parameter("token") == "opaque+1/2~3==";
-                let active = Answer::jwt(&phantom_token(&host));
+                let is_known = host.callout(callout).parameter("token") == TOKEN;
+                let active = Answer::jwt(&host.phantom_token());
                 host.answer(callout, if is_known { active } else { Answer::response(204, "", "") })?;
             }
         }
@@ -191,15 +182,14 @@ fn r114_a_token_in_use_is_refreshed_during_a_flood() -> Result<()> {
 /// If a waiting request whose trailers cannot be read were only answered, the answer to its token would forward it after that.
 #[test]
 fn r038_r132_a_request_whose_trailers_cannot_be_read_ends_there() -> Result<()> {
-    let mut setup = Setup::new(configuration());
-    setup.stops_head_only = true;
+    let setup = Setup { stops_head_only: true, ..Setup::new(configuration(json!({}))) };
     let mut host = Host::start(setup)?;
     let id = host.request(0, &Request::post("/orders").bearer("opaque"))?;
     host.refuse("proxy_get_header_map_pairs", Status::InternalFailure, 1);
     host.trailers(id)?;
-    assert!(matches!(host.stream(id).state(), State::Replied { status: 500, .. }));
-    host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
-    assert!(matches!(host.stream(id).state(), State::Replied { status: 500, .. }));
+    assert_eq!(host.status(id), Some(500));
+    host.find_active()?;
+    assert_eq!(host.status(id), Some(500));
     assert_eq!(host.violations(), Vec::<String>::new());
     Ok(())
 }
@@ -207,14 +197,14 @@ fn r038_r132_a_request_whose_trailers_cannot_be_read_ends_there() -> Result<()> 
 /// If streams waited together only where there are timers, a host that refuses one would have the server asked about each request.
 #[test]
 fn r023_requests_share_an_introspection_without_timers() -> Result<()> {
-    let mut host = host(Behaviour::Envoy, 1, configuration())?;
+    let mut host = host(Behaviour::Envoy, 1, json!({}))?;
     host.refuse("proxy_set_tick_period_milliseconds", Status::InternalFailure, 10);
-    assert!(host.reconfigure(&configuration(), Replacement::RootContext)?);
+    assert!(host.reconfigure(&configuration(json!({})), Replacement::RootContext)?);
     let [first, second] = [host.request(0, &orders())?, host.request(0, &orders())?];
     assert_eq!(host.open_callouts().len(), 1);
     host.disconnect(first)?;
-    host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
-    assert!(!authorization(&host, second).is_empty());
+    host.find_active()?;
+    assert!(host.passes(second));
     Ok(())
 }
 
@@ -223,20 +213,18 @@ fn r023_requests_share_an_introspection_without_timers() -> Result<()> {
 #[test]
 fn r023_a_refused_read_proves_nothing() -> Result<()> {
     for times in 1..6 {
-        let mut host = host(Behaviour::NgxWasm, 1, configuration())?;
+        let mut host = host(Behaviour::NgxWasm, 1, json!({}))?;
         host.refuse("proxy_get_header_map_value", Status::InternalFailure, times);
         let mut waiting = Vec::new();
         for _ in 0..4 {
             let id = host.request(0, &orders())?;
             // What cannot be read cannot be taken off either.
-            let is_refused = host.stream(id).state().status() == Some(500);
+            let is_refused = host.status(id) == Some(500);
             waiting.extend((!is_refused).then_some(id));
         }
         assert_eq!(host.open_callouts().len(), waiting.len(), "{times}: each asks for itself");
-        for (callout, id) in host.open_callouts().into_iter().zip(waiting) {
-            host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
-            assert!(!authorization(&host, id).is_empty());
-        }
+        host.find_active()?;
+        assert!(waiting.iter().all(|id| host.passes(*id)));
     }
     Ok(())
 }
@@ -245,13 +233,11 @@ fn r023_a_refused_read_proves_nothing() -> Result<()> {
 #[test]
 fn requests_share_an_answer_only_where_the_host_can_switch() -> Result<()> {
     for (behaviour, questions) in [(Behaviour::Envoy, 1), (Behaviour::NgxWasm, 3)] {
-        let mut host = host(behaviour, 1, configuration())?;
+        let mut host = host(behaviour, 1, json!({}))?;
         let ids = [host.request(0, &orders())?, host.request(0, &orders())?, host.request(0, &orders())?];
         assert_eq!(host.open_callouts().len(), questions, "{behaviour:?}");
-        for callout in host.open_callouts() {
-            host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
-        }
-        assert!(ids.iter().all(|id| !authorization(&host, *id).is_empty()), "{behaviour:?}");
+        host.find_active()?;
+        assert!(ids.iter().all(|id| host.passes(*id)), "{behaviour:?}");
     }
     Ok(())
 }
@@ -260,11 +246,11 @@ fn requests_share_an_answer_only_where_the_host_can_switch() -> Result<()> {
 /// change the wrong one later.
 #[test]
 fn a_read_that_the_host_refuses_does_not_prove_that_it_switches() -> Result<()> {
-    let mut host = host(Behaviour::NgxWasm, 1, configuration())?;
+    let mut host = host(Behaviour::NgxWasm, 1, json!({}))?;
     host.request(0, &orders())?;
     host.refuse("proxy_get_header_map_value", Status::InternalFailure, 1);
     let id = host.request(0, &orders())?;
-    assert_eq!(host.stream(id).state().status(), Some(500), "what cannot be read cannot be taken off");
+    assert_eq!(host.status(id), Some(500), "what cannot be read cannot be taken off");
     host.request(0, &orders())?;
     assert_eq!(host.open_callouts().len(), 2, "the third waits along with the first");
     Ok(())
@@ -274,21 +260,18 @@ fn a_read_that_the_host_refuses_does_not_prove_that_it_switches() -> Result<()> 
 #[test]
 fn configurations_change_as_envoy_changes_them() -> Result<()> {
     for replacement in [Replacement::RootContext, Replacement::Vm] {
-        let mut host = host(Behaviour::Envoy, 2, configuration())?;
-        let mut closed = configuration();
-        closed["rules"] = json!([{"path": "/invoices"}]);
+        let mut host = host(Behaviour::Envoy, 2, json!({}))?;
+        let closed = configuration(json!({"rules": [{"path": "/invoices"}]}));
         let before = [host.request(0, &orders())?, host.request(1, &orders())?];
         assert!(!host.reconfigure(&json!({"rules": []}), replacement)?);
         let meanwhile = host.request(0, &orders())?;
         assert!(host.reconfigure(&closed, replacement)?);
         let after = host.request(0, &orders())?;
-        assert_eq!(host.stream(after).state().status(), Some(403), "{replacement:?}");
-        for callout in host.open_callouts() {
-            host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
-        }
+        assert_eq!(host.status(after), Some(403), "{replacement:?}");
+        host.find_active()?;
         let old = host.stream(meanwhile).root();
         for id in before.into_iter().chain([meanwhile]) {
-            assert!(!authorization(&host, id).is_empty(), "{replacement:?}");
+            assert!(host.passes(id), "{replacement:?}");
             assert!(host.is_alive(host.stream(id).root()), "{replacement:?}");
             host.respond(id, 200, &[])?;
         }
@@ -301,14 +284,12 @@ fn configurations_change_as_envoy_changes_them() -> Result<()> {
 #[test]
 fn workers_share_what_they_learn_unless_a_write_is_lost() -> Result<()> {
     for (conflicts, questions) in [(0, 1), (1, 2)] {
-        let mut host = host(Behaviour::Envoy, 2, configuration())?;
+        let mut host = host(Behaviour::Envoy, 2, json!({}))?;
         host.conflict(conflicts);
         for worker in [0, 1, 0, 1] {
             let id = host.request(worker, &orders())?;
-            for callout in host.open_callouts() {
-                host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
-            }
-            assert!(!authorization(&host, id).is_empty());
+            host.find_active()?;
+            assert!(host.passes(id));
         }
         assert_eq!(host.callouts().count(), questions, "{conflicts} writes were lost");
     }
@@ -319,13 +300,13 @@ fn workers_share_what_they_learn_unless_a_write_is_lost() -> Result<()> {
 #[test]
 fn a_body_does_not_overtake_its_head() -> Result<()> {
     for stops_head_only in [false, true] {
-        let mut host = Host::start(Setup { stops_head_only, ..Setup::new(configuration()) })?;
+        let mut host = Host::start(Setup { stops_head_only, ..Setup::new(configuration(json!({}))) })?;
         let id = host.request(0, &Request::post("/orders").bearer(TOKEN))?;
         host.body(id, 1000, false)?;
         assert_eq!(*host.stream(id).state(), State::Paused);
-        host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
+        host.find_active()?;
         host.body(id, 0, true)?;
-        assert!(!authorization(&host, id).is_empty());
+        assert!(host.passes(id));
         assert!(host.violations().is_empty(), "{:?}", host.violations());
     }
     Ok(())
@@ -334,9 +315,8 @@ fn a_body_does_not_overtake_its_head() -> Result<()> {
 /// If this failed, rules could not ask who calls.
 #[test]
 fn the_host_tells_what_it_knows_of_a_stream() -> Result<()> {
-    let mut configuration = configuration();
-    configuration["rules"] = json!([{"path": "/internal", "peers": ["spiffe://example.com/orders"]}]);
-    let mut host = host(Behaviour::Envoy, 1, configuration)?;
+    let rules = json!([{"path": "/internal", "peers": ["spiffe://example.com/orders"]}]);
+    let mut host = host(Behaviour::Envoy, 1, json!({"rules": rules}))?;
     let request = |peer: &str| {
         let path = ["connection", "uri_san_peer_certificate"];
         Request::get("/internal").bearer(TOKEN).property(&path, peer)
@@ -344,7 +324,7 @@ fn the_host_tells_what_it_knows_of_a_stream() -> Result<()> {
     let known = host.request(0, &request("spiffe://example.com/orders"))?;
     let other = host.request(0, &request("spiffe://example.com/billing"))?;
     assert_eq!(*host.stream(known).state(), State::Paused);
-    assert_eq!(host.stream(other).state().status(), Some(403));
+    assert_eq!(host.status(other), Some(403));
     assert_eq!(
         host.stream(other).response().map(|head| head.text(":status").to_owned()),
         Some("403".to_owned())
@@ -382,37 +362,3 @@ fn r145_each_package_exports_what_its_host_calls() -> Result<()> {
     }
     Ok(())
 }
-
-fn host(behaviour: Behaviour, workers: usize, configuration: Value) -> Result<Host> {
-    Host::start(Setup { behaviour, workers, ..Setup::new(configuration) })
-}
-
-fn configuration() -> Value {
-    json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": "the-secret-of-the-gateway",
-        },
-        "rules": [{"path": "/orders"}],
-    })
-}
-
-fn orders() -> Request {
-    Request::get("/orders").bearer(TOKEN)
-}
-
-fn phantom_token(host: &Host) -> String {
-    jwt::with_claims(&json!({"sub": "alice", "exp": host.now().as_secs() + 3600}))
-}
-
-/// What services receive; nothing, if they receive nothing.
-fn authorization(host: &Host, id: StreamId) -> String {
-    match host.stream(id).state() {
-        State::Forwarded { headers } => headers.text("authorization").to_owned(),
-        _ => String::new(),
-    }
-}
-
-const TOKEN: &str = "opaque+1/2~3==";

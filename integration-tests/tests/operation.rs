@@ -1,12 +1,11 @@
-//! What operators see of the filter: metrics, its log, traces, and rules that only report. In the host without chance.
+//! What operators see of the filter: metrics, its log, traces, and rules that only report. In the deterministic host.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use integration_tests::deterministic_host::{
-    Answer, Behaviour, Host, Replacement, Request, Setup, State, StreamId,
-};
-use integration_tests::jwt;
+use integration_tests::deterministic_host::fixture::{self, TOKEN, orders, orders_of};
+use integration_tests::deterministic_host::{Answer, Behaviour, Host, Replacement, Request, State};
+use integration_tests::json::merged;
 use serde_json::{Value, json};
 
 /// If this failed, gauges would tell of workers that are gone, or of one worker for all; and of evictions and times nobody would
@@ -14,15 +13,13 @@ use serde_json::{Value, json};
 #[test]
 fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<()> {
     let cache = json!({"max_entries": 16, "max_bytes": 1 << 20, "shared": false});
-    let mut small = configuration();
-    small["cache"] = cache;
-    let mut host = host(Behaviour::Envoy, 2, small)?;
+    let mut host = host(Behaviour::Envoy, 2, json!({"cache": cache}))?;
     for (worker, tokens) in [(0, 40), (1, 3)] {
         for number in 0..tokens {
-            let id = host.request(worker, &Request::get("/orders").bearer(&format!("token-{number}")))?;
+            let id = host.request(worker, &orders_of(&format!("token-{number}")))?;
             host.advance(Duration::from_millis(7));
-            host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
-            assert!(!authorization(&host, id).is_empty());
+            host.find_active()?;
+            assert!(host.passes(id));
             host.respond(id, 200, &[])?;
         }
     }
@@ -36,7 +33,7 @@ fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<
     assert_eq!(host.counter("phantom_token_introspection_milliseconds"), 7, "of the last one");
     assert_eq!(host.counter("phantom_token_configuration_taken"), 3, "the host has a VM of its own");
     host.disconnect(waiting)?;
-    assert!(host.reconfigure(&configuration(), Replacement::RootContext)?);
+    assert!(host.reconfigure(&fixture::configuration(operated()), Replacement::RootContext)?);
     host.tick()?;
     assert_eq!(host.counter("phantom_token_cache_entries"), 0);
     assert_eq!(host.counter("phantom_token_requests_waiting"), 0);
@@ -50,16 +47,12 @@ fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<
 /// the token.
 #[test]
 fn r110_the_log_names_each_decision_and_the_token_by_a_tag() -> Result<()> {
-    let mut debug = configuration();
-    debug["log_level"] = json!("debug");
-    debug["log_key"] = json!("a key of thirty-two bytes or more!");
-    let mut host = host(Behaviour::Envoy, 2, debug.clone())?;
+    let debug = |log_key: &str| json!({"log_level": "debug", "log_key": log_key});
+    let mut host = host(Behaviour::Envoy, 2, debug("a key of thirty-two bytes or more!"))?;
     for worker in [0, 1] {
         let first = host.request(worker, &orders())?;
-        if let [callout] = host.open_callouts()[..] {
-            host.answer(callout, Answer::jwt(&phantom_token(&host)))?;
-        }
-        assert!(!authorization(&host, first).is_empty());
+        host.find_active()?;
+        assert!(host.passes(first));
         host.request(worker, &Request::get("/admin").bearer(TOKEN))?;
     }
     host.request(0, &Request::get("/orders"))?;
@@ -74,11 +67,10 @@ fn r110_the_log_names_each_decision_and_the_token_by_a_tag() -> Result<()> {
     let expected = [[forwarded.as_str(), refused.as_str()], [&forwarded, &refused], rest].concat();
     assert_eq!(decisions, expected);
 
-    debug["log_key"] = json!("another key of thirty-two bytes or more");
-    let mut other = self::host(Behaviour::Envoy, 1, debug)?;
+    let mut other = self::host(Behaviour::Envoy, 1, debug("another key of thirty-two bytes or more"))?;
     let id = other.request(0, &orders())?;
-    other.answer(other.open_callouts()[0], Answer::jwt(&phantom_token(&other)))?;
-    assert!(!authorization(&other, id).is_empty());
+    other.find_active()?;
+    assert!(other.passes(id));
     assert!(!other.log().join("\n").contains(&tag), "the tag tells something without the key");
     Ok(())
 }
@@ -86,10 +78,10 @@ fn r110_the_log_names_each_decision_and_the_token_by_a_tag() -> Result<()> {
 /// If this failed, each request could write a line, and who sends many could fill the disk.
 #[test]
 fn r110_what_may_come_with_each_request_is_logged_now_and_then() -> Result<()> {
-    let mut host = host(Behaviour::Envoy, 1, configuration())?;
+    let mut host = host(Behaviour::Envoy, 1, json!({}))?;
     let refuse = |host: &mut Host, count: usize| -> Result<Vec<String>> {
         for number in 0..count {
-            host.request(0, &Request::get("/orders").bearer(&format!("token-{number}")))?;
+            host.request(0, &orders_of(&format!("token-{number}")))?;
             host.answer(host.open_callouts()[0], Answer::response(401, "text/plain", ""))?;
         }
         Ok(host.take_log().into_iter().filter(|line| line.contains("credentials of the gateway")).collect())
@@ -108,20 +100,19 @@ fn r110_what_may_come_with_each_request_is_logged_now_and_then() -> Result<()> {
 /// wants none there.
 #[test]
 fn r134_each_configuration_of_a_vm_logs_at_its_own_level() -> Result<()> {
-    let at = |level: &str| {
-        let mut configuration = configuration();
-        configuration["log_level"] = json!(level);
-        configuration
-    };
+    let at = |level: &str| json!({"log_level": level});
     for (before, after) in [("debug", "off"), ("off", "debug")] {
         let mut host = host(Behaviour::Envoy, 1, at(before))?;
         let old = host.request(0, &orders())?;
-        assert!(host.reconfigure(&at(after), Replacement::RootContext)?);
+        assert!(host.reconfigure(
+            &fixture::configuration(merged(&operated(), at(after))),
+            Replacement::RootContext
+        )?);
         host.take_log();
         let decisions =
             |host: &mut Host| host.take_log().iter().filter(|line| line.contains("decision=")).count();
-        host.answer(host.open_callouts()[0], Answer::jwt(&phantom_token(&host)))?;
-        assert!(!authorization(&host, old).is_empty());
+        host.find_active()?;
+        assert!(host.passes(old));
         assert_eq!(decisions(&mut host), usize::from(before == "debug"), "the old one, {before}");
         host.request(0, &Request::get("/health"))?;
         assert_eq!(decisions(&mut host), usize::from(after == "debug"), "the new one, {after}");
@@ -133,9 +124,9 @@ fn r134_each_configuration_of_a_vm_logs_at_its_own_level() -> Result<()> {
 /// If a clock that is set back held lines back, nobody would hear for hours that the gateway's credentials are refused.
 #[test]
 fn r134_a_clock_that_is_set_back_silences_nothing() -> Result<()> {
-    let mut host = host(Behaviour::Envoy, 1, configuration())?;
+    let mut host = host(Behaviour::Envoy, 1, json!({}))?;
     let lines = |host: &mut Host, token: &str| -> Result<usize> {
-        host.request(0, &Request::get("/orders").bearer(token))?;
+        host.request(0, &orders_of(token))?;
         host.answer(host.open_callouts()[0], Answer::response(401, "text/plain", ""))?;
         Ok(host.take_log().iter().filter(|line| line.contains("credentials of the gateway")).count())
     };
@@ -157,8 +148,7 @@ fn r022_the_authorization_server_learns_the_trace_where_that_is_configured() -> 
         (true, &[good, good], None),
         (false, &[good], None),
     ] {
-        let mut traced = configuration();
-        traced["introspection"]["forward_traceparent"] = json!(configured);
+        let traced = json!({"introspection": {"forward_traceparent": configured}});
         let mut host = host(Behaviour::Envoy, 1, traced)?;
         let request = sent.iter().fold(orders(), |request, value| request.header("traceparent", value));
         host.request(0, &request)?;
@@ -174,7 +164,7 @@ fn r022_the_authorization_server_learns_the_trace_where_that_is_configured() -> 
 #[test]
 fn r074_what_is_only_reported_goes_on_without_credentials_and_is_told() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
-        let mut host = host(behaviour, 1, configuration())?;
+        let mut host = host(behaviour, 1, json!({}))?;
         let waiting = host.request(0, &Request::get("/old").bearer(TOKEN))?;
         host.answer(host.open_callouts()[0], Answer::response(204, "text/plain", ""))?;
         let without = host.request(0, &Request::get("/old"))?;
@@ -192,19 +182,14 @@ fn r074_what_is_only_reported_goes_on_without_credentials_and_is_told() -> Resul
     Ok(())
 }
 
-fn host(behaviour: Behaviour, workers: usize, configuration: Value) -> Result<Host> {
-    Host::start(Setup { behaviour, workers, ..Setup::new(configuration) })
+/// A host with these edits of the configuration of [`operated`].
+fn host(behaviour: Behaviour, workers: usize, edits: Value) -> Result<Host> {
+    fixture::host(behaviour, workers, merged(&operated(), edits))
 }
 
-fn configuration() -> Value {
+fn operated() -> Value {
     json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": "the-secret-of-the-gateway",
-            "retries": 0,
-        },
+        "introspection": {"retries": 0},
         "rules": [
             {"path": "/health", "access": "public"},
             {"path": "/orders"},
@@ -213,21 +198,3 @@ fn configuration() -> Value {
         ],
     })
 }
-
-fn orders() -> Request {
-    Request::get("/orders").bearer(TOKEN)
-}
-
-fn phantom_token(host: &Host) -> String {
-    jwt::with_claims(&json!({"sub": "alice", "exp": host.now().as_secs() + 3600}))
-}
-
-/// What services receive; nothing, if they receive nothing.
-fn authorization(host: &Host, id: StreamId) -> String {
-    match host.stream(id).state() {
-        State::Forwarded { headers } => headers.text("authorization").to_owned(),
-        _ => String::new(),
-    }
-}
-
-const TOKEN: &str = "opaque+1/2~3==";

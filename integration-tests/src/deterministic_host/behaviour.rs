@@ -17,12 +17,10 @@ pub enum Behaviour {
 pub enum Package {
     /// For Envoy, and what is built on it.
     Envoy,
-    /// For Kong.
     Kong,
 }
 
 impl Behaviour {
-    /// The package that is for it.
     pub fn package(self) -> Package {
         match self {
             Self::Envoy => Package::Envoy,

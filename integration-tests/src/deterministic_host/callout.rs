@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::context_key::ContextKey;
 use super::header_map::HeaderMap;
-use super::world::ContextKey;
 
 /// A callout of the host, whichever worker sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,11 +20,9 @@ pub struct Callout {
     pub(super) is_open: bool,
     /// The worker that sent it.
     pub worker: usize,
-    /// Where to.
     pub upstream: String,
     /// Its header fields.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: Vec<u8>,
     /// How long the host waits for an answer.
     pub timeout: Duration,
@@ -39,7 +37,6 @@ pub enum Answer {
     Response {
         /// Its header fields, `:status` among them.
         headers: HeaderMap,
-        /// Its body.
         body: Vec<u8>,
     },
     /// None came in time.
@@ -61,7 +58,6 @@ impl Callout {
         self.owner
     }
 
-    /// The root context of that.
     pub fn root(&self) -> ContextKey {
         self.root
     }
@@ -90,7 +86,6 @@ impl Answer {
         Self::Response { headers, body: body.into() }
     }
 
-    /// 200 with a JWT.
     pub fn jwt(jwt: &str) -> Self {
         Self::response(200, "application/jwt", jwt)
     }

@@ -58,7 +58,6 @@ pub enum Guarantee {
 }
 
 impl Guarantee {
-    /// All.
     pub const ALL: &[Self] = &[
         Self::Switches,
         Self::Holds,

@@ -15,7 +15,6 @@ struct Field {
 }
 
 impl HeaderMap {
-    /// These fields.
     pub fn new(fields: &[(&str, &str)]) -> Self {
         fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
     }

@@ -2,10 +2,10 @@
 
 use wasmi::{Error, Linker};
 
+use super::context::{Callback, Context};
 use super::guarantee::Guarantee;
 use super::guest::{Failure, Guest, functions};
 use super::status::Status;
-use super::world::{Callback, Context};
 
 pub(super) fn define(linker: &mut Linker<Guest>) -> Result<(), Error> {
     functions! { linker, "env":

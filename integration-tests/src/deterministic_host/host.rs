@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::behaviour::{Behaviour, Package};
 use super::callout::{self, Answer, Callout, CalloutId};
 use super::configuration::{Replacement, Setup};
+use super::context::{Callback, Context, Root};
+use super::context_key::ContextKey;
 use super::cost::Cost;
 use super::guarantee::Guarantee;
 use super::header_map::HeaderMap;
@@ -18,7 +20,7 @@ use super::request::Request;
 use super::status::Status;
 use super::stream::{State, Stream, StreamId};
 use super::vm::Vm;
-use super::world::{Callback, Context, ContextKey, Root, World};
+use super::world::World;
 
 /// A host with the filter. Every method that calls into the module fails if that traps.
 pub struct Host {
@@ -302,7 +304,6 @@ impl Host {
         self.current[worker]
     }
 
-    /// A callout.
     pub fn callout(&self, id: CalloutId) -> Ref<'_, Callout> {
         Ref::map(self.world.borrow(), |world| &world.callouts[id.0])
     }
@@ -334,7 +335,6 @@ impl Host {
         self.world.borrow().metrics.named(name).unwrap_or_default()
     }
 
-    /// The names of all metrics.
     pub fn metric_names(&self) -> Vec<String> {
         self.world.borrow().metrics.names().map(str::to_owned).collect()
     }

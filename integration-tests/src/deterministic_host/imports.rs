@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use wasmi::{Caller, Error, ExternType, Linker, Module, Val};
 
+use super::context::Tick;
 use super::guarantee::Guarantee;
 use super::guest::{Failure, Guest, functions};
 use super::header_map::HeaderMap;
 use super::status::Status;
-use super::world::Tick;
 use super::{heads, wasi};
 
 /// Everything that the module imports.

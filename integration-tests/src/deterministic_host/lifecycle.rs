@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use wasmi::{WasmParams, WasmResults};
 
 use super::behaviour::Behaviour;
+use super::context::{Callback, Context, Root};
+use super::context_key::ContextKey;
 use super::guarantee::Guarantee;
 use super::header_map::HeaderMap;
 use super::host::Host;
 use super::stream::{State, StreamId};
 use super::vm::Vm;
-use super::world::{Callback, Context, ContextKey, Root};
 
 impl Host {
     /// Does what the filter answered to a head or a piece of a body.

@@ -1,4 +1,4 @@
-//! A proxy-wasm host for tests in which nothing happens by chance: it runs the very module that proxies get, but its clock,
+//! A proxy-wasm host for tests that is deterministic: it runs the very module that proxies get, but its clock,
 //! its randomness, the order of answers and every refusal are the test's to choose. It counts what each request costs, in
 //! instructions and in calls to the host, and it notes what a real host would punish.
 //!
@@ -9,7 +9,10 @@
 mod behaviour;
 mod callout;
 mod configuration;
+mod context;
+mod context_key;
 mod cost;
+pub mod fixture;
 mod guarantee;
 mod guest;
 mod header_map;
@@ -31,6 +34,7 @@ mod world;
 pub use behaviour::{Behaviour, Package};
 pub use callout::{Answer, Callout, CalloutId};
 pub use configuration::{Replacement, Setup};
+pub use context_key::ContextKey;
 pub use cost::Cost;
 pub use guarantee::Guarantee;
 pub use header_map::HeaderMap;
@@ -39,7 +43,6 @@ pub use module::{module_compiler, module_exports, module_size};
 pub use request::Request;
 pub use status::Status;
 pub use stream::{State, Stream, StreamId};
-pub use world::ContextKey;
 
 #[cfg(test)]
 mod tests;

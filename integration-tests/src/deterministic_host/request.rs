@@ -68,7 +68,6 @@ impl Request {
         self.headers.get("authorization").is_some()
     }
 
-    /// The names of its fields.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         self.headers.iter().map(|(name, _)| name)
     }

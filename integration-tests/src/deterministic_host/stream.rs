@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::context_key::ContextKey;
 use super::header_map::HeaderMap;
-use super::world::ContextKey;
 
 /// A stream of the host, whichever worker serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,6 @@ pub enum State {
     },
     /// The filter answered it.
     Replied {
-        /// The status.
         status: u16,
         /// The fields of the answer, `:status` among them.
         headers: HeaderMap,
@@ -62,7 +61,6 @@ impl Stream {
         &self.headers
     }
 
-    /// Its context.
     pub fn context(&self) -> ContextKey {
         self.context
     }

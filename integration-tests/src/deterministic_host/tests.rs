@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::behaviour::Behaviour;
 use super::configuration::Setup;
+use super::context::{Call, Callback, Context, Root};
+use super::context_key::ContextKey;
 use super::header_map::HeaderMap;
 use super::metrics::Metrics;
 use super::request::Request;
 use super::shared_data::SharedData;
 use super::status::Status;
 use super::stream::{State, Stream, StreamId};
-use super::world::{Call, Callback, Context, ContextKey, REQUEST_HEADERS, Root, World};
+use super::world::{REQUEST_HEADERS, World};
 
 /// If this failed, a filter that did so would pass the tests, and fail in a proxy.
 #[test]

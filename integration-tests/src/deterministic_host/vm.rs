@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result, anyhow};
 use wasmi::{Instance, Store, WasmParams, WasmResults};
 
 use super::behaviour::Package;
+use super::context::{Call, Callback};
+use super::context_key::ContextKey;
 use super::guest::Guest;
 use super::imports::imports;
 use super::module::module;
-use super::world::{Call, Callback, ContextKey, World};
+use super::world::World;
 
-/// A VM.
 pub(super) struct Vm {
     store: Store<Guest>,
     instance: Instance,

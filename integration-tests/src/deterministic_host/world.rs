@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::behaviour::Behaviour;
 use super::callout::Callout;
 use super::configuration::Setup;
+use super::context::{Call, Callback, Context, Root};
+use super::context_key::ContextKey;
 use super::cost::Cost;
 use super::guarantee::Guarantee;
 use super::header_map::HeaderMap;
@@ -15,52 +17,6 @@ use super::refusals::{Refusal, Refusals};
 use super::shared_data::SharedData;
 use super::status::Status;
 use super::stream::{State, Stream, StreamId};
-
-/// A context, by the VM that it is in and the number that the module knows it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ContextKey {
-    pub(super) vm: usize,
-    pub(super) context: u32,
-}
-
-pub(super) enum Context {
-    Root(Root),
-    Stream(StreamId),
-}
-
-/// One configuration in one VM.
-#[derive(Default)]
-pub(super) struct Root {
-    pub(super) configuration: Vec<u8>,
-    pub(super) tick: Option<Tick>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Tick {
-    pub(super) period: Duration,
-    pub(super) due: Duration,
-}
-
-/// The call into a module that is going on.
-pub(super) struct Call {
-    pub(super) callback: Callback,
-    pub(super) context: ContextKey,
-    /// The context that functions of the host act on.
-    pub(super) effective: ContextKey,
-    pub(super) worker: usize,
-    /// The fuel that was left when it was last charged.
-    pub(super) fuel: u64,
-}
-
-pub(super) enum Callback {
-    Start,
-    Configure,
-    RequestHead,
-    RequestTrailers(HeaderMap),
-    Answer(HeaderMap, Vec<u8>),
-    ResponseHead,
-    Other,
-}
 
 pub(super) struct World {
     pub(super) behaviour: Behaviour,
@@ -164,7 +120,6 @@ impl World {
         }
     }
 
-    /// The root context of the context in effect.
     pub(super) fn effective_root(&self) -> Option<ContextKey> {
         let key = self.call.as_ref()?.effective;
         match self.contexts.get(&key)? {

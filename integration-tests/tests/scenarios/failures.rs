@@ -1,33 +1,29 @@
 //! Callouts that fail, in every way that hosts have for it.
 
 use anyhow::ensure;
+use integration_tests::deterministic_host::fixture::orders_of;
 use integration_tests::deterministic_host::{Answer, Status};
 use serde_json::json;
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, orders};
+use crate::story::{Story, TOKEN};
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("the host refuses to dispatch", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
+    Scenario::Usual("the host refuses to dispatch", |story| {
         story.host.refuse("proxy_http_call", Status::BadArgument, 1);
-        let id = story.send(&orders(TOKEN))?;
-        story.refused(id, 503, "")?;
-        Ok(story)
+        story.refuses(&orders_of(TOKEN), 503, "")
     }),
-    ("no answer", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
+    Scenario::Usual("no answer", |story| {
         // Envoy answers by itself, 504 or 503; the other calls back without header fields, whatever the reason was.
         let [timeout, other] = story.on([504, 503], [503, 503]);
         for (answer, status) in
             [(Answer::TimedOut, timeout), (Answer::Refused, other), (Answer::Reset, other)]
         {
-            let id = story.ask(&orders(TOKEN), answer)?;
-            story.refused(id, status, "")?;
+            story.refuses_when_told(&orders_of(TOKEN), answer, status, "")?;
         }
-        Ok(story)
+        Ok(())
     }),
-    ("answers that are none", |behaviour| {
+    Scenario::Own("answers that are none", |behaviour| {
         let mut story =
             Story::new(behaviour, json!({"introspection": {"circuit_breaker": {"failures": 0}}}))?;
         let jwt = story.jwt(json!({}));
@@ -43,42 +39,37 @@ pub const SCENARIOS: &[Scenario] = &[
             (Answer::response(200, "application/jwt", "not.a.jwt"), 502),
         ] {
             let what = format!("{answer:?}").chars().take(120).collect::<String>();
-            let id = story.ask(&orders(TOKEN), answer)?;
-            story.refused(id, status, "").map_err(|error| error.context(what))?;
+            story
+                .refuses_when_told(&orders_of(TOKEN), answer, status, "")
+                .map_err(|error| error.context(what))?;
         }
         Ok(story)
     }),
-    ("a server that fails again and again is left alone, and tried by one", |behaviour| {
+    Scenario::Own("a server that fails again and again is left alone, and tried by one", |behaviour| {
         let mut story =
             Story::new(behaviour, json!({"introspection": {"circuit_breaker": {"failures": 3}}}))?;
         for number in 0..3 {
-            story.ask(&orders(&format!("opaque-{number}")), Answer::Refused)?;
+            story.ask(&orders_of(&format!("opaque-{number}")), Answer::Refused)?;
         }
-        let withheld = story.send(&orders(TOKEN))?;
-        story.refused(withheld, 503, "")?;
+        story.refuses(&orders_of(TOKEN), 503, "")?;
         ensure!(story.questions() == 3, "it is asked although the circuit is open");
         story.wait(6);
-        let [trial, other] = [story.send(&orders("opaque-8"))?, story.send(&orders("opaque-9"))?];
+        let [trial, other] = [story.send(&orders_of("opaque-8"))?, story.send(&orders_of("opaque-9"))?];
         story.refused(other, 503, "")?;
-        let active = story.active(json!({}));
-        story.answer(active)?;
+        story.answer_active()?;
         story.passes(trial)?;
-        let active = story.active(json!({}));
-        let after = story.ask(&orders("opaque-9"), active)?;
-        story.passes(after)?;
+        story.serves(&orders_of("opaque-9"))?;
         Ok(story)
     }),
-    ("an old answer serves while the server fails", |behaviour| {
+    Scenario::Own("an old answer serves while the server fails", |behaviour| {
         let cache = json!({"max_ttl": "1m", "stale_if_error": "5m", "refresh_ahead": "0s"});
         let mut story = Story::new(behaviour, json!({"cache": cache}))?;
-        let active = story.active(json!({}));
-        story.ask(&orders(TOKEN), active)?;
+        story.ask_active(&orders_of(TOKEN))?;
         story.wait(61);
-        let id = story.ask(&orders(TOKEN), Answer::Refused)?;
+        let id = story.ask(&orders_of(TOKEN), Answer::Refused)?;
         story.passes(id)?;
         story.wait(300);
-        let id = story.ask(&orders(TOKEN), Answer::Refused)?;
-        story.refused(id, 503, "")?;
+        story.refuses_when_told(&orders_of(TOKEN), Answer::Refused, 503, "")?;
         Ok(story)
     }),
 ];

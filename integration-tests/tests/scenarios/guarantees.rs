@@ -2,13 +2,14 @@
 //! host, which lacks nearly all of it, is told in the other scenarios.
 
 use anyhow::{Result, ensure};
+use integration_tests::deterministic_host::fixture::{ISSUER, orders_of};
 use integration_tests::deterministic_host::{
     Answer, Guarantee, HeaderMap, Host, Package, Request, Setup, State, Status, StreamId,
 };
 use integration_tests::jwt;
 use serde_json::{Value, json};
 
-use crate::story::{configured, orders};
+use crate::story::configured;
 
 /// If this failed, a host that does less than Envoy would let something through with Kong's package, which is for such hosts.
 #[test]
@@ -63,7 +64,7 @@ const OF_ENVOY: &[Guarantee] = &[
 /// Whether a good token passes.
 fn serves(package: Package, lacks: Vec<Guarantee>) -> Result<bool> {
     let mut host = host(package, lacks, json!({}))?;
-    let Ok(id) = host.request(0, &orders("opaque-1")) else { return Ok(false) };
+    let Ok(id) = host.request(0, &orders_of("opaque-1")) else { return Ok(false) };
     answer(&mut host, Answer::jwt(&active()));
     Ok(forwarded(&host, id).is_some_and(|headers| headers.tells("authorization")))
 }
@@ -109,7 +110,7 @@ const ATTACKS: &[Attack] = &[
         send(host, &Request::get("/public").header("x_user_id", "forged"));
     }),
     ("forged fields of one name", claims, |host| {
-        let request = orders("opaque-1").header("x-user-id", "a").header("x-user-id", "forged");
+        let request = orders_of("opaque-1").header("x-user-id", "a").header("x-user-id", "forged");
         send(host, &request);
         answer(host, Answer::jwt(&active()));
     }),
@@ -143,19 +144,19 @@ const ATTACKS: &[Attack] = &[
         },
     ),
     ("a route that asks for more", routes, |host| {
-        let request = orders("opaque-1").property(&["xds", "route_name"], "admin");
+        let request = orders_of("opaque-1").property(&["xds", "route_name"], "admin");
         send(host, &request.header("x-must-be-refused", "yes"));
         answer(host, Answer::jwt(&active()));
     }),
     ("a workload that is none", peers, |host| {
-        send(host, &orders("opaque-1").header("x-must-be-refused", "yes"));
+        send(host, &orders_of("opaque-1").header("x-must-be-refused", "yes"));
         answer(host, Answer::jwt(&active()));
     }),
     (
         "a refusal that cannot be written",
         || json!({}),
         |host| {
-            send(host, &orders("opaque-1"));
+            send(host, &orders_of("opaque-1"));
             host.refuse("proxy_send_local_response", Status::InternalFailure, 1);
             answer(host, Answer::Reset);
         },
@@ -164,9 +165,9 @@ const ATTACKS: &[Attack] = &[
         "a trap while others wait",
         || json!({}),
         |host| {
-            send(host, &orders("opaque-1"));
+            send(host, &orders_of("opaque-1"));
             host.trap("proxy_get_current_time_nanoseconds");
-            send(host, &orders("opaque-2"));
+            send(host, &orders_of("opaque-2"));
             answer(host, Answer::Reset);
         },
     ),
@@ -174,7 +175,7 @@ const ATTACKS: &[Attack] = &[
         "the timer",
         || json!({}),
         |host| {
-            send(host, &orders("opaque-1"));
+            send(host, &orders_of("opaque-1"));
             host.advance(std::time::Duration::from_secs(1));
             // Where this traps, what waits goes on by itself.
             let _ = host.tick();
@@ -185,7 +186,7 @@ const ATTACKS: &[Attack] = &[
         "requests with one token, and one who leaves",
         || json!({}),
         |host| {
-            let ids = [0, 1, 2].map(|_| send(host, &orders("opaque-1")));
+            let ids = [0, 1, 2].map(|_| send(host, &orders_of("opaque-1")));
             if let Some(first) = ids[0] {
                 let _ = host.disconnect(first);
             }
@@ -196,12 +197,12 @@ const ATTACKS: &[Attack] = &[
         "no shared data, or a full one",
         || json!({}),
         |host| {
-            send(host, &orders("opaque-1"));
+            send(host, &orders_of("opaque-1"));
             answer(host, Answer::jwt(&active()));
         },
     ),
     ("upstreams that are none", malformed, |host| {
-        send(host, &orders("opaque-1"));
+        send(host, &orders_of("opaque-1"));
         answer(host, Answer::jwt(&active()));
     }),
 ];
@@ -251,7 +252,7 @@ fn answer(host: &mut Host, answer: Answer) {
 fn active() -> String {
     let exp = 2_000_000_000 + 3600;
     jwt::with_claims(&json!({
-        "iss": crate::story::ISSUER, "aud": "orders-api", "sub": "alice", "scope": "orders:read", "exp": exp,
+        "iss": ISSUER, "aud": "orders-api", "sub": "alice", "scope": "orders:read", "exp": exp,
     }))
 }
 

@@ -1,66 +1,56 @@
 //! What is kept of answers, and who shares it.
 
 use anyhow::ensure;
+use integration_tests::deterministic_host::fixture::orders_of;
 use integration_tests::deterministic_host::{Answer, Request};
 use serde_json::json;
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, configured, orders};
+use crate::story::{Story, TOKEN, configured};
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("a hit is judged by its own rule", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let active = story.active(json!({}));
-        let first = story.ask(&orders(TOKEN), active)?;
-        let second = story.send(&orders(TOKEN))?;
+    Scenario::Usual("a hit is judged by its own rule", |story| {
+        let first = story.ask_active(&orders_of(TOKEN))?;
+        let second = story.send(&orders_of(TOKEN))?;
         ensure!(story.passes(first)? == story.passes(second)?);
-        let third = story.send(&Request::get("/invoices").bearer(TOKEN))?;
-        story.refused(third, 403, "insufficient_scope")?;
+        story.refuses(&Request::get("/invoices").bearer(TOKEN), 403, "insufficient_scope")?;
         ensure!(story.questions() == 1);
-        Ok(story)
+        Ok(())
     }),
-    ("a hit ends with its time", |behaviour| {
+    Scenario::Own("a hit ends with its time", |behaviour| {
         let mut story = Story::new(behaviour, json!({"cache": {"max_ttl": "1m", "refresh_ahead": "0s"}}))?;
-        let active = story.active(json!({}));
-        story.ask(&orders(TOKEN), active)?;
+        story.ask_active(&orders_of(TOKEN))?;
         story.wait(61);
-        let late = story.ask(&orders(TOKEN), Answer::response(204, "", ""))?;
-        story.refused(late, 401, "invalid_token")?;
+        story.refuses_when_told(&orders_of(TOKEN), Answer::response(204, "", ""), 401, "invalid_token")?;
         ensure!(story.questions() == 2);
         Ok(story)
     }),
-    ("what must not be kept is not", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
+    Scenario::Usual("what must not be kept is not", |story| {
         for _ in 0..2 {
             let active = story.active(json!({})).header("cache-control", "no-store");
-            let id = story.ask(&orders(TOKEN), active)?;
+            let id = story.ask(&orders_of(TOKEN), active)?;
             story.passes(id)?;
         }
         ensure!(story.questions() == 2);
-        Ok(story)
+        Ok(())
     }),
-    ("a dead token is remembered for a moment", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        story.ask(&orders(TOKEN), Answer::response(204, "", ""))?;
-        let again = story.send(&orders(TOKEN))?;
-        story.refused(again, 401, "invalid_token")?;
+    Scenario::Usual("a dead token is remembered for a moment", |story| {
+        story.ask(&orders_of(TOKEN), Answer::response(204, "", ""))?;
+        story.refuses(&orders_of(TOKEN), 401, "invalid_token")?;
         ensure!(story.questions() == 1);
         story.wait(3);
-        let active = story.active(json!({}));
-        let late = story.ask(&orders(TOKEN), active)?;
-        story.passes(late)?;
-        Ok(story)
+        story.serves(&orders_of(TOKEN))?;
+        Ok(())
     }),
-    ("another worker shares the answer", |behaviour| {
+    Scenario::Own("another worker shares the answer", |behaviour| {
         let mut story = Story::set_up(behaviour, |setup| setup.workers = 2)?;
-        let active = story.active(json!({}));
-        story.ask(&orders(TOKEN), active)?;
-        let id = story.send_to(1, &orders(TOKEN))?;
+        story.ask_active(&orders_of(TOKEN))?;
+        let id = story.send_to(1, &orders_of(TOKEN))?;
         story.passes(id)?;
         ensure!(story.questions() == 1);
         Ok(story)
     }),
-    ("slots that collide mix nothing up", |behaviour| {
+    Scenario::Own("slots that collide mix nothing up", |behaviour| {
         let cache = json!({"cache": {"max_entries": 16}});
         let mut story = Story::set_up(behaviour, |setup| {
             setup.workers = 2;
@@ -69,11 +59,11 @@ pub const SCENARIOS: &[Scenario] = &[
         let tokens: Vec<String> = (0..64).map(|number| format!("opaque-{number}")).collect();
         for (number, token) in tokens.iter().enumerate() {
             let active = story.active(json!({"sub": format!("user-{number}")}));
-            story.ask(&orders(token), active)?;
+            story.ask(&orders_of(token), active)?;
         }
         ensure!(story.host.shared_keys() <= 16, "there are more keys than slots");
         for (number, token) in tokens.iter().enumerate() {
-            let id = story.send_to(1, &orders(token))?;
+            let id = story.send_to(1, &orders_of(token))?;
             let active = story.active(json!({"sub": format!("user-{number}")}));
             story.answer(active)?;
             let claims = integration_tests::jwt::claims(&story.passes(id)?)?;
@@ -81,19 +71,17 @@ pub const SCENARIOS: &[Scenario] = &[
         }
         Ok(story)
     }),
-    ("requests with one token share a question where the host can switch", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let ids = [story.send(&orders(TOKEN))?, story.send(&orders(TOKEN))?, story.send(&orders(TOKEN))?];
+    Scenario::Usual("requests with one token share a question where the host can switch", |story| {
+        let ids =
+            [story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?];
         // Where the effective context stays what it is, a filter that tried would change the wrong request.
         ensure!(story.questions() == story.on(1, 3));
-        let active = story.active(json!({}));
-        story.answer(active)?;
+        story.answer_active()?;
         ids.iter().try_for_each(|id| story.passes(*id).map(drop))?;
-        Ok(story)
+        Ok(())
     }),
-    ("the client that asked goes away", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let [first, second] = [story.send(&orders(TOKEN))?, story.send(&orders(TOKEN))?];
+    Scenario::Usual("the client that asked goes away", |story| {
+        let [first, second] = [story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?];
         story.host.disconnect(first)?;
         let active = story.active(json!({}));
         // Envoy drops the answer to who is gone, and the root context asks again; ngx_wasm_module had the second ask for itself.
@@ -102,6 +90,6 @@ pub const SCENARIOS: &[Scenario] = &[
         story.host.tick()?;
         story.answer(active)?;
         story.passes(second)?;
-        Ok(story)
+        Ok(())
     }),
 ];

@@ -1,46 +1,47 @@
 //! Signatures: of the JWT in an answer, and of JWTs that clients present.
 
 use anyhow::{Result, ensure};
+use integration_tests::deterministic_host::fixture::orders_of;
 use integration_tests::deterministic_host::{Answer, Behaviour};
 use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, configured, orders};
+use crate::story::{Story, TOKEN, configured};
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("keys are fetched, and again when there are new ones", |behaviour| {
+    Scenario::Own("keys are fetched, and again when there are new ones", |behaviour| {
         let mut story = Story::new(behaviour, json!({"keys": {"uri": "https://login.example.com/jwks"}}))?;
         let first = signed(&mut story, "old", json!({}));
-        let id = story.ask(&orders(TOKEN), Answer::jwt(&first))?;
+        let id = story.ask(&orders_of(TOKEN), Answer::jwt(&first))?;
         let fetch = story.question()?;
         ensure!(story.host.callout(fetch).headers.text(":path") == "/jwks");
         story.answer(published(&["old"]))?;
         story.passes(id)?;
         // Right after a fetch, an unknown key fetches nothing: whoever presents one would decide how often that is.
         let second = signed(&mut story, "new", json!({"jti": "2"}));
-        let id = story.ask(&orders("opaque-2"), Answer::jwt(&second))?;
+        let id = story.ask(&orders_of("opaque-2"), Answer::jwt(&second))?;
         ensure!(story.host.open_callouts().is_empty());
         ensure!(story.passes(id).is_err());
         story.wait(31);
-        let id = story.ask(&orders("opaque-3"), Answer::jwt(&second))?;
+        let id = story.ask(&orders_of("opaque-3"), Answer::jwt(&second))?;
         story.answer(published(&["old", "new"]))?;
         story.passes(id)?;
         Ok(story)
     }),
-    ("keys in use are fetched ahead of their age, once, and nobody waits", |behaviour| {
+    Scenario::Own("keys in use are fetched ahead of their age, once, and nobody waits", |behaviour| {
         let mut story = sharing(behaviour, json!({}))?;
         let jwt = signed(&mut story, "old", json!({}));
-        story.ask(&orders(TOKEN), Answer::jwt(&jwt))?;
+        story.ask(&orders_of(TOKEN), Answer::jwt(&jwt))?;
         story.answer(published(&["old"]))?;
         let tokens: Vec<String> = (0..20).map(|number| format!("opaque-{number}")).collect();
         for token in &tokens {
-            story.ask(&orders(token), Answer::jwt(&jwt))?;
+            story.ask(&orders_of(token), Answer::jwt(&jwt))?;
         }
         story.wait(545);
         let before = story.questions();
         for worker in [0, 1] {
-            let id = story.send_to(worker, &orders(TOKEN))?;
+            let id = story.send_to(worker, &orders_of(TOKEN))?;
             ensure!(story.passes(id)? == jwt);
         }
         ensure!(story.questions() == before, "it waits for the timer");
@@ -51,7 +52,7 @@ pub const SCENARIOS: &[Scenario] = &[
         story.wait(60);
         for worker in [0, 1] {
             for token in &tokens {
-                let id = story.send_to(worker, &orders(token))?;
+                let id = story.send_to(worker, &orders_of(token))?;
                 ensure!(story.passes(id)? == jwt);
             }
         }
@@ -59,40 +60,40 @@ pub const SCENARIOS: &[Scenario] = &[
         ensure!(story.questions() == before + 1, "{} questions", story.questions() - before);
         Ok(story)
     }),
-    ("what a removed key verified ends on all workers", |behaviour| {
+    Scenario::Own("what a removed key verified ends on all workers", |behaviour| {
         let mut story = sharing(behaviour, json!({}))?;
         for (token, key) in [(TOKEN, "old"), ("opaque-2", "new")] {
             let jwt = signed(&mut story, key, json!({}));
-            let first = story.ask(&orders(token), Answer::jwt(&jwt))?;
+            let first = story.ask(&orders_of(token), Answer::jwt(&jwt))?;
             story.answer(published(&["old", "new"]))?;
-            let second = story.send_to(1, &orders(token))?;
+            let second = story.send_to(1, &orders_of(token))?;
             ensure!(story.passes(first)? == story.passes(second)?);
         }
         story.wait(545);
-        story.send(&orders("opaque-2"))?;
+        story.send(&orders_of("opaque-2"))?;
         story.host.tick()?;
         story.answer(published(&["new"]))?;
         story.wait(1);
         for worker in [0, 1] {
-            let lasting = story.send_to(worker, &orders("opaque-2"))?;
+            let lasting = story.send_to(worker, &orders_of("opaque-2"))?;
             story.passes(lasting)?;
-            let ended = story.send_to(worker, &orders(TOKEN))?;
+            let ended = story.send_to(worker, &orders_of(TOKEN))?;
             story.answer(Answer::Refused)?;
             story.refused(ended, 503, "")?;
         }
         Ok(story)
     }),
-    ("keys that cannot be fetched again serve on", |behaviour| {
+    Scenario::Own("keys that cannot be fetched again serve on", |behaviour| {
         let mut story = sharing(behaviour, json!({}))?;
         let jwt = signed(&mut story, "key", json!({}));
-        story.ask(&orders(TOKEN), Answer::jwt(&jwt))?;
+        story.ask(&orders_of(TOKEN), Answer::jwt(&jwt))?;
         story.answer(published(&["key"]))?;
         story.wait(500);
         let before = story.questions();
         for _ in 0..300 {
             story.wait(1);
             for worker in [0, 1] {
-                let id = story.send_to(worker, &orders(TOKEN))?;
+                let id = story.send_to(worker, &orders_of(TOKEN))?;
                 ensure!(story.passes(id)? == jwt);
             }
             story.host.tick()?;
@@ -102,16 +103,16 @@ pub const SCENARIOS: &[Scenario] = &[
         ensure!((8..=9).contains(&(story.questions() - before)), "{}", story.questions() - before);
         Ok(story)
     }),
-    ("a renewal fetches the keys that its answer needs", |behaviour| {
+    Scenario::Own("a renewal fetches the keys that its answer needs", |behaviour| {
         let cache = json!({"max_ttl": "2m", "refresh_ahead": "30s"});
         let mut story = sharing(behaviour, json!({"cache": cache}))?;
         let old = signed(&mut story, "old", json!({}));
-        story.ask(&orders(TOKEN), Answer::jwt(&old))?;
+        story.ask(&orders_of(TOKEN), Answer::jwt(&old))?;
         story.answer(published(&["old"]))?;
         story.wait(95);
         let new = signed(&mut story, "new", json!({"jti": "2"}));
         for _ in 0..2 {
-            let id = story.send(&orders(TOKEN))?;
+            let id = story.send(&orders_of(TOKEN))?;
             ensure!(story.passes(id)? == old);
             // The renewal, then the keys; and once they are there, another try.
             for _ in 0..2 {
@@ -126,49 +127,45 @@ pub const SCENARIOS: &[Scenario] = &[
                 }
             }
         }
-        let id = story.send(&orders(TOKEN))?;
+        let id = story.send(&orders_of(TOKEN))?;
         ensure!(story.passes(id)? == new);
         Ok(story)
     }),
-    ("keys cannot be had", |behaviour| {
+    Scenario::Own("keys cannot be had", |behaviour| {
         let mut story = Story::new(behaviour, json!({"keys": {"uri": "https://login.example.com/jwks"}}))?;
         let jwt = signed(&mut story, "key", json!({}));
-        let id = story.ask(&orders(TOKEN), Answer::jwt(&jwt))?;
+        let id = story.ask(&orders_of(TOKEN), Answer::jwt(&jwt))?;
         story.answer(Answer::Refused)?;
         story.refused(id, 503, "")?;
         Ok(story)
     }),
-    ("the answer's signature is wrong", |behaviour| {
+    Scenario::Own("the answer's signature is wrong", |behaviour| {
         let mut story = Story::new(behaviour, json!({"keys": configured_keys()}))?;
         let claims = story.claims(json!({}));
-        let id = story.ask(&orders(TOKEN), Answer::jwt(&jwt::with_claims(&claims)))?;
-        story.refused(id, 502, "")?;
+        story.refuses_when_told(&orders_of(TOKEN), Answer::jwt(&jwt::with_claims(&claims)), 502, "")?;
         Ok(story)
     }),
-    ("a JWT access token is verified here", |behaviour| {
+    Scenario::Own("a JWT access token is verified here", |behaviour| {
         let mut story = presenting(behaviour)?;
         let good = signed(&mut story, "key", json!({}));
-        let id = story.send(&orders(&good))?;
+        let id = story.send(&orders_of(&good))?;
         ensure!(story.passes(id)? == good);
         let now = story.host.now().as_secs();
         for edits in
             [json!({"aud": "billing-api"}), json!({"iss": "https://elsewhere"}), json!({"exp": now - 60})]
         {
             let bad = signed(&mut story, "key", edits);
-            let id = story.send(&orders(&bad))?;
-            story.refused(id, 401, "invalid_token")?;
+            story.refuses(&orders_of(&bad), 401, "invalid_token")?;
         }
         let forged = jwt::altered(&good, |[_, payload, _]| *payload = jwt::encoded(&json!({"sub": "root"})))?;
-        let id = story.send(&orders(&forged))?;
-        story.refused(id, 401, "invalid_token")?;
+        story.refuses(&orders_of(&forged), 401, "invalid_token")?;
         ensure!(story.questions() == 0, "nobody is asked about a JWT");
         Ok(story)
     }),
-    ("a JWT access token is refused where none are wanted", |behaviour| {
+    Scenario::Own("a JWT access token is refused where none are wanted", |behaviour| {
         let mut story = Story::new(behaviour, json!({"token": {"jwts": "refuse"}}))?;
         let jwt = signed(&mut story, "key", json!({}));
-        let id = story.send(&orders(&jwt))?;
-        story.refused(id, 401, "invalid_token")?;
+        story.refuses(&orders_of(&jwt), 401, "invalid_token")?;
         Ok(story)
     }),
 ];

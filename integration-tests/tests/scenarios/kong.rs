@@ -2,46 +2,42 @@
 //! past the filter there, or the end of a worker.
 
 use anyhow::{Result, ensure};
+use integration_tests::deterministic_host::fixture::orders_of;
 use integration_tests::deterministic_host::{Answer, Behaviour, Guarantee, Request, State, StreamId};
 use serde_json::json;
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, configured, orders};
+use crate::story::{Story, TOKEN, configured};
 
 /// What is taken off a request.
 pub const TAKEN_OFF: &[Scenario] = &[
-    ("a token on a public route", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&Request::get("/public").bearer(TOKEN))?;
-        story.goes_on_bare(id)?;
-        Ok(story)
+    Scenario::Usual("a token on a public route", |story| {
+        story.lets_go_bare(&Request::get("/public").bearer(TOKEN))
     }),
-    ("claim fields of a client, before the gateway's own and instead of them", |behaviour| {
+    Scenario::Own("claim fields of a client, before the gateway's own and instead of them", |behaviour| {
         let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
         let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
         let forged = |request: Request| request.header("X-User-Id", "admin").header("x_user_id", "admin");
         let id = story.send(&forged(Request::get("/public")))?;
         story.goes_on_bare(id)?;
         ensure!(told(&story, id, "x-user-id")?.is_empty(), "a client told services who it is");
-        let active = story.active(json!({}));
-        let id = story.ask(&forged(orders(TOKEN)), active)?;
+        let id = story.ask_active(&forged(orders_of(TOKEN)))?;
         story.passes(id)?;
         ensure!(told(&story, id, "x-user-id")? == ["alice"], "{:?}", story.forwarded(id)?);
         // A claim that is not there leaves nothing in its place.
         let active = story.active(json!({"sub": null}));
-        let id = story.ask(&forged(orders("opaque-2")), active)?;
+        let id = story.ask(&forged(orders_of("opaque-2")), active)?;
         story.passes(id)?;
         ensure!(told(&story, id, "x-user-id")?.is_empty(), "{:?}", story.forwarded(id)?);
         Ok(story)
     }),
-    ("several claim fields of one name", |behaviour| {
+    Scenario::Own("several claim fields of one name", |behaviour| {
         let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
         let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
         let request =
-            orders(TOKEN).header("X-User-Id", "a").header("x-user-id", "b").header("x-user-id", "c");
+            orders_of(TOKEN).header("X-User-Id", "a").header("x-user-id", "b").header("x-user-id", "c");
         let id = story.send(&request)?;
-        let active = story.active(json!({}));
-        story.answer(active)?;
+        story.answer_active()?;
         match behaviour {
             Behaviour::Envoy => {
                 story.passes(id)?;
@@ -52,10 +48,9 @@ pub const TAKEN_OFF: &[Scenario] = &[
         }
         Ok(story)
     }),
-    ("the JWT in a field of its own, and one that a client has forged", |behaviour| {
+    Scenario::Own("the JWT in a field of its own, and one that a client has forged", |behaviour| {
         let mut story = Story::new(behaviour, json!({"jwt_header": "x-jwt"}))?;
-        let active = story.active(json!({}));
-        let id = story.ask(&orders(TOKEN).header("X-Jwt", "eyJ.forged.jwt"), active)?;
+        let id = story.ask_active(&orders_of(TOKEN).header("X-Jwt", "eyJ.forged.jwt"))?;
         let headers = story.forwarded(id)?;
         ensure!(!headers.tells("authorization"), "the client's token goes on: {headers:?}");
         let jwts = told(&story, id, "x-jwt")?;
@@ -67,7 +62,7 @@ pub const TAKEN_OFF: &[Scenario] = &[
         ensure!(told(&story, id, "x-jwt")?.is_empty());
         Ok(story)
     }),
-    ("tokens in another field and in cookies", |behaviour| {
+    Scenario::Own("tokens in another field and in cookies", |behaviour| {
         let credentials = json!({"header": "x-token", "cookie": "session"});
         let mut story = Story::new(behaviour, json!({"credentials": credentials}))?;
         let session = format!("session={TOKEN}");
@@ -77,49 +72,45 @@ pub const TAKEN_OFF: &[Scenario] = &[
             Request::get("/orders").header("cookie", format!("theme=dark; {session}")),
         ] {
             let id = story.send(&request)?;
-            let active = story.active(json!({}));
-            story.answer(active)?;
+            story.answer_active()?;
             story.passes(id)?;
         }
-        let id = story.send(&Request::get("/public").header("x-token", TOKEN))?;
-        story.goes_on_bare(id)?;
+        story.lets_go_bare(&Request::get("/public").header("x-token", TOKEN))?;
         let two = Request::get("/orders").header("cookie", "theme=dark").header("cookie", &session);
         let id = story.send(&two)?;
-        let active = story.active(json!({}));
-        story.answer(active)?;
+        story.answer_active()?;
         match behaviour {
             Behaviour::Envoy => drop(story.passes(id)?),
             Behaviour::NgxWasm => story.refused(id, 400, "")?,
         }
         Ok(story)
     }),
-    ("fields that override path or method", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
+    Scenario::Usual("fields that override path or method", |story| {
         let request = Request::get("/public").header("X-Original-URL", "/admin");
         let id = story.send(&request.header("x_http_method_override", "DELETE"))?;
         story.goes_on_bare(id)?;
         let headers = story.forwarded(id)?;
         ensure!(!headers.tells("x-original-url") && !headers.tells("x_http_method_override"), "{headers:?}");
-        Ok(story)
+        Ok(())
     }),
-    ("a revoked token where rules only report", |behaviour| {
+    Scenario::Own("a revoked token where rules only report", |behaviour| {
         let rules = json!([{"path": "/orders", "report_only": true}]);
         let mut story = Story::new(behaviour, json!({"rules": rules}))?;
-        let id = story.ask(&orders(TOKEN), inactive())?;
+        let id = story.ask(&orders_of(TOKEN), inactive())?;
         story.goes_on_bare(id)?;
         Ok(story)
     }),
-    ("requests that wait leave no mark of the filter's own", |behaviour| {
+    Scenario::Own("requests that wait leave no mark of the filter's own", |behaviour| {
         let mut story = Story::new(behaviour, json!({"single_flight": true}))?;
-        let ids = [story.send(&orders(TOKEN))?, story.send(&orders(TOKEN))?, story.send(&orders(TOKEN))?];
-        let active = story.active(json!({}));
-        story.answer(active)?;
+        let ids =
+            [story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?];
+        story.answer_active()?;
         for id in ids {
             story.passes(id)?;
         }
         Ok(story)
     }),
-    ("a proof of possession", |behaviour| {
+    Scenario::Own("a proof of possession", |behaviour| {
         let mut story = Story::set_up(behaviour, |setup| {
             setup.configuration["token"]["dpop"] = json!("allowed");
             setup.configuration["dpop"] = json!({"origins": ["https://api.example.com"]});
@@ -133,7 +124,7 @@ pub const TAKEN_OFF: &[Scenario] = &[
 
 /// How many fields a request has.
 pub const FIELDS: &[Scenario] = &[
-    ("more fields than the host shows, the last of them forged or a token", |behaviour| {
+    Scenario::Own("more fields than the host shows, the last of them forged or a token", |behaviour| {
         let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
         let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
         for count in [90, 96, 97, 98, 100, 101, 150] {
@@ -155,22 +146,21 @@ pub const FIELDS: &[Scenario] = &[
         }
         Ok(story)
     }),
-    ("an answer of more fields than the host shows", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
+    Scenario::Usual("an answer of more fields than the host shows", |story| {
         let active = story.active(json!({}));
         let answer = (0..120).fold(active, |answer, n| answer.header(&format!("a{n}"), ""));
-        let id = story.ask(&orders(TOKEN), answer)?;
-        match behaviour {
+        let id = story.ask(&orders_of(TOKEN), answer)?;
+        match story.behaviour {
             Behaviour::Envoy => drop(story.passes(id)?),
             Behaviour::NgxWasm => story.refused(id, 502, "")?,
         }
-        Ok(story)
+        Ok(())
     }),
 ];
 
 /// What rules look at.
 pub const TARGETS: &[Scenario] = &[
-    ("the path is what services receive", |behaviour| {
+    Scenario::Own("the path is what services receive", |behaviour| {
         let rules = json!([
             {"path": "/", "access": "public"}, {"path": "/admin"},
         ]);
@@ -183,8 +173,7 @@ pub const TARGETS: &[Scenario] = &[
             "/%2570ublic",
             "/public%3Fx",
         ] {
-            let id = story.send(&Request::get(path))?;
-            story.refused(id, 400, "").map_err(|error| error.context(path))?;
+            story.refuses(&Request::get(path), 400, "").map_err(|error| error.context(path))?;
         }
         for path in ["/public/a%20b", "/public/r%C3%A9sum%C3%A9", "/a%20b?c=d%2Fe", "/public?x=//"] {
             let id = story.send(&Request::get(path))?;
@@ -193,7 +182,7 @@ pub const TARGETS: &[Scenario] = &[
         }
         Ok(story)
     }),
-    ("the host is the client's", |behaviour| {
+    Scenario::Own("the host is the client's", |behaviour| {
         let rules = json!([
             {"path": "/", "access": "public"}, {"path": "/", "hosts": ["admin.example.com"]},
         ]);
@@ -203,22 +192,18 @@ pub const TARGETS: &[Scenario] = &[
             Request::of(fields.map(|(name, value)| (name, value.as_bytes())))
         };
         for host in ["admin.example.com", "ADMIN.example.com"] {
-            let id = story.send(&at(host))?;
-            story.refused(id, 401, "Bearer")?;
+            story.refuses(&at(host), 401, "Bearer")?;
         }
-        let id = story.send(&at("www.example.com"))?;
-        story.goes_on_bare(id)?;
+        story.lets_go_bare(&at("www.example.com"))?;
         // HTTP/1.0 knows requests without a host.
-        let id = story.send(&at(""))?;
-        story.refused(id, 400, "")?;
+        story.refuses(&at(""), 400, "")?;
         Ok(story)
     }),
-    ("a token in the query", |behaviour| {
+    Scenario::Own("a token in the query", |behaviour| {
         let query = json!({"credentials": {"query_parameter": "access_token"}});
         let mut story = Story::new(behaviour, query)?;
         let id = story.send(&Request::get(&format!("/orders?access_token={TOKEN}")))?;
-        let active = story.active(json!({}));
-        story.answer(active)?;
+        story.answer_active()?;
         match behaviour {
             Behaviour::Envoy => drop(story.passes(id)?),
             // The query goes on as it came, so the filter serves nobody with such a configuration.
@@ -230,9 +215,8 @@ pub const TARGETS: &[Scenario] = &[
 
 /// What stops the module, and what goes on then.
 pub const TRAPS: &[Scenario] = &[
-    ("the timer tells gauges", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let waiting = story.send(&orders(TOKEN))?;
+    Scenario::Usual("the timer tells gauges", |story| {
+        let waiting = story.send(&orders_of(TOKEN))?;
         for _ in 0..3 {
             story.wait(1);
             story.host.tick()?;
@@ -243,46 +227,40 @@ pub const TRAPS: &[Scenario] = &[
         story.wait(1);
         story.host.tick()?;
         ensure!(story.host.counter("phantom_token_requests_waiting") == 0);
-        Ok(story)
+        Ok(())
     }),
-    ("the timer refreshes an entry that is in use", |behaviour| {
+    Scenario::Own("the timer refreshes an entry that is in use", |behaviour| {
         let cache = json!({"max_ttl": "1m", "refresh_ahead": "10s"});
         let mut story = Story::new(behaviour, json!({"cache": cache}))?;
-        let active = story.active(json!({}));
-        story.ask(&orders(TOKEN), active)?;
+        story.ask_active(&orders_of(TOKEN))?;
         story.wait(55);
-        let id = story.send(&orders(TOKEN))?;
-        story.passes(id)?;
+        story.lets_pass(&orders_of(TOKEN))?;
         story.wait(1);
         story.host.tick()?;
         ensure!(story.questions() == 2, "{} questions", story.questions());
-        let active = story.active(json!({}));
-        story.answer(active)?;
+        story.answer_active()?;
         story.wait(30);
-        let id = story.send(&orders(TOKEN))?;
-        story.passes(id)?;
+        story.lets_pass(&orders_of(TOKEN))?;
         ensure!(story.questions() == 2, "what was refreshed is asked for again");
         Ok(story)
     }),
-    ("the module is stopped while requests wait", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let waiting = [story.send(&orders("opaque-1"))?, story.send(&orders("opaque-2"))?];
+    Scenario::Own("the module is stopped while requests wait", |behaviour| {
+        let mut story = Story::usual(behaviour)?;
+        let waiting = [story.send(&orders_of("opaque-1"))?, story.send(&orders_of("opaque-2"))?];
         story.host.trap("proxy_get_current_time_nanoseconds");
-        ensure!(story.host.request(0, &orders("opaque-3")).is_err());
+        ensure!(story.host.request(0, &orders_of("opaque-3")).is_err());
         for callout in story.host.open_callouts() {
             // Where a new VM has begun, it does not know what the old one asked.
             let _ = story.host.answer(callout, inactive());
         }
         if behaviour == Behaviour::NgxWasm {
             waiting.into_iter().try_for_each(|id| story.goes_on_bare(id))?;
-            let active = story.active(json!({}));
-            let id = story.ask(&orders("opaque-4"), active)?;
-            story.passes(id)?;
+            story.serves(&orders_of("opaque-4"))?;
         }
         // Envoy answers 503 from then on.
         Ok(story.judged_but_for_what_was_stopped())
     }),
-    ("keys, without a zone and without sharing", |behaviour| {
+    Scenario::Own("keys, without a zone and without sharing", |behaviour| {
         let mut story = Story::set_up(behaviour, |setup| {
             setup.has_zone = false;
             setup.configuration = configured(json!({
@@ -290,19 +268,19 @@ pub const TRAPS: &[Scenario] = &[
                 "keys": {"uri": "https://login.example.com/jwks"},
             }));
         })?;
-        let id = story.send(&orders(TOKEN))?;
+        let id = story.send(&orders_of(TOKEN))?;
         story.answer(Answer::response(500, "text/plain", "oops"))?;
         story.refused(id, 503, "")?;
         Ok(story)
     }),
-    ("an upstream that is none", |behaviour| {
+    Scenario::Own("an upstream that is none", |behaviour| {
         for upstream in ["login.example.com:99999", "login.example.com:0", "login.example.com:", "[::1"] {
             for keys in [false, true] {
                 let mut edits = json!({"keys": {"uri": "https://login.example.com/jwks"}});
                 let section = if keys { "keys" } else { "introspection" };
                 edits[section]["upstream"] = json!(upstream);
                 let mut story = Story::new(behaviour, edits)?;
-                let id = story.send(&orders(TOKEN))?;
+                let id = story.send(&orders_of(TOKEN))?;
                 let Some(callout) = story.host.open_callouts().first().copied() else {
                     story.refused(id, 500, "")?;
                     story.judge()?;
@@ -312,14 +290,14 @@ pub const TRAPS: &[Scenario] = &[
                 story.host.answer(callout, inactive())?;
             }
         }
-        Story::new(behaviour, json!({}))
+        Story::usual(behaviour)
     }),
-    ("a zone that is full, and does not evict", |behaviour| {
+    Scenario::Own("a zone that is full, and does not evict", |behaviour| {
         let mut story = Story::set_up(behaviour, |setup| {
             setup.zone_keys = 0;
             setup.lacks = vec![Guarantee::Evicts];
         })?;
-        let id = story.send(&orders(TOKEN))?;
+        let id = story.send(&orders_of(TOKEN))?;
         let active = story.active(json!({}));
         let stopped = story.answer(active).is_err();
         ensure!(stopped, "a write to it is a trap");
@@ -328,11 +306,11 @@ pub const TRAPS: &[Scenario] = &[
         }
         Ok(story.judged_but_for_what_was_stopped())
     }),
-    ("a zone that is too small", |behaviour| {
+    Scenario::Own("a zone that is too small", |behaviour| {
         let mut story = Story::set_up(behaviour, |setup| setup.zone_keys = 4)?;
         for number in 0..20 {
             let active = story.active(json!({"sub": format!("user-{number}")}));
-            let id = story.ask(&orders(&format!("opaque-{number}")), active)?;
+            let id = story.ask(&orders_of(&format!("opaque-{number}")), active)?;
             story.passes(id)?;
         }
         Ok(story)
@@ -341,7 +319,7 @@ pub const TRAPS: &[Scenario] = &[
 
 /// What clients hear.
 pub const REPLIES: &[Scenario] = &[
-    ("a callout that ends without a body", |behaviour| {
+    Scenario::Own("a callout that ends without a body", |behaviour| {
         for answer in [
             Answer::TimedOut,
             Answer::Reset,
@@ -350,8 +328,8 @@ pub const REPLIES: &[Scenario] = &[
             Answer::response(200, "application/json", ""),
             Answer::response(503, "", ""),
         ] {
-            let mut story = Story::new(behaviour, json!({}))?;
-            let id = story.ask(&orders(TOKEN), answer.clone())?;
+            let mut story = Story::usual(behaviour)?;
+            let id = story.ask(&orders_of(TOKEN), answer.clone())?;
             let State::Replied { headers, body, .. } = story.host.stream(id).state().clone() else {
                 anyhow::bail!("{answer:?}: nobody is told: {:?}", story.host.stream(id).state())
             };
@@ -359,11 +337,11 @@ pub const REPLIES: &[Scenario] = &[
             ensure!(body.is_empty() == headers.get("content-type").is_none(), "{headers:?}");
             story.judge()?;
         }
-        Story::new(behaviour, json!({}))
+        Story::usual(behaviour)
     }),
-    ("the authorization server is not told what is for the host", |behaviour| {
+    Scenario::Own("the authorization server is not told what is for the host", |behaviour| {
         let mut story = Story::new(behaviour, json!({"introspection": {"retries": 1}}))?;
-        let id = story.send(&orders(TOKEN))?;
+        let id = story.send(&orders_of(TOKEN))?;
         let question = story.question()?;
         let asks = story.host.callout(question).headers.get("x-envoy-retry-on").is_some();
         ensure!(asks == story.on(true, false), "only Envoy takes such fields off");
@@ -371,29 +349,24 @@ pub const REPLIES: &[Scenario] = &[
         story.refused(id, 401, "invalid_token")?;
         Ok(story)
     }),
-    ("a refusal does not tell its reason in the status line", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&Request::get("/orders"))?;
-        story.refused(id, 401, "Bearer")?;
+    Scenario::Usual("a refusal does not tell its reason in the status line", |story| {
+        story.refuses(&Request::get("/orders"), 401, "Bearer")?;
         let id =
-            story.ask(&orders(TOKEN), Answer::response(200, "application/json", r#"{"active":false}"#))?;
-        story.refused(id, 401, "invalid_token")?;
-        Ok(story)
+            story.ask(&orders_of(TOKEN), Answer::response(200, "application/json", r#"{"active":false}"#))?;
+        story.refused(id, 401, "invalid_token")
     }),
-    ("a response ends", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let active = story.active(json!({}));
-        let id = story.ask(&orders(TOKEN), active)?;
+    Scenario::Usual("a response ends", |story| {
+        let id = story.ask_active(&orders_of(TOKEN))?;
         story.passes(id)?;
         story.host.respond(id, 200, &[("content-type", "text/plain")])?;
         ensure!(story.host.stream(id).is_over());
-        Ok(story)
+        Ok(())
     }),
 ];
 
 /// What a configuration asks of a host that cannot do it.
 pub const CONFIGURATIONS: &[Scenario] =
-    &[("a configuration asks for what the host cannot do", |behaviour| {
+    &[Scenario::Own("a configuration asks for what the host cannot do", |behaviour| {
         for edits in [
             json!({"rules": [{"path": "/orders", "routes": ["orders"]}, {"path": "/orders"}]}),
             json!({"rules": [{"path": "/orders", "peers": ["spiffe://example.com/orders"]}]}),
@@ -404,13 +377,14 @@ pub const CONFIGURATIONS: &[Scenario] =
             let mut story = Story::new(behaviour, edits.clone())?;
             if behaviour == Behaviour::NgxWasm {
                 for path in ["/orders", "/public", "/internal"] {
-                    let id = story.send(&Request::get(path).bearer(TOKEN))?;
-                    story.refused(id, 500, "").map_err(|error| error.context(edits.to_string()))?;
+                    story
+                        .refuses(&Request::get(path).bearer(TOKEN), 500, "")
+                        .map_err(|error| error.context(edits.to_string()))?;
                 }
                 story.judge()?;
             }
         }
-        Story::new(behaviour, json!({}))
+        Story::usual(behaviour)
     })];
 
 fn inactive() -> Answer {

@@ -1,4 +1,4 @@
-//! Whole stories through the host without chance, each as Envoy tells it and as Kong's ngx_wasm_module does: with the same end,
+//! Whole stories through the deterministic host, each as Envoy tells it and as Kong's ngx_wasm_module does: with the same end,
 //! unless the scenario says why the host makes another.
 //!
 //! Whatever happens, nothing but a JWT that was issued for the request goes on to the services, or a request that needs none; no
@@ -22,7 +22,31 @@ use integration_tests::deterministic_host::Behaviour;
 use crate::story::Story;
 
 /// A name, and what happens.
-type Scenario = (&'static str, fn(Behaviour) -> Result<Story>);
+enum Scenario {
+    /// In a host of one worker with the usual configuration.
+    Usual(&'static str, fn(&mut Story) -> Result<()>),
+    /// In hosts of its own.
+    Own(&'static str, fn(Behaviour) -> Result<Story>),
+}
+
+impl Scenario {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Usual(name, _) | Self::Own(name, _) => name,
+        }
+    }
+
+    fn tell(&self, behaviour: Behaviour) -> Result<Story> {
+        match self {
+            Self::Own(_, tell) => tell(behaviour),
+            Self::Usual(_, tell) => {
+                let mut story = Story::usual(behaviour)?;
+                tell(&mut story)?;
+                Ok(story)
+            }
+        }
+    }
+}
 
 /// If this failed, a client without a good token would get through on one of the hosts, or one with a good token would not.
 #[test]
@@ -110,9 +134,10 @@ fn r141_what_the_host_cannot_do_closes_instead_of_opening() -> Result<()> {
 
 fn tell(scenarios: &[Scenario]) -> Result<()> {
     let mut failures = Vec::new();
-    for (name, scenario) in scenarios {
+    for scenario in scenarios {
         for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
-            let told = scenario(behaviour).and_then(|story| story.judge());
+            let told = scenario.tell(behaviour).and_then(|story| story.judge());
+            let name = scenario.name();
             failures.extend(told.err().map(|error| format!("{name}, on {behaviour:?}: {error:#}")));
         }
     }

@@ -1,14 +1,15 @@
 //! Tokens elsewhere than in `Authorization`, and requests that need none.
 
 use anyhow::ensure;
+use integration_tests::deterministic_host::fixture::orders_of;
 use integration_tests::deterministic_host::{Behaviour, Request, State};
 use serde_json::json;
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, orders};
+use crate::story::{Story, TOKEN};
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("a token in the query or in a cookie is taken out", |behaviour| {
+    Scenario::Own("a token in the query or in a cookie is taken out", |behaviour| {
         // Kong's host forwards the query as it came.
         let credentials = match behaviour {
             Behaviour::Envoy => json!({"query_parameter": "access_token", "cookie": "session"}),
@@ -30,24 +31,25 @@ pub const SCENARIOS: &[Scenario] = &[
         story.answer(active)?;
         story.passes(cookie)?;
         ensure!(story.forwarded(cookie)?.text("cookie") == "theme=dark");
-        let both = story.send(&orders(TOKEN).header("cookie", format!("session={TOKEN}")))?;
-        story.refused(both, 400, "invalid_request")?;
+        story.refuses(
+            &orders_of(TOKEN).header("cookie", format!("session={TOKEN}")),
+            400,
+            "invalid_request",
+        )?;
         Ok(story)
     }),
-    ("a preflight passes for origins that may call", |behaviour| {
+    Scenario::Own("a preflight passes for origins that may call", |behaviour| {
         let cors = json!({"cors": {"allow_origins": ["https://app.example.com"]}});
         let mut story = Story::new(behaviour, cors)?;
         let preflight = |origin: &str| {
             let request = Request::get("/orders").method("OPTIONS").header("origin", origin);
             request.header("access-control-request-method", "GET")
         };
-        let id = story.send(&preflight("https://app.example.com"))?;
-        story.goes_on_bare(id)?;
-        let id = story.send(&preflight("https://elsewhere.example.com"))?;
-        story.refused(id, 401, "Bearer")?;
+        story.lets_go_bare(&preflight("https://app.example.com"))?;
+        story.refuses(&preflight("https://elsewhere.example.com"), 401, "Bearer")?;
         Ok(story)
     }),
-    ("the metadata are for all, and challenges point to them", |behaviour| {
+    Scenario::Own("the metadata are for all, and challenges point to them", |behaviour| {
         let metadata = json!({"resource": "https://api.example.com", "authorization_servers": ["https://login.example.com"]});
         let mut story = Story::new(behaviour, json!({"resource_metadata": metadata}))?;
         let document = story.send(&Request::get("/.well-known/oauth-protected-resource"))?;
@@ -55,8 +57,7 @@ pub const SCENARIOS: &[Scenario] = &[
             anyhow::bail!("{:?}", story.host.stream(document).state())
         };
         ensure!(body.contains("https://api.example.com"), "{body}");
-        let id = story.send(&Request::get("/orders"))?;
-        story.refused(id, 401, "resource_metadata=")?;
+        story.refuses(&Request::get("/orders"), 401, "resource_metadata=")?;
         Ok(story)
     }),
 ];

@@ -1,15 +1,16 @@
 //! Tokens that are bound to their sender's key (RFC 9449).
 
 use anyhow::Result;
+use integration_tests::deterministic_host::fixture::orders_of;
 use integration_tests::deterministic_host::{Behaviour, Request};
 use integration_tests::dpop::{self, DpopKey};
 use serde_json::json;
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, orders};
+use crate::story::{Story, TOKEN};
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("a good proof, once", |behaviour| {
+    Scenario::Own("a good proof, once", |behaviour| {
         let (mut story, key) = bound(behaviour)?;
         let request = proven(&story, &key, "https://api.example.com/orders", "first");
         let id = story.send(&request)?;
@@ -21,32 +22,29 @@ pub const SCENARIOS: &[Scenario] = &[
             story.refused(id, 401, "invalid_dpop_proof")?;
         }
         let request = proven(&story, &key, "https://api.example.com/orders", "second");
-        let id = story.send(&request)?;
-        story.passes(id)?;
+        story.lets_pass(&request)?;
         Ok(story)
     }),
-    ("proofs that are for something else", |behaviour| {
+    Scenario::Own("proofs that are for something else", |behaviour| {
         let (mut story, key) = bound(behaviour)?;
         for (number, uri) in ["https://api.example.com/invoices", "https://elsewhere.example.com/orders"]
             .into_iter()
             .enumerate()
         {
             let request = proven(&story, &key, uri, &number.to_string());
-            let id = story.send(&request)?;
-            story.refused(id, 401, "invalid_dpop_proof")?;
+            story.refuses(&request, 401, "invalid_dpop_proof")?;
         }
         Ok(story)
     }),
-    ("a stolen token", |behaviour| {
+    Scenario::Own("a stolen token", |behaviour| {
         let (mut story, key) = bound(behaviour)?;
-        let bearer = story.send(&orders(TOKEN))?;
+        let bearer = story.send(&orders_of(TOKEN))?;
         let active = story.active(json!({"cnf": {"jkt": key.thumbprint()}}));
         story.answer(active)?;
         story.refused(bearer, 401, "invalid_token")?;
         let thief = DpopKey::new()?;
         let request = proven(&story, &thief, "https://api.example.com/orders", "thief");
-        let id = story.send(&request)?;
-        story.refused(id, 401, "invalid_token")?;
+        story.refuses(&request, 401, "invalid_token")?;
         Ok(story)
     }),
 ];

@@ -1,15 +1,16 @@
 //! Several authorization servers, and those that answer without a JWT.
 
 use anyhow::ensure;
+use integration_tests::deterministic_host::fixture::{ISSUER, orders_of};
 use integration_tests::deterministic_host::{Answer, Request};
 use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 
 use crate::Scenario;
-use crate::story::{ISSUER, Story, TOKEN, orders};
+use crate::story::{Story, TOKEN};
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("each rule asks its own server", |behaviour| {
+    Scenario::Own("each rule asks its own server", |behaviour| {
         let mut story = Story::new(
             behaviour,
             json!({
@@ -32,7 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
         }
         Ok(story)
     }),
-    ("a JWT is minted, once", |behaviour| {
+    Scenario::Own("a JWT is minted, once", |behaviour| {
         let mut story = Story::new(
             behaviour,
             json!({
@@ -46,16 +47,15 @@ pub const SCENARIOS: &[Scenario] = &[
         let mut claims = story.claims(json!({}));
         claims["active"] = json!(true);
         let answer = Answer::response(200, "application/json", claims.to_string());
-        let first = story.ask(&orders(TOKEN), answer)?;
+        let first = story.ask(&orders_of(TOKEN), answer)?;
         let minted = story.passes(first)?;
         let said = jwt::claims(&minted)?;
         ensure!(said["iss"] == "https://gateway.example.com" && said["sub"] == "alice", "{said}");
         story.issue(minted.clone());
-        let second = story.send(&orders(TOKEN))?;
+        let second = story.send(&orders_of(TOKEN))?;
         ensure!(story.passes(second)? == minted, "a hit signs again");
         let inactive = Answer::response(200, "application/json", r#"{"active":false}"#);
-        let dead = story.ask(&orders("opaque-2"), inactive)?;
-        story.refused(dead, 401, "invalid_token")?;
+        story.refuses_when_told(&orders_of("opaque-2"), inactive, 401, "invalid_token")?;
         let set = story.send(&Request::get("/.well-known/jwks.json"))?;
         ensure!(story.host.stream(set).state().status() == Some(200));
         Ok(story)

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration_tests::deterministic_host::fixture::{SECRET, configuration};
 use integration_tests::deterministic_host::{
     Answer, Behaviour, CalloutId, HeaderMap, Host, Request, Setup, State, StreamId,
 };
+use integration_tests::json::merged;
 use integration_tests::jwt;
 use serde_json::{Value, json};
 
@@ -27,6 +29,11 @@ impl Story {
     /// One worker, and the configuration of [`configured`].
     pub fn new(behaviour: Behaviour, edits: Value) -> Result<Self> {
         Self::set_up(behaviour, |setup| setup.configuration = configured(edits))
+    }
+
+    /// One worker, and the usual configuration.
+    pub fn usual(behaviour: Behaviour) -> Result<Self> {
+        Self::new(behaviour, json!({}))
     }
 
     pub fn set_up(behaviour: Behaviour, change: impl FnOnce(&mut Setup)) -> Result<Self> {
@@ -53,12 +60,57 @@ impl Story {
         Ok(id)
     }
 
+    /// A request arrives, and whatever is asked finds its token active.
+    pub fn ask_active(&mut self, request: &Request) -> Result<StreamId> {
+        let active = self.active(json!({}));
+        self.ask(request, active)
+    }
+
+    /// A request whose token is active goes on with a JWT, which this says.
+    pub fn serves(&mut self, request: &Request) -> Result<String> {
+        let id = self.ask_active(request)?;
+        self.passes(id)
+    }
+
+    /// A request goes on with a JWT at once.
+    pub fn lets_pass(&mut self, request: &Request) -> Result<String> {
+        let id = self.send(request)?;
+        self.passes(id)
+    }
+
+    /// A request goes on at once without a JWT, for a reason that the scenario gives.
+    pub fn lets_go_bare(&mut self, request: &Request) -> Result<()> {
+        let id = self.send(request)?;
+        self.goes_on_bare(id)
+    }
+
+    /// A request is answered so at once.
+    pub fn refuses(&mut self, request: &Request, status: u16, challenge: &str) -> Result<()> {
+        let id = self.send(request)?;
+        self.refused(id, status, challenge)
+    }
+
+    /// A request is answered so when whatever is asked gets this answer.
+    pub fn refuses_when_told(
+        &mut self,
+        request: &Request,
+        answer: Answer,
+        status: u16,
+        challenge: &str,
+    ) -> Result<()> {
+        let id = self.ask(request, answer)?;
+        self.refused(id, status, challenge)
+    }
+
+    /// All open questions find their tokens active.
+    pub fn answer_active(&mut self) -> Result<()> {
+        let active = self.active(json!({}));
+        self.answer(active)
+    }
+
     /// All open questions get this answer.
     pub fn answer(&mut self, answer: Answer) -> Result<()> {
-        for callout in self.host.open_callouts() {
-            self.host.answer(callout, answer.clone())?;
-        }
-        Ok(())
+        self.host.answer_all(&answer)
     }
 
     /// The one question that is open.
@@ -91,13 +143,7 @@ impl Story {
     }
 
     pub fn claims(&self, edits: Value) -> Value {
-        let now = self.host.now().as_secs();
-        let mut claims = json!({
-            "iss": ISSUER, "aud": "orders-api", "sub": "alice", "client_id": "app", "scope": "orders:read",
-            "iat": now, "exp": now + 3600, "jti": self.questions().to_string(),
-        });
-        merge(&mut claims, edits);
-        claims
+        merged(&self.host.claims(json!({"jti": self.questions().to_string()})), edits)
     }
 
     pub fn wait(&mut self, seconds: u64) {
@@ -199,41 +245,9 @@ impl Story {
     }
 }
 
-/// The usual configuration with the members of `edits` merged into it; null removes one.
+/// The usual configuration with these edits, and a log that tells much.
 pub fn configured(edits: Value) -> Value {
-    let mut configuration = json!({
-        "introspection": {
-            "endpoint": "https://login.example.com/introspect",
-            "upstream": "authorization-server",
-            "client_id": "gateway",
-            "client_secret": SECRET,
-        },
-        "token": {"issuer": ISSUER, "audience": ["orders-api"]},
-        "log_level": "debug",
-        "rules": [
-            {"path": "/public", "access": "public"},
-            {"path": "/orders", "scopes": ["orders:read"]},
-            {"path": "/invoices", "scopes": ["invoices:read"]},
-        ],
-    });
-    merge(&mut configuration, edits);
-    configuration
-}
-
-/// GET of an order with a token.
-pub fn orders(token: &str) -> Request {
-    Request::get("/orders").bearer(token)
-}
-
-fn merge(value: &mut Value, edits: Value) {
-    let (Value::Object(members), Value::Object(edits)) = (value, edits) else { return };
-    for (name, edit) in edits {
-        match members.get_mut(&name) {
-            _ if edit.is_null() => drop(members.remove(&name)),
-            Some(old) if old.is_object() && edit.is_object() => merge(old, edit),
-            _ => drop(members.insert(name, edit)),
-        }
-    }
+    merged(&configuration(json!({"log_level": "debug"})), edits)
 }
 
 fn has_confidential(headers: &HeaderMap) -> bool {
@@ -244,6 +258,4 @@ fn is_confidential(text: &str) -> bool {
     ["opaque-", "eyJ", SECRET, "Basic "].iter().any(|mark| text.contains(mark))
 }
 
-pub const ISSUER: &str = "https://login.example.com";
 pub const TOKEN: &str = "opaque-1";
-const SECRET: &str = "the-secret-of-the-gateway";

@@ -1,77 +1,60 @@
 //! Tokens of all kinds, presented as they are.
 
+use integration_tests::deterministic_host::fixture::orders_of;
 use integration_tests::deterministic_host::{Answer, Request};
 use serde_json::json;
 
 use crate::Scenario;
-use crate::story::{Story, TOKEN, orders};
+use crate::story::TOKEN;
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("no token on a public route", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&Request::get("/public/index.html"))?;
-        story.goes_on_bare(id)?;
-        let id = story.send(&Request::get("/public/index.html").bearer(TOKEN))?;
-        story.goes_on_bare(id)?;
+    Scenario::Usual("no token on a public route", |story| {
+        story.lets_go_bare(&Request::get("/public/index.html"))?;
+        story.lets_go_bare(&Request::get("/public/index.html").bearer(TOKEN))?;
         assert_eq!(story.questions(), 0);
-        Ok(story)
+        Ok(())
     }),
-    ("no token", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&Request::get("/orders"))?;
-        story.refused(id, 401, "Bearer realm=")?;
-        let id = story.send(&Request::get("/orders").header("authorization", "Basic Zm9vOmJhcg=="))?;
-        story.refused(id, 401, "Bearer realm=")?;
-        Ok(story)
+    Scenario::Usual("no token", |story| {
+        story.refuses(&Request::get("/orders"), 401, "Bearer realm=")?;
+        story.refuses(
+            &Request::get("/orders").header("authorization", "Basic Zm9vOmJhcg=="),
+            401,
+            "Bearer realm=",
+        )
     }),
-    ("malformed", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&orders("opaque-\u{e9}"))?;
-        story.refused(id, 401, "invalid_token")?;
-        let id = story.send(&Request::get("/orders").header("authorization", "Bearer opaque-1 opaque-2"))?;
-        story.refused(id, 400, "invalid_request")?;
+    Scenario::Usual("malformed", |story| {
+        story.refuses(&orders_of("opaque-\u{e9}"), 401, "invalid_token")?;
+        story.refuses(
+            &Request::get("/orders").header("authorization", "Bearer opaque-1 opaque-2"),
+            400,
+            "invalid_request",
+        )?;
         assert_eq!(story.questions(), 0, "what is no token is not asked about");
-        Ok(story)
+        Ok(())
     }),
-    ("two tokens", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&orders(TOKEN).bearer("opaque-2"))?;
-        story.refused(id, 400, "invalid_request")?;
-        Ok(story)
+    Scenario::Usual("two tokens", |story| {
+        story.refuses(&orders_of(TOKEN).bearer("opaque-2"), 400, "invalid_request")
     }),
-    ("too long", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&orders(&"opaque-".repeat(2000)))?;
-        story.refused(id, 431, "")?;
-        Ok(story)
-    }),
-    ("not exposed", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let id = story.send(&Request::get("/internal").bearer(TOKEN))?;
-        story.refused(id, 403, "")?;
+    Scenario::Usual("too long", |story| story.refuses(&orders_of(&"opaque-".repeat(2000)), 431, "")),
+    Scenario::Usual("not exposed", |story| {
+        story.refuses(&Request::get("/internal").bearer(TOKEN), 403, "")?;
         assert_eq!(story.questions(), 0);
-        Ok(story)
+        Ok(())
     }),
-    ("active", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
-        let active = story.active(json!({}));
-        let id = story.ask(&orders(TOKEN), active)?;
-        story.passes(id)?;
-        Ok(story)
+    Scenario::Usual("active", |story| {
+        story.serves(&orders_of(TOKEN))?;
+        Ok(())
     }),
-    ("not active", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
+    Scenario::Usual("not active", |story| {
         for (token, answer) in [
             ("opaque-1", Answer::response(204, "", "")),
             ("opaque-2", Answer::response(200, "application/json", r#"{"active":false}"#)),
         ] {
-            let id = story.ask(&orders(token), answer)?;
-            story.refused(id, 401, "invalid_token")?;
+            story.refuses_when_told(&orders_of(token), answer, 401, "invalid_token")?;
         }
-        Ok(story)
+        Ok(())
     }),
-    ("active, but not good for this", |behaviour| {
-        let mut story = Story::new(behaviour, json!({}))?;
+    Scenario::Usual("active, but not good for this", |story| {
         let past = story.host.now().as_secs() - 60;
         for (number, edits, status, challenge) in [
             (1, json!({"exp": past}), 401, "invalid_token"),
@@ -81,9 +64,8 @@ pub const SCENARIOS: &[Scenario] = &[
             (5, json!({"scope": "orders:write"}), 403, "insufficient_scope"),
         ] {
             let answer = story.active(edits);
-            let id = story.ask(&orders(&format!("opaque-{number}")), answer)?;
-            story.refused(id, status, challenge)?;
+            story.refuses_when_told(&orders_of(&format!("opaque-{number}")), answer, status, challenge)?;
         }
-        Ok(story)
+        Ok(())
     }),
 ];

@@ -1,0 +1,46 @@
+//! A context of the module, and the call into it that is going on.
+
+use std::time::Duration;
+
+use super::context_key::ContextKey;
+use super::header_map::HeaderMap;
+use super::stream::StreamId;
+
+pub(super) enum Context {
+    Root(Root),
+    Stream(StreamId),
+}
+
+/// One configuration in one VM.
+#[derive(Default)]
+pub(super) struct Root {
+    pub(super) configuration: Vec<u8>,
+    pub(super) tick: Option<Tick>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Tick {
+    pub(super) period: Duration,
+    pub(super) due: Duration,
+}
+
+/// The call into a module that is going on.
+pub(super) struct Call {
+    pub(super) callback: Callback,
+    pub(super) context: ContextKey,
+    /// The context that functions of the host act on.
+    pub(super) effective: ContextKey,
+    pub(super) worker: usize,
+    /// The fuel that was left when it was last charged.
+    pub(super) fuel: u64,
+}
+
+pub(super) enum Callback {
+    Start,
+    Configure,
+    RequestHead,
+    RequestTrailers(HeaderMap),
+    Answer(HeaderMap, Vec<u8>),
+    ResponseHead,
+    Other,
+}
