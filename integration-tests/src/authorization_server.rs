@@ -55,7 +55,6 @@ pub enum Publication {
 pub struct Fetches {
     /// The JWK Set.
     pub keys: u64,
-    /// The metadata.
     pub metadata: u64,
 }
 
@@ -186,7 +185,6 @@ impl AuthorizationServer {
         self.test(Request::post("/test/publication", "").header("state", state)).await.map(|_| ())
     }
 
-    /// The keys that it publishes.
     pub async fn keys(&self) -> Result<String> {
         Ok(self.test(Request::get("/jwks")).await?.text())
     }

@@ -28,7 +28,6 @@ pub enum Protocol {
     Http2,
 }
 
-/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: &'static str,
@@ -37,14 +36,12 @@ pub struct Request {
     body: Vec<u8>,
 }
 
-/// An answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
     /// The header fields.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Bytes,
 }
 
@@ -60,7 +57,6 @@ impl Client {
         Self { protocol, ..self }
     }
 
-    /// The port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -121,12 +117,10 @@ pub(crate) async fn exchange(
 }
 
 impl Request {
-    /// GET.
     pub fn get(path: impl Into<String>) -> Self {
         Self::new("GET", path, Vec::new())
     }
 
-    /// POST.
     pub fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         Self::new("POST", path, body.into())
     }
@@ -136,7 +130,6 @@ impl Request {
         Self { method, path: path.into(), headers: Vec::new(), body }
     }
 
-    /// Its method.
     pub fn method(&self) -> &str {
         self.method
     }

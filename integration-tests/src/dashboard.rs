@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use crate::paths;
 
-/// A panel.
 pub struct Panel {
     /// What is above it.
     pub title: String,

@@ -7,7 +7,6 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 use crate::paths;
 
-/// One page.
 pub struct Page {
     /// Where it is in the checkout.
     pub path: String,

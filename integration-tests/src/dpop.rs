@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use crate::{certificates, jwt, keys, secrets};
 
-/// A key of P-256.
 pub struct DpopKey(SigningKey);
 
 impl DpopKey {

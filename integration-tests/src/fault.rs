@@ -2,7 +2,6 @@
 
 use crate::faulty_server::Behaviour;
 
-/// A fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     /// What the server does, in a sentence that begins with it.

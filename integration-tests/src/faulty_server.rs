@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use crate::crowd_token::{CrowdToken, TokenKind};
 use crate::http1::{Connection, Message};
+use crate::load_token::{LoadToken, TokenKind};
 use crate::port::ReservedPort;
 
 /// The server, running until it is dropped.
@@ -65,7 +65,7 @@ struct Order {
 /// What it was asked about known tokens, and how often about any.
 #[derive(Default)]
 struct Asked {
-    known: Mutex<HashMap<CrowdToken, u64>>,
+    known: Mutex<HashMap<LoadToken, u64>>,
 }
 
 impl FaultyServer {
@@ -90,7 +90,7 @@ impl FaultyServer {
     }
 
     /// How often it was asked about this known token.
-    pub fn introspections(&self, token: CrowdToken) -> u64 {
+    pub fn introspections(&self, token: LoadToken) -> u64 {
         self.asked
             .known
             .lock()
@@ -201,7 +201,7 @@ async fn serve(
                 connection.write(&[head.as_bytes(), body(token).as_bytes()].concat()).await?;
             }
             Behaviour::AnswersTwice => {
-                connection.write(&[right, answer(Some(CrowdToken::known(0)))].concat()).await?;
+                connection.write(&[right, answer(Some(LoadToken::known(0)))].concat()).await?;
             }
             Behaviour::ClosesKeptConnections if number > 0 => return Ok(()),
             Behaviour::ClosesKeptConnections => connection.write(&right).await?,
@@ -215,7 +215,7 @@ async fn serve(
 }
 
 impl Asked {
-    fn note(&self, token: Option<CrowdToken>) {
+    fn note(&self, token: Option<LoadToken>) {
         if let (Some(token), Ok(mut known)) = (token, self.known.lock())
             && token.kind() == TokenKind::Known
         {
@@ -225,13 +225,13 @@ impl Asked {
 }
 
 /// The token that it is asked about. Tokens here need no escapes.
-fn token(request: &Message) -> Option<CrowdToken> {
+fn token(request: &Message) -> Option<LoadToken> {
     let form = std::str::from_utf8(&request.body).ok()?;
-    form.split('&').find_map(|pair| CrowdToken::parse(pair.strip_prefix("token=")?))
+    form.split('&').find_map(|pair| LoadToken::parse(pair.strip_prefix("token=")?))
 }
 
 /// The answer of a server that behaves.
-fn answer(token: Option<CrowdToken>) -> Vec<u8> {
+fn answer(token: Option<LoadToken>) -> Vec<u8> {
     match token.filter(|token| token.is_active()) {
         None => INACTIVE.to_vec(),
         Some(token) => {
@@ -242,8 +242,8 @@ fn answer(token: Option<CrowdToken>) -> Vec<u8> {
 }
 
 /// A body where a server that behaves may have none.
-fn body(token: Option<CrowdToken>) -> String {
-    token.filter(|token| token.is_active()).map_or_else(|| "x".repeat(1000), CrowdToken::jwt)
+fn body(token: Option<LoadToken>) -> String {
+    token.filter(|token| token.is_active()).map_or_else(|| "x".repeat(1000), LoadToken::jwt)
 }
 
 fn head(status: &str, media_type: &str, length: usize) -> String {

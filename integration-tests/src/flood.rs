@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-use crate::crowd::{exchange, next_request};
-use crate::crowd_token::{CrowdToken, TokenKind};
 use crate::eventually::soon;
+use crate::load::{exchange, next_request};
+use crate::load_token::{LoadToken, TokenKind};
 
 /// How many tokens come, over how many connections.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,8 @@ impl Flood {
 }
 
 /// The tokens that come again and again.
-pub fn hot_tokens() -> impl Iterator<Item = CrowdToken> {
-    (0..HOT).map(CrowdToken::known)
+pub fn hot_tokens() -> impl Iterator<Item = LoadToken> {
+    (0..HOT).map(LoadToken::known)
 }
 
 async fn carry(port: u16, tokens: u64, poured: Arc<AtomicU64>) -> Result<Statuses> {
@@ -54,8 +54,8 @@ async fn carry(port: u16, tokens: u64, poured: Arc<AtomicU64>) -> Result<Statuse
         if number >= tokens {
             return Ok(statuses);
         }
-        let hot = number.is_multiple_of(APART).then(|| CrowdToken::known(number / APART % HOT));
-        for token in hot.into_iter().chain([CrowdToken::fresh(TokenKind::Cold)]) {
+        let hot = number.is_multiple_of(APART).then(|| LoadToken::known(number / APART % HOT));
+        for token in hot.into_iter().chain([LoadToken::fresh(TokenKind::Cold)]) {
             let exchange = exchange(connection, port, next_request(), Some(token));
             let (kept, answer) = soon("an answer", exchange).await??;
             connection = Some(kept);

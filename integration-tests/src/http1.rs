@@ -16,7 +16,6 @@ pub(crate) struct Connection {
 pub(crate) struct Message {
     /// All before the body.
     pub(crate) head: String,
-    /// The body.
     pub(crate) body: Vec<u8>,
 }
 

@@ -53,7 +53,6 @@ pub fn valid() -> String {
     with_claims(&valid_claims())
 }
 
-/// The claims of [`valid`].
 pub fn valid_claims() -> Value {
     json!({
         "iss": "https://login.example.com", "aud": "orders-api", "sub": "alice", "client_id": "app",

@@ -72,7 +72,6 @@ pub fn kubernetes_schemas() -> Result<KubernetesSchemas> {
     })
 }
 
-/// Chromium.
 pub fn chromium() -> Result<PathBuf> {
     existing(".tools/chromium", "./justw chromium")
 }
@@ -92,7 +91,6 @@ pub fn docker_registry() -> Result<PathBuf> {
     existing(".tools/docker-registry", "./justw docker-registry")
 }
 
-/// Prometheus.
 pub fn prometheus() -> Result<PathBuf> {
     existing(".tools/prometheus", "./justw prometheus")
 }

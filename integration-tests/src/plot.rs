@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// What is plotted.
 pub struct Plot<'a> {
     /// What it shows.
     pub title: &'a str,
@@ -17,7 +16,6 @@ pub struct Plot<'a> {
     pub points: &'a [(f64, f64)],
 }
 
-/// One axis.
 pub struct Axis<'a> {
     /// What it measures.
     pub name: &'a str,
@@ -26,7 +24,6 @@ pub struct Axis<'a> {
 }
 
 impl Plot<'_> {
-    /// Writes the file.
     pub fn write(&self, file: &Path) -> Result<()> {
         Ok(std::fs::write(file, self.svg()?)?)
     }

@@ -28,7 +28,6 @@ impl ReservedPort {
         Ok(socket.listen(BACKLOG)?)
     }
 
-    /// Its number.
     pub fn number(&self) -> u16 {
         self.number
     }

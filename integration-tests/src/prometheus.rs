@@ -93,7 +93,6 @@ pub fn promtool(arguments: &[&str], file: &str) -> Result<()> {
     Ok(())
 }
 
-/// The alert rules.
 pub fn alert_rules() -> Result<PathBuf> {
     Ok(paths::monitoring()?.join("prometheus-alerts.yaml"))
 }

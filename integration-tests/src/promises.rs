@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::crowd::{Observation, Sight};
-use crate::crowd_token::TokenKind;
 use crate::fault::Harm;
-use crate::witness::Account;
+use crate::load::{Observation, Observed};
+use crate::load_token::TokenKind;
+use crate::recording_api::Account;
 
 /// What clients may see while something fails.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ pub(crate) fn broken(
                 Some(after) => format!("{after:?} after the fault began"),
                 None => format!("{:?} before the fault began", times.begin - one.sent),
             };
-            format!("{wrong}: {name}, sent {offset}, {:?} after {waited:?}", one.sight)
+            format!("{wrong}: {name}, sent {offset}, {:?} after {waited:?}", one.observed)
         }));
     }
     let sent: HashMap<u64, &Observation> = observations.iter().map(|one| (one.request, one)).collect();
@@ -83,11 +83,11 @@ pub(crate) fn broken(
 /// What is wrong with what a client saw.
 fn wrong_sight(one: &Observation, times: Times, expected: Expected) -> Option<&'static str> {
     let is_disturbed = times.is_disturbed(one);
-    let (status, is_challenge, says_when, is_own) = match one.sight {
-        Sight::Silence => return Some("a request was forgotten"),
-        Sight::Cut if expected.cuts && is_disturbed => return None,
-        Sight::Cut => return Some("a connection was closed"),
-        Sight::Answer { status, is_challenge, says_when, is_own } => {
+    let (status, is_challenge, says_when, is_own) = match one.observed {
+        Observed::Silence => return Some("a request was forgotten"),
+        Observed::Cut if expected.cuts && is_disturbed => return None,
+        Observed::Cut => return Some("a connection was closed"),
+        Observed::Answer { status, is_challenge, says_when, is_own } => {
             (status, is_challenge, says_when, is_own)
         }
     };
@@ -121,10 +121,10 @@ fn wrong_sight(one: &Observation, times: Times, expected: Expected) -> Option<&'
 /// What is wrong with how often a request arrived at the API.
 fn wrong_arrivals(one: &Observation, arrivals: u32) -> Option<&'static str> {
     let may_arrive = one.token.is_some_and(|token| token.is_active());
-    match one.sight {
+    match one.observed {
         _ if arrivals > 0 && !may_arrive => Some("a request without a good token arrived at the API"),
-        Sight::Answer { status: 200, .. } if arrivals != 1 => Some("a request did not arrive once"),
-        Sight::Answer { status, .. } if status != 200 && arrivals > 0 => {
+        Observed::Answer { status: 200, .. } if arrivals != 1 => Some("a request did not arrive once"),
+        Observed::Answer { status, .. } if status != 200 && arrivals > 0 => {
             Some("a refused request arrived at the API")
         }
         _ if arrivals > 1 => Some("a request arrived more than once"),

@@ -38,7 +38,6 @@ struct Script {
 pub struct Introspection {
     /// The header fields.
     pub headers: HeaderMap,
-    /// The form.
     pub form: Vec<(String, String)>,
 }
 
@@ -71,7 +70,6 @@ impl Response {
         Self { status, headers, body: body.into(), delay: Duration::ZERO, gate: None, closes_early: false }
     }
 
-    /// 200 with a JWT.
     pub fn jwt(jwt: &str) -> Self {
         Self::new(200, "application/jwt", jwt)
     }

@@ -22,7 +22,6 @@ pub fn noted_credentials(authorization: &str) {
     }
 }
 
-/// Notes a secret.
 pub fn noted(secret: String) -> String {
     let file = paths::logs().map(|folder| folder.join("secrets.txt"));
     let line = format!("{secret}\n");

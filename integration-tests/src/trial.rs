@@ -1,4 +1,4 @@
-//! A trial: a crowd at a gateway, while something behind the gateway fails, or the gateway itself. It ends in a row of what the
+//! A trial: a load at a gateway, while something behind the gateway fails, or the gateway itself. It ends in a row of what the
 //! clients saw, or in a list of the promises that were broken.
 
 use std::collections::{BTreeMap, HashSet};
@@ -10,16 +10,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::crowd::{Crowd, Load, Observation, Sight};
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
 use crate::eventually::PATIENCE;
 use crate::fault::{Fault, Harm};
 use crate::faulty_server::{Behaviour, FaultyServer};
+use crate::load::{Load, LoadProfile, Observation, Observed};
 use crate::paths;
 use crate::port::ReservedPort;
 use crate::promises::{self, Expected, Times, came_with};
+use crate::recording_api::{Account, RecordingApi};
 use crate::secrets;
-use crate::witness::{Account, Witness};
 
 /// A gateway that can be tried again and again.
 pub struct Gateway {
@@ -28,7 +28,7 @@ pub struct Gateway {
     /// The authorization server.
     pub server: FaultyServer,
     workers: u32,
-    api: Witness,
+    api: RecordingApi,
     port: ReservedPort,
     configuration: Value,
     changes: u32,
@@ -40,7 +40,7 @@ pub struct Gateway {
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     /// Who comes.
-    pub load: Load,
+    pub load: LoadProfile,
     /// How long all is well before a fault, and how long a fault lasts.
     pub phase: Duration,
 }
@@ -87,7 +87,8 @@ impl Gateway {
         adjust: impl FnOnce(&mut Value),
         cluster: impl FnOnce(EnvoyBuilder, &str, &[u16]) -> EnvoyBuilder,
     ) -> Result<Self> {
-        let (server, api, port) = (FaultyServer::start()?, Witness::start().await?, ReservedPort::new()?);
+        let (server, api, port) =
+            (FaultyServer::start()?, RecordingApi::start().await?, ReservedPort::new()?);
         let mut configuration = configuration();
         adjust(&mut configuration);
         let listener = Listener { port: port.number(), ..Listener::default() };
@@ -111,7 +112,7 @@ impl Gateway {
         self.api.take_account()
     }
 
-    /// Lets the authorization server fail for so long, while a crowd is there.
+    /// Lets the authorization server fail for so long, while a load is there.
     pub async fn try_fault(&mut self, scenario: &str, effort: Effort, fault: Fault) -> Result<Row> {
         let failure = async |gateway: &mut Self| {
             gateway.server.behave(fault.behaviour);
@@ -124,7 +125,7 @@ impl Gateway {
         self.run(scenario, effort, Expected { harm: fault.harm, cuts: false }, failure).await
     }
 
-    /// Lets its configuration be changed so often, and each time be refused a bad one, while a crowd is there.
+    /// Lets its configuration be changed so often, and each time be refused a bad one, while a load is there.
     pub async fn try_changes(&mut self, scenario: &str, effort: Effort, changes: u32) -> Result<Row> {
         let change = async |gateway: &mut Self| {
             for _ in 0..changes {
@@ -143,7 +144,7 @@ impl Gateway {
         self.run(scenario, effort, GOES, change).await
     }
 
-    /// Lets this happen while a crowd is there: after a time in which all is well, and before another.
+    /// Lets this happen while a load is there: after a time in which all is well, and before another.
     ///
     /// # Errors
     /// Tells all promises that were broken.
@@ -154,16 +155,16 @@ impl Gateway {
         expected: Expected,
         fault: impl AsyncFnOnce(&mut Self) -> Result<()>,
     ) -> Result<Row> {
-        let crowd = Crowd::gather(self.port(), effort.load);
-        crowd.everyone_is_served(Instant::now(), PATIENCE).await?;
+        let load = Load::gather(self.port(), effort.load);
+        load.everyone_is_served(Instant::now(), PATIENCE).await?;
         tokio::time::sleep(effort.phase / 4).await;
         let begin = Instant::now();
         fault(self).await?;
         let end = Instant::now();
-        let served = crowd.everyone_is_served(end, PATIENCE).await;
+        let served = load.everyone_is_served(end, PATIENCE).await;
         let well = Instant::now();
         tokio::time::sleep(effort.phase / 4).await;
-        let observations = crowd.disperse().await?;
+        let observations = load.disperse().await?;
         let account = self.take_account();
         let times = Times { begin, end, certain: self.failed.take(), well };
         let mut broken = promises::broken(&observations, times, expected, &account);
@@ -189,14 +190,14 @@ impl Gateway {
         let mut seen = BTreeMap::<_, BTreeMap<String, u64>>::new();
         let mut all = BTreeMap::<String, u64>::new();
         for one in observations {
-            let sight = match one.sight {
-                Sight::Answer { status, .. } => status.to_string(),
-                Sight::Cut => "cut".to_owned(),
-                Sight::Silence => "silence".to_owned(),
+            let observed = match one.observed {
+                Observed::Answer { status, .. } => status.to_string(),
+                Observed::Cut => "cut".to_owned(),
+                Observed::Silence => "silence".to_owned(),
             };
-            *all.entry(sight.clone()).or_default() += 1;
+            *all.entry(observed.clone()).or_default() += 1;
             if meanwhile(one) {
-                *seen.entry(came_with(one)).or_default().entry(sight).or_default() += 1;
+                *seen.entry(came_with(one)).or_default().entry(observed).or_default() += 1;
             }
         }
         let clients: HashSet<usize> = observations.iter().map(|one| one.client).collect();
@@ -249,7 +250,7 @@ fn configuration() -> Value {
             "timeout": format!("{}ms", TIMEOUT.as_millis()),
             "max_concurrent": 10_000,
             "max_per_second": 100_000,
-            // The crowd itself is not to be refused.
+            // The load itself is not to be refused.
             "max_waiting": 10_000,
             "circuit_breaker": {"open_for": format!("{}ms", OPEN_FOR.as_millis())},
         },

@@ -1,7 +1,7 @@
 //! `phantom-token explain` says what the filter does: the same requests go through both, and must come out alike.
 
-#[path = "explain/by_chance.rs"]
-mod by_chance;
+#[path = "explain/random.rs"]
+mod random;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,10 +31,10 @@ fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
     let mut tally = BTreeMap::<&'static str, u32>::new();
     for seed in 0..CONFIGURATIONS {
         let mut rng = Rng::with_seed(seed);
-        let configuration = by_chance::configuration(&mut rng);
+        let configuration = random::configuration(&mut rng);
         let mut host = Host::start(Setup { seed, ..Setup::new(configuration.clone()) })?;
         for number in 0..REQUESTS {
-            let (request, claims) = by_chance::request(&mut rng, host.now());
+            let (request, claims) = random::request(&mut rng, host.now());
             let inquiry = Inquiry {
                 request,
                 claims: claims.clone(),
@@ -147,7 +147,7 @@ fn answer(callout: &Callout, claims: &Map<String, Value>, is_verified: bool) -> 
             let mut body = claims.clone();
             let token_type = if claims.contains_key("cnf") { "DPoP" } else { "Bearer" };
             body.extend([("active".to_owned(), json!(true)), ("token_type".to_owned(), json!(token_type))]);
-            body.insert(by_chance::JWT_MEMBER.to_owned(), json!(jwt));
+            body.insert(random::JWT_MEMBER.to_owned(), json!(jwt));
             Ok(Answer::response(200, "application/json", Value::Object(body).to_string()))
         }
         other => anyhow::bail!("nobody answers {other}"),
@@ -180,5 +180,5 @@ fn claims_of(token: &str) -> Result<Value> {
 const CONFIGURATIONS: u64 = 100;
 const REQUESTS: u64 = 100;
 
-/// What configurations by chance let the host keep.
+/// What random configurations let the host keep.
 const STATE: &[&str] = &["user"];

@@ -1,4 +1,4 @@
-//! The filter in a host without chance, through runs that are made by chance: requests, answers of every kind or none, clients that
+//! The filter in a deterministic host, through random runs: requests, answers of every kind or none, clients that
 //! leave, floods of made-up tokens, keys that rotate, proofs that are replayed, clocks that jump or go back, hosts that refuse and
 //! configurations that change, in any order. Each outcome is judged by a model of what must be true.
 //!

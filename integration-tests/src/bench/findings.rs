@@ -14,7 +14,6 @@ use super::variants::{Destination, Variant};
 pub struct Findings {
     /// The number of workers.
     pub workers: u32,
-    /// The destination.
     pub destination: Destination,
     /// Of each variant.
     pub variants: Vec<Finding>,
@@ -23,7 +22,6 @@ pub struct Findings {
 /// What a series says of a variant.
 #[derive(Clone, Copy)]
 pub struct Finding {
-    /// The variant.
     pub variant: Variant,
     /// Microseconds of a processor for each request.
     pub cpu: Summary,
@@ -39,7 +37,6 @@ pub struct Finding {
 
 /// How long requests of a variant took at a fixed rate.
 pub struct Latency {
-    /// The variant.
     pub variant: Variant,
     /// How many requests there were.
     pub requests: usize,

@@ -23,7 +23,6 @@ pub struct Gateway {
     clock: ProcessClock,
 }
 
-/// What a turn was.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
     /// What the clients did.
@@ -81,7 +80,6 @@ impl Gateway {
         self.workers
     }
 
-    /// The Envoy.
     pub fn envoy(&self) -> &Envoy {
         &self.envoy
     }
@@ -91,7 +89,6 @@ impl Gateway {
         &self.authority
     }
 
-    /// The clients of a variant.
     pub fn clients(&mut self, variant: Variant) -> Result<&mut LoadClient> {
         self.clients.get_mut(&variant).context("no such listener")
     }

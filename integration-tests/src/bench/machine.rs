@@ -57,7 +57,6 @@ impl Machine {
         })
     }
 
-    /// All of it as JSON.
     pub fn json(&self) -> Value {
         json!({
             "processor": self.processor, "cores": self.cores, "kernel": self.kernel, "envoy": self.envoy,

@@ -28,7 +28,6 @@ pub struct Plan {
 pub struct Series {
     /// The number of workers.
     pub workers: u32,
-    /// The destination.
     pub destination: Destination,
     /// For each variant its turns, one in each cycle.
     pub turns: HashMap<Variant, Vec<Turn>>,

@@ -17,7 +17,6 @@ use super::variants::{Destination, Variant};
 pub struct Report<'a> {
     /// How much was measured.
     pub plan: &'a Plan,
-    /// Where.
     pub machine: Machine,
     /// What the turns say.
     pub findings: Vec<Findings>,
@@ -42,7 +41,6 @@ impl Report<'_> {
         .join("\n"))
     }
 
-    /// The page.
     pub fn page(&self) -> Result<String> {
         let (direct, upstream) =
             (self.series(1, Destination::Direct)?, self.series(1, Destination::Upstream)?);

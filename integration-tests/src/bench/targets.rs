@@ -5,13 +5,10 @@ use anyhow::Result;
 use super::findings::{Findings, series};
 use super::variants::{Destination, Variant};
 
-/// A target.
 pub struct Target {
     /// What shall be.
     pub text: &'static str,
-    /// The limit.
     pub limit: Limit,
-    /// What is.
     pub measured: f64,
 }
 

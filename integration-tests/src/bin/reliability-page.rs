@@ -110,11 +110,11 @@ fn memory(page: &mut String, result: &Value) -> Result<()> {
 fn sights(trials: &Trials, kind: &str) -> String {
     let mut sums = BTreeMap::<&str, u64>::new();
     for row in trials.values() {
-        for (sight, count) in row["seen"][kind].as_object().into_iter().flatten() {
-            *sums.entry(sight).or_default() += count.as_u64().unwrap_or_default();
+        for (observed, count) in row["seen"][kind].as_object().into_iter().flatten() {
+            *sums.entry(observed).or_default() += count.as_u64().unwrap_or_default();
         }
     }
-    let sums: Vec<String> = sums.iter().map(|(sight, count)| format!("{sight}: {count}")).collect();
+    let sums: Vec<String> = sums.iter().map(|(observed, count)| format!("{observed}: {count}")).collect();
     sums.join(", ")
 }
 

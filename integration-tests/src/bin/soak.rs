@@ -1,4 +1,4 @@
-//! A long time of everything: a crowd at a real Envoy, while the authorization server fails in one way after the other, by chance, and
+//! A long time of everything: a load at a real Envoy, while the authorization server fails in one random way after the other, and
 //! the configuration is changed. `soak MINUTES` ends with the first promise that is broken, or with success.
 //!
 //! Leaves `soak.json` and `memory.svg` in target/soak.
@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use integration_tests::crowd::Load;
 use integration_tests::fault::FAULTS;
+use integration_tests::load::LoadProfile;
 use integration_tests::memory::Memory;
 use integration_tests::paths;
 use integration_tests::plot::Axis;
@@ -46,9 +46,9 @@ async fn main() -> Result<()> {
     result
 }
 
-/// A fault or a change of configuration, by chance.
+/// A random fault or change of configuration.
 async fn episode(gateway: &mut Gateway) -> Result<Row> {
-    let load = Load { clients: 60, pause: Duration::from_millis(100), patience: TIMEOUT + MARGIN };
+    let load = LoadProfile { clients: 60, pause: Duration::from_millis(100), patience: TIMEOUT + MARGIN };
     let phase = Duration::from_millis(500 + chance(2500));
     let effort = Effort { load, phase };
     match FAULTS.get(usize::try_from(chance(FAULTS.len() as u64 + CHANGES))?) {
@@ -68,8 +68,8 @@ impl Diary {
     fn note(&mut self, row: &Row) {
         println!("{:<40} recovered after {:>4} ms  {:?}", row.scenario, row.recovery.as_millis(), row.all);
         self.episodes.push(row.json());
-        for (sight, count) in &row.all {
-            *self.answers.entry(sight.clone()).or_default() += count;
+        for (observed, count) in &row.all {
+            *self.answers.entry(observed.clone()).or_default() += count;
         }
     }
 

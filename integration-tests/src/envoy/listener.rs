@@ -62,7 +62,6 @@ pub(super) fn phantom_token(
     })
 }
 
-/// The listener with these filters.
 pub(super) fn listener_json(name: &str, filters: &[Value], listener: Listener) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",

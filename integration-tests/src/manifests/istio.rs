@@ -9,7 +9,6 @@ use super::{
 
 /// The filter, as a WasmPlugin or as a TrafficExtension.
 pub struct Filter<'a> {
-    /// The resource.
     pub resource: &'a Value,
     /// Where the module and its configuration are said.
     pub wasm: &'a Value,

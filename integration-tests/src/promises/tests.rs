@@ -1,11 +1,11 @@
 //! A suite that finds nothing could be one that cannot find anything: each promise, kept and broken.
 
 use super::*;
-use crate::crowd_token::CrowdToken;
+use crate::load_token::LoadToken;
 
 #[test]
 fn what_is_promised_during_a_fault_is_not_complained_about() {
-    for (token, sight, arrivals) in [
+    for (token, observed, arrivals) in [
         (known(), answer(200), 1),
         (cold(), answer(502), 0),
         (cold(), answer(503), 0),
@@ -13,20 +13,20 @@ fn what_is_promised_during_a_fault_is_not_complained_about() {
         (unknown(), answer(503), 0),
         (None, answer(401), 0),
     ] {
-        assert_eq!(found(token, sight, arrivals), None, "{token:?} {sight:?}");
+        assert_eq!(found(token, observed, arrivals), None, "{token:?} {observed:?}");
     }
 }
 
 #[test]
 fn each_promise_that_is_broken_during_a_fault_is_found() {
-    let Sight::Answer { status, is_challenge, says_when, is_own } = answer(503) else { panic!() };
-    let of_another = Sight::Answer { status: 200, is_challenge, says_when, is_own };
-    let challenging = Sight::Answer { status, is_challenge: true, says_when, is_own };
-    let unsaid = Sight::Answer { status, is_challenge, says_when: false, is_own };
-    let plain_401 = Sight::Answer { status: 401, is_challenge: false, says_when: false, is_own: false };
-    for (token, sight, arrivals, expected) in [
-        (known(), Sight::Silence, 0, "a request was forgotten"),
-        (known(), Sight::Cut, 0, "a connection was closed"),
+    let Observed::Answer { status, is_challenge, says_when, is_own } = answer(503) else { panic!() };
+    let of_another = Observed::Answer { status: 200, is_challenge, says_when, is_own };
+    let challenging = Observed::Answer { status, is_challenge: true, says_when, is_own };
+    let unsaid = Observed::Answer { status, is_challenge, says_when: false, is_own };
+    let plain_401 = Observed::Answer { status: 401, is_challenge: false, says_when: false, is_own: false };
+    for (token, observed, arrivals, expected) in [
+        (known(), Observed::Silence, 0, "a request was forgotten"),
+        (known(), Observed::Cut, 0, "a connection was closed"),
         (None, answer(200), 1, "a request without a good token was served"),
         (unknown(), answer(503), 1, "a request without a good token arrived at the API"),
         (known(), of_another, 1, "a request got the answer to another"),
@@ -41,7 +41,7 @@ fn each_promise_that_is_broken_during_a_fault_is_found() {
         (cold(), unsaid, 0, "a 503 without Retry-After"),
         (cold(), answer(500), 0, "a status that nobody expects"),
     ] {
-        let found = found(token, sight, arrivals).unwrap_or_default();
+        let found = found(token, observed, arrivals).unwrap_or_default();
         assert!(found.starts_with(&format!("{expected}: ")), "{expected}: {found}");
     }
 }
@@ -81,16 +81,22 @@ fn the_recovery_ends_with_the_first_success_after_the_last_refusal() {
 }
 
 /// What is found, if one request is seen like this in the middle of a fault that harms all who need the server.
-fn found(token: Option<CrowdToken>, sight: Sight, arrivals: u32) -> Option<String> {
-    found_at(1500, Harm::Total, token, sight, arrivals)
+fn found(token: Option<LoadToken>, observed: Observed, arrivals: u32) -> Option<String> {
+    found_at(1500, Harm::Total, token, observed, arrivals)
 }
 
 /// The fault lasts from the first second to the second, and at the third all is well. Somebody notices it, if it harms.
-fn found_at(sent: u64, harm: Harm, token: Option<CrowdToken>, sight: Sight, arrivals: u32) -> Option<String> {
+fn found_at(
+    sent: u64,
+    harm: Harm,
+    token: Option<LoadToken>,
+    observed: Observed,
+    arrivals: u32,
+) -> Option<String> {
     let zero = Instant::now();
     let at = |millis| zero + Duration::from_millis(millis);
     let times = Times { begin: at(1000), end: at(2000), certain: Some((at(1001), at(1999))), well: at(3000) };
-    let one = observation(at(sent), token, sight);
+    let one = observation(at(sent), token, observed);
     let other = Observation { request: 8, ..observation(at(1100), cold(), answer(504)) };
     let observations = if harm == Harm::None { vec![one] } else { vec![one, other] };
     let arrivals = [(one.request, arrivals)].into_iter().filter(|(_, arrivals)| *arrivals > 0).collect();
@@ -100,23 +106,23 @@ fn found_at(sent: u64, harm: Harm, token: Option<CrowdToken>, sight: Sight, arri
     broken.into_iter().next()
 }
 
-fn observation(sent: Instant, token: Option<CrowdToken>, sight: Sight) -> Observation {
-    Observation { client: 0, request: 7, token, sent, seen: sent + Duration::from_millis(1), sight }
+fn observation(sent: Instant, token: Option<LoadToken>, observed: Observed) -> Observation {
+    Observation { client: 0, request: 7, token, sent, seen: sent + Duration::from_millis(1), observed }
 }
 
-fn answer(status: u16) -> Sight {
+fn answer(status: u16) -> Observed {
     let (is_challenge, says_when) = (status == 401, status == 503);
-    Sight::Answer { status, is_challenge, says_when, is_own: status == 200 }
+    Observed::Answer { status, is_challenge, says_when, is_own: status == 200 }
 }
 
-fn known() -> Option<CrowdToken> {
-    Some(CrowdToken::known(0))
+fn known() -> Option<LoadToken> {
+    Some(LoadToken::known(0))
 }
 
-fn cold() -> Option<CrowdToken> {
-    Some(CrowdToken::fresh(TokenKind::Cold))
+fn cold() -> Option<LoadToken> {
+    Some(LoadToken::fresh(TokenKind::Cold))
 }
 
-fn unknown() -> Option<CrowdToken> {
-    Some(CrowdToken::fresh(TokenKind::Unknown))
+fn unknown() -> Option<LoadToken> {
+    Some(LoadToken::fresh(TokenKind::Unknown))
 }

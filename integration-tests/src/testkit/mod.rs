@@ -11,4 +11,4 @@ pub use call::Call;
 pub use outcome::Outcome;
 pub use shared::Shared;
 pub use web_socket::WebSocket;
-pub use world::{World, WorldBuilder};
+pub use world::{World, WorldBuilder, by_scripted_server};

@@ -21,3 +21,15 @@ impl<T> Shared<T> {
         self.0.get_or_init(async || start().await.expect("the world starts")).await
     }
 }
+
+/// `async fn $name() -> &'static $type`: what the tests of a file share, started by the first that needs it.
+#[macro_export]
+macro_rules! shared {
+    ($(#[$doc:meta])* $name:ident: $type:ty = $start:expr) => {
+        $(#[$doc])*
+        async fn $name() -> &'static $type {
+            static SHARED: $crate::testkit::Shared<$type> = $crate::testkit::Shared::new();
+            SHARED.get($start).await
+        }
+    };
+}

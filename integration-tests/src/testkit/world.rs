@@ -17,7 +17,6 @@ use crate::{jwt, secrets};
 
 /// The world of a test, running.
 pub struct World {
-    /// Envoy.
     pub envoy: Envoy,
     /// The API, which is the cluster `api`.
     pub api: Api,
@@ -30,7 +29,6 @@ pub struct World {
 
 /// A world to be started. Its listeners have the configuration of [`configuration`](Self::configuration), each with edits of its own.
 pub struct WorldBuilder {
-    /// The API.
     pub api: Api,
     /// The server that answers what the test says.
     pub scripted: ScriptedServer,
@@ -88,12 +86,10 @@ impl World {
         self.envoy.client(&self.listener)
     }
 
-    /// GET.
     pub fn get(&self, path: impl Into<String>) -> Call<'_> {
         self.send(Request::get(path))
     }
 
-    /// POST.
     pub fn post(&self, path: impl Into<String>, body: impl Into<Vec<u8>>) -> Call<'_> {
         self.send(Request::post(path, body))
     }
@@ -208,7 +204,7 @@ impl WorldBuilder {
         let (scripted, api) = (ScriptedServer::start()?, Api::start()?);
         let mut configuration = json!({
             "introspection": {
-                "endpoint": "https://login.example.com/introspect",
+                "endpoint": SCRIPTED_ENDPOINT,
                 "upstream": SCRIPTED,
                 "client_id": "gateway",
                 "client_secret": secrets::noted("the-secret-of-the-gateway".to_owned()),
@@ -318,6 +314,11 @@ impl Server {
     }
 }
 
+/// The edits by which a listener of a world with a real server asks the scripted one.
+pub fn by_scripted_server() -> Value {
+    json!({"introspection": {"endpoint": SCRIPTED_ENDPOINT, "upstream": SCRIPTED}})
+}
+
 /// What is different where a real server is asked.
 fn asking(issuer: &str) -> Value {
     json!({
@@ -342,5 +343,6 @@ fn details_in_answers() -> Value {
 
 pub(super) const DETAILS: &str = "x-response-code-details";
 const ISSUER: &str = "https://login.example.com";
+const SCRIPTED_ENDPOINT: &str = "https://login.example.com/introspect";
 const SCRIPTED: &str = "scripted-server";
 const CERTIFIED: &str = "authorization-server";

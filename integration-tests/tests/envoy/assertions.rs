@@ -6,14 +6,14 @@ use std::collections::HashSet;
 use anyhow::Result;
 use integration_tests::eventually::eventually;
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 
-/// One Envoy with two workers. Nothing is cached: the server says `no-store`, and that is honoured.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy with two workers. Nothing is cached: the server says `no-store`, and that is honoured.
+    world: World = start
 }
 
 async fn start() -> Result<World> {

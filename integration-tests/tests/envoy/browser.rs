@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use integration_tests::browser::{Call, Finding, Website};
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use integration_tests::{jwt, secrets};
 use serde_json::json;
 
@@ -13,10 +14,7 @@ struct Sites {
     other: Website,
 }
 
-async fn sites() -> &'static Sites {
-    static SITES: Shared<Sites> = Shared::new();
-    SITES.get(start).await
-}
+shared!(sites: Sites = start);
 
 async fn start() -> Result<Sites> {
     let (application, other) = (Website::start()?, Website::start()?);

@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use integration_tests::certificates::{Certificate, CertificateAuthority};
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
-use integration_tests::testkit::{Call, Outcome, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Call, Outcome, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use serde_json::{Value, json};
 
@@ -18,10 +19,7 @@ struct Chain {
     hop: Certificate,
 }
 
-async fn chain() -> &'static Chain {
-    static CHAIN: Shared<Chain> = Shared::new();
-    CHAIN.get(start).await
-}
+shared!(chain: Chain = start);
 
 async fn start() -> Result<Chain> {
     let authority = CertificateAuthority::new()?;

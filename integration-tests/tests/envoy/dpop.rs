@@ -5,14 +5,14 @@ use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
 use integration_tests::dpop::{self, DpopKey};
 use integration_tests::eventually::eventually;
-use integration_tests::testkit::{Call, Outcome, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Call, Outcome, World};
 use integration_tests::{jwt, keys, secrets};
 use serde_json::{Value, json};
 
-/// One Envoy of two workers, one authorization server and one API for all tests of this file.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy of two workers, one authorization server and one API for all tests of this file.
+    world: World = start
 }
 
 /// The server says `no-store`, so that every request waits for an introspection.

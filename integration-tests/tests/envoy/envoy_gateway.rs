@@ -8,7 +8,8 @@ use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::login::{self, IMPOSTER, LOGIN};
 use integration_tests::manifests::{Manifests, envoy_gateway};
 use integration_tests::secrets;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use serde_json::{Value, json};
 
 /// The ingress, and one whose way to the authorization server ends at an imposter.
@@ -18,10 +19,7 @@ struct Ingress {
     _login: Envoy,
 }
 
-async fn ingress() -> &'static Ingress {
-    static INGRESS: Shared<Ingress> = Shared::new();
-    INGRESS.get(start).await
-}
+shared!(ingress: Ingress = start);
 
 async fn start() -> Result<Ingress> {
     let manifests = Manifests::build("envoy-config/envoy-gateway")?;

@@ -7,14 +7,12 @@ use integration_tests::envoy::Listener;
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
 use integration_tests::scripted_server::{Gate, Response};
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
-}
+shared!(world: World = start);
 
 async fn start() -> Result<World> {
     let at = |upstream: &str| json!({"introspection": {"upstream": upstream}});

@@ -4,14 +4,14 @@
 use anyhow::Result;
 use integration_tests::authorization_server::Resource;
 use integration_tests::envoy::Listener;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use integration_tests::{jwt, secrets};
 use serde_json::json;
 
-/// One Envoy with one worker, an authorization server and an API.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy with one worker, an authorization server and an API.
+    world: World = start
 }
 
 async fn start() -> Result<World> {

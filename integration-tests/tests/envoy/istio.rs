@@ -10,7 +10,8 @@ use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
 use integration_tests::login::{self, IMPOSTER, LOGIN};
 use integration_tests::manifests::{Manifests, istio, istiod};
 use integration_tests::port::ReservedPort;
-use integration_tests::testkit::{Call, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Call, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
@@ -26,10 +27,7 @@ struct Mesh {
     gateway: Certificate,
 }
 
-async fn mesh() -> &'static Mesh {
-    static MESH: Shared<Mesh> = Shared::new();
-    MESH.get(start).await
-}
+shared!(mesh: Mesh = start);
 
 async fn start() -> Result<Mesh> {
     let manifests = Manifests::build("istio/overlays/external-authorization-server")?;

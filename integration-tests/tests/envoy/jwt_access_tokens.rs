@@ -5,14 +5,14 @@ use anyhow::{Context, Result, ensure};
 use integration_tests::authorization_server::{AuthorizationServer, Resource};
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 
-/// One Envoy with two workers, the server whose tokens count, and an API.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy with two workers, the server whose tokens count, and an API.
+    world: World = start
 }
 
 async fn start() -> Result<World> {

@@ -11,7 +11,7 @@ use integration_tests::envoy::Listener;
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::World;
+use integration_tests::testkit::{World, by_scripted_server};
 use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -37,12 +37,7 @@ async fn world(name: &str, workers: u32) -> Result<World> {
             "in-use",
             json!({"keys": {"max_age": "1s"}, "cache": {"max_ttl": "1h", "no_store_ttl": "1h"}}),
         )
-        .listener(
-            "deceived",
-            json!({"introspection": {
-                "endpoint": "https://login.example.com/introspect", "upstream": "scripted-server",
-            }}),
-        )
+        .listener("deceived", by_scripted_server())
         .listener("discovering", json!({"keys": {"uri": null, "discovery": metadata}}));
     for upstream in NO_UPSTREAMS {
         world = world.listener(upstream, json!({"keys": {"upstream": upstream}}));

@@ -7,14 +7,12 @@ use integration_tests::eventually::eventually;
 use integration_tests::jwt;
 use integration_tests::scripted_server::Response;
 use integration_tests::secrets;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
-}
+shared!(world: World = start);
 
 async fn start() -> Result<World> {
     // Each has a question of its own, so that none finds what another keeps.

@@ -11,7 +11,8 @@ use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
 use integration_tests::port::ReservedPort;
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::{Call, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Call, World};
 use integration_tests::{jwt, keys, secrets, sidecar};
 use serde_json::{Value, json};
 
@@ -25,10 +26,7 @@ struct Chain {
     _port: ReservedPort,
 }
 
-async fn chain() -> &'static Chain {
-    static CHAIN: Shared<Chain> = Shared::new();
-    CHAIN.get(async || start("minting").await).await
-}
+shared!(chain: Chain = async || start("minting").await);
 
 async fn start(name: &str) -> Result<Chain> {
     let (billing, port) = (Api::start()?, ReservedPort::new()?);
@@ -257,29 +255,28 @@ async fn r108_the_keys_are_published_without_their_private_members_and_are_in_no
     Ok(())
 }
 
-/// A gateway whose server answers as the test says. It is also in front of that server, under the server's own name.
-async fn naming() -> &'static World {
-    static NAMING: Shared<World> = Shared::new();
-    NAMING
-        .get(async || {
-            World::scripted("naming")?
-                .configuration(json!({
-                    "token": null,
-                    "mint": {
-                        "issuer": ISSUER, "audience": "orders-api",
-                        "keys": [{"private_key": {"env": "MINT_KEY"}}],
-                    },
-                    "rules": [
-                        {"path": "/orders"},
-                        {"path": "/", "hosts": ["login.example.com"], "access": "public"},
-                    ],
-                }))
-                .envoy(|envoy| envoy.environment("MINT_KEY", &keys::p256_pem()))
-                .listener("by-sub", json!({"profile": "okta"}))
-                .listener("by-username", json!({"profile": "django-oauth-toolkit"}))
-                .start()
-                .await
-        })
+shared! {
+    /// A gateway whose server answers as the test says. It is also in front of that server, under the server's own name.
+    naming: World = start_naming
+}
+
+async fn start_naming() -> Result<World> {
+    World::scripted("naming")?
+        .configuration(json!({
+            "token": null,
+            "mint": {
+                "issuer": ISSUER, "audience": "orders-api",
+                "keys": [{"private_key": {"env": "MINT_KEY"}}],
+            },
+            "rules": [
+                {"path": "/orders"},
+                {"path": "/", "hosts": ["login.example.com"], "access": "public"},
+            ],
+        }))
+        .envoy(|envoy| envoy.environment("MINT_KEY", &keys::p256_pem()))
+        .listener("by-sub", json!({"profile": "okta"}))
+        .listener("by-username", json!({"profile": "django-oauth-toolkit"}))
+        .start()
         .await
 }
 

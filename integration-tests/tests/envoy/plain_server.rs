@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use integration_tests::eventually::eventually;
 use integration_tests::secrets;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use serde_json::json;
 use tokio::time::Instant;
 
-/// One Envoy, one authorization server and one API for all tests of this file.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy, one authorization server and one API for all tests of this file.
+    world: World = start
 }
 
 async fn start() -> Result<World> {

@@ -8,8 +8,10 @@ use integration_tests::echo::Echo;
 use integration_tests::envoy::Listener;
 use integration_tests::eventually::{PATIENCE, soon};
 use integration_tests::health::Health;
+use integration_tests::json::merged;
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{World, by_scripted_server};
 use integration_tests::{jwt, secrets};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -25,23 +27,13 @@ struct Services {
     health: Health,
 }
 
-async fn services() -> &'static Services {
-    static SERVICES: Shared<Services> = Shared::new();
-    SERVICES.get(start).await
-}
+shared!(services: Services = start);
 
 async fn start() -> Result<Services> {
     let (echo, health) = (Echo::start()?, Health::start()?);
     let web_socket = Listener { upgrades_to_web_socket: true, upstream: "echo", ..Listener::default() };
     let grpc = Listener { upstream: "health", ..Listener::default() };
-    let waiting = || {
-        json!({
-            "introspection": {
-                "endpoint": "https://login.example.com/introspect", "upstream": "scripted-server",
-            },
-            "token": {"issuer": "https://login.example.com"},
-        })
-    };
+    let waiting = || merged(&by_scripted_server(), json!({"token": {"issuer": "https://login.example.com"}}));
     let world = World::certified("protocols")?
         .configuration(json!({"rules": [
             {"path": "/orders", "scopes": ["orders:read"]},

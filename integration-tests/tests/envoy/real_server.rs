@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use integration_tests::client::Request;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use integration_tests::{jwt, secrets};
 use serde_json::json;
 
-/// One Envoy with two workers, one authorization server and one API for all tests of this file.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy with two workers, one authorization server and one API for all tests of this file.
+    world: World = start
 }
 
 async fn start() -> Result<World> {

@@ -5,13 +5,11 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use integration_tests::client::{Protocol, Request};
 use integration_tests::secrets;
-use integration_tests::testkit::{Outcome, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Outcome, World};
 use serde_json::{Value, json};
 
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
-}
+shared!(world: World = start);
 
 async fn start() -> Result<World> {
     let below = |prefix: &str| json!({"prefix": prefix});

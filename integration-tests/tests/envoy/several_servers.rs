@@ -5,7 +5,8 @@ use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRE
 use integration_tests::json::merged;
 use integration_tests::jwt;
 use integration_tests::plain_authorization_server::{self, PlainAuthorizationServer};
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use serde_json::{Value, json};
 
 /// One Envoy with two workers, the servers of staff, partners and guests, and an API.
@@ -16,10 +17,7 @@ struct Servers {
     guests: PlainAuthorizationServer,
 }
 
-async fn servers() -> &'static Servers {
-    static SERVERS: Shared<Servers> = Shared::new();
-    SERVERS.get(start).await
-}
+shared!(servers: Servers = start);
 
 async fn start() -> Result<Servers> {
     let staff = AuthorizationServer::start("several_servers-staff")?;

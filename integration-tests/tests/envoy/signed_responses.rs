@@ -4,24 +4,21 @@
 use anyhow::Result;
 use integration_tests::json::merged;
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{World, by_scripted_server};
 use integration_tests::{jwt, keys, secrets};
 use serde_json::{Value, json};
 
-/// One Envoy with two workers, the server that signs, and a scripted one.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy with two workers, the server that signs, and a scripted one.
+    world: World = start
 }
 
 async fn start() -> Result<World> {
     let world = World::certified("signed_responses")?;
     let issuer = world.issuer();
     let any_audience = json!({"token": {"audience": null, "allow_missing_iss": true}});
-    let deceived = json!({
-        "introspection": {"upstream": "scripted-server", "endpoint": "https://login.example.com/introspect"},
-        "keys": {"upstream": "authorization-server"},
-    });
+    let deceived = merged(&by_scripted_server(), json!({"keys": {"upstream": "authorization-server"}}));
     world
         .workers(2)
         .configuration(json!({

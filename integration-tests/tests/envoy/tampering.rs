@@ -11,7 +11,8 @@ use integration_tests::client::Request;
 use integration_tests::envoy::Listener;
 use integration_tests::jwt;
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::World;
 use serde_json::{Value, json};
 
 /// One Envoy in front of the service. What the API of the world would see, the service does.
@@ -20,10 +21,7 @@ struct Tampering {
     service: Service,
 }
 
-async fn tampering() -> &'static Tampering {
-    static TAMPERING: Shared<Tampering> = Shared::new();
-    TAMPERING.get(start).await
-}
+shared!(tampering: Tampering = start);
 
 async fn start() -> Result<Tampering> {
     let service = Service::start()?;

@@ -9,15 +9,15 @@ use integration_tests::client::{Protocol, Request};
 use integration_tests::echo::{CHAT, Echo};
 use integration_tests::envoy::{self, Listener};
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::{Call, Outcome, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Call, Outcome, World};
 use integration_tests::{jwt, secrets};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-/// One Envoy with one worker, in front of an API and a WebSocket service.
-async fn world() -> &'static World {
-    static WORLD: Shared<World> = Shared::new();
-    WORLD.get(start).await
+shared! {
+    /// One Envoy with one worker, in front of an API and a WebSocket service.
+    world: World = start
 }
 
 async fn start() -> Result<World> {

@@ -5,7 +5,8 @@ use anyhow::Result;
 use integration_tests::certificates::{Certificate, CertificateAuthority};
 use integration_tests::client::Request;
 use integration_tests::secrets;
-use integration_tests::testkit::{Call, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Call, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use serde_json::json;
 
@@ -15,10 +16,7 @@ struct Mesh {
     authority: CertificateAuthority,
 }
 
-async fn mesh() -> &'static Mesh {
-    static MESH: Shared<Mesh> = Shared::new();
-    MESH.get(start).await
-}
+shared!(mesh: Mesh = start);
 
 async fn start() -> Result<Mesh> {
     let authority = CertificateAuthority::new()?;

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use integration_tests::envoy::Envoy;
 use integration_tests::json::merged;
 use integration_tests::scripted_server::Response;
-use integration_tests::testkit::{Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{World, by_scripted_server};
 use integration_tests::{jwt, sidecar};
 use serde_json::{Value, json};
 
@@ -18,10 +19,7 @@ struct Chain {
     sidecar: Envoy,
 }
 
-async fn chain() -> &'static Chain {
-    static CHAIN: Shared<Chain> = Shared::new();
-    CHAIN.get(start).await
-}
+shared!(chain: Chain = start);
 
 async fn start() -> Result<Chain> {
     let world = World::certified("zero_trust")?;
@@ -31,12 +29,7 @@ async fn start() -> Result<Chain> {
     let world = world
         .envoy(|envoy| envoy.cluster("api", &[inbound]))
         .listener("ingress", json!({}))
-        .listener(
-            "deceived",
-            json!({"introspection": {
-                "endpoint": "https://login.example.com/introspect", "upstream": "scripted-server",
-            }}),
-        )
+        .listener("deceived", by_scripted_server())
         .start()
         .await?;
     Ok(Chain { world, sidecar })

@@ -42,6 +42,6 @@ async fn who_keeps_no_connections_bears_a_server_that_closes_them() -> Result<()
 async fn five_hundred_clients_bear_a_server_that_hangs() -> Result<()> {
     let mut gateway = Gateway::start("reliability-crowded", 2, |_| ()).await?;
     let fault = Fault { name: "hangs", behaviour: Behaviour::Hangs, harm: Harm::Total };
-    let row = gateway.try_fault("hangs, for a crowd of 500", effort::crowded(), fault).await?;
+    let row = gateway.try_fault("hangs, for a crowd of 500", effort::heavy(), fault).await?;
     row.write()
 }

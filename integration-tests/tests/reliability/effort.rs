@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::try_join_all;
-use integration_tests::crowd::Load;
+use integration_tests::load::LoadProfile;
 use integration_tests::trial::{Effort, MARGIN, TIMEOUT};
 
 /// What is tried with each fault.
 pub fn usual() -> Effort {
     match is_full() {
-        true => crowded(),
+        true => heavy(),
         false => effort(40, 80, 2300),
     }
 }
 
-/// Tries gateways of one, two and four workers: all at once, unless the crowd at each is large.
+/// Tries gateways of one, two and four workers: all at once, unless the load at each is large.
 pub async fn with_workers(try_one: impl AsyncFn(u32) -> Result<()>) -> Result<()> {
     if is_full() {
         for workers in WORKERS {
@@ -27,8 +27,8 @@ pub async fn with_workers(try_one: impl AsyncFn(u32) -> Result<()>) -> Result<()
     Ok(())
 }
 
-/// A crowd of five hundred.
-pub fn crowded() -> Effort {
+/// A load of five hundred.
+pub fn heavy() -> Effort {
     match is_full() {
         true => effort(500, 600, 5000),
         false => effort(500, 600, 2500),
@@ -37,7 +37,7 @@ pub fn crowded() -> Effort {
 
 /// A fault has to last longer than the gateway waits for an introspection.
 fn effort(clients: usize, pause: u64, phase: u64) -> Effort {
-    let load = Load { clients, pause: Duration::from_millis(pause), patience: TIMEOUT + MARGIN };
+    let load = LoadProfile { clients, pause: Duration::from_millis(pause), patience: TIMEOUT + MARGIN };
     Effort { load, phase: Duration::from_millis(phase) }
 }
 

@@ -1,4 +1,4 @@
-//! What clients see while something fails: a crowd at a real Envoy, before, during and after. Whatever fails, no request without
+//! What clients see while something fails: a load at a real Envoy, before, during and after. Whatever fails, no request without
 //! a good token arrives at the API, nobody is forgotten, no VM stops, no good token is called a bad one, what is in the cache is
 //! served, and all is well again soon after the end.
 //!

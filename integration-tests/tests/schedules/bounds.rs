@@ -54,7 +54,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// A configuration by chance: small limits and short times are met more often.
+    /// A random configuration: small limits and short times are met more often.
     pub fn random(rng: &mut Rng) -> Self {
         let max_ttl = Duration::from_secs([10, 60, 300][rng.usize(..3)]);
         // Signatures cost the interpreter more than all else, so most configurations do without.

@@ -30,7 +30,7 @@ pub struct Model {
     pub is_refusing: bool,
     waiting: Vec<Sent>,
     /// The configurations of workers at which requests waited when the step began, once for each.
-    crowd: Vec<ContextKey>,
+    waiting_roots: Vec<ContextKey>,
     pub limits: Limits,
     /// Whether the host loses what is written to its shared data, now and then.
     pub loses_writes: bool,
@@ -52,7 +52,7 @@ impl Model {
             generation: 0,
             is_refusing: false,
             waiting: Vec::new(),
-            crowd: Vec::new(),
+            waiting_roots: Vec::new(),
             limits: Limits::new(behaviour),
             loses_writes,
             loses_counts: false,
@@ -66,7 +66,7 @@ impl Model {
     pub fn begin(&mut self, host: &Host) {
         self.step += 1;
         self.is_refusing = host.is_refusing();
-        self.crowd = self.waiting.iter().map(|sent| host.stream(sent.stream).root()).collect();
+        self.waiting_roots = self.waiting.iter().map(|sent| host.stream(sent.stream).root()).collect();
         self.limits.look(host, self.now(host));
     }
 
@@ -170,7 +170,7 @@ impl Model {
 
     /// Whether as many requests wait as may.
     pub fn is_full(&self, sent: &Sent, root: ContextKey) -> bool {
-        self.crowd.iter().filter(|other| **other == root).count() >= sent.bounds.max_waiting
+        self.waiting_roots.iter().filter(|other| **other == root).count() >= sent.bounds.max_waiting
     }
 
     /// The host may have refused a question.

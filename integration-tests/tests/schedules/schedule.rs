@@ -1,4 +1,4 @@
-//! One run by chance: what happens is chosen by numbers that a seed decides.
+//! One random run: what happens is chosen by numbers that a seed decides.
 
 use std::rc::Rc;
 use std::time::Duration;

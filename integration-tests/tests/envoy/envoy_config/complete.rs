@@ -9,7 +9,8 @@ use integration_tests::envoy::{self, Envoy, EnvoyBuilder, Listener};
 use integration_tests::envoy_config::Example;
 use integration_tests::eventually::eventually;
 use integration_tests::port::ReservedPort;
-use integration_tests::testkit::{Call, Shared, World};
+use integration_tests::shared;
+use integration_tests::testkit::{Call, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{jwt, paths, secrets};
 use serde_json::{Value, json};
@@ -34,10 +35,7 @@ struct Gateway {
     files: TempDir,
 }
 
-async fn complete() -> &'static Complete {
-    static COMPLETE: Shared<Complete> = Shared::new();
-    COMPLETE.get(start).await
-}
+shared!(complete: Complete = start);
 
 async fn start() -> Result<Complete> {
     let world = World::certified("envoy-complete")?;

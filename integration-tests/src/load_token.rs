@@ -1,4 +1,4 @@
-//! The tokens of a crowd. What one is worth is in its name, so that clients, the authorization server and the API agree about a
+//! The tokens of a load. What one is worth is in its name, so that clients, the authorization server and the API agree about a
 //! million of them without a list.
 
 use std::fmt::{Display, Formatter};
@@ -15,7 +15,7 @@ use crate::{jwt, secrets};
 
 /// An opaque token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CrowdToken {
+pub struct LoadToken {
     kind: TokenKind,
     number: u64,
 }
@@ -31,7 +31,7 @@ pub enum TokenKind {
     Unknown,
 }
 
-impl CrowdToken {
+impl LoadToken {
     /// One of the active tokens that are used again and again.
     pub fn known(number: u64) -> Self {
         Self { kind: TokenKind::Known, number }
@@ -73,17 +73,17 @@ impl CrowdToken {
 
 /// What all tokens begin with, noted once for all of them.
 pub fn prefix() -> &'static str {
-    static PREFIX: LazyLock<String> = LazyLock::new(|| secrets::noted("opaque-of-the-crowd-".to_owned()));
+    static PREFIX: LazyLock<String> = LazyLock::new(|| secrets::noted("opaque-of-the-load-".to_owned()));
     &PREFIX
 }
 
-impl Display for CrowdToken {
+impl Display for LoadToken {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}-{}", self.kind.name(), self.number)
     }
 }
 
-impl FromStr for CrowdToken {
+impl FromStr for LoadToken {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
@@ -94,7 +94,6 @@ impl FromStr for CrowdToken {
 }
 
 impl TokenKind {
-    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Known => "known",
@@ -108,7 +107,7 @@ const KINDS: [TokenKind; 3] = [TokenKind::Known, TokenKind::Cold, TokenKind::Unk
 
 /// The first part of every JWT here, and of no other: noted once for all of them.
 static HEADER: LazyLock<String> = LazyLock::new(|| {
-    secrets::noted(jwt::encoded(&json!({"alg": "ES256", "typ": "at+jwt", "kid": "of-the-crowd"})))
+    secrets::noted(jwt::encoded(&json!({"alg": "ES256", "typ": "at+jwt", "kid": "of-the-load"})))
 });
 
 static CLAIMS: LazyLock<Value> = LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! A crowd: many clients at once that keep their connections and send one request after the other, some with good tokens and some
+//! A load: many clients at once that keep their connections and send one request after the other, some with good tokens and some
 //! without, and note what they see.
 
 use std::collections::HashSet;
@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::crowd_token::{CrowdToken, TokenKind};
 use crate::http1::{Connection, Message};
-use crate::witness;
+use crate::load_token::{LoadToken, TokenKind};
+use crate::recording_api;
 
 /// How many clients come to which port, and how they behave.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
+pub struct LoadProfile {
     /// How many they are.
     pub clients: usize,
     /// How long each waits between an answer and its next request.
@@ -28,7 +28,7 @@ pub struct Load {
 }
 
 /// The clients, at work until they are sent home.
-pub struct Crowd {
+pub struct Load {
     clients: JoinSet<()>,
     is_over: watch::Sender<bool>,
     notes: Arc<Mutex<Vec<Observation>>>,
@@ -37,26 +37,23 @@ pub struct Crowd {
 /// One request, and what its client saw.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
-    /// Which client.
     pub client: usize,
     /// The number of the request.
     pub request: u64,
     /// The token that it had.
-    pub token: Option<CrowdToken>,
+    pub token: Option<LoadToken>,
     /// When it was sent.
     pub sent: Instant,
     /// When the client saw this.
     pub seen: Instant,
     /// What it saw.
-    pub sight: Sight,
+    pub observed: Observed,
 }
 
 /// What becomes of a request as its client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
-    /// An answer.
+pub enum Observed {
     Answer {
-        /// Its status.
         status: u16,
         /// Whether it has `WWW-Authenticate`.
         is_challenge: bool,
@@ -71,9 +68,9 @@ pub enum Sight {
     Silence,
 }
 
-impl Crowd {
+impl Load {
     /// Sends the clients to a port of loopback. The first thing that each does is to show every known token.
-    pub fn gather(port: u16, load: Load) -> Self {
+    pub fn gather(port: u16, load: LoadProfile) -> Self {
         let (is_over, notes) = (watch::Sender::new(false), Arc::<Mutex<Vec<Observation>>>::default());
         let mut clients = JoinSet::new();
         for number in 0..load.clients {
@@ -118,7 +115,7 @@ impl Crowd {
 impl Observation {
     /// Whether the API answered.
     pub fn is_served(&self) -> bool {
-        matches!(self.sight, Sight::Answer { status: 200, is_own: true, .. })
+        matches!(self.observed, Observed::Answer { status: 200, is_own: true, .. })
     }
 
     /// Whether its token was good, and new to the gateway.
@@ -127,11 +124,11 @@ impl Observation {
     }
 }
 
-/// One of the crowd.
+/// One of the load.
 struct Client {
     number: usize,
     port: u16,
-    load: Load,
+    load: LoadProfile,
     notes: Arc<Mutex<Vec<Observation>>>,
     connection: Option<Connection>,
 }
@@ -141,7 +138,7 @@ impl Client {
         // They do not come all at the same moment, nor all with the same token.
         tokio::time::sleep(self.load.pause * self.number as u32 / self.load.clients as u32).await;
         let client = self.number;
-        let introduction = (0..KNOWN).map(|number| Some(CrowdToken::known(number)));
+        let introduction = (0..KNOWN).map(|number| Some(LoadToken::known(number)));
         let habits = (client..).map(|step| HABITS[step % HABITS.len()].credentials(client));
         for token in introduction.chain(habits) {
             if *is_over.borrow() {
@@ -155,19 +152,19 @@ impl Client {
         }
     }
 
-    async fn ask(&mut self, token: Option<CrowdToken>) -> Observation {
+    async fn ask(&mut self, token: Option<LoadToken>) -> Observation {
         let (request, sent) = (next_request(), Instant::now());
         // A connection whose answer was not read to its end, or says so, is not used again.
         let connection = self.connection.take();
         let exchange = exchange(connection, self.port, request, token);
-        let sight = match tokio::time::timeout(self.load.patience, exchange).await {
-            Err(_) => Sight::Silence,
-            Ok(Err(_)) => Sight::Cut,
+        let observed = match tokio::time::timeout(self.load.patience, exchange).await {
+            Err(_) => Observed::Silence,
+            Ok(Err(_)) => Observed::Cut,
             Ok(Ok((connection, answer))) => {
                 let has = |name| answer.fields(name).next().is_some();
                 self.connection =
                     Some(connection).filter(|_| !answer.fields("connection").any(|value| value == "close"));
-                Sight::Answer {
+                Observed::Answer {
                     status: answer.status().unwrap_or_default(),
                     is_challenge: has("www-authenticate"),
                     says_when: has("retry-after"),
@@ -175,7 +172,7 @@ impl Client {
                 }
             }
         };
-        Observation { client: self.number, request, token, sent, seen: Instant::now(), sight }
+        Observation { client: self.number, request, token, sent, seen: Instant::now(), observed }
     }
 }
 
@@ -190,14 +187,14 @@ pub(crate) async fn exchange(
     connection: Option<Connection>,
     port: u16,
     request: u64,
-    token: Option<CrowdToken>,
+    token: Option<LoadToken>,
 ) -> Result<(Connection, Message)> {
     let mut connection = match connection {
         Some(connection) => connection,
         None => Connection::new(TcpStream::connect(("127.0.0.1", port)).await?),
     };
     let credentials = token.map(|token| format!("authorization: Bearer {}\r\n", token.text()));
-    let path = witness::path(request, token);
+    let path = recording_api::path(request, token);
     let credentials = credentials.unwrap_or_default();
     let head = format!("GET {path} HTTP/1.1\r\nhost: api.example.com\r\n{credentials}\r\n");
     connection.write(head.as_bytes()).await?;
@@ -214,10 +211,10 @@ enum Habit {
 }
 
 impl Habit {
-    fn credentials(self, client: usize) -> Option<CrowdToken> {
+    fn credentials(self, client: usize) -> Option<LoadToken> {
         match self {
-            Self::Known => Some(CrowdToken::known(client as u64 % KNOWN)),
-            Self::Fresh(kind) => Some(CrowdToken::fresh(kind)),
+            Self::Known => Some(LoadToken::known(client as u64 % KNOWN)),
+            Self::Fresh(kind) => Some(LoadToken::fresh(kind)),
             Self::Nothing => None,
         }
     }

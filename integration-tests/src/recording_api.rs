@@ -1,4 +1,4 @@
-//! The API behind a crowd: it keeps account of every request, and looks at each for what must never arrive.
+//! The API behind a load: it keeps account of every request, and looks at each for what must never arrive.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::crowd_token::{self, CrowdToken};
 use crate::http1::{Connection, Message};
+use crate::load_token::{self, LoadToken};
 
 /// The API, running until its runtime ends.
-pub struct Witness {
+pub struct RecordingApi {
     port: u16,
     account: Arc<Mutex<Account>>,
 }
@@ -24,8 +24,7 @@ pub struct Account {
     pub complaints: Vec<String>,
 }
 
-impl Witness {
-    /// Starts it.
+impl RecordingApi {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -51,7 +50,7 @@ impl Witness {
 }
 
 /// The path of a request: its number, and what its token is called, so that the API knows which JWT is right for it.
-pub(crate) fn path(request: u64, token: Option<CrowdToken>) -> String {
+pub(crate) fn path(request: u64, token: Option<LoadToken>) -> String {
     match token {
         Some(token) => format!("/orders/{request}/{token}"),
         None => format!("/orders/{request}/none"),
@@ -80,10 +79,10 @@ fn examine(request: &Message) -> (u64, Option<String>) {
     let number = segments.next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX);
     let name = segments.next().unwrap_or_default();
     let credentials: Vec<&str> = request.fields("authorization").collect();
-    let wrong = match name.parse::<CrowdToken>() {
+    let wrong = match name.parse::<LoadToken>() {
         Err(_) => Some("has no token"),
         Ok(token) if !token.is_active() => Some("has a token that is not active"),
-        Ok(_) if request.head.contains(crowd_token::prefix()) => Some("came with its opaque token"),
+        Ok(_) if request.head.contains(load_token::prefix()) => Some("came with its opaque token"),
         Ok(token) if credentials != [format!("Bearer {}", token.jwt())] => {
             Some("came without the JWT of its token, or with more")
         }

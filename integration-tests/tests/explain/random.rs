@@ -1,4 +1,4 @@
-//! Configurations and requests by chance: few names, so that they meet, and all the ways to write them.
+//! Random configurations and requests: few names, so that they meet, and all the ways to write them.
 
 use std::time::Duration;
 
