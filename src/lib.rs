@@ -1,13 +1,12 @@
 //! The phantom token pattern at the ingress, without a proxy.
 //!
-//! Clients hold opaque access tokens; the services behind the ingress receive JWTs. A request enters as a value and leaves
-//! as a value:
+//! Clients hold opaque access tokens; the services behind the ingress receive JWTs. What happened goes into the [`Engine`], and what is to
+//! be done comes out:
 //!
 //! ```text
-//! request head ──▶ rules ──▶ bearer ──▶ cache ──┬─ hit ──▶ validate for this rule ──▶ Forward | Reject
-//!                                               └─ miss ─▶ Introspect(callout, pending)
-//! callout outcome ──▶ introspection ──▶ jwt ──▶ cache ──▶ conclusion
-//! conclusion + pending ──▶ validate for its rule ──▶ Forward | Reject
+//! request head ──▶ rules ──▶ credentials ──▶ cache ──┬─ hit ──▶ check for this request ──▶ continue | reply
+//!                                                    └─ miss ─▶ call to the authorization server, request waits
+//! response ──▶ introspection ──▶ signature ──▶ cache ──▶ check for each request that waits ──▶ continue | reply
 //! ```
 //!
 //! *Invariant:* nothing here knows a proxy, a socket or a clock. Host services available during one call are a [`Host`].
