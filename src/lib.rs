@@ -26,6 +26,7 @@ mod documents;
 pub mod driver;
 mod engine;
 mod error_body;
+mod fields;
 mod fingerprint;
 mod grant;
 mod host;
@@ -48,14 +49,17 @@ mod token_key;
 mod upstream;
 
 pub use challenge::ProtectionSpace;
+pub use config::{HostKind, Settings};
 #[cfg(feature = "schema")]
-pub use config::{Dialect, DocumentedField, configuration_fields, configuration_schema};
-pub use config::{HostKind, Mistake, Mistakes, Settings};
+pub use config::{configuration_fields, configuration_schema};
 pub use engine::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
     LogSink, Reception, RequiredAttributes, StreamId, UpstreamHeaders,
 };
 pub use error_body::ErrorBody;
+#[cfg(feature = "schema")]
+pub use fields::schema::{Dialect, DocumentedField};
+pub use fields::{Mistake, Mistakes};
 pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Randomness, SharedData};
 pub use http::callout::{Callout, Target};
 pub use http::field_name::AUTHORIZATION;

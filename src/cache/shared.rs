@@ -25,11 +25,11 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new(settings: &CacheSettings, fingerprint: Fingerprint) -> Self {
-        let CacheSettings { max_entries, shared_max_bytes, max_ttl, stale_if_error, .. } = *settings;
+        let CacheSettings { max_entries, max_ttl, stale_if_error, .. } = *settings;
         let count = max_entries.max(1);
         Self {
             count: count as u64,
-            max_length: shared_max_bytes / count,
+            max_length: settings.shared_bytes() / count,
             fingerprint,
             max_ttl,
             stale_if_error,

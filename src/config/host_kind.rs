@@ -1,9 +1,9 @@
 //! Which host a configuration is for, and what cannot be asked of it. A rule for what a host never tells would ask nothing there, so
 //! such a configuration is refused.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::mistakes::Mistakes;
+use crate::fields::Mistakes;
 
 /// A kind of host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,14 +17,14 @@ pub enum HostKind {
 
 impl HostKind {
     /// Notes what a configuration asks for that the host cannot do.
-    pub(super) fn refuse(self, configuration: &Map<String, Value>, mistakes: &mut Mistakes) {
+    pub(super) fn refuse(self, configuration: &Value, mistakes: &mut Mistakes) {
         if self == Self::Kong {
             kong(configuration, mistakes);
         }
     }
 }
 
-fn kong(configuration: &Map<String, Value>, mistakes: &mut Mistakes) {
+fn kong(configuration: &Value, mistakes: &mut Mistakes) {
     let elements =
         |name: &str| configuration.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
     for (index, rule) in elements("rules") {
@@ -46,19 +46,17 @@ fn kong(configuration: &Map<String, Value>, mistakes: &mut Mistakes) {
             "must be left out in Kong, which forwards the query as it came",
         );
     }
-    if configuration.contains_key("filter_state") {
+    if configuration.get("filter_state").is_some() {
         mistakes.note("filter_state", "must be left out in Kong, which keeps none");
     }
     upstreams("", configuration, mistakes);
     for (index, server) in elements("authorization_servers") {
-        if let Value::Object(server) = server {
-            upstreams(&format!("authorization_servers[{index}]."), server, mistakes);
-        }
+        upstreams(&format!("authorization_servers[{index}]."), server, mistakes);
     }
 }
 
 /// Kong's host stops the filter at an upstream that it cannot read.
-fn upstreams(at: &str, server: &Map<String, Value>, mistakes: &mut Mistakes) {
+fn upstreams(at: &str, server: &Value, mistakes: &mut Mistakes) {
     for section in ["introspection", "keys"] {
         let upstream =
             server.get(section).and_then(|section| section.get("upstream")).and_then(Value::as_str);

@@ -1,82 +1,140 @@
 //! The section `introspection`: where, as whom, and what comes back.
 
-use std::collections::BTreeMap;
-use std::mem::take;
 use std::sync::Arc;
 
-use http::HeaderName;
-
-use super::authentication::authentication;
-use super::fields::{Place, duration, is_visible_ascii, number, secret, target, visible};
-use super::mistakes::Mistakes;
-use super::raw::{self, Confidential, Field, ResponseType};
-use super::{Environment, IntrospectionSettings};
+use super::IntrospectionSettings;
+use super::authentication::{AuthMethod, authentication};
+use super::texts::{CalloutHeader, JwtMember, Parameter, Url, target};
+use crate::fields::{
+    Bounded, BoundedDuration, FieldPath, HiddenText, KIB, MINUTE, MapOf, Mistakes, SecretRef, TokenSecret,
+    Visible, VisibleSecret, keywords, section,
+};
 use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
-use crate::secret::Secret;
 use crate::server::circuit_breaker::CircuitSettings;
 use crate::server::rate_limiter::Limits;
 
+section! {
+    /// Where and how access tokens are introspected.
+    pub(super) struct Introspection {
+        /// URL of the introspection endpoint; gives `:scheme`, `:authority` and `:path` of the callout.
+        endpoint: Url = required,
+        /// What the host calls that server: in Envoy a cluster, in Kong `HOST:PORT`.
+        upstream: Visible = required,
+        /// How the gateway authenticates there. `client_secret_basic_raw` is for servers that do not decode.
+        auth_method: AuthMethod = "client_secret_basic",
+        /// The gateway's own client: required, unless `auth_method` is `bearer_token` or `none`.
+        client_id: Visible,
+        /// The secret itself, or `{env: NAME}`: a variable of the proxy's environment, which Envoy passes on if
+        /// `host_env_keys` names it. Required for `client_secret_…`.
+        client_secret: SecretRef,
+        /// A private key, or `{env: NAME}`: P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256, which takes a worker many times as
+        /// long), as PKCS#8 PEM or as a JWK. Required for `private_key_jwt`.
+        private_key: SecretRef,
+        /// `kid` of the assertions; by default the JWK's own.
+        key_id: String,
+        /// `aud` of the assertions; by default `token.issuer`.
+        audience: String,
+        /// An access token for the introspection endpoint, or `{env: NAME}`. Required for that `auth_method`.
+        bearer_token: TokenSecret,
+        /// More parameters of the form, as name and value.
+        parameters: MapOf<Parameter, HiddenText> = {},
+        /// More header fields of the request; a value may be `{env: NAME}`.
+        headers: MapOf<CalloutHeader, VisibleSecret> = {},
+        /// How the JWT comes back.
+        response: Response = {},
+        /// Whether `token_type_hint=access_token` is sent.
+        token_type_hint: bool = true,
+        /// How long a request waits for the answer.
+        timeout: BoundedDuration<1, MINUTE> = "2s",
+        /// How often Envoy asks again where the server refused the connection or reset it before it answered, as one does that
+        /// closes idle connections; an assertion is never sent again once it may have arrived. It is asked for by header fields
+        /// that only Envoy takes off, so in Kong nothing is asked again.
+        retries: Bounded<0, 3> = 1,
+        /// Whether the server is told the trace of the request (`traceparent` of
+        /// [W3C Trace Context](https://www.w3.org/TR/trace-context/)), if that is well-formed; nothing else of the client's
+        /// fields ever reaches it.
+        forward_traceparent: bool = false,
+        /// How many introspections one worker has open at most; more requests with unknown tokens are a 503. An eighth is kept for
+        /// tokens that were seen active.
+        max_concurrent: Bounded<1, 100_000> = 256,
+        /// How many one worker starts in a second at most; an eighth is kept likewise. By default 1000; with `private_key_jwt` 100,
+        /// or 20 if the key is RSA, since each takes a signature.
+        max_per_second: Bounded<1, 1_000_000>,
+        /// How many requests wait at one worker for answers of this server at most; more are a 503, so that a slow server does
+        /// not fill the gateway's memory.
+        max_waiting: Bounded<1, 100_000> = 1024,
+        /// When a worker leaves the server alone.
+        circuit_breaker: CircuitSettings = {},
+    }
+
+    /// How the JWT comes back.
+    pub(super) struct Response {
+        /// The one media type that is asked for.
+        accept: ResponseType = "application/jwt",
+        /// The member of a JSON answer that holds the JWT: `jwt` for Keycloak, `phantom_token` for Curity. Without it,
+        /// `application/json` needs `mint` or `claim_headers`.
+        jwt_member: JwtMember,
+        /// Longest JWT in bytes; a longer one is a 502, never cut.
+        max_jwt_length: Bounded<256, { 64 * KIB }> = 32768,
+        /// Whether plain JSON is a 502 where a signed response is asked for; by default it is.
+        require_signed: bool,
+    }
+}
+
+/// `introspection.response.accept`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ResponseType {
+    Jwt,
+    Json,
+    Signed,
+}
+
+keywords! {
+    ResponseType {
+        Jwt = "application/jwt", Json = "application/json" or Signed = "application/token-introspection+jwt"
+    }
+}
+
 /// What else of the configuration decides what is asked, and how answers are read.
-pub(super) struct Surroundings<'a> {
+pub(super) struct ServerContext<'a> {
     /// `token.issuer`.
     pub(super) issuer: Option<&'a str>,
     /// Whether keys are configured.
     pub(super) has_keys: bool,
-    /// Whether services receive claims as header fields.
+    /// Whether services receive claims as header fields, or a minted JWT.
     pub(super) forwards_claims: bool,
 }
 
-pub(super) fn introspection(
-    place: Place<'_>,
-    mut raw: raw::Introspection,
-    surroundings: &Surroundings<'_>,
-    environment: Environment<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<IntrospectionSettings> {
-    let timeout = duration(&place.at("timeout"), take(&mut raw.timeout), mistakes);
-    let upstream = visible(&place.at("upstream"), take(&mut raw.upstream), mistakes);
-    let endpoint = mistakes.required(&place.at("endpoint"), take(&mut raw.endpoint));
-    let target = endpoint.and_then(|url| {
-        let upstream = upstream.as_deref().unwrap_or_default();
-        mistakes.check(&place.at("endpoint"), target(&url, upstream, timeout.unwrap_or_default()))
-    });
-    let authentication = authentication(place, &mut raw, surroundings.issuer, environment, mistakes);
-    let parameters = parameters(place, raw.parameters, mistakes);
-    let headers = headers(place, raw.headers, environment, mistakes);
-    let raw_response = mistakes.optional(&place.at("response"), raw.response).unwrap_or_default();
-    let client_id = authentication.as_ref().and_then(ClientAuthentication::client_id);
-    let response = response(Place(&place.at("response")), raw_response, surroundings, client_id, mistakes);
-    let token_type_hint =
-        mistakes.optional(&place.at("token_type_hint"), raw.token_type_hint).unwrap_or_default();
-    let concurrent = number(&place.at("max_concurrent"), raw.max_concurrent, mistakes);
-    let per_second = number(&place.at("max_per_second"), raw.max_per_second, mistakes);
-    let waiting = number(&place.at("max_waiting"), raw.max_waiting, mistakes);
-    let limits = Limits {
-        concurrent: concurrent.unwrap_or_default(),
-        per_second: per_second.unwrap_or_else(|| default_per_second(authentication.as_ref())),
-        waiting: waiting.unwrap_or_default(),
-    };
-    let retries = number(&place.at("retries"), raw.retries, mistakes).unwrap_or_default();
-    let forward_traceparent =
-        mistakes.optional(&place.at("forward_traceparent"), raw.forward_traceparent).unwrap_or_default();
-    let raw_circuit =
-        mistakes.optional(&place.at("circuit_breaker"), raw.circuit_breaker).unwrap_or_default();
-    let circuit = circuit_breaker(Place(&place.at("circuit_breaker")), raw_circuit, mistakes);
-    mistakes.refuse_unknown(place.0, &raw.unknown);
-
-    let (target, authentication, response) = (target?, authentication?, response?);
-    upstream?;
-    let endpoint = Endpoint {
-        target: Arc::new(target),
-        authentication,
-        accept: response.format.media_type(),
-        token_type_hint,
-        parameters,
-        headers,
-        retries,
-        forward_traceparent,
-    };
-    Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })
+impl Introspection {
+    pub(super) fn settings(
+        mut self,
+        at: FieldPath<'_>,
+        context: &ServerContext<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Option<IntrospectionSettings> {
+        let authentication = authentication(&mut self, at, context.issuer, mistakes);
+        let client_id = authentication.as_ref().and_then(ClientAuthentication::client_id);
+        let response = self.response.settings(at.field("response"), context, client_id, mistakes);
+        let target = target(&self.endpoint, &self.upstream, self.timeout);
+        let limits = Limits {
+            concurrent: self.max_concurrent,
+            per_second: self.max_per_second.unwrap_or_else(|| default_per_second(authentication.as_ref())),
+            waiting: self.max_waiting,
+        };
+        let response = response?;
+        let endpoint = Endpoint {
+            target: Arc::new(target?),
+            authentication: authentication?,
+            accept: response.format.media_type(),
+            token_type_hint: self.token_type_hint,
+            parameters: self.parameters,
+            headers: self.headers,
+            retries: self.retries,
+            forward_traceparent: self.forward_traceparent,
+        };
+        let circuit = self.circuit_breaker;
+        Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })
+    }
 }
 
 /// A worker is to have most of its time for requests, whatever a flood of unknown tokens makes it sign.
@@ -88,128 +146,52 @@ fn default_per_second(authentication: Option<&ClientAuthentication>) -> usize {
     }
 }
 
-fn circuit_breaker(place: Place<'_>, raw: raw::CircuitBreaker, mistakes: &mut Mistakes) -> CircuitSettings {
-    let failures = number(&place.at("failures"), raw.failures, mistakes);
-    let open_for = duration(&place.at("open_for"), raw.open_for, mistakes);
-    mistakes.refuse_unknown(place.0, &raw.unknown);
-    CircuitSettings { failures: failures.unwrap_or_default(), open_for: open_for.unwrap_or_default() }
-}
-
-fn parameters(
-    place: Place<'_>,
-    field: Field<BTreeMap<String, String>>,
-    mistakes: &mut Mistakes,
-) -> Vec<(String, String)> {
-    let parameters = mistakes.optional(&place.at("parameters"), field).unwrap_or_default();
-    for name in OWN_PARAMETERS {
-        if parameters.contains_key(*name) {
-            mistakes.note(place.at(&format!("parameters.{name}")), "is the filter's own to send");
+impl Response {
+    fn settings(
+        self,
+        at: FieldPath<'_>,
+        context: &ServerContext<'_>,
+        client_id: Option<&str>,
+        mistakes: &mut Mistakes,
+    ) -> Option<ResponseFormat> {
+        let is_signed = self.accept == ResponseType::Signed;
+        if !is_signed && self.require_signed.is_some() {
+            mistakes.note(at.field("require_signed"), "is for application/token-introspection+jwt");
         }
-    }
-    parameters.into_iter().collect()
-}
-
-fn headers(
-    place: Place<'_>,
-    field: Field<BTreeMap<String, Confidential>>,
-    environment: Environment<'_>,
-    mistakes: &mut Mistakes,
-) -> Vec<(String, Secret)> {
-    let mut headers = Vec::new();
-    for (name, value) in mistakes.optional(&place.at("headers"), field).unwrap_or_default() {
-        let path = place.at(&format!("headers.{name}"));
-        let is_name = HeaderName::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name);
-        if !is_name || OWN_HEADERS.contains(&name.as_str()) {
-            mistakes.note(
-                path,
-                "must be a field name in lower case, of none that the filter or the host sends itself",
-            );
-            continue;
+        if is_signed && self.jwt_member.is_some() {
+            mistakes.note(at.field("jwt_member"), "must be left out: a signed response holds claims");
         }
-        match secret(&path, value, environment, mistakes) {
-            Some(value) if is_visible_ascii(value.expose()) => headers.push((name, value)),
-            Some(_) => mistakes.note(path, "must be visible ASCII"),
-            None => {}
+        if self.accept != ResponseType::Jwt && self.jwt_member.is_none() && !context.forwards_claims {
+            let message = "brings no JWT for the services: configure mint or claim_headers, or jwt_member if the JSON has one";
+            mistakes.note(at.field("accept"), message);
         }
+        let format = match self.accept {
+            ResponseType::Jwt => Format::Jwt,
+            ResponseType::Json => Format::Json,
+            ResponseType::Signed => {
+                let required = self.require_signed.unwrap_or(true);
+                Format::Signed(signed(at.field("accept"), context, client_id, required, mistakes)?)
+            }
+        };
+        Some(ResponseFormat { format, jwt_member: self.jwt_member, max_jwt_length: self.max_jwt_length })
     }
-    headers
-}
-
-fn response(
-    place: Place<'_>,
-    raw: raw::Response,
-    surroundings: &Surroundings<'_>,
-    client_id: Option<&str>,
-    mistakes: &mut Mistakes,
-) -> Option<ResponseFormat> {
-    let accept = mistakes.optional(&place.at("accept"), raw.accept);
-    let jwt_member = mistakes.optional(&place.at("jwt_member"), raw.jwt_member);
-    let require_signed = mistakes.optional(&place.at("require_signed"), raw.require_signed);
-    let format = accept.and_then(|accept| match accept {
-        ResponseType::Jwt => Some(Format::Jwt),
-        ResponseType::Json => Some(Format::Json),
-        ResponseType::Signed => {
-            signed(place, surroundings, client_id, require_signed.unwrap_or(true), mistakes)
-                .map(Format::Signed)
-        }
-    });
-    let is_signed = accept == Some(ResponseType::Signed);
-    if !is_signed && require_signed.is_some() {
-        mistakes.note(place.at("require_signed"), "is for application/token-introspection+jwt");
-    }
-    if is_signed && jwt_member.is_some() {
-        mistakes.note(place.at("jwt_member"), "must be left out: a signed response holds claims");
-    }
-    if jwt_member.as_deref().is_some_and(|name| matches!(name, "" | "active")) {
-        mistakes.note(place.at("jwt_member"), "must be the name of a member that holds a JWT");
-    }
-    let has_no_jwt = !matches!(format, None | Some(Format::Jwt)) && jwt_member.is_none();
-    if has_no_jwt && !surroundings.forwards_claims {
-        let message = "brings no JWT for the services: configure mint or claim_headers, or jwt_member if the JSON has one";
-        mistakes.note(place.at("accept"), message);
-    }
-    let max_jwt_length = number(&place.at("max_jwt_length"), raw.max_jwt_length, mistakes);
-    mistakes.refuse_unknown(place.0, &raw.unknown);
-    Some(ResponseFormat { format: format?, jwt_member, max_jwt_length: max_jwt_length.unwrap_or_default() })
 }
 
 fn signed(
-    place: Place<'_>,
-    surroundings: &Surroundings<'_>,
+    at: FieldPath<'_>,
+    context: &ServerContext<'_>,
     client_id: Option<&str>,
     required: bool,
     mistakes: &mut Mistakes,
 ) -> Option<SignedResponse> {
-    if !surroundings.has_keys {
-        mistakes.note(place.at("accept"), "needs keys, by which the signature is verified");
+    if !context.has_keys {
+        mistakes.note(at, "needs keys, by which the signature is verified");
     }
-    if surroundings.issuer.is_none() {
-        mistakes.note(place.at("accept"), "needs token.issuer, which signs");
+    if context.issuer.is_none() {
+        mistakes.note(at, "needs token.issuer, which signs");
     }
     if client_id.is_none() {
-        mistakes.note(place.at("accept"), "needs introspection.client_id, which the answer is addressed to");
+        mistakes.note(at, "needs introspection.client_id, which the answer is addressed to");
     }
-    Some(SignedResponse {
-        issuer: surroundings.issuer?.to_owned(),
-        audience: client_id?.to_owned(),
-        required,
-    })
+    Some(SignedResponse { issuer: context.issuer?.to_owned(), audience: client_id?.to_owned(), required })
 }
-
-const OWN_PARAMETERS: &[&str] =
-    &["token", "token_type_hint", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
-
-/// Fields of the introspection request that are not the operator's to set.
-const OWN_HEADERS: &[&str] = &[
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "x-envoy-max-retries",
-    "x-envoy-retry-on",
-];

@@ -2,24 +2,17 @@
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
 mod authentication;
-mod credentials;
+mod configuration;
 mod dpop;
-mod effective;
-mod fields;
+mod forwarding;
 mod host_kind;
 mod introspection;
 mod keys;
-mod metadata;
 mod mint;
-mod mistakes;
-mod named_claims;
 mod profile;
-mod raw;
-mod read;
 mod rules;
-#[cfg(feature = "schema")]
-mod schema;
 mod servers;
+mod texts;
 mod token;
 
 use std::fmt;
@@ -34,6 +27,9 @@ use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::credentials::token_sources::Sources;
 use crate::documents::document::Document;
 use crate::documents::resource_metadata::ResourceMetadata;
+#[cfg(feature = "schema")]
+use crate::fields::schema::{Dialect, DocumentedField};
+use crate::fields::{Environment, FieldType, Mistake, Mistakes};
 use crate::fingerprint::Fingerprint;
 use crate::http::callout::Target;
 use crate::http::cors::Cors;
@@ -50,10 +46,8 @@ use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::MintSettings;
 
+use configuration::Configuration;
 pub use host_kind::HostKind;
-pub use mistakes::{Mistake, Mistakes};
-#[cfg(feature = "schema")]
-pub use schema::{Dialect, DocumentedField, configuration_fields, configuration_schema};
 
 /// A configuration that has no mistakes.
 #[derive(Clone, Debug)]
@@ -91,9 +85,6 @@ const _: fn() = || {
     fn is_shared_by_threads<T: Send + Sync>() {}
     is_shared_by_threads::<Settings>();
 };
-
-/// Looks up a variable of the proxy's environment.
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Where and how tokens are introspected.
 #[derive(Clone, Debug)]
@@ -175,7 +166,7 @@ impl Settings {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Mistakes> {
         let object = Object::parse(text).map_err(no_object)?;
-        read::settings(object, host, environment)
+        configuration::settings(object, host, environment)
     }
 
     /// The documents that are published.
@@ -184,17 +175,31 @@ impl Settings {
         metadata.chain(self.mint.iter().map(|mint| &mint.key_set))
     }
 
-    /// The configuration as it works, as JSON for people to read: with the defaults of its profiles, and without secrets.
+    /// The configuration as it works, as JSON for people to read: with defaults, and without secrets.
     ///
     /// # Errors
-    /// What is no JSON object, or names no profile that is known.
+    /// What is no JSON object.
     pub fn effective(text: &[u8]) -> Result<String, Mistakes> {
-        let object = Object::parse(text).map_err(no_object)?;
-        let mut mistakes = Mistakes::default();
-        let mut configuration = Value::Object(effective::with_profiles(object.into_members(), &mut mistakes));
-        effective::without_secrets(&mut configuration);
-        mistakes.or(Some(format!("{configuration:#}")))
+        let mut configuration = Object::parse(text).map_err(no_object)?.into_members();
+        profile::apply_all(&mut configuration);
+        Ok(format!("{:#}", Configuration::KIND.shown(&Value::Object(configuration))))
     }
+}
+
+/// The JSON Schema of the configuration.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn configuration_schema(dialect: Dialect) -> Value {
+    Configuration::KIND.whole_schema(dialect)
+}
+
+/// All fields of the configuration, in the order in which they are best read.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn configuration_fields() -> Vec<DocumentedField> {
+    let mut fields = Vec::new();
+    Configuration::KIND.document("", &mut fields);
+    fields
 }
 
 impl ServerSettings {

@@ -3,43 +3,56 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::Place;
-use super::mistakes::Mistakes;
+use crate::fields::{FieldPath, FieldType, Kind, Reader};
 
-/// Puts the defaults of its profile under what was written of a server. Which claim names the user matters if JWTs are minted, and
-/// nothing is written of that for all servers (`asks_subject`).
-pub(super) fn apply(
-    place: Place<'_>,
-    server: &mut Map<String, Value>,
-    asks_subject: bool,
-    mistakes: &mut Mistakes,
-) {
-    let Some(name) = server.remove("profile") else { return };
-    let defaults = PROFILES.iter().find(|(profile, _)| name == *profile);
-    match defaults.and_then(|(_, defaults)| serde_json::from_str(defaults).ok()) {
-        Some(Value::Object(mut defaults)) => {
-            if !asks_subject {
-                defaults.remove("mint");
-            }
-            put_under(server, defaults);
-            let subject = server.get("mint").and_then(|mint| mint.get("subject"));
-            if asks_subject && subject.is_none() && SUBJECT_UNKNOWN.iter().any(|profile| name == *profile) {
-                mistakes.note(
-                    place.at("mint.subject"),
-                    "is required with this profile: which claim names the user is configured at the server",
-                );
-            }
-        }
-        _ => {
-            let names: Vec<&str> = names().collect();
-            mistakes.note(place.at("profile"), format!("must be one of {}", names.join(", ")));
-        }
+/// The name of a profile. Its defaults are among the fields before they are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProfileName(&'static str);
+
+impl ProfileName {
+    /// Whether the operator of the server decides which claim names the user.
+    pub(super) fn leaves_subject_open(self) -> bool {
+        self.0 == "pingfederate"
     }
 }
 
-/// The names of all profiles.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PROFILES.iter().map(|(name, _)| *name)
+impl FieldType for ProfileName {
+    type Value = Self;
+
+    const KIND: &'static Kind = &Kind::Words(NAMES);
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let name = NAMES.iter().find(|name| written == **name);
+        reader.check(at, name.map(|name| Self(name)), &format!("must be one of {}", NAMES.join(", ")))
+    }
+
+    fn placeholder() -> Self {
+        Self("")
+    }
+}
+
+/// Puts the defaults of all profiles under what was written. Returns whether JWTs are minted, and nothing is written of which claim
+/// names the user for all servers.
+pub(super) fn apply_all(configuration: &mut Map<String, Value>) -> bool {
+    let mint = configuration.get("mint").and_then(Value::as_object);
+    let asks_subject = mint.is_some_and(|mint| !mint.contains_key("subject"));
+    apply(configuration, asks_subject);
+    if let Some(Value::Array(servers)) = configuration.get_mut("authorization_servers") {
+        let servers = servers.iter_mut().filter_map(Value::as_object_mut);
+        servers.for_each(|server| apply(server, asks_subject));
+    }
+    asks_subject
+}
+
+/// Puts the defaults of its profile under what was written of a server.
+fn apply(server: &mut Map<String, Value>, asks_subject: bool) {
+    let defaults = server.get("profile").and_then(defaults).map(serde_json::from_str);
+    if let Some(Ok(Value::Object(mut defaults))) = defaults {
+        if !asks_subject {
+            defaults.remove("mint");
+        }
+        put_under(server, defaults);
+    }
 }
 
 fn put_under(written: &mut Map<String, Value>, defaults: Map<String, Value>) {
@@ -52,53 +65,48 @@ fn put_under(written: &mut Map<String, Value>, defaults: Map<String, Value>) {
     }
 }
 
-/// What is known of each, in the fields of one server.
-const PROFILES: &[(&str, &str)] = &[
-    (
-        "curity",
-        r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_member": "phantom_token"}}}"#,
-    ),
+/// What is known of each make, in the fields of one server.
+macro_rules! profiles {
+    ($($name:literal => $defaults:expr,)+) => {
+        const NAMES: &[&str] = &[$($name),+];
+
+        fn defaults(name: &Value) -> Option<&'static str> {
+            match name.as_str()? {
+                $($name => Some($defaults),)+
+                _ => None,
+            }
+        }
+    };
+}
+
+profiles! {
+    "curity" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_member": "phantom_token"}}}"#,
     // The body is JSON, although a JWT is asked for.
-    ("keycloak", r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_member": "jwt"}}}"#),
-    (
-        "oidc-provider",
-        r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}}"#,
-    ),
-    ("duende", SIGNED),
-    ("gluu", SIGNED),
-    ("janssen", SIGNED),
+    "keycloak" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_member": "jwt"}}}"#,
+    "oidc-provider" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}}"#,
+    "duende" => SIGNED,
+    "gluu" => SIGNED,
+    "janssen" => SIGNED,
     // Whether an answer is signed is a matter of the token's client.
-    (
-        "authelia",
-        r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "require_signed": false}}}"#,
-    ),
+    "authelia" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "require_signed": false}}}"#,
     // The administrative port asks nobody who they are.
-    ("hydra", r#"{"introspection": {"auth_method": "none", "response": {"accept": "application/json"}}}"#),
-    (
-        "spring",
-        r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"require_token_type": true}}"#,
-    ),
-    ("zitadel", PLAIN),
-    ("authlib", PLAIN),
-    ("okta", PLAIN),
+    "hydra" => r#"{"introspection": {"auth_method": "none", "response": {"accept": "application/json"}}}"#,
+    "spring" => r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"require_token_type": true}}"#,
+    "zitadel" => PLAIN,
+    "authlib" => PLAIN,
+    "okta" => PLAIN,
     // It takes the credentials of Basic as they are.
-    (
-        "authentik",
-        r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}}"#,
-    ),
-    ("django-oauth-toolkit", WITHOUT_SUBJECT),
-    ("wso2", WITHOUT_SUBJECT),
-    ("pingfederate", WITHOUT_ISSUER),
+    "authentik" => r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}}"#,
+    "django-oauth-toolkit" => WITHOUT_SUBJECT,
+    "wso2" => WITHOUT_SUBJECT,
+    "pingfederate" => WITHOUT_ISSUER,
     // They introspect nothing.
-    ("auth0", r#"{"token": {"jwts": "verify", "jwt_profile": "lax"}}"#),
-    ("entra-id", r#"{"token": {"jwts": "verify", "jwt_profile": "lax", "scope_claim": "scp"}}"#),
-];
+    "auth0" => r#"{"token": {"jwts": "verify", "jwt_profile": "lax"}}"#,
+    "entra-id" => r#"{"token": {"jwts": "verify", "jwt_profile": "lax", "scope_claim": "scp"}}"#,
+}
 
 const SIGNED: &str = r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}}"#;
 const PLAIN: &str = r#"{"introspection": {"response": {"accept": "application/json"}}}"#;
 /// Opaque tokens have neither `iss` nor `sub`; `username` names the user.
 const WITHOUT_SUBJECT: &str = r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}, "mint": {"subject": "/username"}}"#;
 const WITHOUT_ISSUER: &str = r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}}"#;
-
-/// Profiles of servers whose answers name the user as their operator has configured.
-const SUBJECT_UNKNOWN: &[&str] = &["pingfederate"];

@@ -1,18 +1,105 @@
 //! The section `rules`.
 
-use std::mem::take;
 use std::sync::Arc;
 
 use http::Method;
+use serde_json::Value;
 
-use super::fields::{duration, is_pointer, non_empty_list};
-use super::mint;
-use super::mistakes::Mistakes;
-use super::raw::{self, Field, PathMatch, RuleDpop};
-use crate::requirement::{Condition, Enforcement, Requirement, Test};
-use crate::rules::{Access, HostPattern, PathPattern, Rule, Rules};
+use super::mint::RuleMint;
+use super::texts::ConditionPointer;
+use crate::fields::{BoundedDuration, FieldPath, Mistakes, NonEmptyList, SECOND, YEAR, keywords, section};
+use crate::requirement::{self, Enforcement, Requirement, Test};
+use crate::rules::{self, HostPattern, PathPattern, Rules};
 use crate::server_id::ServerId;
 use crate::upstream::mint::MintProfile;
+
+section! {
+    /// Which requests are exposed, and what they require.
+    pub(super) struct Rule {
+        /// Whose tokens are taken here: a name of `authorization_servers`. By default, see "Several servers".
+        authorization_server: String,
+        /// Names in lower case, or `*.example.com`; by default all.
+        hosts: NonEmptyList<String>,
+        /// The path and all below it; it ends at a segment boundary, so `/public` does not open `/publicity`. A segment can be
+        /// a placeholder, `/orders/{id}`: then it is for that path alone.
+        path: String = required,
+        /// `prefix`, with all below it, or `exact`, without; a slash at the end makes no difference. By default as the path
+        /// says.
+        path_match: PathMatch,
+        /// What routes of the proxy ask beside the rules for the path: Envoy's route name, or `route` in the metadata
+        /// `phantom-token` of a route. Such a rule opens nothing. Envoy selects the route anew when the filter has written its
+        /// fields, so a table that matches on `authorization`, on fields of claims or where tokens come from, can send a request
+        /// by another route than the one that was looked at. So can a filter before this one that changes fields or clears the
+        /// route cache: then this rule does not hold, unless a filter right before this one selects the route anew (see
+        /// "Rules for routes" of the page for Envoy). `phantom-token check` looks for that.
+        routes: NonEmptyList<String>,
+        /// In upper case; `GET` is for `HEAD` as well. By default all.
+        methods: NonEmptyList<String>,
+        /// `public`: no token needed, and a bearer token that comes anyway is taken off.
+        access: Access = "protected",
+        /// `true`: nothing is refused here, all is only reported; see "Reporting before refusing". By default as at the top.
+        report_only: bool,
+        /// Which workloads may call: one of these is the first URI in the certificate that the caller showed (SPIFFE IDs); by
+        /// default anybody. Preflights have to come from them as well. Envoy has to verify the certificate: `trusted_ca` in the listener's TLS context, and no `ACCEPT_UNTRUSTED`.
+        peers: NonEmptyList<String>,
+        /// Tokens have to be bound to a key here; by default as the server says.
+        dpop: RuleDpop,
+        /// What is different in JWTs that are minted for this rule.
+        mint: RuleMint,
+        /// One of these has to be in `aud`, beyond what `token.audience` asks.
+        audience: NonEmptyList<String>,
+        /// Each of these has to be in the JWT's `scope`.
+        scopes: Vec<String>,
+        /// And one of these.
+        any_scopes: NonEmptyList<String>,
+        /// Conditions on other claims: `{pointer: /department, one_of: [sales]}`,
+        /// `{pointer: /realm_access/roles, contains: admin}` or `{pointer: /sub, present: true}`.
+        claims: Vec<Condition>,
+        /// How the user has to have authenticated: one of these is `acr`.
+        acr_values: NonEmptyList<String>,
+        /// How long ago at most, by `auth_time`.
+        max_age: BoundedDuration<SECOND, YEAR>,
+    }
+
+    /// A condition on a claim: exactly one of `present`, `one_of` and `contains`.
+    pub(super) struct Condition {
+        /// Where the claim is: a JSON Pointer.
+        pointer: ConditionPointer = required,
+        /// `true`: it is there.
+        present: bool,
+        /// It is one of these.
+        one_of: Vec<Value>,
+        /// It is a list that has this.
+        contains: Value,
+    }
+}
+
+/// `rules[].access`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Access {
+    Public,
+    Protected,
+}
+
+/// `rules[].path_match`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum PathMatch {
+    Prefix,
+    Exact,
+}
+
+/// `rules[].dpop`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum RuleDpop {
+    Required,
+}
+
+keywords! {
+    Access { Public = "public" or Protected = "protected" }
+    PathMatch { Prefix = "prefix" or Exact = "exact" }
+}
+
+keywords!(@type RuleDpop, "must be required, or left out", Required = "required");
 
 /// What rules refer to.
 pub(super) struct Surroundings<'a> {
@@ -25,30 +112,28 @@ pub(super) struct Surroundings<'a> {
 }
 
 pub(super) fn rules(
-    raw: Vec<Field<raw::Rule>>,
+    section: Vec<Rule>,
     surroundings: &Surroundings<'_>,
     ignores_port: bool,
     mistakes: &mut Mistakes,
 ) -> Rules {
-    if raw.is_empty() {
-        mistakes.note("rules", "must not be empty: without a rule, nothing is exposed");
+    let at_all = FieldPath::Root.field("rules");
+    if section.is_empty() {
+        mistakes.note(at_all, "must not be empty: without a rule, nothing is exposed");
     }
-    let mut all: Vec<Rule> = Vec::new();
+    let mut all: Vec<rules::Rule> = Vec::new();
     let mut origins: Vec<usize> = Vec::new();
-    for (index, field) in raw.into_iter().enumerate() {
-        let path = format!("rules[{index}]");
+    for (index, rule) in section.into_iter().enumerate() {
+        let at = at_all.element(index);
         let before = mistakes.iter().count();
-        let read = mistakes
-            .required(&path, field)
-            .map(|raw| rule(index, raw, surroundings, mistakes))
-            .unwrap_or_default();
-        if mistakes.iter().count() > before {
+        let read = rule.settings(index, at, surroundings, mistakes);
+        if mistakes.iter().count() > before || mistakes.has_in(&at.to_string()) {
             continue;
         }
-        let contended = |rule: &Rule| all.iter().position(|other| other.contends_with(rule));
+        let contended = |rule: &rules::Rule| all.iter().position(|other| other.contends_with(rule));
         if let Some(other) = read.iter().find_map(contended).and_then(|position| origins.get(position)) {
             mistakes.note(
-                &path,
+                at,
                 format!("matches the same requests as rules[{other}], but for letter case perhaps"),
             );
         }
@@ -58,193 +143,184 @@ pub(super) fn rules(
     Rules::new(all, ignores_port)
 }
 
-/// One rule for each of its routes and hosts.
-fn rule(
-    place: usize,
-    mut raw: raw::Rule,
-    surroundings: &Surroundings<'_>,
-    mistakes: &mut Mistakes,
-) -> Vec<Rule> {
-    let at = &*format!("rules[{place}]");
-    let hosts = match non_empty_list(&format!("{at}.hosts"), take(&mut raw.hosts), mistakes) {
-        None => vec![HostPattern::Any],
-        Some(names) => hosts(&format!("{at}.hosts"), &names, mistakes),
-    };
-    let routes = non_empty_list(&format!("{at}.routes"), take(&mut raw.routes), mistakes);
-    let routes = routes.map_or(vec![None], |routes| routes.into_iter().map(Some).collect());
-    let path = path(at, &mut raw, mistakes);
-    let methods =
-        non_empty_list(&format!("{at}.methods"), take(&mut raw.methods), mistakes).unwrap_or_default();
-    if !methods.iter().all(|method| is_method(method)) {
-        mistakes.note(format!("{at}.methods"), "must be names of methods in upper case");
-    }
-    let methods = with_head(methods);
-    let access = take(&mut raw.access);
-    let unknown = take(&mut raw.unknown);
-    let asks_nothing = asks_nothing(&raw);
-    let narrows = routes.iter().any(Option::is_some);
-    if narrows && !matches!((&raw.authorization_server, &raw.mint), (Field::Absent, Field::Absent)) {
-        let message =
-            "asks for more than the rules without routes, which say from whom tokens are and what is minted";
-        mistakes.note(format!("{at}.routes"), message);
-    }
-    if narrows && !raw.report_only.is_absent() {
-        mistakes.note(format!("{at}.report_only"), "is for the rules without routes to say");
-    }
-    let requirement = requirement(at, raw, surroundings, mistakes);
-    let access = mistakes.optional(&format!("{at}.access"), access);
-    let access = match access {
-        Some(raw::Access::Public) if narrows => {
-            mistakes.note(
-                format!("{at}.access"),
-                "must not be public where the rule is for routes: it opens nothing",
-            );
-            Access::Public
+impl Rule {
+    /// One rule for each of its routes and hosts.
+    fn settings(
+        self,
+        place: usize,
+        at: FieldPath<'_>,
+        surroundings: &Surroundings<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Vec<rules::Rule> {
+        let hosts = match &self.hosts {
+            None => vec![HostPattern::Any],
+            Some(names) => hosts(at.field("hosts"), names, mistakes),
+        };
+        let routes = self.routes.clone();
+        let routes = routes.map_or(vec![None], |routes| routes.into_iter().map(Some).collect());
+        let is_exact = self.path_match.map(|path_match| path_match == PathMatch::Exact);
+        let path = mistakes.check(at.field("path"), PathPattern::parse(&self.path, is_exact));
+        let methods = self.methods.clone().unwrap_or_default();
+        if !methods.iter().all(|method| is_method(method)) {
+            mistakes.note(at.field("methods"), "must be names of methods in upper case");
         }
-        Some(raw::Access::Public) if asks_nothing => Access::Public,
-        Some(raw::Access::Public) => {
-            mistakes.note(format!("{at}.access"), "must not be public where something is asked of the token");
-            Access::Public
+        let methods = with_head(methods);
+        let narrows = self.routes.is_some();
+        if narrows && (self.authorization_server.is_some() || self.mint.is_some()) {
+            let message = "asks for more than the rules without routes, which say from whom tokens are and what is minted";
+            mistakes.note(at.field("routes"), message);
         }
-        None | Some(raw::Access::Protected) => Access::Protected(Arc::new(requirement)),
-    };
-
-    mistakes.refuse_unknown(at, &unknown);
-    let Some(path) = path else { return Vec::new() };
-    let places = routes.iter().flat_map(|route| hosts.iter().map(move |host| (route.clone(), host.clone())));
-    let rule = |(route, host)| Rule {
-        place,
-        route,
-        host,
-        path: path.clone(),
-        methods: methods.clone(),
-        access: access.clone(),
-    };
-    places.map(rule).collect()
-}
-
-fn asks_nothing(raw: &raw::Rule) -> bool {
-    let absent = [
-        raw.authorization_server.is_absent(),
-        raw.report_only.is_absent(),
-        raw.peers.is_absent(),
-        raw.dpop.is_absent(),
-        raw.mint.is_absent(),
-        raw.audience.is_absent(),
-        raw.scopes.is_absent(),
-        raw.any_scopes.is_absent(),
-        raw.claims.is_absent(),
-        raw.acr_values.is_absent(),
-        raw.max_age.is_absent(),
-    ];
-    absent.iter().all(|is_absent| *is_absent)
-}
-
-fn requirement(
-    at: &str,
-    raw: raw::Rule,
-    surroundings: &Surroundings<'_>,
-    mistakes: &mut Mistakes,
-) -> Requirement {
-    let at = |field: &str| format!("{at}.{field}");
-    let server = mistakes.optional(&at("authorization_server"), raw.authorization_server);
-    let server = server.and_then(|name| {
-        let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
-        mistakes.check(
-            &at("authorization_server"),
-            place.ok_or("must be the name of one of authorization_servers"),
-        )
-    });
-    let mint = mistakes.optional(&at("mint"), raw.mint);
-    let mint = mint.and_then(|raw| mint::profile(&at("mint"), raw, surroundings.profile, mistakes));
-    let dpop = mistakes.optional(&at("dpop"), raw.dpop) == Some(RuleDpop::Required);
-    let peers = non_empty_list(&at("peers"), raw.peers, mistakes).unwrap_or_default();
-    if !peers.iter().all(|peer| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic())) {
-        mistakes
-            .note(at("peers"), "must be URIs of certificates, like spiffe://cluster.local/ns/shop/sa/cart");
+        if narrows && self.report_only.is_some() {
+            mistakes.note(at.field("report_only"), "is for the rules without routes to say");
+        }
+        let is_public = self.access == Access::Public;
+        if is_public && narrows {
+            let message = "must not be public where the rule is for routes: it opens nothing";
+            mistakes.note(at.field("access"), message);
+        } else if is_public && !self.asks_nothing() {
+            mistakes.note(at.field("access"), "must not be public where something is asked of the token");
+        }
+        let requirement = self.requirement(at, surroundings, mistakes);
+        let access =
+            if is_public { rules::Access::Public } else { rules::Access::Protected(Arc::new(requirement)) };
+        let Some(path) = path else { return Vec::new() };
+        let places =
+            routes.iter().flat_map(|route| hosts.iter().map(move |host| (route.clone(), host.clone())));
+        let rule = |(route, host)| rules::Rule {
+            place,
+            route,
+            host,
+            path: path.clone(),
+            methods: methods.clone(),
+            access: access.clone(),
+        };
+        places.map(rule).collect()
     }
-    let audience = non_empty_list(&at("audience"), raw.audience, mistakes).unwrap_or_default();
-    let scopes = mistakes.optional(&at("scopes"), raw.scopes).unwrap_or_default();
-    let any_scopes = non_empty_list(&at("any_scopes"), raw.any_scopes, mistakes).unwrap_or_default();
-    for (field, scopes) in [("scopes", &scopes), ("any_scopes", &any_scopes)] {
-        if !scopes.iter().all(|scope| is_scope_token(scope)) {
-            mistakes.note(at(field), "must be scope tokens (RFC 6749 §3.3): visible ASCII, no space");
+
+    /// Whether anybody may send the requests that it is for. A new field does not compile until it is said what it asks.
+    fn asks_nothing(&self) -> bool {
+        let Self {
+            hosts: _,
+            path: _,
+            path_match: _,
+            routes: _,
+            methods: _,
+            access: _,
+            authorization_server,
+            report_only,
+            peers,
+            dpop,
+            mint,
+            audience,
+            scopes,
+            any_scopes,
+            claims,
+            acr_values,
+            max_age,
+        } = self;
+        let asks = [
+            authorization_server.is_some(),
+            report_only.is_some(),
+            peers.is_some(),
+            dpop.is_some(),
+            mint.is_some(),
+            audience.is_some(),
+            scopes.is_some(),
+            any_scopes.is_some(),
+            claims.is_some(),
+            acr_values.is_some(),
+            max_age.is_some(),
+        ];
+        !asks.contains(&true)
+    }
+
+    fn requirement(
+        self,
+        at: FieldPath<'_>,
+        surroundings: &Surroundings<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Requirement {
+        let server = self.authorization_server.and_then(|name| {
+            let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
+            let message = "must be the name of one of authorization_servers";
+            mistakes.check(at.field("authorization_server"), place.ok_or(message))
+        });
+        let mint = self.mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, mistakes));
+        let is_uri = |peer: &String| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic());
+        let peers = self.peers.unwrap_or_default();
+        if !peers.iter().all(is_uri) {
+            let message = "must be URIs of certificates, like spiffe://cluster.local/ns/shop/sa/cart";
+            mistakes.note(at.field("peers"), message);
+        }
+        let scopes = self.scopes.unwrap_or_default();
+        let any_scopes = self.any_scopes.unwrap_or_default();
+        for (field, scopes) in [("scopes", &scopes), ("any_scopes", &any_scopes)] {
+            if !scopes.iter().all(|scope| is_scope_token(scope)) {
+                let message = "must be scope tokens (RFC 6749 §3.3): visible ASCII, no space";
+                mistakes.note(at.field(field), message);
+            }
+        }
+        let acr_values = self.acr_values.unwrap_or_default();
+        if !acr_values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_graphic())) {
+            mistakes.note(at.field("acr_values"), "must be visible ASCII without space");
+        }
+        let at_claims = at.field("claims");
+        let conditions = self.claims.into_iter().flatten().enumerate();
+        let conditions = conditions
+            .filter_map(|(index, claim)| claim.settings(at_claims.element(index), mistakes))
+            .collect();
+        let enforcement = match self.report_only {
+            Some(true) => Enforcement::Nothing,
+            Some(false) => Enforcement::Full,
+            None => surroundings.enforcement,
+        };
+        Requirement {
+            enforcement,
+            also: None,
+            server,
+            peers,
+            dpop: self.dpop == Some(RuleDpop::Required),
+            mint,
+            audience: self.audience.unwrap_or_default(),
+            scopes,
+            any_scopes,
+            conditions,
+            acr_values,
+            max_age: self.max_age,
         }
     }
-    let acr_values = non_empty_list(&at("acr_values"), raw.acr_values, mistakes).unwrap_or_default();
-    if !acr_values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_graphic())) {
-        mistakes.note(at("acr_values"), "must be visible ASCII without space");
-    }
-    let max_age = duration(&at("max_age"), raw.max_age, mistakes);
-    let claims = mistakes.optional(&at("claims"), raw.claims).unwrap_or_default();
-    let read = |(index, field)| {
-        let at = format!("{}[{index}]", at("claims"));
-        mistakes.required(&at, field).and_then(|raw| condition(&at, raw, mistakes))
-    };
-    let conditions = claims.into_iter().enumerate().filter_map(read).collect();
-    let enforcement = match mistakes.optional(&at("report_only"), raw.report_only) {
-        Some(true) => Enforcement::Nothing,
-        Some(false) => Enforcement::Full,
-        None => surroundings.enforcement,
-    };
-    Requirement {
-        enforcement,
-        also: None,
-        server,
-        peers,
-        dpop,
-        mint,
-        audience,
-        scopes,
-        any_scopes,
-        conditions,
-        acr_values,
-        max_age,
+}
+
+impl Condition {
+    /// A pointer, and exactly one thing that the claim there has to be.
+    fn settings(self, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Option<requirement::Condition> {
+        if self.present == Some(false) {
+            mistakes.note(at.field("present"), "must be true");
+        }
+        if self.one_of.as_ref().is_some_and(Vec::is_empty) {
+            mistakes.note(at.field("one_of"), "must not be empty");
+        }
+        let tests = [
+            self.present.map(|_| Test::Present),
+            self.one_of.map(Test::OneOf),
+            self.contains.map(Test::Contains),
+        ];
+        let mut tests = tests.into_iter().flatten();
+        let (Some(test), None) = (tests.next(), tests.next()) else {
+            let message = "needs exactly one of present, one_of and contains beside it";
+            mistakes.note(at.field("pointer"), message);
+            return None;
+        };
+        Some(requirement::Condition { pointer: self.pointer, test })
     }
 }
 
-/// A pointer, and exactly one thing that the claim there has to be.
-fn condition(place: &str, raw: raw::Condition, mistakes: &mut Mistakes) -> Option<Condition> {
-    let at = |field: &str| format!("{place}.{field}");
-    let pointer = mistakes.optional(&at("pointer"), raw.pointer);
-    if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
-        mistakes.note(
-            at("pointer"),
-            "must be a JSON Pointer (RFC 6901), like /department, to no registered date",
-        );
-    }
-    let present = mistakes.optional(&at("present"), raw.present);
-    if present == Some(false) {
-        mistakes.note(at("present"), "must be true");
-    }
-    let one_of = mistakes.optional(&at("one_of"), raw.one_of);
-    if one_of.as_ref().is_some_and(Vec::is_empty) {
-        mistakes.note(at("one_of"), "must not be empty");
-    }
-    let contains = mistakes.optional(&at("contains"), raw.contains);
-    mistakes.refuse_unknown(place, &raw.unknown);
-    let tests = [present.map(|_| Test::Present), one_of.map(Test::OneOf), contains.map(Test::Contains)];
-    let mut tests = tests.into_iter().flatten();
-    let (Some(test), None) = (tests.next(), tests.next()) else {
-        mistakes.note(at("pointer"), "needs exactly one of present, one_of and contains beside it");
-        return None;
-    };
-    Some(Condition { pointer: pointer?, test })
-}
-
-fn path(at: &str, raw: &mut raw::Rule, mistakes: &mut Mistakes) -> Option<PathPattern> {
-    let path = mistakes.optional(&format!("{at}.path"), take(&mut raw.path));
-    let path_match = mistakes.optional(&format!("{at}.path_match"), take(&mut raw.path_match));
-    let is_exact = path_match.map(|path_match| path_match == PathMatch::Exact);
-    mistakes.check(&format!("{at}.path"), PathPattern::parse(&path?, is_exact))
-}
-
-fn hosts(path: &str, names: &[String], mistakes: &mut Mistakes) -> Vec<HostPattern> {
+fn hosts(at: FieldPath<'_>, names: &[String], mistakes: &mut Mistakes) -> Vec<HostPattern> {
     let mut hosts: Vec<HostPattern> = Vec::new();
     for (index, name) in names.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        match mistakes.check(&path, host(name)) {
-            Some(host) if hosts.contains(&host) => mistakes.note(path, "is there already"),
+        let at = at.element(index);
+        match mistakes.check(at, host(name)) {
+            Some(host) if hosts.contains(&host) => mistakes.note(at, "is there already"),
             Some(host) => hosts.push(host),
             None => {}
         }

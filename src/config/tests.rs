@@ -67,14 +67,14 @@ fn r038_all_mistakes_are_told_at_once_with_their_paths() {
     assert_eq!(
         found,
         [
-            "token.audience: must not be empty, nor have an empty element",
-            "token.leeway: must be a duration between 0s and 1m, like 2s",
-            "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
-            "introspection.upstream: must be visible ASCII",
             "introspection.endpoint: must be an absolute URL of http or https",
+            "introspection.upstream: must be visible ASCII",
             "introspection.client_id: must be a string",
             "introspection.client_secret: names a variable that is not set, or empty, in the environment of the proxy",
+            "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
             "introspection.respond: is not a field",
+            "token.audience: must not be empty, nor have an empty element",
+            "token.leeway: must be a duration between 0s and 1m, like 2s",
             "cache.max_entries: must be between 16 and 1000000, got 0",
             "cache.max_ttl: must be a string",
             r#"rules[0].path: must start with "/""#,

@@ -1,61 +1,99 @@
 //! The section `token`: what a token of one authorization server must be like.
 
 use super::TokenSettings;
-use super::fields::{Place, duration, non_empty_list, number, visible};
-use super::mistakes::Mistakes;
-use super::raw::{self, Field, Jwts};
+use crate::credentials::dpop::DpopMode;
+use crate::fields::{
+    Bounded, BoundedDuration, FieldPath, MINUTE, Mistakes, NonEmptyList, Visible, keywords, section,
+};
 use crate::token::claims::{Reading, TokenPolicy};
-use crate::token::jwt_access_token::{JwtAccessTokens, Profile};
+use crate::token::jwt_access_token::JwtAccessTokens;
+use crate::token::jwt_access_token::Profile;
 
-pub(super) fn token(
-    place: Place<'_>,
-    raw: raw::Token,
-    has_keys: bool,
-    mistakes: &mut Mistakes,
-) -> (TokenSettings, Reading) {
-    let issuer = match raw.issuer {
-        Field::Absent => None,
-        written => visible(&place.at("issuer"), written, mistakes),
-    };
-    let allows_missing_issuer = mistakes.optional(&place.at("allow_missing_iss"), raw.allow_missing_iss);
-    let audience = non_empty_list(&place.at("audience"), raw.audience, mistakes).unwrap_or_default();
-    let leeway = duration(&place.at("leeway"), raw.leeway, mistakes);
-    let require_exp = mistakes.optional(&place.at("require_exp"), raw.require_exp).unwrap_or_default();
-    let scope_claim = visible(&place.at("scope_claim"), raw.scope_claim, mistakes).unwrap_or_default();
-    let allows_scope_list = mistakes.optional(&place.at("allow_scope_list"), raw.allow_scope_list);
-    let profile = mistakes.optional(&place.at("jwt_profile"), raw.jwt_profile);
-    let jwts = mistakes.optional(&place.at("jwts"), raw.jwts);
-    if jwts == Some(Jwts::Verify) && (issuer.is_none() || audience.is_empty() || !has_keys) {
-        let message = "verify needs token.issuer, token.audience and keys (RFC 9068 §4)";
-        mistakes.note(place.at("jwts"), message);
+section! {
+    /// What access tokens have to be like.
+    pub(super) struct Token {
+        /// `iss`, exactly; an absent one does not pass. Without it, it is not checked.
+        issuer: Visible,
+        /// Whether a token without `iss` passes where there is an `issuer`.
+        allow_missing_iss: bool = false,
+        /// One of these has to be in `aud`, exactly. Without it, it is not checked.
+        audience: NonEmptyList<String>,
+        /// How far clocks may differ.
+        leeway: BoundedDuration<0, MINUTE> = "5s",
+        /// Whether a token is refused if neither the JWT nor the answer around it has `exp`.
+        require_exp: bool = false,
+        /// Whether an introspection response has to say `token_type`. Refresh tokens are active as well on many servers, which
+        /// say it of access tokens alone: with oidc-provider, Spring and the like, turn it on.
+        require_token_type: bool = false,
+        /// The claim that has the scope, `scp` for some servers.
+        scope_claim: Visible = "scope",
+        /// Whether the scope may be a list; no RFC allows it.
+        allow_scope_list: bool = false,
+        /// What becomes of access tokens that are JWTs: `introspect` them like any, `refuse` them, or `verify` them here.
+        jwts: Jwts = "introspect",
+        /// What those have to be like: RFC 9068, or `lax` for servers that are older.
+        jwt_profile: Profile = "rfc9068",
+        /// How many signatures of JWTs that clients present may be wrong in a second, at one worker, before a JWT that is not in
+        /// the cache is a 503: to verify one takes a worker some hundred times as long as a cached token. Each key that is
+        /// tried counts, and a JWT without `kid` costs four at most; signatures that are right cost nothing.
+        max_failed_verifications_per_second: Bounded<1, 1_000_000> = 100,
+        /// Proof of possession ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): `off` refuses tokens that are bound to a
+        /// key, `allowed` asks for proofs of those, `required` takes no others.
+        dpop: DpopMode = "off",
+        /// Whether introspection may call a bound token a bearer token, as some servers call every one.
+        allow_bearer_type: bool = false,
     }
-    let jwts = match jwts {
-        Some(Jwts::Introspect) => JwtAccessTokens::Introspected,
-        Some(Jwts::Verify) => JwtAccessTokens::Verified(profile.unwrap_or(Profile::Rfc9068)),
-        None | Some(Jwts::Refuse) => JwtAccessTokens::Refused,
-    };
-    let path = place.at("max_failed_verifications_per_second");
-    let max_failed_verifications = number(&path, raw.max_failed_verifications_per_second, mistakes);
-    let dpop = mistakes.optional(&place.at("dpop"), raw.dpop).unwrap_or_default();
-    let requires_token_type = mistakes.optional(&place.at("require_token_type"), raw.require_token_type);
-    let tolerates_bearer_type = mistakes.optional(&place.at("allow_bearer_type"), raw.allow_bearer_type);
-    mistakes.refuse_unknown(place.0, &raw.unknown);
-    let policy = TokenPolicy {
-        issuer,
-        allows_missing_issuer: allows_missing_issuer.unwrap_or_default(),
-        audience,
-        leeway: leeway.unwrap_or_default(),
-        require_exp,
-    };
-    let allows_scope_list = allows_scope_list.unwrap_or_default();
-    let tolerates_bearer_type = tolerates_bearer_type.unwrap_or_default();
-    let reading = Reading {
-        scope_claim,
-        allows_scope_list,
-        requires_token_type: requires_token_type.unwrap_or_default(),
-        tolerates_bearer_type,
-        asked: Vec::new(),
-    };
-    let max_failed_verifications = max_failed_verifications.unwrap_or_default();
-    (TokenSettings { policy, jwts, max_failed_verifications, dpop }, reading)
+}
+
+/// `token.jwts`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Jwts {
+    Introspect,
+    Refuse,
+    Verify,
+}
+
+keywords! {
+    Jwts { Introspect = "introspect", Refuse = "refuse" or Verify = "verify" }
+    Profile { Rfc9068 = "rfc9068" or Lax = "lax" }
+    DpopMode { Off = "off", Allowed = "allowed" or Required = "required" }
+}
+
+impl Token {
+    pub(super) fn settings(
+        self,
+        at: FieldPath<'_>,
+        has_keys: bool,
+        mistakes: &mut Mistakes,
+    ) -> (TokenSettings, Reading) {
+        let audience = self.audience.unwrap_or_default();
+        if self.jwts == Jwts::Verify && (self.issuer.is_none() || audience.is_empty() || !has_keys) {
+            let message = "verify needs token.issuer, token.audience and keys (RFC 9068 §4)";
+            mistakes.note(at.field("jwts"), message);
+        }
+        let settings = TokenSettings {
+            policy: TokenPolicy {
+                issuer: self.issuer,
+                allows_missing_issuer: self.allow_missing_iss,
+                audience,
+                leeway: self.leeway,
+                require_exp: self.require_exp,
+            },
+            jwts: match self.jwts {
+                Jwts::Introspect => JwtAccessTokens::Introspected,
+                Jwts::Verify => JwtAccessTokens::Verified(self.jwt_profile),
+                Jwts::Refuse => JwtAccessTokens::Refused,
+            },
+            max_failed_verifications: self.max_failed_verifications_per_second,
+            dpop: self.dpop,
+        };
+        let reading = Reading {
+            scope_claim: self.scope_claim,
+            allows_scope_list: self.allow_scope_list,
+            requires_token_type: self.require_token_type,
+            tolerates_bearer_type: self.allow_bearer_type,
+            asked: Vec::new(),
+        };
+        (settings, reading)
+    }
 }

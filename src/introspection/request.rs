@@ -25,7 +25,7 @@ pub struct Endpoint {
     /// Whether `token_type_hint=access_token` is sent (R17).
     pub token_type_hint: bool,
     /// More parameters that the server wants in the form.
-    pub parameters: Vec<(String, String)>,
+    pub parameters: Vec<(String, Secret)>,
     /// More header fields that the server wants, names in lower case.
     pub headers: Vec<(String, Secret)>,
     /// How often the host asks again where the server has not begun to answer.
@@ -93,7 +93,7 @@ impl Inquiry {
         }
         let credentials = endpoint.authentication.parameters(occasion).ok_or(Reason::Internal)?;
         parameters.extend(credentials.iter().map(|(name, value)| (*name, &**value)));
-        parameters.extend(endpoint.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        parameters.extend(endpoint.parameters.iter().map(|(name, value)| (name.as_str(), value.expose())));
         let authorization = endpoint.authentication.authorization();
         let own = [
             ("accept", Some(endpoint.accept.to_owned())),

@@ -2,18 +2,29 @@
 //! `none` in any letter case above all (R59).
 
 macro_rules! algorithms {
-    ($($(#[doc = $doc:literal])+ $algorithm:ident = $name:literal,)+) => {
+    (
+        $($(#[doc = $doc:literal])+ $algorithm:ident = $name:literal,)+
+        secret: $(#[doc = $secret_doc:literal])+ $secret:ident = $secret_name:literal,
+    ) => {
         /// A signature algorithm.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Algorithm {
             $($(#[doc = $doc])+ $algorithm,)+
+            $(#[doc = $secret_doc])+ $secret,
         }
 
         impl Algorithm {
+            /// All that verify by a public key.
+            pub(crate) const ASYMMETRIC: &'static [Self] = &[$(Self::$algorithm),+];
+
+            /// Their names.
+            pub(crate) const ASYMMETRIC_NAMES: &'static [&'static str] = &[$($name),+];
+
             /// The algorithm of this name, as `alg` has it.
             pub(crate) fn named(name: &str) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$algorithm),)+
+                    $secret_name => Some(Self::$secret),
                     _ => None,
                 }
             }
@@ -22,6 +33,7 @@ macro_rules! algorithms {
             pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Self::$algorithm => $name,)+
+                    Self::$secret => $secret_name,
                 }
             }
         }
@@ -49,22 +61,7 @@ algorithms! {
     EdDsa = "EdDSA",
     /// The same by its fully specified name.
     Ed25519 = "Ed25519",
+    secret:
     /// HMAC with SHA-256, for a secret of the configuration alone.
     Hs256 = "HS256",
-}
-
-impl Algorithm {
-    /// All that verify by a public key.
-    pub(crate) const ASYMMETRIC: [Self; 10] = [
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-        Self::EdDsa,
-        Self::Ed25519,
-    ];
 }

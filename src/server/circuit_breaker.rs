@@ -7,16 +7,20 @@
 
 use std::time::Duration;
 
+use crate::fields::{Bounded, BoundedDuration, MINUTE, section};
 use crate::time::Timestamp;
 use crate::token_key::TokenKey;
 
-/// When a server is left alone, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CircuitSettings {
-    /// After failures in a row for so many tokens; none for never.
-    pub failures: usize,
-    /// How long.
-    pub open_for: Duration,
+section! {
+    /// When a worker leaves the server alone.
+    #[derive(Copy, PartialEq, Eq)]
+    pub struct CircuitSettings {
+        /// After failures in a row for how many tokens (no answer, or a status of 500 and above; never one below) a worker leaves the
+        /// server alone; `0` for never. Tokens in the cache pass all the same, others are a 503 that says when to come back.
+        failures: Bounded<0, 10_000> = 5,
+        /// How long; then one question at a time tries whether it serves again.
+        open_for: BoundedDuration<100, { 5 * MINUTE }> = "5s",
+    }
 }
 
 /// What changed for the questions to one server.

@@ -17,7 +17,8 @@ pub(crate) use core::prelude::v1::test;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::config::{Mistakes, Settings};
+use crate::config::Settings;
+use crate::fields::Mistakes;
 use crate::host::{Randomness, SharedData};
 use crate::time::Timestamp;
 

@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use serde_json::Value;
 
-use crate::config::{Dialect, Mistakes, configuration_schema};
+use crate::config::configuration_schema;
+use crate::fields::Mistakes;
+use crate::fields::schema::Dialect;
 
 /// Panics unless the schema takes what is accepted, and refuses what is refused for a name or a type: if it did the former, editors
 /// would mark what works, and Kong would not take it; if the latter, nobody would be told of a wrong name before the filter is.

@@ -45,7 +45,7 @@ fn minted(worker: &mut Worker<'_>, seconds: u64, path: &str, token: &str) -> Val
     let authorization = worker.request(seconds, "GET", path, Some(&format!("Bearer {token}")));
     let jwt = authorization.strip_prefix("Bearer ").unwrap_or_else(|| panic!("{authorization}"));
     let keys = json!({"keys": [public(&p256(), json!({"kid": "now"}))]}).to_string();
-    let keys = KeySet::parse(keys.as_bytes(), &Algorithm::ASYMMETRIC).expect("a set");
+    let keys = KeySet::parse(keys.as_bytes(), Algorithm::ASYMMETRIC).expect("a set");
     let jws = Jws::parse(jwt).expect("a JWS");
     assert_eq!(keys.verify(&jws).map(|_| ()), Ok(()));
     assert_eq!(jws.media_type().as_deref(), Some("at+jwt"));

@@ -8,7 +8,7 @@ const ALGORITHMS: [&str; 10] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"];
 
 fn set(keys: Value) -> KeySet {
-    KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), &Algorithm::ASYMMETRIC).expect("a set")
+    KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), Algorithm::ASYMMETRIC).expect("a set")
 }
 
 /// One key of each kind, named by its algorithm.
@@ -194,11 +194,11 @@ fn r065_keys_of_no_use_are_left_out() {
         assert_eq!(set.keys.len(), 1, "{odd}");
         assert_eq!(verify(&set, &token("ES256", json!({"kid": "good"}))), Ok(()));
         let alone = json!({"keys": [odd]}).to_string();
-        let alone = KeySet::parse(alone.as_bytes(), &Algorithm::ASYMMETRIC).expect("a set");
+        let alone = KeySet::parse(alone.as_bytes(), Algorithm::ASYMMETRIC).expect("a set");
         assert!(alone.is_empty(), "{odd}");
     }
     for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
-        assert!(KeySet::parse(text.as_bytes(), &Algorithm::ASYMMETRIC).is_err(), "{text}");
+        assert!(KeySet::parse(text.as_bytes(), Algorithm::ASYMMETRIC).is_err(), "{text}");
     }
     // A private key that was published by mistake still verifies, by its public part.
     let careless = set(json!([p256()]));
@@ -237,6 +237,6 @@ fn r073_a_secret_has_256_bits_and_is_for_hs256_alone() {
 proptest::proptest! {
     #[test]
     fn no_set_makes_it_panic(text in r#"\{"keys":\[\{("(kty|n|e|crv|x|y|use|alg)":"[A-Za-z0-9_-]{0,9}",?){0,6}\}\]\}"#) {
-        let _ = KeySet::parse(text.as_bytes(), &Algorithm::ASYMMETRIC);
+        let _ = KeySet::parse(text.as_bytes(), Algorithm::ASYMMETRIC);
     }
 }

@@ -1,0 +1,258 @@
+//! The whole configuration, its small sections, and what all of it has to do with each other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use log::LevelFilter;
+use serde_json::Value;
+
+use super::dpop::Dpop;
+use super::forwarding::{ClaimHeader, Credentials, FilterState};
+use super::introspection::Introspection;
+use super::keys::Keys;
+use super::mint::Mint;
+use super::profile::{self, ProfileName};
+use super::rules::{Rule, Surroundings, rules};
+use super::servers::{Gateway, Server, servers};
+use super::texts::{Identifier, JwtHeader, WebOrigin, identifier};
+use super::token::Token;
+use super::{Environment, HostKind, Settings};
+use crate::cache::CacheSettings;
+use crate::challenge::ProtectionSpace;
+use crate::credentials::client_certificate::CertificateSource;
+use crate::credentials::dpop::{DpopMode, DpopSettings};
+use crate::documents::resource_metadata as metadata;
+use crate::error_body;
+use crate::fields::{
+    FieldPath, FieldType, LongSecret, Mistakes, NonEmptyList, Reader, Visible, keywords, section,
+};
+use crate::http::cors;
+use crate::http::sanitize::OverrideHeaders;
+use crate::json::Object;
+use crate::requirement::{Enforcement, Requirement};
+use crate::rules::Rules;
+use crate::upstream::headers::Forwarding;
+use crate::upstream::mint::{self as minting, MintSettings};
+
+section! {
+    /// The whole.
+    pub(super) struct Configuration {
+        /// What is known of a server, as defaults for the fields below. Whatever is written goes before it;
+        /// `phantom-token show` tells the result.
+        profile: ProfileName,
+        /// Where and how access tokens are introspected. It is required, unless all tokens are JWTs that are verified here.
+        introspection: Introspection,
+        /// What access tokens have to be like.
+        token: Token,
+        /// What verifies signatures; exactly one of `uri`, `discovery`, `set` and `secret`.
+        keys: Keys,
+        /// Several authorization servers, each with its own `introspection`, `token` and `keys`, instead of those at the top.
+        authorization_servers: Vec<Server>,
+        /// How clients present access tokens.
+        credentials: Credentials = {},
+        /// What proofs of possession have to be like. It is required with `token.dpop`.
+        dpop: Dpop,
+        /// For servers that answer without a JWT: the gateway signs one itself, in the profile of
+        /// [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068).
+        mint: Mint,
+        /// Where the client's certificate is, for tokens that are bound to one
+        /// ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)): that of the connection, or `x-forwarded-client-cert` with one
+        /// element, which a proxy in front sets anew (Envoy's `SANITIZE_SET`). Without it, such tokens are refused.
+        client_certificate: CertificateSource,
+        /// Another header field for the JWT, which then stands alone, without `Bearer`; `Authorization` is taken off.
+        jwt_header: JwtHeader = "authorization",
+        /// Claims that services receive as header fields.
+        claim_headers: Vec<ClaimHeader> = [],
+        /// Claims that the host keeps: Envoy as filter state `wasm.<name>`, for access logs
+        /// (`%FILTER_STATE(wasm.name:PLAIN)%`) and RBAC.
+        filter_state: Vec<FilterState> = [],
+        /// Fields by which frameworks let a client override the path or the method of its request: `X-Original-URL`,
+        /// `X-Rewrite-URL`, `X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`, in any case and with any marks for
+        /// `-`. `remove` removes them from every request, public ones and preflights included; `keep` is for services that need
+        /// them, and then rules judge another path or method than the service serves.
+        override_headers: OverrideHeaders = "remove",
+        /// What is kept of answers, and for how long.
+        cache: CacheSettings = {},
+        /// Which pages of other origins may call the API.
+        cors: Cors,
+        /// The realm in challenges.
+        realm: Visible = "api",
+        /// The metadata of the protected resource ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)): served at the
+        /// well-known path, without a token, and challenges point to them. On which hosts is as with `mint.jwks_path`.
+        resource_metadata: ResourceMetadata,
+        /// Whether your router takes `a:8443` for `a`, as Envoy does by the option of this name.
+        ignore_port_in_host_matching: bool = false,
+        /// Requests on one worker that need the same answer share one question, where the host can do that.
+        single_flight: bool = true,
+        /// Whether what an authentic token is not allowed (scope, claims, step-up) is only reported, by all rules that do not
+        /// say otherwise: see "Reporting before refusing".
+        report_only: bool = false,
+        /// Which requests are exposed, and what each requires. What no rule matches is refused.
+        rules: Vec<Rule> = required,
+        /// The body of refusals.
+        error_body: ErrorBody,
+        /// Up to which level the filter writes to the host's log, within what the host logs: `debug` has one line for each
+        /// decision and each introspection.
+        log_level: LevelFilter = "info",
+        /// A secret of 32 bytes at least, or `{env: NAME}`: at `debug`, tokens are named by eight digits of an HMAC with it, the
+        /// same at all workers and gateways that have the same. By default each worker makes its own.
+        log_key: LongSecret,
+    }
+
+    /// Which pages of other origins may call the API.
+    pub(super) struct Cors {
+        /// Origins whose pages may call the API, `https://app.example.com`: their preflights pass without a token where a rule
+        /// exposes what they ask for, even past a rule for `OPTIONS`, and they may read refusals. Leave it out where Envoy's own
+        /// CORS filter is in use.
+        allow_origins: NonEmptyList<WebOrigin> = required,
+    }
+
+    /// The metadata of the protected resource.
+    pub(super) struct ResourceMetadata {
+        /// The resource identifier, a URL.
+        resource: Identifier = required,
+        /// Issuer identifiers.
+        authorization_servers: NonEmptyList<Identifier> = required,
+        /// A member of the document.
+        scopes_supported: NonEmptyList<String>,
+        /// A member of the document.
+        resource_name: String,
+        /// A member of the document.
+        resource_documentation: String,
+    }
+
+    /// The body of refusals.
+    pub(super) struct ErrorBody {
+        /// Its type: JSON, `application/problem+json` say.
+        media_type: String = "application/json",
+        /// JSON with `{status}`, `{error}`, `{error_description}` and `{reason}` in it.
+        template: String = required,
+    }
+}
+
+keywords! {
+    CertificateSource { Connection = "connection" or Forwarded = "x-forwarded-client-cert" }
+    LevelFilter {
+        Off = "off", Error = "error", Warn = "warn", Info = "info", Debug = "debug" or Trace = "trace"
+    }
+}
+
+pub(super) fn settings(
+    object: Object,
+    host: HostKind,
+    environment: Environment<'_>,
+) -> Result<Settings, Mistakes> {
+    let mut object = object.into_members();
+    let asks_subject = profile::apply_all(&mut object);
+    let object = Value::Object(object);
+    let (whole, mut mistakes) = Reader::read::<Configuration>(&object, environment);
+    host.refuse(&object, &mut mistakes);
+    let settings = whole.settings(asks_subject, &mut mistakes);
+    mistakes.or(settings, Configuration::KIND)
+}
+
+impl Configuration {
+    fn settings(mut self, asks_subject: bool, mistakes: &mut Mistakes) -> Option<Settings> {
+        let root = FieldPath::Root;
+        let mints = self.mint.is_some();
+        let mint = self.mint.take().and_then(|mint| mint.settings(root.field("mint"), mistakes));
+        let claim_headers = std::mem::take(&mut self.claim_headers);
+        let at_headers = root.field("claim_headers");
+        let mut forwarding = Forwarding {
+            claim_headers: ClaimHeader::settings(claim_headers, at_headers, &self.jwt_header, mistakes),
+            jwt_field: std::mem::take(&mut self.jwt_header),
+            filter_state: std::mem::take(&mut self.filter_state).into_iter().map(Into::into).collect(),
+            withheld: self.dpop.iter().map(|_| "dpop".to_owned()).collect(),
+            override_headers: self.override_headers,
+            minted_bytes: 0,
+        };
+        let forwards_claims = !forwarding.claim_headers.is_empty() || mints;
+        let gateway = Gateway { forwards_claims, mints, asks_subject };
+        let mut servers = servers(&mut self, gateway, mistakes);
+        let dpop = self.dpop.map(Dpop::settings);
+        let credentials = self.credentials.settings(root.field("credentials"), &forwarding, mistakes);
+        self.cache.check(root.field("cache"), mistakes);
+        let cors = self.cors.map(Cors::settings).unwrap_or_default();
+        let metadata = self.resource_metadata.and_then(ResourceMetadata::settings);
+        let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
+            mistakes.check("error_body", error_body::ErrorBody::new(media_type, template))
+        });
+        let surroundings = Surroundings {
+            enforcement: if self.report_only { Enforcement::Authentication } else { Enforcement::Full },
+            servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
+            profile: mint.as_ref().map(|mint| &*mint.profile),
+        };
+        let rules = rules(self.rules, &surroundings, self.ignore_port_in_host_matching, mistakes);
+        let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
+            || rules.requirements().any(|requirement| requirement.dpop);
+        if asks_for_proof && dpop.is_none() {
+            mistakes.note("dpop", "is required where tokens may be bound to a key");
+        }
+        if mint.is_some() {
+            let own = rules.requirements().filter(|requirement| requirement.mint.is_some());
+            forwarding.minted_bytes = own.count().saturating_add(1).saturating_mul(2048);
+        }
+        let subjects = servers.iter().filter_map(|server| server.subject.as_deref());
+        let asked = asked_claims(&rules, &forwarding, mint.as_ref(), subjects);
+        servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
+        let protection = ProtectionSpace {
+            realm: self.realm,
+            metadata,
+            dpop_algorithms: dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default(),
+            error_body: error_body.unwrap_or_default(),
+        };
+        Some(Settings {
+            dpop,
+            mint,
+            client_certificate: self.client_certificate,
+            servers,
+            credentials,
+            forwarding: Arc::new(forwarding),
+            cache: self.cache,
+            cors,
+            protection,
+            rules,
+            single_flight: self.single_flight,
+            log_level: self.log_level,
+            log_key: self.log_key,
+        })
+    }
+}
+
+impl Cors {
+    fn settings(self) -> cors::Cors {
+        cors::Cors { allow_origins: self.allow_origins.into_iter().map(Arc::from).collect() }
+    }
+}
+
+impl ResourceMetadata {
+    fn settings(self) -> Option<metadata::ResourceMetadata> {
+        let texts =
+            [("resource_name", self.resource_name), ("resource_documentation", self.resource_documentation)];
+        Some(metadata::ResourceMetadata::new(metadata::Description {
+            resource: identifier(&self.resource).ok()?,
+            authorization_servers: self.authorization_servers,
+            scopes_supported: self.scopes_supported.unwrap_or_default(),
+            texts: texts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect(),
+        }))
+    }
+}
+
+/// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.
+fn asked_claims<'a>(
+    rules: &'a Rules,
+    forwarding: &'a Forwarding,
+    mint: Option<&'a MintSettings>,
+    subjects: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
+    let profile = mint.iter().flat_map(|mint| mint.profile.claims.iter().map(|claim| claim.pointer.as_str()));
+    let subject = mint.iter().map(|mint| mint.subject.as_str());
+    let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile).chain(subject).chain(subjects);
+    let pointers: BTreeSet<&str> = rules
+        .requirements()
+        .flat_map(Requirement::asked_claims)
+        .chain(forwarding.asked_claims())
+        .chain(minted)
+        .collect();
+    pointers.into_iter().map(str::to_owned).collect()
+}

@@ -1,0 +1,109 @@
+//! What services and the host receive of a token: the sections `claim_headers` and `filter_state`; and how clients present one:
+//! `credentials`, which has to go by other names.
+
+use super::CredentialSettings;
+use super::texts::{HeaderName, StateName, Word};
+use crate::credentials::token_sources::Sources;
+use crate::fields::{Bounded, FieldPath, KIB, Mistakes, Pointer, keywords, section};
+use crate::http::field_name::{AUTHORIZATION, imitates};
+use crate::http::sanitize::OverrideHeaders;
+use crate::token::named_claim::NamedClaim;
+use crate::upstream::headers::Forwarding;
+
+section! {
+    /// A claim that services receive as a header field.
+    pub(super) struct ClaimHeader {
+        /// A header field, in lower case, that services receive a claim in; whatever the client sends under that name, in any
+        /// case and with any marks for `-`, is taken off on every route.
+        header: HeaderName = required,
+        /// Where the claim is in the JWT: a JSON Pointer.
+        pointer: Pointer = required,
+        /// `plain`: a text that cannot stand in a field as it is, is left out; `base64url`: every text is encoded. Lists and
+        /// objects are base64url of their JSON.
+        encoding: Encoding = "plain",
+    }
+
+    /// A claim that the host keeps.
+    pub(super) struct FilterState {
+        /// By what the host calls it.
+        name: StateName = required,
+        /// Where the claim is in the JWT: a JSON Pointer.
+        pointer: Pointer = required,
+    }
+
+    /// How clients present access tokens.
+    pub(super) struct Credentials {
+        /// Longest access token in bytes; a longer one is a 431.
+        max_length: Bounded<1, { 64 * KIB }> = 8192,
+        /// A parameter of the query that may hold the token, `access_token` say
+        /// ([RFC 9700](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2) advises against it); successful answers become
+        /// `Cache-Control: private`.
+        query_parameter: Word,
+        /// A cookie that may hold it; make it `SameSite=Strict`, browsers send it by themselves.
+        cookie: Word,
+        /// Another header field that may hold it, alone.
+        header: HeaderName,
+        /// What stands before a token among the subprotocols of a WebSocket handshake: with `access_token.`, pages open
+        /// `new WebSocket(url, ["chat", "access_token." + token])`.
+        websocket_protocol: Word,
+    }
+}
+
+/// `claim_headers[].encoding`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Encoding {
+    Plain,
+    Base64Url,
+}
+
+keywords! {
+    Encoding { Plain = "plain" or Base64Url = "base64url" }
+    OverrideHeaders { Remove = "remove" or Keep = "keep" }
+}
+
+impl ClaimHeader {
+    /// The claims, each under a name that no service takes for another.
+    pub(super) fn settings(
+        section: Vec<Self>,
+        at: FieldPath<'_>,
+        jwt_field: &str,
+        mistakes: &mut Mistakes,
+    ) -> Vec<NamedClaim> {
+        let mut headers: Vec<NamedClaim> = Vec::new();
+        for (index, Self { header: name, pointer, encoding }) in section.into_iter().enumerate() {
+            let is_taken = |other: &str| imitates(name.as_bytes(), other);
+            if (jwt_field != AUTHORIZATION && is_taken(jwt_field))
+                || headers.iter().any(|other| is_taken(&other.name))
+            {
+                mistakes.note(at.element(index).field("header"), "is there already");
+            }
+            headers.push(NamedClaim { name, pointer, is_base64url: encoding == Encoding::Base64Url });
+        }
+        headers
+    }
+}
+
+impl From<FilterState> for NamedClaim {
+    fn from(FilterState { name, pointer }: FilterState) -> Self {
+        Self { name, pointer, is_base64url: false }
+    }
+}
+
+impl Credentials {
+    pub(super) fn settings(
+        self,
+        at: FieldPath<'_>,
+        forwarding: &Forwarding,
+        mistakes: &mut Mistakes,
+    ) -> CredentialSettings {
+        let Self { max_length, query_parameter, cookie, header, websocket_protocol } = self;
+        let is_set = |name: &String| !forwarding.imitations(std::iter::once(name.as_bytes())).is_empty();
+        if header.as_ref().is_some_and(is_set) {
+            mistakes.note(at.field("header"), "must not be a field that the gateway sets");
+        }
+        CredentialSettings {
+            max_length,
+            sources: Sources { query_parameter, cookie, header, websocket_protocol },
+        }
+    }
+}

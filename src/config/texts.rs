@@ -1,0 +1,167 @@
+//! Texts that have to satisfy a rule, and what the operator is told of it.
+
+use std::time::Duration;
+
+use http::uri::Authority;
+use http::{HeaderName as Name, Uri};
+
+use crate::fields::{ensure, is_pointer, texts};
+use crate::http::callout::Target;
+use crate::http::field_name::AUTHORIZATION;
+use crate::http::path;
+use crate::upstream::mint::OWN_CLAIMS;
+
+texts! {
+    /// Where a document or an endpoint is.
+    Url: Url = |text| url(text).map(drop),
+    /// A resource or issuer identifier (RFC 9728 §2, RFC 8414 §2).
+    Identifier: Text = |text| identifier(text).map(drop),
+    /// An origin as browsers write it (RFC 6454 §6.2).
+    WebOrigin: Text = web_origin,
+    /// An origin that clients know the gateway by.
+    GatewayOrigin: Text = gateway_origin,
+    /// A path that means what it says.
+    PlainPath: Text = plain_path,
+    /// A field of requests that the gateway may set.
+    HeaderName: Text = settable,
+    /// A field for the JWT.
+    JwtHeader: Text = |text| if text == AUTHORIZATION { Ok(()) } else { settable(text) },
+    /// A field of the introspection request.
+    CalloutHeader: Text = callout_header,
+    /// A parameter of the introspection request.
+    Parameter: Text = |text| ensure(!OWN_PARAMETERS.contains(&text), "is the filter's own to send"),
+    /// What can stand in a query, a cookie and a list of protocols as it is.
+    Word: Text = |text| ensure(is_made_of(text, b"-._"), "must be of letters, digits, -, . and _"),
+    /// A name of filter state.
+    StateName: Text = |text| ensure(is_made_of(text, b"_-"), "must be of letters, digits, _ and -"),
+    /// A member of an introspection response.
+    JwtMember: Text = |text| {
+        ensure(!matches!(text, "" | "active"), "must be the name of a member that holds a JWT")
+    },
+    /// A claim of minted JWTs.
+    MintedClaim: Text = |text| ensure(!OWN_CLAIMS.contains(&text), "is the gateway's own to say"),
+    /// A JSON Pointer to the claim that names the user.
+    SubjectPointer: Text = |text| {
+        ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /username")
+    },
+    /// A JSON Pointer to a claim that a rule asks about.
+    ConditionPointer: Text = |text| {
+        ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /department, to no registered date")
+    },
+}
+
+/// Where a document or an endpoint is, and how the host reaches it.
+pub(super) fn target(at: &str, upstream: &str, timeout: Duration) -> Option<Target> {
+    let [scheme, authority, path] = url(at).ok()?;
+    Some(Target { upstream: upstream.to_owned(), scheme, authority, path, timeout })
+}
+
+/// Scheme, authority, and path with query.
+fn url(text: &str) -> Result<[String; 3], &'static str> {
+    let uri: Uri = text.parse().map_err(|_| "must be an absolute URL")?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
+    let scheme = scheme.ok_or("must be an absolute URL of http or https")?;
+    let authority = uri.authority().ok_or("must name a host")?;
+    ensure(!text.contains('#') && text.is_ascii(), "must be ASCII without a fragment")?;
+    let message = "must name a host, and a port between 1 and 65535 if any, without user information";
+    ensure(is_authority(authority), message)?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok([scheme, authority.as_str(), path].map(str::to_owned))
+}
+
+/// Origin and path of a URL without query and fragment.
+pub(super) fn identifier(url: &str) -> Result<(String, String), &'static str> {
+    const MESSAGE: &str = "must be a URL of http or https without user information, query and fragment";
+    let uri: Uri = url.parse().map_err(|_| MESSAGE)?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or(MESSAGE)?;
+    let authority = uri.authority().filter(|authority| is_authority(authority)).ok_or(MESSAGE)?;
+    let is_plain = path::normalize(uri.path().as_bytes()).is_ok_and(|path| path == uri.path());
+    ensure(uri.query().is_none() && !url.contains('#') && is_plain, MESSAGE)?;
+    let path = if uri.path() == "/" { "" } else { uri.path() };
+    Ok((format!("{scheme}://{authority}"), path.to_owned()))
+}
+
+/// A host, and a port if there is a colon behind it; no user information, and nothing that only a list or a pattern has.
+fn is_authority(authority: &Authority) -> bool {
+    let has_port = authority.as_str().len() > authority.host().len();
+    let is_port = |port| port != 0;
+    !authority.host().is_empty()
+        && !authority.as_str().contains(['@', '*', ','])
+        && (!has_port || authority.port_u16().is_some_and(is_port))
+}
+
+fn is_origin(text: &str) -> bool {
+    identifier(text).is_ok_and(|(origin, _)| origin == text) && text == text.to_lowercase()
+}
+
+fn web_origin(text: &str) -> Result<(), &'static str> {
+    let names_default_port = (text.starts_with("https:") && text.ends_with(":443"))
+        || (text.starts_with("http:") && text.ends_with(":80"));
+    let message = "must be an origin as browsers write it, like https://app.example.com";
+    ensure(is_origin(text) && !names_default_port, message)
+}
+
+fn gateway_origin(text: &str) -> Result<(), &'static str> {
+    let has_own_port = text.ends_with(":443") || text.ends_with(":80");
+    let message = "must be an origin without its scheme's own port, like https://api.example.com";
+    ensure(is_origin(text) && !has_own_port, message)
+}
+
+fn plain_path(text: &str) -> Result<(), &'static str> {
+    let is_plain = path::normalize(text.as_bytes()).is_ok_and(|normal| normal == text);
+    let message = "must be a plain path: no query, no dot segments, no escapes";
+    ensure(is_plain && !text.ends_with('/'), message)
+}
+
+fn settable(name: &str) -> Result<(), &'static str> {
+    let is_of_http = OF_HTTP.contains(&name) || name.starts_with("content-");
+    let message = "must be a field name in lower case that means nothing to HTTP itself";
+    ensure(is_header_name(name) && !is_of_http, message)
+}
+
+fn callout_header(name: &str) -> Result<(), &'static str> {
+    let message = "must be a field name in lower case, of none that the filter or the host sends itself";
+    ensure(is_header_name(name) && !OWN_HEADERS.contains(&name), message)
+}
+
+fn is_header_name(name: &str) -> bool {
+    Name::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name)
+}
+
+fn is_made_of(text: &str, marks: &[u8]) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+}
+
+const OF_HTTP: &[&str] = &[
+    "authorization",
+    "connection",
+    "cookie",
+    "dpop",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const OWN_PARAMETERS: &[&str] =
+    &["token", "token_type_hint", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+
+/// Fields of the introspection request that are not the operator's to set.
+const OWN_HEADERS: &[&str] = &[
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "x-envoy-max-retries",
+    "x-envoy-retry-on",
+];

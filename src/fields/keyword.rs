@@ -1,0 +1,63 @@
+//! Fields that are one word of a closed list.
+
+/// A word of a closed list.
+pub(crate) trait Keyword: Copy + PartialEq + 'static {
+    /// The list.
+    const WORDS: &'static [&'static str];
+
+    /// What they stand for, in the same order.
+    const VALUES: &'static [Self];
+
+    /// What stands behind this word.
+    fn of(word: &str) -> Option<Self> {
+        let position = Self::WORDS.iter().position(|own| *own == word)?;
+        Self::VALUES.get(position).copied()
+    }
+
+    /// The word itself.
+    fn word(self) -> &'static str {
+        let position = Self::VALUES.iter().position(|value| *value == self);
+        position.and_then(|position| Self::WORDS.get(position)).copied().unwrap_or_default()
+    }
+}
+
+/// Makes field types of enums: `Encoding { Plain = "plain" or Base64Url = "base64url" }`.
+macro_rules! keywords {
+    ($($type:ident {
+        $first:ident = $first_word:literal $(, $other:ident = $other_word:literal)* or $last:ident = $last_word:literal
+    })+) => {
+        $($crate::fields::keywords!(
+            @type $type,
+            concat!("must be ", $first_word, $(", ", $other_word,)* " or ", $last_word),
+            $first = $first_word $(, $other = $other_word)*, $last = $last_word
+        );)+
+    };
+    (@type $type:ident, $message:expr, $first:ident = $first_word:literal $(, $other:ident = $word:literal)*) => {
+        impl $crate::fields::Keyword for $type {
+            const WORDS: &'static [&'static str] = &[$first_word $(, $word)*];
+            const VALUES: &'static [Self] = &[Self::$first $(, Self::$other)*];
+        }
+
+        impl $crate::fields::FieldType for $type {
+            type Value = Self;
+
+            const KIND: &'static $crate::fields::Kind =
+                &$crate::fields::Kind::Words(<Self as $crate::fields::Keyword>::WORDS);
+
+            fn read(
+                written: &serde_json::Value,
+                at: $crate::fields::FieldPath<'_>,
+                reader: &mut $crate::fields::Reader<'_>,
+            ) -> Option<Self> {
+                let value = written.as_str().and_then(<Self as $crate::fields::Keyword>::of);
+                reader.check(at, value, $message)
+            }
+
+            fn placeholder() -> Self {
+                Self::$first
+            }
+        }
+    };
+}
+
+pub(crate) use keywords;

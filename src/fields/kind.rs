@@ -1,0 +1,162 @@
+//! The types of fields as data: one table, which is walked to show a configuration, to describe it and to sort mistakes.
+
+use serde_json::{Map, Value};
+
+/// The type of a field.
+pub enum Kind {
+    Text,
+    /// A URL, whose user information and query may be secret.
+    Url,
+    /// A text that may be a secret.
+    HiddenText,
+    /// A secret, or the name of a variable of the environment that has it.
+    Secret,
+    /// A JWK Set, which may have private keys by mistake.
+    KeySet,
+    Boolean,
+    /// Any value but null.
+    Any,
+    Number {
+        least: u64,
+        most: u64,
+    },
+    /// In milliseconds.
+    Duration {
+        least: u64,
+        most: u64,
+    },
+    Words(&'static [&'static str]),
+    List {
+        element: &'static Kind,
+        at_least: u32,
+    },
+    /// An object with names of the operator's own.
+    Map(&'static Kind),
+    Section(&'static [Field]),
+}
+
+/// A field of a section.
+pub struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) kind: &'static Kind,
+    pub(crate) absence: Absence,
+    /// Its documentation, line by line.
+    #[cfg(feature = "schema")]
+    pub(crate) meaning: &'static [&'static str],
+}
+
+/// What it means that a field is not there.
+pub enum Absence {
+    /// That there is no value.
+    Optional,
+    /// This mistake.
+    Required(&'static str),
+    /// The same as this value.
+    Means(fn() -> Value),
+    /// The same as a section without any field, or an empty list.
+    Defaults,
+}
+
+impl Kind {
+    /// What people may see of a value: no secret, nothing of an unknown field or of the wrong type, which may hold one. Defaults
+    /// are filled in.
+    pub(crate) fn shown(&self, value: &Value) -> Value {
+        match (self, value) {
+            (Self::Section(fields), Value::Object(members)) => {
+                let field = |name: &str| fields.iter().find(|field| field.name == name);
+                let written = members.iter().map(|(name, value)| {
+                    (name.clone(), field(name).map_or_else(hidden, |field| field.kind.shown(value)))
+                });
+                let absent = fields.iter().filter(|field| !members.contains_key(field.name));
+                let defaults = absent.filter_map(|field| Some((field.name.to_owned(), field.default()?)));
+                written.chain(defaults).collect::<Map<_, _>>().into()
+            }
+            (Self::List { element, .. }, Value::Array(elements)) => {
+                elements.iter().map(|value| element.shown(value)).collect()
+            }
+            (Self::Map(kind), Value::Object(members)) => {
+                let shown = members.iter().map(|(name, value)| (name.clone(), kind.shown(value)));
+                shown.collect::<Map<_, _>>().into()
+            }
+            (Self::Secret, Value::Object(reference)) if is_reference(reference) => value.clone(),
+            (Self::Url, Value::String(url)) => without_query(url).into(),
+            (Self::KeySet, Value::Object(set)) => public_keys(set),
+            (Self::Words(words), Value::String(word)) if words.contains(&word.as_str()) => value.clone(),
+            (Self::Text | Self::Duration { .. }, Value::String(_))
+            | (Self::Boolean, Value::Bool(_))
+            | (Self::Number { .. }, Value::Number(_))
+            | (Self::Any, _) => value.clone(),
+            _ => hidden(),
+        }
+    }
+
+    /// Where the field with this path stands among all, level by level; what is not known stands last.
+    pub(super) fn position(&self, path: &str) -> Vec<usize> {
+        let mut position = Vec::new();
+        let (mut kind, mut rest) = (self, path);
+        loop {
+            let (place, next) = match kind {
+                Self::Section(fields) => {
+                    rest = rest.strip_prefix('.').unwrap_or(rest);
+                    let (name, behind) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
+                    rest = behind;
+                    let place = fields.iter().position(|field| field.name == name);
+                    (place, place.and_then(|place| fields.get(place)).map(|field| field.kind))
+                }
+                Self::List { element, .. } => {
+                    let index = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+                    rest = index.map_or("", |(_, behind)| behind);
+                    (index.and_then(|(index, _)| index.parse().ok()), Some(*element))
+                }
+                _ => return position,
+            };
+            position.push(place.unwrap_or(usize::MAX));
+            match next {
+                Some(next) if !rest.is_empty() => kind = next,
+                _ => return position,
+            }
+        }
+    }
+}
+
+impl Field {
+    /// What it is if it is not there.
+    fn default(&self) -> Option<Value> {
+        match &self.absence {
+            Absence::Means(value) => Some(value()),
+            Absence::Defaults if matches!(self.kind, Kind::List { .. }) => Some(Value::Array(Vec::new())),
+            Absence::Defaults => Some(self.kind.shown(&Map::new().into())),
+            Absence::Optional | Absence::Required(_) => None,
+        }
+    }
+}
+
+/// Whether it names a variable of the environment, and nothing else.
+pub(super) fn is_reference(members: &Map<String, Value>) -> bool {
+    members.len() == 1 && members.get("env").is_some_and(Value::is_string)
+}
+
+fn without_query(url: &str) -> String {
+    let (url, _) = url.split_once(['?', '#']).unwrap_or((url, ""));
+    match url.rsplit_once('@') {
+        Some((_, rest)) => format!("[hidden]@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+/// The members of public keys (RFC 7518 §6), and nothing else.
+fn public_keys(set: &Map<String, Value>) -> Value {
+    let keys = set.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    let is_public = |name: &str| {
+        matches!(name, "kty" | "kid" | "alg" | "use" | "key_ops" | "crv" | "x" | "y" | "n" | "e")
+    };
+    let public = keys.map(|key| {
+        let members = key.iter().filter(|(name, _)| is_public(name));
+        members.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>()
+    });
+    Map::from_iter([("keys".to_owned(), public.collect())]).into()
+}
+
+fn hidden() -> Value {
+    Value::String("[hidden]".to_owned())
+}

@@ -1,0 +1,123 @@
+//! What is wrong with a configuration, as sentences for the operator.
+
+use std::fmt;
+
+use super::{FieldPath, Kind};
+
+/// One mistake: `rules[2].path: must start with "/"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    path: String,
+    message: String,
+}
+
+/// All mistakes of a configuration, at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes {
+    all: Vec<Mistake>,
+    /// How many of them are of one field alone.
+    of_fields: usize,
+}
+
+impl Mistake {
+    pub(crate) fn new(path: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self { path: path.to_string(), message: message.into() }
+    }
+
+    /// The path of the field, empty for the whole.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What is wrong with it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether there is no such field: then what it holds may be anything, a secret for instance.
+    pub fn is_of_unknown_field(&self) -> bool {
+        self.message == UNKNOWN_FIELD
+    }
+}
+
+impl Mistakes {
+    /// The mistakes, section by section.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.all.iter()
+    }
+
+    /// Notes what is wrong with one field, whatever the others are.
+    pub(super) fn note_field(&mut self, at: FieldPath<'_>, message: impl Into<String>) {
+        self.all.push(Mistake::new(at, message));
+        self.of_fields = self.all.len();
+    }
+
+    /// Notes what fields have to do with each other. Where one of them could not be read, that is enough.
+    pub(crate) fn note(&mut self, at: impl fmt::Display, message: impl Into<String>) {
+        let mistake = Mistake::new(at, message);
+        if !self.of_fields().any(|field| contains(&field.path, &mistake.path)) && !self.has_in(&mistake.path)
+        {
+            self.all.push(mistake);
+        }
+    }
+
+    /// Whether this, or something in it, could not be read.
+    pub(crate) fn has_in(&self, path: &str) -> bool {
+        self.of_fields().any(|field| contains(path, &field.path))
+    }
+
+    /// The value of a result; its error becomes a mistake.
+    pub(crate) fn check<T, E: fmt::Display>(
+        &mut self,
+        at: impl fmt::Display,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|error| self.note(at, error.to_string())).ok()
+    }
+
+    /// The value, if there are no mistakes. They are sorted as the fields are documented.
+    pub(crate) fn or<T>(mut self, value: Option<T>, kind: &Kind) -> Result<T, Self> {
+        match value {
+            Some(value) if self.all.is_empty() => Ok(value),
+            _ => {
+                self.all.sort_by_cached_key(|mistake| kind.position(&mistake.path));
+                Err(self)
+            }
+        }
+    }
+
+    fn of_fields(&self) -> impl Iterator<Item = &Mistake> {
+        self.all.iter().take(self.of_fields)
+    }
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self { all: vec![mistake], of_fields: 0 }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(formatter, "{}: ", self.path)?;
+        }
+        formatter.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.all.iter().map(Mistake::to_string).collect();
+        formatter.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Whether a path is this one or in it.
+fn contains(outer: &str, path: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+pub(super) const UNKNOWN_FIELD: &str = "is not a field";

@@ -1,0 +1,37 @@
+//! The path of a field, `rules[2].path`: written out only for a mistake.
+
+use std::fmt;
+
+/// Where a field stands.
+#[derive(Clone, Copy)]
+pub enum FieldPath<'a> {
+    /// The whole configuration.
+    Root,
+    /// A field of an object.
+    Field(&'a FieldPath<'a>, &'a str),
+    /// An element of a list.
+    Element(&'a FieldPath<'a>, usize),
+}
+
+impl FieldPath<'_> {
+    /// The path of one of its fields.
+    pub(crate) fn field<'b>(&'b self, name: &'b str) -> FieldPath<'b> {
+        FieldPath::Field(self, name)
+    }
+
+    /// The path of one of its elements.
+    pub(crate) fn element(&self, index: usize) -> FieldPath<'_> {
+        FieldPath::Element(self, index)
+    }
+}
+
+impl fmt::Display for FieldPath<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Self::Root, name) => formatter.write_str(name),
+            Self::Field(parent, name) => write!(formatter, "{parent}.{name}"),
+            Self::Element(parent, index) => write!(formatter, "{parent}[{index}]"),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Reading: from JSON to the values of fields, with all mistakes at once. No mistake repeats a value, which may be a secret in the
+//! wrong place.
+
+use serde_json::{Map, Value};
+
+use super::mistakes::UNKNOWN_FIELD;
+use super::{Absence, Field, FieldPath, FieldType, Mistakes};
+
+/// Looks up a variable of the proxy's environment.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What reading needs and what it finds wrong.
+pub struct Reader<'a> {
+    environment: Environment<'a>,
+    mistakes: Mistakes,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the whole.
+    pub(crate) fn read<T: FieldType>(written: &Value, environment: Environment<'a>) -> (T::Value, Mistakes) {
+        let mut reader = Self { environment, mistakes: Mistakes::default() };
+        let value = T::read(written, FieldPath::Root, &mut reader).unwrap_or_else(T::placeholder);
+        (value, reader.mistakes)
+    }
+
+    /// The value of a variable of the environment.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.environment)(name).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn note(&mut self, at: FieldPath<'_>, message: impl Into<String>) {
+        self.mistakes.note_field(at, message);
+    }
+
+    /// The value, or its absence as a mistake.
+    pub(crate) fn check<T>(&mut self, at: FieldPath<'_>, value: Option<T>, message: &str) -> Option<T> {
+        if value.is_none() {
+            self.note(at, message);
+        }
+        value
+    }
+
+    /// The members of a section.
+    pub(crate) fn members<'v>(
+        &mut self,
+        written: &'v Value,
+        at: FieldPath<'_>,
+        fields: &[Field],
+    ) -> Option<&'v Map<String, Value>> {
+        let members = self.check(at, written.as_object(), "must be an object")?;
+        for name in members.keys().filter(|name| fields.iter().all(|field| field.name != **name)) {
+            self.note(at.field(name), UNKNOWN_FIELD);
+        }
+        Some(members)
+    }
+
+    /// A field that may be absent.
+    #[inline(never)]
+    pub(crate) fn optional<T: FieldType>(
+        &mut self,
+        members: &Map<String, Value>,
+        name: &str,
+        at: FieldPath<'_>,
+    ) -> Option<T::Value> {
+        T::read(members.get(name)?, at.field(name), self)
+    }
+
+    /// A field that always has a value.
+    #[inline(never)]
+    pub(crate) fn value<T: FieldType>(
+        &mut self,
+        members: &Map<String, Value>,
+        name: &str,
+        absence: &Absence,
+        at: FieldPath<'_>,
+    ) -> T::Value {
+        let at = at.field(name);
+        let value = match (members.get(name), absence) {
+            (Some(written), _) => T::read(written, at, self),
+            (None, Absence::Means(default)) => T::read(&default(), at, self),
+            (None, Absence::Required(message)) => {
+                self.note(at, *message);
+                None
+            }
+            (None, Absence::Optional | Absence::Defaults) => None,
+        };
+        value.unwrap_or_else(T::placeholder)
+    }
+}
+
+impl Default for Reader<'_> {
+    /// For a section of which nothing is written.
+    fn default() -> Self {
+        Self { environment: &|_| None, mistakes: Mistakes::default() }
+    }
+}

@@ -1,0 +1,183 @@
+//! What the lines of the fields say of themselves: as JSON Schema, for editors, command lines and hosts, and as rows of a table. It says
+//! nothing of what fields have to do with each other.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Absence, Field, Kind};
+
+/// A version of JSON Schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Draft 4, as Kong reads it.
+    Draft4,
+    /// 2020-12, as editors do.
+    Draft202012,
+}
+
+/// A field of the configuration, as people read about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentedField {
+    /// Where it stands: `rules[].path`.
+    pub path: String,
+    /// What its absence means: `required`, a value, or nothing more than the meaning says.
+    pub default: Option<String>,
+    /// What it is for, in Markdown, and which values it takes.
+    pub meaning: String,
+}
+
+type Keywords = Map<String, Value>;
+
+fn keywords<const N: usize>(keywords: [(&str, Value); N]) -> Keywords {
+    keywords.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+impl Kind {
+    /// The JSON Schema of the whole.
+    pub(crate) fn whole_schema(&self, dialect: Dialect) -> Value {
+        let version = match dialect {
+            Dialect::Draft4 => "http://json-schema.org/draft-04/schema#",
+            Dialect::Draft202012 => "https://json-schema.org/draft/2020-12/schema",
+        };
+        let about = [("$schema", json!(version)), ("title", json!("Configuration of phantom-token"))];
+        let mut schema = self.schema();
+        schema.extend(keywords(about));
+        Value::Object(schema)
+    }
+
+    /// All fields in it, in the order in which they are best read.
+    pub(crate) fn document(&self, path: &str, fields: &mut Vec<DocumentedField>) {
+        match self {
+            Self::List { element, .. } => element.document(&format!("{path}[]"), fields),
+            Self::Section(section) => {
+                for field in *section {
+                    let separator = if path.is_empty() { "" } else { "." };
+                    let path = format!("{path}{separator}{}", field.name);
+                    fields.push(field.documented(path.clone()));
+                    // The sections of one of several servers are those at the top.
+                    if field.meaning() != AS_AT_THE_TOP {
+                        field.kind.document(&path, fields);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn schema(&self) -> Keywords {
+        match self {
+            Self::Section(fields) => {
+                let required = fields.iter().filter(|field| matches!(field.absence, Absence::Required(_)));
+                let required: Vec<&str> = required.map(|field| field.name).collect();
+                let properties: Map<String, Value> =
+                    fields.iter().map(|field| (field.name.to_owned(), field.schema().into())).collect();
+                let mut schema = keywords([
+                    ("type", json!("object")),
+                    ("properties", properties.into()),
+                    ("additionalProperties", json!(false)),
+                ]);
+                // Draft 4 has no empty list here.
+                if !required.is_empty() {
+                    schema.extend(keywords([("required", json!(required))]));
+                }
+                schema
+            }
+            Self::List { element, at_least } => {
+                let mut items = element.schema();
+                if *at_least > 0 && matches!(element, Self::Text) {
+                    items.extend(keywords([("minLength", json!(1))]));
+                }
+                keywords([("type", json!("array")), ("items", items.into()), ("minItems", json!(at_least))])
+            }
+            Self::Map(value) => {
+                keywords([("type", json!("object")), ("additionalProperties", value.schema().into())])
+            }
+            Self::Words(words) => keywords([("type", json!("string")), ("enum", json!(words))]),
+            Self::Number { least, most } => {
+                keywords([("type", json!("integer")), ("minimum", json!(least)), ("maximum", json!(most))])
+            }
+            Self::Duration { .. } => {
+                keywords([("type", json!("string")), ("pattern", json!(DURATION)), ("maxLength", json!(16))])
+            }
+            Self::Text | Self::Url | Self::HiddenText => keywords([("type", json!("string"))]),
+            Self::Boolean => keywords([("type", json!("boolean"))]),
+            Self::Any | Self::KeySet => keywords([("not", json!({"type": "null"}))]),
+            Self::Secret => {
+                let variable = json!({"type": "string", "description": "The name of a variable of the proxy's environment."});
+                let elsewhere = json!({
+                    "type": "object",
+                    "properties": {"env": variable},
+                    "required": ["env"],
+                    "additionalProperties": false,
+                });
+                keywords([("anyOf", json!([{"type": "string", "minLength": 1}, elsewhere]))])
+            }
+        }
+    }
+
+    /// The values that it takes, where its words and numbers say that.
+    fn range(&self) -> Option<String> {
+        match self {
+            Self::List { element, .. } => element.range(),
+            Self::Words(words) => {
+                Some(words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+            }
+            Self::Number { least, most } => Some(format!("{least} to {most}")),
+            Self::Duration { least, most } => {
+                let [least, most] =
+                    [least, most].map(|bound| humantime::format_duration(Duration::from_millis(*bound)));
+                Some(format!("{least} to {most}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Field {
+    fn meaning(&self) -> String {
+        self.meaning.concat().trim().to_owned()
+    }
+
+    /// With the values that it takes, if the meaning does not name them.
+    fn meaning_and_range(&self) -> String {
+        let meaning = self.meaning();
+        let names_all = |words: &[&str]| words.iter().all(|word| meaning.contains(&format!("`{word}`")));
+        match (self.kind, self.kind.range()) {
+            (Kind::Words(words), _) if names_all(words) => meaning,
+            (_, Some(range)) => format!("{} ({range}).", meaning.trim_end_matches('.')),
+            (_, None) => meaning,
+        }
+    }
+
+    fn schema(&self) -> Keywords {
+        // Of durations, the schema has nothing else to say the range with.
+        let meaning = match self.kind {
+            Kind::Duration { .. } => self.meaning_and_range(),
+            _ => self.meaning(),
+        };
+        let mut schema = self.kind.schema();
+        schema.extend(keywords([("description", json!(meaning))]));
+        if let Absence::Means(default) = &self.absence {
+            schema.extend(keywords([("default", default())]));
+        }
+        schema
+    }
+
+    fn documented(&self, path: String) -> DocumentedField {
+        let default = match &self.absence {
+            Absence::Optional | Absence::Defaults => None,
+            Absence::Required(_) => Some("required".to_owned()),
+            Absence::Means(default) => match default() {
+                Value::String(text) => Some(format!("`{text}`")),
+                value => Some(format!("`{value}`")),
+            },
+        };
+        DocumentedField { path, default, meaning: self.meaning_and_range() }
+    }
+}
+
+const AS_AT_THE_TOP: &str = "As at the top.";
+
+/// Numbers with their units, like `1h 30m`.
+const DURATION: &str = r"^(0|(\s*[0-9][0-9\s]*(\.[0-9_\s]*)?[A-Za-zµ]+\s*)+)$";

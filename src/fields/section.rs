@@ -1,0 +1,103 @@
+//! Sections: objects of the configuration, as the lines of their fields.
+
+/// Defines sections. Behind the type of a field stands what its absence means: `= "2s"` that value, `= {}` a section of defaults, `= []` an empty list,
+/// `= required` or `= (required "why")` a mistake; nothing, that there is no value.
+macro_rules! section {
+    ($(
+        $(#[doc = $about:literal])+
+        $(#[derive($($derived:ident),+)])?
+        $visibility:vis struct $section:ident {
+            $($(#[doc = $meaning:literal])+ $field:ident: $type:ty $(= $absence:tt)?,)+
+        }
+    )+) => {$(
+        $(#[doc = $about])+
+        #[derive(Clone, Debug $(, $($derived),+)?)]
+        $visibility struct $section {
+            $($(#[doc = $meaning])+ $visibility $field: $crate::fields::member!($type $(, $absence)?),)+
+        }
+
+        impl $section {
+            const FIELDS: &'static [$crate::fields::Field] = &[
+                $($crate::fields::Field {
+                    name: stringify!($field),
+                    kind: <$type as $crate::fields::FieldType>::KIND,
+                    absence: $crate::fields::absence!($($absence)?),
+                    #[cfg(feature = "schema")]
+                    meaning: &[$($meaning),+],
+                },)+
+            ];
+
+            #[inline(never)]
+            fn of(
+                members: &serde_json::Map<String, serde_json::Value>,
+                at: $crate::fields::FieldPath<'_>,
+                reader: &mut $crate::fields::Reader<'_>,
+            ) -> Self {
+                Self {
+                    $($field: $crate::fields::read_member!(
+                        reader, $type, members, stringify!($field), at $(, $absence)?
+                    ),)+
+                }
+            }
+        }
+
+        impl $crate::fields::FieldType for $section {
+            type Value = Self;
+
+            const KIND: &'static $crate::fields::Kind = &$crate::fields::Kind::Section(Self::FIELDS);
+
+            fn read(
+                written: &serde_json::Value,
+                at: $crate::fields::FieldPath<'_>,
+                reader: &mut $crate::fields::Reader<'_>,
+            ) -> Option<Self> {
+                reader.members(written, at, Self::FIELDS).map(|members| Self::of(members, at, reader))
+            }
+
+            fn placeholder() -> Self {
+                Self::of(
+                    &serde_json::Map::new(),
+                    $crate::fields::FieldPath::Root,
+                    &mut $crate::fields::Reader::default(),
+                )
+            }
+        }
+    )+};
+}
+
+macro_rules! member {
+    ($type:ty) => { Option<<$type as $crate::fields::FieldType>::Value> };
+    ($type:ty, $absence:tt) => { <$type as $crate::fields::FieldType>::Value };
+}
+
+macro_rules! absence {
+    () => {
+        $crate::fields::Absence::Optional
+    };
+    (required) => {
+        $crate::fields::Absence::Required("is required")
+    };
+    ((required $message:literal)) => {
+        $crate::fields::Absence::Required($message)
+    };
+    ({}) => {
+        $crate::fields::Absence::Defaults
+    };
+    ([]) => {
+        $crate::fields::Absence::Defaults
+    };
+    ($default:literal) => {
+        $crate::fields::Absence::Means(|| serde_json::Value::from($default))
+    };
+}
+
+macro_rules! read_member {
+    ($reader:ident, $type:ty, $members:ident, $name:expr, $at:ident) => {
+        $reader.optional::<$type>($members, $name, $at)
+    };
+    ($reader:ident, $type:ty, $members:ident, $name:expr, $at:ident, $absence:tt) => {
+        $reader.value::<$type>($members, $name, &$crate::fields::absence!($absence), $at)
+    };
+}
+
+pub(crate) use {absence, member, read_member, section};

@@ -1,0 +1,355 @@
+//! The types of fields: numbers, durations, texts, secrets, lists and maps.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::kind::{Kind, is_reference};
+use super::{FieldPath, FieldType, Reader};
+use crate::secret::Secret;
+
+/// A whole number between the two.
+pub struct Bounded<const LEAST: u64, const MOST: u64>;
+
+/// A duration between so many milliseconds, as text.
+pub struct BoundedDuration<const LEAST: u64, const MOST: u64>;
+
+/// A list with elements, if it is there: an empty one could be taken for "all" or for "none".
+pub struct NonEmptyList<T>(PhantomData<T>);
+
+/// An object with names of the operator's own: values of type `T` under names of type `N`.
+pub struct MapOf<N, T>(PhantomData<(N, T)>);
+
+/// A parameter that may be a secret.
+pub struct HiddenText;
+
+/// A JWK Set, as JSON text. It ought to have public keys, but may have others by mistake.
+pub struct Jwks;
+
+/// Makes field types of texts that have to satisfy a rule, which is a function that gives the mistake: `Origin = origin`.
+macro_rules! texts {
+    ($($(#[doc = $about:literal])+ $type:ident: $kind:ident = $rule:expr,)+) => {$(
+        $(#[doc = $about])+
+        pub struct $type;
+
+        impl $crate::fields::FieldType for $type {
+            type Value = String;
+
+            const KIND: &'static $crate::fields::Kind = &$crate::fields::Kind::$kind;
+
+            fn read(
+                written: &serde_json::Value,
+                at: $crate::fields::FieldPath<'_>,
+                reader: &mut $crate::fields::Reader<'_>,
+            ) -> Option<String> {
+                $crate::fields::read_text(written, at, reader, $rule)
+            }
+
+            fn placeholder() -> String {
+                String::new()
+            }
+        }
+    )+};
+}
+
+/// Makes field types of secrets: the value itself, or `{"env": NAME}`, a variable of the proxy's environment.
+macro_rules! secrets {
+    ($($(#[doc = $about:literal])+ $type:ident = $rule:expr,)+) => {$(
+        $(#[doc = $about])+
+        pub struct $type;
+
+        impl $crate::fields::FieldType for $type {
+            type Value = $crate::secret::Secret;
+
+            const KIND: &'static $crate::fields::Kind = &$crate::fields::Kind::Secret;
+
+            fn read(
+                written: &serde_json::Value,
+                at: $crate::fields::FieldPath<'_>,
+                reader: &mut $crate::fields::Reader<'_>,
+            ) -> Option<$crate::secret::Secret> {
+                $crate::fields::read_secret(written, at, reader, $rule)
+            }
+
+            fn placeholder() -> $crate::secret::Secret {
+                $crate::secret::Secret::new("")
+            }
+        }
+    )+};
+}
+
+pub(crate) use texts;
+
+/// What is wrong with a text, if something is.
+pub type TextRule = fn(&str) -> Result<(), &'static str>;
+
+texts! {
+    /// A text that can stand in a header field.
+    Visible: Text = visible,
+    /// A JSON Pointer (RFC 6901) to a claim. `exp`, `nbf` and `iat` are validated for every token, and are not there for more.
+    Pointer: Text = pointer,
+}
+
+secrets! {
+    /// A secret.
+    SecretRef = |_| Ok(()),
+    /// A secret that nobody can find by trying.
+    LongSecret = |text| ensure(text.len() >= 32, "must have 32 bytes at least"),
+    /// A secret that can stand in a header field.
+    VisibleSecret = visible,
+    /// A secret that can stand in a header field behind a scheme.
+    TokenSecret = |text| {
+        ensure(text.bytes().all(|byte| byte.is_ascii_graphic()), "must be visible ASCII without space")
+    },
+}
+
+pub(crate) fn ensure(holds: bool, message: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(message) }
+}
+
+pub(crate) fn is_pointer(pointer: &str) -> bool {
+    let is_escaped = |part: &str| part.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    pointer.len() > 1
+        && pointer.starts_with('/')
+        && is_escaped(pointer)
+        && !["/exp", "/nbf", "/iat"].contains(&pointer)
+}
+
+fn visible(text: &str) -> Result<(), &'static str> {
+    let is_visible = !text.trim().is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    ensure(is_visible, "must be visible ASCII")
+}
+
+fn pointer(text: &str) -> Result<(), &'static str> {
+    ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /sub, to no registered date")
+}
+
+/// A text that satisfies a rule.
+pub(crate) fn read_text(
+    written: &Value,
+    at: FieldPath<'_>,
+    reader: &mut Reader<'_>,
+    rule: TextRule,
+) -> Option<String> {
+    let text = reader.check(at, written.as_str(), "must be a string")?;
+    rule(text).map_err(|message| reader.note(at, message)).ok().map(|()| text.to_owned())
+}
+
+/// A secret that satisfies a rule.
+pub(crate) fn read_secret(
+    written: &Value,
+    at: FieldPath<'_>,
+    reader: &mut Reader<'_>,
+    rule: TextRule,
+) -> Option<Secret> {
+    let value = match written {
+        Value::String(text) if text.is_empty() => Err("must not be empty"),
+        Value::String(text) => Ok(text.clone()),
+        Value::Object(reference) if is_reference(reference) => {
+            let name = reference.get("env").and_then(Value::as_str).unwrap_or_default();
+            let message = "names a variable that is not set, or empty, in the environment of the proxy";
+            reader.variable(name).ok_or(message)
+        }
+        _ => Err(r#"must be a string or {"env": NAME}"#),
+    };
+    let value = value.and_then(|value| rule(&value).map(|()| Secret::new(value)));
+    value.map_err(|message| reader.note(at, message)).ok()
+}
+
+impl FieldType for String {
+    type Value = Self;
+
+    const KIND: &'static Kind = &Kind::Text;
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        read_text(written, at, reader, |_| Ok(()))
+    }
+
+    fn placeholder() -> Self {
+        Self::new()
+    }
+}
+
+impl FieldType for HiddenText {
+    type Value = Secret;
+
+    const KIND: &'static Kind = &Kind::HiddenText;
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Secret> {
+        String::read(written, at, reader).map(Secret::new)
+    }
+
+    fn placeholder() -> Secret {
+        Secret::new("")
+    }
+}
+
+impl FieldType for bool {
+    type Value = Self;
+
+    const KIND: &'static Kind = &Kind::Boolean;
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        reader.check(at, written.as_bool(), "must be true or false")
+    }
+
+    fn placeholder() -> Self {
+        false
+    }
+}
+
+impl FieldType for Value {
+    type Value = Self;
+
+    const KIND: &'static Kind = &Kind::Any;
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        reader
+            .check(at, Some(written).filter(|value| !value.is_null()), "must be a value other than null")
+            .cloned()
+    }
+
+    fn placeholder() -> Self {
+        Self::Null
+    }
+}
+
+impl FieldType for Jwks {
+    type Value = Secret;
+
+    const KIND: &'static Kind = &Kind::KeySet;
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Secret> {
+        Value::read(written, at, reader).map(|set| Secret::new(set.to_string()))
+    }
+
+    fn placeholder() -> Secret {
+        Secret::new("")
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> FieldType for Bounded<LEAST, MOST> {
+    type Value = usize;
+
+    const KIND: &'static Kind = &Kind::Number { least: LEAST, most: MOST };
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<usize> {
+        read_number(written, at, reader, LEAST, MOST)
+    }
+
+    fn placeholder() -> usize {
+        0
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> FieldType for BoundedDuration<LEAST, MOST> {
+    type Value = Duration;
+
+    const KIND: &'static Kind = &Kind::Duration { least: LEAST, most: MOST };
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Duration> {
+        read_duration(written, at, reader, LEAST, MOST)
+    }
+
+    fn placeholder() -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl<T: FieldType> FieldType for Vec<T> {
+    type Value = Vec<T::Value>;
+
+    const KIND: &'static Kind = &Kind::List { element: T::KIND, at_least: 0 };
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        let elements = reader.check(at, written.as_array(), "must be a list, each element of its type")?;
+        let mut read =
+            |(index, value)| T::read(value, at.element(index), reader).unwrap_or_else(T::placeholder);
+        Some(elements.iter().enumerate().map(&mut read).collect())
+    }
+
+    fn placeholder() -> Self::Value {
+        Self::Value::new()
+    }
+}
+
+impl<T: FieldType> FieldType for NonEmptyList<T> {
+    type Value = Vec<T::Value>;
+
+    const KIND: &'static Kind = &Kind::List { element: T::KIND, at_least: 1 };
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        let is_empty =
+            |elements: &Vec<Value>| elements.is_empty() || elements.iter().any(|element| element == "");
+        if written.as_array().is_some_and(is_empty) {
+            reader.note(at, "must not be empty, nor have an empty element");
+            return None;
+        }
+        Vec::<T>::read(written, at, reader)
+    }
+
+    fn placeholder() -> Self::Value {
+        Self::Value::new()
+    }
+}
+
+impl<N: FieldType<Value = String>, T: FieldType> FieldType for MapOf<N, T> {
+    type Value = Vec<(String, T::Value)>;
+
+    const KIND: &'static Kind = &Kind::Map(T::KIND);
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        let members = reader.check(at, written.as_object(), "must be an object, each member of its type")?;
+        let mut read = |(name, value): (&String, &Value)| {
+            let at = at.field(name);
+            let name = N::read(&Value::from(name.as_str()), at, reader)?;
+            Some((name, T::read(value, at, reader)?))
+        };
+        Some(members.iter().filter_map(&mut read).collect())
+    }
+
+    fn placeholder() -> Self::Value {
+        Self::Value::new()
+    }
+}
+
+fn read_number(
+    written: &Value,
+    at: FieldPath<'_>,
+    reader: &mut Reader<'_>,
+    least: u64,
+    most: u64,
+) -> Option<usize> {
+    let value = reader.check(at, written.as_u64(), "must be a whole number")?;
+    let in_range = usize::try_from(value).ok().filter(|_| (least..=most).contains(&value));
+    reader.check(at, in_range, &format!("must be between {least} and {most}, got {value}"))
+}
+
+fn read_duration(
+    written: &Value,
+    at: FieldPath<'_>,
+    reader: &mut Reader<'_>,
+    least: u64,
+    most: u64,
+) -> Option<Duration> {
+    let text = reader.check(at, written.as_str(), "must be a string")?;
+    // A long text can make humantime overflow, which is a panic.
+    let parsed = Some(text).filter(|text| text.len() <= 16);
+    let parsed = parsed.and_then(|text| humantime::parse_duration(text).ok());
+    let [least, most] = [least, most].map(Duration::from_millis);
+    let in_range = parsed.filter(|value| (least..=most).contains(value));
+    if in_range.is_none() {
+        let [least, most] = [least, most].map(humantime::format_duration);
+        reader.note(at, format!("must be a duration between {least} and {most}, like 2s"));
+    }
+    in_range
+}
+
+pub(crate) const KIB: u64 = 1024;
+pub(crate) const MIB: u64 = 1024 * KIB;
+pub(crate) const SECOND: u64 = 1000;
+pub(crate) const MINUTE: u64 = 60 * SECOND;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
+pub(crate) const YEAR: u64 = 365 * DAY + 6 * HOUR;
