@@ -1,21 +1,49 @@
 //! By what is recognised that something was made under the same configuration (R52).
+//!
+//! What decides is fed to the hash on purpose, field by field, never by what `Debug` happens to print.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+
+use crate::secret::Secret;
 
 /// SHA-256 of everything that decides what the authorization server answers and how long that is kept. Entries of
 /// another configuration, earlier or beside this one, are not this one's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
-impl Fingerprint {
-    /// The fingerprint of these facts, in this order.
-    pub fn of(facts: &[&str]) -> Self {
-        let mut digest = Sha256::new();
-        for fact in facts {
-            digest.update((fact.len() as u64).to_be_bytes());
-            digest.update(fact);
+/// What tells one value from another.
+pub trait Identity {
+    /// Feeds it to the hash. Values that are not the same feed different bytes, none of which is the beginning of the other.
+    fn feed(&self, hasher: &mut FingerprintHasher);
+}
+
+/// Takes bytes in parts that do not run together.
+pub struct FingerprintHasher(Sha256);
+
+/// Says of each field of a struct whether it is part of its identity. A new one does not compile until that is said.
+macro_rules! identity {
+    ($($type:ident { $($part:ident),+ } without { $($other:ident),* },)+) => {$(
+        impl $crate::fingerprint::Identity for $type {
+            fn feed(&self, hasher: &mut $crate::fingerprint::FingerprintHasher) {
+                let Self { $($part,)+ $($other: _,)* } = self;
+                $($part.feed(hasher);)+
+            }
         }
-        Self(digest.finalize().into())
+    )+};
+}
+
+pub(crate) use identity;
+
+impl Fingerprint {
+    /// The fingerprint of these facts.
+    pub fn of<T: Identity + ?Sized>(facts: &T) -> Self {
+        let mut hasher = FingerprintHasher(Sha256::new());
+        facts.feed(&mut hasher);
+        Self(hasher.0.finalize().into())
     }
 
     pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -26,3 +54,101 @@ impl Fingerprint {
         &self.0
     }
 }
+
+impl FingerprintHasher {
+    fn part(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_be_bytes());
+    }
+}
+
+impl Identity for str {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        hasher.part(self.as_bytes());
+    }
+}
+
+impl Identity for String {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.as_str().feed(hasher);
+    }
+}
+
+impl Identity for Secret {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.expose().feed(hasher);
+    }
+}
+
+impl Identity for Fingerprint {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        hasher.part(&self.0);
+    }
+}
+
+impl Identity for bool {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        hasher.number(u64::from(*self));
+    }
+}
+
+impl Identity for usize {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        hasher.number(*self as u64);
+    }
+}
+
+impl Identity for Duration {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        hasher.number(self.as_secs());
+        hasher.number(u64::from(self.subsec_nanos()));
+    }
+}
+
+impl<T: Identity> Identity for Option<T> {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.as_slice().feed(hasher);
+    }
+}
+
+impl<T: Identity> Identity for [T] {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        hasher.number(self.len() as u64);
+        self.iter().for_each(|element| element.feed(hasher));
+    }
+}
+
+impl<T: Identity, const N: usize> Identity for [T; N] {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.as_slice().feed(hasher);
+    }
+}
+
+impl<T: Identity> Identity for Vec<T> {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.as_slice().feed(hasher);
+    }
+}
+
+impl<A: Identity, B: Identity> Identity for (A, B) {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.0.feed(hasher);
+        self.1.feed(hasher);
+    }
+}
+
+macro_rules! identity_behind {
+    ($($pointer:ty),+) => {$(
+        impl<T: Identity + ?Sized> Identity for $pointer {
+            fn feed(&self, hasher: &mut FingerprintHasher) {
+                (**self).feed(hasher);
+            }
+        }
+    )+};
+}
+
+identity_behind!(&T, Rc<T>, Arc<T>);

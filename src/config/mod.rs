@@ -6,6 +6,7 @@ mod configuration;
 mod dpop;
 mod forwarding;
 mod host_kind;
+mod identity;
 mod introspection;
 mod keys;
 mod mint;
@@ -30,8 +31,6 @@ use crate::documents::resource_metadata::ResourceMetadata;
 #[cfg(feature = "schema")]
 use crate::fields::schema::{Dialect, DocumentedField};
 use crate::fields::{Environment, FieldType, Mistake, Mistakes};
-use crate::fingerprint::Fingerprint;
-use crate::http::callout::Target;
 use crate::http::cors::Cors;
 use crate::introspection::{Endpoint, ResponseFormat};
 use crate::json::{Malformed, Object};
@@ -202,64 +201,8 @@ pub fn configuration_fields() -> Vec<DocumentedField> {
     fields
 }
 
-impl ServerSettings {
-    /// What decides how this server answers, what is kept of that, and how long. The client's secret does not; the rules do not,
-    /// but for the claims that they ask about, so that most new rules leave the cache warm.
-    pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
-        let CacheSettings { max_ttl, no_store_ttl, max_entries, .. } = &all.cache;
-        let Self { name: _, introspection, token, reading, keys, subject: _ } = self;
-        let TokenSettings { policy, jwts, max_failed_verifications: _, dpop: _ } = token;
-        let endpoint = introspection.as_ref().map(|introspection| {
-            let Endpoint {
-                target,
-                authentication,
-                accept,
-                token_type_hint,
-                parameters,
-                headers,
-                retries: _,
-                forward_traceparent: _,
-            } = &*introspection.endpoint;
-            let headers: Vec<_> = headers.iter().map(|(name, value)| (name, value.expose())).collect();
-            let format = &introspection.response;
-            format!(
-                "{:?}",
-                (
-                    place(target),
-                    authentication.identity(),
-                    accept,
-                    token_type_hint,
-                    parameters,
-                    headers,
-                    format
-                )
-            )
-        });
-        Fingerprint::of(&[
-            &endpoint.unwrap_or_default(),
-            &format!("{jwts:?} {:?} {reading:?}", policy.issuer),
-            &match keys {
-                None => String::new(),
-                Some(KeySettings::Configured(keys)) => format!("{:?}", keys.digest()),
-                Some(KeySettings::Published(keys)) => format!("{:?}", self.keys_fingerprint(keys)),
-            },
-            &format!("{max_ttl:?} {no_store_ttl:?} {max_entries}"),
-        ])
-    }
-
-    /// What decides which keys are this server's.
-    pub(crate) fn keys_fingerprint(&self, keys: &PublishedKeys) -> Fingerprint {
-        Fingerprint::of(&["keys", &format!("{:?}", (&keys.publication, &keys.algorithms))])
-    }
-}
-
 fn no_object(malformed: Malformed) -> Mistakes {
     Mistakes::from(Mistake::new("", format!("the configuration must be a JSON object: {malformed}")))
-}
-
-fn place(target: &Target) -> [&str; 4] {
-    let Target { upstream, scheme, authority, path, timeout: _ } = target;
-    [upstream, scheme, authority, path]
 }
 
 impl fmt::Display for Settings {

@@ -1,0 +1,104 @@
+//! What decides how an authorization server answers, what is kept of that and for how long (R52); and which keys are its own.
+//! What is kept under another identity is not found.
+//!
+//! The client's secret does not decide; the rules do not, but for the claims that they ask about, so that most new rules leave the
+//! cache warm.
+
+use super::{IntrospectionSettings, KeySettings, ServerSettings, Settings, TokenSettings};
+use crate::cache::CacheSettings;
+use crate::fingerprint::{Fingerprint, FingerprintHasher, Identity, identity};
+use crate::http::callout::Target;
+use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
+use crate::jwt::{Algorithm, KeySet};
+use crate::server::jwks::{Publication, PublishedKeys};
+use crate::token::claims::{Reading, TokenPolicy};
+use crate::token::jwt_access_token::{JwtAccessTokens, Profile};
+
+impl ServerSettings {
+    /// What tells what is kept of this server's answers from all else.
+    pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
+        Fingerprint::of(&(self, &all.cache))
+    }
+
+    /// What tells this server's keys from others.
+    pub(crate) fn keys_fingerprint(&self, keys: &PublishedKeys) -> Fingerprint {
+        Fingerprint::of(&("keys", keys))
+    }
+}
+
+identity! {
+    ServerSettings { introspection, token, reading, keys } without { name, subject },
+    IntrospectionSettings { endpoint, response } without { limits, circuit },
+    Endpoint { target, authentication, accept, token_type_hint, parameters, headers }
+        without { retries, forward_traceparent },
+    Target { upstream, scheme, authority, path } without { timeout },
+    ResponseFormat { format, jwt_member, max_jwt_length } without {},
+    SignedResponse { issuer, audience, required } without {},
+    TokenSettings { policy, jwts } without { max_failed_verifications, dpop },
+    TokenPolicy { issuer } without { allows_missing_issuer, audience, leeway, require_exp },
+    Reading { scope_claim, allows_scope_list, requires_token_type, tolerates_bearer_type, asked } without {},
+    PublishedKeys { publication, algorithms } without { max_age, max_stale, cooldown },
+    CacheSettings { max_entries, max_ttl, no_store_ttl }
+        without { max_bytes, shared_max_bytes, inactive_ttl, refresh_ahead, stale_if_error, shared },
+}
+
+impl Identity for ClientAuthentication {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.identity().feed(hasher);
+    }
+}
+
+impl Identity for Format {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        match self {
+            Self::Jwt => "JWT".feed(hasher),
+            Self::Json => "JSON".feed(hasher),
+            Self::Signed(response) => ("signed", response).feed(hasher),
+        }
+    }
+}
+
+impl Identity for JwtAccessTokens {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        let word = match self {
+            Self::Introspected => "introspected",
+            Self::Refused => "refused",
+            Self::Verified(Profile::Rfc9068) => "verified by RFC 9068",
+            Self::Verified(Profile::Lax) => "verified laxly",
+        };
+        word.feed(hasher);
+    }
+}
+
+impl Identity for KeySettings {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        match self {
+            Self::Configured(keys) => ("configured", keys).feed(hasher),
+            Self::Published(keys) => ("published", keys).feed(hasher),
+        }
+    }
+}
+
+impl Identity for KeySet {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.digest().feed(hasher);
+    }
+}
+
+impl Identity for Publication {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        match self {
+            Self::At(target) => ("at", target).feed(hasher),
+            Self::Discovered { metadata, issuer } => ("discovered", (metadata, issuer)).feed(hasher),
+        }
+    }
+}
+
+impl Identity for Algorithm {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.name().feed(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests;
