@@ -11,6 +11,7 @@ use crate::fields::{
     SECOND, SecretRef, Visible, section,
 };
 use crate::jwt::{Algorithm, KeySet};
+use crate::secret::Secret;
 use crate::server::jwks::{Publication, PublishedKeys};
 
 section! {
@@ -92,7 +93,7 @@ impl Keys {
         let upstream = own_upstream.as_deref().or(upstream);
         let message = "is required where introspection.upstream is not there to take its place";
         let upstream = mistakes.check(at.field("upstream"), upstream.ok_or(message))?;
-        let target = |url: &str| target(url, upstream, timeout).map(Arc::new);
+        let target = |url: &Secret| target(url, upstream, timeout).map(Arc::new);
         let publication = match (uri, discovery) {
             (Some(uri), _) => Publication::At(target(&uri)?),
             (None, Some(discovery)) => {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fields::{Kind, Reader};
 use crate::introspection::ClientAuthentication;
 use crate::testing::{configured, minimal, parse, settings, test};
 
@@ -413,6 +414,43 @@ fn every_profile_makes_a_configuration_that_works() {
     }
 }
 
+/// A value for every field of a type that may hold a secret, with `SECRET_TEXT` in it, and an unknown field in every section.
+fn with_secrets(kind: &Kind, count: &mut usize) -> Value {
+    *count += usize::from(matches!(kind, Kind::Secret | Kind::HiddenText | Kind::KeySet | Kind::Url));
+    match kind {
+        Kind::Section(fields) => {
+            let members = fields.iter().map(|field| (field.name.to_owned(), with_secrets(field.kind, count)));
+            let unknown = [("unknown".to_owned(), json!({"secret": [SECRET_TEXT]}))];
+            Value::Object(members.chain(unknown).collect())
+        }
+        Kind::List { element, .. } => json!([with_secrets(element, count)]),
+        Kind::Map(kind) => json!({"x-name": with_secrets(kind, count)}),
+        Kind::Secret | Kind::HiddenText => json!(SECRET_TEXT),
+        Kind::KeySet => json!({"keys": [{"kty": "EC", "d": SECRET_TEXT}], "private": SECRET_TEXT}),
+        Kind::Url => json!(format!("https://u:{SECRET_TEXT}@login.example.com/x?key={SECRET_TEXT}")),
+        Kind::Text => json!({"wrong type": SECRET_TEXT}),
+        Kind::Words(_) | Kind::Boolean | Kind::Number { .. } => json!(SECRET_TEXT),
+        Kind::Any | Kind::Duration { .. } => json!("1s"),
+    }
+}
+
+const SECRET_TEXT: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
+
+/// If this failed, a field of a secret type would be printed: whoever adds one need not think of it.
+#[test]
+fn r110_no_field_of_a_secret_type_is_shown_or_printed() {
+    let mut count = 0;
+    let written = with_secrets(Configuration::KIND, &mut count);
+    assert!(count >= 23, "only {count} fields that may hold a secret");
+    let effective = Settings::effective(written.to_string().as_bytes()).expect("an object");
+    assert!(!effective.contains("hunter2"), "{effective}");
+    let (read, mistakes) = Reader::read::<Configuration>(&written, &|_| None);
+    assert!(!format!("{read:?}").contains("hunter2"), "{read:?}");
+    assert!(!mistakes.to_string().contains("hunter2"), "{mistakes}");
+    let introspection = read.introspection.expect("a section");
+    assert_eq!(introspection.client_secret.expect("a secret").expose(), SECRET_TEXT);
+}
+
 #[test]
 fn r110_the_effective_configuration_has_profiles_and_no_secrets() {
     let configuration = configured(json!({
@@ -434,6 +472,8 @@ fn r110_the_effective_configuration_has_profiles_and_no_secrets() {
         effective["introspection"]["headers"],
         json!({"x-key": "[hidden]", "x-other": {"env": "OTHER"}})
     );
+    assert_eq!(effective["introspection"]["retries"], 1, "a default");
+    assert_eq!(effective["cache"]["max_ttl"], "5m", "a default of a section that is not written");
     assert!(Settings::effective(b"[]").is_err());
 }
 

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderName as Name, Uri};
+use serde_json::Value;
 
-use crate::fields::{ensure, is_pointer, texts};
+use crate::fields::{FieldPath, FieldType, Kind, Reader, ensure, is_pointer, read_text, texts};
 use crate::http::callout::Target;
 use crate::http::field_name::AUTHORIZATION;
 use crate::http::path;
+use crate::secret::Secret;
 use crate::upstream::mint::OWN_CLAIMS;
 
 texts! {
-    /// Where a document or an endpoint is.
-    Url: Url = |text| url(text).map(drop),
     /// A resource or issuer identifier (RFC 9728 §2, RFC 8414 §2).
     Identifier: Text = |text| identifier(text).map(drop),
     /// An origin as browsers write it (RFC 6454 §6.2).
@@ -50,9 +50,26 @@ texts! {
     },
 }
 
+/// Where a document or an endpoint is. User information and query may be secret.
+pub(crate) struct Url;
+
+impl FieldType for Url {
+    type Value = Secret;
+
+    const KIND: &'static Kind = &Kind::Url;
+
+    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Secret> {
+        read_text(written, at, reader, |text| url(text).map(drop)).map(Secret::new)
+    }
+
+    fn placeholder() -> Secret {
+        Secret::new("")
+    }
+}
+
 /// Where a document or an endpoint is, and how the host reaches it.
-pub(super) fn target(at: &str, upstream: &str, timeout: Duration) -> Option<Target> {
-    let [scheme, authority, path] = url(at).ok()?;
+pub(super) fn target(at: &Secret, upstream: &str, timeout: Duration) -> Option<Target> {
+    let [scheme, authority, path] = url(at.expose()).ok()?;
     Some(Target { upstream: upstream.to_owned(), scheme, authority, path, timeout })
 }
 
