@@ -1,4 +1,4 @@
-//! `show`: a configuration as it works, with the defaults of its profiles and without secrets.
+//! `show`: a configuration as it works, with all defaults and without secrets.
 
 use phantom_token_core::{Mistakes, Settings};
 use serde_json::Value;

@@ -53,7 +53,7 @@ pub enum Absence {
     Required(&'static str),
     /// The same as this value.
     Means(fn() -> Value),
-    /// The same as a section without any field, or an empty list.
+    /// The same as a section without any field, or a list or map of nothing.
     Defaults,
 }
 
@@ -124,9 +124,10 @@ impl Field {
     fn default(&self) -> Option<Value> {
         match &self.absence {
             Absence::Means(value) => Some(value()),
-            Absence::Defaults if matches!(self.kind, Kind::List { .. }) => Some(Value::Array(Vec::new())),
-            Absence::Defaults => Some(self.kind.shown(&Map::new().into())),
-            Absence::Optional | Absence::Required(_) => None,
+            Absence::Defaults if matches!(self.kind, Kind::Section(_)) => {
+                Some(self.kind.shown(&Map::new().into()))
+            }
+            Absence::Optional | Absence::Required(_) | Absence::Defaults => None,
         }
     }
 }
