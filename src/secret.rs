@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A secret string. It has no `Display`, and its `Debug` hides it, so that printing one by mistake is harmless.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

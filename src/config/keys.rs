@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::KeySettings;
 use super::texts::{Url, target};
 use crate::fields::{
-    BoundedDuration, DAY, FieldPath, FieldType, HOUR, Jwks, Kind, MINUTE, Mistakes, NonEmptyList, Reader,
-    SECOND, SecretRef, Visible, section,
+    BoundedDuration, DAY, FieldPath, HOUR, Jwks, Kind, MINUTE, Mistakes, NonEmptyList, SECOND, SecretRef,
+    Visible, field_type, section,
 };
 use crate::jwt::{Algorithm, KeySet};
 use crate::secret::Secret;
@@ -43,22 +41,12 @@ section! {
     }
 }
 
-impl FieldType for Algorithm {
-    type Value = Self;
-
-    const KIND: &'static Kind = &Kind::Words(Self::ASYMMETRIC_NAMES);
-
-    /// All but HS256: a secret has its own place.
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let named = written.as_str().and_then(Self::named);
-        let asymmetric = named.filter(|algorithm| Self::ASYMMETRIC.contains(algorithm));
-        reader.check(at, asymmetric, "must be of RS256 to PS512, ES256, ES384, EdDSA and Ed25519")
-    }
-
-    fn placeholder() -> Self {
-        Self::Es256
-    }
-}
+// All but HS256: a secret has its own place.
+field_type!(Algorithm => Self, Kind::Words(Self::ASYMMETRIC_NAMES), Self::Es256, |written, at, reader| {
+    let named = written.as_str().and_then(Self::named);
+    let asymmetric = named.filter(|algorithm| Self::ASYMMETRIC.contains(algorithm));
+    reader.check(at, asymmetric, "must be of RS256 to PS512, ES256, ES384, EdDSA and Ed25519")
+});
 
 impl Keys {
     /// `issuer` is `token.issuer`, `upstream` that of `introspection`.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::fields::{FieldPath, FieldType, Kind, Reader};
+use crate::fields::{Kind, field_type};
 
 /// The name of a profile. Its defaults are among the fields before they are read.
 #[derive(Clone, Copy, Debug)]
@@ -16,20 +16,10 @@ impl ProfileName {
     }
 }
 
-impl FieldType for ProfileName {
-    type Value = Self;
-
-    const KIND: &'static Kind = &Kind::Words(NAMES);
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let name = NAMES.iter().find(|name| written == **name);
-        reader.check(at, name.map(|name| Self(name)), &format!("must be one of {}", NAMES.join(", ")))
-    }
-
-    fn placeholder() -> Self {
-        Self("")
-    }
-}
+field_type!(ProfileName => Self, Kind::Words(NAMES), Self(""), |written, at, reader| {
+    let name = NAMES.iter().find(|name| written == **name);
+    reader.check(at, name.map(|name| Self(name)), &format!("must be one of {}", NAMES.join(", ")))
+});
 
 /// Puts the defaults of all profiles under what was written. Returns whether JWTs are minted, and nothing is written of which claim
 /// names the user for all servers.

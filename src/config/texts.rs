@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderName as Name, Uri};
-use serde_json::Value;
 
-use crate::fields::{FieldPath, FieldType, Kind, Reader, ensure, is_pointer, read_text, texts};
+use crate::fields::{Kind, ensure, field_type, is_pointer, read_text, texts};
 use crate::http::callout::Target;
 use crate::http::field_name::AUTHORIZATION;
 use crate::http::path;
@@ -15,37 +14,37 @@ use crate::upstream::mint::OWN_CLAIMS;
 
 texts! {
     /// A resource or issuer identifier (RFC 9728 §2, RFC 8414 §2).
-    Identifier: Text = |text| identifier(text).map(drop),
+    Identifier = |text| identifier(text).map(drop),
     /// An origin as browsers write it (RFC 6454 §6.2).
-    WebOrigin: Text = web_origin,
+    WebOrigin = web_origin,
     /// An origin that clients know the gateway by.
-    GatewayOrigin: Text = gateway_origin,
+    GatewayOrigin = gateway_origin,
     /// A path that means what it says.
-    PlainPath: Text = plain_path,
+    PlainPath = plain_path,
     /// A field of requests that the gateway may set.
-    HeaderName: Text = settable,
+    HeaderName = settable,
     /// A field for the JWT.
-    JwtHeader: Text = |text| if text == AUTHORIZATION { Ok(()) } else { settable(text) },
+    JwtHeader = |text| if text == AUTHORIZATION { Ok(()) } else { settable(text) },
     /// A field of the introspection request.
-    CalloutHeader: Text = callout_header,
+    CalloutHeader = callout_header,
     /// A parameter of the introspection request.
-    Parameter: Text = |text| ensure(!OWN_PARAMETERS.contains(&text), "is the filter's own to send"),
+    Parameter = |text| ensure(!OWN_PARAMETERS.contains(&text), "is the filter's own to send"),
     /// What can stand in a query, a cookie and a list of protocols as it is.
-    Word: Text = |text| ensure(is_made_of(text, b"-._"), "must be of letters, digits, -, . and _"),
+    Word = |text| ensure(is_made_of(text, b"-._"), "must be of letters, digits, -, . and _"),
     /// A name of filter state.
-    StateName: Text = |text| ensure(is_made_of(text, b"_-"), "must be of letters, digits, _ and -"),
+    StateName = |text| ensure(is_made_of(text, b"_-"), "must be of letters, digits, _ and -"),
     /// A member of an introspection response.
-    JwtMember: Text = |text| {
+    JwtMember = |text| {
         ensure(!matches!(text, "" | "active"), "must be the name of a member that holds a JWT")
     },
     /// A claim of minted JWTs.
-    MintedClaim: Text = |text| ensure(!OWN_CLAIMS.contains(&text), "is the gateway's own to say"),
+    MintedClaim = |text| ensure(!OWN_CLAIMS.contains(&text), "is the gateway's own to say"),
     /// A JSON Pointer to the claim that names the user.
-    SubjectPointer: Text = |text| {
+    SubjectPointer = |text| {
         ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /username")
     },
     /// A JSON Pointer to a claim that a rule asks about.
-    ConditionPointer: Text = |text| {
+    ConditionPointer = |text| {
         ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /department, to no registered date")
     },
 }
@@ -53,19 +52,9 @@ texts! {
 /// Where a document or an endpoint is. User information and query may be secret.
 pub(crate) struct Url;
 
-impl FieldType for Url {
-    type Value = Secret;
-
-    const KIND: &'static Kind = &Kind::Url;
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Secret> {
-        read_text(written, at, reader, |text| url(text).map(drop)).map(Secret::new)
-    }
-
-    fn placeholder() -> Secret {
-        Secret::new("")
-    }
-}
+field_type!(Url => Secret, Kind::Url, Secret::default(), |written, at, reader| {
+    read_text(written, at, reader, |text| url(text).map(drop)).map(Secret::new)
+});
 
 /// Where a document or an endpoint is, and how the host reaches it.
 pub(super) fn target(at: &Secret, upstream: &str, timeout: Duration) -> Option<Target> {

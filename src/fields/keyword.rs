@@ -38,25 +38,15 @@ macro_rules! keywords {
             const VALUES: &'static [Self] = &[Self::$first $(, Self::$other)*];
         }
 
-        impl $crate::fields::FieldType for $type {
-            type Value = Self;
-
-            const KIND: &'static $crate::fields::Kind =
-                &$crate::fields::Kind::Words(<Self as $crate::fields::Keyword>::WORDS);
-
-            fn read(
-                written: &serde_json::Value,
-                at: $crate::fields::FieldPath<'_>,
-                reader: &mut $crate::fields::Reader<'_>,
-            ) -> Option<Self> {
+        $crate::fields::field_type!(
+            $type => Self,
+            $crate::fields::Kind::Words(<Self as $crate::fields::Keyword>::WORDS),
+            Self::$first,
+            |written, at, reader| {
                 let value = written.as_str().and_then(<Self as $crate::fields::Keyword>::of);
                 reader.check(at, value, $message)
-            }
-
-            fn placeholder() -> Self {
-                Self::$first
-            }
-        }
+            },
+        );
     };
 }
 

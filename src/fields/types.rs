@@ -27,29 +27,39 @@ pub struct HiddenText;
 /// A JWK Set, as JSON text. It ought to have public keys, but may have others by mistake.
 pub struct Jwks;
 
-/// Makes field types of texts that have to satisfy a rule, which is a function that gives the mistake: `Origin = origin`.
-macro_rules! texts {
-    ($($(#[doc = $about:literal])+ $type:ident: $kind:ident = $rule:expr,)+) => {$(
-        $(#[doc = $about])+
-        pub struct $type;
+/// Makes a field type: `bool => bool, Kind::Boolean, false, |written, at, reader| …` says its value, kind, placeholder and reading.
+macro_rules! field_type {
+    ($({$($generics:tt)+})? $type:ty => $value:ty, $kind:expr, $placeholder:expr, $read:expr $(,)?) => {
+        impl $(<$($generics)+>)? $crate::fields::FieldType for $type {
+            type Value = $value;
 
-        impl $crate::fields::FieldType for $type {
-            type Value = String;
-
-            const KIND: &'static $crate::fields::Kind = &$crate::fields::Kind::$kind;
+            const KIND: &'static $crate::fields::Kind = &$kind;
 
             fn read(
                 written: &serde_json::Value,
                 at: $crate::fields::FieldPath<'_>,
                 reader: &mut $crate::fields::Reader<'_>,
-            ) -> Option<String> {
-                $crate::fields::read_text(written, at, reader, $rule)
+            ) -> Option<Self::Value> {
+                let read: $crate::fields::Read<$value> = $read;
+                read(written, at, reader)
             }
 
-            fn placeholder() -> String {
-                String::new()
+            fn placeholder() -> Self::Value {
+                $placeholder
             }
         }
+    };
+}
+
+/// Makes field types of texts that have to satisfy a rule, which is a function that gives the mistake: `Origin = origin`.
+macro_rules! texts {
+    ($($(#[doc = $about:literal])+ $type:ident = $rule:expr,)+) => {$(
+        $(#[doc = $about])+
+        pub struct $type;
+
+        $crate::fields::field_type!($type => String, $crate::fields::Kind::Text, String::new(), |written, at, reader| {
+            $crate::fields::read_text(written, at, reader, $rule)
+        });
     )+};
 }
 
@@ -59,36 +69,25 @@ macro_rules! secrets {
         $(#[doc = $about])+
         pub struct $type;
 
-        impl $crate::fields::FieldType for $type {
-            type Value = $crate::secret::Secret;
-
-            const KIND: &'static $crate::fields::Kind = &$crate::fields::Kind::Secret;
-
-            fn read(
-                written: &serde_json::Value,
-                at: $crate::fields::FieldPath<'_>,
-                reader: &mut $crate::fields::Reader<'_>,
-            ) -> Option<$crate::secret::Secret> {
-                $crate::fields::read_secret(written, at, reader, $rule)
-            }
-
-            fn placeholder() -> $crate::secret::Secret {
-                $crate::secret::Secret::new("")
-            }
-        }
+        field_type!($type => Secret, Kind::Secret, Secret::default(), |written, at, reader| {
+            read_secret(written, at, reader, $rule)
+        });
     )+};
 }
 
-pub(crate) use texts;
+pub(crate) use {field_type, texts};
+
+/// Reads the value of a field.
+pub(crate) type Read<T> = fn(&Value, FieldPath<'_>, &mut Reader<'_>) -> Option<T>;
 
 /// What is wrong with a text, if something is.
-pub type TextRule = fn(&str) -> Result<(), &'static str>;
+pub(crate) type TextRule = fn(&str) -> Result<(), &'static str>;
 
 texts! {
     /// A text that can stand in a header field.
-    Visible: Text = visible,
+    Visible = visible,
     /// A JSON Pointer (RFC 6901) to a claim. `exp`, `nbf` and `iat` are validated for every token, and are not there for more.
-    Pointer: Text = pointer,
+    Pointer = pointer,
 }
 
 secrets! {
@@ -157,162 +156,74 @@ pub(crate) fn read_secret(
     value.map_err(|message| reader.note(at, message)).ok()
 }
 
-impl FieldType for String {
-    type Value = Self;
+field_type!(String => Self, Kind::Text, Self::new(), |written, at, reader| {
+    read_text(written, at, reader, |_| Ok(()))
+});
 
-    const KIND: &'static Kind = &Kind::Text;
+field_type!(HiddenText => Secret, Kind::HiddenText, Secret::default(), |written, at, reader| {
+    String::read(written, at, reader).map(Secret::new)
+});
 
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        read_text(written, at, reader, |_| Ok(()))
-    }
+field_type!(bool => Self, Kind::Boolean, false, |written, at, reader| {
+    reader.check(at, written.as_bool(), "must be true or false")
+});
 
-    fn placeholder() -> Self {
-        Self::new()
-    }
-}
+field_type!(Value => Self, Kind::Any, Self::Null, |written, at, reader| {
+    let value = Some(written).filter(|value| !value.is_null());
+    reader.check(at, value.cloned(), "must be a value other than null")
+});
 
-impl FieldType for HiddenText {
-    type Value = Secret;
+field_type!(Jwks => Secret, Kind::KeySet, Secret::default(), |written, at, reader| {
+    Value::read(written, at, reader).map(|set| Secret::new(set.to_string()))
+});
 
-    const KIND: &'static Kind = &Kind::HiddenText;
+field_type!(
+    {const LEAST: u64, const MOST: u64} Bounded<LEAST, MOST> => usize,
+    Kind::Number { least: LEAST, most: MOST }, 0,
+    |written, at, reader| read_number(written, at, reader, LEAST, MOST),
+);
 
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Secret> {
-        String::read(written, at, reader).map(Secret::new)
-    }
+field_type!(
+    {const LEAST: u64, const MOST: u64} BoundedDuration<LEAST, MOST> => Duration,
+    Kind::Duration { least: LEAST, most: MOST }, Duration::ZERO,
+    |written, at, reader| read_duration(written, at, reader, LEAST, MOST),
+);
 
-    fn placeholder() -> Secret {
-        Secret::new("")
-    }
-}
-
-impl FieldType for bool {
-    type Value = Self;
-
-    const KIND: &'static Kind = &Kind::Boolean;
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        reader.check(at, written.as_bool(), "must be true or false")
-    }
-
-    fn placeholder() -> Self {
-        false
-    }
-}
-
-impl FieldType for Value {
-    type Value = Self;
-
-    const KIND: &'static Kind = &Kind::Any;
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        reader
-            .check(at, Some(written).filter(|value| !value.is_null()), "must be a value other than null")
-            .cloned()
-    }
-
-    fn placeholder() -> Self {
-        Self::Null
-    }
-}
-
-impl FieldType for Jwks {
-    type Value = Secret;
-
-    const KIND: &'static Kind = &Kind::KeySet;
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Secret> {
-        Value::read(written, at, reader).map(|set| Secret::new(set.to_string()))
-    }
-
-    fn placeholder() -> Secret {
-        Secret::new("")
-    }
-}
-
-impl<const LEAST: u64, const MOST: u64> FieldType for Bounded<LEAST, MOST> {
-    type Value = usize;
-
-    const KIND: &'static Kind = &Kind::Number { least: LEAST, most: MOST };
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<usize> {
-        read_number(written, at, reader, LEAST, MOST)
-    }
-
-    fn placeholder() -> usize {
-        0
-    }
-}
-
-impl<const LEAST: u64, const MOST: u64> FieldType for BoundedDuration<LEAST, MOST> {
-    type Value = Duration;
-
-    const KIND: &'static Kind = &Kind::Duration { least: LEAST, most: MOST };
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Duration> {
-        read_duration(written, at, reader, LEAST, MOST)
-    }
-
-    fn placeholder() -> Duration {
-        Duration::ZERO
-    }
-}
-
-impl<T: FieldType> FieldType for Vec<T> {
-    type Value = Vec<T::Value>;
-
-    const KIND: &'static Kind = &Kind::List { element: T::KIND, at_least: 0 };
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+field_type!(
+    {T: FieldType} Vec<T> => Vec<T::Value>, Kind::List { element: T::KIND, at_least: 0 }, Vec::new(),
+    |written, at, reader| {
         let elements = reader.check(at, written.as_array(), "must be a list, each element of its type")?;
-        let mut read =
-            |(index, value)| T::read(value, at.element(index), reader).unwrap_or_else(T::placeholder);
-        Some(elements.iter().enumerate().map(&mut read).collect())
-    }
+        let elements = elements.iter().enumerate();
+        let read = |(index, value)| T::read(value, at.element(index), reader).unwrap_or_else(T::placeholder);
+        Some(elements.map(read).collect())
+    },
+);
 
-    fn placeholder() -> Self::Value {
-        Self::Value::new()
-    }
-}
-
-impl<T: FieldType> FieldType for NonEmptyList<T> {
-    type Value = Vec<T::Value>;
-
-    const KIND: &'static Kind = &Kind::List { element: T::KIND, at_least: 1 };
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
-        let is_empty =
-            |elements: &Vec<Value>| elements.is_empty() || elements.iter().any(|element| element == "");
+field_type!(
+    {T: FieldType} NonEmptyList<T> => Vec<T::Value>, Kind::List { element: T::KIND, at_least: 1 }, Vec::new(),
+    |written, at, reader| {
+        let is_empty = |list: &Vec<Value>| list.is_empty() || list.iter().any(|element| element == "");
         if written.as_array().is_some_and(is_empty) {
             reader.note(at, "must not be empty, nor have an empty element");
             return None;
         }
         Vec::<T>::read(written, at, reader)
-    }
+    },
+);
 
-    fn placeholder() -> Self::Value {
-        Self::Value::new()
-    }
-}
-
-impl<N: FieldType<Value = String>, T: FieldType> FieldType for MapOf<N, T> {
-    type Value = Vec<(String, T::Value)>;
-
-    const KIND: &'static Kind = &Kind::Map(T::KIND);
-
-    fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value> {
+field_type!(
+    {N: FieldType<Value = String>, T: FieldType} MapOf<N, T> => Vec<(String, T::Value)>,
+    Kind::Map(T::KIND), Vec::new(),
+    |written, at, reader| {
         let members = reader.check(at, written.as_object(), "must be an object, each member of its type")?;
-        let mut read = |(name, value): (&String, &Value)| {
+        let read = |(name, value): (&String, &Value)| {
             let at = at.field(name);
             let name = N::read(&Value::from(name.as_str()), at, reader)?;
             Some((name, T::read(value, at, reader)?))
         };
-        Some(members.iter().filter_map(&mut read).collect())
-    }
-
-    fn placeholder() -> Self::Value {
-        Self::Value::new()
-    }
-}
+        Some(members.iter().filter_map(read).collect())
+    },
+);
 
 fn read_number(
     written: &Value,
