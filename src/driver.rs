@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::host::{Host, NoRandomness, SharedData};
 use crate::http::reply::Reply;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 /// Names and values of header fields, pseudo-header fields among them.

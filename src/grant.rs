@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::fingerprint::Fingerprint;
 use crate::http::lifetime::Lifetime;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token_key::TokenKey;

@@ -1,7 +1,7 @@
 //! Host services available during one call: time, shared data, metrics and randomness. The core has none of its own.
 
 use crate::metrics::{Counter, Gauge, Histogram};
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 /// Host services available during one call.

@@ -18,14 +18,12 @@
 
 mod authorization_server;
 mod cache;
-mod challenge;
 mod config;
 mod credentials;
 mod documents;
 #[cfg(any(test, feature = "driver"))]
 pub mod driver;
 mod engine;
-mod error_body;
 mod fields;
 mod fingerprint;
 mod grant;
@@ -35,7 +33,7 @@ mod introspection;
 mod json;
 mod jwt;
 mod metrics;
-mod rejection;
+mod refusal;
 mod requirement;
 mod rules;
 mod secret;
@@ -48,7 +46,6 @@ mod token;
 mod token_key;
 mod upstream;
 
-pub use challenge::ProtectionSpace;
 pub use config::{HostKind, Settings};
 #[cfg(feature = "schema")]
 pub use config::{configuration_fields, configuration_schema};
@@ -56,7 +53,6 @@ pub use engine::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
     LogSink, Reception, RequiredAttributes, StreamId, UpstreamHeaders,
 };
-pub use error_body::ErrorBody;
 #[cfg(feature = "schema")]
 pub use fields::schema::{Dialect, DocumentedField};
 pub use fields::{Mistake, Mistakes};
@@ -66,6 +62,6 @@ pub use http::field_name::AUTHORIZATION;
 pub use http::reply::Reply;
 pub use http::request_head::{Presented, RequestHead};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, metrics, refusals};
-pub use rejection::{Reason, Rejection};
+pub use refusal::{ErrorBody, ProtectionSpace, Reason, Rejection};
 pub use time::Timestamp;
 pub use token_key::TokenKey;

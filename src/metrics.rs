@@ -1,6 +1,6 @@
 //! The one list of metrics. None has a label, and none a name that a client can choose.
 
-use crate::rejection::{Fault, Reason};
+use crate::refusal::{Fault, Reason};
 
 /// How a metric is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

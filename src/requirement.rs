@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::server_id::ServerId;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;

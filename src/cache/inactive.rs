@@ -8,7 +8,7 @@ use std::time::Duration;
 use quick_cache::UnitWeighter;
 use quick_cache::unsync::{Cache as QuickCache, DefaultLifecycle};
 
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token_key::{DigestPrefix, TokenKey};
 

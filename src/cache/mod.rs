@@ -22,7 +22,7 @@ use crate::host::SharedData;
 use crate::http::freshness::{Freshness, TimeToLive};
 use crate::http::lifetime::Lifetime;
 use crate::metrics::Counter;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::active_token::ActiveToken;
 use crate::token_key::TokenKey;

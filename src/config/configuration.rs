@@ -18,7 +18,7 @@ use super::texts::{Identifier, JwtHeader, WebOrigin, identifier};
 use super::token::Token;
 use super::{Environment, HostKind, Settings};
 use crate::cache::CacheSettings;
-use crate::challenge::ProtectionSpace;
+use crate::refusal::ProtectionSpace;
 use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::documents::resource_metadata as metadata;

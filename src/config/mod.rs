@@ -22,7 +22,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cache::CacheSettings;
-use crate::challenge::ProtectionSpace;
 use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::credentials::token_sources::Sources;
@@ -35,6 +34,7 @@ use crate::http::cors::Cors;
 use crate::introspection::{Endpoint, ResponseFormat};
 use crate::json::{Malformed, Object};
 use crate::jwt::KeySet;
+use crate::refusal::ProtectionSpace;
 use crate::rules::Rules;
 use crate::secret::Secret;
 use crate::server::circuit_breaker::CircuitSettings;

@@ -484,7 +484,7 @@ fn r015_the_body_of_refusals_is_json_of_the_operators_own() {
         "template": r#"{"title": "{error_description}", "status": {status}, "code": "{reason}", "error": "{error}"}"#,
     });
     let space = settings(json!({"error_body": problem})).protection;
-    let reply = crate::rejection::Rejection::from(crate::Reason::Expired).reply(&space);
+    let reply = crate::refusal::Rejection::from(crate::Reason::Expired).reply(&space);
     let body: Value = serde_json::from_str(&reply.body).expect("JSON");
     assert_eq!(
         body,

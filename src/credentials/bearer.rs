@@ -6,7 +6,7 @@ use std::fmt;
 use percent_encoding::percent_decode;
 
 use crate::http::request_head::Presented;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::token_key::TokenKey;
 
 /// How an access token is presented.

@@ -28,7 +28,7 @@ use crate::http::reply::Reply;
 use crate::http::request_head::RequestHead;
 use crate::http::sanitize::{self, OverrideHeaders};
 use crate::metrics::Counter;
-use crate::rejection::{Reason, Rejection};
+use crate::refusal::{Reason, Rejection};
 use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Access;
 use crate::server::circuit_breaker::CircuitChange;

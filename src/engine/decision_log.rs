@@ -13,7 +13,7 @@ use log::{Level, LevelFilter};
 use super::authenticator::{Conclusion, TokenConclusion, Verdict};
 use crate::config::Settings;
 use crate::host::Randomness;
-use crate::rejection::{Reason, Rejection};
+use crate::refusal::{Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;
 use crate::time::Timestamp;
 use crate::token_key::TokenKey;

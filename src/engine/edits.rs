@@ -4,7 +4,7 @@
 //! What is set for the services comes later: see [`UpstreamHeaders`](super::UpstreamHeaders).
 
 use crate::http::field_name::AUTHORIZATION;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 
 /// The edits of one request head. They are made whatever becomes of the request, so that access logs see it without tokens.
 #[derive(Debug, Default)]

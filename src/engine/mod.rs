@@ -38,14 +38,14 @@ pub use crate::grant::UpstreamHeaders;
 
 use self::authenticator::{Authenticator, GaugeValues, Pending, Step, Verdict};
 use self::in_flight::{Flight, InFlight, Waiting};
-use crate::challenge::ProtectionSpace;
 use crate::config::Settings;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{Outcome, Withheld};
 use crate::http::reply::Reply;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::metrics::{Counter, Gauge, Histogram};
-use crate::rejection::{Reason, Rejection};
+use crate::refusal::ProtectionSpace;
+use crate::refusal::{Reason, Rejection};
 use crate::server::question::Question;
 
 /// One configuration on one worker.

@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::challenge::Schemes;
 use crate::config::Settings;
 use crate::credentials::bearer::{self, AccessToken, Scheme};
 use crate::credentials::client_certificate;
 use crate::credentials::dpop::{DpopMode, UnverifiedProof};
 use crate::http::request_head::{Presented, RequestHead};
-use crate::rejection::{Reason, Rejection};
+use crate::refusal::{Reason, Rejection};
 use crate::requirement::Requirement;
 use crate::time::Timestamp;
 use crate::token::confirmation::Sender;

@@ -6,7 +6,7 @@ use crate::config::TokenSettings;
 use crate::credentials::dpop::{DpopMode, ProofVerifier};
 use crate::grant::Grant;
 use crate::host::Host;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::token::claims::Claims;
 
 /// A token of one server's against one request.

@@ -10,7 +10,7 @@ use crate::host::Occasion;
 use crate::http::callout::{Callout, Target};
 use crate::http::request_head::Presented;
 use crate::http::{form, traceparent};
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::secret::Secret;
 
 /// An introspection endpoint, and how it wants to be asked.

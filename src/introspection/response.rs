@@ -10,7 +10,7 @@ use crate::http::callout::{Outcome, status};
 use crate::http::freshness::Freshness;
 use crate::introspection::SignedResponse;
 use crate::json::Object;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::active_token::{ActiveToken, Source};
 use crate::token::claims::{Claims, Reading};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::json::Object;
 use crate::jwt::Jws;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 /// What a signed response has to say of itself (R43).

@@ -15,7 +15,7 @@ pub use pattern::PathPattern;
 use crate::http::authority::without_port;
 use crate::http::path::{self, Ambiguous};
 use crate::http::request_head::RequestHead;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::requirement::Requirement;
 use tree::Tree;
 

@@ -16,7 +16,7 @@ use crate::host::SharedData;
 use crate::http::callout::{Outcome, Target, status};
 use crate::json::Object;
 use crate::jwt::{Algorithm, Jws, KeySet, Unverified};
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 /// Where keys are published, and how long they are good.

@@ -8,7 +8,7 @@ use crate::host::Occasion;
 use crate::http::callout::{Callout, Target};
 use crate::http::request_head::Presented;
 use crate::introspection::Inquiry;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::server::rate_limiter::Precedence;
 use crate::server_id::ServerId;
 use crate::token_key::TokenKey;

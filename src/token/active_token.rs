@@ -2,7 +2,7 @@
 
 use crate::http::freshness::Freshness;
 use crate::jwt::Jws;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::token::claims::Claims;
 
 /// What was learned of an active token.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::Object;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::{Timestamp, Validity};
 use crate::token::confirmation::{self, Binding};
 

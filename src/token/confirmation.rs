@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::Object;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 
 /// What a token's `cnf` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::jwt::Jws;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::token::claims::{Claims, Reading};
 
 /// A JWT that may be forwarded once its claims are validated.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::documents::document::Document;
 use crate::jwt::SigningKey;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token::named_claim::NamedClaim;

@@ -16,7 +16,7 @@ pub use settings::{DpopMode, DpopSettings};
 
 use crate::host::SharedData;
 use crate::jwt::VerificationBudget;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::confirmation::Binding;
 use replay::ReplayMemory;

@@ -10,7 +10,7 @@ use super::settings::{DpopSettings, MAX_CLOCK_DIFFERENCE};
 use crate::credentials::bearer::AccessToken;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::jwt::{Jws, SelfSigned};
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::confirmation::Binding;
 

@@ -17,7 +17,7 @@ use super::proof::{BoundProof, Stamp, VerifiedProof};
 use super::settings::{DpopSettings, MAX_CLOCK_DIFFERENCE};
 use crate::fingerprint::Fingerprint;
 use crate::host::SharedData;
-use crate::rejection::Reason;
+use crate::refusal::Reason;
 use crate::time::Timestamp;
 
 /// Remembers proofs.

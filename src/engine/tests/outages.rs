@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Reply, Worker, bearer};
-use crate::challenge::ProtectionSpace;
 use crate::host::NoSharedData;
 use crate::metrics::Counter;
+use crate::refusal::ProtectionSpace;
 use crate::testing::{self, test};
 
 impl Worker<'_> {

@@ -1,7 +1,7 @@
 //! The text of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1).
 
+use super::body::ErrorBody;
 use crate::documents::resource_metadata::ResourceMetadata;
-use crate::error_body::ErrorBody;
 
 /// What all refusals say of the protected resource.
 #[derive(Default, Clone, Debug, PartialEq, Eq)]

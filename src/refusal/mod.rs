@@ -4,11 +4,18 @@
 //! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither is ever told to the client as a fault of its token.
 //! Every text here is fixed: nothing of a token or of the server's answer can come out.
 
+mod body;
+mod challenge;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::challenge::{self, Challenge, ProtectionSpace, Schemes};
-use crate::error_body::Particulars;
+pub use body::ErrorBody;
+pub use challenge::{ProtectionSpace, Schemes};
+
+use body::Particulars;
+use challenge::Challenge;
+
 use crate::http::callout::{Outcome, Withheld};
 use crate::http::cors;
 use crate::http::reply::Reply;
