@@ -84,14 +84,28 @@ impl Requirement {
         self.all().any(|one| one.dpop)
     }
 
+    /// The parameters that tell the client in a challenge what would do: `scope` (RFC 6750 §3), `acr_values` and `max_age` (RFC 9470 §3).
+    pub(crate) fn challenge_parameters(&self, reason: Reason) -> Vec<(&'static str, String)> {
+        match reason {
+            Reason::InsufficientScope => vec![("scope", self.scope())],
+            Reason::InsufficientUserAuthentication => {
+                let acr_values = Some(self.acr_values()).filter(|values| !values.is_empty());
+                let max_age = self.max_age().map(|max_age| max_age.as_secs().to_string());
+                let parameters = [("acr_values", acr_values), ("max_age", max_age)];
+                parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// One of these is wanted as `acr`, as RFC 9470 §3 writes it into a challenge.
-    pub(crate) fn acr_values(&self) -> String {
+    fn acr_values(&self) -> String {
         let all: Vec<&str> = self.all().flat_map(|one| &one.acr_values).map(String::as_str).collect();
         all.join(" ")
     }
 
     /// How long ago the user may have authenticated at most.
-    pub(crate) fn max_age(&self) -> Option<Duration> {
+    fn max_age(&self) -> Option<Duration> {
         self.all().filter_map(|one| one.max_age).min()
     }
 

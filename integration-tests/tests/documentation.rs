@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use integration_tests::documentation::{Page, Part, page, pages};
 use integration_tests::{keys, paths};
-use phantom_token_core::{ProtectionSpace, Reason, Rejection, Settings};
+use phantom_token_core::Settings;
 use serde_json::{Map, Value, json};
 
 /// If this failed, somebody would copy a configuration from a page, and the filter would not start.
@@ -51,37 +51,6 @@ fn every_recipe_on_a_page_exists() -> Result<()> {
                 ensure!(recipes.contains(recipe), "{path}: there is no recipe {recipe}");
             }
         }
-    }
-    Ok(())
-}
-
-/// If this failed, an operator would look up a reason that the gateway gave, and find nothing, or what is no more so.
-#[test]
-fn the_page_of_troubles_has_a_section_for_each_reason_and_for_no_other() -> Result<()> {
-    let Page { parts, .. } = page("docs/troubleshooting.md")?;
-    let reasons = parts.split(|part| matches!(part, Part::Heading(2, title) if title == "Reasons")).nth(1);
-    let reasons = reasons.context("no heading of the reasons")?;
-    let mut sections: Vec<(&str, String)> = Vec::new();
-    for part in reasons {
-        match part {
-            Part::Heading(2, _) => break,
-            Part::Heading(_, title) => sections.push((title, String::new())),
-            Part::Text(text) | Part::Code(text) => {
-                if let Some((_, section)) = sections.last_mut() {
-                    section.push_str(text);
-                }
-            }
-            Part::Block(..) => {}
-        }
-    }
-    let titles: Vec<&str> = sections.iter().map(|(title, _)| *title).collect();
-    let names: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
-    assert_eq!(titles, names);
-    for (reason, (_, section)) in Reason::ALL.iter().zip(&sections) {
-        let status = Rejection::from(*reason).reply(&ProtectionSpace::default()).status;
-        let first = format!("{status}: {}.", reason.description());
-        ensure!(section.starts_with(&first), "{}: expected {first:?}: {section}", reason.name());
-        ensure!(section.len() > first.len() + 80, "{}: nothing is told of it", reason.name());
     }
     Ok(())
 }

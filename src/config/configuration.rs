@@ -18,17 +18,17 @@ use super::texts::{Identifier, JwtHeader, WebOrigin, identifier};
 use super::token::Token;
 use super::{Environment, HostKind, Settings};
 use crate::cache::CacheSettings;
-use crate::refusal::ProtectionSpace;
 use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::documents::resource_metadata as metadata;
-use crate::error_body;
 use crate::fields::{
     FieldPath, FieldType, LongSecret, Mistakes, NonEmptyList, Reader, Visible, keywords, section,
 };
 use crate::http::cors;
 use crate::http::sanitize::OverrideHeaders;
 use crate::json::Object;
+use crate::refusal;
+use crate::refusal::ProtectionSpace;
 use crate::requirement::{Enforcement, Requirement};
 use crate::rules::Rules;
 use crate::upstream::headers::Forwarding;
@@ -173,9 +173,9 @@ impl Configuration {
         let credentials = self.credentials.settings(root.field("credentials"), &forwarding, mistakes);
         self.cache.check(root.field("cache"), mistakes);
         let cors = self.cors.map(Cors::settings).unwrap_or_default();
-        let metadata = self.resource_metadata.and_then(ResourceMetadata::settings);
+        let resource_metadata = self.resource_metadata.and_then(ResourceMetadata::settings);
         let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
-            mistakes.check("error_body", error_body::ErrorBody::new(media_type, template))
+            mistakes.check("error_body", refusal::ErrorBody::new(media_type, template))
         });
         let surroundings = Surroundings {
             enforcement: if self.report_only { Enforcement::Authentication } else { Enforcement::Full },
@@ -197,7 +197,7 @@ impl Configuration {
         servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
         let protection = ProtectionSpace {
             realm: self.realm,
-            metadata,
+            resource_metadata: resource_metadata.as_ref().map(|metadata| metadata.url().to_owned()),
             dpop_algorithms: dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default(),
             error_body: error_body.unwrap_or_default(),
         };
@@ -210,6 +210,7 @@ impl Configuration {
             forwarding: Arc::new(forwarding),
             cache: self.cache,
             cors,
+            resource_metadata,
             protection,
             rules,
             single_flight: self.single_flight,

@@ -67,7 +67,9 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// The origins whose pages may call the API.
     pub cors: Cors,
-    /// What challenges say, and the metadata that they point to.
+    /// What is published of the resource.
+    pub resource_metadata: Option<ResourceMetadata>,
+    /// What challenges say.
     pub protection: ProtectionSpace,
     /// Which requests are exposed.
     pub rules: Rules,
@@ -170,7 +172,7 @@ impl Settings {
 
     /// The documents that are published.
     pub(crate) fn documents(&self) -> impl Iterator<Item = &Document> {
-        let metadata = self.protection.metadata.iter().map(ResourceMetadata::document);
+        let metadata = self.resource_metadata.iter().map(ResourceMetadata::document);
         metadata.chain(self.mint.iter().map(|mint| &mint.key_set))
     }
 

@@ -8,7 +8,7 @@ use crate::credentials::bearer::{self, AccessToken, Scheme};
 use crate::credentials::client_certificate;
 use crate::credentials::dpop::{DpopMode, UnverifiedProof};
 use crate::http::request_head::{Presented, RequestHead};
-use crate::refusal::{Reason, Rejection};
+use crate::refusal::{Reason, Rejection, Schemes};
 use crate::requirement::Requirement;
 use crate::time::Timestamp;
 use crate::token::confirmation::Sender;
@@ -63,19 +63,19 @@ impl RequestContext {
     pub(super) fn refusal(self, reason: Reason) -> Rejection {
         let Self { requirement, schemes, allowed_origin, .. } = self;
         let schemes = if reason.is_about_proof() { Schemes::Dpop } else { schemes };
-        Rejection { requirement: Some(requirement), allowed_origin, schemes, ..reason.into() }
+        let parameters = requirement.challenge_parameters(reason);
+        Rejection { parameters, allowed_origin, schemes, ..reason.into() }
     }
 }
 
 /// The schemes to challenge when these credentials are refused at the door. Without credentials of ours, all that would do; with them, the
 /// one that was used, if it does (R14).
 pub(super) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) -> Schemes {
-    let is_without = matches!(reason, Reason::MissingCredentials | Reason::UnsupportedScheme);
     match (mode, bearer::scheme(head.authorization)) {
         (DpopMode::Off, _) => Schemes::Bearer,
         (DpopMode::Required, _) => Schemes::Dpop,
         (DpopMode::Allowed, _) if reason.is_about_proof() => Schemes::Dpop,
-        (DpopMode::Allowed, _) if is_without => Schemes::Both,
+        (DpopMode::Allowed, _) if reason.is_about_absence() => Schemes::Both,
         (DpopMode::Allowed, Some(Scheme::Dpop)) => Schemes::Dpop,
         (DpopMode::Allowed, _) => Schemes::Bearer,
     }

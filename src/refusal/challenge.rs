@@ -1,15 +1,14 @@
 //! The text of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1).
 
 use super::body::ErrorBody;
-use crate::documents::resource_metadata::ResourceMetadata;
 
 /// What all refusals say of the protected resource.
 #[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct ProtectionSpace {
     /// `realm` (RFC 9110 §11.5).
     pub realm: String,
-    /// What `resource_metadata` points to (RFC 9728 §5.1), if there is any.
-    pub metadata: Option<ResourceMetadata>,
+    /// The URL of the metadata of the resource (RFC 9728 §5.1), if there are any.
+    pub resource_metadata: Option<String>,
     /// The algorithms of proofs, parted by spaces (RFC 9449 §7.1).
     pub dpop_algorithms: String,
     /// How the bodies of refusals are written.
@@ -71,8 +70,8 @@ pub(crate) fn render(
     if scheme == DPOP {
         text.push_str(&format!(", algs={}", quote(&space.dpop_algorithms)));
     }
-    if let Some(metadata) = &space.metadata {
-        text.push_str(&format!(", resource_metadata={}", quote(metadata.url())));
+    if let Some(url) = &space.resource_metadata {
+        text.push_str(&format!(", resource_metadata={}", quote(url)));
     }
     Some(text)
 }

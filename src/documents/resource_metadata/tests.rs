@@ -12,7 +12,7 @@ fn metadata(resource: &str) -> ResourceMetadata {
         "scopes_supported": ["orders:read"],
         "resource_name": "Orders \"v1\"",
     });
-    settings(json!({"resource_metadata": described})).protection.metadata.expect("metadata")
+    settings(json!({"resource_metadata": described})).resource_metadata.expect("metadata")
 }
 
 fn get(metadata: &ResourceMetadata, method: &str, path: &str) -> Option<Reply> {

@@ -12,7 +12,7 @@ fn r013_parameters_are_quoted_strings() {
 
 #[test]
 fn r002_each_parameter_stands_once_and_the_realm_always() {
-    let api = ProtectionSpace { realm: "api".to_owned(), metadata: None, ..ProtectionSpace::default() };
+    let api = ProtectionSpace { realm: "api".to_owned(), ..ProtectionSpace::default() };
     assert_eq!(render("Bearer", Challenge::Absent, &api, "e", "d", &[]), None);
     assert_eq!(
         render("Bearer", Challenge::Plain, &api, "e", "d", &[("scope", "a".to_owned())]).as_deref(),

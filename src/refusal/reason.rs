@@ -1,0 +1,303 @@
+//! The table of reasons: one row each. The enum, the names and all that follows from a reason are made of it.
+//!
+//! Every text here is fixed: nothing of a token or of the server's answer can come out. The error codes are those of RFC 6750
+//! §3.1, RFC 9449 §7.1 and RFC 9470 §3 and, where these have none, of RFC 6749 §4.1.2.1. `unauthorized` is no registered code: it
+//! stands in bodies alone, since a request without credentials hears no error in its challenge (RFC 6750 §3.1).
+
+use super::challenge::Challenge;
+use crate::http::callout::{Outcome, Withheld};
+
+/// Who has to act so that a refusal goes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client: its request or its token.
+    Client,
+    /// The authorization server, or its configuration here.
+    AuthorizationServer,
+    /// The gateway, or a limit that it has.
+    Gateway,
+}
+
+/// A row of the table.
+pub(super) struct Row {
+    name: &'static str,
+    pub(super) status: u16,
+    /// The error code, in the body and, where the challenge has one, there.
+    pub(super) error: &'static str,
+    pub(super) challenge: Challenge,
+    fault: Fault,
+    pub(super) description: &'static str,
+    is_outage: bool,
+    is_about_proof: bool,
+}
+
+/// Defines the reasons. A row: what it means, the variant, status, error code, challenge, who is at fault, further columns that
+/// hold, and what clients are told. The name is the variant's, in snake case; an operator looks it up in docs/troubleshooting.md.
+macro_rules! reasons {
+    ($(
+        $(#[doc = $doc:literal])+
+        $reason:ident: $status:literal $error:literal $challenge:ident $fault:ident $([$($column:ident),+])?
+            $description:literal,
+    )+) => {
+        /// Why a request is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $reason,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of their discriminants.
+            pub const ALL: &[Self] = &[$(Self::$reason,)+];
+
+            pub(super) fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$reason => {
+                        const NAME: [u8; snake_case_length(stringify!($reason))] =
+                            snake_case(stringify!($reason));
+                        const ROW: Row = Row {
+                            name: text(&NAME),
+                            status: $status,
+                            error: $error,
+                            challenge: Challenge::$challenge,
+                            fault: Fault::$fault,
+                            description: $description,
+                            $($($column: true,)+)?
+                            ..DEFAULTS
+                        };
+                        &ROW
+                    })+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No `Authorization` field (R1).
+    MissingCredentials: 401 "unauthorized" Plain Client
+        "An access token is required",
+    /// Credentials of another scheme than Bearer (R5).
+    UnsupportedScheme: 401 "unauthorized" Plain Client
+        "A bearer token is required",
+    /// A Bearer field without exactly one token (R4, R6).
+    MalformedCredentials: 400 "invalid_request" WithError Client
+        "The Authorization header field is malformed",
+    /// More than one set of credentials (R8).
+    RepeatedCredentials: 400 "invalid_request" WithError Client
+        "The request has more than one set of credentials",
+    /// More than one field of a name that the gateway sets or takes off, where the host reaches only one of them (R137).
+    RepeatedField: 400 "invalid_request" Absent Client
+        "A header field is there more than once",
+    /// More fields than the host shows (R138).
+    TooManyFields: 431 "invalid_request" Absent Client
+        "The request has too many header fields",
+    /// A token that RFC 6750 §2.1 does not allow (R7).
+    InvalidTokenSyntax: 401 "invalid_token" WithError Client
+        "The access token is malformed",
+    /// A token over the configured length (R79).
+    TokenTooLong: 431 "invalid_request" Absent Client
+        "The access token is too long",
+    /// The authorization server says that the token is not active (R25).
+    Inactive: 401 "invalid_token" WithError Client
+        "The access token is not active",
+    /// `exp` has passed (R31).
+    Expired: 401 "invalid_token" WithError Client
+        "The access token has expired",
+    /// `nbf` has not come (R31).
+    Premature: 401 "invalid_token" WithError Client
+        "The access token is not valid yet",
+    /// No `exp` where one is required (R32).
+    MissingExpiration: 401 "invalid_token" WithError Client
+        "The access token has no expiration time",
+    /// `iss` is absent or not the configured one (R33).
+    WrongIssuer: 401 "invalid_token" WithError Client
+        "The access token is of another issuer",
+    /// `aud` names none of the configured audiences (R34).
+    WrongAudience: 401 "invalid_token" WithError Client
+        "The access token is for another audience",
+    /// A refresh token, an ID token or the like (R36).
+    NotAnAccessToken: 401 "invalid_token" WithError Client
+        "The token is not an access token",
+    /// The signature of a JWT that was presented is not its issuer's, or not acceptable (R59 to R63).
+    InvalidSignature: 401 "invalid_token" WithError Client
+        "The signature of the access token is not valid",
+    /// A JWT that was presented lacks a claim that RFC 9068 requires (R68).
+    MissingClaim: 401 "invalid_token" WithError Client
+        "The access token lacks a claim that every one has",
+    /// JWTs are not taken from clients here.
+    JwtNotAccepted: 401 "invalid_token" WithError Client
+        "JWTs are not accepted as access tokens here",
+    /// Only JWTs can be taken here: their issuer introspects nothing.
+    NotAJwt: 401 "invalid_token" WithError Client
+        "The access token is not a JWT",
+    /// The token is bound to a key of its sender, which a bearer does not prove to hold (R98).
+    SenderConstrained: 401 "invalid_token" WithError Client
+        "The access token is bound to its sender",
+    /// The token is bound to another key than the sender proved to hold, or to none (R89).
+    WrongSender: 401 "invalid_token" WithError Client [is_about_proof]
+        "The access token is not bound to the key of the proof",
+    /// The token has to be bound to its sender here.
+    BindingRequired: 401 "invalid_token" WithError Client [is_about_proof]
+        "The access token has to be bound to its sender",
+    /// The proof of possession is absent or not right (R85, R86).
+    InvalidDpopProof: 401 "invalid_dpop_proof" WithError Client [is_about_proof]
+        "The DPoP proof is absent or not valid",
+    /// The proof of possession lacks the gateway's nonce (R92).
+    UseDpopNonce: 401 "use_dpop_nonce" WithError Client [is_about_proof]
+        "The DPoP proof has to have the nonce of this answer",
+    /// A scope token that the rule requires is missing (R35).
+    InsufficientScope: 403 "insufficient_scope" WithError Client
+        "The access token lacks a scope that is required here",
+    /// A claim that the rule requires is missing or another.
+    ClaimNotGranted: 403 "access_denied" Absent Client
+        "The access token lacks a claim that is required here",
+    /// The user has to authenticate again, or by stronger means (R99, R100).
+    InsufficientUserAuthentication: 401 "insufficient_user_authentication" WithError Client
+        "The user has to authenticate again or by stronger means",
+    /// The caller is none of those that the rule names, by its certificate.
+    PeerNotAllowed: 403 "access_denied" Absent Client
+        "This caller is not allowed here",
+    /// No rule exposes this host, method and path (R84).
+    NotExposed: 403 "access_denied" Absent Client
+        "This resource is not exposed",
+    /// A method, host or path that servers read in different ways, where the rules depend on it (R84).
+    AmbiguousTarget: 400 "invalid_request" Absent Client
+        "The request target is ambiguous",
+    /// The authorization server refuses the gateway's own credentials (R28).
+    GatewayCredentialsRefused: 502 "server_error" Absent AuthorizationServer
+        "The authorization server refused the gateway",
+    /// The authorization server's answer is not what RFC 7662 and the configuration promise (R27, R29, R30).
+    UnexpectedResponse: 502 "server_error" Absent AuthorizationServer
+        "The authorization server answered unexpectedly",
+    /// What the authorization server signed has not its signature (R41, R43).
+    UnverifiableResponse: 502 "server_error" Absent AuthorizationServer
+        "The authorization server answered without a valid signature",
+    /// An active token, but no JWT for it (R42).
+    MissingPhantomToken: 502 "server_error" Absent AuthorizationServer
+        "The authorization server answered without a JWT",
+    /// The JWT is longer than the services behind the gateway accept (R79).
+    PhantomTokenTooLong: 502 "server_error" Absent AuthorizationServer
+        "The authorization server answered with too long a JWT",
+    /// The authorization server cannot be reached or does not serve (R24).
+    Unavailable: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
+        "The authorization server is unavailable",
+    /// The gateway asks the authorization server no more for now (R111).
+    Overloaded: 503 "temporarily_unavailable" Absent AuthorizationServer
+        "Too many access tokens are looked up at once",
+    /// Too many signatures were wrong lately, so that nothing new is verified for a while.
+    VerificationLimit: 503 "temporarily_unavailable" Absent Gateway
+        "Too many signatures were not valid lately",
+    /// More proofs of possession are in use than are remembered.
+    DpopProofLimit: 503 "temporarily_unavailable" Absent Gateway
+        "Too many DPoP proofs are in use at once",
+    /// The authorization server is asked too much, it says (R24).
+    Throttled: 503 "temporarily_unavailable" Absent AuthorizationServer
+        "The authorization server is asked too much",
+    /// The authorization server failed again and again, and is left alone for a while (R24).
+    CircuitOpen: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
+        "The authorization server is unavailable",
+    /// No keys of the authorization server were ever loaded (R64).
+    KeysUnavailable: 503 "temporarily_unavailable" Absent AuthorizationServer
+        "The keys of the authorization server are unavailable",
+    /// The authorization server did not answer in time (R24).
+    TimedOut: 504 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
+        "The authorization server did not answer in time",
+    /// The gateway itself failed (R38).
+    Internal: 500 "server_error" Absent Gateway
+        "The gateway failed",
+}
+
+impl Reason {
+    /// Why a callout led to nothing that could be read.
+    pub(crate) fn of_failure(outcome: &Outcome<'_>) -> Self {
+        match outcome {
+            Outcome::Response { .. } | Outcome::Oversized => Self::UnexpectedResponse,
+            Outcome::Lost => Self::Unavailable,
+            Outcome::Withheld(Withheld::Overloaded | Withheld::Claimed) => Self::Overloaded,
+            Outcome::Withheld(Withheld::CircuitOpen(_)) => Self::CircuitOpen,
+        }
+    }
+
+    /// A short name for logs and metrics, in snake case.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Who is at fault.
+    pub fn fault(self) -> Fault {
+        self.row().fault
+    }
+
+    /// What clients are told of it.
+    pub fn description(self) -> &'static str {
+        self.row().description
+    }
+
+    /// Whether the authorization server did not serve. That it is asked too much is no outage: a client can bring that about, and would
+    /// gain by it if old answers served then.
+    pub(crate) fn is_outage(self) -> bool {
+        self.row().is_outage
+    }
+
+    /// Whether a proof of possession is what is wrong.
+    pub(crate) fn is_about_proof(self) -> bool {
+        self.row().is_about_proof
+    }
+
+    /// Whether the request has no credentials that are looked at here.
+    pub(crate) fn is_about_absence(self) -> bool {
+        self.row().challenge == Challenge::Plain
+    }
+}
+
+/// What does not hold for a reason unless its row says so.
+const DEFAULTS: Row = Row {
+    name: "",
+    status: 500,
+    error: "",
+    challenge: Challenge::Absent,
+    fault: Fault::Gateway,
+    description: "",
+    is_outage: false,
+    is_about_proof: false,
+};
+
+const fn snake_case_length(variant: &str) -> usize {
+    let mut rest = variant.as_bytes();
+    let mut length = 0_usize;
+    while let [byte, more @ ..] = rest {
+        let is_start_of_word = byte.is_ascii_uppercase() && length > 0;
+        length = length.saturating_add(if is_start_of_word { 2 } else { 1 });
+        rest = more;
+    }
+    length
+}
+
+/// The name of a variant as logs and metrics have it: `NotAJwt` is `not_a_jwt`.
+const fn snake_case<const LENGTH: usize>(variant: &str) -> [u8; LENGTH] {
+    let mut name = [b'_'; LENGTH];
+    let mut free: &mut [u8] = &mut name;
+    let mut rest = variant.as_bytes();
+    while let [byte, more @ ..] = rest {
+        let is_start_of_word = byte.is_ascii_uppercase() && rest.len() < variant.len();
+        if is_start_of_word && let [_underscore, after @ ..] = free {
+            free = after;
+        }
+        if let [place, after @ ..] = free {
+            *place = byte.to_ascii_lowercase();
+            free = after;
+        }
+        rest = more;
+    }
+    name
+}
+
+const fn text(name: &'static [u8]) -> &'static str {
+    match str::from_utf8(name) {
+        Ok(name) => name,
+        Err(_) => "",
+    }
+}
+
+#[cfg(test)]
+mod tests;
