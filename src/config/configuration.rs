@@ -27,10 +27,10 @@ use crate::fields::{
 use crate::http::cors;
 use crate::http::sanitize::OverrideHeaders;
 use crate::json::Object;
+use crate::policy::Rules;
+use crate::policy::{Enforcement, Requirement};
 use crate::refusal;
 use crate::refusal::ProtectionSpace;
-use crate::requirement::{Enforcement, Requirement};
-use crate::rules::Rules;
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::{self as minting, MintSettings};
 

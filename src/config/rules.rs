@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::mint::RuleMint;
 use super::texts::ConditionPointer;
 use crate::fields::{BoundedDuration, FieldPath, Mistakes, NonEmptyList, SECOND, YEAR, keywords, section};
-use crate::requirement::{self, Enforcement, Requirement, Test};
-use crate::rules::{self, HostPattern, PathPattern, Rules};
+use crate::policy::{self, Enforcement, Requirement, Test};
+use crate::policy::{HostPattern, PathPattern, Rules};
 use crate::server_id::ServerId;
 use crate::upstream::mint::MintProfile;
 
@@ -121,7 +121,7 @@ pub(super) fn rules(
     if section.is_empty() {
         mistakes.note(at_all, "must not be empty: without a rule, nothing is exposed");
     }
-    let mut all: Vec<rules::Rule> = Vec::new();
+    let mut all: Vec<policy::Rule> = Vec::new();
     let mut origins: Vec<usize> = Vec::new();
     for (index, rule) in section.into_iter().enumerate() {
         let at = at_all.element(index);
@@ -130,7 +130,7 @@ pub(super) fn rules(
         if mistakes.iter().count() > before || mistakes.has_in(&at.to_string()) {
             continue;
         }
-        let contended = |rule: &rules::Rule| all.iter().position(|other| other.contends_with(rule));
+        let contended = |rule: &policy::Rule| all.iter().position(|other| other.contends_with(rule));
         if let Some(other) = read.iter().find_map(contended).and_then(|position| origins.get(position)) {
             mistakes.note(
                 at,
@@ -151,7 +151,7 @@ impl Rule {
         at: FieldPath<'_>,
         surroundings: &Surroundings<'_>,
         mistakes: &mut Mistakes,
-    ) -> Vec<rules::Rule> {
+    ) -> Vec<policy::Rule> {
         let hosts = match &self.hosts {
             None => vec![HostPattern::Any],
             Some(names) => hosts(at.field("hosts"), names, mistakes),
@@ -182,11 +182,11 @@ impl Rule {
         }
         let requirement = self.requirement(at, surroundings, mistakes);
         let access =
-            if is_public { rules::Access::Public } else { rules::Access::Protected(Arc::new(requirement)) };
+            if is_public { policy::Access::Public } else { policy::Access::Protected(Arc::new(requirement)) };
         let Some(path) = path else { return Vec::new() };
         let places =
             routes.iter().flat_map(|route| hosts.iter().map(move |host| (route.clone(), host.clone())));
-        let rule = |(route, host)| rules::Rule {
+        let rule = |(route, host)| policy::Rule {
             place,
             route,
             host,
@@ -293,7 +293,7 @@ impl Rule {
 
 impl Condition {
     /// A pointer, and exactly one thing that the claim there has to be.
-    fn settings(self, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Option<requirement::Condition> {
+    fn settings(self, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Option<policy::Condition> {
         if self.present == Some(false) {
             mistakes.note(at.field("present"), "must be true");
         }
@@ -311,7 +311,7 @@ impl Condition {
             mistakes.note(at.field("pointer"), message);
             return None;
         };
-        Some(requirement::Condition { pointer: self.pointer, test })
+        Some(policy::Condition { pointer: self.pointer, test })
     }
 }
 

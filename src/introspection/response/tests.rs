@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::requirement::Requirement;
+use crate::policy::Requirement;
 use crate::testing::{self, NOW, at, settings, test};
 
 fn format(edits: Value) -> ResponseFormat {

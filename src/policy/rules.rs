@@ -4,20 +4,16 @@
 //! the host's own table asks for more, and opens nothing: the host selects the route anew when the filter has written its
 //! fields, so that a client can have another route looked at here than it leaves by.
 
-mod pattern;
-mod tree;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use pattern::PathPattern;
-
+use super::pattern::{self, PathPattern};
+use super::requirement::Requirement;
+use super::tree::Tree;
 use crate::http::authority::without_port;
 use crate::http::path::{self, Ambiguous};
 use crate::http::request_head::RequestHead;
 use crate::refusal::Reason;
-use crate::requirement::Requirement;
-use tree::Tree;
 
 /// All rules.
 #[derive(Clone, Debug)]

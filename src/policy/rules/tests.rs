@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::tree;
 use super::*;
 use crate::testing::{settings, test};
 
