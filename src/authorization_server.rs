@@ -17,7 +17,6 @@ use crate::http::callout::{Outcome, Withheld};
 use crate::introspection::Inquiry;
 use crate::jwt::{Jws, KeySet, VerificationBudget};
 use crate::metrics::Counter;
-use crate::policy::Requirement;
 use crate::refusal::{Fault, Reason};
 use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::server::jwks::{KeyStore, Obstacle, Wanted};

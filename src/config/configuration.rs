@@ -184,7 +184,7 @@ impl Configuration {
         };
         let rules = rules(self.rules, &surroundings, self.ignore_port_in_host_matching, mistakes);
         let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
-            || rules.requirements().any(|requirement| requirement.dpop);
+            || rules.requirements().any(Requirement::requires_key_binding);
         if asks_for_proof && dpop.is_none() {
             mistakes.note("dpop", "is required where tokens may be bound to a key");
         }
@@ -251,7 +251,7 @@ fn asked_claims<'a>(
     let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile).chain(subject).chain(subjects);
     let pointers: BTreeSet<&str> = rules
         .requirements()
-        .flat_map(Requirement::asked_claims)
+        .flat_map(Requirement::named_claims)
         .chain(forwarding.asked_claims())
         .chain(minted)
         .collect();

@@ -8,8 +8,10 @@ use serde_json::Value;
 use super::mint::RuleMint;
 use super::texts::ConditionPointer;
 use crate::fields::{BoundedDuration, FieldPath, Mistakes, NonEmptyList, SECOND, YEAR, keywords, section};
-use crate::policy::{self, Enforcement, Requirement, Test};
-use crate::policy::{HostPattern, PathPattern, Rules};
+use crate::policy::{
+    self, AcrValues, AnyScopes, Audience, ClaimCondition, ClaimConditions, Condition, Enforcement,
+    HostPattern, KeyBinding, MaxAge, PathPattern, Peers, Requirement, Rules, Scopes, Test,
+};
 use crate::server_id::ServerId;
 use crate::upstream::mint::MintProfile;
 
@@ -54,7 +56,7 @@ section! {
         any_scopes: NonEmptyList<String>,
         /// Conditions on other claims: `{pointer: /department, one_of: [sales]}`,
         /// `{pointer: /realm_access/roles, contains: admin}` or `{pointer: /sub, present: true}`.
-        claims: Vec<Condition>,
+        claims: Vec<RuleClaim>,
         /// How the user has to have authenticated: one of these is `acr`.
         acr_values: NonEmptyList<String>,
         /// How long ago at most, by `auth_time`.
@@ -62,7 +64,7 @@ section! {
     }
 
     /// A condition on a claim: exactly one of `present`, `one_of` and `contains`.
-    pub(super) struct Condition {
+    pub(super) struct RuleClaim {
         /// Where the claim is: a JSON Pointer.
         pointer: ConditionPointer = required,
         /// `true`: it is there.
@@ -152,37 +154,88 @@ impl Rule {
         surroundings: &Surroundings<'_>,
         mistakes: &mut Mistakes,
     ) -> Vec<policy::Rule> {
-        let hosts = match &self.hosts {
+        // No field can be forgotten: these select requests, all others are demands.
+        let Self {
+            hosts,
+            path,
+            path_match,
+            routes,
+            methods,
+            access,
+            authorization_server,
+            report_only,
+            mint,
+            peers,
+            dpop,
+            audience,
+            scopes,
+            any_scopes,
+            claims,
+            acr_values,
+            max_age,
+        } = self;
+        let hosts = match &hosts {
             None => vec![HostPattern::Any],
-            Some(names) => hosts(at.field("hosts"), names, mistakes),
+            Some(names) => host_patterns(at.field("hosts"), names, mistakes),
         };
-        let routes = self.routes.clone();
+        let narrows = routes.is_some();
         let routes = routes.map_or(vec![None], |routes| routes.into_iter().map(Some).collect());
-        let is_exact = self.path_match.map(|path_match| path_match == PathMatch::Exact);
-        let path = mistakes.check(at.field("path"), PathPattern::parse(&self.path, is_exact));
-        let methods = self.methods.clone().unwrap_or_default();
+        let is_exact = path_match.map(|path_match| path_match == PathMatch::Exact);
+        let path = mistakes.check(at.field("path"), PathPattern::parse(&path, is_exact));
+        let methods = methods.unwrap_or_default();
         if !methods.iter().all(|method| is_method(method)) {
             mistakes.note(at.field("methods"), "must be names of methods in upper case");
         }
         let methods = with_head(methods);
-        let narrows = self.routes.is_some();
-        if narrows && (self.authorization_server.is_some() || self.mint.is_some()) {
+
+        let server = authorization_server.and_then(|name| {
+            let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
+            let message = "must be the name of one of authorization_servers";
+            mistakes.check(at.field("authorization_server"), place.ok_or(message))
+        });
+        let mint = mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, mistakes));
+        // In the order in which they are checked.
+        let conditions: [Option<Condition>; 8] = [
+            peers.and_then(|peers| mistakes.check(at.field("peers"), Peers::new(peers))).map(Condition::from),
+            dpop.map(|RuleDpop::Required| KeyBinding.into()),
+            audience.map(|audience| Audience(audience).into()),
+            scopes
+                .and_then(|scopes| mistakes.check(at.field("scopes"), Scopes::new(scopes)))
+                .map(Condition::from),
+            any_scopes
+                .and_then(|scopes| mistakes.check(at.field("any_scopes"), AnyScopes::new(scopes)))
+                .map(Condition::from),
+            claims.map(|claims| claim_conditions(at.field("claims"), claims, mistakes).into()),
+            acr_values
+                .and_then(|values| mistakes.check(at.field("acr_values"), AcrValues::new(values)))
+                .map(Condition::from),
+            max_age.map(|max_age| MaxAge(max_age).into()),
+        ];
+        let demands =
+            Demands { server, report_only, mint, conditions: conditions.into_iter().flatten().collect() };
+
+        if narrows && (demands.server.is_some() || demands.mint.is_some()) {
             let message = "asks for more than the rules without routes, which say from whom tokens are and what is minted";
             mistakes.note(at.field("routes"), message);
         }
-        if narrows && self.report_only.is_some() {
+        if narrows && demands.report_only.is_some() {
             mistakes.note(at.field("report_only"), "is for the rules without routes to say");
         }
-        let is_public = self.access == Access::Public;
-        if is_public && narrows {
-            let message = "must not be public where the rule is for routes: it opens nothing";
-            mistakes.note(at.field("access"), message);
-        } else if is_public && !self.asks_nothing() {
-            mistakes.note(at.field("access"), "must not be public where something is asked of the token");
-        }
-        let requirement = self.requirement(at, surroundings, mistakes);
-        let access =
-            if is_public { policy::Access::Public } else { policy::Access::Protected(Arc::new(requirement)) };
+        let access = match access {
+            Access::Public => {
+                if narrows {
+                    let message = "must not be public where the rule is for routes: it opens nothing";
+                    mistakes.note(at.field("access"), message);
+                } else if demands != Demands::default() {
+                    mistakes
+                        .note(at.field("access"), "must not be public where something is asked of the token");
+                }
+                policy::Access::Public
+            }
+            Access::Protected => {
+                policy::Access::Protected(Arc::new(demands.requirement(surroundings.enforcement)))
+            }
+        };
         let Some(path) = path else { return Vec::new() };
         let places =
             routes.iter().flat_map(|route| hosts.iter().map(move |host| (route.clone(), host.clone())));
@@ -196,104 +249,40 @@ impl Rule {
         };
         places.map(rule).collect()
     }
+}
 
-    /// Whether anybody may send the requests that it is for. A new field does not compile until it is said what it asks.
-    fn asks_nothing(&self) -> bool {
-        let Self {
-            hosts: _,
-            path: _,
-            path_match: _,
-            routes: _,
-            methods: _,
-            access: _,
-            authorization_server,
-            report_only,
-            peers,
-            dpop,
-            mint,
-            audience,
-            scopes,
-            any_scopes,
-            claims,
-            acr_values,
-            max_age,
-        } = self;
-        let asks = [
-            authorization_server.is_some(),
-            report_only.is_some(),
-            peers.is_some(),
-            dpop.is_some(),
-            mint.is_some(),
-            audience.is_some(),
-            scopes.is_some(),
-            any_scopes.is_some(),
-            claims.is_some(),
-            acr_values.is_some(),
-            max_age.is_some(),
-        ];
-        !asks.contains(&true)
-    }
+/// What a rule says of the requests that it is for. Whatever of this is written, even if it comes to nothing, a public rule has none of
+/// it.
+#[derive(Default, PartialEq)]
+struct Demands {
+    server: Option<ServerId>,
+    report_only: Option<bool>,
+    mint: Option<Arc<MintProfile>>,
+    conditions: Vec<Condition>,
+}
 
-    fn requirement(
-        self,
-        at: FieldPath<'_>,
-        surroundings: &Surroundings<'_>,
-        mistakes: &mut Mistakes,
-    ) -> Requirement {
-        let server = self.authorization_server.and_then(|name| {
-            let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
-            let message = "must be the name of one of authorization_servers";
-            mistakes.check(at.field("authorization_server"), place.ok_or(message))
-        });
-        let mint = self.mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, mistakes));
-        let is_uri = |peer: &String| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic());
-        let peers = self.peers.unwrap_or_default();
-        if !peers.iter().all(is_uri) {
-            let message = "must be URIs of certificates, like spiffe://cluster.local/ns/shop/sa/cart";
-            mistakes.note(at.field("peers"), message);
-        }
-        let scopes = self.scopes.unwrap_or_default();
-        let any_scopes = self.any_scopes.unwrap_or_default();
-        for (field, scopes) in [("scopes", &scopes), ("any_scopes", &any_scopes)] {
-            if !scopes.iter().all(|scope| is_scope_token(scope)) {
-                let message = "must be scope tokens (RFC 6749 §3.3): visible ASCII, no space";
-                mistakes.note(at.field(field), message);
-            }
-        }
-        let acr_values = self.acr_values.unwrap_or_default();
-        if !acr_values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_graphic())) {
-            mistakes.note(at.field("acr_values"), "must be visible ASCII without space");
-        }
-        let at_claims = at.field("claims");
-        let conditions = self.claims.into_iter().flatten().enumerate();
-        let conditions = conditions
-            .filter_map(|(index, claim)| claim.settings(at_claims.element(index), mistakes))
-            .collect();
-        let enforcement = match self.report_only {
+impl Demands {
+    fn requirement(self, default: Enforcement) -> Requirement {
+        let Self { server, report_only, mint, conditions } = self;
+        let enforcement = match report_only {
             Some(true) => Enforcement::Nothing,
             Some(false) => Enforcement::Full,
-            None => surroundings.enforcement,
+            None => default,
         };
-        Requirement {
-            enforcement,
-            also: None,
-            server,
-            peers,
-            dpop: self.dpop == Some(RuleDpop::Required),
-            mint,
-            audience: self.audience.unwrap_or_default(),
-            scopes,
-            any_scopes,
-            conditions,
-            acr_values,
-            max_age: self.max_age,
-        }
+        Requirement { enforcement, also: None, server, mint, conditions }
     }
 }
 
-impl Condition {
+fn claim_conditions(at: FieldPath<'_>, claims: Vec<RuleClaim>, mistakes: &mut Mistakes) -> ClaimConditions {
+    let claims = claims.into_iter().enumerate();
+    ClaimConditions(
+        claims.filter_map(|(index, claim)| claim.condition(at.element(index), mistakes)).collect(),
+    )
+}
+
+impl RuleClaim {
     /// A pointer, and exactly one thing that the claim there has to be.
-    fn settings(self, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Option<policy::Condition> {
+    fn condition(self, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Option<ClaimCondition> {
         if self.present == Some(false) {
             mistakes.note(at.field("present"), "must be true");
         }
@@ -311,11 +300,11 @@ impl Condition {
             mistakes.note(at.field("pointer"), message);
             return None;
         };
-        Some(policy::Condition { pointer: self.pointer, test })
+        Some(ClaimCondition { pointer: self.pointer, test })
     }
 }
 
-fn hosts(at: FieldPath<'_>, names: &[String], mistakes: &mut Mistakes) -> Vec<HostPattern> {
+fn host_patterns(at: FieldPath<'_>, names: &[String], mistakes: &mut Mistakes) -> Vec<HostPattern> {
     let mut hosts: Vec<HostPattern> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let at = at.element(index);
@@ -360,6 +349,5 @@ fn is_method(name: &str) -> bool {
     Method::from_bytes(name.as_bytes()).is_ok() && !name.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
-fn is_scope_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
-}
+#[cfg(test)]
+mod tests;

@@ -132,7 +132,7 @@ impl Authenticator {
         let rules = &settings.rules;
         let required_attributes = RequiredAttributes {
             route: rules.ask_route(),
-            peer: rules.requirements().any(|requirement| !requirement.peers.is_empty()),
+            peer: rules.requirements().any(Requirement::names_peers),
             certificate: settings.client_certificate == Some(CertificateSource::Connection),
         };
         let proof_verifier = settings.dpop.as_ref().map(ProofVerifier::new);
@@ -480,7 +480,7 @@ impl Authenticator {
         let mut modes = eligible.map(|(_, server)| server.token_settings().dpop);
         let first = modes.next().unwrap_or_default();
         match modes.all(|mode| mode == first) {
-            _ if requirement.asks_for_binding() => DpopMode::Required,
+            _ if requirement.requires_key_binding() => DpopMode::Required,
             true => first,
             false => DpopMode::Allowed,
         }

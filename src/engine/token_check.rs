@@ -26,12 +26,12 @@ impl TokenCheck<'_> {
         let RequestContext { requirement, sender, .. } = context;
         settings.policy.validate(claims, host.now)?;
         let binding = claims.binding();
-        let must_be_bound = settings.dpop == DpopMode::Required || requirement.asks_for_binding();
-        if must_be_bound && !binding.is_to_key() {
+        if settings.dpop == DpopMode::Required && !binding.is_to_key() {
             return Err(Reason::BindingRequired);
         }
+        requirement.validate_binding(binding)?;
         binding.validate(sender)?;
-        requirement.validate_audience(claims)
+        requirement.validate(claims)
     }
 
     /// Checks all. Gives what an authentic request lacks nevertheless: its token does not allow what the rule requires.

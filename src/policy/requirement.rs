@@ -1,15 +1,15 @@
-//! What a rule asks of a token beyond being active: audience (RFC 9068 §4), scope (RFC 6749 §3.3), other claims, and how
-//! and when the user authenticated (RFC 9470).
+//! What a rule requires of a token beyond being active, and what becomes of requests that do not meet it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::condition::{Caller, Condition, Granted, Parameter};
 use crate::refusal::Reason;
 use crate::server_id::ServerId;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
+use crate::token::confirmation::Binding;
 use crate::upstream::mint::MintProfile;
 
 /// What becomes of a request that does not meet a requirement.
@@ -33,173 +33,93 @@ pub struct Requirement {
     pub also: Option<Arc<Requirement>>,
     /// The authorization server whose tokens are taken; none named means any.
     pub server: Option<ServerId>,
-    /// The caller itself is one of these, by its certificate, if any are named.
-    pub peers: Vec<String>,
-    /// Whether the token has to be bound to a key of its sender (RFC 9449), whatever its server says.
-    pub dpop: bool,
     /// What JWTs that are minted for it are like, if that is not as everywhere.
     pub mint: Option<Arc<MintProfile>>,
-    /// One of these is in `aud`; none named means that nothing more is asked than for every token.
-    pub audience: Vec<String>,
-    /// Each of these scope tokens.
-    pub scopes: Vec<String>,
-    /// And one of these, if any are named.
-    pub any_scopes: Vec<String>,
-    /// Conditions on other claims.
+    /// Each of these.
     pub conditions: Vec<Condition>,
-    /// `acr` is one of these, if any are named.
-    pub acr_values: Vec<String>,
-    /// The user authenticated no longer ago.
-    pub max_age: Option<Duration>,
-}
-
-/// A condition on one claim of the JWT.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
-    /// Where the claim is: a JSON Pointer (RFC 6901), `/department` or `/realm_access/roles`.
-    pub pointer: String,
-    /// What it has to be.
-    pub test: Test,
-}
-
-/// What a claim has to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Test {
-    /// There, and not null.
-    Present,
-    /// Equal to one of these values.
-    OneOf(Vec<Value>),
-    /// A list with this element.
-    Contains(Value),
 }
 
 impl Requirement {
-    /// This, and what `also` asks.
+    /// This, and what `also` requires.
     pub(crate) fn and(&self, also: Arc<Self>) -> Self {
         Self { also: Some(also), ..self.clone() }
     }
 
+    /// Whether it depends on the caller's certificate.
+    pub(crate) fn names_peers(&self) -> bool {
+        self.conditions().any(|condition| matches!(condition, Condition::Peers(_)))
+    }
+
     /// Whether the token has to be bound to a key of its sender.
-    pub(crate) fn asks_for_binding(&self) -> bool {
-        self.all().any(|one| one.dpop)
+    pub(crate) fn requires_key_binding(&self) -> bool {
+        self.conditions().any(|condition| matches!(condition, Condition::KeyBinding(_)))
     }
 
-    /// The parameters that tell the client in a challenge what would do: `scope` (RFC 6750 §3), `acr_values` and `max_age` (RFC 9470 §3).
-    pub(crate) fn challenge_parameters(&self, reason: Reason) -> Vec<(&'static str, String)> {
-        match reason {
-            Reason::InsufficientScope => vec![("scope", self.scope())],
-            Reason::InsufficientUserAuthentication => {
-                let acr_values = Some(self.acr_values()).filter(|values| !values.is_empty());
-                let max_age = self.max_age().map(|max_age| max_age.as_secs().to_string());
-                let parameters = [("acr_values", acr_values), ("max_age", max_age)];
-                parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// One of these is wanted as `acr`, as RFC 9470 §3 writes it into a challenge.
-    fn acr_values(&self) -> String {
-        let all: Vec<&str> = self.all().flat_map(|one| &one.acr_values).map(String::as_str).collect();
-        all.join(" ")
-    }
-
-    /// How long ago the user may have authenticated at most.
-    fn max_age(&self) -> Option<Duration> {
-        self.all().filter_map(|one| one.max_age).min()
-    }
-
-    /// It, and what it has beside it.
-    fn all(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |one| one.also.as_deref())
-    }
-
-    /// The pointers of the claims that it asks about.
-    pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
-        let acr = (!self.acr_values.is_empty()).then_some(ACR);
-        let auth_time = self.max_age.map(|_| AUTH_TIME);
-        let conditions = self.conditions.iter().map(|condition| condition.pointer.as_str());
+    /// The pointers of the claims that it depends on.
+    pub(crate) fn named_claims(&self) -> impl Iterator<Item = &str> {
         let minted = self.mint.iter().flat_map(|profile| profile.claims.iter().map(|claim| &*claim.pointer));
-        conditions.chain(acr).chain(auth_time).chain(minted)
+        self.conditions.iter().flat_map(Condition::named_claims).chain(minted)
     }
 
-    /// The scope tokens that it names, as RFC 6750 §3 writes them into a challenge.
-    pub(crate) fn scope(&self) -> String {
-        let all = self.all().flat_map(|one| one.scopes.iter().chain(&one.any_scopes));
-        all.map(String::as_str).collect::<Vec<_>>().join(" ")
+    /// The parameters that tell the client in a challenge what would do, by name: `scope` (RFC 6750 §3), `acr_values` and `max_age`
+    /// (RFC 9470 §3).
+    pub(crate) fn challenge_parameters(&self, reason: Reason) -> Vec<(&'static str, String)> {
+        let mut words = BTreeMap::<&str, Vec<&str>>::new();
+        let mut numbers = BTreeMap::<&str, u64>::new();
+        let refusing = self.conditions().filter(|condition| condition.reason() == reason);
+        for parameter in refusing.filter_map(Condition::parameter) {
+            match parameter {
+                Parameter::Words(name, more) => {
+                    words.entry(name).or_default().extend(more.iter().map(String::as_str));
+                }
+                Parameter::Least(name, number) => {
+                    numbers.entry(name).and_modify(|least| *least = number.min(*least)).or_insert(number);
+                }
+            }
+        }
+        let words = words.into_iter().map(|(name, words)| (name, words.join(" ")));
+        words.chain(numbers.into_iter().map(|(name, number)| (name, number.to_string()))).collect()
     }
 
-    /// Whether the caller may come in, be it with a token or not: the workload, beside the user that it acts for.
+    /// Whether the caller may come in, be it with a token or not.
     ///
     /// # Errors
-    /// [`Reason::PeerNotAllowed`].
+    /// Why not.
     pub(crate) fn admit(&self, peer: Option<&[u8]>) -> Result<(), Reason> {
-        let is_peer = |allowed: &String| peer == Some(allowed.as_bytes());
-        let admits = |one: &Self| one.peers.is_empty() || one.peers.iter().any(is_peer);
-        if self.all().all(admits) { Ok(()) } else { Err(Reason::PeerNotAllowed) }
+        self.conditions().try_for_each(|condition| condition.check_caller(Caller(peer)))
+    }
+
+    /// Whether a token is bound as it has to be. That the sender is who it is bound to, is not looked at.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) fn validate_binding(&self, binding: &Binding) -> Result<(), Reason> {
+        self.conditions().try_for_each(|condition| condition.check_binding(binding))
     }
 
     /// Whether a token is meant for what the rule is about.
     ///
     /// # Errors
-    /// [`Reason::WrongAudience`].
-    pub(crate) fn validate_audience(&self, claims: &Claims) -> Result<(), Reason> {
-        let is_meant = |one: &Self| one.audience.is_empty() || claims.is_for_one_of(&one.audience);
-        if self.all().all(is_meant) { Ok(()) } else { Err(Reason::WrongAudience) }
+    /// Why it is not.
+    pub(crate) fn validate(&self, claims: &Claims) -> Result<(), Reason> {
+        self.conditions().try_for_each(|condition| condition.check_token(claims))
     }
 
     /// Whether a token allows one request. The clock may be `leeway` ahead of the issuer's.
     ///
     /// # Errors
-    /// [`Reason::InsufficientScope`], [`Reason::ClaimNotGranted`] or [`Reason::InsufficientUserAuthentication`].
+    /// What it lacks.
     pub(crate) fn authorize(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
-        self.all().try_for_each(|one| one.authorize_alone(claims, now, leeway))
+        let granted = Granted { claims, now, leeway };
+        self.conditions().try_for_each(|condition| condition.check_permission(granted))
     }
 
-    fn authorize_alone(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
-        let has_all = self.scopes.iter().all(|scope| claims.has_scope(scope));
-        let has_any =
-            self.any_scopes.is_empty() || self.any_scopes.iter().any(|scope| claims.has_scope(scope));
-        if !has_all || !has_any {
-            return Err(Reason::InsufficientScope);
-        }
-        if !self.conditions.iter().all(|condition| condition.test.holds(claims.asked(&condition.pointer))) {
-            return Err(Reason::ClaimNotGranted);
-        }
-        if self.is_authenticated(claims, now, leeway) {
-            Ok(())
-        } else {
-            Err(Reason::InsufficientUserAuthentication)
-        }
-    }
-
-    fn is_authenticated(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> bool {
-        let acr = claims.asked(ACR).and_then(Value::as_str);
-        let has_acr =
-            self.acr_values.is_empty() || acr.is_some_and(|acr| self.acr_values.iter().any(|one| one == acr));
-        let auth_time = claims.asked(AUTH_TIME).and_then(Value::as_f64).map(Timestamp::from_numeric_date);
-        let is_recent = |max_age| {
-            auth_time.is_some_and(|time| time <= now.plus(leeway) && now <= time.plus(max_age).plus(leeway))
-        };
-        has_acr && self.max_age.is_none_or(is_recent)
+    /// Its conditions, and those of what it has beside it.
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        std::iter::successors(Some(self), |requirement| requirement.also.as_deref())
+            .flat_map(|requirement| &requirement.conditions)
     }
 }
-
-impl Test {
-    fn holds(&self, claim: Option<&Value>) -> bool {
-        match (self, claim) {
-            (_, None) => false,
-            (Self::Present, Some(_)) => true,
-            (Self::OneOf(values), Some(claim)) => values.contains(claim),
-            (Self::Contains(element), Some(claim)) => {
-                claim.as_array().is_some_and(|list| list.contains(element))
-            }
-        }
-    }
-}
-
-const ACR: &str = "/acr";
-const AUTH_TIME: &str = "/auth_time";
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::Requirement;
+use crate::policy::{Requirement, Scopes};
 use crate::testing::{self, NOW, at, settings, test};
 
 fn format(edits: Value) -> ResponseFormat {
@@ -209,7 +209,10 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         .remove(0)
         .token
         .policy;
-    let requirement = Requirement { scopes: vec!["orders:read".to_owned()], ..Requirement::default() };
+    let requirement = Requirement {
+        conditions: vec![Scopes::new(vec!["orders:read".to_owned()]).expect("a scope").into()],
+        ..Requirement::default()
+    };
     for (beside, expected) in [
         (json!({}), None),
         (
@@ -237,7 +240,7 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
         let result = json_mode().parse(outcome, &Reading::default(), at(0)).and_then(|active| {
             policy.validate(&active.claims, testing::at(0))?;
-            requirement.validate_audience(&active.claims)?;
+            requirement.validate(&active.claims)?;
             requirement.authorize(&active.claims, testing::at(0), policy.leeway)
         });
         assert_eq!(result.err(), expected, "{beside}");

@@ -1,6 +1,5 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
 use crate::driver::{Driver, Fate, Request, Response};
 use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
 use crate::testing::{self, NOW, at, settings, test};

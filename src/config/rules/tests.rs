@@ -1,0 +1,71 @@
+use serde_json::{Value, json};
+
+use crate::config::configuration_fields;
+use crate::testing::{parse, test};
+
+/// If a field were forgotten that asks something of a token, a rule with it could be public, and nothing would be asked.
+#[test]
+fn r084_a_public_rule_has_no_field_but_those_that_select_requests() {
+    let fields = configuration_fields();
+    let fields = fields.iter().filter_map(|field| field.path.strip_prefix("rules[]."));
+    let mut asking = 0;
+    for field in fields.filter(|field| !field.contains(['.', '['])) {
+        let mut rule = json!({"path": "/", "access": "public"});
+        rule[field] = sample(field);
+        let is_public = mistakes(&rule).is_empty();
+        assert_eq!(is_public, SELECTING.contains(&field), "{field}: {}", mistakes(&rule));
+        if !is_public {
+            asking += 1;
+            let mistake = mistakes(&rule);
+            assert!(mistake.starts_with("rules[0].access: must not be public"), "{field}: {mistake}");
+            rule["access"] = json!("protected");
+            assert_eq!(mistakes(&rule), "", "{field}: the sample is to be right");
+        }
+    }
+    assert!(asking > 10, "hardly a field was found: {asking}");
+}
+
+/// The fields that say which requests a rule is for. A new one stands here only if it asks nothing of who sends them.
+const SELECTING: [&str; 5] = ["hosts", "path", "path_match", "methods", "access"];
+
+/// A value that each field takes; a new field needs one, since null is none of any.
+fn sample(field: &str) -> Value {
+    match field {
+        "authorization_server" => json!("main"),
+        "hosts" => json!(["api.example.com"]),
+        "path" => json!("/"),
+        "path_match" => json!("exact"),
+        "routes" => json!(["orders"]),
+        "methods" => json!(["GET"]),
+        "access" => json!("public"),
+        "report_only" => json!(false),
+        "peers" => json!(["spiffe://cluster.local/ns/shop/sa/cart"]),
+        "dpop" => json!("required"),
+        "mint" => json!({}),
+        "audience" | "any_scopes" | "acr_values" => json!(["a"]),
+        "scopes" | "claims" => json!([]),
+        "max_age" => json!("5m"),
+        _ => Value::Null,
+    }
+}
+
+fn mistakes(rule: &Value) -> String {
+    let server = json!({
+        "name": "main",
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect",
+            "upstream": "authorization-server",
+            "client_id": "gateway",
+            "client_secret": "s3cr3t",
+            "response": {"accept": "application/json"},
+        },
+    });
+    let key = crate::testing::signer::p256().to_string();
+    let configuration = json!({
+        "authorization_servers": [server],
+        "dpop": {"origins": ["https://api.example.com"]},
+        "mint": {"issuer": "https://api.example.com", "keys": [{"private_key": key}], "audience": "services"},
+        "rules": [rule],
+    });
+    parse(&configuration).map(|_| String::new()).unwrap_or_else(|mistakes| mistakes.to_string())
+}

@@ -1,0 +1,329 @@
+//! Conditions: what a rule can require of who calls and of the token. Each stands in one place with all that follows from it: when it
+//! is looked at, what it asks of the authorization server's answer, the refusal, and what its challenge tells.
+//!
+//! A condition on a claim that no answer has is not met. What a condition is called in the configuration, and what else a rule
+//! decides, is not said here.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::refusal::Reason;
+use crate::time::Timestamp;
+use crate::token::claims::Claims;
+use crate::token::confirmation::Binding;
+
+/// Defines the conditions: for each moment, what there is to look at then, and what can be required of it, in the order in which it
+/// is checked.
+macro_rules! conditions {
+    ($($(#[doc = $doc:literal])+ fn $check:ident($subject:ty): $($condition:ident),+;)+) => {
+        /// Something that a rule requires.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Condition {
+            $($(#[allow(missing_docs, reason = "the type has them")] $condition($condition),)+)+
+        }
+
+        impl Condition {
+            $(
+                $(#[doc = $doc])+
+                ///
+                /// # Errors
+                /// Why the request is refused.
+                pub(super) fn $check(&self, subject: $subject) -> Result<(), Reason> {
+                    match self {
+                        $(Self::$condition(condition) if !condition.is_met(subject) => {
+                            Err(<$condition as Requires>::REASON)
+                        })+
+                        _ => Ok(()),
+                    }
+                }
+            )+
+
+            /// Why a request is refused that does not meet it.
+            pub(super) fn reason(&self) -> Reason {
+                match self { $($(Self::$condition(_) => <$condition as Requires>::REASON,)+)+ }
+            }
+
+            /// The pointers of the claims that it needs.
+            pub(super) fn named_claims(&self) -> Vec<&str> {
+                match self { $($(Self::$condition(condition) => condition.named_claims(),)+)+ }
+            }
+
+            /// What tells the client in a challenge what would do.
+            pub(super) fn parameter(&self) -> Option<Parameter<'_>> {
+                match self { $($(Self::$condition(condition) => condition.parameter(),)+)+ }
+            }
+        }
+
+        $($(impl From<$condition> for Condition {
+            fn from(condition: $condition) -> Self {
+                Self::$condition(condition)
+            }
+        })+)+
+    };
+}
+
+conditions! {
+    /// Before any token is looked at; of preflights as well.
+    fn check_caller(Caller<'_>): Peers;
+    /// Before it is known whether the sender holds the key.
+    fn check_binding(&Binding): KeyBinding;
+    /// What makes a token one for this place.
+    fn check_token(&Claims): Audience;
+    /// What an authentic token allows; all else about a request is in order.
+    fn check_permission(Granted<'_>): Scopes, AnyScopes, ClaimConditions, AcrValues, MaxAge;
+}
+
+/// Who sends a request: the first URI in its certificate, if it showed one.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a>(pub(super) Option<&'a [u8]>);
+
+/// An authentic token.
+#[derive(Clone, Copy)]
+pub(super) struct Granted<'a> {
+    pub(super) claims: &'a Claims,
+    pub(super) now: Timestamp,
+    /// How far the issuer's clock may be behind.
+    pub(super) leeway: Duration,
+}
+
+/// A parameter of a challenge. Where several conditions have it, their words are joined, and the least number counts.
+pub(super) enum Parameter<'c> {
+    Words(&'static str, &'c [String]),
+    Least(&'static str, u64),
+}
+
+/// What a kind of condition is.
+trait Requires {
+    /// What there is to look at.
+    type Subject<'s>;
+
+    /// Why a request is refused that does not meet it.
+    const REASON: Reason;
+
+    /// Whether it is met.
+    fn is_met(&self, subject: Self::Subject<'_>) -> bool;
+
+    /// The pointers of the claims that it needs, beside those that every token has: others are not there.
+    fn named_claims(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// What tells the client in a challenge what would do.
+    fn parameter(&self) -> Option<Parameter<'_>> {
+        None
+    }
+}
+
+/// The caller itself is one of these, by its certificate: the workload, beside the user that it acts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peers(Vec<String>);
+
+impl Peers {
+    /// # Errors
+    /// What the operator has to mend.
+    pub fn new(peers: Vec<String>) -> Result<Self, &'static str> {
+        let is_uri = |peer: &String| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic());
+        let message = "must be URIs of certificates, like spiffe://cluster.local/ns/shop/sa/cart";
+        if peers.iter().all(is_uri) { Ok(Self(peers)) } else { Err(message) }
+    }
+}
+
+impl Requires for Peers {
+    type Subject<'s> = Caller<'s>;
+    const REASON: Reason = Reason::PeerNotAllowed;
+
+    fn is_met(&self, Caller(peer): Caller<'_>) -> bool {
+        self.0.iter().any(|allowed| peer == Some(allowed.as_bytes()))
+    }
+}
+
+/// The token is bound to a key of its sender (RFC 9449), whatever its server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyBinding;
+
+impl Requires for KeyBinding {
+    type Subject<'s> = &'s Binding;
+    const REASON: Reason = Reason::BindingRequired;
+
+    fn is_met(&self, binding: &Binding) -> bool {
+        binding.is_to_key()
+    }
+}
+
+/// One of these is in `aud` (RFC 9068 §4), beyond what is asked of every token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience(pub Vec<String>);
+
+impl Requires for Audience {
+    type Subject<'s> = &'s Claims;
+    const REASON: Reason = Reason::WrongAudience;
+
+    fn is_met(&self, claims: &Claims) -> bool {
+        claims.is_for_one_of(&self.0)
+    }
+}
+
+/// Each of these scope tokens is granted (RFC 6749 §3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// # Errors
+    /// What the operator has to mend.
+    pub fn new(scopes: Vec<String>) -> Result<Self, &'static str> {
+        scope_tokens(scopes).map(Self)
+    }
+}
+
+impl Requires for Scopes {
+    type Subject<'s> = Granted<'s>;
+    const REASON: Reason = Reason::InsufficientScope;
+
+    fn is_met(&self, Granted { claims, .. }: Granted<'_>) -> bool {
+        self.0.iter().all(|scope| claims.has_scope(scope))
+    }
+
+    fn parameter(&self) -> Option<Parameter<'_>> {
+        Some(Parameter::Words(SCOPE, &self.0))
+    }
+}
+
+/// One of these scope tokens is granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnyScopes(Vec<String>);
+
+impl AnyScopes {
+    /// # Errors
+    /// What the operator has to mend.
+    pub fn new(scopes: Vec<String>) -> Result<Self, &'static str> {
+        scope_tokens(scopes).map(Self)
+    }
+}
+
+impl Requires for AnyScopes {
+    type Subject<'s> = Granted<'s>;
+    const REASON: Reason = Reason::InsufficientScope;
+
+    fn is_met(&self, Granted { claims, .. }: Granted<'_>) -> bool {
+        self.0.iter().any(|scope| claims.has_scope(scope))
+    }
+
+    fn parameter(&self) -> Option<Parameter<'_>> {
+        Some(Parameter::Words(SCOPE, &self.0))
+    }
+}
+
+/// Each of these claims is as it has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimConditions(pub Vec<ClaimCondition>);
+
+/// What one claim has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimCondition {
+    /// Where the claim is: a JSON Pointer (RFC 6901), `/department` or `/realm_access/roles`.
+    pub pointer: String,
+    /// What it has to be.
+    pub test: Test,
+}
+
+/// What a claim has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// There, and not null.
+    Present,
+    /// Equal to one of these values.
+    OneOf(Vec<Value>),
+    /// A list with this element.
+    Contains(Value),
+}
+
+impl Requires for ClaimConditions {
+    type Subject<'s> = Granted<'s>;
+    const REASON: Reason = Reason::ClaimNotGranted;
+
+    fn is_met(&self, Granted { claims, .. }: Granted<'_>) -> bool {
+        self.0.iter().all(|condition| condition.test.holds(claims.asked(&condition.pointer)))
+    }
+
+    fn named_claims(&self) -> Vec<&str> {
+        self.0.iter().map(|condition| condition.pointer.as_str()).collect()
+    }
+}
+
+impl Test {
+    fn holds(&self, claim: Option<&Value>) -> bool {
+        match (self, claim) {
+            (_, None) => false,
+            (Self::Present, Some(_)) => true,
+            (Self::OneOf(values), Some(claim)) => values.contains(claim),
+            (Self::Contains(element), Some(claim)) => {
+                claim.as_array().is_some_and(|list| list.contains(element))
+            }
+        }
+    }
+}
+
+/// How the user authenticated: one of these is `acr` (RFC 9470).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcrValues(Vec<String>);
+
+impl AcrValues {
+    /// # Errors
+    /// What the operator has to mend.
+    pub fn new(values: Vec<String>) -> Result<Self, &'static str> {
+        let is_word = |value: &String| value.bytes().all(|byte| byte.is_ascii_graphic());
+        if values.iter().all(is_word) { Ok(Self(values)) } else { Err("must be visible ASCII without space") }
+    }
+}
+
+impl Requires for AcrValues {
+    type Subject<'s> = Granted<'s>;
+    const REASON: Reason = Reason::InsufficientUserAuthentication;
+
+    fn is_met(&self, Granted { claims, .. }: Granted<'_>) -> bool {
+        let acr = claims.asked(ACR).and_then(Value::as_str);
+        acr.is_some_and(|acr| self.0.iter().any(|value| value == acr))
+    }
+
+    fn named_claims(&self) -> Vec<&str> {
+        vec![ACR]
+    }
+
+    fn parameter(&self) -> Option<Parameter<'_>> {
+        Some(Parameter::Words("acr_values", &self.0))
+    }
+}
+
+/// How long ago the user may have authenticated at most, by `auth_time` (RFC 9470).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaxAge(pub Duration);
+
+impl Requires for MaxAge {
+    type Subject<'s> = Granted<'s>;
+    const REASON: Reason = Reason::InsufficientUserAuthentication;
+
+    fn is_met(&self, Granted { claims, now, leeway }: Granted<'_>) -> bool {
+        let auth_time = claims.asked(AUTH_TIME).and_then(Value::as_f64).map(Timestamp::from_numeric_date);
+        auth_time.is_some_and(|time| time <= now.plus(leeway) && now <= time.plus(self.0).plus(leeway))
+    }
+
+    fn named_claims(&self) -> Vec<&str> {
+        vec![AUTH_TIME]
+    }
+
+    fn parameter(&self) -> Option<Parameter<'_>> {
+        Some(Parameter::Least("max_age", self.0.as_secs()))
+    }
+}
+
+fn scope_tokens(scopes: Vec<String>) -> Result<Vec<String>, &'static str> {
+    let is_character = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    let is_token = |scope: &String| !scope.is_empty() && scope.bytes().all(is_character);
+    let message = "must be scope tokens (RFC 6749 §3.3): visible ASCII, no space";
+    if scopes.iter().all(is_token) { Ok(scopes) } else { Err(message) }
+}
+
+const SCOPE: &str = "scope";
+const ACR: &str = "/acr";
+const AUTH_TIME: &str = "/auth_time";
