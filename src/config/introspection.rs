@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::IntrospectionSettings;
-use super::authentication::{AuthMethod, authentication};
+use super::authentication::authentication;
 use super::texts::{CalloutHeader, JwtMember, Parameter, Url, target};
 use crate::fields::{
     Bounded, BoundedDuration, FieldPath, HiddenText, KIB, MINUTE, MapOf, Mistakes, SecretRef, TokenSecret,
     Visible, VisibleSecret, keywords, section,
 };
-use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
+use crate::introspection::{ClientAuthentication, Endpoint, Format, Method, ResponseFormat, SignedResponse};
 use crate::server::circuit_breaker::CircuitSettings;
 use crate::server::rate_limiter::Limits;
 
@@ -21,7 +21,7 @@ section! {
         /// What the host calls that server: in Envoy a cluster, in Kong `HOST:PORT`.
         upstream: Visible = required,
         /// How the gateway authenticates there. `client_secret_basic_raw` is for servers that do not decode.
-        auth_method: AuthMethod = "client_secret_basic",
+        auth_method: Method = "client_secret_basic",
         /// The gateway's own client: required, unless `auth_method` is `bearer_token` or `none`.
         client_id: Visible,
         /// The secret itself, or `{env: NAME}`: a variable of the proxy's environment, which Envoy passes on if
@@ -118,7 +118,10 @@ impl Introspection {
         let target = target(&self.endpoint, &self.upstream, self.timeout);
         let limits = Limits {
             concurrent: self.max_concurrent,
-            per_second: self.max_per_second.unwrap_or_else(|| default_per_second(authentication.as_ref())),
+            per_second: self
+                .max_per_second
+                .or_else(|| authentication.as_ref().map(ClientAuthentication::max_per_second))
+                .unwrap_or_default(),
             waiting: self.max_waiting,
         };
         let response = response?;
@@ -134,15 +137,6 @@ impl Introspection {
         };
         let circuit = self.circuit_breaker;
         Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })
-    }
-}
-
-/// A worker is to have most of its time for requests, whatever a flood of unknown tokens makes it sign.
-fn default_per_second(authentication: Option<&ClientAuthentication>) -> usize {
-    match authentication {
-        Some(ClientAuthentication::PrivateKeyJwt(assertion)) if assertion.key.is_rsa() => 20,
-        Some(ClientAuthentication::PrivateKeyJwt(_)) => 100,
-        _ => 1000,
     }
 }
 

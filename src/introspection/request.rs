@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authentication::ClientAuthentication;
+use super::client_auth::{ClientAuthentication, RequestCredentials};
 use crate::credentials::bearer::AccessToken;
 use crate::host::Occasion;
 use crate::http::callout::{Callout, Target};
@@ -91,10 +91,10 @@ impl Inquiry {
         if endpoint.token_type_hint {
             parameters.push(("token_type_hint", "access_token"));
         }
-        let credentials = endpoint.authentication.parameters(occasion).ok_or(Reason::Internal)?;
-        parameters.extend(credentials.iter().map(|(name, value)| (*name, &**value)));
+        let credentials = endpoint.authentication.credentials(occasion).ok_or(Reason::Internal)?;
+        let RequestCredentials { authorization, parameters: own } = credentials;
+        parameters.extend(own.iter().map(|(name, value)| (*name, &**value)));
         parameters.extend(endpoint.parameters.iter().map(|(name, value)| (name.as_str(), value.expose())));
-        let authorization = endpoint.authentication.authorization();
         let own = [
             ("accept", Some(endpoint.accept.to_owned())),
             ("authorization", authorization),

@@ -5,9 +5,9 @@ use crate::secret::Secret;
 use crate::testing::signer::p256;
 use crate::testing::{CountingRandomness, NOW, at, test};
 
-fn assertion() -> ClientAssertion {
+fn assertion() -> PrivateKeyJwt {
     let key = SigningKey::read(&Secret::new(p256().to_string()), Some("k1".to_owned())).expect("a key");
-    ClientAssertion { client_id: "gateway".to_owned(), audience: "https://login.example.com".to_owned(), key }
+    PrivateKeyJwt { client_id: "gateway".to_owned(), audience: "https://login.example.com".to_owned(), key }
 }
 
 /// If an assertion could be used twice, or by another server, whoever saw it could ask in the gateway's name.

@@ -1,0 +1,65 @@
+//! `client_secret_basic`: the client's id and secret in the `Authorization` field (RFC 6749 §2.3.1, RFC 7617).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
+use crate::host::Occasion;
+use crate::http::form;
+use crate::secret::Secret;
+
+/// Id and secret are form-encoded before they are joined.
+#[derive(Clone, Debug)]
+pub struct Basic {
+    id: String,
+    pub(crate) secret: Secret,
+}
+
+/// The same for servers that do not decode them.
+#[derive(Clone, Debug)]
+pub struct RawBasic(Basic);
+
+impl ClientMethod for Basic {
+    fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self> {
+        let id = reader.required("client_id", fields.client_id.take());
+        let secret = reader.required("client_secret", fields.client_secret.take());
+        Some(Self { id: id?, secret: secret? })
+    }
+
+    fn identity(&self) -> &str {
+        &self.id
+    }
+
+    fn client_id(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+
+    fn credentials(&self, _: Occasion<'_>) -> Option<RequestCredentials<'_>> {
+        Some(joined(&form::encode(&self.id), &form::encode(self.secret.expose())))
+    }
+}
+
+impl ClientMethod for RawBasic {
+    fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self> {
+        let client = Basic::read(fields, reader)?;
+        let message = "must have no colon where it is not encoded (RFC 7617 §2)";
+        reader.check("client_id", if client.id.contains(':') { Err(message) } else { Ok(Self(client)) })
+    }
+
+    fn identity(&self) -> &str {
+        self.0.identity()
+    }
+
+    fn client_id(&self) -> Option<&str> {
+        self.0.client_id()
+    }
+
+    fn credentials(&self, _: Occasion<'_>) -> Option<RequestCredentials<'_>> {
+        Some(joined(&self.0.id, self.0.secret.expose()))
+    }
+}
+
+fn joined(id: &str, secret: &str) -> RequestCredentials<'static> {
+    let authorization = Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
+    RequestCredentials { authorization, parameters: Vec::new() }
+}

@@ -1,0 +1,29 @@
+//! `none`: whoever reaches the endpoint may ask. Some servers want to know the client all the same.
+
+use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
+use crate::host::Occasion;
+
+/// The client, if it is named.
+#[derive(Clone, Debug)]
+pub struct Unauthenticated {
+    client_id: Option<String>,
+}
+
+impl ClientMethod for Unauthenticated {
+    fn read(fields: &mut ClientFields, _: &mut FieldReader<'_>) -> Option<Self> {
+        Some(Self { client_id: fields.client_id.take() })
+    }
+
+    fn identity(&self) -> &str {
+        self.client_id().unwrap_or_default()
+    }
+
+    fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    fn credentials(&self, _: Occasion<'_>) -> Option<RequestCredentials<'_>> {
+        let parameters = self.client_id().map(|id| ("client_id", id.into())).into_iter().collect();
+        Some(RequestCredentials { authorization: None, parameters })
+    }
+}
