@@ -11,7 +11,7 @@ use super::launch::{BOOTSTRAP, DRAIN_SECONDS, Launch, Logging};
 use super::listener::{
     CONFIGURATION, FILTER, FILTERS, Listener, MANAGER, ROUTES, listener_json, patient, phantom_token,
 };
-use super::{Envoy, validate};
+use super::running::{Envoy, validate};
 use crate::certificates::{Certificate, CertificateAuthority};
 use crate::paths;
 use crate::port::ReservedPort;

@@ -7,14 +7,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Result;
 use tokio::net::TcpStream;
 
-use super::{Outcome, World};
+use super::outcome::Outcome;
 use crate::client::{Client, Protocol, Request};
+use crate::envoy::Envoy;
+use crate::received::Received;
 use crate::tls_client::TlsClient;
 
 /// A request that is not sent yet.
 #[derive(Clone)]
 pub struct Call<'w> {
-    world: &'w World,
+    envoy: &'w Envoy,
+    services: &'w [Received],
     target: Target,
     request: Request,
     token: Option<String>,
@@ -29,16 +32,17 @@ enum Target {
 }
 
 impl<'w> Call<'w> {
-    pub(super) fn new(world: &'w World, request: Request) -> Self {
-        let target = Target::Plain(world.client());
-        Self { world, target, request, token: None, name: None, case: String::new() }
+    /// A request to the first listener of an Envoy in front of these services.
+    pub(super) fn new(envoy: &'w Envoy, services: &'w [Received], client: Client, request: Request) -> Self {
+        let target = Target::Plain(client);
+        Self { envoy, services, target, request, token: None, name: None, case: String::new() }
     }
 
     /// Sends it to this listener instead of the first.
     #[must_use]
     pub fn at(self, listener: &str) -> Self {
         let case = format!("{} at {listener}", self.case);
-        Self { target: Target::Plain(self.world.envoy.client(listener)), case, ..self }
+        Self { target: Target::Plain(self.envoy.client(listener)), case, ..self }
     }
 
     /// Sends it by this client.
@@ -108,7 +112,8 @@ impl<'w> Call<'w> {
             Target::Plain(client) => client.send(request).await?,
             Target::Tls(client) => client.send(request).await?,
         };
-        Ok(Outcome { answer, arrived: self.world.arrived(&name), what, token: self.token })
+        let arrived = self.services.iter().flat_map(|service| service.named(&name)).collect();
+        Ok(Outcome { answer, arrived, what, token: self.token })
     }
 }
 

@@ -66,7 +66,7 @@ impl Outcome {
 
     /// The reason for which the filter refused it (`RESPONSE_CODE_DETAILS`), empty where it did not.
     pub fn reason(&self) -> &str {
-        let details = self.header(super::world::DETAILS);
+        let details = self.header(DETAILS);
         details.strip_prefix("phantom_token_refused{").and_then(|rest| rest.strip_suffix('}')).unwrap_or("")
     }
 
@@ -146,3 +146,6 @@ fn texts(fields: &HeaderMap, name: &str) -> Vec<String> {
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
+
+/// The field in which refusals tell their details in a world.
+pub(super) const DETAILS: &str = "x-response-code-details";

@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{Call, Outcome};
+use super::call::Call;
+use super::outcome::{DETAILS, Outcome};
 use crate::api::Api;
 use crate::authorization_server::{self, AuthorizationServer};
 use crate::client::{Client, Request};
@@ -101,7 +102,7 @@ impl World {
 
     /// Any request.
     pub fn send(&self, request: Request) -> Call<'_> {
-        Call::new(self, request)
+        Call::new(&self.envoy, &self.services, self.client(), request)
     }
 
     /// The outcomes of calls that are sent at once.
@@ -294,7 +295,7 @@ impl WorldBuilder {
         World { envoy, api, scripted, server, services, listener: listener.to_owned() }
     }
 
-    /// The builder as it is, where Envoy is only to look at it.
+    /// Whether Envoy accepts the configuration, and what it says if not.
     pub fn validate(&self) -> Result<(bool, String)> {
         self.envoy.validate()
     }
@@ -341,7 +342,6 @@ fn details_in_answers() -> Value {
     json!({"local_reply_config": {"mappers": [{"filter": failures, "headers_to_add": [field]}]}})
 }
 
-pub(super) const DETAILS: &str = "x-response-code-details";
 const ISSUER: &str = "https://login.example.com";
 const SCRIPTED_ENDPOINT: &str = "https://login.example.com/introspect";
 const SCRIPTED: &str = "scripted-server";

@@ -1,0 +1,232 @@
+//! An Envoy that runs: its listeners, its statistics, its log, and a change of its configuration.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::launch::{BOOTSTRAP, DRAIN_SECONDS, Launch, Logging, tail};
+use super::listener::{CONFIGURATION, patient};
+use crate::client::{Client, Request};
+use crate::eventually::eventually;
+use crate::paths;
+use crate::port::ReservedPort;
+use crate::process::Process;
+
+/// An Envoy, running.
+pub struct Envoy {
+    process: Process,
+    launch: Launch,
+    admin: Client,
+    ports: HashMap<String, u16>,
+    log: PathBuf,
+    _closed_ports: Vec<ReservedPort>,
+}
+
+impl Envoy {
+    /// Starts Envoy with two workers and this bootstrap configuration, YAML or JSON, and waits until these listeners serve.
+    pub async fn start(
+        name: &str,
+        bootstrap: &str,
+        environment: &[(&str, &str)],
+        listeners: &[&str],
+    ) -> Result<Self> {
+        let folder = TempDir::new()?;
+        std::fs::write(folder.path().join(BOOTSTRAP), bootstrap)?;
+        let launch = Launch {
+            name: name.to_owned(),
+            workers: 2,
+            drain_seconds: DRAIN_SECONDS,
+            environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            folder,
+            listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
+            logging: Logging::Searched,
+        };
+        Self::launch(launch, Vec::new()).await
+    }
+
+    /// Kills it and starts it anew, with what it had been started from and been told since. What it listened at by number, it
+    /// listens at again. Its new log has this mark in its name.
+    pub async fn restart(&mut self, mark: &str) -> Result<()> {
+        self.process.stop();
+        self.log = self.launch.log(&format!("-{mark}"))?;
+        self.process = self.launch.start(&self.log)?;
+        (self.admin, self.ports) = self.launch.ready().await.with_context(|| tail(&self.log))?;
+        Ok(())
+    }
+
+    pub(super) async fn launch(launch: Launch, closed_ports: Vec<ReservedPort>) -> Result<Self> {
+        let log = launch.log("")?;
+        let process = launch.start(&log)?;
+        let (admin, ports) = launch.ready().await.with_context(|| tail(&log))?;
+        Ok(Self { process, launch, admin, ports, log, _closed_ports: closed_ports })
+    }
+
+    /// A client of the listener of this name.
+    pub fn client(&self, listener: &str) -> Client {
+        Client::to_port(self.ports.get(listener).copied().unwrap_or_default())
+    }
+
+    /// Where its administration listens on loopback, which has `/stats/prometheus`.
+    pub fn admin_port(&self) -> u16 {
+        self.admin.port()
+    }
+
+    /// The number that the system knows it by.
+    pub fn process_id(&self) -> Result<u32> {
+        self.process.id()
+    }
+
+    /// The sum over all workers of a counter or gauge of Envoy.
+    pub async fn statistic(&self, name: &str) -> Result<u64> {
+        let answer = self.admin.send(Request::get(format!("/stats?format=json&filter=^{name}$"))).await?;
+        let statistics = answer.json()?;
+        Ok(statistics["stats"]
+            .as_array()
+            .and_then(|all| all.first())
+            .and_then(|one| one["value"].as_u64())
+            .unwrap_or(0))
+    }
+
+    /// Replaces the configuration of a listener's filter while Envoy runs, and waits until Envoy has taken or refused it.
+    /// Whether it was taken.
+    pub async fn reconfigure(&self, listener: &str, configuration: &Value) -> Result<bool> {
+        let path = self.launch.folder.path().join("listeners.json");
+        let mut listeners: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        let all = listeners["resources"].as_array_mut().context("no listeners")?;
+        let one = all.iter_mut().find(|one| one["name"] == listener).context("no such listener")?;
+        let any = one.pointer_mut(CONFIGURATION).context("a listener without the filter")?;
+        any["value"] = json!(patient(configuration).to_string());
+        let (taken, refused) = self.updates().await?;
+        let next = self.launch.folder.path().join("next.json");
+        std::fs::write(&next, listeners.to_string())?;
+        std::fs::rename(&next, &path)?;
+        let mut is_taken = false;
+        eventually("Envoy looks at its new listeners", async || {
+            let (taken_now, refused_now) = self.updates().await?;
+            is_taken = refused_now == refused;
+            Ok(taken_now > taken || refused_now > refused)
+        })
+        .await?;
+        Ok(is_taken)
+    }
+
+    /// Waits until this many requests are at a listener, or more: its filter has seen each of them, and before it sees an answer that
+    /// comes later.
+    ///
+    /// # Errors
+    /// They are not, after a long time.
+    pub async fn holds(&self, listener: &str, requests: u64) -> Result<()> {
+        self.counts(&active(listener), requests).await
+    }
+
+    /// Waits until no request is at a listener any more.
+    ///
+    /// # Errors
+    /// Some are, after a long time.
+    pub async fn holds_nothing(&self, listener: &str) -> Result<()> {
+        self.holds_at_most(listener, 0).await
+    }
+
+    /// Waits until no more requests than so many are at a listener.
+    ///
+    /// # Errors
+    /// More are, after a long time.
+    pub async fn holds_at_most(&self, listener: &str, requests: u64) -> Result<()> {
+        let (what, name) = (format!("at most {requests} requests are at {listener}"), active(listener));
+        eventually(&what, async || Ok(self.statistic(&name).await? <= requests)).await
+    }
+
+    /// Waits until a statistic is this high, or higher.
+    ///
+    /// # Errors
+    /// It is not, after a long time.
+    pub async fn counts(&self, name: &str, least: u64) -> Result<()> {
+        eventually(&format!("{name} >= {least}"), async || Ok(self.statistic(name).await? >= least)).await
+    }
+
+    /// Waits until this is in the log.
+    ///
+    /// # Errors
+    /// It is not, after a long time.
+    pub async fn logs(&self, text: &str) -> Result<()> {
+        eventually(&format!("in the log: {text}"), async || Ok(self.log().contains(text))).await
+    }
+
+    /// Waits until it has let go of every listener that another has taken the place of.
+    ///
+    /// # Errors
+    /// It has not, after a long time.
+    pub async fn drained(&self) -> Result<()> {
+        eventually("listeners are let go", async || {
+            let listeners = self.statistic("listener_manager.total_listeners_draining").await?;
+            Ok(listeners + self.statistic("listener_manager.total_filter_chains_draining").await? == 0)
+        })
+        .await
+    }
+
+    /// Tells it to see its clients off: answers close their connections, and after the time that it was given, it stops to
+    /// listen. Only a restart brings it back.
+    pub async fn drain(&self) -> Result<()> {
+        let answer = self.admin.send(Request::post("/drain_listeners?graceful", "")).await?;
+        ensure!(answer.status == 200, "Envoy does not drain: {}", answer.text());
+        Ok(())
+    }
+
+    /// How much memory of the machine it has, in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.resident_bytes()
+    }
+
+    /// The lines of its log that tell of a VM that stopped. A log that is not there would tell nothing, so that is an error.
+    pub fn traps(&self) -> Result<Vec<String>> {
+        let log = self.log();
+        ensure!(!log.is_empty(), "Envoy has no log");
+        let tells = |line: &&str| TRAPS.iter().any(|trap| line.contains(trap));
+        Ok(log.lines().filter(tells).map(str::to_owned).collect())
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    async fn updates(&self) -> Result<(u64, u64)> {
+        let taken = self.statistic("listener_manager.lds.update_success").await?;
+        Ok((taken, self.statistic("listener_manager.lds.update_rejected").await?))
+    }
+}
+
+/// Whether Envoy accepts this file at the top of the checkout, and what it says if not (`--mode validate`).
+pub fn validate(path: &Path, environment: &[(String, String)]) -> Result<(bool, String)> {
+    let output = Command::new(paths::envoy()?)
+        .args(["--mode", "validate", "--config-path"])
+        .arg(path)
+        .envs(environment.iter().cloned())
+        .current_dir(paths::root())
+        .output()?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// The version that the tests run, as major and minor.
+pub fn version() -> Result<(u32, u32)> {
+    let output = Command::new(paths::envoy()?).arg("--version").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, named) = text.split_once("version: ").with_context(|| format!("no version: {text}"))?;
+    let version = named.split('/').nth(1).with_context(|| format!("no version: {text}"))?;
+    let mut numbers = version.split('.').map(str::parse);
+    let mut number =
+        || numbers.next().context("a version has two numbers")?.context("a version is of numbers");
+    Ok((number()?, number()?))
+}
+
+/// How many requests are at a listener.
+fn active(listener: &str) -> String {
+    format!("http.{listener}.downstream_rq_active")
+}
+
+/// What the recipe `search-logs` looks for as well.
+const TRAPS: [&str; 4] = ["panicked at", "wasm trap", "RuntimeError", "Function: proxy_on"];
