@@ -11,9 +11,9 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use phantom_token_core::NoSharedData;
+use phantom_token_core::driver::Response;
 use phantom_token_fuzz::{
-    Answer, Choice, Ending, Gateway, Key, NOW, SECRET, Signed, authorization, claims_of, expand, key_set,
-    lines,
+    Choice, Ending, Gateway, Key, NOW, SECRET, Signed, authorization, claims_of, expand, key_set, lines,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -34,38 +34,38 @@ struct Input<'a> {
 
 fn run(input: &Input<'_>) {
     let (text, signed) = expand(input.text);
-    let response = Response::read(&text);
+    let answer = Answer::read(&text);
     let mut gateway = Gateway::new(&input.configuration()).expect("no mistakes");
     // The answer cannot know the token, so where it shows up, the gateway has brought it there.
     let token: String = Sha256::digest(&text)[..9].iter().map(|byte| format!("{byte:02x}")).collect();
     let bearer = format!("Bearer {token}");
-    let head = authorization(b"/", bearer.as_bytes());
+    let request = authorization(b"/", bearer.as_bytes());
 
-    let first = gateway.request(&head, 0, &NoSharedData, &mut |_| response.answer());
-    assert_eq!(first.questions, 1);
-    let granted = first.granted();
+    let first = gateway.request(&request, 0, &NoSharedData, &mut |_| answer.response());
+    assert_eq!(first.calls, 1);
+    let granted = first.forwarded();
     match &granted {
-        Some(fields) => input.examine_forwarded(fields, &response, &signed, &token, 0),
-        None => input.examine_refusal(&first, &response),
+        Some(fields) => input.examine_forwarded(fields, &answer, &signed, &token, 0),
+        None => input.examine_refusal(&first, &answer),
     }
 
     let seconds = u64::from(input.later.0) * 4;
-    let second = gateway.request(&head, seconds, &NoSharedData, &mut |_| Answer::Lost);
-    match second.granted() {
+    let second = gateway.request(&request, seconds, &NoSharedData, &mut |_| Response::Lost);
+    match second.forwarded() {
         Some(fields) => {
             match &granted {
                 Some(first) => assert_eq!(fields, *first, "the cache has another answer"),
                 None => assert_eq!(first.refusal(), Some("premature"), "it became good by waiting"),
             }
-            input.examine_forwarded(&fields, &response, &signed, &token, seconds);
+            input.examine_forwarded(&fields, &answer, &signed, &token, seconds);
             assert!(
-                seconds < MAX_TTL && response.allows_keeping(seconds, input.overrides_no_store.0 == 1),
+                seconds < MAX_TTL && answer.allows_keeping(seconds, input.overrides_no_store.0 == 1),
                 "kept for too long"
             );
         }
         None => assert_eq!(
-            second.status,
-            Some(if second.questions == 0 { 401 } else { 503 }),
+            second.status(),
+            Some(if second.calls == 0 { 401 } else { 503 }),
             "{:?}",
             second.refusal()
         ),
@@ -125,25 +125,25 @@ impl Input<'_> {
     fn examine_forwarded(
         &self,
         fields: &[(String, String)],
-        response: &Response<'_>,
+        answer: &Answer<'_>,
         signed: &[Signed],
         token: &str,
         seconds: u64,
     ) {
-        assert_eq!(response.status, Some(200), "only a 200 says that a token is active");
+        assert_eq!(answer.status, Some(200), "only a 200 says that a token is active");
         let jwt = fields
             .iter()
             .find(|(name, _)| name == "authorization")
             .map(|(_, value)| value.strip_prefix("Bearer ").expect("the JWT behind its scheme"));
-        let body = serde_json::from_slice::<Value>(response.body).ok();
+        let body = serde_json::from_slice::<Value>(answer.body).ok();
         let is_genuine = |jwt: &str| signed.iter().any(|one| one.jwt == jwt && self.has_key(one.key));
         let says = match (self.format.0, jwt) {
             (JWT, Some(jwt)) => {
-                assert_eq!(jwt.as_bytes(), response.body);
+                assert_eq!(jwt.as_bytes(), answer.body);
                 claims_of(jwt)
             }
             (JWT_OR_MEMBER | MEMBER_OF_JSON, Some(jwt)) => {
-                if jwt.as_bytes() != response.body {
+                if jwt.as_bytes() != answer.body {
                     let body = body.as_ref().expect("JSON");
                     assert_eq!(body.get("active"), Some(&Value::Bool(true)));
                     assert_eq!(body.get(MEMBER).and_then(Value::as_str), Some(jwt));
@@ -152,7 +152,7 @@ impl Input<'_> {
             }
             (JSON, None) => body,
             (SIGNED | SIGNED_OR_NOT, None) => {
-                let text = std::str::from_utf8(response.body).expect("text");
+                let text = std::str::from_utf8(answer.body).expect("text");
                 match body.filter(|_| self.format.0 == SIGNED_OR_NOT) {
                     Some(body) => Some(body),
                     None => {
@@ -169,7 +169,7 @@ impl Input<'_> {
         if let Some(jwt) = jwt {
             assert!(self.keys.0 == 0 || is_genuine(jwt), "a JWT without its issuer's signature: {says}");
         }
-        let expiries = response.expiries(self.format.0);
+        let expiries = answer.expiries(self.format.0);
         assert!(expiries.iter().all(|exp| ((NOW + seconds) as f64) < *exp), "it has expired: {expiries:?}");
         if self.is_strict.0 == 1 {
             assert_eq!(says["iss"], ISSUER);
@@ -195,22 +195,22 @@ impl Input<'_> {
         }
     }
 
-    fn examine_refusal(&self, ending: &Ending, response: &Response<'_>) {
-        let (Some(status), Some(reason)) = (ending.status, ending.refusal()) else { panic!("a refusal") };
+    fn examine_refusal(&self, ending: &Ending, answer: &Answer<'_>) {
+        let (Some(status), Some(reason)) = (ending.status(), ending.refusal()) else { panic!("a refusal") };
         if status >= 500 {
             return;
         }
         assert!(
-            matches!(response.status, Some(200 | 204 | 400)),
+            matches!(answer.status, Some(200 | 204 | 400)),
             "the server failed, but it is told as {reason}"
         );
-        let says = response.objects(self.format.0);
+        let says = answer.objects(self.format.0);
         let says_any =
             |claims: &[&str]| claims.iter().any(|claim| says.iter().any(|one| one.get(claim).is_some()));
         let has_passed = |says: &Value| says["exp"].as_f64().is_some_and(|exp| exp.floor() <= NOW as f64);
         let is_said = match reason {
-            "inactive" if response.status == Some(204) => self.format.0 <= JWT_OR_MEMBER,
-            "inactive" if response.status == Some(400) => {
+            "inactive" if answer.status == Some(204) => self.format.0 <= JWT_OR_MEMBER,
+            "inactive" if answer.status == Some(400) => {
                 says.iter().any(|one| one["error"] == "unsupported_token_type")
             }
             "inactive" => says.iter().any(|one| one["active"] == Value::Bool(false)),
@@ -227,14 +227,14 @@ impl Input<'_> {
 }
 
 /// An answer, with plain readings of it.
-struct Response<'a> {
+struct Answer<'a> {
     status_text: &'a [u8],
     status: Option<u16>,
     fields: Vec<(&'a [u8], &'a [u8])>,
     body: &'a [u8],
 }
 
-impl<'a> Response<'a> {
+impl<'a> Answer<'a> {
     fn read(text: &'a [u8]) -> Self {
         let (lines, body) = lines(text);
         let mut lines = lines.into_iter();
@@ -247,15 +247,17 @@ impl<'a> Response<'a> {
         Self { status_text, status, fields: lines.filter_map(field).collect(), body }
     }
 
-    fn answer(&self) -> Answer {
+    /// A proxy shows a number for a status; any other text is none.
+    fn response(&self) -> Response {
         match self.status_text {
-            b"lost" => return Answer::Lost,
-            b"oversized" => return Answer::Oversized,
+            b"lost" => return Response::Lost,
+            b"oversized" => return Response::Oversized,
             _ => {}
         }
-        let status = (b":status".to_vec(), self.status_text.to_vec());
-        let fields = self.fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
-        Answer::Response(std::iter::once(status).chain(fields).collect(), self.body.to_vec())
+        let field =
+            |(name, value): &(&[u8], &[u8])| (String::from_utf8_lossy(name).into_owned(), value.to_vec());
+        let fields = self.fields.iter().map(field).collect();
+        Response::Complete { status: self.status.unwrap_or_default(), fields, body: self.body.to_vec() }
     }
 
     /// All objects that may speak of the token: the body, the claims of a JWT that it is, and what is inside of those.

@@ -10,10 +10,11 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use phantom_token_core::Callout;
+use phantom_token_core::Call;
+use phantom_token_core::driver::{Fields, Response};
 use phantom_token_fuzz::{
-    Answer, Choice, Ending, Gateway, Key, NOW, SECRET, Signed, Store, authorization, claims_of, expand,
-    header_of, json_answer, key_set, parts, publishes,
+    Choice, Ending, Gateway, Key, NOW, SECRET, Signed, Store, authorization, claims_of, expand, header_of,
+    key_set, parts, publishes,
 };
 use serde_json::{Value, json};
 
@@ -44,14 +45,14 @@ fn run(input: &Input<'_>) -> Corpus {
         input.store(&configuration, stored, &shared);
     }
     let bearer = [b"Bearer ", token].concat();
-    let head = authorization(b"/", &bearer);
+    let request = authorization(b"/", &bearer);
     let scene =
         Scene { token, keys, stored: if is_shared && input.is_marked.0 == 1 { stored } else { b"" }, signed };
 
     let mut documents = 0;
-    let first = gateway.request(&head, 0, &shared, &mut |callout| {
+    let first = gateway.request(&request, 0, &shared, &mut |call| {
         documents += 1;
-        answer(callout, keys, metadata)
+        respond(call, keys, metadata)
     });
     input.examine(&first, &scene, 0);
     if first.refusal() == Some("invalid_signature") && documents > 0 && scene.stored.is_empty() {
@@ -59,9 +60,9 @@ fn run(input: &Input<'_>) -> Corpus {
         assert!(has_keys, "there are no keys, but the client hears that its signature is wrong");
     }
     let seconds = u64::from(input.later.0) * 4;
-    let second = gateway.request(&head, seconds, &shared, &mut |callout| {
-        assert_target(callout);
-        Answer::Lost
+    let second = gateway.request(&request, seconds, &shared, &mut |call| {
+        assert_target(call);
+        Response::Lost
     });
     input.examine(&second, &scene, seconds);
     Corpus::Keep
@@ -115,8 +116,8 @@ impl Input<'_> {
         let metadata = json!({"issuer": ISSUER, "jwks_uri": format!("{ISSUER}/jwks")}).to_string();
         let keys = key_set().to_string();
         let mut other = Gateway::new(configuration).expect("a configuration that was taken before");
-        other.request(&authorization(b"/", &bearer), 0, &honest, &mut |callout| {
-            answer(callout, keys.as_bytes(), metadata.as_bytes())
+        other.request(&authorization(b"/", &bearer), 0, &honest, &mut |call| {
+            respond(call, keys.as_bytes(), metadata.as_bytes())
         });
         let values = honest.values.into_inner();
         let (key, value) =
@@ -127,13 +128,12 @@ impl Input<'_> {
     }
 
     fn examine(&self, ending: &Ending, scene: &Scene<'_>, seconds: u64) {
-        let Some(fields) = ending.granted() else {
-            let Some(status) = ending.status else { panic!("what nobody granted goes on") };
+        if let Some(status) = ending.status() {
             assert!(matches!(status, 400 | 401 | 431 | 502..=504), "{status}: {:?}", ending.refusal());
             return;
-        };
-        let value = fields.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
-        let jwt = value.and_then(|value| value.strip_prefix("Bearer ")).expect("a JWT");
+        }
+        let value = ending.forwarded_field("authorization");
+        let jwt = value.as_deref().and_then(|value| value.strip_prefix("Bearer ")).expect("a JWT");
         assert_eq!(
             jwt.as_bytes(),
             scene.token.trim_ascii().trim_ascii_start(),
@@ -168,16 +168,17 @@ impl Input<'_> {
     }
 }
 
-fn answer(callout: &Callout, keys: &[u8], metadata: &[u8]) -> Answer {
-    match assert_target(callout).as_str() {
-        INTROSPECTION_PATH => Answer::Response(vec![(b":status".to_vec(), b"204".to_vec())], Vec::new()),
-        METADATA_PATH => json_answer(metadata),
-        _ => json_answer(keys),
+fn respond(call: &Call, keys: &[u8], metadata: &[u8]) -> Response {
+    match assert_target(call).as_str() {
+        INTROSPECTION_PATH => Response::Complete { status: 204, fields: Fields::new(), body: Vec::new() },
+        METADATA_PATH => Response::of("application/json", metadata),
+        _ => Response::of("application/json", keys),
     }
 }
 
 /// The path that is asked for, at the one server that may be.
-fn assert_target(callout: &Callout) -> String {
+fn assert_target(call: &Call) -> String {
+    let callout = &call.request;
     let field =
         |name: &str| callout.headers().find(|(field, _)| *field == name).map(|(_, value)| value.to_owned());
     assert_eq!(callout.upstream(), UPSTREAM);

@@ -9,11 +9,13 @@
 #![no_main]
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use phantom_token_core::{Credentials, NoSharedData, RequestHead, Settings, Verdict};
-use phantom_token_fuzz::{Answer, Choice, Gateway, parts};
+use phantom_token_core::NoSharedData;
+use phantom_token_core::driver::{Fate, Request, Response};
+use phantom_token_fuzz::{Choice, Gateway, expand, parts, request};
 use serde_json::{Value, json};
 
 fuzz_target!(|input: Input<'_>| -> Corpus { run(&input) });
@@ -46,17 +48,13 @@ fn run(input: &Input<'_>) -> Corpus {
     let [path, authority] = parts(input.text);
     let method = ["GET", "POST", "OPTIONS", "get", "Post", "oPTIONS"][usize::from(input.method.0)];
     let upper = method.to_ascii_uppercase();
-    let head = RequestHead { method: method.as_bytes(), authority, path, ..RequestHead::default() };
-    let settings =
-        Settings::parse(configuration.to_string().as_bytes(), &|_| None).expect("as the gateway's");
-    if let Ok(access) = settings.rules.find(&head) {
-        let found = settings.rules.find(&RequestHead { method: upper.as_bytes(), ..head });
-        assert_eq!(found, Ok(access), "{method} is not {upper}, by {}", json!(written));
+    let access = Access::of(&mut gateway, &request(method, authority, path));
+    if access != Access::Refused && method != upper {
+        let in_upper_case = Access::of(&mut gateway, &request(&upper, authority, path));
+        assert_eq!(in_upper_case, access, "{method} is not {upper}, by {}", json!(written));
     }
-    let ending = gateway.request(&head, 0, &NoSharedData, &mut |_| Answer::Lost);
-    match ending.verdict {
-        Verdict::Forward(Credentials::Granted(_)) | Verdict::Answer(_) => panic!("nobody granted this"),
-        Verdict::Forward(Credentials::Untouched | Credentials::Removed) => {
+    match access {
+        Access::Public => {
             for host in hosts(authority) {
                 for reading in paths(path) {
                     for (folds_case, method) in
@@ -75,9 +73,40 @@ fn run(input: &Input<'_>) -> Corpus {
                 }
             }
         }
-        Verdict::Reject(_) | Verdict::Report(..) => {}
+        Access::Protected(_) | Access::Refused => {}
     }
     Corpus::Keep
+}
+
+/// What the rules say of a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Access {
+    /// It needs no credentials.
+    Public,
+    /// It needs the scope of this challenge.
+    Protected(String),
+    /// No rule lets it in.
+    Refused,
+}
+
+impl Access {
+    /// A request comes without credentials, and then with a token that has no scope.
+    fn of(gateway: &mut Gateway, request: &Request) -> Self {
+        let mut send = |request| gateway.request(request, 0, &NoSharedData, &mut |_| JWT.clone());
+        if let Fate::Forwarded { .. } = send(request).fate {
+            return Self::Public;
+        }
+        let mut request = request.clone();
+        request.fields.push(("authorization".to_owned(), b"Bearer opaque-token".to_vec()));
+        match send(&request).fate {
+            Fate::Answered(reply) => {
+                let challenge = reply.headers.into_iter().find(|(name, _)| *name == "www-authenticate");
+                let challenge = challenge.filter(|_| reply.status == 403);
+                challenge.map_or(Self::Refused, |(_, challenge)| Self::Protected(challenge))
+            }
+            _ => panic!("nobody granted this"),
+        }
+    }
 }
 
 struct Rule {
@@ -286,6 +315,12 @@ fn resolved_dots(path: &[u8]) -> Vec<u8> {
     }
     segments.join(&b'/')
 }
+
+/// What the server says of any token.
+static JWT: LazyLock<Response> = LazyLock::new(|| {
+    let (jwt, _) = expand(br#"<<h|{"alg":"HS256"}|{"sub":"alice"}>>"#);
+    Response::of("application/jwt", jwt)
+});
 
 /// Where one is escaped, some services leave it so.
 const DELIMITERS: &[u8] = b"/\\%?#;";

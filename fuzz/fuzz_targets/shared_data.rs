@@ -13,10 +13,9 @@ use std::sync::{LazyLock, OnceLock};
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use phantom_token_core::Callout;
-use phantom_token_fuzz::{
-    Answer, Choice, Gateway, NOW, Store, authorization, expand, fields, json_answer, key_set,
-};
+use phantom_token_core::Call;
+use phantom_token_core::driver::Response;
+use phantom_token_fuzz::{Choice, Gateway, NOW, Store, authorization, expand, key_set};
 use serde_json::{Value, json};
 
 fuzz_target!(|input: Input<'_>| run(&input));
@@ -167,33 +166,26 @@ impl Token {
         shared: &Store,
         is_answered: bool,
     ) -> Option<String> {
-        let head = authorization(b"/", self.text.as_bytes());
-        let ending =
-            gateway.request(&head, seconds, shared, &mut |callout| self.answer(callout, is_answered));
-        match ending.granted() {
-            Some(fields) => {
-                let value =
-                    fields.into_iter().find(|(name, _)| name == "authorization").map(|(_, value)| value);
-                Some(value?.strip_prefix("Bearer ")?.to_owned())
-            }
-            None => {
-                assert!(!is_answered || ending.status == Some(503), "{:?}", ending.refusal());
-                None
-            }
+        let request = authorization(b"/", self.text.as_bytes());
+        let ending = gateway.request(&request, seconds, shared, &mut |call| self.respond(call, is_answered));
+        if ending.status().is_some() {
+            assert!(!is_answered || ending.status() == Some(503), "{:?}", ending.refusal());
+            return None;
         }
+        let value = ending.forwarded_field("authorization").expect("credentials");
+        Some(value.strip_prefix("Bearer ").expect("a JWT").to_owned())
     }
 
-    fn answer(&self, callout: &Callout, is_answered: bool) -> Answer {
-        if callout.body().is_empty() {
-            return json_answer(key_set().to_string().as_bytes());
+    fn respond(&self, call: &Call, is_answered: bool) -> Response {
+        if call.request.body().is_empty() {
+            return Response::of("application/json", key_set().to_string());
         }
         if !is_answered {
-            return Answer::Lost;
+            return Response::Lost;
         }
-        let is_earlier = callout.headers().any(|(name, value)| name == ":path" && value == "/earlier");
+        let is_earlier = call.request.headers().any(|(name, value)| name == ":path" && value == "/earlier");
         let jwt = if is_earlier { &self.earlier_jwt } else { &self.jwt };
-        let fields = fields(&[(":status", "200"), ("content-type", "application/jwt")]);
-        Answer::Response(fields, jwt.as_bytes().to_vec())
+        Response::of("application/jwt", jwt.as_str())
     }
 }
 

@@ -1,178 +1,178 @@
 //! A gateway as a proxy drives it, and what has to hold whatever it is fed.
 
+use phantom_token_core::driver::{Driver, Fate, Fields, Request, Response};
 use phantom_token_core::{
-    Authenticator, Callout, Credentials, Host, NoMetrics, Occasion, Outcome, Presented, ProtectionSpace,
-    Randomness, RequestHead, Settings, SharedData, Step, Timestamp, Verdict,
+    Call, Callout, Host, NoMetrics, NoSharedData, Randomness, Reply, Settings, SharedData, Timestamp,
 };
 use serde_json::Value;
 
 /// The "now" of most requests, in seconds: 2026-01-01T00:00:00Z.
 pub const NOW: u64 = 1_767_225_600;
 
-/// One worker of a proxy.
+/// One worker of a proxy, and a client that imitates the fields which the gateway sets.
 pub struct Gateway {
-    authenticator: Authenticator,
-    protection: ProtectionSpace,
-}
-
-/// What becomes of a callout.
-pub enum Answer {
-    /// A response: header fields, `:status` included, and the body.
-    Response(Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>),
-    /// A response that is too long to be read.
-    Oversized,
-    /// None.
-    Lost,
+    driver: Driver,
+    spoofed: Fields,
 }
 
 /// What became of a request.
 pub struct Ending {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The status that the client sees; none, if the request goes on.
-    pub status: Option<u16>,
-    /// How many questions were asked for it.
-    pub questions: usize,
+    /// Its fate.
+    pub fate: Fate,
+    /// How many calls were made for it.
+    pub calls: usize,
 }
 
 impl Gateway {
     /// A worker with this configuration; none if that has mistakes.
     pub fn new(configuration: &Value) -> Option<Self> {
         let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None).ok()?;
-        Some(Self::of(settings))
+        Some(Self::of(settings, configuration))
     }
 
-    /// A worker with these settings.
-    pub fn of(settings: Settings) -> Self {
-        Self { protection: settings.protection.clone(), authenticator: Authenticator::new(settings) }
+    /// A worker with these settings, which are of this configuration.
+    pub fn of(settings: Settings, configuration: &Value) -> Self {
+        let host = host(0, &NoSharedData);
+        Self { driver: Driver::new(settings, host), spoofed: spoofed(configuration) }
     }
 
-    /// What becomes of a request, `seconds` after [`NOW`]. Nothing that is sent anywhere has a character in it that would end a
-    /// header field; a 401 has a challenge and a failure of the server has none; and questions come to an end.
+    /// What becomes of a request, `seconds` after [`NOW`]. No field that is sent anywhere has a character that would end it; no
+    /// spoofed field reaches services; a 401 has a challenge and a failure of the server has none; and calls come to an end.
     pub fn request(
         &mut self,
-        head: &RequestHead<'_>,
+        request: &Request,
         seconds: u64,
         shared_data: &dyn SharedData,
-        answer: &mut dyn FnMut(&Callout) -> Answer,
+        respond: &mut dyn FnMut(&Call) -> Response,
     ) -> Ending {
-        let now = Timestamp::from_millis((NOW + seconds) * 1000);
-        let host = Host { now, shared_data, metrics: &NoMetrics, randomness: &Fixed };
-        let mut step = self.authenticator.authenticate(head, host);
-        for questions in 0..=MAX_QUESTIONS {
-            let (question, pending) = match step {
-                Step::Ask(question, pending) => (question, pending),
-                Step::Settled(verdict) | Step::Renew(verdict, _) => {
-                    let status = self.examine(&verdict);
-                    return Ending { verdict, status, questions };
-                }
-            };
-            let occasion = Occasion { now, randomness: &Fixed };
-            let answer = match question.callout(occasion) {
-                Ok(callout) => {
-                    assert_callout(&callout);
-                    answer(&callout)
-                }
-                Err(_) => Answer::Lost,
-            };
-            let conclusion = match &answer {
-                Answer::Response(_, body) if body.len() > question.answer_limit() => {
-                    self.authenticator.conclude(question.subject(), Outcome::Oversized, host)
-                }
-                Answer::Response(fields, body) => {
-                    let headers: Vec<_> =
-                        fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-                    let outcome = Outcome::Response { headers: &headers, body };
-                    self.authenticator.conclude(question.subject(), outcome, host)
-                }
-                Answer::Oversized => {
-                    self.authenticator.conclude(question.subject(), Outcome::Oversized, host)
-                }
-                Answer::Lost => self.authenticator.conclude(question.subject(), Outcome::Lost, host),
-            };
-            step = self.authenticator.settle(pending, &conclusion, host);
+        let fields = [request.fields.as_slice(), &self.spoofed].concat();
+        let request = Request { fields, ..request.clone() };
+        let mut calls = 0;
+        let fate = self.driver.process(&request, host(seconds, shared_data), &mut |call| {
+            calls += 1;
+            assert!(calls <= MAX_CALLS, "one request led to more than {MAX_CALLS} calls");
+            assert_callout(&call.request);
+            Some(respond(call))
+        });
+        match &fate {
+            Fate::Forwarded { fields, .. } => self.examine_forwarded(fields, &request),
+            Fate::Answered(reply) => assert_reply(reply),
+            Fate::Waiting => panic!("all calls were answered, but the request waits"),
         }
-        panic!("one request led to more than {MAX_QUESTIONS} questions");
+        Ending { fate, calls }
     }
 
-    /// The names among these that the gateway sets itself.
-    pub fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
-        self.authenticator.imitations(names)
-    }
-
-    fn examine(&self, verdict: &Verdict) -> Option<u16> {
-        let reply = match verdict {
-            Verdict::Reject(rejection) => rejection.reply(&self.protection),
-            Verdict::Answer(reply) => reply.clone(),
-            Verdict::Forward(Credentials::Granted(grant))
-            | Verdict::Report(_, Credentials::Granted(grant)) => {
-                for (name, value) in grant.fields() {
-                    assert!(is_field_name(name), "forwarded field {name:?}");
-                    assert!(is_field_value(value), "forwarded field {name}: {value:?}");
-                }
-                return None;
-            }
-            Verdict::Forward(_) | Verdict::Report(..) => return None,
-        };
-        let challenges: Vec<_> =
-            reply.headers.iter().filter(|(name, _)| *name == "www-authenticate").collect();
-        match reply.status {
-            401 => assert!(!challenges.is_empty(), "a 401 has a challenge: {reply:?}"),
-            500.. => assert!(challenges.is_empty(), "a 5xx has none: {reply:?}"),
-            _ => {}
+    fn examine_forwarded(&self, fields: &Fields, request: &Request) {
+        let spoofed = fields.iter().find(|field| self.spoofed.contains(field));
+        assert!(spoofed.is_none(), "a client told services what the gateway is to tell: {spoofed:?}");
+        for (name, value) in fields.iter().filter(|field| !request.fields.contains(field)) {
+            assert!(is_field_name(name.trim_start_matches(':')), "forwarded field {name:?}");
+            let is_rewritten = request.fields.iter().any(|(own, _)| own == name) && name != "authorization";
+            assert!(is_rewritten || is_sendable(value), "forwarded field {name}: {}", value.escape_ascii());
         }
-        for (name, value) in &reply.headers {
-            assert!(is_field_name(name) && is_field_value(value), "{name}: {value:?}");
-        }
-        assert!(!reply.body.bytes().any(|byte| byte < b' '), "a control character in {:?}", reply.body);
-        assert!(
-            serde_json::from_str::<Value>(&reply.body).is_ok_and(|body| body.is_object()),
-            "{}",
-            reply.body
-        );
-        Some(reply.status)
     }
 }
 
 impl Ending {
-    /// Why the request was refused, by the reason's short name.
-    pub fn refusal(&self) -> Option<&'static str> {
-        match &self.verdict {
-            Verdict::Reject(rejection) | Verdict::Report(rejection, _) => Some(rejection.reason.name()),
-            Verdict::Forward(_) | Verdict::Answer(_) => None,
+    /// The status that the client sees; none, if the request goes on.
+    pub fn status(&self) -> Option<u16> {
+        match &self.fate {
+            Fate::Answered(reply) => Some(reply.status),
+            Fate::Forwarded { .. } | Fate::Waiting => None,
         }
     }
 
-    /// The fields for the services, if the request goes on with a grant.
-    pub fn granted(&self) -> Option<Vec<(String, String)>> {
-        match &self.verdict {
-            Verdict::Forward(Credentials::Granted(grant)) => {
-                Some(grant.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
-            }
-            _ => None,
-        }
+    /// Why the request was refused, by the reason's short name.
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.fate.reason().map(|reason| reason.name())
+    }
+
+    /// The header fields that services receive, if the request goes on.
+    pub fn forwarded(&self) -> Option<Vec<(String, String)>> {
+        let Fate::Forwarded { fields, .. } = &self.fate else { return None };
+        let header = fields.iter().filter(|(name, _)| !name.starts_with(':'));
+        Some(
+            header.map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect(),
+        )
+    }
+
+    /// The value of the only header field of this name that services receive.
+    ///
+    /// # Panics
+    /// If there are more.
+    pub fn forwarded_field(&self, name: &str) -> Option<String> {
+        let mut fields = self.forwarded()?.into_iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        let (_, value) = fields.next()?;
+        assert!(fields.next().is_none(), "services receive {name} twice");
+        Some(value)
+    }
+}
+
+/// A request without header fields.
+pub fn request(method: &str, authority: &[u8], path: &[u8]) -> Request {
+    let fields = [(":method", method.as_bytes()), (":authority", authority), (":path", path)];
+    Request {
+        fields: fields.map(|(name, value)| (name.to_owned(), value.to_vec())).into(),
+        ..Request::default()
     }
 }
 
 /// A request with this `Authorization`.
-pub fn authorization<'a>(path: &'a [u8], value: &'a [u8]) -> RequestHead<'a> {
-    let authorization = Presented::Once(value);
-    RequestHead { method: b"GET", authority: b"api", path, authorization, ..RequestHead::default() }
-}
-
-/// Header fields of a response.
-pub fn fields(fields: &[(&str, &str)]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
-}
-
-/// A good answer of JSON.
-pub fn json_answer(body: &[u8]) -> Answer {
-    Answer::Response(fields(&[(":status", "200"), ("content-type", "application/json")]), body.to_vec())
+pub fn authorization(path: &[u8], value: &[u8]) -> Request {
+    let mut request = request("GET", b"api", path);
+    request.fields.push(("authorization".to_owned(), value.to_vec()));
+    request
 }
 
 /// Whether a value can stand in a header field and mean nothing else: visible ASCII and space.
 pub fn is_field_value(value: &str) -> bool {
-    value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    is_sendable(value.as_bytes())
+}
+
+/// The callout's fields have no character that would end one.
+pub fn assert_callout(callout: &Callout) {
+    for (name, value) in callout.headers() {
+        assert!(is_field_name(name.trim_start_matches(':')), "callout field {name:?}");
+        assert!(is_field_value(value), "callout field {name}: {value:?}");
+    }
+}
+
+/// The reply is one that a client can read: a 401 has a challenge, a 5xx has none, and the body is an object of JSON.
+pub fn assert_reply(reply: &Reply) {
+    let has_challenge = reply.headers.iter().any(|(name, _)| *name == "www-authenticate");
+    match reply.status {
+        401 => assert!(has_challenge, "a 401 has a challenge: {reply:?}"),
+        500.. => assert!(!has_challenge, "a 5xx has none: {reply:?}"),
+        _ => {}
+    }
+    for (name, value) in &reply.headers {
+        assert!(is_field_name(name) && is_field_value(value), "{name}: {value:?}");
+    }
+    assert!(!reply.body.bytes().any(|byte| byte < b' '), "a control character in {:?}", reply.body);
+    let is_object = serde_json::from_str::<Value>(&reply.body).is_ok_and(|body| body.is_object());
+    assert!(is_object, "{}", reply.body);
+}
+
+/// Fields that services could take for those which the gateway sets, or for another path or method. No value of the gateway's
+/// own has such a byte.
+fn spoofed(configuration: &Value) -> Fields {
+    let claims = configuration["claim_headers"].as_array().into_iter().flatten();
+    let own = claims.map(|claim| &claim["header"]).chain([&configuration["jwt_header"]]);
+    let own = own.filter_map(Value::as_str).filter(|name| *name != "authorization");
+    let overrides = ["x-original-url", "x-http-method-override"];
+    let overrides = overrides.into_iter().filter(|_| configuration["override_headers"] != "keep");
+    let spellings =
+        |name: &str| [name.to_owned(), name.to_ascii_uppercase().replace('-', "_"), name.replace('-', ".")];
+    own.chain(overrides).flat_map(spellings).map(|name| (name, b"spoofed\xff".to_vec())).collect()
+}
+
+fn host(seconds: u64, shared_data: &dyn SharedData) -> Host<'_> {
+    let now = Timestamp::from_millis((NOW + seconds) * 1000);
+    Host { now, shared_data, metrics: &NoMetrics, randomness: &Fixed }
+}
+
+fn is_sendable(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn is_field_name(name: &str) -> bool {
@@ -180,15 +180,8 @@ fn is_field_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b':')
 }
 
-fn assert_callout(callout: &Callout) {
-    for (name, value) in callout.headers() {
-        assert!(is_field_name(name.trim_start_matches(':')), "callout field {name:?}");
-        assert!(is_field_value(value), "callout field {name}: {value:?}");
-    }
-}
-
 /// The same bytes each time, so that a run can be repeated.
-struct Fixed;
+pub struct Fixed;
 
 impl Randomness for Fixed {
     fn bytes(&self) -> Option<[u8; 16]> {
@@ -197,4 +190,4 @@ impl Randomness for Fixed {
 }
 
 /// Introspection, metadata, keys; and one more, should what was there be too old.
-const MAX_QUESTIONS: usize = 4;
+const MAX_CALLS: usize = 4;

@@ -1,6 +1,6 @@
 //! What the targets share: a gateway with whoever answers it, keys that sign, and inputs that a person can read.
 //!
-//! The parsers of the core are private, so targets drive them as a proxy does, and judge what comes out. Each judges by a
+//! The parsers of the core are private, so targets drive its engine as a proxy does, and judge what comes out. Each judges by a
 //! reading of its own of what went in, which is as plain as can be and shares no code with the core. What has to hold
 //! whatever the target is asserted in [`Gateway::request`].
 
@@ -9,7 +9,9 @@ mod input;
 mod shared;
 mod signer;
 
-pub use gateway::{Answer, Ending, Gateway, NOW, authorization, fields, is_field_value, json_answer};
+pub use gateway::{
+    Ending, Fixed, Gateway, NOW, assert_callout, assert_reply, authorization, is_field_value, request,
+};
 pub use input::{Choice, lines, parts};
 pub use shared::Store;
 pub use signer::{Key, SECRET, Signed, claims_of, expand, header_of, key_set, publishes};
