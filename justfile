@@ -79,6 +79,7 @@ check: release-tools cargo-deny book
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
     cargo clippy --quiet --manifest-path fuzz/Cargo.toml --locked --all-targets -- --deny warnings
     scripts/wasm-cargo wasm32-wasip1 clippy --quiet --package phantom-token -- --deny warnings
+    cargo run --quiet --package xtask --bin layers
     cargo run --quiet --package xtask --bin conformance -- --check
     cargo run --quiet --package xtask --bin metrics -- --check
     cargo run --quiet --package xtask --bin configuration-pages -- --check

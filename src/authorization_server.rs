@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{Cache, Level, Occupancy};
-use crate::config::{KeySettings, ServerSettings, Settings, TokenSettings};
 use crate::credentials::bearer::AccessToken;
 use crate::credentials::token_form::{TokenForm, TokenKind};
 use crate::fingerprint::Fingerprint;
@@ -23,6 +22,7 @@ use crate::server::jwks::{KeyStore, Obstacle, Wanted};
 use crate::server::question::{About, Question, Subject};
 use crate::server::rate_limiter::{Limiter, Precedence};
 use crate::server_id::ServerId;
+use crate::settings::{KeySettings, ServerSettings, Settings, TokenSettings};
 use crate::time::Timestamp;
 use crate::token::active_token::{self, ActiveToken};
 use crate::token::claims::Claims;

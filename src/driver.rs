@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::Settings;
 use crate::engine::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
     LogSink, Reception, StreamId, UpstreamHeaders,
@@ -15,6 +14,7 @@ use crate::engine::{
 use crate::host::{Host, NoRandomness, SharedData};
 use crate::http::reply::Reply;
 use crate::refusal::Reason;
+use crate::settings::Settings;
 use crate::time::Timestamp;
 
 /// Names and values of header fields, pseudo-header fields among them.

@@ -38,6 +38,7 @@ mod refusal;
 mod secret;
 mod server;
 mod server_id;
+mod settings;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -45,7 +46,7 @@ mod token;
 mod token_key;
 mod upstream;
 
-pub use config::{HostKind, Settings};
+pub use config::HostKind;
 #[cfg(feature = "schema")]
 pub use config::{configuration_fields, configuration_schema};
 pub use engine::{
@@ -62,5 +63,6 @@ pub use http::reply::Reply;
 pub use http::request_head::{Presented, RequestHead};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, metrics, refusals};
 pub use refusal::{ErrorBody, ProtectionSpace, Reason, Rejection};
+pub use settings::Settings;
 pub use time::Timestamp;
 pub use token_key::TokenKey;

@@ -1,7 +1,6 @@
 //! How the gateway authenticates: the fields of `introspection` that say so. Each method takes its own; one that is left belongs to
 //! another method and is a mistake, since nobody could tell what it was meant for.
 
-use super::introspection::Introspection;
 use crate::fields::{FieldPath, Keyword, Kind, Mistakes, field_type};
 use crate::introspection::{ClientAuthentication, ClientFields, FieldReader, Method};
 
@@ -16,20 +15,12 @@ field_type!(Method => Self, Kind::Words(Self::NAMES), Self::Basic, |written, at,
 
 /// `issuer` is the authorization server's, if it is configured: the default audience of assertions.
 pub(super) fn authentication(
-    section: &mut Introspection,
+    method: Method,
+    mut fields: ClientFields,
     at: FieldPath<'_>,
     issuer: Option<&str>,
     mistakes: &mut Mistakes,
 ) -> Option<ClientAuthentication> {
-    let method = section.auth_method;
-    let mut fields = ClientFields {
-        client_id: section.client_id.take(),
-        client_secret: section.client_secret.take(),
-        private_key: section.private_key.take(),
-        key_id: section.key_id.take(),
-        audience: section.audience.take(),
-        bearer_token: section.bearer_token.take(),
-    };
     let mut note = |field: &'static str, message: &str| mistakes.note(at.field(field), message);
     let authentication = method.read(&mut fields, &mut FieldReader { issuer, note: &mut note });
     for name in fields.written() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::dpop::Dpop;
 use super::forwarding::{ClaimHeader, Credentials, FilterState};
+use super::host_kind::HostKind;
 use super::introspection::Introspection;
 use super::keys::Keys;
 use super::mint::Mint;
@@ -16,13 +17,12 @@ use super::rules::{Rule, Surroundings, rules};
 use super::servers::{Gateway, Server, servers};
 use super::texts::{Identifier, JwtHeader, WebOrigin, identifier};
 use super::token::Token;
-use super::{Environment, HostKind, Settings};
 use crate::cache::CacheSettings;
 use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::documents::resource_metadata as metadata;
 use crate::fields::{
-    FieldPath, FieldType, LongSecret, Mistakes, NonEmptyList, Reader, Visible, keywords, section,
+    Environment, FieldPath, FieldType, LongSecret, Mistakes, NonEmptyList, Reader, Visible, keywords, section,
 };
 use crate::http::cors;
 use crate::http::sanitize::OverrideHeaders;
@@ -31,6 +31,7 @@ use crate::policy::Rules;
 use crate::policy::{Enforcement, Requirement};
 use crate::refusal;
 use crate::refusal::ProtectionSpace;
+use crate::settings::Settings;
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::{self as minting, MintSettings};
 
@@ -168,7 +169,14 @@ impl Configuration {
         };
         let forwards_claims = !forwarding.claim_headers.is_empty() || mints;
         let gateway = Gateway { forwards_claims, mints, asks_subject };
-        let mut servers = servers(&mut self, gateway, mistakes);
+        let single = Server {
+            profile: self.profile,
+            introspection: self.introspection.take(),
+            token: self.token.take(),
+            keys: self.keys.take(),
+            ..Server::placeholder()
+        };
+        let mut servers = servers(single, self.authorization_servers.take(), gateway, mistakes);
         let dpop = self.dpop.map(Dpop::settings);
         let credentials = self.credentials.settings(root.field("credentials"), &forwarding, mistakes);
         self.cache.check(root.field("cache"), mistakes);

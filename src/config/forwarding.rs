@@ -1,12 +1,12 @@
 //! What services and the host receive of a token: the sections `claim_headers` and `filter_state`; and how clients present one:
 //! `credentials`, which has to go by other names.
 
-use super::CredentialSettings;
 use super::texts::{HeaderName, StateName, Word};
 use crate::credentials::token_sources::Sources;
 use crate::fields::{Bounded, FieldPath, KIB, Mistakes, Pointer, keywords, section};
 use crate::http::field_name::{AUTHORIZATION, imitates};
 use crate::http::sanitize::OverrideHeaders;
+use crate::settings::CredentialSettings;
 use crate::token::named_claim::NamedClaim;
 use crate::upstream::headers::Forwarding;
 

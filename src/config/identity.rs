@@ -4,13 +4,13 @@
 //! The client's secret does not decide; the rules do not, but for the claims that they ask about, so that most new rules leave the
 //! cache warm.
 
-use super::{IntrospectionSettings, KeySettings, ServerSettings, Settings, TokenSettings};
 use crate::cache::CacheSettings;
 use crate::fingerprint::{Fingerprint, FingerprintHasher, Identity, identity};
 use crate::http::callout::Target;
 use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
 use crate::jwt::{Algorithm, KeySet};
 use crate::server::jwks::{Publication, PublishedKeys};
+use crate::settings::{IntrospectionSettings, KeySettings, ServerSettings, Settings, TokenSettings};
 use crate::token::claims::{Reading, TokenPolicy};
 use crate::token::jwt_access_token::{JwtAccessTokens, Profile};
 

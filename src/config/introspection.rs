@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::IntrospectionSettings;
 use super::authentication::authentication;
 use super::texts::{CalloutHeader, JwtMember, Parameter, Url, target};
 use crate::fields::{
     Bounded, BoundedDuration, FieldPath, HiddenText, KIB, MINUTE, MapOf, Mistakes, SecretRef, TokenSecret,
     Visible, VisibleSecret, keywords, section,
 };
-use crate::introspection::{ClientAuthentication, Endpoint, Format, Method, ResponseFormat, SignedResponse};
+use crate::introspection::{
+    ClientAuthentication, ClientFields, Endpoint, Format, Method, ResponseFormat, SignedResponse,
+};
 use crate::server::circuit_breaker::CircuitSettings;
 use crate::server::rate_limiter::Limits;
+use crate::settings::IntrospectionSettings;
 
 section! {
     /// Where and how access tokens are introspected.
@@ -112,7 +114,15 @@ impl Introspection {
         context: &ServerContext<'_>,
         mistakes: &mut Mistakes,
     ) -> Option<IntrospectionSettings> {
-        let authentication = authentication(&mut self, at, context.issuer, mistakes);
+        let fields = ClientFields {
+            client_id: self.client_id.take(),
+            client_secret: self.client_secret.take(),
+            private_key: self.private_key.take(),
+            key_id: self.key_id.take(),
+            audience: self.audience.take(),
+            bearer_token: self.bearer_token.take(),
+        };
+        let authentication = authentication(self.auth_method, fields, at, context.issuer, mistakes);
         let client_id = authentication.as_ref().and_then(ClientAuthentication::client_id);
         let response = self.response.settings(at.field("response"), context, client_id, mistakes);
         let target = target(&self.endpoint, &self.upstream, self.timeout);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::KeySettings;
 use super::texts::{Url, target};
 use crate::fields::{
     BoundedDuration, DAY, FieldPath, HOUR, Jwks, Kind, MINUTE, Mistakes, NonEmptyList, SECOND, SecretRef,
@@ -11,6 +10,7 @@ use crate::fields::{
 use crate::jwt::{Algorithm, KeySet};
 use crate::secret::Secret;
 use crate::server::jwks::{Publication, PublishedKeys};
+use crate::settings::KeySettings;
 
 section! {
     /// What verifies signatures.

@@ -16,137 +16,16 @@ mod servers;
 mod texts;
 mod token;
 
-use std::fmt;
-use std::sync::Arc;
-
 use serde_json::Value;
 
-use crate::cache::CacheSettings;
-use crate::credentials::client_certificate::CertificateSource;
-use crate::credentials::dpop::{DpopMode, DpopSettings};
-use crate::credentials::token_sources::Sources;
-use crate::documents::document::Document;
-use crate::documents::resource_metadata::ResourceMetadata;
 #[cfg(feature = "schema")]
 use crate::fields::schema::{Dialect, DocumentedField};
-use crate::fields::{Environment, FieldType, Mistake, Mistakes};
-use crate::http::cors::Cors;
-use crate::introspection::{Endpoint, ResponseFormat};
+use crate::fields::{FieldType, Mistake, Mistakes};
 use crate::json::{Malformed, Object};
-use crate::jwt::KeySet;
-use crate::policy::Rules;
-use crate::refusal::ProtectionSpace;
-use crate::secret::Secret;
-use crate::server::circuit_breaker::CircuitSettings;
-use crate::server::jwks::PublishedKeys;
-use crate::server::rate_limiter::Limits;
-use crate::token::claims::{Reading, TokenPolicy};
-use crate::token::jwt_access_token::JwtAccessTokens;
-use crate::upstream::headers::Forwarding;
-use crate::upstream::mint::MintSettings;
+use crate::settings::Settings;
 
 use configuration::Configuration;
 pub use host_kind::HostKind;
-
-/// A configuration that has no mistakes.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What proofs of possession have to be like, if they are looked at.
-    pub dpop: Option<DpopSettings>,
-    /// How JWTs are minted, if they are.
-    pub mint: Option<MintSettings>,
-    /// Where the client's certificate is looked for, if it is.
-    pub client_certificate: Option<CertificateSource>,
-    /// The authorization servers, at least one.
-    pub servers: Vec<ServerSettings>,
-    /// How clients present tokens.
-    pub credentials: CredentialSettings,
-    /// What services receive.
-    pub forwarding: Arc<Forwarding>,
-    /// What is kept, and for how long.
-    pub cache: CacheSettings,
-    /// The origins whose pages may call the API.
-    pub cors: Cors,
-    /// What is published of the resource.
-    pub resource_metadata: Option<ResourceMetadata>,
-    /// What challenges say.
-    pub protection: ProtectionSpace,
-    /// Which requests are exposed.
-    pub rules: Rules,
-    /// Whether requests that need the same answer share one question.
-    pub single_flight: bool,
-    /// Up to which level the filter writes to the host's log.
-    pub log_level: log::LevelFilter,
-    /// With which tokens are named in logs, so that they cannot be told from that.
-    pub log_key: Option<Secret>,
-}
-
-/// A host with threads reads a configuration once, and the workers on all of them share it.
-const _: fn() = || {
-    fn is_shared_by_threads<T: Send + Sync>() {}
-    is_shared_by_threads::<Settings>();
-};
-
-/// Where and how tokens are introspected.
-#[derive(Clone, Debug)]
-pub struct IntrospectionSettings {
-    /// Where, and as whom.
-    pub endpoint: Arc<Endpoint>,
-    /// How the JWT comes back.
-    pub response: ResponseFormat,
-    /// How much one worker asks.
-    pub limits: Limits,
-    /// When the server is left alone.
-    pub circuit: CircuitSettings,
-}
-
-/// One authorization server.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// By what rules call it, where there are several.
-    pub name: Option<String>,
-    /// Where and how its tokens are introspected; none, if it only issues JWTs that are verified here.
-    pub introspection: Option<IntrospectionSettings>,
-    /// What its tokens must be like.
-    pub token: TokenSettings,
-    /// Which of their claims are read, and how.
-    pub reading: Reading,
-    /// What verifies its signatures.
-    pub keys: Option<KeySettings>,
-    /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.
-    pub subject: Option<String>,
-}
-
-/// What a token must be like.
-#[derive(Clone, Debug)]
-pub struct TokenSettings {
-    /// What it must claim.
-    pub policy: TokenPolicy,
-    /// What becomes of those that are JWTs.
-    pub jwts: JwtAccessTokens,
-    /// How many signatures of those may be wrong in a second before nothing new is verified.
-    pub max_failed_verifications: usize,
-    /// Whether they are bound to a key of their sender.
-    pub dpop: DpopMode,
-}
-
-/// What verifies signatures.
-#[derive(Clone, Debug)]
-pub enum KeySettings {
-    /// Keys of the configuration.
-    Configured(Arc<KeySet>),
-    /// Keys that the server publishes.
-    Published(PublishedKeys),
-}
-
-/// How clients present tokens.
-#[derive(Clone, Debug)]
-pub struct CredentialSettings {
-    /// The longest access token, in bytes.
-    pub max_length: usize,
-    /// Where else than in `Authorization` one may come from.
-    pub sources: Sources,
-}
 
 impl Settings {
     /// Reads a configuration for Envoy: JSON text, and the environment of the proxy for the values that it keeps there.
@@ -168,12 +47,6 @@ impl Settings {
     ) -> Result<Self, Mistakes> {
         let object = Object::parse(text).map_err(no_object)?;
         configuration::settings(object, host, environment)
-    }
-
-    /// The documents that are published.
-    pub(crate) fn documents(&self) -> impl Iterator<Item = &Document> {
-        let metadata = self.resource_metadata.iter().map(ResourceMetadata::document);
-        metadata.chain(self.mint.iter().map(|mint| &mint.key_set))
     }
 
     /// The configuration as it works, as JSON for people to read: with defaults, and without secrets.
@@ -205,16 +78,6 @@ pub fn configuration_fields() -> Vec<DocumentedField> {
 
 fn no_object(malformed: Malformed) -> Mistakes {
     Mistakes::from(Mistake::new("", format!("the configuration must be a JSON object: {malformed}")))
-}
-
-impl fmt::Display for Settings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers = self.servers.iter().map(|server| match &server.introspection {
-            Some(introspection) => format!("introspection at {}", introspection.endpoint.target),
-            None => "verification of JWTs".to_owned(),
-        });
-        formatter.write_str(&servers.collect::<Vec<_>>().join(", "))
-    }
 }
 
 #[cfg(test)]

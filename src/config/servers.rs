@@ -1,13 +1,12 @@
 //! The authorization servers: one, whose sections stand at the top of the configuration, or several, each with a name.
 
-use super::ServerSettings;
-use super::configuration::Configuration;
 use super::introspection::{Introspection, ServerContext};
 use super::keys::Keys;
 use super::mint::{NEEDS_MINT, ServerMint};
 use super::profile::ProfileName;
 use super::token::Token;
 use crate::fields::{FieldPath, FieldType, Mistakes, Visible, section};
+use crate::settings::ServerSettings;
 use crate::token::jwt_access_token::JwtAccessTokens;
 
 section! {
@@ -40,18 +39,12 @@ pub(super) struct Gateway {
 }
 
 pub(super) fn servers(
-    whole: &mut Configuration,
+    single: Server,
+    several: Option<Vec<Server>>,
     gateway: Gateway,
     mistakes: &mut Mistakes,
 ) -> Vec<ServerSettings> {
-    let single = Server {
-        profile: whole.profile,
-        introspection: whole.introspection.take(),
-        token: whole.token.take(),
-        keys: whole.keys.take(),
-        ..Server::placeholder()
-    };
-    let Some(several) = whole.authorization_servers.take() else {
+    let Some(several) = several else {
         return single.settings(FieldPath::Root, gateway, mistakes).into_iter().collect();
     };
     let sections = [

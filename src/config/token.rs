@@ -1,10 +1,10 @@
 //! The section `token`: what a token of one authorization server must be like.
 
-use super::TokenSettings;
 use crate::credentials::dpop::DpopMode;
 use crate::fields::{
     Bounded, BoundedDuration, FieldPath, MINUTE, Mistakes, NonEmptyList, Visible, keywords, section,
 };
+use crate::settings::TokenSettings;
 use crate::token::claims::{Reading, TokenPolicy};
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::token::jwt_access_token::Profile;

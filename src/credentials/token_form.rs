@@ -14,7 +14,7 @@ pub(crate) enum TokenKind<'t> {
     /// Its issuer alone can read it: no JWT, or an encrypted one.
     Opaque,
     /// A JWT that can be verified.
-    Jwt(Jws<'t>),
+    Jwt(Box<Jws<'t>>),
     /// A JWT in a form that is not accepted. Another spelling of a JWT is no opaque token.
     Unacceptable,
 }
@@ -44,7 +44,7 @@ impl<'t> TokenForm<'t> {
     pub(crate) fn kind(self) -> TokenKind<'t> {
         let is_signed = self.header.is_some_and(|header| !header.is_encrypted());
         match self.jws {
-            Ok(jws) => TokenKind::Jwt(jws),
+            Ok(jws) => TokenKind::Jwt(Box::new(jws)),
             Err(NoJws::Unacceptable) => TokenKind::Unacceptable,
             Err(NoJws::OtherForm) if is_signed => TokenKind::Unacceptable,
             Err(NoJws::OtherForm) => TokenKind::Opaque,

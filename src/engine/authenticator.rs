@@ -12,7 +12,6 @@ use super::request_context::{self, RequestContext};
 use super::token_check::TokenCheck;
 use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
 use crate::cache::{Level, Occupancy};
-use crate::config::Settings;
 use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, ProofVerifier};
@@ -33,6 +32,7 @@ use crate::refusal::{Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;
 use crate::server::question::{About, Question, Subject};
 use crate::server_id::ServerId;
+use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token_key::TokenKey;
 

@@ -11,10 +11,10 @@ use std::fmt::{Display, Write};
 use log::{Level, LevelFilter};
 
 use super::authenticator::{Conclusion, TokenConclusion, Verdict};
-use crate::config::Settings;
 use crate::host::Randomness;
 use crate::refusal::{Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;
+use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token_key::TokenKey;
 

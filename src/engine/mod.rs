@@ -38,7 +38,6 @@ pub use crate::grant::UpstreamHeaders;
 
 use self::authenticator::{Authenticator, GaugeValues, Pending, Step, Verdict};
 use self::in_flight::{Flight, InFlight, Waiting};
-use crate::config::Settings;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{Outcome, Withheld};
 use crate::http::reply::Reply;
@@ -47,6 +46,7 @@ use crate::metrics::{Counter, Gauge, Histogram};
 use crate::refusal::ProtectionSpace;
 use crate::refusal::{Reason, Rejection};
 use crate::server::question::Question;
+use crate::settings::Settings;
 
 /// One configuration on one worker.
 pub struct Engine {

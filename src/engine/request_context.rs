@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::config::Settings;
 use crate::credentials::bearer::{self, AccessToken, Scheme};
 use crate::credentials::client_certificate;
 use crate::credentials::dpop::{DpopMode, UnverifiedProof};
 use crate::http::request_head::{Presented, RequestHead};
 use crate::policy::Requirement;
 use crate::refusal::{Reason, Rejection, Schemes};
+use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token::confirmation::Sender;
 

@@ -2,11 +2,11 @@
 //! the proof of possession, in this order. What is cheap comes first, and what needs a signature last.
 
 use super::request_context::RequestContext;
-use crate::config::TokenSettings;
 use crate::credentials::dpop::{DpopMode, ProofVerifier};
 use crate::grant::Grant;
 use crate::host::Host;
 use crate::refusal::Reason;
+use crate::settings::TokenSettings;
 use crate::token::claims::Claims;
 
 /// A token of one server's against one request.

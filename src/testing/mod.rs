@@ -17,9 +17,9 @@ pub(crate) use core::prelude::v1::test;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::config::Settings;
 use crate::fields::Mistakes;
 use crate::host::{Randomness, SharedData};
+use crate::settings::Settings;
 use crate::time::Timestamp;
 
 /// The "now" of most tests: 2026-01-01T00:00:00Z.
