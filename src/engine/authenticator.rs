@@ -327,24 +327,35 @@ impl Authenticator {
         {
             return self.preflight(&asked, allowed_origin, host);
         }
-        let requirement = match self.settings.rules.find(head)? {
+        Ok(match self.settings.rules.find(head)? {
             Access::Public => {
                 let headers = match bearer::is_presented(head.authorization) {
                     true => UpstreamHeaders::stripped(),
                     false => UpstreamHeaders::default(),
                 };
-                return Ok(Step::Settled(forward_public(headers, host)));
+                Step::Settled(forward_public(headers, host))
             }
-            Access::Protected(requirement) => requirement,
-        };
-        let mode = self.dpop_mode(&requirement);
+            Access::Protected(requirement) => self.protected(head, &requirement, allowed_origin, host),
+        })
+    }
+
+    /// Decides about a request for a protected place. Public ones pay nothing for it.
+    #[inline(never)]
+    fn protected(
+        &mut self,
+        head: &RequestHead<'_>,
+        requirement: &Arc<Requirement>,
+        allowed_origin: Option<&Arc<str>>,
+        host: Host<'_>,
+    ) -> Step {
+        let mode = self.dpop_mode(requirement);
         let step = requirement
             .admit(head.peer)
             .and_then(|()| {
-                RequestContext::read(head, &requirement, allowed_origin, &self.settings, mode, host.now)
+                RequestContext::read(head, requirement, allowed_origin, &self.settings, mode, host.now)
             })
             .and_then(|(context, token)| self.authorize(head, token, context, host));
-        Ok(step.unwrap_or_else(|reason| {
+        step.unwrap_or_else(|reason| {
             let nonce = match reason {
                 Reason::UseDpopNonce => self.settings.dpop.as_ref().and_then(|dpop| dpop.nonce.as_ref()),
                 _ => None,
@@ -356,7 +367,7 @@ impl Authenticator {
                 ..reason.into()
             };
             Step::Settled(refuse(rejection, requirement.enforcement, host))
-        }))
+        })
     }
 
     /// Whether a request at the path of a document is for the gateway's. What an operator opens at another host by name is a service's.
@@ -384,8 +395,7 @@ impl Authenticator {
         Ok(Step::Settled(forward_public(UpstreamHeaders::stripped(), host)))
     }
 
-    /// Decides about the token of a request for a protected place. Public ones pay nothing for it.
-    #[inline(never)]
+    /// Decides about the token of such a request.
     fn authorize(
         &mut self,
         head: &RequestHead<'_>,
