@@ -10,16 +10,15 @@ use crate::cache::{Cache, Level, Occupancy};
 use crate::credentials::bearer::AccessToken;
 use crate::credentials::token_form::{TokenForm, TokenKind};
 use crate::fingerprint::Fingerprint;
-use crate::grant::Grant;
 use crate::host::{Host, NoSharedData, SharedData};
-use crate::http::callout::{Outcome, Withheld};
-use crate::introspection::Inquiry;
+use crate::http::callout::{CalloutOutcome, NotSent};
+use crate::introspection::IntrospectionRequest;
 use crate::jwt::{Jws, KeySet, VerificationBudget};
 use crate::metrics::Counter;
 use crate::refusal::{Fault, Reason};
 use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::server::jwks::{KeyStore, Obstacle, Wanted};
-use crate::server::question::{About, Question, Subject};
+use crate::server::query::{About, Query, Subject};
 use crate::server::rate_limiter::{Limiter, Precedence};
 use crate::server_id::ServerId;
 use crate::settings::{KeySettings, ServerSettings, Settings, TokenSettings};
@@ -27,6 +26,7 @@ use crate::time::Timestamp;
 use crate::token::active_token::{self, ActiveToken};
 use crate::token::claims::Claims;
 use crate::token::jwt_access_token::JwtAccessTokens;
+use crate::token_info::TokenInfo;
 use crate::token_key::TokenKey;
 
 /// An authorization server.
@@ -40,7 +40,7 @@ pub(crate) struct AuthorizationServer {
     protection: Option<Protection>,
     failed_verifications: VerificationBudget,
     /// What was said of tokens whose requests wait for keys, as long as they do.
-    unverified: BTreeMap<TokenKey, Weak<Evidence>>,
+    unverified: BTreeMap<TokenKey, Weak<UnverifiedToken>>,
 }
 
 /// What keeps the server from being asked too much.
@@ -51,17 +51,17 @@ struct Protection {
 
 /// What speaks for an active token, once its signature is verified. All requests with that token share it, and one of them
 /// verifies for all.
-pub struct Evidence {
+pub struct UnverifiedToken {
     token: TokenKey,
     active: ActiveToken,
     /// When it was said.
     at: Timestamp,
-    grant: OnceCell<Result<Rc<Grant>, Reason>>,
+    token_info: OnceCell<Result<Rc<TokenInfo>, Reason>>,
 }
 
-impl Evidence {
+impl UnverifiedToken {
     fn new(token: TokenKey, active: ActiveToken, at: Timestamp) -> Self {
-        Self { token, active, at, grant: OnceCell::new() }
+        Self { token, active, at, token_info: OnceCell::new() }
     }
 
     /// The token that it is about.
@@ -77,7 +77,7 @@ impl Evidence {
 
 /// Why nothing speaks for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoEvidence {
+pub(crate) struct TokenError {
     pub(crate) reason: Reason,
     /// When to try again, where that is known.
     pub(crate) retry_after: Option<Duration>,
@@ -86,17 +86,17 @@ pub(crate) struct NoEvidence {
 /// Where to learn about a token that is not in the cache.
 pub(crate) enum Source {
     /// The authorization server can tell.
-    Question(Question),
+    Query(Query),
     /// The token speaks for itself.
-    Evidence(Rc<Evidence>),
+    UnverifiedToken(Rc<UnverifiedToken>),
 }
 
-/// Why there is no grant.
-pub(crate) enum NoGrant {
+/// Why there is no entry.
+pub(crate) enum NoTokenInfo {
     /// There will be none.
     Refused(Reason),
-    /// The answer to this question may lead to one.
-    Unanswered(Question),
+    /// The answer to this query may lead to one.
+    Needs(Query),
 }
 
 enum Keys {
@@ -125,23 +125,23 @@ impl AuthorizationServer {
         Self { id, settings, cache, keys, shares, protection, failed_verifications, unverified }
     }
 
-    /// The fresh grant of a token. One that was verified by a published key counts as long as the key is published (R66).
-    pub(crate) fn find(&mut self, token: &TokenKey, host: Host<'_>) -> Option<(Rc<Grant>, Level)> {
+    /// The fresh entry of a token. One that was verified by a published key counts as long as the key is published (R66).
+    pub(crate) fn find(&mut self, token: &TokenKey, host: Host<'_>) -> Option<(Rc<TokenInfo>, Level)> {
         let (now, shared_data) = (host.now, shared(self.shares, host));
         let Self { cache, keys, .. } = self;
         if let Some(Keys::Published(store)) = keys {
             store.follow(now, shared_data);
         }
-        if let Some(grant) = cache.find_local(token, now)
-            && counts(keys.as_ref(), grant.verified_by(), now)
+        if let Some(token_info) = cache.find_local(token, now)
+            && counts(keys.as_ref(), token_info.verified_by(), now)
         {
-            return Some((grant, Level::Local));
+            return Some((token_info, Level::Local));
         }
         let counts = |key: Option<&Fingerprint>| match (key, keys) {
             (Some(key), Some(Keys::Published(store))) => store.has_here_or_shared(key, now, shared_data),
             (key, _) => key.is_none(),
         };
-        cache.find_shared(token, counts, now, shared_data).map(|grant| (grant, Level::Shared))
+        cache.find_shared(token, counts, now, shared_data).map(|token_info| (token_info, Level::Shared))
     }
 
     /// Whether newer keys are to be fetched in the background, by this worker or another.
@@ -149,17 +149,17 @@ impl AuthorizationServer {
         matches!(&self.keys, Some(Keys::Published(store)) if store.is_refresh_due(now))
     }
 
-    /// The question that fetches newer keys in the background, if it is this worker's to ask.
-    pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Question> {
+    /// The query that fetches newer keys in the background, if it is this worker's to ask.
+    pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Query> {
         let Some(Keys::Published(store)) = &mut self.keys else { return None };
         let wanted = store.refresh(host.now, shared(self.shares, host))?;
         Some(self.document(wanted))
     }
 
     /// Nobody asks in the background: the host has no timers.
-    pub(crate) fn forgo_background(&mut self) {
+    pub(crate) fn disable_background_refresh(&mut self) {
         if let Some(Keys::Published(store)) = &mut self.keys {
-            store.forgo_background();
+            store.disable_background_refresh();
         }
     }
 
@@ -175,7 +175,7 @@ impl AuthorizationServer {
     /// Where to learn about a token that was not found.
     ///
     /// # Errors
-    /// The client's mistake: a token of a kind that is not taken here.
+    /// The client's error: a token of a kind that is not taken here.
     pub(crate) fn source(
         &self,
         token: AccessToken<'_>,
@@ -188,56 +188,58 @@ impl AuthorizationServer {
         }
         match self.settings.token.jwts {
             JwtAccessTokens::Refused if form.is_any_jwt() => Err(Reason::JwtNotAccepted),
-            JwtAccessTokens::Introspected | JwtAccessTokens::Refused => self.question(token, key, host),
+            JwtAccessTokens::Introspected | JwtAccessTokens::Refused => self.query(token, key, host),
             JwtAccessTokens::Verified(profile) => match form.kind() {
-                TokenKind::Opaque => self.question(token, key, host),
+                TokenKind::Opaque => self.query(token, key, host),
                 TokenKind::Unacceptable => Err(Reason::InvalidSignature),
                 TokenKind::Jwt(jws) if !self.may_have_issued(&jws) => Err(Reason::WrongIssuer),
                 TokenKind::Jwt(jws) => {
-                    let claims = profile.read(&jws, &self.settings.reading, host.now)?;
+                    let claims = profile.read(&jws, &self.settings.claim_mapping, host.now)?;
                     let source = active_token::Source::Presented(Box::new(jws.into_owned()));
                     let active = ActiveToken::new(source, claims);
-                    Ok(Source::Evidence(Rc::new(Evidence::new(key, active, host.now))))
+                    Ok(Source::UnverifiedToken(Rc::new(UnverifiedToken::new(key, active, host.now))))
                 }
             },
         }
     }
 
     /// The server can tell, unless it has lately.
-    fn question(&self, token: AccessToken<'_>, key: TokenKey, host: Host<'_>) -> Result<Source, Reason> {
+    fn query(&self, token: AccessToken<'_>, key: TokenKey, host: Host<'_>) -> Result<Source, Reason> {
         if let Some(reason) = self.cache.refusal(&key, host.now) {
             host.metrics.increment(Counter::CacheHitInactive);
             return Err(reason);
         }
         let unverified = self.unverified.get(&key).and_then(Weak::upgrade);
-        if let Some(evidence) = unverified.filter(|evidence| evidence.grant.get().is_none()) {
-            return Ok(Source::Evidence(evidence));
+        if let Some(unverified_token) =
+            unverified.filter(|unverified_token| unverified_token.token_info.get().is_none())
+        {
+            return Ok(Source::UnverifiedToken(unverified_token));
         }
         let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
-        let question = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
-        Ok(Source::Question(question.with_precedence(precedence)))
+        let query = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
+        Ok(Source::Query(query.with_precedence(precedence)))
     }
 
-    /// The question that refreshes a grant which is about to end. Whether it may be sent, and by this worker, is decided when it is
+    /// The query that refreshes an entry which is about to end. Whether it may be sent, and by this worker, is decided when it is
     /// about to be: [`Self::admits`].
-    pub(crate) fn renewal(
+    pub(crate) fn refresh_query(
         &mut self,
         token: AccessToken<'_>,
         key: TokenKey,
-        grant: &Grant,
+        token_info: &TokenInfo,
         host: Host<'_>,
-    ) -> Option<Question> {
-        let question = self.introspection(token, key)?.refreshing();
-        let is_due = self.cache.needs_refresh(&key, grant, question.timeout(), host.now, host.shared_data);
-        is_due.then_some(question)
+    ) -> Option<Query> {
+        let query = self.introspection(token, key)?.refreshing();
+        let is_due = self.cache.needs_refresh(&key, token_info, query.timeout(), host.now, host.shared_data);
+        is_due.then_some(query)
     }
 
-    /// The grant of a token that serves while the server does not.
-    pub(crate) fn find_usable(&mut self, token: &TokenKey, host: Host<'_>) -> Option<Rc<Grant>> {
+    /// The entry of a token that serves while the server does not.
+    pub(crate) fn find_usable(&mut self, token: &TokenKey, host: Host<'_>) -> Option<Rc<TokenInfo>> {
         let counts = |key: Option<&Fingerprint>| counts(self.keys.as_ref(), key, host.now);
-        let grant = self.cache.find_usable(token, counts, host.now, host.shared_data)?;
+        let token_info = self.cache.find_usable(token, counts, host.now, host.shared_data)?;
         host.metrics.increment(Counter::CacheHitStale);
-        Some(grant)
+        Some(token_info)
     }
 
     /// How many requests of one worker may wait for its answers.
@@ -246,64 +248,59 @@ impl AuthorizationServer {
         introspection.map_or(DEFAULT_MAX_WAITING, |introspection| introspection.limits.waiting)
     }
 
-    /// Whether a question may be asked, while so many are open. A refresh is claimed for this worker only then: one that may not ask
+    /// Whether a query may be asked, while so many are open. A refresh is claimed for this worker only then: one that may not ask
     /// must not keep others from it.
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn admits(
-        &mut self,
-        question: &Question,
-        open: usize,
-        host: Host<'_>,
-    ) -> Result<(), Withheld> {
+    pub(crate) fn admits(&mut self, query: &Query, open: usize, host: Host<'_>) -> Result<(), NotSent> {
         let now = host.now;
-        match (question.subject().about, &mut self.keys, &mut self.protection) {
+        match (query.subject().about, &mut self.keys, &mut self.protection) {
             (About::Token(token), _, Some(Protection { limiter, circuit })) => {
                 if let Some(pause) = circuit.pause(&token, now) {
-                    return Err(Withheld::CircuitOpen(pause));
+                    return Err(NotSent::CircuitOpen(pause));
                 }
-                if !limiter.admits(question.precedence(), open, now) {
-                    return Err(Withheld::Overloaded);
+                if !limiter.admits(query.precedence(), open, now) {
+                    return Err(NotSent::LimitReached);
                 }
-                if question.is_refresh() {
-                    if !self.cache.claim_refresh(&token, question.timeout(), now, host.shared_data) {
-                        return Err(Withheld::Claimed);
+                if query.is_refresh() {
+                    if !self.cache.claim_refresh(&token, query.timeout(), now, host.shared_data) {
+                        return Err(NotSent::Claimed);
                     }
-                    host.metrics.increment(Counter::Renewal);
+                    host.metrics.increment(Counter::CacheRefresh);
                 }
                 limiter.take();
-                circuit.note_sent(token, now, question.timeout());
+                circuit.note_sent(token, now, query.timeout());
                 Ok(())
             }
             (About::Metadata | About::Keys, Some(Keys::Published(store)), _) => {
                 if store.admits(now) {
                     Ok(())
                 } else {
-                    Err(Withheld::Overloaded)
+                    Err(NotSent::LimitReached)
                 }
             }
-            _ => Err(Withheld::Overloaded),
+            _ => Err(NotSent::LimitReached),
         }
     }
 
-    /// A question about a token came to an end: what that changes for the next.
+    /// A query about a token came to an end: what that changes for the next.
     pub(crate) fn note_end(
         &mut self,
         token: TokenKey,
-        outcome: &Outcome<'_>,
+        outcome: &CalloutOutcome<'_>,
         host: Host<'_>,
     ) -> Option<CircuitChange> {
         let circuit = &mut self.protection.as_mut()?.circuit;
         let change = circuit.note_end(token, outcome.has_failed()?, host.now);
         if change == Some(CircuitChange::Opened) {
-            host.metrics.increment(Counter::CircuitOpened);
+            host.metrics.increment(Counter::CircuitBreakerOpened);
         }
         change
     }
 
     /// Whether nobody may ask it just now, since it failed again and again.
-    pub(crate) fn is_left_alone(&self) -> bool {
+    pub(crate) fn is_circuit_open(&self) -> bool {
         self.protection.as_ref().is_some_and(|protection| !protection.circuit.is_closed())
     }
 
@@ -316,14 +313,14 @@ impl AuthorizationServer {
     ///
     /// # Errors
     /// Why the token does not count.
-    pub(crate) fn conclude(
+    pub(crate) fn evaluate(
         &mut self,
         token: TokenKey,
-        outcome: Outcome<'_>,
+        outcome: CalloutOutcome<'_>,
         host: Host<'_>,
-    ) -> Result<Rc<Evidence>, NoEvidence> {
+    ) -> Result<Rc<UnverifiedToken>, TokenError> {
         let introspection = self.settings.introspection.as_ref().ok_or(Reason::Internal)?;
-        let answer = introspection.response.parse(outcome, &self.settings.reading, host.now);
+        let answer = introspection.response.parse(outcome, &self.settings.claim_mapping, host.now);
         let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
         host.metrics.increment(Counter::of_introspection(result));
         let active = match answer {
@@ -333,25 +330,28 @@ impl AuthorizationServer {
                     self.cache.forget(&token, host.shared_data);
                     self.cache.note_refusal(token, reason, outcome.freshness(), host.now);
                 }
-                return Err(NoEvidence { reason, retry_after: outcome.retry_after() });
+                return Err(TokenError { reason, retry_after: outcome.retry_after() });
             }
         };
-        let evidence = Rc::new(Evidence::new(token, active, host.now));
-        match self.grant(&evidence, true, host) {
-            // What has ended is not kept as a grant.
-            Ok(grant)
-                if grant.claims().validity().has_expired(host.now, self.settings.token.policy.leeway) =>
+        let unverified_token = Rc::new(UnverifiedToken::new(token, active, host.now));
+        match self.token_info(&unverified_token, true, host) {
+            // What has ended is not kept as an entry.
+            Ok(token_info)
+                if token_info
+                    .claims()
+                    .validity()
+                    .has_expired(host.now, self.settings.token.policy.leeway) =>
             {
-                self.cache.note_refusal(token, Reason::Expired, evidence.active.freshness, host.now);
+                self.cache.note_refusal(token, Reason::Expired, unverified_token.active.freshness, host.now);
             }
             // Requests that wait ask for the keys; later ones for the same token join them.
-            Err(NoGrant::Unanswered(_)) => {
-                self.unverified.retain(|_, evidence| evidence.strong_count() > 0);
-                self.unverified.insert(token, Rc::downgrade(&evidence));
+            Err(NoTokenInfo::Needs(_)) => {
+                self.unverified.retain(|_, unverified_token| unverified_token.strong_count() > 0);
+                self.unverified.insert(token, Rc::downgrade(&unverified_token));
             }
-            Ok(_) | Err(NoGrant::Refused(_)) => {}
+            Ok(_) | Err(NoTokenInfo::Refused(_)) => {}
         }
-        Ok(evidence)
+        Ok(unverified_token)
     }
 
     /// The server's metadata or keys came, or will not come.
@@ -361,7 +361,7 @@ impl AuthorizationServer {
     pub(crate) fn take_document(
         &mut self,
         about: About,
-        outcome: Outcome<'_>,
+        outcome: CalloutOutcome<'_>,
         host: Host<'_>,
     ) -> Result<(), Reason> {
         let Some(Keys::Published(store)) = &mut self.keys else { return Err(Reason::Internal) };
@@ -370,14 +370,14 @@ impl AuthorizationServer {
             About::Keys => store.take_keys(&outcome, host.now, shared(self.shares, host)),
             About::Token(_) => Err(Reason::Internal),
         };
-        if !matches!(outcome, Outcome::Withheld(_)) {
+        if !matches!(outcome, CalloutOutcome::NotSent(_)) {
             let counter = if result.is_ok() { Counter::DocumentTaken } else { Counter::DocumentFailed };
             host.metrics.increment(counter);
         }
         result
     }
 
-    /// Whether the answer to a question matters to more than those who wait for it: documents do, and the probe of a circuit that
+    /// Whether the answer to a query matters to more than those who wait for it: documents do, and the probe of a circuit that
     /// is half open.
     pub(crate) fn needs_answer(&self, about: About) -> bool {
         match about {
@@ -388,53 +388,62 @@ impl AuthorizationServer {
         }
     }
 
-    /// The question about keys that follows from metadata for which nobody waits.
-    pub(crate) fn next_document(&self) -> Option<Question> {
+    /// The query about keys that follows from metadata for which nobody waits.
+    pub(crate) fn next_document(&self) -> Option<Query> {
         let Some(Keys::Published(store)) = &self.keys else { return None };
         store.next().map(|wanted| self.document(wanted))
     }
 
-    /// The answer to a question about a document will not come.
+    /// The answer to a query about a document will not come.
     pub(crate) fn abandon(&mut self) {
         if let Some(Keys::Published(store)) = &mut self.keys {
             store.abandon();
         }
     }
 
-    /// The grant that the evidence comes to, kept as long as it may be. Keys are asked for if somebody is `asking`.
+    /// The entry that the unverified token comes to, kept as long as it may be. Keys are asked for if somebody is `asking`.
     ///
     /// # Errors
     /// Why there is none, or none yet.
-    pub(crate) fn grant(
+    pub(crate) fn token_info(
         &mut self,
-        evidence: &Evidence,
+        unverified_token: &UnverifiedToken,
         asking: bool,
         host: Host<'_>,
-    ) -> Result<Rc<Grant>, NoGrant> {
-        if let Some(known) = evidence.grant.get() {
+    ) -> Result<Rc<TokenInfo>, NoTokenInfo> {
+        if let Some(known) = unverified_token.token_info.get() {
             // Its key may have been taken back since another request had it verified.
-            let still_counts = |grant: &Rc<Grant>| counts(self.keys.as_ref(), grant.verified_by(), host.now);
+            let still_counts =
+                |token_info: &Rc<TokenInfo>| counts(self.keys.as_ref(), token_info.verified_by(), host.now);
             return match known {
-                Ok(grant) if !still_counts(grant) => Err(NoGrant::Refused(evidence.active.source.refusal())),
-                known => known.clone().map_err(NoGrant::Refused),
+                Ok(token_info) if !still_counts(token_info) => {
+                    Err(NoTokenInfo::Refused(unverified_token.active.source.refusal()))
+                }
+                known => known.clone().map_err(NoTokenInfo::Refused),
             };
         }
-        if evidence.active.source.is_presented() && self.failed_verifications.is_spent(host.now) {
-            return Err(NoGrant::Refused(Reason::VerificationLimit));
+        if unverified_token.active.source.is_presented() && self.failed_verifications.is_spent(host.now) {
+            return Err(NoTokenInfo::Refused(Reason::VerificationLimit));
         }
-        let verified = self.verify(&evidence.active, asking, host);
-        let grant = match verified {
+        let verified = self.verify(&unverified_token.active, asking, host);
+        let token_info = match verified {
             // Its time began when it was said, however long the keys took to come.
-            Ok(key) => {
-                Ok(self.cache.keep(evidence.token, &evidence.active, key, evidence.at, host.shared_data))
+            Ok(key) => Ok(self.cache.keep(
+                unverified_token.token,
+                &unverified_token.active,
+                key,
+                unverified_token.at,
+                host.shared_data,
+            )),
+            Err(Obstacle::Refused) => Err(unverified_token.active.source.refusal()),
+            // Others may wait with the same unverified token for the keys that this request cannot wait for.
+            Err(Obstacle::UnknownKey) => {
+                return Err(NoTokenInfo::Refused(unverified_token.active.source.refusal()));
             }
-            Err(Obstacle::Refused) => Err(evidence.active.source.refusal()),
-            // Others may wait with the same evidence for the keys that this request cannot wait for.
-            Err(Obstacle::UnknownKey) => return Err(NoGrant::Refused(evidence.active.source.refusal())),
-            Err(Obstacle::NoKeys) => return Err(NoGrant::Refused(Reason::KeysUnavailable)),
-            Err(Obstacle::Missing(wanted)) => return Err(NoGrant::Unanswered(self.document(wanted))),
+            Err(Obstacle::NoKeys) => return Err(NoTokenInfo::Refused(Reason::JwksUnavailable)),
+            Err(Obstacle::Missing(wanted)) => return Err(NoTokenInfo::Needs(self.document(wanted))),
         };
-        evidence.grant.get_or_init(|| grant).clone().map_err(NoGrant::Refused)
+        unverified_token.token_info.get_or_init(|| token_info).clone().map_err(NoTokenInfo::Refused)
     }
 
     /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.
@@ -474,19 +483,19 @@ impl AuthorizationServer {
         verified
     }
 
-    fn introspection(&self, token: AccessToken<'_>, key: TokenKey) -> Option<Question> {
+    fn introspection(&self, token: AccessToken<'_>, key: TokenKey) -> Option<Query> {
         let introspection = self.settings.introspection.as_ref()?;
-        let inquiry = Inquiry::about(token, &introspection.endpoint);
+        let request = IntrospectionRequest::about(token, &introspection.endpoint);
         let limit = introspection.response.body_limit();
-        Some(Question::introspection(self.subject(About::Token(key)), inquiry, limit))
+        Some(Query::introspection(self.subject(About::Token(key)), request, limit))
     }
 
-    fn document(&self, wanted: Wanted) -> Question {
+    fn document(&self, wanted: Wanted) -> Query {
         match wanted {
             Wanted::Metadata(target) => {
-                Question::document(self.subject(About::Metadata), target, "application/json")
+                Query::document(self.subject(About::Metadata), target, "application/json")
             }
-            Wanted::Keys(target) => Question::document(self.subject(About::Keys), target, "application/json"),
+            Wanted::Keys(target) => Query::document(self.subject(About::Keys), target, "application/json"),
         }
     }
 
@@ -504,7 +513,7 @@ fn counts(keys: Option<&Keys>, verified_by: Option<&Fingerprint>, now: Timestamp
     }
 }
 
-impl From<Reason> for NoEvidence {
+impl From<Reason> for TokenError {
     fn from(reason: Reason) -> Self {
         Self { reason, retry_after: None }
     }

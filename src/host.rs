@@ -19,7 +19,7 @@ pub struct Host<'a> {
 
 /// What is new in each callout.
 #[derive(Clone, Copy)]
-pub struct Occasion<'a> {
+pub struct CalloutContext<'a> {
     /// The time.
     pub now: Timestamp,
     /// Where numbers come from that nobody used before.
@@ -99,7 +99,7 @@ impl Randomness for NoRandomness {
 
 impl<'a> Host<'a> {
     /// What a callout needs of it.
-    pub fn occasion(&self) -> Occasion<'a> {
-        Occasion { now: self.now, randomness: self.randomness }
+    pub fn context(&self) -> CalloutContext<'a> {
+        CalloutContext { now: self.now, randomness: self.randomness }
     }
 }

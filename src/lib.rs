@@ -26,7 +26,6 @@ pub mod driver;
 mod engine;
 mod fields;
 mod fingerprint;
-mod grant;
 mod host;
 mod http;
 mod introspection;
@@ -43,6 +42,7 @@ mod settings;
 mod testing;
 mod time;
 mod token;
+mod token_info;
 mod token_key;
 mod upstream;
 
@@ -55,7 +55,7 @@ pub use engine::{
 };
 #[cfg(feature = "schema")]
 pub use fields::schema::{Dialect, DocumentedField};
-pub use fields::{Mistake, Mistakes};
+pub use fields::{ConfigError, ConfigErrors};
 pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Randomness, SharedData};
 pub use http::callout::{Callout, Target};
 pub use http::field_name::AUTHORIZATION;

@@ -40,7 +40,7 @@ pub fn metrics() -> Vec<Metric> {
 
 /// The name of the counter of refusals for a reason.
 pub fn refusals(reason: Reason) -> String {
-    format!("{PREFIX}refused_{}", reason.name())
+    format!("{PREFIX}denied.{}", reason.name())
 }
 
 macro_rules! metrics {
@@ -75,31 +75,31 @@ metrics! {
     /// What is counted.
     Counter:
     /// Requests forwarded with a JWT.
-    Forwarded = "forwarded",
+    Allowed = "allowed",
     /// Requests forwarded because their route is public.
-    ForwardedPublic = "forwarded_public",
+    AllowedPublic = "allowed_public",
     /// Requests that would have been refused, and went on where that is only reported.
-    ReportedOnly = "reported_only",
+    ShadowDenied = "shadow_denied",
     /// Requests refused by the client's fault.
     RejectedClient = "rejected_client",
     /// Requests refused by the authorization server's fault.
     RejectedAuthorizationServer = "rejected_authorization_server",
     /// Requests refused by the gateway's own fault, which the log tells, or by its limits on signatures and proofs.
     RejectedGateway = "rejected_gateway",
-    /// Grants found in the VM.
+    /// Entries found in the VM.
     CacheHitLocal = "cache_hit_local",
-    /// Grants found in the host's shared data.
+    /// Entries found in the host's shared data.
     CacheHitShared = "cache_hit_shared",
     /// Tokens that were known not to be active, or to be refused for what they are.
     CacheHitInactive = "cache_hit_inactive",
-    /// Grants that served beyond their time, since the authorization server did not.
+    /// Entries that served beyond their time, since the authorization server did not.
     CacheHitStale = "cache_hit_stale",
     /// Tokens found in neither.
     CacheMiss = "cache_miss",
-    /// Grants that a worker forgot since it had no room for more.
+    /// Entries that a worker forgot since it had no room for more.
     CacheEvicted = "cache_evicted",
-    /// Introspections that were asked for to renew a grant before its end.
-    Renewal = "renewal",
+    /// Introspections that were asked for to refresh an entry before its end.
+    CacheRefresh = "cache_refresh",
     /// Introspections that found an active token.
     IntrospectionActive = "introspection_active",
     /// Introspections that found a token that is none, or not active any more.
@@ -107,41 +107,41 @@ metrics! {
     /// Introspections that failed by the authorization server's fault.
     IntrospectionFailed = "introspection_failed",
     /// Introspections that were not asked for, since as many as may were under way.
-    IntrospectionWithheld = "introspection_withheld",
+    IntrospectionLimited = "introspection_limited",
     /// Introspections that were not asked for, since the authorization server is left alone for a while.
     IntrospectionCircuitOpen = "introspection_circuit_open",
     /// Introspections at which the authorization server refused the gateway's own credentials.
     IntrospectionCredentialsRefused = "introspection_credentials_refused",
     /// How often an authorization server that failed again and again was left alone.
-    CircuitOpened = "circuit_opened",
+    CircuitBreakerOpened = "circuit_breaker_opened",
     /// Requests that waited for an answer that another had asked for.
-    Coalesced = "coalesced",
+    IntrospectionCoalesced = "introspection_coalesced",
     /// Metadata and keys of authorization servers that were fetched and taken.
     DocumentTaken = "document_taken",
     /// Metadata and keys of authorization servers that did not come, or are of no use.
     DocumentFailed = "document_failed",
     /// Configurations that a VM took: one for each worker, and some for the host itself.
-    ConfigurationTaken = "configuration_taken",
-    /// Configurations that a VM refused, since they have mistakes.
-    ConfigurationRefused = "configuration_refused",
+    ConfigAccepted = "config_accepted",
+    /// Configurations that a VM refused, since they have errors.
+    ConfigRejected = "config_rejected",
 }
 
 metrics! {
     /// What there is now.
     Gauge:
-    /// Grants in the memory of workers.
+    /// Entries in the memory of workers.
     CacheEntries = "cache_entries",
     /// Authorization servers that are left alone, each worker for itself.
-    CircuitsOpen = "circuits_open",
+    CircuitBreakerOpen = "circuit_breaker_open",
     /// Requests that wait for answers of authorization servers.
-    RequestsWaiting = "requests_waiting",
+    RequestsPending = "requests_pending",
 }
 
 metrics! {
     /// What is measured.
     Histogram:
     /// How long introspections took, in milliseconds.
-    IntrospectionMilliseconds = "introspection_milliseconds",
+    IntrospectionTimeMs = "introspection_time_ms",
 }
 
 impl Counter {
@@ -158,7 +158,7 @@ impl Counter {
         match result {
             Ok(()) => Self::IntrospectionActive,
             Err(Reason::GatewayCredentialsRefused) => Self::IntrospectionCredentialsRefused,
-            Err(Reason::Overloaded) => Self::IntrospectionWithheld,
+            Err(Reason::IntrospectionLimit) => Self::IntrospectionLimited,
             Err(Reason::CircuitOpen) => Self::IntrospectionCircuitOpen,
             Err(reason) => match reason.fault() {
                 Fault::Client => Self::IntrospectionInactive,

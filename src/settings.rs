@@ -18,12 +18,12 @@ use crate::secret::Secret;
 use crate::server::circuit_breaker::CircuitSettings;
 use crate::server::jwks::PublishedKeys;
 use crate::server::rate_limiter::Limits;
-use crate::token::claims::{Reading, TokenPolicy};
+use crate::token::claims::{ClaimMapping, TokenPolicy};
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::MintSettings;
 
-/// A configuration that has no mistakes.
+/// A configuration that has no errors.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What proofs of possession have to be like, if they are looked at.
@@ -48,7 +48,7 @@ pub struct Settings {
     pub protection: ProtectionSpace,
     /// Which requests are exposed.
     pub rules: Rules,
-    /// Whether requests that need the same answer share one question.
+    /// Whether requests that need the same answer share one query.
     pub single_flight: bool,
     /// Up to which level the filter writes to the host's log.
     pub log_level: log::LevelFilter,
@@ -85,7 +85,7 @@ pub struct ServerSettings {
     /// What its tokens must be like.
     pub token: TokenSettings,
     /// Which of their claims are read, and how.
-    pub reading: Reading,
+    pub claim_mapping: ClaimMapping,
     /// What verifies its signatures.
     pub keys: Option<KeySettings>,
     /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.

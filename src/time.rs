@@ -81,7 +81,7 @@ impl Validity {
     }
 
     /// Whether the token is for later, for a clock that may be `leeway` behind the issuer's.
-    pub fn is_premature(&self, now: Timestamp, leeway: Duration) -> bool {
+    pub fn is_not_yet_valid(&self, now: Timestamp, leeway: Duration) -> bool {
         self.not_before.is_some_and(|not_before| now.plus(leeway) < not_before)
     }
 }

@@ -22,7 +22,7 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Find all mistakes in configurations
+    /// Find all errors in configurations
     #[command(long_about = CHECK, after_long_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Print a configuration with its profile's defaults, without secrets
@@ -192,15 +192,15 @@ Exit codes: 0 all is well, 1 something is wrong with what was looked at,
 2 the command could not do what it was asked to.";
 
 const CHECK: &str = "\
-Find all mistakes in configurations.
+Find all errors in configurations.
 
 A file has the filter's configuration by itself, or what a host reads with the
 configuration in it: Envoy (bootstrap, LDS, EnvoyFilter), Istio (WasmPlugin,
 TrafficExtension), Envoy Gateway (EnvoyExtensionPolicy) or Kong (declarative
 file). It may have several documents, and several configurations. A file
-without any is a mistake.
+without any is an error.
 
-Each mistake is told with its file, line, column and field. No value of a file
+Each error is told with its file, line, column and field. No value of a file
 is shown. What depends on more than the file is a warning, which changes no exit
 code.";
 
@@ -210,7 +210,7 @@ Examples:
   kubectl get wasmplugin -A -o yaml | phantom-token check -
   phantom-token check --format github deploy/*.yaml
 
-Exit codes: 0 no mistakes, 1 mistakes, 2 a file cannot be read.";
+Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.";
 
 const SHOW: &str = "\
 Print a configuration with its profile's defaults, without secrets.
@@ -223,7 +223,7 @@ Examples:
   phantom-token show envoy.yaml
   phantom-token show gateways.yaml --configuration 2 | jq .rules
 
-Exit codes: 0 it has no mistakes, 1 it has some, 2 there is nothing to show.";
+Exit codes: 0 it has no errors, 1 it has some, 2 there is nothing to show.";
 
 const EXPLAIN: &str = "\
 Tell what becomes of a request, and why.
@@ -241,7 +241,7 @@ Examples:
   echo '{\"scope\": \"orders:read\"}' | phantom-token explain envoy.yaml \\
       --url https://api.example.com/orders --claims -
 
-Exit codes: 0 there is an answer, 1 the configuration has mistakes, 2 the
+Exit codes: 0 there is an answer, 1 the configuration has errors, 2 the
 request or the claims make no sense.";
 
 const PROBE: &str = "\

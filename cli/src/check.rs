@@ -1,4 +1,4 @@
-//! `check`: all mistakes of all configurations in files, each with its place.
+//! `check`: all errors of all configurations in files, each with its place.
 
 use phantom_token_core::{HostKind, Settings};
 
@@ -18,7 +18,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// A mistake.
+/// An error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Where it is in the file.
@@ -61,7 +61,7 @@ pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool
     Report { file, configurations, findings }
 }
 
-/// The mistakes of one configuration.
+/// The errors of one configuration.
 pub fn findings(
     configuration: &Configuration,
     host: Option<HostKind>,
@@ -69,23 +69,23 @@ pub fn findings(
 ) -> Vec<Finding> {
     let environment = match requires_environment {
         true => Environment::required(),
-        false => Environment::made_up(configuration.node()),
+        false => Environment::placeholders(configuration.node()),
     };
     let text = match configuration.text() {
         Ok(text) => text,
         Err(refusal) => return vec![Finding::of_file(configuration.at(), refusal)],
     };
     let host = host.unwrap_or(configuration.host());
-    let Err(mistakes) = Settings::parse_for(host, text.as_bytes(), &|name| environment.get(name)) else {
+    let Err(errors) = Settings::parse_for(host, text.as_bytes(), &|name| environment.get(name)) else {
         return Vec::new();
     };
-    let finding = |mistake: &phantom_token_core::Mistake| Finding {
-        at: configuration.locate(mistake.path()),
-        path: mistake.path().to_owned(),
-        message: mistake.message().to_owned(),
+    let finding = |error: &phantom_token_core::ConfigError| Finding {
+        at: configuration.locate(error.path()),
+        path: error.path().to_owned(),
+        message: error.message().to_owned(),
         severity: Severity::Error,
     };
-    mistakes.iter().map(finding).collect()
+    errors.iter().map(finding).collect()
 }
 
 /// What stands around a configuration may make its rules for routes worthless.

@@ -1,4 +1,4 @@
-//! The environment of the proxy, which is not here: what its variables hold does not matter to most mistakes.
+//! The environment of the proxy, which is not here: what its variables hold does not matter to most errors.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ impl Environment {
     }
 
     /// Something in the place of each variable that this configuration names.
-    pub fn made_up(configuration: Option<&Node>) -> Self {
+    pub fn placeholders(configuration: Option<&Node>) -> Self {
         let mut keys = BTreeSet::new();
         configuration.into_iter().for_each(|node| collect_keys(node, &mut keys));
         Self { is_required: false, keys }

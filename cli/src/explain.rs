@@ -12,7 +12,7 @@ use crate::document::Node;
 use crate::environment::Environment;
 use crate::jws;
 use crate::local_host::LocalHost;
-use crate::made_up::MadeUpServer;
+use crate::simulated_server::SimulatedServer;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -41,19 +41,19 @@ pub struct Explanation {
 /// Lets a request go through the filter.
 ///
 /// # Errors
-/// That the configuration has mistakes.
+/// That the configuration has errors.
 pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Explanation, String> {
     let Inquiry { mut request, claims, is_jwt, now } = inquiry;
-    let environment = Environment::made_up(node);
+    let environment = Environment::placeholders(node);
     let parse = |text: &str| Settings::parse(text.as_bytes(), &|name| environment.get(name));
-    let original = parse(text).map_err(|mistakes| mistakes.to_string())?;
-    let server = claims.map(|claims| MadeUpServer::new(claims, now));
+    let original = parse(text).map_err(|errors| errors.to_string())?;
+    let server = claims.map(|claims| SimulatedServer::new(claims, now));
     let written: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut configuration = written.clone();
     server.iter().for_each(|server| server.take_over(&mut configuration));
     let settings = match configuration == written {
         true => original,
-        false => parse(&configuration.to_string()).map_err(|mistakes| mistakes.to_string())?,
+        false => parse(&configuration.to_string()).map_err(|errors| errors.to_string())?,
     };
     let local = LocalHost::default();
     let mut driver = Driver::new(settings.clone(), local.at(now));

@@ -70,14 +70,14 @@ fn check_files(arguments: &Check) -> Outcome {
 fn show_configuration(chosen: &Chosen) -> Outcome {
     let source = Source::read(&chosen.file)?;
     let configuration = source.configuration(chosen.configuration)?;
-    let (text, mistakes) =
+    let (text, errors) =
         show::show(&configuration).map_err(|message| format!("{}: {message}", source.name))?;
     write(&format!("{text}\n"))?;
-    if mistakes > 0 {
-        let what = if mistakes == 1 { "a mistake".to_owned() } else { format!("{mistakes} mistakes") };
+    if errors > 0 {
+        let what = if errors == 1 { "an error".to_owned() } else { format!("{errors} errors") };
         complain(&format!("{name} has {what}: phantom-token check {name}", name = source.name));
     }
-    Ok(mistakes == 0)
+    Ok(errors == 0)
 }
 
 fn explain_request(arguments: &Explain) -> Outcome {
@@ -85,7 +85,7 @@ fn explain_request(arguments: &Explain) -> Outcome {
     let configuration = source.configuration(arguments.chosen.configuration)?;
     let (name, text) = (&source.name, configuration.text()?);
     if !check::findings(&configuration, None, false).is_empty() {
-        complain(&format!("{name} has mistakes: phantom-token check {name}"));
+        complain(&format!("{name} has errors: phantom-token check {name}"));
         return Ok(false);
     }
     let claims = arguments.claims.as_deref().map(input::claims).transpose()?;
@@ -104,7 +104,7 @@ fn probe_server(arguments: &Probe) -> Outcome {
     let configuration = source.configuration(arguments.chosen.configuration)?;
     let (name, text) = (&source.name, configuration.text()?);
     if !check::findings(&configuration, None, true).is_empty() {
-        complain(&format!("{name} has mistakes: phantom-token check --env {name}"));
+        complain(&format!("{name} has errors: phantom-token check --env {name}"));
         return Ok(false);
     }
     if arguments.token.as_ref().is_some_and(|token| token != "-") {

@@ -106,8 +106,8 @@ struct Asked {
 impl Probe<'_> {
     /// A token that nobody has: whether it is active tells whether the gateway is let in.
     fn try_credentials(&mut self, settings: &Settings, timeout: Duration) {
-        let made_up = Random.bytes().map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default();
-        let fate = self.send(&made_up, settings);
+        let random_token = Random.bytes().map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default();
+        let fate = self.send(&random_token, settings);
         let Some(Asked { exchange, .. }) = self.asked.last() else { return };
         let (told, elapsed) = (told(exchange), exchange.elapsed);
         let (is_fine, text) = match (&fate, fate.reason()) {
@@ -117,7 +117,7 @@ impl Probe<'_> {
             (_, Some(Reason::GatewayCredentialsRefused)) => {
                 (false, format!("refused ({told}): look at auth_method, client_id and its secret or key"))
             }
-            (_, Some(Reason::Unavailable | Reason::TimedOut)) => {
+            (_, Some(Reason::Unavailable | Reason::IntrospectionTimeout)) => {
                 (false, format!("the server does not serve: {told}"))
             }
             (Fate::Forwarded { .. }, _) => {
@@ -179,10 +179,10 @@ impl Probe<'_> {
         let text = |name: &str| header.get(name).and_then(Value::as_str).map_or("none".to_owned(), plain);
         let signature = match (&server.keys, reason) {
             (None, _) => "not verified here: no keys are configured",
-            (_, Some(Reason::UnverifiableResponse | Reason::InvalidSignature)) => {
+            (_, Some(Reason::ResponseSignatureInvalid | Reason::InvalidSignature)) => {
                 "not signed by one of the keys"
             }
-            (_, Some(Reason::KeysUnavailable)) => "not verified: there are no keys",
+            (_, Some(Reason::JwksUnavailable)) => "not verified: there are no keys",
             (Some(_), _) => "verified by the keys",
         };
         self.note(None, "JWT", &format!("alg {}, kid {}, {signature}", text("alg"), text("kid")));
@@ -372,8 +372,7 @@ fn without_proofs(server: &mut Value) {
 
 fn parse(configuration: &Value) -> Result<Settings, String> {
     let environment = |name: &str| std::env::var(name).ok();
-    Settings::parse(configuration.to_string().as_bytes(), &environment)
-        .map_err(|mistakes| mistakes.to_string())
+    Settings::parse(configuration.to_string().as_bytes(), &environment).map_err(|errors| errors.to_string())
 }
 
 /// An answer in a few words, without its body.
@@ -417,9 +416,7 @@ fn fitting(accept: &str, answer: &Answer) -> Option<String> {
     body(answer)?;
     match (accept, media_type(answer).as_str(), members_with_jwt(answer).first()) {
         (JWT, JWT, _) => Some(format!("response.accept {JWT}, as in the profile curity")),
-        (_, JSON, Some(member)) => {
-            Some(format!("response.accept {accept} with jwt_member {}", plain(member)))
-        }
+        (_, JSON, Some(member)) => Some(format!("response.accept {accept} with jwt_field {}", plain(member))),
         (SIGNED, SIGNED, _) => Some(format!("response.accept {SIGNED}, as in the profile oidc-provider")),
         (JSON, JSON, None) => Some(format!("response.accept {JSON}, as in the profile okta")),
         _ => None,

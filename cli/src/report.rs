@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::check::{Finding, Report, Severity};
 
-/// For people: a line for each mistake, and one for each file.
+/// For people: a line for each error, and one for each file.
 pub fn text(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
@@ -26,11 +26,11 @@ pub fn text(reports: &[Report]) -> String {
                 "{BOLD}{file}:{line}:{column}:{BOLD:#} {style}{label}:{style:#} {BOLD}{path}{BOLD:#}{separator}{message}"
             );
         }
-        let (mistakes, warnings) = report.counts();
-        let mistakes = match mistakes {
-            0 => format!("{GOOD}no mistakes{GOOD:#}"),
-            1 => "1 mistake".to_owned(),
-            _ => format!("{mistakes} mistakes"),
+        let (errors, warnings) = report.counts();
+        let errors = match errors {
+            0 => format!("{GOOD}no errors{GOOD:#}"),
+            1 => "1 error".to_owned(),
+            _ => format!("{errors} errors"),
         };
         let warnings = match warnings {
             0 => String::new(),
@@ -39,8 +39,8 @@ pub fn text(reports: &[Report]) -> String {
         };
         let _ = match configurations.len() {
             0 => Ok(()),
-            1 => writeln!(text, "{file}: {mistakes}{warnings}"),
-            count => writeln!(text, "{file}: {mistakes}{warnings} in {count} configurations"),
+            1 => writeln!(text, "{file}: {errors}{warnings}"),
+            count => writeln!(text, "{file}: {errors}{warnings} in {count} configurations"),
         };
     }
     text
@@ -56,12 +56,12 @@ pub fn json(reports: &[Report]) -> String {
         let configurations: Vec<Value> =
             report.configurations.iter().map(|at| json!({"line": at.line, "column": at.column})).collect();
         let of = |severity| report.findings.iter().filter(move |finding| finding.severity == severity);
-        let [mistakes, warnings] = [Severity::Error, Severity::Warning]
+        let [errors, warnings] = [Severity::Error, Severity::Warning]
             .map(|severity| of(severity).map(finding).collect::<Vec<Value>>());
         json!({
             "file": report.file,
             "configurations": configurations,
-            "mistakes": mistakes,
+            "errors": errors,
             "warnings": warnings,
         })
     };

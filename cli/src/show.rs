@@ -1,32 +1,32 @@
 //! `show`: a configuration as it works, with all defaults and without secrets.
 
-use phantom_token_core::{Mistakes, Settings};
+use phantom_token_core::{ConfigErrors, Settings};
 use serde_json::Value;
 
 use crate::configuration::Configuration;
 use crate::environment::Environment;
 
-/// The configuration as JSON, and how many mistakes it has. What stands at a mistake is hidden, since a secret may be there under
+/// The configuration as JSON, and how many errors it has. What stands at an error is hidden, since a secret may be there under
 /// a name that is not its own.
 ///
 /// # Errors
 /// Why there is nothing to show.
 pub fn show(configuration: &Configuration) -> Result<(String, usize), String> {
     let text = configuration.text()?;
-    let effective = Settings::effective(text.as_bytes()).map_err(|mistakes| mistakes.to_string())?;
-    let environment = Environment::made_up(configuration.node());
-    let Err(mistakes) = Settings::parse(text.as_bytes(), &|name| environment.get(name)) else {
+    let effective = Settings::effective(text.as_bytes()).map_err(|errors| errors.to_string())?;
+    let environment = Environment::placeholders(configuration.node());
+    let Err(errors) = Settings::parse(text.as_bytes(), &|name| environment.get(name)) else {
         return Ok((effective, 0));
     };
     let mut effective: Value = serde_json::from_str(&effective).map_err(|error| error.to_string())?;
-    hide(&mistakes, &mut effective);
-    Ok((format!("{effective:#}"), mistakes.iter().count()))
+    hide(&errors, &mut effective);
+    Ok((format!("{effective:#}"), errors.iter().count()))
 }
 
-fn hide(mistakes: &Mistakes, effective: &mut Value) {
-    for mistake in mistakes.iter() {
-        let Some(value) = find(effective, mistake.path()) else { continue };
-        if mistake.is_of_unknown_field() || !(value.is_object() || value.is_array()) {
+fn hide(errors: &ConfigErrors, effective: &mut Value) {
+    for error in errors.iter() {
+        let Some(value) = find(effective, error.path()) else { continue };
+        if error.is_of_unknown_field() || !(value.is_object() || value.is_array()) {
             *value = Value::String("[hidden]".to_owned());
         }
     }

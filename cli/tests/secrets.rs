@@ -32,7 +32,7 @@ fn r110_no_output_shows_a_secret() -> Result<(), Box<dyn std::error::Error>> {
 
 /// If this failed, what operators begin with would not start.
 #[test]
-fn what_the_project_ships_has_no_mistakes() -> Result<(), Box<dyn std::error::Error>> {
+fn what_the_project_ships_has_no_errors() -> Result<(), Box<dyn std::error::Error>> {
     for file in SHIPPED {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
         let Output { status, stdout, .. } = run(&["check", &path.display().to_string()])?;

@@ -1,6 +1,6 @@
-//! Feeds configurations, whole or as changes to one without mistakes, and then a few requests to what could be made of them.
+//! Feeds configurations, whole or as changes to one without errors, and then a few requests to what could be made of them.
 //!
-//! *Invariant:* no secret of a configuration is in what is said of its mistakes, in a debug print, or in what clients and services
+//! *Invariant:* no secret of a configuration is in what is said of its errors, in a debug print, or in what clients and services
 //! receive. A configuration that is taken survives requests, and whatever text is in it, no challenge, reply, callout or forwarded
 //! field has a control character.
 //!
@@ -35,8 +35,8 @@ fn run(input: &Input<'_>) -> Corpus {
     };
     let Ok(written) = serde_json::from_slice::<Value>(input.text) else {
         let broken = [input.text, br#"","secret":""#, secrets.text.as_bytes()].concat();
-        if let Err(mistakes) = Settings::parse(&broken, &environment) {
-            secrets.assert_absent("a mistake", &format!("{mistakes} {mistakes:?}"));
+        if let Err(errors) = Settings::parse(&broken, &environment) {
+            secrets.assert_absent("an error", &format!("{errors} {errors:?}"));
         }
         return Corpus::Keep;
     };
@@ -44,10 +44,10 @@ fn run(input: &Input<'_>) -> Corpus {
     secrets.hide_in(&mut configuration);
     limit_cache(&mut configuration);
     match Settings::parse(configuration.to_string().as_bytes(), &environment) {
-        Err(mistakes) => {
-            let text = mistakes.to_string();
-            assert!(!text.is_empty(), "refused without a mistake");
-            secrets.assert_absent("a mistake", &format!("{text} {mistakes:?}"));
+        Err(errors) => {
+            let text = errors.to_string();
+            assert!(!text.is_empty(), "refused without an error");
+            secrets.assert_absent("an error", &format!("{text} {errors:?}"));
         }
         Ok(settings) => {
             secrets.assert_absent("a print", &format!("{settings} {settings:?}"));
@@ -171,7 +171,7 @@ impl Issuer {
             value => value.clone(),
         };
         let member =
-            configuration["introspection"]["response"]["jwt_member"].as_str().unwrap_or("jwt").to_owned();
+            configuration["introspection"]["response"]["jwt_field"].as_str().unwrap_or("jwt").to_owned();
         let claims = json!({
             "iss": token("issuer"), "aud": token("audience"), "sub": "alice\r\n", "client_id": "app", "jti": "1", "iat": NOW,
             "exp": NOW + 600, "scope": configuration["rules"][0]["scopes"][0], "acr": configuration["rules"][0]["acr_values"][0],

@@ -35,11 +35,11 @@ fn run(input: &Input<'_>) {
             "auth_method": "client_secret_post", "client_secret": "s3cr3t",
         },
         "token": {"jwts": jwts},
-        "credentials": {"max_length": MAX_LENGTH},
+        "token_sources": {"max_length": MAX_LENGTH},
         "cache": {"max_entries": 16},
         "rules": [{"path": "/", "access": access}],
     });
-    let mut gateway = Gateway::new(&configuration).expect("no mistakes");
+    let mut gateway = Gateway::new(&configuration).expect("no errors");
     let [field, path] = parts(input.text);
     let mut request = request("GET", b"api", path);
     let times = [1, 2, 0][usize::from(input.presence.0)];

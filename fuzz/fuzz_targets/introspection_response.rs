@@ -35,7 +35,7 @@ struct Input<'a> {
 fn run(input: &Input<'_>) {
     let (text, signed) = expand(input.text);
     let answer = Answer::read(&text);
-    let mut gateway = Gateway::new(&input.configuration()).expect("no mistakes");
+    let mut gateway = Gateway::new(&input.configuration()).expect("no errors");
     // The answer cannot know the token, so where it shows up, the gateway has brought it there.
     let token: String = Sha256::digest(&text)[..9].iter().map(|byte| format!("{byte:02x}")).collect();
     let bearer = format!("Bearer {token}");
@@ -55,7 +55,7 @@ fn run(input: &Input<'_>) {
         Some(fields) => {
             match &granted {
                 Some(first) => assert_eq!(fields, *first, "the cache has another answer"),
-                None => assert_eq!(first.refusal(), Some("premature"), "it became good by waiting"),
+                None => assert_eq!(first.refusal(), Some("not_yet_valid"), "it became good by waiting"),
             }
             input.examine_forwarded(&fields, &answer, &signed, &token, seconds);
             assert!(
@@ -76,8 +76,8 @@ impl Input<'_> {
     fn configuration(&self) -> Value {
         let response = match self.format.0 {
             JWT => json!({"accept": "application/jwt"}),
-            JWT_OR_MEMBER => json!({"accept": "application/jwt", "jwt_member": MEMBER}),
-            MEMBER_OF_JSON => json!({"accept": "application/json", "jwt_member": MEMBER}),
+            JWT_OR_FIELD => json!({"accept": "application/jwt", "jwt_field": MEMBER}),
+            FIELD_OF_JSON => json!({"accept": "application/json", "jwt_field": MEMBER}),
             JSON => json!({"accept": "application/json"}),
             SIGNED => json!({"accept": SIGNED_TYPE}),
             _ => json!({"accept": SIGNED_TYPE, "require_signed": false}),
@@ -89,7 +89,7 @@ impl Input<'_> {
             },
             "token": {"leeway": "0s"},
             "cache": {"max_entries": 16, "max_ttl": format!("{MAX_TTL}s")},
-            "claim_headers": [{"header": "x-user", "pointer": "/sub"}, {"header": "x-roles", "pointer": "/realm/roles/0"}],
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}, {"header": "x-roles", "pointer": "/realm/roles/0"}],
             "filter_state": [{"name": "user", "pointer": "/sub"}],
             "rules": [{"path": "/"}],
         });
@@ -104,9 +104,9 @@ impl Input<'_> {
             configuration["cache"]["no_store_ttl"] = json!(format!("{NO_STORE_TTL}s"));
         }
         match self.keys.0 {
-            1 => configuration["keys"] = json!({"secret": SECRET}),
+            1 => configuration["keys"] = json!({"hmac_secret": SECRET}),
             0 if !self.is_signed() => {}
-            _ => configuration["keys"] = json!({"set": key_set()}),
+            _ => configuration["keys"] = json!({"jwks": key_set()}),
         }
         configuration
     }
@@ -142,7 +142,7 @@ impl Input<'_> {
                 assert_eq!(jwt.as_bytes(), answer.body);
                 claims_of(jwt)
             }
-            (JWT_OR_MEMBER | MEMBER_OF_JSON, Some(jwt)) => {
+            (JWT_OR_FIELD | FIELD_OF_JSON, Some(jwt)) => {
                 if jwt.as_bytes() != answer.body {
                     let body = body.as_ref().expect("JSON");
                     assert_eq!(body.get("active"), Some(&Value::Bool(true)));
@@ -209,15 +209,15 @@ impl Input<'_> {
             |claims: &[&str]| claims.iter().any(|claim| says.iter().any(|one| one.get(claim).is_some()));
         let has_passed = |says: &Value| says["exp"].as_f64().is_some_and(|exp| exp.floor() <= NOW as f64);
         let is_said = match reason {
-            "inactive" if answer.status == Some(204) => self.format.0 <= JWT_OR_MEMBER,
+            "inactive" if answer.status == Some(204) => self.format.0 <= JWT_OR_FIELD,
             "inactive" if answer.status == Some(400) => {
                 says.iter().any(|one| one["error"] == "unsupported_token_type")
             }
             "inactive" => says.iter().any(|one| one["active"] == Value::Bool(false)),
             "expired" => says.iter().any(has_passed),
-            "premature" => says_any(&["nbf"]),
+            "not_yet_valid" => says_any(&["nbf"]),
             "not_an_access_token" => says_any(&["typ", "token_type", "token_use"]),
-            "sender_constrained" => says_any(&["cnf", "token_type"]),
+            "proof_required" => says_any(&["cnf", "token_type"]),
             "wrong_issuer" => self.is_strict.0 == 1 || self.is_signed(),
             "wrong_audience" | "missing_expiration" => self.is_strict.0 == 1,
             _ => false,
@@ -265,7 +265,7 @@ impl<'a> Answer<'a> {
         let body = serde_json::from_slice::<Value>(self.body).ok();
         let jwt = std::str::from_utf8(self.body).ok().and_then(claims_of);
         let inner = match format {
-            JWT_OR_MEMBER | MEMBER_OF_JSON => {
+            JWT_OR_FIELD | FIELD_OF_JSON => {
                 body.as_ref().and_then(|body| body.get(MEMBER)?.as_str()).and_then(claims_of)
             }
             SIGNED | SIGNED_OR_NOT => jwt.as_ref().and_then(|jwt| jwt.get("token_introspection").cloned()),
@@ -307,8 +307,8 @@ impl<'a> Answer<'a> {
 }
 
 const JWT: u8 = 0;
-const JWT_OR_MEMBER: u8 = 1;
-const MEMBER_OF_JSON: u8 = 2;
+const JWT_OR_FIELD: u8 = 1;
+const FIELD_OF_JSON: u8 = 2;
 const JSON: u8 = 3;
 const SIGNED: u8 = 4;
 const SIGNED_OR_NOT: u8 = 5;

@@ -80,9 +80,9 @@ impl Input<'_> {
     fn configuration(&self, keys: &[u8]) -> Option<Value> {
         let keys = match self.source.0 {
             SET => json!({"set": serde_json::from_slice::<Value>(keys).ok()?}),
-            URI => json!({"uri": "https://login.example.com/jwks", "upstream": UPSTREAM}),
-            DISCOVERY => json!({"discovery": format!("{ISSUER}{METADATA_PATH}"), "upstream": UPSTREAM}),
-            _ => json!({"secret": SECRET}),
+            URI => json!({"jwks_uri": "https://login.example.com/jwks", "upstream": UPSTREAM}),
+            DISCOVERY => json!({"metadata_url": format!("{ISSUER}{METADATA_PATH}"), "upstream": UPSTREAM}),
+            _ => json!({"hmac_secret": SECRET}),
         };
         let mut configuration = json!({
             "token": {
@@ -91,7 +91,7 @@ impl Input<'_> {
             },
             "keys": keys,
             "cache": {"max_entries": 16, "max_ttl": "60s"},
-            "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
             "rules": [{"path": "/"}],
         });
         if self.introspects.0 == 1 {

@@ -46,7 +46,7 @@ fn run(input: &Input<'_>) {
     }
 
     let seconds = u64::from(input.later.0) * 4;
-    let mut worker = Gateway::new(&input.configuration("now")).expect("no mistakes");
+    let mut worker = Gateway::new(&input.configuration("now")).expect("no errors");
     // Who has fetched no keys yet believes no entry.
     ANOTHER.request(&mut worker, 0, &Store::default(), true);
     for (index, token) in TOKENS.iter().enumerate() {
@@ -69,7 +69,7 @@ impl Input<'_> {
             store
         };
         let write = |when, tokens: &[Token], store: &Store| {
-            let mut worker = Gateway::new(&self.configuration(when)).expect("no mistakes");
+            let mut worker = Gateway::new(&self.configuration(when)).expect("no errors");
             for token in tokens {
                 assert!(token.request(&mut worker, 0, store, true).is_some(), "the server speaks for it");
             }
@@ -93,13 +93,13 @@ impl Input<'_> {
             "introspection": {"endpoint": format!("{ISSUER}/{when}"), "upstream": "a", "auth_method": "none"},
             "token": {"leeway": "0s", "issuer": ISSUER},
             "cache": {"max_entries": 16, "max_ttl": format!("{MAX_TTL}s")},
-            "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
             "rules": [{"path": "/"}],
         });
         match self.keys.0 {
             0 => {}
-            1 => configuration["keys"] = json!({"set": key_set()}),
-            _ => configuration["keys"] = json!({"uri": format!("{ISSUER}/jwks")}),
+            1 => configuration["keys"] = json!({"jwks": key_set()}),
+            _ => configuration["keys"] = json!({"jwks_uri": format!("{ISSUER}/jwks")}),
         }
         configuration
     }

@@ -24,7 +24,7 @@ pub struct Ending {
 }
 
 impl Gateway {
-    /// A worker with this configuration; none if that has mistakes.
+    /// A worker with this configuration; none if that has errors.
     pub fn new(configuration: &Value) -> Option<Self> {
         let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None).ok()?;
         Some(Self::of(settings, configuration))
@@ -156,7 +156,7 @@ pub fn assert_reply(reply: &Reply) {
 /// Fields that services could take for those which the gateway sets, or for another path or method. No value of the gateway's
 /// own has such a byte.
 fn spoofed(configuration: &Value) -> Fields {
-    let claims = configuration["claim_headers"].as_array().into_iter().flatten();
+    let claims = configuration["claim_to_headers"].as_array().into_iter().flatten();
     let own = claims.map(|claim| &claim["header"]).chain([&configuration["jwt_header"]]);
     let own = own.filter_map(Value::as_str).filter(|name| *name != "authorization");
     let overrides = ["x-original-url", "x-http-method-override"];

@@ -114,7 +114,7 @@ fn r121_signatures_that_are_wrong_have_a_budget() -> Result<()> {
     let (beyond, others) = (statuses.iter().filter(|status| **status == 503).count(), 50 * 1_000_000);
     assert_eq!((statuses[0], beyond), (401, 48), "{statuses:?}");
     assert!(fuel < 9 * verification + others, "{fuel}, where one verification is {verification}");
-    assert_eq!(gateway.host.counter("phantom_token_refused_verification_limit"), 48);
+    assert_eq!(gateway.host.counter("phantom_token_denied.verification_limit"), 48);
     gateway.host.advance(Duration::from_millis(500));
     assert_eq!(gateway.refused(&gateway.forged(50))?.0, 401, "the budget fills by the clock");
     Ok(())
@@ -148,7 +148,7 @@ fn measure() -> Result<Vec<(&'static str, Cost)>> {
         (PUBLIC, plain()?.steady(|gateway, _| gateway.send(&Request::get("/public/index.html")))?),
         (HIT, plain()?.hit()?),
         (MANY_RULES, with(json!({"rules": many_rules()}))?.hit()?),
-        (CLAIMS, with(json!({"claim_headers": claim_headers()}))?.hit()?),
+        (CLAIMS, with(json!({"claim_to_headers": claim_to_headers()}))?.hit()?),
         (MINTED, minting()?.hit()?),
         (PROVEN, proving()?.proven_hit()?),
         (PRESENTED, verifying()?.steady(|gateway, round| gateway.send(&gateway.presented(round)))?),
@@ -362,7 +362,7 @@ fn many_rules() -> Value {
     rules.chain((0..997).map(more)).collect()
 }
 
-fn claim_headers() -> Value {
+fn claim_to_headers() -> Value {
     json!([
         {"header": "x-user-id", "pointer": "/sub"},
         {"header": "x-tenant", "pointer": "/tenant"},
@@ -390,7 +390,7 @@ fn verifying() -> Result<Gateway> {
 }
 
 fn publishing() -> Result<Gateway> {
-    let keys = json!({"uri": "https://login.example.com/jwks"});
+    let keys = json!({"jwks_uri": "https://login.example.com/jwks"});
     Gateway::start(json!({"token": {"jwts": "verify"}, "keys": keys}), 1)
 }
 
@@ -416,7 +416,7 @@ fn verifying_by(token: Value, count: u8) -> Result<Gateway> {
 
 fn verifying_with(token: Value, set: Value) -> Result<Gateway> {
     let token = merged(&json!({"jwts": "verify"}), token);
-    Gateway::start(json!({"token": token, "keys": {"set": set}}), 1)
+    Gateway::start(json!({"token": token, "keys": {"jwks": set}}), 1)
 }
 
 fn asserting(private_key: String) -> Result<Gateway> {

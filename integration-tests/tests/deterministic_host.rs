@@ -28,7 +28,7 @@ fn a_request_waits_for_the_answer_and_goes_on_with_the_jwt() -> Result<()> {
         let kept = keeps.then_some(&b"alice"[..]);
         assert_eq!(host.stream(id).property("user"), kept, "what access logs show");
         host.respond(id, 200, &[("cache-control", "max-age=60")])?;
-        assert_eq!(host.counter("phantom_token_forwarded"), 1);
+        assert_eq!(host.counter("phantom_token_allowed"), 1);
         assert_eq!(host.shared_keys(), 1);
         assert!(host.stream(id).is_over() && host.violations().is_empty(), "{:?}", host.violations());
     }
@@ -75,7 +75,7 @@ fn a_host_that_resumes_by_itself_has_nothing_to_forward() -> Result<()> {
 /// If the answer were lost with the client that asked first, those who wait for the same would hang; and if nobody waited, the server
 /// would be asked again for the next request.
 #[test]
-fn r023_r113_an_answer_is_kept_although_its_client_has_left() -> Result<()> {
+fn r023_r113_a_response_is_cached_although_its_stream_was_cancelled() -> Result<()> {
     let mut host = host(Behaviour::Envoy, 1, json!({}))?;
     let [first, second] = [host.request(0, &orders())?, host.request(0, &orders())?];
     assert_eq!(host.open_callouts().len(), 1, "both wait for one answer");
@@ -97,7 +97,7 @@ fn r023_r113_an_answer_is_kept_although_its_client_has_left() -> Result<()> {
 /// If a client that leaves kept its place for the whole time-out, a few that come and go would keep all tokens out that are not
 /// cached. Where the host drops its answer, the filter has to guess when the server was done.
 #[test]
-fn r113_a_client_that_leaves_takes_a_place_only_while_the_server_is_busy() -> Result<()> {
+fn r113_a_cancelled_stream_holds_a_slot_only_while_the_server_is_busy() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
         let limits = json!({"introspection": {"max_concurrent": 3, "timeout": "10s"}});
         let mut host = host(behaviour, 1, limits)?;
@@ -127,7 +127,7 @@ fn r113_a_client_that_leaves_takes_a_place_only_while_the_server_is_busy() -> Re
 /// If a client that leaves could take the one introspection that probes a server, the circuit would stay open long after the server
 /// serves again.
 #[test]
-fn r113_a_client_that_leaves_does_not_take_the_probe_along() -> Result<()> {
+fn r113_a_cancelled_stream_does_not_cancel_the_probe() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
         let circuit_breaker = json!({"failures": 3, "open_for": "5s"});
         let mut host = host(behaviour, 1, json!({"introspection": {"circuit_breaker": circuit_breaker}}))?;
@@ -256,7 +256,7 @@ fn a_read_that_the_host_refuses_does_not_prove_that_it_switches() -> Result<()> 
     Ok(())
 }
 
-/// Old streams go on with what they had, and new ones get the new; a configuration with a mistake changes nothing.
+/// Old streams go on with what they had, and new ones get the new; a configuration with an error changes nothing.
 #[test]
 fn configurations_change_as_envoy_changes_them() -> Result<()> {
     for replacement in [Replacement::RootContext, Replacement::Vm] {

@@ -26,7 +26,7 @@ fn every_configuration_on_a_page_is_taken_by_the_filter() -> Result<()> {
                 serde_saphyr::from_multiple(&text).with_context(|| format!("{path}: not YAML:\n{text}"))?;
             for configuration in documents.iter().flat_map(configurations_in) {
                 let result = Settings::parse(configuration.to_string().as_bytes(), &environment);
-                result.map(|_| ()).map_err(|mistakes| anyhow::anyhow!("{path}: {mistakes}\n{text}"))?;
+                result.map(|_| ()).map_err(|errors| anyhow::anyhow!("{path}: {errors}\n{text}"))?;
                 taken += 1;
             }
         }
@@ -168,8 +168,8 @@ fn names_a_server(members: &Map<String, Value>) -> bool {
 fn is_part(members: &Map<String, Value>) -> bool {
     members.keys().any(|name| {
         let alone = json!({ name: null }).to_string();
-        let mistakes = Settings::parse(alone.as_bytes(), &environment).map(|_| ()).unwrap_err().to_string();
-        !mistakes.contains(&format!("{name}: is not a field"))
+        let errors = Settings::parse(alone.as_bytes(), &environment).map(|_| ()).unwrap_err().to_string();
+        !errors.contains(&format!("{name}: is not a field"))
     })
 }
 

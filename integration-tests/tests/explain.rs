@@ -147,7 +147,7 @@ fn answer(callout: &Callout, claims: &Map<String, Value>, is_verified: bool) -> 
             let mut body = claims.clone();
             let token_type = if claims.contains_key("cnf") { "DPoP" } else { "Bearer" };
             body.extend([("active".to_owned(), json!(true)), ("token_type".to_owned(), json!(token_type))]);
-            body.insert(random::JWT_MEMBER.to_owned(), json!(jwt));
+            body.insert(random::JWT_FIELD.to_owned(), json!(jwt));
             Ok(Answer::response(200, "application/json", Value::Object(body).to_string()))
         }
         other => anyhow::bail!("nobody answers {other}"),

@@ -1,5 +1,5 @@
 //! The manifests for Istio and Envoy Gateway: each kustomization is built by kubectl, each resource judged by the schema of its
-//! kind, and all of them by what they say of each other. Each judge is judged by planted mistakes.
+//! kind, and all of them by what they say of each other. Each judge is judged by planted errors.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,13 +20,13 @@ fn every_resource_is_one_by_the_schema_of_its_kind() -> Result<()> {
         resources.extend(deployments(&manifests));
         resources.extend_from_slice(manifests.resources());
     }
-    for (resource, mistakes) in resources.iter().zip(schemas::mistakes(&resources)?) {
-        assert!(mistakes.is_empty(), "{} {}: {mistakes:?}", resource["kind"], resource["metadata"]);
+    for (resource, errors) in resources.iter().zip(schemas::errors(&resources)?) {
+        assert!(errors.is_empty(), "{} {}: {errors:?}", resource["kind"], resource["metadata"]);
     }
     Ok(())
 }
 
-/// If this failed, the schemas would prove nothing: a mistake would pass them.
+/// If this failed, the schemas would prove nothing: an error would pass them.
 #[test]
 fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
     let istio = Manifests::build(WAYPOINT)?;
@@ -83,8 +83,8 @@ fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
         let changed = manifests.with(kind, name, pointer, value.clone())?;
         resources.push(changed.named(named, name)?.clone());
     }
-    for (mistakes, (_, kind, _, pointer, _)) in schemas::mistakes(&resources)?.iter().zip(&planted) {
-        assert!(!mistakes.is_empty(), "{kind} {pointer}: not found");
+    for (errors, (_, kind, _, pointer, _)) in schemas::errors(&resources)?.iter().zip(&planted) {
+        assert!(!errors.is_empty(), "{kind} {pointer}: not found");
     }
     Ok(())
 }
@@ -94,9 +94,9 @@ fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
 #[test]
 fn what_resources_say_of_each_other_is_true() -> Result<()> {
     for folder in ISTIO {
-        assert_eq!(istio::mistakes(&Manifests::build(folder)?), [""; 0], "{folder}");
+        assert_eq!(istio::errors(&Manifests::build(folder)?), [""; 0], "{folder}");
     }
-    assert_eq!(envoy_gateway::mistakes(&Manifests::build(ENVOY_GATEWAY)?), [""; 0]);
+    assert_eq!(envoy_gateway::errors(&Manifests::build(ENVOY_GATEWAY)?), [""; 0]);
     Ok(())
 }
 
@@ -165,8 +165,8 @@ fn what_istio_would_not_say_is_found() -> Result<()> {
         ("HTTPRoute", "orders", "/metadata/namespace", json!("order")),
         ("HTTPRoute", "orders", "/spec/rules/0/backendRefs/0/port", json!(80)),
     ] {
-        let mistakes = istio::mistakes(&external.with(kind, name, pointer, value.clone())?);
-        assert!(!mistakes.is_empty(), "{kind} {pointer} {value}: not found");
+        let errors = istio::errors(&external.with(kind, name, pointer, value.clone())?);
+        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
     }
     Ok(())
 }
@@ -187,8 +187,8 @@ fn introspection_inside_the_cluster_is_for_the_gateway_alone() -> Result<()> {
         ("Service", "authorization-server", "/spec/ports/0/port", json!(80)),
         ("Service", "authorization-server", "/metadata/name", json!("server")),
     ] {
-        let mistakes = istio::mistakes(&in_cluster.with(kind, name, pointer, value.clone())?);
-        assert!(!mistakes.is_empty(), "{kind} {pointer} {value}: not found");
+        let errors = istio::errors(&in_cluster.with(kind, name, pointer, value.clone())?);
+        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
     }
     Ok(())
 }
@@ -214,8 +214,8 @@ fn in_ambient_mode_everything_comes_by_the_waypoint() -> Result<()> {
             json!("cluster.local/ns/orders/sa/*"),
         ),
     ] {
-        let mistakes = istio::mistakes(&waypoint.with(kind, name, pointer, value.clone())?);
-        assert!(!mistakes.is_empty(), "{kind} {pointer} {value}: not found");
+        let errors = istio::errors(&waypoint.with(kind, name, pointer, value.clone())?);
+        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
     }
     Ok(())
 }
@@ -248,8 +248,8 @@ fn what_envoy_gateway_would_not_say_is_found() -> Result<()> {
         ("Gateway", "ingress", "/spec/gatewayClassName", json!("eg")),
         ("HTTPRoute", "orders", "/spec/parentRefs/0/namespace", json!("orders")),
     ] {
-        let mistakes = envoy_gateway::mistakes(&manifests.with(kind, name, pointer, value.clone())?);
-        assert!(!mistakes.is_empty(), "{kind} {pointer} {value}: not found");
+        let errors = envoy_gateway::errors(&manifests.with(kind, name, pointer, value.clone())?);
+        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
     }
     Ok(())
 }

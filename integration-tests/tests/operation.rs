@@ -29,16 +29,16 @@ fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<
     let entries = host.counter("phantom_token_cache_entries");
     assert!((3 + 8..=3 + 16).contains(&entries), "{entries} entries in both workers");
     assert_eq!(host.counter("phantom_token_cache_evicted"), 40 + 3 - entries);
-    assert_eq!(host.counter("phantom_token_requests_waiting"), 1);
-    assert_eq!(host.counter("phantom_token_introspection_milliseconds"), 7, "of the last one");
-    assert_eq!(host.counter("phantom_token_configuration_taken"), 3, "the host has a VM of its own");
+    assert_eq!(host.counter("phantom_token_requests_pending"), 1);
+    assert_eq!(host.counter("phantom_token_introspection_time_ms"), 7, "of the last one");
+    assert_eq!(host.counter("phantom_token_config_accepted"), 3, "the host has a VM of its own");
     host.disconnect(waiting)?;
     assert!(host.reconfigure(&fixture::configuration(operated()), Replacement::RootContext)?);
     host.tick()?;
     assert_eq!(host.counter("phantom_token_cache_entries"), 0);
-    assert_eq!(host.counter("phantom_token_requests_waiting"), 0);
+    assert_eq!(host.counter("phantom_token_requests_pending"), 0);
     assert!(!host.reconfigure(&json!({}), Replacement::RootContext)?);
-    assert!(host.counter("phantom_token_configuration_refused") > 0);
+    assert!(host.counter("phantom_token_config_rejected") > 0);
     assert!(host.violations().is_empty(), "{:?}", host.violations());
     Ok(())
 }
@@ -61,9 +61,9 @@ fn r110_the_log_names_each_decision_and_the_token_by_a_tag() -> Result<()> {
         host.take_log().into_iter().filter(|line| line.contains("decision=")).collect();
     let tag = decisions[0].rsplit('=').next().unwrap_or_default().to_owned();
     assert_eq!(tag.len(), 8, "{decisions:?}");
-    let forwarded = format!("debug: decision=forwarded token={tag}");
-    let refused = format!("debug: decision=refused reason=insufficient_scope token={tag}");
-    let rest = ["debug: decision=refused reason=missing_credentials", "debug: decision=forwarded_public"];
+    let forwarded = format!("debug: decision=allowed token={tag}");
+    let refused = format!("debug: decision=denied reason=insufficient_scope token={tag}");
+    let rest = ["debug: decision=denied reason=missing_credentials", "debug: decision=allowed_public"];
     let expected = [[forwarded.as_str(), refused.as_str()], [&forwarded, &refused], rest].concat();
     assert_eq!(decisions, expected);
 
@@ -162,7 +162,7 @@ fn r022_the_authorization_server_learns_the_trace_where_that_is_configured() -> 
 
 /// If this failed, a rule that only reports would let the client's credentials through, or keep quiet about what it lets in.
 #[test]
-fn r074_what_is_only_reported_goes_on_without_credentials_and_is_told() -> Result<()> {
+fn r074_a_shadow_denied_request_continues_without_credentials_and_is_counted() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
         let mut host = host(behaviour, 1, json!({}))?;
         let waiting = host.request(0, &Request::get("/old").bearer(TOKEN))?;
@@ -173,8 +173,8 @@ fn r074_what_is_only_reported_goes_on_without_credentials_and_is_told() -> Resul
             let State::Forwarded { headers } = stream.state() else { panic!("{:?}", stream.state()) };
             assert!(!headers.tells("authorization"), "{headers:?}");
         }
-        assert_eq!(host.counter("phantom_token_reported_only"), 2);
-        assert_eq!(host.counter("phantom_token_refused_inactive"), 1);
+        assert_eq!(host.counter("phantom_token_shadow_denied"), 2);
+        assert_eq!(host.counter("phantom_token_denied.inactive"), 1);
         let told =
             "warn: a request went on that would have been refused, since its rule only reports: inactive";
         assert!(host.log().iter().any(|line| line == told), "{:?}", host.log());

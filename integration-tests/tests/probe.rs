@@ -8,9 +8,9 @@ use phantom_token_cli::probe::{Findings, Route, Trial, probe};
 use phantom_token_core::Timestamp;
 use serde_json::{Value, json};
 
-/// If this failed, an operator would look for a mistake where there is none, or not where it is.
+/// If this failed, an operator would look for an error where there is none, or not where it is.
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_are_told_right_from_wrong_and_from_a_server_that_is_not_there() -> Result<()> {
+async fn wrong_credentials_and_an_unreachable_server_are_distinguished() -> Result<()> {
     let server = AuthorizationServer::start("probe_credentials")?;
     let right = configuration(&server);
     let mut wrong = right.clone();
@@ -37,7 +37,7 @@ async fn credentials_are_told_right_from_wrong_and_from_a_server_that_is_not_the
 
 /// `upstream` is the proxy's word: if this failed, a server that only the proxy knows by that name could not be tried.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_connects_to_where_it_is_told() -> Result<()> {
+async fn it_connects_to_the_given_address() -> Result<()> {
     let server = AuthorizationServer::start("probe_connect")?;
     let mut configuration = configuration(&server);
     configuration["introspection"]["endpoint"] = json!("http://login.invalid/token/introspection");
@@ -69,7 +69,7 @@ async fn r135_credentials_leave_the_machine_in_plaintext_only_if_they_may() -> R
 
 /// If this failed, `probe` would say of a token what the filter does not, or show what is nobody's business.
 #[tokio::test(flavor = "multi_thread")]
-async fn r110_a_real_token_is_told_by_names_and_by_what_each_rule_says() -> Result<()> {
+async fn r110_a_real_token_is_explained_by_claims_and_rules() -> Result<()> {
     let server = AuthorizationServer::start("probe_token")?;
     let token = secrets::noted(server.issue("orders:read").await?);
     let findings = try_it(&configuration(&server), Some(&token), Route::default()).await?;
@@ -101,15 +101,15 @@ async fn r110_a_real_token_is_told_by_names_and_by_what_each_rule_says() -> Resu
 
 /// If this failed, a revoked token, or keys that do not fit, would look good.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_or_keys_that_are_no_good_are_told() -> Result<()> {
+async fn bad_tokens_and_keys_are_reported() -> Result<()> {
     let server = AuthorizationServer::start("probe_no_good")?;
     let token = secrets::noted(server.issue("orders:read").await?);
     let mut other_keys = configuration(&server);
     other_keys["keys"] =
-        json!({"set": {"keys": [integration_tests::keys::public(&integration_tests::keys::p256())]}});
+        json!({"jwks": {"keys": [integration_tests::keys::public(&integration_tests::keys::p256())]}});
     let findings = try_it(&other_keys, Some(&token), Route::default()).await?;
     assert!(
-        findings.text.contains("502 unverifiable_response")
+        findings.text.contains("502 response_signature_invalid")
             && findings.text.contains("not signed by one of the keys")
             && !findings.is_fine,
         "{}",
@@ -163,7 +163,7 @@ fn configuration(server: &AuthorizationServer) -> Value {
             "client_secret": GATEWAY_SECRET,
         },
         "token": {"issuer": server.issuer(), "audience": ["orders-api"]},
-        "keys": {"discovery": format!("{}/.well-known/openid-configuration", server.issuer())},
+        "keys": {"metadata_url": format!("{}/.well-known/openid-configuration", server.issuer())},
         "rules": [
             {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
             {"path": "/orders/{id}", "methods": ["POST"], "scopes": ["orders:write"]},

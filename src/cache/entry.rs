@@ -12,10 +12,10 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use crate::fingerprint::Fingerprint;
-use crate::grant::Grant;
 use crate::http::lifetime::Lifetime;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
+use crate::token_info::TokenInfo;
 use crate::token_key::TokenKey;
 use crate::upstream::headers::Forwarding;
 
@@ -32,19 +32,19 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn of(grant: &Grant) -> Self {
+    pub(super) fn of(token_info: &TokenInfo) -> Self {
         Self {
-            lifetime: grant.lifetime(),
-            claims: grant.claims().clone(),
-            jwt: grant.jwt().map(str::to_owned),
-            is_self_contained: grant.is_self_contained(),
-            verified_by: grant.verified_by().copied(),
+            lifetime: token_info.lifetime(),
+            claims: token_info.claims().clone(),
+            jwt: token_info.jwt().map(str::to_owned),
+            is_self_contained: token_info.is_self_contained(),
+            verified_by: token_info.verified_by().copied(),
         }
     }
 
-    pub(super) fn into_grant(self, token: TokenKey, forwarding: &Arc<Forwarding>) -> Grant {
+    pub(super) fn into_token_info(self, token: TokenKey, forwarding: &Arc<Forwarding>) -> TokenInfo {
         let Self { jwt, claims, is_self_contained, lifetime, verified_by } = self;
-        Grant::new(token, jwt.as_deref(), claims, is_self_contained, verified_by, forwarding, lifetime)
+        TokenInfo::new(token, jwt.as_deref(), claims, is_self_contained, verified_by, forwarding, lifetime)
     }
 
     pub(super) fn encode(&self, fingerprint: &Fingerprint, token: &TokenKey) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! The level in the VM: grants ready to use, bounded in entries and in bytes (R57).
+//! The level in the VM: entries ready to use, bounded in entries and in bytes (R57).
 
 use std::cell::Cell;
 use std::hash::BuildHasherDefault;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use quick_cache::unsync::Cache as QuickCache;
 use quick_cache::{Lifecycle, Weighter};
 
-use crate::grant::Grant;
 use crate::time::Timestamp;
+use crate::token_info::TokenInfo;
 use crate::token_key::{DigestPrefix, TokenKey};
 
-/// A bounded map of tokens to grants. The eviction policy resists scans: tokens that come once do not displace those that
+/// A bounded map of tokens to entries. The eviction policy resists scans: tokens that come once do not displace those that
 /// come often.
 pub(super) struct LocalCache {
-    grants: QuickCache<TokenKey, Rc<Grant>, Bytes, BuildHasherDefault<DigestPrefix>, CountedEvictions>,
+    entries: QuickCache<TokenKey, Rc<TokenInfo>, Bytes, BuildHasherDefault<DigestPrefix>, CountedEvictions>,
     evictions: CountedEvictions,
     max_ttl: Duration,
 }
@@ -23,21 +23,21 @@ pub(super) struct LocalCache {
 /// How much there is in a cache, and how much there was no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Occupancy {
-    /// Grants in it.
+    /// Entries in it.
     pub(crate) entries: usize,
-    /// Grants that made room for others since it began.
+    /// Entries that made room for others since it began.
     pub(crate) evictions: u64,
 }
 
 impl LocalCache {
-    /// Holds at most `max_entries` grants of at most `max_bytes` together: each weighs its bytes, but never less than
+    /// Holds at most `max_entries` entries of at most `max_bytes` together: each weighs its bytes, but never less than
     /// an equal share of them, so that one bound keeps both. None is fresh for longer than `max_ttl`.
     pub(super) fn new(max_entries: usize, max_bytes: usize, max_ttl: Duration) -> Self {
         let max_entries = max_entries.max(1);
         let share = (max_bytes / max_entries).max(1);
         let evictions = CountedEvictions::default();
         Self {
-            grants: QuickCache::with(
+            entries: QuickCache::with(
                 max_entries,
                 share.saturating_mul(max_entries) as u64,
                 Bytes { share },
@@ -51,42 +51,42 @@ impl LocalCache {
 
     /// How full it is.
     pub(super) fn occupancy(&self) -> Occupancy {
-        Occupancy { entries: self.grants.len(), evictions: self.evictions.0.get() }
+        Occupancy { entries: self.entries.len(), evictions: self.evictions.0.get() }
     }
 
-    /// The grant of a token, fresh or not. One that has ended stays until it is replaced or evicted: it tells that the token was known.
-    pub(super) fn find(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<Grant>> {
-        let serves = |grant: &&Rc<Grant>| {
-            grant.lifetime().is_usable(now) && grant.lifetime().is_possible(self.max_ttl, now)
+    /// The entry of a token, fresh or not. One that has ended stays until it is replaced or evicted: it tells that the token was known.
+    pub(super) fn find(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
+        let serves = |token_info: &&Rc<TokenInfo>| {
+            token_info.lifetime().is_usable(now) && token_info.lifetime().is_possible(self.max_ttl, now)
         };
-        self.grants.get(token).filter(serves).map(Rc::clone)
+        self.entries.get(token).filter(serves).map(Rc::clone)
     }
 
-    /// Whether there is a grant of a token, be it of no use any more.
+    /// Whether there is an entry of a token, be it of no use any more.
     pub(super) fn knows(&self, token: &TokenKey) -> bool {
-        self.grants.peek(token).is_some()
+        self.entries.peek(token).is_some()
     }
 
     /// Forgets a token. Whether it was known.
     pub(super) fn remove(&mut self, token: &TokenKey) -> bool {
-        self.grants.remove(token).is_some()
+        self.entries.remove(token).is_some()
     }
 
-    /// Keeps a grant.
-    pub(super) fn insert(&mut self, token: TokenKey, grant: Rc<Grant>) {
-        self.grants.insert(token, grant);
+    /// Keeps an entry.
+    pub(super) fn insert(&mut self, token: TokenKey, token_info: Rc<TokenInfo>) {
+        self.entries.insert(token, token_info);
     }
 }
 
-/// Weighs a grant in bytes of memory.
+/// Weighs an entry in bytes of memory.
 #[derive(Clone)]
 struct Bytes {
     share: usize,
 }
 
-impl Weighter<TokenKey, Rc<Grant>> for Bytes {
-    fn weight(&self, _token: &TokenKey, grant: &Rc<Grant>) -> u64 {
-        grant.weight().max(self.share) as u64
+impl Weighter<TokenKey, Rc<TokenInfo>> for Bytes {
+    fn weight(&self, _token: &TokenKey, token_info: &Rc<TokenInfo>) -> u64 {
+        token_info.weight().max(self.share) as u64
     }
 }
 
@@ -94,10 +94,10 @@ impl Weighter<TokenKey, Rc<Grant>> for Bytes {
 #[derive(Clone, Default)]
 struct CountedEvictions(Rc<Cell<u64>>);
 
-impl Lifecycle<TokenKey, Rc<Grant>> for CountedEvictions {
+impl Lifecycle<TokenKey, Rc<TokenInfo>> for CountedEvictions {
     type RequestState = ();
 
-    fn on_evict(&self, _state: &mut (), _token: TokenKey, _grant: Rc<Grant>) {
+    fn on_evict(&self, _state: &mut (), _token: TokenKey, _token_info: Rc<TokenInfo>) {
         self.0.set(self.0.get().saturating_add(1));
     }
 }

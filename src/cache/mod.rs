@@ -1,5 +1,5 @@
 //! The cache of what the authorization server said (RFC 7662 §4), in two levels: one in the VM of each worker, which
-//! holds grants ready to use, and the host's shared data, which all workers see. No verdict is cached: each hit is
+//! holds entries ready to use, and the host's shared data, which all workers see. No decision is cached: each hit is
 //! validated for its own request (R53).
 
 mod entry;
@@ -17,7 +17,6 @@ pub use settings::CacheSettings;
 pub(crate) use shared::claim;
 
 use crate::fingerprint::Fingerprint;
-use crate::grant::Grant;
 use crate::host::SharedData;
 use crate::http::freshness::{Freshness, TimeToLive};
 use crate::http::lifetime::Lifetime;
@@ -25,6 +24,7 @@ use crate::metrics::Counter;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::active_token::ActiveToken;
+use crate::token_info::TokenInfo;
 use crate::token_key::TokenKey;
 use crate::upstream::headers::Forwarding;
 use entry::Entry;
@@ -41,7 +41,7 @@ pub(crate) struct Cache {
     forwarding: Arc<Forwarding>,
 }
 
-/// In which level a grant was found.
+/// In which level an entry was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     /// In the VM.
@@ -51,7 +51,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// What counts the grants that are found there.
+    /// What counts the entries that are found there.
     pub(crate) fn counter(self) -> Counter {
         match self {
             Self::Local => Counter::CacheHitLocal,
@@ -61,7 +61,7 @@ impl Level {
 }
 
 impl Cache {
-    /// An empty cache, for answers that were got as `fingerprint` says, of which grants are made for this `forwarding`.
+    /// An empty cache, for answers that were got as `fingerprint` says, of which entries are made for this `forwarding`.
     pub(crate) fn new(
         settings: &CacheSettings,
         fingerprint: Fingerprint,
@@ -76,19 +76,19 @@ impl Cache {
         }
     }
 
-    /// The fresh grant of a token in the level of this worker.
-    pub(crate) fn find_local(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<Grant>> {
-        self.local.find(token, now).filter(|grant| grant.lifetime().is_fresh(now))
+    /// The fresh entry of a token in the level of this worker.
+    pub(crate) fn find_local(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
+        self.local.find(token, now).filter(|token_info| token_info.lifetime().is_fresh(now))
     }
 
-    /// The fresh grant of a token in the level of all workers, if the key that verified it `counts`.
+    /// The fresh entry of a token in the level of all workers, if the key that verified it `counts`.
     pub(crate) fn find_shared(
         &mut self,
         token: &TokenKey,
         counts: impl FnOnce(Option<&Fingerprint>) -> bool,
         now: Timestamp,
         shared: &dyn SharedData,
-    ) -> Option<Rc<Grant>> {
+    ) -> Option<Rc<TokenInfo>> {
         if self.refusal(token, now).is_some() {
             return None;
         }
@@ -97,18 +97,18 @@ impl Cache {
         is_found.then(|| self.adopt(token, entry, now))
     }
 
-    /// The grant of a token that serves while its server does not, if the key that verified it `counts`.
+    /// The entry of a token that serves while its server does not, if the key that verified it `counts`.
     pub(crate) fn find_usable(
         &mut self,
         token: &TokenKey,
         counts: impl Fn(Option<&Fingerprint>) -> bool,
         now: Timestamp,
         shared: &dyn SharedData,
-    ) -> Option<Rc<Grant>> {
+    ) -> Option<Rc<TokenInfo>> {
         if self.slots.as_ref().is_some_and(|slots| slots.is_revoked(token, shared)) {
             self.local.remove(token);
         }
-        let local = self.local.find(token, now).filter(|grant| counts(grant.verified_by()));
+        let local = self.local.find(token, now).filter(|token_info| counts(token_info.verified_by()));
         local.or_else(|| {
             let entry = self.slots.as_ref()?.read(token, now, shared)?;
             counts(entry.verified_by.as_ref()).then(|| self.adopt(token, entry, now))
@@ -125,7 +125,7 @@ impl Cache {
         self.inactive.find(token, now, self.settings.inactive_ttl)
     }
 
-    /// Makes the grant of an active token, and keeps it in both levels as long as freshness and expiry allow.
+    /// Makes the entry of an active token, and keeps it in both levels as long as freshness and expiry allow.
     pub(crate) fn keep(
         &mut self,
         token: TokenKey,
@@ -133,11 +133,11 @@ impl Cache {
         verified_by: Option<Fingerprint>,
         now: Timestamp,
         shared: &dyn SharedData,
-    ) -> Rc<Grant> {
+    ) -> Rc<TokenInfo> {
         let ActiveToken { source, claims, freshness } = active;
         let end = claims.validity().expires;
         let lifetime = self.lifetime(*freshness, end, now);
-        let grant = Grant::new(
+        let token_info = TokenInfo::new(
             token,
             source.jwt(),
             claims.clone(),
@@ -146,19 +146,19 @@ impl Cache {
             &self.forwarding,
             lifetime.unwrap_or(Lifetime::NONE),
         );
-        let grant = Rc::new(self.scheduled(grant, end, now));
+        let token_info = Rc::new(self.scheduled(token_info, end, now));
         self.inactive.remove(&token);
         match (lifetime, &self.slots) {
             // An older answer, which may say more, must not outlive this one.
             (None, _) => self.forget(&token, shared),
             (Some(_), slots) => {
                 if let Some(slots) = slots {
-                    slots.write(&token, &Entry::of(&grant), shared);
+                    slots.write(&token, &Entry::of(&token_info), shared);
                 }
-                self.local.insert(token, Rc::clone(&grant));
+                self.local.insert(token, Rc::clone(&token_info));
             }
         }
-        grant
+        token_info
     }
 
     /// Forgets a token that the server does not stand by any more.
@@ -184,20 +184,20 @@ impl Cache {
         }
     }
 
-    /// Whether the grant of this token is to be refreshed, which is due. This worker does not ask itself that again for as long as a
+    /// Whether the entry of this token is to be refreshed, which is due. This worker does not ask itself that again for as long as a
     /// refresh may take; a newer entry of another worker does as well.
     pub(crate) fn needs_refresh(
         &mut self,
         token: &TokenKey,
-        grant: &Grant,
+        token_info: &TokenInfo,
         patience: Duration,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> bool {
-        grant.schedule_renewal(Some(now.plus(patience)));
+        token_info.schedule_refresh(Some(now.plus(patience)));
         let Some(slots) = &self.slots else { return true };
         match slots.read(token, now, shared) {
-            Some(entry) if entry.lifetime.fresh_until > grant.lifetime().fresh_until => {
+            Some(entry) if entry.lifetime.fresh_until > token_info.lifetime().fresh_until => {
                 self.adopt(token, entry, now);
                 false
             }
@@ -218,7 +218,7 @@ impl Cache {
         shared: &dyn SharedData,
     ) -> bool {
         let slots = self.slots.as_ref();
-        slots.is_none_or(|slots| slots.claim_renewal(token, now, now.plus(patience), shared))
+        slots.is_none_or(|slots| slots.claim_refresh(token, now, now.plus(patience), shared))
     }
 
     /// Whether this worker has seen the token active, and no answer since that it is not.
@@ -226,23 +226,23 @@ impl Cache {
         self.local.knows(token)
     }
 
-    /// Makes the grant of another worker's entry, and keeps it.
-    fn adopt(&mut self, token: &TokenKey, entry: Entry, now: Timestamp) -> Rc<Grant> {
-        let grant = entry.into_grant(*token, &self.forwarding);
-        let end = grant.claims().validity().expires;
-        let grant = Rc::new(self.scheduled(grant, end, now));
-        self.local.insert(*token, Rc::clone(&grant));
-        grant
+    /// Adopts another worker's entry.
+    fn adopt(&mut self, token: &TokenKey, entry: Entry, now: Timestamp) -> Rc<TokenInfo> {
+        let token_info = entry.into_token_info(*token, &self.forwarding);
+        let end = token_info.claims().validity().expires;
+        let token_info = Rc::new(self.scheduled(token_info, end, now));
+        self.local.insert(*token, Rc::clone(&token_info));
+        token_info
     }
 
     /// What is kept as it is, is verified anew when it ends, which asks nobody; and to ask sooner does not put off the `end` of the
     /// token.
-    fn scheduled(&self, grant: Grant, end: Option<Timestamp>, now: Timestamp) -> Grant {
-        let can_be_renewed = end.is_none_or(|end| grant.lifetime().fresh_until < end);
-        if can_be_renewed && !grant.is_self_contained() {
-            grant.schedule_renewal(grant.lifetime().renewal(self.settings.refresh_ahead, now));
+    fn scheduled(&self, token_info: TokenInfo, end: Option<Timestamp>, now: Timestamp) -> TokenInfo {
+        let can_be_refreshed = end.is_none_or(|end| token_info.lifetime().fresh_until < end);
+        if can_be_refreshed && !token_info.is_self_contained() {
+            token_info.schedule_refresh(token_info.lifetime().refresh_at(self.settings.refresh_ahead, now));
         }
-        grant
+        token_info
     }
 
     fn lifetime(&self, freshness: Freshness, end: Option<Timestamp>, now: Timestamp) -> Option<Lifetime> {

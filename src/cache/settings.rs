@@ -1,6 +1,6 @@
 //! What the operator decides about the cache.
 
-use crate::fields::{Bounded, BoundedDuration, DAY, FieldPath, KIB, MIB, MINUTE, Mistakes, section};
+use crate::fields::{Bounded, BoundedDuration, ConfigErrors, DAY, FieldPath, KIB, MIB, MINUTE, section};
 
 section! {
     /// What is kept of answers, and for how long.
@@ -19,7 +19,7 @@ section! {
         /// How long a worker knows that a token is not active, or is active and refused for what it is (a refresh token, say), never longer than `cache.max_ttl`, where the answer's
         /// `Cache-Control` allows it, or `cache.no_store_ttl`; `0s` for not at all. Failures are never kept.
         inactive_ttl: BoundedDuration<0, MINUTE> = "2s",
-        /// How long before its end, at most for half of its time, an entry that is in use is renewed, by one worker for all
+        /// How long before its end, at most for half of its time, an entry that is in use is refreshed, by one worker for all
         /// while requests go on; `0s` for never. What ends with its token is not. Published keys are fetched in the background
         /// as well, unless it is `0s`. It needs timers of the host.
         refresh_ahead: BoundedDuration<0, DAY> = "10s",
@@ -41,17 +41,17 @@ impl CacheSettings {
     }
 
     /// Notes where its fields do not go together.
-    pub(crate) fn check(&self, at: FieldPath<'_>, mistakes: &mut Mistakes) {
+    pub(crate) fn check(&self, at: FieldPath<'_>, errors: &mut ConfigErrors) {
         let least = MIN_ENTRY_BYTES.saturating_mul(self.max_entries);
         let message = format!("must be at least {MIN_ENTRY_BYTES} for each of cache.max_entries");
         if self.max_bytes < least {
-            mistakes.note(at.field("max_bytes"), &*message);
+            errors.note(at.field("max_bytes"), &*message);
         }
         if self.shared && self.shared_bytes() < least {
-            mistakes.note(at.field("shared_max_bytes"), message);
+            errors.note(at.field("shared_max_bytes"), message);
         }
         if self.no_store_ttl.is_some_and(|no_store_ttl| no_store_ttl > self.max_ttl) {
-            mistakes.note(at.field("no_store_ttl"), "must not be longer than cache.max_ttl");
+            errors.note(at.field("no_store_ttl"), "must not be longer than cache.max_ttl");
         }
     }
 }

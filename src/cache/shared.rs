@@ -76,16 +76,16 @@ impl Slots {
         [REVOKED, self.fingerprint.as_bytes(), token.as_bytes()].concat()
     }
 
-    /// Claims the renewal of a token's entry for one worker, until `end`. Whether no other has it; where two tokens have one slot,
+    /// Claims the refresh of a token's entry for one worker, until `end`. Whether no other has it; where two tokens have one slot,
     /// the later claim stands.
-    pub(super) fn claim_renewal(
+    pub(super) fn claim_refresh(
         &self,
         token: &TokenKey,
         now: Timestamp,
         end: Timestamp,
         shared: &dyn SharedData,
     ) -> bool {
-        let key = format!("{}.renewal", self.key(token));
+        let key = format!("{}.refresh", self.key(token));
         let owner = [*self.fingerprint.as_bytes(), *token.as_bytes()];
         claim(&key, owner.as_flattened(), now, end, shared)
     }

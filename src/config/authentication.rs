@@ -1,7 +1,7 @@
 //! How the gateway authenticates: the fields of `introspection` that say so. Each method takes its own; one that is left belongs to
-//! another method and is a mistake, since nobody could tell what it was meant for.
+//! another method and is an error, since nobody could tell what it was meant for.
 
-use crate::fields::{FieldPath, Keyword, Kind, Mistakes, field_type};
+use crate::fields::{ConfigErrors, FieldPath, Keyword, Kind, field_type};
 use crate::introspection::{ClientAuthentication, ClientFields, FieldReader, Method};
 
 impl Keyword for Method {
@@ -19,9 +19,9 @@ pub(super) fn authentication(
     mut fields: ClientFields,
     at: FieldPath<'_>,
     issuer: Option<&str>,
-    mistakes: &mut Mistakes,
+    errors: &mut ConfigErrors,
 ) -> Option<ClientAuthentication> {
-    let mut note = |field: &'static str, message: &str| mistakes.note(at.field(field), message);
+    let mut note = |field: &'static str, message: &str| errors.note(at.field(field), message);
     let authentication = method.read(&mut fields, &mut FieldReader { issuer, note: &mut note });
     for name in fields.written() {
         note(name, &format!("must be left out where auth_method is {}", method.word()));

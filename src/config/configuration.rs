@@ -7,7 +7,7 @@ use log::LevelFilter;
 use serde_json::Value;
 
 use super::dpop::Dpop;
-use super::forwarding::{ClaimHeader, Credentials, FilterState};
+use super::forwarding::{ClaimToHeader, FilterState, TokenSources};
 use super::host_kind::HostKind;
 use super::introspection::Introspection;
 use super::keys::Keys;
@@ -22,7 +22,8 @@ use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::documents::resource_metadata as metadata;
 use crate::fields::{
-    Environment, FieldPath, FieldType, LongSecret, Mistakes, NonEmptyList, Reader, Visible, keywords, section,
+    ConfigErrors, Environment, FieldPath, FieldType, LongSecret, NonEmptyList, Reader, Visible, keywords,
+    section,
 };
 use crate::http::cors;
 use crate::http::sanitize::OverrideHeaders;
@@ -45,12 +46,12 @@ section! {
         introspection: Introspection,
         /// What access tokens have to be like.
         token: Token,
-        /// What verifies signatures; exactly one of `uri`, `discovery`, `set` and `secret`.
+        /// What verifies signatures; exactly one of `jwks_uri`, `metadata_url`, `jwks` and `hmac_secret`.
         keys: Keys,
         /// Several authorization servers, each with its own `introspection`, `token` and `keys`, instead of those at the top.
         authorization_servers: Vec<Server>,
         /// How clients present access tokens.
-        credentials: Credentials = {},
+        token_sources: TokenSources = {},
         /// What proofs of possession have to be like. It is required with `token.dpop`.
         dpop: Dpop,
         /// For servers that answer without a JWT: the gateway signs one itself, in the profile of
@@ -63,7 +64,7 @@ section! {
         /// Another header field for the JWT, which then stands alone, without `Bearer`; `Authorization` is taken off.
         jwt_header: JwtHeader = "authorization",
         /// Claims that services receive as header fields.
-        claim_headers: Vec<ClaimHeader> = [],
+        claim_to_headers: Vec<ClaimToHeader> = [],
         /// Claims that the host keeps: Envoy as filter state `wasm.<name>`, for access logs
         /// (`%FILTER_STATE(wasm.name:PLAIN)%`) and RBAC.
         filter_state: Vec<FilterState> = [],
@@ -83,7 +84,7 @@ section! {
         resource_metadata: ResourceMetadata,
         /// Whether your router takes `a:8443` for `a`, as Envoy does by the option of this name.
         ignore_port_in_host_matching: bool = false,
-        /// Requests on one worker that need the same answer share one question, where the host can do that.
+        /// Requests on one worker that need the same answer share one query, where the host can do that.
         single_flight: bool = true,
         /// Whether what an authentic token is not allowed (scope, claims, step-up) is only reported, by all rules that do not
         /// say otherwise: see "Reporting before refusing".
@@ -142,32 +143,32 @@ pub(super) fn settings(
     object: Object,
     host: HostKind,
     environment: Environment<'_>,
-) -> Result<Settings, Mistakes> {
+) -> Result<Settings, ConfigErrors> {
     let mut object = object.into_members();
     let asks_subject = profile::apply_all(&mut object);
     let object = Value::Object(object);
-    let (whole, mut mistakes) = Reader::read::<Configuration>(&object, environment);
-    host.refuse(&object, &mut mistakes);
-    let settings = whole.settings(asks_subject, &mut mistakes);
-    mistakes.or(settings, Configuration::KIND)
+    let (whole, mut errors) = Reader::read::<Configuration>(&object, environment);
+    host.refuse(&object, &mut errors);
+    let settings = whole.settings(asks_subject, &mut errors);
+    errors.or(settings, Configuration::KIND)
 }
 
 impl Configuration {
-    fn settings(mut self, asks_subject: bool, mistakes: &mut Mistakes) -> Option<Settings> {
+    fn settings(mut self, asks_subject: bool, errors: &mut ConfigErrors) -> Option<Settings> {
         let root = FieldPath::Root;
         let mints = self.mint.is_some();
-        let mint = self.mint.take().and_then(|mint| mint.settings(root.field("mint"), mistakes));
-        let claim_headers = std::mem::take(&mut self.claim_headers);
-        let at_headers = root.field("claim_headers");
+        let mint = self.mint.take().and_then(|mint| mint.settings(root.field("mint"), errors));
+        let claim_to_headers = std::mem::take(&mut self.claim_to_headers);
+        let at_headers = root.field("claim_to_headers");
         let mut forwarding = Forwarding {
-            claim_headers: ClaimHeader::settings(claim_headers, at_headers, &self.jwt_header, mistakes),
+            claim_to_headers: ClaimToHeader::settings(claim_to_headers, at_headers, &self.jwt_header, errors),
             jwt_field: std::mem::take(&mut self.jwt_header),
             filter_state: std::mem::take(&mut self.filter_state).into_iter().map(Into::into).collect(),
             withheld: self.dpop.iter().map(|_| "dpop".to_owned()).collect(),
             override_headers: self.override_headers,
             minted_bytes: 0,
         };
-        let forwards_claims = !forwarding.claim_headers.is_empty() || mints;
+        let forwards_claims = !forwarding.claim_to_headers.is_empty() || mints;
         let gateway = Gateway { forwards_claims, mints, asks_subject };
         let single = Server {
             profile: self.profile,
@@ -176,25 +177,25 @@ impl Configuration {
             keys: self.keys.take(),
             ..Server::placeholder()
         };
-        let mut servers = servers(single, self.authorization_servers.take(), gateway, mistakes);
+        let mut servers = servers(single, self.authorization_servers.take(), gateway, errors);
         let dpop = self.dpop.map(Dpop::settings);
-        let credentials = self.credentials.settings(root.field("credentials"), &forwarding, mistakes);
-        self.cache.check(root.field("cache"), mistakes);
+        let credentials = self.token_sources.settings(root.field("token_sources"), &forwarding, errors);
+        self.cache.check(root.field("cache"), errors);
         let cors = self.cors.map(Cors::settings).unwrap_or_default();
         let resource_metadata = self.resource_metadata.and_then(ResourceMetadata::settings);
         let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
-            mistakes.check("error_body", refusal::ErrorBody::new(media_type, template))
+            errors.check("error_body", refusal::ErrorBody::new(media_type, template))
         });
         let surroundings = Surroundings {
             enforcement: if self.report_only { Enforcement::Authentication } else { Enforcement::Full },
             servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
             profile: mint.as_ref().map(|mint| &*mint.profile),
         };
-        let rules = rules(self.rules, &surroundings, self.ignore_port_in_host_matching, mistakes);
+        let rules = rules(self.rules, &surroundings, self.ignore_port_in_host_matching, errors);
         let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
             || rules.requirements().any(Requirement::requires_key_binding);
         if asks_for_proof && dpop.is_none() {
-            mistakes.note("dpop", "is required where tokens may be bound to a key");
+            errors.note("dpop", "is required where tokens may be bound to a key");
         }
         if mint.is_some() {
             let own = rules.requirements().filter(|requirement| requirement.mint.is_some());
@@ -202,7 +203,7 @@ impl Configuration {
         }
         let subjects = servers.iter().filter_map(|server| server.subject.as_deref());
         let asked = asked_claims(&rules, &forwarding, mint.as_ref(), subjects);
-        servers.iter_mut().for_each(|server| server.reading.asked.clone_from(&asked));
+        servers.iter_mut().for_each(|server| server.claim_mapping.asked.clone_from(&asked));
         let protection = ProtectionSpace {
             realm: self.realm,
             resource_metadata: resource_metadata.as_ref().map(|metadata| metadata.url().to_owned()),

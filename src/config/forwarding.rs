@@ -1,10 +1,10 @@
-//! What services and the host receive of a token: the sections `claim_headers` and `filter_state`; and how clients present one:
-//! `credentials`, which has to go by other names.
+//! What services and the host receive of a token: the sections `claim_to_headers` and `filter_state`; and how clients present one:
+//! `token_sources`, which has to go by other names.
 
 use super::texts::{HeaderName, StateName, Word};
 use crate::credentials::token_sources::Sources;
-use crate::fields::{Bounded, FieldPath, KIB, Mistakes, Pointer, keywords, section};
-use crate::http::field_name::{AUTHORIZATION, imitates};
+use crate::fields::{Bounded, ConfigErrors, FieldPath, KIB, Pointer, keywords, section};
+use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::sanitize::OverrideHeaders;
 use crate::settings::CredentialSettings;
 use crate::token::named_claim::NamedClaim;
@@ -12,7 +12,7 @@ use crate::upstream::headers::Forwarding;
 
 section! {
     /// A claim that services receive as a header field.
-    pub(super) struct ClaimHeader {
+    pub(super) struct ClaimToHeader {
         /// A header field, in lower case, that services receive a claim in; whatever the client sends under that name, in any
         /// case and with any marks for `-`, is taken off on every route.
         header: HeaderName = required,
@@ -32,7 +32,7 @@ section! {
     }
 
     /// How clients present access tokens.
-    pub(super) struct Credentials {
+    pub(super) struct TokenSources {
         /// Longest access token in bytes; a longer one is a 431.
         max_length: Bounded<1, { 64 * KIB }> = 8192,
         /// A parameter of the query that may hold the token, `access_token` say
@@ -49,7 +49,7 @@ section! {
     }
 }
 
-/// `claim_headers[].encoding`.
+/// `claim_to_headers[].encoding`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Encoding {
     Plain,
@@ -61,21 +61,21 @@ keywords! {
     OverrideHeaders { Remove = "remove" or Keep = "keep" }
 }
 
-impl ClaimHeader {
+impl ClaimToHeader {
     /// The claims, each under a name that no service takes for another.
     pub(super) fn settings(
         section: Vec<Self>,
         at: FieldPath<'_>,
         jwt_field: &str,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> Vec<NamedClaim> {
         let mut headers: Vec<NamedClaim> = Vec::new();
         for (index, Self { header: name, pointer, encoding }) in section.into_iter().enumerate() {
-            let is_taken = |other: &str| imitates(name.as_bytes(), other);
+            let is_taken = |other: &str| resembles(name.as_bytes(), other);
             if (jwt_field != AUTHORIZATION && is_taken(jwt_field))
                 || headers.iter().any(|other| is_taken(&other.name))
             {
-                mistakes.note(at.element(index).field("header"), "is there already");
+                errors.note(at.element(index).field("header"), "is there already");
             }
             headers.push(NamedClaim { name, pointer, is_base64url: encoding == Encoding::Base64Url });
         }
@@ -89,17 +89,17 @@ impl From<FilterState> for NamedClaim {
     }
 }
 
-impl Credentials {
+impl TokenSources {
     pub(super) fn settings(
         self,
         at: FieldPath<'_>,
         forwarding: &Forwarding,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> CredentialSettings {
         let Self { max_length, query_parameter, cookie, header, websocket_protocol } = self;
-        let is_set = |name: &String| !forwarding.imitations(std::iter::once(name.as_bytes())).is_empty();
+        let is_set = |name: &String| !forwarding.spoofed_headers(std::iter::once(name.as_bytes())).is_empty();
         if header.as_ref().is_some_and(is_set) {
-            mistakes.note(at.field("header"), "must not be a field that the gateway sets");
+            errors.note(at.field("header"), "must not be a field that the gateway sets");
         }
         CredentialSettings {
             max_length,

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::fields::Mistakes;
+use crate::fields::ConfigErrors;
 
 /// A kind of host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,51 +17,51 @@ pub enum HostKind {
 
 impl HostKind {
     /// Notes what a configuration asks for that the host cannot do.
-    pub(super) fn refuse(self, configuration: &Value, mistakes: &mut Mistakes) {
+    pub(super) fn refuse(self, configuration: &Value, errors: &mut ConfigErrors) {
         if self == Self::Kong {
-            kong(configuration, mistakes);
+            kong(configuration, errors);
         }
     }
 }
 
-fn kong(configuration: &Value, mistakes: &mut Mistakes) {
+fn kong(configuration: &Value, errors: &mut ConfigErrors) {
     let elements =
         |name: &str| configuration.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
     for (index, rule) in elements("rules") {
         for (name, message) in RULES {
             if rule.get(name).is_some() {
-                mistakes.note(format!("rules[{index}].{name}"), *message);
+                errors.note(format!("rules[{index}].{name}"), *message);
             }
         }
     }
     if configuration.get("client_certificate").is_some_and(|source| source == "connection") {
-        mistakes.note(
+        errors.note(
             "client_certificate",
             "must not be connection in Kong, which does not tell the certificate",
         );
     }
-    if configuration.get("credentials").is_some_and(|section| section.get("query_parameter").is_some()) {
-        mistakes.note(
-            "credentials.query_parameter",
+    if configuration.get("token_sources").is_some_and(|section| section.get("query_parameter").is_some()) {
+        errors.note(
+            "token_sources.query_parameter",
             "must be left out in Kong, which forwards the query as it came",
         );
     }
     if configuration.get("filter_state").is_some() {
-        mistakes.note("filter_state", "must be left out in Kong, which keeps none");
+        errors.note("filter_state", "must be left out in Kong, which keeps none");
     }
-    upstreams("", configuration, mistakes);
+    upstreams("", configuration, errors);
     for (index, server) in elements("authorization_servers") {
-        upstreams(&format!("authorization_servers[{index}]."), server, mistakes);
+        upstreams(&format!("authorization_servers[{index}]."), server, errors);
     }
 }
 
 /// Kong's host stops the filter at an upstream that it cannot read.
-fn upstreams(at: &str, server: &Value, mistakes: &mut Mistakes) {
+fn upstreams(at: &str, server: &Value, errors: &mut ConfigErrors) {
     for section in ["introspection", "keys"] {
         let upstream =
             server.get(section).and_then(|section| section.get("upstream")).and_then(Value::as_str);
         if upstream.is_some_and(|upstream| !is_host_and_port(upstream)) {
-            mistakes.note(
+            errors.note(
                 format!("{at}{section}.upstream"),
                 "must be HOST or HOST:PORT in Kong, with a port between 1 and 65535",
             );

@@ -11,7 +11,7 @@ use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseForma
 use crate::jwt::{Algorithm, KeySet};
 use crate::server::jwks::{Publication, PublishedKeys};
 use crate::settings::{IntrospectionSettings, KeySettings, ServerSettings, Settings, TokenSettings};
-use crate::token::claims::{Reading, TokenPolicy};
+use crate::token::claims::{ClaimMapping, TokenPolicy};
 use crate::token::jwt_access_token::{JwtAccessTokens, Profile};
 
 impl ServerSettings {
@@ -27,16 +27,16 @@ impl ServerSettings {
 }
 
 identity! {
-    ServerSettings { introspection, token, reading, keys } without { name, subject },
+    ServerSettings { introspection, token, claim_mapping, keys } without { name, subject },
     IntrospectionSettings { endpoint, response } without { limits, circuit },
     Endpoint { target, authentication, accept, token_type_hint, parameters, headers }
         without { retries, forward_traceparent },
     Target { upstream, scheme, authority, path } without { timeout },
-    ResponseFormat { format, jwt_member, max_jwt_length } without {},
+    ResponseFormat { format, jwt_field, max_jwt_length } without {},
     SignedResponse { issuer, audience, required } without {},
     TokenSettings { policy, jwts } without { max_failed_verifications, dpop },
     TokenPolicy { issuer } without { allows_missing_issuer, audience, leeway, require_exp },
-    Reading { scope_claim, allows_scope_list, requires_token_type, tolerates_bearer_type, asked } without {},
+    ClaimMapping { scope_claim, allows_scope_list, requires_token_type, tolerates_bearer_type, asked } without {},
     PublishedKeys { publication, algorithms } without { max_age, max_stale, cooldown },
     CacheSettings { max_entries, max_ttl, no_store_ttl }
         without { max_bytes, shared_max_bytes, inactive_ttl, refresh_ahead, stale_if_error, shared },

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::authentication::authentication;
-use super::texts::{CalloutHeader, JwtMember, Parameter, Url, target};
+use super::texts::{CalloutHeader, JwtField, Parameter, Url, target};
 use crate::fields::{
-    Bounded, BoundedDuration, FieldPath, HiddenText, KIB, MINUTE, MapOf, Mistakes, SecretRef, TokenSecret,
-    Visible, VisibleSecret, keywords, section,
+    Bounded, BoundedDuration, ConfigErrors, FieldPath, HiddenText, KIB, MINUTE, MapOf, SecretRef,
+    TokenSecret, Visible, VisibleSecret, keywords, section,
 };
 use crate::introspection::{
     ClientAuthentication, ClientFields, Endpoint, Format, Method, ResponseFormat, SignedResponse,
@@ -74,8 +74,8 @@ section! {
         /// The one media type that is asked for.
         accept: ResponseType = "application/jwt",
         /// The member of a JSON answer that holds the JWT: `jwt` for Keycloak, `phantom_token` for Curity. Without it,
-        /// `application/json` needs `mint` or `claim_headers`.
-        jwt_member: JwtMember,
+        /// `application/json` needs `mint` or `claim_to_headers`.
+        jwt_field: JwtField,
         /// Longest JWT in bytes; a longer one is a 502, never cut.
         max_jwt_length: Bounded<256, { 64 * KIB }> = 32768,
         /// Whether plain JSON is a 502 where a signed response is asked for; by default it is.
@@ -112,7 +112,7 @@ impl Introspection {
         mut self,
         at: FieldPath<'_>,
         context: &ServerContext<'_>,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> Option<IntrospectionSettings> {
         let fields = ClientFields {
             client_id: self.client_id.take(),
@@ -122,9 +122,9 @@ impl Introspection {
             audience: self.audience.take(),
             bearer_token: self.bearer_token.take(),
         };
-        let authentication = authentication(self.auth_method, fields, at, context.issuer, mistakes);
+        let authentication = authentication(self.auth_method, fields, at, context.issuer, errors);
         let client_id = authentication.as_ref().and_then(ClientAuthentication::client_id);
-        let response = self.response.settings(at.field("response"), context, client_id, mistakes);
+        let response = self.response.settings(at.field("response"), context, client_id, errors);
         let target = target(&self.endpoint, &self.upstream, self.timeout);
         let limits = Limits {
             concurrent: self.max_concurrent,
@@ -156,28 +156,28 @@ impl Response {
         at: FieldPath<'_>,
         context: &ServerContext<'_>,
         client_id: Option<&str>,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> Option<ResponseFormat> {
         let is_signed = self.accept == ResponseType::Signed;
         if !is_signed && self.require_signed.is_some() {
-            mistakes.note(at.field("require_signed"), "is for application/token-introspection+jwt");
+            errors.note(at.field("require_signed"), "is for application/token-introspection+jwt");
         }
-        if is_signed && self.jwt_member.is_some() {
-            mistakes.note(at.field("jwt_member"), "must be left out: a signed response holds claims");
+        if is_signed && self.jwt_field.is_some() {
+            errors.note(at.field("jwt_field"), "must be left out: a signed response holds claims");
         }
-        if self.accept != ResponseType::Jwt && self.jwt_member.is_none() && !context.forwards_claims {
-            let message = "brings no JWT for the services: configure mint or claim_headers, or jwt_member if the JSON has one";
-            mistakes.note(at.field("accept"), message);
+        if self.accept != ResponseType::Jwt && self.jwt_field.is_none() && !context.forwards_claims {
+            let message = "brings no JWT for the services: configure mint or claim_to_headers, or jwt_field if the JSON has one";
+            errors.note(at.field("accept"), message);
         }
         let format = match self.accept {
             ResponseType::Jwt => Format::Jwt,
             ResponseType::Json => Format::Json,
             ResponseType::Signed => {
                 let required = self.require_signed.unwrap_or(true);
-                Format::Signed(signed(at.field("accept"), context, client_id, required, mistakes)?)
+                Format::Signed(signed(at.field("accept"), context, client_id, required, errors)?)
             }
         };
-        Some(ResponseFormat { format, jwt_member: self.jwt_member, max_jwt_length: self.max_jwt_length })
+        Some(ResponseFormat { format, jwt_field: self.jwt_field, max_jwt_length: self.max_jwt_length })
     }
 }
 
@@ -186,16 +186,16 @@ fn signed(
     context: &ServerContext<'_>,
     client_id: Option<&str>,
     required: bool,
-    mistakes: &mut Mistakes,
+    errors: &mut ConfigErrors,
 ) -> Option<SignedResponse> {
     if !context.has_keys {
-        mistakes.note(at, "needs keys, by which the signature is verified");
+        errors.note(at, "needs keys, by which the signature is verified");
     }
     if context.issuer.is_none() {
-        mistakes.note(at, "needs token.issuer, which signs");
+        errors.note(at, "needs token.issuer, which signs");
     }
     if client_id.is_none() {
-        mistakes.note(at, "needs introspection.client_id, which the answer is addressed to");
+        errors.note(at, "needs introspection.client_id, which the answer is addressed to");
     }
     Some(SignedResponse { issuer: context.issuer?.to_owned(), audience: client_id?.to_owned(), required })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::texts::{Url, target};
 use crate::fields::{
-    BoundedDuration, DAY, FieldPath, HOUR, Jwks, Kind, MINUTE, Mistakes, NonEmptyList, SECOND, SecretRef,
+    BoundedDuration, ConfigErrors, DAY, FieldPath, HOUR, Jwks, Kind, MINUTE, NonEmptyList, SECOND, SecretRef,
     Visible, field_type, section,
 };
 use crate::jwt::{Algorithm, KeySet};
@@ -16,14 +16,14 @@ section! {
     /// What verifies signatures.
     pub(super) struct Keys {
         /// URL of the server's JWK Set.
-        uri: Url,
+        jwks_uri: Url,
         /// URL of its metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID Connect Discovery), which say where
         /// the set is; they have to be those of `token.issuer`, and the set at the same origin.
-        discovery: Url,
+        metadata_url: Url,
         /// A JWK Set.
-        set: Jwks,
+        jwks: Jwks,
         /// A secret of 32 bytes at least, or `{env: NAME}`, for HS256.
-        secret: SecretRef,
+        hmac_secret: SecretRef,
         /// What the host calls the server that has them; by default `introspection.upstream`.
         upstream: Visible,
         /// Which algorithms are accepted; by default all of these.
@@ -55,39 +55,41 @@ impl Keys {
         at: FieldPath<'_>,
         issuer: Option<&str>,
         upstream: Option<&str>,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> Option<KeySettings> {
-        let Self { uri, discovery, set, secret, upstream: own_upstream, algorithms, .. } = self;
-        let sources = [uri.is_some(), discovery.is_some(), set.is_some(), secret.is_some()];
+        let Self { jwks_uri, metadata_url, jwks, hmac_secret, upstream: own_upstream, algorithms, .. } = self;
+        let sources = [jwks_uri.is_some(), metadata_url.is_some(), jwks.is_some(), hmac_secret.is_some()];
         if sources.iter().filter(|is_written| **is_written).count() != 1 {
-            mistakes.note(at, "needs exactly one of uri, discovery, set and secret");
+            errors.note(at, "needs exactly one of jwks_uri, metadata_url, jwks and hmac_secret");
         }
         let algorithms = algorithms.unwrap_or_else(|| Algorithm::ASYMMETRIC.to_vec());
         let Self { max_age, max_stale, cooldown, timeout, .. } = self;
         if max_stale < max_age {
-            mistakes.note(at.field("max_stale"), "must not be shorter than max_age");
+            errors.note(at.field("max_stale"), "must not be shorter than max_age");
         }
-        if let Some(set) = set {
-            let set = KeySet::parse(set.expose().as_bytes(), &algorithms).ok().filter(|set| !set.is_empty());
+        if let Some(jwks) = jwks {
+            let set = KeySet::parse(jwks.expose().as_bytes(), &algorithms).ok().filter(|set| !set.is_empty());
             let message = "must be a JWK Set with a key of use: RSA from 2048 bits, P-256, P-384 or Ed25519";
-            return mistakes
-                .check(at.field("set"), set.ok_or(message))
+            return errors
+                .check(at.field("jwks"), set.ok_or(message))
                 .map(|set| KeySettings::Configured(Arc::new(set)));
         }
-        if let Some(secret) = secret {
-            let set = KeySet::of_secret(&secret).ok_or("must have 32 bytes at least (RFC 7518 §3.2)");
-            return mistakes.check(at.field("secret"), set).map(|set| KeySettings::Configured(Arc::new(set)));
+        if let Some(hmac_secret) = hmac_secret {
+            let set = KeySet::of_secret(&hmac_secret).ok_or("must have 32 bytes at least (RFC 7518 §3.2)");
+            return errors
+                .check(at.field("hmac_secret"), set)
+                .map(|set| KeySettings::Configured(Arc::new(set)));
         }
         let upstream = own_upstream.as_deref().or(upstream);
         let message = "is required where introspection.upstream is not there to take its place";
-        let upstream = mistakes.check(at.field("upstream"), upstream.ok_or(message))?;
+        let upstream = errors.check(at.field("upstream"), upstream.ok_or(message))?;
         let target = |url: &Secret| target(url, upstream, timeout).map(Arc::new);
-        let publication = match (uri, discovery) {
-            (Some(uri), _) => Publication::At(target(&uri)?),
-            (None, Some(discovery)) => {
+        let publication = match (jwks_uri, metadata_url) {
+            (Some(jwks_uri), _) => Publication::At(target(&jwks_uri)?),
+            (None, Some(metadata_url)) => {
                 let message = "needs token.issuer, whose metadata they have to be";
-                let issuer = mistakes.check(at.field("discovery"), issuer.ok_or(message))?;
-                Publication::Discovered { metadata: target(&discovery)?, issuer: issuer.to_owned() }
+                let issuer = errors.check(at.field("metadata_url"), issuer.ok_or(message))?;
+                Publication::Discovered { metadata: target(&metadata_url)?, issuer: issuer.to_owned() }
             }
             (None, None) => return None,
         };

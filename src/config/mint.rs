@@ -7,7 +7,8 @@ use serde_json::json;
 use super::texts::{Identifier, MintedClaim, PlainPath, SubjectPointer, identifier};
 use crate::documents::document::Document;
 use crate::fields::{
-    BoundedDuration, FieldPath, HOUR, Mistakes, NonEmptyList, Pointer, SECOND, SecretRef, Visible, section,
+    BoundedDuration, ConfigErrors, FieldPath, HOUR, NonEmptyList, Pointer, SECOND, SecretRef, Visible,
+    section,
 };
 use crate::jwt::SigningKey;
 use crate::token::named_claim::NamedClaim;
@@ -69,17 +70,17 @@ section! {
 }
 
 impl Mint {
-    pub(super) fn settings(self, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Option<MintSettings> {
+    pub(super) fn settings(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Option<MintSettings> {
         let at_keys = at.field("keys");
         let mut keys = Vec::new();
         for (index, MintKey { private_key, key_id }) in self.keys.into_iter().enumerate() {
             let key = SigningKey::read(&private_key, key_id);
             keys.extend(
-                mistakes.check(at_keys.element(index).field("private_key"), key).map(SigningKey::named),
+                errors.check(at_keys.element(index).field("private_key"), key).map(SigningKey::named),
             );
         }
         let set = json!({"keys": keys.iter().map(SigningKey::public).collect::<Vec<_>>()});
-        let claims = named_claims(self.claims, at.field("claims"), mistakes);
+        let claims = named_claims(self.claims, at.field("claims"), errors);
         let (origin, _) = identifier(&self.issuer).ok()?;
         Some(MintSettings {
             issuer: self.issuer,
@@ -98,23 +99,23 @@ impl RuleMint {
         self,
         at: FieldPath<'_>,
         default: Option<&MintProfile>,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> Option<Arc<MintProfile>> {
-        let default = mistakes.check(at, default.ok_or(NEEDS_MINT))?;
+        let default = errors.check(at, default.ok_or(NEEDS_MINT))?;
         let audience = self.audience.unwrap_or_else(|| default.audience.clone());
         let claims = match self.claims {
             None => default.claims.clone(),
-            Some(claims) => named_claims(claims, at.field("claims"), mistakes),
+            Some(claims) => named_claims(claims, at.field("claims"), errors),
         };
         Some(Arc::new(MintProfile { audience, claims }))
     }
 }
 
-fn named_claims(section: Vec<MintClaim>, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Vec<NamedClaim> {
+fn named_claims(section: Vec<MintClaim>, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<NamedClaim> {
     let mut claims: Vec<NamedClaim> = Vec::new();
     for (index, MintClaim { name, pointer }) in section.into_iter().enumerate() {
         if claims.iter().any(|claim| claim.name == name) {
-            mistakes.note(at.element(index).field("name"), "is there already");
+            errors.note(at.element(index).field("name"), "is there already");
         }
         claims.push(NamedClaim { name, pointer, is_base64url: false });
     }

@@ -1,4 +1,4 @@
-//! The operator's configuration: what was written becomes [`Settings`], which cannot be wrong. All mistakes are
+//! The operator's configuration: what was written becomes [`Settings`], which cannot be wrong. All errors are
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
 mod authentication;
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 #[cfg(feature = "schema")]
 use crate::fields::schema::{Dialect, DocumentedField};
-use crate::fields::{FieldType, Mistake, Mistakes};
+use crate::fields::{ConfigError, ConfigErrors, FieldType};
 use crate::json::{Malformed, Object};
 use crate::settings::Settings;
 
@@ -31,20 +31,20 @@ impl Settings {
     /// Reads a configuration for Envoy: JSON text, and the environment of the proxy for the values that it keeps there.
     ///
     /// # Errors
-    /// Every mistake in it.
-    pub fn parse(text: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+    /// Every error in it.
+    pub fn parse(text: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         Self::parse_for(HostKind::Envoy, text, environment)
     }
 
-    /// Reads a configuration for a host. What that cannot do is a mistake.
+    /// Reads a configuration for a host. What that cannot do is an error.
     ///
     /// # Errors
-    /// Every mistake in it.
+    /// Every error in it.
     pub fn parse_for(
         host: HostKind,
         text: &[u8],
         environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, Mistakes> {
+    ) -> Result<Self, ConfigErrors> {
         let object = Object::parse(text).map_err(no_object)?;
         configuration::settings(object, host, environment)
     }
@@ -53,7 +53,7 @@ impl Settings {
     ///
     /// # Errors
     /// What is no JSON object.
-    pub fn effective(text: &[u8]) -> Result<String, Mistakes> {
+    pub fn effective(text: &[u8]) -> Result<String, ConfigErrors> {
         let mut configuration = Object::parse(text).map_err(no_object)?.into_members();
         profile::apply_all(&mut configuration);
         Ok(format!("{:#}", Configuration::KIND.shown(&Value::Object(configuration))))
@@ -76,8 +76,8 @@ pub fn configuration_fields() -> Vec<DocumentedField> {
     fields
 }
 
-fn no_object(malformed: Malformed) -> Mistakes {
-    Mistakes::from(Mistake::new("", format!("the configuration must be a JSON object: {malformed}")))
+fn no_object(malformed: Malformed) -> ConfigErrors {
+    ConfigErrors::from(ConfigError::new("", format!("the configuration must be a JSON object: {malformed}")))
 }
 
 #[cfg(test)]

@@ -70,9 +70,9 @@ macro_rules! profiles {
 }
 
 profiles! {
-    "curity" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_member": "phantom_token"}}}"#,
+    "curity" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "phantom_token"}}}"#,
     // The body is JSON, although a JWT is asked for.
-    "keycloak" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_member": "jwt"}}}"#,
+    "keycloak" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "jwt"}}}"#,
     "oidc-provider" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}}"#,
     "duende" => SIGNED,
     "gluu" => SIGNED,

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::mint::RuleMint;
 use super::texts::ConditionPointer;
-use crate::fields::{BoundedDuration, FieldPath, Mistakes, NonEmptyList, SECOND, YEAR, keywords, section};
+use crate::fields::{
+    BoundedDuration, ConfigErrors, FieldPath, NonEmptyList, SECOND, YEAR, keywords, section,
+};
 use crate::policy::{
     self, AcrValues, AnyScopes, Audience, ClaimCondition, ClaimConditions, Condition, Enforcement,
     HostPattern, KeyBinding, MaxAge, PathPattern, Peers, Requirement, Rules, Scopes, Test,
@@ -53,7 +55,7 @@ section! {
         /// Each of these has to be in the JWT's `scope`.
         scopes: Vec<String>,
         /// And one of these.
-        any_scopes: NonEmptyList<String>,
+        scopes_any_of: NonEmptyList<String>,
         /// Conditions on other claims: `{pointer: /department, one_of: [sales]}`,
         /// `{pointer: /realm_access/roles, contains: admin}` or `{pointer: /sub, present: true}`.
         claims: Vec<RuleClaim>,
@@ -117,24 +119,24 @@ pub(super) fn rules(
     section: Vec<Rule>,
     surroundings: &Surroundings<'_>,
     ignores_port: bool,
-    mistakes: &mut Mistakes,
+    errors: &mut ConfigErrors,
 ) -> Rules {
     let at_all = FieldPath::Root.field("rules");
     if section.is_empty() {
-        mistakes.note(at_all, "must not be empty: without a rule, nothing is exposed");
+        errors.note(at_all, "must not be empty: without a rule, nothing is exposed");
     }
     let mut all: Vec<policy::Rule> = Vec::new();
     let mut origins: Vec<usize> = Vec::new();
     for (index, rule) in section.into_iter().enumerate() {
         let at = at_all.element(index);
-        let before = mistakes.iter().count();
-        let read = rule.settings(index, at, surroundings, mistakes);
-        if mistakes.iter().count() > before || mistakes.has_in(&at.to_string()) {
+        let before = errors.iter().count();
+        let read = rule.settings(index, at, surroundings, errors);
+        if errors.iter().count() > before || errors.has_in(&at.to_string()) {
             continue;
         }
         let contended = |rule: &policy::Rule| all.iter().position(|other| other.contends_with(rule));
         if let Some(other) = read.iter().find_map(contended).and_then(|position| origins.get(position)) {
-            mistakes.note(
+            errors.note(
                 at,
                 format!("matches the same requests as rules[{other}], but for letter case perhaps"),
             );
@@ -152,7 +154,7 @@ impl Rule {
         place: usize,
         at: FieldPath<'_>,
         surroundings: &Surroundings<'_>,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> Vec<policy::Rule> {
         // No field can be forgotten: these select requests, all others are demands.
         let Self {
@@ -169,45 +171,45 @@ impl Rule {
             dpop,
             audience,
             scopes,
-            any_scopes,
+            scopes_any_of,
             claims,
             acr_values,
             max_age,
         } = self;
         let hosts = match &hosts {
             None => vec![HostPattern::Any],
-            Some(names) => host_patterns(at.field("hosts"), names, mistakes),
+            Some(names) => host_patterns(at.field("hosts"), names, errors),
         };
         let narrows = routes.is_some();
         let routes = routes.map_or(vec![None], |routes| routes.into_iter().map(Some).collect());
         let is_exact = path_match.map(|path_match| path_match == PathMatch::Exact);
-        let path = mistakes.check(at.field("path"), PathPattern::parse(&path, is_exact));
+        let path = errors.check(at.field("path"), PathPattern::parse(&path, is_exact));
         let methods = methods.unwrap_or_default();
         if !methods.iter().all(|method| is_method(method)) {
-            mistakes.note(at.field("methods"), "must be names of methods in upper case");
+            errors.note(at.field("methods"), "must be names of methods in upper case");
         }
         let methods = with_head(methods);
 
         let server = authorization_server.and_then(|name| {
             let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
             let message = "must be the name of one of authorization_servers";
-            mistakes.check(at.field("authorization_server"), place.ok_or(message))
+            errors.check(at.field("authorization_server"), place.ok_or(message))
         });
-        let mint = mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, mistakes));
+        let mint = mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, errors));
         // In the order in which they are checked.
         let conditions: [Option<Condition>; 8] = [
-            peers.and_then(|peers| mistakes.check(at.field("peers"), Peers::new(peers))).map(Condition::from),
+            peers.and_then(|peers| errors.check(at.field("peers"), Peers::new(peers))).map(Condition::from),
             dpop.map(|RuleDpop::Required| KeyBinding.into()),
             audience.map(|audience| Audience(audience).into()),
             scopes
-                .and_then(|scopes| mistakes.check(at.field("scopes"), Scopes::new(scopes)))
+                .and_then(|scopes| errors.check(at.field("scopes"), Scopes::new(scopes)))
                 .map(Condition::from),
-            any_scopes
-                .and_then(|scopes| mistakes.check(at.field("any_scopes"), AnyScopes::new(scopes)))
+            scopes_any_of
+                .and_then(|scopes| errors.check(at.field("scopes_any_of"), AnyScopes::new(scopes)))
                 .map(Condition::from),
-            claims.map(|claims| claim_conditions(at.field("claims"), claims, mistakes).into()),
+            claims.map(|claims| claim_conditions(at.field("claims"), claims, errors).into()),
             acr_values
-                .and_then(|values| mistakes.check(at.field("acr_values"), AcrValues::new(values)))
+                .and_then(|values| errors.check(at.field("acr_values"), AcrValues::new(values)))
                 .map(Condition::from),
             max_age.map(|max_age| MaxAge(max_age).into()),
         ];
@@ -216,18 +218,18 @@ impl Rule {
 
         if narrows && (demands.server.is_some() || demands.mint.is_some()) {
             let message = "asks for more than the rules without routes, which say from whom tokens are and what is minted";
-            mistakes.note(at.field("routes"), message);
+            errors.note(at.field("routes"), message);
         }
         if narrows && demands.report_only.is_some() {
-            mistakes.note(at.field("report_only"), "is for the rules without routes to say");
+            errors.note(at.field("report_only"), "is for the rules without routes to say");
         }
         let access = match access {
             Access::Public => {
                 if narrows {
                     let message = "must not be public where the rule is for routes: it opens nothing";
-                    mistakes.note(at.field("access"), message);
+                    errors.note(at.field("access"), message);
                 } else if demands != Demands::default() {
-                    mistakes
+                    errors
                         .note(at.field("access"), "must not be public where something is asked of the token");
                 }
                 policy::Access::Public
@@ -273,21 +275,19 @@ impl Demands {
     }
 }
 
-fn claim_conditions(at: FieldPath<'_>, claims: Vec<RuleClaim>, mistakes: &mut Mistakes) -> ClaimConditions {
+fn claim_conditions(at: FieldPath<'_>, claims: Vec<RuleClaim>, errors: &mut ConfigErrors) -> ClaimConditions {
     let claims = claims.into_iter().enumerate();
-    ClaimConditions(
-        claims.filter_map(|(index, claim)| claim.condition(at.element(index), mistakes)).collect(),
-    )
+    ClaimConditions(claims.filter_map(|(index, claim)| claim.condition(at.element(index), errors)).collect())
 }
 
 impl RuleClaim {
     /// A pointer, and exactly one thing that the claim there has to be.
-    fn condition(self, at: FieldPath<'_>, mistakes: &mut Mistakes) -> Option<ClaimCondition> {
+    fn condition(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Option<ClaimCondition> {
         if self.present == Some(false) {
-            mistakes.note(at.field("present"), "must be true");
+            errors.note(at.field("present"), "must be true");
         }
         if self.one_of.as_ref().is_some_and(Vec::is_empty) {
-            mistakes.note(at.field("one_of"), "must not be empty");
+            errors.note(at.field("one_of"), "must not be empty");
         }
         let tests = [
             self.present.map(|_| Test::Present),
@@ -297,19 +297,19 @@ impl RuleClaim {
         let mut tests = tests.into_iter().flatten();
         let (Some(test), None) = (tests.next(), tests.next()) else {
             let message = "needs exactly one of present, one_of and contains beside it";
-            mistakes.note(at.field("pointer"), message);
+            errors.note(at.field("pointer"), message);
             return None;
         };
         Some(ClaimCondition { pointer: self.pointer, test })
     }
 }
 
-fn host_patterns(at: FieldPath<'_>, names: &[String], mistakes: &mut Mistakes) -> Vec<HostPattern> {
+fn host_patterns(at: FieldPath<'_>, names: &[String], errors: &mut ConfigErrors) -> Vec<HostPattern> {
     let mut hosts: Vec<HostPattern> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let at = at.element(index);
-        match mistakes.check(at, host(name)) {
-            Some(host) if hosts.contains(&host) => mistakes.note(at, "is there already"),
+        match errors.check(at, host(name)) {
+            Some(host) if hosts.contains(&host) => errors.note(at, "is there already"),
             Some(host) => hosts.push(host),
             None => {}
         }

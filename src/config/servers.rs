@@ -5,7 +5,7 @@ use super::keys::Keys;
 use super::mint::{NEEDS_MINT, ServerMint};
 use super::profile::ProfileName;
 use super::token::Token;
-use crate::fields::{FieldPath, FieldType, Mistakes, Visible, section};
+use crate::fields::{ConfigErrors, FieldPath, FieldType, Visible, section};
 use crate::settings::ServerSettings;
 use crate::token::jwt_access_token::JwtAccessTokens;
 
@@ -42,10 +42,10 @@ pub(super) fn servers(
     single: Server,
     several: Option<Vec<Server>>,
     gateway: Gateway,
-    mistakes: &mut Mistakes,
+    errors: &mut ConfigErrors,
 ) -> Vec<ServerSettings> {
     let Some(several) = several else {
-        return single.settings(FieldPath::Root, gateway, mistakes).into_iter().collect();
+        return single.settings(FieldPath::Root, gateway, errors).into_iter().collect();
     };
     let sections = [
         ("introspection", single.introspection.is_some()),
@@ -53,20 +53,20 @@ pub(super) fn servers(
         ("keys", single.keys.is_some()),
     ];
     for (section, _) in sections.iter().filter(|(_, is_written)| *is_written) {
-        mistakes.note(section, "must be left out where authorization_servers has one for each");
+        errors.note(section, "must be left out where authorization_servers has one for each");
     }
     let at_all = FieldPath::Root.field("authorization_servers");
     if several.is_empty() {
-        mistakes.note(at_all, "must not be empty");
+        errors.note(at_all, "must not be empty");
     }
     let mut servers: Vec<ServerSettings> = Vec::new();
     for (index, server) in several.into_iter().enumerate() {
         let at = at_all.element(index);
         let name = Some(server.name.clone());
         if servers.iter().any(|server| server.name == name) {
-            mistakes.note(at.field("name"), "is there already");
+            errors.note(at.field("name"), "is there already");
         }
-        let settings = server.settings(at, gateway, mistakes);
+        let settings = server.settings(at, gateway, errors);
         servers.extend(settings.map(|server| ServerSettings { name, ..server }));
     }
     servers
@@ -78,38 +78,37 @@ impl Server {
         self,
         at: FieldPath<'_>,
         gateway: Gateway,
-        mistakes: &mut Mistakes,
+        errors: &mut ConfigErrors,
     ) -> Option<ServerSettings> {
         let has_keys = self.keys.is_some();
         let token = self.token.unwrap_or_else(Token::placeholder);
-        let (token, reading) = token.settings(at.field("token"), has_keys, mistakes);
+        let (token, claim_mapping) = token.settings(at.field("token"), has_keys, errors);
         let issuer = token.policy.issuer.as_deref();
         let verifies = matches!(token.jwts, JwtAccessTokens::Verified(_));
         if self.introspection.is_none() && !verifies {
-            mistakes.note(at.field("introspection"), "is required");
+            errors.note(at.field("introspection"), "is required");
         }
         let asks = self.introspection.is_some();
         let introspection = self.introspection.and_then(|section| {
             let context = ServerContext { issuer, has_keys, forwards_claims: gateway.forwards_claims };
-            section.settings(at.field("introspection"), &context, mistakes)
+            section.settings(at.field("introspection"), &context, errors)
         });
         let target = introspection.as_ref().map(|introspection| &introspection.endpoint.target);
         let upstream = target.map(|target| target.upstream.as_str());
-        let keys =
-            self.keys.and_then(|section| section.settings(at.field("keys"), issuer, upstream, mistakes));
+        let keys = self.keys.and_then(|section| section.settings(at.field("keys"), issuer, upstream, errors));
         if self.mint.is_some() && !gateway.mints {
-            mistakes.note(at.field("mint"), NEEDS_MINT);
+            errors.note(at.field("mint"), NEEDS_MINT);
         }
         let subject = self.mint.and_then(|mint| mint.subject);
         let is_open = self.profile.is_some_and(ProfileName::leaves_subject_open);
         if is_open && gateway.asks_subject && subject.is_none() {
             let message =
                 "is required with this profile: which claim names the user is configured at the server";
-            mistakes.note(at.field("mint").field("subject"), message);
+            errors.note(at.field("mint").field("subject"), message);
         }
         if asks && introspection.is_none() {
             return None;
         }
-        Some(ServerSettings { name: None, introspection, token, reading, keys, subject })
+        Some(ServerSettings { name: None, introspection, token, claim_mapping, keys, subject })
     }
 }

@@ -5,15 +5,15 @@ use crate::fields::{Kind, Reader};
 use crate::introspection::ClientAuthentication;
 use crate::testing::{configured, minimal, parse, settings, test};
 
-fn mistakes(configuration: &Value) -> Vec<String> {
+fn errors(configuration: &Value) -> Vec<String> {
     match parse(configuration) {
         Ok(_) => Vec::new(),
-        Err(mistakes) => mistakes.iter().map(Mistake::to_string).collect(),
+        Err(errors) => errors.iter().map(ConfigError::to_string).collect(),
     }
 }
 
 fn check(edits: Value, expected: &str) {
-    let found = mistakes(&configured(edits.clone()));
+    let found = errors(&configured(edits.clone()));
     assert_eq!(found, [expected], "{edits}");
 }
 
@@ -38,7 +38,7 @@ fn the_documented_configuration_is_read() {
             {"path": "/"},
         ],
     }))
-    .expect("no mistakes");
+    .expect("no errors");
     let introspection = settings.servers[0].introspection.as_ref().expect("an endpoint");
     match &introspection.endpoint.authentication {
         ClientAuthentication::Basic(client) => assert_eq!(client.secret.expose(), "from-the-environment"),
@@ -48,8 +48,8 @@ fn the_documented_configuration_is_read() {
 }
 
 #[test]
-fn r038_all_mistakes_are_told_at_once_with_their_paths() {
-    let found = mistakes(&json!({
+fn r038_all_errors_are_reported_at_once_with_their_paths() {
+    let found = errors(&json!({
         "introspection": {
             "endpoint": "login.example.com", "upstream": "", "client_id": 5, "client_secret": {"env": "UNSET"},
             "timeout": "2h", "respond": {},
@@ -103,15 +103,15 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     );
     check(
         json!({"introspection": {"response": {"accept": "application/json"}}}),
-        "introspection.response.accept: brings no JWT for the services: configure mint or claim_headers, or jwt_member if the JSON has one",
+        "introspection.response.accept: brings no JWT for the services: configure mint or claim_to_headers, or jwt_field if the JSON has one",
     );
     check(
-        json!({"introspection": {"response": {"jwt_member": "active"}}}),
-        "introspection.response.jwt_member: must be the name of a member that holds a JWT",
+        json!({"introspection": {"response": {"jwt_field": "active"}}}),
+        "introspection.response.jwt_field: must be the name of a member that holds a JWT",
     );
     for url in ["https://:80/x", "https://a:99999/x", "https://a:0/", "https://a:/x", "https://user:pass@a/"]
     {
-        let found = mistakes(&configured(json!({"introspection": {"endpoint": url}})));
+        let found = errors(&configured(json!({"introspection": {"endpoint": url}})));
         assert!(
             found.len() == 1 && found[0].starts_with("introspection.endpoint: must "),
             "{url}: {found:?}"
@@ -154,7 +154,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         "rules[1]: matches the same requests as rules[0], but for letter case perhaps",
     );
     for template in ["/a{id}", "/{}", "/{a/b}", "/a/{i d}", "/{a}{b}"] {
-        let found = mistakes(&configured(json!({"rules": [{"path": template}]})));
+        let found = errors(&configured(json!({"rules": [{"path": template}]})));
         assert!(found.len() == 1 && found[0].starts_with("rules[0].path: must "), "{template}: {found:?}");
     }
     check(
@@ -211,22 +211,22 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     for (header, expected) in [
         (
             json!({"header": "X-User", "pointer": "/sub"}),
-            "claim_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
+            "claim_to_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
         ),
         (
             json!({"header": "authorization", "pointer": "/sub"}),
-            "claim_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
+            "claim_to_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
         ),
         (
             json!({"header": "x-user", "pointer": "sub"}),
-            "claim_headers[0].pointer: must be a JSON Pointer (RFC 6901), like /sub, to no registered date",
+            "claim_to_headers[0].pointer: must be a JSON Pointer (RFC 6901), like /sub, to no registered date",
         ),
         (
             json!({"header": "x-user", "pointer": "/sub", "encoding": "hex"}),
-            "claim_headers[0].encoding: must be plain or base64url",
+            "claim_to_headers[0].encoding: must be plain or base64url",
         ),
     ] {
-        check(json!({"claim_headers": [header]}), expected);
+        check(json!({"claim_to_headers": [header]}), expected);
     }
     for origin in [
         "*",
@@ -240,12 +240,12 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         check(json!({"cors": {"allow_origins": [origin]}}), expected);
     }
     let twice = json!([{"header": "x-user", "pointer": "/sub"}, {"header": "x_user", "pointer": "/sub"}]);
-    check(json!({"claim_headers": twice}), "claim_headers[1].header: is there already");
+    check(json!({"claim_to_headers": twice}), "claim_to_headers[1].header: is there already");
     check(
         json!({"rules": [{"path": "/", "methods": [""]}]}),
         "rules[0].methods: must not be empty, nor have an empty element",
     );
-    for list in ["hosts", "methods", "audience", "any_scopes", "acr_values", "routes", "peers"] {
+    for list in ["hosts", "methods", "audience", "scopes_any_of", "acr_values", "routes", "peers"] {
         let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);
     }
@@ -258,7 +258,7 @@ fn r019_a_method_of_authentication_has_its_own_fields_and_no_others() {
         for (name, value) in edits.as_object().into_iter().flatten() {
             introspection[name] = value.clone();
         }
-        mistakes(&configured(json!({"introspection": introspection})))
+        errors(&configured(json!({"introspection": introspection})))
     };
     let no_secret = json!({"client_secret": null});
     let no_client = json!({"client_id": null, "client_secret": null, "bearer_token": {"env": "SECRET"}});
@@ -316,9 +316,9 @@ fn r038_what_is_no_json_object_never_starts() {
         minimal.trim_start_matches('{'),
         &format!("{minimal}x"),
     ] {
-        let mistakes = Settings::parse(text.as_bytes(), &|_| None).err().map(|mistakes| mistakes.to_string());
+        let errors = Settings::parse(text.as_bytes(), &|_| None).err().map(|errors| errors.to_string());
         assert!(
-            mistakes.is_some_and(|text| text.starts_with("the configuration must be a JSON object")),
+            errors.is_some_and(|text| text.starts_with("the configuration must be a JSON object")),
             "{text}"
         );
     }
@@ -330,7 +330,7 @@ fn r038_what_is_no_json_object_never_starts() {
 #[test]
 fn r110_no_message_and_no_print_shows_a_secret() {
     let secret = "hunter2-hunter2";
-    let found = mistakes(&json!({
+    let found = errors(&json!({
         "introspection": {"client_secret": {"env": secret, "x": secret}, "client_id": [secret], "endpoint": secret},
         "rules": [{"path": secret}],
         "realm": {"secret": secret},
@@ -380,26 +380,26 @@ fn a_profile_gives_defaults_and_nothing_more() {
     };
     let keycloak = response_of(json!({"profile": "keycloak"}));
     assert_eq!(
-        (keycloak.format.media_type(), keycloak.jwt_member.as_deref()),
+        (keycloak.format.media_type(), keycloak.jwt_field.as_deref()),
         ("application/jwt", Some("jwt"))
     );
-    let other = json!({"profile": "keycloak", "introspection": {"response": {"jwt_member": "other"}}});
-    assert_eq!(response_of(other).jwt_member.as_deref(), Some("other"));
-    let found = mistakes(&configured(json!({"profile": "keyclock"})));
+    let other = json!({"profile": "keycloak", "introspection": {"response": {"jwt_field": "other"}}});
+    assert_eq!(response_of(other).jwt_field.as_deref(), Some("other"));
+    let found = errors(&configured(json!({"profile": "keyclock"})));
     assert!(
         found.len() == 1 && found[0].starts_with("profile: must be one of curity, keycloak,"),
         "{found:?}"
     );
     let server = json!({"name": "a", "profile": 5});
     let several = json!({"introspection": null, "authorization_servers": [server], "rules": [{"path": "/"}]});
-    let found = mistakes(&configured(several));
+    let found = errors(&configured(several));
     assert!(found[0].starts_with("authorization_servers[0].profile: must be one of"), "{found:?}");
 }
 
 /// If a profile did not fit the rest, whoever chose it could not start.
 #[test]
 fn every_profile_makes_a_configuration_that_works() {
-    let names = mistakes(&configured(json!({"profile": ""})))[0].clone();
+    let names = errors(&configured(json!({"profile": ""})))[0].clone();
     let (_, names) = names.split_once("one of ").expect("names");
     for profile in names.split(", ") {
         let secret = if profile == "hydra" { Value::Null } else { json!("s3cr3t") };
@@ -407,8 +407,8 @@ fn every_profile_makes_a_configuration_that_works() {
             "profile": profile,
             "introspection": {"client_secret": secret},
             "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
-            "keys": {"uri": "https://login.example.com/jwks"},
-            "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+            "keys": {"jwks_uri": "https://login.example.com/jwks"},
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
         }));
         assert_eq!(parse(&configuration).err(), None, "{profile}");
     }
@@ -444,9 +444,9 @@ fn r110_no_field_of_a_secret_type_is_shown_or_printed() {
     assert!(count >= 23, "only {count} fields that may hold a secret");
     let effective = Settings::effective(written.to_string().as_bytes()).expect("an object");
     assert!(!effective.contains("hunter2"), "{effective}");
-    let (read, mistakes) = Reader::read::<Configuration>(&written, &|_| None);
+    let (read, errors) = Reader::read::<Configuration>(&written, &|_| None);
     assert!(!format!("{read:?}").contains("hunter2"), "{read:?}");
-    assert!(!mistakes.to_string().contains("hunter2"), "{mistakes}");
+    assert!(!errors.to_string().contains("hunter2"), "{errors}");
     let introspection = read.introspection.expect("a section");
     assert_eq!(introspection.client_secret.expect("a secret").expose(), SECRET_TEXT);
 }
@@ -459,7 +459,7 @@ fn r110_the_effective_configuration_has_profiles_and_no_secrets() {
             "client_secret": "s3cr3t-1", "private_key": "s3cr3t-2", "bearer_token": {"env": "TOKEN"},
             "headers": {"x-key": "s3cr3t-3", "x-other": {"env": "OTHER"}},
         },
-        "keys": {"secret": "s3cr3t-4", "uri": "https://u:s3cr3t-5@h/x?k=s3cr3t-6", "set": {"keys": [{"kty": "EC", "d": "s3cr3t-7"}]}},
+        "keys": {"hmac_secret": "s3cr3t-4", "jwks_uri": "https://u:s3cr3t-5@h/x?k=s3cr3t-6", "jwks": {"keys": [{"kty": "EC", "d": "s3cr3t-7"}]}},
         "dpop": {"nonce_secret": "s3cr3t-8"},
         "authorization_servers": [{"introspection": {"client_secret": ["s3cr3t-9"], "parameters": {"key": "s3cr3t-10"}}}],
     }));

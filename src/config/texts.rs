@@ -34,7 +34,7 @@ texts! {
     /// A name of filter state.
     StateName = |text| ensure(is_made_of(text, b"_-"), "must be of letters, digits, _ and -"),
     /// A member of an introspection response.
-    JwtMember = |text| {
+    JwtField = |text| {
         ensure(!matches!(text, "" | "active"), "must be the name of a member that holds a JWT")
     },
     /// A claim of minted JWTs.

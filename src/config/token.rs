@@ -2,10 +2,10 @@
 
 use crate::credentials::dpop::DpopMode;
 use crate::fields::{
-    Bounded, BoundedDuration, FieldPath, MINUTE, Mistakes, NonEmptyList, Visible, keywords, section,
+    Bounded, BoundedDuration, ConfigErrors, FieldPath, MINUTE, NonEmptyList, Visible, keywords, section,
 };
 use crate::settings::TokenSettings;
-use crate::token::claims::{Reading, TokenPolicy};
+use crate::token::claims::{ClaimMapping, TokenPolicy};
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::token::jwt_access_token::Profile;
 
@@ -64,12 +64,12 @@ impl Token {
         self,
         at: FieldPath<'_>,
         has_keys: bool,
-        mistakes: &mut Mistakes,
-    ) -> (TokenSettings, Reading) {
+        errors: &mut ConfigErrors,
+    ) -> (TokenSettings, ClaimMapping) {
         let audience = self.audience.unwrap_or_default();
         if self.jwts == Jwts::Verify && (self.issuer.is_none() || audience.is_empty() || !has_keys) {
             let message = "verify needs token.issuer, token.audience and keys (RFC 9068 §4)";
-            mistakes.note(at.field("jwts"), message);
+            errors.note(at.field("jwts"), message);
         }
         let settings = TokenSettings {
             policy: TokenPolicy {
@@ -87,13 +87,13 @@ impl Token {
             max_failed_verifications: self.max_failed_verifications_per_second,
             dpop: self.dpop,
         };
-        let reading = Reading {
+        let claim_mapping = ClaimMapping {
             scope_claim: self.scope_claim,
             allows_scope_list: self.allow_scope_list,
             requires_token_type: self.require_token_type,
             tolerates_bearer_type: self.allow_bearer_type,
             asked: Vec::new(),
         };
-        (settings, reading)
+        (settings, claim_mapping)
     }
 }

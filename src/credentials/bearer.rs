@@ -28,7 +28,7 @@ impl<'a> AccessToken<'a> {
     /// Parses the access token out of an `Authorization` field.
     ///
     /// # Errors
-    /// The client's mistake: no credentials, another scheme, two of them, a malformed value, or a token that is longer
+    /// The client's error: no credentials, another scheme, two of them, a malformed value, or a token that is longer
     /// than `max_length` bytes.
     pub fn parse(
         field: Presented<'a>,
@@ -56,7 +56,7 @@ impl<'a> AccessToken<'a> {
     /// Takes a token that stands alone in its place.
     ///
     /// # Errors
-    /// The client's mistake, as above.
+    /// The client's error, as above.
     pub fn alone(credentials: &'a [u8], max_length: usize) -> Result<Self, Reason> {
         if credentials.len() > max_length {
             return Err(Reason::TokenTooLong);

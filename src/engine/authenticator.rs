@@ -1,8 +1,8 @@
-//! The decision about a request, without a proxy: a request head goes in and comes out settled, or with a question to an
-//! authorization server; the answer goes in, and every request that waits for it is settled or has one more question.
+//! The decision about a request, without a proxy: a request head goes in and comes out settled, or with a query to an
+//! authorization server; the answer goes in, and every request that waits for it is settled or has one more query.
 //!
 //! Nothing here replies, dispatches or reads a clock. Each hit is validated for its own request: the cache knows what the
-//! authorization server said, never a verdict.
+//! authorization server said, never a decision.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::request_context::{self, RequestContext};
 use super::token_check::TokenCheck;
-use crate::authorization_server::{AuthorizationServer, Evidence, NoEvidence, NoGrant, Source};
+use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Source, TokenError, UnverifiedToken};
 use crate::cache::{Level, Occupancy};
 use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::client_certificate::CertificateSource;
@@ -18,11 +18,10 @@ use crate::credentials::dpop::{DpopMode, ProofVerifier};
 use crate::credentials::token_form::TokenForm;
 use crate::credentials::token_sources::Extracted;
 use crate::documents::document::Document;
-use crate::grant::{Grant, UpstreamHeaders};
 use crate::host::{Host, SharedData};
-use crate::http::callout::{Outcome, Withheld};
+use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::cors;
-use crate::http::field_name::{AUTHORIZATION, imitates};
+use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::reply::Reply;
 use crate::http::request_head::RequestHead;
 use crate::http::sanitize::{self, OverrideHeaders};
@@ -30,10 +29,11 @@ use crate::metrics::Counter;
 use crate::policy::{Access, Enforcement, Requirement};
 use crate::refusal::{Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;
-use crate::server::question::{About, Question, Subject};
+use crate::server::query::{About, Query, Subject};
 use crate::server_id::ServerId;
 use crate::settings::Settings;
 use crate::time::Timestamp;
+use crate::token_info::{TokenInfo, UpstreamHeaders};
 use crate::token_key::TokenKey;
 
 /// Decides about the requests of one configuration on one worker.
@@ -58,11 +58,11 @@ pub struct RequiredAttributes {
 /// What is to be done about a request.
 pub(super) enum Step {
     /// It is decided.
-    Settled(Verdict),
-    /// It is decided, from a cache entry or by keys that expire soon. The question refreshes them in the background.
-    Renew(Verdict, Question),
+    Settled(Decision),
+    /// It is decided, from a cache entry or by keys that expire soon. The query refreshes them in the background.
+    Refresh(Decision, Query),
     /// An authorization server has to be asked; the rest is kept until it answers.
-    Ask(Question, Pending),
+    Ask(Query, Pending),
 }
 
 /// A request that waits for an answer. [`Authenticator::settle`] consumes it, so no request is settled twice.
@@ -70,22 +70,22 @@ pub(super) enum Step {
 pub(super) struct Pending {
     context: RequestContext,
     server: ServerId,
-    evidence: Option<Rc<Evidence>>,
+    unverified_token: Option<Rc<UnverifiedToken>>,
 }
 
 /// What an answer came to, for every request that waited for it.
-pub(super) enum Conclusion {
+pub(super) enum QueryResult {
     /// An introspection.
-    Token(TokenConclusion),
+    Token(IntrospectionResult),
     /// A document of the server: it was taken, or is of no use.
     Document(Result<(), Reason>),
 }
 
 /// What an introspection came to.
-pub(super) struct TokenConclusion {
+pub(super) struct IntrospectionResult {
     token: TokenKey,
-    evidence: Result<Rc<Evidence>, NoEvidence>,
-    /// What changed for the next questions to this server.
+    unverified_token: Result<Rc<UnverifiedToken>, TokenError>,
+    /// What changed for the next queries to this server.
     pub(super) circuit: Option<CircuitChange>,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct GaugeValues {
 
 /// The decision about a request.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     /// It continues to the services.
     Forward(UpstreamHeaders),
     /// It would be refused, but its rule only reports that: it continues to the services.
@@ -149,7 +149,7 @@ impl Authenticator {
     /// The names among these that a service could take for fields that the gateway sets. They are removed before the request continues,
     /// whatever the decision, be it public or without such a claim (R75).
     pub(super) fn spoofed_headers<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
-        self.settings.forwarding.imitations(names)
+        self.settings.forwarding.spoofed_headers(names)
     }
 
     /// The tokens that came elsewhere than in `Authorization`, where that is allowed, and the edits by which they go, and fields with them
@@ -174,7 +174,7 @@ impl Authenticator {
     ) -> Vec<&'n str> {
         let Settings { forwarding, credentials, .. } = &self.settings;
         let is_credential = |name: &[u8]| {
-            imitates(name, AUTHORIZATION)
+            resembles(name, AUTHORIZATION)
                 || credentials.sources.fields().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
         };
         let overrides = |name: &[u8]| {
@@ -182,7 +182,7 @@ impl Authenticator {
         };
         let credentials = names.clone().filter(|name| is_credential(name) || overrides(name));
         let credentials = credentials.filter_map(|name| std::str::from_utf8(name).ok());
-        credentials.chain(forwarding.imitations(names)).collect()
+        credentials.chain(forwarding.spoofed_headers(names)).collect()
     }
 
     /// What rules ask of the host beside the header fields.
@@ -211,7 +211,7 @@ impl Authenticator {
             GaugeValues {
                 entries: values.entries.saturating_add(entries),
                 evictions: values.evictions.saturating_add(evictions),
-                open_circuits: values.open_circuits.saturating_add(usize::from(server.is_left_alone())),
+                open_circuits: values.open_circuits.saturating_add(usize::from(server.is_circuit_open())),
             }
         })
     }
@@ -219,33 +219,33 @@ impl Authenticator {
     /// Whether one more request may wait while so many do.
     ///
     /// # Errors
-    /// Why not, which [`Outcome::Withheld`] then is the answer.
-    pub(super) fn admits_waiting(&self, subject: Subject, counts: InFlightCounts) -> Result<(), Withheld> {
+    /// Why not, which [`CalloutOutcome::NotSent`] then is the answer.
+    pub(super) fn admits_waiting(&self, subject: Subject, counts: InFlightCounts) -> Result<(), NotSent> {
         let server = self.servers.get(subject.server.0);
         let has_room = server.is_some_and(|server| counts.waiting < server.max_waiting());
-        if has_room { Ok(()) } else { Err(Withheld::Overloaded) }
+        if has_room { Ok(()) } else { Err(NotSent::LimitReached) }
     }
 
-    /// Whether a question may be asked while so much is under way. One that may, counts as asked.
+    /// Whether a query may be asked while so much is under way. One that may, counts as asked.
     ///
     /// # Errors
-    /// Why not, which [`Outcome::Withheld`] then is the answer.
+    /// Why not, which [`CalloutOutcome::NotSent`] then is the answer.
     pub(super) fn admits(
         &mut self,
-        question: &Question,
+        query: &Query,
         counts: InFlightCounts,
         host: Host<'_>,
-    ) -> Result<(), Withheld> {
-        let server = self.servers.get_mut(question.subject().server.0).ok_or(Withheld::Overloaded)?;
-        server.admits(question, counts.open, host)
+    ) -> Result<(), NotSent> {
+        let server = self.servers.get_mut(query.subject().server.0).ok_or(NotSent::LimitReached)?;
+        server.admits(query, counts.open, host)
     }
 
-    /// Whether a question has to be asked again if its answer is lost, although no request waits for it.
+    /// Whether a query has to be asked again if its answer is lost, although no request waits for it.
     pub(super) fn needs_answer(&self, subject: Subject) -> bool {
         self.servers.get(subject.server.0).is_some_and(|server| server.needs_answer(subject.about))
     }
 
-    /// The answer to a question will not come, since the client is gone for which it was asked.
+    /// The answer to a query will not come, since the client is gone for which it was asked.
     pub(super) fn abandon(&mut self, subject: Subject) {
         if let Some(server) = self.servers.get_mut(subject.server.0).filter(|_| subject.is_document()) {
             server.abandon();
@@ -253,61 +253,77 @@ impl Authenticator {
     }
 
     /// An authorization server answered, or will never do so.
-    pub(super) fn conclude(&mut self, subject: Subject, outcome: Outcome<'_>, host: Host<'_>) -> Conclusion {
+    pub(super) fn evaluate(
+        &mut self,
+        subject: Subject,
+        outcome: CalloutOutcome<'_>,
+        host: Host<'_>,
+    ) -> QueryResult {
         let server = self.servers.get_mut(subject.server.0).ok_or(Reason::Internal);
         match subject.about {
-            About::Token(token) => Conclusion::Token(match server {
+            About::Token(token) => QueryResult::Token(match server {
                 Ok(server) => {
                     let circuit = server.note_end(token, &outcome, host);
-                    TokenConclusion { token, evidence: server.conclude(token, outcome, host), circuit }
+                    IntrospectionResult {
+                        token,
+                        unverified_token: server.evaluate(token, outcome, host),
+                        circuit,
+                    }
                 }
-                Err(reason) => TokenConclusion { token, evidence: Err(reason.into()), circuit: None },
+                Err(reason) => {
+                    IntrospectionResult { token, unverified_token: Err(reason.into()), circuit: None }
+                }
             }),
             about @ (About::Metadata | About::Keys) => {
-                Conclusion::Document(server.and_then(|server| server.take_document(about, outcome, host)))
+                QueryResult::Document(server.and_then(|server| server.take_document(about, outcome, host)))
             }
         }
     }
 
-    /// Goes on with one of the requests that waited for a conclusion.
-    pub(super) fn settle(&mut self, pending: Pending, conclusion: &Conclusion, host: Host<'_>) -> Step {
-        match conclusion {
-            Conclusion::Token(TokenConclusion { token, evidence: Err(none), .. }) => {
-                self.do_without(pending, token, *none, host)
+    /// Goes on with one of the requests that waited for a result.
+    pub(super) fn settle(&mut self, pending: Pending, result: &QueryResult, host: Host<'_>) -> Step {
+        match result {
+            QueryResult::Token(IntrospectionResult { token, unverified_token: Err(none), .. }) => {
+                self.fall_back(pending, token, *none, host)
             }
-            Conclusion::Token(TokenConclusion { evidence: Ok(evidence), .. }) => {
-                self.weigh(Pending { evidence: Some(Rc::clone(evidence)), ..pending }, true, host)
-            }
+            QueryResult::Token(IntrospectionResult { unverified_token: Ok(unverified_token), .. }) => self
+                .verify_and_decide(
+                    Pending { unverified_token: Some(Rc::clone(unverified_token)), ..pending },
+                    true,
+                    host,
+                ),
             // Who may not ask would want to ask again: it has to do with the keys that there are.
-            Conclusion::Document(result) => self.weigh(pending, *result != Err(Reason::Overloaded), host),
+            QueryResult::Document(result) => {
+                self.verify_and_decide(pending, *result != Err(Reason::IntrospectionLimit), host)
+            }
         }
     }
 
-    /// What has to be asked next in the background, if no request waited for a conclusion: keys that the answer about a token needs,
+    /// What has to be asked next in the background, if no request waited for a result: keys that the answer about a token needs,
     /// or where they are.
     pub(super) fn follow_up(
         &mut self,
         subject: Subject,
-        conclusion: &Conclusion,
+        result: &QueryResult,
         host: Host<'_>,
-    ) -> Option<Question> {
+    ) -> Option<Query> {
         let server = self.servers.get_mut(subject.server.0)?;
-        match conclusion {
-            Conclusion::Token(TokenConclusion { evidence: Ok(evidence), .. }) => {
-                match server.grant(evidence, true, host) {
-                    Err(NoGrant::Unanswered(question)) => Some(question),
-                    Ok(_) | Err(NoGrant::Refused(_)) => None,
+        match result {
+            QueryResult::Token(IntrospectionResult { unverified_token: Ok(unverified_token), .. }) => {
+                match server.token_info(unverified_token, true, host) {
+                    Err(NoTokenInfo::Needs(query)) => Some(query),
+                    Ok(_) | Err(NoTokenInfo::Refused(_)) => None,
                 }
             }
-            Conclusion::Document(Ok(())) => server.next_document(),
-            Conclusion::Token(_) | Conclusion::Document(Err(_)) => None,
+            QueryResult::Document(Ok(())) => server.next_document(),
+            QueryResult::Token(_) | QueryResult::Document(Err(_)) => None,
         }
     }
 
     /// Nobody asks in the background, since the host has no timers: requests wait for keys that are too old.
-    pub(super) fn forgo_background(&mut self) {
+    pub(super) fn disable_background_refresh(&mut self) {
         for server in &mut self.servers {
-            server.forgo_background();
+            server.disable_background_refresh();
         }
     }
 
@@ -320,7 +336,7 @@ impl Authenticator {
         if let Some(document) = self.settings.documents().find(|document| document.is_at(head))
             && self.is_own(document, head)
         {
-            return Ok(Step::Settled(Verdict::Answer(document.reply())));
+            return Ok(Step::Settled(Decision::Answer(document.reply())));
         }
         if allowed_origin.is_some()
             && let Some(asked) = cors::asked_by_preflight(head)
@@ -404,15 +420,15 @@ impl Authenticator {
         host: Host<'_>,
     ) -> Result<Step, Reason> {
         let key = token.key();
-        if let Some((server, grant, level)) = self.find(&key, &context.requirement, host) {
+        if let Some((server, token_info, level)) = self.find(&key, &context.requirement, host) {
             host.metrics.increment(level.counter());
-            let due = grant.is_due(host.now).then(|| Rc::clone(&grant));
-            let step = self.decide(Pending { context, server, evidence: None }, grant, host);
+            let due = token_info.is_due(host.now).then(|| Rc::clone(&token_info));
+            let step = self.decide(Pending { context, server, unverified_token: None }, token_info, host);
             if self.are_keys_due(server, &step, host.now) {
                 return Ok(self.with_newer_keys(step, server, host));
             }
             return Ok(match due {
-                Some(grant) => self.renewed(step, server, token, key, &grant, host),
+                Some(token_info) => self.with_refresh(step, server, token, key, &token_info, host),
                 None => step,
             });
         }
@@ -433,52 +449,54 @@ impl Authenticator {
         let id = self.server_for(&form, &context.requirement);
         let server = self.servers.get(id.0).ok_or(Reason::Internal)?;
         let source = server.source(token, form, key, host)?;
-        if let Source::Evidence(evidence) = &source {
+        if let Source::UnverifiedToken(unverified_token) = &source {
             let check = TokenCheck { settings: server.token_settings(), context: &context, host };
-            check.claims(evidence.claims())?;
+            check.claims(unverified_token.claims())?;
         }
         host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
-            Source::Question(question) => {
-                let pending = Pending { context, server: id, evidence: None };
-                Step::Ask(question.traced(head.traceparent), pending)
+            Source::Query(query) => {
+                let pending = Pending { context, server: id, unverified_token: None };
+                Step::Ask(query.traced(head.traceparent), pending)
             }
-            Source::Evidence(evidence) => {
-                self.weigh(Pending { context, server: id, evidence: Some(evidence) }, true, host)
-            }
+            Source::UnverifiedToken(unverified_token) => self.verify_and_decide(
+                Pending { context, server: id, unverified_token: Some(unverified_token) },
+                true,
+                host,
+            ),
         })
     }
 
-    /// The step, with the question that renews the grant by which a request goes on.
-    fn renewed(
+    /// The step, with the query that refreshes the entry by which a request goes on.
+    fn with_refresh(
         &mut self,
         step: Step,
         server: ServerId,
         token: AccessToken<'_>,
         key: TokenKey,
-        grant: &Grant,
+        token_info: &TokenInfo,
         host: Host<'_>,
     ) -> Step {
-        let Step::Settled(verdict @ Verdict::Forward(_)) = step else { return step };
+        let Step::Settled(decision @ Decision::Forward(_)) = step else { return step };
         let server = self.servers.get_mut(server.0);
-        match server.and_then(|server| server.renewal(token, key, grant, host)) {
-            Some(question) => Step::Renew(verdict, question),
-            None => Step::Settled(verdict),
+        match server.and_then(|server| server.refresh_query(token, key, token_info, host)) {
+            Some(query) => Step::Refresh(decision, query),
+            None => Step::Settled(decision),
         }
     }
 
-    /// Whether a request goes on by the answer of a server whose published keys are to be fetched again. A renewal of the answer, if
+    /// Whether a request goes on by the answer of a server whose published keys are to be fetched again. A refresh of the answer, if
     /// that is due as well, has time until the next request.
     fn are_keys_due(&self, server: ServerId, step: &Step, now: Timestamp) -> bool {
-        matches!(step, Step::Settled(Verdict::Forward(_)))
+        matches!(step, Step::Settled(Decision::Forward(_)))
             && self.servers.get(server.0).is_some_and(|server| server.are_keys_due(now))
     }
 
-    /// The step, with the question that fetches newer keys, if it is this worker's to ask.
+    /// The step, with the query that fetches newer keys, if it is this worker's to ask.
     fn with_newer_keys(&mut self, step: Step, server: ServerId, host: Host<'_>) -> Step {
-        let question = self.servers.get_mut(server.0).and_then(|server| server.refresh_keys(host));
-        match (step, question) {
-            (Step::Settled(verdict), Some(question)) => Step::Renew(verdict, question),
+        let query = self.servers.get_mut(server.0).and_then(|server| server.refresh_keys(host));
+        match (step, query) {
+            (Step::Settled(decision), Some(query)) => Step::Refresh(decision, query),
             (step, _) => step,
         }
     }
@@ -496,24 +514,24 @@ impl Authenticator {
         }
     }
 
-    /// A grant of the server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose
+    /// An entry of the server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose
     /// keys verified it.
     fn find(
         &mut self,
         token: &TokenKey,
         requirement: &Requirement,
         host: Host<'_>,
-    ) -> Option<(ServerId, Rc<Grant>, Level)> {
+    ) -> Option<(ServerId, Rc<TokenInfo>, Level)> {
         let first = requirement.server.unwrap_or_default();
-        if let Some((grant, level)) = self.servers.get_mut(first.0)?.find(token, host) {
-            return Some((first, grant, level));
+        if let Some((token_info, level)) = self.servers.get_mut(first.0)?.find(token, host) {
+            return Some((first, token_info, level));
         }
         if requirement.server.is_some() {
             return None;
         }
         self.servers.iter_mut().enumerate().skip(1).find_map(|(index, server)| {
-            let (grant, level) = server.find(token, host)?;
-            grant.is_self_contained().then_some((ServerId(index), grant, level))
+            let (token_info, level) = server.find(token, host)?;
+            token_info.is_self_contained().then_some((ServerId(index), token_info, level))
         })
     }
 
@@ -527,124 +545,130 @@ impl Authenticator {
     }
 
     /// Decides without an answer: by an older one, where the server does not serve and that is configured (R56).
-    fn do_without(&mut self, pending: Pending, token: &TokenKey, none: NoEvidence, host: Host<'_>) -> Step {
+    fn fall_back(&mut self, pending: Pending, token: &TokenKey, none: TokenError, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0).filter(|_| none.reason.is_outage());
         match server.and_then(|server| server.find_usable(token, host)) {
-            Some(grant) => self.decide(pending, grant, host),
+            Some(token_info) => self.decide(pending, token_info, host),
             None => pending.reject(none, Some(token), host),
         }
     }
 
-    /// Makes a grant of the evidence, and decides; or asks for what is missing.
-    fn weigh(&mut self, pending: Pending, asking: bool, host: Host<'_>) -> Step {
+    /// Makes an entry of the unverified token, and decides; or asks for what is missing.
+    fn verify_and_decide(&mut self, pending: Pending, asking: bool, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0);
-        let (Some(server), Some(evidence)) = (server, &pending.evidence) else {
+        let (Some(server), Some(unverified_token)) = (server, &pending.unverified_token) else {
             return pending.reject(Reason::Internal.into(), None, host);
         };
-        match server.grant(evidence, asking, host) {
-            Ok(grant) => {
+        match server.token_info(unverified_token, asking, host) {
+            Ok(token_info) => {
                 let server = pending.server;
-                let step = self.decide(pending, grant, host);
+                let step = self.decide(pending, token_info, host);
                 if self.are_keys_due(server, &step, host.now) {
                     return self.with_newer_keys(step, server, host);
                 }
                 step
             }
-            Err(NoGrant::Unanswered(question)) => Step::Ask(question, pending),
-            Err(NoGrant::Refused(reason)) => {
-                let token = *evidence.token();
+            Err(NoTokenInfo::Needs(query)) => Step::Ask(query, pending),
+            Err(NoTokenInfo::Refused(reason)) => {
+                let token = *unverified_token.token();
                 pending.reject(reason.into(), Some(&token), host)
             }
         }
     }
 
-    fn decide(&mut self, pending: Pending, grant: Rc<Grant>, host: Host<'_>) -> Step {
+    fn decide(&mut self, pending: Pending, token_info: Rc<TokenInfo>, host: Host<'_>) -> Step {
         let enforces = pending.context.requirement.enforcement == Enforcement::Full;
-        let headers = self.check(&pending, &grant, host).and_then(|unmet| match unmet {
+        let headers = self.check(&pending, &token_info, host).and_then(|unmet| match unmet {
             Some(reason) if enforces => Err(reason),
-            unmet => Ok((unmet, self.upstream_headers(&pending, Rc::clone(&grant), host)?)),
+            unmet => Ok((unmet, self.upstream_headers(&pending, Rc::clone(&token_info), host)?)),
         });
         match headers {
             Ok((None, headers)) => {
-                host.metrics.increment(Counter::Forwarded);
-                Step::Settled(Verdict::Forward(headers))
+                host.metrics.increment(Counter::Allowed);
+                Step::Settled(Decision::Forward(headers))
             }
             Ok((Some(reason), headers)) => {
-                let rejection = Rejection { token: Some(*grant.token()), ..reason.into() };
+                let rejection = Rejection { token: Some(*token_info.token()), ..reason.into() };
                 Step::Settled(report(rejection, headers, host))
             }
-            Err(reason) => pending.reject(reason.into(), Some(grant.token()), host),
+            Err(reason) => pending.reject(reason.into(), Some(token_info.token()), host),
         }
     }
 
-    /// What services receive: what is in the grant, and a JWT of the gateway's own where that has none.
+    /// What services receive: what is in the entry, and a JWT of the gateway's own where that has none.
     fn upstream_headers(
         &self,
         pending: &Pending,
-        grant: Rc<Grant>,
+        token_info: Rc<TokenInfo>,
         host: Host<'_>,
     ) -> Result<UpstreamHeaders, Reason> {
-        let Some(mint) = self.settings.mint.as_ref().filter(|_| grant.jwt().is_none()) else {
-            return Ok(UpstreamHeaders::of(grant));
+        let Some(mint) = self.settings.mint.as_ref().filter(|_| token_info.jwt().is_none()) else {
+            return Ok(UpstreamHeaders::of(token_info));
         };
-        if grant.claims().validity().has_expired(host.now, Duration::ZERO) {
+        if token_info.claims().validity().has_expired(host.now, Duration::ZERO) {
             // Clocks may differ, but nothing is minted that is over.
             return Err(Reason::Expired);
         }
         let profile = pending.context.requirement.mint.as_ref().unwrap_or(&mint.profile);
         let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_pointer);
-        let mint =
-            |grant: &Grant| mint.mint(profile, subject, grant.claims(), host.randomness.bytes(), host.now);
-        let headers = UpstreamHeaders::minted(grant, profile, host.now, mint)?;
+        let mint = |token_info: &TokenInfo| {
+            mint.mint(profile, subject, token_info.claims(), host.randomness.bytes(), host.now)
+        };
+        let headers = UpstreamHeaders::minted(token_info, profile, host.now, mint)?;
         if headers.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(headers) }
     }
 
-    fn check(&mut self, pending: &Pending, grant: &Grant, host: Host<'_>) -> Result<Option<Reason>, Reason> {
+    fn check(
+        &mut self,
+        pending: &Pending,
+        token_info: &TokenInfo,
+        host: Host<'_>,
+    ) -> Result<Option<Reason>, Reason> {
         let server = self.servers.get(pending.server.0).ok_or(Reason::Internal)?;
         let check = TokenCheck { settings: server.token_settings(), context: &pending.context, host };
-        check.all(grant, self.proof_verifier.as_mut())
+        check.all(token_info, self.proof_verifier.as_mut())
     }
 }
 
 impl Pending {
-    fn reject(self, none: NoEvidence, token: Option<&TokenKey>, host: Host<'_>) -> Step {
-        let NoEvidence { reason, retry_after } = none;
+    fn reject(self, none: TokenError, token: Option<&TokenKey>, host: Host<'_>) -> Step {
+        let TokenError { reason, retry_after } = none;
         let enforcement = self.context.requirement.enforcement;
         let rejection = Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason) };
         Step::Settled(refuse(rejection, enforcement, host))
     }
 }
 
-impl TokenConclusion {
+impl IntrospectionResult {
     /// Why nothing speaks for the token, if nothing does.
     pub(super) fn refusal(&self) -> Option<Reason> {
-        self.evidence.as_ref().err().map(|none| none.reason)
+        self.unverified_token.as_ref().err().map(|none| none.reason)
     }
 }
 
-fn forward_public(headers: UpstreamHeaders, host: Host<'_>) -> Verdict {
-    host.metrics.increment(Counter::ForwardedPublic);
-    Verdict::Forward(headers)
+fn forward_public(headers: UpstreamHeaders, host: Host<'_>) -> Decision {
+    host.metrics.increment(Counter::AllowedPublic);
+    Decision::Forward(headers)
 }
 
 /// Refuses a request, or lets it continue without credentials where that is only reported.
-fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Verdict {
+fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Decision {
     match enforcement {
         Enforcement::Nothing => report(rejection, UpstreamHeaders::stripped(), host),
         Enforcement::Full | Enforcement::Authentication => reject(rejection, host),
     }
 }
 
-fn report(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Verdict {
-    host.metrics.increment(Counter::ReportedOnly);
+fn report(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Decision {
+    host.metrics.increment(Counter::ShadowDenied);
     host.metrics.refuse(rejection.reason);
-    Verdict::Report(rejection, headers)
+    Decision::Report(rejection, headers)
 }
 
-fn reject(rejection: Rejection, host: Host<'_>) -> Verdict {
+fn reject(rejection: Rejection, host: Host<'_>) -> Decision {
     host.metrics.increment(Counter::of_refusal(rejection.reason));
     host.metrics.refuse(rejection.reason);
-    Verdict::Reject(rejection)
+    Decision::Reject(rejection)
 }
 
 /// The only server needs no name in the configuration.

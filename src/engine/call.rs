@@ -1,6 +1,6 @@
 //! A call to an authorization server, from the engine to its host and back.
 
-use crate::http::callout::{Callout, Outcome};
+use crate::http::callout::{Callout, CalloutOutcome};
 
 /// A request on its way through the gateway, by a number of its host's choice. No two at one time have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ pub enum CallResult<'a> {
     Lost,
 }
 
-impl<'a> From<CallResult<'a>> for Outcome<'a> {
+impl<'a> From<CallResult<'a>> for CalloutOutcome<'a> {
     fn from(result: CallResult<'a>) -> Self {
         match result {
             CallResult::Response { headers, body } => Self::Response { headers, body },

@@ -1,6 +1,6 @@
 //! The log of one configuration: one line for each decision where that is asked for, and what an operator has to know. Several
 //! configurations can share a process, so each has its own level. A line that could come with each request is written every few
-//! seconds at most, with the number of those that were withheld.
+//! seconds at most, with the number of those that were suppressed.
 //!
 //! *Invariant:* no line holds a token, a secret or a text from outside; tokens have a keyed tag.
 
@@ -10,7 +10,7 @@ use std::fmt::{Display, Write};
 
 use log::{Level, LevelFilter};
 
-use super::authenticator::{Conclusion, TokenConclusion, Verdict};
+use super::authenticator::{Decision, IntrospectionResult, QueryResult};
 use crate::host::Randomness;
 use crate::refusal::{Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;
@@ -40,7 +40,7 @@ pub trait LogSink {
 /// A line that was written already.
 struct Repetition {
     written_at: Timestamp,
-    withheld: u64,
+    suppressed: u64,
 }
 
 impl DecisionLog {
@@ -61,41 +61,41 @@ impl DecisionLog {
     }
 
     /// One line for the decision about a request, where that is asked for.
-    pub(super) fn note_verdict(&self, verdict: &Verdict) {
-        if let Verdict::Report(rejection, _) = verdict {
+    pub(super) fn note_decision_of(&self, decision: &Decision) {
+        if let Decision::Report(rejection, _) = decision {
             let text = "a request went on that would have been refused, since its rule only reports";
             self.write(Level::Warn, text, rejection.reason.name());
         }
         if !self.writes(Level::Debug) {
             return;
         }
-        match verdict {
-            Verdict::Forward(headers) => match headers.token() {
-                Some(token) => self.note_decision("forwarded", None, Some(token)),
-                None => self.note_decision("forwarded_public", None, None),
+        match decision {
+            Decision::Forward(headers) => match headers.token() {
+                Some(token) => self.note_decision("allowed", None, Some(token)),
+                None => self.note_decision("allowed_public", None, None),
             },
-            Verdict::Report(Rejection { reason, token, .. }, _) => {
-                self.note_decision("reported", Some(*reason), token.as_ref());
+            Decision::Report(Rejection { reason, token, .. }, _) => {
+                self.note_decision("shadow_denied", Some(*reason), token.as_ref());
             }
-            Verdict::Answer(_) => self.note_decision("answered", None, None),
-            Verdict::Reject(Rejection { reason, token, .. }) => {
-                self.note_decision("refused", Some(*reason), token.as_ref());
+            Decision::Answer(_) => self.note_decision("answered", None, None),
+            Decision::Reject(Rejection { reason, token, .. }) => {
+                self.note_decision("denied", Some(*reason), token.as_ref());
             }
         }
     }
 
     /// What a call to an authorization server came to. What the client did is in the counters.
-    pub(super) fn note_conclusion(&self, server: &str, conclusion: &Conclusion) {
-        match conclusion {
-            Conclusion::Token(token) => self.note_introspection(server, token),
-            Conclusion::Document(Err(Reason::Overloaded)) => {
+    pub(super) fn note_result(&self, server: &str, result: &QueryResult) {
+        match result {
+            QueryResult::Token(token) => self.note_introspection(server, token),
+            QueryResult::Document(Err(Reason::IntrospectionLimit)) => {
                 self.say(Level::Debug, "keys or metadata: a fetch is in flight or was made a moment ago");
             }
-            Conclusion::Document(Err(reason)) => {
+            QueryResult::Document(Err(reason)) => {
                 let text = "the authorization server's keys or metadata cannot be used";
                 self.write(Level::Error, text, format_args!("{}, server {server}", reason.name()));
             }
-            Conclusion::Document(Ok(())) => {
+            QueryResult::Document(Ok(())) => {
                 self.say(
                     Level::Info,
                     format_args!("keys or metadata of authorization server {server} accepted"),
@@ -104,7 +104,7 @@ impl DecisionLog {
         }
     }
 
-    fn note_introspection(&self, server: &str, token: &TokenConclusion) {
+    fn note_introspection(&self, server: &str, token: &IntrospectionResult) {
         match token.circuit {
             Some(CircuitChange::Opened) => {
                 self.say(
@@ -138,19 +138,21 @@ impl DecisionLog {
         }
         let now = self.sink.now();
         let mut repeated = self.repeated.borrow_mut();
-        let withheld = match repeated.get_mut(text) {
+        let suppressed = match repeated.get_mut(text) {
             Some(one) if one.is_recent(now) => {
-                one.withheld = one.withheld.saturating_add(1);
+                one.suppressed = one.suppressed.saturating_add(1);
                 return;
             }
-            Some(one) => one.withheld,
+            Some(one) => one.suppressed,
             None => 0,
         };
-        repeated.insert(text, Repetition { written_at: now, withheld: 0 });
-        match withheld {
+        repeated.insert(text, Repetition { written_at: now, suppressed: 0 });
+        match suppressed {
             0 => self.say(level, format_args!("{text}: {detail}")),
-            _ => self
-                .say(level, format_args!("{text}: {detail} ({withheld} more since the last line like this)")),
+            _ => self.say(
+                level,
+                format_args!("{text}: {detail} ({suppressed} more since the last line like this)"),
+            ),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Everything that is taken off the head of a request or rewritten there before it may continue: tokens from other places than
-//! `Authorization`, fields that imitate the gateway's own, fields that could make it another request, and credentials.
+//! `Authorization`, fields that resemble the gateway's own, fields that could make it another request, and credentials.
 //!
 //! What is set for the services comes later: see [`UpstreamHeaders`](super::UpstreamHeaders).
 
@@ -11,7 +11,7 @@ use crate::refusal::Reason;
 pub struct HeaderEdits<'a> {
     /// Fields, `:path` among them, that are rewritten, or removed where there is no value.
     pub(super) rewritten: Vec<(String, Option<Vec<u8>>)>,
-    /// Names of fields that imitate the gateway's own, as the client spelt them.
+    /// Names of fields that resemble the gateway's own, as the client spelt them.
     pub(super) spoofed: Vec<&'a str>,
     /// Whether the client's credentials go.
     pub(super) strips_credentials: bool,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::authenticator::{InFlightCounts, Pending};
 use super::call::{CallId, StreamId};
-use crate::server::question::{Question, Subject};
+use crate::server::query::{Query, Subject};
 use crate::time::Timestamp;
 
 /// A request that waits.
@@ -32,9 +32,9 @@ pub(super) struct InFlight {
     slowest: Option<Duration>,
 }
 
-/// A question for which no request waits, to be sent when there is room.
+/// A query for which no request waits, to be sent when there is room.
 struct Refresh {
-    question: Question,
+    query: Query,
     /// When it was queued.
     since: Timestamp,
 }
@@ -50,7 +50,7 @@ struct Abandoned {
 /// A call and the requests that wait for its end.
 pub(super) struct Flight {
     /// What it asks; it may have to be sent again.
-    pub(super) question: Question,
+    pub(super) query: Query,
     pub(super) waiting: Vec<Waiting>,
     /// The stream in whose name it is sent.
     pub(super) sender: Option<StreamId>,
@@ -70,7 +70,7 @@ impl InFlight {
             .retain(|abandoned| now < abandoned.due && abandoned.due <= now.plus(abandoned.timeout));
         let abandoned = self.abandoned.iter().filter(|abandoned| abandoned.subject.is_like(like)).count();
         let flights = self.flights.values().map(|started| &started.flight);
-        let flights = flights.filter(|flight| flight.question.subject().is_like(like));
+        let flights = flights.filter(|flight| flight.query.subject().is_like(like));
         flights.fold(InFlightCounts { open: abandoned, waiting: 0 }, |counts, flight| InFlightCounts {
             open: counts.open.saturating_add(1),
             waiting: counts.waiting.saturating_add(flight.waiting.len()),
@@ -101,7 +101,7 @@ impl InFlight {
     pub(super) fn start(&mut self, flight: Flight, at: Timestamp) -> CallId {
         let id = CallId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
-        self.joinable.insert(flight.question.subject(), id);
+        self.joinable.insert(flight.query.subject(), id);
         self.flights.insert(id, Started { flight, at });
         id
     }
@@ -116,7 +116,7 @@ impl InFlight {
         let Started { flight, at } = self.remove(id)?;
         let took = now.since(at);
         let fading = self.slowest.unwrap_or_default().mul_f64(FADING);
-        self.slowest = Some(took.max(fading).min(flight.question.timeout()));
+        self.slowest = Some(took.max(fading).min(flight.query.timeout()));
         Some((flight, took))
     }
 
@@ -138,7 +138,7 @@ impl InFlight {
 
     fn orphan_call(&mut self, id: CallId) -> Option<Subject> {
         let Started { flight, at } = self.remove(id)?;
-        let (subject, timeout) = (flight.question.subject(), flight.question.timeout());
+        let (subject, timeout) = (flight.query.subject(), flight.query.timeout());
         let expected = self.slowest.map_or(timeout, |slowest| timeout.min(slowest.saturating_mul(2)));
         self.abandoned.push(Abandoned { subject, due: at.plus(expected), timeout });
         self.orphans.push(flight);
@@ -153,36 +153,36 @@ impl InFlight {
         }
     }
 
-    /// Queues a question for which no request waits. One about the same subject that is queued already stays.
-    pub(super) fn refresh(&mut self, question: Question, now: Timestamp) {
+    /// Queues a query for which no request waits. One about the same subject that is queued already stays.
+    pub(super) fn refresh(&mut self, query: Query, now: Timestamp) {
         if self.refreshes.len() < MAX_REFRESHES {
-            self.refreshes.entry(question.subject()).or_insert(Refresh { question, since: now });
+            self.refreshes.entry(query.subject()).or_insert(Refresh { query, since: now });
         }
     }
 
-    /// Takes the queued questions that are not in flight. Each is to be [started](Self::start), or [put back](Self::put_back).
-    pub(super) fn take_refreshes(&mut self) -> Vec<(Question, Timestamp)> {
+    /// Takes the queued queries that are not in flight. Each is to be [started](Self::start), or [put back](Self::put_back).
+    pub(super) fn take_refreshes(&mut self) -> Vec<(Query, Timestamp)> {
         let refreshes = std::mem::take(&mut self.refreshes).into_iter();
         // A request may have asked since, because it found nothing fresh: its answer is a refresh as well.
         let unasked = refreshes.filter(|(subject, _)| !self.joinable.contains_key(subject));
-        unasked.map(|(_, Refresh { question, since })| (question, since)).collect()
+        unasked.map(|(_, Refresh { query, since })| (query, since)).collect()
     }
 
-    /// Keeps a question for which there was no room for another try, until its time-out.
-    pub(super) fn put_back(&mut self, question: Question, since: Timestamp, now: Timestamp) {
-        if since <= now && now < since.plus(question.timeout()) {
-            self.refreshes.insert(question.subject(), Refresh { question, since });
+    /// Keeps a query for which there was no room for another try, until its time-out.
+    pub(super) fn put_back(&mut self, query: Query, since: Timestamp, now: Timestamp) {
+        if since <= now && now < since.plus(query.timeout()) {
+            self.refreshes.insert(query.subject(), Refresh { query, since });
         }
     }
 
     /// Takes the orphans to send again: those for which requests wait, and those whose answer `is_needed` anyway.
-    pub(super) fn take_orphans(&mut self, is_needed: impl Fn(&Question) -> bool) -> Vec<Flight> {
+    pub(super) fn take_orphans(&mut self, is_needed: impl Fn(&Query) -> bool) -> Vec<Flight> {
         let mut orphans = std::mem::take(&mut self.orphans);
-        orphans.retain(|flight| !flight.waiting.is_empty() || is_needed(&flight.question));
+        orphans.retain(|flight| !flight.waiting.is_empty() || is_needed(&flight.query));
         orphans
     }
 
-    /// How many questions are queued.
+    /// How many queries are queued.
     #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
         self.refreshes.len()
@@ -190,7 +190,7 @@ impl InFlight {
 
     fn remove(&mut self, id: CallId) -> Option<Started> {
         let started = self.flights.remove(&id)?;
-        let subject = started.flight.question.subject();
+        let subject = started.flight.query.subject();
         if self.joinable.get(&subject) == Some(&id) {
             self.joinable.remove(&subject);
         }

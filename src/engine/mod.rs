@@ -34,18 +34,18 @@ pub use self::capabilities::Capabilities;
 pub use self::decision_log::{DecisionLog, LogSink};
 pub use self::edits::{Edit, HeaderEdits};
 pub use self::reception::{Action, Attributes, Reception};
-pub use crate::grant::UpstreamHeaders;
+pub use crate::token_info::UpstreamHeaders;
 
-use self::authenticator::{Authenticator, GaugeValues, Pending, Step, Verdict};
+use self::authenticator::{Authenticator, Decision, GaugeValues, Pending, Step};
 use self::in_flight::{Flight, InFlight, Waiting};
 use crate::host::{Host, Metrics};
-use crate::http::callout::{Outcome, Withheld};
+use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::reply::Reply;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::refusal::ProtectionSpace;
 use crate::refusal::{Reason, Rejection};
-use crate::server::question::Question;
+use crate::server::query::Query;
 use crate::settings::Settings;
 
 /// One configuration on one worker.
@@ -57,7 +57,7 @@ pub struct Engine {
     single_flight: bool,
     log: Rc<DecisionLog>,
     /// What requests wait for that has not been asked: their edits come first.
-    unasked: VecDeque<(StreamId, Question, Pending)>,
+    unasked: VecDeque<(StreamId, Query, Pending)>,
     calls: VecDeque<CallId>,
     actions: VecDeque<(StreamId, Action)>,
     /// How many evictions the counter knows of.
@@ -70,7 +70,7 @@ impl Engine {
         let (protection, single_flight) = (settings.protection.clone(), settings.single_flight);
         let mut authenticator = Authenticator::new(settings);
         if !capabilities.has_timers {
-            authenticator.forgo_background();
+            authenticator.disable_background_refresh();
         }
         Self {
             authenticator,
@@ -126,18 +126,18 @@ impl Engine {
             return Reception::of(Action::Reply(self.refuse(reason, host.metrics)));
         }
         let head = attributes.added_to(extracted.taken_out_of(head, &edits.rewritten));
-        let verdict = match self.authenticator.authenticate(&head, host) {
-            Step::Settled(verdict) => Some(verdict),
-            Step::Renew(verdict, question) => {
-                self.refresh(question, host);
-                Some(verdict)
+        let decision = match self.authenticator.authenticate(&head, host) {
+            Step::Settled(decision) => Some(decision),
+            Step::Refresh(decision, query) => {
+                self.refresh(query, host);
+                Some(decision)
             }
-            Step::Ask(question, pending) => {
-                self.unasked.push_back((stream, question, pending));
+            Step::Ask(query, pending) => {
+                self.unasked.push_back((stream, query, pending));
                 None
             }
         };
-        let action = verdict.map(|verdict| self.action(verdict));
+        let action = decision.map(|decision| self.action(decision));
         edits.strips_credentials = match &action {
             None => true,
             Some(Action::Continue(headers)) => headers.strips_credentials(),
@@ -180,17 +180,17 @@ impl Engine {
 
     /// The next call for the host to send. It ends by [`Self::on_call_done`] or [`Self::on_call_not_sent`].
     pub fn poll_call(&mut self, host: Host<'_>) -> Option<Call> {
-        while let Some((stream, question, pending)) = self.unasked.pop_front() {
-            if let Some(verdict) = self.ask(stream, question, pending, host) {
-                let action = self.action(verdict);
+        while let Some((stream, query, pending)) = self.unasked.pop_front() {
+            if let Some(decision) = self.ask(stream, query, pending, host) {
+                let action = self.action(decision);
                 self.actions.push_back((stream, action));
             }
         }
         while let Some(id) = self.calls.pop_front() {
-            let Some(Flight { question, sender, .. }) = self.in_flight.get(id) else { continue };
-            match question.callout(host.occasion()) {
+            let Some(Flight { query, sender, .. }) = self.in_flight.get(id) else { continue };
+            match query.callout(host.context()) {
                 Ok(request) => {
-                    let max_response_bytes = question.answer_limit();
+                    let max_response_bytes = query.answer_limit();
                     return Some(Call { id, stream: *sender, request, max_response_bytes });
                 }
                 Err(reason) => self.on_call_not_sent(id, reason.name(), host),
@@ -207,9 +207,9 @@ impl Engine {
     /// A call came to an end.
     pub fn on_call_done(&mut self, call: CallId, result: CallResult<'_>, host: Host<'_>) {
         let Some((flight, took)) = self.in_flight.complete(call, host.now) else { return };
-        if flight.question.is_introspection() {
+        if flight.query.is_introspection() {
             let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            host.metrics.record(Histogram::IntrospectionMilliseconds, milliseconds);
+            host.metrics.record(Histogram::IntrospectionTimeMs, milliseconds);
         }
         self.settle(flight, result.into(), host);
     }
@@ -221,9 +221,9 @@ impl Engine {
         self.log.write(
             Level::Error,
             "callout not dispatched: does its cluster or upstream exist?",
-            format_args!("{}: {refused}", flight.question.upstream()),
+            format_args!("{}: {refused}", flight.query.upstream()),
         );
-        self.settle(flight, Outcome::Lost, host);
+        self.settle(flight, CalloutOutcome::Lost, host);
     }
 
     /// A call came to an end at a time that the host does not tell: nothing can be said of any token.
@@ -255,73 +255,73 @@ impl Engine {
     /// Some time has passed: sends what no request waits for, and what was lost with a stream; sets the gauges.
     pub fn on_tick(&mut self, host: Host<'_>) {
         let Self { in_flight, authenticator, .. } = self;
-        let orphans = in_flight.take_orphans(|question| authenticator.needs_answer(question.subject()));
+        let orphans = in_flight.take_orphans(|query| authenticator.needs_answer(query.subject()));
         for flight in orphans {
             self.send_in_background(flight, host);
         }
-        for (question, since) in self.in_flight.take_refreshes() {
-            match self.admit(&question, host) {
-                Ok(()) => self.start(Flight { question, waiting: Vec::new(), sender: None }, host),
-                Err(Withheld::Claimed) => {}
-                Err(_) => self.in_flight.put_back(question, since, host.now),
+        for (query, since) in self.in_flight.take_refreshes() {
+            match self.admit(&query, host) {
+                Ok(()) => self.start(Flight { query, waiting: Vec::new(), sender: None }, host),
+                Err(NotSent::Claimed) => {}
+                Err(_) => self.in_flight.put_back(query, since, host.now),
             }
         }
         self.set_gauges(host.metrics);
     }
 
     fn send_in_background(&mut self, flight: Flight, host: Host<'_>) {
-        match self.admit(&flight.question, host) {
+        match self.admit(&flight.query, host) {
             Ok(()) => self.start(Flight { sender: None, ..flight }, host),
-            Err(withheld) => self.settle(flight, Outcome::Withheld(withheld), host),
+            Err(not_sent) => self.settle(flight, CalloutOutcome::NotSent(not_sent), host),
         }
     }
 
-    /// Joins a call in flight for the same token, or starts one. A question that must not be sent is answered at once, by nothing, which
+    /// Joins a call in flight for the same token, or starts one. A query that must not be sent is answered at once, by nothing, which
     /// may lead to another. None, if the request waits.
     fn ask(
         &mut self,
         stream: StreamId,
-        mut question: Question,
+        mut query: Query,
         mut pending: Pending,
         host: Host<'_>,
-    ) -> Option<Verdict> {
+    ) -> Option<Decision> {
         loop {
-            let subject = question.subject();
+            let subject = query.subject();
             let counts = self.in_flight.counts(&subject, host.now);
             let mut waiting = Waiting { stream, pending };
             let mut admitted = self.authenticator.admits_waiting(subject, counts);
             if admitted.is_ok() && self.single_flight && self.capabilities.switches_streams {
                 match self.in_flight.join(&subject, waiting) {
                     Ok(()) => {
-                        host.metrics.increment(Counter::Coalesced);
+                        host.metrics.increment(Counter::IntrospectionCoalesced);
                         return None;
                     }
                     Err(alone) => waiting = alone,
                 }
             }
-            admitted = admitted.and_then(|()| self.authenticator.admits(&question, counts, host));
-            let Err(withheld) = admitted else {
+            admitted = admitted.and_then(|()| self.authenticator.admits(&query, counts, host));
+            let Err(not_sent) = admitted else {
                 let sender = (!self.capabilities.outlives_streams).then_some(stream);
-                self.start(Flight { question, waiting: vec![waiting], sender }, host);
+                self.start(Flight { query, waiting: vec![waiting], sender }, host);
                 return None;
             };
-            let conclusion = self.authenticator.conclude(subject, Outcome::Withheld(withheld), host);
-            self.log.note_conclusion(self.authenticator.server_name(subject), &conclusion);
-            match self.authenticator.settle(waiting.pending, &conclusion, host) {
-                Step::Settled(verdict) => return Some(verdict),
-                Step::Renew(verdict, question) => {
-                    self.refresh(question, host);
-                    return Some(verdict);
+            let result = self.authenticator.evaluate(subject, CalloutOutcome::NotSent(not_sent), host);
+            self.log.note_result(self.authenticator.server_name(subject), &result);
+            match self.authenticator.settle(waiting.pending, &result, host) {
+                Step::Settled(decision) => return Some(decision),
+                Step::Refresh(decision, query) => {
+                    self.refresh(query, host);
+                    return Some(decision);
                 }
-                Step::Ask(next_question, next_pending) => (question, pending) = (next_question, next_pending),
+                Step::Ask(next_question, next_pending) => (query, pending) = (next_question, next_pending),
             }
         }
     }
 
-    /// Whether a question may be sent; one that may, counts as sent.
-    fn admit(&mut self, question: &Question, host: Host<'_>) -> Result<(), Withheld> {
-        let counts = self.in_flight.counts(&question.subject(), host.now);
-        self.authenticator.admits(question, counts, host)
+    /// Whether a query may be sent; one that may, counts as sent.
+    fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<(), NotSent> {
+        let counts = self.in_flight.counts(&query.subject(), host.now);
+        self.authenticator.admits(query, counts, host)
     }
 
     fn start(&mut self, flight: Flight, host: Host<'_>) {
@@ -329,56 +329,56 @@ impl Engine {
         self.calls.push_back(id);
     }
 
-    fn settle(&mut self, flight: Flight, outcome: Outcome<'_>, host: Host<'_>) {
-        let Flight { question, waiting, .. } = flight;
-        let subject = question.subject();
-        let conclusion = self.authenticator.conclude(subject, outcome, host);
-        self.log.note_conclusion(self.authenticator.server_name(subject), &conclusion);
+    fn settle(&mut self, flight: Flight, outcome: CalloutOutcome<'_>, host: Host<'_>) {
+        let Flight { query, waiting, .. } = flight;
+        let subject = query.subject();
+        let result = self.authenticator.evaluate(subject, outcome, host);
+        self.log.note_result(self.authenticator.server_name(subject), &result);
         if waiting.is_empty()
-            && let Some(next) = self.authenticator.follow_up(subject, &conclusion, host)
+            && let Some(next) = self.authenticator.follow_up(subject, &result, host)
         {
             self.refresh(next, host);
         }
         for Waiting { stream, pending } in waiting {
-            let verdict = match self.authenticator.settle(pending, &conclusion, host) {
-                Step::Settled(verdict) => Some(verdict),
-                Step::Renew(verdict, question) => {
-                    self.refresh(question, host);
-                    Some(verdict)
+            let decision = match self.authenticator.settle(pending, &result, host) {
+                Step::Settled(decision) => Some(decision),
+                Step::Refresh(decision, query) => {
+                    self.refresh(query, host);
+                    Some(decision)
                 }
-                Step::Ask(question, pending) => self.ask(stream, question, pending, host),
+                Step::Ask(query, pending) => self.ask(stream, query, pending, host),
             };
-            if let Some(verdict) = verdict {
-                let action = self.action(verdict);
+            if let Some(decision) = decision {
+                let action = self.action(decision);
                 self.actions.push_back((stream, action));
             }
         }
     }
 
-    /// Leaves a question to the next tick.
-    fn refresh(&mut self, question: Question, host: Host<'_>) {
+    /// Leaves a query to the next tick.
+    fn refresh(&mut self, query: Query, host: Host<'_>) {
         if self.capabilities.has_timers {
-            self.in_flight.refresh(question, host.now);
+            self.in_flight.refresh(query, host.now);
         }
     }
 
-    fn action(&self, verdict: Verdict) -> Action {
-        self.log.note_verdict(&verdict);
-        match verdict {
-            Verdict::Forward(headers) => Action::Continue(headers),
-            Verdict::Report(rejection, headers) => {
+    fn action(&self, decision: Decision) -> Action {
+        self.log.note_decision_of(&decision);
+        match decision {
+            Decision::Forward(headers) => Action::Continue(headers),
+            Decision::Report(rejection, headers) => {
                 Action::Continue(headers.shadow_denied_for(rejection.reason))
             }
-            Verdict::Answer(reply) => Action::Reply(reply),
-            Verdict::Reject(rejection) => Action::Reply(rejection.reply(&self.protection)),
+            Decision::Answer(reply) => Action::Reply(reply),
+            Decision::Reject(rejection) => Action::Reply(rejection.reply(&self.protection)),
         }
     }
 
     fn set_gauges(&mut self, metrics: &dyn Metrics) {
         let GaugeValues { entries, evictions, open_circuits } = self.authenticator.gauge_values();
         metrics.set(Gauge::CacheEntries, entries);
-        metrics.set(Gauge::CircuitsOpen, open_circuits);
-        metrics.set(Gauge::RequestsWaiting, self.in_flight.waiting());
+        metrics.set(Gauge::CircuitBreakerOpen, open_circuits);
+        metrics.set(Gauge::RequestsPending, self.in_flight.waiting());
         let before = std::mem::replace(&mut self.evictions, evictions);
         metrics.add(Counter::CacheEvicted, evictions.saturating_sub(before));
     }

@@ -1,9 +1,9 @@
 //! What a request head leads to.
 
 use super::edits::HeaderEdits;
-use crate::grant::UpstreamHeaders;
 use crate::http::reply::Reply;
 use crate::http::request_head::RequestHead;
+use crate::token_info::UpstreamHeaders;
 
 /// What the host knows of a request beside its fields, as far as [`RequiredAttributes`](super::RequiredAttributes) ask for it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -11,14 +11,14 @@ use crate::policy::Requirement;
 use crate::refusal::{Reason, Rejection, Schemes};
 use crate::settings::Settings;
 use crate::time::Timestamp;
-use crate::token::confirmation::Sender;
+use crate::token::confirmation::Presenter;
 
 /// A request for a protected place.
 pub(super) struct RequestContext {
     /// What its rule requires.
     pub(super) requirement: Arc<Requirement>,
     /// What it shows of its sender.
-    pub(super) sender: Sender,
+    pub(super) presenter: Presenter,
     /// The proof of possession, right for this request. Its signature is verified later, when its token is known to be good and bound to
     /// that key: no other proof is worth verifying or remembering.
     pub(super) proof: Option<Box<UnverifiedProof>>,
@@ -30,7 +30,7 @@ impl RequestContext {
     /// Reads the credentials of a request, where proofs are looked at as `mode` says.
     ///
     /// # Errors
-    /// The client's mistake.
+    /// The client's error.
     pub(super) fn read<'h>(
         head: &RequestHead<'h>,
         requirement: &Arc<Requirement>,
@@ -51,12 +51,12 @@ impl RequestContext {
                 (Schemes::Dpop, Some(Box::new(UnverifiedProof::read(head, token, dpop, now)?)))
             }
         };
-        let sender = Sender {
+        let presenter = Presenter {
             key: proof.as_ref().map(|proof| proof.thumbprint().to_owned()),
             certificate: client_certificate::digest(settings.client_certificate, head),
         };
         let (requirement, allowed_origin) = (Arc::clone(requirement), allowed_origin.cloned());
-        Ok((Self { requirement, sender, proof, schemes, allowed_origin }, token))
+        Ok((Self { requirement, presenter, proof, schemes, allowed_origin }, token))
     }
 
     /// The refusal of this request, whose credentials were looked at.

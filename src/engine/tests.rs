@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Lets time pass: the calls in the background are sent, and answered. How many there were.
-    fn renew(&mut self, seconds: u64) -> usize {
+    fn refresh(&mut self, seconds: u64) -> usize {
         let counted = Rc::clone(&self.counted);
         self.driver.engine().on_tick(host(seconds, self.shared, &counted));
         let mut count = 0;
@@ -282,7 +282,7 @@ fn bearer(jwt: &str) -> String {
 }
 
 #[test]
-fn r074_an_opaque_token_becomes_its_jwt_and_the_next_request_asks_nobody() {
+fn r074_an_opaque_token_becomes_its_jwt_and_the_next_request_is_a_cache_hit() {
     let mut worker = Worker::new(json!({}), &NoSharedData);
     let jwt = testing::jwt(json!({}));
     assert_eq!(worker.get(0, "opaque"), bearer(&jwt));
@@ -293,8 +293,8 @@ fn r074_an_opaque_token_becomes_its_jwt_and_the_next_request_asks_nobody() {
 }
 
 #[test]
-fn r001_r006_r007_r079_what_is_no_token_asks_nobody() {
-    let mut worker = Worker::new(json!({"credentials": {"max_length": 10}}), &NoSharedData);
+fn r001_r006_r007_r079_invalid_token_syntax_causes_no_introspection() {
+    let mut worker = Worker::new(json!({"token_sources": {"max_length": 10}}), &NoSharedData);
     assert_eq!(worker.request(0, "GET", "/", None), "missing_credentials");
     for (value, reason) in [
         ("Basic YTpi", "unsupported_scheme"),
@@ -324,7 +324,7 @@ fn r009_r074_a_token_that_comes_twice_is_refused() {
 }
 
 #[test]
-fn r045_an_introspection_response_asks_nobody() {
+fn r045_an_introspection_response_as_token_causes_no_introspection() {
     let mut worker = Worker::new(json!({}), &NoSharedData);
     let response = testing::jws(r#"{"alg":"ES256","typ":"token-introspection+jwt"}"#, "{}");
     assert_eq!(worker.get(0, &response), "not_an_access_token");
@@ -332,7 +332,7 @@ fn r045_an_introspection_response_asks_nobody() {
 }
 
 #[test]
-fn r055_a_token_is_asked_about_again_when_its_time_to_live_is_over() {
+fn r055_a_token_is_introspected_again_when_its_ttl_is_over() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m"}}), &NoSharedData);
     assert!(worker.get(0, "opaque").starts_with("Bearer"));
     worker.answer_status("204");
@@ -366,9 +366,9 @@ fn r031_r049_an_expired_token_is_refused_and_never_served_from_the_cache() {
 #[test]
 fn r031_r032_dates_are_validated() {
     for (policy, claims, expected) in [
-        (json!({}), json!({"nbf": testing::NOW + 6}), "premature"),
+        (json!({}), json!({"nbf": testing::NOW + 6}), "not_yet_valid"),
         (json!({}), json!({"nbf": testing::NOW + 5}), "Bearer"),
-        (json!({"leeway": "0s"}), json!({"nbf": testing::NOW + 1}), "premature"),
+        (json!({"leeway": "0s"}), json!({"nbf": testing::NOW + 1}), "not_yet_valid"),
         (json!({}), json!({"exp": testing::NOW - 5}), "expired"),
         (json!({}), json!({"exp": null}), "Bearer"),
         (json!({"require_exp": true}), json!({"exp": null}), "missing_expiration"),
@@ -418,7 +418,7 @@ fn r035_r053_each_rule_judges_a_hit_for_itself() {
         ("/part", "insufficient_scope"),
         ("/case", "insufficient_scope"),
         ("/any", "Bearer"),
-        ("/other", "not_exposed"),
+        ("/other", "no_matching_rule"),
     ] {
         let outcome = worker.request(0, "GET", path, Some("Bearer opaque"));
         assert!(outcome.starts_with(expected), "{path}: {outcome}");
@@ -427,7 +427,7 @@ fn r035_r053_each_rule_judges_a_hit_for_itself() {
 }
 
 #[test]
-fn r074_a_public_route_asks_nobody_and_passes_no_token_on() {
+fn r074_a_public_route_causes_no_introspection_and_forwards_no_token() {
     let mut worker = Worker::new(json!({"rules": [{"path": "/", "access": "public"}]}), &NoSharedData);
     assert_eq!(worker.request(0, "GET", "/", None), "untouched");
     assert_eq!(worker.request(0, "GET", "/", Some("Basic YTpi")), "untouched");
@@ -445,7 +445,7 @@ fn r102_metadata_need_neither_token_nor_rule() {
     let mut worker = Worker::new(configuration, &NoSharedData);
     let path = "/.well-known/oauth-protected-resource";
     assert_eq!(worker.request(0, "GET", path, None), "200");
-    assert_eq!(worker.request(0, "PUT", path, None), "not_exposed");
+    assert_eq!(worker.request(0, "PUT", path, None), "no_matching_rule");
     assert_eq!(Worker::new(json!({}), &NoSharedData).request(0, "GET", path, None), "missing_credentials");
 }
 
@@ -508,9 +508,9 @@ fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
         {"header": "x-absent", "pointer": "/absent"},
     ]);
     let shared = MemorySharedData::default();
-    let mut first = Worker::new(json!({"claim_headers": headers}), &shared);
+    let mut first = Worker::new(json!({"claim_to_headers": headers}), &shared);
     first.answer_with(testing::jwt(json!({"realm_access": {"roles": ["a"]}})));
-    let mut second = Worker::new(json!({"claim_headers": headers}), &shared);
+    let mut second = Worker::new(json!({"claim_to_headers": headers}), &shared);
     let expected = [("x-user-id", "alice"), ("x-roles", "WyJhIl0")];
     for worker in [&mut first, &mut second] {
         worker.get(0, "opaque");
@@ -592,11 +592,14 @@ fn r080_preflights_of_allowed_origins_pass_to_what_is_exposed() {
     };
     let app = Some("https://app.example.com");
     assert_eq!(send("OPTIONS", "/orders", app, Some("PUT")), "removed");
-    assert_eq!(send("OPTIONS", "/orders", app, Some("DELETE")), "not_exposed for https://app.example.com");
-    assert_eq!(send("OPTIONS", "/other", app, Some("PUT")), "not_exposed for https://app.example.com");
-    assert_eq!(send("OPTIONS", "/orders", app, None), "not_exposed for https://app.example.com");
-    assert_eq!(send("OPTIONS", "/orders", None, Some("PUT")), "not_exposed");
-    assert_eq!(send("OPTIONS", "/orders", Some("https://evil.example.com"), Some("PUT")), "not_exposed");
+    assert_eq!(
+        send("OPTIONS", "/orders", app, Some("DELETE")),
+        "no_matching_rule for https://app.example.com"
+    );
+    assert_eq!(send("OPTIONS", "/other", app, Some("PUT")), "no_matching_rule for https://app.example.com");
+    assert_eq!(send("OPTIONS", "/orders", app, None), "no_matching_rule for https://app.example.com");
+    assert_eq!(send("OPTIONS", "/orders", None, Some("PUT")), "no_matching_rule");
+    assert_eq!(send("OPTIONS", "/orders", Some("https://evil.example.com"), Some("PUT")), "no_matching_rule");
     assert_eq!(send("GET", "/orders", app, Some("PUT")), "missing_credentials for https://app.example.com");
 }
 
@@ -674,7 +677,7 @@ fn r054_r056_a_failure_is_neither_kept_nor_covered_up() {
 }
 
 #[test]
-fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
+fn r023_coalesced_requests_are_each_checked_by_their_own_rule() {
     let rules =
         json!([{"path": "/read", "scopes": ["orders:read"]}, {"path": "/write", "scopes": ["orders:write"]}]);
     let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
@@ -687,10 +690,10 @@ fn r023_all_who_wait_for_a_token_are_judged_by_their_own_rule() {
     let call = worker.call(0).expect("an introspection request");
     assert!(worker.call(0).is_none(), "one for both");
     worker.respond(&call, 0);
-    let verdicts: Vec<bool> = std::iter::from_fn(|| worker.driver.engine().poll_action())
+    let decisions: Vec<bool> = std::iter::from_fn(|| worker.driver.engine().poll_action())
         .map(|(_, action)| matches!(action, Action::Continue(_)))
         .collect();
-    assert_eq!(verdicts, [true, false]);
+    assert_eq!(decisions, [true, false]);
 }
 
 /// What services receive.
@@ -730,9 +733,9 @@ impl Metrics for Counted {
 }
 
 #[test]
-fn every_request_is_counted_by_what_became_of_it() {
+fn every_request_is_counted_by_its_outcome() {
     use Counter::{
-        CacheHitInactive, CacheHitLocal, CacheHitShared, CacheMiss, Forwarded, ForwardedPublic,
+        Allowed, AllowedPublic, CacheHitInactive, CacheHitLocal, CacheHitShared, CacheMiss,
         IntrospectionActive, IntrospectionCredentialsRefused, IntrospectionFailed, IntrospectionInactive,
         RejectedAuthorizationServer, RejectedClient,
     };
@@ -744,14 +747,11 @@ fn every_request_is_counted_by_what_became_of_it() {
         worker.request(0, "GET", path, authorization);
         worker.counted.0.borrow().clone()
     };
-    assert_eq!(
-        counted(&mut worker, "/orders", Some("Bearer a")),
-        [CacheMiss, IntrospectionActive, Forwarded]
-    );
-    assert_eq!(counted(&mut worker, "/orders", Some("Bearer a")), [CacheHitLocal, Forwarded]);
+    assert_eq!(counted(&mut worker, "/orders", Some("Bearer a")), [CacheMiss, IntrospectionActive, Allowed]);
+    assert_eq!(counted(&mut worker, "/orders", Some("Bearer a")), [CacheHitLocal, Allowed]);
     let mut other = Worker::new(configuration, &shared);
-    assert_eq!(counted(&mut other, "/orders", Some("Bearer a")), [CacheHitShared, Forwarded]);
-    assert_eq!(counted(&mut worker, "/health", None), [ForwardedPublic]);
+    assert_eq!(counted(&mut other, "/orders", Some("Bearer a")), [CacheHitShared, Allowed]);
+    assert_eq!(counted(&mut worker, "/health", None), [AllowedPublic]);
     assert_eq!(counted(&mut worker, "/orders", None), [RejectedClient]);
     for (status, introspection, rejected) in [
         ("204", IntrospectionInactive, RejectedClient),

@@ -3,11 +3,11 @@
 
 use super::request_context::RequestContext;
 use crate::credentials::dpop::{DpopMode, ProofVerifier};
-use crate::grant::Grant;
 use crate::host::Host;
 use crate::refusal::Reason;
 use crate::settings::TokenSettings;
 use crate::token::claims::Claims;
+use crate::token_info::TokenInfo;
 
 /// A token of one server's against one request.
 pub(super) struct TokenCheck<'c> {
@@ -23,14 +23,14 @@ impl TokenCheck<'_> {
     /// What is wrong.
     pub(super) fn claims(&self, claims: &Claims) -> Result<(), Reason> {
         let Self { settings, context, host } = self;
-        let RequestContext { requirement, sender, .. } = context;
+        let RequestContext { requirement, presenter, .. } = context;
         settings.policy.validate(claims, host.now)?;
-        let binding = claims.binding();
-        if settings.dpop == DpopMode::Required && !binding.is_to_key() {
+        let confirmation = claims.confirmation();
+        if settings.dpop == DpopMode::Required && !confirmation.is_to_key() {
             return Err(Reason::BindingRequired);
         }
-        requirement.validate_binding(binding)?;
-        binding.validate(sender)?;
+        requirement.validate_binding(confirmation)?;
+        confirmation.validate(presenter)?;
         requirement.validate(claims)
     }
 
@@ -40,16 +40,16 @@ impl TokenCheck<'_> {
     /// What is wrong.
     pub(super) fn all(
         &self,
-        grant: &Grant,
+        token_info: &TokenInfo,
         proofs: Option<&mut ProofVerifier>,
     ) -> Result<Option<Reason>, Reason> {
         let Self { settings, context, host } = self;
-        let claims = grant.claims();
+        let claims = token_info.claims();
         self.claims(claims)?;
         let unmet = context.requirement.authorize(claims, host.now, settings.policy.leeway).err();
         if let Some(proof) = &context.proof {
             let proofs = proofs.ok_or(Reason::Internal)?;
-            proofs.take(proof, claims.binding(), host.now, host.shared_data)?;
+            proofs.take(proof, claims.confirmation(), host.now, host.shared_data)?;
         }
         Ok(unmet)
     }

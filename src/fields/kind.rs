@@ -1,4 +1,4 @@
-//! The types of fields as data: one table, which is walked to show a configuration, to describe it and to sort mistakes.
+//! The types of fields as data: one table, which is walked to show a configuration, to describe it and to sort errors.
 
 use serde_json::{Map, Value};
 
@@ -49,7 +49,7 @@ pub struct Field {
 pub enum Absence {
     /// That there is no value.
     Optional,
-    /// This mistake.
+    /// This error.
     Required(&'static str),
     /// The same as this value.
     Means(fn() -> Value),

@@ -1,12 +1,12 @@
 //! Fields of the configuration: a field is one line, `name: Type = default`, under its documentation.
 //!
-//! Its type carries range, unit, emptiness and secrecy. From that line come reading with all mistakes at once ([`Reader`]), what people
+//! Its type carries range, unit, emptiness and secrecy. From that line come reading with all errors at once ([`Reader`]), what people
 //! are shown of a value ([`Kind::shown`]), the documentation and the JSON Schema (`schema`). What fields have to do with each other
 //! is not said here.
 
+mod errors;
 mod keyword;
 mod kind;
-mod mistakes;
 mod path;
 mod reader;
 #[cfg(feature = "schema")]
@@ -16,9 +16,9 @@ mod types;
 
 use serde_json::Value;
 
+pub use errors::{ConfigError, ConfigErrors};
 pub(crate) use keyword::{Keyword, keywords};
 pub(crate) use kind::{Absence, Field, Kind};
-pub use mistakes::{Mistake, Mistakes};
 pub(crate) use path::FieldPath;
 pub(crate) use reader::{Environment, Reader};
 pub(crate) use section::{absence, member, read_member, section};
@@ -32,10 +32,10 @@ pub trait FieldType {
     /// The type as data, for what is said of fields without a value.
     const KIND: &'static Kind;
 
-    /// The value. Where there is none, a mistake was noted.
+    /// The value. Where there is none, an error was noted.
     fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value>;
 
     /// What stands for a value that could not be read, so that the rules across fields can be checked all the same. It never becomes
-    /// part of [`Settings`](crate::Settings): there is a mistake. Of a section, it is the section without any field written.
+    /// part of [`Settings`](crate::Settings): there is an error. Of a section, it is the section without any field written.
     fn placeholder() -> Self::Value;
 }

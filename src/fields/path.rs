@@ -1,4 +1,4 @@
-//! The path of a field, `rules[2].path`: written out only for a mistake.
+//! The path of a field, `rules[2].path`: written out only for an error.
 
 use std::fmt;
 

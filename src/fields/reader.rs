@@ -1,10 +1,10 @@
-//! Reading: from JSON to the values of fields, with all mistakes at once. No mistake repeats a value, which may be a secret in the
+//! Reading: from JSON to the values of fields, with all errors at once. No error repeats a value, which may be a secret in the
 //! wrong place.
 
 use serde_json::{Map, Value};
 
-use super::mistakes::UNKNOWN_FIELD;
-use super::{Absence, Field, FieldPath, FieldType, Mistakes};
+use super::errors::UNKNOWN_FIELD;
+use super::{Absence, ConfigErrors, Field, FieldPath, FieldType};
 
 /// Looks up a variable of the proxy's environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -12,15 +12,18 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// What reading needs and what it finds wrong.
 pub struct Reader<'a> {
     environment: Environment<'a>,
-    mistakes: Mistakes,
+    errors: ConfigErrors,
 }
 
 impl<'a> Reader<'a> {
     /// Reads the whole.
-    pub(crate) fn read<T: FieldType>(written: &Value, environment: Environment<'a>) -> (T::Value, Mistakes) {
-        let mut reader = Self { environment, mistakes: Mistakes::default() };
+    pub(crate) fn read<T: FieldType>(
+        written: &Value,
+        environment: Environment<'a>,
+    ) -> (T::Value, ConfigErrors) {
+        let mut reader = Self { environment, errors: ConfigErrors::default() };
         let value = T::read(written, FieldPath::Root, &mut reader).unwrap_or_else(T::placeholder);
-        (value, reader.mistakes)
+        (value, reader.errors)
     }
 
     /// The value of a variable of the environment.
@@ -29,10 +32,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn note(&mut self, at: FieldPath<'_>, message: impl Into<String>) {
-        self.mistakes.note_field(at, message);
+        self.errors.note_field(at, message);
     }
 
-    /// The value, or its absence as a mistake.
+    /// The value, or its absence as an error.
     pub(crate) fn check<T>(&mut self, at: FieldPath<'_>, value: Option<T>, message: &str) -> Option<T> {
         if value.is_none() {
             self.note(at, message);
@@ -91,6 +94,6 @@ impl<'a> Reader<'a> {
 impl Default for Reader<'_> {
     /// For a section of which nothing is written.
     fn default() -> Self {
-        Self { environment: &|_| None, mistakes: Mistakes::default() }
+        Self { environment: &|_| None, errors: ConfigErrors::default() }
     }
 }

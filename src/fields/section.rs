@@ -1,7 +1,7 @@
 //! Sections: objects of the configuration, as the lines of their fields.
 
 /// Defines sections. Behind the type of a field stands what its absence means: `= "2s"` that value, `= {}` a section of defaults, `= []` an empty list,
-/// `= required` or `= (required "why")` a mistake; nothing, that there is no value.
+/// `= required` or `= (required "why")` an error; nothing, that there is no value.
 macro_rules! section {
     ($(
         $(#[doc = $about:literal])+

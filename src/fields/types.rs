@@ -51,7 +51,7 @@ macro_rules! field_type {
     };
 }
 
-/// Makes field types of texts that have to satisfy a rule, which is a function that gives the mistake: `Origin = origin`.
+/// Makes field types of texts that have to satisfy a rule, which is a function that gives the error: `Origin = origin`.
 macro_rules! texts {
     ($($(#[doc = $about:literal])+ $type:ident = $rule:expr,)+) => {$(
         $(#[doc = $about])+

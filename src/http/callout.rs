@@ -32,7 +32,7 @@ pub struct Callout {
 
 /// What became of a callout.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
+pub enum CalloutOutcome<'a> {
     /// A response, be it from the server or from the proxy in its place.
     Response {
         /// All header fields, `:status` included.
@@ -45,14 +45,14 @@ pub enum Outcome<'a> {
     /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
     Lost,
     /// The gateway did not ask.
-    Withheld(Withheld),
+    NotSent(NotSent),
 }
 
 /// Why the gateway does not ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withheld {
+pub enum NotSent {
     /// It asks as much as it may already, or as many requests wait as may.
-    Overloaded,
+    LimitReached,
     /// The server failed again and again, and is left alone for so long.
     CircuitOpen(Duration),
     /// Another worker refreshes this token.
@@ -97,14 +97,14 @@ impl Callout {
     }
 }
 
-impl Outcome<'_> {
+impl CalloutOutcome<'_> {
     /// Whether the server did not serve; none, if it was not asked.
     pub(crate) fn has_failed(&self) -> Option<bool> {
         match self {
             Self::Response { headers, .. } => Some(status(headers).is_none_or(|status| status >= 500)),
             Self::Oversized => Some(false),
             Self::Lost => Some(true),
-            Self::Withheld(_) => None,
+            Self::NotSent(_) => None,
         }
     }
 
@@ -112,7 +112,7 @@ impl Outcome<'_> {
     pub(crate) fn freshness(&self) -> Freshness {
         match self {
             Self::Response { headers, .. } => Freshness::of(headers),
-            Self::Oversized | Self::Lost | Self::Withheld(_) => Freshness::default(),
+            Self::Oversized | Self::Lost | Self::NotSent(_) => Freshness::default(),
         }
     }
 
@@ -125,8 +125,8 @@ impl Outcome<'_> {
                 let seconds = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
                 Some(Duration::from_secs(seconds))
             }
-            Self::Withheld(Withheld::CircuitOpen(pause)) => Some(*pause),
-            Self::Withheld(Withheld::Overloaded | Withheld::Claimed) | Self::Oversized | Self::Lost => None,
+            Self::NotSent(NotSent::CircuitOpen(pause)) => Some(*pause),
+            Self::NotSent(NotSent::LimitReached | NotSent::Claimed) | Self::Oversized | Self::Lost => None,
         }
     }
 }

@@ -31,8 +31,8 @@ impl Lifetime {
         now < self.usable_until
     }
 
-    /// When it is to be renewed: so long before the end of its freshness, but not in the first half of what is left of that.
-    pub(crate) fn renewal(self, ahead: Duration, now: Timestamp) -> Option<Timestamp> {
+    /// When it is to be refreshed: so long before the end of its freshness, but not in the first half of what is left of that.
+    pub(crate) fn refresh_at(self, ahead: Duration, now: Timestamp) -> Option<Timestamp> {
         let left = self.fresh_until.since(now);
         let ahead = ahead.min(left / 2);
         (!ahead.is_zero()).then(|| now.plus(left.saturating_sub(ahead)))

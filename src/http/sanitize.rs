@@ -1,10 +1,10 @@
 //! Fields by which a client could change a request behind the rule that let it in: those that override its path or its method
 //! (R131), and a `Connection` field that nominates others for removal by the next hop (RFC 9110 §7.6.1; R78). They are taken off
-//! every request, whatever the verdict.
+//! every request, whatever the decision.
 //!
-//! It does not deal with fields that imitate the gateway's own: see `forwarding`.
+//! It does not deal with fields that resemble the gateway's own: see `forwarding`.
 
-use crate::http::field_name::imitates;
+use crate::http::field_name::resembles;
 
 /// What becomes of the fields that override path or method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(crate) fn edits<'f>(
 /// Whether a service may take the value of this field for the request's path or method.
 #[inline(never)]
 pub(crate) fn is_override(name: &[u8]) -> bool {
-    OVERRIDES.iter().any(|own| imitates(name, own))
+    OVERRIDES.iter().any(|own| resembles(name, own))
 }
 
 fn is_connection(name: &[u8]) -> bool {

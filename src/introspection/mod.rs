@@ -6,6 +6,6 @@ mod response;
 mod signed_response;
 
 pub use client_auth::{ClientAuthentication, ClientFields, FieldReader, Method};
-pub use request::{Endpoint, Inquiry};
+pub use request::{Endpoint, IntrospectionRequest};
 pub use response::{Format, ResponseFormat};
 pub use signed_response::SignedResponse;

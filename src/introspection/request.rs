@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client_auth::{ClientAuthentication, RequestCredentials};
 use crate::credentials::bearer::AccessToken;
-use crate::host::Occasion;
+use crate::host::CalloutContext;
 use crate::http::callout::{Callout, Target};
 use crate::http::request_head::Presented;
 use crate::http::{form, traceparent};
@@ -34,9 +34,9 @@ pub struct Endpoint {
     pub forward_traceparent: bool,
 }
 
-/// The question whether a token is active.
+/// The query whether a token is active.
 #[derive(Clone)]
-pub struct Inquiry {
+pub struct IntrospectionRequest {
     endpoint: Arc<Endpoint>,
     token: Arc<str>,
     traceparent: Option<Arc<str>>,
@@ -57,7 +57,7 @@ impl Endpoint {
     }
 }
 
-impl Inquiry {
+impl IntrospectionRequest {
     /// Asks whether `token` is active.
     pub(crate) fn about(token: AccessToken<'_>, endpoint: &Arc<Endpoint>) -> Self {
         Self { endpoint: Arc::clone(endpoint), token: token.expose().into(), traceparent: None }
@@ -85,13 +85,13 @@ impl Inquiry {
     ///
     /// # Errors
     /// [`Reason::Internal`] if no assertion can be made.
-    pub(crate) fn callout(&self, occasion: Occasion<'_>) -> Result<Callout, Reason> {
+    pub(crate) fn callout(&self, context: CalloutContext<'_>) -> Result<Callout, Reason> {
         let endpoint = &*self.endpoint;
         let mut parameters = vec![("token", &*self.token)];
         if endpoint.token_type_hint {
             parameters.push(("token_type_hint", "access_token"));
         }
-        let credentials = endpoint.authentication.credentials(occasion).ok_or(Reason::Internal)?;
+        let credentials = endpoint.authentication.credentials(context).ok_or(Reason::Internal)?;
         let RequestCredentials { authorization, parameters: own } = credentials;
         parameters.extend(own.iter().map(|(name, value)| (*name, &**value)));
         parameters.extend(endpoint.parameters.iter().map(|(name, value)| (name.as_str(), value.expose())));

@@ -6,14 +6,14 @@
 
 use serde_json::Value;
 
-use crate::http::callout::{Outcome, status};
+use crate::http::callout::{CalloutOutcome, status};
 use crate::http::freshness::Freshness;
 use crate::introspection::SignedResponse;
 use crate::json::Object;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::active_token::{ActiveToken, Source};
-use crate::token::claims::{Claims, Reading};
+use crate::token::claims::{ClaimMapping, Claims};
 use crate::token::phantom_token::PhantomToken;
 
 /// How the authorization server answers.
@@ -22,7 +22,7 @@ pub struct ResponseFormat {
     /// What is asked for, and what may come therefore.
     pub format: Format,
     /// The member of a JSON response that holds the JWT; none, if JSON holds no JWT.
-    pub jwt_member: Option<String>,
+    pub jwt_field: Option<String>,
     /// The longest JWT, in bytes, that the services behind the gateway accept.
     pub max_jwt_length: usize,
 }
@@ -62,40 +62,42 @@ impl ResponseFormat {
     /// server's fault.
     pub(crate) fn parse(
         &self,
-        outcome: Outcome<'_>,
-        reading: &Reading,
+        outcome: CalloutOutcome<'_>,
+        claim_mapping: &ClaimMapping,
         now: Timestamp,
     ) -> Result<ActiveToken, Reason> {
-        let Outcome::Response { headers, body } = outcome else { return Err(Reason::of_failure(&outcome)) };
+        let CalloutOutcome::Response { headers, body } = outcome else {
+            return Err(Reason::of_failure(&outcome));
+        };
         let active = match (status(headers), MediaType::of(headers), &self.format) {
-            (Some(200), MediaType::Jwt, Format::Jwt) => self.parse_jwt(body, reading),
+            (Some(200), MediaType::Jwt, Format::Jwt) => self.parse_jwt(body, claim_mapping),
             (Some(200), MediaType::Signed, Format::Signed(signed)) => {
-                parse_signed(signed, body, reading, now)
+                parse_signed(signed, body, claim_mapping, now)
             }
             (Some(200), MediaType::Json, Format::Signed(SignedResponse { required: true, .. })) => {
                 Err(Reason::UnexpectedResponse)
             }
-            (Some(200), MediaType::Json, _) => self.parse_json(body, reading),
+            (Some(200), MediaType::Json, _) => self.parse_json(body, claim_mapping),
             (Some(204), _, Format::Jwt) => Err(Reason::Inactive),
             (Some(400), MediaType::Json, _) if names_unsupported_token(body) => Err(Reason::Inactive),
             (Some(401 | 403), ..) => Err(Reason::GatewayCredentialsRefused),
-            (Some(504), ..) => Err(Reason::TimedOut),
-            (Some(429), ..) => Err(Reason::Throttled),
+            (Some(504), ..) => Err(Reason::IntrospectionTimeout),
+            (Some(429), ..) => Err(Reason::ServerRateLimited),
             (Some(500..), ..) => Err(Reason::Unavailable),
             _ => Err(Reason::UnexpectedResponse),
         }?;
         Ok(ActiveToken { freshness: Freshness::of(headers), ..active })
     }
 
-    fn parse_jwt(&self, body: &[u8], reading: &Reading) -> Result<ActiveToken, Reason> {
-        let PhantomToken { jws, claims } = self.phantom_token(text(body)?, reading)?;
+    fn parse_jwt(&self, body: &[u8], claim_mapping: &ClaimMapping) -> Result<ActiveToken, Reason> {
+        let PhantomToken { jws, claims } = self.phantom_token(text(body)?, claim_mapping)?;
         Ok(ActiveToken::new(Source::PhantomToken(Box::new(jws)), claims))
     }
 
-    fn parse_json(&self, body: &[u8], reading: &Reading) -> Result<ActiveToken, Reason> {
+    fn parse_json(&self, body: &[u8], claim_mapping: &ClaimMapping) -> Result<ActiveToken, Reason> {
         let response = Object::parse(body).map_err(|_| Reason::UnexpectedResponse)?;
-        let beside = claims_of_active(&response, reading)?;
-        let jwt = match (&self.jwt_member, &self.format) {
+        let beside = claims_of_active(&response, claim_mapping)?;
+        let jwt = match (&self.jwt_field, &self.format) {
             (Some(name), _) => response.get(name).and_then(Value::as_str),
             (None, Format::Jwt) => None,
             (None, Format::Json | Format::Signed(_)) => {
@@ -103,37 +105,37 @@ impl ResponseFormat {
             }
         };
         let PhantomToken { jws, claims } =
-            self.phantom_token(jwt.ok_or(Reason::MissingPhantomToken)?, reading)?;
+            self.phantom_token(jwt.ok_or(Reason::MissingPhantomToken)?, claim_mapping)?;
         Ok(ActiveToken::new(Source::PhantomToken(Box::new(jws)), claims.narrowed_by(beside)?))
     }
 
-    fn phantom_token(&self, text: &str, reading: &Reading) -> Result<PhantomToken, Reason> {
+    fn phantom_token(&self, text: &str, claim_mapping: &ClaimMapping) -> Result<PhantomToken, Reason> {
         if text.len() > self.max_jwt_length {
             return Err(Reason::PhantomTokenTooLong);
         }
-        PhantomToken::parse(text, reading)
+        PhantomToken::parse(text, claim_mapping)
     }
 }
 
 fn parse_signed(
     signed: &SignedResponse,
     body: &[u8],
-    reading: &Reading,
+    claim_mapping: &ClaimMapping,
     now: Timestamp,
 ) -> Result<ActiveToken, Reason> {
     let (jws, response) = signed.open(text(body)?, now)?;
-    let claims = claims_of_active(&response, reading)?;
+    let claims = claims_of_active(&response, claim_mapping)?;
     Ok(ActiveToken::new(Source::SignedResponse(Box::new(jws.into_owned())), claims))
 }
 
 /// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
-fn claims_of_active(response: &Object, reading: &Reading) -> Result<Claims, Reason> {
+fn claims_of_active(response: &Object, claim_mapping: &ClaimMapping) -> Result<Claims, Reason> {
     match response.get("active").and_then(Value::as_bool) {
         // Refresh tokens are active as well, and many servers say so without a type.
-        Some(true) if reading.requires_token_type && response.get("token_type").is_none() => {
+        Some(true) if claim_mapping.requires_token_type && response.get("token_type").is_none() => {
             Err(Reason::NotAnAccessToken)
         }
-        Some(true) => Claims::read(response, reading),
+        Some(true) => Claims::read(response, claim_mapping),
         Some(false) => Err(Reason::Inactive),
         None => Err(Reason::UnexpectedResponse),
     }

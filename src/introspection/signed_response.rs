@@ -37,7 +37,7 @@ impl SignedResponse {
             issued_at <= now.plus(MAX_CLOCK_DIFFERENCE) && now <= issued_at.plus(MAX_CLOCK_DIFFERENCE)
         });
         let is_in_time = !jws.validity().has_expired(now, MAX_CLOCK_DIFFERENCE)
-            && !jws.validity().is_premature(now, MAX_CLOCK_DIFFERENCE);
+            && !jws.validity().is_not_yet_valid(now, MAX_CLOCK_DIFFERENCE);
         let is_response = jws.media_type().as_deref() == Some(MEDIA_TYPE);
         if !is_response || jws.issuer() != Some(&*self.issuer) || !is_for_us || !is_recent || !is_in_time {
             return Err(Reason::UnexpectedResponse);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
-use crate::token::confirmation::Binding;
+use crate::token::confirmation::Confirmation;
 
 /// Defines the conditions: for each moment, what there is to look at then, and what can be required of it, in the order in which it
 /// is checked.
@@ -67,7 +67,7 @@ conditions! {
     /// Before any token is looked at; of preflights as well.
     fn check_caller(Caller<'_>): Peers;
     /// Before it is known whether the sender holds the key.
-    fn check_binding(&Binding): KeyBinding;
+    fn check_binding(&Confirmation): KeyBinding;
     /// What makes a token one for this place.
     fn check_token(&Claims): Audience;
     /// What an authentic token allows; all else about a request is in order.
@@ -143,11 +143,11 @@ impl Requires for Peers {
 pub struct KeyBinding;
 
 impl Requires for KeyBinding {
-    type Subject<'s> = &'s Binding;
+    type Subject<'s> = &'s Confirmation;
     const REASON: Reason = Reason::BindingRequired;
 
-    fn is_met(&self, binding: &Binding) -> bool {
-        binding.is_to_key()
+    fn is_met(&self, confirmation: &Confirmation) -> bool {
+        confirmation.is_to_key()
     }
 }
 
@@ -240,7 +240,7 @@ pub enum Test {
 
 impl Requires for ClaimConditions {
     type Subject<'s> = Granted<'s>;
-    const REASON: Reason = Reason::ClaimNotGranted;
+    const REASON: Reason = Reason::ClaimMismatch;
 
     fn is_met(&self, Granted { claims, .. }: Granted<'_>) -> bool {
         self.0.iter().all(|condition| condition.test.holds(claims.asked(&condition.pointer)))

@@ -9,7 +9,7 @@ use crate::refusal::Reason;
 use crate::server_id::ServerId;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
-use crate::token::confirmation::Binding;
+use crate::token::confirmation::Confirmation;
 use crate::upstream::mint::MintProfile;
 
 /// What becomes of a request that does not meet a requirement.
@@ -93,8 +93,8 @@ impl Requirement {
     ///
     /// # Errors
     /// Why it is not.
-    pub(crate) fn validate_binding(&self, binding: &Binding) -> Result<(), Reason> {
-        self.conditions().try_for_each(|condition| condition.check_binding(binding))
+    pub(crate) fn validate_binding(&self, confirmation: &Confirmation) -> Result<(), Reason> {
+        self.conditions().try_for_each(|condition| condition.check_binding(confirmation))
     }
 
     /// Whether a token is meant for what the rule is about.

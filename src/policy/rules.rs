@@ -103,7 +103,7 @@ impl Rules {
     /// most specific rule for the route asks beside that.
     ///
     /// # Errors
-    /// [`Reason::NotExposed`] if none does, [`Reason::AmbiguousTarget`] if the method, the host or the path can be read in
+    /// [`Reason::NoMatchingRule`] if none does, [`Reason::AmbiguousTarget`] if the method, the host or the path can be read in
     /// different ways and the answer depends on it.
     pub fn find(&self, head: &RequestHead<'_>) -> Result<Access, Reason> {
         Ok(self.deciding(head)?.access())
@@ -180,7 +180,9 @@ impl Rules {
         let routed = route.and_then(|route| Some((route, self.routed.get(route)?)));
         let Some((route, hosts)) = routed else { return Ok(Found { rule, routed: None }) };
         match self.find_among(hosts, Some(route), host, path, head.method) {
-            Err(Reason::NotExposed) if !self.has_place(hosts, host, path) => Ok(Found { rule, routed: None }),
+            Err(Reason::NoMatchingRule) if !self.has_place(hosts, host, path) => {
+                Ok(Found { rule, routed: None })
+            }
             Err(reason) => Err(reason),
             Ok(routed) => Ok(Found { rule, routed: Some(routed) }),
         }
@@ -322,13 +324,13 @@ fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&
         let is_by_accident = rule.access == Access::Public && rule.methods != ["OPTIONS"];
         let slips_past = |other: &Rule| is_by_accident && !rule.is_at_place_of(other);
         match rule.takes(method) {
-            true if passed_over.is_some_and(slips_past) => return Err(Reason::NotExposed),
+            true if passed_over.is_some_and(slips_past) => return Err(Reason::NoMatchingRule),
             true => return Ok(rule),
             false if rule.access != Access::Public => passed_over = passed_over.or(Some(rule)),
             false => {}
         }
     }
-    Err(Reason::NotExposed)
+    Err(Reason::NoMatchingRule)
 }
 
 /// The host as it is written, in lower case. The dot of the root, a colon without a port behind it, and characters that

@@ -5,7 +5,7 @@
 //! stands in bodies alone, since a request without credentials hears no error in its challenge (RFC 6750 §3.1).
 
 use super::challenge::Challenge;
-use crate::http::callout::{Outcome, Withheld};
+use crate::http::callout::{CalloutOutcome, NotSent};
 
 /// Who has to act so that a refusal goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ reasons! {
     Expired: 401 "invalid_token" WithError Client
         "The access token has expired",
     /// `nbf` has not come (R31).
-    Premature: 401 "invalid_token" WithError Client
+    NotYetValid: 401 "invalid_token" WithError Client
         "The access token is not valid yet",
     /// No `exp` where one is required (R32).
     MissingExpiration: 401 "invalid_token" WithError Client
@@ -131,10 +131,10 @@ reasons! {
     NotAJwt: 401 "invalid_token" WithError Client
         "The access token is not a JWT",
     /// The token is bound to a key of its sender, which a bearer does not prove to hold (R98).
-    SenderConstrained: 401 "invalid_token" WithError Client
+    ProofRequired: 401 "invalid_token" WithError Client
         "The access token is bound to its sender",
     /// The token is bound to another key than the sender proved to hold, or to none (R89).
-    WrongSender: 401 "invalid_token" WithError Client [is_about_proof]
+    ConfirmationMismatch: 401 "invalid_token" WithError Client [is_about_proof]
         "The access token is not bound to the key of the proof",
     /// The token has to be bound to its sender here.
     BindingRequired: 401 "invalid_token" WithError Client [is_about_proof]
@@ -149,7 +149,7 @@ reasons! {
     InsufficientScope: 403 "insufficient_scope" WithError Client
         "The access token lacks a scope that is required here",
     /// A claim that the rule requires is missing or another.
-    ClaimNotGranted: 403 "access_denied" Absent Client
+    ClaimMismatch: 403 "access_denied" Absent Client
         "The access token lacks a claim that is required here",
     /// The user has to authenticate again, or by stronger means (R99, R100).
     InsufficientUserAuthentication: 401 "insufficient_user_authentication" WithError Client
@@ -158,7 +158,7 @@ reasons! {
     PeerNotAllowed: 403 "access_denied" Absent Client
         "This caller is not allowed here",
     /// No rule exposes this host, method and path (R84).
-    NotExposed: 403 "access_denied" Absent Client
+    NoMatchingRule: 403 "access_denied" Absent Client
         "This resource is not exposed",
     /// A method, host or path that servers read in different ways, where the rules depend on it (R84).
     AmbiguousTarget: 400 "invalid_request" Absent Client
@@ -170,7 +170,7 @@ reasons! {
     UnexpectedResponse: 502 "server_error" Absent AuthorizationServer
         "The authorization server answered unexpectedly",
     /// What the authorization server signed has not its signature (R41, R43).
-    UnverifiableResponse: 502 "server_error" Absent AuthorizationServer
+    ResponseSignatureInvalid: 502 "server_error" Absent AuthorizationServer
         "The authorization server answered without a valid signature",
     /// An active token, but no JWT for it (R42).
     MissingPhantomToken: 502 "server_error" Absent AuthorizationServer
@@ -182,7 +182,7 @@ reasons! {
     Unavailable: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
         "The authorization server is unavailable",
     /// The gateway asks the authorization server no more for now (R111).
-    Overloaded: 503 "temporarily_unavailable" Absent AuthorizationServer
+    IntrospectionLimit: 503 "temporarily_unavailable" Absent AuthorizationServer
         "Too many access tokens are looked up at once",
     /// Too many signatures were wrong lately, so that nothing new is verified for a while.
     VerificationLimit: 503 "temporarily_unavailable" Absent Gateway
@@ -191,16 +191,16 @@ reasons! {
     DpopProofLimit: 503 "temporarily_unavailable" Absent Gateway
         "Too many DPoP proofs are in use at once",
     /// The authorization server is asked too much, it says (R24).
-    Throttled: 503 "temporarily_unavailable" Absent AuthorizationServer
+    ServerRateLimited: 503 "temporarily_unavailable" Absent AuthorizationServer
         "The authorization server is asked too much",
     /// The authorization server failed again and again, and is left alone for a while (R24).
     CircuitOpen: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
         "The authorization server is unavailable",
     /// No keys of the authorization server were ever loaded (R64).
-    KeysUnavailable: 503 "temporarily_unavailable" Absent AuthorizationServer
+    JwksUnavailable: 503 "temporarily_unavailable" Absent AuthorizationServer
         "The keys of the authorization server are unavailable",
     /// The authorization server did not answer in time (R24).
-    TimedOut: 504 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
+    IntrospectionTimeout: 504 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
         "The authorization server did not answer in time",
     /// The gateway itself failed (R38).
     Internal: 500 "server_error" Absent Gateway
@@ -209,12 +209,12 @@ reasons! {
 
 impl Reason {
     /// Why a callout led to nothing that could be read.
-    pub(crate) fn of_failure(outcome: &Outcome<'_>) -> Self {
+    pub(crate) fn of_failure(outcome: &CalloutOutcome<'_>) -> Self {
         match outcome {
-            Outcome::Response { .. } | Outcome::Oversized => Self::UnexpectedResponse,
-            Outcome::Lost => Self::Unavailable,
-            Outcome::Withheld(Withheld::Overloaded | Withheld::Claimed) => Self::Overloaded,
-            Outcome::Withheld(Withheld::CircuitOpen(_)) => Self::CircuitOpen,
+            CalloutOutcome::Response { .. } | CalloutOutcome::Oversized => Self::UnexpectedResponse,
+            CalloutOutcome::Lost => Self::Unavailable,
+            CalloutOutcome::NotSent(NotSent::LimitReached | NotSent::Claimed) => Self::IntrospectionLimit,
+            CalloutOutcome::NotSent(NotSent::CircuitOpen(_)) => Self::CircuitOpen,
         }
     }
 

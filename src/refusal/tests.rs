@@ -11,28 +11,28 @@ const ALL: &[(Reason, u16)] = &[
     (Reason::TokenTooLong, 431),
     (Reason::Inactive, 401),
     (Reason::Expired, 401),
-    (Reason::Premature, 401),
+    (Reason::NotYetValid, 401),
     (Reason::MissingExpiration, 401),
     (Reason::WrongIssuer, 401),
     (Reason::WrongAudience, 401),
     (Reason::NotAnAccessToken, 401),
-    (Reason::SenderConstrained, 401),
+    (Reason::ProofRequired, 401),
     (Reason::InsufficientScope, 403),
-    (Reason::ClaimNotGranted, 403),
+    (Reason::ClaimMismatch, 403),
     (Reason::InsufficientUserAuthentication, 401),
-    (Reason::NotExposed, 403),
+    (Reason::NoMatchingRule, 403),
     (Reason::AmbiguousTarget, 400),
     (Reason::GatewayCredentialsRefused, 502),
     (Reason::UnexpectedResponse, 502),
     (Reason::MissingPhantomToken, 502),
     (Reason::PhantomTokenTooLong, 502),
     (Reason::Unavailable, 503),
-    (Reason::Throttled, 503),
-    (Reason::Overloaded, 503),
+    (Reason::ServerRateLimited, 503),
+    (Reason::IntrospectionLimit, 503),
     (Reason::VerificationLimit, 503),
     (Reason::DpopProofLimit, 503),
     (Reason::CircuitOpen, 503),
-    (Reason::TimedOut, 504),
+    (Reason::IntrospectionTimeout, 504),
     (Reason::Internal, 500),
 ];
 
@@ -62,7 +62,7 @@ fn challenged_otherwise(reason: Reason) -> bool {
 }
 
 #[test]
-fn r001_without_credentials_no_error_is_told() {
+fn r001_without_credentials_the_challenge_has_no_error() {
     for reason in [Reason::MissingCredentials, Reason::UnsupportedScheme] {
         let reply = Rejection::from(reason).reply(&space());
         assert_eq!(header(&reply, "www-authenticate"), Some(r#"Bearer realm="api""#));
@@ -81,16 +81,16 @@ fn r015_every_answer_is_json_that_is_not_stored() {
 }
 
 #[test]
-fn r083_grpc_clients_are_told_in_their_own_codes() {
+fn r083_grpc_clients_receive_grpc_codes() {
     for (reason, status) in [
         (Reason::MalformedCredentials, 16),
         (Reason::Inactive, 16),
         (Reason::TokenTooLong, 8),
         (Reason::InsufficientScope, 7),
-        (Reason::NotExposed, 7),
+        (Reason::NoMatchingRule, 7),
         (Reason::UnexpectedResponse, 14),
         (Reason::Unavailable, 14),
-        (Reason::TimedOut, 14),
+        (Reason::IntrospectionTimeout, 14),
         (Reason::Internal, 13),
     ] {
         assert_eq!(Rejection::from(reason).reply(&space()).grpc_status, status, "{reason:?}");

@@ -18,12 +18,12 @@ section! {
         /// After failures in a row for how many tokens (no answer, or a status of 500 and above; never one below) a worker leaves the
         /// server alone; `0` for never. Tokens in the cache pass all the same, others are a 503 that says when to come back.
         failures: Bounded<0, 10_000> = 5,
-        /// How long; then one question at a time tries whether it serves again.
+        /// How long; then one query at a time tries whether it serves again.
         open_for: BoundedDuration<100, { 5 * MINUTE }> = "5s",
     }
 }
 
-/// What changed for the questions to one server.
+/// What changed for the queries to one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitChange {
     /// It is left alone from now on.
@@ -32,7 +32,7 @@ pub enum CircuitChange {
     Closed,
 }
 
-/// The state of one worker's questions to one server.
+/// The state of one worker's queries to one server.
 #[derive(Debug)]
 pub(crate) struct CircuitBreaker {
     settings: CircuitSettings,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::cache::claim;
 use crate::fingerprint::Fingerprint;
 use crate::host::SharedData;
-use crate::http::callout::{Outcome, Target, status};
+use crate::http::callout::{CalloutOutcome, Target, status};
 use crate::json::Object;
 use crate::jwt::{Algorithm, Jws, KeySet, Unverified};
 use crate::refusal::Reason;
@@ -180,13 +180,13 @@ impl KeyStore {
             return None;
         }
         self.claimed_at = Some(now);
-        let key = format!("{}.renewal", self.shared_key());
+        let key = format!("{}.refresh", self.shared_key());
         let end = now.plus(self.settings.cooldown);
         claim(&key, self.identity.as_bytes(), now, end, shared).then(|| self.wanted())
     }
 
     /// Nobody sends the requests that [`Self::refresh`] returns: the host has no timers.
-    pub(crate) fn forgo_background(&mut self) {
+    pub(crate) fn disable_background_refresh(&mut self) {
         self.has_background = false;
     }
 
@@ -200,7 +200,7 @@ impl KeyStore {
     /// all may ask a few times at once.
     pub(crate) fn admits(&mut self, now: Timestamp) -> bool {
         self.open.retain(|asked_at| now.is_within(PATIENCE, *asked_at));
-        let limit = if self.loaded.is_some() { 1 } else { MAX_FIRST_QUESTIONS };
+        let limit = if self.loaded.is_some() { 1 } else { MAX_FIRST_QUERIES };
         let is_admitted = self.open.len() < limit && self.may_ask(now);
         if is_admitted {
             self.open.push(now);
@@ -208,7 +208,7 @@ impl KeyStore {
         is_admitted
     }
 
-    /// The answer to a question will not come, since the client is gone for which it was asked.
+    /// The answer to a query will not come, since the client is gone for which it was asked.
     pub(crate) fn abandon(&mut self) {
         if !self.open.is_empty() {
             self.open.remove(0);
@@ -217,7 +217,11 @@ impl KeyStore {
 
     /// Takes the metadata that were asked for. They are believed if they are the issuer's own, and point to the server that
     /// they come from: no answer makes the gateway call another host (R104, R112).
-    pub(crate) fn take_metadata(&mut self, outcome: &Outcome<'_>, now: Timestamp) -> Result<(), Reason> {
+    pub(crate) fn take_metadata(
+        &mut self,
+        outcome: &CalloutOutcome<'_>,
+        now: Timestamp,
+    ) -> Result<(), Reason> {
         self.note_answer(outcome)?;
         let located = document(outcome).and_then(|body| self.locate(body).ok_or(Reason::UnexpectedResponse));
         if located.is_err() {
@@ -230,7 +234,7 @@ impl KeyStore {
     /// Takes the keys that were asked for. The last good set stays if these are none (R64).
     pub(crate) fn take_keys(
         &mut self,
-        outcome: &Outcome<'_>,
+        outcome: &CalloutOutcome<'_>,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Result<(), Reason> {
@@ -244,8 +248,8 @@ impl KeyStore {
     }
 
     /// What was withheld was never asked: it says nothing of the server, and another's answer may be on its way.
-    fn note_answer(&mut self, outcome: &Outcome<'_>) -> Result<(), Reason> {
-        if matches!(outcome, Outcome::Withheld(_)) {
+    fn note_answer(&mut self, outcome: &CalloutOutcome<'_>) -> Result<(), Reason> {
+        if matches!(outcome, CalloutOutcome::NotSent(_)) {
             return Err(Reason::of_failure(outcome));
         }
         self.abandon();
@@ -369,11 +373,13 @@ impl KeyStore {
 ///
 /// # Errors
 /// Why there is none that could be read.
-fn document<'a>(outcome: &Outcome<'a>) -> Result<&'a [u8], Reason> {
-    let Outcome::Response { headers, body } = *outcome else { return Err(Reason::of_failure(outcome)) };
+fn document<'a>(outcome: &CalloutOutcome<'a>) -> Result<&'a [u8], Reason> {
+    let CalloutOutcome::Response { headers, body } = *outcome else {
+        return Err(Reason::of_failure(outcome));
+    };
     match status(headers) {
         Some(200) => Ok(body),
-        Some(504) => Err(Reason::TimedOut),
+        Some(504) => Err(Reason::IntrospectionTimeout),
         _ => Err(Reason::Unavailable),
     }
 }
@@ -381,8 +387,8 @@ fn document<'a>(outcome: &Outcome<'a>) -> Result<&'a [u8], Reason> {
 /// How often a worker looks for keys that others fetched.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many questions for keys may be open where there are none.
-const MAX_FIRST_QUESTIONS: usize = 4;
+/// How many queries for keys may be open where there are none.
+const MAX_FIRST_QUERIES: usize = 4;
 
 /// Longer than any answer takes: one that has not come will not.
 const PATIENCE: Duration = Duration::from_secs(120);

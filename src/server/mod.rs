@@ -2,5 +2,5 @@
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod jwks;
-pub(crate) mod question;
+pub(crate) mod query;
 pub(crate) mod rate_limiter;

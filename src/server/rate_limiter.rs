@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 /// The limits of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many questions may be open at one time.
+    /// How many queries may be open at one time.
     pub concurrent: usize,
     /// How many may be asked in a second; as many at once, after a second of rest.
     pub per_second: usize,
@@ -29,7 +29,7 @@ pub(crate) enum Precedence {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
-    /// What may be asked, in thousandths of a question.
+    /// What may be asked, in thousandths of a query.
     budget: u64,
     filled_at: Option<Timestamp>,
 }

@@ -17,7 +17,7 @@ pub(crate) use core::prelude::v1::test;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::fields::Mistakes;
+use crate::fields::ConfigErrors;
 use crate::host::{Randomness, SharedData};
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -50,7 +50,7 @@ pub(crate) fn configured(edits: Value) -> Value {
     configuration
 }
 
-pub(crate) fn parse(configuration: &Value) -> Result<Settings, Mistakes> {
+pub(crate) fn parse(configuration: &Value) -> Result<Settings, ConfigErrors> {
     let environment = |name: &str| (name == "SECRET").then(|| "from-the-environment".to_owned());
     let result = Settings::parse(configuration.to_string().as_bytes(), &environment);
     #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
@@ -59,7 +59,7 @@ pub(crate) fn parse(configuration: &Value) -> Result<Settings, Mistakes> {
 }
 
 pub(crate) fn settings(edits: Value) -> Settings {
-    parse(&configured(edits)).expect("a configuration without mistakes")
+    parse(&configured(edits)).expect("a configuration without errors")
 }
 
 /// The claims of a token that passes: issued at [`NOW`], for ten minutes.

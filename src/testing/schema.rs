@@ -6,26 +6,27 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::config::configuration_schema;
-use crate::fields::Mistakes;
+use crate::fields::ConfigErrors;
 use crate::fields::schema::Dialect;
 
 /// Panics unless the schema takes what is accepted, and refuses what is refused for a name or a type: if it did the former, editors
 /// would mark what works, and Kong would not take it; if the latter, nobody would be told of a wrong name before the filter is.
-pub(super) fn check(configuration: &Value, mistakes: Option<&Mistakes>) {
+pub(super) fn check(configuration: &Value, errors: Option<&ConfigErrors>) {
     for (dialect, schema) in &*SCHEMAS {
-        let errors: Vec<String> = schema.iter_errors(configuration).map(|error| error.to_string()).collect();
-        match mistakes {
-            None => assert!(errors.is_empty(), "{dialect:?} refuses {configuration}: {errors:#?}"),
-            Some(mistakes) if is_of_name_or_type(mistakes) => {
-                assert!(!errors.is_empty(), "{dialect:?} accepts {configuration}: {mistakes}");
+        let violations: Vec<String> =
+            schema.iter_errors(configuration).map(|error| error.to_string()).collect();
+        match errors {
+            None => assert!(violations.is_empty(), "{dialect:?} refuses {configuration}: {violations:#?}"),
+            Some(errors) if is_of_name_or_type(errors) => {
+                assert!(!violations.is_empty(), "{dialect:?} accepts {configuration}: {errors}");
             }
             Some(_) => {}
         }
     }
 }
 
-fn is_of_name_or_type(mistakes: &Mistakes) -> bool {
-    let mut messages = mistakes.iter().map(ToString::to_string);
+fn is_of_name_or_type(errors: &ConfigErrors) -> bool {
+    let mut messages = errors.iter().map(ToString::to_string);
     messages.any(|message| MESSAGES.iter().any(|end| message.ends_with(end)))
 }
 

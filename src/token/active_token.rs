@@ -54,7 +54,9 @@ impl Source {
     pub(crate) fn refusal(&self) -> Reason {
         match self {
             Self::Presented(_) => Reason::InvalidSignature,
-            Self::Response | Self::PhantomToken(_) | Self::SignedResponse(_) => Reason::UnverifiableResponse,
+            Self::Response | Self::PhantomToken(_) | Self::SignedResponse(_) => {
+                Reason::ResponseSignatureInvalid
+            }
         }
     }
 }

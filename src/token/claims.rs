@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::json::Object;
 use crate::refusal::Reason;
 use crate::time::{Timestamp, Validity};
-use crate::token::confirmation::{self, Binding};
+use crate::token::confirmation::{self, Confirmation};
 
 /// The claims that decide about a request. What is absent is no claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,14 +19,14 @@ pub(crate) struct Claims {
     audience: Option<Box<[Box<str>]>>,
     scope: Option<Box<[Box<str>]>>,
     validity: Validity,
-    binding: Binding,
+    confirmation: Confirmation,
     /// Other claims that rules ask about, by their pointers.
     asked: BTreeMap<String, Value>,
 }
 
 /// Which claims are read, and how a server words them where that is not as the RFCs say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct ClaimMapping {
     /// The claim that has the scope: `scope`, or `scp` of some.
     pub scope_claim: String,
     /// Whether the scope may be a list of scope tokens (R35).
@@ -39,7 +39,7 @@ pub struct Reading {
     pub asked: Vec<String>,
 }
 
-impl Default for Reading {
+impl Default for ClaimMapping {
     fn default() -> Self {
         Self {
             scope_claim: "scope".to_owned(),
@@ -71,11 +71,15 @@ impl Claims {
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for a claim of the wrong type: the authorization server made it;
-    /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where they say so.
-    pub(crate) fn read(claims: &Object, reading: &Reading) -> Result<Self, Reason> {
+    /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where they say so.
+    pub(crate) fn read(claims: &Object, claim_mapping: &ClaimMapping) -> Result<Self, Reason> {
         refuse_other_kinds(claims)?;
-        let binding = Binding::read(claims)?;
-        confirmation::validate_token_type(claims.get("token_type"), &binding, reading.tolerates_bearer_type)?;
+        let confirmation = Confirmation::read(claims)?;
+        confirmation::validate_token_type(
+            claims.get("token_type"),
+            &confirmation,
+            claim_mapping.tolerates_bearer_type,
+        )?;
         let audience = match claims.get("aud") {
             None => None,
             Some(Value::Array(values)) => Some(texts(values)?),
@@ -84,9 +88,9 @@ impl Claims {
         let asked = |pointer: &String| Some((pointer.clone(), claims.pointer(pointer)?.clone()));
         let scope_tokens =
             |scope: Box<str>| scope.split(' ').filter(|token| !token.is_empty()).map(Box::from).collect();
-        let scope = match claims.get(&reading.scope_claim) {
+        let scope = match claims.get(&claim_mapping.scope_claim) {
             None => None,
-            Some(Value::Array(values)) if reading.allows_scope_list => Some(texts(values)?),
+            Some(Value::Array(values)) if claim_mapping.allows_scope_list => Some(texts(values)?),
             Some(value) => Some(scope_tokens(text(value)?)),
         };
         Ok(Self {
@@ -94,8 +98,8 @@ impl Claims {
             audience,
             scope,
             validity: Validity { expires: date(claims, "exp")?, not_before: date(claims, "nbf")? },
-            binding,
-            asked: reading.asked.iter().filter_map(asked).collect(),
+            confirmation,
+            asked: claim_mapping.asked.iter().filter_map(asked).collect(),
         })
     }
 
@@ -125,8 +129,8 @@ impl Claims {
     }
 
     /// To whom the token is bound.
-    pub(crate) fn binding(&self) -> &Binding {
-        &self.binding
+    pub(crate) fn confirmation(&self) -> &Confirmation {
+        &self.confirmation
     }
 
     /// When the token is valid.
@@ -148,7 +152,7 @@ impl Claims {
             audience: common(self.audience, beside.audience),
             scope: common(self.scope, beside.scope),
             validity: self.validity.intersect(beside.validity),
-            binding: self.binding.and(beside.binding)?,
+            confirmation: self.confirmation.and(beside.confirmation)?,
             asked: self.asked,
         })
     }
@@ -159,7 +163,7 @@ impl Claims {
         let asked =
             self.asked.iter().map(|(pointer, value)| pointer.len().saturating_add(value.to_string().len()));
         let texts = texts.map(|text| text.len().saturating_add(size_of::<Box<str>>()));
-        texts.chain(asked).chain([self.binding.weight()]).sum()
+        texts.chain(asked).chain([self.confirmation.weight()]).sum()
     }
 }
 
@@ -180,8 +184,8 @@ impl TokenPolicy {
         if claims.validity.has_expired(now, self.leeway) {
             return Err(Reason::Expired);
         }
-        if claims.validity.is_premature(now, self.leeway) {
-            return Err(Reason::Premature);
+        if claims.validity.is_not_yet_valid(now, self.leeway) {
+            return Err(Reason::NotYetValid);
         }
         if self.require_exp && claims.validity.expires.is_none() {
             return Err(Reason::MissingExpiration);

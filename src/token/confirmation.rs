@@ -9,7 +9,7 @@ use crate::refusal::Reason;
 
 /// What a token's `cnf` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Binding {
+pub(crate) struct Confirmation {
     /// `jkt`: the thumbprint of a key (RFC 9449 §6.1).
     key: Option<Box<str>>,
     /// `x5t#S256`: the SHA-256 of a certificate, in base64url (RFC 8705 §3.1).
@@ -18,31 +18,31 @@ pub(crate) struct Binding {
 
 /// What the sender of a request shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sender {
+pub(crate) struct Presenter {
     /// The thumbprint of the key that its proof names; none for a bearer. That the proof is signed by it is verified last.
     pub(crate) key: Option<String>,
     /// The SHA-256 of its certificate, in base64url, if that is known.
     pub(crate) certificate: Option<String>,
 }
 
-impl Binding {
+impl Confirmation {
     /// Reads `cnf`.
     ///
     /// # Errors
-    /// [`Reason::SenderConstrained`] for a binding of a kind that cannot be verified here (R98).
+    /// [`Reason::ProofRequired`] for a binding of a kind that cannot be verified here (R98).
     pub(crate) fn read(claims: &Object) -> Result<Self, Reason> {
         let Some(confirmation) = claims.get("cnf") else { return Ok(Self::default()) };
-        let members = Object::of(confirmation).map(Object::into_members).ok_or(Reason::SenderConstrained)?;
-        let mut binding = Self::default();
+        let members = Object::of(confirmation).map(Object::into_members).ok_or(Reason::ProofRequired)?;
+        let mut confirmation = Self::default();
         for (name, value) in members {
-            let text = value.as_str().map(Box::from).ok_or(Reason::SenderConstrained)?;
+            let text = value.as_str().map(Box::from).ok_or(Reason::ProofRequired)?;
             match name.as_str() {
-                "jkt" => binding.key = Some(text),
-                "x5t#S256" => binding.certificate = Some(text),
-                _ => return Err(Reason::SenderConstrained),
+                "jkt" => confirmation.key = Some(text),
+                "x5t#S256" => confirmation.certificate = Some(text),
+                _ => return Err(Reason::ProofRequired),
             }
         }
-        if binding == Self::default() { Err(Reason::SenderConstrained) } else { Ok(binding) }
+        if confirmation == Self::default() { Err(Reason::ProofRequired) } else { Ok(confirmation) }
     }
 
     /// Whether the token is bound to a key.
@@ -71,18 +71,18 @@ impl Binding {
     /// token (R89); where it is bound to both, both count (R98).
     ///
     /// # Errors
-    /// [`Reason::SenderConstrained`] or [`Reason::WrongSender`].
-    pub(crate) fn validate(&self, sender: &Sender) -> Result<(), Reason> {
-        match (&self.key, &sender.key) {
+    /// [`Reason::ProofRequired`] or [`Reason::ConfirmationMismatch`].
+    pub(crate) fn validate(&self, presenter: &Presenter) -> Result<(), Reason> {
+        match (&self.key, &presenter.key) {
             (None, None) => {}
             (Some(bound), Some(proven)) if **bound == **proven => {}
-            (Some(_), None) => return Err(Reason::SenderConstrained),
-            (_, Some(_)) => return Err(Reason::WrongSender),
+            (Some(_), None) => return Err(Reason::ProofRequired),
+            (_, Some(_)) => return Err(Reason::ConfirmationMismatch),
         }
-        match (&self.certificate, &sender.certificate) {
+        match (&self.certificate, &presenter.certificate) {
             (None, _) => Ok(()),
             (Some(bound), Some(shown)) if **bound == **shown => Ok(()),
-            (Some(_), _) => Err(Reason::SenderConstrained),
+            (Some(_), _) => Err(Reason::ProofRequired),
         }
     }
 
@@ -94,17 +94,17 @@ impl Binding {
 /// Whether an answer calls the token a DPoP token. Some servers call every token a bearer token, bound or not (R91).
 pub(crate) fn validate_token_type(
     token_type: Option<&Value>,
-    binding: &Binding,
+    confirmation: &Confirmation,
     tolerates_bearer: bool,
 ) -> Result<(), Reason> {
     let is =
         |kind: &str| token_type.and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(kind));
-    match binding.is_to_key() {
+    match confirmation.is_to_key() {
         _ if token_type.is_none() => Ok(()),
         true if is("DPoP") || (tolerates_bearer && is("Bearer")) => Ok(()),
         false if is("Bearer") => Ok(()),
-        true => Err(Reason::SenderConstrained),
-        false if is("DPoP") => Err(Reason::SenderConstrained),
+        true => Err(Reason::ProofRequired),
+        false if is("DPoP") => Err(Reason::ProofRequired),
         false => Err(Reason::NotAnAccessToken),
     }
 }

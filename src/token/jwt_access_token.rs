@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::jwt::Jws;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
-use crate::token::claims::{Claims, Reading};
+use crate::token::claims::{ClaimMapping, Claims};
 
 /// How much an access token has to say of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,13 @@ impl Profile {
     ///
     /// # Errors
     /// [`Reason::NotAnAccessToken`] for an ID token and the like (R69), [`Reason::MissingExpiration`] and
-    /// [`Reason::MissingClaim`] for what has to be there (R67, R68), [`Reason::Premature`] for one that was issued in the future.
-    pub(crate) fn read(self, jws: &Jws<'_>, reading: &Reading, now: Timestamp) -> Result<Claims, Reason> {
+    /// [`Reason::MissingClaim`] for what has to be there (R67, R68), [`Reason::NotYetValid`] for one that was issued in the future.
+    pub(crate) fn read(
+        self,
+        jws: &Jws<'_>,
+        claim_mapping: &ClaimMapping,
+        now: Timestamp,
+    ) -> Result<Claims, Reason> {
         let payload = jws.payload();
         let says_access_token = jws.media_type().as_deref() == Some("at+jwt");
         let is_of_type = match self {
@@ -62,9 +67,9 @@ impl Profile {
             }
         }
         if jws.issued_at().is_some_and(|issued_at| issued_at > now.plus(MAX_CLOCK_DIFFERENCE)) {
-            return Err(Reason::Premature);
+            return Err(Reason::NotYetValid);
         }
-        let claims = Claims::read(payload, reading).map_err(|reason| match reason {
+        let claims = Claims::read(payload, claim_mapping).map_err(|reason| match reason {
             // The client shows this, so it is not the server's fault.
             Reason::UnexpectedResponse => Reason::InvalidSignature,
             reason => reason,

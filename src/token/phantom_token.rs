@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::jwt::Jws;
 use crate::refusal::Reason;
-use crate::token::claims::{Claims, Reading};
+use crate::token::claims::{ClaimMapping, Claims};
 
 /// A JWT that may be forwarded once its claims are validated.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ impl PhantomToken {
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for what is no signed JWT or no access token's; [`Reason::Inactive`],
-    /// [`Reason::NotAnAccessToken`] or [`Reason::SenderConstrained`] where its payload says so (R36, R39, R40).
-    pub(crate) fn parse(text: &str, reading: &Reading) -> Result<Self, Reason> {
+    /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where its payload says so (R36, R39, R40).
+    pub(crate) fn parse(text: &str, claim_mapping: &ClaimMapping) -> Result<Self, Reason> {
         let jws = Jws::parse(text).map_err(|_| Reason::UnexpectedResponse)?;
         if jws.is_of_other_kind() {
             return Err(Reason::UnexpectedResponse);
@@ -34,7 +34,7 @@ impl PhantomToken {
         if payload.has("active") || payload.has("token_introspection") {
             return Err(Reason::UnexpectedResponse);
         }
-        let claims = Claims::read(payload, reading)?.with_validity(jws.validity());
+        let claims = Claims::read(payload, claim_mapping)?.with_validity(jws.validity());
         Ok(Self { jws: jws.into_owned(), claims })
     }
 }

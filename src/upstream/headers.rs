@@ -4,7 +4,7 @@
 //! A service that trusts such a field must never see the client's: whatever the client sends under that name is taken off,
 //! also where the name is written with `_` or `.` for `-`, which some servers do not tell apart (R75).
 
-use crate::http::field_name::{AUTHORIZATION, imitates};
+use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::sanitize::OverrideHeaders;
 use crate::token::claims::Claims;
 use crate::token::named_claim::NamedClaim;
@@ -15,7 +15,7 @@ pub struct Forwarding {
     /// The field that carries the JWT, in lower case.
     pub jwt_field: String,
     /// Claims as header fields.
-    pub claim_headers: Vec<NamedClaim>,
+    pub claim_to_headers: Vec<NamedClaim>,
     /// Claims as filter state of the host.
     pub filter_state: Vec<NamedClaim>,
     /// Fields that are for the gateway alone, in lower case (R95).
@@ -30,7 +30,7 @@ impl Default for Forwarding {
     fn default() -> Self {
         Self {
             jwt_field: AUTHORIZATION.to_owned(),
-            claim_headers: Vec::new(),
+            claim_to_headers: Vec::new(),
             filter_state: Vec::new(),
             withheld: Vec::new(),
             override_headers: OverrideHeaders::default(),
@@ -52,12 +52,12 @@ impl Forwarding {
 
     /// The pointers of the claims that it asks about.
     pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
-        self.claim_headers.iter().chain(&self.filter_state).map(|claim| claim.pointer.as_str())
+        self.claim_to_headers.iter().chain(&self.filter_state).map(|claim| claim.pointer.as_str())
     }
 
     /// The header fields of these claims.
     pub(crate) fn fields(&self, claims: &Claims) -> Vec<(String, String)> {
-        values(&self.claim_headers, claims)
+        values(&self.claim_to_headers, claims)
     }
 
     /// The filter state of these claims.
@@ -66,17 +66,17 @@ impl Forwarding {
     }
 
     /// The names among these that could be taken for a field of ours, or are for the gateway alone. A client's `Authorization` is dealt with on its own.
-    pub(crate) fn imitations<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
+    pub(crate) fn spoofed_headers<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
         let own = || {
             let jwt = Some(self.jwt_field.as_str()).filter(|_| !self.replaces_authorization());
             let withheld = self.withheld.iter().map(String::as_str);
-            self.claim_headers.iter().map(|claim| claim.name.as_str()).chain(jwt).chain(withheld)
+            self.claim_to_headers.iter().map(|claim| claim.name.as_str()).chain(jwt).chain(withheld)
         };
         if own().next().is_none() {
             return Vec::new();
         }
-        let is_imitation = |name: &&[u8]| own().any(|own| imitates(name, own));
-        names.filter(is_imitation).filter_map(|name| std::str::from_utf8(name).ok()).collect()
+        let is_spoofed = |name: &&[u8]| own().any(|own| resembles(name, own));
+        names.filter(is_spoofed).filter_map(|name| std::str::from_utf8(name).ok()).collect()
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Minted {
     /// Its text.
     pub(crate) jwt: String,
     /// Until when the next request gets it too. Services still have time with it then.
-    pub(crate) renewed_at: Timestamp,
+    pub(crate) refresh_at: Timestamp,
 }
 
 impl MintSettings {
@@ -99,7 +99,7 @@ impl MintSettings {
         let three_quarters = self.lifetime.mul_f64(0.75);
         Ok(Minted {
             jwt: self.key.sign("at+jwt", payload).ok_or(Reason::MissingPhantomToken)?,
-            renewed_at: expires.min(now.plus(three_quarters)),
+            refresh_at: expires.min(now.plus(three_quarters)),
         })
     }
 }

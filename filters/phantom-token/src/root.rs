@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use log::Level;
-use phantom_token_core::{Counter, Metrics, Mistakes, Settings};
+use phantom_token_core::{ConfigErrors, Counter, Metrics, Settings};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
@@ -66,9 +66,9 @@ impl RootContext for Root {
                 self.worker = Some(worker);
                 true
             }
-            Err(mistakes) => {
-                report(&mistakes);
-                Statistics::define().increment(Counter::ConfigurationRefused);
+            Err(errors) => {
+                report(&errors);
+                Statistics::define().increment(Counter::ConfigRejected);
                 self.go_without(capabilities.survives_refusal)
             }
         }
@@ -91,8 +91,8 @@ impl RootContext for Root {
 
 impl Context for Root {}
 
-fn report(mistakes: &Mistakes) {
-    for mistake in mistakes.iter() {
-        host::log(Level::Error, &format!("configuration: {mistake}"));
+fn report(errors: &ConfigErrors) {
+    for error in errors.iter() {
+        host::log(Level::Error, &format!("configuration: {error}"));
     }
 }

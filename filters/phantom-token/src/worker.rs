@@ -85,7 +85,7 @@ impl Worker {
         if let Ok(host) = worker.lend() {
             worker.engine.borrow_mut().prepare(host);
         }
-        worker.statistics.increment(Counter::ConfigurationTaken);
+        worker.statistics.increment(Counter::ConfigAccepted);
         worker
     }
 

@@ -97,7 +97,7 @@ async fn check_cache(gateway: &mut Gateway, variant: Variant) -> Result<()> {
         Variant::OneToken | Variant::ManyTokens => "wasmcustom.phantom_token_cache_hit_local".to_owned(),
         Variant::SharedData => "wasmcustom.phantom_token_cache_hit_shared".to_owned(),
         Variant::Uncached => "wasmcustom.phantom_token_cache_miss".to_owned(),
-        Variant::PublicRoute => "wasmcustom.phantom_token_forwarded_public".to_owned(),
+        Variant::PublicRoute => "wasmcustom.phantom_token_allowed_public".to_owned(),
         Variant::JwtAuthnCached => format!("http.{}.jwt_authn.jwt_cache_hit", variant.name()),
         Variant::JwtAuthn => format!("http.{}.jwt_authn.allowed", variant.name()),
         Variant::ExtAuthz => format!("http.{}.ext_authz.ok", variant.name()),

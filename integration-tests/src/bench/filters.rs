@@ -85,7 +85,7 @@ fn configuration(variant: Variant) -> Value {
             {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
             {"path": "/orders", "methods": ["POST", "PUT", "DELETE"], "scopes": ["orders:write"]},
             {"path": "/orders/{id}/invoice", "methods": ["GET"], "scopes": ["orders:read", "invoices:read"]},
-            {"path": "/customers/{id}", "any_scopes": ["customers:read", "customers:write"]},
+            {"path": "/customers/{id}", "scopes_any_of": ["customers:read", "customers:write"]},
         ],
     });
     match variant {

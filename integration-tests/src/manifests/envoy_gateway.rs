@@ -3,13 +3,13 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{Manifests, Mistakes, entries, origin, secret_variables, targets, text};
+use super::{Errors, Manifests, entries, origin, secret_variables, targets, text};
 use crate::paths;
 
 /// What does not fit together.
-pub fn mistakes(manifests: &Manifests) -> Vec<String> {
-    let mut mistakes = Mistakes::default();
-    manifests.loose_ends(&mut mistakes);
+pub fn errors(manifests: &Manifests) -> Vec<String> {
+    let mut errors = Errors::default();
+    manifests.loose_ends(&mut errors);
     let policies: Vec<&Value> = manifests.of_kind("EnvoyExtensionPolicy").collect();
     let gateways: Vec<&Value> = manifests.of_kind("Gateway").collect();
     let ([policy], [gateway]) = (policies.as_slice(), gateways.as_slice()) else {
@@ -17,14 +17,14 @@ pub fn mistakes(manifests: &Manifests) -> Vec<String> {
     };
     let (namespace, name) = (&gateway["metadata"]["namespace"], &gateway["metadata"]["name"]);
     let is_at_gateway = policy["metadata"]["namespace"] == *namespace && targets(policy, "Gateway", name);
-    mistakes.unless(is_at_gateway, || "the filter is not at the Gateway".to_owned());
+    errors.unless(is_at_gateway, || "the filter is not at the Gateway".to_owned());
     let class = manifests.find("GatewayClass", &Value::Null, &gateway["spec"]["gatewayClassName"]);
-    mistakes.unless(class.is_some(), || "no GatewayClass".to_owned());
+    errors.unless(class.is_some(), || "no GatewayClass".to_owned());
     let [wasm] = entries(&policy["spec"]["wasm"]) else { return vec!["not one filter".to_owned()] };
-    mistakes.unless(wasm["failOpen"] == false, || "the filter fails open".to_owned());
-    proxy_mistakes(manifests, gateway, wasm, &mut mistakes);
-    cluster_mistakes(manifests, gateway, &wasm["config"]["introspection"], &mut mistakes);
-    mistakes.into_inner()
+    errors.unless(wasm["failOpen"] == false, || "the filter fails open".to_owned());
+    proxy_errors(manifests, gateway, wasm, &mut errors);
+    cluster_errors(manifests, gateway, &wasm["config"]["introspection"], &mut errors);
+    errors.into_inner()
 }
 
 /// The filter as the controller of Envoy Gateway makes it, read in its sources of August 2026: the listener has it for all routes, but
@@ -75,44 +75,44 @@ pub fn cluster<'a>(manifests: &'a Manifests, name: &Value) -> Option<(&'a Value,
     clusters.next().map(|(policy, patch)| (policy, &patch["operation"]["value"]))
 }
 
-fn proxy_mistakes(manifests: &Manifests, gateway: &Value, wasm: &Value, mistakes: &mut Mistakes) {
+fn proxy_errors(manifests: &Manifests, gateway: &Value, wasm: &Value, errors: &mut Errors) {
     let parameters = &gateway["spec"]["infrastructure"]["parametersRef"]["name"];
     let Some(proxy) = manifests.find("EnvoyProxy", &gateway["metadata"]["namespace"], parameters) else {
-        return mistakes.unless(false, || format!("no EnvoyProxy {parameters}"));
+        return errors.unless(false, || format!("no EnvoyProxy {parameters}"));
     };
     let order = json!({"name": "envoy.filters.http.wasm", "before": "envoy.filters.http.jwt_authn"});
-    mistakes.unless(entries(&proxy["spec"]["filterOrder"]).contains(&order), || "after jwt_authn".to_owned());
+    errors.unless(entries(&proxy["spec"]["filterOrder"]).contains(&order), || "after jwt_authn".to_owned());
     let container = &proxy["spec"]["provider"]["kubernetes"]["envoyDeployment"]["container"];
     let of_proxy = secret_variables(container);
     let variables: Vec<&Value> = entries(&wasm["env"]["hostKeys"]).iter().collect();
     for variable in &variables {
-        mistakes.unless(of_proxy.contains(variable), || format!("not of the proxy's container: {variable}"));
+        errors.unless(of_proxy.contains(variable), || format!("not of the proxy's container: {variable}"));
     }
-    mistakes.parse(&wasm["config"], &variables);
+    errors.parse(&wasm["config"], &variables);
 }
 
-fn cluster_mistakes(manifests: &Manifests, gateway: &Value, introspection: &Value, mistakes: &mut Mistakes) {
+fn cluster_errors(manifests: &Manifests, gateway: &Value, introspection: &Value, errors: &mut Errors) {
     let Some((policy, cluster)) = cluster(manifests, &introspection["upstream"]) else {
-        return mistakes.unless(false, || format!("no patch adds {}", introspection["upstream"]));
+        return errors.unless(false, || format!("no patch adds {}", introspection["upstream"]));
     };
     let target = json!({
         "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway["metadata"]["name"],
     });
     let is_at_gateway = policy["metadata"]["namespace"] == gateway["metadata"]["namespace"]
         && policy["spec"]["targetRef"] == target;
-    mistakes.unless(is_at_gateway, || "the patch is not at the Gateway".to_owned());
+    errors.unless(is_at_gateway, || "the patch is not at the Gateway".to_owned());
     let is_named = cluster["name"] == introspection["upstream"]
         && cluster["load_assignment"]["cluster_name"] == introspection["upstream"];
-    mistakes.unless(is_named, || format!("the cluster is not called {}", introspection["upstream"]));
+    errors.unless(is_named, || format!("the cluster is not called {}", introspection["upstream"]));
     let address = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"];
     let endpoint = origin(text(&introspection["endpoint"]));
     let (host, port) = (text(&address["address"]), address["port_value"].as_u64().unwrap_or_default());
-    mistakes.unless(endpoint == Some((host, port)), || format!("endpoint {endpoint:?} is not {host} {port}"));
+    errors.unless(endpoint == Some((host, port)), || format!("endpoint {endpoint:?} is not {host} {port}"));
     let tls = &cluster["transport_socket"]["typed_config"];
     let validation = &tls["common_tls_context"]["validation_context"];
     let is_verified = tls["sni"] == host
         && validation["trusted_ca"]["filename"].is_string()
         && validation["match_typed_subject_alt_names"]
             == json!([{"san_type": "DNS", "matcher": {"exact": host}}]);
-    mistakes.unless(is_verified, || format!("no verified TLS to {host}"));
+    errors.unless(is_verified, || format!("no verified TLS to {host}"));
 }

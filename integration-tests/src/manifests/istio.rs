@@ -3,9 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Manifests, Mistakes, NAMESPACE_LABEL, entries, has_port, origin, secret_variables, targets, text,
-};
+use super::{Errors, Manifests, NAMESPACE_LABEL, entries, has_port, origin, secret_variables, targets, text};
 
 /// The filter, as a WasmPlugin or as a TrafficExtension.
 pub struct Filter<'a> {
@@ -24,9 +22,9 @@ pub fn filter(manifests: &Manifests) -> Option<Filter<'_>> {
 }
 
 /// What does not fit together.
-pub fn mistakes(manifests: &Manifests) -> Vec<String> {
-    let mut mistakes = Mistakes::default();
-    manifests.loose_ends(&mut mistakes);
+pub fn errors(manifests: &Manifests) -> Vec<String> {
+    let mut errors = Errors::default();
+    manifests.loose_ends(&mut errors);
     let Some(filter) = filter(manifests) else { return vec!["not one filter".to_owned()] };
     let namespace = &filter.resource["metadata"]["namespace"];
     let gateway = manifests.of_kind("Gateway").find(|gateway| {
@@ -34,11 +32,11 @@ pub fn mistakes(manifests: &Manifests) -> Vec<String> {
             && targets(filter.resource, "Gateway", &gateway["metadata"]["name"])
     });
     let Some(gateway) = gateway else { return vec!["no Gateway that the filter is at".to_owned()] };
-    filter_mistakes(&filter, manifests, gateway, &mut mistakes);
-    authorization_server_mistakes(&filter, manifests, gateway, &mut mistakes);
-    zero_trust_mistakes(&filter, manifests, gateway, &mut mistakes);
-    ambient_mistakes(manifests, &mut mistakes);
-    mistakes.into_inner()
+    filter_errors(&filter, manifests, gateway, &mut errors);
+    authorization_server_errors(&filter, manifests, gateway, &mut errors);
+    zero_trust_errors(&filter, manifests, gateway, &mut errors);
+    ambient_errors(manifests, &mut errors);
+    errors.into_inner()
 }
 
 /// What Istio merges into the Deployment of a Gateway.
@@ -60,10 +58,10 @@ pub fn identity(gateway: &Value) -> String {
     format!("cluster.local/ns/{}/sa/{account}", text(&gateway["metadata"]["namespace"]))
 }
 
-fn filter_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, mistakes: &mut Mistakes) {
-    mistakes.unless(filter.resource["spec"]["phase"] == "AUTHN", || "phase: after jwt_authn".to_owned());
+fn filter_errors(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, errors: &mut Errors) {
+    errors.unless(filter.resource["spec"]["phase"] == "AUTHN", || "phase: after jwt_authn".to_owned());
     let strategy = &filter.wasm["failStrategy"];
-    mistakes.unless(strategy == "FAIL_CLOSE" || strategy == "FAIL_RELOAD", || {
+    errors.unless(strategy == "FAIL_CLOSE" || strategy == "FAIL_RELOAD", || {
         format!("failStrategy: {strategy}")
     });
     let variables: Vec<&Value> = entries(&filter.wasm["vmConfig"]["env"])
@@ -76,32 +74,31 @@ fn filter_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, 
     let proxy = containers.iter().find(|one| one["name"] == "istio-proxy");
     let of_proxy = proxy.map(secret_variables).unwrap_or_default();
     for variable in &variables {
-        mistakes
-            .unless(of_proxy.contains(variable), || format!("not of the gateway's container: {variable}"));
+        errors.unless(of_proxy.contains(variable), || format!("not of the gateway's container: {variable}"));
     }
-    mistakes.parse(&filter.wasm["pluginConfig"], &variables);
+    errors.parse(&filter.wasm["pluginConfig"], &variables);
     let metadata = &gateway["metadata"];
     let is_edge = manifests.of_kind("EnvoyFilter").any(|one| {
         one["metadata"]["namespace"] == metadata["namespace"] && targets(one, "Gateway", &metadata["name"])
     });
-    mistakes.unless(is_edge, || "requests that nobody answers never end".to_owned());
+    errors.unless(is_edge, || "requests that nobody answers never end".to_owned());
 }
 
-fn authorization_server_mistakes(
+fn authorization_server_errors(
     filter: &Filter<'_>,
     manifests: &Manifests,
     gateway: &Value,
-    mistakes: &mut Mistakes,
+    errors: &mut Errors,
 ) {
     let introspection = &filter.wasm["pluginConfig"]["introspection"];
     let upstream: Vec<&str> = text(&introspection["upstream"]).split('|').collect();
     let (["outbound", port, "", host], Some(endpoint)) =
         (upstream.as_slice(), origin(text(&introspection["endpoint"])))
     else {
-        return mistakes.unless(false, || format!("no cluster of Istio: {upstream:?}"));
+        return errors.unless(false, || format!("no cluster of Istio: {upstream:?}"));
     };
     let port: u64 = port.parse().unwrap_or_default();
-    mistakes
+    errors
         .unless(endpoint == (*host, port), || format!("endpoint {endpoint:?} is not upstream {host} {port}"));
     let namespace = &gateway["metadata"]["namespace"];
     let entry = manifests.of_kind("ServiceEntry").find(|entry| {
@@ -117,11 +114,11 @@ fn authorization_server_mistakes(
         *host == format!("{name}.{namespace}.svc.cluster.local") && has_port(service, &json!(port))
     });
     match (entry, service) {
-        (Some(_), None) => mistakes.unless(has_verified_tls(manifests, namespace, host), || {
+        (Some(_), None) => errors.unless(has_verified_tls(manifests, namespace, host), || {
             format!("no DestinationRule with verified TLS: {host}")
         }),
-        (None, Some(service)) => internal_mistakes(manifests, gateway, service, port, mistakes),
-        _ => mistakes.unless(false, || format!("no ServiceEntry or Service: {host} {port}")),
+        (None, Some(service)) => internal_errors(manifests, gateway, service, port, errors),
+        _ => errors.unless(false, || format!("no ServiceEntry or Service: {host} {port}")),
     }
 }
 
@@ -138,15 +135,9 @@ fn has_verified_tls(manifests: &Manifests, namespace: &Value, host: &str) -> boo
 }
 
 /// An authorization server in the mesh: by certificates alone, and for the gateway alone.
-fn internal_mistakes(
-    manifests: &Manifests,
-    gateway: &Value,
-    service: &Value,
-    port: u64,
-    mistakes: &mut Mistakes,
-) {
+fn internal_errors(manifests: &Manifests, gateway: &Value, service: &Value, port: u64, errors: &mut Errors) {
     let (namespace, pods) = (&service["metadata"]["namespace"], &service["spec"]["selector"]);
-    mistakes.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
+    errors.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
     let client = &gateway["metadata"];
     let by_address = manifests.of_kind("NetworkPolicy").any(|policy| {
         let spec = &policy["spec"];
@@ -159,7 +150,7 @@ fn internal_mistakes(
             && spec["policyTypes"] == json!(["Ingress"])
             && spec["ingress"] == json!([{"from": from, "ports": [{"port": port, "protocol": "TCP"}]}])
     });
-    mistakes.unless(by_address, || "no NetworkPolicy for the gateway alone".to_owned());
+    errors.unless(by_address, || "no NetworkPolicy for the gateway alone".to_owned());
     let by_identity = manifests.of_kind("AuthorizationPolicy").any(|policy| {
         let rule = json!([{
             "from": [{"source": {"notPrincipals": [identity(gateway)]}}],
@@ -170,30 +161,30 @@ fn internal_mistakes(
             && policy["spec"]["selector"]["matchLabels"] == *pods
             && policy["spec"]["rules"] == rule
     });
-    mistakes.unless(by_identity, || "no AuthorizationPolicy for the gateway alone".to_owned());
+    errors.unless(by_identity, || "no AuthorizationPolicy for the gateway alone".to_owned());
 }
 
-fn zero_trust_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, mistakes: &mut Mistakes) {
+fn zero_trust_errors(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value, errors: &mut Errors) {
     let token = &filter.wasm["pluginConfig"]["token"];
     let from_gateway = json!([identity(gateway)]);
     for route in manifests.of_kind("HTTPRoute") {
         let namespace = &route["metadata"]["namespace"];
-        mistakes.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
+        errors.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
         let of_namespace = |resource: &&Value| resource["metadata"]["namespace"] == *namespace;
         let jwt_rules: Vec<&Value> = manifests
             .of_kind("RequestAuthentication")
             .filter(of_namespace)
             .flat_map(|authentication| entries(&authentication["spec"]["jwtRules"]))
             .collect();
-        mistakes.unless(!jwt_rules.is_empty(), || format!("no RequestAuthentication in {namespace}"));
+        errors.unless(!jwt_rules.is_empty(), || format!("no RequestAuthentication in {namespace}"));
         for rule in jwt_rules {
             let is_same = rule["issuer"] == token["issuer"] && rule["audiences"] == token["audience"];
-            mistakes.unless(is_same, || format!("not the filter's issuer and audience: {rule}"));
-            mistakes.unless(rule["forwardOriginalToken"] == true, || "the API receives no JWT".to_owned());
+            errors.unless(is_same, || format!("not the filter's issuer and audience: {rule}"));
+            errors.unless(rule["forwardOriginalToken"] == true, || "the API receives no JWT".to_owned());
         }
         let policies: Vec<&Value> = manifests.of_kind("AuthorizationPolicy").filter(of_namespace).collect();
         let closes_all = policies.iter().any(|policy| policy["spec"] == json!({}));
-        mistakes.unless(closes_all, || format!("{namespace} is open to what no policy names"));
+        errors.unless(closes_all, || format!("{namespace} is open to what no policy names"));
         let principal = json!([format!("{}/*", text(&token["issuer"]))]);
         let rules: Vec<&Value> = policies
             .iter()
@@ -206,43 +197,42 @@ fn zero_trust_mistakes(filter: &Filter<'_>, manifests: &Manifests, gateway: &Val
         let with_jwt = rules
             .iter()
             .any(|rule| rule["from"][0]["source"]["requestPrincipals"] == principal && rule["to"].is_null());
-        mistakes.unless(with_jwt, || format!("no policy for the JWTs of {principal} by {from_gateway}"));
+        errors.unless(with_jwt, || format!("no policy for the JWTs of {principal} by {from_gateway}"));
         for public in public_paths(&filter.wasm["pluginConfig"]) {
             let is_open = rules.iter().any(|rule| {
                 let paths = entries(&rule["to"][0]["operation"]["paths"]);
                 rule["from"][0]["source"]["requestPrincipals"].is_null() && paths.contains(public)
             });
-            mistakes.unless(is_open, || format!("public at the ingress, refused in {namespace}: {public}"));
+            errors.unless(is_open, || format!("public at the ingress, refused in {namespace}: {public}"));
         }
     }
 }
 
 /// In ambient mode, all that reaches a workload has to come by the waypoint, where the JWTs are verified.
-fn ambient_mistakes(manifests: &Manifests, mistakes: &mut Mistakes) {
+fn ambient_errors(manifests: &Manifests, errors: &mut Errors) {
     let is_ambient = |one: &&Value| one["metadata"]["labels"]["istio.io/dataplane-mode"] == "ambient";
     for namespace in manifests.of_kind("Namespace").filter(is_ambient) {
         let (name, labels) = (&namespace["metadata"]["name"], &namespace["metadata"]["labels"]);
         let waypoint = manifests.find("Gateway", name, &labels["istio.io/use-waypoint"]);
         let Some(waypoint) = waypoint.filter(|one| one["spec"]["gatewayClassName"] == "istio-waypoint")
         else {
-            mistakes.unless(false, || format!("no waypoint for {name}"));
+            errors.unless(false, || format!("no waypoint for {name}"));
             continue;
         };
         let of_namespace = |resource: &&Value| resource["metadata"]["namespace"] == *name;
         let is_at_waypoint = |one: &Value| targets(one, "Gateway", &waypoint["metadata"]["name"]);
         let mut authentications = manifests.of_kind("RequestAuthentication").filter(of_namespace);
-        mistakes.unless(authentications.all(is_at_waypoint), || format!("ztunnel knows no JWTs: {name}"));
+        errors.unless(authentications.all(is_at_waypoint), || format!("ztunnel knows no JWTs: {name}"));
         for service in manifests.of_kind("Service").filter(of_namespace) {
             let from_ingress = &service["metadata"]["labels"]["istio.io/ingress-use-waypoint"];
-            mistakes
-                .unless(from_ingress == "true", || format!("from the ingress around the waypoint: {name}"));
+            errors.unless(from_ingress == "true", || format!("from the ingress around the waypoint: {name}"));
             let only_waypoint = json!([{"from": [{"source": {"principals": [identity(waypoint)]}}]}]);
             let mut of_pods = manifests
                 .of_kind("AuthorizationPolicy")
                 .filter(of_namespace)
                 .filter(|policy| policy["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]);
             let is_closed = of_pods.next().is_some_and(|one| one["spec"]["rules"] == only_waypoint);
-            mistakes.unless(is_closed && of_pods.next().is_none(), || {
+            errors.unless(is_closed && of_pods.next().is_none(), || {
                 format!("open around the waypoint: {name}")
             });
         }

@@ -56,7 +56,7 @@ impl Manifests {
         found.with_context(|| format!("no {kind} {name}"))
     }
 
-    /// The same, with one place of one resource changed: how tests plant mistakes.
+    /// The same, with one place of one resource changed: how tests plant errors.
     pub fn with(&self, kind: &str, name: &str, pointer: &str, value: Value) -> Result<Self> {
         let mut changed = self.clone();
         let resource = changed
@@ -76,11 +76,11 @@ impl Manifests {
     }
 
     /// The routes that lead to no listener of a Gateway, or to no Service, and the namespaces that nobody makes.
-    fn loose_ends(&self, mistakes: &mut Mistakes) {
+    fn loose_ends(&self, errors: &mut Errors) {
         for resource in &self.resources {
             let namespace = &resource["metadata"]["namespace"];
             let is_made = self.of_kind("Namespace").any(|one| one["metadata"]["name"] == *namespace);
-            mistakes.unless(namespace.is_null() || is_made, || format!("no Namespace {namespace}"));
+            errors.unless(namespace.is_null() || is_made, || format!("no Namespace {namespace}"));
         }
         for route in self.of_kind("HTTPRoute") {
             let hosts = &route["spec"]["hostnames"];
@@ -93,14 +93,14 @@ impl Manifests {
                                 .iter()
                                 .all(|host| publishes(gateway, &parent["sectionName"], host))
                     });
-                mistakes.unless(leads_there, || format!("no listener for the route: {parent} {hosts}"));
+                errors.unless(leads_there, || format!("no listener for the route: {parent} {hosts}"));
             }
             for backend in
                 entries(&route["spec"]["rules"]).iter().flat_map(|rule| entries(&rule["backendRefs"]))
             {
                 let service = self.find("Service", &route["metadata"]["namespace"], &backend["name"]);
                 let has_port = service.is_some_and(|service| has_port(service, &backend["port"]));
-                mistakes.unless(has_port, || format!("no Service for the route: {backend}"));
+                errors.unless(has_port, || format!("no Service for the route: {backend}"));
             }
         }
     }
@@ -108,17 +108,17 @@ impl Manifests {
 
 /// Sentences about what does not fit together.
 #[derive(Debug, Default)]
-pub struct Mistakes(Vec<String>);
+pub struct Errors(Vec<String>);
 
-impl Mistakes {
+impl Errors {
     /// The sentences.
     pub fn into_inner(self) -> Vec<String> {
         self.0
     }
 
-    fn unless(&mut self, is_right: bool, mistake: impl FnOnce() -> String) {
+    fn unless(&mut self, is_right: bool, error: impl FnOnce() -> String) {
         if !is_right {
-            self.0.push(mistake());
+            self.0.push(error());
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the APIs of Kubernetes, Gateway API, Envoy Gateway and Istio say of resources. What they do not know is a mistake here, where
+//! What the APIs of Kubernetes, Gateway API, Envoy Gateway and Istio say of resources. What they do not know is an error here, where
 //! an API server drops it without a word.
 
 use std::io::Write;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::paths;
 
 /// What is wrong with each of these resources.
-pub fn mistakes(resources: &[Value]) -> Result<Vec<Vec<String>>> {
+pub fn errors(resources: &[Value]) -> Result<Vec<Vec<String>>> {
     let tools = paths::kubernetes_schemas()?;
     let (istio, kubernetes): (Vec<_>, Vec<_>) =
         (0..resources.len()).partition(|index| is_istio(&resources[*index]));

@@ -55,7 +55,7 @@ fn a_failure_while_nothing_fails_is_found() {
 }
 
 #[test]
-fn a_request_that_nobody_sent_and_a_fault_that_nobody_noticed_are_found() {
+fn an_unsent_request_and_an_unnoticed_fault_are_found() {
     let zero = Instant::now();
     let times = Times { begin: zero, end: zero, certain: None, well: zero };
     let account = Account { arrivals: [(9, 1)].into(), complaints: vec!["it complains".to_owned()] };

@@ -67,7 +67,7 @@ impl Outcome {
     /// The reason for which the filter refused it (`RESPONSE_CODE_DETAILS`), empty where it did not.
     pub fn reason(&self) -> &str {
         let details = self.header(DETAILS);
-        details.strip_prefix("phantom_token_refused{").and_then(|rest| rest.strip_suffix('}')).unwrap_or("")
+        details.strip_prefix("phantom_token_denied{").and_then(|rest| rest.strip_suffix('}')).unwrap_or("")
     }
 
     /// The values of `WWW-Authenticate`.

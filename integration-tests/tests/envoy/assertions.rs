@@ -119,7 +119,7 @@ async fn r021_r019_an_assertion_is_brief_for_one_server_and_the_only_credentials
 /// The client whose introspection it is leaves while others wait for the answer, so the gateway asks again. If it did so with the
 /// same assertion, the server would take it for a thief.
 #[tokio::test]
-async fn r021_r023_a_question_that_is_asked_again_has_another_assertion() -> Result<()> {
+async fn r021_r023_a_repeated_query_has_a_new_assertion() -> Result<()> {
     let world = world().await;
     let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let call = world.orders(&token).at("scripted");

@@ -65,19 +65,19 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
 
 /// If a bad configuration started, the ingress would be open or closed to all, and nobody would know why.
 #[test]
-fn r038_a_bad_configuration_never_starts_and_all_its_mistakes_are_told() -> Result<()> {
+fn r038_an_invalid_configuration_never_starts_and_reports_all_errors() -> Result<()> {
     let bad = json!({
         "introspection": {"timeout": "1h"},
         "rules": [{"path": "orders"}, {"path": "/", "access": "open"}],
     });
     let (accepted, output) = builder("bad")?.listener("gateway", bad).validate()?;
     assert!(!accepted, "{output}");
-    for mistake in [
+    for error in [
         "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
         r#"rules[0].path: must start with "/""#,
         "rules[1].access: must be public or protected",
     ] {
-        assert!(output.contains(mistake), "{mistake}: {output}");
+        assert!(output.contains(error), "{error}: {output}");
     }
     assert!(!output.contains(SECRET));
     for text in [json!(null), json!([]), json!("rules")] {

@@ -164,7 +164,7 @@ async fn r094_many_requests_at_once_with_one_token_each_stand_on_their_own_proof
 
 /// If this failed, clients that need the gateway's nonce would never learn it, or one who made proofs in advance could use them.
 #[tokio::test]
-async fn r092_where_a_nonce_is_required_clients_are_told_it_and_proofs_without_fail() -> Result<()> {
+async fn r092_where_a_nonce_is_required_clients_receive_one_and_proofs_without_fail() -> Result<()> {
     let world = world().await;
     for listener in ["nonce", "nonce-cached"] {
         let (key, token) = bound().await?;
@@ -230,7 +230,7 @@ async fn r014_r089_where_binding_is_required_bearer_tokens_fail_and_elsewhere_th
 
 /// If this failed, clients would not learn which schemes and algorithms would do.
 #[tokio::test]
-async fn r014_without_credentials_clients_are_told_all_schemes_that_would_do() -> Result<()> {
+async fn r014_without_credentials_all_accepted_schemes_are_challenged() -> Result<()> {
     let world = world().await;
     let bearer = r#"Bearer realm="orders""#.to_owned();
     let dpop = format!(r#"DPoP realm="orders", {ALGORITHMS}"#);

@@ -72,7 +72,7 @@ async fn r074_the_manifests_make_an_ingress_from_the_opaque_token_to_the_jwt() -
 
 /// If this failed, the gateway would tell its secret and all tokens to whoever answers at that address.
 #[tokio::test]
-async fn the_cluster_of_the_patch_trusts_nobody_with_another_name() -> Result<()> {
+async fn the_cluster_of_the_patch_verifies_the_server_name() -> Result<()> {
     let Ingress { world, misled, .. } = ingress().await;
     let token = world.issue("orders:read").await?;
     world.orders(&token).by(misled.client("https")).await?.has_status(503);

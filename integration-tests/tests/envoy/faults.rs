@@ -29,8 +29,8 @@ async fn start() -> Result<World> {
         }))
         .envoy(|envoy| envoy.closed_cluster("nobody-listens").cluster("nobody-is-there", &[]))
         .listener("jwt", json!({}))
-        .listener("json", answered(json!({"accept": "application/json", "jwt_member": "jwt"})))
-        .listener("keycloak", answered(json!({"jwt_member": "jwt"})))
+        .listener("json", answered(json!({"accept": "application/json", "jwt_field": "jwt"})))
+        .listener("keycloak", answered(json!({"jwt_field": "jwt"})))
         .listener("nobody-listens", at("nobody-listens"))
         .listener("nobody-is-there", at("nobody-is-there"))
         .listener("no-such-cluster", at("no-such-cluster"))
@@ -152,7 +152,7 @@ async fn r024_r027_r030_a_failing_callout_of_any_kind_is_the_servers_fault() -> 
     let world = world().await;
     let jwt = jwt::valid();
     let (token, _never_opened) = world.answered_later(Response::jwt(&jwt));
-    world.orders(&token).at("impatient").await?.is_refused(504, "timed_out");
+    world.orders(&token).at("impatient").await?.is_refused(504, "introspection_timeout");
     world.scripted.respond(&token, Response::jwt(&jwt));
     let is_served = async || Ok(world.orders(&token).at("impatient").await?.status == 200);
     eventually("it is served after the server hung", is_served).await?;
@@ -220,12 +220,12 @@ async fn r026_r036_r039_r040_what_is_not_active_or_no_access_token_is_refused() 
         ("jwt", json(json!({"active": false, "jwt": null})), 401, "inactive"),
         ("keycloak", json(json!({"active": false})), 401, "inactive"),
         ("keycloak", json(json!({"token_type": "refresh_token"})), 401, "not_an_access_token"),
-        ("keycloak", json(json!({"cnf": {"jkt": "x"}})), 401, "sender_constrained"),
+        ("keycloak", json(json!({"cnf": {"jkt": "x"}})), 401, "proof_required"),
         ("keycloak", json(json!({"exp": 1})), 401, "expired"),
         ("jwt", claims(json!({"active": true})), 502, "unexpected_response"),
         ("jwt", claims(json!({"active": false})), 401, "inactive"),
         ("jwt", claims(json!({"exp": past})), 401, "expired"),
-        ("jwt", claims(json!({"nbf": future})), 401, "premature"),
+        ("jwt", claims(json!({"nbf": future})), 401, "not_yet_valid"),
         ("jwt", claims(json!({"iss": "https://evil.example.com"})), 401, "wrong_issuer"),
         ("jwt", claims(json!({"aud": ["payments"]})), 401, "wrong_audience"),
     ] {
@@ -293,7 +293,7 @@ async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result
 
 /// If those who wait along were forgotten with the client that asked first, they would hang until their own timeout.
 #[tokio::test]
-async fn r023_a_client_that_leaves_takes_nobody_with_it() -> Result<()> {
+async fn r023_a_cancelled_stream_does_not_affect_other_waiting_requests() -> Result<()> {
     let world = world().await;
     let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let call = world.orders(&token).at("left");
@@ -344,7 +344,7 @@ async fn r023_single_flight_shares_an_outcome_and_can_be_switched_off() -> Resul
 
 /// If those who share an introspection shared its verdict, one who may not would come along with one who may.
 #[tokio::test]
-async fn r023_r053_requests_that_wait_together_are_judged_apart() -> Result<()> {
+async fn r023_r053_coalesced_requests_are_decided_separately() -> Result<()> {
     let world = world().await;
     let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let of = |path: &str| world.get(path).at("apart").bearer(&token);
@@ -411,7 +411,7 @@ async fn r015_a_refusal_has_the_body_that_the_operator_wrote_and_head_has_its_fi
             "insufficient_scope",
             "The access token lacks a scope that is required here",
         ),
-        ("/nothing", Some(&active), 403, "not_exposed", "This resource is not exposed"),
+        ("/nothing", Some(&active), 403, "no_matching_rule", "This resource is not exposed"),
         ("/orders/../admin", Some(&active), 400, "ambiguous_target", "The request target is ambiguous"),
         ("/orders", Some(&failing), 503, "unavailable", "The authorization server is unavailable"),
     ] {
@@ -440,7 +440,7 @@ fn fields(answer: &Answer) -> axum::http::HeaderMap {
 
 /// If these were told an HTTP status alone, a gRPC client would report an unknown error.
 #[tokio::test]
-async fn r083_a_grpc_client_is_told_its_own_status() -> Result<()> {
+async fn r083_a_grpc_client_receives_a_grpc_status() -> Result<()> {
     let world = world().await;
     let call = |media_type: &str| world.post("/orders", "").header("content-type", media_type);
     for call in [call("application/grpc"), call("application/grpc").bearer("a").bearer("b")] {

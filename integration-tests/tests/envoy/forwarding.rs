@@ -26,7 +26,7 @@ async fn start() -> Result<World> {
     world
         .configuration(json!({
             "token": {"jwts": "verify"},
-            "keys": {"uri": keys},
+            "keys": {"jwks_uri": keys},
             "cache": {"no_store_ttl": "1m"},
             "rules": [
                 {"path": "/health", "access": "public"},
@@ -86,7 +86,7 @@ async fn r074_r075_the_jwt_is_alone_in_its_field_and_the_clients_are_taken_off()
 /// If this failed, nobody could tell from Envoy's log whose request it was or why it was refused, or it would tell of a client that
 /// was refused.
 #[tokio::test]
-async fn the_access_log_tells_of_claims_however_the_request_was_granted_and_why_it_was_not() -> Result<()> {
+async fn the_access_log_has_the_claims_and_the_reason() -> Result<()> {
     let world = world().await;
     let (opaque, jwt) = issued().await?;
     let unknown = secrets::fresh_token("unknown");
@@ -102,14 +102,14 @@ async fn the_access_log_tells_of_claims_however_the_request_was_granted_and_why_
             "/orders",
             &unknown,
             401,
-            "client=- audience=- absent=- details=phantom_token_refused{inactive}",
+            "client=- audience=- absent=- details=phantom_token_denied{inactive}",
         ),
         (
             "state-insufficient",
             "/admin",
             &opaque,
             403,
-            "client=- audience=- absent=- details=phantom_token_refused{insufficient_scope}",
+            "client=- audience=- absent=- details=phantom_token_denied{insufficient_scope}",
         ),
     ] {
         world.get(path).at("state").bearer(token).named(name).await?.has_status(status);

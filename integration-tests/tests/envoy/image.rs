@@ -90,7 +90,7 @@ async fn an_image_says_what_it_is() -> Result<()> {
 
 /// If this failed, the test above would show nothing.
 #[tokio::test]
-async fn other_images_are_told_apart() -> Result<()> {
+async fn other_images_are_rejected() -> Result<()> {
     let registry = Registry::start("image-planted").await?;
     for (name, file, layer_type, complaint) in [
         ("right", "plugin.wasm", LAYER, ""),

@@ -145,7 +145,7 @@ async fn r074_the_sidecar_of_the_manifests_takes_valid_jwts_from_the_ingress_alo
 
 /// If this failed, the gateway would tell its secret and all tokens to whoever answers at that address.
 #[tokio::test]
-async fn the_gateway_of_the_manifests_asks_nobody_who_is_not_the_authorization_server() -> Result<()> {
+async fn the_gateway_of_the_manifests_queries_the_authorization_server_only() -> Result<()> {
     let Mesh { world, misled, .. } = mesh().await;
     let token = world.issue("orders:read").await?;
     world.orders(&token).by(misled.client("https")).await?.has_status(503);

@@ -22,7 +22,7 @@ async fn start() -> Result<World> {
         .workers(2)
         .configuration(json!({
             "token": {"jwts": "verify"},
-            "keys": {"uri": keys},
+            "keys": {"jwks_uri": keys},
             "cache": {"no_store_ttl": "1m"},
             "rules": [
                 {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
@@ -63,7 +63,7 @@ async fn refused(listeners: &[&str], token: &str, reason: &str, case: &str) -> R
 
 /// If a byte of it changed, services could not verify it; if it were introspected, verifying it would be of no use.
 #[tokio::test]
-async fn r067_r068_a_jwt_access_token_is_forwarded_as_it_is_and_nobody_is_asked_about_it() -> Result<()> {
+async fn r067_r068_a_jwt_access_token_is_forwarded_unchanged_without_introspection() -> Result<()> {
     let world = world().await;
     for listener in ["verifying", "lax", "exact", "alone"] {
         let token = issued().await?;

@@ -25,7 +25,7 @@ async fn world(name: &str, workers: u32) -> Result<World> {
         .workers(workers)
         .configuration(json!({
             "token": {"jwts": "verify"},
-            "keys": {"uri": format!("{issuer}/jwks"), "upstream": "authorization-server", "cooldown": "1s"},
+            "keys": {"jwks_uri": format!("{issuer}/jwks"), "upstream": "authorization-server", "cooldown": "1s"},
             "cache": {"no_store_ttl": "1m"},
         }))
         .envoy(|envoy| envoy.closed_cluster("nobody-listens").cluster("nobody-is-there", &[]))
@@ -38,7 +38,7 @@ async fn world(name: &str, workers: u32) -> Result<World> {
             json!({"keys": {"max_age": "1s"}, "cache": {"max_ttl": "1h", "no_store_ttl": "1h"}}),
         )
         .listener("deceived", by_scripted_server())
-        .listener("discovering", json!({"keys": {"uri": null, "discovery": metadata}}));
+        .listener("discovering", json!({"keys": {"jwks_uri": null, "metadata_url": metadata}}));
     for upstream in NO_UPSTREAMS {
         world = world.listener(upstream, json!({"keys": {"upstream": upstream}}));
     }
@@ -138,7 +138,7 @@ async fn r041_r062_a_phantom_token_passes_if_its_issuer_signed_it_and_no_other()
 /// If this failed, clients would throw good tokens away while the keys cannot be had, be let in unverified, or be kept out for
 /// good.
 #[tokio::test]
-async fn r064_r024_without_keys_nobody_is_let_in_or_blamed_until_they_come() -> Result<()> {
+async fn r064_r024_without_keys_every_token_is_a_503_until_they_are_fetched() -> Result<()> {
     let world = world("keys-failing", 2).await?;
     let started = Instant::now();
     world.server().publish(Publication::Failing).await?;
@@ -146,7 +146,7 @@ async fn r064_r024_without_keys_nobody_is_let_in_or_blamed_until_they_come() -> 
     for listener in ["gateway", "discovering"] {
         for token in &tokens {
             for _ in 0..10 {
-                let outcome = world.orders(token).at(listener).await?.is_refused(503, "keys_unavailable");
+                let outcome = world.orders(token).at(listener).await?.is_refused(503, "jwks_unavailable");
                 assert_eq!(outcome.header("retry-after"), "5");
             }
         }
@@ -196,7 +196,7 @@ async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_eve
     eventually("the keys are there again", async || Ok(status().await? == 200)).await
 }
 
-/// If this failed, a mistake in the configuration of the host would let requests hang, or in.
+/// If this failed, an error in the configuration of the host would let requests hang, or in.
 #[tokio::test]
 async fn r064_r024_keys_that_the_host_cannot_ask_for_are_unavailable() -> Result<()> {
     let world = world("keys-unreachable", 1).await?;
@@ -278,7 +278,7 @@ async fn r063_r023_many_tokens_at_once_wait_for_one_fetch_of_keys_on_each_worker
 /// The one whose callout fetches the keys, or asks where they are, leaves while the others wait for it, some with its token and
 /// some with tokens of their own. If they were forgotten with it, they would hang until their own timeout.
 #[tokio::test]
-async fn r063_r023_a_client_that_leaves_while_the_keys_are_fetched_takes_nobody_with_it() -> Result<()> {
+async fn r063_r023_a_stream_cancelled_during_a_key_fetch_does_not_affect_others() -> Result<()> {
     for (listener, fetches) in
         [("gateway", Fetches { keys: 1, metadata: 0 }), ("discovering", Fetches { keys: 1, metadata: 1 })]
     {
@@ -437,7 +437,7 @@ async fn r117_tokens_in_use_are_introspected_once_while_keys_age_and_while_they_
 
 /// If this failed, whoever switches the sharing of questions off would let anybody make the gateway attack its own server.
 #[tokio::test]
-async fn r063_a_flood_of_unknown_keys_costs_one_fetch_where_requests_do_not_wait_together() -> Result<()> {
+async fn r063_a_flood_of_unknown_keys_costs_one_fetch_without_coalescing() -> Result<()> {
     let world = world("keys-flood-alone", 1).await?;
     let (keys, allowed) = flood(&world, "alone").await?;
     assert!((1..=allowed).contains(&keys), "{keys} fetches, {allowed} are allowed");

@@ -30,7 +30,7 @@ async fn start() -> Result<World> {
         )
         .listener("strict", keeping("strict", json!({"max_ttl": "1s", "refresh_ahead": "0s"})))
         .configuration(json!({
-            "introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}},
+            "introspection": {"response": {"accept": "application/json", "jwt_field": "jwt"}},
             "token": {"require_token_type": true},
         }))
         .listener("patient", keeping("patient", json!({"inactive_ttl": "1m"})))
@@ -41,7 +41,7 @@ async fn start() -> Result<World> {
 /// If a token in use were asked about only when its entry is over, its clients would wait for the server in every time to live. It
 /// does not answer here while they are served.
 #[tokio::test]
-async fn an_entry_that_is_in_use_is_renewed_while_requests_go_on() -> Result<()> {
+async fn an_entry_in_use_is_refreshed_in_the_background() -> Result<()> {
     let world = world().await;
     let token = world.active();
     world.orders(&token).await?.is_served();
@@ -62,12 +62,12 @@ async fn an_entry_that_is_in_use_is_renewed_while_requests_go_on() -> Result<()>
     assert_eq!(world.introspections(&token).await?, 2, "one worker renews it for both");
     gate.open();
     is_asked_again(3).await?;
-    world.metric_reaches("phantom_token_renewal", 2).await
+    world.metric_reaches("phantom_token_cache_refresh", 2).await
 }
 
 /// If what a renewal learns were lost, a revoked token would be good until the end of its entry.
 #[tokio::test]
-async fn r055_a_renewal_that_finds_a_token_revoked_ends_it() -> Result<()> {
+async fn r055_a_refresh_that_finds_a_revoked_token_removes_it() -> Result<()> {
     let world = world().await;
     let token = world.active();
     world.orders(&token).await?.is_served();
@@ -129,7 +129,7 @@ async fn r054_that_a_token_is_not_active_is_known_for_a_moment() -> Result<()> {
 /// If only dead tokens were known for a while, a client that takes its refresh token for the access token would cost a question with
 /// each request. Each of the two workers asks for itself, and again only when a minute is over.
 #[tokio::test]
-async fn r128_an_active_token_that_is_refused_for_what_it_is_is_asked_about_once() -> Result<()> {
+async fn r128_an_active_token_of_a_denied_kind_is_introspected_once() -> Result<()> {
     let world = world().await;
     for claims in [
         json!({"active": true, "token_type": "refresh_token"}),

@@ -25,7 +25,7 @@ async fn world(name: &str, limits: Value) -> Result<World> {
 /// If this failed, anybody could take the authorization server down through the gateway, or the gateway's defence would take good
 /// tokens down with it.
 #[tokio::test]
-async fn r111_a_flood_of_made_up_tokens_is_held_back_and_a_known_one_passes() -> Result<()> {
+async fn r111_a_flood_of_random_tokens_is_limited_and_a_known_one_passes() -> Result<()> {
     let world = world("limits-per-second", json!({"max_per_second": 5})).await?;
     let known = world.active();
     world.orders(&known).await?.is_served();
@@ -65,7 +65,7 @@ async fn r111_a_flood_of_made_up_tokens_is_held_back_and_a_known_one_passes() ->
 
 /// If this failed, a slow authorization server would be asked more and more at one time, the slower it gets.
 #[tokio::test]
-async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Result<()> {
+async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
     let world = world("limits-concurrent", json!({"max_concurrent": 3})).await?;
     let known = world.active();
     world.orders(&known).await?.is_served();
@@ -104,7 +104,7 @@ async fn r111_a_slow_server_is_asked_no_more_than_so_many_things_at_once() -> Re
 
 /// If any number of requests could wait for one answer, a slow server and one token would fill a worker's memory.
 #[tokio::test]
-async fn r057_r111_no_more_requests_wait_than_may() -> Result<()> {
+async fn r057_r111_pending_requests_are_limited() -> Result<()> {
     let world = world("limits-waiting", json!({"max_waiting": 4})).await?;
     let (slow, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let release = async {
@@ -122,7 +122,7 @@ async fn r057_r111_no_more_requests_wait_than_may() -> Result<()> {
 /// If a server that is down were asked about every token, requests would wait for nothing, and all of them would meet it when it
 /// comes back.
 #[tokio::test]
-async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<()> {
+async fn r024_r111_the_circuit_breaker_opens_and_recovers() -> Result<()> {
     let circuit = json!({"circuit_breaker": {"failures": 3, "open_for": "1s"}});
     let world = world("limits-circuit", circuit).await?;
     let known = world.active();
@@ -137,7 +137,7 @@ async fn r024_r111_a_server_that_is_down_is_left_alone_and_recovers() -> Result<
     // Once the circuit is open, one each second tries whether the server is back.
     let (asked, allowed) = (asked(&world, &down) as u64, 3 + began.elapsed().as_secs());
     assert!(asked <= allowed, "{asked} introspections of a server that is down, {allowed} are allowed");
-    assert!(world.metric("phantom_token_circuit_opened").await? >= 1);
+    assert!(world.metric("phantom_token_circuit_breaker_opened").await? >= 1);
     assert_eq!(world.metric("phantom_token_introspection_circuit_open").await?, 40 - asked);
     recovers(&world).await
 }
@@ -174,7 +174,7 @@ async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy
 
 /// If a client that leaves kept its place until the time-out, a few that come and go would shut out every token that is not cached.
 #[tokio::test]
-async fn r113_the_place_of_a_client_that_left_is_free_when_the_server_has_answered() -> Result<()> {
+async fn r113_the_slot_of_a_cancelled_stream_is_free_when_the_server_has_answered() -> Result<()> {
     let world = world("limits-freed", json!({"max_concurrent": 3})).await?;
     for round in 1..=4 {
         let (left, gates) = held(&world, 3);
@@ -212,7 +212,7 @@ fn count(outcomes: &[Outcome], status: u16) -> usize {
 }
 
 async fn withheld(world: &World) -> Result<u64> {
-    world.metric("phantom_token_introspection_withheld").await
+    world.metric("phantom_token_introspection_limited").await
 }
 
 /// If this failed, clients would not know when to try again, or operators what is held back.

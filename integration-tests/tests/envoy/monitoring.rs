@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// If this failed, a fault would wake nobody, or somebody would be woken without one.
 #[test]
-fn each_alert_tells_its_fault_and_no_other() -> Result<()> {
+fn each_alert_fires_for_its_fault_only() -> Result<()> {
     promtool(&["check", "rules"], "prometheus-alerts.yaml")?;
     promtool(&["test", "rules"], "prometheus-alerts-test.yaml")
 }
@@ -21,7 +21,7 @@ fn each_alert_tells_its_fault_and_no_other() -> Result<()> {
 /// If this failed, a panel or an alert would be about a metric that is called otherwise, and be silent for ever; or one that is new
 /// would be seen by nobody.
 #[test]
-fn the_dashboard_shows_every_metric_and_nothing_tells_of_another() -> Result<()> {
+fn dashboard_and_alerts_name_every_metric_and_no_other() -> Result<()> {
     let (dashboard, rules) = (dashboard::text()?, std::fs::read_to_string(alert_rules()?)?);
     for name in [&dashboard, &rules].into_iter().flat_map(|text| mentioned(text)) {
         assert!(metrics().iter().any(|metric| may_be_called(metric, name)), "there is no metric {name}");
@@ -56,7 +56,7 @@ fn each_alert_names_what_it_is_and_a_chapter_of_the_page() -> Result<()> {
 /// If this failed, Prometheus would not have what Envoy counts, panels would show errors or nothing, or the gateway's wrong secret would
 /// call nobody.
 #[tokio::test]
-async fn r028_a_real_prometheus_draws_every_panel_and_tells_of_a_refused_secret() -> Result<()> {
+async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejected_secret() -> Result<()> {
     let world = World::scripted("monitoring")?.listener("ingress", json!({"token": null})).start().await?;
     let prometheus = Prometheus::start("monitoring", world.envoy.admin_port()).await?;
     eventually("Prometheus has scraped every metric", async || {

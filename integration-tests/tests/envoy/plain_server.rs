@@ -22,12 +22,12 @@ async fn start() -> Result<World> {
             "realm": "orders",
             "rules": [{"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]}],
         }))
-        .configuration(json!({"introspection": {"response": {"jwt_member": "jwt"}}}))
+        .configuration(json!({"introspection": {"response": {"jwt_field": "jwt"}}}))
         .listener("gateway", json!({}))
         .listener("wrong-secret", json!({"introspection": {"client_secret": secret}}))
         .configuration(json!({
-            "introspection": {"response": {"jwt_member": null}},
-            "claim_headers": [
+            "introspection": {"response": {"jwt_field": null}},
+            "claim_to_headers": [
                 {"header": "x-client", "pointer": "/client_id"},
                 {"header": "x-absent", "pointer": "/absent"},
             ],

@@ -89,7 +89,7 @@ async fn r082_a_handshake_without_a_token_that_is_valid_never_reaches_the_servic
 /// A client need not wait for 101 before it sends. If its frames carried the handshake past the filter, as a body could where
 /// Envoy holds the head only, every WebSocket would be open until the verdict.
 #[tokio::test]
-async fn r082_a_handshake_and_the_frames_behind_it_wait_for_the_verdict() -> Result<()> {
+async fn r082_a_handshake_and_the_frames_behind_it_wait_for_the_decision() -> Result<()> {
     let world = &services().await.world;
     let other = world.issue("orders:read").await?;
     for listener in ["waiting", "waiting-head-only"] {

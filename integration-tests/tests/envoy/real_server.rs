@@ -40,7 +40,7 @@ async fn start() -> Result<World> {
                 "resource_metadata": {
                     "resource": "https://orders.example.com", "authorization_servers": [issuer],
                 },
-                "claim_headers": [
+                "claim_to_headers": [
                     {"header": "x-client", "pointer": "/client_id"},
                     {"header": "x-absent", "pointer": "/absent"},
                 ],
@@ -291,7 +291,7 @@ async fn r084_what_no_rule_names_is_not_exposed() -> Result<()> {
     for (method, path) in [("GET", "/admin"), ("GET", "/ordersx"), ("GET", "/healthy"), ("DELETE", "/orders")]
     {
         let call = world.send(Request::new(method, path, Vec::new())).bearer(&token);
-        call.await?.is_refused(403, "not_exposed");
+        call.await?.is_refused(403, "no_matching_rule");
     }
     Ok(())
 }

@@ -15,14 +15,14 @@ async fn start() -> Result<World> {
     let below = |prefix: &str| json!({"prefix": prefix});
     let with = |field: &str| json!({"prefix": "/", "headers": [{"name": field, "present_match": true}]});
     let mut world = World::scripted("rules")?.configuration(json!({
-        "credentials": {"query_parameter": "access_token", "cookie": "session"},
-        "claim_headers": [{"header": "x-plan", "pointer": "/plan"}],
+        "token_sources": {"query_parameter": "access_token", "cookie": "session"},
+        "claim_to_headers": [{"header": "x-plan", "pointer": "/plan"}],
     }));
     // In each of the tables that begin with "open", the client's own request leads to the first route, and what the filter makes of it
     // to the second.
     let open_by = |matches: Value| vec![route("open", matches, None), route("rest", below("/"), None)];
     let lenient_first = json!([
-        {"path": "/", "routes": ["open"], "any_scopes": ["orders:read", "other"]},
+        {"path": "/", "routes": ["open"], "scopes_any_of": ["orders:read", "other"]},
         {"path": "/", "scopes": ["orders:read"]},
     ]);
     let parameter =
@@ -233,7 +233,7 @@ async fn r084_exact_paths_and_templates_are_for_nothing_else() -> Result<()> {
                 let answer = call(scope).await?.is_served().json()?;
                 assert_eq!(answer["path"], path, "the path does not change on its way");
             }
-            None => drop(call("").await?.is_refused(403, "not_exposed")),
+            None => drop(call("").await?.is_refused(403, "no_matching_rule")),
         }
     }
     Ok(())

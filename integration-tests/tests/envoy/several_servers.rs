@@ -36,7 +36,7 @@ async fn start() -> Result<Servers> {
                 verifying("partners", partners.issuer()),
                 merged(&server("guests", guests.issuer()), plain),
             ],
-            "claim_headers": [{"header": "x-issuer", "pointer": "/iss"}],
+            "claim_to_headers": [{"header": "x-issuer", "pointer": "/iss"}],
             "cache": {"no_store_ttl": "1m"},
             "rules": [
                 {"path": "/staff", "authorization_server": "staff", "scopes": ["orders:read"]},
@@ -74,7 +74,7 @@ fn server(name: &str, issuer: &str) -> Value {
 
 fn verifying(name: &str, issuer: &str) -> Value {
     let discovery = format!("{issuer}/.well-known/openid-configuration");
-    merged(&server(name, issuer), json!({"keys": {"discovery": discovery}, "token": {"jwts": "verify"}}))
+    merged(&server(name, issuer), json!({"keys": {"metadata_url": discovery}, "token": {"jwts": "verify"}}))
 }
 
 impl Servers {

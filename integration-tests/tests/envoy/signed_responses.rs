@@ -23,8 +23,8 @@ async fn start() -> Result<World> {
         .workers(2)
         .configuration(json!({
             "introspection": {"client_id": "gateway-signed-ES256", "response": {"accept": SIGNED}},
-            "keys": {"uri": format!("{issuer}/jwks")},
-            "claim_headers": [
+            "keys": {"jwks_uri": format!("{issuer}/jwks")},
+            "claim_to_headers": [
                 {"header": "x-client", "pointer": "/client_id"},
                 {"header": "x-scope", "pointer": "/scope"},
                 {"header": "x-absent", "pointer": "/absent"},
@@ -40,7 +40,7 @@ async fn start() -> Result<World> {
             "RS256",
             json!({
                 "introspection": {"client_id": "gateway-signed-RS256"},
-                "keys": {"uri": null, "discovery": format!("{issuer}/.well-known/openid-configuration")},
+                "keys": {"jwks_uri": null, "metadata_url": format!("{issuer}/.well-known/openid-configuration")},
             }),
         )
         .listener("only-RS256", json!({"keys": {"algorithms": ["RS256"]}}))

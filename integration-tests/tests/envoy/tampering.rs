@@ -29,8 +29,8 @@ async fn start() -> Result<Tampering> {
     let trailers = Listener { upstream: "with-trailers", ..Listener::default() };
     let mut world = World::scripted("tampering")?
         .configuration(json!({
-            "credentials": {"cookie": "session", "header": "x-access-token"},
-            "claim_headers": [{"header": "x-user-id", "pointer": "/sub"}],
+            "token_sources": {"cookie": "session", "header": "x-access-token"},
+            "claim_to_headers": [{"header": "x-user-id", "pointer": "/sub"}],
             "cors": {"allow_origins": ["https://app.example.com"]},
             "rules": [
                 {"path": "/health", "access": "public"},

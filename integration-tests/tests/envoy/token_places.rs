@@ -27,7 +27,7 @@ async fn start() -> Result<World> {
     let head_only = Listener { stops_head_only: true, ..Listener::default() };
     World::scripted("token_places")?
         .configuration(json!({
-            "credentials": {
+            "token_sources": {
                 "query_parameter": "access_token",
                 "cookie": "session",
                 "header": "x-access-token",

@@ -156,7 +156,7 @@ async fn r084_a_certificate_of_another_authority_does_not_get_through_the_handsh
 
 /// If this failed, whoever comes by a way on which nobody shows a certificate could name itself in a field, or would pass.
 #[tokio::test]
-async fn r084_without_a_certificate_nobody_is_a_workload() -> Result<()> {
+async fn r084_without_a_certificate_there_is_no_workload_identity() -> Result<()> {
     let mesh = mesh().await;
     let token = mesh.world.active();
     let shop = mesh.authority.certify_workload(&[SHOP])?;

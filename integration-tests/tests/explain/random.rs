@@ -8,7 +8,7 @@ use phantom_token_core::Settings;
 use phantom_token_core::driver::Request;
 use serde_json::{Map, Value, json};
 
-/// A configuration without mistakes.
+/// A configuration without errors.
 pub fn configuration(rng: &mut Rng) -> Value {
     loop {
         let configuration = attempt(rng);
@@ -74,16 +74,16 @@ fn attempt(rng: &mut Rng) -> Value {
         "cache": {"max_ttl": "0s", "inactive_ttl": "0s"},
         "rules": (0..rng.usize(2..9)).map(|_| rule(rng)).collect::<Vec<_>>(),
     });
-    let claim_headers =
+    let claim_to_headers =
         json!([{"header": "x-user", "pointer": "/sub"}, {"header": "x-groups", "pointer": "/groups"}]);
     match rng.u8(..4) {
         0 => {
             configuration["introspection"]["response"] = json!({"accept": "application/json"});
-            configuration["claim_headers"] = claim_headers.clone();
+            configuration["claim_to_headers"] = claim_to_headers.clone();
         }
         1 => {
             configuration["introspection"]["response"] =
-                json!({"accept": "application/json", "jwt_member": JWT_MEMBER});
+                json!({"accept": "application/json", "jwt_field": JWT_FIELD});
         }
         2 if rng.u8(..4) == 0 => {
             configuration["introspection"]["response"] = json!({"accept": "application/json"});
@@ -104,13 +104,13 @@ fn attempt(rng: &mut Rng) -> Value {
     set("token", "require_exp", 4, json!(true));
     set("token", "allow_missing_iss", 4, json!(true));
     set("token", "allow_scope_list", 4, json!(true));
-    set("credentials", "query_parameter", 4, json!("access_token"));
-    set("credentials", "cookie", 4, json!("token"));
+    set("token_sources", "query_parameter", 4, json!("access_token"));
+    set("token_sources", "cookie", 4, json!("token"));
     set("error_body", "template", 2, json!(r#"{"error":"{error}","reason":"{reason}"}"#));
     set("cors", "allow_origins", 4, json!(["https://app.example.com"]));
     set("keys", "set", 40, json!({"keys": [keys::public(&keys::p256())]}));
     for (name, value) in [
-        ("claim_headers", claim_headers),
+        ("claim_to_headers", claim_to_headers),
         ("jwt_header", json!("x-jwt")),
         ("filter_state", json!([{"name": "user", "pointer": "/sub"}])),
         ("ignore_port_in_host_matching", json!(true)),
@@ -150,7 +150,7 @@ fn rule(rng: &mut Rng) -> Value {
         }
     };
     set("scopes", 3, json!(["orders:read"]));
-    set("any_scopes", 5, json!(["orders:write", "admin"]));
+    set("scopes_any_of", 5, json!(["orders:write", "admin"]));
     set("audience", 6, json!(["orders-api", "billing-api"]));
     set("claims", 6, json!([{"pointer": "/groups", "contains": "staff"}]));
     set("claims", 8, json!([{"pointer": "/sub", "one_of": ["alice", "bob"]}]));
@@ -259,7 +259,7 @@ fn one<'c>(rng: &mut Rng, choices: &[&'c str]) -> &'c str {
 }
 
 /// The member of a JSON answer that holds a JWT, where one does.
-pub const JWT_MEMBER: &str = "jwt";
+pub const JWT_FIELD: &str = "jwt";
 
 const HOSTS: &[&str] = &[
     "api.example.com",

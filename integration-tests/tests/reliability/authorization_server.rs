@@ -10,7 +10,7 @@ use crate::effort;
 /// If this failed, one fault of the authorization server would let somebody in, keep somebody waiting for ever, make clients throw
 /// good tokens away, or outlast itself. All faults come to the same Envoy: had one left something behind, the next would show it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_bears_every_fault_of_the_server() -> Result<()> {
+async fn the_gateway_survives_every_server_fault() -> Result<()> {
     effort::with_workers(async |workers| {
         let mut gateway = Gateway::start(&format!("reliability-{workers}"), workers, |_| ()).await?;
         for fault in FAULTS {
@@ -24,7 +24,7 @@ async fn the_gateway_bears_every_fault_of_the_server() -> Result<()> {
 /// If this failed, there would be no cure for a server that closes connections just when the next request comes: a retry may meet
 /// another connection that it closes, but not where Envoy keeps none.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_keeps_no_connections_bears_a_server_that_closes_them() -> Result<()> {
+async fn without_connection_reuse_closed_connections_cause_no_failures() -> Result<()> {
     effort::with_workers(async |workers| {
         let name = format!("reliability-unkept-{workers}");
         let mut gateway = Gateway::start_without_kept_connections(&name, workers).await?;
@@ -39,7 +39,7 @@ async fn who_keeps_no_connections_bears_a_server_that_closes_them() -> Result<()
 /// If this failed, the gateway would bear faults only as long as few are there: all these wait at once for a server that
 /// hangs, and come again at once when it is back.
 #[tokio::test(flavor = "multi_thread")]
-async fn five_hundred_clients_bear_a_server_that_hangs() -> Result<()> {
+async fn five_hundred_clients_survive_a_hanging_server() -> Result<()> {
     let mut gateway = Gateway::start("reliability-crowded", 2, |_| ()).await?;
     let fault = Fault { name: "hangs", behaviour: Behaviour::Hangs, harm: Harm::Total };
     let row = gateway.try_fault("hangs, for a crowd of 500", effort::heavy(), fault).await?;

@@ -13,7 +13,7 @@ use crate::story::configured;
 
 /// If this failed, a host that does less than Envoy would let something through with Kong's package, which is for such hosts.
 #[test]
-fn r146_kongs_package_takes_nothing_for_granted() -> Result<()> {
+fn r146_kongs_package_relies_on_no_guarantee() -> Result<()> {
     for guarantee in Guarantee::ALL {
         let lacks = vec![Guarantee::Switches, *guarantee];
         let opened = what_opens(Package::Kong, lacks.clone())?;
@@ -27,7 +27,7 @@ fn r146_kongs_package_takes_nothing_for_granted() -> Result<()> {
 
 /// If this failed, Envoy's package would take a host for Envoy that is none, and open what is listed below.
 #[test]
-fn r142_r146_a_package_on_another_host_than_its_own_serves_nobody() -> Result<()> {
+fn r142_r146_a_package_on_the_wrong_host_denies_every_request() -> Result<()> {
     for guarantee in Guarantee::ALL {
         let lacks = vec![Guarantee::Switches, *guarantee];
         let opened = what_opens(Package::Envoy, lacks.clone())?;
@@ -42,7 +42,7 @@ fn r142_r146_a_package_on_another_host_than_its_own_serves_nobody() -> Result<()
 
 /// If this failed, the list of what is taken for granted of Envoy alone would be too long or too short.
 #[test]
-fn r146_envoys_package_takes_no_more_for_granted_than_is_listed() -> Result<()> {
+fn r146_envoys_package_relies_on_the_listed_guarantees_only() -> Result<()> {
     for guarantee in Guarantee::ALL {
         let opened = what_opens(Package::Envoy, vec![*guarantee])?;
         let is_listed = OF_ENVOY.contains(guarantee);
@@ -137,7 +137,7 @@ const ATTACKS: &[Attack] = &[
     }),
     (
         "a token in the query",
-        || json!({"credentials": {"query_parameter": "access_token"}}),
+        || json!({"token_sources": {"query_parameter": "access_token"}}),
         |host| {
             send(host, &Request::get("/orders?access_token=opaque-1"));
             answer(host, Answer::jwt(&active()));
@@ -208,7 +208,7 @@ const ATTACKS: &[Attack] = &[
 ];
 
 fn claims() -> Value {
-    json!({"claim_headers": [{"header": "x-user-id", "pointer": "/sub"}]})
+    json!({"claim_to_headers": [{"header": "x-user-id", "pointer": "/sub"}]})
 }
 
 fn hosts() -> Value {
@@ -225,7 +225,7 @@ fn peers() -> Value {
 }
 
 fn malformed() -> Value {
-    json!({"keys": {"uri": "https://login.example.com/jwks", "upstream": "host:99999"}})
+    json!({"keys": {"jwks_uri": "https://login.example.com/jwks", "upstream": "host:99999"}})
 }
 
 fn host(package: Package, lacks: Vec<Guarantee>, edits: Value) -> Result<Host> {

@@ -106,7 +106,7 @@ pub const SCENARIOS: &[Scenario] = &[
         Ok(story)
     }),
     Scenario::Own(
-        "a configuration with a mistake never starts, nor replaces a good one, or serves nobody",
+        "a configuration with an error never starts, nor replaces a good one, or serves nobody",
         |behaviour| {
             let bad = configured(json!({"rules": [{"path": "orders"}]}));
             let started = Host::start(Setup { behaviour, ..Setup::new(bad.clone()) });

@@ -11,7 +11,8 @@ use crate::story::{Story, TOKEN, configured};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::Own("keys are fetched, and again when there are new ones", |behaviour| {
-        let mut story = Story::new(behaviour, json!({"keys": {"uri": "https://login.example.com/jwks"}}))?;
+        let mut story =
+            Story::new(behaviour, json!({"keys": {"jwks_uri": "https://login.example.com/jwks"}}))?;
         let first = signed(&mut story, "old", json!({}));
         let id = story.ask(&orders_of(TOKEN), Answer::jwt(&first))?;
         let fetch = story.question()?;
@@ -132,7 +133,8 @@ pub const SCENARIOS: &[Scenario] = &[
         Ok(story)
     }),
     Scenario::Own("keys cannot be had", |behaviour| {
-        let mut story = Story::new(behaviour, json!({"keys": {"uri": "https://login.example.com/jwks"}}))?;
+        let mut story =
+            Story::new(behaviour, json!({"keys": {"jwks_uri": "https://login.example.com/jwks"}}))?;
         let jwt = signed(&mut story, "key", json!({}));
         let id = story.ask(&orders_of(TOKEN), Answer::jwt(&jwt))?;
         story.answer(Answer::Refused)?;
@@ -173,7 +175,7 @@ pub const SCENARIOS: &[Scenario] = &[
 /// Two workers, published keys, and answers that are kept for long.
 fn sharing(behaviour: Behaviour, edits: Value) -> Result<Story> {
     let mut configuration = configured(json!({
-        "keys": {"uri": "https://login.example.com/jwks"}, "cache": {"max_ttl": "50m"},
+        "keys": {"jwks_uri": "https://login.example.com/jwks"}, "cache": {"max_ttl": "50m"},
     }));
     for (name, edit) in edits.as_object().into_iter().flatten() {
         configuration[name] = edit.clone();
@@ -189,7 +191,7 @@ fn presenting(behaviour: Behaviour) -> Result<Story> {
 }
 
 fn configured_keys() -> Value {
-    json!({"set": {"keys": [public_key("key")]}})
+    json!({"jwks": {"keys": [public_key("key")]}})
 }
 
 fn public_key(kid: &str) -> Value {

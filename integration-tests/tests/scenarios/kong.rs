@@ -15,8 +15,8 @@ pub const TAKEN_OFF: &[Scenario] = &[
         story.lets_go_bare(&Request::get("/public").bearer(TOKEN))
     }),
     Scenario::Own("claim fields of a client, before the gateway's own and instead of them", |behaviour| {
-        let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
-        let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
+        let claim_to_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
+        let mut story = Story::new(behaviour, json!({"claim_to_headers": claim_to_headers}))?;
         let forged = |request: Request| request.header("X-User-Id", "admin").header("x_user_id", "admin");
         let id = story.send(&forged(Request::get("/public")))?;
         story.goes_on_bare(id)?;
@@ -32,8 +32,8 @@ pub const TAKEN_OFF: &[Scenario] = &[
         Ok(story)
     }),
     Scenario::Own("several claim fields of one name", |behaviour| {
-        let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
-        let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
+        let claim_to_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
+        let mut story = Story::new(behaviour, json!({"claim_to_headers": claim_to_headers}))?;
         let request =
             orders_of(TOKEN).header("X-User-Id", "a").header("x-user-id", "b").header("x-user-id", "c");
         let id = story.send(&request)?;
@@ -64,7 +64,7 @@ pub const TAKEN_OFF: &[Scenario] = &[
     }),
     Scenario::Own("tokens in another field and in cookies", |behaviour| {
         let credentials = json!({"header": "x-token", "cookie": "session"});
-        let mut story = Story::new(behaviour, json!({"credentials": credentials}))?;
+        let mut story = Story::new(behaviour, json!({"token_sources": credentials}))?;
         let session = format!("session={TOKEN}");
         for request in [
             Request::get("/orders").header("x-token", TOKEN),
@@ -125,8 +125,8 @@ pub const TAKEN_OFF: &[Scenario] = &[
 /// How many fields a request has.
 pub const FIELDS: &[Scenario] = &[
     Scenario::Own("more fields than the host shows, the last of them forged or a token", |behaviour| {
-        let claim_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
-        let mut story = Story::new(behaviour, json!({"claim_headers": claim_headers}))?;
+        let claim_to_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
+        let mut story = Story::new(behaviour, json!({"claim_to_headers": claim_to_headers}))?;
         for count in [90, 96, 97, 98, 100, 101, 150] {
             let many = |request: Request, own: usize| {
                 let others = story_fields(&request, behaviour);
@@ -200,7 +200,7 @@ pub const TARGETS: &[Scenario] = &[
         Ok(story)
     }),
     Scenario::Own("a token in the query", |behaviour| {
-        let query = json!({"credentials": {"query_parameter": "access_token"}});
+        let query = json!({"token_sources": {"query_parameter": "access_token"}});
         let mut story = Story::new(behaviour, query)?;
         let id = story.send(&Request::get(&format!("/orders?access_token={TOKEN}")))?;
         story.answer_active()?;
@@ -221,12 +221,12 @@ pub const TRAPS: &[Scenario] = &[
             story.wait(1);
             story.host.tick()?;
         }
-        ensure!(story.host.counter("phantom_token_requests_waiting") == 1);
+        ensure!(story.host.counter("phantom_token_requests_pending") == 1);
         story.answer(inactive())?;
         story.refused(waiting, 401, "invalid_token")?;
         story.wait(1);
         story.host.tick()?;
-        ensure!(story.host.counter("phantom_token_requests_waiting") == 0);
+        ensure!(story.host.counter("phantom_token_requests_pending") == 0);
         Ok(())
     }),
     Scenario::Own("the timer refreshes an entry that is in use", |behaviour| {
@@ -265,7 +265,7 @@ pub const TRAPS: &[Scenario] = &[
             setup.has_zone = false;
             setup.configuration = configured(json!({
                 "cache": {"shared": false},
-                "keys": {"uri": "https://login.example.com/jwks"},
+                "keys": {"jwks_uri": "https://login.example.com/jwks"},
             }));
         })?;
         let id = story.send(&orders_of(TOKEN))?;
@@ -276,7 +276,7 @@ pub const TRAPS: &[Scenario] = &[
     Scenario::Own("an upstream that is none", |behaviour| {
         for upstream in ["login.example.com:99999", "login.example.com:0", "login.example.com:", "[::1"] {
             for keys in [false, true] {
-                let mut edits = json!({"keys": {"uri": "https://login.example.com/jwks"}});
+                let mut edits = json!({"keys": {"jwks_uri": "https://login.example.com/jwks"}});
                 let section = if keys { "keys" } else { "introspection" };
                 edits[section]["upstream"] = json!(upstream);
                 let mut story = Story::new(behaviour, edits)?;
@@ -371,7 +371,7 @@ pub const CONFIGURATIONS: &[Scenario] =
             json!({"rules": [{"path": "/orders", "routes": ["orders"]}, {"path": "/orders"}]}),
             json!({"rules": [{"path": "/orders", "peers": ["spiffe://example.com/orders"]}]}),
             json!({"client_certificate": "connection"}),
-            json!({"credentials": {"query_parameter": "access_token"}}),
+            json!({"token_sources": {"query_parameter": "access_token"}}),
             json!({"filter_state": [{"name": "user", "pointer": "/sub"}]}),
         ] {
             let mut story = Story::new(behaviour, edits.clone())?;

@@ -122,7 +122,7 @@ fn r140_a_module_that_is_stopped_forwards_no_token() -> Result<()> {
 
 /// If this failed, clients would wait for an answer that the host has lost, or hear which reason it was.
 #[test]
-fn r143_refusals_reach_clients_and_tell_no_more_than_they_should() -> Result<()> {
+fn r143_refusals_reach_clients_and_disclose_no_more_than_they_should() -> Result<()> {
     tell(kong::REPLIES)
 }
 

@@ -15,7 +15,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Behaviour::Envoy => json!({"query_parameter": "access_token", "cookie": "session"}),
             Behaviour::NgxWasm => json!({"cookie": "session"}),
         };
-        let mut story = Story::new(behaviour, json!({"credentials": credentials}))?;
+        let mut story = Story::new(behaviour, json!({"token_sources": credentials}))?;
         let active = story.active(json!({}));
         if behaviour == Behaviour::Envoy {
             let query = story.send(&Request::get(&format!("/orders?page=2&access_token={TOKEN}")))?;

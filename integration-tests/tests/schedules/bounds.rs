@@ -110,7 +110,7 @@ impl Bounds {
                 "response": {"accept": self.format.media_type()},
             },
             "token": {"issuer": ISSUER, "audience": [AUDIENCE], "leeway": time(self.leeway)},
-            "claim_headers": [{"header": USER, "pointer": "/sub"}, {"header": ANSWER, "pointer": "/jti"}],
+            "claim_to_headers": [{"header": USER, "pointer": "/sub"}, {"header": ANSWER, "pointer": "/jti"}],
             "report_only": self.reports_only,
             "cache": {
                 "max_ttl": time(self.max_ttl),

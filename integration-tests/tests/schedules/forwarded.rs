@@ -38,16 +38,16 @@ impl Model {
             }
             Access::Protected { enforcement: Enforcement::Nothing, .. } if !is_somebody => {
                 ensure!(headers.get("authorization").is_none(), "nobody went on with credentials");
-                self.judge_nobody(sent, host, server)
+                self.judge_none(sent, host, server)
             }
             Access::Protected { scope, enforcement } => {
-                self.judge_somebody(sent, scope, enforcement, headers, host, server)
+                self.judge_waiting(sent, scope, enforcement, headers, host, server)
             }
         }
     }
 
     /// Where everything is only reported, a request goes on without credentials if any other rule would have refused it.
-    fn judge_nobody(&mut self, sent: &Sent, host: &Host, server: &Server) -> Result<()> {
+    fn judge_none(&mut self, sent: &Sent, host: &Host, server: &Server) -> Result<()> {
         let could_be_refused =
             REFUSALS.iter().any(|(status, error)| self.refusal(sent, *status, error, host, server).is_ok());
         ensure!(could_be_refused, "it went on without credentials, though nothing is wrong with it");
@@ -57,7 +57,7 @@ impl Model {
 
     /// A request goes on as somebody's by what the server said of its own token, while that is fresh, or while the server fails; with
     /// the proof of whom the token is bound to; and with the scope that is asked for.
-    fn judge_somebody(
+    fn judge_waiting(
         &mut self,
         sent: &Sent,
         scope: Option<&str>,

@@ -85,7 +85,7 @@ impl Limits {
 
     /// The questions that were asked in a step: no more at one time and in a second than is configured, and none about a token while
     /// the answer to another about it is to come to this worker.
-    pub fn judge_questions(
+    pub fn judge_queries(
         &mut self,
         host: &Host,
         server: &Server,
@@ -103,7 +103,7 @@ impl Limits {
                 let keys = asker.bounds.keys.as_ref().context("a question for keys that nobody needs")?;
                 // Where answers are lost with the streams that asked, what was lost is asked again, whoever else was answered since.
                 if callout.owner() != callout.root() || self.behaviour == Behaviour::Envoy {
-                    server.keys.judge_question(callout.root(), keys, now)?;
+                    server.keys.judge_query(callout.root(), keys, now)?;
                 }
                 *tally.entry("asked for keys").or_default() += 1;
                 continue;

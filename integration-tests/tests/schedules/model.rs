@@ -100,7 +100,7 @@ impl Model {
             self.waiting.iter().filter_map(|sent| sent.credentials.token()).collect();
         let is_awaited = |token: usize| awaited.contains(&token);
         let now = self.now(host);
-        self.limits.judge_questions(host, server, now, is_awaited, &mut self.tally)?;
+        self.limits.judge_queries(host, server, now, is_awaited, &mut self.tally)?;
         let mut still_waiting = Vec::new();
         let mut settled = 0;
         for sent in std::mem::take(&mut self.waiting) {
@@ -134,7 +134,7 @@ impl Model {
     /// All answers have come, and the timers were called: nobody waits, and the host is told so.
     pub fn judge_end(&self, host: &Host) -> Result<()> {
         ensure!(self.waiting.is_empty(), "requests wait though all is answered");
-        let waiting = host.counter("phantom_token_requests_waiting");
+        let waiting = host.counter("phantom_token_requests_pending");
         ensure!(
             waiting == 0 || self.loses_counts,
             "{waiting} requests wait, the filter says, though none does"

@@ -87,7 +87,7 @@ impl KeyBounds {
     pub fn configuration(&self, timeout: Duration) -> Value {
         let time = |duration: Duration| format!("{}ms", duration.as_millis());
         json!({
-            "uri": format!("https://login.example.com{KEYS_PATH}"),
+            "jwks_uri": format!("https://login.example.com{KEYS_PATH}"),
             "max_age": time(self.max_age),
             "max_stale": time(self.max_stale),
             "cooldown": time(self.cooldown),
@@ -211,7 +211,7 @@ impl PublishedKeys {
     }
 
     /// Nobody who has just asked asks again: a client that makes up names of keys must not decide how often that is.
-    pub fn judge_question(&self, root: ContextKey, bounds: &KeyBounds, now: Moment) -> Result<()> {
+    pub fn judge_query(&self, root: ContextKey, bounds: &KeyBounds, now: Moment) -> Result<()> {
         let has_keys =
             self.fetches.iter().any(|fetch| fetch.root == root && fetch.is_certain && fetch.keys.is_some());
         let pause = if has_keys { bounds.cooldown } else { bounds.cooldown.min(FIRST_COOLDOWN) };

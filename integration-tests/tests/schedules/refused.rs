@@ -1,4 +1,4 @@
-//! What may be refused, and how: a mistake of the client by a challenge that names it, a failure of the server or of the gateway
+//! What may be refused, and how: an error of the client by a challenge that names it, a failure of the server or of the gateway
 //! without one. Whoever did nothing wrong is not refused.
 
 use std::time::Duration;

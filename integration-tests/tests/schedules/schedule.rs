@@ -457,7 +457,7 @@ impl Schedule {
         self.trace.push(format!("{replacement:?}, wrong: {is_wrong}, {bounds:?}"));
         let is_wrong = match self.model.behaviour {
             Behaviour::NgxWasm if is_wrong => {
-                // In Kong, a configuration with mistakes is taken and serves nobody, until it is repaired.
+                // In Kong, a configuration with errors is taken and serves nobody, until it is repaired.
                 ensure!(self.host.reconfigure(&configuration, replacement)?, "it was refused");
                 configuration = bounds.configuration();
                 false

@@ -4,7 +4,7 @@ use super::*;
 use crate::credentials::bearer::AccessToken;
 use crate::json::Object;
 use crate::testing::{self, at, test};
-use crate::token::claims::Reading;
+use crate::token::claims::ClaimMapping;
 
 fn key(token: &str) -> TokenKey {
     let field = token.to_owned();
@@ -13,7 +13,7 @@ fn key(token: &str) -> TokenKey {
 
 fn entry(claims: serde_json::Value) -> Entry {
     let claims = Object::parse(claims.to_string().as_bytes()).expect("an object");
-    let claims = Claims::read(&claims, &Reading::default()).expect("claims");
+    let claims = Claims::read(&claims, &ClaimMapping::default()).expect("claims");
     let lifetime = Lifetime { fresh_until: at(60), usable_until: at(90) };
     Entry {
         lifetime,

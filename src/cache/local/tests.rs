@@ -14,34 +14,34 @@ fn key(token: usize) -> TokenKey {
     AccessToken::alone(field.as_bytes(), 100).expect("a token").key()
 }
 
-fn grant(pad: usize) -> Rc<Grant> {
+fn token_info(pad: usize) -> Rc<TokenInfo> {
     let jwt = "x".repeat(pad);
-    Rc::new(Grant::new(key(0), Some(&jwt), Claims::default(), false, None, &Arc::default(), LIFETIME))
+    Rc::new(TokenInfo::new(key(0), Some(&jwt), Claims::default(), false, None, &Arc::default(), LIFETIME))
 }
 
 #[test]
 fn r057_entries_are_bounded() {
     let mut cache = LocalCache::new(100, 10_000_000, MAX_TTL);
     for token in 0..10_000 {
-        cache.insert(key(token), grant(0));
+        cache.insert(key(token), token_info(0));
     }
-    assert!(cache.grants.len() <= 100, "{}", cache.grants.len());
+    assert!(cache.entries.len() <= 100, "{}", cache.entries.len());
     let mut smallest = LocalCache::new(16, 4096, MAX_TTL);
     for token in 0..100 {
-        smallest.insert(key(token), grant(0));
+        smallest.insert(key(token), token_info(0));
     }
-    assert!((1..=16).contains(&smallest.grants.len()), "{}", smallest.grants.len());
+    assert!((1..=16).contains(&smallest.entries.len()), "{}", smallest.entries.len());
 }
 
 #[test]
 fn r057_bytes_are_bounded() {
     let mut cache = LocalCache::new(1000, 200_000, MAX_TTL);
     for token in 0..1000 {
-        cache.insert(key(token), grant(3000));
+        cache.insert(key(token), token_info(3000));
     }
-    let bytes: usize = cache.grants.iter().map(|(_, grant)| grant.weight()).sum();
+    let bytes: usize = cache.entries.iter().map(|(_, token_info)| token_info.weight()).sum();
     assert!(bytes <= 200_000, "{bytes}");
-    assert!(cache.grants.len() > 10, "{}", cache.grants.len());
+    assert!(cache.entries.len() > 10, "{}", cache.entries.len());
 }
 
 /// If a flood of tokens that come once could evict the hot ones, garbage would turn into load for the server.
@@ -51,13 +51,13 @@ fn r057_a_flood_does_not_displace_what_is_hot() {
     for round in 0..5 {
         for token in 0..20 {
             if round == 0 {
-                cache.insert(key(token), grant(0));
+                cache.insert(key(token), token_info(0));
             }
             assert!(cache.find(&key(token), at(0)).is_some());
         }
     }
     for token in 1000..3000 {
-        cache.insert(key(token), grant(0));
+        cache.insert(key(token), token_info(0));
     }
     let kept = (0..20).filter(|&token| cache.find(&key(token), at(0)).is_some()).count();
     assert_eq!(kept, 20);
@@ -66,7 +66,7 @@ fn r057_a_flood_does_not_displace_what_is_hot() {
 #[test]
 fn r050_what_is_stale_does_not_serve_but_is_known() {
     let mut cache = LocalCache::new(100, 1_000_000, MAX_TTL);
-    cache.insert(key(1), grant(0));
+    cache.insert(key(1), token_info(0));
     assert!(cache.find(&key(1), at(59)).is_some());
     assert!(cache.find(&key(1), at(60)).is_none());
     assert!(cache.knows(&key(1)) && !cache.knows(&key(2)));

@@ -8,13 +8,13 @@ use crate::config::Settings;
 /// If this failed, a rule would ask in Kong for what is never told there, and refuse nobody; or a malformed upstream would stop the
 /// filter with a request in its hands.
 #[test]
-fn r141_what_kong_cannot_do_is_a_mistake_there() {
+fn r141_what_kong_cannot_do_is_an_error_there() {
     let server = |upstream: &str| json!({"introspection": {"upstream": upstream}});
     for (edit, path) in [
         (json!({"rules": [{"path": "/"}, {"path": "/a", "routes": ["a"]}]}), "rules[1].routes"),
         (json!({"rules": [{"path": "/", "peers": ["spiffe://example.com/a"]}]}), "rules[0].peers"),
         (json!({"client_certificate": "connection"}), "client_certificate"),
-        (json!({"credentials": {"query_parameter": "access_token"}}), "credentials.query_parameter"),
+        (json!({"token_sources": {"query_parameter": "access_token"}}), "token_sources.query_parameter"),
         (json!({"filter_state": [{"name": "user", "pointer": "/sub"}]}), "filter_state"),
         (server("host:99999"), "introspection.upstream"),
         (server("host:0"), "introspection.upstream"),
@@ -29,12 +29,12 @@ fn r141_what_kong_cannot_do_is_a_mistake_there() {
         (server("host/path"), "introspection.upstream"),
         (server("outbound|443||login.example.com"), "introspection.upstream"),
         (
-            json!({"keys": {"uri": "https://login.example.com/jwks", "upstream": "host:99999"}}),
+            json!({"keys": {"jwks_uri": "https://login.example.com/jwks", "upstream": "host:99999"}}),
             "keys.upstream",
         ),
     ] {
-        assert_eq!(mistakes(&edit, HostKind::Kong), [path], "{edit}");
-        assert!(mistakes(&edit, HostKind::Envoy).is_empty(), "{edit}");
+        assert_eq!(errors(&edit, HostKind::Kong), [path], "{edit}");
+        assert!(errors(&edit, HostKind::Envoy).is_empty(), "{edit}");
     }
     let several = json!({"authorization_servers": [{
         "name": "main",
@@ -43,7 +43,7 @@ fn r141_what_kong_cannot_do_is_a_mistake_there() {
             "client_secret": "secret",
         },
     }], "introspection": null});
-    assert_eq!(mistakes(&several, HostKind::Kong), ["authorization_servers[0].introspection.upstream"]);
+    assert_eq!(errors(&several, HostKind::Kong), ["authorization_servers[0].introspection.upstream"]);
 }
 
 #[test]
@@ -51,18 +51,18 @@ fn r141_what_kong_can_do_is_none() {
     for edit in [
         json!({"rules": [{"path": "/", "hosts": ["api.example.com"], "report_only": true}]}),
         json!({"client_certificate": "x-forwarded-client-cert", "jwt_header": "x-jwt"}),
-        json!({"credentials": {"cookie": "session", "header": "x-token", "websocket_protocol": "token."}}),
+        json!({"token_sources": {"cookie": "session", "header": "x-token", "websocket_protocol": "token."}}),
         json!({"introspection": {"upstream": "login.example.com"}}),
         json!({"introspection": {"upstream": "login_1.example.com:8443"}}),
         json!({"introspection": {"upstream": "127.0.0.1:80"}}),
         json!({"introspection": {"upstream": "[::1]"}}),
         json!({"introspection": {"upstream": "[2001:db8::1]:443"}}),
     ] {
-        assert!(mistakes(&edit, HostKind::Kong).is_empty(), "{edit}: {:?}", mistakes(&edit, HostKind::Kong));
+        assert!(errors(&edit, HostKind::Kong).is_empty(), "{edit}: {:?}", errors(&edit, HostKind::Kong));
     }
 }
 
-fn mistakes(edit: &Value, host: HostKind) -> Vec<String> {
+fn errors(edit: &Value, host: HostKind) -> Vec<String> {
     let mut configuration = json!({
         "introspection": {
             "endpoint": "https://login.example.com/introspect",
@@ -81,6 +81,6 @@ fn mistakes(edit: &Value, host: HostKind) -> Vec<String> {
     }
     match Settings::parse_for(host, configuration.to_string().as_bytes(), &|_| None) {
         Ok(_) => Vec::new(),
-        Err(mistakes) => mistakes.iter().map(|mistake| mistake.path().to_owned()).collect(),
+        Err(errors) => errors.iter().map(|error| error.path().to_owned()).collect(),
     }
 }

@@ -12,19 +12,19 @@ fn base() -> Value {
             "response": {"accept": "application/token-introspection+jwt"},
         },
         "token": {"issuer": "https://login.example.com"},
-        "keys": {"uri": "https://login.example.com/jwks"},
-        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+        "keys": {"jwks_uri": "https://login.example.com/jwks"},
+        "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
         "cache": {"no_store_ttl": "1s"},
     }))
 }
 
 fn fingerprint(configuration: &Value) -> Fingerprint {
-    let settings = parse(configuration).expect("a configuration without mistakes");
+    let settings = parse(configuration).expect("a configuration without errors");
     settings.servers[0].fingerprint(&settings)
 }
 
 fn keys_fingerprint(configuration: &Value) -> Fingerprint {
-    let settings = parse(configuration).expect("a configuration without mistakes");
+    let settings = parse(configuration).expect("a configuration without errors");
     match &settings.servers[0].keys {
         Some(KeySettings::Published(keys)) => settings.servers[0].keys_fingerprint(keys),
         _ => panic!("no published keys"),
@@ -54,7 +54,7 @@ fn r052_what_decides_about_answers_is_part_of_the_identity() {
         json!({"introspection": {"token_type_hint": false}}),
         json!({"introspection": {"response": {"accept": "application/jwt"}}}),
         json!({"introspection": {"response": {"accept": "application/json"}}}),
-        json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}),
+        json!({"introspection": {"response": {"accept": "application/json", "jwt_field": "jwt"}}}),
         json!({"introspection": {"response": {"max_jwt_length": 1024}}}),
         json!({"introspection": {"response": {"require_signed": false}}}),
         json!({"token": {"issuer": "https://other.example.com"}}),
@@ -65,14 +65,14 @@ fn r052_what_decides_about_answers_is_part_of_the_identity() {
         json!({"token": {"jwts": "refuse"}}),
         json!({"token": {"jwts": "verify", "audience": ["a"]}}),
         json!({"token": {"jwts": "verify", "audience": ["a"], "jwt_profile": "lax"}}),
-        json!({"claim_headers": [{"header": "x-user", "pointer": "/username"}]}),
+        json!({"claim_to_headers": [{"header": "x-user", "pointer": "/username"}]}),
         json!({"rules": [{"path": "/", "claims": [{"pointer": "/department", "present": true}]}]}),
         json!({"cache": {"max_entries": 1000}}),
         json!({"cache": {"max_ttl": "1m"}}),
         json!({"cache": {"no_store_ttl": "2s"}}),
-        json!({"keys": {"uri": null, "secret": "0123456789abcdef0123456789abcdef"}}),
-        json!({"keys": {"uri": null, "secret": "0123456789abcdef0123456789abcdeg"}}),
-        json!({"keys": {"uri": null, "set": {"keys": [signer::public(&signer::p256(), json!({}))]}}}),
+        json!({"keys": {"jwks_uri": null, "secret": "0123456789abcdef0123456789abcdef"}}),
+        json!({"keys": {"jwks_uri": null, "secret": "0123456789abcdef0123456789abcdeg"}}),
+        json!({"keys": {"jwks_uri": null, "jwks": {"keys": [signer::public(&signer::p256(), json!({}))]}}}),
     ];
     assert_all_differ(&edits, fingerprint);
 }
@@ -81,11 +81,11 @@ fn r052_what_decides_about_answers_is_part_of_the_identity() {
 #[test]
 fn r052_what_decides_about_keys_is_part_of_their_identity_and_of_the_whole() {
     let edits = [
-        json!({"keys": {"uri": "https://login.example.com/other"}}),
-        json!({"keys": {"uri": "https://other.example.com/jwks"}}),
-        json!({"keys": {"uri": "http://login.example.com/jwks"}}),
+        json!({"keys": {"jwks_uri": "https://login.example.com/other"}}),
+        json!({"keys": {"jwks_uri": "https://other.example.com/jwks"}}),
+        json!({"keys": {"jwks_uri": "http://login.example.com/jwks"}}),
         json!({"keys": {"upstream": "other"}}),
-        json!({"keys": {"uri": null, "discovery": "https://login.example.com/jwks"}}),
+        json!({"keys": {"jwks_uri": null, "metadata_url": "https://login.example.com/jwks"}}),
         json!({"keys": {"algorithms": ["ES256"]}}),
         json!({"keys": {"algorithms": ["ES256", "RS256"]}}),
     ];

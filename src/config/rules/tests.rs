@@ -12,14 +12,14 @@ fn r084_a_public_rule_has_no_field_but_those_that_select_requests() {
     for field in fields.filter(|field| !field.contains(['.', '['])) {
         let mut rule = json!({"path": "/", "access": "public"});
         rule[field] = sample(field);
-        let is_public = mistakes(&rule).is_empty();
-        assert_eq!(is_public, SELECTING.contains(&field), "{field}: {}", mistakes(&rule));
+        let is_public = errors(&rule).is_empty();
+        assert_eq!(is_public, SELECTING.contains(&field), "{field}: {}", errors(&rule));
         if !is_public {
             asking += 1;
-            let mistake = mistakes(&rule);
-            assert!(mistake.starts_with("rules[0].access: must not be public"), "{field}: {mistake}");
+            let error = errors(&rule);
+            assert!(error.starts_with("rules[0].access: must not be public"), "{field}: {error}");
             rule["access"] = json!("protected");
-            assert_eq!(mistakes(&rule), "", "{field}: the sample is to be right");
+            assert_eq!(errors(&rule), "", "{field}: the sample is to be right");
         }
     }
     assert!(asking > 10, "hardly a field was found: {asking}");
@@ -42,14 +42,14 @@ fn sample(field: &str) -> Value {
         "peers" => json!(["spiffe://cluster.local/ns/shop/sa/cart"]),
         "dpop" => json!("required"),
         "mint" => json!({}),
-        "audience" | "any_scopes" | "acr_values" => json!(["a"]),
+        "audience" | "scopes_any_of" | "acr_values" => json!(["a"]),
         "scopes" | "claims" => json!([]),
         "max_age" => json!("5m"),
         _ => Value::Null,
     }
 }
 
-fn mistakes(rule: &Value) -> String {
+fn errors(rule: &Value) -> String {
     let server = json!({
         "name": "main",
         "introspection": {
@@ -67,5 +67,5 @@ fn mistakes(rule: &Value) -> String {
         "mint": {"issuer": "https://api.example.com", "keys": [{"private_key": key}], "audience": "services"},
         "rules": [rule],
     });
-    parse(&configuration).map(|_| String::new()).unwrap_or_else(|mistakes| mistakes.to_string())
+    parse(&configuration).map(|_| String::new()).unwrap_or_else(|errors| errors.to_string())
 }

@@ -18,7 +18,7 @@ use crate::host::SharedData;
 use crate::jwt::VerificationBudget;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
-use crate::token::confirmation::Binding;
+use crate::token::confirmation::Confirmation;
 use replay::ReplayMemory;
 
 /// Takes proofs, each once.
@@ -45,17 +45,17 @@ impl ProofVerifier {
     /// Takes the proof of a request whose token has this binding, and is good but for that.
     ///
     /// # Errors
-    /// [`Reason::WrongSender`], [`Reason::InvalidDpopProof`]; [`Reason::DpopProofLimit`] if it cannot be remembered,
+    /// [`Reason::ConfirmationMismatch`], [`Reason::InvalidDpopProof`]; [`Reason::DpopProofLimit`] if it cannot be remembered,
     /// [`Reason::VerificationLimit`] if too many of its key were wrong lately.
     #[inline(never)]
     pub(crate) fn take(
         &mut self,
         proof: &UnverifiedProof,
-        binding: &Binding,
+        confirmation: &Confirmation,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Result<(), Reason> {
-        let proof = proof.for_token(binding)?;
+        let proof = proof.for_token(confirmation)?;
         self.used.look(&proof, now)?;
         let [first, ..] = proof.stamp().key;
         let budgets = self.failures.iter_mut().enumerate();

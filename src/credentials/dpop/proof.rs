@@ -12,7 +12,7 @@ use crate::http::request_head::{Presented, RequestHead};
 use crate::jwt::{Jws, SelfSigned};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
-use crate::token::confirmation::Binding;
+use crate::token::confirmation::Confirmation;
 
 /// A proof that is right for its request but for the signature, which nobody has verified. Anybody can make one, and a signature
 /// takes a worker hundreds of times as long as all the rest: it is verified last, once the token is known to be bound to the key
@@ -96,9 +96,13 @@ impl UnverifiedProof {
     /// This proof for a token with this binding.
     ///
     /// # Errors
-    /// [`Reason::WrongSender`] if the token is bound to another key or to none.
-    pub(crate) fn for_token(&self, binding: &Binding) -> Result<BoundProof<'_>, Reason> {
-        if binding.is_to(self.thumbprint()) { Ok(BoundProof(self)) } else { Err(Reason::WrongSender) }
+    /// [`Reason::ConfirmationMismatch`] if the token is bound to another key or to none.
+    pub(crate) fn for_token(&self, confirmation: &Confirmation) -> Result<BoundProof<'_>, Reason> {
+        if confirmation.is_to(self.thumbprint()) {
+            Ok(BoundProof(self))
+        } else {
+            Err(Reason::ConfirmationMismatch)
+        }
     }
 }
 

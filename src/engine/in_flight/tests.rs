@@ -6,7 +6,7 @@ use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
 use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::{at, settings, test};
 
-fn ask(token: &str) -> (Question, Pending) {
+fn ask(token: &str) -> (Query, Pending) {
     let mut authenticator = Authenticator::new(settings(json!({})));
     let value = format!("Bearer {token}");
     let authorization = Presented::Once(value.as_bytes());
@@ -14,8 +14,8 @@ fn ask(token: &str) -> (Question, Pending) {
     let host =
         Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };
     match authenticator.authenticate(&head, host) {
-        Step::Ask(question, pending) => (question, pending),
-        Step::Settled(_) | Step::Renew(..) => panic!("nothing is cached"),
+        Step::Ask(query, pending) => (query, pending),
+        Step::Settled(_) | Step::Refresh(..) => panic!("nothing is cached"),
     }
 }
 
@@ -25,14 +25,14 @@ fn waiting(stream: u64, pending: Pending) -> Waiting {
 
 /// `stream` asks about `token`, in its own name.
 fn start(in_flight: &mut InFlight, stream: u64, token: &str) -> CallId {
-    let (question, pending) = ask(token);
+    let (query, pending) = ask(token);
     let sender = Some(StreamId(stream));
-    in_flight.start(Flight { question, waiting: vec![waiting(stream, pending)], sender }, at(0))
+    in_flight.start(Flight { query, waiting: vec![waiting(stream, pending)], sender }, at(0))
 }
 
 fn join(in_flight: &mut InFlight, stream: u64, token: &str) -> bool {
-    let (question, pending) = ask(token);
-    in_flight.join(&question.subject(), waiting(stream, pending)).is_ok()
+    let (query, pending) = ask(token);
+    in_flight.join(&query.subject(), waiting(stream, pending)).is_ok()
 }
 
 fn complete(in_flight: &mut InFlight, call: CallId) -> Option<Vec<u64>> {
@@ -58,7 +58,7 @@ fn r023_requests_with_one_token_wait_for_one_callout() {
 
 /// If the streams that joined were forgotten with the one that asked, they would hang forever.
 #[test]
-fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
+fn r023_followers_survive_the_cancelled_leader() {
     let mut in_flight = InFlight::default();
     let call = start(&mut in_flight, 10, "a");
     join(&mut in_flight, 11, "a");
@@ -76,7 +76,7 @@ fn r023_those_who_wait_along_are_not_lost_with_the_one_that_asked() {
 }
 
 #[test]
-fn r023_nobody_asks_again_for_one_who_was_alone() {
+fn r023_a_cancelled_stream_without_followers_is_not_retried() {
     let mut in_flight = InFlight::default();
     start(&mut in_flight, 10, "a");
     assert_eq!(in_flight.orphan(StreamId(10)).len(), 1);
@@ -88,7 +88,7 @@ fn r023_nobody_asks_again_for_one_who_was_alone() {
 /// A host does not cancel a call when its client leaves. If it did not count any more, clients that come and go could have as many
 /// sent as they like.
 #[test]
-fn r111_a_question_counts_as_open_until_its_answer_is_due() {
+fn r111_a_query_counts_as_open_until_its_response_is_due() {
     let mut in_flight = InFlight::default();
     start(&mut in_flight, 10, "a");
     let second = start(&mut in_flight, 20, "b");
@@ -132,7 +132,7 @@ fn callouts_for_one_token_can_be_in_flight_together() {
 
 /// If those who left still counted as waiting, clients that come and go could shut others out.
 #[test]
-fn r057_who_has_left_does_not_wait() {
+fn r057_cancelled_streams_do_not_count_as_waiting() {
     let mut in_flight = InFlight::default();
     start(&mut in_flight, 10, "a");
     join(&mut in_flight, 11, "a");
@@ -181,14 +181,14 @@ fn r114_a_refresh_that_finds_no_room_is_tried_again_until_its_time_is_over() {
     for now in [at(0), at(1), at(2)] {
         let refreshes = in_flight.take_refreshes();
         assert_eq!(refreshes.len(), 1);
-        refreshes.into_iter().for_each(|(question, since)| in_flight.put_back(question, since, now));
+        refreshes.into_iter().for_each(|(query, since)| in_flight.put_back(query, since, now));
     }
     assert!(in_flight.take_refreshes().is_empty());
 }
 
 /// If a client that leaves cost the whole time-out where the server responds at once, a few that come and go would shut everybody out.
 #[test]
-fn r113_who_has_left_costs_what_the_server_needs() {
+fn r113_a_cancelled_stream_counts_as_long_as_the_server_needs() {
     let mut in_flight = InFlight::default();
     let call = start(&mut in_flight, 10, "a");
     in_flight.complete(call, after(100));
@@ -200,7 +200,7 @@ fn r113_who_has_left_costs_what_the_server_needs() {
 
 /// If a clock that goes back counted, calls of clients that left would count as open for as long as it was wrong.
 #[test]
-fn r113_a_clock_that_goes_back_frees_the_places_of_those_who_left() {
+fn r113_a_clock_set_back_frees_the_slots_of_cancelled_streams() {
     let mut in_flight = InFlight::default();
     start(&mut in_flight, 10, "a");
     in_flight.orphan(StreamId(10));

@@ -11,7 +11,7 @@ use crate::testing::{self, MemorySharedData, NOW, test};
 fn published(edits: Value) -> Value {
     let mut configuration = json!({
         "token": {"issuer": "https://login.example.com", "audience": ["orders-api"]},
-        "keys": {"uri": "https://login.example.com/jwks", "cooldown": "30s", "max_age": "10m", "max_stale": "1h"},
+        "keys": {"jwks_uri": "https://login.example.com/jwks", "cooldown": "30s", "max_age": "10m", "max_stale": "1h"},
         "cache": {"max_ttl": "2m"},
     });
     testing::merge(&mut configuration, edits);
@@ -42,19 +42,21 @@ fn r041_a_phantom_token_has_to_have_its_issuers_signature() {
     assert_eq!(worker.get(0, "b"), bearer(&genuine));
     assert_eq!(worker.documents(), 1, "the keys are there already");
     worker.answer_with(testing::jws(r#"{"alg":"ES256","kid":"k1"}"#, &testing::claims().to_string()));
-    assert_eq!(worker.get(0, "c"), "unverifiable_response", "not the client's fault");
+    assert_eq!(worker.get(0, "c"), "response_signature_invalid", "not the client's fault");
 }
 
 #[test]
 fn r041_r059_keys_can_be_in_the_configuration() {
     let set: Value = serde_json::from_str(&key_set("k1")).expect("JSON");
-    let mut worker =
-        Worker::new(published(json!({"keys": {"uri": null, "cooldown": null, "set": set}})), &NoSharedData);
+    let mut worker = Worker::new(
+        published(json!({"keys": {"jwks_uri": null, "cooldown": null, "jwks": set}})),
+        &NoSharedData,
+    );
     let genuine = access_token(json!({}));
     worker.answer_with(genuine.clone());
     assert_eq!(worker.get(0, "a"), bearer(&genuine));
     worker.answer_with(testing::jwt(json!({})));
-    assert_eq!(worker.get(0, "b"), "unverifiable_response");
+    assert_eq!(worker.get(0, "b"), "response_signature_invalid");
     assert_eq!(worker.documents(), 0);
 }
 
@@ -107,7 +109,7 @@ fn r066_an_empty_set_takes_all_keys_back() {
 fn r052_what_one_secret_verified_is_not_verified_by_another() {
     let shared = MemorySharedData::default();
     let configuration = |secret: &str| {
-        let keys = json!({"uri": null, "cooldown": null, "max_age": null, "max_stale": null, "secret": secret.repeat(32)});
+        let keys = json!({"jwks_uri": null, "cooldown": null, "max_age": null, "max_stale": null, "hmac_secret": secret.repeat(32)});
         let mut configuration = verifying(json!({"keys": keys}));
         testing::merge(&mut configuration, json!({"token": {"jwt_profile": "lax"}}));
         configuration
@@ -122,8 +124,8 @@ fn r052_what_one_secret_verified_is_not_verified_by_another() {
 fn r064_the_last_good_keys_serve_while_none_can_be_fetched() {
     let mut worker = Worker::new(verifying(json!({"cache": {"max_ttl": "0s"}})), &NoSharedData);
     let token = access_token(json!({"exp": NOW + 100_000}));
-    assert_eq!(worker.get(0, &token), "keys_unavailable", "never loaded");
-    assert_eq!(worker.get(4, &token), "keys_unavailable");
+    assert_eq!(worker.get(0, &token), "jwks_unavailable", "never loaded");
+    assert_eq!(worker.get(4, &token), "jwks_unavailable");
     assert_eq!(worker.documents(), 1, "not asked again at once");
     worker.keys = key_set("k1");
     assert_eq!(worker.get(5, &token), bearer(&token));
@@ -134,7 +136,7 @@ fn r064_the_last_good_keys_serve_while_none_can_be_fetched() {
     let before = worker.documents();
     assert_eq!(worker.get(5 + 3599, &token), bearer(&token));
     assert_eq!(worker.documents(), before + 1);
-    assert_eq!(worker.get(5 + 3630, &token), "keys_unavailable", "too old");
+    assert_eq!(worker.get(5 + 3630, &token), "jwks_unavailable", "too old");
     worker.keys = key_set("k1");
     assert_eq!(worker.get(5 + 3700, &token), bearer(&token));
 }
@@ -156,10 +158,12 @@ fn r063_workers_share_the_keys() {
     assert_eq!(second.get(31, &newer), bearer(&newer));
     assert_eq!(second.documents(), 0);
     let mut other_server = Worker::new(
-        verifying(json!({"keys": {"uri": "https://login.example.com/other"}, "cache": {"max_ttl": "3m"}})),
+        verifying(
+            json!({"keys": {"jwks_uri": "https://login.example.com/other"}, "cache": {"max_ttl": "3m"}}),
+        ),
         &shared,
     );
-    assert_eq!(other_server.get(31, &newer), "keys_unavailable", "keys of another place are not its own");
+    assert_eq!(other_server.get(31, &newer), "jwks_unavailable", "keys of another place are not its own");
 }
 
 /// Shared data may hold anything.
@@ -175,12 +179,12 @@ fn r038_whatever_is_among_the_keys_in_shared_data_verifies_nothing() {
     let (good, _) = shared.values.borrow().get("").cloned().expect("keys");
     for end in 0..good.len() {
         shared.values.borrow_mut().insert(String::new(), (good[..end].to_vec(), 1));
-        assert_eq!(Worker::new(configuration.clone(), &shared).get(0, &token), "keys_unavailable", "{end}");
+        assert_eq!(Worker::new(configuration.clone(), &shared).get(0, &token), "jwks_unavailable", "{end}");
     }
     let mut of_the_future = good.clone();
     of_the_future[32] = 0x7f;
     shared.values.borrow_mut().insert(String::new(), (of_the_future, 1));
-    assert_eq!(Worker::new(configuration, &shared).get(0, &token), "keys_unavailable");
+    assert_eq!(Worker::new(configuration, &shared).get(0, &token), "jwks_unavailable");
 }
 
 /// If this failed, a host without a place for shared data would stop the filter, though the configuration says that it is not used.
@@ -203,7 +207,7 @@ fn r144_keys_are_not_shared_where_nothing_is() {
 fn r104_r112_discovered_metadata_are_the_issuers_own_and_lead_nowhere_else() {
     let discovering = |edits| {
         let discovery = "https://login.example.com/.well-known/openid-configuration";
-        let mut configuration = verifying(json!({"keys": {"uri": null, "discovery": discovery}}));
+        let mut configuration = verifying(json!({"keys": {"jwks_uri": null, "metadata_url": discovery}}));
         testing::merge(&mut configuration, edits);
         configuration
     };
@@ -228,9 +232,9 @@ fn r104_r112_discovered_metadata_are_the_issuers_own_and_lead_nowhere_else() {
         let mut worker = Worker::new(discovering(json!({})), &NoSharedData);
         worker.keys = key_set("k1");
         worker.metadata = metadata(issuer, jwks_uri);
-        assert_eq!(worker.get(0, &token), "keys_unavailable", "{issuer} {jwks_uri}");
+        assert_eq!(worker.get(0, &token), "jwks_unavailable", "{issuer} {jwks_uri}");
         assert_eq!(worker.asked, [Asked::Metadata], "{issuer} {jwks_uri}");
-        assert_eq!(worker.get(1, &token), "keys_unavailable");
+        assert_eq!(worker.get(1, &token), "jwks_unavailable");
         assert_eq!(worker.documents(), 1, "not asked again at once");
     }
 }
@@ -316,7 +320,7 @@ fn signed_answers(edits: Value) -> Value {
     let response = json!({"accept": "application/token-introspection+jwt"});
     let mut configuration = published(json!({
         "introspection": {"response": response},
-        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+        "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
     }));
     testing::merge(&mut configuration, edits);
     configuration
@@ -364,7 +368,7 @@ fn r043_r044_a_signed_response_is_verified_and_never_forwarded() {
     );
     assert!(!message.is_empty());
     worker.answer = signed(forged);
-    assert_eq!(worker.get(0, "forged"), "unverifiable_response");
+    assert_eq!(worker.get(0, "forged"), "response_signature_invalid");
     worker.answer = signed(signed_answer(active));
     assert!(worker.get(0, "forged").contains("alice"), "the failure was not kept");
 }
@@ -388,7 +392,7 @@ fn r047_a_plain_answer_is_no_signed_one() {
 fn r042_json_without_a_jwt_gives_claims_where_they_are_forwarded() {
     let configuration = json!({
         "introspection": {"response": {"accept": "application/json"}},
-        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+        "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
     });
     let shared = MemorySharedData::default();
     let (mut worker, mut other) =
@@ -412,7 +416,7 @@ pub(super) fn claims_of(jwt: &str) -> String {
 /// Where requests cannot wait for one answer together, each would fetch the keys; and one that may not ask must not be asked
 /// again and again whether it may.
 #[test]
-fn r063_a_question_that_is_withheld_is_an_answer() {
+fn r063_a_query_not_sent_is_a_result() {
     let mut worker = Worker::with_capabilities(verifying(json!({})), SEPARATE_STREAMS, &NoSharedData);
     worker.keys = key_set("k1");
     let token = access_token(json!({}));
@@ -445,10 +449,10 @@ fn call(worker: &mut Worker<'_>, seconds: u64, asked: Asked) -> Call {
     call
 }
 
-/// If a question whose client has left stayed open, one client that comes and goes could keep new keys out, and removed ones in
+/// If a query whose client has left stayed open, one client that comes and goes could keep new keys out, and removed ones in
 /// (R66).
 #[test]
-fn r063_r066_a_client_that_leaves_keeps_no_keys_out() {
+fn r063_r066_a_cancelled_stream_releases_the_key_fetch_slot() {
     let mut worker = Worker::with_capabilities(verifying(json!({})), SEPARATE_STREAMS, &NoSharedData);
     worker.keys = key_set("k1");
     let token = access_token(json!({}));
@@ -465,8 +469,9 @@ fn r063_r066_a_client_that_leaves_keeps_no_keys_out() {
 /// If a token were asked about again while its requests wait for keys, a slow fetch of keys would multiply introspections by as many
 /// requests as come meanwhile.
 #[test]
-fn r023_r063_a_token_whose_answer_waits_for_keys_is_not_asked_about_again() {
-    let keys = json!({"keys": {"uri": "https://login.example.com/jwks", "upstream": "authorization-server"}});
+fn r023_r063_a_response_pending_keys_is_not_introspected_again() {
+    let keys =
+        json!({"keys": {"jwks_uri": "https://login.example.com/jwks", "upstream": "authorization-server"}});
     let mut worker = Worker::with_capabilities(keys, SEPARATE_STREAMS, &NoSharedData);
     worker.answer_with(signed_jwt("k1", &testing::claims()));
     let (first, _) = start(&mut worker, 0, "opaque");
@@ -479,17 +484,17 @@ fn r023_r063_a_token_whose_answer_waits_for_keys_is_not_asked_about_again() {
         call(&mut worker, 0, Asked::Keys);
     }
     let (_, one_too_many) = start(&mut worker, 0, "opaque");
-    assert_eq!(told(&one_too_many.expect("it is decided")), "keys_unavailable");
+    assert_eq!(told(&one_too_many.expect("it is decided")), "jwks_unavailable");
     assert_eq!(worker.introspections(), 1);
     streams.into_iter().for_each(|stream| worker.driver.engine().on_stream_gone(stream));
-    assert_eq!(worker.renew(0), 4, "keys are needed by whoever comes next");
+    assert_eq!(worker.refresh(0), 4, "keys are needed by whoever comes next");
     start(&mut worker, 0, "opaque");
     call(&mut worker, 0, Asked::Token);
 }
 
 /// If the time to live began when the keys came, a slow fetch of keys would let a revoked token live for longer than `max_ttl`.
 #[test]
-fn r049_r066_an_answer_that_waits_for_keys_ages() {
+fn r049_r066_a_response_pending_keys_ages() {
     let mut worker = Worker::new(published(json!({"cache": {"max_ttl": "1m"}})), &NoSharedData);
     worker.keys = key_set("k1");
     worker.answer_with(signed_jwt("k1", &testing::claims()));
@@ -520,7 +525,7 @@ fn r066_what_was_verified_for_another_request_counts_while_its_key_does() {
     assert!(next_action(&mut worker).starts_with("Bearer"));
     worker.keys = key_set("k2");
     worker.respond(&second, 1);
-    assert_eq!(next_action(&mut worker), "unverifiable_response");
+    assert_eq!(next_action(&mut worker), "response_signature_invalid");
 }
 
 fn next_action(worker: &mut Worker<'_>) -> String {
@@ -543,16 +548,16 @@ fn r063_r066_a_request_that_cannot_wait_for_keys_decides_for_no_other() {
     worker.respond(&introspection, 40);
     let keys = call(&mut worker, 40, Asked::Keys);
     let (_, second) = start(&mut worker, 40, "new");
-    assert_eq!(told(&second.expect("it is decided")), "unverifiable_response");
+    assert_eq!(told(&second.expect("it is decided")), "response_signature_invalid");
     worker.respond(&keys, 40);
     assert!(next_action(&mut worker).starts_with("Bearer"));
 }
 
 /// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
 #[test]
-fn r063_a_question_that_is_withheld_changes_nothing_for_those_who_wait() {
+fn r063_a_query_not_sent_changes_nothing_for_waiting_requests() {
     let discovery = "https://login.example.com/.well-known/oauth-authorization-server";
-    let configuration = verifying(json!({"keys": {"uri": null, "discovery": discovery}}));
+    let configuration = verifying(json!({"keys": {"jwks_uri": null, "metadata_url": discovery}}));
     let mut worker = Worker::with_capabilities(configuration, SEPARATE_STREAMS, &NoSharedData);
     worker.metadata =
         json!({"issuer": "https://login.example.com", "jwks_uri": "https://login.example.com/jwks"})
@@ -608,11 +613,11 @@ fn r120_what_a_jwt_claims_is_validated_before_its_signature() {
     let mut worker = Worker::new(verifying(json!({"rules": rules})), &NoSharedData);
     for (path, edits, expected) in [
         ("/orders", json!({"exp": NOW - 60}), "expired"),
-        ("/orders", json!({"nbf": NOW + 60}), "premature"),
+        ("/orders", json!({"nbf": NOW + 60}), "not_yet_valid"),
         ("/orders", json!({"iss": "https://other.example.com"}), "wrong_issuer"),
         ("/orders", json!({"aud": "another"}), "wrong_audience"),
         ("/pay", json!({}), "wrong_audience"),
-        ("/orders", json!({"cnf": {"jkt": "k"}}), "sender_constrained"),
+        ("/orders", json!({"cnf": {"jkt": "k"}}), "proof_required"),
     ] {
         let forged = without_key_id(edits.clone());
         assert_eq!(worker.request(0, "GET", path, Some(&bearer(&forged))), expected, "{path} {edits}");

@@ -32,7 +32,7 @@ fn r054_that_a_token_is_not_active_is_known_for_a_few_seconds() {
 
 /// If a failure were kept, it would outlast its cause; what HTTP forbids to store is not stored, whatever it says.
 /// A client that takes its refresh token for the access token repeats that as often as one with a dead token. If the reason were not
-/// kept, each repetition would cost a question, and a place among those that good tokens need.
+/// kept, each repetition would cost a query, and a place among those that good tokens need.
 #[test]
 fn r128_an_active_token_that_is_refused_for_what_it_is_asks_once() {
     let active = |edits: Value| {
@@ -48,15 +48,15 @@ fn r128_an_active_token_that_is_refused_for_what_it_is_asks_once() {
         (json!({"token_type": "refresh_token"}), "not_an_access_token"),
         (json!({"token_use": "refresh_token"}), "not_an_access_token"),
         (json!({"token_type": null}), "not_an_access_token"),
-        (json!({"cnf": {"kid": "x"}}), "sender_constrained"),
-        (json!({"token_type": "DPoP"}), "sender_constrained"),
+        (json!({"cnf": {"kid": "x"}}), "proof_required"),
+        (json!({"token_type": "DPoP"}), "proof_required"),
         (json!({"exp": testing::NOW - 60}), "expired"),
         (json!({"exp": 0}), "expired"),
     ] {
         let configuration = json!({
             "introspection": {"response": {"accept": "application/json"}},
             "token": {"require_token_type": true},
-            "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
         });
         let mut worker = Worker::new(configuration, &NoSharedData);
         worker.answer = ("200".to_owned(), active(edits.clone()), fields("max-age=60"));
@@ -74,7 +74,7 @@ fn r128_an_active_token_that_is_refused_for_what_it_is_asks_once() {
 }
 
 #[test]
-fn r051_r054_only_the_servers_own_word_is_kept_and_only_where_http_allows_it() {
+fn r051_r054_only_server_responses_are_cached_and_only_where_http_allows_it() {
     for (edits, cache_control) in [
         (json!({}), "no-store"),
         (json!({}), "no-cache"),
@@ -127,60 +127,60 @@ fn r057_a_flood_of_dead_tokens_takes_nothing_from_good_ones() {
 /// If a token that is in use were asked about only when its entry is over, each of its clients would wait once in every time to
 /// live, all at once.
 #[test]
-fn an_entry_that_is_in_use_is_renewed_before_its_end() {
+fn an_entry_in_use_is_refreshed_before_it_expires() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}}), &NoSharedData);
     assert!(worker.get(0, "hot").starts_with("Bearer"));
     assert!(worker.get(49, "hot").starts_with("Bearer"));
-    assert_eq!(worker.renew(49), 0, "too early");
-    let renewed = testing::jwt(json!({"jti": "renewed"}));
-    worker.answer_with(renewed.clone());
+    assert_eq!(worker.refresh(49), 0, "too early");
+    let refreshed = testing::jwt(json!({"jti": "renewed"}));
+    worker.answer_with(refreshed.clone());
     for _ in 0..3 {
         assert!(worker.get(50, "hot").starts_with("Bearer"), "nobody waits");
     }
-    assert_eq!(worker.renew(50), 1, "one asks for all");
-    assert_eq!(worker.get(70, "hot"), bearer(&renewed));
-    assert_eq!((worker.introspections(), worker.counted.of(Counter::Renewal)), (2, 1));
-    assert_eq!(worker.get(111, "hot"), bearer(&renewed), "asked again: nobody used it in time");
+    assert_eq!(worker.refresh(50), 1, "one asks for all");
+    assert_eq!(worker.get(70, "hot"), bearer(&refreshed));
+    assert_eq!((worker.introspections(), worker.counted.of(Counter::CacheRefresh)), (2, 1));
+    assert_eq!(worker.get(111, "hot"), bearer(&refreshed), "asked again: nobody used it in time");
     assert_eq!(worker.introspections(), 3);
 }
 
-/// If a failing renewal ended an entry, refreshing ahead would make an outage worse; if nobody tried again, better too.
+/// If a failing refresh ended an entry, refreshing ahead would make an outage worse; if nobody tried again, better too.
 #[test]
-fn a_renewal_that_fails_takes_nothing_away_and_is_tried_again() {
+fn a_failed_refresh_keeps_the_entry_and_is_retried() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m", "refresh_ahead": "20s"}}), &NoSharedData);
     assert!(worker.get(0, "hot").starts_with("Bearer"));
     worker.answer_status("503");
     for seconds in [41, 42, 43, 44] {
         assert!(worker.get(seconds, "hot").starts_with("Bearer"));
-        worker.renew(seconds);
+        worker.refresh(seconds);
     }
     assert_eq!(worker.introspections(), 3, "every two seconds, as long as an answer may take");
     worker.answer_with(testing::jwt(json!({})));
     assert!(worker.get(50, "hot").starts_with("Bearer"));
-    worker.renew(50);
+    worker.refresh(50);
     assert!(worker.get(100, "hot").starts_with("Bearer"));
     assert_eq!(worker.introspections(), 4);
 }
 
-/// If what a renewal learns were not believed at once, a revoked token would be good for longer than it need be.
+/// If what a refresh learns were not believed at once, a revoked token would be good for longer than it need be.
 #[test]
-fn r055_a_renewal_that_finds_a_token_revoked_ends_it() {
+fn r055_a_refresh_that_finds_a_revoked_token_removes_it() {
     let shared = MemorySharedData::default();
     let settings = json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}});
     let mut worker = Worker::new(settings.clone(), &shared);
     assert!(worker.get(0, "hot").starts_with("Bearer"));
     worker.answer_status("204");
     assert!(worker.get(55, "hot").starts_with("Bearer"));
-    assert_eq!(worker.renew(55), 1);
+    assert_eq!(worker.refresh(55), 1);
     assert_eq!(worker.get(55, "hot"), "inactive");
     let mut other = Worker::new(settings, &shared);
     other.answer_status("204");
     assert_eq!(other.get(56, "hot"), "inactive", "nor is it shared any more");
 }
 
-/// If every worker renewed for itself, the server would be asked as often as there are workers.
+/// If every worker refreshed for itself, the server would be asked as often as there are workers.
 #[test]
-fn workers_share_one_renewal() {
+fn workers_share_one_refresh() {
     let shared = MemorySharedData::default();
     let settings = json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}});
     let mut workers = [0; 4].map(|_| Worker::new(settings.clone(), &shared));
@@ -190,11 +190,11 @@ fn workers_share_one_renewal() {
     for worker in &mut workers {
         assert!(worker.get(56, "hot").starts_with("Bearer"));
     }
-    let asked: Vec<usize> = workers.iter_mut().map(|worker| worker.renew(57)).collect();
+    let asked: Vec<usize> = workers.iter_mut().map(|worker| worker.refresh(57)).collect();
     assert_eq!(asked, [1, 0, 0, 0]);
     for worker in &mut workers {
         assert!(worker.get(59, "hot").starts_with("Bearer"));
-        assert_eq!(worker.renew(59), 0, "what one learned, all have");
+        assert_eq!(worker.refresh(59), 0, "what one learned, all have");
         assert!(worker.get(100, "hot").starts_with("Bearer"));
     }
     assert_eq!(workers.iter().map(Worker::introspections).sum::<usize>(), 2);
@@ -202,17 +202,17 @@ fn workers_share_one_renewal() {
 
 /// Who is not let in must not make the gateway ask; nor is asked what the gateway verifies itself.
 #[test]
-fn a_request_that_is_refused_renews_nothing() {
+fn a_denied_request_refreshes_nothing() {
     let rules = json!([{"path": "/orders"}, {"path": "/admin", "scopes": ["admin"]}]);
     let settings = json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}, "rules": rules});
     let mut worker = Worker::new(settings, &NoSharedData);
     assert!(worker.get(0, "hot").starts_with("Bearer"));
     assert_eq!(worker.request(55, "GET", "/admin", Some("Bearer hot")), "insufficient_scope");
-    assert_eq!(worker.renew(55), 0);
+    assert_eq!(worker.refresh(55), 0);
     let mut off = Worker::new(json!({"cache": {"refresh_ahead": "0s"}}), &NoSharedData);
     assert!(off.get(0, "hot").starts_with("Bearer"));
     assert!(off.get(299, "hot").starts_with("Bearer"));
-    assert_eq!(off.renew(299), 0);
+    assert_eq!(off.refresh(299), 0);
 }
 
 const STALE: &str = r#"{"cache": {"max_ttl": "1m", "refresh_ahead": "0s", "stale_if_error": "5m"}}"#;
@@ -241,7 +241,7 @@ fn r056_nothing_stale_is_served_unless_configured() {
 fn r056_what_is_stale_serves_only_in_an_outage() {
     for (status, reason) in [
         ("204", "inactive"),
-        ("429", "throttled"),
+        ("429", "server_rate_limited"),
         ("401", "gateway_credentials_refused"),
         ("404", "unexpected_response"),
         ("200", "unexpected_response"),
@@ -355,7 +355,7 @@ fn narrowed(worker: &mut Worker<'_>, edits: serde_json::Value, cache_control: &s
 /// If an older answer outlived one that may not be kept, a token that the server has narrowed would regain what it lost, from
 /// shared data or in an outage.
 #[test]
-fn r055_r056_the_servers_latest_word_counts_also_where_it_cannot_be_kept() {
+fn r055_r056_the_latest_response_counts_even_if_uncacheable() {
     let rules = json!([{"path": "/orders", "scopes": ["orders:read"]}]);
     let configured = |cache: serde_json::Value| json!({"cache": cache, "rules": rules});
     let renewing = configured(json!({"max_ttl": "1m", "refresh_ahead": "10s"}));
@@ -368,7 +368,7 @@ fn r055_r056_the_servers_latest_word_counts_also_where_it_cannot_be_kept() {
         assert!(worker.get(0, "hot").starts_with("Bearer"));
         assert!(worker.get(50, "hot").starts_with("Bearer"));
         narrowed(&mut worker, edits, cache_control);
-        assert_eq!(worker.renew(50), 1);
+        assert_eq!(worker.refresh(50), 1);
         assert_eq!(worker.get(51, "hot"), reason);
     }
     let bounded = json!({
@@ -400,13 +400,13 @@ fn r056_a_flood_is_no_outage() {
     assert!(worker.get(0, "revoked").starts_with("Bearer"));
     worker.answer_status("204");
     assert_eq!(worker.get(100, "made-up"), "inactive");
-    assert_eq!(worker.get(100, "revoked"), "overloaded");
+    assert_eq!(worker.get(100, "revoked"), "introspection_limit");
 }
 
 /// If a token that this worker knew had to compete with made-up ones when its entry is over, a flood would refuse good clients, and a
 /// revoked token could hide behind it.
 #[test]
-fn r114_a_token_that_was_known_comes_before_made_up_ones() {
+fn r114_known_tokens_take_precedence_over_random_ones() {
     let limited = json!({"introspection": {"max_per_second": 10}, "cache": {"max_ttl": "1m"}});
     let mut worker = Worker::new(limited, &NoSharedData);
     assert!(worker.get(0, "known").starts_with("Bearer"));
@@ -417,8 +417,8 @@ fn r114_a_token_that_was_known_comes_before_made_up_ones() {
     assert_eq!(worker.get(100, "revoked"), "inactive");
     worker.answer_with(testing::jwt(json!({})));
     assert_eq!(worker.get(100, "revoked"), "inactive", "it is known to be so");
-    assert_eq!(worker.get(100, "known"), "overloaded", "one place was kept");
-    assert_eq!(worker.get(100, "made-up"), "overloaded");
+    assert_eq!(worker.get(100, "known"), "introspection_limit", "one place was kept");
+    assert_eq!(worker.get(100, "made-up"), "introspection_limit");
     assert!(worker.get(101, "known").starts_with("Bearer"));
 }
 
@@ -436,16 +436,16 @@ fn r114_a_refresh_that_may_not_be_sent_is_another_workers() {
     }
     let [flooded, other] = &mut workers;
     flooded.get(57, "made-up");
-    assert_eq!((flooded.renew(57), other.renew(57)), (0, 1));
+    assert_eq!((flooded.refresh(57), other.refresh(57)), (0, 1));
 }
 
 /// To ask sooner does not put off the end of a token: if that were tried all the same, it would be tried again and again.
 #[test]
-fn what_ends_with_its_token_is_not_renewed() {
+fn an_entry_that_expires_with_its_token_is_not_refreshed() {
     let mut worker = Worker::new(json!({"cache": {"refresh_ahead": "1m"}}), &NoSharedData);
     worker.answer_with(testing::jwt(json!({"exp": testing::NOW + 100})));
     for seconds in 0..100 {
         assert!(worker.get(seconds, "hot").starts_with("Bearer"));
-        assert_eq!(worker.renew(seconds), 0);
+        assert_eq!(worker.refresh(seconds), 0);
     }
 }

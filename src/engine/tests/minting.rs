@@ -225,14 +225,14 @@ fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
         testing::configured(configuration)
     };
     for profile in ["django-oauth-toolkit", "wso2"] {
-        let settings = testing::parse(&with(json!({"profile": profile}))).expect("no mistakes");
+        let settings = testing::parse(&with(json!({"profile": profile}))).expect("no errors");
         assert_eq!(settings.mint.expect("a section").subject, "/username", "{profile}");
         let written = json!({"profile": profile, "mint": {"subject": "/sub"}});
-        let settings = testing::parse(&with(written)).expect("no mistakes");
+        let settings = testing::parse(&with(written)).expect("no errors");
         assert_eq!(settings.mint.expect("a section").subject, "/sub", "{profile}");
         // Who mints nothing needs no section for it.
         let headers = json!([{"header": "x-user", "pointer": "/username"}]);
-        let claims = json!({"profile": profile, "mint": null, "claim_headers": headers});
+        let claims = json!({"profile": profile, "mint": null, "claim_to_headers": headers});
         assert!(testing::parse(&with(claims)).is_ok_and(|settings| settings.mint.is_none()), "{profile}");
     }
     for (edits, expected) in [
@@ -246,8 +246,8 @@ fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
         ),
         (json!({"mint": {"subject": 5}}), "mint.subject: must be a string"),
     ] {
-        let mistakes = testing::parse(&with(edits)).expect_err("a mistake").to_string();
-        assert_eq!(mistakes, expected);
+        let errors = testing::parse(&with(edits)).expect_err("an error").to_string();
+        assert_eq!(errors, expected);
     }
     let written = json!({"profile": "pingfederate", "mint": {"subject": "/Username"}});
     assert!(testing::parse(&with(written)).is_ok());
@@ -257,10 +257,10 @@ fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
     });
     let without = json!({
         "introspection": null, "authorization_servers": [server], "rules": [{"path": "/"}],
-        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+        "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
     });
-    let mistakes = testing::parse(&testing::configured(without)).expect_err("a mistake").to_string();
-    assert_eq!(mistakes, "authorization_servers[0].mint: needs the section mint");
+    let errors = testing::parse(&testing::configured(without)).expect_err("an error").to_string();
+    assert_eq!(errors, "authorization_servers[0].mint: needs the section mint");
 }
 
 /// If the server's words could stand where the gateway's have to, whoever can register a claim there could be anybody here.
@@ -288,8 +288,8 @@ fn r109_nothing_but_active_true_is_minted_of_and_no_answer_overrides_what_is_the
     for name in ["iss", "aud", "exp", "jti", "sub", "scope", "cnf", "nbf"] {
         let claims = json!([{"name": name, "pointer": "/department"}]);
         let configuration = testing::configured(configuration(json!({"mint": {"claims": claims}})));
-        let mistakes = testing::parse(&configuration).expect_err("a mistake").to_string();
-        assert_eq!(mistakes, "mint.claims[0].name: is the gateway's own to say");
+        let errors = testing::parse(&configuration).expect_err("an error").to_string();
+        assert_eq!(errors, "mint.claims[0].name: is the gateway's own to say");
     }
 }
 

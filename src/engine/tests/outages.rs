@@ -31,13 +31,13 @@ fn retry_after_of(reply: &Reply) -> Option<&str> {
 /// If a server that is down were asked about every token, each request would wait for its time-out, and the server would be
 /// met by all of them when it comes back.
 #[test]
-fn r024_r111_a_server_that_is_down_is_left_alone_and_then_tried_again() {
+fn r024_r111_the_circuit_breaker_opens_and_then_probes() {
     let mut worker = Worker::new(json!({}), &NoSharedData);
     worker.answer_status("503");
     for attempt in 1..=5 {
         assert_eq!(worker.get(0, &format!("token-{attempt}")), "unavailable");
     }
-    assert_eq!((worker.introspections(), worker.counted.of(Counter::CircuitOpened)), (5, 1));
+    assert_eq!((worker.introspections(), worker.counted.of(Counter::CircuitBreakerOpened)), (5, 1));
     let reply = worker.refusal_of(2, "another");
     assert_eq!((reply.status, retry_after_of(&reply)), (503, Some("3")), "{reply:?}");
     assert_eq!(worker.get(2, "another"), "circuit_open");

@@ -10,7 +10,7 @@ use crate::testing::{self, MemorySharedData, NOW, test};
 fn published(edits: Value) -> Value {
     let mut configuration = json!({
         "introspection": {"max_per_second": 1_000_000},
-        "keys": {"uri": "https://login.example.com/jwks", "cooldown": "30s", "max_age": "10m", "max_stale": "2h"},
+        "keys": {"jwks_uri": "https://login.example.com/jwks", "cooldown": "30s", "max_age": "10m", "max_stale": "2h"},
     });
     testing::merge(&mut configuration, edits);
     configuration
@@ -46,7 +46,7 @@ impl Worker<'_> {
     /// A token comes, and what is due is asked in the background. What became of its request.
     fn use_token(&mut self, seconds: u64, token: &str) -> String {
         let outcome = self.get(seconds, token);
-        self.renew(seconds);
+        self.refresh(seconds);
         outcome
     }
 }
@@ -54,7 +54,7 @@ impl Worker<'_> {
 /// Lets so many tokens come, one each five seconds, and each again every ten seconds until `end`. How many introspections there
 /// were in each second.
 fn in_use(worker: &mut Worker<'_>, tokens: u64, end: u64) -> Vec<usize> {
-    let mut questions = Vec::new();
+    let mut queries = Vec::new();
     for seconds in 0..end {
         let before = worker.introspections();
         for token in 0..tokens {
@@ -64,28 +64,28 @@ fn in_use(worker: &mut Worker<'_>, tokens: u64, end: u64) -> Vec<usize> {
                 assert!(outcome.starts_with("Bearer"), "{outcome} at {seconds}");
             }
         }
-        worker.renew(seconds);
-        questions.push(worker.introspections() - before);
+        worker.refresh(seconds);
+        queries.push(worker.introspections() - before);
     }
-    questions
+    queries
 }
 
-/// If grants ended with the age of the keys, all tokens in use would be asked about within seconds, every `max_age`, and those beyond
+/// If entries ended with the age of the keys, all tokens in use would be asked about within seconds, every `max_age`, and those beyond
 /// the limits would be refused.
 #[test]
-fn r117_no_second_is_the_end_of_all_grants() {
+fn r117_entries_do_not_all_expire_at_once() {
     let mut worker = worker(json!({"cache": {"max_ttl": "5m"}}), &NoSharedData);
-    let questions = in_use(&mut worker, 50, 1300);
-    let most = questions.iter().max().copied().unwrap_or_default();
+    let queries = in_use(&mut worker, 50, 1300);
+    let most = queries.iter().max().copied().unwrap_or_default();
     assert!(most <= 5, "{most} introspections in one second");
-    let around: usize = questions[590..620].iter().sum();
+    let around: usize = queries[590..620].iter().sum();
     assert!(around <= 10, "{around} introspections when the first keys would be ten minutes old");
     assert_eq!(worker.documents(), 3, "keys are fetched ahead of their age, and once");
 }
 
 /// If the keys were fetched when they are too old, and not before, all requests that verify something would wait for that.
 #[test]
-fn r117_nobody_waits_for_keys_that_are_in_use() {
+fn r117_requests_do_not_wait_for_keys_in_use() {
     for edits in [json!({"cache": {"max_ttl": "5m"}}), json!({"cache": {"max_ttl": "0s"}})] {
         let mut worker = worker(edits.clone(), &NoSharedData);
         assert_eq!(worker.use_token(0, "first"), bearer(&jwt_by("k1")));
@@ -93,7 +93,7 @@ fn r117_nobody_waits_for_keys_that_are_in_use() {
             let before = worker.documents();
             assert!(worker.get(seconds, &name(seconds / 20)).starts_with("Bearer"), "{edits} {seconds}");
             assert_eq!(worker.documents(), before, "{edits}: a request waits at {seconds}");
-            worker.renew(seconds);
+            worker.refresh(seconds);
         }
         assert_eq!(worker.documents(), 4, "{edits}");
     }
@@ -109,17 +109,17 @@ fn r117_one_worker_fetches_for_all() {
             assert!(worker.get(seconds, "token").starts_with("Bearer"));
         }
         for worker in &mut workers {
-            worker.renew(seconds);
+            worker.refresh(seconds);
         }
     }
     assert_eq!(workers.iter().map(Worker::documents).sum::<usize>(), 2);
     assert_eq!(workers.iter().map(Worker::introspections).sum::<usize>(), 1);
 }
 
-/// If an outage of the keys ended grants, it would become a flood of introspections that tell nothing new; if requests waited for each
+/// If an outage of the keys ended entries, it would become a flood of introspections that tell nothing new; if requests waited for each
 /// attempt to fetch them, it would be one of the API.
 #[test]
-fn r117_while_keys_cannot_be_fetched_known_tokens_ask_nobody_and_nobody_waits() {
+fn r117_while_keys_cannot_be_fetched_known_tokens_are_cache_hits() {
     let shared = MemorySharedData::default();
     let mut workers = [0; 2].map(|_| worker(json!({"cache": {"max_ttl": "3h"}}), &shared));
     for worker in &mut workers {
@@ -137,7 +137,7 @@ fn r117_while_keys_cannot_be_fetched_known_tokens_ask_nobody_and_nobody_waits() 
             assert_eq!(worker.documents(), documents, "a request waits at {seconds}");
         }
         for worker in &mut workers {
-            worker.renew(seconds);
+            worker.refresh(seconds);
         }
     }
     assert_eq!(introspections(&workers), before);
@@ -161,7 +161,7 @@ fn r064_r066_nothing_counts_that_was_verified_by_keys_older_than_max_stale() {
     for seconds in (10..3600).step_by(10) {
         assert!(worker.use_token(seconds, "token").starts_with("Bearer"), "{seconds}");
     }
-    assert_eq!(worker.use_token(3600, "token"), "keys_unavailable");
+    assert_eq!(worker.use_token(3600, "token"), "jwks_unavailable");
     worker.answer_status("503");
     assert_eq!(worker.use_token(3601, "token"), "unavailable", "nor is it served as a stale answer");
     worker.keys = set(&["k1"]);
@@ -239,26 +239,26 @@ fn r066_the_same_key_under_another_name_is_another() {
     assert!(worker.use_token(0, "token").starts_with("Bearer"));
     worker.keys = set(&["renamed"]);
     assert!(worker.use_token(540, "token").starts_with("Bearer"), "fetched behind this request");
-    assert_eq!(worker.get(541, "token"), "unverifiable_response");
+    assert_eq!(worker.get(541, "token"), "response_signature_invalid");
 }
 
-/// If answers that published keys verify were not renewed ahead, their clients would wait once in every time to live.
+/// If answers that published keys verify were not refreshed ahead, their clients would wait once in every time to live.
 #[test]
-fn r117_what_published_keys_verified_is_renewed_ahead_as_well() {
+fn r117_entries_verified_by_published_keys_are_refreshed_ahead_as_well() {
     let edits = json!({"cache": {"max_ttl": "12m", "refresh_ahead": "10s"}});
     let mut worker = worker(edits, &NoSharedData);
     for seconds in (0..3000).step_by(5) {
         let before = worker.introspections();
         assert!(worker.get(seconds, "hot").starts_with("Bearer"));
         assert_eq!(worker.introspections() - before, usize::from(seconds == 0), "nobody waits at {seconds}");
-        worker.renew(seconds);
+        worker.refresh(seconds);
     }
     assert_eq!(worker.introspections(), 1 + 3000 / 710);
 }
 
-/// If keys that cannot be fetched kept answers from being renewed, an outage of the keys would make all clients wait for introspections.
+/// If keys that cannot be fetched kept answers from being refreshed, an outage of the keys would make all clients wait for introspections.
 #[test]
-fn r117_answers_are_renewed_ahead_while_keys_cannot_be_fetched() {
+fn r117_entries_are_refreshed_ahead_while_keys_cannot_be_fetched() {
     let mut worker = worker(json!({"cache": {"max_ttl": "2m", "refresh_ahead": "10s"}}), &NoSharedData);
     for seconds in (0..2000).step_by(5) {
         let before = worker.introspections();
@@ -268,16 +268,16 @@ fn r117_answers_are_renewed_ahead_while_keys_cannot_be_fetched() {
             usize::from(seconds == 0),
             "a request waits at {seconds}"
         );
-        worker.renew(seconds);
+        worker.refresh(seconds);
         worker.keys.clear();
     }
 }
 
-/// If nobody fetched a new key for an answer that nobody waits for, renewals would fail until the answer's end, and all would wait then.
+/// If nobody fetched a new key for an answer that nobody waits for, refreshes would fail until the answer's end, and all would wait then.
 #[test]
-fn r119_a_renewal_fetches_the_keys_that_its_answer_needs() {
+fn r119_a_refresh_fetches_the_keys_that_its_response_needs() {
     let discovery = "https://login.example.com/.well-known/openid-configuration";
-    for keys in [json!({}), json!({"uri": null, "discovery": discovery})] {
+    for keys in [json!({}), json!({"jwks_uri": null, "metadata_url": discovery})] {
         let edits = json!({
             "cache": {"max_ttl": "2m", "refresh_ahead": "30s"}, "keys": keys,
             "token": {"issuer": "https://login.example.com"},
@@ -305,7 +305,7 @@ fn r066_after_an_idle_time_nothing_is_verified_by_old_keys() {
     let mut worker = worker(json!({}), &NoSharedData);
     assert!(worker.use_token(0, "token").starts_with("Bearer"));
     worker.keys = set(&["k2"]);
-    assert_eq!(worker.get(3000, "another"), "unverifiable_response", "it waits for the new keys");
+    assert_eq!(worker.get(3000, "another"), "response_signature_invalid", "it waits for the new keys");
 }
 
 /// Where the host has no timers, nothing is fetched ahead. If a request did not wait then for keys that are too old, they would grow as
@@ -324,7 +324,7 @@ fn r066_without_timers_requests_wait_for_keys_that_are_too_old() {
     }
 }
 
-/// If a clock that was set back made grants or keys live longer, a revoked token or a removed key would count for as long as the clock
+/// If a clock that was set back made entries or keys live longer, a revoked token or a removed key would count for as long as the clock
 /// was wrong.
 #[test]
 fn r055_r066_a_clock_that_is_set_back_makes_nothing_live_longer() {
@@ -333,7 +333,7 @@ fn r055_r066_a_clock_that_is_set_back_makes_nothing_live_longer() {
         assert!(worker.use_token(7200, "token").starts_with("Bearer"));
         worker.keys = set(&["k2"]);
         let before = (worker.introspections(), worker.documents());
-        assert_eq!(worker.get(0, "token"), "unverifiable_response");
+        assert_eq!(worker.get(0, "token"), "response_signature_invalid");
         assert_eq!((worker.introspections(), worker.documents()), (before.0 + 1, before.1 + 1));
         worker.answer_with(jwt_by("k2"));
         assert_eq!(worker.get(1, "token"), bearer(&jwt_by("k2")));
@@ -373,7 +373,7 @@ fn r063_what_a_request_has_fetched_is_not_fetched_again_in_the_background() {
     worker.answer_with(jwt_by("k2"));
     assert_eq!(worker.get(540, "another"), bearer(&jwt_by("k2")));
     let before = worker.documents();
-    worker.renew(540);
+    worker.refresh(540);
     assert_eq!(worker.documents(), before);
 }
 
@@ -387,7 +387,7 @@ fn r117_while_keys_cannot_be_fetched_new_tokens_do_not_wait_either() {
         let before = worker.documents();
         assert!(worker.get(seconds, &name(seconds)).starts_with("Bearer"), "{seconds}");
         assert_eq!(worker.documents(), before, "a request waits at {seconds}");
-        worker.renew(seconds);
+        worker.refresh(seconds);
     }
     assert!(worker.documents() > 10, "the background tries again");
 }
@@ -397,7 +397,7 @@ fn r117_while_keys_cannot_be_fetched_new_tokens_do_not_wait_either() {
 fn r117_discovered_keys_are_fetched_ahead_as_well() {
     let discovery = "https://login.example.com/.well-known/openid-configuration";
     let edits = json!({
-        "cache": {"max_ttl": "3h"}, "keys": {"uri": null, "discovery": discovery},
+        "cache": {"max_ttl": "3h"}, "keys": {"jwks_uri": null, "metadata_url": discovery},
         "token": {"issuer": "https://login.example.com"},
     });
     let mut worker = worker(edits, &NoSharedData);
@@ -406,7 +406,7 @@ fn r117_discovered_keys_are_fetched_ahead_as_well() {
     worker.metadata = metadata.to_string();
     assert!(worker.use_token(0, "token").starts_with("Bearer"));
     assert!(worker.use_token(540, "token").starts_with("Bearer"));
-    worker.renew(540);
+    worker.refresh(540);
     assert_eq!(worker.documents(), 4);
 }
 

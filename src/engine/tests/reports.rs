@@ -25,23 +25,23 @@ fn r024_r025_r034_reporting_what_tokens_lack_lets_none_in_that_is_not_authentic(
     worker.answer_with(jwt.clone());
     let mut get = |path: &str| worker.request(0, "GET", path, Some("Bearer good"));
     assert_eq!(get("/"), format!("insufficient_scope, {}", bearer(&jwt)));
-    assert_eq!(get("/department"), format!("claim_not_granted, {}", bearer(&jwt)));
+    assert_eq!(get("/department"), format!("claim_mismatch, {}", bearer(&jwt)));
     assert_eq!(get("/step-up"), format!("insufficient_user_authentication, {}", bearer(&jwt)));
     assert_eq!(get("/audience"), "wrong_audience");
     assert_eq!(get("/enforced"), "insufficient_scope");
     assert_eq!(get("//"), "ambiguous_target");
-    assert_eq!(worker.counted.of(Counter::ReportedOnly), 3);
+    assert_eq!(worker.counted.of(Counter::ShadowDenied), 3);
     assert_eq!(worker.request(0, "GET", "/", None), "missing_credentials");
     worker.answer_status("204");
     assert_eq!(worker.request(0, "GET", "/", Some("Bearer inactive")), "inactive");
     worker.answer_status("500");
     assert_eq!(worker.request(0, "GET", "/", Some("Bearer down")), "unavailable");
-    assert_eq!(worker.counted.of(Counter::ReportedOnly), 3);
+    assert_eq!(worker.counted.of(Counter::ShadowDenied), 3);
 }
 
 /// If this failed, a rule that only reports would refuse after all, or pass on what the client sent as credentials.
 #[test]
-fn r074_a_rule_that_only_reports_refuses_nobody_and_passes_on_nothing_of_the_clients() {
+fn r074_a_report_only_rule_denies_nothing_and_forwards_no_client_credentials() {
     let edits = json!({
         "rules": [
             {"path": "/old", "scopes": ["admin"], "report_only": true},
@@ -56,12 +56,12 @@ fn r074_a_rule_that_only_reports_refuses_nobody_and_passes_on_nothing_of_the_cli
     assert_eq!(get("/old", None), "missing_credentials, removed");
     assert_eq!(get("/old", Some("Bearer a, Bearer b")), "malformed_credentials, removed");
     assert_eq!(get("/old/private", None), "missing_credentials");
-    assert_eq!(get("/other", None), "not_exposed");
+    assert_eq!(get("/other", None), "no_matching_rule");
     worker.answer_status("204");
     assert_eq!(worker.request(0, "GET", "/old", Some("Bearer inactive")), "inactive, removed");
     worker.answer_status("500");
     assert_eq!(worker.request(0, "GET", "/old", Some("Bearer down")), "unavailable, removed");
-    assert_eq!(worker.counted.of(Counter::ReportedOnly), 5);
+    assert_eq!(worker.counted.of(Counter::ShadowDenied), 5);
 }
 
 /// If this failed, an operator would believe that a public place or a route reports something.
@@ -73,7 +73,7 @@ fn only_rules_that_ask_for_something_can_report() {
         (json!({"path": "/", "report_only": "yes"}), "rules[1].report_only"),
     ] {
         let edits = json!({"rules": [{"path": "/a"}, rule]});
-        let mistakes = testing::parse(&testing::configured(edits)).expect_err("a mistake").to_string();
-        assert!(mistakes.contains(place), "{rule}: {mistakes}");
+        let errors = testing::parse(&testing::configured(edits)).expect_err("an error").to_string();
+        assert!(errors.contains(place), "{rule}: {errors}");
     }
 }

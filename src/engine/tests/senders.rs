@@ -63,12 +63,16 @@ fn r085_r089_r090_r093_r094_r095_every_request_with_a_bound_token_needs_a_proof_
     assert_eq!(send(&mut worker, "DPoP t", Some(&proof("t", "2"))), "invalid_dpop_proof", "used before");
     assert_eq!(send(&mut worker, "DPoP t", None), "invalid_dpop_proof");
     assert_eq!(send(&mut worker, "DPoP t", Some(&proof("other", "3"))), "invalid_dpop_proof");
-    assert_eq!(send(&mut worker, "Bearer t", None), "sender_constrained");
-    assert_eq!(send(&mut worker, "Bearer t", Some(&proof("t", "4"))), "sender_constrained");
+    assert_eq!(send(&mut worker, "Bearer t", None), "proof_required");
+    assert_eq!(send(&mut worker, "Bearer t", Some(&proof("t", "4"))), "proof_required");
     worker.answer_with(testing::jwt(json!({"cnf": {"jkt": "another"}})));
-    assert_eq!(send(&mut worker, "DPoP u", Some(&proof("u", "5"))), "wrong_sender");
+    assert_eq!(send(&mut worker, "DPoP u", Some(&proof("u", "5"))), "confirmation_mismatch");
     worker.answer_with(testing::jwt(json!({})));
-    assert_eq!(send(&mut worker, "DPoP v", Some(&proof("v", "6"))), "wrong_sender", "not bound at all");
+    assert_eq!(
+        send(&mut worker, "DPoP v", Some(&proof("v", "6"))),
+        "confirmation_mismatch",
+        "not bound at all"
+    );
     assert!(send(&mut worker, "Bearer v", None).starts_with("Bearer"));
     let names: [&[u8]; 2] = [b"DPoP", b"accept"];
     assert_eq!(worker.removed(&names), ["DPoP"], "the proof is for the gateway (R95)");
@@ -87,7 +91,7 @@ fn r120_a_proof_is_verified_last() {
     worker.answer_status("204");
     assert_eq!(send(&mut worker, "DPoP t", Some(&forged(&proof("t", "1")))), "inactive");
     worker.answer_with(testing::jwt(json!({"cnf": {"jkt": "another"}})));
-    assert_eq!(send(&mut worker, "DPoP u", Some(&forged(&proof("u", "2")))), "wrong_sender");
+    assert_eq!(send(&mut worker, "DPoP u", Some(&forged(&proof("u", "2")))), "confirmation_mismatch");
     worker.answer_with(testing::jwt(json!({"exp": NOW - 60, "cnf": {"jkt": THUMBPRINT}})));
     assert_eq!(send(&mut worker, "DPoP v", Some(&forged(&proof("v", "3")))), "expired");
     worker.answer_with(bound());
@@ -140,7 +144,7 @@ fn dpop_is_off_unless_it_is_configured_and_can_be_required_by_server_or_rule() {
     let mut off = Worker::new(json!({"cache": {"shared": false}}), &NoSharedData);
     assert_eq!(send(&mut off, "DPoP t", Some(&proof("t", "1"))), "unsupported_scheme");
     off.answer_with(bound());
-    assert_eq!(send(&mut off, "Bearer t", None), "sender_constrained");
+    assert_eq!(send(&mut off, "Bearer t", None), "proof_required");
     let mut required = Worker::new(configuration("required"), &NoSharedData);
     assert_eq!(send(&mut required, "Bearer t", None), "binding_required");
     required.answer_with(bound());
@@ -149,10 +153,10 @@ fn dpop_is_off_unless_it_is_configured_and_can_be_required_by_server_or_rule() {
     assert!(send(&mut by_rule, "Bearer t", None).starts_with("Bearer"));
     assert_eq!(by_rule.request(0, "GET", "/strict", Some("Bearer t")), "binding_required");
     assert_eq!(by_rule.request(0, "GET", "/open", Some("DPoP t")), "removed");
-    let mistakes =
+    let errors =
         |edits: Value| testing::parse(&testing::configured(edits)).err().map(|found| found.to_string());
     assert_eq!(
-        mistakes(json!({"token": {"dpop": "allowed"}})).as_deref(),
+        errors(json!({"token": {"dpop": "allowed"}})).as_deref(),
         Some("dpop: is required where tokens may be bound to a key")
     );
 }
@@ -165,7 +169,7 @@ fn r090_what_a_server_requires_is_required_wherever_its_tokens_are_taken() {
         let host = format!("https://{name}.example.com");
         json!({
             "name": name, "token": {"issuer": host, "audience": ["orders-api"], "jwts": "verify", "dpop": dpop},
-            "keys": {"uri": format!("{host}/jwks"), "upstream": name},
+            "keys": {"jwks_uri": format!("{host}/jwks"), "upstream": name},
         })
     };
     let configuration = json!({
@@ -189,7 +193,7 @@ fn r090_what_a_server_requires_is_required_wherever_its_tokens_are_taken() {
     assert_eq!(send(&mut worker, &bearer(&token("partners", json!({}))), None), "binding_required");
     let bound = token("partners", json!({"cnf": {"jkt": THUMBPRINT}}));
     assert_eq!(send(&mut worker, &format!("DPoP {bound}"), Some(&proof(&bound, "1"))), bearer(&bound));
-    assert_eq!(send(&mut worker, &bearer(&bound), None), "sender_constrained");
+    assert_eq!(send(&mut worker, &bearer(&bound), None), "proof_required");
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn r014_r085_challenges_are_of_the_scheme_that_was_used_or_of_all_that_would_do(
 }
 
 #[test]
-fn r092_a_proof_without_the_nonce_is_told_which_to_use() {
+fn r092_a_proof_without_the_nonce_is_answered_with_one() {
     let mut configuration = configuration("allowed");
     configuration["dpop"]["nonce_secret"] = json!("a-secret-of-thirty-two-bytes-or-more");
     let mut worker = Worker::new(configuration, &NoSharedData);
@@ -260,11 +264,11 @@ fn r096_a_certificate_bound_token_needs_its_certificate_on_every_request() {
     worker.answer_with(testing::jwt(confirmation.clone()));
     for _ in 0..2 {
         assert!(send(&mut worker, Some(DIGITS)).starts_with("Bearer"));
-        assert_eq!(send(&mut worker, None), "sender_constrained");
-        assert_eq!(send(&mut worker, Some(&DIGITS.replace('e', "f"))), "sender_constrained");
+        assert_eq!(send(&mut worker, None), "proof_required");
+        assert_eq!(send(&mut worker, Some(&DIGITS.replace('e', "f"))), "proof_required");
     }
     assert_eq!(worker.introspections(), 1);
     let mut unaware = Worker::new(json!({}), &NoSharedData);
     unaware.answer_with(testing::jwt(confirmation));
-    assert_eq!(send(&mut unaware, Some(DIGITS)), "sender_constrained");
+    assert_eq!(send(&mut unaware, Some(DIGITS)), "proof_required");
 }

@@ -15,7 +15,7 @@ fn server(name: &str, jwts: &str) -> Value {
             "endpoint": format!("{host}/introspect"), "upstream": name, "client_id": "gateway", "client_secret": "s",
         },
         "token": {"issuer": host, "audience": ["orders-api"], "jwts": jwts},
-        "keys": {"uri": format!("{host}/jwks")},
+        "keys": {"jwks_uri": format!("{host}/jwks")},
     })
 }
 
@@ -87,30 +87,30 @@ fn r052_what_one_server_said_of_a_token_is_not_anothers() {
 
 #[test]
 fn a_server_has_a_name_and_its_sections_stand_with_it() {
-    let mistakes = |edits: Value| {
+    let errors = |edits: Value| {
         let mut configuration = testing::configured(configuration());
         testing::merge(&mut configuration, edits);
-        testing::parse(&configuration).err().map(|mistakes| mistakes.to_string()).unwrap_or_default()
+        testing::parse(&configuration).err().map(|errors| errors.to_string()).unwrap_or_default()
     };
-    assert_eq!(mistakes(json!({})), "");
+    assert_eq!(errors(json!({})), "");
     assert_eq!(
-        mistakes(json!({"token": {}})),
+        errors(json!({"token": {}})),
         "token: must be left out where authorization_servers has one for each"
     );
     assert_eq!(
-        mistakes(
+        errors(
             json!({"authorization_servers": [server("a", "verify"), server("a", "verify")], "rules": [{"path": "/"}]})
         ),
         "authorization_servers[1].name: is there already"
     );
     assert_eq!(
-        mistakes(json!({"rules": [{"path": "/", "authorization_server": "nobody"}]})),
+        errors(json!({"rules": [{"path": "/", "authorization_server": "nobody"}]})),
         "rules[0].authorization_server: must be the name of one of authorization_servers"
     );
     let mut nameless = server("a", "verify");
     nameless["name"] = Value::Null;
     nameless["introspection"]["timeout"] = json!("1h");
-    let found = mistakes(json!({"authorization_servers": [nameless], "rules": [{"path": "/"}]}));
+    let found = errors(json!({"authorization_servers": [nameless], "rules": [{"path": "/"}]}));
     assert!(found.contains("authorization_servers[0].introspection.timeout: must be a duration"), "{found}");
     assert!(found.contains("authorization_servers[0].name: "), "{found}");
 }

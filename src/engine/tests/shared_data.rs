@@ -27,12 +27,12 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
         json!({"introspection": {"endpoint": "https://other.example.com/introspect"}}),
         json!({"introspection": {"client_id": "other"}}),
         json!({"introspection": {"upstream": "other"}}),
-        json!({"introspection": {"response": {"jwt_member": "jwt"}}}),
+        json!({"introspection": {"response": {"jwt_field": "jwt"}}}),
         json!({"introspection": {"endpoint": "http://login.example.com/oauth/v2/introspect"}}),
         json!({"introspection": {"token_type_hint": false}}),
         json!({"introspection": {"parameters": {"tenant": "a"}}}),
         json!({"introspection": {"headers": {"x-tenant": "a"}}}),
-        json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}),
+        json!({"introspection": {"response": {"accept": "application/json", "jwt_field": "jwt"}}}),
         json!({"introspection": {"response": {"max_jwt_length": 4096}}}),
         json!({"cache": {"max_ttl": "1m"}}),
         json!({"cache": {"no_store_ttl": "1m"}}),
@@ -61,7 +61,7 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
     }
     // The accepted type alone, beside the same member.
     let keycloak =
-        |accept: &str| json!({"introspection": {"response": {"accept": accept, "jwt_member": "jwt"}}});
+        |accept: &str| json!({"introspection": {"response": {"accept": accept, "jwt_field": "jwt"}}});
     let shared = MemorySharedData::default();
     Worker::new(keycloak("application/jwt"), &shared).get(0, "opaque");
     let mut second = Worker::new(keycloak("application/json"), &shared);
@@ -80,7 +80,7 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
 #[test]
 fn r053_a_shared_hit_is_as_narrow_as_the_answer() {
     let configuration = json!({
-        "introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}},
+        "introspection": {"response": {"accept": "application/json", "jwt_field": "jwt"}},
         "rules": [{"path": "/", "scopes": ["orders:read"]}, {"path": "/profile", "scopes": ["profile"]}],
     });
     let shared = MemorySharedData::default();
@@ -144,7 +144,7 @@ fn r057_the_keys_of_the_shared_data_are_bounded_and_hold_no_token() {
 
 /// Shared data may hold anything: another filter's values, an older version's, or none of sense.
 #[test]
-fn r038_whatever_is_in_the_shared_data_lets_nobody_in() {
+fn r038_arbitrary_shared_data_grants_no_access() {
     let shared = MemorySharedData::default();
     shared.one_key_for_all.set(true);
     let mut worker = Worker::new(json!({}), &shared);

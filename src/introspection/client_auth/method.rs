@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::host::Occasion;
+use crate::host::CalloutContext;
 use crate::secret::Secret;
 
 /// What a method is.
 pub(super) trait ClientMethod {
-    /// Takes its own fields. Whatever it leaves belongs to another method, which is a mistake.
+    /// Takes its own fields. Whatever it leaves belongs to another method, which is an error.
     fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self>
     where
         Self: Sized;
@@ -19,7 +19,7 @@ pub(super) trait ClientMethod {
     fn client_id(&self) -> Option<&str>;
 
     /// What it adds to a request; none, if an assertion is to be among that and cannot be made.
-    fn credentials(&self, occasion: Occasion<'_>) -> Option<RequestCredentials<'_>>;
+    fn credentials(&self, context: CalloutContext<'_>) -> Option<RequestCredentials<'_>>;
 
     /// Whether the credentials are good for one request alone.
     fn is_for_one_request(&self) -> bool {

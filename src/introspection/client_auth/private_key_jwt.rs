@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, json};
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
-use crate::host::Occasion;
+use crate::host::CalloutContext;
 use crate::jwt::SigningKey;
 
 /// Who asserts what to whom.
@@ -41,11 +41,11 @@ impl ClientMethod for PrivateKeyJwt {
         Some(&self.client_id)
     }
 
-    fn credentials(&self, occasion: Occasion<'_>) -> Option<RequestCredentials<'_>> {
+    fn credentials(&self, context: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
         let parameters = vec![
             ("client_id", (&*self.client_id).into()),
             ("client_assertion_type", ASSERTION_TYPE.into()),
-            ("client_assertion", self.sign(occasion)?.into()),
+            ("client_assertion", self.sign(context)?.into()),
         ];
         Some(RequestCredentials { authorization: None, parameters })
     }
@@ -62,14 +62,14 @@ impl ClientMethod for PrivateKeyJwt {
 impl PrivateKeyJwt {
     /// An assertion for one request: short-lived, with a `jti` that was never used before (R21). None, if the host has no
     /// randomness to make one of.
-    fn sign(&self, occasion: Occasion<'_>) -> Option<String> {
-        let jwt_id = URL_SAFE_NO_PAD.encode(occasion.randomness.bytes()?);
-        let seconds = occasion.now.as_millis() / 1000;
+    fn sign(&self, context: CalloutContext<'_>) -> Option<String> {
+        let jwt_id = URL_SAFE_NO_PAD.encode(context.randomness.bytes()?);
+        let seconds = context.now.as_millis() / 1000;
         let claims = [
             ("iss", json!(self.client_id)),
             ("sub", json!(self.client_id)),
             ("aud", json!(self.audience)),
-            ("jti", json!(format!("{jwt_id}.{}", occasion.now.as_millis()))),
+            ("jti", json!(format!("{jwt_id}.{}", context.now.as_millis()))),
             ("iat", json!(seconds)),
             ("exp", json!(seconds.saturating_add(LIFETIME.as_secs()))),
         ];

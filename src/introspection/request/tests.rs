@@ -8,11 +8,11 @@ fn callout(edits: serde_json::Value, token: &str) -> Callout {
     let value = token.to_owned();
     let token = AccessToken::alone(value.as_bytes(), 100).expect("a token");
     let endpoint = &settings.servers[0].introspection.as_ref().expect("an endpoint").endpoint;
-    Inquiry::about(token, endpoint).callout(occasion()).expect("a callout")
+    IntrospectionRequest::about(token, endpoint).callout(context()).expect("a callout")
 }
 
-fn occasion() -> Occasion<'static> {
-    Occasion { now: at(0), randomness: &CountingRandomness }
+fn context() -> CalloutContext<'static> {
+    CalloutContext { now: at(0), randomness: &CountingRandomness }
 }
 
 fn header(callout: &Callout, name: &str) -> Option<String> {
@@ -41,7 +41,7 @@ fn r017_the_hint_is_access_token_or_none() {
 #[test]
 fn r018_one_media_type_is_asked_for() {
     assert_eq!(header(&callout(json!({}), "a"), "accept").as_deref(), Some("application/jwt"));
-    let json = json!({"response": {"accept": "application/json", "jwt_member": "phantom_token"}});
+    let json = json!({"response": {"accept": "application/json", "jwt_field": "phantom_token"}});
     assert_eq!(header(&callout(json, "a"), "accept").as_deref(), Some("application/json"));
 }
 

@@ -13,7 +13,7 @@ fn jwt_mode() -> ResponseFormat {
 }
 
 fn json_mode() -> ResponseFormat {
-    format(json!({"introspection": {"response": {"accept": "application/json", "jwt_member": "jwt"}}}))
+    format(json!({"introspection": {"response": {"accept": "application/json", "jwt_field": "jwt"}}}))
 }
 
 fn read(
@@ -23,9 +23,9 @@ fn read(
     body: impl AsRef<[u8]>,
 ) -> Result<String, Reason> {
     let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
-    let outcome = Outcome::Response { headers: &headers, body: body.as_ref() };
+    let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_ref() };
     format
-        .parse(outcome, &Reading::default(), at(0))
+        .parse(outcome, &ClaimMapping::default(), at(0))
         .map(|active| active.source.jwt().unwrap_or_default().to_owned())
 }
 
@@ -61,7 +61,7 @@ fn r037_r042_a_member_of_the_json_is_the_jwt_and_others_are_ignored() {
         assert_eq!(read_json(body.to_string()), Err(Reason::MissingPhantomToken), "{body}");
     }
     // Keycloak is asked for application/jwt and answers JSON: the actual media type counts.
-    let keycloak = format(json!({"introspection": {"response": {"jwt_member": "jwt"}}}));
+    let keycloak = format(json!({"introspection": {"response": {"jwt_field": "jwt"}}}));
     let body = json!({"active": true, "jwt": jwt}).to_string();
     assert_eq!(read(&keycloak, "200", "application/json", &body), Ok(jwt));
     assert_eq!(read(&jwt_mode(), "200", "application/json", &body), Err(Reason::MissingPhantomToken));
@@ -104,8 +104,11 @@ fn r027_an_unexpected_media_type_is_the_servers_fault() {
         (b"content-type", b"application/jwt"),
         (b"content-type", b"text/html"),
     ];
-    let outcome = Outcome::Response { headers: &twice, body: jwt.as_bytes() };
-    assert_eq!(jwt_mode().parse(outcome, &Reading::default(), at(0)).err(), Some(Reason::UnexpectedResponse));
+    let outcome = CalloutOutcome::Response { headers: &twice, body: jwt.as_bytes() };
+    assert_eq!(
+        jwt_mode().parse(outcome, &ClaimMapping::default(), at(0)).err(),
+        Some(Reason::UnexpectedResponse)
+    );
 }
 
 #[test]
@@ -121,10 +124,10 @@ fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
         ("403", Reason::GatewayCredentialsRefused),
         ("404", Reason::UnexpectedResponse),
         ("415", Reason::UnexpectedResponse),
-        ("429", Reason::Throttled),
+        ("429", Reason::ServerRateLimited),
         ("500", Reason::Unavailable),
         ("503", Reason::Unavailable),
-        ("504", Reason::TimedOut),
+        ("504", Reason::IntrospectionTimeout),
         ("2000", Reason::Unavailable),
         ("abc", Reason::UnexpectedResponse),
         ("", Reason::UnexpectedResponse),
@@ -132,14 +135,17 @@ fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
         assert_eq!(read(&jwt_mode(), status, "application/jwt", &jwt), Err(reason), "{status}");
     }
     assert_eq!(read(&json_mode(), "204", "", ""), Err(Reason::UnexpectedResponse));
-    assert_eq!(jwt_mode().parse(Outcome::Lost, &Reading::default(), at(0)).err(), Some(Reason::Unavailable));
     assert_eq!(
-        jwt_mode().parse(Outcome::Oversized, &Reading::default(), at(0)).err(),
+        jwt_mode().parse(CalloutOutcome::Lost, &ClaimMapping::default(), at(0)).err(),
+        Some(Reason::Unavailable)
+    );
+    assert_eq!(
+        jwt_mode().parse(CalloutOutcome::Oversized, &ClaimMapping::default(), at(0)).err(),
         Some(Reason::UnexpectedResponse)
     );
-    let without_status = Outcome::Response { headers: &[], body: b"" };
+    let without_status = CalloutOutcome::Response { headers: &[], body: b"" };
     assert_eq!(
-        jwt_mode().parse(without_status, &Reading::default(), at(0)).err(),
+        jwt_mode().parse(without_status, &ClaimMapping::default(), at(0)).err(),
         Some(Reason::UnexpectedResponse)
     );
 }
@@ -196,7 +202,7 @@ fn r036_what_says_that_it_is_no_access_token_is_refused() {
         assert_eq!(with(name, value.clone()), Err(Reason::NotAnAccessToken), "{name}: {value}");
     }
     for (name, value) in [("token_type", json!("DPoP")), ("cnf", json!({"kid": "x"}))] {
-        assert_eq!(with(name, value.clone()), Err(Reason::SenderConstrained), "{name}: {value}");
+        assert_eq!(with(name, value.clone()), Err(Reason::ProofRequired), "{name}: {value}");
     }
 }
 
@@ -222,8 +228,8 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         (json!({"exp": NOW + 1, "nbf": NOW, "iss": "https://login.example.com"}), None),
         (json!({"aud": ["orders-api", "x"], "scope": "orders:read"}), None),
         (json!({"exp": NOW}), Some(Reason::Expired)),
-        (json!({"exp": NOW as f64 + 0.5, "nbf": NOW as f64 + 0.25}), Some(Reason::Premature)),
-        (json!({"nbf": NOW + 1}), Some(Reason::Premature)),
+        (json!({"exp": NOW as f64 + 0.5, "nbf": NOW as f64 + 0.25}), Some(Reason::NotYetValid)),
+        (json!({"nbf": NOW + 1}), Some(Reason::NotYetValid)),
         (json!({"iss": "https://evil.example.com"}), Some(Reason::UnexpectedResponse)),
         (json!({"aud": "x"}), Some(Reason::WrongAudience)),
         (json!({"scope": "profile"}), Some(Reason::InsufficientScope)),
@@ -237,8 +243,8 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         }
         let body = body.to_string();
         let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
-        let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
-        let result = json_mode().parse(outcome, &Reading::default(), at(0)).and_then(|active| {
+        let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_bytes() };
+        let result = json_mode().parse(outcome, &ClaimMapping::default(), at(0)).and_then(|active| {
             policy.validate(&active.claims, testing::at(0))?;
             requirement.validate(&active.claims)?;
             requirement.authorize(&active.claims, testing::at(0), policy.leeway)
@@ -257,8 +263,8 @@ fn r031_the_earlier_end_counts() {
         (b"content-type", b"application/json"),
         (b"cache-control", b"no-store"),
     ];
-    let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
-    let active = json_mode().parse(outcome, &Reading::default(), at(0)).expect("active");
+    let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_bytes() };
+    let active = json_mode().parse(outcome, &ClaimMapping::default(), at(0)).expect("active");
     assert!(active.claims.validity().has_expired(testing::at(0), std::time::Duration::ZERO));
     assert_eq!(
         active.freshness,
@@ -281,14 +287,14 @@ fn r079_a_jwt_has_a_limit_and_is_never_cut() {
 fn r036_where_access_tokens_have_a_type_what_has_none_is_no_access_token() {
     let plain = format(json!({
         "introspection": {"response": {"accept": "application/json"}},
-        "claim_headers": [{"header": "x-user", "pointer": "/sub"}],
+        "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
     }));
     let read = |body: Value, requires_token_type: bool| {
         let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
         let body = body.to_string();
-        let outcome = Outcome::Response { headers: &headers, body: body.as_bytes() };
-        let reading = Reading { requires_token_type, ..Reading::default() };
-        plain.parse(outcome, &reading, at(0)).err()
+        let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_bytes() };
+        let claim_mapping = ClaimMapping { requires_token_type, ..ClaimMapping::default() };
+        plain.parse(outcome, &claim_mapping, at(0)).err()
     };
     let refresh_token = json!({"active": true, "sub": "alice"});
     assert_eq!(read(refresh_token.clone(), true), Some(Reason::NotAnAccessToken));

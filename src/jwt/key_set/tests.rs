@@ -137,7 +137,7 @@ fn r062_a_token_does_not_choose_its_key() {
 }
 
 #[test]
-fn r063_an_unknown_key_is_told_from_a_wrong_signature() {
+fn r063_an_unknown_key_is_distinguished_from_a_wrong_signature() {
     let set = all_kinds();
     assert_eq!(verify(&set, &token("ES256", json!({"kid": "new"}))), Err(Unverified::UnknownKey));
     let forged = testing::jws(r#"{"alg":"ES256","kid":"p256"}"#, "{}");

@@ -49,7 +49,7 @@ fn r034_a_rule_can_ask_for_an_audience_of_its_own() {
 
 #[test]
 fn r035_all_of_some_scopes_and_one_of_others() {
-    let rule = json!({"scopes": ["a", "b"], "any_scopes": ["x", "y"]});
+    let rule = json!({"scopes": ["a", "b"], "scopes_any_of": ["x", "y"]});
     check(
         rule.clone(),
         &[

@@ -65,12 +65,12 @@ fn r084_a_prefix_ends_at_a_segment_boundary() {
             ("GET", "a", "/public", "public"),
             ("GET", "a", "/public/", "public"),
             ("GET", "a", "/public/x", "public"),
-            ("GET", "a", "/publicity", "not_exposed"),
-            ("GET", "a", "/publi", "not_exposed"),
-            ("GET", "a", "/a", "not_exposed"),
+            ("GET", "a", "/publicity", "no_matching_rule"),
+            ("GET", "a", "/publi", "no_matching_rule"),
+            ("GET", "a", "/a", "no_matching_rule"),
             ("GET", "a", "/a/b/c/d", "public"),
-            ("GET", "a", "/a/bc", "not_exposed"),
-            ("GET", "a", "/b/a/b", "not_exposed"),
+            ("GET", "a", "/a/bc", "no_matching_rule"),
+            ("GET", "a", "/b/a/b", "no_matching_rule"),
         ],
     );
 }
@@ -129,7 +129,7 @@ fn r084_a_rule_for_a_route_asks_for_more_and_opens_nothing() {
         {"path": "/orders", "scopes": ["orders"]},
         {"path": "/health", "access": "public"},
         {"path": "/", "routes": ["admin", "staff"], "scopes": ["staff"]},
-        {"path": "/orders", "routes": ["staff"], "methods": ["GET"], "any_scopes": ["a", "b"]},
+        {"path": "/orders", "routes": ["staff"], "methods": ["GET"], "scopes_any_of": ["a", "b"]},
     ]}))
     .rules;
     assert!(rules.ask_route());
@@ -141,7 +141,7 @@ fn r084_a_rule_for_a_route_asks_for_more_and_opens_nothing() {
         ("POST", Some("staff"), "/orders/1", "orders staff"),
         ("GET", Some("admin"), "/health", "staff"),
         ("GET", Some("other"), "/health", "public"),
-        ("GET", Some("admin"), "/", "not_exposed"),
+        ("GET", Some("admin"), "/", "no_matching_rule"),
         ("GET", Some("admin"), "/a//b", "ambiguous_target"),
     ] {
         let head = RequestHead {
@@ -204,9 +204,9 @@ fn r084_what_no_rule_matches_is_not_exposed() {
     check(
         json!([{"path": "/orders", "methods": ["GET"]}, {"path": "/health", "access": "public"}]),
         &[
-            ("GET", "a", "/", "not_exposed"),
-            ("POST", "a", "/orders", "not_exposed"),
-            ("GET", "a", "/healthy", "not_exposed"),
+            ("GET", "a", "/", "no_matching_rule"),
+            ("POST", "a", "/orders", "no_matching_rule"),
+            ("GET", "a", "/healthy", "no_matching_rule"),
             ("", "", "", "ambiguous_target"),
         ],
     );
@@ -252,11 +252,11 @@ fn r084_no_method_slips_past_a_protected_rule_into_a_public_one() {
     let cases = [
         ("GET", "a", "/orders", "orders"),
         ("HEAD", "a", "/orders", "orders"),
-        ("POST", "a", "/orders/7", "not_exposed"),
+        ("POST", "a", "/orders/7", "no_matching_rule"),
         ("POST", "a", "/", "public"),
         ("GET", "a", "/orders/help", "public"),
-        ("POST", "a", "/orders/help", "not_exposed"),
-        ("GET", "a", "/a/b/c", "not_exposed"),
+        ("POST", "a", "/orders/help", "no_matching_rule"),
+        ("GET", "a", "/a/b/c", "no_matching_rule"),
         ("POST", "a", "/a/b/c", "public"),
         ("POST", "a", "/split", "public"),
         ("GET", "a", "/split", "split"),
@@ -316,7 +316,7 @@ fn r084_letter_case_does_not_walk_around_a_strict_rule() {
     );
     check(
         json!([{"path": "/orders"}]),
-        &[("GET", "a", "/ORDERS", "ambiguous_target"), ("GET", "a", "/X", "not_exposed")],
+        &[("GET", "a", "/ORDERS", "ambiguous_target"), ("GET", "a", "/X", "no_matching_rule")],
     );
 }
 
@@ -351,7 +351,7 @@ fn r126_letter_case_of_the_method_does_not_walk_around_a_rule() {
         json!([{"path": "/orders", "methods": ["GET"]}, {"path": "/", "methods": ["OPTIONS"], "access": "public"}]),
         &[
             ("get", "a", "/orders", "ambiguous_target"),
-            ("post", "a", "/orders", "not_exposed"),
+            ("post", "a", "/orders", "no_matching_rule"),
             ("options", "a", "/orders", "ambiguous_target"),
         ],
     );
@@ -372,7 +372,7 @@ fn r126_letter_case_of_the_method_does_not_walk_around_a_rule() {
         ("get", "a", None, Err(Reason::AmbiguousTarget)),
         ("get", "a:1", None, Err(Reason::AmbiguousTarget)),
         ("post", "a:1", None, Ok(String::new())),
-        ("post", "a", Some("r"), Err(Reason::NotExposed)),
+        ("post", "a", Some("r"), Err(Reason::NoMatchingRule)),
         ("GET", "a", Some("r"), Ok("a routed".to_owned())),
     ] {
         let head = RequestHead {
@@ -393,7 +393,7 @@ fn r126_letter_case_of_the_method_does_not_walk_around_a_rule() {
 /// To services that fold letter case as Unicode does, `/keys` may be written with the sign for Kelvin. If the rule of `/` decided, they
 /// would serve the keys by it.
 #[test]
-fn r126_letters_whose_other_case_is_ascii_do_not_walk_around_a_rule() {
+fn r126_letters_whose_other_case_is_ascii_do_not_bypass_a_rule() {
     check(
         json!([
             {"path": "/", "scopes": ["any"]},
@@ -423,7 +423,7 @@ fn r080_a_rule_for_preflights_is_for_every_path_below_it() {
     let cases = [
         ("OPTIONS", "a", "/orders", "public"),
         ("GET", "a", "/orders", ""),
-        ("PUT", "a", "/orders", "not_exposed"),
+        ("PUT", "a", "/orders", "no_matching_rule"),
     ];
     check(rules, &cases);
 }
@@ -437,7 +437,7 @@ fn r084_the_narrower_of_two_wildcards_decides_and_neither_is_for_its_own_domain(
         ("GET", "a.b.example.com", "/", "example"),
         ("GET", "example.com", "/", "com"),
         ("GET", ".example.com", "/", "com"),
-        ("GET", "com", "/", "not_exposed"),
+        ("GET", "com", "/", "no_matching_rule"),
     ];
     check(rules, &cases);
 }

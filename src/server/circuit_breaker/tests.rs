@@ -35,7 +35,7 @@ fn r111_failures_in_a_row_open_it_and_others_do_not() {
 
 /// If all were sent at once when the pause is over, a server that just comes back would be taken down again.
 #[test]
-fn r111_after_the_pause_one_question_tries() {
+fn r111_after_the_pause_one_query_probes() {
     let mut breaker = opened();
     assert_eq!(breaker.pause(&token(4), at(5)), None);
     breaker.note_sent(token(4), at(5), TIMEOUT);
@@ -50,7 +50,7 @@ fn r111_after_the_pause_one_question_tries() {
 /// If the answer of the one that tries were waited for forever, a client that goes away would keep the server out of use. If it could
 /// not be sent again, each client that goes away would cost a time-out.
 #[test]
-fn r111_r113_a_trial_whose_answer_is_lost_is_repeated() {
+fn r111_r113_a_probe_whose_response_is_lost_is_repeated() {
     let mut breaker = opened();
     breaker.note_sent(token(4), at(5), TIMEOUT);
     assert!(breaker.is_probing(&token(4)) && !breaker.is_probing(&token(5)));

@@ -18,7 +18,7 @@ fn admit_with(limiter: &mut Limiter, precedence: Precedence, open: usize, now: T
 }
 
 #[test]
-fn r111_no_more_is_asked_than_the_server_can_bear() {
+fn r111_the_query_rate_is_limited() {
     let mut limiter = Limiter::new(Limits { concurrent: 3, per_second: 7, waiting: 100 });
     assert!(admit(&mut limiter, 2, after(0)));
     assert!(!admit(&mut limiter, 3, after(0)), "three are open");

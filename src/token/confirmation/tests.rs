@@ -7,19 +7,19 @@ fn object(value: &Value) -> Object {
     Object::of(value).expect("an object")
 }
 
-fn binding(confirmation: Value) -> Result<Binding, Reason> {
-    Binding::read(&object(&json!({"cnf": confirmation})))
+fn confirmation(cnf: Value) -> Result<Confirmation, Reason> {
+    Confirmation::read(&object(&json!({"cnf": cnf})))
 }
 
-fn sender(key: Option<&str>, certificate: Option<&str>) -> Sender {
-    Sender { key: key.map(str::to_owned), certificate: certificate.map(str::to_owned) }
+fn presenter(key: Option<&str>, certificate: Option<&str>) -> Presenter {
+    Presenter { key: key.map(str::to_owned), certificate: certificate.map(str::to_owned) }
 }
 
 /// If a bound token passed in other hands, binding it would be of no use.
 #[test]
 fn r089_r090_r096_r098_a_bound_token_is_its_senders_alone() {
-    let (stolen, other) = (Err(Reason::SenderConstrained), Err(Reason::WrongSender));
-    for (confirmation, key, certificate, expected) in [
+    let (stolen, other) = (Err(Reason::ProofRequired), Err(Reason::ConfirmationMismatch));
+    for (cnf, key, certificate, expected) in [
         (json!(null), None, None, Ok(())),
         (json!(null), None, Some("c"), Ok(())),
         (json!(null), Some("k"), None, other),
@@ -35,18 +35,18 @@ fn r089_r090_r096_r098_a_bound_token_is_its_senders_alone() {
         (json!({"jkt": "k", "x5t#S256": "c"}), Some("k"), None, stolen),
         (json!({"jkt": "k", "x5t#S256": "c"}), None, Some("c"), stolen),
     ] {
-        let binding = binding(confirmation.clone()).expect("a binding");
+        let confirmation = confirmation(cnf.clone()).expect("a binding");
         assert_eq!(
-            binding.validate(&sender(key, certificate)),
+            confirmation.validate(&presenter(key, certificate)),
             expected,
-            "{confirmation} {key:?} {certificate:?}"
+            "{cnf} {key:?} {certificate:?}"
         );
     }
 }
 
 #[test]
 fn r098_a_binding_of_another_kind_cannot_be_verified() {
-    for confirmation in [
+    for cnf in [
         json!({"kid": "a"}),
         json!({"jwk": {}}),
         json!({}),
@@ -54,13 +54,13 @@ fn r098_a_binding_of_another_kind_cannot_be_verified() {
         json!({"jkt": 5}),
         json!({"jkt": "k", "x": "y"}),
     ] {
-        assert_eq!(binding(confirmation.clone()), Err(Reason::SenderConstrained), "{confirmation}");
+        assert_eq!(confirmation(cnf.clone()), Err(Reason::ProofRequired), "{cnf}");
     }
 }
 
 #[test]
 fn what_two_say_of_one_token_must_agree() {
-    let read = |confirmation| binding(confirmation).expect("a binding");
+    let read = |cnf| confirmation(cnf).expect("a binding");
     assert_eq!(read(json!({"jkt": "k"})).and(read(json!(null))), Ok(read(json!({"jkt": "k"}))));
     assert_eq!(read(json!(null)).and(read(json!({"jkt": "k"}))), Ok(read(json!({"jkt": "k"}))));
     assert_eq!(read(json!({"jkt": "k"})).and(read(json!({"jkt": "x"}))), Err(Reason::UnexpectedResponse));
@@ -68,17 +68,17 @@ fn what_two_say_of_one_token_must_agree() {
 
 #[test]
 fn r091_a_bound_token_is_called_a_dpop_token() {
-    let (bound, free) = (binding(json!({"jkt": "k"})).expect("a binding"), Binding::default());
-    for (token_type, binding, tolerates, expected) in [
+    let (bound, free) = (confirmation(json!({"jkt": "k"})).expect("a binding"), Confirmation::default());
+    for (token_type, confirmation, tolerates, expected) in [
         (json!("DPoP"), &bound, false, Ok(())),
-        (json!("Bearer"), &bound, false, Err(Reason::SenderConstrained)),
+        (json!("Bearer"), &bound, false, Err(Reason::ProofRequired)),
         (json!("bearer"), &bound, true, Ok(())),
-        (json!("DPoP"), &free, false, Err(Reason::SenderConstrained)),
+        (json!("DPoP"), &free, false, Err(Reason::ProofRequired)),
         (json!("Bearer"), &free, false, Ok(())),
         (json!("N_A"), &free, false, Err(Reason::NotAnAccessToken)),
-        (json!("N_A"), &bound, true, Err(Reason::SenderConstrained)),
+        (json!("N_A"), &bound, true, Err(Reason::ProofRequired)),
     ] {
-        assert_eq!(validate_token_type(Some(&token_type), binding, tolerates), expected, "{token_type}");
+        assert_eq!(validate_token_type(Some(&token_type), confirmation, tolerates), expected, "{token_type}");
     }
     assert_eq!(validate_token_type(None, &bound, false), Ok(()));
 }

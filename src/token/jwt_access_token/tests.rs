@@ -19,7 +19,7 @@ fn read(profile: Profile, header: &str, edits: Value) -> Option<Reason> {
         }
     }
     let text = jws(header, &payload.to_string());
-    profile.read(&Jws::parse(&text).expect("a JWS"), &Reading::default(), at(0)).err()
+    profile.read(&Jws::parse(&text).expect("a JWS"), &ClaimMapping::default(), at(0)).err()
 }
 
 const AT_JWT: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
@@ -32,9 +32,9 @@ fn r067_what_decides_has_to_be_there() {
             (json!({}), None),
             (json!({"exp": null}), Some(Reason::MissingExpiration)),
             (json!({"iat": NOW + 60}), None),
-            (json!({"iat": NOW + 61}), Some(Reason::Premature)),
+            (json!({"iat": NOW + 61}), Some(Reason::NotYetValid)),
             (json!({"aud": [1]}), Some(Reason::InvalidSignature)),
-            (json!({"cnf": {"kid": "x"}}), Some(Reason::SenderConstrained)),
+            (json!({"cnf": {"kid": "x"}}), Some(Reason::ProofRequired)),
         ] {
             assert_eq!(read(profile, AT_JWT, edits.clone()), expected, "{profile:?} {edits}");
         }

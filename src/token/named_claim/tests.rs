@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::json::Object;
 use crate::testing::test;
-use crate::token::claims::Reading;
+use crate::token::claims::ClaimMapping;
 
 fn named(is_base64url: bool) -> NamedClaim {
     NamedClaim { name: "x-user-id".to_owned(), pointer: "/c".to_owned(), is_base64url }
@@ -11,8 +11,8 @@ fn named(is_base64url: bool) -> NamedClaim {
 
 fn value(claim: Value, is_base64url: bool) -> Option<String> {
     let payload = Object::parse(json!({"c": claim}).to_string().as_bytes()).expect("an object");
-    let reading = Reading { asked: vec!["/c".to_owned()], ..Reading::default() };
-    named(is_base64url).value(&Claims::read(&payload, &reading).expect("claims"))
+    let claim_mapping = ClaimMapping { asked: vec!["/c".to_owned()], ..ClaimMapping::default() };
+    named(is_base64url).value(&Claims::read(&payload, &claim_mapping).expect("claims"))
 }
 
 /// If a line break came through, a claim could end its field and begin another.

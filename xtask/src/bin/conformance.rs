@@ -1,7 +1,7 @@
 //! `conformance [--check]`: writes `docs/conformance.md`, which lists for each requirement of `docs/requirements.md` the tests
 //! that show it; with `--check`, only tells whether the page is current.
 //!
-//! A test shows the requirements whose numbers begin its name: `r023_r053_requests_that_wait_together_are_judged_apart`.
+//! A test shows the requirements whose numbers begin its name: `r023_r053_coalesced_requests_are_decided_separately`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

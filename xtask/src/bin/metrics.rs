@@ -34,5 +34,5 @@ label, so a client cannot make more of them. What several listeners with the fil
 50 ms, by hosts that set timers.
 
 Each refusal counts twice: by whose fault it is (`rejected_…`), and by its reason (`refused_…`), which the access log has as well: in
-Envoy, `%RESPONSE_CODE_DETAILS%` is `phantom_token_refused{inactive}`.
+Envoy, `%RESPONSE_CODE_DETAILS%` is `phantom_token_denied{inactive}`.
 ";

@@ -108,7 +108,7 @@ async fn r001_r035_r074_the_story_runs_through_the_complete_file() -> Result<()>
 /// If this failed, whoever can answer in the server's place would learn tokens and the secret, and say who is who. That the
 /// server is not the right one is not the client's fault.
 #[tokio::test]
-async fn r024_a_server_with_another_certificate_is_asked_nothing() -> Result<()> {
+async fn r024_a_server_with_another_certificate_receives_nothing() -> Result<()> {
     let complete = complete().await;
     for (listener, failure) in
         [("another-authority", "fail_verify_error"), ("another-name", "fail_verify_san")]
@@ -189,7 +189,7 @@ async fn r074_a_jwt_of_a_client_does_not_get_through_although_jwt_authn_would_ta
 /// If this failed, nobody could tell from the log who called, or why somebody was refused; or the log would be a place to find
 /// tokens in.
 #[tokio::test]
-async fn r110_the_access_log_tells_who_called_and_why_not_and_has_no_token() -> Result<()> {
+async fn r110_the_access_log_has_the_caller_and_the_reason_but_no_token() -> Result<()> {
     let complete = complete().await;
     let token = complete.world.issue("orders:read").await?;
     let unknown = secrets::fresh_token("log");
@@ -202,17 +202,17 @@ async fn r110_the_access_log_tells_who_called_and_why_not_and_has_no_token() -> 
         (
             "/orders/log/inactive",
             Request::get("/orders/log/inactive").bearer(&unknown),
-            json!({"status": 401, "details": "phantom_token_refused{inactive}", "client_id": null, "subject": null}),
+            json!({"status": 401, "details": "phantom_token_denied{inactive}", "client_id": null, "subject": null}),
         ),
         (
             "/orders/log/nobody",
             Request::get(format!("/orders/log/nobody?access_token={unknown}")),
-            json!({"status": 401, "details": "phantom_token_refused{missing_credentials}", "challenge": r#"Bearer realm="orders""#}),
+            json!({"status": 401, "details": "phantom_token_denied{missing_credentials}", "challenge": r#"Bearer realm="orders""#}),
         ),
         (
             "/orders/log/scope",
             Request::post("/orders/log/scope", "{}").bearer(&token),
-            json!({"status": 403, "details": "phantom_token_refused{insufficient_scope}", "client_id": null}),
+            json!({"status": 403, "details": "phantom_token_denied{insufficient_scope}", "client_id": null}),
         ),
     ] {
         complete.send(request).await?;
@@ -258,18 +258,18 @@ async fn a_body_that_is_longer_than_all_buffers_waits_for_the_token() -> Result<
     Ok(())
 }
 
-/// Two hosts of the server, one of which is down; and a mistake in the filter's rules, which lets readers write. If this failed,
+/// Two hosts of the server, one of which is down; and an error in the filter's rules, which lets readers write. If this failed,
 /// clients would notice the one, or `rbac` would not catch the other.
 #[tokio::test]
-async fn r035_a_host_that_is_down_is_left_out_and_rbac_catches_a_mistake_in_the_rules() -> Result<()> {
+async fn r035_a_host_that_is_down_is_left_out_and_rbac_catches_an_error_in_the_rules() -> Result<()> {
     let complete = complete().await;
     let down = ReservedPort::new()?;
     let ports = [down.number(), complete.tls.client("login").port()];
-    let mistake = (
+    let error = (
         r#""methods": ["POST"], "scopes": ["orders:write"]"#,
         r#""methods": ["POST"], "scopes": ["orders:read"]"#,
     );
-    let gateway = complete.gateway("envoy-mistaken", &ports, Some(mistake)).await?;
+    let gateway = complete.gateway("envoy-mistaken", &ports, Some(error)).await?;
     for _ in 0..12 {
         let token = complete.world.issue("orders:read").await?;
         complete.world.orders(&token).by_tls(gateway.client.clone()).await?.is_served();

@@ -52,9 +52,9 @@ fn checked(proof: UnverifiedProof) -> Result<String, Reason> {
     bound.verify().map(|_| proof.thumbprint().to_owned()).ok_or(Reason::InvalidDpopProof)
 }
 
-fn bound_to(thumbprint: &str) -> Binding {
+fn bound_to(thumbprint: &str) -> Confirmation {
     let claims = json!({"cnf": {"jkt": thumbprint}});
-    Binding::read(&Object::of(&claims).expect("an object")).expect("a binding")
+    Confirmation::read(&Object::of(&claims).expect("an object")).expect("a binding")
 }
 
 fn check(header: Value, payload: Value) -> Result<String, Reason> {
@@ -198,7 +198,7 @@ fn r087_the_uri_is_compared_as_uris_are() {
 
 /// If a proof for one of two hosts did for the other, the service at one could use it at the other.
 #[test]
-fn r087_of_several_origins_the_one_that_is_asked_counts() {
+fn r087_of_several_origins_the_requested_one_counts() {
     let mut two = settings();
     two.origins.push("https://other.example.org".to_owned());
     let text = sign("ES256", &header(), &payload().to_string(), b"");
@@ -222,8 +222,8 @@ fn r120_a_proof_is_verified_for_a_token_of_its_key_alone() {
     };
     let token = AccessToken::alone(TOKEN.as_bytes(), 100).expect("a token");
     let proof = UnverifiedProof::read(&head, token, &settings(), at(0)).expect("a proof");
-    for other in [Binding::default(), bound_to("another")] {
-        assert_eq!(proof.for_token(&other).err(), Some(Reason::WrongSender));
+    for other in [Confirmation::default(), bound_to("another")] {
+        assert_eq!(proof.for_token(&other).err(), Some(Reason::ConfirmationMismatch));
     }
     let (message, _) = text.rsplit_once('.').expect("a signature");
     let forged = format!("{message}.{}", "A".repeat(86));

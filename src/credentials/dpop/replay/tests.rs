@@ -83,7 +83,7 @@ fn r093_what_cannot_be_remembered_is_refused() {
 
 /// If one client with one good token could fill the slots, nobody else's proofs could be remembered.
 #[test]
-fn r093_one_key_fills_no_slot_alone() {
+fn r093_one_key_cannot_fill_a_slot() {
     for max_proofs in [1024, 10_000, 100_000, 10_000_000] {
         let room = memory(max_proofs, true).room;
         assert!(room.one_key <= room.all / 2, "{max_proofs}: {room:?}");
@@ -187,7 +187,7 @@ fn r123_memory_that_begins_empty_takes_no_proof_from_before() {
 
 /// If a clock that was wrong at the start decided since when memory is complete, no proof would be taken until it comes to that.
 #[test]
-fn r123_a_clock_that_goes_back_keeps_nobody_out() {
+fn r123_a_clock_set_back_denies_no_valid_proof() {
     let proxy = MemorySharedData::default();
     for shared in [true, false] {
         let mut memory = memory(1024, shared);

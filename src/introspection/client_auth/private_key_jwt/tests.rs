@@ -13,9 +13,9 @@ fn assertion() -> PrivateKeyJwt {
 /// If an assertion could be used twice, or by another server, whoever saw it could ask in the gateway's name.
 #[test]
 fn r021_an_assertion_is_for_one_server_and_one_request() {
-    let occasion = Occasion { now: at(0), randomness: &CountingRandomness };
+    let context = CalloutContext { now: at(0), randomness: &CountingRandomness };
     let [first, second] =
-        [assertion().sign(occasion), assertion().sign(occasion)].map(|text| text.expect("signed"));
+        [assertion().sign(context), assertion().sign(context)].map(|text| text.expect("signed"));
     let jws = Jws::parse(&first).expect("a JWS");
     for (name, value) in [("iss", "gateway"), ("sub", "gateway"), ("aud", "https://login.example.com")] {
         assert_eq!(jws.payload().get(name), Some(&json!(value)), "{name}");
@@ -30,5 +30,5 @@ fn r021_an_assertion_is_for_one_server_and_one_request() {
 
 #[test]
 fn r021_without_randomness_there_is_no_assertion() {
-    assert!(assertion().sign(Occasion { now: at(0), randomness: &NoRandomness }).is_none());
+    assert!(assertion().sign(CalloutContext { now: at(0), randomness: &NoRandomness }).is_none());
 }

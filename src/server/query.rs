@@ -1,21 +1,21 @@
-//! What the gateway asks of an authorization server: whether a token is active, or for a document that the server publishes. A question
+//! What the gateway asks of an authorization server: whether a token is active, or for a document that the server publishes. A query
 //! is no request yet: it makes one each time that it is asked.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::host::Occasion;
+use crate::host::CalloutContext;
 use crate::http::callout::{Callout, Target};
 use crate::http::request_head::Presented;
-use crate::introspection::Inquiry;
+use crate::introspection::IntrospectionRequest;
 use crate::refusal::Reason;
 use crate::server::rate_limiter::Precedence;
 use crate::server_id::ServerId;
 use crate::token_key::TokenKey;
 
-/// A question to an authorization server. It can be asked more than once, and makes a new callout each time.
+/// A query to an authorization server. It can be asked more than once, and makes a new callout each time.
 #[derive(Clone)]
-pub struct Question {
+pub struct Query {
     subject: Subject,
     content: Content,
     answer_limit: usize,
@@ -25,11 +25,11 @@ pub struct Question {
 
 #[derive(Clone)]
 enum Content {
-    Introspection(Inquiry),
+    Introspection(IntrospectionRequest),
     Document { target: Arc<Target>, accept: &'static str },
 }
 
-/// What a question is about. Requests with questions about the same can wait for one answer.
+/// What a query is about. Requests with queries about the same can wait for one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
     pub(crate) server: ServerId,
@@ -47,10 +47,14 @@ pub(crate) enum About {
     Keys,
 }
 
-impl Question {
+impl Query {
     /// Asks about a token; an answer of more than `answer_limit` bytes is not worth reading.
-    pub(crate) fn introspection(subject: Subject, inquiry: Inquiry, answer_limit: usize) -> Self {
-        Self::new(subject, Content::Introspection(inquiry), answer_limit)
+    pub(crate) fn introspection(
+        subject: Subject,
+        request: IntrospectionRequest,
+        answer_limit: usize,
+    ) -> Self {
+        Self::new(subject, Content::Introspection(request), answer_limit)
     }
 
     /// Asks for a published document.
@@ -68,17 +72,17 @@ impl Question {
         Self { precedence, ..self }
     }
 
-    /// Makes it the refresh of a grant that still serves.
+    /// Makes it the refresh of an entry that still serves.
     #[must_use]
     pub(crate) fn refreshing(self) -> Self {
         Self { precedence: Precedence::Known, is_refresh: true, ..self }
     }
 
-    /// The question of a request of this trace.
+    /// The query of a request of this trace.
     #[must_use]
     pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
         let content = match self.content {
-            Content::Introspection(inquiry) => Content::Introspection(inquiry.traced(traceparent)),
+            Content::Introspection(request) => Content::Introspection(request.traced(traceparent)),
             document @ Content::Document { .. } => document,
         };
         Self { content, ..self }
@@ -94,7 +98,7 @@ impl Question {
         self.precedence
     }
 
-    /// Whether it refreshes a grant that still serves, so that no request waits for it.
+    /// Whether it refreshes an entry that still serves, so that no request waits for it.
     pub fn is_refresh(&self) -> bool {
         self.is_refresh
     }
@@ -112,7 +116,7 @@ impl Question {
     /// How long its answer may take.
     pub fn timeout(&self) -> Duration {
         match &self.content {
-            Content::Introspection(inquiry) => inquiry.timeout(),
+            Content::Introspection(request) => request.timeout(),
             Content::Document { target, .. } => target.timeout,
         }
     }
@@ -120,7 +124,7 @@ impl Question {
     /// What the host calls its server.
     pub(crate) fn upstream(&self) -> &str {
         match &self.content {
-            Content::Introspection(inquiry) => inquiry.upstream(),
+            Content::Introspection(request) => request.upstream(),
             Content::Document { target, .. } => &target.upstream,
         }
     }
@@ -129,9 +133,9 @@ impl Question {
     ///
     /// # Errors
     /// [`Reason::Internal`] if the gateway cannot authenticate as it should.
-    pub fn callout(&self, occasion: Occasion<'_>) -> Result<Callout, Reason> {
+    pub fn callout(&self, context: CalloutContext<'_>) -> Result<Callout, Reason> {
         match &self.content {
-            Content::Introspection(inquiry) => inquiry.callout(occasion),
+            Content::Introspection(request) => request.callout(context),
             Content::Document { target, accept } => Ok(Callout::get(Arc::clone(target), accept)),
         }
     }

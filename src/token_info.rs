@@ -15,7 +15,7 @@ use crate::upstream::mint::{MintProfile, Minted};
 
 /// The answer about one active token: the finished header fields for the services, and what rules ask about.
 #[derive(Debug)]
-pub struct Grant {
+pub struct TokenInfo {
     token: TokenKey,
     jwt_value: Option<String>,
     fields: Vec<(String, String)>,
@@ -24,7 +24,7 @@ pub struct Grant {
     is_self_contained: bool,
     verified_by: Option<Fingerprint>,
     lifetime: Lifetime,
-    renewal: Cell<Option<Timestamp>>,
+    refresh_at: Cell<Option<Timestamp>>,
     forwarding: Arc<Forwarding>,
     minted: RefCell<Vec<Kept>>,
 }
@@ -35,20 +35,20 @@ struct Kept {
     profile: Arc<MintProfile>,
     value: Rc<str>,
     minted_at: Timestamp,
-    renewed_at: Timestamp,
+    refresh_at: Timestamp,
 }
 
 /// The header fields that services receive with one request, and what the host keeps for it.
 #[derive(Debug, Default)]
 pub struct UpstreamHeaders {
-    grant: Option<Rc<Grant>>,
+    token_info: Option<Rc<TokenInfo>>,
     minted: Option<Rc<str>>,
     strips_credentials: bool,
     shadow_denied: Option<Reason>,
 }
 
-impl Grant {
-    /// Prepares the grant of a JWT, or of claims alone.
+impl TokenInfo {
+    /// Prepares the entry of a JWT, or of claims alone.
     pub(crate) fn new(
         token: TokenKey,
         jwt: Option<&str>,
@@ -67,7 +67,7 @@ impl Grant {
             is_self_contained,
             verified_by,
             lifetime,
-            renewal: Cell::new(None),
+            refresh_at: Cell::new(None),
             forwarding: Arc::clone(forwarding),
             minted: RefCell::default(),
         }
@@ -92,7 +92,7 @@ impl Grant {
         self.is_self_contained
     }
 
-    /// The published key that verified the answer. The grant ends when its server does not publish that key any more (R66); none, if
+    /// The published key that verified the answer. The entry ends when its server does not publish that key any more (R66); none, if
     /// it depends on no published key.
     pub(crate) fn verified_by(&self) -> Option<&Fingerprint> {
         self.verified_by.as_ref()
@@ -102,14 +102,14 @@ impl Grant {
         self.lifetime
     }
 
-    /// When it is to be renewed next, if it is still in use then.
-    pub(crate) fn schedule_renewal(&self, renewal: Option<Timestamp>) {
-        self.renewal.set(renewal);
+    /// When it is to be refreshed next, if it is still in use then.
+    pub(crate) fn schedule_refresh(&self, refresh_at: Option<Timestamp>) {
+        self.refresh_at.set(refresh_at);
     }
 
-    /// Whether it is to be renewed.
+    /// Whether it is to be refreshed.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.renewal.get().is_some_and(|renewal| renewal <= now)
+        self.refresh_at.get().is_some_and(|refresh_at| refresh_at <= now)
     }
 
     /// How many bytes of memory it takes, roughly.
@@ -127,15 +127,15 @@ impl UpstreamHeaders {
         Self { strips_credentials: true, ..Self::default() }
     }
 
-    /// Those of a grant.
-    pub(crate) fn of(grant: Rc<Grant>) -> Self {
-        Self::with_jwt(grant, None)
+    /// Those of an entry.
+    pub(crate) fn of(token_info: Rc<TokenInfo>) -> Self {
+        Self::with_jwt(token_info, None)
     }
 
-    fn with_jwt(grant: Rc<Grant>, minted: Option<Rc<str>>) -> Self {
-        let has_jwt = minted.is_some() || grant.jwt_value.is_some();
-        let strips_credentials = !(has_jwt && grant.forwarding.replaces_authorization());
-        Self { grant: Some(grant), minted, strips_credentials, shadow_denied: None }
+    fn with_jwt(token_info: Rc<TokenInfo>, minted: Option<Rc<str>>) -> Self {
+        let has_jwt = minted.is_some() || token_info.jwt_value.is_some();
+        let strips_credentials = !(has_jwt && token_info.forwarding.replaces_authorization());
+        Self { token_info: Some(token_info), minted, strips_credentials, shadow_denied: None }
     }
 
     /// The same for a request that would be refused, if its rule did more than report that.
@@ -143,50 +143,49 @@ impl UpstreamHeaders {
         Self { shadow_denied: Some(reason), ..self }
     }
 
-    /// Those of a grant, with a JWT of this profile, which is minted if there is none that serves.
+    /// Those of an entry, with a JWT of this profile, which is minted if there is none that serves.
     ///
     /// # Errors
     /// Why none can be.
     pub(crate) fn minted(
-        grant: Rc<Grant>,
+        token_info: Rc<TokenInfo>,
         profile: &Arc<MintProfile>,
         now: Timestamp,
-        mint: impl FnOnce(&Grant) -> Result<Minted, Reason>,
+        mint: impl FnOnce(&TokenInfo) -> Result<Minted, Reason>,
     ) -> Result<Self, Reason> {
-        let mut kept = grant.minted.borrow_mut();
+        let mut kept = token_info.minted.borrow_mut();
         // What was minted in the future, before the clock was set back, does not serve.
         let serves =
-            |one: &&Kept| Arc::ptr_eq(&one.profile, profile) && one.minted_at <= now && now < one.renewed_at;
+            |one: &&Kept| Arc::ptr_eq(&one.profile, profile) && one.minted_at <= now && now < one.refresh_at;
         let value = match kept.iter().find(serves) {
             Some(one) => Rc::clone(&one.value),
             None => {
-                let Minted { jwt, renewed_at } = mint(&grant)?;
-                let value: Rc<str> = format!("{}{jwt}", grant.forwarding.jwt_prefix()).into();
+                let Minted { jwt, refresh_at } = mint(&token_info)?;
+                let value: Rc<str> = format!("{}{jwt}", token_info.forwarding.jwt_prefix()).into();
                 kept.retain(|one| !Arc::ptr_eq(&one.profile, profile));
                 let kept_bytes: usize = kept.iter().map(|one| one.value.len()).sum();
-                if kept_bytes.saturating_add(value.len()) <= grant.forwarding.minted_bytes {
+                if kept_bytes.saturating_add(value.len()) <= token_info.forwarding.minted_bytes {
                     let (profile, value) = (Arc::clone(profile), Rc::clone(&value));
-                    kept.push(Kept { profile, value, minted_at: now, renewed_at });
+                    kept.push(Kept { profile, value, minted_at: now, refresh_at });
                 }
                 value
             }
         };
         drop(kept);
-        Ok(Self::with_jwt(grant, Some(value)))
+        Ok(Self::with_jwt(token_info, Some(value)))
     }
 
     /// The token that the client presented, if it counted.
     pub fn token(&self) -> Option<&TokenKey> {
-        self.grant.as_deref().map(Grant::token)
+        self.token_info.as_deref().map(TokenInfo::token)
     }
 
     /// Names and values. Each replaces all fields of its name.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let claims = self.grant.iter().flat_map(|grant| &grant.fields);
-        let jwt = self
-            .grant
-            .as_deref()
-            .and_then(|grant| Some((grant.forwarding.jwt_field.as_str(), self.jwt_value(grant)?)));
+        let claims = self.token_info.iter().flat_map(|token_info| &token_info.fields);
+        let jwt = self.token_info.as_deref().and_then(|token_info| {
+            Some((token_info.forwarding.jwt_field.as_str(), self.jwt_value(token_info)?))
+        });
         claims.map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt)
     }
 
@@ -197,7 +196,7 @@ impl UpstreamHeaders {
 
     /// What the host keeps for its access log and its other filters, names and values.
     pub fn filter_state(&self) -> &[(String, String)] {
-        self.grant.as_ref().map(|grant| grant.filter_state.as_slice()).unwrap_or_default()
+        self.token_info.as_ref().map(|token_info| token_info.filter_state.as_slice()).unwrap_or_default()
     }
 
     /// Why the request would be refused, if its rule did more than report that.
@@ -207,10 +206,10 @@ impl UpstreamHeaders {
 
     /// The length of the field that carries the JWT, in bytes.
     pub(crate) fn jwt_length(&self) -> usize {
-        self.grant.as_deref().and_then(|grant| self.jwt_value(grant)).map_or(0, str::len)
+        self.token_info.as_deref().and_then(|token_info| self.jwt_value(token_info)).map_or(0, str::len)
     }
 
-    fn jwt_value<'s>(&'s self, grant: &'s Grant) -> Option<&'s str> {
-        self.minted.as_deref().or(grant.jwt_value.as_deref())
+    fn jwt_value<'s>(&'s self, token_info: &'s TokenInfo) -> Option<&'s str> {
+        self.minted.as_deref().or(token_info.jwt_value.as_deref())
     }
 }

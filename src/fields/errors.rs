@@ -4,22 +4,22 @@ use std::fmt;
 
 use super::{FieldPath, Kind};
 
-/// One mistake: `rules[2].path: must start with "/"`.
+/// One error: `rules[2].path: must start with "/"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ConfigError {
     path: String,
     message: String,
 }
 
-/// All mistakes of a configuration, at least one.
+/// All errors of a configuration, at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mistakes {
-    all: Vec<Mistake>,
+pub struct ConfigErrors {
+    all: Vec<ConfigError>,
     /// How many of them are of one field alone.
     of_fields: usize,
 }
 
-impl Mistake {
+impl ConfigError {
     pub(crate) fn new(path: impl fmt::Display, message: impl Into<String>) -> Self {
         Self { path: path.to_string(), message: message.into() }
     }
@@ -40,24 +40,23 @@ impl Mistake {
     }
 }
 
-impl Mistakes {
-    /// The mistakes, section by section.
-    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+impl ConfigErrors {
+    /// The errors, section by section.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.all.iter()
     }
 
     /// Notes what is wrong with one field, whatever the others are.
     pub(super) fn note_field(&mut self, at: FieldPath<'_>, message: impl Into<String>) {
-        self.all.push(Mistake::new(at, message));
+        self.all.push(ConfigError::new(at, message));
         self.of_fields = self.all.len();
     }
 
     /// Notes what fields have to do with each other. Where one of them could not be read, that is enough.
     pub(crate) fn note(&mut self, at: impl fmt::Display, message: impl Into<String>) {
-        let mistake = Mistake::new(at, message);
-        if !self.of_fields().any(|field| contains(&field.path, &mistake.path)) && !self.has_in(&mistake.path)
-        {
-            self.all.push(mistake);
+        let error = ConfigError::new(at, message);
+        if !self.of_fields().any(|field| contains(&field.path, &error.path)) && !self.has_in(&error.path) {
+            self.all.push(error);
         }
     }
 
@@ -66,7 +65,7 @@ impl Mistakes {
         self.of_fields().any(|field| contains(path, &field.path))
     }
 
-    /// The value of a result; its error becomes a mistake.
+    /// The value of a result; its error is noted.
     pub(crate) fn check<T, E: fmt::Display>(
         &mut self,
         at: impl fmt::Display,
@@ -75,29 +74,29 @@ impl Mistakes {
         result.map_err(|error| self.note(at, error.to_string())).ok()
     }
 
-    /// The value, if there are no mistakes. They are sorted as the fields are documented.
+    /// The value, if there are no errors. They are sorted as the fields are documented.
     pub(crate) fn or<T>(mut self, value: Option<T>, kind: &Kind) -> Result<T, Self> {
         match value {
             Some(value) if self.all.is_empty() => Ok(value),
             _ => {
-                self.all.sort_by_cached_key(|mistake| kind.position(&mistake.path));
+                self.all.sort_by_cached_key(|error| kind.position(&error.path));
                 Err(self)
             }
         }
     }
 
-    fn of_fields(&self) -> impl Iterator<Item = &Mistake> {
+    fn of_fields(&self) -> impl Iterator<Item = &ConfigError> {
         self.all.iter().take(self.of_fields)
     }
 }
 
-impl From<Mistake> for Mistakes {
-    fn from(mistake: Mistake) -> Self {
-        Self { all: vec![mistake], of_fields: 0 }
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self { all: vec![error], of_fields: 0 }
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
             write!(formatter, "{}: ", self.path)?;
@@ -106,14 +105,14 @@ impl fmt::Display for Mistake {
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.all.iter().map(Mistake::to_string).collect();
+        let lines: Vec<String> = self.all.iter().map(ConfigError::to_string).collect();
         formatter.write_str(&lines.join("\n"))
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for ConfigErrors {}
 
 /// Whether a path is this one or in it.
 fn contains(outer: &str, path: &str) -> bool {

@@ -10,19 +10,19 @@ use phantom_token_core::{Callout, Settings, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// The server, or all of them: what they say differs in form alone.
-pub struct MadeUpServer {
+pub struct SimulatedServer {
     claims: Map<String, Value>,
     now: Timestamp,
 }
 
 /// How one of the configured servers answers.
 struct Form<'s> {
-    jwt_member: Option<&'s str>,
+    jwt_field: Option<&'s str>,
     issuer: Option<&'s str>,
     client_id: Option<&'s str>,
 }
 
-impl MadeUpServer {
+impl SimulatedServer {
     /// A server that claims this of every token.
     pub fn new(claims: Map<String, Value>, now: Timestamp) -> Self {
         Self { claims, now }
@@ -33,7 +33,7 @@ impl MadeUpServer {
         let Value::Object(members) = configuration else { return };
         for (name, value) in members {
             match (name.as_str(), value) {
-                ("keys", keys) => *keys = json!({"set": {"keys": [jwk()]}}),
+                ("keys", keys) => *keys = json!({"jwks": {"keys": [jwk()]}}),
                 ("authorization_servers", Value::Array(servers)) => {
                     servers.iter_mut().for_each(|server| self.take_over(server));
                 }
@@ -59,7 +59,7 @@ impl MadeUpServer {
             let is_asked =
                 target.upstream == callout.upstream() && target.authority == authority && target.path == path;
             is_asked.then(|| Form {
-                jwt_member: introspection.response.jwt_member.as_deref(),
+                jwt_field: introspection.response.jwt_field.as_deref(),
                 issuer: server.token.policy.issuer.as_deref(),
                 client_id: introspection.endpoint.authentication.client_id(),
             })
@@ -81,17 +81,17 @@ impl MadeUpServer {
                 });
                 Response::of(media_type, self.sign("token-introspection+jwt", &claims))
             }
-            _ => Response::of(media_type, self.response(form.jwt_member).to_string()),
+            _ => Response::of(media_type, self.response(form.jwt_field).to_string()),
         }
     }
 
     /// What RFC 7662 §2.2 calls the introspection response, of an access token.
-    fn response(&self, jwt_member: Option<&str>) -> Value {
+    fn response(&self, jwt_field: Option<&str>) -> Value {
         let is_bound = self.claims.get("cnf").is_some_and(|binding| binding.get("jkt").is_some());
         let mut response = self.claims.clone();
         response.entry("active").or_insert(json!(true));
         response.entry("token_type").or_insert(json!(if is_bound { "DPoP" } else { "Bearer" }));
-        if let Some(name) = jwt_member {
+        if let Some(name) = jwt_field {
             response.insert(name.to_owned(), json!(self.jwt()));
         }
         Value::Object(response)
