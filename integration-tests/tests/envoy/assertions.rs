@@ -155,7 +155,8 @@ async fn r028_r110_an_assertion_that_is_refused_is_the_gateways_fault_and_in_no_
         let outcome = world.orders(&token).at(listener).await?.has_status(502);
         let assertion = world.server().assertion(&token).await?;
         let tells = |line: &str| {
-            line.contains(&format!("{listener} phantom-token:")) && line.contains("refuses the credentials")
+            line.contains(&format!("{listener} phantom-token:"))
+                && line.contains("refuses the gateway's credentials")
         };
         eventually("an error in the log", async || Ok(world.envoy.log().lines().any(tells))).await?;
         for part in assertion.split('.') {

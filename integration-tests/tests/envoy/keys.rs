@@ -155,7 +155,7 @@ async fn r064_r024_without_keys_every_token_is_a_503_until_they_are_fetched() ->
         (world.server().fetches().await?, 2 * cooldowns_since(started));
     assert!(keys <= allowed, "{keys} fetches of keys, {allowed} are allowed");
     assert!(metadata <= allowed, "{metadata} fetches of metadata, {allowed} are allowed");
-    world.envoy.logs("the authorization server's keys or metadata are of no use").await?;
+    world.envoy.logs("the authorization server's keys or metadata cannot be used").await?;
     world.server().publish(Publication::Serving).await?;
     for listener in ["gateway", "discovering"] {
         for token in &tokens {

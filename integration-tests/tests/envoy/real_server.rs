@@ -186,7 +186,7 @@ async fn r028_wrong_credentials_of_the_gateway_are_not_the_clients_fault() -> Re
     let token = world.issue("orders:read").await?;
     world.orders(&token).at("wrong-secret").await?.has_status(502);
     assert!(world.metric("phantom_token_introspection_credentials_refused").await? > 0);
-    assert!(world.envoy.log().contains("refuses the credentials of the gateway"));
+    assert!(world.envoy.log().contains("refuses the gateway's credentials"));
     Ok(())
 }
 

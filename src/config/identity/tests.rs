@@ -70,8 +70,8 @@ fn r052_what_decides_about_answers_is_part_of_the_identity() {
         json!({"cache": {"max_entries": 1000}}),
         json!({"cache": {"max_ttl": "1m"}}),
         json!({"cache": {"no_store_ttl": "2s"}}),
-        json!({"keys": {"jwks_uri": null, "secret": "0123456789abcdef0123456789abcdef"}}),
-        json!({"keys": {"jwks_uri": null, "secret": "0123456789abcdef0123456789abcdeg"}}),
+        json!({"keys": {"jwks_uri": null, "hmac_secret": "0123456789abcdef0123456789abcdef"}}),
+        json!({"keys": {"jwks_uri": null, "hmac_secret": "0123456789abcdef0123456789abcdeg"}}),
         json!({"keys": {"jwks_uri": null, "jwks": {"keys": [signer::public(&signer::p256(), json!({}))]}}}),
     ];
     assert_all_differ(&edits, fingerprint);
