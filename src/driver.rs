@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::engine::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
@@ -84,7 +85,7 @@ impl Driver {
     /// A worker with empty caches on a host that can do this.
     pub fn with_capabilities(settings: Settings, capabilities: Capabilities, host: Host<'_>) -> Self {
         let log = DecisionLog::new(&settings, &NoRandomness, Box::new(NoLog));
-        let mut engine = Engine::new(settings, capabilities, Rc::new(log));
+        let mut engine = Engine::new(Arc::new(settings), capabilities, Rc::new(log));
         engine.prepare(host);
         Self { engine, next_stream: 0 }
     }

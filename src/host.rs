@@ -17,15 +17,6 @@ pub struct Host<'a> {
     pub randomness: &'a dyn Randomness,
 }
 
-/// What is new in each callout.
-#[derive(Clone, Copy)]
-pub struct CalloutContext<'a> {
-    /// The time.
-    pub now: Timestamp,
-    /// Where numbers come from that nobody used before.
-    pub randomness: &'a dyn Randomness,
-}
-
 /// The host's key-value store that all workers share. An error reads as "not there" and loses a write: the cost is an
 /// introspection more.
 pub trait SharedData {
@@ -94,12 +85,5 @@ pub struct NoRandomness;
 impl Randomness for NoRandomness {
     fn bytes(&self) -> Option<[u8; 16]> {
         None
-    }
-}
-
-impl<'a> Host<'a> {
-    /// What a callout needs of it.
-    pub fn context(&self) -> CalloutContext<'a> {
-        CalloutContext { now: self.now, randomness: self.randomness }
     }
 }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decision::{Decision, Step};
+use super::query_result::{IntrospectionResult, QueryResult};
 use super::request_context::{self, RequestContext};
 use super::token_check::TokenCheck;
 use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Source, TokenError, UnverifiedToken};
@@ -16,19 +18,14 @@ use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, ProofVerifier};
 use crate::credentials::token_form::TokenForm;
-use crate::credentials::token_sources::Extracted;
 use crate::documents::document::Document;
 use crate::host::{Host, SharedData};
 use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::cors;
-use crate::http::field_name::{AUTHORIZATION, resembles};
-use crate::http::reply::Reply;
 use crate::http::request_head::RequestHead;
-use crate::http::sanitize::{self, OverrideHeaders};
 use crate::metrics::Counter;
 use crate::policy::{Access, Enforcement, Requirement};
 use crate::refusal::{Reason, Rejection};
-use crate::server::circuit_breaker::CircuitChange;
 use crate::server::query::{About, Query, Subject};
 use crate::server_id::ServerId;
 use crate::settings::Settings;
@@ -38,7 +35,7 @@ use crate::token_key::TokenKey;
 
 /// Decides about the requests of one configuration on one worker.
 pub(super) struct Authenticator {
-    settings: Settings,
+    settings: Arc<Settings>,
     servers: Vec<AuthorizationServer>,
     required_attributes: RequiredAttributes,
     proof_verifier: Option<ProofVerifier>,
@@ -55,38 +52,12 @@ pub struct RequiredAttributes {
     pub certificate: bool,
 }
 
-/// What is to be done about a request.
-pub(super) enum Step {
-    /// It is decided.
-    Settled(Decision),
-    /// It is decided, from a cache entry or by keys that expire soon. The query refreshes them in the background.
-    Refresh(Decision, Query),
-    /// An authorization server has to be asked; the rest is kept until it answers.
-    Ask(Query, Pending),
-}
-
 /// A request that waits for an answer. [`Authenticator::settle`] consumes it, so no request is settled twice.
 #[must_use = "a pending request that is dropped is never answered"]
 pub(super) struct Pending {
     context: RequestContext,
     server: ServerId,
     unverified_token: Option<Rc<UnverifiedToken>>,
-}
-
-/// What an answer came to, for every request that waited for it.
-pub(super) enum QueryResult {
-    /// An introspection.
-    Token(IntrospectionResult),
-    /// A document of the server: it was taken, or is of no use.
-    Document(Result<(), Reason>),
-}
-
-/// What an introspection came to.
-pub(super) struct IntrospectionResult {
-    token: TokenKey,
-    unverified_token: Result<Rc<UnverifiedToken>, TokenError>,
-    /// What changed for the next queries to this server.
-    pub(super) circuit: Option<CircuitChange>,
 }
 
 /// How much one worker has in flight with a server.
@@ -109,22 +80,9 @@ pub(super) struct GaugeValues {
     pub(super) open_circuits: usize,
 }
 
-/// The decision about a request.
-#[derive(Debug)]
-pub(super) enum Decision {
-    /// It continues to the services.
-    Forward(UpstreamHeaders),
-    /// It would be refused, but its rule only reports that: it continues to the services.
-    Report(Rejection, UpstreamHeaders),
-    /// It is for the gateway itself, which answers it.
-    Answer(Reply),
-    /// It is refused.
-    Reject(Rejection),
-}
-
 impl Authenticator {
     /// Starts with empty caches.
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
         let server = |(index, server): (usize, &_)| {
             AuthorizationServer::new(ServerId(index), Clone::clone(server), &settings)
         };
@@ -146,45 +104,6 @@ impl Authenticator {
         }
     }
 
-    /// The names among these that a service could take for fields that the gateway sets. They are removed before the request continues,
-    /// whatever the decision, be it public or without such a claim (R75).
-    pub(super) fn spoofed_headers<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
-        self.settings.forwarding.spoofed_headers(names)
-    }
-
-    /// The tokens that came elsewhere than in `Authorization`, where that is allowed, and the edits by which they go, and fields with them
-    /// that could make it another request behind the gateway (R78, R131).
-    pub(super) fn extract<'a>(
-        &self,
-        head: &RequestHead<'_>,
-        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
-    ) -> Extracted<'a> {
-        let mut extracted = self.settings.credentials.sources.extract(fields.clone());
-        if head.has_suspect_field {
-            extracted.edits.extend(sanitize::edits(fields, self.settings.forwarding.override_headers));
-        }
-        extracted
-    }
-
-    /// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).
-    #[inline(never)]
-    pub(super) fn forbidden_trailers<'n>(
-        &self,
-        names: impl Iterator<Item = &'n [u8]> + Clone,
-    ) -> Vec<&'n str> {
-        let Settings { forwarding, credentials, .. } = &self.settings;
-        let is_credential = |name: &[u8]| {
-            resembles(name, AUTHORIZATION)
-                || credentials.sources.fields().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
-        };
-        let overrides = |name: &[u8]| {
-            forwarding.override_headers == OverrideHeaders::Remove && sanitize::is_override(name)
-        };
-        let credentials = names.clone().filter(|name| is_credential(name) || overrides(name));
-        let credentials = credentials.filter_map(|name| std::str::from_utf8(name).ok());
-        credentials.chain(forwarding.spoofed_headers(names)).collect()
-    }
-
     /// What rules ask of the host beside the header fields.
     pub(super) fn required_attributes(&self) -> RequiredAttributes {
         self.required_attributes
@@ -200,7 +119,7 @@ impl Authenticator {
     pub(super) fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
         let allowed_origin = self.settings.cors.allowed_origin(head);
         self.examine(head, allowed_origin.as_ref(), host).unwrap_or_else(|reason| {
-            Step::Settled(reject(Rejection { allowed_origin, ..reason.into() }, host))
+            Step::Settled(Decision::reject(Rejection { allowed_origin, ..reason.into() }, host))
         })
     }
 
@@ -349,7 +268,7 @@ impl Authenticator {
                     true => UpstreamHeaders::stripped(),
                     false => UpstreamHeaders::default(),
                 };
-                Step::Settled(forward_public(headers, host))
+                Step::Settled(Decision::forward_public(headers, host))
             }
             Access::Protected(requirement) => self.protected(head, &requirement, allowed_origin, host),
         })
@@ -382,7 +301,7 @@ impl Authenticator {
                 nonce: nonce.map(|key| key.nonce(host.now)),
                 ..reason.into()
             };
-            Step::Settled(refuse(rejection, requirement.enforcement, host))
+            Step::Settled(Decision::refuse(rejection, requirement.enforcement, host))
         })
     }
 
@@ -406,9 +325,9 @@ impl Authenticator {
             && let Err(reason) = requirement.admit(asked.peer)
         {
             let rejection = Rejection { allowed_origin: allowed_origin.cloned(), ..reason.into() };
-            return Ok(Step::Settled(refuse(rejection, requirement.enforcement, host)));
+            return Ok(Step::Settled(Decision::refuse(rejection, requirement.enforcement, host)));
         }
-        Ok(Step::Settled(forward_public(UpstreamHeaders::stripped(), host)))
+        Ok(Step::Settled(Decision::forward_public(UpstreamHeaders::stripped(), host)))
     }
 
     /// Decides about the token of such a request.
@@ -583,13 +502,10 @@ impl Authenticator {
             unmet => Ok((unmet, self.upstream_headers(&pending, Rc::clone(&token_info), host)?)),
         });
         match headers {
-            Ok((None, headers)) => {
-                host.metrics.increment(Counter::Allowed);
-                Step::Settled(Decision::Forward(headers))
-            }
+            Ok((None, headers)) => Step::Settled(Decision::forward(headers, host)),
             Ok((Some(reason), headers)) => {
                 let rejection = Rejection { token: Some(*token_info.token()), ..reason.into() };
-                Step::Settled(report(rejection, headers, host))
+                Step::Settled(Decision::report(rejection, headers, host))
             }
             Err(reason) => pending.reject(reason.into(), Some(token_info.token()), host),
         }
@@ -635,40 +551,8 @@ impl Pending {
         let TokenError { reason, retry_after } = none;
         let enforcement = self.context.requirement.enforcement;
         let rejection = Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason) };
-        Step::Settled(refuse(rejection, enforcement, host))
+        Step::Settled(Decision::refuse(rejection, enforcement, host))
     }
-}
-
-impl IntrospectionResult {
-    /// Why nothing speaks for the token, if nothing does.
-    pub(super) fn refusal(&self) -> Option<Reason> {
-        self.unverified_token.as_ref().err().map(|none| none.reason)
-    }
-}
-
-fn forward_public(headers: UpstreamHeaders, host: Host<'_>) -> Decision {
-    host.metrics.increment(Counter::AllowedPublic);
-    Decision::Forward(headers)
-}
-
-/// Refuses a request, or lets it continue without credentials where that is only reported.
-fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Decision {
-    match enforcement {
-        Enforcement::Nothing => report(rejection, UpstreamHeaders::stripped(), host),
-        Enforcement::Full | Enforcement::Authentication => reject(rejection, host),
-    }
-}
-
-fn report(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Decision {
-    host.metrics.increment(Counter::ShadowDenied);
-    host.metrics.refuse(rejection.reason);
-    Decision::Report(rejection, headers)
-}
-
-fn reject(rejection: Rejection, host: Host<'_>) -> Decision {
-    host.metrics.increment(Counter::of_refusal(rejection.reason));
-    host.metrics.refuse(rejection.reason);
-    Decision::Reject(rejection)
 }
 
 /// The only server needs no name in the configuration.

@@ -10,7 +10,8 @@ use std::fmt::{Display, Write};
 
 use log::{Level, LevelFilter};
 
-use super::authenticator::{Decision, IntrospectionResult, QueryResult};
+use super::decision::Decision;
+use super::query_result::{IntrospectionResult, QueryResult};
 use crate::host::Randomness;
 use crate::refusal::{Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;

@@ -3,8 +3,12 @@
 //!
 //! What is set for the services comes later: see [`UpstreamHeaders`](super::UpstreamHeaders).
 
-use crate::http::field_name::AUTHORIZATION;
+use crate::credentials::token_sources::Extracted;
+use crate::http::field_name::{AUTHORIZATION, resembles};
+use crate::http::request_head::RequestHead;
+use crate::http::sanitize::{self, OverrideHeaders};
 use crate::refusal::Reason;
+use crate::settings::Settings;
 
 /// The edits of one request head. They are made whatever becomes of the request, so that access logs see it without tokens.
 #[derive(Debug, Default)]
@@ -26,7 +30,32 @@ pub enum Edit<'e> {
     Replace(&'e str, &'e [u8]),
 }
 
-impl HeaderEdits<'_> {
+impl<'a> HeaderEdits<'a> {
+    /// The edits that a request needs whatever becomes of it, and the tokens that are taken out of other places than `Authorization`: fields
+    /// that a service could take for the gateway's own go (R75), and fields that could make it another request behind the gateway (R78, R131).
+    pub(super) fn find(
+        head: &RequestHead<'_>,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        settings: &Settings,
+    ) -> (Self, Extracted<'a>) {
+        let mut extracted = settings.credentials.sources.extract(fields.clone());
+        let mut rewritten = std::mem::take(&mut extracted.edits);
+        if head.has_suspect_field {
+            rewritten.extend(sanitize::edits(fields.clone(), settings.forwarding.override_headers));
+        }
+        let spoofed = settings.forwarding.spoofed_headers(fields.map(|(name, _)| name));
+        (Self { rewritten, spoofed, strips_credentials: false }, extracted)
+    }
+
+    /// The head of the request after these edits, with the tokens that were taken out.
+    pub(super) fn applied_to<'h>(
+        &'h self,
+        head: RequestHead<'h>,
+        extracted: &'h Extracted<'_>,
+    ) -> RequestHead<'h> {
+        extracted.taken_out_of(head, &self.rewritten)
+    }
+
     /// The edits, in the order in which they are made.
     pub fn iter(&self) -> impl Iterator<Item = Edit<'_>> {
         let rewritten = self.rewritten.iter().map(|(name, value)| match value {
@@ -55,4 +84,22 @@ impl HeaderEdits<'_> {
         }
         rewritten.chain(self.spoofed.iter().copied()).any(is_repeated).then_some(Reason::RepeatedField)
     }
+}
+
+/// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).
+#[inline(never)]
+pub(super) fn forbidden_trailers<'n>(
+    names: impl Iterator<Item = &'n [u8]> + Clone,
+    settings: &Settings,
+) -> Vec<&'n str> {
+    let Settings { forwarding, credentials, .. } = settings;
+    let is_credential = |name: &[u8]| {
+        resembles(name, AUTHORIZATION)
+            || credentials.sources.fields().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
+    };
+    let overrides =
+        |name: &[u8]| forwarding.override_headers == OverrideHeaders::Remove && sanitize::is_override(name);
+    let credentials = names.clone().filter(|name| is_credential(name) || overrides(name));
+    let credentials = credentials.filter_map(|name| std::str::from_utf8(name).ok());
+    credentials.chain(forwarding.spoofed_headers(names)).collect()
 }

@@ -15,9 +15,11 @@
 mod authenticator;
 mod call;
 mod capabilities;
+mod decision;
 mod decision_log;
 mod edits;
 mod in_flight;
+mod query_result;
 mod reception;
 mod request_context;
 mod token_check;
@@ -25,6 +27,7 @@ mod token_check;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use log::Level;
 
@@ -36,25 +39,24 @@ pub use self::edits::{Edit, HeaderEdits};
 pub use self::reception::{Action, Attributes, Reception};
 pub use crate::token_info::UpstreamHeaders;
 
-use self::authenticator::{Authenticator, Decision, GaugeValues, Pending, Step};
+use self::authenticator::{Authenticator, GaugeValues, Pending};
+use self::decision::{Decision, Step};
 use self::in_flight::{Flight, InFlight, Waiting};
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::reply::Reply;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::metrics::{Counter, Gauge, Histogram};
-use crate::refusal::ProtectionSpace;
 use crate::refusal::{Reason, Rejection};
 use crate::server::query::Query;
 use crate::settings::Settings;
 
 /// One configuration on one worker.
 pub struct Engine {
+    settings: Arc<Settings>,
     authenticator: Authenticator,
     in_flight: InFlight,
     capabilities: Capabilities,
-    protection: ProtectionSpace,
-    single_flight: bool,
     log: Rc<DecisionLog>,
     /// What requests wait for that has not been asked: their edits come first.
     unasked: VecDeque<(StreamId, Query, Pending)>,
@@ -66,18 +68,16 @@ pub struct Engine {
 
 impl Engine {
     /// An engine with empty caches.
-    pub fn new(settings: Settings, capabilities: Capabilities, log: Rc<DecisionLog>) -> Self {
-        let (protection, single_flight) = (settings.protection.clone(), settings.single_flight);
-        let mut authenticator = Authenticator::new(settings);
+    pub fn new(settings: Arc<Settings>, capabilities: Capabilities, log: Rc<DecisionLog>) -> Self {
+        let mut authenticator = Authenticator::new(Arc::clone(&settings));
         if !capabilities.has_timers {
             authenticator.disable_background_refresh();
         }
         Self {
+            settings,
             authenticator,
             in_flight: InFlight::default(),
             capabilities,
-            protection,
-            single_flight,
             log,
             unasked: VecDeque::new(),
             calls: VecDeque::new(),
@@ -116,16 +116,13 @@ impl Engine {
             let reply = self.internal_error("it does not show all fields", host.metrics);
             return Reception::of(Action::Reply(reply));
         }
-        let mut extracted = self.authenticator.extract(&head, fields.clone());
-        let rewritten = std::mem::take(&mut extracted.edits);
-        let spoofed = self.authenticator.spoofed_headers(fields.clone().map(|(name, _)| name));
-        let mut edits = HeaderEdits { rewritten, spoofed, strips_credentials: false };
+        let (mut edits, extracted) = HeaderEdits::find(&head, fields.clone(), &self.settings);
         if !self.capabilities.edits_repeated_fields
             && let Some(reason) = edits.repetition(fields)
         {
             return Reception::of(Action::Reply(self.refuse(reason, host.metrics)));
         }
-        let head = attributes.added_to(extracted.taken_out_of(head, &edits.rewritten));
+        let head = attributes.added_to(edits.applied_to(head, &extracted));
         let decision = match self.authenticator.authenticate(&head, host) {
             Step::Settled(decision) => Some(decision),
             Step::Refresh(decision, query) => {
@@ -152,7 +149,7 @@ impl Engine {
     pub fn refuse(&self, reason: Reason, metrics: &dyn Metrics) -> Reply {
         metrics.increment(Counter::of_refusal(reason));
         metrics.refuse(reason);
-        Rejection::from(reason).reply(&self.protection)
+        Rejection::from(reason).reply(&self.settings.protection)
     }
 
     /// The reply to a request about which the host refused a call.
@@ -168,14 +165,14 @@ impl Engine {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     ) -> bool {
         let head = RequestHead::read(fields.clone());
-        let extracted = self.authenticator.extract(&head, fields);
-        let head = extracted.taken_out_of(head, &extracted.edits);
+        let (edits, extracted) = HeaderEdits::find(&head, fields, &self.settings);
+        let head = edits.applied_to(head, &extracted);
         !matches!((head.authorization, head.elsewhere), (Presented::Absent, Presented::Absent))
     }
 
     /// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).
     pub fn forbidden_trailers<'n>(&self, names: impl Iterator<Item = &'n [u8]> + Clone) -> Vec<&'n str> {
-        self.authenticator.forbidden_trailers(names)
+        edits::forbidden_trailers(names, &self.settings)
     }
 
     /// The next call for the host to send. It ends by [`Self::on_call_done`] or [`Self::on_call_not_sent`].
@@ -188,7 +185,7 @@ impl Engine {
         }
         while let Some(id) = self.calls.pop_front() {
             let Some(Flight { query, sender, .. }) = self.in_flight.get(id) else { continue };
-            match query.callout(host.context()) {
+            match query.callout(host) {
                 Ok(request) => {
                     let max_response_bytes = query.answer_limit();
                     return Some(Call { id, stream: *sender, request, max_response_bytes });
@@ -290,7 +287,7 @@ impl Engine {
             let counts = self.in_flight.counts(&subject, host.now);
             let mut waiting = Waiting { stream, pending };
             let mut admitted = self.authenticator.admits_waiting(subject, counts);
-            if admitted.is_ok() && self.single_flight && self.capabilities.switches_streams {
+            if admitted.is_ok() && self.settings.single_flight && self.capabilities.switches_streams {
                 match self.in_flight.join(&subject, waiting) {
                     Ok(()) => {
                         host.metrics.increment(Counter::IntrospectionCoalesced);
@@ -370,7 +367,7 @@ impl Engine {
                 Action::Continue(headers.shadow_denied_for(rejection.reason))
             }
             Decision::Answer(reply) => Action::Reply(reply),
-            Decision::Reject(rejection) => Action::Reply(rejection.reply(&self.protection)),
+            Decision::Reject(rejection) => Action::Reply(rejection.reply(&self.settings.protection)),
         }
     }
 

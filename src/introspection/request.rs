@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client_auth::{ClientAuthentication, RequestCredentials};
 use crate::credentials::bearer::AccessToken;
-use crate::host::CalloutContext;
+use crate::host::Host;
 use crate::http::callout::{Callout, Target};
 use crate::http::request_head::Presented;
 use crate::http::{form, traceparent};
@@ -85,7 +85,7 @@ impl IntrospectionRequest {
     ///
     /// # Errors
     /// [`Reason::Internal`] if no assertion can be made.
-    pub(crate) fn callout(&self, context: CalloutContext<'_>) -> Result<Callout, Reason> {
+    pub(crate) fn callout(&self, context: Host<'_>) -> Result<Callout, Reason> {
         let endpoint = &*self.endpoint;
         let mut parameters = vec![("token", &*self.token)];
         if endpoint.token_type_hint {

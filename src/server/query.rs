@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::host::CalloutContext;
+use crate::host::Host;
 use crate::http::callout::{Callout, Target};
 use crate::http::request_head::Presented;
 use crate::introspection::IntrospectionRequest;
@@ -133,7 +133,7 @@ impl Query {
     ///
     /// # Errors
     /// [`Reason::Internal`] if the gateway cannot authenticate as it should.
-    pub fn callout(&self, context: CalloutContext<'_>) -> Result<Callout, Reason> {
+    pub fn callout(&self, context: Host<'_>) -> Result<Callout, Reason> {
         match &self.content {
             Content::Introspection(request) => request.callout(context),
             Content::Document { target, accept } => Ok(Callout::get(Arc::clone(target), accept)),

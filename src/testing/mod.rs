@@ -18,7 +18,7 @@ pub(crate) use core::prelude::v1::test;
 pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::fields::ConfigErrors;
-use crate::host::{Randomness, SharedData};
+use crate::host::{Host, NoMetrics, NoSharedData, Randomness, SharedData};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 
@@ -28,6 +28,12 @@ pub(crate) const NOW: u64 = 1_767_225_600;
 /// A moment, in seconds after [`NOW`].
 pub(crate) const fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis((NOW + seconds) * 1000)
+}
+
+/// A host without shared data, so many seconds after [`NOW`].
+pub(crate) fn host(seconds: u64) -> Host<'static> {
+    let randomness = &CountingRandomness;
+    Host { now: at(seconds), shared_data: &NoSharedData, metrics: &NoMetrics, randomness }
 }
 
 /// The smallest configuration: any valid token, everywhere.

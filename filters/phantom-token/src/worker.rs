@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::Level;
@@ -68,7 +69,7 @@ impl Worker {
             has_timers: timers.is_ok(),
             edits_repeated_fields: capabilities().takes_fields_off,
         };
-        let engine = Engine::new(settings, engine_capabilities, Rc::clone(&log));
+        let engine = Engine::new(Arc::new(settings), engine_capabilities, Rc::clone(&log));
         let worker = Self {
             required_attributes: engine.required_attributes(),
             engine: RefCell::new(engine),

@@ -1,13 +1,16 @@
 use serde_json::json;
 
 use super::*;
-use crate::engine::authenticator::{Authenticator, Step};
+use std::sync::Arc;
+
+use crate::engine::authenticator::Authenticator;
+use crate::engine::decision::Step;
 use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
 use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::{at, settings, test};
 
 fn ask(token: &str) -> (Query, Pending) {
-    let mut authenticator = Authenticator::new(settings(json!({})));
+    let mut authenticator = Authenticator::new(Arc::new(settings(json!({}))));
     let value = format!("Bearer {token}");
     let authorization = Presented::Once(value.as_bytes());
     let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };

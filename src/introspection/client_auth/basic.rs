@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
-use crate::host::CalloutContext;
+use crate::host::Host;
 use crate::http::form;
 use crate::secret::Secret;
 
@@ -34,7 +34,7 @@ impl ClientMethod for Basic {
         Some(&self.id)
     }
 
-    fn credentials(&self, _: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
+    fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
         Some(joined(&form::encode(&self.id), &form::encode(self.secret.expose())))
     }
 }
@@ -54,7 +54,7 @@ impl ClientMethod for RawBasic {
         self.0.client_id()
     }
 
-    fn credentials(&self, _: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
+    fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
         Some(joined(&self.0.id, self.0.secret.expose()))
     }
 }

@@ -1,7 +1,7 @@
 //! `bearer_token`: an access token for the introspection endpoint (RFC 7662 §2.1, RFC 6750 §2.1).
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
-use crate::host::CalloutContext;
+use crate::host::Host;
 use crate::secret::Secret;
 
 /// The token.
@@ -24,7 +24,7 @@ impl ClientMethod for BearerToken {
         None
     }
 
-    fn credentials(&self, _: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
+    fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
         let authorization = Some(format!("Bearer {}", self.0.expose()));
         Some(RequestCredentials { authorization, parameters: Vec::new() })
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::host::CalloutContext;
+use crate::host::Host;
 use crate::secret::Secret;
 
 /// What a method is.
@@ -19,7 +19,7 @@ pub(super) trait ClientMethod {
     fn client_id(&self) -> Option<&str>;
 
     /// What it adds to a request; none, if an assertion is to be among that and cannot be made.
-    fn credentials(&self, context: CalloutContext<'_>) -> Option<RequestCredentials<'_>>;
+    fn credentials(&self, context: Host<'_>) -> Option<RequestCredentials<'_>>;
 
     /// Whether the credentials are good for one request alone.
     fn is_for_one_request(&self) -> bool {

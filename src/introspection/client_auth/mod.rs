@@ -19,7 +19,7 @@ use none::Unauthenticated;
 use post::Post;
 use private_key_jwt::PrivateKeyJwt;
 
-use crate::host::CalloutContext;
+use crate::host::Host;
 
 /// Defines the methods.
 macro_rules! methods {
@@ -105,7 +105,7 @@ impl ClientAuthentication {
     }
 
     /// What it adds to a request; none, if it cannot make that.
-    pub(super) fn credentials(&self, context: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
+    pub(super) fn credentials(&self, context: Host<'_>) -> Option<RequestCredentials<'_>> {
         self.named().1.credentials(context)
     }
 }

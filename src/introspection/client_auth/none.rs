@@ -1,7 +1,7 @@
 //! `none`: whoever reaches the endpoint may ask. Some servers want to know the client all the same.
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
-use crate::host::CalloutContext;
+use crate::host::Host;
 
 /// The client, if it is named.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl ClientMethod for Unauthenticated {
         self.client_id.as_deref()
     }
 
-    fn credentials(&self, _: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
+    fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
         let parameters = self.client_id().map(|id| ("client_id", id.into())).into_iter().collect();
         Some(RequestCredentials { authorization: None, parameters })
     }

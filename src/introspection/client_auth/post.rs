@@ -1,7 +1,7 @@
 //! `client_secret_post`: the client's id and secret in the form (RFC 6749 §2.3.1).
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
-use crate::host::CalloutContext;
+use crate::host::Host;
 use crate::secret::Secret;
 
 /// The client.
@@ -26,7 +26,7 @@ impl ClientMethod for Post {
         Some(&self.id)
     }
 
-    fn credentials(&self, _: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
+    fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
         let parameters =
             vec![("client_id", (&*self.id).into()), ("client_secret", self.secret.expose().into())];
         Some(RequestCredentials { authorization: None, parameters })

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, json};
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
-use crate::host::CalloutContext;
+use crate::host::Host;
 use crate::jwt::SigningKey;
 
 /// Who asserts what to whom.
@@ -41,7 +41,7 @@ impl ClientMethod for PrivateKeyJwt {
         Some(&self.client_id)
     }
 
-    fn credentials(&self, context: CalloutContext<'_>) -> Option<RequestCredentials<'_>> {
+    fn credentials(&self, context: Host<'_>) -> Option<RequestCredentials<'_>> {
         let parameters = vec![
             ("client_id", (&*self.client_id).into()),
             ("client_assertion_type", ASSERTION_TYPE.into()),
@@ -62,7 +62,7 @@ impl ClientMethod for PrivateKeyJwt {
 impl PrivateKeyJwt {
     /// An assertion for one request: short-lived, with a `jti` that was never used before (R21). None, if the host has no
     /// randomness to make one of.
-    fn sign(&self, context: CalloutContext<'_>) -> Option<String> {
+    fn sign(&self, context: Host<'_>) -> Option<String> {
         let jwt_id = URL_SAFE_NO_PAD.encode(context.randomness.bytes()?);
         let seconds = context.now.as_millis() / 1000;
         let claims = [

@@ -1,18 +1,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::{CountingRandomness, at, settings, test};
+use crate::testing::{host, settings, test};
 
 fn callout(edits: serde_json::Value, token: &str) -> Callout {
     let settings = settings(json!({"introspection": edits}));
     let value = token.to_owned();
     let token = AccessToken::alone(value.as_bytes(), 100).expect("a token");
     let endpoint = &settings.servers[0].introspection.as_ref().expect("an endpoint").endpoint;
-    IntrospectionRequest::about(token, endpoint).callout(context()).expect("a callout")
-}
-
-fn context() -> CalloutContext<'static> {
-    CalloutContext { now: at(0), randomness: &CountingRandomness }
+    IntrospectionRequest::about(token, endpoint).callout(host(0)).expect("a callout")
 }
 
 fn header(callout: &Callout, name: &str) -> Option<String> {

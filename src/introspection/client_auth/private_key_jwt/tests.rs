@@ -3,7 +3,7 @@ use crate::host::NoRandomness;
 use crate::jwt::Jws;
 use crate::secret::Secret;
 use crate::testing::signer::p256;
-use crate::testing::{CountingRandomness, NOW, at, test};
+use crate::testing::{NOW, at, host, test};
 
 fn assertion() -> PrivateKeyJwt {
     let key = SigningKey::read(&Secret::new(p256().to_string()), Some("k1".to_owned())).expect("a key");
@@ -13,7 +13,7 @@ fn assertion() -> PrivateKeyJwt {
 /// If an assertion could be used twice, or by another server, whoever saw it could ask in the gateway's name.
 #[test]
 fn r021_an_assertion_is_for_one_server_and_one_request() {
-    let context = CalloutContext { now: at(0), randomness: &CountingRandomness };
+    let context = host(0);
     let [first, second] =
         [assertion().sign(context), assertion().sign(context)].map(|text| text.expect("signed"));
     let jws = Jws::parse(&first).expect("a JWS");
@@ -30,5 +30,5 @@ fn r021_an_assertion_is_for_one_server_and_one_request() {
 
 #[test]
 fn r021_without_randomness_there_is_no_assertion() {
-    assert!(assertion().sign(CalloutContext { now: at(0), randomness: &NoRandomness }).is_none());
+    assert!(assertion().sign(Host { randomness: &NoRandomness, ..host(0) }).is_none());
 }

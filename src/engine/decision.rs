@@ -1,0 +1,69 @@
+//! What becomes of a request, and what is counted of that.
+
+use super::authenticator::Pending;
+use crate::host::Host;
+use crate::http::reply::Reply;
+use crate::metrics::Counter;
+use crate::policy::Enforcement;
+use crate::refusal::Rejection;
+use crate::server::query::Query;
+use crate::token_info::UpstreamHeaders;
+
+/// The decision about a request.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It continues to the services.
+    Forward(UpstreamHeaders),
+    /// It would be refused, but its rule only reports that: it continues to the services.
+    Report(Rejection, UpstreamHeaders),
+    /// It is for the gateway itself, which answers it.
+    Answer(Reply),
+    /// It is refused.
+    Reject(Rejection),
+}
+
+/// What is to be done about a request.
+pub(super) enum Step {
+    /// It is decided.
+    Settled(Decision),
+    /// It is decided, from a cache entry or by keys that expire soon. The query refreshes them in the background.
+    Refresh(Decision, Query),
+    /// An authorization server has to be asked; the rest is kept until it answers.
+    Ask(Query, Pending),
+}
+
+impl Decision {
+    /// It is for a public place.
+    pub(super) fn forward_public(headers: UpstreamHeaders, host: Host<'_>) -> Self {
+        host.metrics.increment(Counter::AllowedPublic);
+        Self::Forward(headers)
+    }
+
+    /// Its token is good.
+    pub(super) fn forward(headers: UpstreamHeaders, host: Host<'_>) -> Self {
+        host.metrics.increment(Counter::Allowed);
+        Self::Forward(headers)
+    }
+
+    /// It is refused, or continues without credentials where that is only reported.
+    pub(super) fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Self {
+        match enforcement {
+            Enforcement::Nothing => Self::report(rejection, UpstreamHeaders::stripped(), host),
+            Enforcement::Full | Enforcement::Authentication => Self::reject(rejection, host),
+        }
+    }
+
+    /// What it lacks is only reported.
+    pub(super) fn report(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Self {
+        host.metrics.increment(Counter::ShadowDenied);
+        host.metrics.refuse(rejection.reason);
+        Self::Report(rejection, headers)
+    }
+
+    /// It is refused, whatever its rule says.
+    pub(super) fn reject(rejection: Rejection, host: Host<'_>) -> Self {
+        host.metrics.increment(Counter::of_refusal(rejection.reason));
+        host.metrics.refuse(rejection.reason);
+        Self::Reject(rejection)
+    }
+}
