@@ -43,7 +43,7 @@ pub(crate) struct AuthorizationServer {
     unverified: BTreeMap<TokenKey, Weak<UnverifiedToken>>,
 }
 
-/// What keeps the server from being asked too much.
+/// Rate limiter and circuit breaker.
 struct Protection {
     limiter: Limiter,
     circuit: CircuitBreaker,
@@ -64,18 +64,18 @@ impl UnverifiedToken {
         Self { token, active, at, token_info: OnceCell::new() }
     }
 
-    /// The token that it is about.
+    /// Its key.
     pub(crate) fn token(&self) -> &TokenKey {
         &self.token
     }
 
-    /// What is claimed, by whomever.
+    /// The claims, not verified.
     pub(crate) fn claims(&self) -> &Claims {
         &self.active.claims
     }
 }
 
-/// Why nothing speaks for a token.
+/// Why a token has no info.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenError {
     pub(crate) reason: Reason,
@@ -91,11 +91,11 @@ pub(crate) enum Source {
     UnverifiedToken(Rc<UnverifiedToken>),
 }
 
-/// Why there is no entry.
+/// Why there is no token info.
 pub(crate) enum NoTokenInfo {
-    /// There will be none.
+    /// The token is refused.
     Refused(Reason),
-    /// The answer to this query may lead to one.
+    /// This query has to be answered first.
     Needs(Query),
 }
 
@@ -242,7 +242,7 @@ impl AuthorizationServer {
         Some(token_info)
     }
 
-    /// How many requests of one worker may wait for its answers.
+    /// Limit of pending requests for each worker.
     pub(crate) fn max_waiting(&self) -> usize {
         let introspection = self.settings.introspection.as_ref();
         introspection.map_or(DEFAULT_MAX_WAITING, |introspection| introspection.limits.waiting)
@@ -284,7 +284,7 @@ impl AuthorizationServer {
         }
     }
 
-    /// A query about a token came to an end: what that changes for the next.
+    /// An introspection ended: updates the circuit breaker.
     pub(crate) fn note_end(
         &mut self,
         token: TokenKey,
@@ -299,7 +299,7 @@ impl AuthorizationServer {
         change
     }
 
-    /// Whether nobody may ask it just now, since it failed again and again.
+    /// Whether its circuit is open.
     pub(crate) fn is_circuit_open(&self) -> bool {
         self.protection.as_ref().is_some_and(|protection| !protection.circuit.is_closed())
     }
@@ -309,7 +309,7 @@ impl AuthorizationServer {
         self.cache.occupancy()
     }
 
-    /// The server answered for a token, or will never do so. What it said is kept, whether a request waits for it or not.
+    /// Evaluates an introspection. The response is cached even if no request waits for it.
     ///
     /// # Errors
     /// Why the token does not count.
@@ -354,7 +354,7 @@ impl AuthorizationServer {
         Ok(unverified_token)
     }
 
-    /// The server's metadata or keys came, or will not come.
+    /// Evaluates a fetch of metadata or keys.
     ///
     /// # Errors
     /// What is wrong with them.
@@ -388,20 +388,20 @@ impl AuthorizationServer {
         }
     }
 
-    /// The query about keys that follows from metadata for which nobody waits.
+    /// The query for keys that follows metadata fetched in the background.
     pub(crate) fn next_document(&self) -> Option<Query> {
         let Some(Keys::Published(store)) = &self.keys else { return None };
         store.next().map(|wanted| self.document(wanted))
     }
 
-    /// The answer to a query about a document will not come.
+    /// A fetch ended without a response.
     pub(crate) fn abandon(&mut self) {
         if let Some(Keys::Published(store)) = &mut self.keys {
             store.abandon();
         }
     }
 
-    /// The entry that the unverified token comes to, kept as long as it may be. Keys are asked for if somebody is `asking`.
+    /// Verifies a token and caches its info. Missing keys are queried if `asking`.
     ///
     /// # Errors
     /// Why there is none, or none yet.
@@ -427,7 +427,7 @@ impl AuthorizationServer {
         }
         let verified = self.verify(&unverified_token.active, asking, host);
         let token_info = match verified {
-            // Its time began when it was said, however long the keys took to come.
+            // The TTL begins with the response, not with the arrival of the keys.
             Ok(key) => Ok(self.cache.keep(
                 unverified_token.token,
                 &unverified_token.active,
@@ -521,7 +521,7 @@ impl From<Reason> for TokenError {
 
 /// For servers that are not introspected: only their keys are waited for.
 const DEFAULT_MAX_WAITING: usize = 1024;
-/// The host's shared data, where that is on: some hosts have none, and stop who looks at it.
+/// The host's shared data if enabled: some hosts lack it and trap on access.
 fn shared(is_on: bool, host: Host<'_>) -> &dyn SharedData {
     if is_on { host.shared_data } else { &NoSharedData }
 }

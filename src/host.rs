@@ -9,11 +9,11 @@ use crate::time::Timestamp;
 pub struct Host<'a> {
     /// The time.
     pub now: Timestamp,
-    /// What all workers see.
+    /// Key-value store shared by all workers.
     pub shared_data: &'a dyn SharedData,
-    /// Where counters go.
+    /// Metrics.
     pub metrics: &'a dyn Metrics,
-    /// Where numbers come from that nobody used before.
+    /// Source of random numbers.
     pub randomness: &'a dyn Randomness,
 }
 
@@ -23,7 +23,7 @@ pub trait SharedData {
     /// The value of `key` and the number that a compare-and-swap wants; `None` if there is none.
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
-    /// Sets the value of `key` if nobody did since `cas` was read; 0 for a key that was not there. Whether it is set.
+    /// Compare-and-swap of `key`; `cas` is 0 for a new key. Whether it was written.
     fn set(&self, key: &str, value: &[u8], cas: u32) -> bool;
 }
 

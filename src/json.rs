@@ -51,7 +51,7 @@ impl Object {
         self.get(&name)?.pointer(rest).filter(|value| !value.is_null())
     }
 
-    /// Whether there is a member of this name, be it null.
+    /// Whether there is a member of this name, null included.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

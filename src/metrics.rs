@@ -2,18 +2,18 @@
 
 use crate::refusal::{Fault, Reason};
 
-/// How a metric is to be read.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// It only grows.
+    /// Never decreases.
     Counter,
-    /// It is what it is now, for all workers together.
+    /// A current value, summed over all workers.
     Gauge,
-    /// How often there was which value.
+    /// A distribution of values.
     Histogram,
 }
 
-/// A metric as the documentation tells it.
+/// A metric, as documented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// The name in the host's statistics.
@@ -74,9 +74,9 @@ macro_rules! metrics {
 metrics! {
     /// What is counted.
     Counter:
-    /// Requests forwarded with a JWT.
+    /// Requests allowed with a JWT.
     Allowed = "allowed",
-    /// Requests forwarded because their route is public.
+    /// Requests allowed because their path is public.
     AllowedPublic = "allowed_public",
     /// Requests that would have been refused, and went on where that is only reported.
     ShadowDenied = "shadow_denied",
@@ -86,54 +86,54 @@ metrics! {
     RejectedAuthorizationServer = "rejected_authorization_server",
     /// Requests refused by the gateway's own fault, which the log tells, or by its limits on signatures and proofs.
     RejectedGateway = "rejected_gateway",
-    /// Entries found in the VM.
+    /// Cache hits in the worker's memory.
     CacheHitLocal = "cache_hit_local",
-    /// Entries found in the host's shared data.
+    /// Cache hits in the host's shared data.
     CacheHitShared = "cache_hit_shared",
-    /// Tokens that were known not to be active, or to be refused for what they are.
+    /// Cache hits on tokens known to be inactive or not usable as access tokens.
     CacheHitInactive = "cache_hit_inactive",
-    /// Entries that served beyond their time, since the authorization server did not.
+    /// Stale entries served by `stale_if_error`.
     CacheHitStale = "cache_hit_stale",
-    /// Tokens found in neither.
+    /// Cache misses.
     CacheMiss = "cache_miss",
-    /// Entries that a worker forgot since it had no room for more.
+    /// Entries evicted from the memory of a worker.
     CacheEvicted = "cache_evicted",
-    /// Introspections that were asked for to refresh an entry before its end.
+    /// Introspections sent to refresh an entry before it expires.
     CacheRefresh = "cache_refresh",
-    /// Introspections that found an active token.
+    /// Introspections of active tokens.
     IntrospectionActive = "introspection_active",
-    /// Introspections that found a token that is none, or not active any more.
+    /// Introspections of inactive tokens.
     IntrospectionInactive = "introspection_inactive",
     /// Introspections that failed by the authorization server's fault.
     IntrospectionFailed = "introspection_failed",
-    /// Introspections that were not asked for, since as many as may were under way.
+    /// Introspections not sent because of a limit.
     IntrospectionLimited = "introspection_limited",
-    /// Introspections that were not asked for, since the authorization server is left alone for a while.
+    /// Introspections not sent because the circuit is open.
     IntrospectionCircuitOpen = "introspection_circuit_open",
     /// Introspections at which the authorization server refused the gateway's own credentials.
     IntrospectionCredentialsRefused = "introspection_credentials_refused",
-    /// How often an authorization server that failed again and again was left alone.
+    /// Times a circuit breaker opened.
     CircuitBreakerOpened = "circuit_breaker_opened",
-    /// Requests that waited for an answer that another had asked for.
+    /// Requests that joined an introspection in flight.
     IntrospectionCoalesced = "introspection_coalesced",
     /// Metadata and keys of authorization servers that were fetched and taken.
     DocumentTaken = "document_taken",
     /// Metadata and keys of authorization servers that did not come, or are of no use.
     DocumentFailed = "document_failed",
-    /// Configurations that a VM took: one for each worker, and some for the host itself.
+    /// Configurations accepted: one for each worker, and some for the host itself.
     ConfigAccepted = "config_accepted",
-    /// Configurations that a VM refused, since they have errors.
+    /// Configurations rejected because of errors.
     ConfigRejected = "config_rejected",
 }
 
 metrics! {
     /// What there is now.
     Gauge:
-    /// Entries in the memory of workers.
+    /// Cache entries in the memory of workers.
     CacheEntries = "cache_entries",
-    /// Authorization servers that are left alone, each worker for itself.
+    /// Open circuit breakers, each worker for itself.
     CircuitBreakerOpen = "circuit_breaker_open",
-    /// Requests that wait for answers of authorization servers.
+    /// Requests pending a response of an authorization server.
     RequestsPending = "requests_pending",
 }
 

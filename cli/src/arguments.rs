@@ -200,7 +200,7 @@ TrafficExtension), Envoy Gateway (EnvoyExtensionPolicy) or Kong (declarative
 file). It may have several documents, and several configurations. A file
 without any is an error.
 
-Each error is told with its file, line, column and field. No value of a file
+Each error is reported with its file, line, column and field. No value of a file
 is shown. What depends on more than the file is a warning, which changes no exit
 code.";
 
@@ -247,8 +247,8 @@ request or the claims make no sense.";
 const PROBE: &str = "\
 Try an authorization server with the configuration's credentials.
 
-It is asked about a token that nobody has, as the filter would ask. With a real
-token, this tells what the server says of it, whether the JWT would be taken,
+It introspects a random token, as the filter would. With a real
+token, this shows what the server says of it, whether the JWT would be accepted,
 and what each rule says. The variables that {env: NAME} names have to be set.
 
 `upstream` means something to the proxy alone, so the host in the endpoint's URL

@@ -66,7 +66,7 @@ pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
         let error = error.without_snippet();
         let at = error.location().map_or(Position::START, Position::of);
         let message = match error {
-            serde_saphyr::Error::DuplicateMappingKey { .. } => "this name is there already",
+            serde_saphyr::Error::DuplicateMappingKey { .. } => "duplicate name",
             _ => "this is neither YAML nor JSON, or something before it is not",
         };
         Unreadable { at, message }

@@ -44,7 +44,7 @@ fn collect_keys(node: &Node, keys: &mut BTreeSet<String>) {
     node.children().for_each(|child| collect_keys(child, keys));
 }
 
-/// A key that is nobody's.
+/// A placeholder key.
 fn private_key() -> Option<String> {
     let key = SecretKey::from_slice(&[1; 32]).ok()?;
     Some(key.to_pkcs8_pem(LineEnding::LF).ok()?.to_string())

@@ -146,5 +146,5 @@ impl Explanation {
     }
 }
 
-/// What is in the place of the token, which nobody has.
+/// Placeholder for the token.
 const OPAQUE: &str = "opaque-token";

@@ -1,4 +1,4 @@
-//! What can be read of a JWT by whoever has it. Nothing is verified here: that is the core's.
+//! Reads a JWT without verifying it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all is well, or why it cannot be told.
+/// Whether there are no errors, or why that is not known.
 type Outcome = Result<bool, String>;
 
 fn check_files(arguments: &Check) -> Outcome {

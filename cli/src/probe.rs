@@ -104,24 +104,22 @@ struct Asked {
 }
 
 impl Probe<'_> {
-    /// A token that nobody has: whether it is active tells whether the gateway is let in.
+    /// Introspects a random token: the response shows whether the gateway's credentials are accepted.
     fn try_credentials(&mut self, settings: &Settings, timeout: Duration) {
         let random_token = Random.bytes().map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default();
         let fate = self.send(&random_token, settings);
         let Some(Asked { exchange, .. }) = self.asked.last() else { return };
         let (told, elapsed) = (told(exchange), exchange.elapsed);
         let (is_fine, text) = match (&fate, fate.reason()) {
-            (_, Some(Reason::Inactive)) => {
-                (true, format!("accepted: a made-up token is not active ({told})"))
-            }
+            (_, Some(Reason::Inactive)) => (true, format!("accepted: a random token is not active ({told})")),
             (_, Some(Reason::GatewayCredentialsRefused)) => {
                 (false, format!("refused ({told}): look at auth_method, client_id and its secret or key"))
             }
             (_, Some(Reason::Unavailable | Reason::IntrospectionTimeout)) => {
-                (false, format!("the server does not serve: {told}"))
+                (false, format!("the server is unavailable: {told}"))
             }
             (Fate::Forwarded { .. }, _) => {
-                (false, "the server calls a made-up token active: it must not be asked".to_owned())
+                (false, "the server calls a random token active: it must not be used".to_owned())
             }
             (Fate::Answered(_), reason) => {
                 let name = reason.map(Reason::name).unwrap_or_default();
@@ -315,7 +313,7 @@ impl Probe<'_> {
     }
 }
 
-/// Without TLS, whoever is on the way reads the gateway's credentials and the token.
+/// Without TLS, the network can read the gateway's credentials and the token.
 fn plaintext(target: &Target, trial: &Trial<'_>, route: &Route) -> Result<(), String> {
     if target.scheme != "http" {
         return Ok(());

@@ -93,7 +93,7 @@ pub fn github(reports: &[Report]) -> String {
     text
 }
 
-/// A text of somebody else as a terminal may have it.
+/// An external text, made safe for a terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }

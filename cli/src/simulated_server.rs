@@ -1,4 +1,4 @@
-//! An authorization server that says of every token what it was told to say. It signs with a key of its own, which takes the place
+//! A simulated authorization server with configured claims for every token. It signs with a key of its own, which takes the place
 //! of the configured ones.
 
 use base64::Engine;
@@ -122,4 +122,4 @@ fn jwk() -> Value {
     json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y})
 }
 
-const KEY_ID: &str = "made-up";
+const KEY_ID: &str = "simulated";

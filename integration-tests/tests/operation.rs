@@ -175,8 +175,7 @@ fn r074_a_shadow_denied_request_continues_without_credentials_and_is_counted() -
         }
         assert_eq!(host.counter("phantom_token_shadow_denied"), 2);
         assert_eq!(host.counter("phantom_token_denied.inactive"), 1);
-        let told =
-            "warn: a request went on that would have been refused, since its rule only reports: inactive";
+        let told = "warn: shadow denied: the rule is report_only: inactive";
         assert!(host.log().iter().any(|line| line == told), "{:?}", host.log());
     }
     Ok(())

@@ -18,7 +18,7 @@ async fn wrong_credentials_and_an_unreachable_server_are_distinguished() -> Resu
     let mut elsewhere = right.clone();
     elsewhere["introspection"]["endpoint"] = json!(format!("{}/token", server.issuer()));
     for (configuration, route, is_fine, expected) in [
-        (&right, Route::default(), true, "accepted: a made-up token is not active (204"),
+        (&right, Route::default(), true, "accepted: a random token is not active (204"),
         (&wrong, Route::default(), false, "refused (401 application/json"),
         (
             &elsewhere,
@@ -26,7 +26,7 @@ async fn wrong_credentials_and_an_unreachable_server_are_distinguished() -> Resu
             false,
             "unexpected_response: the answer is not what the configuration says",
         ),
-        (&right, to(ReservedPort::new()?.number()), false, "the server does not serve: "),
+        (&right, to(ReservedPort::new()?.number()), false, "the server is unavailable: "),
     ] {
         let findings = try_it(configuration, None, route).await?;
         assert!(findings.text.contains(expected), "{}", findings.text);
@@ -44,7 +44,7 @@ async fn it_connects_to_the_given_address() -> Result<()> {
     let findings =
         trial(&configuration, None, Route::default(), Options { is_insecure: true, ..Options::default() })
             .await?;
-    assert!(findings.text.contains("the server does not serve: "), "{}", findings.text);
+    assert!(findings.text.contains("the server is unavailable: "), "{}", findings.text);
     let findings = try_it(&configuration, None, to(server.port())).await?;
     assert!(findings.text.contains("accepted"), "{}", findings.text);
     Ok(())

@@ -4,7 +4,7 @@
 //! verifying key (32) | claims | JWT`.
 //!
 //! Numbers are big-endian, moments in milliseconds since the Unix epoch. The checksum is of all that follows: an entry that was
-//! cut, or whose end is another's, is no entry; against whoever can write there, it is no help. The kind is that of the JWT: none,
+//! truncated or mixed up is no entry; it does not protect against who can write there. The kind is that of the JWT: none,
 //! one that stands for the token, or the token itself. The length is that of the claims, which are JSON. The verifying key is the
 //! fingerprint of the published key that verified the answer; zeros if none did.
 
@@ -19,7 +19,7 @@ use crate::token_info::TokenInfo;
 use crate::token_key::TokenKey;
 use crate::upstream::headers::Forwarding;
 
-/// What one worker tells the others about a token.
+/// What workers share about a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// When it ends.

@@ -1,4 +1,4 @@
-//! Tokens that the authorization server said are not active (R54), or are active and no access tokens for whoever sends them (R128). They
+//! Tokens that the authorization server said are not active (R54), or are active and not usable as access tokens (R128). They
 //! have a room of their own, so that a flood of them takes nothing from the entries, and are known to one worker alone, so that it
 //! writes nothing for others.
 

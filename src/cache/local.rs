@@ -54,7 +54,7 @@ impl LocalCache {
         Occupancy { entries: self.entries.len(), evictions: self.evictions.0.get() }
     }
 
-    /// The entry of a token, fresh or not. One that has ended stays until it is replaced or evicted: it tells that the token was known.
+    /// The entry of a token, fresh or not. One that has ended stays until it is replaced or evicted: it marks the token as known.
     pub(super) fn find(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
         let serves = |token_info: &&Rc<TokenInfo>| {
             token_info.lifetime().is_usable(now) && token_info.lifetime().is_possible(self.max_ttl, now)
@@ -62,7 +62,7 @@ impl LocalCache {
         self.entries.get(token).filter(serves).map(Rc::clone)
     }
 
-    /// Whether there is an entry of a token, be it of no use any more.
+    /// Whether there is an entry of a token, expired or not.
     pub(super) fn knows(&self, token: &TokenKey) -> bool {
         self.entries.peek(token).is_some()
     }

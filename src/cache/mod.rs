@@ -235,7 +235,7 @@ impl Cache {
         token_info
     }
 
-    /// What is kept as it is, is verified anew when it ends, which asks nobody; and to ask sooner does not put off the `end` of the
+    /// What is kept as it is, is verified anew when it ends, which needs no introspection; and to refresh sooner does not put off the `end` of the
     /// token.
     fn scheduled(&self, token_info: TokenInfo, end: Option<Timestamp>, now: Timestamp) -> TokenInfo {
         let can_be_refreshed = end.is_none_or(|end| token_info.lifetime().fresh_until < end);

@@ -24,7 +24,7 @@ section! {
         /// as well, unless it is `0s`. It needs timers of the host.
         refresh_ahead: BoundedDuration<0, DAY> = "10s",
         /// How long beyond its end an entry may serve while the server cannot be reached, does not answer in time, fails, or is
-        /// left alone; never past the token's `exp`, nor without the published key that verified it, nor where the answer said
+        /// the circuit is open; never past the token's `exp`, nor without the published key that verified it, nor where the answer said
         /// `no-store`, `no-cache` or `must-revalidate`. That the server or the gateway is asked too much (429, the limits above)
         /// is no reason. A revoked token is good for that much longer if its server is down.
         stale_if_error: BoundedDuration<0, DAY> = "0s",

@@ -115,7 +115,7 @@ pub(crate) fn claim(
         return false;
     }
     let claim = [owner, &end.as_millis().to_be_bytes()].concat();
-    // Where nothing can be written, nobody else can have claimed it either.
+    // If nothing can be written, no other worker holds a claim.
     shared.set(key, &claim, cas) || !shared.get(key).is_some_and(|(claim, _)| is_claimed(&claim))
 }
 

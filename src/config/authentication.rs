@@ -1,5 +1,5 @@
 //! How the gateway authenticates: the fields of `introspection` that say so. Each method takes its own; one that is left belongs to
-//! another method and is an error, since nobody could tell what it was meant for.
+//! another method and is an error: it would have no effect.
 
 use crate::fields::{ConfigErrors, FieldPath, Keyword, Kind, field_type};
 use crate::introspection::{ClientAuthentication, ClientFields, FieldReader, Method};

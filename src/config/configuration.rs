@@ -40,7 +40,7 @@ section! {
     /// The whole.
     pub(super) struct Configuration {
         /// What is known of a server, as defaults for the fields below. Whatever is written goes before it;
-        /// `phantom-token show` tells the result.
+        /// `phantom-token show` prints the result.
         profile: ProfileName,
         /// Where and how access tokens are introspected. It is required, unless all tokens are JWTs that are verified here.
         introspection: Introspection,

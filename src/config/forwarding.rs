@@ -75,7 +75,7 @@ impl ClaimToHeader {
             if (jwt_field != AUTHORIZATION && is_taken(jwt_field))
                 || headers.iter().any(|other| is_taken(&other.name))
             {
-                errors.note(at.element(index).field("header"), "is there already");
+                errors.note(at.element(index).field("header"), "is a duplicate");
             }
             headers.push(NamedClaim { name, pointer, is_base64url: encoding == Encoding::Base64Url });
         }

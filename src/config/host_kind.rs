@@ -1,4 +1,4 @@
-//! Which host a configuration is for, and what cannot be asked of it. A rule for what a host never tells would ask nothing there, so
+//! Which host a configuration is for, and what cannot be asked of it. A rule for an attribute that a host lacks would have no effect, so
 //! such a configuration is refused.
 
 use serde_json::Value;

@@ -52,7 +52,7 @@ section! {
         /// closes idle connections; an assertion is never sent again once it may have arrived. It is asked for by header fields
         /// that only Envoy takes off, so in Kong nothing is asked again.
         retries: Bounded<0, 3> = 1,
-        /// Whether the server is told the trace of the request (`traceparent` of
+        /// Whether the trace of the request is forwarded (`traceparent` of
         /// [W3C Trace Context](https://www.w3.org/TR/trace-context/)), if that is well-formed; nothing else of the client's
         /// fields ever reaches it.
         forward_traceparent: bool = false,
@@ -65,7 +65,7 @@ section! {
         /// How many requests wait at one worker for answers of this server at most; more are a 503, so that a slow server does
         /// not fill the gateway's memory.
         max_waiting: Bounded<1, 100_000> = 1024,
-        /// When a worker leaves the server alone.
+        /// When the circuit breaker opens, for each worker.
         circuit_breaker: CircuitSettings = {},
     }
 

@@ -34,7 +34,7 @@ section! {
         /// How long the last good set serves while none can be fetched, and what its keys verified stays in the cache; without
         /// keys, 503.
         max_stale: BoundedDuration<SECOND, { 30 * DAY }> = "24h",
-        /// How long nobody is asked after somebody was; an unknown `kid` costs one fetch at most in that time.
+        /// Least time between two fetches; an unknown `kid` causes at most one fetch in that time.
         cooldown: BoundedDuration<SECOND, HOUR> = "30s",
         /// How long a request waits for them.
         timeout: BoundedDuration<1, MINUTE> = "2s",

@@ -115,7 +115,7 @@ fn named_claims(section: Vec<MintClaim>, at: FieldPath<'_>, errors: &mut ConfigE
     let mut claims: Vec<NamedClaim> = Vec::new();
     for (index, MintClaim { name, pointer }) in section.into_iter().enumerate() {
         if claims.iter().any(|claim| claim.name == name) {
-            errors.note(at.element(index).field("name"), "is there already");
+            errors.note(at.element(index).field("name"), "is a duplicate");
         }
         claims.push(NamedClaim { name, pointer, is_base64url: false });
     }

@@ -79,7 +79,7 @@ profiles! {
     "janssen" => SIGNED,
     // Whether an answer is signed is a matter of the token's client.
     "authelia" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "require_signed": false}}}"#,
-    // The administrative port asks nobody who they are.
+    // The administrative port has no authentication.
     "hydra" => r#"{"introspection": {"auth_method": "none", "response": {"accept": "application/json"}}}"#,
     "spring" => r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"require_token_type": true}}"#,
     "zitadel" => PLAIN,

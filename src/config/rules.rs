@@ -44,7 +44,7 @@ section! {
         /// `true`: nothing is refused here, all is only reported; see "Reporting before refusing". By default as at the top.
         report_only: bool,
         /// Which workloads may call: one of these is the first URI in the certificate that the caller showed (SPIFFE IDs); by
-        /// default anybody. Preflights have to come from them as well. Envoy has to verify the certificate: `trusted_ca` in the listener's TLS context, and no `ACCEPT_UNTRUSTED`.
+        /// default any caller. Preflights have to come from them as well. Envoy has to verify the certificate: `trusted_ca` in the listener's TLS context, and no `ACCEPT_UNTRUSTED`.
         peers: NonEmptyList<String>,
         /// Tokens have to be bound to a key here; by default as the server says.
         dpop: RuleDpop,
@@ -217,7 +217,7 @@ impl Rule {
             Demands { server, report_only, mint, conditions: conditions.into_iter().flatten().collect() };
 
         if narrows && (demands.server.is_some() || demands.mint.is_some()) {
-            let message = "asks for more than the rules without routes, which say from whom tokens are and what is minted";
+            let message = "asks for more than the rules without routes, which set the authorization server and the minted JWT";
             errors.note(at.field("routes"), message);
         }
         if narrows && demands.report_only.is_some() {
@@ -309,7 +309,7 @@ fn host_patterns(at: FieldPath<'_>, names: &[String], errors: &mut ConfigErrors)
     for (index, name) in names.iter().enumerate() {
         let at = at.element(index);
         match errors.check(at, host(name)) {
-            Some(host) if hosts.contains(&host) => errors.note(at, "is there already"),
+            Some(host) if hosts.contains(&host) => errors.note(at, "is a duplicate"),
             Some(host) => hosts.push(host),
             None => {}
         }

@@ -64,7 +64,7 @@ pub(super) fn servers(
         let at = at_all.element(index);
         let name = Some(server.name.clone());
         if servers.iter().any(|server| server.name == name) {
-            errors.note(at.field("name"), "is there already");
+            errors.note(at.field("name"), "is a duplicate");
         }
         let settings = server.settings(at, gateway, errors);
         servers.extend(settings.map(|server| ServerSettings { name, ..server }));

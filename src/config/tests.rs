@@ -139,7 +139,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     }
     check(
         json!({"rules": [{"path": "/", "hosts": ["a", "[::1]", "a"]}]}),
-        "rules[0].hosts[2]: is there already",
+        "rules[0].hosts[2]: is a duplicate",
     );
     let path = "rules[0].path: must be a plain path: no query, no dot segments, no escapes";
     for written in ["/a?b", "/a/../b", "/a//b", "/%61", "/a%40", "/a;b", "/a%2fb"] {
@@ -240,7 +240,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         check(json!({"cors": {"allow_origins": [origin]}}), expected);
     }
     let twice = json!([{"header": "x-user", "pointer": "/sub"}, {"header": "x_user", "pointer": "/sub"}]);
-    check(json!({"claim_to_headers": twice}), "claim_to_headers[1].header: is there already");
+    check(json!({"claim_to_headers": twice}), "claim_to_headers[1].header: is a duplicate");
     check(
         json!({"rules": [{"path": "/", "methods": [""]}]}),
         "rules[0].methods: must not be empty, nor have an empty element",
@@ -289,7 +289,7 @@ fn r019_a_method_of_authentication_has_its_own_fields_and_no_others() {
     }
     check(
         json!({"introspection": {"parameters": {"token": "x"}}}),
-        "introspection.parameters.token: is the filter's own to send",
+        "introspection.parameters.token: is reserved",
     );
     for name in ["authorization", "X-Api-Key", ":path", "a b", "host"] {
         let expected = format!(

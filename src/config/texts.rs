@@ -28,7 +28,7 @@ texts! {
     /// A field of the introspection request.
     CalloutHeader = callout_header,
     /// A parameter of the introspection request.
-    Parameter = |text| ensure(!OWN_PARAMETERS.contains(&text), "is the filter's own to send"),
+    Parameter = |text| ensure(!OWN_PARAMETERS.contains(&text), "is reserved"),
     /// What can stand in a query, a cookie and a list of protocols as it is.
     Word = |text| ensure(is_made_of(text, b"-._"), "must be of letters, digits, -, . and _"),
     /// A name of filter state.
@@ -38,7 +38,7 @@ texts! {
         ensure(!matches!(text, "" | "active"), "must be the name of a member that holds a JWT")
     },
     /// A claim of minted JWTs.
-    MintedClaim = |text| ensure(!OWN_CLAIMS.contains(&text), "is the gateway's own to say"),
+    MintedClaim = |text| ensure(!OWN_CLAIMS.contains(&text), "is reserved"),
     /// A JSON Pointer to the claim that names the user.
     SubjectPointer = |text| {
         ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /username")

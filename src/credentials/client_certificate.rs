@@ -33,7 +33,7 @@ pub(crate) fn digest(source: Option<CertificateSource>, head: &RequestHead<'_>) 
 }
 
 /// `Hash` of the one element. Pairs are parted by semicolons, unless they are quoted. A comma that is not quoted starts another
-/// element, or stands in the URI of a certificate, which Envoy writes as it is: then nobody can tell whose `Hash` is whose.
+/// element, or stands in the URI of a certificate, which Envoy writes as it is: then the `Hash` is ambiguous.
 fn hash_of_one(field: &str) -> Option<String> {
     let mut pairs: Vec<String> = vec![String::new()];
     let (mut is_quoted, mut is_escaped) = (false, false);

@@ -35,7 +35,7 @@ impl<'t> TokenForm<'t> {
         self.header.as_ref().is_some_and(JoseHeader::is_of_other_kind)
     }
 
-    /// Whether it is a JWT to anybody, also to those who decode leniently.
+    /// Whether any decoder, however lenient, reads it as a JWT.
     pub(crate) fn is_any_jwt(&self) -> bool {
         self.header.is_some() || !matches!(self.jws, Err(NoJws::OtherForm))
     }

@@ -26,7 +26,7 @@ pub struct Sources {
 pub struct Extracted<'a> {
     /// The header fields, `:path` among them, that have to be written anew, or removed where there is no value.
     pub edits: Vec<(String, Option<Vec<u8>>)>,
-    /// Whether the query had a token: then the answer is for nobody but the client (RFC 6750 §2.3).
+    /// Whether the query had a token: then the response is `private` (RFC 6750 §2.3).
     pub is_in_query: bool,
     tokens: Vec<Cow<'a, [u8]>>,
 }

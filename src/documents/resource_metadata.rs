@@ -19,9 +19,9 @@ pub struct Description {
     pub resource: (String, String),
     /// `authorization_servers`: issuer identifiers.
     pub authorization_servers: Vec<String>,
-    /// `scopes_supported`, if they are told.
+    /// `scopes_supported`, if configured.
     pub scopes_supported: Vec<String>,
-    /// `resource_name` and `resource_documentation`, as far as they are told.
+    /// `resource_name` and `resource_documentation`, as far as configured.
     pub texts: Vec<(&'static str, String)>,
 }
 

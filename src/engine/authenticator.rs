@@ -52,7 +52,7 @@ pub struct RequiredAttributes {
     pub certificate: bool,
 }
 
-/// A request that waits for an answer. [`Authenticator::settle`] consumes it, so no request is settled twice.
+/// A request that waits for a response. [`Authenticator::settle`] consumes it, so no request is settled twice.
 #[must_use = "a pending request that is dropped is never answered"]
 pub(super) struct Pending {
     context: RequestContext,
@@ -123,7 +123,7 @@ impl Authenticator {
         })
     }
 
-    /// What this worker has now.
+    /// The gauges of this worker.
     pub(super) fn gauge_values(&self) -> GaugeValues {
         self.servers.iter().fold(GaugeValues::default(), |values, server| {
             let Occupancy { entries, evictions } = server.occupancy();
@@ -164,14 +164,14 @@ impl Authenticator {
         self.servers.get(subject.server.0).is_some_and(|server| server.needs_answer(subject.about))
     }
 
-    /// The answer to a query will not come, since the client is gone for which it was asked.
+    /// A query ended without a response, since its stream is gone.
     pub(super) fn abandon(&mut self, subject: Subject) {
         if let Some(server) = self.servers.get_mut(subject.server.0).filter(|_| subject.is_document()) {
             server.abandon();
         }
     }
 
-    /// An authorization server answered, or will never do so.
+    /// Evaluates the outcome of a query.
     pub(super) fn evaluate(
         &mut self,
         subject: Subject,
@@ -199,7 +199,7 @@ impl Authenticator {
         }
     }
 
-    /// Goes on with one of the requests that waited for a result.
+    /// Continues a request that waited for this result.
     pub(super) fn settle(&mut self, pending: Pending, result: &QueryResult, host: Host<'_>) -> Step {
         match result {
             QueryResult::Token(IntrospectionResult { token, unverified_token: Err(none), .. }) => {
@@ -211,7 +211,7 @@ impl Authenticator {
                     true,
                     host,
                 ),
-            // Who may not ask would want to ask again: it has to do with the keys that there are.
+            // If the fetch was throttled, verify with the keys we have instead of asking again.
             QueryResult::Document(result) => {
                 self.verify_and_decide(pending, *result != Err(Reason::IntrospectionLimit), host)
             }
@@ -239,7 +239,7 @@ impl Authenticator {
         }
     }
 
-    /// Nobody asks in the background, since the host has no timers: requests wait for keys that are too old.
+    /// Disables background refresh, since the host has no timers: requests wait for expired keys.
     pub(super) fn disable_background_refresh(&mut self) {
         for server in &mut self.servers {
             server.disable_background_refresh();
@@ -354,7 +354,7 @@ impl Authenticator {
         self.learn(head, token, key, context, host)
     }
 
-    /// Finds out about a token that is not in the cache. It is a function of its own so that hits pay nothing for it.
+    /// Handles a cache miss, in a function of its own so that hits stay cheap.
     #[inline(never)]
     fn learn(
         &mut self,
@@ -463,7 +463,7 @@ impl Authenticator {
         self.servers.iter().position(|server| server.may_have_issued(jws)).map_or(first, ServerId)
     }
 
-    /// Decides without an answer: by an older one, where the server does not serve and that is configured (R56).
+    /// Decides without a response: by a stale entry, if configured and the server is down (R56).
     fn fall_back(&mut self, pending: Pending, token: &TokenKey, none: TokenError, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0).filter(|_| none.reason.is_outage());
         match server.and_then(|server| server.find_usable(token, host)) {
@@ -472,7 +472,7 @@ impl Authenticator {
         }
     }
 
-    /// Makes an entry of the unverified token, and decides; or asks for what is missing.
+    /// Verifies the token and decides, or queries the missing keys.
     fn verify_and_decide(&mut self, pending: Pending, asking: bool, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0);
         let (Some(server), Some(unverified_token)) = (server, &pending.unverified_token) else {

@@ -64,7 +64,7 @@ impl DecisionLog {
     /// One line for the decision about a request, where that is asked for.
     pub(super) fn note_decision_of(&self, decision: &Decision) {
         if let Decision::Report(rejection, _) = decision {
-            let text = "a request went on that would have been refused, since its rule only reports";
+            let text = "shadow denied: the rule is report_only";
             self.write(Level::Warn, text, rejection.reason.name());
         }
         if !self.writes(Level::Debug) {

@@ -28,7 +28,7 @@ pub(super) struct InFlight {
     refreshes: BTreeMap<Subject, Refresh>,
     /// Calls whose responses the host drops: the server may still be at work.
     abandoned: Vec<Abandoned>,
-    /// How long the slowest answer took of late.
+    /// Recent maximum response time.
     slowest: Option<Duration>,
 }
 
@@ -127,8 +127,8 @@ impl InFlight {
 
     /// The host will drop the responses to calls in this stream's name: what they were about.
     ///
-    /// The server is taken to be at work for twice as long as its slowest response took of late, at most until the time-out: a client
-    /// that leaves must neither make room for more than the server can bear, nor occupy a place longer than the server is busy (R113).
+    /// The server is assumed busy for twice the recent maximum response time, at most until the time-out: a client
+    /// that disconnects must neither exceed the server's limit, nor occupy a slot longer than the server is busy (R113).
     pub(super) fn orphan(&mut self, stream: StreamId) -> Vec<Subject> {
         let is_of_stream =
             |(id, started): (&CallId, &Started)| (started.flight.sender == Some(stream)).then_some(*id);

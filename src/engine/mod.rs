@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The engine owns the order of these steps: which requests share an answer, what a client that leaves costs, what is refreshed in the
-//! background, and what a server can bear. A driver moves bytes, and polls until nothing is left: first the calls, then the actions.
+//! background, and the limits of each server. A driver moves bytes, and polls until nothing is left: first the calls, then the actions.
 //!
 //! *Invariant:* no request is settled twice. *Invariant:* nothing is asked for a request before its driver polls, having made its edits.
 

@@ -33,27 +33,27 @@ pub struct Callout {
 /// What became of a callout.
 #[derive(Clone, Copy, Debug)]
 pub enum CalloutOutcome<'a> {
-    /// A response, be it from the server or from the proxy in its place.
+    /// A response, from the server or from the proxy.
     Response {
         /// All header fields, `:status` included.
         headers: &'a [(&'a [u8], &'a [u8])],
-        /// The body.
+        /// Its content.
         body: &'a [u8],
     },
     /// The response has a body over the limit, so it was not read.
     Oversized,
     /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
     Lost,
-    /// The gateway did not ask.
+    /// The callout was not sent.
     NotSent(NotSent),
 }
 
-/// Why the gateway does not ask.
+/// Why a callout was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    /// It asks as much as it may already, or as many requests wait as may.
+    /// A limit on queries or on pending requests is reached.
     LimitReached,
-    /// The server failed again and again, and is left alone for so long.
+    /// The circuit is open for this long.
     CircuitOpen(Duration),
     /// Another worker refreshes this token.
     Claimed,

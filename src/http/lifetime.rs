@@ -14,7 +14,7 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
-    /// What is not kept serves at no time.
+    /// Lifetime of an uncacheable result.
     pub(crate) const NONE: Self =
         Self { fresh_until: Timestamp::from_millis(0), usable_until: Timestamp::from_millis(0) };
 

@@ -115,7 +115,7 @@ fn has_ambiguous_segment(segments: &str) -> bool {
     is_ambiguous(last) || directories.any(|segment| segment.is_empty() || is_ambiguous(segment))
 }
 
-/// A semicolon to whoever normalises (NFC).
+/// A semicolon after normalisation (NFC).
 const GREEK_QUESTION_MARK: char = '\u{37e}';
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub enum OverrideHeaders {
 }
 
 /// Whether [`edits`] may have something to do about a field of this name. Every field of every request is asked about, so that
-/// most are told apart by their first bytes and their length.
+/// most are ruled out by their first bytes and length.
 #[inline(never)]
 pub(crate) fn is_suspect(name: &[u8]) -> bool {
     match name {

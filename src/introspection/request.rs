@@ -30,11 +30,11 @@ pub struct Endpoint {
     pub headers: Vec<(String, Secret)>,
     /// How often the host asks again where the server has not begun to answer.
     pub retries: usize,
-    /// Whether the server is told to which trace a request belongs.
+    /// Whether `traceparent` is forwarded.
     pub forward_traceparent: bool,
 }
 
-/// The query whether a token is active.
+/// An introspection request.
 #[derive(Clone)]
 pub struct IntrospectionRequest {
     endpoint: Arc<Endpoint>,
@@ -43,7 +43,7 @@ pub struct IntrospectionRequest {
 }
 
 impl Endpoint {
-    /// What tells Envoy to ask again. A server that has closed a connection which Envoy kept open is no failure, and to introspect
+    /// Header fields that make Envoy retry. A server that has closed a connection which Envoy kept open is no failure, and to introspect
     /// twice changes nothing; but an assertion is good for one request, so with that nothing is sent again that may have
     /// arrived (RFC 7523 §3).
     fn retry_headers(&self) -> impl Iterator<Item = (String, String)> {

@@ -6,7 +6,7 @@ use super::jws::Jws;
 use super::key::PublicJwk;
 use crate::json::Object;
 
-/// A JWS with the key in its header that is to verify it. Nobody has done that yet: it costs what a signature costs, and anybody
+/// A JWS with the key in its header that is to verify it. It is not verified yet: that costs what a signature costs, and anyone
 /// can make such a JWS.
 #[derive(Debug)]
 pub(crate) struct SelfSigned {

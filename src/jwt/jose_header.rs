@@ -1,4 +1,4 @@
-//! What a token says of itself that has the form of a JWT in the eyes of anybody, also of those who decode leniently.
+//! What a token says of itself that has the form of a JWT for any decoder, however lenient.
 //!
 //! [`Jws`](super::Jws) is strict, since what it accepts is verified. Here it is the other way round: what is refused for being a JWT
 //! must not pass for an opaque token by another spelling of the same JWT, which a lenient authorization server would take for

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::json::Object;
 use crate::time::{Timestamp, Validity};
 
-/// A signed JWT whose signature nobody has verified yet.
+/// A signed JWT whose signature is not verified yet.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
     text: Cow<'a, str>,

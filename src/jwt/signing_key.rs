@@ -30,7 +30,7 @@ impl SigningKey {
     /// Reads a key from PEM (PKCS#8, RFC 5958) or from a JWK (RFC 7517). `id` is its `kid`; a JWK may have its own.
     ///
     /// # Errors
-    /// What the operator has to mend, without any part of the key.
+    /// What is wrong, without any part of the key.
     pub(crate) fn read(text: &Secret, id: Option<String>) -> Result<Self, &'static str> {
         let text = text.expose().trim();
         let (material, own_id) = if text.starts_with('{') {

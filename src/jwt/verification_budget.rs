@@ -1,4 +1,4 @@
-//! How many signatures may turn out wrong: to verify one takes a worker hundreds of times as long as a hit, and anybody can
+//! How many signatures may turn out wrong: to verify one takes a worker hundreds of times as long as a hit, and anyone can
 //! make wrong ones.
 
 use crate::time::Timestamp;

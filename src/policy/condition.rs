@@ -121,7 +121,7 @@ pub struct Peers(Vec<String>);
 
 impl Peers {
     /// # Errors
-    /// What the operator has to mend.
+    /// What is wrong.
     pub fn new(peers: Vec<String>) -> Result<Self, &'static str> {
         let is_uri = |peer: &String| peer.contains("://") && peer.bytes().all(|byte| byte.is_ascii_graphic());
         let message = "must be URIs of certificates, like spiffe://cluster.local/ns/shop/sa/cart";
@@ -170,7 +170,7 @@ pub struct Scopes(Vec<String>);
 
 impl Scopes {
     /// # Errors
-    /// What the operator has to mend.
+    /// What is wrong.
     pub fn new(scopes: Vec<String>) -> Result<Self, &'static str> {
         scope_tokens(scopes).map(Self)
     }
@@ -195,7 +195,7 @@ pub struct AnyScopes(Vec<String>);
 
 impl AnyScopes {
     /// # Errors
-    /// What the operator has to mend.
+    /// What is wrong.
     pub fn new(scopes: Vec<String>) -> Result<Self, &'static str> {
         scope_tokens(scopes).map(Self)
     }
@@ -270,7 +270,7 @@ pub struct AcrValues(Vec<String>);
 
 impl AcrValues {
     /// # Errors
-    /// What the operator has to mend.
+    /// What is wrong.
     pub fn new(values: Vec<String>) -> Result<Self, &'static str> {
         let is_word = |value: &String| value.bytes().all(|byte| byte.is_ascii_graphic());
         if values.iter().all(is_word) { Ok(Self(values)) } else { Err("must be visible ASCII without space") }

@@ -24,7 +24,7 @@ impl PathPattern {
     /// otherwise.
     ///
     /// # Errors
-    /// What the operator has to mend.
+    /// What is wrong.
     pub fn parse(text: &str, is_exact: Option<bool>) -> Result<Self, &'static str> {
         if !text.starts_with('/') {
             return Err(r#"must start with "/""#);

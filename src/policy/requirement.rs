@@ -27,7 +27,7 @@ pub enum Enforcement {
 /// All of this has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
-    /// Or else?
+    /// What happens if it is not met.
     pub enforcement: Enforcement,
     /// And all of that.
     pub also: Option<Arc<Requirement>>,

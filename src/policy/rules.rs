@@ -334,7 +334,7 @@ fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&
 }
 
 /// The host as it is written, in lower case. The dot of the root, a colon without a port behind it, and characters that
-/// names do not have, are read by routers in ways that are nobody's to guess.
+/// names do not have, are read differently by routers.
 fn written_host(authority: &[u8]) -> Result<String, Reason> {
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
     match std::str::from_utf8(authority) {

@@ -29,7 +29,7 @@ impl ErrorBody {
     /// A body of this media type, with `{status}`, `{error}`, `{error_description}` and `{reason}` in its text.
     ///
     /// # Errors
-    /// What the operator has to mend.
+    /// What is wrong.
     pub fn new(media_type: String, template: String) -> Result<Self, &'static str> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-.".contains(&byte);
         let is_json = media_type == "application/json" || media_type.ends_with("+json");

@@ -56,7 +56,7 @@ impl From<Reason> for Rejection {
 }
 
 impl Rejection {
-    /// The answer, which tells of the protection space if it has a challenge.
+    /// The reply, with the protection space if it has a challenge.
     pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = *self.reason.row();
         let mut headers = vec![
@@ -80,7 +80,7 @@ impl Rejection {
 }
 
 impl Rejection {
-    /// When to try again, in whole seconds; a server that wants to be left alone for long does not decide for all clients.
+    /// When to try again, in whole seconds; capped, whatever the server asks for.
     fn retry_after_seconds(&self) -> u64 {
         let seconds = |pause: Duration| pause.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
         self.retry_after.map_or(RETRY_AFTER_SECONDS, seconds).clamp(1, MAX_RETRY_AFTER_SECONDS)

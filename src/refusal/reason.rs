@@ -181,7 +181,7 @@ reasons! {
     /// The authorization server cannot be reached or does not serve (R24).
     Unavailable: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
         "The authorization server is unavailable",
-    /// The gateway asks the authorization server no more for now (R111).
+    /// A limit on introspections is reached (R111).
     IntrospectionLimit: 503 "temporarily_unavailable" Absent AuthorizationServer
         "Too many access tokens are looked up at once",
     /// Too many signatures were wrong lately, so that nothing new is verified for a while.
@@ -190,10 +190,10 @@ reasons! {
     /// More proofs of possession are in use than are remembered.
     DpopProofLimit: 503 "temporarily_unavailable" Absent Gateway
         "Too many DPoP proofs are in use at once",
-    /// The authorization server is asked too much, it says (R24).
+    /// The authorization server limits the rate of requests (R24).
     ServerRateLimited: 503 "temporarily_unavailable" Absent AuthorizationServer
         "The authorization server is asked too much",
-    /// The authorization server failed again and again, and is left alone for a while (R24).
+    /// The circuit breaker of the authorization server is open (R24).
     CircuitOpen: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
         "The authorization server is unavailable",
     /// No keys of the authorization server were ever loaded (R64).
@@ -228,7 +228,7 @@ impl Reason {
         self.row().fault
     }
 
-    /// What clients are told of it.
+    /// The description for clients.
     pub fn description(self) -> &'static str {
         self.row().description
     }

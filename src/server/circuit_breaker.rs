@@ -12,13 +12,13 @@ use crate::time::Timestamp;
 use crate::token_key::TokenKey;
 
 section! {
-    /// When a worker leaves the server alone.
+    /// When the circuit breaker opens, for each worker.
     #[derive(Copy, PartialEq, Eq)]
     pub struct CircuitSettings {
-        /// After failures in a row for how many tokens (no answer, or a status of 500 and above; never one below) a worker leaves the
-        /// server alone; `0` for never. Tokens in the cache pass all the same, others are a 503 that says when to come back.
+        /// Number of tokens in a row whose introspection failed (no response, or a status of 500 and above; never one below) before the
+        /// circuit opens; `0` for never. Cached tokens still pass, others are a 503 with `Retry-After`.
         failures: Bounded<0, 10_000> = 5,
-        /// How long; then one query at a time tries whether it serves again.
+        /// How long it stays open; then one query at a time probes the server.
         open_for: BoundedDuration<100, { 5 * MINUTE }> = "5s",
     }
 }
@@ -26,7 +26,7 @@ section! {
 /// What changed for the queries to one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitChange {
-    /// It is left alone from now on.
+    /// It opened.
     Opened,
     /// It serves again.
     Closed,

@@ -5,7 +5,7 @@
 //! keys only if none are loaded, if the set does not have the key that they need, or if it is older than `max_age` and no fetch was
 //! tried of late.
 //!
-//! The store asks nobody itself: it says which document it wants, and is told what became of that.
+//! The store does no IO: it returns the document it needs, and takes the outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct PublishedKeys {
     pub(crate) max_age: Duration,
     /// How old the last good set may become while none can be fetched.
     pub(crate) max_stale: Duration,
-    /// How long nobody is asked after somebody was.
+    /// Least time between two fetches.
     pub(crate) cooldown: Duration,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Wanted {
     Keys(Arc<Target>),
 }
 
-/// What is in the way of verifying a signature.
+/// Why a signature cannot be verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     /// It is wrong.
@@ -81,7 +81,7 @@ pub(crate) struct KeyStore {
     attempted_at: Option<Timestamp>,
     /// When this worker last claimed the background fetch, or found that another has it.
     claimed_at: Option<Timestamp>,
-    /// Whether somebody sends the requests that [`Self::refresh`] returns.
+    /// Whether the host can fetch in the background.
     has_background: bool,
     /// When documents were asked for that have not come.
     open: Vec<Timestamp>,
@@ -110,7 +110,7 @@ impl KeyStore {
     }
 
     /// Verifies a signature by the keys that there are, and returns the fingerprint of the key; wants newer ones where these are too
-    /// old or do not have the key, unless nobody is `asking`.
+    /// old or do not have the key, if `asking`.
     ///
     /// # Errors
     /// What is in the way.
@@ -166,7 +166,7 @@ impl KeyStore {
         self.has(key, now) || (self.read_shared(now, shared) && self.has(key, now))
     }
 
-    /// Whether the set is to be fetched in the background: it is in the last part of its time, and nobody fetches it or did so of
+    /// Whether the set is to be fetched in the background: it is in the last part of its time, and no fetch is in flight or was made
     /// late, as far as this worker knows.
     pub(crate) fn is_refresh_due(&self, now: Timestamp) -> bool {
         let cooldown = self.settings.cooldown;
@@ -185,7 +185,7 @@ impl KeyStore {
         claim(&key, self.identity.as_bytes(), now, end, shared).then(|| self.wanted())
     }
 
-    /// Nobody sends the requests that [`Self::refresh`] returns: the host has no timers.
+    /// Disables background refresh: the host has no timers.
     pub(crate) fn disable_background_refresh(&mut self) {
         self.has_background = false;
     }
@@ -274,7 +274,7 @@ impl KeyStore {
     }
 
     /// Whether the set is too old to verify anything before a new one is asked for. While fetches fail, it serves without waiting
-    /// (R117): the background tries again after each cool-down, and until a second one is over nobody waits for that.
+    /// (R117): the background tries again after each cool-down, and until a second one is over no request waits for it.
     fn is_overdue(&self, now: Timestamp) -> bool {
         let Self { settings: PublishedKeys { cooldown, .. }, attempted_at, claimed_at, .. } = self;
         let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
@@ -283,7 +283,7 @@ impl KeyStore {
         !self.is_fresh(now) && !last_try.is_some_and(|last_try| now.is_within(patience, last_try))
     }
 
-    /// Whether the last attempt, here or where the keys came from, was long enough ago. Who has no keys yet is less patient.
+    /// Whether the last attempt, here or where the keys came from, was long enough ago. Before the first successful fetch, use the shorter cooldown.
     fn may_ask(&self, now: Timestamp) -> bool {
         let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
         let pause = match fetched_at {
@@ -393,5 +393,5 @@ const MAX_FIRST_QUERIES: usize = 4;
 /// Longer than any answer takes: one that has not come will not.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// As soon as clients are told to come back.
+/// Equal to the `Retry-After` of clients.
 const FIRST_COOLDOWN: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! How many introspections one worker sends to an authorization server: a flood of made-up tokens must not take the server down,
+//! How many introspections one worker sends to an authorization server: a flood of random tokens must not take the server down,
 //! which those with good tokens need as well (R111). Nor may it keep the tokens that are in use from being refreshed (R114): they
 //! have precedence, by a part of each limit that others cannot use.
 

@@ -10,7 +10,7 @@ use crate::fields::ConfigErrors;
 use crate::fields::schema::Dialect;
 
 /// Panics unless the schema takes what is accepted, and refuses what is refused for a name or a type: if it did the former, editors
-/// would mark what works, and Kong would not take it; if the latter, nobody would be told of a wrong name before the filter is.
+/// would mark what works, and Kong would not take it; if the latter, a wrong name would only be found by the filter.
 pub(super) fn check(configuration: &Value, errors: Option<&ConfigErrors>) {
     for (dialect, schema) in &*SCHEMAS {
         let violations: Vec<String> =

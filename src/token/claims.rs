@@ -1,4 +1,4 @@
-//! What is claimed about a token, be it in a JWT (RFC 7519 §4.1, RFC 9068 §2.2) or in an introspection response
+//! What is claimed about a token, in a JWT (RFC 7519 §4.1, RFC 9068 §2.2) or in an introspection response
 //! (RFC 7662 §2.2), and whether that satisfies the configuration and a rule.
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl Default for ClaimMapping {
 pub struct TokenPolicy {
     /// `iss`, if it is checked.
     pub issuer: Option<String>,
-    /// Whether a token without `iss` is accepted all the same (R33).
+    /// Whether a token without `iss` is accepted (R33).
     pub allows_missing_issuer: bool,
     /// One of these must be in `aud`; none named means it is not checked.
     pub audience: Vec<String>,
@@ -128,7 +128,7 @@ impl Claims {
         Self { validity, ..self }
     }
 
-    /// To whom the token is bound.
+    /// The confirmation (`cnf`).
     pub(crate) fn confirmation(&self) -> &Confirmation {
         &self.confirmation
     }

@@ -1,4 +1,4 @@
-//! Who sends a request, and to whom its token is bound (RFC 7800 §3.1): to the holder of a key (RFC 9449) or of a certificate
+//! The confirmation of a token (RFC 7800 §3.1) and its presenter: bound to a key (RFC 9449) or to a certificate
 //! (RFC 8705). A token that is bound is worth nothing in other hands.
 
 use serde::{Deserialize, Serialize};

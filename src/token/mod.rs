@@ -1,4 +1,4 @@
-//! What is said of access tokens: their claims, to whom they are bound, and the JWTs that they are or stand for.
+//! Access tokens: their claims, their confirmation, and the JWTs that they are or stand for.
 
 pub(crate) mod active_token;
 pub(crate) mod claims;

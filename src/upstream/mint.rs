@@ -59,7 +59,7 @@ impl MintSettings {
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for a mistyped identity; [`Reason::MissingPhantomToken`] if the answer names a user elsewhere,
-    /// or nobody, or without randomness for `jti`.
+    /// or no subject, or without randomness for `jti`.
     pub(crate) fn mint(
         &self,
         profile: &MintProfile,
@@ -104,7 +104,7 @@ impl MintSettings {
     }
 }
 
-/// Who the claim at this pointer names, if it is there. A number or an empty string is nobody's identifier.
+/// Who the claim at this pointer names, if it is there. A number or an empty string is no identifier.
 fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Reason> {
     match claims.asked(pointer) {
         None => Ok(None),
@@ -113,7 +113,7 @@ fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Re
     }
 }
 
-/// Whether an answer names somebody else than its client, who then must not stand for that user. Servers name the client in `sub`
+/// Whether a response names a user other than its client, so that the client must not stand for the user. Servers name the client in `sub`
 /// where no user is involved (RFC 9068 §2.2).
 fn names_user(claims: &Claims, client: &str) -> bool {
     [SUBJECT, USERNAME].iter().filter_map(|pointer| claims.asked(pointer)).any(|name| name != client)

@@ -26,7 +26,7 @@ pub(crate) fn set(headers: &UpstreamHeaders) -> Result<(), Refused> {
     headers.fields().try_for_each(|(name, value)| host::replace_request_field(name, value.as_bytes()))
 }
 
-/// Keeps a successful response out of shared caches. What else it says to caches stays, and one that nobody may store is left as it is.
+/// Keeps a successful response out of shared caches. What else it says to caches stays, and `no-store` stays.
 pub(crate) fn make_private() -> Result<(), Refused> {
     let is_success = host::response_field(":status").is_ok_and(|status| status.first() == Some(&b'2'));
     let written = host::response_field(CACHE_CONTROL).unwrap_or_default();

@@ -27,7 +27,7 @@ impl Statistics {
         let counter = |name: &str| host::define_metric(MetricType::Counter, name).ok();
         let gauge = |gauge: &Gauge| Level {
             metric: host::define_metric(MetricType::Gauge, gauge.name()).ok(),
-            // Where gauges are set, whatever was there before is told anew.
+            // Where gauges are set, the first value is always reported.
             reported: Cell::new(if capabilities().adds_to_gauges { 0 } else { i64::MIN }),
         };
         let histogram = |one: &Histogram| host::define_metric(MetricType::Histogram, one.name()).ok();
@@ -66,7 +66,7 @@ impl Metrics for Statistics {
     }
 }
 
-/// What a worker had is gone with it.
+/// Removes this worker's part of the gauges.
 impl Drop for Statistics {
     fn drop(&mut self) {
         if capabilities().adds_to_gauges {
@@ -81,7 +81,7 @@ impl Level {
         let Some(metric) = self.metric.filter(|_| change != 0) else { return };
         let result = match capabilities().adds_to_gauges {
             true => host::add(metric, change),
-            // Then it is what the worker has that told it last.
+            // Then the gauge has the value of the worker that reported last.
             false => host::record(metric, u64::try_from(value).unwrap_or_default()),
         };
         if result.is_ok() {

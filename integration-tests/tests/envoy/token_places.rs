@@ -22,7 +22,7 @@ shared! {
 
 async fn start() -> Result<World> {
     let echo = Echo::start()?;
-    let nowhere = || json!({"credentials": null});
+    let nowhere = || json!({"token_sources": null});
     let web_socket = Listener { upgrades_to_web_socket: true, upstream: "echo", ..Listener::default() };
     let head_only = Listener { stops_head_only: true, ..Listener::default() };
     World::scripted("token_places")?

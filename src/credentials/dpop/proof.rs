@@ -14,7 +14,7 @@ use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::confirmation::Confirmation;
 
-/// A proof that is right for its request but for the signature, which nobody has verified. Anybody can make one, and a signature
+/// A proof that is right for its request but for the signature, which is not verified yet. Anyone can make one, and a signature
 /// takes a worker hundreds of times as long as all the rest: it is verified last, once the token is known to be bound to the key
 /// that the proof names.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl UnverifiedProof {
         Some((Self { jws: signed, stamp }, claim("nonce").map(str::to_owned)))
     }
 
-    /// The thumbprint of the key that it names, whoever that is.
+    /// The thumbprint of the key in its header.
     pub(crate) fn thumbprint(&self) -> &str {
         self.jws.thumbprint()
     }

@@ -3,7 +3,7 @@
 //! The host's shared data has a fixed number of slots, the same for all configurations, and a proof has one of them, whichever
 //! configuration it is shown to: two that run side by side, while one takes over from the other say, take no proof twice. Each
 //! has room for as many proofs as its own configuration says. A slot that is full takes no more: the request is refused, since
-//! its proof could not be remembered. One key has a share of each slot, so that nobody fills them alone. For hosts without shared
+//! its proof could not be remembered. One key has a share of each slot, so that no client can fill them. For hosts without shared
 //! data, each worker remembers for itself.
 //!
 //! Memory that begins empty cannot tell what was used before. So it says since when it is complete, and takes no proof that was
@@ -125,7 +125,7 @@ impl ReplayMemory {
         Err(Reason::DpopProofLimit)
     }
 
-    /// Where nobody else remembers, what was issued before this memory began may have been used before.
+    /// Without shared memory, what was issued before this memory began may have been used before.
     fn refuse_older(&mut self, stamp: Stamp, now: Timestamp) -> Result<(), Reason> {
         if self.is_shared {
             return Ok(());
@@ -137,7 +137,7 @@ impl ReplayMemory {
 }
 
 impl Room {
-    /// Proofs fall into slots by chance: beside an even share, there is room for six standard deviations more and some, so that no
+    /// Proofs are spread randomly over slots: beside an even share, there is room for six standard deviations more and some, so that no
     /// slot is full while there are no more than `max_proofs`. One key has the same for its part of them, and half a slot at
     /// most.
     fn of(max_proofs: usize) -> Self {

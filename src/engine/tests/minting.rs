@@ -289,7 +289,7 @@ fn r109_nothing_but_active_true_is_minted_of_and_no_answer_overrides_what_is_the
         let claims = json!([{"name": name, "pointer": "/department"}]);
         let configuration = testing::configured(configuration(json!({"mint": {"claims": claims}})));
         let errors = testing::parse(&configuration).expect_err("an error").to_string();
-        assert_eq!(errors, "mint.claims[0].name: is the gateway's own to say");
+        assert_eq!(errors, "mint.claims[0].name: is reserved");
     }
 }
 

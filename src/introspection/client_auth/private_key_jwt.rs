@@ -10,7 +10,7 @@ use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials}
 use crate::host::Host;
 use crate::jwt::SigningKey;
 
-/// Who asserts what to whom.
+/// Issuer, audience and key of an assertion.
 #[derive(Clone, Debug)]
 pub struct PrivateKeyJwt {
     /// `iss` and `sub`.
