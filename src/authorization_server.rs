@@ -365,13 +365,19 @@ impl AuthorizationServer {
         host: Host<'_>,
     ) -> Result<(), Reason> {
         let Some(Keys::Published(store)) = &mut self.keys else { return Err(Reason::Internal) };
-        let result = match about {
-            About::Metadata => store.take_metadata(&outcome, host.now),
-            About::Keys => store.take_keys(&outcome, host.now, shared(self.shares, host)),
-            About::Token(_) => Err(Reason::Internal),
+        let is_sent = !matches!(outcome, CalloutOutcome::NotSent(_));
+        let (result, counter) = match about {
+            About::Metadata => {
+                let result = store.take_metadata(&outcome, host.now);
+                (result, Counter::of_metadata_fetch(result.is_ok()))
+            }
+            About::Keys => {
+                let result = store.take_keys(&outcome, host.now, shared(self.shares, host));
+                (result, Counter::of_jwks_fetch(result.is_ok()))
+            }
+            About::Token(_) => return Err(Reason::Internal),
         };
-        if !matches!(outcome, CalloutOutcome::NotSent(_)) {
-            let counter = if result.is_ok() { Counter::DocumentTaken } else { Counter::DocumentFailed };
+        if is_sent {
             host.metrics.increment(counter);
         }
         result

@@ -116,10 +116,14 @@ metrics! {
     CircuitBreakerOpened = "circuit_breaker_opened",
     /// Requests that joined an introspection in flight.
     IntrospectionCoalesced = "introspection_coalesced",
-    /// Metadata and keys of authorization servers that were fetched and taken.
-    DocumentTaken = "document_taken",
-    /// Metadata and keys of authorization servers that did not come, or are of no use.
-    DocumentFailed = "document_failed",
+    /// JWK Sets fetched and accepted.
+    JwksFetchSuccess = "jwks_fetch_success",
+    /// JWK Sets that could not be fetched, or cannot be used.
+    JwksFetchFailed = "jwks_fetch_failed",
+    /// Authorization server metadata fetched and accepted.
+    MetadataFetchSuccess = "metadata_fetch_success",
+    /// Authorization server metadata that could not be fetched, or cannot be used.
+    MetadataFetchFailed = "metadata_fetch_failed",
     /// Configurations accepted: one for each worker, and some for the host itself.
     ConfigAccepted = "config_accepted",
     /// Configurations rejected because of errors.
@@ -152,6 +156,16 @@ impl Counter {
             Fault::AuthorizationServer => Self::RejectedAuthorizationServer,
             Fault::Gateway => Self::RejectedGateway,
         }
+    }
+
+    /// The counter of a fetch of the JWK Set.
+    pub(crate) fn of_jwks_fetch(is_success: bool) -> Self {
+        if is_success { Self::JwksFetchSuccess } else { Self::JwksFetchFailed }
+    }
+
+    /// The counter of a fetch of the metadata.
+    pub(crate) fn of_metadata_fetch(is_success: bool) -> Self {
+        if is_success { Self::MetadataFetchSuccess } else { Self::MetadataFetchFailed }
     }
 
     pub(crate) fn of_introspection(result: Result<(), Reason>) -> Self {
