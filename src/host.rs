@@ -45,8 +45,11 @@ pub trait Metrics {
     /// Adds to a counter, which never shrinks.
     fn add(&self, counter: Counter, count: u64);
 
-    /// Adds one to the refusals for a reason.
-    fn refuse(&self, reason: Reason);
+    /// Adds one to the requests denied for a reason.
+    fn deny(&self, reason: Reason);
+
+    /// Adds one to the requests that would be denied for a reason, where that is only reported.
+    fn shadow_deny(&self, reason: Reason);
 
     /// Sets this worker's part of a gauge.
     fn set(&self, gauge: Gauge, value: usize);
@@ -66,7 +69,9 @@ pub struct NoMetrics;
 impl Metrics for NoMetrics {
     fn add(&self, _counter: Counter, _count: u64) {}
 
-    fn refuse(&self, _reason: Reason) {}
+    fn deny(&self, _reason: Reason) {}
+
+    fn shadow_deny(&self, _reason: Reason) {}
 
     fn set(&self, _gauge: Gauge, _value: usize) {}
 

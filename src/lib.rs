@@ -61,7 +61,7 @@ pub use http::callout::{Callout, Target};
 pub use http::field_name::AUTHORIZATION;
 pub use http::reply::Reply;
 pub use http::request_head::{Presented, RequestHead};
-pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, metrics, refusals};
+pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, denied, metrics, shadow_denied};
 pub use refusal::{ErrorBody, ProtectionSpace, Reason, Rejection};
 pub use settings::Settings;
 pub use time::Timestamp;

@@ -1,4 +1,4 @@
-//! The one list of metrics. None has a label, and none a name that a client can choose.
+//! The one list of metrics. The only label is the reason of a denied request; nothing that a client sends becomes a name or a label.
 
 use crate::refusal::{Fault, Reason};
 
@@ -30,17 +30,30 @@ pub fn metrics() -> Vec<Metric> {
     let gauges = Gauge::ALL.iter().map(|one| (one.name().to_owned(), MetricKind::Gauge, one.meaning()));
     let histograms =
         Histogram::ALL.iter().map(|one| (one.name().to_owned(), MetricKind::Histogram, one.meaning()));
-    let refusals = Reason::ALL.iter().map(|reason| {
-        let meaning = format!("Refusals: {}.", reason.description());
-        (refusals(*reason), MetricKind::Counter, meaning)
+    let denials = Reason::ALL.iter().flat_map(|reason| {
+        let fault = match reason.fault() {
+            Fault::Client => "client",
+            Fault::AuthorizationServer => "authorization server",
+            Fault::Gateway => "gateway",
+        };
+        let description = reason.description();
+        let denied = format!("Denied by the fault of the {fault}: {description}.");
+        let shadow_denied = format!("Allowed by `report_only`, otherwise denied: {description}.");
+        [(self::denied(*reason), denied), (self::shadow_denied(*reason), shadow_denied)]
     });
-    let all = counters.chain(gauges).chain(histograms).chain(refusals);
+    let denials = denials.map(|(name, meaning)| (name, MetricKind::Counter, meaning));
+    let all = counters.chain(gauges).chain(histograms).chain(denials);
     all.map(|(name, kind, meaning)| Metric { name, kind, meaning }).collect()
 }
 
-/// The name of the counter of refusals for a reason.
-pub fn refusals(reason: Reason) -> String {
+/// The counter of requests that were denied for a reason. Proxies with tags make the part after the dot a label.
+pub fn denied(reason: Reason) -> String {
     format!("{PREFIX}denied.{}", reason.name())
+}
+
+/// The counter of requests that would have been denied for a reason, where that is only reported.
+pub fn shadow_denied(reason: Reason) -> String {
+    format!("{PREFIX}shadow_denied.{}", reason.name())
 }
 
 macro_rules! metrics {
@@ -78,14 +91,6 @@ metrics! {
     Allowed = "allowed",
     /// Requests allowed because their path is public.
     AllowedPublic = "allowed_public",
-    /// Requests that would have been refused, and went on where that is only reported.
-    ShadowDenied = "shadow_denied",
-    /// Requests refused by the client's fault.
-    RejectedClient = "rejected_client",
-    /// Requests refused by the authorization server's fault.
-    RejectedAuthorizationServer = "rejected_authorization_server",
-    /// Requests refused by the gateway's own fault, which the log tells, or by its limits on signatures and proofs.
-    RejectedGateway = "rejected_gateway",
     /// Cache hits in the worker's memory.
     CacheHitLocal = "cache_hit_local",
     /// Cache hits in the host's shared data.
@@ -149,15 +154,6 @@ metrics! {
 }
 
 impl Counter {
-    /// By whose fault a request is refused.
-    pub fn of_refusal(reason: Reason) -> Self {
-        match reason.fault() {
-            Fault::Client => Self::RejectedClient,
-            Fault::AuthorizationServer => Self::RejectedAuthorizationServer,
-            Fault::Gateway => Self::RejectedGateway,
-        }
-    }
-
     /// The counter of a fetch of the JWK Set.
     pub(crate) fn of_jwks_fetch(is_success: bool) -> Self {
         if is_success { Self::JwksFetchSuccess } else { Self::JwksFetchFailed }

@@ -55,15 +55,13 @@ impl Decision {
 
     /// What it lacks is only reported.
     pub(super) fn report(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Self {
-        host.metrics.increment(Counter::ShadowDenied);
-        host.metrics.refuse(rejection.reason);
+        host.metrics.shadow_deny(rejection.reason);
         Self::Report(rejection, headers)
     }
 
     /// It is refused, whatever its rule says.
     pub(super) fn reject(rejection: Rejection, host: Host<'_>) -> Self {
-        host.metrics.increment(Counter::of_refusal(rejection.reason));
-        host.metrics.refuse(rejection.reason);
+        host.metrics.deny(rejection.reason);
         Self::Reject(rejection)
     }
 }

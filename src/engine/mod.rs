@@ -147,8 +147,7 @@ impl Engine {
     #[cold]
     #[inline(never)]
     pub fn refuse(&self, reason: Reason, metrics: &dyn Metrics) -> Reply {
-        metrics.increment(Counter::of_refusal(reason));
-        metrics.refuse(reason);
+        metrics.deny(reason);
         Rejection::from(reason).reply(&self.settings.protection)
     }
 

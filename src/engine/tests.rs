@@ -710,25 +710,33 @@ fn forwarded(headers: &UpstreamHeaders) -> String {
 
 /// Counts for real.
 #[derive(Default)]
-struct Counted(RefCell<Vec<Counter>>, RefCell<Vec<Reason>>);
+struct Counted {
+    counters: RefCell<Vec<Counter>>,
+    denied: RefCell<Vec<Reason>>,
+    shadow_denied: RefCell<Vec<Reason>>,
+}
 
 impl Counted {
     fn of(&self, counter: Counter) -> usize {
-        self.0.borrow().iter().filter(|counted| **counted == counter).count()
+        self.counters.borrow().iter().filter(|counted| **counted == counter).count()
     }
 }
 
 impl Metrics for Counted {
     fn add(&self, counter: Counter, count: u64) {
-        (0..count).for_each(|_| self.0.borrow_mut().push(counter));
+        (0..count).for_each(|_| self.counters.borrow_mut().push(counter));
     }
 
     fn set(&self, _gauge: Gauge, _value: usize) {}
 
     fn record(&self, _histogram: Histogram, _value: u64) {}
 
-    fn refuse(&self, reason: Reason) {
-        self.1.borrow_mut().push(reason);
+    fn deny(&self, reason: Reason) {
+        self.denied.borrow_mut().push(reason);
+    }
+
+    fn shadow_deny(&self, reason: Reason) {
+        self.shadow_denied.borrow_mut().push(reason);
     }
 }
 
@@ -737,35 +745,34 @@ fn every_request_is_counted_by_its_outcome() {
     use Counter::{
         Allowed, AllowedPublic, CacheHitInactive, CacheHitLocal, CacheHitShared, CacheMiss,
         IntrospectionActive, IntrospectionCredentialsRefused, IntrospectionFailed, IntrospectionInactive,
-        RejectedAuthorizationServer, RejectedClient,
     };
     let shared = MemorySharedData::default();
     let configuration = json!({"rules": [{"path": "/orders"}, {"path": "/health", "access": "public"}]});
     let mut worker = Worker::new(configuration.clone(), &shared);
     let counted = |worker: &mut Worker<'_>, path: &str, authorization: Option<&str>| {
-        worker.counted.0.borrow_mut().clear();
+        worker.counted.counters.borrow_mut().clear();
         worker.request(0, "GET", path, authorization);
-        worker.counted.0.borrow().clone()
+        worker.counted.counters.borrow().clone()
     };
     assert_eq!(counted(&mut worker, "/orders", Some("Bearer a")), [CacheMiss, IntrospectionActive, Allowed]);
     assert_eq!(counted(&mut worker, "/orders", Some("Bearer a")), [CacheHitLocal, Allowed]);
     let mut other = Worker::new(configuration, &shared);
     assert_eq!(counted(&mut other, "/orders", Some("Bearer a")), [CacheHitShared, Allowed]);
     assert_eq!(counted(&mut worker, "/health", None), [AllowedPublic]);
-    assert_eq!(counted(&mut worker, "/orders", None), [RejectedClient]);
-    for (status, introspection, rejected) in [
-        ("204", IntrospectionInactive, RejectedClient),
-        ("401", IntrospectionCredentialsRefused, RejectedAuthorizationServer),
-        ("500", IntrospectionFailed, RejectedAuthorizationServer),
+    assert_eq!(counted(&mut worker, "/orders", None), []);
+    for (status, introspection) in [
+        ("204", IntrospectionInactive),
+        ("401", IntrospectionCredentialsRefused),
+        ("500", IntrospectionFailed),
     ] {
         worker.answer_status(status);
         let token = format!("Bearer asked-{status}");
-        assert_eq!(counted(&mut worker, "/orders", Some(&token)), [CacheMiss, introspection, rejected]);
+        assert_eq!(counted(&mut worker, "/orders", Some(&token)), [CacheMiss, introspection]);
     }
-    assert_eq!(counted(&mut worker, "/orders", Some("Bearer asked-204")), [CacheHitInactive, RejectedClient]);
+    assert_eq!(counted(&mut worker, "/orders", Some("Bearer asked-204")), [CacheHitInactive]);
     let reasons = [Reason::MissingCredentials, Reason::Inactive, Reason::GatewayCredentialsRefused];
     let reasons = [&reasons[..], &[Reason::Unavailable, Reason::Inactive]].concat();
-    assert_eq!(*worker.counted.1.borrow(), reasons);
+    assert_eq!(*worker.counted.denied.borrow(), reasons);
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use phantom_token_core::{Counter, Gauge, Histogram, Metrics, Reason, refusals};
+use phantom_token_core::{Counter, Gauge, Histogram, Metrics, Reason, denied, shadow_denied};
 use proxy_wasm::types::MetricType;
 
 use crate::capabilities::capabilities;
@@ -11,7 +11,8 @@ use crate::host::{self, MetricId};
 /// All metrics. One that the host refuses is not kept.
 pub(crate) struct Statistics {
     counters: Vec<Option<MetricId>>,
-    refusals: Vec<Option<MetricId>>,
+    denied: Vec<Option<MetricId>>,
+    shadow_denied: Vec<Option<MetricId>>,
     gauges: Vec<Level>,
     histograms: Vec<Option<MetricId>>,
 }
@@ -33,7 +34,8 @@ impl Statistics {
         let histogram = |one: &Histogram| host::define_metric(MetricType::Histogram, one.name()).ok();
         Self {
             counters: Counter::ALL.iter().map(|one| counter(one.name())).collect(),
-            refusals: Reason::ALL.iter().map(|reason| counter(&refusals(*reason))).collect(),
+            denied: Reason::ALL.iter().map(|reason| counter(&denied(*reason))).collect(),
+            shadow_denied: Reason::ALL.iter().map(|reason| counter(&shadow_denied(*reason))).collect(),
             gauges: Gauge::ALL.iter().map(gauge).collect(),
             histograms: Histogram::ALL.iter().map(histogram).collect(),
         }
@@ -47,10 +49,12 @@ impl Metrics for Statistics {
         }
     }
 
-    fn refuse(&self, reason: Reason) {
-        if let Some(metric) = self.refusals.get(reason as usize).copied().flatten() {
-            let _ = host::add(metric, 1);
-        }
+    fn deny(&self, reason: Reason) {
+        increment(&self.denied, reason);
+    }
+
+    fn shadow_deny(&self, reason: Reason) {
+        increment(&self.shadow_denied, reason);
     }
 
     fn set(&self, gauge: Gauge, value: usize) {
@@ -63,6 +67,12 @@ impl Metrics for Statistics {
         if let Some(metric) = self.histograms.get(histogram as usize).copied().flatten() {
             let _ = host::record(metric, value);
         }
+    }
+}
+
+fn increment(counters: &[Option<MetricId>], reason: Reason) {
+    if let Some(metric) = counters.get(reason as usize).copied().flatten() {
+        let _ = host::add(metric, 1);
     }
 }
 

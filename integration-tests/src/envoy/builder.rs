@@ -269,6 +269,7 @@ impl EnvoyBuilder {
         let bootstrap = json!({
             "node": {"id": self.name, "cluster": "tests"},
             "admin": {"address": address(0)},
+            "stats_config": {"stats_tags": [{"tag_name": "reason", "regex": REASON}]},
             "static_resources": {"clusters": self.clusters},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": self.runtime}]},
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": file("listeners.json")}}},
@@ -299,3 +300,6 @@ impl EnvoyBuilder {
 fn with_filter(resources: &Value) -> Result<String> {
     Ok(resources.to_string().replace(FILTER, &paths::filter()?.display().to_string()))
 }
+
+/// As in the shipped bootstraps.
+pub const REASON: &str = r"^wasmcustom\.phantom_token_(?:shadow_)?denied(\.(.+))$";

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use integration_tests::envoy::REASON;
 use integration_tests::eventually::eventually;
 use integration_tests::prometheus::{Prometheus, alert_rules, promtool};
 use integration_tests::scripted_server::Response;
 use integration_tests::testkit::World;
 use integration_tests::{dashboard, jwt, paths};
-use phantom_token_core::{Metric, MetricKind, metrics};
+use phantom_token_core::{Metric, MetricKind, Reason, metrics};
 use serde_json::{Value, json};
 
 /// If this failed, a fault would wake nobody, or somebody would be woken without one.
@@ -29,6 +30,48 @@ fn dashboard_and_alerts_name_every_metric_and_no_other() -> Result<()> {
     let shown = mentioned(&dashboard);
     for metric in metrics() {
         assert!(shown.iter().any(|name| may_be_called(&metric, name)), "no panel shows {}", metric.name);
+    }
+    Ok(())
+}
+
+/// If this failed, a shipped file would leave the reason in the name, and alerts on reasons would be silent.
+#[test]
+fn every_shipped_bootstrap_makes_the_reason_a_label() -> Result<()> {
+    for file in [
+        "envoy-config/envoy.yaml",
+        "envoy-config/complete.yaml",
+        "envoy-config/dynamic/envoy.yaml",
+        "envoy-config/envoy-gateway/gateway.yaml",
+        "istio/base/gateway.yaml",
+    ] {
+        let text = std::fs::read_to_string(paths::root().join(file))?;
+        let tag = format!("{{ tag_name: reason, regex: '{REASON}' }}");
+        assert!(text.contains(&tag), "{file} lacks {tag}");
+    }
+    Ok(())
+}
+
+/// If this failed, an alert or a panel would miss a reason, or count it as another's fault.
+#[test]
+fn lists_of_reasons_are_complete_for_their_fault() -> Result<()> {
+    let of_fault = |other: Reason| {
+        let reasons = Reason::ALL.iter().filter(move |reason| reason.fault() == other.fault());
+        reasons.map(|reason| reason.name()).collect::<BTreeSet<&str>>()
+    };
+    let (gateway, server) = (of_fault(Reason::Internal), of_fault(Reason::Unavailable));
+    let both: BTreeSet<&str> = gateway.union(&server).copied().collect();
+    let page = std::fs::read_to_string(paths::root().join("docs/monitoring.md"))?.replace("\\|", "|");
+    let dashboard = dashboard::text()?.replace('\\', "");
+    for text in [dashboard, std::fs::read_to_string(alert_rules()?)?, page] {
+        for list in text.split("reason=~\"").chain(text.split("reason!~\"")).skip(1) {
+            let Some((list, _)) = list.split_once('"').filter(|(list, _)| list.contains('|')) else {
+                continue;
+            };
+            let list: BTreeSet<&str> = list.split('|').collect();
+            if list.iter().all(|name| Reason::ALL.iter().any(|reason| reason.name() == *name)) {
+                assert!([&gateway, &server, &both].contains(&&list), "{list:?}");
+            }
+        }
     }
     Ok(())
 }
@@ -78,7 +121,7 @@ async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejecte
             .await?;
         }
     }
-    let refusals = dashboard_query("Refusals")?;
+    let refusals = dashboard_query("Denied")?;
     eventually("Prometheus has scraped both refusals", async || {
         let reasons = prometheus.query(&refusals).await?;
         let reasons: BTreeSet<&str> =
@@ -132,9 +175,10 @@ fn may_be_called(metric: &Metric, name: &str) -> bool {
 
 /// What Envoy calls it for Prometheus: a histogram is its buckets.
 fn scraped_name(metric: &Metric) -> String {
+    let name = metric.name.split('.').next().unwrap_or_default();
     match metric.kind {
-        MetricKind::Counter | MetricKind::Gauge => metric.name.clone(),
-        MetricKind::Histogram => format!("{}_bucket", metric.name),
+        MetricKind::Counter | MetricKind::Gauge => name.to_owned(),
+        MetricKind::Histogram => format!("{name}_bucket"),
     }
 }
 

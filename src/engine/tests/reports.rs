@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::{Worker, bearer};
 use crate::host::NoSharedData;
-use crate::metrics::Counter;
 use crate::testing::{self, jwt, test};
 
 /// If this failed, a migration would let in who has no token, or a token that is for somebody else.
@@ -30,13 +29,13 @@ fn r024_r025_r034_reporting_what_tokens_lack_lets_none_in_that_is_not_authentic(
     assert_eq!(get("/audience"), "wrong_audience");
     assert_eq!(get("/enforced"), "insufficient_scope");
     assert_eq!(get("//"), "ambiguous_target");
-    assert_eq!(worker.counted.of(Counter::ShadowDenied), 3);
+    assert_eq!(worker.counted.shadow_denied.borrow().len(), 3);
     assert_eq!(worker.request(0, "GET", "/", None), "missing_credentials");
     worker.answer_status("204");
     assert_eq!(worker.request(0, "GET", "/", Some("Bearer inactive")), "inactive");
     worker.answer_status("500");
     assert_eq!(worker.request(0, "GET", "/", Some("Bearer down")), "unavailable");
-    assert_eq!(worker.counted.of(Counter::ShadowDenied), 3);
+    assert_eq!(worker.counted.shadow_denied.borrow().len(), 3);
 }
 
 /// If this failed, a rule that only reports would refuse after all, or pass on what the client sent as credentials.
@@ -61,7 +60,7 @@ fn r074_a_report_only_rule_denies_nothing_and_forwards_no_client_credentials() {
     assert_eq!(worker.request(0, "GET", "/old", Some("Bearer inactive")), "inactive, removed");
     worker.answer_status("500");
     assert_eq!(worker.request(0, "GET", "/old", Some("Bearer down")), "unavailable, removed");
-    assert_eq!(worker.counted.of(Counter::ShadowDenied), 5);
+    assert_eq!(worker.counted.shadow_denied.borrow().len(), 5);
 }
 
 /// If this failed, an operator would believe that a public place or a route reports something.

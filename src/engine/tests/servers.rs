@@ -101,7 +101,7 @@ fn a_server_has_a_name_and_its_sections_stand_with_it() {
         errors(
             json!({"authorization_servers": [server("a", "verify"), server("a", "verify")], "rules": [{"path": "/"}]})
         ),
-        "authorization_servers[1].name: is there already"
+        "authorization_servers[1].name: is a duplicate"
     );
     assert_eq!(
         errors(json!({"rules": [{"path": "/", "authorization_server": "nobody"}]})),

@@ -11,7 +11,11 @@ fn main() -> Result<()> {
     for kind in [MetricKind::Counter, MetricKind::Gauge, MetricKind::Histogram] {
         writeln!(page, "\n## {}\n\n| name | what it tells |\n|---|---|", title(kind))?;
         for metric in metrics().iter().filter(|metric| metric.kind == kind) {
-            writeln!(page, "| `{}` | {} |", metric.name, metric.meaning)?;
+            let name = match metric.name.split_once('.') {
+                Some((name, reason)) => format!("{name}{{reason=\"{reason}\"}}"),
+                None => metric.name.clone(),
+            };
+            writeln!(page, "| `{name}` | {} |", metric.meaning)?;
         }
     }
     xtask::publish(&[("docs/metrics.md", page)])
@@ -29,10 +33,10 @@ const INTRODUCTION: &str = "# Metrics
 
 `./justw metrics` writes this page from the one list in `src/metrics.rs`.
 
-Envoy has them on its admin port: `/stats?filter=phantom_token` as `wasmcustom.<name>`, and `/stats/prometheus` as `<name>`. None has a
-label, so a client cannot make more of them. What several listeners with the filter in one Envoy count adds up. Gauges are set every
+Envoy has them on its admin port: `/stats?filter=phantom_token` as `wasmcustom.<name>`, and `/stats/prometheus` as `<name>`. Their
+number is fixed: nothing that a client sends becomes a name or a label. What several listeners with the filter in one Envoy count adds up. Gauges are set every
 50 ms, by hosts that set timers.
 
-Each refusal counts twice: by whose fault it is (`rejected_…`), and by its reason (`refused_…`), which the access log has as well: in
-Envoy, `%RESPONSE_CODE_DETAILS%` is `phantom_token_denied{inactive}`.
+Denied requests are counted by their reason, which Prometheus sees as a label ([monitoring](monitoring.md)); the host's own statistics
+have it after a dot: `wasmcustom.phantom_token_denied.inactive`. The access log has it as well: in Envoy, `%RESPONSE_CODE_DETAILS%` is `phantom_token_denied{inactive}`.
 ";
