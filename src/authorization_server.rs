@@ -40,7 +40,7 @@ pub(crate) struct AuthorizationServer {
     protection: Option<Protection>,
     failed_verifications: VerificationBudget,
     /// What was said of tokens whose requests wait for keys, as long as they do.
-    unverified: BTreeMap<TokenKey, Weak<UnverifiedToken>>,
+    unverified: BTreeMap<TokenKey, Vec<Weak<UnverifiedToken>>>,
 }
 
 /// Rate limiter and circuit breaker.
@@ -209,10 +209,8 @@ impl AuthorizationServer {
             host.metrics.increment(Counter::CacheHitInactive);
             return Err(reason);
         }
-        let unverified = self.unverified.get(&key).and_then(Weak::upgrade);
-        if let Some(unverified_token) =
-            unverified.filter(|unverified_token| unverified_token.token_info.get().is_none())
-        {
+        let waiting = self.unverified.get(&key).into_iter().flatten().rev().filter_map(Weak::upgrade);
+        if let Some(unverified_token) = waiting.into_iter().find(|one| one.token_info.get().is_none()) {
             return Ok(Source::UnverifiedToken(unverified_token));
         }
         let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
@@ -329,6 +327,10 @@ impl AuthorizationServer {
                 if reason.fault() == Fault::Client {
                     self.cache.forget(&token, host.shared_data);
                     self.cache.note_refusal(token, reason, outcome.freshness(), host.now);
+                    // Earlier responses that wait for keys do not count any more.
+                    for waiting in self.unverified.remove(&token).iter().flatten().filter_map(Weak::upgrade) {
+                        let _ = waiting.token_info.set(Err(reason));
+                    }
                 }
                 return Err(TokenError { reason, retry_after: outcome.retry_after() });
             }
@@ -346,8 +348,11 @@ impl AuthorizationServer {
             }
             // Requests that wait ask for the keys; later ones for the same token join them.
             Err(NoTokenInfo::Needs(_)) => {
-                self.unverified.retain(|_, unverified_token| unverified_token.strong_count() > 0);
-                self.unverified.insert(token, Rc::downgrade(&unverified_token));
+                self.unverified.retain(|_, waiting| {
+                    waiting.retain(|one| one.strong_count() > 0);
+                    !waiting.is_empty()
+                });
+                self.unverified.entry(token).or_default().push(Rc::downgrade(&unverified_token));
             }
             Ok(_) | Err(NoTokenInfo::Refused(_)) => {}
         }

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::{Decision, Step};
+use super::decision::{Decision, Pending, Step};
 use super::query_result::{IntrospectionResult, QueryResult};
 use super::request_context::{self, RequestContext};
 use super::token_check::TokenCheck;
-use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Source, TokenError, UnverifiedToken};
+use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Source, TokenError};
 use crate::cache::{Level, Occupancy};
 use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::client_certificate::CertificateSource;
@@ -50,14 +50,6 @@ pub struct RequiredAttributes {
     pub peer: bool,
     /// The caller's certificate.
     pub certificate: bool,
-}
-
-/// A request that waits for a response. [`Authenticator::settle`] consumes it, so no request is settled twice.
-#[must_use = "a pending request that is dropped is never answered"]
-pub(super) struct Pending {
-    context: RequestContext,
-    server: ServerId,
-    unverified_token: Option<Rc<UnverifiedToken>>,
 }
 
 /// How much one worker has in flight with a server.
@@ -543,15 +535,6 @@ impl Authenticator {
         let server = self.servers.get(pending.server.0).ok_or(Reason::Internal)?;
         let check = TokenCheck { settings: server.token_settings(), context: &pending.context, host };
         check.all(token_info, self.proof_verifier.as_mut())
-    }
-}
-
-impl Pending {
-    fn reject(self, none: TokenError, token: Option<&TokenKey>, host: Host<'_>) -> Step {
-        let TokenError { reason, retry_after } = none;
-        let enforcement = self.context.requirement.enforcement;
-        let rejection = Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason) };
-        Step::Settled(Decision::refuse(rejection, enforcement, host))
     }
 }
 

@@ -1,13 +1,18 @@
 //! What becomes of a request, and what is counted of that.
 
-use super::authenticator::Pending;
+use std::rc::Rc;
+
+use super::request_context::RequestContext;
+use crate::authorization_server::{TokenError, UnverifiedToken};
 use crate::host::Host;
 use crate::http::reply::Reply;
 use crate::metrics::Counter;
 use crate::policy::Enforcement;
 use crate::refusal::Rejection;
 use crate::server::query::Query;
+use crate::server_id::ServerId;
 use crate::token_info::UpstreamHeaders;
+use crate::token_key::TokenKey;
 
 /// The decision about a request.
 #[derive(Debug)]
@@ -30,6 +35,14 @@ pub(super) enum Step {
     Refresh(Decision, Query),
     /// An authorization server has to be asked; the rest is kept until it answers.
     Ask(Query, Pending),
+}
+
+/// A request that waits for a response. [`Authenticator::settle`](super::authenticator::Authenticator::settle) consumes it, so no request is settled twice.
+#[must_use = "a pending request that is dropped is never answered"]
+pub(super) struct Pending {
+    pub(super) context: RequestContext,
+    pub(super) server: ServerId,
+    pub(super) unverified_token: Option<Rc<UnverifiedToken>>,
 }
 
 impl Decision {
@@ -63,5 +76,15 @@ impl Decision {
     pub(super) fn reject(rejection: Rejection, host: Host<'_>) -> Self {
         host.metrics.deny(rejection.reason);
         Self::Reject(rejection)
+    }
+}
+
+impl Pending {
+    /// Refuses it.
+    pub(super) fn reject(self, none: TokenError, token: Option<&TokenKey>, host: Host<'_>) -> Step {
+        let TokenError { reason, retry_after } = none;
+        let enforcement = self.context.requirement.enforcement;
+        let rejection = Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason) };
+        Step::Settled(Decision::refuse(rejection, enforcement, host))
     }
 }

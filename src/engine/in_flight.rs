@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::authenticator::{InFlightCounts, Pending};
+use super::authenticator::InFlightCounts;
 use super::call::{CallId, StreamId};
+use super::decision::Pending;
 use crate::server::query::{Query, Subject};
 use crate::time::Timestamp;
 
@@ -83,12 +84,18 @@ impl InFlight {
         flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
     }
 
-    /// Joins a call in flight about the same.
+    /// Joins a call in flight about the same. A call that can be lost with its stream is joined only where it `is_repeated` then.
     ///
     /// # Errors
     /// Gives the request back if there is none.
-    pub(super) fn join(&mut self, subject: &Subject, waiting: Waiting) -> Result<(), Waiting> {
-        match self.joinable.get(subject).and_then(|id| self.flights.get_mut(id)) {
+    pub(super) fn join(
+        &mut self,
+        subject: &Subject,
+        waiting: Waiting,
+        is_repeated: bool,
+    ) -> Result<(), Waiting> {
+        let started = self.joinable.get(subject).and_then(|id| self.flights.get_mut(id));
+        match started.filter(|started| is_repeated || started.flight.sender.is_none()) {
             Some(started) => {
                 started.flight.waiting.push(waiting);
                 Ok(())

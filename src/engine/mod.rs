@@ -39,8 +39,8 @@ pub use self::edits::{Edit, HeaderEdits};
 pub use self::reception::{Action, Attributes, Reception};
 pub use crate::token_info::UpstreamHeaders;
 
-use self::authenticator::{Authenticator, GaugeValues, Pending};
-use self::decision::{Decision, Step};
+use self::authenticator::{Authenticator, GaugeValues};
+use self::decision::{Decision, Pending, Step};
 use self::in_flight::{Flight, InFlight, Waiting};
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CalloutOutcome, NotSent};
@@ -287,7 +287,7 @@ impl Engine {
             let mut waiting = Waiting { stream, pending };
             let mut admitted = self.authenticator.admits_waiting(subject, counts);
             if admitted.is_ok() && self.settings.single_flight && self.capabilities.switches_streams {
-                match self.in_flight.join(&subject, waiting) {
+                match self.in_flight.join(&subject, waiting, self.capabilities.has_timers) {
                     Ok(()) => {
                         host.metrics.increment(Counter::IntrospectionCoalesced);
                         return None;

@@ -696,6 +696,28 @@ fn r023_coalesced_requests_are_each_checked_by_their_own_rule() {
     assert_eq!(decisions, [true, false]);
 }
 
+/// If a request joined a call that the host drops with its stream, and that nothing repeats, it would hang forever.
+#[test]
+fn r023_without_timers_no_request_joins_a_call_that_can_be_lost() {
+    for has_timers in [true, false] {
+        let capabilities = Capabilities { outlives_streams: false, has_timers, ..Capabilities::ALL };
+        let mut worker = Worker::with_capabilities(json!({}), capabilities, &NoSharedData);
+        let authorization = Presented::Once(b"Bearer opaque");
+        let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
+        let (sender, _) = worker.start(0, &head);
+        let (stream, _) = worker.start(0, &head);
+        let first = worker.call(0).expect("an introspection request");
+        let second = worker.call(0);
+        assert_eq!(second.is_some(), !has_timers, "without timers, each asks for itself");
+        worker.driver.engine().on_stream_gone(sender);
+        worker.respond(&first, 0);
+        second.iter().for_each(|call| worker.respond(call, 0));
+        assert_eq!(worker.refresh(0), usize::from(has_timers), "with timers, the call is repeated");
+        let (settled, _) = worker.driver.engine().poll_action().expect("no request hangs");
+        assert_eq!(settled, stream);
+    }
+}
+
 /// What services receive.
 fn forwarded(headers: &UpstreamHeaders) -> String {
     if headers.token().is_none() {

@@ -35,7 +35,7 @@ fn start(in_flight: &mut InFlight, stream: u64, token: &str) -> CallId {
 
 fn join(in_flight: &mut InFlight, stream: u64, token: &str) -> bool {
     let (query, pending) = ask(token);
-    in_flight.join(&query.subject(), waiting(stream, pending)).is_ok()
+    in_flight.join(&query.subject(), waiting(stream, pending), true).is_ok()
 }
 
 fn complete(in_flight: &mut InFlight, call: CallId) -> Option<Vec<u64>> {

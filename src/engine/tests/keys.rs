@@ -553,6 +553,30 @@ fn r063_r066_a_request_that_cannot_wait_for_keys_decides_for_no_other() {
     assert!(next_action(&mut worker).starts_with("Bearer"));
 }
 
+/// If a response that waits for keys outlived a later one, a token that was revoked meanwhile would be cached when the keys come.
+#[test]
+fn r055_r066_a_response_pending_keys_does_not_outlive_a_revocation() {
+    let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
+    worker.keys = key_set("k1");
+    worker.answer_with(signed_jwt("k1", &testing::claims()));
+    for _ in 0..3 {
+        start(&mut worker, 0, "token");
+    }
+    let [first, second, third] = [(); 3].map(|()| call(&mut worker, 0, Asked::Token));
+    worker.respond(&first, 0);
+    worker.respond(&second, 0);
+    worker.answer_status("204");
+    worker.respond(&third, 0);
+    assert_eq!(next_action(&mut worker), "inactive");
+    for _ in 0..2 {
+        let keys = call(&mut worker, 0, Asked::Keys);
+        worker.respond(&keys, 0);
+        assert_eq!(next_action(&mut worker), "inactive", "the keys are good, the token is not any more");
+    }
+    worker.answer_status("503");
+    assert_eq!(worker.get(0, "token"), "inactive", "nothing was cached");
+}
+
 /// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
 #[test]
 fn r063_a_query_not_sent_changes_nothing_for_waiting_requests() {
