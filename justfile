@@ -19,7 +19,7 @@ failures := "What failed, and why:"
 test_run := "cargo build --quiet --package xtask && target/debug/test-run"
 # The test binaries in which Envoy runs.
 with_envoy := "envoy reliability memory"
-fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration"
+fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration engine"
 
 # Lists the recipes.
 default:

@@ -1,0 +1,100 @@
+//! Feeds the engine a script: requests, responses, clients that leave, ticks and a clock that jumps, in any order, at two workers
+//! that share data, on a host with any set of capabilities.
+//!
+//! *Invariant:* every request gets one action, and none once its client is gone. It continues only at a public place; or by what
+//! the server said of its own token, signed, unexpired and no older than caching allows; or without credentials, where its rule
+//! only reports. Neither services nor the log see the client's token. The client hears 401 only for its own fault, and a failure of
+//! the server as a 5xx. When all calls have ended, no request waits.
+//!
+//! If it failed, a request would continue by another client's answer, or hang, or take its token along.
+#![no_main]
+
+mod client;
+mod model;
+mod script;
+mod server;
+mod world;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use phantom_token_core::Capabilities;
+use phantom_token_fuzz::{Choice, key_set};
+use serde_json::{Value, json};
+
+use crate::script::Step;
+use crate::world::World;
+
+fuzz_target!(|input: Input<'_>| run(&input));
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    capabilities: Choice<16>,
+    caching: Choice<4>,
+    limits: Choice<4>,
+    publishes_keys: Choice<2>,
+    /// One step a line.
+    script: &'a [u8],
+}
+
+fn run(input: &Input<'_>) {
+    let mut world = World::new(&input.configuration(), input.capabilities(), input.stale_if_error() * 1000);
+    for step in input.script.split(|&byte| byte == b'\n').filter_map(Step::read).take(MAX_STEPS) {
+        world.perform(step);
+    }
+    world.end();
+}
+
+impl Input<'_> {
+    fn capabilities(&self) -> Capabilities {
+        let has = |bit: u8| self.capabilities.0 & bit == 0;
+        let (switches_streams, has_timers) = (has(1), has(4));
+        // Without timers, no call is sent again. So a request must not join one that is lost with another's stream.
+        let outlives_streams = has(2) || (switches_streams && !has_timers);
+        Capabilities { switches_streams, outlives_streams, has_timers, edits_repeated_fields: has(8) }
+    }
+
+    fn stale_if_error(&self) -> u64 {
+        if self.caching.0 & 1 == 0 { 0 } else { 30 }
+    }
+
+    fn configuration(&self) -> Value {
+        let refresh_ahead = if self.caching.0 & 2 == 0 { "0s" } else { "20s" };
+        let (max_concurrent, max_waiting, failures) =
+            [(256, 1024, 0), (2, 2, 0), (256, 1024, 2), (2, 3, 1)][usize::from(self.limits.0)];
+        let keys = match self.publishes_keys.0 {
+            0 => json!({"set": key_set()}),
+            _ => json!({"uri": format!("{}/jwks", server::ISSUER), "upstream": "a", "timeout": TIMEOUT}),
+        };
+        json!({
+            "introspection": {
+                "endpoint": format!("{}/introspect", server::ISSUER), "upstream": "a",
+                "client_id": "gateway", "client_secret": server::CLIENT_SECRET, "timeout": TIMEOUT,
+                "max_concurrent": max_concurrent, "max_waiting": max_waiting,
+                "circuit_breaker": {"failures": failures, "open_for": "5s"},
+            },
+            "token": {"issuer": server::ISSUER, "leeway": "0s", "dpop": "allowed"},
+            "keys": keys,
+            // Shared proofs are written slot by slot, which takes most of the time of a run.
+            "dpop": {"origins": [client::ORIGIN], "max_proofs": 1024, "shared": false},
+            "credentials": {
+                "query_parameter": "access_token", "cookie": "session", "header": "x-token",
+                "websocket_protocol": "token.",
+            },
+            "cache": {
+                "max_entries": 16, "max_ttl": format!("{}ms", server::MAX_TTL), "inactive_ttl": "5s",
+                "refresh_ahead": refresh_ahead, "stale_if_error": format!("{}s", self.stale_if_error()),
+            },
+            "claim_headers": [{"header": "x-user", "pointer": "/sub"}, {"header": "x-answer", "pointer": "/jti"}],
+            "log_level": "trace",
+            "rules": [
+                {"path": "/orders"},
+                {"path": "/admin", "scopes": ["admin"]},
+                {"path": "/public", "access": "public"},
+                {"path": "/trial", "report_only": true},
+            ],
+        })
+    }
+}
+
+const MAX_STEPS: usize = 64;
+const TIMEOUT: &str = "10s";

@@ -1,0 +1,231 @@
+//! What has to be true of every request, whatever happened. The model does not foresee what the engine does: it judges what it did,
+//! by what the client sent and what the server said.
+
+use std::collections::BTreeSet;
+
+use phantom_token_core::driver::Fields;
+use phantom_token_core::{Call, Engine, Reason, Reply};
+use phantom_token_fuzz::{assert_callout, assert_reply};
+
+use crate::client::{Credentials, Place, SPOOFED, Sent, Spoofed, TOKENS, shows_token};
+use crate::server::{Answer, MAX_TTL, Meaning, Response, Statement};
+
+/// What the model was told.
+pub struct Model {
+    /// How long an answer counts beyond its time while the server fails, in milliseconds.
+    stale_if_error: u64,
+    statements: Vec<Statement>,
+    /// Whether a worker has had no service of the server.
+    had_outage: [bool; 2],
+    /// Whether a worker had a call end at a time that its host did not tell.
+    had_no_time: [bool; 2],
+    /// Whether a worker has a request for a token.
+    knows: [[bool; TOKENS.len()]; 2],
+    /// The workers and proofs by which requests continued.
+    used_proofs: BTreeSet<(usize, usize)>,
+    clock_went_back: bool,
+}
+
+impl Model {
+    pub fn new(stale_if_error: u64) -> Self {
+        Self {
+            stale_if_error,
+            statements: Vec::new(),
+            had_outage: [false; 2],
+            had_no_time: [false; 2],
+            knows: Default::default(),
+            used_proofs: BTreeSet::new(),
+            clock_went_back: false,
+        }
+    }
+
+    /// A request was sent.
+    pub fn note_sent(&mut self, sent: &Sent) {
+        self.knows[sent.worker][sent.token] |= sent.place.is_protected() && sent.credentials.is_one_token();
+    }
+
+    /// The server was not asked.
+    pub fn note_outage(&mut self, worker: usize) {
+        self.had_outage[worker] = true;
+    }
+
+    /// A call ended at a time that the host does not tell.
+    pub fn note_no_time(&mut self, worker: usize) {
+        self.had_no_time[worker] = true;
+    }
+
+    /// The clock went back.
+    pub fn note_clock_went_back(&mut self) {
+        self.clock_went_back = true;
+    }
+
+    /// The server answers about a token. Its response, if there is one.
+    pub fn note_answer(
+        &mut self,
+        worker: usize,
+        token: usize,
+        answer: Answer,
+        step: usize,
+        at: u64,
+    ) -> Option<Response> {
+        self.had_outage[worker] |= answer.is_outage();
+        let number = self.statements.len();
+        let meaning = answer.meaning(token, number, at);
+        let response = answer.response(token, number, meaning.as_ref());
+        self.statements.extend(meaning.map(|meaning| Statement { token, worker, step, at, meaning }));
+        response
+    }
+
+    /// A call goes to the server, about a token that a request for a protected place brought, and to nobody else.
+    pub fn judge_call(&self, worker: usize, call: &Call, token: Option<usize>) {
+        assert_callout(&call.request);
+        for (name, value) in call.request.headers() {
+            assert!(!shows_token(value.as_bytes()), "a token in {name} of a call");
+        }
+        match token {
+            Some(token) => assert!(self.knows[worker][token], "nobody brought the token of this call"),
+            None => assert!(call.request.body().is_empty(), "a call about no token that was brought"),
+        }
+    }
+
+    /// A request waits with these fields: without its token, where there is one to ask about.
+    pub fn judge_waiting(&self, sent: &Sent, fields: &Fields) {
+        assert!(sent.place.is_protected() && sent.credentials.is_one_token(), "{sent:?} waits for nothing");
+        assert_clean(sent, fields);
+        assert!(field(fields, "authorization").is_none(), "{sent:?} waits with its credentials");
+    }
+
+    /// A request continues with these fields.
+    pub fn judge_forwarded(&mut self, sent: &Sent, fields: &Fields, shadow_denied: Option<Reason>, now: u64) {
+        assert_clean(sent, fields);
+        let is_granted = field(fields, "x-answer").is_some() || field(fields, "x-user").is_some();
+        match sent.place {
+            Place::Unlisted => panic!("{sent:?} continues, which no rule exposes"),
+            Place::Public => {
+                assert!(!is_granted && shadow_denied.is_none(), "{sent:?} continues as a user's")
+            }
+            Place::Trial if !is_granted => {
+                assert!(shadow_denied.is_some(), "{sent:?} continues without credentials, but why?");
+                assert!(field(fields, "authorization").is_none(), "{sent:?} continues with credentials");
+            }
+            Place::Orders | Place::Admin | Place::Trial => {
+                assert!(shadow_denied.is_none(), "{sent:?} is good, but would be refused: {shadow_denied:?}");
+                self.judge_granted(sent, fields, now);
+            }
+        }
+    }
+
+    /// A request is refused.
+    pub fn judge_reply(&self, sent: &Sent, reply: &Reply, edits_repeated_fields: bool, now: u64) {
+        assert_reply(reply);
+        let fields = reply.headers.iter().map(|(_, value)| value.as_str());
+        for text in fields.chain([reply.body.as_str()]) {
+            assert!(!shows_token(text.as_bytes()) && !text.contains("eyJ"), "a reply shows {text}");
+        }
+        let is_repeated = sent.credentials == Credentials::Twice || sent.spoofed == Spoofed::UserTwice;
+        let is_justified = match (sent.place, reply.status) {
+            (_, 400) if is_repeated && !edits_repeated_fields => true,
+            (Place::Trial, 500) => self.had_no_time[sent.worker],
+            (Place::Public | Place::Trial, _) => false,
+            (Place::Unlisted, status) => status == 403,
+            (_, 400) => matches!(sent.credentials, Credentials::Twice | Credentials::Both),
+            (_, 401) => self.is_clients_fault(sent, now),
+            (Place::Admin, 403) => !sent.token().scope.contains("admin"),
+            (_, 500..) => sent.credentials.is_one_token(),
+            _ => false,
+        };
+        assert!(is_justified, "{sent:?} is answered {} for no reason: {:?}", reply.status, reply.reason);
+    }
+
+    /// It continues by what the server said of its own token.
+    fn judge_granted(&mut self, sent: &Sent, fields: &Fields, now: u64) {
+        assert!(sent.credentials.is_one_token(), "{sent:?} continues without a token");
+        let number = field(fields, "x-answer").and_then(|number| number.parse::<usize>().ok());
+        let statement = number.and_then(|number| self.statements.get(number)).expect("what the server said");
+        assert_eq!(statement.token, sent.token, "{sent:?} continues by an answer about another token");
+        let Meaning::Active { jwt, expires, is_stored } = &statement.meaning else {
+            panic!("{sent:?} continues by an answer that is none");
+        };
+        assert_eq!(field(fields, "authorization"), Some(format!("Bearer {jwt}")), "{sent:?}: another JWT");
+        assert_eq!(field(fields, "x-user").as_deref(), Some(sent.token().user), "{sent:?}: another user");
+        assert!(now < *expires, "{sent:?} continues by a token that has expired");
+        assert_eq!(sent.token().is_bound, sent.credentials.is_proven(), "{sent:?}: not the token's sender");
+        assert!(sent.place != Place::Admin || sent.token().scope.contains("admin"), "{sent:?}: no scope");
+        if sent.credentials.is_proven() {
+            let is_new = self.used_proofs.insert((sent.worker, sent.proof.number));
+            assert!(is_new || self.clock_went_back, "{sent:?} continues by a proof that was used");
+        }
+        if statement.step < sent.step {
+            // Who comes while another waits for keys to verify an answer, waits for the same.
+            assert!(
+                *is_stored || sent.has_company,
+                "{sent:?} continues by an answer that must not be stored"
+            );
+            let fresh_until = statement.at + MAX_TTL;
+            let is_stale = now >= fresh_until;
+            assert!(!is_stale || self.had_outage[sent.worker], "{sent:?}: too old, but the server serves");
+            assert!(!is_stale || now < fresh_until + self.stale_if_error, "{sent:?}: too old by far");
+            assert!(!self.is_taken_back(sent, statement), "{sent:?} continues, but the server took it back");
+        }
+    }
+
+    /// Whether the worker has heard since that the token is not active; after the request came, if that waited for keys alone.
+    fn is_taken_back(&self, sent: &Sent, said: &Statement) -> bool {
+        let counts = |one: &&Statement| one.step > said.step && (one.step < sent.step || !sent.has_company);
+        let heard = self.statements.iter().filter(|one| one.worker == sent.worker && one.token == sent.token);
+        heard.filter(counts).any(|one| matches!(one.meaning, Meaning::Inactive))
+    }
+
+    /// Whether something speaks against the request itself: it is no failure of the server that the client hears.
+    fn is_clients_fault(&self, sent: &Sent, now: u64) -> bool {
+        let is_over = |said: &Statement| match said.meaning {
+            Meaning::Active { expires, .. } => expires <= now,
+            Meaning::Inactive => said.worker == sent.worker,
+            Meaning::Forged => false,
+        };
+        // Nobody knows whether a proof was used before the worker began.
+        let has_become_old = sent.credentials.is_proven() && (now != sent.at || self.clock_went_back);
+        !sent.credentials.is_one_token()
+            || sent.credentials == Credentials::ProvenAgain
+            || has_become_old
+            || sent.token().is_bound != sent.credentials.is_proven()
+            || self.statements.iter().any(|said| said.token == sent.token && is_over(said))
+    }
+}
+
+/// No trailer section has what is taken off the head.
+pub fn assert_trailers(engine: &Engine) {
+    let forbidden = [
+        "authorization",
+        "Cookie",
+        "x-token",
+        "x-user",
+        "X_ANSWER",
+        "dpop",
+        "sec-websocket-protocol",
+        "x-original-url",
+    ];
+    let names = forbidden.iter().chain(&["grpc-status", "date"]).map(|name| name.as_bytes());
+    let mut found = engine.forbidden_trailers(names);
+    found.sort_unstable();
+    let mut expected = forbidden;
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+/// No field shows the client's token or its proof, or what it claims in the gateway's place.
+fn assert_clean(sent: &Sent, fields: &Fields) {
+    for (name, value) in fields {
+        let is_proof = name.eq_ignore_ascii_case("dpop");
+        assert!(!shows_token(value) && !is_proof, "{sent:?}: the client's credentials are in {name}");
+        assert!(value != SPOOFED.as_bytes(), "{sent:?}: the client's word in {name}");
+    }
+}
+
+/// The value of a field, of which there is one at most.
+fn field(fields: &Fields, name: &str) -> Option<String> {
+    let mut values = fields.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    let value = values.next()?;
+    assert!(values.next().is_none(), "services receive {name} twice");
+    Some(String::from_utf8_lossy(value).into_owned())
+}
