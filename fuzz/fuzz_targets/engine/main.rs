@@ -21,6 +21,7 @@ use phantom_token_core::Capabilities;
 use phantom_token_fuzz::{Choice, key_set};
 use serde_json::{Value, json};
 
+use crate::model::Model;
 use crate::script::Step;
 use crate::world::World;
 
@@ -37,7 +38,8 @@ struct Input<'a> {
 }
 
 fn run(input: &Input<'_>) {
-    let mut world = World::new(&input.configuration(), input.capabilities(), input.stale_if_error() * 1000);
+    let model = Model::new(input.stale_if_error() * 1000, input.publishes_keys.0 == 1);
+    let mut world = World::new(&input.configuration(), input.capabilities(), model);
     for step in input.script.split(|&byte| byte == b'\n').filter_map(Step::read).take(MAX_STEPS) {
         world.perform(step);
     }

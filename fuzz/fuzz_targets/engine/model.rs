@@ -14,6 +14,8 @@ use crate::server::{Answer, MAX_TTL, Meaning, Response, Statement};
 pub struct Model {
     /// How long an answer counts beyond its time while the server fails, in milliseconds.
     stale_if_error: u64,
+    /// Whether the keys of the server have to be fetched.
+    publishes_keys: bool,
     statements: Vec<Statement>,
     /// Whether a worker has had no service of the server.
     had_outage: [bool; 2],
@@ -27,9 +29,10 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(stale_if_error: u64) -> Self {
+    pub fn new(stale_if_error: u64, publishes_keys: bool) -> Self {
         Self {
             stale_if_error,
+            publishes_keys,
             statements: Vec::new(),
             had_outage: [false; 2],
             had_no_time: [false; 2],
@@ -165,15 +168,16 @@ impl Model {
             let is_stale = now >= fresh_until;
             assert!(!is_stale || self.had_outage[sent.worker], "{sent:?}: too old, but the server serves");
             assert!(!is_stale || now < fresh_until + self.stale_if_error, "{sent:?}: too old by far");
-            assert!(!self.is_taken_back(sent, statement), "{sent:?} continues, but the server took it back");
+            // What the server said while an answer waited for keys does not count against that answer.
+            let is_taken_back = !self.publishes_keys && self.is_taken_back(sent, statement);
+            assert!(!is_taken_back, "{sent:?} continues, but the server took it back");
         }
     }
 
-    /// Whether the worker has heard since that the token is not active; after the request came, if that waited for keys alone.
+    /// Whether the worker has heard since that the token is not active.
     fn is_taken_back(&self, sent: &Sent, said: &Statement) -> bool {
-        let counts = |one: &&Statement| one.step > said.step && (one.step < sent.step || !sent.has_company);
         let heard = self.statements.iter().filter(|one| one.worker == sent.worker && one.token == sent.token);
-        heard.filter(counts).any(|one| matches!(one.meaning, Meaning::Inactive))
+        heard.filter(|one| one.step > said.step).any(|one| matches!(one.meaning, Meaning::Inactive))
     }
 
     /// Whether something speaks against the request itself: it is no failure of the server that the client hears.

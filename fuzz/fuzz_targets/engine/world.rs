@@ -62,7 +62,7 @@ enum State {
 
 impl World {
     /// Two workers that have seen nothing.
-    pub fn new(configuration: &Value, capabilities: Capabilities, stale_if_error: u64) -> Self {
+    pub fn new(configuration: &Value, capabilities: Capabilities, model: Model) -> Self {
         let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None).expect("no mistakes");
         let worker = || {
             let log = DecisionLog::new(&settings, &NoRandomness, Box::new(Log));
@@ -78,7 +78,7 @@ impl World {
             now: NOW * 1000,
             step: 0,
             proof: Proof { number: 0, at: NOW * 1000 },
-            model: Model::new(stale_if_error),
+            model,
         };
         for worker in 0..2 {
             world.with_engine(worker, |engine, host| engine.prepare(host));
