@@ -64,8 +64,8 @@ impl Input<'_> {
         let (max_concurrent, max_waiting, failures) =
             [(256, 1024, 0), (2, 2, 0), (256, 1024, 2), (2, 3, 1)][usize::from(self.limits.0)];
         let keys = match self.publishes_keys.0 {
-            0 => json!({"set": key_set()}),
-            _ => json!({"uri": format!("{}/jwks", server::ISSUER), "upstream": "a", "timeout": TIMEOUT}),
+            0 => json!({"jwks": key_set()}),
+            _ => json!({"jwks_uri": format!("{}/jwks", server::ISSUER), "upstream": "a", "timeout": TIMEOUT}),
         };
         json!({
             "introspection": {
@@ -78,7 +78,7 @@ impl Input<'_> {
             "keys": keys,
             // Shared proofs are written slot by slot, which takes most of the time of a run.
             "dpop": {"origins": [client::ORIGIN], "max_proofs": 1024, "shared": false},
-            "credentials": {
+            "token_sources": {
                 "query_parameter": "access_token", "cookie": "session", "header": "x-token",
                 "websocket_protocol": "token.",
             },
@@ -86,7 +86,7 @@ impl Input<'_> {
                 "max_entries": 16, "max_ttl": format!("{}ms", server::MAX_TTL), "inactive_ttl": "5s",
                 "refresh_ahead": refresh_ahead, "stale_if_error": format!("{}s", self.stale_if_error()),
             },
-            "claim_headers": [{"header": "x-user", "pointer": "/sub"}, {"header": "x-answer", "pointer": "/jti"}],
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}, {"header": "x-answer", "pointer": "/jti"}],
             "log_level": "trace",
             "rules": [
                 {"path": "/orders"},

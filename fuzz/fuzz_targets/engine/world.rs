@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use log::Level;
 use phantom_token_core::driver::{Fields, MemorySharedData, borrowed};
@@ -63,10 +64,11 @@ enum State {
 impl World {
     /// Two workers that have seen nothing.
     pub fn new(configuration: &Value, capabilities: Capabilities, model: Model) -> Self {
-        let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None).expect("no mistakes");
+        let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None);
+        let settings = Arc::new(settings.expect("no errors"));
         let worker = || {
             let log = DecisionLog::new(&settings, &NoRandomness, Box::new(Log));
-            let engine = Engine::new(settings.clone(), capabilities, Rc::new(log));
+            let engine = Engine::new(Arc::clone(&settings), capabilities, Rc::new(log));
             assert_trailers(&engine);
             Worker { engine, capabilities, calls: Vec::new(), refuses_call: false }
         };
@@ -337,7 +339,7 @@ impl Metrics for Waiting {
     fn refuse(&self, _reason: Reason) {}
 
     fn set(&self, gauge: Gauge, value: usize) {
-        if gauge == Gauge::RequestsWaiting {
+        if gauge == Gauge::RequestsPending {
             self.0.set(value);
         }
     }
