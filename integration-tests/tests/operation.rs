@@ -84,7 +84,7 @@ fn r110_what_may_come_with_each_request_is_logged_now_and_then() -> Result<()> {
             host.request(0, &orders_of(&format!("token-{number}")))?;
             host.answer(host.open_callouts()[0], Answer::response(401, "text/plain", ""))?;
         }
-        Ok(host.take_log().into_iter().filter(|line| line.contains("credentials of the gateway")).collect())
+        Ok(host.take_log().into_iter().filter(|line| line.contains("the gateway's credentials")).collect())
     };
     assert_eq!(refuse(&mut host, 20)?.len(), 1);
     host.advance(Duration::from_secs(11));
@@ -128,7 +128,7 @@ fn r134_a_clock_that_is_set_back_silences_nothing() -> Result<()> {
     let lines = |host: &mut Host, token: &str| -> Result<usize> {
         host.request(0, &orders_of(token))?;
         host.answer(host.open_callouts()[0], Answer::response(401, "text/plain", ""))?;
-        Ok(host.take_log().iter().filter(|line| line.contains("credentials of the gateway")).count())
+        Ok(host.take_log().iter().filter(|line| line.contains("the gateway's credentials")).count())
     };
     assert_eq!(lines(&mut host, "first")?, 1);
     assert_eq!(lines(&mut host, "second")?, 0);

@@ -61,7 +61,7 @@ async fn r135_credentials_leave_the_machine_in_plaintext_only_if_they_may() -> R
     assert!(refused.contains("in plaintext: use https, or --insecure"), "{refused}");
     let insecure = Options { is_insecure: true, ..Options::default() };
     let findings = trial(&beyond, None, Route::default(), insecure).await?;
-    assert!(findings.text.contains("does not serve"), "it tries: {}", findings.text);
+    assert!(findings.text.contains("is unavailable"), "it tries: {}", findings.text);
     let findings = try_it(&configuration(&server), None, Route::default()).await?;
     assert!(findings.is_fine, "on this machine: {}", findings.text);
     Ok(())

@@ -38,7 +38,7 @@ struct Input<'a> {
 }
 
 fn run(input: &Input<'_>) {
-    let model = Model::new(input.stale_if_error() * 1000, input.publishes_keys.0 == 1);
+    let model = Model::new(input.stale_if_error() * 1000);
     let mut world = World::new(&input.configuration(), input.capabilities(), model);
     for step in input.script.split(|&byte| byte == b'\n').filter_map(Step::read).take(MAX_STEPS) {
         world.perform(step);
@@ -49,10 +49,12 @@ fn run(input: &Input<'_>) {
 impl Input<'_> {
     fn capabilities(&self) -> Capabilities {
         let has = |bit: u8| self.capabilities.0 & bit == 0;
-        let (switches_streams, has_timers) = (has(1), has(4));
-        // Without timers, no call is sent again. So a request must not join one that is lost with another's stream.
-        let outlives_streams = has(2) || (switches_streams && !has_timers);
-        Capabilities { switches_streams, outlives_streams, has_timers, edits_repeated_fields: has(8) }
+        Capabilities {
+            switches_streams: has(1),
+            outlives_streams: has(2),
+            has_timers: has(4),
+            edits_repeated_fields: has(8),
+        }
     }
 
     fn stale_if_error(&self) -> u64 {

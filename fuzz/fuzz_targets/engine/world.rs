@@ -135,12 +135,9 @@ impl World {
             }
             Step::Tick { worker } => self.tick(worker),
             Step::ProveSwitching { worker } => {
-                let Worker { engine, capabilities, calls, .. } = &mut self.workers[worker];
-                // A host proves it before the first call, or its timers send again what was lost.
-                if calls.is_empty() || capabilities.has_timers {
-                    engine.on_switching_proven();
-                    (capabilities.switches_streams, capabilities.outlives_streams) = (true, true);
-                }
+                let Worker { engine, capabilities, .. } = &mut self.workers[worker];
+                engine.on_switching_proven();
+                (capabilities.switches_streams, capabilities.outlives_streams) = (true, true);
             }
             Step::Forward(duration) => self.pass(duration),
             Step::Back(duration) => {
@@ -336,7 +333,9 @@ struct Waiting(Cell<usize>);
 impl Metrics for Waiting {
     fn add(&self, _counter: Counter, _count: u64) {}
 
-    fn refuse(&self, _reason: Reason) {}
+    fn deny(&self, _reason: Reason) {}
+
+    fn shadow_deny(&self, _reason: Reason) {}
 
     fn set(&self, gauge: Gauge, value: usize) {
         if gauge == Gauge::RequestsPending {

@@ -159,12 +159,13 @@ fn is_a_number(sample: &Value) -> bool {
     sample["value"][1].as_str().and_then(|text| text.parse::<f64>().ok()).is_some_and(f64::is_finite)
 }
 
-/// The names of metrics in a text, but for those that rules record (`job:…`).
+/// The names of metrics in a text, but for those that rules record (`job:…`), and for the reason that begins like one.
 fn mentioned(text: &str) -> BTreeSet<&str> {
     let starts = text.match_indices("phantom_token_").map(|(start, _)| start);
     let own = starts.filter(|start| !text[..*start].ends_with(':'));
     let of_name = |character: char| character == '_' || character.is_ascii_alphanumeric();
-    own.filter_map(|start| text[start..].split(|character| !of_name(character)).next()).collect()
+    let names = own.filter_map(|start| text[start..].split(|character| !of_name(character)).next());
+    names.filter(|name| Reason::ALL.iter().all(|reason| reason.name() != *name)).collect()
 }
 
 /// Whether a name in a query is of this metric, or the beginning of the names of several.
