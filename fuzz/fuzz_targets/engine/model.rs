@@ -188,6 +188,8 @@ impl Model {
         !sent.credentials.is_one_token()
             || sent.credentials == Credentials::ProvenAgain
             || has_become_old
+            // Of two requests with one proof, the one that is settled first continues.
+            || self.used_proofs.contains(&(sent.worker, sent.proof.number))
             || sent.token().is_bound != sent.credentials.is_proven()
             || self.statements.iter().any(|said| said.token == sent.token && is_over(said))
     }
