@@ -1,6 +1,6 @@
 //! One authorization server, as the gateway knows it: how to ask it, what it said of tokens, and by which keys it signs.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -57,11 +57,13 @@ pub struct UnverifiedToken {
     /// When it was said.
     at: Timestamp,
     token_info: OnceCell<Result<Rc<TokenInfo>, Reason>>,
+    /// Why it does not count any more: the server has said so since.
+    taken_back: Cell<Option<Reason>>,
 }
 
 impl UnverifiedToken {
     fn new(token: TokenKey, active: ActiveToken, at: Timestamp) -> Self {
-        Self { token, active, at, token_info: OnceCell::new() }
+        Self { token, active, at, token_info: OnceCell::new(), taken_back: Cell::new(None) }
     }
 
     /// Its key.
@@ -329,7 +331,7 @@ impl AuthorizationServer {
                     self.cache.note_refusal(token, reason, outcome.freshness(), host.now);
                     // Earlier responses that wait for keys do not count any more.
                     for waiting in self.unverified.remove(&token).iter().flatten().filter_map(Weak::upgrade) {
-                        let _ = waiting.token_info.set(Err(reason));
+                        waiting.taken_back.set(Some(reason));
                     }
                 }
                 return Err(TokenError { reason, retry_after: outcome.retry_after() });
@@ -422,6 +424,9 @@ impl AuthorizationServer {
         asking: bool,
         host: Host<'_>,
     ) -> Result<Rc<TokenInfo>, NoTokenInfo> {
+        if let Some(reason) = unverified_token.taken_back.get() {
+            return Err(NoTokenInfo::Refused(reason));
+        }
         if let Some(known) = unverified_token.token_info.get() {
             // Its key may have been taken back since another request had it verified.
             let still_counts =

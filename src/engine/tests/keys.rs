@@ -577,6 +577,29 @@ fn r055_r066_a_response_pending_keys_does_not_outlive_a_revocation() {
     assert_eq!(worker.get(0, "token"), "inactive", "nothing was cached");
 }
 
+/// If what was verified for one request counted for another that still waits, although the server has taken it back meanwhile, a revoked
+/// token would be good once more.
+#[test]
+fn r055_r066_a_verified_response_does_not_outlive_a_revocation_for_those_who_wait() {
+    let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
+    worker.keys = key_set("k1");
+    worker.answer_with(signed_jwt("k1", &testing::claims()));
+    start(&mut worker, 0, "token");
+    start(&mut worker, 0, "token");
+    let [first, last] = [(); 2].map(|()| call(&mut worker, 0, Asked::Token));
+    worker.respond(&first, 0);
+    let first = call(&mut worker, 0, Asked::Keys);
+    start(&mut worker, 0, "token");
+    let second = call(&mut worker, 0, Asked::Keys);
+    worker.respond(&first, 0);
+    assert!(next_action(&mut worker).starts_with("Bearer"));
+    worker.answer_status("204");
+    worker.respond(&last, 0);
+    assert_eq!(next_action(&mut worker), "inactive");
+    worker.respond(&second, 0);
+    assert_eq!(next_action(&mut worker), "inactive", "it waited for the same response as the first");
+}
+
 /// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
 #[test]
 fn r063_a_query_not_sent_changes_nothing_for_waiting_requests() {
