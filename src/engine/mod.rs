@@ -309,7 +309,7 @@ impl Engine {
                     self.refresh(query, host);
                     return Some(decision);
                 }
-                Step::Ask(next_question, next_pending) => (query, pending) = (next_question, next_pending),
+                Step::Ask(next_query, next_pending) => (query, pending) = (next_query, next_pending),
             }
         }
     }
