@@ -38,7 +38,7 @@ struct Input<'a> {
 }
 
 fn run(input: &Input<'_>) {
-    let model = Model::new(input.stale_if_error() * 1000);
+    let model = Model::new(input.stale_if_error() * 1000, input.publishes_keys.0 == 1);
     let mut world = World::new(&input.configuration(), input.capabilities(), model);
     for step in input.script.split(|&byte| byte == b'\n').filter_map(Step::read).take(MAX_STEPS) {
         world.perform(step);
