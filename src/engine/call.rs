@@ -14,7 +14,8 @@ pub struct CallId(pub(super) u64);
 pub struct Call {
     /// Names it when its end is reported.
     pub id: CallId,
-    /// The stream whose request needs the answer; none, if no request waits for it.
+    /// The stream in whose name it is sent. None where calls [outlive](super::Capabilities::outlives_streams) streams, and for calls in the
+    /// background.
     pub stream: Option<StreamId>,
     /// What is sent.
     pub request: Callout,
