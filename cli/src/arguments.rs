@@ -197,8 +197,9 @@ Find all errors in configurations.
 A file has the filter's configuration by itself, or what a host reads with the
 configuration in it: Envoy (bootstrap, LDS, EnvoyFilter), Istio (WasmPlugin,
 TrafficExtension), Envoy Gateway (EnvoyExtensionPolicy) or Kong (declarative
-file). It may have several documents, and several configurations. A file
-without any is an error.
+file). It may have several documents, and several configurations, also in texts,
+as a ConfigMap does. A file without any is an error. What a template renders is
+checked, not the template.
 
 Each error is reported with its file, line, column and field. No value of a file
 is shown. What depends on more than the file is a warning, which changes no exit
@@ -207,6 +208,7 @@ code.";
 const CHECK_EXAMPLES: &str = "\
 Examples:
   phantom-token check envoy.yaml
+  helm template CHART | phantom-token check -
   kubectl get wasmplugin -A -o yaml | phantom-token check -
   phantom-token check --format github deploy/*.yaml
 

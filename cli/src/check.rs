@@ -5,8 +5,9 @@ use phantom_token_core::{HostKind, Settings};
 use crate::configuration::Configuration;
 use crate::document::{Position, Unreadable};
 use crate::environment::Environment;
+use crate::foreign::{self, Foreign};
 use crate::http_filters::{self, Risk};
-use crate::source::{NOTHING, Source};
+use crate::source::Source;
 
 /// What was found in one file.
 pub struct Report {
@@ -46,7 +47,6 @@ pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool
     let file = source.name.clone();
     let (configurations, mut findings) = match source.configurations() {
         Err(Unreadable { at, message }) => (Vec::new(), vec![Finding::of_file(at, message)]),
-        Ok(none) if none.is_empty() => (Vec::new(), vec![Finding::of_file(Position::START, NOTHING)]),
         Ok(found) => {
             let all = |one: &Configuration| {
                 let mut all = findings(one, host, requires_environment);
@@ -57,6 +57,7 @@ pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool
             (found.iter().map(Configuration::at).collect(), findings)
         }
     };
+    findings.extend(placeholders(&findings, source.text()));
     findings.sort_by_key(|finding| finding.at);
     Report { file, configurations, findings }
 }
@@ -82,10 +83,27 @@ pub fn findings(
     let finding = |error: &phantom_token_core::ConfigError| Finding {
         at: configuration.locate(error.path()),
         path: error.path().to_owned(),
-        message: error.message().to_owned(),
+        message: match error.path() {
+            "" => foreign::of_json(&text).unwrap_or(error.message()).to_owned(),
+            _ => error.message().to_owned(),
+        },
         severity: Severity::Error,
     };
     errors.iter().map(finding).collect()
+}
+
+/// What stands in the lines of errors and is no value yet, once for each kind: that may be all that is wrong.
+fn placeholders(findings: &[Finding], text: &str) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for finding in
+        findings.iter().filter(|finding| finding.severity == Severity::Error && !finding.path.is_empty())
+    {
+        let Some(Foreign { at, message }) = foreign::of_line(text, finding.at.line) else { continue };
+        if !found.iter().any(|known| known.message == message) {
+            found.push(Finding { severity: Severity::Warning, ..Finding::of_file(at, message) });
+        }
+    }
+    found
 }
 
 /// What stands around a configuration may make its rules for routes worthless.

@@ -1,12 +1,14 @@
 //! Where configurations of the filter stand in files: alone, or in what hosts read.
 //!
-//! Each is given to the core as its host would give it to the filter: an object as JSON, a text as it is.
+//! Each is given to the core as its host would give it to the filter: an object as JSON, a text as it is. A file may be a text in
+//! another one, as those of a ConfigMap are.
 
 use std::borrow::Cow;
 
 use phantom_token_core::HostKind;
 
-use crate::document::{self, Node, Position};
+use crate::document::{self, Node, Position, Unreadable};
+use crate::embedded;
 use crate::http_filters::Before;
 
 /// A configuration of the filter, in a file.
@@ -18,6 +20,16 @@ pub struct Configuration {
     refusal: Option<&'static str>,
     before: Before,
     host: HostKind,
+    /// Where the texts stand that it is in, the innermost first.
+    around: Vec<Origin>,
+}
+
+/// Where a text stands in the file or text around it.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    at: Position,
+    /// Where it begins, if its lines stand there as they are.
+    lines: Option<Position>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,42 +37,61 @@ struct Text {
     text: String,
     /// What is in it, if that can be read.
     inside: Option<Node>,
-    /// Where it begins, if its lines stand in the file as they are.
-    origin: Option<Position>,
+    /// Where it is in the file.
+    origin: Origin,
 }
 
 /// Finds the configurations in the documents of a file. A JSON file has to be JSON to the filter as well.
 pub fn find(documents: &[Node], source: &str, is_json: bool) -> Vec<Configuration> {
-    let mut found = Vec::new();
+    find_where(is_bare, documents, source, is_json)
+}
+
+fn find_where(
+    is_bare: fn(&Node) -> bool,
+    documents: &[Node],
+    source: &str,
+    is_json: bool,
+) -> Vec<Configuration> {
+    let mut search = Search { source, taken: Vec::new(), found: Vec::new() };
     for document in documents {
-        let before = found.len();
-        collect(document, source, &Before::default(), &mut found);
-        if found.len() == before && BARE.iter().any(|name| document.get(name).is_some()) {
-            let text = is_json.then(|| Text {
-                text: source.to_owned(),
-                inside: Some(document.clone()),
-                origin: Some(Position::START),
-            });
-            found.push(Configuration {
-                written: document.clone(),
-                text,
-                refusal: None,
-                before: Before::default(),
-                host: HostKind::default(),
-            });
+        if is_bare(document) {
+            let origin = Origin { at: Position::START, lines: Some(Position::START) };
+            let text =
+                is_json.then(|| Text { text: source.to_owned(), inside: Some(document.clone()), origin });
+            search
+                .found
+                .push(Configuration { text, ..Configuration::written(document, HostKind::default()) });
+        } else {
+            search.collect(document, &Before::default());
         }
     }
-    found
+    search.found
+}
+
+impl Origin {
+    fn of(text: &str, at: Position, source: &str) -> Self {
+        Self { at, lines: lines_begin(text, at, source) }
+    }
+
+    /// Where this place of the text is.
+    fn locate(self, inside: Position) -> Position {
+        self.lines.map_or(self.at, |lines| lines.plus(inside))
+    }
 }
 
 impl Configuration {
+    fn written(node: &Node, host: HostKind) -> Self {
+        let (before, around) = (Before::default(), Vec::new());
+        Self { written: node.clone(), text: None, refusal: None, before, host, around }
+    }
+
     fn of(node: &Node, source: &str, host: HostKind) -> Self {
         let text = node.text().map(|text| Text {
             text: text.to_owned(),
             inside: document::read(text).ok().and_then(|documents| documents.into_iter().next()),
-            origin: origin(text, node.at, source),
+            origin: Origin::of(text, node.at, source),
         });
-        Self { written: node.clone(), text, refusal: None, before: Before::default(), host }
+        Self { text, ..Self::written(node, host) }
     }
 
     /// Which host it is for.
@@ -95,61 +126,102 @@ impl Configuration {
 
     /// Where it begins.
     pub fn at(&self) -> Position {
-        match &self.text {
-            Some(Text { origin: Some(origin), .. }) => *origin,
-            _ => self.written.at,
-        }
+        self.in_file(match &self.text {
+            Some(Text { origin, .. }) => origin.locate(Position::START),
+            None => self.written.at,
+        })
     }
 
     /// Where a field of it is in the file.
     pub fn locate(&self, path: &str) -> Position {
-        let Some(Text { text, inside, origin }) = &self.text else { return self.written.locate(path) };
-        match (inside, origin) {
-            (_, None) => self.written.at,
-            (Some(inside), Some(origin)) if !path.is_empty() => origin.plus(inside.locate(path)),
-            (_, Some(origin)) => origin.plus(syntax_error(text)),
-        }
+        self.in_file(match &self.text {
+            None => self.written.locate(path),
+            Some(Text { inside: Some(inside), origin, .. }) if !path.is_empty() => {
+                origin.locate(inside.locate(path))
+            }
+            Some(Text { text, origin, .. }) => origin.locate(syntax_error(text)),
+        })
+    }
+
+    fn in_file(&self, position: Position) -> Position {
+        self.around.iter().fold(position, |position, origin| origin.locate(position))
     }
 }
 
-/// What hosts read: resources of Kubernetes, the declarative file of Kong, and everything that configures Envoy.
-fn collect(node: &Node, source: &str, before: &Before, found: &mut Vec<Configuration>) {
-    for Plugin { named, holder, member, host } in plugins(node) {
-        let Some(written) = holder.get(member) else { continue };
-        let mut configuration = match written.text_of("@type").and_then(|name| name.rsplit('.').next()) {
-            None => Configuration::of(written, source, host),
-            Some("StringValue") => match written.get("value") {
-                Some(value) => Configuration::of(value, source, host),
-                None => continue,
-            },
-            Some(_) => Configuration {
-                written: written.clone(),
-                text: None,
-                refusal: Some(NO_TEXT),
-                before: Before::default(),
-                host,
-            },
-        };
-        if is_ours(named, &configuration) {
-            configuration.before = match before {
-                Before::Unknown if host == HostKind::Envoy => Before::Elsewhere,
-                before => before.clone(),
-            };
-            found.push(configuration);
+/// Looks through a document.
+struct Search<'s> {
+    source: &'s str,
+    /// Where configurations of filters begin, be they ours or not. Nothing else is looked for in them.
+    taken: Vec<Position>,
+    found: Vec<Configuration>,
+}
+
+impl Search<'_> {
+    /// What hosts read: resources of Kubernetes, the declarative file of Kong, and everything that configures Envoy.
+    fn collect(&mut self, node: &Node, before: &Before) {
+        if self.taken.contains(&node.at) {
+            return;
         }
-    }
-    for member in node.members() {
-        match member.name.as_str() {
-            HTTP_FILTERS => {
-                let filters = member.value.elements();
-                for (index, filter) in filters.iter().enumerate() {
-                    collect(filter, source, &Before::place(filters, index), found);
-                }
+        for plugin in plugins(node) {
+            if let Some(written) = plugin.holder.get(plugin.member) {
+                self.taken.push(written.at);
+                self.found.extend(self.of_plugin(&plugin, written, before));
             }
-            _ => collect(&member.value, source, before, found),
         }
+        if is_of_chart(node) {
+            self.taken.push(node.at);
+            return self.found.push(Configuration::written(node, HostKind::default()));
+        }
+        for text in embedded::texts(node).iter().filter(|text| !self.taken.contains(&text.at)) {
+            self.found.extend(self.embedded(text));
+        }
+        for member in node.members() {
+            match member.name.as_str() {
+                METADATA => {}
+                HTTP_FILTERS => {
+                    let filters = member.value.elements();
+                    for (index, filter) in filters.iter().enumerate() {
+                        self.collect(filter, &Before::place(filters, index));
+                    }
+                }
+                _ => self.collect(&member.value, before),
+            }
+        }
+        node.elements().iter().for_each(|element| self.collect(element, before));
     }
-    node.elements().iter().for_each(|element| collect(element, source, before, found));
+
+    fn of_plugin(&self, plugin: &Plugin<'_>, written: &Node, before: &Before) -> Option<Configuration> {
+        let host = plugin.host;
+        let mut configuration = match written.text_of("@type").and_then(|name| name.rsplit('.').next()) {
+            None => Configuration::of(written, self.source, host),
+            Some("StringValue") => Configuration::of(written.get("value")?, self.source, host),
+            Some(_) => Configuration { refusal: Some(NO_TEXT), ..Configuration::written(written, host) },
+        };
+        if !is_ours(plugin.named, &configuration) {
+            return None;
+        }
+        configuration.before = match before {
+            Before::Unknown if host == HostKind::Envoy => Before::Elsewhere,
+            before => before.clone(),
+        };
+        Some(configuration)
+    }
+
+    /// The configurations in a text, which may be a file itself.
+    fn embedded(&self, text: &embedded::Text<'_>) -> Vec<Configuration> {
+        let origin = Origin::of(&text.text, text.at, self.source);
+        let mut inside = match document::read(&text.text) {
+            Ok(documents) => find_where(is_whole, &documents, &text.text, text.is_json),
+            Err(Unreadable { at, message }) if text.is_file && is_named_in(&text.text) => {
+                let node = Node { at, ..Node::NOTHING };
+                let host = HostKind::default();
+                vec![Configuration { refusal: Some(message), ..Configuration::written(&node, host) }]
+            }
+            Err(_) => Vec::new(),
+        };
+        inside.iter_mut().for_each(|configuration| configuration.around.push(origin));
+        inside
+    }
 }
 
 /// A filter in what a host reads.
@@ -187,20 +259,39 @@ fn plugins(node: &Node) -> Vec<Plugin<'_>> {
 
 /// Whether a filter is this one, by what it is called or by what configures it.
 fn is_ours(named: &Node, configuration: &Configuration) -> bool {
-    let has = |name: &&str| configuration.node().is_some_and(|node| node.get(name).is_some());
-    has(&"introspection") || (has(&"rules") && SECTIONS.iter().any(has)) || is_called_so(named)
+    configuration.node().is_some_and(is_whole) || is_called_so(named)
+}
+
+/// Whether it can only be a configuration, as one among the values of a chart.
+fn is_of_chart(node: &Node) -> bool {
+    let has_server = node.get("introspection").or(node.get("authorization_servers")).is_some();
+    has_server && !node.get("rules").map_or(&[][..], Node::elements).is_empty()
+}
+
+/// Whether it is a configuration by what is in it, whatever stands around it.
+fn is_whole(node: &Node) -> bool {
+    let has = |name: &&str| node.get(name).is_some();
+    has(&"introspection") || (has(&"rules") && SECTIONS.iter().any(has))
 }
 
 fn is_called_so(node: &Node) -> bool {
-    let is_name = |text: &str| {
-        !text.contains('\n') && (text.contains("phantom-token") || text.contains("phantom_token"))
-    };
+    let is_name = |text: &str| !text.contains('\n') && is_named_in(text);
     node.text().is_some_and(is_name) || node.children().any(is_called_so)
 }
 
-/// Where a text begins in the file: the lines of a block stand there behind an indentation, and those of a quoted text where
+fn is_named_in(text: &str) -> bool {
+    text.contains("phantom-token") || text.contains("phantom_token")
+}
+
+/// Whether a document is a configuration and nothing around it. A role of Kubernetes has `rules` as well.
+fn is_bare(document: &Node) -> bool {
+    let is_resource = document.get("kind").is_some() && document.get("apiVersion").is_some();
+    !is_resource && BARE.iter().any(|name| document.get(name).is_some())
+}
+
+/// Where the lines of a text begin in the file: those of a block stand there behind an indentation, and those of a quoted text where
 /// nothing in it is escaped.
-fn origin(text: &str, at: Position, source: &str) -> Option<Position> {
+fn lines_begin(text: &str, at: Position, source: &str) -> Option<Position> {
     let written: Vec<&str> = source.lines().skip(at.line - 1).collect();
     let stands_at = |column: usize| {
         text.lines().zip(written.iter().copied().map(Some).chain(std::iter::repeat(None))).all(
@@ -227,6 +318,9 @@ const BARE: &[&str] = &["introspection", "authorization_servers", "rules"];
 
 /// What makes it ours beside its rules.
 const SECTIONS: &[&str] = &["introspection", "authorization_servers", "profile", "token", "keys"];
+
+/// What a resource of Kubernetes has in annotations: among it, all that was applied, as a text.
+const METADATA: &str = "metadata";
 
 /// The filters of Envoy's connection manager, in their order.
 const HTTP_FILTERS: &str = "http_filters";

@@ -6,6 +6,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use serde_saphyr::Spanned;
 
+use crate::foreign::{self, Foreign};
+
 /// A place in a file, both numbers from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -48,7 +50,7 @@ pub struct Member {
     pub value: Node,
 }
 
-/// Why a text is neither YAML nor JSON. It holds nothing of the text, which may be a secret.
+/// Why there is no configuration to read. It holds nothing of the text, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// Where.
@@ -65,10 +67,11 @@ pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     serde_saphyr::from_multiple(text).map_err(|error| {
         let error = error.without_snippet();
         let at = error.location().map_or(Position::START, Position::of);
-        let message = match error {
-            serde_saphyr::Error::DuplicateMappingKey { .. } => "duplicate name",
-            _ => "this is neither YAML nor JSON, or something before it is not",
-        };
+        if let serde_saphyr::Error::DuplicateMappingKey { .. } = error {
+            return Unreadable { at, message: "duplicate name" };
+        }
+        let unknown = Foreign { at, message: "this is neither YAML nor JSON, or something before it is not" };
+        let Foreign { at, message } = foreign::of_unreadable(text, at.line).unwrap_or(unknown);
         Unreadable { at, message }
     })
 }
@@ -90,6 +93,9 @@ impl Position {
 }
 
 impl Node {
+    /// No value.
+    pub const NOTHING: Self = Self { content: Content::Plain(Value::Null), at: Position::START };
+
     /// The member of this name.
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.members().iter().find(|member| member.name == name).map(|member| &member.value)

@@ -7,8 +7,10 @@
 pub mod check;
 pub mod configuration;
 pub mod document;
+mod embedded;
 mod environment;
 pub mod explain;
+mod foreign;
 pub mod http_filters;
 pub mod jws;
 mod local_host;

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::configuration::{self, Configuration};
-use crate::document::{self, Unreadable};
+use crate::document::{self, Position, Unreadable};
+use crate::foreign::{self, Foreign};
 
 /// A file, as it was read.
 pub struct Source {
@@ -29,8 +30,8 @@ impl Source {
             fs::read(path)
         };
         let bytes = bytes.map_err(|error| format!("cannot read {name}: {error}"))?;
-        let text =
-            String::from_utf8(bytes).map_err(|_| format!("cannot read {name}: it is not UTF-8 text"))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| format!("cannot read {name}: {}", foreign::of_bytes(error.as_bytes())))?;
         Ok(Self::new(name, text))
     }
 
@@ -44,14 +45,20 @@ impl Source {
         &self.text
     }
 
-    /// The configurations of the filter in it, in their order.
+    /// The configurations of the filter in it, in their order: at least one.
     ///
     /// # Errors
-    /// Where it is neither YAML nor JSON.
+    /// Where it is neither YAML nor JSON, or that there is none.
     pub fn configurations(&self) -> Result<Vec<Configuration>, Unreadable> {
         let documents = document::read(&self.text)?;
         let is_json = self.name.ends_with(".json");
-        Ok(configuration::find(&documents, &self.text, is_json))
+        let found = configuration::find(&documents, &self.text, is_json);
+        if found.is_empty() {
+            let nothing = Foreign { at: Position::START, message: NOTHING };
+            let Foreign { at, message } = foreign::of_nothing(&self.text, &documents).unwrap_or(nothing);
+            return Err(Unreadable { at, message });
+        }
+        Ok(found)
     }
 
     /// Its one configuration.
@@ -64,7 +71,6 @@ impl Source {
             .configurations()
             .map_err(|Unreadable { at, message }| format!("{name}:{}:{}: {message}", at.line, at.column))?;
         match (number, all.len()) {
-            (_, 0) => Err(format!("{name}: {NOTHING}")),
             (None, 1) => Ok(all.remove(0)),
             (None, count) => {
                 let lines: Vec<String> = all.iter().map(|one| one.at().line.to_string()).collect();
@@ -83,5 +89,5 @@ impl Source {
     }
 }
 
-/// What is said of a file without a configuration.
-pub const NOTHING: &str = "no configuration of the filter is in this file";
+/// What is said of a file without a configuration, and of which nothing else is known.
+const NOTHING: &str = "no configuration of the filter is in this file";

@@ -1,0 +1,53 @@
+//! Texts in a file that may be files themselves: those of a ConfigMap or a Secret, the bootstrap of Envoy Gateway's EnvoyProxy, the
+//! values of a chart. What Kubernetes encodes is decoded.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::document::{Member, Node, Position};
+
+/// Such a text.
+pub struct Text<'n> {
+    /// What it says.
+    pub text: Cow<'n, str>,
+    /// Where it begins.
+    pub at: Position,
+    /// Whether it is named like a file of YAML or JSON, so that it has to be one.
+    pub is_file: bool,
+    /// Whether it is named like a file of JSON.
+    pub is_json: bool,
+}
+
+/// The texts directly in an object or a list.
+pub fn texts(node: &Node) -> Vec<Text<'_>> {
+    let kind = node.text_of("kind");
+    let encoded = match kind {
+        Some("Secret") => node.get("data"),
+        Some("ConfigMap") => node.get("binaryData"),
+        _ => None,
+    };
+    let decoded = encoded.into_iter().flat_map(Node::members).filter_map(decoded);
+    let members = node.members().iter().filter_map(|member| plain(&member.name, &member.value));
+    decoded.chain(members).chain(node.elements().iter().filter_map(|element| plain("", element))).collect()
+}
+
+/// A text of several lines, or one that looks like JSON.
+fn plain<'n>(name: &str, node: &'n Node) -> Option<Text<'n>> {
+    let text = node.text().filter(|text| text.contains('\n') || text.trim_start().starts_with('{'))?;
+    Some(Text::named(name, text.into(), node.at))
+}
+
+fn decoded(member: &Member) -> Option<Text<'_>> {
+    let encoded: String = member.value.text()?.split_ascii_whitespace().collect();
+    let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    Some(Text::named(&member.name, text.into(), member.value.at))
+}
+
+impl<'n> Text<'n> {
+    fn named(name: &str, text: Cow<'n, str>, at: Position) -> Self {
+        let is = |extensions: &[&str]| extensions.iter().any(|extension| name.ends_with(extension));
+        Self { text, at, is_file: is(&[".yaml", ".yml", ".json"]), is_json: is(&[".json"]) }
+    }
+}

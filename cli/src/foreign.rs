@@ -1,0 +1,268 @@
+//! What a file is that is no configuration as it stands: a template, another language, an encrypted or damaged text. Each row says
+//! what to do about it. No sentence holds anything of the file.
+
+use crate::document::{Node, Position};
+
+/// What a text is, and where that shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// Where.
+    pub at: Position,
+    /// What it is and what to do, as a sentence for the operator.
+    pub message: &'static str,
+}
+
+/// What bytes are that are no text.
+pub fn of_bytes(bytes: &[u8]) -> &'static str {
+    let rows: &[(&[u8], &str)] = &[
+        (b"\xff\xfe", UTF_16),
+        (b"\xfe\xff", UTF_16),
+        (b"\x1f\x8b", "it is compressed: gunzip it first"),
+        (b"\0asm", "it is a wasm module, not a configuration of it"),
+    ];
+    rows.iter().find(|(mark, _)| bytes.starts_with(mark)).map_or("it is not UTF-8 text", |(_, what)| what)
+}
+
+/// What a text is that is neither YAML nor JSON.
+/// It can be read up to this line, or the next one.
+pub fn of_unreadable(text: &str, line: usize) -> Option<Foreign> {
+    first(UNREADABLE, text).or_else(|| of_line(text, line)).or_else(|| of_line(text, line + 1))
+}
+
+/// What a text is that can be read, and has no configuration.
+pub fn of_nothing(text: &str, documents: &[Node]) -> Option<Foreign> {
+    let is = |node: &Node, name: &str, value: &str| node.text_of(name) == Some(value);
+    let of_node = |node: &Node| {
+        let message = if is(node, "kind", "Kustomization") || is(node, "kind", "Component") {
+            KUSTOMIZATION
+        } else if is(node, "apiVersion", "v2") && node.get("version").is_some() {
+            CHART
+        } else if is(node, "kind", "SealedSecret") || node.get("sops").is_some() {
+            ENCRYPTED
+        } else {
+            return None;
+        };
+        Some(Foreign { at: node.at, message })
+    };
+    let is_prose = documents.iter().all(|document| document.text().is_some());
+    first(READABLE, text)
+        .or_else(|| documents.iter().find_map(of_node))
+        .or_else(|| if is_prose { first(UNREADABLE, text) } else { None })
+}
+
+/// What is wrong with the text of a configuration that has to be JSON, and is none.
+pub fn of_json(text: &str) -> Option<&'static str> {
+    first(NOT_JSON, text).map(|foreign| foreign.message)
+}
+
+/// What is in a line that something has yet to fill in, or that an editor has put there.
+pub fn of_line(text: &str, line: usize) -> Option<Foreign> {
+    let written = text.lines().nth(line.checked_sub(1)?)?;
+    let Foreign { at, message } = first(PLACEHOLDERS, written).or_else(|| first(DAMAGE, written))?;
+    Some(Foreign { at: Position { line, ..at }, message })
+}
+
+/// How a text shows what it is: the byte at which it does.
+type Sign = fn(&str) -> Option<usize>;
+
+type Row = (Sign, &'static str);
+
+fn first(rows: &[Row], text: &str) -> Option<Foreign> {
+    rows.iter().find_map(|(sign, message)| Some(Foreign { at: position(text, sign(text)?), message }))
+}
+
+fn position(text: &str, offset: usize) -> Position {
+    let before = text.get(..offset).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+    Position { line: before.matches('\n').count() + 1, column }
+}
+
+/// The first line, or what of it, that begins with one of these.
+fn line_of(text: &str, beginnings: &[&str]) -> Option<usize> {
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        if beginnings.iter().any(|beginning| line.starts_with(beginning)) {
+            return Some(offset);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+fn any_of(text: &str, marks: &[&str]) -> Option<usize> {
+    marks.iter().filter_map(|mark| text.find(mark)).min()
+}
+
+/// Where this begins and, on the same line, that ends it.
+fn enclosed(text: &str, begin: &str, end: &str) -> Option<usize> {
+    text.match_indices(begin).map(|(at, _)| at).find(|at| {
+        let rest = text.get(*at + begin.len()..).unwrap_or_default();
+        rest.lines().next().is_some_and(|line| line.contains(end))
+    })
+}
+
+/// Where a name is to be filled in: not `$(1 + 1)`, nor `${`.
+fn named(text: &str, begin: &str, end: char) -> Option<usize> {
+    text.match_indices(begin).map(|(at, _)| at).find(|at| {
+        let rest = text.get(*at + begin.len()..).unwrap_or_default();
+        let name = rest.split(end).next().unwrap_or_default();
+        let is_name = |character: char| character.is_ascii_alphanumeric() || "_.-:=?".contains(character);
+        name.len() < rest.len() && !name.is_empty() && name.chars().all(is_name)
+    })
+}
+
+fn is_json_like(text: &str) -> bool {
+    let rest = text.trim_start_matches('\u{feff}').trim_start();
+    rest.starts_with(['{', '[']) || rest.starts_with("//") || rest.starts_with("/*")
+}
+
+/// A comment outside of texts, in what looks like JSON.
+fn json_comment(text: &str, marks: &[&str]) -> Option<usize> {
+    if !is_json_like(text) {
+        return None;
+    }
+    let (mut in_text, mut escaped) = (false, false);
+    for (at, character) in text.char_indices() {
+        if escaped {
+            escaped = false;
+            continue;
+        }
+        match character {
+            '\\' => escaped = in_text,
+            '"' => in_text = !in_text,
+            _ if in_text => {}
+            _ if marks.iter().any(|mark| text.get(at..).is_some_and(|rest| rest.starts_with(mark))) => {
+                return Some(at);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether there is nothing but comments and separators.
+fn is_empty(text: &str) -> bool {
+    let says_nothing = |line: &str| line.is_empty() || line.starts_with('#') || matches!(line, "---" | "...");
+    text.trim_start_matches('\u{feff}').lines().map(str::trim).all(says_nothing)
+}
+
+/// Where the second of several JSON values begins.
+fn second_json(text: &str) -> Option<usize> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    values.next()?.ok()?;
+    let end = values.byte_offset();
+    values.next()?.ok()?;
+    let rest = text.get(end..)?;
+    Some(end + rest.len() - rest.trim_start().len())
+}
+
+/// A tab before the first other character of a line, in YAML.
+fn tab(text: &str) -> Option<usize> {
+    if is_json_like(text) {
+        return None;
+    }
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line.get(..indentation).and_then(|indentation| indentation.find('\t')) {
+            return Some(offset + tab);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// What can be read as YAML, and is something else.
+const READABLE: &[Row] = &[
+    (|text| is_empty(text).then_some(0), "the file is empty"),
+    (|text| json_comment(text, &["//", "/*"]), COMMENT),
+    (|text| any_of(text, HELM_WORDS), HELM),
+    (|text| line_of(text, &["#@ ", "#@\n"]), YTT),
+    (|text| text.find("ENC[AES256_GCM"), ENCRYPTED),
+];
+
+const UNREADABLE: &[Row] = &[
+    (|text| line_of(text, &["<<<<<<< ", ">>>>>>> "]), "git has left a conflict here: resolve it first"),
+    (
+        |text| text.trim_start().starts_with('<').then_some(0),
+        "this is HTML or XML, not a configuration: was a page saved in its place?",
+    ),
+    (|text| line_of(text, &["$ANSIBLE_VAULT;"]), ENCRYPTED),
+    (|text| enclosed(text, "{%", "%}"), JINJA),
+    (|text| any_of(text, HELM_WORDS), HELM),
+    (|text| enclosed(text, "<%", "%>"), TEMPLATE),
+    (second_json, "several JSON values stand one after the other: jq -s . FILE | phantom-token check -"),
+    (
+        |text| line_of(text, &["local ", "import ", "function("]).or_else(|| any_of(text, &["std.", "+: {"])),
+        "this is Jsonnet: check what it makes, jsonnet FILE | phantom-token check -",
+    ),
+    (
+        |text| line_of(text, &["resource \"", "locals {", "module \"", "variable \"", "terraform {"]),
+        "this is Terraform: check the YAML or JSON that it makes",
+    ),
+    (|text| line_of(text, &["package "]), "this is CUE: cue export FILE | phantom-token check -"),
+    (|text| json_comment(text, &["//", "/*"]), COMMENT),
+];
+
+/// What the text of a configuration is that the filter gets as it stands, and that is no JSON.
+const NOT_JSON: &[Row] = &[
+    (|text| text.starts_with('\u{feff}').then_some(0), BYTE_ORDER_MARK),
+    (|text| enclosed(text, "{{", "}}"), TEMPLATE),
+    (|text| json_comment(text, &["//", "/*", "#"]), COMMENT),
+    (second_json, "several JSON values stand one after the other, where the filter takes one"),
+];
+
+/// What something has yet to fill in.
+const PLACEHOLDERS: &[Row] = &[
+    (|text| any_of(text, HELM_WORDS), HELM),
+    (|text| enclosed(text, "{{", "}}"), TEMPLATE),
+    (|text| enclosed(text, "<%", "%>"), TEMPLATE),
+    (|text| named(text, "$(", ')').or_else(|| named(text, "${", '}')), PLACEHOLDER),
+    (|text| any_of(text, &[" #@ "]), YTT),
+    (|text| text.find("ENC[AES256_GCM"), ENCRYPTED),
+];
+
+/// What an editor or a page has put into a text.
+const DAMAGE: &[Row] = &[
+    (tab, "a tab indents this line, and YAML takes spaces alone"),
+    (|text| text.find(['\u{a0}', '\u{200b}', '\u{2028}']), NO_SPACE),
+    (|text| text.find(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']), QUOTES),
+];
+
+/// What only templates of Helm say.
+const HELM_WORDS: &[&str] = &[
+    "{{ .Values.",
+    "{{- .Values.",
+    "{{.Values.",
+    "{{ .Release.",
+    "{{ .Chart.",
+    "{{ include ",
+    "{{- include ",
+    "{{ toYaml ",
+    "{{- toYaml ",
+    "{{- if ",
+    "{{- with ",
+    "{{- range ",
+    "{{- define ",
+    "{{ tpl ",
+    "{{- tpl ",
+];
+
+const UTF_16: &str = "it is UTF-16, as PowerShell's > writes: save it as UTF-8";
+const HELM: &str =
+    "this is a template of Helm: check what it renders, helm template CHART | phantom-token check -";
+const CHART: &str = "this describes a chart of Helm: helm template CHART | phantom-token check -";
+const JINJA: &str = "this is a template of Jinja: check what it renders";
+const TEMPLATE: &str =
+    "this is a template: check what it renders; with Helm, helm template CHART | phantom-token check -";
+const YTT: &str = "this is a template of ytt: ytt -f FILE | phantom-token check -";
+const PLACEHOLDER: &str =
+    "something has yet to fill in a value here: check what kustomize, envsubst or the like makes of it";
+const KUSTOMIZATION: &str =
+    "kustomize makes the configuration of other files: kubectl kustomize FOLDER | phantom-token check -";
+const ENCRYPTED: &str = "this is encrypted: decrypt it first, as sops -d FILE | phantom-token check -";
+const COMMENT: &str = "JSON has no comments: take them out, or write YAML";
+const BYTE_ORDER_MARK: &str = "a byte order mark stands before the JSON: save it as UTF-8 without one";
+const NO_SPACE: &str = "a character here only looks like a space, as pages have it: type the space anew";
+const QUOTES: &str = "typographic quotes stand here, as pages have them: write \" or '";

@@ -1,0 +1,263 @@
+//! What `check` makes of the files that people hand to it: input, exit code, and what it says.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// If this failed, an operator would be told that a file has no configuration where it has one, or would look for an error in a file
+/// that something has yet to render; and the pipeline that checks it would pass what it did not look at.
+#[test]
+fn r200_check_says_what_a_file_is_and_what_to_do() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::temp_dir().join(format!("phantom-token-check-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let mut wrong = Vec::new();
+    for (what, name, bytes, code, said) in rows() {
+        std::fs::write(folder.join(name), &bytes)?;
+        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_phantom-token"))
+            .args(["check", name])
+            .current_dir(&folder)
+            .output()?;
+        let written = String::from_utf8([stdout, stderr].concat())?;
+        if status.code() != Some(code) || !written.contains(said) {
+            wrong.push(format!("{what}: {:?}, not {code} and {said}\n{written}", status.code()));
+        }
+        assert!(!written.contains(SECRET), "{what} shows a secret: {written}");
+    }
+    std::fs::remove_dir_all(&folder)?;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// If this failed, what another program renders could not be checked, as the sentences advise.
+#[test]
+fn r200_what_others_render_is_checked_from_standard_input() -> Result<(), Box<dyn std::error::Error>> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_phantom-token"))
+        .args(["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().ok_or("no input")?.write_all(WASM_PLUGIN.as_bytes())?;
+    let Output { status, stdout, .. } = child.wait_with_output()?;
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stdout));
+    Ok(())
+}
+
+type Row = (&'static str, &'static str, Vec<u8>, i32, &'static str);
+
+fn rows() -> Vec<Row> {
+    let text = |what, name, text: &str, code, said| (what, name, text.as_bytes().to_vec(), code, said);
+    let mut rows = vec![
+        // Where configurations stand.
+        text("ConfigMap with a bootstrap", "a.yaml", &config_map("envoy.yaml", BOOTSTRAP), 0, "no errors"),
+        text(
+            "ConfigMap, an error in its text",
+            "a.yaml",
+            &config_map("envoy.yaml", &BOOTSTRAP.replace("\"/orders\"", "\"orders\"")),
+            1,
+            "a.yaml:19:38: error: rules[0].path: must start with \"/\"",
+        ),
+        text(
+            "ConfigMap with several files",
+            "a.yaml",
+            &format!("{}{}", config_map("cds.yaml", "resources: []\n"), of_data("lds.yaml", BOOTSTRAP)),
+            0,
+            "no errors",
+        ),
+        text(
+            "ConfigMap with the configuration alone",
+            "a.yaml",
+            &config_map("phantom-token.json", r#"{"introspection": {}, "rules": []}"#),
+            1,
+            "a.yaml:6:25: error: introspection.endpoint: is required",
+        ),
+        text(
+            "ConfigMap as kubectl -o json prints it",
+            "a.json",
+            &serde_json::json!({
+                "apiVersion": "v1", "kind": "List",
+                "items": [{"apiVersion": "v1", "kind": "ConfigMap", "data": {"envoy.yaml": BOOTSTRAP}}],
+            })
+            .to_string(),
+            0,
+            "no errors",
+        ),
+        text(
+            "Secret, encoded",
+            "a.yaml",
+            &format!("apiVersion: v1\nkind: Secret\ndata:\n  envoy.yaml: {}\n", encode(BOOTSTRAP)),
+            0,
+            "no errors",
+        ),
+        text(
+            "ConfigMap whose text is broken",
+            "a.yaml",
+            &config_map("envoy.yaml", "name: phantom-token\n\tx: 1\n"),
+            1,
+            "a.yaml:8:5: error: a tab indents this line, and YAML takes spaces alone",
+        ),
+        text(
+            "ConfigMap whose text is a template",
+            "a.yaml",
+            &config_map("envoy.yaml", "name: phantom-token\nx: {{ .Values.x }}\n"),
+            1,
+            "this is a template of Helm",
+        ),
+        text(
+            "ConfigMap of something else",
+            "a.yaml",
+            &config_map("config.yaml", "rules:\n  - seriesQuery: x\n"),
+            1,
+            "no configuration of the filter is in this file",
+        ),
+        text(
+            "EnvoyProxy with a bootstrap",
+            "a.yaml",
+            &format!(
+                "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nspec:\n  bootstrap:\n    type: Merge\n    value: |\n{}",
+                indented(BOOTSTRAP, 6)
+            ),
+            0,
+            "no errors",
+        ),
+        text(
+            "documents of Kubernetes, a Role with rules among them",
+            "a.yaml",
+            &format!("{ROLE}---\n{WASM_PLUGIN}---\n# nothing\n---\n"),
+            0,
+            "no errors",
+        ),
+        text("a Role", "a.yaml", ROLE, 1, "no configuration of the filter is in this file"),
+        text("List of resources", "a.yaml", &list(WASM_PLUGIN), 0, "no errors"),
+        text(
+            "what was applied, in an annotation",
+            "a.yaml",
+            &WASM_PLUGIN.replace("{ name: phantom-token }", r#"{ name: phantom-token, annotations: { kubectl.kubernetes.io/last-applied-configuration: '{"kind":"WasmPlugin","spec":{"pluginConfig":{"introspection":{},"rules":[]}}}' } }"#),
+            0,
+            "a.yaml: no errors\n",
+        ),
+        text("values of a chart", "a.yaml", &format!("gateway:\n  filter:\n{}", indented(BARE, 4)), 0, "no errors"),
+        text("a byte order mark", "a.yaml", &format!("\u{feff}{BARE}"), 0, "no errors"),
+        text("lines that end as in Windows", "a.yaml", &BARE.replace('\n', "\r\n"), 0, "no errors"),
+        text("JSON with tabs", "a.json", &json(BARE).replace("  ", "\t"), 0, "no errors"),
+        // What is no configuration as it stands.
+        text("nothing", "a.yaml", "", 1, "the file is empty"),
+        text("comments", "a.yaml", "# later\n---\n", 1, "the file is empty"),
+        text("another resource", "a.yaml", "kind: Service\n", 1, "no configuration of the filter is in this file"),
+        text("kustomization", "kustomization.yaml", "kind: Kustomization\nresources: [a.yaml]\n", 1, "kubectl kustomize FOLDER"),
+        text("chart", "Chart.yaml", "apiVersion: v2\nname: gateway\nversion: 1.0.0\n", 1, "helm template CHART"),
+        text("template of Helm", "a.yaml", &BARE.replace("https://login.example.com/x", "{{ .Values.endpoint }}"), 1, "a.yaml:2:13: error: this is a template of Helm: check what it renders, helm template CHART | phantom-token check -"),
+        text("template of Helm with a condition", "a.yaml", &format!("{{{{- if .Values.on }}}}\n{BARE}{{{{- end }}}}\n"), 1, "this is a template of Helm"),
+        text("template of Helm, quoted", "a.yaml", &BARE.replace("https://login.example.com/x", "\"{{ .Values.endpoint }}\""), 1, "warning: this is a template of Helm"),
+        text("another template", "a.yaml", &BARE.replace("https://login.example.com/x", "{{ endpoint }}"), 1, "this is a template"),
+        text("template of Jinja", "a.yaml", &format!("{{% if on %}}\n{BARE}{{% endif %}}\n"), 1, "this is a template of Jinja"),
+        text("template of ERB", "a.yaml", &BARE.replace("https://login.example.com/x", "<%= endpoint %>"), 1, "this is a template"),
+        text("template of ytt", "a.yaml", &BARE.replace("https://login.example.com/x", "#@ data.values.endpoint"), 1, "ytt -f FILE"),
+        text("variable of kustomize", "a.yaml", &BARE.replace("https://login.example.com/x", "$(ENDPOINT)"), 1, "a.yaml:2:13: warning: something has yet to fill in a value here"),
+        text("variable of envsubst", "a.yaml", &BARE.replace("https://login.example.com/x", "${ENDPOINT}"), 1, "something has yet to fill in a value here"),
+        text("Jsonnet", "a.jsonnet", "local x = 'y';\n{ introspection: { endpoint: x } }\n", 1, "this is Jsonnet"),
+        text("Terraform", "main.tf", "resource \"kubernetes_manifest\" \"x\" {\n  manifest = yamldecode(x)\n}\n", 1, "this is Terraform"),
+        text("CUE", "a.cue", "package x\n\nintrospection: endpoint: \"x\"\n", 1, "this is CUE"),
+        text("JSON with comments", "a.json", &json(BARE).replacen('{', "{ // what\n", 1), 1, "JSON has no comments"),
+        text("JSON with comments after what YAML can read", "a.json", "/* what */ {\"rules\": []}", 1, "JSON has no comments"),
+        text("JSON with a comment of YAML", "a.json", &json(BARE).replacen('{', "{ # what\n", 1), 1, "JSON has no comments"),
+        text("JSON with a byte order mark", "a.json", &format!("\u{feff}{}", json(BARE)), 1, "a byte order mark stands before the JSON"),
+        text("JSON with a comma too many", "a.json", "{\"rules\": [],}", 1, "not JSON (line 1, column 14)"),
+        text("several JSON values", "a.json", "{\"kind\": \"x\"}\n{\"kind\": \"y\"}\n", 1, "a.json:2:1: error: several JSON values stand one after the other: jq -s"),
+        text("tab", "a.yaml", "introspection:\n\tendpoint: https://x.test\n", 1, "a.yaml:2:1: error: a tab indents this line"),
+        text("no-break space", "a.yaml", &BARE.replace("  endpoint", "  \u{a0}endpoint"), 1, "a character here only looks like a space"),
+        text("typographic quotes", "a.yaml", &BARE.replace("https://login.example.com/x", "\u{201c}https://login.example.com/x\u{201d}"), 1, "typographic quotes stand here"),
+        text("a conflict", "a.yaml", &format!("<<<<<<< HEAD\n{BARE}=======\n{BARE}>>>>>>> x\n"), 1, "git has left a conflict here"),
+        text("a page", "a.yaml", "<!DOCTYPE html>\n<html><title>Sign in</title></html>\n", 1, "this is HTML or XML"),
+        text("Ansible's vault", "a.yaml", "$ANSIBLE_VAULT;1.1;AES256\n6162\n", 1, "this is encrypted"),
+        text("SOPS", "a.yaml", "spec: ENC[AES256_GCM,data:x,type:str]\nsops: {}\n", 1, "this is encrypted"),
+        text("alerts whose texts have braces", "a.yaml", "groups: [{ name: \"{{ $labels.x }}\" }]\n", 1, "no configuration of the filter is in this file"),
+    ];
+    let utf_16 = BARE.encode_utf16().flat_map(u16::to_le_bytes);
+    rows.extend([
+        ("UTF-16", "a.yaml", [0xff, 0xfe].into_iter().chain(utf_16).collect(), 2, "it is UTF-16"),
+        ("compressed", "a.yaml", b"\x1f\x8b\x08\0\0\xff".to_vec(), 2, "it is compressed"),
+        ("Latin-1", "a.yaml", b"# \xe4\n".to_vec(), 2, "it is not UTF-8 text"),
+    ]);
+    rows
+}
+
+fn config_map(name: &str, text: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: envoy }}\n\ndata:\n{}", of_data(name, text))
+}
+
+fn of_data(name: &str, text: &str) -> String {
+    match text.contains('\n') {
+        true => format!("  {name}: |\n{}", indented(text, 4)),
+        false => format!("  {name}: '{text}'\n"),
+    }
+}
+
+fn list(resource: &str) -> String {
+    let resource = indented(resource, 4);
+    format!("apiVersion: v1\nkind: List\nitems:\n  - {}", resource.trim_start())
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
+}
+
+fn json(yaml: &str) -> String {
+    let value: serde_json::Value = serde_saphyr::from_str(yaml).unwrap_or_default();
+    format!("{value:#}")
+}
+
+fn encode(text: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+const SECRET: &str = "do-not-show-this";
+
+const BARE: &str = "\
+introspection:
+  endpoint: https://login.example.com/x
+  upstream: authorization-server
+  client_id: gateway
+  client_secret: do-not-show-this
+rules:
+  - path: /orders
+";
+
+const BOOTSTRAP: &str = "\
+http_filters:
+  - name: phantom-token
+    typed_config:
+      config:
+        configuration:
+          \"@type\": type.googleapis.com/google.protobuf.StringValue
+          value: |
+            {
+              \"introspection\": {
+                \"endpoint\": \"https://login.example.com/x\", \"upstream\": \"as\",
+                \"client_id\": \"gateway\", \"client_secret\": \"do-not-show-this\"
+              },
+              \"rules\": [{\"path\": \"/orders\"}]
+            }
+";
+
+const WASM_PLUGIN: &str = "\
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: { name: phantom-token }
+spec:
+  pluginConfig:
+    introspection:
+      endpoint: https://login.example.com/x
+      upstream: authorization-server
+      client_id: gateway
+      client_secret: do-not-show-this
+    rules:
+      - path: /orders
+";
+
+const ROLE: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: gateway }
+rules:
+  - { apiGroups: [\"\"], resources: [pods], verbs: [get] }
+";
