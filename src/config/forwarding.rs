@@ -7,7 +7,7 @@ use crate::fields::{Bounded, ConfigErrors, FieldPath, KIB, Pointer, keywords, se
 use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::sanitize::OverrideHeaders;
 use crate::settings::CredentialSettings;
-use crate::token::named_claim::NamedClaim;
+use crate::token::named_claim::{Encoding, NamedClaim};
 use crate::upstream::headers::Forwarding;
 
 section! {
@@ -18,8 +18,9 @@ section! {
         header: HeaderName = required,
         /// Where the claim is in the JWT: a JSON Pointer.
         pointer: Pointer = required,
-        /// `plain`: a text that cannot stand in a field as it is, is left out; `base64url`: every text is encoded. Lists and
-        /// objects are base64url of their JSON.
+        /// `plain`: a text that cannot stand in a field as it is, is left out; `base64url`: every text is encoded. Either way, lists
+        /// and objects are base64url of their JSON. `comma_separated`, `space_separated`: a list as `a,b` or `a b`; see "Lists in
+        /// header fields".
         encoding: Encoding = "plain",
     }
 
@@ -49,15 +50,13 @@ section! {
     }
 }
 
-/// `claim_to_headers[].encoding`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Encoding {
-    Plain,
-    Base64Url,
-}
-
 keywords! {
-    Encoding { Plain = "plain" or Base64Url = "base64url" }
+    Encoding {
+        Plain = "plain",
+        Base64Url = "base64url",
+        CommaSeparated = "comma_separated"
+        or SpaceSeparated = "space_separated"
+    }
     OverrideHeaders { Remove = "remove" or Keep = "keep" }
 }
 
@@ -77,7 +76,7 @@ impl ClaimToHeader {
             {
                 errors.note(at.element(index).field("header"), "is a duplicate");
             }
-            headers.push(NamedClaim { name, pointer, is_base64url: encoding == Encoding::Base64Url });
+            headers.push(NamedClaim { name, pointer, encoding });
         }
         headers
     }
@@ -85,7 +84,7 @@ impl ClaimToHeader {
 
 impl From<FilterState> for NamedClaim {
     fn from(FilterState { name, pointer }: FilterState) -> Self {
-        Self { name, pointer, is_base64url: false }
+        Self { name, pointer, encoding: Encoding::default() }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::fields::{
     section,
 };
 use crate::jwt::SigningKey;
-use crate::token::named_claim::NamedClaim;
+use crate::token::named_claim::{Encoding, NamedClaim};
 use crate::upstream::mint::{MintProfile, MintSettings};
 
 section! {
@@ -117,7 +117,7 @@ fn named_claims(section: Vec<MintClaim>, at: FieldPath<'_>, errors: &mut ConfigE
         if claims.iter().any(|claim| claim.name == name) {
             errors.note(at.element(index).field("name"), "is a duplicate");
         }
-        claims.push(NamedClaim { name, pointer, is_base64url: false });
+        claims.push(NamedClaim { name, pointer, encoding: Encoding::default() });
     }
     claims
 }

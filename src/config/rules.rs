@@ -71,11 +71,21 @@ section! {
         pointer: ConditionPointer = required,
         /// `true`: it is there.
         present: bool,
-        /// It is one of these.
+        /// It is one of these, or a list that has one of these.
         one_of: Vec<Value>,
-        /// It is a list that has this.
+        /// It is this, or a list that has this.
         contains: Value,
+        /// What stands between the values where the server writes a list as one text, `admin,staff`: `comma` or `space`. By
+        /// default such a text is one value.
+        separated_by: Separator,
     }
+}
+
+/// `rules[].claims[].separated_by`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Separator {
+    Comma,
+    Space,
 }
 
 /// `rules[].access`.
@@ -101,6 +111,7 @@ pub(super) enum RuleDpop {
 keywords! {
     Access { Public = "public" or Protected = "protected" }
     PathMatch { Prefix = "prefix" or Exact = "exact" }
+    Separator { Comma = "comma" or Space = "space" }
 }
 
 keywords!(@type RuleDpop, "must be required, or left out", Required = "required");
@@ -289,10 +300,17 @@ impl RuleClaim {
         if self.one_of.as_ref().is_some_and(Vec::is_empty) {
             errors.note(at.field("one_of"), "must not be empty");
         }
+        if self.present.is_some() && self.separated_by.is_some() {
+            errors.note(at.field("separated_by"), "must not be there with present");
+        }
+        let separator = self.separated_by.map(|separator| match separator {
+            Separator::Comma => ',',
+            Separator::Space => ' ',
+        });
         let tests = [
             self.present.map(|_| Test::Present),
             self.one_of.map(Test::OneOf),
-            self.contains.map(Test::Contains),
+            self.contains.map(|value| Test::OneOf(vec![value])),
         ];
         let mut tests = tests.into_iter().flatten();
         let (Some(test), None) = (tests.next(), tests.next()) else {
@@ -300,7 +318,7 @@ impl RuleClaim {
             errors.note(at.field("pointer"), message);
             return None;
         };
-        Some(ClaimCondition { pointer: self.pointer, test })
+        Some(ClaimCondition { pointer: self.pointer, test, separator })
     }
 }
 

@@ -223,7 +223,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         ),
         (
             json!({"header": "x-user", "pointer": "/sub", "encoding": "hex"}),
-            "claim_to_headers[0].encoding: must be plain or base64url",
+            "claim_to_headers[0].encoding: must be plain, base64url, comma_separated or space_separated",
         ),
     ] {
         check(json!({"claim_to_headers": [header]}), expected);

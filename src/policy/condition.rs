@@ -225,6 +225,8 @@ pub struct ClaimCondition {
     pub pointer: String,
     /// What it has to be.
     pub test: Test,
+    /// What stands between the values in a text that is a list.
+    pub separator: Option<char>,
 }
 
 /// What a claim has to be.
@@ -232,10 +234,8 @@ pub struct ClaimCondition {
 pub enum Test {
     /// There, and not null.
     Present,
-    /// Equal to one of these values.
+    /// One of these values, or a list with one of them: many servers write a list of one element as that element.
     OneOf(Vec<Value>),
-    /// A list with this element.
-    Contains(Value),
 }
 
 impl Requires for ClaimConditions {
@@ -243,7 +243,9 @@ impl Requires for ClaimConditions {
     const REASON: Reason = Reason::ClaimMismatch;
 
     fn is_met(&self, Granted { claims, .. }: Granted<'_>) -> bool {
-        self.0.iter().all(|condition| condition.test.holds(claims.asked(&condition.pointer)))
+        self.0
+            .iter()
+            .all(|condition| claims.asked(&condition.pointer).is_some_and(|claim| condition.holds(claim)))
     }
 
     fn named_claims(&self) -> Vec<&str> {
@@ -251,15 +253,18 @@ impl Requires for ClaimConditions {
     }
 }
 
-impl Test {
-    fn holds(&self, claim: Option<&Value>) -> bool {
-        match (self, claim) {
-            (_, None) => false,
-            (Self::Present, Some(_)) => true,
-            (Self::OneOf(values), Some(claim)) => values.contains(claim),
-            (Self::Contains(element), Some(claim)) => {
-                claim.as_array().is_some_and(|list| list.contains(element))
+impl ClaimCondition {
+    /// Values are equal as JSON is: of one type, and each letter. A list inside a list is one value.
+    fn holds(&self, claim: &Value) -> bool {
+        let Test::OneOf(values) = &self.test else { return true };
+        match (claim, self.separator) {
+            (Value::Array(elements), _) => {
+                values.contains(claim) || elements.iter().any(|element| values.contains(element))
             }
+            (Value::String(text), Some(separator)) => {
+                text.split(separator).map(str::trim).any(|part| values.iter().any(|value| value == part))
+            }
+            _ => values.contains(claim),
         }
     }
 }

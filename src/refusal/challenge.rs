@@ -42,7 +42,7 @@ impl Schemes {
 pub(crate) enum Challenge {
     /// None: credentials would not help.
     Absent,
-    /// The realm alone: the request had no credentials, so it has no error code (RFC 6750 §3.1).
+    /// The realm alone: the request had no credentials, so it has no error code (RFC 6750 §3.1), or none of those fits.
     Plain,
     /// With `error` and `error_description`.
     WithError,

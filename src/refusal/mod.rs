@@ -1,6 +1,6 @@
 //! Refusals: who is at fault, and what the client hears (RFC 6750 §3, RFC 9110 §15).
 //!
-//! A client's fault is 400, 401, 403 or 431; a challenge comes with it where credentials could help. The authorization
+//! A client's fault is 400, 401, 403 or 431; a challenge comes with it where other credentials could help. The authorization
 //! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither is ever told to the client as a fault of
 //! its token. `reason` is the table; what policies and tokens contribute to a challenge comes as data.
 

@@ -2,7 +2,8 @@
 //!
 //! Every text here is fixed: nothing of a token or of the server's answer can come out. The error codes are those of RFC 6750
 //! §3.1, RFC 9449 §7.1 and RFC 9470 §3 and, where these have none, of RFC 6749 §4.1.2.1. `unauthorized` is no registered code: it
-//! stands in bodies alone, since a request without credentials hears no error in its challenge (RFC 6750 §3.1).
+//! stands in bodies alone, since a request without credentials hears no error in its challenge (RFC 6750 §3.1); so does `access_denied`, which
+//! is none of RFC 6750's codes.
 
 use super::challenge::Challenge;
 use crate::http::callout::{CalloutOutcome, NotSent};
@@ -29,6 +30,7 @@ pub(super) struct Row {
     pub(super) description: &'static str,
     is_outage: bool,
     is_about_proof: bool,
+    is_about_absence: bool,
 }
 
 /// Defines the reasons. A row: what it means, the variant, status, error code, challenge, who is at fault, further columns that
@@ -74,10 +76,10 @@ macro_rules! reasons {
 
 reasons! {
     /// No `Authorization` field (R1).
-    MissingCredentials: 401 "unauthorized" Plain Client
+    MissingCredentials: 401 "unauthorized" Plain Client [is_about_absence]
         "An access token is required",
     /// Credentials of another scheme than Bearer (R5).
-    UnsupportedScheme: 401 "unauthorized" Plain Client
+    UnsupportedScheme: 401 "unauthorized" Plain Client [is_about_absence]
         "A bearer token is required",
     /// A Bearer field without exactly one token (R4, R6).
     MalformedCredentials: 400 "invalid_request" WithError Client
@@ -148,8 +150,8 @@ reasons! {
     /// A scope token that the rule requires is missing (R35).
     InsufficientScope: 403 "insufficient_scope" WithError Client
         "The access token lacks a scope that is required here",
-    /// A claim that the rule requires is missing or another.
-    ClaimMismatch: 403 "access_denied" Absent Client
+    /// A claim that the rule requires is missing or another. Another token would do, which no scope can be asked for.
+    ClaimMismatch: 403 "access_denied" Plain Client
         "The access token lacks a claim that is required here",
     /// The user has to authenticate again, or by stronger means (R99, R100).
     InsufficientUserAuthentication: 401 "insufficient_user_authentication" WithError Client
@@ -246,7 +248,7 @@ impl Reason {
 
     /// Whether the request has no credentials that are looked at here.
     pub(crate) fn is_about_absence(self) -> bool {
-        self.row().challenge == Challenge::Plain
+        self.row().is_about_absence
     }
 }
 
@@ -260,6 +262,7 @@ const DEFAULTS: Row = Row {
     description: "",
     is_outage: false,
     is_about_proof: false,
+    is_about_absence: false,
 };
 
 const fn snake_case_length(variant: &str) -> usize {

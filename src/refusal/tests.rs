@@ -58,7 +58,37 @@ fn r024_only_the_clients_fault_is_challenged() {
 }
 
 fn challenged_otherwise(reason: Reason) -> bool {
-    matches!(reason, Reason::MalformedCredentials | Reason::RepeatedCredentials | Reason::InsufficientScope)
+    use Reason::{ClaimMismatch, InsufficientScope, MalformedCredentials, RepeatedCredentials};
+    matches!(reason, MalformedCredentials | RepeatedCredentials | InsufficientScope | ClaimMismatch)
+}
+
+/// RFC 6750 §3: where the token is what does not do, there MUST be a challenge. `insufficient_scope` is for what a scope would mend:
+/// clients that hear it ask for more scopes again and again (typescript-sdk#2255). Where no token would do, a challenge would lead
+/// astray.
+#[test]
+fn r182_a_403_has_a_challenge_where_another_token_would_do() {
+    let cases = [
+        (
+            Reason::InsufficientScope,
+            Some(
+                r#"realm="api", error="insufficient_scope", error_description="The access token lacks a scope that is required here""#,
+            ),
+        ),
+        (Reason::ClaimMismatch, Some(r#"realm="api""#)),
+        (Reason::PeerNotAllowed, None),
+        (Reason::NoMatchingRule, None),
+    ];
+    let all = Reason::ALL.iter().filter(|reason| Rejection::from(**reason).reply(&space()).status == 403);
+    assert_eq!(all.count(), cases.len(), "each 403 has its row");
+    for (reason, challenge) in cases {
+        let reply = Rejection::from(reason).reply(&space());
+        assert_eq!((reply.status, reply.grpc_status), (403, 7), "{reason:?}");
+        let expected = challenge.map(|challenge| format!("Bearer {challenge}"));
+        assert_eq!(header(&reply, "www-authenticate"), expected.as_deref(), "{reason:?}");
+        let with_proof = Rejection { schemes: Schemes::Dpop, ..reason.into() }.reply(&space());
+        let expected = challenge.map(|challenge| format!(r#"DPoP {challenge}, algs="""#));
+        assert_eq!(header(&with_proof, "www-authenticate"), expected.as_deref(), "{reason:?}");
+    }
 }
 
 #[test]

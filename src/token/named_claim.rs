@@ -13,21 +13,59 @@ pub struct NamedClaim {
     pub name: String,
     /// Where the claim is: a JSON Pointer (RFC 6901).
     pub pointer: String,
-    /// Whether a text is encoded as base64url, which can carry every text.
-    pub is_base64url: bool,
+    /// How it is written.
+    pub encoding: Encoding,
+}
+
+/// How a claim is written as one text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// A text as it is, a list as base64url of its JSON.
+    #[default]
+    Plain,
+    /// All as base64url, which can carry every text.
+    Base64Url,
+    /// A list as its elements with commas between them, all else as it is.
+    CommaSeparated,
+    /// A list as its elements with spaces between them, all else as it is.
+    SpaceSeparated,
 }
 
 impl NamedClaim {
     /// The value for these claims; none if the claim is absent, or cannot stand in a header field as it is (R76).
     pub(crate) fn value(&self, claims: &Claims) -> Option<String> {
-        let text = match claims.asked(&self.pointer)? {
-            Value::Null => return None,
-            compound @ (Value::Array(_) | Value::Object(_)) => return Some(encode(&compound.to_string())),
-            Value::String(text) => text.clone(),
-            scalar @ (Value::Bool(_) | Value::Number(_)) => scalar.to_string(),
-        };
-        if self.is_base64url { Some(encode(&text)) } else { Some(text).filter(|text| is_field_value(text)) }
+        let claim = claims.asked(&self.pointer)?;
+        match self.encoding {
+            Encoding::Plain => match claim {
+                Value::Array(_) | Value::Object(_) => Some(encode(&claim.to_string())),
+                _ => scalar(claim).filter(|text| is_field_value(text)),
+            },
+            Encoding::Base64Url => Some(encode(&scalar(claim).unwrap_or_else(|| claim.to_string()))),
+            Encoding::CommaSeparated => separated(claim, ","),
+            Encoding::SpaceSeparated => separated(claim, " "),
+        }
     }
+}
+
+fn scalar(claim: &Value) -> Option<String> {
+    match claim {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(claim.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A value alone is a list of one. All or nothing: a list that can be read in another way would give its user what another has, and one
+/// that lacks an element would not be the user's either.
+fn separated(claim: &Value, separator: &str) -> Option<String> {
+    let elements = claim.as_array().map_or(std::slice::from_ref(claim), Vec::as_slice);
+    let is_one = |text: &String| {
+        // By quotes, parsers of lists take commas for part of an element (RFC 9110 §5.6.4).
+        is_field_value(text) && !text.contains(separator) && !text.contains(['"', '\\'])
+    };
+    let elements: Option<Vec<String>> =
+        elements.iter().map(|element| scalar(element).filter(is_one)).collect();
+    elements.filter(|elements| !elements.is_empty()).map(|elements| elements.join(separator))
 }
 
 fn encode(text: &str) -> String {

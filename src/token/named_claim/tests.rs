@@ -5,14 +5,11 @@ use crate::json::Object;
 use crate::testing::test;
 use crate::token::claims::ClaimMapping;
 
-fn named(is_base64url: bool) -> NamedClaim {
-    NamedClaim { name: "x-user-id".to_owned(), pointer: "/c".to_owned(), is_base64url }
-}
-
-fn value(claim: Value, is_base64url: bool) -> Option<String> {
+fn value(claim: Value, encoding: Encoding) -> Option<String> {
     let payload = Object::parse(json!({"c": claim}).to_string().as_bytes()).expect("an object");
     let claim_mapping = ClaimMapping { asked: vec!["/c".to_owned()], ..ClaimMapping::default() };
-    named(is_base64url).value(&Claims::read(&payload, &claim_mapping).expect("claims"))
+    let named = NamedClaim { name: "x-user-id".to_owned(), pointer: "/c".to_owned(), encoding };
+    named.value(&Claims::read(&payload, &claim_mapping).expect("claims"))
 }
 
 /// If a line break came through, a claim could end its field and begin another.
@@ -32,7 +29,54 @@ fn r076_a_value_is_as_it_is_or_encoded_or_left_out_and_never_split() {
         (json!({"a": "\n"}), Some("eyJhIjoiXG4ifQ"), Some("eyJhIjoiXG4ifQ")),
         (json!(null), None, None),
     ] {
-        assert_eq!(value(claim.clone(), false).as_deref(), plain, "{claim}");
-        assert_eq!(value(claim.clone(), true).as_deref(), encoded, "{claim}");
+        assert_eq!(value(claim.clone(), Encoding::Plain).as_deref(), plain, "{claim}");
+        assert_eq!(value(claim.clone(), Encoding::Base64Url).as_deref(), encoded, "{claim}");
+    }
+}
+
+/// If a list could be read as another one, a group that somebody may name `a,admin` would make its members administrators; if it lost an
+/// element, a service that knows whom to keep out would let them in.
+#[test]
+fn r183_a_list_is_readable_as_it_is_or_left_out() {
+    // istio/istio#58433: roles as a field, readable.
+    for (claim, comma, space) in [
+        (json!(["a", "b"]), Some("a,b"), Some("a b")),
+        (json!(["a"]), Some("a"), Some("a")),
+        (json!("a"), Some("a"), Some("a")),
+        (json!(["b", "a", "b"]), Some("b,a,b"), Some("b a b")),
+        (json!([7, true, 1.5, "x"]), Some("7,true,1.5,x"), Some("7 true 1.5 x")),
+        (json!(7), Some("7"), Some("7")),
+        (json!(false), Some("false"), Some("false")),
+        (json!(["Domain Admins", "b"]), Some("Domain Admins,b"), None),
+        (json!(["cn=a,ou=b", "c"]), None, Some("cn=a,ou=b c")),
+        (json!("a,admin"), None, Some("a,admin")),
+        (json!("a admin"), Some("a admin"), None),
+        (
+            json!(["/realm/group", "a=b;c", "a|b"]),
+            Some("/realm/group,a=b;c,a|b"),
+            Some("/realm/group a=b;c a|b"),
+        ),
+        // RFC 9110 §5.6.1: space around an element, and an empty one, are no part of a list.
+        (json!([" a", "b"]), None, None),
+        (json!(["a ", "b"]), None, None),
+        (json!(["", "b"]), None, None),
+        (json!([]), None, None),
+        (json!(""), None, None),
+        // §5.6.4: quotes.
+        (json!(["\"a", "b\""]), None, None),
+        (json!(["a\\", "b"]), None, None),
+        (json!(["a\r\nx-admin: 1"]), None, None),
+        (json!(["a\u{0}b"]), None, None),
+        (json!(["a\tb"]), None, None),
+        (json!(["J\u{f6}rg", "b"]), None, None),
+        (json!(["a\u{ff0c}b"]), None, None),
+        (json!(["a", null]), None, None),
+        (json!(["a", ["b"]]), None, None),
+        (json!(["a", {"b": 1}]), None, None),
+        (json!({"a": 1}), None, None),
+        (json!(null), None, None),
+    ] {
+        assert_eq!(value(claim.clone(), Encoding::CommaSeparated).as_deref(), comma, "{claim}");
+        assert_eq!(value(claim.clone(), Encoding::SpaceSeparated).as_deref(), space, "{claim}");
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::test;
 
 fn named(name: &str) -> NamedClaim {
-    NamedClaim { name: name.to_owned(), pointer: "/c".to_owned(), is_base64url: false }
+    NamedClaim { name: name.to_owned(), pointer: "/c".to_owned(), encoding: Default::default() }
 }
 
 #[test]
