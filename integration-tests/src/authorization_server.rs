@@ -26,7 +26,7 @@ pub struct AuthorizationServer {
 pub const GATEWAY_SECRET: &str = "gateway's p@ssw:rd + 100%";
 
 /// The same, form-encoded.
-const ENCODED_GATEWAY_SECRET: &str = "gateway%27s+p%40ssw%3Ard+%2B+100%25";
+const ENCODED_GATEWAY_SECRET: &str = "gateway%27s%20p%40ssw%3Ard%20%2B%20100%25";
 
 /// What JWT access tokens are for.
 #[derive(Clone, Copy, Debug)]

@@ -20,9 +20,9 @@ pub struct PlainAuthorizationServer {
     app: App,
 }
 
-/// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1). There is no
-/// space among them: Authlib decodes `%20`, but not the `+` that RFC 6749 Appendix B asks for.
-pub const GATEWAY_SECRET: &str = "plain-gateway's-p@ssw:rd+100%";
+/// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1). A space is among
+/// them: Authlib decodes `%20`, but not `+`.
+pub const GATEWAY_SECRET: &str = "plain gateway's-p@ssw:rd+100%";
 
 impl Deref for PlainAuthorizationServer {
     type Target = App;
@@ -69,4 +69,4 @@ impl PlainAuthorizationServer {
     }
 }
 
-const ENCODED_GATEWAY_SECRET: &str = "plain-gateway%27s-p%40ssw%3Ard%2B100%25";
+const ENCODED_GATEWAY_SECRET: &str = "plain%20gateway%27s-p%40ssw%3Ard%2B100%25";

@@ -1,11 +1,17 @@
 //! `application/x-www-form-urlencoded`, as RFC 6749 Appendix B uses it: for the body of the introspection request and,
-//! before Base64, for the client's credentials (RFC 6749 §2.3.1).
+//! before Base64, for the client's credentials (RFC 6749 §2.3.1). In these a space is `%20`: decoders of forms read that as well as `+`, and
+//! servers that only percent-decode them (Authlib) read nothing else.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Encodes one value: the unreserved characters of RFC 3986 stay, space becomes `+`, all else `%XX`.
-pub fn encode(value: &str) -> String {
-    utf8_percent_encode(value, RESERVED).to_string().replace("%20", "+")
+/// Encodes a client's id or secret: the unreserved characters of RFC 3986 stay, all else becomes `%XX`.
+pub fn encode_credential(value: &str) -> String {
+    utf8_percent_encode(value, RESERVED).to_string()
+}
+
+/// Encodes one value of a body: the same, but space becomes `+`.
+fn encode(value: &str) -> String {
+    encode_credential(value).replace("%20", "+")
 }
 
 /// Encodes the pairs of a form body, in their order.

@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::http::form;
 use crate::secret::Secret;
 
-/// Id and secret are form-encoded before they are joined.
+/// Id and secret are encoded before they are joined.
 #[derive(Clone, Debug)]
 pub struct Basic {
     id: String,
@@ -35,7 +35,7 @@ impl ClientMethod for Basic {
     }
 
     fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
-        Some(joined(&form::encode(&self.id), &form::encode(self.secret.expose())))
+        Some(joined(&form::encode_credential(&self.id), &form::encode_credential(self.secret.expose())))
     }
 }
 

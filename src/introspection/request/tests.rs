@@ -1,3 +1,5 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::*;
@@ -41,11 +43,20 @@ fn r018_one_media_type_is_asked_for() {
     assert_eq!(header(&callout(json, "a"), "accept").as_deref(), Some("application/json"));
 }
 
-/// The requirement's own vector. If the parts were not encoded, a `:` in the id would move the border between them.
+/// The first is the requirement's own vector. If the parts were not encoded, a `:` in the id would move the border between them; if a space
+/// were a `+`, a server that only percent-decodes would refuse the gateway (Authlib: authlib/oauth2/rfc6749/util.py,
+/// `extract_basic_authorization`).
 #[test]
-fn r020_basic_credentials_are_form_encoded() {
-    let callout = callout(json!({"client_id": "my:id", "client_secret": "p@s s+%"}), "a");
-    assert_eq!(header(&callout, "authorization").as_deref(), Some("Basic bXklM0FpZDpwJTQwcytzJTJCJTI1"));
+fn r020_basic_credentials_are_encoded_as_every_decoder_reads_them() {
+    for (id, secret, encoded) in [
+        ("my:id", "p@s s+%", "my%3Aid:p%40s%20s%2B%25"),
+        ("a b", "c d", "a%20b:c%20d"),
+        ("gw+2", "a/b=c~d-e_f.g", "gw%2B2:a%2Fb%3Dc~d-e_f.g"),
+    ] {
+        let callout = callout(json!({"client_id": id, "client_secret": secret}), "a");
+        let expected = format!("Basic {}", STANDARD.encode(encoded));
+        assert_eq!(header(&callout, "authorization"), Some(expected), "{id}:{secret}");
+    }
 }
 
 #[test]
