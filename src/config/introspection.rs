@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::authentication::authentication;
 use super::texts::{CalloutHeader, JwtField, Parameter, Url, target};
 use crate::fields::{
-    Bounded, BoundedDuration, ConfigErrors, FieldPath, HiddenText, KIB, MINUTE, MapOf, SecretRef,
-    TokenSecret, Visible, VisibleSecret, keywords, section,
+    Bounded, BoundedDuration, ClientSecret, ConfigErrors, FieldPath, HiddenText, KIB, MINUTE, MapOf,
+    PrivateKey, TokenSecret, Visible, VisibleSecret, keywords, section,
 };
 use crate::introspection::{
     ClientAuthentication, ClientFields, Endpoint, Format, Method, ResponseFormat, SignedResponse,
@@ -28,10 +28,10 @@ section! {
         client_id: Visible,
         /// The secret itself, or `{env: NAME}`: a variable of the proxy's environment, which Envoy passes on if
         /// `host_env_keys` names it. Required for `client_secret_…`.
-        client_secret: SecretRef,
+        client_secret: ClientSecret,
         /// A private key, or `{env: NAME}`: P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256, which takes a worker many times as
         /// long), as PKCS#8 PEM or as a JWK. Required for `private_key_jwt`.
-        private_key: SecretRef,
+        private_key: PrivateKey,
         /// `kid` of the assertions; by default the JWK's own.
         key_id: String,
         /// `aud` of the assertions; by default `token.issuer`.
@@ -40,7 +40,8 @@ section! {
         bearer_token: TokenSecret,
         /// More parameters of the form, as name and value.
         parameters: MapOf<Parameter, HiddenText> = {},
-        /// More header fields of the request; a value may be `{env: NAME}`.
+        /// More header fields of the request; a value may be `{env: NAME}`. `user-agent` is `phantom-token/` and the version unless it is
+        /// set here.
         headers: MapOf<CalloutHeader, VisibleSecret> = {},
         /// How the JWT comes back.
         response: Response = {},

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::texts::{Identifier, MintedClaim, PlainPath, SubjectPointer, identifier};
 use crate::documents::document::Document;
 use crate::fields::{
-    BoundedDuration, ConfigErrors, FieldPath, HOUR, NonEmptyList, Pointer, SECOND, SecretRef, Visible,
+    BoundedDuration, ConfigErrors, FieldPath, HOUR, NonEmptyList, Pointer, PrivateKey, SECOND, Visible,
     section,
 };
 use crate::jwt::SigningKey;
@@ -41,7 +41,7 @@ section! {
         /// A private key, as `introspection.private_key`, or `{env: NAME}`. With RSA, signing takes time that depends on the
         /// key, masked by random numbers of the host ([RUSTSEC-2023-0071](https://rustsec.org/advisories/RUSTSEC-2023-0071)):
         /// prefer P-256.
-        private_key: SecretRef = required,
+        private_key: PrivateKey = required,
         /// Its `kid`; by default its thumbprint.
         key_id: String,
     }

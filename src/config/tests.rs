@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -449,6 +451,93 @@ fn r110_no_field_of_a_secret_type_is_shown_or_printed() {
     assert!(!errors.to_string().contains("hunter2"), "{errors}");
     let introspection = read.introspection.expect("a section");
     assert_eq!(introspection.client_secret.expect("a secret").expose(), SECRET_TEXT);
+}
+
+/// The paths of all secrets, but for those that each of several servers has as well.
+fn secret_paths(kind: &Kind, at: &str, paths: &mut BTreeSet<String>) {
+    match kind {
+        Kind::Secret => drop(paths.insert(at.to_owned())),
+        Kind::Section(fields) => {
+            for field in fields.iter().filter(|field| field.name != "authorization_servers") {
+                secret_paths(field.kind, &format!("{at}/{}", field.name), paths);
+            }
+        }
+        Kind::List { element, .. } => secret_paths(element, &format!("{at}/0"), paths),
+        Kind::Map(kind) => secret_paths(kind, &format!("{at}/x-name"), paths),
+        _ => {}
+    }
+}
+
+/// What each secret may be made of. A line end behind it is what Kubernetes Secrets have that were made from a file
+/// (`kubernetes-sigs/aws-load-balancer-controller#3936`, `bitnami-labs/sealed-secrets#1122`, `oauth2-proxy/oauth2-proxy#2530`): if it were
+/// taken, the server would refuse the gateway, and so every token, with nothing to see in either configuration.
+#[test]
+fn r194_each_secret_is_of_its_own_alphabet_and_has_no_line_end_behind_it() {
+    const ANY: &[&str] = &["a b", "a\tb", "a\nb", "\u{e4}", "a%\"+/=", " a "];
+    const PRINTABLE: &[&str] = &["a b", "a%\"+/=", " a "];
+    const GRAPHIC: &[&str] = &["a%\"+/="];
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----";
+    let keys =
+        json!({"introspection": null, "token": {"issuer": "https://a", "audience": ["a"], "jwts": "verify"}});
+    let dpop = json!({"dpop": {"origins": ["https://api.example.com"]}});
+    let mint = json!({"mint": {"issuer": "https://api.example.com", "audience": "a"}});
+    let jwt =
+        json!({"introspection": {"client_secret": null, "auth_method": "private_key_jwt", "audience": "a"}});
+    let token =
+        json!({"introspection": {"client_id": null, "client_secret": null, "auth_method": "bearer_token"}});
+    let fields = [
+        ("/introspection/client_secret", json!({}), Some(PRINTABLE)),
+        ("/introspection/bearer_token", token, Some(GRAPHIC)),
+        ("/introspection/headers/x-name", json!({}), Some(PRINTABLE)),
+        ("/introspection/private_key", jwt, None),
+        ("/keys/headers/x-name", json!({"keys": {"jwks_uri": "https://a/jwks"}}), Some(PRINTABLE)),
+        ("/keys/hmac_secret", keys, Some(ANY)),
+        ("/dpop/nonce_secret", dpop, Some(ANY)),
+        ("/mint/keys/0/private_key", mint, None),
+        ("/log_key", json!({}), Some(ANY)),
+    ];
+    let mut paths = BTreeSet::new();
+    secret_paths(Configuration::KIND, "", &mut paths);
+    assert_eq!(paths, fields.iter().map(|(path, ..)| (*path).to_owned()).collect());
+    for (path, edits, alphabet) in fields {
+        let mut configuration = configured(edits);
+        let names: Vec<&str> = path.split('/').skip(1).collect();
+        let mut edit = json!({"env": "SECRET"});
+        for name in names.iter().rev() {
+            edit = if *name == "0" { json!([edit]) } else { json!({*name: edit}) };
+        }
+        crate::testing::merge(&mut configuration, edit);
+        let error = |secret: &str| {
+            let environment = |_: &str| Some(secret.to_owned());
+            let result = Settings::parse(configuration.to_string().as_bytes(), &environment);
+            result.err().map(|errors| errors.to_string()).unwrap_or_default()
+        };
+        let long = |part: &str| format!("{}{part}{}", "x".repeat(32), "x".repeat(32));
+        let (accepted, line_ends): (Vec<String>, &[&str]) = match alphabet {
+            Some(accepted) => {
+                (accepted.iter().map(|part| long(part)).collect(), &["\n", "\r\n", "\r", "\n\n"])
+            }
+            None => {
+                let lines = ["", "\n", "\r\n", "\n\n"].map(|end| format!("{pem}{end}"));
+                (lines.into_iter().chain([pem.replace('\n', "\r\n")]).collect(), &[])
+            }
+        };
+        for secret in &accepted {
+            assert_eq!(error(secret), "", "{path}: {secret:?}");
+        }
+        for end in line_ends {
+            let found = error(&format!("{}{end}", long("")));
+            let found = found.lines().next().unwrap_or_default();
+            assert!(
+                found.ends_with(": ends with a line end, which is not part of it: leave that out"),
+                "{path}: {found}"
+            );
+        }
+        for part in ANY.iter().map(|part| long(part)).filter(|part| !accepted.contains(part)) {
+            let found = error(&part);
+            assert!(!found.is_empty() && !found.contains("xxx"), "{path}: {part:?}: {found}");
+        }
+    }
 }
 
 #[test]

@@ -91,15 +91,25 @@ texts! {
 }
 
 secrets! {
-    /// A secret.
-    SecretRef = |_| Ok(()),
-    /// A secret that nobody can find by trying.
-    LongSecret = |text| ensure(text.len() >= 32, "must have 32 bytes at least"),
+    /// A private key, as PEM or JSON: lines, which may end in either way.
+    PrivateKey = |_| Ok(()),
+    /// A key of any bytes, for HMAC (RFC 7518 §6.4.1).
+    HmacSecret = one_line,
+    /// The same, which nobody can find by trying.
+    LongSecret = |text| {
+        one_line(text).and_then(|()| ensure(text.len() >= 32, "must have 32 bytes at least"))
+    },
+    /// A client's secret (RFC 6749 Appendix A.2).
+    ClientSecret = |text| {
+        let is_printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        one_line(text).and_then(|()| ensure(is_printable, "must be visible ASCII or space (RFC 6749 Appendix A.2)"))
+    },
     /// A secret that can stand in a header field.
-    VisibleSecret = visible,
+    VisibleSecret = |text| one_line(text).and_then(|()| visible(text)),
     /// A secret that can stand in a header field behind a scheme.
     TokenSecret = |text| {
-        ensure(text.bytes().all(|byte| byte.is_ascii_graphic()), "must be visible ASCII without space")
+        let is_graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+        one_line(text).and_then(|()| ensure(is_graphic, "must be visible ASCII without space"))
     },
 }
 
@@ -118,6 +128,12 @@ pub(crate) fn is_pointer(pointer: &str) -> bool {
 fn visible(text: &str) -> Result<(), &'static str> {
     let is_visible = !text.trim().is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     ensure(is_visible, "must be visible ASCII")
+}
+
+/// Whoever makes a secret of a file, with `echo` or by `kubectl create secret --from-file`, makes its last line end part of it. The server
+/// knows the secret without that, and refuses the gateway for no visible reason.
+fn one_line(text: &str) -> Result<(), &'static str> {
+    ensure(!text.ends_with(['\n', '\r']), "ends with a line end, which is not part of it: leave that out")
 }
 
 fn pointer(text: &str) -> Result<(), &'static str> {
