@@ -18,7 +18,7 @@ use crate::metrics::Counter;
 use crate::refusal::{Fault, Reason};
 use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::server::jwks::{KeyStore, Obstacle, Wanted};
-use crate::server::query::{About, Query, Subject};
+use crate::server::query::{About, Document, Query, Subject};
 use crate::server::rate_limiter::{Limiter, Precedence};
 use crate::server_id::ServerId;
 use crate::settings::{KeySettings, ServerSettings, Settings, TokenSettings};
@@ -328,13 +328,13 @@ impl AuthorizationServer {
             Err(reason) => {
                 if reason.fault() == Fault::Client {
                     self.cache.forget(&token, host.shared_data);
-                    self.cache.note_refusal(token, reason, outcome.freshness(), host.now);
+                    self.cache.note_refusal(token, reason, outcome.freshness(host.now), host.now);
                     // Earlier responses that wait for keys do not count any more.
                     for waiting in self.unverified.remove(&token).iter().flatten().filter_map(Weak::upgrade) {
                         waiting.taken_back.set(Some(reason));
                     }
                 }
-                return Err(TokenError { reason, retry_after: outcome.retry_after() });
+                return Err(TokenError { reason, retry_after: outcome.retry_after(host.now) });
             }
         };
         let unverified_token = Rc::new(UnverifiedToken::new(token, active, host.now));
@@ -507,12 +507,16 @@ impl AuthorizationServer {
     }
 
     fn document(&self, wanted: Wanted) -> Query {
-        match wanted {
-            Wanted::Metadata(target) => {
-                Query::document(self.subject(About::Metadata), target, "application/json")
-            }
-            Wanted::Keys(target) => Query::document(self.subject(About::Keys), target, "application/json"),
-        }
+        let headers = match &self.settings.keys {
+            Some(KeySettings::Published(keys)) => Arc::clone(&keys.headers),
+            Some(KeySettings::Configured(_)) | None => Arc::default(),
+        };
+        let (about, target, accept) = match wanted {
+            Wanted::Metadata(target) => (About::Metadata, target, "application/json"),
+            // RFC 7517 §8.5 has a type of its own, and some servers have nothing else.
+            Wanted::Keys(target) => (About::Keys, target, "application/json, application/jwk-set+json"),
+        };
+        Query::document(self.subject(about), Document { target, accept, headers })
     }
 
     fn subject(&self, about: About) -> Subject {

@@ -37,7 +37,7 @@ identity! {
     TokenSettings { policy, jwts } without { max_failed_verifications, dpop },
     TokenPolicy { issuer } without { allows_missing_issuer, audience, leeway, require_exp },
     ClaimMapping { scope_claim, allows_scope_list, requires_token_type, tolerates_bearer_type, asked } without {},
-    PublishedKeys { publication, algorithms } without { max_age, max_stale, cooldown },
+    PublishedKeys { publication, headers, algorithms } without { max_age, max_stale, cooldown },
     CacheSettings { max_entries, max_ttl, no_store_ttl }
         without { max_bytes, shared_max_bytes, inactive_ttl, refresh_ahead, stale_if_error, shared },
 }

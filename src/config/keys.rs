@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::texts::{Url, target};
+use super::texts::{CalloutHeader, Url, target};
 use crate::fields::{
-    BoundedDuration, ConfigErrors, DAY, FieldPath, HOUR, Jwks, Kind, MINUTE, NonEmptyList, SECOND, SecretRef,
-    Visible, field_type, section,
+    BoundedDuration, ConfigErrors, DAY, FieldPath, HOUR, HmacSecret, Jwks, Kind, MINUTE, MapOf, NonEmptyList,
+    SECOND, Visible, VisibleSecret, field_type, section,
 };
 use crate::jwt::{Algorithm, KeySet};
 use crate::secret::Secret;
@@ -23,13 +23,15 @@ section! {
         /// A JWK Set.
         jwks: Jwks,
         /// A secret of 32 bytes at least, or `{env: NAME}`, for HS256.
-        hmac_secret: SecretRef,
+        hmac_secret: HmacSecret,
         /// What the host calls the server that has them; by default `introspection.upstream`.
         upstream: Visible,
+        /// More header fields of the requests for keys and metadata, as `introspection.headers`.
+        headers: MapOf<CalloutHeader, VisibleSecret> = {},
         /// Which algorithms are accepted; by default all of these.
         algorithms: NonEmptyList<Algorithm>,
         /// Greatest age of a set that can be fetched: one in use is fetched again shortly before, in the background and by one
-        /// worker for all.
+        /// worker for all. A server can say less (`max-age`, `Expires`).
         max_age: BoundedDuration<SECOND, DAY> = "10m",
         /// How long the last good set serves while none can be fetched, and what its keys verified stays in the cache; without
         /// keys, 503.
@@ -63,7 +65,7 @@ impl Keys {
             errors.note(at, "needs exactly one of jwks_uri, metadata_url, jwks and hmac_secret");
         }
         let algorithms = algorithms.unwrap_or_else(|| Algorithm::ASYMMETRIC.to_vec());
-        let Self { max_age, max_stale, cooldown, timeout, .. } = self;
+        let Self { headers, max_age, max_stale, cooldown, timeout, .. } = self;
         if max_stale < max_age {
             errors.note(at.field("max_stale"), "must not be shorter than max_age");
         }
@@ -93,6 +95,14 @@ impl Keys {
             }
             (None, None) => return None,
         };
-        Some(KeySettings::Published(PublishedKeys { publication, algorithms, max_age, max_stale, cooldown }))
+        let headers = headers.into();
+        Some(KeySettings::Published(PublishedKeys {
+            publication,
+            headers,
+            algorithms,
+            max_age,
+            max_stale,
+            cooldown,
+        }))
     }
 }

@@ -26,6 +26,8 @@ struct Worker<'a> {
     answer: (String, String, Vec<(&'static str, String)>),
     metadata: String,
     keys: String,
+    /// Fields of the answer that has the keys.
+    key_fields: Vec<(&'static str, String)>,
     asked: Vec<Asked>,
     /// Where introspection requests went.
     upstreams: Vec<String>,
@@ -72,6 +74,7 @@ impl<'a> Worker<'a> {
             answer: Default::default(),
             metadata: String::new(),
             keys: String::new(),
+            key_fields: Vec::new(),
             asked: Vec::new(),
             upstreams: Vec::new(),
             calls: VecDeque::new(),
@@ -165,7 +168,10 @@ impl<'a> Worker<'a> {
         let (status, body, headers) = match asked {
             Asked::Token => self.answer.clone(),
             Asked::Metadata => json(&self.metadata),
-            Asked::Keys => json(&self.keys),
+            Asked::Keys => {
+                let (status, body, headers) = json(&self.keys);
+                (status, body, headers.into_iter().chain(self.key_fields.clone()).collect())
+            }
         };
         self.asked.push(asked);
         if asked == Asked::Token {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::http::date;
 use crate::http::freshness::Freshness;
+use crate::time::Timestamp;
 
 /// Where a callout goes, and how the host reaches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,16 +63,27 @@ pub enum NotSent {
 
 impl Callout {
     /// GET of a document.
-    pub(crate) fn get(target: Arc<Target>, accept: &str) -> Self {
-        let headers = vec![("accept".to_owned(), accept.to_owned())];
-        Self { target, method: "GET", headers, body: String::new() }
+    pub(crate) fn get(target: Arc<Target>, headers: Vec<(String, String)>) -> Self {
+        Self::new(target, "GET", headers, String::new())
     }
 
     /// POST of a form.
-    pub(crate) fn post(target: Arc<Target>, form: String, headers: Vec<(String, String)>) -> Self {
-        let media_type = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-        let headers = std::iter::once(media_type).chain(headers).collect();
-        Self { target, method: "POST", headers, body: form }
+    pub(crate) fn post(target: Arc<Target>, form: String, mut headers: Vec<(String, String)>) -> Self {
+        headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+        Self::new(target, "POST", headers, form)
+    }
+
+    /// Firewalls refuse requests that do not say who asks; `headers` may say it otherwise.
+    fn new(
+        target: Arc<Target>,
+        method: &'static str,
+        mut headers: Vec<(String, String)>,
+        body: String,
+    ) -> Self {
+        if headers.iter().all(|(name, _)| name != "user-agent") {
+            headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
+        }
+        Self { target, method, headers, body }
     }
 
     /// What the host calls the server.
@@ -108,28 +121,36 @@ impl CalloutOutcome<'_> {
         }
     }
 
-    /// Whether, and for how long, HTTP allows it to be used again.
-    pub(crate) fn freshness(&self) -> Freshness {
+    /// Whether, and for how long, HTTP allows it to be used again. It came now.
+    pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
         match self {
-            Self::Response { headers, .. } => Freshness::of(headers),
+            Self::Response { headers, .. } => Freshness::of(headers, now),
             Self::Oversized | Self::Lost | Self::NotSent(_) => Freshness::default(),
         }
     }
 
-    /// When to try again, as the server says (RFC 9110 §10.2.3, in seconds), or as the gateway has decided.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
+    /// When to try again, as the server says (RFC 9110 §10.2.3: in seconds, or at a date by its own clock), or as the gateway has decided.
+    pub(crate) fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         match self {
             Self::Response { headers, .. } => {
-                let (_, value) =
-                    headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"retry-after"))?;
-                let seconds = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
-                Some(Duration::from_secs(seconds))
+                let field = |name: &[u8]| {
+                    headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+                };
+                let value = field(b"retry-after")?;
+                let seconds = std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
+                seconds.map(Duration::from_secs).or_else(|| {
+                    let sent_at = field(b"date").and_then(date::parse).unwrap_or(now);
+                    date::parse(value).map(|date| date.since(sent_at))
+                })
             }
             Self::NotSent(NotSent::CircuitOpen(pause)) => Some(*pause),
             Self::NotSent(NotSent::LimitReached | NotSent::Claimed) | Self::Oversized | Self::Lost => None,
         }
     }
 }
+
+/// Who asks.
+const USER_AGENT: &str = concat!("phantom-token/", env!("CARGO_PKG_VERSION"));
 
 /// `:status` of a response.
 pub(crate) fn status(headers: &[(&[u8], &[u8])]) -> Option<u16> {

@@ -1,18 +1,22 @@
-//! How long an answer may be used again: `Cache-Control` and `Age` of the response (RFC 9111 §4.2, §5.2.2), the token's
-//! expiry and the operator's limits (R49 to R51).
+//! How long an answer may be used again: what its header fields say (RFC 9111 §4.2, §5), the token's expiry and the operator's limits
+//! (R49 to R51).
+//!
+//! The gateway answers many clients by what it keeps, so what is meant for shared caches counts, too. Of several limits the shortest
+//! counts, and what looks like one counts as one, in a quoted string as well.
 
 use std::time::Duration;
 
+use super::date;
 use crate::time::Timestamp;
 
 /// What the response's header fields say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Freshness {
-    /// How long the answer is fresh: `max-age` minus `Age`, if it says so.
+    /// How long the answer is fresh: `max-age`, or the time from `Date` to `Expires`, minus `Age`, if it says so.
     lifetime: Option<Duration>,
-    /// Whether it must not be used again: `no-store`, `no-cache`, or no time left.
+    /// Whether it must not be used again: `no-store`, `no-cache`, `Vary: *` (§4.1), or no time left.
     forbidden: bool,
-    /// Whether it must not be used when it is stale, be the server down (§5.2.2.2, RFC 5861 §4).
+    /// Whether it must not be used when it is stale, be the server down (§5.2.2.2, §5.2.2.8, RFC 5861 §4).
     must_revalidate: bool,
 }
 
@@ -26,30 +30,46 @@ pub(crate) struct TimeToLive {
 }
 
 impl Freshness {
-    /// Reads the header fields of a response. A `max-age` that cannot be understood counts as none left, as RFC 9111
-    /// §4.2.1 recommends for what looks stale.
-    pub(crate) fn of(headers: &[(&[u8], &[u8])]) -> Self {
-        let values = |name: &'static [u8]| {
+    /// Reads the header fields of a response that came now. A lifetime that cannot be understood counts as none left, as §4.2.1 and §5.3
+    /// say of `max-age` and `Expires`.
+    pub(crate) fn of(headers: &[(&[u8], &[u8])], now: Timestamp) -> Self {
+        let fields = |name: &'static [u8]| {
             let matches = move |field: &&(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name);
             headers.iter().filter(matches).map(|field| field.1)
         };
-        let age = values(b"age").map(|value| delta_seconds(value).unwrap_or(0)).max().unwrap_or(0);
+        let members = |name| fields(name).flat_map(|value| value.split(|&byte| byte == b','));
+        let age = members(b"age").filter_map(delta_seconds).max().map_or(Duration::ZERO, Duration::from_secs);
         let mut freshness = Self::default();
-        for directive in values(b"cache-control").flat_map(|value| value.split(|&byte| byte == b',')) {
+        for directive in members(b"cache-control") {
             let mut parts = directive.splitn(2, |&byte| byte == b'=');
-            let name = parts.next().unwrap_or_default().trim_ascii();
-            if name.eq_ignore_ascii_case(b"no-store") || name.eq_ignore_ascii_case(b"no-cache") {
-                freshness.forbidden = true;
-            } else if name.eq_ignore_ascii_case(b"must-revalidate") {
-                freshness.must_revalidate = true;
-            } else if name.eq_ignore_ascii_case(b"max-age") {
-                match parts.next().and_then(delta_seconds).unwrap_or(0).saturating_sub(age) {
-                    0 => freshness.forbidden = true,
-                    seconds => freshness.shorten(Duration::from_secs(seconds)),
+            match parts.next().unwrap_or_default().trim_ascii().to_ascii_lowercase().as_slice() {
+                b"no-store" | b"no-cache" => freshness.forbidden = true,
+                b"must-revalidate" | b"proxy-revalidate" => freshness.must_revalidate = true,
+                b"max-age" | b"s-maxage" => {
+                    freshness.shorten(parts.next().and_then(delta_seconds).unwrap_or(0), age);
                 }
+                _ => {}
+            }
+        }
+        // Without `Cache-Control`, what HTTP/1.0 had in its place (§5.4); it is defined for requests, but servers answer it to say the same.
+        let is_old = fields(b"cache-control").next().is_none();
+        let is_no_cache = |member: &[u8]| member.trim_ascii().eq_ignore_ascii_case(b"no-cache");
+        freshness.forbidden |= is_old && members(b"pragma").any(is_no_cache);
+        freshness.forbidden |= members(b"vary").any(|member| member.trim_ascii() == b"*");
+        if freshness.lifetime.is_none() && !freshness.forbidden {
+            // By the server's clock, which may differ.
+            let sent_at = fields(b"date").find_map(date::parse).unwrap_or(now);
+            for expires in fields(b"expires") {
+                let left = date::parse(expires).map_or(Duration::ZERO, |expires| expires.since(sent_at));
+                freshness.shorten(left.as_secs(), age);
             }
         }
         freshness
+    }
+
+    /// How long it is fresh, if it says so and is at all.
+    pub(crate) fn lifetime(self) -> Option<Duration> {
+        self.lifetime.filter(|_| !self.forbidden)
     }
 
     /// Whether it may be used when it is stale.
@@ -57,8 +77,13 @@ impl Freshness {
         !self.forbidden && !self.must_revalidate
     }
 
-    fn shorten(&mut self, lifetime: Duration) {
-        self.lifetime = Some(self.lifetime.map_or(lifetime, |earlier| earlier.min(lifetime)));
+    fn shorten(&mut self, seconds: u64, age: Duration) {
+        let lifetime = Duration::from_secs(seconds).saturating_sub(age);
+        if lifetime.is_zero() {
+            self.forbidden = true;
+        } else {
+            self.lifetime = Some(self.lifetime.map_or(lifetime, |earlier| earlier.min(lifetime)));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 pub(crate) mod authority;
 pub(crate) mod callout;
 pub(crate) mod cors;
+mod date;
 pub(crate) mod field_name;
 pub(crate) mod form;
 pub(crate) mod freshness;

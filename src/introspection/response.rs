@@ -86,7 +86,7 @@ impl ResponseFormat {
             (Some(500..), ..) => Err(Reason::Unavailable),
             _ => Err(Reason::UnexpectedResponse),
         }?;
-        Ok(ActiveToken { freshness: Freshness::of(headers), ..active })
+        Ok(ActiveToken { freshness: Freshness::of(headers, now), ..active })
     }
 
     fn parse_jwt(&self, body: &[u8], claim_mapping: &ClaimMapping) -> Result<ActiveToken, Reason> {

@@ -17,6 +17,7 @@ use crate::http::callout::{CalloutOutcome, Target, status};
 use crate::json::Object;
 use crate::jwt::{Algorithm, Jws, KeySet, Unverified};
 use crate::refusal::Reason;
+use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// Where keys are published, and how long they are good.
@@ -24,6 +25,8 @@ use crate::time::Timestamp;
 pub struct PublishedKeys {
     /// Where they are.
     pub(crate) publication: Publication,
+    /// More header fields of requests for them, names in lower case.
+    pub(crate) headers: Arc<[(String, Secret)]>,
     /// With which algorithms they may be used.
     pub(crate) algorithms: Vec<Algorithm>,
     /// How old a set becomes at most while it can be fetched.
@@ -91,6 +94,8 @@ pub(crate) struct KeyStore {
 struct Loaded {
     keys: KeySet,
     fetched_at: Timestamp,
+    /// How old it becomes at most while it can be fetched: as configured, or as its server says if that is less.
+    max_age: Duration,
 }
 
 impl KeyStore {
@@ -242,8 +247,13 @@ impl KeyStore {
         self.attempted_at = Some(now);
         self.discovered = None;
         let body = document(outcome)?;
-        self.loaded = Some(self.load(body, now).ok_or(Reason::UnexpectedResponse)?);
-        self.write_shared(body, now, shared);
+        // A server that forbids to keep keys, as many do for all that they serve, is asked as often as is configured.
+        let PublishedKeys { max_age, cooldown, .. } = self.settings;
+        let lifetime = outcome.freshness(now).lifetime().unwrap_or(max_age);
+        let loaded = self.load(body, now, lifetime.max(cooldown).min(max_age));
+        let loaded = self.loaded.insert(loaded.ok_or(Reason::UnexpectedResponse)?);
+        let max_age = loaded.max_age;
+        self.write_shared(body, now, max_age, shared);
         Ok(())
     }
 
@@ -264,13 +274,15 @@ impl KeyStore {
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
-        self.loaded.as_ref().is_some_and(|loaded| now.is_within(self.settings.max_age, loaded.fetched_at))
+        self.loaded.as_ref().is_some_and(|loaded| now.is_within(loaded.max_age, loaded.fetched_at))
     }
 
     /// Whether there is a set, in the last tenth of its time or beyond.
     fn is_due(&self, now: Timestamp) -> bool {
-        let fresh = self.settings.max_age.saturating_sub(self.settings.max_age / 10);
-        self.loaded.as_ref().is_some_and(|loaded| !now.is_within(fresh, loaded.fetched_at))
+        self.loaded.as_ref().is_some_and(|loaded| {
+            let fresh = loaded.max_age.saturating_sub(loaded.max_age / 10);
+            !now.is_within(fresh, loaded.fetched_at)
+        })
     }
 
     /// Whether the set is too old to verify anything before a new one is asked for. While fetches fail, it serves without waiting
@@ -301,9 +313,8 @@ impl KeyStore {
     /// The age of a set with a fetch time in the future, before the clock was set back, is unknown: it counts as `max_age`, so that
     /// the set is fetched again at once, and serves for `max_stale` at the longest.
     fn correct_age(&mut self, now: Timestamp) {
-        let max_age = self.settings.max_age;
         if let Some(loaded) = self.loaded.as_mut().filter(|loaded| now < loaded.fetched_at) {
-            loaded.fetched_at = now.minus(max_age);
+            loaded.fetched_at = now.minus(loaded.max_age);
         }
     }
 
@@ -329,37 +340,40 @@ impl KeyStore {
         is_path.then(|| Target { path: path.to_owned(), ..Target::clone(target) })
     }
 
-    fn load(&self, body: &[u8], fetched_at: Timestamp) -> Option<Loaded> {
+    fn load(&self, body: &[u8], fetched_at: Timestamp, max_age: Duration) -> Option<Loaded> {
         let keys = KeySet::parse(body, &self.settings.algorithms).ok()?;
-        Some(Loaded { keys, fetched_at })
+        Some(Loaded { keys, fetched_at, max_age })
     }
 
     /// Reads what another worker fetched. Whether that is newer than what is here; what claims to come from the future is not
     /// ours.
     fn read_shared(&mut self, now: Timestamp, shared: &dyn SharedData) -> bool {
         let Some((value, _)) = shared.get(&self.shared_key()) else { return false };
-        let Some((fetched_at, body)) = self.decode(&value) else { return false };
+        let Some((fetched_at, max_age, body)) = self.decode(&value) else { return false };
         let is_newer = self.loaded.as_ref().is_none_or(|loaded| fetched_at > loaded.fetched_at);
         if !is_newer || fetched_at > now {
             return false;
         }
-        let loaded = self.load(body, fetched_at);
+        let loaded = self.load(body, fetched_at, max_age.min(self.settings.max_age));
         let is_loaded = loaded.is_some();
         self.loaded = loaded.or_else(|| self.loaded.take());
         is_loaded
     }
 
-    fn write_shared(&self, body: &[u8], now: Timestamp, shared: &dyn SharedData) {
+    fn write_shared(&self, body: &[u8], now: Timestamp, max_age: Duration, shared: &dyn SharedData) {
         let key = self.shared_key();
         let cas = shared.get(&key).map_or(0, |(_, cas)| cas);
-        let value = [&self.identity.as_bytes()[..], &now.as_millis().to_be_bytes(), body].concat();
+        let max_age = max_age.as_secs().to_be_bytes();
+        let value = [&self.identity.as_bytes()[..], &now.as_millis().to_be_bytes(), &max_age, body].concat();
         shared.set(&key, &value, cas);
     }
 
-    fn decode<'v>(&self, value: &'v [u8]) -> Option<(Timestamp, &'v [u8])> {
+    fn decode<'v>(&self, value: &'v [u8]) -> Option<(Timestamp, Duration, &'v [u8])> {
         let rest = value.strip_prefix(self.identity.as_bytes())?;
-        let (fetched_at, body) = rest.split_first_chunk()?;
-        Some((Timestamp::from_millis(u64::from_be_bytes(*fetched_at)), body))
+        let (fetched_at, rest) = rest.split_first_chunk()?;
+        let (max_age, body) = rest.split_first_chunk()?;
+        let max_age = Duration::from_secs(u64::from_be_bytes(*max_age));
+        Some((Timestamp::from_millis(u64::from_be_bytes(*fetched_at)), max_age, body))
     }
 
     /// One for each server; a host that mixes keys up finds that the value is another's.

@@ -9,6 +9,7 @@ use crate::http::callout::{Callout, Target};
 use crate::http::request_head::Presented;
 use crate::introspection::IntrospectionRequest;
 use crate::refusal::Reason;
+use crate::secret::Secret;
 use crate::server::rate_limiter::Precedence;
 use crate::server_id::ServerId;
 use crate::token_key::TokenKey;
@@ -26,7 +27,17 @@ pub struct Query {
 #[derive(Clone)]
 enum Content {
     Introspection(IntrospectionRequest),
-    Document { target: Arc<Target>, accept: &'static str },
+    Document(Document),
+}
+
+/// A document that a server publishes, and how it wants to be asked for it.
+#[derive(Clone)]
+pub(crate) struct Document {
+    pub(crate) target: Arc<Target>,
+    /// The media types of the document.
+    pub(crate) accept: &'static str,
+    /// More header fields, names in lower case.
+    pub(crate) headers: Arc<[(String, Secret)]>,
 }
 
 /// What a query is about. Requests with queries about the same can wait for one answer.
@@ -58,8 +69,8 @@ impl Query {
     }
 
     /// Asks for a published document.
-    pub(crate) fn document(subject: Subject, target: Arc<Target>, accept: &'static str) -> Self {
-        Self::new(subject, Content::Document { target, accept }, MAX_DOCUMENT)
+    pub(crate) fn document(subject: Subject, document: Document) -> Self {
+        Self::new(subject, Content::Document(document), MAX_DOCUMENT)
     }
 
     fn new(subject: Subject, content: Content, answer_limit: usize) -> Self {
@@ -83,7 +94,7 @@ impl Query {
     pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
         let content = match self.content {
             Content::Introspection(request) => Content::Introspection(request.traced(traceparent)),
-            document @ Content::Document { .. } => document,
+            document @ Content::Document(_) => document,
         };
         Self { content, ..self }
     }
@@ -117,7 +128,7 @@ impl Query {
     pub fn timeout(&self) -> Duration {
         match &self.content {
             Content::Introspection(request) => request.timeout(),
-            Content::Document { target, .. } => target.timeout,
+            Content::Document(document) => document.target.timeout,
         }
     }
 
@@ -125,7 +136,7 @@ impl Query {
     pub(crate) fn upstream(&self) -> &str {
         match &self.content {
             Content::Introspection(request) => request.upstream(),
-            Content::Document { target, .. } => &target.upstream,
+            Content::Document(document) => &document.target.upstream,
         }
     }
 
@@ -136,8 +147,16 @@ impl Query {
     pub fn callout(&self, context: Host<'_>) -> Result<Callout, Reason> {
         match &self.content {
             Content::Introspection(request) => request.callout(context),
-            Content::Document { target, accept } => Ok(Callout::get(Arc::clone(target), accept)),
+            Content::Document(document) => Ok(document.callout()),
         }
+    }
+}
+
+impl Document {
+    fn callout(&self) -> Callout {
+        let accept = ("accept".to_owned(), self.accept.to_owned());
+        let more = self.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+        Callout::get(Arc::clone(&self.target), std::iter::once(accept).chain(more).collect())
     }
 }
 

@@ -60,6 +60,62 @@ fn r041_r059_keys_can_be_in_the_configuration() {
     assert_eq!(worker.documents(), 0);
 }
 
+/// What servers of keys want of a request: `auth0/jwks-rsa-java#77` (406 to any other type than that of RFC 7517 §8.5.1), and firewalls
+/// that refuse a request without `User-Agent` (`envoyproxy/envoy#27127`, `envoyproxy/gateway#9512`; AWS' common rule set).
+#[test]
+fn r192_keys_and_metadata_are_asked_for_as_their_server_wants() {
+    let own = concat!("phantom-token/", env!("CARGO_PKG_VERSION"));
+    let discovered = json!({"jwks_uri": null, "metadata_url": "https://login.example.com/.well-known/openid-configuration"});
+    let fields = |keys: Value| {
+        let mut worker = Worker::new(verifying(json!({"keys": keys})), &NoSharedData);
+        let token = bearer(&access_token(json!({})));
+        let authorization = Presented::Once(token.as_bytes());
+        let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
+        worker.start(0, &head);
+        let call = worker.call(0).expect("a call");
+        ["accept", "user-agent", "x-tenant", "authorization"].map(|name| {
+            let values = call.request.headers().filter(|(own, _)| *own == name).map(|(_, value)| value);
+            values.collect::<Vec<_>>().join("; ")
+        })
+    };
+    let of_keys = "application/json, application/jwk-set+json";
+    assert_eq!(fields(json!({})), [of_keys, own, "", ""]);
+    assert_eq!(fields(discovered.clone()), ["application/json", own, "", ""]);
+    let headers = json!({"headers": {"x-tenant": "acme", "user-agent": "gateway"}});
+    assert_eq!(fields(headers.clone()), [of_keys, "gateway", "acme", ""]);
+    let mut with_headers = discovered;
+    testing::merge(&mut with_headers, headers);
+    assert_eq!(fields(with_headers), ["application/json", "gateway", "acme", ""]);
+}
+
+/// A server that says how long its keys are good replaces them within that time (RFC 9111 §4.2): if it were not heard, a key that it has
+/// taken back would verify for `keys.max_age`. One that forbids to keep anything is asked as often as is configured, not for each token.
+#[test]
+fn r193_keys_are_kept_no_longer_than_their_server_says() {
+    for (fields, fetches) in [
+        (&[][..], 1),
+        (&[("cache-control", "max-age=120")], 2),
+        (&[("cache-control", "max-age=120"), ("age", "60")], 4),
+        (&[("expires", "Thu, 01 Jan 2026 00:02:00 GMT"), ("date", "Thu, 01 Jan 2026 00:00:00 GMT")], 2),
+        // Not more often than `keys.cooldown`, 30s, nor more seldom than `keys.max_age`, 10m.
+        (&[("cache-control", "max-age=1")], 6),
+        (&[("cache-control", "max-age=86400")], 1),
+        // As Keycloak does.
+        (&[("cache-control", "no-cache")], 1),
+        (&[("cache-control", "no-store, max-age=0")], 1),
+    ] {
+        let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
+        worker.keys = key_set("k1");
+        worker.key_fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let token = access_token(json!({}));
+        for seconds in (0..170).step_by(2) {
+            assert_eq!(worker.get(seconds, &token), bearer(&token), "{fields:?}");
+            worker.refresh(seconds);
+        }
+        assert_eq!(worker.documents(), fetches, "{fields:?}");
+    }
+}
+
 /// If a flood of made-up key names could each fetch the keys, anybody could make the gateway attack its own server.
 #[test]
 fn r063_an_unknown_key_costs_one_refresh_per_cooldown() {

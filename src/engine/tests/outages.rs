@@ -98,13 +98,41 @@ fn r024_the_servers_retry_after_is_passed_on() {
         ("503", "0", "1"),
         ("503", "999999999", "300"),
         ("503", "99999999999999999999999", "5"),
-        ("503", "Wed, 21 Oct 2026 07:28:00 GMT", "5"),
         ("503", "-1", "5"),
         ("503", "1\r\nx: y", "5"),
     ] {
         let mut worker = Worker::new(json!({}), &NoSharedData);
         worker.answer = (status.to_owned(), String::new(), vec![("retry-after", written.to_owned())]);
         assert_eq!(retry_after_of(&worker.refusal_of(0, "opaque")), Some(told), "{written:?}");
+    }
+}
+
+/// RFC 9110 §10.2.3 lets a server name a date (Cloudflare and the Servlet API's `setDateHeader` do), in any form of §5.6.7, by its own
+/// clock. If that were not read, clients would come back after five seconds, whatever the server asked for.
+#[test]
+fn r190_a_date_in_retry_after_is_passed_on_in_seconds() {
+    for (retry_after, date, told) in [
+        ("Thu, 01 Jan 2026 00:00:17 GMT", None, "17"),
+        ("Thursday, 01-Jan-26 00:00:17 GMT", None, "17"),
+        ("Thu Jan  1 00:00:17 2026", None, "17"),
+        (" Thu, 01 Jan 2026 00:00:17 GMT ", None, "17"),
+        // The server's clock is an hour behind, or ahead.
+        ("Wed, 31 Dec 2025 23:00:17 GMT", Some("Wed, 31 Dec 2025 23:00:00 GMT"), "17"),
+        ("Thu, 01 Jan 2026 01:00:17 GMT", Some("Thu, 01 Jan 2026 01:00:00 GMT"), "17"),
+        ("Thu, 01 Jan 2026 00:00:17 GMT", Some("yesterday"), "17"),
+        // It has passed: at once, which is a second.
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None, "1"),
+        ("Fri, 02 Jan 2026 00:00:00 GMT", None, "300"),
+        ("Thu, 32 Jan 2026 00:00:17 GMT", None, "5"),
+        ("Thu, 01 Jan 2026 00:00:17 CET", None, "5"),
+        ("soon", None, "5"),
+        ("", None, "5"),
+    ] {
+        let mut worker = Worker::new(json!({}), &NoSharedData);
+        let fields = [("retry-after", Some(retry_after)), ("date", date)];
+        let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
+        worker.answer = ("429".to_owned(), String::new(), fields.collect());
+        assert_eq!(retry_after_of(&worker.refusal_of(0, "opaque")), Some(told), "{retry_after:?}, {date:?}");
     }
 }
 

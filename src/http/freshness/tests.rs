@@ -3,7 +3,7 @@ use crate::testing::{at, test};
 
 fn freshness(fields: &[(&str, &str)]) -> Freshness {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    Freshness::of(&fields)
+    Freshness::of(&fields, at(0))
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -41,6 +41,85 @@ fn r050_r051_cache_control_and_age_are_read() {
     assert_eq!(freshness(&[("cache-control", "max-age=60"), ("age", "60")]), FORBIDDEN);
     assert_eq!(freshness(&[("age", "5"), ("cache-control", "max-age=60"), ("age", "20")]), fresh_for(40));
     assert_eq!(freshness(&[("cache-control", "private"), ("cache-control", "no-store")]), FORBIDDEN);
+}
+
+/// What servers say in other fields than `max-age` (RFC 9111, by its sections). If a limit were not read, an answer would serve for
+/// `cache.max_ttl` that its server wants to be asked about each time.
+#[test]
+fn r191_every_way_to_limit_an_answer_is_read() {
+    const NOW: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+    const MINUTE_LATER: &str = "Thu, 01 Jan 2026 00:01:00 GMT";
+    let must_revalidate = |freshness| Freshness { must_revalidate: true, ..freshness };
+    for (fields, expected) in [
+        // §5.3: what is no date, "especially the value 0", has passed. ASP.NET sends -1.
+        (&[("expires", "0")][..], FORBIDDEN),
+        (&[("expires", "-1")], FORBIDDEN),
+        (&[("expires", "")], FORBIDDEN),
+        (&[("expires", "tomorrow")], FORBIDDEN),
+        (&[("expires", "Thu, 01 Jan 1970 00:00:00 GMT")], FORBIDDEN),
+        (&[("expires", "Mon, 26 Jul 1997 05:00:00 GMT")], FORBIDDEN),
+        (&[("expires", NOW)], FORBIDDEN),
+        // §4.2.1: without max-age, from Date to Expires; in each form of RFC 9110 §5.6.7.
+        (&[("expires", MINUTE_LATER)], fresh_for(60)),
+        (&[("Expires", "Thursday, 01-Jan-26 00:01:00 GMT")], fresh_for(60)),
+        (&[("expires", "Thu Jan  1 00:01:00 2026")], fresh_for(60)),
+        (&[("expires", MINUTE_LATER), ("date", NOW)], fresh_for(60)),
+        (&[("expires", MINUTE_LATER), ("date", "no date")], fresh_for(60)),
+        (&[("expires", MINUTE_LATER), ("date", NOW), ("age", "20")], fresh_for(40)),
+        (&[("expires", MINUTE_LATER), ("age", "60")], FORBIDDEN),
+        (&[("expires", MINUTE_LATER), ("expires", "0")], Freshness { forbidden: true, ..fresh_for(60) }),
+        // The server's clock is an hour behind, or ahead.
+        (
+            &[("expires", "Wed, 31 Dec 2025 23:01:00 GMT"), ("date", "Wed, 31 Dec 2025 23:00:00 GMT")],
+            fresh_for(60),
+        ),
+        (
+            &[("expires", "Thu, 01 Jan 2026 01:01:00 GMT"), ("date", "Thu, 01 Jan 2026 01:00:00 GMT")],
+            fresh_for(60),
+        ),
+        (&[("expires", MINUTE_LATER), ("date", MINUTE_LATER)], FORBIDDEN),
+        // §5.3: max-age goes before it.
+        (&[("expires", "0"), ("cache-control", "max-age=60")], fresh_for(60)),
+        (&[("expires", MINUTE_LATER), ("cache-control", "max-age=0")], FORBIDDEN),
+        (&[("expires", MINUTE_LATER), ("cache-control", "private")], fresh_for(60)),
+        (&[("expires", "0"), ("cache-control", "private")], FORBIDDEN),
+        (&[("expires", MINUTE_LATER), ("cache-control", "no-store")], FORBIDDEN),
+        // §5.2.2.10: the gateway answers many by what it keeps.
+        (&[("cache-control", "s-maxage=30, max-age=60")], fresh_for(30)),
+        (&[("cache-control", "max-age=30"), ("cache-control", "s-maxage=60")], fresh_for(30)),
+        (&[("cache-control", "s-maxage=0, max-age=60")], Freshness { forbidden: true, ..fresh_for(60) }),
+        (&[("cache-control", "S-MaxAge=\"60\""), ("expires", "0")], fresh_for(60)),
+        (&[("cache-control", "max-age=60, proxy-revalidate")], must_revalidate(fresh_for(60))),
+        // §5.2.2.4: only the fields named are not to be used again, but which those are is not looked at.
+        (
+            &[("cache-control", "no-cache=\"set-cookie\", max-age=60")],
+            Freshness { forbidden: true, ..fresh_for(60) },
+        ),
+        (&[("cache-control", "no-cache=\"a, b\"")], FORBIDDEN),
+        (&[("cache-control", "private=\"x-user\", max-age=60")], fresh_for(60)),
+        (&[("cache-control", "MAX-AGE = 60 , Private")], fresh_for(60)),
+        (
+            &[("cache-control", "max-age=60"), ("cache-control", "no-cache")],
+            Freshness { forbidden: true, ..fresh_for(60) },
+        ),
+        (&[("cache-control", "public, immutable, stale-while-revalidate=60")], Freshness::default()),
+        // §5.4: where there is no Cache-Control.
+        (&[("pragma", "no-cache")], FORBIDDEN),
+        (&[("Pragma", "x=y, No-Cache")], FORBIDDEN),
+        (&[("pragma", "no-cache"), ("cache-control", "max-age=60")], fresh_for(60)),
+        (&[("pragma", "public")], Freshness::default()),
+        // §4.1: no later request is known to be the same.
+        (&[("vary", "*"), ("cache-control", "max-age=60")], Freshness { forbidden: true, ..fresh_for(60) }),
+        (&[("vary", "Accept, *")], FORBIDDEN),
+        (&[("vary", "Accept, Authorization")], Freshness::default()),
+        // §5.1: what is no number is ignored; of several the oldest.
+        (&[("cache-control", "max-age=60"), ("age", "old")], fresh_for(60)),
+        (&[("cache-control", "max-age=60"), ("age", "10, 50")], fresh_for(10)),
+        (&[("date", NOW)], Freshness::default()),
+        (&[("last-modified", NOW), ("etag", "\"1\"")], Freshness::default()),
+    ] {
+        assert_eq!(freshness(fields), expected, "{fields:?}");
+    }
 }
 
 /// If any of the limits were left out, a token could live in the cache beyond its own end.

@@ -268,7 +268,7 @@ fn r031_the_earlier_end_counts() {
     assert!(active.claims.validity().has_expired(testing::at(0), std::time::Duration::ZERO));
     assert_eq!(
         active.freshness,
-        Freshness::of(&[(b"cache-control", b"no-store")]),
+        Freshness::of(&[(b"cache-control", b"no-store")], at(0)),
         "no-store counts in JSON mode (R51)"
     );
 }
