@@ -13,7 +13,7 @@ use crate::fingerprint::Fingerprint;
 use crate::host::{Host, NoSharedData, SharedData};
 use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::introspection::IntrospectionRequest;
-use crate::jwt::{Jws, KeySet, VerificationBudget};
+use crate::jwt::{Jws, KeySet, UnusableKey, VerificationBudget};
 use crate::metrics::Counter;
 use crate::refusal::{Fault, Reason};
 use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
@@ -361,17 +361,17 @@ impl AuthorizationServer {
         Ok(unverified_token)
     }
 
-    /// Evaluates a fetch of metadata or keys.
-    ///
-    /// # Errors
-    /// What is wrong with them.
+    /// Evaluates a fetch of metadata or keys. The keys that are left out are returned if they are others than before.
     pub(crate) fn take_document(
         &mut self,
         about: About,
         outcome: CalloutOutcome<'_>,
         host: Host<'_>,
-    ) -> Result<(), Reason> {
-        let Some(Keys::Published(store)) = &mut self.keys else { return Err(Reason::Internal) };
+    ) -> (Result<(), Reason>, Vec<UnusableKey>) {
+        let Some(Keys::Published(store)) = &mut self.keys else {
+            return (Err(Reason::Internal), Vec::new());
+        };
+        let before = store.unusable_keys().to_vec();
         let is_sent = !matches!(outcome, CalloutOutcome::NotSent(_));
         let (result, counter) = match about {
             About::Metadata => {
@@ -382,12 +382,13 @@ impl AuthorizationServer {
                 let result = store.take_keys(&outcome, host.now, shared(self.shares, host));
                 (result, Counter::of_jwks_fetch(result.is_ok()))
             }
-            About::Token(_) => return Err(Reason::Internal),
+            About::Token(_) => return (Err(Reason::Internal), Vec::new()),
         };
         if is_sent {
             host.metrics.increment(counter);
         }
-        result
+        let unusable = Some(store.unusable_keys()).filter(|unusable| *unusable != before);
+        (result, unusable.map(<[_]>::to_vec).unwrap_or_default())
     }
 
     /// Whether the answer to a query matters to more than those who wait for it: documents do, and the probe of a circuit that

@@ -61,6 +61,7 @@ pub use http::callout::{Callout, Target};
 pub use http::field_name::AUTHORIZATION;
 pub use http::reply::Reply;
 pub use http::request_head::{Presented, RequestHead};
+pub use jwt::{KeySet, UnusableKey};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, denied, metrics, shadow_denied};
 pub use refusal::{ErrorBody, ProtectionSpace, Reason, Rejection};
 pub use settings::Settings;

@@ -114,6 +114,16 @@ pub enum KeySettings {
     Published(PublishedKeys),
 }
 
+impl KeySettings {
+    /// The keys that there are if this JWK Set is published; none, if it is no JWK Set.
+    pub fn key_set(&self, published: &[u8]) -> Option<Arc<KeySet>> {
+        match self {
+            Self::Configured(keys) => Some(Arc::clone(keys)),
+            Self::Published(keys) => KeySet::parse(published, &keys.algorithms).ok().map(Arc::new),
+        }
+    }
+}
+
 /// How clients present tokens.
 #[derive(Clone, Debug)]
 pub struct CredentialSettings {

@@ -20,7 +20,8 @@ section! {
         /// URL of its metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID Connect Discovery), which say where
         /// the set is; they have to be those of `token.issuer`, and the set at the same origin.
         metadata_url: Url,
-        /// A JWK Set.
+        /// A JWK Set. Here and where one is published, keys of RSA (2048 to 8192 bits), P-256, P-384, P-521 and Ed25519 are used,
+        /// and the log says which keys are left out, and why.
         jwks: Jwks,
         /// A secret of 32 bytes at least, or `{env: NAME}`, for HS256.
         hmac_secret: HmacSecret,
@@ -47,7 +48,7 @@ section! {
 field_type!(Algorithm => Self, Kind::Words(Self::ASYMMETRIC_NAMES), Self::Es256, |written, at, reader| {
     let named = written.as_str().and_then(Self::named);
     let asymmetric = named.filter(|algorithm| Self::ASYMMETRIC.contains(algorithm));
-    reader.check(at, asymmetric, "must be of RS256 to PS512, ES256, ES384, EdDSA and Ed25519")
+    reader.check(at, asymmetric, "must be of RS256 to PS512, ES256 to ES512, EdDSA and Ed25519")
 });
 
 impl Keys {
@@ -71,7 +72,7 @@ impl Keys {
         }
         if let Some(jwks) = jwks {
             let set = KeySet::parse(jwks.expose().as_bytes(), &algorithms).ok().filter(|set| !set.is_empty());
-            let message = "must be a JWK Set with a key of use: RSA from 2048 bits, P-256, P-384 or Ed25519";
+            let message = "must be a JWK Set with a key of use: RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519";
             return errors
                 .check(at.field("jwks"), set.ok_or(message))
                 .map(|set| KeySettings::Configured(Arc::new(set)));

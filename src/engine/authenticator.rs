@@ -186,7 +186,11 @@ impl Authenticator {
                 }
             }),
             about @ (About::Metadata | About::Keys) => {
-                QueryResult::Document(server.and_then(|server| server.take_document(about, outcome, host)))
+                let (result, unusable) = match server {
+                    Ok(server) => server.take_document(about, outcome, host),
+                    Err(reason) => (Err(reason), Vec::new()),
+                };
+                QueryResult::Document(result, unusable)
             }
         }
     }
@@ -204,7 +208,7 @@ impl Authenticator {
                     host,
                 ),
             // If the fetch was throttled, verify with the keys we have instead of asking again.
-            QueryResult::Document(result) => {
+            QueryResult::Document(result, _) => {
                 self.verify_and_decide(pending, *result != Err(Reason::IntrospectionLimit), host)
             }
         }
@@ -226,8 +230,8 @@ impl Authenticator {
                     Ok(_) | Err(NoTokenInfo::Refused(_)) => None,
                 }
             }
-            QueryResult::Document(Ok(())) => server.next_document(),
-            QueryResult::Token(_) | QueryResult::Document(Err(_)) => None,
+            QueryResult::Document(Ok(()), _) => server.next_document(),
+            QueryResult::Token(_) | QueryResult::Document(Err(_), _) => None,
         }
     }
 

@@ -13,6 +13,7 @@ use log::{Level, LevelFilter};
 use super::decision::Decision;
 use super::query_result::{IntrospectionResult, QueryResult};
 use crate::host::Randomness;
+use crate::jwt::UnusableKey;
 use crate::refusal::{Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;
 use crate::settings::Settings;
@@ -89,20 +90,31 @@ impl DecisionLog {
     pub(super) fn note_result(&self, server: &str, result: &QueryResult) {
         match result {
             QueryResult::Token(token) => self.note_introspection(server, token),
-            QueryResult::Document(Err(Reason::IntrospectionLimit)) => {
+            QueryResult::Document(Err(Reason::IntrospectionLimit), _) => {
                 self.say(Level::Debug, "keys or metadata: a fetch is in flight or was made a moment ago");
             }
-            QueryResult::Document(Err(reason)) => {
+            QueryResult::Document(Err(reason), unusable) => {
                 let text = "the authorization server's keys or metadata cannot be used";
                 self.write(Level::Error, text, format_args!("{}, server {server}", reason.name()));
+                self.note_unusable_keys(Level::Warn, server, unusable);
             }
-            QueryResult::Document(Ok(())) => {
+            QueryResult::Document(Ok(()), unusable) => {
                 self.say(
                     Level::Info,
                     format_args!("keys or metadata of authorization server {server} accepted"),
                 );
+                self.note_unusable_keys(Level::Info, server, unusable);
             }
         }
+    }
+
+    /// Which keys of a set are left out, and why. A `kid` comes from outside, so keys are named by their places.
+    fn note_unusable_keys(&self, level: Level, server: &str, keys: &[UnusableKey]) {
+        let [_, ..] = keys else { return };
+        let named = keys.iter().take(MAX_KEYS_NAMED);
+        let named: Vec<_> = named.map(|key| format!("keys[{}]: {}", key.index, key.reason)).collect();
+        let (count, named) = (keys.len(), named.join("; "));
+        self.say(level, format_args!("{count} keys of authorization server {server} are left out: {named}"));
     }
 
     fn note_introspection(&self, server: &str, token: &IntrospectionResult) {
@@ -187,3 +199,9 @@ impl Repetition {
 }
 
 const PAUSE_SECONDS: u64 = 10;
+
+/// How many keys one line names.
+const MAX_KEYS_NAMED: usize = 16;
+
+#[cfg(test)]
+mod tests;

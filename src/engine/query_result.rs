@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::authorization_server::{TokenError, UnverifiedToken};
+use crate::jwt::UnusableKey;
 use crate::refusal::Reason;
 use crate::server::circuit_breaker::CircuitChange;
 use crate::token_key::TokenKey;
@@ -11,8 +12,8 @@ use crate::token_key::TokenKey;
 pub(super) enum QueryResult {
     /// An introspection.
     Token(IntrospectionResult),
-    /// A fetch of metadata or keys.
-    Document(Result<(), Reason>),
+    /// A fetch of metadata or keys, and the keys that it leaves out if they are others than before.
+    Document(Result<(), Reason>, Vec<UnusableKey>),
 }
 
 /// The result of an introspection.

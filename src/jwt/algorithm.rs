@@ -57,6 +57,8 @@ algorithms! {
     Es256 = "ES256",
     /// ECDSA with P-384 and SHA-384.
     Es384 = "ES384",
+    /// ECDSA with P-521 and SHA-512.
+    Es512 = "ES512",
     /// EdDSA, here always with Ed25519.
     EdDsa = "EdDSA",
     /// The same by its fully specified name.

@@ -108,9 +108,9 @@ impl<'a> Jws<'a> {
         self.token.header().other_fields.get("jwk")
     }
 
-    /// `kid`.
+    /// `kid`, if it says anything.
     pub(super) fn key_id(&self) -> Option<&str> {
-        self.token.header().key_id.as_deref()
+        self.token.header().key_id.as_deref().filter(|id| !id.is_empty())
     }
 
     /// `typ` as a media type without parameters, in lower case and without its `application/` (RFC 7515 §4.1.9).

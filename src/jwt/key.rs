@@ -3,13 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_compact::AlgorithmSignature as _;
-use jwt_compact::alg::{Ed25519, Es256, Hs256, Hs256Key, Rsa, RsaPublicKey, StrongKey};
+use jwt_compact::alg::{Ed25519, Es256, Hs256, Hs256Key, Rsa};
 use jwt_compact::jwk::JsonWebKey;
+use rsa::traits::PublicKeyParts;
+use rsa::{BigUint, RsaPublicKey};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::algorithm::Algorithm;
-use super::es384::Es384Key;
+use super::ecdsa::{Es384Key, Es512Key};
 use crate::fingerprint::Fingerprint;
 use crate::json::Object;
 use crate::secret::Secret;
@@ -25,9 +27,10 @@ pub(super) struct Key {
 }
 
 enum Material {
-    Rsa(StrongKey<RsaPublicKey>),
+    Rsa(RsaPublicKey),
     P256(<Es256 as jwt_compact::Algorithm>::VerifyingKey),
     P384(Es384Key),
+    P521(Es512Key),
     Ed25519(<Ed25519 as jwt_compact::Algorithm>::VerifyingKey),
     Secret(Hs256Key),
 }
@@ -41,19 +44,34 @@ pub(super) struct PublicJwk {
 }
 
 impl PublicJwk {
-    /// Reads a JWK; none if it is not for verifying signatures.
-    pub(super) fn read(jwk: &Object) -> Option<Self> {
-        let text = |name| jwk.get(name).map(|value| value.as_str().ok_or(()));
-        let algorithm = text("alg").transpose().ok()?.map(Algorithm::named);
-        let is_for_signatures = matches!(text("use"), None | Some(Ok("sig")));
+    /// Reads a JWK for verifying signatures. What has no part in that is not looked at, and a `kid` that is no text is none
+    /// (RFC 7517 §4.5).
+    ///
+    /// # Errors
+    /// Why it is not for that, in a fixed text.
+    pub(super) fn read(jwk: &Object) -> Result<Self, &'static str> {
+        let text = |name| match jwk.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(MALFORMED),
+        };
         let verifies = |operations: &Value| {
             operations.as_array().is_some_and(|all| all.iter().any(|operation| operation == "verify"))
         };
-        if !is_for_signatures || !jwk.get("key_ops").is_none_or(verifies) || algorithm == Some(None) {
-            return None;
+        match text("kty")? {
+            Some("RSA" | "EC" | "OKP") => {}
+            Some("oct") => return Err("a symmetric key, which is not to be published"),
+            _ => return Err("its kty is unknown"),
         }
-        let id = text("kid").transpose().ok()?.map(str::to_owned);
-        Some(Self { id, algorithm: algorithm.flatten(), public: public_part(jwk)? })
+        if text("use")?.is_some_and(|purpose| purpose != "sig") {
+            return Err("its use is not sig");
+        }
+        if !jwk.get("key_ops").is_none_or(verifies) {
+            return Err("its key_ops do not have verify");
+        }
+        let algorithm = text("alg")?.map(|name| Algorithm::named(name).ok_or("its alg is unknown"));
+        let id = text("kid").unwrap_or_default().filter(|id| !id.is_empty()).map(str::to_owned);
+        Ok(Self { id, algorithm: algorithm.transpose()?, public: public_part(jwk).ok_or(MALFORMED)? })
     }
 
     /// Its thumbprint (RFC 7638).
@@ -61,18 +79,27 @@ impl PublicJwk {
         URL_SAFE_NO_PAD.encode(self.public.thumbprint::<Sha256>())
     }
 
-    /// The key; none if it is of a kind that is not known here, too weak or not on its curve.
-    pub(super) fn key(self) -> Option<Key> {
-        let material = Material::read(&self.public)?;
-        Some(Key::new(self.id.clone(), self.algorithm, self.thumbprint(), material))
+    /// The key; a key of RSA has at most so many bits.
+    ///
+    /// # Errors
+    /// Why it is none: it is of a kind that is not known here, too weak, too large or not on its curve.
+    pub(super) fn key(self, max_rsa_bits: usize) -> Result<Key, &'static str> {
+        let material = Material::read(&self.public, max_rsa_bits)?;
+        let key = Key::new(self.id.clone(), self.algorithm, self.thumbprint(), material);
+        match key.algorithm {
+            Some(algorithm) if !key.fits(algorithm) => Err("its alg is of another kty or crv"),
+            _ => Ok(key),
+        }
     }
 }
 
 impl Key {
-    /// Reads the public key of a JWK; none if it is of a kind that is not known here, not for verifying signatures, too weak or
-    /// not on its curve (R65). A symmetric key is never read: what is published is no secret (R60).
-    pub(super) fn read(jwk: &Object) -> Option<Self> {
-        PublicJwk::read(jwk)?.key()
+    /// Reads the public key of a JWK (R65). A symmetric key is never read: what is published is no secret (R60).
+    ///
+    /// # Errors
+    /// Why it is of no use here, in a fixed text.
+    pub(super) fn read(jwk: &Object) -> Result<Self, &'static str> {
+        PublicJwk::read(jwk)?.key(MAX_RSA_BITS)
     }
 
     /// The key of a shared secret.
@@ -96,12 +123,9 @@ impl Key {
         &self.fingerprint
     }
 
-    /// Whether it is called so. A secret has no name.
-    pub(super) fn is_called(&self, id: &str) -> bool {
-        match &self.material {
-            Material::Secret(_) => true,
-            _ => self.id.as_deref() == Some(id),
-        }
+    /// `kid`. A secret has none.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// Whether verifying by it takes long, as it does by every public key.
@@ -111,7 +135,9 @@ impl Key {
 
     /// Whether it can verify signatures of this algorithm (R60).
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
-        use Algorithm::{Ed25519, EdDsa, Es256, Es384, Hs256, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        use Algorithm::{
+            Ed25519, EdDsa, Es256, Es384, Es512, Hs256, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
+        };
         let is_its_own = self.algorithm.is_none_or(|own| {
             own == algorithm || [own, algorithm].iter().all(|one| matches!(one, EdDsa | Ed25519))
         });
@@ -119,6 +145,7 @@ impl Key {
             Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512 => matches!(self.material, Material::Rsa(_)),
             Es256 => matches!(self.material, Material::P256(_)),
             Es384 => matches!(self.material, Material::P384(_)),
+            Es512 => matches!(self.material, Material::P521(_)),
             EdDsa | Ed25519 => matches!(self.material, Material::Ed25519(_)),
             Hs256 => matches!(self.material, Material::Secret(_)),
         };
@@ -133,10 +160,11 @@ impl Key {
         match &self.material {
             Material::Rsa(key) => {
                 let rsa = algorithm.name().parse::<Rsa>().ok();
-                rsa.is_some_and(|rsa| verifies(&rsa, key.as_ref(), message, signature))
+                rsa.is_some_and(|rsa| verifies(&rsa, key, message, signature))
             }
             Material::P256(key) => verifies(&Es256, key, message, signature),
             Material::P384(key) => key.verifies(signature, message),
+            Material::P521(key) => key.verifies(signature, message),
             Material::Ed25519(key) => verifies(&Ed25519, key, message, signature),
             Material::Secret(key) => verifies(&Hs256, key, message, signature),
         }
@@ -144,20 +172,31 @@ impl Key {
 }
 
 impl Material {
-    fn read(jwk: &JsonWebKey<'_>) -> Option<Self> {
+    fn read(jwk: &JsonWebKey<'_>, max_rsa_bits: usize) -> Result<Self, &'static str> {
         match jwk {
-            JsonWebKey::Rsa { .. } => {
-                StrongKey::try_from(RsaPublicKey::try_from(jwk).ok()?).ok().map(Self::Rsa)
+            JsonWebKey::Rsa { modulus, public_exponent, .. } => {
+                let [modulus, exponent] =
+                    [modulus, public_exponent].map(|bytes| BigUint::from_bytes_be(bytes));
+                if modulus.bits() > max_rsa_bits {
+                    return Err("RSA of too many bits");
+                }
+                let key = RsaPublicKey::new_with_max_size(modulus, exponent, max_rsa_bits);
+                let key = key.map_err(|_| "no key of RSA")?;
+                // RFC 7518 §3.3.
+                if key.n().bits() < 2048 { Err("RSA of less than 2048 bits") } else { Ok(Self::Rsa(key)) }
             }
-            JsonWebKey::EllipticCurve { curve, x, y, .. } if curve == "P-384" => {
-                Es384Key::from_coordinates(x, y).map(Self::P384)
+            JsonWebKey::EllipticCurve { curve, x, y, .. } => match &**curve {
+                "P-256" => jwk.try_into().ok().map(Self::P256),
+                "P-384" => Es384Key::from_coordinates(x, y).map(Self::P384),
+                "P-521" => Es512Key::from_coordinates(x, y).map(Self::P521),
+                _ => return Err(UNKNOWN_CURVE),
             }
-            JsonWebKey::EllipticCurve { .. } => jwk.try_into().ok().map(Self::P256),
-            JsonWebKey::KeyPair { .. } => {
-                let key: <Ed25519 as jwt_compact::Algorithm>::VerifyingKey = jwk.try_into().ok()?;
-                (!key.is_weak()).then_some(Self::Ed25519(key))
+            .ok_or("no point of its curve"),
+            JsonWebKey::KeyPair { curve, .. } if curve == "Ed25519" => {
+                let key = <Ed25519 as jwt_compact::Algorithm>::VerifyingKey::try_from(jwk).ok();
+                key.filter(|key| !key.is_weak()).map(Self::Ed25519).ok_or("no point of its curve")
             }
-            _ => None,
+            _ => Err(UNKNOWN_CURVE),
         }
     }
 }
@@ -194,8 +233,15 @@ impl std::fmt::Debug for Material {
             Self::Rsa(_) => "RSA",
             Self::P256(_) => "P-256",
             Self::P384(_) => "P-384",
+            Self::P521(_) => "P-521",
             Self::Ed25519(_) => "Ed25519",
             Self::Secret(_) => "[hidden]",
         })
     }
 }
+
+/// The largest key of RSA that is used. To verify by it takes 16 times as long as by one of 2048 bits.
+const MAX_RSA_BITS: usize = 8192;
+
+const MALFORMED: &str = "a member is malformed";
+const UNKNOWN_CURVE: &str = "its crv is unknown";

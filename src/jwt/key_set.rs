@@ -14,6 +14,18 @@ use crate::secret::Secret;
 pub struct KeySet {
     keys: Vec<Key>,
     algorithms: Vec<Algorithm>,
+    unusable: Vec<UnusableKey>,
+}
+
+/// A key of a set that is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableKey {
+    /// Its place in the set, from 0.
+    pub index: usize,
+    /// Its `kid`, if that is a text. It comes from outside.
+    pub kid: Option<String>,
+    /// Why it is left out, in a fixed text.
+    pub reason: &'static str,
 }
 
 /// Why a signature does not count.
@@ -36,10 +48,36 @@ impl KeySet {
     /// [`NoKeySet`] for what has no list as its `keys`. An empty one is a set: its issuer has taken its keys back.
     pub(crate) fn parse(text: &[u8], algorithms: &[Algorithm]) -> Result<Self, NoKeySet> {
         let set = Object::parse(text).map_err(|_| NoKeySet)?;
-        let keys = set.get("keys").and_then(Value::as_array).ok_or(NoKeySet)?;
-        let read = |value: &Value| Key::read(&Object::of(value)?);
-        let keys = keys.iter().filter_map(read).take(MAX_KEYS).collect();
-        Ok(Self { keys, algorithms: algorithms.to_vec() })
+        let published = set.get("keys").and_then(Value::as_array).ok_or(NoKeySet)?;
+        let mut set = Self { keys: Vec::new(), algorithms: algorithms.to_vec(), unusable: Vec::new() };
+        for (index, value) in published.iter().enumerate() {
+            match set.read(value) {
+                Ok(key) => set.keys.push(key),
+                Err(reason) => {
+                    let kid = value.get("kid").and_then(Value::as_str).map(str::to_owned);
+                    set.unusable.push(UnusableKey { index, kid, reason });
+                }
+            }
+        }
+        Ok(set)
+    }
+
+    fn read(&self, value: &Value) -> Result<Key, &'static str> {
+        let key = Key::read(&Object::of(value).ok_or("no JSON object")?)?;
+        if !self.algorithms.iter().any(|algorithm| key.fits(*algorithm)) {
+            return Err("no algorithm of keys.algorithms fits it");
+        }
+        if self.keys.len() < MAX_KEYS { Ok(key) } else { Err("more than 64 keys are there") }
+    }
+
+    /// The keys that are left out, and why.
+    pub fn unusable_keys(&self) -> &[UnusableKey] {
+        &self.unusable
+    }
+
+    /// How many keys are of use.
+    pub fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Whether it has the key with this fingerprint.
@@ -48,14 +86,18 @@ impl KeySet {
     }
 
     /// Whether it has no key that is of use.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
     /// The set of one shared secret, which has at least 256 bits (R73), for HS256.
     pub(crate) fn of_secret(secret: &Secret) -> Option<Self> {
         let is_strong = secret.expose().len() >= 32;
-        is_strong.then(|| Self { keys: vec![Key::secret(secret)], algorithms: vec![Algorithm::Hs256] })
+        is_strong.then(|| Self {
+            keys: vec![Key::secret(secret)],
+            algorithms: vec![Algorithm::Hs256],
+            unusable: Vec::new(),
+        })
     }
 
     /// What tells these keys from others, in whatever order they come. No `Debug` print does: one of them may be a secret.
@@ -66,8 +108,9 @@ impl KeySet {
         Fingerprint::of(&keys.iter().map(String::as_str).chain(algorithms).collect::<Vec<_>>())
     }
 
-    /// Verifies a signature; returns the fingerprint of the key that does. What the JWT says of keys by itself (`jku`, `x5u`, `jwk`, `x5c`) is not looked at (R62); its `kid`
-    /// chooses, and where it has none, a few keys of its algorithm are tried (R63).
+    /// Verifies a signature; returns the fingerprint of the key that does. What the JWT says of keys by itself (`jku`, `x5u`, `jwk`, `x5c`)
+    /// is not looked at (R62). Its `kid` is a hint (RFC 7515 §4.1.4): the keys of that name are tried, and after them those without a
+    /// name; where it has none, all. Of these, a few that fit its algorithm (R63).
     ///
     /// # Errors
     /// Why it does not count.
@@ -83,14 +126,13 @@ impl KeySet {
             is_verified
         };
         let id = jws.key_id();
-        let mut named = self.keys.iter().filter(|key| id.is_none_or(|id| key.is_called(id))).peekable();
-        if named.peek().is_none() {
-            return Err(Unverified::UnknownKey);
-        }
-        let mut fitting = named.filter(|key| key.fits(algorithm)).take(MAX_ATTEMPTS);
+        let named = self.keys.iter().filter(|key| id.is_some() && key.id() == id);
+        let nameless = self.keys.iter().filter(|key| id.is_none() || key.id().is_none());
+        let is_known = named.clone().next().is_some();
+        let mut fitting = named.chain(nameless).filter(|key| key.fits(algorithm)).take(MAX_ATTEMPTS);
         match fitting.find(|key| verifies(key)) {
             Some(key) => Ok(*key.fingerprint()),
-            None => Err(if id.is_none() { Unverified::UnknownKey } else { Unverified::Refused }),
+            None => Err(if is_known { Unverified::Refused } else { Unverified::UnknownKey }),
         }
     }
 }

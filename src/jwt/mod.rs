@@ -4,8 +4,8 @@
 //! Parsing and verifying are apart: [`Jws`] is untrusted until [`KeySet::verify`] says otherwise.
 
 mod algorithm;
+mod ecdsa;
 mod embedded_key;
-mod es384;
 mod jose_header;
 mod jws;
 mod key;
@@ -17,7 +17,7 @@ pub use algorithm::Algorithm;
 pub(crate) use embedded_key::SelfSigned;
 pub(crate) use jose_header::JoseHeader;
 pub(crate) use jws::{Jws, NoJws};
-pub use key_set::KeySet;
 pub(crate) use key_set::Unverified;
+pub use key_set::{KeySet, UnusableKey};
 pub use signing_key::SigningKey;
 pub(crate) use verification_budget::VerificationBudget;

@@ -2,10 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jwt_compact::alg::{Ed25519, Es256, Rsa, RsaPrivateKey, StrongKey};
+use jwt_compact::alg::{Ed25519, Es256, Rsa, RsaPrivateKey};
 use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{AlgorithmExt, Claims, Header};
 use p256::pkcs8::DecodePrivateKey;
+use rsa::traits::PublicKeyParts;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
@@ -116,9 +117,9 @@ impl Material {
         }
     }
 
-    /// Of 2048 bits at least (RFC 7518 §3.3).
+    /// Of 2048 bits at least (RFC 7518 §3.3), and of no more than can be signed with for a request.
     fn of_rsa(key: RsaPrivateKey) -> Option<Self> {
-        StrongKey::try_from(key).ok().map(|key| Self::Rsa(Box::new(key.into_inner())))
+        (2048..=4096).contains(&key.n().bits()).then(|| Self::Rsa(Box::new(key)))
     }
 }
 
@@ -129,7 +130,7 @@ impl std::fmt::Debug for SigningKey {
 }
 
 const MESSAGE: &str =
-    "must be a private key of P-256, Ed25519 or RSA (2048, 3072 or 4096 bits), as PKCS#8 PEM or as a JWK";
+    "must be a private key of P-256, Ed25519 or RSA (2048 to 4096 bits), as PKCS#8 PEM or as a JWK";
 
 #[cfg(test)]
 mod tests;

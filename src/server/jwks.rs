@@ -15,7 +15,7 @@ use crate::fingerprint::Fingerprint;
 use crate::host::SharedData;
 use crate::http::callout::{CalloutOutcome, Target, status};
 use crate::json::Object;
-use crate::jwt::{Algorithm, Jws, KeySet, Unverified};
+use crate::jwt::{Algorithm, Jws, KeySet, UnusableKey, Unverified};
 use crate::refusal::Reason;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -67,7 +67,7 @@ pub(crate) enum Obstacle {
     Refused,
     /// It is made by a key that is none of the issuer's, as far as is known; it is too early to ask for newer ones.
     UnknownKey,
-    /// There are no keys, and it is too early to ask for them again.
+    /// There are no keys of use, and it is too early to ask for them again.
     NoKeys,
     /// This document may help.
     Missing(Wanted),
@@ -236,7 +236,11 @@ impl KeyStore {
         Ok(())
     }
 
-    /// Takes the keys that were asked for. The last good set stays if these are none (R64).
+    /// Takes the keys that were asked for. The last good set stays if these are no set (R64); a set in which no key is of use takes its
+    /// place, since its server takes back what it has published.
+    ///
+    /// # Errors
+    /// Why there are no keys: with [`Reason::JwksUnavailable`], none is of use.
     pub(crate) fn take_keys(
         &mut self,
         outcome: &CalloutOutcome<'_>,
@@ -252,9 +256,14 @@ impl KeyStore {
         let lifetime = outcome.freshness(now).lifetime().unwrap_or(max_age);
         let loaded = self.load(body, now, lifetime.max(cooldown).min(max_age));
         let loaded = self.loaded.insert(loaded.ok_or(Reason::UnexpectedResponse)?);
-        let max_age = loaded.max_age;
+        let (max_age, is_empty) = (loaded.max_age, loaded.keys.is_empty());
         self.write_shared(body, now, max_age, shared);
-        Ok(())
+        if is_empty { Err(Reason::JwksUnavailable) } else { Ok(()) }
+    }
+
+    /// The keys of the loaded set that are left out.
+    pub(crate) fn unusable_keys(&self) -> &[UnusableKey] {
+        self.loaded.as_ref().map_or(&[], |loaded| loaded.keys.unusable_keys())
     }
 
     /// What was withheld was never asked: it says nothing of the server, and another's answer may be on its way.
@@ -269,7 +278,7 @@ impl KeyStore {
     fn usable(&self, now: Timestamp) -> Option<&KeySet> {
         let loaded = self.loaded.as_ref()?;
         // After the clock was set back, until `correct_age` is called, the age is not known.
-        let is_usable = now < loaded.fetched_at.plus(self.settings.max_stale);
+        let is_usable = !loaded.keys.is_empty() && now < loaded.fetched_at.plus(self.settings.max_stale);
         is_usable.then_some(&loaded.keys)
     }
 

@@ -1,4 +1,4 @@
-//! Keys that sign, so that something can be verified. The private keys are those of RFC 7515 A.2 and A.3 and RFC 8037 A.1, and
+//! Keys that sign, so that something can be verified. The private keys are those of RFC 7515 A.2 to A.4 and RFC 8037 A.1, and
 //! one of P-384 that is as secret.
 
 use base64::Engine;
@@ -7,6 +7,8 @@ use jwt_compact::alg::{Ed25519, Es256, Hs256, Hs256Key, Rsa, RsaPrivateKey};
 use jwt_compact::jwk::JsonWebKey;
 use jwt_compact::{Algorithm as _, AlgorithmSignature as _};
 use p384::ecdsa::signature::Signer as _;
+use p521::ecdsa::signature::RandomizedSigner as _;
+use p521::elliptic_curve::rand_core::{CryptoRng, Error, RngCore};
 use serde_json::{Value, json};
 
 /// The private JWK of RFC 7515 A.3.1.
@@ -58,6 +60,16 @@ pub(crate) fn p384() -> Value {
     json!({"kty": "EC", "crv": "P-384", "x": x, "y": y})
 }
 
+/// The private JWK of RFC 7515 A.4.1.
+pub(crate) fn p521() -> Value {
+    json!({
+        "kty": "EC", "crv": "P-521",
+        "d": "AY5pb7A0UFiB3RELSD64fTLOSV_jazdF7fLYyuTw8lOfRhWg6Y6rUrPAxerEzgdRhajnu0ferB0d53vM9mE15j2C",
+        "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
+        "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2",
+    })
+}
+
 /// A JWS of these texts, signed with the key of the algorithm that `algorithm` names; HS256 takes `secret`.
 pub(crate) fn sign(algorithm: &str, header: &Value, payload: &str, secret: &[u8]) -> String {
     let [header, payload] = [header.to_string(), payload.to_owned()].map(|part| URL_SAFE_NO_PAD.encode(part));
@@ -71,6 +83,12 @@ pub(crate) fn sign(algorithm: &str, header: &Value, payload: &str, secret: &[u8]
         }
         "ES384" => {
             let signature: p384::ecdsa::Signature = p384_key().sign(bytes);
+            signature.to_bytes().to_vec()
+        }
+        "ES512" => {
+            let key = URL_SAFE_NO_PAD.decode(p521()["d"].as_str().expect("a text")).expect("base64url");
+            let key = p521::ecdsa::SigningKey::from_slice(&key).expect("a key");
+            let signature: p521::ecdsa::Signature = key.sign_with_rng(&mut Predictable, bytes);
             signature.to_bytes().to_vec()
         }
         "EdDSA" | "Ed25519" => {
@@ -101,3 +119,28 @@ pub(crate) fn key_set(key_id: &str) -> String {
 fn p384_key() -> p384::ecdsa::SigningKey {
     p384::ecdsa::SigningKey::from_slice(&[5; 48]).expect("a key")
 }
+
+/// Not random at all, for keys that are no secrets.
+struct Predictable;
+
+impl RngCore for Predictable {
+    fn next_u32(&mut self) -> u32 {
+        7
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        7
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0);
+        bytes.iter_mut().last().into_iter().for_each(|byte| *byte = 7);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+impl CryptoRng for Predictable {}

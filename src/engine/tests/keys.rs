@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Action, Asked, Call, Capabilities, StreamId, Worker, bearer, told};
 use crate::host::NoSharedData;
 use crate::http::request_head::{Presented, RequestHead};
-use crate::testing::signer::{key_set, sign, signed_jwt};
+use crate::testing::signer::{key_set, p256, public, sign, signed_jwt};
 use crate::testing::{self, MemorySharedData, NOW, test};
 
 fn published(edits: Value) -> Value {
@@ -148,16 +148,63 @@ fn r066_a_new_key_is_accepted_within_the_cooldown_and_a_removed_one_refused_afte
     assert_eq!(worker.get(31, &old), "invalid_signature", "although it was in the cache");
 }
 
-/// A server that takes all of its keys back is not one that is down.
+/// A server that takes all of its keys back is not one that is down: what they verified does not count any more. That there are none is
+/// not the client's fault.
 #[test]
-fn r066_an_empty_set_takes_all_keys_back() {
+fn r066_r153_an_empty_set_takes_all_keys_back() {
     let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
     worker.keys = key_set("k1");
-    let token = access_token(json!({}));
+    let token = access_token(json!({"exp": NOW + 3600}));
     assert_eq!(worker.get(0, &token), bearer(&token));
     worker.keys = r#"{"keys":[]}"#.to_owned();
-    assert_eq!(worker.get(600, &access_token(json!({"jti": "2"}))), "invalid_signature");
-    assert_eq!(worker.get(600, &token), "invalid_signature");
+    assert_eq!(worker.get(600, &access_token(json!({"jti": "2"}))), "jwks_unavailable");
+    assert_eq!(worker.get(600, &token), "jwks_unavailable");
+    assert_eq!(worker.documents(), 2, "not asked again at once");
+    worker.keys = key_set("k1");
+    assert_eq!(worker.get(630, &token), bearer(&token));
+}
+
+/// If clients heard that their signature is wrong, they would log in again and again, and their operators would look in the wrong place.
+#[test]
+fn r153_a_set_in_which_no_key_is_of_use_is_the_servers_fault() {
+    for (keys, source) in [
+        (json!([]), "none at all"),
+        (json!([{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "k1"}]), "unknown kinds alone"),
+        (json!([public(&p256(), json!({"use": "enc", "kid": "k1"}))]), "dotkom/onlineweb4#2982"),
+        (json!([public(&p256(), json!({"alg": "RS256", "kid": "k1"}))]), "jsonwebtoken.github.io#578"),
+        (
+            json!([{"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "kid": "k1"}]),
+            "a secret",
+        ),
+        (json!(["k1", 5, null]), "what is no key"),
+    ] {
+        let keys = json!({"keys": keys}).to_string();
+        let token = access_token(json!({}));
+        let mut presented = Worker::new(verifying(json!({})), &NoSharedData);
+        presented.keys = keys.clone();
+        assert_eq!(presented.get(0, &token), "jwks_unavailable", "{source}");
+        assert_eq!(presented.get(29, &token), "jwks_unavailable", "{source}");
+        assert_eq!(presented.documents(), 1, "{source}: not asked again at once");
+        let mut answered = Worker::new(published(json!({})), &NoSharedData);
+        answered.keys = keys;
+        answered.answer_with(token.clone());
+        assert_eq!(answered.get(0, "a"), "jwks_unavailable", "{source}");
+        answered.keys = key_set("k1");
+        assert_eq!(answered.get(30, "a"), bearer(&token), "{source}");
+    }
+}
+
+/// If a name that the set does not have cost a fetch where a key without one verifies, servers that name their key in the token alone
+/// would be asked again and again.
+#[test]
+fn r151_a_key_without_a_name_costs_no_other_fetch() {
+    let mut worker = Worker::new(verifying(json!({"cache": {"max_ttl": "0s"}})), &NoSharedData);
+    worker.keys = json!({"keys": [public(&p256(), json!({"kid": null}))]}).to_string();
+    for seconds in [0, 31, 62, 93] {
+        let token = access_token(json!({"jti": seconds.to_string()}));
+        assert_eq!(worker.get(seconds, &token), bearer(&token), "{seconds}");
+    }
+    assert_eq!(worker.documents(), 1);
 }
 
 /// What was verified with a secret must not count where another secret is configured: a secret is changed for a reason.

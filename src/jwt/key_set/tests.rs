@@ -1,11 +1,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::signer::{ed25519, p256, p384, public, rsa, sign};
+use crate::testing::signer::{ed25519, p256, p384, p521, public, rsa, sign};
 use crate::testing::{self, test};
 
-const ALGORITHMS: [&str; 10] =
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"];
+const ALGORITHMS: [&str; 11] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
 
 fn set(keys: Value) -> KeySet {
     KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), Algorithm::ASYMMETRIC).expect("a set")
@@ -17,6 +17,7 @@ fn all_kinds() -> KeySet {
         public(&rsa(), json!({"kid": "rsa"})),
         public(&p256(), json!({"kid": "p256", "use": "sig", "alg": "ES256"})),
         public(&p384(), json!({"kid": "p384", "key_ops": ["verify"]})),
+        public(&p521(), json!({"kid": "p521"})),
         public(&ed25519(), json!({"kid": "ed25519"})),
     ]))
 }
@@ -25,6 +26,7 @@ fn key_id(algorithm: &str) -> &'static str {
     match algorithm {
         "ES256" => "p256",
         "ES384" => "p384",
+        "ES512" => "p521",
         "EdDSA" | "Ed25519" => "ed25519",
         _ => "rsa",
     }
@@ -95,7 +97,9 @@ fn r060_a_key_verifies_its_own_kind_alone() {
             sign("HS256", &json!({"alg": "HS256", "kid": "rsa"}), &testing::claims().to_string(), secret);
         assert_eq!(verify(&all_kinds(), &forged), Err(Unverified::Refused));
     }
-    for (algorithm, other) in [("ES256", "rsa"), ("RS256", "p256"), ("ES384", "p256"), ("EdDSA", "p384")] {
+    for (algorithm, other) in
+        [("ES256", "rsa"), ("RS256", "p256"), ("ES384", "p256"), ("ES512", "p384"), ("EdDSA", "p384")]
+    {
         assert_eq!(
             verify(&all_kinds(), &token(algorithm, json!({"kid": other}))),
             Err(Unverified::Refused),
@@ -161,48 +165,183 @@ fn r063_an_unknown_key_is_distinguished_from_a_wrong_signature() {
     assert_eq!(verify(&self::set(json!(many)), &token("ES256", json!({}))), Ok(()));
 }
 
-/// If a weak or odd key were taken, its owner, or whoever broke it, could sign.
+/// If a weak or odd key were taken, its owner, or whoever broke it, could sign. If it were left out in silence, its operator would look
+/// for the fault in the tokens.
 #[test]
-fn r065_keys_of_no_use_are_left_out() {
+fn r065_r152_keys_of_no_use_are_left_out_and_the_set_says_why() {
     use base64::Engine;
     let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
     let good = public(&p256(), json!({"kid": "good"}));
-    let mut weak_modulus = [0xff; 128];
-    weak_modulus[127] = 0xfd;
-    for odd in [
-        json!({"kty": "XYZ", "kid": "odd"}),
-        json!({"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "kid": "odd"}),
-        json!({"kid": "odd"}),
-        json!("odd"),
-        public(&p256(), json!({"kid": "odd", "use": "enc"})),
-        public(&p256(), json!({"kid": "odd", "key_ops": ["sign"]})),
-        public(&p256(), json!({"kid": "odd", "alg": "ECDH-ES"})),
-        public(&p256(), json!({"kid": 5})),
-        public(&p256(), json!({"kid": "odd", "crv": "secp256k1"})),
-        public(&p256(), json!({"kid": "odd", "x": encode(&[1; 32])})),
-        public(&p256(), json!({"kid": "odd", "x": encode(&[1; 31])})),
-        public(&p384(), json!({"kid": "odd", "y": encode(&[1; 48])})),
-        public(&p384(), json!({"kid": "odd", "y": encode(&[1; 49])})),
-        public(&ed25519(), json!({"kid": "odd", "crv": "X25519"})),
-        public(&ed25519(), json!({"kid": "odd", "x": encode(&[1; 33])})),
+    let modulus = |bytes: usize| {
+        let mut modulus = vec![0xff; bytes];
+        modulus[bytes - 1] = 0xfd;
+        json!({"kty": "RSA", "kid": "odd", "e": "AQAB", "n": encode(&modulus)})
+    };
+    let odd = |key: &Value, edits: Value| {
+        let mut key = public(key, json!({"kid": "odd"}));
+        testing::merge(&mut key, edits);
+        key
+    };
+    let of_an_unknown_kind = "its kty is unknown";
+    let malformed = "a member is malformed";
+    let off_curve = "no point of its curve";
+    for (key, reason) in [
+        (json!({"kty": "XYZ", "kid": "odd"}), of_an_unknown_kind),
+        // FROST, ML-DSA and what else comes (RFC 7517 §5: unknown `kty` values are ignored).
+        (json!({"kty": "AKP", "kid": "odd", "alg": "ML-DSA-44", "pub": "AA"}), of_an_unknown_kind),
+        (json!({"kid": "odd"}), of_an_unknown_kind),
+        (json!({"kty": null}), of_an_unknown_kind),
+        (json!({"kty": 5}), malformed),
+        (json!("odd"), "no JSON object"),
+        (json!(null), "no JSON object"),
+        (
+            json!({"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "kid": "odd"}),
+            "a symmetric key, which is not to be published",
+        ),
+        // Keycloak publishes one of these in every realm.
+        (odd(&rsa(), json!({"use": "enc", "alg": "RSA-OAEP"})), "its use is not sig"),
+        (odd(&p256(), json!({"use": ["sig"]})), malformed),
+        (odd(&p256(), json!({"key_ops": ["sign"]})), "its key_ops do not have verify"),
+        (odd(&p256(), json!({"key_ops": "verify"})), "its key_ops do not have verify"),
+        (odd(&p256(), json!({"alg": "ECDH-ES"})), "its alg is unknown"),
+        (odd(&p256(), json!({"alg": "SHA256withECDSA"})), "its alg is unknown"),
+        (odd(&p256(), json!({"alg": 7})), malformed),
+        (odd(&p256(), json!({"alg": "RS256"})), "its alg is of another kty or crv"),
+        (odd(&rsa(), json!({"alg": "HS256"})), "its alg is of another kty or crv"),
+        (odd(&p384(), json!({"alg": "ES256"})), "its alg is of another kty or crv"),
+        (odd(&p256(), json!({"crv": "secp256k1"})), "its crv is unknown"),
+        (odd(&ed25519(), json!({"crv": "X25519"})), "its crv is unknown"),
+        (odd(&ed25519(), json!({"crv": "Ed448"})), "its crv is unknown"),
+        (odd(&p256(), json!({"x": null})), malformed),
+        (odd(&rsa(), json!({"e": 65537})), malformed),
+        (json!({"kty": "RSA", "kid": "odd", "x5c": ["MIIB"]}), malformed),
+        (odd(&p256(), json!({"x": encode(&[1; 32])})), off_curve),
+        (odd(&p256(), json!({"x": encode(&[1; 31])})), off_curve),
+        (odd(&p384(), json!({"y": encode(&[1; 48])})), off_curve),
+        (odd(&p384(), json!({"y": encode(&[1; 49])})), off_curve),
+        (odd(&p521(), json!({"y": encode(&[1; 66])})), off_curve),
+        (odd(&p521(), json!({"y": encode(&[1; 65])})), off_curve),
+        (odd(&ed25519(), json!({"x": encode(&[1; 33])})), off_curve),
         // The neutral point, for which anybody can sign.
-        public(&ed25519(), json!({"kid": "odd", "x": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"})),
-        json!({"kty": "RSA", "kid": "odd", "e": "AQAB", "n": encode(&weak_modulus)}),
-        json!({"kty": "RSA", "kid": "odd", "e": "AA", "n": rsa()["n"]}),
+        (odd(&ed25519(), json!({"x": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"})), off_curve),
+        (modulus(128), "RSA of less than 2048 bits"),
+        (modulus(255), "RSA of less than 2048 bits"),
+        (modulus(1025), "RSA of too many bits"),
+        (odd(&rsa(), json!({"e": "AA"})), "no key of RSA"),
+        (odd(&rsa(), json!({"e": "AQ"})), "no key of RSA"),
     ] {
-        let set = set(json!([odd, good]));
-        assert_eq!(set.keys.len(), 1, "{odd}");
+        let set = set(json!([good, key]));
+        let kid = key.get("kid").and_then(Value::as_str).map(str::to_owned);
+        assert_eq!(set.unusable_keys(), [UnusableKey { index: 1, kid, reason }], "{key}");
+        assert_eq!(set.len(), 1, "{key}");
         assert_eq!(verify(&set, &token("ES256", json!({"kid": "good"}))), Ok(()));
-        let alone = json!({"keys": [odd]}).to_string();
-        let alone = KeySet::parse(alone.as_bytes(), Algorithm::ASYMMETRIC).expect("a set");
-        assert!(alone.is_empty(), "{odd}");
+        assert!(self::set(json!([key])).is_empty(), "{key}");
     }
+    let only_es256 = json!({"keys": [public(&rsa(), json!({}))]}).to_string();
+    let only_es256 = KeySet::parse(only_es256.as_bytes(), &[Algorithm::Es256]).expect("a set");
+    assert_eq!(only_es256.unusable_keys()[0].reason, "no algorithm of keys.algorithms fits it");
     for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
         assert!(KeySet::parse(text.as_bytes(), Algorithm::ASYMMETRIC).is_err(), "{text}");
     }
     // A private key that was published by mistake still verifies, by its public part.
     let careless = set(json!([p256()]));
     assert_eq!(verify(&careless, &token("ES256", json!({}))), Ok(()));
+}
+
+/// If a member that verifies nothing left a key out, all tokens that it signed would be refused.
+#[test]
+fn r152_what_says_nothing_of_the_key_leaves_none_out() {
+    for edits in [
+        json!({"x5t": "not base64url!", "x5t#S256": "", "x5c": "no list", "x5u": 5}),
+        json!({"kid": null, "use": null, "key_ops": null, "alg": null}),
+        json!({"kid": 5}),
+        json!({"kid": {"a": 1}}),
+        json!({"kid": ""}),
+        json!({"key_ops": ["verify", "sign", 5]}),
+        json!({"n": 5, "e": null, "d": [], "issuer": "https://login.example.com", "exp": 1}),
+    ] {
+        let set = set(json!([public(&p256(), edits.clone())]));
+        assert_eq!(set.unusable_keys(), [], "{edits}");
+        assert_eq!(verify(&set, &token("ES256", json!({}))), Ok(()), "{edits}");
+    }
+}
+
+/// RFC 7518 §3.3: "a key of size 2048 bits or larger". If a size were missing here, all tokens of a server that has such a key would be
+/// refused. The keys and the signatures are OpenSSL's.
+#[test]
+fn r150_keys_of_rsa_verify_whatever_their_size() {
+    let rows: Vec<Value> = serde_json::from_str(include_str!("rsa_keys.json")).expect("JSON");
+    assert!(rows.len() > 5);
+    for row in rows {
+        let key = json!({"kty": "RSA", "n": row["n"], "e": row["e"]});
+        for token in row["tokens"].as_array().expect("tokens") {
+            let token = token.as_str().expect("a token");
+            let (message, signature) = token.rsplit_once('.').expect("a signature");
+            assert_eq!(verify(&set(json!([key])), token), Ok(()), "{}", row["bits"]);
+            let mut forged = signature.chars().rev().collect::<String>();
+            forged.truncate(signature.len());
+            let forged = format!("{message}.{forged}");
+            let verified = Jws::parse(&forged).map(|jws| set(json!([key])).verify(&jws));
+            assert!(!matches!(verified, Ok(Ok(_))), "{}", row["bits"]);
+        }
+    }
+}
+
+/// `kid` is a hint (RFC 7515 §4.1.4), and keys need none (RFC 7517 §4.5). If it were more, the tokens of servers that name their key in
+/// the token alone would be refused; if it were nothing, each forged token would cost as many verifications as there are keys.
+#[test]
+fn r151_kid_is_a_hint() {
+    let key = |edits: Value| public(&p256(), edits);
+    let other = |edits: Value| {
+        let key = p256::ecdsa::SigningKey::from_slice(&[3; 32]).expect("a key");
+        let point = key.verifying_key().to_encoded_point(false);
+        let part = |part: Option<&p256::FieldBytes>| {
+            use base64::Engine;
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part.expect("a coordinate"))
+        };
+        public(&json!({"kty": "EC", "crv": "P-256", "x": part(point.x()), "y": part(point.y())}), edits)
+    };
+    let good = Ok(());
+    let (unknown, refused) = (Err(Unverified::UnknownKey), Err(Unverified::Refused));
+    for (keys, header, expected, failed, source) in [
+        (json!([key(json!({}))]), json!({"kid": "a"}), good, 0, "google/jwt_verify_lib#65"),
+        (json!([key(json!({"kid": null}))]), json!({"kid": "a"}), good, 0, "jpadilla/pyjwt#857"),
+        (json!([key(json!({"kid": 1}))]), json!({"kid": "1"}), good, 0, "MicahParks/keyfunc#138"),
+        (json!([key(json!({"kid": ""}))]), json!({"kid": "a"}), good, 0, "an empty name is none"),
+        (json!([key(json!({"kid": "a"}))]), json!({"kid": ""}), good, 0, "likewise"),
+        (json!([key(json!({"kid": "a"}))]), json!({"kid": null}), good, 0, "null is absent"),
+        (json!([key(json!({"kid": "a"}))]), json!({}), good, 0, "R63"),
+        (json!([key(json!({"kid": "a"}))]), json!({"kid": "A"}), unknown, 0, "case counts (RFC 7517 §4.5)"),
+        (
+            json!([other(json!({})), key(json!({"kid": "a"}))]),
+            json!({"kid": "a"}),
+            good,
+            0,
+            "the named one first",
+        ),
+        (
+            json!([other(json!({"kid": "a"})), key(json!({}))]),
+            json!({"kid": "a"}),
+            good,
+            1,
+            "then those without",
+        ),
+        (
+            json!([other(json!({"kid": "a"})), key(json!({"kid": "b"}))]),
+            json!({"kid": "a"}),
+            refused,
+            1,
+            "R63",
+        ),
+        (json!([other(json!({}))]), json!({"kid": "a"}), unknown, 1, "a newer set may have it"),
+        (json!(vec![other(json!({})); 9]), json!({"kid": "a"}), unknown, 4, "a few are tried"),
+        (json!([public(&rsa(), json!({}))]), json!({"kid": "a"}), unknown, 0, "of those that fit"),
+    ] {
+        let token = token("ES256", header.clone());
+        let jws = Jws::parse(&token).expect("a JWS");
+        let verified = set(keys).verify(&jws).map(|_| ());
+        assert_eq!((verified, jws.failed_verifications()), (expected, failed), "{header}: {source}");
+    }
 }
 
 /// If two sets that differ were the same by their digests, what was verified by one would count for the other.
