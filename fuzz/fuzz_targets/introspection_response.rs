@@ -216,7 +216,7 @@ impl Input<'_> {
             "inactive" => says.iter().any(|one| one["active"] == Value::Bool(false)),
             "expired" => says.iter().any(has_passed),
             "not_yet_valid" => says_any(&["nbf"]),
-            "not_an_access_token" => says_any(&["typ", "token_type", "token_use"]),
+            "not_an_access_token" => says_any(KINDS),
             "proof_required" => says_any(&["cnf", "token_type"]),
             "wrong_issuer" => self.is_strict.0 == 1 || self.is_signed(),
             "wrong_audience" | "missing_expiration" => self.is_strict.0 == 1,
@@ -318,3 +318,18 @@ const SIGNED_TYPE: &str = "application/token-introspection+jwt";
 const ISSUER: &str = "https://login.example.com";
 const MAX_TTL: u64 = 60;
 const NO_STORE_TTL: u64 = 8;
+
+/// Members that may say of what kind a token is.
+const KINDS: &[&str] = &[
+    "token_type",
+    "token_use",
+    "token_usage",
+    "token_class",
+    "token_kind",
+    "tok_type",
+    "typ",
+    "type",
+    "tokenType",
+    "tokenName",
+    "purpose",
+];

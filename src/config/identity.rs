@@ -13,6 +13,7 @@ use crate::server::jwks::{Publication, PublishedKeys};
 use crate::settings::{IntrospectionSettings, KeySettings, ServerSettings, Settings, TokenSettings};
 use crate::token::claims::{ClaimMapping, TokenPolicy};
 use crate::token::jwt_access_token::{JwtAccessTokens, Profile};
+use crate::token::kinds::TokenKinds;
 
 impl ServerSettings {
     /// What tells what is kept of this server's answers from all else.
@@ -36,7 +37,7 @@ identity! {
     SignedResponse { issuer, audience, required } without {},
     TokenSettings { policy, jwts } without { max_failed_verifications, dpop },
     TokenPolicy { issuer } without { allows_missing_issuer, audience, leeway, require_exp },
-    ClaimMapping { scope_claim, allows_scope_list, requires_token_type, tolerates_bearer_type, asked } without {},
+    ClaimMapping { scope_claim, allows_scope_list, requires_token_type, kinds, tolerates_bearer_type, asked } without {},
     PublishedKeys { publication, headers, algorithms } without { max_age, max_stale, cooldown },
     CacheSettings { max_entries, max_ttl, no_store_ttl }
         without { max_bytes, shared_max_bytes, inactive_ttl, refresh_ahead, stale_if_error, shared },
@@ -58,6 +59,12 @@ impl Identity for Format {
     }
 }
 
+impl Identity for TokenKinds {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        self.0.feed(hasher);
+    }
+}
+
 impl Identity for JwtAccessTokens {
     fn feed(&self, hasher: &mut FingerprintHasher) {
         let word = match self {
@@ -65,6 +72,7 @@ impl Identity for JwtAccessTokens {
             Self::Refused => "refused",
             Self::Verified(Profile::Rfc9068) => "verified by RFC 9068",
             Self::Verified(Profile::Lax) => "verified laxly",
+            Self::Verified(Profile::Any) => "verified, of any kind",
         };
         word.feed(hasher);
     }

@@ -2,12 +2,14 @@
 
 use crate::credentials::dpop::DpopMode;
 use crate::fields::{
-    Bounded, BoundedDuration, ConfigErrors, FieldPath, MINUTE, NonEmptyList, Visible, keywords, section,
+    Bounded, BoundedDuration, ConfigErrors, FieldPath, MINUTE, MapOf, NonEmptyList, Visible, keywords,
+    section,
 };
 use crate::settings::TokenSettings;
 use crate::token::claims::{ClaimMapping, TokenPolicy};
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::token::jwt_access_token::Profile;
+use crate::token::kinds::TokenKinds;
 
 section! {
     /// What access tokens have to be like.
@@ -25,13 +27,17 @@ section! {
         /// Whether an introspection response has to say `token_type`. Refresh tokens are active as well on many servers, which
         /// say it of access tokens alone: with oidc-provider, Spring and the like, turn it on.
         require_token_type: bool = false,
+        /// More members by which the server tells its kinds of tokens, each with the words that say access token:
+        /// `{token_class: [api]}`. Any other word there is refused. What is known of all servers: see "Kinds of tokens".
+        kinds: MapOf<Visible, NonEmptyList<Visible>> = {},
         /// The claim that has the scope, `scp` for some servers.
         scope_claim: Visible = "scope",
         /// Whether the scope may be a list; no RFC allows it.
         allow_scope_list: bool = false,
         /// What becomes of access tokens that are JWTs: `introspect` them like any, `refuse` them, or `verify` them here.
         jwts: Jwts = "introspect",
-        /// What those have to be like: RFC 9068, or `lax` for servers that are older.
+        /// What those have to be like: as RFC 9068 says; `lax`, for servers that are older: what is known for an access token; `any`: any
+        /// JWT of the issuer for the audience, ID tokens among them. See "JWTs that are no access tokens".
         jwt_profile: Profile = "rfc9068",
         /// How many signatures of JWTs that clients present may be wrong in a second, at one worker, before a JWT that is not in
         /// the cache is a 503: to verify one takes a worker some hundred times as long as a cached token. Each key that is
@@ -55,7 +61,7 @@ pub(super) enum Jwts {
 
 keywords! {
     Jwts { Introspect = "introspect", Refuse = "refuse" or Verify = "verify" }
-    Profile { Rfc9068 = "rfc9068" or Lax = "lax" }
+    Profile { Rfc9068 = "rfc9068", Lax = "lax" or Any = "any" }
     DpopMode { Off = "off", Allowed = "allowed" or Required = "required" }
 }
 
@@ -91,6 +97,7 @@ impl Token {
             scope_claim: self.scope_claim,
             allows_scope_list: self.allow_scope_list,
             requires_token_type: self.require_token_type,
+            kinds: TokenKinds(self.kinds),
             tolerates_bearer_type: self.allow_bearer_type,
             asked: Vec::new(),
         };

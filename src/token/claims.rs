@@ -11,6 +11,7 @@ use crate::json::Object;
 use crate::refusal::Reason;
 use crate::time::{Timestamp, Validity};
 use crate::token::confirmation::{self, Confirmation};
+use crate::token::kinds::TokenKinds;
 
 /// The claims that decide about a request. What is absent is no claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct ClaimMapping {
     pub allows_scope_list: bool,
     /// Whether an answer has to say `token_type`, as servers do of access tokens alone (R36).
     pub requires_token_type: bool,
+    /// By which members and words the server tells kinds of tokens, beyond what is known of all.
+    pub kinds: TokenKinds,
     /// Whether a token that is bound to a key may be called a bearer token (R91).
     pub tolerates_bearer_type: bool,
     /// The pointers (RFC 6901) of other claims that are asked about.
@@ -45,6 +48,7 @@ impl Default for ClaimMapping {
             scope_claim: "scope".to_owned(),
             allows_scope_list: false,
             requires_token_type: false,
+            kinds: TokenKinds::default(),
             tolerates_bearer_type: false,
             asked: Vec::new(),
         }
@@ -73,7 +77,7 @@ impl Claims {
     /// [`Reason::UnexpectedResponse`] for a claim of the wrong type: the authorization server made it;
     /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where they say so.
     pub(crate) fn read(claims: &Object, claim_mapping: &ClaimMapping) -> Result<Self, Reason> {
-        refuse_other_kinds(claims)?;
+        claim_mapping.kinds.says_access_token(claims)?;
         let confirmation = Confirmation::read(claims)?;
         confirmation::validate_token_type(
             claims.get("token_type"),
@@ -199,22 +203,6 @@ impl TokenPolicy {
         }
         Ok(())
     }
-}
-
-/// Refuses what says of itself that it is no access token: on many servers a refresh token introspects as active (R36).
-///
-/// # Errors
-/// [`Reason::NotAnAccessToken`].
-fn refuse_other_kinds(claims: &Object) -> Result<(), Reason> {
-    let is = |name: &str, kind: &str| match claims.get(name) {
-        Some(value) => value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(kind)),
-        None => false,
-    };
-    let is_other_kind = ["Refresh", "Offline", "ID"].iter().any(|kind| is("typ", kind));
-    if is_other_kind || (claims.get("token_use").is_some() && !is("token_use", "access_token")) {
-        return Err(Reason::NotAnAccessToken);
-    }
-    Ok(())
 }
 
 /// A NumericDate, which may have a fraction (R31).

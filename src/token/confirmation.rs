@@ -91,7 +91,8 @@ impl Confirmation {
     }
 }
 
-/// Whether an answer calls the token a DPoP token. Some servers call every token a bearer token, bound or not (R91).
+/// Whether `token_type` contradicts the confirmation: a token that is bound to a key is no bearer token, though some servers call every
+/// one so, and one that is not is no DPoP token (R91). Other words are not about that.
 pub(crate) fn validate_token_type(
     token_type: Option<&Value>,
     confirmation: &Confirmation,
@@ -99,14 +100,8 @@ pub(crate) fn validate_token_type(
 ) -> Result<(), Reason> {
     let is =
         |kind: &str| token_type.and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(kind));
-    match confirmation.is_to_key() {
-        _ if token_type.is_none() => Ok(()),
-        true if is("DPoP") || (tolerates_bearer && is("Bearer")) => Ok(()),
-        false if is("Bearer") => Ok(()),
-        true => Err(Reason::ProofRequired),
-        false if is("DPoP") => Err(Reason::ProofRequired),
-        false => Err(Reason::NotAnAccessToken),
-    }
+    let contradicts = if confirmation.is_to_key() { is("Bearer") && !tolerates_bearer } else { is("DPoP") };
+    if contradicts { Err(Reason::ProofRequired) } else { Ok(()) }
 }
 
 #[cfg(test)]

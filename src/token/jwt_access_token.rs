@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::json::Object;
 use crate::jwt::Jws;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
@@ -14,8 +15,10 @@ use crate::token::claims::{ClaimMapping, Claims};
 pub enum Profile {
     /// All that RFC 9068 §2 requires.
     Rfc9068,
-    /// What decides: issuer, audience and expiry. For servers that are older than RFC 9068.
+    /// What decides: issuer, audience and expiry, and that it is no ID token. For servers that are older than RFC 9068.
     Lax,
+    /// The same of any JWT that does not say that it is of another kind. An ID token says so on few servers.
+    Any,
 }
 
 /// What becomes of access tokens that are JWTs.
@@ -42,19 +45,16 @@ impl Profile {
         now: Timestamp,
     ) -> Result<Claims, Reason> {
         let payload = jws.payload();
-        let says_access_token = jws.media_type().as_deref() == Some("at+jwt");
-        let is_of_type = match self {
-            Self::Rfc9068 => says_access_token,
-            Self::Lax => {
-                let has = |names: &[&str]| names.iter().any(|name| payload.has(name));
-                let says = |names: &[&str]| names.iter().any(|name| payload.get(name).is_some());
-                let is_for_api = says(&ACCESS_TOKEN_CLAIMS)
-                    || (says(&PERMISSIONS) && (says(&CLIENTS) || says_access_token));
-                let is_plain = matches!(jws.media_type().as_deref(), None | Some("jwt" | "at+jwt"));
-                is_plain && !has(&OTHER_KINDS) && is_for_api
-            }
+        let is_typed = jws.media_type().as_deref() == Some("at+jwt");
+        let is_plain = is_typed || matches!(jws.media_type().as_deref(), None | Some("jwt" | "jose"));
+        let says_access_token = claim_mapping.kinds.says_access_token(payload)? || is_typed;
+        let is_event = payload.has("events");
+        let is_of_kind = match self {
+            Self::Rfc9068 => is_typed,
+            Self::Lax => is_plain && !is_event && (says_access_token || resembles_access_token(payload)),
+            Self::Any => is_plain && !is_event,
         };
-        if jws.is_of_other_kind() || !is_of_type {
+        if !is_of_kind {
             return Err(Reason::NotAnAccessToken);
         }
         if jws.validity().expires.is_none() {
@@ -78,17 +78,41 @@ impl Profile {
     }
 }
 
-/// Claims of ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11) and of security events, logout tokens among them
-/// (RFC 8417 §2.2).
-const OTHER_KINDS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+/// Whether the claims of a JWT without a word for its kind are those of an access token. Those of an ID token count against it, unless
+/// `aud` shows that it is none.
+fn resembles_access_token(payload: &Object) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| payload.get(name).is_some());
+    let is_of_use = has(&ACCESS_TOKEN_CLAIMS);
+    if has(&ID_TOKEN_CLAIMS) {
+        return is_of_use && is_for_other_than_client(payload);
+    }
+    is_of_use || (has(&PERMISSIONS) && has(&CLIENTS))
+}
 
-/// What says what a token is good for, or for which client, in one server's words or another's; ID tokens say neither.
-const ACCESS_TOKEN_CLAIMS: [&str; 4] = ["scope", "scp", "client_id", "cid"];
+/// Whether a client is named and is not in `aud`, where every ID token has it (OpenID Connect Core §2).
+fn is_for_other_than_client(payload: &Object) -> bool {
+    let mut clients =
+        ["client_id", "cid"].iter().chain(&CLIENTS).filter_map(|name| payload.get(name)).peekable();
+    let is_audience = |client: &Value| match payload.get("aud") {
+        Some(Value::Array(audience)) => audience.contains(client),
+        audience => audience == Some(client),
+    };
+    clients.peek().is_some() && !clients.any(is_audience)
+}
 
-/// What the user or the client may do. ID tokens of Entra ID have the user's roles as well, but name the client in `aud` alone.
-const PERMISSIONS: [&str; 2] = ["roles", "permissions"];
+/// Claims of ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11).
+const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
-/// For which client an access token is, of Entra ID (version 2.0 and 1.0) and Auth0.
+/// What a token is good for, for which client or how that authenticated, in one server's words or another's (RFC 9068 §2.2, RFC 9396 §9.1, Okta,
+/// Entra ID); ID tokens say nothing of it.
+const ACCESS_TOKEN_CLAIMS: [&str; 7] =
+    ["scope", "scp", "client_id", "cid", "authorization_details", "azpacr", "appidacr"];
+
+/// What the user or the client may do, or by which grant. ID tokens of Entra ID have the user's roles as well, but name the client in `aud`
+/// alone.
+const PERMISSIONS: [&str; 4] = ["roles", "permissions", "gty", "idtyp"];
+
+/// For which client an access token is, of Entra ID (version 2.0 and 1.0) and Auth0. ID tokens of Google have `azp` as well.
 const CLIENTS: [&str; 2] = ["azp", "appid"];
 
 /// What RFC 9068 §2.2 requires, beside the dates and `aud`.

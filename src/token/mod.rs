@@ -4,5 +4,6 @@ pub(crate) mod active_token;
 pub(crate) mod claims;
 pub(crate) mod confirmation;
 pub(crate) mod jwt_access_token;
+pub(crate) mod kinds;
 pub(crate) mod named_claim;
 pub(crate) mod phantom_token;

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::{NOW, at, jws, test};
+use crate::testing::{self, NOW, at, jws, test};
 
 fn claims() -> Value {
     json!({
@@ -22,12 +22,23 @@ fn read(profile: Profile, header: &str, edits: Value) -> Option<Reason> {
     profile.read(&Jws::parse(&text).expect("a JWS"), &ClaimMapping::default(), at(0)).err()
 }
 
+/// The same of these claims, beside issuer, subject and dates.
+fn read_bare(profile: Profile, header: &str, claims: Value) -> Option<Reason> {
+    let mut payload =
+        json!({"iss": "https://login.example.com", "sub": "alice", "iat": NOW, "exp": NOW + 600});
+    testing::merge(&mut payload, claims);
+    let text = jws(header, &payload.to_string());
+    let claim_mapping =
+        ClaimMapping { allows_scope_list: true, scope_claim: "scp".to_owned(), ..ClaimMapping::default() };
+    profile.read(&Jws::parse(&text).expect("a JWS"), &claim_mapping, at(0)).err()
+}
+
 const AT_JWT: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
 const JWT: &str = r#"{"alg":"ES256","typ":"JWT"}"#;
 
 #[test]
 fn r067_what_decides_has_to_be_there() {
-    for profile in [Profile::Rfc9068, Profile::Lax] {
+    for profile in [Profile::Rfc9068, Profile::Lax, Profile::Any] {
         for (edits, expected) in [
             (json!({}), None),
             (json!({"exp": null}), Some(Reason::MissingExpiration)),
@@ -67,15 +78,284 @@ fn r069_an_id_token_is_no_access_token() {
     for edits in [
         json!({"at_hash": "x"}),
         json!({"nonce": "x"}),
-        json!({"events": {}}),
-        json!({"client_id": null}),
         json!({"c_hash": "x"}),
+        json!({"s_hash": "x", "scope": "openid"}),
+        json!({"nonce": "x", "aud": ["orders-api", "app"]}),
+        // None of its claims says for which client it is.
+        json!({"nonce": "x", "client_id": null, "scope": "openid"}),
+        json!({"client_id": null}),
+        json!({"events": {}}),
+        json!({"events": {}, "typ": "Bearer"}),
         json!({"typ": "ID"}),
         json!({"token_use": "id"}),
         json!({"client_id": null, "scp": null, "azp": "app"}),
     ] {
+        let mut edits = edits;
+        if edits.get("aud").is_none() {
+            edits["aud"] = json!("app");
+        }
         assert_eq!(read(Profile::Lax, JWT, edits.clone()), Some(Reason::NotAnAccessToken), "{edits}");
     }
+}
+
+/// Tokens as servers issue them. If one claim decided whatever else they say, no token of some servers would pass, or the ID tokens of
+/// others.
+#[test]
+fn r069_r161_access_tokens_and_id_tokens_of_real_servers() {
+    let (access, other) = (None, Some(Reason::NotAnAccessToken));
+    for (source, header, claims, expected) in [
+        (
+            "keycloak#26893, before 25",
+            JWT,
+            json!({"typ": "Bearer", "azp": "app", "nonce": "n", "scope": "openid", "aud": "orders-api",
+            "session_state": "s", "realm_access": {"roles": []}}),
+            access,
+        ),
+        (
+            "keycloak#26893: `aud` is the client, too",
+            JWT,
+            json!({"typ": "Bearer", "azp": "app", "nonce": "n", "scope": "a",
+            "aud": ["app", "orders-api"]}),
+            access,
+        ),
+        ("Keycloak, lightweight", JWT, json!({"typ": "Bearer", "azp": "app", "aud": "orders-api"}), access),
+        (
+            "Keycloak, ID token",
+            JWT,
+            json!({"typ": "ID", "azp": "app", "nonce": "n", "at_hash": "h", "aud": "app"}),
+            other,
+        ),
+        (
+            "Keycloak, ID token with a scope mapped into it",
+            JWT,
+            json!({"typ": "ID", "azp": "app", "scope": "a", "aud": "app"}),
+            other,
+        ),
+        (
+            "Keycloak, refresh token",
+            JWT,
+            json!({"typ": "Refresh", "azp": "app", "scope": "a", "aud": "https://login"}),
+            other,
+        ),
+        (
+            "Keycloak, logout token",
+            JWT,
+            json!({"typ": "Logout", "events": {}, "aud": "app", "sid": "s"}),
+            other,
+        ),
+        (
+            "Auth0, user",
+            JWT,
+            json!({"aud": ["orders-api", "https://t.auth0.com/userinfo"], "azp": "app", "scope": "openid"}),
+            access,
+        ),
+        (
+            "mcp-auth/js#28: Auth0, machine",
+            JWT,
+            json!({"aud": "orders-api", "azp": "app", "gty": "client-credentials",
+            "sub": "app@clients"}),
+            access,
+        ),
+        (
+            "Auth0, machine with scope",
+            JWT,
+            json!({"aud": "orders-api", "azp": "app", "gty": "client-credentials", "scope": "a"}),
+            access,
+        ),
+        ("Auth0, RFC 9068", AT_JWT, json!({"aud": "orders-api", "client_id": "app", "jti": "j"}), access),
+        ("Auth0, ID token", JWT, json!({"aud": "app", "nonce": "n", "sid": "s", "nickname": "a"}), other),
+        (
+            "Auth0, ID token of the code flow",
+            JWT,
+            json!({"aud": "app", "at_hash": "h", "email": "a@b.c"}),
+            other,
+        ),
+        ("Auth0, ID token without either", JWT, json!({"aud": "app", "sid": "s", "email": "a@b.c"}), other),
+        (
+            "Entra ID, user",
+            JWT,
+            json!({"aud": "api", "azp": "app", "azpacr": "0", "scp": "read", "ver": "2.0", "roles": ["r"]}),
+            access,
+        ),
+        (
+            "Entra ID 1.0, user",
+            JWT,
+            json!({"aud": "api://a", "appid": "app", "appidacr": "1", "scp": "read", "ver": "1.0"}),
+            access,
+        ),
+        (
+            "Entra ID, app without roles",
+            JWT,
+            json!({"aud": "api", "azp": "app", "azpacr": "1", "oid": "o", "ver": "2.0"}),
+            access,
+        ),
+        ("Entra ID, app", JWT, json!({"aud": "api", "azp": "app", "idtyp": "app", "roles": ["r"]}), access),
+        (
+            "Entra ID, ID token",
+            JWT,
+            json!({"aud": "app", "nonce": "n", "oid": "o", "tid": "t", "ver": "2.0", "roles": ["r"]}),
+            other,
+        ),
+        (
+            "Entra ID, ID token without nonce",
+            JWT,
+            json!({"aud": "app", "oid": "o", "tid": "t", "ver": "2.0", "roles": ["r"]}),
+            other,
+        ),
+        (
+            "Google, ID token",
+            JWT,
+            json!({"aud": "app", "azp": "app", "at_hash": "h", "email": "a@b.c"}),
+            other,
+        ),
+        (
+            "Google, ID token of an Android app for its server",
+            JWT,
+            json!({"aud": "server", "azp": "app", "email": "a@b.c"}),
+            other,
+        ),
+        ("Google, the same with a nonce", JWT, json!({"aud": "server", "azp": "app", "nonce": "n"}), other),
+        (
+            "Okta",
+            r#"{"alg":"RS256","kid":"k"}"#,
+            json!({"aud": "api://default", "cid": "app", "uid": "u", "scp": ["a"], "ver": 1}),
+            access,
+        ),
+        (
+            "Okta, ID token",
+            r#"{"alg":"RS256","kid":"k"}"#,
+            json!({"aud": "app", "nonce": "n", "at_hash": "h", "idp": "i", "amr": ["pwd"]}),
+            other,
+        ),
+        (
+            "Cognito",
+            r#"{"alg":"RS256","kid":"k"}"#,
+            json!({"token_use": "access", "client_id": "app", "scope": "a", "event_id": "e"}),
+            access,
+        ),
+        (
+            "Cognito, ID token",
+            r#"{"alg":"RS256","kid":"k"}"#,
+            json!({"token_use": "id", "aud": "app", "at_hash": "h", "event_id": "e"}),
+            other,
+        ),
+        (
+            "Curity",
+            JWT,
+            json!({"purpose": "access_token", "aud": "orders-api", "scope": "a", "azp": "app", "delegationId": "d"}),
+            access,
+        ),
+        (
+            "Curity, ID token",
+            JWT,
+            json!({"purpose": "id", "aud": "app", "azp": "app", "nonce": "n", "at_hash": "h"}),
+            other,
+        ),
+        (
+            "ForgeRock, ID token",
+            JWT,
+            json!({"tokenName": "id_token", "aud": "app", "azp": "app", "at_hash": "h"}),
+            other,
+        ),
+        (
+            "Glewlwyd 2.7.5",
+            AT_JWT,
+            json!({"type": "access_token", "aud": "a", "client_id": "app", "scope": "a"}),
+            access,
+        ),
+        ("LemonLDAP::NG 2.16.1", JWT, json!({"aud": ["app"], "client_id": "app", "scope": "a"}), access),
+        (
+            "Casdoor, refresh token",
+            JWT,
+            json!({"tokenType": "refresh-token", "aud": ["app"], "scope": "a"}),
+            other,
+        ),
+        (
+            "a server that copies nonce",
+            JWT,
+            json!({"aud": "orders-api", "client_id": "app", "scope": "a", "nonce": "n"}),
+            access,
+        ),
+        (
+            "RFC 9396 §9.1",
+            JWT,
+            json!({"aud": "orders-api", "azp": "app", "authorization_details": []}),
+            access,
+        ),
+        (
+            "Dex: its access tokens are ID tokens",
+            JWT,
+            json!({"aud": "app", "at_hash": "h", "email": "a@b.c"}),
+            other,
+        ),
+    ] {
+        assert_eq!(read_bare(Profile::Lax, header, claims.clone()), expected, "{source}");
+    }
+}
+
+/// JWTs of issuers that are no OAuth servers: Envoy's `jwt_authn` takes them, and workloads and their gateways live by them. ID tokens
+/// pass as well, so nobody gets this who has not said so.
+#[test]
+fn r162_any_jwt_of_the_issuer_passes_only_where_the_operator_says_so() {
+    let other = Some(Reason::NotAnAccessToken);
+    let no_type = r#"{"alg":"RS256","kid":"k"}"#;
+    for (source, header, claims) in [
+        (
+            "oauth2-proxy#2634: Kubernetes",
+            no_type,
+            json!({"aud": ["orders-api"], "jti": "j", "sub": "system:serviceaccount:a:b",
+            "kubernetes.io": {"namespace": "a", "serviceaccount": {"name": "b"}}}),
+        ),
+        (
+            "SPIFFE JWT-SVID §2.3",
+            r#"{"alg":"ES256","kid":"k","typ":"JOSE"}"#,
+            json!({"aud": ["orders-api"], "sub": "spiffe://a/b"}),
+        ),
+        (
+            "GitHub Actions",
+            r#"{"alg":"RS256","kid":"k","typ":"JWT"}"#,
+            json!({"aud": "orders-api", "sub": "repo:a/b:ref:c", "event_name": "push",
+            "repository": "a/b", "job_workflow_ref": "a/b/.github/workflows/c.yml@d"}),
+        ),
+        ("GitLab CI", JWT, json!({"aud": "orders-api", "sub": "project_path:a/b", "user_login": "a"})),
+        (
+            "Firebase",
+            JWT,
+            json!({"aud": "project", "sub": "u", "user_id": "u", "firebase": {"sign_in_provider": "password"}}),
+        ),
+        (
+            "Supabase",
+            JWT,
+            json!({"aud": "authenticated", "role": "authenticated", "aal": "aal1", "session_id": "s"}),
+        ),
+        (
+            "Clerk",
+            JWT,
+            json!({"aud": "orders-api", "azp": "https://app.example.com", "sid": "s", "sts": "active"}),
+        ),
+        (
+            "Cloudflare Access",
+            JWT,
+            json!({"aud": ["orders-api"], "type": "app", "email": "a@b.c", "identity_nonce": "n"}),
+        ),
+        ("Google, ID token", JWT, json!({"aud": "app", "azp": "app", "at_hash": "h", "nonce": "n"})),
+    ] {
+        assert_eq!(read_bare(Profile::Any, header, claims.clone()), None, "{source}");
+        assert_eq!(read_bare(Profile::Lax, header, claims.clone()), other, "{source}");
+        assert_eq!(read_bare(Profile::Rfc9068, header, claims), other, "{source}");
+    }
+    for (source, header, claims) in [
+        ("a word for another kind", JWT, json!({"aud": "a", "typ": "Refresh"})),
+        ("OpenID Connect Back-Channel Logout §2.4", JWT, json!({"aud": "a", "events": {}})),
+        ("RFC 9449 §4.2", r#"{"alg":"ES256","typ":"dpop+jwt"}"#, json!({"aud": "a"})),
+        ("RFC 8417 §2.3", r#"{"alg":"ES256","typ":"secevent+jwt"}"#, json!({"aud": "a"})),
+        ("RFC 9701 §5", r#"{"alg":"ES256","typ":"token-introspection+jwt"}"#, json!({"aud": "a"})),
+        ("RFC 9101 §10.8", r#"{"alg":"ES256","typ":"oauth-authz-req+jwt"}"#, json!({"aud": "a"})),
+    ] {
+        assert_eq!(read_bare(Profile::Any, header, claims), other, "{source}");
+    }
+    assert_eq!(read(Profile::Any, JWT, json!({"exp": null})), Some(Reason::MissingExpiration));
+    assert_eq!(read(Profile::Any, JWT, json!({"iat": NOW + 61})), Some(Reason::NotYetValid));
 }
 
 /// Entra ID puts the user's app roles into ID tokens as well, and a page and its API may be one registration there, with one `aud`. If

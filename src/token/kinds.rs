@@ -1,0 +1,112 @@
+//! Kinds of tokens: the members by which servers tell their access tokens from what else they issue, and the words in them. One table
+//! for introspection responses, the JWTs in them, and the JWTs that clients present (R36, R160).
+//!
+//! On many servers a refresh token is active, and an ID token has a good signature. What says that it is one is refused, wherever it
+//! says so. A member that is there to tell kinds apart is refused with a word that is not known; one that has other uses as well only
+//! with a word for another kind.
+
+use serde_json::Value;
+
+use crate::json::Object;
+use crate::refusal::Reason;
+
+/// What the table lacks: members, each with the words in it that say access token. Any other word there says another kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenKinds(pub Vec<(String, Vec<String>)>);
+
+impl TokenKinds {
+    /// Whether a member says that this is an access token; false if none says what it is.
+    ///
+    /// # Errors
+    /// [`Reason::NotAnAccessToken`] if one says that it is of another kind.
+    pub(crate) fn says_access_token(&self, claims: &Object) -> Result<bool, Reason> {
+        let own = self.0.iter().map(|(member, words)| {
+            claims
+                .get(member)
+                .map(|said| word(said).is_some_and(|said| words.iter().any(|own| plain(own) == said)))
+        });
+        let is_own = |member: &str| self.0.iter().any(|(own, _)| own == member);
+        let known = MEMBERS.iter().filter(|(member, _)| !is_own(member)).map(|(member, unknown)| {
+            let said = word(claims.get(member)?);
+            match said.as_deref() {
+                Some(said) if ACCESS_TOKEN.contains(&said) => Some(true),
+                Some(said) if OTHER_KINDS.contains(&said) => Some(false),
+                _ => unknown.is_refused(),
+            }
+        });
+        let said: Vec<bool> = own.chain(known).flatten().collect();
+        if said.contains(&false) { Err(Reason::NotAnAccessToken) } else { Ok(!said.is_empty()) }
+    }
+}
+
+/// What a word that is not known means.
+#[derive(Clone, Copy)]
+enum Unknown {
+    /// Another kind: the member is there to tell kinds apart.
+    OtherKind,
+    /// Nothing: the member has other uses as well.
+    Nothing,
+}
+
+impl Unknown {
+    fn is_refused(self) -> Option<bool> {
+        match self {
+            Self::OtherKind => Some(false),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// What a member says, as the table writes it.
+fn word(value: &Value) -> Option<String> {
+    value.as_str().map(plain)
+}
+
+/// A word without what servers write differently: letter case, the marks between its parts, the prefix of a URN (RFC 8693 §3) and
+/// that of a media type.
+fn plain(word: &str) -> String {
+    let word = word.to_ascii_lowercase();
+    let name = if word.starts_with("urn:") { word.rsplit(':').next().unwrap_or_default() } else { &word };
+    let name = name.strip_prefix("application/").unwrap_or(name);
+    name.chars().filter(|mark| !matches!(mark, '_' | '-' | ' ')).collect()
+}
+
+/// Who says it there: the first three are also what others copy.
+const MEMBERS: &[(&str, Unknown)] = &[
+    ("token_type", Unknown::OtherKind),  // RFC 6749 §7.1, RFC 7662 §2.2
+    ("token_use", Unknown::OtherKind),   // Ory Hydra, Amazon Cognito
+    ("token_usage", Unknown::OtherKind), // OpenIddict
+    ("token_class", Unknown::OtherKind),
+    ("token_kind", Unknown::OtherKind),
+    ("tok_type", Unknown::OtherKind), // Oracle Identity Cloud Service
+    ("typ", Unknown::Nothing),        // Keycloak, rauthy
+    ("type", Unknown::Nothing),       // Glewlwyd
+    ("tokenType", Unknown::Nothing),  // Casdoor
+    ("tokenName", Unknown::Nothing),  // ForgeRock
+    ("purpose", Unknown::Nothing),    // Curity
+];
+
+const ACCESS_TOKEN: &[&str] = &["accesstoken", "bearer", "dpop", "access", "at", "at+jwt", "bearertoken"];
+
+const OTHER_KINDS: &[&str] = &[
+    "refreshtoken",
+    "refresh",
+    "rt+jwt",
+    "offline",
+    "offlinetoken",
+    "idtoken",
+    "id",
+    "id+jwt",
+    "serializedid",
+    "logout",
+    "logouttoken",
+    "logout+jwt",
+    "authorizationcode",
+    "devicecode",
+    "usercode",
+    "initialaccesstoken",
+    "registrationaccesstoken",
+];
+
+#[cfg(test)]
+mod tests;
