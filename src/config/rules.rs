@@ -50,6 +50,14 @@ section! {
         dpop: RuleDpop,
         /// What is different in JWTs that are minted for this rule.
         mint: RuleMint,
+        /// Alternatives: all that one of these asks has to be met, beside what the rule itself asks; see "Alternatives".
+        any_of: NonEmptyList<TokenConditions>,
+        ..token: TokenConditions,
+    }
+
+    /// What a token has to be like: all of this.
+    #[derive(Default, PartialEq)]
+    pub(super) struct TokenConditions {
         /// One of these has to be in `aud`, beyond what `token.audience` asks.
         audience: NonEmptyList<String>,
         /// Each of these has to be in the JWT's `scope`.
@@ -66,6 +74,7 @@ section! {
     }
 
     /// A condition on a claim: exactly one of `present`, `one_of` and `contains`.
+    #[derive(PartialEq)]
     pub(super) struct RuleClaim {
         /// Where the claim is: a JSON Pointer.
         pointer: ConditionPointer = required,
@@ -180,12 +189,8 @@ impl Rule {
             mint,
             peers,
             dpop,
-            audience,
-            scopes,
-            scopes_any_of,
-            claims,
-            acr_values,
-            max_age,
+            any_of,
+            token,
         } = self;
         let hosts = match &hosts {
             None => vec![HostPattern::Any],
@@ -199,6 +204,9 @@ impl Rule {
         if !methods.iter().all(|method| is_method(method)) {
             errors.note(at.field("methods"), "must be names of methods in upper case");
         }
+        if methods.iter().any(|method| ["*", "ANY", "ALL"].contains(&method.as_str())) {
+            errors.note(at.field("methods"), "must be left out where the rule is for all methods");
+        }
         let methods = with_head(methods);
 
         let server = authorization_server.and_then(|name| {
@@ -207,25 +215,8 @@ impl Rule {
             errors.check(at.field("authorization_server"), place.ok_or(message))
         });
         let mint = mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, errors));
-        // In the order in which they are checked.
-        let conditions: [Option<Condition>; 8] = [
-            peers.and_then(|peers| errors.check(at.field("peers"), Peers::new(peers))).map(Condition::from),
-            dpop.map(|RuleDpop::Required| KeyBinding.into()),
-            audience.map(|audience| Audience(audience).into()),
-            scopes
-                .and_then(|scopes| errors.check(at.field("scopes"), Scopes::new(scopes)))
-                .map(Condition::from),
-            scopes_any_of
-                .and_then(|scopes| errors.check(at.field("scopes_any_of"), AnyScopes::new(scopes)))
-                .map(Condition::from),
-            claims.map(|claims| claim_conditions(at.field("claims"), claims, errors).into()),
-            acr_values
-                .and_then(|values| errors.check(at.field("acr_values"), AcrValues::new(values)))
-                .map(Condition::from),
-            max_age.map(|max_age| MaxAge(max_age).into()),
-        ];
-        let demands =
-            Demands { server, report_only, mint, conditions: conditions.into_iter().flatten().collect() };
+        let peers = peers.and_then(|peers| errors.check(at.field("peers"), Peers::new(peers)));
+        let demands = Demands { server, report_only, mint, peers, dpop, any_of, token };
 
         if narrows && (demands.server.is_some() || demands.mint.is_some()) {
             let message = "asks for more than the rules without routes, which set the authorization server and the minted JWT";
@@ -246,7 +237,7 @@ impl Rule {
                 policy::Access::Public
             }
             Access::Protected => {
-                policy::Access::Protected(Arc::new(demands.requirement(surroundings.enforcement)))
+                policy::Access::Protected(Arc::new(demands.requirement(at, surroundings.enforcement, errors)))
             }
         };
         let Some(path) = path else { return Vec::new() };
@@ -271,18 +262,61 @@ struct Demands {
     server: Option<ServerId>,
     report_only: Option<bool>,
     mint: Option<Arc<MintProfile>>,
-    conditions: Vec<Condition>,
+    peers: Option<Peers>,
+    dpop: Option<RuleDpop>,
+    any_of: Option<Vec<TokenConditions>>,
+    token: TokenConditions,
 }
 
 impl Demands {
-    fn requirement(self, default: Enforcement) -> Requirement {
-        let Self { server, report_only, mint, conditions } = self;
+    fn requirement(self, at: FieldPath<'_>, default: Enforcement, errors: &mut ConfigErrors) -> Requirement {
+        let Self { server, report_only, mint, peers, dpop, any_of, token } = self;
+        // In the order in which they are checked.
+        let caller = [peers.map(Condition::from), dpop.map(|RuleDpop::Required| KeyBinding.into())];
+        let conditions = caller.into_iter().flatten().chain(token.conditions(at, errors)).collect();
+        let alternatives = any_of.unwrap_or_default().into_iter().enumerate();
+        let any_of = alternatives
+            .map(|(index, alternative)| {
+                let at = at.field("any_of");
+                let at = at.element(index);
+                let before = errors.iter().count();
+                let conditions = alternative.conditions(at, errors);
+                if conditions.is_empty() && errors.iter().count() == before {
+                    errors.note(at, "must ask for something: it is met by every token");
+                }
+                conditions
+            })
+            .collect();
         let enforcement = match report_only {
             Some(true) => Enforcement::Nothing,
             Some(false) => Enforcement::Full,
             None => default,
         };
-        Requirement { enforcement, also: None, server, mint, conditions }
+        Requirement { enforcement, also: None, server, mint, conditions, any_of }
+    }
+}
+
+impl TokenConditions {
+    /// In the order in which they are checked. A list of nothing asks for nothing.
+    fn conditions(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
+        let Self { audience, scopes, scopes_any_of, claims, acr_values, max_age } = self;
+        let scopes = scopes.filter(|scopes| !scopes.is_empty());
+        let claims = claims.filter(|claims| !claims.is_empty());
+        let conditions: [Option<Condition>; 6] = [
+            audience.map(|audience| Audience(audience).into()),
+            scopes
+                .and_then(|scopes| errors.check(at.field("scopes"), Scopes::new(scopes)))
+                .map(Condition::from),
+            scopes_any_of
+                .and_then(|scopes| errors.check(at.field("scopes_any_of"), AnyScopes::new(scopes)))
+                .map(Condition::from),
+            claims.map(|claims| claim_conditions(at.field("claims"), claims, errors).into()),
+            acr_values
+                .and_then(|values| errors.check(at.field("acr_values"), AcrValues::new(values)))
+                .map(Condition::from),
+            max_age.map(|max_age| MaxAge(max_age).into()),
+        ];
+        conditions.into_iter().flatten().collect()
     }
 }
 
@@ -350,7 +384,9 @@ fn host(name: &str) -> Result<HostPattern, &'static str> {
     let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match address.map_or_else(|| name.split('.').all(is_label), is_address) {
         true => Ok(HostPattern::Exactly(name.to_owned())),
-        false => Err("must be a name in lower case without port, or *. and a domain"),
+        false => Err(
+            "must be a name in lower case without port, or *. and a domain; left out, it is for all hosts",
+        ),
     }
 }
 

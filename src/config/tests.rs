@@ -123,7 +123,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         json!({"introspection": {"endpoint": "https://login.example.com/#x"}}),
         "introspection.endpoint: must be ASCII without a fragment",
     );
-    let host = "rules[0].hosts[0]: must be a name in lower case without port, or *. and a domain";
+    let host = "rules[0].hosts[0]: must be a name in lower case without port, or *. and a domain; left out, it is for all hosts";
     for name in [
         "Example.com",
         "example.com:80",
@@ -134,6 +134,14 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         ".example.com",
         "a.",
         "*.a.",
+        "*.*.example.com",
+        "*example.com",
+        "example.*",
+        "https://example.com",
+        "ex\u{e4}mple.com",
+        "::1",
+        "[::1]:80",
+        "[::FFFF]",
         "a..b",
         "a[b",
     ] {
@@ -155,7 +163,62 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         json!({"rules": [{"path": "/admin", "access": "public"}, {"path": "/Admin"}]}),
         "rules[1]: matches the same requests as rules[0], but for letter case perhaps",
     );
-    for template in ["/a{id}", "/{}", "/{a/b}", "/a/{i d}", "/{a}{b}"] {
+    // What other routers take for patterns: Istio, Express, regular expressions, Next.js, Flask, gRPC gateways.
+    for pattern in
+        ["/a/*", "/a/**", "/*/b", "/a*", "/a/.*", "/a/:id", "/a/[0-9]+", "/a/[id]", "/a/<id>", "/a/^b"]
+    {
+        let found = errors(&configured(json!({"rules": [{"path": pattern}]})));
+        assert!(
+            found.len() == 1 && found[0].starts_with("rules[0].path: must not have *"),
+            "{pattern}: {found:?}"
+        );
+    }
+    for path in ["api", "~/a", "^/a", "", "*", "{id}"] {
+        check(json!({"rules": [{"path": path}]}), r#"rules[0].path: must start with "/""#);
+    }
+    for (method, expected) in [
+        ("get", "rules[0].methods: must be names of methods in upper case"),
+        ("Get", "rules[0].methods: must be names of methods in upper case"),
+        ("GET,POST", "rules[0].methods: must be names of methods in upper case"),
+        ("GET ", "rules[0].methods: must be names of methods in upper case"),
+        ("*", "rules[0].methods: must be left out where the rule is for all methods"),
+        ("ANY", "rules[0].methods: must be left out where the rule is for all methods"),
+        ("ALL", "rules[0].methods: must be left out where the rule is for all methods"),
+    ] {
+        check(json!({"rules": [{"path": "/", "methods": [method]}]}), expected);
+    }
+    for (alternative, expected) in [
+        (json!({}), "rules[0].any_of[1]: must ask for something: it is met by every token"),
+        (
+            json!({"scopes": [], "claims": []}),
+            "rules[0].any_of[1]: must ask for something: it is met by every token",
+        ),
+        (
+            json!({"scopes": ["a b"]}),
+            "rules[0].any_of[1].scopes: must be scope tokens (RFC 6749 §3.3): visible ASCII, no space",
+        ),
+        (json!({"scopes": ["a"], "access": "public"}), "rules[0].any_of[1].access: is not a field"),
+        (json!({"scopes": ["a"], "dpop": "required"}), "rules[0].any_of[1].dpop: is not a field"),
+        (json!({"any_of": []}), "rules[0].any_of[1].any_of: is not a field"),
+        (json!("a"), "rules[0].any_of[1]: must be an object"),
+    ] {
+        check(json!({"rules": [{"path": "/", "any_of": [{"scopes": ["a"]}, alternative]}]}), expected);
+    }
+    check(
+        json!({"rules": [{"path": "/", "any_of": []}]}),
+        "rules[0].any_of: must not be empty, nor have an empty element",
+    );
+    for template in [
+        "/a{id}",
+        "/{id:[0-9]+}",
+        "/{path=**}",
+        "/{*rest}",
+        "/{id}.json",
+        "/{}",
+        "/{a/b}",
+        "/a/{i d}",
+        "/{a}{b}",
+    ] {
         let found = errors(&configured(json!({"rules": [{"path": template}]})));
         assert!(found.len() == 1 && found[0].starts_with("rules[0].path: must "), "{template}: {found:?}");
     }
@@ -200,6 +263,14 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         (
             json!({"pointer": "/a", "contains": "x", "one_of": ["x"]}),
             "rules[0].claims[0].pointer: needs exactly one of present, one_of and contains beside it",
+        ),
+        (
+            json!({"pointer": "/a", "present": true, "separated_by": "comma"}),
+            "rules[0].claims[0].separated_by: must not be there with present",
+        ),
+        (
+            json!({"pointer": "/a", "one_of": ["x"], "separated_by": ","}),
+            "rules[0].claims[0].separated_by: must be comma or space",
         ),
         (json!({"pointer": "/a", "one_of": [1], "is": 1}), "rules[0].claims[0].is: is not a field"),
     ] {

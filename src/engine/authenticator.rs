@@ -464,7 +464,7 @@ impl Authenticator {
         let server = self.servers.get_mut(pending.server.0).filter(|_| none.reason.is_outage());
         match server.and_then(|server| server.find_usable(token, host)) {
             Some(token_info) => self.decide(pending, token_info, host),
-            None => pending.reject(none, Some(token), host),
+            None => pending.reject(none, Some(token), None, host),
         }
     }
 
@@ -472,7 +472,7 @@ impl Authenticator {
     fn verify_and_decide(&mut self, pending: Pending, asking: bool, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0);
         let (Some(server), Some(unverified_token)) = (server, &pending.unverified_token) else {
-            return pending.reject(Reason::Internal.into(), None, host);
+            return pending.reject(Reason::Internal.into(), None, None, host);
         };
         match server.token_info(unverified_token, asking, host) {
             Ok(token_info) => {
@@ -486,7 +486,7 @@ impl Authenticator {
             Err(NoTokenInfo::Needs(query)) => Step::Ask(query, pending),
             Err(NoTokenInfo::Refused(reason)) => {
                 let token = *unverified_token.token();
-                pending.reject(reason.into(), Some(&token), host)
+                pending.reject(reason.into(), Some(&token), None, host)
             }
         }
     }
@@ -503,7 +503,9 @@ impl Authenticator {
                 let rejection = Rejection { token: Some(*token_info.token()), ..reason.into() };
                 Step::Settled(Decision::report(rejection, headers, host))
             }
-            Err(reason) => pending.reject(reason.into(), Some(token_info.token()), host),
+            Err(reason) => {
+                pending.reject(reason.into(), Some(token_info.token()), Some(token_info.claims()), host)
+            }
         }
     }
 

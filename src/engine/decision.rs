@@ -11,6 +11,7 @@ use crate::policy::Enforcement;
 use crate::refusal::Rejection;
 use crate::server::query::Query;
 use crate::server_id::ServerId;
+use crate::token::claims::Claims;
 use crate::token_info::UpstreamHeaders;
 use crate::token_key::TokenKey;
 
@@ -80,11 +81,18 @@ impl Decision {
 }
 
 impl Pending {
-    /// Refuses it.
-    pub(super) fn reject(self, none: TokenError, token: Option<&TokenKey>, host: Host<'_>) -> Step {
+    /// Refuses it, with what is known of its token.
+    pub(super) fn reject(
+        self,
+        none: TokenError,
+        token: Option<&TokenKey>,
+        claims: Option<&Claims>,
+        host: Host<'_>,
+    ) -> Step {
         let TokenError { reason, retry_after } = none;
         let enforcement = self.context.requirement.enforcement;
-        let rejection = Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason) };
+        let rejection =
+            Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason, claims) };
         Step::Settled(Decision::refuse(rejection, enforcement, host))
     }
 }

@@ -11,6 +11,7 @@ use crate::policy::Requirement;
 use crate::refusal::{Reason, Rejection, Schemes};
 use crate::settings::Settings;
 use crate::time::Timestamp;
+use crate::token::claims::Claims;
 use crate::token::confirmation::Presenter;
 
 /// A request for a protected place.
@@ -59,11 +60,11 @@ impl RequestContext {
         Ok((Self { requirement, presenter, proof, schemes, allowed_origin }, token))
     }
 
-    /// The refusal of this request, whose credentials were looked at.
-    pub(super) fn refusal(self, reason: Reason) -> Rejection {
+    /// The refusal of this request, whose credentials were looked at, and perhaps the claims of its token.
+    pub(super) fn refusal(self, reason: Reason, claims: Option<&Claims>) -> Rejection {
         let Self { requirement, schemes, allowed_origin, .. } = self;
         let schemes = if reason.is_about_proof() { Schemes::Dpop } else { schemes };
-        let parameters = requirement.challenge_parameters(reason);
+        let parameters = requirement.challenge_parameters(reason, claims);
         Rejection { parameters, allowed_origin, schemes, ..reason.into() }
     }
 }

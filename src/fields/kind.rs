@@ -36,6 +36,7 @@ pub enum Kind {
 }
 
 /// A field of a section.
+#[derive(Clone, Copy)]
 pub struct Field {
     pub(crate) name: &'static str,
     pub(crate) kind: &'static Kind,
@@ -46,6 +47,7 @@ pub struct Field {
 }
 
 /// What it means that a field is not there.
+#[derive(Clone, Copy)]
 pub enum Absence {
     /// That there is no value.
     Optional,

@@ -21,7 +21,7 @@ pub(crate) use keyword::{Keyword, keywords};
 pub(crate) use kind::{Absence, Field, Kind};
 pub(crate) use path::FieldPath;
 pub(crate) use reader::{Environment, Reader};
-pub(crate) use section::{absence, member, read_member, section};
+pub(crate) use section::{absence, joined, member, read_member, section, with_rest};
 pub(crate) use types::*;
 
 /// A type that a field can have.

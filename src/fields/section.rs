@@ -1,23 +1,28 @@
 //! Sections: objects of the configuration, as the lines of their fields.
 
+use super::{Absence, Field, Kind};
+
 /// Defines sections. Behind the type of a field stands what its absence means: `= "2s"` that value, `= {}` a section of defaults, `= []` an empty list,
-/// `= required` or `= (required "why")` an error; nothing, that there is no value.
+/// `= required` or `= (required "why")` an error; nothing, that there is no value. A last line `..rest: Rest` adds the fields of another
+/// section, as if they were written here.
 macro_rules! section {
     ($(
         $(#[doc = $about:literal])+
         $(#[derive($($derived:ident),+)])?
         $visibility:vis struct $section:ident {
             $($(#[doc = $meaning:literal])+ $field:ident: $type:ty $(= $absence:tt)?,)+
+            $(..$rest:ident: $rest_type:ident,)?
         }
     )+) => {$(
         $(#[doc = $about])+
         #[derive(Clone, Debug $(, $($derived),+)?)]
         $visibility struct $section {
             $($(#[doc = $meaning])+ $visibility $field: $crate::fields::member!($type $(, $absence)?),)+
+            $($visibility $rest: $rest_type,)?
         }
 
         impl $section {
-            const FIELDS: &'static [$crate::fields::Field] = &[
+            const FIELDS: &'static [$crate::fields::Field] = $crate::fields::with_rest!(&[
                 $($crate::fields::Field {
                     name: stringify!($field),
                     kind: <$type as $crate::fields::FieldType>::KIND,
@@ -25,7 +30,7 @@ macro_rules! section {
                     #[cfg(feature = "schema")]
                     meaning: &[$($meaning),+],
                 },)+
-            ];
+            ] $(, $rest_type)?);
 
             #[inline(never)]
             fn of(
@@ -37,6 +42,7 @@ macro_rules! section {
                     $($field: $crate::fields::read_member!(
                         reader, $type, members, stringify!($field), at $(, $absence)?
                     ),)+
+                    $($rest: $rest_type::of(members, at, reader),)?
                 }
             }
         }
@@ -70,6 +76,41 @@ macro_rules! member {
     ($type:ty, $absence:tt) => { <$type as $crate::fields::FieldType>::Value };
 }
 
+macro_rules! with_rest {
+    ($own:expr) => {
+        $own
+    };
+    ($own:expr, $rest:ident) => {{
+        const OWN: &[$crate::fields::Field] = $own;
+        &$crate::fields::joined::<{ OWN.len().saturating_add($rest::FIELDS.len()) }>(OWN, $rest::FIELDS)
+    }};
+}
+
+/// The fields of both, which have as many as `COUNT`.
+pub(crate) const fn joined<const COUNT: usize>(
+    mut own: &'static [Field],
+    mut rest: &'static [Field],
+) -> [Field; COUNT] {
+    const NONE: Field = Field {
+        name: "",
+        kind: &Kind::Any,
+        absence: Absence::Optional,
+        #[cfg(feature = "schema")]
+        meaning: &[],
+    };
+    let mut all = [NONE; COUNT];
+    let mut free: &mut [Field] = &mut all;
+    while let [place, after @ ..] = free {
+        let next = if own.is_empty() { &mut rest } else { &mut own };
+        if let [field, more @ ..] = *next {
+            *place = *field;
+            *next = more;
+        }
+        free = after;
+    }
+    all
+}
+
 macro_rules! absence {
     () => {
         $crate::fields::Absence::Optional
@@ -100,4 +141,4 @@ macro_rules! read_member {
     };
 }
 
-pub(crate) use {absence, member, read_member, section};
+pub(crate) use {absence, member, read_member, section, with_rest};

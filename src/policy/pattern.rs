@@ -35,6 +35,11 @@ impl PathPattern {
         if !path::normalize(text.as_bytes()).is_ok_and(|normalized| normalized == text) {
             return Err("must be a plain path: no query, no dot segments, no escapes");
         }
+        if segments(text).any(is_of_another_notation) {
+            return Err(
+                "must not have *, :id, [id] and the like: what lies below is included anyway, and a placeholder is {id}",
+            );
+        }
         let segments: Option<Vec<_>> = segments(text).map(Segment::parse).collect();
         let segments =
             segments.ok_or("must have braces only around a whole segment with a name, like /orders/{id}")?;
@@ -94,6 +99,12 @@ impl Segment {
             _ => None,
         }
     }
+}
+
+/// Whether a segment is what other routers take for a pattern: globs, regular expressions, `:id`, `[id]`, `<id>`. Taken for a text, it
+/// would match nothing that comes, and a wider rule would decide.
+fn is_of_another_notation(segment: &str) -> bool {
+    segment.starts_with(':') || segment.contains(['*', '[', ']', '<', '>', '^'])
 }
 
 /// A normalised path without the slash that it begins with, and without one at its end, which makes no difference: to many servers,

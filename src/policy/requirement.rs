@@ -37,6 +37,8 @@ pub struct Requirement {
     pub mint: Option<Arc<MintProfile>>,
     /// Each of these.
     pub conditions: Vec<Condition>,
+    /// And each of one of these, if there are any. They look at the token alone.
+    pub any_of: Vec<Vec<Condition>>,
 }
 
 impl Requirement {
@@ -58,15 +60,23 @@ impl Requirement {
     /// The pointers of the claims that it depends on.
     pub(crate) fn named_claims(&self) -> impl Iterator<Item = &str> {
         let minted = self.mint.iter().flat_map(|profile| profile.claims.iter().map(|claim| &*claim.pointer));
-        self.conditions.iter().flat_map(Condition::named_claims).chain(minted)
+        let conditions = self.conditions.iter().chain(self.any_of.iter().flatten());
+        conditions.flat_map(Condition::named_claims).chain(minted)
     }
 
     /// The parameters that tell the client in a challenge what would do, by name: `scope` (RFC 6750 §3), `acr_values` and `max_age`
-    /// (RFC 9470 §3).
-    pub(crate) fn challenge_parameters(&self, reason: Reason) -> Vec<(&'static str, String)> {
+    /// (RFC 9470 §3). Of alternatives, one is told: where a token is known, the first that it is meant for.
+    pub(crate) fn challenge_parameters(
+        &self,
+        reason: Reason,
+        claims: Option<&Claims>,
+    ) -> Vec<(&'static str, String)> {
         let mut words = BTreeMap::<&str, Vec<&str>>::new();
         let mut numbers = BTreeMap::<&str, u64>::new();
-        let refusing = self.conditions().filter(|condition| condition.reason() == reason);
+        let told = self.all().flat_map(|requirement| {
+            requirement.conditions.iter().chain(requirement.nearest(claims).into_iter().flatten())
+        });
+        let refusing = told.filter(|condition| condition.reason() == reason);
         for parameter in refusing.filter_map(Condition::parameter) {
             match parameter {
                 Parameter::Words(name, more) => {
@@ -102,7 +112,9 @@ impl Requirement {
     /// # Errors
     /// Why it is not.
     pub(crate) fn validate(&self, claims: &Claims) -> Result<(), Reason> {
-        self.conditions().try_for_each(|condition| condition.check_token(claims))
+        let check = |condition: &Condition| condition.check_token(claims);
+        self.conditions().try_for_each(check)?;
+        self.all().try_for_each(|requirement| requirement.any(claims, check))
     }
 
     /// Whether a token allows one request. The clock may be `leeway` ahead of the issuer's.
@@ -111,13 +123,40 @@ impl Requirement {
     /// What it lacks.
     pub(crate) fn authorize(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
         let granted = Granted { claims, now, leeway };
-        self.conditions().try_for_each(|condition| condition.check_permission(granted))
+        self.conditions().try_for_each(|condition| condition.check_permission(granted))?;
+        let check = |condition: &Condition| {
+            condition.check_token(claims).and_then(|()| condition.check_permission(granted))
+        };
+        self.all().try_for_each(|requirement| requirement.any(claims, check))
     }
 
-    /// Its conditions, and those of what it has beside it.
+    /// Whether one of its alternatives holds, if there are any; if not, why the nearest does not.
+    fn any(&self, claims: &Claims, check: impl Fn(&Condition) -> Result<(), Reason>) -> Result<(), Reason> {
+        let hold = |alternative: &Vec<Condition>| alternative.iter().try_for_each(&check);
+        match self.nearest(Some(claims)).map(hold) {
+            Some(Err(reason)) if !self.any_of.iter().any(|other| hold(other).is_ok()) => Err(reason),
+            _ => Ok(()),
+        }
+    }
+
+    /// The alternative that a refusal is about: the first that the token is meant for, or the first of all.
+    fn nearest(&self, claims: Option<&Claims>) -> Option<&Vec<Condition>> {
+        let is_meant = |alternative: &&Vec<Condition>| {
+            claims.is_some_and(|claims| {
+                alternative.iter().all(|condition| condition.check_token(claims).is_ok())
+            })
+        };
+        self.any_of.iter().find(is_meant).or(self.any_of.first())
+    }
+
+    /// Its conditions, and those of what it has beside it, without alternatives.
     fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.all().flat_map(|requirement| &requirement.conditions)
+    }
+
+    /// It, and what it has beside it.
+    fn all(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |requirement| requirement.also.as_deref())
-            .flat_map(|requirement| &requirement.conditions)
     }
 }
 

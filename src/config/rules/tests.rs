@@ -44,6 +44,7 @@ fn sample(field: &str) -> Value {
         "mint" => json!({}),
         "audience" | "scopes_any_of" | "acr_values" => json!(["a"]),
         "scopes" | "claims" => json!([]),
+        "any_of" => json!([{"scopes": ["a"]}]),
         "max_age" => json!("5m"),
         _ => Value::Null,
     }

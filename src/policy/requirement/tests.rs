@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{Driver, Fate, Request, Response};
 use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
+use crate::settings::Settings;
 use crate::testing::{self, NOW, at, settings, test};
 
 /// What a rule with these fields says to a JWT with these claims: the status, and the challenge if there is one.
@@ -9,6 +10,10 @@ fn judge(rule: &Value, claims: &Value) -> (u16, String) {
     let mut rule = rule.clone();
     rule["path"] = json!("/");
     let settings = settings(json!({"rules": [rule], "cache": {"max_ttl": "1h"}, "token": {"leeway": "0s"}}));
+    judge_by(settings, claims)
+}
+
+fn judge_by(settings: Settings, claims: &Value) -> (u16, String) {
     let host =
         Host { now: at(0), shared_data: &NoSharedData, metrics: &NoMetrics, randomness: &NoRandomness };
     let fields = [(":method", "GET"), (":path", "/"), ("authorization", "Bearer opaque")];
@@ -198,4 +203,86 @@ fn r099_r100_a_user_has_to_authenticate_strongly_and_lately_enough() {
         challenge,
         r#"Bearer realm="api", error="insufficient_user_authentication", error_description="The user has to authenticate again or by stronger means", acr_values="mfa hwk", max_age="300""#
     );
+}
+
+/// If alternatives were looked at one condition at a time, a token for one place with the scope of another would pass both.
+#[test]
+fn r181_all_of_one_alternative_has_to_be_met() {
+    // Several sets of scopes, (a and b) or c.
+    let sets = json!({"any_of": [{"scopes": ["a", "b"]}, {"scopes": ["c"]}]});
+    check(
+        sets.clone(),
+        &[
+            (json!({"scope": "a b"}), 200),
+            (json!({"scope": "c"}), 200),
+            (json!({"scope": "b c"}), 200),
+            (json!({"scope": "a"}), 403),
+            (json!({"scope": "a x"}), 403),
+            (json!({"scope": null}), 403),
+        ],
+    );
+    let (_, challenge) = judge(&sets, &json!({"scope": "b"}));
+    assert!(challenge.ends_with(r#"error="insufficient_scope", error_description="The access token lacks a scope that is required here", scope="a b""#), "{challenge}");
+
+    // Beside what the rule itself asks.
+    let rule = json!({
+        "scopes": ["api"],
+        "any_of": [
+            {"claims": [{"pointer": "/groups", "contains": "staff"}], "acr_values": ["mfa"]},
+            {"scopes_any_of": ["admin", "root"]},
+        ],
+    });
+    check(
+        rule.clone(),
+        &[
+            (json!({"scope": "api", "groups": "staff", "acr": "mfa"}), 200),
+            (json!({"scope": "api", "groups": ["staff"], "acr": "mfa"}), 200),
+            (json!({"scope": "api root"}), 200),
+            (json!({"scope": "root", "groups": "staff", "acr": "mfa"}), 403),
+            (json!({"scope": "api", "groups": "staff"}), 401),
+            (json!({"scope": "api", "acr": "mfa"}), 403),
+            (json!({"scope": "api"}), 403),
+        ],
+    );
+    assert!(judge(&rule, &json!({"scope": "root"})).1.ends_with(r#"scope="api""#));
+    assert_eq!(judge(&rule, &json!({"scope": "api"})), (403, r#"Bearer realm="api""#.to_owned()));
+    let (_, challenge) = judge(&rule, &json!({"scope": "api", "groups": "staff"}));
+    assert!(
+        challenge.contains("insufficient_user_authentication") && challenge.ends_with(r#"acr_values="mfa""#),
+        "{challenge}"
+    );
+
+    // A refusal is about the first alternative that the token is meant for.
+    let rule = json!({"any_of": [{"audience": ["a"], "scopes": ["a:read"]}, {"audience": ["b"], "scopes": ["b:read"]}]});
+    check(
+        rule.clone(),
+        &[
+            (json!({"aud": "a", "scope": "a:read"}), 200),
+            (json!({"aud": ["x", "b"], "scope": "b:read"}), 200),
+            (json!({"aud": ["a", "b"], "scope": "b:read"}), 200),
+            (json!({"aud": "a", "scope": "b:read"}), 403),
+            (json!({"aud": "b", "scope": "a:read"}), 403),
+            (json!({"aud": "x", "scope": "a:read b:read"}), 401),
+            (json!({"aud": null, "scope": "a:read b:read"}), 401),
+        ],
+    );
+    let told = |claims: Value| judge(&rule, &claims).1;
+    assert!(told(json!({"aud": "b", "scope": "a:read"})).ends_with(r#"scope="b:read""#));
+    assert!(told(json!({"aud": "a", "scope": "x"})).ends_with(r#"scope="a:read""#));
+    assert!(told(json!({"aud": "x", "scope": "x"})).contains(r#"error="invalid_token""#));
+}
+
+/// A token for another place is not authentic here, so only what it lacks beyond that is reported.
+#[test]
+fn r181_alternatives_are_reported_as_conditions_are() {
+    let any_of = json!([{"audience": ["a"], "scopes": ["a"]}, {"audience": ["b"]}]);
+    for (claims, status) in [
+        (json!({"aud": "b", "scope": "x"}), 200),
+        (json!({"aud": "a", "scope": "x"}), 200),
+        (json!({"aud": "x", "scope": "a"}), 401),
+    ] {
+        let settings =
+            settings(json!({"report_only": true, "rules": [{"path": "/", "any_of": any_of.clone()}]}));
+        assert_eq!(judge_by(settings, &claims).0, status, "{claims}");
+    }
 }

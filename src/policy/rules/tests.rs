@@ -21,7 +21,7 @@ fn find(rules: &Rules, method: &str, authority: &str, path: &str) -> String {
 
 /// The scope tokens that a challenge names.
 fn scope(requirement: &Requirement) -> String {
-    let parameters = requirement.challenge_parameters(Reason::InsufficientScope);
+    let parameters = requirement.challenge_parameters(Reason::InsufficientScope, None);
     parameters.into_iter().map(|(_, scope)| scope).collect()
 }
 
@@ -164,6 +164,21 @@ fn r084_a_rule_for_a_route_asks_for_more_and_opens_nothing() {
         let configuration = crate::testing::configured(json!({"rules": [{"path": "/"}, rule]}));
         assert!(crate::testing::parse(&configuration).is_err(), "{rule}");
     }
+}
+
+#[test]
+fn r181_a_rule_for_a_route_can_have_alternatives_beside_those_of_the_path() {
+    let rules = settings(json!({"rules": [
+        {"path": "/", "any_of": [{"scopes": ["a"]}, {"scopes": ["b"]}]},
+        {"path": "/", "routes": ["r"], "any_of": [{"scopes": ["c"], "claims": [{"pointer": "/x", "present": true}]}, {"scopes": ["d"]}]},
+    ]}))
+    .rules;
+    let head = RequestHead { path: b"/", route: Some(b"r"), method: b"GET", ..RequestHead::default() };
+    let Ok(Access::Protected(requirement)) = rules.find(&head) else { panic!("a protected place") };
+    assert_eq!(scope(&requirement), "a c");
+    assert!(
+        rules.requirements().any(|requirement| requirement.named_claims().any(|pointer| pointer == "/x"))
+    );
 }
 
 /// If each rule were looked at, a thousand of them would make every request slow.
