@@ -33,7 +33,7 @@ identity! {
     Endpoint { target, authentication, accept, token_type_hint, parameters, headers }
         without { retries, forward_traceparent },
     Target { upstream, scheme, authority, path } without { timeout },
-    ResponseFormat { format, jwt_field, max_jwt_length } without {},
+    ResponseFormat { format, jwt_field, max_jwt_length } without { inactive },
     SignedResponse { issuer, audience, required } without {},
     TokenSettings { policy, jwts } without { max_failed_verifications, dpop },
     TokenPolicy { issuer } without { allows_missing_issuer, audience, leeway, require_exp },

@@ -9,7 +9,8 @@ use crate::fields::{
     PrivateKey, TokenSecret, Visible, VisibleSecret, keywords, section,
 };
 use crate::introspection::{
-    ClientAuthentication, ClientFields, Endpoint, Format, Method, ResponseFormat, SignedResponse,
+    self, ClientAuthentication, ClientFields, Endpoint, Format, InactiveAnswers, Method, OF_GATEWAY,
+    ResponseFormat, SignedResponse,
 };
 use crate::server::circuit_breaker::CircuitSettings;
 use crate::server::rate_limiter::Limits;
@@ -36,7 +37,8 @@ section! {
         key_id: String,
         /// `aud` of the assertions; by default `token.issuer`.
         audience: String,
-        /// An access token for the introspection endpoint, or `{env: NAME}`. Required for that `auth_method`.
+        /// An access token for the introspection endpoint, or `{env: NAME}`. Required for that `auth_method`, which is for tokens that do
+        /// not end: the gateway obtains and renews none, and once this one has ended, every token that is not in the cache is a 502.
         bearer_token: TokenSecret,
         /// More parameters of the form, as name and value.
         parameters: MapOf<Parameter, HiddenText> = {},
@@ -77,10 +79,24 @@ section! {
         /// The member of a JSON answer that holds the JWT: `jwt` for Keycloak, `phantom_token` for Curity. Without it,
         /// `application/json` needs `mint` or `claim_to_headers`.
         jwt_field: JwtField,
+        /// By which errors the server says that a token is not active, where it does not answer `active: false`. That, in JSON of any
+        /// 4xx, counts in any case, and so does a 400 with `unsupported_token_type` or, unless `auth_method` is `bearer_token`,
+        /// `invalid_token`. A page of HTML never does.
+        inactive_answers: Vec<InactiveAnswer> = [],
         /// Longest JWT in bytes; a longer one is a 502, never cut.
         max_jwt_length: Bounded<256, { 64 * KIB }> = 32768,
         /// Whether plain JSON is a 502 where a signed response is asked for; by default it is.
         require_signed: bool,
+    }
+}
+
+section! {
+    /// An error by which the server says that a token is not active.
+    pub(super) struct InactiveAnswer {
+        /// Its status.
+        status: Bounded<400, 499> = required,
+        /// `error` in its JSON. Without it, any JSON will do, and an answer without content.
+        error: Visible,
     }
 }
 
@@ -124,8 +140,13 @@ impl Introspection {
             bearer_token: self.bearer_token.take(),
         };
         let authentication = authentication(self.auth_method, fields, at, context.issuer, errors);
-        let client_id = authentication.as_ref().and_then(ClientAuthentication::client_id);
-        let response = self.response.settings(at.field("response"), context, client_id, errors);
+        let response = self.response.settings(
+            at.field("response"),
+            context,
+            self.auth_method,
+            authentication.as_ref().and_then(ClientAuthentication::client_id),
+            errors,
+        );
         let target = target(&self.endpoint, &self.upstream, self.timeout);
         let limits = Limits {
             concurrent: self.max_concurrent,
@@ -156,9 +177,12 @@ impl Response {
         self,
         at: FieldPath<'_>,
         context: &ServerContext<'_>,
+        auth_method: Method,
         client_id: Option<&str>,
         errors: &mut ConfigErrors,
     ) -> Option<ResponseFormat> {
+        let inactive =
+            inactive_answers(self.inactive_answers, at.field("inactive_answers"), auth_method, errors);
         let is_signed = self.accept == ResponseType::Signed;
         if !is_signed && self.require_signed.is_some() {
             errors.note(at.field("require_signed"), "is for application/token-introspection+jwt");
@@ -178,8 +202,33 @@ impl Response {
                 Format::Signed(signed(at.field("accept"), context, client_id, required, errors)?)
             }
         };
-        Some(ResponseFormat { format, jwt_field: self.jwt_field, max_jwt_length: self.max_jwt_length })
+        let Self { jwt_field, max_jwt_length, .. } = self;
+        Some(ResponseFormat { format, jwt_field, inactive, max_jwt_length })
     }
+}
+
+/// What a server answers to a gateway whose credentials it refuses must not become a verdict on tokens.
+fn inactive_answers(
+    written: Vec<InactiveAnswer>,
+    at: FieldPath<'_>,
+    auth_method: Method,
+    errors: &mut ConfigErrors,
+) -> InactiveAnswers {
+    for (index, InactiveAnswer { status, error }) in written.iter().enumerate() {
+        let mistake = match (status, error.as_deref()) {
+            (429, _) => "must not have the status of a limit on requests",
+            (401 | 403, None) if auth_method != Method::Unauthenticated => {
+                "needs error: without it, wrong credentials of the gateway would be taken for a dead token"
+            }
+            (_, Some(error)) if OF_GATEWAY.contains(&error) => "is about the gateway's own credentials",
+            _ => continue,
+        };
+        errors.note(at.element(index), mistake);
+    }
+    let own = written.into_iter().filter_map(|InactiveAnswer { status, error }| {
+        Some(introspection::InactiveAnswer { status: status.try_into().ok()?, error })
+    });
+    InactiveAnswers::new(auth_method == Method::BearerToken, own.collect())
 }
 
 fn signed(

@@ -75,8 +75,9 @@ profiles! {
     "keycloak" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "jwt"}}}"#,
     "oidc-provider" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}}"#,
     "duende" => SIGNED,
-    "gluu" => SIGNED,
-    "janssen" => SIGNED,
+    // Of a dead token, older ones say so with a 400, or deny access.
+    "gluu" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 400, "error": "invalid_token"}, {"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}]}}}"#,
+    "janssen" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}, {"status": 404}]}}}"#,
     // Whether an answer is signed is a matter of the token's client.
     "authelia" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "require_signed": false}}}"#,
     // The administrative port has no authentication.

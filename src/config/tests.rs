@@ -637,6 +637,32 @@ fn r110_the_effective_configuration_has_profiles_and_no_secrets() {
     assert!(Settings::effective(b"[]").is_err());
 }
 
+/// If any of these were taken, a rotated secret of the gateway would log out all clients, and no alert would say why.
+#[test]
+fn r195_what_refuses_the_gateway_cannot_be_called_a_dead_token() {
+    let refuses = |answer: Value, message: &str| {
+        let expected = format!("introspection.response.inactive_answers[0]{message}");
+        check(json!({"introspection": {"response": {"inactive_answers": [answer]}}}), &expected);
+    };
+    let bare = ": needs error: without it, wrong credentials of the gateway would be taken for a dead token";
+    refuses(json!({"status": 401}), bare);
+    refuses(json!({"status": 403}), bare);
+    refuses(json!({"status": 400, "error": "invalid_client"}), ": is about the gateway's own credentials");
+    refuses(
+        json!({"status": 401, "error": "unauthorized_client"}),
+        ": is about the gateway's own credentials",
+    );
+    refuses(json!({"status": 429}), ": must not have the status of a limit on requests");
+    refuses(json!({"status": 500}), ".status: must be between 400 and 499, got 500");
+    refuses(json!({"error": "invalid_token"}), ".status: is required");
+    // Nothing of the gateway can be refused where it presents nothing.
+    let unauthenticated = json!({
+        "auth_method": "none", "client_id": null, "client_secret": null,
+        "response": {"inactive_answers": [{"status": 401}]},
+    });
+    assert_eq!(errors(&configured(json!({"introspection": unauthenticated}))), [""; 0]);
+}
+
 #[test]
 fn r015_the_body_of_refusals_is_json_of_the_operators_own() {
     let problem = json!({

@@ -2,7 +2,7 @@
 //! configurations can share a process, so each has its own level. A line that could come with each request is written every few
 //! seconds at most, with the number of those that were suppressed.
 //!
-//! *Invariant:* no line holds a token, a secret or a text from outside; tokens have a keyed tag.
+//! *Invariant:* no line holds a token, a secret or a text from outside, but the media type of an answer; tokens have a keyed tag.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::decision::Decision;
 use super::query_result::{IntrospectionResult, QueryResult};
 use crate::host::Randomness;
 use crate::jwt::UnusableKey;
-use crate::refusal::{Reason, Rejection};
+use crate::refusal::{Fault, Reason, Rejection};
 use crate::server::circuit_breaker::CircuitChange;
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -86,16 +86,20 @@ impl DecisionLog {
         }
     }
 
-    /// What a call to an authorization server came to. What the client did is in the counters.
-    pub(super) fn note_result(&self, server: &str, result: &QueryResult) {
+    /// What a call to an authorization server came to, and by which answer. What the client did is in the counters.
+    pub(super) fn note_result(&self, server: &str, answer: impl Display, result: &QueryResult) {
+        let fault = |reason: Reason| format!("{}, server {server}: {answer}", reason.name());
         match result {
-            QueryResult::Token(token) => self.note_introspection(server, token),
+            QueryResult::Token(token) => {
+                self.note_circuit(server, token.circuit);
+                self.note_introspection(token, fault);
+            }
             QueryResult::Document(Err(Reason::IntrospectionLimit), _) => {
                 self.say(Level::Debug, "keys or metadata: a fetch is in flight or was made a moment ago");
             }
             QueryResult::Document(Err(reason), unusable) => {
                 let text = "the authorization server's keys or metadata cannot be used";
-                self.write(Level::Error, text, format_args!("{}, server {server}", reason.name()));
+                self.write(Level::Error, text, fault(*reason));
                 self.note_unusable_keys(Level::Warn, server, unusable);
             }
             QueryResult::Document(Ok(()), unusable) => {
@@ -117,8 +121,8 @@ impl DecisionLog {
         self.say(level, format_args!("{count} keys of authorization server {server} are left out: {named}"));
     }
 
-    fn note_introspection(&self, server: &str, token: &IntrospectionResult) {
-        match token.circuit {
+    fn note_circuit(&self, server: &str, change: Option<CircuitChange>) {
+        match change {
             Some(CircuitChange::Opened) => {
                 self.say(
                     Level::Warn,
@@ -133,15 +137,25 @@ impl DecisionLog {
             }
             None => {}
         }
-        match token.refusal() {
-            Some(reason @ Reason::GatewayCredentialsRefused) => self.write(
+    }
+
+    /// What the server did wrong is a line of its own.
+    fn note_introspection(&self, token: &IntrospectionResult, fault: impl Fn(Reason) -> String) {
+        let Some(reason) = token.refusal() else { return self.say(Level::Debug, "introspection: active") };
+        self.say(Level::Debug, format_args!("introspection: {}", reason.name()));
+        let (level, text) = match reason {
+            Reason::GatewayCredentialsRefused => (
                 Level::Error,
                 "the authorization server refuses the gateway's credentials, check client_id and its secret or key",
-                format_args!("{}, server {server}", reason.name()),
             ),
-            Some(reason) => self.say(Level::Debug, format_args!("introspection: {}", reason.name())),
-            None => self.say(Level::Debug, "introspection: active"),
-        }
+            Reason::Unavailable | Reason::IntrospectionTimeout | Reason::ServerRateLimited => {
+                (Level::Warn, "the authorization server did not serve an introspection")
+            }
+            Reason::IntrospectionLimit | Reason::CircuitOpen => return,
+            reason if reason.fault() == Fault::Client => return,
+            _ => (Level::Error, "the authorization server answered an introspection unexpectedly"),
+        };
+        self.write(level, text, fault(reason));
     }
 
     /// A line about something that may come again and again.

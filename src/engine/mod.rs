@@ -42,6 +42,7 @@ pub use crate::token_info::UpstreamHeaders;
 use self::authenticator::{Authenticator, GaugeValues};
 use self::decision::{Decision, Pending, Step};
 use self::in_flight::{Flight, InFlight, Waiting};
+use self::query_result::QueryResult;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::reply::Reply;
@@ -301,8 +302,9 @@ impl Engine {
                 self.start(Flight { query, waiting: vec![waiting], sender }, host);
                 return None;
             };
-            let result = self.authenticator.evaluate(subject, CalloutOutcome::NotSent(not_sent), host);
-            self.log.note_result(self.authenticator.server_name(subject), &result);
+            let outcome = CalloutOutcome::NotSent(not_sent);
+            let result = self.authenticator.evaluate(subject, outcome, host);
+            self.note_result(&query, outcome, &result);
             match self.authenticator.settle(waiting.pending, &result, host) {
                 Step::Settled(decision) => return Some(decision),
                 Step::Refresh(decision, query) => {
@@ -329,7 +331,7 @@ impl Engine {
         let Flight { query, waiting, .. } = flight;
         let subject = query.subject();
         let result = self.authenticator.evaluate(subject, outcome, host);
-        self.log.note_result(self.authenticator.server_name(subject), &result);
+        self.note_result(&query, outcome, &result);
         if waiting.is_empty()
             && let Some(next) = self.authenticator.follow_up(subject, &result, host)
         {
@@ -349,6 +351,11 @@ impl Engine {
                 self.actions.push_back((stream, action));
             }
         }
+    }
+
+    fn note_result(&self, query: &Query, outcome: CalloutOutcome<'_>, result: &QueryResult) {
+        let answer = format_args!("got {outcome}, expected status 200 and {}", query.accept());
+        self.log.note_result(self.authenticator.server_name(query.subject()), answer, result);
     }
 
     /// Leaves a query to the next tick.

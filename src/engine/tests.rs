@@ -1,5 +1,6 @@
 //! Scenarios: what becomes of requests, one after another, with the same engine.
 
+mod faults;
 mod keys;
 mod lifetimes;
 mod minting;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::date;
 use crate::http::freshness::Freshness;
+use crate::http::{date, media_type};
 use crate::time::Timestamp;
 
 /// Where a callout goes, and how the host reaches it.
@@ -156,6 +156,25 @@ const USER_AGENT: &str = concat!("phantom-token/", env!("CARGO_PKG_VERSION"));
 pub(crate) fn status(headers: &[(&[u8], &[u8])]) -> Option<u16> {
     let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
     std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// What came, for a log: the status and the media type, and nothing else that the server has said.
+impl fmt::Display for CalloutOutcome<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Response { headers, .. } => {
+                let media_type = media_type::of(headers);
+                match status(headers) {
+                    Some(status) => write!(formatter, "status {status}")?,
+                    None => formatter.write_str("no status")?,
+                }
+                write!(formatter, " and {}", media_type::shown(media_type.as_deref()))
+            }
+            Self::Oversized => formatter.write_str("more than is read"),
+            Self::Lost => formatter.write_str("nothing"),
+            Self::NotSent(_) => formatter.write_str("nothing, since it was not asked"),
+        }
+    }
 }
 
 impl fmt::Display for Target {

@@ -9,6 +9,7 @@ pub(crate) mod field_name;
 pub(crate) mod form;
 pub(crate) mod freshness;
 pub(crate) mod lifetime;
+pub(crate) mod media_type;
 pub(crate) mod path;
 pub(crate) mod reply;
 pub(crate) mod request_head;

@@ -76,6 +76,11 @@ impl IntrospectionRequest {
         &self.endpoint.target.upstream
     }
 
+    /// The media type that is asked for.
+    pub(crate) fn accept(&self) -> &'static str {
+        self.endpoint.accept
+    }
+
     /// How long the answer may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.endpoint.target.timeout

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::http::callout::{CalloutOutcome, status};
 use crate::http::freshness::Freshness;
-use crate::introspection::SignedResponse;
+use crate::http::media_type;
+use crate::introspection::{InactiveAnswers, SignedResponse};
 use crate::json::Object;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
@@ -23,6 +24,8 @@ pub struct ResponseFormat {
     pub format: Format,
     /// The member of a JSON response that holds the JWT; none, if JSON holds no JWT.
     pub jwt_field: Option<String>,
+    /// By which errors it says that a token is not active.
+    pub inactive: InactiveAnswers,
     /// The longest JWT, in bytes, that the services behind the gateway accept.
     pub max_jwt_length: usize,
 }
@@ -79,12 +82,8 @@ impl ResponseFormat {
             }
             (Some(200), MediaType::Json, _) => self.parse_json(body, claim_mapping),
             (Some(204), _, Format::Jwt) => Err(Reason::Inactive),
-            (Some(400), MediaType::Json, _) if names_unsupported_token(body) => Err(Reason::Inactive),
-            (Some(401 | 403), ..) => Err(Reason::GatewayCredentialsRefused),
-            (Some(504), ..) => Err(Reason::IntrospectionTimeout),
-            (Some(429), ..) => Err(Reason::ServerRateLimited),
-            (Some(500..), ..) => Err(Reason::Unavailable),
-            _ => Err(Reason::UnexpectedResponse),
+            (Some(status), ..) => Err(self.inactive.reason(status, headers, body)),
+            (None, ..) => Err(Reason::UnexpectedResponse),
         }?;
         Ok(ActiveToken { freshness: Freshness::of(headers, now), ..active })
     }
@@ -156,23 +155,13 @@ enum MediaType {
 
 impl MediaType {
     fn of(headers: &[(&[u8], &[u8])]) -> Self {
-        let mut fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
-        let (Some((_, value)), None) = (fields.next(), fields.next()) else { return Self::Other };
-        let essence = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        match essence.to_ascii_lowercase().as_slice() {
-            b"application/jwt" => Self::Jwt,
-            b"application/json" => Self::Json,
-            b"application/token-introspection+jwt" => Self::Signed,
+        match media_type::of(headers).as_deref() {
+            Some("application/jwt") => Self::Jwt,
+            Some("application/json") => Self::Json,
+            Some("application/token-introspection+jwt") => Self::Signed,
             _ => Self::Other,
         }
     }
-}
-
-/// RFC 7009 §2.2.1 registers this error; oidc-provider answers it for a token that it would never introspect (R29).
-fn names_unsupported_token(body: &[u8]) -> bool {
-    Object::parse(body).is_ok_and(|error| {
-        error.get("error").and_then(|name| name.as_str()) == Some("unsupported_token_type")
-    })
 }
 
 /// Room for a plain JSON answer where JWTs are configured to be short.

@@ -132,6 +132,14 @@ impl Query {
         }
     }
 
+    /// The media types that its answer may have.
+    pub(crate) fn accept(&self) -> &'static str {
+        match &self.content {
+            Content::Introspection(request) => request.accept(),
+            Content::Document(document) => document.accept,
+        }
+    }
+
     /// What the host calls its server.
     pub(crate) fn upstream(&self) -> &str {
         match &self.content {

@@ -150,13 +150,127 @@ fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
     );
 }
 
+/// What servers answer in place of an introspection response. If a dead token were the server's fault, its client would never log in again;
+/// if wrong credentials of the gateway, or a page of a proxy, were a dead token, all clients would be logged out, and no alert would say why.
 #[test]
-fn r029_an_unsupported_token_is_the_clients_and_any_other_400_is_not() {
-    let error = |error: &str| json!({"error": error, "active": true}).to_string();
-    let read = |body: String| read(&jwt_mode(), "400", "application/json", body);
-    assert_eq!(read(error("unsupported_token_type")), Err(Reason::Inactive));
-    assert_eq!(read(error("invalid_request")), Err(Reason::UnexpectedResponse));
-    assert_eq!(read("unsupported_token_type".to_owned()), Err(Reason::UnexpectedResponse));
+fn r028_r029_status_media_type_and_error_say_who_is_at_fault() {
+    use Reason::{GatewayCredentialsRefused, Inactive, ServerRateLimited, Unavailable, UnexpectedResponse};
+    const JSON: &str = "application/json";
+    for (status, media_type, body, reason) in [
+        // The gateway's credentials: RFC 6749 §5.2, 400 unless `Authorization` was used (LemonLDAP::NG with client_secret_post).
+        ("400", JSON, r#"{"error":"invalid_client"}"#, GatewayCredentialsRefused),
+        (
+            "400",
+            "Application/JSON;charset=utf-8",
+            r#"{"error":"invalid_client","error_description":"x"}"#,
+            GatewayCredentialsRefused,
+        ),
+        ("400", JSON, r#"{"error":"unauthorized_client"}"#, GatewayCredentialsRefused),
+        ("401", JSON, r#"{"error":"unauthorized_client"}"#, GatewayCredentialsRefused),
+        ("401", JSON, r#"{"error":"invalid_client"}"#, GatewayCredentialsRefused),
+        ("404", JSON, r#"{"error":"invalid_client"}"#, GatewayCredentialsRefused),
+        ("401", JSON, r#"{"error":"invalid_token"}"#, GatewayCredentialsRefused),
+        ("401", "", "", GatewayCredentialsRefused),
+        ("401", "text/html", "<html>", GatewayCredentialsRefused),
+        ("403", JSON, r#"{"error":"access_denied"}"#, GatewayCredentialsRefused),
+        ("403", JSON, r#"{"error":"insufficient_scope"}"#, GatewayCredentialsRefused),
+        ("403", "text/html", "<html>", GatewayCredentialsRefused),
+        // A dead token: RFC 7009 §2.2.1 registers the first error, which oidc-provider answers. The second is that of RFC 6750 §3.1, from
+        // GluuFederation/oxAuth#929, Spring Security OAuth's and UAA's `check_token`: with another status than there, so not of the gateway.
+        ("400", JSON, r#"{"error":"unsupported_token_type"}"#, Inactive),
+        ("400", JSON, r#"{"error":"invalid_token","error_description":"Token has expired"}"#, Inactive),
+        // In the RFC's own words, with a wrong status: django-oauth/django-oauth-toolkit#698 and #1011, dexidp/dex#3441.
+        ("401", JSON, r#"{"active":false}"#, Inactive),
+        ("400", JSON, r#"{"active":false,"error":"x"}"#, Inactive),
+        ("404", JSON, r#"{"active": false}"#, Inactive),
+        ("401", JSON, r#"{"active":false,"error":"invalid_client"}"#, GatewayCredentialsRefused),
+        ("401", JSON, r#"{"active":"false"}"#, GatewayCredentialsRefused),
+        ("400", JSON, r#"{"active":null}"#, UnexpectedResponse),
+        ("400", "text/html", r#"{"active":false}"#, UnexpectedResponse),
+        ("500", JSON, r#"{"active":false}"#, Unavailable),
+        ("302", JSON, r#"{"active":false}"#, UnexpectedResponse),
+        // Neither: a wrong request, a wrong path, a page of whatever stands between.
+        ("400", JSON, r#"{"error":"invalid_request"}"#, UnexpectedResponse),
+        ("400", JSON, r#"{"error":"invalid_grant"}"#, UnexpectedResponse),
+        ("400", JSON, r#"{"error":"Invalid_Token"}"#, UnexpectedResponse),
+        ("400", JSON, r#"{"error":["invalid_token"]}"#, UnexpectedResponse),
+        ("400", JSON, r#"{"error":{"code":"invalid_client"}}"#, UnexpectedResponse),
+        ("400", JSON, r#"{"error":"invalid_token","error":"invalid_client"}"#, UnexpectedResponse),
+        ("400", JSON, r#"["invalid_token"]"#, UnexpectedResponse),
+        ("400", JSON, "invalid_token", UnexpectedResponse),
+        ("400", JSON, "", UnexpectedResponse),
+        ("400", "text/html", r#"{"error":"invalid_token"}"#, UnexpectedResponse),
+        ("400", "text/plain", r#"{"error":"invalid_client"}"#, UnexpectedResponse),
+        ("404", JSON, r#"{"error":"not_found"}"#, UnexpectedResponse),
+        ("404", "text/html", "<html>", UnexpectedResponse),
+        ("404", "", "", UnexpectedResponse),
+        ("405", "text/html", "<html>", UnexpectedResponse),
+        ("406", "", "", UnexpectedResponse),
+        ("200", JSON, r#"{"error":"invalid_token"}"#, UnexpectedResponse),
+        ("200", "text/html", "<html>", UnexpectedResponse),
+        // The server does not serve, whatever it says.
+        ("429", JSON, r#"{"error":"invalid_client"}"#, ServerRateLimited),
+        ("503", JSON, r#"{"error":"invalid_token"}"#, Unavailable),
+        ("500", JSON, r#"{"error":"invalid_client"}"#, Unavailable),
+    ] {
+        for format in [jwt_mode(), json_mode()] {
+            assert_eq!(read(&format, status, media_type, body), Err(reason), "{status} {media_type} {body}");
+        }
+    }
+}
+
+/// Where the gateway itself presents a token, `invalid_token` may be about that one.
+#[test]
+fn r028_an_invalid_token_is_not_the_clients_where_the_gateway_presents_one() {
+    let bearer = json!({"auth_method": "bearer_token", "bearer_token": "abc", "client_id": null, "client_secret": null});
+    let format = format(json!({"introspection": bearer}));
+    let read = |error: &str| read(&format, "400", "application/json", json!({"error": error}).to_string());
+    assert_eq!(read("invalid_token"), Err(Reason::UnexpectedResponse));
+    assert_eq!(read("unsupported_token_type"), Err(Reason::Inactive));
+}
+
+/// What servers answer of a dead token that could be meant for the gateway, where the operator, or a profile, says what is meant:
+/// GluuFederation/oxAuth#951 and #1916, JanssenProject/jans#9093, ory/hydra#457.
+#[test]
+fn r195_a_dead_token_can_be_an_error_where_that_is_said() {
+    use Reason::{GatewayCredentialsRefused, Inactive, ServerRateLimited, UnexpectedResponse};
+    const JSON: &str = "application/json";
+    let with = |answers: Value| format(json!({"introspection": {"response": {"inactive_answers": answers}}}));
+    let profile = |name: &str| {
+        format(json!({
+            "profile": name, "token": {"issuer": "https://a"}, "keys": {"jwks_uri": "https://a/jwks"},
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
+        }))
+    };
+    let denied = r#"{"error":"access_denied"}"#;
+    let named = with(json!([{"status": 404}, {"status": 403, "error": "access_denied"}]));
+    for (format, status, media_type, body, reason) in [
+        (&named, "404", JSON, r#"{"error":"not_found"}"#, Inactive),
+        (&named, "404", JSON, "{}", Inactive),
+        (&named, "404", "", "", Inactive),
+        // A wrong path is no dead token.
+        (&named, "404", "text/html", "<html>", UnexpectedResponse),
+        (&named, "404", "text/plain", "404 page not found", UnexpectedResponse),
+        (&named, "404", JSON, "not JSON", UnexpectedResponse),
+        (&named, "404", JSON, r#"{"error":"invalid_client"}"#, GatewayCredentialsRefused),
+        (&named, "403", JSON, denied, Inactive),
+        (&named, "403", JSON, r#"{"error":"other"}"#, GatewayCredentialsRefused),
+        (&named, "403", "", "", GatewayCredentialsRefused),
+        (&named, "403", "text/html", denied, GatewayCredentialsRefused),
+        (&named, "401", JSON, denied, GatewayCredentialsRefused),
+        (&named, "429", JSON, denied, ServerRateLimited),
+        (&named, "400", JSON, r#"{"error":"invalid_token"}"#, Inactive),
+        (&profile("gluu"), "400", JSON, r#"{"error":"invalid_token"}"#, Inactive),
+        (&profile("gluu"), "401", JSON, denied, Inactive),
+        (&profile("gluu"), "401", JSON, r#"{"error":"invalid_client"}"#, GatewayCredentialsRefused),
+        (&profile("janssen"), "401", JSON, denied, Inactive),
+        (&profile("janssen"), "403", JSON, denied, Inactive),
+        (&profile("janssen"), "403", "text/html", denied, GatewayCredentialsRefused),
+        (&profile("janssen"), "404", JSON, denied, Inactive),
+        (&profile("janssen"), "404", "text/html", "<html>", UnexpectedResponse),
+    ] {
+        assert_eq!(read(format, status, media_type, body), Err(reason), "{status} {media_type} {body}");
+    }
 }
 
 /// Each of these is read differently by some parser. If one passed, gateway and service could disagree about a token.

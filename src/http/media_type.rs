@@ -1,0 +1,20 @@
+//! The media type of a message (RFC 9110 §8.3): parameters and letter case do not count.
+
+/// Type and subtype, in lower case; none, if there is no field or more than one.
+pub(crate) fn of(headers: &[(&[u8], &[u8])]) -> Option<String> {
+    let mut fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
+    let (Some((_, value)), None) = (fields.next(), fields.next()) else { return None };
+    let essence = value.split(|&byte| byte == b';').next()?.trim_ascii().to_ascii_lowercase();
+    String::from_utf8(essence).ok()
+}
+
+/// A media type as far as it can be shown: a log is no place for whatever else a server may send in its place.
+pub(super) fn shown(media_type: Option<&str>) -> &str {
+    let Some(media_type) = media_type else { return "no media type" };
+    let is_known = ["application/", "text/"].iter().any(|tree| media_type.starts_with(tree));
+    let is_plain = media_type.bytes().all(|byte| byte.is_ascii_lowercase() || b"/.+-".contains(&byte));
+    if is_known && is_plain && media_type.len() <= MAX_SHOWN { media_type } else { "another media type" }
+}
+
+/// `application/token-introspection+jwt` has 35 characters.
+const MAX_SHOWN: usize = 50;
