@@ -4,7 +4,6 @@ use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::cache::{Cache, Level, Occupancy};
 use crate::credentials::bearer::AccessToken;
@@ -15,7 +14,7 @@ use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::introspection::IntrospectionRequest;
 use crate::jwt::{Jws, KeySet, UnusableKey, VerificationBudget};
 use crate::metrics::Counter;
-use crate::refusal::{Fault, Reason};
+use crate::refusal::{Fault, Reason, TokenError};
 use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::server::jwks::{KeyStore, Obstacle, Wanted};
 use crate::server::query::{About, Document, Query, Subject};
@@ -75,14 +74,6 @@ impl UnverifiedToken {
     pub(crate) fn claims(&self) -> &Claims {
         &self.active.claims
     }
-}
-
-/// Why a token has no info.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TokenError {
-    pub(crate) reason: Reason,
-    /// When to try again, where that is known.
-    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Where to learn about a token that is not in the cache.
@@ -184,17 +175,20 @@ impl AuthorizationServer {
         form: TokenForm<'_>,
         key: TokenKey,
         host: Host<'_>,
-    ) -> Result<Source, Reason> {
+    ) -> Result<Source, TokenError> {
         if form.is_of_other_kind() {
-            return Err(Reason::NotAnAccessToken);
+            return Err(Reason::NotAnAccessToken.into());
         }
         match self.settings.token.jwts {
-            JwtAccessTokens::Refused if form.is_any_jwt() => Err(Reason::JwtNotAccepted),
-            JwtAccessTokens::Introspected | JwtAccessTokens::Refused => self.query(token, key, host),
+            JwtAccessTokens::Refused if form.is_any_jwt() => Err(Reason::JwtNotAccepted.into()),
+            JwtAccessTokens::Introspected | JwtAccessTokens::Refused => Ok(self.query(token, key, host)?),
             JwtAccessTokens::Verified(profile) => match form.kind() {
-                TokenKind::Opaque => self.query(token, key, host),
-                TokenKind::Unacceptable => Err(Reason::InvalidSignature),
-                TokenKind::Jwt(jws) if !self.may_have_issued(&jws) => Err(Reason::WrongIssuer),
+                TokenKind::Opaque => Ok(self.query(token, key, host)?),
+                TokenKind::Unacceptable(error) => Err(error),
+                TokenKind::Jwt(jws) if !self.may_have_issued(&jws) => {
+                    let issuer = jws.payload().text("iss").map_err(TokenError::from);
+                    Err(issuer.map_or_else(TokenError::of_presented_jwt, |_| Reason::WrongIssuer.into()))
+                }
                 TokenKind::Jwt(jws) => {
                     let claims = profile.read(&jws, &self.settings.claim_mapping, host.now)?;
                     let source = active_token::Source::Presented(Box::new(jws.into_owned()));
@@ -321,11 +315,12 @@ impl AuthorizationServer {
     ) -> Result<Rc<UnverifiedToken>, TokenError> {
         let introspection = self.settings.introspection.as_ref().ok_or(Reason::Internal)?;
         let answer = introspection.response.parse(outcome, &self.settings.claim_mapping, host.now);
-        let result = answer.as_ref().map(|_| ()).map_err(|reason| *reason);
+        let result = answer.as_ref().map(|_| ()).map_err(|error| error.reason);
         host.metrics.increment(Counter::of_introspection(result));
         let active = match answer {
             Ok(active) => active,
-            Err(reason) => {
+            Err(error) => {
+                let reason = error.reason;
                 if reason.fault() == Fault::Client {
                     self.cache.forget(&token, host.shared_data);
                     self.cache.note_refusal(token, reason, outcome.freshness(host.now), host.now);
@@ -334,7 +329,7 @@ impl AuthorizationServer {
                         waiting.taken_back.set(Some(reason));
                     }
                 }
-                return Err(TokenError { reason, retry_after: outcome.retry_after(host.now) });
+                return Err(TokenError { retry_after: outcome.retry_after(host.now), ..error });
             }
         };
         let unverified_token = Rc::new(UnverifiedToken::new(token, active, host.now));
@@ -531,12 +526,6 @@ fn counts(keys: Option<&Keys>, verified_by: Option<&Fingerprint>, now: Timestamp
         (None, _) => true,
         (Some(key), Some(Keys::Published(store))) => store.has(key, now),
         (Some(_), None | Some(Keys::Configured(_))) => false,
-    }
-}
-
-impl From<Reason> for TokenError {
-    fn from(reason: Reason) -> Self {
-        Self { reason, retry_after: None }
     }
 }
 

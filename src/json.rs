@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::time::Timestamp;
+
 /// A JSON object in which every name is unique, at every depth.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object(Map<String, Value>);
@@ -56,6 +58,23 @@ impl Object {
         self.0.contains_key(name)
     }
 
+    /// The text of this name.
+    ///
+    /// # Errors
+    /// It is no text.
+    pub fn text(&self, name: &'static str) -> Result<Option<&str>, WrongType> {
+        self.get(name).map(|value| value.as_str().ok_or(WrongType(name))).transpose()
+    }
+
+    /// The NumericDate of this name (RFC 7519 §2): a number of any size, which may have a fraction (R31).
+    ///
+    /// # Errors
+    /// It is no number.
+    pub fn date(&self, name: &'static str) -> Result<Option<Timestamp>, WrongType> {
+        let date = |value: &Value| value.as_f64().map(Timestamp::from_numeric_date).ok_or(WrongType(name));
+        self.get(name).map(date).transpose()
+    }
+
     /// The members.
     pub fn into_members(self) -> Map<String, Value> {
         self.0
@@ -66,6 +85,10 @@ impl Object {
         Value::Object(self.0)
     }
 }
+
+/// The member of this name is of another type than its RFC says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType(pub &'static str);
 
 /// Why a text is no [`Object`]. It holds nothing of the text, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -79,7 +79,7 @@ struct Scene<'a> {
 impl Input<'_> {
     fn configuration(&self, keys: &[u8]) -> Option<Value> {
         let keys = match self.source.0 {
-            SET => json!({"set": serde_json::from_slice::<Value>(keys).ok()?}),
+            SET => json!({"jwks": serde_json::from_slice::<Value>(keys).ok()?}),
             URI => json!({"jwks_uri": "https://login.example.com/jwks", "upstream": UPSTREAM}),
             DISCOVERY => json!({"metadata_url": format!("{ISSUER}{METADATA_PATH}"), "upstream": UPSTREAM}),
             _ => json!({"hmac_secret": SECRET}),

@@ -2,6 +2,7 @@
 
 use crate::credentials::bearer::AccessToken;
 use crate::jwt::{JoseHeader, Jws, NoJws};
+use crate::refusal::{Reason, TokenError};
 
 /// The form of a token.
 pub(crate) struct TokenForm<'t> {
@@ -15,8 +16,8 @@ pub(crate) enum TokenKind<'t> {
     Opaque,
     /// A JWT that can be verified.
     Jwt(Box<Jws<'t>>),
-    /// A JWT in a form that is not accepted. Another spelling of a JWT is no opaque token.
-    Unacceptable,
+    /// A JWT that is not accepted, and why. Another spelling of a JWT is no opaque token.
+    Unacceptable(TokenError),
 }
 
 impl<'t> TokenForm<'t> {
@@ -42,11 +43,13 @@ impl<'t> TokenForm<'t> {
 
     /// What it is where JWTs are verified.
     pub(crate) fn kind(self) -> TokenKind<'t> {
+        let malformed = |member| TokenError::about(member, Reason::MalformedJwt);
         let is_signed = self.header.is_some_and(|header| !header.is_encrypted());
         match self.jws {
             Ok(jws) => TokenKind::Jwt(Box::new(jws)),
-            Err(NoJws::Unacceptable) => TokenKind::Unacceptable,
-            Err(NoJws::OtherForm) if is_signed => TokenKind::Unacceptable,
+            Err(NoJws::Unsigned) => TokenKind::Unacceptable(Reason::InvalidSignature.into()),
+            Err(NoJws::Malformed(member)) => TokenKind::Unacceptable(malformed(member)),
+            Err(NoJws::OtherForm) if is_signed => TokenKind::Unacceptable(malformed("base64url")),
             Err(NoJws::OtherForm) => TokenKind::Opaque,
         }
     }

@@ -12,7 +12,7 @@ use super::decision::{Decision, Pending, Step};
 use super::query_result::{IntrospectionResult, QueryResult};
 use super::request_context::{self, RequestContext};
 use super::token_check::TokenCheck;
-use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Source, TokenError};
+use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Source};
 use crate::cache::{Level, Occupancy};
 use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::client_certificate::CertificateSource;
@@ -25,7 +25,7 @@ use crate::http::cors;
 use crate::http::request_head::RequestHead;
 use crate::metrics::Counter;
 use crate::policy::{Access, Enforcement, Requirement};
-use crate::refusal::{Reason, Rejection};
+use crate::refusal::{Reason, Rejection, TokenError};
 use crate::server::query::{About, Query, Subject};
 use crate::server_id::ServerId;
 use crate::settings::Settings;
@@ -285,8 +285,9 @@ impl Authenticator {
             .and_then(|()| {
                 RequestContext::read(head, requirement, allowed_origin, &self.settings, mode, host.now)
             })
+            .map_err(TokenError::from)
             .and_then(|(context, token)| self.authorize(head, token, context, host));
-        step.unwrap_or_else(|reason| {
+        step.unwrap_or_else(|TokenError { reason, member, .. }| {
             let nonce = match reason {
                 Reason::UseDpopNonce => self.settings.dpop.as_ref().and_then(|dpop| dpop.nonce.as_ref()),
                 _ => None,
@@ -295,6 +296,7 @@ impl Authenticator {
                 allowed_origin: allowed_origin.cloned(),
                 schemes: request_context::schemes(head, mode, reason),
                 nonce: nonce.map(|key| key.nonce(host.now)),
+                member,
                 ..reason.into()
             };
             Step::Settled(Decision::refuse(rejection, requirement.enforcement, host))
@@ -333,7 +335,7 @@ impl Authenticator {
         token: AccessToken<'_>,
         context: RequestContext,
         host: Host<'_>,
-    ) -> Result<Step, Reason> {
+    ) -> Result<Step, TokenError> {
         let key = token.key();
         if let Some((server, token_info, level)) = self.find(&key, &context.requirement, host) {
             host.metrics.increment(level.counter());
@@ -359,7 +361,7 @@ impl Authenticator {
         key: TokenKey,
         context: RequestContext,
         host: Host<'_>,
-    ) -> Result<Step, Reason> {
+    ) -> Result<Step, TokenError> {
         let form = TokenForm::of(token);
         let id = self.server_for(&form, &context.requirement);
         let server = self.servers.get(id.0).ok_or(Reason::Internal)?;

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::request_context::RequestContext;
-use crate::authorization_server::{TokenError, UnverifiedToken};
+use crate::authorization_server::UnverifiedToken;
 use crate::host::Host;
 use crate::http::reply::Reply;
 use crate::metrics::Counter;
 use crate::policy::Enforcement;
-use crate::refusal::Rejection;
+use crate::refusal::{Rejection, TokenError};
 use crate::server::query::Query;
 use crate::server_id::ServerId;
 use crate::token::claims::Claims;
@@ -89,10 +89,10 @@ impl Pending {
         claims: Option<&Claims>,
         host: Host<'_>,
     ) -> Step {
-        let TokenError { reason, retry_after } = none;
+        let TokenError { reason, retry_after, member } = none;
         let enforcement = self.context.requirement.enforcement;
         let rejection =
-            Rejection { token: token.copied(), retry_after, ..self.context.refusal(reason, claims) };
+            Rejection { token: token.copied(), retry_after, member, ..self.context.refusal(reason, claims) };
         Step::Settled(Decision::refuse(rejection, enforcement, host))
     }
 }

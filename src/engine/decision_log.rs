@@ -14,7 +14,7 @@ use super::decision::Decision;
 use super::query_result::{IntrospectionResult, QueryResult};
 use crate::host::Randomness;
 use crate::jwt::UnusableKey;
-use crate::refusal::{Fault, Reason, Rejection};
+use crate::refusal::{Fault, Reason, Rejection, TokenError};
 use crate::server::circuit_breaker::CircuitChange;
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -76,12 +76,12 @@ impl DecisionLog {
                 Some(token) => self.note_decision("allowed", None, Some(token)),
                 None => self.note_decision("allowed_public", None, None),
             },
-            Decision::Report(Rejection { reason, token, .. }, _) => {
-                self.note_decision("shadow_denied", Some(*reason), token.as_ref());
+            Decision::Report(rejection, _) => {
+                self.note_decision("shadow_denied", Some(rejection), rejection.token.as_ref());
             }
             Decision::Answer(_) => self.note_decision("answered", None, None),
-            Decision::Reject(Rejection { reason, token, .. }) => {
-                self.note_decision("denied", Some(*reason), token.as_ref());
+            Decision::Reject(rejection) => {
+                self.note_decision("denied", Some(rejection), rejection.token.as_ref());
             }
         }
     }
@@ -141,8 +141,11 @@ impl DecisionLog {
 
     /// What the server did wrong is a line of its own.
     fn note_introspection(&self, token: &IntrospectionResult, fault: impl Fn(Reason) -> String) {
-        let Some(reason) = token.refusal() else { return self.say(Level::Debug, "introspection: active") };
-        self.say(Level::Debug, format_args!("introspection: {}", reason.name()));
+        let Some(TokenError { reason, member, .. }) = token.refusal() else {
+            return self.say(Level::Debug, "introspection: active");
+        };
+        let place = member.map(|member| format!(" member={member}")).unwrap_or_default();
+        self.say(Level::Debug, format_args!("introspection: {}{place}", reason.name()));
         let (level, text) = match reason {
             Reason::GatewayCredentialsRefused => (
                 Level::Error,
@@ -155,7 +158,7 @@ impl DecisionLog {
             reason if reason.fault() == Fault::Client => return,
             _ => (Level::Error, "the authorization server answered an introspection unexpectedly"),
         };
-        self.write(level, text, fault(reason));
+        self.write(level, text, format_args!("{}{place}", fault(reason)));
     }
 
     /// A line about something that may come again and again.
@@ -183,10 +186,12 @@ impl DecisionLog {
         }
     }
 
-    fn note_decision(&self, decision: &str, reason: Option<Reason>, token: Option<&TokenKey>) {
+    fn note_decision(&self, decision: &str, rejection: Option<&Rejection>, token: Option<&TokenKey>) {
         let mut line = format!("decision={decision}");
         let tag = token.filter(|_| !self.tag_key.is_empty()).map(|token| token.tag(&self.tag_key));
-        let facts = [("reason", reason.map(|reason| reason.name().to_owned())), ("token", tag)];
+        let reason = rejection.map(|rejection| rejection.reason.name().to_owned());
+        let member = rejection.and_then(|rejection| rejection.member).map(str::to_owned);
+        let facts = [("reason", reason), ("member", member), ("token", tag)];
         for (name, value) in facts {
             // Writing into a text does not fail.
             let _ = value.map(|value| write!(line, " {name}={value}"));

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::authorization_server::{TokenError, UnverifiedToken};
+use crate::authorization_server::UnverifiedToken;
 use crate::jwt::UnusableKey;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, TokenError};
 use crate::server::circuit_breaker::CircuitChange;
 use crate::token_key::TokenKey;
 
@@ -26,7 +26,7 @@ pub(super) struct IntrospectionResult {
 
 impl IntrospectionResult {
     /// Why the token has no info, if it has none.
-    pub(super) fn refusal(&self) -> Option<Reason> {
-        self.unverified_token.as_ref().err().map(|none| none.reason)
+    pub(super) fn refusal(&self) -> Option<TokenError> {
+        self.unverified_token.as_ref().err().copied()
     }
 }

@@ -1,6 +1,7 @@
 //! Scenarios: what becomes of requests, one after another, with the same engine.
 
 mod faults;
+mod foreign_jwts;
 mod keys;
 mod lifetimes;
 mod minting;

@@ -11,7 +11,7 @@ use crate::http::freshness::Freshness;
 use crate::http::media_type;
 use crate::introspection::{InactiveAnswers, SignedResponse};
 use crate::json::Object;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, TokenError};
 use crate::time::Timestamp;
 use crate::token::active_token::{ActiveToken, Source};
 use crate::token::claims::{ClaimMapping, Claims};
@@ -68,9 +68,9 @@ impl ResponseFormat {
         outcome: CalloutOutcome<'_>,
         claim_mapping: &ClaimMapping,
         now: Timestamp,
-    ) -> Result<ActiveToken, Reason> {
+    ) -> Result<ActiveToken, TokenError> {
         let CalloutOutcome::Response { headers, body } = outcome else {
-            return Err(Reason::of_failure(&outcome));
+            return Err(Reason::of_failure(&outcome).into());
         };
         let active = match (status(headers), MediaType::of(headers), &self.format) {
             (Some(200), MediaType::Jwt, Format::Jwt) => self.parse_jwt(body, claim_mapping),
@@ -78,22 +78,22 @@ impl ResponseFormat {
                 parse_signed(signed, body, claim_mapping, now)
             }
             (Some(200), MediaType::Json, Format::Signed(SignedResponse { required: true, .. })) => {
-                Err(Reason::UnexpectedResponse)
+                Err(Reason::UnexpectedResponse.into())
             }
             (Some(200), MediaType::Json, _) => self.parse_json(body, claim_mapping),
-            (Some(204), _, Format::Jwt) => Err(Reason::Inactive),
-            (Some(status), ..) => Err(self.inactive.reason(status, headers, body)),
-            (None, ..) => Err(Reason::UnexpectedResponse),
+            (Some(204), _, Format::Jwt) => Err(Reason::Inactive.into()),
+            (Some(status), ..) => Err(self.inactive.reason(status, headers, body).into()),
+            (None, ..) => Err(Reason::UnexpectedResponse.into()),
         }?;
         Ok(ActiveToken { freshness: Freshness::of(headers, now), ..active })
     }
 
-    fn parse_jwt(&self, body: &[u8], claim_mapping: &ClaimMapping) -> Result<ActiveToken, Reason> {
+    fn parse_jwt(&self, body: &[u8], claim_mapping: &ClaimMapping) -> Result<ActiveToken, TokenError> {
         let PhantomToken { jws, claims } = self.phantom_token(text(body)?, claim_mapping)?;
         Ok(ActiveToken::new(Source::PhantomToken(Box::new(jws)), claims))
     }
 
-    fn parse_json(&self, body: &[u8], claim_mapping: &ClaimMapping) -> Result<ActiveToken, Reason> {
+    fn parse_json(&self, body: &[u8], claim_mapping: &ClaimMapping) -> Result<ActiveToken, TokenError> {
         let response = Object::parse(body).map_err(|_| Reason::UnexpectedResponse)?;
         let beside = claims_of_active(&response, claim_mapping)?;
         let jwt = match (&self.jwt_field, &self.format) {
@@ -108,9 +108,9 @@ impl ResponseFormat {
         Ok(ActiveToken::new(Source::PhantomToken(Box::new(jws)), claims.narrowed_by(beside)?))
     }
 
-    fn phantom_token(&self, text: &str, claim_mapping: &ClaimMapping) -> Result<PhantomToken, Reason> {
+    fn phantom_token(&self, text: &str, claim_mapping: &ClaimMapping) -> Result<PhantomToken, TokenError> {
         if text.len() > self.max_jwt_length {
-            return Err(Reason::PhantomTokenTooLong);
+            return Err(Reason::PhantomTokenTooLong.into());
         }
         PhantomToken::parse(text, claim_mapping)
     }
@@ -121,22 +121,22 @@ fn parse_signed(
     body: &[u8],
     claim_mapping: &ClaimMapping,
     now: Timestamp,
-) -> Result<ActiveToken, Reason> {
+) -> Result<ActiveToken, TokenError> {
     let (jws, response) = signed.open(text(body)?, now)?;
     let claims = claims_of_active(&response, claim_mapping)?;
     Ok(ActiveToken::new(Source::SignedResponse(Box::new(jws.into_owned())), claims))
 }
 
 /// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
-fn claims_of_active(response: &Object, claim_mapping: &ClaimMapping) -> Result<Claims, Reason> {
+fn claims_of_active(response: &Object, claim_mapping: &ClaimMapping) -> Result<Claims, TokenError> {
     match response.get("active").and_then(Value::as_bool) {
         // Refresh tokens are active as well, and many servers say so without a type.
         Some(true) if claim_mapping.requires_token_type && response.get("token_type").is_none() => {
-            Err(Reason::NotAnAccessToken)
+            Err(TokenError::about("token_type", Reason::NotAnAccessToken))
         }
         Some(true) => Claims::read(response, claim_mapping),
-        Some(false) => Err(Reason::Inactive),
-        None => Err(Reason::UnexpectedResponse),
+        Some(false) => Err(Reason::Inactive.into()),
+        None => Err(TokenError::about("active", Reason::UnexpectedResponse)),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::json::Object;
 use crate::jwt::Jws;
-use crate::refusal::Reason;
-use crate::time::Timestamp;
+use crate::refusal::{Reason, TokenError};
+use crate::time::{Timestamp, Validity};
 
 /// What a signed response has to say of itself (R43).
 #[derive(Clone, Debug)]
@@ -25,25 +25,33 @@ impl SignedResponse {
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for what is not addressed to the gateway, not from the server, or not of now.
-    pub(super) fn open<'t>(&self, text: &'t str, now: Timestamp) -> Result<(Jws<'t>, Object), Reason> {
-        let jws = Jws::parse(text).map_err(|_| Reason::UnexpectedResponse)?;
+    pub(super) fn open<'t>(&self, text: &'t str, now: Timestamp) -> Result<(Jws<'t>, Object), TokenError> {
+        let wrong = |member| TokenError { member, ..Reason::UnexpectedResponse.into() };
+        let jws = Jws::parse(text).map_err(|no_jws| wrong(no_jws.member()))?;
         let payload = jws.payload();
         let is_for_us = match payload.get("aud") {
             Some(serde_json::Value::Array(audience)) => audience.iter().any(|one| *one == *self.audience),
             Some(audience) => *audience == *self.audience,
             None => false,
         };
-        let is_recent = jws.issued_at().is_some_and(|issued_at| {
+        let is_recent = payload.date("iat")?.is_some_and(|issued_at| {
             issued_at <= now.plus(MAX_CLOCK_DIFFERENCE) && now <= issued_at.plus(MAX_CLOCK_DIFFERENCE)
         });
-        let is_in_time = !jws.validity().has_expired(now, MAX_CLOCK_DIFFERENCE)
-            && !jws.validity().is_not_yet_valid(now, MAX_CLOCK_DIFFERENCE);
-        let is_response = jws.media_type().as_deref() == Some(MEDIA_TYPE);
-        if !is_response || jws.issuer() != Some(&*self.issuer) || !is_for_us || !is_recent || !is_in_time {
-            return Err(Reason::UnexpectedResponse);
+        let validity = Validity { expires: payload.date("exp")?, not_before: payload.date("nbf")? };
+        for (member, is_right) in [
+            ("typ", jws.media_type().as_deref() == Some(MEDIA_TYPE)),
+            ("iss", jws.issuer() == Some(&*self.issuer)),
+            ("aud", is_for_us),
+            ("iat", is_recent),
+            ("exp", !validity.has_expired(now, MAX_CLOCK_DIFFERENCE)),
+            ("nbf", !validity.is_not_yet_valid(now, MAX_CLOCK_DIFFERENCE)),
+        ] {
+            if !is_right {
+                return Err(wrong(Some(member)));
+            }
         }
         let response = payload.get("token_introspection").and_then(Object::of);
-        Ok((jws, response.ok_or(Reason::UnexpectedResponse)?))
+        Ok((jws, response.ok_or(wrong(Some("token_introspection")))?))
     }
 }
 

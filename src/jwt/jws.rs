@@ -1,23 +1,23 @@
 //! A JWS in the compact serialization, parsed and not trusted (RFC 7515 §7.1, R70): three parts of unpadded base64url, the first
-//! two of them JSON objects without duplicate members.
+//! two of them JSON objects without duplicate members. Of its header, only the members are read that decide here: `alg`, `typ`, `kid`,
+//! `crit`, `b64`, and `jwk` of a proof. Whatever the others say, they are not looked at.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use jwt_compact::{ParseError, UntrustedToken};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::json::Object;
-use crate::time::{Timestamp, Validity};
 
 /// A signed JWT whose signature is not verified yet.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
     text: Cow<'a, str>,
-    token: UntrustedToken<'a, Object>,
+    header: Object,
     payload: Object,
-    validity: Validity,
-    issued_at: Option<Timestamp>,
+    signature: Box<[u8]>,
     failed_verifications: Cell<u32>,
 }
 
@@ -26,51 +26,52 @@ pub(crate) struct Jws<'a> {
 pub(crate) enum NoJws {
     /// It has not the form of one: an opaque token, say. Dots do not make a JWS (R71).
     OtherForm,
-    /// It has the form, but no signature, or has to be understood in ways that we do not know.
-    Unacceptable,
+    /// It has the form, and no signature.
+    Unsigned,
+    /// It has the form, and this is wrong with it: a member of its header, the whole `header`, or its `claims`.
+    Malformed(&'static str),
 }
 
 impl<'a> Jws<'a> {
     /// Parses a JWS that has an algorithm and a signature.
     ///
     /// # Errors
-    /// [`NoJws::Unacceptable`] for `none`, for what is no object of unique members inside, and for critical extensions, of
-    /// which we know none (RFC 7515 §4.1.11, R61).
+    /// [`NoJws::Unsigned`] for `none`; [`NoJws::Malformed`] for what is no object of unique members inside, and for critical
+    /// extensions, of which we know none (RFC 7515 §4.1.11, R61).
     pub(crate) fn parse(text: &'a str) -> Result<Self, NoJws> {
-        let token = UntrustedToken::<Object>::try_from(text).map_err(|error| match error {
-            ParseError::InvalidTokenStructure | ParseError::InvalidBase64Encoding => NoJws::OtherForm,
-            ParseError::MalformedHeader(error) if !error.is_data() => NoJws::OtherForm,
-            _ => NoJws::Unacceptable,
-        })?;
-        let algorithm = token.algorithm();
-        let is_algorithm = !algorithm.is_empty()
-            && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !algorithm.eq_ignore_ascii_case("none");
-        let extensions = &token.header().other_fields;
-        if !is_algorithm
-            || token.signature_bytes().is_empty()
-            || extensions.has("crit")
-            || extensions.has("b64")
-        {
-            return Err(NoJws::Unacceptable);
-        }
-        let claims = token.deserialize_claims_unchecked::<Object>().map_err(|_| NoJws::Unacceptable)?;
-        let date = |seconds: i64| Timestamp::from_numeric_date(seconds as f64);
-        let validity = Validity {
-            expires: claims.expiration.map(|moment| date(moment.timestamp())),
-            not_before: claims.not_before.map(|moment| date(moment.timestamp())),
+        let mut parts = text.split('.').map(|part| URL_SAFE_NO_PAD.decode(part));
+        let (Some(Ok(header)), Some(Ok(payload)), Some(Ok(signature)), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(NoJws::OtherForm);
         };
-        let issued_at = claims.issued_at.map(|moment| date(moment.timestamp()));
-        let failed_verifications = Cell::new(0);
-        let text = Cow::Borrowed(text);
-        Ok(Self { text, token, payload: claims.custom, validity, issued_at, failed_verifications })
+        let header: Object = serde_json::from_slice(&header).map_err(|error| match error.is_data() {
+            true => NoJws::Malformed("header"),
+            false => NoJws::OtherForm,
+        })?;
+        let algorithm = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        if algorithm.eq_ignore_ascii_case("none") || signature.is_empty() {
+            return Err(NoJws::Unsigned);
+        }
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if algorithm.is_empty() || !algorithm.bytes().all(is_name) {
+            return Err(NoJws::Malformed("alg"));
+        }
+        if header.has("crit") {
+            return Err(NoJws::Malformed("crit"));
+        }
+        // RFC 7797 §3: true is what holds without it.
+        if header.get("b64").is_some_and(|is_encoded| *is_encoded != true) {
+            return Err(NoJws::Malformed("b64"));
+        }
+        let payload = Object::parse(&payload).map_err(|_| NoJws::Malformed("claims"))?;
+        let (text, signature) = (Cow::Borrowed(text), signature.into());
+        Ok(Self { text, header, payload, signature, failed_verifications: Cell::new(0) })
     }
 
     /// The same without what it was borrowed from.
     pub(crate) fn into_owned(self) -> Jws<'static> {
-        let Self { text, token, payload, validity, issued_at, failed_verifications } = self;
-        let (text, token) = (Cow::Owned(text.into_owned()), token.into_owned());
-        Jws { text, token, payload, validity, issued_at, failed_verifications }
+        Jws { text: Cow::Owned(self.text.into_owned()), ..self }
     }
 
     /// The text, as it was parsed.
@@ -78,19 +79,9 @@ impl<'a> Jws<'a> {
         &self.text
     }
 
-    /// The claims but for `exp`, `nbf` and `iat`.
+    /// The claims.
     pub(crate) fn payload(&self) -> &Object {
         &self.payload
-    }
-
-    /// `exp` and `nbf`.
-    pub(crate) fn validity(&self) -> Validity {
-        self.validity
-    }
-
-    /// `iat`.
-    pub(crate) fn issued_at(&self) -> Option<Timestamp> {
-        self.issued_at
     }
 
     /// `iss`.
@@ -100,22 +91,23 @@ impl<'a> Jws<'a> {
 
     /// `alg`.
     pub(super) fn algorithm(&self) -> &str {
-        self.token.algorithm()
+        self.header.get("alg").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// `jwk`, which only a proof of possession may bring.
     pub(super) fn embedded_key(&self) -> Option<&Value> {
-        self.token.header().other_fields.get("jwk")
+        self.header.get("jwk")
     }
 
-    /// `kid`, if it says anything.
+    /// `kid`. One that is empty or no text (RFC 7515 §4.1.4) names no key.
     pub(super) fn key_id(&self) -> Option<&str> {
-        self.token.header().key_id.as_deref().filter(|id| !id.is_empty())
+        self.header.get("kid").and_then(Value::as_str).filter(|id| !id.is_empty())
     }
 
-    /// `typ` as a media type without parameters, in lower case and without its `application/` (RFC 7515 §4.1.9).
+    /// `typ` as a media type without parameters, in lower case and without its `application/` (RFC 7515 §4.1.9). One that is no text is no
+    /// type that is known, and not absent either.
     pub(crate) fn media_type(&self) -> Option<String> {
-        self.token.header().token_type.as_deref().map(media_type)
+        self.header.get("typ").map(|name| media_type(name.as_str().unwrap_or_default()))
     }
 
     /// Whether its `typ` is made to mean another thing than an access token.
@@ -136,7 +128,18 @@ impl<'a> Jws<'a> {
     /// What was signed (RFC 7515 §5.2), and the signature.
     pub(super) fn signed(&self) -> (&[u8], &[u8]) {
         let (message, _) = self.text.rsplit_once('.').unwrap_or_default();
-        (message.as_bytes(), self.token.signature_bytes())
+        (message.as_bytes(), &self.signature)
+    }
+}
+
+impl NoJws {
+    /// What is wrong, if it has the form of a JWS.
+    pub(crate) fn member(self) -> Option<&'static str> {
+        match self {
+            Self::OtherForm => None,
+            Self::Unsigned => Some("alg"),
+            Self::Malformed(member) => Some(member),
+        }
     }
 }
 

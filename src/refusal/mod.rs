@@ -7,6 +7,7 @@
 mod body;
 mod challenge;
 mod reason;
+mod token_error;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use body::ErrorBody;
 pub use challenge::{ProtectionSpace, Schemes};
 pub use reason::{Fault, Reason};
+pub(crate) use token_error::TokenError;
 
 use body::Particulars;
 use reason::Row;
@@ -39,6 +41,8 @@ pub struct Rejection {
     pub nonce: Option<String>,
     /// When to try again, where that is known.
     pub retry_after: Option<Duration>,
+    /// The claim or header member at fault, by a fixed name.
+    pub member: Option<&'static str>,
 }
 
 impl From<Reason> for Rejection {
@@ -51,6 +55,7 @@ impl From<Reason> for Rejection {
             schemes: Schemes::default(),
             nonce: None,
             retry_after: None,
+            member: None,
         }
     }
 }
@@ -59,12 +64,17 @@ impl Rejection {
     /// The reply, with the protection space if it has a challenge.
     pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = *self.reason.row();
+        // Clients are told what is wrong with what they presented, and not with what the server answered.
+        let description = match self.member.filter(|_| self.reason.fault() == Fault::Client) {
+            Some(member) => format!("{description}: {member}"),
+            None => description.to_owned(),
+        };
         let mut headers = vec![
             ("content-type", space.error_body.media_type().to_owned()),
             ("cache-control", "no-store".to_owned()),
         ];
         for scheme in self.schemes.names() {
-            let text = challenge::render(scheme, challenge, space, error, description, &self.parameters);
+            let text = challenge::render(scheme, challenge, space, error, &description, &self.parameters);
             headers.extend(text.map(|text| ("www-authenticate", text)));
         }
         headers.extend(self.nonce.iter().map(|nonce| ("dpop-nonce", nonce.clone())));
@@ -73,7 +83,7 @@ impl Rejection {
         }
         headers.extend(self.allowed_origin.iter().flat_map(|origin| cors::headers(origin)));
         let particulars =
-            Particulars { status, error, error_description: description, reason: self.reason.name() };
+            Particulars { status, error, error_description: &description, reason: self.reason.name() };
         let body = space.error_body.render(&particulars);
         Reply { status, headers, body, grpc_status: grpc_status(status), reason: Some(self.reason.name()) }
     }

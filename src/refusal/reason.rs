@@ -120,6 +120,9 @@ reasons! {
     /// A refresh token, an ID token or the like (R36).
     NotAnAccessToken: 401 "invalid_token" WithError Client
         "The token is not an access token",
+    /// A JWT that cannot be read, or that says what cannot be meant: the form of its parts, its header, the type of a claim (R156).
+    MalformedJwt: 401 "invalid_token" WithError Client
+        "The access token is a malformed JWT",
     /// The signature of a JWT that was presented is not its issuer's, or not acceptable (R59 to R63).
     InvalidSignature: 401 "invalid_token" WithError Client
         "The signature of the access token is not valid",

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::json::Object;
-use crate::refusal::Reason;
+use crate::json::{Object, WrongType};
+use crate::refusal::{Reason, TokenError};
 use crate::time::{Timestamp, Validity};
 use crate::token::confirmation::{self, Confirmation};
 use crate::token::kinds::TokenKinds;
@@ -74,9 +74,9 @@ impl Claims {
     /// Reads the claims of an access token.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] for a claim of the wrong type: the authorization server made it;
+    /// [`Reason::UnexpectedResponse`] with the name of a claim of the wrong type: the authorization server made it;
     /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where they say so.
-    pub(crate) fn read(claims: &Object, claim_mapping: &ClaimMapping) -> Result<Self, Reason> {
+    pub(crate) fn read(claims: &Object, claim_mapping: &ClaimMapping) -> Result<Self, TokenError> {
         claim_mapping.kinds.says_access_token(claims)?;
         let confirmation = Confirmation::read(claims)?;
         confirmation::validate_token_type(
@@ -86,22 +86,22 @@ impl Claims {
         )?;
         let audience = match claims.get("aud") {
             None => None,
-            Some(Value::Array(values)) => Some(texts(values)?),
-            Some(value) => Some([text(value)?].into()),
+            Some(Value::Array(values)) => Some(texts(values, "aud")?),
+            Some(value) => Some([text(value, "aud")?].into()),
         };
         let asked = |pointer: &String| Some((pointer.clone(), claims.pointer(pointer)?.clone()));
         let scope_tokens =
             |scope: Box<str>| scope.split(' ').filter(|token| !token.is_empty()).map(Box::from).collect();
         let scope = match claims.get(&claim_mapping.scope_claim) {
             None => None,
-            Some(Value::Array(values)) if claim_mapping.allows_scope_list => Some(texts(values)?),
-            Some(value) => Some(scope_tokens(text(value)?)),
+            Some(Value::Array(values)) if claim_mapping.allows_scope_list => Some(texts(values, "scope")?),
+            Some(value) => Some(scope_tokens(text(value, "scope")?)),
         };
         Ok(Self {
-            issuer: claims.get("iss").map(text).transpose()?,
+            issuer: claims.text("iss")?.map(Box::from),
             audience,
             scope,
-            validity: Validity { expires: date(claims, "exp")?, not_before: date(claims, "nbf")? },
+            validity: Validity { expires: claims.date("exp")?, not_before: claims.date("nbf")? },
             confirmation,
             asked: claim_mapping.asked.iter().filter_map(asked).collect(),
         })
@@ -125,11 +125,6 @@ impl Claims {
     /// Whether this scope token was granted.
     pub(crate) fn has_scope(&self, scope: &str) -> bool {
         self.scope.iter().flatten().any(|granted| **granted == *scope)
-    }
-
-    /// These claims with other dates.
-    pub(crate) fn with_validity(self, validity: Validity) -> Self {
-        Self { validity, ..self }
     }
 
     /// The confirmation (`cnf`).
@@ -205,17 +200,10 @@ impl TokenPolicy {
     }
 }
 
-/// A NumericDate, which may have a fraction (R31).
-fn date(claims: &Object, name: &str) -> Result<Option<Timestamp>, Reason> {
-    let date =
-        |value: &Value| value.as_f64().map(Timestamp::from_numeric_date).ok_or(Reason::UnexpectedResponse);
-    claims.get(name).map(date).transpose()
+fn texts(values: &[Value], name: &'static str) -> Result<Box<[Box<str>]>, WrongType> {
+    values.iter().map(|value| text(value, name)).collect()
 }
 
-fn texts(values: &[Value]) -> Result<Box<[Box<str>]>, Reason> {
-    values.iter().map(text).collect()
-}
-
-fn text(value: &Value) -> Result<Box<str>, Reason> {
-    value.as_str().map(Box::from).ok_or(Reason::UnexpectedResponse)
+fn text(value: &Value, name: &'static str) -> Result<Box<str>, WrongType> {
+    value.as_str().map(Box::from).ok_or(WrongType(name))
 }

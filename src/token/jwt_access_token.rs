@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::json::Object;
 use crate::jwt::Jws;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, TokenError};
 use crate::time::Timestamp;
 use crate::token::claims::{ClaimMapping, Claims};
 
@@ -37,13 +37,14 @@ impl Profile {
     ///
     /// # Errors
     /// [`Reason::NotAnAccessToken`] for an ID token and the like (R69), [`Reason::MissingExpiration`] and
-    /// [`Reason::MissingClaim`] for what has to be there (R67, R68), [`Reason::NotYetValid`] for one that was issued in the future.
+    /// [`Reason::MissingClaim`] for what has to be there (R67, R68), [`Reason::NotYetValid`] for one that was issued in the future,
+    /// [`Reason::MalformedJwt`] for a claim of the wrong type.
     pub(crate) fn read(
         self,
         jws: &Jws<'_>,
         claim_mapping: &ClaimMapping,
         now: Timestamp,
-    ) -> Result<Claims, Reason> {
+    ) -> Result<Claims, TokenError> {
         let payload = jws.payload();
         let is_typed = jws.media_type().as_deref() == Some("at+jwt");
         let is_plain = is_typed || matches!(jws.media_type().as_deref(), None | Some("jwt" | "jose"));
@@ -55,26 +56,28 @@ impl Profile {
             Self::Any => is_plain && !is_event,
         };
         if !is_of_kind {
-            return Err(Reason::NotAnAccessToken);
+            return Err(Reason::NotAnAccessToken.into());
         }
-        if jws.validity().expires.is_none() {
-            return Err(Reason::MissingExpiration);
+        let issued_at = self.validate_claims(payload).map_err(TokenError::of_presented_jwt)?;
+        if issued_at.is_some_and(|issued_at| issued_at > now.plus(MAX_CLOCK_DIFFERENCE)) {
+            return Err(Reason::NotYetValid.into());
+        }
+        Claims::read(payload, claim_mapping).map_err(TokenError::of_presented_jwt)
+    }
+
+    /// Checks that what has to be there is there. Gives `iat`.
+    fn validate_claims(self, payload: &Object) -> Result<Option<Timestamp>, TokenError> {
+        let issued_at = payload.date("iat")?;
+        if payload.date("exp")?.is_none() {
+            return Err(Reason::MissingExpiration.into());
         }
         if self == Self::Rfc9068 {
-            let is_text = |name: &&str| payload.get(name).is_some_and(Value::is_string);
-            if !REQUIRED_TEXTS.iter().all(is_text) || jws.issued_at().is_none() {
-                return Err(Reason::MissingClaim);
+            for name in REQUIRED_TEXTS {
+                payload.text(name)?.ok_or(TokenError::about(name, Reason::MissingClaim))?;
             }
+            issued_at.ok_or(TokenError::about("iat", Reason::MissingClaim))?;
         }
-        if jws.issued_at().is_some_and(|issued_at| issued_at > now.plus(MAX_CLOCK_DIFFERENCE)) {
-            return Err(Reason::NotYetValid);
-        }
-        let claims = Claims::read(payload, claim_mapping).map_err(|reason| match reason {
-            // The client shows this, so it is not the server's fault.
-            Reason::UnexpectedResponse => Reason::InvalidSignature,
-            reason => reason,
-        })?;
-        Ok(claims.with_validity(jws.validity()))
+        Ok(issued_at)
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::jwt::Jws;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, TokenError};
 use crate::token::claims::{ClaimMapping, Claims};
 
 /// A JWT that may be forwarded once its claims are validated.
@@ -22,19 +22,20 @@ impl PhantomToken {
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for what is no signed JWT or no access token's; [`Reason::Inactive`],
     /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where its payload says so (R36, R39, R40).
-    pub(crate) fn parse(text: &str, claim_mapping: &ClaimMapping) -> Result<Self, Reason> {
-        let jws = Jws::parse(text).map_err(|_| Reason::UnexpectedResponse)?;
+    pub(crate) fn parse(text: &str, claim_mapping: &ClaimMapping) -> Result<Self, TokenError> {
+        let unexpected = TokenError::from(Reason::UnexpectedResponse);
+        let jws = Jws::parse(text).map_err(|no_jws| TokenError { member: no_jws.member(), ..unexpected })?;
         if jws.is_of_other_kind() {
-            return Err(Reason::UnexpectedResponse);
+            return Err(TokenError { member: Some("typ"), ..unexpected });
         }
         let payload = jws.payload();
         if payload.get("active") == Some(&Value::Bool(false)) {
-            return Err(Reason::Inactive);
+            return Err(Reason::Inactive.into());
         }
         if payload.has("active") || payload.has("token_introspection") {
-            return Err(Reason::UnexpectedResponse);
+            return Err(unexpected);
         }
-        let claims = Claims::read(payload, claim_mapping)?.with_validity(jws.validity());
+        let claims = Claims::read(payload, claim_mapping)?;
         Ok(Self { jws: jws.into_owned(), claims })
     }
 }

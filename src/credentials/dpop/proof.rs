@@ -11,7 +11,7 @@ use crate::credentials::bearer::AccessToken;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::jwt::{Jws, SelfSigned};
 use crate::refusal::Reason;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Validity};
 use crate::token::confirmation::Confirmation;
 
 /// A proof that is right for its request but for the signature, which is not verified yet. Anyone can make one, and a signature
@@ -77,9 +77,14 @@ impl UnverifiedProof {
         let is_of_request = claim("htm")?.as_bytes() == head.method
             && claim("ath")? == URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose()))
             && is_uri_of(claim("htu")?, head, &settings.origins);
-        let issued_at = jws.issued_at()?;
-        let is_of_now =
-            issued_at <= now.plus(MAX_CLOCK_DIFFERENCE) && now <= issued_at.plus(settings.max_age);
+        let date = |name| jws.payload().date(name).ok();
+        let issued_at = date("iat")??;
+        // §4.2 has neither date, and RFC 7519 §4.1.4 and §4.1.5 hold for every JWT.
+        let validity = Validity { expires: date("exp")?, not_before: date("nbf")? };
+        let is_of_now = issued_at <= now.plus(MAX_CLOCK_DIFFERENCE)
+            && now <= issued_at.plus(settings.max_age)
+            && !validity.has_expired(now, MAX_CLOCK_DIFFERENCE)
+            && !validity.is_not_yet_valid(now, MAX_CLOCK_DIFFERENCE);
         if !is_of_request || !is_of_now {
             return None;
         }

@@ -15,22 +15,31 @@ fn r061_r070_r071_what_is_a_jws_and_what_only_looks_like_one() {
     for spoilt in [padded.as_str(), &format!("{good} "), &format!(" {good}"), &format!("{good}\n")] {
         assert_eq!(Jws::parse(spoilt).err(), Some(NoJws::OtherForm), "{spoilt:?}");
     }
-    for header in [
-        r#"{"alg":"none"}"#,
-        r#"{"alg":"NONE"}"#,
-        r#"{"alg":"ES256","crit":["exp"],"exp":1}"#,
-        r#"{"alg":"ES256","crit":[]}"#,
-        r#"{"alg":"ES256","crit":"b64"}"#,
-        r#"{"alg":"ES256","b64":false}"#,
-        r#"{"alg":"ES256","kid":"a","kid":"b"}"#,
-        "[1]",
+    for (header, error) in [
+        (r#"{"alg":"none"}"#, NoJws::Unsigned),
+        (r#"{"alg":"NONE"}"#, NoJws::Unsigned),
+        (r#"{"alg":" none"}"#, NoJws::Malformed("alg")),
+        (r#"{"alg":""}"#, NoJws::Malformed("alg")),
+        (r#"{"alg":null}"#, NoJws::Malformed("alg")),
+        (r#"{"alg":["ES256"]}"#, NoJws::Malformed("alg")),
+        (r#"{"typ":"at+jwt"}"#, NoJws::Malformed("alg")),
+        (r#"{"alg":"ES256","crit":["exp"],"exp":1}"#, NoJws::Malformed("crit")),
+        (r#"{"alg":"ES256","crit":[]}"#, NoJws::Malformed("crit")),
+        (r#"{"alg":"ES256","crit":null}"#, NoJws::Malformed("crit")),
+        (r#"{"alg":"ES256","crit":"b64"}"#, NoJws::Malformed("crit")),
+        (r#"{"alg":"ES256","b64":false}"#, NoJws::Malformed("b64")),
+        (r#"{"alg":"ES256","b64":"true"}"#, NoJws::Malformed("b64")),
+        (r#"{"alg":"ES256","kid":"a","kid":"b"}"#, NoJws::Malformed("header")),
+        (r#"{"alg":"ES256","x5t":"a","x5t":"b"}"#, NoJws::Malformed("header")),
+        (r#"{"alg":"ES256","jwk":{"kty":"EC","kty":"RSA"}}"#, NoJws::Malformed("header")),
+        ("[1]", NoJws::Malformed("header")),
     ] {
-        assert_eq!(Jws::parse(&jws(header, &payload)).err(), Some(NoJws::Unacceptable), "{header}");
+        assert_eq!(Jws::parse(&jws(header, &payload)).err(), Some(error), "{header}");
     }
     for payload in ["[]", "1", r#"{"a":1,"a":2}"#, "{"] {
         assert_eq!(
             Jws::parse(&jws(r#"{"alg":"ES256"}"#, payload)).err(),
-            Some(NoJws::Unacceptable),
+            Some(NoJws::Malformed("claims")),
             "{payload}"
         );
     }

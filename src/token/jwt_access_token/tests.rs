@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{self, NOW, at, jws, test};
@@ -19,7 +19,10 @@ fn read(profile: Profile, header: &str, edits: Value) -> Option<Reason> {
         }
     }
     let text = jws(header, &payload.to_string());
-    profile.read(&Jws::parse(&text).expect("a JWS"), &ClaimMapping::default(), at(0)).err()
+    profile
+        .read(&Jws::parse(&text).expect("a JWS"), &ClaimMapping::default(), at(0))
+        .err()
+        .map(|error| error.reason)
 }
 
 /// The same of these claims, beside issuer, subject and dates.
@@ -30,7 +33,7 @@ fn read_bare(profile: Profile, header: &str, claims: Value) -> Option<Reason> {
     let text = jws(header, &payload.to_string());
     let claim_mapping =
         ClaimMapping { allows_scope_list: true, scope_claim: "scp".to_owned(), ..ClaimMapping::default() };
-    profile.read(&Jws::parse(&text).expect("a JWS"), &claim_mapping, at(0)).err()
+    profile.read(&Jws::parse(&text).expect("a JWS"), &claim_mapping, at(0)).err().map(|error| error.reason)
 }
 
 const AT_JWT: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
@@ -44,7 +47,7 @@ fn r067_what_decides_has_to_be_there() {
             (json!({"exp": null}), Some(Reason::MissingExpiration)),
             (json!({"iat": NOW + 60}), None),
             (json!({"iat": NOW + 61}), Some(Reason::NotYetValid)),
-            (json!({"aud": [1]}), Some(Reason::InvalidSignature)),
+            (json!({"aud": [1]}), Some(Reason::MalformedJwt)),
             (json!({"cnf": {"kid": "x"}}), Some(Reason::ProofRequired)),
         ] {
             assert_eq!(read(profile, AT_JWT, edits.clone()), expected, "{profile:?} {edits}");

@@ -73,6 +73,41 @@ fn edited(mut value: Value, edits: Value) -> Value {
     value
 }
 
+/// RFC 7519 §4.1.4 and §4.1.5 hold for every JWT: a client that ends its proofs sooner than the gateway would not expects that they end. What
+/// has no part in a proof does not hurt it.
+#[test]
+fn r155_r158_the_dates_of_a_proof_count_and_what_is_not_used_does_not() {
+    for (header_edits, claim_edits, is_right) in [
+        (json!({}), json!({"exp": NOW + 1, "nbf": NOW}), true),
+        (json!({}), json!({"exp": NOW - 4}), true),
+        (json!({}), json!({"nbf": NOW + 5}), true),
+        (json!({}), json!({"exp": NOW as f64 + 0.5, "iat": NOW as f64 - 0.5}), true),
+        (json!({}), json!({"exp": 1e300, "nbf": -1}), true),
+        (
+            json!({"x5t": "hex", "cty": 5, "kid": 1, "jku": []}),
+            json!({"iss": 5, "aud": {}, "sub": null}),
+            true,
+        ),
+        (json!({}), json!({"exp": NOW - 5}), false),
+        (json!({}), json!({"exp": NOW - 3600}), false),
+        (json!({}), json!({"exp": 0}), false),
+        (json!({}), json!({"nbf": NOW + 6}), false),
+        (json!({}), json!({"nbf": NOW + 3600}), false),
+        (json!({}), json!({"exp": "later"}), false),
+        (json!({}), json!({"nbf": [NOW]}), false),
+        (json!({}), json!({"iat": NOW.to_string()}), false),
+        (json!({"typ": ["dpop+jwt"]}), json!({}), false),
+        (json!({"crit": ["exp"]}), json!({}), false),
+    ] {
+        let proof = check(edited(header(), header_edits.clone()), edited(payload(), claim_edits.clone()));
+        let expected = if is_right { None } else { Some(Reason::InvalidDpopProof) };
+        assert_eq!(proof.err(), expected, "{header_edits} {claim_edits}");
+    }
+    let null = payload().to_string().replacen('{', r#"{"exp":null,"nbf":null,"#, 1);
+    let text = sign("ES256", &header(), &null, b"");
+    assert!(check_with(&text, &settings(), 0, "/protectedresource").is_ok(), "null is absent");
+}
+
 /// The example of RFC 9449 §7.1: token, proof, and the thumbprint that §6.1 binds it to.
 #[test]
 fn r086_r088_the_example_of_rfc_9449_is_right() {

@@ -1,0 +1,45 @@
+//! Why a token does not count, with what else is known of that.
+
+use std::time::Duration;
+
+use super::reason::Reason;
+use crate::json::WrongType;
+
+/// Why a token does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TokenError {
+    pub(crate) reason: Reason,
+    /// When to try again, where that is known.
+    pub(crate) retry_after: Option<Duration>,
+    /// The claim or header member at fault, by a fixed name: never a name or a value from outside.
+    pub(crate) member: Option<&'static str>,
+}
+
+impl TokenError {
+    /// Something is wrong with this member.
+    pub(crate) fn about(member: &'static str, reason: Reason) -> Self {
+        Self { member: Some(member), ..reason.into() }
+    }
+
+    /// The same of a JWT that a client presents, whose shape is not the server's fault.
+    #[must_use]
+    pub(crate) fn of_presented_jwt(self) -> Self {
+        match self.reason {
+            Reason::UnexpectedResponse => Self { reason: Reason::MalformedJwt, ..self },
+            _ => self,
+        }
+    }
+}
+
+impl From<Reason> for TokenError {
+    fn from(reason: Reason) -> Self {
+        Self { reason, retry_after: None, member: None }
+    }
+}
+
+/// What an authorization server made is its fault.
+impl From<WrongType> for TokenError {
+    fn from(WrongType(member): WrongType) -> Self {
+        Self::about(member, Reason::UnexpectedResponse)
+    }
+}
