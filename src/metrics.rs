@@ -89,7 +89,7 @@ metrics! {
     Counter:
     /// Requests allowed with a JWT.
     Allowed = "allowed",
-    /// Requests allowed because their path is public.
+    /// Requests allowed without a token, where that is public or optional.
     AllowedPublic = "allowed_public",
     /// Cache hits in the worker's memory.
     CacheHitLocal = "cache_hit_local",

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cache::CacheSettings;
+use crate::credentials::bearer::TokenSyntax;
 use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::credentials::token_sources::Sources;
@@ -127,8 +128,8 @@ impl KeySettings {
 /// How clients present tokens.
 #[derive(Clone, Debug)]
 pub struct CredentialSettings {
-    /// The longest access token, in bytes.
-    pub max_length: usize,
+    /// What tokens look like.
+    pub syntax: TokenSyntax,
     /// Where else than in `Authorization` one may come from.
     pub sources: Sources,
 }

@@ -14,9 +14,10 @@ await fetch(`${visit}/findings`, {
 });
 document.querySelector('#findings').textContent = findings.map(({ status, error }) => status ?? error).join('\n');
 
-async function finding({ url, method, headers }) {
+async function finding({ url, method, headers, cookie }) {
   try {
-    const response = await fetch(url, { method, headers });
+    document.cookie = cookie ?? '';
+    const response = await fetch(url, { method, headers, credentials: cookie ? 'include' : 'same-origin' });
     const { status } = response;
     return { status, headers: Object.fromEntries(response.headers), body: await response.text() };
   } catch (error) {

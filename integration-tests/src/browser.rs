@@ -31,7 +31,8 @@ pub struct Website {
 pub struct Call {
     url: String,
     method: &'static str,
-    authorization: Option<String>,
+    headers: Vec<(&'static str, String)>,
+    cookie: Option<String>,
 }
 
 /// What the page could know of an answer.
@@ -95,24 +96,42 @@ impl Website {
 impl Call {
     /// GET. A page may make it without asking first.
     pub fn get(url: impl Into<String>) -> Self {
-        Self { url: url.into(), method: "GET", authorization: None }
+        Self { url: url.into(), method: "GET", headers: Vec::new(), cookie: None }
     }
 
     /// DELETE. The browser asks first, by a preflight.
     pub fn delete(url: impl Into<String>) -> Self {
-        Self { url: url.into(), method: "DELETE", authorization: None }
+        Self { method: "DELETE", ..Self::get(url) }
     }
 
     /// Adds `Authorization: Bearer token`. The browser asks first, by a preflight.
     #[must_use]
-    pub fn bearer(mut self, token: &str) -> Self {
-        self.authorization = Some(format!("Bearer {token}"));
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Adds a field. The browser asks first, by a preflight, unless any form could send it.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
+    /// POST instead, with an empty body.
+    #[must_use]
+    pub fn posted(self) -> Self {
+        Self { method: "POST", ..self }
+    }
+
+    /// Sends what the browser knows of the host beside, this cookie among it, which it keeps for all ports of the host.
+    #[must_use]
+    pub fn with_cookie(self, cookie: String) -> Self {
+        Self { cookie: Some(cookie), ..self }
+    }
+
     fn to_json(&self) -> Value {
-        let authorization = self.authorization.iter().map(|value| ("authorization", value));
-        json!({"url": self.url, "method": self.method, "headers": authorization.collect::<HashMap<_, _>>()})
+        let headers: HashMap<_, _> = self.headers.iter().map(|(name, value)| (*name, value)).collect();
+        json!({"url": self.url, "method": self.method, "headers": headers, "cookie": self.cookie})
     }
 }
 

@@ -107,6 +107,9 @@ section! {
         /// exposes what they ask for, even past a rule for `OPTIONS`, and they may read refusals. Leave it out where Envoy's own
         /// CORS filter is in use.
         allow_origins: NonEmptyList<WebOrigin> = required,
+        /// Whether they may read refusals of requests that they send with credentials (`fetch` with `credentials: "include"`):
+        /// cookies, or the password of a staging site. By default where tokens come in a cookie.
+        allow_credentials: bool,
     }
 
     /// The metadata of the protected resource.
@@ -181,7 +184,8 @@ impl Configuration {
         let dpop = self.dpop.map(Dpop::settings);
         let credentials = self.token_sources.settings(root.field("token_sources"), &forwarding, errors);
         self.cache.check(root.field("cache"), errors);
-        let cors = self.cors.map(Cors::settings).unwrap_or_default();
+        let has_cookie = credentials.sources.cookie.is_some();
+        let cors = self.cors.map(|cors| cors.settings(has_cookie)).unwrap_or_default();
         let resource_metadata = self.resource_metadata.and_then(ResourceMetadata::settings);
         let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
             errors.check("error_body", refusal::ErrorBody::new(media_type, template))
@@ -209,6 +213,7 @@ impl Configuration {
             resource_metadata: resource_metadata.as_ref().map(|metadata| metadata.url().to_owned()),
             dpop_algorithms: dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default(),
             error_body: error_body.unwrap_or_default(),
+            allow_credentials: cors.allow_credentials,
         };
         Some(Settings {
             dpop,
@@ -230,8 +235,12 @@ impl Configuration {
 }
 
 impl Cors {
-    fn settings(self) -> cors::Cors {
-        cors::Cors { allow_origins: self.allow_origins.into_iter().map(Arc::from).collect() }
+    fn settings(self, has_cookie: bool) -> cors::Cors {
+        let Self { allow_origins, allow_credentials } = self;
+        cors::Cors {
+            allow_origins: allow_origins.into_iter().map(Arc::from).collect(),
+            allow_credentials: allow_credentials.unwrap_or(has_cookie),
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! `token_sources`, which has to go by other names.
 
 use super::texts::{HeaderName, StateName, Word};
+use crate::credentials::bearer::{Alphabet, TokenSyntax};
 use crate::credentials::token_sources::Sources;
-use crate::fields::{Bounded, ConfigErrors, FieldPath, KIB, Pointer, keywords, section};
+use crate::fields::{Bounded, ConfigErrors, FieldPath, KIB, Pointer, Visible, keywords, section};
 use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::sanitize::OverrideHeaders;
 use crate::settings::CredentialSettings;
@@ -36,14 +37,20 @@ section! {
     pub(super) struct TokenSources {
         /// Longest access token in bytes; a longer one is a 431.
         max_length: Bounded<1, { 64 * KIB }> = 8192,
+        /// What tokens are made of: `b64token`, as RFC 6750 §2.1 says, or `visible`, for servers that go beyond it
+        /// (Salesforce's `!`, Laravel Sanctum's `|`, OpenAM's `*`): visible ASCII without `"`, `\`, `,`, `;`, `&` and `?`.
+        alphabet: Alphabet = "b64token",
         /// A parameter of the query that may hold the token, `access_token` say
         /// ([RFC 9700](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2) advises against it); successful answers become
         /// `Cache-Control: private`.
         query_parameter: Word,
         /// A cookie that may hold it; make it `SameSite=Strict`, browsers send it by themselves.
         cookie: Word,
-        /// Another header field that may hold it, alone.
+        /// Another header field that may hold it: alone, or behind `header_prefix`. It is taken off whatever it holds.
         header: HeaderName,
+        /// What stands before the token in that field, `"Bearer "` say, as in Envoy's `value_prefix` and Istio's `prefix`; letter
+        /// case does not count. A field with another scheme has no token.
+        header_prefix: Visible,
         /// What stands before a token among the subprotocols of a WebSocket handshake: with `access_token.`, pages open
         /// `new WebSocket(url, ["chat", "access_token." + token])`.
         websocket_protocol: Word,
@@ -58,6 +65,7 @@ keywords! {
         or SpaceSeparated = "space_separated"
     }
     OverrideHeaders { Remove = "remove" or Keep = "keep" }
+    Alphabet { B64token = "b64token" or Visible = "visible" }
 }
 
 impl ClaimToHeader {
@@ -95,14 +103,18 @@ impl TokenSources {
         forwarding: &Forwarding,
         errors: &mut ConfigErrors,
     ) -> CredentialSettings {
-        let Self { max_length, query_parameter, cookie, header, websocket_protocol } = self;
+        let Self { max_length, alphabet, query_parameter, cookie, header, header_prefix, websocket_protocol } =
+            self;
         let is_set = |name: &String| !forwarding.spoofed_headers(std::iter::once(name.as_bytes())).is_empty();
         if header.as_ref().is_some_and(is_set) {
             errors.note(at.field("header"), "must not be a field that the gateway sets");
         }
+        if header_prefix.is_some() && header.is_none() {
+            errors.note(at.field("header_prefix"), "needs a header");
+        }
         CredentialSettings {
-            max_length,
-            sources: Sources { query_parameter, cookie, header, websocket_protocol },
+            syntax: TokenSyntax { max_length, alphabet },
+            sources: Sources { query_parameter, cookie, header, header_prefix, websocket_protocol },
         }
     }
 }

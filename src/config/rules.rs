@@ -37,9 +37,11 @@ section! {
         /// route cache: then this rule does not hold, unless a filter right before this one selects the route anew (see
         /// "Rules for routes" of the page for Envoy). `phantom-token check` looks for that.
         routes: NonEmptyList<String>,
-        /// In upper case; `GET` is for `HEAD` as well. By default all.
+        /// In upper case; `GET` is for `HEAD` as well. By default all but `CONNECT`, and, where a token is taken, `TRACE` and `TRACK`,
+        /// which services answer with the request itself.
         methods: NonEmptyList<String>,
-        /// `public`: no token needed, and a bearer token that comes anyway is taken off.
+        /// `public`: no token needed, and a bearer token that comes anyway is taken off. `optional`: no token needed, and one that
+        /// comes has to be good; see "Optional tokens".
         access: Access = "protected",
         /// `true`: nothing is refused here, all is only reported; see "Reporting before refusing". By default as at the top.
         report_only: bool,
@@ -101,6 +103,7 @@ pub(super) enum Separator {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Access {
     Public,
+    Optional,
     Protected,
 }
 
@@ -118,7 +121,7 @@ pub(super) enum RuleDpop {
 }
 
 keywords! {
-    Access { Public = "public" or Protected = "protected" }
+    Access { Public = "public", Optional = "optional" or Protected = "protected" }
     PathMatch { Prefix = "prefix" or Exact = "exact" }
     Separator { Comma = "comma" or Space = "space" }
 }
@@ -225,6 +228,10 @@ impl Rule {
         if narrows && demands.report_only.is_some() {
             errors.note(at.field("report_only"), "is for the rules without routes to say");
         }
+        if access != Access::Public && methods.iter().any(|method| policy::is_reflected(method.as_bytes())) {
+            let message = "must not have TRACE or TRACK where a token is taken: services answer them with the request itself";
+            errors.note(at.field("methods"), message);
+        }
         let access = match access {
             Access::Public => {
                 if narrows {
@@ -236,8 +243,14 @@ impl Rule {
                 }
                 policy::Access::Public
             }
-            Access::Protected => {
-                policy::Access::Protected(Arc::new(demands.requirement(at, surroundings.enforcement, errors)))
+            Access::Optional | Access::Protected => {
+                let is_optional = access == Access::Optional;
+                if narrows && is_optional {
+                    let message = "must not be optional where the rule is for routes: it opens nothing";
+                    errors.note(at.field("access"), message);
+                }
+                let requirement = demands.requirement(at, surroundings.enforcement, errors);
+                policy::Access::Protected(Arc::new(Requirement { is_optional, ..requirement }))
             }
         };
         let Some(path) = path else { return Vec::new() };
@@ -292,7 +305,7 @@ impl Demands {
             Some(false) => Enforcement::Full,
             None => default,
         };
-        Requirement { enforcement, also: None, server, mint, conditions, any_of }
+        Requirement { is_optional: false, enforcement, also: None, server, mint, conditions, any_of }
     }
 }
 

@@ -236,7 +236,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     );
     check(
         json!({"rules": [{"path": "/", "access": "open"}]}),
-        "rules[0].access: must be public or protected",
+        "rules[0].access: must be public, optional or protected",
     );
     check(json!({"realm": "  "}), "realm: must be visible ASCII");
     check(

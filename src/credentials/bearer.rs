@@ -19,8 +19,26 @@ pub enum Scheme {
     Dpop,
 }
 
-/// An opaque access token as a client presented it: visible ASCII in the syntax of RFC 6750 §2.1 `b64token`, so it can
-/// travel in a header. It never shows in a debug print.
+/// What an access token may be made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alphabet {
+    /// `b64token` (RFC 6750 §2.1).
+    #[default]
+    B64token,
+    /// Visible ASCII, but for what ends a token in a header field, a cookie (RFC 6265 §4.1.1 `cookie-octet`) or a query.
+    Visible,
+}
+
+/// What an access token looks like.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenSyntax {
+    /// The longest one, in bytes.
+    pub max_length: usize,
+    /// What it is made of.
+    pub alphabet: Alphabet,
+}
+
+/// An opaque access token as a client presented it: visible ASCII, so it can travel in a header. It never shows in a debug print.
 #[derive(Clone, Copy)]
 pub struct AccessToken<'a>(&'a str);
 
@@ -28,11 +46,10 @@ impl<'a> AccessToken<'a> {
     /// Parses the access token out of an `Authorization` field.
     ///
     /// # Errors
-    /// The client's error: no credentials, another scheme, two of them, a malformed value, or a token that is longer
-    /// than `max_length` bytes.
+    /// The client's error: no credentials, another scheme, two of them, a malformed value, or a token that is too long.
     pub fn parse(
         field: Presented<'a>,
-        max_length: usize,
+        syntax: TokenSyntax,
         takes_dpop: bool,
     ) -> Result<(Scheme, Self), Reason> {
         let value = match field {
@@ -50,19 +67,19 @@ impl<'a> AccessToken<'a> {
                 false => Reason::UnsupportedScheme,
             });
         }
-        Self::alone(credentials, max_length).map(|token| (used, token))
+        Self::alone(credentials, syntax).map(|token| (used, token))
     }
 
     /// Takes a token that stands alone in its place.
     ///
     /// # Errors
     /// The client's error, as above.
-    pub fn alone(credentials: &'a [u8], max_length: usize) -> Result<Self, Reason> {
-        if credentials.len() > max_length {
+    pub fn alone(credentials: &'a [u8], syntax: TokenSyntax) -> Result<Self, Reason> {
+        if credentials.len() > syntax.max_length {
             return Err(Reason::TokenTooLong);
         }
         match std::str::from_utf8(credentials) {
-            Ok(token) if is_b64token(credentials) => Ok(Self(token)),
+            Ok(token) if syntax.alphabet.spells(credentials) => Ok(Self(token)),
             _ if credentials.is_empty() || credentials.iter().any(|byte| b" \t,".contains(byte)) => {
                 Err(Reason::MalformedCredentials)
             }
@@ -133,6 +150,18 @@ fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
             (scheme, rest.get(spaces..).unwrap_or_default())
         }
         None => (value, b""),
+    }
+}
+
+impl Alphabet {
+    fn spells(self, token: &[u8]) -> bool {
+        match self {
+            Self::B64token => is_b64token(token),
+            Self::Visible => {
+                let is_character = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\,;&?".contains(byte);
+                !token.is_empty() && token.iter().all(is_character)
+            }
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::http::request_head::{Presented, RequestHead};
+use super::bearer;
+use crate::http::request_head::{FoundToken, Place, Presented, RequestHead};
 
 /// The places that are looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +16,10 @@ pub struct Sources {
     pub query_parameter: Option<String>,
     /// The name of a cookie.
     pub cookie: Option<String>,
-    /// The name of a header field, in lower case; its value is the token alone.
+    /// The name of a header field, in lower case.
     pub header: Option<String>,
+    /// What stands before the token in that field, a scheme say; nothing by default.
+    pub header_prefix: Option<String>,
     /// What stands before the token in a subprotocol.
     pub websocket_protocol: Option<String>,
 }
@@ -28,7 +31,7 @@ pub struct Extracted<'a> {
     pub edits: Vec<(String, Option<Vec<u8>>)>,
     /// Whether the query had a token: then the response is `private` (RFC 6750 §2.3).
     pub is_in_query: bool,
-    tokens: Vec<Cow<'a, [u8]>>,
+    tokens: Vec<FoundToken<'a>>,
 }
 
 impl Extracted<'_> {
@@ -38,13 +41,8 @@ impl Extracted<'_> {
         head: RequestHead<'h>,
         edits: &'h [(String, Option<Vec<u8>>)],
     ) -> RequestHead<'h> {
-        let elsewhere = match self.tokens.as_slice() {
-            [] => Presented::Absent,
-            [token] => Presented::Once(token),
-            _ => Presented::Repeated,
-        };
         let path = edits.iter().find_map(|(name, value)| value.as_deref().filter(|_| name == PATH));
-        RequestHead { elsewhere, path: path.unwrap_or(head.path), ..head }
+        RequestHead { elsewhere: &self.tokens, path: path.unwrap_or(head.path), ..head }
     }
 }
 
@@ -76,23 +74,64 @@ impl Sources {
         }
         if let Some(name) = &self.cookie {
             let pairs = values(COOKIE).flat_map(|value| value.split(|&byte| byte == b';'));
-            let token = |pair: &'a [u8]| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
-            extracted.take_from_list(COOKIE, "; ", pairs, token);
+            let token =
+                |pair: &'a [u8]| Some(unquoted(pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?));
+            extracted.take_from_list(Place::Cookie, COOKIE, "; ", pairs, token);
         }
         if let Some(prefix) = &self.websocket_protocol {
             let protocols = values(WEBSOCKET_PROTOCOL).flat_map(|value| value.split(|&byte| byte == b','));
             let token = |protocol: &'a [u8]| protocol.strip_prefix(prefix.as_bytes());
-            extracted.take_from_list(WEBSOCKET_PROTOCOL, ", ", protocols, token);
+            extracted.take_from_list(Place::WebsocketProtocol, WEBSOCKET_PROTOCOL, ", ", protocols, token);
         }
         if let Some(name) = &self.header {
             for (written, value) in fields.clone() {
                 if written.eq_ignore_ascii_case(name.as_bytes()) {
-                    extracted.tokens.push(Cow::Borrowed(value.trim_ascii()));
+                    let value = self.behind_prefix(value.trim_ascii());
+                    extracted.tokens.extend(
+                        value.map(|value| FoundToken { place: Place::Header, value: Cow::Borrowed(value) }),
+                    );
                     extracted.edits.push((name.clone(), None));
                 }
             }
         }
         extracted
+    }
+
+    /// Where a request has credentials, in words for its client: the names are the operator's.
+    pub(crate) fn places(&self, head: &RequestHead<'_>) -> Vec<String> {
+        let is_in_authorization = match head.elsewhere {
+            [] => !matches!(head.authorization, Presented::Absent),
+            _ => bearer::is_presented(head.authorization),
+        };
+        let elsewhere = head.elsewhere.iter().filter_map(|found| {
+            let (kind, name) = match found.place {
+                Place::QueryParameter => ("query parameter", &self.query_parameter),
+                Place::Cookie => ("cookie", &self.cookie),
+                Place::Header => ("header field", &self.header),
+                Place::WebsocketProtocol => ("WebSocket protocol", &self.websocket_protocol),
+            };
+            Some(format!("the {kind} '{}'", name.as_deref()?))
+        });
+        let authorization = is_in_authorization.then(|| "the Authorization header field".to_owned());
+        let mut places: Vec<String> = authorization.into_iter().chain(elsewhere).collect();
+        places.dedup();
+        places
+    }
+
+    /// The token in the value of the header field. None, if that has another scheme; empty, if it has none.
+    fn behind_prefix<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        let Some(prefix) = &self.header_prefix else { return Some(value) };
+        let prefix = prefix.trim_end().as_bytes();
+        let is_word = prefix.last().is_some_and(u8::is_ascii_alphanumeric);
+        match value.split_at_checked(prefix.len()) {
+            Some((start, rest))
+                if start.eq_ignore_ascii_case(prefix) && (!is_word || matches!(rest, [] | [b' ', ..])) =>
+            {
+                Some(rest.trim_ascii_start())
+            }
+            _ if value.contains(&b' ') => None,
+            _ => Some(b""),
+        }
     }
 }
 
@@ -107,7 +146,8 @@ impl<'a> Extracted<'a> {
         for parameter in query.split(|&byte| byte == b'&') {
             let mut parts = parameter.splitn(2, |&byte| byte == b'=');
             if decode(parts.next().unwrap_or_default()) == name.as_bytes() {
-                self.tokens.push(decode(parts.next().unwrap_or_default()));
+                let value = decode(parts.next().unwrap_or_default());
+                self.tokens.push(FoundToken { place: Place::QueryParameter, value });
             } else {
                 others.push(parameter);
             }
@@ -124,6 +164,7 @@ impl<'a> Extracted<'a> {
     /// Takes the elements that are tokens out of a list that may be spread over several fields.
     fn take_from_list(
         &mut self,
+        place: Place,
         field: &str,
         separator: &str,
         elements: impl Iterator<Item = &'a [u8]>,
@@ -133,7 +174,7 @@ impl<'a> Extracted<'a> {
         let mut others = Vec::new();
         for element in elements.map(<[u8]>::trim_ascii) {
             match token(element) {
-                Some(token) => self.tokens.push(Cow::Borrowed(token)),
+                Some(token) => self.tokens.push(FoundToken { place, value: Cow::Borrowed(token) }),
                 None => others.push(element),
             }
         }
@@ -142,6 +183,11 @@ impl<'a> Extracted<'a> {
             self.edits.push((field.to_owned(), Some(rest).filter(|rest| !rest.is_empty())));
         }
     }
+}
+
+/// A cookie's value may stand in quotes (RFC 6265 §4.1.1).
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 /// `application/x-www-form-urlencoded`: a plus is a space there, which no token has.

@@ -2,6 +2,7 @@
 //! another name than clients do, so it answers on every host; on another one that an operator opens by name, services come first.
 
 use crate::http::authority::without_port;
+use crate::http::cors;
 use crate::http::reply::Reply;
 use crate::http::request_head::RequestHead;
 
@@ -39,12 +40,16 @@ impl Document {
             ("cache-control", "public, max-age=3600"),
             ("access-control-allow-origin", "*"),
         ];
-        Reply {
-            status: 200,
-            headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
-            body: self.text.clone(),
-            grpc_status: 0,
-            reason: None,
-        }
+        reply(200, &headers, self.text.clone())
     }
+
+    /// The reply to a preflight of a page that wants to read it.
+    pub(crate) fn preflight_reply() -> Reply {
+        reply(204, cors::FOR_EVERY_PAGE, String::new())
+    }
+}
+
+fn reply(status: u16, headers: &[(&'static str, &str)], body: String) -> Reply {
+    let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Reply { status, headers, body, grpc_status: 0, grpc_call: None, reason: None }
 }

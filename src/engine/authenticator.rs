@@ -248,15 +248,16 @@ impl Authenticator {
         allowed_origin: Option<&Arc<str>>,
         host: Host<'_>,
     ) -> Result<Step, Reason> {
-        if let Some(document) = self.settings.documents().find(|document| document.is_at(head))
-            && self.is_own(document, head)
-        {
+        if let Some(document) = self.document_at(head) {
             return Ok(Step::Settled(Decision::Answer(document.reply())));
         }
-        if allowed_origin.is_some()
-            && let Some(asked) = cors::asked_by_preflight(head)
-        {
-            return self.preflight(&asked, allowed_origin, host);
+        if let Some(asked) = cors::asked_by_preflight(head) {
+            if self.document_at(&asked).is_some() {
+                return Ok(Step::Settled(Decision::Answer(Document::preflight_reply())));
+            }
+            if allowed_origin.is_some() {
+                return self.preflight(&asked, allowed_origin, host);
+            }
         }
         Ok(match self.settings.rules.find(head)? {
             Access::Public => {
@@ -288,12 +289,20 @@ impl Authenticator {
             .map_err(TokenError::from)
             .and_then(|(context, token)| self.authorize(head, token, context, host));
         step.unwrap_or_else(|TokenError { reason, member, .. }| {
+            if requirement.is_optional && request_context::is_nobodys(head, reason) {
+                return Step::Settled(Decision::forward_public(UpstreamHeaders::stripped(), host));
+            }
             let nonce = match reason {
                 Reason::UseDpopNonce => self.settings.dpop.as_ref().and_then(|dpop| dpop.nonce.as_ref()),
                 _ => None,
             };
             let rejection = Rejection {
                 allowed_origin: allowed_origin.cloned(),
+                parameters: match reason.is_about_absence() {
+                    true => requirement.challenge_parameters(Reason::InsufficientScope, None),
+                    false => Vec::new(),
+                },
+                places: request_context::places(head, &self.settings, reason),
                 schemes: request_context::schemes(head, mode, reason),
                 nonce: nonce.map(|key| key.nonce(host.now)),
                 member,
@@ -301,6 +310,14 @@ impl Authenticator {
             };
             Step::Settled(Decision::refuse(rejection, requirement.enforcement, host))
         })
+    }
+
+    /// The document of the gateway's own that a request is for.
+    fn document_at(&self, head: &RequestHead<'_>) -> Option<&Document> {
+        self.settings
+            .documents()
+            .find(|document| document.is_at(head))
+            .filter(|document| self.is_own(document, head))
     }
 
     /// Whether a request at the path of a document is for the gateway's. What an operator opens at another host by name is a service's.

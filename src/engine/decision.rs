@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::request_context::RequestContext;
 use crate::authorization_server::UnverifiedToken;
 use crate::host::Host;
+use crate::http::grpc::GrpcCall;
 use crate::http::reply::Reply;
 use crate::metrics::Counter;
 use crate::policy::Enforcement;
@@ -81,6 +82,12 @@ impl Decision {
 }
 
 impl Pending {
+    /// The same for a client that speaks gRPC so, if it does.
+    pub(super) fn answered_as(mut self, grpc_call: Option<GrpcCall>) -> Self {
+        self.context.grpc_call = grpc_call;
+        self
+    }
+
     /// Refuses it, with what is known of its token.
     pub(super) fn reject(
         self,

@@ -45,6 +45,7 @@ use self::in_flight::{Flight, InFlight, Waiting};
 use self::query_result::QueryResult;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CalloutOutcome, NotSent};
+use crate::http::grpc::GrpcCall;
 use crate::http::reply::Reply;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::metrics::{Counter, Gauge, Histogram};
@@ -119,19 +120,23 @@ impl Engine {
         }
         let (mut edits, extracted) = HeaderEdits::find(&head, fields.clone(), &self.settings);
         if !self.capabilities.edits_repeated_fields
-            && let Some(reason) = edits.repetition(fields)
+            && let Some(reason) = edits.repetition(fields.clone())
         {
             return Reception::of(Action::Reply(self.refuse(reason, host.metrics)));
         }
         let head = attributes.added_to(edits.applied_to(head, &extracted));
+        let grpc_call = || GrpcCall::of(fields.clone());
         let decision = match self.authenticator.authenticate(&head, host) {
+            Step::Settled(Decision::Reject(rejection)) => {
+                Some(Decision::Reject(Rejection { grpc_call: grpc_call(), ..rejection }))
+            }
             Step::Settled(decision) => Some(decision),
             Step::Refresh(decision, query) => {
                 self.refresh(query, host);
                 Some(decision)
             }
             Step::Ask(query, pending) => {
-                self.unasked.push_back((stream, query, pending));
+                self.unasked.push_back((stream, query, pending.answered_as(grpc_call())));
                 None
             }
         };
@@ -167,7 +172,7 @@ impl Engine {
         let head = RequestHead::read(fields.clone());
         let (edits, extracted) = HeaderEdits::find(&head, fields, &self.settings);
         let head = edits.applied_to(head, &extracted);
-        !matches!((head.authorization, head.elsewhere), (Presented::Absent, Presented::Absent))
+        !matches!((head.authorization, head.elsewhere), (Presented::Absent, []))
     }
 
     /// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).

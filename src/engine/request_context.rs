@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::credentials::bearer::{self, AccessToken, Scheme};
+use crate::credentials::bearer::{self, AccessToken, Scheme, TokenSyntax};
 use crate::credentials::client_certificate;
 use crate::credentials::dpop::{DpopMode, UnverifiedProof};
-use crate::http::request_head::{Presented, RequestHead};
+use crate::http::grpc::GrpcCall;
+use crate::http::request_head::RequestHead;
 use crate::policy::Requirement;
 use crate::refusal::{Reason, Rejection, Schemes};
 use crate::settings::Settings;
@@ -23,6 +24,8 @@ pub(super) struct RequestContext {
     /// The proof of possession, right for this request. Its signature is verified later, when its token is known to be good and bound to
     /// that key: no other proof is worth verifying or remembering.
     pub(super) proof: Option<Box<UnverifiedProof>>,
+    /// How its client speaks, if that is one of gRPC. Requests that wait have it.
+    pub(super) grpc_call: Option<GrpcCall>,
     schemes: Schemes,
     allowed_origin: Option<Arc<str>>,
 }
@@ -40,7 +43,7 @@ impl RequestContext {
         mode: DpopMode,
         now: Timestamp,
     ) -> Result<(Self, AccessToken<'h>), Reason> {
-        let (scheme, token) = token(head, settings.credentials.max_length, mode != DpopMode::Off)?;
+        let (scheme, token) = token(head, settings.credentials.syntax, mode != DpopMode::Off)?;
         if token.is_in_query(head.path) {
             return Err(Reason::RepeatedCredentials);
         }
@@ -57,15 +60,15 @@ impl RequestContext {
             certificate: client_certificate::digest(settings.client_certificate, head),
         };
         let (requirement, allowed_origin) = (Arc::clone(requirement), allowed_origin.cloned());
-        Ok((Self { requirement, presenter, proof, schemes, allowed_origin }, token))
+        Ok((Self { requirement, presenter, proof, grpc_call: None, schemes, allowed_origin }, token))
     }
 
     /// The refusal of this request, whose credentials were looked at, and perhaps the claims of its token.
     pub(super) fn refusal(self, reason: Reason, claims: Option<&Claims>) -> Rejection {
-        let Self { requirement, schemes, allowed_origin, .. } = self;
+        let Self { requirement, grpc_call, schemes, allowed_origin, .. } = self;
         let schemes = if reason.is_about_proof() { Schemes::Dpop } else { schemes };
         let parameters = requirement.challenge_parameters(reason, claims);
-        Rejection { parameters, allowed_origin, schemes, ..reason.into() }
+        Rejection { parameters, grpc_call, allowed_origin, schemes, ..reason.into() }
     }
 }
 
@@ -82,16 +85,35 @@ pub(super) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) ->
     }
 }
 
-/// One token, from `Authorization` or from elsewhere (R9).
+/// Whether a request that is refused for this reason has no token: nothing, or credentials of a scheme that is none of tokens.
+pub(super) fn is_nobodys(head: &RequestHead<'_>, reason: Reason) -> bool {
+    reason.is_about_absence() && !bearer::is_presented(head.authorization)
+}
+
+/// Where the credentials of a request are that are refused at the door, for its client. None, if the place is not what is wrong.
+pub(super) fn places(head: &RequestHead<'_>, settings: &Settings, reason: Reason) -> Option<String> {
+    if !reason.is_about_place() {
+        return None;
+    }
+    let mut places = settings.credentials.sources.places(head);
+    if reason == Reason::RepeatedCredentials
+        && token(head, settings.credentials.syntax, true).is_ok_and(|(_, token)| token.is_in_query(head.path))
+    {
+        places.push("the query".to_owned());
+    }
+    Some(places.join(" and "))
+}
+
+/// One token, from `Authorization` or from elsewhere (R9). Credentials of another scheme beside it are no token.
 fn token<'h>(
     head: &RequestHead<'h>,
-    max_length: usize,
+    syntax: TokenSyntax,
     takes_dpop: bool,
 ) -> Result<(Scheme, AccessToken<'h>), Reason> {
-    match (head.authorization, head.elsewhere) {
-        (authorization, Presented::Absent) => AccessToken::parse(authorization, max_length, takes_dpop),
-        (Presented::Absent, Presented::Once(token)) => {
-            AccessToken::alone(token, max_length).map(|token| (Scheme::Bearer, token))
+    match head.elsewhere {
+        [] => AccessToken::parse(head.authorization, syntax, takes_dpop),
+        [found] if !bearer::is_presented(head.authorization) => {
+            AccessToken::alone(&found.value, syntax).map(|token| (Scheme::Bearer, token))
         }
         _ => Err(Reason::RepeatedCredentials),
     }

@@ -6,6 +6,7 @@ mod keys;
 mod lifetimes;
 mod minting;
 mod outages;
+mod presented;
 mod published_keys;
 mod reports;
 mod senders;

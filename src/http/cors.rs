@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use http::Method;
+
 use crate::http::request_head::RequestHead;
 
 /// The origins whose pages may call the API.
@@ -10,6 +12,8 @@ use crate::http::request_head::RequestHead;
 pub struct Cors {
     /// Origins as browsers write them: scheme, host, and port if it is not the scheme's own.
     pub allow_origins: Vec<Arc<str>>,
+    /// Whether these pages may read refusals of requests that they send with credentials: cookies, say.
+    pub allow_credentials: bool,
 }
 
 impl Cors {
@@ -20,18 +24,34 @@ impl Cors {
     }
 }
 
-/// The request that a preflight asks about, if this is one (Fetch §3.2.2).
+/// The request that a preflight asks about, if this is one (Fetch §3.2.2): it names a method, which is a token (RFC 9110 §9.1).
 pub(crate) fn asked_by_preflight<'a>(head: &RequestHead<'a>) -> Option<RequestHead<'a>> {
-    let method =
-        head.access_control_request_method.filter(|_| head.method == b"OPTIONS" && head.origin.is_some())?;
-    Some(RequestHead { method, ..*head })
+    if head.method != b"OPTIONS" {
+        return None;
+    }
+    let method = head.access_control_request_method.filter(|_| head.origin.is_some())?;
+    Method::from_bytes(method).is_ok().then_some(RequestHead { method, ..*head })
 }
 
-/// What lets a page of this origin read an answer, and the fields of it that tell what to do.
-pub(crate) fn headers(origin: &str) -> [(&'static str, String); 3] {
-    [
-        ("access-control-allow-origin", origin.to_owned()),
-        ("access-control-expose-headers", "www-authenticate, retry-after, dpop-nonce".to_owned()),
-        ("vary", "origin".to_owned()),
-    ]
+/// What lets a page of this origin read a refusal, and the fields of it that tell what to do.
+pub(crate) fn headers(origin: &str, allow_credentials: bool) -> impl Iterator<Item = (&'static str, String)> {
+    let headers = [
+        ("access-control-allow-origin", origin),
+        (
+            "access-control-expose-headers",
+            "www-authenticate, retry-after, dpop-nonce, grpc-status, grpc-message",
+        ),
+        ("vary", "origin"),
+    ];
+    let credentials = allow_credentials.then_some(("access-control-allow-credentials", "true"));
+    headers.into_iter().chain(credentials).map(|(name, value)| (name, value.to_owned()))
 }
+
+/// What lets pages of any origin fetch a document that is for everybody. `Authorization` is not among those that `*` stands for,
+/// and clients of MCP send `MCP-Protocol-Version`; both are named for browsers that do not know `*`.
+pub(crate) const FOR_EVERY_PAGE: &[(&str, &str)] = &[
+    ("access-control-allow-origin", "*"),
+    ("access-control-allow-methods", "GET, HEAD"),
+    ("access-control-allow-headers", "authorization, mcp-protocol-version, *"),
+    ("access-control-max-age", "3600"),
+];

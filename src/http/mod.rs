@@ -8,6 +8,7 @@ mod date;
 pub(crate) mod field_name;
 pub(crate) mod form;
 pub(crate) mod freshness;
+pub(crate) mod grpc;
 pub(crate) mod lifetime;
 pub(crate) mod media_type;
 pub(crate) mod path;

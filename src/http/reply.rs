@@ -1,5 +1,7 @@
 //! A reply of the gateway's own, which no service sees.
 
+use super::grpc::{self, GrpcCall};
+
 /// An answer of the gateway's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -9,8 +11,31 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// JSON.
     pub body: String,
-    /// The status for a gRPC client, where the host can tell one.
+    /// The status for a gRPC client.
     pub grpc_status: u8,
+    /// How its client speaks, if that is one of gRPC: see [`Self::for_host`].
+    pub grpc_call: Option<GrpcCall>,
     /// The name of the reason, if it is a refusal.
     pub reason: Option<&'static str>,
 }
+
+impl Reply {
+    /// The reply as a host sends it that gives replies to gRPC calls their form itself, where it sees them, or does not. Each field is
+    /// there once.
+    pub fn for_host(self, knows_grpc: bool) -> Self {
+        let Some(call) = self.grpc_call else { return self };
+        let mut headers = self.headers;
+        headers.retain(|(name, _)| *name != CONTENT_TYPE);
+        if call.is_plain && knows_grpc {
+            return Self { headers, ..self };
+        }
+        headers.extend([
+            (CONTENT_TYPE, call.media_type().to_owned()),
+            ("grpc-status", self.grpc_status.to_string()),
+            ("grpc-message", grpc::message(&self.body)),
+        ]);
+        Self { status: 200, headers, body: String::new(), ..self }
+    }
+}
+
+const CONTENT_TYPE: &str = "content-type";

@@ -1,6 +1,8 @@
 //! What the filter needs to know of a request, borrowed from the host's bytes. Header values are bytes: one that is not
 //! UTF-8 is legal (RFC 9110 §5.5) and must not stop a worker.
 
+use std::borrow::Cow;
+
 use crate::http::sanitize::is_suspect;
 
 /// The head of a request, as its host delivered it.
@@ -22,8 +24,8 @@ pub struct RequestHead<'a> {
     pub traceparent: Presented<'a>,
     /// The `x-forwarded-client-cert` field.
     pub forwarded_client_cert: Presented<'a>,
-    /// A token that came elsewhere, where that is allowed.
-    pub elsewhere: Presented<'a>,
+    /// The tokens that came elsewhere, where that is allowed.
+    pub elsewhere: &'a [FoundToken<'a>],
     /// The route that the host has selected, by its name or its label, if rules ask for it.
     pub route: Option<&'a [u8]>,
     /// Who the caller is by its certificate (a URI, RFC 5280 §4.2.1.6), if rules ask for it and it showed one.
@@ -48,6 +50,23 @@ pub enum Presented<'a> {
     Once(&'a [u8]),
     /// More than one, equal or not (R8).
     Repeated,
+}
+
+/// A token that was found elsewhere than in `Authorization`. It never shows in a debug print.
+pub struct FoundToken<'a> {
+    /// Where it was.
+    pub(crate) place: Place,
+    /// The token, or what stands in its place.
+    pub(crate) value: Cow<'a, [u8]>,
+}
+
+/// A place for a token that is configured by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    QueryParameter,
+    Cookie,
+    Header,
+    WebsocketProtocol,
 }
 
 impl<'a> RequestHead<'a> {
@@ -85,6 +104,12 @@ impl<'a> RequestHead<'a> {
 impl<'a> Presented<'a> {
     fn and(self, value: &'a [u8]) -> Self {
         if matches!(self, Self::Absent) { Self::Once(value) } else { Self::Repeated }
+    }
+}
+
+impl std::fmt::Debug for FoundToken<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("FoundToken").field(&self.place).finish_non_exhaustive()
     }
 }
 

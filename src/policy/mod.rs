@@ -14,4 +14,4 @@ pub use condition::{
 };
 pub use pattern::PathPattern;
 pub use requirement::{Enforcement, Requirement};
-pub use rules::{Access, HostPattern, Rule, Rules};
+pub use rules::{Access, HostPattern, Rule, Rules, is_reflected};

@@ -27,6 +27,8 @@ pub enum Enforcement {
 /// All of this has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
+    /// Whether a request without a token passes as well, as nobody's. One with a token has to meet all of this.
+    pub is_optional: bool,
     /// What happens if it is not met.
     pub enforcement: Enforcement,
     /// And all of that.
@@ -42,9 +44,10 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// This, and what `also` requires.
+    /// This, and what `also` requires: a token, if either does.
     pub(crate) fn and(&self, also: Arc<Self>) -> Self {
-        Self { also: Some(also), ..self.clone() }
+        let is_optional = self.is_optional && also.is_optional;
+        Self { is_optional, also: Some(also), ..self.clone() }
     }
 
     /// Whether it depends on the caller's certificate.

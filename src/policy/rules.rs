@@ -60,7 +60,7 @@ pub enum HostPattern {
 pub enum Access {
     /// Everybody, without a token.
     Public,
-    /// Whoever presents an active access token that satisfies the requirement.
+    /// Whoever presents an active access token that satisfies the requirement, and perhaps whoever presents none.
     Protected(Arc<Requirement>),
 }
 
@@ -149,10 +149,9 @@ impl Rules {
         agreed(found, self.find_at(&written, path, head))
     }
 
-    /// Whether a rule that names hosts makes this request public.
+    /// Whether a rule that names hosts lets this request pass without a token.
     pub(crate) fn open_named_host(&self, head: &RequestHead<'_>) -> bool {
-        let is_open =
-            |found: Found<'_>| found.access() == Access::Public && found.rule.host != HostPattern::Any;
+        let is_open = |found: Found<'_>| found.access().openness() > 0 && found.rule.host != HostPattern::Any;
         self.hosts_matter && self.deciding(head).is_ok_and(is_open)
     }
 
@@ -200,7 +199,7 @@ impl Rules {
         let folded = path::fold(path);
         let matching = self.matching(hosts, host, pattern::inner(&folded));
         if !self.has_upper_case && folded == path {
-            return best(matching.into_iter(), method);
+            return best(matching.iter().copied(), method);
         }
         // To services that do not tell letter case apart, it is the path of all these rules.
         let segments: Vec<_> = pattern::segments(path).collect();
@@ -242,8 +241,8 @@ impl Rules {
         if self.rules.iter().any(is_narrower) {
             return Err(Reason::AmbiguousTarget);
         }
-        let everywhere = self.matching(hosts, host, "").into_iter().filter(|rule| rule.path.is_everything());
-        best(everywhere, method)
+        let matching = self.matching(hosts, host, "");
+        best(matching.iter().copied().filter(|rule| rule.path.is_everything()), method)
     }
 }
 
@@ -301,8 +300,30 @@ impl Rule {
         self.route == other.route && self.host == other.host && self.path == other.path
     }
 
+    /// A rule that names no methods takes all but those that are not for everywhere: `CONNECT` has no path that a rule could judge, and
+    /// what answers `TRACE` shows the request to the client (RFC 9110 §9.3.6, §9.3.8), so that no JWT may be in it.
     fn takes(&self, method: &[u8]) -> bool {
-        self.methods.is_empty() || self.methods.iter().any(|name| name.as_bytes() == method)
+        match (self.methods.is_empty(), method.len()) {
+            (false, _) => self.methods.iter().any(|name| name.as_bytes() == method),
+            (true, 5) => self.access == Access::Public || !is_reflected(method),
+            (true, 7) => !method.eq_ignore_ascii_case(b"CONNECT"),
+            (true, _) => true,
+        }
+    }
+}
+
+/// Whether services answer this method with the request itself, in any letter case: `TRACE`, and `TRACK`, as IIS calls it.
+pub fn is_reflected(method: &[u8]) -> bool {
+    [TRACE, TRACK].iter().any(|reflected| method.eq_ignore_ascii_case(reflected))
+}
+
+impl Access {
+    /// The higher, the less is asked of a request.
+    fn openness(&self) -> u8 {
+        match self {
+            Self::Public => 2,
+            Self::Protected(requirement) => requirement.is_optional.into(),
+        }
     }
 }
 
@@ -316,21 +337,17 @@ impl HostPattern {
     }
 }
 
-/// The first rule that takes the method. A method that a protected rule does not name must not slip past it into a public
-/// rule for a wider place, unless that is a rule for preflights.
-fn best<'a>(matching: impl Iterator<Item = &'a Rule>, method: &[u8]) -> Result<&'a Rule, Reason> {
-    let mut passed_over = None::<&Rule>;
-    for rule in matching {
-        let is_by_accident = rule.access == Access::Public && rule.methods != ["OPTIONS"];
-        let slips_past = |other: &Rule| is_by_accident && !rule.is_at_place_of(other);
-        match rule.takes(method) {
-            true if passed_over.is_some_and(slips_past) => return Err(Reason::NoMatchingRule),
-            true => return Ok(rule),
-            false if rule.access != Access::Public => passed_over = passed_over.or(Some(rule)),
-            false => {}
-        }
+/// The first rule that takes the method. A method that a rule does not name must not slip past it into one for a wider place that asks for
+/// less, unless that is a rule for preflights.
+fn best<'a>(matching: impl Iterator<Item = &'a Rule> + Clone, method: &[u8]) -> Result<&'a Rule, Reason> {
+    let found = matching.clone().enumerate().find(|(_, rule)| rule.takes(method));
+    let (passed_over, rule) = found.ok_or(Reason::NoMatchingRule)?;
+    let slips_past =
+        |other: &Rule| rule.access.openness() > other.access.openness() && !rule.is_at_place_of(other);
+    match rule.methods != ["OPTIONS"] && matching.take(passed_over).any(slips_past) {
+        true => Err(Reason::NoMatchingRule),
+        false => Ok(rule),
     }
-    Err(Reason::NoMatchingRule)
 }
 
 /// The host as it is written, in lower case. The dot of the root, a colon without a port behind it, and characters that
@@ -349,6 +366,9 @@ fn is_plain_name(name: &str) -> bool {
     let is_address = name.starts_with('[') && name.ends_with(']');
     !name.is_empty() && !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
 }
+
+const TRACE: &[u8] = b"TRACE";
+const TRACK: &[u8] = b"TRACK";
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@ pub struct ProtectionSpace {
     pub dpop_algorithms: String,
     /// How the bodies of refusals are written.
     pub error_body: ErrorBody,
+    /// Whether pages of allowed origins may read refusals of requests that they send with credentials.
+    pub allow_credentials: bool,
 }
 
 /// The schemes that would help: where a request had credentials, the one that it used (RFC 9449 §7.1, R14).
@@ -42,13 +44,13 @@ impl Schemes {
 pub(crate) enum Challenge {
     /// None: credentials would not help.
     Absent,
-    /// The realm alone: the request had no credentials, so it has no error code (RFC 6750 §3.1), or none of those fits.
+    /// Without an error code: the request had no credentials (RFC 6750 §3.1), or none of the codes fits.
     Plain,
     /// With `error` and `error_description`.
     WithError,
 }
 
-/// Renders a challenge of one scheme; each parameter at most once, the realm always (R2). `parameters` go with an error.
+/// Renders a challenge of one scheme; each parameter at most once, the realm always (R2).
 pub(crate) fn render(
     scheme: &str,
     challenge: Challenge,
@@ -63,9 +65,9 @@ pub(crate) fn render(
     };
     if challenge == Challenge::WithError {
         text.push_str(&format!(", error={}, error_description={}", quote(error), quote(description)));
-        for (name, value) in parameters {
-            text.push_str(&format!(", {name}={}", quote(value)));
-        }
+    }
+    for (name, value) in parameters {
+        text.push_str(&format!(", {name}={}", quote(value)));
     }
     if scheme == DPOP {
         text.push_str(&format!(", algs={}", quote(&space.dpop_algorithms)));

@@ -18,9 +18,11 @@ pub use reason::{Fault, Reason};
 pub(crate) use token_error::TokenError;
 
 use body::Particulars;
+use challenge::Challenge;
 use reason::Row;
 
 use crate::http::cors;
+use crate::http::grpc::GrpcCall;
 use crate::http::reply::Reply;
 use crate::token_key::TokenKey;
 
@@ -33,6 +35,10 @@ pub struct Rejection {
     pub token: Option<TokenKey>,
     /// The parameters of the challenge that tell the client what would do.
     pub parameters: Vec<(&'static str, String)>,
+    /// Where the credentials are that are wrong, in words for the client, if it has to know that.
+    pub places: Option<String>,
+    /// How the client speaks, if that is one of gRPC.
+    pub grpc_call: Option<GrpcCall>,
     /// The origin whose pages may read the answer, if it came from one.
     pub allowed_origin: Option<Arc<str>>,
     /// The schemes that are challenged.
@@ -51,6 +57,8 @@ impl From<Reason> for Rejection {
             reason,
             token: None,
             parameters: Vec::new(),
+            places: None,
+            grpc_call: None,
             allowed_origin: None,
             schemes: Schemes::default(),
             nonce: None,
@@ -64,11 +72,14 @@ impl Rejection {
     /// The reply, with the protection space if it has a challenge.
     pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = *self.reason.row();
+        let mut description = description.to_owned();
         // Clients are told what is wrong with what they presented, and not with what the server answered.
-        let description = match self.member.filter(|_| self.reason.fault() == Fault::Client) {
-            Some(member) => format!("{description}: {member}"),
-            None => description.to_owned(),
-        };
+        if let Some(member) = self.member.filter(|_| self.reason.fault() == Fault::Client) {
+            description.push_str(&format!(": {member}"));
+        }
+        if let Some(places) = &self.places {
+            description.push_str(&format!(", in {places}"));
+        }
         let mut headers = vec![
             ("content-type", space.error_body.media_type().to_owned()),
             ("cache-control", "no-store".to_owned()),
@@ -81,11 +92,19 @@ impl Rejection {
         if status == SERVICE_UNAVAILABLE {
             headers.push(("retry-after", self.retry_after_seconds().to_string()));
         }
-        headers.extend(self.allowed_origin.iter().flat_map(|origin| cors::headers(origin)));
+        let origin = self.allowed_origin.iter();
+        headers.extend(origin.flat_map(|origin| cors::headers(origin, space.allow_credentials)));
         let particulars =
             Particulars { status, error, error_description: &description, reason: self.reason.name() };
         let body = space.error_body.render(&particulars);
-        Reply { status, headers, body, grpc_status: grpc_status(status), reason: Some(self.reason.name()) }
+        Reply {
+            status,
+            headers,
+            body,
+            grpc_status: grpc_status(status, challenge),
+            grpc_call: self.grpc_call,
+            reason: Some(self.reason.name()),
+        }
     }
 }
 
@@ -97,9 +116,11 @@ impl Rejection {
     }
 }
 
-/// PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL and UNAUTHENTICATED of the gRPC status codes (R83).
-fn grpc_status(http_status: u16) -> u8 {
+/// INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL and UNAUTHENTICATED of the gRPC status codes (R83).
+/// The last makes clients log in again, so it stands for nothing but credentials.
+fn grpc_status(http_status: u16, challenge: Challenge) -> u8 {
     match http_status {
+        400 if challenge == Challenge::Absent => 3,
         403 => 7,
         431 => 8,
         502..=504 => 14,

@@ -31,6 +31,7 @@ pub(super) struct Row {
     is_outage: bool,
     is_about_proof: bool,
     is_about_absence: bool,
+    is_about_place: bool,
 }
 
 /// Defines the reasons. A row: what it means, the variant, status, error code, challenge, who is at fault, further columns that
@@ -81,11 +82,11 @@ reasons! {
     /// Credentials of another scheme than Bearer (R5).
     UnsupportedScheme: 401 "unauthorized" Plain Client [is_about_absence]
         "A bearer token is required",
-    /// A Bearer field without exactly one token (R4, R6).
-    MalformedCredentials: 400 "invalid_request" WithError Client
-        "The Authorization header field is malformed",
+    /// A place for a token without exactly one (R4, R6).
+    MalformedCredentials: 400 "invalid_request" WithError Client [is_about_place]
+        "The credentials are malformed",
     /// More than one set of credentials (R8).
-    RepeatedCredentials: 400 "invalid_request" WithError Client
+    RepeatedCredentials: 400 "invalid_request" WithError Client [is_about_place]
         "The request has more than one set of credentials",
     /// More than one field of a name that the gateway sets or takes off, where the host reaches only one of them (R137).
     RepeatedField: 400 "invalid_request" Absent Client
@@ -94,10 +95,10 @@ reasons! {
     TooManyFields: 431 "invalid_request" Absent Client
         "The request has too many header fields",
     /// A token that RFC 6750 §2.1 does not allow (R7).
-    InvalidTokenSyntax: 401 "invalid_token" WithError Client
+    InvalidTokenSyntax: 401 "invalid_token" WithError Client [is_about_place]
         "The access token is malformed",
     /// A token over the configured length (R79).
-    TokenTooLong: 431 "invalid_request" Absent Client
+    TokenTooLong: 431 "invalid_request" Absent Client [is_about_place]
         "The access token is too long",
     /// The authorization server says that the token is not active (R25).
     Inactive: 401 "invalid_token" WithError Client
@@ -249,6 +250,11 @@ impl Reason {
         self.row().is_about_proof
     }
 
+    /// Whether its client has to know in which of several places the credentials are wrong.
+    pub(crate) fn is_about_place(self) -> bool {
+        self.row().is_about_place
+    }
+
     /// Whether the request has no credentials that are looked at here.
     pub(crate) fn is_about_absence(self) -> bool {
         self.row().is_about_absence
@@ -266,6 +272,7 @@ const DEFAULTS: Row = Row {
     is_outage: false,
     is_about_proof: false,
     is_about_absence: false,
+    is_about_place: false,
 };
 
 const fn snake_case_length(variant: &str) -> usize {

@@ -151,3 +151,32 @@ fn r081_a_page_of_an_allowed_origin_may_read_the_answer() {
         None
     );
 }
+
+/// If a host did it again, the client would see each field twice.
+#[test]
+fn r083_a_refusal_is_trailers_only_unless_the_host_makes_it_that() {
+    for (written, knows_grpc, media_type) in [
+        ("application/grpc", true, None),
+        ("application/grpc", false, Some("application/grpc")),
+        ("application/grpc;charset=utf-8", true, Some("application/grpc")),
+        ("application/grpc-web+proto", true, Some("application/grpc-web")),
+        ("application/grpc-web+proto", false, Some("application/grpc-web")),
+    ] {
+        let grpc_call = GrpcCall::of(std::iter::once((&b"content-type"[..], written.as_bytes())));
+        let rejection = Rejection { grpc_call, ..Reason::Expired.into() };
+        let reply = rejection.reply(&space()).for_host(knows_grpc);
+        let count = |name| reply.headers.iter().filter(|(own, _)| *own == name).count();
+        assert_eq!(count("www-authenticate"), 1);
+        if media_type.is_some() {
+            assert_eq!((reply.status, reply.body.as_str(), count("content-type")), (200, "", 1));
+            assert_eq!(header(&reply, "content-type"), media_type, "{written}");
+            assert_eq!(header(&reply, "grpc-status"), Some("16"));
+            assert!(header(&reply, "grpc-message").is_some_and(|text| text.contains("invalid_token")));
+        } else {
+            assert_eq!(reply.status, 401);
+            assert_eq!((count("content-type"), count("grpc-status")), (0, 0));
+        }
+    }
+    let http = Rejection::from(Reason::Expired).reply(&space());
+    assert_eq!(http.clone().for_host(false), http);
+}

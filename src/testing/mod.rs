@@ -17,6 +17,7 @@ pub(crate) use core::prelude::v1::test;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use crate::credentials::bearer::{Alphabet, TokenSyntax};
 use crate::fields::ConfigErrors;
 use crate::host::{Host, NoMetrics, NoSharedData, Randomness, SharedData};
 use crate::settings::Settings;
@@ -63,6 +64,9 @@ pub(crate) fn parse(configuration: &Value) -> Result<Settings, ConfigErrors> {
     schema::check(configuration, result.as_ref().err());
     result
 }
+
+/// What tokens look like by default, but short.
+pub(crate) const TOKEN_SYNTAX: TokenSyntax = TokenSyntax { max_length: 100, alphabet: Alphabet::B64token };
 
 pub(crate) fn settings(edits: Value) -> Settings {
     parse(&configured(edits)).expect("a configuration without errors")

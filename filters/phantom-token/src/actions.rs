@@ -1,6 +1,6 @@
 //! The one place that changes a request or a response, as the engine decided.
 
-use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders};
+use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders, grpc_media_type};
 use proxy_wasm::types::MapType;
 
 use crate::capabilities::capabilities;
@@ -42,9 +42,21 @@ pub(crate) fn make_private() -> Result<(), Refused> {
     host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..]))
 }
 
+/// Gives a refusal of a gRPC call its type, which Envoy takes off where there is no body.
+pub(crate) fn restore_content_type() -> Result<(), Refused> {
+    if !matches!(host::response_field(CONTENT_TYPE), Err(Refused::NOT_FOUND)) {
+        return Ok(());
+    }
+    let asked = host::request_field(CONTENT_TYPE).unwrap_or_default();
+    match grpc_media_type(&asked) {
+        Some(media_type) => host::replace_response_field(CONTENT_TYPE, media_type.as_bytes()),
+        None => Ok(()),
+    }
+}
+
 /// A reply without a body, and without the field that names its type.
 pub(crate) fn without_body(reply: Reply) -> Reply {
-    let headers = reply.headers.into_iter().filter(|(name, _)| *name != "content-type").collect();
+    let headers = reply.headers.into_iter().filter(|(name, _)| *name != CONTENT_TYPE).collect();
     Reply { headers, body: String::new(), ..reply }
 }
 
@@ -82,3 +94,4 @@ fn blank(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
 }
 
 const CACHE_CONTROL: &str = "cache-control";
+const CONTENT_TYPE: &str = "content-type";

@@ -168,9 +168,10 @@ pub(crate) fn resume_request() -> Result<(), Refused> {
 
 /// Answers a request here. What it says of the reason is for the host's access log, in Envoy `%RESPONSE_CODE_DETAILS%`; other hosts
 /// would write it into the status line.
-pub(crate) fn reply(reply: &Reply) -> Result<(), Refused> {
-    let headers = field_map::encode(&reply.headers);
+pub(crate) fn reply(reply: Reply) -> Result<(), Refused> {
     let takes_details = capabilities().takes_details;
+    let reply = reply.for_host(takes_details);
+    let headers = field_map::encode(&reply.headers);
     let reason = reply.reason.filter(|_| takes_details);
     let details = reason.map(|reason| format!("phantom_token_denied{{{reason}}}")).unwrap_or_default();
     let grpc_status = if takes_details { i32::from(reply.grpc_status) } else { NO_GRPC_STATUS };

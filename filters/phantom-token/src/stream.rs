@@ -60,6 +60,9 @@ impl HttpContext for Stream {
         if let Some(worker) = self.worker.as_ref().filter(|_| self.is_response_private) {
             worker.make_private();
         }
+        if let (Some(worker), Action::Pause) = (&self.worker, self.pass()) {
+            worker.restore_content_type();
+        }
         Action::Continue
     }
 }
@@ -76,7 +79,7 @@ impl Drop for Stream {
 
 fn refuse() {
     let reply = Rejection::from(Reason::Internal).reply(&ProtectionSpace::default());
-    if host::reply(&reply).is_err() {
+    if host::reply(reply).is_err() {
         host::log(Level::Error, "the host did not take a reply");
     }
 }

@@ -178,6 +178,13 @@ impl Worker {
         }
     }
 
+    /// Completes the head of a refusal of this worker's.
+    pub(crate) fn restore_content_type(&self) {
+        if let Err(refused) = actions::restore_content_type() {
+            self.log.write(Level::Error, "the host refused to change a response", refused);
+        }
+    }
+
     fn receive(&self, context: u32, field_count: usize) -> Result<(Gate, bool), Refused> {
         if field_count > capabilities().max_fields {
             self.reply(self.engine.borrow().refuse(Reason::TooManyFields, &self.statistics));
@@ -327,7 +334,7 @@ impl Worker {
     /// A request whose reply the host does not take stays paused: it does not continue.
     fn reply(&self, reply: Reply) {
         let reply = if self.takes_bodies.get() { reply } else { actions::without_body(reply) };
-        if let Err(refused) = host::reply(&reply) {
+        if let Err(refused) = host::reply(reply) {
             self.log.write(Level::Error, "the host did not take a reply", refused);
         }
     }

@@ -29,6 +29,17 @@ async fn start() -> Result<Sites> {
         }))
         .envoy(|envoy| envoy.cluster("nobody-is-there", &[]))
         .listener("gateway", json!({}))
+        .listener("cookies", json!({"token_sources": {"cookie": "session"}}))
+        .listener(
+            "documents",
+            json!({
+                "resource_metadata": {
+                    "resource": "https://api.example.com/mcp",
+                    "authorization_servers": ["https://login.example.com"],
+                },
+                "rules": [{"path": "/mcp"}],
+            }),
+        )
         .listener("unreachable", json!({"introspection": {"upstream": "nobody-is-there"}}))
         .start()
         .await?;
@@ -138,5 +149,57 @@ async fn r080_r081_a_page_of_another_origin_reads_nothing_and_its_preflights_go_
     );
     assert_eq!(world.arrived("/orders/other").len(), 0);
     assert_eq!(world.introspections(&token).await?, 0);
+    Ok(())
+}
+
+/// If this failed, a page whose session has ended could not tell that from a network that is down, and could not log in again
+/// (openlink/virtuoso#389, gaul/s3proxy#415, apache/apisix#8791).
+#[tokio::test]
+async fn r081_a_page_that_sends_a_dead_cookie_reads_the_401() -> Result<()> {
+    let Sites { world, application, other } = sites().await;
+    let orders = format!("http://127.0.0.1:{}/orders/cookie", world.envoy.client("cookies").port());
+    let call = || Call::get(&orders).with_cookie(format!("session={}", secrets::fresh_token("dead")));
+    let findings = application.visit("r081-cookie", &[call()]).await?;
+    let [Finding::Answer { status: 401, headers, .. }] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(headers["www-authenticate"].contains(r#"error="invalid_token""#), "{headers:?}");
+    let findings = other.visit("r081-cookie-other", &[call()]).await?;
+    assert!(matches!(findings.as_slice(), [Finding::Nothing(_)]), "{findings:?}");
+    Ok(())
+}
+
+/// If this failed, a client of gRPC-Web would report an unknown error instead of "unauthenticated".
+#[tokio::test]
+async fn r081_r083_a_page_that_speaks_grpc_web_reads_the_status() -> Result<()> {
+    let Sites { world, application, .. } = sites().await;
+    let url = format!("http://127.0.0.1:{}/mcp/grpc-web", world.envoy.client("documents").port());
+    for media_type in ["application/grpc-web+proto", "application/grpc-web-text"] {
+        let call = Call::get(&url).posted().header("content-type", media_type).header("x-grpc-web", "1");
+        let findings = application.visit("r083-web", &[call]).await?;
+        let [Finding::Answer { status: 200, headers, .. }] = findings.as_slice() else {
+            panic!("{findings:?}")
+        };
+        assert_eq!(headers["grpc-status"], "16", "{media_type}");
+        assert!(
+            headers["grpc-message"].contains("unauthorized")
+                && media_type.starts_with(&headers["content-type"])
+        );
+    }
+    Ok(())
+}
+
+/// If this failed, no MCP client in a browser would find the authorization server, whose page is of any origin and asks with a field of
+/// its own (routecraftjs/routecraft#320, envoyproxy/ai-gateway#2307).
+#[tokio::test]
+async fn r175_a_page_of_any_origin_reads_the_metadata_of_the_resource() -> Result<()> {
+    let Sites { world, application, other } = sites().await;
+    let port = world.envoy.client("documents").port();
+    let url = format!("http://127.0.0.1:{port}/.well-known/oauth-protected-resource/mcp");
+    for (name, site) in [("application", application), ("other", other)] {
+        let call =
+            Call::get(&url).header("mcp-protocol-version", "2025-11-25").header("authorization", "Bearer x");
+        let findings = site.visit(&format!("r175-{name}"), &[call]).await?;
+        let [Finding::Answer { status: 200, body, .. }] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!(body["resource"], "https://api.example.com/mcp");
+    }
     Ok(())
 }

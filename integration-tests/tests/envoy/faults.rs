@@ -443,9 +443,29 @@ fn fields(answer: &Answer) -> axum::http::HeaderMap {
 async fn r083_a_grpc_client_receives_a_grpc_status() -> Result<()> {
     let world = world().await;
     let call = |media_type: &str| world.post("/orders", "").header("content-type", media_type);
-    for call in [call("application/grpc"), call("application/grpc").bearer("a").bearer("b")] {
-        let outcome = call.await?;
-        assert_eq!((outcome.status, outcome.header("grpc-status"), outcome.arrived.len()), (200, "16", 0));
+    for (written, media_type) in [
+        ("application/grpc", "application/grpc"),
+        ("application/grpc+proto", "application/grpc"),
+        // Envoy does not see gRPC in these.
+        ("application/grpc;charset=utf-8", "application/grpc"),
+        ("application/grpc-web+proto", "application/grpc-web"),
+        ("application/grpc-web-text", "application/grpc-web-text"),
+    ] {
+        let dead = world.answered(Response::inactive());
+        for call in [call(written), call(written).bearer("a").bearer("b"), call(written).bearer(&dead)] {
+            let outcome = call.await?;
+            assert_eq!((outcome.status, outcome.arrived.len()), (200, 0), "{written}");
+            for (name, value) in [("grpc-status", "16"), ("content-type", media_type)] {
+                let values: Vec<_> = outcome.answer.headers.get_all(name).iter().collect();
+                assert_eq!(values, [value], "{written}: {name}");
+            }
+            assert!(outcome.header("grpc-message").contains("error_description"), "{written}");
+        }
+    }
+    // It is the request that is wrong (INVALID_ARGUMENT), and no rule that lets it in (PERMISSION_DENIED).
+    for (path, status) in [("/orders//7", "3"), ("/not-exposed", "7")] {
+        let call = world.post(path, "").header("content-type", "application/grpc").bearer("a");
+        assert_eq!(call.await?.header("grpc-status"), status, "{path}");
     }
     let outcome = call("application/grpcfoo").await?.has_status(401);
     assert_eq!(outcome.header("grpc-status"), "");

@@ -8,7 +8,7 @@ use crate::token::claims::ClaimMapping;
 
 fn key(token: &str) -> TokenKey {
     let field = token.to_owned();
-    AccessToken::alone(field.as_bytes(), 100).expect("a token").key()
+    AccessToken::alone(field.as_bytes(), testing::TOKEN_SYNTAX).expect("a token").key()
 }
 
 fn entry(claims: serde_json::Value) -> Entry {

@@ -11,7 +11,7 @@ const LIFETIME: Lifetime = Lifetime { fresh_until: at(60), usable_until: at(60) 
 
 fn key(token: usize) -> TokenKey {
     let field = format!("token-{token}");
-    AccessToken::alone(field.as_bytes(), 100).expect("a token").key()
+    AccessToken::alone(field.as_bytes(), crate::testing::TOKEN_SYNTAX).expect("a token").key()
 }
 
 fn token_info(pad: usize) -> Rc<TokenInfo> {

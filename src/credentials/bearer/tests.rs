@@ -1,8 +1,10 @@
 use super::*;
 use crate::testing::test;
 
+const SYNTAX: TokenSyntax = TokenSyntax { max_length: 64, alphabet: Alphabet::B64token };
+
 fn parse(value: &[u8]) -> Result<&str, Reason> {
-    AccessToken::parse(Presented::Once(value), 64, false).map(|(_, token)| token.expose())
+    AccessToken::parse(Presented::Once(value), SYNTAX, false).map(|(_, token)| token.expose())
 }
 
 #[test]
@@ -26,7 +28,7 @@ fn r004_spaces_may_follow_the_scheme_and_a_tab_may_not() {
 #[test]
 fn r001_r005_other_credentials_are_none_of_ours() {
     assert_eq!(
-        AccessToken::parse(Presented::Absent, 64, false).map(|(_, token)| token.expose()),
+        AccessToken::parse(Presented::Absent, SYNTAX, false).map(|(_, token)| token.expose()),
         Err(Reason::MissingCredentials)
     );
     for other in ["Basic dXNlcjpwYXNz", "Negotiate abc", r#"Digest username="a", realm="b""#, "DPoP abc"] {
@@ -66,7 +68,7 @@ fn r007_a_token_is_a_b64token() {
 #[test]
 fn r008_two_fields_are_refused_even_if_equal() {
     assert_eq!(
-        AccessToken::parse(Presented::Repeated, 64, false).map(|(_, token)| token.expose()),
+        AccessToken::parse(Presented::Repeated, SYNTAX, false).map(|(_, token)| token.expose()),
         Err(Reason::RepeatedCredentials)
     );
     for joined in ["Bearer a,Bearer a", "Bearer a, Bearer a"] {
@@ -100,6 +102,6 @@ fn r074_bearer_credentials_are_seen_wherever_they_stand() {
 #[test]
 fn r110_a_token_has_no_debug_print() {
     let field = Presented::Once(b"Bearer opaque");
-    let token = AccessToken::parse(field, 64, false).expect("a token");
+    let token = AccessToken::parse(field, SYNTAX, false).expect("a token");
     assert!(!format!("{token:?} {field:?}").contains("opaque"));
 }

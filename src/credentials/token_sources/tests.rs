@@ -6,6 +6,7 @@ fn sources() -> Sources {
         query_parameter: Some("access_token".to_owned()),
         cookie: Some("token".to_owned()),
         header: Some("x-token".to_owned()),
+        header_prefix: None,
         websocket_protocol: Some("bearer.".to_owned()),
     }
 }
@@ -16,7 +17,7 @@ fn extract(sources: &Sources, fields: &[(&str, &str)]) -> (Vec<String>, Vec<(Str
     let Extracted { tokens, edits, .. } = sources.extract(fields);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     let edits = edits.into_iter().map(|(name, value)| (name, value.map(text))).collect();
-    (tokens.iter().map(|token| String::from_utf8_lossy(token).into_owned()).collect(), edits)
+    (tokens.iter().map(|token| String::from_utf8_lossy(&token.value).into_owned()).collect(), edits)
 }
 
 fn check(field: (&str, &str), tokens: &[&str], rest: Option<Option<&str>>) {

@@ -8,7 +8,7 @@ use crate::testing::{host, settings, test};
 fn callout(edits: serde_json::Value, token: &str) -> Callout {
     let settings = settings(json!({"introspection": edits}));
     let value = token.to_owned();
-    let token = AccessToken::alone(value.as_bytes(), 100).expect("a token");
+    let token = AccessToken::alone(value.as_bytes(), crate::testing::TOKEN_SYNTAX).expect("a token");
     let endpoint = &settings.servers[0].introspection.as_ref().expect("an endpoint").endpoint;
     IntrospectionRequest::about(token, endpoint).callout(host(0)).expect("a callout")
 }

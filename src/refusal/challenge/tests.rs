@@ -16,7 +16,7 @@ fn r002_each_parameter_stands_once_and_the_realm_always() {
     assert_eq!(render("Bearer", Challenge::Absent, &api, "e", "d", &[]), None);
     assert_eq!(
         render("Bearer", Challenge::Plain, &api, "e", "d", &[("scope", "a".to_owned())]).as_deref(),
-        Some(r#"Bearer realm="api""#)
+        Some(r#"Bearer realm="api", scope="a""#)
     );
     assert_eq!(
         render(

@@ -42,7 +42,7 @@ fn check_with(text: &str, settings: &DpopSettings, seconds: u64, path: &str) -> 
         dpop: Presented::Once(text.as_bytes()),
         ..RequestHead::default()
     };
-    let token = AccessToken::alone(TOKEN.as_bytes(), 100)?;
+    let token = AccessToken::alone(TOKEN.as_bytes(), crate::testing::TOKEN_SYNTAX)?;
     checked(UnverifiedProof::read(&head, token, settings, at(seconds))?)
 }
 
@@ -119,7 +119,7 @@ fn r086_r088_the_example_of_rfc_9449_is_right() {
         dpop: Presented::Once(proof.as_bytes()),
         ..RequestHead::default()
     };
-    let token = AccessToken::alone(TOKEN.as_bytes(), 100).expect("a token");
+    let token = AccessToken::alone(TOKEN.as_bytes(), crate::testing::TOKEN_SYNTAX).expect("a token");
     let then = Timestamp::from_millis(1_562_262_618_000);
     let proof = UnverifiedProof::read(&head, token, &settings(), then).expect("a proof");
     assert_eq!(checked(proof).as_deref(), Ok("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"));
@@ -207,7 +207,7 @@ fn r086_r088_whatever_is_not_right_is_no_proof() {
     for dpop in [Presented::Absent, Presented::Repeated] {
         let head =
             RequestHead { method: b"GET", path: b"/protectedresource", dpop, ..RequestHead::default() };
-        let token = AccessToken::alone(TOKEN.as_bytes(), 100).expect("a token");
+        let token = AccessToken::alone(TOKEN.as_bytes(), crate::testing::TOKEN_SYNTAX).expect("a token");
         let read = UnverifiedProof::read(&head, token, &settings(), at(0));
         assert_eq!(read.err(), Some(Reason::InvalidDpopProof));
     }
@@ -255,7 +255,7 @@ fn r120_a_proof_is_verified_for_a_token_of_its_key_alone() {
         dpop: Presented::Once(text.as_bytes()),
         ..RequestHead::default()
     };
-    let token = AccessToken::alone(TOKEN.as_bytes(), 100).expect("a token");
+    let token = AccessToken::alone(TOKEN.as_bytes(), crate::testing::TOKEN_SYNTAX).expect("a token");
     let proof = UnverifiedProof::read(&head, token, &settings(), at(0)).expect("a proof");
     for other in [Confirmation::default(), bound_to("another")] {
         assert_eq!(proof.for_token(&other).err(), Some(Reason::ConfirmationMismatch));

@@ -1,0 +1,467 @@
+//! Scenarios of what clients and browsers present, and of the form in which they are refused.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::host;
+use crate::driver::{Driver, Fate, Request, Response};
+use crate::host::NoSharedData;
+use crate::http::reply::Reply;
+use crate::testing::{self, merge, settings, test};
+
+/// Fields of a request.
+type Sent = &'static [(&'static str, &'static str)];
+
+/// What becomes of a GET with these fields. The authorization server knows the token `good`, and one with odd characters; it says that
+/// `dead` is not active, and fails about `down`.
+fn send(configuration: Value, fields: &[(&str, &str)]) -> Fate {
+    let counted = super::Counted::default();
+    let host = host(0, &NoSharedData, &counted);
+    let mut all = BTreeMap::from([(":method", "GET"), (":authority", "api"), (":path", "/")]);
+    all.extend(fields.iter().copied().filter(|(name, _)| name.starts_with(':')));
+    let others = fields.iter().copied().filter(|(name, _)| !name.starts_with(':'));
+    let fields = all.into_iter().chain(others);
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect();
+    let request = Request { fields, route: None, peer: None, certificate: None };
+    Driver::new(settings(configuration), host).process(&request, host, &mut |call| {
+        let body = String::from_utf8_lossy(call.request.body()).into_owned();
+        let status = |status| Response::Complete { status, fields: Vec::new(), body: Vec::new() };
+        Some(match body.split(['=', '&']).nth(1) {
+            Some("dead") => status(204),
+            Some("down") => status(500),
+            _ => Response::of("application/jwt", testing::jwt(json!({}))),
+        })
+    })
+}
+
+/// What services receive in a field, or the status and the reason of the refusal.
+fn outcome(fate: &Fate, field: &str) -> String {
+    match fate {
+        Fate::Forwarded { fields, .. } => {
+            let values = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(field));
+            let values: Vec<_> = values.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+            values.join(" and ").replace(&testing::jwt(json!({})), "JWT")
+        }
+        Fate::Answered(Reply { status, reason, .. }) => format!("{status} {}", reason.unwrap_or_default()),
+        Fate::Waiting => panic!("every call has a response"),
+    }
+}
+
+fn reply(fate: Fate) -> Reply {
+    match fate {
+        Fate::Answered(reply) => reply,
+        Fate::Forwarded { .. } | Fate::Waiting => panic!("{fate:?}"),
+    }
+}
+
+fn header<'r>(reply: &'r Reply, name: &str) -> &'r str {
+    reply.headers.iter().find(|(own, _)| *own == name).map_or("", |(_, value)| value)
+}
+
+fn every_source(edits: Value) -> Value {
+    let mut sources = json!({
+        "query_parameter": "access_token", "cookie": "session",
+        "header": "x-forwarded-authorization", "header_prefix": "Bearer ",
+    });
+    merge(&mut sources, edits);
+    json!({"token_sources": sources})
+}
+
+fn optional() -> Value {
+    let mut configuration = every_source(json!({}));
+    merge(
+        &mut configuration,
+        json!({
+            "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
+            "dpop": {"origins": ["https://api.example.com"], "shared": false},
+            "token": {"dpop": "allowed"},
+            "rules": [
+                {"path": "/", "access": "optional", "scopes": ["orders:read"]},
+                {"path": "/admin", "access": "optional", "scopes": ["admin"]},
+            ],
+        }),
+    );
+    configuration
+}
+
+/// Optional tokens: kgateway's `AllowMissing`, Envoy's `allow_missing`, a `RequestAuthentication` of Istio without an `AuthorizationPolicy`
+/// (envoyproxy/gateway#3157, apache/apisix#10793). Fields of the request, what services receive as `Authorization`, and as the user.
+const OPTIONAL: &[(Sent, &str, &str)] = &[
+    (&[], "", ""),
+    (&[("authorization", "Bearer good")], "Bearer JWT", "alice"),
+    (&[("cookie", "session=good")], "Bearer JWT", "alice"),
+    // None: credentials that are none of ours, an absent cookie, a proof without a token; and what only looks like an identity.
+    (&[("authorization", "Basic c3RhZ2luZzp4")], "", ""),
+    (&[("authorization", "Negotiate abc")], "", ""),
+    (&[("cookie", "theme=dark")], "", ""),
+    (&[("x-forwarded-authorization", "Basic c3RhZ2luZzp4")], "", ""),
+    (&[("dpop", "eyJhbGciOiJFUzI1NiJ9.e30.sig")], "", ""),
+    (&[("x-user", "root"), ("X_User", "root")], "", ""),
+    (&[("authorization", "Basic c3RhZ2luZzp4"), ("x-user", "root")], "", ""),
+    // A token that is not good is never nobody's.
+    (&[("authorization", "Bearer dead")], "401 inactive", "401 inactive"),
+    (&[("authorization", "Bearer a;b")], "401 invalid_token_syntax", "401 invalid_token_syntax"),
+    (&[("authorization", "Bearer")], "400 malformed_credentials", "400 malformed_credentials"),
+    (&[("authorization", "Bearer a b")], "400 malformed_credentials", "400 malformed_credentials"),
+    (&[("authorization", "Basic a, Bearer b")], "400 repeated_credentials", "400 repeated_credentials"),
+    (
+        &[("authorization", "Bearer good"), ("cookie", "session=good")],
+        "400 repeated_credentials",
+        "400 repeated_credentials",
+    ),
+    (&[("authorization", "DPoP good")], "401 invalid_dpop_proof", "401 invalid_dpop_proof"),
+    (&[("authorization", "Bearer down")], "503 unavailable", "503 unavailable"),
+    // What the rule asks, it asks of tokens.
+    (
+        &[(":path", "/admin"), ("authorization", "Bearer good")],
+        "403 insufficient_scope",
+        "403 insufficient_scope",
+    ),
+    (&[(":path", "/admin")], "", ""),
+];
+
+/// If it failed, an anonymous visitor would pass for somebody, or one whose session has ended would silently be nobody.
+#[test]
+fn r170_an_optional_token_is_absent_or_good() {
+    for (fields, authorization, user) in OPTIONAL {
+        let fate = send(optional(), fields);
+        assert_eq!(outcome(&fate, "authorization"), *authorization, "{fields:?}");
+        assert_eq!(outcome(&fate, "x-user"), *user, "{fields:?}");
+        if let Fate::Forwarded { fields: received, .. } = &fate {
+            let left = ["dpop", "x_user", "x-forwarded-authorization"];
+            assert!(!received.iter().any(|(name, _)| left.contains(&name.to_ascii_lowercase().as_str())));
+        }
+    }
+    // Without proofs of possession, a token of that scheme cannot be checked: it is none that is absent.
+    let plain = json!({"rules": [{"path": "/", "access": "optional"}]});
+    let fate = send(plain, &[("authorization", "DPoP good")]);
+    assert_eq!(outcome(&fate, "authorization"), "401 unsupported_scheme");
+}
+
+/// Credentials of one request: how often a token is among them is what counts (R9), wherever it is.
+#[test]
+fn r171_other_credentials_beside_a_token_are_none() {
+    let basic = ("authorization", "Basic c3RhZ2luZzp4");
+    for (fields, expected) in [
+        // jonathan-dejong/simple-jwt-authentication#13, envoyproxy/envoy#31468: the password of a staging site.
+        (&[basic, ("cookie", "session=good")][..], "Bearer JWT"),
+        (&[basic, ("x-forwarded-authorization", "Bearer good")], "Bearer JWT"),
+        (&[basic, (":path", "/?access_token=good")], "Bearer JWT"),
+        (
+            &[("authorization", "Digest username=\"a\", realm=\"b\""), ("cookie", "session=good")],
+            "Bearer JWT",
+        ),
+        (&[("authorization", ""), ("cookie", "session=good")], "Bearer JWT"),
+        (&[basic, ("cookie", "session=dead")], "401 inactive"),
+        (&[basic], "401 unsupported_scheme"),
+        (&[("authorization", "Bearer good"), ("cookie", "session=good")], "400 repeated_credentials"),
+        (&[("authorization", "DPoP good"), ("cookie", "session=good")], "400 repeated_credentials"),
+        (
+            &[("authorization", "Basic a, Bearer good"), ("cookie", "session=good")],
+            "400 repeated_credentials",
+        ),
+        (&[basic, basic, ("cookie", "session=good")], "400 repeated_credentials"),
+        (&[basic, ("cookie", "session=good; session=good")], "400 repeated_credentials"),
+    ] {
+        assert_eq!(outcome(&send(every_source(json!({})), fields), "authorization"), expected, "{fields:?}");
+    }
+    // Where the JWT goes in another field, that password goes nowhere.
+    let mut elsewhere = every_source(json!({}));
+    merge(&mut elsewhere, json!({"jwt_header": "x-jwt"}));
+    let fate = send(elsewhere, &[basic, ("cookie", "session=good")]);
+    assert_eq!((outcome(&fate, "authorization"), outcome(&fate, "x-jwt")), (String::new(), "JWT".to_owned()));
+}
+
+/// A token in another field stands behind a prefix, as Envoy's `value_prefix` and Istio's `prefix` say it. What is in the configuration,
+/// the value, and the outcome; the field is gone in any case.
+#[test]
+fn r172_a_token_in_another_field_may_stand_behind_a_prefix() {
+    for (prefix, value, expected) in [
+        // X-Serverless-Authorization, X-Forwarded-Authorization (smallrye/smallrye-jwt#286, esp-v2#594).
+        (Some("Bearer "), "Bearer good", "Bearer JWT"),
+        (Some("Bearer "), "bearer   good ", "Bearer JWT"),
+        (Some("Bearer"), "BEARER good", "Bearer JWT"),
+        (Some("Token "), "Token good", "Bearer JWT"),
+        (Some("jwt="), "jwt=good", "Bearer JWT"),
+        (Some("Bearer "), "Basic c3RhZ2luZzp4", "401 missing_credentials"),
+        (Some("Bearer "), "Token good", "401 missing_credentials"),
+        (Some("Bearer "), "good", "400 malformed_credentials"),
+        (Some("Bearer "), "Bearergood", "400 malformed_credentials"),
+        (Some("Bearer "), "Bearer", "400 malformed_credentials"),
+        (Some("Bearer "), "Bearer a b", "400 malformed_credentials"),
+        (Some("Bearer "), "Bearer good, Bearer good", "400 malformed_credentials"),
+        (Some("Bearer "), "", "400 malformed_credentials"),
+        (None, "good", "Bearer JWT"),
+        (None, "Bearer good", "400 malformed_credentials"),
+    ] {
+        let sources = json!({"token_sources": {"header": "x-token", "header_prefix": prefix}});
+        let fate = send(sources.clone(), &[("x-token", value)]);
+        assert_eq!(outcome(&fate, "authorization"), expected, "{prefix:?} {value}");
+        let beside = send(sources, &[("x-token", value), ("authorization", "Bearer good")]);
+        let is_none = expected == "401 missing_credentials";
+        let expected = if is_none { "Bearer JWT" } else { "400 repeated_credentials" };
+        assert_eq!(outcome(&beside, "authorization"), expected, "{prefix:?} {value}");
+        if is_none {
+            assert_eq!(outcome(&beside, "x-token"), "", "the field is gone");
+        }
+    }
+}
+
+/// Servers whose tokens go beyond RFC 6750 §2.1, and what no token may have: it would end one in a field, a cookie or a query.
+#[test]
+fn r173_characters_beyond_bearer_tokens_are_taken_where_that_is_asked_for() {
+    let visible = json!({"token_sources": {"alphabet": "visible"}});
+    for token in [
+        "00D50000000IZ3Z!AQ0AQDpEDKYsn7ioKug2aSmgCjgrPjG9eRLza8jXWoW7uA", // Salesforce
+        "1|laravel10token",                                               // Laravel Sanctum
+        "AQIC5wM2LY4Sfcw.*AAJTSQACMDE.*",                                 // OpenAM
+        "{a:b}@c$d'e(f)^g`h<i>[j]%k#l=m",
+    ] {
+        let fields = [("authorization", &*format!("Bearer {token}"))];
+        assert_eq!(outcome(&send(visible.clone(), &fields), "authorization"), "Bearer JWT", "{token}");
+        assert_eq!(
+            outcome(&send(json!({}), &fields), "authorization"),
+            "401 invalid_token_syntax",
+            "{token}"
+        );
+        let query = format!("/?a=1&b={}", token.replace('%', "%25").replace('#', "%23"));
+        let twice = [fields[0], (":path", query.as_str())];
+        assert_eq!(outcome(&send(visible.clone(), &twice), "authorization"), "400 repeated_credentials");
+    }
+    for (token, expected) in [
+        ("a\"b", "401 invalid_token_syntax"),
+        ("a\\b", "401 invalid_token_syntax"),
+        ("a;b", "401 invalid_token_syntax"),
+        ("a&b", "401 invalid_token_syntax"),
+        ("a?b", "401 invalid_token_syntax"),
+        ("a\u{e9}", "401 invalid_token_syntax"),
+        ("a\u{7f}", "401 invalid_token_syntax"),
+        ("a\u{1}", "401 invalid_token_syntax"),
+        ("a,b", "400 malformed_credentials"),
+        ("a b", "400 malformed_credentials"),
+        ("a\tb", "400 malformed_credentials"),
+    ] {
+        let fields = [("authorization", &*format!("Bearer {token}"))];
+        assert_eq!(outcome(&send(visible.clone(), &fields), "authorization"), expected, "{token:?}");
+    }
+}
+
+/// If the text blamed `Authorization` for a cookie, its reader would look in the wrong place. All of it is fixed, but for the operator's names.
+#[test]
+fn r174_the_text_names_the_place_of_wrong_credentials() {
+    let authorization = "the Authorization header field";
+    let long = "a".repeat(9000);
+    for (fields, reason, places) in [
+        (&[("authorization", "Bearer")][..], "malformed_credentials", authorization.to_owned()),
+        (&[("authorization", "Bearer a;b")], "invalid_token_syntax", authorization.to_owned()),
+        (&[("authorization", &*format!("Bearer {long}"))], "token_too_long", authorization.to_owned()),
+        (&[("cookie", "session=a b")], "malformed_credentials", "the cookie 'session'".to_owned()),
+        (&[("cookie", "session=a*b")], "invalid_token_syntax", "the cookie 'session'".to_owned()),
+        (&[("cookie", &*format!("session={long}"))], "token_too_long", "the cookie 'session'".to_owned()),
+        (
+            &[("authorization", "Basic x"), ("cookie", "session=a*b")],
+            "invalid_token_syntax",
+            "the cookie 'session'".to_owned(),
+        ),
+        (
+            &[(":path", "/?access_token")],
+            "malformed_credentials",
+            "the query parameter 'access_token'".to_owned(),
+        ),
+        (
+            &[("x-forwarded-authorization", "good")],
+            "malformed_credentials",
+            "the header field 'x-forwarded-authorization'".to_owned(),
+        ),
+        (
+            &[("x-forwarded-authorization", "Bearer \"good\"")],
+            "invalid_token_syntax",
+            "the header field 'x-forwarded-authorization'".to_owned(),
+        ),
+        (
+            &[("authorization", "Bearer a"), ("cookie", "session=b")],
+            "repeated_credentials",
+            format!("{authorization} and the cookie 'session'"),
+        ),
+        (&[("cookie", "session=a; session=b")], "repeated_credentials", "the cookie 'session'".to_owned()),
+        (
+            &[("authorization", "Bearer good"), (":path", "/?jwt=good")],
+            "repeated_credentials",
+            format!("{authorization} and the query"),
+        ),
+    ] {
+        let reply = reply(send(every_source(json!({})), fields));
+        assert_eq!(reply.reason, Some(reason), "{fields:?}");
+        let body: Value = serde_json::from_str(&reply.body).expect("JSON");
+        let text = body["error_description"].as_str().expect("a text");
+        assert!(text.ends_with(&format!(", in {places}")), "{fields:?}: {text}");
+        if reply.status != 431 {
+            assert!(header(&reply, "www-authenticate").contains(text), "{text}");
+        }
+    }
+}
+
+/// If a page could not read the answer to a call with its dead cookie, it could not log in again (openlink/virtuoso#389, gaul/s3proxy#415,
+/// apache/apisix#8791); one of another origin must not read it.
+#[test]
+fn r081_pages_that_send_cookies_may_read_refusals() {
+    let origin = "https://app.example.com";
+    let cookie = json!({"cookie": "session"});
+    for (sources, allow_credentials, expected) in [
+        (cookie.clone(), Value::Null, "true"),
+        (json!({}), Value::Null, ""),
+        (json!({}), json!(true), "true"),
+        (cookie, json!(false), ""),
+    ] {
+        let configuration = json!({
+            "cors": {"allow_origins": [origin], "allow_credentials": allow_credentials},
+            "token_sources": sources,
+        });
+        let refused = |fields: &[(&str, &str)]| reply(send(configuration.clone(), fields));
+        for fields in [&[("origin", origin)][..], &[("origin", origin), ("authorization", "Bearer dead")]] {
+            let reply = refused(fields);
+            assert_eq!(header(&reply, "access-control-allow-credentials"), expected, "{configuration}");
+            assert_eq!(header(&reply, "access-control-allow-origin"), origin);
+            assert!(header(&reply, "access-control-expose-headers").contains("grpc-status, grpc-message"));
+        }
+        let other = refused(&[("origin", "https://evil.example.com")]);
+        assert!(!other.headers.iter().any(|(name, _)| name.starts_with("access-control-")), "{other:?}");
+    }
+}
+
+/// If a preflight for a document of the gateway's went to the rules, no page of an MCP client could read it (routecraftjs/routecraft#320,
+/// doobidoo/mcp-memory-service#877). No service is asked, and what is not such a document is judged as ever.
+#[test]
+fn r175_preflights_for_documents_of_the_gateway_are_answered_for_every_origin() {
+    let resource =
+        json!({"resource": "https://api/mcp", "authorization_servers": ["https://login.example.com"]});
+    let configuration = json!({
+        "resource_metadata": resource,
+        "cors": {"allow_origins": ["https://app.example.com"]},
+        "rules": [{"path": "/mcp"}],
+    });
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    let preflight = |path, method, origin| {
+        send(
+            configuration.clone(),
+            &[
+                (":method", "OPTIONS"),
+                (":path", path),
+                ("origin", origin),
+                ("access-control-request-method", method),
+            ],
+        )
+    };
+    for origin in ["https://app.example.com", "https://inspector.example.org", "null"] {
+        for method in ["GET", "HEAD"] {
+            let reply = reply(preflight(path, method, origin));
+            assert_eq!((reply.status, reply.reason, reply.body.as_str()), (204, None, ""));
+            assert_eq!(header(&reply, "access-control-allow-origin"), "*");
+            assert!(header(&reply, "access-control-allow-headers").contains("mcp-protocol-version"));
+            assert_eq!(header(&reply, "access-control-allow-credentials"), "", "never with *");
+        }
+        for (path, method) in [(path, "POST"), (path, "get"), ("/other", "GET")] {
+            let outcome = outcome(&preflight(path, method, origin), "");
+            assert_eq!(outcome, "403 no_matching_rule", "{path} {method} {origin}");
+        }
+    }
+}
+
+/// A preflight names a method, which is a token (RFC 9110 §9.1). If anything else passed for one, it would reach the API without a token.
+#[test]
+fn r080_what_names_no_method_is_no_preflight() {
+    let configuration = json!({"cors": {"allow_origins": ["https://app.example.com"]}});
+    for (method, expected) in [
+        ("GET", ""),
+        ("M-SEARCH", ""),
+        ("", "401 missing_credentials"),
+        ("G E,T", "401 missing_credentials"),
+        (" ", "401 missing_credentials"),
+        ("GET, POST", "401 missing_credentials"),
+        ("GET/", "401 missing_credentials"),
+        ("\u{e9}", "401 missing_credentials"),
+    ] {
+        let origin = ("origin", "https://app.example.com");
+        let asked = ("access-control-request-method", method);
+        let fate = send(configuration.clone(), &[(":method", "OPTIONS"), origin, asked]);
+        assert_eq!(outcome(&fate, "authorization"), expected, "{method:?}");
+    }
+}
+
+/// What answers TRACE shows the request to the client (RFC 9110 §9.3.8), which is never to see the JWT; CONNECT has no path to judge.
+#[test]
+fn r177_nothing_is_added_to_a_request_that_is_reflected() {
+    let rules = json!({"rules": [
+        {"path": "/orders"},
+        {"path": "/optional", "access": "optional"},
+        {"path": "/public", "access": "public"},
+        {"path": "/tunnel", "methods": ["CONNECT"]},
+    ]});
+    for (method, path, expected) in [
+        ("TRACE", "/orders", "403 no_matching_rule"),
+        ("trace", "/orders", "403 no_matching_rule"),
+        ("TRACK", "/orders", "403 no_matching_rule"),
+        ("TRACE", "/optional", "403 no_matching_rule"),
+        ("TRACE", "/tunnel", "403 no_matching_rule"),
+        ("TRACE", "/public", ""),
+        ("CONNECT", "/orders", "403 no_matching_rule"),
+        ("CONNECT", "/public", "403 no_matching_rule"),
+        ("CONNECT", "/tunnel", "Bearer JWT"),
+        ("PATCH", "/orders", "Bearer JWT"),
+        ("DEBUG", "/orders", "Bearer JWT"),
+        ("OPTIONS", "/orders", "Bearer JWT"),
+    ] {
+        let fate =
+            send(rules.clone(), &[(":method", method), (":path", path), ("authorization", "Bearer good")]);
+        assert_eq!(outcome(&fate, "authorization"), expected, "{method} {path}");
+    }
+    // Nor is there a way past a rule into a public one.
+    let wide = json!({"rules": [{"path": "/orders"}, {"path": "/", "access": "public"}]});
+    let fate = send(wide, &[(":method", "TRACE"), (":path", "/orders")]);
+    assert_eq!(outcome(&fate, "authorization"), "403 no_matching_rule");
+}
+
+/// A client that has no token yet learns which scopes to ask for (RFC 6750 §3; MCP's authorization, "Scope Selection Strategy";
+/// pomerium/pomerium#6035). With a token, it hears of scopes where they are what it lacks.
+#[test]
+fn r001_the_challenge_of_a_request_without_a_token_names_the_scopes() {
+    let rules = json!({"realm": "api", "rules": [{"path": "/", "scopes": ["orders:write", "profile"]}, {"path": "/any"}]});
+    let challenge =
+        |fields: &[(&str, &str)]| header(&reply(send(rules.clone(), fields)), "www-authenticate").to_owned();
+    assert_eq!(challenge(&[]), r#"Bearer realm="api", scope="orders:write profile""#);
+    assert_eq!(
+        challenge(&[("authorization", "Basic x")]),
+        r#"Bearer realm="api", scope="orders:write profile""#
+    );
+    assert_eq!(challenge(&[(":path", "/any")]), r#"Bearer realm="api""#);
+    assert!(!challenge(&[("authorization", "Bearer dead")]).contains("scope="));
+    assert!(challenge(&[("authorization", "Bearer good")]).contains(r#"scope="orders:write profile""#));
+}
+
+/// If a call were answered by an HTTP status alone, or by one about credentials that are good, its client would report an unknown error, or
+/// log in for ever.
+#[test]
+fn r083_grpc_calls_are_refused_by_the_status_of_the_reason() {
+    let rules = json!({"rules": [{"path": "/", "hosts": ["api.example.com"], "scopes": ["admin"]}]});
+    for (fields, http, grpc) in [
+        (&[][..], 401, 16),
+        (&[("authorization", "Bearer dead")], 401, 16),
+        (&[("authorization", "Bearer")], 400, 16),
+        (&[("authorization", "Bearer good")], 403, 7),
+        (&[("authorization", "Bearer down")], 503, 14),
+        (&[(":authority", "other.example.com"), ("authorization", "Bearer good")], 403, 7),
+        // grpc/grpc-web#569 and clients whose authority has the port: the request is what is wrong, and the token is good.
+        (&[(":authority", "api.example.com:443"), ("authorization", "Bearer good")], 400, 3),
+    ] {
+        for media_type in
+            ["application/grpc;charset=x", "application/grpc-web+proto", "application/grpc-web-text"]
+        {
+            let all = [&[(":authority", "api.example.com"), ("content-type", media_type)], fields].concat();
+            let told = reply(send(rules.clone(), &all));
+            assert_eq!((told.status, told.grpc_status), (http, grpc), "{all:?}");
+            let sent = told.for_host(true);
+            assert_eq!((sent.status, header(&sent, "grpc-status")), (200, &*grpc.to_string()), "{all:?}");
+        }
+    }
+}

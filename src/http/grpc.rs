@@ -1,0 +1,73 @@
+//! gRPC, native and as browsers speak it (gRPC-Web): which requests are calls, and what a refusal in the form that their clients read is
+//! made of, a status of its own in a response without a body ("Trailers-Only" of gRPC over HTTP/2).
+
+/// How a gRPC client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrpcCall {
+    /// What it speaks.
+    protocol: Protocol,
+    /// Whether a host that knows gRPC sees that it is a call, and gives a reply its form itself.
+    pub(crate) is_plain: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Native,
+    Web,
+    WebText,
+}
+
+impl GrpcCall {
+    /// How the client of a request with these fields speaks, if it speaks gRPC.
+    pub(crate) fn of<'f>(mut fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Option<Self> {
+        let (_, written) = fields.find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"))?;
+        let protocol = Protocol::of(written)?;
+        let behind = written.strip_prefix(Protocol::Native.media_type().as_bytes());
+        let is_plain = behind.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')));
+        Some(Self { protocol, is_plain })
+    }
+
+    /// The media type of its response.
+    pub(crate) fn media_type(self) -> &'static str {
+        self.protocol.media_type()
+    }
+}
+
+impl Protocol {
+    /// The media type counts, in any letter case and with any parameters (RFC 9110 §8.3.1), and not what it says of messages behind a
+    /// plus.
+    fn of(content_type: &[u8]) -> Option<Self> {
+        let base = content_type.split(|byte| b";+".contains(byte)).next()?.trim_ascii();
+        let all = [Self::Native, Self::Web, Self::WebText];
+        all.into_iter().find(|protocol| base.eq_ignore_ascii_case(protocol.media_type().as_bytes()))
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Native => "application/grpc",
+            Self::Web => "application/grpc-web",
+            Self::WebText => "application/grpc-web-text",
+        }
+    }
+}
+
+/// The media type of the response to a request of this content type, if that is a gRPC call.
+pub fn grpc_media_type(content_type: &[u8]) -> Option<&'static str> {
+    Protocol::of(content_type).map(Protocol::media_type)
+}
+
+/// Percent-encodes what is no visible ASCII or space, and the sign itself (`grpc-message`).
+pub(crate) fn message(text: &str) -> String {
+    let mut message = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'%' => message.push_str("%25"),
+            b' '..=b'~' => message.push(byte.into()),
+            _ => message.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests;

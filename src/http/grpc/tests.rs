@@ -1,0 +1,46 @@
+use super::*;
+use crate::testing::test;
+
+/// Content types of requests: the type of the refusal, and whether Envoy sees gRPC in it (`Grpc::Common::hasGrpcContentType`).
+const CONTENT_TYPES: &[(&str, Option<(&str, bool)>)] = &[
+    ("application/grpc", Some(("application/grpc", true))),
+    ("application/grpc+proto", Some(("application/grpc", true))),
+    ("application/grpc+json", Some(("application/grpc", true))),
+    ("application/grpc+proto;charset=utf-8", Some(("application/grpc", true))),
+    // gRPC over HTTP/2: `Content-Type → "application/grpc" [("+proto" / "+json" / {custom})]`, of a media type.
+    ("application/grpc;charset=utf-8", Some(("application/grpc", false))),
+    ("application/grpc ; proto=orders.v1", Some(("application/grpc", false))),
+    ("Application/gRPC", Some(("application/grpc", false))),
+    // PROTOCOL-WEB.md.
+    ("application/grpc-web", Some(("application/grpc-web", false))),
+    ("application/grpc-web+proto", Some(("application/grpc-web", false))),
+    ("application/grpc-web+thrift", Some(("application/grpc-web", false))),
+    ("application/grpc-web-text", Some(("application/grpc-web-text", false))),
+    ("application/grpc-web-text+proto; charset=utf-8", Some(("application/grpc-web-text", false))),
+    ("application/grpcfoo", None),
+    ("application/grpc-webx", None),
+    ("application/grpc-web-textual+proto", None),
+    // Connect reads the HTTP status.
+    ("application/connect+proto", None),
+    ("application/proto", None),
+    ("application/json", None),
+    ("text/plain, application/grpc", None),
+    ("", None),
+];
+
+/// If a type were missed, its client would see a broken response instead of a status; if an ordinary one were taken for gRPC, a browser
+/// would see a 200.
+#[test]
+fn r083_the_media_type_tells_who_speaks_grpc() {
+    for (written, expected) in CONTENT_TYPES {
+        let fields = [(&b"Content-Type"[..], written.as_bytes())];
+        let call = GrpcCall::of(fields.into_iter()).map(|call| (call.media_type(), call.is_plain));
+        assert_eq!(call, *expected, "{written}");
+    }
+    assert_eq!(GrpcCall::of(std::iter::empty()), None);
+}
+
+#[test]
+fn r083_a_message_is_percent_encoded() {
+    assert_eq!(message("{\"a\":\"100% \u{fc}\n\"}"), "{\"a\":\"100%25 %C3%BC%0A\"}");
+}
