@@ -38,6 +38,13 @@ impl Object {
         value.as_object().cloned().map(Self)
     }
 
+    /// The object without some of its members.
+    #[must_use]
+    pub fn without(mut self, is_left_out: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|name, _| !is_left_out(name));
+        self
+    }
+
     /// The value of the member of this name. Null is how some servers write that there is none.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())

@@ -11,7 +11,7 @@ use crate::credentials::token_sources::Sources;
 use crate::documents::document::Document;
 use crate::documents::resource_metadata::ResourceMetadata;
 use crate::http::cors::Cors;
-use crate::introspection::{Endpoint, ResponseFormat};
+use crate::introspection::{Endpoint, Protocol, ResponseFormat};
 use crate::jwt::KeySet;
 use crate::policy::Rules;
 use crate::refusal::ProtectionSpace;
@@ -132,6 +132,15 @@ pub struct CredentialSettings {
     pub syntax: TokenSyntax,
     /// Where else than in `Authorization` one may come from.
     pub sources: Sources,
+}
+
+impl ServerSettings {
+    /// Whether its tokens are put to the UserInfo endpoint.
+    pub(crate) fn is_by_user_info(&self) -> bool {
+        let introspection = self.introspection.as_ref();
+        introspection
+            .is_some_and(|introspection| matches!(introspection.endpoint.protocol, Protocol::UserInfo))
+    }
 }
 
 impl Settings {

@@ -314,10 +314,10 @@ fn syntax_error(text: &str) -> Position {
 }
 
 /// Of a document that is nothing else, these are enough to see that it is a configuration.
-const BARE: &[&str] = &["introspection", "authorization_servers", "rules"];
+const BARE: &[&str] = &["introspection", "userinfo", "authorization_servers", "rules"];
 
 /// What makes it ours beside its rules.
-const SECTIONS: &[&str] = &["introspection", "authorization_servers", "profile", "token", "keys"];
+const SECTIONS: &[&str] = &["introspection", "userinfo", "authorization_servers", "profile", "token", "keys"];
 
 /// What a resource of Kubernetes has in annotations: among it, all that was applied, as a text.
 const METADATA: &str = "metadata";

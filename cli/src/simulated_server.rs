@@ -20,6 +20,7 @@ struct Form<'s> {
     jwt_field: Option<&'s str>,
     issuer: Option<&'s str>,
     client_id: Option<&'s str>,
+    is_user_info: bool,
 }
 
 impl SimulatedServer {
@@ -61,7 +62,8 @@ impl SimulatedServer {
             is_asked.then(|| Form {
                 jwt_field: introspection.response.jwt_field.as_deref(),
                 issuer: server.token.policy.issuer.as_deref(),
-                client_id: introspection.endpoint.authentication.client_id(),
+                is_user_info: field(":method") == Some("GET"),
+                client_id: introspection.endpoint.client_id(),
             })
         })?;
         Some(self.answer_in(&form, field("accept")?))
@@ -70,6 +72,9 @@ impl SimulatedServer {
     fn answer_in(&self, form: &Form<'_>, media_type: &str) -> Response {
         let is_active = self.claims.get("active") != Some(&Value::Bool(false));
         match media_type {
+            _ if form.is_user_info && !is_active => {
+                Response::Complete { status: 401, fields: Vec::new(), body: Vec::new() }
+            }
             "application/jwt" if !is_active => {
                 Response::Complete { status: 204, fields: Vec::new(), body: Vec::new() }
             }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::dpop::Dpop;
 use super::forwarding::{ClaimToHeader, FilterState, TokenSources};
 use super::host_kind::HostKind;
-use super::introspection::Introspection;
+use super::introspection::{Introspection, UserInfo};
 use super::keys::Keys;
 use super::mint::Mint;
 use super::profile::{self, ProfileName};
@@ -32,7 +32,7 @@ use crate::policy::Rules;
 use crate::policy::{Enforcement, Requirement};
 use crate::refusal;
 use crate::refusal::ProtectionSpace;
-use crate::settings::Settings;
+use crate::settings::{ServerSettings, Settings};
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::{self as minting, MintSettings};
 
@@ -44,6 +44,9 @@ section! {
         profile: ProfileName,
         /// Where and how access tokens are introspected. It is required, unless all tokens are JWTs that are verified here.
         introspection: Introspection,
+        /// Where and how access tokens are put to the UserInfo endpoint of a server that introspects nothing, instead of
+        /// `introspection`; see "By UserInfo" for what that does not tell.
+        userinfo: UserInfo,
         /// What access tokens have to be like.
         token: Token,
         /// What verifies signatures; exactly one of `jwks_uri`, `metadata_url`, `jwks` and `hmac_secret`.
@@ -176,6 +179,7 @@ impl Configuration {
         let single = Server {
             profile: self.profile,
             introspection: self.introspection.take(),
+            userinfo: self.userinfo.take(),
             token: self.token.take(),
             keys: self.keys.take(),
             ..Server::placeholder()
@@ -196,6 +200,15 @@ impl Configuration {
             profile: mint.as_ref().map(|mint| &*mint.profile),
         };
         let rules = rules(self.rules, &surroundings, self.ignore_port_in_host_matching, errors);
+        let is_by_user_info = |server: &ServerSettings| server.is_by_user_info();
+        let asks_too_much = |requirement: &Requirement| match requirement.server {
+            Some(server) => servers.get(server.0).is_some_and(is_by_user_info),
+            None => servers.iter().all(is_by_user_info),
+        };
+        if rules.requirements().any(|requirement| requirement.asks_of_token() && asks_too_much(requirement)) {
+            let message = "must not ask for scopes, audience, dpop, acr_values or max_age of a server with userinfo, which does not tell of them";
+            errors.note("rules", message);
+        }
         let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
             || rules.requirements().any(Requirement::requires_key_binding);
         if asks_for_proof && dpop.is_none() {

@@ -57,7 +57,7 @@ fn kong(configuration: &Value, errors: &mut ConfigErrors) {
 
 /// Kong's host stops the filter at an upstream that it cannot read.
 fn upstreams(at: &str, server: &Value, errors: &mut ConfigErrors) {
-    for section in ["introspection", "keys"] {
+    for section in ["introspection", "userinfo", "keys"] {
         let upstream =
             server.get(section).and_then(|section| section.get("upstream")).and_then(Value::as_str);
         if upstream.is_some_and(|upstream| !is_host_and_port(upstream)) {

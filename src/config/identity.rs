@@ -7,7 +7,9 @@
 use crate::cache::CacheSettings;
 use crate::fingerprint::{Fingerprint, FingerprintHasher, Identity, identity};
 use crate::http::callout::Target;
-use crate::introspection::{ClientAuthentication, Endpoint, Format, ResponseFormat, SignedResponse};
+use crate::introspection::{
+    ClientAuthentication, Endpoint, Format, Protocol, ResponseFormat, SignedResponse,
+};
 use crate::jwt::{Algorithm, KeySet};
 use crate::server::jwks::{Publication, PublishedKeys};
 use crate::settings::{IntrospectionSettings, KeySettings, ServerSettings, Settings, TokenSettings};
@@ -30,8 +32,7 @@ impl ServerSettings {
 identity! {
     ServerSettings { introspection, token, claim_mapping, keys } without { name, subject },
     IntrospectionSettings { endpoint, response } without { limits, circuit },
-    Endpoint { target, authentication, accept, token_type_hint, parameters, headers }
-        without { retries, forward_traceparent },
+    Endpoint { target, protocol, accept, headers } without { retries, forward_traceparent },
     Target { upstream, scheme, authority, path } without { timeout },
     ResponseFormat { format, jwt_field, max_jwt_length } without { inactive },
     SignedResponse { issuer, audience, required } without {},
@@ -49,12 +50,24 @@ impl Identity for ClientAuthentication {
     }
 }
 
+impl Identity for Protocol {
+    fn feed(&self, hasher: &mut FingerprintHasher) {
+        match self {
+            Self::Introspection { authentication, token_type_hint, parameters } => {
+                ("introspection", (&**authentication, (token_type_hint, parameters))).feed(hasher);
+            }
+            Self::UserInfo => "UserInfo".feed(hasher),
+        }
+    }
+}
+
 impl Identity for Format {
     fn feed(&self, hasher: &mut FingerprintHasher) {
         match self {
             Self::Jwt => "JWT".feed(hasher),
             Self::Json => "JSON".feed(hasher),
             Self::Signed(response) => ("signed", response).feed(hasher),
+            Self::UserInfo => "UserInfo".feed(hasher),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::fields::{
 };
 use crate::introspection::{
     self, ClientAuthentication, ClientFields, Endpoint, Format, InactiveAnswers, Method, OF_GATEWAY,
-    ResponseFormat, SignedResponse,
+    Protocol, ResponseFormat, SignedResponse,
 };
 use crate::server::circuit_breaker::CircuitSettings;
 use crate::server::rate_limiter::Limits;
@@ -91,6 +91,35 @@ section! {
 }
 
 section! {
+    /// Where and how tokens are put to the UserInfo endpoint.
+    pub(super) struct UserInfo {
+        /// URL of the UserInfo endpoint, which receives the client's token as a bearer token.
+        endpoint: Url = required,
+        /// What the host calls that server, as `introspection.upstream`.
+        upstream: Visible = required,
+        /// Has to be `true`: UserInfo does not say for whom a token was issued, so a token that any application of this server received
+        /// passes here, also one that its user gave to an application you do not know.
+        allow_any_client: bool = (required "is required: tokens that the server issued to any client pass, which UserInfo cannot tell apart"),
+        /// As `introspection.headers`.
+        headers: MapOf<CalloutHeader, VisibleSecret> = {},
+        /// As `introspection.response.inactive_answers`; a 401 that asks for a bearer token says so in any case.
+        inactive_answers: Vec<InactiveAnswer> = [],
+        /// As `introspection.timeout`.
+        timeout: BoundedDuration<1, MINUTE> = "2s",
+        /// As `introspection.retries`.
+        retries: Bounded<0, 3> = 1,
+        /// As `introspection.forward_traceparent`.
+        forward_traceparent: bool = false,
+        /// As `introspection.max_concurrent`.
+        max_concurrent: Bounded<1, 100_000> = 256,
+        /// As `introspection.max_per_second`.
+        max_per_second: Bounded<1, 1_000_000> = 1000,
+        /// As `introspection.max_waiting`.
+        max_waiting: Bounded<1, 100_000> = 1024,
+        /// As `introspection.circuit_breaker`.
+        circuit_breaker: CircuitSettings = {},
+    }
+
     /// An error by which the server says that a token is not active.
     pub(super) struct InactiveAnswer {
         /// Its status.
@@ -159,13 +188,52 @@ impl Introspection {
         let response = response?;
         let endpoint = Endpoint {
             target: Arc::new(target?),
-            authentication: authentication?,
+            protocol: Protocol::Introspection {
+                authentication: Box::new(authentication?),
+                token_type_hint: self.token_type_hint,
+                parameters: self.parameters,
+            },
             accept: response.format.media_type(),
-            token_type_hint: self.token_type_hint,
-            parameters: self.parameters,
             headers: self.headers,
             retries: self.retries,
             forward_traceparent: self.forward_traceparent,
+        };
+        let circuit = self.circuit_breaker;
+        Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })
+    }
+}
+
+impl UserInfo {
+    pub(super) fn settings(
+        self,
+        at: FieldPath<'_>,
+        forwards_claims: bool,
+        errors: &mut ConfigErrors,
+    ) -> Option<IntrospectionSettings> {
+        if !self.allow_any_client {
+            errors.note(at.field("allow_any_client"), "must be true");
+        }
+        if !forwards_claims {
+            errors.note(at, "brings no JWT for the services: configure mint or claim_to_headers");
+        }
+        // There are no credentials of the gateway that a bare 401 could be about.
+        let inactive = self.inactive_answers;
+        let inactive =
+            inactive_answers(inactive, at.field("inactive_answers"), Method::Unauthenticated, errors);
+        let response =
+            ResponseFormat { format: Format::UserInfo, jwt_field: None, inactive, max_jwt_length: 0 };
+        let endpoint = Endpoint {
+            target: Arc::new(target(&self.endpoint, &self.upstream, self.timeout)?),
+            protocol: Protocol::UserInfo,
+            accept: response.format.media_type(),
+            headers: self.headers,
+            retries: self.retries,
+            forward_traceparent: self.forward_traceparent,
+        };
+        let limits = Limits {
+            concurrent: self.max_concurrent,
+            per_second: self.max_per_second,
+            waiting: self.max_waiting,
         };
         let circuit = self.circuit_breaker;
         Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })

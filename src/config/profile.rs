@@ -41,6 +41,9 @@ fn apply(server: &mut Map<String, Value>, asks_subject: bool) {
         if !asks_subject {
             defaults.remove("mint");
         }
+        if server.contains_key("userinfo") {
+            defaults.remove("introspection");
+        }
         put_under(server, defaults);
     }
 }

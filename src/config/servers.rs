@@ -1,12 +1,13 @@
 //! The authorization servers: one, whose sections stand at the top of the configuration, or several, each with a name.
 
-use super::introspection::{Introspection, ServerContext};
+use super::introspection::{Introspection, ServerContext, UserInfo};
 use super::keys::Keys;
 use super::mint::{NEEDS_MINT, ServerMint};
 use super::profile::ProfileName;
 use super::token::Token;
+use crate::credentials::dpop::DpopMode;
 use crate::fields::{ConfigErrors, FieldPath, FieldType, Visible, section};
-use crate::settings::ServerSettings;
+use crate::settings::{ServerSettings, TokenSettings};
 use crate::token::jwt_access_token::JwtAccessTokens;
 
 section! {
@@ -18,6 +19,8 @@ section! {
         profile: ProfileName,
         /// As at the top.
         introspection: Introspection,
+        /// As at the top.
+        userinfo: UserInfo,
         /// As at the top.
         token: Token,
         /// As at the top.
@@ -49,6 +52,7 @@ pub(super) fn servers(
     };
     let sections = [
         ("introspection", single.introspection.is_some()),
+        ("userinfo", single.userinfo.is_some()),
         ("token", single.token.is_some()),
         ("keys", single.keys.is_some()),
     ];
@@ -85,14 +89,27 @@ impl Server {
         let (token, claim_mapping) = token.settings(at.field("token"), has_keys, errors);
         let issuer = token.policy.issuer.as_deref();
         let verifies = matches!(token.jwts, JwtAccessTokens::Verified(_));
-        if self.introspection.is_none() && !verifies {
-            errors.note(at.field("introspection"), "is required");
-        }
-        let asks = self.introspection.is_some();
-        let introspection = self.introspection.and_then(|section| {
-            let context = ServerContext { issuer, has_keys, forwards_claims: gateway.forwards_claims };
-            section.settings(at.field("introspection"), &context, errors)
-        });
+        let forwards_claims = gateway.forwards_claims;
+        let asks = self.introspection.is_some() || self.userinfo.is_some();
+        let introspection = match (self.introspection, self.userinfo) {
+            (introspection, Some(section)) => {
+                if introspection.is_some() {
+                    errors.note(at.field("userinfo"), "must be left out where there is introspection");
+                }
+                unknown_by_user_info(&token, claim_mapping.requires_token_type, at.field("token"), errors);
+                section.settings(at.field("userinfo"), forwards_claims, errors)
+            }
+            (Some(section), None) => {
+                let context = ServerContext { issuer, has_keys, forwards_claims };
+                section.settings(at.field("introspection"), &context, errors)
+            }
+            (None, None) => {
+                if !verifies {
+                    errors.note(at.field("introspection"), "is required");
+                }
+                None
+            }
+        };
         let target = introspection.as_ref().map(|introspection| &introspection.endpoint.target);
         let upstream = target.map(|target| target.upstream.as_str());
         let keys = self.keys.and_then(|section| section.settings(at.field("keys"), issuer, upstream, errors));
@@ -110,5 +127,28 @@ impl Server {
             return None;
         }
         Some(ServerSettings { name: None, introspection, token, claim_mapping, keys, subject })
+    }
+}
+
+/// What every token would lack of which UserInfo says nothing.
+fn unknown_by_user_info(
+    token: &TokenSettings,
+    requires_token_type: bool,
+    at: FieldPath<'_>,
+    errors: &mut ConfigErrors,
+) {
+    let policy = &token.policy;
+    let is_issuer_asked = policy.issuer.is_some() && !policy.allows_missing_issuer;
+    let unsaid = "must be left out with userinfo, which does not tell of it";
+    for (field, is_asked, message) in [
+        ("issuer", is_issuer_asked, "needs allow_missing_iss with userinfo, which names no issuer"),
+        ("audience", !policy.audience.is_empty(), unsaid),
+        ("require_exp", policy.require_exp, unsaid),
+        ("require_token_type", requires_token_type, unsaid),
+        ("dpop", token.dpop != DpopMode::Off, unsaid),
+    ] {
+        if is_asked {
+            errors.note(at.field(field), message);
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fields::{Kind, Reader};
-use crate::introspection::ClientAuthentication;
+use crate::introspection::{ClientAuthentication, Protocol};
 use crate::testing::{configured, minimal, parse, settings, test};
 
 fn errors(configuration: &Value) -> Vec<String> {
@@ -42,7 +42,8 @@ fn the_documented_configuration_is_read() {
     }))
     .expect("no errors");
     let introspection = settings.servers[0].introspection.as_ref().expect("an endpoint");
-    match &introspection.endpoint.authentication {
+    let Protocol::Introspection { authentication, .. } = &introspection.endpoint.protocol else { panic!() };
+    match &**authentication {
         ClientAuthentication::Basic(client) => assert_eq!(client.secret.expose(), "from-the-environment"),
         other => panic!("{other:?}"),
     }
@@ -556,11 +557,16 @@ fn r194_each_secret_is_of_its_own_alphabet_and_has_no_line_end_behind_it() {
         json!({"introspection": {"client_secret": null, "auth_method": "private_key_jwt", "audience": "a"}});
     let token =
         json!({"introspection": {"client_id": null, "client_secret": null, "auth_method": "bearer_token"}});
+    let userinfo = json!({
+        "introspection": null, "claim_to_headers": [{"header": "x-user", "pointer": "/sub"}],
+        "userinfo": {"endpoint": "https://a/userinfo", "upstream": "a", "allow_any_client": true},
+    });
     let fields = [
         ("/introspection/client_secret", json!({}), Some(PRINTABLE)),
         ("/introspection/bearer_token", token, Some(GRAPHIC)),
         ("/introspection/headers/x-name", json!({}), Some(PRINTABLE)),
         ("/introspection/private_key", jwt, None),
+        ("/userinfo/headers/x-name", userinfo, Some(PRINTABLE)),
         ("/keys/headers/x-name", json!({"keys": {"jwks_uri": "https://a/jwks"}}), Some(PRINTABLE)),
         ("/keys/hmac_secret", keys, Some(ANY)),
         ("/dpop/nonce_secret", dpop, Some(ANY)),

@@ -12,6 +12,7 @@ mod reports;
 mod senders;
 mod servers;
 mod shared_data;
+mod user_info;
 
 use std::cell::RefCell;
 
@@ -51,9 +52,9 @@ impl Asked {
     fn of(call: &Call) -> Self {
         let field =
             |name| call.request.headers().find(|(own, _)| *own == name).map_or("", |(_, value)| value);
-        match field(":method") {
-            "POST" => Self::Token,
-            _ if field(":path").starts_with("/.well-known/") => Self::Metadata,
+        match (field(":method"), field(":path")) {
+            ("POST", _) | (_, "/userinfo") => Self::Token,
+            (_, path) if path.starts_with("/.well-known/") => Self::Metadata,
             _ => Self::Keys,
         }
     }

@@ -1,5 +1,6 @@
-//! The introspection request (RFC 7662 §2.1). It is made of the configuration and the token alone: nothing else of the
-//! client's request reaches the authorization server (R22), but the name of its trace, where that is configured.
+//! The introspection request (RFC 7662 §2.1), or that for UserInfo (OpenID Connect Core §5.3.1). It is made of the configuration and the
+//! token alone: nothing else of the client's request reaches the authorization server (R22), but the name of its trace, where that is
+//! configured.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,25 +14,37 @@ use crate::http::{form, traceparent};
 use crate::refusal::Reason;
 use crate::secret::Secret;
 
-/// An introspection endpoint, and how it wants to be asked.
+/// An endpoint that tells about tokens, and how it wants to be asked.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Where it is.
     pub target: Arc<Target>,
-    /// How the gateway authenticates.
-    pub authentication: ClientAuthentication,
+    /// By which protocol.
+    pub protocol: Protocol,
     /// The one media type that is asked for: some servers compare the whole value (R18).
     pub accept: &'static str,
-    /// Whether `token_type_hint=access_token` is sent (R17).
-    pub token_type_hint: bool,
-    /// More parameters that the server wants in the form.
-    pub parameters: Vec<(String, Secret)>,
     /// More header fields that the server wants, names in lower case.
     pub headers: Vec<(String, Secret)>,
     /// How often the host asks again where the server has not begun to answer.
     pub retries: usize,
     /// Whether `traceparent` is forwarded.
     pub forward_traceparent: bool,
+}
+
+/// How a token is put to an endpoint.
+#[derive(Clone, Debug)]
+pub enum Protocol {
+    /// In a form, with the gateway's own credentials (RFC 7662 §2.1).
+    Introspection {
+        /// How the gateway authenticates.
+        authentication: Box<ClientAuthentication>,
+        /// Whether `token_type_hint=access_token` is sent (R17).
+        token_type_hint: bool,
+        /// More parameters that the server wants in the form.
+        parameters: Vec<(String, Secret)>,
+    },
+    /// As the credentials of the request (OpenID Connect Core §5.3.1, RFC 6750 §2.1).
+    UserInfo,
 }
 
 /// An introspection request.
@@ -43,13 +56,23 @@ pub struct IntrospectionRequest {
 }
 
 impl Endpoint {
+    /// The gateway's client there, if it has one.
+    pub fn client_id(&self) -> Option<&str> {
+        match &self.protocol {
+            Protocol::Introspection { authentication, .. } => authentication.client_id(),
+            Protocol::UserInfo => None,
+        }
+    }
+
     /// Header fields that make Envoy retry. A server that has closed a connection which Envoy kept open is no failure, and to introspect
     /// twice changes nothing; but an assertion is good for one request, so with that nothing is sent again that may have
     /// arrived (RFC 7523 §3).
     fn retry_headers(&self) -> impl Iterator<Item = (String, String)> {
-        let conditions = match self.authentication.is_for_one_request() {
-            true => "connect-failure,refused-stream,reset-before-request",
-            false => "connect-failure,refused-stream,reset",
+        let conditions = match &self.protocol {
+            Protocol::Introspection { authentication, .. } if authentication.is_for_one_request() => {
+                "connect-failure,refused-stream,reset-before-request"
+            }
+            Protocol::Introspection { .. } | Protocol::UserInfo => "connect-failure,refused-stream,reset",
         };
         let fields =
             [("x-envoy-retry-on", conditions.to_owned()), ("x-envoy-max-retries", self.retries.to_string())];
@@ -92,14 +115,26 @@ impl IntrospectionRequest {
     /// [`Reason::Internal`] if no assertion can be made.
     pub(crate) fn callout(&self, context: Host<'_>) -> Result<Callout, Reason> {
         let endpoint = &*self.endpoint;
+        let target = Arc::clone(&endpoint.target);
+        let Protocol::Introspection { authentication, token_type_hint, parameters: more } =
+            &endpoint.protocol
+        else {
+            let authorization = format!("Bearer {}", self.token);
+            return Ok(Callout::get(target, self.headers(Some(authorization))));
+        };
         let mut parameters = vec![("token", &*self.token)];
-        if endpoint.token_type_hint {
+        if *token_type_hint {
             parameters.push(("token_type_hint", "access_token"));
         }
-        let credentials = endpoint.authentication.credentials(context).ok_or(Reason::Internal)?;
+        let credentials = authentication.credentials(context).ok_or(Reason::Internal)?;
         let RequestCredentials { authorization, parameters: own } = credentials;
         parameters.extend(own.iter().map(|(name, value)| (*name, &**value)));
-        parameters.extend(endpoint.parameters.iter().map(|(name, value)| (name.as_str(), value.expose())));
+        parameters.extend(more.iter().map(|(name, value)| (name.as_str(), value.expose())));
+        Ok(Callout::post(target, form::encode_pairs(&parameters), self.headers(authorization)))
+    }
+
+    fn headers(&self, authorization: Option<String>) -> Vec<(String, String)> {
+        let endpoint = &*self.endpoint;
         let own = [
             ("accept", Some(endpoint.accept.to_owned())),
             ("authorization", authorization),
@@ -107,8 +142,7 @@ impl IntrospectionRequest {
         ];
         let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let more = endpoint.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-        let headers = own.chain(endpoint.retry_headers()).chain(more).collect();
-        Ok(Callout::post(Arc::clone(&endpoint.target), form::encode_pairs(&parameters), headers))
+        own.chain(endpoint.retry_headers()).chain(more).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::http::callout::{CalloutOutcome, status};
 use crate::http::freshness::Freshness;
 use crate::http::media_type;
-use crate::introspection::{InactiveAnswers, SignedResponse};
+use crate::introspection::{InactiveAnswers, SignedResponse, user_info};
 use crate::json::Object;
 use crate::refusal::{Reason, TokenError};
 use crate::time::Timestamp;
@@ -39,6 +39,8 @@ pub enum Format {
     Json,
     /// `application/token-introspection+jwt`.
     Signed(SignedResponse),
+    /// `application/json` of the UserInfo endpoint.
+    UserInfo,
 }
 
 impl Format {
@@ -46,7 +48,7 @@ impl Format {
     pub(crate) fn media_type(&self) -> &'static str {
         match self {
             Self::Jwt => "application/jwt",
-            Self::Json => "application/json",
+            Self::Json | Self::UserInfo => "application/json",
             Self::Signed(_) => "application/token-introspection+jwt",
         }
     }
@@ -80,6 +82,12 @@ impl ResponseFormat {
             (Some(200), MediaType::Json, Format::Signed(SignedResponse { required: true, .. })) => {
                 Err(Reason::UnexpectedResponse.into())
             }
+            (Some(200), MediaType::Json, Format::UserInfo) => {
+                user_info::parse(body, claim_mapping).map(|claims| ActiveToken::new(Source::Response, claims))
+            }
+            (Some(status), _, Format::UserInfo) => {
+                Err(user_info::reason(&self.inactive, status, headers, body).into())
+            }
             (Some(200), MediaType::Json, _) => self.parse_json(body, claim_mapping),
             (Some(204), _, Format::Jwt) => Err(Reason::Inactive.into()),
             (Some(status), ..) => Err(self.inactive.reason(status, headers, body).into()),
@@ -99,7 +107,7 @@ impl ResponseFormat {
         let jwt = match (&self.jwt_field, &self.format) {
             (Some(name), _) => response.get(name).and_then(Value::as_str),
             (None, Format::Jwt) => None,
-            (None, Format::Json | Format::Signed(_)) => {
+            (None, Format::Json | Format::Signed(_) | Format::UserInfo) => {
                 return Ok(ActiveToken::new(Source::Response, beside));
             }
         };

@@ -60,6 +60,12 @@ impl Requirement {
         self.conditions().any(|condition| matches!(condition, Condition::KeyBinding(_)))
     }
 
+    /// Whether it depends on what is said of a token, and not of its user alone.
+    pub(crate) fn asks_of_token(&self) -> bool {
+        self.conditions()
+            .any(|condition| !matches!(condition, Condition::Peers(_) | Condition::ClaimConditions(_)))
+    }
+
     /// The pointers of the claims that it depends on.
     pub(crate) fn named_claims(&self) -> impl Iterator<Item = &str> {
         let minted = self.mint.iter().flat_map(|profile| profile.claims.iter().map(|claim| &*claim.pointer));
