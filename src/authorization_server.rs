@@ -27,6 +27,7 @@ use crate::token::claims::Claims;
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::token_info::TokenInfo;
 use crate::token_key::TokenKey;
+use crate::upstream::mint::SubjectMapping;
 
 /// An authorization server.
 pub(crate) struct AuthorizationServer {
@@ -159,10 +160,8 @@ impl AuthorizationServer {
     /// Whether it is the issuer of this JWT, by the JWT's own word, and such are verified here. The word only chooses whose
     /// keys have to verify it (R71).
     pub(crate) fn may_have_issued(&self, jws: &Jws<'_>) -> bool {
-        let issuer = self.settings.token.policy.issuer.as_deref();
         matches!(self.settings.token.jwts, JwtAccessTokens::Verified(_))
-            && issuer.is_some()
-            && issuer == jws.issuer()
+            && jws.issuer().is_some_and(|issuer| self.settings.token.policy.is_issuer(issuer))
     }
 
     /// Where to learn about a token that was not found.
@@ -191,6 +190,7 @@ impl AuthorizationServer {
                 }
                 TokenKind::Jwt(jws) => {
                     let claims = profile.read(&jws, &self.settings.claim_mapping, host.now)?;
+                    self.settings.token.policy.validate_presented(&claims)?;
                     let source = active_token::Source::Presented(Box::new(jws.into_owned()));
                     let active = ActiveToken::new(source, claims);
                     Ok(Source::UnverifiedToken(Rc::new(UnverifiedToken::new(key, active, host.now))))
@@ -458,9 +458,9 @@ impl AuthorizationServer {
         unverified_token.token_info.get_or_init(|| token_info).clone().map_err(NoTokenInfo::Refused)
     }
 
-    /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.
-    pub(crate) fn subject_pointer(&self) -> Option<&str> {
-        self.settings.subject.as_deref()
+    /// Whom JWTs minted for its tokens name, if it is not as with all servers.
+    pub(crate) fn subject_mapping(&self) -> Option<&SubjectMapping> {
+        self.settings.subject.as_ref()
     }
 
     /// What its tokens must be like.

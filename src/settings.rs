@@ -22,7 +22,7 @@ use crate::server::rate_limiter::Limits;
 use crate::token::claims::{ClaimMapping, TokenPolicy};
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::upstream::headers::Forwarding;
-use crate::upstream::mint::MintSettings;
+use crate::upstream::mint::{MintSettings, SubjectMapping};
 
 /// A configuration that has no errors.
 #[derive(Clone, Debug)]
@@ -89,8 +89,8 @@ pub struct ServerSettings {
     pub claim_mapping: ClaimMapping,
     /// What verifies its signatures.
     pub keys: Option<KeySettings>,
-    /// The claim that names the user in JWTs minted for its tokens, if it is not the one of all servers.
-    pub subject: Option<String>,
+    /// Whom JWTs minted for its tokens name, if it is not as with all servers.
+    pub subject: Option<SubjectMapping>,
 }
 
 /// What a token must be like.

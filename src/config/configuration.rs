@@ -175,7 +175,8 @@ impl Configuration {
             minted_bytes: 0,
         };
         let forwards_claims = !forwarding.claim_to_headers.is_empty() || mints;
-        let gateway = Gateway { forwards_claims, mints, asks_subject };
+        let subject = mint.as_ref().map(|mint| &mint.subject);
+        let gateway = Gateway { forwards_claims, mints, subject, asks_subject };
         let single = Server {
             profile: self.profile,
             introspection: self.introspection.take(),
@@ -218,8 +219,14 @@ impl Configuration {
             let own = rules.requirements().filter(|requirement| requirement.mint.is_some());
             forwarding.minted_bytes = own.count().saturating_add(1).saturating_mul(2048);
         }
-        let subjects = servers.iter().filter_map(|server| server.subject.as_deref());
-        let asked = asked_claims(&rules, &forwarding, mint.as_ref(), subjects);
+        let subjects = servers
+            .iter()
+            .filter_map(|server| server.subject.as_ref())
+            .map(|subject| subject.pointer.as_str());
+        let policies = servers.iter().map(|server| &server.token.policy);
+        let clients =
+            policies.filter(|policy| !policy.clients.is_empty()).map(|policy| policy.client_pointer.as_str());
+        let asked = asked_claims(&rules, &forwarding, mint.as_ref(), subjects.chain(clients));
         servers.iter_mut().for_each(|server| server.claim_mapping.asked.clone_from(&asked));
         let protection = ProtectionSpace {
             realm: self.realm,
@@ -275,11 +282,11 @@ fn asked_claims<'a>(
     rules: &'a Rules,
     forwarding: &'a Forwarding,
     mint: Option<&'a MintSettings>,
-    subjects: impl Iterator<Item = &'a str>,
+    of_servers: impl Iterator<Item = &'a str>,
 ) -> Vec<String> {
     let profile = mint.iter().flat_map(|mint| mint.profile.claims.iter().map(|claim| claim.pointer.as_str()));
-    let subject = mint.iter().map(|mint| mint.subject.as_str());
-    let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile).chain(subject).chain(subjects);
+    let subject = mint.iter().map(|mint| mint.subject.pointer.as_str());
+    let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile).chain(subject).chain(of_servers);
     let pointers: BTreeSet<&str> = rules
         .requirements()
         .flat_map(Requirement::named_claims)

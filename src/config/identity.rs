@@ -35,10 +35,11 @@ identity! {
     Endpoint { target, protocol, accept, headers } without { retries, forward_traceparent },
     Target { upstream, scheme, authority, path } without { timeout },
     ResponseFormat { format, jwt_field, max_jwt_length } without { inactive },
-    SignedResponse { issuer, audience, required } without {},
+    SignedResponse { issuers, audience, required } without {},
     TokenSettings { policy, jwts } without { max_failed_verifications, dpop },
-    TokenPolicy { issuer } without { allows_missing_issuer, audience, leeway, require_exp },
-    ClaimMapping { scope_claim, allows_scope_list, requires_token_type, kinds, tolerates_bearer_type, asked } without {},
+    TokenPolicy { issuer, allows_missing_audience }
+        without { issuer_aliases, allows_missing_issuer, audience, clients, client_pointer, leeway, require_exp },
+    ClaimMapping { scope_claim, allows_scope_list, requires_token_type, allows_zero_expiration, kinds, tolerates_bearer_type, asked } without {},
     PublishedKeys { publication, headers, algorithms } without { max_age, max_stale, cooldown },
     CacheSettings { max_entries, max_ttl, no_store_ttl }
         without { max_bytes, shared_max_bytes, inactive_ttl, refresh_ahead, stale_if_error, shared },
@@ -110,7 +111,7 @@ impl Identity for Publication {
     fn feed(&self, hasher: &mut FingerprintHasher) {
         match self {
             Self::At(target) => ("at", target).feed(hasher),
-            Self::Discovered { metadata, issuer } => ("discovered", (metadata, issuer)).feed(hasher),
+            Self::Discovered { metadata, issuers } => ("discovered", (metadata, issuers)).feed(hasher),
         }
     }
 }

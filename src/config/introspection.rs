@@ -145,8 +145,8 @@ keywords! {
 
 /// What else of the configuration decides what is asked, and how answers are read.
 pub(super) struct ServerContext<'a> {
-    /// `token.issuer`.
-    pub(super) issuer: Option<&'a str>,
+    /// `token.issuer` and its aliases.
+    pub(super) issuers: &'a [String],
     /// Whether keys are configured.
     pub(super) has_keys: bool,
     /// Whether services receive claims as header fields, or a minted JWT.
@@ -168,7 +168,8 @@ impl Introspection {
             audience: self.audience.take(),
             bearer_token: self.bearer_token.take(),
         };
-        let authentication = authentication(self.auth_method, fields, at, context.issuer, errors);
+        let authentication =
+            authentication(self.auth_method, fields, at, context.issuers.first().map(String::as_str), errors);
         let response = self.response.settings(
             at.field("response"),
             context,
@@ -309,11 +310,11 @@ fn signed(
     if !context.has_keys {
         errors.note(at, "needs keys, by which the signature is verified");
     }
-    if context.issuer.is_none() {
+    if context.issuers.is_empty() {
         errors.note(at, "needs token.issuer, which signs");
     }
     if client_id.is_none() {
         errors.note(at, "needs introspection.client_id, which the answer is addressed to");
     }
-    Some(SignedResponse { issuer: context.issuer?.to_owned(), audience: client_id?.to_owned(), required })
+    Some(SignedResponse { issuers: context.issuers.to_vec(), audience: client_id?.to_owned(), required })
 }

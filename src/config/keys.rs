@@ -18,7 +18,7 @@ section! {
         /// URL of the server's JWK Set.
         jwks_uri: Url,
         /// URL of its metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID Connect Discovery), which say where
-        /// the set is; they have to be those of `token.issuer`, and the set at the same origin.
+        /// the set is; they have to be those of `token.issuer` or an alias of it, and the set at the same origin.
         metadata_url: Url,
         /// A JWK Set. Here and where one is published, keys of RSA (2048 to 8192 bits), P-256, P-384, P-521 and Ed25519 are used,
         /// and the log says which keys are left out, and why.
@@ -52,11 +52,11 @@ field_type!(Algorithm => Self, Kind::Words(Self::ASYMMETRIC_NAMES), Self::Es256,
 });
 
 impl Keys {
-    /// `issuer` is `token.issuer`, `upstream` that of `introspection`.
+    /// `issuers` are `token.issuer` and its aliases, `upstream` that of `introspection`.
     pub(super) fn settings(
         self,
         at: FieldPath<'_>,
-        issuer: Option<&str>,
+        issuers: &[String],
         upstream: Option<&str>,
         errors: &mut ConfigErrors,
     ) -> Option<KeySettings> {
@@ -90,9 +90,11 @@ impl Keys {
         let publication = match (jwks_uri, metadata_url) {
             (Some(jwks_uri), _) => Publication::At(target(&jwks_uri)?),
             (None, Some(metadata_url)) => {
-                let message = "needs token.issuer, whose metadata they have to be";
-                let issuer = errors.check(at.field("metadata_url"), issuer.ok_or(message))?;
-                Publication::Discovered { metadata: target(&metadata_url)?, issuer: issuer.to_owned() }
+                if issuers.is_empty() {
+                    errors
+                        .note(at.field("metadata_url"), "needs token.issuer, whose metadata they have to be");
+                }
+                Publication::Discovered { metadata: target(&metadata_url)?, issuers: issuers.to_vec() }
             }
             (None, None) => return None,
         };

@@ -12,7 +12,7 @@ use crate::fields::{
 };
 use crate::jwt::SigningKey;
 use crate::token::named_claim::{Encoding, NamedClaim};
-use crate::upstream::mint::{MintProfile, MintSettings};
+use crate::upstream::mint::{MintProfile, MintSettings, SubjectMapping};
 
 section! {
     /// What the gateway signs itself.
@@ -26,9 +26,11 @@ section! {
         lifetime: BoundedDuration<{ 10 * SECOND }, HOUR> = "5m",
         /// `aud`.
         audience: Visible = required,
-        /// Where the answer names the user: a JSON Pointer to the claim that becomes `sub`. The client's `client_id` becomes `sub`
-        /// only if the answer has neither this claim, nor `sub`, nor `username`; see "Whom a minted JWT names".
+        /// Where the answer names the user: a JSON Pointer to the claim that becomes `sub`; see "Whom a minted JWT names".
         subject: SubjectPointer = "/sub",
+        /// Whether an answer that names no user (neither by this claim, nor by `sub`, `username` and the like) is about the client's
+        /// own token, so that `client_id` becomes `sub`. Only for servers that name the user in every answer about a user's token.
+        client_as_subject: bool = false,
         /// Claims of the answer that the JWT carries, beside `sub`, `client_id` and `scope`.
         claims: Vec<MintClaim> = [],
         /// Where the public keys are, without a token: on every host, as services may know the gateway by another name than
@@ -66,6 +68,8 @@ section! {
     pub(super) struct ServerMint {
         /// Instead of `mint.subject`.
         subject: SubjectPointer,
+        /// Instead of `mint.client_as_subject`.
+        client_as_subject: bool,
     }
 }
 
@@ -86,10 +90,20 @@ impl Mint {
             issuer: self.issuer,
             key: keys.into_iter().next()?,
             lifetime: self.lifetime,
-            subject: self.subject,
+            subject: SubjectMapping { pointer: self.subject, allows_client: self.client_as_subject },
             profile: Arc::new(MintProfile { audience: self.audience, claims }),
             key_set: Document::new(&origin, self.jwks_path, set.to_string()),
         })
+    }
+}
+
+impl ServerMint {
+    /// Whom JWTs name that are minted for the tokens of one server.
+    pub(super) fn subject(self, default: &SubjectMapping) -> SubjectMapping {
+        SubjectMapping {
+            pointer: self.subject.unwrap_or_else(|| default.pointer.clone()),
+            allows_client: self.client_as_subject.unwrap_or(default.allows_client),
+        }
     }
 }
 

@@ -24,22 +24,27 @@ field_type!(ProfileName => Self, Kind::Words(NAMES), Self(""), |written, at, rea
 /// Puts the defaults of all profiles under what was written. Returns whether JWTs are minted, and nothing is written of which claim
 /// names the user for all servers.
 pub(super) fn apply_all(configuration: &mut Map<String, Value>) -> bool {
-    let mint = configuration.get("mint").and_then(Value::as_object);
-    let asks_subject = mint.is_some_and(|mint| !mint.contains_key("subject"));
-    apply(configuration, asks_subject);
+    let mint = configuration.get("mint").and_then(Value::as_object).cloned();
+    apply(configuration, mint.as_ref());
     if let Some(Value::Array(servers)) = configuration.get_mut("authorization_servers") {
         let servers = servers.iter_mut().filter_map(Value::as_object_mut);
-        servers.for_each(|server| apply(server, asks_subject));
+        servers.for_each(|server| apply(server, mint.as_ref()));
     }
-    asks_subject
+    mint.is_some_and(|mint| !mint.contains_key("subject"))
 }
 
-/// Puts the defaults of its profile under what was written of a server.
-fn apply(server: &mut Map<String, Value>, asks_subject: bool) {
+/// Puts the defaults of its profile under what was written of a server. What is written of minting for all servers goes before what is
+/// known of one.
+fn apply(server: &mut Map<String, Value>, mint: Option<&Map<String, Value>>) {
     let defaults = server.get("profile").and_then(defaults).map(serde_json::from_str);
     if let Some(Ok(Value::Object(mut defaults))) = defaults {
-        if !asks_subject {
-            defaults.remove("mint");
+        if let Some(Value::Object(mut minting)) = defaults.remove("mint")
+            && let Some(mint) = mint
+        {
+            minting.retain(|name, _| !mint.contains_key(name));
+            if !minting.is_empty() {
+                defaults.insert("mint".to_owned(), minting.into());
+            }
         }
         if server.contains_key("userinfo") {
             defaults.remove("introspection");
@@ -74,10 +79,10 @@ macro_rules! profiles {
 
 profiles! {
     "curity" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "phantom_token"}}}"#,
-    // The body is JSON, although a JWT is asked for.
-    "keycloak" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "jwt"}}}"#,
-    "oidc-provider" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}}"#,
-    "duende" => SIGNED,
+    // The body is JSON, although a JWT is asked for. Every token has `typ`, action tokens words of their own.
+    "keycloak" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "jwt"}}, "token": {"kinds": {"typ": ["Bearer", "DPoP"]}}}"#,
+    "oidc-provider" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}, "mint": {"client_as_subject": true}}"#,
+    "duende" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "mint": {"client_as_subject": true}}"#,
     // Of a dead token, older ones say so with a 400, or deny access.
     "gluu" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 400, "error": "invalid_token"}, {"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}]}}}"#,
     "janssen" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}, {"status": 404}]}}}"#,
@@ -89,18 +94,33 @@ profiles! {
     "zitadel" => PLAIN,
     "authlib" => PLAIN,
     "okta" => PLAIN,
+    "plain-json" => PLAIN,
     // It takes the credentials of Basic as they are.
     "authentik" => r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}}"#,
-    "django-oauth-toolkit" => WITHOUT_SUBJECT,
-    "wso2" => WITHOUT_SUBJECT,
+    "django-oauth-toolkit" => r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}, "mint": {"subject": "/username", "client_as_subject": true}}"#,
+    // Opaque tokens have neither `iss` nor `sub`. `username` of a client's own token is who owns the client.
+    "wso2" => r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}, "mint": {"subject": "/username"}}"#,
     "pingfederate" => WITHOUT_ISSUER,
+    // It answers a client of which the credentials of Basic are encoded as one that it does not know, and names users only.
+    "glewlwyd" => r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}, "mint": {"client_as_subject": true}}"#,
+    // It decodes nothing of Basic, and cuts what has `+` or `/` in base64.
+    "lemonldap-ng" => r#"{"introspection": {"auth_method": "client_secret_post", "response": {"accept": "application/json"}}}"#,
+    // A user's token and a client's look alike, so that the client never stands for the subject. Newer versions leave `token_type` out for
+    // refresh tokens; a token without an end has `exp: 0`.
+    "doorkeeper" => r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true, "require_token_type": true, "allow_zero_exp": true}}"#,
+    "canaille" => r#"{"introspection": {"response": {"accept": "application/json"}}, "mint": {"client_as_subject": true}}"#,
+    "django-oidc-provider" => POSTED_WITHOUT_ISSUER,
+    // Refresh tokens lack `token_type`, whatever the hint.
+    "idpyoidc" => r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}, "token": {"require_token_type": true}}"#,
+    "jmondi" => POSTED_WITHOUT_ISSUER,
     // They introspect nothing.
     "auth0" => r#"{"token": {"jwts": "verify", "jwt_profile": "lax"}}"#,
+    // Access tokens have no `aud`; ID tokens have another word in `token_use`.
+    "cognito" => r#"{"token": {"jwts": "verify", "jwt_profile": "lax", "kinds": {"token_use": ["access"]}}}"#,
     "entra-id" => r#"{"token": {"jwts": "verify", "jwt_profile": "lax", "scope_claim": "scp"}}"#,
 }
 
-const SIGNED: &str = r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}}"#;
 const PLAIN: &str = r#"{"introspection": {"response": {"accept": "application/json"}}}"#;
-/// Opaque tokens have neither `iss` nor `sub`; `username` names the user.
-const WITHOUT_SUBJECT: &str = r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}, "mint": {"subject": "/username"}}"#;
+/// Basic is not decoded, and `:` in the secret is refused; answers have no `iss`, and a subject for users alone.
+const POSTED_WITHOUT_ISSUER: &str = r#"{"introspection": {"auth_method": "client_secret_post", "response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}, "mint": {"client_as_subject": true}}"#;
 const WITHOUT_ISSUER: &str = r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true}}"#;

@@ -9,6 +9,7 @@ use crate::credentials::dpop::DpopMode;
 use crate::fields::{ConfigErrors, FieldPath, FieldType, Visible, section};
 use crate::settings::{ServerSettings, TokenSettings};
 use crate::token::jwt_access_token::JwtAccessTokens;
+use crate::upstream::mint::SubjectMapping;
 
 section! {
     /// One of several authorization servers.
@@ -32,11 +33,13 @@ section! {
 
 /// What becomes of the answers of all servers.
 #[derive(Clone, Copy)]
-pub(super) struct Gateway {
+pub(super) struct Gateway<'m> {
     /// Whether services receive claims as header fields, or a minted JWT.
     pub(super) forwards_claims: bool,
     /// Whether there is a section `mint`.
     pub(super) mints: bool,
+    /// Whom minted JWTs name, where a server says nothing of its own.
+    pub(super) subject: Option<&'m SubjectMapping>,
     /// Whether that leaves open which claim names the user.
     pub(super) asks_subject: bool,
 }
@@ -44,7 +47,7 @@ pub(super) struct Gateway {
 pub(super) fn servers(
     single: Server,
     several: Option<Vec<Server>>,
-    gateway: Gateway,
+    gateway: Gateway<'_>,
     errors: &mut ConfigErrors,
 ) -> Vec<ServerSettings> {
     let Some(several) = several else {
@@ -81,13 +84,13 @@ impl Server {
     fn settings(
         self,
         at: FieldPath<'_>,
-        gateway: Gateway,
+        gateway: Gateway<'_>,
         errors: &mut ConfigErrors,
     ) -> Option<ServerSettings> {
         let has_keys = self.keys.is_some();
         let token = self.token.unwrap_or_else(Token::placeholder);
         let (token, claim_mapping) = token.settings(at.field("token"), has_keys, errors);
-        let issuer = token.policy.issuer.as_deref();
+        let issuers = token.policy.issuers();
         let verifies = matches!(token.jwts, JwtAccessTokens::Verified(_));
         let forwards_claims = gateway.forwards_claims;
         let asks = self.introspection.is_some() || self.userinfo.is_some();
@@ -100,7 +103,7 @@ impl Server {
                 section.settings(at.field("userinfo"), forwards_claims, errors)
             }
             (Some(section), None) => {
-                let context = ServerContext { issuer, has_keys, forwards_claims };
+                let context = ServerContext { issuers: &issuers, has_keys, forwards_claims };
                 section.settings(at.field("introspection"), &context, errors)
             }
             (None, None) => {
@@ -112,17 +115,19 @@ impl Server {
         };
         let target = introspection.as_ref().map(|introspection| &introspection.endpoint.target);
         let upstream = target.map(|target| target.upstream.as_str());
-        let keys = self.keys.and_then(|section| section.settings(at.field("keys"), issuer, upstream, errors));
+        let keys =
+            self.keys.and_then(|section| section.settings(at.field("keys"), &issuers, upstream, errors));
         if self.mint.is_some() && !gateway.mints {
             errors.note(at.field("mint"), NEEDS_MINT);
         }
-        let subject = self.mint.and_then(|mint| mint.subject);
         let is_open = self.profile.is_some_and(ProfileName::leaves_subject_open);
-        if is_open && gateway.asks_subject && subject.is_none() {
+        let has_subject = self.mint.as_ref().is_some_and(|mint| mint.subject.is_some());
+        if is_open && gateway.asks_subject && !has_subject {
             let message =
                 "is required with this profile: which claim names the user is configured at the server";
             errors.note(at.field("mint").field("subject"), message);
         }
+        let subject = self.mint.zip(gateway.subject).map(|(mint, default)| mint.subject(default));
         if asks && introspection.is_none() {
             return None;
         }

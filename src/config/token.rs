@@ -16,14 +16,27 @@ section! {
     pub(super) struct Token {
         /// `iss`, exactly; an absent one does not pass. Without it, it is not checked.
         issuer: Visible,
+        /// More names by which that server calls itself in `iss`, one that is reached by an inner and an outer name for example. Only names
+        /// of one and the same server: what one says of a user, the other may say as well.
+        issuer_aliases: Vec<Visible> = [],
         /// Whether a token without `iss` passes where there is an `issuer`.
         allow_missing_iss: bool = false,
         /// One of these has to be in `aud`, exactly. Without it, it is not checked.
         audience: NonEmptyList<String>,
+        /// Whether a token without `aud` passes that was introspected, where there is an `audience`. JWTs that clients present always have
+        /// to have it.
+        allow_missing_aud: bool = false,
+        /// One of these has to be the token's client, exactly. Without it, it is not checked. For servers whose access tokens have no
+        /// `aud`, as those of Amazon Cognito: with `jwt_profile: lax` or `any` it takes the place of `audience`.
+        clients: NonEmptyList<String>,
+        /// The claim that names the client, `azp` or `cid` for some servers.
+        client_claim: Visible = "client_id",
         /// How far clocks may differ.
         leeway: BoundedDuration<0, MINUTE> = "5s",
         /// Whether a token is refused if neither the JWT nor the answer around it has `exp`.
         require_exp: bool = false,
+        /// Whether `exp: 0` in an answer about an active token says that it has no end, as Doorkeeper does; otherwise it has ended.
+        allow_zero_exp: bool = false,
         /// Whether an introspection response has to say `token_type`. Refresh tokens are active as well on many servers, which
         /// say it of access tokens alone: with oidc-provider, Spring and the like, turn it on.
         require_token_type: bool = false,
@@ -73,15 +86,32 @@ impl Token {
         errors: &mut ConfigErrors,
     ) -> (TokenSettings, ClaimMapping) {
         let audience = self.audience.unwrap_or_default();
-        if self.jwts == Jwts::Verify && (self.issuer.is_none() || audience.is_empty() || !has_keys) {
-            let message = "verify needs token.issuer, token.audience and keys (RFC 9068 §4)";
-            errors.note(at.field("jwts"), message);
+        let clients = self.clients.unwrap_or_default();
+        if self.jwts == Jwts::Verify {
+            let is_for_us =
+                !audience.is_empty() || (self.jwt_profile != Profile::Rfc9068 && !clients.is_empty());
+            if self.issuer.is_none() || !is_for_us || !has_keys {
+                let message = match self.jwt_profile {
+                    Profile::Rfc9068 => "verify needs token.issuer, token.audience and keys (RFC 9068 §4)",
+                    Profile::Lax | Profile::Any => {
+                        "verify needs token.issuer, token.audience or token.clients, and keys"
+                    }
+                };
+                errors.note(at.field("jwts"), message);
+            }
+        }
+        if self.issuer.is_none() && !self.issuer_aliases.is_empty() {
+            errors.note(at.field("issuer_aliases"), "needs token.issuer");
         }
         let settings = TokenSettings {
             policy: TokenPolicy {
                 issuer: self.issuer,
+                issuer_aliases: self.issuer_aliases,
                 allows_missing_issuer: self.allow_missing_iss,
                 audience,
+                allows_missing_audience: self.allow_missing_aud,
+                clients,
+                client_pointer: format!("/{}", self.client_claim.replace('~', "~0").replace('/', "~1")),
                 leeway: self.leeway,
                 require_exp: self.require_exp,
             },
@@ -97,6 +127,7 @@ impl Token {
             scope_claim: self.scope_claim,
             allows_scope_list: self.allow_scope_list,
             requires_token_type: self.require_token_type,
+            allows_zero_expiration: self.allow_zero_exp,
             kinds: TokenKinds(self.kinds),
             tolerates_bearer_type: self.allow_bearer_type,
             asked: Vec::new(),

@@ -543,7 +543,7 @@ impl Authenticator {
             return Err(Reason::Expired);
         }
         let profile = pending.context.requirement.mint.as_ref().unwrap_or(&mint.profile);
-        let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_pointer);
+        let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_mapping);
         let mint = |token_info: &TokenInfo| {
             mint.mint(profile, subject, token_info.claims(), host.randomness.bytes(), host.now)
         };

@@ -5,6 +5,7 @@ mod foreign_jwts;
 mod keys;
 mod lifetimes;
 mod minting;
+mod names;
 mod outages;
 mod presented;
 mod published_keys;

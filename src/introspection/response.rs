@@ -142,7 +142,12 @@ fn claims_of_active(response: &Object, claim_mapping: &ClaimMapping) -> Result<C
         Some(true) if claim_mapping.requires_token_type && response.get("token_type").is_none() => {
             Err(TokenError::about("token_type", Reason::NotAnAccessToken))
         }
-        Some(true) => Claims::read(response, claim_mapping),
+        Some(true) => {
+            let claims = Claims::read(response, claim_mapping)?;
+            let says_zero = response.get("exp").and_then(Value::as_f64) == Some(0.0);
+            let has_no_end = says_zero && claim_mapping.allows_zero_expiration;
+            Ok(if has_no_end { claims.without_end() } else { claims })
+        }
         Some(false) => Err(Reason::Inactive.into()),
         None => Err(TokenError::about("active", Reason::UnexpectedResponse)),
     }

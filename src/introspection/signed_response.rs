@@ -11,8 +11,8 @@ use crate::time::{Timestamp, Validity};
 /// What a signed response has to say of itself (R43).
 #[derive(Clone, Debug)]
 pub struct SignedResponse {
-    /// `iss`: the authorization server.
-    pub issuer: String,
+    /// `iss`: the names of the authorization server.
+    pub issuers: Vec<String>,
     /// `aud`: this gateway, as the server knows it.
     pub audience: String,
     /// Whether an answer that is not signed is refused (R47).
@@ -40,7 +40,7 @@ impl SignedResponse {
         let validity = Validity { expires: payload.date("exp")?, not_before: payload.date("nbf")? };
         for (member, is_right) in [
             ("typ", jws.media_type().as_deref() == Some(MEDIA_TYPE)),
-            ("iss", jws.issuer() == Some(&*self.issuer)),
+            ("iss", self.issuers.iter().any(|issuer| jws.issuer() == Some(issuer))),
             ("aud", is_for_us),
             ("iat", is_recent),
             ("exp", !validity.has_expired(now, MAX_CLOCK_DIFFERENCE)),

@@ -118,6 +118,9 @@ reasons! {
     /// `aud` names none of the configured audiences (R34).
     WrongAudience: 401 "invalid_token" WithError Client
         "The access token is for another audience",
+    /// The client is none of the configured ones (R163).
+    WrongClient: 401 "invalid_token" WithError Client
+        "The access token is of another client",
     /// A refresh token, an ID token or the like (R36).
     NotAnAccessToken: 401 "invalid_token" WithError Client
         "The token is not an access token",
@@ -181,6 +184,9 @@ reasons! {
     /// An active token, but no JWT for it (R42).
     MissingPhantomToken: 502 "server_error" Absent AuthorizationServer
         "The authorization server answered without a JWT",
+    /// An active token whose answer names nobody, or not where it should (R125).
+    MissingSubject: 502 "server_error" Absent AuthorizationServer
+        "The authorization server does not say whose the access token is",
     /// The JWT is longer than the services behind the gateway accept (R79).
     PhantomTokenTooLong: 502 "server_error" Absent AuthorizationServer
         "The authorization server answered with too long a JWT",

@@ -46,8 +46,8 @@ pub(crate) enum Publication {
     Discovered {
         /// Where the metadata are.
         metadata: Arc<Target>,
-        /// `issuer`.
-        issuer: String,
+        /// `issuer` is one of these.
+        issuers: Vec<String>,
     },
 }
 
@@ -335,11 +335,12 @@ impl KeyStore {
     }
 
     fn locate(&self, metadata: &[u8]) -> Option<Target> {
-        let Publication::Discovered { metadata: target, issuer } = &self.settings.publication else {
+        let Publication::Discovered { metadata: target, issuers } = &self.settings.publication else {
             return None;
         };
         let document = Object::parse(metadata).ok()?;
-        if document.get("issuer")?.as_str()? != issuer {
+        let issuer = document.get("issuer")?.as_str()?;
+        if !issuers.iter().any(|own| own == issuer) {
             return None;
         }
         let origin = format!("{}://{}", target.scheme, target.authority);

@@ -23,6 +23,16 @@ pub(crate) struct Claims {
     confirmation: Confirmation,
     /// Other claims that rules ask about, by their pointers.
     asked: BTreeMap<String, Value>,
+    /// What the answer claims beside the JWT, where that claims nothing or another thing. It grants nothing, and has to be right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beside: Option<Box<Beside>>,
+}
+
+/// Claims beside a JWT that are not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Beside {
+    issuer: Option<Box<str>>,
+    audience: Option<Box<[Box<str>]>>,
 }
 
 /// Which claims are read, and how a server words them where that is not as the RFCs say.
@@ -34,6 +44,8 @@ pub struct ClaimMapping {
     pub allows_scope_list: bool,
     /// Whether an answer has to say `token_type`, as servers do of access tokens alone (R36).
     pub requires_token_type: bool,
+    /// Whether `exp: 0` beside `active: true` says that the token has no end.
+    pub allows_zero_expiration: bool,
     /// By which members and words the server tells kinds of tokens, beyond what is known of all.
     pub kinds: TokenKinds,
     /// Whether a token that is bound to a key may be called a bearer token (R91).
@@ -48,6 +60,7 @@ impl Default for ClaimMapping {
             scope_claim: "scope".to_owned(),
             allows_scope_list: false,
             requires_token_type: false,
+            allows_zero_expiration: false,
             kinds: TokenKinds::default(),
             tolerates_bearer_type: false,
             asked: Vec::new(),
@@ -60,10 +73,18 @@ impl Default for ClaimMapping {
 pub struct TokenPolicy {
     /// `iss`, if it is checked.
     pub issuer: Option<String>,
+    /// More names of that issuer.
+    pub issuer_aliases: Vec<String>,
     /// Whether a token without `iss` is accepted (R33).
     pub allows_missing_issuer: bool,
     /// One of these must be in `aud`; none named means it is not checked.
     pub audience: Vec<String>,
+    /// Whether a token without `aud` is accepted that the server was asked about.
+    pub allows_missing_audience: bool,
+    /// One of these must be the client; none named means it is not checked.
+    pub clients: Vec<String>,
+    /// The pointer (RFC 6901) of the claim that names the client.
+    pub client_pointer: String,
     /// How far the clocks of issuer and gateway may differ.
     pub leeway: Duration,
     /// Whether a token without `exp` is refused.
@@ -104,7 +125,14 @@ impl Claims {
             validity: Validity { expires: claims.date("exp")?, not_before: claims.date("nbf")? },
             confirmation,
             asked: claim_mapping.asked.iter().filter_map(asked).collect(),
+            beside: None,
         })
+    }
+
+    /// The same without an end.
+    pub(crate) fn without_end(mut self) -> Self {
+        self.validity.expires = None;
+        self
     }
 
     /// The claim at this pointer, if it was asked for and is there.
@@ -141,11 +169,18 @@ impl Claims {
     /// token that was narrowed at the server must not regain what its JWT says.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] if they name different issuers: the server contradicts itself.
+    /// [`Reason::UnexpectedResponse`] if they name different users or clients: the server contradicts itself.
     pub(crate) fn narrowed_by(self, beside: Self) -> Result<Self, Reason> {
-        if self.issuer.as_ref().zip(beside.issuer.as_ref()).is_some_and(|(ours, theirs)| ours != theirs) {
+        let differ = |pointer| {
+            self.asked(pointer).zip(beside.asked(pointer)).is_some_and(|(ours, theirs)| ours != theirs)
+        };
+        if IDENTITIES.into_iter().any(differ) {
             return Err(Reason::UnexpectedResponse);
         }
+        let alone = Beside {
+            issuer: beside.issuer.filter(|theirs| self.issuer.as_ref() != Some(theirs)),
+            audience: beside.audience.clone().filter(|_| self.audience.is_none()),
+        };
         Ok(Self {
             issuer: self.issuer,
             audience: common(self.audience, beside.audience),
@@ -153,12 +188,15 @@ impl Claims {
             validity: self.validity.intersect(beside.validity),
             confirmation: self.confirmation.and(beside.confirmation)?,
             asked: self.asked,
+            beside: Some(alone).filter(|alone| *alone != Beside::default()).map(Box::new),
         })
     }
 
     /// How many bytes of memory the claims take, roughly.
     pub(crate) fn weight(&self) -> usize {
-        let texts = self.audience.iter().chain(&self.scope).flatten().chain(&self.issuer);
+        let beside =
+            self.beside.iter().flat_map(|beside| beside.audience.iter().flatten().chain(&beside.issuer));
+        let texts = self.audience.iter().chain(&self.scope).flatten().chain(&self.issuer).chain(beside);
         let asked =
             self.asked.iter().map(|(pointer, value)| pointer.len().saturating_add(value.to_string().len()));
         let texts = texts.map(|text| text.len().saturating_add(size_of::<Box<str>>()));
@@ -189,14 +227,69 @@ impl TokenPolicy {
         if self.require_exp && claims.validity.expires.is_none() {
             return Err(Reason::MissingExpiration);
         }
-        let is_tolerated = self.allows_missing_issuer && claims.issuer.is_none();
-        if self.issuer.is_some() && self.issuer.as_deref() != claims.issuer.as_deref() && !is_tolerated {
+        let is_issuer = match &claims.issuer {
+            Some(issuer) => self.is_issuer(issuer),
+            None => self.allows_missing_issuer,
+        };
+        if self.issuer.is_some() && !is_issuer {
             return Err(Reason::WrongIssuer);
         }
-        if !self.audience.is_empty() && !claims.is_for_one_of(&self.audience) {
+        let is_for_us = claims.is_for_one_of(&self.audience)
+            || (self.allows_missing_audience && claims.audience.is_none());
+        if !self.audience.is_empty() && !is_for_us {
             return Err(Reason::WrongAudience);
         }
+        if let Some(beside) = &claims.beside {
+            self.validate_beside(claims, beside)?;
+        }
+        if !self.clients.is_empty() {
+            let client = claims.asked(&self.client_pointer).and_then(Value::as_str);
+            let is_known = client.is_some_and(|client| self.clients.iter().any(|own| own == client));
+            return if is_known { Ok(()) } else { Err(Reason::WrongClient) };
+        }
         Ok(())
+    }
+
+    /// Validates what the answer says beside a JWT that says nothing of it, or another thing.
+    #[cold]
+    fn validate_beside(&self, claims: &Claims, beside: &Beside) -> Result<(), Reason> {
+        match &beside.issuer {
+            Some(issuer) if self.issuer.is_some() && !self.is_issuer(issuer) => {
+                return Err(Reason::WrongIssuer);
+            }
+            Some(_) if self.issuer.is_none() && claims.issuer.is_some() => {
+                return Err(Reason::UnexpectedResponse);
+            }
+            _ => {}
+        }
+        match &beside.audience {
+            Some(theirs)
+                if !self.audience.is_empty()
+                    && !theirs.iter().any(|one| self.audience.iter().any(|ours| **ours == **one)) =>
+            {
+                Err(Reason::WrongAudience)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Validates what only an answer may lack: a JWT that a client presents says for itself for whom it is (R67).
+    ///
+    /// # Errors
+    /// [`Reason::WrongAudience`] without `aud`.
+    pub(crate) fn validate_presented(&self, claims: &Claims) -> Result<(), Reason> {
+        let lacks = !self.audience.is_empty() && claims.audience.is_none();
+        if lacks { Err(Reason::WrongAudience) } else { Ok(()) }
+    }
+
+    /// Whether this is a name of the issuer.
+    pub(crate) fn is_issuer(&self, name: &str) -> bool {
+        self.issuer.iter().chain(&self.issuer_aliases).any(|own| own == name)
+    }
+
+    /// The names of the issuer.
+    pub(crate) fn issuers(&self) -> Vec<String> {
+        self.issuer.iter().chain(&self.issuer_aliases).cloned().collect()
     }
 }
 
@@ -207,3 +300,6 @@ fn texts(values: &[Value], name: &'static str) -> Result<Box<[Box<str>]>, WrongT
 fn text(value: &Value, name: &'static str) -> Result<Box<str>, WrongType> {
     value.as_str().map(Box::from).ok_or(WrongType(name))
 }
+
+/// The pointers of claims that say who calls.
+const IDENTITIES: [&str; 2] = ["/sub", "/client_id"];

@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use crate::json::Object;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, TokenError};
 
 /// What the table lacks: members, each with the words in it that say access token. Any other word there says another kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,23 +19,27 @@ impl TokenKinds {
     ///
     /// # Errors
     /// [`Reason::NotAnAccessToken`] if one says that it is of another kind.
-    pub(crate) fn says_access_token(&self, claims: &Object) -> Result<bool, Reason> {
-        let own = self.0.iter().map(|(member, words)| {
-            claims
-                .get(member)
-                .map(|said| word(said).is_some_and(|said| words.iter().any(|own| plain(own) == said)))
-        });
-        let is_own = |member: &str| self.0.iter().any(|(own, _)| own == member);
-        let known = MEMBERS.iter().filter(|(member, _)| !is_own(member)).map(|(member, unknown)| {
-            let said = word(claims.get(member)?);
-            match said.as_deref() {
-                Some(said) if ACCESS_TOKEN.contains(&said) => Some(true),
-                Some(said) if OTHER_KINDS.contains(&said) => Some(false),
-                _ => unknown.is_refused(),
+    pub(crate) fn says_access_token(&self, claims: &Object) -> Result<bool, TokenError> {
+        let mut says = false;
+        for (member, words) in &self.0 {
+            let Some(value) = claims.get(member) else { continue };
+            let is_own = word(value).is_some_and(|said| words.iter().any(|own| plain(own) == said));
+            if !is_own {
+                return Err(Reason::NotAnAccessToken.into());
             }
-        });
-        let said: Vec<bool> = own.chain(known).flatten().collect();
-        if said.contains(&false) { Err(Reason::NotAnAccessToken) } else { Ok(!said.is_empty()) }
+            says = true;
+        }
+        let known = MEMBERS.iter().filter(|(member, _)| self.0.iter().all(|(own, _)| own != member));
+        for (member, unknown) in known {
+            let Some(value) = claims.get(member) else { continue };
+            match (word(value).as_deref(), unknown) {
+                (Some(said), _) if ACCESS_TOKEN.contains(&said) => says = true,
+                (Some(said), Unknown::Nothing) if !OTHER_KINDS.contains(&said) => {}
+                (None, Unknown::Nothing) => {}
+                _ => return Err(TokenError::about(member, Reason::NotAnAccessToken)),
+            }
+        }
+        Ok(says)
     }
 }
 
@@ -46,15 +50,6 @@ enum Unknown {
     OtherKind,
     /// Nothing: the member has other uses as well.
     Nothing,
-}
-
-impl Unknown {
-    fn is_refused(self) -> Option<bool> {
-        match self {
-            Self::OtherKind => Some(false),
-            Self::Nothing => None,
-        }
-    }
 }
 
 /// What a member says, as the table writes it.

@@ -3,7 +3,8 @@
 //!
 //! It is made of the answer about an active token and of nothing else (R109), for one audience, with the claims that this
 //! audience needs; it lives for a short time, and no longer than the token. It names the user whom the answer names where the
-//! operator says; a claim that is absent or mistyped is never replaced by another identity.
+//! operator says; a claim that is absent or mistyped is never replaced by another identity. The client stands for itself only
+//! where the operator says that an answer without a user is about it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +29,21 @@ pub struct MintSettings {
     pub key: SigningKey,
     /// How long one lives at most.
     pub lifetime: Duration,
-    /// The claim of the answer that names the user, a JSON Pointer (RFC 6901), where an authorization server has no other.
-    pub subject: String,
+    /// Whom it names, where an authorization server has nothing of its own.
+    pub subject: SubjectMapping,
     /// What it is like where a rule does not say.
     pub profile: Arc<MintProfile>,
     /// The public keys, those of the past and the future among them.
     pub key_set: Document,
+}
+
+/// Whom a JWT names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectMapping {
+    /// The claim of the answer that names the user: a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// Whether an answer that names no user is about the client's own token.
+    pub allows_client: bool,
 }
 
 /// What a JWT is like, for one audience.
@@ -58,20 +68,22 @@ impl MintSettings {
     /// Mints a JWT for the user that the claim at `subject` names, by default the claim that all servers use.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] for a mistyped identity; [`Reason::MissingPhantomToken`] if the answer names a user elsewhere,
-    /// or no subject, or without randomness for `jti`.
+    /// [`Reason::UnexpectedResponse`] for a mistyped identity; [`Reason::MissingSubject`] if the answer names no user where it should,
+    /// and the client may not stand for one; [`Reason::MissingPhantomToken`] without randomness for `jti`.
     pub(crate) fn mint(
         &self,
         profile: &MintProfile,
-        subject: Option<&str>,
+        subject: Option<&SubjectMapping>,
         claims: &Claims,
         random: Option<[u8; 16]>,
         now: Timestamp,
     ) -> Result<Minted, Reason> {
         let client = identity(claims, CLIENT_ID)?;
-        let subject = match identity(claims, subject.unwrap_or(&self.subject))? {
+        let SubjectMapping { pointer, allows_client } = subject.unwrap_or(&self.subject);
+        let may_stand = |client: &&str| *allows_client && !names_user(claims, client);
+        let subject = match identity(claims, pointer)? {
             Some(user) => user,
-            None => client.filter(|client| !names_user(claims, client)).ok_or(Reason::MissingPhantomToken)?,
+            None => client.filter(may_stand).ok_or(Reason::MissingSubject)?,
         };
         let random = random.ok_or(Reason::MissingPhantomToken)?;
         let limit = now.plus(self.lifetime);
@@ -116,16 +128,16 @@ fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Re
 /// Whether a response names a user other than its client, so that the client must not stand for the user. Servers name the client in `sub`
 /// where no user is involved (RFC 9068 §2.2).
 fn names_user(claims: &Claims, client: &str) -> bool {
-    [SUBJECT, USERNAME].iter().filter_map(|pointer| claims.asked(pointer)).any(|name| name != client)
+    let users = ASKED.iter().filter(|pointer| **pointer != CLIENT_ID);
+    users.filter_map(|pointer| claims.asked(pointer)).any(|name| name != client)
 }
 
-/// The pointers of claims that every minted JWT is made of.
-pub(crate) const ASKED: [&str; 3] = [SUBJECT, USERNAME, CLIENT_ID];
+/// The pointers of claims that every minted JWT is made of: where servers name users (RFC 7662 §2.2, then Cloud Foundry UAA, ForgeRock and
+/// those before RFC 7662), and the client.
+pub(crate) const ASKED: [&str; 6] = ["/sub", "/username", "/user_name", "/user_id", "/uid", CLIENT_ID];
 
 /// Claims of a minted JWT that no answer can give it.
 pub(crate) const OWN_CLAIMS: &[&str] =
     &["iss", "aud", "sub", "client_id", "scope", "iat", "exp", "nbf", "jti", "cnf", "active"];
 
-const SUBJECT: &str = "/sub";
-const USERNAME: &str = "/username";
 const CLIENT_ID: &str = "/client_id";

@@ -42,6 +42,7 @@ async fn start() -> Result<World> {
             json!({
                 "introspection": {"response": {"accept": "application/json"}},
                 "mint": {
+                    "client_as_subject": true,
                     "issuer": "https://gateway.example.com",
                     "audience": "orders-api",
                     "keys": [{"private_key": keys::p256_pem()}],

@@ -74,7 +74,7 @@ fn r042_r108_a_jwt_is_minted_for_one_audience_with_what_it_needs() {
 
 #[test]
 fn r108_it_lives_shortly_and_no_longer_than_the_token() {
-    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    let mut worker = Worker::new(configuration(json!({"mint": {"client_as_subject": true}})), &NoSharedData);
     worker.answer = answer(json!({"exp": NOW + 400}));
     let first = minted(&mut worker, 0, "/", "t");
     assert_eq!(minted(&mut worker, 224, "/", "t"), first, "a hit signs nothing");
@@ -95,7 +95,7 @@ fn r108_it_lives_shortly_and_no_longer_than_the_token() {
         "the client, where there is no user"
     );
     worker.answer = answer(json!({"client_id": null, "sub": null}));
-    assert_eq!(worker.get(0, "v"), "missing_phantom_token", "nobody to speak of");
+    assert_eq!(worker.get(0, "v"), "missing_subject", "nobody to speak of");
 }
 
 /// What becomes of requests with tokens that are answered so, each `{jwt's sub}` or the reason of the refusal.
@@ -119,14 +119,22 @@ fn named(configuration: Value, cases: &[(Value, &str)]) {
 /// would be one, and could do what the app may do in its own name (RFC 9068 §5).
 #[test]
 fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
+    let of_users = [
+        (json!({}), r#""alice""#),
+        (json!({"username": "alice@example.com"}), r#""alice""#),
+        // As django-oauth-toolkit answers: the user's name is elsewhere.
+        (json!({"sub": null, "username": "alice"}), "missing_subject"),
+        (json!({"sub": null, "username": ""}), "missing_subject"),
+        (json!({"sub": null, "username": ["alice"]}), "missing_subject"),
+        (json!({"sub": null, "user_name": "alice"}), "missing_subject"),
+        (json!({"sub": null, "user_id": 7}), "missing_subject"),
+        (json!({"sub": null, "uid": "alice"}), "missing_subject"),
+    ];
+    named(configuration(json!({})), &of_users);
+    named(configuration(json!({"mint": {"client_as_subject": true}})), &of_users);
     named(
-        configuration(json!({})),
+        configuration(json!({"mint": {"client_as_subject": true}})),
         &[
-            (json!({}), r#""alice""#),
-            (json!({"username": "alice@example.com"}), r#""alice""#),
-            // As django-oauth-toolkit answers: the user's name is elsewhere.
-            (json!({"sub": null, "username": "alice"}), "missing_phantom_token"),
-            (json!({"sub": null, "username": ""}), "missing_phantom_token"),
             (json!({"sub": "", "username": "alice"}), "unexpected_response"),
             (json!({"sub": 42}), "unexpected_response"),
             (json!({"sub": false}), "unexpected_response"),
@@ -137,37 +145,56 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
             (json!({"sub": null, "username": "app"}), r#""app""#),
             (json!({"sub": null, "client_id": ""}), "unexpected_response"),
             (json!({"client_id": 7}), "unexpected_response"),
-            (json!({"sub": null, "client_id": null}), "missing_phantom_token"),
+            (json!({"sub": null, "client_id": null}), "missing_subject"),
         ],
     );
     // Null means that there is none.
     let null_subject = r#"{"active":true,"sub":null,"username":null,"client_id":"app"}"#;
-    let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+    let mut worker = Worker::new(configuration(json!({"mint": {"client_as_subject": true}})), &NoSharedData);
     worker.answer = answer(json!({}));
     worker.answer.1 = null_subject.to_owned();
     assert_eq!(minted(&mut worker, 0, "/", "t")["sub"], "app");
+}
+
+/// Doorkeeper 5.5 answers about a user's token and about a client's own with the same members, none of which names the user. If the
+/// client stood for whoever is not named, all users would be that one machine to the services.
+#[test]
+fn r125_the_client_is_the_subject_only_where_the_operator_says_so() {
+    let nobody = [
+        (json!({"sub": null}), "missing_subject"),
+        (json!({"sub": null, "username": null}), "missing_subject"),
+        (json!({"sub": null, "username": "app"}), "missing_subject"),
+        // The server itself names the client: RFC 9068 §2.2.
+        (json!({"sub": "app"}), r#""app""#),
+    ];
+    named(configuration(json!({})), &nobody);
+    named(
+        configuration(json!({"mint": {"client_as_subject": false}, "profile": "django-oauth-toolkit"})),
+        &nobody[..2],
+    );
+    named(configuration(json!({"profile": "django-oauth-toolkit"})), &[(json!({"sub": null}), r#""app""#)]);
 }
 
 /// Where the server names the user elsewhere than in `sub`, the operator says where, and nothing else is taken for it.
 #[test]
 fn r125_the_operator_says_which_claim_names_the_user() {
     named(
-        configuration(json!({"mint": {"subject": "/username"}})),
+        configuration(json!({"mint": {"subject": "/username", "client_as_subject": true}})),
         &[
             (json!({"sub": null, "username": "alice"}), r#""alice""#),
             (json!({"sub": "1234", "username": "alice"}), r#""alice""#),
-            (json!({"sub": "1234", "username": null}), "missing_phantom_token"),
+            (json!({"sub": "1234", "username": null}), "missing_subject"),
             (json!({"sub": "1234", "username": ""}), "unexpected_response"),
             (json!({"sub": "app", "username": null}), r#""app""#),
             (json!({"sub": null, "username": null}), r#""app""#),
         ],
     );
     named(
-        configuration(json!({"mint": {"subject": "/ext/user~1id"}})),
+        configuration(json!({"mint": {"subject": "/ext/user~1id", "client_as_subject": true}})),
         &[
             (json!({"ext": {"user/id": "alice"}}), r#""alice""#),
             (json!({"ext": {"user/id": 1}}), "unexpected_response"),
-            (json!({"ext": null}), "missing_phantom_token"),
+            (json!({"ext": null}), "missing_subject"),
             (json!({"ext": null, "sub": "app"}), r#""app""#),
         ],
     );
@@ -226,10 +253,10 @@ fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
     };
     for profile in ["django-oauth-toolkit", "wso2"] {
         let settings = testing::parse(&with(json!({"profile": profile}))).expect("no errors");
-        assert_eq!(settings.mint.expect("a section").subject, "/username", "{profile}");
+        assert_eq!(settings.mint.expect("a section").subject.pointer, "/username", "{profile}");
         let written = json!({"profile": profile, "mint": {"subject": "/sub"}});
         let settings = testing::parse(&with(written)).expect("no errors");
-        assert_eq!(settings.mint.expect("a section").subject, "/sub", "{profile}");
+        assert_eq!(settings.mint.expect("a section").subject.pointer, "/sub", "{profile}");
         // Who mints nothing needs no section for it.
         let headers = json!([{"header": "x-user", "pointer": "/username"}]);
         let claims = json!({"profile": profile, "mint": null, "claim_to_headers": headers});

@@ -16,7 +16,7 @@ fn open(typ: &str, edits: Value) -> Result<Object, Reason> {
     }
     let text = jws(&json!({"alg": "ES256", "typ": typ}).to_string(), &payload.to_string());
     let expected = SignedResponse {
-        issuer: "https://login.example.com".to_owned(),
+        issuers: vec!["https://login.example.com".to_owned()],
         audience: "gateway".to_owned(),
         required: true,
     };
@@ -48,7 +48,7 @@ fn r043_a_signed_response_is_the_servers_for_this_gateway_and_of_now() {
     for typ in ["JWT", "at+jwt", ""] {
         assert_eq!(open(typ, json!({})).err(), Some(Reason::UnexpectedResponse), "{typ}");
     }
-    let answer = SignedResponse { issuer: String::new(), audience: String::new(), required: true };
+    let answer = SignedResponse { issuers: vec![String::new()], audience: String::new(), required: true };
     for text in ["", "a.b.c", r#"{"active":true}"#] {
         assert_eq!(
             answer.open(text, at(0)).err().map(|error| error.reason),

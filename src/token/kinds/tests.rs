@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::test;
 
 fn said(claims: &Value, own: &TokenKinds) -> Result<bool, Reason> {
-    own.says_access_token(&Object::of(claims).expect("an object"))
+    own.says_access_token(&Object::of(claims).expect("an object")).map_err(|error| error.reason)
 }
 
 /// If a word were not known, a client could call APIs for months with a refresh token that its server marks as such; or nobody could
