@@ -3,7 +3,7 @@
 //! *Invariant:* what is answered as public is public in every reading of it: decoded once, twice or as overlong UTF-8, dot
 //! segments resolved, slashes merged, backslashes turned, parameters or what is behind `#`, `?` or NUL cut off, space trimmed,
 //! and in any letter case, as Unicode has it; its host with and without the port, the final dot and user information; its method in
-//! upper case. And what a rule lets in, protected or not, is let in by the same in upper case.
+//! upper case; whatever rules allow in their paths. And what a rule lets in, protected or not, is let in by the same in upper case.
 //!
 //! If it failed, `/public/..;/admin` would be public here and the admin's page there.
 #![no_main]
@@ -33,7 +33,8 @@ struct RuleChoice {
     path: Choice<9>,
     methods: Choice<4>,
     host: Choice<4>,
-    access: Choice<2>,
+    /// The last bit: whether it is public; the two before: what its paths may have.
+    access: Choice<8>,
 }
 
 fn run(input: &Input<'_>) -> Corpus {
@@ -114,6 +115,8 @@ struct Rule {
     methods: &'static [&'static str],
     host: &'static str,
     is_public: bool,
+    /// What its paths may have.
+    allowed: &'static [&'static str],
 }
 
 impl Rule {
@@ -122,11 +125,13 @@ impl Rule {
             ["/", "/public", "/admin", "/public/admin", "/admin/public", "/Admin", "/a b", "/p\u{fc}"];
         const METHODS: [&[&str]; 4] = [&[], &["GET"], &["POST"], &["OPTIONS"]];
         const HOSTS: [&str; 4] = ["", "open.example.com", "*.example.com", "[::1]"];
+        const ALLOWED: [&[&str]; 4] = [&[], &["%2F"], &[";", "%25"], &["%2F", "%25", "%23", "%3F", ";"]];
         Some(Self {
             path: PATHS.get(usize::from(choice.path.0))?,
             methods: METHODS[usize::from(choice.methods.0)],
             host: HOSTS[usize::from(choice.host.0)],
-            is_public: choice.access.0 == 1,
+            is_public: choice.access.0 % 2 == 1,
+            allowed: ALLOWED[usize::from(choice.access.0 / 2)],
         })
     }
 
@@ -141,6 +146,9 @@ impl Rule {
         }
         if !self.methods.is_empty() {
             rule["methods"] = json!(self.methods);
+        }
+        if !self.allowed.is_empty() {
+            rule["allow_in_path"] = json!(self.allowed);
         }
         if !self.host.is_empty() {
             rule["hosts"] = json!([self.host]);

@@ -10,6 +10,7 @@ use super::texts::ConditionPointer;
 use crate::fields::{
     BoundedDuration, ConfigErrors, FieldPath, NonEmptyList, SECOND, YEAR, keywords, section,
 };
+use crate::http::opaque_path::Delimiter;
 use crate::policy::{
     self, AcrValues, AnyScopes, Audience, ClaimCondition, ClaimConditions, Condition, Enforcement,
     HostPattern, KeyBinding, MaxAge, PathPattern, Peers, Requirement, Rules, Scopes, Test,
@@ -30,6 +31,10 @@ section! {
         /// `prefix`, with all below it, or `exact`, without; a slash at the end makes no difference. By default as the path
         /// says.
         path_match: PathMatch,
+        /// Characters that paths may have here although servers read them in different ways: `%2F`, `%25`, `%23`, `%3F` and `;`. The
+        /// path goes on as it came, and rules take each for a part of its segment; see "Characters in paths" for what the service has
+        /// to do then. By default such a path is a 400 wherever rules differ by path.
+        allow_in_path: NonEmptyList<Delimiter>,
         /// What routes of the proxy ask beside the rules for the path: Envoy's route name, or `route` in the metadata
         /// `phantom-token` of a route. Such a rule opens nothing. Envoy selects the route anew when the filter has written its
         /// fields, so a table that matches on `authorization`, on fields of claims or where tokens come from, can send a request
@@ -124,6 +129,7 @@ keywords! {
     Access { Public = "public", Optional = "optional" or Protected = "protected" }
     PathMatch { Prefix = "prefix" or Exact = "exact" }
     Separator { Comma = "comma" or Space = "space" }
+    Delimiter { Slash = "%2F", Percent = "%25", Hash = "%23", QuestionMark = "%3F" or Semicolon = ";" }
 }
 
 keywords!(@type RuleDpop, "must be required, or left out", Required = "required");
@@ -184,6 +190,7 @@ impl Rule {
             hosts,
             path,
             path_match,
+            allow_in_path,
             routes,
             methods,
             access,
@@ -225,6 +232,9 @@ impl Rule {
             let message = "asks for more than the rules without routes, which set the authorization server and the minted JWT";
             errors.note(at.field("routes"), message);
         }
+        if narrows && allow_in_path.is_some() {
+            errors.note(at.field("allow_in_path"), "is for the rules without routes to say");
+        }
         if narrows && demands.report_only.is_some() {
             errors.note(at.field("report_only"), "is for the rules without routes to say");
         }
@@ -262,6 +272,7 @@ impl Rule {
             host,
             path: path.clone(),
             methods: methods.clone(),
+            allow_in_path: allow_in_path.clone().unwrap_or_default(),
             access: access.clone(),
         };
         places.map(rule).collect()

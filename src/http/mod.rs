@@ -11,6 +11,7 @@ pub(crate) mod freshness;
 pub(crate) mod grpc;
 pub(crate) mod lifetime;
 pub(crate) mod media_type;
+pub(crate) mod opaque_path;
 pub(crate) mod path;
 pub(crate) mod reply;
 pub(crate) mod request_head;

@@ -2,7 +2,8 @@
 //!
 //! A gateway and the service behind it must read a path alike, or `/public/..;/admin` is public here and admin there. Servers
 //! decode escapes, whether RFC 3986 calls the character reserved or not, so the form is the decoded one. What servers are
-//! known to read differently has no form: it is [`Ambiguous`], and whether that matters is the rules' affair (R84).
+//! known to read differently has no form: it is [`Ambiguous`], and whether that matters is the rules' affair (R84). What rules can allow of that
+//! is read by `opaque_path`.
 
 use std::borrow::Cow;
 
@@ -103,7 +104,7 @@ fn cuts_short(byte: u8) -> bool {
 
 /// `//` is one slash to some; `.` and `..` climb, for those who resolve them; space and controls are cut off by others. The
 /// last segment may be empty.
-fn has_ambiguous_segment(segments: &str) -> bool {
+pub(super) fn has_ambiguous_segment(segments: &str) -> bool {
     let is_ambiguous = |segment: &str| {
         matches!(segment, "." | "..")
             || segment.trim() != segment

@@ -11,6 +11,7 @@ use super::pattern::{self, PathPattern};
 use super::requirement::Requirement;
 use super::tree::Tree;
 use crate::http::authority::without_port;
+use crate::http::opaque_path::{Delimiter, OpaquePath};
 use crate::http::path::{self, Ambiguous};
 use crate::http::request_head::RequestHead;
 use crate::refusal::Reason;
@@ -25,6 +26,7 @@ pub struct Rules {
     methods_matter: bool,
     ignores_port: bool,
     has_upper_case: bool,
+    allow_delimiters: bool,
 }
 
 /// One route, host and path with its methods, and who may come in there.
@@ -40,6 +42,8 @@ pub struct Rule {
     pub path: PathPattern,
     /// The methods; none named means all.
     pub methods: Vec<String>,
+    /// Which characters its paths may have that are borders to some servers.
+    pub allow_in_path: Vec<Delimiter>,
     /// Who may come in.
     pub access: Access,
 }
@@ -96,7 +100,17 @@ impl Rules {
         let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
         let methods_matter = rules.iter().any(|rule| !rule.methods.is_empty());
         let has_upper_case = rules.iter().any(|rule| rule.path.has_upper_case());
-        Self { rules, unrouted, routed, hosts_matter, methods_matter, ignores_port, has_upper_case }
+        let allow_delimiters = rules.iter().any(|rule| !rule.allow_in_path.is_empty());
+        Self {
+            rules,
+            unrouted,
+            routed,
+            hosts_matter,
+            methods_matter,
+            ignores_port,
+            has_upper_case,
+            allow_delimiters,
+        }
     }
 
     /// The access of the most specific rule that matches: the host first, then the path, and named methods; with what the
@@ -169,6 +183,59 @@ impl Rules {
     }
 
     fn find_at(
+        &self,
+        host: &str,
+        path: Result<&str, Ambiguous>,
+        head: &RequestHead<'_>,
+    ) -> Result<Found<'_>, Reason> {
+        if path.is_err() && self.allow_delimiters {
+            return self.find_with_delimiters(host, head);
+        }
+        self.find_by(host, path, head)
+    }
+
+    /// The rule for a path as it is written, if it allows what is in it, and if that is no way to the place of another rule. All else is
+    /// ambiguous.
+    #[cold]
+    fn find_with_delimiters(&self, host: &str, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
+        if let Ok(path) = OpaquePath::read(head.path)
+            && let Ok(found) = self.find_by(host, Ok(&path.as_written), head)
+            && path.delimiters.iter().all(|delimiter| found.rule.allow_in_path.contains(delimiter))
+            && path
+                .readings
+                .iter()
+                .all(|reading| self.is_harmless(reading, host, found, &path.as_written, head))
+        {
+            return Ok(found);
+        }
+        self.find_by(host, Err(Ambiguous), head)
+    }
+
+    /// Whether a request may be judged by what was found for its path as it is written, although servers may read this path in it: it
+    /// has the same access; or it needs a token, and all rules for what is read are for what is written as well, which is a wider place
+    /// that the operator has set this rule before.
+    fn is_harmless(
+        &self,
+        reading: &str,
+        host: &str,
+        found: Found<'_>,
+        as_written: &str,
+        head: &RequestHead<'_>,
+    ) -> bool {
+        let access = found.access();
+        if self.find_by(host, Ok(reading), head).is_ok_and(|other| other.access() == access) {
+            return true;
+        }
+        let route = head.route.and_then(|route| std::str::from_utf8(route).ok());
+        if access == Access::Public || route.is_some_and(|route| self.routed.contains_key(route)) {
+            return false;
+        }
+        let matching = |path: &str| self.matching(&self.unrouted, host, pattern::inner(&path::fold(path)));
+        let own = matching(as_written);
+        matching(reading).iter().all(|rule| own.iter().any(|own| std::ptr::eq(*own, *rule)))
+    }
+
+    fn find_by(
         &self,
         host: &str,
         path: Result<&str, Ambiguous>,

@@ -80,6 +80,25 @@ async fn start() -> Result<World> {
             ]}),
         )
         .listener(
+            "characters",
+            json!({"rules": [
+                {"path": "/", "scopes": ["any"]},
+                {"path": "/projects/{id}", "allow_in_path": ["%2F"], "scopes": ["projects"]},
+                {"path": "/files", "allow_in_path": ["%2F", ";", "%25"], "scopes": ["files"]},
+                {"path": "/files/admin", "scopes": ["admin"]},
+            ]}),
+        )
+        .envoy(|envoy| {
+            let manager = json!({
+                "normalize_path": true,
+                "merge_slashes": true,
+                "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+            });
+            let path = json!([{"header": {"key": "x-path", "value": "%REQ(:PATH)%"}}]);
+            let table = [json!({"match": {"prefix": "/"}, "route": {"cluster": "api"}, "request_headers_to_add": path})];
+            envoy.managed_by(&manager).routed_by(&table)
+        })
+        .listener(
             "methods",
             json!({"rules": [
                 {"path": "/"},
@@ -311,6 +330,46 @@ async fn r126_a_method_in_lower_case_does_not_walk_around_the_rule_for_it() -> R
     ] {
         let request = Request::new(method, path, Vec::new());
         world.send(request).at("methods").over(Protocol::Http2).bearer(&token).await?.has_status(status);
+    }
+    Ok(())
+}
+
+/// Envoy resolves dot segments and merges slashes, and leaves all else in a path to the filter. If what a rule allows were decoded on the
+/// way, services would look for another name; if Envoy read more in it than the filter does, another rule would be walked around.
+#[tokio::test]
+async fn r184_what_a_rule_allows_in_its_paths_arrives_as_it_came() -> Result<()> {
+    let world = world().await;
+    let token = world.active_with(json!({"scope": "projects files"}));
+    for path in [
+        "/projects/group%2Fproject",
+        "/projects/group%2fproject?x=%2F..;",
+        "/files/%2Fu%2Fibmuser",
+        "/files/a;v=1/b",
+        "/files/a%3Bb",
+        "/files/100%25",
+        "/files/a%252Fb",
+    ] {
+        let outcome = world.get(path).at("characters").bearer(&token).await?.is_served();
+        assert_eq!(outcome.received("x-path"), [path]);
+    }
+    for path in [
+        "/files/..%2Fx",
+        "/files%2F..%2Fx",
+        "/files/x%2F..%2F..%2Fadmin",
+        "/files/%252e%252e%252Fx",
+        "/files/admin%2Fx",
+        "/files/admin;x",
+        "/files/%2561dmin",
+        "/files/a%23b",
+        "/projects/a;b",
+        "/x%2Fy",
+    ] {
+        world.get(path).at("characters").bearer(&token).case(path).await?.is_refused(400, "ambiguous_target");
+    }
+    // Envoy takes these for /projects and /, before any filter.
+    for path in ["/files/..;/projects", "/files/%2e%2e/projects", "/files/../projects"] {
+        let outcome = world.get(path).at("characters").bearer(&token).case(path).await?;
+        assert!(matches!(outcome.status, 400 | 403), "{path}: {}", outcome.status);
     }
     Ok(())
 }

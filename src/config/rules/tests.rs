@@ -26,7 +26,7 @@ fn r084_a_public_rule_has_no_field_but_those_that_select_requests() {
 }
 
 /// The fields that say which requests a rule is for. A new one stands here only if it asks nothing of who sends them.
-const SELECTING: [&str; 5] = ["hosts", "path", "path_match", "methods", "access"];
+const SELECTING: [&str; 6] = ["hosts", "path", "path_match", "allow_in_path", "methods", "access"];
 
 /// A value that each field takes; a new field needs one, since null is none of any.
 fn sample(field: &str) -> Value {
@@ -35,6 +35,7 @@ fn sample(field: &str) -> Value {
         "hosts" => json!(["api.example.com"]),
         "path" => json!("/"),
         "path_match" => json!("exact"),
+        "allow_in_path" => json!(["%2F"]),
         "routes" => json!(["orders"]),
         "methods" => json!(["GET"]),
         "access" => json!("public"),

@@ -495,3 +495,108 @@ fn r084_an_ambiguous_path_passes_only_where_the_path_cannot_matter() {
         check(others, &[("GET", "a", path, "any"), ("PUT", "a", path, "ambiguous_target")]);
     }
 }
+
+/// Names with slashes and the like: dadrus/heimdall#1070, zowe/api-layer#23, traefik/traefik#12360. If what is allowed for one rule were a
+/// way to the place of another, `/files/x%2Fadmin` would be asked for what `/files/{name}` asks.
+#[test]
+fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
+    let rules = json!([
+        {"path": "/", "scopes": ["any"]},
+        {"path": "/projects/{id}", "allow_in_path": ["%2F"], "scopes": ["project"]},
+        {"path": "/projects/{id}/members", "scopes": ["members"]},
+        {"path": "/files", "allow_in_path": ["%2F", ";", "%25", "%23", "%3F"], "scopes": ["files"]},
+        {"path": "/files/admin", "scopes": ["admin"]},
+        {"path": "/queues", "allow_in_path": ["%2F"], "scopes": ["queues"]},
+        {"path": "/open", "allow_in_path": ["%2F", ";"], "access": "public"},
+        {"path": "/open/closed", "scopes": ["closed"]},
+        {"path": "/package/{name}", "allow_in_path": ["%2F"], "access": "public"},
+        {"path": "/sets/{id}", "allow_in_path": ["%2F"], "methods": ["GET"], "scopes": ["set"]},
+        {"path": "/sets/{id}/rows", "methods": ["PUT"], "scopes": ["rows"]},
+    ]);
+    let cases = [
+        // As it is written, within one segment.
+        ("GET", "a", "/projects/group%2Fproject", "project"),
+        ("GET", "a", "/projects/group%2fsub%2Fproject", "project"),
+        ("GET", "a", "/queues/%2F/orders", "queues"),
+        ("GET", "a", "/files/%2Fu%2Fibmuser", "files"),
+        ("GET", "a", "/files/a;v=1/b", "files"),
+        ("GET", "a", "/files/a;v=1", "files"),
+        ("GET", "a", "/files/a%3Bb", "files"),
+        ("GET", "a", "/files/100%25", "files"),
+        ("GET", "a", "/files/C%23/why%3F", "files"),
+        ("GET", "a", "/files/a%252Fb", "files"),
+        ("GET", "a", "/files/a%2Fb?path=/../x", "files"),
+        ("GET", "a", "/files/%61%2Fb", "files"),
+        ("GET", "a", "/open/a%2Fb", "public"),
+        ("GET", "a", "/open/a;closed", "public"),
+        // What a rule does not allow, and where no rule does.
+        ("GET", "a", "/projects/a;v=1", "ambiguous_target"),
+        ("GET", "a", "/projects/a%252Fb", "ambiguous_target"),
+        ("GET", "a", "/projects/a%2Fb;c", "ambiguous_target"),
+        ("GET", "a", "/projects/a/b%2Fc", "ambiguous_target"),
+        ("GET", "a", "/projects%2Fa", "ambiguous_target"),
+        ("GET", "a", "/x%2Fy", "ambiguous_target"),
+        ("GET", "a", "/queues/a%5Cb", "ambiguous_target"),
+        ("GET", "a", "/queues/a//b%2Fc", "ambiguous_target"),
+        // The place of another rule, for those who decode, end a segment or the path, or do so twice.
+        ("GET", "a", "/projects/x%2Fmembers", "ambiguous_target"),
+        ("GET", "a", "/projects/x%2Fmembers%2Fy", "project"),
+        ("GET", "a", "/projects/x%2FMembers", "ambiguous_target"),
+        ("GET", "a", "/projects/x%2Fmember%C5%BF", "ambiguous_target"),
+        ("GET", "a", "/files/admin;x", "ambiguous_target"),
+        ("GET", "a", "/files/admin%3Bx/y", "ambiguous_target"),
+        ("GET", "a", "/files/admin%2Fx", "ambiguous_target"),
+        ("GET", "a", "/files/%2Fadmin", "ambiguous_target"),
+        ("GET", "a", "/files/admin%23", "ambiguous_target"),
+        ("GET", "a", "/files/admin%3F", "ambiguous_target"),
+        ("GET", "a", "/files/%2561dmin", "ambiguous_target"),
+        ("GET", "a", "/files/admin%252Fx", "ambiguous_target"),
+        ("GET", "a", "/files%2Fadmin", "ambiguous_target"),
+        ("GET", "a", "/files/x%2Fadmin", "files"),
+        ("PUT", "a", "/sets/x%2Frows", "ambiguous_target"),
+        ("GET", "a", "/sets/x%2Frows", "ambiguous_target"),
+        ("GET", "a", "/sets/x%2Fy", "set"),
+        ("POST", "a", "/sets/x%2Fy", "ambiguous_target"),
+        // What climbs.
+        ("GET", "a", "/files/..%2Fadmin", "ambiguous_target"),
+        ("GET", "a", "/files/x%2F..%2F..%2Fadmin", "ambiguous_target"),
+        ("GET", "a", "/files/..;/admin", "ambiguous_target"),
+        ("GET", "a", "/files/%252e%252e/x", "ambiguous_target"),
+        ("GET", "a", "/open%2F..%2Ffiles", "ambiguous_target"),
+        // Nothing that is not public in every reading is public.
+        ("GET", "a", "/open/closed;x", "ambiguous_target"),
+        ("GET", "a", "/open/closed%2Fx", "ambiguous_target"),
+        ("GET", "a", "/package/@scope%2Fname", "ambiguous_target"),
+    ];
+    check(rules, &cases);
+    // A package is public by a prefix, whose place all readings are.
+    check(
+        json!([{"path": "/"}, {"path": "/package", "allow_in_path": ["%2F"], "access": "public"}]),
+        &[("GET", "a", "/package/@scope%2Fname", "public"), ("GET", "a", "/package%2Fx", "ambiguous_target")],
+    );
+    // The only rule for a path needs no wider one.
+    check(
+        json!([{"path": "/projects/{id}", "allow_in_path": ["%2F"], "scopes": ["project"]}]),
+        &[("GET", "a", "/projects/a%2Fb", "project"), ("GET", "a", "/x/a%2Fb", "ambiguous_target")],
+    );
+    // Where rules for the route ask more, all readings have to come to the same.
+    let rules = settings(json!({"rules": [
+        {"path": "/files", "allow_in_path": ["%2F"], "scopes": ["files"]},
+        {"path": "/files/{name}", "routes": ["r"], "scopes": ["one"]},
+        {"path": "/files", "routes": ["s"], "scopes": ["all"]},
+    ]}))
+    .rules;
+    for (route, expected) in [("r", None), ("s", Some("files all")), ("t", Some("files"))] {
+        let head = RequestHead {
+            path: b"/files/a%2Fb",
+            route: Some(route.as_bytes()),
+            method: b"GET",
+            ..RequestHead::default()
+        };
+        let found = match rules.find(&head) {
+            Ok(Access::Protected(requirement)) => Some(scope(&requirement)),
+            _ => None,
+        };
+        assert_eq!(found.as_deref(), expected, "{route}");
+    }
+}

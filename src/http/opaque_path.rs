@@ -1,0 +1,115 @@
+//! Paths with characters that are borders to some servers and part of a name to others: an escaped slash, percent sign, `#` or `?`, and
+//! `;`. They are read as part of their segment, and nothing of them is decoded; beside that stands what others would make of them (R184).
+
+use super::path::{Ambiguous, has_ambiguous_segment, normalize};
+
+/// A character that can be allowed in segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delimiter {
+    /// `%2F`.
+    Slash,
+    /// `%25`, which is decoded twice by some.
+    Percent,
+    /// `%23`.
+    Hash,
+    /// `%3F`.
+    QuestionMark,
+    /// `;` and `%3B`.
+    Semicolon,
+}
+
+/// A path with such characters.
+pub(crate) struct OpaquePath {
+    /// Normalised, with a character that no pattern has in their places.
+    pub(crate) as_written: String,
+    /// What servers make of it that decode them, be it more than once, and that end a segment or the path at them.
+    pub(crate) readings: Vec<String>,
+    /// Those that it has in any reading.
+    pub(crate) delimiters: Vec<Delimiter>,
+}
+
+impl OpaquePath {
+    /// Reads a path without its query.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] for whatever else servers read in different ways, and where there is a dot segment in any reading.
+    pub(crate) fn read(path_and_query: &[u8]) -> Result<Self, Ambiguous> {
+        let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let path = std::str::from_utf8(path).map_err(|_| Ambiguous)?;
+        let written = pieces(path).map(|piece| Delimiter::of(piece).map_or(piece, |_| STAND_IN));
+        let as_written = normalize(written.collect::<String>().as_bytes())?.into_owned();
+        let (mut readings, mut delimiters) = (Vec::new(), Vec::new());
+        let mut text = path.to_owned();
+        for _ in 0..MAX_READINGS {
+            delimiters.extend(pieces(&text).filter_map(Delimiter::of));
+            let decoded = decoded(&text)?;
+            let ended = decoded.split(['#', '?']).next().unwrap_or_default();
+            let without_parameters =
+                |segment: &'_ str| segment.split(';').next().unwrap_or_default().to_owned();
+            readings.push(merged(decoded.split('/').map(str::to_owned))?);
+            readings.push(merged(ended.split('/').map(without_parameters))?);
+            if decoded == text {
+                return Ok(Self { as_written, readings, delimiters });
+            }
+            text = decoded;
+        }
+        Err(Ambiguous)
+    }
+}
+
+impl Delimiter {
+    fn of(piece: &str) -> Option<Self> {
+        match piece {
+            "%2F" | "%2f" => Some(Self::Slash),
+            "%25" => Some(Self::Percent),
+            "%23" => Some(Self::Hash),
+            "%3F" | "%3f" => Some(Self::QuestionMark),
+            ";" | "%3B" | "%3b" => Some(Self::Semicolon),
+            _ => None,
+        }
+    }
+}
+
+/// The characters of a text, where three that are an escape count as one.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let digits = rest.strip_prefix('%').and_then(|behind| behind.get(..2));
+        let length = match digits {
+            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => 3,
+            _ => rest.chars().next()?.len_utf8(),
+        };
+        let (piece, behind) = rest.split_at_checked(length)?;
+        rest = behind;
+        Some(piece)
+    })
+}
+
+/// All escapes decoded once. What is none stays, as it does at servers that decode a second time.
+fn decoded(text: &str) -> Result<String, Ambiguous> {
+    let mut decoded = Vec::with_capacity(text.len());
+    for piece in pieces(text) {
+        match piece.strip_prefix('%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => decoded.push(byte),
+            None => decoded.extend_from_slice(piece.as_bytes()),
+        }
+    }
+    String::from_utf8(decoded).map_err(|_| Ambiguous)
+}
+
+/// A path of these segments, where slashes beside each other are one.
+fn merged(segments: impl Iterator<Item = String>) -> Result<String, Ambiguous> {
+    let segments: Vec<String> = segments.filter(|segment| !segment.is_empty()).collect();
+    let path = segments.join("/");
+    let is_ambiguous = has_ambiguous_segment(&path) || path.contains('\\');
+    if is_ambiguous { Err(Ambiguous) } else { Ok(format!("/{path}")) }
+}
+
+/// The first character for private use, escaped: no pattern has it.
+const STAND_IN: &str = "%EE%80%80";
+
+/// After so many decodings there has to be nothing left to decode.
+const MAX_READINGS: usize = 4;
+
+#[cfg(test)]
+mod tests;
