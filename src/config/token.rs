@@ -54,7 +54,9 @@ section! {
         jwt_profile: Profile = "rfc9068",
         /// How many signatures of JWTs that clients present may be wrong in a second, at one worker, before a JWT that is not in
         /// the cache is a 503: to verify one takes a worker some hundred times as long as a cached token. Each key that is
-        /// tried counts, and a JWT without `kid` costs four at most; signatures that are right cost nothing.
+        /// tried counts by what it takes: one of P-256, Ed25519 or RSA with 2048 bits once, P-384 and P-521 ten times, RSA with
+        /// 4096 bits four and with 8192 bits sixteen times. A JWT without `kid` tries four at most; signatures that are right
+        /// cost nothing.
         max_failed_verifications_per_second: Bounded<1, 1_000_000> = 100,
         /// Proof of possession ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): `off` refuses tokens that are bound to a
         /// key, `allowed` asks for proofs of those, `required` takes no others.

@@ -23,12 +23,13 @@ use crate::host::{Host, SharedData};
 use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::cors;
 use crate::http::request_head::RequestHead;
+use crate::jwt::UnusableKey;
 use crate::metrics::Counter;
 use crate::policy::{Access, Enforcement, Requirement};
 use crate::refusal::{Reason, Rejection, TokenError};
 use crate::server::query::{About, Query, Subject};
 use crate::server_id::ServerId;
-use crate::settings::Settings;
+use crate::settings::{KeySettings, Settings};
 use crate::time::Timestamp;
 use crate::token_info::{TokenInfo, UpstreamHeaders};
 use crate::token_key::TokenKey;
@@ -105,6 +106,16 @@ impl Authenticator {
     pub(super) fn server_name(&self, subject: Subject) -> &str {
         let server = self.settings.servers.get(subject.server.0);
         server.and_then(|server| server.name.as_deref()).unwrap_or(DEFAULT_NAME)
+    }
+
+    /// The keys of the configuration that are left out, by what operators call their servers.
+    pub(super) fn unusable_keys(&self) -> impl Iterator<Item = (&str, &[UnusableKey])> {
+        self.settings.servers.iter().filter_map(|server| match &server.keys {
+            Some(KeySettings::Configured(keys)) => {
+                Some((server.name.as_deref().unwrap_or(DEFAULT_NAME), keys.unusable_keys()))
+            }
+            Some(KeySettings::Published(_)) | None => None,
+        })
     }
 
     /// A request head arrived.

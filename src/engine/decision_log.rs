@@ -113,12 +113,12 @@ impl DecisionLog {
     }
 
     /// Which keys of a set are left out, and why. A `kid` comes from outside, so keys are named by their places.
-    fn note_unusable_keys(&self, level: Level, server: &str, keys: &[UnusableKey]) {
+    pub(super) fn note_unusable_keys(&self, level: Level, server: &str, keys: &[UnusableKey]) {
         let [_, ..] = keys else { return };
         let named = keys.iter().take(MAX_KEYS_NAMED);
         let named: Vec<_> = named.map(|key| format!("keys[{}]: {}", key.index, key.reason)).collect();
         let (count, named) = (keys.len(), named.join("; "));
-        self.say(level, format_args!("{count} keys of authorization server {server} are left out: {named}"));
+        self.say(level, format_args!("authorization server {server}: keys left out ({count}): {named}"));
     }
 
     fn note_circuit(&self, server: &str, change: Option<CircuitChange>) {

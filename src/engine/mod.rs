@@ -75,6 +75,9 @@ impl Engine {
         if !capabilities.has_timers {
             authenticator.disable_background_refresh();
         }
+        for (server, keys) in authenticator.unusable_keys() {
+            log.note_unusable_keys(Level::Info, server, keys);
+        }
         Self {
             settings,
             authenticator,

@@ -36,9 +36,15 @@ impl SelfSigned {
     }
 
     /// Verifies the signature by the key.
-    pub(crate) fn is_signed(&self) -> bool {
-        let key = PublicJwk::read(&self.jwk).and_then(|jwk| jwk.key(MAX_RSA_BITS));
-        key.is_ok_and(|key| key.verifies(self.algorithm, &self.message, &self.signature))
+    ///
+    /// # Errors
+    /// What it cost that it is wrong, in verifications by P-256.
+    pub(crate) fn verify(&self) -> Result<(), u32> {
+        let key = PublicJwk::read(&self.jwk).and_then(|jwk| jwk.key(MAX_RSA_BITS)).map_err(|_| 1_u32)?;
+        match key.verifies(self.algorithm, &self.message, &self.signature) {
+            true => Ok(()),
+            false => Err(key.cost()),
+        }
     }
 }
 

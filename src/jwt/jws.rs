@@ -115,14 +115,14 @@ impl<'a> Jws<'a> {
         self.media_type().is_some_and(|media_type| is_type_of_other_jwt(&media_type))
     }
 
-    /// How many public keys did not verify its signature.
+    /// What it cost that public keys did not verify its signature, in verifications by P-256.
     pub(crate) fn failed_verifications(&self) -> u32 {
         self.failed_verifications.get()
     }
 
-    /// A public key did not verify its signature.
-    pub(super) fn note_failed_verification(&self) {
-        self.failed_verifications.set(self.failed_verifications.get().saturating_add(1));
+    /// A key did not verify its signature, at this cost.
+    pub(super) fn note_failed_verification(&self, cost: u32) {
+        self.failed_verifications.set(self.failed_verifications.get().saturating_add(cost));
     }
 
     /// What was signed (RFC 7515 §5.2), and the signature.

@@ -120,8 +120,8 @@ impl KeySet {
         let (message, signature) = jws.signed();
         let verifies = |key: &Key| {
             let is_verified = key.verifies(algorithm, message, signature);
-            if !is_verified && key.is_public() {
-                jws.note_failed_verification();
+            if !is_verified {
+                jws.note_failed_verification(key.cost());
             }
             is_verified
         };

@@ -64,15 +64,15 @@ impl ProofVerifier {
         if failures.is_spent(now) {
             return Err(Reason::VerificationLimit);
         }
-        let Some(verified) = proof.verify() else {
-            failures.spend(1);
-            return Err(Reason::InvalidDpopProof);
-        };
+        let verified = proof.verify().map_err(|cost| {
+            failures.spend(cost);
+            Reason::InvalidDpopProof
+        })?;
         self.used.note(&verified, now, shared)
     }
 }
 
-/// How many proofs with wrong signatures are verified in a second for tokens of one key, beside those of the keys that share its
+/// How many proofs with wrong signatures are verified in a second for tokens of one key of P-256, beside those of the keys that share its
 /// budget.
 const MAX_FAILURES_PER_SECOND: usize = 10;
 

@@ -117,9 +117,12 @@ impl BoundProof<'_> {
         self.0.stamp
     }
 
-    /// Verifies the signature; none, if it is not that of the key.
-    pub(super) fn verify(self) -> Option<VerifiedProof> {
-        self.0.jws.is_signed().then_some(VerifiedProof(self.0.stamp))
+    /// Verifies the signature.
+    ///
+    /// # Errors
+    /// What it cost that it is not that of the key, in verifications by P-256.
+    pub(super) fn verify(self) -> Result<VerifiedProof, u32> {
+        self.0.jws.verify().map(|()| VerifiedProof(self.0.stamp))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Action, Asked, Call, Capabilities, StreamId, Worker, bearer, told};
 use crate::host::NoSharedData;
 use crate::http::request_head::{Presented, RequestHead};
-use crate::testing::signer::{key_set, p256, public, sign, signed_jwt};
+use crate::testing::signer::{key_set, p256, p384, p521, public, sign, signed_jwt};
 use crate::testing::{self, MemorySharedData, NOW, test};
 
 fn published(edits: Value) -> Value {
@@ -753,6 +753,33 @@ fn r121_beyond_the_budget_of_wrong_signatures_nothing_new_is_verified() {
     for number in 10..20 {
         let token = access_token(json!({"jti": number.to_string()}));
         assert_eq!(worker.get(1, &token), bearer(&token), "signatures that are right cost nothing of it");
+    }
+}
+
+/// To verify by P-384 takes ten times as long as by P-256. If both counted alike, a flood that names the slow key would take all of a
+/// worker's time within a limit that was made for the fast one.
+#[test]
+fn r154_a_wrong_signature_counts_by_what_it_takes() {
+    for (jwk, algorithm, refused) in [(p256(), "ES256", 20), (p384(), "ES384", 2), (p521(), "ES512", 2)] {
+        let edits = json!({"token": {"max_failed_verifications_per_second": 20}});
+        let mut worker = Worker::new(verifying(edits), &NoSharedData);
+        worker.keys = json!({"keys": [public(&jwk, json!({"kid": "slow"}))]}).to_string();
+        let mut claims = testing::claims();
+        testing::merge(&mut claims, json!({"client_id": "app"}));
+        let header = json!({"alg": algorithm, "typ": "at+jwt", "kid": "slow"});
+        let signature = sign(algorithm, &header, "{}", b"");
+        let (_, signature) = signature.rsplit_once('.').expect("a signature");
+        let mut count = 0;
+        while count < 30 {
+            claims["jti"] = json!(count.to_string());
+            let forged = testing::jws(&header.to_string(), &claims.to_string());
+            let (message, _) = forged.rsplit_once('.').expect("a signature");
+            if worker.get(0, &format!("{message}.{signature}")) == "verification_limit" {
+                break;
+            }
+            count += 1;
+        }
+        assert_eq!(count, refused, "{algorithm}");
     }
 }
 

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::embedded_key::SelfSigned;
 use super::*;
 use crate::testing::signer::{ed25519, p256, p384, p521, public, rsa, sign};
 use crate::testing::{self, test};
@@ -285,6 +286,26 @@ fn r150_keys_of_rsa_verify_whatever_their_size() {
             assert!(!matches!(verified, Ok(Ok(_))), "{}", row["bits"]);
         }
     }
+}
+
+/// What a key costs that does not verify, and that a client's own key may not be of any size: it chooses what each of its requests takes.
+#[test]
+fn r150_r154_a_large_key_costs_more_and_is_not_the_clients_to_choose() {
+    let rows: Vec<Value> = serde_json::from_str(include_str!("rsa_keys.json")).expect("JSON");
+    let costs = rows.iter().map(|row| {
+        let key = json!({"kty": "RSA", "n": row["n"], "e": row["e"]});
+        let forged = token("RS256", json!({}));
+        let jws = Jws::parse(&forged).expect("a JWS");
+        assert!(set(json!([key])).verify(&jws).is_err());
+        let header = json!({"alg": "RS256", "typ": "dpop+jwt", "jwk": key});
+        let proof = testing::jws(&header.to_string(), "{}");
+        let proof = Jws::parse(&proof).expect("a JWS");
+        let proof = SelfSigned::read(&proof, Algorithm::ASYMMETRIC).expect("a key");
+        (jws.failed_verifications(), proof.verify())
+    });
+    // 2049, 2056, 2560, 3000, 6144 and 8192 bits.
+    let expected = [(1, 1), (1, 1), (1, 1), (2, 2), (9, 1), (16, 1)];
+    assert_eq!(costs.collect::<Vec<_>>(), expected.map(|(cost, own)| (cost, Err(own))));
 }
 
 /// `kid` is a hint (RFC 7515 §4.1.4), and keys need none (RFC 7517 §4.5). If it were more, the tokens of servers that name their key in

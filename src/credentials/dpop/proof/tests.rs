@@ -49,7 +49,7 @@ fn check_with(text: &str, settings: &DpopSettings, seconds: u64, path: &str) -> 
 /// The thumbprint of the key, if the signature is that key's.
 fn checked(proof: UnverifiedProof) -> Result<String, Reason> {
     let bound = proof.for_token(&bound_to(proof.thumbprint()))?;
-    bound.verify().map(|_| proof.thumbprint().to_owned()).ok_or(Reason::InvalidDpopProof)
+    bound.verify().map(|_| proof.thumbprint().to_owned()).map_err(|_| Reason::InvalidDpopProof)
 }
 
 fn bound_to(thumbprint: &str) -> Confirmation {
