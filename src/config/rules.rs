@@ -23,7 +23,8 @@ section! {
     pub(super) struct Rule {
         /// Whose tokens are taken here: a name of `authorization_servers`. By default, see "Several servers".
         authorization_server: String,
-        /// Names in lower case, or `*.example.com`; by default all.
+        /// Names in lower case without port, or `*.example.com` for all below it at any depth, itself excepted; addresses as requests
+        /// write them. By default all.
         hosts: NonEmptyList<String>,
         /// The path and all below it; it ends at a segment boundary, so `/public` does not open `/publicity`. A segment can be
         /// a placeholder, `/orders/{id}`: then it is for that path alone.

@@ -62,15 +62,15 @@ impl Requirement {
 
     /// Whether it depends on what is said of a token, and not of its user alone.
     pub(crate) fn asks_of_token(&self) -> bool {
-        self.conditions()
+        self.all()
+            .flat_map(Self::with_alternatives)
             .any(|condition| !matches!(condition, Condition::Peers(_) | Condition::ClaimConditions(_)))
     }
 
     /// The pointers of the claims that it depends on.
     pub(crate) fn named_claims(&self) -> impl Iterator<Item = &str> {
         let minted = self.mint.iter().flat_map(|profile| profile.claims.iter().map(|claim| &*claim.pointer));
-        let conditions = self.conditions.iter().chain(self.any_of.iter().flatten());
-        conditions.flat_map(Condition::named_claims).chain(minted)
+        self.with_alternatives().flat_map(Condition::named_claims).chain(minted)
     }
 
     /// The parameters that tell the client in a challenge what would do, by name: `scope` (RFC 6750 §3), `acr_values` and `max_age`
@@ -156,6 +156,11 @@ impl Requirement {
             })
         };
         self.any_of.iter().find(is_meant).or(self.any_of.first())
+    }
+
+    /// Its own conditions, and those of all its alternatives.
+    fn with_alternatives(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().chain(self.any_of.iter().flatten())
     }
 
     /// Its conditions, and those of what it has beside it, without alternatives.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::pattern::{self, PathPattern};
-use super::requirement::Requirement;
+use super::requirement::{Enforcement, Requirement};
 use super::tree::Tree;
 use crate::http::authority::without_port;
 use crate::http::opaque_path::{Delimiter, OpaquePath};
@@ -227,7 +227,7 @@ impl Rules {
             return true;
         }
         let route = head.route.and_then(|route| std::str::from_utf8(route).ok());
-        if access == Access::Public || route.is_some_and(|route| self.routed.contains_key(route)) {
+        if !access.needs_token() || route.is_some_and(|route| self.routed.contains_key(route)) {
             return false;
         }
         let matching = |path: &str| self.matching(&self.unrouted, host, pattern::inner(&path::fold(path)));
@@ -385,6 +385,16 @@ pub fn is_reflected(method: &[u8]) -> bool {
 }
 
 impl Access {
+    /// Whether what has no token is refused.
+    fn needs_token(&self) -> bool {
+        match self {
+            Self::Public => false,
+            Self::Protected(requirement) => {
+                !requirement.is_optional && requirement.enforcement != Enforcement::Nothing
+            }
+        }
+    }
+
     /// The higher, the less is asked of a request.
     fn openness(&self) -> u8 {
         match self {

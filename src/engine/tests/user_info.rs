@@ -93,6 +93,10 @@ fn r198_nothing_is_asked_of_a_token_that_user_info_does_not_tell() {
         (json!({"profile": "okta"}), ""),
         (json!({"token": {"issuer": "https://a", "allow_missing_iss": true}}), ""),
         (json!({"rules": [{"path": "/", "claims": [{"pointer": "/groups", "contains": "staff"}]}]}), ""),
+        (
+            json!({"rules": [{"path": "/", "any_of": [{"claims": [{"pointer": "/groups", "contains": "staff"}]}, {"scopes": ["a"]}]}]}),
+            rules,
+        ),
         (json!({"userinfo": {"allow_any_client": false}}), "userinfo.allow_any_client: must be true"),
         (
             json!({"mint": null}),

@@ -510,6 +510,8 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         {"path": "/open", "allow_in_path": ["%2F", ";"], "access": "public"},
         {"path": "/open/closed", "scopes": ["closed"]},
         {"path": "/package/{name}", "allow_in_path": ["%2F"], "access": "public"},
+        {"path": "/optional/{name}", "allow_in_path": ["%2F"], "access": "optional"},
+        {"path": "/reported/{name}", "allow_in_path": ["%2F"], "report_only": true, "scopes": ["r"]},
         {"path": "/sets/{id}", "allow_in_path": ["%2F"], "methods": ["GET"], "scopes": ["set"]},
         {"path": "/sets/{id}/rows", "methods": ["PUT"], "scopes": ["rows"]},
     ]);
@@ -567,6 +569,8 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         ("GET", "a", "/open/closed;x", "ambiguous_target"),
         ("GET", "a", "/open/closed%2Fx", "ambiguous_target"),
         ("GET", "a", "/package/@scope%2Fname", "ambiguous_target"),
+        ("GET", "a", "/optional/a%2Fb", "ambiguous_target"),
+        ("GET", "a", "/reported/a%2Fb", "ambiguous_target"),
     ];
     check(rules, &cases);
     // A package is public by a prefix, whose place all readings are.
@@ -598,5 +602,63 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
             _ => None,
         };
         assert_eq!(found.as_deref(), expected, "{route}");
+    }
+}
+
+/// What people ask of their routers, and where what they mean is not what is written.
+#[test]
+fn r084_hosts_paths_and_methods_are_what_the_page_says() {
+    let rules = json!([
+        {"path": "/", "scopes": ["any"]},
+        {"path": "/orders", "scopes": ["orders"]},
+        {"path": "/orders", "methods": ["POST"], "scopes": ["write"]},
+        {"path": "/", "hosts": ["[::1]"], "scopes": ["six"]},
+        {"path": "/", "hosts": ["127.0.0.1"], "scopes": ["four"]},
+        {"path": "/", "hosts": ["xn--exmple-cua.com", "under_score.example.com"], "scopes": ["name"]},
+        {"path": "/", "hosts": ["*.example.com"], "scopes": ["below"]},
+    ]);
+    let cases = [
+        // The query and its marks are no part of the path.
+        ("GET", "a", "/orders?x=/admin/../%2F;//", "orders"),
+        ("GET", "a", "/orders?", "orders"),
+        ("GET", "a", "/?/orders", "any"),
+        ("GET", "a", "/orders/?x", "orders"),
+        ("GET", "a", "/orders%3Fx", "ambiguous_target"),
+        ("GET", "a", "/orders#x", "ambiguous_target"),
+        // A slash at the end makes no difference, two do.
+        ("GET", "a", "/orders/", "orders"),
+        ("GET", "a", "/orders//", "ambiguous_target"),
+        // Without a path: asterisk-form (RFC 9110 §9.3.7), CONNECT, absolute-form that was left so.
+        ("OPTIONS", "a", "*", "ambiguous_target"),
+        ("GET", "a", "", "ambiguous_target"),
+        ("GET", "a", "?x", "ambiguous_target"),
+        ("GET", "a", "http://a/orders", "ambiguous_target"),
+        ("HEAD", "a", "/orders", "orders"),
+        ("PROPFIND", "a", "/orders", "orders"),
+        // Hosts: in any letter case, below a wildcard at any depth, addresses as they are written.
+        ("GET", "WWW.EXAMPLE.COM", "/", "below"),
+        ("GET", "a.b.example.com", "/", "below"),
+        ("GET", "example.com", "/", "any"),
+        ("GET", "notexample.com", "/", "any"),
+        ("GET", "XN--EXMPLE-CUA.com", "/", "name"),
+        ("GET", "under_score.example.com", "/", "name"),
+        ("GET", "[::1]", "/", "six"),
+        ("GET", "[::1]:8443", "/", "ambiguous_target"),
+        ("GET", "[0:0:0:0:0:0:0:1]", "/", "any"),
+        ("GET", "::1", "/", "ambiguous_target"),
+        ("GET", "127.0.0.1", "/", "four"),
+        ("GET", "127.0.0.1:80", "/", "ambiguous_target"),
+        ("GET", "127.1", "/", "any"),
+        ("GET", "a:8443", "/", "any"),
+        ("GET", "a.", "/", "ambiguous_target"),
+        ("GET", "", "/", "ambiguous_target"),
+        ("GET", "ex\u{e4}mple.com", "/", "ambiguous_target"),
+        ("GET", "a b", "/", "ambiguous_target"),
+    ];
+    check(rules, &cases);
+    // Where rules do not differ by path or host, none of that matters.
+    let everywhere = json!([{"path": "/", "scopes": ["any"]}]);
+    for (authority, path) in [("a", "*"), ("a", ""), ("a.", "/x"), ("", "//"), ("a b", "/%2F")] {
+        check(everywhere.clone(), &[("OPTIONS", authority, path, "any")]);
     }
 }
