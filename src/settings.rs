@@ -93,6 +93,16 @@ pub struct ServerSettings {
     pub subject: Option<SubjectMapping>,
 }
 
+impl ServerSettings {
+    /// The keys that count here: those of the configuration, or those of a set that the server publishes.
+    pub fn key_set(&self, published: &[u8]) -> Option<Arc<KeySet>> {
+        match self.keys.as_ref()? {
+            KeySettings::Configured(keys) => Some(Arc::clone(keys)),
+            KeySettings::Published(keys) => keys.read(published).map(Arc::new),
+        }
+    }
+}
+
 /// What a token must be like.
 #[derive(Clone, Debug)]
 pub struct TokenSettings {

@@ -138,6 +138,10 @@ pub struct Probe {
     /// PHANTOM_TOKEN_PROBE may hold one
     #[arg(long)]
     pub token: Option<String>,
+    /// A refresh token, to see that it does not pass: `-` reads it from standard
+    /// input. Without, the variable PHANTOM_TOKEN_PROBE_REFRESH may hold one
+    #[arg(long, value_name = "TOKEN")]
+    pub refresh_token: Option<String>,
     /// Where to connect to, in place of the endpoint's host
     #[arg(long, value_name = "HOST:PORT")]
     pub connect: Option<String>,
@@ -151,6 +155,9 @@ pub struct Probe {
     /// Show the values of claims, not only their names
     #[arg(long)]
     pub show_values: bool,
+    /// How to write it: text or json
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
+    pub format: ExplanationFormat,
 }
 
 /// How an explanation is written.
@@ -249,9 +256,12 @@ request or the claims make no sense.";
 const PROBE: &str = "\
 Try an authorization server with the configuration's credentials.
 
-It introspects a random token, as the filter would. With a real
-token, this shows what the server says of it, whether the JWT would be accepted,
-and what each rule says. The variables that {env: NAME} names have to be set.
+It introspects a random token, as the filter would. With a real token, it tells
+whether the credentials are accepted, what the server says of the token, with
+which of its answers the filter can work, and what each rule says; the lines of
+configuration that follow come last. With a refresh token, it tells whether that
+would pass, and what stops it. The variables that {env: NAME} names have to be
+set.
 
 `upstream` means something to the proxy alone, so the host in the endpoint's URL
 is asked, or the one that --connect names. TLS is verified. An endpoint of http
@@ -263,5 +273,5 @@ Examples:
   phantom-token probe envoy.yaml --connect 127.0.0.1:8443 --ca ca.pem
   get-token | phantom-token probe envoy.yaml --token -
 
-Exit codes: 0 the server takes the credentials, and the token, 1 it does not,
-2 it cannot be tried.";
+Exit codes: 0 the filter works with this server as it is configured, 1 it does
+not, 2 it cannot be tried.";

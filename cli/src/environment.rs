@@ -45,7 +45,7 @@ fn collect_keys(node: &Node, keys: &mut BTreeSet<String>) {
 }
 
 /// A placeholder key.
-fn private_key() -> Option<String> {
+pub fn private_key() -> Option<String> {
     let key = SecretKey::from_slice(&[1; 32]).ok()?;
     Some(key.to_pkcs8_pem(LineEnding::LF).ok()?.to_string())
 }

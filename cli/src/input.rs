@@ -46,12 +46,12 @@ pub fn claims(path: &Path) -> Result<Map<String, Value>, String> {
     claims.map_err(|_| format!("{}: the claims must be a JSON object", source.name))
 }
 
-/// The token to try, if there is one.
-pub fn token(argument: Option<&str>) -> Result<Option<String>, String> {
+/// The token to try, if there is one: an argument, standard input, or a variable of the environment.
+pub fn token(argument: Option<&str>, variable: &str) -> Result<Option<String>, String> {
     let token = match argument {
         Some("-") => Some(Source::read(Path::new("-"))?.text().trim().to_owned()),
         Some(token) => Some(token.to_owned()),
-        None => std::env::var("PHANTOM_TOKEN_PROBE").ok(),
+        None => std::env::var(variable).ok(),
     };
     match token.as_deref() {
         Some("") => Err("there is no token to try".to_owned()),

@@ -107,26 +107,39 @@ fn probe_server(arguments: &Probe) -> Outcome {
         complain(&format!("{name} has errors: phantom-token check --env {name}"));
         return Ok(false);
     }
-    if arguments.token.as_ref().is_some_and(|token| token != "-") {
-        warn("a token on the command line is seen by others on this machine: use --token -");
+    let given = [&arguments.token, &arguments.refresh_token];
+    if given.into_iter().flatten().any(|token| token != "-") {
+        warn(
+            "a token on the command line is seen by others on this machine: use --token -, or the environment",
+        );
+    }
+    if given.into_iter().all(|token| token.as_deref() == Some("-")) {
+        return Err(
+            "only one token can come from standard input: the environment may hold the other".to_owned()
+        );
     }
     let authorities = arguments.ca.as_deref().map(Source::read).transpose()?;
     let route = Route {
         connect: arguments.connect.clone(),
         authorities: authorities.map(|source| source.text().to_owned()),
     };
-    let token = input::token(arguments.token.as_deref())?;
+    let token = input::token(arguments.token.as_deref(), "PHANTOM_TOKEN_PROBE")?;
+    let refresh_token = input::token(arguments.refresh_token.as_deref(), "PHANTOM_TOKEN_PROBE_REFRESH")?;
     let trial = Trial {
         text: &text,
         server: arguments.server.as_deref(),
         token: token.as_deref(),
+        refresh_token: refresh_token.as_deref(),
         shows_values: arguments.show_values,
         now: input::now(),
         is_insecure: arguments.insecure,
         warn: &warn,
     };
     let findings = probe::probe(&trial, &route)?;
-    write(&findings.text)?;
+    match arguments.format {
+        ExplanationFormat::Text => write(&findings.text)?,
+        ExplanationFormat::Json => write(&format!("{:#}\n", findings.json))?,
+    }
     Ok(findings.is_fine)
 }
 

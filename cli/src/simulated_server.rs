@@ -117,7 +117,8 @@ fn key() -> Option<SigningKey> {
     SigningKey::from_slice(&[1; 32]).ok()
 }
 
-fn jwk() -> Value {
+/// The public key that it signs with.
+pub fn jwk() -> Value {
     let point = key().map(|key| key.verifying_key().to_encoded_point(false));
     let encode = |part: Option<&[u8]>| part.map(|part| URL_SAFE_NO_PAD.encode(part));
     let [x, y] = [

@@ -20,6 +20,7 @@ fn r110_no_output_shows_a_secret() -> Result<(), Box<dyn std::error::Error>> {
             &["explain", &file, "--configuration", "1", "--url", URL],
             &["explain", &file, "--configuration", "1", "--url", URL, "--header", HEADER, "--format", "json"],
             &["probe", &file, "--configuration", "1", "--connect", "127.0.0.1:1", "--token", SECRET],
+            &["probe", &file, "--connect", "127.0.0.1:1", "--refresh-token", SECRET, "--format", "json"],
         ] {
             let Output { stdout, stderr, .. } = run(arguments)?;
             let written = [stdout, stderr].concat();

@@ -65,11 +65,11 @@ impl Client {
         }))
     }
 
-    /// Sends a callout; `accept` takes the place of the media type that it asks for.
-    pub fn send(&self, callout: &Callout, accept: Option<&str>, limit: usize) -> Exchange {
+    /// Sends a callout.
+    pub fn send(&self, callout: &Callout, limit: usize) -> Exchange {
         let spinner = ProgressBar::new_spinner().with_message(format!("waiting for {}", url(callout)));
         spinner.enable_steady_tick(Duration::from_millis(100));
-        let (begun, result) = timed(|| self.run(callout, accept, limit));
+        let (begun, result) = timed(|| self.run(callout, limit));
         spinner.finish_and_clear();
         let (answer, failure) = match result {
             Ok(answer) => (answer, None),
@@ -79,13 +79,13 @@ impl Client {
         Exchange { answer, elapsed: begun, failure }
     }
 
-    fn run(&self, callout: &Callout, accept: Option<&str>, limit: usize) -> Result<Answer, Error> {
+    fn run(&self, callout: &Callout, limit: usize) -> Result<Answer, Error> {
         let method = field(callout, ":method");
         let mut request = Request::builder().method(method).uri(url(callout));
         for (name, value) in
             callout.headers().filter(|(name, _)| !name.starts_with([':']) && !is_for_envoy(name))
         {
-            request = request.header(name, if name == "accept" { accept.unwrap_or(value) } else { value });
+            request = request.header(name, value);
         }
         let response = if method == "POST" {
             self.0.run(request.body(callout.body())?)?

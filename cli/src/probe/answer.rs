@@ -1,0 +1,193 @@
+//! What a server's answer is, by its content and not by its media type, and what it claims of a token. For people: what it is worth, the
+//! core says.
+
+use phantom_token_core::driver::Response as Answer;
+use serde_json::{Map, Value};
+
+use super::client::Exchange;
+use crate::jws;
+
+/// What an answer holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// No body.
+    Nothing,
+    /// A JWT that may be an access token.
+    Jwt(String),
+    /// An introspection response as a JWT, and what it says.
+    Signed(String, Map<String, Value>),
+    /// A JSON object.
+    Json(Map<String, Value>),
+    /// A page for people.
+    Page,
+    /// Something else.
+    Other,
+}
+
+/// What decides about a token, and whose claims they are.
+pub struct Evidence {
+    /// Whose.
+    pub whose: &'static str,
+    /// The claims.
+    pub claims: Map<String, Value>,
+    /// What is said beside a JWT: it can only narrow what that says.
+    pub beside: Map<String, Value>,
+    /// The JWT that they are in.
+    pub jwt: Option<String>,
+}
+
+impl Content {
+    /// What is in this answer.
+    pub fn of(answer: &Answer) -> Self {
+        let Answer::Complete { body, .. } = answer else { return Self::Nothing };
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim();
+        if text.is_empty() {
+            return Self::Nothing;
+        }
+        if let Some(payload) = jws::payload(text) {
+            let inside = payload.get("token_introspection").and_then(Value::as_object);
+            return match inside.cloned().or_else(|| payload.contains_key("active").then_some(payload)) {
+                Some(response) => Self::Signed(text.to_owned(), response),
+                None => Self::Jwt(text.to_owned()),
+            };
+        }
+        match serde_json::from_str(text) {
+            Ok(members) => Self::Json(members),
+            Err(_) if text.starts_with('<') => Self::Page,
+            Err(_) => Self::Other,
+        }
+    }
+
+    /// In a few words.
+    pub fn told(&self) -> String {
+        let of_response = |response: &Map<String, Value>| match response.get("active") {
+            Some(Value::Bool(true)) => "active",
+            Some(Value::Bool(false)) => "not active",
+            Some(_) => "active is neither true nor false",
+            None => "without active",
+        };
+        match self {
+            Self::Nothing => "empty".to_owned(),
+            Self::Jwt(_) => "a JWT".to_owned(),
+            Self::Signed(_, response) => {
+                format!("an introspection response as a JWT, no access token: {}", of_response(response))
+            }
+            Self::Json(members) if members.contains_key("error") => {
+                format!("error {}", self.error().unwrap_or("of a name of its own"))
+            }
+            Self::Json(members) => of_response(members).to_owned(),
+            Self::Page => "a page for people".to_owned(),
+            Self::Other => "neither JSON nor a JWT".to_owned(),
+        }
+    }
+
+    /// The error code, if it is a registered one: anything else could be anything.
+    pub fn error(&self) -> Option<&'static str> {
+        let Self::Json(members) = self else { return None };
+        let said = members.get("error")?.as_str()?;
+        ERRORS.iter().copied().find(|error| *error == said)
+    }
+
+    /// Whether it says that the token is active: the server knows it, and let the gateway ask.
+    pub fn is_active(&self) -> bool {
+        match self {
+            Self::Jwt(_) => true,
+            Self::Signed(_, members) | Self::Json(members) => {
+                members.get("active") == Some(&Value::Bool(true))
+            }
+            Self::Nothing | Self::Page | Self::Other => false,
+        }
+    }
+
+    /// What decides, where JSON has the JWT in this member.
+    pub fn evidence(&self, jwt_field: Option<&str>) -> Option<Evidence> {
+        match self {
+            Self::Jwt(jwt) => Some(Evidence::of_jwt("the JWT", jwt, Map::new())),
+            Self::Signed(_, response) => Some(Evidence::of_answer(response)),
+            Self::Json(members) => {
+                let jwt = jwt_field.and_then(|name| members.get(name)).and_then(Value::as_str);
+                match jwt.filter(|text| jws::payload(text).is_some()) {
+                    Some(jwt) => Some(Evidence::of_jwt("the JWT", jwt, members.clone())),
+                    None if members.contains_key("active") => Some(Evidence::of_answer(members)),
+                    None => None,
+                }
+            }
+            Self::Nothing | Self::Page | Self::Other => None,
+        }
+    }
+
+    /// The members of JSON that hold JWTs other than the token itself.
+    pub fn members_with_jwt(&self, token: &str) -> Vec<&str> {
+        let Self::Json(members) = self else { return Vec::new() };
+        let is_jwt = |text: &str| text != token && jws::header(text).is_some();
+        let holding = members.iter().filter(|(_, value)| value.as_str().is_some_and(is_jwt));
+        holding.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+impl Evidence {
+    /// A JWT, and what is said beside it.
+    pub fn of_jwt(whose: &'static str, jwt: &str, beside: Map<String, Value>) -> Self {
+        let claims = jws::payload(jwt).unwrap_or_default();
+        Self { whose, claims, beside, jwt: Some(jwt.to_owned()) }
+    }
+
+    fn of_answer(members: &Map<String, Value>) -> Self {
+        Self { whose: "the answer", claims: members.clone(), beside: Map::new(), jwt: None }
+    }
+
+    /// The names of all claims.
+    pub fn names(&self) -> String {
+        jws::names(&self.claims)
+    }
+}
+
+/// An exchange in a few words, without the body.
+pub fn told(exchange: &Exchange) -> String {
+    let milliseconds = exchange.elapsed.as_millis();
+    match (&exchange.answer, &exchange.failure) {
+        (_, Some(failure)) => failure.clone(),
+        (Answer::Complete { status, .. }, None) => {
+            let media_type = media_type(&exchange.answer);
+            let space = if media_type.is_empty() { "" } else { " " };
+            format!("{status}{space}{media_type}, {milliseconds} ms")
+        }
+        (Answer::Oversized, None) => "its answer is too long".to_owned(),
+        (Answer::Lost, None) => "no answer".to_owned(),
+    }
+}
+
+/// The status code; none, if there was no whole response.
+pub fn status(answer: &Answer) -> Option<u16> {
+    if let Answer::Complete { status, .. } = answer { Some(*status) } else { None }
+}
+
+/// A header field.
+pub fn field(answer: &Answer, name: &str) -> Option<String> {
+    let Answer::Complete { fields, .. } = answer else { return None };
+    let (_, value) = fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(name))?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// The media type, without its parameters.
+pub fn media_type(answer: &Answer) -> String {
+    let text = field(answer, "content-type").unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_owned()
+}
+
+/// RFC 6749 §5.2, RFC 6750 §3.1, RFC 7009 §2.2.1, and what else servers answer by them.
+const ERRORS: &[&str] = &[
+    "access_denied",
+    "insufficient_scope",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_token",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_token_type",
+];

@@ -1,0 +1,252 @@
+//! Why a token that the server calls active is refused, and which lines of configuration let it pass. A remedy counts if the filter's own
+//! code says so with it.
+
+use phantom_token_core::Reason;
+use phantom_token_core::driver::{Fields, Response as Answer};
+use serde_json::{Value, json};
+
+use super::answer::{Content, Evidence, field, status};
+use super::draft::{Change, Draft};
+use super::report::Report;
+use super::server::{Judgement, Server};
+
+/// What a judgement rests on.
+pub fn evidence(server: &Server, draft: &Draft, judgement: &Judgement, token: &str) -> Option<Evidence> {
+    match server.introspection(judgement) {
+        Some(exchange) => {
+            let jwt_field = draft.get("introspection.response.jwt_field").and_then(Value::as_str);
+            Content::of(&exchange.answer).evidence(jwt_field)
+        }
+        None => {
+            let presented = Evidence::of_jwt("the token", token, serde_json::Map::new());
+            Some(presented).filter(|evidence| !evidence.claims.is_empty())
+        }
+    }
+}
+
+/// What of the answer is why a token is refused: a claim, or the media type. Without it, the filter would say something else.
+pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> {
+    let judgement = server.judge(draft, token)?;
+    let reason = judgement.reason()?;
+    let answer = server.introspection(&judgement)?.answer.clone();
+    if status(&answer) != Some(200) {
+        return None;
+    }
+    let content = Content::of(&answer);
+    let is_other = |server: &mut Server, edited: &Answer| {
+        let judgement = server.judge_edited(draft, token, &|_| edited.clone());
+        judgement.is_some_and(|judgement| judgement.reason() != Some(reason))
+    };
+    let media_type = match &content {
+        Content::Jwt(_) => "application/jwt",
+        Content::Json(_) => "application/json",
+        _ => return None,
+    };
+    if is_other(server, &of_type(&answer, media_type)) {
+        return Some(format!("by its media type, where the content is {media_type}"));
+    }
+    let Content::Json(members) = content else { return None };
+    let culprit = members.keys().filter(|name| *name != "active").find(|name| {
+        let mut rest = members.clone();
+        rest.remove(*name);
+        is_other(server, &of_body(&answer, &Value::Object(rest)))
+    });
+    culprit.map(|name| format!("by its {name}"))
+}
+
+/// The lines by which the token passes, as far as there are any.
+pub fn remedies(server: &mut Server, draft: &Draft, token: &str) -> Vec<Change> {
+    let mut found: Vec<Change> = Vec::new();
+    while found.len() < MAX_REMEDIES {
+        let draft = draft.with(&found);
+        let Some(judgement) = server.judge(&draft, token) else { break };
+        let Some(reason) = judgement.reason() else { break };
+        let Some(evidence) = evidence(server, &draft, &judgement, token) else { break };
+        let helps = |change: &Change| {
+            let changed = server.judge(&draft.with(std::slice::from_ref(change)), token);
+            changed.is_some_and(|changed| {
+                changed.is_forwarded() || changed.reason().is_some_and(|new| new != reason)
+            })
+        };
+        match candidates(reason, &draft, &evidence).into_iter().find(helps) {
+            Some(change) => found.push(change),
+            None => break,
+        }
+    }
+    found.extend(scope_claim(&draft.with(&found), server, token));
+    found
+}
+
+/// What might help against this reason, the narrowest first.
+fn candidates(reason: Reason, draft: &Draft, evidence: &Evidence) -> Vec<Change> {
+    let Evidence { whose, claims, .. } = evidence;
+    let lacks = |name: &str| !claims.contains_key(name);
+    let mut changes = Vec::new();
+    match reason {
+        Reason::WrongIssuer if lacks("iss") => {
+            changes.push(Change::to("token.allow_missing_iss", true, format!("{whose} has no iss")));
+        }
+        Reason::WrongAudience if lacks("aud") => {
+            changes.push(Change::without(
+                "token.audience",
+                format!("{whose} has no aud, so the scope has to tell what it is for"),
+            ));
+        }
+        Reason::MissingExpiration => {
+            changes.push(Change::to("token.require_exp", false, format!("{whose} has no exp")));
+        }
+        Reason::NotAnAccessToken if lacks("token_type") => {
+            let why = "access tokens have no token_type here: see to it that refresh tokens do not pass, --refresh-token";
+            changes.push(Change::to("token.require_token_type", false, why));
+        }
+        Reason::NotAnAccessToken => {
+            changes.extend(claims.iter().filter_map(|(name, value)| kind(name, value)))
+        }
+        Reason::ProofRequired => {
+            let why = "the answer calls a token that is bound to a key a bearer token";
+            changes.push(Change::to("token.allow_bearer_type", true, why));
+        }
+        Reason::MissingPhantomToken | Reason::UnexpectedResponse if draft.get("mint").is_some() => {
+            let named = USER_CLAIMS.iter().filter(|name| claims.get(**name).is_some_and(Value::is_string));
+            changes.extend(named.map(|name| {
+                let why = format!("{whose} names the user in {name}");
+                Change::to("mint.subject", format!("/{name}"), why)
+            }));
+        }
+        _ => {}
+    }
+    if reason.name() == Reason::UnexpectedResponse.name()
+        && SCOPE_CLAIMS.iter().any(|name| is_list(claims.get(*name)))
+    {
+        changes.push(Change::to("token.allow_scope_list", true, format!("{whose} has the scope as a list")));
+    }
+    changes
+}
+
+/// A member that may tell kinds of tokens, and its word for this one.
+pub fn kind(name: &str, value: &Value) -> Option<Change> {
+    let word = value.as_str().filter(|word| {
+        (1..=32).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+".contains(&byte))
+    })?;
+    let plain = name.to_ascii_lowercase();
+    let tells_kinds =
+        ["type", "typ", "use", "usage", "class", "kind", "purpose"].iter().any(|end| plain.ends_with(end));
+    let why = format!("access tokens say so in {name}");
+    tells_kinds.then(|| Change::to("token.kinds", json!({name: [word]}), why))
+}
+
+/// The claim that has the scope, where it is not the configured one.
+fn scope_claim(draft: &Draft, server: &mut Server, token: &str) -> Vec<Change> {
+    let Some(judgement) = server.judge(draft, token).filter(Judgement::is_forwarded) else {
+        return Vec::new();
+    };
+    let Some(Evidence { whose, claims, .. }) = evidence(server, draft, &judgement, token) else {
+        return Vec::new();
+    };
+    let configured = draft.get("token.scope_claim").and_then(Value::as_str).unwrap_or("scope");
+    let Some(name) = SCOPE_CLAIMS.iter().find(|name| claims.contains_key(**name)) else { return Vec::new() };
+    if claims.contains_key(configured) {
+        return Vec::new();
+    }
+    let mut changes = vec![Change::to("token.scope_claim", *name, format!("{whose} has the scope there"))];
+    if is_list(claims.get(*name)) {
+        changes.push(Change::to("token.allow_scope_list", true, format!("{whose} has the scope as a list")));
+    }
+    changes
+}
+
+fn is_list(value: Option<&Value>) -> bool {
+    value.is_some_and(Value::is_array)
+}
+
+/// What an operator has to know of the claims of a token that passes, or nearly does.
+pub fn note_claims(draft: &Draft, evidence: &Evidence, report: &mut Report) {
+    let Evidence { whose, claims, .. } = evidence;
+    let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
+    if draft.get("mint").is_some() && evidence.jwt.is_none() && lacks("sub") && lacks("username") {
+        let subject = draft.get("mint.subject").and_then(Value::as_str).unwrap_or("/sub");
+        if subject == "/sub" {
+            let text = format!(
+                "{whose} names no user, so a minted JWT names the client. If this is a user's token, the server has to name that user"
+            );
+            report.note("sub", text);
+        }
+    }
+    if lacks("exp") {
+        report.note("exp", format!("{whose} has none: only cache.max_ttl bounds how long it counts, and mint.lifetime a minted JWT"));
+    } else if claims.get("exp").and_then(Value::as_f64) == Some(0.0) {
+        report.note("exp", format!("{whose} says 0, as some servers do for tokens without an end"));
+    }
+    if !SCOPE_CLAIMS.iter().any(|name| claims.contains_key(*name)) && claims.get("scope").is_none() {
+        report.note("scope", format!("{whose} has none: a rule that asks for scopes refuses it"));
+    }
+}
+
+/// How long an answer counts.
+pub fn note_caching(draft: &Draft, answer: &Answer, report: &mut Report) {
+    let control = field(answer, "cache-control").unwrap_or_default().to_ascii_lowercase();
+    if ["no-store", "no-cache", "max-age=0"].iter().any(|word| control.contains(word)) {
+        if draft.get("cache.no_store_ttl").is_none() {
+            report.note("cache", "answers may not be kept: every request is introspected, unless cache.no_store_ttl says for how long they are");
+        }
+    } else if control.is_empty() && field(answer, "expires").is_none() {
+        report.note(
+            "cache",
+            "answers do not say how long they count: cache.max_ttl is how long a revoked token passes",
+        );
+    }
+}
+
+/// What of `token` this fits, and what does not.
+pub fn compare(draft: &Draft, evidence: &Evidence, report: &mut Report) {
+    let Evidence { whose, claims, beside, .. } = evidence;
+    if let Some(issuer) = draft.get("token.issuer").and_then(Value::as_str) {
+        let allows_none = draft.get("token.allow_missing_iss") == Some(&Value::Bool(true));
+        let (is_fine, text) = match claims.get("iss") {
+            Some(Value::String(name)) if name == issuer => (true, format!("{whose}: is token.issuer")),
+            None | Some(Value::Null) if allows_none => {
+                (true, format!("{whose} has none, which may be missing here"))
+            }
+            None | Some(Value::Null) => (false, format!("{whose} has none: token.allow_missing_iss")),
+            Some(_) => (false, format!("{whose}: is not token.issuer")),
+        };
+        report.judge(is_fine, "iss", text);
+    }
+    let audience = draft.get("token.audience").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if !audience.is_empty() {
+        let names_one = |value: &Value| match value {
+            Value::Array(values) => values.iter().any(|value| audience.contains(value)),
+            value => audience.contains(value),
+        };
+        let (is_fine, text) = match (claims.get("aud"), beside.get("aud")) {
+            (None, _) => (false, format!("{whose} has none: token.audience cannot be met")),
+            (Some(aud), beside) if names_one(aud) && beside.is_none_or(names_one) => {
+                (true, format!("{whose}: is in token.audience"))
+            }
+            _ => (false, format!("{whose}: is not in token.audience")),
+        };
+        report.judge(is_fine, "aud", text);
+    }
+}
+
+fn of_type(answer: &Answer, media_type: &str) -> Answer {
+    let Answer::Complete { status, fields, body } = answer else { return answer.clone() };
+    let others = fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type")).cloned();
+    let own = ("content-type".to_owned(), media_type.as_bytes().to_vec());
+    let fields: Fields = others.chain([own]).collect();
+    Answer::Complete { status: *status, fields, body: body.clone() }
+}
+
+fn of_body(answer: &Answer, body: &Value) -> Answer {
+    let Answer::Complete { status, fields, .. } = answer else { return answer.clone() };
+    Answer::Complete { status: *status, fields: fields.clone(), body: body.to_string().into_bytes() }
+}
+
+/// What servers name the user in, the surest first: what is a name for people may be given to another one later.
+const USER_CLAIMS: &[&str] =
+    &["sub", "user_id", "uid", "username", "user_name", "preferred_username", "upn", "email"];
+
+const SCOPE_CLAIMS: &[&str] = &["scope", "scp", "scopes"];
+
+const MAX_REMEDIES: usize = 8;

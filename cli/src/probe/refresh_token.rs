@@ -1,0 +1,108 @@
+//! Whether a refresh token would pass for an access token, and what stops it. On many servers it is active as well (RFC 7662 says
+//! nothing of kinds).
+
+use phantom_token_core::Reason;
+
+use super::draft::{Change, Draft};
+use super::quirks;
+use super::report::Report;
+use super::server::Server;
+
+/// Tries a refresh token. Returns what has to change so that it is refused, and the access token is not.
+pub fn try_refresh_token(
+    server: &mut Server,
+    draft: &Draft,
+    refresh_token: &str,
+    access_token: Option<&str>,
+    report: &mut Report,
+) -> Vec<Change> {
+    let Some(judgement) = server.judge(draft, refresh_token) else { return Vec::new() };
+    let told = server.told(&judgement);
+    let Some(reason) = judgement.reason() else {
+        return stop(server, draft, refresh_token, access_token, &told, report);
+    };
+    let passes_with = |server: &mut Server, change: Change| {
+        let judgement = server.judge(&draft.with(&[change]), refresh_token);
+        judgement.is_some_and(|judgement| judgement.is_forwarded())
+    };
+    let by = match reason {
+        Reason::Inactive if passes_with(server, hint(false)) => {
+            "by introspection.token_type_hint: without the hint it would pass".to_owned()
+        }
+        Reason::Inactive if !passes(server, draft, access_token) => {
+            let text = "is not active here, which proves nothing where no access token is";
+            report.note(WHAT, format!("{text} ({told})"));
+            return Vec::new();
+        }
+        Reason::Inactive => "the server does not call it active".to_owned(),
+        Reason::NotAnAccessToken if passes_with(server, require_token_type(false)) => {
+            "by token.require_token_type: without it, it would pass".to_owned()
+        }
+        _ if judgement.is_read() => {
+            let cause = quirks::cause(server, draft, refresh_token);
+            cause.unwrap_or_else(|| "by what the server says of it".to_owned())
+        }
+        _ => {
+            report.note(WHAT, format!("not known whether it would pass: {} ({told})", judgement.told()));
+            return Vec::new();
+        }
+    };
+    report.judge(true, WHAT, format!("refused: {}, {by} ({told})", judgement.told()));
+    Vec::new()
+}
+
+/// Whether an access token passes; false, if none is given.
+fn passes(server: &mut Server, draft: &Draft, access_token: Option<&str>) -> bool {
+    let judgement = access_token.and_then(|token| server.judge(draft, token));
+    judgement.is_some_and(|judgement| judgement.is_forwarded())
+}
+
+/// Looks for a setting that tells it from an access token.
+fn stop(
+    server: &mut Server,
+    draft: &Draft,
+    refresh_token: &str,
+    access_token: Option<&str>,
+    told: &str,
+    report: &mut Report,
+) -> Vec<Change> {
+    let mut candidates = vec![hint(true), require_token_type(true)];
+    candidates.extend(access_token.into_iter().flat_map(|token| kinds(server, draft, token)));
+    candidates.push(require_exp());
+    let stops = |change: &Change| {
+        let changed = draft.with(std::slice::from_ref(change));
+        let is_refused =
+            server.judge(&changed, refresh_token).is_some_and(|judgement| judgement.reason().is_some());
+        let passes = |token| server.judge(&changed, token).is_some_and(|judgement| judgement.is_forwarded());
+        is_refused && access_token.is_none_or(passes)
+    };
+    let found = candidates.into_iter().find(stops);
+    let remedy = match &found {
+        Some(change) => format!("{} stops it", change.path),
+        None => "no setting tells it from an access token: see what its server can do, or let it issue none to clients of this gateway".to_owned(),
+    };
+    report.judge(false, WHAT, format!("would pass for an access token: {remedy} ({told})"));
+    found.into_iter().collect()
+}
+
+/// The words for its kind in the answer about an access token.
+fn kinds(server: &mut Server, draft: &Draft, access_token: &str) -> Vec<Change> {
+    let judgement = server.judge(draft, access_token);
+    let evidence = judgement.and_then(|judgement| quirks::evidence(server, draft, &judgement, access_token));
+    let claims = evidence.map(|evidence| evidence.claims).unwrap_or_default();
+    claims.iter().filter_map(|(name, value)| quirks::kind(name, value)).collect()
+}
+
+fn hint(is_sent: bool) -> Change {
+    Change::to("introspection.token_type_hint", is_sent, "without it, refresh tokens are active")
+}
+
+fn require_token_type(is_required: bool) -> Change {
+    Change::to("token.require_token_type", is_required, "refresh tokens are active, without token_type")
+}
+
+fn require_exp() -> Change {
+    Change::to("token.require_exp", true, "refresh tokens are active, without exp")
+}
+
+const WHAT: &str = "refresh";
