@@ -327,6 +327,7 @@ const KINDS: &[&str] = &[
     "token_class",
     "token_kind",
     "tok_type",
+    "tty",
     "typ",
     "type",
     "tokenType",

@@ -85,7 +85,7 @@ profiles! {
     "duende" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "mint": {"client_as_subject": true}}"#,
     // Of a dead token, older ones say so with a 400, or deny access.
     "gluu" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 400, "error": "invalid_token"}, {"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}]}}}"#,
-    "janssen" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}, {"status": 404}]}}}"#,
+    "janssen" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}, {"status": 404}]}}, "mint": {"client_as_subject": true}}"#,
     // Whether an answer is signed is a matter of the token's client.
     "authelia" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "require_signed": false}}}"#,
     // The administrative port has no authentication.

@@ -9,6 +9,7 @@ mod names;
 mod outages;
 mod presented;
 mod published_keys;
+mod recorded;
 mod reports;
 mod senders;
 mod servers;

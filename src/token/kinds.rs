@@ -74,6 +74,7 @@ const MEMBERS: &[(&str, Unknown)] = &[
     ("token_class", Unknown::OtherKind),
     ("token_kind", Unknown::OtherKind),
     ("tok_type", Unknown::OtherKind), // Oracle Identity Cloud Service
+    ("tty", Unknown::OtherKind),      // FusionAuth
     ("typ", Unknown::Nothing),        // Keycloak, rauthy
     ("type", Unknown::Nothing),       // Glewlwyd
     ("tokenType", Unknown::Nothing),  // Casdoor
@@ -81,7 +82,9 @@ const MEMBERS: &[(&str, Unknown)] = &[
     ("purpose", Unknown::Nothing),    // Curity
 ];
 
-const ACCESS_TOKEN: &[&str] = &["accesstoken", "bearer", "dpop", "access", "at", "at+jwt", "bearertoken"];
+/// `client_credentials` is how oidc-provider calls the access token of a client in `token_type`, before version 6.
+const ACCESS_TOKEN: &[&str] =
+    &["accesstoken", "bearer", "dpop", "access", "at", "at+jwt", "bearertoken", "clientcredentials"];
 
 const OTHER_KINDS: &[&str] = &[
     "refreshtoken",

@@ -79,11 +79,14 @@ impl MintSettings {
         now: Timestamp,
     ) -> Result<Minted, Reason> {
         let client = identity(claims, CLIENT_ID)?;
+        if client.is_some_and(str::is_empty) {
+            return Err(Reason::UnexpectedResponse);
+        }
         let SubjectMapping { pointer, allows_client } = subject.unwrap_or(&self.subject);
         let may_stand = |client: &&str| *allows_client && !names_user(claims, client);
         let subject = match identity(claims, pointer)? {
-            Some(user) => user,
-            None => client.filter(may_stand).ok_or(Reason::MissingSubject)?,
+            Some(user) if !user.is_empty() => user,
+            _ => client.filter(may_stand).ok_or(Reason::MissingSubject)?,
         };
         let random = random.ok_or(Reason::MissingPhantomToken)?;
         let limit = now.plus(self.lifetime);
@@ -116,28 +119,31 @@ impl MintSettings {
     }
 }
 
-/// Who the claim at this pointer names, if it is there. A number or an empty string is no identifier.
+/// Who the claim at this pointer names, if it is there. A number is no identifier.
 fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Reason> {
     match claims.asked(pointer) {
         None => Ok(None),
-        Some(Value::String(name)) if !name.is_empty() => Ok(Some(name)),
+        Some(Value::String(name)) => Ok(Some(name)),
         Some(_) => Err(Reason::UnexpectedResponse),
     }
 }
 
 /// Whether a response names a user other than its client, so that the client must not stand for the user. Servers name the client in `sub`
-/// where no user is involved (RFC 9068 §2.2).
+/// where no user is involved (RFC 9068 §2.2), or nobody, as Janssen does by an empty text.
 fn names_user(claims: &Claims, client: &str) -> bool {
     let users = ASKED.iter().filter(|pointer| **pointer != CLIENT_ID);
-    users.filter_map(|pointer| claims.asked(pointer)).any(|name| name != client)
+    let mut named = users.filter_map(|pointer| Some((*pointer, claims.asked(pointer)?)));
+    named.any(|(pointer, name)| name != client && (pointer, name.as_str()) != (SUBJECT, Some("")))
 }
 
-/// The pointers of claims that every minted JWT is made of: where servers name users (RFC 7662 §2.2, then Cloud Foundry UAA, ForgeRock and
-/// those before RFC 7662), and the client.
-pub(crate) const ASKED: [&str; 6] = ["/sub", "/username", "/user_name", "/user_id", "/uid", CLIENT_ID];
+/// The pointers of claims that every minted JWT is made of: where servers name users (RFC 7662 §2.2, then Cloud Foundry UAA, ForgeRock,
+/// Autodesk, webMethods and those before RFC 7662), and the client.
+pub(crate) const ASKED: [&str; 8] =
+    [SUBJECT, "/username", "/user_name", "/user_id", "/userid", "/uid", "/owner_id", CLIENT_ID];
 
 /// Claims of a minted JWT that no answer can give it.
 pub(crate) const OWN_CLAIMS: &[&str] =
     &["iss", "aud", "sub", "client_id", "scope", "iat", "exp", "nbf", "jti", "cnf", "active"];
 
+const SUBJECT: &str = "/sub";
 const CLIENT_ID: &str = "/client_id";
