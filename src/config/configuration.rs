@@ -32,7 +32,8 @@ use crate::policy::Rules;
 use crate::policy::{Enforcement, Requirement};
 use crate::refusal;
 use crate::refusal::ProtectionSpace;
-use crate::settings::{ServerSettings, Settings};
+use crate::server_id::ServerId;
+use crate::settings::Settings;
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::{self as minting, MintSettings};
 
@@ -201,10 +202,10 @@ impl Configuration {
             profile: mint.as_ref().map(|mint| &*mint.profile),
         };
         let rules = rules(self.rules, &surroundings, self.ignore_port_in_host_matching, errors);
-        let is_by_user_info = |server: &ServerSettings| server.is_by_user_info();
-        let asks_too_much = |requirement: &Requirement| match requirement.server {
-            Some(server) => servers.get(server.0).is_some_and(is_by_user_info),
-            None => servers.iter().all(is_by_user_info),
+        let asks_too_much = |requirement: &Requirement| {
+            let servers = servers.iter().enumerate();
+            let mut taken = servers.filter(|(index, _)| requirement.takes_tokens_of(ServerId(*index)));
+            taken.all(|(_, server)| server.is_by_user_info())
         };
         if rules.requirements().any(|requirement| requirement.asks_of_token() && asks_too_much(requirement)) {
             let message = "must not ask for scopes, audience, dpop, acr_values or max_age of a server with userinfo, which does not tell of them";

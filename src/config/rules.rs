@@ -23,6 +23,9 @@ section! {
     pub(super) struct Rule {
         /// Whose tokens are taken here: a name of `authorization_servers`. By default, see "Several servers".
         authorization_server: String,
+        /// Several of them instead, in the order in which they are asked about an opaque token: each receives the tokens of which those
+        /// before it know nothing. See "Several servers".
+        authorization_servers: NonEmptyList<String>,
         /// Names in lower case without port, or `*.example.com` for all below it at any depth, itself excepted; addresses as requests
         /// write them. By default all.
         hosts: NonEmptyList<String>,
@@ -196,6 +199,7 @@ impl Rule {
             methods,
             access,
             authorization_server,
+            authorization_servers,
             report_only,
             mint,
             peers,
@@ -220,16 +224,30 @@ impl Rule {
         }
         let methods = with_head(methods);
 
-        let server = authorization_server.and_then(|name| {
+        if authorization_server.is_some() && authorization_servers.is_some() {
+            errors.note(
+                at.field("authorization_servers"),
+                "must be left out where there is authorization_server",
+            );
+        }
+        let one = authorization_server.map(|name| (at.field("authorization_server"), name));
+        let at_several = at.field("authorization_servers");
+        let several = authorization_servers.into_iter().flatten().enumerate();
+        let mut servers = Vec::new();
+        for (at, name) in
+            one.into_iter().chain(several.map(|(index, name)| (at_several.element(index), name)))
+        {
             let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
-            let message = "must be the name of one of authorization_servers";
-            errors.check(at.field("authorization_server"), place.ok_or(message))
-        });
+            let place = place.ok_or("must be the name of one of authorization_servers");
+            let place =
+                place.and_then(|id| if servers.contains(&id) { Err("is a duplicate") } else { Ok(id) });
+            servers.extend(errors.check(at, place));
+        }
         let mint = mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, errors));
         let peers = peers.and_then(|peers| errors.check(at.field("peers"), Peers::new(peers)));
-        let demands = Demands { server, report_only, mint, peers, dpop, any_of, token };
+        let demands = Demands { servers, report_only, mint, peers, dpop, any_of, token };
 
-        if narrows && (demands.server.is_some() || demands.mint.is_some()) {
+        if narrows && (!demands.servers.is_empty() || demands.mint.is_some()) {
             let message = "asks for more than the rules without routes, which set the authorization server and the minted JWT";
             errors.note(at.field("routes"), message);
         }
@@ -284,7 +302,7 @@ impl Rule {
 /// it.
 #[derive(Default, PartialEq)]
 struct Demands {
-    server: Option<ServerId>,
+    servers: Vec<ServerId>,
     report_only: Option<bool>,
     mint: Option<Arc<MintProfile>>,
     peers: Option<Peers>,
@@ -295,7 +313,7 @@ struct Demands {
 
 impl Demands {
     fn requirement(self, at: FieldPath<'_>, default: Enforcement, errors: &mut ConfigErrors) -> Requirement {
-        let Self { server, report_only, mint, peers, dpop, any_of, token } = self;
+        let Self { servers, report_only, mint, peers, dpop, any_of, token } = self;
         // In the order in which they are checked.
         let caller = [peers.map(Condition::from), dpop.map(|RuleDpop::Required| KeyBinding.into())];
         let conditions = caller.into_iter().flatten().chain(token.conditions(at, errors)).collect();
@@ -317,7 +335,11 @@ impl Demands {
             Some(false) => Enforcement::Full,
             None => default,
         };
-        Requirement { is_optional: false, enforcement, also: None, server, mint, conditions, any_of }
+        let (server, then) = match servers.as_slice() {
+            [] => (None, Vec::new()),
+            [first, then @ ..] => (Some(*first), then.to_vec()),
+        };
+        Requirement { is_optional: false, enforcement, also: None, server, then, mint, conditions, any_of }
     }
 }
 

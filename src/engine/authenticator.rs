@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::{Decision, Pending, Step};
+use super::decision::{Decision, OtherServers, Pending, Step};
 use super::query_result::{IntrospectionResult, QueryResult};
 use super::request_context::{self, RequestContext};
 use super::token_check::TokenCheck;
@@ -368,7 +368,8 @@ impl Authenticator {
         if let Some((server, token_info, level)) = self.find(&key, &context.requirement, host) {
             host.metrics.increment(level.counter());
             let due = token_info.is_due(host.now).then(|| Rc::clone(&token_info));
-            let step = self.decide(Pending { context, server, unverified_token: None }, token_info, host);
+            let pending = Pending { context, server, unverified_token: None, others: None };
+            let step = self.decide(pending, token_info, host);
             if self.are_keys_due(server, &step, host.now) {
                 return Ok(self.with_newer_keys(step, server, host));
             }
@@ -393,7 +394,17 @@ impl Authenticator {
         let form = TokenForm::of(token);
         let id = self.server_for(&form, &context.requirement);
         let server = self.servers.get(id.0).ok_or(Reason::Internal)?;
-        let source = server.source(token, form, key, host)?;
+        let source = match server.source(token, form, key, host) {
+            Ok(source) => source,
+            Err(none) => {
+                let others = self.other_servers(head, token, key, &context.requirement, host);
+                let others = Some(others.ok_or(none)?);
+                let mut pending = Pending { context, server: id, unverified_token: None, others };
+                let query = pending.next_query(none)?;
+                host.metrics.increment(Counter::CacheMiss);
+                return Ok(Step::Ask(query, pending));
+            }
+        };
         if let Source::UnverifiedToken(unverified_token) = &source {
             let check = TokenCheck { settings: server.token_settings(), context: &context, host };
             check.claims(unverified_token.claims())?;
@@ -401,15 +412,36 @@ impl Authenticator {
         host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
             Source::Query(query) => {
-                let pending = Pending { context, server: id, unverified_token: None };
+                let others = self.other_servers(head, token, key, &context.requirement, host);
+                let pending = Pending { context, server: id, unverified_token: None, others };
                 Step::Ask(query.traced(head.traceparent), pending)
             }
             Source::UnverifiedToken(unverified_token) => self.verify_and_decide(
-                Pending { context, server: id, unverified_token: Some(unverified_token) },
+                Pending { context, server: id, unverified_token: Some(unverified_token), others: None },
                 true,
                 host,
             ),
         })
+    }
+
+    /// The queries to the other servers that a rule names, but for those that have said of late that they do not know the token.
+    #[inline(never)]
+    fn other_servers(
+        &self,
+        head: &RequestHead<'_>,
+        token: AccessToken<'_>,
+        key: TokenKey,
+        requirement: &Requirement,
+        host: Host<'_>,
+    ) -> Option<Box<OtherServers>> {
+        let query =
+            |id: &ServerId| match self.servers.get(id.0)?.source(token, TokenForm::of(token), key, host) {
+                Ok(Source::Query(query)) => Some(query.traced(head.traceparent)),
+                Ok(Source::UnverifiedToken(_)) | Err(_) => None,
+            };
+        let [_, ..] = requirement.then.as_slice() else { return None };
+        let queries = requirement.then.iter().rev().filter_map(query).collect();
+        Some(Box::new(OtherServers { queries, failure: None }))
     }
 
     /// The step, with the query that refreshes the entry by which a request goes on.
@@ -448,7 +480,7 @@ impl Authenticator {
 
     /// Whether proofs are looked at where this is required: all servers count whose tokens may be taken.
     fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
-        let is_eligible = |index: usize| requirement.server.is_none_or(|server| server == ServerId(index));
+        let is_eligible = |index: usize| requirement.takes_tokens_of(ServerId(index));
         let eligible = self.servers.iter().enumerate().filter(|(index, _)| is_eligible(*index));
         let mut modes = eligible.map(|(_, server)| server.token_settings().dpop);
         let first = modes.next().unwrap_or_default();
@@ -459,8 +491,8 @@ impl Authenticator {
         }
     }
 
-    /// An entry of the server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose
-    /// keys verified it.
+    /// An entry of a server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose keys
+    /// verified it.
     fn find(
         &mut self,
         token: &TokenKey,
@@ -472,7 +504,11 @@ impl Authenticator {
             return Some((first, token_info, level));
         }
         if requirement.server.is_some() {
-            return None;
+            let mut others = requirement.then.iter();
+            return others.find_map(|id| {
+                let (token_info, level) = self.servers.get_mut(id.0)?.find(token, host)?;
+                Some((*id, token_info, level))
+            });
         }
         self.servers.iter_mut().enumerate().skip(1).find_map(|(index, server)| {
             let (token_info, level) = server.find(token, host)?;
@@ -482,19 +518,31 @@ impl Authenticator {
 
     fn server_for(&self, form: &TokenForm<'_>, requirement: &Requirement) -> ServerId {
         let first = requirement.server.unwrap_or_default();
-        if requirement.server.is_some() || self.servers.len() == 1 {
+        if (requirement.server.is_some() && requirement.then.is_empty()) || self.servers.len() == 1 {
             return first;
         }
         let Some(jws) = form.jws() else { return first };
-        self.servers.iter().position(|server| server.may_have_issued(jws)).map_or(first, ServerId)
+        let servers = self.servers.iter().enumerate().map(|(index, server)| (ServerId(index), server));
+        let mut taken = servers.filter(|(id, _)| requirement.takes_tokens_of(*id));
+        taken.find(|(_, server)| server.may_have_issued(jws)).map_or(first, |(id, _)| id)
     }
 
-    /// Decides without a response: by a stale entry, if configured and the server is down (R56).
-    fn fall_back(&mut self, pending: Pending, token: &TokenKey, none: TokenError, host: Host<'_>) -> Step {
+    /// Decides without a response: by a stale entry, if configured and the server is down (R56); if there is none, another server may know
+    /// the token.
+    fn fall_back(
+        &mut self,
+        mut pending: Pending,
+        token: &TokenKey,
+        none: TokenError,
+        host: Host<'_>,
+    ) -> Step {
         let server = self.servers.get_mut(pending.server.0).filter(|_| none.reason.is_outage());
         match server.and_then(|server| server.find_usable(token, host)) {
             Some(token_info) => self.decide(pending, token_info, host),
-            None => pending.reject(none, Some(token), None, host),
+            None => match pending.next_query(none) {
+                Ok(query) => Step::Ask(query, pending),
+                Err(none) => pending.reject(none, Some(token), None, host),
+            },
         }
     }
 

@@ -9,7 +9,7 @@ use crate::http::grpc::GrpcCall;
 use crate::http::reply::Reply;
 use crate::metrics::Counter;
 use crate::policy::Enforcement;
-use crate::refusal::{Rejection, TokenError};
+use crate::refusal::{Fault, Reason, Rejection, TokenError};
 use crate::server::query::Query;
 use crate::server_id::ServerId;
 use crate::token::claims::Claims;
@@ -45,6 +45,16 @@ pub(super) struct Pending {
     pub(super) context: RequestContext,
     pub(super) server: ServerId,
     pub(super) unverified_token: Option<Rc<UnverifiedToken>>,
+    /// Where else its token may be known.
+    pub(super) others: Option<Box<OtherServers>>,
+}
+
+/// The servers that are asked about an opaque token after the first.
+pub(super) struct OtherServers {
+    /// The queries, the next one last.
+    pub(super) queries: Vec<Query>,
+    /// Why one that was asked could not tell: then that no other knows the token says nothing of it.
+    pub(super) failure: Option<TokenError>,
 }
 
 impl Decision {
@@ -82,6 +92,25 @@ impl Decision {
 }
 
 impl Pending {
+    /// The query to the next server, if this one knows nothing of the token or could not tell.
+    ///
+    /// # Errors
+    /// Why the request is refused: there is no other, or this one has refused the token for what it is.
+    pub(super) fn next_query(&mut self, none: TokenError) -> Result<Query, TokenError> {
+        let is_unknown = matches!(none.reason, Reason::Inactive | Reason::NotAJwt);
+        let Some(others) =
+            self.others.as_mut().filter(|_| is_unknown || none.reason.fault() != Fault::Client)
+        else {
+            return Err(none);
+        };
+        if !is_unknown {
+            others.failure.get_or_insert(none);
+        }
+        let query = others.queries.pop().ok_or(others.failure.unwrap_or(none))?;
+        self.server = query.subject().server;
+        Ok(query)
+    }
+
     /// The same for a client that speaks gRPC so, if it does.
     pub(super) fn answered_as(mut self, grpc_call: Option<GrpcCall>) -> Self {
         self.context.grpc_call = grpc_call;

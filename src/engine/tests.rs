@@ -17,6 +17,7 @@ mod shared_data;
 mod user_info;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -29,7 +30,9 @@ use crate::testing::{self, CountingRandomness, MemorySharedData, at, settings, t
 struct Worker<'a> {
     driver: Driver,
     shared: &'a dyn SharedData,
-    answer: (String, String, Vec<(&'static str, String)>),
+    answer: Answer,
+    /// What servers respond instead, by their upstreams.
+    answers: BTreeMap<&'static str, Answer>,
     metadata: String,
     keys: String,
     /// Fields of the answer that has the keys.
@@ -41,6 +44,9 @@ struct Worker<'a> {
     calls: VecDeque<Call>,
     counted: Rc<Counted>,
 }
+
+/// Status, body and header fields.
+type Answer = (String, String, Vec<(&'static str, String)>);
 
 /// What a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +84,7 @@ impl<'a> Worker<'a> {
             driver: Driver::with_capabilities(settings(configuration), capabilities, host),
             shared,
             answer: Default::default(),
+            answers: BTreeMap::new(),
             metadata: String::new(),
             keys: String::new(),
             key_fields: Vec::new(),
@@ -172,7 +179,7 @@ impl<'a> Worker<'a> {
         };
         let asked = Asked::of(call);
         let (status, body, headers) = match asked {
-            Asked::Token => self.answer.clone(),
+            Asked::Token => self.answers.get(call.request.upstream()).unwrap_or(&self.answer).clone(),
             Asked::Metadata => json(&self.metadata),
             Asked::Keys => {
                 let (status, body, headers) = json(&self.keys);

@@ -35,6 +35,8 @@ pub struct Requirement {
     pub also: Option<Arc<Requirement>>,
     /// The authorization server whose tokens are taken; none named means any.
     pub server: Option<ServerId>,
+    /// Those that are asked, one after the other, about an opaque token of which it knows nothing.
+    pub then: Vec<ServerId>,
     /// What JWTs that are minted for it are like, if that is not as everywhere.
     pub mint: Option<Arc<MintProfile>>,
     /// Each of these.
@@ -58,6 +60,11 @@ impl Requirement {
     /// Whether the token has to be bound to a key of its sender.
     pub(crate) fn requires_key_binding(&self) -> bool {
         self.conditions().any(|condition| matches!(condition, Condition::KeyBinding(_)))
+    }
+
+    /// Whether tokens of this server are taken.
+    pub(crate) fn takes_tokens_of(&self, server: ServerId) -> bool {
+        self.server.is_none_or(|first| first == server) || self.then.contains(&server)
     }
 
     /// Whether it depends on what is said of a token, and not of its user alone.

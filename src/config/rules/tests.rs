@@ -32,6 +32,7 @@ const SELECTING: [&str; 6] = ["hosts", "path", "path_match", "allow_in_path", "m
 fn sample(field: &str) -> Value {
     match field {
         "authorization_server" => json!("main"),
+        "authorization_servers" => json!(["main"]),
         "hosts" => json!(["api.example.com"]),
         "path" => json!("/"),
         "path_match" => json!("exact"),
