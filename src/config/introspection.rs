@@ -1,19 +1,16 @@
 //! The section `introspection`: where, as whom, and what comes back.
 
-use std::sync::Arc;
-
 use super::authentication::authentication;
-use super::texts::{CalloutHeader, JwtField, Parameter, Url, target};
+use super::calls::Calls;
+use super::inactive_answers::{InactiveAnswer, inactive_answers};
+use super::texts::{JwtField, Parameter, Url};
 use crate::fields::{
-    Bounded, BoundedDuration, ClientSecret, ConfigErrors, FieldPath, HiddenText, KIB, MINUTE, MapOf,
-    PrivateKey, TokenSecret, Visible, VisibleSecret, keywords, section,
+    Bounded, ClientSecret, ConfigErrors, FieldPath, HiddenText, KIB, MapOf, PrivateKey, TokenSecret, Visible,
+    keywords, section,
 };
 use crate::introspection::{
-    self, ClientAuthentication, ClientFields, Endpoint, Format, InactiveAnswers, Method, OF_GATEWAY,
-    Protocol, ResponseFormat, SignedResponse,
+    ClientAuthentication, ClientFields, Format, Method, Protocol, ResponseFormat, SignedResponse,
 };
-use crate::server::circuit_breaker::CircuitSettings;
-use crate::server::rate_limiter::Limits;
 use crate::settings::IntrospectionSettings;
 
 section! {
@@ -42,34 +39,11 @@ section! {
         bearer_token: TokenSecret,
         /// More parameters of the form, as name and value.
         parameters: MapOf<Parameter, HiddenText> = {},
-        /// More header fields of the request; a value may be `{env: NAME}`. `user-agent` is `phantom-token/` and the version unless it is
-        /// set here.
-        headers: MapOf<CalloutHeader, VisibleSecret> = {},
         /// How the JWT comes back.
         response: Response = {},
         /// Whether `token_type_hint=access_token` is sent.
         token_type_hint: bool = true,
-        /// How long a request waits for the answer.
-        timeout: BoundedDuration<1, MINUTE> = "2s",
-        /// How often Envoy asks again where the server refused the connection or reset it before it answered, as one does that
-        /// closes idle connections; an assertion is never sent again once it may have arrived. It is asked for by header fields
-        /// that only Envoy takes off, so in Kong nothing is asked again.
-        retries: Bounded<0, 3> = 1,
-        /// Whether the trace of the request is forwarded (`traceparent` of
-        /// [W3C Trace Context](https://www.w3.org/TR/trace-context/)), if that is well-formed; nothing else of the client's
-        /// fields ever reaches it.
-        forward_traceparent: bool = false,
-        /// How many introspections one worker has open at most; more requests with unknown tokens are a 503. An eighth is kept for
-        /// tokens that were seen active.
-        max_concurrent: Bounded<1, 100_000> = 256,
-        /// How many one worker starts in a second at most; an eighth is kept likewise. By default 1000; with `private_key_jwt` 100,
-        /// or 20 if the key is RSA, since each takes a signature.
-        max_per_second: Bounded<1, 1_000_000>,
-        /// How many requests wait at one worker for answers of this server at most; more are a 503, so that a slow server does
-        /// not fill the gateway's memory.
-        max_waiting: Bounded<1, 100_000> = 1024,
-        /// When the circuit breaker opens, for each worker.
-        circuit_breaker: CircuitSettings = {},
+        ..calls: Calls,
     }
 
     /// How the JWT comes back.
@@ -87,45 +61,6 @@ section! {
         max_jwt_length: Bounded<256, { 64 * KIB }> = 32768,
         /// Whether plain JSON is a 502 where a signed response is asked for; by default it is.
         require_signed: bool,
-    }
-}
-
-section! {
-    /// Where and how tokens are put to the UserInfo endpoint.
-    pub(super) struct UserInfo {
-        /// URL of the UserInfo endpoint, which receives the client's token as a bearer token.
-        endpoint: Url = required,
-        /// What the host calls that server, as `introspection.upstream`.
-        upstream: Visible = required,
-        /// Has to be `true`: UserInfo does not say for whom a token was issued, so a token that any application of this server received
-        /// passes here, also one that its user gave to an application you do not know.
-        allow_any_client: bool = (required "is required: tokens that the server issued to any client pass, which UserInfo cannot tell apart"),
-        /// As `introspection.headers`.
-        headers: MapOf<CalloutHeader, VisibleSecret> = {},
-        /// As `introspection.response.inactive_answers`; a 401 that asks for a bearer token says so in any case.
-        inactive_answers: Vec<InactiveAnswer> = [],
-        /// As `introspection.timeout`.
-        timeout: BoundedDuration<1, MINUTE> = "2s",
-        /// As `introspection.retries`.
-        retries: Bounded<0, 3> = 1,
-        /// As `introspection.forward_traceparent`.
-        forward_traceparent: bool = false,
-        /// As `introspection.max_concurrent`.
-        max_concurrent: Bounded<1, 100_000> = 256,
-        /// As `introspection.max_per_second`.
-        max_per_second: Bounded<1, 1_000_000> = 1000,
-        /// As `introspection.max_waiting`.
-        max_waiting: Bounded<1, 100_000> = 1024,
-        /// As `introspection.circuit_breaker`.
-        circuit_breaker: CircuitSettings = {},
-    }
-
-    /// An error by which the server says that a token is not active.
-    pub(super) struct InactiveAnswer {
-        /// Its status.
-        status: Bounded<400, 499> = required,
-        /// `error` in its JSON. Without it, any JSON will do, and an answer without content.
-        error: Visible,
     }
 }
 
@@ -177,67 +112,15 @@ impl Introspection {
             authentication.as_ref().and_then(ClientAuthentication::client_id),
             errors,
         );
-        let target = target(&self.endpoint, &self.upstream, self.timeout);
-        let limits = Limits {
-            concurrent: self.max_concurrent,
-            per_second: self
-                .max_per_second
-                .or_else(|| authentication.as_ref().map(ClientAuthentication::max_per_second))
-                .unwrap_or_default(),
-            waiting: self.max_waiting,
-        };
         let response = response?;
-        let endpoint = Endpoint {
-            target: Arc::new(target?),
-            protocol: Protocol::Introspection {
-                authentication: Box::new(authentication?),
-                token_type_hint: self.token_type_hint,
-                parameters: self.parameters,
-            },
-            accept: response.format.media_type(),
-            headers: self.headers,
-            retries: self.retries,
-            forward_traceparent: self.forward_traceparent,
+        let authentication = authentication?;
+        let max_per_second = authentication.max_per_second();
+        let protocol = Protocol::Introspection {
+            authentication: Box::new(authentication),
+            token_type_hint: self.token_type_hint,
+            parameters: self.parameters,
         };
-        let circuit = self.circuit_breaker;
-        Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })
-    }
-}
-
-impl UserInfo {
-    pub(super) fn settings(
-        self,
-        at: FieldPath<'_>,
-        forwards_claims: bool,
-        errors: &mut ConfigErrors,
-    ) -> Option<IntrospectionSettings> {
-        if !self.allow_any_client {
-            errors.note(at.field("allow_any_client"), "must be true");
-        }
-        if !forwards_claims {
-            errors.note(at, "brings no JWT for the services: configure mint or claim_to_headers");
-        }
-        // There are no credentials of the gateway that a bare 401 could be about.
-        let inactive = self.inactive_answers;
-        let inactive =
-            inactive_answers(inactive, at.field("inactive_answers"), Method::Unauthenticated, errors);
-        let response =
-            ResponseFormat { format: Format::UserInfo, jwt_field: None, inactive, max_jwt_length: 0 };
-        let endpoint = Endpoint {
-            target: Arc::new(target(&self.endpoint, &self.upstream, self.timeout)?),
-            protocol: Protocol::UserInfo,
-            accept: response.format.media_type(),
-            headers: self.headers,
-            retries: self.retries,
-            forward_traceparent: self.forward_traceparent,
-        };
-        let limits = Limits {
-            concurrent: self.max_concurrent,
-            per_second: self.max_per_second,
-            waiting: self.max_waiting,
-        };
-        let circuit = self.circuit_breaker;
-        Some(IntrospectionSettings { endpoint: Arc::new(endpoint), response, limits, circuit })
+        self.calls.settings(&self.endpoint, &self.upstream, protocol, response, max_per_second)
     }
 }
 
@@ -274,30 +157,6 @@ impl Response {
         let Self { jwt_field, max_jwt_length, .. } = self;
         Some(ResponseFormat { format, jwt_field, inactive, max_jwt_length })
     }
-}
-
-/// What a server answers to a gateway whose credentials it refuses must not become a verdict on tokens.
-fn inactive_answers(
-    written: Vec<InactiveAnswer>,
-    at: FieldPath<'_>,
-    auth_method: Method,
-    errors: &mut ConfigErrors,
-) -> InactiveAnswers {
-    for (index, InactiveAnswer { status, error }) in written.iter().enumerate() {
-        let mistake = match (status, error.as_deref()) {
-            (429, _) => "must not have the status of a limit on requests",
-            (401 | 403, None) if auth_method != Method::Unauthenticated => {
-                "needs error: without it, wrong credentials of the gateway would be taken for a dead token"
-            }
-            (_, Some(error)) if OF_GATEWAY.contains(&error) => "is about the gateway's own credentials",
-            _ => continue,
-        };
-        errors.note(at.element(index), mistake);
-    }
-    let own = written.into_iter().filter_map(|InactiveAnswer { status, error }| {
-        Some(introspection::InactiveAnswer { status: status.try_into().ok()?, error })
-    });
-    InactiveAnswers::new(auth_method == Method::BearerToken, own.collect())
 }
 
 fn signed(

@@ -2,11 +2,13 @@
 //! reported at once, each with its field path, and none shows a value that may be a secret.
 
 mod authentication;
+mod calls;
 mod configuration;
 mod dpop;
 mod forwarding;
 mod host_kind;
 mod identity;
+mod inactive_answers;
 mod introspection;
 mod keys;
 mod mint;
@@ -15,6 +17,7 @@ mod rules;
 mod servers;
 mod texts;
 mod token;
+mod user_info;
 
 use serde_json::Value;
 

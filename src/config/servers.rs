@@ -1,10 +1,11 @@
 //! The authorization servers: one, whose sections stand at the top of the configuration, or several, each with a name.
 
-use super::introspection::{Introspection, ServerContext, UserInfo};
+use super::introspection::{Introspection, ServerContext};
 use super::keys::Keys;
 use super::mint::{NEEDS_MINT, ServerMint};
 use super::profile::ProfileName;
 use super::token::Token;
+use super::user_info::UserInfo;
 use crate::credentials::dpop::DpopMode;
 use crate::fields::{ConfigErrors, FieldPath, FieldType, Visible, section};
 use crate::settings::{ServerSettings, TokenSettings};

@@ -22,7 +22,7 @@ macro_rules! section {
         }
 
         impl $section {
-            const FIELDS: &'static [$crate::fields::Field] = $crate::fields::with_rest!(&[
+            pub(crate) const FIELDS: &'static [$crate::fields::Field] = $crate::fields::with_rest!(&[
                 $($crate::fields::Field {
                     name: stringify!($field),
                     kind: <$type as $crate::fields::FieldType>::KIND,
@@ -33,7 +33,7 @@ macro_rules! section {
             ] $(, $rest_type)?);
 
             #[inline(never)]
-            fn of(
+            pub(crate) fn of(
                 members: &serde_json::Map<String, serde_json::Value>,
                 at: $crate::fields::FieldPath<'_>,
                 reader: &mut $crate::fields::Reader<'_>,

@@ -1,0 +1,38 @@
+//! Errors by which a server says that a token is not active.
+
+use crate::fields::{Bounded, ConfigErrors, FieldPath, Visible, section};
+use crate::introspection::{self, InactiveAnswers, Method, OF_GATEWAY};
+
+section! {
+    /// An error by which the server says that a token is not active.
+    pub(super) struct InactiveAnswer {
+        /// Its status.
+        status: Bounded<400, 499> = required,
+        /// `error` in its JSON. Without it, any JSON will do, and an answer without content.
+        error: Visible,
+    }
+}
+
+/// What a server answers to a gateway whose credentials it refuses must not become a verdict on tokens.
+pub(super) fn inactive_answers(
+    written: Vec<InactiveAnswer>,
+    at: FieldPath<'_>,
+    auth_method: Method,
+    errors: &mut ConfigErrors,
+) -> InactiveAnswers {
+    for (index, InactiveAnswer { status, error }) in written.iter().enumerate() {
+        let mistake = match (status, error.as_deref()) {
+            (429, _) => "must not have the status of a limit on requests",
+            (401 | 403, None) if auth_method != Method::Unauthenticated => {
+                "needs error: without it, wrong credentials of the gateway would be taken for a dead token"
+            }
+            (_, Some(error)) if OF_GATEWAY.contains(&error) => "is about the gateway's own credentials",
+            _ => continue,
+        };
+        errors.note(at.element(index), mistake);
+    }
+    let own = written.into_iter().filter_map(|InactiveAnswer { status, error }| {
+        Some(introspection::InactiveAnswer { status: status.try_into().ok()?, error })
+    });
+    InactiveAnswers::new(auth_method == Method::BearerToken, own.collect())
+}

@@ -1,0 +1,50 @@
+//! The section `userinfo`: where a server that introspects nothing tells whose a token is.
+
+use super::calls::Calls;
+use super::inactive_answers::{InactiveAnswer, inactive_answers};
+use super::texts::Url;
+use crate::fields::{ConfigErrors, FieldPath, Visible, section};
+use crate::introspection::{Format, Method, Protocol, ResponseFormat};
+use crate::settings::IntrospectionSettings;
+
+section! {
+    /// Where and how tokens are put to the UserInfo endpoint.
+    pub(super) struct UserInfo {
+        /// URL of the UserInfo endpoint, which receives the client's token as a bearer token.
+        endpoint: Url = required,
+        /// What the host calls that server, as `introspection.upstream`.
+        upstream: Visible = required,
+        /// Has to be `true`: UserInfo does not say for whom a token was issued, so a token that any application of this server received
+        /// passes here, also one that its user gave to an application you do not know.
+        allow_any_client: bool = (required "is required: tokens that the server issued to any client pass, which UserInfo cannot tell apart"),
+        /// As `introspection.response.inactive_answers`; a 401 that asks for a bearer token says so in any case.
+        inactive_answers: Vec<InactiveAnswer> = [],
+        ..calls: Calls,
+    }
+}
+
+impl UserInfo {
+    pub(super) fn settings(
+        self,
+        at: FieldPath<'_>,
+        forwards_claims: bool,
+        errors: &mut ConfigErrors,
+    ) -> Option<IntrospectionSettings> {
+        if !self.allow_any_client {
+            errors.note(at.field("allow_any_client"), "must be true");
+        }
+        if !forwards_claims {
+            errors.note(at, "brings no JWT for the services: configure mint or claim_to_headers");
+        }
+        // There are no credentials of the gateway that a bare 401 could be about.
+        let inactive = self.inactive_answers;
+        let inactive =
+            inactive_answers(inactive, at.field("inactive_answers"), Method::Unauthenticated, errors);
+        let response =
+            ResponseFormat { format: Format::UserInfo, jwt_field: None, inactive, max_jwt_length: 0 };
+        self.calls.settings(&self.endpoint, &self.upstream, Protocol::UserInfo, response, MAX_PER_SECOND)
+    }
+}
+
+/// As for introspections that take no signature.
+const MAX_PER_SECOND: usize = 1000;
