@@ -49,6 +49,9 @@ pub const ANSWER_STATUS: &str = "x-answer-status";
 /// The field of a request that says what the API answers as `Cache-Control`.
 pub const ANSWER_CACHE_CONTROL: &str = "x-answer-cache-control";
 
+/// The field of a request that says where the API redirects it.
+pub const ANSWER_LOCATION: &str = "x-answer-location";
+
 async fn answer(request: Request) -> impl IntoResponse {
     let (head, body) = request.into_parts();
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -61,8 +64,9 @@ async fn answer(request: Request) -> impl IntoResponse {
         "body_length": body.len(),
     });
     let mut fields = permission(&head.headers);
-    for value in head.headers.get_all(ANSWER_CACHE_CONTROL) {
-        fields.append(header::CACHE_CONTROL, value.clone());
+    for (asked, name) in [(ANSWER_CACHE_CONTROL, header::CACHE_CONTROL), (ANSWER_LOCATION, header::LOCATION)]
+    {
+        head.headers.get_all(asked).iter().for_each(|value| _ = fields.append(&name, value.clone()));
     }
     (status(&head.headers), fields, Json(answer))
 }

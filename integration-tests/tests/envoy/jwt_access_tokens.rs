@@ -2,6 +2,7 @@
 //! the gateway, refused or introspected, and opaque tokens beside them.
 
 use anyhow::{Context, Result, ensure};
+use integration_tests::api::{ANSWER_LOCATION, ANSWER_STATUS};
 use integration_tests::authorization_server::{AuthorizationServer, Resource};
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
@@ -42,8 +43,32 @@ async fn start() -> Result<World> {
         .listener("alone", json!({"introspection": null, "keys": {"upstream": "authorization-server"}}))
         .listener("refusing", json!({"token": {"jwts": "refuse"}}))
         .listener("introspecting", json!({"token": {"jwts": "introspect"}}))
+        .listener("verifying-again", json!({}))
+        .envoy(|envoy| envoy.routed_by(&following_redirects()))
+        .listener("refusing-again", json!({"token": {"jwts": "refuse"}}))
+        .envoy(|envoy| envoy.routed_by(&following_redirects()))
+        .listener("introspecting-again", json!({"token": {"jwts": "introspect"}}))
+        .envoy(|envoy| envoy.routed_by(&following_redirects()))
+        .listener("from-a-cookie", json!({"token_sources": {"cookie": "session"}}))
+        .envoy(|envoy| envoy.routed_by(&following_redirects()))
         .start()
         .await
+}
+
+/// Routes of which one follows redirects of the API by itself, once.
+fn following_redirects() -> Vec<Value> {
+    let policy = json!({"max_internal_redirects": 1, "redirect_response_codes": [302]});
+    vec![
+        json!({
+            "match": {"path": "/orders/moved"},
+            "route": {"cluster": "api", "internal_redirect_policy": policy},
+        }),
+        json!({
+            "match": {"prefix": "/"},
+            "route": {"cluster": "api"},
+            "request_headers_to_remove": [ANSWER_STATUS, ANSWER_LOCATION],
+        }),
+    ]
 }
 
 async fn issued() -> Result<String> {
@@ -218,3 +243,33 @@ async fn r029_a_genuine_jwt_that_its_server_does_not_introspect_is_refused_as_in
 }
 
 const ALL: [&str; 3] = ["verifying", "lax", "alone"];
+
+/// What the page for Envoy says of internal redirects (envoyproxy/envoy#25771): the filter judges the request again, whose token is the JWT
+/// by then. If a mark let it pass, a client could send the mark; the rule of the new path is asked in any case.
+#[tokio::test]
+async fn r178_a_second_pass_judges_the_request_anew() -> Result<()> {
+    let world = world().await;
+    let token = world.issue("orders:read").await?;
+    let moved = |listener: &str, to: &str| {
+        let location = format!("http://api.example.com{to}");
+        let call = world.get("/orders/moved").at(listener).case(to);
+        call.header(ANSWER_STATUS, "302").header(ANSWER_LOCATION, location)
+    };
+    let outcome = moved("verifying-again", "/orders/again").bearer(&token).await?;
+    assert_eq!((outcome.status, outcome.arrived.len()), (200, 2), "{outcome}");
+    let [first, second] =
+        [0, 1].map(|pass| outcome.arrived[pass].get_all("authorization").iter().collect::<Vec<_>>());
+    assert!(first.len() == 1 && first == second && !first[0].as_bytes().ends_with(token.as_bytes()));
+    let cookie = format!("session={token}");
+    for (call, status, reason) in [
+        (moved("verifying-again", "/not-exposed").bearer(&token), 403, "no_matching_rule"),
+        (moved("refusing-again", "/orders/again").bearer(&token), 401, "jwt_not_accepted"),
+        (moved("introspecting-again", "/orders/again").bearer(&token), 401, "inactive"),
+        // The cookie is taken off; what is left is the JWT.
+        (moved("from-a-cookie", "/orders/again").header("cookie", cookie), 200, ""),
+    ] {
+        let outcome = call.await?;
+        assert_eq!((outcome.status, outcome.reason()), (status, reason), "{outcome}");
+    }
+    Ok(())
+}
