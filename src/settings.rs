@@ -49,6 +49,8 @@ pub struct Settings {
     pub protection: ProtectionSpace,
     /// Which requests are exposed.
     pub rules: Rules,
+    /// Whether the host is told when streams have to end, with their tokens.
+    pub ends_streams: bool,
     /// Whether requests that need the same answer share one query.
     pub single_flight: bool,
     /// Up to which level the filter writes to the host's log.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::fingerprint::Fingerprint;
+use crate::http::grpc;
 use crate::http::lifetime::Lifetime;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
@@ -44,6 +45,8 @@ pub struct UpstreamHeaders {
     token_info: Option<Rc<TokenInfo>>,
     minted: Option<Rc<str>>,
     strips_credentials: bool,
+    /// How long the request may take.
+    timeout: Option<String>,
     shadow_denied: Option<Reason>,
 }
 
@@ -135,12 +138,17 @@ impl UpstreamHeaders {
     fn with_jwt(token_info: Rc<TokenInfo>, minted: Option<Rc<str>>) -> Self {
         let has_jwt = minted.is_some() || token_info.jwt_value.is_some();
         let strips_credentials = !(has_jwt && token_info.forwarding.replaces_authorization());
-        Self { token_info: Some(token_info), minted, strips_credentials, shadow_denied: None }
+        Self { token_info: Some(token_info), minted, strips_credentials, ..Self::default() }
     }
 
     /// The same for a request that would be refused, if its rule did more than report that.
     pub(crate) fn shadow_denied_for(self, reason: Reason) -> Self {
         Self { shadow_denied: Some(reason), ..self }
+    }
+
+    /// The same for a request that may take so many milliseconds at most.
+    pub(crate) fn within(self, millis: u64) -> Self {
+        Self { timeout: Some(grpc::timeout_value(millis)), ..self }
     }
 
     /// Those of an entry, with a JWT of this profile, which is minted if there is none that serves.
@@ -186,7 +194,8 @@ impl UpstreamHeaders {
         let jwt = self.token_info.as_deref().and_then(|token_info| {
             Some((token_info.forwarding.jwt_field.as_str(), self.jwt_value(token_info)?))
         });
-        claims.map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt)
+        let timeout = self.timeout.iter().map(|timeout| (grpc::TIMEOUT, timeout.as_str()));
+        claims.map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt).chain(timeout)
     }
 
     /// Whether the client's credentials go without a field of ours in their place.

@@ -89,6 +89,10 @@ section! {
         resource_metadata: ResourceMetadata,
         /// Whether your router takes `a:8443` for `a`, as Envoy does by the option of this name.
         ignore_port_in_host_matching: bool = false,
+        /// Whether a WebSocket, a gRPC stream or any other request ends with its token: Envoy and services receive `grpc-timeout` with
+        /// the time until `exp`, if the client's own is not shorter. It takes effect on routes with
+        /// `max_stream_duration: { grpc_timeout_header_max: 0s }`; see "Streams that outlive their token" of the page for Envoy.
+        end_streams_with_token: bool = false,
         /// Requests on one worker that need the same answer share one query, where the host can do that.
         single_flight: bool = true,
         /// Whether what an authentic token is not allowed (scope, claims, step-up) is only reported, by all rules that do not
@@ -249,6 +253,7 @@ impl Configuration {
             resource_metadata,
             protection,
             rules,
+            ends_streams: self.end_streams_with_token,
             single_flight: self.single_flight,
             log_level: self.log_level,
             log_key: self.log_key,

@@ -46,6 +46,9 @@ fn kong(configuration: &Value, errors: &mut ConfigErrors) {
             "must be left out in Kong, which forwards the query as it came",
         );
     }
+    if configuration.get("end_streams_with_token").is_some_and(|value| *value != Value::Bool(false)) {
+        errors.note("end_streams_with_token", "must be left out in Kong, which knows no such timeout");
+    }
     if configuration.get("filter_state").is_some() {
         errors.note("filter_state", "must be left out in Kong, which keeps none");
     }

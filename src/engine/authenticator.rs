@@ -31,6 +31,7 @@ use crate::server::query::{About, Query, Subject};
 use crate::server_id::ServerId;
 use crate::settings::{KeySettings, Settings};
 use crate::time::Timestamp;
+use crate::token::claims::Claims;
 use crate::token_info::{TokenInfo, UpstreamHeaders};
 use crate::token_key::TokenKey;
 
@@ -573,7 +574,10 @@ impl Authenticator {
         let enforces = pending.context.requirement.enforcement == Enforcement::Full;
         let headers = self.check(&pending, &token_info, host).and_then(|unmet| match unmet {
             Some(reason) if enforces => Err(reason),
-            unmet => Ok((unmet, self.upstream_headers(&pending, Rc::clone(&token_info), host)?)),
+            unmet => {
+                let headers = self.upstream_headers(&pending, Rc::clone(&token_info), host)?;
+                Ok((unmet, self.ending(headers, &pending, token_info.claims(), host.now)))
+            }
         });
         match headers {
             Ok((None, headers)) => Step::Settled(Decision::forward(headers, host)),
@@ -584,6 +588,26 @@ impl Authenticator {
             Err(reason) => {
                 pending.reject(reason.into(), Some(token_info.token()), Some(token_info.claims()), host)
             }
+        }
+    }
+
+    /// The same with the time that the request may take, where streams end with their token: the host counts from its beginning.
+    fn ending(
+        &self,
+        headers: UpstreamHeaders,
+        pending: &Pending,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> UpstreamHeaders {
+        let server = self.servers.get(pending.server.0).filter(|_| self.settings.ends_streams);
+        let left = server.and_then(|server| {
+            let expires = claims.validity().expires?;
+            let left = expires.plus(server.token_settings().policy.leeway).since(now);
+            Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+        });
+        match (left, pending.context.timeout) {
+            (Some(left), timeout) => headers.within(timeout.map_or(left, |timeout| timeout.get().min(left))),
+            (None, _) => headers,
         }
     }
 

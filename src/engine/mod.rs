@@ -45,7 +45,7 @@ use self::in_flight::{Flight, InFlight, Waiting};
 use self::query_result::QueryResult;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CalloutOutcome, NotSent};
-use crate::http::grpc::GrpcCall;
+use crate::http::grpc::{self, GrpcCall};
 use crate::http::reply::Reply;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::metrics::{Counter, Gauge, Histogram};
@@ -127,7 +127,12 @@ impl Engine {
         {
             return Reception::of(Action::Reply(self.refuse(reason, host.metrics)));
         }
-        let head = attributes.added_to(edits.applied_to(head, &extracted));
+        let mut head = attributes.added_to(edits.applied_to(head, &extracted));
+        if self.settings.ends_streams {
+            let mut fields = fields.clone();
+            let timeout = fields.find(|(name, _)| name.eq_ignore_ascii_case(grpc::TIMEOUT.as_bytes()));
+            head.grpc_timeout = timeout.map(|(_, value)| value);
+        }
         let grpc_call = || GrpcCall::of(fields.clone());
         let decision = match self.authenticator.authenticate(&head, host) {
             Step::Settled(Decision::Reject(rejection)) => {

@@ -1,12 +1,13 @@
 //! A request for a protected place, with all that is found out about it once, at the door: what its rule requires, what it presents, and
 //! how a refusal is put to it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::credentials::bearer::{self, AccessToken, Scheme, TokenSyntax};
 use crate::credentials::client_certificate;
 use crate::credentials::dpop::{DpopMode, UnverifiedProof};
-use crate::http::grpc::GrpcCall;
+use crate::http::grpc::{self, GrpcCall};
 use crate::http::request_head::RequestHead;
 use crate::policy::Requirement;
 use crate::refusal::{Reason, Rejection, Schemes};
@@ -26,6 +27,8 @@ pub(super) struct RequestContext {
     pub(super) proof: Option<Box<UnverifiedProof>>,
     /// How its client speaks, if that is one of gRPC. Requests that wait have it.
     pub(super) grpc_call: Option<GrpcCall>,
+    /// How long its client lets it take, in milliseconds, if streams end with their token.
+    pub(super) timeout: Option<NonZeroU64>,
     schemes: Schemes,
     allowed_origin: Option<Arc<str>>,
 }
@@ -60,7 +63,8 @@ impl RequestContext {
             certificate: client_certificate::digest(settings.client_certificate, head),
         };
         let (requirement, allowed_origin) = (Arc::clone(requirement), allowed_origin.cloned());
-        Ok((Self { requirement, presenter, proof, grpc_call: None, schemes, allowed_origin }, token))
+        let timeout = head.grpc_timeout.and_then(grpc::timeout);
+        Ok((Self { requirement, presenter, proof, grpc_call: None, timeout, schemes, allowed_origin }, token))
     }
 
     /// The refusal of this request, whose credentials were looked at, and perhaps the claims of its token.

@@ -1,6 +1,8 @@
 //! gRPC, native and as browsers speak it (gRPC-Web): which requests are calls, and what a refusal in the form that their clients read is
 //! made of, a status of its own in a response without a body ("Trailers-Only" of gRPC over HTTP/2).
 
+use std::num::NonZeroU64;
+
 /// How a gRPC client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrpcCall {
@@ -55,6 +57,37 @@ impl Protocol {
 pub fn grpc_media_type(content_type: &[u8]) -> Option<&'static str> {
     Protocol::of(content_type).map(Protocol::media_type)
 }
+
+/// A `grpc-timeout` in milliseconds, rounded up: eight digits at most, and a unit. None, if it is malformed, which counts as absent, or
+/// zero, which ends a call before it is looked at.
+pub(crate) fn timeout(value: &[u8]) -> Option<NonZeroU64> {
+    let (unit, digits) = value.split_last()?;
+    let is_number = matches!(digits.len(), 1..=8) && digits.iter().all(u8::is_ascii_digit);
+    let number: u64 = std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()?;
+    NonZeroU64::new(match unit {
+        b'H' => number.saturating_mul(3_600_000),
+        b'M' => number.saturating_mul(60_000),
+        b'S' => number.saturating_mul(1000),
+        b'm' => number,
+        b'u' => number.div_ceil(1000),
+        b'n' => number.div_ceil(1_000_000),
+        _ => return None,
+    })
+}
+
+/// So many milliseconds as such a text, and one at least.
+pub(crate) fn timeout_value(millis: u64) -> String {
+    match millis {
+        ..=MAX_TIMEOUT => format!("{}m", millis.max(1)),
+        _ => format!("{}S", (millis / 1000).min(MAX_TIMEOUT)),
+    }
+}
+
+/// What eight digits say.
+const MAX_TIMEOUT: u64 = 99_999_999;
+
+/// The field that says how long a call may take.
+pub(crate) const TIMEOUT: &str = "grpc-timeout";
 
 /// Percent-encodes what is no visible ASCII or space, and the sign itself (`grpc-message`).
 pub(crate) fn message(text: &str) -> String {

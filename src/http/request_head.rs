@@ -34,6 +34,8 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Method`, which browsers send with preflights.
     pub access_control_request_method: Option<&'a [u8]>,
+    /// `grpc-timeout`, if streams end with their token.
+    pub grpc_timeout: Option<&'a [u8]>,
     /// Whether there is a field by which the request could become another one behind the gateway: see `sanitize`.
     pub has_suspect_field: bool,
     /// How many fields there are.

@@ -1,6 +1,7 @@
 //! What else travels over HTTP, in a real Envoy: WebSockets and gRPC, each with a real client and a real service.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::http::HeaderMap;
@@ -46,6 +47,17 @@ async fn start() -> Result<Services> {
         .listener_on("web-socket", json!({}), web_socket)
         .listener_on("waiting", waiting(), web_socket)
         .listener_on("waiting-head-only", waiting(), Listener { stops_head_only: true, ..web_socket })
+        .listener_on(
+            "ending",
+            merged(&waiting(), json!({"end_streams_with_token": true, "token": {"leeway": "0s"}})),
+            web_socket,
+        )
+        .envoy(|envoy| {
+            envoy.routed_by(&[json!({
+                "match": {"prefix": "/"},
+                "route": {"cluster": "echo", "max_stream_duration": {"grpc_timeout_header_max": "0s"}},
+            })])
+        })
         .listener_on("grpc", json!({}), grpc)
         .listener_on("grpc-cut-off", json!({"introspection": {"upstream": "nobody-listens"}}), grpc)
         .start()
@@ -119,6 +131,28 @@ async fn r082_a_handshake_and_the_frames_behind_it_wait_for_the_decision() -> Re
             assert_eq!(world.scripted.introspections(&token).len(), 1, "{name}");
         }
     }
+    Ok(())
+}
+
+/// If this failed, who holds a WebSocket open would hear what its user may hear no more, for as long as the service lets it
+/// (hasura/graphql-engine#578, dunglas/mercure#679). A client cannot ask for more time; without the option, the socket outlives its token.
+#[tokio::test]
+async fn r179_a_web_socket_ends_with_its_token_where_that_is_configured() -> Result<()> {
+    let world = &services().await.world;
+    let opened = |listener, timeout: &str| {
+        let token = world.active_with(json!({"exp": jwt::now() + LIFETIME.as_secs()}));
+        let head = handshake_head("r179", &token).replace("\r\n\r\n", &format!("{timeout}\r\n\r\n"));
+        let early = [head.as_bytes(), HELLO].concat();
+        let client = world.envoy.client(listener);
+        async move { tokio::time::timeout(2 * LIFETIME, client.send_raw(&early)).await }
+    };
+    let (ended, longer, kept) =
+        tokio::join!(opened("ending", ""), opened("ending", "\r\ngrpc-timeout: 1H"), opened("waiting", ""),);
+    for ended in [ended, longer] {
+        let answer = ended.context("it stays open")??;
+        assert!(answer.starts_with("HTTP/1.1 101") && answer.contains("hello"), "{answer}");
+    }
+    assert!(kept.is_err(), "{kept:?}");
     Ok(())
 }
 
@@ -219,6 +253,9 @@ fn handshake_head(name: &str, token: &str) -> String {
          x-request-name: {name}\r\nauthorization: Bearer {token}\r\n\r\n"
     )
 }
+
+/// How long a token lives whose end is awaited: long enough to be looked up.
+const LIFETIME: Duration = Duration::from_secs(4);
 
 /// A frame with the text "hello" (RFC 6455 §5.2), its mask all zeros.
 const HELLO: &[u8] = b"\x81\x85\0\0\0\0hello";

@@ -16,6 +16,7 @@ fn r141_what_kong_cannot_do_is_an_error_there() {
         (json!({"client_certificate": "connection"}), "client_certificate"),
         (json!({"token_sources": {"query_parameter": "access_token"}}), "token_sources.query_parameter"),
         (json!({"filter_state": [{"name": "user", "pointer": "/sub"}]}), "filter_state"),
+        (json!({"end_streams_with_token": true}), "end_streams_with_token"),
         (server("host:99999"), "introspection.upstream"),
         (server("host:0"), "introspection.upstream"),
         (server("host:"), "introspection.upstream"),

@@ -465,3 +465,21 @@ fn r083_grpc_calls_are_refused_by_the_status_of_the_reason() {
         }
     }
 }
+
+/// If it failed, a stream would outlive its token although that is configured; or a client's shorter time would become longer.
+#[test]
+fn r179_the_host_receives_the_time_until_the_token_ends() {
+    let ending = json!({"end_streams_with_token": true, "token": {"leeway": "0s"}});
+    let good = ("authorization", "Bearer good");
+    for (configuration, fields, expected) in [
+        (ending.clone(), vec![good], "600000m"),
+        (ending.clone(), vec![good, ("grpc-timeout", "1H")], "600000m"),
+        (ending.clone(), vec![good, ("grpc-timeout", "5S")], "5000m"),
+        (ending.clone(), vec![good, ("Grpc-Timeout", "x"), ("grpc-timeout", "1S")], "600000m"),
+        (json!({"end_streams_with_token": true}), vec![good], "605000m"),
+        (json!({}), vec![good, ("grpc-timeout", "1H")], "1H"),
+        (json!({"end_streams_with_token": true, "rules": [{"path": "/", "access": "optional"}]}), vec![], ""),
+    ] {
+        assert_eq!(outcome(&send(configuration, &fields), "grpc-timeout"), expected, "{fields:?}");
+    }
+}

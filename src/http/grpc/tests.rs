@@ -44,3 +44,39 @@ fn r083_the_media_type_tells_who_speaks_grpc() {
 fn r083_a_message_is_percent_encoded() {
     assert_eq!(message("{\"a\":\"100% \u{fc}\n\"}"), "{\"a\":\"100%25 %C3%BC%0A\"}");
 }
+
+/// If a timeout were misread, a client could keep a stream open past its token.
+#[test]
+fn r179_a_timeout_is_read_as_envoy_reads_it() {
+    for (written, expected) in [
+        ("1H", Some(3_600_000)),
+        ("2M", Some(120_000)),
+        ("3S", Some(3_000)),
+        ("99999999m", Some(99_999_999)),
+        ("5000u", Some(5)),
+        ("5000000n", Some(5)),
+        ("1n", Some(1)),
+        ("0S", None),
+        ("00000000m", None),
+        ("999999999m", None),
+        ("1", None),
+        ("S", None),
+        ("1s", None),
+        ("-1S", None),
+        ("+1S", None),
+        (" 1S", None),
+        ("1S,2S", None),
+        ("", None),
+    ] {
+        assert_eq!(timeout(written.as_bytes()).map(NonZeroU64::get), expected, "{written}");
+    }
+    for (millis, expected) in [
+        (0, "1m"),
+        (2500, "2500m"),
+        (99_999_999, "99999999m"),
+        (100_000_900, "100000S"),
+        (u64::MAX, "99999999S"),
+    ] {
+        assert_eq!(timeout_value(millis), expected);
+    }
+}
