@@ -317,18 +317,9 @@ impl Demands {
         // In the order in which they are checked.
         let caller = [peers.map(Condition::from), dpop.map(|RuleDpop::Required| KeyBinding.into())];
         let conditions = caller.into_iter().flatten().chain(token.conditions(at, errors)).collect();
-        let alternatives = any_of.unwrap_or_default().into_iter().enumerate();
+        let (at_all, alternatives) = (at.field("any_of"), any_of.unwrap_or_default().into_iter().enumerate());
         let any_of = alternatives
-            .map(|(index, alternative)| {
-                let at = at.field("any_of");
-                let at = at.element(index);
-                let before = errors.iter().count();
-                let conditions = alternative.conditions(at, errors);
-                if conditions.is_empty() && errors.iter().count() == before {
-                    errors.note(at, "must ask for something: it is met by every token");
-                }
-                conditions
-            })
+            .map(|(index, alternative)| alternative.alternative(at_all.element(index), errors))
             .collect();
         let enforcement = match report_only {
             Some(true) => Enforcement::Nothing,
@@ -344,6 +335,16 @@ impl Demands {
 }
 
 impl TokenConditions {
+    /// As one of several: if it asked for nothing, the others would not count.
+    fn alternative(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
+        let before = errors.iter().count();
+        let conditions = self.conditions(at, errors);
+        if conditions.is_empty() && errors.iter().count() == before {
+            errors.note(at, "must ask for something: it is met by every token");
+        }
+        conditions
+    }
+
     /// In the order in which they are checked. A list of nothing asks for nothing.
     fn conditions(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
         let Self { audience, scopes, scopes_any_of, claims, acr_values, max_age } = self;

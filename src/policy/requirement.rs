@@ -96,7 +96,12 @@ impl Requirement {
         for parameter in refusing.filter_map(Condition::parameter) {
             match parameter {
                 Parameter::Words(name, more) => {
-                    words.entry(name).or_default().extend(more.iter().map(String::as_str));
+                    let known = words.entry(name).or_default();
+                    more.iter().for_each(|word| {
+                        if !known.contains(&word.as_str()) {
+                            known.push(word);
+                        }
+                    });
                 }
                 Parameter::Least(name, number) => {
                     numbers.entry(name).and_modify(|least| *least = number.min(*least)).or_insert(number);
@@ -129,8 +134,10 @@ impl Requirement {
     /// Why it is not.
     pub(crate) fn validate(&self, claims: &Claims) -> Result<(), Reason> {
         let check = |condition: &Condition| condition.check_token(claims);
-        self.conditions().try_for_each(check)?;
-        self.all().try_for_each(|requirement| requirement.any(claims, check))
+        self.all().try_for_each(|requirement| {
+            requirement.conditions.iter().try_for_each(check)?;
+            requirement.any(claims, check)
+        })
     }
 
     /// Whether a token allows one request. The clock may be `leeway` ahead of the issuer's.
@@ -139,15 +146,18 @@ impl Requirement {
     /// What it lacks.
     pub(crate) fn authorize(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
         let granted = Granted { claims, now, leeway };
-        self.conditions().try_for_each(|condition| condition.check_permission(granted))?;
-        let check = |condition: &Condition| {
-            condition.check_token(claims).and_then(|()| condition.check_permission(granted))
-        };
-        self.all().try_for_each(|requirement| requirement.any(claims, check))
+        let check = |condition: &Condition| condition.check_permission(granted);
+        self.all().try_for_each(|requirement| {
+            requirement.conditions.iter().try_for_each(check)?;
+            requirement.any(claims, |condition| condition.check_token(claims).and_then(|()| check(condition)))
+        })
     }
 
     /// Whether one of its alternatives holds, if there are any; if not, why the nearest does not.
     fn any(&self, claims: &Claims, check: impl Fn(&Condition) -> Result<(), Reason>) -> Result<(), Reason> {
+        if self.any_of.is_empty() {
+            return Ok(());
+        }
         let hold = |alternative: &Vec<Condition>| alternative.iter().try_for_each(&check);
         match self.nearest(Some(claims)).map(hold) {
             Some(Err(reason)) if !self.any_of.iter().any(|other| hold(other).is_ok()) => Err(reason),

@@ -221,6 +221,8 @@ fn r181_all_of_one_alternative_has_to_be_met() {
             (json!({"scope": null}), 403),
         ],
     );
+    let with_common = json!({"scopes": ["a"], "any_of": [{"scopes": ["a", "b"]}, {"scopes": ["c"]}]});
+    assert!(judge(&with_common, &json!({"scope": "a"})).1.ends_with(r#"scope="a b""#));
     let (_, challenge) = judge(&sets, &json!({"scope": "b"}));
     assert!(challenge.ends_with(r#"error="insufficient_scope", error_description="The access token lacks a scope that is required here", scope="a b""#), "{challenge}");
 
