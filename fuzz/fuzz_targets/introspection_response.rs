@@ -330,6 +330,8 @@ const KINDS: &[&str] = &[
     "tty",
     "typ",
     "type",
+    "kind",
+    "use",
     "tokenType",
     "tokenName",
     "purpose",

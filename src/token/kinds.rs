@@ -77,9 +77,11 @@ const MEMBERS: &[(&str, Unknown)] = &[
     ("tty", Unknown::OtherKind),      // FusionAuth
     ("typ", Unknown::Nothing),        // Keycloak, rauthy
     ("type", Unknown::Nothing),       // Glewlwyd
-    ("tokenType", Unknown::Nothing),  // Casdoor
-    ("tokenName", Unknown::Nothing),  // ForgeRock
-    ("purpose", Unknown::Nothing),    // Curity
+    ("kind", Unknown::Nothing),
+    ("use", Unknown::Nothing),
+    ("tokenType", Unknown::Nothing), // Casdoor
+    ("tokenName", Unknown::Nothing), // ForgeRock
+    ("purpose", Unknown::Nothing),   // Curity
 ];
 
 /// `client_credentials` is how oidc-provider calls the access token of a client in `token_type`, before version 6.

@@ -142,6 +142,19 @@ fn r163_a_presented_jwt_without_audience_is_its_clients() {
     ] {
         assert_eq!(presented(clients.clone(), &of_cognito(edits.clone())), expected, "{edits}");
     }
+    // Clerk's session tokens have the page's origin in `azp`, and no `aud`.
+    let of_clerk = json!({
+        "token": {"jwt_profile": "any", "clients": ["https://app.example.com"], "client_claim": "azp"},
+    });
+    for (azp, expected) in
+        [("https://app.example.com", "forwarded"), ("https://evil.example.com", "wrong_client")]
+    {
+        let claims =
+            json!({"iss": OUTER, "sub": "user_1", "sid": "s", "azp": azp, "iat": NOW, "exp": NOW + 60});
+        let session =
+            sign("ES256", &json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}), &claims.to_string(), b"");
+        assert_eq!(presented(of_clerk.clone(), &session), expected, "{azp}");
+    }
     let both = json!({"token": {"clients": ["app"], "audience": ["orders-api"], "allow_missing_aud": true}});
     assert_eq!(presented(both.clone(), &token(json!({"client_id": "app"}))), "forwarded");
     assert_eq!(presented(both, &token(json!({"client_id": "app", "aud": null}))), "wrong_audience");
