@@ -382,6 +382,10 @@ impl RuleClaim {
         if self.one_of.as_ref().is_some_and(Vec::is_empty) {
             errors.note(at.field("one_of"), "must not be empty");
         }
+        if self.contains.as_ref().is_some_and(Value::is_array) {
+            errors
+                .note(at.field("contains"), "must be one value: one_of is for several, of which one will do");
+        }
         if self.present.is_some() && self.separated_by.is_some() {
             errors.note(at.field("separated_by"), "must not be there with present");
         }

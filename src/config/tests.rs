@@ -266,6 +266,10 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
             "rules[0].claims[0].pointer: needs exactly one of present, one_of and contains beside it",
         ),
         (
+            json!({"pointer": "/a", "contains": ["x", "y"]}),
+            "rules[0].claims[0].contains: must be one value: one_of is for several, of which one will do",
+        ),
+        (
             json!({"pointer": "/a", "present": true, "separated_by": "comma"}),
             "rules[0].claims[0].separated_by: must not be there with present",
         ),
