@@ -184,7 +184,7 @@ reasons! {
     /// An active token, but no JWT for it (R42).
     MissingPhantomToken: 502 "server_error" Absent AuthorizationServer
         "The authorization server answered without a JWT",
-    /// An active token whose answer names nobody, or not where it should (R125).
+    /// An active token whose answer does not say whose it is, or not where it should (R125).
     MissingSubject: 502 "server_error" Absent AuthorizationServer
         "The authorization server does not say whose the access token is",
     /// The JWT is longer than the services behind the gateway accept (R79).

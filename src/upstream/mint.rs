@@ -129,7 +129,7 @@ fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Re
 }
 
 /// Whether a response names a user other than its client, so that the client must not stand for the user. Servers name the client in `sub`
-/// where no user is involved (RFC 9068 §2.2), or nobody, as Janssen does by an empty text.
+/// where no user is involved (RFC 9068 §2.2), or leave it empty, as Janssen does.
 fn names_user(claims: &Claims, client: &str) -> bool {
     let users = ASKED.iter().filter(|pointer| **pointer != CLIENT_ID);
     let mut named = users.filter_map(|pointer| Some((*pointer, claims.asked(pointer)?)));

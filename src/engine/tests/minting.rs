@@ -161,10 +161,10 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
 }
 
 /// Doorkeeper 5.5 answers about a user's token and about a client's own with the same members, none of which names the user. If the
-/// client stood for whoever is not named, all users would be that one machine to the services.
+/// client stood for a user who is not named, all users would be that one machine to the services.
 #[test]
 fn r125_the_client_is_the_subject_only_where_the_operator_says_so() {
-    let nobody = [
+    let unnamed = [
         (json!({"sub": null}), "missing_subject"),
         (json!({"sub": null, "username": null}), "missing_subject"),
         (json!({"sub": null, "username": "app"}), "missing_subject"),
@@ -172,10 +172,10 @@ fn r125_the_client_is_the_subject_only_where_the_operator_says_so() {
         // The server itself names the client: RFC 9068 §2.2.
         (json!({"sub": "app"}), r#""app""#),
     ];
-    named(configuration(json!({})), &nobody);
+    named(configuration(json!({})), &unnamed);
     named(
         configuration(json!({"mint": {"client_as_subject": false}, "profile": "django-oauth-toolkit"})),
-        &nobody[..2],
+        &unnamed[..2],
     );
     named(configuration(json!({"profile": "django-oauth-toolkit"})), &[(json!({"sub": null}), r#""app""#)]);
 }

@@ -297,7 +297,7 @@ fn r069_r161_access_tokens_and_id_tokens_of_real_servers() {
 }
 
 /// JWTs of issuers that are no OAuth servers: Envoy's `jwt_authn` takes them, and workloads and their gateways live by them. ID tokens
-/// pass as well, so nobody gets this who has not said so.
+/// pass as well, so the operator has to ask for it.
 #[test]
 fn r162_any_jwt_of_the_issuer_passes_only_where_the_operator_says_so() {
     let other = Some(Reason::NotAnAccessToken);

@@ -7,8 +7,8 @@ fn said(claims: &Value, own: &TokenKinds) -> Result<bool, Reason> {
     own.says_access_token(&Object::of(claims).expect("an object")).map_err(|error| error.reason)
 }
 
-/// If a word were not known, a client could call APIs for months with a refresh token that its server marks as such; or nobody could
-/// with the access tokens of a server that names them.
+/// If a word were not known, a client could call APIs for months with a refresh token that its server marks as such; or no access
+/// token would pass of a server that names them.
 #[test]
 fn r036_r160_servers_tell_their_kinds_of_tokens_by_these_words() {
     let (access, other, nothing) = (Ok(true), Err(Reason::NotAnAccessToken), Ok(false));
