@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response as HttpResponse;
-use axum::routing::post;
+use axum::routing::{get, post};
 use futures::stream;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -120,7 +120,8 @@ impl ScriptedServer {
     /// Starts it. A token that no response is for is not active.
     pub fn start() -> Result<Self> {
         let script = Arc::<Mutex<Script>>::default();
-        let app = Router::new().route("/introspect", post(introspect)).with_state(Arc::clone(&script));
+        let app = Router::new().route("/introspect", post(introspect)).route("/userinfo", get(user_info));
+        let app = app.with_state(Arc::clone(&script));
         Ok(Self { port: server::serve(app)?, script })
     }
 
@@ -183,9 +184,28 @@ async fn introspect(
     }
     let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
     let token = token.ok_or(StatusCode::BAD_REQUEST)?;
+    answer(script, token, Introspection { headers, form }).await
+}
+
+/// Answers about a token that is the credentials of the request.
+async fn user_info(
+    State(script): State<Arc<Mutex<Script>>>,
+    headers: HeaderMap,
+) -> Result<HttpResponse, StatusCode> {
+    let credentials = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let token = credentials.and_then(|credentials| credentials.strip_prefix("Bearer "));
+    let token = token.ok_or(StatusCode::BAD_REQUEST)?.to_owned();
+    answer(script, token, Introspection { headers, form: Vec::new() }).await
+}
+
+async fn answer(
+    script: Arc<Mutex<Script>>,
+    token: String,
+    introspection: Introspection,
+) -> Result<HttpResponse, StatusCode> {
     let (mut response, _busy) = {
         let mut script = lock(&script);
-        script.requests.entry(token.clone()).or_default().push(Introspection { headers, form });
+        script.requests.entry(token.clone()).or_default().push(introspection);
         let response = script.responses.get(&token).cloned().unwrap_or_else(Response::inactive);
         (response, Arc::clone(&script.busy))
     };

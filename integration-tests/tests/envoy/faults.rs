@@ -93,9 +93,28 @@ async fn r016_r017_r018_r019_r022_the_introspection_request_is_the_gateways_own(
     assert_eq!(introspection.form, [pair("token", &token), pair("token_type_hint", "access_token")]);
     let header = |name: &str| introspection.headers.get(name).and_then(|value| value.to_str().ok());
     assert_eq!(header("accept"), Some("application/jwt"));
+    assert_eq!(header("user-agent"), Some(concat!("phantom-token/", env!("CARGO_PKG_VERSION"))));
     assert_eq!(header("host"), Some("login.example.com"));
     assert!(header("authorization").is_some_and(|value| value.starts_with("Basic ")));
     assert_eq!((header("cookie"), header("x-user-id")), (None, None));
+    Ok(())
+}
+
+/// LemonLDAP::NG answers so by `client_secret_post`. If that left no line, every request would fail and nothing would say why.
+#[tokio::test]
+async fn r028_r190_r196_an_odd_answer_is_in_the_log_and_a_date_to_come_back_is_passed_on() -> Result<()> {
+    let world = world().await;
+    let refused = Response::new(400, "application/json;charset=utf-8", r#"{"error":"invalid_client"}"#);
+    let token = world.answered(refused);
+    world.orders(&token).await?.is_refused(502, "gateway_credentials_refused");
+    world.envoy.logs("gateway_credentials_refused, server main: got status 400 and application/json").await?;
+    let page = Response::new(404, "text/html", "<html>no such page");
+    world.orders(&world.answered(page)).at("left").await?.is_refused(502, "unexpected_response");
+    let line = "got status 404 and text/html, expected status 200 and application/jwt";
+    world.envoy.logs(line).await?;
+    let limited = Response::status(429).header("retry-after", "Fri, 31 Dec 2100 00:00:00 GMT");
+    let outcome = world.orders(&world.answered(limited)).await?.is_refused(503, "server_rate_limited");
+    assert_eq!(outcome.header("retry-after"), "300");
     Ok(())
 }
 

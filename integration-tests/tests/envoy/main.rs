@@ -25,5 +25,6 @@ mod several_servers;
 mod signed_responses;
 mod tampering;
 mod token_places;
+mod user_info;
 mod workloads;
 mod zero_trust;
