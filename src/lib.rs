@@ -59,7 +59,6 @@ pub use fields::{ConfigError, ConfigErrors};
 pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Randomness, SharedData};
 pub use http::callout::{Callout, Target};
 pub use http::field_name::AUTHORIZATION;
-pub use http::grpc::grpc_media_type;
 pub use http::reply::Reply;
 pub use http::request_head::{Presented, RequestHead};
 pub use jwt::{KeySet, UnusableKey};

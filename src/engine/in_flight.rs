@@ -84,24 +84,11 @@ impl InFlight {
         flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
     }
 
-    /// Joins a call in flight about the same. A call that can be lost with its stream is joined only where it `is_repeated` then.
-    ///
-    /// # Errors
-    /// Gives the request back if there is none.
-    pub(super) fn join(
-        &mut self,
-        subject: &Subject,
-        waiting: Waiting,
-        is_repeated: bool,
-    ) -> Result<(), Waiting> {
-        let started = self.joinable.get(subject).and_then(|id| self.flights.get_mut(id));
-        match started.filter(|started| is_repeated || started.flight.sender.is_none()) {
-            Some(started) => {
-                started.flight.waiting.push(waiting);
-                Ok(())
-            }
-            None => Err(waiting),
-        }
+    /// The requests that wait for a call in flight about the same, for another to join them. A call that can be lost with its stream is
+    /// joined only where it `is_repeated` then.
+    pub(super) fn joinable(&mut self, subject: &Subject, is_repeated: bool) -> Option<&mut Vec<Waiting>> {
+        let started = self.joinable.get(subject).and_then(|id| self.flights.get_mut(id))?;
+        (is_repeated || started.flight.sender.is_none()).then_some(&mut started.flight.waiting)
     }
 
     /// Starts a flight, whose call is to be sent.

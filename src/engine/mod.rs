@@ -298,18 +298,18 @@ impl Engine {
         loop {
             let subject = query.subject();
             let counts = self.in_flight.counts(&subject, host.now);
-            let mut waiting = Waiting { stream, pending };
-            let mut admitted = self.authenticator.admits_waiting(subject, counts);
-            if admitted.is_ok() && self.settings.single_flight && self.capabilities.switches_streams {
-                match self.in_flight.join(&subject, waiting, self.capabilities.has_timers) {
-                    Ok(()) => {
-                        host.metrics.increment(Counter::IntrospectionCoalesced);
-                        return None;
-                    }
-                    Err(alone) => waiting = alone,
-                }
+            let admitted = self.authenticator.admits_waiting(subject, counts);
+            if admitted.is_ok()
+                && self.settings.single_flight
+                && self.capabilities.switches_streams
+                && let Some(others) = self.in_flight.joinable(&subject, self.capabilities.has_timers)
+            {
+                others.push(Waiting { stream, pending });
+                host.metrics.increment(Counter::IntrospectionCoalesced);
+                return None;
             }
-            admitted = admitted.and_then(|()| self.authenticator.admits(&query, counts, host));
+            let waiting = Waiting { stream, pending };
+            let admitted = admitted.and_then(|()| self.authenticator.admits(&query, counts, host));
             let Err(not_sent) = admitted else {
                 let sender = (!self.capabilities.outlives_streams).then_some(stream);
                 self.start(Flight { query, waiting: vec![waiting], sender }, host);

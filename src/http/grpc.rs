@@ -30,7 +30,7 @@ impl GrpcCall {
     }
 
     /// The media type of its response.
-    pub(crate) fn media_type(self) -> &'static str {
+    pub fn media_type(self) -> &'static str {
         self.protocol.media_type()
     }
 }
@@ -51,11 +51,6 @@ impl Protocol {
             Self::WebText => "application/grpc-web-text",
         }
     }
-}
-
-/// The media type of the response to a request of this content type, if that is a gRPC call.
-pub fn grpc_media_type(content_type: &[u8]) -> Option<&'static str> {
-    Protocol::of(content_type).map(Protocol::media_type)
 }
 
 /// A `grpc-timeout` in milliseconds, rounded up: eight digits at most, and a unit. None, if it is malformed, which counts as absent, or

@@ -1,6 +1,6 @@
 //! The one place that changes a request or a response, as the engine decided.
 
-use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders, grpc_media_type};
+use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders};
 use proxy_wasm::types::MapType;
 
 use crate::capabilities::capabilities;
@@ -42,15 +42,11 @@ pub(crate) fn make_private() -> Result<(), Refused> {
     host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..]))
 }
 
-/// Gives a refusal of a gRPC call its type, which Envoy takes off where there is no body.
-pub(crate) fn restore_content_type() -> Result<(), Refused> {
-    if !matches!(host::response_field(CONTENT_TYPE), Err(Refused::NOT_FOUND)) {
-        return Ok(());
-    }
-    let asked = host::request_field(CONTENT_TYPE).unwrap_or_default();
-    match grpc_media_type(&asked) {
-        Some(media_type) => host::replace_response_field(CONTENT_TYPE, media_type.as_bytes()),
-        None => Ok(()),
+/// Gives a reply its media type, which Envoy takes off where there is no content.
+pub(crate) fn restore_content_type(media_type: &str) -> Result<(), Refused> {
+    match host::response_field(CONTENT_TYPE) {
+        Err(Refused::NOT_FOUND) => host::replace_response_field(CONTENT_TYPE, media_type.as_bytes()),
+        _ => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::host;
-use crate::worker::{Gate, Worker};
+use crate::worker::{Gate, Passage, Worker};
 
 /// The context of a stream.
 pub(crate) struct Stream {
@@ -21,14 +21,20 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(context: u32, worker: Option<Rc<Worker>>) -> Self {
-        Self { context, worker, gate: Gate::Shut, is_response_private: false }
+        Self { context, worker, gate: Gate::Decided(Passage::Shut), is_response_private: false }
+    }
+
+    fn passage(&self) -> Passage {
+        match &self.gate {
+            Gate::Decided(passage) => *passage,
+            Gate::Waiting(passage) => passage.get(),
+        }
     }
 
     fn pass(&self) -> Action {
-        match &self.gate {
-            Gate::Open => Action::Continue,
-            Gate::Waiting(opened) if opened.get() => Action::Continue,
-            Gate::Waiting(_) | Gate::Shut => Action::Pause,
+        match self.passage() {
+            Passage::Open => Action::Continue,
+            Passage::Shut | Passage::ShutWithout(_) => Action::Pause,
         }
     }
 }
@@ -51,7 +57,7 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, field_count: usize) -> Action {
         let worker = self.worker.as_ref();
         if worker.is_some_and(|worker| worker.clean_trailers(self.context, field_count).is_err()) {
-            self.gate = Gate::Shut;
+            self.gate = Gate::Decided(Passage::Shut);
         }
         self.pass()
     }
@@ -60,8 +66,8 @@ impl HttpContext for Stream {
         if let Some(worker) = self.worker.as_ref().filter(|_| self.is_response_private) {
             worker.make_private();
         }
-        if let (Some(worker), Action::Pause) = (&self.worker, self.pass()) {
-            worker.restore_content_type();
+        if let (Some(worker), Passage::ShutWithout(media_type)) = (&self.worker, self.passage()) {
+            worker.restore_content_type(media_type);
         }
         Action::Continue
     }

@@ -31,7 +31,7 @@ pub(crate) struct Worker {
     /// The calls in flight by the host's numbers, and how long a response may be, in bytes.
     calls: RefCell<BTreeMap<u32, (CallId, usize)>>,
     /// The streams that wait.
-    paused: RefCell<BTreeMap<StreamId, Rc<Cell<bool>>>>,
+    paused: RefCell<BTreeMap<StreamId, Rc<Cell<Passage>>>>,
     /// The root context.
     root: u32,
     /// Whether the host switches between contexts, once that is known.
@@ -42,12 +42,21 @@ pub(crate) struct Worker {
 
 /// Whether the rest of a request may pass. Some hosts deliver a body while its head is still paused.
 pub(crate) enum Gate {
-    /// It may.
-    Open,
-    /// It may not: the request was answered here.
+    /// It is decided.
+    Decided(Passage),
+    /// The request waits, until this is another.
+    Waiting(Rc<Cell<Passage>>),
+}
+
+/// What a request comes to.
+#[derive(Clone, Copy)]
+pub(crate) enum Passage {
+    /// It waits, or is answered here.
     Shut,
-    /// The request waits. It may when this becomes true.
-    Waiting(Rc<Cell<bool>>),
+    /// It is answered here, by a reply whose media type the host takes off, since there is no content.
+    ShutWithout(&'static str),
+    /// It continues.
+    Open,
 }
 
 impl Worker {
@@ -96,7 +105,7 @@ impl Worker {
             self.paused.borrow_mut().remove(&stream(context));
             self.engine.borrow_mut().on_stream_gone(stream(context));
             self.fail(refused);
-            (Gate::Shut, true)
+            (Gate::Decided(Passage::Shut), true)
         })
     }
 
@@ -178,9 +187,9 @@ impl Worker {
         }
     }
 
-    /// Completes the head of a refusal of this worker's.
-    pub(crate) fn restore_content_type(&self) {
-        if let Err(refused) = actions::restore_content_type() {
+    /// Gives a reply of this worker's its media type.
+    pub(crate) fn restore_content_type(&self, media_type: &str) {
+        if let Err(refused) = actions::restore_content_type(media_type) {
             self.log.write(Level::Error, "the host refused to change a response", refused);
         }
     }
@@ -188,20 +197,14 @@ impl Worker {
     fn receive(&self, context: u32, field_count: usize) -> Result<(Gate, bool), Refused> {
         if field_count > capabilities().max_fields {
             self.reply(self.engine.borrow().refuse(Reason::TooManyFields, &self.statistics));
-            return Ok((Gate::Shut, false));
+            return Ok((Gate::Decided(Passage::Shut), false));
         }
         let fields = host::fields(MapType::HttpRequestHeaders)?;
         let Reception { edits, action, is_response_private } =
             self.read(stream(context), &fields, field_count)?;
         actions::edit(&edits)?;
         let gate = match action {
-            Some(action) => {
-                if self.perform(action)? {
-                    Gate::Open
-                } else {
-                    Gate::Shut
-                }
-            }
+            Some(action) => Gate::Decided(self.perform(action)?),
             None => self.wait(context)?,
         };
         Ok((gate, is_response_private))
@@ -231,13 +234,13 @@ impl Worker {
     }
 
     fn wait(&self, context: u32) -> Result<Gate, Refused> {
-        let opened = Rc::new(Cell::new(false));
-        self.paused.borrow_mut().insert(stream(context), Rc::clone(&opened));
+        let passage = Rc::new(Cell::new(Passage::Shut));
+        self.paused.borrow_mut().insert(stream(context), Rc::clone(&passage));
         self.prove_switching(context)?;
         self.send_calls(Some(context), self.lend()?);
         // A call that could not be sent may have decided about this request.
         self.act(Some(stream(context)));
-        Ok(Gate::Waiting(opened))
+        Ok(Gate::Waiting(passage))
     }
 
     /// Lets the host prove, before the first call, that it switches to the root context and back: some say that they do, and do
@@ -294,17 +297,20 @@ impl Worker {
     /// Does what the engine has decided about streams that wait. The `current` one, whose head is being read, need not be resumed.
     fn act(&self, current: Option<StreamId>) {
         while let Some((stream, action)) = self.poll_action() {
-            let Some(opened) = self.paused.borrow_mut().remove(&stream) else { continue };
+            let Some(passage) = self.paused.borrow_mut().remove(&stream) else { continue };
             let is_current = current == Some(stream);
             // A stream that is gone needs nothing, and cannot be switched to.
             if !is_current && host::set_effective_context(context(stream)).is_err() {
                 continue;
             }
-            let performed = self.perform(action).and_then(|continues| {
-                if continues && !is_current { host::resume_request().map(|()| true) } else { Ok(continues) }
+            let performed = self.perform(action).and_then(|performed| {
+                if matches!(performed, Passage::Open) && !is_current {
+                    host::resume_request()?;
+                }
+                Ok(performed)
             });
             match performed {
-                Ok(continues) => opened.set(continues),
+                Ok(performed) => passage.set(performed),
                 Err(refused) => self.fail(refused),
             }
         }
@@ -314,13 +320,14 @@ impl Worker {
         self.engine.borrow_mut().poll_action()
     }
 
-    /// Whether the request in effect continues.
-    fn perform(&self, action: Action) -> Result<bool, Refused> {
+    /// What the request in effect comes to.
+    fn perform(&self, action: Action) -> Result<Passage, Refused> {
         match action {
-            Action::Continue(headers) => actions::set(&headers).map(|()| true),
+            Action::Continue(headers) => actions::set(&headers).map(|()| Passage::Open),
             Action::Reply(reply) => {
+                let grpc_call = reply.grpc_call;
                 self.reply(reply);
-                Ok(false)
+                Ok(grpc_call.map_or(Passage::Shut, |call| Passage::ShutWithout(call.media_type())))
             }
         }
     }

@@ -35,7 +35,8 @@ fn start(in_flight: &mut InFlight, stream: u64, token: &str) -> CallId {
 
 fn join(in_flight: &mut InFlight, stream: u64, token: &str) -> bool {
     let (query, pending) = ask(token);
-    in_flight.join(&query.subject(), waiting(stream, pending), true).is_ok()
+    let others = in_flight.joinable(&query.subject(), true);
+    others.map(|others| others.push(waiting(stream, pending))).is_some()
 }
 
 fn complete(in_flight: &mut InFlight, call: CallId) -> Option<Vec<u64>> {
