@@ -159,8 +159,7 @@ fn whole_configurations_in(value: &Value) -> Vec<Value> {
 
 fn names_a_server(members: &Map<String, Value>) -> bool {
     let servers = members.get("authorization_servers").and_then(Value::as_array);
-    members.contains_key("introspection")
-        || members.contains_key("profile")
+    ["introspection", "userinfo", "profile"].iter().any(|name| members.contains_key(*name))
         || servers.is_some_and(|servers| servers.iter().any(Value::is_object))
 }
 
