@@ -227,25 +227,24 @@ impl TokenPolicy {
         if self.require_exp && claims.validity.expires.is_none() {
             return Err(Reason::MissingExpiration);
         }
-        let is_issuer = match &claims.issuer {
+        let is_issuer = || match &claims.issuer {
             Some(issuer) => self.is_issuer(issuer),
             None => self.allows_missing_issuer,
         };
-        if self.issuer.is_some() && !is_issuer {
+        if self.issuer.is_some() && !is_issuer() {
             return Err(Reason::WrongIssuer);
         }
-        let is_for_us = claims.is_for_one_of(&self.audience)
-            || (self.allows_missing_audience && claims.audience.is_none());
-        if !self.audience.is_empty() && !is_for_us {
+        let lacks_audience = self.allows_missing_audience && claims.audience.is_none();
+        if !self.audience.is_empty() && !claims.is_for_one_of(&self.audience) && !lacks_audience {
             return Err(Reason::WrongAudience);
         }
         if let Some(beside) = &claims.beside {
             self.validate_beside(claims, beside)?;
         }
-        if !self.clients.is_empty() {
-            let client = claims.asked(&self.client_pointer).and_then(Value::as_str);
-            let is_known = client.is_some_and(|client| self.clients.iter().any(|own| own == client));
-            return if is_known { Ok(()) } else { Err(Reason::WrongClient) };
+        let client = || claims.asked(&self.client_pointer).and_then(Value::as_str);
+        let may_call = |client: &str| self.clients.iter().any(|own| own == client);
+        if !self.clients.is_empty() && !client().is_some_and(may_call) {
+            return Err(Reason::WrongClient);
         }
         Ok(())
     }
@@ -284,7 +283,7 @@ impl TokenPolicy {
 
     /// Whether this is a name of the issuer.
     pub(crate) fn is_issuer(&self, name: &str) -> bool {
-        self.issuer.iter().chain(&self.issuer_aliases).any(|own| own == name)
+        self.issuer.as_deref() == Some(name) || self.issuer_aliases.iter().any(|own| own == name)
     }
 
     /// The names of the issuer.
