@@ -97,6 +97,20 @@ fn r038_all_errors_are_reported_at_once_with_their_paths() {
 fn r038_each_field_refuses_what_it_cannot_mean() {
     check(json!({"introspection": null}), "introspection: is required");
     check(json!({"rules": null}), "rules: is required");
+    check(
+        json!({"token_sources": {"header_prefix": "Bearer "}}),
+        "token_sources.header_prefix: needs a header",
+    );
+    check(
+        json!({"rules": [{"path": "/", "access": "optional", "routes": ["a"]}]}),
+        "rules[0].access: must not be optional where the rule is for routes: it opens nothing",
+    );
+    for access in ["protected", "optional"] {
+        check(
+            json!({"rules": [{"path": "/", "access": access, "methods": ["GET", "TRACE"]}]}),
+            "rules[0].methods: must not have TRACE or TRACK where a token is taken: services answer them with the request itself",
+        );
+    }
     check(json!({"rules": []}), "rules: must not be empty: without a rule, nothing is exposed");
     check(json!({"realm": "a\nb"}), "realm: must be visible ASCII");
     check(json!({"log_level": "loud"}), "log_level: must be off, error, warn, info, debug or trace");

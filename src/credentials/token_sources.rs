@@ -170,15 +170,20 @@ impl<'a> Extracted<'a> {
         elements: impl Iterator<Item = &'a [u8]>,
         token: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
     ) {
-        let before = self.tokens.len();
+        let mut is_found = false;
         let mut others = Vec::new();
         for element in elements.map(<[u8]>::trim_ascii) {
             match token(element) {
-                Some(token) => self.tokens.push(FoundToken { place, value: Cow::Borrowed(token) }),
+                // A page that forgets its session may leave an empty cookie behind.
+                Some([]) if place == Place::Cookie => is_found = true,
+                Some(token) => {
+                    self.tokens.push(FoundToken { place, value: Cow::Borrowed(token) });
+                    is_found = true;
+                }
                 None => others.push(element),
             }
         }
-        if self.tokens.len() > before {
+        if is_found {
             let rest = others.join(separator.as_bytes());
             self.edits.push((field.to_owned(), Some(rest).filter(|rest| !rest.is_empty())));
         }

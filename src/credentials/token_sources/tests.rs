@@ -47,6 +47,11 @@ fn r011_a_token_is_taken_out_of_the_cookies_or_a_field() {
     check(("cookie", "token=t"), &["t"], Some(None));
     check(("Cookie", "a=1; token=t; b=2"), &["t"], Some(Some("a=1; b=2")));
     check(("cookie", "a=1;token=t;token=u"), &["t", "u"], Some(Some("a=1")));
+    // RFC 6265 §4.1.1 allows quotes; an empty cookie is none.
+    check(("cookie", r#"a=1; token="t""#), &["t"], Some(Some("a=1")));
+    check(("cookie", r#"token="t; b=2"#), &["\"t"], Some(Some("b=2")));
+    check(("cookie", "a=1; token="), &[], Some(Some("a=1")));
+    check(("cookie", "token=\"\""), &[], Some(None));
     check(("cookie", "mytoken=t; Token=u; a=token=v"), &[], None);
     check(("x-token", " t "), &["t"], Some(None));
     let (found, edits) = extract(&sources(), &[("cookie", "a=1"), ("cookie", "token=t; b=2")]);

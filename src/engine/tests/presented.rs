@@ -95,6 +95,7 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
     (&[("authorization", "Basic c3RhZ2luZzp4")], "", ""),
     (&[("authorization", "Negotiate abc")], "", ""),
     (&[("cookie", "theme=dark")], "", ""),
+    (&[("cookie", "theme=dark; session=")], "", ""),
     (&[("x-forwarded-authorization", "Basic c3RhZ2luZzp4")], "", ""),
     (&[("dpop", "eyJhbGciOiJFUzI1NiJ9.e30.sig")], "", ""),
     (&[("x-user", "root"), ("X_User", "root")], "", ""),
@@ -133,6 +134,8 @@ fn r170_an_optional_token_is_absent_or_good() {
             assert!(!received.iter().any(|(name, _)| left.contains(&name.to_ascii_lowercase().as_str())));
         }
     }
+    let reported = json!({"rules": [{"path": "/", "access": "optional", "report_only": true}]});
+    assert_eq!(outcome(&send(reported, &[("authorization", "Bearer dead")]), "authorization"), "");
     // Without proofs of possession, a token of that scheme cannot be checked: it is none that is absent.
     let plain = json!({"rules": [{"path": "/", "access": "optional"}]});
     let fate = send(plain, &[("authorization", "DPoP good")]);

@@ -260,6 +260,39 @@ fn r084_a_host_that_is_routed_in_different_ways_is_ambiguous_where_it_matters() 
     }
 }
 
+/// An optional rule asks for less than a protected one and for more than a public one: what a rule does not name slips past it to no rule
+/// that asks for less.
+#[test]
+fn r170_no_method_slips_past_a_stricter_rule_into_an_optional_one() {
+    let optional = |path: &str, scope: &str| json!({"path": path, "access": "optional", "scopes": [scope]});
+    let only_get = |mut rule: serde_json::Value| {
+        rule["methods"] = json!(["GET"]);
+        rule
+    };
+    let protected = || json!({"path": "/orders", "scopes": ["orders"]});
+    let public = || json!({"path": "/", "access": "public"});
+    for (narrow, wide, expected) in [
+        (protected(), optional("/", "any"), "no_matching_rule"),
+        (optional("/orders", "orders"), public(), "no_matching_rule"),
+        (optional("/orders", "orders"), optional("/", "any"), "any"),
+        (optional("/orders", "orders"), json!({"path": "/", "scopes": ["any"]}), "any"),
+        (public(), optional("/", "any"), "any"),
+    ] {
+        let rules = json!([only_get(narrow), wide]);
+        check(rules, &[("DELETE", "a", "/orders", expected)]);
+    }
+    // A rule for a route asks for more: it makes no token optional, and needs one where it is protected.
+    let rules = settings(json!({"rules": [
+        {"path": "/", "access": "optional"},
+        {"path": "/", "routes": ["admin"], "scopes": ["admin"]},
+    ]}));
+    let is_optional = |route: Option<&str>| {
+        let head = RequestHead { path: b"/", route: route.map(str::as_bytes), ..RequestHead::default() };
+        matches!(rules.rules.find(&head), Ok(Access::Protected(requirement)) if requirement.is_optional)
+    };
+    assert_eq!([is_optional(None), is_optional(Some("admin"))], [true, false]);
+}
+
 /// Services answer HEAD by the code of GET. If a method that a rule does not name slipped past it to a public one, `HEAD
 /// /orders` would be open.
 #[test]
