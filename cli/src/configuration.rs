@@ -264,7 +264,7 @@ fn is_ours(named: &Node, configuration: &Configuration) -> bool {
 
 /// Whether it can only be a configuration, as one among the values of a chart.
 fn is_of_chart(node: &Node) -> bool {
-    let has_server = node.get("introspection").or(node.get("authorization_servers")).is_some();
+    let has_server = SERVERS.iter().any(|name| node.get(name).is_some());
     has_server && !node.get("rules").map_or(&[][..], Node::elements).is_empty()
 }
 
@@ -312,6 +312,9 @@ fn syntax_error(text: &str) -> Position {
         Ok(_) => Position::START,
     }
 }
+
+/// What says who is asked about tokens.
+const SERVERS: &[&str] = &["introspection", "userinfo", "authorization_servers"];
 
 /// Of a document that is nothing else, these are enough to see that it is a configuration.
 const BARE: &[&str] = &["introspection", "userinfo", "authorization_servers", "rules"];

@@ -81,15 +81,17 @@ pub fn probe(trial: &Trial<'_>, route: &Route) -> Result<Findings, String> {
     let draft = Draft::new(trial.text, tried.name.clone().map(|name| (place, name)))?;
     let mut report = Report::of_server(tried.name.as_deref());
     let target = tried.introspection.as_ref().map(|introspection| &introspection.endpoint.target);
+    let endpoint = target.map(|target| {
+        let (path, _query) = target.path.split_once('?').unwrap_or((&target.path, ""));
+        format!("{}://{}{path}", target.scheme, target.authority)
+    });
     if let Some(target) = target {
         plaintext::guard(target, trial, route)?;
-        let (path, _query) = target.path.split_once('?').unwrap_or((&target.path, ""));
-        report.note("server", format!("{}://{}{path}", target.scheme, target.authority));
-    } else {
-        report.note("server", "is not asked about tokens: its JWTs are verified by its keys");
     }
+    report
+        .note("server", endpoint.as_deref().unwrap_or("is not asked about tokens: its keys verify its JWTs"));
     let is_plaintext = target.is_some_and(|target| target.scheme == "http");
-    let server = Server::new(Client::new(route, is_plaintext)?, trial.now);
+    let server = Server::new(Client::new(route, is_plaintext)?, trial.now, endpoint);
     let random = Random.bytes().map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default();
     let timeout = target.map(|target| target.timeout);
     let mut probe = Probe { trial, server, draft, report, timeout, place };
@@ -124,12 +126,12 @@ impl Probe<'_> {
         }
         if let Some(token) = tokens.given {
             self.try_token(token);
-            if self.timeout.is_some() && self.is_known(token) {
+            if self.draft.get("introspection").is_some() && self.is_known(token) {
                 let changes = formats::try_formats(&mut self.server, &self.draft, tokens, &mut self.report);
                 self.follow(&changes);
             }
             self.note_evidence(token);
-            let changes = quirks::remedies(&mut self.server, &self.draft, token);
+            let changes = quirks::remedies(&mut self.server, &self.draft, token, self.trial.shows_values);
             self.follow(&changes);
             self.note_quirks(token);
         }

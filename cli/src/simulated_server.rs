@@ -90,12 +90,15 @@ impl SimulatedServer {
         }
     }
 
-    /// What RFC 7662 §2.2 calls the introspection response, of an access token.
+    /// What RFC 7662 §2.2 calls the introspection response, of an access token. Claims that say `active` are such a response: nothing is
+    /// added to them.
     fn response(&self, jwt_field: Option<&str>) -> Value {
         let is_bound = self.claims.get("cnf").is_some_and(|binding| binding.get("jkt").is_some());
         let mut response = self.claims.clone();
-        response.entry("active").or_insert(json!(true));
-        response.entry("token_type").or_insert(json!(if is_bound { "DPoP" } else { "Bearer" }));
+        if !response.contains_key("active") {
+            response.insert("active".to_owned(), json!(true));
+            response.entry("token_type").or_insert(json!(if is_bound { "DPoP" } else { "Bearer" }));
+        }
         if let Some(name) = jwt_field {
             response.insert(name.to_owned(), json!(self.jwt()));
         }

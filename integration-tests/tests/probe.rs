@@ -86,7 +86,7 @@ async fn r110_a_real_token_is_explained_by_claims_and_rules() -> Result<()> {
         "accepted: the token given is active",
         "the JWT: is token.issuer",
         "the JWT: is in token.audience",
-        "application/token-introspection+jwt: works (200",
+        "application/token-introspection+jwt: 200",
         "response.accept application/jwt, as configured",
         "rules[0]     GET /orders: forwarded",
         "rules[1]     POST /orders/1: 403 insufficient_scope",
@@ -197,15 +197,16 @@ fn rows_of_real_servers() -> Vec<Row> {
             says: &[
                 "refused (401, ",
                 "introspection.auth_method client_secret_basic_raw works",
-                "application/jwt: 502 unexpected_response (200 application/jwt",
                 "an introspection response as a JWT, no access token: active; not active: 400, ",
-                "application/json: works",
+                "empty: 502 unexpected_response\nformat",
+                "format       application/json: 200 application/json, ",
+                "active: works",
                 "response.accept application/json, and mint",
-                "iss          the answer has none: token.allow_missing_iss",
+                "iss          the answer: has none: token.allow_missing_iss",
                 "refresh      refused: 401 inactive, by introspection.token_type_hint: without the hint it would pass",
                 "rules[0]     GET /orders: forwarded",
             ],
-            never: &["as in the profile", "is token.issuer", "application/jwt: works"],
+            never: &["as in the profile", "is token.issuer", "JWT, no access token: active: works"],
             follows: json!({
                 "introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}},
                 "token": {"allow_missing_iss": true},
@@ -268,7 +269,8 @@ fn rows_of_real_servers() -> Vec<Row> {
         Row {
             edits: json!({"token": {"audience": null, "allow_missing_iss": true}}),
             says: &[
-                "sub          the answer names no user, so a minted JWT names the client",
+                "token        502 missing_subject",
+                "sub          the answer names no user: let the server name that of a user's token",
                 "refresh      would pass for an access token: no setting tells it from an access token",
             ],
             is_fine: false,
@@ -326,7 +328,7 @@ fn rows_of_real_servers() -> Vec<Row> {
             edits: json!({"token": {"audience": null}}),
             says: &[
                 "token        401 wrong_issuer",
-                "iss          the answer has none: token.allow_missing_iss",
+                "iss          the answer: has none: token.allow_missing_iss",
                 "the server does not call it active",
             ],
             follows: json!({"token": {"allow_missing_iss": true}}),
@@ -376,7 +378,7 @@ fn rows_of_real_servers() -> Vec<Row> {
             edits: json!({"introspection": {"response": null}}),
             says: &[
                 "token        502 missing_phantom_token",
-                "application/jwt, jwt_field jwt: works",
+                "application/jwt, jwt_field jwt: 200 application/json",
                 "the JWT: is token.issuer",
             ],
             follows: json!({"introspection": {"response": {"jwt_field": "jwt"}}}),
@@ -391,7 +393,7 @@ fn rows_of_real_servers() -> Vec<Row> {
             edits: json!({"profile": "keycloak", "introspection": {"response": null}}),
             says: &[
                 "token        502 missing_phantom_token",
-                "application/json: works",
+                "application/json: 200 application/json",
                 "# without introspection.response.jwt_field: ",
             ],
             follows: json!({"introspection": {"response": {"accept": "application/json"}}}),
@@ -417,7 +419,7 @@ fn rows_of_real_servers() -> Vec<Row> {
         },
         Row {
             edits: json!({"token": {"audience": null, "allow_missing_iss": true}}),
-            says: &["token        502 missing_phantom_token"],
+            says: &["token        502 missing_subject"],
             follows: json!({"mint": {"subject": "/username"}}),
             is_fine: false,
             ..sound("WSO2 (product-is#4804)", |asked| match asked.is_for_access() {
@@ -439,7 +441,7 @@ fn rows_of_real_servers() -> Vec<Row> {
             })
         },
         Row {
-            says: &["dead token   is answered 404, ", "application/json: works with inactive_answers"],
+            says: &["dead token   is answered 404, ", "empty: works with inactive_answers"],
             follows: json!({"introspection": {"response": {"inactive_answers": [{"status": 404}]}}}),
             is_fine: false,
             ..sound("a server that has no such token (hydra#457)", |asked| match asked.is_for_access() {
@@ -459,6 +461,37 @@ fn rows_of_real_servers() -> Vec<Row> {
             ..sound("JanssenProject/jans#9093", |asked| match asked.is_for_access() {
                 true => active(user()),
                 false => (403, "application/json", json!({"error": "access_denied"}).to_string()),
+            })
+        },
+        Row {
+            edits: json!({"token": {"audience": null, "allow_missing_iss": true}, "mint": {"client_as_subject": true}}),
+            says: &["token        401 expired, by its exp"],
+            follows: json!({"token": {"allow_zero_exp": true}}),
+            is_fine: false,
+            ..sound("doorkeeper#1818, a token without an end", |asked| match asked.is_for_access() {
+                true => active(json!({"token_type": "Bearer", "exp": 0})),
+                false => inactive(),
+            })
+        },
+        Row {
+            says: &["aud          the answer: has none: token.allow_missing_aud"],
+            follows: json!({"token": {"allow_missing_aud": true}}),
+            is_fine: false,
+            ..sound("LemonLDAP::NG 2.16.1, opaque tokens beside JWTs", |asked| match asked.is_for_access() {
+                true => active(with(json!({"aud": null, "token_type": null}))),
+                false => inactive(),
+            })
+        },
+        Row {
+            says: &[
+                "iss          the answer: is not token.issuer",
+                "token.issuer_aliases is for another name of this server",
+            ],
+            never: &["keycloak.internal"],
+            is_fine: false,
+            ..sound("keycloak#15694, an inner name", |asked| match asked.is_for_access() {
+                true => active(with(json!({"iss": "http://keycloak.internal:8080/realms/example"}))),
+                false => inactive(),
             })
         },
     ]
@@ -525,7 +558,7 @@ fn rows_of_odd_answers() -> Vec<Row> {
             })
         },
         Row {
-            says: &["refresh      would pass for an access token: token.kinds stops it"],
+            says: &["refresh      would pass for an access token: token.kinds.grant_type stops it"],
             follows: json!({"token": {"kinds": {"grant_type": ["session"]}}}),
             is_fine: false,
             ..sound("a word of its own for refresh tokens", |asked| {

@@ -103,11 +103,6 @@ pub fn url(callout: &Callout) -> String {
     format!("{scheme}://{authority}{path}")
 }
 
-/// Whether it asks for a document, and not about a token.
-pub fn is_of_document(callout: &Callout) -> bool {
-    field(callout, ":method") == "GET"
-}
-
 fn field<'c>(callout: &'c Callout, name: &str) -> &'c str {
     callout.headers().find(|(own, _)| *own == name).map_or("", |(_, value)| value)
 }

@@ -47,6 +47,10 @@ pub fn try_credentials(
         report.judge(false, WHAT, format!("the server is unavailable: {told}"));
         return None;
     }
+    if draft.get("userinfo").is_some() {
+        report.note(WHAT, "none of the gateway's own are needed: the token itself is presented");
+        return Some(Credentials { is_proven: true, change: None });
+    }
     if random.is_forwarded() {
         report.judge(false, WHAT, "the server calls a random token active: it must not be used");
         return Some(Credentials::default());

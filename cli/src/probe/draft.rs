@@ -17,7 +17,7 @@ pub struct Draft {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// The field, from the server's own section or from the top.
-    pub path: &'static str,
+    pub path: String,
     /// What it has to be; none, if it has to be left out.
     pub value: Option<Value>,
     /// Why.
@@ -26,13 +26,13 @@ pub struct Change {
 
 impl Change {
     /// This field has to have this value.
-    pub fn to(path: &'static str, value: impl Into<Value>, why: impl Into<String>) -> Self {
-        Self { path, value: Some(value.into()), why: why.into() }
+    pub fn to(path: impl Into<String>, value: impl Into<Value>, why: impl Into<String>) -> Self {
+        Self { path: path.into(), value: Some(value.into()), why: why.into() }
     }
 
     /// This field has to be left out.
-    pub fn without(path: &'static str, why: impl Into<String>) -> Self {
-        Self { path, value: None, why: why.into() }
+    pub fn without(path: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { path: path.into(), value: None, why: why.into() }
     }
 }
 
@@ -62,7 +62,7 @@ impl Draft {
     pub fn with(&self, changes: &[Change]) -> Self {
         let mut draft = self.clone();
         for Change { path, value, .. } in changes {
-            if *path == "mint" {
+            if path == "mint" {
                 draft = draft.forwarding_claims();
                 continue;
             }
@@ -74,10 +74,15 @@ impl Draft {
     /// The same for any token that the server knows: nothing is asked of it.
     pub fn without_policy(&self) -> Self {
         let mut draft = self.clone();
-        for path in ["token.audience", "token.require_exp", "token.require_token_type"] {
+        for path in ["token.audience", "token.clients", "token.require_exp", "token.require_token_type"] {
             draft.set(path, None);
         }
-        for path in ["token.allow_missing_iss", "token.allow_scope_list", "token.allow_bearer_type"] {
+        for path in [
+            "token.allow_missing_iss",
+            "token.allow_scope_list",
+            "token.allow_bearer_type",
+            "token.allow_zero_exp",
+        ] {
             draft.set(path, Some(json!(true)));
         }
         draft.set("token.jwts", Some(json!("introspect")));
@@ -199,7 +204,8 @@ pub fn parse(configuration: &Value) -> Result<Settings, String> {
 
 fn is_of_server(path: &str) -> bool {
     let section = path.split('.').next().unwrap_or_default();
-    matches!(section, "introspection" | "token" | "keys") || path == "mint.subject"
+    matches!(section, "introspection" | "userinfo" | "token" | "keys")
+        || matches!(path, "mint.subject" | "mint.client_as_subject")
 }
 
 /// Minting by a placeholder key.

@@ -165,7 +165,7 @@ impl Format {
         };
         let field = jwt_field.as_ref().map(|name| format!(", jwt_field {name}")).unwrap_or_default();
         let dead = if is_dead_read { String::new() } else { format!("; not active: {}", server.told(&dead)) };
-        let told = format!("{accept}{field}: {verdict} ({}{dead})", server.told(&good));
+        let told = format!("{accept}{field}: {}{dead}: {verdict}", server.told(&good));
         Some(Self { accept, jwt_field, worth, inactive, told })
     }
 

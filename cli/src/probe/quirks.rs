@@ -55,7 +55,7 @@ pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> 
 }
 
 /// The lines by which the token passes, as far as there are any.
-pub fn remedies(server: &mut Server, draft: &Draft, token: &str) -> Vec<Change> {
+pub fn remedies(server: &mut Server, draft: &Draft, token: &str, shows_values: bool) -> Vec<Change> {
     let mut found: Vec<Change> = Vec::new();
     while found.len() < MAX_REMEDIES {
         let draft = draft.with(&found);
@@ -68,7 +68,7 @@ pub fn remedies(server: &mut Server, draft: &Draft, token: &str) -> Vec<Change> 
                 changed.is_forwarded() || changed.reason().is_some_and(|new| new != reason)
             })
         };
-        match candidates(reason, &draft, &evidence).into_iter().find(helps) {
+        match candidates(reason, &draft, &evidence, shows_values).into_iter().find(helps) {
             Some(change) => found.push(change),
             None => break,
         }
@@ -78,62 +78,77 @@ pub fn remedies(server: &mut Server, draft: &Draft, token: &str) -> Vec<Change> 
 }
 
 /// What might help against this reason, the narrowest first.
-fn candidates(reason: Reason, draft: &Draft, evidence: &Evidence) -> Vec<Change> {
+fn candidates(reason: Reason, draft: &Draft, evidence: &Evidence, shows_values: bool) -> Vec<Change> {
     let Evidence { whose, claims, .. } = evidence;
-    let lacks = |name: &str| !claims.contains_key(name);
+    let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
     let mut changes = Vec::new();
     match reason {
         Reason::WrongIssuer if lacks("iss") => {
             changes.push(Change::to("token.allow_missing_iss", true, format!("{whose} has no iss")));
         }
+        Reason::WrongIssuer if shows_values => {
+            let aliases =
+                draft.get(ALIASES).and_then(Value::as_array).into_iter().flatten().chain(claims.get("iss"));
+            let why = "only if that is another name of this server";
+            changes.push(Change::to(ALIASES, aliases.cloned().collect::<Value>(), why));
+        }
         Reason::WrongAudience if lacks("aud") => {
-            changes.push(Change::without(
-                "token.audience",
-                format!("{whose} has no aud, so the scope has to tell what it is for"),
-            ));
+            let why = format!("{whose} has no aud, so the scope has to tell what the token is for");
+            changes.push(Change::to("token.allow_missing_aud", true, why));
+        }
+        Reason::Expired if is_zero(claims.get("exp")) => {
+            let why = format!("{whose} says exp: 0 of a token without an end");
+            changes.push(Change::to("token.allow_zero_exp", true, why));
         }
         Reason::MissingExpiration => {
             changes.push(Change::to("token.require_exp", false, format!("{whose} has no exp")));
         }
-        Reason::NotAnAccessToken if lacks("token_type") => {
+        Reason::NotAnAccessToken
+            if draft.get(REQUIRE_TYPE) == Some(&Value::Bool(true)) && lacks("token_type") =>
+        {
             let why = "access tokens have no token_type here: see to it that refresh tokens do not pass, --refresh-token";
-            changes.push(Change::to("token.require_token_type", false, why));
+            changes.push(Change::to(REQUIRE_TYPE, false, why));
         }
         Reason::NotAnAccessToken => {
-            changes.extend(claims.iter().filter_map(|(name, value)| kind(name, value)))
+            changes.extend(claims.iter().filter_map(|(name, value)| kind(draft, name, value)))
         }
         Reason::ProofRequired => {
             let why = "the answer calls a token that is bound to a key a bearer token";
             changes.push(Change::to("token.allow_bearer_type", true, why));
         }
-        Reason::MissingPhantomToken | Reason::UnexpectedResponse if draft.get("mint").is_some() => {
+        Reason::MissingSubject | Reason::UnexpectedResponse if draft.get("mint").is_some() => {
             let named = USER_CLAIMS.iter().filter(|name| claims.get(**name).is_some_and(Value::is_string));
             changes.extend(named.map(|name| {
-                let why = format!("{whose} names the user in {name}");
+                let why = format!(
+                    "{whose} names the user in {name}: see to it that no other user gets that name later"
+                );
                 Change::to("mint.subject", format!("/{name}"), why)
             }));
         }
         _ => {}
     }
-    if reason.name() == Reason::UnexpectedResponse.name()
-        && SCOPE_CLAIMS.iter().any(|name| is_list(claims.get(*name)))
-    {
+    if reason == Reason::UnexpectedResponse && SCOPE_CLAIMS.iter().any(|name| is_list(claims.get(*name))) {
         changes.push(Change::to("token.allow_scope_list", true, format!("{whose} has the scope as a list")));
     }
     changes
 }
 
 /// A member that may tell kinds of tokens, and its word for this one.
-pub fn kind(name: &str, value: &Value) -> Option<Change> {
+pub fn kind(draft: &Draft, name: &str, value: &Value) -> Option<Change> {
     let word = value.as_str().filter(|word| {
         (1..=32).contains(&word.len())
             && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+".contains(&byte))
     })?;
     let plain = name.to_ascii_lowercase();
+    if !plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return None;
+    }
     let tells_kinds =
         ["type", "typ", "use", "usage", "class", "kind", "purpose"].iter().any(|end| plain.ends_with(end));
-    let why = format!("access tokens say so in {name}");
-    tells_kinds.then(|| Change::to("token.kinds", json!({name: [word]}), why))
+    let path = format!("token.kinds.{name}");
+    let known = draft.get(&path).and_then(Value::as_array).into_iter().flatten().cloned();
+    let words: Value = known.chain([json!(word)]).collect();
+    tells_kinds.then(|| Change::to(path, words, format!("access tokens say so in {name}")))
 }
 
 /// The claim that has the scope, where it is not the configured one.
@@ -156,6 +171,10 @@ fn scope_claim(draft: &Draft, server: &mut Server, token: &str) -> Vec<Change> {
     changes
 }
 
+fn is_zero(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_f64) == Some(0.0)
+}
+
 fn is_list(value: Option<&Value>) -> bool {
     value.is_some_and(Value::is_array)
 }
@@ -164,19 +183,19 @@ fn is_list(value: Option<&Value>) -> bool {
 pub fn note_claims(draft: &Draft, evidence: &Evidence, report: &mut Report) {
     let Evidence { whose, claims, .. } = evidence;
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
-    if draft.get("mint").is_some() && evidence.jwt.is_none() && lacks("sub") && lacks("username") {
-        let subject = draft.get("mint.subject").and_then(Value::as_str).unwrap_or("/sub");
-        if subject == "/sub" {
-            let text = format!(
-                "{whose} names no user, so a minted JWT names the client. If this is a user's token, the server has to name that user"
-            );
-            report.note("sub", text);
-        }
+    if draft.get("mint").is_some() && evidence.jwt.is_none() && USER_CLAIMS.iter().all(|name| lacks(name)) {
+        let text = match draft.get("mint.client_as_subject") {
+            Some(Value::Bool(true)) => {
+                "names no user, so a minted JWT names the client: right for a client's own token alone"
+            }
+            _ => {
+                "names no user: let the server name that of a user's token. mint.client_as_subject is for servers that do, if this is a client's own token"
+            }
+        };
+        report.note("sub", format!("{whose} {text}"));
     }
     if lacks("exp") {
         report.note("exp", format!("{whose} has none: only cache.max_ttl bounds how long it counts, and mint.lifetime a minted JWT"));
-    } else if claims.get("exp").and_then(Value::as_f64) == Some(0.0) {
-        report.note("exp", format!("{whose} says 0, as some servers do for tokens without an end"));
     }
     if !SCOPE_CLAIMS.iter().any(|name| claims.contains_key(*name)) && claims.get("scope").is_none() {
         report.note("scope", format!("{whose} has none: a rule that asks for scopes refuses it"));
@@ -201,32 +220,40 @@ pub fn note_caching(draft: &Draft, answer: &Answer, report: &mut Report) {
 /// What of `token` this fits, and what does not.
 pub fn compare(draft: &Draft, evidence: &Evidence, report: &mut Report) {
     let Evidence { whose, claims, beside, .. } = evidence;
-    if let Some(issuer) = draft.get("token.issuer").and_then(Value::as_str) {
+    if let Some(issuer) = draft.get("token.issuer") {
         let allows_none = draft.get("token.allow_missing_iss") == Some(&Value::Bool(true));
+        let aliases = draft.get(ALIASES).and_then(Value::as_array);
+        let is_right = |iss: &Value| iss == issuer || aliases.is_some_and(|aliases| aliases.contains(iss));
         let (is_fine, text) = match claims.get("iss") {
-            Some(Value::String(name)) if name == issuer => (true, format!("{whose}: is token.issuer")),
-            None | Some(Value::Null) if allows_none => {
-                (true, format!("{whose} has none, which may be missing here"))
+            None | Some(Value::Null) if allows_none => (true, "has none, which is allowed"),
+            None | Some(Value::Null) => (false, "has none: token.allow_missing_iss"),
+            Some(iss) if !is_right(iss) => (
+                false,
+                "is not token.issuer: --show-values tells which it is, and token.issuer_aliases is for another name of this server",
+            ),
+            Some(_) if beside.get("iss").is_some_and(|iss| !is_right(iss)) => {
+                (false, "is token.issuer, but the answer around the JWT has another")
             }
-            None | Some(Value::Null) => (false, format!("{whose} has none: token.allow_missing_iss")),
-            Some(_) => (false, format!("{whose}: is not token.issuer")),
+            Some(_) => (true, "is token.issuer"),
         };
-        report.judge(is_fine, "iss", text);
+        report.judge(is_fine, "iss", format!("{whose}: {text}"));
     }
     let audience = draft.get("token.audience").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if !audience.is_empty() {
+        let allows_none = draft.get("token.allow_missing_aud") == Some(&Value::Bool(true));
         let names_one = |value: &Value| match value {
             Value::Array(values) => values.iter().any(|value| audience.contains(value)),
             value => audience.contains(value),
         };
         let (is_fine, text) = match (claims.get("aud"), beside.get("aud")) {
-            (None, _) => (false, format!("{whose} has none: token.audience cannot be met")),
+            (None | Some(Value::Null), _) if allows_none => (true, "has none, which is allowed"),
+            (None | Some(Value::Null), _) => (false, "has none: token.allow_missing_aud"),
             (Some(aud), beside) if names_one(aud) && beside.is_none_or(names_one) => {
-                (true, format!("{whose}: is in token.audience"))
+                (true, "is in token.audience")
             }
-            _ => (false, format!("{whose}: is not in token.audience")),
+            _ => (false, "is not in token.audience: --show-values tells what it is"),
         };
-        report.judge(is_fine, "aud", text);
+        report.judge(is_fine, "aud", format!("{whose}: {text}"));
     }
 }
 
@@ -246,6 +273,9 @@ fn of_body(answer: &Answer, body: &Value) -> Answer {
 /// What servers name the user in, the surest first: what is a name for people may be given to another one later.
 const USER_CLAIMS: &[&str] =
     &["sub", "user_id", "uid", "username", "user_name", "preferred_username", "upn", "email"];
+
+const ALIASES: &str = "token.issuer_aliases";
+const REQUIRE_TYPE: &str = "token.require_token_type";
 
 const SCOPE_CLAIMS: &[&str] = &["scope", "scp", "scopes"];
 

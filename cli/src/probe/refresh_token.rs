@@ -16,6 +16,11 @@ pub fn try_refresh_token(
     access_token: Option<&str>,
     report: &mut Report,
 ) -> Vec<Change> {
+    // Whom a minted JWT would name is another question.
+    let draft = &match draft.get("mint") {
+        Some(_) => draft.with(&[Change::to("mint.client_as_subject", true, "")]),
+        None => draft.clone(),
+    };
     let Some(judgement) = server.judge(draft, refresh_token) else { return Vec::new() };
     let told = server.told(&judgement);
     let Some(reason) = judgement.reason() else {
@@ -90,7 +95,7 @@ fn kinds(server: &mut Server, draft: &Draft, access_token: &str) -> Vec<Change> 
     let judgement = server.judge(draft, access_token);
     let evidence = judgement.and_then(|judgement| quirks::evidence(server, draft, &judgement, access_token));
     let claims = evidence.map(|evidence| evidence.claims).unwrap_or_default();
-    claims.iter().filter_map(|(name, value)| quirks::kind(name, value)).collect()
+    claims.iter().filter_map(|(name, value)| quirks::kind(draft, name, value)).collect()
 }
 
 fn hint(is_sent: bool) -> Change {

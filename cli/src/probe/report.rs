@@ -98,7 +98,7 @@ impl Report {
         let mut root = Value::Object(Map::new());
         for change in &self.changes {
             if let Some(value) = &change.value {
-                super::draft::put(&mut root, change.path, value.clone());
+                super::draft::put(&mut root, &change.path, value.clone());
             }
         }
         root

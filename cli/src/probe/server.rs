@@ -4,7 +4,7 @@ use phantom_token_core::driver::{Driver, Fate, Request, Response as Answer};
 use phantom_token_core::{Call, Callout, Reason, Timestamp};
 use serde_json::json;
 
-use super::client::{Client, Exchange, is_of_document, url};
+use super::client::{Client, Exchange, url};
 use super::draft::Draft;
 use super::{answer, rules};
 use crate::local_host::LocalHost;
@@ -13,6 +13,8 @@ use crate::local_host::LocalHost;
 pub struct Server {
     client: Client,
     now: Timestamp,
+    /// The URL that is asked about tokens; anything else that is fetched is a document.
+    endpoint: Option<String>,
     asked: Vec<Asked>,
 }
 
@@ -34,8 +36,8 @@ pub type Edit<'e> = &'e dyn Fn(&Answer) -> Answer;
 
 impl Server {
     /// Nothing was asked yet.
-    pub fn new(client: Client, now: Timestamp) -> Self {
-        Self { client, now, asked: Vec::new() }
+    pub fn new(client: Client, now: Timestamp, endpoint: Option<String>) -> Self {
+        Self { client, now, endpoint, asked: Vec::new() }
     }
 
     /// Lets a token through the filter as this configuration has it, whatever its rules ask; none, where it cannot be like this.
@@ -63,7 +65,7 @@ impl Server {
         let fate = driver.process(request, local.at(self.now), &mut |call: &Call| {
             let place = self.place(&call.request, call.max_response_bytes);
             let answer = &self.asked.get(place)?.exchange.answer;
-            if is_of_document(&call.request) {
+            if self.endpoint.as_deref() != Some(&url(&call.request)) {
                 documents.push(place);
                 return Some(answer.clone());
             }
@@ -120,7 +122,11 @@ impl Judgement {
     pub fn is_read(&self) -> bool {
         match &self.fate {
             Fate::Forwarded { .. } => true,
-            Fate::Answered(reply) => reply.status < 500 && self.reason() != Some(Reason::Inactive),
+            Fate::Answered(reply) => match self.reason() {
+                Some(Reason::Inactive) => false,
+                Some(Reason::MissingSubject) => true,
+                _ => reply.status < 500,
+            },
             Fate::Waiting => false,
         }
     }
