@@ -95,6 +95,9 @@ pub fn findings(
 /// What stands in the lines of errors and is no value yet, once for each kind: that may be all that is wrong.
 fn placeholders(findings: &[Finding], text: &str) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
+    if let Some(Foreign { at, message }) = foreign::has_comments(text).filter(|_| !findings.is_empty()) {
+        found.push(Finding { severity: Severity::Warning, ..Finding::of_file(at, message) });
+    }
     for finding in
         findings.iter().filter(|finding| finding.severity == Severity::Error && !finding.path.is_empty())
     {

@@ -209,7 +209,6 @@ impl Search<'_> {
 
     /// The configurations in a text, which may be a file itself.
     fn embedded(&self, text: &embedded::Text<'_>) -> Vec<Configuration> {
-        let origin = Origin::of(&text.text, text.at, self.source);
         let mut inside = match document::read(&text.text) {
             Ok(documents) => find_where(is_whole, &documents, &text.text, text.is_json),
             Err(Unreadable { at, message }) if text.is_file && is_named_in(&text.text) => {
@@ -219,7 +218,11 @@ impl Search<'_> {
             }
             Err(_) => Vec::new(),
         };
-        inside.iter_mut().for_each(|configuration| configuration.around.push(origin));
+        // Most texts have none: only those that have are looked for in the lines of the file.
+        if !inside.is_empty() {
+            let origin = Origin::of(&text.text, text.at, self.source);
+            inside.iter_mut().for_each(|configuration| configuration.around.push(origin));
+        }
         inside
     }
 }
@@ -292,7 +295,7 @@ fn is_bare(document: &Node) -> bool {
 /// Where the lines of a text begin in the file: those of a block stand there behind an indentation, and those of a quoted text where
 /// nothing in it is escaped.
 fn lines_begin(text: &str, at: Position, source: &str) -> Option<Position> {
-    let written: Vec<&str> = source.lines().skip(at.line - 1).collect();
+    let written: Vec<&str> = source.lines().skip(at.line - 1).take(text.lines().count()).collect();
     let stands_at = |column: usize| {
         text.lines().zip(written.iter().copied().map(Some).chain(std::iter::repeat(None))).all(
             |(line, written)| {

@@ -64,11 +64,20 @@ pub struct Unreadable {
 /// # Errors
 /// Where it is neither YAML nor JSON.
 pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
-    serde_saphyr::from_multiple(text).map_err(|error| {
+    // The operator's own file may be as long as a dump of a cluster.
+    let options = serde_saphyr::options! { budget: None };
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let error = error.without_snippet();
         let at = error.location().map_or(Position::START, Position::of);
-        if let serde_saphyr::Error::DuplicateMappingKey { .. } = error {
-            return Unreadable { at, message: "duplicate name" };
+        let known = match error {
+            serde_saphyr::Error::DuplicateMappingKey { .. } => Some("duplicate name"),
+            serde_saphyr::Error::UnknownAnchor { .. } => {
+                Some("an alias names an anchor that this document has not")
+            }
+            _ => None,
+        };
+        if let Some(message) = known {
+            return Unreadable { at, message };
         }
         let unknown = Foreign { at, message: "this is neither YAML nor JSON, or something before it is not" };
         let Foreign { at, message } = foreign::of_unreadable(text, at.line).unwrap_or(unknown);

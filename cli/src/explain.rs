@@ -12,7 +12,7 @@ use crate::document::Node;
 use crate::environment::Environment;
 use crate::jws;
 use crate::local_host::LocalHost;
-use crate::simulated_server::SimulatedServer;
+use crate::simulated_server::{JwtProfile, SimulatedServer};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -61,15 +61,19 @@ pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Expl
     if let Some(server) =
         server.as_ref().filter(|_| !driver.engine().presents_credentials(borrowed(&request.fields)))
     {
-        let token = if is_jwt || !introspects(&settings, &configuration, &rules) {
-            server.jwt()
-        } else {
-            OPAQUE.to_owned()
-        };
+        let place = place_of_server(&settings, &configuration, &rules);
+        let introspects = settings.servers.get(place).is_none_or(|server| server.introspection.is_some());
+        let token =
+            if is_jwt || !introspects { server.presented(profile(text, place)) } else { OPAQUE.to_owned() };
         request.fields.push(("authorization".to_owned(), format!("Bearer {token}").into_bytes()));
     }
     let fate = driver
         .process(&request, local.at(now), &mut |call| server.as_ref()?.answer(&call.request, &settings));
+    // As its client hears it, whoever of filter and host gives it the form of gRPC.
+    let fate = match fate {
+        Fate::Answered(reply) => Fate::Answered(reply.for_host(false)),
+        fate => fate,
+    };
     Ok(Explanation { request, rules, fate })
 }
 
@@ -81,13 +85,27 @@ fn places(settings: &Settings, request: &Request) -> Vec<usize> {
     settings.rules.places(&head).unwrap_or_default()
 }
 
-/// Whether the server is asked whose tokens are taken by these rules.
-fn introspects(settings: &Settings, configuration: &Value, rules: &[usize]) -> bool {
+/// The place of the server whose tokens are taken by these rules.
+fn place_of_server(settings: &Settings, configuration: &Value, rules: &[usize]) -> usize {
     let name = rules.iter().find_map(|place| {
         configuration.pointer(&format!("/rules/{place}/authorization_server")).and_then(Value::as_str)
     });
-    let server = settings.servers.iter().find(|server| name.is_none() || server.name.as_deref() == name);
-    server.is_none_or(|server| server.introspection.is_some())
+    settings
+        .servers
+        .iter()
+        .position(|server| name.is_none() || server.name.as_deref() == name)
+        .unwrap_or_default()
+}
+
+/// What a server's JWTs have to be like: those of servers that are older than RFC 9068 do not say that they are access tokens.
+fn profile(text: &str, server: usize) -> JwtProfile {
+    let effective = Settings::effective(text.as_bytes()).ok();
+    let effective: Value = effective.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let of_one = effective.pointer(&format!("/authorization_servers/{server}/token/jwt_profile"));
+    match of_one.or(effective.pointer("/token/jwt_profile")).and_then(Value::as_str) {
+        None | Some("rfc9068") => JwtProfile::Rfc9068,
+        Some(_) => JwtProfile::Older,
+    }
 }
 
 impl Explanation {

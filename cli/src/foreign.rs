@@ -23,6 +23,20 @@ pub fn of_bytes(bytes: &[u8]) -> &'static str {
     rows.iter().find(|(mark, _)| bytes.starts_with(mark)).map_or("it is not UTF-8 text", |(_, what)| what)
 }
 
+/// What a file is by its name, where that is neither YAML nor JSON.
+pub fn of_name(name: &str) -> Option<&'static str> {
+    let rows: &[(&[&str], &str)] = &[
+        (&[".tpl", ".gotmpl"], HELM),
+        (&[".j2", ".jinja", ".jinja2"], JINJA),
+        (&[".erb", ".mustache", ".tmpl"], TEMPLATE),
+        (&[".jsonnet", ".libsonnet"], JSONNET),
+        (&[".tf", ".hcl"], TERRAFORM),
+        (&[".cue"], CUE),
+        (&[".toml"], TOML),
+    ];
+    rows.iter().find(|(ends, _)| ends.iter().any(|end| name.ends_with(end))).map(|(_, what)| *what)
+}
+
 /// What a text is that is neither YAML nor JSON.
 /// It can be read up to this line, or the next one.
 pub fn of_unreadable(text: &str, line: usize) -> Option<Foreign> {
@@ -117,21 +131,28 @@ fn is_json_like(text: &str) -> bool {
     rest.starts_with(['{', '[']) || rest.starts_with("//") || rest.starts_with("/*")
 }
 
+/// Whether a text that looks like JSON has comments: YAML takes them for names and values.
+pub fn has_comments(text: &str) -> Option<Foreign> {
+    let at = json_comment(text, &["//", "/*"])?;
+    Some(Foreign { at: position(text, at), message: COMMENT })
+}
+
 /// A comment outside of texts, in what looks like JSON.
 fn json_comment(text: &str, marks: &[&str]) -> Option<usize> {
     if !is_json_like(text) {
         return None;
     }
-    let (mut in_text, mut escaped) = (false, false);
+    let (mut quote, mut escaped) = (None, false);
     for (at, character) in text.char_indices() {
         if escaped {
             escaped = false;
             continue;
         }
         match character {
-            '\\' => escaped = in_text,
-            '"' => in_text = !in_text,
-            _ if in_text => {}
+            '\\' => escaped = quote.is_some(),
+            _ if quote == Some(character) => quote = None,
+            _ if quote.is_some() => {}
+            '"' | '\'' => quote = Some(character),
             _ if marks.iter().any(|mark| text.get(at..).is_some_and(|rest| rest.starts_with(mark))) => {
                 return Some(at);
             }
@@ -195,13 +216,13 @@ const UNREADABLE: &[Row] = &[
     (second_json, "several JSON values stand one after the other: jq -s . FILE | phantom-token check -"),
     (
         |text| line_of(text, &["local ", "import ", "function("]).or_else(|| any_of(text, &["std.", "+: {"])),
-        "this is Jsonnet: check what it makes, jsonnet FILE | phantom-token check -",
+        JSONNET,
     ),
     (
         |text| line_of(text, &["resource \"", "locals {", "module \"", "variable \"", "terraform {"]),
-        "this is Terraform: check the YAML or JSON that it makes",
+        TERRAFORM,
     ),
-    (|text| line_of(text, &["package "]), "this is CUE: cue export FILE | phantom-token check -"),
+    (|text| line_of(text, &["package "]), CUE),
     (|text| json_comment(text, &["//", "/*"]), COMMENT),
 ];
 
@@ -250,6 +271,10 @@ const HELM_WORDS: &[&str] = &[
 ];
 
 const UTF_16: &str = "it is UTF-16, as PowerShell's > writes: save it as UTF-8";
+const JSONNET: &str = "this is Jsonnet: check what it makes, jsonnet FILE | phantom-token check -";
+const TERRAFORM: &str = "this is Terraform: check the YAML or JSON that it makes";
+const CUE: &str = "this is CUE: cue export FILE | phantom-token check -";
+const TOML: &str = "this is TOML: write YAML or JSON";
 const HELM: &str =
     "this is a template of Helm: check what it renders, helm template CHART | phantom-token check -";
 const CHART: &str = "this describes a chart of Helm: helm template CHART | phantom-token check -";

@@ -15,6 +15,14 @@ pub struct SimulatedServer {
     now: Timestamp,
 }
 
+/// What the header of a server's JWTs says.
+pub enum JwtProfile {
+    /// That they are access tokens (RFC 9068 §2.1).
+    Rfc9068,
+    /// Nothing of the kind.
+    Older,
+}
+
 /// How one of the configured servers answers.
 struct Form<'s> {
     jwt_field: Option<&'s str>,
@@ -43,11 +51,18 @@ impl SimulatedServer {
         }
     }
 
-    /// An access token that is a JWT.
-    pub fn jwt(&self) -> String {
+    /// The JWT that a client presents.
+    pub fn presented(&self, profile: JwtProfile) -> String {
+        match profile {
+            JwtProfile::Rfc9068 => self.jwt("at+jwt"),
+            JwtProfile::Older => self.jwt("JWT"),
+        }
+    }
+
+    fn jwt(&self, kind: &str) -> String {
         let mut claims = self.claims.clone();
         claims.retain(|name, _| !matches!(name.as_str(), "active" | "token_type"));
-        self.sign("at+jwt", &Value::Object(claims))
+        self.sign(kind, &Value::Object(claims))
     }
 
     /// The answer to an introspection request, in the form that the server has which is asked.
@@ -78,7 +93,7 @@ impl SimulatedServer {
             "application/jwt" if !is_active => {
                 Response::Complete { status: 204, fields: Vec::new(), body: Vec::new() }
             }
-            "application/jwt" => Response::of(media_type, self.jwt()),
+            "application/jwt" => Response::of(media_type, self.jwt("at+jwt")),
             "application/token-introspection+jwt" => {
                 let claims = json!({
                     "iss": form.issuer, "aud": form.client_id, "iat": self.now.as_millis() / 1000,
@@ -100,7 +115,7 @@ impl SimulatedServer {
             response.entry("token_type").or_insert(json!(if is_bound { "DPoP" } else { "Bearer" }));
         }
         if let Some(name) = jwt_field {
-            response.insert(name.to_owned(), json!(self.jwt()));
+            response.insert(name.to_owned(), json!(self.jwt("at+jwt")));
         }
         Value::Object(response)
     }

@@ -50,12 +50,17 @@ impl Source {
     /// # Errors
     /// Where it is neither YAML nor JSON, or that there is none.
     pub fn configurations(&self) -> Result<Vec<Configuration>, Unreadable> {
-        let documents = document::read(&self.text)?;
+        let documents = document::read(&self.text).map_err(|Unreadable { at, message }| {
+            let message = foreign::of_name(&self.name).unwrap_or(message);
+            Unreadable { at, message }
+        })?;
         let is_json = self.name.ends_with(".json");
         let found = configuration::find(&documents, &self.text, is_json);
         if found.is_empty() {
             let nothing = Foreign { at: Position::START, message: NOTHING };
-            let Foreign { at, message } = foreign::of_nothing(&self.text, &documents).unwrap_or(nothing);
+            let by_name = foreign::of_name(&self.name).map(|message| Foreign { message, ..nothing });
+            let by_text = || foreign::of_nothing(&self.text, &documents);
+            let Foreign { at, message } = by_name.or_else(by_text).unwrap_or(nothing);
             return Err(Unreadable { at, message });
         }
         Ok(found)

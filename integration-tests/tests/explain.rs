@@ -145,8 +145,13 @@ fn answer(callout: &Callout, claims: &Map<String, Value>, is_verified: bool) -> 
         "application/jwt" => Ok(Answer::jwt(&jwt)),
         "application/json" => {
             let mut body = claims.clone();
-            let token_type = if claims.contains_key("cnf") { "DPoP" } else { "Bearer" };
-            body.extend([("active".to_owned(), json!(true)), ("token_type".to_owned(), json!(token_type))]);
+            if !claims.contains_key("active") {
+                let token_type = if claims.contains_key("cnf") { "DPoP" } else { "Bearer" };
+                body.extend([
+                    ("active".to_owned(), json!(true)),
+                    ("token_type".to_owned(), json!(token_type)),
+                ]);
+            }
             body.insert(random::JWT_FIELD.to_owned(), json!(jwt));
             Ok(Answer::response(200, "application/json", Value::Object(body).to_string()))
         }

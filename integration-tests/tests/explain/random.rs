@@ -39,6 +39,7 @@ pub fn request(rng: &mut Rng, now: Duration) -> (Request, Option<Map<String, Val
         2 => Some("Bearer two words".to_owned()),
         3 => Some(format!("bearer opaque-{number:x}")),
         4..6 => None,
+        6 => Some(format!("Bearer opaque|{number:x}")),
         _ => Some(format!("Bearer opaque-{number:x}")),
     };
     fields.extend(authorization.clone().map(|value| ("authorization", value)));
@@ -53,6 +54,7 @@ pub fn request(rng: &mut Rng, now: Duration) -> (Request, Option<Map<String, Val
         ("origin", "https://evil.example.com"),
         ("access-control-request-method", "GET"),
         ("user-agent", "curl/8.14.1"),
+        ("content-type", "application/grpc-web-text;v=1"),
     ] {
         if rng.u8(..20) == 0 {
             fields.push((name, value.to_owned()));
@@ -88,6 +90,7 @@ fn attempt(rng: &mut Rng) -> Value {
         2 if rng.u8(..4) == 0 => {
             configuration["introspection"]["response"] = json!({"accept": "application/json"});
             configuration["mint"] = json!({
+                "client_as_subject": rng.bool(),
                 "issuer": "https://gateway.example.com", "audience": "orders-api",
                 "keys": [{"private_key": keys::p256_pem()}],
             });
@@ -104,11 +107,16 @@ fn attempt(rng: &mut Rng) -> Value {
     set("token", "require_exp", 4, json!(true));
     set("token", "allow_missing_iss", 4, json!(true));
     set("token", "allow_scope_list", 4, json!(true));
+    set("token", "allow_missing_aud", 6, json!(true));
+    set("token", "issuer_aliases", 6, json!(["https://other.example.com"]));
+    set("token", "require_token_type", 8, json!(true));
+    set("token", "kinds", 8, json!({"token_class": ["api"]}));
     set("token_sources", "query_parameter", 4, json!("access_token"));
+    set("token_sources", "alphabet", 6, json!("visible"));
     set("token_sources", "cookie", 4, json!("token"));
     set("error_body", "template", 2, json!(r#"{"error":"{error}","reason":"{reason}"}"#));
     set("cors", "allow_origins", 4, json!(["https://app.example.com"]));
-    set("keys", "set", 40, json!({"keys": [keys::public(&keys::p256())]}));
+    set("keys", "jwks", 40, json!({"keys": [keys::public(&keys::p256())]}));
     for (name, value) in [
         ("claim_to_headers", claim_to_headers),
         ("jwt_header", json!("x-jwt")),
@@ -144,6 +152,9 @@ fn rule(rng: &mut Rng) -> Value {
         rule["access"] = json!("public");
         return rule;
     }
+    if rng.u8(..6) == 0 {
+        rule["access"] = json!("optional");
+    }
     let mut set = |name: &str, one_in: u8, value: Value| {
         if rng.u8(..one_in) == 0 {
             rule[name] = value;
@@ -154,6 +165,11 @@ fn rule(rng: &mut Rng) -> Value {
     set("audience", 6, json!(["orders-api", "billing-api"]));
     set("claims", 6, json!([{"pointer": "/groups", "contains": "staff"}]));
     set("claims", 8, json!([{"pointer": "/sub", "one_of": ["alice", "bob"]}]));
+    set(
+        "any_of",
+        8,
+        json!([{"scopes": ["admin"]}, {"claims": [{"pointer": "/groups", "contains": "staff"}]}]),
+    );
     set("acr_values", 8, json!(["gold"]));
     set("max_age", 8, json!("10m"));
     rule
@@ -227,6 +243,7 @@ fn claims(rng: &mut Rng, now: u64) -> Map<String, Value> {
         "typ",
         &[Value::Null, Value::Null, Value::Null, Value::Null, Value::Null, Value::Null, json!("Refresh")],
     );
+    set("token_class", &[Value::Null, Value::Null, Value::Null, Value::Null, json!("api"), json!("renewal")]);
     set(
         "cnf",
         &[
@@ -247,7 +264,7 @@ fn claims(rng: &mut Rng, now: u64) -> Map<String, Value> {
             Value::Null,
             Value::Null,
             Value::Null,
-            Value::Null,
+            json!(true),
             json!(false),
         ],
     );
