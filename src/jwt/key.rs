@@ -211,9 +211,35 @@ impl Material {
 
 /// The members that make a public key, and no others: a private part that was published by mistake is not for us.
 fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
-    let members = ["kty", "n", "e", "crv", "x", "y"];
-    let public = members.into_iter().filter_map(|name| Some((name.to_owned(), jwk.get(name)?.clone())));
-    serde_json::from_value(Value::Object(public.collect())).ok()
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    let is_number = text("kty") != Some("OKP");
+    let length = match text("crv") {
+        Some("P-256") => 32,
+        Some("P-384") => 48,
+        Some("P-521") => 66,
+        _ => 0,
+    };
+    let names = ["kty", "crv"].into_iter().filter_map(|name| Some((name.to_owned(), jwk.get(name)?.clone())));
+    let values = ["n", "e", "x", "y"].into_iter().filter_map(|name| {
+        let bytes = text(name).and_then(decode)?;
+        let bytes = if is_number { of_length(&bytes, length) } else { bytes };
+        Some((name.to_owned(), Value::from(URL_SAFE_NO_PAD.encode(bytes))))
+    });
+    serde_json::from_value(Value::Object(names.chain(values).collect())).ok()
+}
+
+/// Decodes base64 in either alphabet, padded or not: some servers write keys so, and it means one thing alone.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// A number in so many bytes (RFC 7518 §6.2.1.2), or in as few as it takes (§2). Some servers prefix a zero to all numbers whose first bit is
+/// set, or leave out the zeros with which a coordinate begins.
+fn of_length(number: &[u8], length: usize) -> Vec<u8> {
+    let digits = number.iter().copied().skip_while(|byte| *byte == 0);
+    let zeros = length.saturating_sub(digits.clone().count());
+    std::iter::repeat_n(0, zeros).chain(digits).collect()
 }
 
 /// `kid`, `alg`, and the thumbprint of the public key (RFC 7638). A key that is published under another `kid`, or for another

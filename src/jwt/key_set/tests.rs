@@ -267,6 +267,41 @@ fn r152_what_says_nothing_of_the_key_leaves_none_out() {
     }
 }
 
+/// The numbers of a key, as servers write them. If these were malformed, half of the keys of some libraries would be left out: whether a
+/// number begins with a zero, or with a set bit, is decided when a key is made.
+#[test]
+fn r157_a_number_means_itself_however_it_is_written() {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+    let bytes = |key: &Value, name: &str| {
+        URL_SAFE_NO_PAD.decode(key[name].as_str().expect("a text")).expect("base64url")
+    };
+    let prefixed = |key: &Value, name: &str| URL_SAFE_NO_PAD.encode([&[0], &*bytes(key, name)].concat());
+    let (y, shorter) = (bytes(&p521(), "y"), URL_SAFE_NO_PAD.encode(&bytes(&p521(), "y")[1..]));
+    assert_eq!(y[0], 0);
+    for (algorithm, jwk, edits, source) in [
+        ("RS256", rsa(), json!({"n": prefixed(&rsa(), "n")}), "MicahParks/jwkset#23: Firebase"),
+        ("PS256", rsa(), json!({"e": "AAEAAQ"}), "cloudfoundry/uaa#449"),
+        ("RS256", rsa(), json!({"n": STANDARD.encode(bytes(&rsa(), "n"))}), "IdentityServer3#732"),
+        ("RS256", rsa(), json!({"n": URL_SAFE.encode(bytes(&rsa(), "n"))}), "w3c-ccg/did-key-spec#73"),
+        ("ES256", p256(), json!({"y": prefixed(&p256(), "y")}), "MicahParks/jwkset#18"),
+        ("ES384", p384(), json!({"x": prefixed(&p384(), "x"), "y": prefixed(&p384(), "y")}), "likewise"),
+        ("ES512", p521(), json!({"y": shorter}), "keycloak/keycloak#14933, jpadilla/pyjwt#709"),
+        ("EdDSA", ed25519(), json!({"x": STANDARD.encode(bytes(&ed25519(), "x"))}), "padded"),
+    ] {
+        let written = set(json!([public(&jwk, edits)]));
+        assert_eq!(verify(&written, &token(algorithm, json!({}))), Ok(()), "{source}");
+        assert_eq!(
+            written.digest(),
+            set(json!([public(&jwk, json!({}))])).digest(),
+            "the same key: {source}"
+        );
+    }
+    // No number, but 32 bytes: nothing is left out of them or added.
+    let key = public(&ed25519(), json!({"x": prefixed(&ed25519(), "x")}));
+    assert_eq!(set(json!([key])).unusable_keys()[0].reason, "no point of its curve");
+}
+
 /// RFC 7518 §3.3: "a key of size 2048 bits or larger". If a size were missing here, all tokens of a server that has such a key would be
 /// refused. The keys and the signatures are OpenSSL's.
 #[test]
