@@ -1,5 +1,7 @@
 //! What `explain` says of answers as servers give them, whole: with `active`, nothing is added to them.
 
+#![allow(clippy::indexing_slicing, reason = "a test that is wrong may panic")]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
