@@ -5,6 +5,7 @@ mod servers;
 
 use anyhow::Result;
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
+use integration_tests::plain_authorization_server::PlainAuthorizationServer;
 use integration_tests::port::ReservedPort;
 use integration_tests::{jwt, secrets};
 use phantom_token_cli::probe::{Findings, Route, Trial, probe};
@@ -123,6 +124,47 @@ async fn bad_tokens_and_keys_are_reported() -> Result<()> {
     server.revoke(&token).await?;
     let findings = try_it(&configuration(&server), Some(&token), Route::default()).await?;
     assert!(findings.text.contains("401 inactive") && !findings.is_fine, "{}", findings.text);
+    Ok(())
+}
+
+/// If this failed, an operator would hear of a real server what is not so: that its refresh tokens pass, or that they do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn r201_r203_real_servers_are_told_as_they_are() -> Result<()> {
+    let server = AuthorizationServer::start("probe_refresh_token")?;
+    let (token, refresh_token) = (server.issue("orders:read").await?, server.refresh_token().await?);
+    let mut plain_json = configuration(&server);
+    merge(
+        &mut plain_json,
+        json!({"introspection": {"response": {"accept": "application/json"}}, "keys": null}),
+    );
+    plain_json["mint"] = minting(0)["mint"].clone();
+    merge(&mut plain_json, json!({"mint": {"client_as_subject": true}}));
+    let options = Options { refresh_token: Some(refresh_token), ..Options::default() };
+    let findings = trial(&plain_json, Some(&token), Route::default(), options.clone()).await?;
+    let text = plain(&findings.text);
+    assert!(text.contains("refused: 401 wrong_audience, by token.audience"), "{text}");
+    merge(&mut plain_json, json!({"token": {"audience": null}}));
+    let findings = trial(&plain_json, Some(&token), Route::default(), options).await?;
+    let text = plain(&findings.text);
+    assert!(text.contains("token        good (200 application/json"), "{text}");
+    assert!(text.contains("would pass for an access token: token.require_token_type stops it"), "{text}");
+    assert_eq!(findings.json["configuration"], json!({"token": {"require_token_type": true}}), "{text}");
+
+    let server = PlainAuthorizationServer::start("probe_authlib")?;
+    let token = secrets::noted(server.issue("orders:read").await?);
+    let mut authlib = minting(server.port());
+    merge(
+        &mut authlib,
+        json!({
+            "introspection": {
+                "endpoint": format!("{}/token/introspection", server.issuer()),
+                "client_secret": integration_tests::plain_authorization_server::GATEWAY_SECRET,
+            },
+            "token": {"issuer": server.issuer()},
+        }),
+    );
+    let findings = trial(&authlib, Some(&token), Route::default(), Options::default()).await?;
+    assert!(findings.is_fine && findings.json["configuration"] == json!({}), "{}", findings.text);
     Ok(())
 }
 

@@ -27,7 +27,7 @@ pub fn evidence(server: &Server, draft: &Draft, judgement: &Judgement, token: &s
 /// What of the answer is why a token is refused: a claim, or the media type. Without it, the filter would say something else.
 pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> {
     let judgement = server.judge(draft, token)?;
-    let reason = judgement.reason()?;
+    let reason = judgement.reason().filter(|reason| OF_CLAIMS.contains(reason))?;
     let answer = server.introspection(&judgement)?.answer.clone();
     if status(&answer) != Some(200) {
         return None;
@@ -269,6 +269,15 @@ fn of_body(answer: &Answer, body: &Value) -> Answer {
     let Answer::Complete { status, fields, .. } = answer else { return answer.clone() };
     Answer::Complete { status: *status, fields: fields.clone(), body: body.to_string().into_bytes() }
 }
+
+/// Why a token is refused for one thing that is said of it, before it is compared with what is configured.
+const OF_CLAIMS: &[Reason] = &[
+    Reason::UnexpectedResponse,
+    Reason::NotAnAccessToken,
+    Reason::ProofRequired,
+    Reason::Expired,
+    Reason::NotYetValid,
+];
 
 /// What servers name the user in, the surest first: what is a name for people may be given to another one later.
 const USER_CLAIMS: &[&str] =

@@ -43,6 +43,9 @@ pub fn try_refresh_token(
         Reason::NotAnAccessToken if passes_with(server, require_token_type(false)) => {
             "by token.require_token_type: without it, it would pass".to_owned()
         }
+        Reason::WrongIssuer => "by token.issuer".to_owned(),
+        Reason::WrongAudience => "by token.audience".to_owned(),
+        Reason::MissingExpiration => "by token.require_exp".to_owned(),
         _ if judgement.is_read() => {
             let cause = quirks::cause(server, draft, refresh_token);
             cause.unwrap_or_else(|| "by what the server says of it".to_owned())
