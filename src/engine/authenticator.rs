@@ -301,7 +301,7 @@ impl Authenticator {
             .map_err(TokenError::from)
             .and_then(|(context, token)| self.authorize(head, token, context, host));
         step.unwrap_or_else(|TokenError { reason, member, .. }| {
-            if requirement.is_optional && request_context::is_nobodys(head, reason) {
+            if requirement.is_optional && request_context::is_anonymous(head, reason) {
                 return Step::Settled(Decision::forward_public(UpstreamHeaders::stripped(), host));
             }
             let nonce = match reason {

@@ -90,7 +90,7 @@ pub(super) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) ->
 }
 
 /// Whether a request that is refused for this reason has no token: nothing, or credentials of a scheme that is none of tokens.
-pub(super) fn is_nobodys(head: &RequestHead<'_>, reason: Reason) -> bool {
+pub(super) fn is_anonymous(head: &RequestHead<'_>, reason: Reason) -> bool {
     reason.is_about_absence() && !bearer::is_presented(head.authorization)
 }
 

@@ -27,7 +27,7 @@ pub enum Enforcement {
 /// All of this has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
-    /// Whether a request without a token passes as well, as nobody's. One with a token has to meet all of this.
+    /// Whether a request without a token passes as well, anonymously. One with a token has to meet all of this.
     pub is_optional: bool,
     /// What happens if it is not met.
     pub enforcement: Enforcement,

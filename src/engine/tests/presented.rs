@@ -100,7 +100,7 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
     (&[("dpop", "eyJhbGciOiJFUzI1NiJ9.e30.sig")], "", ""),
     (&[("x-user", "root"), ("X_User", "root")], "", ""),
     (&[("authorization", "Basic c3RhZ2luZzp4"), ("x-user", "root")], "", ""),
-    // A token that is not good is never nobody's.
+    // A bad token is never taken for none.
     (&[("authorization", "Bearer dead")], "401 inactive", "401 inactive"),
     (&[("authorization", "Bearer a;b")], "401 invalid_token_syntax", "401 invalid_token_syntax"),
     (&[("authorization", "Bearer")], "400 malformed_credentials", "400 malformed_credentials"),
@@ -122,7 +122,7 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
     (&[(":path", "/admin")], "", ""),
 ];
 
-/// If it failed, an anonymous visitor would pass for somebody, or one whose session has ended would silently be nobody.
+/// If it failed, an anonymous visitor would pass for somebody, or one whose session has ended would silently be anonymous.
 #[test]
 fn r170_an_optional_token_is_absent_or_good() {
     for (fields, authorization, user) in OPTIONAL {
