@@ -207,7 +207,7 @@ impl Probe<'_> {
             return;
         }
         if self.trial.shows_values {
-            let told = |(name, value)| format!("{name}: {}", told_value(value));
+            let told = |(name, value)| format!("{name}: {}", told_value(value, token));
             evidence.claims.iter().map(told).for_each(|line| self.report.note("claim", line));
         } else {
             self.report.note("claims", evidence.names());
@@ -283,9 +283,10 @@ impl Probe<'_> {
     }
 }
 
-fn told_value(value: &Value) -> String {
+fn told_value(value: &Value, token: &str) -> String {
     match value.as_str() {
         Some(text) if jws::header(text).is_some() => "[JWT]".to_owned(),
+        Some(text) if text.contains(token) => "[the token]".to_owned(),
         _ => value.to_string(),
     }
 }

@@ -109,7 +109,10 @@ impl Content {
                 let jwt = jwt_field.and_then(|name| members.get(name)).and_then(Value::as_str);
                 match jwt.filter(|text| jws::payload(text).is_some()) {
                     Some(jwt) => Some(Evidence::of_jwt("the JWT", jwt, members.clone())),
-                    None if members.contains_key("active") => Some(Evidence::of_answer(members)),
+                    // UserInfo says whose the token is, and nothing else of it.
+                    None if members.contains_key("active") || members.contains_key("sub") => {
+                        Some(Evidence::of_answer(members))
+                    }
                     None => None,
                 }
             }
