@@ -60,7 +60,8 @@ impl Sources {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     ) -> Extracted<'a> {
         let mut extracted = Extracted::default();
-        if *self == Self::default() {
+        if let Self { query_parameter: None, cookie: None, header: None, websocket_protocol: None, .. } = self
+        {
             return extracted;
         }
         let values = |name: &'static str| {

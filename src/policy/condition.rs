@@ -89,8 +89,45 @@ pub(super) struct Granted<'a> {
 
 /// A parameter of a challenge. Where several conditions have it, their words are joined, and the least number counts.
 pub(super) enum Parameter<'c> {
-    Words(&'static str, &'c [String]),
+    Words(&'static str, Vec<&'c str>),
     Least(&'static str, u64),
+}
+
+impl<'c> Parameter<'c> {
+    fn words(name: &'static str, words: &'c [String]) -> Self {
+        let mut parameter = Self::Words(name, Vec::new());
+        parameter.merge(Self::Words(name, words.iter().map(String::as_str).collect()));
+        parameter
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Words(name, _) | Self::Least(name, _) => name,
+        }
+    }
+
+    /// Its value; a list names each word once, separated by spaces.
+    pub(super) fn value(&self) -> String {
+        match self {
+            Self::Words(_, words) => words.join(" "),
+            Self::Least(_, number) => number.to_string(),
+        }
+    }
+
+    /// Adds what another condition says of the same parameter.
+    pub(super) fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Words(_, known), Self::Words(_, more)) => {
+                more.into_iter().for_each(|word| {
+                    if !known.contains(&word) {
+                        known.push(word);
+                    }
+                });
+            }
+            (Self::Least(_, least), Self::Least(_, number)) => *least = number.min(*least),
+            (Self::Words(..), Self::Least(..)) | (Self::Least(..), Self::Words(..)) => {}
+        }
+    }
 }
 
 /// What a kind of condition is.
@@ -185,7 +222,7 @@ impl Requires for Scopes {
     }
 
     fn parameter(&self) -> Option<Parameter<'_>> {
-        Some(Parameter::Words(SCOPE, &self.0))
+        Some(Parameter::words(SCOPE, &self.0))
     }
 }
 
@@ -210,7 +247,7 @@ impl Requires for AnyScopes {
     }
 
     fn parameter(&self) -> Option<Parameter<'_>> {
-        Some(Parameter::Words(SCOPE, &self.0))
+        Some(Parameter::words(SCOPE, &self.0))
     }
 }
 
@@ -296,7 +333,7 @@ impl Requires for AcrValues {
     }
 
     fn parameter(&self) -> Option<Parameter<'_>> {
-        Some(Parameter::Words("acr_values", &self.0))
+        Some(Parameter::words("acr_values", &self.0))
     }
 }
 

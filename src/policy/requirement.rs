@@ -1,6 +1,5 @@
 //! What a rule requires of a token beyond being active, and what becomes of requests that do not meet it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,29 +86,18 @@ impl Requirement {
         reason: Reason,
         claims: Option<&Claims>,
     ) -> Vec<(&'static str, String)> {
-        let mut words = BTreeMap::<&str, Vec<&str>>::new();
-        let mut numbers = BTreeMap::<&str, u64>::new();
         let told = self.all().flat_map(|requirement| {
             requirement.conditions.iter().chain(requirement.nearest(claims).into_iter().flatten())
         });
         let refusing = told.filter(|condition| condition.reason() == reason);
+        let mut parameters: Vec<Parameter<'_>> = Vec::new();
         for parameter in refusing.filter_map(Condition::parameter) {
-            match parameter {
-                Parameter::Words(name, more) => {
-                    let known = words.entry(name).or_default();
-                    more.iter().for_each(|word| {
-                        if !known.contains(&word.as_str()) {
-                            known.push(word);
-                        }
-                    });
-                }
-                Parameter::Least(name, number) => {
-                    numbers.entry(name).and_modify(|least| *least = number.min(*least)).or_insert(number);
-                }
+            match parameters.iter_mut().find(|known| known.name() == parameter.name()) {
+                Some(known) => known.merge(parameter),
+                None => parameters.push(parameter),
             }
         }
-        let words = words.into_iter().map(|(name, words)| (name, words.join(" ")));
-        words.chain(numbers.into_iter().map(|(name, number)| (name, number.to_string()))).collect()
+        parameters.into_iter().map(|parameter| (parameter.name(), parameter.value())).collect()
     }
 
     /// Whether the caller may come in, be it with a token or not.

@@ -1,6 +1,8 @@
 //! The body of a refusal: JSON with the members of RFC 6749 §5.2, or what the operator made of it, problem details (RFC 9457)
 //! for instance. Whatever stands in it is ours: no text of a token or of the authorization server.
 
+use std::borrow::Cow;
+
 /// A JSON text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorBody {
@@ -51,12 +53,28 @@ impl ErrorBody {
     }
 
     pub(crate) fn render(&self, particulars: &Particulars<'_>) -> String {
-        let Particulars { status, error, error_description, reason } = particulars;
-        self.template
-            .replace("{status}", &status.to_string())
-            .replace("{error}", error)
-            .replace("{error_description}", error_description)
-            .replace("{reason}", reason)
+        let mut parts = self.template.split('{');
+        let mut body = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let value = part.split_once('}').and_then(|(name, rest)| Some((particulars.named(name)?, rest)));
+            match value {
+                Some((value, rest)) => body.extend([&*value, rest]),
+                None => body.extend(["{", part]),
+            }
+        }
+        body
+    }
+}
+
+impl<'a> Particulars<'a> {
+    fn named(&self, name: &str) -> Option<Cow<'a, str>> {
+        match name {
+            "status" => Some(self.status.to_string().into()),
+            "error" => Some(self.error.into()),
+            "error_description" => Some(self.error_description.into()),
+            "reason" => Some(self.reason.into()),
+            _ => None,
+        }
     }
 }
 

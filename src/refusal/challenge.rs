@@ -59,40 +59,39 @@ pub(crate) fn render(
     description: &str,
     parameters: &[(&str, String)],
 ) -> Option<String> {
-    let mut text = match challenge {
+    let with_error = match challenge {
         Challenge::Absent => return None,
-        Challenge::Plain | Challenge::WithError => format!("{scheme} realm={}", quote(&space.realm)),
+        Challenge::Plain => None,
+        Challenge::WithError => Some([("error", error), ("error_description", description)]),
     };
-    if challenge == Challenge::WithError {
-        text.push_str(&format!(", error={}, error_description={}", quote(error), quote(description)));
-    }
-    for (name, value) in parameters {
-        text.push_str(&format!(", {name}={}", quote(value)));
-    }
-    if scheme == DPOP {
-        text.push_str(&format!(", algs={}", quote(&space.dpop_algorithms)));
-    }
-    if let Some(url) = &space.resource_metadata {
-        text.push_str(&format!(", resource_metadata={}", quote(url)));
+    let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let algorithms = (scheme == DPOP).then_some(("algs", space.dpop_algorithms.as_str()));
+    let metadata = space.resource_metadata.as_deref().map(|url| ("resource_metadata", url));
+    let mut text = scheme.to_owned();
+    text.push_str(" realm=");
+    quote(&mut text, &space.realm);
+    for (name, value) in with_error.into_iter().flatten().chain(parameters).chain(algorithms).chain(metadata)
+    {
+        text.extend([", ", name, "="]);
+        quote(&mut text, value);
     }
     Some(text)
 }
 
 const DPOP: &str = "DPoP";
 
-/// A quoted-string (RFC 9110 §5.6.4). Hosts write header values as they are, so a CR or LF here would end the header;
+/// Adds a quoted-string (RFC 9110 §5.6.4). Hosts write header values as they are, so a CR or LF here would end the header;
 /// what is not visible ASCII or space is left out (R13).
-fn quote(value: &str) -> String {
-    let mut quoted = String::with_capacity(value.len().saturating_add(2));
-    quoted.push('"');
-    for character in value.chars().filter(|character| matches!(character, ' '..='~')) {
-        if matches!(character, '"' | '\\') {
-            quoted.push('\\');
+fn quote(text: &mut String, value: &str) {
+    text.reserve(value.len().saturating_add(2));
+    text.push('"');
+    for byte in value.bytes().filter(|byte| matches!(byte, b' '..=b'~')) {
+        if matches!(byte, b'"' | b'\\') {
+            text.push('\\');
         }
-        quoted.push(character);
+        text.push(byte.into());
     }
-    quoted.push('"');
-    quoted
+    text.push('"');
 }
 
 #[cfg(test)]
