@@ -124,6 +124,20 @@ pub fn is_presented(field: Presented<'_>) -> bool {
     }
 }
 
+/// Whether the field holds credentials of a scheme that is none of tokens (RFC 9110 §11.4). A token without a scheme, or behind a
+/// misspelt one (`Bearer: abc`), is no such thing.
+pub fn is_of_other_scheme(field: Presented<'_>) -> bool {
+    matches!(field, Presented::Once(value) if is_other_scheme(value, &[BEARER, DPOP]))
+}
+
+/// Whether these are credentials of a scheme other than these, which nothing among them has.
+pub(super) fn is_other_scheme(value: &[u8], schemes: &[&[u8]]) -> bool {
+    let (scheme, credentials) = split_scheme(value.trim_ascii());
+    let is_character = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_written_so = !scheme.is_empty() && scheme.iter().all(is_character) && !credentials.is_empty();
+    is_written_so && !carries(value, schemes)
+}
+
 /// The scheme of an access token in the field, if there is one that is ours.
 pub fn scheme(field: Presented<'_>) -> Option<Scheme> {
     let Presented::Once(value) = field else { return None };

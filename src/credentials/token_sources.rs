@@ -75,8 +75,11 @@ impl Sources {
         }
         if let Some(name) = &self.cookie {
             let pairs = values(COOKIE).flat_map(|value| value.split(|&byte| byte == b';'));
-            let token =
-                |pair: &'a [u8]| Some(unquoted(pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?));
+            let token = |pair: &'a [u8]| {
+                let (written, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=')?);
+                let is_named = written.trim_ascii_end() == name.as_bytes();
+                is_named.then(|| unquoted(value.get(1..).unwrap_or_default().trim_ascii_start()))
+            };
             extracted.take_from_list(Place::Cookie, COOKIE, "; ", pairs, token);
         }
         if let Some(prefix) = &self.websocket_protocol {
@@ -130,7 +133,7 @@ impl Sources {
             {
                 Some(rest.trim_ascii_start())
             }
-            _ if value.contains(&b' ') => None,
+            _ if bearer::is_other_scheme(value, &[prefix]) => None,
             _ => Some(b""),
         }
     }

@@ -8,7 +8,7 @@ use crate::credentials::bearer::{self, AccessToken, Scheme, TokenSyntax};
 use crate::credentials::client_certificate;
 use crate::credentials::dpop::{DpopMode, UnverifiedProof};
 use crate::http::grpc::{self, GrpcCall};
-use crate::http::request_head::RequestHead;
+use crate::http::request_head::{Presented, RequestHead};
 use crate::policy::Requirement;
 use crate::refusal::{Reason, Rejection, Schemes};
 use crate::settings::Settings;
@@ -91,7 +91,8 @@ pub(super) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) ->
 
 /// Whether a request that is refused for this reason has no token: nothing, or credentials of a scheme that is none of tokens.
 pub(super) fn is_anonymous(head: &RequestHead<'_>, reason: Reason) -> bool {
-    reason.is_about_absence() && !bearer::is_presented(head.authorization)
+    let has_none = matches!(head.authorization, Presented::Absent);
+    reason.is_about_absence() && (has_none || bearer::is_of_other_scheme(head.authorization))
 }
 
 /// Where the credentials of a request are that are refused at the door, for its client. None, if the place is not what is wrong.

@@ -52,6 +52,9 @@ fn r011_a_token_is_taken_out_of_the_cookies_or_a_field() {
     check(("cookie", r#"token="t; b=2"#), &["\"t"], Some(Some("b=2")));
     check(("cookie", "a=1; token="), &[], Some(Some("a=1")));
     check(("cookie", "token=\"\""), &[], Some(None));
+    // Servers trim names and values.
+    check(("cookie", "a=1; token = t"), &["t"], Some(Some("a=1")));
+    check(("cookie", "token; token"), &[], None);
     check(("cookie", "mytoken=t; Token=u; a=token=v"), &[], None);
     check(("x-token", " t "), &["t"], Some(None));
     let (found, edits) = extract(&sources(), &[("cookie", "a=1"), ("cookie", "token=t; b=2")]);
