@@ -38,22 +38,31 @@ impl OpaquePath {
         let path = std::str::from_utf8(path).map_err(|_| Ambiguous)?;
         let written = pieces(path).map(|piece| Delimiter::of(piece).map_or(piece, |_| STAND_IN));
         let as_written = normalize(written.collect::<String>().as_bytes())?.into_owned();
-        let (mut readings, mut delimiters) = (Vec::new(), Vec::new());
-        let mut text = path.to_owned();
-        for _ in 0..MAX_READINGS {
+        let mut readings = Vec::new();
+        let mut delimiters: Vec<_> = pieces(path).filter_map(Delimiter::of).collect();
+        // What servers have after so many decodings, whatever they have taken off before.
+        let mut texts = vec![(decoded(path)?, 1_usize), (decoded(&without_parameters(path))?, 1)];
+        let mut index = 0_usize;
+        while let Some((text, decodings)) = texts.get(index).cloned() {
+            index = index.saturating_add(1);
             delimiters.extend(pieces(&text).filter_map(Delimiter::of));
-            let decoded = decoded(&text)?;
-            let ended = decoded.split(['#', '?']).next().unwrap_or_default();
-            let without_parameters =
-                |segment: &'_ str| segment.split(';').next().unwrap_or_default().to_owned();
-            readings.push(merged(decoded.split('/').map(str::to_owned))?);
-            readings.push(merged(ended.split('/').map(without_parameters))?);
-            if decoded == text {
-                return Ok(Self { as_written, readings, delimiters });
+            readings.push(merged(&text)?);
+            let more = [
+                (decoded(&text)?, decodings.saturating_add(1)),
+                (ended(&text), decodings),
+                (without_parameters(&text), decodings),
+            ];
+            for (text, decodings) in more {
+                if texts.iter().any(|(known, _)| *known == text) {
+                    continue;
+                }
+                if decodings > MAX_DECODINGS || texts.len() == MAX_TEXTS {
+                    return Err(Ambiguous);
+                }
+                texts.push((text, decodings));
             }
-            text = decoded;
         }
-        Err(Ambiguous)
+        Ok(Self { as_written, readings, delimiters })
     }
 }
 
@@ -97,9 +106,20 @@ fn decoded(text: &str) -> Result<String, Ambiguous> {
     String::from_utf8(decoded).map_err(|_| Ambiguous)
 }
 
-/// A path of these segments, where slashes beside each other are one.
-fn merged(segments: impl Iterator<Item = String>) -> Result<String, Ambiguous> {
-    let segments: Vec<String> = segments.filter(|segment| !segment.is_empty()).collect();
+/// The path up to where some servers end it.
+fn ended(text: &str) -> String {
+    text.split(['#', '?']).next().unwrap_or_default().to_owned()
+}
+
+/// The path without what stands behind a `;` in its segments.
+fn without_parameters(text: &str) -> String {
+    let segments = text.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// The path where slashes beside each other are one.
+fn merged(text: &str) -> Result<String, Ambiguous> {
+    let segments: Vec<&str> = text.split('/').filter(|segment| !segment.is_empty()).collect();
     let path = segments.join("/");
     let is_ambiguous = has_ambiguous_segment(&path) || path.contains('\\');
     if is_ambiguous { Err(Ambiguous) } else { Ok(format!("/{path}")) }
@@ -109,7 +129,10 @@ fn merged(segments: impl Iterator<Item = String>) -> Result<String, Ambiguous> {
 const STAND_IN: &str = "%EE%80%80";
 
 /// After so many decodings there has to be nothing left to decode.
-const MAX_READINGS: usize = 4;
+const MAX_DECODINGS: usize = 3;
+
+/// No path that is meant has so many readings.
+const MAX_TEXTS: usize = 64;
 
 #[cfg(test)]
 mod tests;

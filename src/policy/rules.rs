@@ -399,7 +399,7 @@ impl Access {
     fn openness(&self) -> u8 {
         match self {
             Self::Public => 2,
-            Self::Protected(requirement) => requirement.is_optional.into(),
+            Self::Protected(_) => (!self.needs_token()).into(),
         }
     }
 }

@@ -10,13 +10,20 @@ fn r184_a_path_has_every_reading_that_servers_are_known_for() {
         ("/%2F/c", "/\u{e000}/c", &["/c"]),
         ("/a%2F%2Fb%2F", "/a\u{e000}\u{e000}b\u{e000}", &["/a/b"]),
         ("/a;v=1/b", "/a\u{e000}v=1/b", &["/a;v=1/b", "/a/b"]),
-        ("/a%3bv/;x/b", "/a\u{e000}v/\u{e000}x/b", &["/a;v/;x/b", "/a/b"]),
+        ("/a%3bv/;x/b", "/a\u{e000}v/\u{e000}x/b", &["/a;v/;x/b", "/a;v/b", "/a/b"]),
         ("/100%25", "/100\u{e000}", &["/100%"]),
         ("/a%252Fb", "/a\u{e000}2Fb", &["/a%2Fb", "/a/b"]),
         ("/%2561%2Fb", "/\u{e000}61\u{e000}b", &["/%61/b", "/a/b"]),
         ("/C%23/x", "/C\u{e000}/x", &["/C#/x", "/C"]),
         ("/why%3F%2Fx", "/why\u{e000}\u{e000}x", &["/why?/x", "/why"]),
         ("/%6f%2Fb", "/o\u{e000}b", &["/o/b"]),
+        // Tomcat takes parameters off before it decodes: up to the next slash that is written.
+        ("/a;%2Fb/c", "/a\u{e000}\u{e000}b/c", &["/a;/b/c", "/a/b/c", "/a/c"]),
+        ("/a%3b%2Fb", "/a\u{e000}\u{e000}b", &["/a;/b", "/a/b"]),
+        ("/a%253b%252Fb", "/a\u{e000}3b\u{e000}2Fb", &["/a%3b%2Fb", "/a;/b", "/a/b"]),
+        ("/a%3B%252Fb", "/a\u{e000}\u{e000}2Fb", &["/a;%2Fb", "/a;/b", "/a/b", "/a"]),
+        // One ends the path at it, another does not look for parameters.
+        ("/a;v%23/b", "/a\u{e000}v\u{e000}/b", &["/a;v#/b", "/a;v", "/a/b", "/a"]),
     ] {
         let read = OpaquePath::read(path.as_bytes()).expect(path);
         assert_eq!(read.as_written, as_written, "{path}");

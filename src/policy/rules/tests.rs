@@ -265,6 +265,7 @@ fn r084_a_host_that_is_routed_in_different_ways_is_ambiguous_where_it_matters() 
 #[test]
 fn r170_no_method_slips_past_a_stricter_rule_into_an_optional_one() {
     let optional = |path: &str, scope: &str| json!({"path": path, "access": "optional", "scopes": [scope]});
+    let reported = |path: &str| json!({"path": path, "report_only": true, "scopes": ["any"]});
     let only_get = |mut rule: serde_json::Value| {
         rule["methods"] = json!(["GET"]);
         rule
@@ -277,6 +278,11 @@ fn r170_no_method_slips_past_a_stricter_rule_into_an_optional_one() {
         (optional("/orders", "orders"), optional("/", "any"), "any"),
         (optional("/orders", "orders"), json!({"path": "/", "scopes": ["any"]}), "any"),
         (public(), optional("/", "any"), "any"),
+        // A rule that only reports lets everything pass, as long as it does.
+        (protected(), reported("/"), "no_matching_rule"),
+        (reported("/orders"), public(), "no_matching_rule"),
+        (reported("/orders"), reported("/"), "any"),
+        (reported("/orders"), json!({"path": "/", "scopes": ["any"]}), "any"),
     ] {
         let rules = json!([only_get(narrow), wide]);
         check(rules, &[("DELETE", "a", "/orders", expected)]);
@@ -542,6 +548,7 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         {"path": "/queues", "allow_in_path": ["%2F"], "scopes": ["queues"]},
         {"path": "/open", "allow_in_path": ["%2F", ";"], "access": "public"},
         {"path": "/open/closed", "scopes": ["closed"]},
+        {"path": "/open/only", "path_match": "exact", "scopes": ["only"]},
         {"path": "/package/{name}", "allow_in_path": ["%2F"], "access": "public"},
         {"path": "/optional/{name}", "allow_in_path": ["%2F"], "access": "optional"},
         {"path": "/reported/{name}", "allow_in_path": ["%2F"], "report_only": true, "scopes": ["r"]},
@@ -601,6 +608,12 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         // Nothing that is not public in every reading is public.
         ("GET", "a", "/open/closed;x", "ambiguous_target"),
         ("GET", "a", "/open/closed%2Fx", "ambiguous_target"),
+        ("GET", "a", "/open/only;", "ambiguous_target"),
+        ("GET", "a", "/open/only%2F", "ambiguous_target"),
+        ("GET", "a", "/open/only%2Fx", "public"),
+        ("GET", "a", "/open/only;%2Fx", "ambiguous_target"),
+        ("GET", "a", "/open/only;x%2Fy;z", "ambiguous_target"),
+        ("GET", "a", "/open;%2Fx/only", "ambiguous_target"),
         ("GET", "a", "/package/@scope%2Fname", "ambiguous_target"),
         ("GET", "a", "/optional/a%2Fb", "ambiguous_target"),
         ("GET", "a", "/reported/a%2Fb", "ambiguous_target"),
