@@ -49,11 +49,11 @@ impl Profile {
         let is_typed = jws.media_type().as_deref() == Some("at+jwt");
         let is_plain = is_typed || matches!(jws.media_type().as_deref(), None | Some("jwt" | "jose"));
         let says_access_token = claim_mapping.kinds.says_access_token(payload)? || is_typed;
-        let is_event = payload.has("events");
+        let is_other = OTHER_KINDS_CLAIMS.iter().any(|name| payload.has(name));
         let is_of_kind = match self {
             Self::Rfc9068 => is_typed,
-            Self::Lax => is_plain && !is_event && (says_access_token || resembles_access_token(payload)),
-            Self::Any => is_plain && !is_event,
+            Self::Lax => is_plain && !is_other && (says_access_token || resembles_access_token(payload)),
+            Self::Any => is_plain && !is_other,
         };
         if !is_of_kind {
             return Err(Reason::NotAnAccessToken.into());
@@ -102,6 +102,10 @@ fn is_for_other_than_client(payload: &Object) -> bool {
     };
     clients.peek().is_some() && !clients.any(is_audience)
 }
+
+/// Claims that access tokens never have: of security events (RFC 8417 §2.2); and of refresh tokens that are like access tokens otherwise, which
+/// have the access token's `jti` in `ati` (Spring Security OAuth), or what it may be granted (Cloud Foundry UAA).
+const OTHER_KINDS_CLAIMS: [&str; 3] = ["events", "ati", "granted_scopes"];
 
 /// Claims of ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11).
 const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];

@@ -268,6 +268,24 @@ fn r069_r161_access_tokens_and_id_tokens_of_real_servers() {
         ),
         ("LemonLDAP::NG 2.16.1", JWT, json!({"aud": ["app"], "client_id": "app", "scope": "a"}), access),
         (
+            "spring-security-oauth#363",
+            JWT,
+            json!({"user_name": "alice", "client_id": "app", "scp": ["a"], "aud": ["orders-api"], "jti": "j"}),
+            access,
+        ),
+        (
+            "spring-security-oauth#363, refresh token",
+            JWT,
+            json!({"user_name": "alice", "client_id": "app", "scp": ["a"], "aud": ["orders-api"], "jti": "k", "ati": "j"}),
+            other,
+        ),
+        (
+            "UAA, RefreshTokenCreator",
+            JWT,
+            json!({"user_id": "u", "client_id": "app", "cid": "app", "granted_scopes": ["a"], "aud": ["orders-api"], "jti": "j-r"}),
+            other,
+        ),
+        (
             "Casdoor, refresh token",
             JWT,
             json!({"tokenType": "refresh-token", "aud": ["app"], "scope": "a"}),
