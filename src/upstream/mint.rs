@@ -137,9 +137,24 @@ fn names_user(claims: &Claims, client: &str) -> bool {
 }
 
 /// The pointers of claims that every minted JWT is made of: where servers name users (RFC 7662 §2.2, then Cloud Foundry UAA, ForgeRock,
-/// Autodesk, webMethods and those before RFC 7662), and the client.
-pub(crate) const ASKED: [&str; 8] =
-    [SUBJECT, "/username", "/user_name", "/user_id", "/userid", "/uid", "/owner_id", CLIENT_ID];
+/// Autodesk, webMethods, Doorkeeper, OpenID Connect Core §5.1, Entra ID and those before RFC 7662), and the client.
+pub(crate) const ASKED: [&str; 15] = [
+    SUBJECT,
+    "/username",
+    "/user_name",
+    "/userName",
+    "/user_id",
+    "/userid",
+    "/userId",
+    "/uid",
+    "/user",
+    "/owner_id",
+    "/resource_owner_id",
+    "/preferred_username",
+    "/email",
+    "/upn",
+    CLIENT_ID,
+];
 
 /// Claims of a minted JWT that no answer can give it.
 pub(crate) const OWN_CLAIMS: &[&str] =

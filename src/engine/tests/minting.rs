@@ -34,7 +34,7 @@ fn configuration(edits: Value) -> Value {
 fn answer(edits: Value) -> (String, String, Vec<(&'static str, String)>) {
     let mut claims = json!({
         "active": true, "sub": "alice", "client_id": "app", "scope": "a b", "exp": NOW + 3600, "iat": NOW,
-        "department": "sales", "ext": {"vat": "CH-1"}, "email": "alice@example.com",
+        "department": "sales", "ext": {"vat": "CH-1"}, "mail": "alice@example.com",
     });
     testing::merge(&mut claims, edits);
     ("200".to_owned(), claims.to_string(), vec![("content-type", "application/json".to_owned())])
@@ -68,7 +68,7 @@ fn r042_r108_a_jwt_is_minted_for_one_audience_with_what_it_needs() {
     assert_eq!(claims, expected);
     let billing = minted(&mut worker, 0, "/billing", "t");
     assert_eq!((&billing["aud"], &billing["vat"]), (&json!("billing-api"), &json!("CH-1")));
-    assert_eq!((billing.get("department"), billing.get("email")), (None, None));
+    assert_eq!((billing.get("department"), billing.get("mail")), (None, None));
     assert_eq!(worker.introspections(), 1);
 }
 
@@ -129,6 +129,14 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
         (json!({"sub": null, "user_name": "alice"}), "missing_subject"),
         (json!({"sub": null, "user_id": 7}), "missing_subject"),
         (json!({"sub": null, "uid": "alice"}), "missing_subject"),
+        (json!({"sub": null, "email": "alice@example.com"}), "missing_subject"),
+        (json!({"sub": null, "preferred_username": "alice"}), "missing_subject"),
+        (json!({"sub": null, "upn": "alice@example.com"}), "missing_subject"),
+        (json!({"sub": null, "userName": "alice"}), "missing_subject"),
+        (json!({"sub": null, "userId": 7}), "missing_subject"),
+        (json!({"sub": null, "user": {"id": 7}}), "missing_subject"),
+        // doorkeeper-gem/doorkeeper, TokensController#info.
+        (json!({"sub": null, "resource_owner_id": 7}), "missing_subject"),
     ];
     named(configuration(json!({})), &of_users);
     named(configuration(json!({"mint": {"client_as_subject": true}})), &of_users);
@@ -230,10 +238,10 @@ fn r125_each_server_names_its_users_in_its_own_way() {
     };
     for (mint, ours, okta, django) in [
         (json!({}), json!({}), "1234", "alice"),
-        (json!({}), json!({"mint": {"subject": "/email"}}), "1234", "alice@example.com"),
-        (json!({"subject": "/email"}), json!({}), "alice@example.com", "alice@example.com"),
+        (json!({}), json!({"mint": {"subject": "/mail"}}), "1234", "alice@example.com"),
+        (json!({"subject": "/mail"}), json!({}), "alice@example.com", "alice@example.com"),
         (
-            json!({"subject": "/email"}),
+            json!({"subject": "/mail"}),
             json!({"mint": {"subject": "/username"}}),
             "alice@example.com",
             "alice",
