@@ -43,6 +43,11 @@ impl TokenKinds {
     }
 }
 
+/// Whether the `typ` of a JOSE header says another kind.
+pub(crate) fn is_other_kind(media_type: &str) -> bool {
+    OTHER_KINDS.contains(&&*plain(media_type))
+}
+
 /// What a word that is not known means.
 #[derive(Clone, Copy)]
 enum Unknown {

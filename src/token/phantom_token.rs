@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::jwt::Jws;
 use crate::refusal::{Reason, TokenError};
 use crate::token::claims::{ClaimMapping, Claims};
+use crate::token::kinds;
 
 /// A JWT that may be forwarded once its claims are validated.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ impl PhantomToken {
         let jws = Jws::parse(text).map_err(|no_jws| TokenError { member: no_jws.member(), ..unexpected })?;
         if jws.is_of_other_kind() {
             return Err(TokenError { member: Some("typ"), ..unexpected });
+        }
+        if jws.media_type().is_some_and(|media_type| kinds::is_other_kind(&media_type)) {
+            return Err(TokenError::about("typ", Reason::NotAnAccessToken));
         }
         let payload = jws.payload();
         if payload.get("active") == Some(&Value::Bool(false)) {

@@ -51,6 +51,10 @@ fn r044_r059_jwts_of_other_kinds_and_unsigned_ones_are_refused() {
     ] {
         assert_eq!(refusal(&jws(header, &payload)), Some(Reason::UnexpectedResponse), "{header}");
     }
+    for kind in ["rt+jwt", "application/rt+jwt", "id+jwt", "Refresh", "id_token"] {
+        let header = json!({"alg": "ES256", "typ": kind}).to_string();
+        assert_eq!(refusal(&jws(&header, &payload)), Some(Reason::NotAnAccessToken), "{header}");
+    }
     let signed = jws(r#"{"alg":"ES256"}"#, &payload);
     assert_eq!(refusal(&signed), None);
     let (unsigned, _) = signed.rsplit_once('.').expect("a signature");
