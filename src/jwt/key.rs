@@ -44,15 +44,15 @@ pub(super) struct PublicJwk {
 }
 
 impl PublicJwk {
-    /// Reads a JWK for verifying signatures. What has no part in that is not looked at, and a `kid` that is no text is none
-    /// (RFC 7517 §4.5).
+    /// Reads a JWK for verifying signatures. What has no part in that is not looked at, a `kid` that is no text is none
+    /// (RFC 7517 §4.5), and so is an empty text.
     ///
     /// # Errors
     /// Why it is not for that, in a fixed text.
     pub(super) fn read(jwk: &Object) -> Result<Self, &'static str> {
         let text = |name| match jwk.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
             Some(_) => Err(MALFORMED),
         };
         let verifies = |operations: &Value| {
@@ -70,7 +70,7 @@ impl PublicJwk {
             return Err("its key_ops do not have verify");
         }
         let algorithm = text("alg")?.map(|name| Algorithm::named(name).ok_or("its alg is unknown"));
-        let id = text("kid").unwrap_or_default().filter(|id| !id.is_empty()).map(str::to_owned);
+        let id = text("kid").unwrap_or_default().map(str::to_owned);
         Ok(Self { id, algorithm: algorithm.transpose()?, public: public_part(jwk).ok_or(MALFORMED)? })
     }
 

@@ -67,7 +67,7 @@ impl KeySet {
         if !self.algorithms.iter().any(|algorithm| key.fits(*algorithm)) {
             return Err("no algorithm of keys.algorithms fits it");
         }
-        if self.keys.len() < MAX_KEYS { Ok(key) } else { Err("more than 64 keys are there") }
+        if self.keys.len() < MAX_KEYS { Ok(key) } else { Err("more than 256 keys are there") }
     }
 
     /// The keys that are left out, and why.
@@ -138,7 +138,7 @@ impl KeySet {
 }
 
 /// More keys than any issuer has at one time.
-const MAX_KEYS: usize = 64;
+const MAX_KEYS: usize = 256;
 
 /// How many keys one signature may cost.
 const MAX_ATTEMPTS: usize = 4;

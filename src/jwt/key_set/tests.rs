@@ -164,6 +164,11 @@ fn r063_an_unknown_key_is_distinguished_from_a_wrong_signature() {
     assert_eq!(verify(&self::set(json!(many)), &token("ES256", json!({}))), Err(Unverified::UnknownKey));
     many.rotate_right(1);
     assert_eq!(verify(&self::set(json!(many)), &token("ES256", json!({}))), Ok(()));
+    // With a name, the last of a hundred is found.
+    let named = |index: u8| public(&point(index), json!({"kid": index.to_string()}));
+    let mut hundred: Vec<Value> = (1..=100).map(named).collect();
+    hundred.push(public(&p256(), json!({"kid": "good"})));
+    assert_eq!(verify(&self::set(json!(hundred)), &token("ES256", json!({"kid": "good"}))), Ok(()));
 }
 
 /// If a weak or odd key were taken, its owner, or whoever broke it, could sign. If it were left out in silence, its operator would look
@@ -257,7 +262,7 @@ fn r152_what_says_nothing_of_the_key_leaves_none_out() {
         json!({"kid": null, "use": null, "key_ops": null, "alg": null}),
         json!({"kid": 5}),
         json!({"kid": {"a": 1}}),
-        json!({"kid": ""}),
+        json!({"kid": "", "use": "", "alg": ""}),
         json!({"key_ops": ["verify", "sign", 5]}),
         json!({"n": 5, "e": null, "d": [], "issuer": "https://login.example.com", "exp": 1}),
     ] {
