@@ -108,7 +108,7 @@ impl ResponseFormat {
             (Some(name), _) => response.get(name).and_then(Value::as_str),
             (None, Format::Jwt) => None,
             (None, Format::Json | Format::Signed(_) | Format::UserInfo) => {
-                return Ok(ActiveToken::new(Source::Response, beside));
+                return Ok(ActiveToken::new(Source::Response, beside.without_empty_audience()));
             }
         };
         let PhantomToken { jws, claims } =
@@ -131,7 +131,7 @@ fn parse_signed(
     now: Timestamp,
 ) -> Result<ActiveToken, TokenError> {
     let (jws, response) = signed.open(text(body)?, now)?;
-    let claims = claims_of_active(&response, claim_mapping)?;
+    let claims = claims_of_active(&response, claim_mapping)?.without_empty_audience();
     Ok(ActiveToken::new(Source::SignedResponse(Box::new(jws.into_owned())), claims))
 }
 

@@ -72,6 +72,10 @@ fn r033_r166_r167_what_is_said_beside_the_jwt_alone_counts_against_it() {
         (&no_aud, json!({"aud": null}), json!({"aud": ["x", "orders-api"]}), "forwarded"),
         (&no_aud, json!({"aud": null}), json!({"aud": "payments-api"}), "wrong_audience"),
         (&no_aud, json!({"aud": "payments-api"}), json!({}), "wrong_audience"),
+        (&no_aud, json!({"aud": "payments-api"}), json!({"aud": []}), "wrong_audience"),
+        (&no_aud, json!({}), json!({"aud": []}), "wrong_audience"),
+        (&no_aud, json!({}), json!({"aud": "payments-api"}), "wrong_audience"),
+        (&no_aud, json!({"aud": []}), json!({"aud": "orders-api"}), "wrong_audience"),
         (&strict, json!({"aud": null}), json!({"aud": "orders-api"}), "wrong_audience"),
         (&strict, json!({"exp": null}), json!({"exp": NOW - 10}), "expired"),
         (&strict, json!({}), json!({"nbf": NOW + 10}), "not_yet_valid"),
@@ -98,6 +102,8 @@ fn r163_r167_the_client_is_one_of_those_that_may_call() {
     testing::merge(&mut by_azp, json!({"token": {"client_claim": "azp"}}));
     let mut with_jwt = plain.clone();
     testing::merge(&mut with_jwt, json!({"introspection": {"response": {"jwt_field": "jwt"}}}));
+    let mut with_jwt_by_azp = with_jwt.clone();
+    testing::merge(&mut with_jwt_by_azp, json!({"token": {"client_claim": "azp"}}));
     for (configuration, body, expected) in [
         (&plain, json!({"client_id": "app"}), "forwarded"),
         (&plain, json!({"client_id": "third"}), "wrong_client"),
@@ -111,6 +117,11 @@ fn r163_r167_the_client_is_one_of_those_that_may_call() {
         (
             &with_jwt,
             json!({"jwt": token(json!({"client_id": "app"})), "client_id": "third"}),
+            "unexpected_response",
+        ),
+        (
+            &with_jwt_by_azp,
+            json!({"jwt": token(json!({"azp": "app"})), "azp": "third"}),
             "unexpected_response",
         ),
     ] {
@@ -180,12 +191,18 @@ fn r166_an_answer_may_lack_the_audience_that_a_presented_jwt_must_have() {
     let opaque = json!({"active": true, "sub": "alice", "iss": OUTER});
     assert_eq!(answered(&configuration(true), &opaque), "forwarded");
     assert_eq!(answered(&configuration(false), &opaque), "wrong_audience");
+    // ory/hydra, reference of introspectOAuth2Token: no audience was asked for.
+    let empty = json!({"active": true, "sub": "alice", "iss": OUTER, "aud": []});
+    assert_eq!(answered(&configuration(true), &empty), "forwarded");
+    assert_eq!(answered(&configuration(false), &empty), "wrong_audience");
     let mut of_rule = configuration(true);
     of_rule["rules"] = json!([{"path": "/", "audience": ["orders-api"]}]);
     assert_eq!(answered(&of_rule, &opaque), "wrong_audience", "the rule asks for it");
     let verifying = json!({"token": {"audience": ["orders-api"], "allow_missing_aud": true}});
     assert_eq!(presented(verifying.clone(), &token(json!({}))), "forwarded");
-    assert_eq!(presented(verifying, &token(json!({"aud": null}))), "wrong_audience");
+    for aud in [json!(null), json!([]), json!("")] {
+        assert_eq!(presented(verifying.clone(), &token(json!({"aud": aud}))), "wrong_audience", "{aud}");
+    }
 }
 
 /// keycloak#15694, quarkus#16294: services reach the server by its inner name, browsers by its outer one, and each finds its way into

@@ -363,6 +363,15 @@ fn rows() -> Vec<(&'static str, &'static str, Told, &'static str)> {
             "alice@example.com",
         ),
         (
+            "okta",
+            "the same page: a refresh token is active and of the same type, without an issuer",
+            Json(
+                json!({"active": true, "token_type": "Bearer", "scope": "openid profile email", "client_id": "app",
+                "username": "alice@example.com", "exp": exp, "sub": "alice@example.com", "device_id": "q4SZ"}),
+            ),
+            "wrong_issuer",
+        ),
+        (
             "plain-json",
             "RFC 7662 §2.2",
             Json(
