@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::fingerprint::Fingerprint;
 use crate::http::grpc;
 use crate::http::lifetime::Lifetime;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, TokenError};
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token_key::TokenKey;
@@ -159,8 +159,8 @@ impl UpstreamHeaders {
         token_info: Rc<TokenInfo>,
         profile: &Arc<MintProfile>,
         now: Timestamp,
-        mint: impl FnOnce(&TokenInfo) -> Result<Minted, Reason>,
-    ) -> Result<Self, Reason> {
+        mint: impl FnOnce(&TokenInfo) -> Result<Minted, TokenError>,
+    ) -> Result<Self, TokenError> {
         let mut kept = token_info.minted.borrow_mut();
         // What was minted in the future, before the clock was set back, does not serve.
         let serves =

@@ -118,7 +118,7 @@ impl Explanation {
                     reply.headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
                 json!({
                     "fate": if reply.reason.is_some() { "refused" } else { "answered" },
-                    "status": reply.status, "reason": reply.reason, "headers": headers, "body": reply.body,
+                    "status": reply.status, "reason": reply.reason, "member": reply.member, "headers": headers, "body": reply.body,
                 })
             }
             Fate::Forwarded { filter_state, shadow_denied, .. } => {

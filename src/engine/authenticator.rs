@@ -572,8 +572,9 @@ impl Authenticator {
 
     fn decide(&mut self, pending: Pending, token_info: Rc<TokenInfo>, host: Host<'_>) -> Step {
         let enforces = pending.context.requirement.enforcement == Enforcement::Full;
-        let headers = self.check(&pending, &token_info, host).and_then(|unmet| match unmet {
-            Some(reason) if enforces => Err(reason),
+        let unmet = self.check(&pending, &token_info, host).map_err(TokenError::from);
+        let headers = unmet.and_then(|unmet| match unmet {
+            Some(reason) if enforces => Err(reason.into()),
             unmet => {
                 let headers = self.upstream_headers(&pending, Rc::clone(&token_info), host)?;
                 Ok((unmet, self.ending(headers, &pending, token_info.claims(), host.now)))
@@ -585,9 +586,7 @@ impl Authenticator {
                 let rejection = Rejection { token: Some(*token_info.token()), ..reason.into() };
                 Step::Settled(Decision::report(rejection, headers, host))
             }
-            Err(reason) => {
-                pending.reject(reason.into(), Some(token_info.token()), Some(token_info.claims()), host)
-            }
+            Err(error) => pending.reject(error, Some(token_info.token()), Some(token_info.claims()), host),
         }
     }
 
@@ -617,13 +616,13 @@ impl Authenticator {
         pending: &Pending,
         token_info: Rc<TokenInfo>,
         host: Host<'_>,
-    ) -> Result<UpstreamHeaders, Reason> {
+    ) -> Result<UpstreamHeaders, TokenError> {
         let Some(mint) = self.settings.mint.as_ref().filter(|_| token_info.jwt().is_none()) else {
             return Ok(UpstreamHeaders::of(token_info));
         };
         if token_info.claims().validity().has_expired(host.now, Duration::ZERO) {
             // Clocks may differ, but nothing is minted that is over.
-            return Err(Reason::Expired);
+            return Err(Reason::Expired.into());
         }
         let profile = pending.context.requirement.mint.as_ref().unwrap_or(&mint.profile);
         let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_mapping);
@@ -631,7 +630,8 @@ impl Authenticator {
             mint.mint(profile, subject, token_info.claims(), host.randomness.bytes(), host.now)
         };
         let headers = UpstreamHeaders::minted(token_info, profile, host.now, mint)?;
-        if headers.jwt_length() > MAX_MINTED_LENGTH { Err(Reason::PhantomTokenTooLong) } else { Ok(headers) }
+        let is_too_long = headers.jwt_length() > MAX_MINTED_LENGTH;
+        if is_too_long { Err(Reason::PhantomTokenTooLong.into()) } else { Ok(headers) }
     }
 
     fn check(

@@ -17,6 +17,8 @@ pub struct Reply {
     pub grpc_call: Option<GrpcCall>,
     /// The name of the reason, if it is a refusal.
     pub reason: Option<&'static str>,
+    /// The claim, header member or setting at fault, by a fixed name. Clients hear of what they presented alone.
+    pub member: Option<&'static str>,
 }
 
 impl Reply {

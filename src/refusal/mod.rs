@@ -104,6 +104,7 @@ impl Rejection {
             grpc_status: grpc_status(status, challenge),
             grpc_call: self.grpc_call,
             reason: Some(self.reason.name()),
+            member: self.member,
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::documents::document::Document;
 use crate::jwt::SigningKey;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, TokenError};
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token::named_claim::NamedClaim;
@@ -77,14 +77,16 @@ impl MintSettings {
         claims: &Claims,
         random: Option<[u8; 16]>,
         now: Timestamp,
-    ) -> Result<Minted, Reason> {
-        let client = identity(claims, CLIENT_ID)?;
+    ) -> Result<Minted, TokenError> {
+        let of_client = TokenError::about("client_id", Reason::UnexpectedResponse);
+        let client = identity(claims, CLIENT_ID).ok_or(of_client)?;
         if client.is_some_and(str::is_empty) {
-            return Err(Reason::UnexpectedResponse);
+            return Err(of_client);
         }
         let SubjectMapping { pointer, allows_client } = subject.unwrap_or(&self.subject);
         let may_stand = |client: &&str| *allows_client && !names_user(claims, client);
-        let subject = match identity(claims, pointer)? {
+        let of_user = TokenError::about("mint.subject", Reason::UnexpectedResponse);
+        let subject = match identity(claims, pointer).ok_or(of_user)? {
             Some(user) if !user.is_empty() => user,
             _ => client.filter(may_stand).ok_or(Reason::MissingSubject)?,
         };
@@ -119,13 +121,9 @@ impl MintSettings {
     }
 }
 
-/// Who the claim at this pointer names, if it is there. A number is no identifier.
-fn identity<'c>(claims: &'c Claims, pointer: &str) -> Result<Option<&'c str>, Reason> {
-    match claims.asked(pointer) {
-        None => Ok(None),
-        Some(Value::String(name)) => Ok(Some(name)),
-        Some(_) => Err(Reason::UnexpectedResponse),
-    }
+/// Who the claim at this pointer names, if it is there; none if it is no text. A number is no identifier.
+fn identity<'c>(claims: &'c Claims, pointer: &str) -> Option<Option<&'c str>> {
+    claims.asked(pointer).map_or(Some(None), |name| name.as_str().map(Some))
 }
 
 /// Whether a response names a user other than its client, so that the client must not stand for the user. Servers name the client in `sub`

@@ -42,6 +42,9 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
             let style = if reason.is_some() { BAD } else { GOOD };
             let name = reason.unwrap_or("by the gateway itself");
             let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {style}{} {name}{style:#}", reply.status);
+            if let Some(member) = reply.member {
+                let _ = writeln!(text, "           because of {member}");
+            }
             for (name, value) in &reply.headers {
                 let _ = writeln!(text, "           {name}: {}", plain(value));
             }

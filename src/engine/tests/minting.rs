@@ -160,6 +160,16 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
             (json!({"sub": null, "client_id": null}), "missing_subject"),
         ],
     );
+    // The log and `explain` name what is wrong, and the client hears nothing of it.
+    for (edits, member) in [(json!({"sub": 42}), "mint.subject"), (json!({"client_id": 7}), "client_id")] {
+        let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
+        worker.answer = answer(edits);
+        let authorization = crate::http::request_head::Presented::Once(b"Bearer t");
+        let head = RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() };
+        let reply = worker.refusal(0, &head);
+        assert_eq!((reply.status, reply.member), (502, Some(member)));
+        assert!(!reply.body.contains(member), "{}", reply.body);
+    }
     // Null means that there is none.
     let null_subject = r#"{"active":true,"sub":null,"username":null,"client_id":"app"}"#;
     let mut worker = Worker::new(configuration(json!({"mint": {"client_as_subject": true}})), &NoSharedData);
