@@ -30,7 +30,7 @@ struct Input<'a> {
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct RuleChoice {
-    path: Choice<9>,
+    path: Choice<10>,
     methods: Choice<4>,
     host: Choice<4>,
     /// The last bit: whether it is public; the two before: what its paths may have.
@@ -112,6 +112,8 @@ impl Access {
 
 struct Rule {
     path: &'static str,
+    /// Whether nothing below is meant.
+    is_exact: bool,
     methods: &'static [&'static str],
     host: &'static str,
     is_public: bool,
@@ -123,11 +125,16 @@ impl Rule {
     fn of(choice: RuleChoice) -> Option<Self> {
         const PATHS: [&str; 8] =
             ["/", "/public", "/admin", "/public/admin", "/admin/public", "/Admin", "/a b", "/p\u{fc}"];
+        /// The last one; the one before stands for no rule.
+        const EXACT: usize = 9;
         const METHODS: [&[&str]; 4] = [&[], &["GET"], &["POST"], &["OPTIONS"]];
         const HOSTS: [&str; 4] = ["", "open.example.com", "*.example.com", "[::1]"];
         const ALLOWED: [&[&str]; 4] = [&[], &["%2F"], &[";", "%25"], &["%2F", "%25", "%23", "%3F", ";"]];
+        let index = usize::from(choice.path.0);
+        let is_exact = index == EXACT;
         Some(Self {
-            path: PATHS.get(usize::from(choice.path.0))?,
+            path: if is_exact { "/public/admin" } else { PATHS.get(index)? },
+            is_exact,
             methods: METHODS[usize::from(choice.methods.0)],
             host: HOSTS[usize::from(choice.host.0)],
             is_public: choice.access.0 % 2 == 1,
@@ -141,8 +148,11 @@ impl Rule {
         if !self.is_public {
             // So that what one protected rule asks is not what another does.
             rule["scopes"] =
-                json!([format!("{:?}{:?}{}", self.path.as_bytes(), self.methods, self.host)
+                json!([format!("{:?}{:?}{}{}", self.path.as_bytes(), self.methods, self.host, self.is_exact)
                     .replace([' ', '"'], "")]);
+        }
+        if self.is_exact {
+            rule["path_match"] = json!("exact");
         }
         if !self.methods.is_empty() {
             rule["methods"] = json!(self.methods);
@@ -170,17 +180,21 @@ impl Rule {
         };
         let (own_path, path) = (fold(self.path.as_bytes()), fold(path));
         let is_path = own_path == b"/"
-            || path.strip_prefix(own_path.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+            || path.strip_prefix(own_path.as_slice()).is_some_and(|rest| match rest {
+                [] | [b'/'] => true,
+                [b'/', ..] => !self.is_exact,
+                _ => false,
+            });
         is_host && is_path
     }
 
-    fn place(&self) -> (u8, usize, usize) {
+    fn place(&self) -> (u8, usize, usize, bool) {
         let host = match self.host {
             "" => 0,
             pattern if pattern.starts_with('*') => 1,
             _ => 2,
         };
-        (host, self.host.len(), self.path.len())
+        (host, self.host.len(), self.path.len(), self.is_exact)
     }
 
     fn takes(&self, method: &str) -> bool {
