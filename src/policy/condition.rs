@@ -298,9 +298,10 @@ impl ClaimCondition {
             (Value::Array(elements), _) => {
                 values.contains(claim) || elements.iter().any(|element| values.contains(element))
             }
-            (Value::String(text), Some(separator)) => {
-                text.split(separator).map(str::trim).any(|part| values.iter().any(|value| value == part))
-            }
+            (Value::String(text), Some(separator)) => text
+                .split(separator)
+                .map(|part| part.trim_matches(' '))
+                .any(|part| values.iter().any(|value| value == part)),
             _ => values.contains(claim),
         }
     }
