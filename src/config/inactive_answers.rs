@@ -26,6 +26,9 @@ pub(super) fn inactive_answers(
             (401 | 403, None) if auth_method != Method::Unauthenticated => {
                 "needs error: without it, wrong credentials of the gateway would be taken for a dead token"
             }
+            (401, Some("invalid_token")) if auth_method == Method::BearerToken => {
+                "is about the gateway's own token (RFC 6750 §3.1)"
+            }
             (_, Some(error)) if OF_GATEWAY.contains(&error) => "is about the gateway's own credentials",
             _ => continue,
         };

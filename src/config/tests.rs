@@ -679,6 +679,13 @@ fn r195_what_refuses_the_gateway_cannot_be_called_a_dead_token() {
     refuses(json!({"status": 429}), ": must not have the status of a limit on requests");
     refuses(json!({"status": 500}), ".status: must be between 400 and 499, got 500");
     refuses(json!({"error": "invalid_token"}), ".status: is required");
+    check(
+        json!({"introspection": {
+            "auth_method": "bearer_token", "bearer_token": "b", "client_id": null, "client_secret": null,
+            "response": {"inactive_answers": [{"status": 401, "error": "invalid_token"}]},
+        }}),
+        "introspection.response.inactive_answers[0]: is about the gateway's own token (RFC 6750 §3.1)",
+    );
     // Nothing of the gateway can be refused where it presents nothing.
     let unauthenticated = json!({
         "auth_method": "none", "client_id": null, "client_secret": null,

@@ -8,6 +8,12 @@ pub(crate) fn of(headers: &[(&[u8], &[u8])]) -> Option<String> {
     String::from_utf8(essence).ok()
 }
 
+/// Whether it is JSON, be it of a kind of its own (RFC 6839 §3.1), like `application/problem+json`.
+pub(crate) fn is_json(media_type: &str) -> bool {
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
 /// A media type as far as it can be shown: a log is no place for whatever else a server may send in its place.
 pub(super) fn shown(media_type: Option<&str>) -> &str {
     let Some(media_type) = media_type else { return "no media type" };

@@ -35,7 +35,7 @@ impl InactiveAnswers {
 
     /// Why an answer with such a status brings nothing.
     pub(super) fn reason(&self, status: u16, headers: &[(&[u8], &[u8])], body: &[u8]) -> Reason {
-        let is_json = media_type::of(headers).is_some_and(|media_type| media_type == "application/json");
+        let is_json = media_type::of(headers).is_some_and(|media_type| media_type::is_json(&media_type));
         let json = is_json.then(|| Object::parse(body).ok()).flatten();
         let member = |name: &str| json.as_ref().and_then(|json| json.get(name));
         let error = member("error").and_then(Value::as_str);

@@ -173,6 +173,11 @@ fn r028_r029_status_media_type_and_error_say_who_is_at_fault() {
         ("401", JSON, r#"{"active":false}"#, Inactive),
         ("400", JSON, r#"{"active":false,"error":"x"}"#, Inactive),
         ("404", JSON, r#"{"active": false}"#, Inactive),
+        // JSON of a kind of its own (RFC 6839, RFC 9457), as frameworks make it of every error.
+        ("400", "application/problem+json", r#"{"title":"Bad Request","error":"invalid_token"}"#, Inactive),
+        ("400", "application/vnd.error+json", r#"{"error":"invalid_client"}"#, GatewayCredentialsRefused),
+        ("404", "application/problem+json", r#"{"title":"Not Found","status":404}"#, UnexpectedResponse),
+        ("400", "text/x+json", r#"{"error":"invalid_token"}"#, UnexpectedResponse),
         ("401", JSON, r#"{"active":false,"error":"invalid_client"}"#, GatewayCredentialsRefused),
         ("401", JSON, r#"{"active":"false"}"#, GatewayCredentialsRefused),
         ("400", JSON, r#"{"active":null}"#, UnexpectedResponse),
@@ -237,6 +242,7 @@ fn r195_a_dead_token_can_be_an_error_where_that_is_said() {
     for (format, status, media_type, body, reason) in [
         (&named, "404", JSON, r#"{"error":"not_found"}"#, Inactive),
         (&named, "404", JSON, "{}", Inactive),
+        (&named, "404", "application/problem+json", r#"{"title":"Not Found","status":404}"#, Inactive),
         (&named, "404", "", "", Inactive),
         // A wrong path is no dead token.
         (&named, "404", "text/html", "<html>", UnexpectedResponse),
