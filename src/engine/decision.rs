@@ -97,7 +97,8 @@ impl Pending {
     /// # Errors
     /// Why the request is refused: there is no other, or this one has refused the token for what it is.
     pub(super) fn next_query(&mut self, none: TokenError) -> Result<Query, TokenError> {
-        let is_unknown = matches!(none.reason, Reason::Inactive | Reason::NotAJwt);
+        // `WrongIssuer` is said here of a JWT that this server would verify, never of an answer.
+        let is_unknown = matches!(none.reason, Reason::Inactive | Reason::NotAJwt | Reason::WrongIssuer);
         let Some(others) =
             self.others.as_mut().filter(|_| is_unknown || none.reason.fault() != Fault::Client)
         else {

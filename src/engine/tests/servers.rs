@@ -244,6 +244,45 @@ fn r033_r199_only_the_servers_that_a_rule_names_are_asked() {
     assert_eq!(worker.get(0, "another"), "inactive");
 }
 
+/// If the first, which verifies JWTs, ended the search at one of another issuer, the JWTs of a server that wants to be asked about them
+/// would be good only where it is named first.
+#[test]
+fn r199_a_jwt_that_no_named_server_verifies_is_put_to_those_that_are_asked() {
+    for names in [["staff", "partners"], ["partners", "staff"]] {
+        for (issuer, path, answer, expected, asked) in [
+            ("partners", "/", "active", "partners", &["partners"][..]),
+            ("partners", "/", "204", "inactive", &["partners"]),
+            ("partners", "/", "503", "unavailable", &["partners"]),
+            ("others", "/", "204", "inactive", &["partners"]),
+            ("staff", "/", "204", "staff", &[]),
+            ("partners", "/staff", "active", "wrong_issuer", &[]),
+        ] {
+            let servers = json!([
+                server("staff", "verify"),
+                server("partners", "introspect"),
+                server("others", "verify")
+            ]);
+            let rules = json!([
+                {"path": "/", "authorization_servers": names},
+                {"path": "/staff", "authorization_servers": ["staff", "others"]},
+            ]);
+            let edits = json!({"authorization_servers": servers, "rules": rules});
+            let mut worker = Worker::new(one_after_the_other(edits), &NoSharedData);
+            worker.keys = key_set("k1");
+            worker.server_answers("partners", answer);
+            let jwt = token_of(issuer);
+            let expected = if ["staff", "partners"].contains(&expected) {
+                bearer(&token_of(expected))
+            } else {
+                expected.to_owned()
+            };
+            let found = worker.request(0, "GET", path, Some(&bearer(&jwt)));
+            assert_eq!(found, expected, "{names:?} {issuer} {path} {answer}");
+            assert_eq!(worker.upstreams, asked, "{names:?} {issuer} {path} {answer}");
+        }
+    }
+}
+
 #[test]
 fn r199_a_rule_names_each_of_its_servers_once() {
     let errors = |rule: Value| {
