@@ -147,9 +147,14 @@ impl Rule {
             json!({"path": self.path, "access": if self.is_public { "public" } else { "protected" }});
         if !self.is_public {
             // So that what one protected rule asks is not what another does.
-            rule["scopes"] =
-                json!([format!("{:?}{:?}{}{}", self.path.as_bytes(), self.methods, self.host, self.is_exact)
-                    .replace([' ', '"'], "")]);
+            rule["scopes"] = json!([format!(
+                "{:?}{:?}{}{}",
+                self.path.as_bytes(),
+                self.methods,
+                self.host,
+                self.is_exact
+            )
+            .replace([' ', '"'], "")]);
         }
         if self.is_exact {
             rule["path_match"] = json!("exact");
