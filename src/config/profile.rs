@@ -86,8 +86,8 @@ profiles! {
     // Of a dead token, older ones say so with a 400, or deny access.
     "gluu" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 400, "error": "invalid_token"}, {"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}]}}}"#,
     "janssen" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}, {"status": 404}]}}, "mint": {"client_as_subject": true}}"#,
-    // Whether an answer is signed is a matter of the token's client.
-    "authelia" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "require_signed": false}}}"#,
+    // Whether an answer is signed is a matter of the token's client. A client's own token had no `sub` once; a user's always has.
+    "authelia" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "require_signed": false}}, "mint": {"client_as_subject": true}}"#,
     // The administrative port has no authentication.
     "hydra" => r#"{"introspection": {"auth_method": "none", "response": {"accept": "application/json"}}}"#,
     "spring" => r#"{"introspection": {"response": {"accept": "application/json"}}, "token": {"require_token_type": true}}"#,

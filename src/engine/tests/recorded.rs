@@ -312,6 +312,14 @@ fn rows() -> Vec<(&'static str, &'static str, Told, &'static str)> {
             "alice",
         ),
         (
+            "authelia",
+            "authelia#12483: a client's own token, before `Session.GetSubject` names the client",
+            Json(
+                json!({"active": true, "client_id": "app", "exp": exp, "iat": NOW, "iss": ISSUER, "scope": "orders:read", "aud": ["orders-api"]}),
+            ),
+            "app",
+        ),
+        (
             "hydra",
             "ory.com, reference of introspectOAuth2Token; not tried",
             Json(
