@@ -95,7 +95,10 @@ pub fn findings(
 /// What stands in the lines of errors and is no value yet, once for each kind: that may be all that is wrong.
 fn placeholders(findings: &[Finding], text: &str) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    if let Some(Foreign { at, message }) = foreign::has_comments(text).filter(|_| !findings.is_empty()) {
+    let is_news = |comment: &Foreign| {
+        !findings.is_empty() && findings.iter().all(|finding| finding.message != comment.message)
+    };
+    if let Some(Foreign { at, message }) = foreign::has_comments(text).filter(is_news) {
         found.push(Finding { severity: Severity::Warning, ..Finding::of_file(at, message) });
     }
     for finding in

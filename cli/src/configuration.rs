@@ -211,7 +211,7 @@ impl Search<'_> {
     fn embedded(&self, text: &embedded::Text<'_>) -> Vec<Configuration> {
         let mut inside = match document::read(&text.text) {
             Ok(documents) => find_where(is_whole, &documents, &text.text, text.is_json),
-            Err(Unreadable { at, message }) if text.is_file && is_named_in(&text.text) => {
+            Err(Unreadable { at, message }) if text.is_file && is_meant(&text.text) => {
                 let node = Node { at, ..Node::NOTHING };
                 let host = HostKind::default();
                 vec![Configuration { refusal: Some(message), ..Configuration::written(&node, host) }]
@@ -280,6 +280,11 @@ fn is_whole(node: &Node) -> bool {
 fn is_called_so(node: &Node) -> bool {
     let is_name = |text: &str| !text.contains('\n') && is_named_in(text);
     node.text().is_some_and(is_name) || node.children().any(is_called_so)
+}
+
+/// Whether a text that cannot be read seems to have a configuration.
+fn is_meant(text: &str) -> bool {
+    is_named_in(text) || (text.contains("rules") && SERVERS.iter().any(|name| text.contains(name)))
 }
 
 fn is_named_in(text: &str) -> bool {

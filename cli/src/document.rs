@@ -64,8 +64,20 @@ pub struct Unreadable {
 /// # Errors
 /// Where it is neither YAML nor JSON.
 pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
-    // The operator's own file may be as long as a dump of a cluster.
-    let options = serde_saphyr::options! { budget: None };
+    // The operator's own file may be as long as a dump of a cluster, and no deeper than JSON may be to the filter.
+    let budget = serde_saphyr::budget! {
+        max_depth: MAX_DEPTH,
+        max_reader_input_bytes: None,
+        max_events: usize::MAX,
+        max_nodes: usize::MAX,
+        max_documents: usize::MAX,
+        max_total_scalar_bytes: usize::MAX,
+        max_merge_keys: usize::MAX,
+        max_aliases: usize::MAX,
+        max_anchors: usize::MAX,
+        enforce_alias_anchor_ratio: false,
+    };
+    let options = serde_saphyr::options! { budget: budget };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let error = error.without_snippet();
         let at = error.location().map_or(Position::START, Position::of);
@@ -74,6 +86,7 @@ pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
             serde_saphyr::Error::UnknownAnchor { .. } => {
                 Some("an alias names an anchor that this document has not")
             }
+            serde_saphyr::Error::Budget { .. } => Some("values are nested too deeply here"),
             _ => None,
         };
         if let Some(message) = known {
@@ -255,3 +268,6 @@ impl<'de> Visitor<'de> for AnyContent {
         Ok(Content::Object(object))
     }
 }
+
+/// How many lists and objects may be inside one another, as in serde_json.
+const MAX_DEPTH: usize = 128;

@@ -38,9 +38,10 @@ pub fn of_name(name: &str) -> Option<&'static str> {
 }
 
 /// What a text is that is neither YAML nor JSON.
-/// It can be read up to this line, or the next one.
+/// It can be read up to this line, or the one before or after it.
 pub fn of_unreadable(text: &str, line: usize) -> Option<Foreign> {
-    first(UNREADABLE, text).or_else(|| of_line(text, line)).or_else(|| of_line(text, line + 1))
+    let around = [line, line + 1, line.saturating_sub(1)];
+    first(UNREADABLE, text).or_else(|| around.into_iter().find_map(|line| of_line(text, line)))
 }
 
 /// What a text is that can be read, and has no configuration.
@@ -128,7 +129,23 @@ fn named(text: &str, begin: &str, end: char) -> Option<usize> {
 
 fn is_json_like(text: &str) -> bool {
     let rest = text.trim_start_matches('\u{feff}').trim_start();
-    rest.starts_with(['{', '[']) || rest.starts_with("//") || rest.starts_with("/*")
+    let is_object = rest.starts_with(['{', '[']) && !rest.starts_with("{{");
+    is_object || rest.starts_with("//") || rest.starts_with("/*")
+}
+
+/// A comma with nothing after it in its list or object, outside of texts and in what looks like JSON.
+fn trailing_comma(text: &str) -> Option<usize> {
+    let after = |at: usize| text.get(at + 1..).unwrap_or_default().trim_start();
+    json_mark(text, |at, rest| rest.starts_with(',') && after(at).starts_with(['}', ']']))
+}
+
+/// An action of a template that only Helm has.
+fn helm(text: &str) -> Option<usize> {
+    text.match_indices("{{").map(|(at, _)| at).find(|at| {
+        let action = text.get(*at + 2..).unwrap_or_default();
+        let action = action.trim_start_matches('-').trim_start().trim_start_matches('(');
+        HELM_WORDS.iter().any(|word| action.starts_with(word))
+    })
 }
 
 /// Whether a text that looks like JSON has comments: YAML takes them for names and values.
@@ -139,6 +156,11 @@ pub fn has_comments(text: &str) -> Option<Foreign> {
 
 /// A comment outside of texts, in what looks like JSON.
 fn json_comment(text: &str, marks: &[&str]) -> Option<usize> {
+    json_mark(text, |_, rest| marks.iter().any(|mark| rest.starts_with(mark)))
+}
+
+/// Where this is the case outside of texts, in what looks like JSON.
+fn json_mark(text: &str, is_here: impl Fn(usize, &str) -> bool) -> Option<usize> {
     if !is_json_like(text) {
         return None;
     }
@@ -153,9 +175,7 @@ fn json_comment(text: &str, marks: &[&str]) -> Option<usize> {
             _ if quote == Some(character) => quote = None,
             _ if quote.is_some() => {}
             '"' | '\'' => quote = Some(character),
-            _ if marks.iter().any(|mark| text.get(at..).is_some_and(|rest| rest.starts_with(mark))) => {
-                return Some(at);
-            }
+            _ if text.get(at..).is_some_and(|rest| is_here(at, rest)) => return Some(at),
             _ => {}
         }
     }
@@ -198,7 +218,7 @@ fn tab(text: &str) -> Option<usize> {
 const READABLE: &[Row] = &[
     (|text| is_empty(text).then_some(0), "the file is empty"),
     (|text| json_comment(text, &["//", "/*"]), COMMENT),
-    (|text| any_of(text, HELM_WORDS), HELM),
+    (helm, HELM),
     (|text| line_of(text, &["#@ ", "#@\n"]), YTT),
     (|text| text.find("ENC[AES256_GCM"), ENCRYPTED),
 ];
@@ -211,7 +231,7 @@ const UNREADABLE: &[Row] = &[
     ),
     (|text| line_of(text, &["$ANSIBLE_VAULT;"]), ENCRYPTED),
     (|text| enclosed(text, "{%", "%}"), JINJA),
-    (|text| any_of(text, HELM_WORDS), HELM),
+    (helm, HELM),
     (|text| enclosed(text, "<%", "%>"), TEMPLATE),
     (second_json, "several JSON values stand one after the other: jq -s . FILE | phantom-token check -"),
     (
@@ -231,12 +251,13 @@ const NOT_JSON: &[Row] = &[
     (|text| text.starts_with('\u{feff}').then_some(0), BYTE_ORDER_MARK),
     (|text| enclosed(text, "{{", "}}"), TEMPLATE),
     (|text| json_comment(text, &["//", "/*", "#"]), COMMENT),
+    (trailing_comma, "JSON has no comma before } or ]: take it out"),
     (second_json, "several JSON values stand one after the other, where the filter takes one"),
 ];
 
 /// What something has yet to fill in.
 const PLACEHOLDERS: &[Row] = &[
-    (|text| any_of(text, HELM_WORDS), HELM),
+    (helm, HELM),
     (|text| enclosed(text, "{{", "}}"), TEMPLATE),
     (|text| enclosed(text, "<%", "%>"), TEMPLATE),
     (|text| named(text, "$(", ')').or_else(|| named(text, "${", '}')), PLACEHOLDER),
@@ -251,23 +272,24 @@ const DAMAGE: &[Row] = &[
     (|text| text.find(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']), QUOTES),
 ];
 
-/// What only templates of Helm say.
+/// How an action begins that only templates of Helm have.
 const HELM_WORDS: &[&str] = &[
-    "{{ .Values.",
-    "{{- .Values.",
-    "{{.Values.",
-    "{{ .Release.",
-    "{{ .Chart.",
-    "{{ include ",
-    "{{- include ",
-    "{{ toYaml ",
-    "{{- toYaml ",
-    "{{- if ",
-    "{{- with ",
-    "{{- range ",
-    "{{- define ",
-    "{{ tpl ",
-    "{{- tpl ",
+    ".Values.",
+    "$.Values.",
+    ".Release.",
+    ".Chart.",
+    ".Files.",
+    "$.Files.",
+    ".Capabilities.",
+    "include ",
+    "template ",
+    "toYaml ",
+    "tpl ",
+    "if ",
+    "with ",
+    "range ",
+    "define ",
+    "/*",
 ];
 
 const UTF_16: &str = "it is UTF-16, as PowerShell's > writes: save it as UTF-8";

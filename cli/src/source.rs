@@ -54,7 +54,7 @@ impl Source {
             let message = foreign::of_name(&self.name).unwrap_or(message);
             Unreadable { at, message }
         })?;
-        let is_json = self.name.ends_with(".json");
+        let is_json = [".json", ".jsonc"].iter().any(|end| self.name.ends_with(end));
         let found = configuration::find(&documents, &self.text, is_json);
         if found.is_empty() {
             let nothing = Foreign { at: Position::START, message: NOTHING };
