@@ -187,6 +187,7 @@ impl Probe<'_> {
         for (url, exchange) in self.server.documents(judgement) {
             self.report.note("keys", format!("{url}: {}", answer::told(exchange)));
             let Answer::Complete { status: 200, body, .. } = &exchange.answer else { continue };
+            quirks::compare_metadata(&self.draft, &url, body, &mut self.report);
             let Some(set) = server.and_then(|server| server.key_set(body)) else { continue };
             let unusable = set.unusable_keys();
             for UnusableKey { index, kid, reason } in unusable {
@@ -207,7 +208,8 @@ impl Probe<'_> {
             return;
         }
         if self.trial.shows_values {
-            let told = |(name, value)| format!("{name}: {}", told_value(value, token));
+            let hidden = self.hidden(token);
+            let told = |(name, value)| format!("{name}: {}", told_value(value, &hidden));
             evidence.claims.iter().map(told).for_each(|line| self.report.note("claim", line));
         } else {
             self.report.note("claims", evidence.names());
@@ -223,6 +225,14 @@ impl Probe<'_> {
         if judgement.is_read() {
             quirks::compare(&self.draft, &evidence, &mut self.report);
         }
+    }
+
+    /// What is not shown, whatever it stands in.
+    fn hidden(&self, token: &str) -> Vec<String> {
+        let secrets = ["client_secret", "bearer_token"].map(|name| format!("introspection.{name}"));
+        let secrets = secrets.iter().filter_map(|path| self.draft.text(path));
+        let tokens = [Some(token), self.trial.refresh_token].into_iter().flatten().map(str::to_owned);
+        secrets.chain(tokens).filter(|text| !text.is_empty()).collect()
     }
 
     fn note_signature(&mut self, jwt: &str, reason: Option<Reason>) {
@@ -245,7 +255,7 @@ impl Probe<'_> {
         let Some(judgement) = self.server.judge(&self.draft, token) else { return };
         let evidence = quirks::evidence(&self.server, &self.draft, &judgement, token);
         if let Some(evidence) = evidence.filter(|_| judgement.is_read()) {
-            quirks::note_claims(&self.draft, &evidence, &mut self.report);
+            quirks::note_claims(&self.draft, &evidence, judgement.reason(), &mut self.report);
         }
         if let Some(exchange) = self.server.introspection(&judgement).filter(|_| judgement.is_forwarded()) {
             quirks::note_caching(&self.draft, &exchange.answer, &mut self.report);
@@ -283,10 +293,21 @@ impl Probe<'_> {
     }
 }
 
-fn told_value(value: &Value, token: &str) -> String {
-    match value.as_str() {
-        Some(text) if jws::header(text).is_some() => "[JWT]".to_owned(),
-        Some(text) if text.contains(token) => "[the token]".to_owned(),
-        _ => value.to_string(),
+/// A value, without tokens and secrets that a server repeats.
+fn told_value(value: &Value, hidden: &[String]) -> String {
+    match value {
+        Value::String(text) if jws::header(text).is_some() => "[JWT]".to_owned(),
+        Value::String(text) if hidden.iter().any(|secret| text.contains(secret)) => "[hidden]".to_owned(),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(|value| told_value(value, hidden)).collect();
+            format!("[{}]", values.join(","))
+        }
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                format!("{}:{}", Value::from(name.as_str()), told_value(value, hidden))
+            };
+            format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        value => value.to_string(),
     }
 }

@@ -121,9 +121,78 @@ async fn bad_tokens_and_keys_are_reported() -> Result<()> {
         "{}",
         findings.text
     );
+    let mut other_issuer = configuration(&server);
+    other_issuer["token"]["issuer"] = json!("https://login.example.com");
+    let findings = try_it(&other_issuer, Some(&token), Route::default()).await?;
+    assert!(
+        findings.text.contains("its issuer is not token.issuer, so its keys are not fetched"),
+        "{}",
+        findings.text
+    );
     server.revoke(&token).await?;
     let findings = try_it(&configuration(&server), Some(&token), Route::default()).await?;
     assert!(findings.text.contains("401 inactive") && !findings.is_fine, "{}", findings.text);
+    Ok(())
+}
+
+/// If this failed, `probe` would advise what the filter does not count for JWTs that clients present, or would say nothing of what lets
+/// them pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn r204_r205_presented_jwts_are_told_what_they_lack() -> Result<()> {
+    let mut claims = jwt::valid_claims();
+    claims["jti"] = json!("1");
+    let rows: &[(&str, &str, Value, Value, &str, Value)] = &[
+        (
+            "Amazon Cognito, without aud",
+            "JWT",
+            json!({"aud": null, "token_use": "access"}),
+            json!({"allow_missing_aud": true, "jwt_profile": "lax"}),
+            "token.clients",
+            json!({}),
+        ),
+        (
+            "IdentityServer4#1061, the scope as a list",
+            "at+jwt",
+            json!({"scope": ["orders:read"]}),
+            json!({}),
+            "token        401 malformed_jwt",
+            json!({"token": {"allow_scope_list": true}}),
+        ),
+        (
+            "Keycloak, older than RFC 9068",
+            "JWT",
+            json!({"jti": null}),
+            json!({}),
+            "with         the lines below, the token is good",
+            json!({"token": {"jwt_profile": "lax"}}),
+        ),
+        (
+            "a Kubernetes service account",
+            "JWT",
+            json!({"jti": null, "scope": null, "client_id": null}),
+            json!({}),
+            "token.jwt_profile any takes every JWT",
+            json!({}),
+        ),
+    ];
+    for (whose, typ, edits, token, said, follows) in rows {
+        let mut claims = claims.clone();
+        merge(&mut claims, edits.clone());
+        let presented = jwt::signed(&json!({"alg": "ES256", "typ": typ}), &claims);
+        let mut configuration = json!({
+            "token": {"issuer": "https://login.example.com", "audience": ["orders-api"], "jwts": "verify"},
+            "keys": {"jwks": {"keys": [integration_tests::keys::public(&integration_tests::keys::p256())]}},
+            "rules": [{"path": "/"}],
+        });
+        merge(&mut configuration["token"], token.clone());
+        let findings = try_it(&configuration, Some(&presented), Route::default()).await?;
+        let text = plain(&findings.text);
+        assert!(
+            text.contains(said) && findings.json["configuration"] == *follows && !findings.is_fine,
+            "{whose}: {text}"
+        );
+        assert!(!text.contains("which is allowed"), "{whose}: {text}");
+    }
     Ok(())
 }
 
@@ -617,6 +686,48 @@ fn rows_of_odd_answers() -> Vec<Row> {
             ..sound("a date as a text", |asked| match asked.is_for_access() {
                 true => active(with(json!({"exp": "2030-01-01T00:00:00Z"}))),
                 false => inactive(),
+            })
+        },
+        Row {
+            says: &["token        502 unexpected_response, by its sub"],
+            is_fine: false,
+            ..sound("django-rest-framework's ids, a user's number as sub", |asked| {
+                match asked.is_for_access() {
+                    true => active(with(json!({"sub": 42}))),
+                    false => inactive(),
+                }
+            })
+        },
+        Row {
+            says: &["token        502 unexpected_response, by a member that is there twice"],
+            is_fine: false,
+            ..sound("RFC 8259 §4, a name twice", |asked| match asked.is_for_access() {
+                true => (200, "application/json", active(user()).2.replacen('{', "{\"sub\":\"bob\",", 1)),
+                false => inactive(),
+            })
+        },
+        Row {
+            says: &[
+                "token        401 proof_required (",
+                "refresh      is not active here, which proves nothing",
+            ],
+            is_fine: false,
+            ..sound("RFC 9449 §6.2, a token that is bound to a key", |asked| match asked.is_for_access() {
+                true => active(with(json!({"token_type": "DPoP", "cnf": {"jkt": "x".repeat(43)}}))),
+                false => inactive(),
+            })
+        },
+        Row {
+            says: &[
+                "refresh      is a 401 wrong_audience here, which proves nothing where no access token passes",
+            ],
+            never: &["refresh      refused"],
+            is_fine: false,
+            ..sound("tokens of another API, and refresh tokens that are answered alike", |asked| {
+                match asked.is_for_access() || asked.is_for_refresh() {
+                    true => active(with(json!({"aud": ["app"]}))),
+                    false => inactive(),
+                }
             })
         },
         Row {

@@ -135,7 +135,7 @@ fn alternatives(draft: &Draft) -> Vec<Change> {
     }
     let is_same_either_way = ["introspection.client_id", "introspection.client_secret"]
         .iter()
-        .all(|path| text(draft, path).is_none_or(|text| text.bytes().all(is_plain)));
+        .all(|path| draft.text(path).is_none_or(|text| text.bytes().all(is_plain)));
     let others = SECRET_METHODS.iter().filter(|other| **other != method);
     others
         .filter(|other| !is_same_either_way || method == POST || **other == POST)
@@ -189,13 +189,6 @@ fn method(draft: &Draft) -> &str {
 
 fn is(draft: &Draft, name: &str) -> bool {
     method(draft) == name
-}
-
-/// A text of the configuration, or of the environment.
-fn text(draft: &Draft, path: &str) -> Option<String> {
-    let written = draft.get(path)?;
-    let variable = written.get("env").and_then(Value::as_str).and_then(|name| std::env::var(name).ok());
-    written.as_str().map(str::to_owned).or(variable)
 }
 
 /// Whether it is the same form-encoded.

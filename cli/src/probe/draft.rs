@@ -58,6 +58,13 @@ impl Draft {
         path.split('.').try_fold(self.holder(path), |value, name| value.get(name))
     }
 
+    /// The text at this path, or in the variable that it names.
+    pub fn text(&self, path: &str) -> Option<String> {
+        let written = self.get(path)?;
+        let variable = written.get("env").and_then(Value::as_str).and_then(|name| std::env::var(name).ok());
+        written.as_str().map(str::to_owned).or(variable)
+    }
+
     /// The same with these changes. A section `mint` has a key that is not there yet: another one stands for it.
     pub fn with(&self, changes: &[Change]) -> Self {
         let mut draft = self.clone();

@@ -18,7 +18,7 @@ pub fn evidence(server: &Server, draft: &Draft, judgement: &Judgement, token: &s
             Content::of(&exchange.answer).evidence(jwt_field)
         }
         None => {
-            let presented = Evidence::of_jwt("the token", token, serde_json::Map::new());
+            let presented = Evidence::of_jwt(PRESENTED, token, serde_json::Map::new());
             Some(presented).filter(|evidence| !evidence.claims.is_empty())
         }
     }
@@ -33,6 +33,8 @@ pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> 
         return None;
     }
     let content = Content::of(&answer);
+    // That a claim is absent is another reason.
+    let draft = &takes_absent(draft);
     let is_other = |server: &mut Server, edited: &Answer| {
         let judgement = server.judge_edited(draft, token, &|_| edited.clone());
         judgement.is_some_and(|judgement| judgement.reason() != Some(reason))
@@ -46,12 +48,30 @@ pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> 
         return Some(format!("by its media type, where the content is {media_type}"));
     }
     let Content::Json(members) = content else { return None };
+    if is_other(server, &of_body(&answer, &Value::Object(members.clone()))) {
+        return Some("by a member that is there twice".to_owned());
+    }
     let culprit = members.keys().filter(|name| *name != "active").find(|name| {
         let mut rest = members.clone();
         rest.remove(*name);
         is_other(server, &of_body(&answer, &Value::Object(rest)))
     });
     culprit.map(|name| format!("by its {name}"))
+}
+
+/// The configuration that takes answers without a claim that it compares.
+fn takes_absent(draft: &Draft) -> Draft {
+    let mut changes = vec![Change::without("token.require_exp", "")];
+    if draft.get("token.issuer").is_some() {
+        changes.push(Change::to("token.allow_missing_iss", true, ""));
+    }
+    if draft.get("token.audience").is_some() {
+        changes.push(Change::to("token.allow_missing_aud", true, ""));
+    }
+    if draft.get("mint").is_some() {
+        changes.push(Change::to("mint.client_as_subject", true, ""));
+    }
+    draft.with(&changes)
 }
 
 /// The lines by which the token passes, as far as there are any.
@@ -83,6 +103,13 @@ fn candidates(reason: Reason, draft: &Draft, evidence: &Evidence, shows_values: 
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
     let mut changes = Vec::new();
     match reason {
+        // A claim that a JWT of a client has to have is not one that its server leaves out of answers.
+        Reason::WrongIssuer | Reason::WrongAudience if *whose == PRESENTED && lacks(compared(reason)) => {}
+        Reason::NotAnAccessToken | Reason::MissingClaim if *whose == PRESENTED => {
+            let why = "its server is older than RFC 9068: see to it that ID tokens do not pass";
+            changes.push(Change::to("token.jwt_profile", "lax", why));
+            changes.extend(claims.iter().filter_map(|(name, value)| kind(draft, name, value)));
+        }
         Reason::WrongIssuer if lacks("iss") => {
             changes.push(Change::to("token.allow_missing_iss", true, format!("{whose} has no iss")));
         }
@@ -127,10 +154,17 @@ fn candidates(reason: Reason, draft: &Draft, evidence: &Evidence, shows_values: 
         }
         _ => {}
     }
-    if reason == Reason::UnexpectedResponse && SCOPE_CLAIMS.iter().any(|name| is_list(claims.get(*name))) {
+    if matches!(reason, Reason::UnexpectedResponse | Reason::MalformedJwt)
+        && SCOPE_CLAIMS.iter().any(|name| is_list(claims.get(*name)))
+    {
         changes.push(Change::to("token.allow_scope_list", true, format!("{whose} has the scope as a list")));
     }
     changes
+}
+
+/// The claim that is compared before a token is refused for this.
+fn compared(reason: Reason) -> &'static str {
+    if reason == Reason::WrongIssuer { "iss" } else { "aud" }
 }
 
 /// A member that may tell kinds of tokens, and its word for this one.
@@ -180,9 +214,13 @@ fn is_list(value: Option<&Value>) -> bool {
 }
 
 /// What an operator has to know of the claims of a token that passes, or nearly does.
-pub fn note_claims(draft: &Draft, evidence: &Evidence, report: &mut Report) {
+pub fn note_claims(draft: &Draft, evidence: &Evidence, reason: Option<Reason>, report: &mut Report) {
     let Evidence { whose, claims, .. } = evidence;
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
+    if *whose == PRESENTED && matches!(reason, Some(Reason::NotAnAccessToken | Reason::MissingClaim)) {
+        let text = "is no access token as far as it says: token.jwt_profile any takes every JWT of token.issuer for token.audience, ID tokens among them";
+        report.note("kind", format!("{whose} {text}"));
+    }
     if draft.get("mint").is_some() && evidence.jwt.is_none() && USER_CLAIMS.iter().all(|name| lacks(name)) {
         let text = match draft.get("mint.client_as_subject") {
             Some(Value::Bool(true)) => {
@@ -217,15 +255,45 @@ pub fn note_caching(draft: &Draft, answer: &Answer, report: &mut Report) {
     }
 }
 
+/// Whether what describes a server is of the one that is configured.
+pub fn compare_metadata(draft: &Draft, url: &str, body: &[u8], report: &mut Report) {
+    let Ok(Value::Object(metadata)) = serde_json::from_slice(body) else { return };
+    let Some(keys) = metadata.get("jwks_uri").and_then(Value::as_str) else { return };
+    if !is_issuer(draft, metadata.get("issuer").unwrap_or(&Value::Null)) {
+        let text = "its issuer is not token.issuer, so its keys are not fetched: token.issuer_aliases is for another name of this server";
+        report.judge(false, "keys", format!("{url}: {text}"));
+    } else if origin(keys) != origin(url) {
+        let text =
+            "its jwks_uri is of another origin, so its keys are not fetched: keys.jwks_uri can name them";
+        report.judge(false, "keys", format!("{url}: {text}"));
+    }
+}
+
+fn is_issuer(draft: &Draft, iss: &Value) -> bool {
+    let aliases = draft.get(ALIASES).and_then(Value::as_array);
+    draft.get("token.issuer") == Some(iss) || aliases.is_some_and(|aliases| aliases.contains(iss))
+}
+
+/// The scheme, host and port of a URL.
+fn origin(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end =
+        url.get(authority..).and_then(|rest| rest.find(['/', '?'])).map_or(url.len(), |end| authority + end);
+    url.get(..end).unwrap_or(url)
+}
+
 /// What of `token` this fits, and what does not.
 pub fn compare(draft: &Draft, evidence: &Evidence, report: &mut Report) {
     let Evidence { whose, claims, beside, .. } = evidence;
-    if let Some(issuer) = draft.get("token.issuer") {
-        let allows_none = draft.get("token.allow_missing_iss") == Some(&Value::Bool(true));
-        let aliases = draft.get(ALIASES).and_then(Value::as_array);
-        let is_right = |iss: &Value| iss == issuer || aliases.is_some_and(|aliases| aliases.contains(iss));
+    let is_presented = *whose == PRESENTED;
+    if draft.get("token.issuer").is_some() {
+        let allows_none = !is_presented && draft.get("token.allow_missing_iss") == Some(&Value::Bool(true));
+        let is_right = |iss: &Value| is_issuer(draft, iss);
         let (is_fine, text) = match claims.get("iss") {
             None | Some(Value::Null) if allows_none => (true, "has none, which is allowed"),
+            None | Some(Value::Null) if is_presented => {
+                (false, "has none, which a JWT that a client presents needs")
+            }
             None | Some(Value::Null) => (false, "has none: token.allow_missing_iss"),
             Some(iss) if !is_right(iss) => (
                 false,
@@ -240,13 +308,17 @@ pub fn compare(draft: &Draft, evidence: &Evidence, report: &mut Report) {
     }
     let audience = draft.get("token.audience").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if !audience.is_empty() {
-        let allows_none = draft.get("token.allow_missing_aud") == Some(&Value::Bool(true));
+        let allows_none = !is_presented && draft.get("token.allow_missing_aud") == Some(&Value::Bool(true));
         let names_one = |value: &Value| match value {
             Value::Array(values) => values.iter().any(|value| audience.contains(value)),
             value => audience.contains(value),
         };
         let (is_fine, text) = match (claims.get("aud"), beside.get("aud")) {
             (None | Some(Value::Null), _) if allows_none => (true, "has none, which is allowed"),
+            (None | Some(Value::Null), _) if is_presented => (
+                false,
+                "has none, which a JWT that a client presents needs: token.clients, with jwt_profile lax, takes the place of token.audience",
+            ),
             (None | Some(Value::Null), _) => (false, "has none: token.allow_missing_aud"),
             (Some(aud), beside) if names_one(aud) && beside.is_none_or(names_one) => {
                 (true, "is in token.audience")
@@ -282,6 +354,9 @@ const OF_CLAIMS: &[Reason] = &[
 /// What servers name the user in, the surest first: what is a name for people may be given to another one later.
 const USER_CLAIMS: &[&str] =
     &["sub", "user_id", "uid", "username", "user_name", "preferred_username", "upn", "email"];
+
+/// Whose claims decide where no server is asked.
+const PRESENTED: &str = "the token";
 
 const ALIASES: &str = "token.issuer_aliases";
 const REQUIRE_TYPE: &str = "token.require_token_type";

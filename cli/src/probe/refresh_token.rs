@@ -39,6 +39,15 @@ pub fn try_refresh_token(
             report.note(WHAT, format!("{text} ({told})"));
             return Vec::new();
         }
+        // It may be refused for what any token of this server is refused for.
+        Reason::WrongIssuer | Reason::WrongAudience | Reason::MissingExpiration
+            if !passes(server, draft, access_token) =>
+        {
+            let text =
+                format!("is a {} here, which proves nothing where no access token passes", judgement.told());
+            report.note(WHAT, format!("{text} ({told})"));
+            return Vec::new();
+        }
         Reason::Inactive => "the server does not call it active".to_owned(),
         Reason::NotAnAccessToken if passes_with(server, require_token_type(false)) => {
             "by token.require_token_type: without it, it would pass".to_owned()
