@@ -66,4 +66,5 @@ pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, denied, metrics
 pub use refusal::{ErrorBody, ProtectionSpace, Reason, Rejection};
 pub use settings::Settings;
 pub use time::Timestamp;
+pub use token::kinds::is_other_kind;
 pub use token_key::TokenKey;

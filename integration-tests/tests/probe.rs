@@ -689,6 +689,19 @@ fn rows_of_odd_answers() -> Vec<Row> {
             })
         },
         Row {
+            says: &[
+                "token        401 not_an_access_token, by its token_usage",
+                "kind         the answer says in token_usage that it is of another kind: give probe an access token",
+            ],
+            is_fine: false,
+            ..sound("OpenIddict, a refresh token in the place of an access token", |asked| {
+                match asked.is_for_access() {
+                    true => active(with(json!({"token_usage": "refresh_token"}))),
+                    false => inactive(),
+                }
+            })
+        },
+        Row {
             says: &["token        502 unexpected_response, by its sub"],
             is_fine: false,
             ..sound("django-rest-framework's ids, a user's number as sub", |asked| {

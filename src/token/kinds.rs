@@ -43,9 +43,9 @@ impl TokenKinds {
     }
 }
 
-/// Whether the `typ` of a JOSE header says another kind.
-pub(crate) fn is_other_kind(media_type: &str) -> bool {
-    OTHER_KINDS.contains(&&*plain(media_type))
+/// Whether a word, or the `typ` of a JOSE header, says another kind, whoever uses it.
+pub fn is_other_kind(said: &str) -> bool {
+    OTHER_KINDS.contains(&&*plain(said))
 }
 
 /// What a word that is not known means.

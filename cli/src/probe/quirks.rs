@@ -1,8 +1,8 @@
 //! Why a token that the server calls active is refused, and which lines of configuration let it pass. A remedy counts if the filter's own
 //! code says so with it.
 
-use phantom_token_core::Reason;
 use phantom_token_core::driver::{Fields, Response as Answer};
+use phantom_token_core::{Reason, is_other_kind};
 use serde_json::{Value, json};
 
 use super::answer::{Content, Evidence, field, status};
@@ -167,22 +167,30 @@ fn compared(reason: Reason) -> &'static str {
     if reason == Reason::WrongIssuer { "iss" } else { "aud" }
 }
 
-/// A member that may tell kinds of tokens, and its word for this one.
+/// A member that may tell kinds of tokens, and its word for this one, if that is not one for another kind: then the token that is tried
+/// is none for this.
 pub fn kind(draft: &Draft, name: &str, value: &Value) -> Option<Change> {
+    if !tells_kinds(name) || is_of_other_kind(value) {
+        return None;
+    }
     let word = value.as_str().filter(|word| {
         (1..=32).contains(&word.len())
             && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+".contains(&byte))
     })?;
-    let plain = name.to_ascii_lowercase();
-    if !plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return None;
-    }
-    let tells_kinds =
-        ["type", "typ", "use", "usage", "class", "kind", "purpose"].iter().any(|end| plain.ends_with(end));
     let path = format!("token.kinds.{name}");
     let known = draft.get(&path).and_then(Value::as_array).into_iter().flatten().cloned();
     let words: Value = known.chain([json!(word)]).collect();
-    tells_kinds.then(|| Change::to(path, words, format!("access tokens say so in {name}")))
+    Some(Change::to(path, words, format!("access tokens say so in {name}")))
+}
+
+fn tells_kinds(name: &str) -> bool {
+    let plain = name.to_ascii_lowercase();
+    plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && ["type", "typ", "use", "usage", "class", "kind", "purpose"].iter().any(|end| plain.ends_with(end))
+}
+
+fn is_of_other_kind(value: &Value) -> bool {
+    value.as_str().is_some_and(is_other_kind)
 }
 
 /// The claim that has the scope, where it is not the configured one.
@@ -217,7 +225,11 @@ fn is_list(value: Option<&Value>) -> bool {
 pub fn note_claims(draft: &Draft, evidence: &Evidence, reason: Option<Reason>, report: &mut Report) {
     let Evidence { whose, claims, .. } = evidence;
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
-    if *whose == PRESENTED && matches!(reason, Some(Reason::NotAnAccessToken | Reason::MissingClaim)) {
+    let is_told = |(name, value): &(&String, &Value)| tells_kinds(name) && is_of_other_kind(value);
+    if let Some((name, _)) = claims.iter().find(is_told) {
+        let text = format!("{whose} says in {name} that it is of another kind: give probe an access token");
+        report.note("kind", text);
+    } else if *whose == PRESENTED && matches!(reason, Some(Reason::NotAnAccessToken | Reason::MissingClaim)) {
         let text = "is no access token as far as it says: token.jwt_profile any takes every JWT of token.issuer for token.audience, ID tokens among them";
         report.note("kind", format!("{whose} {text}"));
     }
