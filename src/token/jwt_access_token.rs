@@ -85,7 +85,8 @@ impl Profile {
 /// `aud` shows that it is none.
 fn resembles_access_token(payload: &Object) -> bool {
     let has = |names: &[&str]| names.iter().any(|name| payload.get(name).is_some());
-    let is_of_use = has(&ACCESS_TOKEN_CLAIMS);
+    // AD FS has `appid` in all of its JWTs, and a scope only where one was asked for.
+    let is_of_use = has(&ACCESS_TOKEN_CLAIMS) || (has(&["appid"]) && is_for_other_than_client(payload));
     if has(&ID_TOKEN_CLAIMS) {
         return is_of_use && is_for_other_than_client(payload);
     }

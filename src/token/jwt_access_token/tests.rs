@@ -206,6 +206,26 @@ fn r069_r161_access_tokens_and_id_tokens_of_real_servers() {
             other,
         ),
         (
+            "AD FS, without a scope",
+            JWT,
+            json!({"aud": "microsoft:identityserver:api", "appid": "app", "apptype": "Public",
+            "authmethod": "http://schemas.microsoft.com/ws/2008/06/identity/authenticationmethod/windows",
+            "auth_time": "2019-06-05T20:30:17.507Z", "ver": "1.0"}),
+            access,
+        ),
+        (
+            "AD FS, ID token",
+            JWT,
+            json!({"aud": "app", "appid": "app", "apptype": "Confidential", "auth_time": NOW, "sid": "S-1-1", "unique_name": "a"}),
+            other,
+        ),
+        (
+            "AD FS, ID token with nonce and scope",
+            JWT,
+            json!({"aud": "app", "appid": "app", "apptype": "Confidential", "scp": "openid", "nonce": "n"}),
+            other,
+        ),
+        (
             "Google, ID token",
             JWT,
             json!({"aud": "app", "azp": "app", "at_hash": "h", "email": "a@b.c"}),
