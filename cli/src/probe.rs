@@ -297,7 +297,7 @@ impl Probe<'_> {
 fn told_value(value: &Value, hidden: &[String]) -> String {
     match value {
         Value::String(text) if jws::header(text).is_some() => "[JWT]".to_owned(),
-        Value::String(text) if hidden.iter().any(|secret| text.contains(secret)) => "[hidden]".to_owned(),
+        Value::String(text) if hidden.iter().any(|secret| repeats(text, secret)) => "[hidden]".to_owned(),
         Value::Array(values) => {
             let values: Vec<String> = values.iter().map(|value| told_value(value, hidden)).collect();
             format!("[{}]", values.join(","))
@@ -310,4 +310,9 @@ fn told_value(value: &Value, hidden: &[String]) -> String {
         }
         value => value.to_string(),
     }
+}
+
+/// Whether a secret is in a text; a short one is in many by accident.
+fn repeats(text: &str, secret: &str) -> bool {
+    text == secret || (secret.len() >= 8 && text.contains(secret))
 }

@@ -196,6 +196,36 @@ async fn r204_r205_presented_jwts_are_told_what_they_lack() -> Result<()> {
     Ok(())
 }
 
+/// If this failed, a report that an operator shows to others could hold a token or the gateway's secret, where a server repeats them.
+#[tokio::test(flavor = "multi_thread")]
+async fn r201_shown_claims_hold_no_secret() -> Result<()> {
+    let port = servers::start(|asked| {
+        let said = [asked.token.clone(), asked.post.clone().unwrap_or_default()];
+        match asked.is_for_access() {
+            true => active(with(json!({"repeated": said, "inside": {"credentials": said.concat()}}))),
+            false => inactive(),
+        }
+    })?;
+    let mut configuration = minting(port);
+    configuration["introspection"]["auth_method"] = json!("client_secret_post");
+    let findings = try_it_showing(&configuration, servers::ACCESS).await?;
+    let written = format!("{}{}", findings.text, findings.json);
+    assert!(written.contains("repeated: [[hidden],[hidden]]"), "{written}");
+    assert!(!written.contains(servers::ACCESS) && !written.contains(servers::SECRET), "{written}");
+    Ok(())
+}
+
+/// If this failed, an operator would look for a server that is down, where it speaks no TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn r201_a_server_without_tls_is_told_so() -> Result<()> {
+    let mut configuration = minting(servers::start(|_| inactive())?);
+    let endpoint = configuration["introspection"]["endpoint"].as_str().unwrap_or_default();
+    configuration["introspection"]["endpoint"] = json!(endpoint.replace("http:", "https:"));
+    let findings = try_it(&configuration, None, Route::default()).await?;
+    assert!(findings.text.contains("it does not speak TLS"), "{}", findings.text);
+    Ok(())
+}
+
 /// If this failed, an operator would hear of a real server what is not so: that its refresh tokens pass, or that they do not.
 #[tokio::test(flavor = "multi_thread")]
 async fn r201_r203_real_servers_are_told_as_they_are() -> Result<()> {

@@ -128,12 +128,19 @@ fn reason(error: &Error) -> String {
     match error {
         Error::HostNotFound => "its name is not known here".to_owned(),
         Error::Timeout(_) => format!("it did not answer within {} s", PATIENCE.as_secs()),
-        Error::Io(error) => error.to_string(),
+        Error::Io(error) => of_tls(&error.to_string()).map_or_else(|| error.to_string(), str::to_owned),
         Error::ConnectionFailed => "it does not take connections".to_owned(),
-        Error::Rustls(error) => format!("TLS: {error}"),
+        Error::Rustls(error) => {
+            of_tls(&error.to_string()).map_or_else(|| format!("TLS: {error}"), str::to_owned)
+        }
         Error::Tls(message) => format!("TLS: {message}"),
         _ => "its answer is not HTTP".to_owned(),
     }
+}
+
+/// What an error of the TLS library means to an operator.
+fn of_tls(error: &str) -> Option<&'static str> {
+    TLS.iter().find(|(mark, _)| error.contains(mark)).map(|(_, text)| *text)
 }
 
 fn certificates(pem: &str) -> Result<Vec<Certificate<'static>>, String> {
@@ -169,6 +176,19 @@ impl Resolver for Place {
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
     }
 }
+
+const TLS: &[(&str, &str)] = &[
+    ("UnknownIssuer", "TLS: its certificate is of an authority that is not trusted here: --ca names others"),
+    ("not valid for name", "TLS: its certificate is for another host"),
+    ("NotValidForName", "TLS: its certificate is for another host"),
+    ("certificate expired", "TLS: its certificate has expired"),
+    ("Expired", "TLS: its certificate has expired"),
+    (
+        "CaUsedAsEndEntity",
+        "TLS: its certificate is an authority's own: let that authority issue one for the server",
+    ),
+    ("InvalidContentType", "it does not speak TLS"),
+];
 
 /// Longer than any filter waits by default: that a server is slow is to be seen.
 const PATIENCE: Duration = Duration::from_secs(10);
