@@ -9,6 +9,7 @@ use phantom_token_core::HostKind;
 
 use crate::document::{self, Node, Position, Unreadable};
 use crate::embedded;
+use crate::foreign::{self, Foreign};
 use crate::http_filters::Before;
 
 /// A configuration of the filter, in a file.
@@ -209,15 +210,25 @@ impl Search<'_> {
 
     /// The configurations in a text, which may be a file itself.
     fn embedded(&self, text: &embedded::Text<'_>) -> Vec<Configuration> {
+        let refused = |at: Position, message: &'static str| {
+            let node = Node { at, ..Node::NOTHING };
+            vec![Configuration {
+                refusal: Some(message),
+                ..Configuration::written(&node, HostKind::default())
+            }]
+        };
+        let is_meant = text.is_file && is_meant(&text.text);
         let mut inside = match document::read(&text.text) {
             Ok(documents) => find_where(is_whole, &documents, &text.text, text.is_json),
-            Err(Unreadable { at, message }) if text.is_file && is_meant(&text.text) => {
-                let node = Node { at, ..Node::NOTHING };
-                let host = HostKind::default();
-                vec![Configuration { refusal: Some(message), ..Configuration::written(&node, host) }]
-            }
+            Err(Unreadable { at, message }) if is_meant => refused(at, message),
             Err(_) => Vec::new(),
         };
+        if let Some(Foreign { at, message }) =
+            foreign::has_comments(&text.text).filter(|_| inside.is_empty() && is_meant)
+        {
+            // YAML takes them for part of a name.
+            inside = refused(at, message);
+        }
         // Most texts have none: only those that have are looked for in the lines of the file.
         if !inside.is_empty() {
             let origin = Origin::of(&text.text, text.at, self.source);

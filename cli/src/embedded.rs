@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::document::{Member, Node, Position};
+use crate::foreign;
 
 /// Such a text.
 pub struct Text<'n> {
@@ -14,9 +15,9 @@ pub struct Text<'n> {
     pub text: Cow<'n, str>,
     /// Where it begins.
     pub at: Position,
-    /// Whether it is named like a file of YAML or JSON, so that it has to be one.
+    /// Whether it is meant as a file of YAML or JSON, so that it has to be one.
     pub is_file: bool,
-    /// Whether it is named like a file of JSON.
+    /// Whether it has to be JSON, by its name, or by how it begins.
     pub is_json: bool,
 }
 
@@ -48,6 +49,8 @@ fn decoded(member: &Member) -> Option<Text<'_>> {
 impl<'n> Text<'n> {
     fn named(name: &str, text: Cow<'n, str>, at: Position) -> Self {
         let is = |extensions: &[&str]| extensions.iter().any(|extension| name.ends_with(extension));
-        Self { text, at, is_file: is(&[".yaml", ".yml", ".json"]), is_json: is(&[".json"]) }
+        let is_yaml = is(&[".yaml", ".yml"]);
+        let is_json = is(&[".json"]) || (!is_yaml && foreign::is_meant_as_json(&text));
+        Self { text, at, is_file: is_yaml || is_json, is_json }
     }
 }

@@ -148,6 +148,12 @@ fn helm(text: &str) -> Option<usize> {
     })
 }
 
+/// Whether a text is meant as JSON: an object whose first name is quoted, or has a comment before it.
+pub fn is_meant_as_json(text: &str) -> bool {
+    let rest = text.trim_start_matches('\u{feff}').trim_start();
+    rest.strip_prefix('{').is_some_and(|inside| inside.trim_start().starts_with(['"', '/', '#']))
+}
+
 /// Whether a text that looks like JSON has comments: YAML takes them for names and values.
 pub fn has_comments(text: &str) -> Option<Foreign> {
     let at = json_comment(text, &["//", "/*"])?;

@@ -22,7 +22,7 @@ impl Source {
     /// Why it cannot be read, as a sentence for the operator.
     pub fn read(path: &Path) -> Result<Self, String> {
         let is_standard_input = path.as_os_str() == "-";
-        let name = if is_standard_input { "stdin".to_owned() } else { path.display().to_string() };
+        let name = if is_standard_input { STANDARD_INPUT.to_owned() } else { path.display().to_string() };
         let bytes = if is_standard_input {
             let mut bytes = Vec::new();
             io::stdin().read_to_end(&mut bytes).map(|_| bytes)
@@ -54,7 +54,8 @@ impl Source {
             let message = foreign::of_name(&self.name).unwrap_or(message);
             Unreadable { at, message }
         })?;
-        let is_json = [".json", ".jsonc"].iter().any(|end| self.name.ends_with(end));
+        let is_json = [".json", ".jsonc"].iter().any(|end| self.name.ends_with(end))
+            || (self.name == STANDARD_INPUT && foreign::is_meant_as_json(&self.text));
         let found = configuration::find(&documents, &self.text, is_json);
         if found.is_empty() {
             let nothing = Foreign { at: Position::START, message: NOTHING };
@@ -96,3 +97,6 @@ impl Source {
 
 /// What is said of a file without a configuration, and of which nothing else is known.
 const NOTHING: &str = "no configuration of the filter is in this file";
+
+/// What standard input is named.
+const STANDARD_INPUT: &str = "stdin";

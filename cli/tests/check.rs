@@ -175,6 +175,8 @@ fn rows() -> Vec<Row> {
         text("JSON with a byte order mark", "a.json", &format!("\u{feff}{}", json(BARE)), 1, "a byte order mark stands before the JSON"),
         text("JSON with a comma too many", "a.json", "{\"rules\": [],}", 1, "a.json:1:14: error: JSON has no comma before } or ]"),
         text("ConfigMap, JSON with a comma too many", "a.yaml", &config_map("filter.json", &json(BARE).replacen("[", "[,", 1)), 1, "a.yaml:14:17: error: this is neither YAML nor JSON"),
+        text("ConfigMap, JSON with a comma too many under a name of its own", "a.yaml", &config_map("config", &json(BARE).replacen("/orders\"\n    }", "/orders\"\n    },", 1)), 1, "error: JSON has no comma before } or ]"),
+        text("ConfigMap, JSON with comments under a name of its own", "a.yaml", &config_map("config", &json(BARE).replacen('{', "{\n// what\n", 1)), 1, "a.yaml:8:5: error: JSON has no comments: take them out, or write YAML\na.yaml: 1 error\n"),
         text("JSON with comments, by its name", "a.jsonc", &json(BARE).replacen('{', "{ // what\n", 1), 1, "a.jsonc: 1 error\n"),
         text("JSON with comments, told once", "a.json", &json(BARE).replacen("\"rules\"", "/* all */ \"rules\"", 1), 1, "a.json: 1 error\n"),
         text("a list in a list, and so on", "a.yaml", &"- ".repeat(20_000), 1, "values are nested too deeply"),
