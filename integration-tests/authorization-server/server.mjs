@@ -24,7 +24,8 @@ const RESOURCES = {
 };
 const DOCUMENTS = { '/jwks': 'keys', '/.well-known/openid-configuration': 'metadata' };
 
-const server = createServer();
+// On a busy machine, Envoy would send a request by a connection that is just being closed, which is no concern of any test.
+const server = createServer({ keepAliveTimeout: 600_000 });
 server.listen(Number(process.argv[2] ?? 0), '127.0.0.1');
 await once(server, 'listening');
 const url = `http://127.0.0.1:${server.address().port}`;

@@ -75,7 +75,7 @@ fn r038_an_invalid_configuration_never_starts_and_reports_all_errors() -> Result
     for error in [
         "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
         r#"rules[0].path: must start with "/""#,
-        "rules[1].access: must be public or protected",
+        "rules[1].access: must be public, optional or protected",
     ] {
         assert!(output.contains(error), "{error}: {output}");
     }

@@ -235,10 +235,13 @@ async fn r014_without_credentials_all_accepted_schemes_are_challenged() -> Resul
     let world = world().await;
     let bearer = r#"Bearer realm="orders""#.to_owned();
     let dpop = format!(r#"DPoP realm="orders", {ALGORITHMS}"#);
+    let scoped = ["Bearer", "DPoP"].map(|scheme| format!(r#"{scheme} realm="orders", scope="orders:read""#));
+    let [scoped_bearer, scoped_dpop] = scoped;
+    let scoped_dpop = format!("{scoped_dpop}, {ALGORITHMS}");
     for (listener, path, expected) in [
-        ("waiting", "/orders", vec![bearer.clone(), dpop.clone()]),
-        ("waiting", "/strict", vec![dpop.clone()]),
-        ("required", "/orders", vec![dpop]),
+        ("waiting", "/orders", vec![scoped_bearer, scoped_dpop.clone()]),
+        ("waiting", "/strict", vec![dpop]),
+        ("required", "/orders", vec![scoped_dpop]),
         ("off", "/orders", vec![bearer]),
     ] {
         let outcome = world.get(path).at(listener).await?.is_refused(401, "missing_credentials");

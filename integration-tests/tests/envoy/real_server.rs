@@ -105,7 +105,7 @@ async fn r023_requests_that_come_together_cost_one_introspection_per_worker() ->
 #[tokio::test]
 async fn r001_a_request_without_a_token_is_challenged_and_goes_nowhere() -> Result<()> {
     let outcome = world().await.get("/orders").await?.is_refused(401, "missing_credentials");
-    assert_eq!(outcome.challenges(), [r#"Bearer realm="orders""#]);
+    assert_eq!(outcome.challenges(), [r#"Bearer realm="orders", scope="orders:read""#]);
     Ok(())
 }
 

@@ -207,7 +207,7 @@ async fn r110_the_access_log_has_the_caller_and_the_reason_but_no_token() -> Res
         (
             "/orders/log/nobody",
             Request::get(format!("/orders/log/nobody?access_token={unknown}")),
-            json!({"status": 401, "details": "phantom_token_denied{missing_credentials}", "challenge": r#"Bearer realm="orders""#}),
+            json!({"status": 401, "details": "phantom_token_denied{missing_credentials}", "challenge": r#"Bearer realm="orders", scope="orders:read""#}),
         ),
         (
             "/orders/log/scope",
