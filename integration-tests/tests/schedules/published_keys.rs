@@ -246,11 +246,13 @@ impl PublishedKeys {
         has_tried && self.newest(root, is_shared).any(|fetch| !fetch.has(key))
     }
 
-    /// Whether a worker may have no keys that are young enough.
+    /// Whether a worker may have no keys that are young enough: none were fetched, or all were taken back (R153).
     pub fn may_have_none(&self, root: ContextKey, bounds: &KeyBounds, now: Moment, is_shared: bool) -> bool {
         let is_usable = |fetch: &Fetch| now.elapsed < fetch.at.elapsed + bounds.max_stale;
         let is_found = |fetch: &Fetch| fetch.is_certain && (fetch.root == root || is_shared);
-        !self.sets().any(|fetch| is_found(fetch) && is_usable(fetch))
+        let own = self.sets().filter(|fetch| fetch.root == root).last();
+        let has_emptied = own.into_iter().chain(self.newest(root, is_shared)).any(Fetch::is_empty);
+        has_emptied || !self.sets().any(|fetch| is_found(fetch) && is_usable(fetch))
     }
 
     /// The newest sets that a worker may have or find: its own, and newer ones of others, which it finds unless the host loses them.
@@ -272,6 +274,10 @@ impl PublishedKeys {
 }
 
 impl Fetch {
+    fn is_empty(&self) -> bool {
+        self.keys.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
     fn has(&self, key: KeyId) -> bool {
         self.keys.as_ref().is_some_and(|keys| keys.contains(&key))
     }
