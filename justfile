@@ -167,6 +167,10 @@ fuzz-smoke: fuzz-build
 fuzz target seconds="300": fuzz-build
     @scripts/fuzz-target long {{ target }} {{ seconds }}
 
+# Keeps of what one fuzz target has learned what no other input reaches, in fuzz/minimised.
+fuzz-minimise target: fuzz-build
+    @scripts/fuzz-target minimise {{ target }}
+
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers, or those that cargo is told.
 test-envoy *arguments: envoy-parts
     rm -rf target/logs
