@@ -49,7 +49,7 @@ pub struct Settings {
     pub protection: ProtectionSpace,
     /// Which requests are exposed.
     pub rules: Rules,
-    /// Whether the host is told when streams have to end, with their tokens.
+    /// Whether streams end with their tokens: the host receives the time that is left.
     pub ends_streams: bool,
     /// Whether requests that need the same answer share one query.
     pub single_flight: bool,

@@ -69,7 +69,7 @@ pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Expl
     }
     let fate = driver
         .process(&request, local.at(now), &mut |call| server.as_ref()?.answer(&call.request, &settings));
-    // As its client hears it, whoever of filter and host gives it the form of gRPC.
+    // As its client hears it: filter or host has given it the form of gRPC.
     let fate = match fate {
         Fate::Answered(reply) => Fate::Answered(reply.for_host(false)),
         fate => fate,

@@ -95,7 +95,7 @@ secrets! {
     PrivateKey = |_| Ok(()),
     /// A key of any bytes, for HMAC (RFC 7518 §6.4.1).
     HmacSecret = one_line,
-    /// The same, which nobody can find by trying.
+    /// The same, of a length that withstands brute force.
     LongSecret = |text| {
         one_line(text).and_then(|()| ensure(text.len() >= 32, "must have 32 bytes at least"))
     },
@@ -130,7 +130,7 @@ fn visible(text: &str) -> Result<(), &'static str> {
     ensure(is_visible, "must be visible ASCII")
 }
 
-/// Whoever makes a secret of a file, with `echo` or by `kubectl create secret --from-file`, makes its last line end part of it. The server
+/// A secret that is made of a file, with `echo` or by `kubectl create secret --from-file`, has its last line end. The server
 /// knows the secret without that, and refuses the gateway for no visible reason.
 fn one_line(text: &str) -> Result<(), &'static str> {
     ensure(!text.ends_with(['\n', '\r']), "ends with a line end, which is not part of it: leave that out")

@@ -26,7 +26,7 @@ pub(super) fn parse(body: &[u8], claim_mapping: &ClaimMapping) -> Result<Claims,
 }
 
 /// Why an answer with another status brings nothing. The only credentials are the client's token, so a challenge for a bearer token is about
-/// that (RFC 6750 §3); one for others is a proxy's, and a page is nobody's word about a token.
+/// that (RFC 6750 §3); a challenge for other credentials is a proxy's, and a page says nothing of a token.
 pub(super) fn reason(
     inactive: &InactiveAnswers,
     status: u16,

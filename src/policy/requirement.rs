@@ -80,7 +80,7 @@ impl Requirement {
     }
 
     /// The parameters that tell the client in a challenge what would do, by name: `scope` (RFC 6750 §3), `acr_values` and `max_age`
-    /// (RFC 9470 §3). Of alternatives, one is told: where a token is known, the first that it is meant for.
+    /// (RFC 9470 §3). Of alternatives, it names one: where a token is known, the first that it is meant for.
     pub(crate) fn challenge_parameters(
         &self,
         reason: Reason,

@@ -62,9 +62,9 @@ pub enum HostPattern {
 /// Who may come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody, without a token.
+    /// All requests, without a token.
     Public,
-    /// Whoever presents an active access token that satisfies the requirement, and perhaps whoever presents none.
+    /// Requests with an active access token that satisfies the requirement; if that is optional, those without one as well.
     Protected(Arc<Requirement>),
 }
 

@@ -43,7 +43,7 @@ impl TokenKinds {
     }
 }
 
-/// Whether a word, or the `typ` of a JOSE header, says another kind, whoever uses it.
+/// Whether a word, or the `typ` of a JOSE header, says another kind, on whichever server.
 pub fn is_other_kind(said: &str) -> bool {
     OTHER_KINDS.contains(&&*plain(said))
 }

@@ -91,7 +91,7 @@ fn try_format(
     found
 }
 
-/// The error by which the server says that a token is not active: with it, such a token is told, and a good one passes as before.
+/// The error by which the server says that a token is not active: with it, such a token is recognised, and a good one passes as before.
 fn inactive_answer(
     server: &mut Server,
     asking: &Draft,
