@@ -159,7 +159,7 @@ test-core-as-wasm: node
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="{{ justfile_directory() }}/target/debug/wasm-bindgen-test-runner" \
         target/debug/test-run core-as-wasm scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
 
-# Feeds each fuzz target a bounded number of inputs, the same in every run: what fails is the change's fault, not chance.
+# Feeds each fuzz target the inputs of the tree and looks for no others: what fails is the change's fault, not chance.
 fuzz-smoke: fuzz-build
     @printf '%s\n' {{ fuzz_targets }} | xargs --max-procs=2 --max-args=1 scripts/fuzz-target smoke
 

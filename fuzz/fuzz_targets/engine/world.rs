@@ -154,8 +154,7 @@ impl World {
             while let Some((worker, call)) = self.take_call(0) {
                 self.respond(worker, &call, Answer::Active);
             }
-            self.pass(1000);
-            (0..2).for_each(|worker| self.tick(worker));
+            self.pass(TICK);
         }
         let waiting = self.waiting().map(|stream| &self.streams[stream].sent).next();
         assert!(waiting.is_none(), "all calls have ended, but a request waits: {waiting:?}");
@@ -197,8 +196,17 @@ impl World {
         self.poll(sent.worker);
     }
 
-    /// Time passes, and calls time out on the way.
-    fn pass(&mut self, mut duration: u64) {
+    /// Time passes: timers fire and calls time out on the way.
+    fn pass(&mut self, duration: u64) {
+        let (ticks, rest) = (duration / TICK, duration % TICK);
+        for _ in 0..ticks {
+            self.pass_without_timers(TICK);
+            (0..2).for_each(|worker| self.tick(worker));
+        }
+        self.pass_without_timers(rest);
+    }
+
+    fn pass_without_timers(&mut self, mut duration: u64) {
         loop {
             let rests = self.workers.iter().flat_map(|worker| &worker.calls).map(|open| open.rest);
             let pause = rests.min().unwrap_or(duration).min(duration);
@@ -390,6 +398,8 @@ fn set(fields: &mut Fields, headers: &UpstreamHeaders) {
     }
 }
 
+/// How often a host's timers fire, in milliseconds. What is lost with a stream is sent again then.
+const TICK: u64 = 1000;
 /// No clock goes back further.
 const EARLIEST: u64 = (NOW - 3600) * 1000;
 /// More than a request can need: its call is lost with another's stream and sent again, and so are those for metadata and keys.
