@@ -122,7 +122,7 @@ metrics:
 layers:
     @cargo run --quiet --package xtask --bin layers
 
-# Writes the JSON Schema of the configuration, for editors and for Kong, and the table of its fields.
+# Writes the JSON Schema of the configuration, for editors and for Kong, and the reference of its fields.
 configuration-pages:
     cargo run --quiet --package xtask --bin configuration-pages
 

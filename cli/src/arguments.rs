@@ -224,7 +224,7 @@ Exit codes: 0 no errors, 1 errors, 2 a file cannot be read.";
 const SHOW: &str = "\
 Print a configuration with its profile's defaults, without secrets.
 
-It is JSON. What it does not name has the default that docs/configuration.md
+It is JSON. What it does not name has the default that docs/reference.md
 says.";
 
 const SHOW_EXAMPLES: &str = "\

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use phantom_token_core::DocumentedField;
 use serde_json::{Value, json};
 
 use crate::check::{Finding, Report, Severity};
@@ -50,7 +51,11 @@ pub fn text(reports: &[Report]) -> String {
 pub fn json(reports: &[Report]) -> String {
     let finding = |finding: &Finding| {
         let Finding { at, path, message, .. } = finding;
-        json!({"line": at.line, "column": at.column, "path": path, "message": message})
+        let reference = match path.as_str() {
+            "" => "docs/reference.md".to_owned(),
+            path => format!("docs/reference.md#{}", DocumentedField::anchor(path)),
+        };
+        json!({"line": at.line, "column": at.column, "path": path, "message": message, "reference": reference})
     };
     let file = |report: &Report| {
         let configurations: Vec<Value> =

@@ -21,10 +21,22 @@ pub enum Dialect {
 pub struct DocumentedField {
     /// Where it stands: `rules[].path`.
     pub path: String,
+    /// Which values it takes, in Markdown: `duration, 1ms to 1m`; none for a section, whose fields follow.
+    pub value: Option<String>,
     /// What its absence means: `required`, a value, or nothing more than the meaning says.
     pub default: Option<String>,
-    /// What it is for, in Markdown, and which values it takes.
+    /// What it is for, in Markdown.
     pub meaning: String,
+}
+
+impl DocumentedField {
+    /// The anchor of a field in docs/reference.md, from its path, with or without indexes: `rules[2].path` and `rules[].path` are at
+    /// `rules-path`.
+    #[must_use]
+    pub fn anchor(path: &str) -> String {
+        let names = path.split('.').map(|name| name.split_once('[').map_or(name, |(name, _)| name));
+        names.collect::<Vec<_>>().join("-")
+    }
 }
 
 type Keywords = Map<String, Value>;
@@ -116,6 +128,31 @@ impl Kind {
         }
     }
 
+    /// Which values it takes, in Markdown; none for a section.
+    fn values(&self) -> Option<String> {
+        let name = match self {
+            Self::Section(_) => return None,
+            Self::List { element, .. } => {
+                return Some(element.values().map_or("list".to_owned(), |value| format!("list of {value}")));
+            }
+            Self::Map(value) => {
+                return Some(
+                    value.values().map_or("map".to_owned(), |value| format!("map of names to {value}")),
+                );
+            }
+            Self::Words(_) => return self.range(),
+            Self::Text | Self::HiddenText => "text",
+            Self::Url => "URL",
+            Self::Secret => "secret",
+            Self::KeySet => "JWK Set",
+            Self::Boolean => "`true`, `false`",
+            Self::Any => "any value but null",
+            Self::Number { .. } => "integer",
+            Self::Duration { .. } => "duration",
+        };
+        Some(self.range().map_or(name.to_owned(), |range| format!("{name}, {range}")))
+    }
+
     /// The values that it takes, where its words and numbers say that.
     fn range(&self) -> Option<String> {
         match self {
@@ -139,21 +176,12 @@ impl Field {
         self.meaning.concat().trim().to_owned()
     }
 
-    /// With the values that it takes, if the meaning does not name them.
-    fn meaning_and_range(&self) -> String {
-        let meaning = self.meaning();
-        let names_all = |words: &[&str]| words.iter().all(|word| meaning.contains(&format!("`{word}`")));
-        match (self.kind, self.kind.range()) {
-            (Kind::Words(words), _) if names_all(words) => meaning,
-            (_, Some(range)) => format!("{} ({range}).", meaning.trim_end_matches('.')),
-            (_, None) => meaning,
-        }
-    }
-
     fn schema(&self) -> Keywords {
         // Of durations, the schema has nothing else to say the range with.
-        let meaning = match self.kind {
-            Kind::Duration { .. } => self.meaning_and_range(),
+        let meaning = match (self.kind, self.kind.range()) {
+            (Kind::Duration { .. }, Some(range)) => {
+                format!("{} ({range}).", self.meaning().trim_end_matches('.'))
+            }
             _ => self.meaning(),
         };
         let mut schema = self.kind.schema();
@@ -173,7 +201,7 @@ impl Field {
                 value => Some(format!("`{value}`")),
             },
         };
-        DocumentedField { path, default, meaning: self.meaning_and_range() }
+        DocumentedField { path, value: self.kind.values(), default, meaning: self.meaning() }
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 
 use anyhow::{Result, bail, ensure};
 
+pub mod reference;
+
 /// Writes pages, paths and texts; or with `--check` as the only argument of the program, tells whether they are current.
 ///
 /// # Errors

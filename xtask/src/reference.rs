@@ -1,0 +1,272 @@
+//! `docs/reference.md`: a section for each block of the configuration, made from the definitions of its fields, with an example that the
+//! tests give to the filter, and what the block costs.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result, ensure};
+use phantom_token_core::DocumentedField;
+
+/// A block of the configuration, beyond what its fields say.
+struct Block {
+    /// A member at the top; empty for all that have no fields of their own.
+    name: &'static str,
+    /// What using it costs, beside a cached hit without it.
+    cost: &'static str,
+    /// YAML that stands alone, or is laid over a configuration with all that is required.
+    example: &'static str,
+}
+
+/// The whole page, given the text of the pages whose sections descriptions name in quotes.
+///
+/// # Errors
+/// A block is not in the table, or one in the table is none.
+pub fn page(fields: &[DocumentedField], pages: &[(&str, String)]) -> Result<String> {
+    let links = pages.iter().flat_map(|(path, text)| links(path, text)).collect::<Vec<_>>();
+    let mut page = String::from(HEAD);
+    let is_block = |field: &&DocumentedField| {
+        let is_inside = |other: &DocumentedField| {
+            other.path.strip_prefix(&field.path).is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        !field.path.contains('.') && fields.iter().any(is_inside)
+    };
+    let blocks: Vec<&DocumentedField> = fields.iter().filter(is_block).collect();
+    let known = BLOCKS.iter().filter(|block| !block.name.is_empty()).count();
+    ensure!(known == blocks.len(), "BLOCKS has one that is no block of the configuration");
+
+    let is_alone = |field: &&DocumentedField| {
+        !field.path.contains(['.', '[']) && blocks.iter().all(|block| block.path != field.path)
+    };
+    let alone: Vec<&DocumentedField> = fields.iter().filter(is_alone).collect();
+    section(&mut page, "At the top", "What concerns all of the filter.", &alone, "")?;
+    for DocumentedField { path, meaning, .. } in blocks {
+        let inside: Vec<&DocumentedField> = fields
+            .iter()
+            .filter(|field| field.path.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '['])))
+            .collect();
+        section(&mut page, &format!("`{path}`"), meaning, &inside, path)?;
+    }
+    Ok(links.iter().fold(page, |page, (title, link)| page.replace(title, link)))
+}
+
+/// The titles of a page's sections, in quotes, and links to them. The anchor is GitHub's: letters, digits and hyphens.
+fn links(path: &str, text: &str) -> Vec<(String, String)> {
+    let titles = text.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
+    let link = |title: &str| {
+        let kept = title.to_lowercase().replace(' ', "-");
+        let anchor: String =
+            kept.chars().filter(|letter| letter.is_alphanumeric() || *letter == '-').collect();
+        (format!("\"{title}\""), format!("[{title}]({path}#{anchor})"))
+    };
+    titles.map(link).collect()
+}
+
+fn section(
+    page: &mut String,
+    title: &str,
+    meaning: &str,
+    fields: &[&DocumentedField],
+    name: &str,
+) -> Result<()> {
+    let block = BLOCKS.iter().find(|block| block.name == name);
+    let Block { cost, example, .. } = block.with_context(|| format!("{name} is not in BLOCKS"))?;
+    write!(
+        page,
+        "\n## {title}\n\n{meaning}\n\n```yaml\n{}\n```\n\n*Cost*: {cost}\n\n{COLUMNS}",
+        example.trim()
+    )?;
+    for DocumentedField { path, value, default, meaning } in fields {
+        let inside =
+            path.strip_prefix(name).unwrap_or(path).trim_start_matches("[].").trim_start_matches('.');
+        let anchor = DocumentedField::anchor(path);
+        let value = value.as_deref().unwrap_or("section").replace('|', "\\|");
+        let (default, meaning) = (default.as_deref().unwrap_or_default(), meaning.replace('|', "\\|"));
+        write!(page, "\n| <a id=\"{anchor}\"></a>`{inside}` | {value} | {default} | {meaning} |")?;
+    }
+    page.push('\n');
+    Ok(())
+}
+
+const HEAD: &str = "\
+# Configuration reference
+
+All fields, block by block. [The guide](configuration.md) leads from what you need to its field. `./justw configuration-pages` makes this
+page from the definitions of the fields, and the tests give each example to the filter; what an example leaves out is a server and a rule.
+
+A *duration* is a number with its unit, `500ms`, `5s`, `1h 30m`. A *secret* is a text or `{ env: NAME }`, a variable of the proxy's
+environment. A *list of section* has the fields below it in each of its elements, which their paths show as `[]`.
+
+*Cost* says what a request takes more than a cached hit without the block. Calls between the host and the filter are most of a hit;
+[budget.json](../integration-tests/budget.json) counts them for each kind of request, and [Performance](performance.md) has the times.
+";
+
+const COLUMNS: &str = "| field | type | default | description |\n|---|---|---|---|";
+
+const BLOCKS: &[Block] = &[
+    Block {
+        name: "",
+        cost: "nothing; `log_level: debug` writes a line for each request, which costs more than a cached hit.",
+        example: "
+realm: api
+jwt_header: x-identity
+log_level: debug",
+    },
+    Block {
+        name: "introspection",
+        cost: "a request of the filter to the server for each token that is not in the cache, or that another request has not asked \
+               about already. `private_key_jwt` adds a signature: about 1 ms of the worker with P-256, 20 ms with RSA.",
+        example: "
+introspection:
+  endpoint: https://login.example.com/introspect
+  upstream: authorization-server
+  client_id: gateway
+  client_secret: { env: INTROSPECTION_CLIENT_SECRET }
+  response: { accept: application/json, jwt_field: jwt }
+  circuit_breaker: { failures: 5, open_for: 5s }
+rules: [{ path: / }]",
+    },
+    Block {
+        name: "userinfo",
+        cost: "as `introspection`.",
+        example: "
+userinfo:
+  endpoint: https://login.example.com/userinfo
+  upstream: authorization-server
+  allow_any_client: true
+mint:
+  issuer: https://gateway.example.com
+  audience: orders-api
+  keys: [{ private_key: { env: MINT_KEY } }]
+rules: [{ path: / }]",
+    },
+    Block {
+        name: "token",
+        cost: "nothing for tokens that are introspected. With `jwts: verify`, a signature for each JWT that is not in the cache; \
+               with `dpop`, one for each request.",
+        example: "
+token:
+  issuer: https://login.example.com
+  audience: [orders-api]
+  leeway: 5s
+  require_token_type: true",
+    },
+    Block {
+        name: "keys",
+        cost: "a fetch each `max_age`, by one worker for all; and once a second, a worker looks for newer keys of another one.",
+        example: "
+keys:
+  jwks_uri: https://login.example.com/jwks
+  upstream: authorization-server
+  algorithms: [ES256, RS256]
+  max_age: 10m",
+    },
+    Block {
+        name: "authorization_servers",
+        cost: "a cache, limits and a circuit of its own for each. With several in one rule, a token of the second is introspected twice.",
+        example: "
+authorization_servers:
+  - name: staff
+    introspection:
+      endpoint: https://staff.example.com/introspect
+      upstream: staff
+      client_id: gateway
+      client_secret: { env: STAFF_CLIENT_SECRET }
+  - name: partners
+    profile: curity
+    introspection:
+      endpoint: https://partners.example.com/introspect
+      upstream: partners
+      client_id: gateway
+      client_secret: { env: PARTNERS_CLIENT_SECRET }
+rules:
+  - { path: /desk, authorization_server: staff }
+  - { path: /orders, authorization_servers: [staff, partners] }",
+    },
+    Block {
+        name: "token_sources",
+        cost: "nothing: all fields of a request come in one call.",
+        example: "
+token_sources:
+  cookie: session
+  websocket_protocol: access_token.",
+    },
+    Block {
+        name: "dpop",
+        cost: "a signature for each request with a proof, and access to the shared data for each proof.",
+        example: "
+token: { issuer: https://login.example.com, dpop: allowed }
+dpop:
+  origins: [https://api.example.com]
+  max_age: 1m",
+    },
+    Block {
+        name: "mint",
+        cost: "a signature for each answer; a cached hit signs nothing.",
+        example: "
+mint:
+  issuer: https://gateway.example.com
+  audience: orders-api
+  lifetime: 5m
+  keys: [{ private_key: { env: MINT_KEY } }]
+  claims: [{ name: department, pointer: /department }]",
+    },
+    Block {
+        name: "claim_to_headers",
+        cost: "a call of the host for each claim that a request has.",
+        example: "
+claim_to_headers:
+  - { header: x-user, pointer: /sub }
+  - { header: x-groups, pointer: /groups, encoding: comma_separated }",
+    },
+    Block {
+        name: "filter_state",
+        cost: "a call of the host for each claim that a request has.",
+        example: "
+filter_state: [{ name: user, pointer: /sub }]",
+    },
+    Block {
+        name: "cache",
+        cost: "memory: [Sizing](sizing.md) has the formula. A hit that only another worker has costs one call more, the first time.",
+        example: "
+cache:
+  max_entries: 10000
+  max_ttl: 5m
+  no_store_ttl: 30s
+  stale_if_error: 1m",
+    },
+    Block {
+        name: "cors",
+        cost: "nothing for requests that are forwarded.",
+        example: "
+cors: { allow_origins: [https://app.example.com] }",
+    },
+    Block {
+        name: "resource_metadata",
+        cost: "nothing; the document is made when the filter starts.",
+        example: "
+resource_metadata:
+  resource: https://api.example.com
+  authorization_servers: [https://login.example.com]
+  scopes_supported: [orders:read]",
+    },
+    Block {
+        name: "rules",
+        cost: "the same with one rule and with a thousand. Conditions that need more than the fields of a request (`peers`, `routes`) \
+               are a call of the host each.",
+        example: "
+rules:
+  - { path: /health, access: public }
+  - { path: /orders, methods: [GET], scopes: [orders:read] }
+  - path: /admin
+    hosts: [api.example.com]
+    claims: [{ pointer: /groups, contains: staff }]
+    max_age: 1h",
+    },
+    Block {
+        name: "error_body",
+        cost: "nothing for requests that are forwarded.",
+        example: r#"
+error_body:
+  media_type: application/problem+json
+  template: '{"status": "{status}", "title": "{error}", "detail": "{error_description}", "reason": "{reason}"}'"#,
+    },
+];
