@@ -135,7 +135,7 @@ cli:
 book: book-tools
     #!/usr/bin/env bash
     set -euo pipefail
-    pages=(README.md ARCHITECTURE.md CHANGELOG.md docs)
+    pages=(README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md ARCHITECTURE.md CHANGELOG.md docs)
     scripts/book/node_modules/.bin/remark --quiet --frail --no-stdout --no-config \
         --use "$PWD/scripts/book/node_modules/remark-validate-links/index.js=repository:false" "${pages[@]}"
     rm -rf target/book target/book-source

@@ -43,7 +43,7 @@ impl Outcome {
         self
     }
 
-    /// It was refused with this status and for this reason (the table in README.md).
+    /// It was refused with this status and for this reason (docs/refusals.md).
     #[track_caller]
     pub fn is_refused(self, status: u16, reason: &str) -> Self {
         assert_eq!((self.status, self.reason()), (status, reason), "{self}");
