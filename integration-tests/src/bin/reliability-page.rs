@@ -44,8 +44,8 @@ fn page(rows: &BTreeMap<String, Trials>) -> Result<String> {
     let processors = std::thread::available_parallelism()?;
     writeln!(
         page,
-        "This page is written from the trials of the tests; `./justw reliability` runs longer ones. The last were run with {}, on {processors} processors\n\
-         that clients, servers and Envoy shared: {} clients, and faults of {}.\n",
+        "The tests generate this page; `./justw reliability` runs longer trials. The last ran with {} on {processors} processors shared by clients,\n\
+         servers and Envoy: {} clients, and faults of {}.\n",
         envoy.display().to_string().replace("envoy-", "Envoy "),
         numbers(rows, "clients", |clients| clients.to_string()),
         numbers(rows, "fault_ms", |milliseconds| format!("{:.0} s", milliseconds as f64 / 1000.0)),
@@ -54,14 +54,14 @@ fn page(rows: &BTreeMap<String, Trials>) -> Result<String> {
         rows.iter().partition(|(scenario, _)| scenario.starts_with("Envoy"));
     page.push_str("## The authorization server fails\n\n");
     table(&mut page, "the server", &of_server)?;
-    page.push_str("\n## Envoy goes or changes\n\n");
+    page.push_str("\n## Envoy restarts or changes\n\n");
     table(&mut page, "what happens", &of_envoy)?;
     page.push_str(LEGEND);
     Ok(page)
 }
 
 fn table(page: &mut String, heading: &str, rows: &[(&String, &Trials)]) -> Result<()> {
-    writeln!(page, "| {heading} | good tokens, new | good tokens, known | longest wait | time to recover |")?;
+    writeln!(page, "| {heading} | valid tokens, new | valid tokens, cached | longest wait | time to recover |")?;
     page.push_str("|---|---|---|---|---|\n");
     for (scenario, trials) in rows {
         let longest = trials.values().filter_map(|row| row["worst_latency_ms"].as_u64()).max();
@@ -84,7 +84,7 @@ fn table(page: &mut String, heading: &str, rows: &[(&String, &Trials)]) -> Resul
 /// Adds what the flood of tokens did, and draws it.
 fn memory(page: &mut String, result: &Value) -> Result<()> {
     let tokens =
-        Axis { name: "good tokens, each new to the gateway", number: |tokens| format!("{tokens:.0}") };
+        Axis { name: "valid tokens, each used once", number: |tokens| format!("{tokens:.0}") };
     let plot = paths::root().join("docs/reliability-memory.svg");
     Memory::from_json(&result["samples"])?.plot(
         "Envoy with one worker, in a flood of tokens",
@@ -94,9 +94,9 @@ fn memory(page: &mut String, result: &Value) -> Result<()> {
     writeln!(
         page,
         "\n## Memory is bounded\n\n\
-         {} good tokens, each new to the gateway, came to Envoy with one worker, whose cache was bounded to {} entries and {} kB\n\
-         (`./justw memory`). From the time when 30 % of them had come, Envoy's resident memory grew by {} kB. Ten tokens that came in\n\
-         between, again and again, were introspected once each.\n\n\
+         {} valid tokens, each used once, were sent to an Envoy with one worker and a cache limited to {} entries and {} kB\n\
+         (`./justw memory`). After the first 30 %, Envoy's resident memory grew by {} kB. Ten tokens that were used again and again in between\n\
+         were introspected once each.\n\n\
          ![resident memory over tokens](reliability-memory.svg)",
         result["tokens"],
         result["max_entries"],
@@ -133,22 +133,21 @@ fn numbers(rows: &BTreeMap<String, Trials>, name: &str, show: impl Fn(u64) -> St
 const INTRODUCTION: &str = "\
 # Reliability
 
-What clients see while something fails: a crowd at a real Envoy with the filter, with good tokens that the gateway knows, good
-ones that are new to it, tokens that nobody has issued, and none. All is well, then something fails, then all is well again.
-Throughout, in every run of the tests:
+What clients see during a failure. Many clients call a real Envoy with the filter: some with valid tokens that are cached, some with
+valid tokens that are new, some with random tokens, some with none. A fault begins, lasts a while, and ends. Throughout, in every test
+run:
 
-- No request without a good token arrives at the API, and none arrives with anything but the JWT of its own token.
-- Nobody waits longer than the timeout of an introspection, and what a busy machine adds to that.
+- No request without a valid token reaches the API, and each one that does carries the JWT of its own token.
+- No client waits longer than the introspection timeout, plus what a busy machine adds.
 - No VM stops.
-- No good token is a 401, and no failure of the server has `WWW-Authenticate`; a 503 has `Retry-After`.
-- Known tokens, and requests that need no introspection, do not notice.
-- Good tokens are served again soon after the end of the fault.
+- No valid token is a 401, and no failure of the server has `WWW-Authenticate`; a 503 has `Retry-After`.
+- Cached tokens, and requests that need no introspection, are not affected.
+- Valid tokens are served again soon after the fault ends.
 
 ";
 
 const LEGEND: &str = "
-The counts are of requests that came during the fault, with one, two and four workers together, by what they were answered.
-`cut` is a connection that was closed or refused; only Envoy itself does that. The time to recover is from the end of the fault
-until the first good token was served that was new to the gateway, and after which none was refused; in parentheses, the number
-of workers.
+The counts are requests during the fault by status, summed over runs with one, two and four workers. `cut` is a connection that was
+closed or refused; only Envoy itself does that. The time to recover runs from the end of the fault to the first new valid token that was
+served and after which none was refused; the number of workers is in parentheses.
 ";
