@@ -17,7 +17,7 @@ use crate::metrics::Counter;
 use crate::refusal::{Fault, Reason, TokenError};
 use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
 use crate::server::jwks::{KeyStore, Obstacle, Wanted};
-use crate::server::query::{About, Document, Query, Subject};
+use crate::server::query::{About, Document, Query, QueryKey};
 use crate::server::rate_limiter::{Limiter, Precedence};
 use crate::server_id::ServerId;
 use crate::settings::{KeySettings, ServerSettings, Settings, TokenSettings};
@@ -249,7 +249,7 @@ impl AuthorizationServer {
     /// Why not.
     pub(crate) fn admits(&mut self, query: &Query, open: usize, host: Host<'_>) -> Result<(), NotSent> {
         let now = host.now;
-        match (query.subject().about, &mut self.keys, &mut self.protection) {
+        match (query.key().about, &mut self.keys, &mut self.protection) {
             (About::Token(token), _, Some(Protection { limiter, circuit })) => {
                 if let Some(pause) = circuit.pause(&token, now) {
                     return Err(NotSent::CircuitOpen(pause));
@@ -499,7 +499,7 @@ impl AuthorizationServer {
         let introspection = self.settings.introspection.as_ref()?;
         let request = IntrospectionRequest::about(token, &introspection.endpoint);
         let limit = introspection.response.body_limit();
-        Some(Query::introspection(self.subject(About::Token(key)), request, limit))
+        Some(Query::introspection(self.query_key(About::Token(key)), request, limit))
     }
 
     fn document(&self, wanted: Wanted) -> Query {
@@ -512,11 +512,11 @@ impl AuthorizationServer {
             // RFC 7517 §8.5 has a type of its own, and some servers have nothing else.
             Wanted::Keys(target) => (About::Keys, target, "application/json, application/jwk-set+json"),
         };
-        Query::document(self.subject(about), Document { target, accept, headers })
+        Query::document(self.query_key(about), Document { target, accept, headers })
     }
 
-    fn subject(&self, about: About) -> Subject {
-        Subject { server: self.id, about }
+    fn query_key(&self, about: About) -> QueryKey {
+        QueryKey { server: self.id, about }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::engine::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
-    LogSink, Reception, StreamId, UpstreamHeaders,
+    Instructions, LogSink, StreamId, UpstreamHeaders,
 };
 use crate::host::{Host, NoRandomness, SharedData};
 use crate::http::reply::Reply;
@@ -60,7 +60,7 @@ pub enum Response {
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// Services receive it.
     Forwarded {
         /// All of its fields.
@@ -101,18 +101,18 @@ impl Driver {
         request: &Request,
         host: Host<'_>,
         respond: &mut dyn FnMut(&Call) -> Option<Response>,
-    ) -> Fate {
+    ) -> Outcome {
         let (stream, mut fields, action) = self.receive(request, host);
         let Some(action) = action.or_else(|| self.settle(stream, host, respond)) else {
-            return Fate::Waiting;
+            return Outcome::Waiting;
         };
         match action {
             Action::Continue(headers) => {
                 set(&mut fields, &headers);
                 let filter_state = headers.filter_state().to_vec();
-                Fate::Forwarded { fields, filter_state, shadow_denied: headers.shadow_denied() }
+                Outcome::Forwarded { fields, filter_state, shadow_denied: headers.shadow_denied() }
             }
-            Action::Reply(reply) => Fate::Answered(reply),
+            Action::Reply(reply) => Outcome::Answered(reply),
         }
     }
 
@@ -128,7 +128,7 @@ impl Driver {
             target: None,
         };
         let borrowed = borrowed(&request.fields);
-        let Reception { edits, action, .. } = self.engine.on_request(stream, borrowed, attributes, host);
+        let Instructions { edits, action, .. } = self.engine.on_request(stream, borrowed, attributes, host);
         let mut fields = request.fields.clone();
         edit(&mut fields, &edits);
         (stream, fields, action)
@@ -185,7 +185,7 @@ impl Driver {
     }
 }
 
-impl Fate {
+impl Outcome {
     /// Why the gateway refused the request, if it did.
     pub fn reason(&self) -> Option<Reason> {
         let Self::Answered(reply) = self else { return None };

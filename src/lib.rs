@@ -51,7 +51,7 @@ pub use config::HostKind;
 pub use config::{configuration_fields, configuration_schema};
 pub use engine::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
-    LogSink, Reception, RequiredAttributes, StreamId, UpstreamHeaders,
+    Instructions, LogSink, RequiredAttributes, StreamId, UpstreamHeaders,
 };
 #[cfg(feature = "schema")]
 pub use fields::schema::{Dialect, DocumentedField};

@@ -2,7 +2,7 @@
 
 mod text;
 
-use phantom_token_core::driver::{Driver, Fate, Request, borrowed};
+use phantom_token_core::driver::{Driver, Outcome, Request, borrowed};
 use phantom_token_core::{RequestHead, Settings, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -14,9 +14,9 @@ use crate::jws;
 use crate::local_host::LocalHost;
 use crate::simulated_server::{JwtProfile, SimulatedServer};
 
-/// What is asked.
+/// A request, and what the authorization server would say of its token.
 #[derive(Clone, Debug)]
-pub struct Inquiry {
+pub struct Input {
     /// The request.
     pub request: Request,
     /// What the authorization server says of its token; without, a request without a token is meant, unless it brings one.
@@ -27,7 +27,7 @@ pub struct Inquiry {
     pub now: Timestamp,
 }
 
-/// The answer.
+/// What the filter makes of it.
 #[derive(Debug)]
 pub struct Explanation {
     /// The request, with the token that stands for the claims.
@@ -35,15 +35,15 @@ pub struct Explanation {
     /// The places of the rules that decide; none, where none does.
     pub rules: Vec<usize>,
     /// What becomes of it.
-    pub fate: Fate,
+    pub outcome: Outcome,
 }
 
 /// Lets a request go through the filter.
 ///
 /// # Errors
 /// That the configuration has errors.
-pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Explanation, String> {
-    let Inquiry { mut request, claims, is_jwt, now } = inquiry;
+pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanation, String> {
+    let Input { mut request, claims, is_jwt, now } = input;
     let environment = Environment::placeholders(node);
     let parse = |text: &str| Settings::parse(text.as_bytes(), &|name| environment.get(name));
     let original = parse(text).map_err(|errors| errors.to_string())?;
@@ -67,14 +67,14 @@ pub fn explain(text: &str, node: Option<&Node>, inquiry: Inquiry) -> Result<Expl
             if is_jwt || !introspects { server.presented(profile(text, place)) } else { OPAQUE.to_owned() };
         request.fields.push(("authorization".to_owned(), format!("Bearer {token}").into_bytes()));
     }
-    let fate = driver
+    let outcome = driver
         .process(&request, local.at(now), &mut |call| server.as_ref()?.answer(&call.request, &settings));
     // As its client hears it: filter or host has given it the form of gRPC.
-    let fate = match fate {
-        Fate::Answered(reply) => Fate::Answered(reply.for_host(false)),
-        fate => fate,
+    let outcome = match outcome {
+        Outcome::Answered(reply) => Outcome::Answered(reply.for_host(false)),
+        outcome => outcome,
     };
-    Ok(Explanation { request, rules, fate })
+    Ok(Explanation { request, rules, outcome })
 }
 
 /// The rules that decide, also where what they ask is not met.
@@ -111,21 +111,21 @@ fn profile(text: &str, server: usize) -> JwtProfile {
 impl Explanation {
     /// The explanation as JSON.
     pub fn to_json(&self) -> Value {
-        let fate = match &self.fate {
-            Fate::Waiting => json!({"fate": "waiting"}),
-            Fate::Answered(reply) => {
+        let outcome = match &self.outcome {
+            Outcome::Waiting => json!({"outcome": "waiting"}),
+            Outcome::Answered(reply) => {
                 let headers: Vec<Value> =
                     reply.headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
                 json!({
-                    "fate": if reply.reason.is_some() { "refused" } else { "answered" },
+                    "outcome": if reply.reason.is_some() { "refused" } else { "answered" },
                     "status": reply.status, "reason": reply.reason, "member": reply.member, "headers": headers, "body": reply.body,
                 })
             }
-            Fate::Forwarded { filter_state, shadow_denied, .. } => {
+            Outcome::Forwarded { filter_state, shadow_denied, .. } => {
                 let field = |(name, value): (String, String)| json!({"name": name, "value": value});
                 json!({
-                    "fate": "forwarded",
-                    "reported": shadow_denied.map(|reason| reason.name()),
+                    "outcome": "forwarded",
+                    "shadow_denied": shadow_denied.map(|reason| reason.name()),
                     "set": self.set().into_iter().map(field).collect::<Vec<_>>(),
                     "removed": self.removed(),
                     "filter_state": filter_state.iter().cloned().map(field).collect::<Vec<_>>(),
@@ -133,31 +133,31 @@ impl Explanation {
             }
         };
         let mut explanation = json!({"rules": self.rules});
-        if let (Value::Object(explanation), Value::Object(fate)) = (&mut explanation, fate) {
-            explanation.extend(fate);
+        if let (Value::Object(explanation), Value::Object(outcome)) = (&mut explanation, outcome) {
+            explanation.extend(outcome);
         }
         explanation
     }
 
-    /// The fields that services get other than the client sent them, and those with JWTs. A JWT is told by what is in it.
+    /// The fields that services get other than the client sent them, and those with JWTs. Of a JWT, the names of its claims.
     pub fn set(&self) -> Vec<(String, String)> {
-        let Fate::Forwarded { fields, .. } = &self.fate else { return Vec::new() };
-        let told = |field: &(String, Vec<u8>)| {
+        let Outcome::Forwarded { fields, .. } = &self.outcome else { return Vec::new() };
+        let described = |field: &(String, Vec<u8>)| {
             let text = String::from_utf8_lossy(&field.1);
             let (scheme, token) = text.rsplit_once(' ').unwrap_or(("", &text));
-            let told = match jws::payload(token) {
+            let text = match jws::payload(token) {
                 Some(claims) => format!("{scheme} [JWT of {}]", jws::names(&claims)).trim_start().to_owned(),
                 None if self.request.fields.contains(field) => return None,
                 None => text.into_owned(),
             };
-            Some((field.0.clone(), told))
+            Some((field.0.clone(), text))
         };
-        fields.iter().filter_map(told).collect()
+        fields.iter().filter_map(described).collect()
     }
 
     /// The names of the fields that the client sent and services do not get.
     pub fn removed(&self) -> Vec<String> {
-        let Fate::Forwarded { fields, .. } = &self.fate else { return Vec::new() };
+        let Outcome::Forwarded { fields, .. } = &self.outcome else { return Vec::new() };
         let is_gone =
             |name: &&String| !fields.iter().any(|(kept, _)| kept.eq_ignore_ascii_case(name.as_str()));
         self.request.fields.iter().map(|(name, _)| name).filter(is_gone).cloned().collect()

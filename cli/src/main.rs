@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anstream::eprintln;
 use arguments::{Arguments, Check, Chosen, Color, Command, Explain, ExplanationFormat, Format, Probe};
 use clap::{CommandFactory, Parser};
-use phantom_token_cli::explain::Inquiry;
+use phantom_token_cli::explain::Input;
 use phantom_token_cli::probe::{Route, Trial};
 use phantom_token_cli::report::{BAD, BOLD, plain};
 use phantom_token_cli::source::Source;
@@ -90,8 +90,8 @@ fn explain_request(arguments: &Explain) -> Outcome {
     }
     let claims = arguments.claims.as_deref().map(input::claims).transpose()?;
     let request = input::request(arguments)?;
-    let inquiry = Inquiry { request, claims, is_jwt: arguments.jwt, now: input::now() };
-    let explanation = explain::explain(&text, configuration.node(), inquiry)?;
+    let input = Input { request, claims, is_jwt: arguments.jwt, now: input::now() };
+    let explanation = explain::explain(&text, configuration.node(), input)?;
     match arguments.format {
         ExplanationFormat::Text => write(&explain::text(&explanation, &configuration, name))?,
         ExplanationFormat::Json => write(&format!("{:#}\n", explanation.to_json()))?,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use phantom_token_core::driver::{Driver, Fate, Response as Answer};
+use phantom_token_core::driver::{Driver, Outcome, Response as Answer};
 use phantom_token_core::{Randomness, Reason, Reply, Timestamp, UnusableKey};
 use serde_json::Value;
 
@@ -130,7 +130,7 @@ impl Probe<'_> {
                 let changes = formats::try_formats(&mut self.server, &self.draft, tokens, &mut self.report);
                 self.follow(&changes);
             }
-            self.note_evidence(token);
+            self.note_claims(token);
             let changes = quirks::remedies(&mut self.server, &self.draft, token, self.trial.shows_values);
             self.follow(&changes);
             self.note_quirks(token);
@@ -172,11 +172,15 @@ impl Probe<'_> {
         let Some(judgement) = self.server.judge(&self.draft, token) else { return };
         let cause = quirks::cause(&mut self.server, &self.draft, token);
         let cause = cause.map(|cause| format!(", {cause}")).unwrap_or_default();
-        let told = match self.server.introspection(&judgement) {
-            Some(_) => format!(" ({})", self.server.told(&judgement)),
+        let summary = match self.server.introspection(&judgement) {
+            Some(_) => format!(" ({})", self.server.summary(&judgement)),
             None => String::new(),
         };
-        self.report.judge(judgement.is_forwarded(), "token", format!("{}{cause}{told}", judgement.told()));
+        self.report.judge(
+            judgement.is_forwarded(),
+            "token",
+            format!("{}{cause}{summary}", judgement.summary()),
+        );
         self.note_keys(&judgement);
     }
 
@@ -185,7 +189,7 @@ impl Probe<'_> {
         let settings = self.draft.settings().ok();
         let server = settings.as_ref().and_then(|settings| settings.servers.get(self.place));
         for (url, exchange) in self.server.documents(judgement) {
-            self.report.note("keys", format!("{url}: {}", answer::told(exchange)));
+            self.report.note("keys", format!("{url}: {}", answer::summary(exchange)));
             let Answer::Complete { status: 200, body, .. } = &exchange.answer else { continue };
             quirks::compare_metadata(&self.draft, &url, body, &mut self.report);
             let Some(set) = server.and_then(|server| server.key_set(body)) else { continue };
@@ -201,20 +205,22 @@ impl Probe<'_> {
     }
 
     /// What decides about the token, in the answer that the filter can work with, and whether that fits.
-    fn note_evidence(&mut self, token: &str) {
+    fn note_claims(&mut self, token: &str) {
         let Some(judgement) = self.server.judge(&self.draft, token) else { return };
-        let Some(evidence) = quirks::evidence(&self.server, &self.draft, &judgement, token) else { return };
+        let Some(token_claims) = quirks::token_claims(&self.server, &self.draft, &judgement, token) else {
+            return;
+        };
         if judgement.reason() == Some(Reason::Inactive) {
             return;
         }
         if self.trial.shows_values {
             let hidden = self.hidden(token);
-            let told = |(name, value)| format!("{name}: {}", told_value(value, &hidden));
-            evidence.claims.iter().map(told).for_each(|line| self.report.note("claim", line));
+            let line = |(name, value)| format!("{name}: {}", shown(value, &hidden));
+            token_claims.claims.iter().map(line).for_each(|line| self.report.note("claim", line));
         } else {
-            self.report.note("claims", evidence.names());
+            self.report.note("claims", token_claims.names());
         }
-        match evidence.jwt.as_deref() {
+        match token_claims.jwt.as_deref() {
             Some(jwt) => self.note_signature(jwt, judgement.reason()),
             None if jws::header(token).is_some() => {
                 let text = "the token given is one itself, which does not matter here: the answer decides";
@@ -223,7 +229,7 @@ impl Probe<'_> {
             None => {}
         }
         if judgement.is_read() {
-            quirks::compare(&self.draft, &evidence, &mut self.report);
+            quirks::compare(&self.draft, &token_claims, &mut self.report);
         }
     }
 
@@ -253,9 +259,9 @@ impl Probe<'_> {
     /// What an operator has to know of the answers, beside what they are refused for.
     fn note_quirks(&mut self, token: &str) {
         let Some(judgement) = self.server.judge(&self.draft, token) else { return };
-        let evidence = quirks::evidence(&self.server, &self.draft, &judgement, token);
-        if let Some(evidence) = evidence.filter(|_| judgement.is_read()) {
-            quirks::note_claims(&self.draft, &evidence, judgement.reason(), &mut self.report);
+        let token_claims = quirks::token_claims(&self.server, &self.draft, &judgement, token);
+        if let Some(token_claims) = token_claims.filter(|_| judgement.is_read()) {
+            quirks::note_claims(&self.draft, &token_claims, judgement.reason(), &mut self.report);
         }
         if let Some(exchange) = self.server.introspection(&judgement).filter(|_| judgement.is_forwarded()) {
             quirks::note_caching(&self.draft, &exchange.answer, &mut self.report);
@@ -263,7 +269,7 @@ impl Probe<'_> {
         if self.report.has_changes() {
             let text = match judgement.is_forwarded() {
                 true => "the lines below, the token is good, and rules are judged with them".to_owned(),
-                false => format!("the lines below, the token is still refused: {}", judgement.told()),
+                false => format!("the lines below, the token is still refused: {}", judgement.summary()),
             };
             self.report.note("with", text);
         }
@@ -277,34 +283,34 @@ impl Probe<'_> {
         for (place, rule) in self.draft.rules().iter().enumerate() {
             let request = rules::request(rule, token);
             let judgement = self.server.process(&mut driver, &local, &request, &Answer::clone);
-            let (is_fine, text) = match &judgement.fate {
-                Fate::Forwarded { .. } => (true, "forwarded".to_owned()),
-                Fate::Answered(Reply { reason: Some(reason), status, .. }) => {
+            let (is_fine, text) = match &judgement.outcome {
+                Outcome::Forwarded { .. } => (true, "forwarded".to_owned()),
+                Outcome::Answered(Reply { reason: Some(reason), status, .. }) => {
                     (false, format!("{status} {reason}"))
                 }
-                Fate::Answered(Reply { reason: None, status, .. }) => {
+                Outcome::Answered(Reply { reason: None, status, .. }) => {
                     (true, format!("{status} by the gateway itself"))
                 }
-                Fate::Waiting => (false, "not decided".to_owned()),
+                Outcome::Waiting => (false, "not decided".to_owned()),
             };
-            let text = format!("{}: {text}", rules::told(&request));
+            let text = format!("{}: {text}", rules::summary(&request));
             self.report.judge(is_fine, format!("rules[{place}]"), text);
         }
     }
 }
 
 /// A value, without tokens and secrets that a server repeats.
-fn told_value(value: &Value, hidden: &[String]) -> String {
+fn shown(value: &Value, hidden: &[String]) -> String {
     match value {
         Value::String(text) if jws::header(text).is_some() => "[JWT]".to_owned(),
         Value::String(text) if hidden.iter().any(|secret| repeats(text, secret)) => "[hidden]".to_owned(),
         Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(|value| told_value(value, hidden)).collect();
+            let values: Vec<String> = values.iter().map(|value| shown(value, hidden)).collect();
             format!("[{}]", values.join(","))
         }
         Value::Object(members) => {
             let member = |(name, value): (&String, &Value)| {
-                format!("{}:{}", Value::from(name.as_str()), told_value(value, hidden))
+                format!("{}:{}", Value::from(name.as_str()), shown(value, hidden))
             };
             format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
         }

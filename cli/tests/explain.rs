@@ -26,7 +26,7 @@ fn r206_recorded_answers_come_to_what_the_filter_makes_of_them() -> Result<(), B
         let output = child.wait_with_output()?;
         std::fs::remove_file(&file)?;
         let explanation: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let said = explanation["reason"].as_str().or(explanation["fate"].as_str()).unwrap_or("an error");
+        let said = explanation["reason"].as_str().or(explanation["outcome"].as_str()).unwrap_or("an error");
         if said != expected {
             wrong.push(format!("{what}: {said}, not {expected}: {explanation}"));
         }

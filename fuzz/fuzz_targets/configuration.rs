@@ -11,7 +11,7 @@ use arbitrary::Arbitrary;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use phantom_token_core::driver::{Fate, Response};
+use phantom_token_core::driver::{Outcome, Response};
 use phantom_token_core::{Call, Settings};
 use phantom_token_fuzz::{Choice, Gateway, NOW, Store, expand, key_set, request};
 use serde_json::{Map, Value, json};
@@ -85,15 +85,15 @@ fn survives_requests(mut gateway: Gateway, configuration: &Value, secrets: &Secr
             for (name, value) in ending.forwarded().into_iter().flatten() {
                 secrets.assert_absent("a forwarded field", &format!("{name}: {value}"));
             }
-            match &ending.fate {
-                Fate::Answered(reply) => {
+            match &ending.outcome {
+                Outcome::Answered(reply) => {
                     secrets.assert_absent("a reply", &format!("{reply:?}"));
                     assert!(reply.reason.is_some() || reply.status == 200, "{reply:?}");
                 }
-                Fate::Forwarded { filter_state, .. } => {
+                Outcome::Forwarded { filter_state, .. } => {
                     secrets.assert_absent("filter state", &format!("{filter_state:?}"));
                 }
-                Fate::Waiting => {}
+                Outcome::Waiting => {}
             }
         }
     }

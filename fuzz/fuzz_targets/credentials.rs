@@ -57,7 +57,7 @@ fn run(input: &Input<'_>) {
             0 => names_bearer(field),
             presence => presence == 1,
         };
-        let Some(fields) = ending.forwarded() else { panic!("a public rule: {:?}", ending.fate) };
+        let Some(fields) = ending.forwarded() else { panic!("a public rule: {:?}", ending.outcome) };
         let goes_on = fields.iter().any(|(name, _)| name == "authorization");
         assert!(!has_bearer || !goes_on, "a bearer's credentials go on");
         assert!(has_bearer || goes_on == (times == 1), "no bearer was there to be removed");

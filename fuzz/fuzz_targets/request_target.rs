@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use phantom_token_core::NoSharedData;
-use phantom_token_core::driver::{Fate, Request, Response};
+use phantom_token_core::driver::{Outcome, Request, Response};
 use phantom_token_fuzz::{Choice, Gateway, expand, parts, request};
 use serde_json::{Value, json};
 
@@ -94,13 +94,13 @@ impl Access {
     /// A request comes without credentials, and then with a token that has no scope.
     fn of(gateway: &mut Gateway, request: &Request) -> Self {
         let mut send = |request| gateway.request(request, 0, &NoSharedData, &mut |_| JWT.clone());
-        if let Fate::Forwarded { .. } = send(request).fate {
+        if let Outcome::Forwarded { .. } = send(request).outcome {
             return Self::Public;
         }
         let mut request = request.clone();
         request.fields.push(("authorization".to_owned(), b"Bearer opaque-token".to_vec()));
-        match send(&request).fate {
-            Fate::Answered(reply) => {
+        match send(&request).outcome {
+            Outcome::Answered(reply) => {
                 let challenge = reply.headers.into_iter().find(|(name, _)| *name == "www-authenticate");
                 let challenge = challenge.filter(|_| reply.status == 403);
                 challenge.map_or(Self::Refused, |(_, challenge)| Self::Protected(challenge))

@@ -1,6 +1,6 @@
 //! A gateway as a proxy drives it, and what has to hold whatever it is fed.
 
-use phantom_token_core::driver::{Driver, Fate, Fields, Request, Response};
+use phantom_token_core::driver::{Driver, Fields, Outcome, Request, Response};
 use phantom_token_core::{
     Call, Callout, Host, NoMetrics, NoSharedData, Randomness, Reply, Settings, SharedData, Timestamp,
 };
@@ -17,8 +17,8 @@ pub struct Gateway {
 
 /// What became of a request.
 pub struct Ending {
-    /// Its fate.
-    pub fate: Fate,
+    /// Its outcome.
+    pub outcome: Outcome,
     /// How many calls were made for it.
     pub calls: usize,
 }
@@ -48,18 +48,18 @@ impl Gateway {
         let fields = [request.fields.as_slice(), &self.spoofed].concat();
         let request = Request { fields, ..request.clone() };
         let mut calls = 0;
-        let fate = self.driver.process(&request, host(seconds, shared_data), &mut |call| {
+        let outcome = self.driver.process(&request, host(seconds, shared_data), &mut |call| {
             calls += 1;
             assert!(calls <= MAX_CALLS, "one request led to more than {MAX_CALLS} calls");
             assert_callout(&call.request);
             Some(respond(call))
         });
-        match &fate {
-            Fate::Forwarded { fields, .. } => self.examine_forwarded(fields, &request),
-            Fate::Answered(reply) => assert_reply(reply),
-            Fate::Waiting => panic!("all calls were answered, but the request waits"),
+        match &outcome {
+            Outcome::Forwarded { fields, .. } => self.examine_forwarded(fields, &request),
+            Outcome::Answered(reply) => assert_reply(reply),
+            Outcome::Waiting => panic!("all calls were answered, but the request waits"),
         }
-        Ending { fate, calls }
+        Ending { outcome, calls }
     }
 
     fn examine_forwarded(&self, fields: &Fields, request: &Request) {
@@ -77,20 +77,20 @@ impl Gateway {
 impl Ending {
     /// The status that the client sees; none, if the request goes on.
     pub fn status(&self) -> Option<u16> {
-        match &self.fate {
-            Fate::Answered(reply) => Some(reply.status),
-            Fate::Forwarded { .. } | Fate::Waiting => None,
+        match &self.outcome {
+            Outcome::Answered(reply) => Some(reply.status),
+            Outcome::Forwarded { .. } | Outcome::Waiting => None,
         }
     }
 
     /// Why the request was refused, by the reason's short name.
     pub fn refusal(&self) -> Option<&'static str> {
-        self.fate.reason().map(|reason| reason.name())
+        self.outcome.reason().map(|reason| reason.name())
     }
 
     /// The header fields that services receive, if the request goes on.
     pub fn forwarded(&self) -> Option<Vec<(String, String)>> {
-        let Fate::Forwarded { fields, .. } = &self.fate else { return None };
+        let Outcome::Forwarded { fields, .. } = &self.outcome else { return None };
         let header = fields.iter().filter(|(name, _)| !name.starts_with(':'));
         Some(
             header.map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect(),

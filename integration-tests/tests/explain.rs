@@ -12,9 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fastrand::Rng;
 use integration_tests::deterministic_host::{Answer, Callout, Host, Request, Setup, State};
 use integration_tests::jwt;
-use phantom_token_cli::explain::{Explanation, Inquiry, explain};
+use phantom_token_cli::explain::{Explanation, Input, explain};
 use phantom_token_core::Timestamp;
-use phantom_token_core::driver::{self, Fate};
+use phantom_token_core::driver;
 use serde_json::{Map, Value, json};
 
 /// What a request came to: whoever decided it.
@@ -35,14 +35,13 @@ fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
         let mut host = Host::start(Setup { seed, ..Setup::new(configuration.clone()) })?;
         for number in 0..REQUESTS {
             let (request, claims) = random::request(&mut rng, host.now());
-            let inquiry = Inquiry {
+            let input = Input {
                 request,
                 claims: claims.clone(),
                 is_jwt: false,
                 now: Timestamp::from_millis(u64::try_from(host.now().as_millis())?),
             };
-            let explanation =
-                explain(&configuration.to_string(), None, inquiry).map_err(anyhow::Error::msg)?;
+            let explanation = explain(&configuration.to_string(), None, input).map_err(anyhow::Error::msg)?;
             let explained = explained(&explanation);
             let decided =
                 decided(&mut host, &explanation.request, claims, configuration.get("keys").is_some())?;
@@ -81,14 +80,14 @@ fn kind(outcome: &Outcome) -> &'static str {
 }
 
 fn explained(explanation: &Explanation) -> Outcome {
-    match &explanation.fate {
-        Fate::Waiting => Outcome::Waiting,
-        Fate::Answered(reply) => Outcome::Answered {
+    match &explanation.outcome {
+        driver::Outcome::Waiting => Outcome::Waiting,
+        driver::Outcome::Answered(reply) => Outcome::Answered {
             status: reply.status,
             fields: sorted(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()))),
             body: reply.body.clone(),
         },
-        Fate::Forwarded { fields, filter_state: state, .. } => Outcome::Forwarded {
+        driver::Outcome::Forwarded { fields, filter_state: state, .. } => Outcome::Forwarded {
             fields: sorted(fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()))),
             state: state.iter().cloned().collect(),
         },

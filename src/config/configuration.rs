@@ -13,7 +13,7 @@ use super::introspection::Introspection;
 use super::keys::Keys;
 use super::mint::Mint;
 use super::profile::{self, ProfileName};
-use super::rules::{Rule, Surroundings, rules};
+use super::rules::{Rule, RuleContext, rules};
 use super::servers::{Gateway, Server, servers};
 use super::texts::{Identifier, JwtHeader, WebOrigin, identifier};
 use super::token::Token;
@@ -201,12 +201,12 @@ impl Configuration {
         let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
             errors.check("error_body", refusal::ErrorBody::new(media_type, template))
         });
-        let surroundings = Surroundings {
+        let context = RuleContext {
             enforcement: if self.report_only { Enforcement::Authentication } else { Enforcement::Full },
             servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
             profile: mint.as_ref().map(|mint| &*mint.profile),
         };
-        let rules = rules(self.rules, &surroundings, self.ignore_port_in_host_matching, errors);
+        let rules = rules(self.rules, &context, self.ignore_port_in_host_matching, errors);
         let asks_too_much = |requirement: &Requirement| {
             let servers = servers.iter().enumerate();
             let mut taken = servers.filter(|(index, _)| requirement.takes_tokens_of(ServerId(*index)));

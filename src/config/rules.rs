@@ -139,7 +139,7 @@ keywords! {
 keywords!(@type RuleDpop, "must be required, or left out", Required = "required");
 
 /// What rules refer to.
-pub(super) struct Surroundings<'a> {
+pub(super) struct RuleContext<'a> {
     /// The names of the authorization servers.
     pub(super) servers: Vec<&'a str>,
     /// What minted JWTs are like, if there are any.
@@ -150,7 +150,7 @@ pub(super) struct Surroundings<'a> {
 
 pub(super) fn rules(
     section: Vec<Rule>,
-    surroundings: &Surroundings<'_>,
+    context: &RuleContext<'_>,
     ignores_port: bool,
     errors: &mut ConfigErrors,
 ) -> Rules {
@@ -163,7 +163,7 @@ pub(super) fn rules(
     for (index, rule) in section.into_iter().enumerate() {
         let at = at_all.element(index);
         let before = errors.iter().count();
-        let read = rule.settings(index, at, surroundings, errors);
+        let read = rule.settings(index, at, context, errors);
         if errors.iter().count() > before || errors.has_in(&at.to_string()) {
             continue;
         }
@@ -186,7 +186,7 @@ impl Rule {
         self,
         place: usize,
         at: FieldPath<'_>,
-        surroundings: &Surroundings<'_>,
+        context: &RuleContext<'_>,
         errors: &mut ConfigErrors,
     ) -> Vec<policy::Rule> {
         // No field can be forgotten: these select requests, all others are demands.
@@ -237,13 +237,13 @@ impl Rule {
         for (at, name) in
             one.into_iter().chain(several.map(|(index, name)| (at_several.element(index), name)))
         {
-            let place = surroundings.servers.iter().position(|server| *server == name).map(ServerId);
+            let place = context.servers.iter().position(|server| *server == name).map(ServerId);
             let place = place.ok_or("must be the name of one of authorization_servers");
             let place =
                 place.and_then(|id| if servers.contains(&id) { Err("is a duplicate") } else { Ok(id) });
             servers.extend(errors.check(at, place));
         }
-        let mint = mint.and_then(|mint| mint.profile(at.field("mint"), surroundings.profile, errors));
+        let mint = mint.and_then(|mint| mint.profile(at.field("mint"), context.profile, errors));
         let peers = peers.and_then(|peers| errors.check(at.field("peers"), Peers::new(peers)));
         let demands = Demands { servers, report_only, mint, peers, dpop, any_of, token };
 
@@ -278,7 +278,7 @@ impl Rule {
                     let message = "must not be optional where the rule is for routes: it opens nothing";
                     errors.note(at.field("access"), message);
                 }
-                let requirement = demands.requirement(at, surroundings.enforcement, errors);
+                let requirement = demands.requirement(at, context.enforcement, errors);
                 policy::Access::Protected(Arc::new(Requirement { is_optional, ..requirement }))
             }
         };

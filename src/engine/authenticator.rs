@@ -27,7 +27,7 @@ use crate::jwt::UnusableKey;
 use crate::metrics::Counter;
 use crate::policy::{Access, Enforcement, Requirement};
 use crate::refusal::{Reason, Rejection, TokenError};
-use crate::server::query::{About, Query, Subject};
+use crate::server::query::{About, Query, QueryKey};
 use crate::server_id::ServerId;
 use crate::settings::{KeySettings, Settings};
 use crate::time::Timestamp;
@@ -104,8 +104,8 @@ impl Authenticator {
     }
 
     /// What operators call the server that this is about.
-    pub(super) fn server_name(&self, subject: Subject) -> &str {
-        let server = self.settings.servers.get(subject.server.0);
+    pub(super) fn server_name(&self, key: QueryKey) -> &str {
+        let server = self.settings.servers.get(key.server.0);
         server.and_then(|server| server.name.as_deref()).unwrap_or(DEFAULT_NAME)
     }
 
@@ -143,8 +143,8 @@ impl Authenticator {
     ///
     /// # Errors
     /// Why not, which [`CalloutOutcome::NotSent`] then is the answer.
-    pub(super) fn admits_waiting(&self, subject: Subject, counts: InFlightCounts) -> Result<(), NotSent> {
-        let server = self.servers.get(subject.server.0);
+    pub(super) fn admits_waiting(&self, key: QueryKey, counts: InFlightCounts) -> Result<(), NotSent> {
+        let server = self.servers.get(key.server.0);
         let has_room = server.is_some_and(|server| counts.waiting < server.max_waiting());
         if has_room { Ok(()) } else { Err(NotSent::LimitReached) }
     }
@@ -159,18 +159,18 @@ impl Authenticator {
         counts: InFlightCounts,
         host: Host<'_>,
     ) -> Result<(), NotSent> {
-        let server = self.servers.get_mut(query.subject().server.0).ok_or(NotSent::LimitReached)?;
+        let server = self.servers.get_mut(query.key().server.0).ok_or(NotSent::LimitReached)?;
         server.admits(query, counts.open, host)
     }
 
     /// Whether a query has to be asked again if its answer is lost, although no request waits for it.
-    pub(super) fn needs_answer(&self, subject: Subject) -> bool {
-        self.servers.get(subject.server.0).is_some_and(|server| server.needs_answer(subject.about))
+    pub(super) fn needs_answer(&self, key: QueryKey) -> bool {
+        self.servers.get(key.server.0).is_some_and(|server| server.needs_answer(key.about))
     }
 
     /// A query ended without a response, since its stream is gone.
-    pub(super) fn abandon(&mut self, subject: Subject) {
-        if let Some(server) = self.servers.get_mut(subject.server.0).filter(|_| subject.is_document()) {
+    pub(super) fn abandon(&mut self, key: QueryKey) {
+        if let Some(server) = self.servers.get_mut(key.server.0).filter(|_| key.is_document()) {
             server.abandon();
         }
     }
@@ -178,12 +178,12 @@ impl Authenticator {
     /// Evaluates the outcome of a query.
     pub(super) fn evaluate(
         &mut self,
-        subject: Subject,
+        key: QueryKey,
         outcome: CalloutOutcome<'_>,
         host: Host<'_>,
     ) -> QueryResult {
-        let server = self.servers.get_mut(subject.server.0).ok_or(Reason::Internal);
-        match subject.about {
+        let server = self.servers.get_mut(key.server.0).ok_or(Reason::Internal);
+        match key.about {
             About::Token(token) => QueryResult::Token(match server {
                 Ok(server) => {
                     let circuit = server.note_end(token, &outcome, host);
@@ -228,13 +228,8 @@ impl Authenticator {
 
     /// What has to be asked next in the background, if no request waited for a result: keys that the answer about a token needs,
     /// or where they are.
-    pub(super) fn follow_up(
-        &mut self,
-        subject: Subject,
-        result: &QueryResult,
-        host: Host<'_>,
-    ) -> Option<Query> {
-        let server = self.servers.get_mut(subject.server.0)?;
+    pub(super) fn follow_up(&mut self, key: QueryKey, result: &QueryResult, host: Host<'_>) -> Option<Query> {
+        let server = self.servers.get_mut(key.server.0)?;
         match result {
             QueryResult::Token(IntrospectionResult { unverified_token: Ok(unverified_token), .. }) => {
                 match server.token_info(unverified_token, true, host) {
@@ -584,7 +579,7 @@ impl Authenticator {
             Ok((None, headers)) => Step::Settled(Decision::forward(headers, host)),
             Ok((Some(reason), headers)) => {
                 let rejection = Rejection { token: Some(*token_info.token()), ..reason.into() };
-                Step::Settled(Decision::report(rejection, headers, host))
+                Step::Settled(Decision::shadow_deny(rejection, headers, host))
             }
             Err(error) => pending.reject(error, Some(token_info.token()), Some(token_info.claims()), host),
         }

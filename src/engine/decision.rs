@@ -22,7 +22,7 @@ pub(super) enum Decision {
     /// It continues to the services.
     Forward(UpstreamHeaders),
     /// It would be refused, but its rule only reports that: it continues to the services.
-    Report(Rejection, UpstreamHeaders),
+    ShadowDeny(Rejection, UpstreamHeaders),
     /// It is for the gateway itself, which answers it.
     Answer(Reply),
     /// It is refused.
@@ -70,18 +70,18 @@ impl Decision {
         Self::Forward(headers)
     }
 
-    /// It is refused, or continues without credentials where that is only reported.
+    /// It is refused, or continues without credentials where its rule is not enforced.
     pub(super) fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Self {
         match enforcement {
-            Enforcement::Nothing => Self::report(rejection, UpstreamHeaders::stripped(), host),
+            Enforcement::Nothing => Self::shadow_deny(rejection, UpstreamHeaders::stripped(), host),
             Enforcement::Full | Enforcement::Authentication => Self::reject(rejection, host),
         }
     }
 
-    /// What it lacks is only reported.
-    pub(super) fn report(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Self {
+    /// It continues, although it would be denied if its rule were enforced.
+    pub(super) fn shadow_deny(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Self {
         host.metrics.shadow_deny(rejection.reason);
-        Self::Report(rejection, headers)
+        Self::ShadowDeny(rejection, headers)
     }
 
     /// It is refused, whatever its rule says.
@@ -108,7 +108,7 @@ impl Pending {
             others.failure.get_or_insert(none);
         }
         let query = others.queries.pop().ok_or(others.failure.unwrap_or(none))?;
-        self.server = query.subject().server;
+        self.server = query.key().server;
         Ok(query)
     }
 

@@ -64,7 +64,7 @@ impl DecisionLog {
 
     /// One line for the decision about a request, where that is asked for.
     pub(super) fn note_decision_of(&self, decision: &Decision) {
-        if let Decision::Report(rejection, _) = decision {
+        if let Decision::ShadowDeny(rejection, _) = decision {
             let text = "shadow denied: the rule is report_only";
             self.write(Level::Warn, text, rejection.reason.name());
         }
@@ -76,7 +76,7 @@ impl DecisionLog {
                 Some(token) => self.note_decision("allowed", None, Some(token)),
                 None => self.note_decision("allowed_public", None, None),
             },
-            Decision::Report(rejection, _) => {
+            Decision::ShadowDeny(rejection, _) => {
                 self.note_decision("shadow_denied", Some(rejection), rejection.token.as_ref());
             }
             Decision::Answer(_) => self.note_decision("answered", None, None),

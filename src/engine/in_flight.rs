@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::authenticator::InFlightCounts;
 use super::call::{CallId, StreamId};
 use super::decision::Pending;
-use crate::server::query::{Query, Subject};
+use crate::server::query::{Query, QueryKey};
 use crate::time::Timestamp;
 
 /// A request that waits.
@@ -24,9 +24,9 @@ pub(super) struct Waiting {
 pub(super) struct InFlight {
     next_id: u64,
     flights: BTreeMap<CallId, Started>,
-    joinable: BTreeMap<Subject, CallId>,
+    joinable: BTreeMap<QueryKey, CallId>,
     orphans: Vec<Flight>,
-    refreshes: BTreeMap<Subject, Refresh>,
+    refreshes: BTreeMap<QueryKey, Refresh>,
     /// Calls whose responses the host drops: the server may still be at work.
     abandoned: Vec<Abandoned>,
     /// Recent maximum response time.
@@ -41,7 +41,7 @@ struct Refresh {
 }
 
 struct Abandoned {
-    subject: Subject,
+    key: QueryKey,
     /// When the server is expected to be done.
     due: Timestamp,
     /// The longest that this can be from now.
@@ -65,13 +65,13 @@ struct Started {
 
 impl InFlight {
     /// How many calls of this kind are open at the server, and how many requests wait for them.
-    pub(super) fn counts(&mut self, like: &Subject, now: Timestamp) -> InFlightCounts {
+    pub(super) fn counts(&mut self, like: &QueryKey, now: Timestamp) -> InFlightCounts {
         // What lies further ahead than it can, was noted before the clock went back.
         self.abandoned
             .retain(|abandoned| now < abandoned.due && abandoned.due <= now.plus(abandoned.timeout));
-        let abandoned = self.abandoned.iter().filter(|abandoned| abandoned.subject.is_like(like)).count();
+        let abandoned = self.abandoned.iter().filter(|abandoned| abandoned.key.is_like(like)).count();
         let flights = self.flights.values().map(|started| &started.flight);
-        let flights = flights.filter(|flight| flight.query.subject().is_like(like));
+        let flights = flights.filter(|flight| flight.query.key().is_like(like));
         flights.fold(InFlightCounts { open: abandoned, waiting: 0 }, |counts, flight| InFlightCounts {
             open: counts.open.saturating_add(1),
             waiting: counts.waiting.saturating_add(flight.waiting.len()),
@@ -86,8 +86,8 @@ impl InFlight {
 
     /// The requests that wait for a call in flight about the same, for another to join them. A call that can be lost with its stream is
     /// joined only where it `is_repeated` then.
-    pub(super) fn joinable(&mut self, subject: &Subject, is_repeated: bool) -> Option<&mut Vec<Waiting>> {
-        let started = self.joinable.get(subject).and_then(|id| self.flights.get_mut(id))?;
+    pub(super) fn joinable(&mut self, key: &QueryKey, is_repeated: bool) -> Option<&mut Vec<Waiting>> {
+        let started = self.joinable.get(key).and_then(|id| self.flights.get_mut(id))?;
         (is_repeated || started.flight.sender.is_none()).then_some(&mut started.flight.waiting)
     }
 
@@ -95,7 +95,7 @@ impl InFlight {
     pub(super) fn start(&mut self, flight: Flight, at: Timestamp) -> CallId {
         let id = CallId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
-        self.joinable.insert(flight.query.subject(), id);
+        self.joinable.insert(flight.query.key(), id);
         self.flights.insert(id, Started { flight, at });
         id
     }
@@ -123,20 +123,20 @@ impl InFlight {
     ///
     /// The server is assumed busy for twice the recent maximum response time, at most until the time-out: a client
     /// that disconnects must neither exceed the server's limit, nor occupy a slot longer than the server is busy (R113).
-    pub(super) fn orphan(&mut self, stream: StreamId) -> Vec<Subject> {
+    pub(super) fn orphan(&mut self, stream: StreamId) -> Vec<QueryKey> {
         let is_of_stream =
             |(id, started): (&CallId, &Started)| (started.flight.sender == Some(stream)).then_some(*id);
         let ids: Vec<CallId> = self.flights.iter().filter_map(is_of_stream).collect();
         ids.into_iter().filter_map(|id| self.orphan_call(id)).collect()
     }
 
-    fn orphan_call(&mut self, id: CallId) -> Option<Subject> {
+    fn orphan_call(&mut self, id: CallId) -> Option<QueryKey> {
         let Started { flight, at } = self.remove(id)?;
-        let (subject, timeout) = (flight.query.subject(), flight.query.timeout());
+        let (key, timeout) = (flight.query.key(), flight.query.timeout());
         let expected = self.slowest.map_or(timeout, |slowest| timeout.min(slowest.saturating_mul(2)));
-        self.abandoned.push(Abandoned { subject, due: at.plus(expected), timeout });
+        self.abandoned.push(Abandoned { key, due: at.plus(expected), timeout });
         self.orphans.push(flight);
-        Some(subject)
+        Some(key)
     }
 
     /// This stream does not wait any more.
@@ -147,10 +147,10 @@ impl InFlight {
         }
     }
 
-    /// Queues a query for which no request waits. One about the same subject that is queued already stays.
+    /// Queues a query for which no request waits. One with the same key that is queued already stays.
     pub(super) fn refresh(&mut self, query: Query, now: Timestamp) {
         if self.refreshes.len() < MAX_REFRESHES {
-            self.refreshes.entry(query.subject()).or_insert(Refresh { query, since: now });
+            self.refreshes.entry(query.key()).or_insert(Refresh { query, since: now });
         }
     }
 
@@ -158,14 +158,14 @@ impl InFlight {
     pub(super) fn take_refreshes(&mut self) -> Vec<(Query, Timestamp)> {
         let refreshes = std::mem::take(&mut self.refreshes).into_iter();
         // A request may have asked since, because it found nothing fresh: its answer is a refresh as well.
-        let unasked = refreshes.filter(|(subject, _)| !self.joinable.contains_key(subject));
+        let unasked = refreshes.filter(|(key, _)| !self.joinable.contains_key(key));
         unasked.map(|(_, Refresh { query, since })| (query, since)).collect()
     }
 
     /// Keeps a query for which there was no room for another try, until its time-out.
     pub(super) fn put_back(&mut self, query: Query, since: Timestamp, now: Timestamp) {
         if since <= now && now < since.plus(query.timeout()) {
-            self.refreshes.insert(query.subject(), Refresh { query, since });
+            self.refreshes.insert(query.key(), Refresh { query, since });
         }
     }
 
@@ -184,9 +184,9 @@ impl InFlight {
 
     fn remove(&mut self, id: CallId) -> Option<Started> {
         let started = self.flights.remove(&id)?;
-        let subject = started.flight.query.subject();
-        if self.joinable.get(&subject) == Some(&id) {
-            self.joinable.remove(&subject);
+        let key = started.flight.query.key();
+        if self.joinable.get(&key) == Some(&id) {
+            self.joinable.remove(&key);
         }
         Some(started)
     }

@@ -1,7 +1,7 @@
 //! One configuration at work on one worker, whatever its host: requests and answers go in, calls and actions come out.
 //!
 //! ```text
-//! on_request ─────▶ Reception { edits, action }         continue, reply, or pause
+//! on_request ─────▶ Instructions { edits, action }         continue, reply, or pause
 //! poll_call ──────▶ Call ── the host sends it ──▶ on_call_done
 //! on_call_done ───▶ poll_action ▶ (stream, continue | reply)
 //! on_stream_gone, on_tick
@@ -19,8 +19,8 @@ mod decision;
 mod decision_log;
 mod edits;
 mod in_flight;
+mod instructions;
 mod query_result;
-mod reception;
 mod request_context;
 mod token_check;
 
@@ -36,7 +36,7 @@ pub use self::call::{Call, CallId, CallResult, StreamId};
 pub use self::capabilities::Capabilities;
 pub use self::decision_log::{DecisionLog, LogSink};
 pub use self::edits::{Edit, HeaderEdits};
-pub use self::reception::{Action, Attributes, Reception};
+pub use self::instructions::{Action, Attributes, Instructions};
 pub use crate::token_info::UpstreamHeaders;
 
 use self::authenticator::{Authenticator, GaugeValues};
@@ -114,18 +114,18 @@ impl Engine {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
         attributes: Attributes<'_>,
         host: Host<'_>,
-    ) -> Reception<'a> {
+    ) -> Instructions<'a> {
         let head = RequestHead::read(fields.clone());
         if head.field_count < attributes.field_count {
             // What cannot be seen cannot be removed.
             let reply = self.internal_error("it does not show all fields", host.metrics);
-            return Reception::of(Action::Reply(reply));
+            return Instructions::of(Action::Reply(reply));
         }
         let (mut edits, extracted) = HeaderEdits::find(&head, fields.clone(), &self.settings);
         if !self.capabilities.edits_repeated_fields
             && let Some(reason) = edits.repetition(fields.clone())
         {
-            return Reception::of(Action::Reply(self.refuse(reason, host.metrics)));
+            return Instructions::of(Action::Reply(self.refuse(reason, host.metrics)));
         }
         let mut head = attributes.added_to(edits.applied_to(head, &extracted));
         if self.settings.ends_streams {
@@ -154,7 +154,7 @@ impl Engine {
             Some(Action::Continue(headers)) => headers.strips_credentials(),
             Some(Action::Reply(_)) => false,
         };
-        Reception { edits, action, is_response_private: extracted.is_in_query }
+        Instructions { edits, action, is_response_private: extracted.is_in_query }
     }
 
     /// The reply to a request that its host cannot show or change as it has to be.
@@ -251,9 +251,9 @@ impl Engine {
     pub fn on_stream_gone(&mut self, stream: StreamId) {
         self.unasked.retain(|(unasked, ..)| *unasked != stream);
         self.in_flight.leave(stream);
-        for subject in self.in_flight.orphan(stream) {
+        for key in self.in_flight.orphan(stream) {
             if self.capabilities.has_timers {
-                self.authenticator.abandon(subject);
+                self.authenticator.abandon(key);
             }
         }
         if !self.capabilities.has_timers {
@@ -265,7 +265,7 @@ impl Engine {
     /// Some time has passed: sends what no request waits for, and what was lost with a stream; sets the gauges.
     pub fn on_tick(&mut self, host: Host<'_>) {
         let Self { in_flight, authenticator, .. } = self;
-        let orphans = in_flight.take_orphans(|query| authenticator.needs_answer(query.subject()));
+        let orphans = in_flight.take_orphans(|query| authenticator.needs_answer(query.key()));
         for flight in orphans {
             self.send_in_background(flight, host);
         }
@@ -296,13 +296,13 @@ impl Engine {
         host: Host<'_>,
     ) -> Option<Decision> {
         loop {
-            let subject = query.subject();
-            let counts = self.in_flight.counts(&subject, host.now);
-            let admitted = self.authenticator.admits_waiting(subject, counts);
+            let key = query.key();
+            let counts = self.in_flight.counts(&key, host.now);
+            let admitted = self.authenticator.admits_waiting(key, counts);
             if admitted.is_ok()
                 && self.settings.single_flight
                 && self.capabilities.switches_streams
-                && let Some(others) = self.in_flight.joinable(&subject, self.capabilities.has_timers)
+                && let Some(others) = self.in_flight.joinable(&key, self.capabilities.has_timers)
             {
                 others.push(Waiting { stream, pending });
                 host.metrics.increment(Counter::IntrospectionCoalesced);
@@ -316,7 +316,7 @@ impl Engine {
                 return None;
             };
             let outcome = CalloutOutcome::NotSent(not_sent);
-            let result = self.authenticator.evaluate(subject, outcome, host);
+            let result = self.authenticator.evaluate(key, outcome, host);
             self.note_result(&query, outcome, &result);
             match self.authenticator.settle(waiting.pending, &result, host) {
                 Step::Settled(decision) => return Some(decision),
@@ -331,7 +331,7 @@ impl Engine {
 
     /// Whether a query may be sent; one that may, counts as sent.
     fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<(), NotSent> {
-        let counts = self.in_flight.counts(&query.subject(), host.now);
+        let counts = self.in_flight.counts(&query.key(), host.now);
         self.authenticator.admits(query, counts, host)
     }
 
@@ -342,11 +342,11 @@ impl Engine {
 
     fn settle(&mut self, flight: Flight, outcome: CalloutOutcome<'_>, host: Host<'_>) {
         let Flight { query, waiting, .. } = flight;
-        let subject = query.subject();
-        let result = self.authenticator.evaluate(subject, outcome, host);
+        let key = query.key();
+        let result = self.authenticator.evaluate(key, outcome, host);
         self.note_result(&query, outcome, &result);
         if waiting.is_empty()
-            && let Some(next) = self.authenticator.follow_up(subject, &result, host)
+            && let Some(next) = self.authenticator.follow_up(key, &result, host)
         {
             self.refresh(next, host);
         }
@@ -368,7 +368,7 @@ impl Engine {
 
     fn note_result(&self, query: &Query, outcome: CalloutOutcome<'_>, result: &QueryResult) {
         let answer = format_args!("got {outcome}, expected status 200 and {}", query.accept());
-        self.log.note_result(self.authenticator.server_name(query.subject()), answer, result);
+        self.log.note_result(self.authenticator.server_name(query.key()), answer, result);
     }
 
     /// Leaves a query to the next tick.
@@ -382,7 +382,7 @@ impl Engine {
         self.log.note_decision_of(&decision);
         match decision {
             Decision::Forward(headers) => Action::Continue(headers),
-            Decision::Report(rejection, headers) => {
+            Decision::ShadowDeny(rejection, headers) => {
                 Action::Continue(headers.shadow_denied_for(rejection.reason))
             }
             Decision::Answer(reply) => Action::Reply(reply),

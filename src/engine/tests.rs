@@ -121,7 +121,7 @@ impl<'a> Worker<'a> {
 
     /// What a request with this head comes to.
     fn send(&mut self, seconds: u64, head: &RequestHead<'_>) -> String {
-        told(&self.action(seconds, head))
+        outcome(&self.action(seconds, head))
     }
 
     /// The reply to a request that is refused.
@@ -217,13 +217,13 @@ impl<'a> Worker<'a> {
         let fields: Vec<(&[u8], &[u8])> = names.iter().map(|name| (*name, &b"value"[..])).collect();
         let counted = Rc::clone(&self.counted);
         let host = host(0, self.shared, &counted);
-        let reception = self.driver.engine().on_request(
+        let instructions = self.driver.engine().on_request(
             StreamId(u64::MAX),
             fields.iter().copied(),
             Attributes::default(),
             host,
         );
-        let removed = reception.edits.iter().map(|edit| match edit {
+        let removed = instructions.edits.iter().map(|edit| match edit {
             Edit::Remove(name) => name.to_owned(),
             Edit::Replace(..) => panic!("{edit:?}"),
         });
@@ -280,7 +280,7 @@ fn request_of(head: &RequestHead<'_>) -> Request {
 }
 
 /// What a request came to, in a word.
-fn told(action: &Action) -> String {
+fn outcome(action: &Action) -> String {
     match action {
         Action::Continue(headers) => match headers.shadow_denied() {
             Some(reason) => format!("{}, {}", reason.name(), forwarded(headers)),

@@ -17,9 +17,9 @@ pub enum Enforcement {
     /// It is refused.
     #[default]
     Full,
-    /// It is refused if it is not authenticated. What an authentic token is not allowed is only reported.
+    /// Requests without an authentic token are refused; what such a token is not allowed is only counted and logged.
     Authentication,
-    /// It is only reported.
+    /// Nothing is refused: what would be is counted and logged.
     Nothing,
 }
 
@@ -86,10 +86,10 @@ impl Requirement {
         reason: Reason,
         claims: Option<&Claims>,
     ) -> Vec<(&'static str, String)> {
-        let told = self.all().flat_map(|requirement| {
+        let conditions = self.all().flat_map(|requirement| {
             requirement.conditions.iter().chain(requirement.nearest(claims).into_iter().flatten())
         });
-        let refusing = told.filter(|condition| condition.reason() == reason);
+        let refusing = conditions.filter(|condition| condition.reason() == reason);
         let mut parameters: Vec<Parameter<'_>> = Vec::new();
         for parameter in refusing.filter_map(Condition::parameter) {
             match parameters.iter_mut().find(|known| known.name() == parameter.name()) {

@@ -17,7 +17,7 @@ use crate::token_key::TokenKey;
 /// A query to an authorization server. It can be asked more than once, and makes a new callout each time.
 #[derive(Clone)]
 pub struct Query {
-    subject: Subject,
+    key: QueryKey,
     content: Content,
     answer_limit: usize,
     precedence: Precedence,
@@ -40,9 +40,9 @@ pub(crate) struct Document {
     pub(crate) headers: Arc<[(String, Secret)]>,
 }
 
-/// What a query is about. Requests with queries about the same can wait for one answer.
+/// The server and what it is asked: queries with the same key share one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subject {
+pub struct QueryKey {
     pub(crate) server: ServerId,
     pub(crate) about: About,
 }
@@ -60,21 +60,17 @@ pub(crate) enum About {
 
 impl Query {
     /// Asks about a token; an answer of more than `answer_limit` bytes is not worth reading.
-    pub(crate) fn introspection(
-        subject: Subject,
-        request: IntrospectionRequest,
-        answer_limit: usize,
-    ) -> Self {
-        Self::new(subject, Content::Introspection(request), answer_limit)
+    pub(crate) fn introspection(key: QueryKey, request: IntrospectionRequest, answer_limit: usize) -> Self {
+        Self::new(key, Content::Introspection(request), answer_limit)
     }
 
     /// Asks for a published document.
-    pub(crate) fn document(subject: Subject, document: Document) -> Self {
-        Self::new(subject, Content::Document(document), MAX_DOCUMENT)
+    pub(crate) fn document(key: QueryKey, document: Document) -> Self {
+        Self::new(key, Content::Document(document), MAX_DOCUMENT)
     }
 
-    fn new(subject: Subject, content: Content, answer_limit: usize) -> Self {
-        Self { subject, content, answer_limit, precedence: Precedence::Unknown, is_refresh: false }
+    fn new(key: QueryKey, content: Content, answer_limit: usize) -> Self {
+        Self { key, content, answer_limit, precedence: Precedence::Unknown, is_refresh: false }
     }
 
     /// Gives it the precedence of its token.
@@ -100,8 +96,8 @@ impl Query {
     }
 
     /// What it is about.
-    pub fn subject(&self) -> Subject {
-        self.subject
+    pub fn key(&self) -> QueryKey {
+        self.key
     }
 
     /// Whether its token comes before others.
@@ -116,7 +112,7 @@ impl Query {
 
     /// Whether it is about a token.
     pub fn is_introspection(&self) -> bool {
-        !self.subject.is_document()
+        !self.key.is_document()
     }
 
     /// The longest answer worth reading, in bytes.
@@ -148,7 +144,7 @@ impl Query {
         }
     }
 
-    /// The callout for this occasion.
+    /// A new callout.
     ///
     /// # Errors
     /// [`Reason::Internal`] if the gateway cannot authenticate as it should.
@@ -168,7 +164,7 @@ impl Document {
     }
 }
 
-impl Subject {
+impl QueryKey {
     /// Whether it is one of the server's documents, which is not about a client.
     pub(crate) fn is_document(&self) -> bool {
         !matches!(self.about, About::Token(_))

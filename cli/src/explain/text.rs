@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use phantom_token_core::driver::Fate;
+use phantom_token_core::driver::Outcome;
 use serde_json::Value;
 
 use super::Explanation;
@@ -30,14 +30,14 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
     if explanation.rules.is_empty() {
         let _ = writeln!(text, "{BOLD}rule{BOLD:#}     none");
     }
-    match &explanation.fate {
-        Fate::Waiting => {
+    match &explanation.outcome {
+        Outcome::Waiting => {
             let _ = writeln!(
                 text,
-                "{BOLD}answer{BOLD:#}   the authorization server is asked about the token: tell by --claims\n         what it says"
+                "{BOLD}answer{BOLD:#}   the authorization server is asked about the token: give what it says\n         by --claims"
             );
         }
-        Fate::Answered(reply) => {
+        Outcome::Answered(reply) => {
             let reason = reply.reason;
             let style = if reason.is_some() { BAD } else { GOOD };
             let name = reason.unwrap_or("by the gateway itself");
@@ -52,11 +52,12 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
                 let _ = writeln!(text, "           {}", plain(&reply.body));
             }
         }
-        Fate::Forwarded { filter_state, shadow_denied, .. } => {
+        Outcome::Forwarded { filter_state, shadow_denied, .. } => {
             let _ = writeln!(text, "{BOLD}answer{BOLD:#}   {GOOD}forwarded{GOOD:#}");
             if let Some(reason) = shadow_denied {
                 let name = reason.name();
-                let _ = writeln!(text, "           {BAD}{name}{BAD:#}, which is only reported here");
+                let _ =
+                    writeln!(text, "           {BAD}{name}{BAD:#}, shadow denied: the rule is report_only");
             }
             let changes = explanation.set();
             for (name, value) in &changes {

@@ -24,9 +24,9 @@ pub enum Content {
     Other,
 }
 
-/// What decides about a token, and whose claims they are.
-pub struct Evidence {
-    /// Whose.
+/// The claims that decide about a token, and where they come from.
+pub struct TokenClaims {
+    /// Of what, in the words of the report.
     pub whose: &'static str,
     /// The claims.
     pub claims: Map<String, Value>,
@@ -60,7 +60,7 @@ impl Content {
     }
 
     /// In a few words.
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let of_response = |response: &Map<String, Value>| match response.get("active") {
             Some(Value::Bool(true)) => "active",
             Some(Value::Bool(false)) => "not active",
@@ -100,18 +100,18 @@ impl Content {
         }
     }
 
-    /// What decides, where JSON has the JWT in this member.
-    pub fn evidence(&self, jwt_field: Option<&str>) -> Option<Evidence> {
+    /// The claims that decide, where JSON has the JWT in this member.
+    pub fn token_claims(&self, jwt_field: Option<&str>) -> Option<TokenClaims> {
         match self {
-            Self::Jwt(jwt) => Some(Evidence::of_jwt("the JWT", jwt, Map::new())),
-            Self::Signed(_, response) => Some(Evidence::of_answer(response)),
+            Self::Jwt(jwt) => Some(TokenClaims::of_jwt("the JWT", jwt, Map::new())),
+            Self::Signed(_, response) => Some(TokenClaims::of_answer(response)),
             Self::Json(members) => {
                 let jwt = jwt_field.and_then(|name| members.get(name)).and_then(Value::as_str);
                 match jwt.filter(|text| jws::payload(text).is_some()) {
-                    Some(jwt) => Some(Evidence::of_jwt("the JWT", jwt, members.clone())),
+                    Some(jwt) => Some(TokenClaims::of_jwt("the JWT", jwt, members.clone())),
                     // UserInfo says whose the token is, and nothing else of it.
                     None if members.contains_key("active") || members.contains_key("sub") => {
-                        Some(Evidence::of_answer(members))
+                        Some(TokenClaims::of_answer(members))
                     }
                     None => None,
                 }
@@ -129,7 +129,7 @@ impl Content {
     }
 }
 
-impl Evidence {
+impl TokenClaims {
     /// A JWT, and what is said beside it.
     pub fn of_jwt(whose: &'static str, jwt: &str, beside: Map<String, Value>) -> Self {
         let claims = jws::payload(jwt).unwrap_or_default();
@@ -147,7 +147,7 @@ impl Evidence {
 }
 
 /// An exchange in a few words, without the body.
-pub fn told(exchange: &Exchange) -> String {
+pub fn summary(exchange: &Exchange) -> String {
     let milliseconds = exchange.elapsed.as_millis();
     match (&exchange.answer, &exchange.failure) {
         (_, Some(failure)) => failure.clone(),

@@ -3,7 +3,7 @@
 //! Only a token that is active proves that they are accepted: some servers answer wrong ones as if no token were active.
 
 use phantom_token_core::Reason;
-use phantom_token_core::driver::Fate;
+use phantom_token_core::driver::Outcome;
 use serde_json::Value;
 
 use super::answer::Content;
@@ -38,13 +38,13 @@ pub fn try_credentials(
     report: &mut Report,
 ) -> Option<Credentials> {
     let Some(random) = server.judge(draft, tokens.random) else { return Some(Credentials::default()) };
-    let told = server.told(&random);
-    if matches!(random.fate, Fate::Waiting) {
+    let summary = server.summary(&random);
+    if matches!(random.outcome, Outcome::Waiting) {
         report.judge(false, WHAT, "the gateway cannot authenticate as it should");
         return None;
     }
     if server.introspection(&random).is_some_and(|exchange| exchange.failure.is_some()) {
-        report.judge(false, WHAT, format!("the server is unavailable: {told}"));
+        report.judge(false, WHAT, format!("the server is unavailable: {summary}"));
         return None;
     }
     if draft.get("userinfo").is_some() {
@@ -63,16 +63,16 @@ pub fn try_credentials(
     let better = better_method(server, draft, tokens, &random);
     if let Some(change) = &better {
         let value = change.value.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let text = format!("refused ({told}): {} {value} works", change.path);
+        let text = format!("refused ({summary}): {} {value} works", change.path);
         report.judge(false, WHAT, text);
     } else if random.reason() == Some(Reason::GatewayCredentialsRefused) {
-        report.judge(false, WHAT, format!("refused ({told}): look at {}", fields(draft)));
+        report.judge(false, WHAT, format!("refused ({summary}): look at {}", fields(draft)));
     } else if random.reason() != Some(Reason::Inactive) {
-        let text = format!("nothing is known of them: a random token is answered {told}");
+        let text = format!("nothing is known of them: a random token is answered {summary}");
         report.judge(false, WHAT, text);
     } else if tokens.given.is_some_and(|token| reason(server, draft, token) == Some(Reason::Inactive)) {
         let text = format!(
-            "not refused ({told}), but nothing proves that they are accepted: the token given is not active either. Servers such as \
+            "not refused ({summary}), but nothing proves that they are accepted: the token given is not active either. Servers such as \
              authentik and django-oidc-provider answer wrong credentials so, and others where the gateway may not introspect this \
              client's tokens: look at {}, and at the gateway's rights there",
             fields(draft)
@@ -80,7 +80,7 @@ pub fn try_credentials(
         report.note(WHAT, text);
     } else {
         let text = format!(
-            "not refused: a random token is not active ({told}). Only a token that is active proves that they are accepted{}",
+            "not refused: a random token is not active ({summary}). Only a token that is active proves that they are accepted{}",
             if tokens.given.is_none() { ": --token" } else { "" }
         );
         report.judge(true, WHAT, text);
@@ -94,8 +94,9 @@ pub fn try_dead_token(server: &mut Server, draft: &Draft, random: &str, report: 
     if judgement.is_forwarded() || judgement.reason() == Some(Reason::Inactive) {
         return;
     }
-    let told = server.told(&judgement);
-    let text = format!("is answered {told}: clients hear {}, not that it is not active", judgement.told());
+    let summary = server.summary(&judgement);
+    let text =
+        format!("is answered {summary}: clients hear {}, not that it is not active", judgement.summary());
     report.judge(false, "dead token", text);
 }
 

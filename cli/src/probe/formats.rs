@@ -19,7 +19,7 @@ struct Format {
     /// What lets the filter know the answer about a token that is not active.
     inactive: Option<Change>,
     /// What it is worth, and why.
-    told: String,
+    summary: String,
 }
 
 /// What the answers are worth.
@@ -28,7 +28,7 @@ enum Worth {
     Nothing,
     /// Those about good tokens can be used.
     GoodTokens,
-    /// All can, as far as can be told before keys fit.
+    /// All can, as far as can be seen before keys fit.
     Signature,
     All,
 }
@@ -43,8 +43,8 @@ pub fn try_formats(
     let Some(token) = tokens.given else { return Vec::new() };
     let formats: Vec<Format> =
         FORMATS.iter().filter_map(|accept| try_format(server, draft, accept, token, tokens.random)).collect();
-    for Format { told, .. } in &formats {
-        report.note("format", told);
+    for Format { summary, .. } in &formats {
+        report.note("format", summary);
     }
     let best = formats.iter().rev().max_by_key(|format| (format.worth, format.is_configured(draft)));
     let Some(best) = best.filter(|best| best.worth > Worth::Nothing) else {
@@ -159,14 +159,17 @@ impl Format {
             }
             (true, true) => (Worth::All, "works".to_owned()),
             (true, false) if inactive.is_some() => (Worth::All, "works with inactive_answers".to_owned()),
-            (true, false) => (Worth::GoodTokens, format!("a token that is not active is a {}", dead.told())),
-            (false, _) if keys_fail => (Worth::Signature, good.told()),
-            (false, _) => (Worth::Nothing, good.told()),
+            (true, false) => {
+                (Worth::GoodTokens, format!("a token that is not active is a {}", dead.summary()))
+            }
+            (false, _) if keys_fail => (Worth::Signature, good.summary()),
+            (false, _) => (Worth::Nothing, good.summary()),
         };
         let field = jwt_field.as_ref().map(|name| format!(", jwt_field {name}")).unwrap_or_default();
-        let dead = if is_dead_read { String::new() } else { format!("; not active: {}", server.told(&dead)) };
-        let told = format!("{accept}{field}: {}{dead}: {verdict}", server.told(&good));
-        Some(Self { accept, jwt_field, worth, inactive, told })
+        let dead =
+            if is_dead_read { String::new() } else { format!("; not active: {}", server.summary(&dead)) };
+        let summary = format!("{accept}{field}: {}{dead}: {verdict}", server.summary(&good));
+        Some(Self { accept, jwt_field, worth, inactive, summary })
     }
 
     fn is_configured(&self, draft: &Draft) -> bool {

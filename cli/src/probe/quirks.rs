@@ -5,21 +5,26 @@ use phantom_token_core::driver::{Fields, Response as Answer};
 use phantom_token_core::{Reason, is_other_kind};
 use serde_json::{Value, json};
 
-use super::answer::{Content, Evidence, field, status};
+use super::answer::{Content, TokenClaims, field, status};
 use super::draft::{Change, Draft};
 use super::report::Report;
 use super::server::{Judgement, Server};
 
 /// What a judgement rests on.
-pub fn evidence(server: &Server, draft: &Draft, judgement: &Judgement, token: &str) -> Option<Evidence> {
+pub fn token_claims(
+    server: &Server,
+    draft: &Draft,
+    judgement: &Judgement,
+    token: &str,
+) -> Option<TokenClaims> {
     match server.introspection(judgement) {
         Some(exchange) => {
             let jwt_field = draft.get("introspection.response.jwt_field").and_then(Value::as_str);
-            Content::of(&exchange.answer).evidence(jwt_field)
+            Content::of(&exchange.answer).token_claims(jwt_field)
         }
         None => {
-            let presented = Evidence::of_jwt(PRESENTED, token, serde_json::Map::new());
-            Some(presented).filter(|evidence| !evidence.claims.is_empty())
+            let presented = TokenClaims::of_jwt(PRESENTED, token, serde_json::Map::new());
+            Some(presented).filter(|token_claims| !token_claims.claims.is_empty())
         }
     }
 }
@@ -81,14 +86,14 @@ pub fn remedies(server: &mut Server, draft: &Draft, token: &str, shows_values: b
         let draft = draft.with(&found);
         let Some(judgement) = server.judge(&draft, token) else { break };
         let Some(reason) = judgement.reason() else { break };
-        let Some(evidence) = evidence(server, &draft, &judgement, token) else { break };
+        let Some(token_claims) = token_claims(server, &draft, &judgement, token) else { break };
         let helps = |change: &Change| {
             let changed = server.judge(&draft.with(std::slice::from_ref(change)), token);
             changed.is_some_and(|changed| {
                 changed.is_forwarded() || changed.reason().is_some_and(|new| new != reason)
             })
         };
-        match candidates(reason, &draft, &evidence, shows_values).into_iter().find(helps) {
+        match candidates(reason, &draft, &token_claims, shows_values).into_iter().find(helps) {
             Some(change) => found.push(change),
             None => break,
         }
@@ -98,8 +103,8 @@ pub fn remedies(server: &mut Server, draft: &Draft, token: &str, shows_values: b
 }
 
 /// What might help against this reason, the narrowest first.
-fn candidates(reason: Reason, draft: &Draft, evidence: &Evidence, shows_values: bool) -> Vec<Change> {
-    let Evidence { whose, claims, .. } = evidence;
+fn candidates(reason: Reason, draft: &Draft, token_claims: &TokenClaims, shows_values: bool) -> Vec<Change> {
+    let TokenClaims { whose, claims, .. } = token_claims;
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
     let mut changes = Vec::new();
     match reason {
@@ -198,7 +203,7 @@ fn scope_claim(draft: &Draft, server: &mut Server, token: &str) -> Vec<Change> {
     let Some(judgement) = server.judge(draft, token).filter(Judgement::is_forwarded) else {
         return Vec::new();
     };
-    let Some(Evidence { whose, claims, .. }) = evidence(server, draft, &judgement, token) else {
+    let Some(TokenClaims { whose, claims, .. }) = token_claims(server, draft, &judgement, token) else {
         return Vec::new();
     };
     let configured = draft.get("token.scope_claim").and_then(Value::as_str).unwrap_or("scope");
@@ -222,8 +227,8 @@ fn is_list(value: Option<&Value>) -> bool {
 }
 
 /// What an operator has to know of the claims of a token that passes, or nearly does.
-pub fn note_claims(draft: &Draft, evidence: &Evidence, reason: Option<Reason>, report: &mut Report) {
-    let Evidence { whose, claims, .. } = evidence;
+pub fn note_claims(draft: &Draft, token_claims: &TokenClaims, reason: Option<Reason>, report: &mut Report) {
+    let TokenClaims { whose, claims, .. } = token_claims;
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
     let is_told = |(name, value): &(&String, &Value)| tells_kinds(name) && is_of_other_kind(value);
     if let Some((name, _)) = claims.iter().find(is_told) {
@@ -233,7 +238,8 @@ pub fn note_claims(draft: &Draft, evidence: &Evidence, reason: Option<Reason>, r
         let text = "is no access token as far as it says: token.jwt_profile any takes every JWT of token.issuer for token.audience, ID tokens among them";
         report.note("kind", format!("{whose} {text}"));
     }
-    if draft.get("mint").is_some() && evidence.jwt.is_none() && USER_CLAIMS.iter().all(|name| lacks(name)) {
+    if draft.get("mint").is_some() && token_claims.jwt.is_none() && USER_CLAIMS.iter().all(|name| lacks(name))
+    {
         let text = match draft.get("mint.client_as_subject") {
             Some(Value::Bool(true)) => {
                 "names no user, so a minted JWT names the client: right for a client's own token alone"
@@ -295,8 +301,8 @@ fn origin(url: &str) -> &str {
 }
 
 /// What of `token` this fits, and what does not.
-pub fn compare(draft: &Draft, evidence: &Evidence, report: &mut Report) {
-    let Evidence { whose, claims, beside, .. } = evidence;
+pub fn compare(draft: &Draft, token_claims: &TokenClaims, report: &mut Report) {
+    let TokenClaims { whose, claims, beside, .. } = token_claims;
     let is_presented = *whose == PRESENTED;
     if draft.get("token.issuer").is_some() {
         let allows_none = !is_presented && draft.get("token.allow_missing_iss") == Some(&Value::Bool(true));

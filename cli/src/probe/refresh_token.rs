@@ -22,9 +22,9 @@ pub fn try_refresh_token(
         None => draft.clone(),
     };
     let Some(judgement) = server.judge(draft, refresh_token) else { return Vec::new() };
-    let told = server.told(&judgement);
+    let summary = server.summary(&judgement);
     let Some(reason) = judgement.reason() else {
-        return stop(server, draft, refresh_token, access_token, &told, report);
+        return stop(server, draft, refresh_token, access_token, &summary, report);
     };
     let passes_with = |server: &mut Server, change: Change| {
         let judgement = server.judge(&draft.with(&[change]), refresh_token);
@@ -36,16 +36,18 @@ pub fn try_refresh_token(
         }
         Reason::Inactive if !passes(server, draft, access_token) => {
             let text = "is not active here, which proves nothing where no access token is";
-            report.note(WHAT, format!("{text} ({told})"));
+            report.note(WHAT, format!("{text} ({summary})"));
             return Vec::new();
         }
         // It may be refused for what any token of this server is refused for.
         Reason::WrongIssuer | Reason::WrongAudience | Reason::MissingExpiration
             if !passes(server, draft, access_token) =>
         {
-            let text =
-                format!("is a {} here, which proves nothing where no access token passes", judgement.told());
-            report.note(WHAT, format!("{text} ({told})"));
+            let text = format!(
+                "is a {} here, which proves nothing where no access token passes",
+                judgement.summary()
+            );
+            report.note(WHAT, format!("{text} ({summary})"));
             return Vec::new();
         }
         Reason::Inactive => "the server does not call it active".to_owned(),
@@ -60,11 +62,12 @@ pub fn try_refresh_token(
             cause.unwrap_or_else(|| "by what the server says of it".to_owned())
         }
         _ => {
-            report.note(WHAT, format!("not known whether it would pass: {} ({told})", judgement.told()));
+            report
+                .note(WHAT, format!("not known whether it would pass: {} ({summary})", judgement.summary()));
             return Vec::new();
         }
     };
-    report.judge(true, WHAT, format!("refused: {}, {by} ({told})", judgement.told()));
+    report.judge(true, WHAT, format!("refused: {}, {by} ({summary})", judgement.summary()));
     Vec::new()
 }
 
@@ -80,7 +83,7 @@ fn stop(
     draft: &Draft,
     refresh_token: &str,
     access_token: Option<&str>,
-    told: &str,
+    summary: &str,
     report: &mut Report,
 ) -> Vec<Change> {
     let mut candidates = vec![hint(true), require_token_type(true)];
@@ -98,15 +101,16 @@ fn stop(
         Some(change) => format!("{} stops it", change.path),
         None => "no setting tells it from an access token: see what its server can do, or let it issue none to clients of this gateway".to_owned(),
     };
-    report.judge(false, WHAT, format!("would pass for an access token: {remedy} ({told})"));
+    report.judge(false, WHAT, format!("would pass for an access token: {remedy} ({summary})"));
     found.into_iter().collect()
 }
 
 /// The words for its kind in the answer about an access token.
 fn kinds(server: &mut Server, draft: &Draft, access_token: &str) -> Vec<Change> {
     let judgement = server.judge(draft, access_token);
-    let evidence = judgement.and_then(|judgement| quirks::evidence(server, draft, &judgement, access_token));
-    let claims = evidence.map(|evidence| evidence.claims).unwrap_or_default();
+    let token_claims =
+        judgement.and_then(|judgement| quirks::token_claims(server, draft, &judgement, access_token));
+    let claims = token_claims.map(|token_claims| token_claims.claims).unwrap_or_default();
     claims.iter().filter_map(|(name, value)| quirks::kind(draft, name, value)).collect()
 }
 

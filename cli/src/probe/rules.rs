@@ -27,7 +27,7 @@ pub fn request(rule: &Value, token: &str) -> Request {
 }
 
 /// The request in a few words.
-pub fn told(request: &Request) -> String {
+pub fn summary(request: &Request) -> String {
     let field =
         |name: &str| request.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());
     let [method, path] = [":method", ":path"]

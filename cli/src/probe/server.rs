@@ -1,6 +1,6 @@
 //! The server, asked by the filter's own engine: whatever the configuration, it is asked the same only once.
 
-use phantom_token_core::driver::{Driver, Fate, Request, Response as Answer};
+use phantom_token_core::driver::{Driver, Outcome, Request, Response as Answer};
 use phantom_token_core::{Call, Callout, Reason, Timestamp};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ struct Asked {
 /// What became of a token.
 pub struct Judgement {
     /// What became of the request.
-    pub fate: Fate,
+    pub outcome: Outcome,
     introspection: Option<usize>,
     documents: Vec<usize>,
 }
@@ -62,7 +62,7 @@ impl Server {
         edit: Edit<'_>,
     ) -> Judgement {
         let (mut introspection, mut documents) = (None, Vec::new());
-        let fate = driver.process(request, local.at(self.now), &mut |call: &Call| {
+        let outcome = driver.process(request, local.at(self.now), &mut |call: &Call| {
             let place = self.place(&call.request, call.max_response_bytes);
             let answer = &self.asked.get(place)?.exchange.answer;
             if self.endpoint.as_deref() != Some(&url(&call.request)) {
@@ -72,7 +72,7 @@ impl Server {
             introspection = Some(place);
             Some(edit(answer))
         });
-        Judgement { fate, introspection, documents }
+        Judgement { outcome, introspection, documents }
     }
 
     /// What it answered about the token.
@@ -87,12 +87,12 @@ impl Server {
     }
 
     /// The answer about the token in a few words: how it came, and what it is.
-    pub fn told(&self, judgement: &Judgement) -> String {
+    pub fn summary(&self, judgement: &Judgement) -> String {
         let Some(exchange) = self.introspection(judgement) else { return "it was not asked".to_owned() };
-        let told = answer::told(exchange);
+        let summary = answer::summary(exchange);
         match &exchange.failure {
-            Some(_) => told,
-            None => format!("{told}, {}", answer::Content::of(&exchange.answer).told()),
+            Some(_) => summary,
+            None => format!("{summary}, {}", answer::Content::of(&exchange.answer).summary()),
         }
     }
 
@@ -110,33 +110,33 @@ impl Server {
 impl Judgement {
     /// Whether services got the request.
     pub fn is_forwarded(&self) -> bool {
-        matches!(self.fate, Fate::Forwarded { .. })
+        matches!(self.outcome, Outcome::Forwarded { .. })
     }
 
     /// Why it was refused, if it was.
     pub fn reason(&self) -> Option<Reason> {
-        self.fate.reason()
+        self.outcome.reason()
     }
 
     /// Whether the answer could be read and calls the token active: what is refused then, is the token.
     pub fn is_read(&self) -> bool {
-        match &self.fate {
-            Fate::Forwarded { .. } => true,
-            Fate::Answered(reply) => match self.reason() {
+        match &self.outcome {
+            Outcome::Forwarded { .. } => true,
+            Outcome::Answered(reply) => match self.reason() {
                 Some(Reason::Inactive) => false,
                 Some(Reason::MissingSubject) => true,
                 _ => reply.status < 500,
             },
-            Fate::Waiting => false,
+            Outcome::Waiting => false,
         }
     }
 
     /// The status and the reason, as clients and operators see them.
-    pub fn told(&self) -> String {
-        match &self.fate {
-            Fate::Forwarded { .. } => "good".to_owned(),
-            Fate::Answered(reply) => format!("{} {}", reply.status, reply.reason.unwrap_or_default()),
-            Fate::Waiting => "the gateway cannot ask about it".to_owned(),
+    pub fn summary(&self) -> String {
+        match &self.outcome {
+            Outcome::Forwarded { .. } => "good".to_owned(),
+            Outcome::Answered(reply) => format!("{} {}", reply.status, reply.reason.unwrap_or_default()),
+            Outcome::Waiting => "the gateway cannot ask about it".to_owned(),
         }
     }
 }

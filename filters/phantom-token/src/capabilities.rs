@@ -53,7 +53,7 @@ pub(crate) fn set_for_kong() {
 /// # Errors
 /// Whether a refused configuration leaves nothing unprotected.
 pub(crate) fn recognise(root: u32) -> Result<&'static Capabilities, bool> {
-    let switches = host::set_effective_context(NOBODY).is_err();
+    let switches = host::set_effective_context(NO_CONTEXT).is_err();
     if !switches {
         // Should it have done so after all, it has to come back.
         let _ = host::set_effective_context(root);
@@ -89,6 +89,6 @@ const KONG: Capabilities = Capabilities {
 };
 
 /// A context that no host has made.
-const NOBODY: u32 = u32::MAX;
+const NO_CONTEXT: u32 = u32::MAX;
 
 static IS_FOR_KONG: AtomicBool = AtomicBool::new(false);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use log::Level;
 use phantom_token_core::{
-    Action, Attributes, Call, CallId, CallResult, Capabilities, Counter, DecisionLog, Engine, Host, Metrics,
-    Reason, Reception, Reply, RequiredAttributes, Settings, StreamId,
+    Action, Attributes, Call, CallId, CallResult, Capabilities, Counter, DecisionLog, Engine, Host,
+    Instructions, Metrics, Reason, Reply, RequiredAttributes, Settings, StreamId,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -200,7 +200,7 @@ impl Worker {
             return Ok((Gate::Decided(Passage::Shut), false));
         }
         let fields = host::fields(MapType::HttpRequestHeaders)?;
-        let Reception { edits, action, is_response_private } =
+        let Instructions { edits, action, is_response_private } =
             self.read(stream(context), &fields, field_count)?;
         actions::edit(&edits)?;
         let gate = match action {
@@ -216,7 +216,7 @@ impl Worker {
         stream: StreamId,
         fields: &'f [u8],
         field_count: usize,
-    ) -> Result<Reception<'f>, Refused> {
+    ) -> Result<Instructions<'f>, Refused> {
         let RequiredAttributes { route, peer, certificate } = self.required_attributes;
         let route = if route { attributes::route()? } else { None };
         let peer = peer.then(attributes::peer).flatten();

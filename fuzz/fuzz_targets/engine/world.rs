@@ -170,8 +170,8 @@ impl World {
         let edits_repeated = self.workers[sent.worker].capabilities.edits_repeated_fields;
         let mut edited = fields.clone();
         let (action, is_private) = self.with_engine(sent.worker, |engine, host| {
-            let reception = engine.on_request(stream_id(number), borrowed(&fields), attributes, host);
-            for edit in reception.edits.iter() {
+            let instructions = engine.on_request(stream_id(number), borrowed(&fields), attributes, host);
+            for edit in instructions.edits.iter() {
                 match edit {
                     Edit::Remove(name) => remove(&mut edited, name, edits_repeated),
                     Edit::Replace(name, value) => {
@@ -180,7 +180,7 @@ impl World {
                     }
                 }
             }
-            (reception.action, reception.is_response_private)
+            (instructions.action, instructions.is_response_private)
         });
         let is_in_query = sent.credentials == Credentials::Query;
         assert!(!is_private || is_in_query, "the response to {sent:?} is private");

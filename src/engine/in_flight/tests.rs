@@ -35,7 +35,7 @@ fn start(in_flight: &mut InFlight, stream: u64, token: &str) -> CallId {
 
 fn join(in_flight: &mut InFlight, stream: u64, token: &str) -> bool {
     let (query, pending) = ask(token);
-    let others = in_flight.joinable(&query.subject(), true);
+    let others = in_flight.joinable(&query.key(), true);
     others.map(|others| others.push(waiting(stream, pending))).is_some()
 }
 
@@ -45,7 +45,7 @@ fn complete(in_flight: &mut InFlight, call: CallId) -> Option<Vec<u64>> {
 }
 
 fn open(in_flight: &mut InFlight, now: Timestamp) -> usize {
-    in_flight.counts(&ask("a").0.subject(), now).open
+    in_flight.counts(&ask("a").0.key(), now).open
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn r057_cancelled_streams_do_not_count_as_waiting() {
     join(&mut in_flight, 11, "a");
     join(&mut in_flight, 12, "a");
     in_flight.leave(StreamId(11));
-    let counts = in_flight.counts(&ask("a").0.subject(), at(0));
+    let counts = in_flight.counts(&ask("a").0.key(), at(0));
     assert_eq!(counts, InFlightCounts { open: 1, waiting: 2 });
     in_flight.orphan(StreamId(10));
     in_flight.leave(StreamId(10));
@@ -173,7 +173,7 @@ fn r023_a_token_that_is_being_introspected_is_not_refreshed_beside() {
     start(&mut in_flight, 10, "a");
     let refreshes = in_flight.take_refreshes();
     assert_eq!(refreshes.len(), 1);
-    assert_eq!(refreshes[0].0.subject(), ask("b").0.subject());
+    assert_eq!(refreshes[0].0.key(), ask("b").0.key());
 }
 
 /// If a refresh for which there was no room were lost, a flood would decide at random whose token is refreshed. If it were kept for

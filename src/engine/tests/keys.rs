@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Action, Asked, Call, Capabilities, StreamId, Worker, bearer, told};
+use super::{Action, Asked, Call, Capabilities, StreamId, Worker, bearer, outcome};
 use crate::host::NoSharedData;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::signer::{key_set, p256, p384, p521, public, sign, signed_jwt};
@@ -531,7 +531,7 @@ fn r063_a_query_not_sent_is_a_result() {
     assert!(first.is_none(), "it waits");
     call(&mut worker, 40, Asked::Keys);
     let (_, second) = start(&mut worker, 40, &unknown);
-    assert_eq!(told(&second.expect("it is decided")), "invalid_signature", "they are fetched already");
+    assert_eq!(outcome(&second.expect("it is decided")), "invalid_signature", "they are fetched already");
     assert!(worker.call(40).is_none());
 }
 
@@ -589,7 +589,7 @@ fn r023_r063_a_response_pending_keys_is_not_introspected_again() {
         call(&mut worker, 0, Asked::Keys);
     }
     let (_, one_too_many) = start(&mut worker, 0, "opaque");
-    assert_eq!(told(&one_too_many.expect("it is decided")), "jwks_unavailable");
+    assert_eq!(outcome(&one_too_many.expect("it is decided")), "jwks_unavailable");
     assert_eq!(worker.introspections(), 1);
     streams.into_iter().for_each(|stream| worker.driver.engine().on_stream_gone(stream));
     assert_eq!(worker.refresh(0), 4, "keys are needed by whoever comes next");
@@ -606,7 +606,7 @@ fn r049_r066_a_response_pending_keys_ages() {
     let (stream, _) = start(&mut worker, 0, "slow");
     let introspection = call(&mut worker, 0, Asked::Token);
     worker.respond(&introspection, 0);
-    assert!(told(&worker.finish(30, stream)).starts_with("Bearer"));
+    assert!(outcome(&worker.finish(30, stream)).starts_with("Bearer"));
     assert!(worker.get(59, "slow").starts_with("Bearer"));
     assert_eq!(worker.introspections(), 1);
     assert!(worker.get(60, "slow").starts_with("Bearer"));
@@ -635,7 +635,7 @@ fn r066_what_was_verified_for_another_request_counts_while_its_key_does() {
 
 fn next_action(worker: &mut Worker<'_>) -> String {
     let (_, action) = worker.driver.engine().poll_action().expect("a request is decided");
-    told(&action)
+    outcome(&action)
 }
 
 /// If a request that may not wait decided for those that do with the same answer, good tokens would be refused although their keys
@@ -653,7 +653,7 @@ fn r063_r066_a_request_that_cannot_wait_for_keys_decides_for_no_other() {
     worker.respond(&introspection, 40);
     let keys = call(&mut worker, 40, Asked::Keys);
     let (_, second) = start(&mut worker, 40, "new");
-    assert_eq!(told(&second.expect("it is decided")), "response_signature_invalid");
+    assert_eq!(outcome(&second.expect("it is decided")), "response_signature_invalid");
     worker.respond(&keys, 40);
     assert!(next_action(&mut worker).starts_with("Bearer"));
 }

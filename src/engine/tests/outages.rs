@@ -92,7 +92,7 @@ fn the_circuit_can_be_turned_off() {
 /// A server that says when it will serve again knows best; but one that says "never" must not turn clients away for good.
 #[test]
 fn r024_the_servers_retry_after_is_passed_on() {
-    for (status, written, told) in [
+    for (status, written, expected) in [
         ("503", "17", "17"),
         ("429", " 2 ", "2"),
         ("503", "0", "1"),
@@ -103,7 +103,7 @@ fn r024_the_servers_retry_after_is_passed_on() {
     ] {
         let mut worker = Worker::new(json!({}), &NoSharedData);
         worker.answer = (status.to_owned(), String::new(), vec![("retry-after", written.to_owned())]);
-        assert_eq!(retry_after_of(&worker.refusal_of(0, "opaque")), Some(told), "{written:?}");
+        assert_eq!(retry_after_of(&worker.refusal_of(0, "opaque")), Some(expected), "{written:?}");
     }
 }
 
@@ -111,7 +111,7 @@ fn r024_the_servers_retry_after_is_passed_on() {
 /// clock. If that were not read, clients would come back after five seconds, whatever the server asked for.
 #[test]
 fn r190_a_date_in_retry_after_is_passed_on_in_seconds() {
-    for (retry_after, date, told) in [
+    for (retry_after, date, expected) in [
         ("Thu, 01 Jan 2026 00:00:17 GMT", None, "17"),
         ("Thursday, 01-Jan-26 00:00:17 GMT", None, "17"),
         ("Thu Jan  1 00:00:17 2026", None, "17"),
@@ -132,7 +132,11 @@ fn r190_a_date_in_retry_after_is_passed_on_in_seconds() {
         let fields = [("retry-after", Some(retry_after)), ("date", date)];
         let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
         worker.answer = ("429".to_owned(), String::new(), fields.collect());
-        assert_eq!(retry_after_of(&worker.refusal_of(0, "opaque")), Some(told), "{retry_after:?}, {date:?}");
+        assert_eq!(
+            retry_after_of(&worker.refusal_of(0, "opaque")),
+            Some(expected),
+            "{retry_after:?}, {date:?}"
+        );
     }
 }
 

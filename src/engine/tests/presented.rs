@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::host;
-use crate::driver::{Driver, Fate, Request, Response};
+use crate::driver::{Driver, Outcome, Request, Response};
 use crate::host::NoSharedData;
 use crate::http::reply::Reply;
 use crate::testing::{self, merge, settings, test};
@@ -15,7 +15,7 @@ type Sent = &'static [(&'static str, &'static str)];
 
 /// What becomes of a GET with these fields. The authorization server knows the token `good`, and one with odd characters; it says that
 /// `dead` is not active, and fails about `down`.
-fn send(configuration: Value, fields: &[(&str, &str)]) -> Fate {
+fn send(configuration: Value, fields: &[(&str, &str)]) -> Outcome {
     let counted = super::Counted::default();
     let host = host(0, &NoSharedData, &counted);
     let mut all = BTreeMap::from([(":method", "GET"), (":authority", "api"), (":path", "/")]);
@@ -36,22 +36,22 @@ fn send(configuration: Value, fields: &[(&str, &str)]) -> Fate {
 }
 
 /// What services receive in a field, or the status and the reason of the refusal.
-fn outcome(fate: &Fate, field: &str) -> String {
-    match fate {
-        Fate::Forwarded { fields, .. } => {
+fn seen_in(outcome: &Outcome, field: &str) -> String {
+    match outcome {
+        Outcome::Forwarded { fields, .. } => {
             let values = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(field));
             let values: Vec<_> = values.map(|(_, value)| String::from_utf8_lossy(value)).collect();
             values.join(" and ").replace(&testing::jwt(json!({})), "JWT")
         }
-        Fate::Answered(Reply { status, reason, .. }) => format!("{status} {}", reason.unwrap_or_default()),
-        Fate::Waiting => panic!("every call has a response"),
+        Outcome::Answered(Reply { status, reason, .. }) => format!("{status} {}", reason.unwrap_or_default()),
+        Outcome::Waiting => panic!("every call has a response"),
     }
 }
 
-fn reply(fate: Fate) -> Reply {
-    match fate {
-        Fate::Answered(reply) => reply,
-        Fate::Forwarded { .. } | Fate::Waiting => panic!("{fate:?}"),
+fn reply(outcome: Outcome) -> Reply {
+    match outcome {
+        Outcome::Answered(reply) => reply,
+        Outcome::Forwarded { .. } | Outcome::Waiting => panic!("{outcome:?}"),
     }
 }
 
@@ -150,20 +150,20 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
 #[test]
 fn r170_an_optional_token_is_absent_or_good() {
     for (fields, authorization, user) in OPTIONAL {
-        let fate = send(optional(), fields);
-        assert_eq!(outcome(&fate, "authorization"), *authorization, "{fields:?}");
-        assert_eq!(outcome(&fate, "x-user"), *user, "{fields:?}");
-        if let Fate::Forwarded { fields: received, .. } = &fate {
+        let outcome = send(optional(), fields);
+        assert_eq!(seen_in(&outcome, "authorization"), *authorization, "{fields:?}");
+        assert_eq!(seen_in(&outcome, "x-user"), *user, "{fields:?}");
+        if let Outcome::Forwarded { fields: received, .. } = &outcome {
             let left = ["dpop", "x_user", "x-forwarded-authorization"];
             assert!(!received.iter().any(|(name, _)| left.contains(&name.to_ascii_lowercase().as_str())));
         }
     }
     let reported = json!({"rules": [{"path": "/", "access": "optional", "report_only": true}]});
-    assert_eq!(outcome(&send(reported, &[("authorization", "Bearer dead")]), "authorization"), "");
+    assert_eq!(seen_in(&send(reported, &[("authorization", "Bearer dead")]), "authorization"), "");
     // Without proofs of possession, a token of that scheme cannot be checked: it is none that is absent.
     let plain = json!({"rules": [{"path": "/", "access": "optional"}]});
-    let fate = send(plain, &[("authorization", "DPoP good")]);
-    assert_eq!(outcome(&fate, "authorization"), "401 unsupported_scheme");
+    let outcome = send(plain, &[("authorization", "DPoP good")]);
+    assert_eq!(seen_in(&outcome, "authorization"), "401 unsupported_scheme");
 }
 
 /// Credentials of one request: how often a token is among them is what counts (R9), wherever it is.
@@ -191,13 +191,16 @@ fn r171_other_credentials_beside_a_token_are_none() {
         (&[basic, basic, ("cookie", "session=good")], "400 repeated_credentials"),
         (&[basic, ("cookie", "session=good; session=good")], "400 repeated_credentials"),
     ] {
-        assert_eq!(outcome(&send(every_source(json!({})), fields), "authorization"), expected, "{fields:?}");
+        assert_eq!(seen_in(&send(every_source(json!({})), fields), "authorization"), expected, "{fields:?}");
     }
     // Where the JWT goes in another field, that password goes nowhere.
     let mut elsewhere = every_source(json!({}));
     merge(&mut elsewhere, json!({"jwt_header": "x-jwt"}));
-    let fate = send(elsewhere, &[basic, ("cookie", "session=good")]);
-    assert_eq!((outcome(&fate, "authorization"), outcome(&fate, "x-jwt")), (String::new(), "JWT".to_owned()));
+    let outcome = send(elsewhere, &[basic, ("cookie", "session=good")]);
+    assert_eq!(
+        (seen_in(&outcome, "authorization"), seen_in(&outcome, "x-jwt")),
+        (String::new(), "JWT".to_owned())
+    );
 }
 
 /// A token in another field stands behind a prefix, as Envoy's `value_prefix` and Istio's `prefix` say it. What is in the configuration,
@@ -225,14 +228,14 @@ fn r172_a_token_in_another_field_may_stand_behind_a_prefix() {
         (None, "Bearer good", "400 malformed_credentials"),
     ] {
         let sources = json!({"token_sources": {"header": "x-token", "header_prefix": prefix}});
-        let fate = send(sources.clone(), &[("x-token", value)]);
-        assert_eq!(outcome(&fate, "authorization"), expected, "{prefix:?} {value}");
+        let outcome = send(sources.clone(), &[("x-token", value)]);
+        assert_eq!(seen_in(&outcome, "authorization"), expected, "{prefix:?} {value}");
         let beside = send(sources, &[("x-token", value), ("authorization", "Bearer good")]);
         let is_none = expected == "401 missing_credentials";
         let expected = if is_none { "Bearer JWT" } else { "400 repeated_credentials" };
-        assert_eq!(outcome(&beside, "authorization"), expected, "{prefix:?} {value}");
+        assert_eq!(seen_in(&beside, "authorization"), expected, "{prefix:?} {value}");
         if is_none {
-            assert_eq!(outcome(&beside, "x-token"), "", "the field is gone");
+            assert_eq!(seen_in(&beside, "x-token"), "", "the field is gone");
         }
     }
 }
@@ -248,15 +251,15 @@ fn r173_characters_beyond_bearer_tokens_are_taken_where_that_is_asked_for() {
         "{a:b}@c$d'e(f)^g`h<i>[j]%k#l=m",
     ] {
         let fields = [("authorization", &*format!("Bearer {token}"))];
-        assert_eq!(outcome(&send(visible.clone(), &fields), "authorization"), "Bearer JWT", "{token}");
+        assert_eq!(seen_in(&send(visible.clone(), &fields), "authorization"), "Bearer JWT", "{token}");
         assert_eq!(
-            outcome(&send(json!({}), &fields), "authorization"),
+            seen_in(&send(json!({}), &fields), "authorization"),
             "401 invalid_token_syntax",
             "{token}"
         );
         let query = format!("/?a=1&b={}", token.replace('%', "%25").replace('#', "%23"));
         let twice = [fields[0], (":path", query.as_str())];
-        assert_eq!(outcome(&send(visible.clone(), &twice), "authorization"), "400 repeated_credentials");
+        assert_eq!(seen_in(&send(visible.clone(), &twice), "authorization"), "400 repeated_credentials");
     }
     for (token, expected) in [
         ("a\"b", "401 invalid_token_syntax"),
@@ -272,7 +275,7 @@ fn r173_characters_beyond_bearer_tokens_are_taken_where_that_is_asked_for() {
         ("a\tb", "400 malformed_credentials"),
     ] {
         let fields = [("authorization", &*format!("Bearer {token}"))];
-        assert_eq!(outcome(&send(visible.clone(), &fields), "authorization"), expected, "{token:?}");
+        assert_eq!(seen_in(&send(visible.clone(), &fields), "authorization"), expected, "{token:?}");
     }
 }
 
@@ -391,7 +394,7 @@ fn r175_preflights_for_documents_of_the_gateway_are_answered_for_every_origin() 
             assert_eq!(header(&reply, "access-control-allow-credentials"), "", "never with *");
         }
         for (path, method) in [(path, "POST"), (path, "get"), ("/other", "GET")] {
-            let outcome = outcome(&preflight(path, method, origin), "");
+            let outcome = seen_in(&preflight(path, method, origin), "");
             assert_eq!(outcome, "403 no_matching_rule", "{path} {method} {origin}");
         }
     }
@@ -413,8 +416,8 @@ fn r080_what_names_no_method_is_no_preflight() {
     ] {
         let origin = ("origin", "https://app.example.com");
         let asked = ("access-control-request-method", method);
-        let fate = send(configuration.clone(), &[(":method", "OPTIONS"), origin, asked]);
-        assert_eq!(outcome(&fate, "authorization"), expected, "{method:?}");
+        let outcome = send(configuration.clone(), &[(":method", "OPTIONS"), origin, asked]);
+        assert_eq!(seen_in(&outcome, "authorization"), expected, "{method:?}");
     }
 }
 
@@ -441,14 +444,14 @@ fn r177_nothing_is_added_to_a_request_that_is_reflected() {
         ("DEBUG", "/orders", "Bearer JWT"),
         ("OPTIONS", "/orders", "Bearer JWT"),
     ] {
-        let fate =
+        let outcome =
             send(rules.clone(), &[(":method", method), (":path", path), ("authorization", "Bearer good")]);
-        assert_eq!(outcome(&fate, "authorization"), expected, "{method} {path}");
+        assert_eq!(seen_in(&outcome, "authorization"), expected, "{method} {path}");
     }
     // Nor is there a way past a rule into a public one.
     let wide = json!({"rules": [{"path": "/orders"}, {"path": "/", "access": "public"}]});
-    let fate = send(wide, &[(":method", "TRACE"), (":path", "/orders")]);
-    assert_eq!(outcome(&fate, "authorization"), "403 no_matching_rule");
+    let outcome = send(wide, &[(":method", "TRACE"), (":path", "/orders")]);
+    assert_eq!(seen_in(&outcome, "authorization"), "403 no_matching_rule");
 }
 
 /// A client that has no token yet learns which scopes to ask for (RFC 6750 §3; MCP's authorization, "Scope Selection Strategy";
@@ -487,9 +490,9 @@ fn r083_grpc_calls_are_refused_by_the_status_of_the_reason() {
             ["application/grpc;charset=x", "application/grpc-web+proto", "application/grpc-web-text"]
         {
             let all = [&[(":authority", "api.example.com"), ("content-type", media_type)], fields].concat();
-            let told = reply(send(rules.clone(), &all));
-            assert_eq!((told.status, told.grpc_status), (http, grpc), "{all:?}");
-            let sent = told.for_host(true);
+            let answered = reply(send(rules.clone(), &all));
+            assert_eq!((answered.status, answered.grpc_status), (http, grpc), "{all:?}");
+            let sent = answered.for_host(true);
             assert_eq!((sent.status, header(&sent, "grpc-status")), (200, &*grpc.to_string()), "{all:?}");
         }
     }
@@ -509,6 +512,6 @@ fn r179_the_host_receives_the_time_until_the_token_ends() {
         (json!({}), vec![good, ("grpc-timeout", "1H")], "1H"),
         (json!({"end_streams_with_token": true, "rules": [{"path": "/", "access": "optional"}]}), vec![], ""),
     ] {
-        assert_eq!(outcome(&send(configuration, &fields), "grpc-timeout"), expected, "{fields:?}");
+        assert_eq!(seen_in(&send(configuration, &fields), "grpc-timeout"), expected, "{fields:?}");
     }
 }

@@ -10,8 +10,8 @@ use crate::testing::{self, NOW, test};
 
 const ISSUER: &str = "https://login.example.com";
 
-/// How a server tells of a token.
-enum Told {
+/// What a server answers about a token.
+enum Answer {
     /// In plain JSON, of which the gateway mints a JWT.
     Json(Value),
     /// In JSON inside a signed response (RFC 9701), likewise.
@@ -24,15 +24,15 @@ enum Told {
     Presented(Option<&'static str>, Value),
 }
 
-use Told::{Around, Json, Jwt, Presented, Signed};
+use Answer::{Around, Json, Jwt, Presented, Signed};
 
 /// If a profile were wrong, its operators would find out by an outage, or not at all: when services take one user for another, or a
 /// refresh token works for months.
 #[test]
 fn r125_r160_r168_profiles_fit_what_their_servers_answer() {
     let rows = rows();
-    for (profile, source, told, expected) in &rows {
-        assert_eq!(outcome(profile, told), *expected, "{profile}: {source}");
+    for (profile, source, answer, expected) in &rows {
+        assert_eq!(outcome(profile, answer), *expected, "{profile}: {source}");
     }
     let errors =
         testing::parse(&testing::configured(json!({"profile": "none"}))).expect_err("an error").to_string();
@@ -42,7 +42,7 @@ fn r125_r160_r168_profiles_fit_what_their_servers_answer() {
     }
 }
 
-fn rows() -> Vec<(&'static str, &'static str, Told, &'static str)> {
+fn rows() -> Vec<(&'static str, &'static str, Answer, &'static str)> {
     let exp = NOW + 600;
     let forwarded = "forwarded";
     let no_access_token = "not_an_access_token";
@@ -567,10 +567,10 @@ fn rows() -> Vec<(&'static str, &'static str, Told, &'static str)> {
 }
 
 /// Whom services hear of, that they receive the server's JWT, or the reason of the refusal.
-fn outcome(profile: &str, told: &Told) -> String {
-    let mut worker = Worker::new(configuration(profile, told), &NoSharedData);
+fn outcome(profile: &str, answer: &Answer) -> String {
+    let mut worker = Worker::new(configuration(profile, answer), &NoSharedData);
     worker.keys = key_set("k1");
-    let token = match told {
+    let token = match answer {
         Presented(kind, claims) => {
             let mut payload = json!({"iss": ISSUER, "sub": "alice", "iat": NOW, "exp": NOW + 600});
             testing::merge(&mut payload, claims.clone());
@@ -580,15 +580,15 @@ fn outcome(profile: &str, told: &Told) -> String {
             }
             sign("ES256", &header, &payload.to_string(), b"")
         }
-        told => {
-            let (media_type, body) = response(told);
+        answer => {
+            let (media_type, body) = response(answer);
             worker.answer = ("200".to_owned(), body, vec![("content-type", media_type.to_owned())]);
             "token".to_owned()
         }
     };
     let outcome = worker.get(0, &token);
     let Some(jwt) = outcome.strip_prefix("Bearer ") else { return outcome };
-    match told {
+    match answer {
         Json(_) | Signed(_) => {
             let claims: Value = serde_json::from_str(&super::keys::claims_of(jwt)).expect("claims");
             claims["sub"].as_str().unwrap_or_default().to_owned()
@@ -597,11 +597,11 @@ fn outcome(profile: &str, told: &Told) -> String {
     }
 }
 
-fn response(told: &Told) -> (&'static str, String) {
+fn response(answer: &Answer) -> (&'static str, String) {
     let signed = |kind: &str, claims: &Value| {
         sign("ES256", &json!({"alg": "ES256", "kid": "k1", "typ": kind}), &claims.to_string(), b"")
     };
-    match told {
+    match answer {
         Json(claims) => ("application/json", claims.to_string()),
         Signed(claims) => {
             let around = json!({"iss": ISSUER, "aud": "gateway", "iat": NOW, "token_introspection": claims});
@@ -618,7 +618,7 @@ fn response(told: &Told) -> (&'static str, String) {
 }
 
 /// As on the page of servers, but for the names of this server.
-fn configuration(profile: &str, told: &Told) -> Value {
+fn configuration(profile: &str, answer: &Answer) -> Value {
     let mut configuration = json!({
         "profile": profile,
         "introspection": {"response": null},
@@ -626,12 +626,12 @@ fn configuration(profile: &str, told: &Told) -> Value {
         "keys": {"jwks_uri": "https://login.example.com/jwks", "upstream": "authorization-server"},
         "rules": [{"path": "/"}],
     });
-    if let Json(_) | Signed(_) = told {
+    if let Json(_) | Signed(_) = answer {
         let keys = json!([{"private_key": p256().to_string()}]);
         configuration["mint"] =
             json!({"issuer": "https://gateway.example.com", "audience": "orders-api", "keys": keys});
     }
-    let edits = match (profile, told) {
+    let edits = match (profile, answer) {
         ("hydra", _) => json!({"introspection": {"client_id": null, "client_secret": null}}),
         ("pingfederate", _) => {
             json!({"token": {"require_token_type": true}, "mint": {"subject": "/Username"}})

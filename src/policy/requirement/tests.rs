@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::driver::{Driver, Fate, Request, Response};
+use crate::driver::{Driver, Outcome, Request, Response};
 use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
 use crate::settings::Settings;
 use crate::testing::{self, NOW, at, settings, test};
@@ -19,17 +19,17 @@ fn judge_by(settings: Settings, claims: &Value) -> (u16, String) {
     let fields = [(":method", "GET"), (":path", "/"), ("authorization", "Bearer opaque")];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
     let jwt = testing::jwt(claims.clone());
-    let fate =
+    let outcome =
         Driver::new(settings, host).process(&Request { fields, ..Request::default() }, host, &mut |_| {
             Some(Response::of("application/jwt", jwt.clone()))
         });
-    match fate {
-        Fate::Forwarded { .. } => (200, String::new()),
-        Fate::Answered(reply) => {
+    match outcome {
+        Outcome::Forwarded { .. } => (200, String::new()),
+        Outcome::Answered(reply) => {
             let challenge = reply.headers.into_iter().find(|(name, _)| *name == "www-authenticate");
             (reply.status, challenge.map(|(_, value)| value).unwrap_or_default())
         }
-        Fate::Waiting => panic!("nothing is left to ask"),
+        Outcome::Waiting => panic!("nothing is left to ask"),
     }
 }
 
@@ -271,10 +271,10 @@ fn r181_all_of_one_alternative_has_to_be_met() {
             (json!({"aud": null, "scope": "a:read b:read"}), 401),
         ],
     );
-    let told = |claims: Value| judge(&rule, &claims).1;
-    assert!(told(json!({"aud": "b", "scope": "a:read"})).ends_with(r#"scope="b:read""#));
-    assert!(told(json!({"aud": "a", "scope": "x"})).ends_with(r#"scope="a:read""#));
-    assert!(told(json!({"aud": "x", "scope": "x"})).contains(r#"error="invalid_token""#));
+    let challenge = |claims: Value| judge(&rule, &claims).1;
+    assert!(challenge(json!({"aud": "b", "scope": "a:read"})).ends_with(r#"scope="b:read""#));
+    assert!(challenge(json!({"aud": "a", "scope": "x"})).ends_with(r#"scope="a:read""#));
+    assert!(challenge(json!({"aud": "x", "scope": "x"})).contains(r#"error="invalid_token""#));
 }
 
 /// A token for another place is not authentic here, so only what it lacks beyond that is reported.

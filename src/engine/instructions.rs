@@ -1,4 +1,4 @@
-//! What a request head leads to.
+//! What a driver passes to the engine with a request, and what it has to do then.
 
 use super::edits::HeaderEdits;
 use crate::http::reply::Reply;
@@ -20,18 +20,18 @@ pub struct Attributes<'a> {
     pub target: Option<(&'a [u8], &'a [u8])>,
 }
 
-/// What is done about a request whose head arrived.
+/// What to do with a request whose head arrived.
 #[derive(Debug)]
-pub struct Reception<'a> {
-    /// The edits that are made at once, before anything else.
+pub struct Instructions<'a> {
+    /// The edits, to be made at once.
     pub edits: HeaderEdits<'a>,
-    /// What comes then. None, if the request waits: [`Engine::poll_action`](super::Engine::poll_action) gives it later.
+    /// How it goes on. None, if the request waits: [`Engine::poll_action`](super::Engine::poll_action) gives it later.
     pub action: Option<Action>,
     /// Whether the response is for the client alone, since the request's URL was (RFC 6750 §2.3).
     pub is_response_private: bool,
 }
 
-/// The end of a request's way through the engine.
+/// The decision about a request, for the driver to carry out.
 #[derive(Debug)]
 pub enum Action {
     /// It continues to the services, with these fields set.
@@ -40,7 +40,7 @@ pub enum Action {
     Reply(Reply),
 }
 
-impl Reception<'_> {
+impl Instructions<'_> {
     /// An action without edits.
     pub(super) fn of(action: Action) -> Self {
         Self { edits: HeaderEdits::default(), action: Some(action), is_response_private: false }
