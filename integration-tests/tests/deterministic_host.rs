@@ -28,6 +28,8 @@ fn a_request_waits_for_the_answer_and_goes_on_with_the_jwt() -> Result<()> {
         let kept = keeps.then_some(&b"alice"[..]);
         assert_eq!(host.stream(id).property("user"), kept, "what access logs show");
         host.respond(id, 200, &[("cache-control", "max-age=60")])?;
+        host.advance(Duration::from_millis(50));
+        host.tick()?;
         assert_eq!(host.counter("phantom_token_allowed"), 1);
         assert_eq!(host.shared_keys(), 1);
         assert!(host.stream(id).is_over() && host.violations().is_empty(), "{:?}", host.violations());

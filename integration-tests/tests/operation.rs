@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use integration_tests::deterministic_host::fixture::{self, TOKEN, orders, orders_of};
-use integration_tests::deterministic_host::{Answer, Behaviour, Host, Replacement, Request, State};
+use integration_tests::deterministic_host::{
+    Answer, Behaviour, Guarantee, Host, Replacement, Request, Setup, State, Status,
+};
 use integration_tests::json::merged;
 use serde_json::{Value, json};
 
@@ -40,6 +42,52 @@ fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<
     assert!(!host.reconfigure(&json!({}), Replacement::RootContext)?);
     assert!(host.counter("phantom_token_config_rejected") > 0);
     assert!(host.violations().is_empty(), "{:?}", host.violations());
+    Ok(())
+}
+
+/// If this failed, each request would cost calls into the host for its counters; or counts would get lost: by a host that refuses them
+/// once, with a configuration that is replaced, or where timers do not come or a trap takes the VM.
+#[test]
+fn r220_counters_are_reported_at_the_tick_and_none_is_lost() -> Result<()> {
+    let counted = |host: &Host| {
+        ["allowed_public", "denied.missing_credentials"]
+            .map(|name| host.counter(&format!("phantom_token_{name}")))
+    };
+    let send = |host: &mut Host, times: usize| -> Result<()> {
+        for path in ["/health", "/orders"].repeat(times) {
+            host.request(0, &Request::get(path))?;
+        }
+        Ok(())
+    };
+    let mut host = self::host(Behaviour::Envoy, 1, json!({}))?;
+    let tick = |host: &mut Host| {
+        host.advance(TICK);
+        host.tick()
+    };
+    send(&mut host, 3)?;
+    assert_eq!(counted(&host), [0, 0]);
+    tick(&mut host)?;
+    assert_eq!(counted(&host), [3, 3]);
+    send(&mut host, 2)?;
+    host.refuse("proxy_increment_metric", Status::InternalFailure, 2);
+    tick(&mut host)?;
+    assert_eq!(counted(&host), [3, 3], "the host did not take them");
+    tick(&mut host)?;
+    assert_eq!(counted(&host), [5, 5]);
+    send(&mut host, 1)?;
+    for id in host.streams().collect::<Vec<_>>() {
+        host.disconnect(id)?;
+    }
+    assert!(host.reconfigure(&fixture::configuration(operated()), Replacement::RootContext)?);
+    assert_eq!(counted(&host), [6, 6], "the old configuration is gone");
+    assert!(host.violations().is_empty(), "{:?}", host.violations());
+
+    let configuration = fixture::configuration(operated());
+    let without_timers = Setup { lacks: vec![Guarantee::HasTimers], ..Setup::new(configuration) };
+    for mut host in [Host::start(without_timers)?, self::host(Behaviour::NgxWasm, 1, json!({}))?] {
+        send(&mut host, 1)?;
+        assert_eq!(counted(&host), [1, 1]);
+    }
     Ok(())
 }
 
@@ -173,6 +221,8 @@ fn r074_a_shadow_denied_request_continues_without_credentials_and_is_counted() -
             let State::Forwarded { headers } = stream.state() else { panic!("{:?}", stream.state()) };
             assert!(!headers.tells("authorization"), "{headers:?}");
         }
+        host.advance(TICK);
+        host.tick()?;
         for reason in ["inactive", "missing_credentials"] {
             assert_eq!(host.counter(&format!("phantom_token_shadow_denied.{reason}")), 1);
             assert_eq!(host.counter(&format!("phantom_token_denied.{reason}")), 0);
@@ -182,6 +232,9 @@ fn r074_a_shadow_denied_request_continues_without_credentials_and_is_counted() -
     }
     Ok(())
 }
+
+/// How often the filter is called by its timer.
+const TICK: Duration = Duration::from_millis(50);
 
 /// A host with these edits of the configuration of [`operated`].
 fn host(behaviour: Behaviour, workers: usize, edits: Value) -> Result<Host> {

@@ -23,6 +23,8 @@ pub(crate) struct Capabilities {
     pub(crate) shows_target: bool,
     /// How many fields are surely shown, by the number that comes with a callback.
     pub(crate) max_fields: usize,
+    /// A trap leaves the VM as it is. Otherwise what it has not written is lost.
+    pub(crate) keeps_vm: bool,
     /// Gauges can be added to, so that those of all workers add up. Otherwise they are set.
     pub(crate) adds_to_gauges: bool,
     /// A reply reaches its client whatever its callout brought. Otherwise it has no body where that had none.
@@ -68,6 +70,7 @@ const ENVOY: Capabilities = Capabilities {
     takes_fields_off: true,
     shows_target: true,
     max_fields: usize::MAX,
+    keeps_vm: true,
     adds_to_gauges: true,
     keeps_bodies: true,
     takes_details: true,
@@ -81,6 +84,7 @@ const KONG: Capabilities = Capabilities {
     takes_fields_off: false,
     shows_target: false,
     max_fields: 96,
+    keeps_vm: false,
     adds_to_gauges: false,
     keeps_bodies: false,
     takes_details: false,

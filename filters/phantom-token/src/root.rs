@@ -68,7 +68,7 @@ impl RootContext for Root {
             }
             Err(errors) => {
                 report(&errors);
-                Statistics::define().increment(Counter::ConfigRejected);
+                Statistics::define(false).increment(Counter::ConfigRejected);
                 self.go_without(capabilities.survives_refusal)
             }
         }

@@ -1,4 +1,6 @@
 //! The metrics of one configuration on one worker, in the host's statistics, where those of all workers add up.
+//!
+//! A counter is a number in this VM until the next tick: a request costs no call for it. Where ticks do not come, it is written at once.
 
 use std::cell::Cell;
 
@@ -10,11 +12,19 @@ use crate::host::{self, MetricId};
 
 /// All metrics. One that the host refuses is not kept.
 pub(crate) struct Statistics {
-    counters: Vec<Option<MetricId>>,
-    denied: Vec<Option<MetricId>>,
-    shadow_denied: Vec<Option<MetricId>>,
+    counters: Vec<Count>,
+    denied: Vec<Count>,
+    shadow_denied: Vec<Count>,
     gauges: Vec<Level>,
     histograms: Vec<Option<MetricId>>,
+    /// Whether counters wait for [`Self::flush`].
+    collects: bool,
+}
+
+/// A counter, and how much of it the host does not know yet.
+struct Count {
+    metric: Option<MetricId>,
+    unreported: Cell<u64>,
 }
 
 /// What this worker's part of a gauge is, as the host knows it.
@@ -24,8 +34,12 @@ struct Level {
 }
 
 impl Statistics {
-    pub(crate) fn define() -> Self {
-        let counter = |name: &str| host::define_metric(MetricType::Counter, name).ok();
+    /// Defines all metrics. If `has_ticks`, counters wait for [`Self::flush`].
+    pub(crate) fn define(has_ticks: bool) -> Self {
+        let count = |name: &str| Count {
+            metric: host::define_metric(MetricType::Counter, name).ok(),
+            unreported: Cell::default(),
+        };
         let gauge = |gauge: &Gauge| Level {
             metric: host::define_metric(MetricType::Gauge, gauge.name()).ok(),
             // Where gauges are set, the first value is always reported.
@@ -33,28 +47,41 @@ impl Statistics {
         };
         let histogram = |one: &Histogram| host::define_metric(MetricType::Histogram, one.name()).ok();
         Self {
-            counters: Counter::ALL.iter().map(|one| counter(one.name())).collect(),
-            denied: Reason::ALL.iter().map(|reason| counter(&denied(*reason))).collect(),
-            shadow_denied: Reason::ALL.iter().map(|reason| counter(&shadow_denied(*reason))).collect(),
+            counters: Counter::ALL.iter().map(|one| count(one.name())).collect(),
+            denied: Reason::ALL.iter().map(|reason| count(&denied(*reason))).collect(),
+            shadow_denied: Reason::ALL.iter().map(|reason| count(&shadow_denied(*reason))).collect(),
             gauges: Gauge::ALL.iter().map(gauge).collect(),
             histograms: Histogram::ALL.iter().map(histogram).collect(),
+            collects: has_ticks && capabilities().keeps_vm,
+        }
+    }
+
+    /// Reports what was counted since the last time.
+    pub(crate) fn flush(&self) {
+        let Self { counters, denied, shadow_denied, .. } = self;
+        counters.iter().chain(denied).chain(shadow_denied).for_each(Count::report);
+    }
+
+    fn count(&self, counts: &[Count], index: usize, number: u64) {
+        let Some(count) = counts.get(index) else { return };
+        count.unreported.set(count.unreported.get().saturating_add(number));
+        if !self.collects {
+            count.report();
         }
     }
 }
 
 impl Metrics for Statistics {
     fn add(&self, counter: Counter, count: u64) {
-        if let (Some(metric), 1..) = (self.counters.get(counter as usize).copied().flatten(), count) {
-            let _ = host::add(metric, i64::try_from(count).unwrap_or(i64::MAX));
-        }
+        self.count(&self.counters, counter as usize, count);
     }
 
     fn deny(&self, reason: Reason) {
-        increment(&self.denied, reason);
+        self.count(&self.denied, reason as usize, 1);
     }
 
     fn shadow_deny(&self, reason: Reason) {
-        increment(&self.shadow_denied, reason);
+        self.count(&self.shadow_denied, reason as usize, 1);
     }
 
     fn set(&self, gauge: Gauge, value: usize) {
@@ -70,17 +97,21 @@ impl Metrics for Statistics {
     }
 }
 
-fn increment(counters: &[Option<MetricId>], reason: Reason) {
-    if let Some(metric) = counters.get(reason as usize).copied().flatten() {
-        let _ = host::add(metric, 1);
+/// Reports the rest of the counters, and removes this worker's part of the gauges.
+impl Drop for Statistics {
+    fn drop(&mut self) {
+        self.flush();
+        if capabilities().adds_to_gauges {
+            self.gauges.iter().for_each(|level| level.set(0));
+        }
     }
 }
 
-/// Removes this worker's part of the gauges.
-impl Drop for Statistics {
-    fn drop(&mut self) {
-        if capabilities().adds_to_gauges {
-            self.gauges.iter().for_each(|level| level.set(0));
+impl Count {
+    fn report(&self) {
+        let (Some(metric), count @ 1..) = (self.metric, self.unreported.get()) else { return };
+        if host::add(metric, i64::try_from(count).unwrap_or(i64::MAX)).is_ok() {
+            self.unreported.set(0);
         }
     }
 }

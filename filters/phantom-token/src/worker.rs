@@ -84,7 +84,7 @@ impl Worker {
             engine: RefCell::new(engine),
             shared_data: HostSharedData(Rc::clone(&log)),
             log,
-            statistics: Statistics::define(),
+            statistics: Statistics::define(timers.is_ok()),
             calls: RefCell::default(),
             paused: RefCell::default(),
             root,
@@ -96,6 +96,8 @@ impl Worker {
             worker.engine.borrow_mut().prepare(host);
         }
         worker.statistics.increment(Counter::ConfigAccepted);
+        // The host also tries a configuration in a VM that it throws away.
+        worker.statistics.flush();
         worker
     }
 
@@ -174,10 +176,12 @@ impl Worker {
 
     /// Some time has passed. It is called for the root context.
     pub(crate) fn on_tick(&self) {
-        let Ok(host) = self.lend() else { return };
-        self.engine.borrow_mut().on_tick(host);
-        self.send_calls(None, host);
-        self.act(None);
+        if let Ok(host) = self.lend() {
+            self.engine.borrow_mut().on_tick(host);
+            self.send_calls(None, host);
+            self.act(None);
+        }
+        self.statistics.flush();
     }
 
     /// Keeps a successful response out of caches that others use (RFC 6750 §2.3).

@@ -10,6 +10,7 @@ use crate::api::Api;
 use crate::authorization_server::{self, AuthorizationServer};
 use crate::client::{Client, Request};
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
+use crate::eventually::eventually;
 use crate::json::{merge, merged};
 use crate::plain_authorization_server::{self, PlainAuthorizationServer};
 use crate::received::Received;
@@ -189,7 +190,7 @@ impl World {
         (self.answered(response), gate)
     }
 
-    /// The value of one of the filter's metrics, over all workers.
+    /// The value of one of the filter's metrics, over all workers, as of their last ticks.
     pub async fn metric(&self, name: &str) -> Result<u64> {
         self.envoy.statistic(&format!("wasmcustom.{name}")).await
     }
@@ -197,6 +198,11 @@ impl World {
     /// Waits until one of the filter's metrics is this high, or higher.
     pub async fn metric_reaches(&self, name: &str, least: u64) -> Result<()> {
         self.envoy.counts(&format!("wasmcustom.{name}"), least).await
+    }
+
+    /// Waits until one of the filter's metrics has this value.
+    pub async fn metric_is(&self, name: &str, value: u64) -> Result<()> {
+        eventually(&format!("{name} = {value}"), async || Ok(self.metric(name).await? == value)).await
     }
 }
 

@@ -93,7 +93,7 @@ async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
     let (outcomes, ()) = tokio::try_join!(waiting, meanwhile)?;
     assert_eq!((count(&outcomes, 200), count(&outcomes, 503)), (3, 17));
     assert_eq!(asked(&world, &slow), 3);
-    assert_eq!(withheld(&world).await?, 18);
+    world.metric_is(WITHHELD, 18).await?;
 
     // All are answered, so three more may be asked about at once.
     for outcome in world.together((0..3).map(|_| world.orders(&world.active()))).await? {
@@ -137,8 +137,8 @@ async fn r024_r111_the_circuit_breaker_opens_and_recovers() -> Result<()> {
     // Once the circuit is open, one each second tries whether the server is back.
     let (asked, allowed) = (asked(&world, &down) as u64, 3 + began.elapsed().as_secs());
     assert!(asked <= allowed, "{asked} introspections of a server that is down, {allowed} are allowed");
-    assert!(world.metric("phantom_token_circuit_breaker_opened").await? >= 1);
-    assert_eq!(world.metric("phantom_token_introspection_circuit_open").await?, 40 - asked);
+    world.metric_reaches("phantom_token_circuit_breaker_opened", 1).await?;
+    world.metric_is("phantom_token_introspection_circuit_open", 40 - asked).await?;
     recovers(&world).await
 }
 
@@ -212,7 +212,7 @@ fn count(outcomes: &[Outcome], status: u16) -> usize {
 }
 
 async fn withheld(world: &World) -> Result<u64> {
-    world.metric("phantom_token_introspection_limited").await
+    world.metric(WITHHELD).await
 }
 
 /// If this failed, clients would not know when to try again, or operators what is held back.
@@ -226,8 +226,7 @@ async fn are_withheld(world: &World, outcomes: Vec<Outcome>, expected: usize) ->
             assert_eq!(outcome.json()?["error"], "temporarily_unavailable");
         }
     }
-    assert_eq!(withheld(world).await?, expected as u64);
-    Ok(())
+    world.metric_is(WITHHELD, expected as u64).await
 }
 
 /// If this failed, one flood would be the end of the gateway.
@@ -235,3 +234,5 @@ async fn recovers(world: &World) -> Result<()> {
     let late = world.active();
     eventually("the token is served", async || Ok(world.orders(&late).await?.status == 200)).await
 }
+
+const WITHHELD: &str = "phantom_token_introspection_limited";

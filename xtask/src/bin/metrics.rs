@@ -34,8 +34,8 @@ const INTRODUCTION: &str = "# Metrics
 `./justw metrics` writes this page from the one list in `src/metrics.rs`.
 
 Envoy has them on its admin port: `/stats?filter=phantom_token` as `wasmcustom.<name>`, and `/stats/prometheus` as `<name>`. Their
-number is fixed: nothing that a client sends becomes a name or a label. What several listeners with the filter in one Envoy count adds up. Gauges are set every
-50 ms, by hosts that set timers.
+number is fixed: nothing that a client sends becomes a name or a label. What several listeners with the filter in one Envoy count adds up. Counters are
+reported and gauges set every 50 ms; counters at once in Kong, and by hosts without timers, which have no gauges.
 
 Denied requests are counted by their reason, which Prometheus sees as a label ([monitoring](monitoring.md)); the host's own statistics
 have it after a dot: `wasmcustom.phantom_token_denied.inactive`. The access log has it as well: in Envoy, `%RESPONSE_CODE_DETAILS%` is `phantom_token_denied{inactive}`.
