@@ -1,4 +1,5 @@
-//! The Envoy that is measured: all variants are listeners of one process, up all the time, and have their turns.
+//! The Envoys that are measured: each variant is a process of its own, so that none presses on another's caches. All are up all the time
+//! and have their turns.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,17 +11,24 @@ use super::authority::Authority;
 use super::cpu::ProcessClock;
 use super::credentials::Credentials;
 use super::filters;
+use super::footprint::Footprint;
 use super::load::{Load, LoadClient};
 use super::variants::{Destination, Variant};
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
 
-/// An Envoy with all variants, its clients, and who is asked by it.
+/// All variants with the same number of workers, and who is asked by them.
 pub struct Gateway {
     workers: u32,
-    envoy: Envoy,
     authority: Authority,
-    clients: HashMap<Variant, LoadClient>,
+    proxies: HashMap<Variant, Proxy>,
+}
+
+/// The Envoy of one variant, and its clients.
+struct Proxy {
+    envoy: Envoy,
+    clients: LoadClient,
     clock: ProcessClock,
+    resident_at_start: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +52,7 @@ impl Turn {
 }
 
 impl Gateway {
-    /// Starts it with so many workers, in front of this upstream. Its log goes into `folder`.
+    /// Starts them one after another with so many workers, in front of this upstream. Their logs go into `folder`.
     pub async fn start(
         workers: u32,
         credentials: &Credentials,
@@ -52,48 +60,33 @@ impl Gateway {
         folder: &Path,
     ) -> Result<Self> {
         let authority = Authority::start(credentials)?;
-        let name = format!("gateway-{workers}");
-        let mut builder = EnvoyBuilder::new(&name, workers, upstream_port)
-            .logging_by_default(folder)
-            .cluster(filters::AUTHORITY, &[authority.port()]);
+        let mut proxies = HashMap::new();
         for variant in Variant::ALL {
-            builder = match filters::filter(variant, credentials, authority.port())? {
-                Some(filter) => builder.listener_with(variant.name(), &filter, Listener::default()),
-                None => builder.relay(variant.name(), Listener::default()),
-            };
-            builder = builder.routed_by(&filters::routes(variant)).balanced();
+            let proxy = Proxy::start(variant, workers, credentials, upstream_port, authority.port(), folder);
+            proxies.insert(variant, proxy.await.with_context(|| variant.name())?);
         }
-        let envoy = builder.start().await?;
-        let clock = ProcessClock::of(envoy.process_id()?);
-        let mut clients = HashMap::new();
-        for variant in Variant::ALL {
-            let port = envoy.client(variant.name()).port();
-            let connections = CONNECTIONS * workers as usize;
-            let client = LoadClient::connect(port, connections, &credentials.sent(variant)).await?;
-            clients.insert(variant, client);
-        }
-        Ok(Self { workers, envoy, authority, clients, clock })
+        Ok(Self { workers, authority, proxies })
     }
 
-    /// How many workers it has.
+    /// How many workers each has.
     pub fn workers(&self) -> u32 {
         self.workers
     }
 
-    pub fn envoy(&self) -> &Envoy {
-        &self.envoy
+    pub fn envoy(&self, variant: Variant) -> Result<&Envoy> {
+        self.proxies.get(&variant).map(|proxy| &proxy.envoy).context("no such variant")
     }
 
-    /// Who is asked by it.
+    /// Who is asked by them.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
     pub fn clients(&mut self, variant: Variant) -> Result<&mut LoadClient> {
-        self.clients.get_mut(&variant).context("no such listener")
+        Ok(&mut self.proxy(variant)?.clients)
     }
 
-    /// A turn of a variant. Its clients are all that the Envoy works for meanwhile. A turn in which it asked somebody more or
+    /// A turn of a variant. Its clients are all that Envoys work for meanwhile. A turn in which it asked somebody more or
     /// less often than the variant shall is an error.
     pub async fn turn(
         &mut self,
@@ -101,10 +94,13 @@ impl Gateway {
         destination: Destination,
         duration: Duration,
     ) -> Result<Turn> {
-        let (asked, cpu) = (self.authority.asked(), self.clock.read()?);
-        let load = self.clients(variant)?.saturate(variant.path(destination), duration).await?;
+        let asked = self.authority.asked();
+        let proxy = self.proxy(variant)?;
+        let cpu = proxy.clock.read()?;
+        let load = proxy.clients.saturate(variant.path(destination), duration).await?;
         tokio::time::sleep(SETTLING).await;
-        let (asked, cpu) = (self.authority.asked() - asked, self.clock.read()? - cpu);
+        let cpu = proxy.clock.read()? - cpu;
+        let asked = self.authority.asked() - asked;
         let expected = if variant.asks_each_time() { load.requests } else { 0 };
         ensure!(
             asked == expected,
@@ -113,6 +109,46 @@ impl Gateway {
             load.requests
         );
         Ok(Turn { load, cpu })
+    }
+
+    /// What each variant takes of the machine beside processors.
+    pub async fn footprints(&self) -> Result<HashMap<Variant, Footprint>> {
+        let mut footprints = HashMap::new();
+        for (variant, Proxy { envoy, resident_at_start, .. }) in &self.proxies {
+            footprints.insert(*variant, Footprint::of(envoy, *resident_at_start).await?);
+        }
+        Ok(footprints)
+    }
+
+    fn proxy(&mut self, variant: Variant) -> Result<&mut Proxy> {
+        self.proxies.get_mut(&variant).context("no such variant")
+    }
+}
+
+impl Proxy {
+    async fn start(
+        variant: Variant,
+        workers: u32,
+        credentials: &Credentials,
+        upstream_port: u16,
+        authority_port: u16,
+        folder: &Path,
+    ) -> Result<Self> {
+        let name = format!("{}-{workers}", variant.name());
+        let builder = EnvoyBuilder::new(&name, workers, upstream_port)
+            .logging_by_default(folder)
+            .cluster(filters::AUTHORITY, &[authority_port]);
+        let builder = match filters::filter(variant, credentials, authority_port)? {
+            Some(filter) => builder.listener_with(variant.name(), &filter, Listener::default()),
+            None => builder.relay(variant.name(), Listener::default()),
+        };
+        let envoy = builder.routed_by(&filters::routes(variant)).balanced().start().await?;
+        let resident_at_start = envoy.resident_bytes()?;
+        let port = envoy.client(variant.name()).port();
+        let connections = CONNECTIONS * workers as usize;
+        let clients = LoadClient::connect(port, connections, &credentials.sent(variant)).await?;
+        let clock = ProcessClock::of(envoy.process_id()?);
+        Ok(Self { envoy, clients, clock, resident_at_start })
     }
 }
 

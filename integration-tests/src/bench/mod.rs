@@ -1,7 +1,7 @@
 //! What the filter costs, beside what else one can put into an Envoy, all measured in one run.
 //!
-//! Machines are noisy: figures of one run compare, figures of two hardly do. So all variants are up at once, and each has many
-//! short turns in random order; what a request costs is the time that the Envoy had a processor, not the time that went by;
+//! Machines are noisy: figures of one run compare, figures of two hardly do. So all variants are up at once, each in an Envoy of its
+//! own, and each has many short turns in random order; what a request costs is the time that the Envoy had a processor, not the time that went by;
 //! and each turn is held against plain Envoy's of the same second.
 
 mod authority;
@@ -10,6 +10,7 @@ mod cpu;
 mod credentials;
 mod filters;
 mod findings;
+mod footprint;
 mod gateway;
 mod load;
 mod machine;
@@ -41,7 +42,7 @@ pub async fn run(plan: &Plan, folder: &Path, logs: &Path) -> Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let machine = Machine::look()?;
-    println!("bench: starting one Envoy with one worker and one with two, and an upstream");
+    println!("bench: starting two Envoys for each variant, with one worker and with two, and an upstream");
     let credentials = Credentials::new()?;
     let (_upstream, upstream_port) = gateway::start_upstream(logs).await?;
     let mut gateways = Vec::new();
@@ -61,9 +62,13 @@ pub async fn run(plan: &Plan, folder: &Path, logs: &Path) -> Result<()> {
     println!("bench: measuring latencies");
     let paced = measurement::pace(plan, single, slowest).await?;
 
+    let mut footprints = Vec::new();
+    for gateway in &gateways {
+        footprints.push(gateway.footprints().await?);
+    }
     let latencies = findings::latencies(&paced);
-    let targets = targets::targets(&findings)?;
-    let report = Report { plan, machine, findings, latencies, rate: paced.rate, targets };
+    let targets = targets::targets(&findings, &footprints)?;
+    let report = Report { plan, machine, findings, footprints, latencies, rate: paced.rate, targets };
     println!("\n{}", report.summary()?);
     std::fs::write(folder.join("bench/latest.json"), raw::json(&report, &series)?)?;
     std::fs::write(folder.join("bench/latest.svg"), plot::svg(&report.findings)?)?;

@@ -1,10 +1,12 @@
 //! What is written about a run, for people: a summary for the terminal and the page `docs/performance.md`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::findings::{Finding, Findings, Latency, series};
+use super::footprint::Footprint;
 use super::gateway::CONNECTIONS;
 use super::machine::Machine;
 use super::measurement::Plan;
@@ -20,6 +22,8 @@ pub struct Report<'a> {
     pub machine: Machine,
     /// What the turns say.
     pub findings: Vec<Findings>,
+    /// What each variant takes of the machine beside processors, with one worker and with two.
+    pub footprints: Vec<HashMap<Variant, Footprint>>,
     /// How long requests took.
     pub latencies: Vec<Latency>,
     /// At which rate, in requests in a second.
@@ -35,6 +39,7 @@ impl Report<'_> {
             format!("One worker:\n\n{}", self.costs(1)?),
             format!("Two workers:\n\n{}", self.costs(2)?),
             format!("Latency at {} requests in a second, µs:\n\n{}", self.rate, self.latency_table()),
+            format!("Memory and start:\n\n{}", self.footprint_table()?),
             format!("Targets:\n\n{}", self.target_table()),
             format!("Noise floor, what plain Envoy adds to itself:\n\n{}", self.noise()?),
         ]
@@ -52,6 +57,7 @@ impl Report<'_> {
             ("COSTS_1", self.costs(1)?),
             ("COSTS_2", self.costs(2)?),
             ("LATENCY", self.latency_table()),
+            ("FOOTPRINTS", self.footprint_table()?),
             ("TARGETS", self.target_table()),
             ("NOISE", self.noise()?),
             ("PLAIN_CPU_UPSTREAM", number(plain_upstream.cpu.median)),
@@ -137,11 +143,34 @@ impl Report<'_> {
         table(&["variant", "p50", "p90", "p99", "p99.9"], &rows)
     }
 
+    fn footprint_table(&self) -> Result<String> {
+        let mut rows = Vec::new();
+        for variant in Variant::ALL {
+            let found =
+                self.footprints.iter().map(|all| all.get(&variant).context("a variant without footprint"));
+            let found = found.collect::<Result<Vec<_>>>()?;
+            let starts = found.iter().map(|one| format!("{:.2}", one.start.as_secs_f64()));
+            let memory = found.iter().flat_map(|one| [one.at_start, one.at_end].map(megabytes));
+            rows.push([variant.title().to_owned()].into_iter().chain(starts).chain(memory).collect());
+        }
+        let header = [
+            "variant",
+            "start, s: 1 worker",
+            "2 workers",
+            "MB at start: 1 worker",
+            "after the turns",
+            "2 workers",
+            "after the turns",
+        ];
+        Ok(table(&header, &rows))
+    }
+
     fn target_table(&self) -> String {
         let row = |target: &Target| {
             let verdict = if target.is_met() { "met" } else { "missed" };
             let (limit, measured) = (target.limit.to_string(), format!("{:.2}", target.measured));
-            vec![target.text.to_owned(), limit, measured, verdict.to_owned()]
+            let text = format!("{}: {}", target.variant.title(), target.text);
+            vec![text, limit, measured, verdict.to_owned()]
         };
         let rows: Vec<_> = self.targets.iter().map(row).collect();
         table(&["target", "limit", "measured", ""], &rows)
@@ -169,6 +198,10 @@ fn number(number: f64) -> String {
 
 fn quartiles(summary: &Summary) -> String {
     format!("({}…{})", number(summary.lower_quartile), number(summary.upper_quartile))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
 }
 
 fn microseconds(time: Duration) -> u128 {

@@ -8,11 +8,13 @@ use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::findings::{Finding, Findings, Latency};
+use super::footprint::Footprint;
 use super::gateway::{CONNECTIONS, Turn};
 use super::measurement::Series;
 use super::page::Report;
 use super::statistics::Summary;
 use super::targets::Target;
+use super::variants::Variant;
 
 /// The run, a line for each list.
 pub fn json(report: &Report<'_>, series: &[Series]) -> Result<String> {
@@ -24,6 +26,8 @@ pub fn json(report: &Report<'_>, series: &[Series]) -> Result<String> {
         .map(|(findings, series)| measured(findings, series))
         .collect::<Result<Map<_, _>>>()?;
     let latencies: Map<String, Value> = report.latencies.iter().map(latency).collect();
+    let footprints: Vec<Map<String, Value>> =
+        report.footprints.iter().map(|all| all.iter().map(footprint).collect()).collect();
     let targets: Map<String, Value> = report.targets.iter().map(target).collect();
     let run = json!({
         "machine": report.machine.json(),
@@ -33,6 +37,7 @@ pub fn json(report: &Report<'_>, series: &[Series]) -> Result<String> {
         },
         "measured": findings,
         "latency": {"requests_per_second": report.rate, "variants": latencies},
+        "footprint": footprints,
         "targets": targets,
     });
     let mut text = Vec::new();
@@ -75,11 +80,19 @@ fn latency(latency: &Latency) -> (String, Value) {
     (latency.variant.name().to_owned(), figures)
 }
 
+fn footprint((variant, footprint): (&Variant, &Footprint)) -> (String, Value) {
+    let figures = json!({
+        "start_milliseconds": footprint.start.as_millis() as u64,
+        "resident_bytes": {"at_start": footprint.at_start, "at_end": footprint.at_end},
+    });
+    (variant.name().to_owned(), figures)
+}
+
 fn target(target: &Target) -> (String, Value) {
     let figures = json!({
         "limit": target.limit.to_string(), "measured": rounded(target.measured), "is_met": target.is_met(),
     });
-    (target.text.to_owned(), figures)
+    (format!("{}: {}", target.variant.name(), target.text), figures)
 }
 
 fn summary(summary: &Summary) -> Value {
