@@ -90,7 +90,7 @@ reasons! {
         "The request has more than one set of credentials",
     /// More than one field of a name that the gateway sets or takes off, where the host reaches only one of them (R137).
     RepeatedField: 400 "invalid_request" Absent Client
-        "A header field is there more than once",
+        "A header field is repeated",
     /// More fields than the host shows (R138).
     TooManyFields: 431 "invalid_request" Absent Client
         "The request has too many header fields",
@@ -114,13 +114,13 @@ reasons! {
         "The access token has no expiration time",
     /// `iss` is absent or not the configured one (R33).
     WrongIssuer: 401 "invalid_token" WithError Client
-        "The access token is of another issuer",
+        "The access token is from another issuer",
     /// `aud` names none of the configured audiences (R34).
     WrongAudience: 401 "invalid_token" WithError Client
         "The access token is for another audience",
     /// The client is none of the configured ones (R163).
     WrongClient: 401 "invalid_token" WithError Client
-        "The access token is of another client",
+        "The access token was issued to another client",
     /// A refresh token, an ID token or the like (R36).
     NotAnAccessToken: 401 "invalid_token" WithError Client
         "The token is not an access token",
@@ -129,10 +129,10 @@ reasons! {
         "The access token is a malformed JWT",
     /// The signature of a JWT that was presented is not its issuer's, or not acceptable (R59 to R63).
     InvalidSignature: 401 "invalid_token" WithError Client
-        "The signature of the access token is not valid",
+        "The signature of the access token is invalid",
     /// A JWT that was presented lacks a claim that RFC 9068 requires (R68).
     MissingClaim: 401 "invalid_token" WithError Client
-        "The access token lacks a claim that every one has",
+        "The access token lacks a mandatory claim",
     /// JWTs are not taken from clients here.
     JwtNotAccepted: 401 "invalid_token" WithError Client
         "JWTs are not accepted as access tokens here",
@@ -147,22 +147,22 @@ reasons! {
         "The access token is not bound to the key of the proof",
     /// The token has to be bound to its sender here.
     BindingRequired: 401 "invalid_token" WithError Client [is_about_proof]
-        "The access token has to be bound to its sender",
+        "The access token must be bound to its sender",
     /// The proof of possession is absent or not right (R85, R86).
     InvalidDpopProof: 401 "invalid_dpop_proof" WithError Client [is_about_proof]
-        "The DPoP proof is absent or not valid",
+        "The DPoP proof is missing or invalid",
     /// The proof of possession lacks the gateway's nonce (R92).
     UseDpopNonce: 401 "use_dpop_nonce" WithError Client [is_about_proof]
-        "The DPoP proof has to have the nonce of this answer",
+        "The DPoP proof must contain the nonce of this response",
     /// A scope token that the rule requires is missing (R35).
     InsufficientScope: 403 "insufficient_scope" WithError Client
-        "The access token lacks a scope that is required here",
+        "The access token lacks a required scope",
     /// A claim that the rule requires is missing or another. Another token would do, which no scope can be asked for.
     ClaimMismatch: 403 "access_denied" Plain Client
-        "The access token lacks a claim that is required here",
+        "The access token lacks a required claim",
     /// The user has to authenticate again, or by stronger means (R99, R100).
     InsufficientUserAuthentication: 401 "insufficient_user_authentication" WithError Client
-        "The user has to authenticate again or by stronger means",
+        "The user must authenticate again or by stronger means",
     /// The caller is none of those that the rule names, by its certificate.
     PeerNotAllowed: 403 "access_denied" Absent Client
         "This caller is not allowed here",
@@ -177,43 +177,43 @@ reasons! {
         "The authorization server refused the gateway",
     /// The authorization server's answer is not what RFC 7662 and the configuration promise (R27, R29, R30).
     UnexpectedResponse: 502 "server_error" Absent AuthorizationServer
-        "The authorization server answered unexpectedly",
+        "The authorization server sent an unexpected response",
     /// What the authorization server signed has not its signature (R41, R43).
     ResponseSignatureInvalid: 502 "server_error" Absent AuthorizationServer
-        "The authorization server answered without a valid signature",
+        "The response of the authorization server has no valid signature",
     /// An active token, but no JWT for it (R42).
     MissingPhantomToken: 502 "server_error" Absent AuthorizationServer
-        "The authorization server answered without a JWT",
+        "The authorization server returned no JWT",
     /// An active token whose answer does not say whose it is, or not where it should (R125).
     MissingSubject: 502 "server_error" Absent AuthorizationServer
-        "The authorization server does not say whose the access token is",
+        "The authorization server did not name the subject of the access token",
     /// The JWT is longer than the services behind the gateway accept (R79).
     PhantomTokenTooLong: 502 "server_error" Absent AuthorizationServer
-        "The authorization server answered with too long a JWT",
+        "The authorization server returned a JWT that is too long",
     /// The authorization server cannot be reached or does not serve (R24).
     Unavailable: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
         "The authorization server is unavailable",
     /// A limit on introspections is reached (R111).
     IntrospectionLimit: 503 "temporarily_unavailable" Absent AuthorizationServer
-        "Too many access tokens are looked up at once",
+        "Too many access tokens are being introspected",
     /// Too many signatures were wrong lately, so that nothing new is verified for a while.
     VerificationLimit: 503 "temporarily_unavailable" Absent Gateway
-        "Too many signatures were not valid lately",
+        "Too many invalid signatures recently",
     /// More proofs of possession are in use than are remembered.
     DpopProofLimit: 503 "temporarily_unavailable" Absent Gateway
         "Too many DPoP proofs are in use at once",
     /// The authorization server limits the rate of requests (R24).
     ServerRateLimited: 503 "temporarily_unavailable" Absent AuthorizationServer
-        "The authorization server is asked too much",
+        "The authorization server is limiting its request rate",
     /// The circuit breaker of the authorization server is open (R24).
     CircuitOpen: 503 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
         "The authorization server is unavailable",
     /// No keys of the authorization server were ever loaded (R64).
     JwksUnavailable: 503 "temporarily_unavailable" Absent AuthorizationServer
         "The keys of the authorization server are unavailable",
-    /// The authorization server did not answer in time (R24).
+    /// The authorization server did not respond in time (R24).
     IntrospectionTimeout: 504 "temporarily_unavailable" Absent AuthorizationServer [is_outage]
-        "The authorization server did not answer in time",
+        "The authorization server did not respond in time",
     /// The gateway itself failed (R38).
     Internal: 500 "server_error" Absent Gateway
         "The gateway failed",

@@ -73,7 +73,7 @@ fn r182_a_403_has_a_challenge_where_another_token_would_do() {
         (
             Reason::InsufficientScope,
             Some(
-                r#"realm="api", error="insufficient_scope", error_description="The access token lacks a scope that is required here""#,
+                r#"realm="api", error="insufficient_scope", error_description="The access token lacks a required scope""#,
             ),
         ),
         (Reason::ClaimMismatch, Some(r#"realm="api""#)),

@@ -428,7 +428,7 @@ async fn r015_a_refusal_has_the_body_that_the_operator_wrote_and_head_has_its_fi
             Some(&active),
             403,
             "insufficient_scope",
-            "The access token lacks a scope that is required here",
+            "The access token lacks a required scope",
         ),
         ("/nothing", Some(&active), 403, "no_matching_rule", "This resource is not exposed"),
         ("/orders/../admin", Some(&active), 400, "ambiguous_target", "The request target is ambiguous"),

@@ -219,7 +219,7 @@ fn r014_r085_challenges_are_of_the_scheme_that_was_used_or_of_all_that_would_do(
     assert!(texts[0].starts_with(r#"Bearer realm="api", error="invalid_token""#), "{texts:?}");
     let texts = challenges("allowed", Some("DPoP t"));
     assert_eq!(texts.len(), 1);
-    let expected = r#"DPoP realm="api", error="invalid_dpop_proof", error_description="The DPoP proof is absent or not valid", algs="ES256 EdDSA PS256 RS256""#;
+    let expected = r#"DPoP realm="api", error="invalid_dpop_proof", error_description="The DPoP proof is missing or invalid", algs="ES256 EdDSA PS256 RS256""#;
     assert_eq!(texts[0], expected);
     let texts = challenges("required", Some("Bearer t"));
     assert!(texts.len() == 1 && texts[0].starts_with("DPoP "), "{texts:?}");

@@ -204,7 +204,7 @@ fn r099_r100_a_user_has_to_authenticate_strongly_and_lately_enough() {
     let (_, challenge) = judge(&rule, &json!({}));
     assert_eq!(
         challenge,
-        r#"Bearer realm="api", error="insufficient_user_authentication", error_description="The user has to authenticate again or by stronger means", acr_values="mfa hwk", max_age="300""#
+        r#"Bearer realm="api", error="insufficient_user_authentication", error_description="The user must authenticate again or by stronger means", acr_values="mfa hwk", max_age="300""#
     );
 }
 
@@ -227,7 +227,7 @@ fn r181_all_of_one_alternative_has_to_be_met() {
     let with_common = json!({"scopes": ["a"], "any_of": [{"scopes": ["a", "b"]}, {"scopes": ["c"]}]});
     assert!(judge(&with_common, &json!({"scope": "a"})).1.ends_with(r#"scope="a b""#));
     let (_, challenge) = judge(&sets, &json!({"scope": "b"}));
-    assert!(challenge.ends_with(r#"error="insufficient_scope", error_description="The access token lacks a scope that is required here", scope="a b""#), "{challenge}");
+    assert!(challenge.ends_with(r#"error="insufficient_scope", error_description="The access token lacks a required scope", scope="a b""#), "{challenge}");
 
     // Beside what the rule itself asks.
     let rule = json!({
