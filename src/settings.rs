@@ -43,8 +43,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// The origins whose pages may call the API.
     pub cors: Cors,
-    /// What is published of the resource.
-    pub resource_metadata: Option<ResourceMetadata>,
+    /// What is published of each resource.
+    pub resource_metadata: Vec<ResourceMetadata>,
     /// What challenges say.
     pub protection: ProtectionSpace,
     /// Which requests are exposed.

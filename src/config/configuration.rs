@@ -11,6 +11,7 @@ use super::forwarding::{ClaimToHeader, FilterState, TokenSources};
 use super::host_kind::HostKind;
 use super::introspection::Introspection;
 use super::keys::Keys;
+use super::mcp::{self, Mcp};
 use super::mint::Mint;
 use super::profile::{self, ProfileName};
 use super::rules::{Rule, RuleContext, rules};
@@ -84,9 +85,13 @@ section! {
         cors: Cors,
         /// The realm in challenges.
         realm: Visible = "api",
-        /// The metadata of the protected resource ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)): served at the
-        /// well-known path, without a token, and challenges point to them. On which hosts is as with `mint.jwks_path`.
-        resource_metadata: ResourceMetadata,
+        /// The metadata of the protected resource ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)), or of several: each served
+        /// at its well-known path, without a token. Challenges point to those of the resource that the request is for: of its host,
+        /// the one with the longest path that the request is at or below. On which hosts they are served is as with `mint.jwks_path`.
+        resource_metadata: NonEmptyList<ResourceMetadata>,
+        /// MCP servers behind the gateway: all that their clients need follows from this (see the page "An MCP server behind the gateway").
+        /// `phantom-token show` prints the fields that it comes to.
+        mcp: Mcp,
         /// Whether your router takes `a:8443` for `a`, as Envoy does by the option of this name.
         ignore_port_in_host_matching: bool = false,
         /// Whether a WebSocket, a gRPC stream or any other request ends with its token: Envoy and services receive `grpc-timeout` with
@@ -98,8 +103,9 @@ section! {
         /// Whether what an authentic token is not allowed (scope, claims, step-up) is only reported, by all rules that do not
         /// say otherwise: see "Reporting before refusing".
         report_only: bool = false,
-        /// Which requests are exposed, and what each requires. What no rule matches is refused.
-        rules: Vec<Rule> = required,
+        /// Which requests are exposed, and what each requires. What no rule matches is refused, so there has to be one, or a server
+        /// in `mcp`.
+        rules: Vec<Rule> = [],
         /// The body of refusals.
         error_body: ErrorBody,
         /// Up to which level the filter writes to the host's log, within what the host logs: `debug` has one line for each
@@ -121,7 +127,7 @@ section! {
         allow_credentials: bool,
     }
 
-    /// The metadata of the protected resource.
+    /// The metadata of a protected resource.
     pub(super) struct ResourceMetadata {
         /// The resource identifier, a URL.
         resource: Identifier = required,
@@ -158,10 +164,12 @@ pub(super) fn settings(
 ) -> Result<Settings, ConfigErrors> {
     let mut object = object.into_members();
     let asks_subject = profile::apply_all(&mut object);
+    let expansion = mcp::expand(&mut object);
     let object = Value::Object(object);
     let (whole, mut errors) = Reader::read::<Configuration>(&object, environment);
     host.refuse(&object, &mut errors);
     let settings = whole.settings(asks_subject, &mut errors);
+    expansion.relocate(&mut errors);
     errors.or(settings, Configuration::KIND)
 }
 
@@ -192,12 +200,17 @@ impl Configuration {
             ..Server::placeholder()
         };
         let mut servers = servers(single, self.authorization_servers.take(), gateway, errors);
+        if let Some(mcp) = &self.mcp {
+            let has_issuers = servers.iter().any(|server| server.token.policy.issuer.is_some());
+            mcp.check(has_issuers, errors);
+        }
         let dpop = self.dpop.map(Dpop::settings);
         let credentials = self.token_sources.settings(root.field("token_sources"), &forwarding, errors);
         self.cache.check(root.field("cache"), errors);
         let has_cookie = credentials.sources.cookie.is_some();
         let cors = self.cors.map(|cors| cors.settings(has_cookie)).unwrap_or_default();
-        let resource_metadata = self.resource_metadata.and_then(ResourceMetadata::settings);
+        let resource_metadata =
+            ResourceMetadata::all(self.resource_metadata.take().unwrap_or_default(), errors);
         let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
             errors.check("error_body", refusal::ErrorBody::new(media_type, template))
         });
@@ -236,7 +249,6 @@ impl Configuration {
         servers.iter_mut().for_each(|server| server.claim_mapping.asked.clone_from(&asked));
         let protection = ProtectionSpace {
             realm: self.realm,
-            resource_metadata: resource_metadata.as_ref().map(|metadata| metadata.url().to_owned()),
             dpop_algorithms: dpop.as_ref().map(DpopSettings::algorithm_names).unwrap_or_default(),
             error_body: error_body.unwrap_or_default(),
             allow_credentials: cors.allow_credentials,
@@ -272,11 +284,25 @@ impl Cors {
 }
 
 impl ResourceMetadata {
+    /// The documents, each at a place of its own.
+    fn all(section: Vec<Self>, errors: &mut ConfigErrors) -> Vec<metadata::ResourceMetadata> {
+        let at_all = FieldPath::Root.field("resource_metadata");
+        let mut all: Vec<metadata::ResourceMetadata> = Vec::new();
+        for (index, metadata) in section.into_iter().filter_map(Self::settings).enumerate() {
+            if all.iter().any(|other| other.url() == metadata.url()) {
+                errors.note(at_all.element(index).field("resource"), "is a duplicate");
+            }
+            all.push(metadata);
+        }
+        all
+    }
+
     fn settings(self) -> Option<metadata::ResourceMetadata> {
         let texts =
             [("resource_name", self.resource_name), ("resource_documentation", self.resource_documentation)];
         Some(metadata::ResourceMetadata::new(metadata::Description {
-            resource: identifier(&self.resource).ok()?,
+            place: identifier(&self.resource).ok()?,
+            resource: self.resource,
             authorization_servers: self.authorization_servers,
             scopes_supported: self.scopes_supported.unwrap_or_default(),
             texts: texts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect(),

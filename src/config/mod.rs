@@ -11,6 +11,7 @@ mod identity;
 mod inactive_answers;
 mod introspection;
 mod keys;
+mod mcp;
 mod mint;
 mod profile;
 mod rules;
@@ -59,6 +60,8 @@ impl Settings {
     pub fn effective(text: &[u8]) -> Result<String, ConfigErrors> {
         let mut configuration = Object::parse(text).map_err(no_object)?.into_members();
         profile::apply_all(&mut configuration);
+        mcp::expand(&mut configuration);
+        configuration.remove("mcp");
         Ok(format!("{:#}", Configuration::KIND.shown(&Value::Object(configuration))))
     }
 }

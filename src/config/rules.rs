@@ -73,7 +73,7 @@ section! {
         audience: NonEmptyList<String>,
         /// Each of these has to be in the JWT's `scope`.
         scopes: Vec<String>,
-        /// And one of these.
+        /// And one of these. Put the one that allows the least first: challenges name it alone, so that clients ask for no more.
         scopes_any_of: NonEmptyList<String>,
         /// Conditions on other claims: `{pointer: /department, one_of: [sales]}`,
         /// `{pointer: /realm_access/roles, contains: admin}` or `{pointer: /sub, present: true}`.

@@ -96,7 +96,7 @@ fn r038_all_errors_are_reported_at_once_with_their_paths() {
 #[test]
 fn r038_each_field_refuses_what_it_cannot_mean() {
     check(json!({"introspection": null}), "introspection: is required");
-    check(json!({"rules": null}), "rules: is required");
+    check(json!({"rules": null}), "rules: must not be empty: without a rule, nothing is exposed");
     check(
         json!({"token_sources": {"header_prefix": "Bearer "}}),
         "token_sources.header_prefix: needs a header",

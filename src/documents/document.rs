@@ -50,6 +50,5 @@ impl Document {
 }
 
 fn reply(status: u16, headers: &[(&'static str, &str)], body: String) -> Reply {
-    let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    Reply { status, headers, body, grpc_status: 0, grpc_call: None, reason: None, member: None }
+    Reply::new(status, headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), body)
 }

@@ -1,22 +1,30 @@
 //! Protected resource metadata (RFC 9728): a document that tells clients which authorization server to ask, served without a
-//! token. Its URL follows from the configured resource identifier, never from the request's host (R103).
+//! token. Its URL follows from the configured resource identifier, never from the request's host (R103). Where there are several
+//! resources, each has a document of its own.
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::documents::document::Document;
+use crate::http::request_head::RequestHead;
 
 /// The document and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceMetadata {
-    url: String,
+    url: Arc<str>,
+    /// The path of the resource, without a slash at its end.
+    path: String,
     document: Document,
 }
 
 /// What the operator says of the resource (RFC 9728 §2).
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// `resource`: an origin, and a path that starts with a slash or is empty.
-    pub resource: (String, String),
+    /// `resource`, as written: clients compare it letter by letter (§3.3).
+    pub resource: String,
+    /// Its origin, and its path, which starts with a slash or is empty.
+    pub place: (String, String),
     /// `authorization_servers`: issuer identifiers.
     pub authorization_servers: Vec<String>,
     /// `scopes_supported`, if configured.
@@ -28,23 +36,44 @@ pub struct Description {
 impl ResourceMetadata {
     /// Writes the document. The well-known part stands between the host and the resource's own path (§3.1).
     pub fn new(description: Description) -> Self {
-        let Description { resource: (origin, resource_path), authorization_servers, scopes_supported, texts } =
-            description;
+        let Description { resource, place, authorization_servers, scopes_supported, texts } = description;
+        let (origin, mut resource_path) = place;
         let path = format!("{WELL_KNOWN}{resource_path}");
         let mut document = Map::new();
-        document.insert("resource".to_owned(), json!(format!("{origin}{resource_path}")));
+        document.insert("resource".to_owned(), json!(resource));
         document.insert("authorization_servers".to_owned(), json!(authorization_servers));
         document.insert("bearer_methods_supported".to_owned(), json!(["header"]));
         if !scopes_supported.is_empty() {
             document.insert("scopes_supported".to_owned(), json!(scopes_supported));
         }
         document.extend(texts.into_iter().map(|(name, text)| (name.to_owned(), json!(text))));
-        let url = format!("{origin}{path}");
-        Self { url, document: Document::new(&origin, path, Value::Object(document).to_string()) }
+        let url = format!("{origin}{path}").into();
+        let document = Document::new(&origin, path, Value::Object(document).to_string());
+        if resource_path.ends_with('/') {
+            resource_path.pop();
+        }
+        Self { url, path: resource_path, document }
+    }
+
+    /// The metadata that a challenge to this request names: clients must not use those of another resource (§3.3). That is the
+    /// resource with the longest path that the request is at or below, among those of its host. Where none is of its host,
+    /// clients know the gateway by a name that it does not see, and all count.
+    #[inline(never)]
+    pub(crate) fn find<'m>(all: &'m [Self], head: &RequestHead<'_>) -> Option<&'m Self> {
+        let is_of_host = |metadata: &&Self| metadata.document.is_of_host(head.authority);
+        let names_host = all.iter().any(|metadata| is_of_host(&metadata));
+        let path = head.path.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let counts = |metadata: &&Self| (!names_host || is_of_host(metadata)) && metadata.is_around(path);
+        all.iter().filter(counts).max_by_key(|metadata| metadata.path.len())
+    }
+
+    /// Whether a path is that of the resource or below it.
+    fn is_around(&self, path: &[u8]) -> bool {
+        path.strip_prefix(self.path.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
     }
 
     /// What challenges name as `resource_metadata` (§5.1).
-    pub fn url(&self) -> &str {
+    pub fn url(&self) -> &Arc<str> {
         &self.url
     }
 

@@ -262,8 +262,8 @@ impl Authenticator {
             if self.document_at(&asked).is_some() {
                 return Ok(Step::Settled(Decision::Answer(Document::preflight_reply())));
             }
-            if allowed_origin.is_some() {
-                return self.preflight(&asked, allowed_origin, host);
+            if let Some(origin) = allowed_origin {
+                return Ok(Step::Settled(self.preflight(&asked, origin, host)));
             }
         }
         Ok(match self.settings.rules.find(head)? {
@@ -305,10 +305,7 @@ impl Authenticator {
             };
             let rejection = Rejection {
                 allowed_origin: allowed_origin.cloned(),
-                parameters: match reason.is_about_absence() {
-                    true => requirement.challenge_parameters(Reason::InsufficientScope, None),
-                    false => Vec::new(),
-                },
+                parameters: requirement.challenge_parameters(reason.challenged(), None),
                 places: request_context::places(head, &self.settings, reason),
                 schemes: request_context::schemes(head, mode, reason),
                 nonce: nonce.map(|key| key.nonce(host.now)),
@@ -334,22 +331,26 @@ impl Authenticator {
         document.is_of_host(head.authority) || !self.settings.rules.open_named_host(head)
     }
 
-    /// A preflight passes without a token to what is exposed, from a caller that the rule for the request admits.
+    /// A preflight passes without a token to what is exposed, from a caller that the rule for the request admits. What is not exposed
+    /// hears nothing of it.
     #[cold]
     #[inline(never)]
-    fn preflight(
-        &self,
-        asked: &RequestHead<'_>,
-        allowed_origin: Option<&Arc<str>>,
-        host: Host<'_>,
-    ) -> Result<Step, Reason> {
-        if let Access::Protected(requirement) = self.settings.rules.find(asked)?
+    fn preflight(&self, asked: &RequestHead<'_>, origin: &Arc<str>, host: Host<'_>) -> Decision {
+        let requirement = match self.settings.rules.find(asked) {
+            Ok(Access::Public) => None,
+            Ok(Access::Protected(requirement)) => Some(requirement),
+            Err(_) => {
+                let allow_credentials = self.settings.cors.allow_credentials;
+                return Decision::Answer(cors::readable_refusal(origin, asked, allow_credentials));
+            }
+        };
+        if let Some(requirement) = requirement
             && let Err(reason) = requirement.admit(asked.peer)
         {
-            let rejection = Rejection { allowed_origin: allowed_origin.cloned(), ..reason.into() };
-            return Ok(Step::Settled(Decision::refuse(rejection, requirement.enforcement, host)));
+            let rejection = Rejection { allowed_origin: Some(Arc::clone(origin)), ..reason.into() };
+            return Decision::refuse(rejection, requirement.enforcement, host);
         }
-        Ok(Step::Settled(Decision::forward_public(UpstreamHeaders::stripped(), host)))
+        Decision::forward_public(UpstreamHeaders::stripped(), host)
     }
 
     /// Decides about the token of such a request.

@@ -1,6 +1,7 @@
 //! What becomes of a request, and what is counted of that.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::request_context::RequestContext;
 use crate::authorization_server::UnverifiedToken;
@@ -112,9 +113,14 @@ impl Pending {
         Ok(query)
     }
 
-    /// The same for a client that speaks gRPC so, if it does.
-    pub(super) fn answered_as(mut self, grpc_call: Option<GrpcCall>) -> Self {
+    /// The same for a client that speaks gRPC so, if it does, and of a resource with these metadata, if there are any.
+    pub(super) fn answered_as(
+        mut self,
+        grpc_call: Option<GrpcCall>,
+        resource_metadata: Option<Arc<str>>,
+    ) -> Self {
         self.context.grpc_call = grpc_call;
+        self.context.resource_metadata = resource_metadata;
         self
     }
 

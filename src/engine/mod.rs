@@ -43,6 +43,7 @@ use self::authenticator::{Authenticator, GaugeValues};
 use self::decision::{Decision, Pending, Step};
 use self::in_flight::{Flight, InFlight, Waiting};
 use self::query_result::QueryResult;
+use crate::documents::resource_metadata::ResourceMetadata;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::grpc::{self, GrpcCall};
@@ -134,9 +135,14 @@ impl Engine {
             head.grpc_timeout = timeout.map(|(_, value)| value);
         }
         let grpc_call = || GrpcCall::of(fields.clone());
+        let resource_metadata = || {
+            let metadata = ResourceMetadata::find(&self.settings.resource_metadata, &head)?;
+            Some(Arc::clone(metadata.url()))
+        };
         let decision = match self.authenticator.authenticate(&head, host) {
             Step::Settled(Decision::Reject(rejection)) => {
-                Some(Decision::Reject(Rejection { grpc_call: grpc_call(), ..rejection }))
+                let resource_metadata = resource_metadata();
+                Some(Decision::Reject(Rejection { grpc_call: grpc_call(), resource_metadata, ..rejection }))
             }
             Step::Settled(decision) => Some(decision),
             Step::Refresh(decision, query) => {
@@ -144,7 +150,11 @@ impl Engine {
                 Some(decision)
             }
             Step::Ask(query, pending) => {
-                self.unasked.push_back((stream, query, pending.answered_as(grpc_call())));
+                self.unasked.push_back((
+                    stream,
+                    query,
+                    pending.answered_as(grpc_call(), resource_metadata()),
+                ));
                 None
             }
         };

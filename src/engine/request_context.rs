@@ -29,6 +29,8 @@ pub(super) struct RequestContext {
     pub(super) grpc_call: Option<GrpcCall>,
     /// How long its client lets it take, in milliseconds, if streams end with their token.
     pub(super) timeout: Option<NonZeroU64>,
+    /// The URL of the metadata that a challenge names. Requests that wait have it.
+    pub(super) resource_metadata: Option<Arc<str>>,
     schemes: Schemes,
     allowed_origin: Option<Arc<str>>,
 }
@@ -64,15 +66,25 @@ impl RequestContext {
         };
         let (requirement, allowed_origin) = (Arc::clone(requirement), allowed_origin.cloned());
         let timeout = head.grpc_timeout.and_then(grpc::timeout);
-        Ok((Self { requirement, presenter, proof, grpc_call: None, timeout, schemes, allowed_origin }, token))
+        let context = Self {
+            requirement,
+            presenter,
+            proof,
+            grpc_call: None,
+            timeout,
+            resource_metadata: None,
+            schemes,
+            allowed_origin,
+        };
+        Ok((context, token))
     }
 
     /// The refusal of this request, whose credentials were looked at, and perhaps the claims of its token.
     pub(super) fn refusal(self, reason: Reason, claims: Option<&Claims>) -> Rejection {
-        let Self { requirement, grpc_call, schemes, allowed_origin, .. } = self;
+        let Self { requirement, grpc_call, resource_metadata, schemes, allowed_origin, .. } = self;
         let schemes = if reason.is_about_proof() { Schemes::Dpop } else { schemes };
-        let parameters = requirement.challenge_parameters(reason, claims);
-        Rejection { parameters, grpc_call, allowed_origin, schemes, ..reason.into() }
+        let parameters = requirement.challenge_parameters(reason.challenged(), claims);
+        Rejection { parameters, grpc_call, allowed_origin, resource_metadata, schemes, ..reason.into() }
     }
 }
 

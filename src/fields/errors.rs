@@ -85,6 +85,13 @@ impl ConfigErrors {
         }
     }
 
+    /// Puts the errors of one place at another.
+    pub(crate) fn relocate(&mut self, from: &str, to: &str) {
+        for error in self.all.iter_mut().filter(|error| contains(from, &error.path)) {
+            error.path = error.path.replacen(from, to, 1);
+        }
+    }
+
     fn of_fields(&self) -> impl Iterator<Item = &ConfigError> {
         self.all.iter().take(self.of_fields)
     }

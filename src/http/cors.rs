@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::http::reply::Reply;
 use crate::http::request_head::RequestHead;
 
 /// The origins whose pages may call the API.
@@ -46,6 +47,23 @@ pub(crate) fn headers(origin: &str, allow_credentials: bool) -> impl Iterator<It
     let credentials = allow_credentials.then_some(("access-control-allow-credentials", "true"));
     headers.into_iter().chain(credentials).map(|(name, value)| (name, value.to_owned()))
 }
+
+/// The reply to a preflight of an allowed origin for what no rule exposes. The request after it is refused, and its page can read
+/// why; without this reply, it could not.
+#[cold]
+#[inline(never)]
+pub(crate) fn readable_refusal(origin: &str, asked: &RequestHead<'_>, allow_credentials: bool) -> Reply {
+    let method = String::from_utf8_lossy(asked.method).into_owned();
+    let mut fields: Vec<_> = headers(origin, allow_credentials).collect();
+    fields.push(("access-control-allow-methods", method));
+    fields.push(("access-control-allow-headers", FIELDS_OF_PAGES.to_owned()));
+    Reply::new(204, fields, String::new())
+}
+
+/// The fields of requests that pages of an API, and of MCP clients, are known to set; `*` is for the others, but only where the page
+/// sends no credentials of its browser.
+const FIELDS_OF_PAGES: &str = "authorization, content-type, dpop, last-event-id, mcp-method, mcp-name, \
+     mcp-protocol-version, mcp-session-id, traceparent, x-requested-with, *";
 
 /// What lets pages of any origin fetch a document that is for everybody. `Authorization` is not among those that `*` stands for,
 /// and clients of MCP send `MCP-Protocol-Version`; both are named for browsers that do not know `*`.

@@ -22,6 +22,11 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// A reply that is no refusal.
+    pub(crate) fn new(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Self {
+        Self { status, headers, body, grpc_status: 0, grpc_call: None, reason: None, member: None }
+    }
+
     /// The reply as a host sends it that gives replies to gRPC calls their form itself, where it sees them, or does not. Each field is
     /// there once.
     pub fn for_host(self, knows_grpc: bool) -> Self {

@@ -226,7 +226,7 @@ impl Requires for Scopes {
     }
 }
 
-/// One of these scope tokens is granted.
+/// One of these scope tokens is granted. A challenge names the first alone: a client that heard of all would ask for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnyScopes(Vec<String>);
 
@@ -247,7 +247,7 @@ impl Requires for AnyScopes {
     }
 
     fn parameter(&self) -> Option<Parameter<'_>> {
-        Some(Parameter::words(SCOPE, &self.0))
+        Some(Parameter::words(SCOPE, self.0.get(..1)?))
     }
 }
 

@@ -7,8 +7,6 @@ use super::body::ErrorBody;
 pub struct ProtectionSpace {
     /// `realm` (RFC 9110 §11.5).
     pub realm: String,
-    /// The URL of the metadata of the resource (RFC 9728 §5.1), if there are any.
-    pub resource_metadata: Option<String>,
     /// The algorithms of proofs, parted by spaces (RFC 9449 §7.1).
     pub dpop_algorithms: String,
     /// How the bodies of refusals are written.
@@ -58,6 +56,7 @@ pub(crate) fn render(
     error: &str,
     description: &str,
     parameters: &[(&str, String)],
+    resource_metadata: Option<&str>,
 ) -> Option<String> {
     let with_error = match challenge {
         Challenge::Absent => return None,
@@ -66,7 +65,7 @@ pub(crate) fn render(
     };
     let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
     let algorithms = (scheme == DPOP).then_some(("algs", space.dpop_algorithms.as_str()));
-    let metadata = space.resource_metadata.as_deref().map(|url| ("resource_metadata", url));
+    let metadata = resource_metadata.map(|url| ("resource_metadata", url));
     let mut text = scheme.to_owned();
     text.push_str(" realm=");
     quote(&mut text, &space.realm);

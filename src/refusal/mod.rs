@@ -41,6 +41,8 @@ pub struct Rejection {
     pub grpc_call: Option<GrpcCall>,
     /// The origin whose pages may read the answer, if it came from one.
     pub allowed_origin: Option<Arc<str>>,
+    /// The URL of the metadata of the resource that the request is for (RFC 9728 §5.1), if there are any.
+    pub resource_metadata: Option<Arc<str>>,
     /// The schemes that are challenged.
     pub schemes: Schemes,
     /// The nonce that a proof has to have, if that is what was missing.
@@ -60,6 +62,7 @@ impl From<Reason> for Rejection {
             places: None,
             grpc_call: None,
             allowed_origin: None,
+            resource_metadata: None,
             schemes: Schemes::default(),
             nonce: None,
             retry_after: None,
@@ -85,7 +88,9 @@ impl Rejection {
             ("cache-control", "no-store".to_owned()),
         ];
         for scheme in self.schemes.names() {
-            let text = challenge::render(scheme, challenge, space, error, &description, &self.parameters);
+            let metadata = self.resource_metadata.as_deref();
+            let text =
+                challenge::render(scheme, challenge, space, error, &description, &self.parameters, metadata);
             headers.extend(text.map(|text| ("www-authenticate", text)));
         }
         headers.extend(self.nonce.iter().map(|nonce| ("dpop-nonce", nonce.clone())));

@@ -261,11 +261,20 @@ impl Reason {
         self.row().is_about_place
     }
 
+    /// Of which conditions a challenge tells what would do: those that refuse, and where there is no good token, the scopes that one
+    /// has to have (RFC 6750 §3), so that a client asks for them at once.
+    pub(crate) fn challenged(self) -> Self {
+        let lacks_token = self.is_about_absence() || self.row().error == INVALID_TOKEN;
+        if lacks_token { Self::InsufficientScope } else { self }
+    }
+
     /// Whether the request has no credentials that are looked at here.
     pub(crate) fn is_about_absence(self) -> bool {
         self.row().is_about_absence
     }
 }
+
+const INVALID_TOKEN: &str = "invalid_token";
 
 /// What does not hold for a reason unless its row says so.
 const DEFAULTS: Row = Row {

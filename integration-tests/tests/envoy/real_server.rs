@@ -37,9 +37,9 @@ async fn start() -> Result<World> {
             "short",
             json!({
                 "cache": {"no_store_ttl": "1s"},
-                "resource_metadata": {
+                "resource_metadata": [{
                     "resource": "https://orders.example.com", "authorization_servers": [issuer],
-                },
+                }],
                 "claim_to_headers": [
                     {"header": "x-client", "pointer": "/client_id"},
                     {"header": "x-absent", "pointer": "/absent"},

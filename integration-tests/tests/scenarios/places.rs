@@ -51,7 +51,7 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::Own("the metadata are for all, and challenges point to them", |behaviour| {
         let metadata = json!({"resource": "https://api.example.com", "authorization_servers": ["https://login.example.com"]});
-        let mut story = Story::new(behaviour, json!({"resource_metadata": metadata}))?;
+        let mut story = Story::new(behaviour, json!({"resource_metadata": [metadata]}))?;
         let document = story.send(&Request::get("/.well-known/oauth-protected-resource"))?;
         let State::Replied { status: 200, body, .. } = story.host.stream(document).state().clone() else {
             anyhow::bail!("{:?}", story.host.stream(document).state())

@@ -12,7 +12,7 @@ fn metadata(resource: &str) -> ResourceMetadata {
         "scopes_supported": ["orders:read"],
         "resource_name": "Orders \"v1\"",
     });
-    settings(json!({"resource_metadata": described})).resource_metadata.expect("metadata")
+    settings(json!({"resource_metadata": [described]})).resource_metadata.remove(0)
 }
 
 fn get(metadata: &ResourceMetadata, method: &str, path: &str) -> Option<Reply> {
@@ -36,7 +36,7 @@ fn r102_the_document_is_between_the_host_and_the_path_of_the_resource() {
         ),
     ] {
         let metadata = metadata(resource);
-        assert_eq!(metadata.url(), url);
+        assert_eq!(&**metadata.url(), url);
         let reply = get(&metadata, "GET", path).expect("an answer");
         let document: Value = serde_json::from_str(&reply.body).expect("JSON");
         assert_eq!(reply.status, 200);
@@ -51,6 +51,51 @@ fn r102_the_document_is_between_the_host_and_the_path_of_the_resource() {
             })
         );
     }
+}
+
+/// A server that knows the resource with a slash at its end answers `invalid_target` to a client that asks without.
+#[test]
+fn r102_the_document_has_the_resource_as_it_is_written() {
+    for (resource, path) in [("https://a.example.com/", ""), ("https://a.example.com/mcp/", "/mcp/")] {
+        let reply = get(&metadata(resource), "GET", &format!("/.well-known/oauth-protected-resource{path}"));
+        let document: Value = serde_json::from_str(&reply.expect("an answer").body).expect("JSON");
+        assert_eq!(document["resource"], resource);
+    }
+}
+
+/// Clients must not use the metadata of another resource (§3.3): one that is sent to the wrong document does not log in.
+#[test]
+fn r231_a_challenge_names_the_metadata_of_the_resource_that_the_request_is_for() {
+    let described = |resource: &str| json!({"resource": resource, "authorization_servers": ["https://login.example.com"]});
+    let named = |resources: &[&str], authority: &str, path: &str| {
+        let resources: Vec<Value> = resources.iter().map(|resource| described(resource)).collect();
+        let all = settings(json!({"resource_metadata": resources})).resource_metadata;
+        let (authority, path) = (authority.as_bytes(), path.as_bytes());
+        let head = RequestHead { authority, path, ..RequestHead::default() };
+        let found = ResourceMetadata::find(&all, &head);
+        found.map_or("none".to_owned(), |metadata| {
+            metadata.url().replace("/.well-known/oauth-protected-resource", "")
+        })
+    };
+    let several =
+        ["https://gw/mcp", "https://gw/two/mcp", "https://gw/two", "https://other/mcp", "https://other"];
+    for (authority, path, expected) in [
+        ("gw", "/mcp", "https://gw/mcp"),
+        ("GW:8443", "/mcp/?a=/two", "https://gw/mcp"),
+        ("gw", "/mcp/below", "https://gw/mcp"),
+        ("gw", "/mcpx", "none"),
+        ("gw", "/two/mcp", "https://gw/two/mcp"),
+        ("gw", "/two/other", "https://gw/two"),
+        ("gw", "/api/orders", "none"),
+        ("other", "/two/mcp", "https://other"),
+        ("other", "/mcp", "https://other/mcp"),
+    ] {
+        assert_eq!(named(&several, authority, path), expected, "{authority}{path}");
+    }
+    // Behind a proxy that renames hosts, the gateway sees none that clients know.
+    assert_eq!(named(&["https://gw/mcp"], "10.0.0.7:8080", "/mcp"), "https://gw/mcp");
+    assert_eq!(named(&["https://gw/mcp/"], "gw", "/mcp"), "https://gw/mcp/");
+    assert_eq!(named(&["https://gw"], "gw", "/any"), "https://gw");
 }
 
 #[test]

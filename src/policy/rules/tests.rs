@@ -137,7 +137,7 @@ fn r084_a_rule_for_a_route_asks_for_more_and_opens_nothing() {
         ("GET", None, "/orders/1", "orders"),
         ("GET", Some("other"), "/orders/1", "orders"),
         ("GET", Some("admin"), "/orders/1", "orders staff"),
-        ("GET", Some("staff"), "/orders/1", "orders a b"),
+        ("GET", Some("staff"), "/orders/1", "orders a"),
         ("POST", Some("staff"), "/orders/1", "orders staff"),
         ("GET", Some("admin"), "/health", "staff"),
         ("GET", Some("other"), "/health", "public"),

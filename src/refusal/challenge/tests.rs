@@ -18,9 +18,9 @@ fn r013_parameters_are_quoted_strings() {
 #[test]
 fn r002_each_parameter_stands_once_and_the_realm_always() {
     let api = ProtectionSpace { realm: "api".to_owned(), ..ProtectionSpace::default() };
-    assert_eq!(render("Bearer", Challenge::Absent, &api, "e", "d", &[]), None);
+    assert_eq!(render("Bearer", Challenge::Absent, &api, "e", "d", &[], None), None);
     assert_eq!(
-        render("Bearer", Challenge::Plain, &api, "e", "d", &[("scope", "a".to_owned())]).as_deref(),
+        render("Bearer", Challenge::Plain, &api, "e", "d", &[("scope", "a".to_owned())], None).as_deref(),
         Some(r#"Bearer realm="api", scope="a""#)
     );
     assert_eq!(
@@ -30,7 +30,8 @@ fn r002_each_parameter_stands_once_and_the_realm_always() {
             &api,
             "insufficient_scope",
             "d",
-            &[("scope", "a b".to_owned())]
+            &[("scope", "a b".to_owned())],
+            None
         )
         .as_deref(),
         Some(r#"Bearer realm="api", error="insufficient_scope", error_description="d", scope="a b""#)
@@ -41,10 +42,12 @@ fn r002_each_parameter_stands_once_and_the_realm_always() {
 #[test]
 fn r103_challenges_point_to_the_metadata_of_the_configured_resource() {
     let described = json!({"resource": "https://api.example.com/mcp", "authorization_servers": ["https://login.example.com"]});
-    let space = settings(json!({"resource_metadata": described})).protection;
+    let settings = settings(json!({"resource_metadata": [described]}));
+    let url = settings.resource_metadata[0].url();
     let metadata = r#"resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/mcp""#;
     for challenge in [Challenge::Plain, Challenge::WithError] {
-        let text = render("Bearer", challenge, &space, "invalid_token", "d", &[]).expect("a challenge");
+        let text = render("Bearer", challenge, &settings.protection, "invalid_token", "d", &[], Some(url))
+            .expect("a challenge");
         assert!(text.ends_with(metadata), "{text}");
     }
 }
