@@ -35,10 +35,11 @@ impl Confirmation {
         let members = Object::of(confirmation).map(Object::into_members).ok_or(Reason::ProofRequired)?;
         let mut confirmation = Self::default();
         for (name, value) in members {
-            let text = value.as_str().map(Box::from).ok_or(Reason::ProofRequired)?;
-            match name.as_str() {
-                "jkt" => confirmation.key = Some(text),
-                "x5t#S256" => confirmation.certificate = Some(text),
+            match (name.as_str(), value.as_str()) {
+                ("jkt", Some(thumbprint)) => confirmation.key = Some(thumbprint.into()),
+                ("x5t#S256", Some(thumbprint)) => confirmation.certificate = Some(thumbprint.into()),
+                // Keycloak says beside `jkt` what kind of key that is; DPoP is the one whose proofs are verified here.
+                ("kc-jkt-type", Some("DPoP")) => {}
                 _ => return Err(Reason::ProofRequired),
             }
         }

@@ -27,6 +27,9 @@ fn r089_r090_r096_r098_a_bound_token_is_its_senders_alone() {
         (json!({"jkt": "k"}), Some("x"), None, other),
         (json!({"jkt": "k"}), None, None, stolen),
         (json!({"jkt": "k"}), None, Some("k"), stolen),
+        (json!({"jkt": "k", "kc-jkt-type": "DPoP"}), Some("k"), None, Ok(())),
+        (json!({"jkt": "k", "kc-jkt-type": "DPoP"}), Some("x"), None, other),
+        (json!({"jkt": "k", "kc-jkt-type": "DPoP"}), None, None, stolen),
         (json!({"x5t#S256": "c"}), None, Some("c"), Ok(())),
         (json!({"x5t#S256": "c"}), None, Some("x"), stolen),
         (json!({"x5t#S256": "c"}), None, None, stolen),
@@ -53,6 +56,9 @@ fn r098_a_binding_of_another_kind_cannot_be_verified() {
         json!("k"),
         json!({"jkt": 5}),
         json!({"jkt": "k", "x": "y"}),
+        json!({"jkt": "k", "kc-jkt-type": "attestation"}),
+        json!({"jkt": "k", "kc-jkt-type": null}),
+        json!({"kc-jkt-type": "DPoP"}),
     ] {
         assert_eq!(confirmation(cnf.clone()), Err(Reason::ProofRequired), "{cnf}");
     }
