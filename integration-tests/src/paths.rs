@@ -44,6 +44,22 @@ pub fn plain_authorization_server() -> Result<(PathBuf, PathBuf)> {
     Ok((python, existing(&format!("integration-tests/{name}/server.py"), "git checkout")?))
 }
 
+/// The program that starts Keycloak, which has the realm of the tests.
+pub fn keycloak() -> Result<PathBuf> {
+    existing(".tools/keycloak/bin/kc.sh", "./justw server-keycloak")
+}
+
+/// Ory Hydra.
+pub fn hydra() -> Result<PathBuf> {
+    existing(".tools/hydra/hydra", "./justw server-hydra")
+}
+
+/// The version of a program whose folder is a link to one that has it in its name.
+pub fn linked_version(name: &str) -> String {
+    let folder = std::fs::read_link(root().join(".tools").join(name)).unwrap_or_default();
+    folder.to_string_lossy().trim_start_matches(name).trim_start_matches('-').to_owned()
+}
+
 /// kubectl, whose `kustomize` builds manifests.
 pub fn kubectl() -> Result<PathBuf> {
     existing(".tools/kubectl/kubectl", "./justw kubectl")
@@ -118,6 +134,11 @@ pub fn reliability() -> Result<PathBuf> {
 /// Where a soak leaves what clients saw, and how much memory Envoy had.
 pub fn soak() -> Result<PathBuf> {
     folder("target/soak")
+}
+
+/// Where the tests with real authorization servers leave what came out, for the page.
+pub fn servers() -> Result<PathBuf> {
+    folder("target/servers")
 }
 
 fn folder(path: &str) -> Result<PathBuf> {

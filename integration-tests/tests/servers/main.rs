@@ -1,0 +1,10 @@
+//! The filter in front of authorization servers of other makers, each as its chapter of docs/servers.md has it: `./justw servers` obtains
+//! them, runs this, and writes what came out into that page. The other tests do without: `cargo test` runs this only if it is named.
+
+mod browser;
+mod hydra;
+mod keycloak;
+mod load;
+mod real_server;
+mod results;
+mod story;

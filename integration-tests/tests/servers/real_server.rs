@@ -1,0 +1,115 @@
+//! A real authorization server: how it is started, and how its clients get tokens.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use integration_tests::client::{Answer, Client, Request};
+use integration_tests::{eventually, secrets};
+
+/// A server that runs. Its clients `app` and `gateway` and its user alice stand in a file of `integration-tests/servers/`.
+pub trait RealServer {
+    /// What is known of it before it is asked.
+    fn profile(&self) -> Profile;
+
+    /// What alice's client `app` gets.
+    async fn user_tokens(&self, scope: &str) -> Result<Tokens>;
+
+    /// What the client `app` gets for itself.
+    async fn client_token(&self, scope: &str) -> Result<String>;
+
+    /// A good token that ends within seconds.
+    async fn brief_token(&self) -> Result<String>;
+
+    /// A token that the server issued for somebody else's API or in somebody else's name, and how the gateway refuses it.
+    async fn foreign_token(&self) -> Result<(String, u16)>;
+
+    /// Revokes an access token.
+    async fn revoke(&self, token: &str) -> Result<()>;
+}
+
+/// What is known of a server.
+pub struct Profile {
+    /// The heading of its chapter in docs/servers.md.
+    pub chapter: &'static str,
+    pub version: String,
+    /// What the chapter has for its URLs, and what they are.
+    pub urls: Vec<(&'static str, String)>,
+    /// Where it answers introspection on loopback.
+    pub port: u16,
+    /// The secret of the client `gateway`, where it needs one.
+    pub secret: Option<&'static str>,
+    /// How the server names alice to services.
+    pub alice: &'static str,
+}
+
+/// What a token response has.
+pub struct Tokens {
+    pub access: String,
+    pub refresh: Option<String>,
+    pub id: Option<String>,
+}
+
+/// The endpoints at which a client gets tokens and revokes them.
+pub struct Endpoints {
+    pub server: Client,
+    pub token: String,
+    pub revocation: String,
+}
+
+impl Endpoints {
+    /// A token response to this form of a client that authenticates by Basic.
+    pub async fn grant(&self, client: &str, secret: &str, form: &str) -> Result<Tokens> {
+        tokens(&self.server.send(self.request(&self.token, client, secret, form)).await?)
+    }
+
+    pub async fn revoke(&self, client: &str, secret: &str, token: &str) -> Result<()> {
+        let request = self.request(&self.revocation, client, secret, &format!("token={token}"));
+        let answer = self.server.send(request).await?;
+        ensure!(answer.status == 200, "not revoked: {} {}", answer.status, answer.text());
+        Ok(())
+    }
+
+    fn request(&self, path: &str, client: &str, secret: &str, form: &str) -> Request {
+        let credentials = secrets::noted(STANDARD.encode(format!("{client}:{secret}")));
+        posted(self.server, path, form).header("authorization", format!("Basic {credentials}"))
+    }
+}
+
+/// A form for a server of loopback.
+pub fn posted(server: Client, path: &str, form: &str) -> Request {
+    Request::post(path, form)
+        .header("host", format!("127.0.0.1:{}", server.port()))
+        .header("content-type", "application/x-www-form-urlencoded")
+}
+
+/// The tokens of a token response (RFC 6749 §5.1).
+pub fn tokens(answer: &Answer) -> Result<Tokens> {
+    ensure!(answer.status == 200, "no token: {} {}", answer.status, answer.text());
+    let response = answer.json()?;
+    let token = |name: &str| response[name].as_str().map(|token| secrets::noted(token.to_owned()));
+    let access = token("access_token").context("a token response without an access token")?;
+    Ok(Tokens { access, refresh: token("refresh_token"), id: token("id_token") })
+}
+
+/// Waits until a server that was started answers this path with 200.
+pub async fn serves(server: Client, path: &str) -> Result<()> {
+    let request = Request::get(path).header("host", format!("127.0.0.1:{}", server.port()));
+    let look = async {
+        while !server.send(request.clone()).await.is_ok_and(|answer| answer.status == 200) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let started = tokio::time::timeout(STARTING, look).await;
+    started.with_context(|| format!("port {} does not serve {path}, see target/logs", server.port()))
+}
+
+/// A port of loopback that was free a moment ago.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// A JVM that starts beside others takes minutes.
+const STARTING: Duration = eventually::PATIENCE.saturating_mul(10);

@@ -1,0 +1,196 @@
+//! What every server is put through, in a real Envoy with the block of its chapter: who gets in, as whom, and who does not.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use integration_tests::documentation::{Part, page};
+use integration_tests::eventually::eventually;
+use integration_tests::json::merged;
+use integration_tests::testkit::{World, WorldBuilder};
+use integration_tests::{jwt, keys, secrets};
+use phantom_token_cli::probe::{Findings, Route, Trial, probe};
+use phantom_token_core::Timestamp;
+use serde_json::{Value, json};
+
+use crate::real_server::{Profile, RealServer};
+use crate::results::Results;
+
+/// A world whose filter asks this server, so far without a listener. Its configuration is the chapter's.
+pub fn world(name: &str, profile: &Profile) -> Result<WorldBuilder> {
+    let mint_key = keys::fresh_p256_pem()?;
+    let builder = World::scripted(name)?
+        .configuration(json!({"introspection": null, "token": null, "rules": null}))
+        .configuration(documented(profile)?)
+        .envoy(|envoy| envoy.cluster(CLUSTER, &[profile.port]).environment("MINT_KEY", &mint_key));
+    let Some(secret) = profile.secret else { return Ok(builder) };
+    let secret = secrets::noted(secret.to_owned());
+    Ok(builder.envoy(|envoy| envoy.environment("INTROSPECTION_CLIENT_SECRET", &secret)))
+}
+
+/// Puts the server through all that docs/servers.md says of every server, and leaves what came out.
+pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
+    let profile = server.profile();
+    let (no_secret, wrong) = (profile.secret.is_none(), secrets::noted("not-the-gateway's-secret".into()));
+    let wrong = if no_secret { json!({}) } else { json!({"introspection": {"client_secret": wrong}}) };
+    let world = world(name, &profile)?
+        .listener("documented", json!({}))
+        .listener("kept", json!({"cache": {"no_store_ttl": "1m"}}))
+        .listener("briefly", json!({"cache": {"no_store_ttl": "1s", "max_ttl": "1s"}}))
+        .listener("wrong-secret", wrong)
+        .start()
+        .await?;
+    let mut results = Results::of(name, &profile);
+
+    let tokens = server.user_tokens("orders:read").await?;
+    lets_in(&world, &tokens.access, &profile).await?;
+    let machine = server.client_token("orders:read").await?;
+    let claims = world.orders(&machine).await?.is_served().claims()?;
+    ensure!(claims["sub"] != profile.alice, "the client came in as its user: {claims}");
+    is_asked_once(&world, &server.user_tokens("orders:read").await?.access).await?;
+
+    world.get("/orders").await?.has_status(401).is_challenged_by("Bearer realm=");
+    world.orders(&secrets::fresh_token("unknown")).await?.has_status(401).is_challenged_by("invalid_token");
+    let other_scope = server.user_tokens("orders:write").await?.access;
+    world.orders(&other_scope).await?.is_refused(403, "insufficient_scope");
+    let (foreign, status) = server.foreign_token().await?;
+    results.note("a foreign token", world.orders(&foreign).await?.has_status(status).reason());
+    if let Some(refresh) = &tokens.refresh {
+        let refused = world.orders(refresh).await?.has_status(401);
+        results.note("a refresh token", refused.reason());
+    }
+    if let Some(id) = &tokens.id {
+        world.orders(id).await?.has_status(401);
+    }
+    results.note("a revoked token", &revoked(&world, server).await?);
+    expires(&world, &server.brief_token().await?).await?;
+    if !no_secret {
+        let outcome = world.orders(&machine).at("wrong-secret").await?;
+        ensure!((500..600).contains(&outcome.status), "the client was blamed: {outcome}");
+        let status = outcome.status;
+        results.note("a wrong secret", &format!("{status} {}", outcome.has_status(status).reason()));
+    }
+    let findings = probed(&profile, &tokens.access, tokens.refresh.as_deref()).await?;
+    ensure!(findings.is_fine, "probe finds fault:\n{}", findings.text);
+    ensure!(findings.json["changes"] == json!([]), "probe would change the block:\n{}", findings.text);
+    results.note("an answer", &found(&findings, "claims")?);
+    let kept =
+        found(&findings, "cache").map_or("as long as the answer says", |_| "not, without `no_store_ttl`");
+    results.note("kept", if server_says_nothing(&findings) { "for `max_ttl`" } else { kept });
+    results.leave()
+}
+
+/// If a service received anything else than a JWT that names the user, it could not tell who is calling.
+async fn lets_in(world: &World, token: &str, profile: &Profile) -> Result<()> {
+    let outcome = world.orders(token).await?.is_served();
+    ensure!(outcome.jwt()? != token, "the service received the client's own token");
+    let claims = outcome.claims()?;
+    ensure!(claims["sub"] == profile.alice, "services do not hear of alice: {claims}");
+    let scope = claims["scope"].as_str().unwrap_or_default();
+    ensure!(scope.split(' ').any(|scope| scope == "orders:read"), "the scope did not arrive: {claims}");
+    Ok(())
+}
+
+/// If this failed, each request would cost the server one.
+async fn is_asked_once(world: &World, token: &str) -> Result<()> {
+    let before = asked(world).await?;
+    for _ in 0..5 {
+        world.orders(token).at("kept").await?.is_served();
+    }
+    let asked = asked(world).await? - before;
+    ensure!(asked == 1, "five requests with one token were {asked} questions");
+    Ok(())
+}
+
+/// When a revoked token is refused.
+async fn revoked(world: &World, server: &impl RealServer) -> Result<String> {
+    let token = server.user_tokens("orders:read").await?.access;
+    world.orders(&token).await?.is_served();
+    world.orders(&token).at("briefly").await?.is_served();
+    server.revoke(&token).await?;
+    refused_in_the_end(world, &token).await?;
+    let at_once = world.orders(&token).await?.status == 401;
+    Ok(if at_once { "refused at once" } else { "refused after `max_ttl`" }.to_owned())
+}
+
+async fn expires(world: &World, token: &str) -> Result<()> {
+    world.orders(token).at("briefly").await?.is_served();
+    refused_in_the_end(world, token).await
+}
+
+async fn refused_in_the_end(world: &World, token: &str) -> Result<()> {
+    eventually("the token is refused", async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let outcome = world.orders(token).at("briefly").await?;
+        if outcome.status == 200 {
+            return Ok(false);
+        }
+        outcome.has_status(401).is_challenged_by("invalid_token");
+        Ok(true)
+    })
+    .await
+}
+
+/// How often Envoy asked the server.
+pub async fn asked(world: &World) -> Result<u64> {
+    world.envoy.statistic(&format!("cluster.{CLUSTER}.upstream_rq_total")).await
+}
+
+/// The first configuration of the server's chapter, with what its URLs are on loopback.
+fn documented(profile: &Profile) -> Result<Value> {
+    let page = page("docs/servers.md")?;
+    let heading = Part::Heading(2, profile.chapter.to_owned());
+    let chapter = page.parts.iter().skip_while(|part| **part != heading).skip(1);
+    let mut blocks =
+        chapter.take_while(|part| !matches!(part, Part::Heading(2, _))).filter_map(|part| match part {
+            Part::Block(language, text) if language == "yaml" => Some(text),
+            _ => None,
+        });
+    let block = blocks.next().with_context(|| format!("{} has no block", profile.chapter))?;
+    let is_there = |(name, _): &(&str, String)| block.contains(name);
+    ensure!(profile.urls.iter().all(is_there), "the block has other URLs:\n{block}");
+    let block = profile.urls.iter().fold(block.clone(), |block, (name, url)| block.replace(name, url));
+    Ok(serde_saphyr::from_str(&block)?)
+}
+
+/// What `phantom-token probe` finds, with what the variables hold.
+async fn probed(profile: &Profile, token: &str, refresh_token: Option<&str>) -> Result<Findings> {
+    let mut configuration = documented(profile)?;
+    if let Some(secret) = profile.secret {
+        configuration = merged(&configuration, json!({"introspection": {"client_secret": secret}}));
+    }
+    if configuration.get("mint").is_some() {
+        let keys = json!([{"private_key": keys::p256_pem()}]);
+        configuration = merged(&configuration, json!({"mint": {"keys": keys}}));
+    }
+    let (text, token) = (configuration.to_string(), token.to_owned());
+    let refresh_token = refresh_token.map(str::to_owned);
+    let run = move || {
+        let trial = Trial {
+            text: &text,
+            server: None,
+            token: Some(&token),
+            refresh_token: refresh_token.as_deref(),
+            shows_values: false,
+            now: Timestamp::from_millis(jwt::now() * 1000),
+            is_insecure: false,
+            warn: &|_| {},
+        };
+        probe(&trial, &Route::default())
+    };
+    tokio::task::spawn_blocking(run).await?.map_err(anyhow::Error::msg)
+}
+
+/// What `probe` says under this word.
+fn found(findings: &Findings, what: &str) -> Result<String> {
+    let all = findings.json["findings"].as_array().context("no findings")?;
+    let one =
+        all.iter().find(|finding| finding["what"] == what).with_context(|| format!("nothing of {what}"))?;
+    Ok(one["text"].as_str().unwrap_or_default().to_owned())
+}
+
+fn server_says_nothing(findings: &Findings) -> bool {
+    found(findings, "cache").is_ok_and(|text| text.contains("do not say"))
+}
+
+/// What the blocks call the server.
+const CLUSTER: &str = "authorization-server";
