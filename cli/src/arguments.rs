@@ -80,7 +80,7 @@ impl From<Host> for HostKind {
 }
 
 /// One configuration.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Chosen {
     /// A YAML or JSON file; `-` is standard input
     pub file: PathBuf,
@@ -90,7 +90,7 @@ pub struct Chosen {
 }
 
 /// `explain`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Explain {
     /// Whose configuration
     #[command(flatten)]
@@ -111,6 +111,10 @@ pub struct Explain {
     /// The token is a JWT with these claims, which the client presents
     #[arg(long, requires = "claims")]
     pub jwt: bool,
+    /// The token is bound to a key of the client, which proves that it holds it
+    /// (DPoP)
+    #[arg(long, requires = "claims")]
+    pub dpop: bool,
     /// The route that the host selects, for rules that name routes
     #[arg(long, value_name = "NAME")]
     pub route: Option<String>,

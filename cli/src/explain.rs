@@ -1,17 +1,22 @@
 //! `explain`: which rule decides about a request, what the client hears, and what services receive.
 
+mod exchange;
 mod text;
+mod written_request;
 
 use phantom_token_core::driver::{Driver, Outcome, Request, borrowed};
 use phantom_token_core::{RequestHead, Settings, Timestamp};
 use serde_json::{Map, Value, json};
 
-pub use text::text;
+pub use exchange::Exchange;
+pub use text::{rule, text};
+pub use written_request::WrittenRequest;
 
 use crate::document::Node;
 use crate::environment::Environment;
 use crate::jws;
 use crate::local_host::LocalHost;
+use crate::simulated_client;
 use crate::simulated_server::{JwtProfile, SimulatedServer};
 
 /// A request, and what the authorization server would say of its token.
@@ -23,6 +28,8 @@ pub struct Input {
     pub claims: Option<Map<String, Value>>,
     /// Whether the token is a JWT that the client presents.
     pub is_jwt: bool,
+    /// Whether it is bound to a key, and comes with a proof that the client holds that (RFC 9449).
+    pub proves_possession: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -34,6 +41,8 @@ pub struct Explanation {
     pub request: Request,
     /// The places of the rules that decide; none, where none does.
     pub rules: Vec<usize>,
+    /// What the authorization servers are asked, in this order.
+    pub exchanges: Vec<Exchange>,
     /// What becomes of it.
     pub outcome: Outcome,
 }
@@ -43,7 +52,10 @@ pub struct Explanation {
 /// # Errors
 /// That the configuration has errors.
 pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanation, String> {
-    let Input { mut request, claims, is_jwt, now } = input;
+    let Input { mut request, mut claims, is_jwt, proves_possession, now } = input;
+    if proves_possession {
+        claims.iter_mut().for_each(simulated_client::bind);
+    }
     let environment = Environment::placeholders(node);
     let parse = |text: &str| Settings::parse(text.as_bytes(), &|name| environment.get(name));
     let original = parse(text).map_err(|errors| errors.to_string())?;
@@ -65,16 +77,23 @@ pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanat
         let introspects = settings.servers.get(place).is_none_or(|server| server.introspection.is_some());
         let token =
             if is_jwt || !introspects { server.presented(profile(text, place)) } else { OPAQUE.to_owned() };
-        request.fields.push(("authorization".to_owned(), format!("Bearer {token}").into_bytes()));
+        let proof = proves_possession.then(|| simulated_client::prove(&request, &token, now));
+        let scheme = if proof.is_some() { "DPoP" } else { "Bearer" };
+        request.fields.push(("authorization".to_owned(), format!("{scheme} {token}").into_bytes()));
+        request.fields.extend(proof.map(|proof| ("dpop".to_owned(), proof.into_bytes())));
     }
-    let outcome = driver
-        .process(&request, local.at(now), &mut |call| server.as_ref()?.answer(&call.request, &settings));
+    let mut exchanges = Vec::new();
+    let outcome = driver.process(&request, local.at(now), &mut |call| {
+        let response = server.as_ref().and_then(|server| server.answer(&call.request, &settings));
+        exchanges.push(Exchange::of(&call.request, response.as_ref()));
+        response
+    });
     // As its client hears it: filter or host has given it the form of gRPC.
     let outcome = match outcome {
         Outcome::Answered(reply) => Outcome::Answered(reply.for_host(false)),
         outcome => outcome,
     };
-    Ok(Explanation { request, rules, outcome })
+    Ok(Explanation { request, rules, exchanges, outcome })
 }
 
 /// The rules that decide, also where what they ask is not met.
@@ -132,7 +151,8 @@ impl Explanation {
                 })
             }
         };
-        let mut explanation = json!({"rules": self.rules});
+        let asked: Vec<Value> = self.exchanges.iter().map(Exchange::to_json).collect();
+        let mut explanation = json!({"rules": self.rules, "asked": asked});
         if let (Value::Object(explanation), Value::Object(outcome)) = (&mut explanation, outcome) {
             explanation.extend(outcome);
         }

@@ -2,41 +2,18 @@
 
 use std::path::Path;
 
+use phantom_token_cli::explain::WrittenRequest;
 use phantom_token_cli::source::Source;
 use phantom_token_core::Timestamp;
-use phantom_token_core::driver::{Fields, Request};
+use phantom_token_core::driver::Request;
 use serde_json::{Map, Value};
 
 use crate::arguments::Explain;
 
 /// The request, as a proxy would have it.
 pub fn request(arguments: &Explain) -> Result<Request, String> {
-    let (scheme, rest) = arguments.url.split_once("://").unwrap_or_default();
-    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    let path = path.split_once('#').map_or(path, |(path, _)| path);
-    if !matches!(scheme, "http" | "https") || authority.is_empty() || authority.contains('@') {
-        return Err("--url must be like https://api.example.com/orders".to_owned());
-    }
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let pseudo = [
-        (":method", arguments.method.clone()),
-        (":scheme", scheme.to_owned()),
-        (":authority", authority.to_owned()),
-        (":path", format!("{slash}{path}")),
-    ];
-    let mut fields: Fields =
-        pseudo.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
-    for header in &arguments.headers {
-        let (name, value) = header.split_once(':').ok_or("--header must be like 'Name: value'")?;
-        let name = name.trim().to_ascii_lowercase();
-        if name.is_empty() || name.contains(|character: char| character.is_whitespace()) {
-            return Err("--header must be like 'Name: value'".to_owned());
-        }
-        fields.push((name, value.trim().as_bytes().to_vec()));
-    }
-    let Explain { route, peer, certificate, .. } = arguments;
-    Ok(Request { fields, route: route.clone(), peer: peer.clone(), certificate: certificate.clone() })
+    let Explain { method, url, headers, route, peer, certificate, .. } = arguments.clone();
+    WrittenRequest { method, url, headers, route, peer, certificate }.read()
 }
 
 /// The claims in a file.

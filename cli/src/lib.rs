@@ -14,8 +14,11 @@ mod foreign;
 pub mod http_filters;
 pub mod jws;
 mod local_host;
+#[cfg(feature = "command")]
 pub mod probe;
 pub mod report;
 pub mod show;
+mod simulated_client;
+mod simulated_key;
 mod simulated_server;
 pub mod source;

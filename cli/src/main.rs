@@ -90,7 +90,13 @@ fn explain_request(arguments: &Explain) -> Outcome {
     }
     let claims = arguments.claims.as_deref().map(input::claims).transpose()?;
     let request = input::request(arguments)?;
-    let input = Input { request, claims, is_jwt: arguments.jwt, now: input::now() };
+    let input = Input {
+        request,
+        claims,
+        is_jwt: arguments.jwt,
+        proves_possession: arguments.dpop,
+        now: input::now(),
+    };
     let explanation = explain::explain(&text, configuration.node(), input)?;
     match arguments.format {
         ExplanationFormat::Text => write(&explain::text(&explanation, &configuration, name))?,

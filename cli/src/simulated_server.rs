@@ -1,13 +1,11 @@
 //! A simulated authorization server with configured claims for every token. It signs with a key of its own, which takes the place
 //! of the configured ones.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::ecdsa::signature::Signer;
-use p256::ecdsa::{Signature, SigningKey};
 use phantom_token_core::driver::Response;
 use phantom_token_core::{Callout, Settings, Timestamp};
 use serde_json::{Map, Value, json};
+
+use crate::simulated_key::SimulatedKey;
 
 /// The server, or all of them: what they say differs in form alone.
 pub struct SimulatedServer {
@@ -122,28 +120,18 @@ impl SimulatedServer {
 
     fn sign(&self, kind: &str, claims: &Value) -> String {
         let header = json!({"alg": "ES256", "kid": KEY_ID, "typ": kind});
-        let [header, claims] =
-            [header.to_string(), claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));
-        let message = format!("{header}.{claims}");
-        let signature = key().map(|key| -> Signature { key.sign(message.as_bytes()) });
-        let signature = signature.map(|signature| URL_SAFE_NO_PAD.encode(signature.to_bytes()));
-        format!("{message}.{}", signature.unwrap_or_default())
+        SimulatedKey::SERVER.sign(&header, claims)
     }
-}
-
-fn key() -> Option<SigningKey> {
-    SigningKey::from_slice(&[1; 32]).ok()
 }
 
 /// The public key that it signs with.
 pub fn jwk() -> Value {
-    let point = key().map(|key| key.verifying_key().to_encoded_point(false));
-    let encode = |part: Option<&[u8]>| part.map(|part| URL_SAFE_NO_PAD.encode(part));
-    let [x, y] = [
-        encode(point.as_ref().and_then(|point| point.x()).map(|part| part.as_slice())),
-        encode(point.as_ref().and_then(|point| point.y()).map(|part| part.as_slice())),
-    ];
-    json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y})
+    let mut jwk = SimulatedKey::SERVER.coordinates();
+    if let Value::Object(members) = &mut jwk {
+        let about = [("alg", "ES256"), ("use", "sig"), ("kid", KEY_ID)];
+        members.extend(about.map(|(name, value)| (name.to_owned(), json!(value))));
+    }
+    jwk
 }
 
 const KEY_ID: &str = "simulated";

@@ -39,6 +39,7 @@ fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
                 request,
                 claims: claims.clone(),
                 is_jwt: false,
+                proves_possession: false,
                 now: Timestamp::from_millis(u64::try_from(host.now().as_millis())?),
             };
             let explanation = explain(&configuration.to_string(), None, input).map_err(anyhow::Error::msg)?;

@@ -16,19 +16,15 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
         let path = format!("rules[{place}]");
         let at = configuration.locate(&path);
         let _ = writeln!(text, "{BOLD}rule{BOLD:#}     {path}, {}:{}", plain(file), at.line);
-        let rules = configuration.node().and_then(|node| node.get("rules"));
-        let rule = rules.and_then(|rules| rules.elements().get(*place));
-        for member in rule.into_iter().flat_map(|rule| rule.members()) {
-            let _ = writeln!(
-                text,
-                "           {}: {}",
-                plain(&member.name),
-                plain(&shown(&member.value.to_value()))
-            );
+        for (name, value) in rule(configuration, *place) {
+            let _ = writeln!(text, "           {}: {}", plain(&name), plain(&value));
         }
     }
     if explanation.rules.is_empty() {
         let _ = writeln!(text, "{BOLD}rule{BOLD:#}     none");
+    }
+    for exchange in &explanation.exchanges {
+        let _ = writeln!(text, "{BOLD}asked{BOLD:#}    {}", plain(&exchange.to_string()));
     }
     match &explanation.outcome {
         Outcome::Waiting => {
@@ -75,6 +71,14 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
         }
     }
     text
+}
+
+/// What a rule says, member by member.
+pub fn rule(configuration: &Configuration, place: usize) -> Vec<(String, String)> {
+    let rules = configuration.node().and_then(|node| node.get("rules"));
+    let rule = rules.and_then(|rules| rules.elements().get(place));
+    let members = rule.into_iter().flat_map(|rule| rule.members());
+    members.map(|member| (member.name.clone(), shown(&member.value.to_value()))).collect()
 }
 
 /// A value as one would write it.

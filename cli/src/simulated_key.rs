@@ -1,0 +1,42 @@
+//! The keys of the parties that are simulated: always the same, so that the same question has the same answer.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use serde_json::{Value, json};
+
+/// A private key, of the curve P-256.
+pub struct SimulatedKey(u8);
+
+impl SimulatedKey {
+    /// The authorization server's.
+    pub const SERVER: Self = Self(1);
+    /// The client's.
+    pub const CLIENT: Self = Self(2);
+
+    fn key(&self) -> Option<SigningKey> {
+        SigningKey::from_slice(&[self.0; 32]).ok()
+    }
+
+    /// The members of the public key that a thumbprint has, in its order (RFC 7638 §3.2).
+    pub fn coordinates(&self) -> Value {
+        let point = self.key().map(|key| key.verifying_key().to_encoded_point(false));
+        let encode = |part: Option<&[u8]>| part.map(|part| URL_SAFE_NO_PAD.encode(part));
+        let [x, y] = [
+            encode(point.as_ref().and_then(|point| point.x()).map(|part| part.as_slice())),
+            encode(point.as_ref().and_then(|point| point.y()).map(|part| part.as_slice())),
+        ];
+        json!({"crv": "P-256", "kty": "EC", "x": x, "y": y})
+    }
+
+    /// A JWS with this header and these claims.
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        let [header, claims] =
+            [header.to_string(), claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let message = format!("{header}.{claims}");
+        let signature = self.key().map(|key| -> Signature { key.sign(message.as_bytes()) });
+        let signature = signature.map(|signature| URL_SAFE_NO_PAD.encode(signature.to_bytes()));
+        format!("{message}.{}", signature.unwrap_or_default())
+    }
+}
