@@ -3,32 +3,33 @@
 use crate::fields::{Bounded, BoundedDuration, ConfigErrors, DAY, FieldPath, KIB, MIB, MINUTE, section};
 
 section! {
-    /// What is kept of answers, and for how long.
+    /// What responses are cached, and for how long.
     pub struct CacheSettings {
-        /// Entries in each worker for each authorization server, and slots in the data that all workers share.
+        /// Entries per worker and authorization server, and slots in the shared data of all workers.
         max_entries: Bounded<16, 1_000_000> = 10_000,
-        /// Bytes in each worker for each authorization server, at least 256 for each entry.
+        /// Bytes per worker and authorization server, at least 256 per entry.
         max_bytes: Bounded<{ 64 * KIB }, { 1024 * MIB }> = 33_554_432,
-        /// Bytes of the data that all workers share, at least 256 for each slot; what is longer than an equal share is kept in
-        /// workers alone. By default 134217728, or 256 for each slot if that is more.
+        /// Bytes in the shared data of all workers, at least 256 per slot; an entry longer than an equal share is kept only in
+        /// the workers. Defaults to 134217728, or 256 per slot if that is more.
         shared_max_bytes: Bounded<{ 64 * KIB }, { 1024 * MIB }>,
-        /// Longest time to live; `0s` turns the cache off.
+        /// Maximum time to live; `0s` turns the cache off.
         max_ttl: BoundedDuration<0, DAY> = "5m",
-        /// Time to live of answers that say `no-store`, `no-cache` or `max-age=0`. Without it, that is honoured.
+        /// Time to live of responses with `no-store`, `no-cache` or `max-age=0`. Without it, these are not cached.
         no_store_ttl: BoundedDuration<0, DAY>,
-        /// How long a worker knows that a token is not active, or is active and refused for what it is (a refresh token, say), never longer than `cache.max_ttl`, where the answer's
-        /// `Cache-Control` allows it, or `cache.no_store_ttl`; `0s` for not at all. Failures are never kept.
+        /// How long a worker remembers that a token is inactive, or active but refused for what it is (such as a refresh token):
+        /// never longer than `cache.max_ttl`, and only where the response's `Cache-Control` or `cache.no_store_ttl` allows it;
+        /// `0s` for not at all. Failures are never cached.
         inactive_ttl: BoundedDuration<0, MINUTE> = "2s",
-        /// How long before its end, at most for half of its time, an entry that is in use is refreshed, by one worker for all
-        /// while requests go on; `0s` for never. What ends with its token is not. Published keys are fetched in the background
-        /// as well, unless it is `0s`. It needs timers of the host.
+        /// How long before an entry expires it is refreshed if it is in use, at most half of its time to live. One worker
+        /// refreshes it for all, in the background; `0s` for never. Entries that expire with their token are not refreshed.
+        /// Published keys are fetched in the background as well, unless this is `0s`. Requires timers of the host.
         refresh_ahead: BoundedDuration<0, DAY> = "10s",
-        /// How long beyond its end an entry may serve while the server cannot be reached, does not answer in time, fails, or is
-        /// the circuit is open; never past the token's `exp`, nor without the published key that verified it, nor where the answer said
-        /// `no-store`, `no-cache` or `must-revalidate`. That the server or the gateway is asked too much (429, the limits above)
-        /// is no reason. A revoked token is good for that much longer if its server is down.
+        /// How long an expired entry may serve while the server is unreachable, times out, fails, or its circuit breaker is open;
+        /// never past the token's `exp`, nor without the published key that verified it, nor if the response had `no-store`,
+        /// `no-cache` or `must-revalidate`. Rate limits (429, the limits above) do not count as failures. While its server is
+        /// down, a revoked token works for that much longer.
         stale_if_error: BoundedDuration<0, DAY> = "0s",
-        /// Whether workers share what they learn of tokens and published keys, by the host's shared data. In Kong, that needs a zone.
+        /// Whether workers share cached tokens and published keys, in the host's shared data. In Kong, that needs a zone.
         shared: bool = true,
     }
 }

@@ -13,27 +13,26 @@ use crate::settings::IntrospectionSettings;
 section! {
     /// How a server is asked about tokens, and how often.
     pub(super) struct Calls {
-        /// More header fields of the request; a value may be `{env: NAME}`. `user-agent` is `phantom-token/` and the version unless it is
-        /// set here.
+        /// Additional header fields of the request; a value may be `{env: NAME}`. `user-agent` is `phantom-token/` and the
+        /// version unless set here.
         headers: MapOf<CalloutHeader, VisibleSecret> = {},
-        /// How long a request waits for the answer.
+        /// How long a request waits for the response.
         timeout: BoundedDuration<1, MINUTE> = "2s",
-        /// How often Envoy asks again where the server refused the connection or reset it before it answered, as one does that
-        /// closes idle connections; an assertion is never sent again once it may have arrived. It is asked for by header fields
-        /// that only Envoy takes off, so in Kong nothing is asked again.
+        /// How often Envoy retries if the server refused the connection, or reset it before it responded, as servers do that
+        /// close idle connections. An assertion is never sent again once it may have arrived. The filter requests retries with
+        /// header fields that only Envoy removes, so Kong never retries.
         retries: Bounded<0, 3> = 1,
-        /// Whether the trace of the request is forwarded (`traceparent` of
-        /// [W3C Trace Context](https://www.w3.org/TR/trace-context/)), if that is well-formed; nothing else of the client's
-        /// fields ever reaches it.
+        /// Whether a well-formed trace context of the request is forwarded (`traceparent` of [W3C Trace
+        /// Context](https://www.w3.org/TR/trace-context/)); no other field of the client reaches the server.
         forward_traceparent: bool = false,
-        /// How many introspections one worker has open at most; more requests with unknown tokens are a 503. An eighth is kept for
-        /// tokens that were seen active.
+        /// Maximum number of introspections that one worker has open; further requests with unknown tokens are a 503. An eighth
+        /// is reserved for tokens that were seen active.
         max_concurrent: Bounded<1, 100_000> = 256,
-        /// How many one worker starts in a second at most; an eighth is kept likewise. By default 1000; with `private_key_jwt` 100,
-        /// or 20 if the key is RSA, since each takes a signature.
+        /// Maximum number of introspections that one worker starts per second; an eighth is reserved likewise. Defaults to 1000;
+        /// with `private_key_jwt` to 100, or 20 with an RSA key, since each takes a signature.
         max_per_second: Bounded<1, 1_000_000>,
-        /// How many requests wait at one worker for answers of this server at most; more are a 503, so that a slow server does
-        /// not fill the gateway's memory.
+        /// Maximum number of requests that wait at one worker for responses of this server; further ones are a 503, so that a
+        /// slow server does not fill the gateway's memory.
         max_waiting: Bounded<1, 100_000> = 1024,
         /// When the circuit breaker opens, for each worker.
         circuit_breaker: CircuitSettings = {},

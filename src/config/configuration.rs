@@ -42,46 +42,47 @@ use crate::upstream::mint::{self as minting, MintSettings};
 section! {
     /// The whole.
     pub(super) struct Configuration {
-        /// What is known of a server, as defaults for the fields below. Whatever is written goes before it;
-        /// `phantom-token show` prints the result.
+        /// Defaults for the fields below that suit a known server. Fields that you set take precedence; `phantom-token show`
+        /// prints the result.
         profile: ProfileName,
-        /// Where and how access tokens are introspected. It is required, unless all tokens are JWTs that are verified here.
+        /// Where and how access tokens are introspected. Required, unless all tokens are JWTs verified here.
         introspection: Introspection,
-        /// Where and how access tokens are put to the UserInfo endpoint of a server that introspects nothing, instead of
-        /// `introspection`; see "By UserInfo" for what that does not tell.
+        /// The UserInfo endpoint of a server without introspection, used instead of `introspection`; see "By UserInfo" for its
+        /// limitations.
         userinfo: UserInfo,
-        /// What access tokens have to be like.
+        /// Requirements for access tokens.
         token: Token,
-        /// What verifies signatures; exactly one of `jwks_uri`, `metadata_url`, `jwks` and `hmac_secret`.
+        /// The keys that verify signatures; exactly one of `jwks_uri`, `metadata_url`, `jwks` and `hmac_secret`.
         keys: Keys,
-        /// Several authorization servers, each with its own `introspection`, `token` and `keys`, instead of those at the top.
+        /// Several authorization servers, each with its own `introspection`, `token` and `keys`, instead of those at the top
+        /// level.
         authorization_servers: Vec<Server>,
         /// How clients present access tokens.
         token_sources: TokenSources = {},
-        /// What proofs of possession have to be like. It is required with `token.dpop`.
+        /// Requirements for proofs of possession. Required with `token.dpop`.
         dpop: Dpop,
-        /// For servers that answer without a JWT: the gateway signs one itself, in the profile of
-        /// [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068).
+        /// For servers whose responses carry no JWT: the gateway signs one itself, in the profile of [RFC
+        /// 9068](https://www.rfc-editor.org/rfc/rfc9068).
         mint: Mint,
-        /// Where the client's certificate is, for tokens that are bound to one
-        /// ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)): that of the connection, or `x-forwarded-client-cert` with one
-        /// element, which a proxy in front sets anew (Envoy's `SANITIZE_SET`). Without it, such tokens are refused.
+        /// Where the client's certificate comes from, for tokens bound to one ([RFC
+        /// 8705](https://www.rfc-editor.org/rfc/rfc8705)): the connection, or `x-forwarded-client-cert` with one element, which a
+        /// proxy in front must overwrite (Envoy's `SANITIZE_SET`). Without it, such tokens are refused.
         client_certificate: CertificateSource,
-        /// Another header field for the JWT, which then stands alone, without `Bearer`; `Authorization` is taken off.
+        /// Another header field for the JWT, which then has no `Bearer` prefix; `Authorization` is removed.
         jwt_header: JwtHeader = "authorization",
         /// Claims that services receive as header fields.
         claim_to_headers: Vec<ClaimToHeader> = [],
-        /// Claims that the host keeps: Envoy as filter state `wasm.<name>`, for access logs
-        /// (`%FILTER_STATE(wasm.name:PLAIN)%`) and RBAC.
+        /// Claims stored by the host: in Envoy as filter state `wasm.<name>`, for access logs (`%FILTER_STATE(wasm.name:PLAIN)%`)
+        /// and RBAC.
         filter_state: Vec<FilterState> = [],
-        /// Fields by which frameworks let a client override the path or the method of its request: `X-Original-URL`,
-        /// `X-Rewrite-URL`, `X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`, in any case and with any marks for
-        /// `-`. `remove` removes them from every request, public ones and preflights included; `keep` is for services that need
-        /// them, and then rules judge another path or method than the service serves.
+        /// Fields with which frameworks let a client override the path or method of its request: `X-Original-URL`,
+        /// `X-Rewrite-URL`, `X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`, in any letter case and with any
+        /// separator for `-`. `remove` removes them from every request, public ones and preflights included. `keep` is for
+        /// services that need them; then a service may handle another path or method than the one that rules authorized.
         override_headers: OverrideHeaders = "remove",
-        /// What is kept of answers, and for how long.
+        /// What responses are cached, and for how long.
         cache: CacheSettings = {},
-        /// Which pages of other origins may call the API.
+        /// Pages of other origins that may call the API.
         cors: Cors,
         /// The realm in challenges.
         realm: Visible = "api",
@@ -92,38 +93,39 @@ section! {
         /// MCP servers behind the gateway: all that their clients need follows from this (see the page "An MCP server behind the gateway").
         /// `phantom-token show` prints the fields that it comes to.
         mcp: Mcp,
-        /// Whether your router takes `a:8443` for `a`, as Envoy does by the option of this name.
+        /// Whether your router treats `a:8443` as `a`, as Envoy does with the option of this name.
         ignore_port_in_host_matching: bool = false,
-        /// Whether a WebSocket, a gRPC stream or any other request ends with its token: Envoy and services receive `grpc-timeout` with
-        /// the time until `exp`, if the client's own is not shorter. It takes effect on routes with
-        /// `max_stream_duration: { grpc_timeout_header_max: 0s }`; see "Streams that outlive their token" of the page for Envoy.
+        /// Whether a WebSocket, a gRPC stream or any other request ends with its token: Envoy and services receive `grpc-timeout`
+        /// with the time until `exp`, unless the client's own is shorter. It takes effect on routes with `max_stream_duration: {
+        /// grpc_timeout_header_max: 0s }`; see "Streams that outlive their token" of the page for Envoy.
         end_streams_with_token: bool = false,
-        /// Requests on one worker that need the same answer share one query, where the host can do that.
+        /// Whether concurrent requests on one worker that need the same response share one introspection, if the host supports
+        /// it.
         single_flight: bool = true,
-        /// Whether what an authentic token is not allowed (scope, claims, step-up) is only reported, by all rules that do not
-        /// say otherwise: see "Reporting before refusing".
+        /// Whether a valid token that lacks a scope, claim or step-up is only reported, by all rules that do not set this
+        /// themselves: see "Reporting before refusing".
         report_only: bool = false,
         /// Which requests are exposed, and what each requires. What no rule matches is refused, so there has to be one, or a server
         /// in `mcp`.
         rules: Vec<Rule> = [],
         /// The body of refusals.
         error_body: ErrorBody,
-        /// Up to which level the filter writes to the host's log, within what the host logs: `debug` has one line for each
-        /// decision and each introspection.
+        /// The most detailed level that the filter writes to the host's log, within the host's own level: `debug` has one line
+        /// for each decision and each introspection.
         log_level: LevelFilter = "info",
-        /// A secret of 32 bytes at least, or `{env: NAME}`: at `debug`, tokens are named by eight digits of an HMAC with it, the
-        /// same at all workers and gateways that have the same. By default each worker makes its own.
+        /// A secret of at least 32 bytes, or `{env: NAME}`. At `debug`, the log identifies a token by eight digits of an HMAC
+        /// with this key, the same at all workers and gateways with the same key. By default each worker generates its own.
         log_key: LongSecret,
     }
 
-    /// Which pages of other origins may call the API.
+    /// Pages of other origins that may call the API.
     pub(super) struct Cors {
-        /// Origins whose pages may call the API, `https://app.example.com`: their preflights pass without a token where a rule
-        /// exposes what they ask for, even past a rule for `OPTIONS`, and they may read refusals. Leave it out where Envoy's own
-        /// CORS filter is in use.
+        /// Origins whose pages may call the API, such as `https://app.example.com`: their preflights to paths that a rule exposes
+        /// pass without a token, even past a rule for `OPTIONS`, and they may read refusals. Leave it out where Envoy's own CORS
+        /// filter is in use.
         allow_origins: NonEmptyList<WebOrigin> = required,
-        /// Whether they may read refusals of requests that they send with credentials (`fetch` with `credentials: "include"`):
-        /// cookies, or the password of a staging site. By default where tokens come in a cookie.
+        /// Whether pages may read refusals of requests sent with credentials (`fetch` with `credentials: "include"`): cookies, or
+        /// the password of a staging site. Defaults to `true` where tokens come in a cookie.
         allow_credentials: bool,
     }
 
@@ -143,9 +145,9 @@ section! {
 
     /// The body of refusals.
     pub(super) struct ErrorBody {
-        /// Its type: JSON, `application/problem+json` say.
+        /// A JSON media type, such as `application/problem+json`.
         media_type: String = "application/json",
-        /// JSON with `{status}`, `{error}`, `{error_description}` and `{reason}` in it.
+        /// JSON that contains `{status}`, `{error}`, `{error_description}` and `{reason}`.
         template: String = required,
     }
 }

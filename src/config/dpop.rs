@@ -6,27 +6,28 @@ use crate::fields::{Bounded, BoundedDuration, HOUR, LongSecret, MINUTE, NonEmpty
 use crate::jwt::Algorithm;
 
 section! {
-    /// What proofs of possession have to be like.
+    /// Requirements for proofs of possession.
     pub(super) struct Dpop {
-        /// What clients know the gateway by, `https://api.example.com`: the URLs in proofs start with one of these. Where there are
-        /// several, the request's `Host` chooses the one that its proof has to be for; so do not expose more hosts than these.
+        /// Origins by which clients address the gateway, such as `https://api.example.com`: the URL in a proof starts with one of
+        /// these. If there are several, the request's `Host` selects the one that its proof has to be for, so expose no other
+        /// hosts.
         origins: NonEmptyList<GatewayOrigin> = (required "is required: what clients know the gateway by"),
-        /// The algorithms of proofs; by default ES256, EdDSA, PS256 and RS256.
+        /// Accepted algorithms of proofs. Defaults to ES256, EdDSA, PS256 and RS256.
         algorithms: NonEmptyList<Algorithm>,
-        /// How old a proof may be; so long it is remembered, so that it is not used twice. In the shared data, the longest counts
-        /// that any configuration had since the proxy started.
+        /// Maximum age of a proof. Used proofs are remembered that long, so that none is used twice; in the shared data, for the
+        /// longest value that any configuration had since the proxy started.
         max_age: BoundedDuration<SECOND, { 5 * MINUTE }> = "1m",
-        /// How many proofs may be used within `max_age`, at all workers together, and a quarter of that by one key; a proof that
-        /// could not be remembered is a 503. `100000` is 1666 requests in a second, 416 by one key, at a `max_age` of `1m`. Each
-        /// takes about 50 bytes, in the shared data and at the worker that saw it.
+        /// Maximum number of proofs used within `max_age`, at all workers together, and a quarter of that by one key; a proof
+        /// that cannot be remembered is a 503. With a `max_age` of `1m`, `100000` allows 1666 requests per second, 416 by one
+        /// key. Each takes about 50 bytes in the shared data and in the worker that saw it.
         max_proofs: Bounded<1024, 10_000_000> = 100_000,
-        /// Whether workers share what they remember, by the host's shared data; for a host without, `false`, and then a proof
-        /// can be used once on each worker. Either way, memory that begins empty takes no proof that was issued before it began.
+        /// Whether workers share used proofs, in the host's shared data. Set `false` for a host without shared data; then a proof
+        /// can be used once on each worker. Either way, a store that starts empty accepts no proof issued before it started.
         shared: bool = true,
-        /// If proofs have to have a nonce of the gateway: a secret of 32 bytes at least, or `{env: NAME}`, the same for all
+        /// If proofs must contain a nonce of the gateway: a secret of at least 32 bytes, or `{env: NAME}`, the same at all
         /// gateways.
         nonce_secret: LongSecret,
-        /// How long a nonce is given out; it is good for one period more.
+        /// How long a nonce is handed out; it remains valid for one more period.
         nonce_period: BoundedDuration<SECOND, HOUR> = "1m",
     }
 }

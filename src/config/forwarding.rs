@@ -14,45 +14,46 @@ use crate::upstream::headers::Forwarding;
 section! {
     /// A claim that services receive as a header field.
     pub(super) struct ClaimToHeader {
-        /// A header field, in lower case, that services receive a claim in; whatever the client sends under that name, in any
-        /// case and with any marks for `-`, is taken off on every route.
+        /// A header field, in lower case, in which services receive the claim. Whatever the client sends under that name, in any
+        /// letter case and with any separator for `-`, is removed on every route.
         header: HeaderName = required,
-        /// Where the claim is in the JWT: a JSON Pointer.
+        /// JSON Pointer to the claim in the JWT.
         pointer: Pointer = required,
-        /// `plain`: a text that cannot stand in a field as it is, is left out; `base64url`: every text is encoded. Either way, lists
-        /// and objects are base64url of their JSON. `comma_separated`, `space_separated`: a list as `a,b` or `a b`; see "Lists in
-        /// header fields".
+        /// `plain`: a string that a field cannot carry as it is, is left out. `base64url`: every string is encoded. With both,
+        /// lists and objects are base64url of their JSON. `comma_separated`, `space_separated`: a list as `a,b` or `a b`; see
+        /// "Lists in header fields".
         encoding: Encoding = "plain",
     }
 
-    /// A claim that the host keeps.
+    /// A claim stored by the host.
     pub(super) struct FilterState {
-        /// By what the host calls it.
+        /// Its name in the host.
         name: StateName = required,
-        /// Where the claim is in the JWT: a JSON Pointer.
+        /// JSON Pointer to the claim in the JWT.
         pointer: Pointer = required,
     }
 
     /// How clients present access tokens.
     pub(super) struct TokenSources {
-        /// Longest access token in bytes; a longer one is a 431.
+        /// Maximum length of an access token in bytes; a longer one is a 431.
         max_length: Bounded<1, { 64 * KIB }> = 8192,
-        /// What tokens are made of: `b64token`, as RFC 6750 §2.1 says, or `visible`, for servers that go beyond it
-        /// (Salesforce's `!`, Laravel Sanctum's `|`, OpenAM's `*`): visible ASCII without `"`, `\`, `,`, `;`, `&` and `?`.
+        /// The characters of tokens: `b64token`, as in RFC 6750 §2.1, or `visible`, for servers that go beyond it (Salesforce's
+        /// `!`, Laravel Sanctum's `|`, OpenAM's `*`): visible ASCII without `"`, `\`, `,`, `;`, `&` and `?`.
         alphabet: Alphabet = "b64token",
-        /// A parameter of the query that may hold the token, `access_token` say
-        /// ([RFC 9700](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2) advises against it); successful answers become
+        /// A query parameter that may carry the token, such as `access_token` ([RFC
+        /// 9700](https://www.rfc-editor.org/rfc/rfc9700#section-4.3.2) advises against it); successful responses become
         /// `Cache-Control: private`.
         query_parameter: Word,
-        /// A cookie that may hold it; make it `SameSite=Strict`, browsers send it by themselves.
+        /// A cookie that may carry the token. Make it `SameSite=Strict`: browsers send cookies on their own.
         cookie: Word,
-        /// Another header field that may hold it: alone, or behind `header_prefix`. It is taken off whatever it holds.
+        /// Another header field that may carry the token, alone or after `header_prefix`. The field is removed whatever it
+        /// contains.
         header: HeaderName,
-        /// What stands before the token in that field, `"Bearer "` say, as in Envoy's `value_prefix` and Istio's `prefix`; letter
-        /// case does not count. A field with another scheme has no token.
+        /// The prefix of the token in that field, such as `"Bearer "`, as in Envoy's `value_prefix` and Istio's `prefix`; letter
+        /// case does not matter. A field with another scheme carries no token.
         header_prefix: Visible,
-        /// What stands before a token among the subprotocols of a WebSocket handshake: with `access_token.`, pages open
-        /// `new WebSocket(url, ["chat", "access_token." + token])`.
+        /// The prefix of a token among the subprotocols of a WebSocket handshake: with `access_token.`, pages open `new
+        /// WebSocket(url, ["chat", "access_token." + token])`.
         websocket_protocol: Word,
     }
 }

@@ -4,11 +4,11 @@ use crate::fields::{Bounded, ConfigErrors, FieldPath, Visible, section};
 use crate::introspection::{self, InactiveAnswers, Method, OF_GATEWAY};
 
 section! {
-    /// An error by which the server says that a token is not active.
+    /// An error by which the server says that a token is inactive.
     pub(super) struct InactiveAnswer {
-        /// Its status.
+        /// The status of the response.
         status: Bounded<400, 499> = required,
-        /// `error` in its JSON. Without it, any JSON will do, and an answer without content.
+        /// The `error` in its JSON. Without it, any JSON and an empty body count.
         error: Visible,
     }
 }

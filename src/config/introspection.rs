@@ -18,48 +18,49 @@ section! {
     pub(super) struct Introspection {
         /// URL of the introspection endpoint; gives `:scheme`, `:authority` and `:path` of the callout.
         endpoint: Url = required,
-        /// What the host calls that server: in Envoy a cluster, in Kong `HOST:PORT`.
+        /// The host's name for that server: in Envoy a cluster, in Kong `HOST:PORT`.
         upstream: Visible = required,
-        /// How the gateway authenticates there. `client_secret_basic_raw` is for servers that do not decode.
+        /// How the gateway authenticates. `client_secret_basic_raw` is for servers that do not decode Basic credentials.
         auth_method: Method = "client_secret_basic",
-        /// The gateway's own client: required, unless `auth_method` is `bearer_token` or `none`.
+        /// The gateway's own client. Required, unless `auth_method` is `bearer_token` or `none`.
         client_id: Visible,
-        /// The secret itself, or `{env: NAME}`: a variable of the proxy's environment, which Envoy passes on if
-        /// `host_env_keys` names it. Required for `client_secret_…`.
+        /// The secret itself, or `{env: NAME}`: a variable of the proxy's environment, which Envoy passes on if `host_env_keys`
+        /// names it. Required for `client_secret_…`.
         client_secret: ClientSecret,
-        /// A private key, or `{env: NAME}`: P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256, which takes a worker many times as
-        /// long), as PKCS#8 PEM or as a JWK. Required for `private_key_jwt`.
+        /// A private key, or `{env: NAME}`: P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256, many times slower), as PKCS#8 PEM or as
+        /// a JWK. Required for `private_key_jwt`.
         private_key: PrivateKey,
         /// `kid` of the assertions; by default the JWK's own.
         key_id: String,
         /// `aud` of the assertions; by default `token.issuer`.
         audience: String,
-        /// An access token for the introspection endpoint, or `{env: NAME}`. Required for that `auth_method`, which is for tokens that do
-        /// not end: the gateway obtains and renews none, and once this one has ended, every token that is not in the cache is a 502.
+        /// An access token for the introspection endpoint, or `{env: NAME}`. Required for that `auth_method`, which is for tokens
+        /// that do not expire: the gateway neither obtains nor refreshes one, and once it has expired, every token that is not
+        /// cached is a 502.
         bearer_token: TokenSecret,
-        /// More parameters of the form, as name and value.
+        /// Additional form parameters, as name and value.
         parameters: MapOf<Parameter, HiddenText> = {},
-        /// How the JWT comes back.
+        /// The response that is requested, and where it carries the JWT.
         response: Response = {},
         /// Whether `token_type_hint=access_token` is sent.
         token_type_hint: bool = true,
         ..calls: Calls,
     }
 
-    /// How the JWT comes back.
+    /// The response that is requested, and where it carries the JWT.
     pub(super) struct Response {
-        /// The one media type that is asked for.
+        /// The one media type that is requested.
         accept: ResponseType = "application/jwt",
-        /// The member of a JSON answer that holds the JWT: `jwt` for Keycloak, `phantom_token` for Curity. Without it,
+        /// The member of a JSON response that holds the JWT: `jwt` for Keycloak, `phantom_token` for Curity. Without it,
         /// `application/json` needs `mint` or `claim_to_headers`.
         jwt_field: JwtField,
-        /// By which errors the server says that a token is not active, where it does not answer `active: false`. That, in JSON of any
-        /// 4xx, counts in any case, and so does a 400 with `unsupported_token_type` or, unless `auth_method` is `bearer_token`,
-        /// `invalid_token`. A page of HTML never does.
+        /// Errors by which the server says that a token is inactive, if it does not return `active: false`. `active: false` in
+        /// JSON with any 4xx always counts, and so does a 400 with `unsupported_token_type` or, unless `auth_method` is
+        /// `bearer_token`, `invalid_token`. An HTML page never does.
         inactive_answers: Vec<InactiveAnswer> = [],
-        /// Longest JWT in bytes; a longer one is a 502, never cut.
+        /// Maximum length of the JWT in bytes; a longer one is a 502, never truncated.
         max_jwt_length: Bounded<256, { 64 * KIB }> = 32768,
-        /// Whether plain JSON is a 502 where a signed response is asked for; by default it is.
+        /// Whether plain JSON is a 502 where a signed response is requested. Defaults to `true` there.
         require_signed: bool,
     }
 }

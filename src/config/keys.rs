@@ -13,33 +13,33 @@ use crate::server::jwks::{Publication, PublishedKeys};
 use crate::settings::KeySettings;
 
 section! {
-    /// What verifies signatures.
+    /// The keys that verify signatures.
     pub(super) struct Keys {
         /// URL of the server's JWK Set.
         jwks_uri: Url,
-        /// URL of its metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID Connect Discovery), which say where
-        /// the set is; they have to be those of `token.issuer` or an alias of it, and the set at the same origin.
+        /// URL of the server's metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID Connect Discovery), which
+        /// name the set. Their issuer has to be `token.issuer` or an alias of it, and the set has to be at the same origin.
         metadata_url: Url,
-        /// A JWK Set. Here and where one is published, keys of RSA (2048 to 8192 bits), P-256, P-384, P-521 and Ed25519 are used,
-        /// and the log says which keys are left out, and why.
+        /// A JWK Set. In this and in published sets, keys of RSA (2048 to 8192 bits), P-256, P-384, P-521 and Ed25519 are used;
+        /// the log names the keys that are left out, and why.
         jwks: Jwks,
-        /// A secret of 32 bytes at least, or `{env: NAME}`, for HS256.
+        /// A secret of at least 32 bytes, or `{env: NAME}`, for HS256.
         hmac_secret: HmacSecret,
-        /// What the host calls the server that has them; by default `introspection.upstream`.
+        /// The host's name for the server that publishes the keys. Defaults to `introspection.upstream`.
         upstream: Visible,
-        /// More header fields of the requests for keys and metadata, as `introspection.headers`.
+        /// Additional header fields of the requests for keys and metadata, as `introspection.headers`.
         headers: MapOf<CalloutHeader, VisibleSecret> = {},
-        /// Which algorithms are accepted; by default all of these.
+        /// Accepted algorithms. Defaults to all of these.
         algorithms: NonEmptyList<Algorithm>,
-        /// Greatest age of a set that can be fetched: one in use is fetched again shortly before, in the background and by one
-        /// worker for all. A server can say less (`max-age`, `Expires`).
+        /// Maximum age of a published set. A set in use is fetched again shortly before, in the background and by one worker for
+        /// all. The server can specify less (`max-age`, `Expires`).
         max_age: BoundedDuration<SECOND, DAY> = "10m",
-        /// How long the last good set serves while none can be fetched, and what its keys verified stays in the cache; without
+        /// How long the last good set serves while fetches fail, and the entries that its keys verified stay cached; without
         /// keys, 503.
         max_stale: BoundedDuration<SECOND, { 30 * DAY }> = "24h",
-        /// Least time between two fetches; an unknown `kid` causes at most one fetch in that time.
+        /// Minimum time between two fetches; an unknown `kid` causes at most one fetch in that time.
         cooldown: BoundedDuration<SECOND, HOUR> = "30s",
-        /// How long a request waits for them.
+        /// How long a request waits for the keys.
         timeout: BoundedDuration<1, MINUTE> = "2s",
     }
 }

@@ -17,42 +17,42 @@ use crate::upstream::mint::{MintProfile, MintSettings, SubjectMapping};
 section! {
     /// What the gateway signs itself.
     pub(super) struct Mint {
-        /// The issuer that the gateway is.
+        /// The gateway's own issuer identifier, `iss` of its JWTs.
         issuer: Identifier = required,
-        /// The first signs; the others are published with it: put a new key second, wait until services have it, put it first,
-        /// and take the old one out when the last JWT of it is over.
+        /// The first key signs; the others are only published. To rotate: add a new key second, wait until services have it, move
+        /// it to the front, and remove the old key once its last JWT has expired.
         keys: NonEmptyList<MintKey> = required,
-        /// How long a JWT lives at most, and never longer than the token.
+        /// Maximum lifetime of a JWT, never longer than that of the token.
         lifetime: BoundedDuration<{ 10 * SECOND }, HOUR> = "5m",
         /// `aud`.
         audience: Visible = required,
-        /// Where the answer names the user: a JSON Pointer to the claim that becomes `sub`; see "Whom a minted JWT names".
+        /// Where the response names the user: a JSON Pointer to the claim that becomes `sub`; see "Whom a minted JWT names".
         subject: SubjectPointer = "/sub",
-        /// Whether an answer that names no user (neither by this claim, nor by `sub`, `username` and the like) is about the client's
-        /// own token, so that `client_id` becomes `sub`. Only for servers that name the user in every answer about a user's token.
+        /// Whether a response that names no user (neither in this claim, nor in `sub`, `username` and the like) is about the
+        /// client's own token, so that `client_id` becomes `sub`. Only for servers that name the user in every response about a
+        /// user's token.
         client_as_subject: bool = false,
-        /// Claims of the answer that the JWT carries, beside `sub`, `client_id` and `scope`.
+        /// Claims of the response that the JWT carries, in addition to `sub`, `client_id` and `scope`.
         claims: Vec<MintClaim> = [],
-        /// Where the public keys are, without a token: on every host, as services may know the gateway by another name than
-        /// `mint.issuer`. Where a `public` rule names another host in `hosts`, this path is its service's there.
+        /// Where the public keys are served, without a token: on every host, since services may know the gateway by another name
+        /// than `mint.issuer`. If a `public` rule names another host in `hosts`, this path belongs to its service there.
         jwks_path: PlainPath = "/.well-known/jwks.json",
     }
 
     /// A key that the gateway signs with.
     pub(super) struct MintKey {
-        /// A private key, as `introspection.private_key`, or `{env: NAME}`. With RSA, signing takes time that depends on the
-        /// key, masked by random numbers of the host ([RUSTSEC-2023-0071](https://rustsec.org/advisories/RUSTSEC-2023-0071)):
-        /// prefer P-256.
+        /// A private key, as `introspection.private_key`, or `{env: NAME}`. Prefer P-256: RSA signing time depends on the key,
+        /// masked by random numbers of the host ([RUSTSEC-2023-0071](https://rustsec.org/advisories/RUSTSEC-2023-0071)).
         private_key: PrivateKey = required,
-        /// Its `kid`; by default its thumbprint.
+        /// Its `kid`. Defaults to its thumbprint.
         key_id: String,
     }
 
-    /// A claim of the answer that the minted JWT carries.
+    /// A claim of the response that the minted JWT carries.
     pub(super) struct MintClaim {
         /// Its name in the JWT.
         name: MintedClaim = required,
-        /// Where it is in the answer: a JSON Pointer.
+        /// JSON Pointer to the claim in the response.
         pointer: Pointer = required,
     }
 

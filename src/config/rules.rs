@@ -21,82 +21,85 @@ use crate::upstream::mint::MintProfile;
 section! {
     /// Which requests are exposed, and what they require.
     pub(super) struct Rule {
-        /// Whose tokens are taken here: a name of `authorization_servers`. By default, see "Several servers".
+        /// The server whose tokens are accepted here: a name in `authorization_servers`. For the default, see "Several servers".
         authorization_server: String,
-        /// Several of them instead, in the order in which they are asked about an opaque token: each receives the tokens of which those
-        /// before it know nothing. See "Several servers".
+        /// Several of them instead, in the order in which an opaque token is introspected: each receives the tokens that are
+        /// unknown to those before it. See "Several servers".
         authorization_servers: NonEmptyList<String>,
-        /// Names in lower case without port, or `*.example.com` for all below it at any depth, itself excepted; addresses as requests
-        /// write them. By default all.
+        /// Names in lower case without port, or `*.example.com` for all subdomains at any depth, but not the domain itself;
+        /// addresses as requests write them. Defaults to all.
         hosts: NonEmptyList<String>,
-        /// The path and all below it; it ends at a segment boundary, so `/public` does not open `/publicity`. A segment can be
-        /// a placeholder, `/orders/{id}`: then it is for that path alone.
+        /// The path and everything below it; it ends at a segment boundary, so `/public` does not open `/publicity`. A segment
+        /// can be a placeholder, as in `/orders/{id}`: then the rule is for exactly that path.
         path: String = required,
-        /// `prefix`, with all below it, or `exact`, without; a slash at the end makes no difference. By default as the path
-        /// says.
+        /// `prefix` includes everything below the path, `exact` does not; a trailing slash makes no difference. By default the
+        /// path decides.
         path_match: PathMatch,
-        /// Characters that paths may have here although servers read them in different ways: `%2F`, `%25`, `%23`, `%3F` and `;`. The
-        /// path goes on as it came, and rules take each for a part of its segment; see "Characters in paths" for what the service has
-        /// to do then. By default such a path is a 400 wherever rules differ by path.
+        /// Characters that paths may contain here although servers interpret them differently: `%2F`, `%25`, `%23`, `%3F` and
+        /// `;`. The path is forwarded unchanged, and rules treat each character as part of its segment; see "Characters in paths"
+        /// for what the service then has to do. By default such a path is a 400 wherever rules differ by path.
         allow_in_path: NonEmptyList<Delimiter>,
-        /// What routes of the proxy ask beside the rules for the path: Envoy's route name, or `route` in the metadata
-        /// `phantom-token` of a route. Such a rule opens nothing. Envoy selects the route anew when the filter has written its
-        /// fields, so a table that matches on `authorization`, on fields of claims or where tokens come from, can send a request
-        /// by another route than the one that was looked at. So can a filter before this one that changes fields or clears the
-        /// route cache: then this rule does not hold, unless a filter right before this one selects the route anew (see
-        /// "Rules for routes" of the page for Envoy). `phantom-token check` looks for that.
+        /// Adds requirements for routes of the proxy to those for the path: Envoy's route name, or `route` in the metadata
+        /// `phantom-token` of a route. Such a rule exposes nothing. Envoy selects the route again after the filter has written
+        /// its fields, so a route table that matches on `authorization`, on claim fields or on places of tokens can send a
+        /// request to another route than the one that was checked. So can a filter before this one that changes fields or clears
+        /// the route cache: then this rule does not hold, unless a filter right before this one selects the route again (see
+        /// "Rules for routes" of the page for Envoy). `phantom-token check` reports that.
         routes: NonEmptyList<String>,
-        /// In upper case; `GET` is for `HEAD` as well. By default all but `CONNECT`, and, where a token is taken, `TRACE` and `TRACK`,
-        /// which services answer with the request itself.
+        /// In upper case; `GET` includes `HEAD`. Defaults to all but `CONNECT`, and, where a token is accepted, but `TRACE` and
+        /// `TRACK`, to which services respond by echoing the request.
         methods: NonEmptyList<String>,
-        /// `public`: no token needed, and a bearer token that comes anyway is taken off. `optional`: no token needed, and one that
-        /// comes has to be good; see "Optional tokens".
+        /// `public`: no token needed, and a bearer token that comes anyway is removed. `optional`: no token needed, but one that
+        /// comes has to be valid; see "Optional tokens".
         access: Access = "protected",
-        /// `true`: nothing is refused here, all is only reported; see "Reporting before refusing". By default as at the top.
+        /// `true`: nothing is refused here, only reported; see "Reporting before refusing". Defaults to the value at the top
+        /// level.
         report_only: bool,
-        /// Which workloads may call: one of these is the first URI in the certificate that the caller showed (SPIFFE IDs); by
-        /// default any caller. Preflights have to come from them as well. Envoy has to verify the certificate: `trusted_ca` in the listener's TLS context, and no `ACCEPT_UNTRUSTED`.
+        /// Workloads that may call: the first URI in the caller's certificate has to be one of these (SPIFFE IDs). Defaults to
+        /// any caller. Preflights have to come from them as well. Envoy has to verify the certificate: `trusted_ca` in the
+        /// listener's TLS context, and no `ACCEPT_UNTRUSTED`.
         peers: NonEmptyList<String>,
-        /// Tokens have to be bound to a key here; by default as the server says.
+        /// `required`: tokens must be bound to a key here. By default the server decides.
         dpop: RuleDpop,
-        /// What is different in JWTs that are minted for this rule.
+        /// What differs in JWTs minted for this rule.
         mint: RuleMint,
-        /// Alternatives: all that one of these asks has to be met, beside what the rule itself asks; see "Alternatives".
+        /// Alternatives: the token must meet all requirements of at least one of these, in addition to those of the rule itself;
+        /// see "Alternatives".
         any_of: NonEmptyList<TokenConditions>,
         ..token: TokenConditions,
     }
 
-    /// What a token has to be like: all of this.
+    /// Requirements for a token, all of which it must meet.
     #[derive(Default, PartialEq)]
     pub(super) struct TokenConditions {
-        /// One of these has to be in `aud`, beyond what `token.audience` asks.
+        /// `aud` must contain one of these, in addition to what `token.audience` requires.
         audience: NonEmptyList<String>,
-        /// Each of these has to be in the JWT's `scope`.
+        /// The JWT's `scope` must contain all of these.
         scopes: Vec<String>,
         /// And one of these. Put the one that allows the least first: challenges name it alone, so that clients ask for no more.
         scopes_any_of: NonEmptyList<String>,
-        /// Conditions on other claims: `{pointer: /department, one_of: [sales]}`,
-        /// `{pointer: /realm_access/roles, contains: admin}` or `{pointer: /sub, present: true}`.
+        /// Conditions on other claims: `{pointer: /department, one_of: [sales]}`, `{pointer: /realm_access/roles, contains:
+        /// admin}` or `{pointer: /sub, present: true}`.
         claims: Vec<RuleClaim>,
-        /// How the user has to have authenticated: one of these is `acr`.
+        /// How the user must have authenticated: `acr` must be one of these.
         acr_values: NonEmptyList<String>,
-        /// How long ago at most, by `auth_time`.
+        /// Maximum time since the user authenticated, by `auth_time`.
         max_age: BoundedDuration<SECOND, YEAR>,
     }
 
     /// A condition on a claim: exactly one of `present`, `one_of` and `contains`.
     #[derive(PartialEq)]
     pub(super) struct RuleClaim {
-        /// Where the claim is: a JSON Pointer.
+        /// JSON Pointer to the claim.
         pointer: ConditionPointer = required,
-        /// `true`: it is there.
+        /// `true`: the claim must be present.
         present: bool,
-        /// It is one of these, or a list that has one of these.
+        /// The claim must be one of these, or a list that contains one of these.
         one_of: Vec<Value>,
-        /// It is this, or a list that has this.
+        /// The claim must be this, or a list that contains this.
         contains: Value,
-        /// What stands between the values where the server writes a list as one text, `admin,staff`: `comma` or `space`. By
-        /// default such a text is one value.
+        /// The separator if the server writes a list as one string, as in `admin,staff`: `comma` or `space`. By default such a
+        /// string is one value.
         separated_by: Separator,
     }
 }

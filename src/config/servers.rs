@@ -15,19 +15,19 @@ use crate::upstream::mint::SubjectMapping;
 section! {
     /// One of several authorization servers.
     pub(super) struct Server {
-        /// By what rules call it.
+        /// Its name in rules.
         name: Visible = required,
-        /// As at the top.
+        /// As at the top level.
         profile: ProfileName,
-        /// As at the top.
+        /// As at the top level.
         introspection: Introspection,
-        /// As at the top.
+        /// As at the top level.
         userinfo: UserInfo,
-        /// As at the top.
+        /// As at the top level.
         token: Token,
-        /// As at the top.
+        /// As at the top level.
         keys: Keys,
-        /// What is different in JWTs that are minted for its tokens.
+        /// What differs in JWTs minted for its tokens.
         mint: ServerMint,
     }
 }

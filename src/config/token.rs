@@ -12,56 +12,56 @@ use crate::token::jwt_access_token::Profile;
 use crate::token::kinds::TokenKinds;
 
 section! {
-    /// What access tokens have to be like.
+    /// Requirements for access tokens.
     pub(super) struct Token {
-        /// `iss`, exactly; an absent one does not pass. Without it, it is not checked.
+        /// The required `iss`, exactly; a token without one is refused. If not set, `iss` is not checked.
         issuer: Visible,
-        /// More names by which that server calls itself in `iss`, one that is reached by an inner and an outer name for example. Only names
-        /// of one and the same server: what one says of a user, the other may say as well.
+        /// Other names that the same server uses in `iss`, such as its internal and its external name. List only names of one and
+        /// the same server: each is trusted for the users of all.
         issuer_aliases: Vec<Visible> = [],
-        /// Whether a token without `iss` passes where there is an `issuer`.
+        /// Whether a token without `iss` passes although `issuer` is set.
         allow_missing_iss: bool = false,
-        /// One of these has to be in `aud`, exactly. Without it, it is not checked.
+        /// `aud` must contain one of these, exactly. If not set, `aud` is not checked.
         audience: NonEmptyList<String>,
-        /// Whether a token without `aud` passes that was introspected, where there is an `audience`. JWTs that clients present always have
-        /// to have it.
+        /// Whether an introspected token without `aud` passes although `audience` is set. JWTs that clients present must always
+        /// have it.
         allow_missing_aud: bool = false,
-        /// One of these has to be the token's client, exactly. Without it, it is not checked. For servers whose access tokens have no
-        /// `aud`, as those of Amazon Cognito: with `jwt_profile: lax` or `any` it takes the place of `audience`.
+        /// The token's client must be one of these, exactly. If not set, the client is not checked. For servers whose access
+        /// tokens have no `aud`, such as Amazon Cognito: with `jwt_profile: lax` or `any`, it replaces `audience`.
         clients: NonEmptyList<String>,
-        /// The claim that names the client, `azp` or `cid` for some servers.
+        /// The claim that names the client; `azp` or `cid` with some servers.
         client_claim: Visible = "client_id",
-        /// How far clocks may differ.
+        /// Tolerance for differences between clocks.
         leeway: BoundedDuration<0, MINUTE> = "5s",
-        /// Whether a token is refused if neither the JWT nor the answer around it has `exp`.
+        /// Whether a token is refused if neither the JWT nor the response around it has `exp`.
         require_exp: bool = false,
-        /// Whether `exp: 0` in an answer about an active token says that it has no end, as Doorkeeper does; otherwise it has ended.
+        /// Whether `exp: 0` in a response about an active token means that it never expires, as with Doorkeeper; otherwise it has
+        /// expired.
         allow_zero_exp: bool = false,
-        /// Whether an introspection response has to say `token_type`. Refresh tokens are active as well on many servers, which
-        /// say it of access tokens alone: with oidc-provider, Spring and the like, turn it on.
+        /// Whether an introspection response must have `token_type`. On many servers refresh tokens are active as well, but only
+        /// access tokens have a `token_type`: turn it on with oidc-provider, Spring and the like.
         require_token_type: bool = false,
-        /// More members by which the server tells its kinds of tokens, each with the words that say access token:
-        /// `{token_class: [api]}`. Any other word there is refused. What is known of all servers: see "Kinds of tokens".
+        /// Additional members by which the server distinguishes its kinds of tokens, each with the values that mean access token:
+        /// `{token_class: [api]}`. Any other value there is refused. For the members known by default, see "Kinds of tokens".
         kinds: MapOf<Visible, NonEmptyList<Visible>> = {},
-        /// The claim that has the scope, `scp` for some servers.
+        /// The claim that holds the scope; `scp` with some servers.
         scope_claim: Visible = "scope",
-        /// Whether the scope may be a list; no RFC allows it.
+        /// Whether the scope may be a list, which no RFC allows.
         allow_scope_list: bool = false,
-        /// What becomes of access tokens that are JWTs: `introspect` them like any, `refuse` them, or `verify` them here.
+        /// What happens to access tokens that are JWTs: `introspect` them like any other, `refuse` them, or `verify` them here.
         jwts: Jwts = "introspect",
-        /// What those have to be like: as RFC 9068 says; `lax`, for servers that are older: what is known for an access token; `any`: any
-        /// JWT of the issuer for the audience, ID tokens among them. See "JWTs that are no access tokens".
+        /// What such JWTs must look like. `rfc9068`: as the RFC says. `lax`: for older servers, with what marks an access token
+        /// there. `any`: any JWT from the issuer for the audience, ID tokens included. See "JWTs that are no access tokens".
         jwt_profile: Profile = "rfc9068",
-        /// How many signatures of JWTs that clients present may be wrong in a second, at one worker, before a JWT that is not in
-        /// the cache is a 503: to verify one takes a worker some hundred times as long as a cached token. Each key that is
-        /// tried counts by what it takes: one of P-256, Ed25519 or RSA with 2048 bits once, P-384 and P-521 ten times, RSA with
-        /// 4096 bits four and with 8192 bits sixteen times. A JWT without `kid` tries four at most; signatures that are right
-        /// cost nothing.
+        /// How many signatures of JWTs that clients present may be invalid per second, at one worker, before a JWT that is not
+        /// cached is a 503: verifying one takes a worker some hundred times as long as a cached token. Each key that is tried
+        /// counts by its cost: one of P-256, Ed25519 or 2048-bit RSA once, P-384 and P-521 ten times, RSA with 4096 bits four
+        /// times and with 8192 bits sixteen times. A JWT without `kid` tries four at most; valid signatures cost nothing.
         max_failed_verifications_per_second: Bounded<1, 1_000_000> = 100,
-        /// Proof of possession ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): `off` refuses tokens that are bound to a
-        /// key, `allowed` asks for proofs of those, `required` takes no others.
+        /// Proof of possession ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): `off` refuses tokens bound to a key,
+        /// `allowed` requires proofs for those, `required` accepts no others.
         dpop: DpopMode = "off",
-        /// Whether introspection may call a bound token a bearer token, as some servers call every one.
+        /// Whether introspection may call a bound token a bearer token, as some servers call every token.
         allow_bearer_type: bool = false,
     }
 }

@@ -12,12 +12,12 @@ section! {
     pub(super) struct UserInfo {
         /// URL of the UserInfo endpoint, which receives the client's token as a bearer token.
         endpoint: Url = required,
-        /// What the host calls that server, as `introspection.upstream`.
+        /// The host's name for that server, as `introspection.upstream`.
         upstream: Visible = required,
-        /// Has to be `true`: UserInfo does not say for whom a token was issued, so a token that any application of this server received
-        /// passes here, also one that its user gave to an application you do not know.
+        /// Must be `true`, to acknowledge a limitation: UserInfo does not say which client a token was issued to, so a token that
+        /// any application of this server received passes here, even from an application that you do not know.
         allow_any_client: bool = (required "is required: tokens that the server issued to any client pass, which UserInfo cannot tell apart"),
-        /// As `introspection.response.inactive_answers`; a 401 that asks for a bearer token says so in any case.
+        /// As `introspection.response.inactive_answers`; a 401 that asks for a bearer token always counts.
         inactive_answers: Vec<InactiveAnswer> = [],
         ..calls: Calls,
     }

@@ -15,10 +15,10 @@ section! {
     /// When the circuit breaker opens, for each worker.
     #[derive(Copy, PartialEq, Eq)]
     pub struct CircuitSettings {
-        /// Number of tokens in a row whose introspection failed (no response, or a status of 500 and above; never one below) before the
-        /// circuit opens; `0` for never. Cached tokens still pass, others are a 503 with `Retry-After`.
+        /// Number of consecutive tokens whose introspection failed (no response, or a status of 500 or above; never one below)
+        /// before the circuit breaker opens; `0` for never. Cached tokens still pass, others are a 503 with `Retry-After`.
         failures: Bounded<0, 10_000> = 5,
-        /// How long it stays open; then one query at a time probes the server.
+        /// How long it stays open; then one introspection at a time probes the server.
         open_for: BoundedDuration<100, { 5 * MINUTE }> = "5s",
     }
 }

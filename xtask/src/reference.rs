@@ -37,7 +37,7 @@ pub fn page(fields: &[DocumentedField], pages: &[(&str, String)]) -> Result<Stri
         !field.path.contains(['.', '[']) && blocks.iter().all(|block| block.path != field.path)
     };
     let alone: Vec<&DocumentedField> = fields.iter().filter(is_alone).collect();
-    section(&mut page, "At the top", "What concerns all of the filter.", &alone, "")?;
+    section(&mut page, "Top level", "Fields for the filter as a whole.", &alone, "")?;
     for DocumentedField { path, meaning, .. } in blocks {
         let inside: Vec<&DocumentedField> = fields
             .iter()
@@ -89,13 +89,13 @@ fn section(
 const HEAD: &str = "\
 # Configuration reference
 
-All fields, block by block. [The guide](configuration.md) leads from what you need to its field. `./justw configuration-pages` makes this
-page from the definitions of the fields, and the tests give each example to the filter; what an example leaves out is a server and a rule.
+All fields, block by block. [The guide](configuration.md) leads from what you need to the field for it. `./justw configuration-pages`
+generates this page from the field definitions, and the tests pass each example to the filter; the examples leave out a server and a rule.
 
-A *duration* is a number with its unit, `500ms`, `5s`, `1h 30m`. A *secret* is a text or `{ env: NAME }`, a variable of the proxy's
-environment. A *list of section* has the fields below it in each of its elements, which their paths show as `[]`.
+A *duration* is a number with its unit, such as `500ms`, `5s`, `1h 30m`. A *secret* is a text or `{ env: NAME }`, a variable of the proxy's
+environment. The elements of a list have the fields below it, whose paths contain `[]`.
 
-*Cost* says what a request takes more than a cached hit without the block. Calls between the host and the filter are most of a hit;
+*Cost* is what the block adds to a cache hit. Calls between the host and the filter are most of a hit;
 [budget.json](../integration-tests/budget.json) counts them for each kind of request, and [Performance](performance.md) has the times.
 ";
 
@@ -104,7 +104,7 @@ const COLUMNS: &str = "| field | type | default | description |\n|---|---|---|--
 const BLOCKS: &[Block] = &[
     Block {
         name: "",
-        cost: "nothing; `log_level: debug` writes a line for each request, which costs more than a cached hit.",
+        cost: "none; but `log_level: debug` writes a line for each request, which costs more than a cache hit.",
         example: "
 realm: api
 jwt_header: x-identity
@@ -112,8 +112,8 @@ log_level: debug",
     },
     Block {
         name: "introspection",
-        cost: "a request of the filter to the server for each token that is not in the cache, or that another request has not asked \
-               about already. `private_key_jwt` adds a signature: about 1 ms of the worker with P-256, 20 ms with RSA.",
+        cost: "a request to the server for each token that is neither cached nor already being introspected. `private_key_jwt` adds a \
+               signature: about 1 ms of the worker's time with P-256, 20 ms with RSA.",
         example: "
 introspection:
   endpoint: https://login.example.com/introspect
@@ -140,7 +140,7 @@ rules: [{ path: / }]",
     },
     Block {
         name: "token",
-        cost: "nothing for tokens that are introspected. With `jwts: verify`, a signature for each JWT that is not in the cache; \
+        cost: "none for introspected tokens. With `jwts: verify`, a signature verification for each JWT that is not cached; \
                with `dpop`, one for each request.",
         example: "
 token:
@@ -151,7 +151,7 @@ token:
     },
     Block {
         name: "keys",
-        cost: "a fetch each `max_age`, by one worker for all; and once a second, a worker looks for newer keys of another one.",
+        cost: "one fetch per `max_age`, by one worker for all; and once per second, each worker checks whether another has newer keys.",
         example: "
 keys:
   jwks_uri: https://login.example.com/jwks
@@ -161,7 +161,7 @@ keys:
     },
     Block {
         name: "authorization_servers",
-        cost: "a cache, limits and a circuit of its own for each. With several in one rule, a token of the second is introspected twice.",
+        cost: "a separate cache, limits and circuit breaker for each. With several in one rule, a token of the second is introspected twice.",
         example: "
 authorization_servers:
   - name: staff
@@ -183,7 +183,7 @@ rules:
     },
     Block {
         name: "token_sources",
-        cost: "nothing: all fields of a request come in one call.",
+        cost: "none: all fields of a request come in one call.",
         example: "
 token_sources:
   cookie: session
@@ -191,7 +191,7 @@ token_sources:
     },
     Block {
         name: "dpop",
-        cost: "a signature for each request with a proof, and access to the shared data for each proof.",
+        cost: "a signature verification for each request with a proof, and an access to the shared data for each proof.",
         example: "
 token: { issuer: https://login.example.com, dpop: allowed }
 dpop:
@@ -200,7 +200,7 @@ dpop:
     },
     Block {
         name: "mint",
-        cost: "a signature for each answer; a cached hit signs nothing.",
+        cost: "a signature for each response; a cache hit signs nothing.",
         example: "
 mint:
   issuer: https://gateway.example.com
@@ -211,7 +211,7 @@ mint:
     },
     Block {
         name: "claim_to_headers",
-        cost: "a call of the host for each claim that a request has.",
+        cost: "a host call for each claim that is present.",
         example: "
 claim_to_headers:
   - { header: x-user, pointer: /sub }
@@ -219,13 +219,13 @@ claim_to_headers:
     },
     Block {
         name: "filter_state",
-        cost: "a call of the host for each claim that a request has.",
+        cost: "a host call for each claim that is present.",
         example: "
 filter_state: [{ name: user, pointer: /sub }]",
     },
     Block {
         name: "cache",
-        cost: "memory: [Sizing](sizing.md) has the formula. A hit that only another worker has costs one call more, the first time.",
+        cost: "memory: [Sizing](sizing.md) has the formula. The first hit on an entry of another worker costs one more call.",
         example: "
 cache:
   max_entries: 10000
@@ -235,13 +235,13 @@ cache:
     },
     Block {
         name: "cors",
-        cost: "nothing for requests that are forwarded.",
+        cost: "none for forwarded requests.",
         example: "
 cors: { allow_origins: [https://app.example.com] }",
     },
     Block {
         name: "resource_metadata",
-        cost: "nothing; the document is made when the filter starts.",
+        cost: "none; the document is created when the filter starts.",
         example: "
 resource_metadata:
   resource: https://api.example.com
@@ -250,8 +250,8 @@ resource_metadata:
     },
     Block {
         name: "rules",
-        cost: "the same with one rule and with a thousand. Conditions that need more than the fields of a request (`peers`, `routes`) \
-               are a call of the host each.",
+        cost: "the same with one rule as with a thousand. Conditions that need more than the fields of a request (`peers`, `routes`) \
+               take a host call each.",
         example: "
 rules:
   - { path: /health, access: public }
@@ -263,7 +263,7 @@ rules:
     },
     Block {
         name: "error_body",
-        cost: "nothing for requests that are forwarded.",
+        cost: "none for forwarded requests.",
         example: r#"
 error_body:
   media_type: application/problem+json

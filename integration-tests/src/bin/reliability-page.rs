@@ -61,7 +61,10 @@ fn page(rows: &BTreeMap<String, Trials>) -> Result<String> {
 }
 
 fn table(page: &mut String, heading: &str, rows: &[(&String, &Trials)]) -> Result<()> {
-    writeln!(page, "| {heading} | valid tokens, new | valid tokens, cached | longest wait | time to recover |")?;
+    writeln!(
+        page,
+        "| {heading} | valid tokens, new | valid tokens, cached | longest wait | time to recover |"
+    )?;
     page.push_str("|---|---|---|---|---|\n");
     for (scenario, trials) in rows {
         let longest = trials.values().filter_map(|row| row["worst_latency_ms"].as_u64()).max();
@@ -83,8 +86,7 @@ fn table(page: &mut String, heading: &str, rows: &[(&String, &Trials)]) -> Resul
 
 /// Adds what the flood of tokens did, and draws it.
 fn memory(page: &mut String, result: &Value) -> Result<()> {
-    let tokens =
-        Axis { name: "valid tokens, each used once", number: |tokens| format!("{tokens:.0}") };
+    let tokens = Axis { name: "valid tokens, each used once", number: |tokens| format!("{tokens:.0}") };
     let plot = paths::root().join("docs/reliability-memory.svg");
     Memory::from_json(&result["samples"])?.plot(
         "Envoy with one worker, in a flood of tokens",

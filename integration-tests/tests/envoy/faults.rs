@@ -423,13 +423,7 @@ async fn r015_a_refusal_has_the_body_that_the_operator_wrote_and_head_has_its_fi
     for (path, token, status, reason, title) in [
         ("/orders", None, 401, "missing_credentials", "An access token is required"),
         ("/orders", Some(&unknown), 401, "inactive", "The access token is not active"),
-        (
-            "/admin",
-            Some(&active),
-            403,
-            "insufficient_scope",
-            "The access token lacks a required scope",
-        ),
+        ("/admin", Some(&active), 403, "insufficient_scope", "The access token lacks a required scope"),
         ("/nothing", Some(&active), 403, "no_matching_rule", "This resource is not exposed"),
         ("/orders/../admin", Some(&active), 400, "ambiguous_target", "The request target is ambiguous"),
         ("/orders", Some(&failing), 503, "unavailable", "The authorization server is unavailable"),
