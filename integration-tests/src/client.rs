@@ -30,7 +30,7 @@ pub enum Protocol {
 
 #[derive(Clone, Debug)]
 pub struct Request {
-    method: &'static str,
+    method: String,
     path: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
@@ -126,12 +126,12 @@ impl Request {
     }
 
     /// Any method.
-    pub fn new(method: &'static str, path: impl Into<String>, body: Vec<u8>) -> Self {
-        Self { method, path: path.into(), headers: Vec::new(), body }
+    pub fn new(method: impl Into<String>, path: impl Into<String>, body: Vec<u8>) -> Self {
+        Self { method: method.into(), path: path.into(), headers: Vec::new(), body }
     }
 
     pub fn method(&self) -> &str {
-        self.method
+        &self.method
     }
 
     /// Its path and query.
@@ -178,7 +178,7 @@ impl Request {
     }
 
     fn with_target(self, target: impl Fn(&str) -> String) -> Result<hyper::Request<Full<Bytes>>> {
-        let mut builder = hyper::Request::builder().method(self.method).uri(target(&self.path));
+        let mut builder = hyper::Request::builder().method(self.method.as_str()).uri(target(&self.path));
         for (name, value) in self.headers {
             builder = builder.header(name, value);
         }

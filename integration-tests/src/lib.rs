@@ -43,6 +43,7 @@ pub mod promises;
 pub mod received;
 pub mod recording_api;
 pub mod registry;
+pub mod scenario;
 pub mod scripted_server;
 pub mod secrets;
 pub mod server;

@@ -45,7 +45,7 @@ pub struct Introspection {
 #[derive(Clone, Debug)]
 pub struct Response {
     status: u16,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(String, String)>,
     body: Vec<u8>,
     delay: Duration,
     gate: Option<watch::Receiver<()>>,
@@ -66,7 +66,12 @@ impl Gate {
 impl Response {
     /// A response with a body of this media type.
     pub fn new(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        let headers = vec![("content-type", media_type.to_owned())];
+        Self::untyped(status, body).header("content-type", media_type)
+    }
+
+    /// A response without a media type.
+    pub fn untyped(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        let headers = Vec::new();
         Self { status, headers, body: body.into(), delay: Duration::ZERO, gate: None, closes_early: false }
     }
 
@@ -91,8 +96,8 @@ impl Response {
 
     /// Adds a header field.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -216,7 +221,7 @@ async fn answer(
     }
     let mut http = HttpResponse::builder().status(response.status);
     for (name, value) in &response.headers {
-        http = http.header(*name, value);
+        http = http.header(name, value);
     }
     let body = match response.closes_early {
         false => Body::from(response.body),

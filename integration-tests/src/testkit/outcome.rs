@@ -106,9 +106,9 @@ impl Outcome {
         jwt::claims(&self.jwt()?)
     }
 
-    /// Only a client at fault is challenged, and who may try again later is told when.
+    /// It was answered by the gateway. Only a client at fault is challenged, and who may try again later is told when.
     #[track_caller]
-    fn went_nowhere(self) -> Self {
+    pub fn went_nowhere(self) -> Self {
         assert_eq!(self.arrived.len(), 0, "it arrived: {self}");
         let token = self.token.as_deref().unwrap_or_default();
         assert!(

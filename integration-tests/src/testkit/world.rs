@@ -282,10 +282,16 @@ impl WorldBuilder {
 
     /// Adds a listener with these edits of the configuration that does this beside.
     #[must_use]
-    pub fn listener_on(mut self, name: &str, edits: Value, listener: Listener) -> Self {
+    pub fn listener_on(self, name: &str, edits: Value, listener: Listener) -> Self {
         let configuration = merged(&self.configuration, edits);
+        self.listener_of(name, &configuration, listener)
+    }
+
+    /// Adds a listener with this configuration.
+    #[must_use]
+    pub fn listener_of(mut self, name: &str, configuration: &Value, listener: Listener) -> Self {
         self.listener.get_or_insert_with(|| name.to_owned());
-        self.envoy(|envoy| envoy.listener(name, &configuration, listener).managed_by(&details_in_answers()))
+        self.envoy(|envoy| envoy.listener(name, configuration, listener).managed_by(&details_in_answers()))
     }
 
     /// Starts Envoy, and waits until it serves.

@@ -217,47 +217,6 @@ async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients(
     Ok(())
 }
 
-/// If this failed, a rule for one resource would be for those below it, or one for all of a kind for the one that has its own.
-#[tokio::test]
-async fn r084_exact_paths_and_templates_are_for_nothing_else() -> Result<()> {
-    let world = world().await;
-    for (path, scope) in [
-        ("/orders", Some("list")),
-        ("/orders/", Some("list")),
-        ("/orders?id=7", Some("list")),
-        ("/orders/8", Some("one")),
-        ("/orders/8/", Some("one")),
-        ("/orders/%38", Some("one")),
-        ("/orders/a%20b", Some("one")),
-        ("/orders/%7Bid%7D", Some("one")),
-        ("/orders/7", Some("seven")),
-        ("/orders/7/", Some("seven")),
-        ("/orders/%37", Some("seven")),
-        ("/%6frders/7?x=/orders/8", Some("seven")),
-        ("/orders/7/lines", Some("lines")),
-        ("/orders/8/lines/1/x", Some("lines")),
-        ("/orders/7/x", None),
-        ("/orders/8/linesx", None),
-        ("/order", None),
-        ("/", None),
-    ] {
-        let all = ["list", "one", "seven", "lines"];
-        let others = all.into_iter().filter(|one| Some(*one) != scope).collect::<Vec<_>>().join(" ");
-        let call = |scope: &str| {
-            world.get(path).at("templates").bearer(&world.active_with(json!({"scope": scope}))).case(scope)
-        };
-        call(&others).await?.has_status(403);
-        match scope {
-            Some(scope) => {
-                let answer = call(scope).await?.is_served().json()?;
-                assert_eq!(answer["path"], path, "the path does not change on its way");
-            }
-            None => drop(call("").await?.is_refused(403, "no_matching_rule")),
-        }
-    }
-    Ok(())
-}
-
 /// Envoy here passes paths on as they are. If one of these had a rule, it would be that of a path which the service behind may not
 /// take it for.
 #[tokio::test]

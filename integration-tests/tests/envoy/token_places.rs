@@ -528,43 +528,6 @@ const COLD_AND_CACHED: [&str; 2] = ["cold", "cached"];
 /// How long the scripted server thinks.
 const VERDICT: Duration = Duration::from_millis(100);
 
-/// If this failed, a shop that everyone may visit could not know its members at the gateway (kgateway's `AllowMissing`,
-/// envoyproxy/gateway#3157); a visitor could pass for a member, or a member whose session has ended would silently be a visitor.
-#[tokio::test]
-async fn r170_optional_tokens_are_absent_or_good() -> Result<()> {
-    let world = world().await;
-    let orders = || world.get("/orders").at("optional").header("x-user", "root");
-    for anonymous in [
-        orders(),
-        orders().header("authorization", "Basic c3RhZ2luZzpwYXNzd29yZA=="),
-        orders().header("cookie", "theme=dark"),
-    ] {
-        let head = anonymous.await?.is_served().head().clone();
-        assert!(!head.contains_key("authorization") && !head.contains_key("x-user"), "{head:?}");
-    }
-    for protocol in PROTOCOLS {
-        let token = world.active();
-        for call in [orders().bearer(&token), orders().header("cookie", format!("session={token}"))] {
-            let outcome = call.over(protocol).with_token(&token).await?.is_served();
-            assert_eq!(
-                (outcome.received("x-user"), outcome.jwt()?.is_empty()),
-                (vec!["alice".to_owned()], false)
-            );
-        }
-    }
-    let narrow = world.active_with(json!({"scope": "profile"}));
-    for (call, status, reason) in [
-        (orders().bearer(&world.answered(Response::inactive())), 401, "inactive"),
-        (orders().bearer("a\"b"), 401, "invalid_token_syntax"),
-        (orders().header("authorization", "Bearer"), 400, "malformed_credentials"),
-        (orders().bearer(&world.answered(Response::status(503))), 503, "unavailable"),
-        (orders().bearer(&narrow), 403, "insufficient_scope"),
-    ] {
-        call.await?.is_refused(status, reason);
-    }
-    Ok(())
-}
-
 /// If this failed, a service that answers TRACE as RFC 9110 §9.3.8 says would show the JWT to the client.
 #[tokio::test]
 async fn r177_a_request_that_is_reflected_goes_nowhere_with_a_token() -> Result<()> {

@@ -1,22 +1,14 @@
 //! What is kept of answers, and who shares it.
 
 use anyhow::ensure;
+use integration_tests::deterministic_host::Answer;
 use integration_tests::deterministic_host::fixture::orders_of;
-use integration_tests::deterministic_host::{Answer, Request};
 use serde_json::json;
 
 use crate::Scenario;
 use crate::story::{Story, TOKEN, configured};
 
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario::Usual("a hit is judged by its own rule", |story| {
-        let first = story.ask_active(&orders_of(TOKEN))?;
-        let second = story.send(&orders_of(TOKEN))?;
-        ensure!(story.passes(first)? == story.passes(second)?);
-        story.refuses(&Request::get("/invoices").bearer(TOKEN), 403, "insufficient_scope")?;
-        ensure!(story.questions() == 1);
-        Ok(())
-    }),
     Scenario::Own("a hit ends with its time", |behaviour| {
         let mut story = Story::new(behaviour, json!({"cache": {"max_ttl": "1m", "refresh_ahead": "0s"}}))?;
         story.ask_active(&orders_of(TOKEN))?;
@@ -24,15 +16,6 @@ pub const SCENARIOS: &[Scenario] = &[
         story.refuses_when_told(&orders_of(TOKEN), Answer::response(204, "", ""), 401, "invalid_token")?;
         ensure!(story.questions() == 2);
         Ok(story)
-    }),
-    Scenario::Usual("what must not be kept is not", |story| {
-        for _ in 0..2 {
-            let active = story.active(json!({})).header("cache-control", "no-store");
-            let id = story.ask(&orders_of(TOKEN), active)?;
-            story.passes(id)?;
-        }
-        ensure!(story.questions() == 2);
-        Ok(())
     }),
     Scenario::Usual("a dead token is remembered for a moment", |story| {
         story.ask(&orders_of(TOKEN), Answer::response(204, "", ""))?;

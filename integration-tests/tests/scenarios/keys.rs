@@ -141,35 +141,6 @@ pub const SCENARIOS: &[Scenario] = &[
         story.refused(id, 503, "")?;
         Ok(story)
     }),
-    Scenario::Own("the answer's signature is wrong", |behaviour| {
-        let mut story = Story::new(behaviour, json!({"keys": configured_keys()}))?;
-        let claims = story.claims(json!({}));
-        story.refuses_when_told(&orders_of(TOKEN), Answer::jwt(&jwt::with_claims(&claims)), 502, "")?;
-        Ok(story)
-    }),
-    Scenario::Own("a JWT access token is verified here", |behaviour| {
-        let mut story = presenting(behaviour)?;
-        let good = signed(&mut story, "key", json!({}));
-        let id = story.send(&orders_of(&good))?;
-        ensure!(story.passes(id)? == good);
-        let now = story.host.now().as_secs();
-        for edits in
-            [json!({"aud": "billing-api"}), json!({"iss": "https://elsewhere"}), json!({"exp": now - 60})]
-        {
-            let bad = signed(&mut story, "key", edits);
-            story.refuses(&orders_of(&bad), 401, "invalid_token")?;
-        }
-        let forged = jwt::altered(&good, |[_, payload, _]| *payload = jwt::encoded(&json!({"sub": "root"})))?;
-        story.refuses(&orders_of(&forged), 401, "invalid_token")?;
-        ensure!(story.questions() == 0, "nobody is asked about a JWT");
-        Ok(story)
-    }),
-    Scenario::Own("a JWT access token is refused where none are wanted", |behaviour| {
-        let mut story = Story::new(behaviour, json!({"token": {"jwts": "refuse"}}))?;
-        let jwt = signed(&mut story, "key", json!({}));
-        story.refuses(&orders_of(&jwt), 401, "invalid_token")?;
-        Ok(story)
-    }),
 ];
 
 /// Two workers, published keys, and answers that are kept for long.
@@ -184,14 +155,6 @@ fn sharing(behaviour: Behaviour, edits: Value) -> Result<Story> {
         setup.workers = 2;
         setup.configuration = configuration;
     })
-}
-
-fn presenting(behaviour: Behaviour) -> Result<Story> {
-    Story::new(behaviour, json!({"token": {"jwts": "verify"}, "keys": configured_keys()}))
-}
-
-fn configured_keys() -> Value {
-    json!({"jwks": {"keys": [public_key("key")]}})
 }
 
 fn public_key(kid: &str) -> Value {

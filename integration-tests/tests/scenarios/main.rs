@@ -10,11 +10,10 @@ mod hosts;
 mod keeping;
 mod keys;
 mod kong;
-mod places;
 mod senders;
 mod servers;
 mod story;
-mod tokens;
+mod table;
 
 use anyhow::{Result, ensure};
 use integration_tests::deterministic_host::Behaviour;
@@ -48,12 +47,6 @@ impl Scenario {
     }
 }
 
-/// If this failed, a client without a good token would get through on one of the hosts, or one with a good token would not.
-#[test]
-fn r001_r031_r110_tokens_pass_and_fail_alike_on_all_hosts() -> Result<()> {
-    tell(tokens::SCENARIOS)
-}
-
 /// If this failed, what was kept would be served to the wrong request, too long, or on one host only.
 #[test]
 fn r023_r055_what_is_kept_serves_alike_on_all_hosts() -> Result<()> {
@@ -78,16 +71,10 @@ fn r090_r093_senders_are_held_to_their_keys_alike_on_all_hosts() -> Result<()> {
     tell(senders::SCENARIOS)
 }
 
-/// If this failed, one server's word would count for another's tokens, or services would get an answer instead of a JWT.
+/// If this failed, one server's word would count for another's tokens.
 #[test]
-fn several_servers_and_minting_are_alike_on_all_hosts() -> Result<()> {
+fn several_servers_are_alike_on_all_hosts() -> Result<()> {
     tell(servers::SCENARIOS)
-}
-
-/// If this failed, a token would go on to the services in the place where it came.
-#[test]
-fn tokens_in_other_places_and_documents_are_alike_on_all_hosts() -> Result<()> {
-    tell(places::SCENARIOS)
 }
 
 /// If this failed, a host that refuses, traps or resumes by itself would forward what it must not.

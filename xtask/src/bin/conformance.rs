@@ -1,7 +1,8 @@
 //! `conformance [--check]`: writes `docs/conformance.md`, which lists for each requirement of `docs/requirements.md` the tests
 //! that show it; with `--check`, only tells whether the page is current.
 //!
-//! A test shows the requirements whose numbers begin its name: `r023_r053_coalesced_requests_are_decided_separately`.
+//! A test shows the requirements whose numbers begin its name: `r023_r053_coalesced_requests_are_decided_separately`; a scenario of
+//! `integration-tests/scenarios.yaml`, those that it lists.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 fn main() -> Result<()> {
-    let tests = tests(&["src", "cli/tests", "integration-tests/tests"])?;
+    let mut tests = tests(&["src", "cli/tests", "integration-tests/tests"])?;
+    note_scenarios(&fs::read_to_string("integration-tests/scenarios.yaml")?, &mut tests)?;
     let page = page(&fs::read_to_string("docs/requirements.md")?, tests)?;
     xtask::publish(&[("docs/conformance.md", page)])
 }
@@ -35,6 +37,20 @@ fn tests(folders: &[&str]) -> Result<Tests> {
         }
     }
     Ok(tests)
+}
+
+fn note_scenarios(text: &str, tests: &mut Tests) -> Result<()> {
+    let mut name = "";
+    for line in text.lines() {
+        if let Some(own) = line.strip_prefix("- name: ") {
+            name = own;
+        }
+        let numbers = line.strip_prefix("  requirements: [").and_then(|rest| rest.strip_suffix(']'));
+        for number in numbers.into_iter().flat_map(|numbers| numbers.split(", ")) {
+            tests.entry(number.parse()?).or_default().push(name.to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -74,5 +90,5 @@ fn page(requirements: &str, mut tests: Tests) -> Result<String> {
     Ok(page)
 }
 
-const HEAD: &str = "# Conformance\n\nWhich tests show which [requirements](requirements.md), or a part of one. `./justw \
+const HEAD: &str = "# Conformance\n\nWhich tests and scenarios show which [requirements](requirements.md), or a part of one. `./justw \
     conformance` writes this page from the tests.\n";
