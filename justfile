@@ -26,8 +26,9 @@ fuzz_targets := "request_target credentials introspection_response presented_jwt
 default:
     @"{{ just_executable() }}" --list --justfile "{{ justfile() }}"
 
-# Shows the whole story with real parts on loopback; `demo --keep` leaves them running to try.
-demo *arguments: build envoy authorization-server
+# Shows the whole story with real parts on loopback; `demo --browser` with a user in Chromium besides; `demo --keep` leaves all running.
+demo *arguments: build envoy authorization-server web-app
+    @if [ "{{ arguments }}" = "--browser" ]; then "{{ just_executable() }}" --justfile "{{ justfile() }}" chromedriver; fi
     @cargo run --quiet --package integration-tests --bin demo -- {{ arguments }}
 
 # Measures what the filter costs in ten minutes and writes docs/performance.md; `bench --quick` tries it in one.
@@ -87,6 +88,7 @@ check: release-tools cargo-deny book
     RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
     {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
     {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+    {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/server.yml .github/ISSUE_TEMPLATE/wrong.yml
     {{ tools }}/release-tools/bin/zizmor --quiet --offline .github
     {{ tools }}/release-tools/bin/hadolint Dockerfile
     {{ tools }}/cargo-deny --workspace --locked --log-level error check licenses bans sources
@@ -179,7 +181,7 @@ test-envoy *arguments: envoy-parts
 
 # What the tests of the filter run.
 [private]
-envoy-parts: image envoy authorization-server plain-authorization-server chromium skopeo docker-registry kubectl kubernetes-schemas prometheus
+envoy-parts: image envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
 
 # Lets the gateway bear every fault in front of five hundred clients, and writes docs/reliability.md of what they saw.
 reliability: build envoy
@@ -509,23 +511,37 @@ kubernetes-schemas: node python
 # Obtains Chromium.
 chromium: (debian "chromium")
 
+# Obtains what drives Chromium for a person.
+chromedriver: chromium (debian "chromedriver" "chromium-driver")
+
+# Obtains the library of the application in a browser from npm, as its lock file says.
+web-app: node
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd integration-tests/web-app
+    if ! cmp --silent package-lock.json node_modules/.installed; then
+        echo "web-app: obtaining oauth4webapi from npm"
+        npm ci --silent --no-audit --no-fund
+        cp package-lock.json node_modules/.installed
+    fi
+
 # Obtains skopeo, which copies images.
 skopeo: (debian "skopeo")
 
 # Obtains a registry for images.
 docker-registry: (debian "docker-registry")
 
-# Obtains a program: Debian's package of that name.
+# Obtains a program by Debian's package, which is called as the program is unless said otherwise.
 [private]
-debian program:
+debian program package=program:
     #!/usr/bin/env bash
     set -euo pipefail
     if ! command -v {{ program }} >/dev/null; then
-        echo "{{ program }}: obtaining Debian's package {{ program }}"
+        echo "{{ program }}: obtaining Debian's package {{ package }}"
         as_root=()
         if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
         if ! { "${as_root[@]}" apt-get update --quiet &&
-            "${as_root[@]}" apt-get install --quiet --yes --no-install-recommends {{ program }}; } >&2; then
+            "${as_root[@]}" apt-get install --quiet --yes --no-install-recommends {{ package }}; } >&2; then
             echo "{{ program }}: could not install it: put a {{ program }} on the PATH, or install this package as root" >&2
             exit 1
         fi

@@ -68,11 +68,14 @@ async function provide() {
           jwks: { keys: [key] },
         }),
       ),
+      ...(process.env.WEB_APP ? [webApp(process.env.WEB_APP)] : []),
     ],
-    cookies: { keys: ['not used: no user logs in here'] },
+    clientBasedCORS: (ctx, origin, { redirectUris }) => redirectUris.includes(`${origin}/`),
+    cookies: { keys: ['of sessions that end with the tests'] },
     features: {
       clientCredentials: { enabled: true },
-      devInteractions: { enabled: false },
+      // Its pages to log in and to consent, which take any name and password.
+      devInteractions: { enabled: Boolean(process.env.WEB_APP) },
       introspection: { enabled: true },
       jwtIntrospection: { enabled: true },
       mTLS: { enabled: true, certificateBoundAccessTokens: true, getCertificate },
@@ -80,11 +83,11 @@ async function provide() {
         enabled: true,
         defaultResource: () => 'https://orders.example.com',
         getResourceServerInfo: (ctx, resource) => RESOURCES[resource],
+        useGrantedResource: () => true,
       },
       revocation: { enabled: true },
     },
-    // That it is said at all makes the provider know refresh tokens.
-    issueRefreshToken: () => false,
+    issueRefreshToken: (ctx, { clientId }) => clientId === 'web',
     jwks: { keys: [elliptic.jwk, rsa.jwk] },
     scopes: SCOPES.split(' '),
   });
@@ -105,6 +108,16 @@ function client(client_id, client_secret, metadata) {
     response_types: [],
     ...metadata,
   };
+}
+
+// An application in a browser, at this URL: it has no secret (RFC 6749 §2.1).
+function webApp(redirectUri) {
+  return client('web', undefined, {
+    token_endpoint_auth_method: 'none',
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: [redirectUri],
+    response_types: ['code'],
+  });
 }
 
 function opaque() {
@@ -133,8 +146,17 @@ function Storage(model) {
   return {
     upsert: async (id, payload) => void storage.set(key(id), payload),
     find: async (id) => storage.get(key(id)),
+    findByUid: async (uid) => values(model).find((value) => value.uid === uid),
+    consume: async (id) => void (storage.get(key(id)).consumed = true),
     destroy: async (id) => void storage.delete(key(id)),
+    revokeByGrantId: async (grantId) => {
+      storage.forEach((value, key) => value.grantId === grantId && storage.delete(key));
+    },
   };
+}
+
+function values(model) {
+  return [...storage].filter(([key]) => key.startsWith(`${model}:`)).map(([, value]) => value);
 }
 
 function answerTests(provider) {

@@ -1,4 +1,5 @@
-//! The API behind the ingress. It answers with what it received; with which status and `Cache-Control`, the request says.
+//! The API behind the ingress. It answers with what it received and who the JWT says is calling; with which status and `Cache-Control`,
+//! the request says.
 //!
 //! It lets the pages of any origin call it and read its answers: what a page cannot do, the gateway keeps it from.
 
@@ -11,7 +12,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use crate::received::Received;
-use crate::server;
+use crate::{jwt, server};
 
 /// The API, running.
 #[derive(Clone)]
@@ -57,7 +58,9 @@ async fn answer(request: Request) -> impl IntoResponse {
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let authorization: Vec<String> = head.headers.get_all("authorization").iter().map(text).collect();
+    let claims = authorization.first().and_then(|field| jwt::claims(field.strip_prefix("Bearer ")?).ok());
     let answer = json!({
+        "subject": claims.as_ref().and_then(|claims| claims["sub"].as_str()),
         "method": head.method.as_str(),
         "path": head.uri.to_string(),
         "authorization": authorization,

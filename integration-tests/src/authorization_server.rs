@@ -69,20 +69,20 @@ impl Deref for AuthorizationServer {
 impl AuthorizationServer {
     /// Starts it on a free port of loopback.
     pub fn start(name: &str) -> Result<Self> {
-        Self::start_at(name, 0)
+        Self::launch(name, 0, &[])
     }
 
-    /// Starts it on this port of loopback.
-    pub fn start_at(name: &str, port: u16) -> Result<Self> {
-        Self::launch(name, port, None)
+    /// Starts it on this port of loopback with a client `web` beside: an application in a browser at this URL, whose users log in here.
+    pub fn start_for_users(name: &str, port: u16, web_app: &str) -> Result<Self> {
+        Self::launch(name, port, &[("WEB_APP", web_app)])
     }
 
     /// Starts it as this issuer, which a proxy in front is reached by.
     pub fn start_as(name: &str, issuer: &str) -> Result<Self> {
-        Self::launch(name, 0, Some(issuer))
+        Self::launch(name, 0, &[("ISSUER", issuer)])
     }
 
-    fn launch(name: &str, port: u16, issuer: Option<&str>) -> Result<Self> {
+    fn launch(name: &str, port: u16, more: &[(&str, &str)]) -> Result<Self> {
         let script = paths::authorization_server()?;
         let log = paths::logs()?.join(format!("{name}-authorization-server.log"));
         let secrets = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET), ("APP_CLIENT_SECRET", APP_SECRET)];
@@ -95,8 +95,7 @@ impl AuthorizationServer {
             "RS256": keys::public(&keys::rsa()),
         });
         let gateway_keys = gateway_keys.to_string();
-        let mut environment = [secrets.as_slice(), &[("GATEWAY_KEYS", &gateway_keys)]].concat();
-        environment.extend(issuer.map(|issuer| ("ISSUER", issuer)));
+        let environment = [secrets.as_slice(), &[("GATEWAY_KEYS", &gateway_keys)], more].concat();
         let arguments = [script.to_str().context("a path that is not UTF-8")?, &port.to_string()];
         let mut process = Process::start("node".as_ref(), &arguments, &environment, &log)?;
         let url = process.first_line()?;
@@ -104,7 +103,8 @@ impl AuthorizationServer {
         let port =
             port.with_context(|| format!("the authorization server did not start, see {}", log.display()))?;
         let client = Client::to_port(port);
-        let issuer = issuer.map_or(url, str::to_owned);
+        let issuer = more.iter().find(|(name, _)| *name == "ISSUER");
+        let issuer = issuer.map_or(url, |(_, issuer)| (*issuer).to_owned());
         Ok(Self { _process: process, issuer, client, app: App::at(client) })
     }
 

@@ -13,11 +13,19 @@ use crate::{envoy_config, paths};
 /// How long an answer is kept here although the server forbids it: a time that one can wait for.
 pub const TIME_TO_LIVE: Duration = Duration::from_secs(2);
 
-/// Starts it with this module in front of the API. Its one listener is `ingress`.
-pub async fn start(name: &str, filter: &Path, server: &AuthorizationServer, api: &Api) -> Result<Envoy> {
+/// Starts it with this module in front of the API, which pages of this origin may call. Its one listener is `ingress`.
+pub async fn start(
+    name: &str,
+    filter: &Path,
+    server: &AuthorizationServer,
+    api: &Api,
+    origin: &str,
+) -> Result<Envoy> {
     let no_store_ttl = format!(r#""no_store_ttl": "{}s""#, TIME_TO_LIVE.as_secs());
+    let cors = format!(r#""realm": "orders", "cors": {{ "allow_origins": ["{origin}"] }},"#);
     let bootstrap = envoy_config::on_loopback("envoy.yaml", server, api)?
         .with(r#""no_store_ttl": "30s""#, &no_store_ttl)?
+        .with(r#""realm": "orders","#, &cors)?
         .with(&paths::filter()?.display().to_string(), &filter.display().to_string())?
         .text();
     Envoy::start(name, &bootstrap, &[("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)], &["ingress"]).await

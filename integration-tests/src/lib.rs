@@ -51,3 +51,5 @@ pub mod sidecar;
 pub mod testkit;
 pub mod tls_client;
 pub mod trial;
+pub mod user;
+pub mod web_app;

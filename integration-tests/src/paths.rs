@@ -92,6 +92,17 @@ pub fn chromium() -> Result<PathBuf> {
     existing(".tools/chromium", "./justw chromium")
 }
 
+/// What drives Chromium for a person.
+pub fn chromedriver() -> Result<PathBuf> {
+    existing(".tools/chromedriver", "./justw chromedriver")
+}
+
+/// The application in a browser: its page and its script, and the library that the script imports.
+pub fn web_app() -> Result<[PathBuf; 3]> {
+    let file = |name: &str| existing(&format!("integration-tests/web-app/{name}"), "./justw web-app");
+    Ok([file("index.html")?, file("app.js")?, file("node_modules/oauth4webapi/build/index.js")?])
+}
+
 /// What makes the filter's image, and the image that it has made.
 pub fn image() -> Result<(PathBuf, PathBuf)> {
     Ok((existing("target/debug/package-image", "./justw image")?, existing("target/image", "./justw image")?))

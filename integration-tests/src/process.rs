@@ -62,12 +62,19 @@ impl Process {
         children.split_whitespace().next().and_then(|id| id.parse().ok()).context("the program has ended")
     }
 
-    /// The first line of the program's standard output. What follows is read and forgotten: a program whose output nobody
-    /// reads may stop.
+    /// The first line of the program's standard output.
     pub fn first_line(&mut self) -> Result<String> {
+        self.line_with("")
+    }
+
+    /// The first line of the program's standard output with this text in it, empty if there is none. What follows is read and
+    /// forgotten, so that the program can go on writing.
+    pub fn line_with(&mut self, text: &str) -> Result<String> {
         let mut output = BufReader::new(self.shell.stdout.take().context("its output was taken before")?);
         let mut line = String::new();
-        output.read_line(&mut line)?;
+        while output.read_line(&mut line)? > 0 && !line.contains(text) {
+            line.clear();
+        }
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Ok(line.trim_end().to_owned())
     }

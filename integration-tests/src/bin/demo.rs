@@ -1,7 +1,8 @@
 //! The story of the phantom token, told with real parts on loopback: a certified authorization server, Envoy with the
 //! filter as `envoy-config/envoy.yaml` configures it, and an API that shows what it received.
 //!
-//! `demo` checks each step and exits; `demo --keep` leaves everything running and prints what to try.
+//! `demo` checks each step and exits; `demo --browser` lets a user log in by an application in Chromium besides; `demo --keep` leaves
+//! everything running and prints what to try.
 
 use std::time::Duration;
 
@@ -10,26 +11,34 @@ use integration_tests::api::Api;
 use integration_tests::authorization_server::{APP_SECRET, AuthorizationServer};
 use integration_tests::client::{Answer, Client, Request};
 use integration_tests::example::{self, TIME_TO_LIVE};
+use integration_tests::user::User;
+use integration_tests::web_app::WebApp;
 use integration_tests::{jwt, paths, secrets};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let keep = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        ["--keep"] => true,
-        _ => anyhow::bail!("usage: demo [--keep]"),
+    let (browser, keep) = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => (false, false),
+        ["--browser"] => (true, false),
+        ["--keep"] => (false, true),
+        _ => anyhow::bail!("usage: demo [--browser | --keep]"),
     };
 
     println!("Starting an authorization server (oidc-provider), an API, and Envoy with the filter…");
-    let (server, api) = (AuthorizationServer::start("demo")?, Api::start()?);
-    let envoy = example::start("demo", &paths::filter()?, &server, &api).await?;
-    let story = Story { gateway: envoy.client("ingress"), api };
+    let (app, api) = (WebApp::start()?, Api::start()?);
+    let server = AuthorizationServer::start_for_users("demo", 0, &app.url())?;
+    let envoy = example::start("demo", &paths::filter()?, &server, &api, &app.origin()).await?;
+    app.configure(server.issuer(), &format!("http://127.0.0.1:{}", envoy.client("ingress").port()))?;
+    let story = Story { gateway: envoy.client("ingress"), api, app };
+    if browser {
+        story.tell_of_a_user().await?;
+    }
     let server = story.tell(server).await?;
     println!("\nAll of it happened as it should.");
     if keep {
         let token = server.issue("orders:read").await?;
-        invite(&story.gateway, &server, &token);
+        invite(&story, &server, &token);
         tokio::signal::ctrl_c().await?;
     }
     Ok(())
@@ -38,6 +47,7 @@ async fn main() -> Result<()> {
 struct Story {
     gateway: Client,
     api: Api,
+    app: WebApp,
 }
 
 impl Story {
@@ -83,7 +93,37 @@ impl Story {
         drop(server);
         let answer = self.refused(Request::get("/orders/7").bearer(&other), 503).await?;
         ensure!(!answer.headers.contains_key("www-authenticate"), "a challenge");
-        AuthorizationServer::start_at("demo", port)
+        AuthorizationServer::start_for_users("demo", port, &self.app.url())
+    }
+
+    /// A user logs in by authorization code with PKCE, calls the API by an application in a browser, grants it more, and logs out.
+    async fn tell_of_a_user(&self) -> Result<()> {
+        chapter("Alice opens an application in Chromium, and logs in at the authorization server.");
+        let user = User::open("demo").await?;
+        user.visit(&self.app.url()).await?;
+        user.click("body[data-ready] #log-in").await?;
+        user.log_in("alice").await?;
+        user.consent().await?;
+        shows(&user, "GET: 200, alice was served").await?;
+
+        chapter("She places an order. Her token may only read: 403, and the application asks her for more.");
+        user.click("#order").await?;
+        user.consent().await?;
+        shows(&user, "POST: 200, alice was served").await?;
+
+        chapter("The application refreshes its token, and calls again.");
+        user.click("#refresh").await?;
+        shows(&user, "the token is a new one").await?;
+        user.click("#list").await?;
+        shows(&user, "GET: 200, alice was served").await?;
+
+        chapter("She logs out. Her token works for one time to live at most, here 2 seconds.");
+        user.click("#log-out").await?;
+        shows(&user, "the tokens are revoked").await?;
+        tokio::time::sleep(TIME_TO_LIVE + Duration::from_millis(200)).await;
+        user.click("#list").await?;
+        shows(&user, "GET: 401 invalid_token").await?;
+        user.close().await
     }
 
     /// Sends a request, and prints both it and its answer.
@@ -110,12 +150,19 @@ impl Story {
     }
 }
 
+/// Waits until the application says what happened.
+async fn shows(user: &User, what: &str) -> Result<()> {
+    user.reads("#happened", what).await?;
+    println!("    the page says: {what}");
+    Ok(())
+}
+
 fn chapter(text: &str) {
     println!("\n{text}");
 }
 
-fn invite(gateway: &Client, server: &AuthorizationServer, token: &str) {
-    let (port, issuer) = (gateway.port(), server.issuer());
+fn invite(story: &Story, server: &AuthorizationServer, token: &str) {
+    let (port, issuer) = (story.gateway.port(), server.issuer());
     println!(
         "
 Everything keeps running until you press Ctrl-C. Try:
@@ -127,7 +174,12 @@ Everything keeps running until you press Ctrl-C. Try:
 A new token, and the end of one:
 
   curl {issuer}/token -u app:{app_secret} -d grant_type=client_credentials -d 'scope=orders:read orders:write'
-  curl {issuer}/token/revocation -u app:{app_secret} -d token={token}",
+  curl {issuer}/token/revocation -u app:{app_secret} -d token={token}
+
+An application whose user logs in, by any name and password, in your browser:
+
+  {app}",
         app_secret = APP_SECRET,
+        app = story.app.url(),
     );
 }

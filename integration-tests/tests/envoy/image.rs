@@ -134,7 +134,7 @@ async fn the_filter_of_a_published_image_runs_in_envoy() -> Result<()> {
     let fetched = registry.pull("in-envoy:tag")?;
     let module = fetched.path().join("extracted.wasm");
     fs::write(&module, image::plugin(fetched.path(), &digest_of(&paths::image()?.1)?)?)?;
-    let envoy = example::start("image-in-envoy", &module, &server, &api).await?;
+    let envoy = example::start("image-in-envoy", &module, &server, &api, "https://app.example.com").await?;
     let gateway = envoy.client("ingress");
     let token = server.issue("orders:read").await?;
     let answer = gateway.send(Request::get("/orders/7").bearer(&token)).await?;

@@ -9,6 +9,7 @@ mod envoy_config;
 mod envoy_gateway;
 mod faults;
 mod forwarding;
+mod identities;
 mod image;
 mod istio;
 mod jwt_access_tokens;
