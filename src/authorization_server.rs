@@ -150,7 +150,7 @@ impl AuthorizationServer {
         Some(self.document(wanted))
     }
 
-    /// Nobody asks in the background: the host has no timers.
+    /// There are no background calls: the host has no timers.
     pub(crate) fn disable_background_refresh(&mut self) {
         if let Some(Keys::Published(store)) = &mut self.keys {
             store.disable_background_refresh();
@@ -458,7 +458,7 @@ impl AuthorizationServer {
         unverified_token.token_info.get_or_init(|| token_info).clone().map_err(NoTokenInfo::Refused)
     }
 
-    /// Whom JWTs minted for its tokens name, if it is not as with all servers.
+    /// The subject of JWTs minted for its tokens, if it differs from the default.
     pub(crate) fn subject_mapping(&self) -> Option<&SubjectMapping> {
         self.settings.subject.as_ref()
     }

@@ -55,7 +55,7 @@ pub struct Settings {
     pub single_flight: bool,
     /// Up to which level the filter writes to the host's log.
     pub log_level: log::LevelFilter,
-    /// With which tokens are named in logs, so that they cannot be told from that.
+    /// The key of the tags that stand for tokens in logs.
     pub log_key: Option<Secret>,
 }
 
@@ -68,7 +68,7 @@ const _: fn() = || {
 /// Where and how tokens are introspected.
 #[derive(Clone, Debug)]
 pub struct IntrospectionSettings {
-    /// Where, and as whom.
+    /// The endpoint, and the client authentication there.
     pub endpoint: Arc<Endpoint>,
     /// How the JWT comes back.
     pub response: ResponseFormat,
@@ -91,7 +91,7 @@ pub struct ServerSettings {
     pub claim_mapping: ClaimMapping,
     /// What verifies its signatures.
     pub keys: Option<KeySettings>,
-    /// Whom JWTs minted for its tokens name, if it is not as with all servers.
+    /// The subject of JWTs minted for its tokens, if it differs from the default.
     pub subject: Option<SubjectMapping>,
 }
 

@@ -84,7 +84,7 @@ pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
         let known = match error {
             serde_saphyr::Error::DuplicateMappingKey { .. } => Some("duplicate name"),
             serde_saphyr::Error::UnknownAnchor { .. } => {
-                Some("an alias names an anchor that this document has not")
+                Some("an alias refers to an anchor that is not in this document")
             }
             serde_saphyr::Error::Budget { .. } => Some("values are nested too deeply here"),
             _ => None,

@@ -1,4 +1,4 @@
-//! `explain`: which rule decides about a request, what the client hears, and what services receive.
+//! `explain`: which rule decides about a request, what the client receives, and what services receive.
 
 mod exchange;
 mod text;
@@ -88,7 +88,7 @@ pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanat
         exchanges.push(Exchange::of(&call.request, response.as_ref()));
         response
     });
-    // As its client hears it: filter or host has given it the form of gRPC.
+    // As the client receives it: the filter or the host has given it the form of gRPC.
     let outcome = match outcome {
         Outcome::Answered(reply) => Outcome::Answered(reply.for_host(false)),
         outcome => outcome,

@@ -18,7 +18,7 @@ pub fn of_bytes(bytes: &[u8]) -> &'static str {
         (b"\xff\xfe", UTF_16),
         (b"\xfe\xff", UTF_16),
         (b"\x1f\x8b", "it is compressed: gunzip it first"),
-        (b"\0asm", "it is a wasm module, not a configuration of it"),
+        (b"\0asm", "it is a wasm module, not a configuration"),
     ];
     rows.iter().find(|(mark, _)| bytes.starts_with(mark)).map_or("it is not UTF-8 text", |(_, what)| what)
 }
@@ -230,16 +230,19 @@ const READABLE: &[Row] = &[
 ];
 
 const UNREADABLE: &[Row] = &[
-    (|text| line_of(text, &["<<<<<<< ", ">>>>>>> "]), "git has left a conflict here: resolve it first"),
+    (
+        |text| line_of(text, &["<<<<<<< ", ">>>>>>> "]),
+        "this is a git conflict marker: resolve the conflict first",
+    ),
     (
         |text| text.trim_start().starts_with('<').then_some(0),
-        "this is HTML or XML, not a configuration: was a page saved in its place?",
+        "this is HTML or XML, not a configuration: was a web page saved instead?",
     ),
     (|text| line_of(text, &["$ANSIBLE_VAULT;"]), ENCRYPTED),
     (|text| enclosed(text, "{%", "%}"), JINJA),
     (helm, HELM),
     (|text| enclosed(text, "<%", "%>"), TEMPLATE),
-    (second_json, "several JSON values stand one after the other: jq -s . FILE | phantom-token check -"),
+    (second_json, "several JSON values follow each other: jq -s . FILE | phantom-token check -"),
     (
         |text| line_of(text, &["local ", "import ", "function("]).or_else(|| any_of(text, &["std.", "+: {"])),
         JSONNET,
@@ -257,8 +260,8 @@ const NOT_JSON: &[Row] = &[
     (|text| text.starts_with('\u{feff}').then_some(0), BYTE_ORDER_MARK),
     (|text| enclosed(text, "{{", "}}"), TEMPLATE),
     (|text| json_comment(text, &["//", "/*", "#"]), COMMENT),
-    (trailing_comma, "JSON has no comma before } or ]: take it out"),
-    (second_json, "several JSON values stand one after the other, where the filter takes one"),
+    (trailing_comma, "JSON has no comma before } or ]: remove it"),
+    (second_json, "several JSON values follow each other, but the filter takes one"),
 ];
 
 /// What something has yet to fill in.
@@ -273,7 +276,7 @@ const PLACEHOLDERS: &[Row] = &[
 
 /// What an editor or a page has put into a text.
 const DAMAGE: &[Row] = &[
-    (tab, "a tab indents this line, and YAML takes spaces alone"),
+    (tab, "a tab indents this line, but YAML allows only spaces"),
     (|text| text.find(['\u{a0}', '\u{200b}', '\u{2028}']), NO_SPACE),
     (|text| text.find(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']), QUOTES),
 ];
@@ -299,23 +302,24 @@ const HELM_WORDS: &[&str] = &[
 ];
 
 const UTF_16: &str = "it is UTF-16, as PowerShell's > writes: save it as UTF-8";
-const JSONNET: &str = "this is Jsonnet: check what it makes, jsonnet FILE | phantom-token check -";
-const TERRAFORM: &str = "this is Terraform: check the YAML or JSON that it makes";
+const JSONNET: &str = "this is Jsonnet: check its output, jsonnet FILE | phantom-token check -";
+const TERRAFORM: &str = "this is Terraform: check the YAML or JSON that it renders";
 const CUE: &str = "this is CUE: cue export FILE | phantom-token check -";
 const TOML: &str = "this is TOML: write YAML or JSON";
 const HELM: &str =
-    "this is a template of Helm: check what it renders, helm template CHART | phantom-token check -";
-const CHART: &str = "this describes a chart of Helm: helm template CHART | phantom-token check -";
-const JINJA: &str = "this is a template of Jinja: check what it renders";
+    "this is a Helm template: check what it renders, helm template CHART | phantom-token check -";
+const CHART: &str = "this describes a Helm chart: helm template CHART | phantom-token check -";
+const JINJA: &str = "this is a Jinja template: check what it renders";
 const TEMPLATE: &str =
     "this is a template: check what it renders; with Helm, helm template CHART | phantom-token check -";
-const YTT: &str = "this is a template of ytt: ytt -f FILE | phantom-token check -";
+const YTT: &str = "this is a ytt template: ytt -f FILE | phantom-token check -";
 const PLACEHOLDER: &str =
-    "something has yet to fill in a value here: check what kustomize, envsubst or the like makes of it";
+    "a value is still to be filled in here: check the output of kustomize, envsubst or the like";
 const KUSTOMIZATION: &str =
-    "kustomize makes the configuration of other files: kubectl kustomize FOLDER | phantom-token check -";
+    "kustomize builds the configuration from other files: kubectl kustomize FOLDER | phantom-token check -";
 const ENCRYPTED: &str = "this is encrypted: decrypt it first, as sops -d FILE | phantom-token check -";
-const COMMENT: &str = "JSON has no comments: take them out, or write YAML";
-const BYTE_ORDER_MARK: &str = "a byte order mark stands before the JSON: save it as UTF-8 without one";
-const NO_SPACE: &str = "a character here only looks like a space, as pages have it: type the space anew";
-const QUOTES: &str = "typographic quotes stand here, as pages have them: write \" or '";
+const COMMENT: &str = "JSON has no comments: remove them, or write YAML";
+const BYTE_ORDER_MARK: &str = "the JSON begins with a byte order mark: save it as UTF-8 without one";
+const NO_SPACE: &str =
+    "a character here only looks like a space, as copied from a web page: type the space again";
+const QUOTES: &str = "there are typographic quotes here, as copied from a web page: write \" or '";

@@ -60,8 +60,7 @@ impl Before {
         let filters = match self {
             Self::Unknown => return None,
             Self::Elsewhere => {
-                let message =
-                    format!("this file does not tell which filters stand before this one: {REMEDY}");
+                let message = format!("this file does not show which filters run before this one: {REMEDY}");
                 return Some((Risk::Possible, message));
             }
             Self::Known(filters) => filters,
@@ -79,7 +78,7 @@ impl Before {
             Effect::Unknown => (Risk::Possible, "may change"),
             _ => (Risk::Certain, "changes"),
         };
-        let message = format!("{name} stands before this filter and {verb} the route of requests: {REMEDY}");
+        let message = format!("{name} runs before this filter and {verb} the route of requests: {REMEDY}");
         Some((risk, message))
     }
 }
@@ -134,4 +133,4 @@ const CLEAR: &str = ":clearRouteCache()";
 const SCRIPTED: &[&str] = &[":add(", ":replace(", ":remove(", CLEAR];
 
 const REMEDY: &str =
-    "put a Lua filter right before this one that selects the route anew, as docs/hosts/envoy.md shows";
+    "put a Lua filter right before this one that selects the route again, as docs/hosts/envoy.md shows";

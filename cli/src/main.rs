@@ -116,7 +116,7 @@ fn probe_server(arguments: &Probe) -> Outcome {
     let given = [&arguments.token, &arguments.refresh_token];
     if given.into_iter().flatten().any(|token| token != "-") {
         warn(
-            "a token on the command line is seen by others on this machine: use --token -, or the environment",
+            "a token on the command line is visible to others on this machine: use --token -, or the environment",
         );
     }
     if given.into_iter().all(|token| token.as_deref() == Some("-")) {
@@ -155,7 +155,7 @@ fn complete(shell: clap_complete::Shell) -> Outcome {
     write(&String::from_utf8_lossy(&script)).map(|()| true)
 }
 
-/// Writes to standard output. Whoever reads it may have read enough.
+/// Writes to standard output. A reader that closes the pipe is no error.
 fn write(text: &str) -> Result<(), String> {
     match anstream::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {error}")),

@@ -46,7 +46,7 @@ pub struct Trial<'t> {
     pub now: Timestamp,
     /// Whether credentials may travel in plaintext beyond this machine.
     pub is_insecure: bool,
-    /// Hears what the operator should know before anything is sent.
+    /// Warns the operator before anything is sent.
     pub warn: &'t dyn Fn(&str),
 }
 
@@ -199,7 +199,7 @@ impl Probe<'_> {
                 self.report.note("keys", format!("keys[{index}]{kid} is left out: {reason}"));
             }
             if set.is_empty() {
-                self.report.judge(false, "keys", "no key of the set is of use");
+                self.report.judge(false, "keys", "no key of the set is usable");
             }
         }
     }
@@ -268,7 +268,7 @@ impl Probe<'_> {
         }
         if self.report.has_changes() {
             let text = match judgement.is_forwarded() {
-                true => "the lines below, the token is good, and rules are judged with them".to_owned(),
+                true => "the lines below, the token is valid, and rules are checked with them".to_owned(),
                 false => format!("the lines below, the token is still refused: {}", judgement.summary()),
             };
             self.report.note("with", text);

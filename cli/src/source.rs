@@ -96,7 +96,7 @@ impl Source {
 }
 
 /// What is said of a file without a configuration, and of which nothing else is known.
-const NOTHING: &str = "no configuration of the filter is in this file";
+const NOTHING: &str = "this file contains no configuration of the filter";
 
 /// What standard input is named.
 const STANDARD_INPUT: &str = "stdin";

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-/// If this failed, an operator would be told that a file has no configuration where it has one, or would look for an error in a file
-/// that something has yet to render; and the pipeline that checks it would pass what it did not look at.
+/// If this failed, `check` would report that a file has no configuration although it has one, or an error in a file that is yet
+/// to be rendered; and a pipeline would pass a file that was never checked.
 #[test]
 fn r200_check_says_what_a_file_is_and_what_to_do() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("phantom-token-check-{}", std::process::id()));
@@ -92,21 +92,21 @@ fn rows() -> Vec<Row> {
             "a.yaml",
             &config_map("envoy.yaml", "name: phantom-token\n\tx: 1\n"),
             1,
-            "a.yaml:8:5: error: a tab indents this line, and YAML takes spaces alone",
+            "a.yaml:8:5: error: a tab indents this line, but YAML allows only spaces",
         ),
         text(
             "ConfigMap whose text is a template",
             "a.yaml",
             &config_map("envoy.yaml", "name: phantom-token\nx: {{ .Values.x }}\n"),
             1,
-            "this is a template of Helm",
+            "this is a Helm template",
         ),
         text(
             "ConfigMap of something else",
             "a.yaml",
             &config_map("config.yaml", "rules:\n  - seriesQuery: x\n"),
             1,
-            "no configuration of the filter is in this file",
+            "this file contains no configuration of the filter",
         ),
         text(
             "EnvoyProxy with a bootstrap",
@@ -125,7 +125,7 @@ fn rows() -> Vec<Row> {
             0,
             "no errors",
         ),
-        text("a Role", "a.yaml", ROLE, 1, "no configuration of the filter is in this file"),
+        text("a Role", "a.yaml", ROLE, 1, "this file contains no configuration of the filter"),
         text("List of resources", "a.yaml", &list(WASM_PLUGIN), 0, "no errors"),
         text(
             "what was applied, in an annotation",
@@ -141,21 +141,21 @@ fn rows() -> Vec<Row> {
         // What is no configuration as it stands.
         text("nothing", "a.yaml", "", 1, "the file is empty"),
         text("comments", "a.yaml", "# later\n---\n", 1, "the file is empty"),
-        text("another resource", "a.yaml", "kind: Service\n", 1, "no configuration of the filter is in this file"),
+        text("another resource", "a.yaml", "kind: Service\n", 1, "this file contains no configuration of the filter"),
         text("kustomization", "kustomization.yaml", "kind: Kustomization\nresources: [a.yaml]\n", 1, "kubectl kustomize FOLDER"),
         text("chart", "Chart.yaml", "apiVersion: v2\nname: gateway\nversion: 1.0.0\n", 1, "helm template CHART"),
-        text("template of Helm", "a.yaml", &BARE.replace("https://login.example.com/x", "{{ .Values.endpoint }}"), 1, "a.yaml:2:13: error: this is a template of Helm: check what it renders, helm template CHART | phantom-token check -"),
-        text("template of Helm with a condition", "a.yaml", &format!("{{{{- if .Values.on }}}}\n{BARE}{{{{- end }}}}\n"), 1, "this is a template of Helm"),
-        text("template of Helm, quoted", "a.yaml", &BARE.replace("https://login.example.com/x", "\"{{ .Values.endpoint }}\""), 1, "warning: this is a template of Helm"),
-        text("template of Helm that begins with a comment", "a.yaml", &format!("{{{{/* all */}}}}\n{BARE}"), 1, "a.yaml:1:1: error: this is a template of Helm"),
-        text("ConfigMap with a file of a chart", "a.yaml", &config_map("filter.json", "{{ (.Files.Get \"x.json\") | nindent 4 }}\n"), 1, "this is a template of Helm"),
-        text("template of Helm, from the root", "a.yaml", &BARE.replace("https://login.example.com/x", "{{$.Values.endpoint}}"), 1, "this is a template of Helm"),
+        text("Helm template", "a.yaml", &BARE.replace("https://login.example.com/x", "{{ .Values.endpoint }}"), 1, "a.yaml:2:13: error: this is a Helm template: check what it renders, helm template CHART | phantom-token check -"),
+        text("Helm template with a condition", "a.yaml", &format!("{{{{- if .Values.on }}}}\n{BARE}{{{{- end }}}}\n"), 1, "this is a Helm template"),
+        text("Helm template, quoted", "a.yaml", &BARE.replace("https://login.example.com/x", "\"{{ .Values.endpoint }}\""), 1, "warning: this is a Helm template"),
+        text("Helm template that begins with a comment", "a.yaml", &format!("{{{{/* all */}}}}\n{BARE}"), 1, "a.yaml:1:1: error: this is a Helm template"),
+        text("ConfigMap with a file of a chart", "a.yaml", &config_map("filter.json", "{{ (.Files.Get \"x.json\") | nindent 4 }}\n"), 1, "this is a Helm template"),
+        text("Helm template, from the root", "a.yaml", &BARE.replace("https://login.example.com/x", "{{$.Values.endpoint}}"), 1, "this is a Helm template"),
         text("another template", "a.yaml", &BARE.replace("https://login.example.com/x", "{{ endpoint }}"), 1, "this is a template"),
-        text("template of Jinja", "a.yaml", &format!("{{% if on %}}\n{BARE}{{% endif %}}\n"), 1, "this is a template of Jinja"),
-        text("template of ERB", "a.yaml", &BARE.replace("https://login.example.com/x", "<%= endpoint %>"), 1, "this is a template"),
-        text("template of ytt", "a.yaml", &BARE.replace("https://login.example.com/x", "#@ data.values.endpoint"), 1, "ytt -f FILE"),
-        text("variable of kustomize", "a.yaml", &BARE.replace("https://login.example.com/x", "$(ENDPOINT)"), 1, "a.yaml:2:13: warning: something has yet to fill in a value here"),
-        text("variable of envsubst", "a.yaml", &BARE.replace("https://login.example.com/x", "${ENDPOINT}"), 1, "something has yet to fill in a value here"),
+        text("Jinja template", "a.yaml", &format!("{{% if on %}}\n{BARE}{{% endif %}}\n"), 1, "this is a Jinja template"),
+        text("ERB template", "a.yaml", &BARE.replace("https://login.example.com/x", "<%= endpoint %>"), 1, "this is a template"),
+        text("ytt template", "a.yaml", &BARE.replace("https://login.example.com/x", "#@ data.values.endpoint"), 1, "ytt -f FILE"),
+        text("variable of kustomize", "a.yaml", &BARE.replace("https://login.example.com/x", "$(ENDPOINT)"), 1, "a.yaml:2:13: warning: a value is still to be filled in here"),
+        text("variable of envsubst", "a.yaml", &BARE.replace("https://login.example.com/x", "${ENDPOINT}"), 1, "a value is still to be filled in here"),
         text("Jsonnet", "a.jsonnet", "local x = 'y';\n{ introspection: { endpoint: x } }\n", 1, "this is Jsonnet"),
         text("Terraform", "main.tf", "resource \"kubernetes_manifest\" \"x\" {\n  manifest = yamldecode(x)\n}\n", 1, "this is Terraform"),
         text("Jsonnet that YAML can nearly read", "a.jsonnet", "{ introspection: { endpoint: 'https://x' } + common }\n", 1, "this is Jsonnet"),
@@ -167,30 +167,30 @@ fn rows() -> Vec<Row> {
             1,
             "warning: JSON has no comments",
         ),
-        text("an alias without its anchor", "a.yaml", "introspection: *common\n", 1, "an alias names an anchor"),
+        text("an alias without its anchor", "a.yaml", "introspection: *common\n", 1, "an alias refers to an anchor"),
         text("CUE", "a.cue", "package x\n\nintrospection: endpoint: \"x\"\n", 1, "this is CUE"),
         text("JSON with comments", "a.json", &json(BARE).replacen('{', "{ // what\n", 1), 1, "JSON has no comments"),
         text("JSON with comments after what YAML can read", "a.json", "/* what */ {\"rules\": []}", 1, "JSON has no comments"),
         text("JSON with a comment of YAML", "a.json", &json(BARE).replacen('{', "{ # what\n", 1), 1, "JSON has no comments"),
-        text("JSON with a byte order mark", "a.json", &format!("\u{feff}{}", json(BARE)), 1, "a byte order mark stands before the JSON"),
+        text("JSON with a byte order mark", "a.json", &format!("\u{feff}{}", json(BARE)), 1, "the JSON begins with a byte order mark"),
         text("JSON with a comma too many", "a.json", "{\"rules\": [],}", 1, "a.json:1:14: error: JSON has no comma before } or ]"),
         text("ConfigMap, JSON with a comma too many", "a.yaml", &config_map("filter.json", &json(BARE).replacen("[", "[,", 1)), 1, "a.yaml:14:17: error: this is neither YAML nor JSON"),
         text("ConfigMap, JSON with a comma too many under a name of its own", "a.yaml", &config_map("config", &json(BARE).replacen("/orders\"\n    }", "/orders\"\n    },", 1)), 1, "error: JSON has no comma before } or ]"),
-        text("ConfigMap, JSON with comments under a name of its own", "a.yaml", &config_map("config", &json(BARE).replacen('{', "{\n// what\n", 1)), 1, "a.yaml:8:5: error: JSON has no comments: take them out, or write YAML\na.yaml: 1 error\n"),
+        text("ConfigMap, JSON with comments under a name of its own", "a.yaml", &config_map("config", &json(BARE).replacen('{', "{\n// what\n", 1)), 1, "a.yaml:8:5: error: JSON has no comments: remove them, or write YAML\na.yaml: 1 error\n"),
         text("JSON with comments, by its name", "a.jsonc", &json(BARE).replacen('{', "{ // what\n", 1), 1, "a.jsonc: 1 error\n"),
         text("JSON with comments, told once", "a.json", &json(BARE).replacen("\"rules\"", "/* all */ \"rules\"", 1), 1, "a.json: 1 error\n"),
         text("a list in a list, and so on", "a.yaml", &"- ".repeat(20_000), 1, "values are nested too deeply"),
         text("an object in an object, and so on", "a.json", &"{\"introspection\":".repeat(5_000), 1, "values are nested too deeply"),
-        text("several JSON values", "a.json", "{\"kind\": \"x\"}\n{\"kind\": \"y\"}\n", 1, "a.json:2:1: error: several JSON values stand one after the other: jq -s"),
+        text("several JSON values", "a.json", "{\"kind\": \"x\"}\n{\"kind\": \"y\"}\n", 1, "a.json:2:1: error: several JSON values follow each other: jq -s"),
         text("tab", "a.yaml", "introspection:\n\tendpoint: https://x.test\n", 1, "a.yaml:2:1: error: a tab indents this line"),
         text("no-break space", "a.yaml", &BARE.replace("  endpoint", "  \u{a0}endpoint"), 1, "a character here only looks like a space"),
         text("no-break spaces before the line that cannot be read", "a.yaml", &BARE.replace("  endpoint", "\u{a0}\u{a0}endpoint"), 1, "a.yaml:2:1: error: a character here only looks like a space"),
-        text("typographic quotes", "a.yaml", &BARE.replace("https://login.example.com/x", "\u{201c}https://login.example.com/x\u{201d}"), 1, "typographic quotes stand here"),
-        text("a conflict", "a.yaml", &format!("<<<<<<< HEAD\n{BARE}=======\n{BARE}>>>>>>> x\n"), 1, "git has left a conflict here"),
+        text("typographic quotes", "a.yaml", &BARE.replace("https://login.example.com/x", "\u{201c}https://login.example.com/x\u{201d}"), 1, "there are typographic quotes here"),
+        text("a conflict", "a.yaml", &format!("<<<<<<< HEAD\n{BARE}=======\n{BARE}>>>>>>> x\n"), 1, "this is a git conflict marker"),
         text("a page", "a.yaml", "<!DOCTYPE html>\n<html><title>Sign in</title></html>\n", 1, "this is HTML or XML"),
         text("Ansible's vault", "a.yaml", "$ANSIBLE_VAULT;1.1;AES256\n6162\n", 1, "this is encrypted"),
         text("SOPS", "a.yaml", "spec: ENC[AES256_GCM,data:x,type:str]\nsops: {}\n", 1, "this is encrypted"),
-        text("alerts whose texts have braces", "a.yaml", "groups: [{ name: \"{{ $labels.x }}\" }]\n", 1, "no configuration of the filter is in this file"),
+        text("alerts whose texts have braces", "a.yaml", "groups: [{ name: \"{{ $labels.x }}\" }]\n", 1, "this file contains no configuration of the filter"),
     ];
     let utf_16 = BARE.encode_utf16().flat_map(u16::to_le_bytes);
     rows.extend([

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-/// If this failed, an operator who tries an answer of the server would be told that a refresh token is refused which then passes, or
-/// that a token passes which clients are refused with.
+/// If this failed, `explain` would report for a recorded response that a refresh token is refused although it passes, or that a
+/// token passes although clients are refused.
 #[test]
 fn r206_recorded_answers_come_to_what_the_filter_makes_of_them() -> Result<(), Box<dyn std::error::Error>> {
     let mut wrong = Vec::new();

@@ -228,13 +228,13 @@ impl Configuration {
             taken.all(|(_, server)| server.is_by_user_info())
         };
         if rules.requirements().any(|requirement| requirement.asks_of_token() && asks_too_much(requirement)) {
-            let message = "must not ask for scopes, audience, dpop, acr_values or max_age of a server with userinfo, which does not tell of them";
+            let message = "must not require scopes, audience, dpop, acr_values or max_age from a server with userinfo, which does not report them";
             errors.note("rules", message);
         }
         let asks_for_proof = servers.iter().any(|server| server.token.dpop != DpopMode::Off)
             || rules.requirements().any(Requirement::requires_key_binding);
         if asks_for_proof && dpop.is_none() {
-            errors.note("dpop", "is required where tokens may be bound to a key");
+            errors.note("dpop", "is required if tokens may be bound to a key");
         }
         if mint.is_some() {
             let own = rules.requirements().filter(|requirement| requirement.mint.is_some());

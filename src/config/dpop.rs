@@ -11,7 +11,7 @@ section! {
         /// Origins by which clients address the gateway, such as `https://api.example.com`: the URL in a proof starts with one of
         /// these. If there are several, the request's `Host` selects the one that its proof has to be for, so expose no other
         /// hosts.
-        origins: NonEmptyList<GatewayOrigin> = (required "is required: what clients know the gateway by"),
+        origins: NonEmptyList<GatewayOrigin> = (required "is required: the origins by which clients address the gateway"),
         /// Accepted algorithms of proofs. Defaults to ES256, EdDSA, PS256 and RS256.
         algorithms: NonEmptyList<Algorithm>,
         /// Maximum age of a proof. Used proofs are remembered that long, so that none is used twice; in the shared data, for the

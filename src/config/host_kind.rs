@@ -37,20 +37,20 @@ fn kong(configuration: &Value, errors: &mut ConfigErrors) {
     if configuration.get("client_certificate").is_some_and(|source| source == "connection") {
         errors.note(
             "client_certificate",
-            "must not be connection in Kong, which does not tell the certificate",
+            "must not be connection in Kong, which does not report the certificate",
         );
     }
     if configuration.get("token_sources").is_some_and(|section| section.get("query_parameter").is_some()) {
         errors.note(
             "token_sources.query_parameter",
-            "must be left out in Kong, which forwards the query as it came",
+            "must be left out in Kong, which forwards the query unchanged",
         );
     }
     if configuration.get("end_streams_with_token").is_some_and(|value| *value != Value::Bool(false)) {
-        errors.note("end_streams_with_token", "must be left out in Kong, which knows no such timeout");
+        errors.note("end_streams_with_token", "must be left out in Kong, which has no such timeout");
     }
     if configuration.get("filter_state").is_some() {
-        errors.note("filter_state", "must be left out in Kong, which keeps none");
+        errors.note("filter_state", "must be left out in Kong, which stores none");
     }
     upstreams("", configuration, errors);
     for (index, server) in elements("authorization_servers") {
@@ -100,8 +100,8 @@ fn is_host_and_port(upstream: &str) -> bool {
 
 /// What rules cannot ask there.
 const RULES: &[(&str, &str)] = &[
-    ("routes", "must be left out in Kong, which does not tell the route"),
-    ("peers", "must be left out in Kong, which does not tell the caller's certificate"),
+    ("routes", "must be left out in Kong, which does not report the route"),
+    ("peers", "must be left out in Kong, which does not report the caller's certificate"),
 ];
 
 #[cfg(test)]

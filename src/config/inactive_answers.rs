@@ -24,7 +24,7 @@ pub(super) fn inactive_answers(
         let mistake = match (status, error.as_deref()) {
             (429, _) => "must not have the status of a limit on requests",
             (401 | 403, None) if auth_method != Method::Unauthenticated => {
-                "needs error: without it, wrong credentials of the gateway would be taken for a dead token"
+                "needs error: without it, wrong credentials of the gateway would count as an inactive token"
             }
             (401, Some("invalid_token")) if auth_method == Method::BearerToken => {
                 "is about the gateway's own token (RFC 6750 §3.1)"

@@ -1,4 +1,4 @@
-//! The section `introspection`: where, as whom, and what comes back.
+//! The section `introspection`: endpoint, client authentication and response.
 
 use super::authentication::authentication;
 use super::calls::Calls;
@@ -144,7 +144,7 @@ impl Response {
             errors.note(at.field("jwt_field"), "must be left out: a signed response holds claims");
         }
         if self.accept != ResponseType::Jwt && self.jwt_field.is_none() && !context.forwards_claims {
-            let message = "brings no JWT for the services: configure mint or claim_to_headers, or jwt_field if the JSON has one";
+            let message = "leaves services without a JWT: configure mint or claim_to_headers, or jwt_field if the JSON has one";
             errors.note(at.field("accept"), message);
         }
         let format = match self.accept {
@@ -168,13 +168,13 @@ fn signed(
     errors: &mut ConfigErrors,
 ) -> Option<SignedResponse> {
     if !context.has_keys {
-        errors.note(at, "needs keys, by which the signature is verified");
+        errors.note(at, "needs keys to verify the signature");
     }
     if context.issuers.is_empty() {
-        errors.note(at, "needs token.issuer, which signs");
+        errors.note(at, "needs token.issuer, the signer");
     }
     if client_id.is_none() {
-        errors.note(at, "needs introspection.client_id, which the answer is addressed to");
+        errors.note(at, "needs introspection.client_id, the audience of the response");
     }
     Some(SignedResponse { issuers: context.issuers.to_vec(), audience: client_id?.to_owned(), required })
 }

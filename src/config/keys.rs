@@ -72,27 +72,26 @@ impl Keys {
         }
         if let Some(jwks) = jwks {
             let set = KeySet::parse(jwks.expose().as_bytes(), &algorithms).ok().filter(|set| !set.is_empty());
-            let message = "must be a JWK Set with a key of use: RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519";
+            let message = "must be a JWK Set with a usable key: RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519";
             return errors
                 .check(at.field("jwks"), set.ok_or(message))
                 .map(|set| KeySettings::Configured(Arc::new(set)));
         }
         if let Some(hmac_secret) = hmac_secret {
-            let set = KeySet::of_secret(&hmac_secret).ok_or("must have 32 bytes at least (RFC 7518 §3.2)");
+            let set = KeySet::of_secret(&hmac_secret).ok_or("must have at least 32 bytes (RFC 7518 §3.2)");
             return errors
                 .check(at.field("hmac_secret"), set)
                 .map(|set| KeySettings::Configured(Arc::new(set)));
         }
         let upstream = own_upstream.as_deref().or(upstream);
-        let message = "is required where introspection.upstream is not there to take its place";
+        let message = "is required if there is no introspection.upstream to default to";
         let upstream = errors.check(at.field("upstream"), upstream.ok_or(message))?;
         let target = |url: &Secret| target(url, upstream, timeout).map(Arc::new);
         let publication = match (jwks_uri, metadata_url) {
             (Some(jwks_uri), _) => Publication::At(target(&jwks_uri)?),
             (None, Some(metadata_url)) => {
                 if issuers.is_empty() {
-                    errors
-                        .note(at.field("metadata_url"), "needs token.issuer, whose metadata they have to be");
+                    errors.note(at.field("metadata_url"), "needs token.issuer, whose metadata it must be");
                 }
                 Publication::Discovered { metadata: target(&metadata_url)?, issuers: issuers.to_vec() }
             }

@@ -26,7 +26,7 @@ section! {
         lifetime: BoundedDuration<{ 10 * SECOND }, HOUR> = "5m",
         /// `aud`.
         audience: Visible = required,
-        /// Where the response names the user: a JSON Pointer to the claim that becomes `sub`; see "Whom a minted JWT names".
+        /// Where the response names the user: a JSON Pointer to the claim that becomes `sub`; see "The subject of a minted JWT".
         subject: SubjectPointer = "/sub",
         /// Whether a response that names no user (neither in this claim, nor in `sub`, `username` and the like) is about the
         /// client's own token, so that `client_id` becomes `sub`. Only for servers that name the user in every response about a
@@ -98,7 +98,7 @@ impl Mint {
 }
 
 impl ServerMint {
-    /// Whom JWTs name that are minted for the tokens of one server.
+    /// The subject of JWTs minted for the tokens of one server.
     pub(super) fn subject(self, default: &SubjectMapping) -> SubjectMapping {
         SubjectMapping {
             pointer: self.subject.unwrap_or_else(|| default.pointer.clone()),

@@ -220,10 +220,10 @@ impl Rule {
         let path = errors.check(at.field("path"), PathPattern::parse(&path, is_exact));
         let methods = methods.unwrap_or_default();
         if !methods.iter().all(|method| is_method(method)) {
-            errors.note(at.field("methods"), "must be names of methods in upper case");
+            errors.note(at.field("methods"), "must be method names in upper case");
         }
         if methods.iter().any(|method| ["*", "ANY", "ALL"].contains(&method.as_str())) {
-            errors.note(at.field("methods"), "must be left out where the rule is for all methods");
+            errors.note(at.field("methods"), "must be left out if the rule is for all methods");
         }
         let methods = with_head(methods);
 
@@ -251,34 +251,36 @@ impl Rule {
         let demands = Demands { servers, report_only, mint, peers, dpop, any_of, token };
 
         if narrows && (!demands.servers.is_empty() || demands.mint.is_some()) {
-            let message = "asks for more than the rules without routes, which set the authorization server and the minted JWT";
+            let message = "must be left out: the authorization server and the minted JWT are set by rules without routes";
             errors.note(at.field("routes"), message);
         }
         if narrows && allow_in_path.is_some() {
-            errors.note(at.field("allow_in_path"), "is for the rules without routes to say");
+            errors.note(at.field("allow_in_path"), "must be left out: it is set by rules without routes");
         }
         if narrows && demands.report_only.is_some() {
-            errors.note(at.field("report_only"), "is for the rules without routes to say");
+            errors.note(at.field("report_only"), "must be left out: it is set by rules without routes");
         }
         if access != Access::Public && methods.iter().any(|method| policy::is_reflected(method.as_bytes())) {
-            let message = "must not have TRACE or TRACK where a token is taken: services answer them with the request itself";
+            let message = "must not include TRACE or TRACK where a token is accepted: services respond by echoing the request";
             errors.note(at.field("methods"), message);
         }
         let access = match access {
             Access::Public => {
                 if narrows {
-                    let message = "must not be public where the rule is for routes: it opens nothing";
+                    let message = "must not be public in a rule for routes: it exposes nothing";
                     errors.note(at.field("access"), message);
                 } else if demands != Demands::default() {
-                    errors
-                        .note(at.field("access"), "must not be public where something is asked of the token");
+                    errors.note(
+                        at.field("access"),
+                        "must not be public if the rule has requirements for the token",
+                    );
                 }
                 policy::Access::Public
             }
             Access::Optional | Access::Protected => {
                 let is_optional = access == Access::Optional;
                 if narrows && is_optional {
-                    let message = "must not be optional where the rule is for routes: it opens nothing";
+                    let message = "must not be optional in a rule for routes: it exposes nothing";
                     errors.note(at.field("access"), message);
                 }
                 let requirement = demands.requirement(at, context.enforcement, errors);
@@ -343,7 +345,7 @@ impl TokenConditions {
         let before = errors.iter().count();
         let conditions = self.conditions(at, errors);
         if conditions.is_empty() && errors.iter().count() == before {
-            errors.note(at, "must ask for something: it is met by every token");
+            errors.note(at, "must require something: every token meets it");
         }
         conditions
     }
@@ -386,11 +388,10 @@ impl RuleClaim {
             errors.note(at.field("one_of"), "must not be empty");
         }
         if self.contains.as_ref().is_some_and(Value::is_array) {
-            errors
-                .note(at.field("contains"), "must be one value: one_of is for several, of which one will do");
+            errors.note(at.field("contains"), "must be one value: use one_of for alternatives");
         }
         if self.present.is_some() && self.separated_by.is_some() {
-            errors.note(at.field("separated_by"), "must not be there with present");
+            errors.note(at.field("separated_by"), "must be left out with present");
         }
         let separator = self.separated_by.map(|separator| match separator {
             Separator::Comma => ',',

@@ -39,7 +39,7 @@ pub(super) struct Gateway<'m> {
     pub(super) forwards_claims: bool,
     /// Whether there is a section `mint`.
     pub(super) mints: bool,
-    /// Whom minted JWTs name, where a server says nothing of its own.
+    /// The default subject of minted JWTs.
     pub(super) subject: Option<&'m SubjectMapping>,
     /// Whether that leaves open which claim names the user.
     pub(super) asks_subject: bool,
@@ -61,7 +61,7 @@ pub(super) fn servers(
         ("keys", single.keys.is_some()),
     ];
     for (section, _) in sections.iter().filter(|(_, is_written)| *is_written) {
-        errors.note(section, "must be left out where authorization_servers has one for each");
+        errors.note(section, "must be left out: authorization_servers has one for each");
     }
     let at_all = FieldPath::Root.field("authorization_servers");
     if several.is_empty() {
@@ -98,7 +98,7 @@ impl Server {
         let introspection = match (self.introspection, self.userinfo) {
             (introspection, Some(section)) => {
                 if introspection.is_some() {
-                    errors.note(at.field("userinfo"), "must be left out where there is introspection");
+                    errors.note(at.field("userinfo"), "must be left out if there is introspection");
                 }
                 unknown_by_user_info(&token, claim_mapping.requires_token_type, at.field("token"), errors);
                 section.settings(at.field("userinfo"), forwards_claims, errors)

@@ -74,18 +74,18 @@ fn r038_all_errors_are_reported_at_once_with_their_paths() {
             "introspection.endpoint: must be an absolute URL of http or https",
             "introspection.upstream: must be visible ASCII",
             "introspection.client_id: must be a string",
-            "introspection.client_secret: names a variable that is not set, or empty, in the environment of the proxy",
+            "introspection.client_secret: names a variable that is unset or empty in the environment of the proxy",
             "introspection.timeout: must be a duration between 1ms and 1m, like 2s",
             "introspection.respond: is not a field",
-            "token.audience: must not be empty, nor have an empty element",
+            "token.audience: must not be empty or have an empty element",
             "token.leeway: must be a duration between 0s and 1m, like 2s",
             "cache.max_entries: must be between 16 and 1000000, got 0",
             "cache.max_ttl: must be a string",
             r#"rules[0].path: must start with "/""#,
-            "rules[1].methods: must be names of methods in upper case",
+            "rules[1].methods: must be method names in upper case",
             "rules[1].scopes: must be scope tokens (RFC 6749 §3.3): visible ASCII, no space",
             "rules[1].pathh: is not a field",
-            "rules[2].access: must not be public where something is asked of the token",
+            "rules[2].access: must not be public if the rule has requirements for the token",
             "rules[3]: must be an object",
             "rules[5]: matches the same requests as rules[4], but for letter case perhaps",
             "rule: is not a field",
@@ -103,12 +103,12 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     );
     check(
         json!({"rules": [{"path": "/", "access": "optional", "routes": ["a"]}]}),
-        "rules[0].access: must not be optional where the rule is for routes: it opens nothing",
+        "rules[0].access: must not be optional in a rule for routes: it exposes nothing",
     );
     for access in ["protected", "optional"] {
         check(
             json!({"rules": [{"path": "/", "access": access, "methods": ["GET", "TRACE"]}]}),
-            "rules[0].methods: must not have TRACE or TRACK where a token is taken: services answer them with the request itself",
+            "rules[0].methods: must not include TRACE or TRACK where a token is accepted: services respond by echoing the request",
         );
     }
     check(json!({"rules": []}), "rules: must not be empty: without a rule, nothing is exposed");
@@ -120,7 +120,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     );
     check(
         json!({"introspection": {"response": {"accept": "application/json"}}}),
-        "introspection.response.accept: brings no JWT for the services: configure mint or claim_to_headers, or jwt_field if the JSON has one",
+        "introspection.response.accept: leaves services without a JWT: configure mint or claim_to_headers, or jwt_field if the JSON has one",
     );
     check(
         json!({"introspection": {"response": {"jwt_field": "active"}}}),
@@ -192,21 +192,21 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         check(json!({"rules": [{"path": path}]}), r#"rules[0].path: must start with "/""#);
     }
     for (method, expected) in [
-        ("get", "rules[0].methods: must be names of methods in upper case"),
-        ("Get", "rules[0].methods: must be names of methods in upper case"),
-        ("GET,POST", "rules[0].methods: must be names of methods in upper case"),
-        ("GET ", "rules[0].methods: must be names of methods in upper case"),
-        ("*", "rules[0].methods: must be left out where the rule is for all methods"),
-        ("ANY", "rules[0].methods: must be left out where the rule is for all methods"),
-        ("ALL", "rules[0].methods: must be left out where the rule is for all methods"),
+        ("get", "rules[0].methods: must be method names in upper case"),
+        ("Get", "rules[0].methods: must be method names in upper case"),
+        ("GET,POST", "rules[0].methods: must be method names in upper case"),
+        ("GET ", "rules[0].methods: must be method names in upper case"),
+        ("*", "rules[0].methods: must be left out if the rule is for all methods"),
+        ("ANY", "rules[0].methods: must be left out if the rule is for all methods"),
+        ("ALL", "rules[0].methods: must be left out if the rule is for all methods"),
     ] {
         check(json!({"rules": [{"path": "/", "methods": [method]}]}), expected);
     }
     for (alternative, expected) in [
-        (json!({}), "rules[0].any_of[1]: must ask for something: it is met by every token"),
+        (json!({}), "rules[0].any_of[1]: must require something: every token meets it"),
         (
             json!({"scopes": [], "claims": []}),
-            "rules[0].any_of[1]: must ask for something: it is met by every token",
+            "rules[0].any_of[1]: must require something: every token meets it",
         ),
         (
             json!({"scopes": ["a b"]}),
@@ -221,7 +221,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     }
     check(
         json!({"rules": [{"path": "/", "any_of": []}]}),
-        "rules[0].any_of: must not be empty, nor have an empty element",
+        "rules[0].any_of: must not be empty or have an empty element",
     );
     for template in [
         "/a{id}",
@@ -281,11 +281,11 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         ),
         (
             json!({"pointer": "/a", "contains": ["x", "y"]}),
-            "rules[0].claims[0].contains: must be one value: one_of is for several, of which one will do",
+            "rules[0].claims[0].contains: must be one value: use one_of for alternatives",
         ),
         (
             json!({"pointer": "/a", "present": true, "separated_by": "comma"}),
-            "rules[0].claims[0].separated_by: must not be there with present",
+            "rules[0].claims[0].separated_by: must be left out with present",
         ),
         (
             json!({"pointer": "/a", "one_of": ["x"], "separated_by": ","}),
@@ -303,11 +303,11 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     for (header, expected) in [
         (
             json!({"header": "X-User", "pointer": "/sub"}),
-            "claim_to_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
+            "claim_to_headers[0].header: must be a field name in lower case without a meaning in HTTP itself",
         ),
         (
             json!({"header": "authorization", "pointer": "/sub"}),
-            "claim_to_headers[0].header: must be a field name in lower case that means nothing to HTTP itself",
+            "claim_to_headers[0].header: must be a field name in lower case without a meaning in HTTP itself",
         ),
         (
             json!({"header": "x-user", "pointer": "sub"}),
@@ -335,10 +335,10 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
     check(json!({"claim_to_headers": twice}), "claim_to_headers[1].header: is a duplicate");
     check(
         json!({"rules": [{"path": "/", "methods": [""]}]}),
-        "rules[0].methods: must not be empty, nor have an empty element",
+        "rules[0].methods: must not be empty or have an empty element",
     );
     for list in ["hosts", "methods", "audience", "scopes_any_of", "acr_values", "routes", "peers"] {
-        let expected = format!("rules[0].{list}: must not be empty, nor have an empty element");
+        let expected = format!("rules[0].{list}: must not be empty or have an empty element");
         check(json!({"rules": [{"path": "/", list: []}]}), &expected);
     }
 }
@@ -385,7 +385,7 @@ fn r019_a_method_of_authentication_has_its_own_fields_and_no_others() {
     );
     for name in ["authorization", "X-Api-Key", ":path", "a b", "host"] {
         let expected = format!(
-            "introspection.headers.{name}: must be a field name in lower case, of none that the filter or the host sends itself"
+            "introspection.headers.{name}: must be a field name in lower case that neither the filter nor the host sends itself"
         );
         check(json!({"introspection": {"headers": {name: "x"}}}), &expected);
     }
@@ -463,7 +463,8 @@ proptest::proptest! {
     }
 }
 
-/// If a profile overruled what is written, nobody could deviate from it; if it were not known, its defaults would be missing.
+/// If a profile overrode written fields, no configuration could deviate from it; if it were not known, its defaults would be
+/// missing.
 #[test]
 fn a_profile_gives_defaults_and_nothing_more() {
     let response_of = |edits: Value| {
@@ -488,7 +489,7 @@ fn a_profile_gives_defaults_and_nothing_more() {
     assert!(found[0].starts_with("authorization_servers[0].profile: must be one of"), "{found:?}");
 }
 
-/// If a profile did not fit the rest, whoever chose it could not start.
+/// If a profile contradicted the rest, no configuration with it would start.
 #[test]
 fn every_profile_makes_a_configuration_that_works() {
     let names = errors(&configured(json!({"profile": ""})))[0].clone();
@@ -528,7 +529,7 @@ fn with_secrets(kind: &Kind, count: &mut usize) -> Value {
 
 const SECRET_TEXT: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
 
-/// If this failed, a field of a secret type would be printed: whoever adds one need not think of it.
+/// If this failed, a field of a secret type would be printed. Hiding follows from the type, so a new field needs no extra code.
 #[test]
 fn r110_no_field_of_a_secret_type_is_shown_or_printed() {
     let mut count = 0;
@@ -624,7 +625,7 @@ fn r194_each_secret_is_of_its_own_alphabet_and_has_no_line_end_behind_it() {
             let found = error(&format!("{}{end}", long("")));
             let found = found.lines().next().unwrap_or_default();
             assert!(
-                found.ends_with(": ends with a line end, which is not part of it: leave that out"),
+                found.ends_with(": ends with a line break, which is not part of it: remove it"),
                 "{path}: {found}"
             );
         }
@@ -668,7 +669,7 @@ fn r195_what_refuses_the_gateway_cannot_be_called_a_dead_token() {
         let expected = format!("introspection.response.inactive_answers[0]{message}");
         check(json!({"introspection": {"response": {"inactive_answers": [answer]}}}), &expected);
     };
-    let bare = ": needs error: without it, wrong credentials of the gateway would be taken for a dead token";
+    let bare = ": needs error: without it, wrong credentials of the gateway would count as an inactive token";
     refuses(json!({"status": 401}), bare);
     refuses(json!({"status": 403}), bare);
     refuses(json!({"status": 400, "error": "invalid_client"}), ": is about the gateway's own credentials");

@@ -1,4 +1,4 @@
-//! Texts that have to satisfy a rule, and what the operator is told of it.
+//! Strings that have to satisfy a rule, and the error messages for them.
 
 use std::time::Duration;
 
@@ -121,12 +121,12 @@ fn plain_path(text: &str) -> Result<(), &'static str> {
 
 fn settable(name: &str) -> Result<(), &'static str> {
     let is_of_http = OF_HTTP.contains(&name) || name.starts_with("content-");
-    let message = "must be a field name in lower case that means nothing to HTTP itself";
+    let message = "must be a field name in lower case without a meaning in HTTP itself";
     ensure(is_header_name(name) && !is_of_http, message)
 }
 
 fn callout_header(name: &str) -> Result<(), &'static str> {
-    let message = "must be a field name in lower case, of none that the filter or the host sends itself";
+    let message = "must be a field name in lower case that neither the filter nor the host sends itself";
     ensure(is_header_name(name) && !OWN_HEADERS.contains(&name), message)
 }
 

@@ -16,7 +16,7 @@ section! {
         upstream: Visible = required,
         /// Must be `true`, to acknowledge a limitation: UserInfo does not say which client a token was issued to, so a token that
         /// any application of this server received passes here, even from an application that you do not know.
-        allow_any_client: bool = (required "is required: tokens that the server issued to any client pass, which UserInfo cannot tell apart"),
+        allow_any_client: bool = (required "is required: UserInfo does not show which client a token was issued to, so those of all clients pass"),
         /// As `introspection.response.inactive_answers`; a 401 that asks for a bearer token always counts.
         inactive_answers: Vec<InactiveAnswer> = [],
         ..calls: Calls,
@@ -34,7 +34,7 @@ impl UserInfo {
             errors.note(at.field("allow_any_client"), "must be true");
         }
         if !forwards_claims {
-            errors.note(at, "brings no JWT for the services: configure mint or claim_to_headers");
+            errors.note(at, "leaves services without a JWT: configure mint or claim_to_headers");
         }
         // There are no credentials of the gateway that a bare 401 could be about.
         let inactive = self.inactive_answers;

@@ -1,5 +1,6 @@
-//! Documents that the gateway publishes: JSON at a fixed path, for everybody, without a token. Whoever needs one may know the gateway by
-//! another name than clients do, so it answers on every host; on another one that an operator opens by name, services come first.
+//! Documents that the gateway publishes: public JSON at a fixed path, without a token. Services may know the gateway by another
+//! name than clients do, so a document is served on every host; on another host that a rule names, the service takes
+//! precedence.
 
 use crate::http::authority::without_port;
 use crate::http::cors;

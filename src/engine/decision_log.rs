@@ -95,7 +95,7 @@ impl DecisionLog {
                 self.note_introspection(token, fault);
             }
             QueryResult::Document(Err(Reason::IntrospectionLimit), _) => {
-                self.say(Level::Debug, "keys or metadata: a fetch is in flight or was made a moment ago");
+                self.say(Level::Debug, "keys or metadata: a fetch is in flight or was made moments ago");
             }
             QueryResult::Document(Err(reason), unusable) => {
                 let text = "the authorization server's keys or metadata cannot be used";
@@ -149,14 +149,14 @@ impl DecisionLog {
         let (level, text) = match reason {
             Reason::GatewayCredentialsRefused => (
                 Level::Error,
-                "the authorization server refuses the gateway's credentials, check client_id and its secret or key",
+                "the authorization server refuses the gateway's credentials: check client_id and its secret or key",
             ),
             Reason::Unavailable | Reason::IntrospectionTimeout | Reason::ServerRateLimited => {
                 (Level::Warn, "the authorization server did not serve an introspection")
             }
             Reason::IntrospectionLimit | Reason::CircuitOpen => return,
             reason if reason.fault() == Fault::Client => return,
-            _ => (Level::Error, "the authorization server answered an introspection unexpectedly"),
+            _ => (Level::Error, "the authorization server sent an unexpected response to an introspection"),
         };
         self.write(level, text, format_args!("{}{place}", fault(reason)));
     }

@@ -119,7 +119,7 @@ impl Engine {
         let head = RequestHead::read(fields.clone());
         if head.field_count < attributes.field_count {
             // What cannot be seen cannot be removed.
-            let reply = self.internal_error("it does not show all fields", host.metrics);
+            let reply = self.internal_error("the host does not show all fields", host.metrics);
             return Instructions::of(Action::Reply(reply));
         }
         let (mut edits, extracted) = HeaderEdits::find(&head, fields.clone(), &self.settings);
@@ -178,7 +178,7 @@ impl Engine {
     /// The reply to a request about which the host refused a call.
     #[cold]
     pub fn internal_error(&self, refused: impl Display, metrics: &dyn Metrics) -> Reply {
-        self.log.write(Level::Error, "the host refused a call about a request", refused);
+        self.log.write(Level::Error, "the host refused a call for a request", refused);
         self.refuse(Reason::Internal, metrics)
     }
 

@@ -97,7 +97,7 @@ secrets! {
     HmacSecret = one_line,
     /// The same, of a length that withstands brute force.
     LongSecret = |text| {
-        one_line(text).and_then(|()| ensure(text.len() >= 32, "must have 32 bytes at least"))
+        one_line(text).and_then(|()| ensure(text.len() >= 32, "must have at least 32 bytes"))
     },
     /// A client's secret (RFC 6749 Appendix A.2).
     ClientSecret = |text| {
@@ -133,7 +133,7 @@ fn visible(text: &str) -> Result<(), &'static str> {
 /// A secret that is made of a file, with `echo` or by `kubectl create secret --from-file`, has its last line end. The server
 /// knows the secret without that, and refuses the gateway for no visible reason.
 fn one_line(text: &str) -> Result<(), &'static str> {
-    ensure(!text.ends_with(['\n', '\r']), "ends with a line end, which is not part of it: leave that out")
+    ensure(!text.ends_with(['\n', '\r']), "ends with a line break, which is not part of it: remove it")
 }
 
 fn pointer(text: &str) -> Result<(), &'static str> {
@@ -163,7 +163,7 @@ pub(crate) fn read_secret(
         Value::String(text) => Ok(text.clone()),
         Value::Object(reference) if is_reference(reference) => {
             let name = reference.get("env").and_then(Value::as_str).unwrap_or_default();
-            let message = "names a variable that is not set, or empty, in the environment of the proxy";
+            let message = "names a variable that is unset or empty in the environment of the proxy";
             reader.variable(name).ok_or(message)
         }
         _ => Err(r#"must be a string or {"env": NAME}"#),
@@ -220,7 +220,7 @@ field_type!(
     |written, at, reader| {
         let is_empty = |list: &Vec<Value>| list.is_empty() || list.iter().any(|element| element == "");
         if written.as_array().is_some_and(is_empty) {
-            reader.note(at, "must not be empty, nor have an empty element");
+            reader.note(at, "must not be empty or have an empty element");
             return None;
         }
         Vec::<T>::read(written, at, reader)

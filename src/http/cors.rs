@@ -65,8 +65,8 @@ pub(crate) fn readable_refusal(origin: &str, asked: &RequestHead<'_>, allow_cred
 const FIELDS_OF_PAGES: &str = "authorization, content-type, dpop, last-event-id, mcp-method, mcp-name, \
      mcp-protocol-version, mcp-session-id, traceparent, x-requested-with, *";
 
-/// What lets pages of any origin fetch a document that is for everybody. `Authorization` is not among those that `*` stands for,
-/// and clients of MCP send `MCP-Protocol-Version`; both are named for browsers that do not know `*`.
+/// Lets pages of any origin fetch a public document. `Authorization` is not among those that `*` stands for, and clients of MCP
+/// send `MCP-Protocol-Version`; both are named for browsers that do not know `*`.
 pub(crate) const FOR_EVERY_PAGE: &[(&str, &str)] = &[
     ("access-control-allow-origin", "*"),
     ("access-control-allow-methods", "GET, HEAD"),

@@ -60,14 +60,14 @@ impl PublicJwk {
         };
         match text("kty")? {
             Some("RSA" | "EC" | "OKP") => {}
-            Some("oct") => return Err("a symmetric key, which is not to be published"),
+            Some("oct") => return Err("a symmetric key, which must not be published"),
             _ => return Err("its kty is unknown"),
         }
         if text("use")?.is_some_and(|purpose| purpose != "sig") {
             return Err("its use is not sig");
         }
         if !jwk.get("key_ops").is_none_or(verifies) {
-            return Err("its key_ops do not have verify");
+            return Err("its key_ops lack verify");
         }
         let algorithm = text("alg")?.map(|name| Algorithm::named(name).ok_or("its alg is unknown"));
         let id = text("kid").unwrap_or_default().map(str::to_owned);
@@ -87,7 +87,7 @@ impl PublicJwk {
         let material = Material::read(&self.public, max_rsa_bits)?;
         let key = Key::new(self.id.clone(), self.algorithm, self.thumbprint(), material);
         match key.algorithm {
-            Some(algorithm) if !key.fits(algorithm) => Err("its alg is of another kty or crv"),
+            Some(algorithm) if !key.fits(algorithm) => Err("its alg does not match its kty or crv"),
             _ => Ok(key),
         }
     }

@@ -65,7 +65,7 @@ impl KeySet {
     fn read(&self, value: &Value) -> Result<Key, &'static str> {
         let key = Key::read(&Object::of(value).ok_or("no JSON object")?)?;
         if !self.algorithms.iter().any(|algorithm| key.fits(*algorithm)) {
-            return Err("no algorithm of keys.algorithms fits it");
+            return Err("it fits no algorithm of keys.algorithms");
         }
         if self.keys.len() < MAX_KEYS { Ok(key) } else { Err("more than 256 keys are there") }
     }

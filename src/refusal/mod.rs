@@ -1,8 +1,8 @@
-//! Refusals: who is at fault, and what the client hears (RFC 6750 §3, RFC 9110 §15).
+//! Refusals: who is at fault, and what the client receives (RFC 6750 §3, RFC 9110 §15).
 //!
 //! A client's fault is 400, 401, 403 or 431; a challenge comes with it where other credentials could help. The authorization
-//! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither is ever told to the client as a fault of
-//! its token. `reason` is the table; what policies and tokens contribute to a challenge comes as data.
+//! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither ever blames the client's token.
+//! `reason` is the table; what policies and tokens contribute to a challenge comes as data.
 
 mod body;
 mod challenge;
@@ -76,7 +76,7 @@ impl Rejection {
     pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = *self.reason.row();
         let mut description = description.to_owned();
-        // Clients are told what is wrong with what they presented, and not with what the server answered.
+        // Clients learn what is wrong with what they presented, but not with the server's response.
         if let Some(member) = self.member.filter(|_| self.reason.fault() == Fault::Client) {
             description.push_str(&format!(": {member}"));
         }

@@ -1,9 +1,9 @@
 //! The table of reasons: one row each. The enum, the names and all that follows from a reason are made of it.
 //!
-//! Every text here is fixed: nothing of a token or of the server's answer can come out. The error codes are those of RFC 6750
-//! §3.1, RFC 9449 §7.1 and RFC 9470 §3 and, where these have none, of RFC 6749 §4.1.2.1. `unauthorized` is no registered code: it
-//! stands in bodies alone, since a request without credentials hears no error in its challenge (RFC 6750 §3.1); so does `access_denied`, which
-//! is none of RFC 6750's codes.
+//! Every text here is fixed: nothing of a token or of the server's response can leak. The error codes are those of RFC 6750
+//! §3.1, RFC 9449 §7.1 and RFC 9470 §3 and, where these have none, of RFC 6749 §4.1.2.1. `unauthorized` is no registered code:
+//! it stands in bodies alone, since the challenge of a request without credentials has no error (RFC 6750 §3.1); so does
+//! `access_denied`, which is none of RFC 6750's codes.
 
 use super::challenge::Challenge;
 use crate::http::callout::{CalloutOutcome, NotSent};
@@ -35,7 +35,7 @@ pub(super) struct Row {
 }
 
 /// Defines the reasons. A row: what it means, the variant, status, error code, challenge, who is at fault, further columns that
-/// hold, and what clients are told. The name is the variant's, in snake case; an operator looks it up in docs/troubleshooting.md.
+/// hold, and the text for clients. The name is the variant's in snake case, with a chapter in docs/troubleshooting.md.
 macro_rules! reasons {
     ($(
         $(#[doc = $doc:literal])+

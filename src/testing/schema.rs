@@ -49,5 +49,5 @@ const MESSAGES: &[&str] = &[
     ": must be an object",
     ": must be an object, each member of its type",
     r#": must be a string or {"env": NAME}"#,
-    "must not be empty, nor have an empty element",
+    "must not be empty or have an empty element",
 ];

@@ -279,7 +279,7 @@ impl TokenPolicy {
         }
     }
 
-    /// Validates what only an answer may lack: a JWT that a client presents says for itself for whom it is (R67).
+    /// Validates what only a response may lack: a JWT that a client presents must have an audience (R67).
     ///
     /// # Errors
     /// [`Reason::WrongAudience`] without `aud`.

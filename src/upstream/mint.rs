@@ -1,10 +1,10 @@
-//! Minting: the gateway signs a JWT itself, in the profile of RFC 9068 §2, for an authorization server that answers without
-//! one.
+//! Minting: the gateway signs a JWT itself, in the profile of RFC 9068 §2, for an authorization server whose responses have
+//! none.
 //!
-//! It is made of the answer about an active token and of nothing else (R109), for one audience, with the claims that this
-//! audience needs; it lives for a short time, and no longer than the token. It names the user whom the answer names where the
-//! operator says; a claim that is absent or mistyped is never replaced by another identity. The client stands for itself only
-//! where the operator says that an answer without a user is about it.
+//! It is made only from the response about an active token (R109), for one audience, with the claims that this audience needs;
+//! it is short-lived, and never outlives the token. Its subject is the claim that the operator names; if that is absent or
+//! mistyped, no other identity replaces it. The client becomes the subject only where the operator says that a response without
+//! a user is about the client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct MintSettings {
     pub key: SigningKey,
     /// How long one lives at most.
     pub lifetime: Duration,
-    /// Whom it names, where an authorization server has nothing of its own.
+    /// The default subject.
     pub subject: SubjectMapping,
     /// What it is like where a rule does not say.
     pub profile: Arc<MintProfile>,
@@ -37,7 +37,7 @@ pub struct MintSettings {
     pub key_set: Document,
 }
 
-/// Whom a JWT names.
+/// The subject of a JWT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectMapping {
     /// The claim of the answer that names the user: a JSON Pointer (RFC 6901).

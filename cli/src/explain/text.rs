@@ -63,7 +63,7 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
                 let _ = writeln!(text, "           without {}", plain(&name));
             }
             if changes.is_empty() && explanation.removed().is_empty() {
-                let _ = writeln!(text, "           as it came");
+                let _ = writeln!(text, "           unchanged");
             }
             for (name, value) in filter_state {
                 let _ = writeln!(text, "           filter state wasm.{}: {}", plain(name), plain(value));

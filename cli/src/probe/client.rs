@@ -126,10 +126,10 @@ fn read(response: Response<Body>, limit: usize) -> Result<Answer, Error> {
 /// Why there is no response, without anything of the request.
 fn reason(error: &Error) -> String {
     match error {
-        Error::HostNotFound => "its name is not known here".to_owned(),
+        Error::HostNotFound => "its name cannot be resolved here".to_owned(),
         Error::Timeout(_) => format!("it did not answer within {} s", PATIENCE.as_secs()),
         Error::Io(error) => of_tls(&error.to_string()).map_or_else(|| error.to_string(), str::to_owned),
-        Error::ConnectionFailed => "it does not take connections".to_owned(),
+        Error::ConnectionFailed => "it does not accept connections".to_owned(),
         Error::Rustls(error) => {
             of_tls(&error.to_string()).map_or_else(|| format!("TLS: {error}"), str::to_owned)
         }
@@ -178,14 +178,14 @@ impl Resolver for Place {
 }
 
 const TLS: &[(&str, &str)] = &[
-    ("UnknownIssuer", "TLS: its certificate is of an authority that is not trusted here: --ca names others"),
+    ("UnknownIssuer", "TLS: its certificate is from an authority that is not trusted here: --ca adds others"),
     ("not valid for name", "TLS: its certificate is for another host"),
     ("NotValidForName", "TLS: its certificate is for another host"),
     ("certificate expired", "TLS: its certificate has expired"),
     ("Expired", "TLS: its certificate has expired"),
     (
         "CaUsedAsEndEntity",
-        "TLS: its certificate is an authority's own: let that authority issue one for the server",
+        "TLS: its certificate is that of an authority: have the authority issue one for the server",
     ),
     ("InvalidContentType", "it does not speak TLS"),
 ];

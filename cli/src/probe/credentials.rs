@@ -52,7 +52,7 @@ pub fn try_credentials(
         return Some(Credentials { is_proven: true, change: None });
     }
     if random.is_forwarded() {
-        report.judge(false, WHAT, "the server calls a random token active: it must not be used");
+        report.judge(false, WHAT, "the server calls a random token active: do not use it");
         return Some(Credentials::default());
     }
     if tokens.given.is_some_and(|token| is_active_somehow(server, draft, token)) {
@@ -68,7 +68,7 @@ pub fn try_credentials(
     } else if random.reason() == Some(Reason::GatewayCredentialsRefused) {
         report.judge(false, WHAT, format!("refused ({summary}): look at {}", fields(draft)));
     } else if random.reason() != Some(Reason::Inactive) {
-        let text = format!("nothing is known of them: a random token is answered {summary}");
+        let text = format!("unknown: the response to a random token is {summary}");
         report.judge(false, WHAT, text);
     } else if tokens.given.is_some_and(|token| reason(server, draft, token) == Some(Reason::Inactive)) {
         let text = format!(
@@ -88,7 +88,7 @@ pub fn try_credentials(
     Some(Credentials { is_proven: false, change: better })
 }
 
-/// What a client hears whose token is not active, if that is not what it should.
+/// The refusal of an inactive token, if it is not the expected one.
 pub fn try_dead_token(server: &mut Server, draft: &Draft, random: &str, report: &mut Report) {
     let Some(judgement) = server.judge(draft, random) else { return };
     if judgement.is_forwarded() || judgement.reason() == Some(Reason::Inactive) {
@@ -146,9 +146,7 @@ fn alternatives(draft: &Draft) -> Vec<Change> {
 
 fn why(method: &str) -> &'static str {
     match method {
-        "client_secret_basic_raw" => {
-            "the server takes the credentials of Basic as they are, and does not decode them"
-        }
+        "client_secret_basic_raw" => "the server does not decode Basic credentials",
         POST => "the server takes the secret in the form alone",
         _ => "the server decodes the credentials of Basic",
     }

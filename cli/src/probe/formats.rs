@@ -101,7 +101,7 @@ fn inactive_answer(
 ) -> Option<Change> {
     let answer = &server.introspection(dead)?.answer;
     let (status, content) = (answer::status(answer)?, Content::of(answer));
-    let why = "so the server says that a token is not active";
+    let why = "this is how the server says that a token is inactive";
     let listed = |answer: Value| Change::to("introspection.response.inactive_answers", json!([answer]), why);
     let named = content.error().map(|error| listed(json!({"status": status, "error": error})));
     named.into_iter().chain([listed(json!({"status": status}))]).find(|change| {
@@ -193,17 +193,17 @@ impl Format {
             changes.push(Change::to(
                 "introspection.response.accept",
                 self.accept,
-                "the filter can work with what the server answers to it",
+                "the filter can use the server's response to it",
             ));
         }
         match &self.jwt_field {
             Some(name) if draft.get(FIELD).and_then(Value::as_str) != Some(name) => {
-                changes.push(Change::to(FIELD, name.as_str(), "there the answer has the JWT"));
+                changes.push(Change::to(FIELD, name.as_str(), "the response has the JWT there"));
             }
             None if draft.get(FIELD).is_some() => {
                 changes.push(Change::without(
                     FIELD,
-                    "the answer has no JWT there; a profile that sets it does not fit",
+                    "the response has no JWT there; a profile that sets it does not fit",
                 ));
             }
             _ => {}
@@ -220,7 +220,7 @@ impl Format {
             changes.push(Change::to(
                 "mint",
                 mint,
-                "the answer has no JWT, so the gateway signs one (or claim_to_headers)",
+                "the response has no JWT, so the gateway signs one (or claim_to_headers)",
             ));
         }
         changes

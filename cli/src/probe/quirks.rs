@@ -111,7 +111,7 @@ fn candidates(reason: Reason, draft: &Draft, token_claims: &TokenClaims, shows_v
         // A claim that a JWT of a client has to have is not one that its server leaves out of answers.
         Reason::WrongIssuer | Reason::WrongAudience if *whose == PRESENTED && lacks(compared(reason)) => {}
         Reason::NotAnAccessToken | Reason::MissingClaim if *whose == PRESENTED => {
-            let why = "its server is older than RFC 9068: see to it that ID tokens do not pass";
+            let why = "its server is older than RFC 9068: make sure that ID tokens do not pass";
             changes.push(Change::to("token.jwt_profile", "lax", why));
             changes.extend(claims.iter().filter_map(|(name, value)| kind(draft, name, value)));
         }
@@ -125,7 +125,7 @@ fn candidates(reason: Reason, draft: &Draft, token_claims: &TokenClaims, shows_v
             changes.push(Change::to(ALIASES, aliases.cloned().collect::<Value>(), why));
         }
         Reason::WrongAudience if lacks("aud") => {
-            let why = format!("{whose} has no aud, so the scope has to tell what the token is for");
+            let why = format!("{whose} has no aud, so the scope has to show what the token is for");
             changes.push(Change::to("token.allow_missing_aud", true, why));
         }
         Reason::Expired if is_zero(claims.get("exp")) => {
@@ -138,7 +138,7 @@ fn candidates(reason: Reason, draft: &Draft, token_claims: &TokenClaims, shows_v
         Reason::NotAnAccessToken
             if draft.get(REQUIRE_TYPE) == Some(&Value::Bool(true)) && lacks("token_type") =>
         {
-            let why = "access tokens have no token_type here: see to it that refresh tokens do not pass, --refresh-token";
+            let why = "access tokens have no token_type here: make sure that refresh tokens do not pass, --refresh-token";
             changes.push(Change::to(REQUIRE_TYPE, false, why));
         }
         Reason::NotAnAccessToken => {
@@ -152,7 +152,7 @@ fn candidates(reason: Reason, draft: &Draft, token_claims: &TokenClaims, shows_v
             let named = USER_CLAIMS.iter().filter(|name| claims.get(**name).is_some_and(Value::is_string));
             changes.extend(named.map(|name| {
                 let why = format!(
-                    "{whose} names the user in {name}: see to it that no other user gets that name later"
+                    "{whose} names the user in {name}: make sure that no other user gets that name later"
                 );
                 Change::to("mint.subject", format!("/{name}"), why)
             }));
@@ -251,7 +251,7 @@ pub fn note_claims(draft: &Draft, token_claims: &TokenClaims, reason: Option<Rea
         report.note("sub", format!("{whose} {text}"));
     }
     if lacks("exp") {
-        report.note("exp", format!("{whose} has none: only cache.max_ttl bounds how long it counts, and mint.lifetime a minted JWT"));
+        report.note("exp", format!("{whose} has none: only cache.max_ttl limits its lifetime, and mint.lifetime that of a minted JWT"));
     }
     if !SCOPE_CLAIMS.iter().any(|name| claims.contains_key(*name)) && claims.get("scope").is_none() {
         report.note("scope", format!("{whose} has none: a rule that asks for scopes refuses it"));
@@ -263,13 +263,10 @@ pub fn note_caching(draft: &Draft, answer: &Answer, report: &mut Report) {
     let control = field(answer, "cache-control").unwrap_or_default().to_ascii_lowercase();
     if ["no-store", "no-cache", "max-age=0"].iter().any(|word| control.contains(word)) {
         if draft.get("cache.no_store_ttl").is_none() {
-            report.note("cache", "answers may not be kept: every request is introspected, unless cache.no_store_ttl says for how long they are");
+            report.note("cache", "responses must not be cached: every request is introspected, unless cache.no_store_ttl sets a lifetime");
         }
     } else if control.is_empty() && field(answer, "expires").is_none() {
-        report.note(
-            "cache",
-            "answers do not say how long they count: cache.max_ttl is how long a revoked token passes",
-        );
+        report.note("cache", "responses have no lifetime: a revoked token passes for up to cache.max_ttl");
     }
 }
 
@@ -315,7 +312,7 @@ pub fn compare(draft: &Draft, token_claims: &TokenClaims, report: &mut Report) {
             None | Some(Value::Null) => (false, "has none: token.allow_missing_iss"),
             Some(iss) if !is_right(iss) => (
                 false,
-                "is not token.issuer: --show-values tells which it is, and token.issuer_aliases is for another name of this server",
+                "is not token.issuer: --show-values prints it, and token.issuer_aliases is for another name of this server",
             ),
             Some(_) if beside.get("iss").is_some_and(|iss| !is_right(iss)) => {
                 (false, "is token.issuer, but the answer around the JWT has another")
@@ -335,13 +332,13 @@ pub fn compare(draft: &Draft, token_claims: &TokenClaims, report: &mut Report) {
             (None | Some(Value::Null), _) if allows_none => (true, "has none, which is allowed"),
             (None | Some(Value::Null), _) if is_presented => (
                 false,
-                "has none, which a JWT that a client presents needs: token.clients, with jwt_profile lax, takes the place of token.audience",
+                "has none, which a JWT that a client presents needs: token.clients, with jwt_profile lax, replaces token.audience",
             ),
             (None | Some(Value::Null), _) => (false, "has none: token.allow_missing_aud"),
             (Some(aud), beside) if names_one(aud) && beside.is_none_or(names_one) => {
                 (true, "is in token.audience")
             }
-            _ => (false, "is not in token.audience: --show-values tells what it is"),
+            _ => (false, "is not in token.audience: --show-values prints it"),
         };
         report.judge(is_fine, "aud", format!("{whose}: {text}"));
     }

@@ -16,7 +16,7 @@ pub fn try_refresh_token(
     access_token: Option<&str>,
     report: &mut Report,
 ) -> Vec<Change> {
-    // Whom a minted JWT would name is another question.
+    // The subject of a minted JWT does not matter here.
     let draft = &match draft.get("mint") {
         Some(_) => draft.with(&[Change::to("mint.client_as_subject", true, "")]),
         None => draft.clone(),
@@ -99,9 +99,9 @@ fn stop(
     let found = candidates.into_iter().find(stops);
     let remedy = match &found {
         Some(change) => format!("{} stops it", change.path),
-        None => "no setting tells it from an access token: see what its server can do, or let it issue none to clients of this gateway".to_owned(),
+        None => "no setting distinguishes it from an access token: check what the server can do, or have it issue none to clients of this gateway".to_owned(),
     };
-    report.judge(false, WHAT, format!("would pass for an access token: {remedy} ({summary})"));
+    report.judge(false, WHAT, format!("would pass as an access token: {remedy} ({summary})"));
     found.into_iter().collect()
 }
 

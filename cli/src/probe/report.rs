@@ -73,7 +73,7 @@ impl Report {
                 None => String::new(),
                 Some(name) => format!(" of {}", plain(name)),
             };
-            let _ = writeln!(text, "\n{BOLD}What follows for the configuration{place}:{BOLD:#}");
+            let _ = writeln!(text, "\n{BOLD}Suggested changes to the configuration{place}:{BOLD:#}");
             let _ = write!(text, "{}", plain_lines(&self.yaml()));
         }
         text

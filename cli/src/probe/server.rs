@@ -136,7 +136,7 @@ impl Judgement {
         match &self.outcome {
             Outcome::Forwarded { .. } => "good".to_owned(),
             Outcome::Answered(reply) => format!("{} {}", reply.status, reply.reason.unwrap_or_default()),
-            Outcome::Waiting => "the gateway cannot ask about it".to_owned(),
+            Outcome::Waiting => "the gateway cannot introspect it".to_owned(),
         }
     }
 }

@@ -49,8 +49,8 @@ pub(crate) fn set_for_kong() {
 
 /// The capabilities for a configuration, if the host behaves like the one that the package is for.
 ///
-/// Switching to a context that is not there fails on Envoy. Hosts that cannot switch say that they did, and they are the ones that
-/// lack more than that. Whoever says so is treated as one of those, whatever the package.
+/// Switching to a context that is not there fails on Envoy. Hosts that cannot switch claim success, and lack other features
+/// too. A host that claims success is treated as one of those, whatever the package.
 ///
 /// # Errors
 /// Whether a refused configuration leaves nothing unprotected.

@@ -20,7 +20,7 @@ impl SharedData for HostSharedData {
         if let Err(refused) = result {
             self.0.say(
                 Level::Debug,
-                format_args!("the host did not keep an entry in its shared data: {refused:?}"),
+                format_args!("the host did not store an entry in its shared data: {refused:?}"),
             );
         }
         result.is_ok()

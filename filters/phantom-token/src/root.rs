@@ -31,7 +31,7 @@ impl Root {
     fn go_without(&mut self, survives_refusal: bool) -> bool {
         if !survives_refusal {
             self.worker = None;
-            let text = "this host would serve without the filter, so all requests are refused until this is repaired";
+            let text = "this host would serve without the filter, so all requests are refused until the configuration is fixed";
             host::log(Level::Error, text);
         }
         !survives_refusal
@@ -56,7 +56,7 @@ impl RootContext for Root {
             _ => host::buffer(BufferType::PluginConfiguration, size),
         };
         let Ok(text) = text else {
-            host::log(Level::Error, "the host does not give the configuration");
+            host::log(Level::Error, "the host does not provide the configuration");
             return self.go_without(capabilities.survives_refusal);
         };
         match Settings::parse_for(capabilities.kind, &text, &|name| std::env::var(name).ok()) {

@@ -86,6 +86,6 @@ impl Drop for Stream {
 fn refuse() {
     let reply = Rejection::from(Reason::Internal).reply(&ProtectionSpace::default());
     if host::reply(reply).is_err() {
-        host::log(Level::Error, "the host did not take a reply");
+        host::log(Level::Error, "the host did not accept a reply");
     }
 }

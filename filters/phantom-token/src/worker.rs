@@ -346,7 +346,7 @@ impl Worker {
     fn reply(&self, reply: Reply) {
         let reply = if self.takes_bodies.get() { reply } else { actions::without_body(reply) };
         if let Err(refused) = host::reply(reply) {
-            self.log.write(Level::Error, "the host did not take a reply", refused);
+            self.log.write(Level::Error, "the host did not accept a reply", refused);
         }
     }
 

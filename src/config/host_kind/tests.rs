@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::HostKind;
 use crate::config::Settings;
 
-/// If this failed, a rule would ask in Kong for what is never told there, and refuse nobody; or a malformed upstream would stop the
-/// filter with a request in its hands.
+/// If this failed, a rule in Kong would depend on attributes that Kong never reports, and refuse no request; or a malformed
+/// upstream would stop the filter in the middle of a request.
 #[test]
 fn r141_what_kong_cannot_do_is_an_error_there() {
     let server = |upstream: &str| json!({"introspection": {"upstream": upstream}});

@@ -59,7 +59,7 @@ fn r230_an_mcp_server_comes_to_a_rule_and_to_metadata() {
     );
 }
 
-/// An operator has written none of the rules, so an error that named one would help nobody.
+/// The operator wrote none of these rules, so an error that names one would be of no use.
 #[test]
 fn r230_errors_are_where_their_author_finds_them() {
     let of =

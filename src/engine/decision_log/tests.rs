@@ -37,7 +37,7 @@ fn r110_r156_the_log_names_what_is_malformed_and_never_its_value() {
         [
             "DEBUG decision=denied reason=malformed_jwt member=exp",
             "DEBUG introspection: unexpected_response member=scope",
-            "ERROR the authorization server answered an introspection unexpectedly: unexpected_response, server main: 200 member=scope",
+            "ERROR the authorization server sent an unexpected response to an introspection: unexpected_response, server main: 200 member=scope",
         ]
     );
 }

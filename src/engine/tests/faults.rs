@@ -40,8 +40,9 @@ fn worker(edits: serde_json::Value) -> (Worker<'static>, Lines) {
 /// client_secret_post: 502 for all, and an empty log). A line for each request would fill the disk, and the body may hold anything.
 #[test]
 fn r196_an_answer_that_should_not_come_is_one_line_with_its_status_and_media_type() {
-    const UNEXPECTED: &str = "ERROR the authorization server answered an introspection unexpectedly: ";
-    const REFUSED: &str = "ERROR the authorization server refuses the gateway's credentials, check client_id and its secret or key: ";
+    const UNEXPECTED: &str =
+        "ERROR the authorization server sent an unexpected response to an introspection: ";
+    const REFUSED: &str = "ERROR the authorization server refuses the gateway's credentials: check client_id and its secret or key: ";
     const OUTAGE: &str = "WARN the authorization server did not serve an introspection: ";
     for (status, media_type, body, text, detail) in [
         (

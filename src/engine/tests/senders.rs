@@ -157,7 +157,7 @@ fn dpop_is_off_unless_it_is_configured_and_can_be_required_by_server_or_rule() {
         |edits: Value| testing::parse(&testing::configured(edits)).err().map(|found| found.to_string());
     assert_eq!(
         errors(json!({"token": {"dpop": "allowed"}})).as_deref(),
-        Some("dpop: is required where tokens may be bound to a key")
+        Some("dpop: is required if tokens may be bound to a key")
     );
 }
 

@@ -312,7 +312,7 @@ fn a_server_has_a_name_and_its_sections_stand_with_it() {
     assert_eq!(errors(json!({})), "");
     assert_eq!(
         errors(json!({"token": {}})),
-        "token: must be left out where authorization_servers has one for each"
+        "token: must be left out: authorization_servers has one for each"
     );
     assert_eq!(
         errors(

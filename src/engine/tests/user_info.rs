@@ -87,7 +87,7 @@ fn r198_nothing_is_asked_of_a_token_that_user_info_does_not_tell() {
         testing::parse(&configuration).err().map(|errors| errors.to_string()).unwrap_or_default()
     };
     let unsaid = "must be left out with userinfo, which does not tell of it";
-    let rules = "rules: must not ask for scopes, audience, dpop, acr_values or max_age of a server with userinfo, which does not tell of them";
+    let rules = "rules: must not require scopes, audience, dpop, acr_values or max_age from a server with userinfo, which does not report them";
     for (edits, expected) in [
         (json!({}), ""),
         (json!({"profile": "okta"}), ""),
@@ -100,7 +100,7 @@ fn r198_nothing_is_asked_of_a_token_that_user_info_does_not_tell() {
         (json!({"userinfo": {"allow_any_client": false}}), "userinfo.allow_any_client: must be true"),
         (
             json!({"mint": null}),
-            "userinfo: brings no JWT for the services: configure mint or claim_to_headers",
+            "userinfo: leaves services without a JWT: configure mint or claim_to_headers",
         ),
         (
             json!({"token": {"issuer": "https://a"}}),
@@ -119,7 +119,7 @@ fn r198_nothing_is_asked_of_a_token_that_user_info_does_not_tell() {
         (json!({"userinfo": {"endpoint": null}}), "userinfo.endpoint: is required"),
         (
             json!({"userinfo": {"allow_any_client": null}}),
-            "userinfo.allow_any_client: is required: tokens that the server issued to any client pass, which UserInfo cannot tell apart",
+            "userinfo.allow_any_client: is required: UserInfo does not show which client a token was issued to, so those of all clients pass",
         ),
     ] {
         assert_eq!(errors(edits.clone()), expected, "{edits}");
@@ -127,5 +127,5 @@ fn r198_nothing_is_asked_of_a_token_that_user_info_does_not_tell() {
     let both =
         json!({"introspection": testing::minimal()["introspection"], "userinfo": {"upstream": "login"}});
     let both = testing::parse(&testing::configured(configuration(both))).expect_err("two ways").to_string();
-    assert_eq!(both, "userinfo: must be left out where there is introspection");
+    assert_eq!(both, "userinfo: must be left out if there is introspection");
 }

@@ -42,7 +42,7 @@ impl ClientMethod for Basic {
 impl ClientMethod for RawBasic {
     fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self> {
         let client = Basic::read(fields, reader)?;
-        let message = "must have no colon where it is not encoded (RFC 7617 §2)";
+        let message = "must not contain a colon if it is not encoded (RFC 7617 §2)";
         reader.check("client_id", if client.id.contains(':') { Err(message) } else { Ok(Self(client)) })
     }
 

@@ -1,4 +1,4 @@
-//! `none`: whoever reaches the endpoint may ask. Some servers want to know the client all the same.
+//! `none`: any caller that reaches the endpoint may introspect. Some servers require `client_id` all the same.
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
 use crate::host::Host;

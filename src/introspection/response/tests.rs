@@ -69,7 +69,7 @@ fn r037_r042_a_member_of_the_json_is_the_jwt_and_others_are_ignored() {
     assert_eq!(read(&jwt_mode(), "200", "application/json", &body), Err(Reason::MissingPhantomToken));
 }
 
-/// If anything but the boolean true would do, a server's "null" would let everybody in.
+/// If anything but the boolean true would do, a server's "null" would let every token in.
 #[test]
 fn r025_only_the_boolean_true_is_active() {
     let jwt = testing::jwt(json!({}));

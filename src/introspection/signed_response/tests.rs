@@ -23,7 +23,7 @@ fn open(typ: &str, edits: Value) -> Result<Object, Reason> {
     expected.open(&text, at(0)).map(|(_, response)| response).map_err(|error| error.reason)
 }
 
-/// If a response for another resource server, or one of long ago, would do, whoever saw one could replay it.
+/// If a response for another resource server, or one of long ago, would do, an eavesdropper could replay it.
 #[test]
 fn r043_a_signed_response_is_the_servers_for_this_gateway_and_of_now() {
     assert!(open(MEDIA_TYPE, json!({})).is_ok());

@@ -73,7 +73,7 @@ fn r059_every_algorithm_verifies_what_its_key_signed_and_nothing_else() {
     }
 }
 
-/// The example of RFC 7515 A.2 and A.3: somebody else's signatures, not ours.
+/// The example of RFC 7515 A.2 and A.3: signatures from another implementation.
 #[test]
 fn r059_the_examples_of_rfc_7515_verify() {
     let payload =
@@ -88,8 +88,8 @@ fn r059_the_examples_of_rfc_7515_verify() {
     assert_eq!(verify(&all_kinds(), &rs256), Ok(()));
 }
 
-/// If a public key could be taken for a secret, whoever knows it could sign; if a key did for every algorithm, an attacker could
-/// choose the weakest.
+/// If a public key could be taken for a secret, anyone who knows it could sign; if a key worked for every algorithm, an
+/// attacker could choose the weakest.
 #[test]
 fn r060_a_key_verifies_its_own_kind_alone() {
     let modulus = rsa()["n"].as_str().expect("a modulus").to_owned();
@@ -124,7 +124,7 @@ fn r059_an_algorithm_that_is_not_allowed_does_not_verify() {
     assert_eq!(verify(&set, &odd), Err(Unverified::Refused));
 }
 
-/// If a token could bring its own key, everybody could sign.
+/// If a token could bring its own key, any client could sign one.
 #[test]
 fn r062_a_token_does_not_choose_its_key() {
     let only_rsa = set(json!([public(&rsa(), json!({"kid": "rsa"}))]));
@@ -171,8 +171,8 @@ fn r063_an_unknown_key_is_distinguished_from_a_wrong_signature() {
     assert_eq!(verify(&self::set(json!(hundred)), &token("ES256", json!({"kid": "good"}))), Ok(()));
 }
 
-/// If a weak or odd key were taken, its owner, or whoever broke it, could sign. If it were left out in silence, its operator would look
-/// for the fault in the tokens.
+/// If a weak or odd key were taken, its owner, or an attacker who broke it, could sign. If it were left out silently, operators
+/// would look for the fault in the tokens.
 #[test]
 fn r065_r152_keys_of_no_use_are_left_out_and_the_set_says_why() {
     use base64::Engine;
@@ -202,19 +202,19 @@ fn r065_r152_keys_of_no_use_are_left_out_and_the_set_says_why() {
         (json!(null), "no JSON object"),
         (
             json!({"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "kid": "odd"}),
-            "a symmetric key, which is not to be published",
+            "a symmetric key, which must not be published",
         ),
         // Keycloak publishes one of these in every realm.
         (odd(&rsa(), json!({"use": "enc", "alg": "RSA-OAEP"})), "its use is not sig"),
         (odd(&p256(), json!({"use": ["sig"]})), malformed),
-        (odd(&p256(), json!({"key_ops": ["sign"]})), "its key_ops do not have verify"),
-        (odd(&p256(), json!({"key_ops": "verify"})), "its key_ops do not have verify"),
+        (odd(&p256(), json!({"key_ops": ["sign"]})), "its key_ops lack verify"),
+        (odd(&p256(), json!({"key_ops": "verify"})), "its key_ops lack verify"),
         (odd(&p256(), json!({"alg": "ECDH-ES"})), "its alg is unknown"),
         (odd(&p256(), json!({"alg": "SHA256withECDSA"})), "its alg is unknown"),
         (odd(&p256(), json!({"alg": 7})), malformed),
-        (odd(&p256(), json!({"alg": "RS256"})), "its alg is of another kty or crv"),
-        (odd(&rsa(), json!({"alg": "HS256"})), "its alg is of another kty or crv"),
-        (odd(&p384(), json!({"alg": "ES256"})), "its alg is of another kty or crv"),
+        (odd(&p256(), json!({"alg": "RS256"})), "its alg does not match its kty or crv"),
+        (odd(&rsa(), json!({"alg": "HS256"})), "its alg does not match its kty or crv"),
+        (odd(&p384(), json!({"alg": "ES256"})), "its alg does not match its kty or crv"),
         (odd(&p256(), json!({"crv": "secp256k1"})), "its crv is unknown"),
         (odd(&ed25519(), json!({"crv": "X25519"})), "its crv is unknown"),
         (odd(&ed25519(), json!({"crv": "Ed448"})), "its crv is unknown"),
@@ -228,7 +228,7 @@ fn r065_r152_keys_of_no_use_are_left_out_and_the_set_says_why() {
         (odd(&p521(), json!({"y": encode(&[1; 66])})), off_curve),
         (odd(&p521(), json!({"y": encode(&[1; 65])})), off_curve),
         (odd(&ed25519(), json!({"x": encode(&[1; 33])})), off_curve),
-        // The neutral point, for which anybody can sign.
+        // The neutral point, for which signatures can be forged.
         (odd(&ed25519(), json!({"x": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"})), off_curve),
         (modulus(128), "RSA of less than 2048 bits"),
         (modulus(255), "RSA of less than 2048 bits"),
@@ -245,7 +245,7 @@ fn r065_r152_keys_of_no_use_are_left_out_and_the_set_says_why() {
     }
     let only_es256 = json!({"keys": [public(&rsa(), json!({}))]}).to_string();
     let only_es256 = KeySet::parse(only_es256.as_bytes(), &[Algorithm::Es256]).expect("a set");
-    assert_eq!(only_es256.unusable_keys()[0].reason, "no algorithm of keys.algorithms fits it");
+    assert_eq!(only_es256.unusable_keys()[0].reason, "it fits no algorithm of keys.algorithms");
     for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
         assert!(KeySet::parse(text.as_bytes(), Algorithm::ASYMMETRIC).is_err(), "{text}");
     }

@@ -69,7 +69,7 @@ fn r035_r232_all_of_some_scopes_and_one_of_others() {
     assert!(challenge.ends_with(r#"scope="a b x""#), "{challenge}");
 }
 
-/// If a condition held for a claim that is absent, or of another type, everybody would satisfy it.
+/// If a condition held for a claim that is absent, or of another type, every token would satisfy it.
 #[test]
 fn r041_conditions_hold_for_claims_as_they_are() {
     let with = |condition: Value| json!({"claims": [condition]});
@@ -184,7 +184,7 @@ fn r182_an_unmet_claim_is_challenged_without_a_scope() {
     );
 }
 
-/// RFC 9470 §3: what the client is told is enough to ask the authorization server for the right token.
+/// RFC 9470 §3: the challenge is enough to ask the authorization server for the right token.
 #[test]
 fn r099_r100_a_user_has_to_authenticate_strongly_and_lately_enough() {
     let rule = json!({"acr_values": ["mfa", "hwk"], "max_age": "5m"});

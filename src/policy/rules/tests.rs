@@ -227,8 +227,8 @@ fn r084_what_no_rule_matches_is_not_exposed() {
     );
 }
 
-/// Envoy's virtual hosts take the port and the dot of the root for part of the name, unless told otherwise. If rules did not,
-/// `Host: public.example.com:1` would have the public host's rule and reach another host's service.
+/// Envoy's virtual hosts treat the port and the trailing dot as part of the name, unless configured otherwise. If rules did
+/// not, `Host: public.example.com:1` would have the public host's rule and reach another host's service.
 #[test]
 fn r084_a_host_that_is_routed_in_different_ways_is_ambiguous_where_it_matters() {
     let rules = json!([{"path": "/", "hosts": ["open.example.com"], "access": "public"}, {"path": "/"}, {"path": "/open", "access": "public"}]);

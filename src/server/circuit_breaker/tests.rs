@@ -58,8 +58,8 @@ fn r111_r113_a_probe_whose_response_is_lost_is_repeated() {
     assert_eq!(breaker.pause(&token(5), at(7)), None);
 }
 
-/// If one token could fail more than once in a row, a client whose token makes the server answer 500 would open the circuit for
-/// everybody.
+/// If one token could fail more than once in a row, a client whose token makes the server respond with 500 would open the
+/// circuit breaker for all.
 #[test]
 fn r115_a_token_fails_once_in_a_row() {
     let mut breaker = breaker(3);

@@ -40,7 +40,8 @@ fn r111_the_query_rate_is_limited() {
     assert_eq!(after_a_rest, 7);
 }
 
-/// If a flood of made-up tokens could take all there is, those in use could not be refreshed, and then their clients would be refused.
+/// If a flood of random tokens could use the whole limit, tokens in use could not be refreshed, and their clients would be
+/// refused.
 #[test]
 fn r114_known_tokens_have_a_part_of_both_limits_to_themselves() {
     let mut limiter = Limiter::new(Limits { concurrent: 16, per_second: 24, waiting: 100 });

@@ -34,8 +34,8 @@ fn r076_a_value_is_as_it_is_or_encoded_or_left_out_and_never_split() {
     }
 }
 
-/// If a list could be read as another one, a group that somebody may name `a,admin` would make its members administrators; if it lost an
-/// element, a service that knows whom to keep out would let them in.
+/// If a list could be read as another one, members of a group named `a,admin` would become administrators; if it lost an
+/// element, a service that excludes a group would let its members in.
 #[test]
 fn r183_a_list_is_readable_as_it_is_or_left_out() {
     // istio/istio#58433: roles as a field, readable.

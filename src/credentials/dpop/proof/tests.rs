@@ -243,8 +243,8 @@ fn r087_of_several_origins_the_requested_one_counts() {
     assert!(check_with(&text, &two, 0, "/protectedresource").is_err(), "resource.example.org was asked");
 }
 
-/// If the key of a token that is not bound to it were enough, anybody could make the gateway verify signatures; the gateway's nonce
-/// as well is looked at before.
+/// If the proof's key need not match the token's, any client could make the gateway verify signatures. The nonce is checked
+/// before the signature as well.
 #[test]
 fn r120_a_proof_is_verified_for_a_token_of_its_key_alone() {
     let text = sign("ES256", &header(), &payload().to_string(), b"");

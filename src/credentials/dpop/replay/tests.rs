@@ -81,7 +81,7 @@ fn r093_what_cannot_be_remembered_is_refused() {
     assert_eq!(full.note(&proof(1, 0), at(0), &NoSharedData), FULL);
 }
 
-/// If one client with one good token could fill the slots, nobody else's proofs could be remembered.
+/// If one client with one good token could fill the slots, no other client's proofs could be remembered.
 #[test]
 fn r093_one_key_cannot_fill_a_slot() {
     for max_proofs in [1024, 10_000, 100_000, 10_000_000] {

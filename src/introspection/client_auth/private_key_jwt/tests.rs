@@ -10,7 +10,7 @@ fn assertion() -> PrivateKeyJwt {
     PrivateKeyJwt { client_id: "gateway".to_owned(), audience: "https://login.example.com".to_owned(), key }
 }
 
-/// If an assertion could be used twice, or by another server, whoever saw it could ask in the gateway's name.
+/// If an assertion could be used twice, or by another server, an eavesdropper could introspect in the gateway's name.
 #[test]
 fn r021_an_assertion_is_for_one_server_and_one_request() {
     let context = host(0);
