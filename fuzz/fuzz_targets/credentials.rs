@@ -1,8 +1,8 @@
 //! Feeds the `Authorization` field and the path with its query, to a protected and to a public rule.
 //!
-//! *Invariant:* who is asked about is exactly the one bearer token of the field, written whole into the one parameter of the
-//! form; a field with anything else is the client's fault, and nobody is asked. A public rule lets no bearer credentials through,
-//! and what is no bearer's it leaves alone. A token that is a parameter of the query as well goes nowhere.
+//! *Invariant:* the token introspected is exactly the one bearer token of the field, written whole into the one parameter of
+//! the form; a field with anything else is the client's fault and causes no introspection. A public rule lets no bearer
+//! credentials through, and what is no bearer's it leaves alone. A token that is a parameter of the query as well goes nowhere.
 //!
 //! If it failed, one client could be taken for another, add parameters to the gateway's own request, or have its token carried
 //! to the services.

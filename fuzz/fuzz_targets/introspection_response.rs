@@ -2,9 +2,9 @@
 //!
 //! *Invariant:* what goes on is exactly the JWT that the server gave, or claims as it gave them; active, signed where keys are
 //! configured, and not expired, be it new or from the cache, where nothing is that HTTP forbids to keep. The opaque token goes
-//! on in no field. The client hears that its token is at fault only where the server says so; all else is a 5xx.
+//! on in no field. A refusal blames the token only where the server does; all else is a 5xx.
 //!
-//! If it failed, a broken or forged answer would let somebody in, a revoked token would live on, or clients would throw good
+//! If it failed, a broken or forged response would let a request in, a revoked token would live on, or clients would throw good
 //! tokens away when the server is down.
 #![no_main]
 

@@ -3,9 +3,9 @@
 //!
 //! *Invariant:* what goes on is exactly the JWT that was presented, signed by a key which one of those documents publishes (a
 //! secret is none of them), for the configured issuer and audience, of an acceptable kind, and not expired. Whatever the
-//! documents say, nobody but the configured server is asked, and no missing or broken document is told as a fault of the client.
+//! documents say, only the configured server is called, and a missing or broken document is never the client's fault.
 //!
-//! If it failed, whoever can write JSON could be anybody; or the gateway would fetch what strangers choose.
+//! If it failed, anyone able to write JSON could pass as any user; or the gateway would fetch URLs that clients choose.
 #![no_main]
 
 use arbitrary::Arbitrary;

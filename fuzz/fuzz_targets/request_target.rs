@@ -217,7 +217,7 @@ fn is_public(rules: &[Rule], method: &str, host: &[u8], path: &[u8], folds_case:
         if rule.takes(method) {
             let is_for_preflights = rule.methods == ["OPTIONS"];
             let is_of_place = passed.is_none_or(|place| place == rule.place());
-            // In any case, two rules can be of one place: nobody knows which of them the service means.
+            // In any letter case, two rules can be for one place: it is unknown which of them the service means.
             let are_all_public = matching
                 .iter()
                 .filter(|other| other.place() == rule.place() && other.takes(method))
@@ -262,7 +262,7 @@ fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
     closure(percent_decoded(path, DELIMITERS), &steps)
 }
 
-/// One thing that somebody may do to a path or a host.
+/// One way to rewrite a path or a host.
 type Step = fn(&[u8]) -> Vec<u8>;
 
 /// All that these steps make of something, in whatever order; for an input that is made to have no end of them, the first ones.

@@ -1,7 +1,7 @@
 //! Feeds shared data: what workers wrote there, cut, moved, mixed up, overwritten by anything or by another configuration, and
 //! on a host where all keys are one.
 //!
-//! *Invariant:* a worker that can ask nobody lets a token in by nothing but the JWT that an honest worker kept for that very
+//! *Invariant:* a worker that cannot introspect lets a token in only with the JWT that an honest worker kept for that very
 //! token under the same configuration, no longer than it may be kept, and not expired.
 //!
 //! If it failed, one client would be let in by what was kept for another, by an entry that was half written, or by what an
@@ -87,7 +87,7 @@ impl Input<'_> {
         (one, other)
     }
 
-    /// What was configured earlier differs in nothing but whom it asks.
+    /// The earlier configuration differs only in the server that it calls.
     fn configuration(&self, when: &str) -> Value {
         let mut configuration = json!({
             "introspection": {"endpoint": format!("{ISSUER}/{when}"), "upstream": "a", "auth_method": "none"},

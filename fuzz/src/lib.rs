@@ -1,4 +1,4 @@
-//! What the targets share: a gateway with whoever answers it, keys that sign, and inputs that a person can read.
+//! What the targets share: a gateway with its simulated servers, signing keys, and inputs that a person can read.
 //!
 //! The parsers of the core are private, so targets drive its engine as a proxy does, and judge what comes out. Each judges by a
 //! reading of its own of what went in, which is as plain as can be and shares no code with the core. What has to hold

@@ -141,7 +141,7 @@ fn has_coordinate(value: &Value, coordinate: &Option<Vec<u8>>) -> bool {
     }
 }
 
-/// Base64url, taken as leniently as anybody might.
+/// Base64url, decoded as leniently as any service might.
 fn lenient(text: &[u8]) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,

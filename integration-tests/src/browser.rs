@@ -190,7 +190,7 @@ async fn findings(
     }
 }
 
-/// It draws nothing, calls nobody but loopback, and logs why it lets a page read nothing.
+/// It draws nothing, calls only loopback, and logs why it keeps a response from a page.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",

@@ -1,4 +1,4 @@
-//! A client that sends what it is told, byte by byte: odd header values, fields twice, paths as they are. It speaks HTTP/1.1,
+//! A client that sends requests byte by byte as specified: odd header values, repeated fields, raw paths. It speaks HTTP/1.1,
 //! or HTTP/2 without TLS.
 
 use anyhow::{Context, Result};
@@ -79,7 +79,7 @@ impl Client {
         soon("the answer", exchange).await?
     }
 
-    /// Sends a request whose answer nobody reads. Who drops the connection leaves.
+    /// Sends a request without reading the response. Dropping the connection disconnects the client.
     pub async fn start(&self, request: &Request) -> Result<TcpStream> {
         let mut stream = self.connect().await?;
         stream.write_all(&request.bytes()).await?;

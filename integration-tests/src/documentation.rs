@@ -1,4 +1,4 @@
-//! The project's pages, as somebody reads them who copies what is there.
+//! The project's pages, as seen by readers who copy from them.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub struct Page {
     pub parts: Vec<Part>,
 }
 
-/// What can be told apart on a page.
+/// The parts of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A heading, of this level.

@@ -16,13 +16,13 @@ use crate::{certificates, jwt, keys, secrets};
 pub struct DpopKey(SigningKey);
 
 impl DpopKey {
-    /// A key that nobody has used before.
+    /// A fresh key.
     pub fn new() -> Result<Self> {
         let key = SigningKey::from_pkcs8_der(&certificates::noted_key()?.serialize_der());
         Ok(Self(key.map_err(|error| anyhow!("no key: {error}"))?))
     }
 
-    /// A key that everybody knows, for what has to be the same in every run.
+    /// A fixed key, for what has to be the same in every run.
     pub fn published() -> Result<Self> {
         let key = SigningKey::from_pkcs8_pem(&keys::p256_pem());
         Ok(Self(key.map_err(|error| anyhow!("no key: {error}"))?))
@@ -58,7 +58,7 @@ impl DpopKey {
     }
 }
 
-/// The claims of a proof (§4.2) with a `jti` that nobody has used before.
+/// The claims of a proof (§4.2) with a fresh `jti`.
 pub fn claims(method: &str, uri: &str, token: &str) -> Value {
     let ath = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
     json!({"jti": fresh_id(), "htm": method, "htu": uri, "iat": jwt::now(), "ath": ath})

@@ -15,7 +15,7 @@ pub struct Fault {
 /// What a fault may do to those who need the authorization server. Known tokens, and requests without one, are never harmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
-    /// Nobody is refused by it.
+    /// It causes no refusal.
     None,
     /// Some may be.
     Maybe,

@@ -43,7 +43,7 @@ pub enum Behaviour {
     PromisesTooMuch,
     /// It announces less than it sends.
     PromisesTooLittle,
-    /// It sends a second answer behind the first, with the JWT of another token, which nobody has asked for.
+    /// It sends a second answer behind the first, unsolicited, with the JWT of another token.
     AnswersTwice,
     /// It closes connections that were kept, just when the next request comes.
     ClosesKeptConnections,
@@ -114,7 +114,7 @@ impl Order {
     }
 }
 
-/// Accepts connections, except while nobody is to be there.
+/// Accepts connections, except while the server is meant to be down.
 async fn listen(port: ReservedPort, mut order: watch::Receiver<Order>, asked: Arc<Asked>) -> Result<()> {
     let floods = Arc::new(Semaphore::new(FLOODS));
     loop {
@@ -124,7 +124,7 @@ async fn listen(port: ReservedPort, mut order: watch::Receiver<Order>, asked: Ar
     }
 }
 
-/// Returns when nobody is to be there.
+/// Returns when the server is meant to be down.
 async fn accept(
     listener: &TcpListener,
     order: &mut watch::Receiver<Order>,

@@ -15,7 +15,7 @@ use crate::load_token::{LoadToken, TokenKind};
 /// How many tokens come, over how many connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
-    /// How many tokens that nobody has used before.
+    /// The number of fresh tokens.
     pub tokens: u64,
     /// How many connections carry them, each one request after the other.
     pub connections: usize,

@@ -1,8 +1,8 @@
 //! How Istio (pkg/wasm/imagefetcher.go, cache.go) and Envoy Gateway (internal/wasm/imagefetcher.go) find a filter in an image:
 //! the variant of the Wasm image specification that they call compatible. The other one, with media types of its own, is not ours.
 //!
-//! Both would look in an index for the manifest of linux/amd64, and compare that one's digest with the operator's. Here an index is
-//! refused: whoever pins the digest of what was published has to get it.
+//! Both would look in an index for the manifest of linux/amd64, and compare that one's digest with the operator's. Here an
+//! index is refused: the pinned digest has to be the published one.
 
 use std::path::Path;
 use std::process::Command;

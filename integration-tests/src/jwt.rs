@@ -1,4 +1,4 @@
-//! JWTs with any claims. Where nobody verifies their signature, it is none.
+//! JWTs with any claims. Where no party verifies the signature, it is a dummy.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

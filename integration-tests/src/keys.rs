@@ -30,7 +30,7 @@ pub fn another_p256_pem() -> String {
     pem(&SecretKey::from_slice(&[5; 32]).expect("a key"))
 }
 
-/// A private key of P-256 that nobody has used before, as PEM.
+/// A fresh P-256 private key, as PEM.
 pub fn fresh_p256_pem() -> Result<String> {
     Ok(certificates::noted_key()?.serialize_pem())
 }

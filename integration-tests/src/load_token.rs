@@ -27,7 +27,7 @@ pub enum TokenKind {
     Known,
     /// It is active, and used once.
     Cold,
-    /// Nobody has issued it.
+    /// It was never issued.
     Unknown,
 }
 
@@ -37,7 +37,7 @@ impl LoadToken {
         Self { kind: TokenKind::Known, number }
     }
 
-    /// One that nobody has used before.
+    /// A fresh one.
     pub fn fresh(kind: TokenKind) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         Self { kind, number: COUNT.fetch_add(1, Ordering::Relaxed) }

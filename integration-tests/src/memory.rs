@@ -33,10 +33,10 @@ impl Memory {
         Ok(after - before)
     }
 
-    /// That it grew by no more than this.
+    /// Checks that it grew by no more than this.
     ///
     /// # Errors
-    /// It did; the samples are told.
+    /// It did; the error has the samples.
     pub fn stays_flat(&self, share: f64, allowance: u64) -> Result<()> {
         let growth = self.growth_since(share)?;
         let mebibytes: Vec<u64> = self.samples.iter().map(|(_, bytes)| bytes >> 20).collect();

@@ -1,10 +1,10 @@
-//! Ports of loopback that are known before anybody listens there: for two parts each of which has to know the other's.
+//! Loopback ports that are known before a program listens there: for two parts that have to know each other's.
 
 use anyhow::Result;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// A port that nobody else gets as long as this lives. A process of the same user that shares ports (SO_REUSEPORT), as Envoy
-/// does, can listen there.
+/// A port reserved for the lifetime of this value. A process of the same user that shares ports (SO_REUSEPORT), as Envoy does,
+/// can listen there.
 pub struct ReservedPort {
     _socket: TcpSocket,
     number: u16,

@@ -67,8 +67,8 @@ impl Process {
         self.line_with("")
     }
 
-    /// The first line of the program's standard output with this text in it, empty if there is none. What follows is read and
-    /// forgotten, so that the program can go on writing.
+    /// The first line of the program's standard output with this text in it, empty if there is none. The rest is read and
+    /// discarded, so that the program can go on writing.
     pub fn line_with(&mut self, text: &str) -> Result<String> {
         let mut output = BufReader::new(self.shell.stdout.take().context("its output was taken before")?);
         let mut line = String::new();
@@ -80,7 +80,7 @@ impl Process {
     }
 }
 
-/// A file without what it had before. Whoever opens it besides adds to it, and overwrites nothing.
+/// A truncated file. Other programs that open it append to it, and overwrite nothing.
 fn fresh(log: &Path) -> std::io::Result<File> {
     File::create(log)?;
     OpenOptions::new().append(true).open(log)

@@ -13,7 +13,7 @@ use crate::recording_api::Account;
 /// What clients may see while something fails.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// Whether they are told that the authorization server is not available.
+    /// Whether refusals report that the authorization server is unavailable.
     pub harm: Harm,
     /// Whether connections may be closed or refused: if it is the gateway itself that goes.
     pub cuts: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Times {
     pub(crate) end: Instant,
     /// From when to when it was there for certain, if it was a fault of the server: its beginning and end take a while.
     pub(crate) certain: Option<(Instant, Instant)>,
-    /// When everybody was served again.
+    /// When all clients were served again.
     pub(crate) well: Instant,
 }
 

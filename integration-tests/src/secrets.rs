@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::paths;
 
-/// An opaque token that nobody has used before.
+/// A fresh opaque token.
 pub fn fresh_token(meaning: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

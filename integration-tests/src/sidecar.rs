@@ -1,5 +1,5 @@
-//! A workload's sidecar: an Envoy without the filter, whose own `jwt_authn` takes nobody's word for a JWT. It verifies each
-//! one by the keys that the issuer publishes, be it the authorization server or a gateway.
+//! A workload's sidecar: an Envoy without the filter, whose own `jwt_authn` verifies each JWT with the keys that its issuer
+//! publishes, be it the authorization server or a gateway.
 
 use anyhow::Result;
 use serde_json::json;

@@ -45,7 +45,7 @@ pub struct Effort {
     pub phase: Duration,
 }
 
-/// What goes is connections of Envoy; whoever comes through is treated as ever.
+/// Only connections to Envoy are lost; requests that get through are treated as usual.
 pub const GOES: Expected = Expected { harm: Harm::None, cuts: true };
 
 /// What the clients saw.
@@ -63,7 +63,7 @@ pub struct Row {
     pub seen: BTreeMap<&'static str, BTreeMap<String, u64>>,
     /// How many saw it from the beginning to the end, whatever they came with.
     pub all: BTreeMap<String, u64>,
-    /// The longest that anybody waited for an answer, before and after as well.
+    /// The longest wait for a response, before and after the fault as well.
     pub worst: Duration,
     /// How long after the end of the fault the first good token was served that was new to the gateway, and after which none was
     /// refused.
@@ -237,8 +237,8 @@ impl Row {
     }
 }
 
-/// The configuration of the gateway. Nobody is refused for there being many: what is tried is what happens to those who are let
-/// through to the authorization server.
+/// The configuration of the gateway. Its limits refuse no request, since the trial is about requests that reach the
+/// authorization server.
 fn configuration() -> Value {
     secrets::noted(STANDARD.encode(format!("gateway:{SECRET}")));
     json!({

@@ -23,7 +23,7 @@ use p256::elliptic_curve::sec1::ToEncodedPoint;
 use p256::{FieldBytes, SecretKey};
 use serde_json::{Value, json};
 
-/// If this failed, a change would make requests dearer, and nobody would notice.
+/// If this failed, a change could make requests more expensive without notice.
 #[test]
 fn requests_cost_what_the_budget_says() -> Result<()> {
     let measured = measured()?;
@@ -89,8 +89,8 @@ fn a_hit_with_a_proof_costs_one_verification_more_than_without() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, whoever can send requests could keep a worker busy with a few hundred of them in a second: public routes, tokens in
-/// the cache and all other listeners would wait for signatures that mean nothing.
+/// If this failed, any client could keep a worker busy with a few hundred requests per second: public routes, cached tokens and
+/// all other listeners would wait for the verification of worthless signatures.
 #[test]
 fn r120_a_client_without_a_good_token_costs_no_signature() -> Result<()> {
     for name in [PROVEN_UNKNOWN, PRESENTED_EXPIRED] {
@@ -437,7 +437,7 @@ fn token(number: usize) -> String {
     format!("opaque-{number:038}")
 }
 
-/// A JWT that nobody verifies.
+/// A JWT that is never verified.
 fn phantom_token(claims: &Value) -> String {
     let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "test"});
     format!("{}.{}.{}", jwt::encoded(&header), jwt::encoded(claims), "A".repeat(86))

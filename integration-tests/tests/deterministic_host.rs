@@ -74,8 +74,8 @@ fn a_host_that_resumes_by_itself_has_nothing_to_forward() -> Result<()> {
     Ok(())
 }
 
-/// If the answer were lost with the client that asked first, those who wait for the same would hang; and if nobody waited, the server
-/// would be asked again for the next request.
+/// If the response were lost with the client that asked first, requests that joined would hang; and without any, the next
+/// request would introspect again.
 #[test]
 fn r023_r113_a_response_is_cached_although_its_stream_was_cancelled() -> Result<()> {
     let mut host = host(Behaviour::Envoy, 1, json!({}))?;
@@ -152,8 +152,8 @@ fn r113_a_cancelled_stream_does_not_cancel_the_probe() -> Result<()> {
     Ok(())
 }
 
-/// If tokens in use had to compete with made-up ones for what the server bears, a flood would refuse good clients one by one, each when
-/// its entry ends.
+/// If tokens in use competed with random ones for the server's capacity, a flood would shut good clients out one by one as
+/// their entries expire.
 #[test]
 fn r114_a_token_in_use_is_refreshed_during_a_flood() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
@@ -231,7 +231,7 @@ fn r023_a_refused_read_proves_nothing() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a filter that coalesces could not be told from one that does not.
+/// If this failed, a filter that coalesces could not be distinguished from one that does not.
 #[test]
 fn requests_share_an_answer_only_where_the_host_can_switch() -> Result<()> {
     for (behaviour, questions) in [(Behaviour::Envoy, 1), (Behaviour::NgxWasm, 3)] {

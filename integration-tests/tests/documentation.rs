@@ -1,4 +1,4 @@
-//! The documentation says what is so: what somebody copies from it works, and what it lists is all there is.
+//! The documentation is true: what readers copy from it works, and its lists are complete.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use integration_tests::{keys, paths};
 use phantom_token_core::Settings;
 use serde_json::{Map, Value, json};
 
-/// If this failed, somebody would copy a configuration from a page, and the filter would not start.
+/// If this failed, the filter would not start with a configuration copied from a page.
 #[test]
 fn every_configuration_on_a_page_is_taken_by_the_filter() -> Result<()> {
     let mut taken = 0;

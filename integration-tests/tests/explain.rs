@@ -17,7 +17,7 @@ use phantom_token_core::Timestamp;
 use phantom_token_core::driver;
 use serde_json::{Map, Value, json};
 
-/// What a request came to: whoever decided it.
+/// The result of a request, in the command or in the filter.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Forwarded { fields: Vec<(String, String)>, state: BTreeMap<String, String> },
@@ -25,7 +25,7 @@ enum Outcome {
     Waiting,
 }
 
-/// If this failed, an operator would be told something else than what clients and services then see.
+/// If this failed, `explain` would report something else than what clients and services see.
 #[test]
 fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
     let mut tally = BTreeMap::<&'static str, u32>::new();

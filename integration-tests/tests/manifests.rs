@@ -9,8 +9,7 @@ use integration_tests::manifests::{Manifests, envoy_gateway, istio, schemas};
 use integration_tests::paths;
 use serde_json::{Value, json};
 
-/// If this failed, whoever applied these manifests would be refused by the API server, or, with a misspelt field, would get
-/// something else without a word.
+/// If this failed, the API server would reject these manifests, or, with a misspelt field, silently do something else.
 #[test]
 fn every_resource_is_one_by_the_schema_of_its_kind() -> Result<()> {
     let mut resources = Vec::new();
@@ -171,7 +170,7 @@ fn what_istio_would_not_say_is_found() -> Result<()> {
     Ok(())
 }
 
-/// If one of these were not found, whoever is in the cluster could ask the authorization server what tokens mean.
+/// If one of these were not found, any workload in the cluster could introspect tokens.
 #[test]
 fn introspection_inside_the_cluster_is_for_the_gateway_alone() -> Result<()> {
     let in_cluster = Manifests::build(IN_CLUSTER)?;

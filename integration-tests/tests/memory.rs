@@ -9,8 +9,8 @@ use integration_tests::paths;
 use integration_tests::trial::Gateway;
 use serde_json::json;
 
-/// If this failed, whoever gets many tokens issued, or just time, would take down the proxy; or those who come often would pay for
-/// those who come once.
+/// If this failed, a client with many tokens, or just time, would take the proxy down; or tokens in regular use would be
+/// displaced by those used once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_good_tokens_neither_grows_the_memory_nor_displaces_the_hot_ones() -> Result<()> {
     let tokens = match std::env::var("MEMORY_TOKENS") {

@@ -10,8 +10,8 @@ use integration_tests::deterministic_host::{
 use integration_tests::json::merged;
 use serde_json::{Value, json};
 
-/// If this failed, gauges would tell of workers that are gone, or of one worker for all; and of evictions and times nobody would
-/// learn.
+/// If this failed, gauges would count workers that are gone, or one worker for all; and evictions and times would go
+/// unreported.
 #[test]
 fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<()> {
     let cache = json!({"max_entries": 16, "max_bytes": 1 << 20, "shared": false});
@@ -169,7 +169,7 @@ fn r134_each_configuration_of_a_vm_logs_at_its_own_level() -> Result<()> {
     Ok(())
 }
 
-/// If a clock that is set back held lines back, nobody would hear for hours that the gateway's credentials are refused.
+/// If setting the clock back suppressed log lines, the log would not show for hours that the gateway's credentials are refused.
 #[test]
 fn r134_a_clock_that_is_set_back_silences_nothing() -> Result<()> {
     let mut host = host(Behaviour::Envoy, 1, json!({}))?;
@@ -186,7 +186,7 @@ fn r134_a_clock_that_is_set_back_silences_nothing() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a trace would end at the gateway; or the server would be told of traces that nobody wants it to know.
+/// If this failed, a trace would end at the gateway; or the server would see traces without opting in.
 #[test]
 fn r022_the_authorization_server_learns_the_trace_where_that_is_configured() -> Result<()> {
     let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

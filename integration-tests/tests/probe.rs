@@ -29,7 +29,7 @@ async fn wrong_credentials_and_an_unreachable_server_are_distinguished() -> Resu
             &elsewhere,
             Route::default(),
             false,
-            "nothing is known of them: a random token is answered 400 application/json",
+            "unknown: the response to a random token is 400 application/json",
         ),
         (&right, to(ReservedPort::new()?.number()), false, "the server is unavailable: "),
     ] {
@@ -55,7 +55,7 @@ async fn it_connects_to_the_given_address() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, whoever listens on the way would learn the gateway's secret, and a token with it.
+/// If this failed, an eavesdropper would learn the gateway's secret and a token.
 #[tokio::test(flavor = "multi_thread")]
 async fn r135_credentials_leave_the_machine_in_plaintext_only_if_they_may() -> Result<()> {
     let server = AuthorizationServer::start("probe_plaintext")?;
@@ -72,7 +72,7 @@ async fn r135_credentials_leave_the_machine_in_plaintext_only_if_they_may() -> R
     Ok(())
 }
 
-/// If this failed, `probe` would say of a token what the filter does not, or show what is nobody's business.
+/// If this failed, `probe` would judge a token differently from the filter, or print private values.
 #[tokio::test(flavor = "multi_thread")]
 async fn r110_a_real_token_is_explained_by_claims_and_rules() -> Result<()> {
     let server = AuthorizationServer::start("probe_token")?;
@@ -246,7 +246,7 @@ async fn r201_r203_real_servers_are_told_as_they_are() -> Result<()> {
     let findings = trial(&plain_json, Some(&token), Route::default(), options).await?;
     let text = plain(&findings.text);
     assert!(text.contains("token        good (200 application/json"), "{text}");
-    assert!(text.contains("would pass for an access token: token.require_token_type stops it"), "{text}");
+    assert!(text.contains("would pass as an access token: token.require_token_type stops it"), "{text}");
     assert_eq!(findings.json["configuration"], json!({"token": {"require_token_type": true}}), "{text}");
 
     let server = PlainAuthorizationServer::start("probe_authlib")?;
@@ -412,7 +412,7 @@ fn rows_of_real_servers() -> Vec<Row> {
             says: &[
                 "token        502 missing_subject",
                 "sub          the answer names no user: let the server name that of a user's token",
-                "refresh      would pass for an access token: no setting tells it from an access token",
+                "refresh      would pass as an access token: no setting tells it from an access token",
             ],
             is_fine: false,
             ..sound("Doorkeeper 5.5", |asked| match asked.is_for_access() || asked.is_for_refresh() {
@@ -422,7 +422,7 @@ fn rows_of_real_servers() -> Vec<Row> {
         },
         Row {
             edits: json!({"token": {"audience": null, "allow_missing_iss": true}}),
-            says: &["refresh      would pass for an access token: token.require_token_type stops it"],
+            says: &["refresh      would pass as an access token: token.require_token_type stops it"],
             follows: json!({"token": {"require_token_type": true}}),
             is_fine: false,
             ..sound("doorkeeper#1860", |asked| match (asked.is_for_access(), asked.is_for_refresh()) {
@@ -480,7 +480,7 @@ fn rows_of_real_servers() -> Vec<Row> {
             })
         },
         Row {
-            says: &["refresh      would pass for an access token: token.require_token_type stops it"],
+            says: &["refresh      would pass as an access token: token.require_token_type stops it"],
             follows: json!({"token": {"require_token_type": true}}),
             is_fine: false,
             ..sound("idpyoidc 5.0.0", |asked| match (asked.is_for_access(), asked.is_for_refresh()) {
@@ -699,7 +699,7 @@ fn rows_of_odd_answers() -> Vec<Row> {
             })
         },
         Row {
-            says: &["refresh      would pass for an access token: token.kinds.grant_type stops it"],
+            says: &["refresh      would pass as an access token: token.kinds.grant_type stops it"],
             follows: json!({"token": {"kinds": {"grant_type": ["session"]}}}),
             is_fine: false,
             ..sound("a word of its own for refresh tokens", |asked| {
@@ -775,7 +775,7 @@ fn rows_of_odd_answers() -> Vec<Row> {
         },
         Row {
             says: &[
-                "credentials  nothing is known of them: a random token is answered 200 text/html",
+                "credentials  unknown: the response to a random token is 200 text/html",
                 "a page for people",
                 "token        502 unexpected_response",
                 "format ",

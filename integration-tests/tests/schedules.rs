@@ -1,5 +1,5 @@
-//! The filter in a deterministic host, through random runs: requests, answers of every kind or none, clients that
-//! leave, floods of made-up tokens, keys that rotate, proofs that are replayed, clocks that jump or go back, hosts that refuse and
+//! The filter in a deterministic host, through random runs: requests, answers of every kind or none, clients that disconnect,
+//! floods of random tokens, keys that rotate, proofs that are replayed, clocks that jump or go back, hosts that refuse and
 //! configurations that change, in any order. Each outcome is judged by a model of what must be true.
 //!
 //! The runs are the same every time: what fails is the fault of a change. `SCHEDULES=1000 SCHEDULES_FROM=5000` has as many others.
@@ -42,7 +42,7 @@ use integration_tests::paths;
 
 use crate::schedule::Schedule;
 
-/// If this failed, some order of events would let through what must not pass, or leave somebody waiting for ever.
+/// If this failed, some order of events would let a forbidden request through, or leave one waiting for ever.
 #[test]
 fn r023_r024_r031_r035_r043_r055_r063_r066_r074_r093_r108_r110_r111_no_order_of_events_breaks_a_promise()
 -> Result<()> {

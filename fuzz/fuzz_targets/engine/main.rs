@@ -1,10 +1,10 @@
 //! Feeds the engine a script: requests, responses, clients that leave, ticks and a clock that jumps, in any order, at two workers
 //! that share data, on a host with any set of capabilities.
 //!
-//! *Invariant:* every request gets one action, and none once its client is gone. It continues only at a public place; or by what
-//! the server said of its own token, signed, unexpired and no older than caching allows; or without credentials, where its rule
-//! only reports. Neither services nor the log see the client's token. The client hears 401 only for its own fault, and a failure of
-//! the server as a 5xx. When all calls have ended, no request waits.
+//! *Invariant:* every request gets one action, and none once its client is gone. It continues only at a public place; or by
+//! what the server said of its own token, signed, unexpired and no older than caching allows; or without credentials, where its
+//! rule only reports. Neither services nor the log see the client's token. A 401 is always the client's fault, and a failure of
+//! the server is a 5xx. When all calls have ended, no request waits.
 //!
 //! If it failed, a request would continue by another client's answer, or hang, or take its token along.
 #![no_main]

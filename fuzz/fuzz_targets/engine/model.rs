@@ -10,7 +10,7 @@ use phantom_token_fuzz::{assert_callout, assert_reply};
 use crate::client::{Credentials, Place, SPOOFED, Sent, Spoofed, TOKENS, shows_token};
 use crate::server::{Answer, MAX_TTL, Meaning, Response, Statement};
 
-/// What the model was told.
+/// What the model knows.
 pub struct Model {
     /// How long an answer counts beyond its time while the server fails, in milliseconds.
     stale_if_error: u64,
@@ -79,7 +79,7 @@ impl Model {
         response
     }
 
-    /// A call goes to the server, about a token that a request for a protected place brought, and to nobody else.
+    /// A call goes only to the server, about a token that a request for a protected path brought.
     pub fn judge_call(&self, worker: usize, call: &Call, token: Option<usize>) {
         assert_callout(&call.request);
         for (name, value) in call.request.headers() {
@@ -181,14 +181,14 @@ impl Model {
         heard.filter(|one| one.step > said.step).any(|one| matches!(one.meaning, Meaning::Inactive))
     }
 
-    /// Whether something speaks against the request itself: it is no failure of the server that the client hears.
+    /// Whether the request itself is at fault: then its refusal does not report a failure of the server.
     fn is_clients_fault(&self, sent: &Sent, now: u64) -> bool {
         let is_over = |said: &Statement| match said.meaning {
             Meaning::Active { expires, .. } => expires <= now,
             Meaning::Inactive => said.worker == sent.worker,
             Meaning::Forged => false,
         };
-        // Nobody knows whether a proof was used before the worker began.
+        // It is unknown whether a proof was used before the worker started.
         let has_become_old = sent.credentials.is_proven() && (now != sent.at || self.clock_went_back);
         !sent.credentials.is_one_token()
             || sent.credentials == Credentials::ProvenAgain

@@ -46,7 +46,7 @@ pub enum Meaning {
         is_stored: bool,
     },
     Inactive,
-    /// Somebody else said that it is.
+    /// Another party said that it is.
     Forged,
 }
 
@@ -130,7 +130,7 @@ impl Answer {
 }
 
 impl Response {
-    /// Shows it to whoever takes the end of a call.
+    /// Passes the end of a call to the engine.
     pub fn show(&self, take: impl FnOnce(CallResult<'_>)) {
         let headers = [(":status", self.status), ("content-type", self.media_type), self.field];
         let headers = headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()));

@@ -1,5 +1,5 @@
-//! Before anything is measured, every variant shows that it does what it shall; what a gateway costs that lets everybody in,
-//! or nobody, is not worth knowing.
+//! Before anything is measured, every variant proves that it works; the cost of a gateway that lets every request in, or none,
+//! is not worth knowing.
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,8 +10,8 @@ use super::variants::{Destination, Variant};
 use crate::client::Request;
 use crate::eventually::eventually;
 
-/// Shows of each variant that services receive what they shall, with and without an upstream, and that the token which
-/// nobody issued is refused.
+/// Checks for each variant that services receive what they should, with and without an upstream, and that an unknown token is
+/// refused.
 pub async fn check(gateway: &Gateway, credentials: &Credentials) -> Result<()> {
     for variant in Variant::ALL {
         check_variant(gateway, credentials, variant).await.with_context(|| variant.name())?;

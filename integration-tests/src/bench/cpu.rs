@@ -1,4 +1,4 @@
-//! How long a process had a processor: what requests cost, whoever else has work on the machine.
+//! CPU time of a process: the cost of requests, whatever else runs on the machine.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

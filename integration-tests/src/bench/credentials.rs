@@ -20,7 +20,7 @@ use crate::jwt;
 /// The issuer of all JWTs.
 pub const ISSUER: &str = "https://login.example.com";
 
-/// Whom they are for.
+/// Their audience.
 pub const AUDIENCE: &str = "orders-api";
 
 /// The credentials of one run.

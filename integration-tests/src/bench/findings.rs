@@ -83,7 +83,7 @@ impl Findings {
         Ok(self.finding(Variant::PlainAgain)?.added)
     }
 
-    /// Whether what a variant adds cannot be told from nothing: two things that are the same may differ by more.
+    /// Whether what a variant adds is within the noise: two identical variants may differ by more.
     pub fn is_noise(&self, finding: &Finding) -> Result<bool> {
         Ok(finding.added.median.abs() <= self.noise()?.farthest())
     }

@@ -86,8 +86,8 @@ impl Gateway {
         Ok(&mut self.proxy(variant)?.clients)
     }
 
-    /// A turn of a variant. Its clients are all that Envoys work for meanwhile. A turn in which it asked somebody more or
-    /// less often than the variant shall is an error.
+    /// A turn of a variant. Only its clients call the Envoys meanwhile. A turn with more or fewer calls to the authorization
+    /// server than the variant should make is an error.
     pub async fn turn(
         &mut self,
         variant: Variant,

@@ -154,7 +154,7 @@ async fn exchange(connection: &mut Connection, request: Request<Empty<Bytes>>) -
     Ok(())
 }
 
-/// When the next request was due; whoever has no request waits for it here.
+/// When the next request was due; an idle connection waits for it here.
 async fn next(issued: &Mutex<mpsc::UnboundedReceiver<Instant>>) -> Option<Instant> {
     issued.lock().await.recv().await
 }

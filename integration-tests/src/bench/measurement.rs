@@ -95,7 +95,7 @@ pub async fn measure(plan: &Plan, gateways: &mut [Gateway]) -> Result<Vec<Series
     Ok(all)
 }
 
-/// How long requests take at half the rate that the slowest variant bears, with one worker and no upstream.
+/// How long requests take at half the rate that the slowest variant sustains, with one worker and no upstream.
 pub async fn pace(plan: &Plan, gateway: &mut Gateway, slowest: f64) -> Result<Paced> {
     let rate = ((slowest / 200.0).floor() as u32 * 100).max(100);
     let mut latencies: HashMap<Variant, Vec<Duration>> = HashMap::new();

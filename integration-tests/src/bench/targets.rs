@@ -1,4 +1,4 @@
-//! What the project has set itself. Whether it is met is told, and never fails a run: a machine may have had a bad day.
+//! The project's own targets. A missed one is reported and never fails a run: the machine may have had a bad day.
 
 use std::collections::HashMap;
 

@@ -120,7 +120,7 @@ impl Variant {
         }
     }
 
-    /// Whether it asks somebody about each request. The others ask nobody once they are warm.
+    /// Whether it makes a call for each request. The others make none once they are warm.
     pub fn asks_each_time(self) -> bool {
         matches!(self, Self::Uncached | Self::ExtAuthz)
     }

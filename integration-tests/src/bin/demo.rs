@@ -1,5 +1,5 @@
-//! The story of the phantom token, told with real parts on loopback: a certified authorization server, Envoy with the
-//! filter as `envoy-config/envoy.yaml` configures it, and an API that shows what it received.
+//! The phantom token flow with real components on loopback: a certified authorization server, Envoy with the filter as
+//! `envoy-config/envoy.yaml` configures it, and an API that shows what it received.
 //!
 //! `demo` checks each step and exits; `demo --browser` lets a user log in by an application in Chromium besides; `demo --keep` leaves
 //! everything running and prints what to try.
@@ -52,7 +52,7 @@ struct Story {
 
 impl Story {
     async fn tell(&self, server: AuthorizationServer) -> Result<AuthorizationServer> {
-        chapter("A client gets an access token. It is opaque: it says nothing about anybody.");
+        chapter("A client gets an access token. It is opaque: it reveals nothing about the user.");
         let token = server.issue("orders:read").await?;
         println!("    {token}");
 
@@ -63,7 +63,7 @@ impl Story {
         println!("    the API received: authorization: Bearer {}…", jwt.chars().take(40).collect::<String>());
         println!("    its claims: {}", jwt::claims(jwt)?);
 
-        chapter("It calls again. The answer of the authorization server is cached: nobody is asked.");
+        chapter("It calls again. The response of the authorization server is cached: no introspection.");
         for _ in 0..4 {
             self.call(Request::get("/orders/7").bearer(&token), 200).await?;
         }
@@ -71,14 +71,14 @@ impl Story {
         println!("    introspections for 5 calls on 2 workers: {introspections}");
         ensure!(introspections == 1, "the cache does not work");
 
-        chapter("Somebody calls without a token, and with one that nobody issued.");
+        chapter("A client calls without a token, and with an unknown one.");
         self.refused(Request::get("/orders/7"), 401).await?;
         self.refused(Request::get("/orders/7").bearer(&secrets::fresh_token("guessed")), 401).await?;
 
         chapter("The client wants to write, for which its token was not issued.");
         self.refused(Request::post("/orders", "{}").bearer(&token), 403).await?;
 
-        chapter("Somebody calls what no rule exposes. What is public needs no token.");
+        chapter("A client calls a path without a rule. A public path needs no token.");
         self.refused(Request::get("/admin").bearer(&token), 403).await?;
         self.call(Request::get("/health"), 200).await?;
 
@@ -87,7 +87,7 @@ impl Story {
         tokio::time::sleep(TIME_TO_LIVE + Duration::from_millis(200)).await;
         self.refused(Request::get("/orders/7").bearer(&token), 401).await?;
 
-        chapter("The authorization server goes down. That is not the client's fault, so it is told no 401.");
+        chapter("The authorization server goes down. That is not the client's fault, so there is no 401.");
         let other = server.issue("orders:read").await?;
         let port = server.port();
         drop(server);
@@ -144,8 +144,8 @@ impl Story {
             }
         }
         println!("    {}", answer.text());
-        ensure!(self.api.received("refused").is_empty(), "the API heard of it");
-        println!("    the API never heard of it");
+        ensure!(self.api.received("refused").is_empty(), "the API received it");
+        println!("    the API received nothing");
         Ok(answer)
     }
 }

@@ -1,4 +1,4 @@
-//! How contexts are told apart.
+//! The identity of a context.
 
 /// A context, by the VM that it is in and the number that the module knows it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

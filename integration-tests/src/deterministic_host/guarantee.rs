@@ -39,7 +39,7 @@ pub enum Guarantee {
     HasSharedData,
     /// Shared data that is full makes room. Otherwise a write is a trap.
     Evicts,
-    /// Keys of shared data are told apart. Otherwise by their CRC-32 alone; and 0 is for new keys only.
+    /// Keys of shared data are compared in full. Otherwise only their CRC-32 is; and 0 is for new keys only.
     ComparesKeys,
     /// A callout that fails has a status, 504 or 503. Otherwise nothing.
     TellsFailures,

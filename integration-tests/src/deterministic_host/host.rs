@@ -269,7 +269,7 @@ impl Host {
         world.shared_data.conflict(0);
     }
 
-    /// Lets the next writes to the shared data lose against somebody else's.
+    /// Makes the next writes to the shared data lose against a concurrent one.
     pub fn conflict(&mut self, times: u32) {
         self.world.borrow_mut().shared_data.conflict(times);
     }

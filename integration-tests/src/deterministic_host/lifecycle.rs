@@ -79,7 +79,7 @@ impl Host {
         Ok(())
     }
 
-    /// The stream's context is deleted. Its root context follows, if it is an old one that nobody needs any more.
+    /// The stream's context is deleted. Its root context follows, if it is an old one without any other streams.
     pub(super) fn end(&mut self, id: StreamId) -> Result<()> {
         let key = self.stream(id).context;
         self.world.borrow_mut().streams[id.0].is_over = true;

@@ -53,7 +53,7 @@ impl SharedData {
         oldest.map(|key| self.values.remove(&key));
     }
 
-    /// Lets the next writes fail, as if somebody else had written in between.
+    /// Makes the next writes fail, as if a concurrent write had come in between.
     pub(super) fn conflict(&mut self, times: u32) {
         self.conflicts = times;
     }

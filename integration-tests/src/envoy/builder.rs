@@ -65,7 +65,7 @@ impl EnvoyBuilder {
         Self { drain_seconds, ..self }
     }
 
-    /// Lets it log as much as it does by itself, as in production, and into this folder, where nobody searches for secrets.
+    /// Logs at the default level, as in production, into this folder, which `search-logs` does not search.
     #[must_use]
     pub fn logging_by_default(mut self, folder: &Path) -> Self {
         self.logging = Logging::Default(folder.to_owned());
@@ -215,8 +215,8 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Lets the last listener speak TLS by this certificate, and ask its clients for one of this authority, if one is named:
-    /// then nobody comes in without.
+    /// Makes the last listener use TLS with this certificate, and require a client certificate of this authority, if one is
+    /// named.
     #[must_use]
     pub fn secured_by(mut self, own: &Certificate, clients: Option<&CertificateAuthority>) -> Self {
         let mut common = json!({"tls_certificates": [pair(own)], "alpn_protocols": ["h2", "http/1.1"]});

@@ -48,8 +48,8 @@ impl Envoy {
         Self::launch(launch, Vec::new()).await
     }
 
-    /// Kills it and starts it anew, with what it had been started from and been told since. What it listened at by number, it
-    /// listens at again. Its new log has this mark in its name.
+    /// Kills it and starts it again, with its original configuration and all later changes, on the same fixed ports. Its new
+    /// log has this mark in its name.
     pub async fn restart(&mut self, mark: &str) -> Result<()> {
         self.process.stop();
         self.log = self.launch.log(&format!("-{mark}"))?;

@@ -75,7 +75,7 @@ impl Manifests {
         Ok(changed)
     }
 
-    /// The routes that lead to no listener of a Gateway, or to no Service, and the namespaces that nobody makes.
+    /// The routes that lead to no listener of a Gateway, or to no Service, and the namespaces that no resource creates.
     fn loose_ends(&self, errors: &mut Errors) {
         for resource in &self.resources {
             let namespace = &resource["metadata"]["namespace"];

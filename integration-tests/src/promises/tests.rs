@@ -85,7 +85,8 @@ fn found(token: Option<LoadToken>, observed: Observed, arrivals: u32) -> Option<
     found_at(1500, Harm::Total, token, observed, arrivals)
 }
 
-/// The fault lasts from the first second to the second, and at the third all is well. Somebody notices it, if it harms.
+/// The fault lasts from the first second to the second, and at the third all is well. If it does harm, at least one client
+/// notices.
 fn found_at(
     sent: u64,
     harm: Harm,

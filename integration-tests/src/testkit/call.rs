@@ -98,7 +98,7 @@ impl<'w> Call<'w> {
         Self { case: format!("{}: {case}", self.case), ..self }
     }
 
-    /// Sends it, and nobody reads the answer. Who drops the connection leaves.
+    /// Sends it without reading the response. Dropping the connection disconnects the client.
     pub async fn start(self) -> Result<TcpStream> {
         let Target::Plain(client) = self.target else { anyhow::bail!("only without TLS") };
         client.start(&self.request.named(self.name.as_deref().unwrap_or("left"))).await

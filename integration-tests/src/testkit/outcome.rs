@@ -1,5 +1,6 @@
-//! What became of a request: the client's answer and what services received. Its assertions check beside what they are asked what is
-//! true of every request: nothing arrives that was refused, no token is shown, and who is at fault is told by the status.
+//! What became of a request: the client's answer and what services received. Beyond the test's own question, its assertions
+//! check what holds for every request: a refused request arrives nowhere, no token is shown, and the status says who is at
+//! fault.
 
 use std::ops::Deref;
 
@@ -106,7 +107,7 @@ impl Outcome {
         jwt::claims(&self.jwt()?)
     }
 
-    /// It was answered by the gateway. Only a client at fault is challenged, and who may try again later is told when.
+    /// The gateway responded. Only a client at fault is challenged, and a 503 says when to retry.
     #[track_caller]
     pub fn went_nowhere(self) -> Self {
         assert_eq!(self.arrived.len(), 0, "it arrived: {self}");

@@ -56,7 +56,7 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// Notes the identifier of an assertion, which nobody has seen before.
+/// Records the identifier of an assertion, which must be new.
 #[track_caller]
 fn note(identifiers: &mut HashSet<String>, claims: &Value) {
     let identifier = claims["jti"].as_str().expect("an identifier");
@@ -86,7 +86,7 @@ async fn r021_each_introspection_has_an_assertion_of_its_own_that_the_server_acc
     Ok(())
 }
 
-/// If an assertion could be used elsewhere, later or twice, whoever saw one could introspect as the gateway.
+/// If an assertion could be used elsewhere, later or twice, an eavesdropper could introspect as the gateway.
 #[tokio::test]
 async fn r021_r019_an_assertion_is_brief_for_one_server_and_the_only_credentials() -> Result<()> {
     let world = world().await;
@@ -145,8 +145,8 @@ async fn r021_r023_a_repeated_query_has_a_new_assertion() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a wrong key in the gateway would tell every client that its token is bad, nobody would know why, or the log
-/// would hold what authenticates the gateway.
+/// If this failed, a wrong key in the gateway would blame every client's token, without a trace of the cause; or the log would
+/// contain the gateway's credentials.
 #[tokio::test]
 async fn r028_r110_an_assertion_that_is_refused_is_the_gateways_fault_and_in_no_log() -> Result<()> {
     let world = world().await;

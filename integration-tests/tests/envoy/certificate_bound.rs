@@ -78,14 +78,14 @@ impl Chain {
     }
 }
 
-/// It was refused, and told that its token is not good.
+/// It was refused with `invalid_token`.
 #[track_caller]
 fn refused(outcome: Outcome) {
     outcome.has_status(401).is_challenged_by(r#"Bearer realm="api", error="invalid_token""#);
 }
 
-/// If this failed, whoever finds a bound token could use it without the certificate, or at the latest when it is in the cache;
-/// or its own client could not.
+/// If this failed, a stolen bound token could be used without the certificate, at the latest once it is cached; or its own
+/// client could not use it.
 #[tokio::test]
 async fn r096_a_token_is_good_with_the_certificate_that_it_is_bound_to_and_with_no_other() -> Result<()> {
     let chain = chain().await;
@@ -116,7 +116,7 @@ async fn r096_tokens_that_are_bound_to_nothing_need_no_certificate() -> Result<(
     Ok(())
 }
 
-/// If this failed, a gateway that looks at no certificates would take bound tokens of anybody.
+/// If this failed, a gateway that ignores certificates would accept bound tokens from any client.
 #[tokio::test]
 async fn r098_a_gateway_that_cannot_see_certificates_refuses_bound_tokens() -> Result<()> {
     let chain = chain().await;
@@ -144,7 +144,7 @@ async fn r097_the_certificate_that_the_proxy_in_front_saw_counts_where_that_is_c
     Ok(())
 }
 
-/// If this failed, a field would count that nobody vouches for.
+/// If this failed, a field that no trusted proxy set would count.
 #[tokio::test]
 async fn r097_the_field_is_nothing_where_it_is_not_configured() -> Result<()> {
     let chain = chain().await;

@@ -63,7 +63,7 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
     Ok(())
 }
 
-/// If a bad configuration started, the ingress would be open or closed to all, and nobody would know why.
+/// If a bad configuration started, the ingress would be open or closed to all, without any hint why.
 #[test]
 fn r038_an_invalid_configuration_never_starts_and_reports_all_errors() -> Result<()> {
     let bad = json!({

@@ -77,8 +77,8 @@ async fn r085_r095_a_bound_token_with_its_proof_goes_on_as_a_bearer_token_with_t
     Ok(())
 }
 
-/// If this failed, whoever finds a bound token in a log could use it; or it could be used with a proof that was made for
-/// another request, long ago or by anybody, as long as the token is in the cache.
+/// If this failed, a bound token found in a log could be used; or, while the token is cached, any proof would do, even an old
+/// one, one for another request, or one by another key.
 #[tokio::test]
 async fn r085_r086_r087_r088_r089_r090_r094_nothing_but_a_right_proof_helps_a_bound_token() -> Result<()> {
     for listener in ["waiting", "cached"] {
@@ -193,8 +193,8 @@ async fn r092_where_a_nonce_is_required_clients_receive_one_and_proofs_without_f
     Ok(())
 }
 
-/// If this failed, a token that anybody can use would pass where the operator asks for proof; or bound tokens would be required
-/// where they are only allowed.
+/// If this failed, a bearer token would pass where the operator requires proof; or bound tokens would be required where they
+/// are only allowed.
 #[tokio::test]
 async fn r014_r089_where_binding_is_required_bearer_tokens_fail_and_elsewhere_they_do_not() -> Result<()> {
     let world = world().await;
@@ -278,7 +278,7 @@ async fn r091_r095_a_jwt_that_is_minted_of_a_bound_token_has_no_binding() -> Res
     Ok(())
 }
 
-/// If this failed, whoever reads the log could use a proof before its sender does, where a worker did not remember it.
+/// If this failed, a reader of the log could use a proof before its sender does, if a worker did not remember it.
 #[tokio::test]
 async fn r110_no_proof_is_in_the_log_be_it_right_or_not() -> Result<()> {
     let world = world().await;
@@ -296,7 +296,7 @@ async fn r110_no_proof_is_in_the_log_be_it_right_or_not() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, whoever reads the log could make nonces.
+/// If this failed, a reader of the log could forge nonces.
 #[tokio::test]
 async fn r110_the_secret_that_nonces_are_made_with_is_not_in_the_log() -> Result<()> {
     let log = world().await.envoy.log();

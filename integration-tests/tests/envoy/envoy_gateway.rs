@@ -56,7 +56,7 @@ async fn start() -> Result<Ingress> {
     Ok(Ingress { world: world.around(envoy, "https"), misled, _login: login })
 }
 
-/// If this failed, the manifests would make an ingress through which nobody gets, or everybody.
+/// If this failed, the manifests would make an ingress that lets no request through, or every one.
 #[tokio::test]
 async fn r074_the_manifests_make_an_ingress_from_the_opaque_token_to_the_jwt() -> Result<()> {
     let world = &ingress().await.world;
@@ -70,7 +70,7 @@ async fn r074_the_manifests_make_an_ingress_from_the_opaque_token_to_the_jwt() -
     Ok(())
 }
 
-/// If this failed, the gateway would tell its secret and all tokens to whoever answers at that address.
+/// If this failed, the gateway would send its secret and all tokens to any server at that address.
 #[tokio::test]
 async fn the_cluster_of_the_patch_verifies_the_server_name() -> Result<()> {
     let Ingress { world, misled, .. } = ingress().await;

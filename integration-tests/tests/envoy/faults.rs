@@ -163,8 +163,8 @@ async fn r007_odd_bytes_in_header_fields_do_no_harm() -> Result<()> {
     is_well("jwt").await
 }
 
-/// If a failure of the server were told as the client's, clients would throw good tokens away; if it were cached, it
-/// would outlast its cause; if it let the request through, nobody would need a token.
+/// If a failure of the server were reported as the client's, clients would discard valid tokens; if it were cached, it would
+/// outlast its cause; if it let the request through, no request would need a token.
 #[tokio::test]
 async fn r024_r027_r030_a_failing_callout_of_any_kind_is_the_servers_fault() -> Result<()> {
     let world = world().await;
@@ -232,7 +232,7 @@ async fn a_body_that_is_longer_than_the_buffer_waits_unless_the_head_alone_is_he
     let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let long = |token: &str| world.post("/orders", vec![b'b'; 2_000_000]).bearer(token).named(&name(token));
     verdict(&token, gate, long(&token)).await?.is_served();
-    // Whether the server is asked before the body is too long, is chance.
+    // Whether the introspection is sent before the body is too long depends on timing.
     let (token, _gate) = world.answered_later(Response::jwt(&jwt::valid()));
     long(&token).at("head-only").await?.has_status(413);
     Ok(())
@@ -277,7 +277,7 @@ async fn r023_a_cancelled_stream_does_not_affect_other_waiting_requests() -> Res
         outcome.is_served();
     }
     assert_eq!(world.introspections(&token).await?, 1, "the answer comes, whoever has left");
-    // Everybody leaves.
+    // All clients disconnect.
     let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let mut connections = Vec::new();
     for _ in 0..10 {
@@ -380,7 +380,7 @@ fn fields(answer: &Answer) -> axum::http::HeaderMap {
     fields
 }
 
-/// If these were told an HTTP status alone, a gRPC client would report an unknown error.
+/// With an HTTP status alone, a gRPC client would report an unknown error.
 #[tokio::test]
 async fn r083_a_grpc_client_receives_a_grpc_status() -> Result<()> {
     let world = world().await;

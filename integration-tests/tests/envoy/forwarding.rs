@@ -83,8 +83,8 @@ async fn r074_r075_the_jwt_is_alone_in_its_field_and_the_clients_are_taken_off()
     Ok(())
 }
 
-/// If this failed, nobody could tell from Envoy's log whose request it was or why it was refused, or it would tell of a client that
-/// was refused.
+/// If this failed, Envoy's log would not show whose request it was or why it was refused, or it would name the client of a
+/// refused request.
 #[tokio::test]
 async fn the_access_log_has_the_claims_and_the_reason() -> Result<()> {
     let world = world().await;

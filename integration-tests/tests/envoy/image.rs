@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// If this failed, nobody could tell by an image's digest that it is of the sources that it names.
+/// If this failed, an image's digest would not prove that it was built from the sources that it names.
 #[test]
 fn the_same_filter_is_the_same_image_whenever_and_wherever_it_is_made() -> Result<()> {
     let folder = TempDir::new()?;
@@ -53,7 +53,7 @@ async fn a_published_image_is_what_istio_and_envoy_gateway_fetch() -> Result<()>
     Ok(())
 }
 
-/// If this failed, whoever sits between would see the credentials for the registry, and could exchange the filter.
+/// If this failed, an attacker in between would see the credentials for the registry, and could replace the filter.
 #[tokio::test]
 async fn only_a_registry_that_is_called_by_a_name_of_loopback_may_do_without_tls() -> Result<()> {
     let registry = Registry::start("image-plain").await?;
@@ -65,7 +65,7 @@ async fn only_a_registry_that_is_called_by_a_name_of_loopback_may_do_without_tls
     Ok(())
 }
 
-/// If this failed, nobody could tell from an image which sources, version and licence it is of.
+/// If this failed, an image would not show its sources, version and licence.
 #[tokio::test]
 async fn an_image_says_what_it_is() -> Result<()> {
     let registry = Registry::start("image-labels").await?;

@@ -74,7 +74,7 @@ async fn start() -> Result<Mesh> {
     Ok(Mesh { world, misled, sidecar, _login: login, authority: mesh, gateway })
 }
 
-/// If this failed, the manifests would make a mesh in which nobody gets through, or in which services receive no JWT.
+/// If this failed, the manifests would make a mesh in which no request gets through, or in which services receive no JWT.
 #[tokio::test]
 async fn r074_the_manifests_make_a_chain_from_the_opaque_token_to_the_jwt_at_the_api() -> Result<()> {
     let world = &mesh().await.world;
@@ -87,7 +87,8 @@ async fn r074_the_manifests_make_a_chain_from_the_opaque_token_to_the_jwt_at_the
     Ok(())
 }
 
-/// If this failed, the ingress would let through what nobody exposed, or whom the authorization server does not know.
+/// If this failed, the ingress would let requests through to unexposed paths, or with tokens unknown to the authorization
+/// server.
 #[tokio::test]
 async fn r074_the_ingress_of_the_manifests_refuses_the_rest() -> Result<()> {
     let world = &mesh().await.world;
@@ -108,7 +109,7 @@ async fn r074_the_ingress_of_the_manifests_refuses_the_rest() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, whoever is in the mesh could call the API around the ingress, or with a JWT that is not for it.
+/// If this failed, any workload in the mesh could call the API without the ingress, or with a JWT that is not for it.
 #[tokio::test]
 async fn r074_the_sidecar_of_the_manifests_takes_valid_jwts_from_the_ingress_alone() -> Result<()> {
     let mesh = mesh().await;
@@ -143,7 +144,7 @@ async fn r074_the_sidecar_of_the_manifests_takes_valid_jwts_from_the_ingress_alo
     Ok(())
 }
 
-/// If this failed, the gateway would tell its secret and all tokens to whoever answers at that address.
+/// If this failed, the gateway would send its secret and all tokens to any server at that address.
 #[tokio::test]
 async fn the_gateway_of_the_manifests_queries_the_authorization_server_only() -> Result<()> {
     let Mesh { world, misled, .. } = mesh().await;
@@ -153,7 +154,7 @@ async fn the_gateway_of_the_manifests_queries_the_authorization_server_only() ->
     Ok(())
 }
 
-/// If this failed, whoever is in the mesh could ask what tokens mean, or the gateway could not.
+/// If this failed, any workload in the mesh could introspect tokens, or the gateway could not.
 #[tokio::test]
 async fn inside_the_mesh_the_gateway_alone_introspects() -> Result<()> {
     let mesh = mesh().await;

@@ -103,7 +103,7 @@ async fn r067_r068_a_jwt_access_token_is_forwarded_unchanged_without_introspecti
     Ok(())
 }
 
-/// If one of these passed, tokens for other services, of other servers or of anybody's making would open this API.
+/// If one of these passed, tokens for other services, from other servers, or forged ones would open this API.
 #[tokio::test]
 async fn r067_r034_r033_a_jwt_for_another_audience_or_of_another_issuer_is_refused() -> Result<()> {
     let world = world().await;
@@ -118,7 +118,8 @@ async fn r067_r034_r033_a_jwt_for_another_audience_or_of_another_issuer_is_refus
     refused(&ALL, &disguised, "invalid_signature", "disguised").await
 }
 
-/// If one of these passed, anybody could write a token; if the server were asked about one, anybody could make the gateway ask.
+/// If one of these passed, any client could forge a token; if it were introspected, any client could make the gateway call the
+/// server.
 #[tokio::test]
 async fn r059_r060_r061_r062_what_the_server_did_not_sign_is_refused() -> Result<()> {
     let genuine = issued().await?;

@@ -69,7 +69,7 @@ async fn statuses(world: &World, listener: &str, token: &str) -> Result<Vec<u16>
     Ok(statuses)
 }
 
-/// Sends tokens of made-up keys, once the cool-down time has passed and before the keys are published again. How many fetches
+/// Sends tokens with random `kid`, once the cool-down time has passed and before the keys are published again. How many fetches
 /// that costs, and how many cool-down times began meanwhile.
 async fn flood(world: &World, listener: &str) -> Result<(u64, u64)> {
     let good = issued(world).await?;
@@ -106,7 +106,7 @@ async fn asked_for(world: &World, least: u64) -> Result<()> {
     eventually("a fetch", is_asked_for).await
 }
 
-/// If this failed, whoever answers in the server's place could call the API as anybody, or nobody could.
+/// If this failed, an impostor of the server could call the API as any user, or no client could call it.
 #[tokio::test]
 async fn r041_r062_a_phantom_token_passes_if_its_issuer_signed_it_and_no_other() -> Result<()> {
     let world = world("keys-phantom-tokens", 2).await?;
@@ -167,7 +167,7 @@ async fn r064_r024_without_keys_every_token_is_a_503_until_they_are_fetched() ->
 }
 
 /// Every token is a new one, so that its signature has to be verified. If this failed, an outage of the server would be one of
-/// the API at once, or keys would count that nobody has seen published for long.
+/// the API at once, or keys would count long after they were last published.
 #[tokio::test]
 async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_ever() -> Result<()> {
     let world = world("keys-aging", 1).await?;
@@ -213,8 +213,7 @@ async fn r064_r024_keys_that_the_host_cannot_ask_for_are_unavailable() -> Result
     Ok(())
 }
 
-/// A request that waits for keys has been answered for once already. If its body carried it on from there, nobody's signature
-/// would count.
+/// A request that waits for keys has already been introspected. If its body resumed it there, no signature would count.
 #[tokio::test]
 async fn r038_a_body_does_not_carry_a_request_past_the_filter_while_it_waits_for_keys() -> Result<()> {
     for (outcome, status) in [(Publication::Serving, 200), (Publication::Failing, 503)] {
@@ -314,7 +313,7 @@ async fn r063_r023_a_stream_cancelled_during_a_key_fetch_does_not_affect_others(
     Ok(())
 }
 
-/// If a fetch that nobody waits for any more stayed in the way, nobody would ever get keys.
+/// If a fetch whose clients have disconnected blocked the next one, the keys would never arrive.
 #[tokio::test]
 async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served() -> Result<()> {
     let world = world("keys-all-left", 1).await?;
@@ -335,7 +334,7 @@ async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served()
     Ok(())
 }
 
-/// If made-up key names could each fetch the keys, anybody could make the gateway attack its own server.
+/// If each random `kid` caused a fetch, any client could make the gateway attack its own server.
 #[tokio::test]
 async fn r063_a_flood_of_unknown_keys_costs_one_fetch_per_cooldown() -> Result<()> {
     let world = world("keys-flood", 1).await?;
@@ -435,7 +434,7 @@ async fn r117_tokens_in_use_are_introspected_once_while_keys_age_and_while_they_
     Ok(())
 }
 
-/// If this failed, whoever switches the sharing of questions off would let anybody make the gateway attack its own server.
+/// If this failed, without `single_flight`, any client could make the gateway attack its own server.
 #[tokio::test]
 async fn r063_a_flood_of_unknown_keys_costs_one_fetch_without_coalescing() -> Result<()> {
     let world = world("keys-flood-alone", 1).await?;

@@ -1,5 +1,5 @@
-//! A flood of made-up tokens, in a real Envoy with one worker: the authorization server is asked as much as it was promised, and
-//! whoever has a good token hardly notices. Each test has an Envoy of its own, since the counters are Envoy's.
+//! A flood of random tokens, in a real Envoy with one worker: the authorization server receives no more than the limits allow,
+//! and clients with valid tokens hardly notice. Each test has an Envoy of its own, since the counters are Envoy's.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -22,8 +22,8 @@ async fn world(name: &str, limits: Value) -> Result<World> {
         .await
 }
 
-/// If this failed, anybody could take the authorization server down through the gateway, or the gateway's defence would take good
-/// tokens down with it.
+/// If this failed, any client could take the authorization server down through the gateway, or the gateway's defence would
+/// refuse valid tokens too.
 #[tokio::test]
 async fn r111_a_flood_of_random_tokens_is_limited_and_a_known_one_passes() -> Result<()> {
     let world = world("limits-per-second", json!({"max_per_second": 5})).await?;

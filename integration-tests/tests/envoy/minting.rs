@@ -133,7 +133,7 @@ async fn r108_keys_of_every_kind_sign_what_the_sidecar_verifies_if_they_are_publ
     Ok(())
 }
 
-/// If this failed, whoever is inside the cluster could call the API with a JWT of its own making, or with one for another API.
+/// If this failed, any workload in the cluster could call the API with a JWT that it made itself, or with one for another API.
 #[tokio::test]
 async fn r108_past_the_gateway_nothing_but_the_minted_jwt_for_this_api_is_taken() -> Result<()> {
     let chain = chain().await;
@@ -192,7 +192,7 @@ async fn r108_a_hit_mints_nothing_and_every_answer_does() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the gateway would vouch for somebody of whom the server says nothing good.
+/// If this failed, the gateway would vouch for a user whose token the server does not call active.
 #[tokio::test]
 async fn r109_nothing_is_minted_of_a_token_that_is_not_active_or_lacks_the_scope() -> Result<()> {
     let world = &chain().await.world;
@@ -209,7 +209,7 @@ async fn r109_nothing_is_minted_of_a_token_that_is_not_active_or_lacks_the_scope
     Ok(())
 }
 
-/// If this failed, services would refuse everybody when the operator changes keys, until they fetch the set again.
+/// If this failed, services would refuse every request after a key rotation, until they fetch the set again.
 #[tokio::test]
 async fn r108_keys_are_changed_without_a_refusal() -> Result<()> {
     let chain = start("minting-rotation").await?;
@@ -230,7 +230,7 @@ async fn r108_keys_are_changed_without_a_refusal() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, whoever asks for the public keys would be given the private ones, or everybody who reads the logs.
+/// If this failed, the private keys would be served with the public ones, or appear in the logs.
 #[tokio::test]
 async fn r108_the_keys_are_published_without_their_private_members_and_are_in_no_log() -> Result<()> {
     let chain = chain().await;

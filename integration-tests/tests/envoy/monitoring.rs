@@ -12,15 +12,15 @@ use integration_tests::{dashboard, jwt, paths};
 use phantom_token_core::{Metric, MetricKind, Reason, metrics};
 use serde_json::{Value, json};
 
-/// If this failed, a fault would wake nobody, or somebody would be woken without one.
+/// If this failed, a fault would raise no alert, or an alert would fire without a fault.
 #[test]
 fn each_alert_fires_for_its_fault_only() -> Result<()> {
     promtool(&["check", "rules"], "prometheus-alerts.yaml")?;
     promtool(&["test", "rules"], "prometheus-alerts-test.yaml")
 }
 
-/// If this failed, a panel or an alert would be about a metric that is called otherwise, and be silent for ever; or one that is new
-/// would be seen by nobody.
+/// If this failed, a panel or an alert would use a metric with another name, and stay silent for ever; or a new metric would
+/// appear nowhere.
 #[test]
 fn dashboard_and_alerts_name_every_metric_and_no_other() -> Result<()> {
     let (dashboard, rules) = (dashboard::text()?, std::fs::read_to_string(alert_rules()?)?);
@@ -76,7 +76,7 @@ fn lists_of_reasons_are_complete_for_their_fault() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, whoever is called would find no page that helps.
+/// If this failed, the operator on call would find no page that helps.
 #[test]
 fn each_alert_names_what_it_is_and_a_chapter_of_the_page() -> Result<()> {
     let rules: Value = serde_saphyr::from_str(&std::fs::read_to_string(alert_rules()?)?)?;
@@ -96,8 +96,8 @@ fn each_alert_names_what_it_is_and_a_chapter_of_the_page() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, Prometheus would not have what Envoy counts, panels would show errors or nothing, or the gateway's wrong secret would
-/// call nobody.
+/// If this failed, Prometheus would not have what Envoy counts, panels would show errors or nothing, or a wrong secret in the
+/// gateway would raise no alert.
 #[tokio::test]
 async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejected_secret() -> Result<()> {
     let world = World::scripted("monitoring")?.listener("ingress", json!({"token": null})).start().await?;

@@ -75,7 +75,7 @@ async fn r042_r075_services_of_a_server_without_jwts_receive_claims_and_no_token
     Ok(())
 }
 
-/// If this failed, a token without its scope, a made-up one or one that was revoked would do where no JWT can say otherwise.
+/// If this failed, a token without its scope, a random one or a revoked one would pass where there is no JWT.
 #[tokio::test]
 async fn r025_r035_claims_are_forwarded_of_active_tokens_with_their_scope_alone() -> Result<()> {
     let world = world().await;

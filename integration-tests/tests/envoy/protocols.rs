@@ -79,8 +79,8 @@ async fn r082_a_handshake_with_a_token_becomes_a_web_socket_whose_service_sees_t
     assert_the_jwt_arrived(&world.arrived("r082"), &token).await
 }
 
-/// If this failed, a WebSocket would be a way around the filter. A token in `Sec-WebSocket-Protocol` is where browsers could
-/// put one; nobody has opted in to that.
+/// If this failed, a WebSocket would be a way around the filter. Browsers could put a token into `Sec-WebSocket-Protocol`, but
+/// this configuration does not accept it there.
 #[tokio::test]
 async fn r082_a_handshake_without_a_token_that_is_valid_never_reaches_the_service() -> Result<()> {
     let world = &services().await.world;

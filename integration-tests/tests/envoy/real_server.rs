@@ -282,7 +282,7 @@ async fn r074_a_public_route_needs_no_token_and_passes_none_on() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a route that nobody thought of would be open.
+/// If this failed, a forgotten route would be open.
 #[tokio::test]
 async fn r084_what_no_rule_names_is_not_exposed() -> Result<()> {
     let world = world().await;

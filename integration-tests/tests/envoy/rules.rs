@@ -196,7 +196,7 @@ async fn r074_routes_that_match_on_credentials_see_those_of_the_gateway() -> Res
     Ok(())
 }
 
-/// If the client's own field counted in the end, it would choose among services by a claim that nobody made.
+/// If the client's own field counted in the end, it would choose among services by a forged claim.
 #[tokio::test]
 async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients() -> Result<()> {
     let world = world().await;

@@ -78,8 +78,8 @@ fn verifying(name: &str, issuer: &str) -> Value {
 }
 
 impl Servers {
-    /// Calls with this token until the caches of both workers have had their say. The API hears of it if there is an issuer, and
-    /// receives that one's name.
+    /// Calls with this token until the caches of both workers have answered. If an issuer is expected, the API receives its
+    /// name.
     async fn check(&self, path: &str, kind: &str, token: &str, issuer: Option<&str>) -> Result<()> {
         for _ in 0..CALLS {
             let outcome = self.world.get(path).bearer(token).case(kind).await?;

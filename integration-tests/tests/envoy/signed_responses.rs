@@ -92,7 +92,7 @@ async fn r043_r044_the_api_receives_the_claims_of_a_signed_response_and_no_token
     Ok(())
 }
 
-/// If this failed, revoked tokens and made-up ones would do, or be told as the server's fault.
+/// If this failed, revoked and random tokens would pass, or be reported as the server's fault.
 #[tokio::test]
 async fn r043_r025_what_a_signed_response_calls_inactive_is_refused() -> Result<()> {
     let world = world().await;
@@ -105,8 +105,8 @@ async fn r043_r025_what_a_signed_response_calls_inactive_is_refused() -> Result<
     Ok(())
 }
 
-/// The genuine answer passes whoever brings it: it is the signature that counts. If one of the others passed, whoever answers in
-/// the server's place could call the API as anybody; if one were told as a 401, clients would throw good tokens away.
+/// The genuine response passes from any sender: the signature is what counts. If one of the others passed, an impostor of the
+/// server could call the API as any user; if one were a 401, clients would discard valid tokens.
 #[tokio::test]
 async fn r043_r047_only_what_the_server_signed_for_this_gateway_counts() -> Result<()> {
     let world = world().await;

@@ -105,8 +105,8 @@ fn filter(name: &str, type_name: &str, mut configuration: Value) -> Value {
     json!({"name": name, "typed_config": configuration})
 }
 
-/// If one of these fields reached a service that honours it, `GET /orders` would be let in and another path or method be served.
-/// A public path and a preflight need no token, so they would be open to everybody.
+/// If one of these fields reached a service that honours it, `GET /orders` would be let in and another path or method be
+/// served. A public path and a preflight need no token, so they would be open to all.
 #[tokio::test]
 async fn r131_a_field_that_overrides_the_target_reaches_no_service() -> Result<()> {
     let Tampering { world, service } = tampering().await;

@@ -97,8 +97,8 @@ async fn r010_an_escaped_token_in_the_query_is_the_token() -> Result<()> {
     Ok(())
 }
 
-/// If an answer were kept for others who have the same URL but for its token, they would see what is another's (RFC 6750
-/// §2.3). What the API keeps from everybody, or did not succeed at, is the API's affair.
+/// If a response were cached for others whose URL differs only by its token, they would see another user's data (RFC 6750
+/// §2.3). Responses that are private already, or unsuccessful, are left unchanged.
 #[tokio::test]
 async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<()> {
     let world = world().await;
@@ -134,7 +134,7 @@ async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<(
     Ok(())
 }
 
-/// If two fields were taken for the first of them, what nobody may store could be stored.
+/// If two fields were taken for the first of them, a response with `no-store` could be stored.
 #[tokio::test]
 async fn r010_no_store_counts_in_whichever_field_it_is() -> Result<()> {
     let outcome = answered_by_the_api(&["max-age=60", "no-store"]).await?;
@@ -242,7 +242,7 @@ async fn r011_a_token_in_another_field_is_stripped() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, whoever can add one token to a request of another would decide which of them counts (RFC 6750 §2).
+/// If this failed, an attacker who can add a token to another client's request would decide which of them counts (RFC 6750 §2).
 #[tokio::test]
 async fn r009_tokens_in_two_places_are_refused_and_go_nowhere() -> Result<()> {
     let world = world().await;
@@ -263,8 +263,8 @@ async fn r009_tokens_in_two_places_are_refused_and_go_nowhere() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a token would count where the operator did not ask for it: in a URL that everybody logs, or in a cookie that
-/// a page of another site can send.
+/// If this failed, a token would count where the operator did not ask for it: in a URL that ends up in logs, or in a cookie
+/// that a page of another site can send.
 #[tokio::test]
 async fn r010_r011_places_that_are_not_configured_are_not_looked_at() -> Result<()> {
     let world = world().await;
@@ -282,7 +282,7 @@ async fn r010_r011_places_that_are_not_configured_are_not_looked_at() -> Result<
     Ok(())
 }
 
-/// If this failed, a public service would collect tokens. It needs none, so nobody is asked about them.
+/// If this failed, a public service would collect tokens. It needs none, so none is introspected.
 #[tokio::test]
 async fn r010_r011_r074_a_public_route_passes_on_no_token_from_anywhere() -> Result<()> {
     let world = world().await;
@@ -372,8 +372,8 @@ async fn r010_r082_a_token_in_the_url_of_a_web_socket_is_stripped() -> Result<()
     Ok(())
 }
 
-/// If this failed, subprotocols would be touched that look like a token, although nobody has opted in; or a token that counts
-/// for nothing would open a WebSocket.
+/// If this failed, subprotocols that look like a token would be changed without opting in; or an invalid token would open a
+/// WebSocket.
 #[tokio::test]
 async fn r082_without_opting_in_a_token_among_the_subprotocols_is_none() -> Result<()> {
     let world = world().await;

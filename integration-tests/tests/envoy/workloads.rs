@@ -115,7 +115,8 @@ async fn r084_a_workload_that_may_not_call_learns_nothing_about_tokens() -> Resu
     Ok(())
 }
 
-/// `Origin` is for whoever calls to say. If this failed, any workload would reach the service by what it calls a preflight.
+/// The caller chooses `Origin`. If this failed, any workload could reach the service with a request that looks like a
+/// preflight.
 #[tokio::test]
 async fn r080_r084_a_preflight_obeys_the_peers_of_the_rule() -> Result<()> {
     let mesh = mesh().await;
@@ -134,7 +135,7 @@ async fn r080_r084_a_preflight_obeys_the_peers_of_the_rule() -> Result<()> {
     Ok(())
 }
 
-/// If Envoy took certificates of any authority, everybody could make one with the name of a workload that may call.
+/// If Envoy accepted certificates of any authority, an attacker could issue one with the name of a workload that may call.
 #[tokio::test]
 async fn r084_a_certificate_of_another_authority_does_not_get_through_the_handshake() -> Result<()> {
     let mesh = mesh().await;
@@ -154,7 +155,7 @@ async fn r084_a_certificate_of_another_authority_does_not_get_through_the_handsh
     Ok(())
 }
 
-/// If this failed, whoever comes by a way on which nobody shows a certificate could name itself in a field, or would pass.
+/// If this failed, a caller on a listener without client certificates could name itself in a field, or would pass.
 #[tokio::test]
 async fn r084_without_a_certificate_there_is_no_workload_identity() -> Result<()> {
     let mesh = mesh().await;

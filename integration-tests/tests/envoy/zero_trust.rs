@@ -52,8 +52,8 @@ async fn r074_the_sidecar_verifies_the_jwt_of_the_opaque_token_and_the_api_recei
     Ok(())
 }
 
-/// If this failed, whoever is inside the cluster could call the API without the ingress: with what clients hold, with
-/// nothing, or with a JWT of their own making.
+/// If this failed, any workload in the cluster could call the API without the ingress: with a client's token, with none, or
+/// with a JWT that it made itself.
 #[tokio::test]
 async fn r074_past_the_ingress_nothing_but_the_jwt_itself_reaches_the_api() -> Result<()> {
     let Chain { world, sidecar } = chain().await;
@@ -73,8 +73,8 @@ async fn r074_past_the_ingress_nothing_but_the_jwt_itself_reaches_the_api() -> R
     Ok(())
 }
 
-/// The filter verifies no signature: it trusts the server that it asks. If this failed, whoever answers in that server's
-/// place could call the API as anybody.
+/// The filter verifies no signature: it trusts the server that it calls. If this failed, an impostor of that server could call
+/// the API as any user.
 #[tokio::test]
 async fn r041_the_sidecar_stops_a_forged_jwt_that_the_ingress_was_made_to_forward() -> Result<()> {
     let world = &chain().await.world;

@@ -7,8 +7,8 @@ use integration_tests::trial::Gateway;
 
 use crate::effort;
 
-/// If this failed, one fault of the authorization server would let somebody in, keep somebody waiting for ever, make clients throw
-/// good tokens away, or outlast itself. All faults come to the same Envoy: had one left something behind, the next would show it.
+/// If this failed, a fault of the authorization server would let a request in, keep one waiting for ever, make clients discard
+/// valid tokens, or outlast itself. All faults hit the same Envoy: if one left something behind, the next would show it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_survives_every_server_fault() -> Result<()> {
     effort::with_workers(async |workers| {

@@ -5,7 +5,7 @@ use integration_tests::trial::{DRAINED, GOES, Gateway};
 
 use crate::effort;
 
-/// If this failed, a change of configuration would be an outage, or let somebody through.
+/// If this failed, a change of configuration would cause an outage, or let a request through.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_is_changed_under_load() -> Result<()> {
     effort::with_workers(async |workers| {

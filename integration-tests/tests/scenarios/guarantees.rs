@@ -1,5 +1,5 @@
-//! What the filter takes for granted of a host (docs/hosts.md lists it), taken away one by one: from Envoy with either package. Kong's
-//! host, which lacks nearly all of it, is told in the other scenarios.
+//! The host features that the filter relies on (listed in docs/hosts.md), removed one by one from Envoy, with either package.
+//! The other scenarios cover Kong's host, which lacks nearly all of them.
 
 use anyhow::{Result, ensure};
 use integration_tests::deterministic_host::fixture::{ISSUER, orders_of};
@@ -34,7 +34,7 @@ fn r142_r146_a_package_on_the_wrong_host_denies_every_request() -> Result<()> {
         ensure!(opened.is_empty(), "without {guarantee:?}: {opened:#?}");
         ensure!(!serves(Package::Envoy, lacks)?, "without {guarantee:?}, somebody is served");
     }
-    // Envoy goes on with the configuration that it had; without one, it serves nobody.
+    // Envoy goes on with the configuration that it had; without one, it serves no request.
     let setup = Setup { package: Some(Package::Kong), ..Setup::new(configured(json!({}))) };
     ensure!(Host::start(setup).is_err());
     Ok(())

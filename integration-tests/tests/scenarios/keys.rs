@@ -19,7 +19,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ensure!(story.host.callout(fetch).headers.text(":path") == "/jwks");
         story.answer(published(&["old"]))?;
         story.passes(id)?;
-        // Right after a fetch, an unknown key fetches nothing: whoever presents one would decide how often that is.
+        // Right after a fetch, an unknown key fetches nothing: otherwise a client would decide how often that happens.
         let second = signed(&mut story, "new", json!({"jti": "2"}));
         let id = story.ask(&orders_of("opaque-2"), Answer::jwt(&second))?;
         ensure!(story.host.open_callouts().is_empty());

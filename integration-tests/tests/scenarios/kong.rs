@@ -206,7 +206,7 @@ pub const TARGETS: &[Scenario] = &[
         story.answer_active()?;
         match behaviour {
             Behaviour::Envoy => drop(story.passes(id)?),
-            // The query goes on as it came, so the filter serves nobody with such a configuration.
+            // The query is forwarded unchanged, so the filter serves no request with such a configuration.
             Behaviour::NgxWasm => story.refused(id, 500, "")?,
         }
         Ok(story)
@@ -391,7 +391,7 @@ fn inactive() -> Answer {
     Answer::response(200, "application/json", r#"{"active":false}"#)
 }
 
-/// What services are told in fields that they may take for this one.
+/// The values of fields that services may take for this one.
 fn told(story: &Story, id: StreamId, name: &str) -> Result<Vec<String>> {
     let headers = story.forwarded(id)?;
     let values = headers.iter().filter(|(own, value)| own.replace('_', "-") == name && !value.is_empty());

@@ -1,8 +1,8 @@
-//! Whole stories through the deterministic host, each as Envoy tells it and as Kong's ngx_wasm_module does: with the same end,
-//! unless the scenario says why the host makes another.
+//! Whole sequences in the deterministic host, each in one like Envoy and in one like Kong's ngx_wasm_module, with the same
+//! result unless the scenario says why it differs.
 //!
-//! Whatever happens, nothing but a JWT that was issued for the request goes on to the services, or a request that needs none; no
-//! token is in a log or in an answer; and nobody waits for ever.
+//! Whatever happens, services receive only requests with a JWT issued for them, or those that need none; no token is in a log
+//! or in a response; and no request waits for ever.
 
 mod failures;
 mod guarantees;
@@ -59,7 +59,7 @@ fn r024_r030_failures_of_callouts_close_alike_on_all_hosts() -> Result<()> {
     tell(failures::SCENARIOS)
 }
 
-/// If this failed, a forged JWT would pass, or a new key of the server would lock everybody out.
+/// If this failed, a forged JWT would pass, or a new key of the server would lock all clients out.
 #[test]
 fn signatures_are_verified_alike_on_all_hosts() -> Result<()> {
     tell(keys::SCENARIOS)
@@ -113,7 +113,7 @@ fn r143_refusals_reach_clients_and_disclose_no_more_than_they_should() -> Result
     tell(kong::REPLIES)
 }
 
-/// If this failed, a rule would ask for what the host never tells, and nobody would be refused by it.
+/// If this failed, a rule would require an attribute that the host never reports, and refuse no request.
 #[test]
 fn r141_what_the_host_cannot_do_closes_instead_of_opening() -> Result<()> {
     tell(kong::CONFIGURATIONS)

@@ -39,7 +39,7 @@ pub struct Bounds {
     pub timeout: Duration,
     /// How many answers are kept.
     pub max_entries: usize,
-    /// Whether `/profile` is for everybody.
+    /// Whether `/profile` is open to all.
     pub is_profile_public: bool,
     /// Whether a scope that a token lacks is only reported.
     pub reports_only: bool,

@@ -1,5 +1,5 @@
-//! What may go on to services: a request with the JWT of its own token, while that is good; one of nobody, where that is public or
-//! only reported; nothing else.
+//! What services may receive: a request with the JWT of its own token, while that is valid; an anonymous one, where the path is
+//! public or refusals are only reported; nothing else.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use integration_tests::deterministic_host::{ContextKey, HeaderMap, Host};
@@ -55,8 +55,8 @@ impl Model {
         Ok(())
     }
 
-    /// A request goes on as somebody's by what the server said of its own token, while that is fresh, or while the server fails; with
-    /// the proof of whom the token is bound to; and with the scope that is asked for.
+    /// A request is forwarded for a user only by the server's response about its own token, while that is fresh, or while the
+    /// server fails; with the proof of the token's confirmation; and with the required scope.
     fn judge_waiting(
         &mut self,
         sent: &Sent,

@@ -43,7 +43,7 @@ struct Reached {
 struct Open {
     id: CalloutId,
     token: usize,
-    /// Since when nobody waits for it.
+    /// Since when no request waits for it.
     left: Option<Moment>,
 }
 
@@ -101,7 +101,8 @@ impl Limits {
             ensure!(callout.timeout == asker.bounds.timeout, "an answer may take {:?}", callout.timeout);
             if callout.headers.text(":path") == KEYS_PATH {
                 let keys = asker.bounds.keys.as_ref().context("a question for keys that nobody needs")?;
-                // Where answers are lost with the streams that asked, what was lost is asked again, whoever else was answered since.
+                // Where answers are lost with the streams that asked, the lost request is sent again, whatever was answered
+                // since.
                 if callout.owner() != callout.root() || self.behaviour == Behaviour::Envoy {
                     server.keys.judge_query(callout.root(), keys, now)?;
                 }

@@ -18,7 +18,7 @@ use crate::published_keys::KEYS_PATH;
 use crate::sent::{Access, Credentials, Sent};
 use crate::server::Server;
 
-/// What the model is told, and what it has seen.
+/// What the model knows and has observed.
 pub struct Model {
     pub behaviour: Behaviour,
     pub step: u64,
@@ -131,7 +131,7 @@ impl Model {
         Ok(())
     }
 
-    /// All answers have come, and the timers were called: nobody waits, and the host is told so.
+    /// All responses have come, and the timers have fired: no request waits, and the gauges say so.
     pub fn judge_end(&self, host: &Host) -> Result<()> {
         ensure!(self.waiting.is_empty(), "requests wait though all is answered");
         let waiting = host.counter("phantom_token_requests_pending");

@@ -1,4 +1,4 @@
-//! When something was: by the host's clock, which somebody may set back, and by one that only goes on.
+//! When something was: by the host's clock, which may be set back, and by a monotonic one.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub struct KeyBounds {
     pub max_age: Duration,
     /// How old it may become while none can be fetched.
     pub max_stale: Duration,
-    /// How long nobody is asked after somebody was.
+    /// How long after a fetch there is no other.
     pub cooldown: Duration,
 }
 
@@ -29,10 +29,10 @@ pub type KeyId = usize;
 /// Who signed an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
-    /// Nobody, and nobody looks.
+    /// Unsigned, and not verified.
     Nobody,
     Key(KeyId),
-    /// Somebody else, in the name of a key.
+    /// Another key, under the `kid` of a published one.
     Forger,
 }
 
@@ -55,12 +55,12 @@ struct Fetch {
     keys: Option<BTreeSet<KeyId>>,
 }
 
-/// Who hears the answer to a question.
+/// The receiver of the response to a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Hearer {
     pub root: ContextKey,
     pub at: Moment,
-    /// Whether whoever asked is still there.
+    /// Whether its stream still exists.
     pub is_there: bool,
     /// Whether the host may refuse to let it read the answer.
     pub is_refusing: bool,
@@ -210,12 +210,12 @@ impl PublishedKeys {
         Ok(())
     }
 
-    /// Nobody who has just asked asks again: a client that makes up names of keys must not decide how often that is.
+    /// There is no second fetch right after one: a client that invents `kid` values must not decide how often keys are fetched.
     pub fn judge_query(&self, root: ContextKey, bounds: &KeyBounds, now: Moment) -> Result<()> {
         let has_keys =
             self.fetches.iter().any(|fetch| fetch.root == root && fetch.is_certain && fetch.keys.is_some());
         let pause = if has_keys { bounds.cooldown } else { bounds.cooldown.min(FIRST_COOLDOWN) };
-        // After the clock was set back, nobody knows how long ago that was: then one may ask at once.
+        // After the clock was set back, the time since the last fetch is unknown: then a fetch may come at once.
         let own = self
             .fetches
             .iter()

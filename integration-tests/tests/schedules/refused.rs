@@ -1,5 +1,5 @@
 //! What may be refused, and how: an error of the client by a challenge that names it, a failure of the server or of the gateway
-//! without one. Whoever did nothing wrong is not refused.
+//! without one. A client without fault is not refused.
 
 use std::time::Duration;
 

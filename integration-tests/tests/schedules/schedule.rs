@@ -109,7 +109,7 @@ impl Schedule {
         let mut credentials = self.credentials();
         if let Credentials::Dpop(token, _) = credentials {
             let proof = match self.rng.u8(..16) {
-                // Once more what was sent before, by the same client or by whoever has listened.
+                // Once more what was sent before, by the same client or by an eavesdropper.
                 0..5 => self.model.proofs.recent(&mut self.rng),
                 5 => None,
                 _ => Some(self.prove(target, token)),
@@ -253,7 +253,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// Somebody sets the host's clock back.
+    /// The host's clock is set back.
     fn set_clock_back(&mut self) {
         let duration = Duration::from_secs([1, 10, 3600][self.rng.usize(..3)]);
         self.trace.push(format!("the clock goes back by {duration:?}"));
@@ -335,7 +335,7 @@ impl Schedule {
         Ok(Some(Question { token, format, is_verified, step, worker, root, is_heard, now }))
     }
 
-    /// Who hears the answer to a question, if anybody does.
+    /// The receiver of the response to a request, if there is one.
     fn hearer(&self, id: CalloutId) -> Hearer {
         let callout = self.host.callout(id);
         Hearer {
@@ -457,7 +457,7 @@ impl Schedule {
         self.trace.push(format!("{replacement:?}, wrong: {is_wrong}, {bounds:?}"));
         let is_wrong = match self.model.behaviour {
             Behaviour::NgxWasm if is_wrong => {
-                // In Kong, a configuration with errors is taken and serves nobody, until it is repaired.
+                // In Kong, a configuration with errors is accepted but serves no request until it is fixed.
                 ensure!(self.host.reconfigure(&configuration, replacement)?, "it was refused");
                 configuration = bounds.configuration();
                 false
@@ -484,7 +484,7 @@ impl Schedule {
         self.forwarded.extend(streams.into_iter().filter(is_forwarded));
     }
 
-    /// All answers and ticks come: nobody may be left waiting.
+    /// All responses and ticks come: no request may be left waiting.
     fn finish(&mut self) -> Result<()> {
         self.relent();
         for _ in 0..MAX_ROUNDS {

@@ -51,7 +51,7 @@ pub struct Statement {
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     pub token: usize,
-    /// In which form it is to be answered, and whether anybody verifies signatures.
+    /// The requested format, and whether signatures are verified.
     pub format: Format,
     pub is_verified: bool,
     /// In which step.
@@ -352,7 +352,7 @@ fn id(token: usize, statement: usize) -> String {
     format!("answer-{token}-{statement}")
 }
 
-/// A JWT whose signature nobody verifies.
+/// A JWT whose signature is never verified.
 fn unsigned(media_type: &str, claims: &Value, rng: &mut Rng) -> (String, Signature) {
     let header = json!({"alg": "ES256", "typ": media_type, "kid": "test"});
     let signature = URL_SAFE_NO_PAD.encode(rng.u64(..).to_be_bytes());

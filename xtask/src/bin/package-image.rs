@@ -1,8 +1,8 @@
 //! `package-image FILTER FOLDER`: makes the OCI image of the filter, as an OCI image layout in the folder, and prints its digest.
 //!
-//! It is the image that Istio and Envoy Gateway take: one manifest, no index of several, and one layer, whose `plugin.wasm` is
-//! the filter. What it says of itself is from the filter's `Cargo.toml` and from git: the same filter of the same commit is the
-//! same image, whoever makes it, where and when.
+//! It is the image that Istio and Envoy Gateway take: one manifest, no index, and one layer, whose `plugin.wasm` is the filter.
+//! Its labels come from the filter's `Cargo.toml` and from git: the same filter of the same commit gives the same image, on any
+//! machine at any time.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -105,8 +105,8 @@ async fn r001_r035_r074_the_story_runs_through_the_complete_file() -> Result<()>
     Ok(())
 }
 
-/// If this failed, whoever can answer in the server's place would learn tokens and the secret, and say who is who. That the
-/// server is not the right one is not the client's fault.
+/// If this failed, an impostor of the server would learn tokens and the secret, and decide which user a token stands for. A
+/// wrong server is not the client's fault.
 #[tokio::test]
 async fn r024_a_server_with_another_certificate_receives_nothing() -> Result<()> {
     let complete = complete().await;
@@ -125,7 +125,7 @@ async fn r024_a_server_with_another_certificate_receives_nothing() -> Result<()>
         let failures =
             gateway.envoy.statistic(&format!("cluster.authorization-server.ssl.{failure}")).await?;
         assert!(failures > 0, "{listener}: it was refused for another reason");
-        // It is the only host: to take it out would help nobody.
+        // It is the only host: ejecting it would be of no use.
         assert_eq!(gateway.envoy.statistic(EJECTED).await?, 0, "{listener}");
     }
     Ok(())
@@ -169,7 +169,7 @@ async fn r084_no_way_of_writing_a_request_leads_past_the_rules() -> Result<()> {
     Ok(())
 }
 
-/// `jwt_authn` alone would take every JWT of the server, from whoever has it. If this failed, a JWT that left a service, or was
+/// `jwt_authn` alone would accept every JWT of the server, from any caller. If this failed, a JWT that left a service, or was
 /// made for a client, would open the API.
 #[tokio::test]
 async fn r074_a_jwt_of_a_client_does_not_get_through_although_jwt_authn_would_take_it() -> Result<()> {
@@ -186,8 +186,7 @@ async fn r074_a_jwt_of_a_client_does_not_get_through_although_jwt_authn_would_ta
     Ok(())
 }
 
-/// If this failed, nobody could tell from the log who called, or why somebody was refused; or the log would be a place to find
-/// tokens in.
+/// If this failed, the log would not show who called, or why a request was refused; or it would contain tokens.
 #[tokio::test]
 async fn r110_the_access_log_has_the_caller_and_the_reason_but_no_token() -> Result<()> {
     let complete = complete().await;

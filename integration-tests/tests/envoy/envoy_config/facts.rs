@@ -27,7 +27,7 @@ fn r038_the_filter_fails_closed_and_is_loaded_again_in_every_file() -> Result<()
     Ok(())
 }
 
-/// If this failed, whoever starts from our example would not get to start, or would without the gateway's secret.
+/// If this failed, the example would not start, or would start without the gateway's secret.
 #[test]
 fn the_smallest_file_is_accepted_as_it_stands_with_the_secret_in_the_environment_alone() -> Result<()> {
     let secret = [("INTROSPECTION_CLIENT_SECRET".to_owned(), "a secret".to_owned())];

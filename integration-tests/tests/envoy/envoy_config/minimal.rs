@@ -8,7 +8,7 @@ use integration_tests::testkit::World;
 
 use super::story;
 
-/// If this failed, the first file that everybody tries would not do what the README says.
+/// If this failed, the first file that users try would not do what the README says.
 #[tokio::test]
 async fn r001_r035_r074_the_story_runs_through_the_smallest_file() -> Result<()> {
     let world = World::certified("envoy-minimal")?;
