@@ -23,7 +23,7 @@ fn r206_recorded_answers_come_to_what_the_filter_makes_of_them() -> Result<(), B
     Ok(())
 }
 
-/// If this failed, nobody could try a configuration with DPoP: a proof is signed for one request, at its time.
+/// If this failed, `explain` could not be used with DPoP: a proof is signed for one request, at its time.
 #[test]
 fn r256_a_client_that_proves_possession_is_explained_as_one() -> Result<(), Box<dyn std::error::Error>> {
     let dpop = |mode: &str| json!({"dpop": {"origins": ["https://api.example.com"]}, "token": {"issuer": ISSUER, "dpop": mode}});

@@ -12,7 +12,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser that nobody has used.
+    /// A browser with a fresh profile.
     pub fn at(server: Client) -> Self {
         Self { server, cookies: BTreeMap::new() }
     }

@@ -170,8 +170,8 @@ async fn r225_hydra_as_its_chapter_has_it() -> Result<()> {
     story::tell("hydra", hydra().await).await
 }
 
-/// If this failed, the end of the server would be told as the clients' fault or in another way than the documentation does, would take
-/// those along who are known, or would last longer than it does.
+/// If this failed, a stopped server would be reported as the clients' fault or otherwise than documented, would affect cached
+/// tokens, or would outlast itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn r226_hydra_ends_and_comes_back_under_load() -> Result<()> {
     let mut hydra = Hydra::start("hydra-that-ends").await?;

@@ -23,7 +23,7 @@ pub trait RealServer {
     /// A good token that ends within seconds.
     async fn brief_token(&self) -> Result<String>;
 
-    /// A token that the server issued for somebody else's API or in somebody else's name, and how the gateway refuses it.
+    /// A token that the server issued for another API or under another name, and how the gateway refuses it.
     async fn foreign_token(&self) -> Result<(String, u16)>;
 
     /// Revokes an access token.

@@ -1,4 +1,5 @@
-//! What every server is put through, in a real Envoy with the block of its chapter: who gets in, as whom, and who does not.
+//! What every server is put through, in a real Envoy with the block of its chapter: which tokens pass, under which identity,
+//! and which do not.
 
 use std::time::Duration;
 
