@@ -1,4 +1,4 @@
-//! One authorization server, as the gateway knows it: how to ask it, what it said of tokens, and by which keys it signs.
+//! One authorization server: how to call it, its cached responses, and its keys.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The phantom token pattern at the ingress, without a proxy.
 //!
-//! Clients hold opaque access tokens; the services behind the ingress receive JWTs. What happened goes into the [`Engine`], and what is to
-//! be done comes out:
+//! Clients hold opaque access tokens; the services behind the ingress receive JWTs. Events go into the [`Engine`], and actions
+//! come out:
 //!
 //! ```text
 //! request head ──▶ rules ──▶ credentials ──▶ cache ──┬─ hit ──▶ check for this request ──▶ continue | reply

@@ -18,7 +18,7 @@ pub enum MetricKind {
 pub struct Metric {
     /// The name in the host's statistics.
     pub name: String,
-    /// How it is to be read.
+    /// Its kind.
     pub kind: MetricKind,
     /// What it counts.
     pub meaning: String,
@@ -37,8 +37,8 @@ pub fn metrics() -> Vec<Metric> {
             Fault::Gateway => "gateway",
         };
         let description = reason.description();
-        let denied = format!("Denied by the fault of the {fault}: {description}.");
-        let shadow_denied = format!("Allowed by `report_only`, otherwise denied: {description}.");
+        let denied = format!("Denied, the {fault} is at fault: {description}.");
+        let shadow_denied = format!("Allowed only because of `report_only`: {description}.");
         [(self::denied(*reason), denied), (self::shadow_denied(*reason), shadow_denied)]
     });
     let denials = denials.map(|(name, meaning)| (name, MetricKind::Counter, meaning));
@@ -51,7 +51,7 @@ pub fn denied(reason: Reason) -> String {
     format!("{PREFIX}denied.{}", reason.name())
 }
 
-/// The counter of requests that would have been denied for a reason, where that is only reported.
+/// The counter of requests that would have been denied for a reason without `report_only`.
 pub fn shadow_denied(reason: Reason) -> String {
     format!("{PREFIX}shadow_denied.{}", reason.name())
 }
@@ -85,11 +85,11 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// What is counted.
+    /// Counters.
     Counter:
     /// Requests allowed with a JWT.
     Allowed = "allowed",
-    /// Requests allowed without a token, where that is public or optional.
+    /// Requests allowed without a token, by `public` or `optional` rules.
     AllowedPublic = "allowed_public",
     /// Cache hits in the worker's memory.
     CacheHitLocal = "cache_hit_local",
@@ -109,13 +109,13 @@ metrics! {
     IntrospectionActive = "introspection_active",
     /// Introspections of inactive tokens.
     IntrospectionInactive = "introspection_inactive",
-    /// Introspections that failed by the authorization server's fault.
+    /// Introspections that failed at the authorization server.
     IntrospectionFailed = "introspection_failed",
     /// Introspections not sent because of a limit.
     IntrospectionLimited = "introspection_limited",
-    /// Introspections not sent because the circuit is open.
+    /// Introspections not sent because the circuit breaker is open.
     IntrospectionCircuitOpen = "introspection_circuit_open",
-    /// Introspections at which the authorization server refused the gateway's own credentials.
+    /// Introspections refused because of the gateway's own credentials.
     IntrospectionCredentialsRefused = "introspection_credentials_refused",
     /// Times a circuit breaker opened.
     CircuitBreakerOpened = "circuit_breaker_opened",
@@ -129,27 +129,27 @@ metrics! {
     MetadataFetchSuccess = "metadata_fetch_success",
     /// Authorization server metadata that could not be fetched, or cannot be used.
     MetadataFetchFailed = "metadata_fetch_failed",
-    /// Configurations accepted: one for each worker, and some for the host itself.
+    /// Configurations accepted: one per worker, plus some for the host itself.
     ConfigAccepted = "config_accepted",
     /// Configurations rejected because of errors.
     ConfigRejected = "config_rejected",
 }
 
 metrics! {
-    /// What there is now.
+    /// Gauges.
     Gauge:
     /// Cache entries in the memory of workers.
     CacheEntries = "cache_entries",
-    /// Open circuit breakers, each worker for itself.
+    /// Open circuit breakers, counted per worker.
     CircuitBreakerOpen = "circuit_breaker_open",
-    /// Requests pending a response of an authorization server.
+    /// Requests waiting for a response of an authorization server.
     RequestsPending = "requests_pending",
 }
 
 metrics! {
-    /// What is measured.
+    /// Histograms.
     Histogram:
-    /// How long introspections took, in milliseconds.
+    /// Duration of introspections, in milliseconds.
     IntrospectionTimeMs = "introspection_time_ms",
 }
 

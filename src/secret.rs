@@ -1,4 +1,4 @@
-//! A value that no debug print, error or log shows (R110).
+//! A value that never appears in debug output, errors or logs (R110).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a configuration comes to. It cannot be wrong: only `config` makes it, of what the operator wrote.
+//! A validated configuration. Only `config` creates it, from the operator's JSON.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Moments and the window in which a token is valid. There is no clock here: "now" comes in with every call.
+//! Moments and the window in which a token is valid. There is no clock here: every call passes the current time.
 
 use std::time::Duration;
 

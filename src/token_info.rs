@@ -1,4 +1,4 @@
-//! What an active access token stands for, prepared once so that a cached request has nothing left to build.
+//! The result for an active access token, prepared once so that a cache hit has nothing left to build.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

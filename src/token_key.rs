@@ -1,4 +1,4 @@
-//! By what an access token is known where the token itself must not be: in caches, logs and marks in shared data (R52).
+//! The identifier of an access token where the token itself must not appear: in caches, logs and marks in shared data (R52).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

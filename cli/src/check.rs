@@ -1,4 +1,4 @@
-//! `check`: all errors of all configurations in files, each with its place.
+//! `check`: reports all errors of all configurations in files, with line and field.
 
 use phantom_token_core::{HostKind, Settings};
 

@@ -1,7 +1,7 @@
-//! Where configurations of the filter stand in files: alone, or in what hosts read.
+//! Finds configurations of the filter in files: alone, or inside a host's configuration.
 //!
-//! Each is given to the core as its host would give it to the filter: an object as JSON, a text as it is. A file may be a text in
-//! another one, as those of a ConfigMap are.
+//! Each is passed to the core as its host would pass it to the filter: an object as JSON, a string unchanged. A file may be
+//! embedded in another one, as in a ConfigMap.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! YAML and JSON text as values that know where they stand.
+//! YAML and JSON as values with their position in the text.
 
 use std::fmt;
 

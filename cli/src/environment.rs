@@ -1,4 +1,4 @@
-//! The environment of the proxy, which is not here: what its variables hold does not matter to most errors.
+//! Stands in for the proxy's environment: for most errors, the values of its variables do not matter.
 
 use std::collections::BTreeSet;
 

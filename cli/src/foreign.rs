@@ -1,5 +1,5 @@
-//! What a file is that is no configuration as it stands: a template, another language, an encrypted or damaged text. Each row says
-//! what to do about it. No sentence holds anything of the file.
+//! Recognises files that are not a configuration as they stand: a template, another language, encrypted or damaged text. Each
+//! row says what to do about it. No message quotes the file.
 
 use crate::document::{Node, Position};
 

@@ -1,6 +1,7 @@
-//! What a file says of the HTTP filters that stand before this one. A rule with `routes` is judged by the route that Envoy had
-//! selected when a filter last asked for it. A filter that changes fields lets the request go by another route, which Envoy selects
-//! when it is cleared and asked for again: by the router, or by a filter right before this one (R133).
+//! The HTTP filters that run before this one, as far as a file shows. A rule with `routes` is matched against the route that
+//! Envoy had selected when a filter last asked for it. A filter that changes fields can lead the request to another route,
+//! which Envoy selects once the cached route is cleared and requested again: by the router, or by a filter right before this
+//! one (R133).
 
 use crate::configuration::Configuration;
 use crate::document::{Content, Node};

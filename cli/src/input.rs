@@ -1,4 +1,4 @@
-//! What the command line says of a request and its token.
+//! The request and its token, as given on the command line.
 
 use std::path::Path;
 

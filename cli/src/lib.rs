@@ -1,8 +1,8 @@
-//! What the command `phantom-token` does: it checks configurations of the filter where they stand, tells what the filter will do
-//! with a request, and tries the authorization server.
+//! The command `phantom-token`: checks configurations of the filter in files, shows what the filter does with a request, and
+//! queries the authorization server.
 //!
-//! All decisions are the core's, by the same calls that the filter makes. *Invariant:* no text that comes out of here holds a
-//! token or a secret.
+//! All decisions are the core's, through the same calls that the filter makes. *Invariant:* no output contains a token or a
+//! secret.
 
 pub mod check;
 pub mod configuration;

@@ -1,4 +1,4 @@
-//! What a proxy would give the engine, on this machine.
+//! The engine's host on this machine, in place of a proxy.
 
 use phantom_token_core::driver::MemorySharedData;
 use phantom_token_core::{Host, NoMetrics, Randomness, Timestamp};

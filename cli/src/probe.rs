@@ -1,4 +1,4 @@
-//! `probe`: a real authorization server, asked as the filter asks it. What its answers are worth, the filter's own code says.
+//! `probe`: queries a real authorization server as the filter would. The filter's own code judges the responses.
 
 mod answer;
 mod client;

@@ -1,4 +1,4 @@
-//! How what `check` found is written: for people, for programs, and as annotations of GitHub.
+//! Output of `check`: for people, for programs, and as GitHub annotations.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! `show`: a configuration as it works, with all defaults and without secrets.
+//! `show`: prints the effective configuration, with all defaults and without secrets.
 
 use phantom_token_core::{ConfigErrors, Settings};
 use serde_json::Value;

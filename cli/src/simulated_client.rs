@@ -1,4 +1,4 @@
-//! A simulated client, which holds a key and proves that (RFC 9449 §4).
+//! A simulated client that proves possession of a key (RFC 9449 §4).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! The keys of the parties that are simulated: always the same, so that the same question has the same answer.
+//! Fixed keys of the simulated parties, so that results are reproducible.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,5 +1,5 @@
-//! A simulated authorization server with configured claims for every token. It signs with a key of its own, which takes the place
-//! of the configured ones.
+//! A simulated authorization server with configured claims for every token. It signs with its own key, which replaces the
+//! configured ones.
 
 use phantom_token_core::driver::Response;
 use phantom_token_core::{Callout, Settings, Timestamp};

@@ -1,4 +1,4 @@
-//! The files that commands are given.
+//! The input files of commands.
 
 use std::fs;
 use std::io::{self, Read};

@@ -1,6 +1,5 @@
-//! Tokens that the authorization server said are not active (R54), or are active and not usable as access tokens (R128). They
-//! have a room of their own, so that a flood of them takes nothing from the entries, and are known to one worker alone, so that it
-//! writes nothing for others.
+//! Tokens that are inactive (R54), or active but not usable as access tokens (R128). They have a separate space, so that a
+//! flood of them displaces no entries, and each worker keeps its own, so that a flood writes no shared data.
 
 use std::hash::BuildHasherDefault;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The cache of what the authorization server said (RFC 7662 §4), in two levels: one in the VM of each worker, which
-//! holds entries ready to use, and the host's shared data, which all workers see. No decision is cached: each hit is
-//! validated for its own request (R53).
+//! The cache of the authorization server's responses (RFC 7662 §4), in two levels: one in the VM of each worker, which holds
+//! entries ready to use, and the host's shared data, which all workers see. No decision is cached: each hit is validated for
+//! its own request (R53).
 
 mod entry;
 mod inactive;

@@ -1,4 +1,4 @@
-//! What the operator decides about the cache.
+//! The operator's settings of the cache.
 
 use crate::fields::{Bounded, BoundedDuration, ConfigErrors, DAY, FieldPath, KIB, MIB, MINUTE, section};
 

@@ -1,8 +1,8 @@
 //! The level in the host's shared data.
 //!
-//! Hosts keep every key that was ever written, without bound, time to live or deletion. So the keys are a fixed number
-//! of slots: a token's digest names its slot, the entry says whose it is, and a collision overwrites. Some hosts compare
-//! only a checksum of the key, which this survives as well: nothing is trusted by its key (R52, R57).
+//! Hosts keep every key ever written, without bound, time to live or deletion. So there is a fixed number of keys, the slots: a
+//! token's digest selects its slot, the entry names its token, and a collision overwrites. Some hosts compare only a checksum
+//! of the key, which this survives as well: nothing is trusted by its key (R52, R57).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! How the gateway authenticates: the fields of `introspection` that say so. Each method takes its own; one that is left belongs to
-//! another method and is an error: it would have no effect.
+//! The fields of `introspection` for client authentication. Each method uses its own; a field of another method is an error,
+//! since it would have no effect.
 
 use crate::fields::{ConfigErrors, FieldPath, Keyword, Kind, field_type};
 use crate::introspection::{ClientAuthentication, ClientFields, FieldReader, Method};

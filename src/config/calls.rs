@@ -1,4 +1,4 @@
-//! How an authorization server is asked about tokens, and how often, by whichever protocol.
+//! Settings of calls about tokens, common to introspection and UserInfo.
 
 use std::sync::Arc;
 

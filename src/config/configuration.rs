@@ -1,4 +1,4 @@
-//! The whole configuration, its small sections, and what all of it has to do with each other.
+//! The whole configuration, its small sections, and the checks across sections.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The section `dpop`: what proofs of possession have to be like (RFC 9449).
+//! The section `dpop`: requirements for proofs of possession (RFC 9449).
 
 use super::texts::GatewayOrigin;
 use crate::credentials::dpop::{DpopSettings, NonceKey};

@@ -1,5 +1,5 @@
-//! What services and the host receive of a token: the sections `claim_to_headers` and `filter_state`; and how clients present one:
-//! `token_sources`, which has to go by other names.
+//! What services and the host receive of a token: the sections `claim_to_headers` and `filter_state`; and how clients present
+//! one: `token_sources`. Their names must not clash.
 
 use super::texts::{HeaderName, StateName, Word};
 use crate::credentials::bearer::{Alphabet, TokenSyntax};

@@ -1,5 +1,5 @@
-//! Which host a configuration is for, and what cannot be asked of it. A rule for an attribute that a host lacks would have no effect, so
-//! such a configuration is refused.
+//! The host that a configuration is for, and the settings that it does not support. A rule for an attribute that a host lacks
+//! would have no effect, so such a configuration is refused.
 
 use serde_json::Value;
 

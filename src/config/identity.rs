@@ -1,8 +1,8 @@
-//! What decides how an authorization server answers, what is kept of that and for how long (R52); and which keys are its own.
-//! What is kept under another identity is not found.
+//! The parts of a configuration that affect a server's responses, what is cached of them and for how long (R52); and the
+//! server's own keys. Entries under another identity are never found.
 //!
-//! The client's secret does not decide; the rules do not, but for the claims that they ask about, so that most new rules leave the
-//! cache warm.
+//! The client's secret is not part of it; nor are the rules, except for the claims that they use, so that most new rules leave
+//! the cache warm.
 
 use crate::cache::CacheSettings;
 use crate::fingerprint::{Fingerprint, FingerprintHasher, Identity, identity};

@@ -1,4 +1,4 @@
-//! Errors by which a server says that a token is not active.
+//! Errors by which a server says that a token is inactive.
 
 use crate::fields::{Bounded, ConfigErrors, FieldPath, Visible, section};
 use crate::introspection::{self, InactiveAnswers, Method, OF_GATEWAY};

@@ -1,4 +1,4 @@
-//! The section `keys`: what verifies the server's signatures.
+//! The section `keys`: the keys that verify the server's signatures.
 
 use std::sync::Arc;
 

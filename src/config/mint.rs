@@ -1,4 +1,4 @@
-//! The section `mint`, and what rules and servers say of it.
+//! The section `mint`, and its overrides in rules and servers.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The operator's configuration: what was written becomes [`Settings`], which cannot be wrong. All errors are
-//! reported at once, each with its field path, and none shows a value that may be a secret.
+//! Parses the operator's configuration into [`Settings`], which are valid by construction. All errors are reported at once,
+//! each with its field path, and none shows a value that may be a secret.
 
 mod authentication;
 mod calls;

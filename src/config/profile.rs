@@ -1,5 +1,4 @@
-//! Profiles: what the authorization servers of one make have in common, as defaults for the fields of a server. Whatever the
-//! operator writes goes before them.
+//! Profiles: defaults for the fields of a known authorization server. The operator's fields take precedence.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! The authorization servers: one, whose sections stand at the top of the configuration, or several, each with a name.
+//! The authorization servers: one, with its sections at the top level, or several with names.
 
 use super::introspection::{Introspection, ServerContext};
 use super::keys::Keys;

@@ -1,4 +1,4 @@
-//! The section `userinfo`: where a server that introspects nothing tells whose a token is.
+//! The section `userinfo`: the UserInfo endpoint of a server without introspection.
 
 use super::calls::Calls;
 use super::inactive_answers::{InactiveAnswer, inactive_answers};

@@ -1,5 +1,5 @@
-//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization` and the form are no
-//! credentials (R12); other places are an affair of [`crate::credentials::token_sources`].
+//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization` and the form are not
+//! credentials (R12); [`crate::credentials::token_sources`] handles other places.
 
 use std::fmt;
 

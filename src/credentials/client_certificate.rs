@@ -1,5 +1,5 @@
-//! The certificate that a client showed, by its SHA-256 (RFC 8705 §3): from the connection itself, or from the field in which a
-//! trusted proxy in front passes it on (Envoy's `x-forwarded-client-cert`).
+//! The client's certificate, by its SHA-256 (RFC 8705 §3): from the connection itself, or from the field in which a trusted
+//! proxy in front forwards it (Envoy's `x-forwarded-client-cert`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

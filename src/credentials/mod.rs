@@ -1,4 +1,4 @@
-//! What a request shows: its access token, wherever that stands, and what proves that the token is its sender's.
+//! The credentials of a request: its access token, wherever it is, and proofs of possession.
 
 pub(crate) mod bearer;
 pub(crate) mod client_certificate;

@@ -1,4 +1,4 @@
-//! The form of a presented token: opaque, or a JWT in whatever spelling. It is found once for each token that is not in the cache.
+//! The form of a presented token: opaque, or a JWT in any encoding. It is determined once for each uncached token.
 
 use crate::credentials::bearer::AccessToken;
 use crate::jwt::{JoseHeader, Jws, NoJws};

@@ -1,6 +1,6 @@
-//! Where else than in `Authorization` an access token may come from: the query (RFC 6750 §2.3), a cookie, another header
-//! field, or a subprotocol of a WebSocket handshake (R10, R11, R82). All are off unless they are configured, and whatever is
-//! found is taken out of the request before anything else is done with it.
+//! Sources of an access token other than `Authorization`: the query (RFC 6750 §2.3), a cookie, another header field, or a
+//! subprotocol of a WebSocket handshake (R10, R11, R82). All are off unless they are configured, and whatever is found is taken
+//! out of the request before anything else is done with it.
 
 use std::borrow::Cow;
 

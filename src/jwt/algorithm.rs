@@ -1,5 +1,5 @@
-//! The signature algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). What is not in this list does not exist here,
-//! `none` in any letter case above all (R59).
+//! The signature algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). Any other does not exist here,
+//! above all `none` in any letter case (R59).
 
 macro_rules! algorithms {
     (

@@ -1,5 +1,5 @@
-//! A JWS that brings its own key, which is right for one purpose alone: to prove that the sender holds it (RFC 9449 §4.3). It
-//! says nothing of who the sender is.
+//! A JWS that carries its own key. It serves only to prove possession of that key (RFC 9449 §4.3), and says nothing about the
+//! sender's identity.
 
 use super::algorithm::Algorithm;
 use super::jws::Jws;

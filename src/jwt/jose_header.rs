@@ -1,8 +1,7 @@
-//! What a token says of itself that has the form of a JWT for any decoder, however lenient.
+//! The header of a token that any decoder, however lenient, could read as a JWT.
 //!
-//! [`Jws`](super::Jws) is strict, since what it accepts is verified. Here it is the other way round: what is refused for being a JWT
-//! must not pass for an opaque token by another spelling of the same JWT, which a lenient authorization server would take for
-//! that JWT.
+//! [`Jws`](super::Jws) is strict, since what it accepts is verified. Here the opposite is needed: a JWT that is refused must
+//! not pass as an opaque token in another encoding, which a lenient authorization server would still read as that JWT.
 
 use std::fmt;
 

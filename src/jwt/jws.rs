@@ -1,6 +1,6 @@
-//! A JWS in the compact serialization, parsed and not trusted (RFC 7515 §7.1, R70): three parts of unpadded base64url, the first
-//! two of them JSON objects without duplicate members. Of its header, only the members are read that decide here: `alg`, `typ`, `kid`,
-//! `crit`, `b64`, and `jwk` of a proof. Whatever the others say, they are not looked at.
+//! A JWS in the compact serialization, parsed but untrusted (RFC 7515 §7.1, R70): three parts of unpadded base64url, the first
+//! two of them JSON objects without duplicate members. Of its header, only `alg`, `typ`, `kid`, `crit`, `b64`, and `jwk` of a
+//! proof are read. All other members are ignored.
 
 use std::borrow::Cow;
 use std::cell::Cell;

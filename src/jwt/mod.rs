@@ -1,7 +1,7 @@
 //! JSON Web Tokens (RFC 7519) in the JWS compact serialization (RFC 7515 §7.1): the phantom token, what else is signed, and the
 //! keys that verify it.
 //!
-//! Parsing and verifying are apart: [`Jws`] is untrusted until [`KeySet::verify`] says otherwise.
+//! Parsing and verification are separate: a [`Jws`] is untrusted until [`KeySet::verify`] accepts it.
 
 mod algorithm;
 mod ecdsa;

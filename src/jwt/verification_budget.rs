@@ -1,5 +1,5 @@
-//! How many signatures may turn out wrong: to verify one takes a worker hundreds of times as long as a hit, and anyone can
-//! make wrong ones.
+//! The budget for invalid signatures: verifying one takes a worker hundreds of times as long as a cache hit, and invalid ones
+//! are free to make.
 
 use crate::time::Timestamp;
 

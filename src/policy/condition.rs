@@ -1,8 +1,8 @@
-//! Conditions: what a rule can require of who calls and of the token. Each stands in one place with all that follows from it: when it
-//! is looked at, what it asks of the authorization server's answer, the refusal, and what its challenge tells.
+//! Conditions that a rule can set for the caller and the token. Each is in one place with everything that follows from it: when
+//! it is checked, the claims that it needs, the refusal, and its challenge parameters.
 //!
-//! A condition on a claim that no answer has is not met. What a condition is called in the configuration, and what else a rule
-//! decides, is not said here.
+//! A condition on an absent claim is not met. The names of conditions in the configuration, and the rest of a rule, are defined
+//! elsewhere.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Patterns of paths: `/orders` and all below it, `/orders` alone, `/orders/{id}`.
+//! Path patterns: `/orders` with everything below it, `/orders` alone, `/orders/{id}`.
 
 use crate::http::path;
 

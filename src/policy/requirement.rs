@@ -1,4 +1,4 @@
-//! What a rule requires of a token beyond being active, and what becomes of requests that do not meet it.
+//! The requirements of a rule for an active token, and the treatment of requests that do not meet them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Which requests are exposed, and what each requires of its token. What no rule matches is refused (R84).
+//! Which requests are exposed, and what each requires of its token. A request that matches no rule is refused (R84).
 //!
-//! Rules are found by host and path; the cost does not grow with the number of those that do not match. A rule for a route of
-//! the host's own table asks for more, and opens nothing: the host selects the route anew when the filter has written its
-//! fields, so that a client can have another route looked at here than it leaves by.
+//! Rules are found by host and path; the cost does not grow with the number of non-matching rules. A rule for a route of the
+//! host adds requirements and exposes nothing: the host selects the route again after the filter has written its fields, so a
+//! client could have one route checked here and take another.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Patterns by their segments, so that finding those for a path costs what the path costs, however many there are.
+//! Patterns by segment, so that the cost of a lookup depends on the path, not on the number of patterns.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The body of a refusal: JSON with the members of RFC 6749 §5.2, or what the operator made of it, problem details (RFC 9457)
-//! for instance. Whatever stands in it is ours: no text of a token or of the authorization server.
+//! The body of a refusal: JSON with the members of RFC 6749 §5.2, or the operator's template, such as problem details (RFC
+//! 9457). It never contains text from a token or from the authorization server.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The table of reasons: one row each. The enum, the names and all that follows from a reason are made of it.
+//! The table of reasons: one row each. It defines the enum, the names and everything else about a reason.
 //!
 //! Every text here is fixed: nothing of a token or of the server's response can leak. The error codes are those of RFC 6750
 //! §3.1, RFC 9449 §7.1 and RFC 9470 §3 and, where these have none, of RFC 6749 §4.1.2.1. `unauthorized` is no registered code:

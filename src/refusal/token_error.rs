@@ -1,4 +1,4 @@
-//! Why a token does not count, with what else is known of that.
+//! Why a token is refused, with details.
 
 use std::time::Duration;
 

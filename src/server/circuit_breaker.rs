@@ -1,9 +1,9 @@
-//! A circuit breaker for one authorization server. After failures in a row it opens: no introspection is sent for a while, so that
-//! a server that is down can recover and requests do not wait for nothing. Then it is half open: one introspection at a time
-//! probes whether the server serves again.
+//! A circuit breaker for one authorization server. After failures in a row it opens: no introspection is sent for a while, so
+//! that the server can recover and requests do not wait in vain. Then it is half open: one introspection at a time probes the
+//! server.
 //!
-//! Only a server that does not serve counts as failing: no answer, or a status of 500 and above. What it refuses (4xx), it
-//! refuses in good health. And each token counts once: a server may well fail because of what one client sends.
+//! Only these are failures: no response, or a status of 500 and above. A refusal (4xx) comes from a healthy server. Each token
+//! counts once, since a server may fail because of what one client sends.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! The published keys of one authorization server: where they are, how fresh they are, and when they may be asked for again
-//! (R63, R64, R66, R117). What one worker fetched, all others find in the host's shared data.
+//! The published keys of one authorization server: where they are, how fresh they are, and when they may be fetched again (R63,
+//! R64, R66, R117). All workers share a fetched set through the host's shared data.
 //!
-//! A set that is in use is fetched again before it reaches `max_age`, in the background and by one worker for all. Requests wait for
-//! keys only if none are loaded, if the set does not have the key that they need, or if it is older than `max_age` and no fetch was
-//! tried of late.
+//! A set that is in use is fetched again before it reaches `max_age`, in the background and by one worker for all. Requests
+//! wait for keys only if none are loaded, if the set lacks the key that they need, or if it is older than `max_age` and there
+//! was no recent attempt to fetch it.
 //!
-//! The store does no IO: it returns the document it needs, and takes the outcome.
+//! The store does no IO: it names the document that it needs, and receives the result.
 
 use std::sync::Arc;
 use std::time::Duration;

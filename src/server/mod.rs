@@ -1,4 +1,4 @@
-//! One authorization server, as the gateway knows it: queries, rate limiter, circuit breaker and published keys.
+//! One authorization server: queries, rate limiter, circuit breaker and published keys.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod jwks;

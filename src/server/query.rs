@@ -1,5 +1,5 @@
-//! What the gateway asks of an authorization server: whether a token is active, or for a document that the server publishes. A query
-//! is no request yet: it makes one each time that it is asked.
+//! A query to an authorization server: whether a token is active, or a document that the server publishes. A query is not a
+//! request; it creates one for each attempt.
 
 use std::sync::Arc;
 use std::time::Duration;

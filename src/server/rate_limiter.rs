@@ -1,6 +1,5 @@
-//! How many introspections one worker sends to an authorization server: a flood of random tokens must not take the server down,
-//! which those with good tokens need as well (R111). Nor may it keep the tokens that are in use from being refreshed (R114): they
-//! have precedence, by a part of each limit that others cannot use.
+//! Limits the introspections of one worker: a flood of random tokens must not take down the server, which clients with valid
+//! tokens need (R111). Nor may it prevent the refresh of tokens in use (R114): a part of each limit is reserved for them.
 
 use crate::time::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Every configuration that any test reads is held against the JSON Schema as well.
+//! Every configuration in a test is validated against the JSON Schema as well.
 
 use std::sync::LazyLock;
 

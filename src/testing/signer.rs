@@ -1,5 +1,5 @@
-//! Keys that sign, so that something can be verified. The private keys are those of RFC 7515 A.2 to A.4 and RFC 8037 A.1, and
-//! one of P-384 that is as secret.
+//! Signing keys for tests. The private keys are those of RFC 7515 A.2 to A.4 and RFC 8037 A.1, and a P-384 key that is just as
+//! public.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! What was learned of an active token, and whose signature has to be verified before it is believed. Verifying is not done here.
+//! An active token, and the server whose signature has to be verified before its claims count. Verification is elsewhere.
 
 use crate::http::freshness::Freshness;
 use crate::jwt::Jws;

@@ -1,5 +1,5 @@
-//! What is claimed about a token, in a JWT (RFC 7519 §4.1, RFC 9068 §2.2) or in an introspection response
-//! (RFC 7662 §2.2), and whether that satisfies the configuration and a rule.
+//! The claims about a token, in a JWT (RFC 7519 §4.1, RFC 9068 §2.2) or in an introspection response (RFC 7662 §2.2), and
+//! whether that satisfies the configuration and a rule.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The confirmation of a token (RFC 7800 §3.1) and its presenter: bound to a key (RFC 9449) or to a certificate
-//! (RFC 8705). A token that is bound is worth nothing in other hands.
+//! The confirmation of a token (RFC 7800 §3.1) and its presenter: bound to a key (RFC 9449) or to a certificate (RFC 8705). A
+//! bound token is useless without that proof.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

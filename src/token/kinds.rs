@@ -1,9 +1,9 @@
-//! Kinds of tokens: the members by which servers tell their access tokens from what else they issue, and the words in them. One table
-//! for introspection responses, the JWTs in them, and the JWTs that clients present (R36, R160).
+//! Kinds of tokens: the members by which servers distinguish access tokens from other tokens, and their values. One table for
+//! introspection responses, the JWTs in them, and the JWTs that clients present (R36, R160).
 //!
-//! On many servers a refresh token is active, and an ID token has a good signature. What says that it is one is refused, wherever it
-//! says so. A member that is there to tell kinds apart is refused with a word that is not known; one that has other uses as well only
-//! with a word for another kind.
+//! On many servers a refresh token is active, and an ID token has a valid signature. A token that declares itself to be one is
+//! refused, wherever it does. A member that exists only to distinguish kinds is refused with any unknown value; a member with
+//! other uses only with a value for another kind.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! A claim under a name of its own: a header field for the services, or filter state for the host.
+//! A claim with its own name: a header field for services, or filter state for the host.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

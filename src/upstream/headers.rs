@@ -1,8 +1,8 @@
-//! What the services behind the gateway receive: the JWT in a field of its choice, claims as fields of their own, and what the
-//! host keeps for its access log and its other filters.
+//! What the services behind the gateway receive: the JWT in the configured field, claims as separate fields, and the state that
+//! the host stores for its access log and other filters.
 //!
-//! A service that trusts such a field must never see the client's: whatever the client sends under that name is taken off,
-//! also where the name is written with `_` or `.` for `-`, which some servers do not tell apart (R75).
+//! A service that trusts such a field must never see the client's: any field of that name is removed, including spellings with
+//! `_` or `.` for `-`, which some servers treat alike (R75).
 
 use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::sanitize::OverrideHeaders;

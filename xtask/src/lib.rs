@@ -1,4 +1,4 @@
-//! What the tools that write pages have in common.
+//! Common code of the page generators.
 
 use std::fs;
 

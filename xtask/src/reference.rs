@@ -1,5 +1,5 @@
-//! `docs/reference.md`: a section for each block of the configuration, made from the definitions of its fields, with an example that the
-//! tests give to the filter, and what the block costs.
+//! `docs/reference.md`: a section for each block of the configuration, made from the definitions of its fields, with an example
+//! that the tests pass to the filter, and the cost of the block.
 
 use std::fmt::Write;
 

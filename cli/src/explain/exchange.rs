@@ -1,4 +1,4 @@
-//! What an authorization server is asked, and the form of its answer: neither has a token or credentials in it.
+//! The request to an authorization server and the form of its response, both without tokens and credentials.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A request, as one writes it down.
+//! A request in its written form.
 
 use phantom_token_core::driver::{Fields, Request};
 use serde::Deserialize;

@@ -1,5 +1,5 @@
-//! What a server's answer is, by its content and not by its media type, and what it claims of a token. For people: what it is worth, the
-//! core says.
+//! Classifies a response by its content, not by its media type, and lists its claims. This is for people: the core judges the
+//! response.
 
 use phantom_token_core::driver::Response as Answer;
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
-//! What the server's answers prove of the gateway's credentials, and by which method it would take them.
+//! What the server's responses prove about the gateway's credentials, and which method would work.
 //!
-//! Only a token that is active proves that they are accepted: some servers answer wrong ones as if no token were active.
+//! Only an active token proves that they are accepted: some servers respond to wrong ones as if no token were active.
 
 use phantom_token_core::Reason;
 use phantom_token_core::driver::Outcome;

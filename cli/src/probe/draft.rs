@@ -1,4 +1,4 @@
-//! The configuration as it is tried: with the defaults of its profile, and with changes that may be of use.
+//! The configuration under test: with the defaults of its profile, and with candidate changes.
 
 use phantom_token_core::Settings;
 use serde_json::{Map, Value, json};

@@ -1,5 +1,5 @@
-//! What the server answers to each media type that can be asked for, and which the filter can work with: its own reader judges the answer
-//! about a good token and the one about a token that the server does not know.
+//! The server's response to each media type that can be requested, and which of them the filter can use: its own parser judges
+//! the response about a valid token and the one about an unknown token.
 
 use phantom_token_core::Reason;
 use serde_json::{Value, json};

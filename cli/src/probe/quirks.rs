@@ -1,5 +1,5 @@
-//! Why a token that the server calls active is refused, and which lines of configuration let it pass. A remedy counts if the filter's own
-//! code says so with it.
+//! Why an active token is refused, and which changes to the configuration accept it. A change counts only if the filter's own
+//! code then accepts the token.
 
 use phantom_token_core::driver::{Fields, Response as Answer};
 use phantom_token_core::{Reason, is_other_kind};

@@ -1,5 +1,5 @@
-//! Whether a refresh token would pass for an access token, and what stops it. On many servers it is active as well (RFC 7662 says
-//! nothing of kinds).
+//! Whether a refresh token would pass as an access token, and what stops it. On many servers it is active as well (RFC 7662
+//! does not distinguish kinds).
 
 use phantom_token_core::Reason;
 

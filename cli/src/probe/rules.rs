@@ -1,4 +1,4 @@
-//! A request for each rule, which it matches unless a narrower one does.
+//! A request for each rule, which matches it unless a narrower one does.
 
 use serde_json::Value;
 

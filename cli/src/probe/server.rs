@@ -1,4 +1,4 @@
-//! The server, asked by the filter's own engine: whatever the configuration, it is asked the same only once.
+//! The server, called by the filter's own engine: identical requests are sent only once, whatever the configuration.
 
 use phantom_token_core::driver::{Driver, Outcome, Request, Response as Answer};
 use phantom_token_core::{Call, Callout, Reason, Timestamp};

@@ -1,4 +1,4 @@
-//! What the host knows of a request beside its fields.
+//! Attributes of a request besides its fields, from the host.
 
 use crate::field_map;
 use crate::host::{self, Refused};

@@ -1,8 +1,8 @@
-//! The answers to callouts.
+//! Responses to callouts.
 //!
-//! The SDK hands an answer to the context that was being called when the callout was sent, and drops it if that context is gone.
-//! So callouts do not go through the SDK, and their answers arrive here: by an export of our own, which the packaging step puts in
-//! the place of the SDK's `proxy_on_http_call_response`.
+//! The SDK delivers a response to the context that was current when the callout was sent, and drops it if that context is gone.
+//! So callouts bypass the SDK, and their responses arrive here, through an export that the packaging step substitutes for the
+//! SDK's `proxy_on_http_call_response`.
 
 #![allow(unsafe_code, reason = "an export has a name that the linker keeps")]
 

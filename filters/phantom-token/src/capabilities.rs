@@ -1,7 +1,7 @@
-//! What the host does of what a filter would take for granted. There is one place for that: the package says which host it is for,
-//! and at the start the host has to behave like that one.
+//! The host behaviour that the filter can rely on. This is the one place for it: the package says which host it is for, and at
+//! start the host has to behave like that one.
 //!
-//! A host that is not known to do something is treated as if it did not: the filter then does without, or refuses.
+//! Behaviour that is not known counts as absent: the filter then does without, or refuses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

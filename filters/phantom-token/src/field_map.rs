@@ -1,5 +1,5 @@
-//! The serialised header map of the proxy-wasm ABI, little-endian: the number of fields, the sizes of each name and value,
-//! then each name and value with a NUL behind.
+//! The serialised header map of the proxy-wasm ABI, little-endian: the number of fields, the sizes of each name and value, then
+//! each name and value, each followed by a NUL.
 
 /// The fields, borrowed from the bytes. What does not fit its own sizes ends the list: the host would not write that.
 pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {

@@ -1,7 +1,7 @@
 //! The calls into the host that the filter needs, as results.
 //!
-//! The SDK's own wrappers panic on a status that they do not expect, and on bytes that are not UTF-8; one panic stops a
-//! worker. So these declare the same imports and give the status back.
+//! The SDK's own wrappers panic on a status that they do not expect, and on bytes that are not UTF-8; one panic stops a worker.
+//! These declare the same imports and return the status.
 
 #![allow(unsafe_code, reason = "the host's functions are foreign functions")]
 

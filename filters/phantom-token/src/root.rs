@@ -1,4 +1,4 @@
-//! One configuration of the filter in one VM: it reads the configuration and makes a stream's context for each request.
+//! One configuration of the filter in one VM: reads the configuration and creates a stream context for each request.
 
 use std::rc::Rc;
 

@@ -1,6 +1,6 @@
-//! The metrics of one configuration on one worker, in the host's statistics, where those of all workers add up.
+//! The metrics of one configuration on one worker, in the host's statistics, which sum over all workers.
 //!
-//! A counter is a number in this VM until the next tick: a request costs no call for it. Where ticks do not come, it is written at once.
+//! A counter is a number in this VM until the next tick: a request makes no call for it. Without ticks, it is written at once.
 
 use std::cell::Cell;
 

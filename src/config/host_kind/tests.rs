@@ -1,4 +1,4 @@
-//! What cannot be asked of a host.
+//! Settings that a host does not support.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
-//! Demonstrating proof of possession (RFC 9449): a request with a DPoP proof shows that its sender holds the key which the
-//! access token is bound to.
+//! Demonstrating proof of possession (RFC 9449): a DPoP proof shows that the sender of a request holds the key to which the
+//! access token is bound.
 //!
-//! The proof is checked on every request, be its token in the cache or not (R94). Its signature comes last, since it takes a worker
-//! hundreds of times as long as all else: an [`UnverifiedProof`] has to name the key that the token is bound to before it is verified,
-//! and has to be verified before it is noted as used. The types leave no other order.
+//! The proof is checked on every request, whether its token is cached or not (R94). Its signature comes last, since verifying
+//! it takes hundreds of times as long as everything else: an [`UnverifiedProof`] has to name the token's key before it is
+//! verified, and has to be verified before it is recorded as used. The types allow no other order.
 
 mod nonce;
 mod proof;

@@ -1,4 +1,4 @@
-//! Nonces of the gateway (RFC 9449 §9): without state, authenticated, and the same for all who share the secret.
+//! Nonces of the gateway (RFC 9449 §9): stateless, authenticated, and valid at all gateways that share the secret.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A DPoP proof (RFC 9449 §4.2), checked as §4.3 says.
+//! A DPoP proof (RFC 9449 §4.2) and its checks (§4.3).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,13 +1,12 @@
-//! Proofs that were used, so that none is used twice (RFC 9449 §11.1), by whichever worker, in bounded memory.
+//! Used proofs, so that none is used twice on any worker (RFC 9449 §11.1), in bounded memory.
 //!
-//! The host's shared data has a fixed number of slots, the same for all configurations, and a proof has one of them, whichever
-//! configuration it is shown to: two that run side by side, while one takes over from the other say, take no proof twice. Each
-//! has room for as many proofs as its own configuration says. A slot that is full takes no more: the request is refused, since
-//! its proof could not be remembered. One key has a share of each slot, so that no client can fill them. For hosts without shared
-//! data, each worker remembers for itself.
+//! The host's shared data has a fixed number of slots, the same for all configurations. A proof maps to one slot under any
+//! configuration, so two that run side by side, such as during a change, accept no proof twice. The configuration sets the
+//! capacity of its slots. If a slot is full, the request is refused, since its proof could not be remembered. One key may use
+//! only a share of each slot, so that no client can fill them. Without shared data, each worker remembers its own proofs.
 //!
-//! Memory that begins empty cannot tell what was used before. So it says since when it is complete, and takes no proof that was
-//! issued earlier.
+//! A store that starts empty does not know which proofs were used before. So it records since when it is complete, and accepts
+//! no proof issued earlier.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What the operator decides about proofs of possession.
+//! The operator's settings of proofs of possession.
 
 use std::time::Duration;
 

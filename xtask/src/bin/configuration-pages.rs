@@ -1,5 +1,5 @@
-//! `configuration-pages [--check]`: writes what the fields of the configuration say of themselves: its JSON Schema, for editors
-//! and for Kong, and `docs/reference.md`; with `--check`, only tells whether they are current.
+//! `configuration-pages [--check]`: generates the JSON Schema of the configuration, for editors and for Kong, and
+//! `docs/reference.md` from the field definitions; with `--check`, only checks that they are current.
 
 use std::fs;
 

@@ -1,8 +1,8 @@
 //! `conformance [--check]`: writes `docs/conformance.md`, which lists for each requirement of `docs/requirements.md` the tests
-//! that show it; with `--check`, only tells whether the page is current.
+//! that show it; with `--check`, only checks that the page is current.
 //!
-//! A test shows the requirements whose numbers begin its name: `r023_r053_coalesced_requests_are_decided_separately`; a scenario of
-//! `integration-tests/scenarios.yaml`, those that it lists.
+//! A test shows the requirements whose numbers its name begins with: `r023_r053_coalesced_requests_are_decided_separately`; a
+//! scenario of `integration-tests/scenarios.yaml`, those that it lists.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

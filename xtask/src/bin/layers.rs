@@ -1,8 +1,8 @@
-//! `layers`: tells whether the files of the core import from layers before their own alone, in the order of the list in
-//! `ARCHITECTURE.md`, and whether files import each other in circles, in the core and in the deterministic host.
+//! `layers`: checks that the files of the core import only from earlier layers, as listed in `ARCHITECTURE.md`, and that no
+//! files import each other in cycles, in the core and in the deterministic host.
 //!
-//! It reads `use` declarations and paths in code, follows re-exports to the file that defines a name, and looks at no tests. It does not
-//! see what a method call or a trait reaches without a path.
+//! It reads `use` declarations and paths in code, follows re-exports to the file that defines a name, and ignores tests. It
+//! does not see what a method call or a trait reaches without a path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! `metrics [--check]`: writes `docs/metrics.md` from the one list of metrics; with `--check`, only tells whether the page is
+//! `metrics [--check]`: writes `docs/metrics.md` from the list of metrics; with `--check`, only checks that the page is
 //! current.
 
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use phantom_token_core::{MetricKind, metrics};
 fn main() -> Result<()> {
     let mut page = INTRODUCTION.to_owned();
     for kind in [MetricKind::Counter, MetricKind::Gauge, MetricKind::Histogram] {
-        writeln!(page, "\n## {}\n\n| name | what it tells |\n|---|---|", title(kind))?;
+        writeln!(page, "\n## {}\n\n| name | meaning |\n|---|---|", title(kind))?;
         for metric in metrics().iter().filter(|metric| metric.kind == kind) {
             let name = match metric.name.split_once('.') {
                 Some((name, reason)) => format!("{name}{{reason=\"{reason}\"}}"),
@@ -31,12 +31,13 @@ fn title(kind: MetricKind) -> &'static str {
 
 const INTRODUCTION: &str = "# Metrics
 
-`./justw metrics` writes this page from the one list in `src/metrics.rs`.
+`./justw metrics` generates this page from the list in `src/metrics.rs`.
 
-Envoy has them on its admin port: `/stats?filter=phantom_token` as `wasmcustom.<name>`, and `/stats/prometheus` as `<name>`. Their
-number is fixed: nothing that a client sends becomes a name or a label. What several listeners with the filter in one Envoy count adds up. Counters are
-reported and gauges set every 50 ms; counters at once in Kong, and by hosts without timers, which have no gauges.
+Envoy serves the metrics on its admin port: at `/stats?filter=phantom_token` as `wasmcustom.<name>`, and at `/stats/prometheus` as `<name>`.
+Their number is fixed: nothing that a client sends becomes a name or a label. Several listeners with the filter in one Envoy share the
+counters. Counters are reported and gauges set every 50 ms; counters at once in Kong, and by hosts without timers, which have no gauges.
 
-Denied requests are counted by their reason, which Prometheus sees as a label ([monitoring](monitoring.md)); the host's own statistics
-have it after a dot: `wasmcustom.phantom_token_denied.inactive`. The access log has it as well: in Envoy, `%RESPONSE_CODE_DETAILS%` is `phantom_token_denied{inactive}`.
+Denied requests are counted by reason, which Prometheus sees as a label ([monitoring](monitoring.md)). The host's own statistics have it after
+a dot: `wasmcustom.phantom_token_denied.inactive`. The access log has it as well: in Envoy, `%RESPONSE_CODE_DETAILS%` is
+`phantom_token_denied{inactive}`.
 ";

@@ -1,10 +1,10 @@
-//! `package-filter [--kong] IN OUT`: makes the filter that is deployed of the module that the compiler made: for Envoy and what is
-//! built on it, or for Kong.
+//! `package-filter [--kong] IN OUT`: turns the compiled module into the deployed filter: for Envoy and products built on it, or
+//! for Kong.
 //!
-//! The SDK exports every callback of the ABI, and Envoy calls each that is exported on every stream, at a microsecond a
-//! call. What the filter does not use is taken out, with all code that only it reached. Where the filter has a callback of its own,
-//! that gets the ABI's name. Kong's host calls some callbacks whether they are there or not; and there the filter starts by an export of
-//! its own, so that it knows which host its package is for.
+//! The SDK exports every callback of the ABI, and Envoy calls each exported one on every stream, at a microsecond per call.
+//! Unused callbacks are removed, with all code that only they reached. Where the filter has its own callback, that gets the
+//! ABI's name. Kong's host calls some callbacks whether they exist or not; and there the filter starts through a separate
+//! export, so that it knows which host its package is for.
 
 use std::env;
 

@@ -1,6 +1,6 @@
-//! `test-run NAME COMMAND…`: runs tests by cargo, passes on what it says, and keeps cargo's results of them in
-//! `target/test-results/NAME.txt`. After failures, it says once more which tests failed and why, with the ends of their processes'
-//! logs as they were then, and what cargo said last.
+//! `test-run NAME COMMAND…`: runs tests with cargo, passes its output on, and keeps the results in
+//! `target/test-results/NAME.txt`. After failures, it lists which tests failed and why, with the tail of their processes' logs
+//! and cargo's last output.
 
 use std::collections::BTreeMap;
 use std::fs;
