@@ -14,6 +14,7 @@ use crate::engine::{
 };
 use crate::host::{Host, NoRandomness, SharedData};
 use crate::http::reply::Reply;
+use crate::http::request_head::McpCall;
 use crate::refusal::Reason;
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -38,6 +39,8 @@ pub struct Request {
     pub peer: Option<String>,
     /// The SHA-256 of the caller's certificate, in hexadecimal digits.
     pub certificate: Option<String>,
+    /// Method and tool of the call of an MCP client, by the host's filter that has read the body.
+    pub mcp_call: Option<(String, Option<String>)>,
 }
 
 /// How a call ends.
@@ -124,6 +127,7 @@ impl Driver {
             route: request.route.as_deref().map(str::as_bytes),
             peer: request.peer.as_deref().map(str::as_bytes),
             certificate: request.certificate.as_deref().map(str::as_bytes),
+            mcp_call: request.mcp_call(),
             field_count: request.fields.len(),
             target: None,
         };
@@ -182,6 +186,14 @@ impl Driver {
             }
             call?;
         }
+    }
+}
+
+impl Request {
+    /// The call of an MCP client, as a head has it.
+    pub fn mcp_call(&self) -> Option<McpCall<'_>> {
+        let (method, name) = self.mcp_call.as_ref()?;
+        Some(McpCall { method: method.as_bytes(), name: name.as_deref().map(str::as_bytes) })
     }
 }
 

@@ -60,7 +60,7 @@ pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Randomness,
 pub use http::callout::{Callout, Target};
 pub use http::field_name::AUTHORIZATION;
 pub use http::reply::Reply;
-pub use http::request_head::{Presented, RequestHead};
+pub use http::request_head::{McpCall, NamedField, Presented, RequestHead};
 pub use jwt::{KeySet, UnusableKey};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, denied, metrics, shadow_denied};
 pub use refusal::{ErrorBody, ProtectionSpace, Reason, Rejection};

@@ -124,6 +124,13 @@ pub struct Explain {
     /// The SHA-256 of the caller's certificate, for tokens bound to it
     #[arg(long, value_name = "HEX")]
     pub certificate: Option<String>,
+    /// The MCP method that Envoy's filter reads in the body, for rules of servers in
+    /// mcp that go by envoy_filter
+    #[arg(long, value_name = "METHOD")]
+    pub mcp: Option<String>,
+    /// The tool that it calls
+    #[arg(long, value_name = "NAME", requires = "mcp")]
+    pub tool: Option<String>,
     /// Output format: text or json
     #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     pub format: ExplanationFormat,

@@ -43,6 +43,8 @@ pub struct Explanation {
     pub rules: Vec<usize>,
     /// What the authorization servers are asked, in this order.
     pub exchanges: Vec<Exchange>,
+    /// All rules, with those that `mcp` comes to.
+    pub effective_rules: Vec<Value>,
     /// What becomes of it.
     pub outcome: Outcome,
 }
@@ -73,7 +75,7 @@ pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanat
     if let Some(server) =
         server.as_ref().filter(|_| !driver.engine().presents_credentials(borrowed(&request.fields)))
     {
-        let place = place_of_server(&settings, &configuration, &rules);
+        let place = place_of_server(&settings, &effective(text), &rules);
         let introspects = settings.servers.get(place).is_none_or(|server| server.introspection.is_some());
         let token =
             if is_jwt || !introspects { server.presented(profile(text, place)) } else { OPAQUE.to_owned() };
@@ -93,14 +95,20 @@ pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanat
         Outcome::Answered(reply) => Outcome::Answered(reply.for_host(false)),
         outcome => outcome,
     };
-    Ok(Explanation { request, rules, exchanges, outcome })
+    let effective_rules = match effective(text).get_mut("rules").map(Value::take) {
+        Some(Value::Array(rules)) => rules,
+        _ => Vec::new(),
+    };
+    Ok(Explanation { request, rules, effective_rules, exchanges, outcome })
 }
 
 /// The rules that decide, also where what they ask is not met.
 fn places(settings: &Settings, request: &Request) -> Vec<usize> {
     let fields = request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
     let route = request.route.as_ref().map(String::as_bytes);
-    let head = RequestHead { route, ..RequestHead::read(fields) };
+    let named = settings.rules.named_fields(fields.clone());
+    let head =
+        RequestHead { route, named: &named, mcp_call: request.mcp_call(), ..RequestHead::read(fields) };
     settings.rules.places(&head).unwrap_or_default()
 }
 
@@ -118,13 +126,18 @@ fn place_of_server(settings: &Settings, configuration: &Value, rules: &[usize]) 
 
 /// What a server's JWTs have to be like: those of servers that are older than RFC 9068 do not say that they are access tokens.
 fn profile(text: &str, server: usize) -> JwtProfile {
-    let effective = Settings::effective(text.as_bytes()).ok();
-    let effective: Value = effective.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let effective = effective(text);
     let of_one = effective.pointer(&format!("/authorization_servers/{server}/token/jwt_profile"));
     match of_one.or(effective.pointer("/token/jwt_profile")).and_then(Value::as_str) {
         None | Some("rfc9068") => JwtProfile::Rfc9068,
         Some(_) => JwtProfile::Older,
     }
+}
+
+/// The configuration with all that it leaves to defaults.
+fn effective(text: &str) -> Value {
+    let effective = Settings::effective(text.as_bytes()).ok();
+    effective.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 impl Explanation {

@@ -12,8 +12,9 @@ use crate::arguments::Explain;
 
 /// The request, as a proxy would have it.
 pub fn request(arguments: &Explain) -> Result<Request, String> {
-    let Explain { method, url, headers, route, peer, certificate, .. } = arguments.clone();
-    WrittenRequest { method, url, headers, route, peer, certificate }.read()
+    let Explain { method, url, headers, route, peer, certificate, mcp, tool, .. } = arguments.clone();
+    let request = WrittenRequest { method, url, headers, route, peer, certificate }.read()?;
+    Ok(Request { mcp_call: mcp.map(|method| (method, tool)), ..request })
 }
 
 /// The claims in a file.

@@ -28,6 +28,12 @@ fn kong(configuration: &Value, errors: &mut ConfigErrors) {
     let elements =
         |name: &str| configuration.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
     for (index, rule) in elements("rules") {
+        if rule.get("mcp").and_then(|mcp| mcp.get("source")).is_some_and(|source| source == "envoy_filter") {
+            errors.note(
+                format!("rules[{index}].mcp.source"),
+                "must not be envoy_filter in Kong, which has none",
+            );
+        }
         for (name, message) in RULES {
             if rule.get(name).is_some() {
                 errors.note(format!("rules[{index}].{name}"), *message);

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::rules::TokenConditions;
 use super::texts::{Identifier, identifier};
-use crate::fields::{ConfigErrors, FieldPath, NonEmptyList, Reader, section};
+use crate::fields::{ConfigErrors, FieldPath, Keyword, NonEmptyList, Reader, Visible, keywords, section};
+use crate::policy::{self, CallSource};
 
 section! {
     /// MCP servers behind the gateway.
@@ -31,12 +32,55 @@ section! {
         authorization_servers: NonEmptyList<Identifier>,
         /// What clients may ask for. By default all scopes that are named here.
         scopes_supported: NonEmptyList<String>,
+        /// Which calls need no more than `scopes`, and what all others need: scopes per tool.
+        per_tool: PerTool,
         /// A member of the metadata, which clients show to people.
         resource_name: String,
         /// A member of the metadata.
         resource_documentation: String,
         ..token: TokenConditions,
     }
+
+    /// Scopes per tool. What is harmless is named; all other calls, those of tools that the server will have tomorrow among them, need
+    /// `other_scopes` as well.
+    pub(super) struct PerTool {
+        /// What tells which call it is; see `rules[].mcp.source`.
+        source: CallSource = required,
+        /// Tools that need no more than `scopes`.
+        harmless_tools: NonEmptyList<Visible>,
+        /// Methods that need no more. By default those by which clients connect, find out what there is, and report: `initialize`,
+        /// `ping`, `server/discover`, `logging/setLevel`, `tools/list`, `prompts/list`, `resources/list`, `resources/templates/list`,
+        /// and `notifications/` `initialized`, `cancelled`, `progress` and `roots/list_changed`.
+        harmless_methods: NonEmptyList<Visible>,
+        /// Calls that need scopes of their own, instead of `other_scopes`.
+        groups: Vec<ToolGroup> = [],
+        /// What all other calls need, beside `scopes`.
+        other_scopes: NonEmptyList<Visible> = required,
+        /// With `header_fields`, what becomes of clients of older revisions, which do not tell the call: `other_scopes`, all of their calls
+        /// need these; `refuse`, none is let through.
+        older_revisions: OlderRevisions = "other_scopes",
+    }
+
+    /// Calls that need the same scopes.
+    pub(super) struct ToolGroup {
+        /// Tools.
+        tools: NonEmptyList<Visible>,
+        /// Methods.
+        methods: NonEmptyList<Visible>,
+        /// What they need, beside the server's `scopes`.
+        scopes: NonEmptyList<Visible> = required,
+    }
+}
+
+/// `mcp.servers[].per_tool.older_revisions`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum OlderRevisions {
+    OtherScopes,
+    Refuse,
+}
+
+keywords! {
+    OlderRevisions { OtherScopes = "other_scopes" or Refuse = "refuse" }
 }
 
 /// What a section came to.
@@ -69,9 +113,10 @@ pub(super) fn expand(configuration: &mut Map<String, Value>) -> Expansion {
     let mut expansion = Expansion::default();
     for (index, (server, written)) in mcp.servers.iter().zip(&written).enumerate() {
         let metadata = server.metadata(&issuers);
-        let rule = server.rule(written, mints);
-        for (list, element) in [("resource_metadata", metadata), ("rules", Some(rule))] {
-            let Some(element) = element else { continue };
+        let rules = server.rules(written, mints).into_iter().map(|rule| ("rules", rule));
+        for (list, element) in
+            metadata.into_iter().map(|metadata| ("resource_metadata", metadata)).chain(rules)
+        {
             if let Some(place) = append(configuration, list, element) {
                 expansion.origins.push((format!("{list}[{place}]"), format!("mcp.servers[{index}]")));
             }
@@ -107,11 +152,7 @@ impl McpServer {
         if servers.is_empty() {
             return None;
         }
-        let scopes = [&self.token.scopes, &self.token.scopes_any_of].into_iter().flatten().flatten();
-        let supported = match &self.scopes_supported {
-            Some(supported) => supported.clone(),
-            None => scopes.cloned().collect(),
-        };
+        let supported = self.scopes_supported.clone().unwrap_or_else(|| self.scopes());
         let mut metadata = Map::new();
         metadata.insert("resource".to_owned(), json!(self.resource));
         metadata.insert("authorization_servers".to_owned(), json!(servers));
@@ -128,8 +169,67 @@ impl McpServer {
         Some(metadata.into())
     }
 
-    /// The rule for all calls: what is written of it, and what follows.
-    fn rule(&self, written: &Value, mints: bool) -> Value {
+    /// All scopes that are named, each once.
+    fn scopes(&self) -> Vec<String> {
+        let Self { token, per_tool, .. } = self;
+        let groups =
+            per_tool.iter().flat_map(|per_tool| per_tool.groups.iter().flat_map(|group| &group.scopes));
+        let others = per_tool.iter().flat_map(|per_tool| &per_tool.other_scopes);
+        let own = [&token.scopes, &token.scopes_any_of].into_iter().flatten().flatten();
+        let mut scopes: Vec<String> = Vec::new();
+        for scope in own.chain(groups).chain(others) {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        scopes
+    }
+
+    /// The rules: one for all requests, or those of calls that differ in what they need.
+    fn rules(&self, written: &Value, mints: bool) -> Vec<Value> {
+        let base = self.rule(written, mints);
+        let Some(per_tool) = &self.per_tool else { return vec![base.into()] };
+        let rule = |methods: &[&str], scopes: &[String], conditions: Vec<(&str, Value)>| {
+            let mut rule = base.clone();
+            rule.insert("methods".to_owned(), json!(methods));
+            if !scopes.is_empty() {
+                let all: Vec<&String> = self.token.scopes.iter().flatten().chain(scopes).collect();
+                rule.insert("scopes".to_owned(), json!(all));
+            }
+            rule.extend(conditions.into_iter().map(|(name, condition)| (name.to_owned(), condition)));
+            Value::from(rule)
+        };
+        let call = |methods: &Value, tools: &Option<Vec<String>>| {
+            let mut call = Map::from_iter([("source".to_owned(), json!(per_tool.source.word()))]);
+            let lists = [("methods", methods.clone()), ("tools", json!(tools))];
+            let lists = lists.into_iter().filter(|(_, list)| !list.is_null());
+            call.extend(lists.map(|(name, list)| (name.to_owned(), list)));
+            vec![("mcp", call.into())]
+        };
+        let harmless =
+            per_tool.harmless_methods.as_ref().map_or_else(|| json!(HARMLESS), |methods| json!(methods));
+        let others = match (per_tool.source, per_tool.older_revisions) {
+            (CallSource::HeaderFields, OlderRevisions::Refuse) => {
+                vec![(
+                    "headers",
+                    json!([{"name": "mcp-protocol-version", "one_of": policy::CHECKED_REVISIONS}]),
+                )]
+            }
+            _ => Vec::new(),
+        };
+        let mut rules = vec![
+            rule(&["GET", "DELETE"], &[], Vec::new()),
+            rule(&["POST"], &[], call(&harmless, &per_tool.harmless_tools)),
+        ];
+        for group in &per_tool.groups {
+            rules.push(rule(&["POST"], &group.scopes, call(&json!(group.methods), &group.tools)));
+        }
+        rules.push(rule(&["POST"], &per_tool.other_scopes, others));
+        rules
+    }
+
+    /// The rule for all requests: what is written of it, and what follows.
+    fn rule(&self, written: &Value, mints: bool) -> Map<String, Value> {
         let mut rule = Map::from_iter([
             ("path".to_owned(), json!(self.path())),
             ("path_match".to_owned(), json!("exact")),
@@ -147,7 +247,7 @@ impl McpServer {
                 rule.insert(name.clone(), value.clone());
             }
         }
-        rule.into()
+        rule
     }
 }
 
@@ -167,6 +267,22 @@ fn append(configuration: &mut Map<String, Value>, name: &str, element: Value) ->
     list.push(element);
     list.len().checked_sub(1)
 }
+
+/// By what clients connect, find out what there is, and report.
+const HARMLESS: &[&str] = &[
+    "initialize",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+    "ping",
+    "server/discover",
+    "logging/setLevel",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+];
 
 #[cfg(test)]
 mod tests;

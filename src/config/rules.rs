@@ -6,14 +6,15 @@ use http::Method;
 use serde_json::Value;
 
 use super::mint::RuleMint;
-use super::texts::ConditionPointer;
+use super::texts::{ConditionPointer, RequestField};
 use crate::fields::{
-    BoundedDuration, ConfigErrors, FieldPath, NonEmptyList, SECOND, YEAR, keywords, section,
+    BoundedDuration, ConfigErrors, FieldPath, NonEmptyList, SECOND, Visible, YEAR, keywords, section,
 };
 use crate::http::opaque_path::Delimiter;
 use crate::policy::{
-    self, AcrValues, AnyScopes, Audience, ClaimCondition, ClaimConditions, Condition, Enforcement,
-    HostPattern, KeyBinding, MaxAge, PathPattern, Peers, Requirement, Rules, Scopes, Test,
+    self, AcrValues, AnyScopes, Audience, CallCondition, CallSource, ClaimCondition, ClaimConditions,
+    Condition, Enforcement, FieldCondition, FieldTest, HostPattern, KeyBinding, MaxAge, PathPattern, Peers,
+    Requirement, Rules, Scopes, Selection, Test,
 };
 use crate::server_id::ServerId;
 use crate::upstream::mint::MintProfile;
@@ -49,6 +50,14 @@ section! {
         /// In upper case; `GET` includes `HEAD`. Defaults to all but `CONNECT`, and, where a token is accepted, but `TRACE` and
         /// `TRACK`, to which services respond by echoing the request.
         methods: NonEmptyList<String>,
+        /// What else a request has to be for this rule to decide: each of these header fields. Of rules for one path, those with
+        /// `headers` or `mcp` go first, in the order in which they are written; a request that they do not select needs another
+        /// rule for the same path, and is never judged by one for a wider path. A field that is there twice, or that servers may
+        /// read in different ways, is a 400. Clients write fields as they like: name what needs less, and let the rule without
+        /// conditions ask for more.
+        headers: NonEmptyList<RuleHeader>,
+        /// The same for the call of an MCP client, from where it is true; see the page "An MCP server behind the gateway".
+        mcp: RuleMcp,
         /// `public`: no token needed, and a bearer token that comes anyway is removed. `optional`: no token needed, but one that
         /// comes has to be valid; see "Optional tokens".
         access: Access = "protected",
@@ -67,6 +76,30 @@ section! {
         /// see "Alternatives".
         any_of: NonEmptyList<TokenConditions>,
         ..token: TokenConditions,
+    }
+
+    /// A condition on a header field: exactly one of `exact`, `one_of` and `prefix`, which are compared letter by letter.
+    pub(super) struct RuleHeader {
+        /// Its name, in lower case.
+        name: RequestField = required,
+        /// Its value is this.
+        exact: Visible,
+        /// Its value is one of these.
+        one_of: NonEmptyList<Visible>,
+        /// Its value begins so.
+        prefix: Visible,
+    }
+
+    /// The call of an MCP client: one of `methods`, or `tools/call` of one of `tools`.
+    pub(super) struct RuleMcp {
+        /// What tells which call it is. `envoy_filter`: Envoy's filter `envoy.filters.http.mcp`, which reads the body and stands before
+        /// this one. `header_fields`: `Mcp-Method` and `Mcp-Name`, in a revision of MCP that has servers refuse what differs from
+        /// the body (2026-07-28), and your word that this one does. Where it does not tell, the rule does not decide.
+        source: CallSource = required,
+        /// Methods, `tools/list` say.
+        methods: NonEmptyList<Visible>,
+        /// Names of tools.
+        tools: NonEmptyList<Visible>,
     }
 
     /// Requirements for a token, all of which it must meet.
@@ -133,6 +166,7 @@ pub(super) enum RuleDpop {
 }
 
 keywords! {
+    CallSource { EnvoyFilter = "envoy_filter" or HeaderFields = "header_fields" }
     Access { Public = "public", Optional = "optional" or Protected = "protected" }
     PathMatch { Prefix = "prefix" or Exact = "exact" }
     Separator { Comma = "comma" or Space = "space" }
@@ -200,6 +234,8 @@ impl Rule {
             allow_in_path,
             routes,
             methods,
+            headers,
+            mcp,
             access,
             authorization_server,
             authorization_servers,
@@ -226,6 +262,25 @@ impl Rule {
             errors.note(at.field("methods"), "must be left out if the rule is for all methods");
         }
         let methods = with_head(methods);
+        let selection = Selection {
+            fields: field_conditions(at.field("headers"), headers.unwrap_or_default(), errors),
+            call: mcp.and_then(|mcp| mcp.condition(at.field("mcp"), errors)),
+        };
+        if selection != Selection::default() {
+            // Clients write these as they like, so no place opens by them.
+            if access != Access::Protected {
+                errors.note(
+                    at.field("access"),
+                    "must not be public or optional where the rule has headers or mcp",
+                );
+            }
+            if report_only == Some(true) {
+                errors.note(at.field("report_only"), "must not be true where the rule has headers or mcp");
+            }
+            if narrows {
+                errors.note(at.field("routes"), "must be left out where the rule has headers or mcp");
+            }
+        }
 
         if authorization_server.is_some() && authorization_servers.is_some() {
             errors.note(
@@ -296,6 +351,7 @@ impl Rule {
             host,
             path: path.clone(),
             methods: methods.clone(),
+            selection: selection.clone(),
             allow_in_path: allow_in_path.clone().unwrap_or_default(),
             access: access.clone(),
         };
@@ -370,6 +426,45 @@ impl TokenConditions {
             max_age.map(|max_age| MaxAge(max_age).into()),
         ];
         conditions.into_iter().flatten().collect()
+    }
+}
+
+fn field_conditions(
+    at: FieldPath<'_>,
+    headers: Vec<RuleHeader>,
+    errors: &mut ConfigErrors,
+) -> Vec<FieldCondition> {
+    let mut conditions = Vec::new();
+    for (index, RuleHeader { name, exact, one_of, prefix }) in headers.into_iter().enumerate() {
+        let tests = [
+            exact.map(|value| FieldTest::OneOf(vec![value])),
+            one_of.map(FieldTest::OneOf),
+            prefix.map(FieldTest::Prefix),
+        ];
+        let mut tests = tests.into_iter().flatten();
+        match (tests.next(), tests.next()) {
+            (Some(test), None) => conditions.push(FieldCondition { name, test }),
+            _ => errors.note(
+                at.element(index).field("name"),
+                "needs exactly one of exact, one_of and prefix beside it",
+            ),
+        }
+    }
+    conditions
+}
+
+impl RuleMcp {
+    fn condition(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Option<CallCondition> {
+        let Self { source, methods, tools } = self;
+        let (methods, tools) = (methods.unwrap_or_default(), tools.unwrap_or_default());
+        if methods.is_empty() && tools.is_empty() {
+            errors.note(at, "needs methods or tools");
+        }
+        if methods.iter().any(|method| method == policy::TOOLS_CALL) {
+            errors
+                .note(at.field("methods"), "must not have tools/call, which is any tool: name them in tools");
+        }
+        Some(CallCondition { source, methods, tools })
     }
 }
 

@@ -23,6 +23,11 @@ texts! {
     PlainPath = plain_path,
     /// A field of requests that the gateway may set.
     HeaderName = settable,
+    /// A field of requests that rules may look at: no credentials, which are no business of a configuration.
+    RequestField = |text| {
+        let is_free = !["authorization", "cookie", "dpop", "proxy-authorization"].contains(&text);
+        ensure(is_header_name(text) && is_free, "must be a field name in lower case, of none that holds credentials")
+    },
     /// A field for the JWT.
     JwtHeader = |text| if text == AUTHORIZATION { Ok(()) } else { settable(text) },
     /// A field of the introspection request.

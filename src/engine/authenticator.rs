@@ -52,6 +52,8 @@ pub struct RequiredAttributes {
     pub peer: bool,
     /// The caller's certificate.
     pub certificate: bool,
+    /// What Envoy's filter for MCP has read of the body.
+    pub mcp_call: bool,
 }
 
 /// How much one worker has in flight with a server.
@@ -86,6 +88,7 @@ impl Authenticator {
             route: rules.ask_route(),
             peer: rules.requirements().any(Requirement::names_peers),
             certificate: settings.client_certificate == Some(CertificateSource::Connection),
+            mcp_call: rules.ask_envoy_filter(),
         };
         let proof_verifier = settings.dpop.as_ref().map(ProofVerifier::new);
         Self { settings, servers, required_attributes, proof_verifier }

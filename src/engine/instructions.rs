@@ -2,7 +2,7 @@
 
 use super::edits::HeaderEdits;
 use crate::http::reply::Reply;
-use crate::http::request_head::RequestHead;
+use crate::http::request_head::{McpCall, RequestHead};
 use crate::token_info::UpstreamHeaders;
 
 /// What the host knows of a request beside its fields, as far as [`RequiredAttributes`](super::RequiredAttributes) ask for it.
@@ -14,6 +14,8 @@ pub struct Attributes<'a> {
     pub peer: Option<&'a [u8]>,
     /// The SHA-256 of the caller's certificate, in hexadecimal digits.
     pub certificate: Option<&'a [u8]>,
+    /// The call of an MCP client, by the host's filter that has read the body to its end.
+    pub mcp_call: Option<McpCall<'a>>,
     /// How many fields the host has announced. Some hosts cut a long list.
     pub field_count: usize,
     /// Path and authority, where pseudo-header fields are not what services receive.
@@ -50,8 +52,8 @@ impl Instructions<'_> {
 impl<'a> Attributes<'a> {
     /// The head with these attributes.
     pub(super) fn added_to(self, head: RequestHead<'a>) -> RequestHead<'a> {
-        let Self { route, peer, certificate, target, field_count: _ } = self;
+        let Self { route, peer, certificate, mcp_call, target, field_count: _ } = self;
         let (path, authority) = target.unwrap_or((head.path, head.authority));
-        RequestHead { route, peer, certificate, path, authority, ..head }
+        RequestHead { route, peer, certificate, mcp_call, path, authority, ..head }
     }
 }

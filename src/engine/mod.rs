@@ -129,6 +129,8 @@ impl Engine {
             return Instructions::of(Action::Reply(self.refuse(reason, host.metrics)));
         }
         let mut head = attributes.added_to(edits.applied_to(head, &extracted));
+        let named = self.settings.rules.named_fields(fields.clone());
+        head.named = &named;
         if self.settings.ends_streams {
             let mut fields = fields.clone();
             let timeout = fields.find(|(name, _)| name.eq_ignore_ascii_case(grpc::TIMEOUT.as_bytes()));

@@ -276,7 +276,13 @@ fn request_of(head: &RequestHead<'_>) -> Request {
         .iter()
         .for_each(|method| push("access-control-request-method", method));
     let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    Request { fields, route: text(head.route), peer: text(head.peer), certificate: text(head.certificate) }
+    Request {
+        fields,
+        route: text(head.route),
+        peer: text(head.peer),
+        certificate: text(head.certificate),
+        mcp_call: None,
+    }
 }
 
 /// What a request came to, in a word.
@@ -557,7 +563,7 @@ fn r084_a_rule_can_name_the_workloads_that_may_call() {
         {"path": "/prices", "peers": [cart], "scopes": ["admin"]},
     ]);
     let mut worker = Worker::new(json!({"rules": rules}), &NoSharedData);
-    let required = RequiredAttributes { route: false, peer: true, certificate: false };
+    let required = RequiredAttributes { route: false, peer: true, certificate: false, mcp_call: false };
     assert_eq!(worker.driver.engine().required_attributes(), required);
     let mut send = |path: &str, peer: Option<&str>, authorization: Presented<'_>| {
         let peer = peer.map(str::as_bytes);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::http::field_name::resembles;
 use crate::http::sanitize::is_suspect;
 
 /// The head of a request, as its host delivered it.
@@ -34,12 +35,34 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Method`, which browsers send with preflights.
     pub access_control_request_method: Option<&'a [u8]>,
+    /// The fields that rules name, if they name any.
+    pub named: &'a [NamedField<'a>],
+    /// The call of an MCP client, by a filter of the host that reads the body, if rules ask for it.
+    pub mcp_call: Option<McpCall<'a>>,
     /// `grpc-timeout`, if streams end with their token.
     pub grpc_timeout: Option<&'a [u8]>,
     /// Whether there is a field by which the request could become another one behind the gateway: see `sanitize`.
     pub has_suspect_field: bool,
     /// How many fields there are.
     pub field_count: usize,
+}
+
+/// A field that rules name.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedField<'a> {
+    /// Its name, in lower case.
+    pub name: &'a str,
+    /// Its value. A field by another name that services may take for this one counts as one more.
+    pub value: Presented<'a>,
+}
+
+/// The call of an MCP client: a JSON-RPC message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct McpCall<'a> {
+    /// `method`.
+    pub method: &'a [u8],
+    /// `params.name`: which tool is called, where one is.
+    pub name: Option<&'a [u8]>,
 }
 
 /// How often something is there. Some hosts deliver two fields as one, joined by a comma.
@@ -100,6 +123,19 @@ impl<'a> RequestHead<'a> {
             }
         }
         head
+    }
+}
+
+impl<'a> NamedField<'a> {
+    /// The fields of this name.
+    pub(crate) fn find<'f: 'a>(name: &'a str, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Self {
+        let mut value = Presented::Absent;
+        for (written, own) in fields.filter(|(written, _)| resembles(written, name)) {
+            // A look-alike is no value of it.
+            let is_it = written.eq_ignore_ascii_case(name.as_bytes());
+            value = if is_it { value.and(own) } else { Presented::Repeated };
+        }
+        Self { name, value }
     }
 }
 

@@ -6,6 +6,7 @@ mod condition;
 mod pattern;
 mod requirement;
 mod rules;
+mod selection;
 mod tree;
 
 pub use condition::{
@@ -15,3 +16,6 @@ pub use condition::{
 pub use pattern::PathPattern;
 pub use requirement::{Enforcement, Requirement};
 pub use rules::{Access, HostPattern, Rule, Rules, is_reflected};
+pub use selection::{
+    CHECKED_REVISIONS, CallCondition, CallSource, FieldCondition, FieldTest, Selection, TOOLS_CALL,
+};

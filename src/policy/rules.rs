@@ -4,16 +4,17 @@
 //! host adds requirements and exposes nothing: the host selects the route again after the filter has written its fields, so a
 //! client could have one route checked here and take another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::pattern::{self, PathPattern};
 use super::requirement::{Enforcement, Requirement};
+use super::selection::Selection;
 use super::tree::Tree;
 use crate::http::authority::without_port;
 use crate::http::opaque_path::{Delimiter, OpaquePath};
 use crate::http::path::{self, Ambiguous};
-use crate::http::request_head::RequestHead;
+use crate::http::request_head::{NamedField, RequestHead};
 use crate::refusal::Reason;
 
 /// All rules.
@@ -24,6 +25,8 @@ pub struct Rules {
     routed: HashMap<String, Hosts>,
     hosts_matter: bool,
     methods_matter: bool,
+    /// The names of the fields that rules look at, each once.
+    field_names: Vec<String>,
     ignores_port: bool,
     has_upper_case: bool,
     allow_delimiters: bool,
@@ -42,6 +45,8 @@ pub struct Rule {
     pub path: PathPattern,
     /// The methods; none named means all.
     pub methods: Vec<String>,
+    /// What else a request has to be.
+    pub selection: Selection,
     /// Which characters its paths may have that are borders to some servers.
     pub allow_in_path: Vec<Delimiter>,
     /// Who may come in.
@@ -88,7 +93,8 @@ impl Rules {
     /// Puts the rules where they are found. A router that takes the port of a host for part of its name, as Envoy does by
     /// default, sends `a:1` elsewhere than `a`; `ignores_port` says that it does not.
     pub fn new(mut rules: Vec<Rule>, ignores_port: bool) -> Self {
-        rules.sort_by_key(|rule| rule.methods.is_empty());
+        // At one place, what selects more goes first; of those that select, what is written first.
+        rules.sort_by_key(|rule| (rule.selection.is_empty(), rule.methods.is_empty()));
         let (mut unrouted, mut routed) = (Hosts::default(), HashMap::<String, Hosts>::new());
         for (place, rule) in rules.iter().enumerate() {
             let hosts = match &rule.route {
@@ -99,6 +105,8 @@ impl Rules {
         }
         let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
         let methods_matter = rules.iter().any(|rule| !rule.methods.is_empty());
+        let names: BTreeSet<&str> = rules.iter().flat_map(|rule| rule.selection.field_names()).collect();
+        let field_names = names.into_iter().map(str::to_owned).collect();
         let has_upper_case = rules.iter().any(|rule| rule.path.has_upper_case());
         let allow_delimiters = rules.iter().any(|rule| !rule.allow_in_path.is_empty());
         Self {
@@ -107,6 +115,7 @@ impl Rules {
             routed,
             hosts_matter,
             methods_matter,
+            field_names,
             ignores_port,
             has_upper_case,
             allow_delimiters,
@@ -172,6 +181,19 @@ impl Rules {
     /// Whether rules ask for the route, which the host has to be asked for.
     pub(crate) fn ask_route(&self) -> bool {
         !self.routed.is_empty()
+    }
+
+    /// Whether rules ask what Envoy's filter for MCP has read of a request.
+    pub(crate) fn ask_envoy_filter(&self) -> bool {
+        self.rules.iter().any(|rule| rule.selection.asks_envoy_filter())
+    }
+
+    /// The fields that rules look at, of all that a request has.
+    pub fn named_fields<'a, 'f: 'a>(
+        &'a self,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+    ) -> Vec<NamedField<'a>> {
+        self.field_names.iter().map(|name| NamedField::find(name, fields.clone())).collect()
     }
 
     /// What rules require.
@@ -241,11 +263,11 @@ impl Rules {
         path: Result<&str, Ambiguous>,
         head: &RequestHead<'_>,
     ) -> Result<Found<'_>, Reason> {
-        let rule = self.find_among(&self.unrouted, None, host, path, head.method)?;
+        let rule = self.find_among(&self.unrouted, None, host, path, head)?;
         let route = head.route.and_then(|route| std::str::from_utf8(route).ok());
         let routed = route.and_then(|route| Some((route, self.routed.get(route)?)));
         let Some((route, hosts)) = routed else { return Ok(Found { rule, routed: None }) };
-        match self.find_among(hosts, Some(route), host, path, head.method) {
+        match self.find_among(hosts, Some(route), host, path, head) {
             Err(Reason::NoMatchingRule) if !self.has_place(hosts, host, path) => {
                 Ok(Found { rule, routed: None })
             }
@@ -260,19 +282,19 @@ impl Rules {
         route: Option<&str>,
         host: &str,
         path: Result<&str, Ambiguous>,
-        method: &[u8],
+        head: &RequestHead<'_>,
     ) -> Result<&Rule, Reason> {
-        let Ok(path) = path else { return self.without_path(hosts, route, host, method) };
+        let Ok(path) = path else { return self.without_path(hosts, route, host, head) };
         let folded = path::fold(path);
         let matching = self.matching(hosts, host, pattern::inner(&folded));
         if !self.has_upper_case && folded == path {
-            return best(matching.iter().copied(), method);
+            return best(matching.iter().copied(), head);
         }
         // To services that do not tell letter case apart, it is the path of all these rules.
         let segments: Vec<_> = pattern::segments(path).collect();
         let spelled = matching.iter().copied().filter(|rule| rule.path.is_spelled(&segments));
-        let rule = best(spelled, method);
-        match (rule, best(matching.iter().copied(), method)) {
+        let rule = best(spelled, head);
+        match (rule, best(matching.iter().copied(), head)) {
             (Ok(rule), Ok(any)) if rule.access == any.access => Ok(rule),
             (Err(reason), Err(any)) if reason == any => Err(reason),
             _ => Err(Reason::AmbiguousTarget),
@@ -299,17 +321,17 @@ impl Rules {
         hosts: &Hosts,
         route: Option<&str>,
         host: &str,
-        method: &[u8],
+        head: &RequestHead<'_>,
     ) -> Result<&Rule, Reason> {
         let is_narrower = |rule: &Rule| {
-            let counts = rule.takes(method) || rule.access != Access::Public;
+            let counts = rule.takes(head.method) || rule.access != Access::Public;
             counts && !rule.path.is_everything() && rule.route.as_deref() == route && rule.host.is_for(host)
         };
         if self.rules.iter().any(is_narrower) {
             return Err(Reason::AmbiguousTarget);
         }
         let matching = self.matching(hosts, host, "");
-        best(matching.iter().copied().filter(|rule| rule.path.is_everything()), method)
+        best(matching.iter().copied().filter(|rule| rule.path.is_everything()), head)
     }
 }
 
@@ -360,7 +382,7 @@ impl Rule {
             self.methods == other.methods || self.methods.iter().any(|method| other.methods.contains(method));
         let is_at_place =
             self.route == other.route && self.host == other.host && self.path.is_alike(&other.path);
-        is_at_place && share_method
+        is_at_place && share_method && self.selection == other.selection
     }
 
     fn is_at_place_of(&self, other: &Self) -> bool {
@@ -414,13 +436,25 @@ impl HostPattern {
     }
 }
 
-/// The first rule that takes the method. A method that a rule does not name must not slip past it into one for a wider place that asks for
-/// less, unless that is a rule for preflights.
-fn best<'a>(matching: impl Iterator<Item = &'a Rule> + Clone, method: &[u8]) -> Result<&'a Rule, Reason> {
-    let found = matching.clone().enumerate().find(|(_, rule)| rule.takes(method));
+/// The first rule that takes the method and selects the request. A method that a rule does not name must not slip past it into one for a
+/// wider place that asks for less, unless that is a rule for preflights; and what a rule does not select must not slip past it into any
+/// for a wider place: a client writes its fields as it likes.
+fn best<'a>(
+    matching: impl Iterator<Item = &'a Rule> + Clone,
+    head: &RequestHead<'_>,
+) -> Result<&'a Rule, Reason> {
+    let mut found = None;
+    for (passed_over, rule) in matching.clone().enumerate() {
+        if rule.takes(head.method) && rule.selection.is_met(head)? {
+            found = Some((passed_over, rule));
+            break;
+        }
+    }
     let (passed_over, rule) = found.ok_or(Reason::NoMatchingRule)?;
-    let slips_past =
-        |other: &Rule| rule.access.openness() > other.access.openness() && !rule.is_at_place_of(other);
+    let slips_past = |other: &Rule| {
+        let is_unselected = !other.selection.is_empty() && other.takes(head.method);
+        (is_unselected || rule.access.openness() > other.access.openness()) && !rule.is_at_place_of(other)
+    };
     match rule.methods != ["OPTIONS"] && matching.take(passed_over).any(slips_past) {
         true => Err(Reason::NoMatchingRule),
         false => Ok(rule),

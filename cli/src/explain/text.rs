@@ -13,10 +13,15 @@ use crate::report::{BAD, BOLD, GOOD, plain};
 pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str) -> String {
     let mut text = String::new();
     for place in &explanation.rules {
-        let path = format!("rules[{place}]");
+        let members = rule(configuration, *place);
+        let (path, members) = match members.is_empty() {
+            // `mcp` comes to rules that nobody wrote.
+            true => ("mcp".to_owned(), members_of(explanation.effective_rules.get(*place))),
+            false => (format!("rules[{place}]"), members),
+        };
         let at = configuration.locate(&path);
         let _ = writeln!(text, "{BOLD}rule{BOLD:#}     {path}, {}:{}", plain(file), at.line);
-        for (name, value) in rule(configuration, *place) {
+        for (name, value) in members {
             let _ = writeln!(text, "           {}: {}", plain(&name), plain(&value));
         }
     }
@@ -79,6 +84,11 @@ pub fn rule(configuration: &Configuration, place: usize) -> Vec<(String, String)
     let rule = rules.and_then(|rules| rules.elements().get(place));
     let members = rule.into_iter().flat_map(|rule| rule.members());
     members.map(|member| (member.name.clone(), shown(&member.value.to_value()))).collect()
+}
+
+fn members_of(rule: Option<&Value>) -> Vec<(String, String)> {
+    let members = rule.and_then(Value::as_object).into_iter().flatten();
+    members.map(|(name, value)| (name.clone(), shown(value))).collect()
 }
 
 /// A value as one would write it.

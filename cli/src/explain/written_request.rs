@@ -50,7 +50,8 @@ impl WrittenRequest {
             }
             fields.push((name, value.trim().as_bytes().to_vec()));
         }
-        Ok(Request { fields, route: self.route, peer: self.peer, certificate: self.certificate })
+        let Self { route, peer, certificate, .. } = self;
+        Ok(Request { fields, route, peer, certificate, ..Request::default() })
     }
 }
 

@@ -23,6 +23,7 @@ pub fn request(rule: &Value, token: &str) -> Request {
         route: first("routes").map(str::to_owned),
         peer: first("peers").map(str::to_owned),
         certificate: None,
+        mcp_call: None,
     }
 }
 

@@ -39,3 +39,26 @@ pub(crate) fn target(fields: &[u8]) -> Result<(Vec<u8>, &[u8]), Refused> {
     };
     Ok((path, authority))
 }
+
+/// Method, and name of what is called.
+pub(crate) type OwnedCall = (Vec<u8>, Option<Vec<u8>>);
+
+/// Method and tool of an MCP client's call, by the dynamic metadata of Envoy's own filter. None, if that has not read the body to its
+/// end: what stands behind its limit may be another call.
+#[cold]
+#[inline(never)]
+pub(crate) fn mcp_call() -> Result<Option<OwnedCall>, Refused> {
+    let read = |path: &[&str]| {
+        const METADATA: [&str; 3] = ["metadata", "filter_metadata", "envoy.filters.http.mcp"];
+        match host::property(&[&METADATA, path].concat()) {
+            Err(Refused::NOT_FOUND) => Ok(None),
+            found => found.map(Some),
+        }
+    };
+    match read(&["method"])? {
+        Some(method) if read(&["is_exceeding_limit"])?.is_none() => {
+            Ok(Some((method, read(&["params", "name"])?)))
+        }
+        _ => Ok(None),
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::Level;
 use phantom_token_core::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, Counter, DecisionLog, Engine, Host,
-    Instructions, Metrics, Reason, Reply, RequiredAttributes, Settings, StreamId,
+    Instructions, McpCall, Metrics, Reason, Reply, RequiredAttributes, Settings, StreamId,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -221,15 +221,17 @@ impl Worker {
         fields: &'f [u8],
         field_count: usize,
     ) -> Result<Instructions<'f>, Refused> {
-        let RequiredAttributes { route, peer, certificate } = self.required_attributes;
+        let RequiredAttributes { route, peer, certificate, mcp_call } = self.required_attributes;
         let route = if route { attributes::route()? } else { None };
         let peer = peer.then(attributes::peer).flatten();
         let certificate = certificate.then(attributes::certificate).flatten();
+        let mcp_call = if mcp_call { attributes::mcp_call()? } else { None };
         let target = if capabilities().shows_target { None } else { Some(attributes::target(fields)?) };
         let attributes = Attributes {
             route: route.as_deref(),
             peer: peer.as_deref(),
             certificate: certificate.as_deref(),
+            mcp_call: mcp_call.as_ref().map(|(method, name)| McpCall { method, name: name.as_deref() }),
             field_count,
             target: target.as_ref().map(|(path, authority)| (path.as_slice(), *authority)),
         };

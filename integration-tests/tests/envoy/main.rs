@@ -16,6 +16,7 @@ mod jwt_access_tokens;
 mod keys;
 mod lifetimes;
 mod limits;
+mod mcp;
 mod minting;
 mod monitoring;
 mod plain_server;

@@ -59,6 +59,51 @@ fn r230_an_mcp_server_comes_to_a_rule_and_to_metadata() {
     );
 }
 
+/// If what is not named needed less than what is, a tool that the server has tomorrow would be open.
+#[test]
+fn r234_scopes_per_tool_name_what_is_harmless() {
+    let mcp = json!({"servers": [{
+        "resource": "https://gw.example.com/mcp", "scopes": ["mcp:read"],
+        "per_tool": {
+            "source": "header_fields", "harmless_tools": ["whoami"], "harmless_methods": ["ping", "tools/list"],
+            "groups": [{"tools": ["report"], "methods": ["resources/read"], "scopes": ["mcp:report"]}],
+            "other_scopes": ["mcp:write", "mcp:read"], "older_revisions": "refuse",
+        },
+    }]});
+    let expanded = expanded(mcp);
+    let rule = |methods: Value, scopes: Value, condition: Value| {
+        let mut rule = json!({
+            "access": "protected", "path": "/mcp", "path_match": "exact", "methods": methods,
+            "audience": ["https://gw.example.com/mcp"], "scopes": scopes,
+        });
+        merge(&mut rule, condition);
+        rule
+    };
+    assert_eq!(
+        expanded["rules"],
+        json!([
+            rule(json!(["GET", "DELETE"]), json!(["mcp:read"]), json!({})),
+            rule(
+                json!(["POST"]),
+                json!(["mcp:read"]),
+                json!({"mcp": {"source": "header_fields", "methods": ["ping", "tools/list"], "tools": ["whoami"]}})
+            ),
+            rule(
+                json!(["POST"]),
+                json!(["mcp:read", "mcp:report"]),
+                json!({"mcp": {"source": "header_fields", "methods": ["resources/read"], "tools": ["report"]}})
+            ),
+            rule(
+                json!(["POST"]),
+                json!(["mcp:read", "mcp:write", "mcp:read"]),
+                json!({"headers": [{"name": "mcp-protocol-version", "one_of": ["2026-07-28"]}]})
+            ),
+        ])
+    );
+    let supported = &expanded["resource_metadata"][0]["scopes_supported"];
+    assert_eq!(*supported, json!(["mcp:read", "mcp:report", "mcp:write"]));
+}
+
 /// The operator wrote none of these rules, so an error that names one would be of no use.
 #[test]
 fn r230_errors_are_where_their_author_finds_them() {

@@ -39,6 +39,8 @@ fn sample(field: &str) -> Value {
         "allow_in_path" => json!(["%2F"]),
         "routes" => json!(["orders"]),
         "methods" => json!(["GET"]),
+        "headers" => json!([{"name": "x-tier", "exact": "gold"}]),
+        "mcp" => json!({"source": "envoy_filter", "methods": ["tools/list"]}),
         "access" => json!("public"),
         "report_only" => json!(false),
         "peers" => json!(["spiffe://cluster.local/ns/shop/sa/cart"]),
@@ -71,4 +73,47 @@ fn errors(rule: &Value) -> String {
         "rules": [rule],
     });
     parse(&configuration).map(|_| String::new()).unwrap_or_else(|errors| errors.to_string())
+}
+
+/// If a place opened by what a client writes, every client would write that; and a condition that is met by everything, or by any tool,
+/// would be no condition.
+#[test]
+fn r236_r235_conditions_on_requests_open_nothing() {
+    let headers = json!([{"name": "x-tier", "exact": "gold"}]);
+    for (edits, expected) in [
+        (json!({"headers": headers}), ""),
+        (
+            json!({"headers": headers, "access": "optional"}),
+            "rules[0].access: must not be public or optional where the rule has headers or mcp",
+        ),
+        (
+            json!({"headers": headers, "report_only": true}),
+            "rules[0].report_only: must not be true where the rule has headers or mcp",
+        ),
+        (
+            json!({"headers": headers, "routes": ["a"]}),
+            "rules[0].routes: must be left out where the rule has headers or mcp",
+        ),
+        (
+            json!({"headers": [{"name": "x-tier"}]}),
+            "rules[0].headers[0].name: needs exactly one of exact, one_of and prefix beside it",
+        ),
+        (
+            json!({"headers": [{"name": "x-tier", "exact": "a", "prefix": "b"}]}),
+            "rules[0].headers[0].name: needs exactly one of exact, one_of and prefix beside it",
+        ),
+        (
+            json!({"headers": [{"name": "cookie", "prefix": "b"}]}),
+            "rules[0].headers[0].name: must be a field name in lower case, of none that holds credentials",
+        ),
+        (json!({"mcp": {"source": "header_fields"}}), "rules[0].mcp: needs methods or tools"),
+        (
+            json!({"mcp": {"source": "header_fields", "methods": ["tools/call"]}}),
+            "rules[0].mcp.methods: must not have tools/call, which is any tool: name them in tools",
+        ),
+    ] {
+        let mut rule = json!({"path": "/"});
+        crate::testing::merge(&mut rule, edits.clone());
+        assert_eq!(errors(&rule), expected, "{edits}");
+    }
 }

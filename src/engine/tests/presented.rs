@@ -23,7 +23,7 @@ fn send(configuration: Value, fields: &[(&str, &str)]) -> Outcome {
     let others = fields.iter().copied().filter(|(name, _)| !name.starts_with(':'));
     let fields = all.into_iter().chain(others);
     let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect();
-    let request = Request { fields, route: None, peer: None, certificate: None };
+    let request = Request { fields, ..Request::default() };
     Driver::new(settings(configuration), host).process(&request, host, &mut |call| {
         let body = String::from_utf8_lossy(call.request.body()).into_owned();
         let status = |status| Response::Complete { status, fields: Vec::new(), body: Vec::new() };

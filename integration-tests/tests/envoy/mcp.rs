@@ -1,0 +1,182 @@
+//! MCP servers behind the gateway, with Envoy's own filter for MCP in front of this one, or by the fields of the newest revision. What
+//! the published clients and servers make of it is in `tests/mcp.rs`.
+
+use anyhow::Result;
+use integration_tests::shared;
+use integration_tests::testkit::{Outcome, World};
+use serde_json::{Value, json};
+
+shared!(world: World = start);
+
+const RESOURCE: &str = "https://gw.example.com/mcp";
+
+async fn start() -> Result<World> {
+    let per_tool = |source: &str| {
+        json!({
+            "rules": null,
+            "mcp": {
+                "authorization_servers": ["https://login.example.com"],
+                "servers": [
+                    {
+                        "resource": RESOURCE, "scopes": ["mcp:read"],
+                        "per_tool": {"source": source, "harmless_tools": ["whoami"], "other_scopes": ["mcp:write"]},
+                    },
+                    {"resource": "https://gw.example.com/two/mcp", "scopes": ["two"]},
+                ],
+            },
+        })
+    };
+    let mut world = World::scripted("mcp")?.listener("by-fields", per_tool("header_fields"));
+    for (name, mode) in [("by-filter", "REJECT_NO_MCP"), ("by-passing-filter", "PASS_THROUGH")] {
+        let filter = json!({
+            "name": "envoy.filters.http.mcp",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.mcp.v3.Mcp",
+                "traffic_mode": mode,
+                "reject_duplicate_keys": true,
+            },
+        });
+        world = world.listener(name, per_tool("envoy_filter")).envoy(|envoy| envoy.preceded_by(&[filter]));
+    }
+    world.start().await
+}
+
+fn token(world: &World, resource: &str, scope: &str) -> String {
+    world.active_with(json!({"aud": ["orders-api", resource], "scope": scope}))
+}
+
+async fn post(
+    world: &World,
+    listener: &str,
+    token: &str,
+    body: &str,
+    fields: &[(&str, &str)],
+) -> Result<Outcome> {
+    let call = world.post("/mcp", body).at(listener).bearer(token).case(body.get(..120).unwrap_or(body));
+    let defaults = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+    let defaults = defaults.iter().filter(|(name, _)| fields.iter().all(|(own, _)| own != name));
+    fields.iter().chain(defaults).fold(call, |call, (name, value)| call.header(name, value)).await
+}
+
+fn message(method: &str, parameters: &Value) -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).to_string()
+}
+
+fn calling(tool: &str) -> String {
+    message("tools/call", &json!({"name": tool, "arguments": {}}))
+}
+
+/// If one of these went through with `mcp:read`, every tool would do with the scope of the harmless ones.
+#[tokio::test]
+async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
+    let world = world().await;
+    let read = token(world, RESOURCE, "mcp:read");
+    let long = "x".repeat(20_000);
+    let write = r#"{"name":"write_note","arguments":{}}"#;
+    let harmless = r#"{"name":"whoami","arguments":{},"_meta":{}}"#;
+    let bodies = [
+        calling("write_note"),
+        calling("Whoami"),
+        calling(" whoami"),
+        message("resources/read", &json!({"uri": "note://1"})),
+        message("Tools/List", &json!({})),
+        json!({"jsonrpc": "2.0", "id": 1, "result": {}}).to_string(),
+        // Long before what tells, and long before a second that tells otherwise.
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"arguments":{{"a":"{long}"}},"name":"write_note"}}}}"#),
+        format!(r#"{{"a":"{long}","jsonrpc":"2.0","id":1,"method":"tools/call","params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","a":"{long}","method":"tools/call","params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{harmless},"a":"{long}","params":{write}}}"#),
+        // Twice, in either order, also behind all that the filter looks for.
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call","params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{write},"method":"tools/call"}}"#),
+        format!(r#"{{"method":"tools/list","jsonrpc":"2.0","id":1,"params":{{"_meta":{{}}}},"method":"tools/call","params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{harmless},"params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},"params":{harmless}}}"#),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","name":"write_note"}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","n\u0061me":"write_note"}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"m\u0065thod":"tools/call","method":"tools/list","params":{"name":"write_note"}}"#.to_owned(),
+        // Batches, and what is no object.
+        format!("[{},{}]", message("tools/list", &json!({})), calling("write_note")),
+        format!("[{}]", calling("write_note")),
+        format!("{}{}", message("ping", &json!({})), calling("write_note")),
+        format!("\u{feff}{}", calling("write_note")),
+        String::new(),
+    ];
+    for listener in ["by-filter", "by-passing-filter"] {
+        for body in &bodies {
+            let outcome = post(world, listener, &read, body, &[]).await?;
+            assert!(matches!(outcome.status, 400 | 403), "{outcome}");
+            let status = outcome.status;
+            outcome.has_status(status);
+        }
+        for fields in [
+            &[("content-type", "Application/JSON")][..],
+            &[("content-type", "text/plain")],
+            &[("content-type", "application/json-rpc")],
+            &[("accept", "text/html")],
+            &[("content-encoding", "gzip"), ("content-type", "application/json; charset=utf-16")],
+            &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list"), ("mcp-name", "whoami")],
+        ] {
+            let outcome = post(world, listener, &read, &calling("write_note"), fields).await?;
+            assert!(matches!(outcome.status, 400 | 403), "{fields:?}: {outcome}");
+            let status = outcome.status;
+            outcome.has_status(status);
+        }
+        // What is harmless passes, and what is not, with its scope.
+        for body in [calling("whoami"), message("tools/list", &json!({})), message("initialize", &json!({}))]
+        {
+            post(world, listener, &read, &body, &[]).await?.is_served();
+        }
+        let both = token(world, RESOURCE, "mcp:read mcp:write");
+        post(world, listener, &both, &calling("write_note"), &[]).await?.is_served();
+        let stream = world.get("/mcp").at(listener).bearer(&read).header("accept", "text/event-stream");
+        stream.await?.is_served();
+    }
+    Ok(())
+}
+
+/// A client that heard of one scope of two would log in twice; one that heard of another server's metadata would not log in at all.
+#[tokio::test]
+async fn r231_r232_a_challenge_tells_where_to_log_in_and_for_what() -> Result<()> {
+    let world = world().await;
+    let read = token(world, RESOURCE, "mcp:read");
+    let of_write = r#"error="insufficient_scope""#;
+    let scopes = r#"scope="mcp:read mcp:write", resource_metadata="https://gw.example.com/.well-known/oauth-protected-resource/mcp""#;
+    let refused = post(world, "by-filter", &read, &calling("write_note"), &[]).await?;
+    refused.is_refused(403, "insufficient_scope").is_challenged_by(of_write).is_challenged_by(scopes);
+    let of_two = r#"resource_metadata="https://gw.example.com/.well-known/oauth-protected-resource/two/mcp""#;
+    let unknown = world.post("/two/mcp", calling("whoami")).at("by-fields").await?;
+    unknown.is_refused(401, "missing_credentials").is_challenged_by(r#"Bearer realm="api", scope="two", "#);
+    let of_one = world.post("/two/mcp", calling("whoami")).at("by-fields").bearer(&read).await?;
+    of_one.is_refused(401, "wrong_audience").is_challenged_by(of_two);
+    for path in ["/mcp", "/two/mcp"] {
+        let document =
+            world.get(format!("/.well-known/oauth-protected-resource{path}")).at("by-fields").await?;
+        assert_eq!(document.status, 200, "{document}");
+        assert_eq!(document.json()?["resource"], format!("https://gw.example.com{path}"));
+    }
+    Ok(())
+}
+
+/// The same with fields, which the server has to check: no body is read here.
+#[tokio::test]
+async fn r235_no_field_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
+    let world = world().await;
+    let read = token(world, RESOURCE, "mcp:read");
+    const NOW: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
+    let call = ("mcp-method", "tools/call");
+    for (fields, status) in [
+        (&[NOW, call, ("mcp-name", "whoami")][..], 200),
+        (&[NOW, ("mcp-method", "tools/list")], 200),
+        (&[NOW, call, ("mcp-name", "write_note")], 403),
+        (&[NOW, call, ("mcp-name", "=?base64?d3JpdGVfbm90ZQ==?=")], 403),
+        (&[("mcp-protocol-version", "2025-11-25"), call, ("mcp-name", "whoami")], 403),
+        (&[call, ("mcp-name", "whoami")], 403),
+        (&[NOW, call, ("mcp-name", "whoami"), ("mcp-name", "write_note")], 400),
+        (&[NOW, call, ("mcp-name", "whoami"), ("mcp_name", "write_note")], 400),
+        (&[NOW, ("mcp-method", "tools/list"), call, ("mcp-name", "write_note")], 400),
+    ] {
+        post(world, "by-fields", &read, &calling("write_note"), fields).await?.has_status(status);
+    }
+    Ok(())
+}
