@@ -68,7 +68,7 @@ pub enum Outcome {
     Forwarded {
         /// All of its fields.
         fields: Fields,
-        /// What the host keeps for its access log and its other filters.
+        /// State that the host stores for its access log and other filters.
         filter_state: Vec<(String, String)>,
         /// Why it would be refused, if its rule did more than report that.
         shadow_denied: Option<Reason>,

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::secret::Secret;
 
-/// SHA-256 of everything that decides what the authorization server answers and how long that is kept. Entries of
-/// another configuration, earlier or beside this one, are not this one's.
+/// SHA-256 of everything that affects the authorization server's responses and how long they are cached. Entries of another
+/// configuration, earlier or concurrent, do not match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 

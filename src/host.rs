@@ -20,7 +20,7 @@ pub struct Host<'a> {
 /// The host's key-value store that all workers share. An error reads as "not there" and loses a write: the cost is an
 /// introspection more.
 pub trait SharedData {
-    /// The value of `key` and the number that a compare-and-swap wants; `None` if there is none.
+    /// The value of `key` and its version for a compare-and-swap; `None` if there is none.
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
     /// Compare-and-swap of `key`; `cas` is 0 for a new key. Whether it was written.

@@ -45,7 +45,7 @@ impl Object {
         self
     }
 
-    /// The value of the member of this name. Null is how some servers write that there is none.
+    /// The value of the member of this name. Null counts as absent, as some servers write it.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
@@ -97,7 +97,7 @@ impl Object {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType(pub &'static str);
 
-/// Why a text is no [`Object`]. It holds nothing of the text, which may be a secret.
+/// Why a text is not an [`Object`]. It contains nothing of the text, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     category: &'static str,

@@ -11,7 +11,7 @@ use crate::server::rate_limiter::Limits;
 use crate::settings::IntrospectionSettings;
 
 section! {
-    /// How a server is asked about tokens, and how often.
+    /// Settings of calls about tokens.
     pub(super) struct Calls {
         /// Additional header fields of the request; a value may be `{env: NAME}`. `user-agent` is `phantom-token/` and the
         /// version unless set here.

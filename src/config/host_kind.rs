@@ -16,7 +16,7 @@ pub enum HostKind {
 }
 
 impl HostKind {
-    /// Notes what a configuration asks for that the host cannot do.
+    /// Reports settings that the host does not support.
     pub(super) fn refuse(self, configuration: &Value, errors: &mut ConfigErrors) {
         if self == Self::Kong {
             kong(configuration, errors);

@@ -13,7 +13,7 @@ section! {
     }
 }
 
-/// What a server answers to a gateway whose credentials it refuses must not become a verdict on tokens.
+/// A response that refuses the gateway's credentials must not count as one about the token.
 pub(super) fn inactive_answers(
     written: Vec<InactiveAnswer>,
     at: FieldPath<'_>,

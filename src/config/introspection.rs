@@ -79,7 +79,7 @@ keywords! {
     }
 }
 
-/// What else of the configuration decides what is asked, and how answers are read.
+/// Other parts of the configuration that affect requests and the evaluation of responses.
 pub(super) struct ServerContext<'a> {
     /// `token.issuer` and its aliases.
     pub(super) issuers: &'a [String],

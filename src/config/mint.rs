@@ -15,7 +15,7 @@ use crate::token::named_claim::{Encoding, NamedClaim};
 use crate::upstream::mint::{MintProfile, MintSettings, SubjectMapping};
 
 section! {
-    /// What the gateway signs itself.
+    /// JWTs that the gateway signs.
     pub(super) struct Mint {
         /// The gateway's own issuer identifier, `iss` of its JWTs.
         issuer: Identifier = required,
@@ -56,7 +56,7 @@ section! {
         pointer: Pointer = required,
     }
 
-    /// What is minted for one rule.
+    /// Overrides for one rule.
     pub(super) struct RuleMint {
         /// `aud`, instead of `mint.audience`.
         audience: Visible,
@@ -64,7 +64,7 @@ section! {
         claims: Vec<MintClaim>,
     }
 
-    /// What is minted for the tokens of one server.
+    /// Overrides for the tokens of one server.
     pub(super) struct ServerMint {
         /// Instead of `mint.subject`.
         subject: SubjectPointer,
@@ -108,7 +108,7 @@ impl ServerMint {
 }
 
 impl RuleMint {
-    /// What a rule wants minted for it; what it leaves out is as everywhere.
+    /// The mint profile of a rule; fields that it leaves out have the general values.
     pub(super) fn profile(
         self,
         at: FieldPath<'_>,

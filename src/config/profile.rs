@@ -32,8 +32,7 @@ pub(super) fn apply_all(configuration: &mut Map<String, Value>) -> bool {
     mint.is_some_and(|mint| !mint.contains_key("subject"))
 }
 
-/// Puts the defaults of its profile under what was written of a server. What is written of minting for all servers goes before what is
-/// known of one.
+/// Adds the defaults of its profile to a server. The general `mint` section takes precedence over the profile.
 fn apply(server: &mut Map<String, Value>, mint: Option<&Map<String, Value>>) {
     let defaults = server.get("profile").and_then(defaults).map(serde_json::from_str);
     if let Some(Ok(Value::Object(mut defaults))) = defaults {
@@ -62,7 +61,7 @@ fn put_under(written: &mut Map<String, Value>, defaults: Map<String, Value>) {
     }
 }
 
-/// What is known of each make, in the fields of one server.
+/// The defaults of each profile, in the fields of one server.
 macro_rules! profiles {
     ($($name:literal => $defaults:expr,)+) => {
         const NAMES: &[&str] = &[$($name),+];
@@ -78,11 +77,11 @@ macro_rules! profiles {
 
 profiles! {
     "curity" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "phantom_token"}}}"#,
-    // The body is JSON, although a JWT is asked for. Every token has `typ`, action tokens words of their own.
+    // The body is JSON, although a JWT is requested. Every token has `typ`; action tokens have values of their own.
     "keycloak" => r#"{"introspection": {"response": {"accept": "application/jwt", "jwt_field": "jwt"}}, "token": {"kinds": {"typ": ["Bearer", "DPoP"]}}}"#,
     "oidc-provider" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "token": {"require_token_type": true}, "mint": {"client_as_subject": true}}"#,
     "duende" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt"}}, "mint": {"client_as_subject": true}}"#,
-    // Of a dead token, older ones say so with a 400, or deny access.
+    // Older versions respond to an inactive token with a 400, or deny access.
     "gluu" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 400, "error": "invalid_token"}, {"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}]}}}"#,
     "janssen" => r#"{"introspection": {"response": {"accept": "application/token-introspection+jwt", "inactive_answers": [{"status": 401, "error": "access_denied"}, {"status": 403, "error": "access_denied"}, {"status": 404}]}}, "mint": {"client_as_subject": true}}"#,
     // Whether an answer is signed is a matter of the token's client. A client's own token had no `sub` once; a user's always has.

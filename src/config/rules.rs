@@ -181,7 +181,7 @@ pub(super) struct RuleContext<'a> {
     pub(super) servers: Vec<&'a str>,
     /// What minted JWTs are like, if there are any.
     pub(super) profile: Option<&'a MintProfile>,
-    /// What becomes of requests, where a rule does not say it.
+    /// The enforcement of rules that do not set it.
     pub(super) enforcement: Enforcement,
 }
 
@@ -359,8 +359,7 @@ impl Rule {
     }
 }
 
-/// What a rule says of the requests that it is for. Whatever of this is written, even if it comes to nothing, a public rule has none of
-/// it.
+/// The requirements of a rule for its requests. A public rule must have none of them, even if they have no effect.
 #[derive(Default, PartialEq)]
 struct Demands {
     servers: Vec<ServerId>,
@@ -406,7 +405,7 @@ impl TokenConditions {
         conditions
     }
 
-    /// In the order in which they are checked. A list of nothing asks for nothing.
+    /// In the order in which they are checked. An empty list requires nothing.
     fn conditions(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
         let Self { audience, scopes, scopes_any_of, claims, acr_values, max_age } = self;
         let scopes = scopes.filter(|scopes| !scopes.is_empty());

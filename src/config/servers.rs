@@ -32,7 +32,7 @@ section! {
     }
 }
 
-/// What becomes of the answers of all servers.
+/// The use of the responses of all servers.
 #[derive(Clone, Copy)]
 pub(super) struct Gateway<'m> {
     /// Whether services receive claims as header fields, or a minted JWT.

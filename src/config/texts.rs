@@ -34,7 +34,7 @@ texts! {
     CalloutHeader = callout_header,
     /// A parameter of the introspection request.
     Parameter = |text| ensure(!OWN_PARAMETERS.contains(&text), "is reserved"),
-    /// What can stand in a query, a cookie and a list of protocols as it is.
+    /// A string that needs no encoding in a query, a cookie and a list of protocols.
     Word = |text| ensure(is_made_of(text, b"-._"), "must be of letters, digits, -, . and _"),
     /// A name of filter state.
     StateName = |text| ensure(is_made_of(text, b"_-"), "must be of letters, digits, _ and -"),
@@ -48,7 +48,7 @@ texts! {
     SubjectPointer = |text| {
         ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /username")
     },
-    /// A JSON Pointer to a claim that a rule asks about.
+    /// A JSON Pointer to a claim that a rule tests.
     ConditionPointer = |text| {
         ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /department, to no registered date")
     },

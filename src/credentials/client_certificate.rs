@@ -11,7 +11,7 @@ use crate::http::request_head::{Presented, RequestHead};
 pub enum CertificateSource {
     /// The TLS connection that ends here.
     Connection,
-    /// `x-forwarded-client-cert` with one element, which the proxy in front sets anew (R97).
+    /// `x-forwarded-client-cert` with one element, which the proxy in front overwrites (R97).
     Forwarded,
 }
 
@@ -32,8 +32,8 @@ pub(crate) fn digest(source: Option<CertificateSource>, head: &RequestHead<'_>) 
     bytes.filter(|_| is_digest).map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// `Hash` of the one element. Pairs are parted by semicolons, unless they are quoted. A comma that is not quoted starts another
-/// element, or stands in the URI of a certificate, which Envoy writes as it is: then the `Hash` is ambiguous.
+/// `Hash` of the one element. Unquoted semicolons separate pairs. An unquoted comma starts another element, or is part of the
+/// URI of a certificate, which Envoy does not escape: then the `Hash` is ambiguous.
 fn hash_of_one(field: &str) -> Option<String> {
     let mut pairs: Vec<String> = vec![String::new()];
     let (mut is_quoted, mut is_escaped) = (false, false);

@@ -10,13 +10,13 @@ pub(crate) struct TokenForm<'t> {
     jws: Result<Jws<'t>, NoJws>,
 }
 
-/// What a token is to those who take JWTs.
+/// The kind of a token, where JWTs are accepted.
 pub(crate) enum TokenKind<'t> {
     /// Its issuer alone can read it: no JWT, or an encrypted one.
     Opaque,
     /// A JWT that can be verified.
     Jwt(Box<Jws<'t>>),
-    /// A JWT that is not accepted, and why. Another spelling of a JWT is no opaque token.
+    /// A JWT that is refused, and why. A JWT in another encoding is not an opaque token.
     Unacceptable(TokenError),
 }
 

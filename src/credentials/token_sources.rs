@@ -18,16 +18,16 @@ pub struct Sources {
     pub cookie: Option<String>,
     /// The name of a header field, in lower case.
     pub header: Option<String>,
-    /// What stands before the token in that field, a scheme say; nothing by default.
+    /// The prefix of the token in that field, such as a scheme; none by default.
     pub header_prefix: Option<String>,
-    /// What stands before the token in a subprotocol.
+    /// The prefix of the token in a subprotocol.
     pub websocket_protocol: Option<String>,
 }
 
-/// What was found in one request.
+/// The token found in one request, and the edits that remove it.
 #[derive(Default)]
 pub struct Extracted<'a> {
-    /// The header fields, `:path` among them, that have to be written anew, or removed where there is no value.
+    /// The header fields to rewrite, including `:path`, or to remove if there is no value.
     pub edits: Vec<(String, Option<Vec<u8>>)>,
     /// Whether the query had a token: then the response is `private` (RFC 6750 §2.3).
     pub is_in_query: bool,
@@ -194,7 +194,7 @@ impl<'a> Extracted<'a> {
     }
 }
 
-/// A cookie's value may stand in quotes (RFC 6265 §4.1.1).
+/// A cookie's value may be quoted (RFC 6265 §4.1.1).
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }

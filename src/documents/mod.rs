@@ -1,4 +1,4 @@
-//! What the gateway publishes: its keys, and what it says of the resource (RFC 9728).
+//! Documents that the gateway publishes: its keys and the resource metadata (RFC 9728).
 
 pub(crate) mod document;
 pub(crate) mod resource_metadata;

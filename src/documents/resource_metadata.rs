@@ -18,7 +18,7 @@ pub struct ResourceMetadata {
     document: Document,
 }
 
-/// What the operator says of the resource (RFC 9728 §2).
+/// The operator's description of the resource (RFC 9728 §2).
 #[derive(Clone, Debug)]
 pub struct Description {
     /// `resource`, as written: clients compare it letter by letter (§3.3).
@@ -34,7 +34,7 @@ pub struct Description {
 }
 
 impl ResourceMetadata {
-    /// Writes the document. The well-known part stands between the host and the resource's own path (§3.1).
+    /// Writes the document. The well-known part comes between the host and the resource's own path (§3.1).
     pub fn new(description: Description) -> Self {
         let Description { resource, place, authorization_servers, scopes_supported, texts } = description;
         let (origin, mut resource_path) = place;

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, as sentences for the operator.
+//! The errors of a configuration, as messages for the operator.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl ConfigError {
         &self.path
     }
 
-    /// What is wrong with it.
+    /// The message.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -8,7 +8,7 @@ pub(crate) trait Keyword: Copy + PartialEq + 'static {
     /// What they stand for, in the same order.
     const VALUES: &'static [Self];
 
-    /// What stands behind this word.
+    /// The value of this word.
     fn of(word: &str) -> Option<Self> {
         let position = Self::WORDS.iter().position(|own| *own == word)?;
         Self::VALUES.get(position).copied()

@@ -92,7 +92,7 @@ impl Kind {
         }
     }
 
-    /// Where the field with this path stands among all, level by level; what is not known stands last.
+    /// The position of the field with this path among all, level by level; unknown ones come last.
     pub(super) fn position(&self, path: &str) -> Vec<usize> {
         let mut position = Vec::new();
         let (mut kind, mut rest) = (self, path);

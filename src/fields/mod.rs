@@ -26,13 +26,13 @@ pub(crate) use types::*;
 
 /// A type that a field can have.
 pub trait FieldType {
-    /// What the configuration holds of it.
+    /// The type of its value.
     type Value;
 
     /// The type as data, for what is said of fields without a value.
     const KIND: &'static Kind;
 
-    /// The value. Where there is none, an error was noted.
+    /// The value; without one, an error was reported.
     fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value>;
 
     /// What stands for a value that could not be read, so that the rules across fields can be checked all the same. It never becomes

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where a field stands.
+/// The path of a field.
 #[derive(Clone, Copy)]
 pub enum FieldPath<'a> {
     /// The whole configuration.

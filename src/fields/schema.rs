@@ -1,5 +1,5 @@
-//! What the lines of the fields say of themselves: as JSON Schema, for editors, command lines and hosts, and as rows of a table. It says
-//! nothing of what fields have to do with each other.
+//! Documentation from the field definitions: a JSON Schema for editors, command lines and hosts, and rows of a table. It does
+//! not cover dependencies between fields.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub enum Dialect {
 /// A field of the configuration, as people read about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentedField {
-    /// Where it stands: `rules[].path`.
+    /// Its path: `rules[].path`.
     pub path: String,
     /// Which values it takes, in Markdown: `duration, 1ms to 1m`; none for a section, whose fields follow.
     pub value: Option<String>,

@@ -2,9 +2,9 @@
 
 use super::{Absence, Field, Kind};
 
-/// Defines sections. Behind the type of a field stands what its absence means: `= "2s"` that value, `= {}` a section of defaults, `= []` an empty list,
-/// `= required` or `= (required "why")` an error; nothing, that there is no value. A last line `..rest: Rest` adds the fields of another
-/// section, as if they were written here.
+/// Defines sections. After the type of a field comes the meaning of its absence: `= "2s"` that value, `= {}` a section of
+/// defaults, `= []` an empty list, `= required` or `= (required "why")` an error; nothing, that there is no value. A last line
+/// `..rest: Rest` adds the fields of another section, as if they were written here.
 macro_rules! section {
     ($(
         $(#[doc = $about:literal])+

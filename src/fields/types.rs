@@ -80,11 +80,11 @@ pub(crate) use {field_type, texts};
 /// Reads the value of a field.
 pub(crate) type Read<T> = fn(&Value, FieldPath<'_>, &mut Reader<'_>) -> Option<T>;
 
-/// What is wrong with a text, if something is.
+/// A check of a string that returns the error, if there is one.
 pub(crate) type TextRule = fn(&str) -> Result<(), &'static str>;
 
 texts! {
-    /// A text that can stand in a header field.
+    /// A string that a header field can carry.
     Visible = visible,
     /// A JSON Pointer (RFC 6901) to a claim. `exp`, `nbf` and `iat` are validated for every token, and are not there for more.
     Pointer = pointer,
@@ -104,9 +104,9 @@ secrets! {
         let is_printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         one_line(text).and_then(|()| ensure(is_printable, "must be visible ASCII or space (RFC 6749 Appendix A.2)"))
     },
-    /// A secret that can stand in a header field.
+    /// A secret that a header field can carry.
     VisibleSecret = |text| one_line(text).and_then(|()| visible(text)),
-    /// A secret that can stand in a header field behind a scheme.
+    /// A secret that a header field can carry after a scheme.
     TokenSecret = |text| {
         let is_graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
         one_line(text).and_then(|()| ensure(is_graphic, "must be visible ASCII without space"))
@@ -130,8 +130,8 @@ fn visible(text: &str) -> Result<(), &'static str> {
     ensure(is_visible, "must be visible ASCII")
 }
 
-/// A secret that is made of a file, with `echo` or by `kubectl create secret --from-file`, has its last line end. The server
-/// knows the secret without that, and refuses the gateway for no visible reason.
+/// A secret created from a file, with `echo` or `kubectl create secret --from-file`, ends with the file's last line break. The
+/// server's copy does not, so it refuses the gateway for no visible reason.
 fn one_line(text: &str) -> Result<(), &'static str> {
     ensure(!text.ends_with(['\n', '\r']), "ends with a line break, which is not part of it: remove it")
 }

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// Where a callout goes, and how the host reaches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What the host calls it: a cluster of Envoy, `host:port` for Kong.
+    /// The host's name for the server: a cluster of Envoy, `host:port` for Kong.
     pub upstream: String,
     /// `http` or `https`.
     pub scheme: String,
@@ -73,7 +73,7 @@ impl Callout {
         Self::new(target, "POST", headers, form)
     }
 
-    /// Firewalls refuse requests that do not say who asks; `headers` may say it otherwise.
+    /// Some firewalls refuse requests without `User-Agent`; `headers` can override it.
     fn new(
         target: Arc<Target>,
         method: &'static str,
@@ -86,7 +86,7 @@ impl Callout {
         Self { target, method, headers, body }
     }
 
-    /// What the host calls the server.
+    /// The host's name for the server.
     pub fn upstream(&self) -> &str {
         &self.target.upstream
     }
@@ -149,7 +149,7 @@ impl CalloutOutcome<'_> {
     }
 }
 
-/// Who asks.
+/// The default `User-Agent`.
 const USER_AGENT: &str = concat!("phantom-token/", env!("CARGO_PKG_VERSION"));
 
 /// `:status` of a response.

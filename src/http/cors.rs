@@ -25,7 +25,7 @@ impl Cors {
     }
 }
 
-/// The request that a preflight asks about, if this is one (Fetch §3.2.2): it names a method, which is a token (RFC 9110 §9.1).
+/// The method that a preflight announces, if this is one (Fetch §3.2.2): the method is a token (RFC 9110 §9.1).
 pub(crate) fn asked_by_preflight<'a>(head: &RequestHead<'a>) -> Option<RequestHead<'a>> {
     if head.method != b"OPTIONS" {
         return None;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::date;
 use crate::time::Timestamp;
 
-/// What the response's header fields say.
+/// The freshness that the response's header fields state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Freshness {
-    /// How long the answer is fresh: `max-age`, or the time from `Date` to `Expires`, minus `Age`, if it says so.
+    /// The freshness lifetime: `max-age`, or the time from `Date` to `Expires`, minus `Age`, if stated.
     lifetime: Option<Duration>,
     /// Whether it must not be used again: `no-store`, `no-cache`, `Vary: *` (§4.1), or no time left.
     forbidden: bool,
@@ -67,7 +67,7 @@ impl Freshness {
         freshness
     }
 
-    /// How long it is fresh, if it says so and is at all.
+    /// The remaining freshness lifetime, if stated and positive.
     pub(crate) fn lifetime(self) -> Option<Duration> {
         self.lifetime.filter(|_| !self.forbidden)
     }

@@ -1,5 +1,5 @@
-//! gRPC, native and as browsers speak it (gRPC-Web): which requests are calls, and what a refusal in the form that their clients read is
-//! made of, a status of its own in a response without a body ("Trailers-Only" of gRPC over HTTP/2).
+//! gRPC, native and gRPC-Web: which requests are calls, and refusals in the form that their clients understand: a `grpc-status`
+//! in a response without a body ("Trailers-Only" of gRPC over HTTP/2).
 
 use std::num::NonZeroU64;
 
@@ -84,7 +84,7 @@ const MAX_TIMEOUT: u64 = 99_999_999;
 /// The field that says how long a call may take.
 pub(crate) const TIMEOUT: &str = "grpc-timeout";
 
-/// Percent-encodes what is no visible ASCII or space, and the sign itself (`grpc-message`).
+/// Percent-encodes everything except visible ASCII and space, and the percent sign itself (`grpc-message`).
 pub(crate) fn message(text: &str) -> String {
     let mut message = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -14,7 +14,7 @@ pub(crate) fn is_json(media_type: &str) -> bool {
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-/// A media type as far as it can be shown: a log is no place for whatever else a server may send in its place.
+/// A media type that is safe to log: other content that a server may send in its place is not.
 pub(super) fn shown(media_type: Option<&str>) -> &str {
     let Some(media_type) = media_type else { return "no media type" };
     let is_known = ["application/", "text/"].iter().any(|tree| media_type.starts_with(tree));

@@ -1,5 +1,5 @@
-//! Paths with characters that are borders to some servers and part of a name to others: an escaped slash, percent sign, `#` or `?`, and
-//! `;`. They are read as part of their segment, and nothing of them is decoded; beside that stands what others would make of them (R184).
+//! Paths with characters that some servers treat as delimiters and others as part of a name: an escaped slash, percent sign,
+//! `#` or `?`, and `;`. They are kept undecoded as part of their segment, together with the readings of other servers (R184).
 
 use super::path::{Ambiguous, has_ambiguous_segment, normalize};
 
@@ -40,7 +40,7 @@ impl OpaquePath {
         let as_written = normalize(written.collect::<String>().as_bytes())?.into_owned();
         let mut readings = Vec::new();
         let mut delimiters: Vec<_> = pieces(path).filter_map(Delimiter::of).collect();
-        // What servers have after so many decodings, whatever they have taken off before.
+        // The path after so many decodings, with every combination of removals before.
         let mut texts = vec![(decoded(path)?, 1_usize), (decoded(&without_parameters(path))?, 1)];
         let mut index = 0_usize;
         while let Some((text, decodings)) = texts.get(index).cloned() {
@@ -94,7 +94,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// All escapes decoded once. What is none stays, as it does at servers that decode a second time.
+/// Decodes all escapes once. Invalid ones stay, as at servers that decode twice.
 fn decoded(text: &str) -> Result<String, Ambiguous> {
     let mut decoded = Vec::with_capacity(text.len());
     for piece in pieces(text) {
@@ -111,13 +111,13 @@ fn ended(text: &str) -> String {
     text.split(['#', '?']).next().unwrap_or_default().to_owned()
 }
 
-/// The path without what stands behind a `;` in its segments.
+/// The path without the parameters after `;` in its segments.
 fn without_parameters(text: &str) -> String {
     let segments = text.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// The path where slashes beside each other are one.
+/// The path with adjacent slashes merged.
 fn merged(text: &str) -> Result<String, Ambiguous> {
     let segments: Vec<&str> = text.split('/').filter(|segment| !segment.is_empty()).collect();
     let path = segments.join("/");

@@ -27,9 +27,9 @@ pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     normalize_odd(path)
 }
 
-/// A normalised path as services read it that do not tell letter case apart. What patterns are made of is ASCII, so this is about
-/// characters that become ASCII: capitals, the few letters whose other case is ASCII (Unicode's full case folding, and its simple one
-/// for U+0130), and those that are the same as one by canonical equivalence. Folding keeps the segments.
+/// A normalised path as case-insensitive services read it. Patterns are ASCII, so only characters that become ASCII matter:
+/// capitals, the few letters whose other case is ASCII (Unicode's full case folding, and its simple one for U+0130), and those
+/// that are the same as one by canonical equivalence. Folding keeps the segments.
 pub(crate) fn fold(path: &str) -> Cow<'_, str> {
     // Without a branch for each byte, as nearly all paths come here.
     if !path.bytes().any(|byte| byte.is_ascii_uppercase() | !byte.is_ascii()) {

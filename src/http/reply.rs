@@ -22,7 +22,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply that is no refusal.
+    /// A reply other than a refusal.
     pub(crate) fn new(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Self {
         Self { status, headers, body, grpc_status: 0, grpc_call: None, reason: None, member: None }
     }

@@ -1,4 +1,4 @@
-//! What the filter needs to know of a request, borrowed from the host's bytes. Header values are bytes: one that is not
+//! The parts of a request that the filter needs, borrowed from the host's bytes. Header values are bytes: a value that is not
 //! UTF-8 is legal (RFC 9110 §5.5) and must not stop a worker.
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ pub struct RequestHead<'a> {
     pub authorization: Presented<'a>,
     /// The `DPoP` field (RFC 9449 §4.1).
     pub dpop: Presented<'a>,
-    /// The SHA-256 of the certificate that the caller showed, in hexadecimal digits, if that is asked for.
+    /// The SHA-256 of the caller's certificate, in hexadecimal digits, if needed.
     pub certificate: Option<&'a [u8]>,
     /// The `traceparent` field (W3C Trace Context §3.2).
     pub traceparent: Presented<'a>,
@@ -29,7 +29,7 @@ pub struct RequestHead<'a> {
     pub elsewhere: &'a [FoundToken<'a>],
     /// The route that the host has selected, by its name or its label, if rules ask for it.
     pub route: Option<&'a [u8]>,
-    /// Who the caller is by its certificate (a URI, RFC 5280 §4.2.1.6), if rules ask for it and it showed one.
+    /// The caller's identity in its certificate (a URI, RFC 5280 §4.2.1.6), if rules need it and there is one.
     pub peer: Option<&'a [u8]>,
     /// `Origin`, which browsers send with cross-origin requests.
     pub origin: Option<&'a [u8]>,
@@ -81,7 +81,7 @@ pub enum Presented<'a> {
 pub struct FoundToken<'a> {
     /// Where it was.
     pub(crate) place: Place,
-    /// The token, or what stands in its place.
+    /// The token, or whatever is in its place.
     pub(crate) value: Cow<'a, [u8]>,
 }
 

@@ -1,12 +1,12 @@
-//! Fields by which a client could change a request behind the rule that let it in: those that override its path or its method
-//! (R131), and a `Connection` field that nominates others for removal by the next hop (RFC 9110 §7.6.1; R78). They are taken off
-//! every request, whatever the decision.
+//! Fields with which a client could change a request after a rule has admitted it: those that override its path or its method
+//! (R131), and a `Connection` field that nominates others for removal by the next hop (RFC 9110 §7.6.1; R78). They are removed
+//! from every request, whatever the decision.
 //!
 //! It does not deal with fields that resemble the gateway's own: see `forwarding`.
 
 use crate::http::field_name::resembles;
 
-/// What becomes of the fields that override path or method.
+/// The treatment of fields that override path or method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OverrideHeaders {
     /// They are removed.
@@ -16,8 +16,8 @@ pub enum OverrideHeaders {
     Keep,
 }
 
-/// Whether [`edits`] may have something to do about a field of this name. Every field of every request is asked about, so that
-/// most are ruled out by their first bytes and length.
+/// Whether [`edits`] may apply to a field of this name. It runs for every field of every request, so most names are ruled out
+/// by their first bytes and length.
 #[inline(never)]
 pub(crate) fn is_suspect(name: &[u8]) -> bool {
     match name {
@@ -29,7 +29,7 @@ pub(crate) fn is_suspect(name: &[u8]) -> bool {
     }
 }
 
-/// The fields to be written anew, or removed where there is no value.
+/// The fields to rewrite, or to remove if there is no value.
 #[inline(never)]
 pub(crate) fn edits<'f>(
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
@@ -51,7 +51,7 @@ pub(crate) fn edits<'f>(
             edits.push((name.to_owned(), None));
         }
     }
-    // Proxies pass the field on with a handshake alone. Without "upgrade" in it, this is none, and must not become one.
+    // Proxies forward the field only in a handshake. Without "upgrade" this is not one, and must not become one.
     if names_upgrade && names_others {
         edits.push((CONNECTION.to_owned(), Some(UPGRADE.as_bytes().to_vec())));
     }

@@ -1,9 +1,9 @@
-//! What an answer means that is no introspection response: status, media type and, in JSON, `error` (RFC 6749 §5.2) say whether the token,
-//! the gateway's own credentials or the server is at fault.
+//! The meaning of a response other than an introspection response: status, media type and, in JSON, `error` (RFC 6749 §5.2) say
+//! whether the token, the gateway's own credentials or the server is at fault.
 //!
-//! RFC 7662 §2.2 has one answer for a token that is not active, but many servers have others. What cannot be about the gateway itself is
-//! read so everywhere; the rest is for the operator to say, since a server may answer the same to a gateway whose secret is wrong. A
-//! page is never about a token.
+//! RFC 7662 §2.2 defines one response for an inactive token, but many servers use others. An error that cannot be about the
+//! gateway itself always counts as one; the operator has to list others, since a server may send the same to a gateway with a
+//! wrong secret. An HTML page is never about a token.
 
 use serde_json::Value;
 
@@ -57,5 +57,5 @@ impl InactiveAnswers {
     }
 }
 
-/// Errors about the client that asks (RFC 6749 §5.2), which come with 400, too, unless it used `Authorization`.
+/// Errors about the calling client (RFC 6749 §5.2), which come with 400, too, unless it used `Authorization`.
 pub(crate) const OF_GATEWAY: &[&str] = &["invalid_client", "unauthorized_client"];

@@ -1,6 +1,6 @@
-//! The introspection request (RFC 7662 §2.1), or that for UserInfo (OpenID Connect Core §5.3.1). It is made of the configuration and the
-//! token alone: nothing else of the client's request reaches the authorization server (R22), but the name of its trace, where that is
-//! configured.
+//! The introspection request (RFC 7662 §2.1), or that for UserInfo (OpenID Connect Core §5.3.1). It depends only on the
+//! configuration and the token: nothing else of the client's request reaches the authorization server (R22), except its trace
+//! context, where configured.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,11 @@ pub struct Endpoint {
     pub target: Arc<Target>,
     /// By which protocol.
     pub protocol: Protocol,
-    /// The one media type that is asked for: some servers compare the whole value (R18).
+    /// The one media type that is requested: some servers compare the whole value (R18).
     pub accept: &'static str,
     /// More header fields that the server wants, names in lower case.
     pub headers: Vec<(String, Secret)>,
-    /// How often the host asks again where the server has not begun to answer.
+    /// How often the host retries if the server has not begun to respond.
     pub retries: usize,
     /// Whether `traceparent` is forwarded.
     pub forward_traceparent: bool,
@@ -64,9 +64,9 @@ impl Endpoint {
         }
     }
 
-    /// Header fields that make Envoy retry. A server that has closed a connection which Envoy kept open is no failure, and to introspect
-    /// twice changes nothing; but an assertion is good for one request, so with that nothing is sent again that may have
-    /// arrived (RFC 7523 §3).
+    /// Header fields that make Envoy retry. A server that closes a kept-alive connection has not failed, and introspection is
+    /// idempotent; but an assertion is valid for one request, so a request with one is not sent again once it may have arrived
+    /// (RFC 7523 §3).
     fn retry_headers(&self) -> impl Iterator<Item = (String, String)> {
         let conditions = match &self.protocol {
             Protocol::Introspection { authentication, .. } if authentication.is_for_one_request() => {
@@ -99,7 +99,7 @@ impl IntrospectionRequest {
         &self.endpoint.target.upstream
     }
 
-    /// The media type that is asked for.
+    /// The requested media type.
     pub(crate) fn accept(&self) -> &'static str {
         self.endpoint.accept
     }

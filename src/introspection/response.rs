@@ -20,7 +20,7 @@ use crate::token::phantom_token::PhantomToken;
 /// How the authorization server answers.
 #[derive(Clone, Debug)]
 pub struct ResponseFormat {
-    /// What is asked for, and what may come therefore.
+    /// The requested format, which determines what may come.
     pub format: Format,
     /// The member of a JSON response that holds the JWT; none, if JSON holds no JWT.
     pub jwt_field: Option<String>,
@@ -44,7 +44,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The one media type that is asked for (R18).
+    /// The one media type that is requested (R18).
     pub(crate) fn media_type(&self) -> &'static str {
         match self {
             Self::Jwt => "application/jwt",
@@ -55,7 +55,7 @@ impl Format {
 }
 
 impl ResponseFormat {
-    /// The longest body worth reading, in bytes: a JWT and, beside it, its claims once more.
+    /// The longest body worth reading, in bytes: a JWT and its claims once more next to it.
     pub fn body_limit(&self) -> usize {
         self.max_jwt_length.saturating_mul(4).max(MIN_BODY_LIMIT)
     }
@@ -135,7 +135,7 @@ fn parse_signed(
     Ok(ActiveToken::new(Source::SignedResponse(Box::new(jws.into_owned())), claims))
 }
 
-/// `active` must be the boolean true (R25); whatever stands beside `"active": false` is worthless (R26).
+/// `active` must be the boolean true (R25); anything next to `"active": false` is worthless (R26).
 fn claims_of_active(response: &Object, claim_mapping: &ClaimMapping) -> Result<Claims, TokenError> {
     match response.get("active").and_then(Value::as_bool) {
         // Refresh tokens are active as well, and many servers say so without a type.

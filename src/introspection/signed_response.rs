@@ -8,7 +8,7 @@ use crate::jwt::Jws;
 use crate::refusal::{Reason, TokenError};
 use crate::time::{Timestamp, Validity};
 
-/// What a signed response has to say of itself (R43).
+/// The required claims of a signed response itself (R43).
 #[derive(Clone, Debug)]
 pub struct SignedResponse {
     /// `iss`: the names of the authorization server.
@@ -20,8 +20,8 @@ pub struct SignedResponse {
 }
 
 impl SignedResponse {
-    /// The JWT, whose signature is still to be verified, and the answer inside. What the JWT says outside `token_introspection` of expiry,
-    /// subject or scope is not about the token (R46).
+    /// The JWT, whose signature is still to be verified, and the response inside. Expiry, subject or scope outside
+    /// `token_introspection` are not about the token (R46).
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] for what is not addressed to the gateway, not from the server, or not of now.

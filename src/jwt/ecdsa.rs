@@ -7,7 +7,7 @@ macro_rules! keys {
         pub(super) struct $key($curve::ecdsa::VerifyingKey);
 
         impl $key {
-            /// The key of these coordinates; none if that is no point of the curve (R65).
+            /// The key of these coordinates; none if that is not a point on the curve (R65).
             pub(super) fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
                 if x.len() != $length || y.len() != $length {
                     return None;

@@ -18,7 +18,7 @@ pub(crate) struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Reads what a JWS says of its key; none if the algorithm is not one of these, or the key is none to show.
+    /// Reads the key of a JWS; none if the algorithm is not one of these, or the key must not be disclosed.
     pub(crate) fn read(jws: &Jws<'_>, algorithms: &[Algorithm]) -> Option<Self> {
         let algorithm = Algorithm::named(jws.algorithm()).filter(|one| algorithms.contains(one))?;
         let jwk = jws.embedded_key().and_then(Object::of)?;

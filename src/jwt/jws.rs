@@ -104,8 +104,8 @@ impl<'a> Jws<'a> {
         self.header.get("kid").and_then(Value::as_str).filter(|id| !id.is_empty())
     }
 
-    /// `typ` as a media type without parameters, in lower case and without its `application/` (RFC 7515 §4.1.9). One that is no text is no
-    /// type that is known, and not absent either.
+    /// `typ` as a media type without parameters, in lower case and without its `application/` (RFC 7515 §4.1.9). A `typ` that
+    /// is not a string counts as an unknown type, not as absent.
     pub(crate) fn media_type(&self) -> Option<String> {
         self.header.get("typ").map(|name| media_type(name.as_str().unwrap_or_default()))
     }
@@ -125,7 +125,7 @@ impl<'a> Jws<'a> {
         self.failed_verifications.set(self.failed_verifications.get().saturating_add(cost));
     }
 
-    /// What was signed (RFC 7515 §5.2), and the signature.
+    /// The signing input (RFC 7515 §5.2) and the signature.
     pub(super) fn signed(&self) -> (&[u8], &[u8]) {
         let (message, _) = self.text.rsplit_once('.').unwrap_or_default();
         (message.as_bytes(), &self.signature)
@@ -133,7 +133,7 @@ impl<'a> Jws<'a> {
 }
 
 impl NoJws {
-    /// What is wrong, if it has the form of a JWS.
+    /// The malformed part, if it has the form of a JWS.
     pub(crate) fn member(self) -> Option<&'static str> {
         match self {
             Self::OtherForm => None,

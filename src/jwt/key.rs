@@ -44,8 +44,8 @@ pub(super) struct PublicJwk {
 }
 
 impl PublicJwk {
-    /// Reads a JWK for verifying signatures. What has no part in that is not looked at, a `kid` that is no text is none
-    /// (RFC 7517 §4.5), and so is an empty text.
+    /// Reads a JWK for verifying signatures. Irrelevant members are ignored; a `kid` that is not a string (RFC 7517 §4.5) or is
+    /// empty counts as absent.
     ///
     /// # Errors
     /// Why it is not for that, in a fixed text.
@@ -94,7 +94,7 @@ impl PublicJwk {
 }
 
 impl Key {
-    /// Reads the public key of a JWK (R65). A symmetric key is never read: what is published is no secret (R60).
+    /// Reads the public key of a JWK (R65). A symmetric key is never read: a published key is not a secret (R60).
     ///
     /// # Errors
     /// Why it is of no use here, in a fixed text.
@@ -113,7 +113,7 @@ impl Key {
         Self { id, algorithm, digest, fingerprint, material }
     }
 
-    /// What tells it from others: its name, its algorithm, and a digest of what it is made of.
+    /// Its identity: its name, its algorithm, and a digest of its key material.
     pub(super) fn identity(&self) -> String {
         identity(self.id.as_deref(), self.algorithm, &self.digest)
     }

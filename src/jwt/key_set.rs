@@ -37,12 +37,12 @@ pub(crate) enum Unverified {
     Refused,
 }
 
-/// The text is no JWK Set.
+/// The text is not a JWK Set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoKeySet;
 
 impl KeySet {
-    /// Reads a JWK Set. Keys that are of no use here are left out, as RFC 7517 §5 asks.
+    /// Reads a JWK Set. Unusable keys are left out, as RFC 7517 §5 requires.
     ///
     /// # Errors
     /// [`NoKeySet`] for what has no list as its `keys`. An empty one is a set: its issuer has taken its keys back.
@@ -108,9 +108,9 @@ impl KeySet {
         Fingerprint::of(&keys.iter().map(String::as_str).chain(algorithms).collect::<Vec<_>>())
     }
 
-    /// Verifies a signature; returns the fingerprint of the key that does. What the JWT says of keys by itself (`jku`, `x5u`, `jwk`, `x5c`)
-    /// is not looked at (R62). Its `kid` is a hint (RFC 7515 §4.1.4): the keys of that name are tried, and after them those without a
-    /// name; where it has none, all. Of these, a few that fit its algorithm (R63).
+    /// Verifies a signature; returns the fingerprint of the key that does. Keys in the JWT itself (`jku`, `x5u`, `jwk`, `x5c`)
+    /// are ignored (R62). Its `kid` is a hint (RFC 7515 §4.1.4): keys with that `kid` are tried first, then those without one;
+    /// if the JWT has none, all. Of these, only a few that fit its algorithm are tried (R63).
     ///
     /// # Errors
     /// Why it does not count.

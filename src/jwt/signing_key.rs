@@ -13,7 +13,7 @@ use sha2::Sha256;
 use crate::json::Object;
 use crate::secret::Secret;
 
-/// A private key for ES256, EdDSA or RS256, by what it is made of. It has no debug print that shows it.
+/// A private key for ES256, EdDSA or RS256, by its key material, which debug output never shows.
 #[derive(Clone)]
 pub struct SigningKey {
     id: Option<String>,

@@ -74,7 +74,7 @@ conditions! {
     fn check_permission(Granted<'_>): Scopes, AnyScopes, ClaimConditions, AcrValues, MaxAge;
 }
 
-/// Who sends a request: the first URI in its certificate, if it showed one.
+/// The caller of a request: the first URI in its certificate, if there is one.
 #[derive(Clone, Copy)]
 pub(super) struct Caller<'a>(pub(super) Option<&'a [u8]>);
 
@@ -130,7 +130,7 @@ impl<'c> Parameter<'c> {
     }
 }
 
-/// What a kind of condition is.
+/// A kind of condition.
 trait Requires {
     /// What there is to look at.
     type Subject<'s>;
@@ -141,7 +141,7 @@ trait Requires {
     /// Whether it is met.
     fn is_met(&self, subject: Self::Subject<'_>) -> bool;
 
-    /// The pointers of the claims that it needs, beside those that every token has: others are not there.
+    /// The pointers of the claims that it needs beyond the standard ones: no others are available.
     fn named_claims(&self) -> Vec<&str> {
         Vec::new()
     }
@@ -152,7 +152,7 @@ trait Requires {
     }
 }
 
-/// The caller itself is one of these, by its certificate: the workload, beside the user that it acts for.
+/// The caller itself is one of these, by its certificate: the workload, not the user that it acts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peers(Vec<String>);
 
@@ -188,7 +188,7 @@ impl Requires for KeyBinding {
     }
 }
 
-/// One of these is in `aud` (RFC 9068 §4), beyond what is asked of every token.
+/// One of these is in `aud` (RFC 9068 §4), in addition to the requirements for every token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience(pub Vec<String>);
 

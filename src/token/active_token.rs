@@ -1,4 +1,4 @@
-//! An active token, and the server whose signature has to be verified before its claims count. Verification is elsewhere.
+//! An active token, and the issuer whose signature has to be verified before its claims count. Verification is elsewhere.
 
 use crate::http::freshness::Freshness;
 use crate::jwt::Jws;

@@ -42,7 +42,7 @@ pub(crate) fn make_private() -> Result<(), Refused> {
     host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..]))
 }
 
-/// Gives a reply its media type, which Envoy takes off where there is no content.
+/// Restores the media type of a reply, which Envoy removes if there is no content.
 pub(crate) fn restore_content_type(media_type: &str) -> Result<(), Refused> {
     match host::response_field(CONTENT_TYPE) {
         Err(Refused::NOT_FOUND) => host::replace_response_field(CONTENT_TYPE, media_type.as_bytes()),

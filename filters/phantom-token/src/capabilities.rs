@@ -29,7 +29,7 @@ pub(crate) struct Capabilities {
     pub(crate) adds_to_gauges: bool,
     /// A reply reaches its client whatever its callout brought. Otherwise it has no body where that had none.
     pub(crate) keeps_bodies: bool,
-    /// What a reply says beside status, fields and body is for the host alone: its reason, and the status for gRPC clients.
+    /// A reply's reason and its status for gRPC clients stay internal to the host.
     pub(crate) takes_details: bool,
     /// The host retries callouts that ask for it, and takes the fields off that do.
     pub(crate) retries: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Capabilities {
     pub(crate) survives_refusal: bool,
 }
 
-/// What the host does that this package is for.
+/// The capabilities of the host that this package is for.
 pub(crate) fn capabilities() -> &'static Capabilities {
     if IS_FOR_KONG.load(Ordering::Relaxed) { &KONG } else { &ENVOY }
 }

@@ -16,7 +16,7 @@ use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 use crate::capabilities::capabilities;
 use crate::field_map;
 
-/// What the host answered instead of "ok" (the statuses of the proxy-wasm ABI).
+/// A status other than "ok" (proxy-wasm ABI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(u32);
 
@@ -31,9 +31,9 @@ impl fmt::Display for Refused {
 }
 
 impl Refused {
-    /// What was asked for is not there.
+    /// The requested item does not exist.
     pub(crate) const NOT_FOUND: Self = Self(1);
-    /// What was asked for is not all there; a status of ours, not of the ABI.
+    /// The result is incomplete; our own status, not one of the ABI.
     pub(crate) const INCOMPLETE: Self = Self(u32::MAX);
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn set_tick_period(period: Duration) -> Result<(), Refused> {
     done(unsafe { proxy_set_tick_period_milliseconds(u32::try_from(period.as_millis()).unwrap_or(u32::MAX)) })
 }
 
-/// Lets a paused request go on.
+/// Resumes a paused request.
 pub(crate) fn resume_request() -> Result<(), Refused> {
     // SAFETY: no pointers.
     done(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })

@@ -26,8 +26,8 @@ impl Root {
         Self { context, worker: None }
     }
 
-    /// What `on_configure` answers to a configuration that is of no use. Where the host would go on without the filter, it is taken,
-    /// and each request is refused.
+    /// The result of `on_configure` for an invalid configuration. If the host would go on without the filter, the configuration
+    /// is accepted, and each request is refused.
     fn go_without(&mut self, survives_refusal: bool) -> bool {
         if !survives_refusal {
             self.worker = None;

@@ -72,8 +72,8 @@ impl ProofVerifier {
     }
 }
 
-/// How many proofs with wrong signatures are verified in a second for tokens of one key of P-256, beside those of the keys that share its
-/// budget.
+/// The number of proofs with invalid signatures that are verified per second for tokens of one P-256 key, including those of
+/// keys that share its budget.
 const MAX_FAILURES_PER_SECOND: usize = 10;
 
 const FAILURE_BUDGETS: usize = 64;

@@ -31,12 +31,12 @@ pub(crate) struct BoundProof<'p>(&'p UnverifiedProof);
 #[derive(Debug)]
 pub(super) struct VerifiedProof(Stamp);
 
-/// What is remembered of a proof.
+/// The record of a used proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// What is unique about it: a part of a digest of its `jti` and the key.
+    /// Its identity: part of a digest of its `jti` and the key.
     pub(super) identity: [u8; 16],
-    /// What is unique about its key: a part of a digest.
+    /// The identity of its key: part of a digest.
     pub(super) key: [u8; 8],
     /// `iat`.
     pub(super) issued_at: Timestamp,
@@ -127,7 +127,7 @@ impl BoundProof<'_> {
 }
 
 impl VerifiedProof {
-    /// What is to be remembered of it.
+    /// The record of it.
     pub(super) fn stamp(&self) -> Stamp {
         self.0
     }

@@ -75,7 +75,7 @@ impl ReplayMemory {
         }
     }
 
-    /// Whether this worker knows already that a proof was used, or that there is no room for it.
+    /// Whether this worker already knows that a proof was used, or that there is no space for it.
     ///
     /// # Errors
     /// [`Reason::InvalidDpopProof`] if it was, or may have been before memory began; [`Reason::DpopProofLimit`].
@@ -108,7 +108,7 @@ impl ReplayMemory {
         for _ in 0..ATTEMPTS {
             let (value, cas) = shared.get(&key).unwrap_or_default();
             let Some(slot) = Slot::parse(&value, self.max_age, now) else {
-                // What was in it is lost, or cannot be read: others may have used what was issued until now.
+                // Its content is lost or unreadable: any proof issued until now may have been used.
                 let since = second_of(now).plus(Duration::from_secs(1));
                 shared.set(&key, &Slot::begun(since, self.max_age).with(&[]), cas);
                 return Err(Reason::DpopProofLimit);
@@ -136,9 +136,8 @@ impl ReplayMemory {
 }
 
 impl Room {
-    /// Proofs are spread randomly over slots: beside an even share, there is room for six standard deviations more and some, so that no
-    /// slot is full while there are no more than `max_proofs`. One key has the same for its part of them, and half a slot at
-    /// most.
+    /// Proofs are spread randomly over slots: each has an even share plus six standard deviations and a little more, so that no
+    /// slot is full while there are no more than `max_proofs`. The same holds for the share of one key, at most half a slot.
     fn of(max_proofs: usize) -> Self {
         let of = |proofs: usize| {
             let mean = proofs / SLOTS as usize;
@@ -195,8 +194,8 @@ impl<'v> Slot<'v> {
         Self { since, retention, entries: &[] }
     }
 
-    /// Reads a slot for proofs that are right for so long; none if the value is none of ours, or lost. One that forgot earlier is
-    /// complete since what it has not forgotten yet.
+    /// Reads a slot for proofs of this maximum age; none if the value is lost or not ours. A slot with a shorter memory is
+    /// complete since the oldest proof that it still has.
     fn parse(value: &'v [u8], max_age: Duration, now: Timestamp) -> Option<Self> {
         let (since, retention, entries) = value.strip_prefix(MARK.as_bytes()).and_then(|rest| {
             let (since, rest) = rest.split_first_chunk()?;
@@ -258,10 +257,10 @@ static MARK: LazyLock<Fingerprint> = LazyLock::new(|| Fingerprint::of(&["used DP
 /// few that they fill evenly.
 const SLOTS: u64 = 1024;
 
-/// What is unique about a proof and about its key, and when it was issued.
+/// The identities of a proof and its key, and its time of issue.
 const ENTRY: usize = 16 + 8 + 8;
 
-/// One key has room for this part of all proofs.
+/// One key may use this part of the space.
 const KEY_SHARE: usize = 4;
 
 /// Others write to the same slot at the same time, but hardly so often.

@@ -15,7 +15,7 @@ pub struct DpopSettings {
     pub algorithms: Vec<Algorithm>,
     /// How old a proof may be. So long it is remembered.
     pub max_age: Duration,
-    /// For how many proofs within that time there is room.
+    /// The maximum number of proofs within that time.
     pub max_proofs: usize,
     /// Whether workers share what they remember, by the host's shared data.
     pub shared: bool,

@@ -1,18 +1,18 @@
-//! What a method of client authentication is: what it takes of the configuration, and what it adds to a request.
+//! A method of client authentication: the fields that it uses of the configuration, and what it adds to a request.
 
 use std::borrow::Cow;
 
 use crate::host::Host;
 use crate::secret::Secret;
 
-/// What a method is.
+/// A method of client authentication.
 pub(super) trait ClientMethod {
     /// Takes its own fields. Whatever it leaves belongs to another method, which is an error.
     fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self>
     where
         Self: Sized;
 
-    /// What tells one client of this method from another: `client_id`, or the token that says who asks. A secret does not.
+    /// The client's identity under this method: `client_id`, or the token. A secret is not part of it.
     fn identity(&self) -> &str;
 
     /// `client_id`, if the gateway has one there.
@@ -33,7 +33,7 @@ pub(super) trait ClientMethod {
     }
 }
 
-/// What a method adds to a request.
+/// The additions of a method to a request.
 pub(in crate::introspection) struct RequestCredentials<'a> {
     /// The value of the `Authorization` field.
     pub(in crate::introspection) authorization: Option<String>,
@@ -43,7 +43,7 @@ pub(in crate::introspection) struct RequestCredentials<'a> {
 
 macro_rules! client_fields {
     ($($(#[doc = $doc:literal])+ $field:ident: $type:ty,)+) => {
-        /// The fields of the configuration that methods are made of.
+        /// The configuration fields of all methods.
         #[derive(Default)]
         pub struct ClientFields {
             $($(#[doc = $doc])+ pub $field: Option<$type>,)+
@@ -74,7 +74,7 @@ client_fields! {
     bearer_token: Secret,
 }
 
-/// What a method may know beside its fields, and where it says what is wrong with them.
+/// Context for a method besides its fields, and the sink for its errors.
 pub struct FieldReader<'a> {
     /// The authorization server's issuer identifier, if that is configured.
     pub issuer: Option<&'a str>,

@@ -25,7 +25,7 @@ use crate::host::Host;
 macro_rules! methods {
     ($first_name:literal = $first:ident, $($name:literal = $method:ident,)* or $last_name:literal = $last:ident) => {
         impl Method {
-            /// What is wrong with another name.
+            /// The error for an unknown name.
             pub(crate) const MUST_BE: &str = concat!("must be ", $first_name, $(", ", $name,)* " or ", $last_name);
         }
 
@@ -83,7 +83,7 @@ methods! {
 }
 
 impl ClientAuthentication {
-    /// What tells one client from another: the method, and who asks by it.
+    /// The client's identity: the method, and the client under it.
     pub(crate) fn identity(&self) -> [&str; 2] {
         let (name, method) = self.named();
         [name, method.identity()]
