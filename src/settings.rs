@@ -39,11 +39,11 @@ pub struct Settings {
     pub credentials: CredentialSettings,
     /// What services receive.
     pub forwarding: Arc<Forwarding>,
-    /// What is kept, and for how long.
+    /// What is cached, and for how long.
     pub cache: CacheSettings,
     /// The origins whose pages may call the API.
     pub cors: Cors,
-    /// What is published of each resource.
+    /// The published metadata of each resource.
     pub resource_metadata: Vec<ResourceMetadata>,
     /// What challenges say.
     pub protection: ProtectionSpace,
@@ -72,7 +72,7 @@ pub struct IntrospectionSettings {
     pub endpoint: Arc<Endpoint>,
     /// How the JWT comes back.
     pub response: ResponseFormat,
-    /// How much one worker asks.
+    /// The limits of one worker.
     pub limits: Limits,
     /// When the server is left alone.
     pub circuit: CircuitSettings,
@@ -105,12 +105,12 @@ impl ServerSettings {
     }
 }
 
-/// What a token must be like.
+/// Requirements for tokens.
 #[derive(Clone, Debug)]
 pub struct TokenSettings {
     /// What it must claim.
     pub policy: TokenPolicy,
-    /// What becomes of those that are JWTs.
+    /// The treatment of JWTs.
     pub jwts: JwtAccessTokens,
     /// How many signatures of those may be wrong in a second before nothing new is verified.
     pub max_failed_verifications: usize,
@@ -128,7 +128,7 @@ pub enum KeySettings {
 }
 
 impl KeySettings {
-    /// The keys that there are if this JWK Set is published; none, if it is no JWK Set.
+    /// The usable keys of this published JWK Set; none if it is malformed.
     pub fn key_set(&self, published: &[u8]) -> Option<Arc<KeySet>> {
         match self {
             Self::Configured(keys) => Some(Arc::clone(keys)),

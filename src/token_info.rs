@@ -151,7 +151,7 @@ impl UpstreamHeaders {
         Self { timeout: Some(grpc::timeout_value(millis)), ..self }
     }
 
-    /// Those of an entry, with a JWT of this profile, which is minted if there is none that serves.
+    /// The result of an entry with a JWT of this profile, minted if there is no usable one.
     ///
     /// # Errors
     /// Why none can be.
@@ -162,7 +162,7 @@ impl UpstreamHeaders {
         mint: impl FnOnce(&TokenInfo) -> Result<Minted, TokenError>,
     ) -> Result<Self, TokenError> {
         let mut kept = token_info.minted.borrow_mut();
-        // What was minted in the future, before the clock was set back, does not serve.
+        // A JWT minted in the future, before the clock was set back, is not usable.
         let serves =
             |one: &&Kept| Arc::ptr_eq(&one.profile, profile) && one.minted_at <= now && now < one.refresh_at;
         let value = match kept.iter().find(serves) {
@@ -203,7 +203,7 @@ impl UpstreamHeaders {
         self.strips_credentials
     }
 
-    /// What the host keeps for its access log and its other filters, names and values.
+    /// State that the host stores for its access log and other filters: names and values.
     pub fn filter_state(&self) -> &[(String, String)] {
         self.token_info.as_ref().map(|token_info| token_info.filter_state.as_slice()).unwrap_or_default()
     }

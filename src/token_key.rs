@@ -22,7 +22,7 @@ impl TokenKey {
         Self(bytes)
     }
 
-    /// A name for the token in logs: who has not this key cannot tell which token it is.
+    /// A tag for the token in logs, which reveals nothing without this key.
     ///
     /// Eight hexadecimal digits of HMAC-SHA256.
     pub fn tag(&self, key: &[u8]) -> String {

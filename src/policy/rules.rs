@@ -37,7 +37,7 @@ pub struct Rules {
 pub struct Rule {
     /// Its place in the configuration; one rule there may be several here.
     pub place: usize,
-    /// The route of the host's own table that it asks more for; none for a rule that opens a place.
+    /// The route of the host to which it adds requirements; none for a rule that exposes a path.
     pub route: Option<String>,
     /// The hosts, in lower case without port.
     pub host: HostPattern,
@@ -77,7 +77,7 @@ pub enum Access {
 #[derive(Clone, Copy)]
 struct Found<'r> {
     rule: &'r Rule,
-    /// What the rules for its route ask beside that.
+    /// The additional requirements of the rules for its route.
     routed: Option<&'r Rule>,
 }
 
@@ -122,12 +122,12 @@ impl Rules {
         }
     }
 
-    /// The access of the most specific rule that matches: the host first, then the path, and named methods; with what the
-    /// most specific rule for the route asks beside that.
+    /// The access of the most specific rule that matches: the host first, then the path, and named methods; with the additional
+    /// requirements of the most specific rule for the route.
     ///
     /// # Errors
-    /// [`Reason::NoMatchingRule`] if none does, [`Reason::AmbiguousTarget`] if the method, the host or the path can be read in
-    /// different ways and the answer depends on it.
+    /// [`Reason::NoMatchingRule`] if none does, [`Reason::AmbiguousTarget`] if the method, the host or the path can be
+    /// interpreted in different ways and the result depends on it.
     pub fn find(&self, head: &RequestHead<'_>) -> Result<Access, Reason> {
         Ok(self.deciding(head)?.access())
     }
@@ -216,8 +216,8 @@ impl Rules {
         self.find_by(host, path, head)
     }
 
-    /// The rule for a path as it is written, if it allows what is in it, and if that is no way to the place of another rule. All else is
-    /// ambiguous.
+    /// The rule for a path as written, if it allows the path's characters, and if no reading of the path matches another rule.
+    /// Anything else is ambiguous.
     #[cold]
     fn find_with_delimiters(&self, host: &str, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
         if let Ok(path) = OpaquePath::read(head.path)
@@ -417,7 +417,7 @@ impl Access {
         }
     }
 
-    /// The higher, the less is asked of a request.
+    /// The higher, the fewer requirements.
     fn openness(&self) -> u8 {
         match self {
             Self::Public => 2,

@@ -115,7 +115,7 @@ impl Rejection {
 }
 
 impl Rejection {
-    /// When to try again, in whole seconds; capped, whatever the server asks for.
+    /// When to retry, in whole seconds; capped, whatever the server requests.
     fn retry_after_seconds(&self) -> u64 {
         let seconds = |pause: Duration| pause.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
         self.retry_after.map_or(RETRY_AFTER_SECONDS, seconds).clamp(1, MAX_RETRY_AFTER_SECONDS)

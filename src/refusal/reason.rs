@@ -8,7 +8,7 @@
 use super::challenge::Challenge;
 use crate::http::callout::{CalloutOutcome, NotSent};
 
-/// Who has to act so that a refusal goes away.
+/// The party that has to act to end the refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The client: its request or its token.
@@ -88,7 +88,7 @@ reasons! {
     /// More than one set of credentials (R8).
     RepeatedCredentials: 400 "invalid_request" WithError Client [is_about_place]
         "The request has more than one set of credentials",
-    /// More than one field of a name that the gateway sets or takes off, where the host reaches only one of them (R137).
+    /// More than one field of a name that the gateway sets or removes, where the host gives access to only one of them (R137).
     RepeatedField: 400 "invalid_request" Absent Client
         "A header field is repeated",
     /// More fields than the host shows (R138).
@@ -118,7 +118,7 @@ reasons! {
     /// `aud` names none of the configured audiences (R34).
     WrongAudience: 401 "invalid_token" WithError Client
         "The access token is for another audience",
-    /// The client is none of the configured ones (R163).
+    /// The client is not one of those configured (R163).
     WrongClient: 401 "invalid_token" WithError Client
         "The access token was issued to another client",
     /// A refresh token, an ID token or the like (R36).
@@ -163,7 +163,7 @@ reasons! {
     /// The user has to authenticate again, or by stronger means (R99, R100).
     InsufficientUserAuthentication: 401 "insufficient_user_authentication" WithError Client
         "The user must authenticate again or by stronger means",
-    /// The caller is none of those that the rule names, by its certificate.
+    /// The rule does not name the caller's certificate.
     PeerNotAllowed: 403 "access_denied" Absent Client
         "This caller is not allowed here",
     /// No rule exposes this host, method and path (R84).
@@ -178,7 +178,7 @@ reasons! {
     /// The authorization server's answer is not what RFC 7662 and the configuration promise (R27, R29, R30).
     UnexpectedResponse: 502 "server_error" Absent AuthorizationServer
         "The authorization server sent an unexpected response",
-    /// What the authorization server signed has not its signature (R41, R43).
+    /// The response of the authorization server lacks its valid signature (R41, R43).
     ResponseSignatureInvalid: 502 "server_error" Absent AuthorizationServer
         "The response of the authorization server has no valid signature",
     /// An active token, but no JWT for it (R42).
@@ -245,8 +245,8 @@ impl Reason {
         self.row().description
     }
 
-    /// Whether the authorization server did not serve. That it is asked too much is no outage: a client can bring that about, and would
-    /// gain by it if old answers served then.
+    /// Whether the authorization server is down. Rate limiting is not an outage: a client can cause it, and would gain if
+    /// expired entries were served then.
     pub(crate) fn is_outage(self) -> bool {
         self.row().is_outage
     }
@@ -261,8 +261,8 @@ impl Reason {
         self.row().is_about_place
     }
 
-    /// Of which conditions a challenge tells what would do: those that refuse, and where there is no good token, the scopes that one
-    /// has to have (RFC 6750 §3), so that a client asks for them at once.
+    /// The conditions whose requirements a challenge names: those that refuse, and without a valid token, the required scopes
+    /// (RFC 6750 §3), so that a client requests them at once.
     pub(crate) fn challenged(self) -> Self {
         let lacks_token = self.is_about_absence() || self.row().error == INVALID_TOKEN;
         if lacks_token { Self::InsufficientScope } else { self }
@@ -276,7 +276,7 @@ impl Reason {
 
 const INVALID_TOKEN: &str = "invalid_token";
 
-/// What does not hold for a reason unless its row says so.
+/// The defaults of a row.
 const DEFAULTS: Row = Row {
     name: "",
     status: 500,

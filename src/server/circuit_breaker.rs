@@ -47,7 +47,7 @@ enum State {
     Closed,
     /// None is sent.
     Open { since: Timestamp },
-    /// One was sent, about this token. Should its answer be lost, another may probe after its time-out.
+    /// One was sent, about this token. If its response is lost, another may probe after the timeout.
     HalfOpen { since: Timestamp, timeout: Duration, probe: TokenKey },
 }
 

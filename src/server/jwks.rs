@@ -38,7 +38,7 @@ pub struct PublishedKeys {
 }
 
 impl PublishedKeys {
-    /// A set that the server publishes, as it counts here; none, if it is none.
+    /// Parses a published set; none if it is malformed.
     pub(crate) fn read(&self, text: &[u8]) -> Option<KeySet> {
         KeySet::parse(text, &self.algorithms).ok()
     }
@@ -72,7 +72,7 @@ pub(crate) enum Wanted {
 pub(crate) enum Obstacle {
     /// It is wrong.
     Refused,
-    /// It is made by a key that is none of the issuer's, as far as is known; it is too early to ask for newer ones.
+    /// It is made with a key that is unknown; it is too early to fetch newer keys.
     UnknownKey,
     /// There are no keys of use, and it is too early to ask for them again.
     NoKeys,
@@ -207,9 +207,9 @@ impl KeyStore {
         self.discovered.as_ref().map(|_| self.wanted())
     }
 
-    /// Whether the document that it wants may be asked for, which then counts as asked. Requests that cannot wait for one
-    /// answer together must not ask for it each (R63), nor the background just after a request was answered; but who has no keys at
-    /// all may ask a few times at once.
+    /// Whether the required document may be fetched now, which then counts as a fetch. Requests that cannot share one response
+    /// must not fetch it each (R63), nor may the background right after a request did; but without any keys, a few fetches may
+    /// run at once.
     pub(crate) fn admits(&mut self, now: Timestamp) -> bool {
         self.open.retain(|asked_at| now.is_within(PATIENCE, *asked_at));
         let limit = if self.loaded.is_some() { 1 } else { MAX_FIRST_QUERIES };
@@ -258,7 +258,7 @@ impl KeyStore {
         self.attempted_at = Some(now);
         self.discovered = None;
         let body = document(outcome)?;
-        // A server that forbids to keep keys, as many do for all that they serve, is asked as often as is configured.
+        // For a server that forbids caching keys, as many do for all responses, the configured interval applies.
         let PublishedKeys { max_age, cooldown, .. } = self.settings;
         let lifetime = outcome.freshness(now).lifetime().unwrap_or(max_age);
         let loaded = self.load(body, now, lifetime.max(cooldown).min(max_age));
@@ -273,7 +273,7 @@ impl KeyStore {
         self.loaded.as_ref().map_or(&[], |loaded| loaded.keys.unusable_keys())
     }
 
-    /// What was withheld was never asked: it says nothing of the server, and another's answer may be on its way.
+    /// A query that was not sent says nothing about the server, and another's response may be on its way.
     fn note_answer(&mut self, outcome: &CalloutOutcome<'_>) -> Result<(), Reason> {
         if matches!(outcome, CalloutOutcome::NotSent(_)) {
             return Err(Reason::of_failure(outcome));
@@ -301,8 +301,8 @@ impl KeyStore {
         })
     }
 
-    /// Whether the set is too old to verify anything before a new one is asked for. While fetches fail, it serves without waiting
-    /// (R117): the background tries again after each cool-down, and until a second one is over no request waits for it.
+    /// Whether the set is too old to verify anything before a new one is fetched. While fetches fail, it serves without waiting
+    /// (R117): the background retries after each cooldown, and no request waits until a second cooldown has passed.
     fn is_overdue(&self, now: Timestamp) -> bool {
         let Self { settings: PublishedKeys { cooldown, .. }, attempted_at, claimed_at, .. } = self;
         let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
@@ -321,7 +321,7 @@ impl KeyStore {
         !self.attempted_at.max(fetched_at).is_some_and(|last| now.is_within(pause, last))
     }
 
-    /// Whether a document is asked for that has not come.
+    /// Whether a fetch is in flight.
     fn is_asked(&self, now: Timestamp) -> bool {
         self.open.iter().any(|asked_at| now.is_within(PATIENCE, *asked_at))
     }
@@ -418,7 +418,7 @@ fn document<'a>(outcome: &CalloutOutcome<'a>) -> Result<&'a [u8], Reason> {
 /// How often a worker looks for keys that others fetched.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many queries for keys may be open where there are none.
+/// The maximum number of concurrent fetches while there are no keys.
 const MAX_FIRST_QUERIES: usize = 4;
 
 /// Longer than any answer takes: one that has not come will not.

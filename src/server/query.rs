@@ -40,7 +40,7 @@ pub(crate) struct Document {
     pub(crate) headers: Arc<[(String, Secret)]>,
 }
 
-/// The server and what it is asked: queries with the same key share one answer.
+/// The server and the query: queries with the same key share one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueryKey {
     pub(crate) server: ServerId,
@@ -136,7 +136,7 @@ impl Query {
         }
     }
 
-    /// What the host calls its server.
+    /// The host's name for its server.
     pub(crate) fn upstream(&self) -> &str {
         match &self.content {
             Content::Introspection(request) => request.upstream(),

@@ -14,7 +14,7 @@ pub struct Limits {
     pub waiting: usize,
 }
 
-/// Which tokens come first when there is not room for all.
+/// The precedence of tokens when a limit is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Precedence {
     /// Tokens that this worker has not seen active.
@@ -66,8 +66,8 @@ fn capacity(limits: Limits) -> u64 {
 
 const ONE: u64 = 1000;
 
-/// Of so many places, one is kept for known tokens. What is taken of it fills again before anything is left for others, so that it
-/// bounds a burst and not the rate.
+/// One of so many slots is reserved for known tokens. The reserve refills before others get any, so it limits a burst and not
+/// the rate.
 const RESERVED: usize = 8;
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use crate::jwt::Jws;
 use crate::refusal::Reason;
 use crate::token::claims::Claims;
 
-/// What was learned of an active token.
+/// An active token and its claims.
 #[derive(Debug)]
 pub(crate) struct ActiveToken {
     /// Where it was learned.
     pub(crate) source: Source,
-    /// What is claimed.
+    /// Its claims.
     pub(crate) claims: Claims,
     /// Whether, and for how long, HTTP allows the answer to be used again.
     pub(crate) freshness: Freshness,
@@ -30,7 +30,7 @@ pub(crate) enum Source {
 }
 
 impl ActiveToken {
-    /// What was learned there.
+    /// Creates it.
     pub(crate) fn new(source: Source, claims: Claims) -> Self {
         Self { source, claims, freshness: Freshness::default() }
     }

@@ -13,7 +13,7 @@ use crate::time::{Timestamp, Validity};
 use crate::token::confirmation::{self, Confirmation};
 use crate::token::kinds::TokenKinds;
 
-/// The claims that decide about a request. What is absent is no claim.
+/// The claims that decide about a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     issuer: Option<Box<str>>,
@@ -23,12 +23,12 @@ pub(crate) struct Claims {
     confirmation: Confirmation,
     /// Other claims that rules ask about, by their pointers.
     asked: BTreeMap<String, Value>,
-    /// What the answer claims beside the JWT, where that claims nothing or another thing. It grants nothing, and has to be right.
+    /// The response's claims around the JWT that the JWT lacks or contradicts. They grant nothing, and have to be right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beside: Option<Box<Beside>>,
 }
 
-/// Claims beside a JWT that are not in it.
+/// Claims around a JWT that are not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Beside {
     issuer: Option<Box<str>>,
@@ -44,13 +44,13 @@ pub struct ClaimMapping {
     pub allows_scope_list: bool,
     /// Whether an answer has to say `token_type`, as servers do of access tokens alone (R36).
     pub requires_token_type: bool,
-    /// Whether `exp: 0` beside `active: true` says that the token has no end.
+    /// Whether `exp: 0` next to `active: true` means that the token never expires.
     pub allows_zero_expiration: bool,
     /// By which members and words the server tells kinds of tokens, beyond what is known of all.
     pub kinds: TokenKinds,
     /// Whether a token that is bound to a key may be called a bearer token (R91).
     pub tolerates_bearer_type: bool,
-    /// The pointers (RFC 6901) of other claims that are asked about.
+    /// The pointers (RFC 6901) of other required claims.
     pub asked: Vec<String>,
 }
 
@@ -135,8 +135,8 @@ impl Claims {
         self
     }
 
-    /// The same, where an empty `aud` of an answer is none: Ory Hydra writes so that the client asked for no audience. Beside a JWT, it
-    /// narrows that one's to nothing.
+    /// The same, with an empty `aud` of a response as absent: in Ory Hydra it means that the client requested no audience.
+    /// Around a JWT, it narrows the JWT's audience to nothing.
     pub(crate) fn without_empty_audience(mut self) -> Self {
         self.audience = self.audience.filter(|audience| !audience.is_empty());
         self
@@ -172,8 +172,8 @@ impl Claims {
         self.validity
     }
 
-    /// These claims of a JWT where the server claims `beside` of the token that it stands for: only what both allow. A
-    /// token that was narrowed at the server must not regain what its JWT says.
+    /// These claims of a JWT, narrowed by the server's claims `beside` it: only what both allow. A token that was narrowed at
+    /// the server must not regain what its JWT says.
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] if they name different users or clients: the server contradicts itself.
@@ -211,7 +211,7 @@ impl Claims {
     }
 }
 
-/// What is in both lists, where both are there. A JWT without a list stays without: nothing is added to what it says.
+/// The intersection of both lists, if both exist. A JWT without a list stays without: nothing is added to it.
 fn common(ours: Option<Box<[Box<str>]>>, theirs: Option<Box<[Box<str>]>>) -> Option<Box<[Box<str>]>> {
     match (ours, theirs) {
         (Some(ours), Some(theirs)) => Some(ours.into_iter().filter(|text| theirs.contains(text)).collect()),
@@ -220,7 +220,7 @@ fn common(ours: Option<Box<[Box<str>]>>, theirs: Option<Box<[Box<str>]>>) -> Opt
 }
 
 impl TokenPolicy {
-    /// Validates a token, whatever it is for: time, issuer and audience (R31 to R34).
+    /// Validates a token for any rule: time, issuer and audience (R31 to R34).
     ///
     /// # Errors
     /// What is wrong with it.
@@ -256,7 +256,7 @@ impl TokenPolicy {
         Ok(())
     }
 
-    /// Validates what the answer says beside a JWT that says nothing of it, or another thing.
+    /// Validates the response's claims that the JWT lacks or contradicts.
     #[cold]
     fn validate_beside(&self, claims: &Claims, beside: &Beside) -> Result<(), Reason> {
         match &beside.issuer {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::json::Object;
 use crate::refusal::Reason;
 
-/// What a token's `cnf` says.
+/// A token's `cnf`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Confirmation {
     /// `jkt`: the thumbprint of a key (RFC 9449 §6.1).
@@ -16,7 +16,7 @@ pub(crate) struct Confirmation {
     certificate: Option<Box<str>>,
 }
 
-/// What the sender of a request shows.
+/// The proofs of a request's sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Presenter {
     /// The thumbprint of the key that its proof names; none for a bearer. That the proof is signed by it is verified last.
@@ -38,7 +38,7 @@ impl Confirmation {
             match (name.as_str(), value.as_str()) {
                 ("jkt", Some(thumbprint)) => confirmation.key = Some(thumbprint.into()),
                 ("x5t#S256", Some(thumbprint)) => confirmation.certificate = Some(thumbprint.into()),
-                // Keycloak says beside `jkt` what kind of key that is; DPoP is the one whose proofs are verified here.
+                // Keycloak adds the kind of key to `jkt`; only proofs with a DPoP key are verified here.
                 ("kc-jkt-type", Some("DPoP")) => {}
                 _ => return Err(Reason::ProofRequired),
             }
@@ -68,8 +68,8 @@ impl Confirmation {
         Ok(Self { key: one(self.key, other.key)?, certificate: one(self.certificate, other.certificate)? })
     }
 
-    /// Whether the token may be this sender's, by what it shows. One that is bound to a key is no bearer token (R90), and one that is not is no DPoP
-    /// token (R89); where it is bound to both, both count (R98).
+    /// Whether the sender's proofs satisfy the token's confirmation. A token bound to a key is not a bearer token (R90), and an
+    /// unbound one is not a DPoP token (R89); if it is bound to both, both count (R98).
     ///
     /// # Errors
     /// [`Reason::ProofRequired`] or [`Reason::ConfirmationMismatch`].
@@ -92,8 +92,8 @@ impl Confirmation {
     }
 }
 
-/// Whether `token_type` contradicts the confirmation: a token that is bound to a key is no bearer token, though some servers call every
-/// one so, and one that is not is no DPoP token (R91). Other words are not about that.
+/// Whether `token_type` contradicts the confirmation: a token bound to a key is not a bearer token, although some servers call
+/// every token one, and an unbound one is not a DPoP token (R91). Other values do not matter here.
 pub(crate) fn validate_token_type(
     token_type: Option<&Value>,
     confirmation: &Confirmation,

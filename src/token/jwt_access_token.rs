@@ -15,13 +15,13 @@ use crate::token::claims::{ClaimMapping, Claims};
 pub enum Profile {
     /// All that RFC 9068 §2 requires.
     Rfc9068,
-    /// What decides: issuer, audience and expiry, and that it is no ID token. For servers that are older than RFC 9068.
+    /// Issuer, audience and expiry, and that it is not an ID token. For servers older than RFC 9068.
     Lax,
-    /// The same of any JWT that does not say that it is of another kind. An ID token says so on few servers.
+    /// The same for any JWT that does not declare another kind. Few servers mark ID tokens.
     Any,
 }
 
-/// What becomes of access tokens that are JWTs.
+/// The treatment of access tokens that are JWTs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwtAccessTokens {
     /// They are introspected like any token.
@@ -81,8 +81,8 @@ impl Profile {
     }
 }
 
-/// Whether the claims of a JWT without a word for its kind are those of an access token. Those of an ID token count against it, unless
-/// `aud` shows that it is none.
+/// Whether a JWT that does not declare its kind has the claims of an access token. Those of an ID token count against it,
+/// unless `aud` rules that out.
 fn resembles_access_token(payload: &Object) -> bool {
     let has = |names: &[&str]| names.iter().any(|name| payload.get(name).is_some());
     // AD FS has `appid` in all of its JWTs, and a scope only where one was asked for.
@@ -111,19 +111,19 @@ const OTHER_KINDS_CLAIMS: [&str; 3] = ["events", "ati", "granted_scopes"];
 /// Claims of ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11).
 const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
-/// What a token is good for, for which client or how that authenticated, in one server's words or another's (RFC 9068 §2.2, RFC 9396 §9.1, Okta,
-/// Entra ID); ID tokens say nothing of it.
+/// Claims about the token's permissions, client or client authentication in various servers (RFC 9068 §2.2, RFC 9396 §9.1,
+/// Okta, Entra ID); ID tokens have none of them.
 const ACCESS_TOKEN_CLAIMS: [&str; 7] =
     ["scope", "scp", "client_id", "cid", "authorization_details", "azpacr", "appidacr"];
 
-/// What the user or the client may do, or by which grant. ID tokens of Entra ID have the user's roles as well, but name the client in `aud`
-/// alone.
+/// Permissions of the user or the client, or the grant type. ID tokens of Entra ID have the user's roles as well, but name the
+/// client only in `aud`.
 const PERMISSIONS: [&str; 4] = ["roles", "permissions", "gty", "idtyp"];
 
 /// For which client an access token is, of Entra ID (version 2.0 and 1.0) and Auth0. ID tokens of Google have `azp` as well.
 const CLIENTS: [&str; 2] = ["azp", "appid"];
 
-/// What RFC 9068 §2.2 requires, beside the dates and `aud`.
+/// The claims that RFC 9068 §2.2 requires, besides the dates and `aud`.
 const REQUIRED_TEXTS: [&str; 4] = ["iss", "sub", "client_id", "jti"];
 
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::json::Object;
 use crate::refusal::{Reason, TokenError};
 
-/// What the table lacks: members, each with the words in it that say access token. Any other word there says another kind.
+/// Additions to the table: members, each with the values that mean access token. Any other value there means another kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenKinds(pub Vec<(String, Vec<String>)>);
 
@@ -48,7 +48,7 @@ pub fn is_other_kind(said: &str) -> bool {
     OTHER_KINDS.contains(&&*plain(said))
 }
 
-/// What a word that is not known means.
+/// The meaning of an unknown value.
 #[derive(Clone, Copy)]
 enum Unknown {
     /// Another kind: the member is there to tell kinds apart.
@@ -57,7 +57,7 @@ enum Unknown {
     Nothing,
 }
 
-/// What a member says, as the table writes it.
+/// A member's value, in the spelling of the table.
 fn word(value: &Value) -> Option<String> {
     value.as_str().map(plain)
 }
@@ -71,7 +71,7 @@ fn plain(word: &str) -> String {
     name.chars().filter(|mark| !matches!(mark, '_' | '-' | ' ')).collect()
 }
 
-/// Who says it there: the first three are also what others copy.
+/// The servers that use each: others copy the first three.
 const MEMBERS: &[(&str, Unknown)] = &[
     ("token_type", Unknown::OtherKind),  // RFC 6749 §7.1, RFC 7662 §2.2
     ("token_use", Unknown::OtherKind),   // Ory Hydra, Amazon Cognito

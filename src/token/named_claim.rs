@@ -32,7 +32,7 @@ pub enum Encoding {
 }
 
 impl NamedClaim {
-    /// The value for these claims; none if the claim is absent, or cannot stand in a header field as it is (R76).
+    /// The value for these claims; none if the claim is absent, or a header field cannot carry it unencoded (R76).
     pub(crate) fn value(&self, claims: &Claims) -> Option<String> {
         let claim = claims.asked(&self.pointer)?;
         match self.encoding {

@@ -20,7 +20,7 @@ pub struct Forwarding {
     pub filter_state: Vec<NamedClaim>,
     /// Fields that are for the gateway alone, in lower case (R95).
     pub withheld: Vec<String>,
-    /// What becomes of fields that override path or method.
+    /// The treatment of fields that override path or method.
     pub override_headers: OverrideHeaders,
     /// How many bytes of minted JWTs are kept with each token at most.
     pub minted_bytes: usize,
@@ -40,7 +40,7 @@ impl Default for Forwarding {
 }
 
 impl Forwarding {
-    /// What stands before the JWT: its scheme, where the field has one (RFC 6750 §2.1).
+    /// The prefix of the JWT: its scheme, if the field has one (RFC 6750 §2.1).
     pub(crate) fn jwt_prefix(&self) -> &'static str {
         if self.replaces_authorization() { "Bearer " } else { "" }
     }
@@ -50,7 +50,7 @@ impl Forwarding {
         self.jwt_field == AUTHORIZATION
     }
 
-    /// The pointers of the claims that it asks about.
+    /// The pointers of the claims that it needs.
     pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
         self.claim_to_headers.iter().chain(&self.filter_state).map(|claim| claim.pointer.as_str())
     }

@@ -46,12 +46,12 @@ pub struct SubjectMapping {
     pub allows_client: bool,
 }
 
-/// What a JWT is like, for one audience.
+/// The contents of a JWT for one audience.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MintProfile {
     /// `aud`.
     pub audience: String,
-    /// The claims of the answer that it carries, beside those that every one has.
+    /// The claims of the response that it carries, besides the standard ones.
     pub claims: Vec<NamedClaim>,
 }
 
@@ -121,7 +121,7 @@ impl MintSettings {
     }
 }
 
-/// Who the claim at this pointer names, if it is there; none if it is no text. A number is no identifier.
+/// The identity in the claim at this pointer, if present; none if it is not a string. A number is not an identifier.
 fn identity<'c>(claims: &'c Claims, pointer: &str) -> Option<Option<&'c str>> {
     claims.asked(pointer).map_or(Some(None), |name| name.as_str().map(Some))
 }
@@ -134,8 +134,8 @@ fn names_user(claims: &Claims, client: &str) -> bool {
     named.any(|(pointer, name)| name != client && (pointer, name.as_str()) != (SUBJECT, Some("")))
 }
 
-/// The pointers of claims that every minted JWT is made of: where servers name users (RFC 7662 §2.2, then Cloud Foundry UAA, ForgeRock,
-/// Autodesk, webMethods, Doorkeeper, OpenID Connect Core §5.1, Entra ID and those before RFC 7662), and the client.
+/// The pointers of claims that every minted JWT needs: where servers name users (RFC 7662 §2.2, then Cloud Foundry UAA,
+/// ForgeRock, Autodesk, webMethods, Doorkeeper, OpenID Connect Core §5.1, Entra ID and those before RFC 7662), and the client.
 pub(crate) const ASKED: [&str; 15] = [
     SUBJECT,
     "/username",
