@@ -53,10 +53,10 @@ impl Settings {
         configuration::settings(object, host, environment)
     }
 
-    /// The configuration as it works, as JSON for people to read: with defaults, and without secrets.
+    /// The effective configuration as JSON, with defaults and without secrets.
     ///
     /// # Errors
-    /// What is no JSON object.
+    /// The text is not a JSON object.
     pub fn effective(text: &[u8]) -> Result<String, ConfigErrors> {
         let mut configuration = Object::parse(text).map_err(no_object)?.into_members();
         profile::apply_all(&mut configuration);

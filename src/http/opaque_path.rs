@@ -1,5 +1,5 @@
 //! Paths with characters that some servers treat as delimiters and others as part of a name: an escaped slash, percent sign,
-//! `#` or `?`, and `;`. They are kept undecoded as part of their segment, together with the readings of other servers (R184).
+//! `#` or `?`, and `;`. They are kept as part of their segment, together with the readings of other servers (R184).
 
 use super::path::{Ambiguous, has_ambiguous_segment, normalize};
 

@@ -436,9 +436,9 @@ impl HostPattern {
     }
 }
 
-/// The first rule that takes the method and selects the request. A method that a rule does not name must not slip past it into one for a
-/// wider place that asks for less, unless that is a rule for preflights; and what a rule does not select must not slip past it into any
-/// for a wider place: a client writes its fields as it likes.
+/// The first rule that accepts the method and selects the request. A method that a rule does not name must not fall through to
+/// a wider rule with fewer requirements, unless that is a rule for preflights; and a request that a rule does not select must
+/// not fall through to any wider rule, since a client controls its fields.
 fn best<'a>(
     matching: impl Iterator<Item = &'a Rule> + Clone,
     head: &RequestHead<'_>,

@@ -121,11 +121,11 @@ impl KeyStore {
         }
     }
 
-    /// Verifies a signature by the keys that there are, and returns the fingerprint of the key; wants newer ones where these are too
-    /// old or do not have the key, if `asking`.
+    /// Verifies a signature with the current keys, and returns the fingerprint of the key; requests newer keys if these are too old or
+    /// lack the key, if `asking`.
     ///
     /// # Errors
-    /// What is in the way.
+    /// The cause of the failure.
     pub(crate) fn verify(
         &mut self,
         jws: &Jws<'_>,

@@ -15,7 +15,7 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
     for place in &explanation.rules {
         let members = rule(configuration, *place);
         let (path, members) = match members.is_empty() {
-            // `mcp` comes to rules that nobody wrote.
+            // `mcp` adds rules that the file does not contain.
             true => ("mcp".to_owned(), members_of(explanation.effective_rules.get(*place))),
             false => (format!("rules[{place}]"), members),
         };
