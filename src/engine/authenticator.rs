@@ -334,8 +334,8 @@ impl Authenticator {
         document.is_of_host(head.authority) || !self.settings.rules.open_named_host(head)
     }
 
-    /// A preflight passes without a token to what is exposed, from a caller that the rule for the request admits. What is not exposed
-    /// hears nothing of it.
+    /// A preflight for an exposed path passes without a token, from a caller that the rule for the request admits. Services
+    /// behind unexposed paths never see it.
     #[cold]
     #[inline(never)]
     fn preflight(&self, asked: &RequestHead<'_>, origin: &Arc<str>, host: Host<'_>) -> Decision {

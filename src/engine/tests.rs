@@ -474,9 +474,9 @@ fn r102_metadata_need_neither_token_nor_rule() {
     assert_eq!(Worker::new(json!({}), &NoSharedData).request(0, "GET", path, None), "missing_credentials");
 }
 
-/// If the authorization server is behind the same listener, its keys are at the same path as the gateway's. If the gateway answered for
-/// it, nobody could verify what the server signs; and if it answered on its own host alone, services that know the gateway by a name
-/// inside the cluster could not verify what the gateway signs.
+/// If the authorization server is behind the same listener, its keys are at the same path as the gateway's. If the gateway
+/// answered for it, services could not verify what the server signs; and if it answered only on its own host, services that
+/// know the gateway by a name inside the cluster could not verify what the gateway signs.
 #[test]
 fn r127_a_document_gives_way_to_a_public_rule_for_another_host() {
     let configuration = json!({
@@ -627,8 +627,8 @@ fn r080_r233_preflights_of_allowed_origins_pass_to_what_is_exposed() {
     assert_eq!(send("GET", "/orders", app, Some("PUT")), "missing_credentials for https://app.example.com");
 }
 
-/// A preflight is made up as easily as any request, and `Origin` is for whoever calls to say. If it passed, a workload that may not call
-/// would reach the service, and learn what is there.
+/// A preflight is as easy to forge as any request, and the caller chooses `Origin`. If it passed, a workload that may not call
+/// could reach the service and explore it.
 #[test]
 fn r080_r084_a_preflight_obeys_the_peers_of_the_rule() {
     let cart = "spiffe://cluster.local/ns/shop/sa/cart";

@@ -190,7 +190,8 @@ fn r114_a_refresh_that_finds_no_room_is_tried_again_until_its_time_is_over() {
     assert!(in_flight.take_refreshes().is_empty());
 }
 
-/// If a client that leaves cost the whole time-out where the server responds at once, a few that come and go would shut everybody out.
+/// If a disconnected client cost the whole timeout although the server responds at once, a few of them could shut all others
+/// out.
 #[test]
 fn r113_a_cancelled_stream_counts_as_long_as_the_server_needs() {
     let mut in_flight = InFlight::default();

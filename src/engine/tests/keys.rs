@@ -116,7 +116,7 @@ fn r193_keys_are_kept_no_longer_than_their_server_says() {
     }
 }
 
-/// If a flood of made-up key names could each fetch the keys, anybody could make the gateway attack its own server.
+/// If each random `kid` caused a fetch, any client could make the gateway attack its own server.
 #[test]
 fn r063_an_unknown_key_costs_one_refresh_per_cooldown() {
     let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
@@ -304,7 +304,7 @@ fn r144_keys_are_not_shared_where_nothing_is() {
     }
 }
 
-/// If metadata of another issuer were believed, or led to another host, whoever can answer one request could make every
+/// If metadata of another issuer were accepted, or led to another host, an attacker who can forge one response could make every
 /// token pass.
 #[test]
 fn r104_r112_discovered_metadata_are_the_issuers_own_and_lead_nowhere_else() {
@@ -478,7 +478,7 @@ fn r043_r044_a_signed_response_is_verified_and_never_forwarded() {
     assert!(worker.get(0, "forged").contains("alice"), "the failure was not kept");
 }
 
-/// If a plain answer would do where a signed one is asked for, whoever is in between could leave the signature out.
+/// If a plain response were accepted where a signed one is requested, an attacker in between could strip the signature.
 #[test]
 fn r047_a_plain_answer_is_no_signed_one() {
     let mut active = testing::claims();
@@ -733,8 +733,8 @@ fn without_key_id(edits: Value) -> String {
     testing::jws(r#"{"alg":"ES256","typ":"at+jwt"}"#, &claims.to_string())
 }
 
-/// If signatures that are wrong had no limit, anybody could keep a worker busy with them. What is in the cache, and what is refused for
-/// what it claims, needs none.
+/// If invalid signatures had no limit, any client could keep a worker busy with them. Cached tokens, and tokens refused by
+/// their claims, need no verification.
 #[test]
 fn r121_beyond_the_budget_of_wrong_signatures_nothing_new_is_verified() {
     let edits = json!({"token": {"max_failed_verifications_per_second": 3}});
@@ -783,8 +783,8 @@ fn r154_a_wrong_signature_counts_by_what_it_takes() {
     }
 }
 
-/// If a signature were verified before all that can be seen without it, each repetition of an expired JWT would cost one, and
-/// nobody would keep the result.
+/// If a signature were verified before every cheaper check, each repetition of an expired JWT would cost a verification, whose
+/// result would not be cached.
 #[test]
 fn r120_what_a_jwt_claims_is_validated_before_its_signature() {
     let rules =

@@ -100,7 +100,7 @@ fn r051_r054_only_server_responses_are_cached_and_only_where_http_allows_it() {
     }
 }
 
-/// If dead tokens shared the room of good ones, whoever makes tokens up could empty the cache.
+/// If inactive tokens shared the space of active ones, a client with random tokens could empty the cache.
 #[test]
 fn r057_a_flood_of_dead_tokens_takes_nothing_from_good_ones() {
     let shared = MemorySharedData::default();
@@ -144,7 +144,8 @@ fn an_entry_in_use_is_refreshed_before_it_expires() {
     assert_eq!(worker.introspections(), 3);
 }
 
-/// If a failing refresh ended an entry, refreshing ahead would make an outage worse; if nobody tried again, better too.
+/// If a failing refresh ended an entry, refreshing ahead would make an outage worse; without another attempt, the entry would
+/// expire all the same.
 #[test]
 fn a_failed_refresh_keeps_the_entry_and_is_retried() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m", "refresh_ahead": "20s"}}), &NoSharedData);
@@ -293,7 +294,8 @@ fn r051_r056_http_can_forbid_that_an_answer_is_served_stale() {
     }
 }
 
-/// If what one worker was told of a revoked token did not reach the others, each had to be told itself, and in an outage nobody is.
+/// If one worker's knowledge of a revoked token did not reach the others, each would have to introspect it, which is impossible
+/// during an outage.
 #[test]
 fn r056_a_token_that_one_worker_knows_as_revoked_is_stale_for_none() {
     let shared = MemorySharedData::default();
@@ -391,7 +393,7 @@ fn r055_r056_the_latest_response_counts_even_if_uncacheable() {
     }
 }
 
-/// If the gateway's own limits counted as an outage, whoever holds a revoked token would only have to flood the gateway.
+/// If the gateway's own limits counted as an outage, the holder of a revoked token would only have to flood the gateway.
 #[test]
 fn r056_a_flood_is_no_outage() {
     let mut configuration = stale();
@@ -403,8 +405,8 @@ fn r056_a_flood_is_no_outage() {
     assert_eq!(worker.get(100, "revoked"), "introspection_limit");
 }
 
-/// If a token that this worker knew had to compete with made-up ones when its entry is over, a flood would refuse good clients, and a
-/// revoked token could hide behind it.
+/// If a token that this worker knew competed with random ones once its entry has expired, a flood would shut good clients out,
+/// and a revoked token could hide behind it.
 #[test]
 fn r114_known_tokens_take_precedence_over_random_ones() {
     let limited = json!({"introspection": {"max_per_second": 10}, "cache": {"max_ttl": "1m"}});

@@ -52,8 +52,8 @@ fn minted(worker: &mut Worker<'_>, seconds: u64, path: &str, token: &str) -> Val
     serde_json::from_str(&super::keys::claims_of(jwt)).expect("claims")
 }
 
-/// If more than an API needs were in its JWT, everybody's data would be everywhere; if another's audience were, one API could call
-/// another in the user's name.
+/// If a JWT held more than its API needs, personal data would spread to every service; if it had another API's audience, one
+/// API could call another in the user's name.
 #[test]
 fn r042_r108_a_jwt_is_minted_for_one_audience_with_what_it_needs() {
     let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
@@ -115,8 +115,8 @@ fn named(configuration: Value, cases: &[(Value, &str)]) {
     }
 }
 
-/// Services read the data of whom `sub` names. If an absent or mistyped claim were replaced by another identity, all users of an app
-/// would be one, and could do what the app may do in its own name (RFC 9068 §5).
+/// Services give access to the data of the user in `sub`. If an absent or mistyped claim were replaced by another identity, all
+/// users of an app would be one, and could do what the app may do in its own name (RFC 9068 §5).
 #[test]
 fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
     let of_users = [
@@ -160,7 +160,7 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
             (json!({"sub": null, "client_id": null}), "missing_subject"),
         ],
     );
-    // The log and `explain` name what is wrong, and the client hears nothing of it.
+    // The log and `explain` name the defect, and the client does not learn it.
     for (edits, member) in [(json!({"sub": 42}), "mint.subject"), (json!({"client_id": 7}), "client_id")] {
         let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
         worker.answer = answer(edits);
@@ -223,7 +223,8 @@ fn r125_the_operator_says_which_claim_names_the_user() {
     );
 }
 
-/// If the second server's tokens were read as the first one's, nobody of these users could call, or as somebody else.
+/// If the second server's tokens were read like the first one's, none of these users could call, or they would call as another
+/// user.
 #[test]
 fn r125_each_server_names_its_users_in_its_own_way() {
     let server = |name: &str, profile: &str, edits: Value| {
@@ -264,8 +265,8 @@ fn r125_each_server_names_its_users_in_its_own_way() {
     }
 }
 
-/// Its recipe is what an operator copies. If that named clients instead of users, nobody would notice until users saw each other's
-/// data.
+/// Its recipe is what an operator copies. If that named clients instead of users, it would go unnoticed until users saw each
+/// other's data.
 #[test]
 fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
     let with = |edits: Value| {
@@ -313,7 +314,7 @@ fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
     assert_eq!(errors, "authorization_servers[0].mint: needs the section mint");
 }
 
-/// If the server's words could stand where the gateway's have to, whoever can register a claim there could be anybody here.
+/// If the server's claims could replace the gateway's, anyone who can register a claim there could pass as any user here.
 #[test]
 fn r109_nothing_but_active_true_is_minted_of_and_no_answer_overrides_what_is_the_gateways() {
     let mut worker = Worker::new(configuration(json!({})), &NoSharedData);

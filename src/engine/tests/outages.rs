@@ -66,7 +66,7 @@ fn r111_no_answer_below_500_opens_the_circuit() {
     }
 }
 
-/// If a known token needed the server, an outage would be one for everybody at once.
+/// If a cached token needed the server, an outage would hit all clients at once.
 #[test]
 fn a_known_token_passes_while_the_server_is_down() {
     let mut worker = Worker::new(json!({}), &NoSharedData);

@@ -146,7 +146,7 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
     (&[(":path", "/admin")], "", ""),
 ];
 
-/// If it failed, an anonymous visitor would pass for somebody, or one whose session has ended would silently be anonymous.
+/// If it failed, an anonymous visitor would pass as a user, or one whose session has ended would silently become anonymous.
 #[test]
 fn r170_an_optional_token_is_absent_or_good() {
     for (fields, authorization, user) in OPTIONAL {
@@ -394,7 +394,7 @@ fn r175_preflights_for_documents_of_the_gateway_are_answered_for_every_origin() 
             assert_eq!(header(&reply, "access-control-allow-credentials"), "", "never with *");
         }
         for (path, method) in [(path, "POST"), (path, "get"), ("/other", "GET")] {
-            // A page of an allowed origin may ask, and hears at the request why it is refused.
+            // The preflight of an allowed origin passes, and the request itself shows the page why it is refused.
             let expected = if origin == "https://app.example.com" { "204 " } else { "403 no_matching_rule" };
             let outcome = seen_in(&preflight(path, method, origin), "");
             assert_eq!(outcome, expected, "{path} {method} {origin}");

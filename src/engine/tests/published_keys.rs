@@ -273,7 +273,8 @@ fn r117_entries_are_refreshed_ahead_while_keys_cannot_be_fetched() {
     }
 }
 
-/// If nobody fetched a new key for an answer that nobody waits for, refreshes would fail until the answer's end, and all would wait then.
+/// If a background response signed with a new key caused no fetch, refreshes would fail until the entry expires, and then all
+/// requests would wait.
 #[test]
 fn r119_a_refresh_fetches_the_keys_that_its_response_needs() {
     let discovery = "https://login.example.com/.well-known/openid-configuration";
@@ -392,7 +393,7 @@ fn r117_while_keys_cannot_be_fetched_new_tokens_do_not_wait_either() {
     assert!(worker.documents() > 10, "the background tries again");
 }
 
-/// If metadata that nobody waited for led to no fetch of the keys, these would come a cool-down later, or too late.
+/// If metadata fetched in the background led to no fetch of the keys, these would come a cooldown later, or too late.
 #[test]
 fn r117_discovered_keys_are_fetched_ahead_as_well() {
     let discovery = "https://login.example.com/.well-known/openid-configuration";

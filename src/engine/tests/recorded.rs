@@ -566,7 +566,7 @@ fn rows() -> Vec<(&'static str, &'static str, Answer, &'static str)> {
     ]
 }
 
-/// Whom services hear of, that they receive the server's JWT, or the reason of the refusal.
+/// The user that services see, the fact that they receive the server's JWT, or the reason of the refusal.
 fn outcome(profile: &str, answer: &Answer) -> String {
     let mut worker = Worker::new(configuration(profile, answer), &NoSharedData);
     worker.keys = key_set("k1");

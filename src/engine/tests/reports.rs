@@ -6,7 +6,7 @@ use super::{Worker, bearer};
 use crate::host::NoSharedData;
 use crate::testing::{self, jwt, test};
 
-/// If this failed, a migration would let in who has no token, or a token that is for somebody else.
+/// If this failed, a migration would let in clients without a token, or with a token for another API.
 #[test]
 fn r024_r025_r034_reporting_what_tokens_lack_lets_none_in_that_is_not_authentic() {
     let edits = json!({

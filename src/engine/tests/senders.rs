@@ -83,8 +83,8 @@ fn forged(proof: &str) -> String {
     format!("{message}.{}", "A".repeat(86))
 }
 
-/// If the signature of a proof were verified before the token is known, anybody could make the gateway verify signatures, without any
-/// token.
+/// If the signature of a proof were verified before the token is known, any client could make the gateway verify signatures
+/// without a token.
 #[test]
 fn r120_a_proof_is_verified_last() {
     let mut worker = Worker::new(configuration("allowed"), &NoSharedData);
@@ -100,8 +100,8 @@ fn r120_a_proof_is_verified_last() {
     assert_eq!(send(&mut worker, "DPoP w", Some(&forged(&proof("w", "4")))), "invalid_dpop_proof");
 }
 
-/// If wrong proofs for one token had no limit, whoever found it could keep a worker busy; if those of one key kept others out, a
-/// stolen token would be enough to stop everybody.
+/// If invalid proofs for one token had no limit, its finder could keep a worker busy; if those for one key locked others out, a
+/// stolen token would be enough to stop all clients.
 #[test]
 fn r121_wrong_proofs_of_one_key_keep_only_that_key_out() {
     let mut worker = Worker::new(configuration("allowed"), &NoSharedData);

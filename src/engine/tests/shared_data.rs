@@ -45,7 +45,7 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
         second.get(0, "opaque");
         assert_eq!(second.introspections(), 1, "{edit}");
     }
-    // Two resource servers that are told apart by their tokens or by a header field alone.
+    // Two resource servers that differ only by their tokens or by a header field.
     let asks_as = |token: &str, tenant: &str| {
         json!({"introspection": {
             "auth_method": "bearer_token", "client_id": null, "client_secret": null, "bearer_token": token,
