@@ -402,6 +402,20 @@ server-hydra: go cpp
     fi
     ln -sfn "$name" "{{ tools }}/hydra"
 
+# Compiles an application with Spring Authorization Server, with what it needs from Maven Central.
+server-spring: maven
+    #!/usr/bin/env bash
+    set -euo pipefail
+    source="integration-tests/servers/spring"
+    if ! cat "$source/pom.xml" $(find "$source/src" -type f | sort) | cmp --silent - "{{ tools }}/spring/.installed"; then
+        echo "server-spring: obtaining Spring from Maven Central, and compiling the application"
+        mvn --quiet --batch-mode --strict-checksums --file "$source" clean package
+        cat "$source/pom.xml" $(find "$source/src" -type f | sort) > "{{ tools }}/spring/.installed"
+    fi
+
+# Obtains django-oauth-toolkit from PyPI, as its requirements say.
+server-django-oauth-toolkit: (python-packages "django-oauth-toolkit" "integration-tests/servers/django-oauth-toolkit/requirements.txt")
+
 # Obtains the release checks from PyPI: linters for workflows and the Dockerfile, CycloneDX's schema.
 release-tools: (python-packages "release-tools" "release/requirements.txt")
 

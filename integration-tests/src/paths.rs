@@ -49,6 +49,18 @@ pub fn keycloak() -> Result<PathBuf> {
     existing(".tools/keycloak/bin/kc.sh", "./justw server-keycloak")
 }
 
+/// The application with Spring Authorization Server.
+pub fn spring() -> Result<PathBuf> {
+    existing(".tools/spring/authorization-server.jar", "./justw server-spring")
+}
+
+/// The Python that has django-oauth-toolkit, and the script that serves it.
+pub fn django_oauth_toolkit() -> Result<(PathBuf, PathBuf)> {
+    let name = "django-oauth-toolkit";
+    let python = existing(&format!(".tools/{name}/bin/python"), &format!("./justw server-{name}"))?;
+    Ok((python, existing(&format!("integration-tests/servers/{name}/server.py"), "git checkout")?))
+}
+
 /// Ory Hydra.
 pub fn hydra() -> Result<PathBuf> {
     existing(".tools/hydra/hydra", "./justw server-hydra")

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use integration_tests::client::{Answer, Client, Request};
 
+use crate::real_server::posted;
+
 /// A browser at one server.
 pub struct Browser {
     server: Client,
@@ -22,6 +24,11 @@ impl Browser {
         let host = format!("127.0.0.1:{}", self.server.port());
         let request = Request::get(path(url)).header("host", host).header("accept", "text/html");
         self.send(request).await
+    }
+
+    /// Sends a form.
+    pub async fn post(&mut self, url: &str, form: &str) -> Result<Answer> {
+        self.send(posted(self.server, &path(url), form)).await
     }
 
     async fn send(&mut self, request: Request) -> Result<Answer> {

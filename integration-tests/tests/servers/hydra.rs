@@ -47,7 +47,7 @@ impl Hydra {
             revocation: "/oauth2/revoke".to_owned(),
         };
         let hydra = Self { process, folder, name, endpoints, admin };
-        serves(admin, "/health/ready").await?;
+        serves(&hydra.process, admin, "/health/ready").await?;
         secrets::noted(APP_SECRET.to_owned());
         let clients = std::fs::read(paths::root().join("integration-tests/servers/hydra/clients.json"))?;
         let clients: Vec<Value> = serde_json::from_slice(&clients)?;

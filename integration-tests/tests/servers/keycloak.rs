@@ -72,7 +72,7 @@ impl Keycloak {
         let mut process = Process::start(&paths::keycloak()?, &arguments, &environment, &log)?;
         process.first_line()?;
         let server = Client::to_port(http);
-        serves(server, "/realms/example").await?;
+        serves(&process, server, "/realms/example").await?;
         let endpoints =
             Endpoints { server, token: format!("{OPENID}/token"), revocation: format!("{OPENID}/revoke") };
         let https = Client::to_port(https);

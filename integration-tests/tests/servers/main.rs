@@ -2,9 +2,11 @@
 //! them, runs this, and writes what came out into that page. The other tests do without: `cargo test` runs this only if it is named.
 
 mod browser;
+mod django_oauth_toolkit;
 mod hydra;
 mod keycloak;
 mod load;
 mod real_server;
 mod results;
+mod spring;
 mod story;

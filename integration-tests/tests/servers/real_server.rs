@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use integration_tests::client::{Answer, Client, Request};
-use integration_tests::{eventually, secrets};
+use integration_tests::process::Process;
+use integration_tests::{eventually, paths, secrets};
 
 /// A server that runs. Its clients `app` and `gateway` and its user alice stand in a file of `integration-tests/servers/`.
 pub trait RealServer {
@@ -94,21 +95,37 @@ pub fn tokens(answer: &Answer) -> Result<Tokens> {
     Ok(Tokens { access, refresh: token("refresh_token"), id: token("id_token") })
 }
 
-/// Waits until a server that was started answers this path with 200.
-pub async fn serves(server: Client, path: &str) -> Result<()> {
+/// Waits until this program answers this path with 200.
+pub async fn serves(process: &Process, server: Client, path: &str) -> Result<()> {
     let request = Request::get(path).header("host", format!("127.0.0.1:{}", server.port()));
     let look = async {
         while !server.send(request.clone()).await.is_ok_and(|answer| answer.status == 200) {
+            process.id()?;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        anyhow::Ok(())
     };
-    let started = tokio::time::timeout(STARTING, look).await;
+    let started = tokio::time::timeout(STARTING, look).await.context("it never starts")?;
     started.with_context(|| format!("port {} does not serve {path}, see target/logs", server.port()))
 }
 
 /// A port of loopback that was free a moment ago.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The port in a URL that a program says it listens at.
+pub fn port_of(url: &str) -> Result<u16> {
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
+    port.with_context(|| format!("it does not start, see target/logs: {url}"))
+}
+
+/// The version that a file of `integration-tests/servers/` pins, between these two.
+pub fn pinned(file: &str, before: &str, after: &str) -> String {
+    let path = paths::root().join("integration-tests/servers").join(file);
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let rest = text.split_once(before).map(|(_, rest)| rest).unwrap_or_default();
+    rest.split(after).next().unwrap_or_default().to_owned()
 }
 
 /// A JVM that starts beside others takes minutes.

@@ -65,7 +65,9 @@ pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
     results.note("a revoked token", &revoked(&world, server).await?);
     expires(&world, &server.brief_token().await?).await?;
     if !no_secret {
-        let outcome = world.orders(&machine).at("wrong-secret").await?;
+        // What another listener has kept would be served.
+        let token = server.client_token("orders:read").await?;
+        let outcome = world.orders(&token).at("wrong-secret").await?;
         ensure!((500..600).contains(&outcome.status), "the client was blamed: {outcome}");
         let status = outcome.status;
         results.note("a wrong secret", &format!("{status} {}", outcome.has_status(status).reason()));

@@ -1,0 +1,92 @@
+//! django-oauth-toolkit, in the one file that Django needs: `integration-tests/servers/django-oauth-toolkit/server.py`.
+
+use anyhow::Result;
+use integration_tests::client::{Client, Request};
+use integration_tests::process::Process;
+use integration_tests::{paths, secrets};
+use tempfile::TempDir;
+
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, port_of, tokens};
+use crate::story;
+
+struct DjangoOauthToolkit {
+    _process: Process,
+    _folder: TempDir,
+    endpoints: Endpoints,
+}
+
+impl DjangoOauthToolkit {
+    fn start() -> Result<Self> {
+        let folder = TempDir::new()?;
+        let (python, script) = paths::django_oauth_toolkit()?;
+        let database = folder.path().join("database.sqlite");
+        let arguments = [&script, &database].map(|path| path.to_str().unwrap_or_default());
+        let environment = [
+            ("APP_CLIENT_SECRET", APP_SECRET),
+            ("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET),
+            ("ALICE_PASSWORD", ALICE_PASSWORD),
+            ("DJANGO_SECRET", "the-secret-that-django-signs-by"),
+        ];
+        for (_, secret) in environment {
+            secrets::noted(secret.to_owned());
+        }
+        let log = paths::logs()?.join("django-oauth-toolkit.log");
+        let [script, database] = arguments;
+        let mut process = Process::start(&python, &[script, database, "0"], &environment, &log)?;
+        let server = Client::to_port(port_of(&process.first_line()?)?);
+        let endpoints =
+            Endpoints { server, token: "/o/token/".to_owned(), revocation: "/o/revoke_token/".to_owned() };
+        Ok(Self { _process: process, _folder: folder, endpoints })
+    }
+}
+
+impl RealServer for DjangoOauthToolkit {
+    fn profile(&self) -> Profile {
+        let port = self.endpoints.server.port();
+        Profile {
+            chapter: "django-oauth-toolkit",
+            version: pinned("django-oauth-toolkit/requirements.in", "django-oauth-toolkit==", "\n"),
+            urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
+            port,
+            secret: Some(GATEWAY_SECRET),
+            alice: "alice",
+        }
+    }
+
+    async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
+        let form = format!("grant_type=password&username=alice&password={ALICE_PASSWORD}&scope={scope}");
+        self.endpoints.grant("app", APP_SECRET, &form).await
+    }
+
+    async fn client_token(&self, scope: &str) -> Result<String> {
+        let form = format!("grant_type=client_credentials&scope={scope}");
+        Ok(self.endpoints.grant("app-alone", APP_SECRET, &form).await?.access)
+    }
+
+    async fn brief_token(&self) -> Result<String> {
+        let host = format!("127.0.0.1:{}", self.endpoints.server.port());
+        let request = Request::get("/test/brief-token").header("host", host);
+        Ok(tokens(&self.endpoints.server.send(request).await?)?.access)
+    }
+
+    /// Nothing but its scope tells for which API a token is.
+    async fn foreign_token(&self) -> Result<(String, u16)> {
+        Ok((self.user_tokens("payments:read").await?.access, 403))
+    }
+
+    async fn revoke(&self, token: &str) -> Result<()> {
+        self.endpoints.revoke("app", APP_SECRET, token).await
+    }
+}
+
+/// If this failed, the chapter of django-oauth-toolkit would lead somewhere else than it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn r225_django_oauth_toolkit_as_its_chapter_has_it() -> Result<()> {
+    story::tell("django-oauth-toolkit", &DjangoOauthToolkit::start()?).await
+}
+
+const APP_SECRET: &str = "the-secret-of-the-app-at-django";
+const ALICE_PASSWORD: &str = "the-password-of-alice-at-django";
+
+/// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
+const GATEWAY_SECRET: &str = "django gateway's-p@ssw:rd+100%";
