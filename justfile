@@ -10,6 +10,7 @@ keycloak_version := "26.7.3"
 tools := justfile_directory() / ".tools"
 compiled_filter := "target/wasm32-wasip1/release/phantom_token.wasm"
 filter := "target/phantom_token.wasm"
+module := "target/libphantom_token.so"
 # Kong names a filter by its file.
 filter_for_kong := "target/kong/phantom_token.wasm"
 # Enough for five hundred clients and the servers behind them.
@@ -20,6 +21,8 @@ failures := "What failed, and why:"
 test_run := "cargo build --quiet --package xtask && target/debug/test-run"
 # The test binaries in which Envoy runs.
 with_envoy := "envoy reliability memory"
+# The tests that tell nothing of the native module.
+about_wasm := "--skip _in_wasm --skip mcp:: --skip envoy_config:: --skip envoy_gateway:: --skip istio:: --skip image::"
 fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration engine"
 
 # Lists the recipes.
@@ -183,9 +186,16 @@ test-envoy *arguments: envoy-parts
     rm -rf target/logs
     ulimit -S -n {{ open_files }}; {{ test_run }} envoy cargo test --package integration-tests --no-fail-fast {{ arguments }}
 
+# Runs the tests of the filter in a real Envoy with the native module in the place of the wasm filter, in this version of Envoy, or those
+# that cargo is told. What is about wasm alone is left out: tests by that name, and what runs the files for wasm.
+test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
+    rm -rf target/logs
+    ulimit -S -n {{ open_files }}; {{ test_run }} envoy-module env PHANTOM_TOKEN_ARTEFACT=module ENVOY_VERSION={{ version }} \
+        cargo test --package integration-tests --test envoy --no-fail-fast {{ arguments }} -- {{ about_wasm }}
+
 # The programs that the tests of the filter run.
 [private]
-envoy-parts: image envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
+envoy-parts: image build-module build-panicking-module envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
 
 # Puts the gateway through every fault under five hundred clients, and writes docs/reliability.md.
 reliability: build envoy
@@ -278,6 +288,19 @@ build:
     @mkdir -p target/kong
     @cargo run --quiet --package xtask --bin package-filter -- --kong {{ compiled_filter }} {{ filter_for_kong }}
     @cp kong/phantom_token.meta.json target/kong
+
+# Builds the filter as a native module for Envoy, in target/libphantom_token.so.
+build-module:
+    @echo "build-module: compiling the module to {{ module }}"
+    @cargo build --quiet --profile module --package phantom-token-envoy-module
+    @cp target/module/libphantom_token.so {{ module }}
+
+# Builds the native module for the tests of its panics: it panics where a request asks for it.
+[private]
+build-panicking-module:
+    @cargo build --quiet --profile measuring --package phantom-token-envoy-module --features planted-panic
+    @mkdir -p target/planted-panic
+    @cp target/measuring/libphantom_token.so target/planted-panic
 
 # Builds the filter's OCI image, for Istio and Envoy Gateway, in target/image.
 image: build

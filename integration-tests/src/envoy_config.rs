@@ -36,6 +36,15 @@ impl Example {
 
 /// A file whose parts are all on loopback, with the ports that they have here, and free ones for Envoy's own.
 pub fn on_loopback(name: &str, server: &AuthorizationServer, api: &Api) -> Result<Example> {
+    located(name, server, api)?.with("target/phantom_token.wasm", &paths::filter()?.display().to_string())
+}
+
+/// The same of a file with the native module.
+pub fn with_module(name: &str, server: &AuthorizationServer, api: &Api) -> Result<Example> {
+    located(name, server, api)?.with("target/libphantom_token.so", &paths::module()?.display().to_string())
+}
+
+fn located(name: &str, server: &AuthorizationServer, api: &Api) -> Result<Example> {
     let mut example = Example::read(name)?;
     for (written, here) in [
         ("port_value: 10000", "port_value: 0".to_owned()),
@@ -43,7 +52,6 @@ pub fn on_loopback(name: &str, server: &AuthorizationServer, api: &Api) -> Resul
         ("port_value: 8080", format!("port_value: {}", api.port())),
         ("port_value: 9000", format!("port_value: {}", server.port())),
         ("http://127.0.0.1:9000", server.issuer().to_owned()),
-        ("target/phantom_token.wasm", paths::filter()?.display().to_string()),
     ] {
         example = example.with(written, &here)?;
     }

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod app;
+pub mod artefact;
 pub mod authorization_server;
 pub mod bench;
 pub mod browser;

@@ -19,6 +19,16 @@ pub fn filter_for_kong() -> Result<PathBuf> {
     existing("target/kong/phantom_token.wasm", "./justw build")
 }
 
+/// The filter as a native module for Envoy.
+pub fn module() -> Result<PathBuf> {
+    existing("target/libphantom_token.so", "./justw build-module")
+}
+
+/// The native module that panics where a request asks for it.
+pub fn panicking_module() -> Result<PathBuf> {
+    existing("target/planted-panic/libphantom_token.so", "./justw build-panicking-module")
+}
+
 /// Envoy: the one that the project is made with, or the version that the variable `ENVOY_VERSION` names.
 pub fn envoy() -> Result<PathBuf> {
     match std::env::var("ENVOY_VERSION") {

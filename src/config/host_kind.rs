@@ -11,6 +11,8 @@ pub enum HostKind {
     /// Envoy, and what is built on it.
     #[default]
     Envoy,
+    /// Envoy, with the native module.
+    EnvoyModule,
     /// Kong's ngx_wasm_module.
     Kong,
 }
@@ -18,8 +20,21 @@ pub enum HostKind {
 impl HostKind {
     /// Reports settings that the host does not support.
     pub(super) fn refuse(self, configuration: &Value, errors: &mut ConfigErrors) {
-        if self == Self::Kong {
-            kong(configuration, errors);
+        match self {
+            Self::Envoy => {}
+            Self::EnvoyModule => {
+                no_envoy_filter("the native module, which cannot read its metadata", configuration, errors)
+            }
+            Self::Kong => kong(configuration, errors),
+        }
+    }
+}
+
+fn no_envoy_filter(place: &str, configuration: &Value, errors: &mut ConfigErrors) {
+    let rules = configuration.get("rules").and_then(Value::as_array);
+    for (index, rule) in rules.into_iter().flatten().enumerate() {
+        if rule.get("mcp").and_then(|mcp| mcp.get("source")).is_some_and(|source| source == "envoy_filter") {
+            errors.note(format!("rules[{index}].mcp.source"), format!("must not be envoy_filter in {place}"));
         }
     }
 }
@@ -27,13 +42,8 @@ impl HostKind {
 fn kong(configuration: &Value, errors: &mut ConfigErrors) {
     let elements =
         |name: &str| configuration.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
+    no_envoy_filter("Kong, which has none", configuration, errors);
     for (index, rule) in elements("rules") {
-        if rule.get("mcp").and_then(|mcp| mcp.get("source")).is_some_and(|source| source == "envoy_filter") {
-            errors.note(
-                format!("rules[{index}].mcp.source"),
-                "must not be envoy_filter in Kong, which has none",
-            );
-        }
         for (name, message) in RULES {
             if rule.get(name).is_some() {
                 errors.note(format!("rules[{index}].{name}"), *message);

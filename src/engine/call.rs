@@ -1,6 +1,7 @@
 //! A call to an authorization server, from the engine to its host and back.
 
 use crate::http::callout::{Callout, CalloutOutcome};
+use crate::server::query::QueryKey;
 
 /// A request on its way through the gateway, by a number of its host's choice. No two at one time have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,8 @@ pub struct Call {
     /// The stream in whose name it is sent. None where calls [outlive](super::Capabilities::outlives_streams) streams, and for calls in the
     /// background.
     pub stream: Option<StreamId>,
+    /// What it is about. One answer can end all calls of a configuration, on whichever worker, that are about the same at one time.
+    pub key: QueryKey,
     /// What is sent.
     pub request: Callout,
     /// The longest response body worth reading, in bytes.

@@ -213,7 +213,8 @@ impl Engine {
             match query.callout(host) {
                 Ok(request) => {
                     let max_response_bytes = query.answer_limit();
-                    return Some(Call { id, stream: *sender, request, max_response_bytes });
+                    let key = query.key();
+                    return Some(Call { id, stream: *sender, key, request, max_response_bytes });
                 }
                 Err(reason) => self.on_call_not_sent(id, reason.name(), host),
             }

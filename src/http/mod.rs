@@ -13,6 +13,7 @@ pub(crate) mod lifetime;
 pub(crate) mod media_type;
 pub(crate) mod opaque_path;
 pub(crate) mod path;
+pub(crate) mod private_response;
 pub(crate) mod reply;
 pub(crate) mod request_head;
 pub(crate) mod sanitize;

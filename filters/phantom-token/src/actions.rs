@@ -1,6 +1,6 @@
 //! The one place that changes a request or a response, as the engine decided.
 
-use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders};
+use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders, private_cache_control};
 use proxy_wasm::types::MapType;
 
 use crate::capabilities::capabilities;
@@ -26,20 +26,13 @@ pub(crate) fn set(headers: &UpstreamHeaders) -> Result<(), Refused> {
     headers.fields().try_for_each(|(name, value)| host::replace_request_field(name, value.as_bytes()))
 }
 
-/// Keeps a successful response out of shared caches. What else it says to caches stays, and `no-store` stays.
+/// Keeps a successful response out of shared caches.
 pub(crate) fn make_private() -> Result<(), Refused> {
-    let is_success = host::response_field(":status").is_ok_and(|status| status.first() == Some(&b'2'));
-    let written = host::response_field(CACHE_CONTROL).unwrap_or_default();
-    let directives: Vec<&[u8]> = written.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).collect();
-    let is_one_of = |directive: &[u8], names: &[&str]| {
-        names.iter().any(|name| directive.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    if !is_success || directives.iter().any(|directive| is_one_of(directive, &["no-store"])) {
-        return Ok(());
+    let field = |name| host::response_field(name).unwrap_or_default();
+    match private_cache_control(&field(":status"), &field(CACHE_CONTROL)) {
+        Some(value) => host::replace_response_field(CACHE_CONTROL, &value),
+        None => Ok(()),
     }
-    let kept = directives.into_iter().filter(|directive| !is_one_of(directive, &["", "public", "private"]));
-    let private: Vec<&[u8]> = std::iter::once(&b"private"[..]).chain(kept).collect();
-    host::replace_response_field(CACHE_CONTROL, &private.join(&b", "[..]))
 }
 
 /// Restores the media type of a reply, which Envoy removes if there is no content.

@@ -9,15 +9,16 @@ use tempfile::TempDir;
 use super::cluster::{address, cluster, cluster_with, pair, tls};
 use super::launch::{BOOTSTRAP, DRAIN_SECONDS, Launch, Logging};
 use super::listener::{
-    CONFIGURATION, FILTER, FILTERS, Listener, MANAGER, ROUTES, listener_json, patient, phantom_token,
+    FILTER, FILTERS, Listener, MANAGER, ROUTES, configuration_pointer, listener_json, patient, phantom_token,
 };
 use super::running::{Envoy, validate};
+use crate::artefact::Artefact;
 use crate::certificates::{Certificate, CertificateAuthority};
-use crate::paths;
 use crate::port::ReservedPort;
 
 /// An Envoy to be started.
 pub struct EnvoyBuilder {
+    artefact: Artefact,
     name: String,
     workers: u32,
     listeners: Vec<Value>,
@@ -33,6 +34,7 @@ impl EnvoyBuilder {
     /// An Envoy whose log is `name`'s, with this many workers and the cluster `api` on this port.
     pub fn new(name: &str, workers: u32, api_port: u16) -> Self {
         let new = Self {
+            artefact: Artefact::chosen(),
             name: name.to_owned(),
             workers,
             listeners: Vec::new(),
@@ -40,7 +42,7 @@ impl EnvoyBuilder {
             environment: Vec::new(),
             drain_seconds: DRAIN_SECONDS,
             logging: Logging::Searched,
-            runtime: serde_json::Map::new(),
+            runtime: [(BARE_NAMES.to_owned(), json!(true))].into_iter().collect(),
             closed_ports: Vec::new(),
         };
         new.cluster("api", &[api_port])
@@ -51,6 +53,12 @@ impl EnvoyBuilder {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Lets it run the filter in this form, whichever the tests are about.
+    #[must_use]
+    pub fn artefact(self, artefact: Artefact) -> Self {
+        Self { artefact, ..self }
     }
 
     /// Lets it have this many workers.
@@ -150,7 +158,7 @@ impl EnvoyBuilder {
     #[must_use]
     pub fn listener(self, name: &str, configuration: &Value, listener: Listener) -> Self {
         let variables: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
-        let filter = phantom_token(name, &patient(configuration), listener, &variables);
+        let filter = phantom_token(self.artefact, name, &patient(configuration), listener, &variables);
         self.listener_with(name, &filter, listener)
     }
 
@@ -163,7 +171,7 @@ impl EnvoyBuilder {
     /// Adds a listener with these filters.
     #[must_use]
     pub fn listener_of(mut self, name: &str, filters: &[Value], listener: Listener) -> Self {
-        self.listeners.push(listener_json(name, filters, listener));
+        self.listeners.push(listener_json(self.artefact, name, filters, listener));
         self
     }
 
@@ -176,7 +184,8 @@ impl EnvoyBuilder {
     /// Hands the last listener's configuration over as a protobuf Struct, which Envoy does not turn into JSON.
     #[must_use]
     pub fn configured_by_struct(mut self) -> Self {
-        let any = self.last(CONFIGURATION);
+        let pointer = configuration_pointer(self.artefact);
+        let any = self.last(&pointer);
         let text = any["value"].as_str().unwrap_or_default();
         let configuration: Value = serde_json::from_str(text).expect("JSON");
         *any = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration});
@@ -188,6 +197,15 @@ impl EnvoyBuilder {
     pub fn preceded_by(mut self, filters: &[Value]) -> Self {
         let all = self.last(FILTERS).as_array_mut().expect("filters");
         all.splice(0..0, filters.iter().cloned());
+        self
+    }
+
+    /// Puts these filters behind the last listener's own, before the router.
+    #[must_use]
+    pub fn followed_by(mut self, filters: &[Value]) -> Self {
+        let all = self.last(FILTERS).as_array_mut().expect("filters");
+        let router = all.len() - 1;
+        all.splice(router..router, filters.iter().cloned());
         self
     }
 
@@ -265,11 +283,11 @@ impl EnvoyBuilder {
             listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
         }
         let listeners = json!({"resources": listeners});
-        std::fs::write(file("listeners.json"), with_filter(&listeners)?)?;
+        std::fs::write(file("listeners.json"), with_filter(self.artefact, &listeners)?)?;
         let bootstrap = json!({
             "node": {"id": self.name, "cluster": "tests"},
             "admin": {"address": address(0)},
-            "stats_config": {"stats_tags": [{"tag_name": "reason", "regex": REASON}]},
+            "stats_config": {"stats_tags": [{"tag_name": "reason", "regex": self.artefact.reason_tag()}]},
             "static_resources": {"clusters": self.clusters},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": self.runtime}]},
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": file("listeners.json")}}},
@@ -277,8 +295,9 @@ impl EnvoyBuilder {
         std::fs::write(file(BOOTSTRAP), bootstrap.to_string())?;
         let names = self.listeners.iter().filter_map(|listener| listener["name"].as_str().map(str::to_owned));
         let listeners = names.collect();
-        let Self { name, workers, environment, drain_seconds, logging, closed_ports, .. } = self;
-        let launch = Launch { name, workers, drain_seconds, environment, folder, listeners, logging };
+        let Self { artefact, name, workers, environment, drain_seconds, logging, closed_ports, .. } = self;
+        let launch =
+            Launch { artefact, name, workers, drain_seconds, environment, folder, listeners, logging };
         Envoy::launch(launch, closed_ports).await
     }
 
@@ -293,13 +312,13 @@ impl EnvoyBuilder {
 
     fn resources(&self) -> Result<Value> {
         let resources = json!({"listeners": self.listeners, "clusters": self.clusters});
-        Ok(serde_json::from_str(&with_filter(&resources)?)?)
+        Ok(serde_json::from_str(&with_filter(self.artefact, &resources)?)?)
     }
 }
 
-fn with_filter(resources: &Value) -> Result<String> {
-    Ok(resources.to_string().replace(FILTER, &paths::filter()?.display().to_string()))
+fn with_filter(artefact: Artefact, resources: &Value) -> Result<String> {
+    Ok(resources.to_string().replace(FILTER, &artefact.file()?.display().to_string()))
 }
 
-/// As in the shipped bootstraps.
-pub const REASON: &str = r"^wasmcustom\.phantom_token_(?:shadow_)?denied(\.(.+))$";
+/// Lets Prometheus see the metrics of a module under the names that those of wasm filters have. Others know no such key.
+const BARE_NAMES: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";

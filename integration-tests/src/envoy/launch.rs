@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::artefact::Artefact;
 use crate::client::{Client, Request};
 use crate::eventually::eventually;
 use crate::paths;
@@ -14,6 +15,7 @@ use crate::process::Process;
 
 /// What an Envoy is started from, and started again.
 pub(super) struct Launch {
+    pub(super) artefact: Artefact,
     pub(super) name: String,
     pub(super) workers: u32,
     pub(super) drain_seconds: u32,
@@ -52,7 +54,7 @@ impl Launch {
             admin_file.to_str().context("a path that is not UTF-8")?,
         ];
         let verbosity: &[&str] = match &self.logging {
-            Logging::Searched => &["--component-log-level", "wasm:debug"],
+            Logging::Searched => &["--component-log-level", "wasm:debug,dynamic_modules:debug"],
             Logging::Default(_) => &[],
         };
         let environment: Vec<(&str, &str)> =

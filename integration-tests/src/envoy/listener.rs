@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::{address, seconds};
+use crate::artefact::{self, Artefact};
 use crate::eventually::PATIENCE;
 
 /// What a listener does beside the filter's configuration.
@@ -34,14 +35,28 @@ impl Default for Listener {
 
 /// The filter with this configuration.
 pub(super) fn phantom_token(
+    artefact: Artefact,
     name: &str,
     configuration: &Value,
     listener: Listener,
     variables: &[&str],
 ) -> Value {
-    json!({
-        "name": "phantom-token",
-        "typed_config": {
+    let configuration = json!({
+        "@type": "type.googleapis.com/google.protobuf.StringValue",
+        "value": configuration.to_string(),
+    });
+    let typed_config = match artefact {
+        Artefact::Module | Artefact::PanickingModule => json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                "module": {"local": {"filename": FILTER}},
+                "do_not_close": true,
+                "metrics_namespace": artefact::METRICS_NAMESPACE,
+            },
+            "filter_name": name,
+            "filter_config": configuration,
+        }),
+        Artefact::Wasm => json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
                 "name": name,
@@ -53,21 +68,20 @@ pub(super) fn phantom_token(
                     "code": {"local": {"filename": FILTER}},
                     "environment_variables": {"host_env_keys": variables},
                 },
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": configuration.to_string(),
-                },
+                "configuration": configuration,
             },
-        },
-    })
+        }),
+    };
+    json!({"name": "phantom-token", "typed_config": typed_config})
 }
 
-pub(super) fn listener_json(name: &str, filters: &[Value], listener: Listener) -> Value {
+pub(super) fn listener_json(artefact: Artefact, name: &str, filters: &[Value], listener: Listener) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
     });
     let access_log = listener.access_log.map(|format| {
+        let format = artefact.filter_state_in(format);
         json!({
             "name": "envoy.access_loggers.stderr",
             "typed_config": {
@@ -125,8 +139,14 @@ fn give_time(server: &mut Value) {
 }
 
 /// Where a listener has its filter's configuration.
-pub(super) const CONFIGURATION: &str =
-    "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
+pub(super) fn configuration_pointer(artefact: Artefact) -> String {
+    let filter = match artefact {
+        Artefact::Wasm => "config/configuration",
+        Artefact::Module | Artefact::PanickingModule => "filter_config",
+    };
+    format!("{FILTERS}/0/typed_config/{filter}")
+}
+
 pub(super) const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 pub(super) const FILTERS: &str = "/filter_chains/0/filters/0/typed_config/http_filters";
 pub(super) const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";

@@ -6,6 +6,6 @@ mod launch;
 mod listener;
 mod running;
 
-pub use builder::{EnvoyBuilder, REASON};
+pub use builder::EnvoyBuilder;
 pub use listener::Listener;
 pub use running::{Envoy, validate, version};

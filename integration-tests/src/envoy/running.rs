@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::launch::{BOOTSTRAP, DRAIN_SECONDS, Launch, Logging, tail};
-use super::listener::{CONFIGURATION, patient};
+use super::listener::{configuration_pointer, patient};
+use crate::artefact::Artefact;
 use crate::client::{Client, Request};
 use crate::eventually::eventually;
 use crate::paths;
@@ -37,6 +38,7 @@ impl Envoy {
         let folder = TempDir::new()?;
         std::fs::write(folder.path().join(BOOTSTRAP), bootstrap)?;
         let launch = Launch {
+            artefact: Artefact::chosen(),
             name: name.to_owned(),
             workers: 2,
             drain_seconds: DRAIN_SECONDS,
@@ -63,6 +65,11 @@ impl Envoy {
         let process = launch.start(&log)?;
         let (admin, ports) = launch.ready().await.with_context(|| tail(&log))?;
         Ok(Self { process, launch, admin, ports, log, _closed_ports: closed_ports })
+    }
+
+    /// The form of the filter that it runs.
+    pub fn artefact(&self) -> Artefact {
+        self.launch.artefact
     }
 
     /// A client of the listener of this name.
@@ -98,7 +105,9 @@ impl Envoy {
         let mut listeners: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
         let all = listeners["resources"].as_array_mut().context("no listeners")?;
         let one = all.iter_mut().find(|one| one["name"] == listener).context("no such listener")?;
-        let any = one.pointer_mut(CONFIGURATION).context("a listener without the filter")?;
+        let any = one
+            .pointer_mut(&configuration_pointer(self.launch.artefact))
+            .context("a listener without the filter")?;
         any["value"] = json!(patient(configuration).to_string());
         let (taken, refused) = self.updates().await?;
         let next = self.launch.folder.path().join("next.json");

@@ -192,12 +192,12 @@ impl World {
 
     /// The value of one of the filter's metrics, over all workers, as of their last ticks.
     pub async fn metric(&self, name: &str) -> Result<u64> {
-        self.envoy.statistic(&format!("wasmcustom.{name}")).await
+        self.envoy.statistic(&self.envoy.artefact().statistic(name)).await
     }
 
     /// Waits until one of the filter's metrics is this high, or higher.
     pub async fn metric_reaches(&self, name: &str, least: u64) -> Result<()> {
-        self.envoy.counts(&format!("wasmcustom.{name}"), least).await
+        self.envoy.counts(&self.envoy.artefact().statistic(name), least).await
     }
 
     /// Waits until one of the filter's metrics has this value.

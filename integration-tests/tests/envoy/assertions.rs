@@ -49,6 +49,7 @@ async fn start() -> Result<World> {
                     "upstream": "scripted-server",
                     "key_id": "gateway-1",
                 },
+                "single_flight": false,
                 "token": {"issuer": "https://login.example.com"},
             }),
         )

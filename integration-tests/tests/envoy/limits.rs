@@ -187,7 +187,7 @@ async fn r113_the_slot_of_a_cancelled_stream_is_free_when_the_server_has_answere
         world.envoy.holds_nothing("gateway").await?;
         gates.into_iter().for_each(Gate::open);
         // Three for those who left, and one for the good one of each round before.
-        world.metric_reaches("phantom_token_introspection_active", round * 4 - 1).await?;
+        world.envoy.counts("cluster.scripted-server.upstream_rq_completed", round * 4 - 1).await?;
         world.orders(&world.active()).case(format!("in round {round}")).await?.is_served();
     }
     Ok(())

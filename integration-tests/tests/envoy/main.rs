@@ -18,6 +18,7 @@ mod lifetimes;
 mod limits;
 mod mcp;
 mod minting;
+mod module;
 mod monitoring;
 mod plain_server;
 mod protocols;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use integration_tests::envoy::REASON;
+use integration_tests::artefact::Artefact;
 use integration_tests::eventually::eventually;
 use integration_tests::prometheus::{Prometheus, alert_rules, promtool};
 use integration_tests::scripted_server::Response;
@@ -45,7 +45,7 @@ fn every_shipped_bootstrap_makes_the_reason_a_label() -> Result<()> {
         "istio/base/gateway.yaml",
     ] {
         let text = std::fs::read_to_string(paths::root().join(file))?;
-        let tag = format!("{{ tag_name: reason, regex: '{REASON}' }}");
+        let tag = format!("{{ tag_name: reason, regex: '{}' }}", Artefact::Wasm.reason_tag());
         assert!(text.contains(&tag), "{file} lacks {tag}");
     }
     Ok(())

@@ -47,6 +47,15 @@ fn r141_what_kong_cannot_do_is_an_error_there() {
     assert_eq!(errors(&several, HostKind::Kong), ["authorization_servers[0].introspection.upstream"]);
 }
 
+/// If this failed, a rule in the native module would depend on what it never sees, and let no call through, or each.
+#[test]
+fn r141_what_the_module_cannot_do_is_an_error_there() {
+    let edit =
+        json!({"rules": [{"path": "/", "mcp": {"source": "envoy_filter", "methods": ["tools/call"]}}]});
+    assert_eq!(errors(&edit, HostKind::EnvoyModule), ["rules[0].mcp.source"]);
+    assert!(!errors(&edit, HostKind::Envoy).contains(&"rules[0].mcp.source".to_owned()));
+}
+
 #[test]
 fn r141_what_kong_can_do_is_none() {
     for edit in [

@@ -4,4 +4,4 @@ mod complete;
 mod dynamic;
 mod facts;
 mod minimal;
-mod story;
+pub mod story;

@@ -1,0 +1,258 @@
+//! The ABI of Envoy's dynamic modules (`source/extensions/dynamic_modules/abi/abi.h`), as of Envoy 1.38: the callbacks that Envoy exports and
+//! the hooks that it calls. It resolves all imports when it loads the module, so nothing newer is declared here.
+//!
+//! Every hook catches panics, which must not unwind into Envoy.
+
+#![allow(unsafe_code, reason = "both sides of the boundary are foreign functions")]
+
+use std::ffi::{c_char, c_void};
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::calls::Answer;
+use crate::config::Config;
+use crate::host::{self, ConfigHandle, StreamHandle};
+use crate::stream::Stream;
+
+/// Envoy's filter, for as long as its stream is there, or its configuration.
+pub(crate) type EnvoyPtr = *mut c_void;
+/// A number that Envoy gives to a metric.
+pub(crate) type MetricId = usize;
+
+/// Bytes of Envoy's; the pointer may be null if there are none.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct EnvoyBuffer {
+    pub(crate) ptr: *const u8,
+    pub(crate) length: usize,
+}
+
+/// Bytes of the module's, of which Envoy copies what it keeps.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct ModuleBuffer {
+    pub(crate) ptr: *const u8,
+    pub(crate) length: usize,
+}
+
+/// A header field, Envoy's or the module's.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct HeaderField {
+    pub(crate) key: *const u8,
+    pub(crate) key_length: usize,
+    pub(crate) value: *const u8,
+    pub(crate) value_length: usize,
+}
+
+/// Declares callbacks by their names behind the prefix that all have.
+macro_rules! callbacks {
+    ($($link_name:literal => fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)+) => {
+        unsafe extern "C" {
+            $(
+                #[link_name = concat!("envoy_dynamic_module_callback_", $link_name)]
+                pub(crate) fn $name($($argument: $type),*) $(-> $result)?;
+            )+
+        }
+    };
+}
+
+callbacks! {
+    "log" => fn log(level: u32, message: ModuleBuffer);
+    "log_enabled" => fn log_enabled(level: u32) -> bool;
+    "http_get_headers_size" => fn headers_size(filter: EnvoyPtr, map: u32) -> usize;
+    "http_get_headers" => fn headers(filter: EnvoyPtr, map: u32, fields: *mut HeaderField) -> bool;
+    "http_get_header" => fn header(filter: EnvoyPtr, map: u32, name: ModuleBuffer, value: *mut EnvoyBuffer,
+        index: usize, count: *mut usize) -> bool;
+    "http_set_header" => fn set_header(filter: EnvoyPtr, map: u32, name: ModuleBuffer, value: ModuleBuffer) -> bool;
+    "http_clear_route_cache" => fn clear_route_cache(filter: EnvoyPtr);
+    "http_send_response" => fn send_response(filter: EnvoyPtr, status: u32, fields: *mut HeaderField, count: usize,
+        body: ModuleBuffer, details: ModuleBuffer);
+    "http_send_response_headers" => fn send_response_headers(filter: EnvoyPtr, fields: *mut HeaderField, count: usize,
+        end: bool);
+    "http_filter_continue_decoding" => fn continue_decoding(filter: EnvoyPtr);
+    "http_filter_get_attribute_string" => fn attribute(filter: EnvoyPtr, id: u32, value: *mut EnvoyBuffer) -> bool;
+    "http_get_metadata_string" => fn metadata(filter: EnvoyPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer,
+        value: *mut EnvoyBuffer) -> bool;
+    "http_set_filter_state_bytes" => fn set_filter_state(filter: EnvoyPtr, key: ModuleBuffer, value: ModuleBuffer) -> bool;
+    "http_set_dynamic_metadata_string" => fn set_metadata(filter: EnvoyPtr, namespace: ModuleBuffer, key: ModuleBuffer,
+        value: ModuleBuffer);
+    "http_filter_scheduler_new" => fn scheduler_new(filter: EnvoyPtr) -> *mut c_void;
+    "http_filter_scheduler_commit" => fn scheduler_commit(scheduler: *mut c_void, event: u64);
+    "http_filter_scheduler_delete" => fn scheduler_delete(scheduler: *mut c_void);
+    "http_filter_config_scheduler_new" => fn config_scheduler_new(config: EnvoyPtr) -> *mut c_void;
+    "http_filter_config_scheduler_commit" => fn config_scheduler_commit(scheduler: *mut c_void, event: u64);
+    "http_filter_config_scheduler_delete" => fn config_scheduler_delete(scheduler: *mut c_void);
+    "http_filter_config_http_callout" => fn config_callout(config: EnvoyPtr, id: *mut u64, cluster: ModuleBuffer,
+        fields: *mut HeaderField, count: usize, body: ModuleBuffer, timeout_ms: u64) -> u32;
+    "http_filter_config_define_counter" => fn define_counter(config: EnvoyPtr, name: ModuleBuffer, labels: *mut ModuleBuffer,
+        count: usize, id: *mut MetricId) -> u32;
+    "http_filter_config_define_gauge" => fn define_gauge(config: EnvoyPtr, name: ModuleBuffer, labels: *mut ModuleBuffer,
+        count: usize, id: *mut MetricId) -> u32;
+    "http_filter_config_define_histogram" => fn define_histogram(config: EnvoyPtr, name: ModuleBuffer,
+        labels: *mut ModuleBuffer, count: usize, id: *mut MetricId) -> u32;
+    "http_filter_increment_counter" => fn increment_counter(filter: EnvoyPtr, id: MetricId, labels: *mut ModuleBuffer,
+        count: usize, by: u64) -> u32;
+    "http_filter_set_gauge" => fn set_gauge(filter: EnvoyPtr, id: MetricId, labels: *mut ModuleBuffer, count: usize,
+        value: u64) -> u32;
+    "http_filter_record_histogram_value" => fn record_histogram(filter: EnvoyPtr, id: MetricId, labels: *mut ModuleBuffer,
+        count: usize, value: u64) -> u32;
+}
+
+/// Exports hooks by their names behind the prefix that all have.
+macro_rules! hooks {
+    ($($(#[$doc:meta])* $name:literal => fn $function:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)+) => {
+        $(
+            $(#[$doc])*
+            #[unsafe(export_name = concat!("envoy_dynamic_module_on_", $name))]
+            extern "C" fn $function($($argument: $type),*) $(-> $result)? $body
+        )+
+    };
+}
+
+hooks! {
+    "program_init" => fn program_init() -> *const c_char {
+        host::quiet_panics();
+        ABI_VERSION.as_ptr()
+    }
+
+    "http_filter_config_new" => fn config_new(envoy: EnvoyPtr, name: EnvoyBuffer, text: EnvoyBuffer) -> *const Config {
+        guarded(|| {
+            // SAFETY: Envoy lends all of it for this call.
+            let (handle, name, text) = unsafe {
+                (ConfigHandle::new(envoy), host::bytes(name.ptr, name.length), host::bytes(text.ptr, text.length))
+            };
+            Config::new(&handle, name, text).map(Arc::into_raw)
+        })
+        .flatten()
+        .unwrap_or_else(std::ptr::null)
+    }
+
+    "http_filter_config_destroy" => fn config_destroy(config: *const Config) {
+        // SAFETY: `config_new` has leaked it, and Envoy gives it back once.
+        guarded(|| unsafe { Arc::from_raw(config) }.retire());
+    }
+
+    /// On the main thread.
+    "http_filter_config_scheduled" => fn config_scheduled(envoy: EnvoyPtr, config: *const Config, event: u64) {
+        // SAFETY: as in `config_new`; the configuration is there.
+        guarded(|| unsafe { (*config).on_scheduled(&ConfigHandle::new(envoy), event) });
+    }
+
+    /// On the main thread.
+    "http_filter_config_http_callout_done" => fn config_callout_done(_envoy: EnvoyPtr, config: *const Config, callout: u64,
+        result: u32, fields: *const HeaderField, count: usize, chunks: *const EnvoyBuffer, chunk_count: usize) {
+        // SAFETY: Envoy lends all of it for this call.
+        guarded(|| unsafe {
+            (*config).on_callout_done(callout, |limit| {
+                if result != CALLOUT_SUCCESS {
+                    return if result == CALLOUT_TOO_LONG { Answer::Oversized } else { Answer::Lost };
+                }
+                host::answer(fields, count, chunks, chunk_count, limit)
+            });
+        });
+    }
+
+    "http_filter_new" => fn filter_new(config: *const Config, envoy: EnvoyPtr) -> *const Stream {
+        // SAFETY: the configuration is there, and the stream until `filter_destroy`.
+        let made = guarded(|| unsafe {
+            let config = ManuallyDrop::new(Arc::from_raw(config));
+            Rc::into_raw(Stream::new(&config, StreamHandle::new(envoy)))
+        });
+        // A stream without a filter is refused by each of the hooks below.
+        made.unwrap_or_else(std::ptr::null)
+    }
+
+    "http_filter_request_headers" => fn request_headers(envoy: EnvoyPtr, stream: *const Stream, _end: bool) -> u32 {
+        if passes(envoy, stream, |stream| stream.on_request_headers()) { 0 } else { STOP_ALL_AND_WATERMARK }
+    }
+
+    "http_filter_request_body" => fn request_body(envoy: EnvoyPtr, stream: *const Stream, _end: bool) -> u32 {
+        if passes(envoy, stream, |stream| stream.is_open()) { 0 } else { STOP_BODY_AND_WATERMARK }
+    }
+
+    "http_filter_request_trailers" => fn request_trailers(envoy: EnvoyPtr, stream: *const Stream) -> u32 {
+        if passes(envoy, stream, |stream| stream.on_request_trailers()) { 0 } else { STOP }
+    }
+
+    "http_filter_response_headers" => fn response_headers(envoy: EnvoyPtr, stream: *const Stream, _end: bool) -> u32 {
+        if passes(envoy, stream, |stream| { stream.on_response_headers(); true }) { 0 } else { STOP }
+    }
+
+    "http_filter_response_body" => fn response_body(_envoy: EnvoyPtr, _stream: *const Stream, _end: bool) -> u32 { 0 }
+
+    "http_filter_response_trailers" => fn response_trailers(_envoy: EnvoyPtr, _stream: *const Stream) -> u32 { 0 }
+
+    "http_filter_scheduled" => fn scheduled(envoy: EnvoyPtr, stream: *const Stream, _event: u64) {
+        passes(envoy, stream, |stream| { stream.on_scheduled(); true });
+    }
+
+    "http_filter_stream_complete" => fn stream_complete(_envoy: EnvoyPtr, stream: *const Stream) {
+        guarded(|| held(stream).iter().for_each(|stream| stream.on_complete()));
+    }
+
+    "http_filter_destroy" => fn filter_destroy(stream: *const Stream) {
+        guarded(|| {
+            held(stream).iter().for_each(|stream| stream.on_destroy());
+            if !stream.is_null() {
+                // SAFETY: `filter_new` has leaked it, and Envoy gives it back once.
+                drop(unsafe { Rc::from_raw(stream) });
+            }
+        });
+    }
+
+    // Calls are made for the configuration, so these are not called; Envoy refuses a module without them.
+    "http_filter_http_callout_done" => fn callout_done(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64, _result: u32,
+        _fields: *const HeaderField, _count: usize, _chunks: *const EnvoyBuffer, _chunk_count: usize) {}
+    "http_filter_http_stream_headers" => fn callout_headers(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64,
+        _fields: *const HeaderField, _count: usize, _end: bool) {}
+    "http_filter_http_stream_data" => fn callout_data(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64,
+        _chunks: *const EnvoyBuffer, _chunk_count: usize, _end: bool) {}
+    "http_filter_http_stream_trailers" => fn callout_trailers(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64,
+        _fields: *const HeaderField, _count: usize) {}
+    "http_filter_http_stream_complete" => fn callout_complete(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64) {}
+    "http_filter_http_stream_reset" => fn callout_reset(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64, _reason: u32) {}
+    "http_filter_downstream_above_write_buffer_high_watermark" => fn above_high_watermark(_envoy: EnvoyPtr, _stream: *const Stream) {}
+    "http_filter_downstream_below_write_buffer_low_watermark" => fn below_low_watermark(_envoy: EnvoyPtr, _stream: *const Stream) {}
+}
+
+/// What a hook of a stream comes to: whether it passes. One that panicked, or has no filter, is refused.
+fn passes(envoy: EnvoyPtr, stream: *const Stream, hook: impl FnOnce(&Rc<Stream>) -> bool) -> bool {
+    let Some(held) = held(stream) else {
+        // SAFETY: Envoy calls about a stream that is there.
+        guarded(|| unsafe { StreamHandle::new(envoy) }.refuse_without_filter());
+        return false;
+    };
+    guarded(|| hook(&held)).unwrap_or_else(|| {
+        guarded(|| held.on_panic());
+        false
+    })
+}
+
+/// The filter of a stream, which stays until the hook has returned, whatever Envoy destroys meanwhile.
+fn held(stream: *const Stream) -> Option<Rc<Stream>> {
+    if stream.is_null() {
+        return None;
+    }
+    // SAFETY: `filter_new` has leaked it, and Envoy gives it back in `filter_destroy`, after which it calls no hook with it. All hooks of a
+    // stream are called by the thread that has called `filter_new`.
+    let stream = ManuallyDrop::new(unsafe { Rc::from_raw(stream) });
+    Some(Rc::clone(&stream))
+}
+
+/// None, if the hook panicked.
+fn guarded<T>(hook: impl FnOnce() -> T) -> Option<T> {
+    // What a panic leaves half-done is thrown away: see `Stream::on_panic`.
+    catch_unwind(AssertUnwindSafe(hook)).inspect_err(|_| host::report_panic()).ok()
+}
+
+/// What Envoy 1.40 has itself. An older Envoy takes a later version and says so in its log.
+const ABI_VERSION: &std::ffi::CStr = c"v0.2.0";
+
+const STOP: u32 = 1;
+const STOP_ALL_AND_WATERMARK: u32 = 4;
+const STOP_BODY_AND_WATERMARK: u32 = 2;
+const CALLOUT_SUCCESS: u32 = 0;
+const CALLOUT_TOO_LONG: u32 = 2;

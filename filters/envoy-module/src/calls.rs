@@ -1,0 +1,187 @@
+//! The calls to authorization servers of one configuration, for all workers of the process: a call about what another worker asks at that
+//! moment is not sent, it shares that one's answer.
+//!
+//! Workers hand calls over; Envoy's main thread sends them in the name of the configuration, so that each is answered, whoever has left by
+//! then. Each answer is laid into the mailboxes of the workers that wait for it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use phantom_token_core::{Call, CallId, Callout, QueryKey, StreamId, Timestamp};
+
+use crate::host::{ConfigHandle, ConfigScheduler, StreamScheduler};
+use crate::services;
+
+/// What became of a call.
+pub(crate) enum Answer {
+    /// A response, from the server or from Envoy in its place.
+    Response {
+        /// All header fields, `:status` included.
+        headers: Vec<(Vec<u8>, Vec<u8>)>,
+        body: Vec<u8>,
+    },
+    /// Its body is longer than is read.
+    Oversized,
+    /// No response.
+    Lost,
+    /// Envoy did not send it.
+    NotSent(String),
+}
+
+/// A call's end, as a worker hears of it.
+pub(crate) struct Mail {
+    pub(crate) call: CallId,
+    pub(crate) answer: Arc<Answer>,
+    /// When the answer arrived: a worker without requests reads it later.
+    pub(crate) at: Timestamp,
+    /// Whether another worker asked, and counts what the answer came to.
+    pub(crate) is_shared: bool,
+}
+
+/// Where the answers for one worker are laid.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    has_mail: AtomicBool,
+    state: Mutex<MailboxState>,
+}
+
+#[derive(Default)]
+struct MailboxState {
+    mail: Vec<Mail>,
+    /// The streams that wait. One of them is woken; should it be gone, its end has the mail read as well.
+    waiting: BTreeMap<StreamId, StreamScheduler>,
+}
+
+/// The calls of one configuration.
+pub(crate) struct Calls {
+    scheduler: ConfigScheduler,
+    shares_answers: bool,
+    state: Mutex<CallsState>,
+}
+
+#[derive(Default)]
+struct CallsState {
+    next: u64,
+    /// By the numbers of events.
+    queued: BTreeMap<u64, Flight>,
+    /// By the numbers that Envoy has given.
+    sent: BTreeMap<u64, Flight>,
+    /// Who waits for the answer to another's call.
+    joinable: BTreeMap<QueryKey, Vec<Recipient>>,
+}
+
+struct Flight {
+    callout: Option<Callout>,
+    limit: usize,
+    /// None, if its answer is for one worker alone.
+    key: Option<QueryKey>,
+    recipients: Vec<Recipient>,
+}
+
+struct Recipient {
+    mailbox: Arc<Mailbox>,
+    call: CallId,
+}
+
+impl Mailbox {
+    /// A stream waits.
+    pub(crate) fn wake(&self, stream: StreamId, scheduler: StreamScheduler) {
+        self.state().waiting.insert(stream, scheduler);
+    }
+
+    /// A stream does not wait any more.
+    pub(crate) fn leave(&self, stream: StreamId) {
+        drop(self.state().waiting.remove(&stream));
+    }
+
+    /// What has arrived.
+    pub(crate) fn take(&self) -> Vec<Mail> {
+        if !self.has_mail.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut state = self.state();
+        self.has_mail.store(false, Ordering::Release);
+        std::mem::take(&mut state.mail)
+    }
+
+    fn lay(&self, mail: Mail) {
+        let mut state = self.state();
+        state.mail.push(mail);
+        self.has_mail.store(true, Ordering::Release);
+        if let Some(scheduler) = state.waiting.values().next() {
+            scheduler.commit();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, MailboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Calls {
+    pub(crate) fn new(scheduler: ConfigScheduler, shares_answers: bool) -> Self {
+        Self { scheduler, shares_answers, state: Mutex::default() }
+    }
+
+    /// Takes a call of a worker. Whether it shares the answer to another's.
+    pub(crate) fn submit(&self, call: Call, mailbox: &Arc<Mailbox>) -> bool {
+        let Call { id, key, request, max_response_bytes, .. } = call;
+        let recipient = Recipient { mailbox: Arc::clone(mailbox), call: id };
+        let mut state = self.state();
+        if self.shares_answers
+            && let Some(others) = state.joinable.get_mut(&key)
+        {
+            others.push(recipient);
+            return true;
+        }
+        if self.shares_answers {
+            state.joinable.insert(key, Vec::new());
+        }
+        let event = state.next;
+        state.next = event.wrapping_add(1);
+        let flight = Flight {
+            callout: Some(request),
+            limit: max_response_bytes,
+            key: self.shares_answers.then_some(key),
+            recipients: vec![recipient],
+        };
+        state.queued.insert(event, flight);
+        drop(state);
+        self.scheduler.commit(event);
+        false
+    }
+
+    /// Sends the call of an event. On the main thread.
+    pub(crate) fn send(&self, handle: &ConfigHandle<'_>, event: u64) {
+        let Some(mut flight) = self.state().queued.remove(&event) else { return };
+        let Some(callout) = flight.callout.take() else { return };
+        match handle.send(&callout) {
+            Ok(number) => {
+                self.state().sent.insert(number, flight);
+            }
+            Err(refused) => self.end(flight, Answer::NotSent(refused.to_string())),
+        }
+    }
+
+    /// A call that was sent came to its end, which is read up to a number of bytes. On the main thread.
+    pub(crate) fn on_done(&self, number: u64, read: impl FnOnce(usize) -> Answer) {
+        let Some(flight) = self.state().sent.remove(&number) else { return };
+        let answer = read(flight.limit);
+        self.end(flight, answer);
+    }
+
+    fn end(&self, mut flight: Flight, answer: Answer) {
+        // From now on, who asks the same asks anew.
+        let joined = flight.key.and_then(|key| self.state().joinable.remove(&key));
+        flight.recipients.extend(joined.into_iter().flatten());
+        let (answer, at) = (Arc::new(answer), services::now());
+        for (index, Recipient { mailbox, call }) in flight.recipients.into_iter().enumerate() {
+            mailbox.lay(Mail { call, answer: Arc::clone(&answer), at, is_shared: index > 0 });
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, CallsState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,236 @@
+//! What the engine takes from its host: time, data that all workers share, metrics, randomness and a log.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use log::Level;
+use phantom_token_core::{
+    Counter, Gauge, Histogram, LogSink, Metrics, Randomness, Reason, SharedData, Timestamp, denied,
+    shadow_denied,
+};
+
+use crate::abi::MetricId;
+use crate::config::Config;
+use crate::host::{ConfigHandle, MetricKind, StreamHandle};
+
+/// The time.
+#[allow(clippy::disallowed_methods, reason = "here the time comes in")]
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Data that all workers and configurations of the process share. The core bounds the keys.
+pub(crate) struct ProcessData;
+
+type Shard = RwLock<HashMap<String, (Vec<u8>, u32)>>;
+
+static SHARDS: LazyLock<(RandomState, Vec<Shard>)> =
+    LazyLock::new(|| (RandomState::new(), (0..SHARD_COUNT).map(|_| Shard::default()).collect()));
+
+impl ProcessData {
+    fn shard(key: &str) -> Option<&'static Shard> {
+        let (state, shards) = &*SHARDS;
+        shards.get(usize::try_from(state.hash_one(key)).unwrap_or_default() % SHARD_COUNT)
+    }
+}
+
+impl SharedData for ProcessData {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        Self::shard(key)?.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: u32) -> bool {
+        let Some(shard) = Self::shard(key) else { return false };
+        let mut entries = shard.write().unwrap_or_else(PoisonError::into_inner);
+        match entries.get_mut(key) {
+            None if cas == 0 => {
+                entries.insert(key.to_owned(), (value.to_vec(), 1));
+                true
+            }
+            Some((current, number)) if *number == cas => {
+                value.clone_into(current);
+                // 0 is for keys that are not there.
+                *number = number.checked_add(1).unwrap_or(1);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The metrics of a configuration by Envoy's numbers. One that Envoy does not take is not kept.
+pub(crate) struct MetricIds {
+    counters: Vec<Option<MetricId>>,
+    denied: Vec<Option<MetricId>>,
+    shadow_denied: Vec<Option<MetricId>>,
+    gauges: Vec<Option<MetricId>>,
+    histograms: Vec<Option<MetricId>>,
+    defects: Option<MetricId>,
+}
+
+impl MetricIds {
+    /// Defines all.
+    pub(crate) fn define(handle: &ConfigHandle<'_>) -> Self {
+        let counter = |name: &str| handle.define(MetricKind::Counter, name);
+        Self {
+            counters: Counter::ALL.iter().map(|one| counter(one.name())).collect(),
+            denied: Reason::ALL.iter().map(|reason| counter(&denied(*reason))).collect(),
+            shadow_denied: Reason::ALL.iter().map(|reason| counter(&shadow_denied(*reason))).collect(),
+            gauges: Gauge::ALL.iter().map(|one| handle.define(MetricKind::Gauge, one.name())).collect(),
+            histograms: Histogram::ALL
+                .iter()
+                .map(|one| handle.define(MetricKind::Histogram, one.name()))
+                .collect(),
+            defects: counter(DEFECTS),
+        }
+    }
+
+    /// A request met a defect of the filter, and is denied for it.
+    pub(crate) fn count_defect(&self, stream: &StreamHandle) {
+        let denied = self.denied.get(Reason::Internal as usize).copied().flatten();
+        for counter in [self.defects, denied].into_iter().flatten() {
+            stream.add(counter, 1);
+        }
+    }
+}
+
+/// What one worker has added to the gauges of the process.
+#[derive(Default)]
+pub(crate) struct GaugeParts([Cell<i64>; GAUGES]);
+
+/// The gauges, of all workers and configurations of the process.
+struct Gauges {
+    values: Mutex<[i64; GAUGES]>,
+    /// Whether Envoy does not know of all yet.
+    is_stale: AtomicBool,
+}
+
+static GAUGE_TOTALS: Gauges = Gauges { values: Mutex::new([0; GAUGES]), is_stale: AtomicBool::new(false) };
+
+/// Metrics during one hook: Envoy counts for a stream.
+pub(crate) struct Statistics<'h> {
+    pub(crate) ids: &'h MetricIds,
+    pub(crate) parts: &'h GaugeParts,
+    pub(crate) stream: &'h StreamHandle,
+    /// Whether what an introspection came to is counted by another worker.
+    pub(crate) shares_answer: bool,
+}
+
+impl Statistics<'_> {
+    fn add_to(&self, ids: &[Option<MetricId>], index: usize, count: u64) {
+        if let (Some(id), 1..) = (ids.get(index).copied().flatten(), count) {
+            self.stream.add(id, count);
+        }
+    }
+}
+
+impl Metrics for Statistics<'_> {
+    fn add(&self, counter: Counter, count: u64) {
+        if !(self.shares_answer && is_of_answer(counter)) {
+            self.add_to(&self.ids.counters, counter as usize, count);
+        }
+    }
+
+    fn deny(&self, reason: Reason) {
+        self.add_to(&self.ids.denied, reason as usize, 1);
+    }
+
+    fn shadow_deny(&self, reason: Reason) {
+        self.add_to(&self.ids.shadow_denied, reason as usize, 1);
+    }
+
+    fn set(&self, gauge: Gauge, value: usize) {
+        let (Some(part), Some(id)) =
+            (self.parts.0.get(gauge as usize), self.ids.gauges.get(gauge as usize).copied().flatten())
+        else {
+            return;
+        };
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        let change = value.saturating_sub(part.replace(value));
+        if change != 0 || GAUGE_TOTALS.is_stale.load(Ordering::Relaxed) {
+            // Envoy is told under the lock, so that no older value follows a newer one.
+            GAUGE_TOTALS.change(gauge as usize, change, |total| self.stream.set_gauge(id, total));
+        }
+    }
+
+    fn record(&self, histogram: Histogram, value: u64) {
+        if let (Some(id), false) =
+            (self.ids.histograms.get(histogram as usize).copied().flatten(), self.shares_answer)
+        {
+            self.stream.record(id, value);
+        }
+    }
+}
+
+impl Gauges {
+    fn change(&self, gauge: usize, change: i64, tell: impl FnOnce(u64)) {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = values.get_mut(gauge) {
+            *value = value.saturating_add(change);
+            tell(u64::try_from(*value).unwrap_or_default());
+        }
+        if gauge == GAUGES - 1 {
+            // A worker sets all, one after another.
+            self.is_stale.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Removes this worker's part of the gauges. Another tells Envoy.
+impl Drop for GaugeParts {
+    fn drop(&mut self) {
+        for (gauge, part) in self.0.iter().enumerate() {
+            GAUGE_TOTALS.change(gauge, part.get().saturating_neg(), |_| {});
+        }
+        GAUGE_TOTALS.is_stale.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a counter counts what an authorization server has answered.
+fn is_of_answer(counter: Counter) -> bool {
+    matches!(
+        counter,
+        Counter::IntrospectionActive
+            | Counter::IntrospectionInactive
+            | Counter::IntrospectionFailed
+            | Counter::IntrospectionCredentialsRefused
+            | Counter::JwksFetchSuccess
+            | Counter::JwksFetchFailed
+            | Counter::MetadataFetchSuccess
+            | Counter::MetadataFetchFailed
+    )
+}
+
+/// The system's randomness.
+pub(crate) struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn bytes(&self) -> Option<[u8; 16]> {
+        let mut bytes = [0; 16];
+        getrandom::getrandom(&mut bytes).ok().map(|()| bytes)
+    }
+}
+
+/// Envoy's log, for one configuration.
+pub(crate) struct EnvoyLog(pub(crate) Arc<Config>);
+
+impl LogSink for EnvoyLog {
+    fn write(&self, level: Level, line: &str) {
+        self.0.log(level, line);
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+const GAUGES: usize = Gauge::ALL.len();
+/// So many that workers hardly ever wait for each other.
+const SHARD_COUNT: usize = 64;
+/// Requests that met a defect of the filter: a panic, which was caught.
+const DEFECTS: &str = "phantom_token_defects";

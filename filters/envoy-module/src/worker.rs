@@ -1,0 +1,328 @@
+//! One configuration on one worker: it drives the engine, and carries bytes between it and Envoy.
+//!
+//! *Invariant:* no borrow of the engine outlives a call to it, since Envoy may call other hooks of any stream from within most callbacks.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use log::Level;
+use phantom_token_core::{
+    Action, Attributes, CallResult, Capabilities, Counter, DecisionLog, Edit, Engine, Host, Instructions,
+    Metrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, private_cache_control,
+};
+
+use crate::calls::{Answer, Mail, Mailbox};
+use crate::config::Config;
+use crate::host::{Attribute, FieldMap, Refused, StreamHandle, internal_error};
+use crate::services::{self, EnvoyLog, GaugeParts, ProcessData, Statistics, SystemRandomness};
+use crate::stream::{Passage, Stream};
+
+/// One configuration at work.
+pub(crate) struct Worker {
+    config: Arc<Config>,
+    engine: RefCell<Engine>,
+    required_attributes: RequiredAttributes,
+    log: Rc<DecisionLog>,
+    gauges: GaugeParts,
+    mailbox: Arc<Mailbox>,
+    /// The streams that wait.
+    waiting: RefCell<BTreeMap<StreamId, Rc<Stream>>>,
+    streams: Cell<u64>,
+}
+
+thread_local! {
+    /// The workers of this thread, one for each configuration.
+    static WORKERS: RefCell<Vec<Rc<Worker>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Worker {
+    /// The worker of this thread for a configuration; those of configurations that are gone go.
+    pub(crate) fn of(config: &Arc<Config>, stream: &StreamHandle) -> Rc<Self> {
+        let found = WORKERS
+            .with_borrow(|workers| workers.iter().find(|worker| worker.config.id == config.id).cloned());
+        found.unwrap_or_else(|| {
+            let worker = Rc::new(Self::new(config, stream));
+            let (live, retired): (Vec<_>, Vec<_>) =
+                WORKERS.take().into_iter().partition(|worker| !worker.config.is_retired());
+            WORKERS.set(live.into_iter().chain([Rc::clone(&worker)]).collect());
+            drop(retired);
+            worker
+        })
+    }
+
+    fn new(config: &Arc<Config>, stream: &StreamHandle) -> Self {
+        let log = Rc::new(DecisionLog::new(
+            &config.settings,
+            &SystemRandomness,
+            Box::new(EnvoyLog(Arc::clone(config))),
+        ));
+        let engine = Engine::new(Arc::clone(&config.settings), Capabilities::ALL, Rc::clone(&log));
+        let worker = Self {
+            config: Arc::clone(config),
+            required_attributes: engine.required_attributes(),
+            engine: RefCell::new(engine),
+            log,
+            gauges: GaugeParts::default(),
+            mailbox: Arc::default(),
+            waiting: RefCell::default(),
+            streams: Cell::new(0),
+        };
+        let statistics = worker.statistics(stream, false);
+        worker.engine.borrow_mut().prepare(host(&statistics, services::now()));
+        statistics.increment(Counter::ConfigAccepted);
+        worker
+    }
+
+    /// A number for a stream.
+    pub(crate) fn next_stream(&self) -> StreamId {
+        let number = self.streams.get();
+        self.streams.set(number.wrapping_add(1));
+        StreamId(number)
+    }
+
+    /// A request head arrived.
+    pub(crate) fn on_request(&self, stream: &Rc<Stream>, mut handle: StreamHandle) {
+        self.read_mail(&handle);
+        match self.receive(stream, &mut handle) {
+            Ok(Some(action)) => self.perform(stream, handle, action, false),
+            Ok(None) => self.wait(stream, handle),
+            Err(refused) => {
+                self.engine.borrow_mut().on_stream_gone(stream.id);
+                self.fail(stream, handle, refused);
+            }
+        }
+    }
+
+    /// A trailer section arrived.
+    pub(crate) fn clean_trailers(&self, stream: &Rc<Stream>, mut handle: StreamHandle) {
+        if let Err(refused) = self.clean(&mut handle) {
+            self.on_stream_gone(stream);
+            self.fail(stream, handle, refused);
+        }
+    }
+
+    /// Keeps a successful response out of caches that others use (RFC 6750 §2.3).
+    pub(crate) fn make_private(&self, mut handle: StreamHandle) {
+        let field = |name| handle.field(FieldMap::ResponseHeaders, name).unwrap_or_default();
+        let Some(value) = private_cache_control(field(":status"), field(CACHE_CONTROL)) else { return };
+        if let Err(refused) = handle.replace(FieldMap::ResponseHeaders, CACHE_CONTROL, &value) {
+            self.log.write(Level::Error, "the host refused to change a response", refused);
+        }
+    }
+
+    /// An answer may have come.
+    pub(crate) fn on_mail(&self, handle: StreamHandle) {
+        self.read_mail(&handle);
+    }
+
+    /// A stream does not wait any more: its client is gone, or it is answered.
+    pub(crate) fn on_stream_gone(&self, stream: &Stream) {
+        if self.waiting.borrow_mut().remove(&stream.id).is_some() {
+            self.mailbox.leave(stream.id);
+            self.engine.borrow_mut().on_stream_gone(stream.id);
+        }
+    }
+
+    /// A stream came to its end, so some time has passed: reads what has come, sends what no request waits for, and sets the gauges.
+    pub(crate) fn on_tick(&self, handle: StreamHandle) {
+        self.read_mail(&handle);
+        self.tick(&handle);
+    }
+
+    /// A hook panicked. The engine may be half-way through something, so another one takes its place, and whoever waits for it is
+    /// refused.
+    pub(crate) fn on_panic(&self, stream: &Stream, handle: StreamHandle) {
+        let engine = Engine::new(Arc::clone(&self.config.settings), Capabilities::ALL, Rc::clone(&self.log));
+        self.engine.replace(engine);
+        let waiting = self.waiting.take();
+        self.config.metrics.count_defect(&handle);
+        handle.reply(internal_error());
+        for (id, other) in waiting {
+            self.mailbox.leave(id);
+            if let Some(handle) = other.handle().filter(|_| id != stream.id) {
+                other.set_passage(Passage::Shut);
+                self.config.metrics.count_defect(&handle);
+                handle.reply(internal_error());
+            }
+        }
+    }
+
+    /// Lets the engine read a request head, and makes its edits.
+    fn receive(&self, stream: &Stream, handle: &mut StreamHandle) -> Result<Option<Action>, Refused> {
+        let (edits, action) = self.read(stream, handle)?;
+        for (name, value) in &edits {
+            match value {
+                Some(value) => handle.replace(FieldMap::RequestHeaders, name, value)?,
+                None => handle.remove(FieldMap::RequestHeaders, name)?,
+            }
+        }
+        if !edits.is_empty() {
+            handle.clear_route_cache();
+        }
+        Ok(action)
+    }
+
+    /// What the engine makes of a request head. Its edits are copied, as they would point into what they change.
+    fn read(&self, stream: &Stream, handle: &StreamHandle) -> Result<(Edits, Option<Action>), Refused> {
+        // No configuration for the module asks for the call of an MCP client.
+        let RequiredAttributes { route, peer, certificate, mcp_call: _ } = self.required_attributes;
+        let route = if route { selected_route(handle) } else { None };
+        let attribute =
+            |is_required: bool, attribute| is_required.then(|| handle.attribute(attribute)).flatten();
+        let peer = attribute(peer, Attribute::UriSanPeerCertificate);
+        let certificate = attribute(certificate, Attribute::Sha256PeerCertificateDigest);
+        let fields = handle.fields(FieldMap::RequestHeaders)?;
+        let attributes = Attributes {
+            route: route.as_deref(),
+            peer: peer.as_deref(),
+            certificate: certificate.as_deref(),
+            mcp_call: None,
+            field_count: fields.len(),
+            target: None,
+        };
+        let statistics = self.statistics(handle, false);
+        let Instructions { edits, action, is_response_private } = self.engine.borrow_mut().on_request(
+            stream.id,
+            fields.iter().copied(),
+            attributes,
+            host(&statistics, services::now()),
+        );
+        if is_response_private {
+            stream.keep_response_private();
+        }
+        let edits = edits.iter().map(|edit| match edit {
+            Edit::Remove(name) => (name.to_owned(), None),
+            Edit::Replace(name, value) => (name.to_owned(), Some(value.to_vec())),
+        });
+        Ok((edits.collect(), action))
+    }
+
+    fn wait(&self, stream: &Rc<Stream>, handle: StreamHandle) {
+        self.mailbox.wake(stream.id, handle.scheduler());
+        self.waiting.borrow_mut().insert(stream.id, Rc::clone(stream));
+        self.drive(&handle, Some(stream.id));
+    }
+
+    fn clean(&self, handle: &mut StreamHandle) -> Result<(), Refused> {
+        let trailers = handle.fields(FieldMap::RequestTrailers)?;
+        let names = trailers.iter().map(|(name, _)| *name);
+        let forbidden = self.engine.borrow().forbidden_trailers(names);
+        let forbidden: Vec<String> = forbidden.into_iter().map(str::to_owned).collect();
+        forbidden.iter().try_for_each(|name| handle.remove(FieldMap::RequestTrailers, name))
+    }
+
+    /// Hands the answers that have come to the engine.
+    fn read_mail(&self, handle: &StreamHandle) {
+        for Mail { call, answer, at, is_shared } in self.mailbox.take() {
+            let statistics = self.statistics(handle, is_shared);
+            let host = host(&statistics, at);
+            let mut engine = self.engine.borrow_mut();
+            match &*answer {
+                Answer::Response { headers, body } => {
+                    let headers: Vec<(&[u8], &[u8])> =
+                        headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+                    engine.on_call_done(call, CallResult::Response { headers: &headers, body }, host);
+                }
+                Answer::Oversized => engine.on_call_done(call, CallResult::Oversized, host),
+                Answer::Lost => engine.on_call_done(call, CallResult::Lost, host),
+                Answer::NotSent(reason) => engine.on_call_not_sent(call, reason, host),
+            }
+            drop(engine);
+            self.drive(handle, None);
+        }
+    }
+
+    fn tick(&self, handle: &StreamHandle) {
+        let statistics = self.statistics(handle, false);
+        self.engine.borrow_mut().on_tick(host(&statistics, services::now()));
+        self.drive(handle, None);
+    }
+
+    /// Hands over the calls that the engine has, and does what it has decided about streams that wait. The `current` one, whose head is
+    /// being read, need not be resumed.
+    fn drive(&self, handle: &StreamHandle, current: Option<StreamId>) {
+        let statistics = self.statistics(handle, false);
+        loop {
+            let call = self.engine.borrow_mut().poll_call(host(&statistics, services::now()));
+            let Some(call) = call else { break };
+            if self.config.calls.submit(call, &self.mailbox) {
+                statistics.increment(Counter::IntrospectionCoalesced);
+            }
+        }
+        loop {
+            let next = self.engine.borrow_mut().poll_action();
+            let Some((id, action)) = next else { break };
+            let Some(stream) = self.waiting.borrow_mut().remove(&id) else { continue };
+            self.mailbox.leave(id);
+            if let Some(handle) = stream.handle() {
+                self.perform(&stream, handle, action, current != Some(id));
+            }
+        }
+    }
+
+    /// Does what is decided about a request, which is resumed if it was paused.
+    fn perform(&self, stream: &Stream, mut handle: StreamHandle, action: Action, was_paused: bool) {
+        match action {
+            Action::Continue(headers) => match set(&mut handle, &headers) {
+                Ok(()) => {
+                    stream.set_passage(Passage::Open);
+                    if was_paused {
+                        handle.resume();
+                    }
+                }
+                Err(refused) => self.fail(stream, handle, refused),
+            },
+            Action::Reply(reply) => {
+                stream.set_passage(Passage::Shut);
+                handle.reply(reply);
+            }
+        }
+    }
+
+    /// Answers a request for which Envoy refused a callback.
+    fn fail(&self, stream: &Stream, handle: StreamHandle, refused: Refused) {
+        stream.set_passage(Passage::Shut);
+        let reply = self.engine.borrow().internal_error(refused, &self.statistics(&handle, false));
+        handle.reply(reply);
+    }
+
+    fn statistics<'h>(&'h self, stream: &'h StreamHandle, shares_answer: bool) -> Statistics<'h> {
+        Statistics { ids: &self.config.metrics, parts: &self.gauges, stream, shares_answer }
+    }
+}
+
+/// Edits of a request head: names, and values of those that are replaced.
+type Edits = Vec<(String, Option<Vec<u8>>)>;
+
+/// The label that the selected route's metadata have for the filter, or else the route's name.
+fn selected_route(handle: &StreamHandle) -> Option<Vec<u8>> {
+    handle.route_metadata(METADATA, "route").or_else(|| handle.attribute(Attribute::RouteName))
+}
+
+/// Sets what services receive, and before it, while the request can still be refused, what Envoy keeps. A route may
+/// match on what is set, so it is selected again.
+fn set(handle: &mut StreamHandle, headers: &UpstreamHeaders) -> Result<(), Refused> {
+    for (name, value) in headers.filter_state() {
+        handle.set_filter_state(name, value)?;
+        handle.set_metadata(METADATA, name, value);
+    }
+    let mut has_changed = false;
+    for (name, value) in headers.fields() {
+        handle.replace(FieldMap::RequestHeaders, name, value.as_bytes())?;
+        has_changed = true;
+    }
+    if has_changed {
+        handle.clear_route_cache();
+    }
+    Ok(())
+}
+
+fn host<'h>(statistics: &'h Statistics<'_>, now: Timestamp) -> Host<'h> {
+    Host { now, shared_data: &ProcessData, metrics: statistics, randomness: &SystemRandomness }
+}
+
+/// The namespace of dynamic metadata, and of what routes say to the filter.
+const METADATA: &str = "phantom-token";
+const CACHE_CONTROL: &str = "cache-control";

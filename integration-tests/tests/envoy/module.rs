@@ -1,0 +1,209 @@
+//! The native module: what is true of it alone. That it decides as the wasm filter does is shown by the tests of that, in a run of
+//! their own with the module.
+
+use anyhow::Result;
+use integration_tests::artefact::Artefact;
+use integration_tests::authorization_server::GATEWAY_SECRET;
+use integration_tests::client::Request;
+use integration_tests::envoy::{Envoy, Listener};
+use integration_tests::json::merged;
+use integration_tests::scripted_server::Response;
+use integration_tests::testkit::{World, WorldBuilder};
+use integration_tests::{envoy_config, jwt, paths};
+use serde_json::{Value, json};
+
+use super::envoy_config::story;
+
+fn builder(name: &str, artefact: Artefact) -> Result<WorldBuilder> {
+    Ok(World::scripted(name)?.envoy(|envoy| envoy.artefact(artefact)))
+}
+
+/// If this failed, the file that operators start from would not do what the page says.
+#[tokio::test]
+async fn r210_the_story_runs_through_the_file_for_the_module() -> Result<()> {
+    let world = World::certified("module-file")?;
+    let bootstrap = envoy_config::with_module("module.yaml", world.server(), &world.api)?.text();
+    let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
+    let envoy = Envoy::start("module-file", &bootstrap, &secret, &["ingress"]).await?;
+    let world = world.around(envoy, "ingress");
+    story::tell(&world, |call| call).await?;
+    let metrics = integration_tests::client::Client::to_port(world.envoy.admin_port());
+    let metrics = metrics.send(Request::get("/stats/prometheus")).await?.text();
+    for line in [
+        "phantom_token_allowed{} 2",
+        "phantom_token_denied{reason=\"missing_credentials\"} 1",
+        "phantom_token_introspection_active{} 1",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "no {line} in\n{metrics}");
+    }
+    Ok(())
+}
+
+/// If a panic unwound into Envoy, one request that finds a defect would end the process and all its connections.
+#[tokio::test]
+async fn r211_a_panic_refuses_its_request_and_the_worker_goes_on() -> Result<()> {
+    let world =
+        builder("module-panic", Artefact::PanickingModule)?.listener("gateway", json!({})).start().await?;
+    let token = world.active();
+    world.orders(&token).await?.is_served();
+    for hook in ["request", "response"] {
+        let outcome = world.orders(&token).header("x-planted-panic", hook).case(hook).await?;
+        assert_eq!(outcome.status, 500, "{hook}");
+        assert_eq!(outcome.arrived.len(), usize::from(hook == "response"), "{hook}");
+    }
+    assert_eq!(world.metric("phantom_token_defects").await?, 2);
+    world.orders(&token).await?.is_served();
+    // It happens while an answer is read, on which another request waits as well.
+    let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
+    let (held, _gate) = world.answered_later(Response::inactive());
+    let panics = async { world.orders(&token).header("x-planted-panic", "scheduled").await };
+    let waits = async {
+        world.envoy.holds("gateway", 1).await?;
+        let calls = async { world.orders(&held).await };
+        world.all_wait("gateway", 2, gate, calls).await
+    };
+    let (panics, waits) = tokio::try_join!(panics, waits)?;
+    for outcome in [panics, waits] {
+        outcome.has_status(500);
+    }
+    world.orders(&world.active()).await?.is_served();
+    world.envoy.logs("a defect of the filter at filters/envoy-module/src/stream.rs").await?;
+    assert!(!world.envoy.log().contains("opaque-in-a-panic"), "the panic's text is in the log");
+    Ok(())
+}
+
+/// If a mistake took the filter away, requests would pass as they are.
+#[tokio::test]
+async fn r212_a_bad_configuration_is_refused_and_the_old_one_serves_on() -> Result<()> {
+    let builder =
+        builder("module-reload", Artefact::Module)?.workers(2).configuration(json!({"realm": "before"}));
+    let configuration = builder.configured().clone();
+    let bad = builder.configured().clone();
+    let world = builder.listener("gateway", json!({})).start().await?;
+    let token = world.active();
+    world.orders(&token).await?.is_served();
+    assert!(!world.envoy.reconfigure("gateway", &merged(&bad, json!({"rules": []}))).await?);
+    let refused = async |realm: &str| -> Result<()> {
+        let outcome = world.get("/orders").await?.is_refused(401, "missing_credentials");
+        assert_eq!(outcome.challenges(), [format!(r#"Bearer realm="{realm}""#)]);
+        Ok(())
+    };
+    refused("before").await?;
+    world.orders(&token).await?.is_served();
+    assert!(world.envoy.reconfigure("gateway", &merged(&configuration, json!({"realm": "after"}))).await?);
+    integration_tests::eventually::eventually("the new configuration serves", async || {
+        Ok(world.get("/orders").await?.challenges() == [r#"Bearer realm="after""#])
+    })
+    .await?;
+    world.orders(&token).await?.is_served();
+    assert_eq!(world.introspections(&token).await?, 1, "the cache outlives the change");
+    let bad = self::builder("module-bad", Artefact::Module)?.listener("gateway", json!({"rules": []}));
+    let (accepted, output) = bad.validate()?;
+    assert!(!accepted && output.contains("rules"), "{output}");
+    Ok(())
+}
+
+/// If workers asked by themselves, a process of sixteen would ask sixteen times about a token that many present at once.
+#[tokio::test]
+async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it() -> Result<()> {
+    let world = builder("module-shared", Artefact::Module)?
+        .workers(4)
+        .listener("gateway", json!({}))
+        .envoy(|envoy| envoy.balanced())
+        .start()
+        .await?;
+    for (response, status) in
+        [(Response::jwt(&jwt::valid()), 200), (Response::inactive(), 401), (Response::status(500), 503)]
+    {
+        let (token, gate) = world.answered_later(response);
+        let calls = world.together(vec![world.orders(&token); 40]);
+        for outcome in world.all_wait("gateway", 40, gate, calls).await? {
+            outcome.has_status(status);
+        }
+        assert_eq!(world.introspections(&token).await?, 1, "{status}");
+    }
+    assert_eq!(world.metric("phantom_token_introspection_active").await?, 1);
+    assert_eq!(world.metric("phantom_token_introspection_coalesced").await?, 3 * 39);
+    // Each worker finds what another has learned.
+    let token = world.active();
+    for _ in 0..40 {
+        world.orders(&token).await?.is_served();
+    }
+    assert_eq!(world.introspections(&token).await?, 1);
+    for worker in 0..4 {
+        let name = format!("listener.gateway.worker_{worker}.downstream_cx_total");
+        assert!(world.envoy.statistic(&name).await? >= 10, "worker {worker} had nothing to do");
+    }
+    Ok(())
+}
+
+/// If claims were not there, RBAC behind the filter would deny all, or logs would not say who called.
+#[tokio::test]
+async fn r214_rbac_and_the_access_log_read_claims_as_dynamic_metadata() -> Result<()> {
+    let client = |name: &str| {
+        json!({"metadata": {
+            "filter": "phantom-token",
+            "path": [{"key": "client"}],
+            "value": {"string_match": {"exact": name}},
+        }})
+    };
+    let rbac = json!({
+        "name": "envoy.filters.http.rbac",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+            "rules": {"policies": {"web": {"permissions": [{"any": true}], "principals": [client("web")]}}},
+        },
+    });
+    let access_log = Listener {
+        access_log: Some("access: %REQ(X-REQUEST-NAME)% client=%DYNAMIC_METADATA(phantom-token:client)%"),
+        ..Listener::default()
+    };
+    let world = builder("module-metadata", Artefact::Module)?
+        .listener_on(
+            "gateway",
+            json!({"filter_state": [{"name": "client", "pointer": "/client_id"}]}),
+            access_log,
+        )
+        .envoy(|envoy| envoy.followed_by(&[rbac]))
+        .start()
+        .await?;
+    let call = async |name: &str, client: Option<&str>| {
+        let token = client.map(|client| world.active_with(json!({"client_id": client})));
+        let call = world.get("/orders").named(name);
+        token.iter().fold(call, |call, token| call.bearer(token)).await
+    };
+    call("from-web", Some("web")).await?.is_served();
+    let outcome = call("from-batch", Some("batch")).await?;
+    assert_eq!((outcome.status, outcome.arrived.len()), (403, 0));
+    call("from-nobody", None).await?.has_status(401);
+    for (name, client) in [("from-web", "web"), ("from-batch", "batch"), ("from-nobody", "-")] {
+        world.envoy.logs(&format!("access: {name} client={client}\n")).await?;
+    }
+    Ok(())
+}
+
+/// If the whole body were kept, an authorization server could fill the memory of the process.
+#[tokio::test]
+async fn r215_an_answer_that_is_too_long_is_not_read() -> Result<()> {
+    let world = builder("module-long", Artefact::Module)?.listener("gateway", json!({})).start().await?;
+    let long = Response::json(&json!({"active": true, "jwt": jwt::valid(), "padding": "x".repeat(400_000)}));
+    world.orders(&world.answered(long)).await?.is_refused(502, "unexpected_response");
+    world.orders(&world.active()).await?.is_served();
+    Ok(())
+}
+
+/// If one of these were otherwise, the file would let requests pass while the module is not there, or end what nobody answers never.
+#[test]
+fn r212_the_file_for_the_module_fails_closed() -> Result<()> {
+    let text = std::fs::read_to_string(paths::root().join("envoy-config/module.yaml"))?;
+    let whole: Value = serde_saphyr::from_str(&text)?;
+    let manager =
+        &whole["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let module = &manager["http_filters"][0]["typed_config"]["dynamic_module_config"];
+    assert!(module["module"]["local"]["filename"].is_string() && module["module"].get("remote").is_none());
+    assert_eq!(module["do_not_close"], true);
+    assert_eq!(manager["stream_idle_timeout"], "30s");
+    let tag = format!("{{ tag_name: reason, regex: '{}' }}", Artefact::Module.reason_tag());
+    assert!(text.contains(&tag), "it lacks {tag}");
+    Ok(())
+}
