@@ -1,8 +1,8 @@
-//! The calls to authorization servers of one configuration, for all workers of the process: a call about what another worker asks at that
-//! moment is not sent, it shares that one's answer.
+//! The calls to authorization servers of one configuration, for all workers of the process: a call that another worker has in
+//! flight is not sent again but shares its response.
 //!
-//! Workers hand calls over; Envoy's main thread sends them in the name of the configuration, so that each is answered, whoever has left by
-//! then. Each answer is laid into the mailboxes of the workers that wait for it.
+//! Workers hand calls over; Envoy's main thread sends them on behalf of the configuration, so that each one completes even if
+//! its client has disconnected. Each response is put into the mailboxes of the workers that wait for it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ pub(crate) enum Answer {
     NotSent(String),
 }
 
-/// A call's end, as a worker hears of it.
+/// The end of a call, as delivered to a worker.
 pub(crate) struct Mail {
     pub(crate) call: CallId,
     pub(crate) answer: Arc<Answer>,

@@ -1,8 +1,8 @@
 //! Envoy's callbacks, made safe.
 //!
-//! A [`StreamHandle`] is good for as long as Envoy has its stream: [`Stream`](crate::stream::Stream) gives one out until the hook that ends it. What
-//! it lends of Envoy's memory is borrowed from it, and what changes the request takes it by `&mut`, so nothing is read that Envoy has
-//! changed. What may call other hooks, or end the stream, takes it whole.
+//! A [`StreamHandle`] is valid for as long as Envoy has its stream: [`Stream`](crate::stream::Stream) hands one out until the
+//! hook that ends it. References into Envoy's memory borrow from it, and functions that change the request take `&mut`, so no
+//! stale memory is read. Functions that may call other hooks, or end the stream, consume it.
 
 #![allow(unsafe_code, reason = "Envoy's callbacks are foreign functions")]
 

@@ -1,4 +1,4 @@
-//! What the engine takes from its host: time, data that all workers share, metrics, randomness and a log.
+//! The host services of the engine: time, data shared by all workers, metrics, randomness and a log.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -153,7 +153,7 @@ impl Metrics for Statistics<'_> {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         let change = value.saturating_sub(part.replace(value));
         if change != 0 || GAUGE_TOTALS.is_stale.load(Ordering::Relaxed) {
-            // Envoy is told under the lock, so that no older value follows a newer one.
+            // Envoy's gauge is set under the lock, so that no older value follows a newer one.
             GAUGE_TOTALS.change(gauge as usize, change, |total| self.stream.set_gauge(id, total));
         }
     }

@@ -131,7 +131,7 @@ impl Worker {
         self.tick(&handle);
     }
 
-    /// A hook panicked. The engine may be half-way through something, so another one takes its place, and whoever waits for it is
+    /// A hook panicked. The engine may be in an inconsistent state, so a new one replaces it, and the requests that wait are
     /// refused.
     pub(crate) fn on_panic(&self, stream: &Stream, handle: StreamHandle) {
         let engine = Engine::new(Arc::clone(&self.config.settings), Capabilities::ALL, Rc::clone(&self.log));

@@ -192,7 +192,8 @@ async fn r215_an_answer_that_is_too_long_is_not_read() -> Result<()> {
     Ok(())
 }
 
-/// If one of these were otherwise, the file would let requests pass while the module is not there, or end what nobody answers never.
+/// If one of these were otherwise, the file would let requests pass without the module, or never end requests that get no
+/// response.
 #[test]
 fn r212_the_file_for_the_module_fails_closed() -> Result<()> {
     let text = std::fs::read_to_string(paths::root().join("envoy-config/module.yaml"))?;
