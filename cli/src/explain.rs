@@ -9,7 +9,7 @@ use phantom_token_core::{RequestHead, Settings, Timestamp};
 use serde_json::{Map, Value, json};
 
 pub use exchange::Exchange;
-pub use text::{rule, text};
+pub use text::{WrittenRule, text, written_rule};
 pub use written_request::WrittenRequest;
 
 use crate::document::Node;

@@ -87,7 +87,7 @@ impl Website {
             .ok()
             .context("a test panicked with the visits in hand")?
             .insert(visit, Visit { calls: calls.to_vec(), report });
-        let _browser = Browser::open(name, &format!("{}/{visit}", self.origin()))?;
+        let _browser = Browser::open(name, &[&format!("{}/{visit}", self.origin())])?;
         let findings = soon(&format!("the page's report, see {name}-chromium.log"), findings).await?;
         findings?.iter().map(Finding::read).collect()
     }
@@ -149,22 +149,28 @@ impl Finding {
     }
 }
 
-/// Chromium with one page open; dropping it ends it.
-struct Browser {
+/// Chromium; dropping it ends it.
+pub struct Browser {
     _process: Process,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
-    fn open(name: &str, url: &str) -> Result<Self> {
+    /// Starts it with a profile of its own and these arguments; its log is `name`'s.
+    pub fn open(name: &str, arguments: &[&str]) -> Result<Self> {
         let profile = TempDir::new()?;
         let folder = profile.path().to_str().context("a path that is not UTF-8")?;
         let log = paths::logs()?.join(format!("{name}-chromium.log"));
         let user_data = format!("--user-data-dir={folder}");
-        let arguments = [FLAGS, &[&user_data, url]].concat();
+        let arguments = [FLAGS, &[&user_data], arguments].concat();
         let environment = [("HOME", folder), ("TMPDIR", folder)];
         let process = Process::start(&paths::chromium()?, &arguments, &environment, &log)?;
-        Ok(Self { _process: process, _profile: profile })
+        Ok(Self { _process: process, profile })
+    }
+
+    /// Where its profile is.
+    pub fn profile(&self) -> &std::path::Path {
+        self.profile.path()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod certificates;
 pub mod client;
 pub mod dashboard;
 pub mod deterministic_host;
+pub mod devtools;
 pub mod documentation;
 pub mod dpop;
 pub mod echo;

@@ -125,6 +125,12 @@ pub fn web_app() -> Result<[PathBuf; 3]> {
     Ok([file("index.html")?, file("app.js")?, file("node_modules/oauth4webapi/build/index.js")?])
 }
 
+/// The playground: its page, and what that imports of the core before it is bundled.
+pub fn playground() -> Result<(PathBuf, PathBuf)> {
+    let remedy = "./justw playground";
+    Ok((existing("target/playground", remedy)?, existing("target/playground-core", remedy)?))
+}
+
 /// What makes the filter's image, and the image that it has made.
 pub fn image() -> Result<(PathBuf, PathBuf)> {
     Ok((existing("target/debug/package-image", "./justw image")?, existing("target/image", "./justw image")?))

@@ -4,6 +4,8 @@
 mod random;
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,8 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fastrand::Rng;
 use integration_tests::deterministic_host::{Answer, Callout, Host, Request, Setup, State};
-use integration_tests::jwt;
-use phantom_token_cli::explain::{Explanation, Input, explain};
+use integration_tests::{jwt, paths};
+use phantom_token_cli::explain::{Explanation, Input, WrittenRequest, explain};
 use phantom_token_core::Timestamp;
 use phantom_token_core::driver;
 use serde_json::{Map, Value, json};
@@ -64,6 +66,86 @@ fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
         ensure!(count >= least, "{kind}: seen {count} times, which shows nothing: {tally:#?}");
     }
     Ok(())
+}
+
+/// If this failed, the playground would show something else than the command says, and with it than the filter does.
+#[test]
+fn r250_the_playground_explains_a_thousand_requests_as_the_command_does() -> Result<()> {
+    let mut asked = Vec::new();
+    let mut expected = Vec::new();
+    for seed in 0..CONFIGURATIONS {
+        let mut rng = Rng::with_seed(seed);
+        let configuration = random::configuration(&mut rng);
+        for number in 0..REQUESTS / 10 {
+            let now = Duration::from_secs(1_767_225_600 + number);
+            let (request, claims) = random::request(&mut rng, now);
+            let Some(written) = written(&request) else { continue };
+            let (is_jwt, proves_possession) = (rng.u8(..5) == 0, rng.u8(..5) == 0);
+            let now = Timestamp::from_millis(u64::try_from(now.as_millis())?);
+            asked.push(json!({
+                "configuration": configuration,
+                "asked": {
+                    "request": written, "claims": claims.as_ref().map(|claims| json!(claims).to_string()),
+                    "is_jwt": is_jwt, "proves_possession": proves_possession, "now": now.as_millis(),
+                },
+            }));
+            let input = Input { request, claims, is_jwt, proves_possession, now };
+            let explanation = explain(&configuration.to_string(), None, input).map_err(anyhow::Error::msg)?;
+            expected.push(explanation.to_json());
+        }
+    }
+    let answers = playground(&asked)?;
+    ensure!(answers.len() == asked.len(), "{} answers to {} questions", answers.len(), asked.len());
+    let mut outcomes = BTreeMap::<String, u32>::new();
+    for ((asked, expected), answer) in asked.iter().zip(&expected).zip(&answers) {
+        ensure!(
+            answer["explanation"] == *expected,
+            "{asked:#}\nplayground: {answer:#}\ncommand: {expected:#}"
+        );
+        *outcomes.entry(expected["outcome"].to_string()).or_default() += 1;
+    }
+    ensure!(asked.len() > 900 && outcomes.values().filter(|count| **count > 20).count() > 2, "{outcomes:?}");
+    Ok(())
+}
+
+/// The request as one writes it down, if that is possible.
+fn written(request: &driver::Request) -> Option<Value> {
+    let text = |value: &[u8]| String::from_utf8(value.to_vec()).ok();
+    let pseudo =
+        |name: &str| request.fields.iter().find(|(own, _)| own == name).and_then(|(_, value)| text(value));
+    let fields = request.fields.iter().filter(|(name, _)| !name.starts_with(':'));
+    let headers: Option<Vec<String>> =
+        fields.map(|(name, value)| Some(format!("{name}: {}", text(value)?))).collect();
+    let url = format!("{}://{}{}", pseudo(":scheme")?, pseudo(":authority")?, pseudo(":path")?);
+    let written = WrittenRequest {
+        method: pseudo(":method")?,
+        url: url.clone(),
+        headers: headers?,
+        route: None,
+        peer: None,
+        certificate: None,
+    };
+    let read = written.clone().read().ok()?;
+    (read.fields == request.fields)
+        .then(|| json!({"method": written.method, "url": url, "headers": written.headers}))
+}
+
+/// What the playground's module answers, in Node.
+fn playground(asked: &[Value]) -> Result<Vec<Value>> {
+    let (_, core) = paths::playground()?;
+    let mut node = Command::new("node")
+        .arg(paths::root().join("integration-tests/playground/explain.mjs"))
+        .arg(core)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut input = node.stdin.take().context("no input")?;
+    let lines: String = asked.iter().map(|asked| format!("{asked}\n")).collect();
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = node.wait_with_output()?;
+    writer.join().ok().context("the writer panicked")??;
+    ensure!(output.status.success(), "the playground's module failed");
+    Ok(String::from_utf8(output.stdout)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
 }
 
 fn kind(outcome: &Outcome) -> &'static str {

@@ -7,19 +7,14 @@ use serde_json::Value;
 
 use super::Explanation;
 use crate::configuration::Configuration;
+use crate::document::Position;
 use crate::report::{BAD, BOLD, GOOD, plain};
 
 /// The explanation, with the rules as they stand in their file.
 pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str) -> String {
     let mut text = String::new();
     for place in &explanation.rules {
-        let members = rule(configuration, *place);
-        let (path, members) = match members.is_empty() {
-            // `mcp` adds rules that the file does not contain.
-            true => ("mcp".to_owned(), members_of(explanation.effective_rules.get(*place))),
-            false => (format!("rules[{place}]"), members),
-        };
-        let at = configuration.locate(&path);
+        let WrittenRule { path, at, members } = written_rule(explanation, configuration, *place);
         let _ = writeln!(text, "{BOLD}rule{BOLD:#}     {path}, {}:{}", plain(file), at.line);
         for (name, value) in members {
             let _ = writeln!(text, "           {}: {}", plain(&name), plain(&value));
@@ -78,12 +73,28 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
     text
 }
 
-/// What a rule says, member by member.
-pub fn rule(configuration: &Configuration, place: usize) -> Vec<(String, String)> {
+/// What a rule was written as.
+pub struct WrittenRule {
+    /// Its path in the configuration.
+    pub path: String,
+    /// Where it is in the file.
+    pub at: Position,
+    /// Its members, each with its value.
+    pub members: Vec<(String, String)>,
+}
+
+/// What the rule at this place was written as. `mcp` adds rules that the file does not contain: those have the members that they come to.
+pub fn written_rule(explanation: &Explanation, configuration: &Configuration, place: usize) -> WrittenRule {
     let rules = configuration.node().and_then(|node| node.get("rules"));
-    let rule = rules.and_then(|rules| rules.elements().get(place));
-    let members = rule.into_iter().flat_map(|rule| rule.members());
-    members.map(|member| (member.name.clone(), shown(&member.value.to_value()))).collect()
+    let (path, members) = match rules.and_then(|rules| rules.elements().get(place)) {
+        Some(rule) => {
+            let members = rule.members().iter();
+            let members = members.map(|member| (member.name.clone(), shown(&member.value.to_value())));
+            (format!("rules[{place}]"), members.collect())
+        }
+        None => ("mcp".to_owned(), members_of(explanation.effective_rules.get(place))),
+    };
+    WrittenRule { at: configuration.locate(&path), path, members }
 }
 
 fn members_of(rule: Option<&Value>) -> Vec<(String, String)> {
