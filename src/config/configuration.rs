@@ -24,8 +24,8 @@ use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::documents::resource_metadata as metadata;
 use crate::fields::{
-    ConfigErrors, Environment, FieldPath, FieldType, LongSecret, NonEmptyList, Reader, Visible, keywords,
-    section,
+    ConfigErrors, Environment, FieldPath, FieldType, LongSecret, NonEmptyList, OneOrMore, Reader, Visible,
+    keywords, section,
 };
 use crate::http::cors;
 use crate::http::sanitize::OverrideHeaders;
@@ -89,7 +89,7 @@ section! {
         /// The metadata of the protected resource ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)), or of several: each served
         /// at its well-known path, without a token. Challenges point to those of the resource that the request is for: of its host,
         /// the one with the longest path that the request is at or below. On which hosts they are served is as with `mint.jwks_path`.
-        resource_metadata: NonEmptyList<ResourceMetadata>,
+        resource_metadata: OneOrMore<ResourceMetadata>,
         /// MCP servers behind the gateway: all that their clients need follows from this (see the page "An MCP server behind the gateway").
         /// `phantom-token show` prints the fields that it comes to.
         mcp: Mcp,

@@ -261,9 +261,13 @@ fn issuers(configuration: &Map<String, Value>) -> Vec<String> {
     issuer(configuration).into_iter().chain(of_servers).collect()
 }
 
-/// Adds an element to a list; its place there.
+/// Adds an element to a list, or to one element as it is; its place there.
 fn append(configuration: &mut Map<String, Value>, name: &str, element: Value) -> Option<usize> {
-    let list = configuration.entry(name).or_insert_with(|| json!([])).as_array_mut()?;
+    let list = configuration.entry(name).or_insert_with(|| json!([]));
+    if list.is_object() {
+        *list = json!([list.take()]);
+    }
+    let list = list.as_array_mut()?;
     list.push(element);
     list.len().checked_sub(1)
 }

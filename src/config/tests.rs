@@ -517,6 +517,7 @@ fn with_secrets(kind: &Kind, count: &mut usize) -> Value {
             Value::Object(members.chain(unknown).collect())
         }
         Kind::List { element, .. } => json!([with_secrets(element, count)]),
+        Kind::OneOrMore(element) => with_secrets(element, count),
         Kind::Map(kind) => json!({"x-name": with_secrets(kind, count)}),
         Kind::Secret | Kind::HiddenText => json!(SECRET_TEXT),
         Kind::KeySet => json!({"keys": [{"kty": "EC", "d": SECRET_TEXT}], "private": SECRET_TEXT}),
@@ -554,6 +555,7 @@ fn secret_paths(kind: &Kind, at: &str, paths: &mut BTreeSet<String>) {
             }
         }
         Kind::List { element, .. } => secret_paths(element, &format!("{at}/0"), paths),
+        Kind::OneOrMore(element) => secret_paths(element, at, paths),
         Kind::Map(kind) => secret_paths(kind, &format!("{at}/x-name"), paths),
         _ => {}
     }

@@ -30,6 +30,8 @@ pub enum Kind {
         element: &'static Kind,
         at_least: u32,
     },
+    /// One element as it is, or a list of several.
+    OneOrMore(&'static Kind),
     /// An object with names of the operator's own.
     Map(&'static Kind),
     Section(&'static [Field]),
@@ -73,9 +75,10 @@ impl Kind {
                 let defaults = absent.filter_map(|field| Some((field.name.to_owned(), field.default()?)));
                 written.chain(defaults).collect::<Map<_, _>>().into()
             }
-            (Self::List { element, .. }, Value::Array(elements)) => {
+            (Self::List { element, .. } | Self::OneOrMore(element), Value::Array(elements)) => {
                 elements.iter().map(|value| element.shown(value)).collect()
             }
+            (Self::OneOrMore(element), value) => element.shown(value),
             (Self::Map(kind), Value::Object(members)) => {
                 let shown = members.iter().map(|(name, value)| (name.clone(), kind.shown(value)));
                 shown.collect::<Map<_, _>>().into()
@@ -105,7 +108,12 @@ impl Kind {
                     let place = fields.iter().position(|field| field.name == name);
                     (place, place.and_then(|place| fields.get(place)).map(|field| field.kind))
                 }
-                Self::List { element, .. } => {
+                // One as it is stands where its fields do.
+                Self::OneOrMore(element) if !rest.starts_with('[') => {
+                    kind = element;
+                    continue;
+                }
+                Self::List { element, .. } | Self::OneOrMore(element) => {
                     let index = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
                     rest = index.map_or("", |(_, behind)| behind);
                     (index.and_then(|(index, _)| index.parse().ok()), Some(*element))

@@ -62,6 +62,7 @@ impl Kind {
     pub(crate) fn document(&self, path: &str, fields: &mut Vec<DocumentedField>) {
         match self {
             Self::List { element, .. } => element.document(&format!("{path}[]"), fields),
+            Self::OneOrMore(element) => element.document(path, fields),
             Self::Section(section) => {
                 for field in *section {
                     let separator = if path.is_empty() { "" } else { "." };
@@ -102,6 +103,10 @@ impl Kind {
                 }
                 keywords([("type", json!("array")), ("items", items.into()), ("minItems", json!(at_least))])
             }
+            Self::OneOrMore(element) => {
+                let list = Self::List { element, at_least: 1 };
+                keywords([("anyOf", json!([element.schema(), list.schema()]))])
+            }
             Self::Map(value) => {
                 keywords([("type", json!("object")), ("additionalProperties", value.schema().into())])
             }
@@ -140,6 +145,10 @@ impl Kind {
                     value.values().map_or("map".to_owned(), |value| format!("map of names to {value}")),
                 );
             }
+            Self::OneOrMore(element) => {
+                let one = element.values().unwrap_or_else(|| "section".to_owned());
+                return Some(format!("{one}, or a list of several"));
+            }
             Self::Words(_) => return self.range(),
             Self::Text | Self::HiddenText => "text",
             Self::Url => "URL",
@@ -156,7 +165,7 @@ impl Kind {
     /// The values that it takes, where its words and numbers say that.
     fn range(&self) -> Option<String> {
         match self {
-            Self::List { element, .. } => element.range(),
+            Self::List { element, .. } | Self::OneOrMore(element) => element.range(),
             Self::Words(words) => {
                 Some(words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
             }

@@ -18,6 +18,9 @@ pub struct BoundedDuration<const LEAST: u64, const MOST: u64>;
 /// A list with elements, if it is there: an empty one could be taken for "all" or for "none".
 pub struct NonEmptyList<T>(PhantomData<T>);
 
+/// One element as it is, or a list of several.
+pub struct OneOrMore<T>(PhantomData<T>);
+
 /// An object with names of the operator's own: values of type `T` under names of type `N`.
 pub struct MapOf<N, T>(PhantomData<(N, T)>);
 
@@ -224,6 +227,14 @@ field_type!(
             return None;
         }
         Vec::<T>::read(written, at, reader)
+    },
+);
+
+field_type!(
+    {T: FieldType} OneOrMore<T> => Vec<T::Value>, Kind::OneOrMore(T::KIND), Vec::new(),
+    |written, at, reader| match written {
+        Value::Array(_) => NonEmptyList::<T>::read(written, at, reader),
+        one => T::read(one, at, reader).map(|one| vec![one]),
     },
 );
 

@@ -30,8 +30,12 @@ pub fn page(fields: &[DocumentedField], pages: &[(&str, String)]) -> Result<Stri
         !field.path.contains('.') && fields.iter().any(is_inside)
     };
     let blocks: Vec<&DocumentedField> = fields.iter().filter(is_block).collect();
-    let known = BLOCKS.iter().filter(|block| !block.name.is_empty()).count();
-    ensure!(known == blocks.len(), "BLOCKS has one that is no block of the configuration");
+    for Block { name, .. } in BLOCKS.iter().filter(|block| !block.name.is_empty()) {
+        ensure!(
+            blocks.iter().any(|block| block.path == *name),
+            "{name} in BLOCKS is no block of the configuration"
+        );
+    }
 
     let is_alone = |field: &&DocumentedField| {
         !field.path.contains(['.', '[']) && blocks.iter().all(|block| block.path != field.path)
@@ -247,6 +251,15 @@ resource_metadata:
   resource: https://api.example.com
   authorization_servers: [https://login.example.com]
   scopes_supported: [orders:read]",
+    },
+    Block {
+        name: "mcp",
+        cost: "nothing beside the rules that it comes to.",
+        example: "
+mcp:
+  servers:
+    - { resource: https://gateway.example.com/mcp, scopes: [mcp] }
+    - { resource: https://gateway.example.com/tickets/mcp, scopes: [tickets:read] }",
     },
     Block {
         name: "rules",

@@ -12,7 +12,7 @@ fn metadata(resource: &str) -> ResourceMetadata {
         "scopes_supported": ["orders:read"],
         "resource_name": "Orders \"v1\"",
     });
-    settings(json!({"resource_metadata": [described]})).resource_metadata.remove(0)
+    settings(json!({"resource_metadata": described})).resource_metadata.remove(0)
 }
 
 fn get(metadata: &ResourceMetadata, method: &str, path: &str) -> Option<Reply> {
@@ -61,6 +61,29 @@ fn r102_the_document_has_the_resource_as_it_is_written() {
         let document: Value = serde_json::from_str(&reply.expect("an answer").body).expect("JSON");
         assert_eq!(document["resource"], resource);
     }
+}
+
+/// Most gateways are one resource. If it had to stand in a list, an operator would learn that from an error.
+#[test]
+fn r102_one_resource_stands_as_it_is_and_several_in_a_list() {
+    let one = json!({"resource": "https://gw/mcp", "authorization_servers": ["https://login.example.com"]});
+    for written in [one.clone(), json!([one])] {
+        let all = settings(json!({"resource_metadata": written})).resource_metadata;
+        assert_eq!(
+            all.iter().map(|one| one.url().as_ref()).collect::<Vec<_>>(),
+            ["https://gw/.well-known/oauth-protected-resource/mcp"]
+        );
+    }
+    let error = |written: Value| {
+        let errors =
+            crate::testing::parse(&json!({"resource_metadata": written})).map(|_| ()).expect_err("errors");
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        errors.into_iter().find(|error| error.starts_with("resource_metadata")).expect("an error of it")
+    };
+    let without = json!({"authorization_servers": ["https://login.example.com"]});
+    assert_eq!(error(without.clone()), "resource_metadata.resource: is required");
+    assert_eq!(error(json!([one, without])), "resource_metadata[1].resource: is required");
+    assert_eq!(error(json!([])), "resource_metadata: must not be empty or have an empty element");
 }
 
 /// Clients must not use the metadata of another resource (§3.3): one that is sent to the wrong document does not log in.
