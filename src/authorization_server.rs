@@ -58,12 +58,12 @@ pub struct UnverifiedToken {
     at: Timestamp,
     token_info: OnceCell<Result<Rc<TokenInfo>, Reason>>,
     /// Why it does not count any more: the server has said so since.
-    taken_back: Cell<Option<Reason>>,
+    withdrawn: Cell<Option<Reason>>,
 }
 
 impl UnverifiedToken {
     fn new(token: TokenKey, active: ActiveToken, at: Timestamp) -> Self {
-        Self { token, active, at, token_info: OnceCell::new(), taken_back: Cell::new(None) }
+        Self { token, active, at, token_info: OnceCell::new(), withdrawn: Cell::new(None) }
     }
 
     /// Its key.
@@ -78,7 +78,7 @@ impl UnverifiedToken {
 }
 
 /// Where to learn about a token that is not in the cache.
-pub(crate) enum Source {
+pub(crate) enum TokenLookup {
     /// The authorization server can tell.
     Query(Query),
     /// The token speaks for itself.
@@ -174,7 +174,7 @@ impl AuthorizationServer {
         form: TokenForm<'_>,
         key: TokenKey,
         host: Host<'_>,
-    ) -> Result<Source, TokenError> {
+    ) -> Result<TokenLookup, TokenError> {
         if form.is_of_other_kind() {
             return Err(Reason::NotAnAccessToken.into());
         }
@@ -193,25 +193,25 @@ impl AuthorizationServer {
                     self.settings.token.policy.validate_presented(&claims)?;
                     let source = active_token::Source::Presented(Box::new(jws.into_owned()));
                     let active = ActiveToken::new(source, claims);
-                    Ok(Source::UnverifiedToken(Rc::new(UnverifiedToken::new(key, active, host.now))))
+                    Ok(TokenLookup::UnverifiedToken(Rc::new(UnverifiedToken::new(key, active, host.now))))
                 }
             },
         }
     }
 
     /// The server can tell, unless it has lately.
-    fn query(&self, token: AccessToken<'_>, key: TokenKey, host: Host<'_>) -> Result<Source, Reason> {
+    fn query(&self, token: AccessToken<'_>, key: TokenKey, host: Host<'_>) -> Result<TokenLookup, Reason> {
         if let Some(reason) = self.cache.refusal(&key, host.now) {
             host.metrics.increment(Counter::CacheHitInactive);
             return Err(reason);
         }
         let waiting = self.unverified.get(&key).into_iter().flatten().rev().filter_map(Weak::upgrade);
         if let Some(unverified_token) = waiting.into_iter().find(|one| one.token_info.get().is_none()) {
-            return Ok(Source::UnverifiedToken(unverified_token));
+            return Ok(TokenLookup::UnverifiedToken(unverified_token));
         }
         let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
         let query = self.introspection(token, key).ok_or(Reason::NotAJwt)?;
-        Ok(Source::Query(query.with_precedence(precedence)))
+        Ok(TokenLookup::Query(query.with_precedence(precedence)))
     }
 
     /// The query that refreshes an entry which is about to end. Whether it may be sent, and by this worker, is decided when it is
@@ -326,7 +326,7 @@ impl AuthorizationServer {
                     self.cache.note_refusal(token, reason, outcome.freshness(host.now), host.now);
                     // Earlier responses that wait for keys do not count any more.
                     for waiting in self.unverified.remove(&token).iter().flatten().filter_map(Weak::upgrade) {
-                        waiting.taken_back.set(Some(reason));
+                        waiting.withdrawn.set(Some(reason));
                     }
                 }
                 return Err(TokenError { retry_after: outcome.retry_after(host.now), ..error });
@@ -410,17 +410,17 @@ impl AuthorizationServer {
         }
     }
 
-    /// Verifies a token and caches its info. Missing keys are queried if `asking`.
+    /// Verifies a token and caches its info. Missing keys are queried if `may_fetch`.
     ///
     /// # Errors
     /// Why there is none, or none yet.
     pub(crate) fn token_info(
         &mut self,
         unverified_token: &UnverifiedToken,
-        asking: bool,
+        may_fetch: bool,
         host: Host<'_>,
     ) -> Result<Rc<TokenInfo>, NoTokenInfo> {
-        if let Some(reason) = unverified_token.taken_back.get() {
+        if let Some(reason) = unverified_token.withdrawn.get() {
             return Err(NoTokenInfo::Refused(reason));
         }
         if let Some(known) = unverified_token.token_info.get() {
@@ -437,7 +437,7 @@ impl AuthorizationServer {
         if unverified_token.active.source.is_presented() && self.failed_verifications.is_spent(host.now) {
             return Err(NoTokenInfo::Refused(Reason::VerificationLimit));
         }
-        let verified = self.verify(&unverified_token.active, asking, host);
+        let verified = self.verify(&unverified_token.active, may_fetch, host);
         let token_info = match verified {
             // The TTL begins with the response, not with the arrival of the keys.
             Ok(key) => Ok(self.cache.keep(
@@ -472,7 +472,7 @@ impl AuthorizationServer {
     fn verify(
         &mut self,
         active: &ActiveToken,
-        asking: bool,
+        may_fetch: bool,
         host: Host<'_>,
     ) -> Result<Option<Fingerprint>, Obstacle> {
         let jws = match &active.source {
@@ -486,7 +486,7 @@ impl AuthorizationServer {
             None => Err(Obstacle::Refused),
             Some(Keys::Configured(keys)) => keys.verify(jws).map(|_| None).map_err(|_| Obstacle::Refused),
             Some(Keys::Published(store)) => {
-                store.verify(jws, asking, host.now, shared(self.shares, host)).map(Some)
+                store.verify(jws, may_fetch, host.now, shared(self.shares, host)).map(Some)
             }
         };
         if verified.is_err() && active.source.is_presented() {

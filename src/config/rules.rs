@@ -386,11 +386,20 @@ impl Demands {
             Some(false) => Enforcement::Full,
             None => default,
         };
-        let (server, then) = match servers.as_slice() {
+        let (server, fallbacks) = match servers.as_slice() {
             [] => (None, Vec::new()),
-            [first, then @ ..] => (Some(*first), then.to_vec()),
+            [first, others @ ..] => (Some(*first), others.to_vec()),
         };
-        Requirement { is_optional: false, enforcement, also: None, server, then, mint, conditions, any_of }
+        Requirement {
+            is_optional: false,
+            enforcement,
+            also: None,
+            server,
+            fallbacks,
+            mint,
+            conditions,
+            any_of,
+        }
     }
 }
 

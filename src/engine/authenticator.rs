@@ -12,7 +12,7 @@ use super::decision::{Decision, OtherServers, Pending, Step};
 use super::query_result::{IntrospectionResult, QueryResult};
 use super::request_context::{self, RequestContext};
 use super::token_check::TokenCheck;
-use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Source};
+use crate::authorization_server::{AuthorizationServer, NoTokenInfo, TokenLookup};
 use crate::cache::{Level, Occupancy};
 use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::client_certificate::CertificateSource;
@@ -213,8 +213,8 @@ impl Authenticator {
     /// Continues a request that waited for this result.
     pub(super) fn settle(&mut self, pending: Pending, result: &QueryResult, host: Host<'_>) -> Step {
         match result {
-            QueryResult::Token(IntrospectionResult { token, unverified_token: Err(none), .. }) => {
-                self.fall_back(pending, token, *none, host)
+            QueryResult::Token(IntrospectionResult { token, unverified_token: Err(error), .. }) => {
+                self.fall_back(pending, token, *error, host)
             }
             QueryResult::Token(IntrospectionResult { unverified_token: Ok(unverified_token), .. }) => self
                 .verify_and_decide(
@@ -222,7 +222,7 @@ impl Authenticator {
                     true,
                     host,
                 ),
-            // If the fetch was throttled, verify with the keys we have instead of asking again.
+            // If the fetch was throttled, verify with the keys we have instead of fetching again.
             QueryResult::Document(result, _) => {
                 self.verify_and_decide(pending, *result != Err(Reason::IntrospectionLimit), host)
             }
@@ -378,12 +378,12 @@ impl Authenticator {
                 None => step,
             });
         }
-        self.learn(head, token, key, context, host)
+        self.handle_miss(head, token, key, context, host)
     }
 
     /// Handles a cache miss, in a function of its own so that hits stay cheap.
     #[inline(never)]
-    fn learn(
+    fn handle_miss(
         &mut self,
         head: &RequestHead<'_>,
         token: AccessToken<'_>,
@@ -396,27 +396,27 @@ impl Authenticator {
         let server = self.servers.get(id.0).ok_or(Reason::Internal)?;
         let source = match server.source(token, form, key, host) {
             Ok(source) => source,
-            Err(none) => {
+            Err(error) => {
                 let others = self.other_servers(head, token, key, &context.requirement, host);
-                let others = Some(others.ok_or(none)?);
+                let others = Some(others.ok_or(error)?);
                 let mut pending = Pending { context, server: id, unverified_token: None, others };
-                let query = pending.next_query(none)?;
+                let query = pending.next_query(error)?;
                 host.metrics.increment(Counter::CacheMiss);
                 return Ok(Step::Ask(query, pending));
             }
         };
-        if let Source::UnverifiedToken(unverified_token) = &source {
+        if let TokenLookup::UnverifiedToken(unverified_token) = &source {
             let check = TokenCheck { settings: server.token_settings(), context: &context, host };
             check.claims(unverified_token.claims())?;
         }
         host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
-            Source::Query(query) => {
+            TokenLookup::Query(query) => {
                 let others = self.other_servers(head, token, key, &context.requirement, host);
                 let pending = Pending { context, server: id, unverified_token: None, others };
                 Step::Ask(query.traced(head.traceparent), pending)
             }
-            Source::UnverifiedToken(unverified_token) => self.verify_and_decide(
+            TokenLookup::UnverifiedToken(unverified_token) => self.verify_and_decide(
                 Pending { context, server: id, unverified_token: Some(unverified_token), others: None },
                 true,
                 host,
@@ -436,11 +436,11 @@ impl Authenticator {
     ) -> Option<Box<OtherServers>> {
         let query =
             |id: &ServerId| match self.servers.get(id.0)?.source(token, TokenForm::of(token), key, host) {
-                Ok(Source::Query(query)) => Some(query.traced(head.traceparent)),
-                Ok(Source::UnverifiedToken(_)) | Err(_) => None,
+                Ok(TokenLookup::Query(query)) => Some(query.traced(head.traceparent)),
+                Ok(TokenLookup::UnverifiedToken(_)) | Err(_) => None,
             };
-        let [_, ..] = requirement.then.as_slice() else { return None };
-        let queries = requirement.then.iter().rev().filter_map(query).collect();
+        let [_, ..] = requirement.fallbacks.as_slice() else { return None };
+        let queries = requirement.fallbacks.iter().rev().filter_map(query).collect();
         Some(Box::new(OtherServers { queries, failure: None }))
     }
 
@@ -504,7 +504,7 @@ impl Authenticator {
             return Some((first, token_info, level));
         }
         if requirement.server.is_some() {
-            let mut others = requirement.then.iter();
+            let mut others = requirement.fallbacks.iter();
             return others.find_map(|id| {
                 let (token_info, level) = self.servers.get_mut(id.0)?.find(token, host)?;
                 Some((*id, token_info, level))
@@ -518,7 +518,7 @@ impl Authenticator {
 
     fn server_for(&self, form: &TokenForm<'_>, requirement: &Requirement) -> ServerId {
         let first = requirement.server.unwrap_or_default();
-        if (requirement.server.is_some() && requirement.then.is_empty()) || self.servers.len() == 1 {
+        if (requirement.server.is_some() && requirement.fallbacks.is_empty()) || self.servers.len() == 1 {
             return first;
         }
         let Some(jws) = form.jws() else { return first };
@@ -533,26 +533,26 @@ impl Authenticator {
         &mut self,
         mut pending: Pending,
         token: &TokenKey,
-        none: TokenError,
+        error: TokenError,
         host: Host<'_>,
     ) -> Step {
-        let server = self.servers.get_mut(pending.server.0).filter(|_| none.reason.is_outage());
+        let server = self.servers.get_mut(pending.server.0).filter(|_| error.reason.is_outage());
         match server.and_then(|server| server.find_usable(token, host)) {
             Some(token_info) => self.decide(pending, token_info, host),
-            None => match pending.next_query(none) {
+            None => match pending.next_query(error) {
                 Ok(query) => Step::Ask(query, pending),
-                Err(none) => pending.reject(none, Some(token), None, host),
+                Err(error) => pending.reject(error, Some(token), None, host),
             },
         }
     }
 
     /// Verifies the token and decides, or queries the missing keys.
-    fn verify_and_decide(&mut self, pending: Pending, asking: bool, host: Host<'_>) -> Step {
+    fn verify_and_decide(&mut self, pending: Pending, may_fetch: bool, host: Host<'_>) -> Step {
         let server = self.servers.get_mut(pending.server.0);
         let (Some(server), Some(unverified_token)) = (server, &pending.unverified_token) else {
             return pending.reject(Reason::Internal.into(), None, None, host);
         };
-        match server.token_info(unverified_token, asking, host) {
+        match server.token_info(unverified_token, may_fetch, host) {
             Ok(token_info) => {
                 let server = pending.server;
                 let step = self.decide(pending, token_info, host);

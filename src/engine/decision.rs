@@ -46,7 +46,7 @@ pub(super) struct Pending {
     pub(super) context: RequestContext,
     pub(super) server: ServerId,
     pub(super) unverified_token: Option<Rc<UnverifiedToken>>,
-    /// Where else its token may be known.
+    /// The servers to ask if this one does not know the token.
     pub(super) others: Option<Box<OtherServers>>,
 }
 
@@ -54,12 +54,12 @@ pub(super) struct Pending {
 pub(super) struct OtherServers {
     /// The queries, the next one last.
     pub(super) queries: Vec<Query>,
-    /// Why one that was asked could not tell: then that no other knows the token says nothing of it.
+    /// Why one of them did not serve. Then the token may be known there, even if no other server knows it.
     pub(super) failure: Option<TokenError>,
 }
 
 impl Decision {
-    /// It is for a public place.
+    /// Its rule is public.
     pub(super) fn forward_public(headers: UpstreamHeaders, host: Host<'_>) -> Self {
         host.metrics.increment(Counter::AllowedPublic);
         Self::Forward(headers)
@@ -93,28 +93,28 @@ impl Decision {
 }
 
 impl Pending {
-    /// The query to the next server, if this one knows nothing of the token or could not tell.
+    /// The query to the next server, if this one does not know the token or did not serve.
     ///
     /// # Errors
     /// Why the request is refused: there is no other, or this one has refused the token for what it is.
-    pub(super) fn next_query(&mut self, none: TokenError) -> Result<Query, TokenError> {
+    pub(super) fn next_query(&mut self, error: TokenError) -> Result<Query, TokenError> {
         // `WrongIssuer` is said here of a JWT that this server would verify, never of an answer.
-        let is_unknown = matches!(none.reason, Reason::Inactive | Reason::NotAJwt | Reason::WrongIssuer);
+        let is_unknown = matches!(error.reason, Reason::Inactive | Reason::NotAJwt | Reason::WrongIssuer);
         let Some(others) =
-            self.others.as_mut().filter(|_| is_unknown || none.reason.fault() != Fault::Client)
+            self.others.as_mut().filter(|_| is_unknown || error.reason.fault() != Fault::Client)
         else {
-            return Err(none);
+            return Err(error);
         };
         if !is_unknown {
-            others.failure.get_or_insert(none);
+            others.failure.get_or_insert(error);
         }
-        let query = others.queries.pop().ok_or(others.failure.unwrap_or(none))?;
+        let query = others.queries.pop().ok_or(others.failure.unwrap_or(error))?;
         self.server = query.key().server;
         Ok(query)
     }
 
     /// The same for a client that speaks gRPC so, if it does, and of a resource with these metadata, if there are any.
-    pub(super) fn answered_as(
+    pub(super) fn answered_with(
         mut self,
         grpc_call: Option<GrpcCall>,
         resource_metadata: Option<Arc<str>>,
@@ -127,12 +127,12 @@ impl Pending {
     /// Refuses it, with what is known of its token.
     pub(super) fn reject(
         self,
-        none: TokenError,
+        error: TokenError,
         token: Option<&TokenKey>,
         claims: Option<&Claims>,
         host: Host<'_>,
     ) -> Step {
-        let TokenError { reason, retry_after, member } = none;
+        let TokenError { reason, retry_after, member } = error;
         let enforcement = self.context.requirement.enforcement;
         let rejection =
             Rejection { token: token.copied(), retry_after, member, ..self.context.refusal(reason, claims) };

@@ -56,7 +56,7 @@ impl DecisionLog {
     }
 
     /// A line about something that happens rarely.
-    pub fn say(&self, level: Level, text: impl Display) {
+    pub fn log(&self, level: Level, text: impl Display) {
         if self.writes(level) {
             self.write_line(level, &text);
         }
@@ -66,7 +66,7 @@ impl DecisionLog {
     pub(super) fn note_decision_of(&self, decision: &Decision) {
         if let Decision::ShadowDeny(rejection, _) = decision {
             let text = "shadow denied: the rule is report_only";
-            self.write(Level::Warn, text, rejection.reason.name());
+            self.log_limited(Level::Warn, text, rejection.reason.name());
         }
         if !self.writes(Level::Debug) {
             return;
@@ -95,15 +95,15 @@ impl DecisionLog {
                 self.note_introspection(token, fault);
             }
             QueryResult::Document(Err(Reason::IntrospectionLimit), _) => {
-                self.say(Level::Debug, "keys or metadata: a fetch is in flight or was made moments ago");
+                self.log(Level::Debug, "keys or metadata: a fetch is in flight or was made moments ago");
             }
             QueryResult::Document(Err(reason), unusable) => {
                 let text = "the authorization server's keys or metadata cannot be used";
-                self.write(Level::Error, text, fault(*reason));
+                self.log_limited(Level::Error, text, fault(*reason));
                 self.note_unusable_keys(Level::Warn, server, unusable);
             }
             QueryResult::Document(Ok(()), unusable) => {
-                self.say(
+                self.log(
                     Level::Info,
                     format_args!("keys or metadata of authorization server {server} accepted"),
                 );
@@ -118,19 +118,19 @@ impl DecisionLog {
         let named = keys.iter().take(MAX_KEYS_NAMED);
         let named: Vec<_> = named.map(|key| format!("keys[{}]: {}", key.index, key.reason)).collect();
         let (count, named) = (keys.len(), named.join("; "));
-        self.say(level, format_args!("authorization server {server}: keys left out ({count}): {named}"));
+        self.log(level, format_args!("authorization server {server}: keys left out ({count}): {named}"));
     }
 
     fn note_circuit(&self, server: &str, change: Option<CircuitChange>) {
         match change {
             Some(CircuitChange::Opened) => {
-                self.say(
+                self.log(
                     Level::Warn,
                     format_args!("circuit breaker opened for authorization server {server}"),
                 );
             }
             Some(CircuitChange::Closed) => {
-                self.say(
+                self.log(
                     Level::Info,
                     format_args!("circuit breaker closed for authorization server {server}"),
                 );
@@ -142,10 +142,10 @@ impl DecisionLog {
     /// What the server did wrong is a line of its own.
     fn note_introspection(&self, token: &IntrospectionResult, fault: impl Fn(Reason) -> String) {
         let Some(TokenError { reason, member, .. }) = token.refusal() else {
-            return self.say(Level::Debug, "introspection: active");
+            return self.log(Level::Debug, "introspection: active");
         };
         let place = member.map(|member| format!(" member={member}")).unwrap_or_default();
-        self.say(Level::Debug, format_args!("introspection: {}{place}", reason.name()));
+        self.log(Level::Debug, format_args!("introspection: {}{place}", reason.name()));
         let (level, text) = match reason {
             Reason::GatewayCredentialsRefused => (
                 Level::Error,
@@ -158,11 +158,11 @@ impl DecisionLog {
             reason if reason.fault() == Fault::Client => return,
             _ => (Level::Error, "the authorization server sent an unexpected response to an introspection"),
         };
-        self.write(level, text, format_args!("{}{place}", fault(reason)));
+        self.log_limited(level, text, format_args!("{}{place}", fault(reason)));
     }
 
     /// A line about something that may come again and again.
-    pub fn write(&self, level: Level, text: &'static str, detail: impl Display) {
+    pub fn log_limited(&self, level: Level, text: &'static str, detail: impl Display) {
         if !self.writes(level) {
             return;
         }
@@ -178,8 +178,8 @@ impl DecisionLog {
         };
         repeated.insert(text, Repetition { written_at: now, suppressed: 0 });
         match suppressed {
-            0 => self.say(level, format_args!("{text}: {detail}")),
-            _ => self.say(
+            0 => self.log(level, format_args!("{text}: {detail}")),
+            _ => self.log(
                 level,
                 format_args!("{text}: {detail} ({suppressed} more since the last line like this)"),
             ),
@@ -196,7 +196,7 @@ impl DecisionLog {
             // Writing into a text does not fail.
             let _ = value.map(|value| write!(line, " {name}={value}"));
         }
-        self.say(Level::Debug, line);
+        self.log(Level::Debug, line);
     }
 
     fn writes(&self, level: Level) -> bool {

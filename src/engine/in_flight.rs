@@ -1,8 +1,8 @@
 //! Calls in flight and the requests that wait for each: one introspection serves all requests with its token that arrive before the
 //! response, and one fetch of keys all that need them (R23, R63).
 //!
-//! Some hosts drop the response to a call whose stream is gone (R113): that call is an [orphan](InFlight::orphan), and some must be
-//! sent [again](InFlight::take_orphans).
+//! Some hosts drop the response to a call whose stream is gone (R113): that call is an [orphan](InFlight::orphan), which may have to be sent
+//! [again](InFlight::take_orphans).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,14 +50,14 @@ struct Abandoned {
 
 /// A call and the requests that wait for its end.
 pub(super) struct Flight {
-    /// What it asks; it may have to be sent again.
+    /// Kept, since an orphan is sent again.
     pub(super) query: Query,
     pub(super) waiting: Vec<Waiting>,
     /// The stream in whose name it is sent.
     pub(super) sender: Option<StreamId>,
 }
 
-/// A flight with its time of departure.
+/// A flight, and when it was started.
 struct Started {
     flight: Flight,
     at: Timestamp,
@@ -84,11 +84,11 @@ impl InFlight {
         flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
     }
 
-    /// The requests that wait for a call in flight about the same, for another to join them. A call that can be lost with its stream is
-    /// joined only where it `is_repeated` then.
-    pub(super) fn joinable(&mut self, key: &QueryKey, is_repeated: bool) -> Option<&mut Vec<Waiting>> {
+    /// The requests that wait for a call in flight with this key, for another to join them. A call that can be lost with its stream is
+    /// joined only where it `is_resent` then.
+    pub(super) fn joinable(&mut self, key: &QueryKey, is_resent: bool) -> Option<&mut Vec<Waiting>> {
         let started = self.joinable.get(key).and_then(|id| self.flights.get_mut(id))?;
-        (is_repeated || started.flight.sender.is_none()).then_some(&mut started.flight.waiting)
+        (is_resent || started.flight.sender.is_none()).then_some(&mut started.flight.waiting)
     }
 
     /// Starts a flight, whose call is to be sent.
@@ -105,12 +105,12 @@ impl InFlight {
         self.flights.get(&id).map(|started| &started.flight)
     }
 
-    /// The call has come to its end, and how long that took. None for one that is not in flight.
+    /// A call that ended, and how long it took. None for one that is not in flight.
     pub(super) fn complete(&mut self, id: CallId, now: Timestamp) -> Option<(Flight, Duration)> {
         let Started { flight, at } = self.remove(id)?;
         let took = now.since(at);
-        let fading = self.slowest.unwrap_or_default().mul_f64(FADING);
-        self.slowest = Some(took.max(fading).min(flight.query.timeout()));
+        let decayed = self.slowest.unwrap_or_default().mul_f64(DECAY);
+        self.slowest = Some(took.max(decayed).min(flight.query.timeout()));
         Some((flight, took))
     }
 
@@ -119,7 +119,7 @@ impl InFlight {
         self.remove(id).map(|started| started.flight)
     }
 
-    /// The host will drop the responses to calls in this stream's name: what they were about.
+    /// The host drops the responses to calls in this stream's name. Gives their keys.
     ///
     /// The server is assumed busy for twice the recent maximum response time, at most until the time-out: a client
     /// that disconnects must neither exceed the server's limit, nor occupy a slot longer than the server is busy (R113).
@@ -158,8 +158,8 @@ impl InFlight {
     pub(super) fn take_refreshes(&mut self) -> Vec<(Query, Timestamp)> {
         let refreshes = std::mem::take(&mut self.refreshes).into_iter();
         // A request may have asked since, because it found nothing fresh: its answer is a refresh as well.
-        let unasked = refreshes.filter(|(key, _)| !self.joinable.contains_key(key));
-        unasked.map(|(_, Refresh { query, since })| (query, since)).collect()
+        let unsent = refreshes.filter(|(key, _)| !self.joinable.contains_key(key));
+        unsent.map(|(_, Refresh { query, since })| (query, since)).collect()
     }
 
     /// Keeps a query for which there was no room for another try, until its time-out.
@@ -192,11 +192,11 @@ impl InFlight {
     }
 }
 
-/// As many as are asked at one time, by default.
+/// As many as may be open at one time, by default.
 const MAX_REFRESHES: usize = 256;
 
-/// How much of the slowest response's time counts after the next one.
-const FADING: f64 = 0.875;
+/// How much of the recent maximum remains with each response.
+const DECAY: f64 = 0.875;
 
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,11 @@
 //! on_stream_gone, on_tick
 //! ```
 //!
-//! The engine owns the order of these steps: which requests share an answer, what a client that leaves costs, what is refreshed in the
-//! background, and the limits of each server. A driver moves bytes, and polls until nothing is left: first the calls, then the actions.
+//! The engine owns the order of these steps: which requests share a response, what becomes of the calls of streams that are gone, what is
+//! refreshed in the background, and the limits of each server. A driver moves bytes, and polls until nothing is left: first the calls, then
+//! the actions.
 //!
-//! *Invariant:* no request is settled twice. *Invariant:* nothing is asked for a request before its driver polls, having made its edits.
+//! *Invariant:* no request is settled twice. *Invariant:* no call is made for a request before its driver has applied the edits and polls.
 
 mod authenticator;
 mod call;
@@ -61,11 +62,11 @@ pub struct Engine {
     in_flight: InFlight,
     capabilities: Capabilities,
     log: Rc<DecisionLog>,
-    /// What requests wait for that has not been asked: their edits come first.
-    unasked: VecDeque<(StreamId, Query, Pending)>,
+    /// Queries of requests whose edits the driver may not have applied yet.
+    unsent: VecDeque<(StreamId, Query, Pending)>,
     calls: VecDeque<CallId>,
     actions: VecDeque<(StreamId, Action)>,
-    /// How many evictions the counter knows of.
+    /// Evictions that the counter includes already.
     evictions: u64,
 }
 
@@ -85,7 +86,7 @@ impl Engine {
             in_flight: InFlight::default(),
             capabilities,
             log,
-            unasked: VecDeque::new(),
+            unsent: VecDeque::new(),
             calls: VecDeque::new(),
             actions: VecDeque::new(),
             evictions: 0,
@@ -152,10 +153,10 @@ impl Engine {
                 Some(decision)
             }
             Step::Ask(query, pending) => {
-                self.unasked.push_back((
+                self.unsent.push_back((
                     stream,
                     query,
-                    pending.answered_as(grpc_call(), resource_metadata()),
+                    pending.answered_with(grpc_call(), resource_metadata()),
                 ));
                 None
             }
@@ -180,7 +181,7 @@ impl Engine {
     /// The reply to a request about which the host refused a call.
     #[cold]
     pub fn internal_error(&self, refused: impl Display, metrics: &dyn Metrics) -> Reply {
-        self.log.write(Level::Error, "the host refused a call for a request", refused);
+        self.log.log_limited(Level::Error, "the host refused a call for a request", refused);
         self.refuse(Reason::Internal, metrics)
     }
 
@@ -202,17 +203,15 @@ impl Engine {
 
     /// The next call for the host to send. It ends by [`Self::on_call_done`] or [`Self::on_call_not_sent`].
     pub fn poll_call(&mut self, host: Host<'_>) -> Option<Call> {
-        while let Some((stream, query, pending)) = self.unasked.pop_front() {
-            if let Some(decision) = self.ask(stream, query, pending, host) {
-                let action = self.action(decision);
-                self.actions.push_back((stream, action));
-            }
+        while let Some((stream, query, pending)) = self.unsent.pop_front() {
+            let decision = self.ask(stream, query, pending, host);
+            self.decide(stream, decision);
         }
         while let Some(id) = self.calls.pop_front() {
             let Some(Flight { query, sender, .. }) = self.in_flight.get(id) else { continue };
             match query.callout(host) {
                 Ok(request) => {
-                    let max_response_bytes = query.answer_limit();
+                    let max_response_bytes = query.max_response_bytes();
                     let key = query.key();
                     return Some(Call { id, stream: *sender, key, request, max_response_bytes });
                 }
@@ -227,7 +226,7 @@ impl Engine {
         self.actions.pop_front()
     }
 
-    /// A call came to an end.
+    /// A call ended.
     pub fn on_call_done(&mut self, call: CallId, result: CallResult<'_>, host: Host<'_>) {
         let Some((flight, took)) = self.in_flight.complete(call, host.now) else { return };
         if flight.query.is_introspection() {
@@ -241,7 +240,7 @@ impl Engine {
     #[cold]
     pub fn on_call_not_sent(&mut self, call: CallId, refused: impl Display, host: Host<'_>) {
         let Some(flight) = self.in_flight.withdraw(call) else { return };
-        self.log.write(
+        self.log.log_limited(
             Level::Error,
             "callout not dispatched: does its cluster or upstream exist?",
             format_args!("{}: {refused}", flight.query.upstream()),
@@ -249,7 +248,7 @@ impl Engine {
         self.settle(flight, CalloutOutcome::Lost, host);
     }
 
-    /// A call came to an end at a time that the host does not tell: nothing can be said of any token.
+    /// A call ended, and the host does not give the time: no token can be validated.
     #[cold]
     pub fn on_call_without_time(&mut self, call: CallId, metrics: &dyn Metrics) {
         let Some(flight) = self.in_flight.withdraw(call) else { return };
@@ -259,10 +258,10 @@ impl Engine {
         }
     }
 
-    /// A stream that waits is gone. Where the host drops the answer to a call that was sent in its name, and that matters to others,
-    /// the call is sent again at the next tick.
+    /// A stream that waits is gone. Where the host drops the response to a call that was sent in its name, and others need that, the call is
+    /// sent again at the next tick.
     pub fn on_stream_gone(&mut self, stream: StreamId) {
-        self.unasked.retain(|(unasked, ..)| *unasked != stream);
+        self.unsent.retain(|(unsent, ..)| *unsent != stream);
         self.in_flight.leave(stream);
         for key in self.in_flight.orphan(stream) {
             if self.capabilities.has_timers {
@@ -270,12 +269,12 @@ impl Engine {
             }
         }
         if !self.capabilities.has_timers {
-            // Nothing is sent again; and a call that was sent still counts, so that clients which leave cannot have one sent each time.
+            // Nothing is sent again. The calls still count as open, so that clients which disconnect cannot cause one each.
             self.in_flight.take_orphans(|_| false);
         }
     }
 
-    /// Some time has passed: sends what no request waits for, and what was lost with a stream; sets the gauges.
+    /// Time has passed: sends queued refreshes and what was lost with a stream, and sets the gauges.
     pub fn on_tick(&mut self, host: Host<'_>) {
         let Self { in_flight, authenticator, .. } = self;
         let orphans = in_flight.take_orphans(|query| authenticator.needs_answer(query.key()));
@@ -299,46 +298,43 @@ impl Engine {
         }
     }
 
-    /// Joins a call in flight for the same token, or starts one. A query that must not be sent is answered at once, by nothing, which
-    /// may lead to another. None, if the request waits.
-    fn ask(
-        &mut self,
-        stream: StreamId,
-        mut query: Query,
-        mut pending: Pending,
-        host: Host<'_>,
-    ) -> Option<Decision> {
-        loop {
-            let key = query.key();
-            let counts = self.in_flight.counts(&key, host.now);
-            let admitted = self.authenticator.admits_waiting(key, counts);
-            if admitted.is_ok()
-                && self.settings.single_flight
-                && self.capabilities.switches_streams
-                && let Some(others) = self.in_flight.joinable(&key, self.capabilities.has_timers)
-            {
-                others.push(Waiting { stream, pending });
-                host.metrics.increment(Counter::IntrospectionCoalesced);
-                return None;
+    /// Joins a call in flight with the same key, or starts one. A query that must not be sent ends at once, which may lead to another. None,
+    /// if the request waits.
+    fn ask(&mut self, stream: StreamId, query: Query, pending: Pending, host: Host<'_>) -> Option<Decision> {
+        let key = query.key();
+        let counts = self.in_flight.counts(&key, host.now);
+        let admitted = self.authenticator.admits_waiting(key, counts);
+        if admitted.is_ok()
+            && self.settings.single_flight
+            && self.capabilities.switches_streams
+            && let Some(others) = self.in_flight.joinable(&key, self.capabilities.has_timers)
+        {
+            others.push(Waiting { stream, pending });
+            host.metrics.increment(Counter::IntrospectionCoalesced);
+            return None;
+        }
+        let admitted = admitted.and_then(|()| self.authenticator.admits(&query, counts, host));
+        let Err(not_sent) = admitted else {
+            let sender = (!self.capabilities.outlives_streams).then_some(stream);
+            self.start(Flight { query, waiting: vec![Waiting { stream, pending }], sender }, host);
+            return None;
+        };
+        let outcome = CalloutOutcome::NotSent(not_sent);
+        let result = self.authenticator.evaluate(key, outcome, host);
+        self.note_result(&query, outcome, &result);
+        self.resume(Waiting { stream, pending }, &result, host)
+    }
+
+    /// Goes on with a request by the result that it waited for. None, if it waits for another.
+    fn resume(&mut self, waiting: Waiting, result: &QueryResult, host: Host<'_>) -> Option<Decision> {
+        let Waiting { stream, pending } = waiting;
+        match self.authenticator.settle(pending, result, host) {
+            Step::Settled(decision) => Some(decision),
+            Step::Refresh(decision, query) => {
+                self.refresh(query, host);
+                Some(decision)
             }
-            let waiting = Waiting { stream, pending };
-            let admitted = admitted.and_then(|()| self.authenticator.admits(&query, counts, host));
-            let Err(not_sent) = admitted else {
-                let sender = (!self.capabilities.outlives_streams).then_some(stream);
-                self.start(Flight { query, waiting: vec![waiting], sender }, host);
-                return None;
-            };
-            let outcome = CalloutOutcome::NotSent(not_sent);
-            let result = self.authenticator.evaluate(key, outcome, host);
-            self.note_result(&query, outcome, &result);
-            match self.authenticator.settle(waiting.pending, &result, host) {
-                Step::Settled(decision) => return Some(decision),
-                Step::Refresh(decision, query) => {
-                    self.refresh(query, host);
-                    return Some(decision);
-                }
-                Step::Ask(next_query, next_pending) => (query, pending) = (next_query, next_pending),
-            }
+            Step::Ask(query, pending) => self.ask(stream, query, pending, host),
         }
     }
 
@@ -363,20 +359,17 @@ impl Engine {
         {
             self.refresh(next, host);
         }
-        for Waiting { stream, pending } in waiting {
-            let decision = match self.authenticator.settle(pending, &result, host) {
-                Step::Settled(decision) => Some(decision),
-                Step::Refresh(decision, query) => {
-                    self.refresh(query, host);
-                    Some(decision)
-                }
-                Step::Ask(query, pending) => self.ask(stream, query, pending, host),
-            };
-            if let Some(decision) = decision {
-                let action = self.action(decision);
-                self.actions.push_back((stream, action));
-            }
+        for waiting in waiting {
+            let stream = waiting.stream;
+            let decision = self.resume(waiting, &result, host);
+            self.decide(stream, decision);
         }
+    }
+
+    /// Queues the action of a decision, if there is one.
+    fn decide(&mut self, stream: StreamId, decision: Option<Decision>) {
+        let action = decision.map(|decision| self.action(decision));
+        self.actions.extend(action.map(|action| (stream, action)));
     }
 
     fn note_result(&self, query: &Query, outcome: CalloutOutcome<'_>, result: &QueryResult) {

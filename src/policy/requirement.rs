@@ -35,7 +35,7 @@ pub struct Requirement {
     /// The authorization server whose tokens are taken; none named means any.
     pub server: Option<ServerId>,
     /// Those that are asked, one after the other, about an opaque token of which it knows nothing.
-    pub then: Vec<ServerId>,
+    pub fallbacks: Vec<ServerId>,
     /// What JWTs that are minted for it are like, if that is not as everywhere.
     pub mint: Option<Arc<MintProfile>>,
     /// Each of these.
@@ -63,7 +63,7 @@ impl Requirement {
 
     /// Whether tokens of this server are taken.
     pub(crate) fn takes_tokens_of(&self, server: ServerId) -> bool {
-        self.server.is_none_or(|first| first == server) || self.then.contains(&server)
+        self.server.is_none_or(|first| first == server) || self.fallbacks.contains(&server)
     }
 
     /// Whether it depends on what is said of a token, and not of its user alone.

@@ -122,19 +122,19 @@ impl KeyStore {
     }
 
     /// Verifies a signature with the current keys, and returns the fingerprint of the key; requests newer keys if these are too old or
-    /// lack the key, if `asking`.
+    /// lack the key, if `may_fetch`.
     ///
     /// # Errors
     /// The cause of the failure.
     pub(crate) fn verify(
         &mut self,
         jws: &Jws<'_>,
-        asking: bool,
+        may_fetch: bool,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Result<Fingerprint, Obstacle> {
         self.correct_age(now);
-        let may_ask = asking && self.may_ask(now);
+        let may_ask = may_fetch && self.may_ask(now);
         if !self.is_fresh(now) {
             self.read_shared(now, shared);
         }
@@ -146,7 +146,9 @@ impl KeyStore {
         };
         verified.or_else(|unverified| match unverified {
             Unverified::Refused => Err(Obstacle::Refused),
-            Unverified::UnknownKey if self.read_shared(now, shared) => self.verify(jws, asking, now, shared),
+            Unverified::UnknownKey if self.read_shared(now, shared) => {
+                self.verify(jws, may_fetch, now, shared)
+            }
             Unverified::UnknownKey if may_ask => Err(Obstacle::Missing(self.wanted())),
             Unverified::UnknownKey => Err(Obstacle::UnknownKey),
         })

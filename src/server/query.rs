@@ -19,7 +19,7 @@ use crate::token_key::TokenKey;
 pub struct Query {
     key: QueryKey,
     content: Content,
-    answer_limit: usize,
+    max_response_bytes: usize,
     precedence: Precedence,
     is_refresh: bool,
 }
@@ -59,9 +59,13 @@ pub(crate) enum About {
 }
 
 impl Query {
-    /// Asks about a token; an answer of more than `answer_limit` bytes is not worth reading.
-    pub(crate) fn introspection(key: QueryKey, request: IntrospectionRequest, answer_limit: usize) -> Self {
-        Self::new(key, Content::Introspection(request), answer_limit)
+    /// Asks about a token; a response of more than `max_response_bytes` bytes is not worth reading.
+    pub(crate) fn introspection(
+        key: QueryKey,
+        request: IntrospectionRequest,
+        max_response_bytes: usize,
+    ) -> Self {
+        Self::new(key, Content::Introspection(request), max_response_bytes)
     }
 
     /// Asks for a published document.
@@ -69,8 +73,8 @@ impl Query {
         Self::new(key, Content::Document(document), MAX_DOCUMENT)
     }
 
-    fn new(key: QueryKey, content: Content, answer_limit: usize) -> Self {
-        Self { key, content, answer_limit, precedence: Precedence::Unknown, is_refresh: false }
+    fn new(key: QueryKey, content: Content, max_response_bytes: usize) -> Self {
+        Self { key, content, max_response_bytes, precedence: Precedence::Unknown, is_refresh: false }
     }
 
     /// Gives it the precedence of its token.
@@ -116,8 +120,8 @@ impl Query {
     }
 
     /// The longest answer worth reading, in bytes.
-    pub fn answer_limit(&self) -> usize {
-        self.answer_limit
+    pub fn max_response_bytes(&self) -> usize {
+        self.max_response_bytes
     }
 
     /// How long its answer may take.

@@ -108,7 +108,7 @@ impl Worker {
         let field = |name| handle.field(FieldMap::ResponseHeaders, name).unwrap_or_default();
         let Some(value) = private_cache_control(field(":status"), field(CACHE_CONTROL)) else { return };
         if let Err(refused) = handle.replace(FieldMap::ResponseHeaders, CACHE_CONTROL, &value) {
-            self.log.write(Level::Error, "the host refused to change a response", refused);
+            self.log.log_limited(Level::Error, "the host refused to change a response", refused);
         }
     }
 

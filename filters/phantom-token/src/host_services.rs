@@ -18,7 +18,7 @@ impl SharedData for HostSharedData {
     fn set(&self, key: &str, value: &[u8], cas: u32) -> bool {
         let result = host::set_shared_data(key, value, cas);
         if let Err(refused) = result {
-            self.0.say(
+            self.0.log(
                 Level::Debug,
                 format_args!("the host did not store an entry in its shared data: {refused:?}"),
             );

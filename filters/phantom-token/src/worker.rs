@@ -64,9 +64,9 @@ impl Worker {
     pub(crate) fn new(settings: Settings, root: u32) -> Self {
         let configured = format!("configured: {settings}");
         let log = Rc::new(DecisionLog::new(&settings, &HostRandomness, Box::new(HostLog)));
-        log.say(Level::Info, configured);
+        log.log(Level::Info, configured);
         let timers = host::set_tick_period(TICK).inspect_err(|refused| {
-            log.say(
+            log.log(
                 Level::Warn,
                 format_args!("host timers unavailable: refresh-ahead and gauges are disabled: {refused}"),
             );
@@ -187,14 +187,14 @@ impl Worker {
     /// Keeps a successful response out of caches that others use (RFC 6750 §2.3).
     pub(crate) fn make_private(&self) {
         if let Err(refused) = actions::make_private() {
-            self.log.write(Level::Error, "the host refused to change a response", refused);
+            self.log.log_limited(Level::Error, "the host refused to change a response", refused);
         }
     }
 
     /// Gives a reply of this worker's its media type.
     pub(crate) fn restore_content_type(&self, media_type: &str) {
         if let Err(refused) = actions::restore_content_type(media_type) {
-            self.log.write(Level::Error, "the host refused to change a response", refused);
+            self.log.log_limited(Level::Error, "the host refused to change a response", refused);
         }
     }
 
@@ -348,7 +348,7 @@ impl Worker {
     fn reply(&self, reply: Reply) {
         let reply = if self.takes_bodies.get() { reply } else { actions::without_body(reply) };
         if let Err(refused) = host::reply(reply) {
-            self.log.write(Level::Error, "the host did not accept a reply", refused);
+            self.log.log_limited(Level::Error, "the host did not accept a reply", refused);
         }
     }
 
