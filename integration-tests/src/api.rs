@@ -1,7 +1,7 @@
-//! The API behind the ingress. It answers with what it received and who the JWT says is calling; with which status and `Cache-Control`,
-//! the request says.
+//! The API behind the ingress. It responds with what it received and the caller in the JWT; the request selects the status and
+//! `Cache-Control`.
 //!
-//! It lets the pages of any origin call it and read its answers: what a page cannot do, the gateway keeps it from.
+//! It lets pages of any origin call it and read its responses, so any restriction on a page comes from the gateway.
 
 use anyhow::Result;
 use axum::body::Bytes;

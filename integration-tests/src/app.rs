@@ -1,4 +1,4 @@
-//! The client `app` of the authorization servers, which gets access tokens for itself.
+//! The client `app` of the authorization servers, which obtains access tokens for itself.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;

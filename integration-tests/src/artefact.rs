@@ -1,4 +1,5 @@
-//! In which form the tests run the filter in Envoy. Their text is one: what is called otherwise in the other form is translated here.
+//! The artefact of the filter that the tests run in Envoy. The tests are the same for both; names that differ are translated
+//! here.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
-//! The certified authorization server: oidc-provider under Node. Its clients are `app`, `gateway` and others that are gateways
-//! too: each of those is held to its own way to authenticate, or to be answered.
+//! The certified authorization server: oidc-provider under Node. Its clients are `app`, `gateway` and other gateways, each with
+//! its own method of authentication or format of response.
 
 use std::ops::Deref;
 

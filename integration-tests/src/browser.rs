@@ -1,5 +1,5 @@
-//! Pages in a real browser: headless Chromium, and websites on loopback, each of an origin of its own, whose page makes the
-//! calls that a test asks for and reports what it could read.
+//! Pages in a real browser: headless Chromium, and websites on loopback, each with its own origin, whose page makes the calls
+//! of a test and reports what it could read.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Certificates of workloads, made for one test: an authority signs for each workload who it is, as a SPIFFE ID.
+//! Certificates of workloads, generated for one test: an authority certifies each workload's SPIFFE ID.
 
 use anyhow::{Context, Result};
 use base64::Engine;

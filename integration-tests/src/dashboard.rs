@@ -1,4 +1,4 @@
-//! The dashboard for Grafana, as far as Prometheus is concerned: panels and their queries.
+//! The Grafana dashboard as seen by Prometheus: panels and their queries.
 
 use anyhow::{Context, Result};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A client's key, and proofs that the client holds it (RFC 9449 §4): right ones, and with any claims.
+//! A client's key, and proofs of possession (RFC 9449 §4): valid ones, and ones with any claims.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! The files of `envoy-config/` as they are, but for addresses, names of other files, how long servers may take and what a test says.
+//! The files of `envoy-config/`, unchanged except for addresses, names of other files, timeouts and a test's own changes.
 
 use anyhow::{Result, ensure};
 

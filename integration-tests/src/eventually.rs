@@ -1,4 +1,4 @@
-//! Waiting for a state, never for a moment: on a busy machine, anything may take its time.
+//! Waits for a state, never for a moment: on a busy machine, anything may take long.
 
 use std::future::Future;
 use std::time::Duration;

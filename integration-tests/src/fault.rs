@@ -1,4 +1,4 @@
-//! The faults of an authorization server, and what each may do to clients.
+//! The faults of an authorization server, and the permitted effect of each on clients.
 
 use crate::faulty_server::Behaviour;
 

@@ -1,5 +1,5 @@
-//! An authorization server that stops behaving, and behaves again, while it runs. It speaks HTTP by hand, since no library lets
-//! a server break its rules; what it knows of tokens is in their names.
+//! An authorization server with faults that begin and end while it runs. It writes HTTP by hand, since no library lets a server
+//! break the protocol; the names of tokens say what they are.
 
 use std::collections::HashMap;
 use std::io;

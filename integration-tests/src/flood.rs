@@ -1,5 +1,5 @@
-//! A flood: one good token after the other that the gateway has never seen, and in between a few that it knows, as fast as some
-//! connections carry them.
+//! A flood: valid tokens that are new to the gateway, and in between a few that are cached, as fast as some connections carry
+//! them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! HTTP/1.1 by hand, message by message on a connection that is kept: for servers that break its rules, and for clients by the
-//! hundred. It reads what Envoy writes here, where every body has a `content-length`.
+//! HTTP/1.1 by hand, message by message on a kept-alive connection: for servers that break the protocol, and for hundreds of
+//! clients. It reads only what Envoy writes here, where every body has a `content-length`.
 
 use std::io;
 

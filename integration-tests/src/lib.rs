@@ -1,5 +1,5 @@
-//! What the tests, the demo and the benchmark share: a real Envoy with the filter, authorization servers, services behind it that tell what
-//! they received, a client that can send what well-behaved clients cannot, and a browser that cannot.
+//! Shared by the tests, the demo and the benchmark: a real Envoy with the filter, authorization servers, services behind it
+//! that report what they received, a client that can send what well-behaved clients cannot, and a browser that cannot.
 //!
 //! Each part is obtained by a recipe of the justfile. A part that is missing is an error, never a reason to skip.
 

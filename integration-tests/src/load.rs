@@ -1,5 +1,5 @@
-//! A load: many clients at once that keep their connections and send one request after the other, some with good tokens and some
-//! without, and note what they see.
+//! A load: many clients at once that keep their connections and send one request after the other, some with valid tokens and
+//! some without, and record what they see.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! The tokens of a load. What one is worth is in its name, so that clients, the authorization server and the API agree about a
-//! million of them without a list.
+//! The tokens of a load. The name of a token says whether it is valid, so that clients, the authorization server and the API
+//! agree about a million of them without a list.
 
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;

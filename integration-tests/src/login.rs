@@ -1,5 +1,5 @@
-//! What the manifests call login.example.com: TLS in front of the authorization server, whose paths are others; and beside it an
-//! imposter with a certificate for another name.
+//! The manifests' login.example.com: TLS in front of the authorization server, whose paths differ; and next to it an impostor
+//! with a certificate for another name.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! How much memory a process has, from time to time, and whether that stays within bounds.
+//! Samples of a process's memory, and whether it stays within bounds.
 
 use std::path::Path;
 

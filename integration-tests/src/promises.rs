@@ -1,4 +1,4 @@
-//! What is promised to clients whatever fails, and whether it was kept: from what they saw, and what arrived at the API.
+//! Promises to clients whatever fails, and whether they were kept: by what clients saw and what the API received.
 
 use std::collections::HashMap;
 use std::time::Duration;

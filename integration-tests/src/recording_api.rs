@@ -1,4 +1,4 @@
-//! The API behind a load: it keeps account of every request, and looks at each for what must never arrive.
+//! The API behind a load: it records every request, and checks each for what must never arrive.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! A real registry for images (Debian's docker-registry) on loopback. Skopeo, which shares no code with what makes our image,
-//! takes images there and back.
+//! A real registry for images (Debian's docker-registry) on loopback. Skopeo, which shares no code with our image builder,
+//! pushes and pulls images.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Scenarios as data: `scenarios.yaml` says what is sent, what the authorization server answers, and what client and service see. All of them
-//! are played by three drivers of the filter: the core's, the deterministic host, and a real Envoy.
+//! Scenarios as data: `scenarios.yaml` lists requests, responses of the authorization server, and what client and service see.
+//! Three drivers of the filter run them all: the core's, the deterministic host, and a real Envoy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! An authorization server that follows a script: for faults that a real one cannot be made to show. What it answers
-//! depends on the token that it is asked about.
+//! An authorization server that follows a script: for faults that a real one cannot be made to show. The response depends on
+//! the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,5 +1,5 @@
-//! What must never be found in a log: every token and secret that a test uses is noted here, as it is and as it travels, and
-//! a recipe searches all logs for all of them.
+//! What must never be found in a log: every token and secret of a test is recorded here, plain and as transmitted, and a recipe
+//! searches all logs for all of them.
 
 use std::fs::OpenOptions;
 use std::io::Write;

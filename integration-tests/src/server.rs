@@ -1,4 +1,4 @@
-//! HTTP servers on loopback that live as long as the process, whichever test started them.
+//! HTTP servers on loopback that live as long as the process, independent of the test that started them.
 
 use std::sync::LazyLock;
 

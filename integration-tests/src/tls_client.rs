@@ -1,4 +1,4 @@
-//! A client that speaks TLS, and shows a certificate if it has one: a workload that calls another.
+//! A TLS client that presents a certificate if it has one: a workload that calls another.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What each kind of request costs, in a host that counts: the calls that the filter makes, one by one, and the work that it does
-//! inside its VM. The numbers are in `budget.json`; a change that makes a request dearer has to say so there.
+//! The cost of each kind of request, in a host that counts: the filter's host calls, one by one, and its work inside the VM.
+//! The numbers are in `budget.json`; a change that makes a request more expensive has to update it.
 //!
 //! The work is counted in units of the interpreter: it charges for each block of instructions that is entered, whether all of them
 //! are run or not. That does not tell how long anything takes, but it is the same in every run, so that two per cent more are seen.

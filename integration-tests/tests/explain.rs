@@ -1,4 +1,4 @@
-//! `phantom-token explain` says what the filter does: the same requests go through both, and must come out alike.
+//! `phantom-token explain` reports what the filter does: the same requests run through both, with the same results.
 
 #[path = "explain/random.rs"]
 mod random;

@@ -1,6 +1,6 @@
-//! What the gateway keeps is bounded, however many tokens come: a flood of good ones, in a real Envoy with one worker.
+//! The gateway's memory is bounded, however many tokens come: a flood of valid ones, in a real Envoy with one worker.
 //!
-//! `just memory` pours a million; `MEMORY_TOKENS` says how many.
+//! `just memory` sends a million; `MEMORY_TOKENS` sets the number.
 
 use anyhow::{Result, ensure};
 use integration_tests::flood::{self, Flood, Statuses};

@@ -1,4 +1,4 @@
-//! `phantom-token probe` against real authorization servers, and against what others were seen to answer.
+//! `phantom-token probe` against real authorization servers, and against recorded behaviour of others.
 
 #[path = "probe/servers.rs"]
 mod servers;

@@ -1,4 +1,4 @@
-//! Who is asked: one server that answers at once, the introspections of the filter and the checks of `ext_authz`.
+//! One server that responds at once to the introspections of the filter and the checks of `ext_authz`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What clients send, what services shall receive instead, and the key that `jwt_authn` verifies JWTs by. All of it is made
-//! for one run, so that nothing here is a secret.
+//! The clients' credentials, what services should receive instead, and the key with which `jwt_authn` verifies JWTs. All are
+//! generated for one run, so nothing here is a secret.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! What the turns say: each is held against plain Envoy's turn of the same cycle, and the differences are summarised. So is
-//! the difference of plain Envoy from itself, and nothing below that is a finding.
+//! Evaluates the turns: each is compared with plain Envoy's turn of the same cycle, and the differences are summarised. So is
+//! the difference of plain Envoy from itself; nothing below that is a finding.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a variant takes of the machine beside processors: memory, and time to start.
+//! What a variant uses besides processor time: memory, and time to start.
 
 use std::time::Duration;
 

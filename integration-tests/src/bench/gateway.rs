@@ -1,5 +1,5 @@
-//! The Envoys that are measured: each variant is a process of its own, so that none presses on another's caches. All are up all the time
-//! and have their turns.
+//! The measured Envoys: each variant is a separate process, so that none affects another's caches. All are up all the time and
+//! take turns.
 
 use std::collections::HashMap;
 use std::path::Path;

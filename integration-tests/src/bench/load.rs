@@ -1,5 +1,5 @@
 //! Clients of one listener: connections that stay open from turn to turn, so that a turn can be short and is nothing but
-//! requests. Any answer but 200, or a connection that breaks, is an error: what refusals cost is not asked here.
+//! requests. Any status but 200, or a broken connection, is an error: the cost of refusals is not measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Where a run took place, and what was measured there.
+//! The machine of a run, and what was measured.
 
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};

@@ -1,5 +1,5 @@
-//! The turns. In each cycle every variant has one, in an order drawn anew, so that what else the machine does meets all
-//! variants alike, and each turn has plain Envoy's turn of the same second to be held against.
+//! The turns. In each cycle every variant has one, in a new random order, so that other load on the machine affects all
+//! variants alike, and each turn can be compared with plain Envoy's turn of the same second.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! What the filter costs, beside what else one can put into an Envoy, all measured in one run.
+//! The cost of the filter and of its alternatives in Envoy, all measured in one run.
 //!
-//! Machines are noisy: figures of one run compare, figures of two hardly do. So all variants are up at once, each in an Envoy of its
-//! own, and each has many short turns in random order; what a request costs is the time that the Envoy had a processor, not the time that went by;
-//! and each turn is held against plain Envoy's of the same second.
+//! Machines are noisy: figures of one run are comparable, figures of two hardly are. So all variants are up at once, each in
+//! its own Envoy, and each has many short turns in random order; the cost of a request is the CPU time of its Envoy, not
+//! elapsed time; and each turn is compared with plain Envoy's of the same second.
 
 mod authority;
 mod checks;

@@ -1,4 +1,4 @@
-//! What is written about a run, for people: a summary for the terminal and the page `docs/performance.md`.
+//! The report of a run: a summary for the terminal and the page `docs/performance.md`.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The picture: what each variant adds, a bar for each destination, with whiskers from quartile to quartile. An SVG that has its
-//! own background, and another where pages are dark.
+//! The plot: what each variant adds, a bar for each destination, with whiskers from quartile to quartile. An SVG with its own
+//! background, and another for dark pages.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! A run as JSON, with what each turn was.
+//! A run as JSON, with all turns.
 
 use std::io;
 

@@ -1,5 +1,4 @@
-//! What many noisy figures say together. Medians throughout: a turn that something else on the machine disturbed counts as
-//! one turn, however much it was disturbed.
+//! Summaries of noisy figures. Medians throughout: a disturbed turn counts as one turn, however much it was disturbed.
 
 use std::time::Duration;
 

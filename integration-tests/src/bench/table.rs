@@ -1,4 +1,4 @@
-//! A table in Markdown that can be read as it is.
+//! A Markdown table that is readable as text.
 
 /// A table of these rows below this header: the first column is text, the others are figures.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {

@@ -1,4 +1,4 @@
-//! What is measured side by side: ways to let an Envoy take credentials, and plain Envoy, against which they are held.
+//! The measured variants: ways for an Envoy to accept credentials, and plain Envoy as the baseline.
 
 /// One listener of the Envoy that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

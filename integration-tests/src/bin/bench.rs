@@ -1,7 +1,7 @@
-//! Measures what the filter costs in a real Envoy.
+//! Measures the cost of the filter in a real Envoy.
 //!
 //! `bench` takes about ten minutes and writes `docs/performance.md`; `bench --quick` takes about one and writes to
-//! `target/bench`, to try whether it works.
+//! `target/bench`, to check that it works.
 
 use anyhow::{Result, ensure};
 use integration_tests::bench::{self, Plan};

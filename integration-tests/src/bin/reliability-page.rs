@@ -1,4 +1,4 @@
-//! Writes docs/reliability.md from what the trials left in target/reliability, and what the flood did.
+//! Writes docs/reliability.md from the results of the trials in target/reliability, and of the flood.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

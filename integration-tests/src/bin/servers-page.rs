@@ -1,5 +1,5 @@
-//! Writes into docs/servers.md what the tests in front of real authorization servers have left in target/servers. A row of a server that was
-//! not run stays.
+//! Writes the results of the tests with real authorization servers from target/servers into docs/servers.md. The row of a
+//! server that was not run stays.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

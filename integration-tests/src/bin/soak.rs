@@ -1,5 +1,5 @@
-//! A long time of everything: a load at a real Envoy, while the authorization server fails in one random way after the other, and
-//! the configuration is changed. `soak MINUTES` ends with the first promise that is broken, or with success.
+//! A long run of everything: a load at a real Envoy, while the authorization server fails in random ways and the configuration
+//! changes. `soak MINUTES` ends with the first promise that is broken, or with success.
 //!
 //! Leaves `soak.json` and `memory.svg` in target/soak.
 

@@ -1,4 +1,5 @@
-//! Prints, and writes into docs/hosts/envoy.md, in which versions of Envoy the tests passed, from what they left in target/matrix.
+//! Prints the versions of Envoy in which the tests passed, from the results in target/matrix, and writes them into
+//! docs/hosts/envoy.md.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Which proxy the host behaves like.
+//! The proxy whose behaviour the host simulates.
 
 /// A proxy, in what matters to a filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

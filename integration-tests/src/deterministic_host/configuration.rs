@@ -1,4 +1,4 @@
-//! How a host starts, and how its filter is configured anew.
+//! Starts a host, and reconfigures its filter.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! A context of the module, and the call into it that is going on.
+//! A context of the module, and the current call into it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the tests in this host start from: one configuration, one token, and an authorization server that finds it active.
+//! The fixture of the tests in this host: one configuration, one token, and an authorization server that calls it active.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What filters take for granted of a proxy-wasm host. Each can be taken from a host, alone or with others.
+//! The features of a proxy-wasm host that filters rely on. Each can be removed from a host, alone or with others.
 
 use super::behaviour::Behaviour;
 

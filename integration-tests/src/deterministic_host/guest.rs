@@ -1,4 +1,4 @@
-//! What a module's store holds, and how functions of the host reach into its memory.
+//! The contents of a module's store, and access to its memory from host functions.
 
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;

@@ -1,5 +1,5 @@
-//! The functions of the proxy-wasm ABI (0.2.1) that the filter calls. One that it imports and this host does not have is
-//! answered by "unimplemented", and noted: the filter could not rely on it.
+//! The functions of the proxy-wasm ABI (0.2.1) that the filter calls. An import that this host lacks returns "unimplemented"
+//! and is recorded: the filter could not rely on it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a host does between the steps of a test: contexts come and go, and what was held goes on.
+//! The host's work between the steps of a test: contexts come and go, and held requests resume.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -1,10 +1,11 @@
-//! A proxy-wasm host for tests that is deterministic: it runs the very module that proxies get, but its clock,
-//! its randomness, the order of answers and every refusal are the test's to choose. It counts what each request costs, in
-//! instructions and in calls to the host, and it notes what a real host would punish.
+//! A proxy-wasm host for tests that is deterministic: it runs the very module that is deployed, but the test controls the
+//! clock, randomness, the order of responses and every refusal. It counts the cost of each request, in instructions and host
+//! calls, and records anything that a real host would punish.
 //!
-//! It follows Envoy 1.40: the order of callbacks, the statuses of its functions, whose callouts are dropped and when. What filters
-//! take for granted of that ([`Guarantee`]) can be taken from it, one by one, or as ngx_wasm_module lacks it
-//! ([`Behaviour::NgxWasm`]). It is no proxy: there is no routing, no network and no thread, and the body of a request is a size.
+//! It follows Envoy 1.40: the order of callbacks, the statuses of its functions, whose callouts are dropped and when. The
+//! features that filters rely on ([`Guarantee`]) can be removed one by one, or as ngx_wasm_module lacks them
+//! ([`Behaviour::NgxWasm`]). It is not a proxy: there is no routing, no network and no thread, and the body of a request is a
+//! size.
 
 mod behaviour;
 mod callout;

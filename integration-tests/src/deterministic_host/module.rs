@@ -1,4 +1,4 @@
-//! The module that proxies get, compiled once for all tests of a process.
+//! The deployed module, compiled once for all tests of a process.
 
 use std::sync::OnceLock;
 

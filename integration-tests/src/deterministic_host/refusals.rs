@@ -1,4 +1,4 @@
-//! Host calls that the test lets fail.
+//! Host calls that the test makes fail.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a host function answers.
+//! The status of a host function.
 
 /// A status of the proxy-wasm ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What the host answers to a filter that misuses it. No filter that is tested does, so each misuse is made here by hand.
+//! The host's reaction to misuse. No tested filter misuses it, so each case is made here by hand.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! All that the functions of the host act on. One world belongs to one host, and all its VMs share it; since nothing runs at the
-//! same time, there is at most one call into a module.
+//! The state of a host's functions. One world belongs to one host, and all its VMs share it; since nothing runs concurrently,
+//! there is at most one call into a module.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

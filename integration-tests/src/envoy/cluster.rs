@@ -1,4 +1,4 @@
-//! A cluster: hosts on loopback, and how Envoy speaks to them.
+//! A cluster: hosts on loopback, and their protocol.
 
 use std::time::Duration;
 

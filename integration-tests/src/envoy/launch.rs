@@ -1,4 +1,4 @@
-//! The process of an Envoy: how it is started, where it logs, and when it serves.
+//! The process of an Envoy: its start, its log, and its readiness.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What the resources of Envoy Gateway say of each other.
+//! References between the resources of Envoy Gateway.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! What Istio's resources say of each other. No schema knows it, and the mesh says nothing either: a name that leads nowhere is
-//! a gateway without the filter, or a 503 at every request.
+//! References between Istio's resources. No schema checks them, and the mesh does not report them either: a dangling name means
+//! a gateway without the filter, or a 503 for every request.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! What istiod makes of resources for Envoy, read in its sources of August 2026: as much of it as the manifests use. What they use
-//! beyond that is an error here, never left out.
+//! What istiod makes of resources for Envoy, from its sources of August 2026, as far as the manifests use it. Anything beyond
+//! that is an error here, never ignored.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};

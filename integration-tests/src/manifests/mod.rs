@@ -1,5 +1,5 @@
-//! Kubernetes manifests as an API server would get them: built by the real `kubectl kustomize`, judged by the real schemas and by
-//! what the parts say of each other.
+//! Kubernetes manifests as an API server would get them: built by the real `kubectl kustomize`, validated by the real schemas
+//! and by the references between resources.
 
 pub mod envoy_gateway;
 pub mod istio;

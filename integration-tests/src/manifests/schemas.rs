@@ -1,5 +1,5 @@
-//! What the APIs of Kubernetes, Gateway API, Envoy Gateway and Istio say of resources. What they do not know is an error here, where
-//! an API server drops it without a word.
+//! The schemas of Kubernetes, Gateway API, Envoy Gateway and Istio. An unknown field is an error here, where an API server
+//! silently drops it.
 
 use std::io::Write;
 use std::path::Path;

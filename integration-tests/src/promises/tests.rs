@@ -1,4 +1,4 @@
-//! A suite that finds nothing could be one that cannot find anything: each promise, kept and broken.
+//! A check that finds nothing may be unable to find anything: each promise, kept and broken.
 
 use super::*;
 use crate::load_token::LoadToken;

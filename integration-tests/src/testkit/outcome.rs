@@ -1,4 +1,4 @@
-//! What became of a request: the client's answer and what services received. Beyond the test's own question, its assertions
+//! The outcome of a request: the client's response and what services received. Beyond the test's own question, its assertions
 //! check what holds for every request: a refused request arrives nowhere, no token is shown, and the status says who is at
 //! fault.
 

@@ -1,4 +1,4 @@
-//! What all tests of a file share, started by the first of them.
+//! A fixture shared by all tests of a file, started by the first.
 
 use anyhow::Result;
 use tokio::sync::OnceCell;

@@ -1,5 +1,5 @@
-//! Tokens that are bound to a certificate (RFC 8705), with real certificates: at an Envoy where TLS ends, and behind another
-//! Envoy where it ends, which tells of the certificate in `x-forwarded-client-cert`.
+//! Tokens bound to a certificate (RFC 8705), with real certificates: at an Envoy that terminates TLS, and behind another Envoy
+//! that terminates it and forwards the certificate in `x-forwarded-client-cert`.
 
 use anyhow::Result;
 use base64::Engine;

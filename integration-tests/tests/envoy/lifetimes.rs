@@ -1,4 +1,4 @@
-//! Answers that are about to end, or have ended while the authorization server is down, in a real Envoy with two workers.
+//! Cache entries that expire soon, or have expired while the authorization server is down, in a real Envoy with two workers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The filter with an authorization server that knows no JWTs: a real one, independent of the one of the other tests.
+//! The filter with an authorization server without JWTs: a real one, independent of that of the other tests.
 
 use std::time::Duration;
 

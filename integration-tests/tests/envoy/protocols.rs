@@ -1,4 +1,4 @@
-//! What else travels over HTTP, in a real Envoy: WebSockets and gRPC, each with a real client and a real service.
+//! Other protocols over HTTP, in a real Envoy: WebSockets and gRPC, each with a real client and a real service.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Tokens elsewhere than in `Authorization`, in a real Envoy: the query, a cookie, another field, the subprotocols of a
-//! WebSocket handshake. Wherever one came in, it goes no further.
+//! Tokens outside `Authorization`, in a real Envoy: the query, a cookie, another field, the subprotocols of a WebSocket
+//! handshake. None of them reaches a service.
 
 use std::time::Duration;
 

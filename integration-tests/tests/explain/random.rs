@@ -1,4 +1,4 @@
-//! Random configurations and requests: few names, so that they meet, and all the ways to write them.
+//! Random configurations and requests: few names, so that they collide, in all spellings.
 
 use std::time::Duration;
 

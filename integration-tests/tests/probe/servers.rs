@@ -1,4 +1,4 @@
-//! Authorization servers as they answer, by what was seen of them, and what `probe` has to say of each.
+//! Recorded behaviour of authorization servers, and the expected output of `probe` for each.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How much is tried: enough for every run of the tests, or all that the page of results tells of.
+//! The extent of the trials: enough for every test run, or everything that the page of results reports.
 
 use std::time::Duration;
 

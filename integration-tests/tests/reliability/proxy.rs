@@ -1,4 +1,4 @@
-//! Envoy itself goes, or changes.
+//! Envoy itself restarts or changes.
 
 use anyhow::{Result, ensure};
 use integration_tests::trial::{DRAINED, GOES, Gateway};

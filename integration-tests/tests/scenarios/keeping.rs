@@ -1,4 +1,4 @@
-//! What is kept of answers, and who shares it.
+//! Which responses are cached, and which workers share them.
 
 use anyhow::ensure;
 use integration_tests::deterministic_host::Answer;

@@ -1,4 +1,4 @@
-//! Signatures: of the JWT in an answer, and of JWTs that clients present.
+//! Signatures: of the JWT in a response, and of JWTs that clients present.
 
 use anyhow::{Result, ensure};
 use integration_tests::deterministic_host::fixture::orders_of;

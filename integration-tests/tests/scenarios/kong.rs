@@ -1,5 +1,5 @@
-//! What Kong's ngx_wasm_module does otherwise than Envoy, in what services receive and clients hear. Each of these stories was a way
-//! past the filter there, or the end of a worker.
+//! Where Kong's ngx_wasm_module differs from Envoy, in what services and clients receive. Each of these scenarios once bypassed
+//! the filter there, or stopped a worker.
 
 use anyhow::{Result, ensure};
 use integration_tests::deterministic_host::fixture::orders_of;

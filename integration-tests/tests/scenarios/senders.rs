@@ -1,4 +1,4 @@
-//! Tokens that are bound to their sender's key (RFC 9449).
+//! Tokens bound to their sender's key (RFC 9449).
 
 use anyhow::Result;
 use integration_tests::deterministic_host::fixture::orders_of;

@@ -1,4 +1,4 @@
-//! What has to be right in every file, and no request shows.
+//! Facts about every file that no request shows.
 
 use anyhow::{Context, Result};
 use integration_tests::envoy;

@@ -1,4 +1,4 @@
-//! What every configuration has to do.
+//! The flow that every configuration has to support.
 
 use anyhow::Result;
 use integration_tests::secrets;
