@@ -263,6 +263,18 @@ soak minutes="30": build envoy
     rm -rf target/logs target/soak
     cargo run --quiet --package integration-tests --bin soak -- {{ minutes }}
 
+# Tries the manifests in real control planes, or in those of these names (envoy-gateway, kubernetes). They are compiled first,
+# which takes some minutes and gigabytes.
+control-planes *names: image envoy authorization-server skopeo docker-registry kubectl
+    #!/usr/bin/env bash
+    set -euo pipefail
+    names="{{ names }}"
+    rm -rf target/logs
+    for name in ${names:-envoy-gateway kubernetes}; do
+        "{{ just_executable() }}" --justfile "{{ justfile() }}" "$name"
+        cargo test --package integration-tests --test control_planes "${name//-/_}::"
+    done
+
 # Searches all logs of the last test run for tokens, secrets and traps; finding nothing to search is an error.
 search-logs:
     #!/usr/bin/env bash
@@ -567,6 +579,64 @@ kubernetes-schemas: node python
         cat "$source"/{requirements,istio-models}.txt > "$folder/.installed"
     fi
 
+# Obtains Envoy Gateway from the Go module proxy.
+envoy-gateway: (go-programs "envoy-gateway") envoy-gateway-definitions
+
+# Obtains istiod and the agent of its proxies from the Go module proxy, with what Istio's Helm chart and image have beside them.
+istio: (go-programs "istio") istio-definitions (go-files "istio" "istio" "istio.io/istio" "manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml") (go-files "istio" "istio" "istio.io/istio" "tools/packaging/common/envoy_bootstrap.json")
+
+# Obtains the API server of Kubernetes from the Go module proxy, and what it stores in: out of Debian's package, since installing that
+# would start a service.
+kubernetes: (go-programs "kubernetes") envoy-gateway-definitions istio-definitions
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ -x "{{ tools }}/kubernetes/etcd" ]; then exit; fi
+    echo "kubernetes: obtaining Debian's package etcd-server"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    cd "$work"
+    as_root=()
+    if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
+    if ! { "${as_root[@]}" apt-get update --quiet && apt-get download --quiet etcd-server; } >&2; then
+        echo "kubernetes: could not obtain it: put etcd into {{ tools }}/kubernetes" >&2
+        exit 1
+    fi
+    dpkg-deb --extract etcd-server_*.deb package
+    install -m 755 package/usr/bin/etcd "{{ tools }}/kubernetes/etcd"
+
+# The CustomResourceDefinitions of Envoy Gateway and Gateway API.
+[private]
+envoy-gateway-definitions: (go-files "envoy-gateway" "envoy-gateway/definitions" "github.com/envoyproxy/gateway" "charts/gateway-helm/charts/crds/crds")
+
+# The CustomResourceDefinitions of Istio.
+[private]
+istio-definitions: (go-files "istio" "istio/definitions" "istio.io/istio" "manifests/charts/base/files/crd-all.gen.yaml")
+
+# Compiles the programs that a control plane's go.mod names, from the sources that its go.sum says.
+[private]
+go-programs name: go
+    #!/usr/bin/env bash
+    set -euo pipefail
+    source="integration-tests/control-planes/{{ name }}"
+    folder="{{ tools }}/{{ name }}"
+    if ! cmp --silent "$source/go.sum" "$folder/.installed"; then
+        echo "{{ name }}: obtaining its sources from the Go module proxy and compiling them"
+        mkdir -p "$folder"
+        (cd "$source" && CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o "$folder/" tool)
+        cp "$source/go.sum" "$folder/.installed"
+    fi
+
+# Copies files, or folders of YAML, of a module that a control plane's go.mod requires.
+[private]
+go-files name folder module path: go
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd "integration-tests/control-planes/{{ name }}"
+    go mod download "{{ module }}"
+    mkdir -p "{{ tools }}/{{ folder }}"
+    find "$(go list -m -f '{{{{ .Dir }}' "{{ module }}")/{{ path }}" -name '*.yaml' -o -name '*.json' |
+        xargs install -m 644 -t "{{ tools }}/{{ folder }}"
+
 # Obtains Chromium.
 chromium: (debian "chromium")
 
@@ -642,6 +712,10 @@ fuzz-build: cpp
 cpp:
     @command -v c++ >/dev/null || command -v "${CXX:-g++}" >/dev/null || { \
         echo "A C++ compiler is missing, for libFuzzer: install it (Debian: apt-get install g++)" >&2; exit 1; }
+
+[private]
+go:
+    @command -v go >/dev/null || { echo "Go (1.26 or later) is missing: install it (https://go.dev/doc/install)" >&2; exit 1; }
 
 [private]
 node:

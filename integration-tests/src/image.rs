@@ -10,6 +10,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::paths;
 
 /// The filter in an image, a folder that skopeo has copied (`dir:`), if the image's digest is this.
 ///
@@ -35,6 +38,32 @@ pub fn plugin(image: &Path, digest: &str) -> Result<Vec<u8>> {
     let file =
         layer["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:")).context("no digest")?;
     plugin_of_layer(&image.join(file))
+}
+
+/// Makes the image of a filter, as an OCI image layout in this folder. Its digest.
+pub fn package(filter: &Path, folder: &Path) -> Result<String> {
+    let output =
+        Command::new(paths::image()?.0).args([filter, folder]).current_dir(paths::root()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
+
+/// The image of a filter that does the same and is another.
+pub fn another() -> Result<TempDir> {
+    let folder = TempDir::new()?;
+    let module = folder.path().join("module.wasm");
+    let mut bytes = std::fs::read(paths::filter()?)?;
+    // A custom section of the name `note`, and nothing in it.
+    bytes.extend_from_slice(b"\x00\x05\x04note");
+    std::fs::write(&module, bytes)?;
+    package(&module, folder.path())?;
+    Ok(folder)
+}
+
+/// The digest of the image in an OCI image layout.
+pub fn digest(layout: &Path) -> Result<String> {
+    let index: Value = serde_json::from_slice(&std::fs::read(layout.join("index.json"))?)?;
+    Ok(index["manifests"][0]["digest"].as_str().context("the layout has no image")?.to_owned())
 }
 
 /// What `tar` tells of each file in an archive: mode, owner, size, time and name.

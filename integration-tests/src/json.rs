@@ -20,3 +20,13 @@ pub fn merged(value: &Value, edits: Value) -> Value {
     merge(&mut value, edits);
     value
 }
+
+/// The first object like this, in whichever depth.
+pub fn find<'a>(value: &'a Value, is_it: &dyn Fn(&Value) -> bool) -> Option<&'a Value> {
+    match value {
+        Value::Object(_) if is_it(value) => Some(value),
+        Value::Object(members) => members.values().find_map(|member| find(member, is_it)),
+        Value::Array(entries) => entries.iter().find_map(|entry| find(entry, is_it)),
+        _ => None,
+    }
+}

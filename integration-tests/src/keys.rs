@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::SecretKey;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
-use p256::pkcs8::{EncodePrivateKey, LineEnding};
+use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use serde_json::{Value, json};
 
 use crate::{certificates, secrets};
@@ -23,6 +23,11 @@ pub fn p256() -> Value {
 /// The same as PEM.
 pub fn p256_pem() -> String {
     pem(&p256_key())
+}
+
+/// Its public key, as PEM.
+pub fn p256_public_pem() -> String {
+    p256_key().public_key().to_public_key_pem(LineEnding::LF).expect("a key")
 }
 
 /// Another private key of P-256, as PEM.

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod browser;
 pub mod certificates;
 pub mod client;
+pub mod control_planes;
 pub mod dashboard;
 pub mod deterministic_host;
 pub mod devtools;

@@ -87,6 +87,16 @@ pub fn kubectl() -> Result<PathBuf> {
     existing(".tools/kubectl/kubectl", "./justw kubectl")
 }
 
+/// A program of a control plane.
+pub fn control_plane(name: &str, program: &str) -> Result<PathBuf> {
+    existing(&format!(".tools/{name}/{program}"), &format!("./justw {name}"))
+}
+
+/// The CustomResourceDefinitions of a control plane.
+pub fn definitions(name: &str) -> Result<PathBuf> {
+    existing(&format!(".tools/{name}/definitions"), &format!("./justw {name}"))
+}
+
 /// What judges manifests.
 pub struct KubernetesSchemas {
     /// The programs that do, their packages installed.

@@ -50,6 +50,28 @@ impl Envoy {
         Self::launch(launch, Vec::new()).await
     }
 
+    /// An Envoy that this process, a control plane, starts and configures, once these listeners serve. It writes where its administration
+    /// listens into the folder's file `admin`, and logs where the control plane does.
+    pub async fn started_by(
+        control_plane: Process,
+        name: &str,
+        folder: TempDir,
+        listeners: &[&str],
+    ) -> Result<Self> {
+        let launch = Launch {
+            name: name.to_owned(),
+            workers: 0,
+            drain_seconds: DRAIN_SECONDS,
+            environment: Vec::new(),
+            folder,
+            listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
+            logging: Logging::Searched,
+        };
+        let log = launch.log("")?;
+        let (admin, ports) = launch.ready().await.with_context(|| tail(&log))?;
+        Ok(Self { process: control_plane, launch, admin, ports, log, _closed_ports: Vec::new() })
+    }
+
     /// Kills it and starts it again, with its original configuration and all later changes, on the same fixed ports. Its new
     /// log has this mark in its name.
     pub async fn restart(&mut self, mark: &str) -> Result<()> {
@@ -85,6 +107,16 @@ impl Envoy {
     /// The number that the system knows it by.
     pub fn process_id(&self) -> Result<u32> {
         self.process.id()
+    }
+
+    /// All its metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> Result<String> {
+        Ok(self.admin.send(Request::get("/stats/prometheus")).await?.text())
+    }
+
+    /// What it is configured by.
+    pub async fn configuration(&self) -> Result<Value> {
+        self.admin.send(Request::get("/config_dump")).await?.json()
     }
 
     /// The sum over all workers of a counter or gauge of Envoy.

@@ -75,6 +75,19 @@ impl Manifests {
         Ok(changed)
     }
 
+    /// The same with one more.
+    #[must_use]
+    pub fn and(mut self, resource: Value) -> Self {
+        self.resources.push(resource);
+        self
+    }
+
+    /// One YAML document for each.
+    pub fn to_yaml(&self) -> String {
+        // JSON is YAML.
+        self.resources.iter().map(|resource| format!("---\n{resource}\n")).collect()
+    }
+
     /// The routes that lead to no listener of a Gateway, or to no Service, and the namespaces that no resource creates.
     fn loose_ends(&self, errors: &mut Errors) {
         for resource in &self.resources {

@@ -23,7 +23,7 @@ fn the_same_filter_is_the_same_image_whenever_and_wherever_it_is_made() -> Resul
     let digest = package(&paths::filter()?, &here, &[("TZ", "UTC"), ("UMASK", "022")])?;
     std::thread::sleep(A_MOMENT);
     assert_eq!(digest, package(&paths::filter()?, &elsewhere, &[("TZ", "Asia/Tokyo"), ("UMASK", "077")])?);
-    assert_eq!(digest, digest_of(&here)?);
+    assert_eq!(digest, image::digest(&here)?);
     assert_eq!(fs::read(here.join("index.json"))?, fs::read(elsewhere.join("index.json"))?);
     let other = folder.path().join("other.wasm");
     fs::write(&other, b"\0asm\x01\0\0\0")?;
@@ -35,7 +35,7 @@ fn the_same_filter_is_the_same_image_whenever_and_wherever_it_is_made() -> Resul
 #[tokio::test]
 async fn a_published_image_is_what_istio_and_envoy_gateway_fetch() -> Result<()> {
     let registry = Registry::start("image").await?;
-    let digest = digest_of(&paths::image()?.1)?;
+    let digest = image::digest(&paths::image()?.1)?;
     let said = publish(&registry.reference("published:tag"))?;
     assert!(said.ends_with(&format!("/published:tag@{digest}")), "{said}");
 
@@ -133,7 +133,7 @@ async fn the_filter_of_a_published_image_runs_in_envoy() -> Result<()> {
     publish(&registry.reference("in-envoy:tag"))?;
     let fetched = registry.pull("in-envoy:tag")?;
     let module = fetched.path().join("extracted.wasm");
-    fs::write(&module, image::plugin(fetched.path(), &digest_of(&paths::image()?.1)?)?)?;
+    fs::write(&module, image::plugin(fetched.path(), &image::digest(&paths::image()?.1)?)?)?;
     let envoy = example::start("image-in-envoy", &module, &server, &api, "https://app.example.com").await?;
     let gateway = envoy.client("ingress");
     let token = server.issue("orders:read").await?;
@@ -167,12 +167,6 @@ fn publish(reference: &str) -> Result<String> {
     Ok(said.trim_end().lines().last().context("the recipe said nothing")?.to_owned())
 }
 
-/// The digest of the image in an OCI image layout.
-fn digest_of(layout: &Path) -> Result<String> {
-    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json"))?)?;
-    Ok(index["manifests"][0]["digest"].as_str().context("the layout has no image")?.to_owned())
-}
-
 /// Makes an OCI image layout whose image has this one file. The image's digest.
 fn plant(folder: &Path, file: &str, content: &str, layer_type: &str) -> Result<String> {
     fs::write(folder.join(file), content)?;
@@ -196,7 +190,7 @@ fn plant(folder: &Path, file: &str, content: &str, layer_type: &str) -> Result<S
     let index = json!({"schemaVersion": 2, "manifests": [blob(MANIFEST, manifest.to_string().as_bytes())?]});
     fs::write(folder.join("index.json"), index.to_string())?;
     fs::write(folder.join("oci-layout"), json!({"imageLayoutVersion": "1.0.0"}).to_string())?;
-    digest_of(folder)
+    image::digest(folder)
 }
 
 fn digest(bytes: impl AsRef<[u8]>) -> String {

@@ -1,0 +1,139 @@
+//! The API server of Kubernetes, with its store: what it takes and what it refuses, nothing behind it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::free_port;
+use crate::eventually::eventually;
+use crate::keys;
+use crate::manifests::Manifests;
+use crate::paths;
+use crate::process::Process;
+use crate::secrets;
+
+/// The API server, running.
+pub struct ApiServer {
+    _server: Process,
+    _store: Process,
+    folder: TempDir,
+}
+
+impl ApiServer {
+    /// Starts it with its store, both empty.
+    pub async fn start(name: &str) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let in_folder = |file: &str| folder.path().join(file).display().to_string();
+        let url = || Ok::<_, anyhow::Error>(format!("http://127.0.0.1:{}", free_port()?));
+        let (store_url, peer_url, port) = (url()?, url()?, free_port()?.to_string());
+        let store = start(
+            name,
+            "etcd",
+            &[
+                ("--data-dir", &in_folder("etcd")),
+                ("--listen-client-urls", &store_url),
+                ("--advertise-client-urls", &store_url),
+                ("--listen-peer-urls", &peer_url),
+                ("--initial-advertise-peer-urls", &peer_url),
+                ("--initial-cluster", &format!("default={peer_url}")),
+            ],
+        )?;
+        let token = secrets::fresh_token("kubernetes");
+        std::fs::write(in_folder("tokens.csv"), format!("{token},admin,admin,system:masters\n"))?;
+        // Only in this form is it read as a public key as well.
+        std::fs::write(in_folder("accounts.pem"), keys::p256_pem())?;
+        std::fs::write(in_folder("accounts-public.pem"), keys::p256_public_pem())?;
+        let server = start(
+            name,
+            "kube-apiserver",
+            &[
+                ("--etcd-servers", &store_url),
+                ("--bind-address", "127.0.0.1"),
+                ("--secure-port", &port),
+                ("--cert-dir", &in_folder("certificates")),
+                ("--token-auth-file", &in_folder("tokens.csv")),
+                ("--service-account-issuer", "https://kubernetes.default.svc"),
+                ("--service-account-key-file", &in_folder("accounts-public.pem")),
+                ("--service-account-signing-key-file", &in_folder("accounts.pem")),
+                ("--service-cluster-ip-range", "10.96.0.0/16"),
+            ],
+        )?;
+        let new = Self { _server: server, _store: store, folder };
+        // JSON is YAML.
+        let configuration = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://127.0.0.1:{port}"), "insecure-skip-tls-verify": true,
+            }}],
+            "users": [{"name": "admin", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "current-context": "test",
+        });
+        std::fs::write(new.kubeconfig(), configuration.to_string())?;
+        eventually("the API server is ready", async || {
+            Ok(new.kubectl(&["get", "--raw", "/readyz"], "").is_ok())
+        })
+        .await?;
+        Ok(new)
+    }
+
+    /// How administrators reach it.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// Makes the API of a control plane known: all CustomResourceDefinitions of this folder.
+    pub fn define(&self, definitions: &Path) -> Result<()> {
+        let folder = definitions.display().to_string();
+        self.kubectl(&["apply", "--server-side", "--filename", &folder], "")?;
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"], "")?;
+        Ok(())
+    }
+
+    /// Applies resources. Fields that their API does not have are errors here, and not warnings.
+    ///
+    /// # Errors
+    /// It refuses some, and says why.
+    pub fn apply(&self, manifests: &Manifests) -> Result<()> {
+        let apply = ["apply", "--server-side", "--force-conflicts", "--validate=strict", "--filename", "-"];
+        self.kubectl(&apply, &manifests.to_yaml())?;
+        Ok(())
+    }
+
+    /// A resource as it is there, if it is.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+        let get = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json"];
+        let found = self.kubectl(&get, "")?;
+        if found.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&found)?)) }
+    }
+
+    /// What `kubectl` says to these arguments and this input.
+    pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut process = Command::new(paths::kubectl()?)
+            .args(["--kubeconfig".as_ref(), self.kubeconfig().as_os_str()])
+            .arg("--cache-dir")
+            .arg(self.folder.path().join("cache"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start kubectl")?;
+        process.stdin.take().context("no input")?.write_all(input.as_bytes())?;
+        let output = process.wait_with_output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+fn start(name: &str, program: &str, options: &[(&str, &str)]) -> Result<Process> {
+    let arguments: Vec<String> = options.iter().map(|(option, value)| format!("{option}={value}")).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let log = paths::logs()?.join(format!("{name}-{program}.log"));
+    Process::start(&paths::control_plane("kubernetes", program)?, &arguments, &[], &log)
+}

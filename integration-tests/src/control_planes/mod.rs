@@ -1,0 +1,31 @@
+//! Control planes themselves, as their projects publish them: what they make of the manifests, and Envoys that they run.
+
+pub mod envoy_gateway;
+pub mod kubernetes;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::port::ReservedPort;
+use crate::process::Process;
+
+/// Starts a program in this folder, all its output going to the file `log`.
+fn start_in(
+    folder: &Path,
+    program: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    log: &Path,
+) -> Result<Process> {
+    const SCRIPT: &str = r#"cd "$1" && shift && exec "$@" >&2"#;
+    let folder = folder.to_str().context("a path that is not UTF-8")?;
+    let program = program.to_str().context("a path that is not UTF-8")?;
+    let arguments = [&["-c", SCRIPT, "sh", folder, program], arguments].concat();
+    Process::start(Path::new("sh"), &arguments, environment, log)
+}
+
+/// A port of loopback where nobody listens, for a program that does not share ports.
+fn free_port() -> Result<u16> {
+    Ok(ReservedPort::new()?.number())
+}

@@ -1,0 +1,69 @@
+//! A load while a control plane changes something: clients all of whom have to be served, always.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use anyhow::{Result, ensure};
+use integration_tests::certificates::CertificateAuthority;
+use integration_tests::client::Request;
+use integration_tests::eventually::eventually;
+use integration_tests::testkit::World;
+use integration_tests::tls_client::TlsClient;
+use tokio::task::JoinHandle;
+
+/// Clients that come again and again, each with a token of its own, on a new connection each time.
+pub struct Load {
+    clients: Vec<JoinHandle<Result<()>>>,
+    served: Arc<Vec<AtomicU64>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Load {
+    /// Sends them to the first listener, over TLS.
+    pub async fn gather(world: &World, trusted: &CertificateAuthority) -> Result<Self> {
+        let served: Arc<Vec<AtomicU64>> = Arc::new((0..CLIENTS).map(|_| AtomicU64::new(0)).collect());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut clients = Vec::new();
+        for number in 0..CLIENTS {
+            let client = TlsClient::of(world.client(), trusted, None)?;
+            let token = world.issue("orders:read").await?;
+            let (served, is_over) = (Arc::clone(&served), Arc::clone(&is_over));
+            clients.push(tokio::spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = client.send(Request::get("/orders").bearer(&token)).await?;
+                    ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
+                    served[number].fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            }));
+        }
+        Ok(Self { clients, served, is_over })
+    }
+
+    /// Waits until each client was served some times more, or failed.
+    pub async fn goes_on(&self) -> Result<()> {
+        let before: Vec<u64> = self.served.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        eventually("all clients are served", async || {
+            let mut all = self.served.iter().zip(&before).zip(&self.clients);
+            Ok(all.all(|((now, before), client)| {
+                client.is_finished() || now.load(Ordering::Relaxed) >= before + TIMES
+            }))
+        })
+        .await
+    }
+
+    /// Sends them home.
+    ///
+    /// # Errors
+    /// One was answered otherwise than with 200, or not at all.
+    pub async fn disperse(self) -> Result<()> {
+        self.is_over.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.await??;
+        }
+        Ok(())
+    }
+}
+
+const CLIENTS: usize = 8;
+const TIMES: u64 = 10;

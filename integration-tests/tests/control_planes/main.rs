@@ -1,0 +1,5 @@
+//! Real control planes: what they make of the manifests, and real Envoys that they run. `./justw control-planes` obtains and tries them.
+
+mod envoy_gateway;
+mod kubernetes;
+mod load;
