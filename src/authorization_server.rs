@@ -26,7 +26,7 @@ use crate::token::active_token::{self, ActiveToken};
 use crate::token::claims::Claims;
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::token_info::TokenInfo;
-use crate::token_key::TokenKey;
+use crate::token_key::{PresentedKey, TokenKey};
 use crate::upstream::mint::SubjectMapping;
 
 /// An authorization server.
@@ -90,7 +90,7 @@ pub(crate) enum NoTokenInfo {
     /// The token is refused.
     Refused(Reason),
     /// This query has to be answered first.
-    Needs(Query),
+    Needs(Box<Query>),
 }
 
 enum Keys {
@@ -120,13 +120,17 @@ impl AuthorizationServer {
     }
 
     /// The fresh entry of a token. One that was verified by a published key counts as long as the key is published (R66).
-    pub(crate) fn find(&mut self, token: &TokenKey, host: Host<'_>) -> Option<(Rc<TokenInfo>, Level)> {
+    pub(crate) fn find(
+        &mut self,
+        token: &PresentedKey<'_>,
+        host: Host<'_>,
+    ) -> Option<(Rc<TokenInfo>, Level)> {
         let (now, shared_data) = (host.now, shared(self.shares, host));
         let Self { cache, keys, .. } = self;
         if let Some(Keys::Published(store)) = keys {
             store.follow(now, shared_data);
         }
-        if let Some(token_info) = cache.find_local(token, now)
+        if let Some(token_info) = cache.find_local(token.local(), now)
             && counts(keys.as_ref(), token_info.verified_by(), now)
         {
             return Some((token_info, Level::Local));
@@ -135,7 +139,9 @@ impl AuthorizationServer {
             (Some(key), Some(Keys::Published(store))) => store.has_here_or_shared(key, now, shared_data),
             (key, _) => key.is_none(),
         };
-        cache.find_shared(token, counts, now, shared_data).map(|token_info| (token_info, Level::Shared))
+        cache
+            .find_shared(&token.get(), counts, now, shared_data)
+            .map(|token_info| (token_info, Level::Shared))
     }
 
     /// Whether newer keys are to be fetched in the background, by this worker or another.
@@ -453,7 +459,9 @@ impl AuthorizationServer {
                 return Err(NoTokenInfo::Refused(unverified_token.active.source.refusal()));
             }
             Err(Obstacle::NoKeys) => return Err(NoTokenInfo::Refused(Reason::JwksUnavailable)),
-            Err(Obstacle::Missing(wanted)) => return Err(NoTokenInfo::Needs(self.document(wanted))),
+            Err(Obstacle::Missing(wanted)) => {
+                return Err(NoTokenInfo::Needs(Box::new(self.document(wanted))));
+            }
         };
         unverified_token.token_info.get_or_init(|| token_info).clone().map_err(NoTokenInfo::Refused)
     }

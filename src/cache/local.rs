@@ -10,12 +10,12 @@ use quick_cache::{Lifecycle, Weighter};
 
 use crate::time::Timestamp;
 use crate::token_info::TokenInfo;
-use crate::token_key::{DigestPrefix, TokenKey};
+use crate::token_key::{DigestPrefix, LocalKey};
 
 /// A bounded map of tokens to entries. The eviction policy resists scans: tokens that come once do not displace those that
 /// come often.
 pub(super) struct LocalCache {
-    entries: QuickCache<TokenKey, Rc<TokenInfo>, Bytes, BuildHasherDefault<DigestPrefix>, CountedEvictions>,
+    entries: QuickCache<LocalKey, Rc<TokenInfo>, Bytes, BuildHasherDefault<DigestPrefix>, CountedEvictions>,
     evictions: CountedEvictions,
     max_ttl: Duration,
 }
@@ -55,7 +55,7 @@ impl LocalCache {
     }
 
     /// The entry of a token, fresh or not. One that has ended stays until it is replaced or evicted: it marks the token as known.
-    pub(super) fn find(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
+    pub(super) fn find(&mut self, token: &LocalKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
         let serves = |token_info: &&Rc<TokenInfo>| {
             token_info.lifetime().is_usable(now) && token_info.lifetime().is_possible(self.max_ttl, now)
         };
@@ -63,17 +63,17 @@ impl LocalCache {
     }
 
     /// Whether there is an entry of a token, expired or not.
-    pub(super) fn knows(&self, token: &TokenKey) -> bool {
+    pub(super) fn knows(&self, token: &LocalKey) -> bool {
         self.entries.peek(token).is_some()
     }
 
     /// Forgets a token. Whether it was known.
-    pub(super) fn remove(&mut self, token: &TokenKey) -> bool {
+    pub(super) fn remove(&mut self, token: &LocalKey) -> bool {
         self.entries.remove(token).is_some()
     }
 
     /// Keeps an entry.
-    pub(super) fn insert(&mut self, token: TokenKey, token_info: Rc<TokenInfo>) {
+    pub(super) fn insert(&mut self, token: LocalKey, token_info: Rc<TokenInfo>) {
         self.entries.insert(token, token_info);
     }
 }
@@ -84,8 +84,8 @@ struct Bytes {
     share: usize,
 }
 
-impl Weighter<TokenKey, Rc<TokenInfo>> for Bytes {
-    fn weight(&self, _token: &TokenKey, token_info: &Rc<TokenInfo>) -> u64 {
+impl Weighter<LocalKey, Rc<TokenInfo>> for Bytes {
+    fn weight(&self, _token: &LocalKey, token_info: &Rc<TokenInfo>) -> u64 {
         token_info.weight().max(self.share) as u64
     }
 }
@@ -94,10 +94,10 @@ impl Weighter<TokenKey, Rc<TokenInfo>> for Bytes {
 #[derive(Clone, Default)]
 struct CountedEvictions(Rc<Cell<u64>>);
 
-impl Lifecycle<TokenKey, Rc<TokenInfo>> for CountedEvictions {
+impl Lifecycle<LocalKey, Rc<TokenInfo>> for CountedEvictions {
     type RequestState = ();
 
-    fn on_evict(&self, _state: &mut (), _token: TokenKey, _token_info: Rc<TokenInfo>) {
+    fn on_evict(&self, _state: &mut (), _token: LocalKey, _token_info: Rc<TokenInfo>) {
         self.0.set(self.0.get().saturating_add(1));
     }
 }

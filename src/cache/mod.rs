@@ -25,7 +25,7 @@ use crate::refusal::Reason;
 use crate::time::Timestamp;
 use crate::token::active_token::ActiveToken;
 use crate::token_info::TokenInfo;
-use crate::token_key::TokenKey;
+use crate::token_key::{LocalKey, TokenKey};
 use crate::upstream::headers::Forwarding;
 use entry::Entry;
 use inactive::InactiveTokens;
@@ -77,7 +77,7 @@ impl Cache {
     }
 
     /// The fresh entry of a token in the level of this worker.
-    pub(crate) fn find_local(&mut self, token: &TokenKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
+    pub(crate) fn find_local(&mut self, token: &LocalKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
         self.local.find(token, now).filter(|token_info| token_info.lifetime().is_fresh(now))
     }
 
@@ -106,9 +106,9 @@ impl Cache {
         shared: &dyn SharedData,
     ) -> Option<Rc<TokenInfo>> {
         if self.slots.as_ref().is_some_and(|slots| slots.is_revoked(token, shared)) {
-            self.local.remove(token);
+            self.local.remove(token.local());
         }
-        let local = self.local.find(token, now).filter(|token_info| counts(token_info.verified_by()));
+        let local = self.local.find(token.local(), now).filter(|token_info| counts(token_info.verified_by()));
         local.or_else(|| {
             let entry = self.slots.as_ref()?.read(token, now, shared)?;
             counts(entry.verified_by.as_ref()).then(|| self.adopt(token, entry, now))
@@ -155,7 +155,7 @@ impl Cache {
                 if let Some(slots) = slots {
                     slots.write(&token, &Entry::of(&token_info), shared);
                 }
-                self.local.insert(token, Rc::clone(&token_info));
+                self.local.insert(*token.local(), Rc::clone(&token_info));
             }
         }
         token_info
@@ -163,7 +163,7 @@ impl Cache {
 
     /// Forgets a token that the server does not stand by any more.
     pub(crate) fn forget(&mut self, token: &TokenKey, shared: &dyn SharedData) {
-        let was_known = self.local.remove(token);
+        let was_known = self.local.remove(token.local());
         if let Some(slots) = &self.slots {
             slots.revoke(token, was_known, shared);
         }
@@ -202,7 +202,7 @@ impl Cache {
                 false
             }
             None if slots.is_revoked(token, shared) => {
-                self.local.remove(token);
+                self.local.remove(token.local());
                 true
             }
             _ => true,
@@ -223,7 +223,7 @@ impl Cache {
 
     /// Whether this worker has seen the token active, and no answer since that it is not.
     pub(crate) fn knows(&self, token: &TokenKey) -> bool {
-        self.local.knows(token)
+        self.local.knows(token.local())
     }
 
     /// Adopts another worker's entry.
@@ -231,7 +231,7 @@ impl Cache {
         let token_info = entry.into_token_info(*token, &self.forwarding);
         let end = token_info.claims().validity().expires;
         let token_info = Rc::new(self.scheduled(token_info, end, now));
-        self.local.insert(*token, Rc::clone(&token_info));
+        self.local.insert(*token.local(), Rc::clone(&token_info));
         token_info
     }
 

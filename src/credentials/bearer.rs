@@ -7,7 +7,7 @@ use percent_encoding::percent_decode;
 
 use crate::http::request_head::Presented;
 use crate::refusal::Reason;
-use crate::token_key::TokenKey;
+use crate::token_key::{LocalKeys, PresentedKey};
 
 /// How an access token is presented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,8 +98,8 @@ impl<'a> AccessToken<'a> {
     }
 
     /// What it is known by in caches and logs.
-    pub(crate) fn key(self) -> TokenKey {
-        TokenKey::of(self.0)
+    pub(crate) fn key(self, keys: LocalKeys) -> PresentedKey<'a> {
+        keys.key_of(self.0)
     }
 
     /// The token itself, for the introspection request.

@@ -19,7 +19,7 @@ use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, ProofVerifier};
 use crate::credentials::token_form::TokenForm;
 use crate::documents::document::Document;
-use crate::host::{Host, SharedData};
+use crate::host::Host;
 use crate::http::callout::{CalloutOutcome, NotSent};
 use crate::http::cors;
 use crate::http::request_head::RequestHead;
@@ -33,7 +33,7 @@ use crate::settings::{KeySettings, Settings};
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token_info::{TokenInfo, UpstreamHeaders};
-use crate::token_key::TokenKey;
+use crate::token_key::{LocalKeys, PresentedKey, TokenKey};
 
 /// Decides about the requests of one configuration on one worker.
 pub(super) struct Authenticator {
@@ -41,6 +41,7 @@ pub(super) struct Authenticator {
     servers: Vec<AuthorizationServer>,
     required_attributes: RequiredAttributes,
     proof_verifier: Option<ProofVerifier>,
+    local_keys: LocalKeys,
 }
 
 /// Which [`Attributes`](super::Attributes) rules ask for.
@@ -91,13 +92,14 @@ impl Authenticator {
             mcp_call: rules.ask_envoy_filter(),
         };
         let proof_verifier = settings.dpop.as_ref().map(ProofVerifier::new);
-        Self { settings, servers, required_attributes, proof_verifier }
+        Self { settings, servers, required_attributes, proof_verifier, local_keys: LocalKeys::default() }
     }
 
-    /// Prepares what all workers share, before the first request.
-    pub(super) fn prepare(&mut self, now: Timestamp, shared: &dyn SharedData) {
+    /// Prepares what all workers share, and what is this worker's own, before the first request.
+    pub(super) fn prepare(&mut self, host: Host<'_>) {
+        self.local_keys = LocalKeys::new(host.randomness.bytes().unwrap_or_default());
         if let Some(verifier) = &mut self.proof_verifier {
-            verifier.prepare(now, shared);
+            verifier.prepare(host.now, host.shared_data);
         }
     }
 
@@ -236,7 +238,7 @@ impl Authenticator {
         match result {
             QueryResult::Token(IntrospectionResult { unverified_token: Ok(unverified_token), .. }) => {
                 match server.token_info(unverified_token, true, host) {
-                    Err(NoTokenInfo::Needs(query)) => Some(query),
+                    Err(NoTokenInfo::Needs(query)) => Some(*query),
                     Ok(_) | Err(NoTokenInfo::Refused(_)) => None,
                 }
             }
@@ -364,7 +366,7 @@ impl Authenticator {
         context: RequestContext,
         host: Host<'_>,
     ) -> Result<Step, TokenError> {
-        let key = token.key();
+        let key = token.key(self.local_keys);
         if let Some((server, token_info, level)) = self.find(&key, &context.requirement, host) {
             host.metrics.increment(level.counter());
             let due = token_info.is_due(host.now).then(|| Rc::clone(&token_info));
@@ -374,11 +376,11 @@ impl Authenticator {
                 return Ok(self.with_newer_keys(step, server, host));
             }
             return Ok(match due {
-                Some(token_info) => self.with_refresh(step, server, token, key, &token_info, host),
+                Some(token_info) => self.with_refresh(step, server, token, key.get(), &token_info, host),
                 None => step,
             });
         }
-        self.handle_miss(head, token, key, context, host)
+        self.handle_miss(head, token, key.get(), context, host)
     }
 
     /// Handles a cache miss, in a function of its own so that hits stay cheap.
@@ -495,7 +497,7 @@ impl Authenticator {
     /// verified it.
     fn find(
         &mut self,
-        token: &TokenKey,
+        token: &PresentedKey<'_>,
         requirement: &Requirement,
         host: Host<'_>,
     ) -> Option<(ServerId, Rc<TokenInfo>, Level)> {
@@ -561,7 +563,7 @@ impl Authenticator {
                 }
                 step
             }
-            Err(NoTokenInfo::Needs(query)) => Step::Ask(query, pending),
+            Err(NoTokenInfo::Needs(query)) => Step::Ask(*query, pending),
             Err(NoTokenInfo::Refused(reason)) => {
                 let token = *unverified_token.token();
                 pending.reject(reason.into(), Some(&token), None, host)

@@ -95,7 +95,7 @@ impl Engine {
 
     /// Prepares what all workers share, before the first request.
     pub fn prepare(&mut self, host: Host<'_>) {
-        self.authenticator.prepare(host.now, host.shared_data);
+        self.authenticator.prepare(host);
     }
 
     /// The host has proven that it switches between streams, and sends calls from now on in a name that outlives them.

@@ -1,14 +1,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::credentials::bearer::AccessToken;
 use crate::json::Object;
 use crate::testing::{self, at, test};
 use crate::token::claims::ClaimMapping;
 
 fn key(token: &str) -> TokenKey {
-    let field = token.to_owned();
-    AccessToken::alone(field.as_bytes(), testing::TOKEN_SYNTAX).expect("a token").key()
+    TokenKey::of(token)
 }
 
 fn entry(claims: serde_json::Value) -> Entry {

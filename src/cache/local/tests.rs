@@ -1,22 +1,29 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::credentials::bearer::AccessToken;
 use crate::http::lifetime::Lifetime;
 use crate::testing::{at, test};
 use crate::token::claims::Claims;
+use crate::token_key::TokenKey;
 
 const MAX_TTL: Duration = Duration::from_secs(60);
 const LIFETIME: Lifetime = Lifetime { fresh_until: at(60), usable_until: at(60) };
 
-fn key(token: usize) -> TokenKey {
-    let field = format!("token-{token}");
-    AccessToken::alone(field.as_bytes(), crate::testing::TOKEN_SYNTAX).expect("a token").key()
+fn key(token: usize) -> LocalKey {
+    *TokenKey::of(&format!("token-{token}")).local()
 }
 
 fn token_info(pad: usize) -> Rc<TokenInfo> {
     let jwt = "x".repeat(pad);
-    Rc::new(TokenInfo::new(key(0), Some(&jwt), Claims::default(), false, None, &Arc::default(), LIFETIME))
+    Rc::new(TokenInfo::new(
+        TokenKey::of("a-token"),
+        Some(&jwt),
+        Claims::default(),
+        false,
+        None,
+        &Arc::default(),
+        LIFETIME,
+    ))
 }
 
 #[test]
