@@ -82,6 +82,11 @@ impl Object {
         self.get(name).map(date).transpose()
     }
 
+    /// The members that are not null.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.as_str(), value))
+    }
+
     /// The members.
     pub fn into_members(self) -> Map<String, Value> {
         self.0

@@ -214,7 +214,7 @@ impl Configuration {
         let resource_metadata =
             ResourceMetadata::all(self.resource_metadata.take().unwrap_or_default(), errors);
         let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
-            errors.check("error_body", refusal::ErrorBody::new(media_type, template))
+            errors.check("error_body", refusal::ErrorBody::new(media_type, &template))
         });
         let context = RuleContext {
             enforcement: if self.report_only { Enforcement::Authentication } else { Enforcement::Full },

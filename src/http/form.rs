@@ -9,16 +9,25 @@ pub fn encode_credential(value: &str) -> String {
     utf8_percent_encode(value, RESERVED).to_string()
 }
 
-/// Encodes one value of a body: the same, but space becomes `+`.
-fn encode(value: &str) -> String {
-    encode_credential(value).replace("%20", "+")
-}
-
 /// Encodes the pairs of a form body, in their order.
 pub fn encode_pairs(pairs: &[(&str, &str)]) -> String {
-    let encoded: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-    encoded.join("&")
+    let length = |(name, value): &(&str, &str)| name.len().saturating_add(value.len()).saturating_add(2);
+    let mut body = String::with_capacity(pairs.iter().map(length).sum());
+    for (name, value) in pairs {
+        if !body.is_empty() {
+            body.push('&');
+        }
+        encode(&mut body, name);
+        body.push('=');
+        encode(&mut body, value);
+    }
+    body
+}
+
+/// Adds a name or a value of a body: encoded as a credential is, but space becomes `+`.
+fn encode(body: &mut String, value: &str) {
+    let pieces = utf8_percent_encode(value, RESERVED);
+    body.extend(pieces.map(|piece| if piece == "%20" { "+" } else { piece }));
 }
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

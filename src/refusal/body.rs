@@ -7,7 +7,16 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorBody {
     media_type: String,
-    template: String,
+    /// The text, in parts that each end before what takes the place of a placeholder.
+    template: Vec<(String, Option<Placeholder>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placeholder {
+    Status,
+    Error,
+    ErrorDescription,
+    Reason,
 }
 
 /// What takes the place of the placeholders. All values are plain words that JSON need not escape.
@@ -20,10 +29,8 @@ pub(crate) struct Particulars<'a> {
 
 impl Default for ErrorBody {
     fn default() -> Self {
-        Self {
-            media_type: "application/json".to_owned(),
-            template: r#"{"error":"{error}","error_description":"{error_description}"}"#.to_owned(),
-        }
+        let template = r#"{"error":"{error}","error_description":"{error_description}"}"#;
+        Self { media_type: "application/json".to_owned(), template: parts(template) }
     }
 }
 
@@ -32,13 +39,13 @@ impl ErrorBody {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn new(media_type: String, template: String) -> Result<Self, &'static str> {
+    pub fn new(media_type: String, template: &str) -> Result<Self, &'static str> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-.".contains(&byte);
         let is_json = media_type == "application/json" || media_type.ends_with("+json");
         if !is_json || !media_type.bytes().all(is_plain) {
             return Err("must be application/json, or another type of JSON like application/problem+json");
         }
-        let body = Self { media_type, template };
+        let body = Self { media_type, template: parts(template) };
         let sample = Particulars { status: 401, error: "e", error_description: "d", reason: "r" };
         match serde_json::from_str::<serde_json::Value>(&body.render(&sample)) {
             Ok(_) if !has_placeholder(&body.render(&sample)) => Ok(body),
@@ -53,13 +60,14 @@ impl ErrorBody {
     }
 
     pub(crate) fn render(&self, particulars: &Particulars<'_>) -> String {
-        let mut parts = self.template.split('{');
-        let mut body = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let value = part.split_once('}').and_then(|(name, rest)| Some((particulars.named(name)?, rest)));
-            match value {
-                Some((value, rest)) => body.extend([&*value, rest]),
-                None => body.extend(["{", part]),
+        let length = |(text, placeholder): &(String, Option<Placeholder>)| {
+            text.len().saturating_add(placeholder.map_or(0, |one| particulars.value(one).len()))
+        };
+        let mut body = String::with_capacity(self.template.iter().map(length).sum());
+        for (text, placeholder) in &self.template {
+            body.push_str(text);
+            if let Some(placeholder) = placeholder {
+                body.push_str(&particulars.value(*placeholder));
             }
         }
         body
@@ -67,15 +75,44 @@ impl ErrorBody {
 }
 
 impl<'a> Particulars<'a> {
-    fn named(&self, name: &str) -> Option<Cow<'a, str>> {
+    fn value(&self, placeholder: Placeholder) -> Cow<'a, str> {
+        match placeholder {
+            Placeholder::Status => self.status.to_string().into(),
+            Placeholder::Error => self.error.into(),
+            Placeholder::ErrorDescription => self.error_description.into(),
+            Placeholder::Reason => self.reason.into(),
+        }
+    }
+}
+
+impl Placeholder {
+    fn named(name: &str) -> Option<Self> {
         match name {
-            "status" => Some(self.status.to_string().into()),
-            "error" => Some(self.error.into()),
-            "error_description" => Some(self.error_description.into()),
-            "reason" => Some(self.reason.into()),
+            "status" => Some(Self::Status),
+            "error" => Some(Self::Error),
+            "error_description" => Some(Self::ErrorDescription),
+            "reason" => Some(Self::Reason),
             _ => None,
         }
     }
+}
+
+/// A template in its parts. A brace that opens no placeholder is text.
+fn parts(template: &str) -> Vec<(String, Option<Placeholder>)> {
+    let mut pieces = template.split('{');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    let mut parts = Vec::new();
+    for piece in pieces {
+        let found = piece.split_once('}').and_then(|(name, rest)| Some((Placeholder::named(name)?, rest)));
+        match found {
+            Some((placeholder, rest)) => {
+                parts.push((std::mem::replace(&mut text, rest.to_owned()), Some(placeholder)));
+            }
+            None => text.extend(["{", piece]),
+        }
+    }
+    parts.push((text, None));
+    parts
 }
 
 fn has_placeholder(text: &str) -> bool {

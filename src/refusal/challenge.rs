@@ -66,11 +66,14 @@ pub(crate) fn render(
     let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
     let algorithms = (scheme == DPOP).then_some(("algs", space.dpop_algorithms.as_str()));
     let metadata = resource_metadata.map(|url| ("resource_metadata", url));
-    let mut text = scheme.to_owned();
-    text.push_str(" realm=");
+    let parameters = with_error.into_iter().flatten().chain(parameters).chain(algorithms).chain(metadata);
+    let length = |(name, value): (&str, &str)| name.len().saturating_add(value.len()).saturating_add(5);
+    let realm = ("realm", space.realm.as_str());
+    let parameters_length = parameters.clone().chain([realm]).map(length).sum::<usize>();
+    let mut text = String::with_capacity(scheme.len().saturating_add(parameters_length));
+    text.extend([scheme, " realm="]);
     quote(&mut text, &space.realm);
-    for (name, value) in with_error.into_iter().flatten().chain(parameters).chain(algorithms).chain(metadata)
-    {
+    for (name, value) in parameters {
         text.extend([", ", name, "="]);
         quote(&mut text, value);
     }
@@ -82,13 +85,17 @@ const DPOP: &str = "DPoP";
 /// Adds a quoted-string (RFC 9110 §5.6.4). Hosts write header values as they are, so a CR or LF here would end the header;
 /// what is not visible ASCII or space is left out (R13).
 fn quote(text: &mut String, value: &str) {
-    text.reserve(value.len().saturating_add(2));
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     text.push('"');
-    for byte in value.bytes().filter(|byte| matches!(byte, b' '..=b'~')) {
-        if matches!(byte, b'"' | b'\\') {
-            text.push('\\');
+    if value.bytes().all(is_plain) {
+        text.push_str(value);
+    } else {
+        for byte in value.bytes().filter(|byte| matches!(byte, b' '..=b'~')) {
+            if !is_plain(byte) {
+                text.push('\\');
+            }
+            text.push(byte.into());
         }
-        text.push(byte.into());
     }
     text.push('"');
 }

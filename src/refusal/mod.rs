@@ -9,6 +9,7 @@ mod challenge;
 mod reason;
 mod token_error;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,13 +76,13 @@ impl Rejection {
     /// The reply, with the protection space if it has a challenge.
     pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = *self.reason.row();
-        let mut description = description.to_owned();
+        let mut description = Cow::Borrowed(description);
         // Clients learn what is wrong with what they presented, but not with the server's response.
         if let Some(member) = self.member.filter(|_| self.reason.fault() == Fault::Client) {
-            description.push_str(&format!(": {member}"));
+            description.to_mut().push_str(&format!(": {member}"));
         }
         if let Some(places) = &self.places {
-            description.push_str(&format!(", in {places}"));
+            description.to_mut().push_str(&format!(", in {places}"));
         }
         let mut headers = vec![
             ("content-type", space.error_body.media_type().to_owned()),

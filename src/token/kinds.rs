@@ -29,9 +29,17 @@ impl TokenKinds {
             }
             says = true;
         }
-        let known = MEMBERS.iter().filter(|(member, _)| self.0.iter().all(|(own, _)| own != member));
-        for (member, unknown) in known {
-            let Some(value) = claims.get(member) else { continue };
+        // There are more members in the table than in most tokens.
+        let mut values = [None; MEMBERS.len()];
+        for (name, value) in claims.members() {
+            let place = MEMBERS.iter().position(|(member, _)| *member == name);
+            if let Some(place) = place.and_then(|place| values.get_mut(place)) {
+                *place = Some(value);
+            }
+        }
+        let known = MEMBERS.iter().zip(values);
+        for ((member, unknown), value) in known {
+            let Some(value) = value.filter(|_| self.0.iter().all(|(own, _)| own != member)) else { continue };
             match (word(value).as_deref(), unknown) {
                 (Some(said), _) if ACCESS_TOKEN.contains(&said) => says = true,
                 (Some(said), Unknown::Nothing) if !OTHER_KINDS.contains(&said) => {}

@@ -18,7 +18,10 @@ pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clo
 
 /// Serialises fields.
 pub(crate) fn encode<V: AsRef<str>>(fields: &[(&str, V)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    let sizes =
+        |(name, value): &(&str, V)| name.len().saturating_add(value.as_ref().len()).saturating_add(10);
+    let size = fields.iter().map(sizes).fold(4, usize::saturating_add);
+    let mut bytes = Vec::with_capacity(size);
     let mut put_size =
         |size: usize| bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     put_size(fields.len());

@@ -173,7 +173,7 @@ pub(crate) fn reply(reply: Reply) -> Result<(), Refused> {
     let reply = reply.for_host(takes_details);
     let headers = field_map::encode(&reply.headers);
     let reason = reply.reason.filter(|_| takes_details);
-    let details = reason.map(|reason| format!("phantom_token_denied{{{reason}}}")).unwrap_or_default();
+    let details = reason.map(|reason| ["phantom_token_denied{", reason, "}"].concat()).unwrap_or_default();
     let grpc_status = if takes_details { i32::from(reply.grpc_status) } else { NO_GRPC_STATUS };
     // SAFETY: all that is pointed to outlives the call.
     done(unsafe {

@@ -204,12 +204,13 @@ impl Worker {
             return Ok((Gate::Decided(Passage::Shut), false));
         }
         let fields = host::fields(MapType::HttpRequestHeaders)?;
+        let host = self.lend()?;
         let Instructions { edits, action, is_response_private } =
-            self.read(stream(context), &fields, field_count)?;
+            self.read(stream(context), &fields, field_count, host)?;
         actions::edit(&edits)?;
         let gate = match action {
             Some(action) => Gate::Decided(self.perform(action)?),
-            None => self.wait(context)?,
+            None => self.wait(context, host)?,
         };
         Ok((gate, is_response_private))
     }
@@ -220,6 +221,7 @@ impl Worker {
         stream: StreamId,
         fields: &'f [u8],
         field_count: usize,
+        host: Host<'_>,
     ) -> Result<Instructions<'f>, Refused> {
         let RequiredAttributes { route, peer, certificate, mcp_call } = self.required_attributes;
         let route = if route { attributes::route()? } else { None };
@@ -236,14 +238,14 @@ impl Worker {
             target: target.as_ref().map(|(path, authority)| (path.as_slice(), *authority)),
         };
         let fields = field_map::fields(fields);
-        Ok(self.engine.borrow_mut().on_request(stream, fields, attributes, self.lend()?))
+        Ok(self.engine.borrow_mut().on_request(stream, fields, attributes, host))
     }
 
-    fn wait(&self, context: u32) -> Result<Gate, Refused> {
+    fn wait(&self, context: u32, host: Host<'_>) -> Result<Gate, Refused> {
         let passage = Rc::new(Cell::new(Passage::Shut));
         self.paused.borrow_mut().insert(stream(context), Rc::clone(&passage));
         self.prove_switching(context)?;
-        self.send_calls(Some(context), self.lend()?);
+        self.send_calls(Some(context), host);
         // A call that could not be sent may have decided about this request.
         self.act(Some(stream(context)));
         Ok(Gate::Waiting(passage))

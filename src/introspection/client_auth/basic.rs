@@ -13,6 +13,7 @@ use crate::secret::Secret;
 pub struct Basic {
     id: String,
     pub(crate) secret: Secret,
+    authorization: Secret,
 }
 
 /// The same for servers that do not decode them.
@@ -23,7 +24,9 @@ impl ClientMethod for Basic {
     fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self> {
         let id = reader.required("client_id", fields.client_id.take());
         let secret = reader.required("client_secret", fields.client_secret.take());
-        Some(Self { id: id?, secret: secret? })
+        let (id, secret) = (id?, secret?);
+        let authorization = joined(&form::encode_credential(&id), &form::encode_credential(secret.expose()));
+        Some(Self { id, secret, authorization })
     }
 
     fn identity(&self) -> &str {
@@ -35,13 +38,16 @@ impl ClientMethod for Basic {
     }
 
     fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
-        Some(joined(&form::encode_credential(&self.id), &form::encode_credential(self.secret.expose())))
+        let authorization = Some(self.authorization.expose().to_owned());
+        Some(RequestCredentials { authorization, parameters: Vec::new() })
     }
 }
 
 impl ClientMethod for RawBasic {
     fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self> {
         let client = Basic::read(fields, reader)?;
+        let authorization = joined(&client.id, client.secret.expose());
+        let client = Basic { authorization, ..client };
         let message = "must not contain a colon if it is not encoded (RFC 7617 §2)";
         reader.check("client_id", if client.id.contains(':') { Err(message) } else { Ok(Self(client)) })
     }
@@ -54,12 +60,12 @@ impl ClientMethod for RawBasic {
         self.0.client_id()
     }
 
-    fn credentials(&self, _: Host<'_>) -> Option<RequestCredentials<'_>> {
-        Some(joined(&self.0.id, self.0.secret.expose()))
+    fn credentials(&self, context: Host<'_>) -> Option<RequestCredentials<'_>> {
+        self.0.credentials(context)
     }
 }
 
-fn joined(id: &str, secret: &str) -> RequestCredentials<'static> {
-    let authorization = Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
-    RequestCredentials { authorization, parameters: Vec::new() }
+/// The value of the `Authorization` field, which all requests have.
+fn joined(id: &str, secret: &str) -> Secret {
+    Secret::new(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))))
 }
