@@ -9,7 +9,7 @@
 use std::env;
 
 use anyhow::{Context, Result, ensure};
-use walrus::{Module, passes};
+use walrus::{ModuleConfig, passes};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -19,7 +19,10 @@ fn main() -> Result<()> {
         _ => anyhow::bail!("usage: package-filter [--kong] IN OUT"),
     };
 
-    let mut module = Module::from_file(input).with_context(|| format!("cannot read {input}"))?;
+    // Names of functions are a tenth of the module, which every process loads; what the compiler made has them.
+    let mut config = ModuleConfig::new();
+    config.generate_name_section(false);
+    let mut module = config.parse_file(input).with_context(|| format!("cannot read {input}"))?;
     for (own, callback) in OWN_CALLBACKS.iter().chain(package.own_callbacks) {
         let find =
             |name: &str| module.exports.iter().find(|export| export.name == name).map(walrus::Export::id);
@@ -42,7 +45,7 @@ fn main() -> Result<()> {
     module.emit_wasm_file(output).with_context(|| format!("cannot write {output}"))
 }
 
-fn has_export(module: &Module, name: &str) -> bool {
+fn has_export(module: &walrus::Module, name: &str) -> bool {
     module.exports.iter().any(|export| export.name == name)
 }
 
