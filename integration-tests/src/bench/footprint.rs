@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::client::{Client, Request};
 use crate::envoy::Envoy;
@@ -12,7 +12,7 @@ use crate::envoy::Envoy;
 pub struct Footprint {
     /// From its start until its workers serve, by its own clock: its main thread does nothing else meanwhile.
     pub start: Duration,
-    /// The memory of the process in bytes, before the first request.
+    /// Memory of the process's own in bytes, without what of the program's file is in memory, before the first request.
     pub at_start: u64,
     /// The same when the turns are over.
     pub at_end: u64,
@@ -34,7 +34,16 @@ impl Footprint {
         let sum = text.lines().find_map(|line| line.strip_prefix(INITIALIZATION));
         let sum = sum.and_then(|line| line.rsplit(' ').next()).context("Envoy does not tell its start")?;
         let start = Duration::from_secs_f64(sum.parse::<f64>()? / 1000.0);
-        Ok(Self { start, at_start, at_end: envoy.resident_bytes()? })
+        Ok(Self { start, at_start, at_end: own_memory(envoy)? })
+    }
+}
+
+/// What an Envoy has of memory of its own now, in bytes.
+pub(super) fn own_memory(envoy: &Envoy) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", envoy.process_id()?))?;
+    match status.lines().find_map(|line| line.strip_prefix("RssAnon:")) {
+        Some(kibibytes) => Ok(kibibytes.trim().trim_end_matches(" kB").parse::<u64>()? * 1024),
+        None => bail!("Linux does not tell a process's own memory"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::authority::Authority;
 use super::cpu::ProcessClock;
 use super::credentials::Credentials;
 use super::filters;
-use super::footprint::Footprint;
+use super::footprint::{self, Footprint};
 use super::load::{Load, LoadClient};
 use super::variants::{Destination, Variant};
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
@@ -28,7 +28,7 @@ struct Proxy {
     envoy: Envoy,
     clients: LoadClient,
     clock: ProcessClock,
-    resident_at_start: u64,
+    memory_at_start: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,8 +114,8 @@ impl Gateway {
     /// What each variant takes of the machine beside processors.
     pub async fn footprints(&self) -> Result<HashMap<Variant, Footprint>> {
         let mut footprints = HashMap::new();
-        for (variant, Proxy { envoy, resident_at_start, .. }) in &self.proxies {
-            footprints.insert(*variant, Footprint::of(envoy, *resident_at_start).await?);
+        for (variant, Proxy { envoy, memory_at_start, .. }) in &self.proxies {
+            footprints.insert(*variant, Footprint::of(envoy, *memory_at_start).await?);
         }
         Ok(footprints)
     }
@@ -143,12 +143,12 @@ impl Proxy {
             None => builder.relay(variant.name(), Listener::default()),
         };
         let envoy = builder.routed_by(&filters::routes(variant)).balanced().start().await?;
-        let resident_at_start = envoy.resident_bytes()?;
+        let memory_at_start = footprint::own_memory(&envoy)?;
         let port = envoy.client(variant.name()).port();
         let connections = CONNECTIONS * workers as usize;
         let clients = LoadClient::connect(port, connections, &credentials.sent(variant)).await?;
         let clock = ProcessClock::of(envoy.process_id()?);
-        Ok(Self { envoy, clients, clock, resident_at_start })
+        Ok(Self { envoy, clients, clock, memory_at_start })
     }
 }
 

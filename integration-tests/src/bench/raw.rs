@@ -83,7 +83,7 @@ fn latency(latency: &Latency) -> (String, Value) {
 fn footprint((variant, footprint): (&Variant, &Footprint)) -> (String, Value) {
     let figures = json!({
         "start_milliseconds": footprint.start.as_millis() as u64,
-        "resident_bytes": {"at_start": footprint.at_start, "at_end": footprint.at_end},
+        "own_bytes": {"at_start": footprint.at_start, "at_end": footprint.at_end},
     });
     (variant.name().to_owned(), figures)
 }
