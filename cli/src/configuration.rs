@@ -196,13 +196,17 @@ impl Search<'_> {
         let mut configuration = match written.text_of("@type").and_then(|name| name.rsplit('.').next()) {
             None => Configuration::of(written, self.source, host),
             Some("StringValue") => Configuration::of(written.get("value")?, self.source, host),
+            // Envoy turns it into JSON for a module, and for no wasm filter.
+            Some("Struct") if host == HostKind::EnvoyModule => {
+                Configuration::of(written.get("value")?, self.source, host)
+            }
             Some(_) => Configuration { refusal: Some(NO_TEXT), ..Configuration::written(written, host) },
         };
         if !is_ours(plugin.named, &configuration) {
             return None;
         }
         configuration.before = match before {
-            Before::Unknown if host == HostKind::Envoy => Before::Elsewhere,
+            Before::Unknown if host != HostKind::Kong => Before::Elsewhere,
             before => before.clone(),
         };
         Some(configuration)
@@ -260,6 +264,10 @@ fn plugins(node: &Node) -> Vec<Plugin<'_>> {
         Some("TrafficExtension") => node.find(&["spec", "wasm"]).map(one).into_iter().collect(),
         Some("EnvoyExtensionPolicy") => {
             elements(&["spec", "wasm"]).map(own("config", HostKind::Envoy)).collect()
+        }
+        _ if node.get("dynamic_module_config").is_some() => {
+            let filter = own("filter_config", HostKind::EnvoyModule);
+            node.get("filter_config").map(|_| filter(node)).into_iter().collect()
         }
         _ if node.find(&["configuration", "@type"]).is_some() => {
             vec![own("configuration", HostKind::Envoy)(node)]

@@ -47,6 +47,14 @@ fn rows() -> Vec<Row> {
     let text = |what, name, text: &str, code, said| (what, name, text.as_bytes().to_vec(), code, said);
     let mut rows = vec![
         // Where configurations stand.
+        text("native module", "a.yaml", MODULE, 0, "no errors"),
+        text(
+            "native module, and what it cannot do",
+            "a.yaml",
+            &MODULE.replace("[{ path: /orders }]", "[{ path: /orders, mcp: { source: envoy_filter } }]"),
+            1,
+            "error: rules[0].mcp.source: must not be envoy_filter in the native module",
+        ),
         text("ConfigMap with a bootstrap", "a.yaml", &config_map("envoy.yaml", BOOTSTRAP), 0, "no errors"),
         text(
             "ConfigMap, an error in its text",
@@ -241,6 +249,23 @@ introspection:
   client_secret: do-not-show-this
 rules:
   - path: /orders
+";
+
+const MODULE: &str = "\
+http_filters:
+  - name: phantom-token
+    typed_config:
+      dynamic_module_config: { name: phantom_token, do_not_close: true }
+      filter_name: phantom-token
+      filter_config:
+        \"@type\": type.googleapis.com/google.protobuf.Struct
+        value:
+          introspection:
+            endpoint: https://login.example.com/x
+            upstream: as
+            client_id: gateway
+            client_secret: do-not-show-this
+          rules: [{ path: /orders }]
 ";
 
 const BOOTSTRAP: &str = "\

@@ -52,7 +52,7 @@ fn r141_what_kong_cannot_do_is_an_error_there() {
 fn r141_what_the_module_cannot_do_is_an_error_there() {
     let edit =
         json!({"rules": [{"path": "/", "mcp": {"source": "envoy_filter", "methods": ["tools/call"]}}]});
-    assert_eq!(errors(&edit, HostKind::EnvoyModule), ["rules[0].mcp.source"]);
+    assert!(errors(&edit, HostKind::EnvoyModule).contains(&"rules[0].mcp.source".to_owned()));
     assert!(!errors(&edit, HostKind::Envoy).contains(&"rules[0].mcp.source".to_owned()));
 }
 
