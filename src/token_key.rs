@@ -15,8 +15,8 @@ pub struct TokenKey {
     local: LocalKey,
 }
 
-/// By what a token is known in the memory of one worker: 128 bits of a hash that is keyed, and takes a sixth of a digest's time. Whoever has
-/// not the token cannot find another with the same bits, whether or not the hash is secret.
+/// The identifier of a token in the memory of one worker: 128 bits of a keyed hash that takes a sixth of a digest's time.
+/// Without the token, another with the same bits cannot be found, whether or not the hash is secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LocalKey([u64; 2]);
 

@@ -16,7 +16,7 @@ use phantom_token_cli::check;
 use phantom_token_cli::source::Source;
 use serde_json::{Value, json};
 
-/// If this failed, somebody would try a mistake and the page would show none, or show it elsewhere than `check` does.
+/// If this failed, the page would miss an error, or show it elsewhere than `check` does.
 #[tokio::test]
 async fn r251_mistakes_are_shown_where_and_as_check_says_them() -> Result<()> {
     let (mut page, _) = open("r251", DESKTOP).await?;
@@ -101,7 +101,7 @@ async fn r252_examples_come_to_what_their_names_say_and_each_reason_has_its_chap
     Ok(())
 }
 
-/// If this failed, what somebody tries with a secret in it could reach a server, or the page would not work where others are not reached.
+/// If this failed, a secret typed into the page could reach a server, or the page would not work offline.
 #[tokio::test]
 async fn r253_nothing_leaves_the_page_and_a_link_carries_all_of_it() -> Result<()> {
     let (mut page, address) = open("r253", DESKTOP).await?;

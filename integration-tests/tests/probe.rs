@@ -163,7 +163,7 @@ async fn r204_r205_presented_jwts_are_told_what_they_lack() -> Result<()> {
             "JWT",
             json!({"jti": null}),
             json!({}),
-            "with         the lines below, the token is good",
+            "with         the lines below, the token is valid",
             json!({"token": {"jwt_profile": "lax"}}),
         ),
         (
@@ -412,7 +412,7 @@ fn rows_of_real_servers() -> Vec<Row> {
             says: &[
                 "token        502 missing_subject",
                 "sub          the answer names no user: let the server name that of a user's token",
-                "refresh      would pass as an access token: no setting tells it from an access token",
+                "refresh      would pass as an access token: no setting distinguishes it from an access token",
             ],
             is_fine: false,
             ..sound("Doorkeeper 5.5", |asked| match asked.is_for_access() || asked.is_for_refresh() {

@@ -25,7 +25,7 @@ fn start_in(
     Process::start(Path::new("sh"), &arguments, environment, log)
 }
 
-/// A port of loopback where nobody listens, for a program that does not share ports.
+/// A free loopback port, for a program that does not share ports.
 fn free_port() -> Result<u16> {
     Ok(ReservedPort::new()?.number())
 }

@@ -70,7 +70,7 @@ async fn start() -> Result<Ingress> {
     Ok(ingress)
 }
 
-/// If this failed, the manifests would make an ingress through which nobody gets, or everybody.
+/// If this failed, the manifests would make an ingress that lets no request through, or every one.
 #[tokio::test]
 async fn r074_envoy_gateway_makes_an_ingress_from_the_opaque_token_to_the_jwt() -> Result<()> {
     let ingress = ingress().await;
@@ -292,7 +292,7 @@ impl Ingress {
         self.has_realm("orders").await
     }
 
-    /// Waits until the filter has this realm, by which one configuration is told from another.
+    /// Waits until the filter has this realm, which identifies a configuration.
     async fn has_realm(&self, realm: &str) -> Result<()> {
         let challenge = format!("realm=\"{realm}\"");
         eventually(&challenge, async || {

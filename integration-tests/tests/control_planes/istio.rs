@@ -152,7 +152,7 @@ async fn deployment(istiod: &Istiod) -> Result<Value> {
     found.context("no Deployment")
 }
 
-/// If this failed, the manifests would make an ingress through which nobody gets, or everybody.
+/// If this failed, the manifests would make an ingress that lets no request through, or every one.
 #[tokio::test]
 async fn r074_istio_makes_an_ingress_from_the_opaque_token_to_the_jwt() -> Result<()> {
     let mesh = mesh().await;
@@ -295,7 +295,7 @@ impl Mesh {
         Ok(self.get("/orders")?.bearer(token))
     }
 
-    /// The manifests with another image of the registry, and another realm, by which one configuration is told from another.
+    /// The manifests with another image of the registry, and another realm, which identifies a configuration.
     fn changed(&self, image: &str, realm: &str) -> Result<Manifests> {
         let url = format!("oci://{}", self.registry.reference(image));
         self.manifests.with(PLUGIN.0, PLUGIN.1, "/spec/url", json!(url))?.with(

@@ -1,4 +1,4 @@
-//! A load while a control plane changes something: clients all of whom have to be served, always.
+//! A load while a control plane changes something: every request of its clients has to be served.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
