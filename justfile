@@ -36,7 +36,7 @@ demo *arguments: build envoy authorization-server web-app
     @cargo run --quiet --package integration-tests --bin demo -- {{ arguments }}
 
 # Measures the cost of the filter in ten minutes and writes docs/performance.md; `bench --quick` takes one minute.
-bench *arguments: build envoy
+bench *arguments: build build-module envoy
     @cargo run --quiet --profile measuring --package integration-tests --bin bench -- {{ arguments }}
 
 # Runs all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy, and a search of the logs.

@@ -7,6 +7,7 @@ use super::credentials::Credentials;
 use super::filters::{self, RECEIVED};
 use super::gateway::Gateway;
 use super::variants::{Destination, Variant};
+use crate::artefact::Artefact;
 use crate::client::Request;
 use crate::eventually::eventually;
 
@@ -65,7 +66,7 @@ async fn check_variant(gateway: &Gateway, credentials: &Credentials, variant: Va
 
 async fn warm_variant(gateway: &mut Gateway, credentials: &Credentials, variant: Variant) -> Result<()> {
     let workers = u64::from(gateway.workers());
-    if !matches!(variant, Variant::OneToken | Variant::ManyTokens | Variant::SharedData) {
+    if !matches!(variant.in_wasm(), Variant::OneToken | Variant::ManyTokens | Variant::SharedData) {
         send_all(gateway, variant).await?;
         return check_cache(gateway, variant).await;
     }
@@ -100,9 +101,7 @@ struct Lookups {
 
 impl Lookups {
     async fn of(gateway: &Gateway, variant: Variant) -> Result<Self> {
-        let counter = async |name: &str| {
-            gateway.envoy(variant)?.statistic(&format!("wasmcustom.phantom_token_{name}")).await
-        };
+        let counter = async |name: &str| gateway.envoy(variant)?.statistic(&statistic(variant, name)).await;
         Ok(Self {
             local: counter("cache_hit_local").await?,
             shared: counter("cache_hit_shared").await?,
@@ -121,11 +120,11 @@ impl Lookups {
 }
 
 async fn check_cache(gateway: &mut Gateway, variant: Variant) -> Result<()> {
-    let statistic = match variant {
-        Variant::OneToken | Variant::ManyTokens => "wasmcustom.phantom_token_cache_hit_local".to_owned(),
-        Variant::SharedData => "wasmcustom.phantom_token_cache_hit_shared".to_owned(),
-        Variant::Uncached => "wasmcustom.phantom_token_cache_miss".to_owned(),
-        Variant::PublicRoute => "wasmcustom.phantom_token_allowed_public".to_owned(),
+    let statistic = match variant.in_wasm() {
+        Variant::OneToken | Variant::ManyTokens => statistic(variant, "cache_hit_local"),
+        Variant::SharedData => statistic(variant, "cache_hit_shared"),
+        Variant::Uncached => statistic(variant, "cache_miss"),
+        Variant::PublicRoute => statistic(variant, "allowed_public"),
         Variant::JwtAuthnCached => format!("http.{}.jwt_authn.jwt_cache_hit", variant.name()),
         Variant::JwtAuthn => format!("http.{}.jwt_authn.allowed", variant.name()),
         Variant::ExtAuthz => format!("http.{}.ext_authz.ok", variant.name()),
@@ -143,6 +142,11 @@ async fn send_all(gateway: &mut Gateway, variant: Variant) -> Result<u64> {
     let times = 1000_usize.div_ceil(variant.tokens()).max(4);
     let path = variant.path(Destination::Direct);
     Ok(gateway.clients(variant)?.send_all(path, times).await?.requests)
+}
+
+/// What Envoy calls one of the filter's counters.
+fn statistic(variant: Variant, name: &str) -> String {
+    variant.artefact().unwrap_or(Artefact::Wasm).statistic(&format!("phantom_token_{name}"))
 }
 
 const ATTEMPTS: usize = 20;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::credentials::{AUDIENCE, Credentials, ISSUER};
 use super::variants::{Destination, SHARED_SLOTS, Variant};
+use crate::artefact::{Artefact, METRICS_NAMESPACE};
 use crate::paths;
 
 /// The cluster of the server that is asked.
@@ -23,9 +24,15 @@ pub const RECEIVED: &str = "x-received-authorization";
 
 /// The HTTP filter of a variant, if it has one.
 pub fn filter(variant: Variant, credentials: &Credentials, authority_port: u16) -> Result<Option<Value>> {
+    if let Some(artefact) = variant.artefact() {
+        let (file, configuration) = (artefact.file()?, configuration(variant));
+        return Ok(Some(match artefact {
+            Artefact::Wasm => wasm(variant, &file, &configuration),
+            Artefact::Module | Artefact::PanickingModule => module(variant, &file, &configuration),
+        }));
+    }
     let filter = match variant {
         Variant::Plain | Variant::PlainAgain | Variant::PlainWithJwt => return Ok(None),
-        _ if variant.is_phantom_token() => wasm(variant, &paths::filter()?, &configuration(variant)),
         Variant::Calls => wasm(variant, &calls()?, &Value::Null),
         Variant::JwtAuthnCached => jwt_authn(credentials, Some(&json!({"jwt_cache_size": 10_000}))),
         Variant::JwtAuthn => jwt_authn(credentials, None),
@@ -88,7 +95,7 @@ fn configuration(variant: Variant) -> Value {
             {"path": "/customers/{id}", "scopes_any_of": ["customers:read", "customers:write"]},
         ],
     });
-    match variant {
+    match variant.in_wasm() {
         Variant::ManyTokens => {
             configuration["cache"]["max_entries"] = json!(2 * variant.tokens());
             configuration["cache"]["max_bytes"] = json!(64 << 20);
@@ -128,6 +135,25 @@ fn wasm(variant: Variant, module: &Path, configuration: &Value) -> Value {
                 "value": configuration.to_string(),
             },
         }}),
+    )
+}
+
+fn module(variant: Variant, module: &Path, configuration: &Value) -> Value {
+    typed(
+        "phantom-token",
+        "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        &json!({
+            "dynamic_module_config": {
+                "module": {"local": {"filename": module}},
+                "do_not_close": true,
+                "metrics_namespace": METRICS_NAMESPACE,
+            },
+            "filter_name": variant.name(),
+            "filter_config": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration.to_string(),
+            },
+        }),
     )
 }
 

@@ -14,6 +14,7 @@ use super::filters;
 use super::footprint::{self, Footprint};
 use super::load::{Load, LoadClient};
 use super::variants::{Destination, Variant};
+use crate::artefact::Artefact;
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
 
 /// All variants with the same number of workers, and who is asked by them.
@@ -136,6 +137,7 @@ impl Proxy {
     ) -> Result<Self> {
         let name = format!("{}-{workers}", variant.name());
         let builder = EnvoyBuilder::new(&name, workers, upstream_port)
+            .artefact(variant.artefact().unwrap_or(Artefact::Wasm))
             .logging_by_default(folder)
             .cluster(filters::AUTHORITY, &[authority_port]);
         let builder = match filters::filter(variant, credentials, authority_port)? {

@@ -40,7 +40,7 @@ struct Row {
 impl Row {
     fn draw(&self, place: usize, scale: &Scale) -> String {
         let top = TOP + place as f64 * ROW;
-        let who = if self.variant.is_phantom_token() { "ours" } else { "theirs" };
+        let who = if self.variant.artefact().is_some() { "ours" } else { "theirs" };
         let mut text = format!(
             "<text class=\"label {who}\" x=\"{x}\" y=\"{y}\" text-anchor=\"end\">{title}</text>\n",
             x = LEFT - 10.0,

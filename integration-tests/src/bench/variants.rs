@@ -1,5 +1,7 @@
 //! The measured variants: ways for an Envoy to accept credentials, and plain Envoy as the baseline.
 
+use crate::artefact::Artefact;
+
 /// One listener of the Envoy that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Variant {
@@ -19,6 +21,12 @@ pub enum Variant {
     SharedData,
     /// The filter without a cache: it asks about every token, each time.
     Uncached,
+    /// The same with the native module: one token that it knows.
+    ModuleOneToken,
+    /// Many tokens that it knows.
+    ModuleManyTokens,
+    /// No cache.
+    ModuleUncached,
     /// A filter that makes the host calls of a hit, and does no work: what no filter in wasm can do without.
     Calls,
     /// Envoy's own `jwt_authn` with its cache of verified JWTs.
@@ -42,7 +50,7 @@ pub enum Destination {
 
 impl Variant {
     /// All, in the order of reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Plain,
         Self::PlainAgain,
         Self::PlainWithJwt,
@@ -51,6 +59,9 @@ impl Variant {
         Self::ManyTokens,
         Self::SharedData,
         Self::Uncached,
+        Self::ModuleOneToken,
+        Self::ModuleManyTokens,
+        Self::ModuleUncached,
         Self::Calls,
         Self::JwtAuthnCached,
         Self::JwtAuthn,
@@ -69,6 +80,9 @@ impl Variant {
             Self::ManyTokens => "many-tokens",
             Self::SharedData => "shared-data",
             Self::Uncached => "uncached",
+            Self::ModuleOneToken => "module-one-token",
+            Self::ModuleManyTokens => "module-many-tokens",
+            Self::ModuleUncached => "module-uncached",
             Self::Calls => "calls",
             Self::JwtAuthnCached => "jwt-authn-cached",
             Self::JwtAuthn => "jwt-authn",
@@ -88,6 +102,9 @@ impl Variant {
             Self::ManyTokens => "phantom-token, cached, 10 000 tokens",
             Self::SharedData => "phantom-token, cached in shared data",
             Self::Uncached => "phantom-token, no cache, asks each time",
+            Self::ModuleOneToken => "native module, cached, 1 token",
+            Self::ModuleManyTokens => "native module, cached, 10 000 tokens",
+            Self::ModuleUncached => "native module, no cache, asks each time",
             Self::Calls => "wasm, the host calls of a hit alone",
             Self::JwtAuthnCached => "jwt_authn with its JWT cache",
             Self::JwtAuthn => "jwt_authn, RS256 verified each time",
@@ -96,12 +113,25 @@ impl Variant {
         }
     }
 
-    /// Whether it is this project's filter.
-    pub fn is_phantom_token(self) -> bool {
-        matches!(
-            self,
-            Self::PublicRoute | Self::OneToken | Self::ManyTokens | Self::SharedData | Self::Uncached
-        )
+    /// The form of this project's filter that it is about, if it is about that.
+    pub fn artefact(self) -> Option<Artefact> {
+        match self {
+            Self::PublicRoute | Self::OneToken | Self::ManyTokens | Self::SharedData | Self::Uncached => {
+                Some(Artefact::Wasm)
+            }
+            Self::ModuleOneToken | Self::ModuleManyTokens | Self::ModuleUncached => Some(Artefact::Module),
+            _ => None,
+        }
+    }
+
+    /// The same with the wasm filter, if it is about the native module.
+    pub fn in_wasm(self) -> Self {
+        match self {
+            Self::ModuleOneToken => Self::OneToken,
+            Self::ModuleManyTokens => Self::ManyTokens,
+            Self::ModuleUncached => Self::Uncached,
+            other => other,
+        }
     }
 
     /// Whether its clients send a JWT, not an opaque token.
@@ -111,7 +141,7 @@ impl Variant {
 
     /// How many tokens its clients send by turns.
     pub fn tokens(self) -> usize {
-        match self {
+        match self.in_wasm() {
             Self::ManyTokens => 10_000,
             // More than requests are ever open at once: two with one token would share one question.
             Self::Uncached => 1_000,
@@ -122,7 +152,7 @@ impl Variant {
 
     /// Whether it makes a call for each request. The others make none once they are warm.
     pub fn asks_each_time(self) -> bool {
-        matches!(self, Self::Uncached | Self::ExtAuthz)
+        matches!(self.in_wasm(), Self::Uncached | Self::ExtAuthz)
     }
 
     /// The path of its requests to this destination.
