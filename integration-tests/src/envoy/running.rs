@@ -59,7 +59,7 @@ impl Envoy {
         listeners: &[&str],
     ) -> Result<Self> {
         let launch = Launch {
-            artefact: Artefact::chosen(),
+            artefact: Artefact::Wasm,
             name: name.to_owned(),
             workers: 0,
             drain_seconds: DRAIN_SECONDS,

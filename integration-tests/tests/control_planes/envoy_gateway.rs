@@ -3,10 +3,11 @@
 //! [`EnvoyGateway`](integration_tests::control_planes::envoy_gateway).
 
 use anyhow::{Context, Result};
+use integration_tests::artefact::Artefact;
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::certificates::{Certificate, CertificateAuthority};
 use integration_tests::control_planes::envoy_gateway::{EnvoyGateway, Places, translate};
-use integration_tests::envoy::{Envoy, REASON};
+use integration_tests::envoy::Envoy;
 use integration_tests::eventually::eventually;
 use integration_tests::login::{self, LOGIN};
 use integration_tests::manifests::{Manifests, envoy_gateway};
@@ -243,7 +244,7 @@ async fn without_its_filter_the_gateway_is_closed_until_there_is_one() -> Result
 fn the_translator_takes_the_manifests_and_closes_the_route_whose_filter_it_does_not_have() -> Result<()> {
     let certificate = CertificateAuthority::new()?.certify_server(SERVER_NAME)?;
     let translated = translate(&Manifests::build("envoy-config/envoy-gateway")?, &certificate)?;
-    let tag = json!({"tagName": "reason", "regex": REASON});
+    let tag = json!({"tagName": "reason", "regex": Artefact::Wasm.reason_tag()});
     assert!(json::find(&translated, &|one| *one == tag).is_some(), "no reason as a label");
     let listener = json::find(&translated, &|one| one["name"] == LISTENER).context("no listener")?;
     let manager = json::find(listener, &|one| one["httpFilters"].is_array()).context("no filters")?;
