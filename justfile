@@ -458,6 +458,9 @@ server-spring: maven
 # Obtains django-oauth-toolkit from PyPI, as its requirements say.
 server-django-oauth-toolkit: (python-packages "django-oauth-toolkit" "integration-tests/servers/django-oauth-toolkit/requirements.txt")
 
+# Obtains Canaille from PyPI, as its requirements say.
+server-canaille: (python-packages "canaille" "integration-tests/servers/canaille/requirements.txt")
+
 # Obtains the release checks from PyPI: linters for workflows and the Dockerfile, CycloneDX's schema.
 release-tools: (python-packages "release-tools" "release/requirements.txt")
 

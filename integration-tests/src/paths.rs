@@ -64,9 +64,8 @@ pub fn spring() -> Result<PathBuf> {
     existing(".tools/spring/authorization-server.jar", "./justw server-spring")
 }
 
-/// The Python that has django-oauth-toolkit, and the script that serves it.
-pub fn django_oauth_toolkit() -> Result<(PathBuf, PathBuf)> {
-    let name = "django-oauth-toolkit";
+/// The Python that has the packages of a server of this name, and the script that serves it.
+pub fn python_server(name: &str) -> Result<(PathBuf, PathBuf)> {
     let python = existing(&format!(".tools/{name}/bin/python"), &format!("./justw server-{name}"))?;
     Ok((python, existing(&format!("integration-tests/servers/{name}/server.py"), "git checkout")?))
 }

@@ -68,12 +68,12 @@ fn anchor(heading: &str) -> String {
 
 /// The columns, each with what it shows of the results.
 const COLUMNS: [(&str, &str); 6] = [
-    ("claims of an answer", "an answer"),
-    ("kept", "kept"),
-    ("a revoked token is", "a revoked token"),
-    ("a refresh token is", "a refresh token"),
-    ("a token of another API is", "a foreign token"),
-    ("a wrong secret is", "a wrong secret"),
+    ("the response has", "an answer"),
+    ("cached", "kept"),
+    ("revoked token", "a revoked token"),
+    ("refresh token", "a refresh token"),
+    ("token for another API", "a foreign token"),
+    ("wrong client secret", "a wrong secret"),
 ];
 
 const BEGIN: &str = "<!-- servers, by ./justw servers -->";

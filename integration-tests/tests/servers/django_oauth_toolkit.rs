@@ -18,7 +18,7 @@ struct DjangoOauthToolkit {
 impl DjangoOauthToolkit {
     fn start() -> Result<Self> {
         let folder = TempDir::new()?;
-        let (python, script) = paths::django_oauth_toolkit()?;
+        let (python, script) = paths::python_server("django-oauth-toolkit")?;
         let database = folder.path().join("database.sqlite");
         let arguments = [&script, &database].map(|path| path.to_str().unwrap_or_default());
         let environment = [

@@ -203,7 +203,7 @@ async fn r226_hydra_ends_and_comes_back_under_load() -> Result<()> {
         |load: &Load<'_>, statuses: &[u16]| load.seen().keys().all(|(status, _)| statuses.contains(status));
     ensure!(only(&known, &[200]), "those who are known were refused: {:?}", known.seen());
     ensure!(only(&asking, &[200, 503]), "it was told in another way: {:?}", asking.seen());
-    leave_beside("hydra", "its end and return")
+    leave_beside("hydra", "restart under load")
 }
 
 const APP_SECRET: &str = "the-secret-of-the-app-at-hydra";

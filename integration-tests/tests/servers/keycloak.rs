@@ -1,19 +1,22 @@
 //! Keycloak. Its configuration is the realm of `integration-tests/servers/keycloak/realm.json`; its tokens are as small as it makes them
 //! (lightweight), and the services' JWTs are those of its introspection.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use integration_tests::certificates::{Certificate, CertificateAuthority};
-use integration_tests::client::Client;
+use integration_tests::client::{Client, Request};
 use integration_tests::dpop::{self, DpopKey};
+use integration_tests::eventually::eventually;
+use integration_tests::json::merged;
 use integration_tests::process::Process;
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
-use integration_tests::{keys, paths, secrets, shared};
+use integration_tests::{jwt, keys, paths, secrets, shared};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::load::{Load, under};
 use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, posted, serves, tokens};
 use crate::results::leave_beside;
 use crate::story;
@@ -81,6 +84,28 @@ impl Keycloak {
 
     fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}/realms/example", self.endpoints.server.port())
+    }
+
+    /// Lets the realm sign with a new key. It publishes the old one as well.
+    async fn add_key(&self) -> Result<()> {
+        let form =
+            format!("grant_type=password&client_id=admin-cli&username=admin&password={ADMIN_PASSWORD}");
+        let request = posted(self.endpoints.server, "/realms/master/protocol/openid-connect/token", &form);
+        let token = tokens(&self.endpoints.server.send(request).await?)?.access;
+        let host = format!("127.0.0.1:{}", self.endpoints.server.port());
+        let request = Request::get("/admin/realms/example").header("host", &host).bearer(&token);
+        let realm = self.endpoints.server.send(request).await?.json()?;
+        let key = json!({
+            "name": "newer", "providerId": "rsa-generated", "providerType": "org.keycloak.keys.KeyProvider",
+            "parentId": realm["id"], "config": {"priority": ["200"], "algorithm": ["RS256"]},
+        });
+        let request = Request::post("/admin/realms/example/components", key.to_string())
+            .header("host", &host)
+            .header("content-type", "application/json")
+            .bearer(&token);
+        let answer = self.endpoints.server.send(request).await?;
+        ensure!(answer.status == 201, "no key: {} {}", answer.status, answer.text());
+        Ok(())
     }
 
     /// What one of the clients gets for itself.
@@ -212,6 +237,49 @@ async fn r225_keycloak_binds_tokens_to_certificates() -> Result<()> {
     call(Some(&other))?.await?.has_status(401);
     call(None)?.await?.has_status(401);
     leave_beside("keycloak", "certificates")
+}
+
+/// If this failed, clients with good tokens would be refused while the realm's keys change, those of the old key and those of the new.
+#[tokio::test(flavor = "multi_thread")]
+async fn r226_keycloak_takes_other_keys_under_load() -> Result<()> {
+    let keycloak = keycloak().await;
+    let profile = keycloak.profile();
+    let certs = format!("{}/protocol/openid-connect/certs", keycloak.issuer());
+    let keys = json!({"keys": {"jwks_uri": certs, "upstream": "authorization-server", "cooldown": "1s"}});
+    let presented = merged(&story::documented(&profile, 1)?, keys.clone());
+    let world = story::world("keycloak-keys", &profile)?
+        .listener("introspected", keys)
+        .configuration(json!({"profile": null, "introspection": null, "token": null}))
+        .listener("presented", presented)
+        .start()
+        .await?;
+    let small = [keycloak.machine_token("app").await?];
+    let old = [keycloak.machine_token("app-full").await?, keycloak.machine_token("app-full").await?];
+    let (introspected, presented) =
+        (Load::at(&world, "introspected", &small), Load::at(&world, "presented", &old));
+    let mut of_new_key = Vec::new();
+    under(&[&introspected, &presented], async {
+        introspected.sees(200, 20).await?;
+        presented.sees(200, 20).await?;
+        keycloak.add_key().await?;
+        introspected.sees(200, 20).await?;
+        let fresh = keycloak.machine_token("app-full").await?;
+        ensure!(jwt::header(&fresh)?["kid"] != jwt::header(&old[0])?["kid"], "the key is the old one");
+        eventually("a token of the new key is served", async || {
+            let status = world.orders(&fresh).at("presented").await?.status;
+            of_new_key.push(status);
+            Ok(status == 200)
+        })
+        .await?;
+        presented.sees(200, 20).await
+    })
+    .await?;
+    let only = |load: &Load<'_>, status: u16| load.seen().keys().all(|(seen, _)| *seen == status);
+    ensure!(only(&introspected, 200), "introspected: {:?}", introspected.seen());
+    ensure!(only(&presented, 200), "of the old key: {:?}", presented.seen());
+    ensure!(of_new_key.iter().all(|status| [200, 503].contains(status)), "of the new key: {of_new_key:?}");
+    leave_beside("keycloak", "presented JWTs")?;
+    leave_beside("keycloak", "key rotation under load")
 }
 
 const OPENID: &str = "/realms/example/protocol/openid-connect";

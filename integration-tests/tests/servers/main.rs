@@ -2,6 +2,7 @@
 //! them, runs this, and writes what came out into that page. The other tests do without: `cargo test` runs this only if it is named.
 
 mod browser;
+mod canaille;
 mod django_oauth_toolkit;
 mod hydra;
 mod keycloak;

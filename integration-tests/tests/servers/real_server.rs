@@ -100,8 +100,9 @@ pub async fn serves(process: &Process, server: Client, path: &str) -> Result<()>
     let request = Request::get(path).header("host", format!("127.0.0.1:{}", server.port()));
     let look = async {
         while !server.send(request.clone()).await.is_ok_and(|answer| answer.status == 200) {
+            // It may not have begun yet.
+            tokio::time::sleep(Duration::from_secs(1)).await;
             process.id()?;
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         anyhow::Ok(())
     };

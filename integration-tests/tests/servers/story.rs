@@ -21,7 +21,7 @@ pub fn world(name: &str, profile: &Profile) -> Result<WorldBuilder> {
     let mint_key = keys::fresh_p256_pem()?;
     let builder = World::scripted(name)?
         .configuration(json!({"introspection": null, "token": null, "rules": null}))
-        .configuration(documented(profile)?)
+        .configuration(documented(profile, 0)?)
         .envoy(|envoy| envoy.cluster(CLUSTER, &[profile.port]).environment("MINT_KEY", &mint_key));
     let Some(secret) = profile.secret else { return Ok(builder) };
     let secret = secrets::noted(secret.to_owned());
@@ -76,8 +76,7 @@ pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
     ensure!(findings.is_fine, "probe finds fault:\n{}", findings.text);
     ensure!(findings.json["changes"] == json!([]), "probe would change the block:\n{}", findings.text);
     results.note("an answer", &found(&findings, "claims")?);
-    let kept =
-        found(&findings, "cache").map_or("as long as the answer says", |_| "not, without `no_store_ttl`");
+    let kept = found(&findings, "cache").map_or("for its `max-age`", |_| "only with `no_store_ttl`");
     results.note("kept", if server_says_nothing(&findings) { "for `max_ttl`" } else { kept });
     results.leave()
 }
@@ -138,8 +137,8 @@ pub async fn asked(world: &World) -> Result<u64> {
     world.envoy.statistic(&format!("cluster.{CLUSTER}.upstream_rq_total")).await
 }
 
-/// The first configuration of the server's chapter, with what its URLs are on loopback.
-fn documented(profile: &Profile) -> Result<Value> {
+/// A configuration of the server's chapter, by its place there, with what its URLs are on loopback.
+pub fn documented(profile: &Profile, place: usize) -> Result<Value> {
     let page = page("docs/servers.md")?;
     let heading = Part::Heading(2, profile.chapter.to_owned());
     let chapter = page.parts.iter().skip_while(|part| **part != heading).skip(1);
@@ -148,7 +147,7 @@ fn documented(profile: &Profile) -> Result<Value> {
             Part::Block(language, text) if language == "yaml" => Some(text),
             _ => None,
         });
-    let block = blocks.next().with_context(|| format!("{} has no block", profile.chapter))?;
+    let block = blocks.nth(place).with_context(|| format!("{} has no block", profile.chapter))?;
     let is_there = |(name, _): &(&str, String)| block.contains(name);
     ensure!(profile.urls.iter().all(is_there), "the block has other URLs:\n{block}");
     let block = profile.urls.iter().fold(block.clone(), |block, (name, url)| block.replace(name, url));
@@ -157,7 +156,7 @@ fn documented(profile: &Profile) -> Result<Value> {
 
 /// What `phantom-token probe` finds, with what the variables hold.
 async fn probed(profile: &Profile, token: &str, refresh_token: Option<&str>) -> Result<Findings> {
-    let mut configuration = documented(profile)?;
+    let mut configuration = documented(profile, 0)?;
     if let Some(secret) = profile.secret {
         configuration = merged(&configuration, json!({"introspection": {"client_secret": secret}}));
     }
