@@ -68,7 +68,7 @@ fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the playground would show something else than the command says, and with it than the filter does.
+/// If this failed, the playground would show something else than the command says and the filter does.
 #[test]
 fn r250_the_playground_explains_a_thousand_requests_as_the_command_does() -> Result<()> {
     let mut asked = Vec::new();

@@ -53,9 +53,9 @@ async function copyLink() {
   history.replaceState(null, "", await toFragment(read()));
   try {
     await navigator.clipboard.writeText(location.href);
-    say("The link is copied. Whoever has it reads this configuration.");
+    say("The link is copied. Everyone with it can read this configuration.");
   } catch {
-    say("The link is in the address bar. Whoever has it reads this configuration.");
+    say("The link is in the address bar. Everyone with it can read this configuration.");
   }
 }
 
