@@ -219,7 +219,7 @@ async fn r254_a_keyboard_is_enough() -> Result<()> {
         .await?;
 
     // To the first mistake, and on to another part of the page.
-    page.wait_for("document.querySelectorAll('#findings button').length > 1").await?;
+    page.wait_for("document.querySelector('#steps').ariaBusy === 'false' && document.querySelectorAll('#findings button').length > 1").await?;
     page.press("Tab", 0).await?;
     page.press("Tab", 0).await?;
     let is_finding = format!("{focused}.closest('#findings') !== null");
