@@ -787,7 +787,7 @@ fn rows_of_odd_answers() -> Vec<Row> {
             })
         },
         Row {
-            says: &["a random token is answered 302", "token        502 unexpected_response"],
+            says: &["the response to a random token is 302", "token        502 unexpected_response"],
             never: &["credentials  accepted"],
             is_fine: false,
             ..sound("a redirect", |_| (302, "", String::new()))
