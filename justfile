@@ -204,6 +204,19 @@ test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
 [private]
 envoy-parts: image playground build-module build-panicking-module envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
 
+# Lets the published SDKs of MCP through a real Envoy, from the first 401 to a step-up and a revoked token, and prints what worked;
+# target/mcp has every exchange.
+mcp: build envoy authorization-server node (python-packages "mcp-python" "integration-tests/mcp/requirements.txt")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd integration-tests/mcp
+    if ! cmp --silent package-lock.json node_modules/.installed; then
+        echo "mcp: obtaining the SDKs from npm"
+        npm ci --silent --no-audit --no-fund
+        cp package-lock.json node_modules/.installed
+    fi
+    node story.mjs
+
 # Puts the gateway through every fault under five hundred clients, and writes docs/reliability.md.
 reliability: build envoy
     rm -rf target/logs

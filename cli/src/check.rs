@@ -50,7 +50,9 @@ pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool
         Ok(found) => {
             let all = |one: &Configuration| {
                 let mut all = findings(one, host, requires_environment);
-                all.extend(stale_route(one).filter(|_| host.unwrap_or(one.host()) == HostKind::Envoy));
+                let about_filters = [http_filters::stale_route(one), http_filters::unread_call(one)];
+                let about_filters = about_filters.into_iter().flatten().map(|about| of_filters(one, about));
+                all.extend(about_filters.filter(|_| host.unwrap_or(one.host()) == HostKind::Envoy));
                 all
             };
             let findings = found.iter().flat_map(all).collect();
@@ -112,14 +114,13 @@ fn placeholders(findings: &[Finding], text: &str) -> Vec<Finding> {
     found
 }
 
-/// What stands around a configuration may make its rules for routes worthless.
-fn stale_route(configuration: &Configuration) -> Option<Finding> {
-    let (risk, path, message) = http_filters::stale_route(configuration)?;
+/// What stands around a configuration may make some of its rules worthless.
+fn of_filters(configuration: &Configuration, (risk, path, message): (Risk, String, String)) -> Finding {
     let severity = match risk {
         Risk::Possible => Severity::Warning,
         Risk::Certain => Severity::Error,
     };
-    Some(Finding { at: configuration.locate(&path), path, message, severity })
+    Finding { at: configuration.locate(&path), path, message, severity }
 }
 
 impl Report {

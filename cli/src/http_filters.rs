@@ -23,6 +23,9 @@ pub enum Before {
 pub struct Filter {
     name: String,
     effect: Effect,
+    /// Whether it is Envoy's filter for MCP, and refuses a body that is no call, or two. Envoy 1.40 refuses a key that is there twice
+    /// only where it refuses what is no MCP.
+    reads_calls_once: bool,
 }
 
 /// What a filter does to the route of a request.
@@ -74,7 +77,7 @@ impl Before {
                 (Effect::Asks | Effect::Unknown, _) => stale,
             };
         }
-        let Filter { name, effect } = stale?;
+        let Filter { name, effect, .. } = stale?;
         let (risk, verb) = match effect {
             Effect::Unknown => (Risk::Possible, "may change"),
             _ => (Risk::Certain, "changes"),
@@ -101,7 +104,11 @@ impl Filter {
         } else {
             Effect::Unknown
         };
-        Self { name, effect }
+        let rejects =
+            filter.find(&["typed_config", "traffic_mode"]).and_then(Node::text) == Some("REJECT_NO_MCP");
+        let reads_calls_once =
+            is(".mcp.v3.Mcp") && rejects && is_true(filter.find(&["typed_config", "reject_duplicate_keys"]));
+        Self { name, effect, reads_calls_once }
     }
 }
 
@@ -112,6 +119,32 @@ pub fn stale_route(configuration: &Configuration) -> Option<(Risk, String, Strin
     let index = rules.iter().position(|rule| rule.get("routes").is_some())?;
     let (risk, message) = configuration.before().risk()?;
     Some((risk, format!("rules[{index}].routes"), message))
+}
+
+/// Where a configuration believes Envoy's filter for MCP, how sure it is that this tells nothing true: the path of the first of these
+/// fields, and why.
+pub fn unread_call(configuration: &Configuration) -> Option<(Risk, String, String)> {
+    let node = configuration.node()?;
+    let is_envoys = |at: Option<&Node>| at.and_then(Node::text) == Some("envoy_filter");
+    let of = |list: Option<&Node>, field: &str, at: &str| {
+        let mut elements = list?.elements().iter();
+        let index = elements.position(|element| is_envoys(element.find(&[field, "source"])))?;
+        Some(format!("{at}[{index}].{field}.source"))
+    };
+    let of_rules = of(node.get("rules"), "mcp", "rules");
+    let path = of_rules.or_else(|| of(node.find(&["mcp", "servers"]), "per_tool", "mcp.servers"))?;
+    match configuration.before() {
+        Before::Unknown => None,
+        Before::Elsewhere => Some((
+            Risk::Possible,
+            path,
+            format!("this file does not tell which filters stand before this one: {READER}"),
+        )),
+        Before::Known(filters) if filters.iter().any(|filter| filter.reads_calls_once) => None,
+        Before::Known(_) => {
+            Some((Risk::Certain, path, format!("no filter before this one reads each call once: {READER}")))
+        }
+    }
 }
 
 /// The option that several filters have.
@@ -132,6 +165,9 @@ const CLEAR: &str = ":clearRouteCache()";
 
 /// By what a Lua script changes the head of a request, whereupon Envoy clears the route, or clears it outright.
 const SCRIPTED: &[&str] = &[":add(", ":replace(", ":remove(", CLEAR];
+
+const READER: &str = "put envoy.filters.http.mcp with traffic_mode: REJECT_NO_MCP and reject_duplicate_keys: true before this one, as \
+     envoy-config/mcp.yaml does";
 
 const REMEDY: &str =
     "put a Lua filter right before this one that selects the route again, as docs/hosts/envoy.md shows";

@@ -27,6 +27,33 @@ fn r200_check_says_what_a_file_is_and_what_to_do() -> Result<(), Box<dyn std::er
     Ok(())
 }
 
+/// If this failed, a body that names two tools would do with the scope of the harmless one, and nothing would say so.
+#[test]
+fn r235_what_reads_calls_stands_before_the_filter() -> Result<(), Box<dyn std::error::Error>> {
+    use phantom_token_cli::check::{Severity, check};
+    use phantom_token_cli::source::Source;
+
+    let whole = include_str!("../../envoy-config/mcp.yaml");
+    for (text, expected) in [
+        (whole.to_owned(), None),
+        (whole.replace("reject_duplicate_keys: true", "reject_duplicate_keys: false"), Some(Severity::Error)),
+        (whole.replace("traffic_mode: REJECT_NO_MCP", "traffic_mode: PASS_THROUGH"), Some(Severity::Error)),
+        (whole.replace("http.mcp.v3.Mcp", "http.lua.v3.Lua"), Some(Severity::Error)),
+        (
+            whole
+                .replace("\"envoy_filter\"", "\"header_fields\"")
+                .replace("http.mcp.v3.Mcp", "http.lua.v3.Lua"),
+            None,
+        ),
+    ] {
+        let report = check(&Source::new("mcp.yaml", text), None, false);
+        let found = report.findings.iter().map(|finding| (finding.path.as_str(), finding.severity));
+        let expected = expected.map(|severity| ("mcp.servers[0].per_tool.source", severity));
+        assert_eq!(found.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
 /// If this failed, what another program renders could not be checked, as the sentences advise.
 #[test]
 fn r200_what_others_render_is_checked_from_standard_input() -> Result<(), Box<dyn std::error::Error>> {

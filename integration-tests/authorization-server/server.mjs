@@ -22,6 +22,11 @@ const RESOURCES = {
   'https://brief.orders.example.com': jwt('orders-api', 5),
   'https://payments.example.com': jwt('payments-api', 600),
 };
+// An MCP server, whose clients register themselves (RFC 7591).
+const mcpResource = process.env.MCP_RESOURCE;
+if (mcpResource) {
+  RESOURCES[mcpResource] = { ...opaque(), audience: mcpResource, scope: 'mcp:read mcp:write' };
+}
 const DOCUMENTS = { '/jwks': 'keys', '/.well-known/openid-configuration': 'metadata' };
 
 // On a busy machine, Envoy would send a request by a connection that is just being closed, which is no concern of any test.
@@ -38,7 +43,15 @@ publication.setMaxListeners(0);
 const storage = new Map();
 let serve = await provide();
 
-server.on('request', (request, response) => serve(request, response));
+server.on('request', async (request, response) => {
+  if (mcpResource && request.method === 'POST' && request.url === '/reg') {
+    // The clients of MCP register the scopes of their first challenge, and the provider would hold them to that at a step-up.
+    let body = '';
+    for await (const part of request) body += part;
+    request.body = { ...JSON.parse(body), scope: undefined };
+  }
+  serve(request, response);
+});
 console.log(url);
 
 // The provider with new keys. What it issued before lives on in the storage.
@@ -75,8 +88,9 @@ async function provide() {
     features: {
       clientCredentials: { enabled: true },
       // Its pages to log in and to consent, which take any name and password.
-      devInteractions: { enabled: Boolean(process.env.WEB_APP) },
+      devInteractions: { enabled: Boolean(process.env.WEB_APP ?? mcpResource) },
       introspection: { enabled: true },
+      registration: { enabled: Boolean(mcpResource) },
       jwtIntrospection: { enabled: true },
       mTLS: { enabled: true, certificateBoundAccessTokens: true, getCertificate },
       resourceIndicators: {
@@ -87,7 +101,7 @@ async function provide() {
       },
       revocation: { enabled: true },
     },
-    issueRefreshToken: (ctx, { clientId }) => clientId === 'web',
+    issueRefreshToken: (ctx, { clientId }) => clientId === 'web' || Boolean(mcpResource),
     jwks: { keys: [elliptic.jwk, rsa.jwk] },
     scopes: SCOPES.split(' '),
   });

@@ -248,9 +248,23 @@ cors: { allow_origins: [https://app.example.com] }",
         cost: "none; the document is created when the filter starts.",
         example: "
 resource_metadata:
-  resource: https://api.example.com
+  - resource: https://api.example.com
+    authorization_servers: [https://login.example.com]
+    scopes_supported: [orders:read]",
+    },
+    Block {
+        name: "mcp",
+        cost: "that of the rules and documents that it comes to. Scopes per tool by `envoy_filter` take three host calls for each call.",
+        example: "
+mcp:
   authorization_servers: [https://login.example.com]
-  scopes_supported: [orders:read]",
+  servers:
+    - resource: https://api.example.com/mcp
+      scopes: [mcp:read]
+      per_tool:
+        source: header_fields
+        harmless_tools: [whoami, search]
+        other_scopes: [mcp:write]",
     },
     Block {
         name: "mcp",

@@ -26,18 +26,18 @@ async fn start() -> Result<World> {
             },
         })
     };
-    let mut world = World::scripted("mcp")?.listener("by-fields", per_tool("header_fields"));
-    for (name, mode) in [("by-filter", "REJECT_NO_MCP"), ("by-passing-filter", "PASS_THROUGH")] {
-        let filter = json!({
-            "name": "envoy.filters.http.mcp",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.mcp.v3.Mcp",
-                "traffic_mode": mode,
-                "reject_duplicate_keys": true,
-            },
-        });
-        world = world.listener(name, per_tool("envoy_filter")).envoy(|envoy| envoy.preceded_by(&[filter]));
-    }
+    let filter = json!({
+        "name": "envoy.filters.http.mcp",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.mcp.v3.Mcp",
+            "traffic_mode": "REJECT_NO_MCP",
+            "reject_duplicate_keys": true,
+        },
+    });
+    let world = World::scripted("mcp")?
+        .listener("by-fields", per_tool("header_fields"))
+        .listener("by-filter", per_tool("envoy_filter"))
+        .envoy(|envoy| envoy.preceded_by(&[filter]));
     world.start().await
 }
 
@@ -102,36 +102,33 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
         format!("\u{feff}{}", calling("write_note")),
         String::new(),
     ];
-    for listener in ["by-filter", "by-passing-filter"] {
-        for body in &bodies {
-            let outcome = post(world, listener, &read, body, &[]).await?;
-            assert!(matches!(outcome.status, 400 | 403), "{outcome}");
-            let status = outcome.status;
-            outcome.has_status(status);
-        }
-        for fields in [
-            &[("content-type", "Application/JSON")][..],
-            &[("content-type", "text/plain")],
-            &[("content-type", "application/json-rpc")],
-            &[("accept", "text/html")],
-            &[("content-encoding", "gzip"), ("content-type", "application/json; charset=utf-16")],
-            &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list"), ("mcp-name", "whoami")],
-        ] {
-            let outcome = post(world, listener, &read, &calling("write_note"), fields).await?;
-            assert!(matches!(outcome.status, 400 | 403), "{fields:?}: {outcome}");
-            let status = outcome.status;
-            outcome.has_status(status);
-        }
-        // What is harmless passes, and what is not, with its scope.
-        for body in [calling("whoami"), message("tools/list", &json!({})), message("initialize", &json!({}))]
-        {
-            post(world, listener, &read, &body, &[]).await?.is_served();
-        }
-        let both = token(world, RESOURCE, "mcp:read mcp:write");
-        post(world, listener, &both, &calling("write_note"), &[]).await?.is_served();
-        let stream = world.get("/mcp").at(listener).bearer(&read).header("accept", "text/event-stream");
-        stream.await?.is_served();
+    for body in &bodies {
+        let outcome = post(world, "by-filter", &read, body, &[]).await?;
+        assert!(matches!(outcome.status, 400 | 403), "{outcome}");
+        let status = outcome.status;
+        outcome.has_status(status);
     }
+    for fields in [
+        &[("content-type", "Application/JSON")][..],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/json-rpc")],
+        &[("accept", "text/html")],
+        &[("content-encoding", "gzip"), ("content-type", "application/json; charset=utf-16")],
+        &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list"), ("mcp-name", "whoami")],
+    ] {
+        let outcome = post(world, "by-filter", &read, &calling("write_note"), fields).await?;
+        assert!(matches!(outcome.status, 400 | 403), "{fields:?}: {outcome}");
+        let status = outcome.status;
+        outcome.has_status(status);
+    }
+    // What is harmless passes, and what is not, with its scope.
+    for body in [calling("whoami"), message("tools/list", &json!({})), message("initialize", &json!({}))] {
+        post(world, "by-filter", &read, &body, &[]).await?.is_served();
+    }
+    let both = token(world, RESOURCE, "mcp:read mcp:write");
+    post(world, "by-filter", &both, &calling("write_note"), &[]).await?.is_served();
+    let stream = world.get("/mcp").at("by-filter").bearer(&read).header("accept", "text/event-stream");
+    stream.await?.is_served();
     Ok(())
 }
 

@@ -1,0 +1,150 @@
+// A client of an MCP SDK, `ts1` or `ts2`, that comes to an MCP server knowing nothing but its URL: discovery, registration, consent, a
+// tool, a step-up, refresh and revocation. It writes what it saw to standard output, as one JSON object; with a third argument, every
+// exchange as well.
+//
+//   node client.mjs ts1 http://127.0.0.1:10000/mcp
+
+const [, , sdk, url, verbose] = process.argv;
+const { Client, StreamableHTTPClientTransport } = await load();
+const REDIRECT = 'http://127.0.0.1:1/callback';
+
+const exchanges = [];
+const held = {};
+// What the authorization server has sent the user back with.
+let granted;
+
+// What an application keeps for its user, and where it sends them.
+const provider = {
+  redirectUrl: REDIRECT,
+  clientMetadata: {
+    client_name: sdk,
+    redirect_uris: [REDIRECT],
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    token_endpoint_auth_method: 'none',
+  },
+  clientInformation: () => held.client,
+  saveClientInformation: (client) => void (held.client = client),
+  tokens: () => held.tokens,
+  saveTokens: (tokens) => void (held.tokens = tokens),
+  codeVerifier: () => held.verifier,
+  saveCodeVerifier: (verifier) => void (held.verifier = verifier),
+  invalidateCredentials: (scope) => void (['all', 'tokens'].includes(scope) && delete held.tokens),
+  redirectToAuthorization: async (authorization) => {
+    granted = await consent(authorization);
+  },
+};
+
+const seen = {};
+let [client, transport] = [];
+await withLogin(connect);
+seen.tools = (await withLogin(() => client.listTools())).tools.map(({ name }) => name);
+seen.whoami = await call('whoami', {});
+seen.registered = Boolean(held.client.client_id);
+seen.first_scope = held.tokens.scope;
+const refresh = held.tokens.refresh_token;
+seen.has_refresh_token = Boolean(refresh);
+try {
+  seen.write_note = await call('write_note', { note: 'a' });
+  seen.second_scope = held.tokens.scope;
+} catch (error) {
+  seen.write_note = `failed: ${error.message}`;
+}
+await revoke('access_token');
+const revoked = held.tokens.access_token;
+seen.after_revocation = await call('whoami', {});
+seen.has_new_token = held.tokens.access_token !== revoked;
+await transport.terminateSession?.();
+await client.close();
+console.log(JSON.stringify(verbose ? { ...seen, exchanges } : seen));
+process.exit(0);
+
+async function load() {
+  if (sdk === 'ts2') return import('@modelcontextprotocol/client');
+  const [one, two] = await Promise.all(
+    ['client/index.js', 'client/streamableHttp.js'].map((file) => import(`@modelcontextprotocol/sdk/${file}`)),
+  );
+  return { ...one, ...two };
+}
+
+async function connect() {
+  // ts2 speaks 2025-11-25 unless it is told to find out.
+  client = new Client({ name: sdk, version: '1.0.0' }, { versionNegotiation: { mode: 'auto' } });
+  transport = new StreamableHTTPClientTransport(new URL(url), { authProvider: provider, fetch: watched });
+  await client.connect(transport);
+}
+
+// Does it, and once more behind a login, if that is what it takes.
+async function withLogin(step) {
+  try {
+    return await step();
+  } catch (error) {
+    if (!granted) throw error;
+    const [code, iss] = ['code', 'iss'].map((name) => granted.get(name));
+    granted = undefined;
+    await transport.finishAuth(code, iss);
+    if (step !== connect && !client.transport) await connect();
+    return step();
+  }
+}
+
+async function call(name, parameters) {
+  const { content } = await withLogin(() => client.callTool({ name, arguments: parameters }));
+  return content[0].text;
+}
+
+// The user at a browser: the provider's own pages to log in and to consent.
+async function consent(authorization) {
+  const cookies = new Map();
+  let [next, form] = [authorization, undefined];
+  for (let step = 0; step < 20; step += 1) {
+    const headers = { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') };
+    const answer = await fetch(next, { redirect: 'manual', headers, method: form ? 'POST' : 'GET', body: form });
+    for (const cookie of answer.headers.getSetCookie()) {
+      const [name, value] = cookie.split(';')[0].split('=');
+      cookies.set(name, value);
+    }
+    form = undefined;
+    const location = answer.headers.get('location');
+    if (location) {
+      next = new URL(location, next);
+      if (next.href.startsWith(REDIRECT)) {
+        if (!next.searchParams.has('code')) throw new Error(`no code: ${next.search}`);
+        return next.searchParams;
+      }
+      continue;
+    }
+    const page = await answer.text();
+    const prompt = page.match(/name="prompt" value="(\w+)"/)?.[1];
+    if (!prompt) throw new Error(`not a page of the provider's: ${answer.status} ${page.slice(0, 300)}`);
+    form = new URLSearchParams({ prompt, login: 'alice', password: 'any' });
+    next = new URL(page.match(/action="([^"]+)"/)[1], next);
+  }
+  throw new Error('the provider goes round in circles');
+}
+
+async function revoke(kind) {
+  const metadata = await (await fetch(await server())).json();
+  const body = new URLSearchParams({ token: held.tokens[kind], client_id: held.client.client_id });
+  const { status } = await fetch(metadata.revocation_endpoint, { method: 'POST', body });
+  if (status !== 200) throw new Error(`the token was not revoked: ${status}`);
+}
+
+async function server() {
+  const at = new URL(url);
+  const document = await (await fetch(new URL(`/.well-known/oauth-protected-resource${at.pathname}`, at))).json();
+  return `${document.authorization_servers[0]}/.well-known/openid-configuration`;
+}
+
+async function watched(input, init) {
+  const answer = await fetch(input, init);
+  const { method = 'GET', body, headers } = init ?? {};
+  exchanges.push({
+    request: `${method} ${input}`,
+    fields: Object.fromEntries([...new Headers(headers)].filter(([name]) => name.startsWith('mcp-'))),
+    body: typeof body === 'string' ? body : body?.toString(),
+    status: answer.status,
+    challenge: answer.headers.get('www-authenticate') ?? undefined,
+  });
+  return answer;
+}
