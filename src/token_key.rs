@@ -1,6 +1,7 @@
 //! The identifier of an access token where the token itself must not appear: in caches, logs and marks in shared data (R52).
 
 use std::cell::OnceCell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -8,8 +9,9 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
-/// SHA-256 of an access token, and by what one worker knows it. The token itself is never a key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// SHA-256 of an access token, and by what one worker knows it. The token itself is never a key. Keys of one token are equal, whichever
+/// workers made them.
+#[derive(Clone, Copy)]
 pub struct TokenKey {
     digest: [u8; 32],
     local: LocalKey,
@@ -54,6 +56,26 @@ impl PresentedKey<'_> {
     pub(crate) fn get(&self) -> TokenKey {
         let digest = || TokenKey { digest: Sha256::digest(self.token).into(), local: self.local };
         *self.key.get_or_init(digest)
+    }
+}
+
+impl PartialEq for TokenKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for TokenKey {}
+
+impl PartialOrd for TokenKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TokenKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.digest.cmp(&other.digest)
     }
 }
 

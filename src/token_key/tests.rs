@@ -14,3 +14,11 @@ fn r221_workers_know_a_token_by_keys_of_their_own_and_share_its_digest() {
     }
     assert!(token.get().local() == token.local());
 }
+
+/// If this failed, workers of one process could not share an introspection: each would ask for itself.
+#[test]
+fn r213_workers_know_a_token_by_one_key() {
+    let key = |worker: u8, token: &str| LocalKeys::new([worker; 16]).key_of(token).get();
+    assert!(key(1, "opaque") == key(2, "opaque") && key(1, "opaque").cmp(&key(2, "opaque")).is_eq());
+    assert!(key(1, "opaque") != key(1, "another"));
+}
