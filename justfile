@@ -739,10 +739,6 @@ node:
         echo "Node.js (20 or later) with npm is missing: install it (Debian: apt-get install nodejs npm)" >&2; exit 1; }
 
 [private]
-go:
-    @command -v go >/dev/null || { echo "Go is missing: install it (Debian: apt-get install golang)" >&2; exit 1; }
-
-[private]
 maven: python
     @command -v mvn >/dev/null || { \
         echo "Maven is missing, with Java 17 or later: install it (Debian: apt-get install maven)" >&2; exit 1; }
