@@ -204,8 +204,7 @@ test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
 [private]
 envoy-parts: image playground build-module build-panicking-module envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
 
-# Lets the published SDKs of MCP through a real Envoy, from the first 401 to a step-up and a revoked token, and prints what worked;
-# target/mcp has every exchange.
+# Runs the published MCP SDKs through a real Envoy, from the first 401 to a step-up and a revoked token; target/mcp has every exchange.
 mcp: build envoy authorization-server node (python-packages "mcp-python" "integration-tests/mcp/requirements.txt")
     #!/usr/bin/env bash
     set -euo pipefail
