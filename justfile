@@ -275,14 +275,14 @@ soak minutes="30": build envoy
     rm -rf target/logs target/soak
     cargo run --quiet --package integration-tests --bin soak -- {{ minutes }}
 
-# Tries the manifests in real control planes, or in those of these names (envoy-gateway, kubernetes). They are compiled first,
+# Tries the manifests in real control planes, or in those of these names (envoy-gateway, kubernetes, istio). They are compiled first,
 # which takes some minutes and gigabytes.
 control-planes *names: image envoy authorization-server skopeo docker-registry kubectl
     #!/usr/bin/env bash
     set -euo pipefail
     names="{{ names }}"
     rm -rf target/logs
-    for name in ${names:-envoy-gateway kubernetes}; do
+    for name in ${names:-envoy-gateway kubernetes istio}; do
         "{{ just_executable() }}" --justfile "{{ justfile() }}" "$name"
         cargo test --package integration-tests --test control_planes "${name//-/_}::"
     done
@@ -598,7 +598,15 @@ kubernetes-schemas: node python
 envoy-gateway: (go-programs "envoy-gateway") envoy-gateway-definitions
 
 # Obtains istiod and the agent of its proxies from the Go module proxy, with what Istio's Helm chart and image have beside them.
-istio: (go-programs "istio") istio-definitions (go-files "istio" "istio" "istio.io/istio" "manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml") (go-files "istio" "istio" "istio.io/istio" "tools/packaging/common/envoy_bootstrap.json")
+istio: kubernetes (go-programs "istio") istio-definitions (go-files "istio" "istio" "istio.io/istio" "manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml") (go-files "istio" "istio" "istio.io/istio" "tools/packaging/common/envoy_bootstrap.json")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # The agent keeps filters there, and nowhere else.
+    if [ ! -w /var/lib/istio/data ]; then
+        as_root=()
+        if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
+        "${as_root[@]}" install --directory --owner "$(id -u)" /var/lib/istio/data
+    fi
 
 # Obtains the API server of Kubernetes from the Go module proxy, and what it stores in: out of Debian's package, since installing that
 # would start a service.

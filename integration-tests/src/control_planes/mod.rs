@@ -1,6 +1,7 @@
 //! Control planes themselves, as their projects publish them: what they make of the manifests, and Envoys that they run.
 
 pub mod envoy_gateway;
+pub mod istio;
 pub mod kubernetes;
 
 use std::path::Path;

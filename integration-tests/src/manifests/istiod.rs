@@ -17,27 +17,26 @@ pub fn wasm_filter(filter: &Filter<'_>) -> Result<Value> {
         "" | "FAIL_CLOSE" => "FAIL_CLOSED",
         other => bail!("failStrategy {other}"),
     };
-    let mut key_values = Map::new();
-    key_values.insert("ISTIO_META_WASM_IMAGE_PULL_POLICY".to_owned(), wasm["imagePullPolicy"].clone());
-    key_values.insert("ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION".to_owned(), json!("1"));
     let mut host_env_keys = Vec::new();
     for variable in entries(&wasm["vmConfig"]["env"]) {
         ensure!(variable["valueFrom"] == "HOST", "{variable}");
         host_env_keys.push(&variable["name"]);
     }
-    let name = format!("{}.{}", text(&metadata["namespace"]), text(&metadata["name"]));
+    // istiod makes TrafficExtensions of WasmPlugins.
+    let translated =
+        if filter.resource["kind"] == "WasmPlugin" { "~istio-translated-wasmplugin" } else { "" };
+    let name = format!("{}.{}{translated}", text(&metadata["namespace"]), text(&metadata["name"]));
     Ok(json!({
-        "name": format!("extensions.istio.io/wasmplugin/{name}"),
+        "name": format!("extensions.istio.io/trafficextension/{name}"),
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
                 "name": name,
-                "root_id": text(&wasm["pluginName"]),
                 "failure_policy": failure_policy,
                 "vm_config": {
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": paths::filter()?}},
-                    "environment_variables": {"host_env_keys": host_env_keys, "key_values": key_values},
+                    "environment_variables": {"host_env_keys": host_env_keys},
                 },
                 "configuration": {
                     "@type": "type.googleapis.com/google.protobuf.StringValue",

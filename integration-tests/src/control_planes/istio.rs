@@ -1,0 +1,264 @@
+//! Istio itself: istiod with a real API server, and an Envoy that its agent starts, connects to istiod, and fetches filters for. Nothing
+//! of Kubernetes runs pods here, so the one of the gateway is told to be there, at an address that leads nowhere.
+//!
+//! Envoy is not Istio's build of it, which has filters of its own: metrics, peers' metadata and ALPN are turned off.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::kubernetes::ApiServer;
+use super::{free_port, start_in};
+use crate::client::{Client, Request};
+use crate::envoy::Envoy;
+use crate::eventually::eventually;
+use crate::manifests::Manifests;
+use crate::paths;
+use crate::process::Process;
+
+/// istiod and its API server, running.
+pub struct Istiod {
+    pub api_server: ApiServer,
+    _process: Process,
+    _folder: TempDir,
+    port: u16,
+}
+
+/// A pod of one container, the proxy's.
+pub struct Proxy<'a> {
+    /// How its log is called.
+    pub name: &'a str,
+    pub namespace: &'a str,
+    pub service_account: &'a str,
+    pub labels: &'a Value,
+    /// Its address in the cluster, which no other pod has.
+    pub address: &'a str,
+    /// `router` or `sidecar`.
+    pub kind: &'a str,
+    /// What its container has beside what Istio sets.
+    pub environment: &'a [(&'a str, &'a str)],
+    /// Which listeners have to be there.
+    pub listeners: &'a [&'a str],
+}
+
+impl Istiod {
+    /// Starts both, and waits until istiod serves.
+    pub async fn start(name: &str) -> Result<Self> {
+        let api_server = ApiServer::start(name).await?;
+        for control_plane in ["envoy-gateway", "istio"] {
+            api_server.define(&paths::definitions(control_plane)?)?;
+        }
+        api_server.kubectl(&["create", "namespace", "istio-system"], "")?;
+        let folder = TempDir::new()?;
+        write(
+            folder.path(),
+            "etc/istio/config/mesh",
+            &json!({"trustDomain": "cluster.local", "defaultProviders": {}}),
+        )?;
+        let template = fs::read_to_string(paths::control_plane("istio", "kube-gateway.yaml")?)?;
+        let injection = json!({"policy": "enabled", "templates": {"kube-gateway": template, "sidecar": ""}});
+        write(folder.path(), "var/lib/istio/inject/config", &injection)?;
+        write(folder.path(), "var/lib/istio/inject/values", &values())?;
+        let (port, web) = (free_port()?, free_port()?);
+        let secure = format!("127.0.0.1:{port}");
+        let ready = format!("127.0.0.1:{web}");
+        let kubeconfig = api_server.kubeconfig().display().to_string();
+        let arguments = [
+            "discovery",
+            "--kubeconfig",
+            &kubeconfig,
+            "--secureGRPCAddr",
+            &secure,
+            "--httpAddr",
+            &ready,
+            "--httpsAddr",
+            "127.0.0.1:0",
+            "--grpcAddr",
+            "127.0.0.1:0",
+            "--monitoringAddr",
+            "127.0.0.1:0",
+            "--ctrlz_port",
+            "0",
+        ];
+        let environment = [
+            ("POD_NAME", "istiod"),
+            ("POD_NAMESPACE", "istio-system"),
+            ("REVISION", "default"),
+            ("CLUSTER_ID", "Kubernetes"),
+            ("VALIDATION_WEBHOOK_CONFIG_NAME", ""),
+            ("INJECTION_WEBHOOK_CONFIG_NAME", ""),
+            ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
+            ("PILOT_ENABLE_ALPN_FILTER", "false"),
+        ];
+        let log = paths::logs()?.join(format!("{name}-istiod.log"));
+        let program = paths::control_plane("istio", "pilot-discovery")?;
+        let process = start_in(folder.path(), &program, &arguments, &environment, &log)?;
+        eventually("istiod is ready", async || {
+            let answer = Client::to_port(web).send(Request::get("/ready")).await;
+            Ok(answer.is_ok_and(|answer| answer.status == 200))
+        })
+        .await?;
+        Ok(Self { api_server, _process: process, _folder: folder, port })
+    }
+
+    /// Starts the agent of a proxy, and with it Envoy, and waits until its listeners serve.
+    pub async fn proxy(&self, proxy: &Proxy<'_>) -> Result<Envoy> {
+        self.announce(proxy)?;
+        let home = TempDir::new()?;
+        let folder = home.path();
+        let account = [
+            "create",
+            "token",
+            proxy.service_account,
+            "--namespace",
+            proxy.namespace,
+            "--audience",
+            "istio-ca",
+        ];
+        write_text(folder, "var/run/secrets/tokens/istio-token", &self.api_server.kubectl(&account, "")?)?;
+        write_text(folder, "var/run/secrets/istio/root-cert.pem", &self.root(proxy.namespace).await?)?;
+        let labels = proxy.labels.as_object().context("no labels")?;
+        let labels: String = labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        write_text(folder, "etc/istio/pod/labels", &labels)?;
+        let template = fs::read_to_string(paths::control_plane("istio", "envoy_bootstrap.json")?)?;
+        write_text(folder, "var/lib/istio/envoy/envoy_bootstrap_tmpl.json", &template)?;
+        let (admin, status, health, metrics) = (free_port()?, free_port()?, free_port()?, free_port()?);
+        let discovery = format!("127.0.0.1:{}", self.port);
+        let configuration = json!({
+            "discoveryAddress": discovery,
+            "binaryPath": paths::envoy()?.canonicalize()?,
+            "proxyAdminPort": admin,
+            "statusPort": status,
+            "configPath": "./etc/istio/proxy",
+            "concurrency": 2,
+            "fileFlushInterval": "0.05s",
+        });
+        // Where the tests look for the port of Envoy's administration.
+        write_text(folder, "admin", &format!("127.0.0.1:{admin}"))?;
+        let (configuration, health, metrics) =
+            (configuration.to_string(), health.to_string(), metrics.to_string());
+        let own = [
+            ("POD_NAME", proxy.name),
+            ("POD_NAMESPACE", proxy.namespace),
+            ("INSTANCE_IP", proxy.address),
+            ("SERVICE_ACCOUNT", proxy.service_account),
+            ("PROXY_CONFIG", &configuration),
+            ("ISTIO_META_CLUSTER_ID", "Kubernetes"),
+            ("TRUST_DOMAIN", "cluster.local"),
+            ("PILOT_CERT_PROVIDER", "istiod"),
+            ("ISTIOD_SAN", "istiod.istio-system.svc"),
+            ("ENVOY_STATUS_PORT", &health),
+            ("ENVOY_PROMETHEUS_PORT", &metrics),
+        ];
+        let domain = format!("{}.svc.cluster.local", proxy.namespace);
+        let arguments = [
+            "proxy",
+            proxy.kind,
+            "--domain",
+            &domain,
+            "--proxyLogLevel",
+            "warning",
+            "--proxyComponentLogLevel",
+            "wasm:debug",
+        ];
+        let environment = [own.as_slice(), proxy.environment].concat();
+        let log = paths::logs()?.join(format!("{}-envoy.log", proxy.name));
+        let program = paths::control_plane("istio", "pilot-agent")?;
+        let process = start_in(folder, &program, &arguments, &environment, &log)?;
+        Envoy::started_by(process, proxy.name, home, proxy.listeners).await
+    }
+
+    /// What the kubelet would say of the pod.
+    fn announce(&self, proxy: &Proxy<'_>) -> Result<()> {
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": proxy.name, "namespace": proxy.namespace, "labels": proxy.labels},
+            "spec": {
+                "serviceAccountName": proxy.service_account,
+                "containers": [{"name": "istio-proxy", "image": "proxy"}],
+            },
+        });
+        self.api_server.kubectl(&["apply", "--server-side", "--filename", "-"], &pod.to_string())?;
+        let status = json!({"status": {
+            "phase": "Running",
+            "podIP": proxy.address,
+            "podIPs": [{"ip": proxy.address}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        }});
+        let patch = [
+            "patch",
+            "pod",
+            proxy.name,
+            "--namespace",
+            proxy.namespace,
+            "--subresource=status",
+            "--type=merge",
+        ];
+        self.api_server.kubectl(&[patch.as_slice(), &["--patch", &status.to_string()]].concat(), "")?;
+        Ok(())
+    }
+
+    /// The certificate of istiod's authority, which istiod writes into each namespace.
+    async fn root(&self, namespace: &str) -> Result<String> {
+        let mut root = None;
+        eventually("the namespace knows istiod's authority", async || {
+            root = self.api_server.get("configmap", namespace, "istio-ca-root-cert")?;
+            Ok(root.is_some())
+        })
+        .await?;
+        let root = root.context("no ConfigMap")?;
+        Ok(root["data"]["root-cert.pem"].as_str().context("no certificate")?.to_owned())
+    }
+
+    /// Applies resources.
+    pub fn apply(&self, manifests: &Manifests) -> Result<()> {
+        self.api_server.apply(manifests)
+    }
+}
+
+/// What templates of Istio's Helm chart read of its values.
+fn values() -> Value {
+    json!({
+        "revision": "",
+        "gateways": {},
+        "pilot": {},
+        "global": {
+            "hub": "docker.io/istio",
+            "tag": "test",
+            "istioNamespace": "istio-system",
+            "pilotCertProvider": "istiod",
+            "caName": "",
+            "caAddress": "",
+            "logAsJson": false,
+            "imagePullPolicy": "",
+            "imagePullSecrets": [],
+            "meshID": "",
+            "network": "",
+            "trustDomain": "",
+            "logging": {"level": "default:info"},
+            "multiCluster": {"clusterName": ""},
+            "sds": {"token": {"aud": "istio-ca"}},
+            "sts": {"servicePort": 0},
+            "proxy": {
+                "image": "proxyv2",
+                "clusterDomain": "cluster.local",
+                "logLevel": "warning",
+                "componentLogLevel": "misc:error",
+            },
+        },
+    })
+}
+
+fn write(folder: &Path, file: &str, content: &Value) -> Result<()> {
+    write_text(folder, file, &content.to_string())
+}
+
+fn write_text(folder: &Path, file: &str, content: &str) -> Result<()> {
+    let file: PathBuf = folder.join(file);
+    fs::create_dir_all(file.parent().context("no folder")?)?;
+    Ok(fs::write(file, content)?)
+}
