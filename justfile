@@ -89,7 +89,9 @@ check: release-tools cargo-deny book prose
     cargo run --quiet --package xtask --bin conformance -- --check
     cargo run --quiet --package xtask --bin metrics -- --check
     cargo run --quiet --package xtask --bin configuration-pages -- --check
-    RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --document-private-items
+    RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --exclude xtask --exclude phantom-token-envoy-module --document-private-items
+    # Its library has the name of the filter's.
+    RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --package phantom-token-envoy-module --document-private-items
     {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
     {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
     {{ tools }}/release-tools/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/server.yml .github/ISSUE_TEMPLATE/wrong.yml

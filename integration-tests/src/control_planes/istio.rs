@@ -1,5 +1,5 @@
 //! Istio itself: istiod with a real API server, and an Envoy that its agent starts, connects to istiod, and fetches filters for. Nothing
-//! of Kubernetes runs pods here, so the one of the gateway is told to be there, at an address that leads nowhere.
+//! of Kubernetes runs pods here, so the gateway's is declared by hand, at an address that leads nowhere.
 //!
 //! Envoy is not Istio's build of it, which has filters of its own: metrics, peers' metadata and ALPN are turned off.
 
