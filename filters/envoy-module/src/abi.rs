@@ -190,17 +190,15 @@ hooks! {
     }
 
     "http_filter_stream_complete" => fn stream_complete(_envoy: EnvoyPtr, stream: *const Stream) {
-        guarded(|| held(stream).iter().for_each(|stream| stream.on_complete()));
+        ends(stream, Stream::on_complete);
     }
 
     "http_filter_destroy" => fn filter_destroy(stream: *const Stream) {
-        guarded(|| {
-            held(stream).iter().for_each(|stream| stream.on_destroy());
-            if !stream.is_null() {
-                // SAFETY: `filter_new` has leaked it, and Envoy gives it back once.
-                drop(unsafe { Rc::from_raw(stream) });
-            }
-        });
+        ends(stream, Stream::on_destroy);
+        if !stream.is_null() {
+            // SAFETY: `filter_new` has leaked it, and Envoy gives it back once.
+            guarded(|| drop(unsafe { Rc::from_raw(stream) }));
+        }
     }
 
     // Calls are made for the configuration, so these are not called; Envoy refuses a module without them.
@@ -231,6 +229,15 @@ fn passes(envoy: EnvoyPtr, stream: *const Stream, hook: impl FnOnce(&Rc<Stream>)
     })
 }
 
+/// A hook at the end of a stream, which cannot be refused any more.
+fn ends(stream: *const Stream, hook: impl FnOnce(&Stream)) {
+    let Some(held) = held(stream) else { return };
+    if guarded(|| hook(&held)).is_none() {
+        guarded(|| held.on_panic_at_end());
+    }
+    guarded(|| drop(held));
+}
+
 /// The filter of a stream, which stays until the hook has returned, whatever Envoy destroys meanwhile.
 fn held(stream: *const Stream) -> Option<Rc<Stream>> {
     if stream.is_null() {
@@ -244,7 +251,7 @@ fn held(stream: *const Stream) -> Option<Rc<Stream>> {
 
 /// None, if the hook panicked.
 fn guarded<T>(hook: impl FnOnce() -> T) -> Option<T> {
-    // What a panic leaves half-done is thrown away: see `Stream::on_panic`.
+    // What a panic leaves half-done is thrown away: see `Worker::on_panic`.
     catch_unwind(AssertUnwindSafe(hook)).inspect_err(|_| host::report_panic()).ok()
 }
 

@@ -29,8 +29,13 @@ pub(crate) enum Answer {
     NotSent(String),
 }
 
+/// An engine of a worker. Calls of two can have the same number.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct EngineId(pub(crate) u64);
+
 /// The end of a call, as delivered to a worker.
 pub(crate) struct Mail {
+    pub(crate) engine: EngineId,
     pub(crate) call: CallId,
     pub(crate) answer: Arc<Answer>,
     /// When the answer arrived: a worker without requests reads it later.
@@ -49,7 +54,7 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct MailboxState {
     mail: Vec<Mail>,
-    /// The streams that wait. One of them is woken; should it be gone, its end has the mail read as well.
+    /// The streams that wait. As long as there is mail, one of them is woken: no other hook may follow.
     waiting: BTreeMap<StreamId, StreamScheduler>,
 }
 
@@ -81,18 +86,23 @@ struct Flight {
 
 struct Recipient {
     mailbox: Arc<Mailbox>,
+    engine: EngineId,
     call: CallId,
 }
 
 impl Mailbox {
-    /// A stream waits.
+    /// A stream waits, perhaps for what has just arrived.
     pub(crate) fn wake(&self, stream: StreamId, scheduler: StreamScheduler) {
-        self.state().waiting.insert(stream, scheduler);
+        let mut state = self.state();
+        state.waiting.insert(stream, scheduler);
+        state.ring();
     }
 
-    /// A stream does not wait any more.
+    /// A stream does not wait any more. It may be the one that was woken.
     pub(crate) fn leave(&self, stream: StreamId) {
-        drop(self.state().waiting.remove(&stream));
+        let mut state = self.state();
+        state.waiting.remove(&stream);
+        state.ring();
     }
 
     /// What has arrived.
@@ -109,13 +119,20 @@ impl Mailbox {
         let mut state = self.state();
         state.mail.push(mail);
         self.has_mail.store(true, Ordering::Release);
-        if let Some(scheduler) = state.waiting.values().next() {
-            scheduler.commit();
-        }
+        state.ring();
     }
 
     fn state(&self) -> MutexGuard<'_, MailboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MailboxState {
+    /// Wakes a stream, if there is mail.
+    fn ring(&self) {
+        if let (false, Some(scheduler)) = (self.mail.is_empty(), self.waiting.values().next()) {
+            scheduler.commit();
+        }
     }
 }
 
@@ -124,10 +141,10 @@ impl Calls {
         Self { scheduler, shares_answers, state: Mutex::default() }
     }
 
-    /// Takes a call of a worker. Whether it shares the answer to another's.
-    pub(crate) fn submit(&self, call: Call, mailbox: &Arc<Mailbox>) -> bool {
+    /// Takes a call of a worker's engine. Whether it shares the answer to another's.
+    pub(crate) fn submit(&self, call: Call, engine: EngineId, mailbox: &Arc<Mailbox>) -> bool {
         let Call { id, key, request, max_response_bytes, .. } = call;
-        let recipient = Recipient { mailbox: Arc::clone(mailbox), call: id };
+        let recipient = Recipient { mailbox: Arc::clone(mailbox), engine, call: id };
         let mut state = self.state();
         if self.shares_answers
             && let Some(others) = state.joinable.get_mut(&key)
@@ -176,8 +193,8 @@ impl Calls {
         let joined = flight.key.and_then(|key| self.state().joinable.remove(&key));
         flight.recipients.extend(joined.into_iter().flatten());
         let (answer, at) = (Arc::new(answer), services::now());
-        for (index, Recipient { mailbox, call }) in flight.recipients.into_iter().enumerate() {
-            mailbox.lay(Mail { call, answer: Arc::clone(&answer), at, is_shared: index > 0 });
+        for (index, Recipient { mailbox, engine, call }) in flight.recipients.into_iter().enumerate() {
+            mailbox.lay(Mail { engine, call, answer: Arc::clone(&answer), at, is_shared: index > 0 });
         }
     }
 

@@ -91,6 +91,7 @@ impl Stream {
 
     /// The stream is over.
     pub(crate) fn on_complete(&self) {
+        self.plant_panic("complete");
         if let Some(handle) = self.handle() {
             self.worker.on_stream_gone(self);
             self.worker.on_tick(handle);
@@ -103,11 +104,22 @@ impl Stream {
         self.worker.on_stream_gone(self);
     }
 
-    /// One of its hooks panicked: it is refused, and what its worker may have left half-done is thrown away.
+    /// One of its hooks panicked: what its worker may have left half-done is thrown away, and it is refused.
     pub(crate) fn on_panic(&self) {
+        self.on_panic_at_end();
+        self.refuse();
+    }
+
+    /// A hook at its end panicked, when there is no request to refuse any more.
+    pub(crate) fn on_panic_at_end(&self) {
+        self.worker.on_panic(self);
+    }
+
+    /// It meets a defect of the filter.
+    pub(crate) fn refuse(&self) {
         self.passage.set(Passage::Shut);
         if let Some(handle) = self.handle() {
-            self.worker.on_panic(self, handle);
+            self.worker.refuse(handle);
         }
     }
 

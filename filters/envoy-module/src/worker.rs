@@ -10,10 +10,10 @@ use std::sync::Arc;
 use log::Level;
 use phantom_token_core::{
     Action, Attributes, CallResult, Capabilities, Counter, DecisionLog, Edit, Engine, Host, Instructions,
-    Metrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, private_cache_control,
+    Metrics, NoMetrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, private_cache_control,
 };
 
-use crate::calls::{Answer, Mail, Mailbox};
+use crate::calls::{Answer, EngineId, Mail, Mailbox};
 use crate::config::Config;
 use crate::host::{Attribute, FieldMap, Refused, StreamHandle, internal_error};
 use crate::services::{self, EnvoyLog, GaugeParts, ProcessData, Statistics, SystemRandomness};
@@ -23,6 +23,7 @@ use crate::stream::{Passage, Stream};
 pub(crate) struct Worker {
     config: Arc<Config>,
     engine: RefCell<Engine>,
+    engine_id: Cell<EngineId>,
     required_attributes: RequiredAttributes,
     log: Rc<DecisionLog>,
     gauges: GaugeParts,
@@ -58,20 +59,19 @@ impl Worker {
             &SystemRandomness,
             Box::new(EnvoyLog(Arc::clone(config))),
         ));
-        let engine = Engine::new(Arc::clone(&config.settings), Capabilities::ALL, Rc::clone(&log));
+        let engine = engine(config, &log);
         let worker = Self {
             config: Arc::clone(config),
             required_attributes: engine.required_attributes(),
             engine: RefCell::new(engine),
+            engine_id: Cell::default(),
             log,
             gauges: GaugeParts::default(),
             mailbox: Arc::default(),
             waiting: RefCell::default(),
             streams: Cell::new(0),
         };
-        let statistics = worker.statistics(stream, false);
-        worker.engine.borrow_mut().prepare(host(&statistics, services::now()));
-        statistics.increment(Counter::ConfigAccepted);
+        worker.statistics(stream, false).increment(Counter::ConfigAccepted);
         worker
     }
 
@@ -131,22 +131,24 @@ impl Worker {
         self.tick(&handle);
     }
 
-    /// A hook panicked. The engine may be in an inconsistent state, so a new one replaces it, and the requests that wait are
-    /// refused.
-    pub(crate) fn on_panic(&self, stream: &Stream, handle: StreamHandle) {
-        let engine = Engine::new(Arc::clone(&self.config.settings), Capabilities::ALL, Rc::clone(&self.log));
-        self.engine.replace(engine);
-        let waiting = self.waiting.take();
-        self.config.metrics.count_defect(&handle);
-        handle.reply(internal_error());
-        for (id, other) in waiting {
+    /// A hook of a stream panicked. The engine may be in an inconsistent state, so a new one replaces it, and the other requests that
+    /// wait are refused. The new one numbers its calls anew, so that answers to those of the old one are not for it.
+    pub(crate) fn on_panic(&self, stream: &Stream) {
+        let EngineId(before) = self.engine_id.get();
+        self.engine_id.set(EngineId(before.wrapping_add(1)));
+        self.engine.replace(engine(&self.config, &self.log));
+        for (id, other) in self.waiting.take() {
             self.mailbox.leave(id);
-            if let Some(handle) = other.handle().filter(|_| id != stream.id) {
-                other.set_passage(Passage::Shut);
-                self.config.metrics.count_defect(&handle);
-                handle.reply(internal_error());
+            if id != stream.id {
+                other.refuse();
             }
         }
+    }
+
+    /// Answers a request that met a defect.
+    pub(crate) fn refuse(&self, handle: StreamHandle) {
+        self.config.metrics.count_defect(&handle);
+        handle.reply(internal_error());
     }
 
     /// Lets the engine read a request head, and makes its edits.
@@ -213,9 +215,17 @@ impl Worker {
         forbidden.iter().try_for_each(|name| handle.remove(FieldMap::RequestTrailers, name))
     }
 
-    /// Hands the answers that have come to the engine.
+    /// Hands the answers that have come to the engine, all before the first request goes on: that may be the one of this handle, and its
+    /// end.
     fn read_mail(&self, handle: &StreamHandle) {
-        for Mail { call, answer, at, is_shared } in self.mailbox.take() {
+        let mail = self.mailbox.take();
+        if mail.is_empty() {
+            return;
+        }
+        for Mail { engine, call, answer, at, is_shared } in mail {
+            if engine != self.engine_id.get() {
+                continue;
+            }
             let statistics = self.statistics(handle, is_shared);
             let host = host(&statistics, at);
             let mut engine = self.engine.borrow_mut();
@@ -229,9 +239,8 @@ impl Worker {
                 Answer::Lost => engine.on_call_done(call, CallResult::Lost, host),
                 Answer::NotSent(reason) => engine.on_call_not_sent(call, reason, host),
             }
-            drop(engine);
-            self.drive(handle, None);
         }
+        self.drive(handle, None);
     }
 
     fn tick(&self, handle: &StreamHandle) {
@@ -247,7 +256,7 @@ impl Worker {
         loop {
             let call = self.engine.borrow_mut().poll_call(host(&statistics, services::now()));
             let Some(call) = call else { break };
-            if self.config.calls.submit(call, &self.mailbox) {
+            if self.config.calls.submit(call, self.engine_id.get(), &self.mailbox) {
                 statistics.increment(Counter::IntrospectionCoalesced);
             }
         }
@@ -317,6 +326,18 @@ fn set(handle: &mut StreamHandle, headers: &UpstreamHeaders) -> Result<(), Refus
         handle.clear_route_cache();
     }
     Ok(())
+}
+
+/// An engine that has seen nothing.
+fn engine(config: &Config, log: &Rc<DecisionLog>) -> Engine {
+    let mut engine = Engine::new(Arc::clone(&config.settings), Capabilities::ALL, Rc::clone(log));
+    engine.prepare(Host {
+        now: services::now(),
+        shared_data: &ProcessData,
+        metrics: &NoMetrics,
+        randomness: &SystemRandomness,
+    });
+    engine
 }
 
 fn host<'h>(statistics: &'h Statistics<'_>, now: Timestamp) -> Host<'h> {

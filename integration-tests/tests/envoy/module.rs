@@ -72,6 +72,56 @@ async fn r211_a_panic_refuses_its_request_and_the_worker_goes_on() -> Result<()>
     Ok(())
 }
 
+/// If the engine behind a panic took answers to calls of the one before, which have the same numbers, one token would pass as another.
+#[tokio::test]
+async fn r211_an_answer_from_before_a_panic_is_for_no_request_behind_it() -> Result<()> {
+    let world = builder("module-panic-answer", Artefact::PanickingModule)?
+        .listener("gateway", json!({}))
+        .start()
+        .await?;
+    let (before, answer) = world.answered_later(Response::jwt(&jwt::valid()));
+    let (behind, gate) = world.answered_later(Response::inactive());
+    let panics = async {
+        world.envoy.holds("gateway", 1).await?;
+        world.orders(&before).header("x-planted-panic", "request").await
+    };
+    let (waits, panics) = tokio::try_join!(async { world.orders(&before).await }, panics)?;
+    for outcome in [waits, panics] {
+        outcome.has_status(500);
+    }
+    world.envoy.holds_nothing("gateway").await?;
+    let answers = async {
+        world.envoy.counts("cluster.scripted-server.upstream_rq_total", 2).await?;
+        answer.open();
+        world.envoy.counts("cluster.scripted-server.upstream_rq_completed", 1).await?;
+        gate.open();
+        Ok(())
+    };
+    let (outcome, ()) = tokio::try_join!(async { world.orders(&behind).await }, answers)?;
+    outcome.is_refused(401, "inactive");
+    Ok(())
+}
+
+/// If a panic at the end of one stream were caught and no more, what it had taken of the answers for others would be lost: those would wait for
+/// ever.
+#[tokio::test]
+async fn r211_a_panic_at_the_end_of_a_stream_refuses_what_waits() -> Result<()> {
+    let world = builder("module-panic-end", Artefact::PanickingModule)?
+        .listener("gateway", json!({}))
+        .start()
+        .await?;
+    let (held, _gate) = world.answered_later(Response::inactive());
+    let panics = async {
+        world.envoy.holds("gateway", 1).await?;
+        world.get("/orders").header("x-planted-panic", "complete").await
+    };
+    let (waits, panics) = tokio::try_join!(async { world.orders(&held).await }, panics)?;
+    panics.has_status(401);
+    waits.has_status(500);
+    world.orders(&world.active()).await?.is_served();
+    Ok(())
+}
+
 /// If a mistake took the filter away, requests would pass as they are.
 #[tokio::test]
 async fn r212_a_bad_configuration_is_refused_and_the_old_one_serves_on() -> Result<()> {
