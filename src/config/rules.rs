@@ -214,6 +214,15 @@ pub(super) fn rules(
         origins.extend(read.iter().map(|_| index));
         all.extend(read);
     }
+    for (rule, index) in all.iter().zip(&origins) {
+        let bypassed = all.iter().position(|other| rule.lets_pass_what_is_not(other));
+        if let Some(other) = bypassed.and_then(|position| origins.get(position)) {
+            errors.note(
+                at_all.element(*index),
+                format!("must need a token as rules[{other}] does, whose headers or mcp a client can avoid"),
+            );
+        }
+    }
     Rules::new(all, ignores_port)
 }
 

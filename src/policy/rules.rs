@@ -385,6 +385,20 @@ impl Rule {
         is_at_place && share_method && self.selection == other.selection
     }
 
+    /// Whether what the other does not select may come in here, at the same place, with less. Preflights may.
+    pub fn lets_pass_what_is_not(&self, other: &Self) -> bool {
+        let takes = |method: &String| self.takes(method.as_bytes());
+        let share_method =
+            self.methods.is_empty() || other.methods.is_empty() || other.methods.iter().any(takes);
+        let is_at_place =
+            self.route == other.route && self.host == other.host && self.path.is_alike(&other.path);
+        is_at_place
+            && share_method
+            && self.methods != ["OPTIONS"]
+            && !other.selection.is_empty()
+            && self.access.openness() > other.access.openness()
+    }
+
     fn is_at_place_of(&self, other: &Self) -> bool {
         self.route == other.route && self.host == other.host && self.path == other.path
     }

@@ -117,3 +117,28 @@ fn r236_r235_conditions_on_requests_open_nothing() {
         assert_eq!(errors(&rule), expected, "{edits}");
     }
 }
+
+/// If a public rule stood beside one with conditions, a client would leave out the field, and pass without a token.
+#[test]
+fn r236_what_conditions_do_not_select_needs_a_token_as_well() {
+    let headers = json!([{"name": "x-tier", "exact": "gold"}]);
+    let beside = |other: Value| {
+        let rules = json!([{"path": "/a", "methods": ["POST"], "headers": headers}, other]);
+        let configuration = crate::testing::configured(json!({"rules": rules}));
+        parse(&configuration).map(|_| String::new()).unwrap_or_else(|errors| errors.to_string())
+    };
+    let error = "rules[1]: must need a token as rules[0] does, whose headers or mcp a client can avoid";
+    for (other, expected) in [
+        (json!({"path": "/a"}), ""),
+        (json!({"path": "/a", "access": "public"}), error),
+        (json!({"path": "/a", "access": "optional"}), error),
+        (json!({"path": "/a", "report_only": true}), error),
+        (json!({"path": "/A", "methods": ["POST"], "access": "public"}), error),
+        (json!({"path": "/a", "methods": ["GET"], "access": "public"}), ""),
+        (json!({"path": "/a", "methods": ["OPTIONS"], "access": "public"}), ""),
+        // What is not selected at its own path goes nowhere else.
+        (json!({"path": "/", "access": "public"}), ""),
+    ] {
+        assert_eq!(beside(other.clone()), expected, "{other}");
+    }
+}
