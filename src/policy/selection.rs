@@ -75,7 +75,11 @@ impl Selection {
     /// [`Reason::AmbiguousTarget`] if a field that it looks at can be read in different ways.
     pub(super) fn is_met(&self, head: &RequestHead<'_>) -> Result<bool, Reason> {
         for field in &self.fields {
-            if !value(head, &field.name)?.is_some_and(|value| field.test.holds(value)) {
+            let value = value(head, &field.name)?;
+            if field.test.reads_the_first_alone(value) {
+                return Err(Reason::AmbiguousTarget);
+            }
+            if !value.is_some_and(|value| field.test.holds(value)) {
                 return Ok(false);
             }
         }
@@ -84,6 +88,11 @@ impl Selection {
 }
 
 impl FieldTest {
+    /// Whether a value may be several fields, which some hosts join by a comma (RFC 9110 §5.3), of which only the first would be looked at.
+    fn reads_the_first_alone(&self, value: Option<&str>) -> bool {
+        matches!(self, Self::Prefix(_)) && value.is_some_and(|value| value.contains(','))
+    }
+
     fn holds(&self, value: &str) -> bool {
         match self {
             Self::OneOf(values) => values.iter().any(|own| own == value),

@@ -130,6 +130,8 @@ fn r236_what_no_rule_of_the_path_selects_is_refused() {
         (&[("x-tier", "gold"), ("x-area", "eu-1")][..], "gold"),
         (&[("x-tier", "gold"), ("x-area", "us-1")], "metal"),
         (&[("x-tier", "silver")], "metal"),
+        (&[("x-tier", "gold"), ("x-area", "eu-1, us-1")], "ambiguous_target"),
+        (&[("x-tier", "gold, silver")], "no_matching_rule"),
         (&[("x-tier", "Gold")], "no_matching_rule"),
         (&[("x-tier", "")], "no_matching_rule"),
         (&[], "no_matching_rule"),
