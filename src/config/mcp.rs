@@ -52,7 +52,8 @@ section! {
         /// `ping`, `server/discover`, `logging/setLevel`, `tools/list`, `prompts/list`, `resources/list`, `resources/templates/list`,
         /// and `notifications/` `initialized`, `cancelled`, `progress` and `roots/list_changed`.
         harmless_methods: NonEmptyList<Visible>,
-        /// Calls that need scopes of their own, instead of `other_scopes`.
+        /// Calls that need scopes of their own, instead of `other_scopes`; also if they are harmless otherwise. The first that has a call
+        /// counts.
         groups: Vec<ToolGroup> = [],
         /// What all other calls need, beside `scopes`.
         other_scopes: NonEmptyList<Visible> = required,
@@ -217,13 +218,12 @@ impl McpServer {
             }
             _ => Vec::new(),
         };
-        let mut rules = vec![
-            rule(&["GET", "DELETE"], &[], Vec::new()),
-            rule(&["POST"], &[], call(&harmless, &per_tool.harmless_tools)),
-        ];
+        // What has scopes of its own needs them, whatever is harmless by default.
+        let mut rules = vec![rule(&["GET", "DELETE"], &[], Vec::new())];
         for group in &per_tool.groups {
             rules.push(rule(&["POST"], &group.scopes, call(&json!(group.methods), &group.tools)));
         }
+        rules.push(rule(&["POST"], &[], call(&harmless, &per_tool.harmless_tools)));
         rules.push(rule(&["POST"], &per_tool.other_scopes, others));
         rules
     }

@@ -66,7 +66,7 @@ fn r234_scopes_per_tool_name_what_is_harmless() {
         "resource": "https://gw.example.com/mcp", "scopes": ["mcp:read"],
         "per_tool": {
             "source": "header_fields", "harmless_tools": ["whoami"], "harmless_methods": ["ping", "tools/list"],
-            "groups": [{"tools": ["report"], "methods": ["resources/read"], "scopes": ["mcp:report"]}],
+            "groups": [{"tools": ["report", "whoami"], "methods": ["resources/read"], "scopes": ["mcp:report"]}],
             "other_scopes": ["mcp:write", "mcp:read"], "older_revisions": "refuse",
         },
     }]});
@@ -83,15 +83,16 @@ fn r234_scopes_per_tool_name_what_is_harmless() {
         expanded["rules"],
         json!([
             rule(json!(["GET", "DELETE"]), json!(["mcp:read"]), json!({})),
+            // First, so that a group is not open for what is harmless as well.
+            rule(
+                json!(["POST"]),
+                json!(["mcp:read", "mcp:report"]),
+                json!({"mcp": {"source": "header_fields", "methods": ["resources/read"], "tools": ["report", "whoami"]}})
+            ),
             rule(
                 json!(["POST"]),
                 json!(["mcp:read"]),
                 json!({"mcp": {"source": "header_fields", "methods": ["ping", "tools/list"], "tools": ["whoami"]}})
-            ),
-            rule(
-                json!(["POST"]),
-                json!(["mcp:read", "mcp:report"]),
-                json!({"mcp": {"source": "header_fields", "methods": ["resources/read"], "tools": ["report"]}})
             ),
             rule(
                 json!(["POST"]),
