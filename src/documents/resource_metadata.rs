@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::documents::document::Document;
+use crate::http::path;
 use crate::http::request_head::RequestHead;
 
 /// The document and where it is.
@@ -62,14 +63,15 @@ impl ResourceMetadata {
     pub(crate) fn find<'m>(all: &'m [Self], head: &RequestHead<'_>) -> Option<&'m Self> {
         let is_of_host = |metadata: &&Self| metadata.document.is_of_host(head.authority);
         let names_host = all.iter().any(|metadata| is_of_host(&metadata));
-        let path = head.path.split(|&byte| byte == b'?').next().unwrap_or_default();
-        let counts = |metadata: &&Self| (!names_host || is_of_host(metadata)) && metadata.is_around(path);
+        // As rules read it: an escape makes no other resource of it.
+        let path = path::normalize(head.path).ok()?;
+        let counts = |metadata: &&Self| (!names_host || is_of_host(metadata)) && metadata.is_around(&path);
         all.iter().filter(counts).max_by_key(|metadata| metadata.path.len())
     }
 
     /// Whether a path is that of the resource or below it.
-    fn is_around(&self, path: &[u8]) -> bool {
-        path.strip_prefix(self.path.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+    fn is_around(&self, path: &str) -> bool {
+        path.strip_prefix(self.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// What challenges name as `resource_metadata` (§5.1).
