@@ -17,14 +17,15 @@ pub struct Process {
 
 impl Process {
     /// Starts a program, its error output going to the file `log`. A shell beside it waits for the end of its standard
-    /// input, which comes when this process ends, and then kills their process group.
+    /// input, which comes when this process ends, and then kills their process group. The program alone holds its standard output, so
+    /// that reading it ends when the program does.
     pub fn start(
         program: &Path,
         arguments: &[&str],
         environment: &[(&str, &str)],
         log: &Path,
     ) -> Result<Self> {
-        const GUARD: &str = r#""$@" & read -r _; kill -KILL 0"#;
+        const GUARD: &str = r#""$@" & exec >&-; read -r _; kill -KILL 0"#;
         let log_file = fresh(log).with_context(|| format!("cannot write {}", log.display()))?;
         note_owner(log).with_context(|| format!("cannot note whose {} is", log.display()))?;
         let shell = Command::new("sh")

@@ -1,5 +1,7 @@
 //! A user at a browser: headless Chromium, driven by WebDriver, who sees and clicks what is on the page.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::json;
@@ -20,10 +22,10 @@ impl User {
     /// Opens a browser whose log is `name`'s.
     pub async fn open(name: &str) -> Result<Self> {
         let log = paths::logs()?.join(format!("{name}-chromedriver.log"));
-        let mut driver = Process::start(&paths::chromedriver()?, &["--port=0"], &[], &log)?;
-        let line = driver.line_with("started successfully on port")?;
-        let port = line.trim_end_matches('.').rsplit(' ').next().and_then(|port| port.parse::<u16>().ok());
-        let port = port.with_context(|| format!("chromedriver did not start, see {}", log.display()))?;
+        // It chooses a port that is free for IPv4, and ends where it is not free for IPv6 as well.
+        let started = (0..5).find_map(|_| start_driver(&log).transpose());
+        let (driver, port) =
+            started.with_context(|| format!("chromedriver did not start, see {}", log.display()))??;
         let profile = TempDir::new()?;
         let folder = format!("--user-data-dir={}", profile.path().display());
         let arguments = [FLAGS, &[&folder]].concat();
@@ -86,6 +88,14 @@ impl User {
         let wait = self.browser.wait().at_most(PATIENCE);
         wait.for_element(Locator::Css(selector)).await.with_context(|| format!("no {selector} on the page"))
     }
+}
+
+/// A driver and its port; none, if it ended.
+fn start_driver(log: &Path) -> Result<Option<(Process, u16)>> {
+    let mut driver = Process::start(&paths::chromedriver()?, &["--port=0"], &[], log)?;
+    let line = driver.line_with("started successfully on port")?;
+    let port = line.trim_end_matches('.').rsplit(' ').next().and_then(|port| port.parse().ok());
+    Ok(port.map(|port| (driver, port)))
 }
 
 /// It draws nothing, and knows no host but loopback.

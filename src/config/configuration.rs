@@ -224,8 +224,10 @@ impl Configuration {
         let rules = rules(self.rules, &context, self.ignore_port_in_host_matching, errors);
         let asks_too_much = |requirement: &Requirement| {
             let servers = servers.iter().enumerate();
-            let mut taken = servers.filter(|(index, _)| requirement.takes_tokens_of(ServerId(*index)));
-            taken.all(|(_, server)| server.is_by_user_info())
+            let taken = servers.filter(|(index, _)| requirement.takes_tokens_of(ServerId(*index)));
+            let mut taken = taken.map(|(_, server)| server.is_by_user_info()).peekable();
+            // A server with errors is not among them.
+            taken.peek().is_some() && taken.all(|is_by_user_info| is_by_user_info)
         };
         if rules.requirements().any(|requirement| requirement.asks_of_token() && asks_too_much(requirement)) {
             let message = "must not require scopes, audience, dpop, acr_values or max_age from a server with userinfo, which does not report them";

@@ -19,6 +19,21 @@ fn check(edits: Value, expected: &str) {
     assert_eq!(found, [expected], "{edits}");
 }
 
+/// If a server with an error counted as one without introspection, the first error of most operators, a secret that is not there, would come
+/// with one that makes no sense.
+#[test]
+fn a_secret_that_is_not_there_is_the_only_error() {
+    let found = errors(&json!({
+        "introspection": {
+            "endpoint": "https://login.example.com/introspect", "upstream": "login", "client_id": "gateway",
+            "client_secret": {"env": "UNSET"},
+        },
+        "rules": [{"path": "/orders", "scopes": ["orders:read"]}],
+    }));
+    let [only] = found.as_slice() else { panic!("{found:?}") };
+    assert!(only.starts_with("introspection.client_secret: names a variable"), "{only}");
+}
+
 /// The configuration of the README, as JSON.
 #[test]
 fn the_documented_configuration_is_read() {

@@ -47,22 +47,22 @@ async fn an_entry_in_use_is_refreshed_in_the_background() -> Result<()> {
     world.orders(&token).await?.is_served();
     let (response, gate) = Response::jwt(&jwt::valid()).held();
     world.scripted.respond(&token, response);
-    let is_asked_again = async |times: u64| {
-        let what = format!("{times} introspections, while requests go on");
-        eventually(&what, async || {
-            world.orders(&token).await?.is_served();
-            Ok(world.introspections(&token).await? >= times)
-        })
-        .await
-    };
-    is_asked_again(2).await?;
+    eventually("a second introspection, while requests go on", async || {
+        world.orders(&token).await?.is_served();
+        Ok(world.introspections(&token).await? >= 2)
+    })
+    .await?;
     for _ in 0..10 {
         world.orders(&token).case("while the server thinks").await?.is_served();
     }
     assert_eq!(world.introspections(&token).await?, 2, "one worker renews it for both");
     gate.open();
-    is_asked_again(3).await?;
-    world.metric_reaches("phantom_token_cache_refresh", 2).await
+    // On a busy machine an entry may end before a request finds it due: then one is a miss, and the next is refreshed.
+    eventually("a second refresh, while requests go on", async || {
+        world.orders(&token).await?.is_served();
+        Ok(world.metric("phantom_token_cache_refresh").await? >= 2)
+    })
+    .await
 }
 
 /// If what a renewal learns were lost, a revoked token would be good until the end of its entry.
