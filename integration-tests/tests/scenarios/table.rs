@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use futures::executor::block_on;
@@ -177,6 +178,9 @@ impl Driver for Simulated {
             let answer = fields.iter().fold(answer, |answer, (name, value)| answer.header(name, value));
             self.host.answer(callout, answer)?;
         }
+        // Counters are reported at the tick.
+        self.host.advance(TICK);
+        self.host.tick()?;
         let after = self.denials();
         let denied =
             after.iter().find(|(reason, count)| before.get(*reason).copied().unwrap_or_default() < **count);
@@ -201,3 +205,5 @@ impl Driver for Simulated {
 }
 
 const DENIED: &str = "phantom_token_denied.";
+
+const TICK: Duration = Duration::from_millis(50);
