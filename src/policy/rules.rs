@@ -127,7 +127,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`Reason::NoMatchingRule`] if none does, [`Reason::AmbiguousTarget`] if the method, the host or the path can be
-    /// interpreted in different ways and the result depends on it.
+    /// interpreted in different ways and the result depends on it, [`Reason::AmbiguousField`] if a field of a condition can.
     pub fn find(&self, head: &RequestHead<'_>) -> Result<Access, Reason> {
         Ok(self.deciding(head)?.access())
     }

@@ -72,12 +72,12 @@ impl Selection {
     /// Whether a request is what it asks for.
     ///
     /// # Errors
-    /// [`Reason::AmbiguousTarget`] if a field that it looks at can be read in different ways.
+    /// [`Reason::AmbiguousField`] if a field that it looks at can be read in different ways.
     pub(super) fn is_met(&self, head: &RequestHead<'_>) -> Result<bool, Reason> {
         for field in &self.fields {
             let value = value(head, &field.name)?;
             if field.test.reads_the_first_alone(value) {
-                return Err(Reason::AmbiguousTarget);
+                return Err(Reason::AmbiguousField);
             }
             if !value.is_some_and(|value| field.test.holds(value)) {
                 return Ok(false);
@@ -137,8 +137,8 @@ fn value<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'a str>, Reas
     let field = head.named.iter().find(|field| field.name == name);
     match field.map(|NamedField { value, .. }| *value) {
         None | Some(Presented::Absent) => Ok(None),
-        Some(Presented::Once(bytes)) => as_text(bytes).map(Some).ok_or(Reason::AmbiguousTarget),
-        Some(Presented::Repeated) => Err(Reason::AmbiguousTarget),
+        Some(Presented::Once(bytes)) => as_text(bytes).map(Some).ok_or(Reason::AmbiguousField),
+        Some(Presented::Repeated) => Err(Reason::AmbiguousField),
     }
 }
 

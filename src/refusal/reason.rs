@@ -172,6 +172,9 @@ reasons! {
     /// A method, host or path that servers read in different ways, where the rules depend on it (R84).
     AmbiguousTarget: 400 "invalid_request" Absent Client
         "The request target is ambiguous",
+    /// A header field that a rule's condition looks at, and that servers read in different ways (R234, R235).
+    AmbiguousField: 400 "invalid_request" Absent Client
+        "A header field that decides about this request is ambiguous",
     /// The authorization server refuses the gateway's own credentials (R28).
     GatewayCredentialsRefused: 502 "server_error" Absent AuthorizationServer
         "The authorization server refused the gateway",

@@ -23,6 +23,7 @@ const ALL: &[(Reason, u16)] = &[
     (Reason::InsufficientUserAuthentication, 401),
     (Reason::NoMatchingRule, 403),
     (Reason::AmbiguousTarget, 400),
+    (Reason::AmbiguousField, 400),
     (Reason::GatewayCredentialsRefused, 502),
     (Reason::UnexpectedResponse, 502),
     (Reason::MissingPhantomToken, 502),
