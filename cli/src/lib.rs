@@ -16,6 +16,7 @@ pub mod jws;
 mod local_host;
 #[cfg(feature = "command")]
 pub mod probe;
+mod reference;
 pub mod report;
 pub mod show;
 mod simulated_client;

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use phantom_token_core::DocumentedField;
 use serde_json::{Value, json};
 
 use crate::check::{Finding, Report, Severity};
+use crate::reference::Reference;
 
-/// For people: a line for each error, and one for each file.
+/// For people: a line for each error, one for each file, and one that leads to the reference.
 pub fn text(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
@@ -44,17 +44,19 @@ pub fn text(reports: &[Report]) -> String {
             count => writeln!(text, "{file}: {errors}{warnings} in {count} configurations"),
         };
     }
+    let findings = reports.iter().flat_map(|report| &report.findings);
+    if let Some(links) = Reference::new().of_blocks(findings) {
+        let _ = writeln!(text, "see {links}");
+    }
     text
 }
 
 /// For programs: one JSON object.
 pub fn json(reports: &[Report]) -> String {
+    let page = Reference::new();
     let finding = |finding: &Finding| {
         let Finding { at, path, message, .. } = finding;
-        let reference = match path.as_str() {
-            "" => "docs/reference.md".to_owned(),
-            path => format!("docs/reference.md#{}", DocumentedField::anchor(path)),
-        };
+        let reference = page.of_field(path);
         json!({"line": at.line, "column": at.column, "path": path, "message": message, "reference": reference})
     };
     let file = |report: &Report| {

@@ -68,6 +68,50 @@ fn r200_what_others_render_is_checked_from_standard_input() -> Result<(), Box<dy
     Ok(())
 }
 
+/// If this failed, who gets an error would have to search a page of two hundred fields for what to write instead, or follow a link
+/// that leads nowhere.
+#[test]
+fn r272_each_block_with_an_error_is_linked_once_in_the_reference() -> Result<(), Box<dyn std::error::Error>> {
+    use std::collections::BTreeSet;
+
+    use phantom_token_cli::check::check;
+    use phantom_token_cli::report;
+    use phantom_token_cli::source::Source;
+
+    let page = include_str!("../../docs/reference.md");
+    let is_there = |anchor: &str| {
+        page.contains(&format!("<a id=\"{anchor}\">")) || page.contains(&format!("\n## `{anchor}`\n"))
+    };
+    let mut reports = Vec::new();
+    for file in std::fs::read_dir("tests/files")? {
+        let path = file?.path();
+        if path.is_file() {
+            reports.push(check(&Source::new("a.yaml", std::fs::read_to_string(path)?), None, true));
+        }
+    }
+
+    let of_files: serde_json::Value = serde_json::from_str(&report::json(&reports))?;
+    let files = of_files["files"].as_array().ok_or("no files")?.iter();
+    let errors = files.flat_map(|file| file["errors"].as_array().into_iter().flatten());
+    let mut blocks = BTreeSet::new();
+    for error in errors {
+        let link = error["reference"].as_str().ok_or("no link")?;
+        let Some(anchor) = link.strip_prefix("docs/reference.md#") else { continue };
+        assert!(is_there(anchor), "{} leads to {anchor}, which is not there", error["path"]);
+        let block = error["path"].as_str().and_then(|path| path.split(['.', '[']).next()).ok_or("no path")?;
+        blocks.insert(block.to_owned());
+    }
+
+    let text = report::text(&reports);
+    let links =
+        text.lines().last().and_then(|line| line.strip_prefix("see docs/reference.md#")).ok_or("no links")?;
+    let linked: Vec<String> = links.split(", #").map(str::to_owned).collect();
+    assert!(linked.len() > 4, "hardly anything is wrong in these files: {links}");
+    assert_eq!(linked.iter().cloned().collect::<BTreeSet<_>>(), blocks);
+    assert_eq!(linked.len(), blocks.len(), "a block is linked twice: {links}");
+    Ok(())
+}
+
 type Row = (&'static str, &'static str, Vec<u8>, i32, &'static str);
 
 fn rows() -> Vec<Row> {
