@@ -220,6 +220,7 @@ impl Configuration {
             enforcement: if self.report_only { Enforcement::Authentication } else { Enforcement::Full },
             servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
             profile: mint.as_ref().map(|mint| &*mint.profile),
+            resource_metadata: &resource_metadata,
         };
         let rules = rules(self.rules, &context, self.ignore_port_in_host_matching, errors);
         let asks_too_much = |requirement: &Requirement| {

@@ -22,7 +22,8 @@ section! {
         /// The resource identifier: the URL that people enter in their client. Clients ask for a token for it
         /// ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)), so it is the audience.
         resource: Identifier = required,
-        /// Where the server is at the gateway, nothing below it included. By default the path of `resource`.
+        /// Where the server is at the gateway, nothing below it included. By default the path of `resource`; another where a
+        /// proxy in front of this one changes paths, or where `resource` is wider than this place.
         path: String,
         /// As in `rules`. By default all.
         hosts: NonEmptyList<String>,
@@ -114,7 +115,8 @@ pub(super) fn expand(configuration: &mut Map<String, Value>) -> Expansion {
     let mut expansion = Expansion::default();
     for (index, (server, written)) in mcp.servers.iter().zip(&written).enumerate() {
         let metadata = server.metadata(&issuers);
-        let rules = server.rules(written, mints).into_iter().map(|rule| ("rules", rule));
+        let base = server.rule(written, mints, metadata.is_some());
+        let rules = server.rules(base).into_iter().map(|rule| ("rules", rule));
         for (list, element) in
             metadata.into_iter().map(|metadata| ("resource_metadata", metadata)).chain(rules)
         {
@@ -187,8 +189,7 @@ impl McpServer {
     }
 
     /// The rules: one for all requests, or those of calls that differ in what they need.
-    fn rules(&self, written: &Value, mints: bool) -> Vec<Value> {
-        let base = self.rule(written, mints);
+    fn rules(&self, base: Map<String, Value>) -> Vec<Value> {
         let Some(per_tool) = &self.per_tool else { return vec![base.into()] };
         let rule = |methods: &[&str], scopes: &[String], conditions: Vec<(&str, Value)>| {
             let mut rule = base.clone();
@@ -229,7 +230,7 @@ impl McpServer {
     }
 
     /// The rule for all requests: what is written of it, and what follows.
-    fn rule(&self, written: &Value, mints: bool) -> Map<String, Value> {
+    fn rule(&self, written: &Value, mints: bool, has_metadata: bool) -> Map<String, Value> {
         let mut rule = Map::from_iter([
             ("path".to_owned(), json!(self.path())),
             ("path_match".to_owned(), json!("exact")),
@@ -239,6 +240,9 @@ impl McpServer {
         rule.extend(self.hosts.iter().map(|hosts| ("hosts".to_owned(), json!(hosts))));
         let server = self.authorization_server.iter();
         rule.extend(server.map(|name| ("authorization_server".to_owned(), json!(name))));
+        if has_metadata {
+            rule.insert("resource".to_owned(), json!(self.resource));
+        }
         if mints {
             rule.insert("mint".to_owned(), json!({"audience": self.resource}));
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::mint::RuleMint;
 use super::texts::{ConditionPointer, RequestField};
+use crate::documents::resource_metadata::ResourceMetadata;
 use crate::fields::{
     BoundedDuration, ConfigErrors, FieldPath, NonEmptyList, SECOND, Visible, YEAR, keywords, section,
 };
@@ -72,6 +73,9 @@ section! {
         dpop: RuleDpop,
         /// What differs in JWTs minted for this rule.
         mint: RuleMint,
+        /// The resource that this is a place of: a `resource` in `resource_metadata`, whose metadata challenges name. By default host
+        /// and path decide, which they cannot where a proxy in front of this one has changed them.
+        resource: String,
         /// Alternatives: the token must meet all requirements of at least one of these, in addition to those of the rule itself;
         /// see "Alternatives".
         any_of: NonEmptyList<TokenConditions>,
@@ -181,6 +185,8 @@ pub(super) struct RuleContext<'a> {
     pub(super) servers: Vec<&'a str>,
     /// What minted JWTs are like, if there are any.
     pub(super) profile: Option<&'a MintProfile>,
+    /// The published metadata.
+    pub(super) resource_metadata: &'a [ResourceMetadata],
     /// The enforcement of rules that do not set it.
     pub(super) enforcement: Enforcement,
 }
@@ -250,6 +256,7 @@ impl Rule {
             authorization_servers,
             report_only,
             mint,
+            resource,
             peers,
             dpop,
             any_of,
@@ -312,10 +319,17 @@ impl Rule {
         }
         let mint = mint.and_then(|mint| mint.profile(at.field("mint"), context.profile, errors));
         let peers = peers.and_then(|peers| errors.check(at.field("peers"), Peers::new(peers)));
-        let demands = Demands { servers, report_only, mint, peers, dpop, any_of, token };
+        let resource_metadata = resource.and_then(|resource| {
+            let known = context.resource_metadata.iter().find(|metadata| metadata.resource() == resource);
+            let url = known.map(|metadata| Arc::clone(metadata.url()));
+            errors.check(at.field("resource"), url.ok_or("must be a resource of resource_metadata"))
+        });
+        let demands = Demands { servers, report_only, mint, resource_metadata, peers, dpop, any_of, token };
 
-        if narrows && (!demands.servers.is_empty() || demands.mint.is_some()) {
-            let message = "must be left out: the authorization server and the minted JWT are set by rules without routes";
+        let is_of_path =
+            !demands.servers.is_empty() || demands.mint.is_some() || demands.resource_metadata.is_some();
+        if narrows && is_of_path {
+            let message = "must be left out: the authorization server, the minted JWT and the resource are set by rules without routes";
             errors.note(at.field("routes"), message);
         }
         if narrows && allow_in_path.is_some() {
@@ -374,6 +388,7 @@ struct Demands {
     servers: Vec<ServerId>,
     report_only: Option<bool>,
     mint: Option<Arc<MintProfile>>,
+    resource_metadata: Option<Arc<str>>,
     peers: Option<Peers>,
     dpop: Option<RuleDpop>,
     any_of: Option<Vec<TokenConditions>>,
@@ -382,7 +397,7 @@ struct Demands {
 
 impl Demands {
     fn requirement(self, at: FieldPath<'_>, default: Enforcement, errors: &mut ConfigErrors) -> Requirement {
-        let Self { servers, report_only, mint, peers, dpop, any_of, token } = self;
+        let Self { servers, report_only, mint, resource_metadata, peers, dpop, any_of, token } = self;
         // In the order in which they are checked.
         let caller = [peers.map(Condition::from), dpop.map(|RuleDpop::Required| KeyBinding.into())];
         let conditions = caller.into_iter().flatten().chain(token.conditions(at, errors)).collect();
@@ -406,6 +421,7 @@ impl Demands {
             server,
             fallbacks,
             mint,
+            resource_metadata,
             conditions,
             any_of,
         }

@@ -13,6 +13,7 @@ use crate::http::request_head::RequestHead;
 /// The document and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceMetadata {
+    resource: String,
     url: Arc<str>,
     /// The path of the resource, without a slash at its end.
     path: String,
@@ -53,10 +54,15 @@ impl ResourceMetadata {
         if resource_path.ends_with('/') {
             resource_path.pop();
         }
-        Self { url, path: resource_path, document }
+        Self { resource, url, path: resource_path, document }
     }
 
-    /// The metadata that a challenge to this request names: clients must not use those of another resource (§3.3). That is the
+    /// The resource identifier, as it is written.
+    pub(crate) fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// The metadata that a challenge to this request names where its rule names none: clients must not use those of another resource (§3.3). That is the
     /// resource with the longest path that the request is at or below, among those of its host. Where none is of its host,
     /// clients know the gateway by a name that it does not see, and all count.
     #[inline(never)]

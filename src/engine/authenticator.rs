@@ -314,6 +314,7 @@ impl Authenticator {
                 places: request_context::places(head, &self.settings, reason),
                 schemes: request_context::schemes(head, mode, reason),
                 nonce: nonce.map(|key| key.nonce(host.now)),
+                resource_metadata: requirement.resource_metadata.clone(),
                 member,
                 ..reason.into()
             };

@@ -144,7 +144,7 @@ impl Engine {
         };
         let decision = match self.authenticator.authenticate(&head, host) {
             Step::Settled(Decision::Reject(rejection)) => {
-                let resource_metadata = resource_metadata();
+                let resource_metadata = rejection.resource_metadata.or_else(resource_metadata);
                 Some(Decision::Reject(Rejection { grpc_call: grpc_call(), resource_metadata, ..rejection }))
             }
             Step::Settled(decision) => Some(decision),

@@ -29,7 +29,7 @@ pub(super) struct RequestContext {
     pub(super) grpc_call: Option<GrpcCall>,
     /// How long its client lets it take, in milliseconds, if streams end with their token.
     pub(super) timeout: Option<NonZeroU64>,
-    /// The URL of the metadata that a challenge names. Requests that wait have it.
+    /// The URL of the metadata that a challenge names, if the rule does not say. Requests that wait have it.
     pub(super) resource_metadata: Option<Arc<str>>,
     schemes: Schemes,
     allowed_origin: Option<Arc<str>>,
@@ -84,6 +84,7 @@ impl RequestContext {
         let Self { requirement, grpc_call, resource_metadata, schemes, allowed_origin, .. } = self;
         let schemes = if reason.is_about_proof() { Schemes::Dpop } else { schemes };
         let parameters = requirement.challenge_parameters(reason.challenged(), claims);
+        let resource_metadata = requirement.resource_metadata.clone().or(resource_metadata);
         Rejection { parameters, grpc_call, allowed_origin, resource_metadata, schemes, ..reason.into() }
     }
 }

@@ -4,6 +4,7 @@ mod faults;
 mod foreign_jwts;
 mod keys;
 mod lifetimes;
+mod mcp;
 mod minting;
 mod names;
 mod outages;

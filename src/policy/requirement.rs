@@ -38,6 +38,8 @@ pub struct Requirement {
     pub fallbacks: Vec<ServerId>,
     /// What JWTs that are minted for it are like, if that is not as everywhere.
     pub mint: Option<Arc<MintProfile>>,
+    /// The URL of the metadata that challenges name (RFC 9728 §5.1), if host and path do not tell.
+    pub resource_metadata: Option<Arc<str>>,
     /// Each of these.
     pub conditions: Vec<Condition>,
     /// And each of one of these, if there are any. They look at the token alone.

@@ -38,10 +38,12 @@ fn r230_an_mcp_server_comes_to_a_rule_and_to_metadata() {
                 {
                     "access": "protected", "path": "/mcp", "path_match": "exact", "methods": methods,
                     "audience": ["https://gw.example.com/mcp"], "scopes": ["mcp:read"],
+                    "resource": "https://gw.example.com/mcp",
                 },
                 {
                     "access": "protected", "path": "/two/mcp", "path_match": "exact", "methods": methods,
                     "hosts": ["gw.example.com"], "audience": ["two"], "scopes_any_of": ["a", "b"],
+                    "resource": "https://gw.example.com",
                 },
             ],
             "resource_metadata": [
@@ -74,7 +76,7 @@ fn r234_scopes_per_tool_name_what_is_harmless() {
     let rule = |methods: Value, scopes: Value, condition: Value| {
         let mut rule = json!({
             "access": "protected", "path": "/mcp", "path_match": "exact", "methods": methods,
-            "audience": ["https://gw.example.com/mcp"], "scopes": scopes,
+            "audience": ["https://gw.example.com/mcp"], "scopes": scopes, "resource": "https://gw.example.com/mcp",
         });
         merge(&mut rule, condition);
         rule

@@ -46,6 +46,7 @@ fn sample(field: &str) -> Value {
         "peers" => json!(["spiffe://cluster.local/ns/shop/sa/cart"]),
         "dpop" => json!("required"),
         "mint" => json!({}),
+        "resource" => json!("https://api.example.com"),
         "audience" | "scopes_any_of" | "acr_values" => json!(["a"]),
         "scopes" | "claims" => json!([]),
         "any_of" => json!([{"scopes": ["a"]}]),
@@ -70,6 +71,7 @@ fn errors(rule: &Value) -> String {
         "authorization_servers": [server],
         "dpop": {"origins": ["https://api.example.com"]},
         "mint": {"issuer": "https://api.example.com", "keys": [{"private_key": key}], "audience": "services"},
+        "resource_metadata": {"resource": "https://api.example.com", "authorization_servers": ["https://login.example.com"]},
         "rules": [rule],
     });
     parse(&configuration).map(|_| String::new()).unwrap_or_else(|errors| errors.to_string())
@@ -141,4 +143,14 @@ fn r236_what_conditions_do_not_select_needs_a_token_as_well() {
     ] {
         assert_eq!(beside(other.clone()), expected, "{other}");
     }
+}
+
+/// If a misspelt resource passed, challenges would name the metadata of another.
+#[test]
+fn r274_a_rule_names_a_resource_that_has_metadata() {
+    assert_eq!(errors(&json!({"path": "/", "resource": "https://api.example.com"})), "");
+    let misspelt = errors(&json!({"path": "/", "resource": "https://api.example.com/"}));
+    assert_eq!(misspelt, "rules[0].resource: must be a resource of resource_metadata");
+    let routed = errors(&json!({"path": "/", "resource": "https://api.example.com", "routes": ["orders"]}));
+    assert!(routed.starts_with("rules[0].routes: must be left out"), "{routed}");
 }
