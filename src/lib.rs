@@ -64,7 +64,7 @@ pub use http::reply::Reply;
 pub use http::request_head::{McpCall, NamedField, Presented, RequestHead};
 pub use jwt::{KeySet, UnusableKey};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, denied, metrics, shadow_denied};
-pub use refusal::{ErrorBody, ProtectionSpace, Reason, Rejection};
+pub use refusal::{Reason, internal_error};
 pub use server::query::QueryKey;
 pub use settings::Settings;
 pub use time::Timestamp;

@@ -27,6 +27,11 @@ impl Reply {
         Self { status, headers, body, grpc_status: 0, grpc_call: None, reason: None, member: None }
     }
 
+    /// What the host's access log has of the reason: Envoy's `%RESPONSE_CODE_DETAILS%`.
+    pub fn details(&self) -> String {
+        self.reason.map(|reason| ["phantom_token_denied{", reason, "}"].concat()).unwrap_or_default()
+    }
+
     /// The reply as a host sends it that gives replies to gRPC calls their form itself, where it sees them, or does not. Each field is
     /// there once.
     pub fn for_host(self, knows_grpc: bool) -> Self {

@@ -54,6 +54,11 @@ pub struct Rejection {
     pub member: Option<&'static str>,
 }
 
+/// The reply to a request that cannot be judged at all: there is no valid configuration, or the filter has a defect.
+pub fn internal_error() -> Reply {
+    Rejection::from(Reason::Internal).reply(&ProtectionSpace::default())
+}
+
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
         Self {

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::ptr::null_mut;
 
 use log::Level;
-use phantom_token_core::{Callout, ProtectionSpace, Reason, Rejection, Reply};
+use phantom_token_core::{Callout, Reply, internal_error};
 
 use crate::abi::{self, EnvoyBuffer, EnvoyPtr, HeaderField, MetricId, ModuleBuffer};
 use crate::calls::Answer;
@@ -219,8 +219,7 @@ impl StreamHandle {
             // Envoy gives the reply to such a call its form, and keeps a status that is there.
             reply.headers.push((GRPC_STATUS, reply.grpc_status.to_string()));
         }
-        let details =
-            reply.reason.map(|reason| format!("phantom_token_denied{{{reason}}}")).unwrap_or_default();
+        let details = reply.details();
         let fields = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
         if reply.body.is_empty() && reply.headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
             // Envoy takes the media type off a reply without content, and of a response like that of a service it does not.
@@ -361,11 +360,6 @@ pub(crate) fn log(level: Level, text: &str) {
             abi::log(level, buffer(text.as_bytes()));
         }
     }
-}
-
-/// The reply to a request that the filter cannot judge.
-pub(crate) fn internal_error() -> Reply {
-    Rejection::from(Reason::Internal).reply(&ProtectionSpace::default())
 }
 
 /// Keeps the text of a panic out of all logs: it may hold what a client sent. The place is enough to find it.

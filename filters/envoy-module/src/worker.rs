@@ -10,12 +10,13 @@ use std::sync::Arc;
 use log::Level;
 use phantom_token_core::{
     Action, Attributes, CallResult, Capabilities, Counter, DecisionLog, Edit, Engine, Host, Instructions,
-    Metrics, NoMetrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, private_cache_control,
+    Metrics, NoMetrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, internal_error,
+    private_cache_control,
 };
 
 use crate::calls::{Answer, EngineId, Mail, Mailbox};
 use crate::config::Config;
-use crate::host::{Attribute, FieldMap, Refused, StreamHandle, internal_error};
+use crate::host::{Attribute, FieldMap, Refused, StreamHandle};
 use crate::services::{self, EnvoyLog, GaugeParts, ProcessData, Statistics, SystemRandomness};
 use crate::stream::{Passage, Stream};
 

@@ -1,7 +1,7 @@
 //! The one place that changes a request or a response, as the engine decided.
 
 use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders, private_cache_control};
-use proxy_wasm::types::MapType;
+use proxy_wasm::types::MapType::{HttpRequestHeaders, HttpResponseHeaders};
 
 use crate::capabilities::capabilities;
 use crate::field_map;
@@ -9,12 +9,12 @@ use crate::host::{self, Refused};
 
 /// Edits the request head.
 pub(crate) fn edit(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
-    if !capabilities().takes_fields_off {
+    if !capabilities().removes_fields {
         return blank(edits);
     }
     edits.iter().try_for_each(|edit| match edit {
-        Edit::Remove(name) => host::remove_request_field(name),
-        Edit::Replace(name, value) => host::replace_request_field(name, value),
+        Edit::Remove(name) => host::remove(HttpRequestHeaders, name),
+        Edit::Replace(name, value) => host::replace(HttpRequestHeaders, name, value),
     })
 }
 
@@ -23,22 +23,22 @@ pub(crate) fn set(headers: &UpstreamHeaders) -> Result<(), Refused> {
     for (name, value) in headers.filter_state() {
         host::set_property(name, value)?;
     }
-    headers.fields().try_for_each(|(name, value)| host::replace_request_field(name, value.as_bytes()))
+    headers.fields().try_for_each(|(name, value)| host::replace(HttpRequestHeaders, name, value.as_bytes()))
 }
 
 /// Keeps a successful response out of shared caches.
 pub(crate) fn make_private() -> Result<(), Refused> {
-    let field = |name| host::response_field(name).unwrap_or_default();
+    let field = |name| host::field(HttpResponseHeaders, name).unwrap_or_default();
     match private_cache_control(&field(":status"), &field(CACHE_CONTROL)) {
-        Some(value) => host::replace_response_field(CACHE_CONTROL, &value),
+        Some(value) => host::replace(HttpResponseHeaders, CACHE_CONTROL, &value),
         None => Ok(()),
     }
 }
 
 /// Restores the media type of a reply, which Envoy removes if there is no content.
 pub(crate) fn restore_content_type(media_type: &str) -> Result<(), Refused> {
-    match host::response_field(CONTENT_TYPE) {
-        Err(Refused::NOT_FOUND) => host::replace_response_field(CONTENT_TYPE, media_type.as_bytes()),
+    match host::field(HttpResponseHeaders, CONTENT_TYPE) {
+        Err(Refused::NOT_FOUND) => host::replace(HttpResponseHeaders, CONTENT_TYPE, media_type.as_bytes()),
         _ => Ok(()),
     }
 }
@@ -54,7 +54,7 @@ pub(crate) fn without_body(reply: Reply) -> Reply {
 #[cold]
 #[inline(never)]
 fn blank(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
-    let is_there = |name: &str| match host::request_field(name) {
+    let is_there = |name: &str| match host::field(HttpRequestHeaders, name) {
         Ok(value) => Ok(!value.is_empty()),
         Err(Refused::NOT_FOUND) => Ok(false),
         Err(refused) => Err(refused),
@@ -62,11 +62,11 @@ fn blank(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
     let (mut removed, mut has_blanked) = (Vec::new(), false);
     for edit in edits.iter() {
         match edit {
-            Edit::Replace(name, value) => host::replace_request_field(name, value)?,
+            Edit::Replace(name, value) => host::replace(HttpRequestHeaders, name, value)?,
             Edit::Remove(name) => {
                 removed.push(name);
                 if is_there(name)? {
-                    host::replace_request_field(name, b"")?;
+                    host::replace(HttpRequestHeaders, name, b"")?;
                     has_blanked = true;
                 }
             }
@@ -75,7 +75,7 @@ fn blank(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
     if !has_blanked {
         return Ok(());
     }
-    let fields = host::fields(MapType::HttpRequestHeaders)?;
+    let fields = host::fields(HttpRequestHeaders)?;
     let is_left = |(name, value): (&[u8], &[u8])| {
         !value.is_empty() && removed.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
     };

@@ -7,37 +7,42 @@
 #![allow(unsafe_code, reason = "an export has a name that the linker keeps")]
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
+
+use phantom_token_core::CallId;
 
 use crate::worker::Worker;
 
 thread_local! {
-    /// The workers of this VM, one for each configuration.
-    static WORKERS: RefCell<Vec<Weak<Worker>>> = const { RefCell::new(Vec::new()) };
+    /// The calls in flight by the host's numbers, which are unique in a VM, whichever configuration sent them.
+    static CALLS: RefCell<BTreeMap<u32, InFlight>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// From now on, this worker gets the answers to its callouts.
-pub(crate) fn register(worker: &Rc<Worker>) {
-    WORKERS.with_borrow_mut(|workers| {
-        workers.retain(|other| other.strong_count() > 0);
-        workers.push(Rc::downgrade(worker));
-    });
+struct InFlight {
+    worker: Weak<Worker>,
+    call: CallId,
+    max_response_bytes: usize,
 }
 
-/// A callout came to an end. The host numbers the callouts of a VM, whichever configuration sent them.
+/// The host has sent a worker's call, and given it this number.
+pub(crate) fn expect(number: u32, worker: &Rc<Worker>, call: CallId, max_response_bytes: usize) {
+    let worker = Rc::downgrade(worker);
+    CALLS.with_borrow_mut(|calls| calls.insert(number, InFlight { worker, call, max_response_bytes }));
+}
+
+/// A callout came to an end: the host has a response of so many fields and bytes, or none to give.
 #[unsafe(no_mangle)]
 extern "C" fn phantom_token_on_http_call_response(
     _context: u32,
-    id: u32,
+    number: u32,
     field_count: usize,
     body_size: usize,
     _trailer_count: usize,
 ) {
-    let workers: Vec<Rc<Worker>> =
-        WORKERS.with_borrow(|workers| workers.iter().filter_map(Weak::upgrade).collect());
-    for worker in workers {
-        if worker.on_call_done(id, field_count, body_size) {
-            return;
-        }
+    let ended = CALLS.with_borrow_mut(|calls| calls.remove(&number));
+    let Some(InFlight { worker, call, max_response_bytes }) = ended else { return };
+    if let Some(worker) = worker.upgrade() {
+        worker.on_call_done(call, max_response_bytes, field_count, body_size);
     }
 }

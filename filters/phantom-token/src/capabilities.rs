@@ -6,8 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use phantom_token_core::HostKind;
+use proxy_wasm::types::MapType;
 
-use crate::host;
+use crate::host::{self, Refused};
 
 /// What a host does.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(crate) struct Capabilities {
     pub(crate) switches: bool,
     /// A field that is removed is not sent, and one that is replaced takes the place of all of its name. Otherwise fields are blanked,
     /// and a request with two that have to be changed is refused.
-    pub(crate) takes_fields_off: bool,
+    pub(crate) removes_fields: bool,
     /// `:path` and `:authority` are what services receive. Otherwise the path is in a property, and the authority in `Host`.
     pub(crate) shows_target: bool,
     /// How many fields are surely shown, by the number that comes with a callback.
@@ -33,8 +34,6 @@ pub(crate) struct Capabilities {
     pub(crate) takes_details: bool,
     /// The host retries callouts that ask for it, and takes the fields off that do.
     pub(crate) retries: bool,
-    /// A configuration that is refused leaves nothing unprotected. Otherwise it is taken, and all its requests are refused.
-    pub(crate) survives_refusal: bool,
 }
 
 /// The capabilities of the host that this package is for.
@@ -47,27 +46,48 @@ pub(crate) fn set_for_kong() {
     IS_FOR_KONG.store(true, Ordering::Relaxed);
 }
 
-/// The capabilities for a configuration, if the host behaves like the one that the package is for.
+/// The kind of the host, by what it does.
 ///
 /// Switching to a context that is not there fails on Envoy. Hosts that cannot switch claim success, and lack other features
-/// too. A host that claims success is treated as one of those, whatever the package.
+/// too.
+pub(crate) fn recognise(root: u32) -> HostKind {
+    if host::set_effective_context(NO_CONTEXT).is_err() {
+        return HostKind::Envoy;
+    }
+    // Should it have done so after all, it has to come back.
+    let _ = host::set_effective_context(root);
+    HostKind::Kong
+}
+
+/// Lets the host prove that it switches to the root context and back: some say that they do, and do nothing, so that the filter would
+/// forward the wrong request. The root context has no request, so the path of this `stream` must not be readable from there. All is done
+/// twice, since a host may refuse a read for another reason. None, if this proves nothing.
 ///
 /// # Errors
-/// Whether a refused configuration leaves nothing unprotected.
-pub(crate) fn recognise(root: u32) -> Result<&'static Capabilities, bool> {
-    let switches = host::set_effective_context(NO_CONTEXT).is_err();
-    if !switches {
-        // Should it have done so after all, it has to come back.
-        let _ = host::set_effective_context(root);
+/// The host did not switch back.
+pub(crate) fn switches(root: u32, stream: u32) -> Result<Option<bool>, Refused> {
+    const PATH: &str = ":path";
+    let is_path_readable = || host::field(MapType::HttpRequestHeaders, PATH).is_ok();
+    for _ in 0..2 {
+        if host::set_effective_context(root).is_err() {
+            return Ok(None);
+        }
+        let is_readable_there = is_path_readable();
+        host::set_effective_context(stream)?;
+        if is_readable_there {
+            return Ok(Some(false));
+        }
+        if !is_path_readable() {
+            return Ok(None);
+        }
     }
-    let capabilities = capabilities();
-    if capabilities.switches == switches { Ok(capabilities) } else { Err(switches) }
+    Ok(Some(true))
 }
 
 const ENVOY: Capabilities = Capabilities {
     kind: HostKind::Envoy,
     switches: true,
-    takes_fields_off: true,
+    removes_fields: true,
     shows_target: true,
     max_fields: usize::MAX,
     keeps_vm: true,
@@ -75,13 +95,12 @@ const ENVOY: Capabilities = Capabilities {
     keeps_bodies: true,
     takes_details: true,
     retries: true,
-    survives_refusal: true,
 };
 
 const KONG: Capabilities = Capabilities {
     kind: HostKind::Kong,
     switches: false,
-    takes_fields_off: false,
+    removes_fields: false,
     shows_target: false,
     max_fields: 96,
     keeps_vm: false,
@@ -89,7 +108,6 @@ const KONG: Capabilities = Capabilities {
     keeps_bodies: false,
     takes_details: false,
     retries: false,
-    survives_refusal: false,
 };
 
 /// A context that no host has made.

@@ -40,71 +40,58 @@ impl Refused {
 /// The time.
 pub(crate) fn now() -> Result<Timestamp, Refused> {
     let mut nanoseconds = 0;
-    // SAFETY: the pointer is to a local of the type that the ABI writes.
-    done(unsafe { proxy_get_current_time_nanoseconds(&mut nanoseconds) })?;
+    done(proxy_get_current_time_nanoseconds(&mut nanoseconds))?;
     Ok(Timestamp::from_millis(nanoseconds / 1_000_000))
 }
 
 /// Writes to the host's log. A host that does not take a line has nowhere to say so.
 pub(crate) fn log(level: Level, text: &str) {
-    let level = match level {
-        Level::Trace => 0,
-        Level::Debug => 1,
-        Level::Info => 2,
-        Level::Warn => 3,
-        Level::Error => 4,
-    };
+    // The ABI counts from trace up, `log` from error down.
+    let level = Level::Trace as u32 - level as u32;
     // SAFETY: `text` outlives the call.
     let _ = done(unsafe { proxy_log(level, text.as_ptr(), text.len()) });
 }
 
 /// The first `size` bytes of a buffer.
 pub(crate) fn buffer(buffer: BufferType, size: usize) -> Result<Vec<u8>, Refused> {
+    if size == 0 {
+        return Ok(Vec::new());
+    }
     // SAFETY: `owned` passes pointers to its locals.
-    owned(|data, length| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, size, data, length) })
+    owned(|data, length| unsafe { proxy_get_buffer_bytes(buffer, 0, size, data, length) })
 }
 
 /// All fields of a header map, as the ABI serialises them; [`field_map::fields`] reads them.
 pub(crate) fn fields(map: MapType) -> Result<Vec<u8>, Refused> {
-    // SAFETY: as above.
-    owned(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+    // SAFETY: `owned` passes pointers to its locals.
+    owned(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
 }
 
-/// One field of the request.
-pub(crate) fn request_field(name: &str) -> Result<Vec<u8>, Refused> {
-    field(MapType::HttpRequestHeaders, name)
+/// A field of a header map.
+pub(crate) fn field(map: MapType, name: &str) -> Result<Vec<u8>, Refused> {
+    // SAFETY: as above, and `name` outlives the call.
+    owned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
 }
 
-/// One field of the response.
-pub(crate) fn response_field(name: &str) -> Result<Vec<u8>, Refused> {
-    field(MapType::HttpResponseHeaders, name)
+/// Sets a field of a header map in place of all of that name.
+pub(crate) fn replace(map: MapType, name: &str, value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: `name` and `value` outlive the call.
+    done(unsafe {
+        proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+/// Removes all fields of that name from a header map.
+pub(crate) fn remove(map: MapType, name: &str) -> Result<(), Refused> {
+    // SAFETY: `name` outlives the call.
+    done(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
 /// A property of the stream, by the parts of its path.
 pub(crate) fn property(path: &[&str]) -> Result<Vec<u8>, Refused> {
     let path = path.join("\0");
-    // SAFETY: as above, and `path` outlives the call.
+    // SAFETY: `owned` passes pointers to its locals, and `path` outlives the call.
     owned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
-}
-
-/// Sets a field of the request, in place of all of that name.
-pub(crate) fn replace_request_field(name: &str, value: &[u8]) -> Result<(), Refused> {
-    replace_field(MapType::HttpRequestHeaders, name, value)
-}
-
-/// Sets a field of the response, in place of all of that name.
-pub(crate) fn replace_response_field(name: &str, value: &[u8]) -> Result<(), Refused> {
-    replace_field(MapType::HttpResponseHeaders, name, value)
-}
-
-/// Removes all fields of the request with that name.
-pub(crate) fn remove_request_field(name: &str) -> Result<(), Refused> {
-    remove_field(MapType::HttpRequestHeaders, name)
-}
-
-/// Removes all fields of the request's trailer section with that name.
-pub(crate) fn remove_request_trailer(name: &str) -> Result<(), Refused> {
-    remove_field(MapType::HttpRequestTrailers, name)
 }
 
 /// A value of the shared data, with its number for compare-and-swap.
@@ -126,20 +113,18 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), R
 pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<MetricId, Refused> {
     let mut id = 0;
     // SAFETY: `name` outlives the call, `id` is a local of the type that the ABI writes.
-    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) })?;
+    done(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut id) })?;
     Ok(MetricId(id))
 }
 
 /// Adds to a counter, or to a gauge, from which it may take as well.
 pub(crate) fn add(metric: MetricId, offset: i64) -> Result<(), Refused> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_increment_metric(metric.0, offset) })
+    done(proxy_increment_metric(metric.0, offset))
 }
 
 /// Records a value in a histogram.
 pub(crate) fn record(metric: MetricId, value: u64) -> Result<(), Refused> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_record_metric(metric.0, value) })
+    done(proxy_record_metric(metric.0, value))
 }
 
 /// Sets a property of the stream; Envoy keeps it as filter state, under this name behind `wasm.`.
@@ -150,20 +135,17 @@ pub(crate) fn set_property(name: &str, value: &str) -> Result<(), Refused> {
 
 /// Lets the following calls concern another stream. Some hosts do nothing and say "ok".
 pub(crate) fn set_effective_context(stream: u32) -> Result<(), Refused> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_set_effective_context(stream) })
+    done(proxy_set_effective_context(stream))
 }
 
 /// Calls the root context's `on_tick` every so often; never, if it is zero.
 pub(crate) fn set_tick_period(period: Duration) -> Result<(), Refused> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_set_tick_period_milliseconds(u32::try_from(period.as_millis()).unwrap_or(u32::MAX)) })
+    done(proxy_set_tick_period_milliseconds(u32::try_from(period.as_millis()).unwrap_or(u32::MAX)))
 }
 
 /// Resumes a paused request.
 pub(crate) fn resume_request() -> Result<(), Refused> {
-    // SAFETY: no pointers.
-    done(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
+    done(proxy_continue_stream(StreamType::HttpRequest))
 }
 
 /// Answers a request here. What it says of the reason is for the host's access log, in Envoy `%RESPONSE_CODE_DETAILS%`; other hosts
@@ -172,9 +154,10 @@ pub(crate) fn reply(reply: Reply) -> Result<(), Refused> {
     let takes_details = capabilities().takes_details;
     let reply = reply.for_host(takes_details);
     let headers = field_map::encode(&reply.headers);
-    let reason = reply.reason.filter(|_| takes_details);
-    let details = reason.map(|reason| ["phantom_token_denied{", reason, "}"].concat()).unwrap_or_default();
-    let grpc_status = if takes_details { i32::from(reply.grpc_status) } else { NO_GRPC_STATUS };
+    let (details, grpc_status) = match takes_details {
+        true => (reply.details(), i32::from(reply.grpc_status)),
+        false => (String::new(), NO_GRPC_STATUS),
+    };
     // SAFETY: all that is pointed to outlives the call.
     done(unsafe {
         proxy_send_local_response(
@@ -217,25 +200,6 @@ pub(crate) fn send(callout: &Callout) -> Result<u32, Refused> {
     Ok(id)
 }
 
-fn field(map: MapType, name: &str) -> Result<Vec<u8>, Refused> {
-    // SAFETY: as in `fields`, and `name` outlives the call.
-    owned(|data, size| unsafe {
-        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
-    })
-}
-
-fn replace_field(map: MapType, name: &str, value: &[u8]) -> Result<(), Refused> {
-    // SAFETY: `name` and `value` outlive the call.
-    done(unsafe {
-        proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-    })
-}
-
-fn remove_field(map: MapType, name: &str) -> Result<(), Refused> {
-    // SAFETY: `name` outlives the call.
-    done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
-}
-
 fn done(status: u32) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused(status)) }
 }
@@ -254,40 +218,33 @@ fn owned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
-/// Declares functions of the host, which all return a status.
-macro_rules! imports {
-    ($(fn $name:ident($($argument:ident: $type:ty),*);)+) => {
-        #[link(wasm_import_module = "env")]
-        unsafe extern "C" {
-            $(fn $name($($argument: $type),*) -> u32;)+
-        }
-    };
-}
-
 type Text = *const u8;
 type ReturnText = *mut *mut u8;
 type ReturnSize = *mut usize;
 
-imports! {
-    fn proxy_log(level: u32, text: Text, size: usize);
-    fn proxy_get_current_time_nanoseconds(time: *mut u64);
-    fn proxy_set_tick_period_milliseconds(period: u32);
-    fn proxy_get_buffer_bytes(buffer: u32, start: usize, max: usize, data: ReturnText, size: ReturnSize);
-    fn proxy_get_header_map_pairs(map: u32, data: ReturnText, size: ReturnSize);
-    fn proxy_get_header_map_value(map: u32, key: Text, key_size: usize, data: ReturnText, size: ReturnSize);
-    fn proxy_replace_header_map_value(map: u32, key: Text, key_size: usize, value: Text, value_size: usize);
-    fn proxy_remove_header_map_value(map: u32, key: Text, key_size: usize);
-    fn proxy_get_shared_data(key: Text, key_size: usize, data: ReturnText, size: ReturnSize, cas: *mut u32);
-    fn proxy_set_shared_data(key: Text, key_size: usize, value: Text, value_size: usize, cas: u32);
-    fn proxy_get_property(path: Text, path_size: usize, data: ReturnText, size: ReturnSize);
-    fn proxy_set_property(path: Text, path_size: usize, value: Text, value_size: usize);
-    fn proxy_define_metric(kind: u32, name: Text, name_size: usize, id: *mut u32);
-    fn proxy_increment_metric(metric: u32, offset: i64);
-    fn proxy_record_metric(metric: u32, value: u64);
-    fn proxy_set_effective_context(context: u32);
+// All return a status. Those without a pointer to memory of some length are safe to call.
+#[rustfmt::skip]
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, text: Text, size: usize) -> u32;
+    safe fn proxy_get_current_time_nanoseconds(time: &mut u64) -> u32;
+    safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_get_buffer_bytes(buffer: BufferType, start: usize, max: usize, data: ReturnText, size: ReturnSize) -> u32;
+    fn proxy_get_header_map_pairs(map: MapType, data: ReturnText, size: ReturnSize) -> u32;
+    fn proxy_get_header_map_value(map: MapType, key: Text, key_size: usize, data: ReturnText, size: ReturnSize) -> u32;
+    fn proxy_replace_header_map_value(map: MapType, key: Text, key_size: usize, value: Text, value_size: usize) -> u32;
+    fn proxy_remove_header_map_value(map: MapType, key: Text, key_size: usize) -> u32;
+    fn proxy_get_shared_data(key: Text, key_size: usize, data: ReturnText, size: ReturnSize, cas: *mut u32) -> u32;
+    fn proxy_set_shared_data(key: Text, key_size: usize, value: Text, value_size: usize, cas: u32) -> u32;
+    fn proxy_get_property(path: Text, path_size: usize, data: ReturnText, size: ReturnSize) -> u32;
+    fn proxy_set_property(path: Text, path_size: usize, value: Text, value_size: usize) -> u32;
+    fn proxy_define_metric(kind: MetricType, name: Text, name_size: usize, id: *mut u32) -> u32;
+    safe fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
+    safe fn proxy_record_metric(metric: u32, value: u64) -> u32;
+    safe fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_http_call(upstream: Text, upstream_size: usize, headers: Text, headers_size: usize, body: Text,
-        body_size: usize, trailers: Text, trailers_size: usize, timeout: u32, id: *mut u32);
-    fn proxy_continue_stream(stream: u32);
+        body_size: usize, trailers: Text, trailers_size: usize, timeout: u32, id: *mut u32) -> u32;
+    safe fn proxy_continue_stream(stream: StreamType) -> u32;
     fn proxy_send_local_response(status: u32, details: Text, details_size: usize, body: Text, body_size: usize,
-        headers: Text, headers_size: usize, grpc_status: i32);
+        headers: Text, headers_size: usize, grpc_status: i32) -> u32;
 }

@@ -3,12 +3,11 @@
 use std::rc::Rc;
 
 use log::Level;
-use phantom_token_core::{ConfigErrors, Counter, Metrics, Settings};
+use phantom_token_core::{Counter, HostKind, Metrics, Settings};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
-use crate::callouts;
-use crate::capabilities::recognise;
+use crate::capabilities::{capabilities, recognise};
 use crate::host;
 use crate::statistics::Statistics;
 use crate::stream::Stream;
@@ -25,53 +24,26 @@ impl Root {
     pub(crate) fn new(context: u32) -> Self {
         Self { context, worker: None }
     }
-
-    /// The result of `on_configure` for an invalid configuration. If the host would go on without the filter, the configuration
-    /// is accepted, and each request is refused.
-    fn go_without(&mut self, survives_refusal: bool) -> bool {
-        if !survives_refusal {
-            self.worker = None;
-            let text = "this host would serve without the filter, so all requests are refused until the configuration is fixed";
-            host::log(Level::Error, text);
-        }
-        !survives_refusal
-    }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        let capabilities = match recognise(self.context) {
-            Ok(capabilities) => capabilities,
-            Err(survives_refusal) => {
-                host::log(
-                    Level::Error,
-                    "this package of the filter is for another host, so all requests are refused: phantom_token.wasm is for Envoy, \
-                     kong/phantom_token.wasm for Kong",
-                );
-                return self.go_without(survives_refusal);
-            }
-        };
-        let text = match size {
-            0 => Ok(Vec::new()),
-            _ => host::buffer(BufferType::PluginConfiguration, size),
-        };
-        let Ok(text) = text else {
-            host::log(Level::Error, "the host does not provide the configuration");
-            return self.go_without(capabilities.survives_refusal);
-        };
-        match Settings::parse_for(capabilities.kind, &text, &|name| std::env::var(name).ok()) {
+        let host_kind = recognise(self.context);
+        let errors = match settings(host_kind, size) {
             Ok(settings) => {
-                let worker = Rc::new(Worker::new(settings, self.context));
-                callouts::register(&worker);
-                self.worker = Some(worker);
-                true
+                self.worker = Some(Rc::new(Worker::new(settings, self.context)));
+                return true;
             }
-            Err(errors) => {
-                report(&errors);
-                Statistics::define(false).increment(Counter::ConfigRejected);
-                self.go_without(capabilities.survives_refusal)
-            }
+            Err(errors) => errors,
+        };
+        errors.iter().for_each(|error| host::log(Level::Error, error));
+        if host_kind == HostKind::Envoy {
+            return false;
         }
+        self.worker = None;
+        let text = "this host would serve without the filter, so all requests are refused until the configuration is fixed";
+        host::log(Level::Error, text);
+        true
     }
 
     fn on_tick(&mut self) {
@@ -91,8 +63,20 @@ impl RootContext for Root {
 
 impl Context for Root {}
 
-fn report(errors: &ConfigErrors) {
-    for error in errors.iter() {
-        host::log(Level::Error, &format!("configuration: {error}"));
+/// The configuration, of so many bytes.
+///
+/// # Errors
+/// Lines for the operator.
+fn settings(host_kind: HostKind, size: usize) -> Result<Settings, Vec<String>> {
+    if host_kind != capabilities().kind {
+        let text = "this package of the filter is for another host, so all requests are refused: phantom_token.wasm is for Envoy, \
+                    kong/phantom_token.wasm for Kong";
+        return Err(vec![text.to_owned()]);
     }
+    let text = host::buffer(BufferType::PluginConfiguration, size)
+        .map_err(|_| vec!["the host does not provide the configuration".to_owned()])?;
+    Settings::parse_for(host_kind, &text, &|name| std::env::var(name).ok()).map_err(|errors| {
+        Statistics::define(false).increment(Counter::ConfigRejected);
+        errors.iter().map(|error| format!("configuration: {error}")).collect()
+    })
 }

@@ -1,40 +1,60 @@
 //! One request on its way through the filter.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use log::Level;
-use phantom_token_core::{ProtectionSpace, Reason, Rejection};
+use phantom_token_core::internal_error;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::host;
-use crate::worker::{Gate, Passage, Worker};
+use crate::worker::Worker;
 
 /// The context of a stream.
 pub(crate) struct Stream {
     context: u32,
     /// None without a configuration that can be used: then no request gets through.
     worker: Option<Rc<Worker>>,
-    gate: Gate,
+    progress: Progress,
     is_response_private: bool,
+}
+
+/// How far a request has come.
+pub(crate) enum Progress {
+    /// It is settled.
+    Settled(Outcome),
+    /// It waits, until its worker sets another outcome here.
+    Waiting(Rc<Cell<Outcome>>),
+}
+
+/// What has become of a request. Some hosts deliver its body while its head is still paused.
+#[derive(Clone, Copy)]
+pub(crate) enum Outcome {
+    /// It waits, or is refused for want of the host.
+    Paused,
+    /// It is answered here; by a reply of this media type, if the host takes that off, since there is no content.
+    Answered(Option<&'static str>),
+    /// It continues.
+    Forwarded,
 }
 
 impl Stream {
     pub(crate) fn new(context: u32, worker: Option<Rc<Worker>>) -> Self {
-        Self { context, worker, gate: Gate::Decided(Passage::Shut), is_response_private: false }
+        Self { context, worker, progress: Progress::Settled(Outcome::Paused), is_response_private: false }
     }
 
-    fn passage(&self) -> Passage {
-        match &self.gate {
-            Gate::Decided(passage) => *passage,
-            Gate::Waiting(passage) => passage.get(),
+    fn outcome(&self) -> Outcome {
+        match &self.progress {
+            Progress::Settled(outcome) => *outcome,
+            Progress::Waiting(outcome) => outcome.get(),
         }
     }
 
-    fn pass(&self) -> Action {
-        match self.passage() {
-            Passage::Open => Action::Continue,
-            Passage::Shut | Passage::ShutWithout(_) => Action::Pause,
+    fn action(&self) -> Action {
+        match self.outcome() {
+            Outcome::Forwarded => Action::Continue,
+            Outcome::Paused | Outcome::Answered(_) => Action::Pause,
         }
     }
 }
@@ -43,31 +63,32 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, field_count: usize, _end_of_stream: bool) -> Action {
         match &self.worker {
             Some(worker) => {
-                (self.gate, self.is_response_private) = worker.on_request(self.context, field_count)
+                (self.progress, self.is_response_private) = worker.on_request(self.context, field_count);
             }
-            None => refuse(),
+            None => {
+                if host::reply(internal_error()).is_err() {
+                    host::log(Level::Error, "the host did not accept a reply");
+                }
+            }
         }
-        self.pass()
+        self.action()
     }
 
     fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
-        self.pass()
+        self.action()
     }
 
     fn on_http_request_trailers(&mut self, field_count: usize) -> Action {
         let worker = self.worker.as_ref();
         if worker.is_some_and(|worker| worker.clean_trailers(self.context, field_count).is_err()) {
-            self.gate = Gate::Decided(Passage::Shut);
+            self.progress = Progress::Settled(Outcome::Paused);
         }
-        self.pass()
+        self.action()
     }
 
     fn on_http_response_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
-        if let Some(worker) = self.worker.as_ref().filter(|_| self.is_response_private) {
-            worker.make_private();
-        }
-        if let (Some(worker), Passage::ShutWithout(media_type)) = (&self.worker, self.passage()) {
-            worker.restore_content_type(media_type);
+        if let Some(worker) = &self.worker {
+            worker.on_response(self.outcome(), self.is_response_private);
         }
         Action::Continue
     }
@@ -77,15 +98,8 @@ impl Context for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let (Gate::Waiting(_), Some(worker)) = (&self.gate, &self.worker) {
+        if let (Progress::Waiting(_), Some(worker)) = (&self.progress, &self.worker) {
             worker.on_stream_gone(self.context);
         }
-    }
-}
-
-fn refuse() {
-    let reply = Rejection::from(Reason::Internal).reply(&ProtectionSpace::default());
-    if host::reply(reply).is_err() {
-        host::log(Level::Error, "the host did not accept a reply");
     }
 }

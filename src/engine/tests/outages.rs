@@ -145,7 +145,7 @@ fn r190_a_date_in_retry_after_is_passed_on_in_seconds() {
 fn retry_after_is_in_whole_seconds_and_never_zero() {
     for (pause, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (400_000, "300")] {
         let retry_after = Some(Duration::from_millis(pause));
-        let rejection = crate::Rejection { retry_after, ..crate::Reason::CircuitOpen.into() };
+        let rejection = crate::refusal::Rejection { retry_after, ..crate::Reason::CircuitOpen.into() };
         assert_eq!(retry_after_of(&rejection.reply(&ProtectionSpace::default())), Some(seconds));
     }
 }
