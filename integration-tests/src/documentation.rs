@@ -1,7 +1,5 @@
 //! The project's pages, as seen by readers who copy from them.
 
-use std::path::Path;
-
 use anyhow::Result;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
@@ -30,7 +28,7 @@ pub enum Part {
 /// The README, the description of the architecture, and all pages of docs/.
 pub fn pages() -> Result<Vec<Page>> {
     let mut paths = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
-    collect(&paths::root(), "docs", &mut paths)?;
+    paths.extend(files("docs", ".md")?);
     paths.iter().map(|path| page(path)).collect()
 }
 
@@ -50,17 +48,19 @@ impl Page {
     }
 }
 
-fn collect(root: &Path, folder: &str, paths: &mut Vec<String>) -> Result<()> {
-    for entry in std::fs::read_dir(root.join(folder))? {
+/// The paths of all files in a folder of the checkout, in whichever depth, whose names end so.
+pub fn files(folder: &str, ending: &str) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(paths::root().join(folder))? {
         let entry = entry?;
         let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
-            collect(root, &path, paths)?;
-        } else if path.ends_with(".md") {
-            paths.push(path);
+            files.extend(self::files(&path, ending)?);
+        } else if path.ends_with(ending) {
+            files.push(path);
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 fn parts(text: &str) -> Vec<Part> {

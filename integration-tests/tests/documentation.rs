@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use integration_tests::documentation::{Page, Part, page, pages};
+use integration_tests::documentation::{Page, Part, files, page, pages};
 use integration_tests::{keys, paths};
 use phantom_token_core::Settings;
 use serde_json::{Map, Value, json};
@@ -55,6 +55,41 @@ fn every_recipe_on_a_page_exists() -> Result<()> {
     Ok(())
 }
 
+/// If this failed, a page would give as its evidence a test that is not there.
+#[test]
+fn every_test_on_a_page_exists() -> Result<()> {
+    let mut tests: BTreeSet<String> = BTreeSet::new();
+    for folder in ["integration-tests", "filters", "cli", "src"] {
+        for path in files(folder, ".rs")? {
+            let text = std::fs::read_to_string(paths::root().join(path))?;
+            let functions = text
+                .lines()
+                .filter_map(|line| line.trim_start().trim_start_matches("async ").strip_prefix("fn "));
+            tests.extend(functions.filter_map(|rest| rest.split('(').next()).map(str::to_owned));
+        }
+    }
+    let (mut named, mut missing) = (0, Vec::new());
+    for Page { path, parts } in pages()? {
+        for part in parts {
+            let Part::Code(code) = part else { continue };
+            let name = code.trim_end_matches(['*', '…']);
+            if !is_test_name(name, name.len() < code.len()) {
+                continue;
+            }
+            let exists = tests.range(name.to_owned()..).next().is_some_and(|test| {
+                if name.len() < code.len() { test.starts_with(name) } else { test == name }
+            });
+            if !exists {
+                missing.push(format!("{path}: {code}"));
+            }
+            named += 1;
+        }
+    }
+    ensure!(missing.is_empty(), "there are no such tests: {missing:#?}");
+    ensure!(named > 50, "hardly a test was found: {named}");
+    Ok(())
+}
+
 /// If this failed, the first ten minutes with the filter would be the last. The commands of the page run as they stand there, but at
 /// free ports, and each prints what the page says; `…` stands for anything.
 #[test]
@@ -97,6 +132,17 @@ fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()
         }
     }
     Ok(())
+}
+
+/// Names of tests are sentences, which no field or function of another program is; or they begin with the number of a requirement.
+fn is_test_name(name: &str, is_cut: bool) -> bool {
+    let words: Vec<&str> = name.split('_').filter(|word| !word.is_empty()).collect();
+    let number = words.first().and_then(|word| word.strip_prefix('r'));
+    let is_numbered =
+        number.is_some_and(|rest| rest.len() == 3 && rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_identifier =
+        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    is_identifier && (is_numbered || words.len() >= if is_cut { 3 } else { 6 })
 }
 
 /// Runs the page's commands at ports that are free now.
