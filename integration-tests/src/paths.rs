@@ -70,6 +70,12 @@ pub fn python_server(name: &str) -> Result<(PathBuf, PathBuf)> {
     Ok((python, existing(&format!("integration-tests/servers/{name}/server.py"), "git checkout")?))
 }
 
+/// The script that starts a server of this name out of Debian's packages, and the folder that has them.
+pub fn debian_server(name: &str) -> Result<(PathBuf, PathBuf)> {
+    let packages = existing(&format!(".tools/{name}"), &format!("./justw server-{name}"))?;
+    Ok((existing(&format!("integration-tests/servers/{name}/start.sh"), "git checkout")?, packages))
+}
+
 /// Ory Hydra.
 pub fn hydra() -> Result<PathBuf> {
     existing(".tools/hydra/hydra", "./justw server-hydra")

@@ -52,7 +52,7 @@ impl RealServer for Canaille {
             urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
             port,
             secret: Some(GATEWAY_SECRET),
-            alice: "alice",
+            alice: "alice".to_owned(),
         }
     }
 

@@ -49,7 +49,7 @@ impl RealServer for DjangoOauthToolkit {
             urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
             port,
             secret: Some(GATEWAY_SECRET),
-            alice: "alice",
+            alice: "alice".to_owned(),
         }
     }
 

@@ -95,7 +95,7 @@ impl RealServer for Hydra {
             ],
             port: self.admin.port(),
             secret: None,
-            alice: "alice",
+            alice: "alice".to_owned(),
         }
     }
 

@@ -124,7 +124,7 @@ impl RealServer for Keycloak {
             urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
             port,
             secret: Some(GATEWAY_SECRET),
-            alice: ALICE,
+            alice: ALICE.to_owned(),
         }
     }
 

@@ -4,8 +4,11 @@
 mod browser;
 mod canaille;
 mod django_oauth_toolkit;
+mod doorkeeper;
+mod glewlwyd;
 mod hydra;
 mod keycloak;
+mod lemonldap_ng;
 mod load;
 mod real_server;
 mod results;

@@ -43,7 +43,7 @@ pub struct Profile {
     /// The secret of the client `gateway`, where it needs one.
     pub secret: Option<&'static str>,
     /// How the server names alice to services.
-    pub alice: &'static str,
+    pub alice: String,
 }
 
 /// What a token response has.

@@ -63,7 +63,7 @@ impl RealServer for Spring {
             urls: vec![("https://login.example.com", issuer(server))],
             port: server.port(),
             secret: Some(GATEWAY_SECRET),
-            alice: "alice",
+            alice: "alice".to_owned(),
         }
     }
 

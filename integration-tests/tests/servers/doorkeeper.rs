@@ -1,0 +1,94 @@
+//! Doorkeeper in a Rails application of one file: `integration-tests/servers/doorkeeper/server.rb`.
+
+use anyhow::Result;
+use integration_tests::client::Client;
+use integration_tests::process::Process;
+use integration_tests::{paths, secrets};
+use tempfile::TempDir;
+
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, pinned, serves};
+use crate::story;
+
+struct Doorkeeper {
+    _process: Process,
+    _folder: TempDir,
+    endpoints: Endpoints,
+}
+
+impl Doorkeeper {
+    async fn start() -> Result<Self> {
+        let server = Client::to_port(free_port()?);
+        let (folder, (script, packages)) = (TempDir::new()?, paths::debian_server("doorkeeper")?);
+        let environment = [
+            ("APP_CLIENT_SECRET", APP_SECRET),
+            ("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET),
+            ("ALICE_PASSWORD", ALICE_PASSWORD),
+        ];
+        for (_, secret) in environment {
+            secrets::noted(secret.to_owned());
+        }
+        let database = folder.path().join("database.sqlite");
+        let [packages, database] = [packages, database].map(|path| path.display().to_string());
+        let port = server.port().to_string();
+        let log = paths::logs()?.join("doorkeeper.log");
+        let process = Process::start(&script, &[&packages, &port, &database], &environment, &log)?;
+        serves(&process, server, "/up").await?;
+        let endpoints =
+            Endpoints { server, token: "/oauth/token".to_owned(), revocation: "/oauth/revoke".to_owned() };
+        Ok(Self { _process: process, _folder: folder, endpoints })
+    }
+
+    async fn machine_token(&self, client: &str, scope: &str) -> Result<String> {
+        let form = format!("grant_type=client_credentials&scope={scope}");
+        Ok(self.endpoints.grant(client, APP_SECRET, &form).await?.access)
+    }
+}
+
+impl RealServer for Doorkeeper {
+    fn profile(&self) -> Profile {
+        let port = self.endpoints.server.port();
+        Profile {
+            chapter: "Doorkeeper (Rails)",
+            version: pinned("doorkeeper/packages.txt", "ruby-doorkeeper=", "-"),
+            urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
+            port,
+            secret: Some(GATEWAY_SECRET),
+            // Her number in the database.
+            alice: "1".to_owned(),
+        }
+    }
+
+    async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
+        let form = format!("grant_type=password&username=alice&password={ALICE_PASSWORD}&scope={scope}");
+        self.endpoints.grant("app", APP_SECRET, &form).await
+    }
+
+    async fn client_token(&self, scope: &str) -> Result<String> {
+        self.machine_token("app", scope).await
+    }
+
+    async fn brief_token(&self) -> Result<String> {
+        self.machine_token("app-brief", "orders:read").await
+    }
+
+    /// Nothing but its scope tells for which API a token is.
+    async fn foreign_token(&self) -> Result<(String, u16)> {
+        Ok((self.user_tokens("payments:read").await?.access, 403))
+    }
+
+    async fn revoke(&self, token: &str) -> Result<()> {
+        self.endpoints.revoke("app", APP_SECRET, token).await
+    }
+}
+
+/// If this failed, the chapter of Doorkeeper would lead somewhere else than it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn r225_doorkeeper_as_its_chapter_has_it() -> Result<()> {
+    story::tell("doorkeeper", &Doorkeeper::start().await?).await
+}
+
+const APP_SECRET: &str = "the-secret-of-the-app-at-doorkeeper";
+const ALICE_PASSWORD: &str = "the-password-of-alice-at-doorkeeper";
+
+/// With characters that client_secret_basic would encode (RFC 6749 §2.3.1), and Doorkeeper does not decode.
+const GATEWAY_SECRET: &str = "doorkeeper gateway's-p@ssw:rd+100%";
