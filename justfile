@@ -271,7 +271,7 @@ servers *names: build envoy
 
 # Runs the tests in Envoy in all pinned versions, or these, and writes the results into docs/hosts/envoy.md.
 [group('long runs')]
-matrix *versions: build authorization-server plain-authorization-server chromium
+matrix *versions: build authorization-server plain-authorization-server chromedriver
     #!/usr/bin/env bash
     set -euo pipefail
     ulimit -S -n {{ open_files }}

@@ -1,211 +1,228 @@
-//! Pages in a real browser: headless Chromium, and websites on loopback, each with its own origin, whose page makes the calls
-//! of a test and reports what it could read.
+//! A real browser, headless Chromium, driven by WebDriver as its user would: what is on the page is seen, clicked, and reached by
+//! keys. What WebDriver has no command for goes through it to the developer tools (`goog/cdp/execute`).
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 
-use anyhow::{Context, Result};
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use anyhow::{Context, Result, ensure};
+use axum::http::Method;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use url::{ParseError, Url};
 
-use crate::eventually::soon;
+use crate::eventually::{PATIENCE, eventually};
+use crate::paths;
 use crate::process::Process;
-use crate::{paths, server};
 
-/// A website that serves one page.
-pub struct Website {
-    port: u16,
-    visits: Visits,
-    count: AtomicUsize,
-}
-
-/// A call that the page makes by `fetch`.
-#[derive(Clone, Debug)]
-pub struct Call {
-    url: String,
-    method: &'static str,
-    headers: Vec<(&'static str, String)>,
-    cookie: Option<String>,
-}
-
-/// What the page could know of an answer.
-#[derive(Clone, Debug)]
-pub enum Finding {
-    /// It could read it.
-    Answer {
-        /// The status code.
-        status: u64,
-        /// The header fields that it was shown.
-        headers: HashMap<String, String>,
-        /// The body, null if it is not JSON.
-        body: Value,
-    },
-    /// The browser did not let it read anything, and `fetch` rejected with this.
-    Nothing(String),
-}
-
-/// The visits that are under way, by their numbers.
-type Visits = Arc<Mutex<HashMap<usize, Visit>>>;
-
-struct Visit {
-    calls: Vec<Call>,
-    report: oneshot::Sender<Vec<Value>>,
-}
-
-impl Website {
-    /// Starts it on a free port of loopback.
-    pub fn start() -> Result<Self> {
-        let visits = Visits::default();
-        let app = Router::new()
-            .route("/{visit}", get(Html(include_str!("../browser/index.html"))))
-            .route("/page.js", get(script))
-            .route("/{visit}/calls", get(calls))
-            .route("/{visit}/findings", post(findings))
-            .with_state(Arc::clone(&visits));
-        Ok(Self { port: server::serve(app)?, visits, count: AtomicUsize::new(0) })
-    }
-
-    /// Its origin, as browsers write it.
-    pub fn origin(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Opens the page in a browser whose log is `name`'s, and lets it make these calls, one after the other. What it found,
-    /// call by call.
-    pub async fn visit(&self, name: &str, calls: &[Call]) -> Result<Vec<Finding>> {
-        let (report, findings) = oneshot::channel();
-        let visit = self.count.fetch_add(1, Ordering::Relaxed);
-        self.visits
-            .lock()
-            .ok()
-            .context("a test panicked with the visits in hand")?
-            .insert(visit, Visit { calls: calls.to_vec(), report });
-        let _browser = Browser::open(name, &[&format!("{}/{visit}", self.origin())])?;
-        let findings = soon(&format!("the page's report, see {name}-chromium.log"), findings).await?;
-        findings?.iter().map(Finding::read).collect()
-    }
-}
-
-impl Call {
-    /// GET. A page may make it without asking first.
-    pub fn get(url: impl Into<String>) -> Self {
-        Self { url: url.into(), method: "GET", headers: Vec::new(), cookie: None }
-    }
-
-    /// DELETE. The browser asks first, by a preflight.
-    pub fn delete(url: impl Into<String>) -> Self {
-        Self { method: "DELETE", ..Self::get(url) }
-    }
-
-    /// Adds `Authorization: Bearer token`. The browser asks first, by a preflight.
-    #[must_use]
-    pub fn bearer(self, token: &str) -> Self {
-        self.header("authorization", format!("Bearer {token}"))
-    }
-
-    /// Adds a field. The browser asks first, by a preflight, unless any form could send it.
-    #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// POST instead, with an empty body.
-    #[must_use]
-    pub fn posted(self) -> Self {
-        Self { method: "POST", ..self }
-    }
-
-    /// Sends what the browser knows of the host beside, this cookie among it, which it keeps for all ports of the host.
-    #[must_use]
-    pub fn with_cookie(self, cookie: String) -> Self {
-        Self { cookie: Some(cookie), ..self }
-    }
-
-    fn to_json(&self) -> Value {
-        let headers: HashMap<_, _> = self.headers.iter().map(|(name, value)| (*name, value)).collect();
-        json!({"url": self.url, "method": self.method, "headers": headers, "cookie": self.cookie})
-    }
-}
-
-impl Finding {
-    fn read(finding: &Value) -> Result<Self> {
-        if let Some(error) = finding["error"].as_str() {
-            return Ok(Self::Nothing(error.to_owned()));
-        }
-        let status = finding["status"].as_u64().context("a finding without a status")?;
-        let headers = finding["headers"].as_object().context("a finding without header fields")?;
-        let field = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-        let headers = headers.iter().filter_map(field).collect();
-        let body = finding["body"].as_str().context("a finding without a body")?;
-        Ok(Self::Answer { status, headers, body: serde_json::from_str(body).unwrap_or_default() })
-    }
-}
-
-/// Chromium; dropping it ends it.
+/// The browser; dropping it ends it.
 pub struct Browser {
-    _process: Process,
-    profile: TempDir,
+    client: Client,
+    _driver: Process,
+    _profile: TempDir,
+}
+
+/// What a page is looked at with.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// In CSS pixels.
+    pub width: u32,
+    pub height: u32,
+    /// Whether its owner wants dark pages.
+    pub is_dark: bool,
 }
 
 impl Browser {
-    /// Starts it with a profile of its own and these arguments; its log is `name`'s.
-    pub fn open(name: &str, arguments: &[&str]) -> Result<Self> {
+    /// Opens one with an empty page and a profile of its own; its log is `name`'s.
+    pub async fn open(name: &str) -> Result<Self> {
+        let log = paths::logs()?.join(format!("{name}-chromedriver.log"));
+        // It chooses a port that is free for IPv4, and ends where it is not free for IPv6 as well.
+        let started = (0..5).find_map(|_| start_driver(&log).transpose());
+        let (driver, port) =
+            started.with_context(|| format!("chromedriver did not start, see {}", log.display()))??;
         let profile = TempDir::new()?;
-        let folder = profile.path().to_str().context("a path that is not UTF-8")?;
-        let log = paths::logs()?.join(format!("{name}-chromium.log"));
-        let user_data = format!("--user-data-dir={folder}");
-        let arguments = [FLAGS, &[&user_data], arguments].concat();
-        let environment = [("HOME", folder), ("TMPDIR", folder)];
-        let process = Process::start(&paths::chromium()?, &arguments, &environment, &log)?;
-        Ok(Self { _process: process, profile })
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        let arguments = [FLAGS, &[&folder]].concat();
+        let capabilities = json!({
+            "goog:chromeOptions": {"binary": paths::chromium()?, "args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        });
+        let capabilities = capabilities.as_object().cloned().unwrap_or_default();
+        let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+        let client = builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await?;
+        let browser = Self { client, _driver: driver, _profile: profile };
+        // Chromium begins with a page of its own, whose requests are not the test's.
+        browser.visit("about:blank").await?;
+        browser.requests().await?;
+        Ok(browser)
     }
 
-    /// Where its profile is.
-    pub fn profile(&self) -> &std::path::Path {
-        self.profile.path()
+    pub async fn visit(&self, url: &str) -> Result<()> {
+        Ok(self.client.goto(url).await?)
+    }
+
+    /// Clicks on what this selector finds, once the page has it.
+    pub async fn click(&self, selector: &str) -> Result<()> {
+        Ok(self.find(selector).await?.click().await?)
+    }
+
+    /// Writes into what this selector finds, once the page has it.
+    pub async fn write(&self, selector: &str, text: &str) -> Result<()> {
+        Ok(self.find(selector).await?.send_keys(text).await?)
+    }
+
+    /// Waits until what this selector finds says this.
+    ///
+    /// # Errors
+    /// It says something else for a long time.
+    pub async fn reads(&self, selector: &str, text: &str) -> Result<()> {
+        let mut seen = String::new();
+        let what = format!("{selector} says {text:?}");
+        let result = eventually(&what, async || {
+            if let Ok(element) = self.client.find(Locator::Css(selector)).await {
+                seen = element.text().await.unwrap_or_default();
+            }
+            Ok(seen == text)
+        });
+        result.await.with_context(|| format!("it says {seen:?}"))
+    }
+
+    /// Fills in the form by which oidc-provider lets users log in; it takes any password.
+    pub async fn log_in(&self, name: &str) -> Result<()> {
+        self.write("input[name=login]", name).await?;
+        self.write("input[name=password]", "correct horse battery staple").await?;
+        self.click("button[type=submit]").await
+    }
+
+    /// Agrees to what oidc-provider asks for an application.
+    pub async fn consent(&self) -> Result<()> {
+        self.click("input[name=prompt][value=consent] ~ button[type=submit]").await
+    }
+
+    /// Waits until an expression is true.
+    pub async fn wait_for(&self, expression: &str) -> Result<()> {
+        eventually(expression, async || Ok(self.evaluate(expression).await.is_ok_and(|value| value == true)))
+            .await
+    }
+
+    /// The value of an expression, or of its promise. The page's content security policy does not concern it.
+    pub async fn evaluate(&self, expression: &str) -> Result<Value> {
+        let arguments = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let result = self.tools("Runtime.evaluate", arguments).await?;
+        ensure!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
+        Ok(result["result"]["value"].clone())
+    }
+
+    /// Presses a key of this name, `Tab` or `ArrowRight` say, with these modifiers: 2 is Control, 8 is Shift.
+    pub async fn press(&self, key: &str, modifiers: u8) -> Result<()> {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            "ArrowRight" => (39, ""),
+            "Delete" => (46, ""),
+            _ => (key.chars().next().map_or(0, |letter| letter.to_ascii_uppercase() as u32), ""),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let mut arguments = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": modifiers});
+            if kind == "keyDown" && !text.is_empty() {
+                arguments["text"] = json!(text);
+            }
+            self.tools("Input.dispatchKeyEvent", arguments).await?;
+        }
+        Ok(())
+    }
+
+    /// Types a text where the focus is.
+    pub async fn type_text(&self, text: &str) -> Result<()> {
+        self.tools("Input.insertText", json!({"text": text})).await.map(drop)
+    }
+
+    /// Looks at the page with this screen.
+    pub async fn look_with(&self, Screen { width, height, is_dark }: Screen) -> Result<()> {
+        let is_phone = width < 600;
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
+        self.tools("Emulation.setDeviceMetricsOverride", metrics).await?;
+        let scheme = if is_dark { "dark" } else { "light" };
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.tools("Emulation.setEmulatedMedia", json!({"features": features})).await.map(drop)
+    }
+
+    /// A picture of all of the page, as PNG.
+    pub async fn picture(&self, path: &Path) -> Result<()> {
+        let picture = self.tools("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await?;
+        let picture = picture["data"].as_str().context("no picture")?;
+        Ok(std::fs::write(path, STANDARD.decode(picture)?)?)
+    }
+
+    /// The requests that the browser has begun since this was asked before, as `Network.requestWillBeSent` tells of them.
+    pub async fn requests(&self) -> Result<Vec<Value>> {
+        let messages = self.log("performance").await?.into_iter().map(|entry| {
+            let text = entry["message"].as_str().context("an entry without a message")?;
+            Ok(serde_json::from_str::<Value>(text)?["message"].clone())
+        });
+        let mut messages = messages.collect::<Result<Vec<_>>>()?;
+        messages.retain(|message| message["method"] == "Network.requestWillBeSent");
+        Ok(messages.into_iter().map(|message| message["params"]["request"].clone()).collect())
+    }
+
+    /// What the browser has complained of since this was asked before: exceptions, violated policies, what failed to load.
+    pub async fn complaints(&self) -> Result<Vec<Value>> {
+        self.log("browser").await
+    }
+
+    /// Ends the browser in an orderly way.
+    pub async fn close(self) -> Result<()> {
+        Ok(self.client.close().await?)
+    }
+
+    async fn find(&self, selector: &str) -> Result<fantoccini::elements::Element> {
+        let wait = self.client.wait().at_most(PATIENCE);
+        wait.for_element(Locator::Css(selector)).await.with_context(|| format!("no {selector} on the page"))
+    }
+
+    async fn log(&self, kind: &str) -> Result<Vec<Value>> {
+        let entries = self.client.issue_cmd(Extension("se/log", json!({"type": kind}))).await?;
+        Ok(entries.as_array().cloned().unwrap_or_default())
+    }
+
+    async fn tools(&self, command: &str, params: Value) -> Result<Value> {
+        let command = json!({"cmd": command, "params": params});
+        Ok(self.client.issue_cmd(Extension("goog/cdp/execute", command)).await?)
     }
 }
 
-async fn script() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/javascript")], include_str!("../browser/page.js"))
-}
+/// A command of chromedriver's own: its path, and its parameters.
+#[derive(Debug)]
+struct Extension(&'static str, Value);
 
-async fn calls(State(visits): State<Visits>, Path(visit): Path<usize>) -> Result<Json<Value>, StatusCode> {
-    let visits = visits.lock().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let visit = visits.get(&visit).ok_or(StatusCode::NOT_FOUND)?;
-    Ok(Json(visit.calls.iter().map(Call::to_json).collect()))
-}
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(&self, base_url: &Url, session_id: Option<&str>) -> Result<Url, ParseError> {
+        base_url.join(&format!("session/{}/{}", session_id.unwrap_or_default(), self.0))
+    }
 
-async fn findings(
-    State(visits): State<Visits>,
-    Path(visit): Path<usize>,
-    Json(findings): Json<Vec<Value>>,
-) -> StatusCode {
-    let visit = visits.lock().ok().and_then(|mut visits| visits.remove(&visit));
-    match visit.map(|visit| visit.report.send(findings)) {
-        Some(Ok(())) => StatusCode::NO_CONTENT,
-        _ => StatusCode::NOT_FOUND,
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.1.to_string()))
     }
 }
 
-/// It draws nothing, calls only loopback, and logs why it keeps a response from a page.
+/// A driver and its port; none, if it ended.
+fn start_driver(log: &Path) -> Result<Option<(Process, u16)>> {
+    let mut driver = Process::start(&paths::chromedriver()?, &["--port=0"], &[], log)?;
+    let line = driver.line_with("started successfully on port")?;
+    let port = line.trim_end_matches('.').rsplit(' ').next().and_then(|port| port.parse().ok());
+    Ok(port.map(|port| (driver, port)))
+}
+
+/// It draws nothing, and knows no host but loopback.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
-    "--no-first-run",
+    "--disable-dev-shm-usage",
     "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--enable-logging=stderr",
 ];

@@ -9,17 +9,17 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use integration_tests::devtools::{Page, Screen};
+use integration_tests::browser::{Browser, Screen};
 use integration_tests::documentation::{self, Part};
 use integration_tests::{paths, server};
 use phantom_token_cli::check;
 use phantom_token_cli::source::Source;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// If this failed, the page would miss an error, or show it elsewhere than `check` does.
 #[tokio::test]
 async fn r251_mistakes_are_shown_where_and_as_check_says_them() -> Result<()> {
-    let (mut page, _) = open("r251", DESKTOP).await?;
+    let (page, _) = open("r251", DESKTOP).await?;
     for mistaken in [
         "introspection:\n  endpoint: https://login.example.com/introspect\n  upstream: login\n  client_id: gateway\n  client_secret: { env: SECRET }\nrules:\n  - path: orders\n    scops: [read]\n",
         "realm: \"\u{1f511} \u{e9}\"\nrules: [{ path: /\u{1f511}, access: publik }, { acces: public }]\n",
@@ -27,7 +27,7 @@ async fn r251_mistakes_are_shown_where_and_as_check_says_them() -> Result<()> {
         "{\"rules\": [{\"path\": \"/\"},]}",
         "",
     ] {
-        set_configuration(&mut page, mistaken).await?;
+        set_configuration(&page, mistaken).await?;
         let report = check::check(&Source::new("configuration", mistaken), None, false);
         ensure!(report.counts().0 > 0, "this is no mistake: {mistaken}");
         let expected: BTreeSet<String> = report
@@ -50,7 +50,7 @@ async fn r251_mistakes_are_shown_where_and_as_check_says_them() -> Result<()> {
         let steps = page.evaluate(STEPS).await?;
         ensure!(steps[0].as_str().is_some_and(|step| step.starts_with("Nothing yet")), "{steps}");
     }
-    set_configuration(&mut page, "rules:\n  - { path: /, acces: public }\n").await?;
+    set_configuration(&page, "rules:\n  - { path: /, acces: public }\n").await?;
     let underlined = page
         .evaluate(&format!(
             "[...{EDITOR}.querySelectorAll('.cm-lintRange-error')].map((one) => one.textContent)"
@@ -63,7 +63,7 @@ async fn r251_mistakes_are_shown_where_and_as_check_says_them() -> Result<()> {
 /// If this failed, an example would show something else than its name says, or a refusal without the way out of it.
 #[tokio::test]
 async fn r252_examples_come_to_what_their_names_say_and_each_reason_has_its_chapter() -> Result<()> {
-    let (mut page, _) = open("r252", DESKTOP).await?;
+    let (page, _) = open("r252", DESKTOP).await?;
     let chapters: BTreeSet<String> = documentation::page("docs/troubleshooting.md")?
         .parts
         .into_iter()
@@ -71,8 +71,8 @@ async fn r252_examples_come_to_what_their_names_say_and_each_reason_has_its_chap
         .collect();
     let mut seen = BTreeSet::new();
     for (example, request, expected) in EXAMPLES {
-        press_button(&mut page, "examples", example).await?;
-        press_button(&mut page, "tries", request).await?;
+        press_button(&page, "examples", example).await?;
+        press_button(&page, "tries", request).await?;
         let outcome = page.evaluate("document.querySelector('.step:last-child').innerText").await?;
         let outcome = outcome.as_str().context("no outcome")?;
         ensure!(
@@ -104,8 +104,8 @@ async fn r252_examples_come_to_what_their_names_say_and_each_reason_has_its_chap
 /// If this failed, a secret typed into the page could reach a server, or the page would not work offline.
 #[tokio::test]
 async fn r253_nothing_leaves_the_page_and_a_link_carries_all_of_it() -> Result<()> {
-    let (mut page, address) = open("r253", DESKTOP).await?;
-    set_configuration(&mut page, CONFIGURATION).await?;
+    let (page, address) = open("r253", DESKTOP).await?;
+    set_configuration(&page, CONFIGURATION).await?;
     page.evaluate(
         "document.querySelector('#url').value = 'https://api.example.com/\u{1f511}?a=b#c';
          document.querySelector('#headers').value = 'X-One: 1\\nX-Two: 2';
@@ -122,8 +122,9 @@ async fn r253_nothing_leaves_the_page_and_a_link_carries_all_of_it() -> Result<(
     let written = page.evaluate(STATE).await?;
     let outcome = page.evaluate(STEPS).await?;
 
-    page.visit("about:blank", "location.href === 'about:blank'").await?;
-    page.visit(&link, READY).await?;
+    page.visit("about:blank").await?;
+    page.visit(&link).await?;
+    page.wait_for(READY).await?;
     page.wait_for("document.querySelector('#peer').value !== ''").await?;
     ensure!(page.evaluate(STATE).await? == written, "{written} became another");
     ensure!(page.evaluate(STEPS).await? == outcome, "{outcome} became another");
@@ -139,23 +140,18 @@ async fn r253_nothing_leaves_the_page_and_a_link_carries_all_of_it() -> Result<(
     }
 
     let mut asked = BTreeSet::new();
-    for event in page.events("Network.requestWillBeSent") {
-        let url = event["request"]["url"].as_str().unwrap_or_default();
+    for request in page.requests().await? {
+        let url = request["url"].as_str().unwrap_or_default();
         ensure!(url.starts_with("data:") || url.starts_with(&address), "it asked for {url}");
-        ensure!(event["request"]["method"] == "GET" && event["request"].get("postData").is_none(), "{event}");
+        ensure!(request["method"] == "GET" && request.get("postData").is_none(), "{request}");
         asked.insert(url.rsplit('/').next().unwrap_or_default().to_owned());
     }
     let files: BTreeSet<String> =
         ["", "playground.css", "playground.js"].map(str::to_owned).into_iter().collect();
     asked.retain(|name| !name.contains(','));
     ensure!(asked == files, "it asked for {asked:?}");
-    let complaints: Vec<&Value> = page.events("Log.entryAdded");
+    let complaints = page.complaints().await?;
     ensure!(complaints.is_empty(), "the browser complains: {complaints:?}");
-    ensure!(
-        page.events("Runtime.exceptionThrown").is_empty(),
-        "{:?}",
-        page.events("Runtime.exceptionThrown")
-    );
 
     for attempt in [
         format!("fetch('{address}').then(() => 'sent', () => 'refused')"),
@@ -170,7 +166,7 @@ async fn r253_nothing_leaves_the_page_and_a_link_carries_all_of_it() -> Result<(
 /// If this failed, who has no mouse could not use the page: could not get out of the editor, say.
 #[tokio::test]
 async fn r254_a_keyboard_is_enough() -> Result<()> {
-    let (mut page, _) = open("r254", DESKTOP).await?;
+    let (page, _) = open("r254", DESKTOP).await?;
     let focused = "(document.activeElement.shadowRoot?.activeElement ?? document.activeElement)";
     // Round the page, past everything that can be used.
     let mut stops = Vec::new();
@@ -241,7 +237,7 @@ async fn r254_a_keyboard_is_enough() -> Result<()> {
 /// If this failed, the page could not be read on a phone, in the dark, or by weak eyes.
 #[tokio::test]
 async fn r255_it_is_read_on_a_phone_and_in_the_dark() -> Result<()> {
-    let (mut page, _) = open("r255", DESKTOP).await?;
+    let (page, _) = open("r255", DESKTOP).await?;
     let pictures = paths::root().join("target/playground-pictures");
     std::fs::create_dir_all(&pictures)?;
     let phone = Screen { width: 390, height: 844, ..DESKTOP };
@@ -257,15 +253,15 @@ async fn r255_it_is_read_on_a_phone_and_in_the_dark() -> Result<()> {
             ("refused", "Keycloak", "Scope missing"),
             ("reported", "Report-only", "Claim missing"),
         ] {
-            press_button(&mut page, "examples", example).await?;
-            press_button(&mut page, "tries", request).await?;
+            press_button(&page, "examples", example).await?;
+            press_button(&page, "tries", request).await?;
             page.picture(&pictures.join(format!("{name}-{what}.png"))).await?;
             let width = page.evaluate("document.scrollingElement.scrollWidth").await?;
             ensure!(width == screen.width, "{name}, {what}: {width} pixels wide");
             let weak = page.evaluate(WEAK_TEXT).await?;
             ensure!(weak == json!([]), "{name}, {what}: a contrast below 4.5 (WCAG 2.2 §1.4.3): {weak:#}");
         }
-        set_configuration(&mut page, "rules:\n  - { path: orders, acces: public }\n").await?;
+        set_configuration(&page, "rules:\n  - { path: orders, acces: public }\n").await?;
         page.picture(&pictures.join(format!("{name}-mistakes.png"))).await?;
         ensure!(page.evaluate(WEAK_TEXT).await? == json!([]), "{name}: weak mistakes");
     }
@@ -277,15 +273,17 @@ async fn r255_it_is_read_on_a_phone_and_in_the_dark() -> Result<()> {
 }
 
 /// The page, ready, and its address.
-async fn open(name: &str, screen: Screen) -> Result<(Page, String)> {
+async fn open(name: &str, screen: Screen) -> Result<(Browser, String)> {
     let (folder, _) = paths::playground()?;
     let app = Router::new()
         .route("/playground/{*file}", get(file))
         .route("/playground/", get(index))
         .with_state(folder);
     let address = format!("http://127.0.0.1:{}/playground/", server::serve(app)?);
-    let mut page = Page::open(&format!("playground-{name}"), screen).await?;
-    page.visit(&address, READY).await?;
+    let page = Browser::open(&format!("playground-{name}")).await?;
+    page.look_with(screen).await?;
+    page.visit(&address).await?;
+    page.wait_for(READY).await?;
     Ok((page, address))
 }
 
@@ -305,7 +303,7 @@ async fn file(State(folder): State<PathBuf>, Path(name): Path<String>) -> impl I
 }
 
 /// Replaces the configuration as its user would, and waits for what follows from it.
-async fn set_configuration(page: &mut Page, text: &str) -> Result<()> {
+async fn set_configuration(page: &Browser, text: &str) -> Result<()> {
     page.evaluate(&format!("{EDITOR}.querySelector('.cm-content').focus()")).await?;
     page.press("a", CONTROL).await?;
     page.press("Delete", 0).await?;
@@ -318,7 +316,7 @@ async fn set_configuration(page: &mut Page, text: &str) -> Result<()> {
     .await
 }
 
-async fn press_button(page: &mut Page, group: &str, title: &str) -> Result<()> {
+async fn press_button(page: &Browser, group: &str, title: &str) -> Result<()> {
     let title = json!(title);
     let button = format!(
         "[...document.querySelectorAll('#{group} button')].find((one) => one.textContent === {title})"

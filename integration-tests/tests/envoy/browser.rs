@@ -1,9 +1,9 @@
 //! Pages that call the API through the gateway from another origin, in a real browser: what the filter's CORS support is for.
 
 use anyhow::Result;
-use integration_tests::browser::{Call, Finding, Website};
 use integration_tests::shared;
 use integration_tests::testkit::World;
+use integration_tests::website::{Call, Finding, Website};
 use integration_tests::{jwt, secrets};
 use serde_json::json;
 
@@ -27,7 +27,7 @@ async fn start() -> Result<Sites> {
                 {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
             ],
         }))
-        .envoy(|envoy| envoy.cluster("nobody-is-there", &[]))
+        .envoy(|envoy| envoy.cluster("no-hosts", &[]))
         .listener("gateway", json!({}))
         .listener("cookies", json!({"token_sources": {"cookie": "session"}}))
         .listener(
@@ -40,7 +40,7 @@ async fn start() -> Result<Sites> {
                 "rules": [{"path": "/mcp"}],
             }),
         )
-        .listener("unreachable", json!({"introspection": {"upstream": "nobody-is-there"}}))
+        .listener("unreachable", json!({"introspection": {"upstream": "no-hosts"}}))
         .start()
         .await?;
     Ok(Sites { world, application, other })

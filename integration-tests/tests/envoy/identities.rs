@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::AuthorizationServer;
+use integration_tests::browser::Browser;
 use integration_tests::certificates::CertificateAuthority;
 use integration_tests::client::Request;
 use integration_tests::testkit::World;
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
-use integration_tests::user::User;
 use integration_tests::web_app::WebApp;
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ async fn r074_r080_a_user_a_machine_and_a_workload_call_each_as_who_they_are() -
         .await?;
     app.configure(world.server().issuer(), &format!("http://127.0.0.1:{}", world.client().port()))?;
 
-    let user = User::open("identities").await?;
+    let user = Browser::open("identities").await?;
     user.visit(&app.url()).await?;
     user.click("body[data-ready] #log-in").await?;
     user.log_in("alice").await?;
