@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Form, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::{Body, Bytes};
+use axum::extract::Form;
+use axum::extract::rejection::FormRejection;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response as HttpResponse;
-use axum::routing::{get, post};
 use futures::stream;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -19,7 +19,17 @@ use tokio::sync::watch;
 use crate::eventually::eventually;
 use crate::{secrets, server};
 
-/// The server, running.
+/// Starts a server on a free port of loopback that follows this script, and gives the port.
+pub fn serve(script: impl Fn(Introspection) -> Response + Send + Sync + 'static) -> Result<u16> {
+    let script = Arc::new(script);
+    let answer = async move |headers: HeaderMap, form: Result<Form<Vec<(String, String)>>, FormRejection>| {
+        let form = form.map(|Form(form)| form).unwrap_or_default();
+        script(Introspection { headers, form }).sent().await
+    };
+    server::serve(Router::new().fallback(answer))
+}
+
+/// A server whose script is a table of tokens, to which a test adds.
 #[derive(Clone)]
 pub struct ScriptedServer {
     port: u16,
@@ -36,20 +46,20 @@ struct Script {
 /// An introspection request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Introspection {
-    /// The header fields.
     pub headers: HeaderMap,
     pub form: Vec<(String, String)>,
 }
 
-/// What the server answers about a token.
 #[derive(Clone, Debug)]
 pub struct Response {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
     delay: Duration,
     gate: Option<watch::Receiver<()>>,
     closes_early: bool,
+    /// Kept until the response is sent, or its client has gone.
+    _busy: Option<Arc<()>>,
 }
 
 /// What a response waits for; dropping it lets the response go.
@@ -70,9 +80,19 @@ impl Response {
     }
 
     /// A response without a media type.
+    ///
+    /// # Panics
+    /// No status of HTTP has this number.
     pub fn untyped(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        let headers = Vec::new();
-        Self { status, headers, body: body.into(), delay: Duration::ZERO, gate: None, closes_early: false }
+        Self {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: Bytes::from(body.into()),
+            delay: Duration::ZERO,
+            gate: None,
+            closes_early: false,
+            _busy: None,
+        }
     }
 
     pub fn jwt(jwt: &str) -> Self {
@@ -95,9 +115,13 @@ impl Response {
     }
 
     /// Adds a header field.
+    ///
+    /// # Panics
+    /// HTTP knows no such field.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("the name of a field");
+        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("the value of a field"));
         self
     }
 
@@ -119,18 +143,38 @@ impl Response {
     pub fn closing_early(self) -> Self {
         Self { closes_early: true, ..self }
     }
+
+    async fn sent(mut self) -> HttpResponse {
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+        if let Some(gate) = &mut self.gate {
+            // It only ever changes by being dropped.
+            while gate.changed().await.is_ok() {}
+        }
+        let body = match self.closes_early {
+            false => Body::from(self.body),
+            true => {
+                let end = Err(std::io::Error::other("the script says so"));
+                Body::from_stream(stream::iter([Ok(self.body), end]))
+            }
+        };
+        let mut http = HttpResponse::new(body);
+        *http.status_mut() = self.status;
+        *http.headers_mut() = self.headers;
+        http
+    }
 }
 
 impl ScriptedServer {
     /// Starts it. A token that no response is for is not active.
     pub fn start() -> Result<Self> {
         let script = Arc::<Mutex<Script>>::default();
-        let app = Router::new().route("/introspect", post(introspect)).route("/userinfo", get(user_info));
-        let app = app.with_state(Arc::clone(&script));
-        Ok(Self { port: server::serve(app)?, script })
+        let followed = Arc::clone(&script);
+        let port = serve(move |introspection| lock(&followed).answer(introspection))?;
+        Ok(Self { port, script })
     }
 
-    /// Where it listens on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -164,71 +208,45 @@ impl ScriptedServer {
     }
 }
 
+impl Script {
+    fn answer(&mut self, introspection: Introspection) -> Response {
+        if let Some(credentials) = introspection.field("authorization") {
+            secrets::noted_credentials(credentials);
+        }
+        for (_, assertion) in introspection.form.iter().filter(|(name, _)| name == "client_assertion") {
+            secrets::noted(assertion.clone());
+        }
+        let token = introspection.token().to_owned();
+        let response = self.responses.get(&token).cloned().unwrap_or_else(Response::inactive);
+        self.requests.entry(token).or_default().push(introspection);
+        Response { _busy: Some(Arc::clone(&self.busy)), ..response }
+    }
+}
+
 impl Introspection {
     /// The value of a parameter of the form, empty if it is not there exactly once.
     pub fn parameter(&self, name: &str) -> &str {
         let mut values = self.form.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none()).unwrap_or_default()
     }
+
+    /// The first value of a header field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The token that it is about: a parameter, or the credentials of the request where that has no form.
+    pub fn token(&self) -> &str {
+        match self.form.is_empty() {
+            false => self.parameter("token"),
+            true => self
+                .field("authorization")
+                .and_then(|value| value.strip_prefix("Bearer "))
+                .unwrap_or_default(),
+        }
+    }
 }
 
 fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
-    script.lock().expect("nobody panics with the script in hand")
-}
-
-async fn introspect(
-    State(script): State<Arc<Mutex<Script>>>,
-    headers: HeaderMap,
-    Form(form): Form<Vec<(String, String)>>,
-) -> Result<HttpResponse, StatusCode> {
-    if let Some(credentials) = headers.get("authorization").and_then(|value| value.to_str().ok()) {
-        secrets::noted_credentials(credentials);
-    }
-    for (_, assertion) in form.iter().filter(|(name, _)| name == "client_assertion") {
-        secrets::noted(assertion.clone());
-    }
-    let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
-    let token = token.ok_or(StatusCode::BAD_REQUEST)?;
-    answer(script, token, Introspection { headers, form }).await
-}
-
-/// Answers about a token that is the credentials of the request.
-async fn user_info(
-    State(script): State<Arc<Mutex<Script>>>,
-    headers: HeaderMap,
-) -> Result<HttpResponse, StatusCode> {
-    let credentials = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let token = credentials.and_then(|credentials| credentials.strip_prefix("Bearer "));
-    let token = token.ok_or(StatusCode::BAD_REQUEST)?.to_owned();
-    answer(script, token, Introspection { headers, form: Vec::new() }).await
-}
-
-async fn answer(
-    script: Arc<Mutex<Script>>,
-    token: String,
-    introspection: Introspection,
-) -> Result<HttpResponse, StatusCode> {
-    let (mut response, _busy) = {
-        let mut script = lock(&script);
-        script.requests.entry(token.clone()).or_default().push(introspection);
-        let response = script.responses.get(&token).cloned().unwrap_or_else(Response::inactive);
-        (response, Arc::clone(&script.busy))
-    };
-    tokio::time::sleep(response.delay).await;
-    if let Some(gate) = &mut response.gate {
-        // It only ever changes by being dropped.
-        while gate.changed().await.is_ok() {}
-    }
-    let mut http = HttpResponse::builder().status(response.status);
-    for (name, value) in &response.headers {
-        http = http.header(name, value);
-    }
-    let body = match response.closes_early {
-        false => Body::from(response.body),
-        true => {
-            let end = Err(std::io::Error::other("the script says so"));
-            Body::from_stream(stream::iter([Ok(response.body), end]))
-        }
-    };
-    http.body(body).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    script.lock().expect("no panic while it is locked")
 }

@@ -1,20 +1,15 @@
-//! One server that responds at once to the introspections of the filter and the checks of `ext_authz`.
+//! The server that responds at once to the introspections of the filter and the checks of `ext_authz`. Its script takes no lock: a
+//! map that never changes, and a count for each token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use axum::Router;
-use axum::extract::{Form, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 
 use super::credentials::Credentials;
-use crate::server;
+use crate::scripted_server::{self, Introspection, Response};
 
-/// The server, running.
 pub struct Authority {
     port: u16,
     answers: Arc<HashMap<String, Answer>>,
@@ -22,34 +17,29 @@ pub struct Authority {
 
 /// What it says of a token.
 struct Answer {
-    jwt: HeaderValue,
+    credentials: String,
+    introspection: Response,
+    check: Response,
     asked: AtomicU64,
 }
 
 impl Authority {
     /// Starts one that knows all opaque tokens of these credentials.
     pub fn start(credentials: &Credentials) -> Result<Self> {
-        let mut answers = HashMap::new();
-        for (token, jwt) in credentials.grants() {
-            let jwt = HeaderValue::from_str(&format!("Bearer {jwt}"))?;
-            answers.insert(token, Answer { jwt, asked: AtomicU64::new(0) });
-        }
+        let grants = credentials.grants().into_iter();
+        let answers: HashMap<_, _> = grants.map(|(token, jwt)| (token, Answer::new(&jwt))).collect();
         let answers = Arc::new(answers);
-        let app = Router::new()
-            .route("/introspect", post(introspect))
-            .fallback(check)
-            .with_state(Arc::clone(&answers));
-        Ok(Self { port: server::serve(app)?, answers })
+        let script = Arc::clone(&answers);
+        Ok(Self { port: scripted_server::serve(move |request| respond(&script, &request))?, answers })
     }
 
-    /// Where it listens on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// What services shall receive as `Authorization` for a token.
     pub fn credentials_for(&self, token: &str) -> Option<&str> {
-        self.answers.get(token)?.jwt.to_str().ok()
+        self.answers.get(token).map(|answer| answer.credentials.as_str())
     }
 
     /// How often it was asked so far.
@@ -63,34 +53,24 @@ impl Authority {
     }
 }
 
-/// RFC 7662 §2, and the answer of a phantom token's server: its JWT.
-async fn introspect(
-    State(answers): State<Arc<HashMap<String, Answer>>>,
-    Form(form): Form<Vec<(String, String)>>,
-) -> Response {
-    let token = form.iter().find(|(name, _)| name == "token");
-    let credentials = token.and_then(|(_, token)| asked(&answers, token));
-    let jwt = credentials.as_ref().and_then(|credentials| credentials.as_bytes().strip_prefix(BEARER));
-    match jwt {
-        Some(jwt) => ([(header::CONTENT_TYPE, "application/jwt")], jwt.to_vec()).into_response(),
-        None => StatusCode::NO_CONTENT.into_response(),
+impl Answer {
+    fn new(jwt: &str) -> Self {
+        let credentials = format!("Bearer {jwt}");
+        let check = Response::untyped(200, "").header("authorization", &credentials);
+        Self { credentials, introspection: Response::jwt(jwt), check, asked: AtomicU64::new(0) }
     }
 }
 
-/// The check of a request, whose path and credentials are those of the client: 200, and what goes into `Authorization`.
-async fn check(State(answers): State<Arc<HashMap<String, Answer>>>, headers: HeaderMap) -> Response {
-    let sent = headers.get(header::AUTHORIZATION).and_then(|sent| sent.to_str().ok());
-    let token = sent.and_then(|sent| sent.strip_prefix("Bearer "));
-    match token.and_then(|token| asked(&answers, token)) {
-        Some(credentials) => [(header::AUTHORIZATION, credentials)].into_response(),
-        None => StatusCode::UNAUTHORIZED.into_response(),
+/// An introspection has a form (RFC 7662 §2.1); a check has the client's head alone.
+fn respond(answers: &HashMap<String, Answer>, request: &Introspection) -> Response {
+    let answer = answers.get(request.token());
+    if let Some(answer) = answer {
+        answer.asked.fetch_add(1, Ordering::Relaxed);
+    }
+    match (answer, request.form.is_empty()) {
+        (Some(answer), false) => answer.introspection.clone(),
+        (Some(answer), true) => answer.check.clone(),
+        (None, false) => Response::inactive(),
+        (None, true) => Response::status(401),
     }
 }
-
-fn asked(answers: &HashMap<String, Answer>, token: &str) -> Option<HeaderValue> {
-    let answer = answers.get(token)?;
-    answer.asked.fetch_add(1, Ordering::Relaxed);
-    Some(answer.jwt.clone())
-}
-
-const BEARER: &[u8] = b"Bearer ";

@@ -1,15 +1,12 @@
-//! Recorded behaviour of authorization servers, and the expected output of `probe` for each.
+//! Recorded behaviour of authorization servers, and the expected output of `probe` for each: `servers.yaml`.
 
-use std::sync::Arc;
-
-use anyhow::Result;
-use axum::Router;
-use axum::extract::{Form, State};
-use axum::http::{HeaderMap, Response, StatusCode};
-use axum::routing::post;
+use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use integration_tests::{jwt, server};
+use integration_tests::json::merged;
+use integration_tests::jwt;
+use integration_tests::scripted_server::{self, Introspection, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The tokens that a server knows; all others, it does not.
@@ -19,94 +16,153 @@ pub const REFRESH: &str = "the-refresh-token-of-a-user";
 /// A secret with what generators make.
 pub const SECRET: &str = "s3cret with:all+of/them%";
 
-/// What a server answers to a question.
-pub type Script = fn(&Question) -> Answer;
-
-/// What is asked.
-pub struct Question {
-    pub accept: String,
-    pub hint: Option<String>,
-    pub token: String,
-    /// What stands behind `Basic`, decoded from Base64.
-    pub basic: Option<String>,
-    /// The secret in the form.
-    pub post: Option<String>,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    #[serde(rename = "server")]
+    pub name: String,
+    /// Edits of the usual configuration (RFC 7396).
+    #[serde(default)]
+    pub edits: Value,
+    /// The first that fits a request is the answer to it. Where none does, the token is not active.
+    #[serde(default)]
+    answers: Vec<Answer>,
+    #[serde(default = "sound")]
+    pub says: Vec<String>,
+    #[serde(default = "unsound")]
+    pub never: Vec<String>,
+    /// The lines of configuration that follow.
+    #[serde(default = "nothing")]
+    pub follows: Value,
+    #[serde(default = "yes")]
+    pub is_fine: bool,
 }
 
-/// An answer: status, media type, body.
-pub type Answer = (u16, &'static str, String);
-
-/// Starts a server, and gives its port.
-pub fn start(script: Script) -> Result<u16> {
-    server::serve(Router::new().route("/introspect", post(respond)).with_state(Arc::new(script)))
-}
-
-impl Question {
+/// A request fits if it has all that is named here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    /// About one of these tokens.
+    #[serde(default)]
+    to: Vec<Token>,
+    accept: Option<String>,
+    /// Whether it has `token_type_hint`.
+    hint: Option<bool>,
+    basic: Option<bool>,
     /// Whether Basic has the secret as it is.
-    pub fn has_raw_secret(&self) -> bool {
-        self.basic.as_deref() == Some(&format!("gateway:{SECRET}"))
+    raw_secret: Option<bool>,
+    /// Whether the form has the secret.
+    posted_secret: Option<bool>,
+    /// Active, with these edits of what servers say of alice's token.
+    user: Option<Value>,
+    /// Active, with these edits of what all servers say.
+    active: Option<Value>,
+    json: Option<Value>,
+    /// The claims of an introspection response as a JWT (RFC 9701).
+    signed: Option<Value>,
+    #[serde(default = "ok")]
+    status: u16,
+    #[serde(rename = "type")]
+    media_type: Option<String>,
+    #[serde(default)]
+    body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Token {
+    Access,
+    Refresh,
+}
+
+impl Server {
+    pub fn all() -> Result<Vec<Self>> {
+        serde_saphyr::from_str(include_str!("servers.yaml")).context("servers.yaml")
     }
 
-    pub fn has_posted_secret(&self) -> bool {
-        self.post.as_deref() == Some(SECRET)
-    }
-
-    pub fn has_hint(&self) -> bool {
-        self.hint.is_some()
-    }
-
-    pub fn is_for_access(&self) -> bool {
-        self.token == ACCESS
-    }
-
-    pub fn is_for_refresh(&self) -> bool {
-        self.token == REFRESH
+    /// Starts it, and gives its port.
+    pub fn start(self) -> Result<u16> {
+        scripted_server::serve(move |asked| {
+            let answer = self.answers.iter().find(|answer| answer.fits(&asked));
+            answer.map_or_else(inactive, Answer::response)
+        })
     }
 }
 
-pub fn ok(body: Value) -> Answer {
-    (200, "application/json", body.to_string())
-}
+impl Answer {
+    fn fits(&self, asked: &Introspection) -> bool {
+        let is = |expected: Option<bool>, got: bool| expected.is_none_or(|expected| expected == got);
+        let basic = asked.field("authorization").and_then(|value| value.strip_prefix("Basic "));
+        let secret = basic.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok());
+        (self.to.is_empty() || self.to.iter().any(|token| token.text() == asked.token()))
+            && self.accept.as_deref().is_none_or(|accept| asked.field("accept") == Some(accept))
+            && is(self.hint, !asked.parameter("token_type_hint").is_empty())
+            && is(self.basic, basic.is_some())
+            && is(self.raw_secret, secret.is_some_and(|secret| secret == format!("gateway:{SECRET}")))
+            && is(self.posted_secret, asked.parameter("client_secret") == SECRET)
+    }
 
-pub fn inactive() -> Answer {
-    ok(json!({"active": false}))
-}
-
-pub fn refused() -> Answer {
-    (401, "application/json", json!({"error": "invalid_client"}).to_string())
-}
-
-/// An active answer with what all have, and these members; null takes one away.
-pub fn active(members: Value) -> Answer {
-    let mut response =
-        json!({"active": true, "client_id": "app", "scope": "orders:read", "exp": jwt::now() + 600});
-    for (name, value) in members.as_object().into_iter().flatten() {
-        match value {
-            Value::Null => drop(response.as_object_mut().map(|response| response.remove(name))),
-            value => response[name] = value.clone(),
+    fn response(&self) -> Response {
+        let exp = json!({"exp": jwt::now() + 600});
+        let usual = || merged(&exp, json!({"active": true, "client_id": "app", "scope": "orders:read"}));
+        let alice = || {
+            let user = json!({"sub": "alice", "iss": ISSUER, "aud": "orders-api", "token_type": "Bearer"});
+            merged(&usual(), user)
+        };
+        let json = match (&self.user, &self.active) {
+            (Some(edits), _) => Some(merged(&alice(), edits.clone())),
+            (_, Some(edits)) => Some(merged(&usual(), edits.clone())),
+            _ => self.json.clone(),
+        };
+        let (media_type, body) = match (json, &self.signed) {
+            (Some(json), _) => (Some("application/json"), json.to_string()),
+            (None, Some(claims)) => {
+                let header = json!({"alg": "ES256", "typ": "token-introspection+jwt"});
+                (Some("application/jwt"), jwt::signed(&header, &merged(&exp, claims.clone())))
+            }
+            (None, None) => (None, self.body.clone()),
+        };
+        let response = Response::untyped(self.status, body.replace("{jwt}", &jwt::valid()));
+        let response = response.header("cache-control", "no-store");
+        match self.media_type.as_deref().or(media_type) {
+            Some(media_type) => response.header("content-type", media_type),
+            None => response,
         }
     }
-    ok(response)
 }
 
-async fn respond(
-    State(script): State<Arc<Script>>,
-    headers: HeaderMap,
-    Form(form): Form<Vec<(String, String)>>,
-) -> Result<Response<String>, StatusCode> {
-    let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let parameter = |name: &str| form.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
-    let basic = field("authorization").and_then(|value| value.strip_prefix("Basic "));
-    let basic = basic.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok());
-    let question = Question {
-        accept: field("accept").unwrap_or_default().to_owned(),
-        hint: parameter("token_type_hint"),
-        token: parameter("token").unwrap_or_default(),
-        basic,
-        post: parameter("client_secret"),
-    };
-    let (status, media_type, body) = script(&question);
-    let response = Response::builder().status(status).header("cache-control", "no-store");
-    let response = if media_type.is_empty() { response } else { response.header("content-type", media_type) };
-    response.body(body).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+impl Token {
+    fn text(&self) -> &'static str {
+        match self {
+            Self::Access => ACCESS,
+            Self::Refresh => REFRESH,
+        }
+    }
 }
+
+pub fn inactive() -> Response {
+    Response::json(&json!({"active": false})).header("cache-control", "no-store")
+}
+
+/// What is said of a server without faults.
+fn sound() -> Vec<String> {
+    ["accepted: the token given is active", "token        good"].map(str::to_owned).into()
+}
+
+fn unsound() -> Vec<String> {
+    ["credentials  refused (", "not refused"].map(str::to_owned).into()
+}
+
+fn nothing() -> Value {
+    json!({})
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn ok() -> u16 {
+    200
+}
+
+pub const ISSUER: &str = "https://login.example.com";
