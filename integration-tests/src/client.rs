@@ -38,9 +38,7 @@ pub struct Request {
 
 #[derive(Debug)]
 pub struct Answer {
-    /// The status code.
     pub status: u16,
-    /// The header fields.
     pub headers: HeaderMap,
     pub body: Bytes,
 }
@@ -125,7 +123,6 @@ impl Request {
         Self::new("POST", path, body.into())
     }
 
-    /// Any method.
     pub fn new(method: impl Into<String>, path: impl Into<String>, body: Vec<u8>) -> Self {
         Self { method: method.into(), path: path.into(), headers: Vec::new(), body }
     }
@@ -139,14 +136,12 @@ impl Request {
         &self.path
     }
 
-    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
-    /// Adds `Authorization: Bearer token`.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", format!("Bearer {token}"))
@@ -173,8 +168,11 @@ impl Request {
     }
 
     /// In HTTP/2 the target is taken apart into `:scheme`, `:authority` and `:path` (RFC 9113 §8.3.1).
-    fn into_http2(self) -> Result<hyper::Request<Full<Bytes>>> {
-        self.with_target(|path| format!("http://{HOST}{path}"))
+    fn into_http2(mut self) -> Result<hyper::Request<Full<Bytes>>> {
+        let host = self.headers.extract_if(.., |(name, _)| name == "host").last();
+        let host =
+            host.map_or_else(|| HOST.to_owned(), |(_, host)| String::from_utf8_lossy(&host).into_owned());
+        self.with_target(|path| format!("http://{host}{path}"))
     }
 
     fn with_target(self, target: impl Fn(&str) -> String) -> Result<hyper::Request<Full<Bytes>>> {
@@ -216,12 +214,10 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The body as JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {}", self.text()))
     }
 
-    /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

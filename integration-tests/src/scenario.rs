@@ -17,7 +17,6 @@ use crate::{jwt, keys, secrets};
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     pub name: String,
-    /// The numbers of the requirements that it shows.
     #[serde(default)]
     pub requirements: Vec<u32>,
     /// Edits of the usual configuration (RFC 7396).
@@ -40,6 +39,12 @@ struct Step {
     method: String,
     #[serde(default = "orders")]
     path: String,
+    /// Instead of one path, several: a request for each.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// How often it is sent. Where the server says that the token is active, the second request is a cache hit.
+    #[serde(default = "once")]
+    times: usize,
     host: Option<String>,
     /// The token in `Authorization`, by name.
     bearer: Option<String>,
@@ -179,8 +184,11 @@ impl Step {
             tokens.received.insert(name.clone(), jwt);
             driver.respond(&tokens.presented[name], answer);
         }
-        let seen = driver.send(self.request(tokens)).await?;
-        self.check(&seen, tokens).with_context(|| format!("{seen:?}"))?;
+        let paths = if self.paths.is_empty() { std::slice::from_ref(&self.path) } else { &self.paths };
+        for path in paths.iter().flat_map(|path| std::iter::repeat_n(path, self.times)) {
+            let seen = driver.send(self.request(path, tokens)).await?;
+            self.check(&seen, tokens).with_context(|| format!("{path}: {seen:?}"))?;
+        }
         if let Some(asked) = self.asked {
             let all: Vec<&str> = tokens.presented.values().map(String::as_str).collect();
             let got = driver.asked(&all);
@@ -189,10 +197,10 @@ impl Step {
         Ok(())
     }
 
-    fn request(&self, tokens: &Tokens) -> Request {
+    fn request(&self, path: &str, tokens: &Tokens) -> Request {
         let host = self.host.as_deref().unwrap_or("api.example.com");
         let pseudo =
-            [(":method", &*self.method), (":scheme", "https"), (":authority", host), (":path", &self.path)];
+            [(":method", &*self.method), (":scheme", "https"), (":authority", host), (":path", path)];
         let bearer = self.bearer.iter().map(|name| ("authorization", format!("Bearer {{{name}}}")));
         let fields = pseudo
             .into_iter()
@@ -369,6 +377,10 @@ fn get() -> String {
 
 fn orders() -> String {
     "/orders".to_owned()
+}
+
+fn once() -> usize {
+    1
 }
 
 fn ok() -> u16 {

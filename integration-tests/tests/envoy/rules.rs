@@ -1,8 +1,7 @@
-//! Which rule decides, in a real Envoy: by the routes of its own table, by exact paths and by templates. What arrives says by
+//! Which rule decides, in a real Envoy, by the routes of its own table and by what its paths and methods may be. What arrives says by
 //! which route it came.
 
 use anyhow::Result;
-use futures::future::try_join_all;
 use integration_tests::client::{Protocol, Request};
 use integration_tests::secrets;
 use integration_tests::shared;
@@ -70,16 +69,6 @@ async fn start() -> Result<World> {
     }
     world
         .listener(
-            "templates",
-            json!({"rules": [
-                {"path": "/orders", "path_match": "exact", "scopes": ["list"]},
-                {"path": "/orders/{id}", "scopes": ["one"]},
-                {"path": "/orders/7", "path_match": "exact", "scopes": ["seven"]},
-                {"path": "/orders/{id}/lines", "path_match": "prefix", "scopes": ["lines"]},
-                {"path": "/orders/help", "access": "public"},
-            ]}),
-        )
-        .listener(
             "characters",
             json!({"rules": [
                 {"path": "/", "scopes": ["any"]},
@@ -104,7 +93,6 @@ async fn start() -> Result<World> {
                 {"path": "/"},
                 {"path": "/orders", "methods": ["GET"], "scopes": ["orders:read"]},
                 {"path": "/orders", "methods": ["POST", "DELETE"], "scopes": ["orders:write"]},
-                {"path": "/keys", "scopes": ["admin"]},
             ]}),
         )
         .start()
@@ -123,7 +111,6 @@ fn route(name: &str, matches: Value, label: Option<&str>) -> Value {
     })
 }
 
-/// It arrived by this route.
 #[track_caller]
 fn came(outcome: Outcome, route: &str) {
     assert_eq!(outcome.is_served().received("x-route"), [route]);
@@ -217,60 +204,6 @@ async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients(
     Ok(())
 }
 
-/// Envoy here passes paths on as they are. If one of these had a rule, it would be that of a path which the service behind may not
-/// take it for.
-#[tokio::test]
-async fn r084_no_path_walks_around_an_exact_path_or_a_template() -> Result<()> {
-    let world = world().await;
-    let token = world.active_with(json!({"scope": "list one seven lines"}));
-    let paths = [
-        "/orders/7/../8",
-        "/orders/8/../7",
-        "/orders/8/%2e%2e/7",
-        "/orders/8/%2E./7",
-        "/orders/./7",
-        "/orders/%2e/7",
-        "/orders//7",
-        "//orders/7",
-        "/orders/7//",
-        "/orders/8/lines/..",
-        "/orders/help/../7",
-        "/orders/help/%2e%2e/7",
-        "/orders/help/..%2f7",
-        "/orders/help%2f..%2f7",
-        "/orders/8%2f..%2f7",
-        "/orders/8;/../7",
-        "/orders/7;x=1",
-        "/orders/%37%3b",
-        "/orders/8\\..\\7",
-        "/orders/8%5c..%5c7",
-        "/orders/%2537",
-        "/orders/7%00",
-        "/orders/7%20",
-        "/orders/%",
-        "/orders/..",
-        "/ORDERS/7",
-        "/Orders",
-        "/orders/HELP",
-        "/orders/Help/x",
-        "/orders/8/LINES",
-    ];
-    let credentials = [String::new(), format!("authorization: Bearer {token}\r\n")];
-    let walks = paths.iter().flat_map(|path| credentials.iter().map(move |credentials| (path, credentials)));
-    let client = world.envoy.client("templates");
-    try_join_all(walks.map(async |(path, credentials)| {
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: a\r\nx-request-name: walk\r\n{credentials}connection: close\r\n\r\n"
-        );
-        let answer = client.send_raw(request.as_bytes()).await?;
-        assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
-        anyhow::Ok(())
-    }))
-    .await?;
-    assert_eq!(world.arrived("walk").len(), 0);
-    Ok(())
-}
-
 /// Over HTTP/2, Envoy passes on methods in any letter case, and services that fold it serve `get` by the code of GET. If this failed, a
 /// token without the scope for GET would get what only that scope allows.
 #[tokio::test]
@@ -329,24 +262,6 @@ async fn r184_what_a_rule_allows_in_its_paths_arrives_as_it_came() -> Result<()>
     for path in ["/files/..;/projects", "/files/%2e%2e/projects", "/files/../projects"] {
         let outcome = world.get(path).at("characters").bearer(&token).case(path).await?;
         assert!(matches!(outcome.status, 400 | 403), "{path}: {}", outcome.status);
-    }
-    Ok(())
-}
-
-/// Envoy passes escaped letters on as they are, and services that fold letter case as Unicode does read `/keys` in them. If this
-/// failed, the rule for `/keys` would be one for those who spell it in ASCII.
-#[tokio::test]
-async fn r126_letters_that_fold_to_ascii_do_not_walk_around_a_rule() -> Result<()> {
-    let world = world().await;
-    let token = world.active_with(json!({"scope": "other"}));
-    for (path, status) in [
-        ("/keys", 403),
-        ("/%E2%84%AAeys", 400),
-        ("/key%C5%BF/1", 400),
-        ("/stra%C3%9Fe", 200),
-        ("/k%C3%A9ys", 200),
-    ] {
-        world.get(path).at("methods").bearer(&token).await?.has_status(status);
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The scenarios of `scenarios.yaml`, in a real Envoy with a scripted authorization server: a listener for each.
 
 use anyhow::{Result, ensure};
-use integration_tests::client;
+use integration_tests::client::{self, Protocol};
 use integration_tests::envoy::Listener;
+use integration_tests::json::merged;
 use integration_tests::jwt;
 use integration_tests::scenario::{Answer, Driver, Scenario, Seen, replaced};
 use integration_tests::scripted_server::Response;
@@ -19,21 +20,38 @@ async fn scenarios_come_out_in_envoy_as_everywhere() -> Result<()> {
         let configuration = replaced(scenario.configuration(), &|text| {
             (text == "authorization-server").then(|| json!("scripted-server"))
         });
-        world = world.listener_of(&number.to_string(), &configuration, Listener::default());
+        let configuration = merged(&configuration, json!({"log_level": "trace"}));
+        for stops_head_only in [false, true] {
+            let listener = Listener { stops_head_only, ..Listener::default() };
+            world = world.listener_of(&name(number, stops_head_only), &configuration, listener);
+        }
     }
     let world = world.start().await?;
     let mut failures = Vec::new();
     for (number, scenario) in scenarios.iter().enumerate() {
-        let mut envoy = InEnvoy { world: &world, listener: number.to_string() };
-        failures.extend(scenario.play(&mut envoy).await.err().map(|error| format!("{error:#}")));
+        for (stops_head_only, protocol) in
+            [(false, Protocol::Http1), (false, Protocol::Http2), (true, Protocol::Http1)]
+        {
+            let listener = name(number, stops_head_only);
+            let mut envoy = InEnvoy { world: &world, listener, protocol };
+            let failed = scenario.play(&mut envoy).await.err();
+            failures
+                .extend(failed.map(|error| format!("{error:#}, over {protocol:?} at {}", envoy.listener)));
+        }
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    ensure!(!world.envoy.log().contains("opaque-"), "a token is in the log");
     Ok(())
+}
+
+fn name(number: usize, stops_head_only: bool) -> String {
+    format!("{number}{}", if stops_head_only { "-head-only" } else { "" })
 }
 
 struct InEnvoy<'w> {
     world: &'w World,
     listener: String,
+    protocol: Protocol,
 }
 
 impl Driver for InEnvoy<'_> {
@@ -57,7 +75,7 @@ impl Driver for InEnvoy<'_> {
             .header("host", text(":authority"));
         let fields = request.fields.iter().filter(|(name, _)| !name.starts_with(':'));
         let sent = fields.fold(sent, |sent, (name, value)| sent.header(name, value));
-        let outcome = self.world.send(sent).at(&self.listener).await?;
+        let outcome = self.world.send(sent).at(&self.listener).over(self.protocol).await?;
         let is_forwarded = !outcome.arrived.is_empty();
         let status = outcome.status;
         let outcome = if is_forwarded { outcome.is_served() } else { outcome.went_nowhere() };

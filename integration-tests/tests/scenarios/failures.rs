@@ -22,7 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
         for (answer, status) in
             [(Answer::TimedOut, timeout), (Answer::Refused, other), (Answer::Reset, other)]
         {
-            story.refuses_when_told(&orders_of(TOKEN), answer, status, "")?;
+            story.refuses_after(&orders_of(TOKEN), answer, status, "")?;
         }
         Ok(())
     }),
@@ -35,7 +35,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ] {
             let what = format!("{answer:?}").chars().take(120).collect::<String>();
             story
-                .refuses_when_told(&orders_of(TOKEN), answer, status, "")
+                .refuses_after(&orders_of(TOKEN), answer, status, "")
                 .map_err(|error| error.context(what))?;
         }
         Ok(story)
@@ -64,7 +64,7 @@ pub const SCENARIOS: &[Scenario] = &[
         let id = story.ask(&orders_of(TOKEN), Answer::Refused)?;
         story.passes(id)?;
         story.wait(300);
-        story.refuses_when_told(&orders_of(TOKEN), Answer::Refused, 503, "")?;
+        story.refuses_after(&orders_of(TOKEN), Answer::Refused, 503, "")?;
         Ok(story)
     }),
 ];

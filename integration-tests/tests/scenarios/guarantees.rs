@@ -66,7 +66,7 @@ fn serves(package: Package, lacks: Vec<Guarantee>) -> Result<bool> {
     let mut host = host(package, lacks, json!({}))?;
     let Ok(id) = host.request(0, &orders_of("opaque-1")) else { return Ok(false) };
     answer(&mut host, Answer::jwt(&active()));
-    Ok(forwarded(&host, id).is_some_and(|headers| headers.tells("authorization")))
+    Ok(forwarded(&host, id).is_some_and(|headers| headers.has_value("authorization")))
 }
 
 /// All attacks that come through.
@@ -77,7 +77,7 @@ fn what_opens(package: Package, lacks: Vec<Guarantee>) -> Result<Vec<String>> {
         attack(&mut host);
         for id in host.streams() {
             let Some(headers) = forwarded(&host, id) else { continue };
-            if let Some(what) = told_too_much(&headers) {
+            if let Some(what) = leak(&headers) {
                 opened.push(format!("{name}: {what}"));
             }
         }
@@ -86,12 +86,12 @@ fn what_opens(package: Package, lacks: Vec<Guarantee>) -> Result<Vec<String>> {
 }
 
 /// What a service must not receive: the client's token, a claim that the client has made up, or what is for others.
-fn told_too_much(headers: &HeaderMap) -> Option<&'static str> {
+fn leak(headers: &HeaderMap) -> Option<&'static str> {
     let any = |text: &str| headers.iter().any(|(_, value)| String::from_utf8_lossy(value).contains(text));
     match () {
         () if any("opaque-") => Some("the token goes on"),
         () if any("forged") => Some("a forged field goes on"),
-        () if headers.tells("x-must-be-refused") => Some("it goes on without leave"),
+        () if headers.has_value("x-must-be-refused") => Some("it goes on without leave"),
         () => None,
     }
 }

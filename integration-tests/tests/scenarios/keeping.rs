@@ -13,7 +13,7 @@ pub const SCENARIOS: &[Scenario] = &[
         let mut story = Story::new(behaviour, json!({"cache": {"max_ttl": "1m", "refresh_ahead": "0s"}}))?;
         story.ask_active(&orders_of(TOKEN))?;
         story.wait(61);
-        story.refuses_when_told(&orders_of(TOKEN), Answer::response(204, "", ""), 401, "invalid_token")?;
+        story.refuses_after(&orders_of(TOKEN), Answer::response(204, "", ""), 401, "invalid_token")?;
         ensure!(story.questions() == 2);
         Ok(story)
     }),

@@ -35,12 +35,12 @@ impl Scenario {
         }
     }
 
-    fn tell(&self, behaviour: Behaviour) -> Result<Story> {
+    fn play(&self, behaviour: Behaviour) -> Result<Story> {
         match self {
-            Self::Own(_, tell) => tell(behaviour),
-            Self::Usual(_, tell) => {
+            Self::Own(_, play) => play(behaviour),
+            Self::Usual(_, play) => {
                 let mut story = Story::usual(behaviour)?;
-                tell(&mut story)?;
+                play(&mut story)?;
                 Ok(story)
             }
         }
@@ -50,82 +50,82 @@ impl Scenario {
 /// If this failed, what was kept would be served to the wrong request, too long, or on one host only.
 #[test]
 fn r023_r055_what_is_kept_serves_alike_on_all_hosts() -> Result<()> {
-    tell(keeping::SCENARIOS)
+    play(keeping::SCENARIOS)
 }
 
 /// If this failed, a host's own way to fail would open a route, or leave a client waiting.
 #[test]
 fn r024_r030_failures_of_callouts_close_alike_on_all_hosts() -> Result<()> {
-    tell(failures::SCENARIOS)
+    play(failures::SCENARIOS)
 }
 
 /// If this failed, a forged JWT would pass, or a new key of the server would lock all clients out.
 #[test]
 fn signatures_are_verified_alike_on_all_hosts() -> Result<()> {
-    tell(keys::SCENARIOS)
+    play(keys::SCENARIOS)
 }
 
 /// If this failed, a stolen token or proof would be good for something.
 #[test]
 fn r090_r093_senders_are_held_to_their_keys_alike_on_all_hosts() -> Result<()> {
-    tell(senders::SCENARIOS)
+    play(senders::SCENARIOS)
 }
 
 /// If this failed, one server's word would count for another's tokens.
 #[test]
 fn several_servers_are_alike_on_all_hosts() -> Result<()> {
-    tell(servers::SCENARIOS)
+    play(servers::SCENARIOS)
 }
 
 /// If this failed, a host that refuses, traps or resumes by itself would forward what it must not.
 #[test]
 fn r038_r074_what_hosts_do_to_the_filter_opens_nothing() -> Result<()> {
-    tell(hosts::SCENARIOS)
+    play(hosts::SCENARIOS)
 }
 
 /// If this failed, what a client sends would reach services in a place that they trust.
 #[test]
 fn r137_what_is_taken_off_is_empty_in_what_services_receive() -> Result<()> {
-    tell(kong::TAKEN_OFF)
+    play(kong::TAKEN_OFF)
 }
 
 /// If this failed, a client could hide a field behind many others, or crash a worker with them.
 #[test]
 fn r138_requests_of_more_fields_than_the_host_shows_are_refused() -> Result<()> {
-    tell(kong::FIELDS)
+    play(kong::FIELDS)
 }
 
 /// If this failed, `/admin%2F..%2Fpublic` would be public to the filter, and something else to the service.
 #[test]
 fn r139_rules_look_at_the_path_and_host_that_services_receive() -> Result<()> {
-    tell(kong::TARGETS)
+    play(kong::TARGETS)
 }
 
 /// If this failed, a token would go on with the request that the host resumes when the module has stopped.
 #[test]
 fn r140_a_module_that_is_stopped_forwards_no_token() -> Result<()> {
-    tell(kong::TRAPS)
+    play(kong::TRAPS)
 }
 
 /// If this failed, clients would wait for an answer that the host has lost, or hear which reason it was.
 #[test]
 fn r143_refusals_reach_clients_and_disclose_no_more_than_they_should() -> Result<()> {
-    tell(kong::REPLIES)
+    play(kong::REPLIES)
 }
 
 /// If this failed, a rule would require an attribute that the host never reports, and refuse no request.
 #[test]
 fn r141_what_the_host_cannot_do_closes_instead_of_opening() -> Result<()> {
-    tell(kong::CONFIGURATIONS)
+    play(kong::CONFIGURATIONS)
 }
 
-fn tell(scenarios: &[Scenario]) -> Result<()> {
+fn play(scenarios: &[Scenario]) -> Result<()> {
     let mut failures = Vec::new();
     for scenario in scenarios {
         for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
-            let told = scenario.tell(behaviour).and_then(|story| story.judge());
+            let result = scenario.play(behaviour).and_then(|story| story.judge());
             let name = scenario.name();
-            failures.extend(told.err().map(|error| format!("{name}, on {behaviour:?}: {error:#}")));
+            failures.extend(result.err().map(|error| format!("{name}, on {behaviour:?}: {error:#}")));
         }
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n"));

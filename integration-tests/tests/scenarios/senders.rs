@@ -22,7 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
             story.refused(id, 401, "invalid_dpop_proof")?;
         }
         let request = proven(&story, &key, "https://api.example.com/orders", "second");
-        story.lets_pass(&request)?;
+        story.passes_at_once(&request)?;
         Ok(story)
     }),
     Scenario::Own("proofs that are for something else", |behaviour| {

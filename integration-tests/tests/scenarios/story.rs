@@ -73,15 +73,9 @@ impl Story {
     }
 
     /// A request goes on with a JWT at once.
-    pub fn lets_pass(&mut self, request: &Request) -> Result<String> {
+    pub fn passes_at_once(&mut self, request: &Request) -> Result<String> {
         let id = self.send(request)?;
         self.passes(id)
-    }
-
-    /// A request goes on at once without a JWT, for a reason that the scenario gives.
-    pub fn lets_go_bare(&mut self, request: &Request) -> Result<()> {
-        let id = self.send(request)?;
-        self.goes_on_bare(id)
     }
 
     /// A request is answered so at once.
@@ -91,7 +85,7 @@ impl Story {
     }
 
     /// A request is answered so when whatever is asked gets this answer.
-    pub fn refuses_when_told(
+    pub fn refuses_after(
         &mut self,
         request: &Request,
         answer: Answer,
@@ -153,7 +147,7 @@ impl Story {
     /// Lets a request go on without a JWT, for a reason that the scenario gives.
     pub fn goes_on_bare(&mut self, id: StreamId) -> Result<()> {
         let headers = self.forwarded(id)?;
-        ensure!(!headers.tells("authorization"), "it goes on with credentials: {headers:?}");
+        ensure!(!headers.has_value("authorization"), "it goes on with credentials: {headers:?}");
         self.bare.insert(id);
         Ok(())
     }
