@@ -11,37 +11,11 @@ use axum::response::IntoResponse;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::received::Received;
-use crate::{jwt, server};
+use crate::jwt;
+use crate::server::Service;
 
-/// The API, running.
-#[derive(Clone)]
-pub struct Api {
-    port: u16,
-    received: Received,
-}
-
-impl Api {
-    /// Starts the API.
-    pub fn start() -> Result<Self> {
-        let (port, received) = server::serve_and_note(Router::new().fallback(answer))?;
-        Ok(Self { port, received })
-    }
-
-    /// Where it listens on loopback.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The heads of all that arrives.
-    pub fn heads(&self) -> Received {
-        self.received.clone()
-    }
-
-    /// The heads of the requests of this name that arrived, or of this path and query where they have no name.
-    pub fn received(&self, name: &str) -> Vec<HeaderMap> {
-        self.received.named(name)
-    }
+pub fn start() -> Result<Service> {
+    Service::start(Router::new().fallback(answer))
 }
 
 /// The field of a request that says which status the API answers with.

@@ -1,5 +1,7 @@
 //! The client `app` of the authorization servers, which obtains access tokens for itself.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,18 +9,34 @@ use base64::engine::general_purpose::STANDARD;
 use crate::certificates::Certificate;
 use crate::client::{Client, Request};
 use crate::dpop::{self, DpopKey};
-use crate::secrets;
+use crate::process::Process;
+use crate::{paths, secrets};
 
 /// The client at one of the authorization servers.
 pub struct App {
     server: Client,
 }
 
+/// Starts the program of an authorization server, which prints its issuer when it listens: that, and a client of the server.
+pub(crate) fn start_server(
+    name: &str,
+    program: &Path,
+    arguments: [&str; 2],
+    environment: &[(&str, &str)],
+) -> Result<(Process, String, Client)> {
+    let log = paths::logs()?.join(format!("{name}.log"));
+    let mut process = Process::start(program, &arguments, environment, &log)?;
+    let issuer = process.first_line()?;
+    let port = issuer.rsplit(':').next().and_then(|port| port.parse().ok());
+    let port =
+        port.with_context(|| format!("the authorization server did not start, see {}", log.display()))?;
+    Ok((process, issuer, Client::to_port(port)))
+}
+
 /// The secret of the client `app`.
 pub const APP_SECRET: &str = "the-secret-of-the-app";
 
 impl App {
-    /// The client at this server.
     pub(crate) fn at(server: Client) -> Self {
         Self { server }
     }

@@ -34,7 +34,6 @@ impl Artefact {
         *CHOSEN
     }
 
-    /// Its file.
     pub(crate) fn file(self) -> Result<PathBuf> {
         match self {
             Self::Wasm => paths::filter(),

@@ -9,12 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 pub use crate::app::APP_SECRET;
-use crate::app::App;
+use crate::app::{App, start_server};
 use crate::client::{Answer, Client, Request};
 use crate::process::Process;
 use crate::{keys, paths, secrets};
 
-/// The authorization server, running.
 pub struct AuthorizationServer {
     _process: Process,
     issuer: String,
@@ -67,7 +66,6 @@ impl Deref for AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Starts it on a free port of loopback.
     pub fn start(name: &str) -> Result<Self> {
         Self::launch(name, 0, &[])
     }
@@ -84,7 +82,6 @@ impl AuthorizationServer {
 
     fn launch(name: &str, port: u16, more: &[(&str, &str)]) -> Result<Self> {
         let script = paths::authorization_server()?;
-        let log = paths::logs()?.join(format!("{name}-authorization-server.log"));
         let secrets = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET), ("APP_CLIENT_SECRET", APP_SECRET)];
         for (_, secret) in secrets {
             secrets::noted(secret.to_owned());
@@ -97,12 +94,8 @@ impl AuthorizationServer {
         let gateway_keys = gateway_keys.to_string();
         let environment = [secrets.as_slice(), &[("GATEWAY_KEYS", &gateway_keys)], more].concat();
         let arguments = [script.to_str().context("a path that is not UTF-8")?, &port.to_string()];
-        let mut process = Process::start("node".as_ref(), &arguments, &environment, &log)?;
-        let url = process.first_line()?;
-        let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
-        let port =
-            port.with_context(|| format!("the authorization server did not start, see {}", log.display()))?;
-        let client = Client::to_port(port);
+        let name = format!("{name}-authorization-server");
+        let (process, url, client) = start_server(&name, "node".as_ref(), arguments, &environment)?;
         let issuer = more.iter().find(|(name, _)| *name == "ISSUER");
         let issuer = issuer.map_or(url, |(_, issuer)| (*issuer).to_owned());
         Ok(Self { _process: process, issuer, client, app: App::at(client) })
@@ -113,7 +106,6 @@ impl AuthorizationServer {
         &self.issuer
     }
 
-    /// Where it listens on loopback.
     pub fn port(&self) -> u16 {
         self.client.port()
     }
@@ -159,7 +151,6 @@ impl AuthorizationServer {
         Ok(self.client.send(request).await?.status)
     }
 
-    /// How often a token was introspected.
     pub async fn introspections(&self, token: &str) -> Result<u64> {
         self.introspection(token).await?["count"].as_u64().context("no count")
     }

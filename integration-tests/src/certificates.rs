@@ -12,7 +12,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs
 
 use crate::secrets;
 
-/// Who signs certificates.
 pub struct CertificateAuthority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -24,7 +23,6 @@ pub struct Certificate {
 }
 
 impl CertificateAuthority {
-    /// An authority of its own.
     pub fn new() -> Result<Self> {
         let mut params = params("authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -43,7 +41,6 @@ impl CertificateAuthority {
         self.certify(uris.collect::<Result<_>>()?)
     }
 
-    /// Its own certificate.
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
@@ -64,7 +61,6 @@ impl CertificateAuthority {
 }
 
 impl Certificate {
-    /// The certificate.
     pub fn pem(&self) -> String {
         self.certificate.pem()
     }
@@ -74,7 +70,6 @@ impl Certificate {
         self.key.serialize_pem()
     }
 
-    /// The certificate in DER, as base64.
     pub fn base64_der(&self) -> String {
         STANDARD.encode(self.certificate.der())
     }

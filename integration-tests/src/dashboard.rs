@@ -19,7 +19,6 @@ pub fn panels() -> Result<Vec<Panel>> {
     panels.iter().filter(|panel| panel["type"] != "row").map(panel).collect()
 }
 
-/// The file.
 pub fn text() -> Result<String> {
     Ok(std::fs::read_to_string(paths::monitoring()?.join("grafana-dashboard.json"))?)
 }

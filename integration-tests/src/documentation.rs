@@ -8,11 +8,9 @@ use crate::paths;
 pub struct Page {
     /// Where it is in the checkout.
     pub path: String,
-    /// What it is made of, in order.
     pub parts: Vec<Part>,
 }
 
-/// The parts of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A heading, of this level.

@@ -16,7 +16,6 @@ use crate::{certificates, jwt, keys, secrets};
 pub struct DpopKey(SigningKey);
 
 impl DpopKey {
-    /// A fresh key.
     pub fn new() -> Result<Self> {
         let key = SigningKey::from_pkcs8_der(&certificates::noted_key()?.serialize_der());
         Ok(Self(key.map_err(|error| anyhow!("no key: {error}"))?))
@@ -38,12 +37,10 @@ impl DpopKey {
         self.sign(&claims(method, uri, token))
     }
 
-    /// A proof with these claims.
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_with(&json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": self.jwk()}), claims)
     }
 
-    /// A proof with this header and these claims.
     pub fn sign_with(&self, header: &Value, claims: &Value) -> String {
         let message = format!("{}.{}", jwt::encoded(header), jwt::encoded(claims));
         let signature: Signature = self.0.sign(message.as_bytes());

@@ -5,40 +5,12 @@ use anyhow::Result;
 use axum::Router;
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{Message, WebSocket};
-use axum::http::HeaderMap;
 use axum::response::Response;
 
-use crate::received::Received;
-use crate::server;
+use crate::server::Service;
 
-/// The service, running.
-#[derive(Clone)]
-pub struct Echo {
-    port: u16,
-    received: Received,
-}
-
-impl Echo {
-    /// Starts the service.
-    pub fn start() -> Result<Self> {
-        let (port, received) = server::serve_and_note(Router::new().fallback(accept))?;
-        Ok(Self { port, received })
-    }
-
-    /// Where it listens on loopback.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The heads of all that arrives.
-    pub fn heads(&self) -> Received {
-        self.received.clone()
-    }
-
-    /// The heads of the handshakes of this name that arrived.
-    pub fn received(&self, name: &str) -> Vec<HeaderMap> {
-        self.received.named(name)
-    }
+pub fn start() -> Result<Service> {
+    Service::start(Router::new().fallback(accept))
 }
 
 /// The one subprotocol that the service speaks.

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 
-use crate::api::Api;
 use crate::authorization_server::AuthorizationServer;
 use crate::paths;
+use crate::server::Service;
 
 /// A file, with other texts for some of its own.
 pub struct Example {
@@ -28,23 +28,22 @@ impl Example {
         Ok(self)
     }
 
-    /// What has become of it.
     pub fn text(self) -> String {
         self.text
     }
 }
 
 /// A file whose parts are all on loopback, with the ports that they have here, and free ones for Envoy's own.
-pub fn on_loopback(name: &str, server: &AuthorizationServer, api: &Api) -> Result<Example> {
+pub fn on_loopback(name: &str, server: &AuthorizationServer, api: &Service) -> Result<Example> {
     located(name, server, api)?.with("target/phantom_token.wasm", &paths::filter()?.display().to_string())
 }
 
 /// The same of a file with the native module.
-pub fn with_module(name: &str, server: &AuthorizationServer, api: &Api) -> Result<Example> {
+pub fn with_module(name: &str, server: &AuthorizationServer, api: &Service) -> Result<Example> {
     located(name, server, api)?.with("target/libphantom_token.so", &paths::module()?.display().to_string())
 }
 
-fn located(name: &str, server: &AuthorizationServer, api: &Api) -> Result<Example> {
+fn located(name: &str, server: &AuthorizationServer, api: &Service) -> Result<Example> {
     let mut example = Example::read(name)?;
     for (written, here) in [
         ("port_value: 10000", "port_value: 0".to_owned()),

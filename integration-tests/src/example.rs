@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::api::Api;
 use crate::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use crate::envoy::Envoy;
+use crate::server::Service;
 use crate::{envoy_config, paths};
 
 /// How long an answer is kept here although the server forbids it: a time that one can wait for.
@@ -18,7 +18,7 @@ pub async fn start(
     name: &str,
     filter: &Path,
     server: &AuthorizationServer,
-    api: &Api,
+    api: &Service,
     origin: &str,
 ) -> Result<Envoy> {
     let no_store_ttl = format!(r#""no_store_ttl": "{}s""#, TIME_TO_LIVE.as_secs());

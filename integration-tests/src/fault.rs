@@ -6,9 +6,7 @@ use crate::faulty_server::Behaviour;
 pub struct Fault {
     /// What the server does, in a sentence that begins with it.
     pub name: &'static str,
-    /// How it does that.
     pub behaviour: Behaviour,
-    /// What it may do to clients.
     pub harm: Harm,
 }
 
@@ -25,7 +23,6 @@ pub enum Harm {
     Total,
 }
 
-/// All of them.
 pub const FAULTS: [Fault; 15] = [
     fault("hangs", Behaviour::Hangs, Harm::Total),
     fault("resets in the middle of its answer", Behaviour::ResetsMidBody, Harm::Total),

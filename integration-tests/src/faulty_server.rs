@@ -25,9 +25,7 @@ pub struct FaultyServer {
 /// What the server does with the introspections that it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// It answers them.
     Healthy,
-    /// It never answers.
     Hangs,
     /// It resets the connection when half of the answer is sent.
     ResetsMidBody,
@@ -79,7 +77,6 @@ impl FaultyServer {
         Ok(Self { port: number, orders, asked })
     }
 
-    /// Where it listens on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }

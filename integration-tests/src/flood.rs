@@ -15,7 +15,6 @@ use crate::load_token::{LoadToken, TokenKind};
 /// How many tokens come, over how many connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
-    /// The number of fresh tokens.
     pub tokens: u64,
     /// How many connections carry them, each one request after the other.
     pub connections: usize,
@@ -64,7 +63,6 @@ async fn carry(port: u16, tokens: u64, poured: Arc<AtomicU64>) -> Result<Statuse
     }
 }
 
-/// How many tokens are hot.
 const HOT: u64 = 10;
 
 /// How many new tokens come between two hot ones.

@@ -66,7 +66,6 @@ impl Message {
         self.head.lines().next().unwrap_or_default()
     }
 
-    /// The status of an answer.
     pub(crate) fn status(&self) -> Option<u16> {
         self.first_line().split(' ').nth(1)?.parse().ok()
     }

@@ -19,7 +19,6 @@ use crate::recording_api;
 /// How many clients come to which port, and how they behave.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadProfile {
-    /// How many they are.
     pub clients: usize,
     /// How long each waits between an answer and its next request.
     pub pause: Duration,
@@ -38,15 +37,11 @@ pub struct Load {
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
     pub client: usize,
-    /// The number of the request.
     pub request: u64,
-    /// The token that it had.
     pub token: Option<LoadToken>,
-    /// When it was sent.
     pub sent: Instant,
     /// When the client saw this.
     pub seen: Instant,
-    /// What it saw.
     pub observed: Observed,
 }
 
@@ -55,9 +50,7 @@ pub struct Observation {
 pub enum Observed {
     Answer {
         status: u16,
-        /// Whether it has `WWW-Authenticate`.
         is_challenge: bool,
-        /// Whether it has `Retry-After`.
         says_when: bool,
         /// Whether the API gave it, to this very request.
         is_own: bool,
@@ -113,7 +106,6 @@ impl Load {
 }
 
 impl Observation {
-    /// Whether the API answered.
     pub fn is_served(&self) -> bool {
         matches!(self.observed, Observed::Answer { status: 200, is_own: true, .. })
     }
@@ -124,7 +116,6 @@ impl Observation {
     }
 }
 
-/// One of the load.
 struct Client {
     number: usize,
     port: u16,
@@ -231,6 +222,5 @@ const HABITS: [Habit; 8] = [
     Habit::Nothing,
 ];
 
-/// How many tokens are known.
 const KNOWN: u64 = 4;
 const INTERVAL: Duration = Duration::from_millis(10);

@@ -13,14 +13,12 @@ use serde_json::{Value, json};
 
 use crate::{jwt, secrets};
 
-/// An opaque token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LoadToken {
     kind: TokenKind,
     number: u64,
 }
 
-/// What a token is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// It is active, and used again and again.
@@ -37,13 +35,11 @@ impl LoadToken {
         Self { kind: TokenKind::Known, number }
     }
 
-    /// A fresh one.
     pub fn fresh(kind: TokenKind) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         Self { kind, number: COUNT.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// What it is worth.
     pub fn kind(self) -> TokenKind {
         self.kind
     }

@@ -50,7 +50,6 @@ impl Memory {
         Ok(())
     }
 
-    /// The samples as JSON.
     pub fn json(&self) -> Value {
         self.samples.iter().map(|(after, bytes)| json!([after, bytes])).collect()
     }

@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-/// The checkout.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_default()
 }
 
-/// The filter as it is deployed.
 pub fn filter() -> Result<PathBuf> {
     existing("target/phantom_token.wasm", "./justw build")
 }
@@ -59,7 +57,6 @@ pub fn keycloak() -> Result<PathBuf> {
     existing(".tools/keycloak/bin/kc.sh", "./justw server-keycloak")
 }
 
-/// The application with Spring Authorization Server.
 pub fn spring() -> Result<PathBuf> {
     existing(".tools/spring/authorization-server.jar", "./justw server-spring")
 }
@@ -76,7 +73,6 @@ pub fn debian_server(name: &str) -> Result<(PathBuf, PathBuf)> {
     Ok((existing(&format!("integration-tests/servers/{name}/start.sh"), "git checkout")?, packages))
 }
 
-/// Ory Hydra.
 pub fn hydra() -> Result<PathBuf> {
     existing(".tools/hydra/hydra", "./justw server-hydra")
 }
@@ -92,7 +88,6 @@ pub fn kubectl() -> Result<PathBuf> {
     existing(".tools/kubectl/kubectl", "./justw kubectl")
 }
 
-/// A program of a control plane.
 pub fn control_plane(name: &str, program: &str) -> Result<PathBuf> {
     existing(&format!(".tools/{name}/{program}"), &format!("./justw {name}"))
 }
@@ -102,17 +97,14 @@ pub fn definitions(name: &str) -> Result<PathBuf> {
     existing(&format!(".tools/{name}/definitions"), &format!("./justw {name}"))
 }
 
-/// What judges manifests.
 pub struct KubernetesSchemas {
     /// The programs that do, their packages installed.
     pub scripts: PathBuf,
     /// The Python that runs one of them.
     pub python: PathBuf,
-    /// The models of Istio's API.
     pub istio_models: PathBuf,
 }
 
-/// What judges manifests.
 pub fn kubernetes_schemas() -> Result<KubernetesSchemas> {
     let (scripts, tools) = ("integration-tests/kubernetes-schemas", ".tools/kubernetes-schemas");
     let remedy = "./justw kubernetes-schemas";
@@ -151,12 +143,10 @@ pub fn image() -> Result<(PathBuf, PathBuf)> {
     Ok((existing("target/debug/package-image", "./justw image")?, existing("target/image", "./justw image")?))
 }
 
-/// What copies images.
 pub fn skopeo() -> Result<PathBuf> {
     existing(".tools/skopeo", "./justw skopeo")
 }
 
-/// A registry for images.
 pub fn docker_registry() -> Result<PathBuf> {
     existing(".tools/docker-registry", "./justw docker-registry")
 }

@@ -7,12 +7,11 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::app::{APP_SECRET, App};
+use crate::app::{APP_SECRET, App, start_server};
 use crate::client::{Client, Request};
 use crate::process::Process;
 use crate::{paths, secrets};
 
-/// The authorization server, running.
 pub struct PlainAuthorizationServer {
     _process: Process,
     issuer: String,
@@ -33,36 +32,27 @@ impl Deref for PlainAuthorizationServer {
 }
 
 impl PlainAuthorizationServer {
-    /// Starts it on a free port of loopback.
     pub fn start(name: &str) -> Result<Self> {
         let (python, script) = paths::plain_authorization_server()?;
-        let log = paths::logs()?.join(format!("{name}-plain-authorization-server.log"));
         let secrets = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET), ("APP_CLIENT_SECRET", APP_SECRET)];
         for (_, secret) in secrets {
             secrets::noted(secret.to_owned());
         }
         secrets::noted(STANDARD.encode(format!("gateway:{ENCODED_GATEWAY_SECRET}")));
         let arguments = [script.to_str().context("a path that is not UTF-8")?, "0"];
-        let mut process = Process::start(&python, &arguments, &secrets, &log)?;
-        let issuer = process.first_line()?;
-        let port = issuer.rsplit(':').next().and_then(|port| port.parse().ok());
-        let port =
-            port.with_context(|| format!("the authorization server did not start, see {}", log.display()))?;
-        let client = Client::to_port(port);
+        let name = format!("{name}-plain-authorization-server");
+        let (process, issuer, client) = start_server(&name, &python, arguments, &secrets)?;
         Ok(Self { _process: process, issuer, client, app: App::at(client) })
     }
 
-    /// Its issuer identifier, an URL of loopback.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Where it listens on loopback.
     pub fn port(&self) -> u16 {
         self.client.port()
     }
 
-    /// How often a token was introspected.
     pub async fn introspections(&self, token: &str) -> Result<u64> {
         let answer = self.client.send(Request::get("/test/introspections").header("token", token)).await?;
         answer.json()?["count"].as_u64().context("no count")

@@ -6,18 +6,15 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 pub struct Plot<'a> {
-    /// What it shows.
     pub title: &'a str,
     /// What goes to the right, and how its numbers are written.
     pub x: Axis<'a>,
     /// What goes up, from zero, and how its numbers are written.
     pub y: Axis<'a>,
-    /// The points, from the left to the right.
     pub points: &'a [(f64, f64)],
 }
 
 pub struct Axis<'a> {
-    /// What it measures.
     pub name: &'a str,
     /// Writes one of its numbers.
     pub number: fn(f64) -> String,

@@ -33,4 +33,9 @@ impl ReservedPort {
     }
 }
 
+/// A port that was free a moment ago, for a program that does not share ports.
+pub fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
 const BACKLOG: u32 = 1024;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::eventually::eventually;
 use crate::paths;
 
 /// A running program; dropping it kills it and all that it started.
@@ -48,6 +49,20 @@ impl Process {
         let _ = self.shell.wait();
     }
 
+    /// The port behind this text in a log, once it is there.
+    pub async fn logged_port(log: &Path, before: &str) -> Result<u16> {
+        let mut port = None;
+        eventually(&format!("{before} in {}", log.display()), async || {
+            let text = std::fs::read_to_string(log)?;
+            let digits =
+                text.split_once(before).map(|(_, rest)| rest.split(|other: char| !other.is_ascii_digit()));
+            port = digits.and_then(|mut digits| digits.next()?.parse().ok());
+            Ok(port.is_some())
+        })
+        .await?;
+        port.context("no port")
+    }
+
     /// How much memory of the machine the program has, in bytes.
     pub fn resident_bytes(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
@@ -63,7 +78,6 @@ impl Process {
         children.split_whitespace().next().and_then(|id| id.parse().ok()).context("the program has ended")
     }
 
-    /// The first line of the program's standard output.
     pub fn first_line(&mut self) -> Result<String> {
         self.line_with("")
     }

@@ -44,14 +44,10 @@ impl Prometheus {
         ];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let process = Process::start(&paths::prometheus()?, &arguments, &[], &log)?;
-        let mut port = None;
-        eventually("Prometheus is ready", async || {
-            let text = std::fs::read_to_string(&log)?;
-            port = port_of(&text);
-            Ok(port.is_some() && text.contains("Server is ready"))
-        })
-        .await?;
-        let client = Client::to_port(port.context("Prometheus has no port")?);
+        let port = Process::logged_port(&log, "\"Listening on\" address=127.0.0.1:").await?;
+        let is_ready = async || Ok(std::fs::read_to_string(&log)?.contains("Server is ready"));
+        eventually("Prometheus is ready", is_ready).await?;
+        let client = Client::to_port(port);
         Ok(Self { _process: process, _folder: folder, client })
     }
 
@@ -95,12 +91,6 @@ pub fn promtool(arguments: &[&str], file: &str) -> Result<()> {
 
 pub fn alert_rules() -> Result<PathBuf> {
     Ok(paths::monitoring()?.join("prometheus-alerts.yaml"))
-}
-
-/// The port that Prometheus's log says it listens on.
-fn port_of(log: &str) -> Option<u16> {
-    let (_, rest) = log.split_once("\"Listening on\" address=127.0.0.1:")?;
-    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn escaped(value: &str) -> String {

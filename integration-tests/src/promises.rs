@@ -19,12 +19,9 @@ pub struct Expected {
     pub cuts: bool,
 }
 
-/// When what happened.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
-    /// When the fault began.
     pub(crate) begin: Instant,
-    /// When it ended.
     pub(crate) end: Instant,
     /// From when to when it was there for certain, if it was a fault of the server: its beginning and end take a while.
     pub(crate) certain: Option<(Instant, Instant)>,
@@ -58,9 +55,9 @@ pub(crate) fn broken(
     let mut broken = account.complaints.clone();
     for one in observations {
         let arrivals = account.arrivals.get(&one.request).copied().unwrap_or_default();
-        let wrong = wrong_sight(one, times, expected).or_else(|| wrong_arrivals(one, arrivals));
+        let wrong = wrong_observation(one, times, expected).or_else(|| wrong_arrivals(one, arrivals));
         broken.extend(wrong.map(|wrong| {
-            let (name, waited) = (came_with(one), one.seen - one.sent);
+            let (name, waited) = (credentials_of(one), one.seen - one.sent);
             let offset = match one.sent.checked_duration_since(times.begin) {
                 Some(after) => format!("{after:?} after the fault began"),
                 None => format!("{:?} before the fault began", times.begin - one.sent),
@@ -81,7 +78,7 @@ pub(crate) fn broken(
 }
 
 /// What is wrong with what a client saw.
-fn wrong_sight(one: &Observation, times: Times, expected: Expected) -> Option<&'static str> {
+fn wrong_observation(one: &Observation, times: Times, expected: Expected) -> Option<&'static str> {
     let is_disturbed = times.is_disturbed(one);
     let (status, is_challenge, says_when, is_own) = match one.observed {
         Observed::Silence => return Some("a request was forgotten"),
@@ -111,7 +108,7 @@ fn wrong_sight(one: &Observation, times: Times, expected: Expected) -> Option<&'
         502..=504 if !needs_server => Some("a request failed that needs no authorization server"),
         502..=504 if !is_disturbed => Some("a request failed while all was well"),
         502..=504 if expected.harm == Harm::None => Some("a request failed by what is to harm nobody"),
-        502..=504 if is_challenge => Some("a failure of the server was told as the client's"),
+        502..=504 if is_challenge => Some("a failure of the server was reported as the client's"),
         503 if !says_when => Some("a 503 without Retry-After"),
         502..=504 => None,
         _ => Some("a status that nobody expects"),
@@ -133,7 +130,7 @@ fn wrong_arrivals(one: &Observation, arrivals: u32) -> Option<&'static str> {
 }
 
 /// What a request came with.
-pub(crate) fn came_with(one: &Observation) -> &'static str {
+pub(crate) fn credentials_of(one: &Observation) -> &'static str {
     one.token.map_or("none", |token| token.kind().name())
 }
 

@@ -11,7 +11,6 @@ use axum::http::{HeaderMap, Uri};
 pub struct Received(Arc<Mutex<HashMap<String, Vec<HeaderMap>>>>);
 
 impl Received {
-    /// Notes a request.
     pub fn note(&self, path: &Uri, head: &HeaderMap) {
         let name = head.get("x-request-name").and_then(|name| name.to_str().ok());
         let name = name.map_or_else(|| path.to_string(), str::to_owned);

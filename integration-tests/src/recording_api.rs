@@ -9,13 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::http1::{Connection, Message};
 use crate::load_token::{self, LoadToken};
 
-/// The API, running until its runtime ends.
 pub struct RecordingApi {
     port: u16,
     account: Arc<Mutex<Account>>,
 }
 
-/// What arrived.
 #[derive(Default)]
 pub struct Account {
     /// How often each request arrived, by its number.
@@ -38,7 +36,6 @@ impl RecordingApi {
         Ok(Self { port, account })
     }
 
-    /// Where it listens on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -9,7 +9,6 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::client::{Client, Request};
-use crate::eventually::eventually;
 use crate::paths;
 use crate::process::Process;
 
@@ -35,13 +34,7 @@ impl Registry {
         let log = paths::logs()?.join(format!("{name}-docker-registry.log"));
         let arguments = ["serve", config.to_str().context("a path that is not UTF-8")?];
         let process = Process::start(&paths::docker_registry()?, &arguments, &[], &log)?;
-        let mut port = None;
-        eventually("the registry listens", async || {
-            port = port_of(&std::fs::read_to_string(&log)?);
-            Ok(port.is_some())
-        })
-        .await?;
-        let client = Client::to_port(port.context("the registry has no port")?);
+        let client = Client::to_port(Process::logged_port(&log, "listening on 127.0.0.1:").await?);
         Ok(Self { _process: process, _folder: folder, client })
     }
 
@@ -87,12 +80,6 @@ impl Registry {
         let source = format!("docker://{}", self.reference(name));
         Ok(serde_json::from_str(&skopeo(&["inspect", "--tls-verify=false", &source])?)?)
     }
-}
-
-/// The port that the registry's log says it listens on.
-fn port_of(log: &str) -> Option<u16> {
-    let (_, rest) = log.split_once("listening on 127.0.0.1:")?;
-    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn skopeo(arguments: &[&str]) -> Result<String> {

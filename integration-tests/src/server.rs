@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use anyhow::Result;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::net::TcpListener;
@@ -12,11 +13,34 @@ use tokio::runtime::Runtime;
 
 use crate::received::Received;
 
-/// Serves `app` on a free port of loopback, and gives the port and what arrives there.
-pub fn serve_and_note(app: Router) -> Result<(u16, Received)> {
-    let received = Received::default();
-    let port = serve(app.layer(middleware::from_fn_with_state(received.clone(), note)))?;
-    Ok((port, received))
+/// A service behind the ingress, and what it received.
+#[derive(Clone)]
+pub struct Service {
+    port: u16,
+    heads: Received,
+}
+
+impl Service {
+    /// Serves `app` on a free port of loopback.
+    pub fn start(app: Router) -> Result<Self> {
+        let heads = Received::default();
+        let port = serve(app.layer(middleware::from_fn_with_state(heads.clone(), note)))?;
+        Ok(Self { port, heads })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The heads of all that arrives.
+    pub fn heads(&self) -> Received {
+        self.heads.clone()
+    }
+
+    /// The heads of the requests of this name that arrived, or of this path and query where they have no name.
+    pub fn received(&self, name: &str) -> Vec<HeaderMap> {
+        self.heads.named(name)
+    }
 }
 
 /// Serves `app` on a free port of loopback, and gives the port.

@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::authorization_server::AuthorizationServer;
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
 
-/// The listener of the sidecar.
 pub const INBOUND: &str = "inbound";
 
 /// The header field in which the workload receives the claims that were verified, as base64url; the sidecar takes off what
@@ -17,11 +16,9 @@ pub const VERIFIED_CLAIMS: &str = "x-verified-claims";
 /// Whose JWTs a sidecar takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Issuer<'a> {
-    /// Its issuer identifier.
     pub name: &'a str,
     /// The path of its JWK Set.
     pub keys: &'a str,
-    /// Where it listens on loopback.
     pub port: u16,
 }
 

@@ -17,7 +17,7 @@ use crate::faulty_server::{Behaviour, FaultyServer};
 use crate::load::{Load, LoadProfile, Observation, Observed};
 use crate::paths;
 use crate::port::ReservedPort;
-use crate::promises::{self, Expected, Times, came_with};
+use crate::promises::{self, Expected, Times, credentials_of};
 use crate::recording_api::{Account, RecordingApi};
 use crate::secrets;
 
@@ -25,7 +25,6 @@ use crate::secrets;
 pub struct Gateway {
     /// The proxy, whose listener is called [`LISTENER`].
     pub envoy: Envoy,
-    /// The authorization server.
     pub server: FaultyServer,
     workers: u32,
     api: RecordingApi,
@@ -36,10 +35,8 @@ pub struct Gateway {
     failed: Option<(Instant, Instant)>,
 }
 
-/// How the trials are run.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Who comes.
     pub load: LoadProfile,
     /// How long all is well before a fault, and how long a fault lasts.
     pub phase: Duration,
@@ -48,16 +45,11 @@ pub struct Effort {
 /// Only connections to Envoy are lost; requests that get through are treated as usual.
 pub const GOES: Expected = Expected { harm: Harm::None, cuts: true };
 
-/// What the clients saw.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What failed.
     pub scenario: String,
-    /// How many workers Envoy had.
     pub workers: u32,
-    /// How many clients there were.
     pub clients: usize,
-    /// How long it failed.
     pub fault: Duration,
     /// How many of those who came meanwhile saw which status, or `cut`; by what their request came with.
     pub seen: BTreeMap<&'static str, BTreeMap<String, u64>>,
@@ -197,7 +189,7 @@ impl Gateway {
             };
             *all.entry(observed.clone()).or_default() += 1;
             if meanwhile(one) {
-                *seen.entry(came_with(one)).or_default().entry(observed).or_default() += 1;
+                *seen.entry(credentials_of(one)).or_default().entry(observed).or_default() += 1;
             }
         }
         let clients: HashSet<usize> = observations.iter().map(|one| one.client).collect();
@@ -260,7 +252,6 @@ fn configuration() -> Value {
     })
 }
 
-/// The listener with the filter.
 pub const LISTENER: &str = "gateway";
 
 /// How long the gateway waits for an introspection.

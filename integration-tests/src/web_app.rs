@@ -12,14 +12,12 @@ use serde_json::{Value, json};
 
 use crate::{paths, server};
 
-/// The application, running.
 pub struct WebApp {
     port: u16,
     settings: Arc<OnceLock<Value>>,
 }
 
 impl WebApp {
-    /// Starts it on a free port of loopback.
     pub fn start() -> Result<Self> {
         let [page, script, library] = paths::web_app()?.map(std::fs::read_to_string);
         let (page, script, library) = (page?, script?, library?);
@@ -38,7 +36,6 @@ impl WebApp {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Its page, to which the authorization server redirects.
     pub fn url(&self) -> String {
         format!("{}/", self.origin())
     }

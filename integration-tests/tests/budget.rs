@@ -254,7 +254,6 @@ impl Gateway {
         merged(&claims, json!({"iat": now, "jti": id}))
     }
 
-    /// A request with a token and a proof.
     fn proven(&self, number: usize, proof: &str) -> Request {
         let credentials = format!("DPoP {}", token(number));
         Request::get("/orders").header("authorization", credentials).header("dpop", proof)
@@ -447,11 +446,11 @@ fn phantom_token(claims: &Value) -> String {
 fn compared(name: &str, what: &str, expected: Option<u64>, got: u64, tolerance: f64) -> Option<String> {
     let Some(expected) = expected else { return Some(format!("{name}: no {what} in the budget, got {got}")) };
     let change = (got as f64 / expected as f64 - 1.0) * 100.0;
-    let told = || format!("{name}: {what}\n  expected {expected}\n  got      {got} ({change:+.1} %)");
+    let comparison = || format!("{name}: {what}\n  expected {expected}\n  got      {got} ({change:+.1} %)");
     if change > tolerance {
-        Some(told())
+        Some(comparison())
     } else if change < -10.0 - tolerance {
-        Some(format!("{}: it has become much cheaper, and the budget should say so", told()))
+        Some(format!("{}: it has become much cheaper, and the budget should say so", comparison()))
     } else {
         None
     }

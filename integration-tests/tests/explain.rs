@@ -243,12 +243,12 @@ fn answer(callout: &Callout, claims: &Map<String, Value>, is_verified: bool) -> 
 
 /// The fields in an order of their own; what is different in each JWT is left out of them.
 fn sorted<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Vec<(String, String)> {
-    let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), told(value))).collect();
+    let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), comparable(value))).collect();
     fields.sort();
     fields
 }
 
-fn told(value: &[u8]) -> String {
+fn comparable(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
     let (scheme, token) = text.split_once(' ').unwrap_or(("", &text));
     match claims_of(token) {

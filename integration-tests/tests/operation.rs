@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// If this failed, gauges would count workers that are gone, or one worker for all; and evictions and times would go
 /// unreported.
 #[test]
-fn gauges_tell_what_all_workers_have_and_forget_those_that_are_gone() -> Result<()> {
+fn gauges_show_all_workers_and_forget_those_that_are_gone() -> Result<()> {
     let cache = json!({"max_entries": 16, "max_bytes": 1 << 20, "shared": false});
     let mut host = host(Behaviour::Envoy, 2, json!({"cache": cache}))?;
     for (worker, tokens) in [(0, 40), (1, 3)] {
@@ -201,9 +201,9 @@ fn r022_the_authorization_server_learns_the_trace_where_that_is_configured() -> 
         let request = sent.iter().fold(orders(), |request, value| request.header("traceparent", value));
         host.request(0, &request)?;
         let callout = host.callout(host.open_callouts()[0]);
-        let told =
+        let sent_on =
             callout.headers.get("traceparent").map(|value| String::from_utf8_lossy(value).into_owned());
-        assert_eq!(told.as_deref(), expected, "{configured} {sent:?}");
+        assert_eq!(sent_on.as_deref(), expected, "{configured} {sent:?}");
     }
     Ok(())
 }
@@ -219,7 +219,7 @@ fn r074_a_shadow_denied_request_continues_without_credentials_and_is_counted() -
         for id in [waiting, without] {
             let stream = host.stream(id);
             let State::Forwarded { headers } = stream.state() else { panic!("{:?}", stream.state()) };
-            assert!(!headers.tells("authorization"), "{headers:?}");
+            assert!(!headers.has_value("authorization"), "{headers:?}");
         }
         host.advance(TICK);
         host.tick()?;
@@ -227,8 +227,8 @@ fn r074_a_shadow_denied_request_continues_without_credentials_and_is_counted() -
             assert_eq!(host.counter(&format!("phantom_token_shadow_denied.{reason}")), 1);
             assert_eq!(host.counter(&format!("phantom_token_denied.{reason}")), 0);
         }
-        let told = "warn: shadow denied: the rule is report_only: inactive";
-        assert!(host.log().iter().any(|line| line == told), "{:?}", host.log());
+        let expected = "warn: shadow denied: the rule is report_only: inactive";
+        assert!(host.log().iter().any(|line| line == expected), "{:?}", host.log());
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ fn run(behaviour: Behaviour, count: u64) -> Result<BTreeMap<&'static str, u32>> 
     for seed in kept.into_iter().chain(from..from + count) {
         let mut schedule = Schedule::new(behaviour, seed)?;
         let result = schedule.run(STEPS);
-        steps += result.with_context(|| told(&schedule, seed))?;
+        steps += result.with_context(|| report(&schedule, seed))?;
         for (outcome, count) in schedule.model.tally {
             *tally.entry(outcome).or_default() += count;
         }
@@ -94,7 +94,7 @@ fn assert_seen<'a>(
     }
 }
 
-fn told(schedule: &Schedule, seed: u64) -> String {
+fn report(schedule: &Schedule, seed: u64) -> String {
     let remedy = "add it to integration-tests/schedules-seeds.txt when it is repaired";
     format!("after:\n{}\nThis is the seed {seed}; {remedy}", schedule.trace.join("\n"))
 }

@@ -17,13 +17,10 @@ use serde_json::{Value, json};
 use super::variants::{SHARED_SLOTS, Variant};
 use crate::jwt;
 
-/// The issuer of all JWTs.
 pub const ISSUER: &str = "https://login.example.com";
 
-/// Their audience.
 pub const AUDIENCE: &str = "orders-api";
 
-/// The credentials of one run.
 pub struct Credentials {
     issued_at: u64,
     jwt: String,
@@ -33,7 +30,6 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Makes them.
     pub fn new() -> Result<Self> {
         let key = RsaPrivateKey::new(&mut OsRng, 2048)?;
         let number = |number: &rsa::BigUint| URL_SAFE_NO_PAD.encode(number.to_bytes_be());
@@ -50,7 +46,6 @@ impl Credentials {
         Ok(Self { issued_at, jwt, signature, keys, tokens })
     }
 
-    /// The JWK Set that verifies it.
     pub fn keys(&self) -> &Value {
         &self.keys
     }

@@ -49,7 +49,7 @@ pub fn routes(variant: Variant) -> Vec<Value> {
         json!({"match": {"path": variant.path(Destination::Direct)}, "direct_response": {"status": 200}}),
         json!({
             "match": {"path": variant.verification()}, "direct_response": {"status": 200},
-            "response_headers_to_add": told(),
+            "response_headers_to_add": received_authorization(),
         }),
     ]
 }
@@ -60,13 +60,13 @@ pub fn upstream_routes() -> Vec<Value> {
     vec![
         json!({
             "match": {"prefix": "/", "headers": asks}, "direct_response": {"status": 200},
-            "response_headers_to_add": told(),
+            "response_headers_to_add": received_authorization(),
         }),
         json!({"match": {"prefix": "/"}, "direct_response": {"status": 200}}),
     ]
 }
 
-fn told() -> Value {
+fn received_authorization() -> Value {
     json!([{"header": {"key": RECEIVED, "value": "%REQ(authorization)%"}}])
 }
 

@@ -12,10 +12,8 @@ use super::variants::{Destination, Variant};
 
 /// What one series says.
 pub struct Findings {
-    /// The number of workers.
     pub workers: u32,
     pub destination: Destination,
-    /// Of each variant.
     pub variants: Vec<Finding>,
 }
 
@@ -38,14 +36,12 @@ pub struct Finding {
 /// How long requests of a variant took at a fixed rate.
 pub struct Latency {
     pub variant: Variant,
-    /// How many requests there were.
     pub requests: usize,
     /// Within which time 500, 900, 990 and 999 of 1000 were answered.
     pub percentiles: [Duration; 4],
 }
 
 impl Findings {
-    /// What this series says.
     pub fn of(series: &Series) -> Result<Self> {
         let turns =
             |variant| series.turns.get(&variant).map(Vec::as_slice).context("a variant without turns");
@@ -73,7 +69,6 @@ impl Findings {
         format!("{} {workers}, {}", self.workers, self.destination.name())
     }
 
-    /// What it says of a variant.
     pub fn finding(&self, variant: Variant) -> Result<&Finding> {
         self.variants.iter().find(|finding| finding.variant == variant).context("a variant without findings")
     }
@@ -94,7 +89,6 @@ impl Findings {
     }
 }
 
-/// The latencies of all variants.
 pub fn latencies(paced: &Paced) -> Vec<Latency> {
     let latency = |variant| {
         let sorted = paced.latencies.get(&variant)?;

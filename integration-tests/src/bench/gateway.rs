@@ -34,7 +34,6 @@ struct Proxy {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
-    /// What the clients did.
     pub load: Load,
     /// How long the Envoy had a processor meanwhile.
     pub cpu: Duration,
@@ -69,7 +68,6 @@ impl Gateway {
         Ok(Self { workers, authority, proxies })
     }
 
-    /// How many workers each has.
     pub fn workers(&self) -> u32 {
         self.workers
     }
@@ -156,7 +154,7 @@ impl Proxy {
 
 /// Starts the server behind the gateways, an Envoy of its own that answers at once.
 pub async fn start_upstream(folder: &Path) -> Result<(Envoy, u16)> {
-    let envoy = EnvoyBuilder::new("upstream", 1, NOBODY)
+    let envoy = EnvoyBuilder::new("upstream", 1, DISCARD)
         .logging_by_default(folder)
         .relay("upstream", Listener::default())
         .routed_by(&filters::upstream_routes())
@@ -170,7 +168,7 @@ pub async fn start_upstream(folder: &Path) -> Result<(Envoy, u16)> {
 pub const CONNECTIONS: usize = 16;
 
 /// The port of discard (RFC 863), where nothing is sent.
-const NOBODY: u16 = 9;
+const DISCARD: u16 = 9;
 
 /// Until the Envoy waits again, after the last answer has left it.
 const SETTLING: Duration = Duration::from_millis(2);

@@ -16,7 +16,6 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// The clients of one listener.
 pub struct LoadClient {
     connections: Vec<Connection>,
     credentials: Arc<Rotation>,
@@ -25,7 +24,6 @@ pub struct LoadClient {
 /// What clients did in a turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Requests that were answered.
     pub requests: u64,
     /// From the first request to the last answer.
     pub elapsed: Duration,

@@ -9,17 +9,11 @@ use serde_json::{Value, json};
 
 use crate::{jwt, paths};
 
-/// The machine, and the versions of what was measured.
 pub struct Machine {
-    /// The processor's name.
     pub processor: String,
-    /// How many of its cores there are.
     pub cores: usize,
-    /// The release of Linux.
     pub kernel: String,
-    /// The version of Envoy, as it tells it.
     pub envoy: String,
-    /// The size of the filter in bytes.
     pub module_bytes: usize,
     /// The SHA-256 of the filter, in hexadecimal digits.
     pub module_sha256: String,

@@ -26,7 +26,6 @@ pub struct Plan {
 
 /// The turns of all variants with one number of workers and to one destination.
 pub struct Series {
-    /// The number of workers.
     pub workers: u32,
     pub destination: Destination,
     /// For each variant its turns, one in each cycle.

@@ -15,25 +15,19 @@ use super::table::table;
 use super::targets::Target;
 use super::variants::{Destination, Variant};
 
-/// A run and what it says.
 pub struct Report<'a> {
-    /// How much was measured.
     pub plan: &'a Plan,
     pub machine: Machine,
-    /// What the turns say.
     pub findings: Vec<Findings>,
     /// What each variant takes of the machine beside processors, with one worker and with two.
     pub footprints: Vec<HashMap<Variant, Footprint>>,
-    /// How long requests took.
     pub latencies: Vec<Latency>,
     /// At which rate, in requests in a second.
     pub rate: u32,
-    /// What was to be reached.
     pub targets: Vec<Target>,
 }
 
 impl Report<'_> {
-    /// The tables.
     pub fn summary(&self) -> Result<String> {
         Ok([
             format!("One worker:\n\n{}", self.costs(1)?),

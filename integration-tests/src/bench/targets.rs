@@ -9,9 +9,7 @@ use super::footprint::{AddedMemory, Footprint};
 use super::variants::{Destination, Variant};
 
 pub struct Target {
-    /// Of what.
     pub variant: Variant,
-    /// What shall be.
     pub text: &'static str,
     pub limit: Limit,
     pub measured: f64,
@@ -27,7 +25,6 @@ pub enum Limit {
 }
 
 impl Target {
-    /// Whether it is met.
     pub fn is_met(&self) -> bool {
         match self.limit {
             Limit::AtMost(limit) => self.measured <= limit,

@@ -69,7 +69,6 @@ impl Variant {
         Self::Lua,
     ];
 
-    /// Its listener.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -91,7 +90,6 @@ impl Variant {
         }
     }
 
-    /// What reports call it.
     pub fn title(self) -> &'static str {
         match self {
             Self::Plain => "plain Envoy",
@@ -175,10 +173,8 @@ impl Variant {
 }
 
 impl Destination {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Direct, Self::Upstream];
 
-    /// What reports call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",

@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use integration_tests::api::Api;
 use integration_tests::authorization_server::{APP_SECRET, AuthorizationServer};
+use integration_tests::browser::Browser;
 use integration_tests::client::{Answer, Client, Request};
 use integration_tests::example::{self, TIME_TO_LIVE};
-use integration_tests::user::User;
+use integration_tests::server::Service;
 use integration_tests::web_app::WebApp;
-use integration_tests::{jwt, paths, secrets};
+use integration_tests::{api, jwt, paths, secrets};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -26,15 +26,15 @@ async fn main() -> Result<()> {
     };
 
     println!("Starting an authorization server (oidc-provider), an API, and Envoy with the filter…");
-    let (app, api) = (WebApp::start()?, Api::start()?);
+    let (app, api) = (WebApp::start()?, api::start()?);
     let server = AuthorizationServer::start_for_users("demo", 0, &app.url())?;
     let envoy = example::start("demo", &paths::filter()?, &server, &api, &app.origin()).await?;
     app.configure(server.issuer(), &format!("http://127.0.0.1:{}", envoy.client("ingress").port()))?;
     let story = Story { gateway: envoy.client("ingress"), api, app };
     if browser {
-        story.tell_of_a_user().await?;
+        story.run_as_a_user().await?;
     }
-    let server = story.tell(server).await?;
+    let server = story.run(server).await?;
     println!("\nAll of it happened as it should.");
     if keep {
         let token = server.issue("orders:read").await?;
@@ -46,12 +46,12 @@ async fn main() -> Result<()> {
 
 struct Story {
     gateway: Client,
-    api: Api,
+    api: Service,
     app: WebApp,
 }
 
 impl Story {
-    async fn tell(&self, server: AuthorizationServer) -> Result<AuthorizationServer> {
+    async fn run(&self, server: AuthorizationServer) -> Result<AuthorizationServer> {
         chapter("A client gets an access token. It is opaque: it reveals nothing about the user.");
         let token = server.issue("orders:read").await?;
         println!("    {token}");
@@ -97,9 +97,9 @@ impl Story {
     }
 
     /// A user logs in by authorization code with PKCE, calls the API by an application in a browser, grants it more, and logs out.
-    async fn tell_of_a_user(&self) -> Result<()> {
+    async fn run_as_a_user(&self) -> Result<()> {
         chapter("Alice opens an application in Chromium, and logs in at the authorization server.");
-        let user = User::open("demo").await?;
+        let user = Browser::open("demo").await?;
         user.visit(&self.app.url()).await?;
         user.click("body[data-ready] #log-in").await?;
         user.log_in("alice").await?;
@@ -151,7 +151,7 @@ impl Story {
 }
 
 /// Waits until the application says what happened.
-async fn shows(user: &User, what: &str) -> Result<()> {
+async fn shows(user: &Browser, what: &str) -> Result<()> {
     user.reads("#happened", what).await?;
     println!("    the page says: {what}");
     Ok(())

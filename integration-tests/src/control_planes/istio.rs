@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::kubernetes::ApiServer;
-use super::{free_port, start_in};
+use super::start_in;
 use crate::client::{Client, Request};
 use crate::envoy::Envoy;
 use crate::eventually::eventually;
 use crate::manifests::Manifests;
 use crate::paths;
+use crate::port::free_port;
 use crate::process::Process;
 
-/// istiod and its API server, running.
 pub struct Istiod {
     pub api_server: ApiServer,
     _process: Process,
@@ -214,7 +214,6 @@ impl Istiod {
         Ok(root["data"]["root-cert.pem"].as_str().context("no certificate")?.to_owned())
     }
 
-    /// Applies resources.
     pub fn apply(&self, manifests: &Manifests) -> Result<()> {
         self.api_server.apply(manifests)
     }

@@ -8,15 +8,14 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::free_port;
 use crate::eventually::eventually;
 use crate::keys;
 use crate::manifests::Manifests;
 use crate::paths;
+use crate::port::free_port;
 use crate::process::Process;
 use crate::secrets;
 
-/// The API server, running.
 pub struct ApiServer {
     _server: Process,
     _store: Process,

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::port::ReservedPort;
 use crate::process::Process;
 
 /// Starts a program in this folder, all its output going to the file `log`.
@@ -24,9 +23,4 @@ fn start_in(
     let program = program.to_str().context("a path that is not UTF-8")?;
     let arguments = [&["-c", SCRIPT, "sh", folder, program], arguments].concat();
     Process::start(Path::new("sh"), &arguments, environment, log)
-}
-
-/// A free loopback port, for a program that does not share ports.
-fn free_port() -> Result<u16> {
-    Ok(ReservedPort::new()?.number())
 }

@@ -9,7 +9,6 @@ use super::header_map::HeaderMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CalloutId(pub(super) usize);
 
-/// A request that the filter sent.
 #[derive(Clone, Debug)]
 pub struct Callout {
     pub(super) root: ContextKey,
@@ -21,7 +20,6 @@ pub struct Callout {
     /// The worker that sent it.
     pub worker: usize,
     pub upstream: String,
-    /// Its header fields.
     pub headers: HeaderMap,
     pub body: Vec<u8>,
     /// How long the host waits for an answer.
@@ -33,22 +31,18 @@ pub struct Callout {
 /// What becomes of a callout.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// A response came.
     Response {
         /// Its header fields, `:status` among them.
         headers: HeaderMap,
         body: Vec<u8>,
     },
-    /// None came in time.
     TimedOut,
-    /// The server did not take the connection.
     Refused,
     /// The connection broke in the middle.
     Reset,
 }
 
 impl Callout {
-    /// Whether it has no answer yet.
     pub fn is_open(&self) -> bool {
         self.is_open
     }
@@ -90,7 +84,6 @@ impl Answer {
         Self::response(200, "application/jwt", jwt)
     }
 
-    /// Adds a field to a response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let Self::Response { headers, .. } = &mut self {

@@ -12,7 +12,6 @@ pub struct Setup {
     pub behaviour: Behaviour,
     /// How many workers it has, each with a VM of its own.
     pub workers: usize,
-    /// The filter's configuration.
     pub configuration: Value,
     /// The variables of the environment that the filter may see.
     pub environment: Vec<(String, String)>,

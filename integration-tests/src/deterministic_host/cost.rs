@@ -12,7 +12,6 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Both together.
     #[must_use]
     pub fn plus(mut self, other: &Self) -> Self {
         self.fuel += other.fuel;
@@ -33,7 +32,6 @@ impl Cost {
         self
     }
 
-    /// How many calls to the host.
     pub fn call_count(&self) -> u32 {
         self.calls.values().sum()
     }

@@ -72,7 +72,6 @@ impl HostCall<'_, '_> {
         self.world().charge(left);
     }
 
-    /// Bytes of the module's memory.
     pub(super) fn bytes(&self, data: u32, size: u32) -> Result<Vec<u8>, Failure> {
         let memory = self.caller.data().memory.ok_or(Status::InternalFailure)?;
         let (start, size) = (data as usize, size as usize);
@@ -80,13 +79,11 @@ impl HostCall<'_, '_> {
         bytes.map(<[u8]>::to_vec).ok_or_else(|| self.astray())
     }
 
-    /// Text in the module's memory.
     pub(super) fn text(&self, data: u32, size: u32) -> Result<String, Failure> {
         let bytes = self.bytes(data, size)?;
         String::from_utf8(bytes).map_err(|_| self.world().misuse("a name is not UTF-8").into())
     }
 
-    /// Writes into the module's memory.
     pub(super) fn put(&mut self, data: u32, bytes: &[u8]) -> Result<(), Failure> {
         let memory = self.caller.data().memory.ok_or(Status::InternalFailure)?;
         memory.write(&mut *self.caller, data as usize, bytes).map_err(|_| self.astray())

@@ -34,13 +34,12 @@ impl HeaderMap {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
     }
 
-    /// How many fields there are of that name.
     pub fn count(&self, name: &str) -> usize {
         self.iter().filter(|(own, _)| *own == name).count()
     }
 
     /// Whether a field of that name, in any case, has anything in it.
-    pub fn tells(&self, name: &str) -> bool {
+    pub fn has_value(&self, name: &str) -> bool {
         self.iter().any(|(own, value)| own.eq_ignore_ascii_case(name) && !value.is_empty())
     }
 
@@ -72,7 +71,6 @@ impl HeaderMap {
         }
     }
 
-    /// Removes all fields of that name.
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|field| !field.is_of(name));
     }
@@ -87,23 +85,19 @@ impl HeaderMap {
         Self(self.0.iter().cloned().map(|field| Field { is_hidden: false, ..field }).collect())
     }
 
-    /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let seen = self.0.iter().filter(|field| !field.is_hidden);
         seen.map(|field| (field.name.as_str(), field.value.as_slice()))
     }
 
-    /// How many fields there are.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many pseudo-header fields there are.
     pub(super) fn pseudo_count(&self) -> usize {
         self.iter().filter(|(name, _)| name.starts_with(':')).count()
     }

@@ -111,7 +111,7 @@ fn define_streams(linker: &mut Linker<Guest>) -> Result<(), Error> {
             let path = host.text(path, path_size)?;
             let value = {
                 let mut world = host.world();
-                if world.lacks(Guarantee::TellsConnections) && TOLD_BY_ENVOY.iter().any(|root| path.starts_with(root)) {
+                if world.lacks(Guarantee::TellsConnections) && ENVOY_PROPERTIES.iter().any(|root| path.starts_with(root)) {
                     world.log.push(format!("alert: there is no property {}", path.replace('\0', ".")));
                     return Err(Status::NotFound.into());
                 }
@@ -229,6 +229,6 @@ fn is_host_and_port(upstream: &str) -> bool {
 }
 
 /// Properties of the connection and of the route, by how they begin.
-const TOLD_BY_ENVOY: [&str; 2] = ["connection\0", "xds\0"];
+const ENVOY_PROPERTIES: [&str; 2] = ["connection\0", "xds\0"];
 
 const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "critical"];

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::status::Status;
 
-/// All that are defined.
 #[derive(Default)]
 pub(super) struct Metrics {
     numbers: BTreeMap<String, u32>,
@@ -51,7 +50,6 @@ impl Metrics {
         Ok(())
     }
 
-    /// Whether it is a gauge.
     pub(super) fn is_gauge(&self, number: u32) -> bool {
         self.metrics.get(number as usize).is_some_and(|metric| metric.kind == Kind::Gauge)
     }

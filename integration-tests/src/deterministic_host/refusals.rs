@@ -12,7 +12,6 @@ pub(super) struct Refusals(BTreeMap<String, (Refusal, u32)>);
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     Status(Status),
-    /// It stops the module.
     Trap,
 }
 

@@ -36,7 +36,6 @@ impl Request {
         new
     }
 
-    /// The same by another method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.headers.replace(":method", method.as_bytes());
@@ -50,14 +49,12 @@ impl Request {
         new
     }
 
-    /// Adds a field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push(name, value.as_ref());
         self
     }
 
-    /// Presents an access token.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", format!("Bearer {token}"))

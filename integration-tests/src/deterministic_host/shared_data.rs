@@ -58,7 +58,6 @@ impl SharedData {
         self.conflicts = times;
     }
 
-    /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }

@@ -9,10 +9,7 @@ pub enum Status {
     BadArgument = 2,
     /// A pointer leads out of the module's memory.
     InvalidMemoryAccess = 6,
-    /// A concurrent write came first.
     CasMismatch = 8,
-    /// The host failed.
     InternalFailure = 10,
-    /// The host has no such function.
     Unimplemented = 12,
 }

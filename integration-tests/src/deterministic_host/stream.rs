@@ -32,16 +32,12 @@ pub enum State {
     /// Its head is held.
     Paused,
     /// It has gone on to the services, like this.
-    Forwarded {
-        /// The fields that services receive.
-        headers: HeaderMap,
-    },
+    Forwarded { headers: HeaderMap },
     /// The filter answered it.
     Replied {
         status: u16,
         /// The fields of the answer, `:status` among them.
         headers: HeaderMap,
-        /// The body of the answer.
         body: String,
     },
     /// The filter answered it, but the host lost the answer, and closed the connection.
@@ -51,7 +47,6 @@ pub enum State {
 }
 
 impl Stream {
-    /// What has become of it.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -70,7 +65,6 @@ impl Stream {
         self.root
     }
 
-    /// Whether it has ended.
     pub fn is_over(&self) -> bool {
         self.is_over
     }

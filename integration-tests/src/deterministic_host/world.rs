@@ -184,7 +184,6 @@ impl World {
         fields.ok_or(Status::BadArgument)
     }
 
-    /// The filter replaces a field.
     pub(super) fn replace(&mut self, map: u32, name: &str, value: &[u8]) -> Result<(), Status> {
         let hides = map == REQUEST_HEADERS && self.lacks(Guarantee::ReplacesAll);
         let fields = self.changeable_fields(map)?;
@@ -196,7 +195,6 @@ impl World {
         Ok(())
     }
 
-    /// The filter removes a field.
     pub(super) fn remove(&mut self, map: u32, name: &str) -> Result<(), Status> {
         let hides = map == REQUEST_HEADERS && self.lacks(Guarantee::Removes);
         let fields = self.changeable_fields(map)?;
@@ -208,7 +206,6 @@ impl World {
         Ok(())
     }
 
-    /// The filter lets a request go on.
     pub(super) fn resume(&mut self, kind: u32) -> Result<(), Status> {
         let id = self.effective_stream().filter(|_| kind == REQUEST);
         let Some(id) = id else { return Err(self.misuse("something else than a request was resumed")) };
@@ -253,7 +250,6 @@ impl World {
         }
     }
 
-    /// The filter answers a request.
     pub(super) fn reply(&mut self, status: u32, fields: HeaderMap, body: &[u8]) -> Result<(), Status> {
         let Some(id) = self.effective_stream() else {
             return Err(self.misuse("something else than a request was answered"));

@@ -16,7 +16,6 @@ use crate::artefact::Artefact;
 use crate::certificates::{Certificate, CertificateAuthority};
 use crate::port::ReservedPort;
 
-/// An Envoy to be started.
 pub struct EnvoyBuilder {
     artefact: Artefact,
     name: String,
@@ -61,7 +60,6 @@ impl EnvoyBuilder {
         Self { artefact, ..self }
     }
 
-    /// Lets it have this many workers.
     #[must_use]
     pub fn workers(self, workers: u32) -> Self {
         Self { workers, ..self }
@@ -80,7 +78,6 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Sets a key of Envoy's runtime.
     #[must_use]
     pub fn runtime(mut self, key: &str, value: u64) -> Self {
         self.runtime.insert(key.to_owned(), json!(value));
@@ -168,7 +165,6 @@ impl EnvoyBuilder {
         self.listener_of(name, std::slice::from_ref(filter), listener)
     }
 
-    /// Adds a listener with these filters.
     #[must_use]
     pub fn listener_of(mut self, name: &str, filters: &[Value], listener: Listener) -> Self {
         self.listeners.push(listener_json(self.artefact, name, filters, listener));

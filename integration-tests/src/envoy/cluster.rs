@@ -18,7 +18,6 @@ pub(super) fn cluster(name: &str, ports: &[u16]) -> Value {
     })
 }
 
-/// A cluster with these options of HTTP.
 pub(super) fn cluster_with(name: &str, ports: &[u16], mut options: Value) -> Value {
     options["@type"] = json!("type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
     let mut cluster = cluster(name, ports);
@@ -27,7 +26,6 @@ pub(super) fn cluster_with(name: &str, ports: &[u16], mut options: Value) -> Val
     cluster
 }
 
-/// TLS on this side.
 pub(super) fn tls(side: &str, context: &Value) -> Value {
     let mut context = context.clone();
     context["@type"] =
@@ -35,7 +33,6 @@ pub(super) fn tls(side: &str, context: &Value) -> Value {
     json!({"name": "envoy.transport_sockets.tls", "typed_config": context})
 }
 
-/// A certificate and its key.
 pub(super) fn pair(own: &Certificate) -> Value {
     json!({
         "certificate_chain": {"inline_string": own.pem()},
@@ -43,7 +40,6 @@ pub(super) fn pair(own: &Certificate) -> Value {
     })
 }
 
-/// A port of loopback.
 pub(super) fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }

@@ -107,7 +107,6 @@ impl Launch {
     }
 }
 
-/// The end of a log.
 pub(super) fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

@@ -33,7 +33,6 @@ impl Default for Listener {
     }
 }
 
-/// The filter with this configuration.
 pub(super) fn phantom_token(
     artefact: Artefact,
     name: &str,

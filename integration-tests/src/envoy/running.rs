@@ -17,7 +17,6 @@ use crate::paths;
 use crate::port::ReservedPort;
 use crate::process::Process;
 
-/// An Envoy, running.
 pub struct Envoy {
     process: Process,
     launch: Launch,
@@ -115,7 +114,6 @@ impl Envoy {
         Ok(self.admin.send(Request::get("/stats/prometheus")).await?.text())
     }
 
-    /// What it is configured by.
     pub async fn configuration(&self) -> Result<Value> {
         self.admin.send(Request::get("/config_dump")).await?.json()
     }
@@ -231,7 +229,6 @@ impl Envoy {
         Ok(log.lines().filter(tells).map(str::to_owned).collect())
     }
 
-    /// The log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -33,12 +33,10 @@ impl Manifests {
         Ok(Self { resources })
     }
 
-    /// All of them.
     pub fn resources(&self) -> &[Value] {
         &self.resources
     }
 
-    /// Those of this kind.
     pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.resources.iter().filter(move |resource| resource["kind"] == kind)
     }
@@ -124,7 +122,6 @@ impl Manifests {
 pub struct Errors(Vec<String>);
 
 impl Errors {
-    /// The sentences.
     pub fn into_inner(self) -> Vec<String> {
         self.0
     }

@@ -37,7 +37,7 @@ fn each_promise_that_is_broken_during_a_fault_is_found() {
         (cold(), answer(401), 0, "a good token was refused as the client's fault"),
         (None, plain_401, 0, "a 401 without a challenge"),
         (known(), answer(503), 0, "a request failed that needs no authorization server"),
-        (cold(), challenging, 0, "a failure of the server was told as the client's"),
+        (cold(), challenging, 0, "a failure of the server was reported as the client's"),
         (cold(), unsaid, 0, "a 503 without Retry-After"),
         (cold(), answer(500), 0, "a status that nobody expects"),
     ] {

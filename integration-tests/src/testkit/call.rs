@@ -45,13 +45,11 @@ impl<'w> Call<'w> {
         Self { target: Target::Plain(self.envoy.client(listener)), case, ..self }
     }
 
-    /// Sends it by this client.
     #[must_use]
     pub fn by(self, client: Client) -> Self {
         Self { target: Target::Plain(client), ..self }
     }
 
-    /// Sends it by this client, over TLS.
     #[must_use]
     pub fn by_tls(self, client: TlsClient) -> Self {
         Self { target: Target::Tls(client), ..self }
@@ -67,14 +65,12 @@ impl<'w> Call<'w> {
         Self { target, case: format!("{} over {protocol:?}", self.case), ..self }
     }
 
-    /// Adds `Authorization: Bearer token`.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         let request = self.request.clone().bearer(token);
         Self { request, ..self.with_token(token) }
     }
 
-    /// Adds a header field.
     #[must_use]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         Self { request: self.request.header(name, value), ..self }

@@ -11,10 +11,8 @@ use serde_json::Value;
 use crate::client::Answer;
 use crate::{jwt, secrets};
 
-/// The outcome of one request.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What the client received.
     pub answer: Answer,
     /// The heads that services received.
     pub arrived: Vec<HeaderMap>,

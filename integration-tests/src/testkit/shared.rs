@@ -7,7 +7,6 @@ use tokio::sync::OnceCell;
 pub struct Shared<T>(OnceCell<T>);
 
 impl<T> Shared<T> {
-    /// Nothing is started yet.
     #[allow(clippy::new_without_default, reason = "it is always a static")]
     pub const fn new() -> Self {
         Self(OnceCell::const_new())

@@ -12,7 +12,6 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::world::World;
 use crate::eventually::soon;
 
-/// An open WebSocket.
 pub struct WebSocket {
     stream: WebSocketStream<TcpStream>,
     /// The subprotocol that the service chose.

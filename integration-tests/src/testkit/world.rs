@@ -1,12 +1,14 @@
 //! One Envoy with the filter, the authorization servers that it asks, and the services behind it.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::call::Call;
 use super::outcome::{DETAILS, Outcome};
-use crate::api::Api;
 use crate::authorization_server::{self, AuthorizationServer};
 use crate::client::{Client, Request};
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
@@ -15,13 +17,13 @@ use crate::json::{merge, merged};
 use crate::plain_authorization_server::{self, PlainAuthorizationServer};
 use crate::received::Received;
 use crate::scripted_server::{Gate, Response, ScriptedServer};
-use crate::{jwt, secrets};
+use crate::server::Service;
+use crate::{api, jwt, secrets};
 
-/// The world of a test, running.
 pub struct World {
     pub envoy: Envoy,
     /// The API, which is the cluster `api`.
-    pub api: Api,
+    pub api: Service,
     /// The server that answers what the test says, which is the cluster `scripted-server`.
     pub scripted: ScriptedServer,
     server: Server,
@@ -31,7 +33,7 @@ pub struct World {
 
 /// A world to be started. Its listeners have the configuration of [`configuration`](Self::configuration), each with edits of its own.
 pub struct WorldBuilder {
-    pub api: Api,
+    pub api: Service,
     /// The server that answers what the test says.
     pub scripted: ScriptedServer,
     server: Server,
@@ -101,7 +103,6 @@ impl World {
         self.get("/orders").bearer(token)
     }
 
-    /// Any request.
     pub fn send(&self, request: Request) -> Call<'_> {
         Call::new(&self.envoy, &self.services, self.client(), request)
     }
@@ -158,6 +159,26 @@ impl World {
         }
     }
 
+    /// Revokes a token that a listener has just served, and waits until that refuses it.
+    ///
+    /// # Errors
+    /// It is served for longer than an answer is kept.
+    pub async fn revoke_cached(&self, listener: &str, token: &str, time_to_live: Duration) -> Result<()> {
+        let cached = Instant::now();
+        self.revoke(token).await?;
+        eventually("the revoked token is refused", async || {
+            let age = cached.elapsed();
+            let outcome = self.orders(token).at(listener).await?;
+            if outcome.status == 200 {
+                ensure!(age <= time_to_live, "the revoked token was good after {age:?}");
+                return Ok(false);
+            }
+            outcome.is_refused(401, "inactive");
+            Ok(true)
+        })
+        .await
+    }
+
     /// How often the server was asked about a token.
     pub async fn introspections(&self, token: &str) -> Result<u64> {
         match &self.server {
@@ -208,7 +229,7 @@ impl World {
 
 impl WorldBuilder {
     fn new(name: &str, server: Server, edits: Value) -> Result<Self> {
-        let (scripted, api) = (ScriptedServer::start()?, Api::start()?);
+        let (scripted, api) = (ScriptedServer::start()?, api::start()?);
         let mut configuration = json!({
             "introspection": {
                 "endpoint": SCRIPTED_ENDPOINT,
@@ -234,7 +255,6 @@ impl WorldBuilder {
         self.server.certified()
     }
 
-    /// The issuer of the tokens.
     pub fn issuer(&self) -> String {
         match &self.server {
             Server::Certified(server) => server.issuer().to_owned(),
@@ -287,7 +307,6 @@ impl WorldBuilder {
         self.listener_of(name, &configuration, listener)
     }
 
-    /// Adds a listener with this configuration.
     #[must_use]
     pub fn listener_of(mut self, name: &str, configuration: &Value, listener: Listener) -> Self {
         self.listener.get_or_insert_with(|| name.to_owned());

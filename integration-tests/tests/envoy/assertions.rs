@@ -153,7 +153,7 @@ async fn r028_r110_an_assertion_that_is_refused_is_the_gateways_fault_and_in_no_
     let world = world().await;
     for listener in ["wrong-key", "wrong-algorithm", "wrong-audience"] {
         let token = world.issue("orders:read").await?;
-        let outcome = world.orders(&token).at(listener).await?.has_status(502);
+        let outcome = world.orders(&token).at(listener).await?.is_refused(502, "gateway_credentials_refused");
         let assertion = world.server().assertion(&token).await?;
         let tells = |line: &str| {
             line.contains(&format!("{listener} phantom-token:"))

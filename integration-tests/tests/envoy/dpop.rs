@@ -274,7 +274,7 @@ async fn r091_r095_a_jwt_that_is_minted_of_a_bound_token_has_no_binding() -> Res
     assert_eq!(introspection["cnf"], json!({"jkt": key.thumbprint()}));
     let claims = passes("minted", &key, &token).await?.claims()?;
     assert_eq!((&claims["client_id"], claims.get("cnf")), (&json!("app"), None));
-    world.orders(&token).at("minted").await?.has_status(401);
+    world.orders(&token).at("minted").await?.is_refused(401, "proof_required");
     Ok(())
 }
 
@@ -363,7 +363,6 @@ async fn misuses(
     Ok(misuses)
 }
 
-/// A request with a token and a proof.
 async fn proven(listener: &str, path: &str, token: &str, proof: &str) -> Call<'static> {
     let call = world().await.get(path).at(listener).with_token(token);
     call.header("authorization", format!("DPoP {token}")).header("dpop", proof)

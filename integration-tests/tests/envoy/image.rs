@@ -6,11 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration_tests::api::Api;
 use integration_tests::authorization_server::AuthorizationServer;
 use integration_tests::client::Request;
 use integration_tests::registry::Registry;
-use integration_tests::{example, image, paths};
+use integration_tests::{api, example, image, paths};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -128,7 +127,7 @@ async fn the_filter_of_a_published_image_runs_in_envoy() -> Result<()> {
     let (registry, server, api) = (
         Registry::start("image-in-envoy").await?,
         AuthorizationServer::start("image-in-envoy")?,
-        Api::start()?,
+        api::start()?,
     );
     publish(&registry.reference("in-envoy:tag"))?;
     let fetched = registry.pull("in-envoy:tag")?;

@@ -28,7 +28,7 @@ async fn world(name: &str, workers: u32) -> Result<World> {
             "keys": {"jwks_uri": format!("{issuer}/jwks"), "upstream": "authorization-server", "cooldown": "1s"},
             "cache": {"no_store_ttl": "1m"},
         }))
-        .envoy(|envoy| envoy.closed_cluster("nobody-listens").cluster("nobody-is-there", &[]))
+        .envoy(|envoy| envoy.closed_cluster("closed-port").cluster("no-hosts", &[]))
         .listener("gateway", json!({}))
         .listener_on("head-only", json!({}), Listener { stops_head_only: true, ..Listener::default() })
         .listener("alone", json!({"single_flight": false}))
@@ -455,7 +455,7 @@ fn forged(good: &str) -> Result<Vec<String>> {
 }
 
 /// A cluster whose host does not listen, one without hosts, and none.
-const NO_UPSTREAMS: [&str; 3] = ["nobody-listens", "nobody-is-there", "no-such-cluster"];
+const NO_UPSTREAMS: [&str; 3] = ["closed-port", "no-hosts", "no-such-cluster"];
 
 /// How many cool-down times have begun since then.
 fn cooldowns_since(start: Instant) -> u64 {

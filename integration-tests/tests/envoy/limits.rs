@@ -77,7 +77,7 @@ async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
         eventually("17 are withheld", are_withheld).await?;
         world.orders(&known).case("in the cache").await?.is_served();
         let outcome = world.orders(&secrets::fresh_token("one-too-many")).await?;
-        assert_eq!(outcome.has_status(503).header("retry-after"), "5");
+        assert_eq!(outcome.is_refused(503, "introspection_limit").header("retry-after"), "5");
         let shared = slow.iter().find(|token| !world.scripted.introspections(token).is_empty());
         let shared = world.orders(shared.expect("one that is asked about"));
         let release = async {

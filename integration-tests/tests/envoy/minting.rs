@@ -4,7 +4,6 @@
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use integration_tests::api::Api;
 use integration_tests::dpop::DpopKey;
 use integration_tests::envoy::{Envoy, Listener};
 use integration_tests::eventually::eventually;
@@ -12,7 +11,7 @@ use integration_tests::json::merged;
 use integration_tests::port::ReservedPort;
 use integration_tests::shared;
 use integration_tests::testkit::{Call, World};
-use integration_tests::{jwt, keys, secrets, sidecar};
+use integration_tests::{api, jwt, keys, secrets, sidecar};
 use serde_json::{Value, json};
 
 /// The chain of client, gateway, sidecar and API, and an API without a sidecar.
@@ -28,7 +27,7 @@ struct Chain {
 shared!(chain: Chain = async || start("minting").await);
 
 async fn start(name: &str) -> Result<Chain> {
-    let (billing, port) = (Api::start()?, ReservedPort::new()?);
+    let (billing, port) = (api::start()?, ReservedPort::new()?);
     let world = World::plain(name)?;
     let issuer = sidecar::Issuer { name: ISSUER, keys: KEYS, port: port.number() };
     let sidecar =

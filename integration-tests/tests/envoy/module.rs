@@ -26,7 +26,7 @@ async fn r210_the_story_runs_through_the_file_for_the_module() -> Result<()> {
     let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
     let envoy = Envoy::start("module-file", &bootstrap, &secret, &["ingress"]).await?;
     let world = world.around(envoy, "ingress");
-    story::tell(&world, |call| call).await?;
+    story::run(&world, |call| call).await?;
     let metrics = integration_tests::client::Client::to_port(world.envoy.admin_port());
     let metrics = metrics.send(Request::get("/stats/prometheus")).await?.text();
     for line in [
@@ -51,7 +51,7 @@ async fn r211_a_panic_refuses_its_request_and_the_worker_goes_on() -> Result<()>
         assert_eq!(outcome.status, 500, "{hook}");
         assert_eq!(outcome.arrived.len(), usize::from(hook == "response"), "{hook}");
     }
-    assert_eq!(world.metric("phantom_token_defects").await?, 2);
+    world.metric_is("phantom_token_defects", 2).await?;
     world.orders(&token).await?.is_served();
     // It happens while an answer is read, on which another request waits as well.
     let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
@@ -116,7 +116,7 @@ async fn r211_a_panic_at_the_end_of_a_stream_refuses_what_waits() -> Result<()> 
         world.get("/orders").header("x-planted-panic", "complete").await
     };
     let (waits, panics) = tokio::try_join!(async { world.orders(&held).await }, panics)?;
-    panics.has_status(401);
+    panics.is_refused(401, "missing_credentials");
     waits.has_status(500);
     world.orders(&world.active()).await?.is_served();
     Ok(())
@@ -172,8 +172,8 @@ async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it(
         }
         assert_eq!(world.introspections(&token).await?, 1, "{status}");
     }
-    assert_eq!(world.metric("phantom_token_introspection_active").await?, 1);
-    assert_eq!(world.metric("phantom_token_introspection_coalesced").await?, 3 * 39);
+    world.metric_is("phantom_token_introspection_active", 1).await?;
+    world.metric_is("phantom_token_introspection_coalesced", 3 * 39).await?;
     // Each worker finds what another has learned.
     let token = world.active();
     for _ in 0..40 {
@@ -182,7 +182,7 @@ async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it(
     assert_eq!(world.introspections(&token).await?, 1);
     for worker in 0..4 {
         let name = format!("listener.gateway.worker_{worker}.downstream_cx_total");
-        assert!(world.envoy.statistic(&name).await? >= 10, "worker {worker} had nothing to do");
+        world.envoy.counts(&name, 10).await?;
     }
     Ok(())
 }
@@ -225,7 +225,7 @@ async fn r214_rbac_and_the_access_log_read_claims_as_dynamic_metadata() -> Resul
     call("from-web", Some("web")).await?.is_served();
     let outcome = call("from-batch", Some("batch")).await?;
     assert_eq!((outcome.status, outcome.arrived.len()), (403, 0));
-    call("from-nobody", None).await?.has_status(401);
+    call("from-nobody", None).await?.is_refused(401, "missing_credentials");
     for (name, client) in [("from-web", "web"), ("from-batch", "batch"), ("from-nobody", "-")] {
         world.envoy.logs(&format!("access: {name} client={client}\n")).await?;
     }

@@ -129,12 +129,12 @@ async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejecte
         Ok(reasons == BTreeSet::from(["inactive", "unavailable"]))
     })
     .await?;
-    assert_eq!(told(&prometheus, "PhantomTokenCredentialsRefused").await?, None);
+    assert_eq!(alert(&prometheus, "PhantomTokenCredentialsRefused").await?, None);
 
     let refused = Response::new(401, "application/json", r#"{"error": "invalid_client"}"#);
     world.orders(&world.answered(refused)).await?.has_status(502);
     eventually("the alert fires", async || {
-        Ok(told(&prometheus, "PhantomTokenCredentialsRefused")
+        Ok(alert(&prometheus, "PhantomTokenCredentialsRefused")
             .await?
             .is_some_and(|one| one["state"] == "firing"))
     })
@@ -146,7 +146,7 @@ async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejecte
 }
 
 /// The alert of this name, if there is a reason for it.
-async fn told(prometheus: &Prometheus, name: &str) -> Result<Option<Value>> {
+async fn alert(prometheus: &Prometheus, name: &str) -> Result<Option<Value>> {
     Ok(prometheus.alerts().await?.into_iter().find(|alert| alert["labels"]["alertname"] == name))
 }
 

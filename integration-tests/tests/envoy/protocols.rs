@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::http::HeaderMap;
-use integration_tests::echo::Echo;
 use integration_tests::envoy::Listener;
 use integration_tests::eventually::{PATIENCE, soon};
 use integration_tests::health::Health;
@@ -13,7 +12,7 @@ use integration_tests::json::merged;
 use integration_tests::scripted_server::Response;
 use integration_tests::shared;
 use integration_tests::testkit::{World, by_scripted_server};
-use integration_tests::{jwt, secrets};
+use integration_tests::{echo, jwt, secrets};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tonic::Code;
@@ -31,7 +30,7 @@ struct Services {
 shared!(services: Services = start);
 
 async fn start() -> Result<Services> {
-    let (echo, health) = (Echo::start()?, Health::start()?);
+    let (echo, health) = (echo::start()?, Health::start()?);
     let web_socket = Listener { upgrades_to_web_socket: true, upstream: "echo", ..Listener::default() };
     let grpc = Listener { upstream: "health", ..Listener::default() };
     let waiting = || merged(&by_scripted_server(), json!({"token": {"issuer": "https://login.example.com"}}));
@@ -43,7 +42,7 @@ async fn start() -> Result<Services> {
         .service(echo.heads())
         .service(health.heads())
         .envoy(|envoy| envoy.cluster("echo", &[echo.port()]).http2_cluster("health", &[health.port()]))
-        .envoy(|envoy| envoy.closed_cluster("nobody-listens"))
+        .envoy(|envoy| envoy.closed_cluster("closed-port"))
         .listener_on("web-socket", json!({}), web_socket)
         .listener_on("waiting", waiting(), web_socket)
         .listener_on("waiting-head-only", waiting(), Listener { stops_head_only: true, ..web_socket })
@@ -59,7 +58,7 @@ async fn start() -> Result<Services> {
             })])
         })
         .listener_on("grpc", json!({}), grpc)
-        .listener_on("grpc-cut-off", json!({"introspection": {"upstream": "nobody-listens"}}), grpc)
+        .listener_on("grpc-cut-off", json!({"introspection": {"upstream": "closed-port"}}), grpc)
         .start()
         .await?;
     Ok(Services { world, health })

@@ -87,7 +87,12 @@ async fn r043_r044_the_api_receives_the_claims_of_a_signed_response_and_no_token
             assert!(!format!("{:?}", outcome.head()).contains("eyJ"), "{listener}: a token arrived");
         }
         assert_eq!(world.introspections(&tokens[1]).await?, 1, "{listener}");
-        world.post("/orders", "{}").at(listener).bearer(&tokens[1]).await?.has_status(403);
+        world
+            .post("/orders", "{}")
+            .at(listener)
+            .bearer(&tokens[1])
+            .await?
+            .is_refused(403, "insufficient_scope");
     }
     Ok(())
 }
@@ -155,7 +160,7 @@ async fn r043_r047_only_what_the_server_signed_for_this_gateway_counts() -> Resu
 async fn r059_a_genuine_signature_of_an_algorithm_that_is_not_allowed_is_none() -> Result<()> {
     let world = world().await;
     let token = world.issue("orders:read").await?;
-    world.orders(&token).at("only-RS256").await?.has_status(502);
+    world.orders(&token).at("only-RS256").await?.is_refused(502, "response_signature_invalid");
     world.orders(&token).at("ES256").await?.is_served();
     Ok(())
 }

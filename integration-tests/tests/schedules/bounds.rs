@@ -35,15 +35,12 @@ pub struct Bounds {
     pub open_for: Duration,
     /// How many requests of one worker wait at one time.
     pub max_waiting: usize,
-    /// How long the server may take.
     pub timeout: Duration,
-    /// How many answers are kept.
     pub max_entries: usize,
     /// Whether `/profile` is open to all.
     pub is_profile_public: bool,
     /// Whether a scope that a token lacks is only reported.
     pub reports_only: bool,
-    /// In which form the server answers.
     pub format: Format,
     /// Where its keys are, if signatures are verified.
     pub keys: Option<KeyBounds>,

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::bounds::ISSUER;
 use crate::signer::Signer;
 
-/// A form of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A JWT, which services receive.

@@ -62,7 +62,6 @@ impl Model {
         }
     }
 
-    /// A step begins.
     pub fn begin(&mut self, host: &Host) {
         self.step += 1;
         self.is_refusing = host.is_refusing();
@@ -70,7 +69,6 @@ impl Model {
         self.limits.look(host, self.now(host));
     }
 
-    /// This moment.
     pub fn now(&self, host: &Host) -> Moment {
         Moment { clock: host.now(), elapsed: self.elapsed }
     }
@@ -152,7 +150,7 @@ impl Model {
         let Some(token) = sent.credentials.token() else { bail!("there is nothing to wait for") };
         ensure!(matches!(sent.access(), Access::Protected { .. }), "this place needs no answer");
         let stream = host.stream(sent.stream);
-        ensure!(!stream.headers().tells("authorization"), "it waits with its credentials");
+        ensure!(!stream.headers().has_value("authorization"), "it waits with its credentials");
         ensure!(!shows_token(stream.headers()), "it waits with its token");
         let text = &server.tokens[token].text;
         let is_awaited = host.open_callouts().into_iter().map(|id| host.callout(id)).any(|callout| {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// A moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// By the host's clock, since the epoch.

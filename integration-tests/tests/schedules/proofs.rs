@@ -22,7 +22,6 @@ pub struct DpopBounds {
     pub nonce_period: Option<Duration>,
 }
 
-/// One proof, by its number.
 pub type ProofId = usize;
 
 /// All keys of clients, and what they have signed.

@@ -30,7 +30,7 @@ pub type KeyId = usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
     /// Unsigned, and not verified.
-    Nobody,
+    Unverified,
     Key(KeyId),
     /// Another key, under the `kid` of a published one.
     Forger,
@@ -57,7 +57,7 @@ struct Fetch {
 
 /// The receiver of the response to a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Hearer {
+pub struct Recipient {
     pub root: ContextKey,
     pub at: Moment,
     /// Whether its stream still exists.
@@ -66,7 +66,7 @@ pub struct Hearer {
     pub is_refusing: bool,
 }
 
-impl Hearer {
+impl Recipient {
     /// Whether it is certain that the answer is heard.
     pub fn is_certain(&self) -> bool {
         self.is_there && !self.is_refusing
@@ -149,7 +149,7 @@ impl PublishedKeys {
     }
 
     /// Answers a question for the keys.
-    pub fn answer(&mut self, hearer: Hearer, rng: &mut Rng) -> Answer {
+    pub fn answer(&mut self, recipient: Recipient, rng: &mut Rng) -> Answer {
         let keys = Some(self.published.clone()).filter(|_| self.is_available && rng.u8(..8) != 0);
         let answer = match &keys {
             Some(keys) => self.document(keys, rng),
@@ -162,20 +162,20 @@ impl PublishedKeys {
                 _ => Answer::response(200, "application/json", vec![b' '; 300_000]),
             },
         };
-        self.note(hearer, keys);
+        self.note(recipient, keys);
         answer
     }
 
     /// The keys do not come in time.
-    pub fn time_out(&mut self, hearer: Hearer) -> Answer {
-        self.note(hearer, None);
+    pub fn time_out(&mut self, recipient: Recipient) -> Answer {
+        self.note(recipient, None);
         Answer::TimedOut
     }
 
-    fn note(&mut self, hearer: Hearer, keys: Option<BTreeSet<KeyId>>) {
-        if hearer.is_there {
-            let Hearer { root, at, .. } = hearer;
-            self.fetches.push(Fetch { root, at, is_certain: hearer.is_certain(), keys });
+    fn note(&mut self, recipient: Recipient, keys: Option<BTreeSet<KeyId>>) {
+        if recipient.is_there {
+            let Recipient { root, at, .. } = recipient;
+            self.fetches.push(Fetch { root, at, is_certain: recipient.is_certain(), keys });
         }
     }
 
@@ -194,7 +194,7 @@ impl PublishedKeys {
         is_shared: bool,
     ) -> Result<()> {
         let Signature::Key(key) = signature else {
-            ensure!(signature == Signature::Nobody, "what a forger signed went on");
+            ensure!(signature == Signature::Unverified, "what a forger signed went on");
             return Ok(());
         };
         let must_know = |fetch: &&Fetch| {

@@ -14,11 +14,10 @@ use crate::bounds::{Bounds, NONCE_SECRET, NONCE_SECRET_NAME, SECRET};
 use crate::format::Format;
 use crate::model::Model;
 use crate::proofs::KEYS;
-use crate::published_keys::{Hearer, KEYS_PATH};
+use crate::published_keys::{KEYS_PATH, Recipient};
 use crate::sent::{Credentials, PATHS, Place, Sent};
 use crate::server::{Question, Server};
 
-/// A run.
 pub struct Schedule {
     rng: Rng,
     host: Host,
@@ -289,9 +288,9 @@ impl Schedule {
                 answer
             }
             None => {
-                let hearer = self.hearer(id);
-                let answer = self.server.keys.answer(hearer, &mut self.rng);
-                self.trace.push(format!("keys for {hearer:?}: {}", self.server.keys.last()));
+                let recipient = self.recipient(id);
+                let answer = self.server.keys.answer(recipient, &mut self.rng);
+                self.trace.push(format!("keys for {recipient:?}: {}", self.server.keys.last()));
                 answer
             }
         };
@@ -307,9 +306,9 @@ impl Schedule {
                 self.server.time_out(question)
             }
             None => {
-                let hearer = self.hearer(id);
-                self.trace.push(format!("no keys for {hearer:?}"));
-                self.server.keys.time_out(hearer)
+                let recipient = self.recipient(id);
+                self.trace.push(format!("no keys for {recipient:?}"));
+                self.server.keys.time_out(recipient)
             }
         };
         self.host.answer(id, answer)?;
@@ -328,17 +327,17 @@ impl Schedule {
         let format =
             Format::of(callout.headers.text("accept")).context("an answer in no form is asked for")?;
         let (step, now) = (self.model.step, self.model.now(&self.host));
-        let hearer = self.hearer(id);
-        let (root, is_heard) = (hearer.root, hearer.is_certain());
+        let recipient = self.recipient(id);
+        let (root, is_received) = (recipient.root, recipient.is_certain());
         let is_verified = self.model.limits.bounds(root).is_some_and(|bounds| bounds.keys.is_some());
         let worker = callout.worker;
-        Ok(Some(Question { token, format, is_verified, step, worker, root, is_heard, now }))
+        Ok(Some(Question { token, format, is_verified, step, worker, root, is_received, now }))
     }
 
     /// The receiver of the response to a request, if there is one.
-    fn hearer(&self, id: CalloutId) -> Hearer {
+    fn recipient(&self, id: CalloutId) -> Recipient {
         let callout = self.host.callout(id);
-        Hearer {
+        Recipient {
             root: callout.root(),
             at: self.model.now(&self.host),
             is_there: self.host.is_alive(callout.owner()),

@@ -61,7 +61,6 @@ pub struct Sent {
     pub place: Place,
     pub credentials: Credentials,
     pub bounds: Rc<Bounds>,
-    /// In which step.
     pub step: u64,
     /// Since which step an answer about its token may be the one that it waits with: it joins those that wait for keys already.
     pub since: u64,
@@ -91,14 +90,12 @@ pub enum Enforcement {
 }
 
 impl Place {
-    /// The method of requests.
     pub fn method(self) -> &'static str {
         if self == Self::Changes { "POST" } else { "GET" }
     }
 }
 
 impl Credentials {
-    /// The token among them.
     pub fn token(self) -> Option<usize> {
         match self {
             Self::Bearer(token) | Self::Dpop(token, _) => Some(token),

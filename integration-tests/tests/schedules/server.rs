@@ -16,7 +16,6 @@ use crate::moment::Moment;
 use crate::published_keys::{PublishedKeys, Signature};
 use crate::signer::Signer;
 
-/// An opaque token.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub text: String,
@@ -35,14 +34,12 @@ pub struct Token {
 /// What the server said of a token.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// In which step.
     pub step: u64,
-    /// To which worker.
     pub worker: usize,
     /// To which configuration there.
     pub root: ContextKey,
     /// Whether the answer arrives: who asked may be gone.
-    pub is_heard: bool,
+    pub is_received: bool,
     pub at: Moment,
     pub meaning: Meaning,
 }
@@ -54,13 +51,11 @@ pub struct Question {
     /// The requested format, and whether signatures are verified.
     pub format: Format,
     pub is_verified: bool,
-    /// In which step.
     pub step: u64,
-    /// Who asked.
     pub worker: usize,
     pub root: ContextKey,
     /// Whether the answer arrives: who asked may be gone.
-    pub is_heard: bool,
+    pub is_received: bool,
     pub now: Moment,
 }
 
@@ -70,7 +65,6 @@ pub enum Meaning {
         expires: Duration,
         storage: Storage,
         signature: Signature,
-        /// The JWT that services may receive.
         jwt: Option<String>,
     },
     Inactive,
@@ -86,7 +80,6 @@ pub enum Storage {
     Forbidden,
 }
 
-/// Everything that it knows.
 pub struct Server {
     behaviour: Behaviour,
     pub tokens: Vec<Token>,
@@ -127,7 +120,6 @@ impl Server {
         self.tokens.len() - 1
     }
 
-    /// The token of this text.
     pub fn find(&self, text: &str) -> Option<usize> {
         self.tokens.iter().position(|token| token.text == text)
     }
@@ -151,14 +143,14 @@ impl Server {
 
     /// Whether its last word to this configuration of a worker, about whichever token, was a failure.
     pub fn has_failed_last(&self, root: ContextKey) -> bool {
-        let to_root = self.statements.values().flatten().filter(|said| said.is_heard && said.root == root);
+        let to_root = self.statements.values().flatten().filter(|said| said.is_received && said.root == root);
         let last = to_root.max_by_key(|said| said.step);
         last.is_some_and(|said| matches!(said.meaning, Meaning::Failure(_)))
     }
 
     /// Whether it said to this configuration of a worker, later than this, that the token is not active.
     pub fn has_taken_back(&self, token: usize, said: &Statement, root: ContextKey) -> bool {
-        let is_later = |other: &&Statement| other.is_heard && other.root == root && other.step > said.step;
+        let is_later = |other: &&Statement| other.is_received && other.root == root && other.step > said.step;
         let mut later = self.statements(token).iter().filter(is_later);
         later.any(|other| matches!(other.meaning, Meaning::Inactive))
     }
@@ -167,7 +159,7 @@ impl Server {
     /// keeps, and it has room for all.
     pub fn is_known(&self, token: usize, root: ContextKey, bounds: &Bounds) -> bool {
         let is_word = |said: &&Statement| {
-            said.root == root && said.is_heard && !matches!(said.meaning, Meaning::Failure(_))
+            said.root == root && said.is_received && !matches!(said.meaning, Meaning::Failure(_))
         };
         let last = self.statements(token).iter().rev().find(is_word);
         let is_kept = last.is_some_and(|said| {
@@ -196,12 +188,12 @@ impl Server {
     }
 
     fn note(&mut self, question: Question, meaning: Meaning) {
-        let Question { token, step, worker, root, is_heard, now, .. } = question;
+        let Question { token, step, worker, root, is_received, now, .. } = question;
         let statements = self.statements.entry(token).or_default();
         if matches!(meaning, Meaning::Active { .. }) {
             self.answers.insert(id(token, statements.len()), (token, statements.len()));
         }
-        statements.push(Statement { step, worker, root, is_heard, at: now, meaning });
+        statements.push(Statement { step, worker, root, is_received, at: now, meaning });
     }
 
     fn truth(&self, question: Question, rng: &mut Rng) -> (Answer, Meaning) {
@@ -213,7 +205,7 @@ impl Server {
             let answer = format.inactive(&claims, now.as_secs(), &Signer::new(1), rng);
             return (answer, Meaning::Inactive);
         }
-        let mut signature = Signature::Nobody;
+        let mut signature = Signature::Unverified;
         let (answer, body) = format.active(&claims, now.as_secs(), |media_type, claims| {
             let (jwt, signer) = if is_verified {
                 self.keys.sign(media_type, claims, rng)
@@ -356,5 +348,5 @@ fn id(token: usize, statement: usize) -> String {
 fn unsigned(media_type: &str, claims: &Value, rng: &mut Rng) -> (String, Signature) {
     let header = json!({"alg": "ES256", "typ": media_type, "kid": "test"});
     let signature = URL_SAFE_NO_PAD.encode(rng.u64(..).to_be_bytes());
-    (format!("{}.{}.{signature}", jwt::encoded(&header), jwt::encoded(claims)), Signature::Nobody)
+    (format!("{}.{}.{signature}", jwt::encoded(&header), jwt::encoded(claims)), Signature::Unverified)
 }

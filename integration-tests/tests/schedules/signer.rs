@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 pub struct Signer(SigningKey);
 
 impl Signer {
-    /// The key of this number.
     pub fn new(number: usize) -> Self {
         Self(SigningKey::from_bytes(&Sha256::digest(number.to_be_bytes()).into()))
     }
@@ -21,7 +20,6 @@ impl Signer {
         json!({"crv": "Ed25519", "kty": "OKP", "x": URL_SAFE_NO_PAD.encode(self.0.verifying_key().as_bytes())})
     }
 
-    /// The private key, as a JWK.
     pub fn private(&self) -> Value {
         let mut jwk = self.public();
         jwk["d"] = json!(URL_SAFE_NO_PAD.encode(self.0.as_bytes()));

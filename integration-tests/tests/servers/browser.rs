@@ -14,7 +14,6 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser with a fresh profile.
     pub fn at(server: Client) -> Self {
         Self { server, cookies: BTreeMap::new() }
     }
@@ -26,7 +25,6 @@ impl Browser {
         self.send(request).await
     }
 
-    /// Sends a form.
     pub async fn post(&mut self, url: &str, form: &str) -> Result<Answer> {
         self.send(posted(self.server, &path(url), form)).await
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use integration_tests::client::{Client, Request};
+use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use integration_tests::{paths, secrets};
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, pinned, serves, tokens};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, tokens};
 use crate::story;
 
 struct Canaille {

@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use integration_tests::client::Client;
+use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use integration_tests::{paths, secrets};
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, pinned, serves};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves};
 use crate::story;
 
 struct Doorkeeper {

@@ -3,12 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use integration_tests::client::{Client, Request};
 use integration_tests::json::merged;
+use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use integration_tests::{keys, paths, secrets};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, pinned, serves};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves};
 use crate::story;
 
 struct Glewlwyd {

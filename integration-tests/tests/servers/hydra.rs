@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use integration_tests::client::{Client, Request};
+use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use integration_tests::{paths, secrets, shared};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::browser::{Browser, location, parameter};
 use crate::load::{Load, under};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, serves};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, serves};
 use crate::results::leave_beside;
 use crate::story;
 

@@ -9,6 +9,7 @@ use integration_tests::client::{Client, Request};
 use integration_tests::dpop::{self, DpopKey};
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
+use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{jwt, keys, paths, secrets, shared};
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::load::{Load, under};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, posted, serves, tokens};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, posted, serves, tokens};
 use crate::results::leave_beside;
 use crate::story;
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use integration_tests::client::Client;
+use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use integration_tests::{paths, secrets};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::browser::{Browser, location, parameter};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, free_port, pinned, serves};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves};
 use crate::story;
 
 struct LemonldapNg {

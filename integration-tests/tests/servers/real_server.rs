@@ -1,6 +1,5 @@
 //! A real authorization server: how it is started, and how its clients get tokens.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -27,7 +26,6 @@ pub trait RealServer {
     /// A token that the server issued for another API or under another name, and how the gateway refuses it.
     async fn foreign_token(&self) -> Result<(String, u16)>;
 
-    /// Revokes an access token.
     async fn revoke(&self, token: &str) -> Result<()>;
 }
 
@@ -108,11 +106,6 @@ pub async fn serves(process: &Process, server: Client, path: &str) -> Result<()>
     };
     let started = tokio::time::timeout(STARTING, look).await.context("it never starts")?;
     started.with_context(|| format!("port {} does not serve {path}, see target/logs", server.port()))
-}
-
-/// A port of loopback that was free a moment ago.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The port in a URL that a program says it listens at.

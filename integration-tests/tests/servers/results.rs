@@ -17,7 +17,6 @@ pub struct Results {
 }
 
 impl Results {
-    /// Nothing yet.
     pub fn of(name: &str, profile: &Profile) -> Self {
         let (chapter, version) = (profile.chapter, profile.version.clone());
         Self { name: name.to_owned(), chapter, version, noted: BTreeMap::new() }

@@ -4,13 +4,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use anyhow::Result;
-use integration_tests::api::Api;
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::envoy::Envoy;
 use integration_tests::envoy_config::Example;
 use integration_tests::eventually::eventually;
-use integration_tests::paths;
+use integration_tests::server::Service;
 use integration_tests::testkit::World;
+use integration_tests::{api, paths};
 use tempfile::TempDir;
 
 use super::story;
@@ -31,7 +31,7 @@ async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Res
     let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
     let envoy = Envoy::start("envoy-dynamic", &bootstrap, &secret, &["ingress"]).await?;
     let world = world.around(envoy, "ingress");
-    let (token, _) = story::tell(&world, |call| call).await?;
+    let (token, _) = story::run(&world, |call| call).await?;
     let status = async |path: &str| anyhow::Ok(world.get(path).bearer(&token).await?.status);
 
     assert_eq!(status("/reports").await?, 403, "no rule exposes it yet");
@@ -45,7 +45,7 @@ async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Res
     assert_eq!(count("update_rejected").await?, 0);
     volume.replace(&listeners.replace(r#""path": "/health""#, r#""path": "health""#), &clusters)?;
     eventually("the bad rules are refused", async || Ok(count("update_rejected").await? > 0)).await?;
-    assert!(world.envoy.log().contains(r#"rules[0].path: must start with "/""#), "nobody learns why");
+    world.envoy.logs(r#"rules[0].path: must start with "/""#).await?;
     assert_eq!(status("/reports").await?, 200, "the rules before do not serve on");
     world.get("/orders").await?.has_status(401);
 
@@ -59,7 +59,7 @@ async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Res
 
     volume.replace(&listeners, &clusters)?;
     eventually("the old rules", async || Ok(status("/reports").await? == 403)).await?;
-    let elsewhere = Api::start()?;
+    let elsewhere = api::start()?;
     volume.replace(&listeners, &clusters_of(world.server(), &elsewhere)?)?;
     eventually("the API has moved", async || {
         world.get("/orders/moved").bearer(&token).named("moved").await?;
@@ -105,7 +105,7 @@ fn listeners_of(server: &AuthorizationServer) -> Result<String> {
     Ok(example.with(RULES, RULES)?.text())
 }
 
-fn clusters_of(server: &AuthorizationServer, api: &Api) -> Result<String> {
+fn clusters_of(server: &AuthorizationServer, api: &Service) -> Result<String> {
     let example = Example::read("dynamic/cds.yaml")?
         .with("port_value: 8080", &format!("port_value: {}", api.port()))?
         .with("port_value: 9000", &format!("port_value: {}", server.port()))?;

@@ -15,6 +15,6 @@ async fn r001_r035_r074_the_story_runs_through_the_smallest_file() -> Result<()>
     let bootstrap = envoy_config::on_loopback("envoy.yaml", world.server(), &world.api)?.text();
     let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
     let envoy = Envoy::start("envoy-minimal", &bootstrap, &secret, &["ingress"]).await?;
-    story::tell(&world.around(envoy, "ingress"), |call| call).await?;
+    story::run(&world.around(envoy, "ingress"), |call| call).await?;
     Ok(())
 }

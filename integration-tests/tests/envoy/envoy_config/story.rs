@@ -6,7 +6,7 @@ use integration_tests::testkit::{Call, World};
 
 /// Calls `/orders` as clients do: with a good token, cold and cached, with an unknown one, with none, and with one of another
 /// scope; and `/health`, which is public. `by` is the client. Gives the token and its JWT.
-pub async fn tell<'w>(world: &'w World, by: impl Fn(Call<'w>) -> Call<'w>) -> Result<(String, String)> {
+pub async fn run<'w>(world: &'w World, by: impl Fn(Call<'w>) -> Call<'w>) -> Result<(String, String)> {
     let token = world.issue("orders:read").await?;
     let get = |path: &str| by(world.get(path));
     let cold = get("/orders/7").bearer(&token).await?.is_served();
