@@ -87,5 +87,10 @@ impl Validity {
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    match duration.as_secs() {
+        seconds if seconds < u64::MAX / 1000 => {
+            seconds.wrapping_mul(1000).wrapping_add(duration.subsec_millis().into())
+        }
+        _ => u64::MAX,
+    }
 }

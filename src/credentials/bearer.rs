@@ -5,6 +5,7 @@ use std::fmt;
 
 use percent_encoding::percent_decode;
 
+use crate::http::byte_class::ByteClass;
 use crate::http::request_head::Presented;
 use crate::refusal::Reason;
 use crate::token_key::{LocalKeys, PresentedKey};
@@ -183,11 +184,10 @@ impl Alphabet {
 fn is_b64token(token: &[u8]) -> bool {
     let unpadded = token.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last.saturating_add(1));
     let (characters, _padding) = token.split_at(unpadded);
-    !characters.is_empty()
-        && characters.iter().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-        })
+    !characters.is_empty() && B64TOKEN.has_all(characters)
 }
+
+const B64TOKEN: &ByteClass = &ByteClass::alphanumeric_and(b"-._~+/");
 
 const BEARER: &[u8] = b"bearer";
 const DPOP: &[u8] = b"dpop";

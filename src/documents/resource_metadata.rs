@@ -67,6 +67,9 @@ impl ResourceMetadata {
     /// clients know the gateway by a name that it does not see, and all count.
     #[inline(never)]
     pub(crate) fn find<'m>(all: &'m [Self], head: &RequestHead<'_>) -> Option<&'m Self> {
+        if all.is_empty() {
+            return None;
+        }
         let is_of_host = |metadata: &&Self| metadata.document.is_of_host(head.authority);
         let names_host = all.iter().any(|metadata| is_of_host(&metadata));
         // As rules read it: an escape makes no other resource of it.

@@ -2,6 +2,7 @@
 //! tokens, configuration or the reasons of refusals.
 
 pub(crate) mod authority;
+pub(crate) mod byte_class;
 pub(crate) mod callout;
 pub(crate) mod cors;
 mod date;

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use super::byte_class::ByteClass;
+
 /// Servers read this path in different ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
@@ -18,7 +20,8 @@ pub struct Ambiguous;
 /// for `;` (the Greek question mark included), `\`, `#` and control characters, written or escaped; for an escaped `/`, `%` or `?`; for a bad escape; and for
 /// what is not ASCII as it is written, or not UTF-8 when it is decoded.
 pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
-    let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let end = path_and_query.iter().position(|&byte| byte == b'?');
+    let path = end.and_then(|end| path_and_query.get(..end)).unwrap_or(path_and_query);
     if is_plain(path)
         && let Ok(path) = std::str::from_utf8(path)
     {
@@ -31,8 +34,7 @@ pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
 /// capitals, the few letters whose other case is ASCII (Unicode's full case folding, and its simple one for U+0130), and those
 /// that are the same as one by canonical equivalence. Folding keeps the segments.
 pub(crate) fn fold(path: &str) -> Cow<'_, str> {
-    // Without a branch for each byte, as nearly all paths come here.
-    if !path.bytes().any(|byte| byte.is_ascii_uppercase() | !byte.is_ascii()) {
+    if FOLDED.has_all(path.as_bytes()) {
         return Cow::Borrowed(path);
     }
     let mut folded = String::with_capacity(path.len());
@@ -57,15 +59,13 @@ pub(crate) fn fold(path: &str) -> Cow<'_, str> {
 
 /// Whether a path has nothing in it that could be read in different ways, as nearly all have: seen at one glance.
 fn is_plain(path: &[u8]) -> bool {
-    let mut starts_segment = false;
-    let is_plain = |&byte: &u8| {
-        let was_start = std::mem::replace(&mut starts_segment, byte == b'/');
-        match byte {
-            b'/' | b'.' => !was_start,
-            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~'),
-        }
-    };
-    path.first() == Some(&b'/') && path.iter().all(is_plain)
+    let Some((b'/', rest)) = path.split_first() else { return false };
+    let mut before = b'/';
+    rest.iter().all(|&byte| {
+        let is_border = matches!(byte, b'/' | b'.') && before != b'/';
+        before = byte;
+        is_border || PLAIN.has(byte)
+    })
 }
 
 fn normalize_odd(path: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
@@ -115,6 +115,12 @@ pub(super) fn has_ambiguous_segment(segments: &str) -> bool {
     let mut directories = directories.into_iter().flat_map(|all| all.split('/'));
     is_ambiguous(last) || directories.any(|segment| segment.is_empty() || is_ambiguous(segment))
 }
+
+/// What a plain segment may have anywhere.
+const PLAIN: &ByteClass = &ByteClass::alphanumeric_and(b"-_~");
+
+/// What reads the same to case-insensitive services, of what paths are mostly made of.
+const FOLDED: &ByteClass = &ByteClass::alphanumeric_and(b"-_~/.").without(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
 /// A semicolon after normalisation (NFC).
 const GREEK_QUESTION_MARK: char = '\u{37e}';

@@ -100,26 +100,24 @@ impl<'a> RequestHead<'a> {
         let mut head = Self::default();
         for (name, value) in fields {
             head.field_count = head.field_count.saturating_add(1);
-            if name == b":method" {
-                head.method = value;
-            } else if name == b":authority" {
-                head.authority = value;
-            } else if name == b":path" {
-                head.path = value;
-            } else if name.eq_ignore_ascii_case(b"authorization") {
-                head.authorization = head.authorization.and(value);
-            } else if name.eq_ignore_ascii_case(b"dpop") {
-                head.dpop = head.dpop.and(value);
-            } else if name.eq_ignore_ascii_case(b"traceparent") {
-                head.traceparent = head.traceparent.and(value);
-            } else if name.eq_ignore_ascii_case(b"x-forwarded-client-cert") {
-                head.forwarded_client_cert = head.forwarded_client_cert.and(value);
-            } else if name.eq_ignore_ascii_case(b"origin") {
-                head.origin = Some(value);
-            } else if name.eq_ignore_ascii_case(b"access-control-request-method") {
-                head.access_control_request_method = Some(value);
-            } else if is_suspect(name) {
-                head.has_suspect_field = true;
+            let is = |own: &[u8]| name == own || name.eq_ignore_ascii_case(own);
+            // By its length first, which rules nearly every name out.
+            match name.len() {
+                7 if name == b":method" => head.method = value,
+                10 if name == b":authority" => head.authority = value,
+                5 if name == b":path" => head.path = value,
+                13 if is(b"authorization") => head.authorization = head.authorization.and(value),
+                4 if is(b"dpop") => head.dpop = head.dpop.and(value),
+                11 if is(b"traceparent") => head.traceparent = head.traceparent.and(value),
+                23 if is(b"x-forwarded-client-cert") => {
+                    head.forwarded_client_cert = head.forwarded_client_cert.and(value);
+                }
+                6 if is(b"origin") => head.origin = Some(value),
+                29 if is(b"access-control-request-method") => {
+                    head.access_control_request_method = Some(value);
+                }
+                _ if is_suspect(name) => head.has_suspect_field = true,
+                _ => {}
             }
         }
         head

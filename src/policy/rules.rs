@@ -4,6 +4,7 @@
 //! host adds requirements and exposes nothing: the host selects the route again after the filter has written its fields, so a
 //! client could have one route checked here and take another.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -92,9 +93,9 @@ struct Hosts {
 impl Rules {
     /// Puts the rules where they are found. A router that takes the port of a host for part of its name, as Envoy does by
     /// default, sends `a:1` elsewhere than `a`; `ignores_port` says that it does not.
-    pub fn new(mut rules: Vec<Rule>, ignores_port: bool) -> Self {
+    pub fn new(rules: Vec<Rule>, ignores_port: bool) -> Self {
         // At one place, what selects more goes first; of those that select, what is written first.
-        rules.sort_by_key(|rule| (rule.selection.is_empty(), rule.methods.is_empty()));
+        let rules = first(first(rules, |rule| !rule.methods.is_empty()), |rule| !rule.selection.is_empty());
         let (mut unrouted, mut routed) = (Hosts::default(), HashMap::<String, Hosts>::new());
         for (place, rule) in rules.iter().enumerate() {
             let hosts = match &rule.route {
@@ -105,7 +106,8 @@ impl Rules {
         }
         let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
         let methods_matter = rules.iter().any(|rule| !rule.methods.is_empty());
-        let names: BTreeSet<&str> = rules.iter().flat_map(|rule| rule.selection.field_names()).collect();
+        let mut names = BTreeSet::new();
+        names.extend(rules.iter().flat_map(|rule| rule.selection.field_names()));
         let field_names = names.into_iter().map(str::to_owned).collect();
         let has_upper_case = rules.iter().any(|rule| rule.path.has_upper_case());
         let allow_delimiters = rules.iter().any(|rule| !rule.allow_in_path.is_empty());
@@ -287,7 +289,7 @@ impl Rules {
         let Ok(path) = path else { return self.without_path(hosts, route, host, head) };
         let folded = path::fold(path);
         let matching = self.matching(hosts, host, pattern::inner(&folded));
-        if !self.has_upper_case && folded == path {
+        if !self.has_upper_case && (matches!(folded, Cow::Borrowed(_)) || folded == path) {
             return best(matching.iter().copied(), head);
         }
         // To services that do not tell letter case apart, it is the path of all these rules.
@@ -309,9 +311,10 @@ impl Rules {
 
     /// The rules for a path without slashes at its ends, in lower case, the most specific first, whatever their methods.
     fn matching(&self, hosts: &Hosts, host: &str, path: &str) -> Vec<&Rule> {
-        let mut places = Vec::new();
-        hosts.trees(host).for_each(|tree| tree.collect(path, &mut places));
-        places.into_iter().filter_map(|place| self.rules.get(place)).collect()
+        let mut matching = Vec::with_capacity(USUAL_MATCHES);
+        let mut visit = |place| matching.extend(self.rules.get(place));
+        hosts.trees(host).for_each(|tree| tree.visit(path, &mut visit));
+        matching
     }
 
     /// The answer to an ambiguous path, which is harmless where the path cannot change it: where no rule for a narrower place
@@ -450,6 +453,13 @@ impl HostPattern {
     }
 }
 
+/// The rules of this kind before the others, each in their order.
+fn first(rules: Vec<Rule>, is_of_kind: impl Fn(&Rule) -> bool) -> Vec<Rule> {
+    let (mut all, others): (Vec<_>, Vec<_>) = rules.into_iter().partition(is_of_kind);
+    all.extend(others);
+    all
+}
+
 /// The first rule that accepts the method and selects the request. A method that a rule does not name must not fall through to
 /// a wider rule with fewer requirements, unless that is a rule for preflights; and a request that a rule does not select must
 /// not fall through to any wider rule, since a client controls its fields.
@@ -491,6 +501,9 @@ fn is_plain_name(name: &str) -> bool {
     let is_address = name.starts_with('[') && name.ends_with(']');
     !name.is_empty() && !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
 }
+
+/// How many rules match a path mostly, at most.
+const USUAL_MATCHES: usize = 8;
 
 const TRACE: &[u8] = b"TRACE";
 const TRACK: &[u8] = b"TRACK";

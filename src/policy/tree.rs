@@ -26,19 +26,19 @@ impl Tree {
         if pattern.is_exact() { node.exact.push(place) } else { node.below.push(place) }
     }
 
-    /// Collects the places of the rules for a path without slashes at its ends, in lower case, the most specific first: at the first segment where two
+    /// Visits the places of the rules for a path without slashes at its ends, in lower case, the most specific first: at the first segment where two
     /// differ, a text goes before a placeholder; then the longer pattern goes first, and the exact one.
-    pub(super) fn collect(&self, path: &str, places: &mut Vec<usize>) {
+    pub(super) fn visit(&self, path: &str, visit: &mut impl FnMut(usize)) {
         #[cfg(test)]
         VISITS.set(VISITS.get().saturating_add(1));
         match split_first(path) {
             Some((segment, rest)) => {
                 let children = [self.literals.get(segment), self.placeholder.as_deref()];
-                children.into_iter().flatten().for_each(|child| child.collect(rest, places));
+                children.into_iter().flatten().for_each(|child| child.visit(rest, visit));
             }
-            None => places.extend(&self.exact),
+            None => self.exact.iter().copied().for_each(&mut *visit),
         }
-        places.extend(&self.below);
+        self.below.iter().copied().for_each(visit);
     }
 }
 
