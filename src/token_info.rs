@@ -63,7 +63,7 @@ impl TokenInfo {
     ) -> Self {
         Self {
             token,
-            jwt_value: jwt.map(|jwt| format!("{}{jwt}", forwarding.jwt_prefix())),
+            jwt_value: jwt.map(|jwt| [forwarding.jwt_prefix(), jwt].concat()),
             fields: forwarding.fields(&claims),
             filter_state: forwarding.filter_state(&claims),
             claims,
