@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod authorization_server;
+mod bytes;
 mod cache;
 mod config;
 mod credentials;
@@ -46,6 +47,7 @@ mod token_info;
 mod token_key;
 mod upstream;
 
+pub use bytes::compare;
 pub use config::HostKind;
 #[cfg(feature = "schema")]
 pub use config::{configuration_fields, configuration_schema};
