@@ -98,6 +98,15 @@ impl Object {
     }
 }
 
+/// The members of an object, put in one by one: to collect them compiles a sort for each kind of iterator.
+pub fn members<N: Into<String>>(members: impl IntoIterator<Item = (N, Value)>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert(name.into(), value);
+    }
+    object
+}
+
 /// The member of this name is of another type than its RFC says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType(pub &'static str);

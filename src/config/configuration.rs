@@ -325,11 +325,8 @@ fn asked_claims<'a>(
     let profile = mint.iter().flat_map(|mint| mint.profile.claims.iter().map(|claim| claim.pointer.as_str()));
     let subject = mint.iter().map(|mint| mint.subject.pointer.as_str());
     let minted = mint.iter().flat_map(|_| minting::ASKED).chain(profile).chain(subject).chain(of_servers);
-    let pointers: BTreeSet<&str> = rules
-        .requirements()
-        .flat_map(Requirement::named_claims)
-        .chain(forwarding.asked_claims())
-        .chain(minted)
-        .collect();
+    let mut pointers = BTreeSet::new();
+    pointers.extend(rules.requirements().flat_map(Requirement::named_claims));
+    pointers.extend(forwarding.asked_claims().chain(minted));
     pointers.into_iter().map(str::to_owned).collect()
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::rules::TokenConditions;
 use super::texts::{Identifier, identifier};
 use crate::fields::{ConfigErrors, FieldPath, Keyword, NonEmptyList, Reader, Visible, keywords, section};
+use crate::json::members;
 use crate::policy::{self, CallSource};
 
 section! {
@@ -202,7 +203,7 @@ impl McpServer {
             Value::from(rule)
         };
         let call = |methods: &Value, tools: &Option<Vec<String>>| {
-            let mut call = Map::from_iter([("source".to_owned(), json!(per_tool.source.word()))]);
+            let mut call = members([("source", json!(per_tool.source.word()))]);
             let lists = [("methods", methods.clone()), ("tools", json!(tools))];
             let lists = lists.into_iter().filter(|(_, list)| !list.is_null());
             call.extend(lists.map(|(name, list)| (name.to_owned(), list)));
@@ -231,11 +232,11 @@ impl McpServer {
 
     /// The rule for all requests: what is written of it, and what follows.
     fn rule(&self, written: &Value, mints: bool, has_metadata: bool) -> Map<String, Value> {
-        let mut rule = Map::from_iter([
-            ("path".to_owned(), json!(self.path())),
-            ("path_match".to_owned(), json!("exact")),
-            ("methods".to_owned(), json!(["GET", "POST", "DELETE"])),
-            ("audience".to_owned(), json!([self.resource])),
+        let mut rule = members([
+            ("path", json!(self.path())),
+            ("path_match", json!("exact")),
+            ("methods", json!(["GET", "POST", "DELETE"])),
+            ("audience", json!([self.resource])),
         ]);
         rule.extend(self.hosts.iter().map(|hosts| ("hosts".to_owned(), json!(hosts))));
         let server = self.authorization_server.iter();

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::algorithm::Algorithm;
 use super::ecdsa::{Es384Key, Es512Key};
 use crate::fingerprint::Fingerprint;
-use crate::json::Object;
+use crate::json::{Object, members};
 use crate::secret::Secret;
 
 /// A verification key.
@@ -225,7 +225,7 @@ fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
         let bytes = if is_number { of_length(&bytes, length) } else { bytes };
         Some((name.to_owned(), Value::from(URL_SAFE_NO_PAD.encode(bytes))))
     });
-    serde_json::from_value(Value::Object(names.chain(values).collect())).ok()
+    serde_json::from_value(Value::Object(members(names.chain(values)))).ok()
 }
 
 /// Decodes base64 in either alphabet, padded or not: some servers write keys so, and it means one thing alone.

@@ -110,7 +110,13 @@ impl Claims {
             Some(Value::Array(values)) => Some(texts(values, "aud")?),
             Some(value) => Some([text(value, "aud")?].into()),
         };
-        let asked = |pointer: &String| Some((pointer.clone(), claims.pointer(pointer)?.clone()));
+        let mut asked = BTreeMap::new();
+        asked.extend(
+            claim_mapping
+                .asked
+                .iter()
+                .filter_map(|pointer| Some((pointer.clone(), claims.pointer(pointer)?.clone()))),
+        );
         let scope_tokens =
             |scope: Box<str>| scope.split(' ').filter(|token| !token.is_empty()).map(Box::from).collect();
         let scope = match claims.get(&claim_mapping.scope_claim) {
@@ -124,7 +130,7 @@ impl Claims {
             scope,
             validity: Validity { expires: claims.date("exp")?, not_before: claims.date("nbf")? },
             confirmation,
-            asked: claim_mapping.asked.iter().filter_map(asked).collect(),
+            asked,
             beside: None,
         })
     }

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::documents::document::Document;
+use crate::json::members;
 use crate::jwt::SigningKey;
 use crate::refusal::{Reason, TokenError};
 use crate::time::Timestamp;
@@ -93,11 +94,8 @@ impl MintSettings {
         let random = random.ok_or(Reason::MissingPhantomToken)?;
         let limit = now.plus(self.lifetime);
         let expires = claims.validity().expires.map_or(limit, |expires| expires.min(limit));
-        let mut payload: Map<String, Value> = profile
-            .claims
-            .iter()
-            .filter_map(|claim| Some((claim.name.clone(), claims.asked(&claim.pointer)?.clone())))
-            .collect();
+        let claimed = |claim: &NamedClaim| Some((claim.name.clone(), claims.asked(&claim.pointer)?.clone()));
+        let mut payload = members(profile.claims.iter().filter_map(claimed));
         if let Some(scope) = claims.scope() {
             payload.insert("scope".to_owned(), json!(scope));
         }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::method::{ClientFields, ClientMethod, FieldReader, RequestCredentials};
 use crate::host::Host;
+use crate::json::members;
 use crate::jwt::SigningKey;
 
 /// Issuer, audience and key of an assertion.
@@ -73,8 +74,7 @@ impl PrivateKeyJwt {
             ("iat", json!(seconds)),
             ("exp", json!(seconds.saturating_add(LIFETIME.as_secs()))),
         ];
-        let claims: Map<_, _> = claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        self.key.sign("JWT", claims)
+        self.key.sign("JWT", members(claims))
     }
 }
 
