@@ -10,7 +10,7 @@ use crate::credentials::bearer::AccessToken;
 use crate::credentials::token_form::{TokenForm, TokenKind};
 use crate::fingerprint::Fingerprint;
 use crate::host::{Host, NoSharedData, SharedData};
-use crate::http::callout::{CalloutOutcome, NotSent};
+use crate::http::callout::{CallResult, NotSent};
 use crate::introspection::IntrospectionRequest;
 use crate::jwt::{Jws, KeySet, UnusableKey, VerificationBudget};
 use crate::metrics::Counter;
@@ -288,11 +288,11 @@ impl AuthorizationServer {
     pub(crate) fn note_end(
         &mut self,
         token: TokenKey,
-        outcome: &CalloutOutcome<'_>,
+        result: &CallResult<'_>,
         host: Host<'_>,
     ) -> Option<CircuitChange> {
         let circuit = &mut self.protection.as_mut()?.circuit;
-        let change = circuit.note_end(token, outcome.has_failed()?, host.now);
+        let change = circuit.note_end(token, result.has_failed(), host.now);
         if change == Some(CircuitChange::Opened) {
             host.metrics.increment(Counter::CircuitBreakerOpened);
         }
@@ -316,26 +316,26 @@ impl AuthorizationServer {
     pub(crate) fn evaluate(
         &mut self,
         token: TokenKey,
-        outcome: CalloutOutcome<'_>,
+        result: CallResult<'_>,
         host: Host<'_>,
     ) -> Result<Rc<UnverifiedToken>, TokenError> {
         let introspection = self.settings.introspection.as_ref().ok_or(Reason::Internal)?;
-        let answer = introspection.response.parse(outcome, &self.settings.claim_mapping, host.now);
-        let result = answer.as_ref().map(|_| ()).map_err(|error| error.reason);
-        host.metrics.increment(Counter::of_introspection(result));
+        let answer = introspection.response.parse(result, &self.settings.claim_mapping, host.now);
+        let counted = answer.as_ref().map(|_| ()).map_err(|error| error.reason);
+        host.metrics.increment(Counter::of_introspection(counted));
         let active = match answer {
             Ok(active) => active,
             Err(error) => {
                 let reason = error.reason;
                 if reason.fault() == Fault::Client {
                     self.cache.forget(&token, host.shared_data);
-                    self.cache.note_refusal(token, reason, outcome.freshness(host.now), host.now);
+                    self.cache.note_refusal(token, reason, result.freshness(host.now), host.now);
                     // Earlier responses that wait for keys do not count any more.
                     for waiting in self.unverified.remove(&token).iter().flatten().filter_map(Weak::upgrade) {
                         waiting.withdrawn.set(Some(reason));
                     }
                 }
-                return Err(TokenError { retry_after: outcome.retry_after(host.now), ..error });
+                return Err(TokenError { retry_after: result.retry_after(host.now), ..error });
             }
         };
         let unverified_token = Rc::new(UnverifiedToken::new(token, active, host.now));
@@ -366,28 +366,25 @@ impl AuthorizationServer {
     pub(crate) fn take_document(
         &mut self,
         about: About,
-        outcome: CalloutOutcome<'_>,
+        result: CallResult<'_>,
         host: Host<'_>,
     ) -> (Result<(), Reason>, Vec<UnusableKey>) {
         let Some(Keys::Published(store)) = &mut self.keys else {
             return (Err(Reason::Internal), Vec::new());
         };
         let before = store.unusable_keys().to_vec();
-        let is_sent = !matches!(outcome, CalloutOutcome::NotSent(_));
         let (result, counter) = match about {
             About::Metadata => {
-                let result = store.take_metadata(&outcome, host.now);
+                let result = store.take_metadata(&result, host.now);
                 (result, Counter::of_metadata_fetch(result.is_ok()))
             }
             About::Keys => {
-                let result = store.take_keys(&outcome, host.now, shared(self.shares, host));
+                let result = store.take_keys(&result, host.now, shared(self.shares, host));
                 (result, Counter::of_jwks_fetch(result.is_ok()))
             }
             About::Token(_) => return (Err(Reason::Internal), Vec::new()),
         };
-        if is_sent {
-            host.metrics.increment(counter);
-        }
+        host.metrics.increment(counter);
         let unusable = Some(store.unusable_keys()).filter(|unusable| *unusable != before);
         (result, unusable.map(<[_]>::to_vec).unwrap_or_default())
     }

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::engine::{
-    Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
-    Instructions, LogSink, StreamId, UpstreamHeaders,
+    Action, Attributes, Call, CallId, Capabilities, DecisionLog, Edit, Engine, HeaderEdits, Instructions,
+    LogSink, StreamId, UpstreamHeaders,
 };
 use crate::host::{Host, NoRandomness, SharedData};
+use crate::http::callout::CallResult;
 use crate::http::reply::Reply;
 use crate::http::request_head::McpCall;
 use crate::refusal::Reason;

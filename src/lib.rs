@@ -52,14 +52,14 @@ pub use config::HostKind;
 #[cfg(feature = "schema")]
 pub use config::{configuration_fields, configuration_schema};
 pub use engine::{
-    Action, Attributes, Call, CallId, CallResult, Capabilities, DecisionLog, Edit, Engine, HeaderEdits,
-    Instructions, LogSink, RequiredAttributes, StreamId, UpstreamHeaders,
+    Action, Attributes, Call, CallId, Capabilities, DecisionLog, Edit, Engine, HeaderEdits, Instructions,
+    LogSink, RequiredAttributes, StreamId, UpstreamHeaders,
 };
 #[cfg(feature = "schema")]
 pub use fields::schema::{Dialect, DocumentedField};
 pub use fields::{ConfigError, ConfigErrors};
 pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Randomness, SharedData};
-pub use http::callout::{Callout, Target};
+pub use http::callout::{CallResult, Callout, Target};
 pub use http::field_name::AUTHORIZATION;
 pub use http::private_response::private_cache_control;
 pub use http::reply::Reply;

@@ -20,7 +20,7 @@ use crate::credentials::dpop::{DpopMode, ProofVerifier};
 use crate::credentials::token_form::TokenForm;
 use crate::documents::document::Document;
 use crate::host::Host;
-use crate::http::callout::{CalloutOutcome, NotSent};
+use crate::http::callout::{CallResult, NotSent};
 use crate::http::cors;
 use crate::http::request_head::RequestHead;
 use crate::jwt::UnusableKey;
@@ -147,7 +147,7 @@ impl Authenticator {
     /// Whether one more request may wait while so many do.
     ///
     /// # Errors
-    /// Why not, which [`CalloutOutcome::NotSent`] then is the answer.
+    /// Why not.
     pub(super) fn admits_waiting(&self, key: QueryKey, counts: InFlightCounts) -> Result<(), NotSent> {
         let server = self.servers.get(key.server.0);
         let has_room = server.is_some_and(|server| counts.waiting < server.max_waiting());
@@ -157,7 +157,7 @@ impl Authenticator {
     /// Whether a query may be asked while so much is under way. One that may, counts as asked.
     ///
     /// # Errors
-    /// Why not, which [`CalloutOutcome::NotSent`] then is the answer.
+    /// Why not.
     pub(super) fn admits(
         &mut self,
         query: &Query,
@@ -180,33 +180,19 @@ impl Authenticator {
         }
     }
 
-    /// Evaluates the outcome of a query.
-    pub(super) fn evaluate(
-        &mut self,
-        key: QueryKey,
-        outcome: CalloutOutcome<'_>,
-        host: Host<'_>,
-    ) -> QueryResult {
-        let server = self.servers.get_mut(key.server.0).ok_or(Reason::Internal);
+    /// Evaluates the result of a query.
+    pub(super) fn evaluate(&mut self, key: QueryKey, result: CallResult<'_>, host: Host<'_>) -> QueryResult {
+        let Some(server) = self.servers.get_mut(key.server.0) else {
+            return QueryResult::failed(key, Reason::Internal.into());
+        };
         match key.about {
-            About::Token(token) => QueryResult::Token(match server {
-                Ok(server) => {
-                    let circuit = server.note_end(token, &outcome, host);
-                    IntrospectionResult {
-                        token,
-                        unverified_token: server.evaluate(token, outcome, host),
-                        circuit,
-                    }
-                }
-                Err(reason) => {
-                    IntrospectionResult { token, unverified_token: Err(reason.into()), circuit: None }
-                }
-            }),
+            About::Token(token) => {
+                let circuit = server.note_end(token, &result, host);
+                let unverified_token = server.evaluate(token, result, host);
+                QueryResult::Token(IntrospectionResult { token, unverified_token, circuit })
+            }
             about @ (About::Metadata | About::Keys) => {
-                let (result, unusable) = match server {
-                    Ok(server) => server.take_document(about, outcome, host),
-                    Err(reason) => (Err(reason), Vec::new()),
-                };
+                let (result, unusable) = server.take_document(about, result, host);
                 QueryResult::Document(result, unusable)
             }
         }

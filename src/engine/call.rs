@@ -1,6 +1,6 @@
 //! A call to an authorization server, from the engine to its host and back.
 
-use crate::http::callout::{Callout, CalloutOutcome};
+use crate::http::callout::Callout;
 use crate::server::query::QueryKey;
 
 /// A request on its way through the gateway, by a number of its host's choice. No two at one time have the same.
@@ -24,30 +24,4 @@ pub struct Call {
     pub request: Callout,
     /// The longest response body worth reading, in bytes.
     pub max_response_bytes: usize,
-}
-
-/// How a call that was sent came to its end.
-#[derive(Clone, Copy, Debug)]
-pub enum CallResult<'a> {
-    /// A response, from the server or from the proxy in its place.
-    Response {
-        /// All header fields, `:status` included.
-        headers: &'a [(&'a [u8], &'a [u8])],
-        /// The body.
-        body: &'a [u8],
-    },
-    /// The response is longer than [`Call::max_response_bytes`], or than the host shows.
-    Oversized,
-    /// No response: no host, connection reset, time-out.
-    Lost,
-}
-
-impl<'a> From<CallResult<'a>> for CalloutOutcome<'a> {
-    fn from(result: CallResult<'a>) -> Self {
-        match result {
-            CallResult::Response { headers, body } => Self::Response { headers, body },
-            CallResult::Oversized => Self::Oversized,
-            CallResult::Lost => Self::Lost,
-        }
-    }
 }

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use log::Level;
 
 pub use self::authenticator::RequiredAttributes;
-pub use self::call::{Call, CallId, CallResult, StreamId};
+pub use self::call::{Call, CallId, StreamId};
 pub use self::capabilities::Capabilities;
 pub use self::decision_log::{DecisionLog, LogSink};
 pub use self::edits::{Edit, HeaderEdits};
@@ -46,13 +46,13 @@ use self::in_flight::{Flight, InFlight, Waiting};
 use self::query_result::QueryResult;
 use crate::documents::resource_metadata::ResourceMetadata;
 use crate::host::{Host, Metrics};
-use crate::http::callout::{CalloutOutcome, NotSent};
+use crate::http::callout::{CallResult, NotSent};
 use crate::http::grpc::{self, GrpcCall};
 use crate::http::reply::Reply;
 use crate::http::request_head::{Presented, RequestHead};
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::refusal::{Reason, Rejection};
-use crate::server::query::Query;
+use crate::server::query::{Query, QueryKey};
 use crate::settings::Settings;
 
 /// One configuration on one worker.
@@ -236,7 +236,7 @@ impl Engine {
             let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             host.metrics.record(Histogram::IntrospectionTimeMs, milliseconds);
         }
-        self.settle(flight, result.into(), host);
+        self.settle(flight, result, host);
     }
 
     /// The host did not take a call.
@@ -248,7 +248,7 @@ impl Engine {
             "callout not dispatched: does its cluster or upstream exist?",
             format_args!("{}: {refused}", flight.query.upstream()),
         );
-        self.settle(flight, CalloutOutcome::Lost, host);
+        self.settle(flight, CallResult::Lost, host);
     }
 
     /// A call ended, and the host does not give the time: no token can be validated.
@@ -297,7 +297,10 @@ impl Engine {
     fn send_in_background(&mut self, flight: Flight, host: Host<'_>) {
         match self.admit(&flight.query, host) {
             Ok(()) => self.start(Flight { sender: None, ..flight }, host),
-            Err(not_sent) => self.settle(flight, CalloutOutcome::NotSent(not_sent), host),
+            Err(not_sent) => {
+                let result = self.not_sent(flight.query.key(), not_sent, host);
+                self.settle_with(flight, &result, host);
+            }
         }
     }
 
@@ -322,10 +325,18 @@ impl Engine {
             self.start(Flight { query, waiting: vec![Waiting { stream, pending }], sender }, host);
             return None;
         };
-        let outcome = CalloutOutcome::NotSent(not_sent);
-        let result = self.authenticator.evaluate(key, outcome, host);
-        self.note_result(&query, outcome, &result);
+        let result = self.not_sent(key, not_sent, host);
         self.resume(Waiting { stream, pending }, &result, host)
+    }
+
+    /// The result of a query that is not sent.
+    fn not_sent(&self, key: QueryKey, not_sent: NotSent, host: Host<'_>) -> QueryResult {
+        let result = QueryResult::failed(key, not_sent.into());
+        if !key.is_document() {
+            host.metrics.increment(Counter::of_introspection(Err(not_sent.into())));
+        }
+        self.log.note_result(self.authenticator.server_name(key), "it was not asked", &result);
+        result
     }
 
     /// Goes on with a request by the result that it waited for. None, if it waits for another.
@@ -352,19 +363,25 @@ impl Engine {
         self.calls.push_back(id);
     }
 
-    fn settle(&mut self, flight: Flight, outcome: CalloutOutcome<'_>, host: Host<'_>) {
+    /// A call ended: settles the requests that waited for it.
+    fn settle(&mut self, flight: Flight, result: CallResult<'_>, host: Host<'_>) {
+        let query = &flight.query;
+        let answer = format_args!("got {result}, expected status 200 and {}", query.accept());
+        let result = self.authenticator.evaluate(query.key(), result, host);
+        self.log.note_result(self.authenticator.server_name(query.key()), answer, &result);
+        self.settle_with(flight, &result, host);
+    }
+
+    fn settle_with(&mut self, flight: Flight, result: &QueryResult, host: Host<'_>) {
         let Flight { query, waiting, .. } = flight;
-        let key = query.key();
-        let result = self.authenticator.evaluate(key, outcome, host);
-        self.note_result(&query, outcome, &result);
         if waiting.is_empty()
-            && let Some(next) = self.authenticator.follow_up(key, &result, host)
+            && let Some(next) = self.authenticator.follow_up(query.key(), result, host)
         {
             self.refresh(next, host);
         }
         for waiting in waiting {
             let stream = waiting.stream;
-            let decision = self.resume(waiting, &result, host);
+            let decision = self.resume(waiting, result, host);
             self.decide(stream, decision);
         }
     }
@@ -373,11 +390,6 @@ impl Engine {
     fn decide(&mut self, stream: StreamId, decision: Option<Decision>) {
         let action = decision.map(|decision| self.action(decision));
         self.actions.extend(action.map(|action| (stream, action)));
-    }
-
-    fn note_result(&self, query: &Query, outcome: CalloutOutcome<'_>, result: &QueryResult) {
-        let answer = format_args!("got {outcome}, expected status 200 and {}", query.accept());
-        self.log.note_result(self.authenticator.server_name(query.key()), answer, result);
     }
 
     /// Leaves a query to the next tick.

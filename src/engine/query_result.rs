@@ -6,6 +6,7 @@ use crate::authorization_server::UnverifiedToken;
 use crate::jwt::UnusableKey;
 use crate::refusal::{Reason, TokenError};
 use crate::server::circuit_breaker::CircuitChange;
+use crate::server::query::{About, QueryKey};
 use crate::token_key::TokenKey;
 
 /// The result of a query, for every request that waited for it.
@@ -22,6 +23,18 @@ pub(super) struct IntrospectionResult {
     pub(super) unverified_token: Result<Rc<UnverifiedToken>, TokenError>,
     /// A change of the circuit breaker.
     pub(super) circuit: Option<CircuitChange>,
+}
+
+impl QueryResult {
+    /// The result of a query that came to nothing.
+    pub(super) fn failed(key: QueryKey, error: TokenError) -> Self {
+        match key.about {
+            About::Token(token) => {
+                Self::Token(IntrospectionResult { token, unverified_token: Err(error), circuit: None })
+            }
+            About::Metadata | About::Keys => Self::Document(Err(error.reason), Vec::new()),
+        }
+    }
 }
 
 impl IntrospectionResult {

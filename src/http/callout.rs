@@ -32,27 +32,25 @@ pub struct Callout {
     body: String,
 }
 
-/// What became of a callout.
+/// How a callout came to its end.
 #[derive(Clone, Copy, Debug)]
-pub enum CalloutOutcome<'a> {
-    /// A response, from the server or from the proxy.
+pub enum CallResult<'a> {
+    /// A response, from the server or from the proxy in its place.
     Response {
         /// All header fields, `:status` included.
         headers: &'a [(&'a [u8], &'a [u8])],
-        /// Its content.
+        /// The body.
         body: &'a [u8],
     },
-    /// The response has a body over the limit, so it was not read.
+    /// The response is longer than [`Call::max_response_bytes`](crate::Call::max_response_bytes), or than the host shows.
     Oversized,
-    /// The host could not dispatch the call, or lost it: unknown upstream, no host, connection reset.
+    /// No response: unknown upstream, no host, connection reset, time-out.
     Lost,
-    /// The callout was not sent.
-    NotSent(NotSent),
 }
 
-/// Why a callout was not sent.
+/// Why a query is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSent {
+pub(crate) enum NotSent {
     /// A limit on queries or on pending requests is reached.
     LimitReached,
     /// The circuit is open for this long.
@@ -110,14 +108,13 @@ impl Callout {
     }
 }
 
-impl CalloutOutcome<'_> {
-    /// Whether the server did not serve; none, if it was not asked.
-    pub(crate) fn has_failed(&self) -> Option<bool> {
+impl CallResult<'_> {
+    /// Whether the server did not serve.
+    pub(crate) fn has_failed(&self) -> bool {
         match self {
-            Self::Response { headers, .. } => Some(status(headers).is_none_or(|status| status >= 500)),
-            Self::Oversized => Some(false),
-            Self::Lost => Some(true),
-            Self::NotSent(_) => None,
+            Self::Response { headers, .. } => status(headers).is_none_or(|status| status >= 500),
+            Self::Oversized => false,
+            Self::Lost => true,
         }
     }
 
@@ -125,27 +122,22 @@ impl CalloutOutcome<'_> {
     pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
         match self {
             Self::Response { headers, .. } => Freshness::of(headers, now),
-            Self::Oversized | Self::Lost | Self::NotSent(_) => Freshness::default(),
+            Self::Oversized | Self::Lost => Freshness::default(),
         }
     }
 
-    /// When to try again, as the server says (RFC 9110 §10.2.3: in seconds, or at a date by its own clock), or as the gateway has decided.
+    /// When to try again, as the server says (RFC 9110 §10.2.3): in seconds, or at a date by its own clock.
     pub(crate) fn retry_after(&self, now: Timestamp) -> Option<Duration> {
-        match self {
-            Self::Response { headers, .. } => {
-                let field = |name: &[u8]| {
-                    headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
-                };
-                let value = field(b"retry-after")?;
-                let seconds = std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
-                seconds.map(Duration::from_secs).or_else(|| {
-                    let sent_at = field(b"date").and_then(date::parse).unwrap_or(now);
-                    date::parse(value).map(|date| date.since(sent_at))
-                })
-            }
-            Self::NotSent(NotSent::CircuitOpen(pause)) => Some(*pause),
-            Self::NotSent(NotSent::LimitReached | NotSent::Claimed) | Self::Oversized | Self::Lost => None,
-        }
+        let Self::Response { headers, .. } = self else { return None };
+        let field = |name: &[u8]| {
+            headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        };
+        let value = field(b"retry-after")?;
+        let seconds = std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
+        seconds.map(Duration::from_secs).or_else(|| {
+            let sent_at = field(b"date").and_then(date::parse).unwrap_or(now);
+            date::parse(value).map(|date| date.since(sent_at))
+        })
     }
 }
 
@@ -159,7 +151,7 @@ pub(crate) fn status(headers: &[(&[u8], &[u8])]) -> Option<u16> {
 }
 
 /// What came, for a log: the status and the media type, and nothing else that the server has said.
-impl fmt::Display for CalloutOutcome<'_> {
+impl fmt::Display for CallResult<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Response { headers, .. } => {
@@ -172,7 +164,6 @@ impl fmt::Display for CalloutOutcome<'_> {
             }
             Self::Oversized => formatter.write_str("more than is read"),
             Self::Lost => formatter.write_str("nothing"),
-            Self::NotSent(_) => formatter.write_str("nothing, since it was not asked"),
         }
     }
 }

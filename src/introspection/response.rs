@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::http::callout::{CalloutOutcome, status};
+use crate::http::callout::{CallResult, status};
 use crate::http::freshness::Freshness;
 use crate::http::media_type;
 use crate::introspection::{InactiveAnswers, SignedResponse, user_info};
@@ -60,19 +60,19 @@ impl ResponseFormat {
         self.max_jwt_length.saturating_mul(4).max(MIN_BODY_LIMIT)
     }
 
-    /// Reads the outcome of a callout.
+    /// Reads the result of a call.
     ///
     /// # Errors
     /// [`Reason::Inactive`] and [`Reason::NotAnAccessToken`] where the server says so of the token; all else is the
     /// server's fault.
     pub(crate) fn parse(
         &self,
-        outcome: CalloutOutcome<'_>,
+        result: CallResult<'_>,
         claim_mapping: &ClaimMapping,
         now: Timestamp,
     ) -> Result<ActiveToken, TokenError> {
-        let CalloutOutcome::Response { headers, body } = outcome else {
-            return Err(Reason::of_failure(&outcome).into());
+        let CallResult::Response { headers, body } = result else {
+            return Err(Reason::of_failure(&result).into());
         };
         let active = match (status(headers), MediaType::of(headers), &self.format) {
             (Some(200), MediaType::Jwt, Format::Jwt) => self.parse_jwt(body, claim_mapping),

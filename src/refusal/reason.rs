@@ -6,7 +6,7 @@
 //! `access_denied`, which is none of RFC 6750's codes.
 
 use super::challenge::Challenge;
-use crate::http::callout::{CalloutOutcome, NotSent};
+use crate::http::callout::{CallResult, NotSent};
 
 /// The party that has to act to end the refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,12 +224,10 @@ reasons! {
 
 impl Reason {
     /// Why a callout led to nothing that could be read.
-    pub(crate) fn of_failure(outcome: &CalloutOutcome<'_>) -> Self {
-        match outcome {
-            CalloutOutcome::Response { .. } | CalloutOutcome::Oversized => Self::UnexpectedResponse,
-            CalloutOutcome::Lost => Self::Unavailable,
-            CalloutOutcome::NotSent(NotSent::LimitReached | NotSent::Claimed) => Self::IntrospectionLimit,
-            CalloutOutcome::NotSent(NotSent::CircuitOpen(_)) => Self::CircuitOpen,
+    pub(crate) fn of_failure(result: &CallResult<'_>) -> Self {
+        match result {
+            CallResult::Response { .. } | CallResult::Oversized => Self::UnexpectedResponse,
+            CallResult::Lost => Self::Unavailable,
         }
     }
 
@@ -274,6 +272,15 @@ impl Reason {
     /// Whether the request has no credentials that are looked at here.
     pub(crate) fn is_about_absence(self) -> bool {
         self.row().is_about_absence
+    }
+}
+
+impl From<NotSent> for Reason {
+    fn from(not_sent: NotSent) -> Self {
+        match not_sent {
+            NotSent::LimitReached | NotSent::Claimed => Self::IntrospectionLimit,
+            NotSent::CircuitOpen(_) => Self::CircuitOpen,
+        }
     }
 }
 

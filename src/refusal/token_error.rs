@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reason::Reason;
+use crate::http::callout::NotSent;
 use crate::json::WrongType;
 
 /// Why a token does not count.
@@ -34,6 +35,16 @@ impl TokenError {
 impl From<Reason> for TokenError {
     fn from(reason: Reason) -> Self {
         Self { reason, retry_after: None, member: None }
+    }
+}
+
+impl From<NotSent> for TokenError {
+    fn from(not_sent: NotSent) -> Self {
+        let retry_after = match not_sent {
+            NotSent::CircuitOpen(pause) => Some(pause),
+            NotSent::LimitReached | NotSent::Claimed => None,
+        };
+        Self { retry_after, ..Reason::from(not_sent).into() }
     }
 }
 

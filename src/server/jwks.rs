@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::cache::claim;
 use crate::fingerprint::Fingerprint;
 use crate::host::SharedData;
-use crate::http::callout::{CalloutOutcome, Target, status};
+use crate::http::callout::{CallResult, Target, status};
 use crate::json::Object;
 use crate::jwt::{Algorithm, Jws, KeySet, UnusableKey, Unverified};
 use crate::refusal::Reason;
@@ -222,7 +222,7 @@ impl KeyStore {
         is_admitted
     }
 
-    /// The answer to a query will not come, since the client is gone for which it was asked.
+    /// A fetch is not in flight any more: it has ended, or the client is gone for which it was made.
     pub(crate) fn abandon(&mut self) {
         if !self.open.is_empty() {
             self.open.remove(0);
@@ -231,13 +231,9 @@ impl KeyStore {
 
     /// Takes the metadata that were asked for. They are believed if they are the issuer's own, and point to the server that
     /// they come from: no answer makes the gateway call another host (R104, R112).
-    pub(crate) fn take_metadata(
-        &mut self,
-        outcome: &CalloutOutcome<'_>,
-        now: Timestamp,
-    ) -> Result<(), Reason> {
-        self.note_answer(outcome)?;
-        let located = document(outcome).and_then(|body| self.locate(body).ok_or(Reason::UnexpectedResponse));
+    pub(crate) fn take_metadata(&mut self, result: &CallResult<'_>, now: Timestamp) -> Result<(), Reason> {
+        self.abandon();
+        let located = document(result).and_then(|body| self.locate(body).ok_or(Reason::UnexpectedResponse));
         if located.is_err() {
             self.attempted_at = Some(now);
         }
@@ -252,17 +248,17 @@ impl KeyStore {
     /// Why there are no keys: with [`Reason::JwksUnavailable`], none is of use.
     pub(crate) fn take_keys(
         &mut self,
-        outcome: &CalloutOutcome<'_>,
+        result: &CallResult<'_>,
         now: Timestamp,
         shared: &dyn SharedData,
     ) -> Result<(), Reason> {
-        self.note_answer(outcome)?;
+        self.abandon();
         self.attempted_at = Some(now);
         self.discovered = None;
-        let body = document(outcome)?;
+        let body = document(result)?;
         // For a server that forbids caching keys, as many do for all responses, the configured interval applies.
         let PublishedKeys { max_age, cooldown, .. } = self.settings;
-        let lifetime = outcome.freshness(now).lifetime().unwrap_or(max_age);
+        let lifetime = result.freshness(now).lifetime().unwrap_or(max_age);
         let loaded = self.load(body, now, lifetime.max(cooldown).min(max_age));
         let loaded = self.loaded.insert(loaded.ok_or(Reason::UnexpectedResponse)?);
         let (max_age, is_empty) = (loaded.max_age, loaded.keys.is_empty());
@@ -273,15 +269,6 @@ impl KeyStore {
     /// The keys of the loaded set that are left out.
     pub(crate) fn unusable_keys(&self) -> &[UnusableKey] {
         self.loaded.as_ref().map_or(&[], |loaded| loaded.keys.unusable_keys())
-    }
-
-    /// A query that was not sent says nothing about the server, and another's response may be on its way.
-    fn note_answer(&mut self, outcome: &CalloutOutcome<'_>) -> Result<(), Reason> {
-        if matches!(outcome, CalloutOutcome::NotSent(_)) {
-            return Err(Reason::of_failure(outcome));
-        }
-        self.abandon();
-        Ok(())
     }
 
     fn usable(&self, now: Timestamp) -> Option<&KeySet> {
@@ -406,9 +393,9 @@ impl KeyStore {
 ///
 /// # Errors
 /// Why there is none that could be read.
-fn document<'a>(outcome: &CalloutOutcome<'a>) -> Result<&'a [u8], Reason> {
-    let CalloutOutcome::Response { headers, body } = *outcome else {
-        return Err(Reason::of_failure(outcome));
+fn document<'a>(result: &CallResult<'a>) -> Result<&'a [u8], Reason> {
+    let CallResult::Response { headers, body } = *result else {
+        return Err(Reason::of_failure(result));
     };
     match status(headers) {
         Some(200) => Ok(body),

@@ -23,11 +23,11 @@ fn read(
     body: impl AsRef<[u8]>,
 ) -> Result<String, Reason> {
     let headers = [(&b":status"[..], status.as_bytes()), (b"content-type", media_type.as_bytes())];
-    let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_ref() };
+    let outcome = CallResult::Response { headers: &headers, body: body.as_ref() };
     parse(format, outcome).map(|active| active.source.jwt().unwrap_or_default().to_owned())
 }
 
-fn parse(format: &ResponseFormat, outcome: CalloutOutcome<'_>) -> Result<ActiveToken, Reason> {
+fn parse(format: &ResponseFormat, outcome: CallResult<'_>) -> Result<ActiveToken, Reason> {
     format.parse(outcome, &ClaimMapping::default(), at(0)).map_err(|error| error.reason)
 }
 
@@ -106,7 +106,7 @@ fn r027_an_unexpected_media_type_is_the_servers_fault() {
         (b"content-type", b"application/jwt"),
         (b"content-type", b"text/html"),
     ];
-    let outcome = CalloutOutcome::Response { headers: &twice, body: jwt.as_bytes() };
+    let outcome = CallResult::Response { headers: &twice, body: jwt.as_bytes() };
     assert_eq!(parse(&jwt_mode(), outcome).err(), Some(Reason::UnexpectedResponse));
 }
 
@@ -134,9 +134,9 @@ fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
         assert_eq!(read(&jwt_mode(), status, "application/jwt", &jwt), Err(reason), "{status}");
     }
     assert_eq!(read(&json_mode(), "204", "", ""), Err(Reason::UnexpectedResponse));
-    assert_eq!(parse(&jwt_mode(), CalloutOutcome::Lost).err(), Some(Reason::Unavailable));
-    assert_eq!(parse(&jwt_mode(), CalloutOutcome::Oversized).err(), Some(Reason::UnexpectedResponse));
-    let without_status = CalloutOutcome::Response { headers: &[], body: b"" };
+    assert_eq!(parse(&jwt_mode(), CallResult::Lost).err(), Some(Reason::Unavailable));
+    assert_eq!(parse(&jwt_mode(), CallResult::Oversized).err(), Some(Reason::UnexpectedResponse));
+    let without_status = CallResult::Response { headers: &[], body: b"" };
     assert_eq!(parse(&jwt_mode(), without_status).err(), Some(Reason::UnexpectedResponse));
 }
 
@@ -353,7 +353,7 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
         }
         let body = body.to_string();
         let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
-        let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_bytes() };
+        let outcome = CallResult::Response { headers: &headers, body: body.as_bytes() };
         let result = parse(&json_mode(), outcome).and_then(|active| {
             policy.validate(&active.claims, testing::at(0))?;
             requirement.validate(&active.claims)?;
@@ -373,7 +373,7 @@ fn r031_the_earlier_end_counts() {
         (b"content-type", b"application/json"),
         (b"cache-control", b"no-store"),
     ];
-    let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_bytes() };
+    let outcome = CallResult::Response { headers: &headers, body: body.as_bytes() };
     let active = json_mode().parse(outcome, &ClaimMapping::default(), at(0)).expect("active");
     assert!(active.claims.validity().has_expired(testing::at(0), std::time::Duration::ZERO));
     assert_eq!(
@@ -402,7 +402,7 @@ fn r036_where_access_tokens_have_a_type_what_has_none_is_no_access_token() {
     let read = |body: Value, requires_token_type: bool| {
         let headers = [(&b":status"[..], &b"200"[..]), (b"content-type", b"application/json")];
         let body = body.to_string();
-        let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_bytes() };
+        let outcome = CallResult::Response { headers: &headers, body: body.as_bytes() };
         let claim_mapping = ClaimMapping { requires_token_type, ..ClaimMapping::default() };
         plain.parse(outcome, &claim_mapping, at(0)).map_err(|error| error.reason).err()
     };

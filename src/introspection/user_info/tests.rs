@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::http::callout::CalloutOutcome;
+use crate::http::callout::CallResult;
 use crate::introspection::ResponseFormat;
 use crate::refusal::Reason;
 use crate::testing::{at, configured, parse, test};
@@ -26,7 +26,7 @@ fn read(
     let status = [(&b":status"[..], status.as_bytes())].into_iter();
     let headers = status.chain(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     let headers: Vec<_> = headers.collect();
-    let outcome = CalloutOutcome::Response { headers: &headers, body: body.as_bytes() };
+    let outcome = CallResult::Response { headers: &headers, body: body.as_bytes() };
     let pointers = ["/sub", "/groups", "/acr", "/client_id", "/azp", "/exp"];
     let claim_mapping = ClaimMapping {
         scope_claim: "roles".to_owned(),
