@@ -1,80 +1,49 @@
 //! One authorization server: how to call it, its cached responses, and its keys.
 
-use std::cell::{Cell, OnceCell};
-use std::collections::BTreeMap;
-use std::rc::{Rc, Weak};
+mod keys;
+mod protection;
+mod unverified_token;
+
+use std::rc::Rc;
 use std::sync::Arc;
+
+pub use unverified_token::UnverifiedToken;
 
 use crate::cache::{Cache, Level, Occupancy};
 use crate::credentials::bearer::AccessToken;
 use crate::credentials::token_form::{TokenForm, TokenKind};
 use crate::fingerprint::Fingerprint;
-use crate::host::{Host, NoSharedData, SharedData};
+use crate::host::Host;
 use crate::http::callout::{CallResult, NotSent};
 use crate::introspection::IntrospectionRequest;
-use crate::jwt::{Jws, KeySet, UnusableKey, VerificationBudget};
+use crate::jwt::{Jws, UnusableKey, VerificationBudget};
 use crate::metrics::Counter;
 use crate::refusal::{Fault, Reason, TokenError};
-use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
-use crate::server::jwks::{KeyStore, Obstacle, Wanted};
+use crate::server::circuit_breaker::CircuitChange;
+use crate::server::jwks::{Obstacle, Wanted};
 use crate::server::query::{About, Document, Query, QueryKey};
-use crate::server::rate_limiter::{Limiter, Precedence};
+use crate::server::rate_limiter::Precedence;
 use crate::server_id::ServerId;
 use crate::settings::{KeySettings, ServerSettings, Settings, TokenSettings};
 use crate::time::Timestamp;
 use crate::token::active_token::{self, ActiveToken};
-use crate::token::claims::Claims;
 use crate::token::jwt_access_token::JwtAccessTokens;
 use crate::token_info::TokenInfo;
 use crate::token_key::{PresentedKey, TokenKey};
 use crate::upstream::mint::SubjectMapping;
+use keys::Keys;
+use protection::Protection;
+use unverified_token::UnverifiedTokens;
 
 /// An authorization server.
 pub(crate) struct AuthorizationServer {
     id: ServerId,
     settings: ServerSettings,
     cache: Cache,
-    keys: Option<Keys>,
-    /// Whether keys are shared by the host's shared data.
-    shares: bool,
+    keys: Keys,
     protection: Option<Protection>,
     failed_verifications: VerificationBudget,
-    /// What was said of tokens whose requests wait for keys, as long as they do.
-    unverified: BTreeMap<TokenKey, Vec<Weak<UnverifiedToken>>>,
-}
-
-/// Rate limiter and circuit breaker.
-struct Protection {
-    limiter: Limiter,
-    circuit: CircuitBreaker,
-}
-
-/// What speaks for an active token, once its signature is verified. All requests with that token share it, and one of them
-/// verifies for all.
-pub struct UnverifiedToken {
-    token: TokenKey,
-    active: ActiveToken,
-    /// When it was said.
-    at: Timestamp,
-    token_info: OnceCell<Result<Rc<TokenInfo>, Reason>>,
-    /// Why it does not count any more: the server has said so since.
-    withdrawn: Cell<Option<Reason>>,
-}
-
-impl UnverifiedToken {
-    fn new(token: TokenKey, active: ActiveToken, at: Timestamp) -> Self {
-        Self { token, active, at, token_info: OnceCell::new(), withdrawn: Cell::new(None) }
-    }
-
-    /// Its key.
-    pub(crate) fn token(&self) -> &TokenKey {
-        &self.token
-    }
-
-    /// The claims, not verified.
-    pub(crate) fn claims(&self) -> &Claims {
-        &self.active.claims
-    }
+    unverified: UnverifiedTokens,
 }
 
 /// Where to learn about a token that is not in the cache.
@@ -93,30 +62,15 @@ pub(crate) enum NoTokenInfo {
     Needs(Box<Query>),
 }
 
-enum Keys {
-    Configured(Arc<KeySet>),
-    Published(Box<KeyStore>),
-}
-
 impl AuthorizationServer {
     /// Starts with an empty cache, and without keys that are not in the configuration.
     pub(crate) fn new(id: ServerId, settings: ServerSettings, all: &Settings) -> Self {
-        let keys = settings.keys.as_ref().map(|keys| match keys {
-            KeySettings::Configured(keys) => Keys::Configured(Arc::clone(keys)),
-            KeySettings::Published(keys) => {
-                let has_background = !all.cache.refresh_ahead.is_zero();
-                let identity = settings.keys_fingerprint(keys);
-                Keys::Published(Box::new(KeyStore::new(keys.clone(), identity, has_background)))
-            }
-        });
+        let keys = Keys::new(&settings, all);
         let cache = Cache::new(&all.cache, settings.fingerprint(all), Arc::clone(&all.forwarding));
-        let protection = settings.introspection.as_ref().map(|introspection| Protection {
-            limiter: Limiter::new(introspection.limits),
-            circuit: CircuitBreaker::new(introspection.circuit),
-        });
+        let protection = settings.introspection.as_ref().map(Protection::new);
         let failed_verifications = VerificationBudget::new(settings.token.max_failed_verifications);
-        let (shares, unverified) = (all.cache.shared, BTreeMap::new());
-        Self { id, settings, cache, keys, shares, protection, failed_verifications, unverified }
+        let unverified = UnverifiedTokens::default();
+        Self { id, settings, cache, keys, protection, failed_verifications, unverified }
     }
 
     /// The fresh entry of a token. One that was verified by a published key counts as long as the key is published (R66).
@@ -125,41 +79,39 @@ impl AuthorizationServer {
         token: &PresentedKey<'_>,
         host: Host<'_>,
     ) -> Option<(Rc<TokenInfo>, Level)> {
-        let (now, shared_data) = (host.now, shared(self.shares, host));
         let Self { cache, keys, .. } = self;
-        if let Some(Keys::Published(store)) = keys {
-            store.follow(now, shared_data);
+        if let Some(published) = keys.published() {
+            let shared_data = published.shared_data(host);
+            published.store.follow(host.now, shared_data);
         }
-        if let Some(token_info) = cache.find_local(token.local(), now)
-            && counts(keys.as_ref(), token_info.verified_by(), now)
+        if let Some(token_info) = cache.find_local(token.local(), host.now)
+            && keys.counts(token_info.verified_by(), host.now)
         {
             return Some((token_info, Level::Local));
         }
-        let counts = |key: Option<&Fingerprint>| match (key, keys) {
-            (Some(key), Some(Keys::Published(store))) => store.has_here_or_shared(key, now, shared_data),
-            (key, _) => key.is_none(),
-        };
+        let counts = |key: Option<&Fingerprint>| keys.counts_elsewhere(key, host);
         cache
-            .find_shared(&token.get(), counts, now, shared_data)
+            .find_shared(&token.get(), counts, host.now, host.shared_data)
             .map(|token_info| (token_info, Level::Shared))
     }
 
     /// Whether newer keys are to be fetched in the background, by this worker or another.
     pub(crate) fn are_keys_due(&self, now: Timestamp) -> bool {
-        matches!(&self.keys, Some(Keys::Published(store)) if store.is_refresh_due(now))
+        self.keys.is_refresh_due(now)
     }
 
     /// The query that fetches newer keys in the background, if it is this worker's to ask.
     pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Query> {
-        let Some(Keys::Published(store)) = &mut self.keys else { return None };
-        let wanted = store.refresh(host.now, shared(self.shares, host))?;
+        let published = self.keys.published()?;
+        let shared_data = published.shared_data(host);
+        let wanted = published.store.refresh(host.now, shared_data)?;
         Some(self.document(wanted))
     }
 
     /// There are no background calls: the host has no timers.
     pub(crate) fn disable_background_refresh(&mut self) {
-        if let Some(Keys::Published(store)) = &mut self.keys {
-            store.disable_background_refresh();
+        if let Some(published) = self.keys.published() {
+            published.store.disable_background_refresh();
         }
     }
 
@@ -211,8 +163,7 @@ impl AuthorizationServer {
             host.metrics.increment(Counter::CacheHitInactive);
             return Err(reason);
         }
-        let waiting = self.unverified.get(&key).into_iter().flatten().rev().filter_map(Weak::upgrade);
-        if let Some(unverified_token) = waiting.into_iter().find(|one| one.token_info.get().is_none()) {
+        if let Some(unverified_token) = self.unverified.find(&key) {
             return Ok(TokenLookup::UnverifiedToken(unverified_token));
         }
         let precedence = if self.cache.knows(&key) { Precedence::Known } else { Precedence::Unknown };
@@ -236,7 +187,7 @@ impl AuthorizationServer {
 
     /// The entry of a token that serves while the server does not.
     pub(crate) fn find_usable(&mut self, token: &TokenKey, host: Host<'_>) -> Option<Rc<TokenInfo>> {
-        let counts = |key: Option<&Fingerprint>| counts(self.keys.as_ref(), key, host.now);
+        let counts = |key: Option<&Fingerprint>| self.keys.counts(key, host.now);
         let token_info = self.cache.find_usable(token, counts, host.now, host.shared_data)?;
         host.metrics.increment(Counter::CacheHitStale);
         Some(token_info)
@@ -254,33 +205,23 @@ impl AuthorizationServer {
     /// # Errors
     /// Why not.
     pub(crate) fn admits(&mut self, query: &Query, open: usize, host: Host<'_>) -> Result<(), NotSent> {
-        let now = host.now;
-        match (query.key().about, &mut self.keys, &mut self.protection) {
-            (About::Token(token), _, Some(Protection { limiter, circuit })) => {
-                if let Some(pause) = circuit.pause(&token, now) {
-                    return Err(NotSent::CircuitOpen(pause));
-                }
-                if !limiter.admits(query.precedence(), open, now) {
-                    return Err(NotSent::LimitReached);
-                }
+        match query.key().about {
+            About::Token(token) => {
+                let protection = self.protection.as_mut().ok_or(NotSent::LimitReached)?;
+                protection.admits(&token, query, open, host)?;
                 if query.is_refresh() {
-                    if !self.cache.claim_refresh(&token, query.timeout(), now, host.shared_data) {
+                    if !self.cache.claim_refresh(&token, query.timeout(), host.now, host.shared_data) {
                         return Err(NotSent::Claimed);
                     }
                     host.metrics.increment(Counter::CacheRefresh);
                 }
-                limiter.take();
-                circuit.note_sent(token, now, query.timeout());
+                protection.note_sent(token, query, host);
                 Ok(())
             }
-            (About::Metadata | About::Keys, Some(Keys::Published(store)), _) => {
-                if store.admits(now) {
-                    Ok(())
-                } else {
-                    Err(NotSent::LimitReached)
-                }
+            About::Metadata | About::Keys => {
+                let is_admitted = self.keys.published().is_some_and(|keys| keys.store.admits(host.now));
+                if is_admitted { Ok(()) } else { Err(NotSent::LimitReached) }
             }
-            _ => Err(NotSent::LimitReached),
         }
     }
 
@@ -291,17 +232,12 @@ impl AuthorizationServer {
         result: &CallResult<'_>,
         host: Host<'_>,
     ) -> Option<CircuitChange> {
-        let circuit = &mut self.protection.as_mut()?.circuit;
-        let change = circuit.note_end(token, result.has_failed(), host.now);
-        if change == Some(CircuitChange::Opened) {
-            host.metrics.increment(Counter::CircuitBreakerOpened);
-        }
-        change
+        self.protection.as_mut()?.note_end(token, result, host)
     }
 
     /// Whether its circuit is open.
     pub(crate) fn is_circuit_open(&self) -> bool {
-        self.protection.as_ref().is_some_and(|protection| !protection.circuit.is_closed())
+        self.protection.as_ref().is_some_and(Protection::is_open)
     }
 
     /// What it has in the memory of this worker.
@@ -331,9 +267,7 @@ impl AuthorizationServer {
                     self.cache.forget(&token, host.shared_data);
                     self.cache.note_refusal(token, reason, result.freshness(host.now), host.now);
                     // Earlier responses that wait for keys do not count any more.
-                    for waiting in self.unverified.remove(&token).iter().flatten().filter_map(Weak::upgrade) {
-                        waiting.withdrawn.set(Some(reason));
-                    }
+                    self.unverified.withdraw(&token, reason);
                 }
                 return Err(TokenError { retry_after: result.retry_after(host.now), ..error });
             }
@@ -350,13 +284,7 @@ impl AuthorizationServer {
                 self.cache.note_refusal(token, Reason::Expired, unverified_token.active.freshness, host.now);
             }
             // Requests that wait ask for the keys; later ones for the same token join them.
-            Err(NoTokenInfo::Needs(_)) => {
-                self.unverified.retain(|_, waiting| {
-                    waiting.retain(|one| one.strong_count() > 0);
-                    !waiting.is_empty()
-                });
-                self.unverified.entry(token).or_default().push(Rc::downgrade(&unverified_token));
-            }
+            Err(NoTokenInfo::Needs(_)) => self.unverified.insert(&unverified_token),
             Ok(_) | Err(NoTokenInfo::Refused(_)) => {}
         }
         Ok(unverified_token)
@@ -369,9 +297,11 @@ impl AuthorizationServer {
         result: CallResult<'_>,
         host: Host<'_>,
     ) -> (Result<(), Reason>, Vec<UnusableKey>) {
-        let Some(Keys::Published(store)) = &mut self.keys else {
+        let Some(published) = self.keys.published() else {
             return (Err(Reason::Internal), Vec::new());
         };
+        let shared_data = published.shared_data(host);
+        let store = &mut published.store;
         let before = store.unusable_keys().to_vec();
         let (result, counter) = match about {
             About::Metadata => {
@@ -379,7 +309,7 @@ impl AuthorizationServer {
                 (result, Counter::of_metadata_fetch(result.is_ok()))
             }
             About::Keys => {
-                let result = store.take_keys(&result, host.now, shared(self.shares, host));
+                let result = store.take_keys(&result, host.now, shared_data);
                 (result, Counter::of_jwks_fetch(result.is_ok()))
             }
             About::Token(_) => return (Err(Reason::Internal), Vec::new()),
@@ -394,22 +324,22 @@ impl AuthorizationServer {
     pub(crate) fn needs_answer(&self, about: About) -> bool {
         match about {
             About::Token(token) => {
-                self.protection.as_ref().is_some_and(|protection| protection.circuit.is_probing(&token))
+                self.protection.as_ref().is_some_and(|protection| protection.is_probing(&token))
             }
             About::Metadata | About::Keys => true,
         }
     }
 
     /// The query for keys that follows metadata fetched in the background.
-    pub(crate) fn next_document(&self) -> Option<Query> {
-        let Some(Keys::Published(store)) = &self.keys else { return None };
-        store.next().map(|wanted| self.document(wanted))
+    pub(crate) fn next_document(&mut self) -> Option<Query> {
+        let wanted = self.keys.published()?.store.next()?;
+        Some(self.document(wanted))
     }
 
     /// A fetch ended without a response.
     pub(crate) fn abandon(&mut self) {
-        if let Some(Keys::Published(store)) = &mut self.keys {
-            store.abandon();
+        if let Some(published) = self.keys.published() {
+            published.store.abandon();
         }
     }
 
@@ -428,11 +358,9 @@ impl AuthorizationServer {
         }
         if let Some(known) = unverified_token.token_info.get() {
             // Its key may have been taken back since another request had it verified.
-            let still_counts =
-                |token_info: &Rc<TokenInfo>| counts(self.keys.as_ref(), token_info.verified_by(), host.now);
             return match known {
-                Ok(token_info) if !still_counts(token_info) => {
-                    Err(NoTokenInfo::Refused(unverified_token.active.source.refusal()))
+                Ok(token_info) if !self.keys.counts(token_info.verified_by(), host.now) => {
+                    Err(NoTokenInfo::Refused(unverified_token.refusal()))
                 }
                 known => known.clone().map_err(NoTokenInfo::Refused),
             };
@@ -444,17 +372,15 @@ impl AuthorizationServer {
         let token_info = match verified {
             // The TTL begins with the response, not with the arrival of the keys.
             Ok(key) => Ok(self.cache.keep(
-                unverified_token.token,
+                *unverified_token.token(),
                 &unverified_token.active,
                 key,
                 unverified_token.at,
                 host.shared_data,
             )),
-            Err(Obstacle::Refused) => Err(unverified_token.active.source.refusal()),
+            Err(Obstacle::Refused) => Err(unverified_token.refusal()),
             // Others may wait with the same unverified token for the keys that this request cannot wait for.
-            Err(Obstacle::UnknownKey) => {
-                return Err(NoTokenInfo::Refused(unverified_token.active.source.refusal()));
-            }
+            Err(Obstacle::UnknownKey) => return Err(NoTokenInfo::Refused(unverified_token.refusal())),
             Err(Obstacle::NoKeys) => return Err(NoTokenInfo::Refused(Reason::JwksUnavailable)),
             Err(Obstacle::Missing(wanted)) => {
                 return Err(NoTokenInfo::Needs(Box::new(self.document(wanted))));
@@ -482,18 +408,12 @@ impl AuthorizationServer {
     ) -> Result<Option<Fingerprint>, Obstacle> {
         let jws = match &active.source {
             active_token::Source::Response => return Ok(None),
-            active_token::Source::PhantomToken(_) if self.keys.is_none() => return Ok(None),
+            active_token::Source::PhantomToken(_) if matches!(self.keys, Keys::Absent) => return Ok(None),
             active_token::Source::SignedResponse(jws)
             | active_token::Source::PhantomToken(jws)
             | active_token::Source::Presented(jws) => jws,
         };
-        let verified = match &mut self.keys {
-            None => Err(Obstacle::Refused),
-            Some(Keys::Configured(keys)) => keys.verify(jws).map(|_| None).map_err(|_| Obstacle::Refused),
-            Some(Keys::Published(store)) => {
-                store.verify(jws, may_fetch, host.now, shared(self.shares, host)).map(Some)
-            }
-        };
+        let verified = self.keys.verify(jws, may_fetch, host);
         if verified.is_err() && active.source.is_presented() {
             self.failed_verifications.spend(jws.failed_verifications());
         }
@@ -525,18 +445,5 @@ impl AuthorizationServer {
     }
 }
 
-/// Whether what this key verified counts by these keys; what needed no published key, does.
-fn counts(keys: Option<&Keys>, verified_by: Option<&Fingerprint>, now: Timestamp) -> bool {
-    match (verified_by, keys) {
-        (None, _) => true,
-        (Some(key), Some(Keys::Published(store))) => store.has(key, now),
-        (Some(_), None | Some(Keys::Configured(_))) => false,
-    }
-}
-
 /// For servers that are not introspected: only their keys are waited for.
 const DEFAULT_MAX_WAITING: usize = 1024;
-/// The host's shared data if enabled: some hosts lack it and trap on access.
-fn shared(is_on: bool, host: Host<'_>) -> &dyn SharedData {
-    if is_on { host.shared_data } else { &NoSharedData }
-}
