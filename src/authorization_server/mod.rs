@@ -122,6 +122,19 @@ impl AuthorizationServer {
             && jws.issuer().is_some_and(|issuer| self.settings.token.policy.is_issuer(issuer))
     }
 
+    /// What operators call it. The only one needs no name in the configuration.
+    pub(crate) fn name(&self) -> &str {
+        self.settings.name.as_deref().unwrap_or("main")
+    }
+
+    /// The keys of the configuration that are left out.
+    pub(crate) fn unusable_keys(&self) -> &[UnusableKey] {
+        match &self.settings.keys {
+            Some(KeySettings::Configured(keys)) => keys.unusable_keys(),
+            Some(KeySettings::Published(_)) | None => &[],
+        }
+    }
+
     /// Where to learn about a token that was not found.
     ///
     /// # Errors

@@ -8,91 +8,43 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::{Decision, OtherServers, Pending, Step};
+use super::decision::{Decision, Pending, Step};
 use super::query_result::{IntrospectionResult, QueryResult};
 use super::request_context::{self, RequestContext};
+use super::servers::Servers;
 use super::token_check::TokenCheck;
 use crate::authorization_server::{AuthorizationServer, NoTokenInfo, TokenLookup};
-use crate::cache::{Level, Occupancy};
 use crate::credentials::bearer::{self, AccessToken};
-use crate::credentials::client_certificate::CertificateSource;
-use crate::credentials::dpop::{DpopMode, ProofVerifier};
+use crate::credentials::dpop::ProofVerifier;
 use crate::credentials::token_form::TokenForm;
 use crate::documents::document::Document;
 use crate::host::Host;
-use crate::http::callout::{CallResult, NotSent};
 use crate::http::cors;
 use crate::http::request_head::RequestHead;
-use crate::jwt::UnusableKey;
 use crate::metrics::Counter;
 use crate::policy::{Access, Enforcement, Requirement};
 use crate::refusal::{Reason, Rejection, TokenError};
-use crate::server::query::{About, Query, QueryKey};
 use crate::server_id::ServerId;
-use crate::settings::{KeySettings, Settings};
+use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token_info::{TokenInfo, UpstreamHeaders};
-use crate::token_key::{LocalKeys, PresentedKey, TokenKey};
+use crate::token_key::{LocalKeys, TokenKey};
 
 /// Decides about the requests of one configuration on one worker.
 pub(super) struct Authenticator {
     settings: Arc<Settings>,
-    servers: Vec<AuthorizationServer>,
-    required_attributes: RequiredAttributes,
+    pub(super) servers: Servers,
     proof_verifier: Option<ProofVerifier>,
     local_keys: LocalKeys,
-}
-
-/// Which [`Attributes`](super::Attributes) rules ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequiredAttributes {
-    /// The route.
-    pub route: bool,
-    /// The caller's identity.
-    pub peer: bool,
-    /// The caller's certificate.
-    pub certificate: bool,
-    /// What Envoy's filter for MCP has read of the body.
-    pub mcp_call: bool,
-}
-
-/// How much one worker has in flight with a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InFlightCounts {
-    /// Calls of a kind that are open.
-    pub(super) open: usize,
-    /// Requests that wait for responses.
-    pub(super) waiting: usize,
-}
-
-/// The values of one worker's gauges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct GaugeValues {
-    /// Entries in its memory.
-    pub(super) entries: usize,
-    /// Entries that were evicted since it began.
-    pub(super) evictions: u64,
-    /// Authorization servers whose circuit is open.
-    pub(super) open_circuits: usize,
 }
 
 impl Authenticator {
     /// Starts with empty caches.
     pub(super) fn new(settings: Arc<Settings>) -> Self {
-        let server = |(index, server): (usize, &_)| {
-            AuthorizationServer::new(ServerId(index), Clone::clone(server), &settings)
-        };
-        let servers = settings.servers.iter().enumerate().map(server).collect();
-        let rules = &settings.rules;
-        let required_attributes = RequiredAttributes {
-            route: rules.ask_route(),
-            peer: rules.requirements().any(Requirement::names_peers),
-            certificate: settings.client_certificate == Some(CertificateSource::Connection),
-            mcp_call: rules.ask_envoy_filter(),
-        };
+        let servers = Servers::new(&settings);
         let proof_verifier = settings.dpop.as_ref().map(ProofVerifier::new);
-        Self { settings, servers, required_attributes, proof_verifier, local_keys: LocalKeys::default() }
+        Self { settings, servers, proof_verifier, local_keys: LocalKeys::default() }
     }
 
     /// Prepares what all workers share, and what is this worker's own, before the first request.
@@ -103,99 +55,12 @@ impl Authenticator {
         }
     }
 
-    /// What rules ask of the host beside the header fields.
-    pub(super) fn required_attributes(&self) -> RequiredAttributes {
-        self.required_attributes
-    }
-
-    /// What operators call the server that this is about.
-    pub(super) fn server_name(&self, key: QueryKey) -> &str {
-        let server = self.settings.servers.get(key.server.0);
-        server.and_then(|server| server.name.as_deref()).unwrap_or(DEFAULT_NAME)
-    }
-
-    /// The keys of the configuration that are left out, by what operators call their servers.
-    pub(super) fn unusable_keys(&self) -> impl Iterator<Item = (&str, &[UnusableKey])> {
-        self.settings.servers.iter().filter_map(|server| match &server.keys {
-            Some(KeySettings::Configured(keys)) => {
-                Some((server.name.as_deref().unwrap_or(DEFAULT_NAME), keys.unusable_keys()))
-            }
-            Some(KeySettings::Published(_)) | None => None,
-        })
-    }
-
     /// A request head arrived.
     pub(super) fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
         let allowed_origin = self.settings.cors.allowed_origin(head);
         self.examine(head, allowed_origin.as_ref(), host).unwrap_or_else(|reason| {
             Step::Settled(Decision::reject(Rejection { allowed_origin, ..reason.into() }, host))
         })
-    }
-
-    /// The gauges of this worker.
-    pub(super) fn gauge_values(&self) -> GaugeValues {
-        self.servers.iter().fold(GaugeValues::default(), |values, server| {
-            let Occupancy { entries, evictions } = server.occupancy();
-            GaugeValues {
-                entries: values.entries.saturating_add(entries),
-                evictions: values.evictions.saturating_add(evictions),
-                open_circuits: values.open_circuits.saturating_add(usize::from(server.is_circuit_open())),
-            }
-        })
-    }
-
-    /// Whether one more request may wait while so many do.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(super) fn admits_waiting(&self, key: QueryKey, counts: InFlightCounts) -> Result<(), NotSent> {
-        let server = self.servers.get(key.server.0);
-        let has_room = server.is_some_and(|server| counts.waiting < server.max_waiting());
-        if has_room { Ok(()) } else { Err(NotSent::LimitReached) }
-    }
-
-    /// Whether a query may be asked while so much is under way. One that may, counts as asked.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(super) fn admits(
-        &mut self,
-        query: &Query,
-        counts: InFlightCounts,
-        host: Host<'_>,
-    ) -> Result<(), NotSent> {
-        let server = self.servers.get_mut(query.key().server.0).ok_or(NotSent::LimitReached)?;
-        server.admits(query, counts.open, host)
-    }
-
-    /// Whether a query has to be asked again if its answer is lost, although no request waits for it.
-    pub(super) fn needs_answer(&self, key: QueryKey) -> bool {
-        self.servers.get(key.server.0).is_some_and(|server| server.needs_answer(key.about))
-    }
-
-    /// A query ended without a response, since its stream is gone.
-    pub(super) fn abandon(&mut self, key: QueryKey) {
-        if let Some(server) = self.servers.get_mut(key.server.0).filter(|_| key.is_document()) {
-            server.abandon();
-        }
-    }
-
-    /// Evaluates the result of a query.
-    pub(super) fn evaluate(&mut self, key: QueryKey, result: CallResult<'_>, host: Host<'_>) -> QueryResult {
-        let Some(server) = self.servers.get_mut(key.server.0) else {
-            return QueryResult::failed(key, Reason::Internal.into());
-        };
-        match key.about {
-            About::Token(token) => {
-                let circuit = server.note_end(token, &result, host);
-                let unverified_token = server.evaluate(token, result, host);
-                QueryResult::Token(IntrospectionResult { token, unverified_token, circuit })
-            }
-            about @ (About::Metadata | About::Keys) => {
-                let (result, unusable) = server.take_document(about, result, host);
-                QueryResult::Document(result, unusable)
-            }
-        }
     }
 
     /// Continues a request that waited for this result.
@@ -214,29 +79,6 @@ impl Authenticator {
             QueryResult::Document(result, _) => {
                 self.verify_and_decide(pending, *result != Err(Reason::IntrospectionLimit), host)
             }
-        }
-    }
-
-    /// What has to be asked next in the background, if no request waited for a result: keys that the answer about a token needs,
-    /// or where they are.
-    pub(super) fn follow_up(&mut self, key: QueryKey, result: &QueryResult, host: Host<'_>) -> Option<Query> {
-        let server = self.servers.get_mut(key.server.0)?;
-        match result {
-            QueryResult::Token(IntrospectionResult { unverified_token: Ok(unverified_token), .. }) => {
-                match server.token_info(unverified_token, true, host) {
-                    Err(NoTokenInfo::Needs(query)) => Some(*query),
-                    Ok(_) | Err(NoTokenInfo::Refused(_)) => None,
-                }
-            }
-            QueryResult::Document(Ok(()), _) => server.next_document(),
-            QueryResult::Token(_) | QueryResult::Document(Err(_), _) => None,
-        }
-    }
-
-    /// Disables background refresh, since the host has no timers: requests wait for expired keys.
-    pub(super) fn disable_background_refresh(&mut self) {
-        for server in &mut self.servers {
-            server.disable_background_refresh();
         }
     }
 
@@ -278,7 +120,7 @@ impl Authenticator {
         allowed_origin: Option<&Arc<str>>,
         host: Host<'_>,
     ) -> Step {
-        let mode = self.dpop_mode(requirement);
+        let mode = self.servers.dpop_mode(requirement);
         let step = requirement
             .admit(head.peer)
             .and_then(|()| {
@@ -354,7 +196,7 @@ impl Authenticator {
         host: Host<'_>,
     ) -> Result<Step, TokenError> {
         let key = token.key(self.local_keys);
-        if let Some((server, token_info, level)) = self.find(&key, &context.requirement, host) {
+        if let Some((server, token_info, level)) = self.servers.find(&key, &context.requirement, host) {
             host.metrics.increment(level.counter());
             let due = token_info.is_due(host.now).then(|| Rc::clone(&token_info));
             let pending = Pending { context, server, unverified_token: None, others: None };
@@ -381,12 +223,12 @@ impl Authenticator {
         host: Host<'_>,
     ) -> Result<Step, TokenError> {
         let form = TokenForm::of(token);
-        let id = self.server_for(&form, &context.requirement);
-        let server = self.servers.get(id.0).ok_or(Reason::Internal)?;
+        let id = self.servers.first_for(&form, &context.requirement);
+        let server = self.servers.get(id).ok_or(Reason::Internal)?;
         let source = match server.source(token, form, key, host) {
             Ok(source) => source,
             Err(error) => {
-                let others = self.other_servers(head, token, key, &context.requirement, host);
+                let others = self.servers.others(head, token, key, &context.requirement, host);
                 let others = Some(others.ok_or(error)?);
                 let mut pending = Pending { context, server: id, unverified_token: None, others };
                 let query = pending.next_query(error)?;
@@ -401,7 +243,7 @@ impl Authenticator {
         host.metrics.increment(Counter::CacheMiss);
         Ok(match source {
             TokenLookup::Query(query) => {
-                let others = self.other_servers(head, token, key, &context.requirement, host);
+                let others = self.servers.others(head, token, key, &context.requirement, host);
                 let pending = Pending { context, server: id, unverified_token: None, others };
                 Step::Ask(query.traced(head.traceparent), pending)
             }
@@ -411,26 +253,6 @@ impl Authenticator {
                 host,
             ),
         })
-    }
-
-    /// The queries to the other servers that a rule names, but for those that have said of late that they do not know the token.
-    #[inline(never)]
-    fn other_servers(
-        &self,
-        head: &RequestHead<'_>,
-        token: AccessToken<'_>,
-        key: TokenKey,
-        requirement: &Requirement,
-        host: Host<'_>,
-    ) -> Option<Box<OtherServers>> {
-        let query =
-            |id: &ServerId| match self.servers.get(id.0)?.source(token, TokenForm::of(token), key, host) {
-                Ok(TokenLookup::Query(query)) => Some(query.traced(head.traceparent)),
-                Ok(TokenLookup::UnverifiedToken(_)) | Err(_) => None,
-            };
-        let [_, ..] = requirement.fallbacks.as_slice() else { return None };
-        let queries = requirement.fallbacks.iter().rev().filter_map(query).collect();
-        Some(Box::new(OtherServers { queries, failure: None }))
     }
 
     /// The step, with the query that refreshes the entry by which a request goes on.
@@ -444,7 +266,7 @@ impl Authenticator {
         host: Host<'_>,
     ) -> Step {
         let Step::Settled(decision @ Decision::Forward(_)) = step else { return step };
-        let server = self.servers.get_mut(server.0);
+        let server = self.servers.get_mut(server);
         match server.and_then(|server| server.refresh_query(token, key, token_info, host)) {
             Some(query) => Step::Refresh(decision, query),
             None => Step::Settled(decision),
@@ -455,65 +277,16 @@ impl Authenticator {
     /// that is due as well, has time until the next request.
     fn are_keys_due(&self, server: ServerId, step: &Step, now: Timestamp) -> bool {
         matches!(step, Step::Settled(Decision::Forward(_)))
-            && self.servers.get(server.0).is_some_and(|server| server.are_keys_due(now))
+            && self.servers.get(server).is_some_and(|server| server.are_keys_due(now))
     }
 
     /// The step, with the query that fetches newer keys, if it is this worker's to ask.
     fn with_newer_keys(&mut self, step: Step, server: ServerId, host: Host<'_>) -> Step {
-        let query = self.servers.get_mut(server.0).and_then(|server| server.refresh_keys(host));
+        let query = self.servers.get_mut(server).and_then(|server| server.refresh_keys(host));
         match (step, query) {
             (Step::Settled(decision), Some(query)) => Step::Refresh(decision, query),
             (step, _) => step,
         }
-    }
-
-    /// Whether proofs are looked at where this is required: all servers count whose tokens may be taken.
-    fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
-        let is_eligible = |index: usize| requirement.takes_tokens_of(ServerId(index));
-        let eligible = self.servers.iter().enumerate().filter(|(index, _)| is_eligible(*index));
-        let mut modes = eligible.map(|(_, server)| server.token_settings().dpop);
-        let first = modes.next().unwrap_or_default();
-        match modes.all(|mode| mode == first) {
-            _ if requirement.requires_key_binding() => DpopMode::Required,
-            true => first,
-            false => DpopMode::Allowed,
-        }
-    }
-
-    /// An entry of a server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose keys
-    /// verified it.
-    fn find(
-        &mut self,
-        token: &PresentedKey<'_>,
-        requirement: &Requirement,
-        host: Host<'_>,
-    ) -> Option<(ServerId, Rc<TokenInfo>, Level)> {
-        let first = requirement.server.unwrap_or_default();
-        if let Some((token_info, level)) = self.servers.get_mut(first.0)?.find(token, host) {
-            return Some((first, token_info, level));
-        }
-        if requirement.server.is_some() {
-            let mut others = requirement.fallbacks.iter();
-            return others.find_map(|id| {
-                let (token_info, level) = self.servers.get_mut(id.0)?.find(token, host)?;
-                Some((*id, token_info, level))
-            });
-        }
-        self.servers.iter_mut().enumerate().skip(1).find_map(|(index, server)| {
-            let (token_info, level) = server.find(token, host)?;
-            token_info.is_self_contained().then_some((ServerId(index), token_info, level))
-        })
-    }
-
-    fn server_for(&self, form: &TokenForm<'_>, requirement: &Requirement) -> ServerId {
-        let first = requirement.server.unwrap_or_default();
-        if (requirement.server.is_some() && requirement.fallbacks.is_empty()) || self.servers.len() == 1 {
-            return first;
-        }
-        let Some(jws) = form.jws() else { return first };
-        let servers = self.servers.iter().enumerate().map(|(index, server)| (ServerId(index), server));
-        let mut taken = servers.filter(|(id, _)| requirement.takes_tokens_of(*id));
-        taken.find(|(_, server)| server.may_have_issued(jws)).map_or(first, |(id, _)| id)
     }
 
     /// Decides without a response: by a stale entry, if configured and the server is down (R56); if there is none, another server may know
@@ -525,7 +298,7 @@ impl Authenticator {
         error: TokenError,
         host: Host<'_>,
     ) -> Step {
-        let server = self.servers.get_mut(pending.server.0).filter(|_| error.reason.is_outage());
+        let server = self.servers.get_mut(pending.server).filter(|_| error.reason.is_outage());
         match server.and_then(|server| server.find_usable(token, host)) {
             Some(token_info) => self.decide(pending, token_info, host),
             None => match pending.next_query(error) {
@@ -537,7 +310,7 @@ impl Authenticator {
 
     /// Verifies the token and decides, or queries the missing keys.
     fn verify_and_decide(&mut self, pending: Pending, may_fetch: bool, host: Host<'_>) -> Step {
-        let server = self.servers.get_mut(pending.server.0);
+        let server = self.servers.get_mut(pending.server);
         let (Some(server), Some(unverified_token)) = (server, &pending.unverified_token) else {
             return pending.reject(Reason::Internal.into(), None, None, host);
         };
@@ -586,7 +359,7 @@ impl Authenticator {
         claims: &Claims,
         now: Timestamp,
     ) -> UpstreamHeaders {
-        let server = self.servers.get(pending.server.0).filter(|_| self.settings.ends_streams);
+        let server = self.servers.get(pending.server).filter(|_| self.settings.ends_streams);
         let left = server.and_then(|server| {
             let expires = claims.validity().expires?;
             let left = expires.plus(server.token_settings().policy.leeway).since(now);
@@ -613,7 +386,7 @@ impl Authenticator {
             return Err(Reason::Expired.into());
         }
         let profile = pending.context.requirement.mint.as_ref().unwrap_or(&mint.profile);
-        let subject = self.servers.get(pending.server.0).and_then(AuthorizationServer::subject_mapping);
+        let subject = self.servers.get(pending.server).and_then(AuthorizationServer::subject_mapping);
         let mint = |token_info: &TokenInfo| {
             mint.mint(profile, subject, token_info.claims(), host.randomness.bytes(), host.now)
         };
@@ -628,14 +401,11 @@ impl Authenticator {
         token_info: &TokenInfo,
         host: Host<'_>,
     ) -> Result<Option<Reason>, Reason> {
-        let server = self.servers.get(pending.server.0).ok_or(Reason::Internal)?;
+        let server = self.servers.get(pending.server).ok_or(Reason::Internal)?;
         let check = TokenCheck { settings: server.token_settings(), context: &pending.context, host };
         check.all(token_info, self.proof_verifier.as_mut())
     }
 }
-
-/// The only server needs no name in the configuration.
-const DEFAULT_NAME: &str = "main";
 
 /// As long as a JWT of a server may be by default, in bytes.
 const MAX_MINTED_LENGTH: usize = 32 * 1024;

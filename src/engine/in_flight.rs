@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::authenticator::InFlightCounts;
 use super::call::{CallId, StreamId};
 use super::decision::Pending;
 use crate::server::query::{Query, QueryKey};
@@ -31,6 +30,15 @@ pub(super) struct InFlight {
     abandoned: Vec<Abandoned>,
     /// Recent maximum response time.
     slowest: Option<Duration>,
+}
+
+/// How much one worker has in flight with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InFlightCounts {
+    /// Calls of a kind that are open.
+    pub(super) open: usize,
+    /// Requests that wait for responses.
+    pub(super) waiting: usize,
 }
 
 /// A query for which no request waits, to be sent when there is room.

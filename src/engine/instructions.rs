@@ -1,11 +1,14 @@
 //! What a driver passes to the engine with a request, and what it has to do then.
 
 use super::edits::HeaderEdits;
+use crate::credentials::client_certificate::CertificateSource;
 use crate::http::reply::Reply;
 use crate::http::request_head::{McpCall, RequestHead};
+use crate::policy::Requirement;
+use crate::settings::Settings;
 use crate::token_info::UpstreamHeaders;
 
-/// What the host knows of a request beside its fields, as far as [`RequiredAttributes`](super::RequiredAttributes) ask for it.
+/// What the host knows of a request beside its fields, as far as [`RequiredAttributes`] ask for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attributes<'a> {
     /// The route that the host has selected, by its name or its label.
@@ -20,6 +23,19 @@ pub struct Attributes<'a> {
     pub field_count: usize,
     /// Path and authority, where pseudo-header fields are not what services receive.
     pub target: Option<(&'a [u8], &'a [u8])>,
+}
+
+/// Which [`Attributes`] rules ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequiredAttributes {
+    /// The route.
+    pub route: bool,
+    /// The caller's identity.
+    pub peer: bool,
+    /// The caller's certificate.
+    pub certificate: bool,
+    /// What Envoy's filter for MCP has read of the body.
+    pub mcp_call: bool,
 }
 
 /// What to do with a request whose head arrived.
@@ -46,6 +62,18 @@ impl Instructions<'_> {
     /// An action without edits.
     pub(super) fn of(action: Action) -> Self {
         Self { edits: HeaderEdits::default(), action: Some(action), is_response_private: false }
+    }
+}
+
+impl RequiredAttributes {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let rules = &settings.rules;
+        Self {
+            route: rules.ask_route(),
+            peer: rules.requirements().any(Requirement::names_peers),
+            certificate: settings.client_certificate == Some(CertificateSource::Connection),
+            mcp_call: rules.ask_envoy_filter(),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod in_flight;
 mod instructions;
 mod query_result;
 mod request_context;
+mod servers;
 mod token_check;
 
 use std::collections::VecDeque;
@@ -32,18 +33,18 @@ use std::sync::Arc;
 
 use log::Level;
 
-pub use self::authenticator::RequiredAttributes;
 pub use self::call::{Call, CallId, StreamId};
 pub use self::capabilities::Capabilities;
 pub use self::decision_log::{DecisionLog, LogSink};
 pub use self::edits::{Edit, HeaderEdits};
-pub use self::instructions::{Action, Attributes, Instructions};
+pub use self::instructions::{Action, Attributes, Instructions, RequiredAttributes};
 pub use crate::token_info::UpstreamHeaders;
 
-use self::authenticator::{Authenticator, GaugeValues};
+use self::authenticator::Authenticator;
 use self::decision::{Decision, Pending, Step};
 use self::in_flight::{Flight, InFlight, Waiting};
 use self::query_result::QueryResult;
+use self::servers::GaugeValues;
 use crate::documents::resource_metadata::ResourceMetadata;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CallResult, NotSent};
@@ -58,6 +59,7 @@ use crate::settings::Settings;
 /// One configuration on one worker.
 pub struct Engine {
     settings: Arc<Settings>,
+    required_attributes: RequiredAttributes,
     authenticator: Authenticator,
     in_flight: InFlight,
     capabilities: Capabilities,
@@ -75,12 +77,13 @@ impl Engine {
     pub fn new(settings: Arc<Settings>, capabilities: Capabilities, log: Rc<DecisionLog>) -> Self {
         let mut authenticator = Authenticator::new(Arc::clone(&settings));
         if !capabilities.has_timers {
-            authenticator.disable_background_refresh();
+            authenticator.servers.disable_background_refresh();
         }
-        for (server, keys) in authenticator.unusable_keys() {
+        for (server, keys) in authenticator.servers.unusable_keys() {
             log.note_unusable_keys(Level::Info, server, keys);
         }
         Self {
+            required_attributes: RequiredAttributes::of(&settings),
             settings,
             authenticator,
             in_flight: InFlight::default(),
@@ -106,7 +109,7 @@ impl Engine {
 
     /// Which [`Attributes`] rules ask for.
     pub fn required_attributes(&self) -> RequiredAttributes {
-        self.authenticator.required_attributes()
+        self.required_attributes
     }
 
     /// A request head arrived: all its fields, pseudo-header fields included.
@@ -268,7 +271,7 @@ impl Engine {
         self.in_flight.leave(stream);
         for key in self.in_flight.orphan(stream) {
             if self.capabilities.has_timers {
-                self.authenticator.abandon(key);
+                self.authenticator.servers.abandon(key);
             }
         }
         if !self.capabilities.has_timers {
@@ -280,7 +283,7 @@ impl Engine {
     /// Time has passed: sends queued refreshes and what was lost with a stream, and sets the gauges.
     pub fn on_tick(&mut self, host: Host<'_>) {
         let Self { in_flight, authenticator, .. } = self;
-        let orphans = in_flight.take_orphans(|query| authenticator.needs_answer(query.key()));
+        let orphans = in_flight.take_orphans(|query| authenticator.servers.needs_answer(query.key()));
         for flight in orphans {
             self.send_in_background(flight, host);
         }
@@ -309,7 +312,7 @@ impl Engine {
     fn ask(&mut self, stream: StreamId, query: Query, pending: Pending, host: Host<'_>) -> Option<Decision> {
         let key = query.key();
         let counts = self.in_flight.counts(&key, host.now);
-        let admitted = self.authenticator.admits_waiting(key, counts);
+        let admitted = self.authenticator.servers.admits_waiting(key, counts);
         if admitted.is_ok()
             && self.settings.single_flight
             && self.capabilities.switches_streams
@@ -319,7 +322,7 @@ impl Engine {
             host.metrics.increment(Counter::IntrospectionCoalesced);
             return None;
         }
-        let admitted = admitted.and_then(|()| self.authenticator.admits(&query, counts, host));
+        let admitted = admitted.and_then(|()| self.authenticator.servers.admits(&query, counts, host));
         let Err(not_sent) = admitted else {
             let sender = (!self.capabilities.outlives_streams).then_some(stream);
             self.start(Flight { query, waiting: vec![Waiting { stream, pending }], sender }, host);
@@ -335,7 +338,7 @@ impl Engine {
         if !key.is_document() {
             host.metrics.increment(Counter::of_introspection(Err(not_sent.into())));
         }
-        self.log.note_result(self.authenticator.server_name(key), "it was not asked", &result);
+        self.log.note_result(self.authenticator.servers.name(key.server), "it was not asked", &result);
         result
     }
 
@@ -355,7 +358,7 @@ impl Engine {
     /// Whether a query may be sent; one that may, counts as sent.
     fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<(), NotSent> {
         let counts = self.in_flight.counts(&query.key(), host.now);
-        self.authenticator.admits(query, counts, host)
+        self.authenticator.servers.admits(query, counts, host)
     }
 
     fn start(&mut self, flight: Flight, host: Host<'_>) {
@@ -367,15 +370,15 @@ impl Engine {
     fn settle(&mut self, flight: Flight, result: CallResult<'_>, host: Host<'_>) {
         let query = &flight.query;
         let answer = format_args!("got {result}, expected status 200 and {}", query.accept());
-        let result = self.authenticator.evaluate(query.key(), result, host);
-        self.log.note_result(self.authenticator.server_name(query.key()), answer, &result);
+        let result = self.authenticator.servers.evaluate(query.key(), result, host);
+        self.log.note_result(self.authenticator.servers.name(query.key().server), answer, &result);
         self.settle_with(flight, &result, host);
     }
 
     fn settle_with(&mut self, flight: Flight, result: &QueryResult, host: Host<'_>) {
         let Flight { query, waiting, .. } = flight;
         if waiting.is_empty()
-            && let Some(next) = self.authenticator.follow_up(query.key(), result, host)
+            && let Some(next) = self.authenticator.servers.follow_up(query.key(), result, host)
         {
             self.refresh(next, host);
         }
@@ -412,7 +415,7 @@ impl Engine {
     }
 
     fn set_gauges(&mut self, metrics: &dyn Metrics) {
-        let GaugeValues { entries, evictions, open_circuits } = self.authenticator.gauge_values();
+        let GaugeValues { entries, evictions, open_circuits } = self.authenticator.servers.gauge_values();
         metrics.set(Gauge::CacheEntries, entries);
         metrics.set(Gauge::CircuitBreakerOpen, open_circuits);
         metrics.set(Gauge::RequestsPending, self.in_flight.waiting());
