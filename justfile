@@ -451,15 +451,7 @@ envoy version=envoy_version: python
 
 # Obtains the authorization server's packages from npm, as its lock file says.
 [group('parts, which the other recipes obtain')]
-authorization-server: node
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cd integration-tests/authorization-server
-    if ! cmp --silent package-lock.json node_modules/.installed; then
-        echo "authorization-server: obtaining oidc-provider from npm"
-        npm ci --silent --no-audit --no-fund
-        cp package-lock.json node_modules/.installed
-    fi
+authorization-server: (node-packages "integration-tests/authorization-server")
 
 # Obtains the packages of the authorization server without JWTs from PyPI, as its requirements say.
 [group('parts, which the other recipes obtain')]
@@ -519,9 +511,17 @@ server-spring: maven
 [group('parts, which the other recipes obtain')]
 server-django-oauth-toolkit: (python-packages "django-oauth-toolkit" "integration-tests/servers/django-oauth-toolkit/requirements.txt")
 
+# Obtains django-oidc-provider from PyPI, as its requirements say.
+[group('parts, which the other recipes obtain')]
+server-django-oidc-provider: (python-packages "django-oidc-provider" "integration-tests/servers/django-oidc-provider/requirements.txt")
+
 # Obtains Canaille from PyPI, as its requirements say.
 [group('parts, which the other recipes obtain')]
 server-canaille: (python-packages "canaille" "integration-tests/servers/canaille/requirements.txt")
+
+# Obtains @jmondi/oauth2-server from npm, as its lock file says.
+[group('parts, which the other recipes obtain')]
+server-jmondi: (node-packages "integration-tests/servers/jmondi")
 
 # Obtains Glewlwyd from Debian, with an empty database.
 [group('parts, which the other recipes obtain')]
@@ -577,27 +577,11 @@ audit-tools: (python-packages "audit-tools" "release/audit.txt")
 
 # Obtains mdBook from PyPI and the checkers of links and words from npm, each as its lock file says.
 [group('parts, which the other recipes obtain')]
-book-tools: node (python-packages "mdbook" "scripts/book/requirements.txt")
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cd scripts/book
-    if ! cmp --silent package-lock.json node_modules/.installed; then
-        echo "book-tools: obtaining remark and cspell from npm"
-        npm ci --silent --no-audit --no-fund
-        cp package-lock.json node_modules/.installed
-    fi
+book-tools: (node-packages "scripts/book") (python-packages "mdbook" "scripts/book/requirements.txt")
 
 # Obtains the editor of the playground and what bundles it from npm, as the lock file says.
 [group('parts, which the other recipes obtain')]
-playground-tools: node
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cd playground
-    if ! cmp --silent package-lock.json node_modules/.installed; then
-        echo "playground-tools: obtaining CodeMirror and esbuild from npm"
-        npm ci --silent --no-audit --no-fund
-        cp package-lock.json node_modules/.installed
-    fi
+playground-tools: (node-packages "playground")
 
 # Obtains packages from PyPI as these requirements say, in an environment of their own.
 [private]
@@ -611,6 +595,18 @@ python-packages name requirements: python
         python3 -m pip --python "$folder/bin/python" install --quiet --disable-pip-version-check \
             --only-binary :all: --require-hashes --requirement "{{ requirements }}"
         cp "{{ requirements }}" "$folder/.installed"
+    fi
+
+# Obtains the packages of a folder from npm, as its lock file says.
+[private]
+node-packages folder: node
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd "{{ folder }}"
+    if ! cmp --silent package-lock.json node_modules/.installed; then
+        echo "{{ folder }}: obtaining packages from npm"
+        npm ci --silent --no-audit --no-fund
+        cp package-lock.json node_modules/.installed
     fi
 
 # Obtains cargo-cyclonedx from crates.io.
@@ -775,15 +771,7 @@ chromedriver: chromium (debian "chromedriver" "chromium-driver")
 
 # Obtains the library of the application in a browser from npm, as its lock file says.
 [group('parts, which the other recipes obtain')]
-web-app: node
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cd integration-tests/web-app
-    if ! cmp --silent package-lock.json node_modules/.installed; then
-        echo "web-app: obtaining oauth4webapi from npm"
-        npm ci --silent --no-audit --no-fund
-        cp package-lock.json node_modules/.installed
-    fi
+web-app: (node-packages "integration-tests/web-app")
 
 # Obtains skopeo, which copies images.
 [group('parts, which the other recipes obtain')]

@@ -67,6 +67,13 @@ pub fn python_server(name: &str) -> Result<(PathBuf, PathBuf)> {
     Ok((python, existing(&format!("integration-tests/servers/{name}/server.py"), "git checkout")?))
 }
 
+/// The script of a server of this name for Node.js, its packages installed.
+pub fn node_server(name: &str) -> Result<PathBuf> {
+    let folder = format!("integration-tests/servers/{name}");
+    existing(&format!("{folder}/node_modules/.installed"), &format!("./justw server-{name}"))?;
+    existing(&format!("{folder}/server.mjs"), "git checkout")
+}
+
 /// The script that starts a server of this name out of Debian's packages, and the folder that has them.
 pub fn debian_server(name: &str) -> Result<(PathBuf, PathBuf)> {
     let packages = existing(&format!(".tools/{name}"), &format!("./justw server-{name}"))?;

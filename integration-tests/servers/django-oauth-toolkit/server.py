@@ -21,7 +21,15 @@ settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[1]}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "oauth2_provider"],
-    OAUTH2_PROVIDER={"SCOPES": {name: name for name in SCOPES}, "ACCESS_TOKEN_EXPIRE_SECONDS": 600},
+    OAUTH2_PROVIDER={
+        "SCOPES": {name: name for name in SCOPES},
+        "ACCESS_TOKEN_EXPIRE_SECONDS": 600,
+        "CLIENT_SECRET_HASHER": "md5",
+    },
+    PASSWORD_HASHERS=[
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ],
     ROOT_URLCONF=__name__,
     SECRET_KEY=os.environ["DJANGO_SECRET"],
     USE_TZ=True,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use integration_tests::client::{Client, Request};
+use integration_tests::client::Client;
+use integration_tests::paths;
 use integration_tests::port::free_port;
 use integration_tests::process::Process;
-use integration_tests::{paths, secrets};
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, tokens};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
 use crate::story;
 
 struct Canaille {
@@ -26,32 +26,22 @@ impl Canaille {
             ("ALICE_PASSWORD", ALICE_PASSWORD),
             ("CANAILLE_SECRET", "the-secret-that-canaille-signs-by"),
         ];
-        for (_, secret) in environment {
-            secrets::noted(secret.to_owned());
-        }
         let (script, port) = (script.display().to_string(), server.port().to_string());
-        let log = paths::logs()?.join("canaille.log");
-        let process = Process::start(&python, &[&script, &port], &environment, &log)?;
+        let process = start("canaille", &python, &[&script, &port], &environment)?;
         serves(&process, server, "/oauth/jwks.json").await?;
         let endpoints =
             Endpoints { server, token: "/oauth/token".to_owned(), revocation: "/oauth/revoke".to_owned() };
         Ok(Self { _process: process, endpoints })
     }
-
-    async fn machine_token(&self, client: &str) -> Result<String> {
-        let form = "grant_type=client_credentials&scope=orders:read";
-        Ok(self.endpoints.grant(client, APP_SECRET, form).await?.access)
-    }
 }
 
 impl RealServer for Canaille {
     fn profile(&self) -> Profile {
-        let port = self.endpoints.server.port();
         Profile {
             chapter: "Canaille",
             version: pinned("canaille/requirements.in", "canaille[oidc]==", "\n"),
-            urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
-            port,
+            urls: vec![("https://login.example.com", self.endpoints.url())],
+            port: self.endpoints.server.port(),
             secret: Some(GATEWAY_SECRET),
             alice: "alice".to_owned(),
         }
@@ -60,22 +50,20 @@ impl RealServer for Canaille {
     async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
         // A user's token is a JWT without `jti`: two of one second are the same, even with other scopes.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let form = format!("grant_type=password&username=alice&password={ALICE_PASSWORD}&scope={scope}");
-        self.endpoints.grant("app", APP_SECRET, &form).await
+        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
     }
 
-    async fn client_token(&self, _scope: &str) -> Result<String> {
-        self.machine_token("app").await
+    async fn client_token(&self, scope: &str) -> Result<String> {
+        self.endpoints.client_grant("app", APP_SECRET, scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
-        let host = format!("127.0.0.1:{}", self.endpoints.server.port());
-        let request = Request::get("/test/brief-token").header("host", host);
-        Ok(tokens(&self.endpoints.server.send(request).await?)?.access)
+        self.endpoints.brief_token().await
     }
 
     async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.machine_token("app-of-payments").await?, 401))
+        let token = self.endpoints.client_grant("app-of-payments", APP_SECRET, "orders:read").await?;
+        Ok((token, 401))
     }
 
     async fn revoke(&self, token: &str) -> Result<()> {

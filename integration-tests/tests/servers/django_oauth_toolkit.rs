@@ -1,12 +1,12 @@
 //! django-oauth-toolkit, in the one file that Django needs: `integration-tests/servers/django-oauth-toolkit/server.py`.
 
 use anyhow::Result;
-use integration_tests::client::{Client, Request};
+use integration_tests::client::Client;
+use integration_tests::paths;
 use integration_tests::process::Process;
-use integration_tests::{paths, secrets};
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, port_of, tokens};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, port_of, start};
 use crate::story;
 
 struct DjangoOauthToolkit {
@@ -27,12 +27,8 @@ impl DjangoOauthToolkit {
             ("ALICE_PASSWORD", ALICE_PASSWORD),
             ("DJANGO_SECRET", "the-secret-that-django-signs-by"),
         ];
-        for (_, secret) in environment {
-            secrets::noted(secret.to_owned());
-        }
-        let log = paths::logs()?.join("django-oauth-toolkit.log");
         let [script, database] = arguments;
-        let mut process = Process::start(&python, &[script, database, "0"], &environment, &log)?;
+        let mut process = start("django-oauth-toolkit", &python, &[script, database, "0"], &environment)?;
         let server = Client::to_port(port_of(&process.first_line()?)?);
         let endpoints =
             Endpoints { server, token: "/o/token/".to_owned(), revocation: "/o/revoke_token/".to_owned() };
@@ -42,31 +38,26 @@ impl DjangoOauthToolkit {
 
 impl RealServer for DjangoOauthToolkit {
     fn profile(&self) -> Profile {
-        let port = self.endpoints.server.port();
         Profile {
             chapter: "django-oauth-toolkit",
             version: pinned("django-oauth-toolkit/requirements.in", "django-oauth-toolkit==", "\n"),
-            urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
-            port,
+            urls: vec![("https://login.example.com", self.endpoints.url())],
+            port: self.endpoints.server.port(),
             secret: Some(GATEWAY_SECRET),
             alice: "alice".to_owned(),
         }
     }
 
     async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        let form = format!("grant_type=password&username=alice&password={ALICE_PASSWORD}&scope={scope}");
-        self.endpoints.grant("app", APP_SECRET, &form).await
+        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
     }
 
     async fn client_token(&self, scope: &str) -> Result<String> {
-        let form = format!("grant_type=client_credentials&scope={scope}");
-        Ok(self.endpoints.grant("app-alone", APP_SECRET, &form).await?.access)
+        self.endpoints.client_grant("app-alone", APP_SECRET, scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
-        let host = format!("127.0.0.1:{}", self.endpoints.server.port());
-        let request = Request::get("/test/brief-token").header("host", host);
-        Ok(tokens(&self.endpoints.server.send(request).await?)?.access)
+        self.endpoints.brief_token().await
     }
 
     /// Nothing but its scope tells for which API a token is.

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use integration_tests::client::Client;
+use integration_tests::paths;
 use integration_tests::port::free_port;
 use integration_tests::process::Process;
-use integration_tests::{paths, secrets};
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
 use crate::story;
 
 struct Doorkeeper {
@@ -25,34 +25,24 @@ impl Doorkeeper {
             ("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET),
             ("ALICE_PASSWORD", ALICE_PASSWORD),
         ];
-        for (_, secret) in environment {
-            secrets::noted(secret.to_owned());
-        }
         let database = folder.path().join("database.sqlite");
         let [packages, database] = [packages, database].map(|path| path.display().to_string());
         let port = server.port().to_string();
-        let log = paths::logs()?.join("doorkeeper.log");
-        let process = Process::start(&script, &[&packages, &port, &database], &environment, &log)?;
+        let process = start("doorkeeper", &script, &[&packages, &port, &database], &environment)?;
         serves(&process, server, "/up").await?;
         let endpoints =
             Endpoints { server, token: "/oauth/token".to_owned(), revocation: "/oauth/revoke".to_owned() };
         Ok(Self { _process: process, _folder: folder, endpoints })
     }
-
-    async fn machine_token(&self, client: &str, scope: &str) -> Result<String> {
-        let form = format!("grant_type=client_credentials&scope={scope}");
-        Ok(self.endpoints.grant(client, APP_SECRET, &form).await?.access)
-    }
 }
 
 impl RealServer for Doorkeeper {
     fn profile(&self) -> Profile {
-        let port = self.endpoints.server.port();
         Profile {
             chapter: "Doorkeeper (Rails)",
             version: pinned("doorkeeper/packages.txt", "ruby-doorkeeper=", "-"),
-            urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
-            port,
+            urls: vec![("https://login.example.com", self.endpoints.url())],
+            port: self.endpoints.server.port(),
             secret: Some(GATEWAY_SECRET),
             // Her number in the database.
             alice: "1".to_owned(),
@@ -60,16 +50,15 @@ impl RealServer for Doorkeeper {
     }
 
     async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        let form = format!("grant_type=password&username=alice&password={ALICE_PASSWORD}&scope={scope}");
-        self.endpoints.grant("app", APP_SECRET, &form).await
+        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
     }
 
     async fn client_token(&self, scope: &str) -> Result<String> {
-        self.machine_token("app", scope).await
+        self.endpoints.client_grant("app", APP_SECRET, scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
-        self.machine_token("app-brief", "orders:read").await
+        self.endpoints.client_grant("app-brief", APP_SECRET, "orders:read").await
     }
 
     /// Nothing but its scope tells for which API a token is.

@@ -9,7 +9,7 @@ use integration_tests::{keys, paths, secrets};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
 use crate::story;
 
 struct Glewlwyd {
@@ -31,8 +31,7 @@ impl Glewlwyd {
         std::fs::copy(packages.join("glewlwyd.sqlite"), &database)?;
         let [packages, database] = [packages, database].map(|path| path.display().to_string());
         let port = server.port().to_string();
-        let log = paths::logs()?.join("glewlwyd.log");
-        let process = Process::start(&script, &[&packages, &port, &database], &[], &log)?;
+        let process = start("glewlwyd", &script, &[&packages, &port, &database], &[])?;
         serves(&process, server, "/config").await?;
 
         let administrator = Administrator::of(server).await?;
@@ -66,40 +65,33 @@ impl Glewlwyd {
         self.administrator.send("PUT", "mod/plugin/oidc", &plugin).await?;
         self.administrator.send("PUT", "mod/plugin/oidc/reset", &json!({})).await
     }
-
-    async fn machine_token(&self, scope: &str) -> Result<String> {
-        let form = format!("grant_type=client_credentials&scope={scope}");
-        Ok(self.endpoints.grant("app", APP_SECRET, &form).await?.access)
-    }
 }
 
 impl RealServer for Glewlwyd {
     fn profile(&self) -> Profile {
-        let port = self.endpoints.server.port();
         Profile {
             chapter: "Glewlwyd",
             version: pinned("glewlwyd/packages.txt", "glewlwyd=", "-"),
-            urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
-            port,
+            urls: vec![("https://login.example.com", self.endpoints.url())],
+            port: self.endpoints.server.port(),
             secret: Some(GATEWAY_SECRET),
             alice: self.alice.clone(),
         }
     }
 
     async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        let form =
-            format!("grant_type=password&username=alice&password={ALICE_PASSWORD}&scope=openid+{scope}");
-        self.endpoints.grant("app", APP_SECRET, &form).await
+        let scope = format!("openid+{scope}");
+        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, &scope).await
     }
 
     async fn client_token(&self, scope: &str) -> Result<String> {
         self.access_tokens_live(600).await?;
-        self.machine_token(scope).await
+        self.endpoints.client_grant("app", APP_SECRET, scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
         self.access_tokens_live(3).await?;
-        self.machine_token("orders:read").await
+        self.endpoints.client_grant("app", APP_SECRET, "orders:read").await
     }
 
     /// Nothing but its scope tells for which API a token is.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use integration_tests::client::Client;
+use integration_tests::paths;
 use integration_tests::port::free_port;
 use integration_tests::process::Process;
-use integration_tests::{paths, secrets};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::browser::{Browser, location, parameter};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves};
+use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
 use crate::story;
 
 struct LemonldapNg {
@@ -28,32 +28,22 @@ impl LemonldapNg {
         let (folder, (script, packages)) = (TempDir::new()?, paths::debian_server("lemonldap-ng")?);
         let environment =
             [("APP_CLIENT_SECRET", APP_SECRET), ("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
-        for (_, secret) in environment {
-            secrets::noted(secret.to_owned());
-        }
         let [packages, sessions] = [packages.as_path(), folder.path()].map(|path| path.display().to_string());
         let port = server.port().to_string();
-        let log = paths::logs()?.join("lemonldap-ng.log");
-        let process = Process::start(&script, &[&packages, &port, &sessions], &environment, &log)?;
+        let process = start("lemonldap-ng", &script, &[&packages, &port, &sessions], &environment)?;
         serves(&process, server, "/oauth2/jwks").await?;
         let endpoints = Endpoints { server, token: "/oauth2/token".to_owned(), revocation: String::new() };
         Ok(Self { _process: process, _folder: folder, endpoints, browsers: Mutex::default() })
-    }
-
-    async fn machine_token(&self, client: &str, scope: &str) -> Result<String> {
-        let form = format!("grant_type=client_credentials&scope={scope}");
-        Ok(self.endpoints.grant(client, APP_SECRET, &form).await?.access)
     }
 }
 
 impl RealServer for LemonldapNg {
     fn profile(&self) -> Profile {
-        let port = self.endpoints.server.port();
         Profile {
             chapter: "LemonLDAP::NG",
             version: pinned("lemonldap-ng/packages.txt", "liblemonldap-ng-portal-perl=", "+"),
-            urls: vec![("https://login.example.com", format!("http://127.0.0.1:{port}"))],
-            port,
+            urls: vec![("https://login.example.com", self.endpoints.url())],
+            port: self.endpoints.server.port(),
             secret: Some(GATEWAY_SECRET),
             alice: USER.to_owned(),
         }
@@ -73,11 +63,11 @@ impl RealServer for LemonldapNg {
     }
 
     async fn client_token(&self, scope: &str) -> Result<String> {
-        self.machine_token("app", scope).await
+        self.endpoints.client_grant("app", APP_SECRET, scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
-        self.machine_token("app-brief", "orders:read").await
+        self.endpoints.client_grant("app-brief", APP_SECRET, "orders:read").await
     }
 
     /// Nothing but its scope tells for which API a token is.

@@ -4,9 +4,11 @@
 mod browser;
 mod canaille;
 mod django_oauth_toolkit;
+mod django_oidc_provider;
 mod doorkeeper;
 mod glewlwyd;
 mod hydra;
+mod jmondi;
 mod keycloak;
 mod lemonldap_ng;
 mod load;

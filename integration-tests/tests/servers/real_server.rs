@@ -1,5 +1,6 @@
 //! A real authorization server: how it is started, and how its clients get tokens.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -27,6 +28,11 @@ pub trait RealServer {
     async fn foreign_token(&self) -> Result<(String, u16)>;
 
     async fn revoke(&self, token: &str) -> Result<()>;
+
+    /// Whether it refuses wrong credentials of the gateway. Otherwise it reports all tokens as inactive.
+    fn refuses_credentials(&self) -> bool {
+        true
+    }
 }
 
 /// What is known of a server.
@@ -59,6 +65,36 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// The server, as a URL.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.server.port())
+    }
+
+    /// What a client gets by alice's password.
+    pub async fn password_grant(
+        &self,
+        client: &str,
+        secret: &str,
+        password: &str,
+        scope: &str,
+    ) -> Result<Tokens> {
+        let form = format!("grant_type=password&username=alice&password={password}&scope={scope}");
+        self.grant(client, secret, &form).await
+    }
+
+    /// What a client gets for itself.
+    pub async fn client_grant(&self, client: &str, secret: &str, scope: &str) -> Result<String> {
+        let form = format!("grant_type=client_credentials&scope={scope}");
+        Ok(self.grant(client, secret, &form).await?.access)
+    }
+
+    /// The token that ends within seconds, of a server whose grants have one lifetime for all clients.
+    pub async fn brief_token(&self) -> Result<String> {
+        let host = format!("127.0.0.1:{}", self.server.port());
+        let answer = self.server.send(Request::get("/test/brief-token").header("host", host)).await?;
+        Ok(tokens(&answer)?.access)
+    }
+
     /// A token response to this form of a client that authenticates by Basic.
     pub async fn grant(&self, client: &str, secret: &str, form: &str) -> Result<Tokens> {
         tokens(&self.server.send(self.request(&self.token, client, secret, form)).await?)
@@ -91,6 +127,14 @@ pub fn tokens(answer: &Answer) -> Result<Tokens> {
     let token = |name: &str| response[name].as_str().map(|token| secrets::noted(token.to_owned()));
     let access = token("access_token").context("a token response without an access token")?;
     Ok(Tokens { access, refresh: token("refresh_token"), id: token("id_token") })
+}
+
+/// Starts the program of a server of this name. Its variables are secrets.
+pub fn start(name: &str, program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Process> {
+    for (_, secret) in variables {
+        secrets::noted((*secret).to_owned());
+    }
+    Process::start(program, arguments, variables, &paths::logs()?.join(format!("{name}.log")))
 }
 
 /// Waits until this program answers this path with 200.
