@@ -11,8 +11,6 @@ pub struct Capabilities {
     pub has_timers: bool,
     /// It can remove or replace fields of which there are several with one name.
     pub edits_repeated_fields: bool,
-    /// How many fields of a request it surely shows. One with more is refused.
-    pub max_fields: usize,
 }
 
 impl Capabilities {
@@ -22,6 +20,5 @@ impl Capabilities {
         outlives_streams: true,
         has_timers: true,
         edits_repeated_fields: true,
-        max_fields: usize::MAX,
     };
 }

@@ -120,9 +120,6 @@ impl Engine {
         attributes: Attributes<'_>,
         host: Host<'_>,
     ) -> Instructions<'a> {
-        if attributes.field_count > self.capabilities.max_fields {
-            return Instructions::of(Action::Reply(self.refuse(Reason::TooManyFields, host.metrics)));
-        }
         let head = RequestHead::read(fields.clone());
         if head.field_count < attributes.field_count {
             // What cannot be seen cannot be removed.
@@ -179,7 +176,7 @@ impl Engine {
     /// The reply to a request that its host cannot show or change as it has to be.
     #[cold]
     #[inline(never)]
-    fn refuse(&self, reason: Reason, metrics: &dyn Metrics) -> Reply {
+    pub fn refuse(&self, reason: Reason, metrics: &dyn Metrics) -> Reply {
         metrics.deny(reason);
         Rejection::from(reason).reply(&self.settings.protection)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::Level;
 use phantom_token_core::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, Counter, DecisionLog, Engine, Host,
-    Instructions, McpCall, Metrics, Reply, RequiredAttributes, Settings, StreamId,
+    Instructions, McpCall, Metrics, Reason, Reply, RequiredAttributes, Settings, StreamId,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -56,7 +56,6 @@ impl Worker {
             outlives_streams: false,
             has_timers: timers.is_ok(),
             edits_repeated_fields: capabilities().removes_fields,
-            max_fields: capabilities().max_fields,
         };
         let worker = Self {
             engine: RefCell::new(Engine::new(Arc::new(settings), engine_capabilities, Rc::clone(&log))),
@@ -175,6 +174,11 @@ impl Worker {
     }
 
     fn receive(self: &Rc<Self>, context: u32, field_count: usize) -> Result<(Progress, bool), Refused> {
+        // Such a list is not even asked for: a host may write it past its end.
+        if field_count > capabilities().max_fields {
+            self.reply(self.engine.borrow().refuse(Reason::TooManyFields, &self.statistics));
+            return Ok((Progress::Settled(Outcome::Answered(None)), false));
+        }
         let fields = host::fields(MapType::HttpRequestHeaders)?;
         let host = self.lend()?;
         let Instructions { edits, action, is_response_private } =

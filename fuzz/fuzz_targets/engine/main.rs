@@ -54,7 +54,6 @@ impl Input<'_> {
             outlives_streams: has(2),
             has_timers: has(4),
             edits_repeated_fields: has(8),
-            ..Capabilities::ALL
         }
     }
 
