@@ -61,13 +61,8 @@ impl Connection {
 }
 
 impl Message {
-    /// The request line or the status line.
-    pub(crate) fn first_line(&self) -> &str {
-        self.head.lines().next().unwrap_or_default()
-    }
-
     pub(crate) fn status(&self) -> Option<u16> {
-        self.first_line().split(' ').nth(1)?.parse().ok()
+        self.head.split(' ').nth(1)?.parse().ok()
     }
 
     /// The values of a field, whose name is in lower case as Envoy writes it.

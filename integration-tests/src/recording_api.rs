@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use tokio::net::{TcpListener, TcpStream};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Uri};
 
-use crate::http1::{Connection, Message};
 use crate::load_token::{self, LoadToken};
+use crate::server;
 
 pub struct RecordingApi {
     port: u16,
@@ -23,17 +25,10 @@ pub struct Account {
 }
 
 impl RecordingApi {
-    pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
+    pub fn start() -> Result<Self> {
         let account = Arc::<Mutex<Account>>::default();
-        let shared = Arc::clone(&account);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
-            }
-        });
-        Ok(Self { port, account })
+        let app = Router::new().fallback(record).with_state(Arc::clone(&account));
+        Ok(Self { port: server::serve(app)?, account })
     }
 
     pub fn port(&self) -> u16 {
@@ -54,33 +49,30 @@ pub(crate) fn path(request: u64, token: Option<LoadToken>) -> String {
     }
 }
 
-async fn serve(stream: TcpStream, account: Arc<Mutex<Account>>) -> std::io::Result<()> {
-    let mut connection = Connection::new(stream);
-    while let Some(request) = connection.read().await? {
-        let (number, complaint) = examine(&request);
-        if let Ok(mut account) = account.lock() {
-            *account.arrivals.entry(number).or_default() += 1;
-            account.complaints.extend(complaint);
-        }
-        let body = number.to_string();
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        connection.write(answer.as_bytes()).await?;
+async fn record(State(account): State<Arc<Mutex<Account>>>, target: Uri, fields: HeaderMap) -> String {
+    let (number, complaint) = examine(target.path(), &fields);
+    if let Ok(mut account) = account.lock() {
+        *account.arrivals.entry(number).or_default() += 1;
+        account.complaints.extend(complaint);
     }
-    Ok(())
+    number.to_string()
 }
 
 /// The request's number, and what is wrong with it.
-fn examine(request: &Message) -> (u64, Option<String>) {
-    let target = request.first_line().split(' ').nth(1).unwrap_or_default();
+fn examine(target: &str, fields: &HeaderMap) -> (u64, Option<String>) {
     let mut segments = target.split('/').skip(2);
     let number = segments.next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX);
     let name = segments.next().unwrap_or_default();
-    let credentials: Vec<&str> = request.fields("authorization").collect();
+    let prefix = load_token::prefix().as_bytes();
+    let shows_token = |text: &[u8]| text.windows(prefix.len()).any(|part| part == prefix);
+    let is_shown =
+        shows_token(target.as_bytes()) || fields.values().any(|value| shows_token(value.as_bytes()));
+    let credentials: Vec<&[u8]> = fields.get_all("authorization").iter().map(HeaderValue::as_bytes).collect();
     let wrong = match name.parse::<LoadToken>() {
         Err(_) => Some("has no token"),
         Ok(token) if !token.is_active() => Some("has a token that is not active"),
-        Ok(_) if request.head.contains(load_token::prefix()) => Some("came with its opaque token"),
-        Ok(token) if credentials != [format!("Bearer {}", token.jwt())] => {
+        Ok(_) if is_shown => Some("came with its opaque token"),
+        Ok(token) if credentials != [format!("Bearer {}", token.jwt()).as_bytes()] => {
             Some("came without the JWT of its token, or with more")
         }
         Ok(_) => None,

@@ -79,8 +79,7 @@ impl Gateway {
         adjust: impl FnOnce(&mut Value),
         cluster: impl FnOnce(EnvoyBuilder, &str, &[u16]) -> EnvoyBuilder,
     ) -> Result<Self> {
-        let (server, api, port) =
-            (FaultyServer::start()?, RecordingApi::start().await?, ReservedPort::new()?);
+        let (server, api, port) = (FaultyServer::start()?, RecordingApi::start()?, ReservedPort::new()?);
         let mut configuration = configuration();
         adjust(&mut configuration);
         let listener = Listener { port: port.number(), ..Listener::default() };

@@ -1,12 +1,13 @@
 //! The manifests for Istio and Envoy Gateway: each kustomization is built by kubectl, each resource judged by the schema of its
 //! kind, and all of them by what they say of each other. Each judge is judged by planted errors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use integration_tests::manifests::{Manifests, envoy_gateway, istio, schemas};
 use integration_tests::paths;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// If this failed, the API server would reject these manifests, or, with a misspelt field, silently do something else.
@@ -25,65 +26,34 @@ fn every_resource_is_one_by_the_schema_of_its_kind() -> Result<()> {
     Ok(())
 }
 
+/// Errors that have to be found, by folder: kind, name, JSON pointer and value.
+#[derive(Deserialize)]
+struct Planted {
+    schemas: BTreeMap<String, Vec<(String, String, String, Value)>>,
+    references: BTreeMap<String, Vec<(String, String, String, Value)>>,
+}
+
+impl Planted {
+    fn read() -> Result<Self> {
+        serde_saphyr::from_str(include_str!("manifests/planted.yaml")).context("planted.yaml")
+    }
+}
+
 /// If this failed, the schemas would prove nothing: an error would pass them.
 #[test]
 fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
-    let istio = Manifests::build(WAYPOINT)?;
-    let extension = Manifests::build(TRAFFIC_EXTENSION)?;
-    let in_cluster = Manifests::build(IN_CLUSTER)?;
-    let envoy_gateway = Manifests::build(ENVOY_GATEWAY)?;
-    let env = "/spec/provider/kubernetes/envoyDeployment/container/env/0/valueFrom/secretRef";
-    let planted = [
-        (&istio, "WasmPlugin", "phantom-token", "/spec/failStratgy", json!("FAIL_CLOSE")),
-        (&istio, "WasmPlugin", "phantom-token", "/spec/failStrategy", json!("FAIL_CLOSED")),
-        (&istio, "WasmPlugin", "phantom-token", "/spec/vmConfig/env/0/valueFrom", json!("ENV")),
-        (&istio, "WasmPlugin", "phantom-token", "/spec/priority", json!("10")),
-        (&istio, "ServiceEntry", "authorization-server", "/spec/ports/0/number", json!("443")),
-        (&istio, "DestinationRule", "authorization-server", "/spec/trafficPolicy/tls/mode", json!("TLS")),
-        (
-            &istio,
-            "RequestAuthentication",
-            "phantom-token",
-            "/spec/jwtRules/0/audience",
-            json!(["orders-api"]),
-        ),
-        (
-            &istio,
-            "AuthorizationPolicy",
-            "orders",
-            "/spec/rules/0/from/0/source/requestPrincipal",
-            json!(["x"]),
-        ),
-        (&istio, "PeerAuthentication", "strict", "/spec/mtls/mode", json!("REQUIRED")),
-        (&istio, "EnvoyFilter", "edge", "/spec/configPatches/0/patch/operation", json!("REPLACE_ALL")),
-        (&istio, "Gateway", "ingress", "/spec/infrastructure/parameterRef", json!({})),
-        (&istio, "HTTPRoute", "orders", "/spec/rules/0/backendRefs/0/port", json!("8080")),
-        (&istio, "Service", "orders", "/spec/port", json!([])),
-        (&extension, "TrafficExtension", "phantom-token", "/spec/url", json!("oci://registry.example.com")),
-        (&extension, "TrafficExtension", "phantom-token", "/spec/wasm/failStrategy", json!("CLOSED")),
-        (&in_cluster, "NetworkPolicy", "introspection", "/spec/ingress/0/From", json!([])),
-        (&envoy_gateway, "EnvoyProxy", "ingress", env, json!({})),
-        (&envoy_gateway, "EnvoyProxy", "ingress", "/spec/filterOrder/0/name", json!("wasm")),
-        (&envoy_gateway, "EnvoyExtensionPolicy", "phantom-token", "/spec/wasm/0/env/hostkeys", json!([])),
-        (&envoy_gateway, "EnvoyExtensionPolicy", "phantom-token", "/spec/wasm/0/failOpen", json!("no")),
-        (
-            &envoy_gateway,
-            "EnvoyPatchPolicy",
-            "authorization-server",
-            "/spec/jsonPatches/0/operation/op",
-            json!("put"),
-        ),
-        (&envoy_gateway, "ClientTrafficPolicy", "ingress", "/spec/timeout/http/streamTimeout", json!("30s")),
-        (&envoy_gateway, "GatewayClass", "envoy", "/kind", json!("GatewayKlass")),
-    ];
-    let mut resources = Vec::new();
-    for (manifests, kind, name, pointer, value) in &planted {
-        let named = if pointer == &"/kind" { text(value) } else { *kind };
-        let changed = manifests.with(kind, name, pointer, value.clone())?;
-        resources.push(changed.named(named, name)?.clone());
+    let (mut resources, mut places) = (Vec::new(), Vec::new());
+    for (folder, planted) in Planted::read()?.schemas {
+        let manifests = Manifests::build(&folder)?;
+        for (kind, name, pointer, value) in planted {
+            let named = if pointer == "/kind" { text(&value).to_owned() } else { kind.clone() };
+            let changed = manifests.with(&kind, &name, &pointer, value)?;
+            resources.push(changed.named(&named, &name)?.clone());
+            places.push(format!("{folder}: {kind} {pointer}"));
+        }
     }
-    for (errors, (_, kind, _, pointer, _)) in schemas::errors(&resources)?.iter().zip(&planted) {
-        assert!(!errors.is_empty(), "{kind} {pointer}: not found");
+    for (errors, place) in schemas::errors(&resources)?.iter().zip(places) {
+        assert!(!errors.is_empty(), "{place}: not found");
     }
     Ok(())
 }
@@ -101,154 +71,22 @@ fn what_resources_say_of_each_other_is_true() -> Result<()> {
 
 /// If one of these were not found, the test before would prove nothing about it.
 #[test]
-fn what_istio_would_not_say_is_found() -> Result<()> {
-    let external = Manifests::build(EXTERNAL)?;
-    let plugin = |pointer, value| ("WasmPlugin", "phantom-token", pointer, value);
-    let policy = |pointer, value| ("AuthorizationPolicy", "orders", pointer, value);
-    let jwt_rule = |pointer, value| ("RequestAuthentication", "phantom-token", pointer, value);
-    let deployment = text(&external.named("ConfigMap", "ingress-options")?["data"]["deployment"]).to_owned();
-    for (kind, name, pointer, value) in [
-        plugin("/spec/pluginConfig/rules/1/scope", json!(["orders:read"])),
-        plugin("/spec/pluginConfig/rules/0/path", json!("health")),
-        plugin("/spec/pluginConfig/rules/0/path", json!("/ready")),
-        plugin("/spec/pluginConfig/introspection/upstream", json!("outbound|443||login.example.org")),
-        plugin("/spec/pluginConfig/introspection/upstream", json!("outbound|8443||login.example.com")),
-        plugin("/spec/pluginConfig/introspection/upstream", json!("login.example.com")),
-        plugin("/spec/pluginConfig/introspection/endpoint", json!("https://login.example.org/introspect")),
-        plugin("/spec/pluginConfig/introspection/client_secret/env", json!("CLIENT_SECRET")),
-        plugin("/spec/pluginConfig/token/issuer", json!("https://login.example.com/")),
-        plugin("/spec/pluginConfig/token/audience", json!(["orders"])),
-        plugin("/spec/vmConfig/env/0/name", json!("CLIENT_SECRET")),
-        plugin("/spec/vmConfig/env/0/valueFrom", json!("INLINE")),
-        plugin("/spec/phase", json!("AUTHZ")),
-        plugin("/spec/failStrategy", json!("FAIL_OPEN")),
-        plugin("/spec/targetRefs/0/name", json!("gateway")),
-        plugin("/metadata/namespace", json!("orders")),
-        (
-            "ConfigMap",
-            "ingress-options",
-            "/data/deployment",
-            json!(deployment.replace("istio-proxy", "proxy")),
-        ),
-        (
-            "ConfigMap",
-            "ingress-options",
-            "/data/deployment",
-            json!(deployment.replace("CLIENT_SECRET", "SECRET")),
-        ),
-        ("Gateway", "ingress", "/spec/infrastructure/parametersRef/name", json!("options")),
-        ("Gateway", "ingress", "/spec/listeners/0/hostname", json!("api.example.org")),
-        ("EnvoyFilter", "edge", "/spec/targetRefs/0/name", json!("gateway")),
-        ("ServiceEntry", "authorization-server", "/spec/hosts/0", json!("login.example.org")),
-        ("ServiceEntry", "authorization-server", "/spec/ports/0/number", json!(8443)),
-        ("ServiceEntry", "authorization-server", "/spec/ports/0/protocol", json!("HTTPS")),
-        ("DestinationRule", "authorization-server", "/spec/host", json!("login.example.org")),
-        ("DestinationRule", "authorization-server", "/metadata/namespace", json!("orders")),
-        ("DestinationRule", "authorization-server", "/spec/trafficPolicy/tls/mode", json!("DISABLE")),
-        ("DestinationRule", "authorization-server", "/spec/trafficPolicy/tls/subjectAltNames", json!([])),
-        jwt_rule("/spec/jwtRules/0/issuer", json!("https://login.example.org")),
-        jwt_rule("/spec/jwtRules/0/audiences", json!(["orders"])),
-        jwt_rule("/spec/jwtRules/0/forwardOriginalToken", json!(false)),
-        jwt_rule("/metadata/namespace", json!("istio-ingress")),
-        policy(
-            "/spec/rules/0/from/0/source/principals/0",
-            json!("cluster.local/ns/istio-ingress/sa/ingress"),
-        ),
-        policy("/spec/rules/0/from/0/source/requestPrincipals/0", json!("*")),
-        policy("/spec/rules/1/to/0/operation/paths/0", json!("/healthz")),
-        policy("/spec/selector/matchLabels/app", json!("order")),
-        ("AuthorizationPolicy", "deny-all", "/spec", json!({"rules": [{}]})),
-        ("PeerAuthentication", "strict", "/spec/mtls/mode", json!("PERMISSIVE")),
-        ("Namespace", "orders", "/metadata/labels/istio-injection", json!("disabled")),
-        ("HTTPRoute", "orders", "/spec/parentRefs/0/sectionName", json!("http")),
-        ("HTTPRoute", "orders", "/metadata/namespace", json!("order")),
-        ("HTTPRoute", "orders", "/spec/rules/0/backendRefs/0/port", json!(80)),
-    ] {
-        let errors = istio::errors(&external.with(kind, name, pointer, value.clone())?);
-        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
+fn what_would_not_be_true_is_found() -> Result<()> {
+    let mut all = Planted::read()?.references;
+    let options =
+        Manifests::build(EXTERNAL)?.named("ConfigMap", "ingress-options")?["data"]["deployment"].clone();
+    for (before, after) in [("istio-proxy", "proxy"), ("CLIENT_SECRET", "SECRET")] {
+        let [kind, name, pointer] = ["ConfigMap", "ingress-options", "/data/deployment"].map(str::to_owned);
+        let value = json!(text(&options).replace(before, after));
+        all.entry(EXTERNAL.to_owned()).or_default().push((kind, name, pointer, value));
     }
-    Ok(())
-}
-
-/// If one of these were not found, any workload in the cluster could introspect tokens.
-#[test]
-fn introspection_inside_the_cluster_is_for_the_gateway_alone() -> Result<()> {
-    let in_cluster = Manifests::build(IN_CLUSTER)?;
-    let network = "/spec/ingress/0/from/0";
-    for (kind, name, pointer, value) in [
-        ("NetworkPolicy", "introspection", "/spec/podSelector/matchLabels/app", json!("server")),
-        ("NetworkPolicy", "introspection", &format!("{network}/podSelector"), Value::Null),
-        ("NetworkPolicy", "introspection", "/spec/ingress/0/ports/0/port", json!(6749)),
-        ("NetworkPolicy", "introspection", "/spec/ingress/0/from", json!([])),
-        ("NetworkPolicy", "introspection", "/metadata/namespace", json!("orders")),
-        ("AuthorizationPolicy", "introspection", "/spec/action", json!("ALLOW")),
-        ("AuthorizationPolicy", "introspection", "/spec/rules/0/to/0/operation/ports/0", json!("8443")),
-        ("Service", "authorization-server", "/spec/ports/0/port", json!(80)),
-        ("Service", "authorization-server", "/metadata/name", json!("server")),
-    ] {
-        let errors = istio::errors(&in_cluster.with(kind, name, pointer, value.clone())?);
-        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
-    }
-    Ok(())
-}
-
-/// If one of these were not found, requests could go around the waypoint, which alone verifies JWTs in ambient mode.
-#[test]
-fn in_ambient_mode_everything_comes_by_the_waypoint() -> Result<()> {
-    let waypoint = Manifests::build(WAYPOINT)?;
-    let targets = "/spec/targetRefs/0/name";
-    for (kind, name, pointer, value) in [
-        ("Namespace", "orders", "/metadata/labels", json!({"istio.io/dataplane-mode": "ambient"})),
-        ("Gateway", "waypoint", "/spec/gatewayClassName", json!("istio")),
-        ("Gateway", "waypoint", "/metadata/namespace", json!("istio-ingress")),
-        ("Service", "orders", "/metadata/labels", json!({})),
-        ("RequestAuthentication", "phantom-token", targets, json!("ingress")),
-        ("AuthorizationPolicy", "orders", targets, json!("ingress")),
-        ("AuthorizationPolicy", "by-waypoint", "/spec/rules/0/from", json!([])),
-        ("AuthorizationPolicy", "by-waypoint", "/spec/selector", Value::Null),
-        (
-            "AuthorizationPolicy",
-            "by-waypoint",
-            "/spec/rules/0/from/0/source/principals/0",
-            json!("cluster.local/ns/orders/sa/*"),
-        ),
-    ] {
-        let errors = istio::errors(&waypoint.with(kind, name, pointer, value.clone())?);
-        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
-    }
-    Ok(())
-}
-
-/// If one of these were not found, the check of Envoy Gateway's resources would prove nothing about it.
-#[test]
-fn what_envoy_gateway_would_not_say_is_found() -> Result<()> {
-    let manifests = Manifests::build(ENVOY_GATEWAY)?;
-    let filter = |pointer, value| ("EnvoyExtensionPolicy", "phantom-token", pointer, value);
-    let patch = |pointer, value| ("EnvoyPatchPolicy", "authorization-server", pointer, value);
-    let tls = "/spec/jsonPatches/0/operation/value/transport_socket/typed_config";
-    let (sni, validation) = (format!("{tls}/sni"), format!("{tls}/common_tls_context/validation_context"));
-    let env = "/spec/provider/kubernetes/envoyDeployment/container/env/0/name";
-    for (kind, name, pointer, value) in [
-        filter("/spec/wasm/0/config/rules/0/acess", json!("public")),
-        filter("/spec/wasm/0/config/introspection/upstream", json!("server")),
-        filter("/spec/wasm/0/config/introspection/endpoint", json!("https://login.example.org/introspect")),
-        filter("/spec/wasm/0/env/hostKeys/0", json!("CLIENT_SECRET")),
-        filter("/spec/wasm/0/failOpen", json!(true)),
-        filter("/spec/targetRefs/0/name", json!("gateway")),
-        filter("/metadata/namespace", json!("orders")),
-        patch("/spec/targetRef/name", json!("gateway")),
-        patch("/spec/jsonPatches/0/name", json!("server")),
-        patch("/spec/jsonPatches/0/operation/value/name", json!("server")),
-        patch(sni.as_str(), json!("login.example.org")),
-        patch(validation.as_str(), Value::Null),
-        ("EnvoyProxy", "ingress", env, json!("CLIENT_SECRET")),
-        ("EnvoyProxy", "ingress", "/spec/filterOrder", json!([])),
-        ("EnvoyProxy", "ingress", "/metadata/namespace", json!("envoy-gateway-system")),
-        ("Gateway", "ingress", "/spec/gatewayClassName", json!("eg")),
-        ("HTTPRoute", "orders", "/spec/parentRefs/0/namespace", json!("orders")),
-    ] {
-        let errors = envoy_gateway::errors(&manifests.with(kind, name, pointer, value.clone())?);
-        assert!(!errors.is_empty(), "{kind} {pointer} {value}: not found");
+    for (folder, planted) in all {
+        let manifests = Manifests::build(&folder)?;
+        let errors = if folder == ENVOY_GATEWAY { envoy_gateway::errors } else { istio::errors };
+        for (kind, name, pointer, value) in planted {
+            let errors = errors(&manifests.with(&kind, &name, &pointer, value.clone())?);
+            assert!(!errors.is_empty(), "{folder}: {kind} {pointer} {value}: not found");
+        }
     }
     Ok(())
 }
