@@ -47,6 +47,7 @@ mod token_info;
 mod token_key;
 mod upstream;
 
+pub use authorization_server::{Permit, Protections};
 pub use bytes::compare;
 pub use config::HostKind;
 #[cfg(feature = "schema")]

@@ -140,7 +140,7 @@ metrics! {
     Gauge:
     /// Cache entries in the memory of workers.
     CacheEntries = "cache_entries",
-    /// Open circuit breakers, counted per worker.
+    /// Open circuit breakers, counted per worker; in the native module, per configuration.
     CircuitBreakerOpen = "circuit_breaker_open",
     /// Requests waiting for a response of an authorization server.
     RequestsPending = "requests_pending",

@@ -72,7 +72,7 @@ pub struct IntrospectionSettings {
     pub endpoint: Arc<Endpoint>,
     /// How the JWT comes back.
     pub response: ResponseFormat,
-    /// The limits of one worker.
+    /// The limits of one worker, or of a process.
     pub limits: Limits,
     /// When the server is left alone.
     pub circuit: CircuitSettings,
@@ -156,6 +156,12 @@ impl ServerSettings {
 }
 
 impl Settings {
+    /// Whether keys are published that are fetched once for all workers.
+    pub fn shares_published_keys(&self) -> bool {
+        let is_published = |server: &ServerSettings| matches!(server.keys, Some(KeySettings::Published(_)));
+        self.cache.shared && self.servers.iter().any(is_published)
+    }
+
     /// The documents that are published.
     pub(crate) fn documents(&self) -> impl Iterator<Item = &Document> {
         let metadata = self.resource_metadata.iter().map(ResourceMetadata::document);

@@ -23,7 +23,7 @@ pub(super) enum Keys {
 pub(super) struct PublishedKeySet {
     pub(super) store: KeyStore,
     /// Whether workers share them, in the host's shared data: some hosts lack it and trap on access.
-    is_shared: bool,
+    pub(super) is_shared: bool,
 }
 
 impl Keys {

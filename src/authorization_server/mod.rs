@@ -7,6 +7,7 @@ mod unverified_token;
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use protection::{Permit, Protections};
 pub use unverified_token::UnverifiedToken;
 
 use crate::cache::{Cache, Level, Occupancy};
@@ -41,7 +42,7 @@ pub(crate) struct AuthorizationServer {
     settings: ServerSettings,
     cache: Cache,
     keys: Keys,
-    protection: Option<Protection>,
+    protection: Option<Arc<Protection>>,
     failed_verifications: VerificationBudget,
     unverified: UnverifiedTokens,
 }
@@ -64,10 +65,14 @@ pub(crate) enum NoTokenInfo {
 
 impl AuthorizationServer {
     /// Starts with an empty cache, and without keys that are not in the configuration.
-    pub(crate) fn new(id: ServerId, settings: ServerSettings, all: &Settings) -> Self {
+    pub(crate) fn new(
+        id: ServerId,
+        settings: ServerSettings,
+        protection: Option<Arc<Protection>>,
+        all: &Settings,
+    ) -> Self {
         let keys = Keys::new(&settings, all);
         let cache = Cache::new(&all.cache, settings.fingerprint(all), Arc::clone(&all.forwarding));
-        let protection = settings.introspection.as_ref().map(Protection::new);
         let failed_verifications = VerificationBudget::new(settings.token.max_failed_verifications);
         let unverified = UnverifiedTokens::default();
         Self { id, settings, cache, keys, protection, failed_verifications, unverified }
@@ -98,6 +103,13 @@ impl AuthorizationServer {
     /// Whether newer keys are to be fetched in the background, by this worker or another.
     pub(crate) fn are_keys_due(&self, now: Timestamp) -> bool {
         self.keys.is_refresh_due(now)
+    }
+
+    /// The query that fetches keys which no request needs yet, if workers share them: there are none, or newer ones are due.
+    pub(crate) fn fetch_keys(&mut self, host: Host<'_>) -> Option<Query> {
+        let published = self.keys.published().filter(|published| published.is_shared)?;
+        let wanted = published.store.prefetch(host.now, host.shared_data)?;
+        Some(self.document(wanted))
     }
 
     /// The query that fetches newer keys in the background, if it is this worker's to ask.
@@ -212,28 +224,28 @@ impl AuthorizationServer {
         introspection.map_or(DEFAULT_MAX_WAITING, |introspection| introspection.limits.waiting)
     }
 
-    /// Whether a query may be asked, while so many are open. A refresh is claimed for this worker only then: one that may not ask
-    /// must not keep others from it.
+    /// Whether a query may be asked. An introspection takes a place then, unless another worker's serves it as well; a refresh is claimed for
+    /// this worker only then: one that may not ask must not keep others from it.
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn admits(&mut self, query: &Query, open: usize, host: Host<'_>) -> Result<(), NotSent> {
+    pub(crate) fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<Option<Permit>, NotSent> {
+        let now = host.now;
         match query.key().about {
             About::Token(token) => {
-                let protection = self.protection.as_mut().ok_or(NotSent::LimitReached)?;
-                protection.admits(&token, query, open, host)?;
-                if query.is_refresh() {
-                    if !self.cache.claim_refresh(&token, query.timeout(), host.now, host.shared_data) {
-                        return Err(NotSent::Claimed);
-                    }
+                let protection = self.protection.as_ref().ok_or(NotSent::LimitReached)?;
+                let (precedence, timeout, is_refresh) =
+                    (query.precedence(), query.timeout(), query.is_refresh());
+                let claims = || self.cache.claim_refresh(&token, timeout, now, host.shared_data);
+                let permit = protection.admit(token, precedence, timeout, now, || !is_refresh || claims())?;
+                if is_refresh && permit.is_some() {
                     host.metrics.increment(Counter::CacheRefresh);
                 }
-                protection.note_sent(token, query, host);
-                Ok(())
+                Ok(permit)
             }
             About::Metadata | About::Keys => {
-                let is_admitted = self.keys.published().is_some_and(|keys| keys.store.admits(host.now));
-                if is_admitted { Ok(()) } else { Err(NotSent::LimitReached) }
+                let is_admitted = self.keys.published().is_some_and(|keys| keys.store.admits(now));
+                if is_admitted { Ok(None) } else { Err(NotSent::LimitReached) }
             }
         }
     }
@@ -245,12 +257,16 @@ impl AuthorizationServer {
         result: &CallResult<'_>,
         host: Host<'_>,
     ) -> Option<CircuitChange> {
-        self.protection.as_mut()?.note_end(token, result, host)
+        let change = self.protection.as_ref()?.note_end(token, result.has_failed(), host.now);
+        if change == Some(CircuitChange::Opened) {
+            host.metrics.increment(Counter::CircuitBreakerOpened);
+        }
+        change
     }
 
     /// Whether its circuit is open.
     pub(crate) fn is_circuit_open(&self) -> bool {
-        self.protection.as_ref().is_some_and(Protection::is_open)
+        self.protection.as_ref().is_some_and(|protection| protection.is_circuit_open())
     }
 
     /// What it has in the memory of this worker.

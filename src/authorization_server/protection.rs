@@ -1,72 +1,165 @@
-//! What protects an authorization server from introspections: its rate limiter and its circuit breaker.
+//! What protects one server from the gateway: the limits of its introspections, and its circuit breaker. All workers of a process can share it:
+//! then a limit is that of the process, and one worker finds out for all that the server is down.
 
-use crate::host::Host;
-use crate::http::callout::{CallResult, NotSent};
-use crate::metrics::Counter;
-use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange};
-use crate::server::query::Query;
-use crate::server::rate_limiter::Limiter;
-use crate::settings::IntrospectionSettings;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::http::callout::NotSent;
+use crate::server::circuit_breaker::{CircuitBreaker, CircuitChange, CircuitSettings};
+use crate::server::query::{About, QueryKey};
+use crate::server::rate_limiter::{Limiter, Limits, Precedence};
+use crate::server_id::ServerId;
+use crate::settings::Settings;
+use crate::time::Timestamp;
 use crate::token_key::TokenKey;
 
-/// Both.
-pub(super) struct Protection {
+/// Limits and circuit breaker of one server.
+pub(crate) struct Protection {
+    state: Mutex<State>,
+    /// A copy, to be read without the lock.
+    is_circuit_open: AtomicBool,
+    /// Whether introspections of one token on several workers share an answer.
+    shares_answers: bool,
+}
+
+struct State {
     limiter: Limiter,
     circuit: CircuitBreaker,
+    open: usize,
+    /// The tokens of the open introspections, where workers share answers.
+    tokens: BTreeSet<TokenKey>,
+}
+
+/// The protection of all servers of one configuration.
+pub struct Protections(Vec<Option<Arc<Protection>>>);
+
+/// A place among the introspections that a server may have open, free again when it is dropped.
+pub struct Permit {
+    protection: Arc<Protection>,
+    token: TokenKey,
 }
 
 impl Protection {
-    pub(super) fn new(settings: &IntrospectionSettings) -> Self {
-        Self { limiter: Limiter::new(settings.limits), circuit: CircuitBreaker::new(settings.circuit) }
+    pub(crate) fn new(limits: Limits, circuit: CircuitSettings, shares_answers: bool) -> Self {
+        let state = State {
+            limiter: Limiter::new(limits),
+            circuit: CircuitBreaker::new(circuit),
+            open: 0,
+            tokens: BTreeSet::new(),
+        };
+        Self { state: Mutex::new(state), is_circuit_open: AtomicBool::new(false), shares_answers }
     }
 
-    /// Whether a token may be introspected, while so many calls are open.
+    /// A place for an introspection, if one may be sent. It needs none if it shares the answer to another worker's. `is_due` is asked last.
     ///
     /// # Errors
-    /// Why not.
-    pub(super) fn admits(
-        &mut self,
-        token: &TokenKey,
-        query: &Query,
-        open: usize,
-        host: Host<'_>,
-    ) -> Result<(), NotSent> {
-        if let Some(pause) = self.circuit.pause(token, host.now) {
+    /// Why it may not be sent.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        token: TokenKey,
+        precedence: Precedence,
+        timeout: Duration,
+        now: Timestamp,
+        is_due: impl FnOnce() -> bool,
+    ) -> Result<Option<Permit>, NotSent> {
+        let mut state = self.state();
+        if self.shares_answers && state.tokens.contains(&token) {
+            return Ok(None);
+        }
+        let State { limiter, circuit, open, .. } = &mut *state;
+        if let Some(pause) = circuit.pause(&token, now) {
             return Err(NotSent::CircuitOpen(pause));
         }
-        match self.limiter.admits(query.precedence(), open, host.now) {
-            true => Ok(()),
-            false => Err(NotSent::LimitReached),
+        if !limiter.admits(precedence, *open, now) {
+            return Err(NotSent::LimitReached);
         }
-    }
-
-    /// An introspection is sent.
-    pub(super) fn note_sent(&mut self, token: TokenKey, query: &Query, host: Host<'_>) {
-        self.limiter.take();
-        self.circuit.note_sent(token, host.now, query.timeout());
+        if !is_due() {
+            return Err(NotSent::Claimed);
+        }
+        circuit.note_sent(token, now, timeout);
+        Ok(Some(self.permit(&mut state, token)))
     }
 
     /// An introspection ended.
-    pub(super) fn note_end(
-        &mut self,
+    pub(crate) fn note_end(
+        &self,
         token: TokenKey,
-        result: &CallResult<'_>,
-        host: Host<'_>,
+        has_failed: bool,
+        now: Timestamp,
     ) -> Option<CircuitChange> {
-        let change = self.circuit.note_end(token, result.has_failed(), host.now);
-        if change == Some(CircuitChange::Opened) {
-            host.metrics.increment(Counter::CircuitBreakerOpened);
-        }
+        let mut state = self.state();
+        let change = state.circuit.note_end(token, has_failed, now);
+        self.is_circuit_open.store(!state.circuit.is_closed(), Ordering::Relaxed);
         change
     }
 
-    /// Whether the circuit is open.
-    pub(super) fn is_open(&self) -> bool {
-        !self.circuit.is_closed()
+    pub(crate) fn is_circuit_open(&self) -> bool {
+        self.is_circuit_open.load(Ordering::Relaxed)
     }
 
-    /// Whether the introspection of this token probes a circuit that is half open.
-    pub(super) fn is_probing(&self, token: &TokenKey) -> bool {
-        self.circuit.is_probing(token)
+    /// Whether the introspection of this token probes whether the server serves again.
+    pub(crate) fn is_probing(&self, token: &TokenKey) -> bool {
+        self.state().circuit.is_probing(token)
+    }
+
+    fn permit(self: &Arc<Self>, state: &mut State, token: TokenKey) -> Permit {
+        state.limiter.take();
+        state.open = state.open.saturating_add(1);
+        if self.shares_answers {
+            state.tokens.insert(token);
+        }
+        Permit { protection: Arc::clone(self), token }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Protections {
+    /// Protections for the engines of a process to [share](crate::Engine::sharing).
+    pub fn new(settings: &Settings) -> Self {
+        Self::with(settings, settings.single_flight)
+    }
+
+    /// Those of one engine.
+    pub(crate) fn of_engine(settings: &Settings) -> Self {
+        Self::with(settings, false)
+    }
+
+    fn with(settings: &Settings, shares_answers: bool) -> Self {
+        let servers = settings.servers.iter().map(|server| {
+            let introspection = server.introspection.as_ref()?;
+            Some(Arc::new(Protection::new(introspection.limits, introspection.circuit, shares_answers)))
+        });
+        Self(servers.collect())
+    }
+
+    /// That of one server.
+    pub(crate) fn of(&self, ServerId(index): ServerId) -> Option<Arc<Protection>> {
+        self.0.get(index).cloned().flatten()
+    }
+
+    /// A place for an introspection that was to share another worker's answer, and found that this had just ended. It counts, whatever the
+    /// limits.
+    pub fn permit(&self, key: QueryKey) -> Option<Permit> {
+        let About::Token(token) = key.about else { return None };
+        let protection = self.0.get(key.server.0)?.as_ref()?;
+        Some(protection.permit(&mut protection.state(), token))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.protection.state();
+        state.open = state.open.saturating_sub(1);
+        if self.protection.shares_answers {
+            state.tokens.remove(&self.token);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -25,16 +25,16 @@ section! {
         /// Whether a well-formed trace context of the request is forwarded (`traceparent` of [W3C Trace
         /// Context](https://www.w3.org/TR/trace-context/)); no other field of the client reaches the server.
         forward_traceparent: bool = false,
-        /// Maximum number of introspections that one worker has open; further requests with unknown tokens are a 503. An eighth
-        /// is reserved for tokens that were seen active.
+        /// Maximum number of introspections that one worker has open, or in the native module the process; further requests with
+        /// unknown tokens are a 503. An eighth is reserved for tokens that were seen active.
         max_concurrent: Bounded<1, 100_000> = 256,
-        /// Maximum number of introspections that one worker starts per second; an eighth is reserved likewise. Defaults to 1000;
-        /// with `private_key_jwt` to 100, or 20 with an RSA key, since each takes a signature.
+        /// Maximum number of introspections that one worker starts per second, or in the native module the process; an eighth is
+        /// reserved likewise. Defaults to 1000; with `private_key_jwt` to 100, or 20 with an RSA key, since each takes a signature.
         max_per_second: Bounded<1, 1_000_000>,
         /// Maximum number of requests that wait at one worker for responses of this server; further ones are a 503, so that a
         /// slow server does not fill the gateway's memory.
         max_waiting: Bounded<1, 100_000> = 1024,
-        /// When the circuit breaker opens, for each worker.
+        /// When the circuit breaker opens, for each worker; in the native module, for the process.
         circuit_breaker: CircuitSettings = {},
     }
 }

@@ -13,7 +13,7 @@ use super::query_result::{IntrospectionResult, QueryResult};
 use super::request_context::{self, RequestContext};
 use super::servers::Servers;
 use super::token_check::TokenCheck;
-use crate::authorization_server::{AuthorizationServer, NoTokenInfo, TokenLookup};
+use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Protections, TokenLookup};
 use crate::credentials::bearer::{self, AccessToken};
 use crate::credentials::dpop::ProofVerifier;
 use crate::credentials::token_form::TokenForm;
@@ -41,8 +41,8 @@ pub(super) struct Authenticator {
 
 impl Authenticator {
     /// Starts with empty caches.
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
-        let servers = Servers::new(&settings);
+    pub(super) fn new(settings: Arc<Settings>, protections: &Protections) -> Self {
+        let servers = Servers::new(&settings, protections);
         let proof_verifier = settings.dpop.as_ref().map(ProofVerifier::new);
         Self { settings, servers, proof_verifier, local_keys: LocalKeys::default() }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::call::{CallId, StreamId};
 use super::decision::Pending;
+use crate::authorization_server::Permit;
 use crate::server::query::{Query, QueryKey};
 use crate::time::Timestamp;
 
@@ -32,15 +33,6 @@ pub(super) struct InFlight {
     slowest: Option<Duration>,
 }
 
-/// How much one worker has in flight with a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InFlightCounts {
-    /// Calls of a kind that are open.
-    pub(super) open: usize,
-    /// Requests that wait for responses.
-    pub(super) waiting: usize,
-}
-
 /// A query for which no request waits, to be sent when there is room.
 struct Refresh {
     query: Query,
@@ -49,11 +41,12 @@ struct Refresh {
 }
 
 struct Abandoned {
-    key: QueryKey,
     /// When the server is expected to be done.
     due: Timestamp,
     /// The longest that this can be from now.
     timeout: Duration,
+    /// Held until then.
+    _permit: Option<Permit>,
 }
 
 /// A call and the requests that wait for its end.
@@ -65,25 +58,26 @@ pub(super) struct Flight {
     pub(super) sender: Option<StreamId>,
 }
 
-/// A flight, and when it was started.
+/// A flight, when it was started, and its place among those of its server.
 struct Started {
     flight: Flight,
     at: Timestamp,
+    permit: Option<Permit>,
 }
 
 impl InFlight {
-    /// How many calls of this kind are open at the server, and how many requests wait for them.
-    pub(super) fn counts(&mut self, like: &QueryKey, now: Timestamp) -> InFlightCounts {
+    /// Frees the places of calls whose responses the host drops, where the server is expected to be done.
+    pub(super) fn free_abandoned(&mut self, now: Timestamp) {
         // What lies further ahead than it can, was noted before the clock went back.
         self.abandoned
             .retain(|abandoned| now < abandoned.due && abandoned.due <= now.plus(abandoned.timeout));
-        let abandoned = self.abandoned.iter().filter(|abandoned| abandoned.key.is_like(like)).count();
+    }
+
+    /// How many requests wait for calls of this kind to the server.
+    pub(super) fn waiting_like(&self, like: &QueryKey) -> usize {
         let flights = self.flights.values().map(|started| &started.flight);
         let flights = flights.filter(|flight| flight.query.key().is_like(like));
-        flights.fold(InFlightCounts { open: abandoned, waiting: 0 }, |counts, flight| InFlightCounts {
-            open: counts.open.saturating_add(1),
-            waiting: counts.waiting.saturating_add(flight.waiting.len()),
-        })
+        flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
     }
 
     /// How many requests wait.
@@ -100,12 +94,17 @@ impl InFlight {
     }
 
     /// Starts a flight, whose call is to be sent.
-    pub(super) fn start(&mut self, flight: Flight, at: Timestamp) -> CallId {
+    pub(super) fn start(&mut self, flight: Flight, permit: Option<Permit>, at: Timestamp) -> CallId {
         let id = CallId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
         self.joinable.insert(flight.query.key(), id);
-        self.flights.insert(id, Started { flight, at });
+        self.flights.insert(id, Started { flight, at, permit });
         id
+    }
+
+    /// Takes the place of a call, for its host to keep.
+    pub(super) fn take_permit(&mut self, id: CallId) -> Option<Permit> {
+        self.flights.get_mut(&id)?.permit.take()
     }
 
     /// The flight of a call that has not ended.
@@ -115,7 +114,7 @@ impl InFlight {
 
     /// A call that ended, and how long it took. None for one that is not in flight.
     pub(super) fn complete(&mut self, id: CallId, now: Timestamp) -> Option<(Flight, Duration)> {
-        let Started { flight, at } = self.remove(id)?;
+        let Started { flight, at, .. } = self.remove(id)?;
         let took = now.since(at);
         let decayed = self.slowest.unwrap_or_default().mul_f64(DECAY);
         self.slowest = Some(took.max(decayed).min(flight.query.timeout()));
@@ -139,10 +138,10 @@ impl InFlight {
     }
 
     fn orphan_call(&mut self, id: CallId) -> Option<QueryKey> {
-        let Started { flight, at } = self.remove(id)?;
+        let Started { flight, at, permit } = self.remove(id)?;
         let (key, timeout) = (flight.query.key(), flight.query.timeout());
         let expected = self.slowest.map_or(timeout, |slowest| timeout.min(slowest.saturating_mul(2)));
-        self.abandoned.push(Abandoned { key, due: at.plus(expected), timeout });
+        self.abandoned.push(Abandoned { due: at.plus(expected), timeout, _permit: permit });
         self.orphans.push(flight);
         Some(key)
     }

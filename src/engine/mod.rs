@@ -45,6 +45,7 @@ use self::decision::{Decision, Pending, Step};
 use self::in_flight::{Flight, InFlight, Waiting};
 use self::query_result::QueryResult;
 use self::servers::GaugeValues;
+use crate::authorization_server::{Permit, Protections};
 use crate::documents::resource_metadata::ResourceMetadata;
 use crate::host::{Host, Metrics};
 use crate::http::callout::{CallResult, NotSent};
@@ -75,7 +76,18 @@ pub struct Engine {
 impl Engine {
     /// An engine with empty caches.
     pub fn new(settings: Arc<Settings>, capabilities: Capabilities, log: Rc<DecisionLog>) -> Self {
-        let mut authenticator = Authenticator::new(Arc::clone(&settings));
+        let protections = Protections::of_engine(&settings);
+        Self::sharing(settings, &protections, capabilities, log)
+    }
+
+    /// The same, where all workers of a process share the limits and the circuit breakers.
+    pub fn sharing(
+        settings: Arc<Settings>,
+        protections: &Protections,
+        capabilities: Capabilities,
+        log: Rc<DecisionLog>,
+    ) -> Self {
+        let mut authenticator = Authenticator::new(Arc::clone(&settings), protections);
         if !capabilities.has_timers {
             authenticator.servers.disable_background_refresh();
         }
@@ -224,6 +236,12 @@ impl Engine {
         None
     }
 
+    /// The place of a call among those of its server, for a host that knows when the call ends, whatever becomes of this worker. None for the
+    /// call of a document, and for one that shares the answer to another worker's.
+    pub fn take_permit(&mut self, call: CallId) -> Option<Permit> {
+        self.in_flight.take_permit(call)
+    }
+
     /// What is to be done next about a request that was paused.
     pub fn poll_action(&mut self) -> Option<(StreamId, Action)> {
         self.actions.pop_front()
@@ -277,6 +295,13 @@ impl Engine {
         }
     }
 
+    /// Queues the fetch of published keys that no request needs yet: those that are not there, and those that are to be fetched again.
+    pub fn fetch_keys(&mut self, host: Host<'_>) {
+        for query in self.authenticator.servers.fetch_keys(host) {
+            self.refresh(query, host);
+        }
+    }
+
     /// Time has passed: sends queued refreshes and what was lost with a stream, and sets the gauges.
     pub fn on_tick(&mut self, host: Host<'_>) {
         let Self { in_flight, authenticator, .. } = self;
@@ -286,7 +311,9 @@ impl Engine {
         }
         for (query, since) in self.in_flight.take_refreshes() {
             match self.admit(&query, host) {
-                Ok(()) => self.start(Flight { query, waiting: Vec::new(), sender: None }, host),
+                Ok(permit) => {
+                    self.start(Flight { query, waiting: Vec::new(), sender: None }, permit, host);
+                }
                 Err(NotSent::Claimed) => {}
                 Err(_) => self.in_flight.put_back(query, since, host.now),
             }
@@ -296,7 +323,7 @@ impl Engine {
 
     fn send_in_background(&mut self, flight: Flight, host: Host<'_>) {
         match self.admit(&flight.query, host) {
-            Ok(()) => self.start(Flight { sender: None, ..flight }, host),
+            Ok(permit) => self.start(Flight { sender: None, ..flight }, permit, host),
             Err(not_sent) => {
                 let result = self.not_sent(flight.query.key(), not_sent, host);
                 self.settle_with(flight, &result, host);
@@ -308,8 +335,8 @@ impl Engine {
     /// if the request waits.
     fn ask(&mut self, stream: StreamId, query: Query, pending: Pending, host: Host<'_>) -> Option<Decision> {
         let key = query.key();
-        let counts = self.in_flight.counts(&key, host.now);
-        let admitted = self.authenticator.servers.admits_waiting(key, counts);
+        let waiting = self.in_flight.waiting_like(&key);
+        let admitted = self.authenticator.servers.admits_waiting(key, waiting);
         if admitted.is_ok()
             && self.settings.single_flight
             && self.capabilities.switches_streams
@@ -319,11 +346,14 @@ impl Engine {
             host.metrics.increment(Counter::IntrospectionCoalesced);
             return None;
         }
-        let admitted = admitted.and_then(|()| self.authenticator.servers.admits(&query, counts, host));
-        let Err(not_sent) = admitted else {
-            let sender = (!self.capabilities.outlives_streams).then_some(stream);
-            self.start(Flight { query, waiting: vec![Waiting { stream, pending }], sender }, host);
-            return None;
+        let not_sent = match admitted.and_then(|()| self.admit(&query, host)) {
+            Ok(permit) => {
+                let sender = (!self.capabilities.outlives_streams).then_some(stream);
+                let waiting = vec![Waiting { stream, pending }];
+                self.start(Flight { query, waiting, sender }, permit, host);
+                return None;
+            }
+            Err(not_sent) => not_sent,
         };
         let result = self.not_sent(key, not_sent, host);
         self.resume(Waiting { stream, pending }, &result, host)
@@ -353,13 +383,13 @@ impl Engine {
     }
 
     /// Whether a query may be sent; one that may, counts as sent.
-    fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<(), NotSent> {
-        let counts = self.in_flight.counts(&query.key(), host.now);
-        self.authenticator.servers.admits(query, counts, host)
+    fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<Option<Permit>, NotSent> {
+        self.in_flight.free_abandoned(host.now);
+        self.authenticator.servers.admit(query, host)
     }
 
-    fn start(&mut self, flight: Flight, host: Host<'_>) {
-        let id = self.in_flight.start(flight, host.now);
+    fn start(&mut self, flight: Flight, permit: Option<Permit>, host: Host<'_>) {
+        let id = self.in_flight.start(flight, permit, host.now);
         self.calls.push_back(id);
     }
 

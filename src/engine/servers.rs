@@ -3,9 +3,8 @@
 use std::rc::Rc;
 
 use super::decision::OtherServers;
-use super::in_flight::InFlightCounts;
 use super::query_result::{IntrospectionResult, QueryResult};
-use crate::authorization_server::{AuthorizationServer, NoTokenInfo, TokenLookup};
+use crate::authorization_server::{AuthorizationServer, NoTokenInfo, Permit, Protections, TokenLookup};
 use crate::cache::{Level, Occupancy};
 use crate::credentials::bearer::AccessToken;
 use crate::credentials::dpop::DpopMode;
@@ -38,10 +37,11 @@ pub(super) struct GaugeValues {
 
 impl Servers {
     /// With empty caches.
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, protections: &Protections) -> Self {
         let servers = settings.servers.iter().enumerate();
         let server = |(index, server): (usize, &_)| {
-            AuthorizationServer::new(ServerId(index), Clone::clone(server), settings)
+            let id = ServerId(index);
+            AuthorizationServer::new(id, Clone::clone(server), protections.of(id), settings)
         };
         Self(servers.map(server).collect())
     }
@@ -154,23 +154,23 @@ impl Servers {
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn admits_waiting(&self, key: QueryKey, counts: InFlightCounts) -> Result<(), NotSent> {
-        let has_room = self.get(key.server).is_some_and(|server| counts.waiting < server.max_waiting());
+    pub(super) fn admits_waiting(&self, key: QueryKey, waiting: usize) -> Result<(), NotSent> {
+        let has_room = self.get(key.server).is_some_and(|server| waiting < server.max_waiting());
         if has_room { Ok(()) } else { Err(NotSent::LimitReached) }
     }
 
-    /// Whether a query may be asked while so much is under way. One that may, counts as asked.
+    /// The queries for keys that are to be fetched although no request needs them yet.
+    pub(super) fn fetch_keys(&mut self, host: Host<'_>) -> Vec<Query> {
+        self.0.iter_mut().filter_map(|server| server.fetch_keys(host)).collect()
+    }
+
+    /// Whether a query may be asked. One that may, counts as asked.
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn admits(
-        &mut self,
-        query: &Query,
-        counts: InFlightCounts,
-        host: Host<'_>,
-    ) -> Result<(), NotSent> {
+    pub(super) fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<Option<Permit>, NotSent> {
         let server = self.get_mut(query.key().server).ok_or(NotSent::LimitReached)?;
-        server.admits(query, counts.open, host)
+        server.admit(query, host)
     }
 
     /// Whether a query has to be asked again if its answer is lost, although no request waits for it.

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 use crate::token_key::TokenKey;
 
 section! {
-    /// When the circuit breaker opens, for each worker.
+    /// When the circuit breaker opens, for each worker; in the native module, for the process.
     #[derive(Copy, PartialEq, Eq)]
     pub struct CircuitSettings {
         /// Number of consecutive tokens whose introspection failed (no response, or a status of 500 or above; never one below)
@@ -32,7 +32,7 @@ pub enum CircuitChange {
     Closed,
 }
 
-/// The state of one worker's queries to one server.
+/// The state of the queries to one server.
 #[derive(Debug)]
 pub(crate) struct CircuitBreaker {
     settings: CircuitSettings,
@@ -90,13 +90,18 @@ impl CircuitBreaker {
         }
     }
 
-    /// An introspection came to an end.
+    /// An introspection came to an end. If the circuit has opened or a probe was sent since, it says nothing: another worker reads later.
     pub(crate) fn note_end(
         &mut self,
         token: TokenKey,
         has_failed: bool,
         now: Timestamp,
     ) -> Option<CircuitChange> {
+        if let State::Open { since } | State::HalfOpen { since, .. } = self.state
+            && now < since
+        {
+            return None;
+        }
         if !has_failed {
             self.failed.clear();
             let was_closed = self.is_closed();

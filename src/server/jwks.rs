@@ -194,9 +194,16 @@ impl KeyStore {
             return None;
         }
         self.claimed_at = Some(now);
-        let key = format!("{}.refresh", self.shared_key());
-        let end = now.plus(self.settings.cooldown);
-        claim(&key, self.identity.as_bytes(), now, end, shared).then(|| self.wanted())
+        self.claims(now, shared).then(|| self.wanted())
+    }
+
+    /// The document to fetch before a request needs it: there are no keys, or newer ones are due, and no other worker fetches them.
+    pub(crate) fn prefetch(&mut self, now: Timestamp, shared: &dyn SharedData) -> Option<Wanted> {
+        if self.loaded.is_some() || self.read_shared(now, shared) {
+            return self.refresh(now, shared);
+        }
+        let is_first = self.may_ask(now) && !self.is_asked(now) && self.claims(now, shared);
+        is_first.then(|| self.wanted())
     }
 
     /// Disables background refresh: the host has no timers.
@@ -300,14 +307,18 @@ impl KeyStore {
         !self.is_fresh(now) && !last_try.is_some_and(|last_try| now.is_within(patience, last_try))
     }
 
-    /// Whether the last attempt, here or where the keys came from, was long enough ago. Before the first successful fetch, use the shorter cooldown.
+    /// Whether the last attempt, here or where the keys came from, was long enough ago.
     fn may_ask(&self, now: Timestamp) -> bool {
         let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
-        let pause = match fetched_at {
+        !self.attempted_at.max(fetched_at).is_some_and(|last| now.is_within(self.pause(), last))
+    }
+
+    /// The time between two fetches. Before the first successful fetch, use the shorter cooldown.
+    fn pause(&self) -> Duration {
+        match self.loaded {
             Some(_) => self.settings.cooldown,
             None => self.settings.cooldown.min(FIRST_COOLDOWN),
-        };
-        !self.attempted_at.max(fetched_at).is_some_and(|last| now.is_within(pause, last))
+        }
     }
 
     /// Whether a fetch is in flight.
@@ -321,6 +332,12 @@ impl KeyStore {
         if let Some(loaded) = self.loaded.as_mut().filter(|loaded| now < loaded.fetched_at) {
             loaded.fetched_at = now.minus(loaded.max_age);
         }
+    }
+
+    /// Claims a fetch. Whether no other worker has.
+    fn claims(&self, now: Timestamp, shared: &dyn SharedData) -> bool {
+        let key = format!("{}.refresh", self.shared_key());
+        claim(&key, self.identity.as_bytes(), now, now.plus(self.pause()), shared)
     }
 
     fn wanted(&self) -> Wanted {

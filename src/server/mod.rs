@@ -1,4 +1,4 @@
-//! One authorization server: queries, rate limiter, circuit breaker and published keys.
+//! One authorization server: queries, their limits and circuit breaker, and published keys.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod jwks;

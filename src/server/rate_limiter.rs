@@ -1,16 +1,16 @@
-//! Limits the introspections of one worker: a flood of random tokens must not take down the server, which clients with valid
+//! Limits introspections, those of one worker or of a process: a flood of random tokens must not take down the server, which clients with valid
 //! tokens need (R111). Nor may it prevent the refresh of tokens in use (R114): a part of each limit is reserved for them.
 
 use crate::time::Timestamp;
 
-/// The limits of one worker.
+/// The limits of one worker, or of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How many queries may be open at one time.
     pub concurrent: usize,
     /// How many may be asked in a second; as many at once, after a second of rest.
     pub per_second: usize,
-    /// How many requests may wait for answers at one time.
+    /// How many requests may wait for answers at one worker at one time.
     pub waiting: usize,
 }
 

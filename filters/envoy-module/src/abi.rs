@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::background::Background;
 use crate::calls::Answer;
 use crate::config::Config;
 use crate::host::{self, ConfigHandle, StreamHandle};
@@ -137,20 +138,20 @@ hooks! {
 
     /// On the main thread.
     "http_filter_config_scheduled" => fn config_scheduled(envoy: EnvoyPtr, config: *const Config, event: u64) {
-        // SAFETY: as in `config_new`; the configuration is there.
-        guarded(|| unsafe { (*config).on_scheduled(&ConfigHandle::new(envoy), event) });
+        // SAFETY: as in `config_new`.
+        let handle = unsafe { ConfigHandle::new(envoy) };
+        on_main_thread(config, |config| config.on_scheduled(&handle, event));
     }
 
     /// On the main thread.
     "http_filter_config_http_callout_done" => fn config_callout_done(_envoy: EnvoyPtr, config: *const Config, callout: u64,
         result: u32, fields: *const HeaderField, count: usize, chunks: *const EnvoyBuffer, chunk_count: usize) {
-        // SAFETY: Envoy lends all of it for this call.
-        guarded(|| unsafe {
-            (*config).on_callout_done(callout, |limit| {
-                if result != CALLOUT_SUCCESS {
-                    return if result == CALLOUT_TOO_LONG { Answer::Oversized } else { Answer::Lost };
-                }
-                host::answer(fields, count, chunks, chunk_count, limit)
+        on_main_thread(config, |config| {
+            config.on_callout_done(callout, |limit| match result {
+                // SAFETY: Envoy lends all of it for this call.
+                CALLOUT_SUCCESS => unsafe { host::answer(fields, count, chunks, chunk_count, limit) },
+                CALLOUT_TOO_LONG => Answer::Oversized,
+                _ => Answer::Lost,
             });
         });
     }
@@ -214,6 +215,15 @@ hooks! {
     "http_filter_http_stream_reset" => fn callout_reset(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64, _reason: u32) {}
     "http_filter_downstream_above_write_buffer_high_watermark" => fn above_high_watermark(_envoy: EnvoyPtr, _stream: *const Stream) {}
     "http_filter_downstream_below_write_buffer_low_watermark" => fn below_low_watermark(_envoy: EnvoyPtr, _stream: *const Stream) {}
+}
+
+/// A hook of a configuration. If it panicked, what it may have left half-done is thrown away.
+fn on_main_thread(config: *const Config, hook: impl FnOnce(&Arc<Config>)) {
+    // SAFETY: `config_new` has leaked it, and Envoy gives it back in `config_destroy`, after which it calls no hook with it.
+    let config = ManuallyDrop::new(unsafe { Arc::from_raw(config) });
+    if guarded(|| hook(&config)).is_none() {
+        guarded(|| Background::forget(&config));
+    }
 }
 
 /// What a hook of a stream comes to: whether it passes. One that panicked, or has no filter, is refused.

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use phantom_token_core::{Call, CallId, Callout, QueryKey, StreamId, Timestamp};
+use phantom_token_core::{
+    Call, CallId, CallResult, Callout, Engine, Host, Permit, Protections, QueryKey, StreamId, Timestamp,
+};
 
 use crate::host::{ConfigHandle, ConfigScheduler, StreamScheduler};
 use crate::services;
@@ -44,6 +46,22 @@ pub(crate) struct Mail {
     pub(crate) is_shared: bool,
 }
 
+impl Mail {
+    /// Hands it to the engine that it is for.
+    pub(crate) fn deliver(&self, engine: &mut Engine, host: Host<'_>) {
+        match &*self.answer {
+            Answer::Response { headers, body } => {
+                let headers: Vec<(&[u8], &[u8])> =
+                    headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+                engine.on_call_done(self.call, CallResult::Response { headers: &headers, body }, host);
+            }
+            Answer::Oversized => engine.on_call_done(self.call, CallResult::Oversized, host),
+            Answer::Lost => engine.on_call_done(self.call, CallResult::Lost, host),
+            Answer::NotSent(reason) => engine.on_call_not_sent(self.call, reason, host),
+        }
+    }
+}
+
 /// Where the answers for one worker are laid.
 #[derive(Default)]
 pub(crate) struct Mailbox {
@@ -62,6 +80,7 @@ struct MailboxState {
 pub(crate) struct Calls {
     scheduler: ConfigScheduler,
     shares_answers: bool,
+    pub(crate) protections: Protections,
     state: Mutex<CallsState>,
 }
 
@@ -82,6 +101,8 @@ struct Flight {
     /// None, if its answer is for one worker alone.
     key: Option<QueryKey>,
     recipients: Vec<Recipient>,
+    /// Its place among those of its server, which is free when the call ends, even if its worker has no request and so reads no mail.
+    permit: Option<Permit>,
 }
 
 struct Recipient {
@@ -137,12 +158,18 @@ impl MailboxState {
 }
 
 impl Calls {
-    pub(crate) fn new(scheduler: ConfigScheduler, shares_answers: bool) -> Self {
-        Self { scheduler, shares_answers, state: Mutex::default() }
+    pub(crate) fn new(scheduler: ConfigScheduler, shares_answers: bool, protections: Protections) -> Self {
+        Self { scheduler, shares_answers, protections, state: Mutex::default() }
     }
 
-    /// Takes a call of a worker's engine. Whether it shares the answer to another's.
-    pub(crate) fn submit(&self, call: Call, engine: EngineId, mailbox: &Arc<Mailbox>) -> bool {
+    /// Takes a call of a worker's engine, with its place. Whether it shares the answer to another's.
+    pub(crate) fn submit(
+        &self,
+        call: Call,
+        permit: Option<Permit>,
+        engine: EngineId,
+        mailbox: &Arc<Mailbox>,
+    ) -> bool {
         let Call { id, key, request, max_response_bytes, .. } = call;
         let recipient = Recipient { mailbox: Arc::clone(mailbox), engine, call: id };
         let mut state = self.state();
@@ -162,6 +189,7 @@ impl Calls {
             limit: max_response_bytes,
             key: self.shares_answers.then_some(key),
             recipients: vec![recipient],
+            permit: permit.or_else(|| self.protections.permit(key)),
         };
         state.queued.insert(event, flight);
         drop(state);
@@ -189,6 +217,7 @@ impl Calls {
     }
 
     fn end(&self, mut flight: Flight, answer: Answer) {
+        drop(flight.permit.take());
         // From now on, who asks the same asks anew.
         let joined = flight.key.and_then(|key| self.state().joinable.remove(&key));
         flight.recipients.extend(joined.into_iter().flatten());

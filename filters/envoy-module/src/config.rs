@@ -1,14 +1,15 @@
 //! One configuration of the filter, for all workers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use log::Level;
-use phantom_token_core::{HostKind, Settings};
+use phantom_token_core::{HostKind, Protections, Settings};
 
+use crate::background::{Background, Clock};
 use crate::calls::{Answer, Calls};
 use crate::host::{self, ConfigHandle};
-use crate::services::MetricIds;
+use crate::services::{GaugeParts, MetricIds, Uncounted};
 
 /// A configuration.
 pub(crate) struct Config {
@@ -19,6 +20,12 @@ pub(crate) struct Config {
     pub(crate) settings: Arc<Settings>,
     pub(crate) metrics: MetricIds,
     pub(crate) calls: Calls,
+    /// What it adds to the gauges that are not a worker's own.
+    pub(crate) gauges: GaugeParts,
+    /// What no request has caused.
+    pub(crate) uncounted: Uncounted,
+    /// For work without requests, where there is any.
+    clock: Mutex<Option<Clock>>,
     is_retired: AtomicBool,
 }
 
@@ -29,11 +36,22 @@ impl Config {
         match Settings::parse_for(HostKind::EnvoyModule, text, &|name| std::env::var(name).ok()) {
             Ok(settings) => {
                 log(&name, Level::Info, &format!("configured: {settings}"));
+                let clock = settings.shares_published_keys().then(|| Clock::start(handle.scheduler()));
+                if let Some(Err(error)) = &clock {
+                    log(&name, Level::Warn, &format!("keys are fetched by requests alone: {error}"));
+                }
                 Some(Arc::new(Self {
                     name,
                     id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                     metrics: MetricIds::define(handle),
-                    calls: Calls::new(handle.scheduler(), settings.single_flight),
+                    calls: Calls::new(
+                        handle.scheduler(),
+                        settings.single_flight,
+                        Protections::new(&settings),
+                    ),
+                    gauges: GaugeParts::default(),
+                    uncounted: Uncounted::default(),
+                    clock: Mutex::new(clock.and_then(Result::ok)),
                     settings: Arc::new(settings),
                     is_retired: AtomicBool::new(false),
                 }))
@@ -48,13 +66,19 @@ impl Config {
     }
 
     /// An event has come to the main thread.
-    pub(crate) fn on_scheduled(&self, handle: &ConfigHandle<'_>, event: u64) {
-        self.calls.send(handle, event);
+    pub(crate) fn on_scheduled(self: &Arc<Self>, handle: &ConfigHandle<'_>, event: u64) {
+        if event == Clock::EVENT {
+            Background::of(self).on_tick();
+        } else {
+            self.calls.send(handle, event);
+            Background::of(self).on_mail();
+        }
     }
 
     /// A callout came to its end.
-    pub(crate) fn on_callout_done(&self, number: u64, read: impl FnOnce(usize) -> Answer) {
+    pub(crate) fn on_callout_done(self: &Arc<Self>, number: u64, read: impl FnOnce(usize) -> Answer) {
         self.calls.on_done(number, read);
+        Background::of(self).on_mail();
     }
 
     /// Writes to Envoy's log.
@@ -64,6 +88,7 @@ impl Config {
 
     /// Envoy has no use for it any more.
     pub(crate) fn retire(&self) {
+        drop(self.clock.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.is_retired.store(true, Ordering::Relaxed);
     }
 

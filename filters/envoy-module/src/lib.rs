@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod abi;
+mod background;
 mod calls;
 mod config;
 mod host;

@@ -1,9 +1,8 @@
 //! The host services of the engine: time, data shared by all workers, metrics, randomness and a log.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -99,9 +98,9 @@ impl MetricIds {
     }
 }
 
-/// What one worker has added to the gauges of the process.
+/// What one worker has added to the gauges of the process, or all workers of a configuration together.
 #[derive(Default)]
-pub(crate) struct GaugeParts([Cell<i64>; GAUGES]);
+pub(crate) struct GaugeParts([AtomicI64; GAUGES]);
 
 /// The gauges, of all workers and configurations of the process.
 struct Gauges {
@@ -114,7 +113,7 @@ static GAUGE_TOTALS: Gauges = Gauges { values: Mutex::new([0; GAUGES]), is_stale
 
 /// Metrics during one hook: Envoy counts for a stream.
 pub(crate) struct Statistics<'h> {
-    pub(crate) ids: &'h MetricIds,
+    pub(crate) config: &'h Config,
     pub(crate) parts: &'h GaugeParts,
     pub(crate) stream: &'h StreamHandle,
     /// Whether what an introspection came to is counted by another worker.
@@ -132,27 +131,29 @@ impl Statistics<'_> {
 impl Metrics for Statistics<'_> {
     fn add(&self, counter: Counter, count: u64) {
         if !(self.shares_answer && is_of_answer(counter)) {
-            self.add_to(&self.ids.counters, counter as usize, count);
+            self.add_to(&self.config.metrics.counters, counter as usize, count);
         }
     }
 
     fn deny(&self, reason: Reason) {
-        self.add_to(&self.ids.denied, reason as usize, 1);
+        self.add_to(&self.config.metrics.denied, reason as usize, 1);
     }
 
     fn shadow_deny(&self, reason: Reason) {
-        self.add_to(&self.ids.shadow_denied, reason as usize, 1);
+        self.add_to(&self.config.metrics.shadow_denied, reason as usize, 1);
     }
 
     fn set(&self, gauge: Gauge, value: usize) {
-        let (Some(part), Some(id)) =
-            (self.parts.0.get(gauge as usize), self.ids.gauges.get(gauge as usize).copied().flatten())
-        else {
-            return;
+        let parts = match gauge {
+            // Workers share circuits, and each would count them all.
+            Gauge::CircuitBreakerOpen => &self.config.gauges,
+            Gauge::CacheEntries | Gauge::RequestsPending => self.parts,
         };
+        let id = self.config.metrics.gauges.get(gauge as usize).copied().flatten();
+        let (Some(part), Some(id)) = (parts.0.get(gauge as usize), id) else { return };
         let value = i64::try_from(value).unwrap_or(i64::MAX);
-        let change = value.saturating_sub(part.replace(value));
-        if change != 0 || GAUGE_TOTALS.is_stale.load(Ordering::Relaxed) {
+        if part.load(Ordering::Relaxed) != value || GAUGE_TOTALS.is_stale.load(Ordering::Relaxed) {
+            let change = value.saturating_sub(part.swap(value, Ordering::Relaxed));
             // Envoy's gauge is set under the lock, so that no older value follows a newer one.
             GAUGE_TOTALS.change(gauge as usize, change, |total| self.stream.set_gauge(id, total));
         }
@@ -160,7 +161,7 @@ impl Metrics for Statistics<'_> {
 
     fn record(&self, histogram: Histogram, value: u64) {
         if let (Some(id), false) =
-            (self.ids.histograms.get(histogram as usize).copied().flatten(), self.shares_answer)
+            (self.config.metrics.histograms.get(histogram as usize).copied().flatten(), self.shares_answer)
         {
             self.stream.record(id, value);
         }
@@ -185,10 +186,46 @@ impl Gauges {
 impl Drop for GaugeParts {
     fn drop(&mut self) {
         for (gauge, part) in self.0.iter().enumerate() {
-            GAUGE_TOTALS.change(gauge, part.get().saturating_neg(), |_| {});
+            GAUGE_TOTALS.change(gauge, part.load(Ordering::Relaxed).saturating_neg(), |_| {});
         }
         GAUGE_TOTALS.is_stale.store(true, Ordering::Relaxed);
     }
+}
+
+/// Counts without a stream, which the next stream that ends reports: Envoy 1.38 counts for streams alone.
+#[derive(Default)]
+pub(crate) struct Uncounted {
+    counters: [AtomicU64; COUNTERS],
+    has_any: AtomicBool,
+}
+
+impl Uncounted {
+    /// Reports all.
+    pub(crate) fn report(&self, metrics: &dyn Metrics) {
+        if !(self.has_any.load(Ordering::Relaxed) && self.has_any.swap(false, Ordering::Acquire)) {
+            return;
+        }
+        for (counter, count) in Counter::ALL.iter().zip(&self.counters) {
+            metrics.add(*counter, count.swap(0, Ordering::Relaxed));
+        }
+    }
+}
+
+impl Metrics for Uncounted {
+    fn add(&self, counter: Counter, count: u64) {
+        if let Some(counter) = self.counters.get(counter as usize) {
+            counter.fetch_add(count, Ordering::Relaxed);
+            self.has_any.store(true, Ordering::Release);
+        }
+    }
+
+    fn deny(&self, _reason: Reason) {}
+
+    fn shadow_deny(&self, _reason: Reason) {}
+
+    fn set(&self, _gauge: Gauge, _value: usize) {}
+
+    fn record(&self, _histogram: Histogram, _value: u64) {}
 }
 
 /// Whether a counter counts what an authorization server has answered.
@@ -229,6 +266,7 @@ impl LogSink for EnvoyLog {
     }
 }
 
+const COUNTERS: usize = Counter::ALL.len();
 const GAUGES: usize = Gauge::ALL.len();
 /// So many that workers hardly ever wait for each other.
 const SHARD_COUNT: usize = 64;

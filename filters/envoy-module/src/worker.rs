@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use log::Level;
 use phantom_token_core::{
-    Action, Attributes, CallResult, Capabilities, Counter, DecisionLog, Edit, Engine, Host, Instructions,
-    Metrics, NoMetrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, internal_error,
+    Action, Attributes, Capabilities, Counter, DecisionLog, Edit, Engine, Host, Instructions, Metrics,
+    NoMetrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, internal_error,
     private_cache_control,
 };
 
-use crate::calls::{Answer, EngineId, Mail, Mailbox};
+use crate::calls::{EngineId, Mailbox};
 use crate::config::Config;
 use crate::host::{Attribute, FieldMap, Refused, StreamHandle};
 use crate::services::{self, EnvoyLog, GaugeParts, ProcessData, Statistics, SystemRandomness};
@@ -223,29 +223,19 @@ impl Worker {
         if mail.is_empty() {
             return;
         }
-        for Mail { engine, call, answer, at, is_shared } in mail {
-            if engine != self.engine_id.get() {
+        for mail in mail {
+            if mail.engine != self.engine_id.get() {
                 continue;
             }
-            let statistics = self.statistics(handle, is_shared);
-            let host = host(&statistics, at);
-            let mut engine = self.engine.borrow_mut();
-            match &*answer {
-                Answer::Response { headers, body } => {
-                    let headers: Vec<(&[u8], &[u8])> =
-                        headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-                    engine.on_call_done(call, CallResult::Response { headers: &headers, body }, host);
-                }
-                Answer::Oversized => engine.on_call_done(call, CallResult::Oversized, host),
-                Answer::Lost => engine.on_call_done(call, CallResult::Lost, host),
-                Answer::NotSent(reason) => engine.on_call_not_sent(call, reason, host),
-            }
+            let statistics = self.statistics(handle, mail.is_shared);
+            mail.deliver(&mut self.engine.borrow_mut(), host(&statistics, mail.at));
         }
         self.drive(handle, None);
     }
 
     fn tick(&self, handle: &StreamHandle) {
         let statistics = self.statistics(handle, false);
+        self.config.uncounted.report(&statistics);
         self.engine.borrow_mut().on_tick(host(&statistics, services::now()));
         self.drive(handle, None);
     }
@@ -255,9 +245,11 @@ impl Worker {
     fn drive(&self, handle: &StreamHandle, current: Option<StreamId>) {
         let statistics = self.statistics(handle, false);
         loop {
-            let call = self.engine.borrow_mut().poll_call(host(&statistics, services::now()));
-            let Some(call) = call else { break };
-            if self.config.calls.submit(call, self.engine_id.get(), &self.mailbox) {
+            let mut engine = self.engine.borrow_mut();
+            let Some(call) = engine.poll_call(host(&statistics, services::now())) else { break };
+            let permit = engine.take_permit(call.id);
+            drop(engine);
+            if self.config.calls.submit(call, permit, self.engine_id.get(), &self.mailbox) {
                 statistics.increment(Counter::IntrospectionCoalesced);
             }
         }
@@ -299,7 +291,7 @@ impl Worker {
     }
 
     fn statistics<'h>(&'h self, stream: &'h StreamHandle, shares_answer: bool) -> Statistics<'h> {
-        Statistics { ids: &self.config.metrics, parts: &self.gauges, stream, shares_answer }
+        Statistics { config: &self.config, parts: &self.gauges, stream, shares_answer }
     }
 }
 
@@ -331,7 +323,9 @@ fn set(handle: &mut StreamHandle, headers: &UpstreamHeaders) -> Result<(), Refus
 
 /// An engine that has seen nothing.
 fn engine(config: &Config, log: &Rc<DecisionLog>) -> Engine {
-    let mut engine = Engine::new(Arc::clone(&config.settings), Capabilities::ALL, Rc::clone(log));
+    let settings = Arc::clone(&config.settings);
+    let protections = &config.calls.protections;
+    let mut engine = Engine::sharing(settings, protections, Capabilities::ALL, Rc::clone(log));
     engine.prepare(Host {
         now: services::now(),
         shared_data: &ProcessData,

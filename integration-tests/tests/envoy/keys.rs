@@ -16,11 +16,16 @@ use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// An Envoy with this many workers, a server with keys and a scripted one.
-async fn world(name: &str, workers: u32) -> Result<World> {
+/// An Envoy with this many workers and these listeners, a server whose keys are published, and a scripted one.
+async fn world(name: &str, workers: u32, listeners: &[&str]) -> Result<World> {
+    publishing(Publication::Serving, name, workers, listeners).await
+}
+
+/// The same with keys that are published like this from the beginning: the native module fetches them without a request.
+async fn publishing(publication: Publication, name: &str, workers: u32, listeners: &[&str]) -> Result<World> {
     let world = World::certified(name)?;
     let issuer = world.issuer();
-    let metadata = format!("{issuer}/.well-known/openid-configuration");
+    world.server().publish(publication).await?;
     let mut world = world
         .workers(workers)
         .configuration(json!({
@@ -28,21 +33,28 @@ async fn world(name: &str, workers: u32) -> Result<World> {
             "keys": {"jwks_uri": format!("{issuer}/jwks"), "upstream": "authorization-server", "cooldown": "1s"},
             "cache": {"no_store_ttl": "1m"},
         }))
-        .envoy(|envoy| envoy.closed_cluster("closed-port").cluster("no-hosts", &[]))
-        .listener("gateway", json!({}))
-        .listener_on("head-only", json!({}), Listener { stops_head_only: true, ..Listener::default() })
-        .listener("alone", json!({"single_flight": false}))
-        .listener("aging", json!({"keys": {"max_age": "1s", "max_stale": "4s"}}))
-        .listener(
-            "in-use",
-            json!({"keys": {"max_age": "1s"}, "cache": {"max_ttl": "1h", "no_store_ttl": "1h"}}),
-        )
-        .listener("deceived", by_scripted_server())
-        .listener("discovering", json!({"keys": {"jwks_uri": null, "metadata_url": metadata}}));
-    for upstream in NO_UPSTREAMS {
-        world = world.listener(upstream, json!({"keys": {"upstream": upstream}}));
+        .envoy(|envoy| envoy.closed_cluster("closed-port").cluster("no-hosts", &[]));
+    for listener in listeners {
+        let head_only = Listener { stops_head_only: *listener == "head-only", ..Listener::default() };
+        world = world.listener_on(listener, edits(listener, &issuer), head_only);
     }
     world.start().await
+}
+
+/// What is different at a listener.
+fn edits(listener: &str, issuer: &str) -> Value {
+    match listener {
+        "gateway" | "head-only" => json!({}),
+        "alone" => json!({"single_flight": false}),
+        "aging" => json!({"keys": {"max_age": "1s", "max_stale": "4s"}}),
+        "in-use" => json!({"keys": {"max_age": "1s"}, "cache": {"max_ttl": "1h", "no_store_ttl": "1h"}}),
+        "deceived" => by_scripted_server(),
+        "discovering" => {
+            let metadata = format!("{issuer}/.well-known/openid-configuration");
+            json!({"keys": {"jwks_uri": null, "metadata_url": metadata}})
+        }
+        upstream => json!({"keys": {"upstream": upstream}}),
+    }
 }
 
 /// So many opaque tokens.
@@ -109,7 +121,7 @@ async fn asked_for(world: &World, least: u64) -> Result<()> {
 /// If this failed, an impostor of the server could call the API as any user, or no client could call it.
 #[tokio::test]
 async fn r041_r062_a_phantom_token_passes_if_its_issuer_signed_it_and_no_other() -> Result<()> {
-    let world = world("keys-phantom-tokens", 2).await?;
+    let world = world("keys-phantom-tokens", 2, &["gateway", "discovering", "deceived"]).await?;
     let token = world.issue("orders:read").await?;
     for listener in ["gateway", "discovering"] {
         world.orders(&token).at(listener).await?.is_served();
@@ -139,9 +151,9 @@ async fn r041_r062_a_phantom_token_passes_if_its_issuer_signed_it_and_no_other()
 /// good.
 #[tokio::test]
 async fn r064_r024_without_keys_every_token_is_a_503_until_they_are_fetched() -> Result<()> {
-    let world = world("keys-failing", 2).await?;
     let started = Instant::now();
-    world.server().publish(Publication::Failing).await?;
+    let listeners = ["gateway", "discovering"];
+    let world = publishing(Publication::Failing, "keys-failing", 2, &listeners).await?;
     let tokens = [world.issue("orders:read").await?, issued(&world).await?];
     for listener in ["gateway", "discovering"] {
         for token in &tokens {
@@ -170,12 +182,12 @@ async fn r064_r024_without_keys_every_token_is_a_503_until_they_are_fetched() ->
 /// the API at once, or keys would count long after they were last published.
 #[tokio::test]
 async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_ever() -> Result<()> {
-    let world = world("keys-aging", 1).await?;
+    let before = Instant::now();
+    let world = world("keys-aging", 1, &["aging"]).await?;
     let status = async || {
         let token = issued(&world).await?;
         anyhow::Ok(world.orders(&token).at("aging").await?.status)
     };
-    let before = Instant::now();
     assert_eq!(status().await?, 200);
     world.server().publish(Publication::Failing).await?;
     let loaded = Instant::now();
@@ -199,7 +211,7 @@ async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_eve
 /// If this failed, an error in the configuration of the host would let requests hang, or in.
 #[tokio::test]
 async fn r064_r024_keys_that_the_host_cannot_ask_for_are_unavailable() -> Result<()> {
-    let world = world("keys-unreachable", 1).await?;
+    let world = world("keys-unreachable", 1, &[&["gateway"], &NO_UPSTREAMS[..]].concat()).await?;
     let opaque = world.issue("orders:read").await?;
     let jwt = issued(&world).await?;
     for listener in NO_UPSTREAMS {
@@ -217,8 +229,8 @@ async fn r064_r024_keys_that_the_host_cannot_ask_for_are_unavailable() -> Result
 #[tokio::test]
 async fn r038_a_body_does_not_carry_a_request_past_the_filter_while_it_waits_for_keys() -> Result<()> {
     for (outcome, status) in [(Publication::Serving, 200), (Publication::Failing, 503)] {
-        let world = world(&format!("keys-body-{status}"), 1).await?;
-        world.server().publish(Publication::Held).await?;
+        let name = format!("keys-body-{status}");
+        let world = publishing(Publication::Held, &name, 1, &["gateway", "head-only"]).await?;
         let mut calls = Vec::new();
         for listener in ["gateway", "head-only"] {
             for token in [world.issue("orders:read").await?, issued(&world).await?] {
@@ -248,8 +260,8 @@ async fn r038_a_body_does_not_carry_a_request_past_the_filter_while_it_waits_for
 #[tokio::test]
 async fn r063_r023_many_tokens_at_once_wait_for_one_fetch_of_keys_on_each_worker() -> Result<()> {
     for (listener, documents) in [("gateway", [1, 0]), ("discovering", [1, 1])] {
-        let world = world(&format!("keys-together-{listener}"), 2).await?;
-        world.server().publish(Publication::Held).await?;
+        let name = format!("keys-together-{listener}");
+        let world = publishing(Publication::Held, &name, 2, &[listener]).await?;
         let tokens = opaque(&world, 30).await?;
         let release = async {
             introspected(&world, 30).await?;
@@ -281,8 +293,8 @@ async fn r063_r023_a_stream_cancelled_during_a_key_fetch_does_not_affect_others(
     for (listener, fetches) in
         [("gateway", Fetches { keys: 1, metadata: 0 }), ("discovering", Fetches { keys: 1, metadata: 1 })]
     {
-        let world = world(&format!("keys-left-{listener}"), 1).await?;
-        world.server().publish(Publication::Held).await?;
+        let name = format!("keys-left-{listener}");
+        let world = publishing(Publication::Held, &name, 1, &[listener]).await?;
         let shared = world.issue("orders:read").await?;
         let first = world.orders(&shared).at(listener).named("left").start().await?;
         asked_for(&world, 1).await?;
@@ -316,8 +328,7 @@ async fn r063_r023_a_stream_cancelled_during_a_key_fetch_does_not_affect_others(
 /// If a fetch whose clients have disconnected blocked the next one, the keys would never arrive.
 #[tokio::test]
 async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served() -> Result<()> {
-    let world = world("keys-all-left", 1).await?;
-    world.server().publish(Publication::Held).await?;
+    let world = publishing(Publication::Held, "keys-all-left", 1, &["gateway"]).await?;
     let mut connections = Vec::new();
     for number in 1..=5 {
         let token = world.issue("orders:read").await?;
@@ -337,7 +348,7 @@ async fn r063_when_all_leave_while_the_keys_are_fetched_the_next_one_is_served()
 /// If each random `kid` caused a fetch, any client could make the gateway attack its own server.
 #[tokio::test]
 async fn r063_a_flood_of_unknown_keys_costs_one_fetch_per_cooldown() -> Result<()> {
-    let world = world("keys-flood", 1).await?;
+    let world = world("keys-flood", 1, &["gateway"]).await?;
     assert_eq!(flood(&world, "gateway").await?.0, 1, "while a fetch is under way");
     let (before, started) = (world.server().fetches().await?.keys, Instant::now());
     let good = issued(&world).await?;
@@ -356,7 +367,7 @@ async fn r063_a_flood_of_unknown_keys_costs_one_fetch_per_cooldown() -> Result<(
 /// lives in a cache.
 #[tokio::test]
 async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Result<()> {
-    let world = world("keys-rotation", 2).await?;
+    let world = world("keys-rotation", 2, &["gateway"]).await?;
     let old = issued(&world).await?;
     let opaque = world.issue("orders:read").await?;
     for token in [&old, &opaque] {
@@ -385,7 +396,7 @@ async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Re
 /// removed would count there for as long as the cache keeps what it verified.
 #[tokio::test]
 async fn r066_a_removed_key_counts_on_no_worker_once_one_of_them_has_fetched_the_new_ones() -> Result<()> {
-    let world = world("keys-removed", 2).await?;
+    let world = world("keys-removed", 2, &["gateway"]).await?;
     let old = issued(&world).await?;
     assert_eq!(statuses(&world, "gateway", &old).await?, [200]);
     world.server().rotate().await?;
@@ -399,7 +410,7 @@ async fn r066_a_removed_key_counts_on_no_worker_once_one_of_them_has_fetched_the
 /// If this failed, `max_age` would mean nothing to a token that is used often enough to stay in the cache.
 #[tokio::test]
 async fn r066_a_removed_key_counts_no_longer_than_keys_may_age() -> Result<()> {
-    let world = world("keys-removed-alone", 1).await?;
+    let world = world("keys-removed-alone", 1, &["aging"]).await?;
     let old = issued(&world).await?;
     world.orders(&old).at("aging").await?.is_served();
     world.server().rotate().await?;
@@ -411,7 +422,7 @@ async fn r066_a_removed_key_counts_no_longer_than_keys_may_age() -> Result<()> {
 #[tokio::test]
 async fn r117_tokens_in_use_are_introspected_once_while_keys_age_and_while_they_cannot_be_fetched()
 -> Result<()> {
-    let world = world("keys-in-use", 2).await?;
+    let world = world("keys-in-use", 2, &["in-use"]).await?;
     let tokens = opaque(&world, 8).await?;
     for token in &tokens {
         world.orders(token).at("in-use").await?.is_served();
@@ -437,7 +448,7 @@ async fn r117_tokens_in_use_are_introspected_once_while_keys_age_and_while_they_
 /// If this failed, without `single_flight`, any client could make the gateway attack its own server.
 #[tokio::test]
 async fn r063_a_flood_of_unknown_keys_costs_one_fetch_without_coalescing() -> Result<()> {
-    let world = world("keys-flood-alone", 1).await?;
+    let world = world("keys-flood-alone", 1, &["alone"]).await?;
     let (keys, allowed) = flood(&world, "alone").await?;
     assert!((1..=allowed).contains(&keys), "{keys} fetches, {allowed} are allowed");
     Ok(())

@@ -3,11 +3,12 @@
 
 use anyhow::Result;
 use integration_tests::artefact::Artefact;
-use integration_tests::authorization_server::GATEWAY_SECRET;
+use integration_tests::authorization_server::{GATEWAY_SECRET, Publication, Resource};
 use integration_tests::client::Request;
 use integration_tests::envoy::{Envoy, Listener};
+use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
-use integration_tests::scripted_server::Response;
+use integration_tests::scripted_server::{Gate, Response};
 use integration_tests::testkit::{World, WorldBuilder};
 use integration_tests::{envoy_config, jwt, paths};
 use serde_json::{Value, json};
@@ -16,6 +17,31 @@ use super::envoy_config::story;
 
 fn builder(name: &str, artefact: Artefact) -> Result<WorldBuilder> {
     Ok(World::scripted(name)?.envoy(|envoy| envoy.artefact(artefact)))
+}
+
+/// Four workers that have as many connections each.
+async fn balanced(name: &str, edits: Value) -> Result<World> {
+    let builder = builder(name, Artefact::Module)?.workers(4).listener("gateway", edits);
+    builder.envoy(|envoy| envoy.balanced()).start().await
+}
+
+/// A server that publishes keys, and four workers that verify its JWTs.
+async fn with_keys(name: &str, edits: Value) -> Result<World> {
+    keys_builder(name, edits)?.start().await
+}
+
+fn keys_builder(name: &str, edits: Value) -> Result<WorldBuilder> {
+    let world = World::certified(name)?;
+    let jwks_uri = format!("{}/jwks", world.issuer());
+    let keys = json!({"jwks_uri": jwks_uri, "upstream": "authorization-server", "cooldown": "1s"});
+    let world = world.workers(4).configuration(json!({"token": {"jwts": "verify"}, "keys": keys}));
+    let world = world.envoy(|envoy| envoy.artefact(Artefact::Module)).listener("gateway", edits);
+    Ok(world.envoy(|envoy| envoy.balanced()))
+}
+
+/// How often the scripted server was asked about these.
+fn asked(world: &World, tokens: &[String]) -> usize {
+    tokens.iter().map(|token| world.scripted.introspections(token).len()).sum()
 }
 
 /// If this failed, the file that operators start from would not do what the page says.
@@ -141,7 +167,7 @@ async fn r212_a_bad_configuration_is_refused_and_the_old_one_serves_on() -> Resu
     refused("before").await?;
     world.orders(&token).await?.is_served();
     assert!(world.envoy.reconfigure("gateway", &merged(&configuration, json!({"realm": "after"}))).await?);
-    integration_tests::eventually::eventually("the new configuration serves", async || {
+    eventually("the new configuration serves", async || {
         Ok(world.get("/orders").await?.challenges() == [r#"Bearer realm="after""#])
     })
     .await?;
@@ -185,6 +211,110 @@ async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it(
         world.envoy.counts(&name, 10).await?;
     }
     Ok(())
+}
+
+/// If each worker had limits of its own, a server would receive as many times what its operator has allowed as there are workers.
+#[tokio::test]
+async fn r260_the_limits_are_those_of_the_process() -> Result<()> {
+    let limits = json!({"introspection": {"max_concurrent": 3, "timeout": "1m"}});
+    let world = balanced("module-limits", limits).await?;
+    let (tokens, gates): (Vec<_>, Vec<_>) =
+        (0..20).map(|_| world.answered_later(Response::jwt(&jwt::valid()))).unzip();
+    let refused = async || world.metric("phantom_token_introspection_limited").await;
+    let events = async {
+        eventually("17 are refused", async || Ok(refused().await? >= 17)).await?;
+        let asked = async || Ok(asked(&world, &tokens) >= 3);
+        eventually("three are asked about", asked).await?;
+        // Requests with a token that is in flight wait for that, whichever worker has sent it.
+        let in_flight = tokens.iter().find(|token| !world.scripted.introspections(token).is_empty());
+        let joining = world.together(vec![world.orders(in_flight.expect("one of three")); 12]);
+        let release = async {
+            world.envoy.holds("gateway", 3 + 12).await?;
+            gates.into_iter().for_each(Gate::open);
+            Ok(())
+        };
+        let (outcomes, ()) = tokio::try_join!(joining, release)?;
+        outcomes.into_iter().for_each(|outcome| drop(outcome.is_served()));
+        Ok(())
+    };
+    let calls = world.together(tokens.iter().map(|token| world.orders(token)));
+    let (outcomes, ()) = tokio::try_join!(calls, events)?;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.status == 200).count(), 3);
+    assert_eq!((asked(&world, &tokens), refused().await?), (3, 17));
+    for outcome in world.together((0..3).map(|_| world.orders(&world.active()))).await? {
+        outcome.is_served();
+    }
+    Ok(())
+}
+
+/// If each worker found out for itself, a server that is down would be asked on and on, and clients would wait for each.
+#[tokio::test]
+async fn r260_a_server_that_is_down_is_found_out_once_for_all_workers() -> Result<()> {
+    let circuit = json!({"introspection": {"circuit_breaker": {"failures": 3, "open_for": "5m"}}});
+    let world = balanced("module-circuit", circuit).await?;
+    let known = world.active();
+    world.orders(&known).await?.is_served();
+    let down: Vec<String> = (0..40).map(|_| world.answered(Response::status(500))).collect();
+    for token in &down {
+        world.orders(token).await?.has_status(503);
+    }
+    assert_eq!(asked(&world, &down), 3);
+    assert_eq!(world.metric("phantom_token_circuit_breaker_opened").await?, 1);
+    world.metric_is("phantom_token_introspection_circuit_open", 37).await?;
+    world.metric_is("phantom_token_circuit_breaker_open", 1).await?;
+    for _ in 0..12 {
+        world.orders(&known).case("in the cache").await?.is_served();
+    }
+    world.metric_is("phantom_token_circuit_breaker_open", 1).await
+}
+
+/// If keys came with the first request, it would wait for them; and if they could not be fetched then, it would be refused.
+#[tokio::test]
+async fn r261_published_keys_are_there_before_the_first_request() -> Result<()> {
+    let world = with_keys("module-keys", json!({})).await?;
+    let fetched = async || Ok(world.server().fetches().await?.keys == 1);
+    eventually("a fetch without a request", fetched).await?;
+    world.envoy.counts("cluster.authorization-server.upstream_rq_completed", 1).await?;
+    world.server().publish(Publication::Failing).await?;
+    for _ in 0..8 {
+        let token = world.server().issue_jwt(Resource::Orders, "orders:read").await?;
+        world.orders(&token).await?.is_served();
+    }
+    assert_eq!(world.server().fetches().await?.keys, 1, "one for all workers");
+    world.metric_is("phantom_token_jwks_fetch_success", 1).await
+}
+
+/// If keys aged with no request, the one that comes after a quiet night would wait, or be refused.
+#[tokio::test]
+async fn r261_keys_are_fetched_again_without_a_request() -> Result<()> {
+    let world = with_keys("module-keys-aging", json!({"keys": {"max_age": "2s"}})).await?;
+    let fetched = async || Ok(world.server().fetches().await?.keys >= 3);
+    eventually("three fetches without a request", fetched).await?;
+    world.server().rotate().await?;
+    let before = world.server().fetches().await?.keys;
+    let fetched = async || Ok(world.server().fetches().await?.keys > before + 1);
+    eventually("the new keys are fetched", fetched).await?;
+    world.server().publish(Publication::Failing).await?;
+    let token = world.server().issue_jwt(Resource::Orders, "orders:read").await?;
+    world.orders(&token).await?.is_served();
+    Ok(())
+}
+
+/// If a first fetch that fails were not repeated, keys would wait for a request after all.
+#[tokio::test]
+async fn r261_keys_that_cannot_be_fetched_are_tried_again_without_a_request() -> Result<()> {
+    let builder = keys_builder("module-keys-failing", json!({}))?;
+    builder.server().publish(Publication::Failing).await?;
+    let world = builder.start().await?;
+    let tried = async || Ok(world.server().fetches().await?.keys >= 2);
+    eventually("it is tried twice", tried).await?;
+    let before = world.server().fetches().await?.keys;
+    world.server().publish(Publication::Serving).await?;
+    let fetched = async || Ok(world.server().fetches().await?.keys > before);
+    eventually("it is tried again", fetched).await?;
+    let token = world.server().issue_jwt(Resource::Orders, "orders:read").await?;
+    eventually("the keys are there", async || Ok(world.orders(&token).await?.status == 200)).await?;
+    world.metric_reaches("phantom_token_jwks_fetch_failed", 2).await
 }
 
 /// If claims were not there, RBAC behind the filter would deny all, or logs would not say who called.

@@ -1,5 +1,7 @@
 //! Scenarios with published keys over time: tokens in use while keys age, are added, are removed, or cannot be fetched.
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
 use super::{Capabilities, Worker, bearer};
@@ -421,4 +423,41 @@ fn r066_a_clock_that_is_set_back_does_not_keep_keys_from_being_fetched_in_the_ba
     let before = worker.documents();
     assert!(worker.use_token(1000, "token").starts_with("Bearer"));
     assert_eq!(worker.documents(), before + 1);
+}
+
+impl Worker<'_> {
+    /// A tick of a host that fetches keys without a request. How many calls that leads to.
+    fn fetch_keys(&mut self, seconds: u64) -> usize {
+        let counted = Rc::clone(&self.counted);
+        self.driver.engine().fetch_keys(super::host(seconds, self.shared, &counted));
+        self.refresh(seconds)
+    }
+}
+
+/// If the first request had to fetch keys, it would wait for them; if each worker fetched them, a start would be so many fetches; if a failed fetch
+/// were the last, keys would wait for a request; and if one followed each tick, a server that is down would be asked all the time.
+#[test]
+fn r261_keys_are_fetched_without_a_request_once_for_all_until_they_are_there_and_when_they_are_due() {
+    let shared = MemorySharedData::default();
+    let (mut first, mut second) = (worker(json!({}), &shared), worker(json!({}), &shared));
+    first.keys.clear();
+    assert_eq!((first.fetch_keys(0), second.fetch_keys(0)), (1, 0));
+    let fetches = (1..60).map(|seconds| first.fetch_keys(seconds)).sum::<usize>();
+    assert!((5..=12).contains(&fetches), "{fetches} fetches that fail in a minute");
+    first.keys = set(&["k1"]);
+    let fetches = (60..70).map(|seconds| first.fetch_keys(seconds)).sum::<usize>();
+    assert_eq!(fetches, 1, "it has come");
+    assert_eq!(second.fetch_keys(70), 0, "it is there");
+    second.keys.clear();
+    assert_eq!(second.get(71, "a"), bearer(&jwt_by("k1")), "without a fetch");
+    assert_eq!(second.documents(), 0);
+    let fetches = (71..1_271).map(|seconds| first.fetch_keys(seconds)).sum::<usize>();
+    assert!((2..=3).contains(&fetches), "{fetches} fetches in twice the age of keys");
+}
+
+/// If workers that share nothing had keys fetched for them, nothing would come of that.
+#[test]
+fn r261_without_shared_data_no_keys_are_fetched_without_a_request() {
+    let mut worker = worker(json!({"cache": {"shared": false}}), &NoSharedData);
+    assert_eq!(worker.fetch_keys(0), 0);
 }
