@@ -519,6 +519,10 @@ server-django-oidc-provider: (python-packages "django-oidc-provider" "integratio
 [group('parts, which the other recipes obtain')]
 server-canaille: (python-packages "canaille" "integration-tests/servers/canaille/requirements.txt")
 
+# Obtains idpyoidc from PyPI, as its requirements say.
+[group('parts, which the other recipes obtain')]
+server-idpyoidc: (python-packages "idpyoidc" "integration-tests/servers/idpyoidc/requirements.txt")
+
 # Obtains @jmondi/oauth2-server from npm, as its lock file says.
 [group('parts, which the other recipes obtain')]
 server-jmondi: (node-packages "integration-tests/servers/jmondi")

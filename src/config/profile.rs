@@ -108,7 +108,8 @@ profiles! {
     "doorkeeper" => r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}, "token": {"allow_missing_iss": true, "require_token_type": true, "allow_zero_exp": true}}"#,
     "canaille" => r#"{"introspection": {"response": {"accept": "application/json"}}, "mint": {"client_as_subject": true}}"#,
     "django-oidc-provider" => POSTED_WITHOUT_ISSUER,
-    // Refresh tokens lack `token_type`, whatever the hint.
+    // Refresh tokens lack `token_type`, whatever the hint. A user's token by the grant `password` has no `sub`, as a client's own, so that
+    // the client never stands for the subject.
     "idpyoidc" => r#"{"introspection": {"auth_method": "client_secret_basic_raw", "response": {"accept": "application/json"}}, "token": {"require_token_type": true}}"#,
     "jmondi" => POSTED_WITHOUT_ISSUER,
     // They introspect nothing.

@@ -8,6 +8,7 @@ mod django_oidc_provider;
 mod doorkeeper;
 mod glewlwyd;
 mod hydra;
+mod idpyoidc;
 mod jmondi;
 mod keycloak;
 mod lemonldap_ng;

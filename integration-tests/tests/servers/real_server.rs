@@ -29,6 +29,11 @@ pub trait RealServer {
 
     async fn revoke(&self, token: &str) -> Result<()>;
 
+    /// Whether it names the client of a token without a user. Otherwise `mint.client_as_subject` does, if the operator sets it.
+    fn names_clients(&self) -> bool {
+        true
+    }
+
     /// Whether it refuses wrong credentials of the gateway. Otherwise it reports all tokens as inactive.
     fn refuses_credentials(&self) -> bool {
         true

@@ -33,8 +33,11 @@ pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
     let profile = server.profile();
     let (no_secret, wrong) = (profile.secret.is_none(), secrets::noted("not-the-gateway's-secret".into()));
     let wrong = if no_secret { json!({}) } else { json!({"introspection": {"client_secret": wrong}}) };
+    let clients =
+        if server.names_clients() { json!({}) } else { json!({"mint": {"client_as_subject": true}}) };
     let world = world(name, &profile)?
         .listener("documented", json!({}))
+        .listener("clients", clients)
         .listener("kept", json!({"cache": {"no_store_ttl": "1m"}}))
         .listener("briefly", json!({"cache": {"no_store_ttl": "1s", "max_ttl": "1s"}}))
         .listener("wrong-secret", wrong)
@@ -45,7 +48,10 @@ pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
     let tokens = server.user_tokens("orders:read").await?;
     lets_in(&world, &tokens.access, &profile).await?;
     let machine = server.client_token("orders:read").await?;
-    let claims = world.orders(&machine).await?.is_served().claims()?;
+    if !server.names_clients() {
+        world.orders(&machine).await?.is_refused(502, "missing_subject");
+    }
+    let claims = world.orders(&machine).at("clients").await?.is_served().claims()?;
     ensure!(claims["sub"] != profile.alice, "the client came in as its user: {claims}");
     is_asked_once(&world, &server.user_tokens("orders:read").await?.access).await?;
     results.note("kept", kept(&world, &server.user_tokens("orders:read").await?.access).await?);
