@@ -203,6 +203,11 @@ impl ScriptedServer {
         self.script().requests.get(token).cloned().unwrap_or_default()
     }
 
+    /// How often it was asked about these tokens so far.
+    pub fn asked_about(&self, tokens: &[impl AsRef<str>]) -> usize {
+        tokens.iter().map(|token| self.introspections(token.as_ref()).len()).sum()
+    }
+
     fn script(&self) -> MutexGuard<'_, Script> {
         lock(&self.script)
     }

@@ -211,6 +211,11 @@ impl World {
         (self.answered(response), gate)
     }
 
+    /// So many fresh tokens that the scripted server finds active, each once its gate is opened.
+    pub fn active_later(&self, count: usize) -> (Vec<String>, Vec<Gate>) {
+        (0..count).map(|_| self.answered_later(Response::jwt(&jwt::valid()))).unzip()
+    }
+
     /// The value of one of the filter's metrics, over all workers, as of their last ticks.
     pub async fn metric(&self, name: &str) -> Result<u64> {
         self.envoy.statistic(&self.envoy.artefact().statistic(name)).await

@@ -51,7 +51,7 @@ async fn r111_a_flood_of_random_tokens_is_limited_and_a_known_one_passes() -> Re
     let elapsed = began.elapsed();
     assert!(undisturbed.into_inner() > 0, "nobody tried");
 
-    let asked = asked(&world, &made_up);
+    let asked = world.scripted.asked_about(&made_up);
     let promised = 5.0 * (1.0 + elapsed.as_secs_f64());
     assert!(asked >= 4, "only {asked} introspections: the limit is stricter than it says");
     assert!(asked as f64 <= promised, "{asked} introspections in {elapsed:?}");
@@ -69,11 +69,12 @@ async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
     let world = world("limits-concurrent", json!({"max_concurrent": 3})).await?;
     let known = world.active();
     world.orders(&known).await?.is_served();
-    let (slow, gates) = held(&world, 20);
+    let (slow, gates) = world.active_later(20);
 
     let waiting = world.together(slow.iter().map(|token| world.orders(token)));
     let meanwhile = async {
-        let are_withheld = async || Ok(withheld(&world).await? >= 17 && asked(&world, &slow) >= 3);
+        let are_withheld =
+            async || Ok(withheld(&world).await? >= 17 && world.scripted.asked_about(&slow) >= 3);
         eventually("17 are withheld", are_withheld).await?;
         world.orders(&known).case("in the cache").await?.is_served();
         let outcome = world.orders(&secrets::fresh_token("one-too-many")).await?;
@@ -92,7 +93,7 @@ async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
     };
     let (outcomes, ()) = tokio::try_join!(waiting, meanwhile)?;
     assert_eq!((count(&outcomes, 200), count(&outcomes, 503)), (3, 17));
-    assert_eq!(asked(&world, &slow), 3);
+    assert_eq!(world.scripted.asked_about(&slow), 3);
     world.metric_is(WITHHELD, 18).await?;
 
     // All are answered, so three more may be asked about at once.
@@ -135,7 +136,7 @@ async fn r024_r111_the_circuit_breaker_opens_and_recovers() -> Result<()> {
         world.orders(&known).case("in the cache").await?.is_served();
     }
     // Once the circuit is open, one each second tries whether the server is back.
-    let (asked, allowed) = (asked(&world, &down) as u64, 3 + began.elapsed().as_secs());
+    let (asked, allowed) = (world.scripted.asked_about(&down) as u64, 3 + began.elapsed().as_secs());
     assert!(asked <= allowed, "{asked} introspections of a server that is down, {allowed} are allowed");
     world.metric_reaches("phantom_token_circuit_breaker_opened", 1).await?;
     world.metric_is("phantom_token_introspection_circuit_open", 40 - asked).await?;
@@ -149,7 +150,7 @@ async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy
     let world = world("limits-left", json!({"max_concurrent": 3})).await?;
     let (began, mut gates, mut in_all) = (Instant::now(), Vec::new(), 0);
     for round in 1..=4 {
-        let (left, held) = held(&world, 3);
+        let (left, held) = world.active_later(3);
         gates.extend(held);
         let before = withheld(&world).await?;
         let mut connections = Vec::new();
@@ -157,14 +158,14 @@ async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy
             connections.push(world.orders(token).start().await?);
         }
         eventually("each is asked about or withheld", async || {
-            Ok(asked(&world, &left) as u64 + withheld(&world).await? - before >= 3)
+            Ok(world.scripted.asked_about(&left) as u64 + withheld(&world).await? - before >= 3)
         })
         .await?;
         let busy = world.scripted.busy();
         assert!(busy <= 3, "{busy} introspections at once, in round {round}");
         drop(connections);
         world.envoy.holds_nothing("gateway").await?;
-        in_all += asked(&world, &left);
+        in_all += world.scripted.asked_about(&left);
     }
     // Each is on the count until the server has answered, or Envoy gives it up.
     let allowed = 3 * (1 + began.elapsed().as_secs() / 60);
@@ -177,12 +178,12 @@ async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy
 async fn r113_the_slot_of_a_cancelled_stream_is_free_when_the_server_has_answered() -> Result<()> {
     let world = world("limits-freed", json!({"max_concurrent": 3})).await?;
     for round in 1..=4 {
-        let (left, gates) = held(&world, 3);
+        let (left, gates) = world.active_later(3);
         let mut connections = Vec::new();
         for token in &left {
             connections.push(world.orders(token).start().await?);
         }
-        eventually("all are asked about", async || Ok(asked(&world, &left) >= 3)).await?;
+        eventually("all are asked about", async || Ok(world.scripted.asked_about(&left) >= 3)).await?;
         drop(connections);
         world.envoy.holds_nothing("gateway").await?;
         gates.into_iter().for_each(Gate::open);
@@ -195,16 +196,6 @@ async fn r113_the_slot_of_a_cancelled_stream_is_free_when_the_server_has_answere
 
 fn fresh(count: usize) -> Vec<String> {
     (0..count).map(|_| secrets::fresh_token("made-up")).collect()
-}
-
-/// So many tokens that the server finds active, each once its gate is opened.
-fn held(world: &World, count: usize) -> (Vec<String>, Vec<Gate>) {
-    (0..count).map(|_| world.answered_later(Response::jwt(&jwt::valid()))).unzip()
-}
-
-/// How often the server was asked about these.
-fn asked(world: &World, tokens: &[String]) -> usize {
-    tokens.iter().map(|token| world.scripted.introspections(token).len()).sum()
 }
 
 fn count(outcomes: &[Outcome], status: u16) -> usize {

@@ -39,11 +39,6 @@ fn keys_builder(name: &str, edits: Value) -> Result<WorldBuilder> {
     Ok(world.envoy(|envoy| envoy.balanced()))
 }
 
-/// How often the scripted server was asked about these.
-fn asked(world: &World, tokens: &[String]) -> usize {
-    tokens.iter().map(|token| world.scripted.introspections(token).len()).sum()
-}
-
 /// If this failed, the file that operators start from would not do what the page says.
 #[tokio::test]
 async fn r210_the_story_runs_through_the_file_for_the_module() -> Result<()> {
@@ -218,12 +213,10 @@ async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it(
 async fn r260_the_limits_are_those_of_the_process() -> Result<()> {
     let limits = json!({"introspection": {"max_concurrent": 3, "timeout": "1m"}});
     let world = balanced("module-limits", limits).await?;
-    let (tokens, gates): (Vec<_>, Vec<_>) =
-        (0..20).map(|_| world.answered_later(Response::jwt(&jwt::valid()))).unzip();
-    let refused = async || world.metric("phantom_token_introspection_limited").await;
+    let (tokens, gates) = world.active_later(20);
     let events = async {
-        eventually("17 are refused", async || Ok(refused().await? >= 17)).await?;
-        let asked = async || Ok(asked(&world, &tokens) >= 3);
+        world.metric_reaches("phantom_token_introspection_limited", 17).await?;
+        let asked = async || Ok(world.scripted.asked_about(&tokens) >= 3);
         eventually("three are asked about", asked).await?;
         // Requests with a token that is in flight wait for that, whichever worker has sent it.
         let in_flight = tokens.iter().find(|token| !world.scripted.introspections(token).is_empty());
@@ -240,7 +233,8 @@ async fn r260_the_limits_are_those_of_the_process() -> Result<()> {
     let calls = world.together(tokens.iter().map(|token| world.orders(token)));
     let (outcomes, ()) = tokio::try_join!(calls, events)?;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.status == 200).count(), 3);
-    assert_eq!((asked(&world, &tokens), refused().await?), (3, 17));
+    assert_eq!(world.scripted.asked_about(&tokens), 3);
+    world.metric_is("phantom_token_introspection_limited", 17).await?;
     for outcome in world.together((0..3).map(|_| world.orders(&world.active()))).await? {
         outcome.is_served();
     }
@@ -258,8 +252,8 @@ async fn r260_a_server_that_is_down_is_found_out_once_for_all_workers() -> Resul
     for token in &down {
         world.orders(token).await?.has_status(503);
     }
-    assert_eq!(asked(&world, &down), 3);
-    assert_eq!(world.metric("phantom_token_circuit_breaker_opened").await?, 1);
+    assert_eq!(world.scripted.asked_about(&down), 3);
+    world.metric_is("phantom_token_circuit_breaker_opened", 1).await?;
     world.metric_is("phantom_token_introspection_circuit_open", 37).await?;
     world.metric_is("phantom_token_circuit_breaker_open", 1).await?;
     for _ in 0..12 {
