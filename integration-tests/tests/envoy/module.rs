@@ -5,7 +5,7 @@ use anyhow::Result;
 use integration_tests::artefact::Artefact;
 use integration_tests::authorization_server::{GATEWAY_SECRET, Publication, Resource};
 use integration_tests::client::Request;
-use integration_tests::envoy::{Envoy, Listener};
+use integration_tests::envoy::{self, Envoy, Listener};
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
 use integration_tests::scripted_server::{Gate, Response};
@@ -363,6 +363,35 @@ async fn r215_an_answer_that_is_too_long_is_not_read() -> Result<()> {
     let long = Response::json(&json!({"active": true, "jwt": jwt::valid(), "padding": "x".repeat(400_000)}));
     world.orders(&world.answered(long)).await?.is_refused(502, "unexpected_response");
     world.orders(&world.active()).await?.is_served();
+    Ok(())
+}
+
+/// If a route's own configuration were ignored, its author would believe in rules that do not hold.
+#[test]
+fn r262_a_route_cannot_configure_the_filter() -> Result<()> {
+    let text = std::fs::read_to_string(paths::root().join("envoy-config/module.yaml"))?;
+    let mut whole: Value = serde_saphyr::from_str(&text)?;
+    let folder = tempfile::tempdir()?;
+    let accepts = |whole: &Value| {
+        let file = folder.path().join("envoy.json");
+        std::fs::write(&file, whole.to_string())?;
+        let secret = ("INTROSPECTION_CLIENT_SECRET".to_owned(), GATEWAY_SECRET.to_owned());
+        envoy::validate(&file, &[secret])
+    };
+    let (accepted, output) = accepts(&whole)?;
+    assert!(accepted, "{output}");
+    let manager =
+        &mut whole["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let module = manager["http_filters"][0]["typed_config"]["dynamic_module_config"].clone();
+    manager["route_config"]["virtual_hosts"][0]["routes"][0]["typed_per_filter_config"] = json!({
+        "phantom-token": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
+            "dynamic_module_config": module,
+            "filter_name": "phantom-token",
+        },
+    });
+    let (accepted, output) = accepts(&whole)?;
+    assert!(!accepted, "{output}");
     Ok(())
 }
 
