@@ -38,6 +38,7 @@ mod refusal;
 mod secret;
 mod server;
 mod server_id;
+mod session;
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -69,6 +70,7 @@ pub use jwt::{KeySet, UnusableKey};
 pub use metrics::{Counter, Gauge, Histogram, Metric, MetricKind, denied, metrics, shadow_denied};
 pub use refusal::{Reason, internal_error};
 pub use server::query::QueryKey;
+pub use session::{SESSION_ID, SessionSeal};
 pub use settings::Settings;
 pub use time::Timestamp;
 pub use token::kinds::is_other_kind;

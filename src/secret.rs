@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use hmac::digest::core_api::Block;
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+
 /// A secret string. It has no `Display`, and its `Debug` hides it, so that printing one by mistake is harmless.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
@@ -16,6 +20,18 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// An HMAC with it for one purpose, whose name is the beginning of no other's.
+    pub(crate) fn mac(&self, purpose: &'static str) -> Hmac<Sha256> {
+        hmac_under(Sha256::digest(&self.0).into()).chain_update(purpose)
+    }
+}
+
+/// An HMAC under a key (RFC 2104).
+pub(crate) fn hmac_under(key: [u8; 32]) -> Hmac<Sha256> {
+    let mut block = Block::<Sha256>::default();
+    block.iter_mut().zip(key).for_each(|(byte, ours)| *byte = ours);
+    Hmac::<Sha256>::new(&block)
 }
 
 impl fmt::Debug for Secret {

@@ -8,6 +8,7 @@ use crate::fingerprint::Fingerprint;
 use crate::http::grpc;
 use crate::http::lifetime::Lifetime;
 use crate::refusal::{Reason, TokenError};
+use crate::session::{SESSION_ID, Session, SessionSeal};
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token_key::TokenKey;
@@ -45,9 +46,10 @@ pub struct UpstreamHeaders {
     token_info: Option<Rc<TokenInfo>>,
     minted: Option<Rc<str>>,
     strips_credentials: bool,
-    /// How long the request may take.
-    timeout: Option<String>,
+    /// What is for this request alone: how long it may take, and its session.
+    of_request: Vec<(&'static str, String)>,
     shadow_denied: Option<Reason>,
+    session_seal: Option<Box<SessionSeal>>,
 }
 
 impl TokenInfo {
@@ -147,8 +149,22 @@ impl UpstreamHeaders {
     }
 
     /// The same for a request that may take so many milliseconds at most.
-    pub(crate) fn within(self, millis: u64) -> Self {
-        Self { timeout: Some(grpc::timeout_value(millis)), ..self }
+    pub(crate) fn within(mut self, millis: u64) -> Self {
+        self.of_request.push((grpc::TIMEOUT, grpc::timeout_value(millis)));
+        self
+    }
+
+    /// The same in this session.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn in_session(mut self, Session { id, seal }: Session) -> Self {
+        self.of_request.extend(id.map(|id| (SESSION_ID, id)));
+        Self { session_seal: Some(Box::new(seal)), ..self }
+    }
+
+    /// What seals the session id of the response, if ids are bound.
+    pub fn session_seal(&self) -> Option<&SessionSeal> {
+        self.session_seal.as_deref()
     }
 
     /// The result of an entry with a JWT of this profile, minted if there is no usable one.
@@ -194,8 +210,8 @@ impl UpstreamHeaders {
         let jwt = self.token_info.as_deref().and_then(|token_info| {
             Some((token_info.forwarding.jwt_field.as_str(), self.jwt_value(token_info)?))
         });
-        let timeout = self.timeout.iter().map(|timeout| (grpc::TIMEOUT, timeout.as_str()));
-        claims.map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt).chain(timeout)
+        let of_request = self.of_request.iter().map(|(name, value)| (*name, value.as_str()));
+        claims.map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt).chain(of_request)
     }
 
     /// Whether the client's credentials go without a field of ours in their place.

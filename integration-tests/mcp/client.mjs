@@ -4,6 +4,8 @@
 //
 //   node client.mjs ts1 http://127.0.0.1:10000/mcp
 
+import { consent } from './login.mjs';
+
 const [, , sdk, url, verbose] = process.argv;
 const { Client, StreamableHTTPClientTransport } = await load();
 const REDIRECT = 'http://127.0.0.1:1/callback';
@@ -31,7 +33,7 @@ const provider = {
   saveCodeVerifier: (verifier) => void (held.verifier = verifier),
   invalidateCredentials: (scope) => void (['all', 'tokens'].includes(scope) && delete held.tokens),
   redirectToAuthorization: async (authorization) => {
-    granted = await consent(authorization);
+    granted = await consent(authorization, REDIRECT, 'alice');
   },
 };
 
@@ -91,36 +93,6 @@ async function withLogin(step) {
 async function call(name, parameters) {
   const { content } = await withLogin(() => client.callTool({ name, arguments: parameters }));
   return content[0].text;
-}
-
-// The user at a browser: the provider's own pages to log in and to consent.
-async function consent(authorization) {
-  const cookies = new Map();
-  let [next, form] = [authorization, undefined];
-  for (let step = 0; step < 20; step += 1) {
-    const headers = { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') };
-    const answer = await fetch(next, { redirect: 'manual', headers, method: form ? 'POST' : 'GET', body: form });
-    for (const cookie of answer.headers.getSetCookie()) {
-      const [name, value] = cookie.split(';')[0].split('=');
-      cookies.set(name, value);
-    }
-    form = undefined;
-    const location = answer.headers.get('location');
-    if (location) {
-      next = new URL(location, next);
-      if (next.href.startsWith(REDIRECT)) {
-        if (!next.searchParams.has('code')) throw new Error(`no code: ${next.search}`);
-        return next.searchParams;
-      }
-      continue;
-    }
-    const page = await answer.text();
-    const prompt = page.match(/name="prompt" value="(\w+)"/)?.[1];
-    if (!prompt) throw new Error(`not a page of the provider's: ${answer.status} ${page.slice(0, 300)}`);
-    form = new URLSearchParams({ prompt, login: 'alice', password: 'any' });
-    next = new URL(page.match(/action="([^"]+)"/)[1], next);
-  }
-  throw new Error('the provider goes round in circles');
 }
 
 async function revoke(kind) {

@@ -32,19 +32,25 @@ const TABLE = [
   ['header_fields', 'py', 'py', STEPPED_UP],
 ];
 
+// What a session comes to, by POST and by GET, with whose token and which id. The SDK's server takes ids from whoever sends them.
+const SESSIONS = {
+  user: 'alice: mcp:read',
+  alice: [200, 200],
+  with_a_new_token: [200],
+  stolen: [404, 404],
+  without_mac: [404, 404],
+  made_up: [404, 404],
+  ended_by_bob: 404,
+  still: 'alice: mcp:read',
+  of_bob: 'bob: mcp:read',
+  ended_by_alice: 200,
+};
+
 mkdirSync(out, { recursive: true });
 let failures = 0;
 for (const [source, kind, sdk, expected] of TABLE) {
-  const [gateway, admin, server, authorization] = await Promise.all([port(), port(), port(), port()]);
-  const url = `http://127.0.0.1:${gateway}/mcp`;
-  const environment = { MCP_RESOURCE: url, INTROSPECTION_CLIENT_SECRET: secret, APP_CLIENT_SECRET: 'not used' };
-  start('node', [`${root}/integration-tests/authorization-server/server.mjs`, authorization], environment);
-  if (kind === 'ts') start('node', [`${root}/integration-tests/mcp/server.mjs`, server]);
-  else start(python, [`${root}/integration-tests/mcp/server.py`, server]);
   const name = `${out}/${source}-${kind}-${sdk}`;
-  writeFileSync(`${name}.yaml`, configuration({ source, gateway, admin, server, authorization }));
-  start(`${root}/.tools/envoy/envoy`, ['-c', `${name}.yaml`, '--use-dynamic-base-id', '-l', 'error'], environment);
-  await Promise.all([gateway, server, authorization].map(listening));
+  const url = await gateway(source, kind, name);
   const client = sdk === 'py' ? [python, 'client.py'] : ['node', 'client.mjs'];
   const seen = await run(client[0], [`${root}/integration-tests/mcp/${client[1]}`, sdk, url, 'verbose']);
   writeFileSync(`${name}.json`, JSON.stringify(seen, null, 2));
@@ -58,7 +64,25 @@ for (const [source, kind, sdk, expected] of TABLE) {
   );
   for (const child of children.splice(0)) child.kill('SIGKILL');
 }
-process.exit(failures ? 1 : 0);
+const seen = await run('node', [`${root}/integration-tests/mcp/sessions.mjs`, await gateway('envoy_filter', 'ts', `${out}/sessions`)]);
+const isWrong = ([member, value]) => JSON.stringify(seen[member]) !== JSON.stringify(value);
+const wrong = Object.entries(SESSIONS).filter(isWrong);
+console.log(`${wrong.length ? 'NO ' : 'yes'} sessions:`, JSON.stringify(seen), ...wrong.map(([member]) => `\n    wrong: ${member}`));
+process.exit(failures || wrong.length ? 1 : 0);
+
+// Starts the parts of a run, and gives the URL of the MCP server at the gateway.
+async function gateway(source, kind, name) {
+  const [gateway, admin, server, authorization] = await Promise.all([port(), port(), port(), port()]);
+  const url = `http://127.0.0.1:${gateway}/mcp`;
+  const environment = { MCP_RESOURCE: url, INTROSPECTION_CLIENT_SECRET: secret, APP_CLIENT_SECRET: 'not used' };
+  start('node', [`${root}/integration-tests/authorization-server/server.mjs`, authorization], environment);
+  if (kind === 'ts') start('node', [`${root}/integration-tests/mcp/server.mjs`, server]);
+  else start(python, [`${root}/integration-tests/mcp/server.py`, server]);
+  writeFileSync(`${name}.yaml`, configuration({ source, gateway, admin, server, authorization }));
+  start(`${root}/.tools/envoy/envoy`, ['-c', `${name}.yaml`, '--use-dynamic-base-id', '-l', 'error'], environment);
+  await Promise.all([gateway, server, authorization].map(listening));
+  return url;
+}
 
 function configuration({ source, gateway, admin, server, authorization }) {
   const changes = [
@@ -73,6 +97,9 @@ function configuration({ source, gateway, admin, server, authorization }) {
     // A token that is revoked is to be dead at once.
     [', "no_store_ttl": "30s"', ''],
     ['"source": "envoy_filter"', `"source": "${source}"`],
+    // All that clients do, they do with sessions that are bound.
+    ['"mcp": {', '"session_binding": { "secret": "a secret of at least thirty-two bytes" }, "mcp": {'],
+    ['"scopes": ["mcp:read"],', '"scopes": ["mcp:read"], "bind_session": true,'],
   ];
   let text = readFileSync(`${root}/envoy-config/mcp.yaml`, 'utf8');
   for (const [written, here] of changes) {

@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::{Json, Router};
+use phantom_token_core::SESSION_ID;
 use serde_json::json;
 
 use crate::jwt;
@@ -27,6 +28,9 @@ pub const ANSWER_CACHE_CONTROL: &str = "x-answer-cache-control";
 /// The field of a request that says where the API redirects it.
 pub const ANSWER_LOCATION: &str = "x-answer-location";
 
+/// The field of a request that says which session id of MCP the API hands out.
+pub const ANSWER_SESSION: &str = "x-answer-session";
+
 async fn answer(request: Request) -> impl IntoResponse {
     let (head, body) = request.into_parts();
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -41,8 +45,11 @@ async fn answer(request: Request) -> impl IntoResponse {
         "body_length": body.len(),
     });
     let mut fields = permission(&head.headers);
-    for (asked, name) in [(ANSWER_CACHE_CONTROL, header::CACHE_CONTROL), (ANSWER_LOCATION, header::LOCATION)]
-    {
+    for (asked, name) in [
+        (ANSWER_CACHE_CONTROL, header::CACHE_CONTROL),
+        (ANSWER_LOCATION, header::LOCATION),
+        (ANSWER_SESSION, HeaderName::from_static(SESSION_ID)),
+    ] {
         head.headers.get_all(asked).iter().for_each(|value| _ = fields.append(&name, value.clone()));
     }
     (status(&head.headers), fields, Json(answer))

@@ -8,32 +8,61 @@ use crate::paths;
 pub struct Panel {
     /// What is above it.
     pub title: String,
-    /// The queries of its lines, where Grafana's variables are written as what they become here.
-    pub queries: Vec<String>,
+    /// Grafana's name for what its lines measure.
+    pub unit: String,
+    /// Where it is in a grid of 24 columns: column, row, width, height.
+    pub place: [u32; 4],
+    /// One for each of its lines; none for the title of a row.
+    pub queries: Vec<Query>,
 }
 
-/// The panels in their order, without the titles of rows.
-pub fn panels() -> Result<Vec<Panel>> {
+pub struct Query {
+    /// Grafana's variables are written as what they become here.
+    pub expression: String,
+    /// What its lines are called: `{{reason}}` is a label.
+    pub legend: String,
+}
+
+/// The panels in their order, with rates over this much time.
+pub fn panels(window: &str) -> Result<Vec<Panel>> {
     let dashboard: Value = serde_json::from_str(&text()?)?;
-    let panels = dashboard["panels"].as_array().context("no panels")?;
-    panels.iter().filter(|panel| panel["type"] != "row").map(panel).collect()
+    dashboard["panels"].as_array().context("no panels")?.iter().map(|one| panel(one, window)).collect()
 }
 
 pub fn text() -> Result<String> {
     Ok(std::fs::read_to_string(paths::monitoring()?.join("grafana-dashboard.json"))?)
 }
 
-fn panel(panel: &Value) -> Result<Panel> {
+fn panel(panel: &Value, window: &str) -> Result<Panel> {
     let title = panel["title"].as_str().context("a panel without a title")?.to_owned();
-    let targets = panel["targets"].as_array().with_context(|| format!("{title} has no queries"))?;
-    let query = |target: &Value| Some(without_variables(target["expr"].as_str()?));
-    let queries = targets.iter().map(query).collect::<Option<_>>();
-    Ok(Panel { queries: queries.with_context(|| format!("{title} has a target without a query"))?, title })
+    let side = |name: &str| panel["gridPos"][name].as_u64().and_then(|side| u32::try_from(side).ok());
+    let sides = (side("x"), side("y"), side("w"), side("h"));
+    let (Some(x), Some(y), Some(width), Some(height)) = sides else { anyhow::bail!("{title} has no place") };
+    let query = |target: &Value| {
+        let expression =
+            target["expr"].as_str().with_context(|| format!("{title} has a target without a query"))?;
+        let legend = target["legendFormat"].as_str().unwrap_or_default().to_owned();
+        Ok(Query { expression: without_variables(expression, window), legend })
+    };
+    let queries: Vec<Query> = match panel["type"].as_str() {
+        Some("row") => Vec::new(),
+        _ => {
+            let targets = panel["targets"].as_array().with_context(|| format!("{title} has no queries"))?;
+            targets.iter().map(query).collect::<Result<_>>()?
+        }
+    };
+    let unit = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default().to_owned();
+    Ok(Panel { queries, unit, place: [x, y, width, height], title })
 }
 
 /// Time is shorter here than at Grafana: Prometheus scrapes each second.
-fn without_variables(query: &str) -> String {
-    let values =
-        [("$job", ".*"), ("$instance", ".*"), ("$__rate_interval:15s", "1m:1s"), ("$__rate_interval", "1m")];
+fn without_variables(query: &str, window: &str) -> String {
+    let subquery = format!("{window}:1s");
+    let values = [
+        ("$job", ".*"),
+        ("$instance", ".*"),
+        ("$__rate_interval:15s", &subquery),
+        ("$__rate_interval", window),
+    ];
     values.iter().fold(query.to_owned(), |query, (variable, value)| query.replace(variable, value))
 }

@@ -51,6 +51,7 @@ pub mod secrets;
 pub mod server;
 pub mod sidecar;
 pub mod testkit;
+pub mod timeline;
 pub mod tls_client;
 pub mod trial;
 pub mod web_app;

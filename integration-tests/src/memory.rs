@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::envoy::Envoy;
-use crate::plot::{Axis, Plot};
+use crate::plot::{Axis, Line, Plot};
 
 /// Samples of resident memory, each after so much of something.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +66,7 @@ impl Memory {
         let points: Vec<(f64, f64)> =
             self.samples.iter().map(|(after, bytes)| (*after, *bytes as f64 / f64::from(1 << 20))).collect();
         let y = Axis { name: "resident memory, MiB", number: |mebibytes| format!("{mebibytes:.0}") };
-        Plot { title, x, y, points: &points }.write(file)
+        let lines = [Line { name: String::new(), points }];
+        Plot { title, x, y, lines: &lines }.write(file)
     }
 }

@@ -57,6 +57,14 @@ impl Prometheus {
         Ok(data["result"].as_array().context("no result")?.clone())
     }
 
+    /// What a query found from one time to another, in seconds since 1970: series with their labels and a value for each second.
+    pub async fn query_range(&self, query: &str, from: u64, until: u64) -> Result<Vec<Value>> {
+        let (from, until) = (from.to_string(), until.to_string());
+        let parameters = [("query", query), ("start", &from), ("end", &until), ("step", "1")];
+        let data = self.get("query_range", &parameters).await?;
+        Ok(data["result"].as_array().context("no result")?.clone())
+    }
+
     /// The names of all metrics that it has seen.
     pub async fn names(&self) -> Result<Vec<String>> {
         let data = self.get("label/__name__/values", &[]).await?;

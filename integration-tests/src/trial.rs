@@ -20,6 +20,7 @@ use crate::port::ReservedPort;
 use crate::promises::{self, Expected, Times, credentials_of};
 use crate::recording_api::{Account, RecordingApi};
 use crate::secrets;
+use crate::timeline::SLICE_MS;
 
 /// A gateway that can be tried again and again.
 pub struct Gateway {
@@ -53,6 +54,8 @@ pub struct Row {
     pub fault: Duration,
     /// How many of those who came meanwhile saw which status, or `cut`; by what their request came with.
     pub seen: BTreeMap<&'static str, BTreeMap<String, u64>>,
+    /// The same from the beginning to the end, by the milliseconds between the beginning of the fault and that of a slice of time.
+    pub timeline: BTreeMap<i64, BTreeMap<&'static str, BTreeMap<String, u64>>>,
     /// How many saw it from the beginning to the end, whatever they came with.
     pub all: BTreeMap<String, u64>,
     /// The longest wait for a response, before and after the fault as well.
@@ -179,6 +182,7 @@ impl Gateway {
         let came = |one: &Observation| one.sent >= times.begin && one.sent <= times.end;
         let meanwhile = |one: &Observation| came(one) && (one.seen <= times.end || !one.is_served());
         let mut seen = BTreeMap::<_, BTreeMap<String, u64>>::new();
+        let mut timeline = BTreeMap::<_, BTreeMap<_, BTreeMap<String, u64>>>::new();
         let mut all = BTreeMap::<String, u64>::new();
         for one in observations {
             let observed = match one.observed {
@@ -187,6 +191,8 @@ impl Gateway {
                 Observed::Silence => "silence".to_owned(),
             };
             *all.entry(observed.clone()).or_default() += 1;
+            let slice = timeline.entry(slice_of(one, times)).or_default();
+            *slice.entry(credentials_of(one)).or_default().entry(observed.clone()).or_default() += 1;
             if meanwhile(one) {
                 *seen.entry(credentials_of(one)).or_default().entry(observed).or_default() += 1;
             }
@@ -198,11 +204,19 @@ impl Gateway {
             clients: clients.len(),
             fault: times.end - times.begin,
             seen,
+            timeline,
             all,
             worst: observations.iter().map(|one| one.seen - one.sent).max().unwrap_or_default(),
             recovery: times.recovery(observations),
         }
     }
+}
+
+/// The beginning of the slice of time in which a client saw this.
+fn slice_of(one: &Observation, times: Times) -> i64 {
+    let before = times.begin.saturating_duration_since(one.seen).as_millis() as i64;
+    let after = one.seen.saturating_duration_since(times.begin).as_millis() as i64;
+    (after - before).div_euclid(SLICE_MS) * SLICE_MS
 }
 
 impl Row {
@@ -215,6 +229,7 @@ impl Row {
 
     /// The row as JSON, times in milliseconds.
     pub fn json(&self) -> Value {
+        let slice = |(from, seen)| json!({"from_ms": from, "seen": seen});
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         json!({
             "scenario": self.scenario,
@@ -222,6 +237,7 @@ impl Row {
             "clients": self.clients,
             "fault_ms": milliseconds(self.fault),
             "seen": self.seen,
+            "timeline": self.timeline.iter().map(slice).collect::<Value>(),
             "worst_latency_ms": milliseconds(self.worst),
             "time_to_recover_ms": milliseconds(self.recovery),
         })

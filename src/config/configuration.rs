@@ -24,8 +24,8 @@ use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::documents::resource_metadata as metadata;
 use crate::fields::{
-    ConfigErrors, Environment, FieldPath, FieldType, LongSecret, NonEmptyList, OneOrMore, Reader, Visible,
-    keywords, section,
+    ConfigErrors, Environment, FieldPath, FieldType, LongSecret, NonEmptyList, OneOrMore, Pointer, Reader,
+    Visible, keywords, section,
 };
 use crate::http::cors;
 use crate::http::sanitize::OverrideHeaders;
@@ -35,6 +35,7 @@ use crate::policy::{Enforcement, Requirement};
 use crate::refusal;
 use crate::refusal::ProtectionSpace;
 use crate::server_id::ServerId;
+use crate::session;
 use crate::settings::Settings;
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::{self as minting, MintSettings};
@@ -93,6 +94,8 @@ section! {
         /// MCP servers behind the gateway: all that their clients need follows from this (see the page "An MCP server behind the gateway").
         /// `phantom-token show` prints the fields that it comes to.
         mcp: Mcp,
+        /// Session ids of MCP servers, bound to the user and the client where a rule or a server in `mcp` has `bind_session`.
+        session_binding: SessionBinding,
         /// Whether your router treats `a:8443` as `a`, as Envoy does with the option of this name.
         ignore_port_in_host_matching: bool = false,
         /// Whether a WebSocket, a gRPC stream or any other request ends with its token: Envoy and services receive `grpc-timeout`
@@ -141,6 +144,16 @@ section! {
         resource_name: String,
         /// A member of the document.
         resource_documentation: String,
+    }
+
+    /// Session ids, bound to whom the token is about: clients receive an id with a MAC behind it, and an id of another user, of another
+    /// client or of another URL is a 404, as one that is unknown.
+    pub(super) struct SessionBinding {
+        /// A secret of at least 32 bytes, or `{env: NAME}`, the same at all gateways. With another, clients begin new sessions.
+        secret: LongSecret = required,
+        /// JSON Pointers to the claims that have to stay the same. A token without one of them is refused. By default `/sub` and
+        /// `/client_id`.
+        claims: NonEmptyList<Pointer>,
     }
 
     /// The body of refusals.
@@ -216,11 +229,13 @@ impl Configuration {
         let error_body = self.error_body.and_then(|ErrorBody { media_type, template }| {
             errors.check("error_body", refusal::ErrorBody::new(media_type, &template))
         });
+        let session_binding = self.session_binding.take().map(SessionBinding::settings).map(Arc::new);
         let context = RuleContext {
             enforcement: if self.report_only { Enforcement::Authentication } else { Enforcement::Full },
             servers: servers.iter().filter_map(|server| server.name.as_deref()).collect(),
             profile: mint.as_ref().map(|mint| &*mint.profile),
             resource_metadata: &resource_metadata,
+            session_binding: session_binding.as_ref(),
         };
         let rules = rules(self.rules, &context, self.ignore_port_in_host_matching, errors);
         let asks_too_much = |requirement: &Requirement| {
@@ -285,6 +300,13 @@ impl Cors {
             allow_origins: allow_origins.into_iter().map(Arc::from).collect(),
             allow_credentials: allow_credentials.unwrap_or(has_cookie),
         }
+    }
+}
+
+impl SessionBinding {
+    fn settings(self) -> session::SessionBinding {
+        let usual = || ["/sub", "/client_id"].map(str::to_owned).into();
+        session::SessionBinding { secret: self.secret, claims: self.claims.unwrap_or_else(usual) }
     }
 }
 

@@ -118,6 +118,7 @@ fn is_host_and_port(upstream: &str) -> bool {
 const RULES: &[(&str, &str)] = &[
     ("routes", "must be left out in Kong, which does not report the route"),
     ("peers", "must be left out in Kong, which does not report the caller's certificate"),
+    ("bind_session", "must be left out in Kong, where the filter does not change responses"),
 ];
 
 #[cfg(test)]

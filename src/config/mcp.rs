@@ -36,6 +36,8 @@ section! {
         scopes_supported: NonEmptyList<String>,
         /// Which calls need no more than `scopes`, and what all others need: scopes per tool.
         per_tool: PerTool,
+        /// Whether its session ids are bound to the user and the client, as `session_binding` at the top says; see "Sessions".
+        bind_session: bool,
         /// A member of the metadata, which clients show to people.
         resource_name: String,
         /// A member of the metadata.
@@ -241,6 +243,7 @@ impl McpServer {
         rule.extend(self.hosts.iter().map(|hosts| ("hosts".to_owned(), json!(hosts))));
         let server = self.authorization_server.iter();
         rule.extend(server.map(|name| ("authorization_server".to_owned(), json!(name))));
+        rule.extend(self.bind_session.map(|binds| ("bind_session".to_owned(), json!(binds))));
         if has_metadata {
             rule.insert("resource".to_owned(), json!(self.resource));
         }

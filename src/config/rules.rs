@@ -18,6 +18,7 @@ use crate::policy::{
     Requirement, Rules, Scopes, Selection, Test,
 };
 use crate::server_id::ServerId;
+use crate::session::SessionBinding;
 use crate::upstream::mint::MintProfile;
 
 section! {
@@ -76,6 +77,8 @@ section! {
         /// The resource that this is a place of: a `resource` in `resource_metadata`, whose metadata challenges name. By default host
         /// and path decide, which they cannot where a proxy in front of this one has changed them.
         resource: String,
+        /// Whether session ids of MCP (`Mcp-Session-Id`) are bound to the user and the client here, as `session_binding` says.
+        bind_session: bool,
         /// Alternatives: the token must meet all requirements of at least one of these, in addition to those of the rule itself;
         /// see "Alternatives".
         any_of: NonEmptyList<TokenConditions>,
@@ -185,6 +188,8 @@ pub(super) struct RuleContext<'a> {
     pub(super) servers: Vec<&'a str>,
     /// What minted JWTs are like, if there are any.
     pub(super) profile: Option<&'a MintProfile>,
+    /// How session ids are bound, if that is said.
+    pub(super) session_binding: Option<&'a Arc<SessionBinding>>,
     /// The published metadata.
     pub(super) resource_metadata: &'a [ResourceMetadata],
     /// The enforcement of rules that do not set it.
@@ -257,6 +262,7 @@ impl Rule {
             report_only,
             mint,
             resource,
+            bind_session,
             peers,
             dpop,
             any_of,
@@ -324,7 +330,19 @@ impl Rule {
             let url = known.map(|metadata| Arc::clone(metadata.url()));
             errors.check(at.field("resource"), url.ok_or("must be a resource of resource_metadata"))
         });
-        let demands = Demands { servers, report_only, mint, resource_metadata, peers, dpop, any_of, token };
+        let session = bind_session.filter(|binds| *binds).and_then(|_| {
+            let at = at.field("bind_session");
+            // What is let through without it has no session, or that of another.
+            if narrows || access == Access::Optional || report_only == Some(true) {
+                errors.note(
+                    at,
+                    "must be left out in a rule with routes, with access: optional or with report_only",
+                );
+            }
+            errors.check(at, context.session_binding.cloned().ok_or("needs the section session_binding"))
+        });
+        let demands =
+            Demands { servers, report_only, mint, resource_metadata, session, peers, dpop, any_of, token };
 
         let is_of_path =
             !demands.servers.is_empty() || demands.mint.is_some() || demands.resource_metadata.is_some();
@@ -389,6 +407,7 @@ struct Demands {
     report_only: Option<bool>,
     mint: Option<Arc<MintProfile>>,
     resource_metadata: Option<Arc<str>>,
+    session: Option<Arc<SessionBinding>>,
     peers: Option<Peers>,
     dpop: Option<RuleDpop>,
     any_of: Option<Vec<TokenConditions>>,
@@ -397,7 +416,8 @@ struct Demands {
 
 impl Demands {
     fn requirement(self, at: FieldPath<'_>, default: Enforcement, errors: &mut ConfigErrors) -> Requirement {
-        let Self { servers, report_only, mint, resource_metadata, peers, dpop, any_of, token } = self;
+        let Self { servers, report_only, mint, resource_metadata, session, peers, dpop, any_of, token } =
+            self;
         // In the order in which they are checked.
         let caller = [peers.map(Condition::from), dpop.map(|RuleDpop::Required| KeyBinding.into())];
         let conditions = caller.into_iter().flatten().chain(token.conditions(at, errors)).collect();
@@ -422,6 +442,7 @@ impl Demands {
             fallbacks,
             mint,
             resource_metadata,
+            session,
             conditions,
             any_of,
         }

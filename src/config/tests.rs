@@ -607,6 +607,7 @@ fn r194_each_secret_is_of_its_own_alphabet_and_has_no_line_end_behind_it() {
         ("/keys/hmac_secret", keys, Some(ANY)),
         ("/dpop/nonce_secret", dpop, Some(ANY)),
         ("/mint/keys/0/private_key", mint, None),
+        ("/session_binding/secret", json!({}), Some(ANY)),
         ("/log_key", json!({}), Some(ANY)),
     ];
     let mut paths = BTreeSet::new();

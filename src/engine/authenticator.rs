@@ -25,6 +25,7 @@ use crate::metrics::Counter;
 use crate::policy::{Access, Enforcement, Requirement};
 use crate::refusal::{Reason, Rejection, TokenError};
 use crate::server_id::ServerId;
+use crate::session::{PresentedSession, Session};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
@@ -337,7 +338,10 @@ impl Authenticator {
         let headers = unmet.and_then(|unmet| match unmet {
             Some(reason) if enforces => Err(reason.into()),
             unmet => {
-                let headers = self.upstream_headers(&pending, Rc::clone(&token_info), host)?;
+                let mut headers = self.upstream_headers(&pending, Rc::clone(&token_info), host)?;
+                if let Some(session) = &pending.context.session {
+                    headers = headers.in_session(self.session(session, &pending, token_info.claims())?);
+                }
                 Ok((unmet, self.ending(headers, &pending, token_info.claims(), host.now)))
             }
         });
@@ -369,6 +373,21 @@ impl Authenticator {
             (Some(left), timeout) => headers.within(timeout.map_or(left, |timeout| timeout.get().min(left))),
             (None, _) => headers,
         }
+    }
+
+    /// The session that a request is in whose rule binds that.
+    #[cold]
+    #[inline(never)]
+    fn session(
+        &self,
+        presented: &PresentedSession,
+        pending: &Pending,
+        claims: &Claims,
+    ) -> Result<Session, Reason> {
+        let binding = pending.context.requirement.session.as_ref().ok_or(Reason::Internal)?;
+        let server = self.settings.servers.get(pending.server.0);
+        let server = server.and_then(|server| server.name.as_deref()).unwrap_or_default();
+        binding.session(presented, server, claims)
     }
 
     /// What services receive: what is in the entry, and a JWT of the gateway's own where that has none.

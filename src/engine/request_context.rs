@@ -11,6 +11,7 @@ use crate::http::grpc::{self, GrpcCall};
 use crate::http::request_head::{Presented, RequestHead};
 use crate::policy::Requirement;
 use crate::refusal::{Reason, Rejection, Schemes};
+use crate::session::PresentedSession;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
@@ -31,6 +32,8 @@ pub(super) struct RequestContext {
     pub(super) timeout: Option<NonZeroU64>,
     /// The URL of the metadata that a challenge names, if the rule does not say. Requests that wait have it.
     pub(super) resource_metadata: Option<Arc<str>>,
+    /// What it says of its session, if its rule binds that.
+    pub(super) session: Option<Box<PresentedSession>>,
     schemes: Schemes,
     allowed_origin: Option<Arc<str>>,
 }
@@ -64,6 +67,10 @@ impl RequestContext {
             key: proof.as_ref().map(|proof| proof.thumbprint().to_owned()),
             certificate: client_certificate::digest(settings.client_certificate, head),
         };
+        let session = match &requirement.session {
+            Some(_) => Some(PresentedSession::read(head)?),
+            None => None,
+        };
         let (requirement, allowed_origin) = (Arc::clone(requirement), allowed_origin.cloned());
         let timeout = head.grpc_timeout.and_then(grpc::timeout);
         let context = Self {
@@ -73,6 +80,7 @@ impl RequestContext {
             grpc_call: None,
             timeout,
             resource_metadata: None,
+            session,
             schemes,
             allowed_origin,
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::condition::{Caller, Condition, Granted, Parameter};
 use crate::refusal::Reason;
 use crate::server_id::ServerId;
+use crate::session::SessionBinding;
 use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token::confirmation::Confirmation;
@@ -40,6 +41,8 @@ pub struct Requirement {
     pub mint: Option<Arc<MintProfile>>,
     /// The URL of the metadata that challenges name (RFC 9728 §5.1), if host and path do not tell.
     pub resource_metadata: Option<Arc<str>>,
+    /// How the session ids of the service are bound, if they are.
+    pub session: Option<Arc<SessionBinding>>,
     /// Each of these.
     pub conditions: Vec<Condition>,
     /// And each of one of these, if there are any. They look at the token alone.
@@ -78,7 +81,8 @@ impl Requirement {
     /// The pointers of the claims that it depends on.
     pub(crate) fn named_claims(&self) -> impl Iterator<Item = &str> {
         let minted = self.mint.iter().flat_map(|profile| profile.claims.iter().map(|claim| &*claim.pointer));
-        self.with_alternatives().flat_map(Condition::named_claims).chain(minted)
+        let session = self.session.iter().flat_map(|binding| binding.claims.iter().map(String::as_str));
+        self.with_alternatives().flat_map(Condition::named_claims).chain(minted).chain(session)
     }
 
     /// The parameters that tell the client in a challenge what would do, by name: `scope` (RFC 6750 §3), `acr_values` and `max_age`

@@ -17,6 +17,7 @@ use crate::http::opaque_path::{Delimiter, OpaquePath};
 use crate::http::path::{self, Ambiguous};
 use crate::http::request_head::{NamedField, RequestHead};
 use crate::refusal::Reason;
+use crate::session::SESSION_ID;
 
 /// All rules.
 #[derive(Clone, Debug)]
@@ -107,7 +108,7 @@ impl Rules {
         let hosts_matter = rules.iter().any(|rule| rule.host != HostPattern::Any);
         let methods_matter = rules.iter().any(|rule| !rule.methods.is_empty());
         let mut names = BTreeSet::new();
-        names.extend(rules.iter().flat_map(|rule| rule.selection.field_names()));
+        names.extend(rules.iter().flat_map(Rule::field_names));
         let field_names = names.into_iter().map(str::to_owned).collect();
         let has_upper_case = rules.iter().any(|rule| rule.path.has_upper_case());
         let allow_delimiters = rules.iter().any(|rule| !rule.allow_in_path.is_empty());
@@ -400,6 +401,15 @@ impl Rule {
             && self.methods != ["OPTIONS"]
             && !other.selection.is_empty()
             && self.access.openness() > other.access.openness()
+    }
+
+    /// The names of the fields that it looks at.
+    fn field_names(&self) -> impl Iterator<Item = &str> {
+        let session = match &self.access {
+            Access::Protected(requirement) if requirement.session.is_some() => Some(SESSION_ID),
+            Access::Protected(_) | Access::Public => None,
+        };
+        self.selection.field_names().chain(session)
     }
 
     fn is_at_place_of(&self, other: &Self) -> bool {

@@ -1,6 +1,6 @@
 //! Refusals: who is at fault, and what the client receives (RFC 6750 §3, RFC 9110 §15).
 //!
-//! A client's fault is 400, 401, 403 or 431; a challenge comes with it where other credentials could help. The authorization
+//! A client's fault is 400, 401, 403, 404 or 431; a challenge comes with it where other credentials could help. The authorization
 //! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither ever blames the client's token.
 //! `reason` is the table; what policies and tokens contribute to a challenge comes as data.
 
@@ -128,12 +128,13 @@ impl Rejection {
     }
 }
 
-/// INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL and UNAUTHENTICATED of the gRPC status codes (R83).
+/// INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL and UNAUTHENTICATED of the gRPC status codes (R83).
 /// The last makes clients log in again, so it stands for nothing but credentials.
 fn grpc_status(http_status: u16, challenge: Challenge) -> u8 {
     match http_status {
         400 if challenge == Challenge::Absent => 3,
         403 => 7,
+        404 => 5,
         431 => 8,
         502..=504 => 14,
         500.. => 13,

@@ -175,6 +175,10 @@ reasons! {
     /// A header field that a rule's condition looks at, and that servers read in different ways (R234, R235).
     AmbiguousField: 400 "invalid_request" Absent Client
         "A header field that decides about this request is ambiguous",
+    /// The id of a session that was not handed out here to this user and client (R275). The transport of MCP has a status for it, behind
+    /// which clients begin another.
+    UnknownSession: 404 "invalid_request" Absent Client
+        "There is no such session",
     /// The authorization server refuses the gateway's own credentials (R28).
     GatewayCredentialsRefused: 502 "server_error" Absent AuthorizationServer
         "The authorization server refused the gateway",

@@ -1,10 +1,10 @@
 //! One request on its way through the filter.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use phantom_token_core::StreamId;
+use phantom_token_core::{SessionSeal, StreamId};
 
 use crate::config::Config;
 use crate::host::{StreamCell, StreamHandle};
@@ -17,6 +17,8 @@ pub(crate) struct Stream {
     worker: Rc<Worker>,
     passage: Cell<Passage>,
     is_response_private: Cell<bool>,
+    /// What seals the session id of the response.
+    seal: RefCell<Option<SessionSeal>>,
 }
 
 /// What a request comes to.
@@ -37,6 +39,7 @@ impl Stream {
             worker,
             passage: Cell::new(Passage::Shut),
             is_response_private: Cell::new(false),
+            seal: RefCell::default(),
         })
     }
 
@@ -55,6 +58,10 @@ impl Stream {
 
     pub(crate) fn keep_response_private(&self) {
         self.is_response_private.set(true);
+    }
+
+    pub(crate) fn seal_session(&self, seal: Option<&SessionSeal>) {
+        self.seal.replace(seal.cloned());
     }
 
     /// A request head arrived. Whether it continues.
@@ -78,6 +85,9 @@ impl Stream {
         self.plant_panic("response");
         if let Some(handle) = self.handle().filter(|_| self.is_response_private.get()) {
             self.worker.make_private(handle);
+        }
+        if let (Some(handle), Some(seal)) = (self.handle(), &*self.seal.borrow()) {
+            self.worker.seal_session(handle, seal);
         }
     }
 

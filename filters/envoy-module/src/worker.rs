@@ -10,8 +10,8 @@ use std::sync::Arc;
 use log::Level;
 use phantom_token_core::{
     Action, Attributes, Capabilities, Counter, DecisionLog, Edit, Engine, Host, Instructions, Metrics,
-    NoMetrics, RequiredAttributes, StreamId, Timestamp, UpstreamHeaders, internal_error,
-    private_cache_control,
+    NoMetrics, RequiredAttributes, SESSION_ID, SessionSeal, StreamId, Timestamp, UpstreamHeaders,
+    internal_error, private_cache_control,
 };
 
 use crate::calls::{EngineId, Mailbox};
@@ -109,6 +109,15 @@ impl Worker {
         let field = |name| handle.field(FieldMap::ResponseHeaders, name).unwrap_or_default();
         let Some(value) = private_cache_control(field(":status"), field(CACHE_CONTROL)) else { return };
         if let Err(refused) = handle.replace(FieldMap::ResponseHeaders, CACHE_CONTROL, &value) {
+            self.log.log_limited(Level::Error, "the host refused to change a response", refused);
+        }
+    }
+
+    /// Seals the session id of a response, if it has one. One that Envoy does not change is no id to this gateway.
+    pub(crate) fn seal_session(&self, mut handle: StreamHandle, seal: &SessionSeal) {
+        let Some(id) = handle.field(FieldMap::ResponseHeaders, SESSION_ID) else { return };
+        let sealed = seal.seal(id);
+        if let Err(refused) = handle.replace(FieldMap::ResponseHeaders, SESSION_ID, &sealed) {
             self.log.log_limited(Level::Error, "the host refused to change a response", refused);
         }
     }
@@ -269,6 +278,7 @@ impl Worker {
         match action {
             Action::Continue(headers) => match set(&mut handle, &headers) {
                 Ok(()) => {
+                    stream.seal_session(headers.session_seal());
                     stream.set_passage(Passage::Open);
                     if was_paused {
                         handle.resume();

@@ -1,6 +1,8 @@
 //! The one place that changes a request or a response, as the engine decided.
 
-use phantom_token_core::{Edit, HeaderEdits, Reply, UpstreamHeaders, private_cache_control};
+use phantom_token_core::{
+    Edit, HeaderEdits, Reply, SESSION_ID, SessionSeal, UpstreamHeaders, private_cache_control,
+};
 use proxy_wasm::types::MapType::{HttpRequestHeaders, HttpResponseHeaders};
 
 use crate::capabilities::capabilities;
@@ -40,6 +42,15 @@ pub(crate) fn restore_content_type(media_type: &str) -> Result<(), Refused> {
     match host::field(HttpResponseHeaders, CONTENT_TYPE) {
         Err(Refused::NOT_FOUND) => host::replace(HttpResponseHeaders, CONTENT_TYPE, media_type.as_bytes()),
         _ => Ok(()),
+    }
+}
+
+/// Seals the session id of the response, if it has one.
+pub(crate) fn seal_session(seal: &SessionSeal) -> Result<(), Refused> {
+    match host::field(HttpResponseHeaders, SESSION_ID) {
+        Ok(id) => host::replace(HttpResponseHeaders, SESSION_ID, &seal.seal(&id)),
+        Err(Refused::NOT_FOUND) => Ok(()),
+        Err(refused) => Err(refused),
     }
 }
 

@@ -37,6 +37,15 @@ pub(crate) enum Outcome {
     Answered(Option<&'static str>),
     /// It continues.
     Forwarded,
+    /// It continues, and the session id of its response is sealed.
+    ForwardedInSession,
+}
+
+impl Outcome {
+    /// Whether it continues.
+    pub(crate) fn is_forwarded(self) -> bool {
+        matches!(self, Self::Forwarded | Self::ForwardedInSession)
+    }
 }
 
 impl Stream {
@@ -52,10 +61,7 @@ impl Stream {
     }
 
     fn action(&self) -> Action {
-        match self.outcome() {
-            Outcome::Forwarded => Action::Continue,
-            Outcome::Paused | Outcome::Answered(_) => Action::Pause,
-        }
+        if self.outcome().is_forwarded() { Action::Continue } else { Action::Pause }
     }
 }
 
@@ -88,7 +94,7 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _field_count: usize, _end_of_stream: bool) -> Action {
         if let Some(worker) = &self.worker {
-            worker.on_response(self.outcome(), self.is_response_private);
+            worker.on_response(self.context, self.outcome(), self.is_response_private);
         }
         Action::Continue
     }
@@ -98,8 +104,12 @@ impl Context for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let (Progress::Waiting(_), Some(worker)) = (&self.progress, &self.worker) {
+        let Some(worker) = &self.worker else { return };
+        if matches!(self.progress, Progress::Waiting(_)) {
             worker.on_stream_gone(self.context);
+        }
+        if matches!(self.outcome(), Outcome::ForwardedInSession) {
+            worker.forget_session(self.context);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::Level;
 use phantom_token_core::{
     Action, Attributes, Call, CallId, CallResult, Capabilities, Counter, DecisionLog, Engine, Host,
-    Instructions, McpCall, Metrics, Reason, Reply, RequiredAttributes, Settings, StreamId,
+    Instructions, McpCall, Metrics, Reason, Reply, RequiredAttributes, SessionSeal, Settings, StreamId,
 };
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     statistics: Statistics,
     /// The streams that wait, and where each learns its outcome.
     waiting: RefCell<BTreeMap<u32, Rc<Cell<Outcome>>>>,
+    /// What seals the session ids in the responses of these streams.
+    seals: RefCell<BTreeMap<u32, SessionSeal>>,
     /// The root context.
     root: u32,
     /// Whether the host switches between contexts, once that is known.
@@ -62,6 +64,7 @@ impl Worker {
             log,
             statistics: Statistics::define(timers.is_ok()),
             waiting: RefCell::default(),
+            seals: RefCell::default(),
             root,
             // A host that cannot is not asked.
             switches: Cell::new((!capabilities().switches).then_some(false)),
@@ -160,17 +163,40 @@ impl Worker {
         self.statistics.flush();
     }
 
-    /// A response head passes, of a service or of a reply of this worker's. Gives the reply its media type, and keeps a successful response
-    /// out of caches that others use if it `is_private` (RFC 6750 §2.3).
-    pub(crate) fn on_response(&self, outcome: Outcome, is_private: bool) {
+    /// A response head passes, of a service or of a reply of this worker's. Gives the reply its media type, seals a session id, and keeps a
+    /// successful response out of caches that others use if it `is_private` (RFC 6750 §2.3).
+    pub(crate) fn on_response(&self, context: u32, outcome: Outcome, is_private: bool) {
         let edited = match outcome {
             Outcome::Answered(Some(media_type)) => actions::restore_content_type(media_type),
-            _ if is_private => actions::make_private(),
+            Outcome::ForwardedInSession => self.seal_session(context),
             _ => Ok(()),
         };
+        let edited = if is_private { edited.and_then(|()| actions::make_private()) } else { edited };
         if let Err(refused) = edited {
             self.log.log_limited(Level::Error, "the host refused to change a response", refused);
         }
+    }
+
+    /// The request in effect continues, and the session id of its response will be sealed.
+    #[cold]
+    #[inline(never)]
+    fn begin_session(&self, context: u32, seal: &SessionSeal) -> Outcome {
+        self.seals.borrow_mut().insert(context, seal.clone());
+        Outcome::ForwardedInSession
+    }
+
+    /// A stream is over whose session id was to be sealed.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn forget_session(&self, context: u32) {
+        self.seals.borrow_mut().remove(&context);
+    }
+
+    /// An id that stays unsealed is none to this gateway.
+    #[cold]
+    #[inline(never)]
+    fn seal_session(&self, context: u32) -> Result<(), Refused> {
+        self.seals.borrow().get(&context).map_or(Ok(()), actions::seal_session)
     }
 
     fn receive(self: &Rc<Self>, context: u32, field_count: usize) -> Result<(Progress, bool), Refused> {
@@ -185,7 +211,7 @@ impl Worker {
             self.read(stream(context), &fields, field_count, host)?;
         actions::edit(&edits)?;
         let progress = match action {
-            Some(action) => Progress::Settled(self.perform(action)?),
+            Some(action) => Progress::Settled(self.perform(context, action)?),
             None => Progress::Waiting(self.wait(context, host)?),
         };
         Ok((progress, is_response_private))
@@ -268,8 +294,8 @@ impl Worker {
             if !is_current && host::set_effective_context(context).is_err() {
                 continue;
             }
-            let performed = self.perform(action).and_then(|performed| {
-                if matches!(performed, Outcome::Forwarded) && !is_current {
+            let performed = self.perform(context, action).and_then(|performed| {
+                if performed.is_forwarded() && !is_current {
                     host::resume_request()?;
                 }
                 Ok(performed)
@@ -286,9 +312,14 @@ impl Worker {
     }
 
     /// What the request in effect comes to.
-    fn perform(&self, action: Action) -> Result<Outcome, Refused> {
+    fn perform(&self, context: u32, action: Action) -> Result<Outcome, Refused> {
         match action {
-            Action::Continue(headers) => actions::set(&headers).map(|()| Outcome::Forwarded),
+            Action::Continue(headers) => {
+                actions::set(&headers)?;
+                Ok(headers
+                    .session_seal()
+                    .map_or(Outcome::Forwarded, |seal| self.begin_session(context, seal)))
+            }
             Action::Reply(reply) => {
                 let media_type = reply.grpc_call.map(|call| call.media_type());
                 self.reply(reply);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use integration_tests::memory::Memory;
 use integration_tests::paths;
 use integration_tests::plot::Axis;
+use integration_tests::timeline;
 use serde_json::Value;
 
 fn main() -> Result<()> {
@@ -57,6 +58,10 @@ fn page(rows: &BTreeMap<String, Trials>) -> Result<String> {
     page.push_str("\n## Envoy restarts or changes\n\n");
     table(&mut page, "what happens", &of_envoy)?;
     page.push_str(LEGEND);
+    let with_two_workers: Vec<(&str, &Value)> =
+        rows.iter().filter_map(|(scenario, trials)| Some((scenario.as_str(), trials.get(&2)?))).collect();
+    std::fs::write(paths::root().join("docs/reliability-timeline.svg"), timeline::svg(&with_two_workers)?)?;
+    page.push_str(TIMELINE);
     Ok(page)
 }
 
@@ -152,4 +157,11 @@ const LEGEND: &str = "
 The counts are requests during the fault by status, summed over runs with one, two and four workers. `cut` is a connection that was
 closed or refused; only Envoy itself does that. The time to recover runs from the end of the fault to the first new valid token that was
 served and after which none was refused; the number of workers is in parentheses.
+";
+
+const TIMELINE: &str = "
+The same over time, with two workers. A response counts when it arrives, so the 504s of a server that hangs come after the timeout of two
+seconds.
+
+![shares of each status before, during and after each fault](reliability-timeline.svg)
 ";

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use integration_tests::artefact::Artefact;
+use integration_tests::dashboard::Query;
 use integration_tests::eventually::eventually;
 use integration_tests::prometheus::{Prometheus, alert_rules, promtool};
 use integration_tests::scripted_server::Response;
@@ -100,7 +101,12 @@ fn each_alert_names_what_it_is_and_a_chapter_of_the_page() -> Result<()> {
 /// gateway would raise no alert.
 #[tokio::test]
 async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejected_secret() -> Result<()> {
-    let world = World::scripted("monitoring")?.listener("ingress", json!({"token": null})).start().await?;
+    let reporting = json!({"token": null, "rules": [{"path": "/orders", "report_only": true}]});
+    let world = World::scripted("monitoring")?
+        .listener("ingress", json!({"token": null}))
+        .listener("reporting", reporting)
+        .start()
+        .await?;
     let prometheus = Prometheus::start("monitoring", world.envoy.admin_port()).await?;
     eventually("Prometheus has scraped every metric", async || {
         let names: BTreeSet<String> = prometheus.names().await?.into_iter().collect();
@@ -113,10 +119,11 @@ async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejecte
     {
         world.orders(&world.answered(response)).await?.has_status(status);
     }
-    for panel in dashboard::panels()? {
-        for query in &panel.queries {
-            eventually(&format!("{} has data: {query}", panel.title), async || {
-                Ok(prometheus.query(query).await?.iter().any(is_a_number))
+    world.get("/orders/7").at("reporting").await?.has_status(200);
+    for panel in dashboard::panels("1m")? {
+        for Query { expression, .. } in &panel.queries {
+            eventually(&format!("{} has data: {expression}", panel.title), async || {
+                Ok(prometheus.query(expression).await?.iter().any(is_a_number))
             })
             .await?;
         }
@@ -151,8 +158,9 @@ async fn alert(prometheus: &Prometheus, name: &str) -> Result<Option<Value>> {
 }
 
 fn dashboard_query(title: &str) -> Result<String> {
-    let panel = dashboard::panels()?.into_iter().find(|panel| panel.title == title);
-    panel.and_then(|panel| panel.queries.into_iter().next()).context("no such panel")
+    let panel = dashboard::panels("1m")?.into_iter().find(|panel| panel.title == title);
+    let query = panel.and_then(|panel| panel.queries.into_iter().next()).context("no such panel")?;
+    Ok(query.expression)
 }
 
 fn is_a_number(sample: &Value) -> bool {

@@ -13,6 +13,13 @@ fn r141_what_kong_cannot_do_is_an_error_there() {
     for (edit, path) in [
         (json!({"rules": [{"path": "/"}, {"path": "/a", "routes": ["a"]}]}), "rules[1].routes"),
         (json!({"rules": [{"path": "/", "peers": ["spiffe://example.com/a"]}]}), "rules[0].peers"),
+        (
+            json!({
+                "session_binding": {"secret": "a secret of at least thirty-two bytes"},
+                "rules": [{"path": "/", "bind_session": true}],
+            }),
+            "rules[0].bind_session",
+        ),
         (json!({"client_certificate": "connection"}), "client_certificate"),
         (json!({"token_sources": {"query_parameter": "access_token"}}), "token_sources.query_parameter"),
         (json!({"filter_state": [{"name": "user", "pointer": "/sub"}]}), "filter_state"),

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::config::configuration_fields;
-use crate::testing::{parse, test};
+use crate::testing::{configured, merge, parse, test};
 
 /// If a field were forgotten that asks something of a token, a rule with it could be public, and nothing would be asked.
 #[test]
@@ -47,6 +47,7 @@ fn sample(field: &str) -> Value {
         "dpop" => json!("required"),
         "mint" => json!({}),
         "resource" => json!("https://api.example.com"),
+        "bind_session" => json!(true),
         "audience" | "scopes_any_of" | "acr_values" => json!(["a"]),
         "scopes" | "claims" => json!([]),
         "any_of" => json!([{"scopes": ["a"]}]),
@@ -72,6 +73,7 @@ fn errors(rule: &Value) -> String {
         "dpop": {"origins": ["https://api.example.com"]},
         "mint": {"issuer": "https://api.example.com", "keys": [{"private_key": key}], "audience": "services"},
         "resource_metadata": {"resource": "https://api.example.com", "authorization_servers": ["https://login.example.com"]},
+        "session_binding": {"secret": "a secret of at least thirty-two bytes"},
         "rules": [rule],
     });
     parse(&configuration).map(|_| String::new()).unwrap_or_else(|errors| errors.to_string())
@@ -153,4 +155,22 @@ fn r274_a_rule_names_a_resource_that_has_metadata() {
     assert_eq!(misspelt, "rules[0].resource: must be a resource of resource_metadata");
     let routed = errors(&json!({"path": "/", "resource": "https://api.example.com", "routes": ["orders"]}));
     assert!(routed.starts_with("rules[0].routes: must be left out"), "{routed}");
+}
+
+/// If a rule could bind ids and let requests through without that, an id of another user would do there.
+#[test]
+fn r276_ids_are_bound_where_every_request_needs_a_token() {
+    let of = |edits: Value| {
+        let mut rule = json!({"path": "/mcp", "bind_session": true});
+        merge(&mut rule, edits);
+        errors(&rule)
+    };
+    assert_eq!(of(json!({})), "");
+    for edits in [json!({"access": "optional"}), json!({"report_only": true}), json!({"routes": ["orders"]})]
+    {
+        assert!(of(edits.clone()).starts_with("rules[0].bind_session: must be left out"), "{edits}");
+    }
+    let without = configured(json!({"rules": [{"path": "/mcp", "bind_session": true}]}));
+    let without = parse(&without).map(|_| ()).expect_err("an error").to_string();
+    assert_eq!(without, "rules[0].bind_session: needs the section session_binding");
 }

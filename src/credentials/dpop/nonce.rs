@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::digest::core_api::Block;
 use hmac::{Hmac, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -46,10 +45,7 @@ impl NonceKey {
     }
 
     fn mac(&self, period: u64) -> Hmac<Sha256> {
-        let mut key = Block::<Sha256>::default();
-        let digest = Sha256::digest(self.secret.expose());
-        key.iter_mut().zip(digest).for_each(|(byte, ours)| *byte = ours);
-        Hmac::<Sha256>::new(&key).chain_update(b"phantom-token dpop nonce").chain_update(period.to_be_bytes())
+        self.secret.mac("phantom-token dpop nonce").chain_update(period.to_be_bytes())
     }
 }
 

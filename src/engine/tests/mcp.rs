@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Worker;
+use super::{Action, Worker, host};
+use crate::driver::Request;
 use crate::host::NoSharedData;
 use crate::http::request_head::{Presented, RequestHead};
+use crate::session::SessionSeal;
 use crate::testing::{jwt, test};
 
 /// What the challenge of a refusal names as the metadata.
@@ -67,4 +69,151 @@ fn r274_a_challenge_names_the_resource_of_the_rule_wherever_the_gateway_sees_it(
             );
         }
     }
+}
+
+/// A user's token, and what the server answers about it.
+const ALICE: &str = "of-alice";
+const BOB: &str = "of-bob";
+const ALICE_ELSEWHERE: &str = "of-alice-by-another-client";
+const NAMELESS: &str = "of-nobody";
+
+fn bound(edits: Value) -> Worker<'static> {
+    let mut configuration = json!({
+        "session_binding": {"secret": "a secret of at least thirty-two bytes"},
+        "rules": [{"path": "/mcp", "bind_session": true}, {"path": "/other"}],
+    });
+    crate::testing::merge(&mut configuration, edits);
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    for (token, claims) in [
+        (ALICE, json!({"sub": "alice", "client_id": "app"})),
+        (BOB, json!({"sub": "bob", "client_id": "app"})),
+        (ALICE_ELSEWHERE, json!({"sub": "alice", "client_id": "other"})),
+        (NAMELESS, json!({"sub": "", "client_id": "app"})),
+    ] {
+        worker.answer_with(jwt(claims));
+        send(&mut worker, token, "gw", "/other", &[]).expect("a good token");
+    }
+    worker
+}
+
+/// What services receive as the session id, and what seals that of the response; or the reason of the refusal.
+fn send(
+    worker: &mut Worker<'_>,
+    token: &str,
+    authority: &str,
+    path: &str,
+    ids: &[(&str, &[u8])],
+) -> Result<(Option<String>, Option<SessionSeal>), &'static str> {
+    let bearer = format!("Bearer {token}");
+    let fields = [
+        (":method", b"POST".as_slice()),
+        (":authority", authority.as_bytes()),
+        (":path", path.as_bytes()),
+        ("authorization", bearer.as_bytes()),
+    ];
+    let fields = fields.iter().chain(ids).map(|(name, value)| ((*name).to_owned(), value.to_vec()));
+    let request = Request { fields: fields.collect(), ..Request::default() };
+    let counted = std::rc::Rc::clone(&worker.counted);
+    let (stream, _, action) = worker.driver.receive(&request, host(0, worker.shared, &counted));
+    match action.unwrap_or_else(|| worker.finish(0, stream)) {
+        Action::Continue(headers) => {
+            let id = headers.fields().find(|(name, _)| *name == ID).map(|(_, id)| id.to_owned());
+            Ok((id, headers.session_seal().cloned()))
+        }
+        Action::Reply(reply) => {
+            assert_eq!(reply.status == 404, reply.reason == Some("unknown_session"));
+            Err(reply.reason.expect("a reason"))
+        }
+    }
+}
+
+const ID: &str = "mcp-session-id";
+
+/// The id that a client receives of the service's.
+fn handed_out(worker: &mut Worker<'_>, token: &str, path: &str, id: &str) -> Vec<u8> {
+    let (upstream, seal) = send(worker, token, "gw", path, &[]).expect("a session begins");
+    assert_eq!(upstream, None);
+    seal.expect("ids are bound").seal(id.as_bytes())
+}
+
+/// If an id did for another user, whoever sees one in a log or guesses it would read what its user reads.
+#[test]
+fn r275_a_session_goes_on_for_its_user_and_client_alone() {
+    let mut worker = bound(json!({}));
+    let id = handed_out(&mut worker, ALICE, "/mcp", "s.1");
+    for (token, authority, path, expected) in [
+        (ALICE, "gw", "/mcp", Ok(Some("s.1"))),
+        (ALICE, "GW", "/mcp?a=b", Ok(Some("s.1"))),
+        (BOB, "gw", "/mcp", Err("unknown_session")),
+        (ALICE_ELSEWHERE, "gw", "/mcp", Err("unknown_session")),
+        (NAMELESS, "gw", "/mcp", Err("claim_mismatch")),
+        // Of another service, which may have given the same id to another user.
+        (ALICE, "other", "/mcp", Err("unknown_session")),
+        (ALICE, "gw", "/mcp/two", Err("unknown_session")),
+    ] {
+        let sent = send(&mut worker, token, authority, path, &[(ID, &id)]);
+        let sent = sent.map(|(id, _)| id);
+        assert_eq!(sent, expected.map(|id| id.map(str::to_owned)), "{token} {authority}{path}");
+    }
+    // What is handed out again is the same.
+    let (_, seal) = send(&mut worker, ALICE, "gw", "/mcp", &[(ID, &id)]).expect("it goes on");
+    assert_eq!(seal.expect("ids are bound").seal(b"s.1"), id);
+    // Where rules bind nothing, an id is the service's.
+    let (plain, seal) = send(&mut worker, BOB, "gw", "/other", &[(ID, b"s.1")]).expect("it is served");
+    assert!(plain.is_none() && seal.is_none());
+}
+
+/// If an id without its MAC did, binding would stop nobody who knows what the service calls its sessions.
+#[test]
+fn r276_an_id_that_was_not_handed_out_is_none() {
+    let mut worker = bound(json!({}));
+    let id = handed_out(&mut worker, ALICE, "/mcp", "s1");
+    let of_bob = handed_out(&mut worker, BOB, "/mcp", "s1");
+    let other_secret = json!({"session_binding": {"secret": "another secret of thirty-two bytes"}});
+    let of_other_gateway = handed_out(&mut bound(other_secret), ALICE, "/mcp", "s1");
+    let text = String::from_utf8(id.clone()).expect("ASCII");
+    let (_, mac) = text.rsplit_once('.').expect("a MAC");
+    let forged = [
+        b"s1".to_vec(),
+        b"s1.".to_vec(),
+        Vec::new(),
+        b".".to_vec(),
+        mac.as_bytes().to_vec(),
+        format!("s2.{mac}").into_bytes(),
+        format!("s1..{mac}").into_bytes(),
+        format!("s1.{}", mac.to_ascii_uppercase()).into_bytes(),
+        id[..id.len() - 1].to_vec(),
+        format!("{text}=").into_bytes(),
+        format!("{text}.{mac}").into_bytes(),
+        format!("{text}, {text}").into_bytes(),
+        [&id[..], b"\xff"].concat(),
+        of_bob.clone(),
+        of_other_gateway,
+    ];
+    for forged in &forged {
+        let sent = send(&mut worker, ALICE, "gw", "/mcp", &[(ID, forged)]).map(|_| ());
+        assert_eq!(sent, Err("unknown_session"), "{}", String::from_utf8_lossy(forged));
+    }
+    for more in [(ID, &of_bob[..]), ("Mcp-Session-Id", &id), ("mcp_session_id", b"s1")] {
+        let sent = send(&mut worker, ALICE, "gw", "/mcp", &[(ID, &id), more]).map(|_| ());
+        assert_eq!(sent, Err("ambiguous_field"), "{}", more.0);
+    }
+    let alone = send(&mut worker, ALICE, "gw", "/mcp", &[("mcp_session_id", &id)]).map(|_| ());
+    assert_eq!(alone, Err("ambiguous_field"));
+}
+
+/// If reporting before refusing let ids through as they are, the first step of every rollout would open all sessions.
+#[test]
+fn r276_ids_are_bound_where_scopes_are_only_reported() {
+    let mut worker = bound(json!({"report_only": true, "rules": [
+        {"path": "/mcp", "bind_session": true, "scopes": ["mcp:write"]}, {"path": "/other"},
+    ]}));
+    let id = handed_out(&mut worker, ALICE, "/mcp", "s1");
+    assert_eq!(
+        send(&mut worker, ALICE, "gw", "/mcp", &[(ID, &id)]).map(|(id, _)| id),
+        Ok(Some("s1".to_owned()))
+    );
+    assert_eq!(send(&mut worker, BOB, "gw", "/mcp", &[(ID, &id)]).map(|_| ()), Err("unknown_session"));
+    assert_eq!(send(&mut worker, BOB, "gw", "/mcp", &[(ID, b"s1")]).map(|_| ()), Err("unknown_session"));
+    assert_eq!(send(&mut worker, NAMELESS, "gw", "/mcp", &[]).map(|_| ()), Err("claim_mismatch"));
 }
