@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use http::Uri;
 use http::uri::Authority;
-use http::{HeaderName as Name, Uri};
 
 use crate::fields::{Kind, ensure, field_type, is_pointer, read_text, texts};
 use crate::http::callout::Target;
-use crate::http::field_name::AUTHORIZATION;
+use crate::http::field_name::{AUTHORIZATION, is_in_lower_case};
 use crate::http::path;
 use crate::secret::Secret;
 use crate::upstream::mint::OWN_CLAIMS;
@@ -26,7 +26,7 @@ texts! {
     /// A field of requests that rules may look at: no credentials, which are no business of a configuration.
     RequestField = |text| {
         let is_free = !["authorization", "cookie", "dpop", "proxy-authorization"].contains(&text);
-        ensure(is_header_name(text) && is_free, "must be a field name in lower case, of none that holds credentials")
+        ensure(is_in_lower_case(text) && is_free, "must be a field name in lower case, of none that holds credentials")
     },
     /// A field for the JWT.
     JwtHeader = |text| if text == AUTHORIZATION { Ok(()) } else { settable(text) },
@@ -127,16 +127,12 @@ fn plain_path(text: &str) -> Result<(), &'static str> {
 fn settable(name: &str) -> Result<(), &'static str> {
     let is_of_http = OF_HTTP.contains(&name) || name.starts_with("content-");
     let message = "must be a field name in lower case without a meaning in HTTP itself";
-    ensure(is_header_name(name) && !is_of_http, message)
+    ensure(is_in_lower_case(name) && !is_of_http, message)
 }
 
 fn callout_header(name: &str) -> Result<(), &'static str> {
     let message = "must be a field name in lower case that neither the filter nor the host sends itself";
-    ensure(is_header_name(name) && !OWN_HEADERS.contains(&name), message)
-}
-
-fn is_header_name(name: &str) -> bool {
-    Name::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name)
+    ensure(is_in_lower_case(name) && !OWN_HEADERS.contains(&name), message)
 }
 
 fn is_made_of(text: &str, marks: &[u8]) -> bool {
