@@ -41,6 +41,7 @@ section! {
 
 impl Calls {
     /// `max_per_second` is how many are started in a second by default.
+    #[inline(never)]
     pub(super) fn settings(
         self,
         endpoint: &Secret,

@@ -294,6 +294,7 @@ impl Configuration {
 }
 
 impl Cors {
+    #[inline(never)]
     fn settings(self, has_cookie: bool) -> cors::Cors {
         let Self { allow_origins, allow_credentials } = self;
         cors::Cors {
@@ -312,6 +313,7 @@ impl SessionBinding {
 
 impl ResourceMetadata {
     /// The documents, each at a place of its own.
+    #[inline(never)]
     fn all(section: Vec<Self>, errors: &mut ConfigErrors) -> Vec<metadata::ResourceMetadata> {
         let at_all = FieldPath::Root.field("resource_metadata");
         let mut all: Vec<metadata::ResourceMetadata> = Vec::new();
@@ -338,6 +340,7 @@ impl ResourceMetadata {
 }
 
 /// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.
+#[inline(never)]
 fn asked_claims<'a>(
     rules: &'a Rules,
     forwarding: &'a Forwarding,

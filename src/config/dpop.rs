@@ -33,6 +33,7 @@ section! {
 }
 
 impl Dpop {
+    #[inline(never)]
     pub(super) fn settings(self) -> DpopSettings {
         let usual = || vec![Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
         DpopSettings {

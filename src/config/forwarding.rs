@@ -71,6 +71,7 @@ keywords! {
 
 impl ClaimToHeader {
     /// The claims, each under a name that no service takes for another.
+    #[inline(never)]
     pub(super) fn settings(
         section: Vec<Self>,
         at: FieldPath<'_>,
@@ -98,6 +99,7 @@ impl From<FilterState> for NamedClaim {
 }
 
 impl TokenSources {
+    #[inline(never)]
     pub(super) fn settings(
         self,
         at: FieldPath<'_>,

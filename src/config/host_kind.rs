@@ -19,6 +19,7 @@ pub enum HostKind {
 
 impl HostKind {
     /// Reports settings that the host does not support.
+    #[inline(never)]
     pub(super) fn refuse(self, configuration: &Value, errors: &mut ConfigErrors) {
         match self {
             Self::Envoy => {}

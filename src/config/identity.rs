@@ -19,6 +19,7 @@ use crate::token::kinds::TokenKinds;
 
 impl ServerSettings {
     /// What tells what is kept of this server's answers from all else.
+    #[inline(never)]
     pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
         Fingerprint::of(&(self, &all.cache))
     }

@@ -90,6 +90,7 @@ pub(super) struct ServerContext<'a> {
 }
 
 impl Introspection {
+    #[inline(never)]
     pub(super) fn settings(
         mut self,
         at: FieldPath<'_>,

@@ -53,6 +53,7 @@ field_type!(Algorithm => Self, Kind::Words(Self::ASYMMETRIC_NAMES), Self::Es256,
 
 impl Keys {
     /// `issuers` are `token.issuer` and its aliases, `upstream` that of `introspection`.
+    #[inline(never)]
     pub(super) fn settings(
         self,
         at: FieldPath<'_>,

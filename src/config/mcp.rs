@@ -133,6 +133,7 @@ pub(super) fn expand(configuration: &mut Map<String, Value>) -> Expansion {
 
 impl Mcp {
     /// Notes what its fields have to do with the others.
+    #[inline(never)]
     pub(super) fn check(&self, has_issuers: bool, errors: &mut ConfigErrors) {
         let at = FieldPath::Root.field("mcp");
         let names_own = |server: &McpServer| server.authorization_servers.is_some();
@@ -153,6 +154,7 @@ impl McpServer {
     }
 
     /// What clients read of it (RFC 9728 §2); nothing, if there is no authorization server to name.
+    #[inline(never)]
     fn metadata(&self, issuers: &[String]) -> Option<Value> {
         let servers = self.authorization_servers.as_deref().unwrap_or(issuers);
         if servers.is_empty() {
@@ -192,6 +194,7 @@ impl McpServer {
     }
 
     /// The rules: one for all requests, or those of calls that differ in what they need.
+    #[inline(never)]
     fn rules(&self, base: Map<String, Value>) -> Vec<Value> {
         let Some(per_tool) = &self.per_tool else { return vec![base.into()] };
         let rule = |methods: &[&str], scopes: &[String], conditions: Vec<(&str, Value)>| {

@@ -74,6 +74,7 @@ section! {
 }
 
 impl Mint {
+    #[inline(never)]
     pub(super) fn settings(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Option<MintSettings> {
         let at_keys = at.field("keys");
         let mut keys = Vec::new();

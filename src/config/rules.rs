@@ -196,6 +196,7 @@ pub(super) struct RuleContext<'a> {
     pub(super) enforcement: Enforcement,
 }
 
+#[inline(never)]
 pub(super) fn rules(
     section: Vec<Rule>,
     context: &RuleContext<'_>,

@@ -45,6 +45,7 @@ pub(super) struct Gateway<'m> {
     pub(super) asks_subject: bool,
 }
 
+#[inline(never)]
 pub(super) fn servers(
     single: Server,
     several: Option<Vec<Server>>,

@@ -81,6 +81,7 @@ keywords! {
 }
 
 impl Token {
+    #[inline(never)]
     pub(super) fn settings(
         self,
         at: FieldPath<'_>,

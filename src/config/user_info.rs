@@ -24,6 +24,7 @@ section! {
 }
 
 impl UserInfo {
+    #[inline(never)]
     pub(super) fn settings(
         self,
         at: FieldPath<'_>,

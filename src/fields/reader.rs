@@ -1,6 +1,8 @@
 //! Reading: from JSON to the values of fields, with all errors at once. No error repeats a value, which may be a secret in the
 //! wrong place.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::errors::UNKNOWN_FIELD;
@@ -78,16 +80,27 @@ impl<'a> Reader<'a> {
         at: FieldPath<'_>,
     ) -> T::Value {
         let at = at.field(name);
-        let value = match (members.get(name), absence) {
-            (Some(written), _) => T::read(written, at, self),
-            (None, Absence::Means(default)) => T::read(&default(), at, self),
+        let written = self.written(members, name, absence, at);
+        written.and_then(|written| T::read(&written, at, self)).unwrap_or_else(T::placeholder)
+    }
+
+    /// What is written of a field, or what its absence means.
+    fn written<'v>(
+        &mut self,
+        members: &'v Map<String, Value>,
+        name: &str,
+        absence: &Absence,
+        at: FieldPath<'_>,
+    ) -> Option<Cow<'v, Value>> {
+        match (members.get(name), absence) {
+            (Some(written), _) => Some(Cow::Borrowed(written)),
+            (None, Absence::Means(default)) => Some(Cow::Owned(default())),
             (None, Absence::Required(message)) => {
                 self.note(at, *message);
                 None
             }
             (None, Absence::Optional | Absence::Defaults) => None,
-        };
-        value.unwrap_or_else(T::placeholder)
+        }
     }
 }
 

@@ -248,6 +248,7 @@ fn identity(id: Option<&str>, algorithm: Option<Algorithm>, digest: &str) -> Str
     format!("{id:?} {algorithm:?} {digest}")
 }
 
+#[inline(never)]
 fn verifies<A: jwt_compact::Algorithm>(
     algorithm: &A,
     key: &A::VerifyingKey,

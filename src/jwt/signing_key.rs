@@ -89,6 +89,7 @@ impl SigningKey {
 }
 
 impl Material {
+    #[inline(never)]
     fn of_pem(text: &str) -> Option<Self> {
         if let Ok(key) = DecodePrivateKey::from_pkcs8_pem(text) {
             return Some(Self::P256(key));
@@ -99,6 +100,7 @@ impl Material {
         Self::of_rsa(DecodePrivateKey::from_pkcs8_pem(text).ok()?)
     }
 
+    #[inline(never)]
     fn of_jwk(jwk: Object) -> Option<Self> {
         let jwk: JsonWebKey<'_> = serde_json::from_value(jwk.into_value()).ok()?;
         match &jwk {
