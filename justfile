@@ -38,7 +38,7 @@ demo *arguments: build envoy authorization-server web-app
 
 # Measures the cost of the filter in ten minutes, and writes docs/performance.md. `--quick` takes one minute.
 [group('long runs')]
-bench *arguments: build build-module envoy
+bench *arguments: build build-counting build-module envoy
     @cargo run --quiet --profile measuring --package integration-tests --bin bench -- {{ arguments }}
 
 # Runs all tests: the core natively, as wasm and by fuzzing, the command, the filter in a real Envoy; searches the logs.
@@ -355,6 +355,12 @@ build:
     @mkdir -p target/kong
     @cargo run --quiet --package xtask --bin package-filter -- --kong {{ compiled_filter }} {{ filter_for_kong }}
     @cp kong/phantom_token.meta.json target/kong
+
+# Builds the filter that counts the instructions of each function.
+[private]
+build-counting: build
+    @mkdir -p target/counting
+    @cargo run --quiet --package xtask --bin package-filter -- --counting {{ compiled_filter }} target/counting/phantom_token.wasm
 
 # Builds the filter as a native module for Envoy, in target/libphantom_token.so.
 [group('build and try')]

@@ -17,6 +17,11 @@ pub fn filter_for_kong() -> Result<PathBuf> {
     existing("target/kong/phantom_token.wasm", "./justw build")
 }
 
+/// The filter that counts the instructions of each function.
+pub fn counting_filter() -> Result<PathBuf> {
+    existing("target/counting/phantom_token.wasm", "./justw build-counting")
+}
+
 /// The filter as a native module for Envoy.
 pub fn module() -> Result<PathBuf> {
     existing("target/libphantom_token.so", "./justw build-module")

@@ -12,6 +12,7 @@ mod filters;
 mod findings;
 mod footprint;
 mod gateway;
+mod instructions;
 mod load;
 mod machine;
 mod measurement;
@@ -30,6 +31,7 @@ use anyhow::{Context, Result};
 use self::credentials::Credentials;
 use self::findings::Findings;
 use self::gateway::Gateway;
+pub use self::instructions::instructions;
 use self::machine::Machine;
 pub use self::measurement::Plan;
 use self::page::Report;
@@ -68,7 +70,8 @@ pub async fn run(plan: &Plan, folder: &Path, logs: &Path) -> Result<()> {
     }
     let latencies = findings::latencies(&paced);
     let targets = targets::targets(&findings, &footprints)?;
-    let report = Report { plan, machine, findings, footprints, latencies, rate: paced.rate, targets };
+    let (rate, instructions) = (paced.rate, instructions::instructions()?);
+    let report = Report { plan, machine, findings, footprints, latencies, rate, instructions, targets };
     println!("\n{}", report.summary()?);
     std::fs::write(folder.join("bench/latest.json"), raw::json(&report, &series)?)?;
     std::fs::write(folder.join("bench/latest.svg"), plot::svg(&report.findings)?)?;

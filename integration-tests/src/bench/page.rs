@@ -24,6 +24,8 @@ pub struct Report<'a> {
     pub latencies: Vec<Latency>,
     /// At which rate, in requests in a second.
     pub rate: u32,
+    /// What requests are made of, as a table.
+    pub instructions: String,
     pub targets: Vec<Target>,
 }
 
@@ -34,6 +36,7 @@ impl Report<'_> {
             format!("Two workers:\n\n{}", self.costs(2)?),
             format!("Latency at {} requests in a second, µs:\n\n{}", self.rate, self.latency_table()),
             format!("Memory and start:\n\n{}", self.footprint_table()?),
+            format!("Instructions:\n\n{}", self.instructions),
             format!("Targets:\n\n{}", self.target_table()),
             format!("Noise floor, what plain Envoy adds to itself:\n\n{}", self.noise()?),
         ]
@@ -52,6 +55,7 @@ impl Report<'_> {
             ("COSTS_2", self.costs(2)?),
             ("LATENCY", self.latency_table()),
             ("FOOTPRINTS", self.footprint_table()?),
+            ("INSTRUCTIONS", self.instructions.clone()),
             ("TARGETS", self.target_table()),
             ("NOISE", self.noise()?),
             ("PLAIN_CPU_UPSTREAM", number(plain_upstream.cpu.median)),
@@ -161,7 +165,11 @@ impl Report<'_> {
 
     fn target_table(&self) -> String {
         let row = |target: &Target| {
-            let verdict = if target.is_met() { "met" } else { "missed" };
+            let verdict = match (target.is_met(), target.is_out_of_reach()) {
+                (true, _) => "met",
+                (false, false) => "missed",
+                (false, true) => "missed, by the host calls alone",
+            };
             let (limit, measured) = (target.limit.to_string(), format!("{:.2}", target.measured));
             let text = format!("{}: {}", target.variant.title(), target.text);
             vec![text, limit, measured, verdict.to_owned()]

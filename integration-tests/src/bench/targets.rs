@@ -13,6 +13,8 @@ pub struct Target {
     pub text: &'static str,
     pub limit: Limit,
     pub measured: f64,
+    /// What the host calls of a hit come to by themselves, where the filter cannot do without them.
+    pub calls: Option<f64>,
 }
 
 /// On which side of a number a figure shall be.
@@ -26,9 +28,20 @@ pub enum Limit {
 
 impl Target {
     pub fn is_met(&self) -> bool {
-        match self.limit {
-            Limit::AtMost(limit) => self.measured <= limit,
-            Limit::AtLeast(limit) => self.measured >= limit,
+        self.limit.holds(self.measured)
+    }
+
+    /// Whether no filter in wasm could meet it.
+    pub fn is_out_of_reach(&self) -> bool {
+        self.calls.is_some_and(|calls| !self.limit.holds(calls))
+    }
+}
+
+impl Limit {
+    fn holds(self, figure: f64) -> bool {
+        match self {
+            Self::AtMost(limit) => figure <= limit,
+            Self::AtLeast(limit) => figure >= limit,
         }
     }
 }
@@ -100,30 +113,41 @@ pub fn targets(all: &[Findings], footprints: &[HashMap<Variant, Footprint>]) -> 
     for goals in GOALS {
         let [one, two] = footprints_of(goals.cached)?;
         let added = AddedMemory::of([one, two], footprints_of(Variant::Plain)?);
-        let mut add =
-            |text, limit, measured| targets.push(Target { variant: goals.cached, text, limit, measured });
+        let (calls, calls_upstream) = match goals.cached {
+            Variant::OneToken => {
+                (Some(direct.finding(Variant::Calls)?), Some(upstream.finding(Variant::Calls)?))
+            }
+            _ => (None, None),
+        };
+        let mut add = |text, limit, measured, calls| {
+            targets.push(Target { variant: goals.cached, text, limit, measured, calls });
+        };
         add(
             "a hit adds, × what `jwt_authn` with its cache adds to requests with the same token, direct",
             Limit::AtMost(goals.hit),
             direct.finding(goals.cached)?.added.median / jwt_authn,
+            calls.map(|calls| calls.added.median / jwt_authn),
         );
         add(
             "requests in a second with a hit, × plain, with an upstream",
             Limit::AtLeast(goals.rate),
             upstream.finding(goals.cached)?.relative_rate.median,
+            calls_upstream.map(|calls| calls.relative_rate.median),
         );
         add(
             "a miss adds, × what `ext_authz` over HTTP adds, with an upstream",
             Limit::AtMost(goals.miss),
             upstream.finding(goals.uncached)?.added.median / ext_authz,
+            None,
         );
-        add("MB above plain Envoy, once", Limit::AtMost(goals.memory), added.once / 1e6);
+        add("MB above plain Envoy, once", Limit::AtMost(goals.memory), added.once / 1e6, None);
         add(
             "MB above plain Envoy for each worker",
             Limit::AtMost(goals.memory_per_worker),
             added.per_worker / 1e6,
+            None,
         );
-        add("seconds to start", Limit::AtMost(goals.start), one.start.as_secs_f64());
+        add("seconds to start", Limit::AtMost(goals.start), one.start.as_secs_f64(), None);
     }
     Ok(targets)
 }

@@ -18,6 +18,8 @@ pub enum Package {
     /// For Envoy, and what is built on it.
     Envoy,
     Kong,
+    /// That for Envoy, which counts the instructions of each function.
+    Counting,
 }
 
 impl Behaviour {

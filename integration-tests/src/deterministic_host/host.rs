@@ -1,6 +1,7 @@
 //! The host, as a test drives it.
 
 use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -208,6 +209,12 @@ impl Host {
         }
         result?;
         self.follow_up()
+    }
+
+    /// What each function has run on a worker, in instructions, by its name; nothing, if the package does not count.
+    pub fn instructions(&self, worker: usize) -> BTreeMap<String, u64> {
+        let vm = self.current.get(worker).and_then(|root| self.vms.get(root.vm)?.as_ref());
+        vm.map(Vm::instructions).unwrap_or_default()
     }
 
     /// Time passes. What becomes due in it, the test delivers.

@@ -35,9 +35,11 @@ pub fn module_compiler() -> Result<String> {
 pub(super) fn module(package: Package) -> Result<&'static Module> {
     static ENVOY: OnceLock<Result<Module, String>> = OnceLock::new();
     static KONG: OnceLock<Result<Module, String>> = OnceLock::new();
+    static COUNTING: OnceLock<Result<Module, String>> = OnceLock::new();
     let place = match package {
         Package::Envoy => &ENVOY,
         Package::Kong => &KONG,
+        Package::Counting => &COUNTING,
     };
     let compiled = place.get_or_init(|| compile(package).map_err(|error| format!("{error:#}")));
     compiled.as_ref().map_err(|error| anyhow!("{error}"))
@@ -47,6 +49,7 @@ fn compile(package: Package) -> Result<Module> {
     let path = match package {
         Package::Envoy => paths::filter()?,
         Package::Kong => paths::filter_for_kong()?,
+        Package::Counting => paths::counting_filter()?,
     };
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut config = Config::default();

@@ -1,10 +1,11 @@
 //! One VM: the module, instantiated, and the calls into it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result, anyhow};
-use wasmi::{Instance, Store, WasmParams, WasmResults};
+use wasmi::{Export, Instance, Store, WasmParams, WasmResults};
 
 use super::behaviour::Package;
 use super::context::{Call, Callback};
@@ -53,6 +54,16 @@ impl Vm {
         let world = Rc::clone(&self.store.data().world);
         let new = Self::new(self.number, self.worker, package, &world)?;
         Ok(Self { last_context: self.last_context, ..new })
+    }
+
+    /// What each function has run, in instructions, by its name. Only the package that counts tells it.
+    pub(super) fn instructions(&self) -> BTreeMap<String, u64> {
+        let counter = |export: Export<'_>| {
+            let name = export.name().to_owned();
+            let count = export.into_global()?.get(&self.store).i64()?;
+            Some((name, u64::try_from(count).ok()?))
+        };
+        self.instance.exports(&self.store).filter_map(counter).collect()
     }
 
     pub(super) fn exports(&self, name: &str) -> bool {

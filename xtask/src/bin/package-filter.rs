@@ -5,18 +5,27 @@
 //! Unused callbacks are removed, with all code that only they reached. Where the filter has its own callback, that gets the
 //! ABI's name. Kong's host calls some callbacks whether they exist or not; and there the filter starts through a separate
 //! export, so that it knows which host its package is for.
+//!
+//! `package-filter --counting IN OUT` makes the package for Envoy count: each function has a global, exported under its name, with the number of
+//! instructions that it has run.
 
 use std::env;
 
 use anyhow::{Context, Result, ensure};
-use walrus::{ModuleConfig, passes};
+use walrus::ir::{
+    BinaryOp, Binop, Const, GlobalGet, GlobalSet, Instr, InstrLocId, InstrSeq, InstrSeqId, Value, Visitor,
+    dfs_in_order,
+};
+use walrus::{ConstExpr, GlobalId, LocalFunction, Module, ModuleConfig, ValType, passes};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let (package, input, output) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--kong", input, output] => (&KONG, input, output),
-        [input, output] => (&ENVOY, input, output),
-        _ => anyhow::bail!("usage: package-filter [--kong] IN OUT"),
+    let (package, counts, input, output) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        ["--kong", input, output] => (&KONG, false, input, output),
+        ["--counting", input, output] => (&ENVOY, true, input, output),
+        [input, output] => (&ENVOY, false, input, output),
+        _ => anyhow::bail!("usage: package-filter [--kong | --counting] IN OUT"),
     };
 
     // Names of functions are a tenth of the module, which every process loads; what the compiler made has them.
@@ -42,7 +51,66 @@ fn main() -> Result<()> {
         module.exports.delete(export);
     }
     passes::gc::run(&mut module);
+    if counts {
+        count(&mut module);
+    }
     module.emit_wasm_file(output).with_context(|| format!("cannot write {output}"))
+}
+
+/// Lets each function count the instructions that it runs.
+fn count(module: &mut Module) {
+    for id in module.funcs.iter_local().map(|(id, _)| id).collect::<Vec<_>>() {
+        let zero = ConstExpr::Value(Value::I64(0));
+        let counter = module.globals.add_local(ValType::I64, true, false, zero);
+        let function = module.funcs.get_mut(id);
+        let name = function.name.clone().unwrap_or_default();
+        module.exports.add(&format!("{name} #{}", id.index()), counter);
+        let function = module.funcs.get_mut(id).kind.unwrap_local_mut();
+        for sequence in sequences(function) {
+            let instructions = std::mem::take(&mut function.block_mut(sequence).instrs);
+            function.block_mut(sequence).instrs = counted(instructions, counter);
+        }
+    }
+}
+
+/// Instructions with a count before each run of them that is entered at its beginning and left at its end.
+fn counted(instructions: Vec<(Instr, InstrLocId)>, counter: GlobalId) -> Vec<(Instr, InstrLocId)> {
+    let mut all = Vec::with_capacity(instructions.len() * 2);
+    for run in instructions.chunk_by(|(instruction, _), _| !branches(instruction)) {
+        let length = Value::I64(run.len().try_into().unwrap_or(i64::MAX));
+        let counting: [Instr; 4] = [
+            GlobalGet { global: counter }.into(),
+            Const { value: length }.into(),
+            Binop { op: BinaryOp::I64Add }.into(),
+            GlobalSet { global: counter }.into(),
+        ];
+        all.extend(counting.map(|instruction| (instruction, InstrLocId::default())));
+        all.extend_from_slice(run);
+    }
+    all
+}
+
+fn branches(instruction: &Instr) -> bool {
+    use Instr::{Block, Br, BrIf, BrTable, IfElse, Loop, Return, Unreachable};
+    matches!(
+        instruction,
+        Block(_) | Br(_) | BrIf(_) | BrTable(_) | IfElse(_) | Loop(_) | Return(_) | Unreachable(_)
+    )
+}
+
+/// The sequences of instructions of a function, nested ones among them.
+fn sequences(function: &LocalFunction) -> Vec<InstrSeqId> {
+    struct Found(Vec<InstrSeqId>);
+
+    impl<'i> Visitor<'i> for Found {
+        fn start_instr_seq(&mut self, sequence: &'i InstrSeq) {
+            self.0.push(sequence.id());
+        }
+    }
+
+    let mut found = Found(Vec::new());
+    dfs_in_order(&mut found, function, function.entry_block());
+    found.0
 }
 
 fn has_export(module: &walrus::Module, name: &str) -> bool {
