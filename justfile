@@ -299,6 +299,11 @@ memory tokens="1000000": build envoy
     MEMORY_TOKENS={{ tokens }} cargo test --package integration-tests --test memory
     cargo run --quiet --package integration-tests --bin reliability-page
 
+# Draws docs/dashboard.svg: the panels of the dashboard from a real Prometheus, while the authorization server fails twice.
+[group('long runs')]
+dashboard-picture: build envoy prometheus
+    cargo run --quiet --package integration-tests --bin dashboard-picture
+
 # Subjects Envoy to random events for so many minutes; responses and a plot of its memory go to target/soak.
 [group('long runs')]
 soak minutes="30": build envoy
@@ -349,7 +354,7 @@ schedules count="2000" from="100000": build
 # Builds the filter for deployment: for Envoy and products built on it, and for Kong.
 [group('build and try')]
 build:
-    @echo "build: compiling the filter to {{ filter }} and {{ filter_for_kong }}"
+    @echo "build: compiling the filter to {{ filter }} and {{ filter_for_kong }}, which takes some minutes the first time"
     @scripts/wasm-cargo wasm32-wasip1 build --quiet --release --package phantom-token
     @cargo run --quiet --package xtask --bin package-filter -- {{ compiled_filter }} {{ filter }}
     @mkdir -p target/kong
