@@ -25,11 +25,13 @@ const own = id.slice(0, id.lastIndexOf('.'));
 const seen = { user: await whoami() };
 const attempts = { alice: [alice, id], with_a_new_token: [again, id], stolen: [bob, id], without_mac: [alice, own], made_up: [alice, `x${id}`] };
 for (const [name, [user, sessionId]] of Object.entries(attempts)) {
-  seen[name] = [await send('POST', user, sessionId)];
-  // The server has one stream for each session.
-  if (user !== again) seen[name].push(await send('GET', user, sessionId));
+  seen[name] = [(await send('POST', user, sessionId)).status];
+  // The server has one stream for each session, which is the client's.
+  if (sessionId !== id || user === bob) seen[name].push((await send('GET', user, sessionId)).status);
 }
-seen.ended_by_bob = await send('DELETE', bob, id);
+const begun = (await send('POST', alice, undefined, 'initialize')).headers.get('mcp-session-id');
+seen.stream = (await send('GET', alice, begun)).status;
+seen.ended_by_bob = (await send('DELETE', bob, id)).status;
 seen.still = await whoami();
 seen.of_bob = await (async () => {
   const theirs = new Client({ name: 'sessions', version: '1.0.0' });
@@ -37,7 +39,7 @@ seen.of_bob = await (async () => {
   const { content } = await theirs.callTool({ name: 'whoami', arguments: {} });
   return content[0].text;
 })();
-seen.ended_by_alice = await send('DELETE', alice, id);
+seen.ended_by_alice = (await send('DELETE', alice, id)).status;
 console.log(JSON.stringify(seen));
 process.exit(0);
 
@@ -74,18 +76,19 @@ async function whoami() {
   return content[0].text;
 }
 
-// The status. A stream is left as soon as it has begun.
-async function send(method, user, sessionId) {
+// A request of this session. A stream is left as soon as it has begun.
+async function send(method, user, sessionId, call = 'tools/list') {
   const leave = new AbortController();
   const headers = {
     authorization: `Bearer ${user.tokens().access_token}`,
     accept: method === 'POST' ? 'application/json, text/event-stream' : 'text/event-stream',
     'content-type': 'application/json',
     'mcp-protocol-version': '2025-11-25',
-    'mcp-session-id': sessionId,
+    ...(sessionId && { 'mcp-session-id': sessionId }),
   };
-  const body = method === 'POST' ? JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'tools/list', params: {} }) : undefined;
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'sessions', version: '1.0.0' } };
+  const body = method === 'POST' ? JSON.stringify({ jsonrpc: '2.0', id: 7, method: call, params }) : undefined;
   const answer = await fetch(url, { method, headers, body, signal: leave.signal });
   leave.abort();
-  return answer.status;
+  return answer;
 }

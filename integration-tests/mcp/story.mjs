@@ -35,11 +35,12 @@ const TABLE = [
 // What a session comes to, by POST and by GET, with whose token and which id. The SDK's server takes ids from whoever sends them.
 const SESSIONS = {
   user: 'alice: mcp:read',
-  alice: [200, 200],
+  alice: [200],
   with_a_new_token: [200],
   stolen: [404, 404],
   without_mac: [404, 404],
   made_up: [404, 404],
+  stream: 200,
   ended_by_bob: 404,
   still: 'alice: mcp:read',
   of_bob: 'bob: mcp:read',
