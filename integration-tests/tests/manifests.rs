@@ -105,6 +105,30 @@ fn the_traffic_extension_says_what_the_wasm_plugin_says() -> Result<()> {
     Ok(())
 }
 
+/// If this failed, streams would be cut, or clients that are pages would lose their sessions or fall back to an older revision.
+#[test]
+fn r277_the_examples_for_mcp_let_streams_last_and_name_its_fields() -> Result<()> {
+    for folder in [ISTIO_MCP, ENVOY_GATEWAY_MCP] {
+        let manifests = Manifests::build(folder)?;
+        let route = manifests.named("HTTPRoute", "notes")?["spec"]["rules"][0].clone();
+        assert_eq!(route["timeouts"]["request"], "0s", "{folder}");
+        let cors = match manifests.named("SecurityPolicy", "notes") {
+            Ok(policy) => policy["spec"]["cors"].clone(),
+            Err(_) => route["filters"][0]["cors"].clone(),
+        };
+        let has =
+            |list: &str, name: &str| cors[list].as_array().is_some_and(|list| list.contains(&json!(name)));
+        for field in ["authorization", "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"] {
+            assert!(has("allowHeaders", field), "{folder}: {field}");
+        }
+        for field in ["www-authenticate", "mcp-session-id"] {
+            assert!(has("exposeHeaders", field), "{folder}: {field}");
+        }
+    }
+    assert_eq!(envoy_gateway::errors(&Manifests::build(ENVOY_GATEWAY_MCP)?), [""; 0]);
+    Ok(())
+}
+
 /// If this failed, a file would look as if it were applied, and no test would have seen it.
 #[test]
 fn every_file_belongs_to_a_kustomization() -> Result<()> {
@@ -150,6 +174,9 @@ const IN_CLUSTER: &str = "istio/overlays/in-cluster-authorization-server";
 const WAYPOINT: &str = "istio/overlays/waypoint";
 const TRAFFIC_EXTENSION: &str = "istio/overlays/traffic-extension";
 const ENVOY_GATEWAY: &str = "envoy-config/envoy-gateway";
-const ISTIO: [&str; 4] = [EXTERNAL, IN_CLUSTER, WAYPOINT, TRAFFIC_EXTENSION];
-const FOLDERS: [&str; 5] = [EXTERNAL, IN_CLUSTER, WAYPOINT, TRAFFIC_EXTENSION, ENVOY_GATEWAY];
+const ISTIO_MCP: &str = "istio/overlays/mcp";
+const ENVOY_GATEWAY_MCP: &str = "envoy-config/envoy-gateway-mcp";
+const ISTIO: [&str; 5] = [EXTERNAL, IN_CLUSTER, WAYPOINT, TRAFFIC_EXTENSION, ISTIO_MCP];
+const FOLDERS: [&str; 7] =
+    [EXTERNAL, IN_CLUSTER, WAYPOINT, TRAFFIC_EXTENSION, ISTIO_MCP, ENVOY_GATEWAY, ENVOY_GATEWAY_MCP];
 const KUSTOMIZATION: &str = "kustomization.yaml";
