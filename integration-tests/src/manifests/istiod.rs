@@ -144,25 +144,42 @@ fn rbac_filter(action: &str, policies: &[&Value]) -> Result<Option<Value>> {
             text(&policy["metadata"]["namespace"]),
             text(&policy["metadata"]["name"])
         );
+        if policy["spec"]["rules"].is_null() {
+            rules.insert(format!("{name}-rule[0]"), never());
+        }
         for (index, rule) in entries(&policy["spec"]["rules"]).iter().enumerate() {
             known(rule, &["from", "to"])?;
             let key = format!("{name}-rule[{index}]");
             rules.insert(key, json!({"permissions": permissions(rule)?, "principals": principals(rule)?}));
         }
     }
+    let mut rules = json!({"policies": rules});
+    // The other one is the default.
+    if action == "DENY" {
+        rules["action"] = json!(action);
+    }
     let filter = json!({
         "name": "envoy.filters.http.rbac",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
-            "rules": {"action": action, "policies": rules},
+            "rules": rules,
+            "shadow_rules_stat_prefix": "istio_dry_run_allow_",
         },
     });
     Ok((!policies.is_empty()).then_some(filter))
 }
 
+/// What a policy without rules is.
+fn never() -> Value {
+    json!({
+        "permissions": [{"not_rule": {"any": true}}],
+        "principals": [{"not_id": {"any": true}}],
+    })
+}
+
 fn permissions(rule: &Value) -> Result<Vec<Value>> {
     if rule["to"].is_null() {
-        return Ok(vec![json!({"any": true})]);
+        return Ok(vec![json!({"and_rules": {"rules": [{"any": true}]}})]);
     }
     let permission = |to: &Value| {
         let rules = matchers(&to["operation"], |field, value| {
@@ -191,9 +208,10 @@ fn principals(rule: &Value) -> Result<Vec<Value>> {
                 _ => bail!("{field} is not known here"),
             })
         })?;
-        let one_of = |(field, ids): (String, Vec<Value>)| {
-            let ids = json!({"or_ids": {"ids": ids}});
-            if field.starts_with("not") { json!({"not_id": ids}) } else { ids }
+        let one_of = |(field, ids): (String, Vec<Value>)| match (field.as_str(), ids.as_slice()) {
+            ("requestPrincipals", [id]) => id.clone(),
+            ("notPrincipals", ids) => json!({"not_id": {"or_ids": {"ids": ids}}}),
+            (_, ids) => json!({"or_ids": {"ids": ids}}),
         };
         let ids: Vec<Value> = ids.into_iter().map(one_of).collect();
         Ok(json!({"and_ids": {"ids": ids}}))
