@@ -737,7 +737,7 @@ envoy-gateway: (go-programs "envoy-gateway") envoy-gateway-definitions
 
 # Obtains istiod and the agent of its proxies from the Go module proxy, with files of Istio's Helm chart and image.
 [group('parts, which the other recipes obtain')]
-istio: kubernetes (go-programs "istio") istio-definitions (go-files "istio" "istio" "istio.io/istio" "manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml") (go-files "istio" "istio" "istio.io/istio" "tools/packaging/common/envoy_bootstrap.json")
+istio: kubernetes (go-programs "istio") istio-definitions (go-files "istio" "istio" "istio.io/istio" "manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml") (go-files "istio" "istio" "istio.io/istio" "manifests/charts/istio-control/istio-discovery/files/waypoint.yaml") (go-files "istio" "istio" "istio.io/istio" "tools/packaging/common/envoy_bootstrap.json")
     #!/usr/bin/env bash
     set -euo pipefail
     # The agent keeps filters there, and nowhere else.

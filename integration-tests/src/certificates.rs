@@ -45,6 +45,11 @@ impl CertificateAuthority {
         self.issuer.pem()
     }
 
+    /// The private key (PKCS#8), for another program that signs with it.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// What a client has to trust who trusts this authority alone.
     pub fn roots(&self) -> Result<RootCertStore> {
         let mut roots = RootCertStore::empty();

@@ -1,7 +1,7 @@
 //! A client that sends requests byte by byte as specified: odd header values, repeated fields, raw paths. It speaks HTTP/1.1,
 //! or HTTP/2 without TLS.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -112,6 +112,20 @@ pub(crate) async fn exchange(
     let (head, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+}
+
+/// The inside of a tunnel that the server of this connection makes to a destination.
+pub(crate) async fn tunnel(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    destination: &str,
+) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await?;
+    tokio::spawn(connection);
+    let connect = hyper::Request::connect(destination).body(Full::new(Bytes::new()))?;
+    let response = sender.send_request(connect).await?;
+    ensure!(response.status() == 200, "no tunnel: {}", response.status());
+    Ok(TokioIo::new(hyper::upgrade::on(response).await?))
 }
 
 impl Request {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::kubernetes::ApiServer;
 use super::start_in;
+use crate::certificates::CertificateAuthority;
 use crate::client::{Client, Request};
 use crate::envoy::Envoy;
 use crate::eventually::eventually;
@@ -36,7 +37,7 @@ pub struct Proxy<'a> {
     pub labels: &'a Value,
     /// Its address in the cluster, which no other pod has.
     pub address: &'a str,
-    /// `router` or `sidecar`.
+    /// `router`, `sidecar` or `waypoint`.
     pub kind: &'a str,
     /// What its container has beside what Istio sets.
     pub environment: &'a [(&'a str, &'a str)],
@@ -45,8 +46,12 @@ pub struct Proxy<'a> {
 }
 
 impl Istiod {
-    /// Starts both, and waits until istiod serves.
-    pub async fn start(name: &str) -> Result<Self> {
+    /// Starts both, and waits until istiod serves. It signs certificates of this authority, and has these variables.
+    pub async fn start(
+        name: &str,
+        authority: &CertificateAuthority,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let api_server = ApiServer::start(name).await?;
         for control_plane in ["envoy-gateway", "istio"] {
             api_server.define(&paths::definitions(control_plane)?)?;
@@ -58,8 +63,20 @@ impl Istiod {
             "etc/istio/config/mesh",
             &json!({"trustDomain": "cluster.local", "defaultProviders": {}}),
         )?;
-        let template = fs::read_to_string(paths::control_plane("istio", "kube-gateway.yaml")?)?;
-        let injection = json!({"policy": "enabled", "templates": {"kube-gateway": template, "sidecar": ""}});
+        for (file, content) in [
+            ("root-cert.pem", authority.pem()),
+            ("cert-chain.pem", authority.pem()),
+            ("ca-cert.pem", authority.pem()),
+            ("ca-key.pem", authority.key_pem()),
+        ] {
+            write_text(folder.path(), &format!("etc/cacerts/{file}"), &content)?;
+        }
+        let template =
+            |name: &str| Ok::<_, anyhow::Error>(fs::read_to_string(paths::control_plane("istio", name)?)?);
+        let templates = json!({
+            "kube-gateway": template("kube-gateway.yaml")?, "waypoint": template("waypoint.yaml")?, "sidecar": "",
+        });
+        let injection = json!({"policy": "enabled", "templates": templates});
         write(folder.path(), "var/lib/istio/inject/config", &injection)?;
         write(folder.path(), "var/lib/istio/inject/values", &values())?;
         let (port, web) = (free_port()?, free_port()?);
@@ -83,7 +100,7 @@ impl Istiod {
             "--ctrlz_port",
             "0",
         ];
-        let environment = [
+        let own = [
             ("POD_NAME", "istiod"),
             ("POD_NAMESPACE", "istio-system"),
             ("REVISION", "default"),
@@ -92,7 +109,10 @@ impl Istiod {
             ("INJECTION_WEBHOOK_CONFIG_NAME", ""),
             ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
             ("PILOT_ENABLE_ALPN_FILTER", "false"),
+            // What a Service makes of a sidecar is there beside what a Sidecar says.
+            ("PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE", "true"),
         ];
+        let environment = [own.as_slice(), environment].concat();
         let log = paths::logs()?.join(format!("{name}-istiod.log"));
         let program = paths::control_plane("istio", "pilot-discovery")?;
         let process = start_in(folder.path(), &program, &arguments, &environment, &log)?;
@@ -124,6 +144,8 @@ impl Istiod {
         let labels: String = labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         write_text(folder, "etc/istio/pod/labels", &labels)?;
         let template = fs::read_to_string(paths::control_plane("istio", "envoy_bootstrap.json")?)?;
+        // A waypoint would get its peers' metadata from istiod by an extension of Istio's build.
+        let template = template.replace("if .metadata_discovery", "if false");
         write_text(folder, "var/lib/istio/envoy/envoy_bootstrap_tmpl.json", &template)?;
         let (admin, status, health, metrics) = (free_port()?, free_port()?, free_port()?, free_port()?);
         let discovery = format!("127.0.0.1:{}", self.port);
@@ -238,6 +260,8 @@ fn values() -> Value {
             "meshID": "",
             "network": "",
             "trustDomain": "",
+            "platform": "",
+            "waypoint": {},
             "logging": {"level": "default:info"},
             "multiCluster": {"clusterName": ""},
             "sds": {"token": {"aud": "istio-ca"}},
