@@ -69,7 +69,8 @@ fn every_test_on_a_page_exists() -> Result<()> {
         }
     }
     let (mut named, mut missing) = (0, Vec::new());
-    for Page { path, parts } in pages()? {
+    // That page is generated from the tests themselves.
+    for Page { path, parts } in pages()?.into_iter().filter(|page| page.path != "docs/conformance.md") {
         for part in parts {
             let Part::Code(code) = part else { continue };
             let name = code.trim_end_matches(['*', '…']);
