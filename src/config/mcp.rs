@@ -3,11 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rules::TokenConditions;
 use super::texts::{Identifier, identifier};
 use crate::fields::{ConfigErrors, FieldPath, Keyword, NonEmptyList, Reader, Visible, keywords, section};
 use crate::json::members;
-use crate::policy::{self, CallSource};
+use crate::policy::{self, CallSource, TokenConditions};
 
 section! {
     /// MCP servers behind the gateway.

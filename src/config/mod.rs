@@ -17,6 +17,7 @@ mod mcp;
 mod mint;
 mod profile;
 mod rules;
+mod selection;
 mod servers;
 mod texts;
 mod token;

@@ -2,20 +2,14 @@
 
 use std::sync::Arc;
 
-use http::Method;
-use serde_json::Value;
-
 use super::mint::RuleMint;
-use super::texts::{ConditionPointer, RequestField};
+use super::selection::{RuleHeader, RuleMcp, host_patterns, selection, with_head};
 use crate::documents::resource_metadata::ResourceMetadata;
-use crate::fields::{
-    BoundedDuration, ConfigErrors, FieldPath, NonEmptyList, SECOND, Visible, YEAR, keywords, section,
-};
+use crate::fields::{ConfigErrors, FieldPath, NonEmptyList, keywords, section};
 use crate::http::opaque_path::Delimiter;
 use crate::policy::{
-    self, AcrValues, AnyScopes, Audience, CallCondition, CallSource, ClaimCondition, ClaimConditions,
-    Condition, Enforcement, FieldCondition, FieldTest, HostPattern, KeyBinding, MaxAge, PathPattern, Peers,
-    Requirement, Rules, Scopes, Selection, Test,
+    self, Condition, Enforcement, KeyBinding, PathPattern, Peers, Requirement, Rules, Selection,
+    TokenConditions,
 };
 use crate::server_id::ServerId;
 use crate::session::SessionBinding;
@@ -84,71 +78,6 @@ section! {
         any_of: NonEmptyList<TokenConditions>,
         ..token: TokenConditions,
     }
-
-    /// A condition on a header field: exactly one of `exact`, `one_of` and `prefix`, which are compared letter by letter.
-    pub(super) struct RuleHeader {
-        /// Its name, in lower case.
-        name: RequestField = required,
-        /// Its value is this.
-        exact: Visible,
-        /// Its value is one of these.
-        one_of: NonEmptyList<Visible>,
-        /// Its value begins so.
-        prefix: Visible,
-    }
-
-    /// The call of an MCP client: one of `methods`, or `tools/call` of one of `tools`.
-    pub(super) struct RuleMcp {
-        /// What tells which call it is. `envoy_filter`: Envoy's filter `envoy.filters.http.mcp`, which reads the body and stands before
-        /// this one. `header_fields`: `Mcp-Method` and `Mcp-Name`, in a revision of MCP that has servers refuse what differs from
-        /// the body (2026-07-28), and your word that this one does. Where it does not tell, the rule does not decide.
-        source: CallSource = required,
-        /// Methods, `tools/list` say.
-        methods: NonEmptyList<Visible>,
-        /// Names of tools.
-        tools: NonEmptyList<Visible>,
-    }
-
-    /// Requirements for a token, all of which it must meet.
-    #[derive(Default, PartialEq)]
-    pub(super) struct TokenConditions {
-        /// `aud` must contain one of these, in addition to what `token.audience` requires.
-        audience: NonEmptyList<String>,
-        /// The JWT's `scope` must contain all of these.
-        scopes: Vec<String>,
-        /// And one of these. Put the one that allows the least first: challenges name it alone, so that clients ask for no more.
-        scopes_any_of: NonEmptyList<String>,
-        /// Conditions on other claims: `{pointer: /department, one_of: [sales]}`, `{pointer: /realm_access/roles, contains:
-        /// admin}` or `{pointer: /sub, present: true}`.
-        claims: Vec<RuleClaim>,
-        /// How the user must have authenticated: `acr` must be one of these.
-        acr_values: NonEmptyList<String>,
-        /// Maximum time since the user authenticated, by `auth_time`.
-        max_age: BoundedDuration<SECOND, YEAR>,
-    }
-
-    /// A condition on a claim: exactly one of `present`, `one_of` and `contains`.
-    #[derive(PartialEq)]
-    pub(super) struct RuleClaim {
-        /// JSON Pointer to the claim.
-        pointer: ConditionPointer = required,
-        /// `true`: the claim must be present.
-        present: bool,
-        /// The claim must be one of these, or a list that contains one of these.
-        one_of: Vec<Value>,
-        /// The claim must be this, or a list that contains this.
-        contains: Value,
-        /// The separator if the server writes a list as one string, as in `admin,staff`: `comma` or `space`. By default such a
-        /// string is one value.
-        separated_by: Separator,
-    }
-}
-
-/// `rules[].claims[].separated_by`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Separator {
-    Comma,
-    Space,
 }
 
 /// `rules[].access`.
@@ -173,10 +102,8 @@ pub(super) enum RuleDpop {
 }
 
 keywords! {
-    CallSource { EnvoyFilter = "envoy_filter" or HeaderFields = "header_fields" }
     Access { Public = "public", Optional = "optional" or Protected = "protected" }
     PathMatch { Prefix = "prefix" or Exact = "exact" }
-    Separator { Comma = "comma" or Space = "space" }
     Delimiter { Slash = "%2F", Percent = "%25", Hash = "%23", QuestionMark = "%3F" or Semicolon = ";" }
 }
 
@@ -269,26 +196,13 @@ impl Rule {
             any_of,
             token,
         } = self;
-        let hosts = match &hosts {
-            None => vec![HostPattern::Any],
-            Some(names) => host_patterns(at.field("hosts"), names, errors),
-        };
+        let hosts = host_patterns(at.field("hosts"), hosts, errors);
         let narrows = routes.is_some();
         let routes = routes.map_or(vec![None], |routes| routes.into_iter().map(Some).collect());
         let is_exact = path_match.map(|path_match| path_match == PathMatch::Exact);
         let path = errors.check(at.field("path"), PathPattern::parse(&path, is_exact));
-        let methods = methods.unwrap_or_default();
-        if !methods.iter().all(|method| is_method(method)) {
-            errors.note(at.field("methods"), "must be method names in upper case");
-        }
-        if methods.iter().any(|method| ["*", "ANY", "ALL"].contains(&method.as_str())) {
-            errors.note(at.field("methods"), "must be left out if the rule is for all methods");
-        }
-        let methods = with_head(methods);
-        let selection = Selection {
-            fields: field_conditions(at.field("headers"), headers.unwrap_or_default(), errors),
-            call: mcp.and_then(|mcp| mcp.condition(at.field("mcp"), errors)),
-        };
+        let methods = with_head(at.field("methods"), methods.unwrap_or_default(), errors);
+        let selection = selection(at, headers, mcp, errors);
         if selection != Selection::default() {
             // Clients write these as they like, so no place opens by them.
             if access != Access::Protected {
@@ -304,26 +218,7 @@ impl Rule {
                 errors.note(at.field("routes"), "must be left out where the rule has headers or mcp");
             }
         }
-
-        if authorization_server.is_some() && authorization_servers.is_some() {
-            errors.note(
-                at.field("authorization_servers"),
-                "must be left out where there is authorization_server",
-            );
-        }
-        let one = authorization_server.map(|name| (at.field("authorization_server"), name));
-        let at_several = at.field("authorization_servers");
-        let several = authorization_servers.into_iter().flatten().enumerate();
-        let mut servers = Vec::new();
-        for (at, name) in
-            one.into_iter().chain(several.map(|(index, name)| (at_several.element(index), name)))
-        {
-            let place = context.servers.iter().position(|server| *server == name).map(ServerId);
-            let place = place.ok_or("must be the name of one of authorization_servers");
-            let place =
-                place.and_then(|id| if servers.contains(&id) { Err("is a duplicate") } else { Ok(id) });
-            servers.extend(errors.check(at, place));
-        }
+        let servers = context.server_ids(at, authorization_server, authorization_servers, errors);
         let mint = mint.and_then(|mint| mint.profile(at.field("mint"), context.profile, errors));
         let peers = peers.and_then(|peers| errors.check(at.field("peers"), Peers::new(peers)));
         let resource_metadata = resource.and_then(|resource| {
@@ -401,6 +296,34 @@ impl Rule {
     }
 }
 
+impl RuleContext<'_> {
+    /// The servers of a rule, each once: `one`, or `several` in their order.
+    fn server_ids(
+        &self,
+        at: FieldPath<'_>,
+        one: Option<String>,
+        several: Option<Vec<String>>,
+        errors: &mut ConfigErrors,
+    ) -> Vec<ServerId> {
+        let at_several = at.field("authorization_servers");
+        if one.is_some() && several.is_some() {
+            errors.note(at_several, "must be left out where there is authorization_server");
+        }
+        let one = one.map(|name| (at.field("authorization_server"), name));
+        let several = several.into_iter().flatten().enumerate();
+        let several = several.map(|(index, name)| (at_several.element(index), name));
+        let mut servers = Vec::new();
+        for (at, name) in one.into_iter().chain(several) {
+            match self.servers.iter().position(|server| *server == name).map(ServerId) {
+                None => errors.note(at, "must be the name of one of authorization_servers"),
+                Some(id) if servers.contains(&id) => errors.note(at, "is a duplicate"),
+                Some(id) => servers.push(id),
+            }
+        }
+        servers
+    }
+}
+
 /// The requirements of a rule for its requests. A public rule must have none of them, even if they have no effect.
 #[derive(Default, PartialEq)]
 struct Demands {
@@ -448,165 +371,6 @@ impl Demands {
             any_of,
         }
     }
-}
-
-impl TokenConditions {
-    /// As one of several: if it asked for nothing, the others would not count.
-    fn alternative(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
-        let before = errors.iter().count();
-        let conditions = self.conditions(at, errors);
-        if conditions.is_empty() && errors.iter().count() == before {
-            errors.note(at, "must require something: every token meets it");
-        }
-        conditions
-    }
-
-    /// In the order in which they are checked. An empty list requires nothing.
-    fn conditions(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
-        let Self { audience, scopes, scopes_any_of, claims, acr_values, max_age } = self;
-        let scopes = scopes.filter(|scopes| !scopes.is_empty());
-        let claims = claims.filter(|claims| !claims.is_empty());
-        let conditions: [Option<Condition>; 6] = [
-            audience.map(|audience| Audience(audience).into()),
-            scopes
-                .and_then(|scopes| errors.check(at.field("scopes"), Scopes::new(scopes)))
-                .map(Condition::from),
-            scopes_any_of
-                .and_then(|scopes| errors.check(at.field("scopes_any_of"), AnyScopes::new(scopes)))
-                .map(Condition::from),
-            claims.map(|claims| claim_conditions(at.field("claims"), claims, errors).into()),
-            acr_values
-                .and_then(|values| errors.check(at.field("acr_values"), AcrValues::new(values)))
-                .map(Condition::from),
-            max_age.map(|max_age| MaxAge(max_age).into()),
-        ];
-        conditions.into_iter().flatten().collect()
-    }
-}
-
-fn field_conditions(
-    at: FieldPath<'_>,
-    headers: Vec<RuleHeader>,
-    errors: &mut ConfigErrors,
-) -> Vec<FieldCondition> {
-    let mut conditions = Vec::new();
-    for (index, RuleHeader { name, exact, one_of, prefix }) in headers.into_iter().enumerate() {
-        let tests = [
-            exact.map(|value| FieldTest::OneOf(vec![value])),
-            one_of.map(FieldTest::OneOf),
-            prefix.map(FieldTest::Prefix),
-        ];
-        let mut tests = tests.into_iter().flatten();
-        match (tests.next(), tests.next()) {
-            (Some(test), None) => conditions.push(FieldCondition { name, test }),
-            _ => errors.note(
-                at.element(index).field("name"),
-                "needs exactly one of exact, one_of and prefix beside it",
-            ),
-        }
-    }
-    conditions
-}
-
-impl RuleMcp {
-    fn condition(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Option<CallCondition> {
-        let Self { source, methods, tools } = self;
-        let (methods, tools) = (methods.unwrap_or_default(), tools.unwrap_or_default());
-        if methods.is_empty() && tools.is_empty() {
-            errors.note(at, "needs methods or tools");
-        }
-        if methods.iter().any(|method| method == policy::TOOLS_CALL) {
-            errors
-                .note(at.field("methods"), "must not have tools/call, which is any tool: name them in tools");
-        }
-        Some(CallCondition { source, methods, tools })
-    }
-}
-
-fn claim_conditions(at: FieldPath<'_>, claims: Vec<RuleClaim>, errors: &mut ConfigErrors) -> ClaimConditions {
-    let claims = claims.into_iter().enumerate();
-    ClaimConditions(claims.filter_map(|(index, claim)| claim.condition(at.element(index), errors)).collect())
-}
-
-impl RuleClaim {
-    /// A pointer, and exactly one thing that the claim there has to be.
-    fn condition(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Option<ClaimCondition> {
-        if self.present == Some(false) {
-            errors.note(at.field("present"), "must be true");
-        }
-        if self.one_of.as_ref().is_some_and(Vec::is_empty) {
-            errors.note(at.field("one_of"), "must not be empty");
-        }
-        if self.contains.as_ref().is_some_and(Value::is_array) {
-            errors.note(at.field("contains"), "must be one value: use one_of for alternatives");
-        }
-        if self.present.is_some() && self.separated_by.is_some() {
-            errors.note(at.field("separated_by"), "must be left out with present");
-        }
-        let separator = self.separated_by.map(|separator| match separator {
-            Separator::Comma => ',',
-            Separator::Space => ' ',
-        });
-        let tests = [
-            self.present.map(|_| Test::Present),
-            self.one_of.map(Test::OneOf),
-            self.contains.map(|value| Test::OneOf(vec![value])),
-        ];
-        let mut tests = tests.into_iter().flatten();
-        let (Some(test), None) = (tests.next(), tests.next()) else {
-            let message = "needs exactly one of present, one_of and contains beside it";
-            errors.note(at.field("pointer"), message);
-            return None;
-        };
-        Some(ClaimCondition { pointer: self.pointer, test, separator })
-    }
-}
-
-fn host_patterns(at: FieldPath<'_>, names: &[String], errors: &mut ConfigErrors) -> Vec<HostPattern> {
-    let mut hosts: Vec<HostPattern> = Vec::new();
-    for (index, name) in names.iter().enumerate() {
-        let at = at.element(index);
-        match errors.check(at, host(name)) {
-            Some(host) if hosts.contains(&host) => errors.note(at, "is a duplicate"),
-            Some(host) => hosts.push(host),
-            None => {}
-        }
-    }
-    hosts
-}
-
-/// A name of labels, or an address of IPv6 in brackets, as requests have it behind lower-casing.
-fn host(name: &str) -> Result<HostPattern, &'static str> {
-    let is_label = |label: &str| {
-        let is_character =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        !label.is_empty() && label.bytes().all(is_character)
-    };
-    let is_address =
-        |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok() && text == text.to_ascii_lowercase();
-    if let Some(domain) = name.strip_prefix("*.").filter(|domain| domain.split('.').all(is_label)) {
-        return Ok(HostPattern::Below(format!(".{domain}")));
-    }
-    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    match address.map_or_else(|| name.split('.').all(is_label), is_address) {
-        true => Ok(HostPattern::Exactly(name.to_owned())),
-        false => Err(
-            "must be a name in lower case without port, or *. and a domain; left out, it is for all hosts",
-        ),
-    }
-}
-
-/// A rule for GET is for HEAD as well: services answer both by the same code (RFC 9110 §9.3.2).
-fn with_head(mut methods: Vec<String>) -> Vec<String> {
-    let has = |name: &str| methods.iter().any(|method| method == name);
-    if has("GET") && !has("HEAD") {
-        methods.push("HEAD".to_owned());
-    }
-    methods
-}
-
-fn is_method(name: &str) -> bool {
-    Method::from_bytes(name.as_bytes()).is_ok() && !name.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 #[cfg(all(test, feature = "schema"))]

@@ -48,10 +48,6 @@ texts! {
     SubjectPointer = |text| {
         ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /username")
     },
-    /// A JSON Pointer to a claim that a rule tests.
-    ConditionPointer = |text| {
-        ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /department, to no registered date")
-    },
 }
 
 /// Where a document or an endpoint is. User information and query may be secret.

@@ -1,8 +1,8 @@
 //! Conditions that a rule can set for the caller and the token. Each is in one place with everything that follows from it: when
 //! it is checked, the claims that it needs, the refusal, and its challenge parameters.
 //!
-//! A condition on an absent claim is not met. The names of conditions in the configuration, and the rest of a rule, are defined
-//! elsewhere.
+//! A condition on an absent claim is not met. [`TokenConditions`](super::TokenConditions) has the names of conditions in the
+//! configuration.
 
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ macro_rules! conditions {
             /// Why a request is refused that does not meet it.
             pub(super) fn reason(&self) -> Reason {
                 match self { $($(Self::$condition(_) => <$condition as Requires>::REASON,)+)+ }
+            }
+
+            /// Whether it asks what only introspection tells.
+            pub(super) fn is_about_token(&self) -> bool {
+                match self { $($(Self::$condition(_) => <$condition as Requires>::IS_ABOUT_TOKEN,)+)+ }
             }
 
             /// The pointers of the claims that it needs.
@@ -138,6 +143,9 @@ trait Requires {
     /// Why a request is refused that does not meet it.
     const REASON: Reason;
 
+    /// Whether it asks for what is said of a token, which only introspection tells, and not of its user or of the caller.
+    const IS_ABOUT_TOKEN: bool = true;
+
     /// Whether it is met.
     fn is_met(&self, subject: Self::Subject<'_>) -> bool;
 
@@ -169,6 +177,7 @@ impl Peers {
 impl Requires for Peers {
     type Subject<'s> = Caller<'s>;
     const REASON: Reason = Reason::PeerNotAllowed;
+    const IS_ABOUT_TOKEN: bool = false;
 
     fn is_met(&self, Caller(peer): Caller<'_>) -> bool {
         self.0.iter().any(|allowed| peer == Some(allowed.as_bytes()))
@@ -278,6 +287,7 @@ pub enum Test {
 impl Requires for ClaimConditions {
     type Subject<'s> = Granted<'s>;
     const REASON: Reason = Reason::ClaimMismatch;
+    const IS_ABOUT_TOKEN: bool = false;
 
     fn is_met(&self, Granted { claims, .. }: Granted<'_>) -> bool {
         self.0

@@ -73,9 +73,7 @@ impl Requirement {
 
     /// Whether it depends on what is said of a token, and not of its user alone.
     pub(crate) fn asks_of_token(&self) -> bool {
-        self.all()
-            .flat_map(Self::with_alternatives)
-            .any(|condition| !matches!(condition, Condition::Peers(_) | Condition::ClaimConditions(_)))
+        self.all().flat_map(Self::with_alternatives).any(Condition::is_about_token)
     }
 
     /// The pointers of the claims that it depends on.

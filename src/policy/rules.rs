@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::host_pattern::HostPattern;
 use super::pattern::{self, PathPattern};
 use super::requirement::{Enforcement, Requirement};
 use super::selection::Selection;
@@ -53,17 +54,6 @@ pub struct Rule {
     pub allow_in_path: Vec<Delimiter>,
     /// Who may come in.
     pub access: Access,
-}
-
-/// The hosts that a rule is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostPattern {
-    /// Every host.
-    Any,
-    /// All hosts below this domain, which starts with a dot.
-    Below(String),
-    /// This host alone.
-    Exactly(String),
 }
 
 /// Who may come in.
@@ -449,16 +439,6 @@ impl Access {
         match self {
             Self::Public => 2,
             Self::Protected(_) => (!self.needs_token()).into(),
-        }
-    }
-}
-
-impl HostPattern {
-    fn is_for(&self, host: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Below(domain) => host.len() > domain.len() && host.ends_with(domain.as_str()),
-            Self::Exactly(name) => host == name,
         }
     }
 }
