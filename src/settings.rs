@@ -127,16 +127,6 @@ pub enum KeySettings {
     Published(PublishedKeys),
 }
 
-impl KeySettings {
-    /// The usable keys of this published JWK Set; none if it is malformed.
-    pub fn key_set(&self, published: &[u8]) -> Option<Arc<KeySet>> {
-        match self {
-            Self::Configured(keys) => Some(Arc::clone(keys)),
-            Self::Published(keys) => KeySet::parse(published, &keys.algorithms).ok().map(Arc::new),
-        }
-    }
-}
-
 /// How clients present tokens.
 #[derive(Clone, Debug)]
 pub struct CredentialSettings {
