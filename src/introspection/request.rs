@@ -3,7 +3,6 @@
 //! context, where configured.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::client_auth::{ClientAuthentication, RequestCredentials};
 use crate::credentials::bearer::AccessToken;
@@ -94,19 +93,14 @@ impl IntrospectionRequest {
         Self { traceparent: value.map(Arc::from), ..self }
     }
 
-    /// What the host calls the server.
-    pub(crate) fn upstream(&self) -> &str {
-        &self.endpoint.target.upstream
+    /// Where it goes.
+    pub(crate) fn target(&self) -> &Target {
+        &self.endpoint.target
     }
 
     /// The requested media type.
     pub(crate) fn accept(&self) -> &'static str {
         self.endpoint.accept
-    }
-
-    /// How long the answer may take.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.endpoint.target.timeout
     }
 
     /// The request. Its client assertion, where that is the method, is made for this occasion alone (R21).

@@ -80,19 +80,17 @@ impl TokenConditions {
         let Self { audience, scopes, scopes_any_of, claims, acr_values, max_age } = self;
         let scopes = scopes.filter(|scopes| !scopes.is_empty());
         let claims = claims.filter(|claims| !claims.is_empty());
-        let conditions: [Option<Condition>; 6] = [
-            audience.map(|audience| Audience(audience).into()),
-            scopes
-                .and_then(|scopes| errors.check(at.field("scopes"), Scopes::new(scopes)))
-                .map(Condition::from),
-            scopes_any_of
-                .and_then(|scopes| errors.check(at.field("scopes_any_of"), AnyScopes::new(scopes)))
-                .map(Condition::from),
-            claims.map(|claims| claim_conditions(at.field("claims"), claims, errors).into()),
-            acr_values
-                .and_then(|values| errors.check(at.field("acr_values"), AcrValues::new(values)))
-                .map(Condition::from),
-            max_age.map(|max_age| MaxAge(max_age).into()),
+        let claims = claims.map(|claims| claim_conditions(at.field("claims"), claims, errors));
+        let mut checked = |field, condition: Option<Result<Condition, &'static str>>| {
+            condition.and_then(|condition| errors.check(at.field(field), condition))
+        };
+        let conditions = [
+            checked("audience", audience.map(|audience| Ok(Audience(audience).into()))),
+            checked("scopes", scopes.map(|scopes| Scopes::new(scopes).map(Into::into))),
+            checked("scopes_any_of", scopes_any_of.map(|scopes| AnyScopes::new(scopes).map(Into::into))),
+            checked("claims", claims.map(|claims| Ok(claims.into()))),
+            checked("acr_values", acr_values.map(|values| AcrValues::new(values).map(Into::into))),
+            checked("max_age", max_age.map(|max_age| Ok(MaxAge(max_age).into()))),
         ];
         conditions.into_iter().flatten().collect()
     }

@@ -126,10 +126,7 @@ impl Query {
 
     /// How long its answer may take.
     pub fn timeout(&self) -> Duration {
-        match &self.content {
-            Content::Introspection(request) => request.timeout(),
-            Content::Document(document) => document.target.timeout,
-        }
+        self.target().timeout
     }
 
     /// The media types that its answer may have.
@@ -142,9 +139,13 @@ impl Query {
 
     /// The host's name for its server.
     pub(crate) fn upstream(&self) -> &str {
+        &self.target().upstream
+    }
+
+    fn target(&self) -> &Target {
         match &self.content {
-            Content::Introspection(request) => request.upstream(),
-            Content::Document(document) => &document.target.upstream,
+            Content::Introspection(request) => request.target(),
+            Content::Document(document) => &document.target,
         }
     }
 
