@@ -1,5 +1,5 @@
-//! Session ids of services, bound to whom the token is about: the transport of MCP hands an id out in a response, and a service takes it
-//! from whoever sends it. What clients receive is the service's id and a MAC of it; the service receives its own id again.
+//! Session ids of services, bound to the subject of the token: MCP's transport hands an id out in a response, and a service accepts it
+//! from every client. What clients receive is the service's id and a MAC of it; the service receives its own id again.
 //!
 //! Nothing is kept: gateways with the same secret read each other's ids, and without the right MAC an id is none.
 

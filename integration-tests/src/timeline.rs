@@ -12,19 +12,24 @@ use crate::plot::{self, BLUE, Canvas, GREEN, GREY, INK, ORANGE, PURPLE, RED, leg
 /// A row has no timeline.
 pub fn svg(trials: &[(&str, &Value)]) -> Result<String> {
     let height = TOP + trials.len() as i32 * ROW + BOTTOM;
+    let most = |name: &str| trials.iter().filter_map(|(_, trial)| trial[name].as_i64()).max();
+    let (clients, longest) = most("clients").zip(most("fault_ms")).context("no trials")?;
+    let scale = Scale { end: (longest + AFTER).min(LATEST) / 1000 * 1000 };
     plot::svg((WIDTH as u32, height as u32), "What clients saw, over time", |canvas| {
         canvas.draw(&Text::new("What clients with valid tokens saw", (14, 12), title()))?;
-        let explanation = "upper strip: tokens that are new to the gateway; lower strip: cached tokens; between the marks: the fault";
+        let explanation = format!(
+            "{clients} clients; upper strip: tokens that are new to the gateway; lower strip: cached tokens; between the marks: the fault"
+        );
         canvas.draw(&Text::new(explanation, (14, 32), note()))?;
         legend(canvas, (14, 54), &COLOURS.map(|(_, colour, name)| (colour, name)))?;
         for (number, (name, trial)) in trials.iter().enumerate() {
             let top = TOP + number as i32 * ROW;
             canvas.draw(&Text::new(*name, (14, top + 6), note().color(&INK)))?;
             for (strip, tokens) in ["cold", "known"].into_iter().enumerate() {
-                draw_strip(canvas, trial, tokens, top + strip as i32 * (STRIP + 1))?;
+                draw_strip(canvas, scale, trial, tokens, top + strip as i32 * (STRIP + 1))?;
             }
             let end = trial["fault_ms"].as_i64().context("a trial without a fault")?;
-            for mark in [0, end].map(place) {
+            for mark in [0, end].into_iter().filter(|time| *time <= scale.end).map(|time| scale.place(time)) {
                 canvas.draw(&PathElement::new(
                     [(mark, top - 3), (mark, top + 2 * STRIP + 4)],
                     INK.stroke_width(1),
@@ -32,23 +37,23 @@ pub fn svg(trials: &[(&str, &Value)]) -> Result<String> {
             }
         }
         let axis = TOP + trials.len() as i32 * ROW + 2;
-        for second in (FROM / 1000)..=(TO / 1000) {
+        for second in (FROM / 1000)..=(scale.end / 1000) {
             let text = if second == 0 { "0 s".to_owned() } else { format!("{second}").replace('-', "−") };
-            canvas.draw(&Text::new(text, (place(second * 1000) - 4, axis), note()))?;
+            canvas.draw(&Text::new(text, (scale.place(second * 1000) - 4, axis), note()))?;
         }
         Ok(())
     })
 }
 
 /// One strip: in each slice of time, one status above the other.
-fn draw_strip(canvas: &Canvas<'_>, trial: &Value, tokens: &str, top: i32) -> Result<()> {
+fn draw_strip(canvas: &Canvas<'_>, scale: Scale, trial: &Value, tokens: &str, top: i32) -> Result<()> {
     let slices = trial["timeline"].as_array().context("a trial without a timeline")?;
     for slice in slices {
         let from = slice["from_ms"].as_i64().context("a slice without a time")?;
         let until = from + SLICE_MS;
         let counts = |status: &str| slice["seen"][tokens][status].as_u64().unwrap_or_default();
         let all: u64 = COLOURS.iter().map(|(status, ..)| counts(status)).sum();
-        if all == 0 || from < FROM || until > TO {
+        if all == 0 || from < FROM || until > scale.end {
             continue;
         }
         let mut below = 0;
@@ -57,24 +62,36 @@ fn draw_strip(canvas: &Canvas<'_>, trial: &Value, tokens: &str, top: i32) -> Res
                 .map(|count| top + (count as i64 * i64::from(STRIP) / all as i64) as i32);
             below += counts(status);
             if end > start {
-                canvas.draw(&Rectangle::new([(place(from), start), (place(until), end)], colour.filled()))?;
+                canvas.draw(&Rectangle::new(
+                    [(scale.place(from), start), (scale.place(until), end)],
+                    colour.filled(),
+                ))?;
             }
         }
     }
     Ok(())
 }
 
-/// Where a time is, in milliseconds since the fault began.
-fn place(time: i64) -> i32 {
-    LEFT + ((time - FROM) * i64::from(WIDTH - LEFT - RIGHT) / (TO - FROM)) as i32
+/// Places of times, which are milliseconds since the fault began.
+#[derive(Clone, Copy)]
+struct Scale {
+    end: i64,
+}
+
+impl Scale {
+    fn place(self, time: i64) -> i32 {
+        LEFT + ((time - FROM) * i64::from(WIDTH - LEFT - RIGHT) / (self.end - FROM)) as i32
+    }
 }
 
 /// How long a slice of time is.
 pub const SLICE_MS: i64 = 250;
 
-/// What is shown, from before a fault to after it.
+/// What is shown begins so long before a fault, and ends so long after the longest, in milliseconds.
 const FROM: i64 = -1000;
-const TO: i64 = 9000;
+const AFTER: i64 = 4000;
+/// What comes later is left out.
+const LATEST: i64 = 14000;
 
 const WIDTH: i32 = 880;
 const LEFT: i32 = 310;

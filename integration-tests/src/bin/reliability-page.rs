@@ -160,8 +160,8 @@ served and after which none was refused; the number of workers is in parentheses
 ";
 
 const TIMELINE: &str = "
-The same over time, with two workers. A response counts when it arrives, so the 504s of a server that hangs come after the timeout of two
-seconds.
+What clients saw over time, with two workers. A response counts when it arrives, so the 504s of a server that hangs begin after the timeout
+of two seconds.
 
 ![shares of each status before, during and after each fault](reliability-timeline.svg)
 ";

@@ -136,7 +136,7 @@ fn handed_out(worker: &mut Worker<'_>, token: &str, path: &str, id: &str) -> Vec
     seal.expect("ids are bound").seal(id.as_bytes())
 }
 
-/// If an id did for another user, whoever sees one in a log or guesses it would read what its user reads.
+/// If an id worked for another user, anyone who reads it in a log or guesses it could read what its user reads.
 #[test]
 fn r275_a_session_goes_on_for_its_user_and_client_alone() {
     let mut worker = bound(json!({}));
@@ -163,7 +163,7 @@ fn r275_a_session_goes_on_for_its_user_and_client_alone() {
     assert!(plain.is_none() && seal.is_none());
 }
 
-/// If an id without its MAC did, binding would stop nobody who knows what the service calls its sessions.
+/// If an id without its MAC worked, binding would stop no one who knows what the service calls its sessions.
 #[test]
 fn r276_an_id_that_was_not_handed_out_is_none() {
     let mut worker = bound(json!({}));
