@@ -10,7 +10,7 @@ use serde_json::Value;
 /// token is looked up; or filters of other makers would write into our data.
 #[test]
 fn r038_the_filter_fails_closed_and_is_loaded_again_in_every_file() -> Result<()> {
-    for file in ["envoy.yaml", "complete.yaml", "dynamic/lds.yaml"] {
+    for file in ["envoy.yaml", "complete.yaml", "mcp.yaml", "dynamic/lds.yaml"] {
         let text = std::fs::read_to_string(paths::root().join("envoy-config").join(file))?;
         let whole: Value = serde_saphyr::from_str(&text)?;
         let filter = the_wasm_filter(&whole).with_context(|| format!("{file} has no filter"))?;

@@ -3,5 +3,6 @@
 mod complete;
 mod dynamic;
 mod facts;
+mod mcp;
 mod minimal;
 pub mod story;
