@@ -146,7 +146,7 @@ section! {
         resource_documentation: String,
     }
 
-    /// Session ids, bound to whom the token is about: clients receive an id with a MAC behind it, and an id of another user, of another
+    /// Session ids, bound to the subject of the token: clients receive an id with a MAC behind it, and an id of another user, of another
     /// client or of another URL is a 404, as one that is unknown.
     pub(super) struct SessionBinding {
         /// A secret of at least 32 bytes, or `{env: NAME}`, the same at all gateways. With another, clients begin new sessions.

@@ -45,7 +45,7 @@ fn call<'w>(world: &'w World, method: &str, path: &str, token: &str) -> Call<'w>
     world.send(request).header("host", "gw.example.com").bearer(token)
 }
 
-/// If the id of a session did for whoever learns it, its user's data would be theirs. If it did not for its user, no session would work.
+/// If the id of a session worked for anyone who learns it, they would read its user's data. If it did not work for its user, no session would.
 #[tokio::test]
 async fn r275_a_session_is_its_users_at_every_gateway_with_the_secret() -> Result<()> {
     let world = world().await;
