@@ -14,7 +14,9 @@ async fn start() -> Result<ApiServer> {
     for control_plane in ["envoy-gateway", "istio"] {
         server.define(&paths::definitions(control_plane)?)?;
     }
-    for folder in [EXTERNAL, IN_CLUSTER, WAYPOINT, TRAFFIC_EXTENSION, ENVOY_GATEWAY] {
+    for folder in
+        [EXTERNAL, IN_CLUSTER, WAYPOINT, TRAFFIC_EXTENSION, ISTIO_MCP, ENVOY_GATEWAY, ENVOY_GATEWAY_MCP]
+    {
         server.apply(&Manifests::build(folder)?)?;
     }
     Ok(server)
@@ -75,4 +77,6 @@ const EXTERNAL: &str = "istio/overlays/external-authorization-server";
 const IN_CLUSTER: &str = "istio/overlays/in-cluster-authorization-server";
 const WAYPOINT: &str = "istio/overlays/waypoint";
 const TRAFFIC_EXTENSION: &str = "istio/overlays/traffic-extension";
+const ISTIO_MCP: &str = "istio/overlays/mcp";
 const ENVOY_GATEWAY: &str = "envoy-config/envoy-gateway";
+const ENVOY_GATEWAY_MCP: &str = "envoy-config/envoy-gateway-mcp";
