@@ -17,7 +17,6 @@
 #![forbid(unsafe_code)]
 
 mod authorization_server;
-mod bytes;
 mod cache;
 mod config;
 mod credentials;
@@ -49,7 +48,6 @@ mod token_key;
 mod upstream;
 
 pub use authorization_server::{Permit, Protections};
-pub use bytes::compare;
 pub use config::HostKind;
 #[cfg(feature = "schema")]
 pub use config::{configuration_fields, configuration_schema};

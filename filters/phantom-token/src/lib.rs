@@ -13,7 +13,6 @@ mod capabilities;
 mod field_map;
 mod host;
 mod host_services;
-mod memory;
 mod root;
 mod statistics;
 mod stream;
