@@ -267,13 +267,12 @@ mcp:
         other_scopes: [mcp:write]",
     },
     Block {
-        name: "mcp",
-        cost: "nothing beside the rules that it comes to.",
+        name: "session_binding",
+        cost: "none, but for a request below a rule with `bind_session`: one call of the host and one MAC, and two calls for its response.",
         example: "
-mcp:
-  servers:
-    - { resource: https://gateway.example.com/mcp, scopes: [mcp] }
-    - { resource: https://gateway.example.com/tickets/mcp, scopes: [tickets:read] }",
+session_binding: { secret: { env: MCP_SESSION_SECRET } }
+rules:
+  - { path: /mcp, scopes: [mcp], bind_session: true }",
     },
     Block {
         name: "rules",
