@@ -118,11 +118,11 @@ impl std::fmt::Debug for SessionSeal {
     }
 }
 
-/// Whether a claim names something: users without a name would share their sessions.
+/// Whether a claim names something: users without a name would share their sessions, and so would those with numbers that were rounded.
 fn is_name(claim: &Value) -> bool {
     match claim {
         Value::String(name) => !name.is_empty(),
-        Value::Number(_) => true,
+        Value::Number(number) => !number.is_f64(),
         _ => false,
     }
 }

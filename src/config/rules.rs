@@ -161,6 +161,13 @@ pub(super) fn rules(
                 format!("must need a token as rules[{other}] does, whose headers or mcp a client can avoid"),
             );
         }
+        let unbound = all.iter().position(|other| rule.leaves_unbound(other));
+        if let Some(other) = unbound.and_then(|position| origins.get(position)) {
+            errors.note(
+                at_all.element(*index),
+                format!("must have bind_session as rules[{other}] does, at the same place"),
+            );
+        }
     }
     Rules::new(all, ignores_port)
 }

@@ -8,6 +8,7 @@ use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::request_head::RequestHead;
 use crate::http::sanitize::{self, OverrideHeaders};
 use crate::refusal::Reason;
+use crate::session::SESSION_ID;
 use crate::settings::Settings;
 
 /// The edits of one request head. They are made whatever becomes of the request, so that access logs see it without tokens.
@@ -86,20 +87,22 @@ impl<'a> HeaderEdits<'a> {
     }
 }
 
-/// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).
+/// The names among these that no trailer section may have: credentials, session ids where they are bound, and what is taken off the head
+/// (R132, R276).
 #[inline(never)]
 pub(super) fn forbidden_trailers<'n>(
     names: impl Iterator<Item = &'n [u8]> + Clone,
     settings: &Settings,
 ) -> Vec<&'n str> {
-    let Settings { forwarding, credentials, .. } = settings;
+    let Settings { forwarding, credentials, rules, .. } = settings;
     let is_credential = |name: &[u8]| {
         resembles(name, AUTHORIZATION)
             || credentials.sources.fields().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
     };
+    let is_session = |name: &[u8]| resembles(name, SESSION_ID) && rules.bind_sessions();
     let overrides =
         |name: &[u8]| forwarding.override_headers == OverrideHeaders::Remove && sanitize::is_override(name);
-    let credentials = names.clone().filter(|name| is_credential(name) || overrides(name));
-    let credentials = credentials.filter_map(|name| std::str::from_utf8(name).ok());
-    credentials.chain(forwarding.spoofed_headers(names)).collect()
+    let own = names.clone().filter(|name| is_credential(name) || is_session(name) || overrides(name));
+    let own = own.filter_map(|name| std::str::from_utf8(name).ok());
+    own.chain(forwarding.spoofed_headers(names)).collect()
 }

@@ -176,6 +176,11 @@ impl Rules {
         !self.routed.is_empty()
     }
 
+    /// Whether a rule binds session ids.
+    pub(crate) fn bind_sessions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.access.binds_session())
+    }
+
     /// Whether rules ask what Envoy's filter for MCP has read of a request.
     pub(crate) fn ask_envoy_filter(&self) -> bool {
         self.rules.iter().any(|rule| rule.selection.asks_envoy_filter())
@@ -379,6 +384,13 @@ impl Rule {
         is_at_place && share_method && self.selection == other.selection
     }
 
+    /// Whether ids that the other binds may come in here, at the same place, as they are. Preflights may.
+    pub fn leaves_unbound(&self, other: &Self) -> bool {
+        let is_at_place =
+            self.route == other.route && self.host == other.host && self.path.is_alike(&other.path);
+        is_at_place && self.methods != ["OPTIONS"] && self.access.leaves_unbound(&other.access)
+    }
+
     /// Whether what the other does not select may come in here, at the same place, with less. Preflights may.
     pub fn lets_pass_what_is_not(&self, other: &Self) -> bool {
         let takes = |method: &String| self.takes(method.as_bytes());
@@ -395,10 +407,7 @@ impl Rule {
 
     /// The names of the fields that it looks at.
     fn field_names(&self) -> impl Iterator<Item = &str> {
-        let session = match &self.access {
-            Access::Protected(requirement) if requirement.session.is_some() => Some(SESSION_ID),
-            Access::Protected(_) | Access::Public => None,
-        };
+        let session = self.access.binds_session().then_some(SESSION_ID);
         self.selection.field_names().chain(session)
     }
 
@@ -434,6 +443,16 @@ impl Access {
         }
     }
 
+    /// Whether session ids are bound.
+    fn binds_session(&self) -> bool {
+        matches!(self, Self::Protected(requirement) if requirement.session.is_some())
+    }
+
+    /// Whether ids that the other binds pass here as they are.
+    fn leaves_unbound(&self, other: &Self) -> bool {
+        other.binds_session() && !self.binds_session()
+    }
+
     /// The higher, the fewer requirements.
     fn openness(&self) -> u8 {
         match self {
@@ -467,7 +486,9 @@ fn best<'a>(
     let (passed_over, rule) = found.ok_or(Reason::NoMatchingRule)?;
     let slips_past = |other: &Rule| {
         let is_unselected = !other.selection.is_empty() && other.takes(head.method);
-        (is_unselected || rule.access.openness() > other.access.openness()) && !rule.is_at_place_of(other)
+        let asks_less = rule.access.openness() > other.access.openness();
+        let asks_less = asks_less || rule.access.leaves_unbound(&other.access);
+        (is_unselected || asks_less) && !rule.is_at_place_of(other)
     };
     match rule.methods != ["OPTIONS"] && matching.take(passed_over).any(slips_past) {
         true => Err(Reason::NoMatchingRule),

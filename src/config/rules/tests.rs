@@ -170,6 +170,22 @@ fn r276_ids_are_bound_where_every_request_needs_a_token() {
     {
         assert!(of(edits.clone()).starts_with("rules[0].bind_session: must be left out"), "{edits}");
     }
+    let beside = |edits: Value| {
+        let mut other = json!({"path": "/mcp", "methods": ["GET"]});
+        merge(&mut other, edits);
+        let rules = json!([{"path": "/mcp", "methods": ["POST"], "bind_session": true}, other]);
+        let section = json!({"secret": "a secret of at least thirty-two bytes"});
+        let configuration = configured(json!({"rules": rules, "session_binding": section}));
+        parse(&configuration).err().map(|errors| errors.to_string()).unwrap_or_default()
+    };
+    let unbound = "rules[1]: must have bind_session as rules[0] does, at the same place";
+    assert_eq!(beside(json!({})), unbound);
+    assert_eq!(beside(json!({"access": "public"})), unbound);
+    assert_eq!(beside(json!({"path": "/MCP"})), unbound);
+    assert_eq!(beside(json!({"bind_session": true})), "");
+    assert_eq!(beside(json!({"path": "/"})), "");
+    assert_eq!(beside(json!({"methods": ["OPTIONS"], "access": "public"})), "");
+
     let without = configured(json!({"rules": [{"path": "/mcp", "bind_session": true}]}));
     let without = parse(&without).map(|_| ()).expect_err("an error").to_string();
     assert_eq!(without, "rules[0].bind_session: needs the section session_binding");

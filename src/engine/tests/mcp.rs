@@ -76,6 +76,7 @@ const ALICE: &str = "of-alice";
 const BOB: &str = "of-bob";
 const ALICE_ELSEWHERE: &str = "of-alice-by-another-client";
 const NAMELESS: &str = "of-nobody";
+const ROUNDED: &str = "of-a-number";
 
 fn bound(edits: Value) -> Worker<'static> {
     let mut configuration = json!({
@@ -89,6 +90,7 @@ fn bound(edits: Value) -> Worker<'static> {
         (BOB, json!({"sub": "bob", "client_id": "app"})),
         (ALICE_ELSEWHERE, json!({"sub": "alice", "client_id": "other"})),
         (NAMELESS, json!({"sub": "", "client_id": "app"})),
+        (ROUNDED, json!({"sub": 20_000_000_000_000_000_000_001.0, "client_id": "app"})),
     ] {
         worker.answer_with(jwt(claims));
         send(&mut worker, token, "gw", "/other", &[]).expect("a good token");
@@ -147,6 +149,8 @@ fn r275_a_session_goes_on_for_its_user_and_client_alone() {
         (BOB, "gw", "/mcp", Err("unknown_session")),
         (ALICE_ELSEWHERE, "gw", "/mcp", Err("unknown_session")),
         (NAMELESS, "gw", "/mcp", Err("claim_mismatch")),
+        // A number that JSON readers round is that of several users.
+        (ROUNDED, "gw", "/mcp", Err("claim_mismatch")),
         // Of another service, which may have given the same id to another user.
         (ALICE, "other", "/mcp", Err("unknown_session")),
         (ALICE, "gw", "/mcp/two", Err("unknown_session")),
@@ -216,4 +220,27 @@ fn r276_ids_are_bound_where_scopes_are_only_reported() {
     assert_eq!(send(&mut worker, BOB, "gw", "/mcp", &[(ID, &id)]).map(|_| ()), Err("unknown_session"));
     assert_eq!(send(&mut worker, BOB, "gw", "/mcp", &[(ID, b"s1")]).map(|_| ()), Err("unknown_session"));
     assert_eq!(send(&mut worker, NAMELESS, "gw", "/mcp", &[]).map(|_| ()), Err("claim_mismatch"));
+}
+
+/// If a method that the rule does not name fell through to one that binds nothing, it would take an id of another user. So would a service
+/// that adds trailers to its fields.
+#[test]
+fn r276_no_other_method_and_no_trailer_takes_an_id_past_its_rule() {
+    let mut worker = bound(json!({"rules": [
+        {"path": "/mcp", "bind_session": true, "methods": ["GET", "POST"]}, {"path": "/"},
+    ]}));
+    let delete = RequestHead {
+        method: b"DELETE",
+        authority: b"gw",
+        path: b"/mcp",
+        authorization: Presented::Once(b"Bearer of-bob"),
+        ..RequestHead::default()
+    };
+    assert_eq!(worker.refusal(0, &delete).reason, Some("no_matching_rule"));
+
+    let names = [&b"mcp-session-id"[..], b"Mcp_Session_Id", b"x-checksum"];
+    let forbidden = worker.driver.engine().forbidden_trailers(names.into_iter());
+    assert_eq!(forbidden, ["mcp-session-id", "Mcp_Session_Id"]);
+    let mut plain = Worker::new(json!({}), &NoSharedData);
+    assert!(plain.driver.engine().forbidden_trailers(names.into_iter()).is_empty());
 }
