@@ -39,6 +39,8 @@ pub(crate) struct CircuitBreaker {
     state: State,
     /// The tokens whose introspection failed since the last success, the latest last; no more than it takes to open.
     failed: Vec<TokenKey>,
+    /// When the last success came.
+    served_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +56,7 @@ enum State {
 impl CircuitBreaker {
     /// Starts with trust.
     pub(crate) fn new(settings: CircuitSettings) -> Self {
-        Self { settings, state: State::Closed, failed: Vec::new() }
+        Self { settings, state: State::Closed, failed: Vec::new(), served_at: None }
     }
 
     /// Whether introspections are sent.
@@ -85,12 +87,15 @@ impl CircuitBreaker {
 
     /// An introspection is sent now, and its answer is due after `timeout`.
     pub(crate) fn note_sent(&mut self, token: TokenKey, now: Timestamp, timeout: Duration) {
+        // By a clock that goes back, a success is no measure of what follows.
+        self.served_at = self.served_at.filter(|served_at| *served_at <= now);
         if !self.is_closed() {
             self.state = State::HalfOpen { since: now, timeout, probe: token };
         }
     }
 
-    /// An introspection came to an end. If the circuit has opened or a probe was sent since, it says nothing: another worker reads later.
+    /// An introspection came to an end. If the circuit has opened or a probe was sent since, it says nothing: another worker reads later. So
+    /// does a failure before the last success.
     pub(crate) fn note_end(
         &mut self,
         token: TokenKey,
@@ -103,10 +108,14 @@ impl CircuitBreaker {
             return None;
         }
         if !has_failed {
+            self.served_at = Some(now);
             self.failed.clear();
             let was_closed = self.is_closed();
             self.state = State::Closed;
             return (!was_closed).then_some(CircuitChange::Closed);
+        }
+        if self.served_at.is_some_and(|served_at| now < served_at) {
+            return None;
         }
         let CircuitSettings { failures, .. } = self.settings;
         self.failed.retain(|failed| *failed != token);

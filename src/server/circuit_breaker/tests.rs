@@ -97,6 +97,23 @@ fn late_answers_count_as_what_they_are() {
     assert_eq!(breaker.note_end(token(5), false, at(2)), Some(CircuitChange::Closed));
 }
 
+/// A worker without requests reads the answers of an outage when that is long over. If they opened it, a healthy server would not be used.
+#[test]
+fn r111_r260_failures_before_a_success_say_nothing() {
+    let mut breaker = breaker(3);
+    assert_eq!(breaker.note_end(token(9), false, at(10)), None);
+    for number in 1..=3 {
+        assert_eq!(breaker.note_end(token(number), true, at(5)), None);
+    }
+    assert!(breaker.is_closed());
+    // A success by a clock that was ahead does not hide an outage.
+    breaker.note_sent(token(4), at(6), TIMEOUT);
+    for number in 1..=3 {
+        breaker.note_end(token(number), true, at(7));
+    }
+    assert!(!breaker.is_closed());
+}
+
 /// If a clock that is set back counted, the server would not be used for as long as it was wrong.
 #[test]
 fn a_clock_that_goes_back_ends_the_pause() {
