@@ -197,7 +197,7 @@ impl AuthorizationServer {
     }
 
     /// The query that refreshes an entry which is about to end. Whether it may be sent, and by this worker, is decided when it is
-    /// about to be: [`Self::admits`].
+    /// about to be: [`Self::admit`].
     pub(crate) fn refresh_query(
         &mut self,
         token: AccessToken<'_>,
