@@ -7,14 +7,13 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::background::Background;
 use crate::calls::Answer;
 use crate::config::Config;
-use crate::host::{self, ConfigHandle, StreamHandle};
+use crate::host::{self, ConfigHandle, StreamHandle, guarded};
 use crate::stream::Stream;
 
 /// Envoy's filter, for as long as its stream is there, or its configuration.
@@ -257,12 +256,6 @@ fn held(stream: *const Stream) -> Option<Rc<Stream>> {
     // stream are called by the thread that has called `filter_new`.
     let stream = ManuallyDrop::new(unsafe { Rc::from_raw(stream) });
     Some(Rc::clone(&stream))
-}
-
-/// None, if the hook panicked.
-fn guarded<T>(hook: impl FnOnce() -> T) -> Option<T> {
-    // What a panic leaves half-done is thrown away: see `Worker::on_panic`.
-    catch_unwind(AssertUnwindSafe(hook)).inspect_err(|_| host::report_panic()).ok()
 }
 
 /// What Envoy 1.40 has itself. An older Envoy takes a later version and says so in its log.

@@ -12,7 +12,7 @@ use phantom_token_core::{
     Call, CallId, CallResult, Callout, Engine, Host, Permit, Protections, QueryKey, StreamId, Timestamp,
 };
 
-use crate::host::{ConfigHandle, ConfigScheduler, StreamScheduler};
+use crate::host::{ConfigHandle, ConfigScheduler, StreamScheduler, guarded};
 use crate::services;
 
 /// What became of a call.
@@ -29,6 +29,22 @@ pub(crate) enum Answer {
     Lost,
     /// Envoy did not send it.
     NotSent(String),
+}
+
+impl Answer {
+    /// Panics where a response asks for it.
+    #[cfg(feature = "planted-panic")]
+    #[allow(clippy::panic, reason = "it is planted")]
+    fn plant_panic(&self) {
+        if let Self::Response { headers, .. } = self
+            && headers.iter().any(|(name, _)| name == b"x-planted-panic")
+        {
+            panic!("planted in an answer");
+        }
+    }
+
+    #[cfg(not(feature = "planted-panic"))]
+    fn plant_panic(&self) {}
 }
 
 /// An engine of a worker. Calls of two can have the same number.
@@ -201,19 +217,25 @@ impl Calls {
     pub(crate) fn send(&self, handle: &ConfigHandle<'_>, event: u64) {
         let Some(mut flight) = self.state().queued.remove(&event) else { return };
         let Some(callout) = flight.callout.take() else { return };
-        match handle.send(&callout) {
-            Ok(number) => {
+        // Who waits for it hears of it, even after a panic.
+        match guarded(|| handle.send(&callout)) {
+            Some(Ok(number)) => {
                 self.state().sent.insert(number, flight);
             }
-            Err(refused) => self.end(flight, Answer::NotSent(refused.to_string())),
+            Some(Err(refused)) => self.end(flight, Answer::NotSent(refused.to_string())),
+            None => self.end(flight, Answer::Lost),
         }
     }
 
     /// A call that was sent came to its end, which is read up to a number of bytes. On the main thread.
     pub(crate) fn on_done(&self, number: u64, read: impl FnOnce(usize) -> Answer) {
         let Some(flight) = self.state().sent.remove(&number) else { return };
-        let answer = read(flight.limit);
-        self.end(flight, answer);
+        let answer = guarded(|| {
+            let answer = read(flight.limit);
+            answer.plant_panic();
+            answer
+        });
+        self.end(flight, answer.unwrap_or(Answer::Lost));
     }
 
     fn end(&self, mut flight: Flight, answer: Answer) {

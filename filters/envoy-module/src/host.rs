@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 
 use log::Level;
@@ -370,8 +371,14 @@ pub(crate) fn quiet_panics() {
     }));
 }
 
+/// Runs what must not panic into Envoy, nor past what has to follow it. None, if it panicked: what it left half-done is thrown away by the
+/// caller.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).inspect_err(|_| report_panic()).ok()
+}
+
 /// Writes the place of the panic that was caught.
-pub(crate) fn report_panic() {
+fn report_panic() {
     let place = PANIC.take();
     log(
         Level::Error,

@@ -143,6 +143,22 @@ async fn r211_a_panic_at_the_end_of_a_stream_refuses_what_waits() -> Result<()> 
     Ok(())
 }
 
+/// If a panic on the main thread lost a call, all who wait for its answer would wait for ever, and so would every later request with the same
+/// token.
+#[tokio::test]
+async fn r211_a_panic_over_an_answer_is_one_that_was_lost() -> Result<()> {
+    let world = builder("module-panic-lost", Artefact::PanickingModule)?
+        .listener("gateway", json!({}))
+        .start()
+        .await?;
+    let token = world.answered(Response::jwt(&jwt::valid()).header("x-planted-panic", "answer"));
+    for _ in 0..2 {
+        world.orders(&token).await?.is_refused(503, "unavailable");
+    }
+    world.orders(&world.active()).await?.is_served();
+    Ok(())
+}
+
 /// If a mistake took the filter away, requests would pass as they are.
 #[tokio::test]
 async fn r212_a_bad_configuration_is_refused_and_the_old_one_serves_on() -> Result<()> {
