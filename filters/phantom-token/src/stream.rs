@@ -53,6 +53,13 @@ impl Stream {
         Self { context, worker, progress: Progress::Settled(Outcome::Paused), is_response_private: false }
     }
 
+    /// The session id of its response is not to be sealed any more.
+    fn leave_session(&self) {
+        if let (Some(worker), Outcome::ForwardedInSession) = (&self.worker, self.outcome()) {
+            worker.forget_session(self.context);
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         match &self.progress {
             Progress::Settled(outcome) => *outcome,
@@ -87,6 +94,7 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, field_count: usize) -> Action {
         let worker = self.worker.as_ref();
         if worker.is_some_and(|worker| worker.clean_trailers(self.context, field_count).is_err()) {
+            self.leave_session();
             self.progress = Progress::Settled(Outcome::Paused);
         }
         self.action()
@@ -108,8 +116,6 @@ impl Drop for Stream {
         if matches!(self.progress, Progress::Waiting(_)) {
             worker.on_stream_gone(self.context);
         }
-        if matches!(self.outcome(), Outcome::ForwardedInSession) {
-            worker.forget_session(self.context);
-        }
+        self.leave_session();
     }
 }
