@@ -385,9 +385,8 @@ impl Authenticator {
         claims: &Claims,
     ) -> Result<Session, Reason> {
         let binding = pending.context.requirement.session.as_ref().ok_or(Reason::Internal)?;
-        let server = self.settings.servers.get(pending.server.0);
-        let server = server.and_then(|server| server.name.as_deref()).unwrap_or_default();
-        binding.session(presented, server, claims)
+        let server = self.servers.get(pending.server).ok_or(Reason::Internal)?;
+        binding.session(presented, server.name(), claims)
     }
 
     /// What services receive: what is in the entry, and a JWT of the gateway's own where that has none.
