@@ -8,7 +8,9 @@ use integration_tests::paths;
 use integration_tests::port::free_port;
 use integration_tests::process::Process;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
+use crate::real_server::{
+    ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, Tokens, pinned, serves, start,
+};
 use crate::story;
 
 struct Canaille {
@@ -36,6 +38,10 @@ impl Canaille {
 }
 
 impl RealServer for Canaille {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "Canaille",
@@ -50,11 +56,7 @@ impl RealServer for Canaille {
     async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
         // A user's token is a JWT without `jti`: two of one second are the same, even with other scopes.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
-    }
-
-    async fn client_token(&self, scope: &str) -> Result<String> {
-        self.endpoints.client_grant("app", APP_SECRET, scope).await
+        self.endpoints.password_grant(scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
@@ -62,12 +64,8 @@ impl RealServer for Canaille {
     }
 
     async fn foreign_token(&self) -> Result<(String, u16)> {
-        let token = self.endpoints.client_grant("app-of-payments", APP_SECRET, "orders:read").await?;
+        let token = self.endpoints.client_grant("app-of-payments", "orders:read").await?;
         Ok((token, 401))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
     }
 }
 
@@ -76,9 +74,6 @@ impl RealServer for Canaille {
 async fn r225_canaille_as_its_chapter_has_it() -> Result<()> {
     story::tell("canaille", &Canaille::start().await?).await
 }
-
-const APP_SECRET: &str = "the-secret-of-the-app-at-canaille";
-const ALICE_PASSWORD: &str = "the-password-of-alice-at-canaille";
 
 /// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 const GATEWAY_SECRET: &str = "canaille gateway's-p@ssw:rd+100%";

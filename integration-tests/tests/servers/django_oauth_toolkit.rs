@@ -6,7 +6,9 @@ use integration_tests::paths;
 use integration_tests::process::Process;
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, port_of, start};
+use crate::real_server::{
+    ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, pinned, port_of, start,
+};
 use crate::story;
 
 struct DjangoOauthToolkit {
@@ -37,6 +39,10 @@ impl DjangoOauthToolkit {
 }
 
 impl RealServer for DjangoOauthToolkit {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "django-oauth-toolkit",
@@ -48,25 +54,12 @@ impl RealServer for DjangoOauthToolkit {
         }
     }
 
-    async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
-    }
-
     async fn client_token(&self, scope: &str) -> Result<String> {
-        self.endpoints.client_grant("app-alone", APP_SECRET, scope).await
+        self.endpoints.client_grant("app-alone", scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
         self.endpoints.brief_token().await
-    }
-
-    /// Nothing but its scope tells for which API a token is.
-    async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.user_tokens("payments:read").await?.access, 403))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
     }
 }
 
@@ -75,9 +68,6 @@ impl RealServer for DjangoOauthToolkit {
 async fn r225_django_oauth_toolkit_as_its_chapter_has_it() -> Result<()> {
     story::tell("django-oauth-toolkit", &DjangoOauthToolkit::start()?).await
 }
-
-const APP_SECRET: &str = "the-secret-of-the-app-at-django";
-const ALICE_PASSWORD: &str = "the-password-of-alice-at-django";
 
 /// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 const GATEWAY_SECRET: &str = "django gateway's-p@ssw:rd+100%";

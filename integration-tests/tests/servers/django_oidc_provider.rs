@@ -6,7 +6,9 @@ use integration_tests::paths;
 use integration_tests::process::Process;
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, port_of, start};
+use crate::real_server::{
+    ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, pinned, port_of, start,
+};
 use crate::story;
 
 struct DjangoOidcProvider {
@@ -37,6 +39,10 @@ impl DjangoOidcProvider {
 }
 
 impl RealServer for DjangoOidcProvider {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "django-oidc-provider",
@@ -49,25 +55,8 @@ impl RealServer for DjangoOidcProvider {
         }
     }
 
-    async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
-    }
-
-    async fn client_token(&self, scope: &str) -> Result<String> {
-        self.endpoints.client_grant("app", APP_SECRET, scope).await
-    }
-
     async fn brief_token(&self) -> Result<String> {
         self.endpoints.brief_token().await
-    }
-
-    /// Nothing but its scope tells for which API a token is.
-    async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.user_tokens("payments:read").await?.access, 403))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
     }
 
     fn refuses_credentials(&self) -> bool {
@@ -80,9 +69,6 @@ impl RealServer for DjangoOidcProvider {
 async fn r225_django_oidc_provider_as_its_chapter_has_it() -> Result<()> {
     story::tell("django-oidc-provider", &DjangoOidcProvider::start()?).await
 }
-
-const APP_SECRET: &str = "the-secret-of-the-app-at-django-oidc-provider";
-const ALICE_PASSWORD: &str = "the-password-of-alice-at-django-oidc-provider";
 
 /// With characters that every way to send it has to encode.
 const GATEWAY_SECRET: &str = "django-oidc gateway's-p@ssw:rd+100%";

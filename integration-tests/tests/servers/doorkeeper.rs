@@ -7,7 +7,7 @@ use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
+use crate::real_server::{ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, pinned, serves, start};
 use crate::story;
 
 struct Doorkeeper {
@@ -37,6 +37,10 @@ impl Doorkeeper {
 }
 
 impl RealServer for Doorkeeper {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "Doorkeeper (Rails)",
@@ -48,27 +52,6 @@ impl RealServer for Doorkeeper {
             alice: "1".to_owned(),
         }
     }
-
-    async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
-    }
-
-    async fn client_token(&self, scope: &str) -> Result<String> {
-        self.endpoints.client_grant("app", APP_SECRET, scope).await
-    }
-
-    async fn brief_token(&self) -> Result<String> {
-        self.endpoints.client_grant("app-brief", APP_SECRET, "orders:read").await
-    }
-
-    /// Nothing but its scope tells for which API a token is.
-    async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.user_tokens("payments:read").await?.access, 403))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
-    }
 }
 
 /// If this failed, the chapter of Doorkeeper would lead somewhere else than it says.
@@ -76,9 +59,6 @@ impl RealServer for Doorkeeper {
 async fn r225_doorkeeper_as_its_chapter_has_it() -> Result<()> {
     story::tell("doorkeeper", &Doorkeeper::start().await?).await
 }
-
-const APP_SECRET: &str = "the-secret-of-the-app-at-doorkeeper";
-const ALICE_PASSWORD: &str = "the-password-of-alice-at-doorkeeper";
 
 /// With characters that client_secret_basic would encode (RFC 6749 §2.3.1), and Doorkeeper does not decode.
 const GATEWAY_SECRET: &str = "doorkeeper gateway's-p@ssw:rd+100%";

@@ -9,7 +9,9 @@ use integration_tests::{keys, paths, secrets};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
+use crate::real_server::{
+    ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, Tokens, pinned, serves, start,
+};
 use crate::story;
 
 struct Glewlwyd {
@@ -68,6 +70,10 @@ impl Glewlwyd {
 }
 
 impl RealServer for Glewlwyd {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "Glewlwyd",
@@ -81,26 +87,17 @@ impl RealServer for Glewlwyd {
 
     async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
         let scope = format!("openid+{scope}");
-        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, &scope).await
+        self.endpoints.password_grant(&scope).await
     }
 
     async fn client_token(&self, scope: &str) -> Result<String> {
         self.access_tokens_live(600).await?;
-        self.endpoints.client_grant("app", APP_SECRET, scope).await
+        self.endpoints.client_grant("app", scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
         self.access_tokens_live(3).await?;
-        self.endpoints.client_grant("app", APP_SECRET, "orders:read").await
-    }
-
-    /// Nothing but its scope tells for which API a token is.
-    async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.user_tokens("payments:read").await?.access, 403))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
+        self.endpoints.client_grant("app", "orders:read").await
     }
 }
 
@@ -157,9 +154,6 @@ fn objects(server: Client) -> Result<Vec<(String, Value)>> {
 async fn r225_glewlwyd_as_its_chapter_has_it() -> Result<()> {
     story::tell("glewlwyd", &Glewlwyd::start().await?).await
 }
-
-const APP_SECRET: &str = "the-secret-of-the-app-at-glewlwyd";
-const ALICE_PASSWORD: &str = "the-password-of-alice-at-glewlwyd";
 
 /// With characters that client_secret_basic would encode (RFC 6749 §2.3.1), and Glewlwyd does not decode.
 const GATEWAY_SECRET: &str = "glewlwyd gateway's-p@ssw:rd+100%";

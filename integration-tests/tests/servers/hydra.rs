@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::browser::{Browser, location, parameter};
 use crate::load::{Load, under};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, serves};
+use crate::real_server::{APP_SECRET, Endpoints, Profile, RealServer, Tokens, serves};
 use crate::results::leave_beside;
 use crate::story;
 
@@ -85,6 +85,10 @@ impl Hydra {
 }
 
 impl RealServer for Hydra {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         let at = |client: Client| format!("http://127.0.0.1:{}", client.port());
         Profile {
@@ -127,10 +131,6 @@ impl RealServer for Hydra {
 
     async fn foreign_token(&self) -> Result<(String, u16)> {
         Ok((self.machine_token("app", "payments-api").await?, 401))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
     }
 }
 
@@ -207,5 +207,4 @@ async fn r226_hydra_ends_and_comes_back_under_load() -> Result<()> {
     leave_beside("hydra", "restart under load")
 }
 
-const APP_SECRET: &str = "the-secret-of-the-app-at-hydra";
 const CALLBACK: &str = "http://127.0.0.1/callback";

@@ -8,7 +8,7 @@ use integration_tests::port::free_port;
 use integration_tests::process::Process;
 use integration_tests::{jwt, paths};
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
+use crate::real_server::{APP_SECRET, Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
 use crate::story;
 
 struct Idpyoidc {
@@ -49,6 +49,10 @@ impl Idpyoidc {
 }
 
 impl RealServer for Idpyoidc {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "idpyoidc, SATOSA",
@@ -66,20 +70,11 @@ impl RealServer for Idpyoidc {
 
     async fn client_token(&self, scope: &str) -> Result<String> {
         let number = self.machines.fetch_add(1, Ordering::Relaxed);
-        self.endpoints.client_grant(&format!("machine-{number}"), APP_SECRET, scope).await
+        self.endpoints.client_grant(&format!("machine-{number}"), scope).await
     }
 
     async fn brief_token(&self) -> Result<String> {
         Ok(self.grant("app-brief", "orders:read").await?.access)
-    }
-
-    /// Nothing but its scope tells for which API a token is.
-    async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.user_tokens("payments:read").await?.access, 403))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
     }
 
     fn names_clients(&self) -> bool {
@@ -92,8 +87,6 @@ impl RealServer for Idpyoidc {
 async fn r225_idpyoidc_as_its_chapter_has_it() -> Result<()> {
     story::tell("idpyoidc", &Idpyoidc::start().await?).await
 }
-
-const APP_SECRET: &str = "the-secret-of-the-app-at-idpyoidc";
 
 /// With characters that client_secret_basic would encode (RFC 6749 §2.3.1), and idpyoidc does not decode.
 const GATEWAY_SECRET: &str = "idpyoidc gateway's-p@ssw:rd+100%";

@@ -5,7 +5,9 @@ use integration_tests::client::Client;
 use integration_tests::paths;
 use integration_tests::process::Process;
 
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, port_of, start};
+use crate::real_server::{
+    ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, pinned, port_of, start,
+};
 use crate::story;
 
 struct Jmondi {
@@ -31,6 +33,10 @@ impl Jmondi {
 }
 
 impl RealServer for Jmondi {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "@jmondi/oauth2-server (Node.js)",
@@ -41,27 +47,6 @@ impl RealServer for Jmondi {
             alice: "alice".to_owned(),
         }
     }
-
-    async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        self.endpoints.password_grant("app", APP_SECRET, ALICE_PASSWORD, scope).await
-    }
-
-    async fn client_token(&self, scope: &str) -> Result<String> {
-        self.endpoints.client_grant("app", APP_SECRET, scope).await
-    }
-
-    async fn brief_token(&self) -> Result<String> {
-        self.endpoints.client_grant("app-brief", APP_SECRET, "orders:read").await
-    }
-
-    /// Nothing but its scope tells for which API a token is.
-    async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.user_tokens("payments:read").await?.access, 403))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
-    }
 }
 
 /// If this failed, the chapter of @jmondi/oauth2-server would lead somewhere else than it says.
@@ -69,9 +54,6 @@ impl RealServer for Jmondi {
 async fn r225_jmondi_as_its_chapter_has_it() -> Result<()> {
     story::tell("jmondi", &Jmondi::start()?).await
 }
-
-const APP_SECRET: &str = "the-secret-of-the-app-at-jmondi";
-const ALICE_PASSWORD: &str = "the-password-of-alice-at-jmondi";
 
 /// With characters that every way to send it has to encode.
 const GATEWAY_SECRET: &str = "jmondi gateway's-p@ssw:rd+100%";

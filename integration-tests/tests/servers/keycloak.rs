@@ -18,7 +18,9 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::load::{Load, under};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, posted, serves, tokens};
+use crate::real_server::{
+    ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, Tokens, posted, serves, tokens,
+};
 use crate::results::leave_beside;
 use crate::story;
 
@@ -117,6 +119,10 @@ impl Keycloak {
 }
 
 impl RealServer for Keycloak {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         let port = self.endpoints.server.port();
         Profile {
@@ -145,10 +151,6 @@ impl RealServer for Keycloak {
 
     async fn foreign_token(&self) -> Result<(String, u16)> {
         Ok((self.machine_token("app-of-payments").await?, 401))
-    }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
     }
 }
 
@@ -285,8 +287,6 @@ async fn r226_keycloak_takes_other_keys_under_load() -> Result<()> {
 
 const OPENID: &str = "/realms/example/protocol/openid-connect";
 const ALICE: &str = "6f2d1c1e-5a0f-4f6e-9a53-5f7b1d0a1ce0";
-const APP_SECRET: &str = "the-secret-of-the-app-at-keycloak";
-const ALICE_PASSWORD: &str = "the-password-of-alice";
 const ADMIN_PASSWORD: &str = "the-password-of-the-administrator";
 
 /// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::browser::{Browser, location, parameter};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
+use crate::real_server::{APP_SECRET, Endpoints, Profile, RealServer, Tokens, pinned, serves, start};
 use crate::story;
 
 struct LemonldapNg {
@@ -38,6 +38,10 @@ impl LemonldapNg {
 }
 
 impl RealServer for LemonldapNg {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             chapter: "LemonLDAP::NG",
@@ -62,19 +66,6 @@ impl RealServer for LemonldapNg {
         Ok(tokens)
     }
 
-    async fn client_token(&self, scope: &str) -> Result<String> {
-        self.endpoints.client_grant("app", APP_SECRET, scope).await
-    }
-
-    async fn brief_token(&self) -> Result<String> {
-        self.endpoints.client_grant("app-brief", APP_SECRET, "orders:read").await
-    }
-
-    /// Nothing but its scope tells for which API a token is.
-    async fn foreign_token(&self) -> Result<(String, u16)> {
-        Ok((self.user_tokens("payments:read").await?.access, 403))
-    }
-
     /// It has no endpoint for that: the user logs out.
     async fn revoke(&self, token: &str) -> Result<()> {
         let mut browsers = self.browsers.lock().await;
@@ -91,7 +82,6 @@ async fn r225_lemonldap_ng_as_its_chapter_has_it() -> Result<()> {
     story::tell("lemonldap-ng", &LemonldapNg::start().await?).await
 }
 
-const APP_SECRET: &str = "the-secret-of-the-app-at-lemonldap-ng";
 const CALLBACK: &str = "http://127.0.0.1/callback";
 
 /// A user of the demonstration, and the user's password.

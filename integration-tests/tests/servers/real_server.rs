@@ -15,19 +15,33 @@ pub trait RealServer {
     /// What is known of it before it is asked.
     fn profile(&self) -> Profile;
 
-    /// What alice's client `app` gets.
-    async fn user_tokens(&self, scope: &str) -> Result<Tokens>;
+    /// Where its clients get tokens and revoke them.
+    fn endpoints(&self) -> &Endpoints;
+
+    /// What alice's client `app` gets, by default by her password.
+    async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
+        self.endpoints().password_grant(scope).await
+    }
 
     /// What the client `app` gets for itself.
-    async fn client_token(&self, scope: &str) -> Result<String>;
+    async fn client_token(&self, scope: &str) -> Result<String> {
+        self.endpoints().client_grant("app", scope).await
+    }
 
     /// A good token that ends within seconds.
-    async fn brief_token(&self) -> Result<String>;
+    async fn brief_token(&self) -> Result<String> {
+        self.endpoints().client_grant("app-brief", "orders:read").await
+    }
 
-    /// A token that the server issued for another API or under another name, and how the gateway refuses it.
-    async fn foreign_token(&self) -> Result<(String, u16)>;
+    /// A token that the server issued for another API or under another name, and how the gateway refuses it. By default, nothing but its
+    /// scope tells for which API a token is.
+    async fn foreign_token(&self) -> Result<(String, u16)> {
+        Ok((self.user_tokens("payments:read").await?.access, 403))
+    }
 
-    async fn revoke(&self, token: &str) -> Result<()>;
+    async fn revoke(&self, token: &str) -> Result<()> {
+        self.endpoints().revoke(token).await
+    }
 
     /// Whether it names the client of a token without a user. Otherwise `mint.client_as_subject` does, if the operator sets it.
     fn names_clients(&self) -> bool {
@@ -75,22 +89,16 @@ impl Endpoints {
         format!("http://127.0.0.1:{}", self.server.port())
     }
 
-    /// What a client gets by alice's password.
-    pub async fn password_grant(
-        &self,
-        client: &str,
-        secret: &str,
-        password: &str,
-        scope: &str,
-    ) -> Result<Tokens> {
-        let form = format!("grant_type=password&username=alice&password={password}&scope={scope}");
-        self.grant(client, secret, &form).await
+    /// What the client `app` gets by alice's password.
+    pub async fn password_grant(&self, scope: &str) -> Result<Tokens> {
+        let form = format!("grant_type=password&username=alice&password={ALICE_PASSWORD}&scope={scope}");
+        self.grant("app", APP_SECRET, &form).await
     }
 
     /// What a client gets for itself.
-    pub async fn client_grant(&self, client: &str, secret: &str, scope: &str) -> Result<String> {
+    pub async fn client_grant(&self, client: &str, scope: &str) -> Result<String> {
         let form = format!("grant_type=client_credentials&scope={scope}");
-        Ok(self.grant(client, secret, &form).await?.access)
+        Ok(self.grant(client, APP_SECRET, &form).await?.access)
     }
 
     /// The token that ends within seconds, of a server whose grants have one lifetime for all clients.
@@ -105,8 +113,8 @@ impl Endpoints {
         tokens(&self.server.send(self.request(&self.token, client, secret, form)).await?)
     }
 
-    pub async fn revoke(&self, client: &str, secret: &str, token: &str) -> Result<()> {
-        let request = self.request(&self.revocation, client, secret, &format!("token={token}"));
+    async fn revoke(&self, token: &str) -> Result<()> {
+        let request = self.request(&self.revocation, "app", APP_SECRET, &format!("token={token}"));
         let answer = self.server.send(request).await?;
         ensure!(answer.status == 200, "not revoked: {} {}", answer.status, answer.text());
         Ok(())
@@ -170,6 +178,10 @@ pub fn pinned(file: &str, before: &str, after: &str) -> String {
     let rest = text.split_once(before).map(|(_, rest)| rest).unwrap_or_default();
     rest.split(after).next().unwrap_or_default().to_owned()
 }
+
+/// The secret of all clients but the gateway's.
+pub const APP_SECRET: &str = "the-secret-of-the-app-at-this-server";
+pub const ALICE_PASSWORD: &str = "the-password-of-alice-at-this-server";
 
 /// A JVM that starts beside others takes minutes.
 const STARTING: Duration = eventually::PATIENCE.saturating_mul(10);

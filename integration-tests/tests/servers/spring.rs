@@ -7,7 +7,9 @@ use integration_tests::process::Process;
 use integration_tests::{paths, secrets};
 
 use crate::browser::{Browser, location, parameter};
-use crate::real_server::{Endpoints, Profile, RealServer, Tokens, pinned, serves};
+use crate::real_server::{
+    ALICE_PASSWORD, APP_SECRET, Endpoints, Profile, RealServer, Tokens, pinned, serves,
+};
 use crate::story;
 
 struct Spring {
@@ -56,6 +58,10 @@ impl Spring {
 }
 
 impl RealServer for Spring {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     fn profile(&self) -> Profile {
         let server = self.endpoints.server;
         Profile {
@@ -97,10 +103,6 @@ impl RealServer for Spring {
     async fn foreign_token(&self) -> Result<(String, u16)> {
         Ok((self.machine_token("app-of-payments").await?, 401))
     }
-
-    async fn revoke(&self, token: &str) -> Result<()> {
-        self.endpoints.revoke("app", APP_SECRET, token).await
-    }
 }
 
 fn issuer(server: Client) -> String {
@@ -113,8 +115,6 @@ async fn r225_spring_as_its_chapter_has_it() -> Result<()> {
     story::tell("spring", &Spring::start().await?).await
 }
 
-const APP_SECRET: &str = "the-secret-of-the-app-at-spring";
-const ALICE_PASSWORD: &str = "the-password-of-alice-at-spring";
 const CALLBACK: &str = "http://127.0.0.1/callback";
 
 /// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
