@@ -217,7 +217,7 @@ impl Calls {
     pub(crate) fn send(&self, handle: &ConfigHandle<'_>, event: u64) {
         let Some(mut flight) = self.state().queued.remove(&event) else { return };
         let Some(callout) = flight.callout.take() else { return };
-        // Who waits for it hears of it, even after a panic.
+        // Who waits for it learns of it, even after a panic.
         match guarded(|| handle.send(&callout)) {
             Some(Ok(number)) => {
                 self.state().sent.insert(number, flight);
