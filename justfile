@@ -104,6 +104,11 @@ check: release-tools cargo-deny book prose
     {{ tools }}/cargo-deny --workspace --locked --log-level error check licenses bans sources
     {{ tools }}/cargo-deny --workspace --locked --log-level error --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
 
+# Checks what GitHub would say of the workflows, and what shellcheck says of their scripts where it is installed. Needs Go.
+[group('test and check')]
+check-workflows: go
+    cd release/actionlint && go tool actionlint {{ justfile_directory() }}/.github/workflows/*.yml
+
 # Checks all locked crates and packages of npm and PyPI for advisories, by network.
 [group('test and check')]
 audit: cargo-deny audit-tools node
