@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Errors, Manifests, NAMESPACE_LABEL, entries, has_port, origin, secret_variables, targets, text};
+use super::{
+    Errors, Manifests, NAMESPACE_LABEL, entries, has_port, has_several_audiences, origin, secret_variables,
+    targets, text,
+};
 
 /// The filter, as a WasmPlugin or as a TrafficExtension.
 pub struct Filter<'a> {
@@ -198,6 +201,11 @@ fn zero_trust_errors(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value
             .iter()
             .any(|rule| rule["from"][0]["source"]["requestPrincipals"] == principal && rule["to"].is_null());
         errors.unless(with_jwt, || format!("no policy for the JWTs of {principal} by {from_gateway}"));
+        for rule in rules.iter().filter(|rule| rule["from"][0]["source"]["requestPrincipals"].is_array()) {
+            let is_for_one = !has_several_audiences(&filter.wasm["pluginConfig"])
+                || entries(&rule["when"]).iter().any(|when| when["key"] == "request.auth.audiences");
+            errors.unless(is_for_one, || format!("for the JWTs of every audience: {rule}"));
+        }
         for public in public_paths(&filter.wasm["pluginConfig"]) {
             let is_open = rules.iter().any(|rule| {
                 let paths = entries(&rule["to"][0]["operation"]["paths"]);

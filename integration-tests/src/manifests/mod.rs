@@ -80,6 +80,24 @@ impl Manifests {
         self
     }
 
+    /// Those that the others do not have.
+    #[must_use]
+    pub fn without(mut self, others: &Self) -> Self {
+        let is_other = |one: &Value| {
+            let metadata = &one["metadata"];
+            one["kind"]
+                .as_str()
+                .is_some_and(|kind| others.find(kind, &metadata["namespace"], &metadata["name"]).is_some())
+        };
+        self.resources.retain(|one| !is_other(one));
+        self
+    }
+
+    /// The names of all of a kind.
+    pub fn names(&self, kind: &str) -> Vec<String> {
+        self.of_kind(kind).map(|resource| text(&resource["metadata"]["name"]).to_owned()).collect()
+    }
+
     /// One YAML document for each.
     pub fn to_yaml(&self) -> String {
         // JSON is YAML.
@@ -138,6 +156,12 @@ impl Errors {
             |name: &str| variables.iter().any(|known| **known == name).then(|| SECRET.to_owned());
         let parsed = Settings::parse(configuration.to_string().as_bytes(), &environment);
         self.unless(parsed.is_ok(), || format!("the filter's configuration: {:?}", parsed.err()));
+        for rule in entries(&configuration["rules"]) {
+            let is_for_one = !has_several_audiences(configuration)
+                || rule["access"] == "public"
+                || rule["audience"].is_array();
+            self.unless(is_for_one, || format!("for the tokens of every audience: {rule}"));
+        }
     }
 }
 
@@ -163,6 +187,11 @@ fn targets(policy: &Value, kind: &str, name: &Value) -> bool {
     entries(&policy["spec"]["targetRefs"])
         .iter()
         .any(|target| target["kind"] == kind && target["name"] == *name)
+}
+
+/// Whether the filter's tokens are for different services, which then have to be told apart.
+fn has_several_audiences(configuration: &Value) -> bool {
+    entries(&configuration["token"]["audience"]).len() > 1
 }
 
 /// The variables that come from a Secret.
