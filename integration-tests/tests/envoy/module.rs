@@ -6,11 +6,12 @@ use integration_tests::artefact::Artefact;
 use integration_tests::authorization_server::{GATEWAY_SECRET, Publication, Resource};
 use integration_tests::client::Request;
 use integration_tests::envoy::{self, Envoy, Listener};
+use integration_tests::envoy_config::{self, Example};
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
 use integration_tests::scripted_server::{Gate, Response};
 use integration_tests::testkit::{World, WorldBuilder};
-use integration_tests::{envoy_config, jwt, paths};
+use integration_tests::{jwt, paths};
 use serde_json::{Value, json};
 
 use super::envoy_config::story;
@@ -41,7 +42,7 @@ fn keys_builder(name: &str, edits: Value) -> Result<WorldBuilder> {
 
 /// If this failed, the file that operators start from would not do what the page says.
 #[tokio::test]
-async fn r210_the_story_runs_through_the_file_for_the_module() -> Result<()> {
+async fn r210_r264_the_story_runs_through_the_file_for_the_module() -> Result<()> {
     let world = World::certified("module-file")?;
     let bootstrap = envoy_config::with_module("module.yaml", world.server(), &world.api)?.text();
     let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
@@ -385,7 +386,8 @@ async fn r215_an_answer_that_is_too_long_is_not_read() -> Result<()> {
 /// If a route's own configuration were ignored, its author would believe in rules that do not hold.
 #[test]
 fn r262_a_route_cannot_configure_the_filter() -> Result<()> {
-    let text = std::fs::read_to_string(paths::root().join("envoy-config/module.yaml"))?;
+    let module = paths::module()?.display().to_string();
+    let text = Example::read("module.yaml")?.with("target/libphantom_token.so", &module)?.text();
     let mut whole: Value = serde_saphyr::from_str(&text)?;
     let folder = tempfile::tempdir()?;
     let accepts = |whole: &Value| {
