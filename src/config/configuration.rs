@@ -317,9 +317,17 @@ impl ResourceMetadata {
     fn all(section: Vec<Self>, errors: &mut ConfigErrors) -> Vec<metadata::ResourceMetadata> {
         let at_all = FieldPath::Root.field("resource_metadata");
         let mut all: Vec<metadata::ResourceMetadata> = Vec::new();
-        for (index, metadata) in section.into_iter().filter_map(Self::settings).enumerate() {
-            if all.iter().any(|other| other.url() == metadata.url()) {
-                errors.note(at_all.element(index).field("resource"), "is a duplicate");
+        for (index, metadata) in section.into_iter().map(Self::settings).enumerate() {
+            let Some(metadata) = metadata else { continue };
+            let other = all.iter().find(|other| other.document().is_at_place_of(metadata.document()));
+            if let Some(other) = other {
+                let is_same = other.url() == metadata.url();
+                let message = if is_same {
+                    "is a duplicate"
+                } else {
+                    "is a duplicate, but for port or letter case of the host"
+                };
+                errors.note(at_all.element(index).field("resource"), message);
             }
             all.push(metadata);
         }

@@ -28,18 +28,25 @@ impl Document {
         path == self.path.as_bytes() && matches!(head.method, b"GET" | b"HEAD")
     }
 
+    /// Whether both are at one path of one host, at whatever ports.
+    pub(crate) fn is_at_place_of(&self, other: &Self) -> bool {
+        self.host == other.host && self.path == other.path
+    }
+
     /// Whether this is the host of its own URL, at whatever port.
     pub(crate) fn is_of_host(&self, authority: &[u8]) -> bool {
         std::str::from_utf8(authority)
             .is_ok_and(|authority| without_port(authority).eq_ignore_ascii_case(&self.host))
     }
 
-    /// The document. Pages of any origin may read it: it is public.
+    /// The document. Pages of any origin may read it: it is public. A filter for CORS in front may write the origin of one page in the
+    /// place of `*`; a cache must not give that to another.
     pub(crate) fn reply(&self) -> Reply {
         let headers = [
             ("content-type", "application/json"),
             ("cache-control", "public, max-age=3600"),
             ("access-control-allow-origin", "*"),
+            ("vary", "origin"),
         ];
         reply(200, &headers, self.text.clone())
     }

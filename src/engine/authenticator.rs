@@ -153,17 +153,21 @@ impl Authenticator {
 
     /// The document of the gateway's own that a request is for.
     fn document_at(&self, head: &RequestHead<'_>) -> Option<&Document> {
-        self.settings
-            .documents()
-            .find(|document| document.is_at(head))
-            .filter(|document| self.is_own(document, head))
+        let has_path = self.settings.documents().any(|document| document.is_at(head));
+        if has_path { self.own_document(head) } else { None }
     }
 
-    /// Whether a request at the path of a document is for the gateway's. What an operator opens at another host by name is a service's.
+    /// Of the documents at the path of a request, that of its host. On other hosts, which services may know the gateway by, the only one there
+    /// is at this path; but what an operator opens at another host by name is a service's.
     #[cold]
     #[inline(never)]
-    fn is_own(&self, document: &Document, head: &RequestHead<'_>) -> bool {
-        document.is_of_host(head.authority) || !self.settings.rules.open_named_host(head)
+    fn own_document(&self, head: &RequestHead<'_>) -> Option<&Document> {
+        let at_path = || self.settings.documents().filter(|document| document.is_at(head));
+        if let Some(document) = at_path().find(|document| document.is_of_host(head.authority)) {
+            return Some(document);
+        }
+        let document = at_path().next().filter(|_| at_path().nth(1).is_none());
+        document.filter(|_| !self.settings.rules.open_named_host(head))
     }
 
     /// A preflight for an exposed path passes without a token, from a caller that the rule for the request admits. Services

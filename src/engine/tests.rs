@@ -526,6 +526,36 @@ fn r127_a_document_gives_way_to_a_public_rule_for_another_host() {
     }
 }
 
+/// Two MCP servers are often at one path of two hosts. If the second had the document of the first, no client of it would log in: it must
+/// not use the metadata of another resource (RFC 9728 §3.3).
+#[test]
+fn r278_of_documents_at_one_path_each_host_has_its_own() {
+    let described = |resource: &str| json!({"resource": resource, "authorization_servers": ["https://login.example.com"]});
+    let resources = ["https://a.example.com/mcp", "https://b.example.com/mcp", "https://a.example.com/two"];
+    let configuration = json!({
+        "resource_metadata": resources.map(described),
+        "rules": [{"path": "/mcp", "hosts": ["open.example.com"], "access": "public"}, {"path": "/mcp"}],
+    });
+    let mut worker = Worker::new(configuration, &NoSharedData);
+    let mut served = |authority: &str, path: &str| {
+        let path = format!("/.well-known/oauth-protected-resource{path}");
+        let head = RequestHead {
+            method: b"GET",
+            authority: authority.as_bytes(),
+            path: path.as_bytes(),
+            ..RequestHead::default()
+        };
+        let reply = worker.refusal(0, &head);
+        let document: Value = serde_json::from_str(&reply.body).expect("JSON");
+        document["resource"].as_str().map_or_else(|| document["error"].to_string(), str::to_owned)
+    };
+    assert_eq!(served("a.example.com", "/mcp"), "https://a.example.com/mcp");
+    assert_eq!(served("B.example.com:8443", "/mcp"), "https://b.example.com/mcp");
+    // Where nothing tells which is meant, a guess would be wrong for one of them.
+    assert_eq!(served("gateway.internal", "/mcp"), "\"access_denied\"");
+    assert_eq!(served("gateway.internal", "/two"), "https://a.example.com/two");
+}
+
 #[test]
 fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
     let headers = json!([

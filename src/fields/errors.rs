@@ -74,21 +74,25 @@ impl ConfigErrors {
         result.map_err(|error| self.note(at, error.to_string())).ok()
     }
 
-    /// The value, if there are no errors. They are sorted as the fields are documented.
+    /// The value, if there are no errors. They are sorted as the fields are documented, each once.
     pub(crate) fn or<T>(mut self, value: Option<T>, kind: &Kind) -> Result<T, Self> {
         match value {
             Some(value) if self.all.is_empty() => Ok(value),
             _ => {
                 self.all.sort_by_cached_key(|error| kind.position(&error.path));
+                self.all.dedup();
                 Err(self)
             }
         }
     }
 
-    /// Puts the errors of one place at another.
+    /// Puts the errors of one place at another, and lets errors of other places name that.
     pub(crate) fn relocate(&mut self, from: &str, to: &str) {
-        for error in self.all.iter_mut().filter(|error| contains(from, &error.path)) {
-            error.path = error.path.replacen(from, to, 1);
+        for error in &mut self.all {
+            if contains(from, &error.path) {
+                error.path = error.path.replacen(from, to, 1);
+            }
+            error.message = error.message.replace(from, to);
         }
     }
 

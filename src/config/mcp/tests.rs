@@ -124,7 +124,61 @@ fn r230_errors_are_where_their_author_finds_them() {
     let servers = json!({"servers": [{"resource": "https://gw/mcp"}]});
     let unknown = errors(servers, json!({}));
     assert_eq!(unknown, "mcp.authorization_servers: is required where there is no token.issuer");
-    let twice = json!([{"resource": "https://gw/mcp"}, {"resource": "https://gw/mcp", "path": "/b"}]);
-    let twice = errors(json!({"servers": twice}), json!({"token": {"issuer": "https://login"}}));
-    assert_eq!(twice, "mcp.servers[1].resource: is a duplicate");
+}
+
+/// Of two servers with one resource, tokens of the one would do at the other, and the second's document would be served nowhere; of two for the
+/// same requests, one would have none.
+#[test]
+fn r284_no_two_servers_have_one_resource_or_the_same_requests() {
+    let of = |servers: [Value; 2], more: Value| {
+        let mut configuration = json!({"token": {"issuer": "https://login"}});
+        merge(&mut configuration, more);
+        errors(json!({"servers": servers}), configuration)
+    };
+    let two = |one: &str, other: Value| {
+        let mut second = json!({"path": "/b"});
+        merge(&mut second, other);
+        of([json!({"resource": one}), second], json!({}))
+    };
+    let duplicate = "mcp.servers[1].resource: is a duplicate";
+    let alike = "mcp.servers[1].resource: is a duplicate, but for port or letter case of the host";
+    for (one, other, expected) in [
+        ("https://gw/mcp", "https://gw/mcp", duplicate),
+        ("https://gw", "https://gw/", duplicate),
+        ("https://gw/mcp", "https://GW/mcp", alike),
+        ("https://gw/mcp", "https://gw:8443/mcp", alike),
+        ("https://gw/mcp", "http://gw/mcp", alike),
+        ("https://gw/mcp", "https://other/mcp", ""),
+        ("https://gw/mcp", "https://gw/mcp/two", ""),
+        ("https://gw/mcp", "https://gw/MCP", ""),
+    ] {
+        assert_eq!(two(one, json!({"resource": other})), expected, "{one} {other}");
+    }
+    let own = json!({"resource_metadata": {"resource": "https://gw/mcp", "authorization_servers": ["https://login"]}});
+    let beside = of([json!({"resource": "https://gw/mcp"}), json!({"resource": "https://gw/b"})], own);
+    assert_eq!(beside, "mcp.servers[0].resource: is a duplicate");
+
+    // The second resource is another, the place at the gateway is the same.
+    let per_tool = json!({"source": "header_fields", "harmless_tools": ["a"], "other_scopes": ["b"]});
+    let contended =
+        "mcp.servers[1]: matches the same requests as mcp.servers[0], but for letter case perhaps";
+    for (other, expected) in [
+        (json!({"path": "/mcp"}), contended),
+        (json!({"path": "/MCP/"}), contended),
+        (json!({"path": "/mcp", "per_tool": per_tool}), contended),
+        (json!({"path": "/mcp", "scopes": ["b"]}), contended),
+        (json!({"path": "/mcp", "hosts": ["other"]}), ""),
+    ] {
+        let mut second = json!({"resource": "https://other/mcp"});
+        merge(&mut second, other);
+        assert_eq!(two("https://gw/mcp", second.clone()), expected, "{second}");
+    }
+    let pattern = |path: &str, other: &str| {
+        let [one, other] = [("https://gw/one", path), ("https://gw/two", other)]
+            .map(|(resource, path)| json!({"resource": resource, "path": path}));
+        of([one, other], json!({}))
+    };
+    assert_eq!(pattern("/{team}/mcp", "/{user}/mcp"), contended);
+    // The narrower place is the one that was written for it.
+    assert_eq!(pattern("/{team}/mcp", "/staff/mcp"), "");
 }

@@ -402,6 +402,17 @@ fn r175_preflights_for_documents_of_the_gateway_are_answered_for_every_origin() 
     }
 }
 
+/// Envoy's filter for CORS writes the origin of a page in the place of `*`. If a browser kept that for a page of another origin, this could not
+/// read where to log in, for as long as the document may be kept.
+#[test]
+fn r285_documents_vary_by_origin() {
+    let resource =
+        json!({"resource": "https://api/mcp", "authorization_servers": ["https://login.example.com"]});
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    let reply = reply(send(json!({"resource_metadata": resource}), &[(":path", path)]));
+    assert_eq!((header(&reply, "vary"), header(&reply, "access-control-allow-origin")), ("origin", "*"));
+}
+
 /// A preflight names a method, which is a token (RFC 9110 §9.1). If anything else passed for one, it would reach the API without a token.
 #[test]
 fn r080_what_names_no_method_is_no_preflight() {
