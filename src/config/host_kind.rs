@@ -11,6 +11,9 @@ pub enum HostKind {
     /// Envoy, and what is built on it.
     #[default]
     Envoy,
+    /// Envoy before 1.40, with the same filter. Its own filter for MCP takes some keys of a body for others
+    /// ([envoy#46730](https://github.com/envoyproxy/envoy/pull/46730)), by which a client chooses what that tells.
+    OlderEnvoy,
     /// Envoy, with the native module.
     EnvoyModule,
     /// Kong's ngx_wasm_module.
@@ -23,6 +26,11 @@ impl HostKind {
     pub(super) fn refuse(self, configuration: &Value, errors: &mut ConfigErrors) {
         match self {
             Self::Envoy => {}
+            Self::OlderEnvoy => no_envoy_filter(
+                "Envoy before 1.40, whose filter takes keys for others",
+                configuration,
+                errors,
+            ),
             Self::EnvoyModule => {
                 no_envoy_filter("the native module, which cannot read its metadata", configuration, errors)
             }

@@ -59,6 +59,15 @@ pub(crate) fn recognise(root: u32) -> HostKind {
     HostKind::Kong
 }
 
+/// Whether Envoy's filter for MCP tells what servers read in a body: since 1.40. A host that does not say its version is older.
+pub(crate) fn reads_calls() -> bool {
+    let number = |name| {
+        let number = host::property(&["xds", "node", "user_agent_build_version", "version", name]).ok()?;
+        Some(u64::from_le_bytes(number.try_into().ok()?))
+    };
+    number("major_number").zip(number("minor_number")).is_some_and(|version| version >= (1, 40))
+}
+
 /// Lets the host prove that it switches to the root context and back: some say that they do, and do nothing, so that the filter would
 /// forward the wrong request. The root context has no request, so the path of this `stream` must not be readable from there. All is done
 /// twice, since a host may refuse a read for another reason. None, if this proves nothing.

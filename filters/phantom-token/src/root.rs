@@ -7,7 +7,7 @@ use phantom_token_core::{Counter, HostKind, Metrics, Settings};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
-use crate::capabilities::{capabilities, recognise};
+use crate::capabilities::{capabilities, reads_calls, recognise};
 use crate::host;
 use crate::statistics::Statistics;
 use crate::stream::Stream;
@@ -73,6 +73,10 @@ fn settings(host_kind: HostKind, size: usize) -> Result<Settings, Vec<String>> {
                     kong/phantom_token.wasm for Kong";
         return Err(vec![text.to_owned()]);
     }
+    let host_kind = match host_kind {
+        HostKind::Envoy if !reads_calls() => HostKind::OlderEnvoy,
+        host_kind => host_kind,
+    };
     let text = host::buffer(BufferType::PluginConfiguration, size)
         .map_err(|_| vec!["the host does not provide the configuration".to_owned()])?;
     Settings::parse_for(host_kind, &text, &|name| std::env::var(name).ok()).map_err(|errors| {

@@ -2,6 +2,7 @@
 //! the published clients and servers make of it is in `tests/mcp.rs`.
 
 use anyhow::Result;
+use integration_tests::envoy;
 use integration_tests::shared;
 use integration_tests::testkit::{Outcome, World};
 use serde_json::{Value, json};
@@ -34,11 +35,31 @@ async fn start() -> Result<World> {
             "reject_duplicate_keys": true,
         },
     });
-    let world = World::scripted("mcp")?
-        .listener("by-fields", per_tool("header_fields"))
-        .listener("by-filter", per_tool("envoy_filter"))
-        .envoy(|envoy| envoy.preceded_by(&[filter]));
-    world.start().await
+    let world = World::scripted("mcp")?.listener("by-fields", per_tool("header_fields"));
+    if !tells_calls()? {
+        return world.start().await;
+    }
+    let world = world.listener("by-filter", per_tool("envoy_filter"));
+    world.envoy(|envoy| envoy.preceded_by(&[filter])).start().await
+}
+
+/// Whether this Envoy's filter for MCP tells what servers read.
+fn tells_calls() -> Result<bool> {
+    Ok(envoy::version()? >= (1, 40))
+}
+
+/// The filter for MCP before 1.40 takes `x.name` for `name` (envoyproxy/envoy#46730): if such an Envoy were believed, one key of a client's
+/// would open every tool.
+#[test]
+fn r286_what_an_envoy_before_1_40_tells_of_a_call_is_not_believed() -> Result<()> {
+    let rule = json!({"path": "/mcp", "mcp": {"source": "envoy_filter", "methods": ["tools/list"]}});
+    let world =
+        World::scripted("mcp-versions")?.listener("gateway", json!({"rules": [{"path": "/mcp"}, rule]}));
+    let (accepted, output) = world.validate()?;
+    assert_eq!(accepted, tells_calls()?, "{output}");
+    let error = "rules[1].mcp.source: must not be envoy_filter in Envoy before 1.40";
+    assert_eq!(output.contains(error), !accepted, "{output}");
+    Ok(())
 }
 
 fn token(world: &World, resource: &str, scope: &str) -> String {
@@ -69,6 +90,10 @@ fn calling(tool: &str) -> String {
 /// If one of these went through with `mcp:read`, every tool would do with the scope of the harmless ones.
 #[tokio::test]
 async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
+    if !tells_calls()? {
+        // Its configuration is refused.
+        return Ok(());
+    }
     let world = world().await;
     let read = token(world, RESOURCE, "mcp:read");
     let long = "x".repeat(20_000);
@@ -95,6 +120,34 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","name":"write_note"}}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","n\u0061me":"write_note"}}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1,"m\u0065thod":"tools/call","method":"tools/list","params":{"name":"write_note"}}"#.to_owned(),
+        // By keys that a path of keys could be taken for, and at other places.
+        format!(r#"{{"params.name":"whoami","jsonrpc":"2.0","id":1,"method":"tools/call","params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},"params.name":"whoami"}}"#),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note","x.name":"whoami"}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"x.name":"whoami","name":"write_note"}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note",".name":"whoami"}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note","a.b":{"name":"whoami"},"x":{"name":"whoami"}}}"#.to_owned(),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},"x.method":"tools/list"}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"x.method":"tools/list","method":"tools/call","params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},"x.params":{{"name":"whoami"}}}}"#),
+        format!(r#"{{"":{{"method":"tools/list"}},"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},"":{{"method":"tools/list"}}}}"#),
+        format!(r#"{{"a":[{{"method":"tools/list"}}],"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write}}}"#),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"":{"name":"whoami"},"name":"write_note"}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note","arguments":{"name":"whoami"}}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":[{"name":"whoami"},{"name":"write_note"}]}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":["whoami","write_note"]}}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":["tools/list"],"params":{"name":"write_note"}}"#.to_owned(),
+        // Names that some servers cut or fold.
+        message("tools/call", &json!({"name": "whoami\u{0}write_note"})),
+        message("tools/call", &json!({"name": "whoami\u{200b}"})),
+        message("tools/call", &json!({"name": "who\u{0430}mi"})),
+        message("tools/list\u{0}", &json!({})),
+        message("tools//list", &json!({})),
+        // What only lenient parsers read.
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list",/*"*/"method":"tools/call","params":{write}/*"*/}}"#),
+        format!(r#"{{jsonrpc:"2.0",id:1,method:"tools/call",params:{write}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},}}"#),
         // Batches, and what is no object.
         format!("[{},{}]", message("tools/list", &json!({})), calling("write_note")),
         format!("[{}]", calling("write_note")),
@@ -139,7 +192,7 @@ async fn r231_r232_a_challenge_tells_where_to_log_in_and_for_what() -> Result<()
     let read = token(world, RESOURCE, "mcp:read");
     let of_write = r#"error="insufficient_scope""#;
     let scopes = r#"scope="mcp:read mcp:write", resource_metadata="https://gw.example.com/.well-known/oauth-protected-resource/mcp""#;
-    let refused = post(world, "by-filter", &read, &calling("write_note"), &[]).await?;
+    let refused = post(world, "by-fields", &read, &calling("write_note"), &[]).await?;
     refused.is_refused(403, "insufficient_scope").is_challenged_by(of_write).is_challenged_by(scopes);
     let of_two = r#"resource_metadata="https://gw.example.com/.well-known/oauth-protected-resource/two/mcp""#;
     let unknown = world.post("/two/mcp", calling("whoami")).at("by-fields").await?;

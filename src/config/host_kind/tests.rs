@@ -54,12 +54,15 @@ fn r141_what_kong_cannot_do_is_an_error_there() {
     assert_eq!(errors(&several, HostKind::Kong), ["authorization_servers[0].introspection.upstream"]);
 }
 
-/// If this failed, a rule in the native module would depend on what it never sees, and let no call through, or each.
+/// If this failed, a rule in the native module would depend on what it never sees, and let no call through, or each; and in an older Envoy,
+/// on what a client makes Envoy's filter tell.
 #[test]
-fn r141_what_the_module_cannot_do_is_an_error_there() {
+fn r141_r286_where_calls_cannot_be_read_to_ask_for_them_is_an_error() {
     let edit =
         json!({"rules": [{"path": "/", "mcp": {"source": "envoy_filter", "methods": ["tools/call"]}}]});
-    assert!(errors(&edit, HostKind::EnvoyModule).contains(&"rules[0].mcp.source".to_owned()));
+    for host in [HostKind::EnvoyModule, HostKind::OlderEnvoy] {
+        assert!(errors(&edit, host).contains(&"rules[0].mcp.source".to_owned()), "{host:?}");
+    }
     assert!(!errors(&edit, HostKind::Envoy).contains(&"rules[0].mcp.source".to_owned()));
 }
 

@@ -4,9 +4,9 @@
 use anyhow::Result;
 use integration_tests::authorization_server::GATEWAY_SECRET;
 use integration_tests::client::Request;
-use integration_tests::envoy::Envoy;
-use integration_tests::envoy_config;
+use integration_tests::envoy::{self, Envoy};
 use integration_tests::testkit::{Call, World};
+use integration_tests::{envoy_config, paths};
 use serde_json::json;
 
 /// If this failed, the file that docs/mcp.md has readers run would not start, or would do something else than the page says.
@@ -17,6 +17,13 @@ async fn r279_the_file_for_mcp_servers_does_what_its_page_says() -> Result<()> {
         .with(r#""scopes": ["mcp:read"],"#, r#""audience": ["orders-api"], "scopes": ["orders:read"],"#)?
         .with(r#""other_scopes": ["mcp:write"]"#, r#""other_scopes": ["orders:write"]"#)?;
     let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
+    if envoy::version()? < (1, 40) {
+        // Its filter for MCP is missing, or not believed.
+        let secret = secret.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let (accepted, output) = envoy::validate(&paths::root().join("envoy-config/mcp.yaml"), &secret)?;
+        assert!(!accepted, "{output}");
+        return Ok(());
+    }
     let envoy = Envoy::start("envoy-mcp", &example.text(), &secret, &["ingress"]).await?;
     let world = &world.around(envoy, "ingress");
     let (read, both) = (world.issue("orders:read").await?, world.issue("orders:read orders:write").await?);
