@@ -12,8 +12,9 @@ pub use exchange::Exchange;
 pub use text::{WrittenRule, text, written_rule};
 pub use written_request::WrittenRequest;
 
-use crate::document::Node;
+use crate::configuration::Configuration;
 use crate::environment::Environment;
+use crate::http_filters;
 use crate::jws;
 use crate::local_host::LocalHost;
 use crate::simulated_client;
@@ -47,27 +48,33 @@ pub struct Explanation {
     pub effective_rules: Vec<Value>,
     /// What becomes of it.
     pub outcome: Outcome,
+    /// Of a preflight, what may answer it instead of the service, as a sentence.
+    pub preflight: Option<String>,
 }
 
-/// Lets a request go through the filter.
+/// Lets a request go through the filter, with the text of a configuration and where that is from, if it is from a file.
 ///
 /// # Errors
 /// That the configuration has errors.
-pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanation, String> {
+pub fn explain(
+    text: &str,
+    configuration: Option<&Configuration>,
+    input: Input,
+) -> Result<Explanation, String> {
     let Input { mut request, mut claims, is_jwt, proves_possession, now } = input;
     if proves_possession {
         claims.iter_mut().for_each(simulated_client::bind);
     }
-    let environment = Environment::placeholders(node);
+    let environment = Environment::placeholders(configuration.and_then(Configuration::node));
     let parse = |text: &str| Settings::parse(text.as_bytes(), &|name| environment.get(name));
     let original = parse(text).map_err(|errors| errors.to_string())?;
     let server = claims.map(|claims| SimulatedServer::new(claims, now));
     let written: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let mut configuration = written.clone();
-    server.iter().for_each(|server| server.take_over(&mut configuration));
-    let settings = match configuration == written {
+    let mut adapted = written.clone();
+    server.iter().for_each(|server| server.take_over(&mut adapted));
+    let settings = match adapted == written {
         true => original,
-        false => parse(&configuration.to_string()).map_err(|errors| errors.to_string())?,
+        false => parse(&adapted.to_string()).map_err(|errors| errors.to_string())?,
     };
     let local = LocalHost::default();
     let mut driver = Driver::new(settings.clone(), local.at(now));
@@ -99,16 +106,36 @@ pub fn explain(text: &str, node: Option<&Node>, input: Input) -> Result<Explanat
         Some(Value::Array(rules)) => rules,
         _ => Vec::new(),
     };
-    Ok(Explanation { request, rules, effective_rules, exchanges, outcome })
+    let preflight = is_preflight(&request).then(|| preflight(configuration, &outcome)).flatten();
+    Ok(Explanation { request, rules, effective_rules, exchanges, outcome, preflight })
 }
 
-/// The rules that decide, also where what they ask is not met.
+/// What there is to say of a preflight, beside what the filter does with it.
+fn preflight(configuration: Option<&Configuration>, outcome: &Outcome) -> Option<String> {
+    let before = configuration.and_then(http_filters::of_preflights);
+    let is_refused = matches!(outcome, Outcome::Answered(reply) if reply.reason.is_some());
+    before.or_else(|| is_refused.then(|| NO_PREFLIGHT.to_owned()))
+}
+
+/// Whether a browser asks by it what a page may send (Fetch §3.2.2).
+fn is_preflight(request: &Request) -> bool {
+    let fields = request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+    let head = RequestHead::read(fields);
+    head.method == b"OPTIONS" && head.origin.is_some() && head.access_control_request_method.is_some()
+}
+
+/// The rules that decide, also where what they ask is not met: about a preflight of a page that may call, those for the request after it.
 fn places(settings: &Settings, request: &Request) -> Vec<usize> {
     let fields = request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
     let route = request.route.as_ref().map(String::as_bytes);
     let named = settings.rules.named_fields(fields.clone());
-    let head =
-        RequestHead { route, named: &named, mcp_call: request.mcp_call(), ..RequestHead::read(fields) };
+    let read = RequestHead::read(fields);
+    let asked = read.access_control_request_method.filter(|_| {
+        let may_call = |origin| settings.cors.allow_origins.iter().any(|own| own.as_bytes() == origin);
+        is_preflight(request) && read.origin.is_some_and(may_call)
+    });
+    let method = asked.unwrap_or(read.method);
+    let head = RequestHead { method, route, named: &named, mcp_call: request.mcp_call(), ..read };
     settings.rules.places(&head).unwrap_or_default()
 }
 
@@ -165,7 +192,7 @@ impl Explanation {
             }
         };
         let asked: Vec<Value> = self.exchanges.iter().map(Exchange::to_json).collect();
-        let mut explanation = json!({"rules": self.rules, "asked": asked});
+        let mut explanation = json!({"rules": self.rules, "preflight": self.preflight, "asked": asked});
         if let (Value::Object(explanation), Value::Object(outcome)) = (&mut explanation, outcome) {
             explanation.extend(outcome);
         }
@@ -196,6 +223,9 @@ impl Explanation {
         self.request.fields.iter().map(|(name, _)| name).filter(is_gone).cloned().collect()
     }
 }
+
+const NO_PREFLIGHT: &str = "browsers send preflights without a token: pages of this origin can call only if a filter for CORS comes before \
+     this one, or cors.allow_origins names it";
 
 /// Placeholder for the token.
 const OPAQUE: &str = "opaque-token";

@@ -33,7 +33,7 @@ pub struct Filter {
 enum Effect {
     /// It clears the route and asks for it.
     Selects,
-    /// It asks for the route, which is selected if it was cleared.
+    /// It asks for the route, which is selected if it was cleared: the filter for CORS.
     Asks,
     /// It changes what routes are selected by, and clears the route.
     Clears,
@@ -112,6 +112,15 @@ impl Filter {
     }
 }
 
+/// What answers preflights before a configuration's filter, as far as its file shows.
+pub fn of_preflights(configuration: &Configuration) -> Option<String> {
+    let Before::Known(filters) = configuration.before() else { return None };
+    let Filter { name, .. } = filters.iter().find(|filter| filter.effect == Effect::Asks)?;
+    Some(format!(
+        "{name} comes before, and answers preflights of the origins that its policy for the route allows: what follows is about others"
+    ))
+}
+
 /// Where rules of a configuration are for routes, how sure it is that they are judged by the wrong one: the path of the first of
 /// these fields, and why.
 pub fn stale_route(configuration: &Configuration) -> Option<(Risk, String, String)> {
@@ -166,8 +175,8 @@ const CLEAR: &str = ":clearRouteCache()";
 /// By what a Lua script changes the head of a request, whereupon Envoy clears the route, or clears it outright.
 const SCRIPTED: &[&str] = &[":add(", ":replace(", ":remove(", CLEAR];
 
-const READER: &str = "put envoy.filters.http.mcp with traffic_mode: REJECT_NO_MCP and reject_duplicate_keys: true before this one, as \
-     envoy-config/mcp.yaml does";
+const READER: &str = "put envoy.filters.http.mcp of Envoy 1.40 or later, with traffic_mode: REJECT_NO_MCP and reject_duplicate_keys: true, \
+     before this one, as envoy-config/mcp.yaml does";
 
 const REMEDY: &str =
     "put a Lua filter right before this one that selects the route again, as docs/hosts/envoy.md shows";

@@ -97,7 +97,7 @@ fn explain_request(arguments: &Explain) -> Outcome {
         proves_possession: arguments.dpop,
         now: input::now(),
     };
-    let explanation = explain::explain(&text, configuration.node(), input)?;
+    let explanation = explain::explain(&text, Some(&configuration), input)?;
     match arguments.format {
         ExplanationFormat::Text => write(&explain::text(&explanation, &configuration, name))?,
         ExplanationFormat::Json => write(&format!("{:#}\n", explanation.to_json()))?,

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 /** The steps of an explanation, as elements. `show` shows a place of the configuration. */
 export function steps({ explanation, rules }, show) {
-  return [ruleStep(rules, explanation, show), ...askedSteps(explanation), outcomeStep(explanation)];
+  return [ruleStep(rules, explanation, show), ...preflightStep(explanation), ...askedSteps(explanation), outcomeStep(explanation)];
 }
 
 /** A step that is all there is to say. */
@@ -24,6 +24,10 @@ function ruleStep(rules, explanation, show) {
     h("p", {}, h("button", { type: "button", className: "place", onclick: () => show(rule) }, `${rule.path}, line ${rule.line}`)),
     pairs(rule.members),
   ]));
+}
+
+function preflightStep({ preflight }) {
+  return preflight ? [step("warn", "A preflight", h("p", {}, preflight))] : [];
 }
 
 function askedSteps({ asked, outcome }) {

@@ -46,7 +46,7 @@ pub fn explain(text: &str, asked: &str) -> Result<String, String> {
     let now = Timestamp::from_millis(asked.now);
     let Asked { request, is_jwt, proves_possession, .. } = asked;
     let input = Input { request: request.read()?, claims, is_jwt, proves_possession, now };
-    let explanation = explain::explain(&configuration.text()?, configuration.node(), input)?;
+    let explanation = explain::explain(&configuration.text()?, Some(&configuration), input)?;
     let rule = |place: &usize| {
         let WrittenRule { path, at, members } = explain::written_rule(&explanation, &configuration, *place);
         json!({"path": path, "line": at.line, "column": at.column, "members": members})

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Explanation;
 use crate::configuration::Configuration;
-use crate::document::Position;
+use crate::document::{Node, Position};
 use crate::report::{BAD, BOLD, GOOD, plain};
 
 /// The explanation, with the rules as they stand in their file.
@@ -22,6 +22,9 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
     }
     if explanation.rules.is_empty() {
         let _ = writeln!(text, "{BOLD}rule{BOLD:#}     none");
+    }
+    if let Some(preflight) = &explanation.preflight {
+        let _ = writeln!(text, "{BOLD}note{BOLD:#}     {}", plain(preflight));
     }
     for exchange in &explanation.exchanges {
         let _ = writeln!(text, "{BOLD}asked{BOLD:#}    {}", plain(&exchange.to_string()));
@@ -92,9 +95,21 @@ pub fn written_rule(explanation: &Explanation, configuration: &Configuration, pl
             let members = members.map(|member| (member.name.clone(), shown(&member.value.to_value())));
             (format!("rules[{place}]"), members.collect())
         }
-        None => ("mcp".to_owned(), members_of(explanation.effective_rules.get(place))),
+        None => {
+            let rule = explanation.effective_rules.get(place);
+            (place_of_server(configuration, rule), members_of(rule))
+        }
     };
     WrittenRule { at: configuration.locate(&path), path, members }
+}
+
+/// The MCP server that a rule comes from: no two have one resource.
+fn place_of_server(configuration: &Configuration, rule: Option<&Value>) -> String {
+    let resource = rule.and_then(|rule| rule.get("resource")?.as_str());
+    let servers = configuration.node().and_then(|node| node.find(&["mcp", "servers"]));
+    let mut servers = servers.into_iter().flat_map(Node::elements);
+    let index = servers.position(|server| resource.is_some() && server.text_of("resource") == resource);
+    index.map_or_else(|| "mcp".to_owned(), |index| format!("mcp.servers[{index}]"))
 }
 
 fn members_of(rule: Option<&Value>) -> Vec<(String, String)> {
