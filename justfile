@@ -247,7 +247,7 @@ envoy-parts: image playground build-module build-panicking-module envoy authoriz
 # Every exchange is in target/mcp.
 [doc('Runs the published MCP SDKs through a real Envoy, from the first 401 to a step-up and a revoked token.')]
 [group('long runs')]
-mcp: build envoy authorization-server node (python-packages "mcp-python" "integration-tests/mcp/requirements.txt")
+mcp: build envoy authorization-server node chromium (python-packages "mcp-python" "integration-tests/mcp/requirements.txt")
     #!/usr/bin/env bash
     set -euo pipefail
     cd integration-tests/mcp

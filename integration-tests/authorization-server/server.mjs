@@ -101,10 +101,12 @@ async function provide() {
       },
       revocation: { enabled: true },
     },
-    issueRefreshToken: (ctx, { clientId }) => clientId === 'web' || Boolean(mcpResource),
+    issueRefreshToken: (ctx, client) =>
+      client.grantTypeAllowed('refresh_token') && (client.clientId === 'web' || Boolean(mcpResource)),
     jwks: { keys: [elliptic.jwk, rsa.jwk] },
     scopes: SCOPES.split(' '),
   });
+  if (mcpResource) provider.use(letPagesRegister);
   provider.use(answerTests(provider));
   provider.use(publish);
   provider.use(countIntrospections);
@@ -204,6 +206,15 @@ function answerTests(provider) {
       await next();
     }
   };
+}
+
+// MCP clients that are pages register as others do. Registration is the one endpoint for which the provider has no CORS.
+async function letPagesRegister(ctx, next) {
+  if (ctx.path !== '/reg') return next();
+  ctx.set('access-control-allow-origin', '*');
+  if (ctx.method !== 'OPTIONS') return next();
+  ctx.set('access-control-allow-headers', 'content-type, mcp-protocol-version');
+  ctx.status = 204;
 }
 
 async function publish(ctx, next) {

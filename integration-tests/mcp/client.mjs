@@ -5,9 +5,11 @@
 //   node client.mjs ts1 http://127.0.0.1:10000/mcp
 
 import { consent } from './login.mjs';
+import { provider } from './provider.mjs';
+import { load } from './sdk.mjs';
 
 const [, , sdk, url, verbose] = process.argv;
-const { Client, StreamableHTTPClientTransport } = await load();
+const { Client, StreamableHTTPClientTransport } = await load(sdk);
 const REDIRECT = 'http://127.0.0.1:1/callback';
 
 const exchanges = [];
@@ -15,27 +17,14 @@ const held = {};
 // What the authorization server has sent the user back with.
 let granted;
 
-// What an application keeps for its user, and where it sends them.
-const provider = {
-  redirectUrl: REDIRECT,
-  clientMetadata: {
-    client_name: sdk,
-    redirect_uris: [REDIRECT],
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: 'none',
-  },
-  clientInformation: () => held.client,
-  saveClientInformation: (client) => void (held.client = client),
-  tokens: () => held.tokens,
-  saveTokens: (tokens) => void (held.tokens = tokens),
-  codeVerifier: () => held.verifier,
-  saveCodeVerifier: (verifier) => void (held.verifier = verifier),
-  invalidateCredentials: (scope) => void (['all', 'tokens'].includes(scope) && delete held.tokens),
-  redirectToAuthorization: async (authorization) => {
+const application = provider({
+  name: sdk,
+  redirect: REDIRECT,
+  held,
+  leave: async (authorization) => {
     granted = await consent(authorization, REDIRECT, 'alice');
   },
-};
+});
 
 const seen = {};
 let [client, transport] = [];
@@ -61,18 +50,10 @@ await client.close();
 console.log(JSON.stringify(verbose ? { ...seen, exchanges } : seen));
 process.exit(0);
 
-async function load() {
-  if (sdk === 'ts2') return import('@modelcontextprotocol/client');
-  const [one, two] = await Promise.all(
-    ['client/index.js', 'client/streamableHttp.js'].map((file) => import(`@modelcontextprotocol/sdk/${file}`)),
-  );
-  return { ...one, ...two };
-}
-
 async function connect() {
   // ts2 speaks 2025-11-25 unless it is told to find out.
   client = new Client({ name: sdk, version: '1.0.0' }, { versionNegotiation: { mode: 'auto' } });
-  transport = new StreamableHTTPClientTransport(new URL(url), { authProvider: provider, fetch: watched });
+  transport = new StreamableHTTPClientTransport(new URL(url), { authProvider: application, fetch: watched });
   await client.connect(transport);
 }
 

@@ -7,6 +7,7 @@ import { auth } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { consent } from './login.mjs';
+import { provider } from './provider.mjs';
 
 const url = process.argv[2];
 const REDIRECT = 'http://127.0.0.1:1/callback';
@@ -45,30 +46,20 @@ process.exit(0);
 
 // What an application keeps for a user who has logged in.
 async function logIn(user) {
-  const held = {};
+  const held = { client: registered.client };
   let granted;
-  const provider = {
-    redirectUrl: REDIRECT,
-    clientMetadata: {
-      client_name: 'sessions',
-      redirect_uris: [REDIRECT],
-      grant_types: ['authorization_code', 'refresh_token'],
-      response_types: ['code'],
-      token_endpoint_auth_method: 'none',
-    },
-    clientInformation: () => registered.client,
-    saveClientInformation: (client) => void (registered.client = client),
-    tokens: () => held.tokens,
-    saveTokens: (tokens) => void (held.tokens = tokens),
-    codeVerifier: () => held.verifier,
-    saveCodeVerifier: (verifier) => void (held.verifier = verifier),
-    redirectToAuthorization: async (authorization) => {
+  const application = provider({
+    name: 'sessions',
+    redirect: REDIRECT,
+    held,
+    leave: async (authorization) => {
       granted = await consent(authorization, REDIRECT, user);
     },
-  };
-  await auth(provider, { serverUrl: url, scope: 'mcp:read' });
-  await auth(provider, { serverUrl: url, scope: 'mcp:read', authorizationCode: granted.get('code') });
-  return provider;
+  });
+  await auth(application, { serverUrl: url, scope: 'mcp:read' });
+  await auth(application, { serverUrl: url, scope: 'mcp:read', authorizationCode: granted.get('code') });
+  registered.client = held.client;
+  return application;
 }
 
 async function whoami() {

@@ -19,6 +19,10 @@ process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 const STEPPED_UP = { whoami: 'alice: mcp:read', write_note: 'written: a', second_scope: 'mcp:read mcp:write' };
 const AT_ONCE = { whoami: 'alice: mcp:read mcp:write', write_note: 'written: a', first_scope: 'mcp:read mcp:write' };
 const NO_STEP_UP = { whoami: 'alice: mcp:read', write_note: 'failed: Streamable HTTP error: Server returned 403 after trying upscoping' };
+// A page that is a client, where the older SDK registers without refresh tokens. Another page of the same browser reads the metadata as well.
+const ON_A_PAGE = { ...STEPPED_UP, revision: '2025-11-25', revoked: 200, another_page: true };
+// Gateways may route the metadata's path as well. Then Envoy's filter for CORS writes one page's origin in the place of `*`.
+const ROUTED = ['direct_response: { status: 404 }', 'route: { cluster: mcp-server }'];
 const TABLE = [
   ['envoy_filter', 'ts', 'ts1', NO_STEP_UP],
   ['envoy_filter', 'ts', 'ts2', STEPPED_UP],
@@ -30,6 +34,10 @@ const TABLE = [
   ['header_fields', 'py', 'ts1', AT_ONCE],
   ['header_fields', 'py', 'ts2', STEPPED_UP],
   ['header_fields', 'py', 'py', STEPPED_UP],
+  ['envoy_filter', 'ts', 'page-ts1', ON_A_PAGE, ROUTED],
+  ['envoy_filter', 'ts', 'page-ts2', ON_A_PAGE],
+  ['envoy_filter', 'py', 'page-ts2', { ...ON_A_PAGE, revision: '2026-07-28' }],
+  ['header_fields', 'py', 'page-ts2', { ...ON_A_PAGE, revision: '2026-07-28' }],
 ];
 
 // What a session comes to, by POST and by GET, with whose token and which id. The SDK's server takes ids from whoever sends them.
@@ -49,11 +57,11 @@ const SESSIONS = {
 
 mkdirSync(out, { recursive: true });
 let failures = 0;
-for (const [source, kind, sdk, expected] of TABLE) {
+for (const [source, kind, sdk, expected, ...changes] of TABLE) {
   const name = `${out}/${source}-${kind}-${sdk}`;
-  const url = await gateway(source, kind, name);
-  const client = sdk === 'py' ? [python, 'client.py'] : ['node', 'client.mjs'];
-  const seen = await run(client[0], [`${root}/integration-tests/mcp/${client[1]}`, sdk, url, 'verbose']);
+  const url = await gateway(source, kind, name, changes);
+  const [program, file, own] = client(sdk);
+  const seen = await run(program, [`${root}/integration-tests/mcp/${file}`, own, url, 'verbose']);
   writeFileSync(`${name}.json`, JSON.stringify(seen, null, 2));
   const wrong = Object.entries(expected).filter(([member, value]) => seen[member] !== value);
   const revived = sdk === 'py' || (seen.has_new_token && seen.after_revocation?.startsWith('alice'));
@@ -71,21 +79,27 @@ const wrong = Object.entries(SESSIONS).filter(isWrong);
 console.log(`${wrong.length ? 'NO ' : 'yes'} sessions:`, JSON.stringify(seen), ...wrong.map(([member]) => `\n    wrong: ${member}`));
 process.exit(failures || wrong.length ? 1 : 0);
 
+// What runs a client: the program, its file, and the SDK by its own name.
+function client(sdk) {
+  if (sdk === 'py') return [python, 'client.py', sdk];
+  return sdk.startsWith('page-') ? ['node', 'page.mjs', sdk.replace('page-', '')] : ['node', 'client.mjs', sdk];
+}
+
 // Starts the parts of a run, and gives the URL of the MCP server at the gateway.
-async function gateway(source, kind, name) {
+async function gateway(source, kind, name, further = []) {
   const [gateway, admin, server, authorization] = await Promise.all([port(), port(), port(), port()]);
   const url = `http://127.0.0.1:${gateway}/mcp`;
   const environment = { MCP_RESOURCE: url, INTROSPECTION_CLIENT_SECRET: secret, APP_CLIENT_SECRET: 'not used' };
   start('node', [`${root}/integration-tests/authorization-server/server.mjs`, authorization], environment);
   if (kind === 'ts') start('node', [`${root}/integration-tests/mcp/server.mjs`, server]);
   else start(python, [`${root}/integration-tests/mcp/server.py`, server]);
-  writeFileSync(`${name}.yaml`, configuration({ source, gateway, admin, server, authorization }));
+  writeFileSync(`${name}.yaml`, configuration({ source, gateway, admin, server, authorization, further }));
   start(`${root}/.tools/envoy/envoy`, ['-c', `${name}.yaml`, '--use-dynamic-base-id', '-l', 'error'], environment);
   await Promise.all([gateway, server, authorization].map(listening));
   return url;
 }
 
-function configuration({ source, gateway, admin, server, authorization }) {
+function configuration({ source, gateway, admin, server, authorization, further }) {
   const changes = [
     ['port_value: 10000', `port_value: ${gateway}`],
     ['port_value: 9901', `port_value: ${admin}`],
@@ -101,6 +115,7 @@ function configuration({ source, gateway, admin, server, authorization }) {
     // All that clients do, they do with sessions that are bound.
     ['"mcp": {', '"session_binding": { "secret": "a secret of at least thirty-two bytes" }, "mcp": {'],
     ['"scopes": ["mcp:read"],', '"scopes": ["mcp:read"], "bind_session": true,'],
+    ...further,
   ];
   let text = readFileSync(`${root}/envoy-config/mcp.yaml`, 'utf8');
   for (const [written, here] of changes) {
