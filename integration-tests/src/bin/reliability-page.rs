@@ -161,7 +161,7 @@ served and after which none was refused; the number of workers is in parentheses
 
 const TIMELINE: &str = "
 What clients saw over time, with two workers. A response counts when it arrives, so the 504s of a server that hangs begin after the timeout
-of two seconds.
+of two seconds. Where a strip is blank, no response arrived: a client that waits for a new token sends nothing else meanwhile.
 
 ![shares of each status before, during and after each fault](reliability-timeline.svg)
 ";
