@@ -39,11 +39,22 @@ pub fn page(path: &str) -> Result<Page> {
 impl Page {
     /// The blocks of code, each with its language.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Block(language, text) => Some((language.as_str(), text.as_str())),
-            _ => None,
-        })
+        blocks(self.parts.iter())
     }
+
+    /// The blocks of code in the chapter of this name, a heading of the second level.
+    pub fn blocks_of(&self, chapter: &str) -> impl Iterator<Item = (&str, &str)> {
+        let heading = Part::Heading(2, chapter.to_owned());
+        let chapter = self.parts.iter().skip_while(move |part| **part != heading).skip(1);
+        blocks(chapter.take_while(|part| !matches!(part, Part::Heading(2, _))))
+    }
+}
+
+fn blocks<'p>(parts: impl Iterator<Item = &'p Part>) -> impl Iterator<Item = (&'p str, &'p str)> {
+    parts.filter_map(|part| match part {
+        Part::Block(language, text) => Some((language.as_str(), text.as_str())),
+        _ => None,
+    })
 }
 
 /// The paths of all files in a folder of the checkout, in whichever depth, whose names end so.

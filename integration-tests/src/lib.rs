@@ -56,3 +56,4 @@ pub mod tls_client;
 pub mod trial;
 pub mod web_app;
 pub mod website;
+pub mod zero_trust;

@@ -3,7 +3,7 @@
 //! policies. Every name and value comes from the manifests, as they are in the checkout.
 
 use anyhow::{Context, Result};
-use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET, Resource};
+use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::certificates::{Certificate, CertificateAuthority};
 use integration_tests::client::Request;
 use integration_tests::envoy::{Envoy, EnvoyBuilder, Listener};
@@ -13,7 +13,7 @@ use integration_tests::port::ReservedPort;
 use integration_tests::shared;
 use integration_tests::testkit::{Call, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
-use integration_tests::{jwt, secrets};
+use integration_tests::{secrets, zero_trust};
 use serde_json::{Value, json};
 
 /// The chain, and who else is in the mesh. `misled` is an ingress whose way to the authorization server ends at a server with a
@@ -113,35 +113,10 @@ async fn r074_the_ingress_of_the_manifests_refuses_the_rest() -> Result<()> {
 #[tokio::test]
 async fn r074_the_sidecar_of_the_manifests_takes_valid_jwts_from_the_ingress_alone() -> Result<()> {
     let mesh = mesh().await;
-    let (world, gateway) = (&mesh.world, &mesh.gateway);
-    let token = world.issue("orders:read").await?;
-    let jwt = world.orders(&token).await?.is_served().jwt()?;
-    let other_server = AuthorizationServer::start("istio-other")?;
-    let other_issuer = other_server.issue_jwt(Resource::Orders, "orders:read").await?;
-    let other_audience = world.server().issue_jwt(Resource::Payments, "orders:read").await?;
-    let made_up = jwt::with_claims(&jwt::claims(&jwt)?);
-    let shop = mesh.authority.certify_workload(&["spiffe://cluster.local/ns/shop/sa/shop"])?;
-    let namesake = mesh.authority.certify_workload(&["spiffe://cluster.local/ns/orders/sa/ingress-istio"])?;
-    for (case, caller, token, path, status) in [
-        ("straight", gateway, Some(&jwt), "/orders", 200),
-        ("opaque", gateway, Some(&token), "/orders", 401),
-        ("without a JWT", gateway, None, "/orders", 403),
-        ("other issuer", gateway, Some(&other_issuer), "/orders", 401),
-        ("other audience", gateway, Some(&other_audience), "/orders", 403),
-        ("made up", gateway, Some(&made_up), "/orders", 401),
-        ("public to the ingress", gateway, None, "/health", 200),
-        ("beside what is public", gateway, None, "/health/x", 403),
-        ("around the ingress", &shop, Some(&jwt), "/orders", 403),
-        ("public, around the ingress", &shop, None, "/health", 403),
-        ("namesake", &namesake, Some(&jwt), "/orders", 403),
-    ] {
-        let call = mesh.at_sidecar(Some(caller), path)?.case(case);
-        token.into_iter().fold(call, |call, token| call.bearer(token)).await?.has_status(status);
-    }
-    let no_certificate = mesh.at_sidecar(None, "/orders")?.bearer(&jwt).named("istio-no-certificate");
-    assert!(no_certificate.await.is_err());
-    assert_eq!(world.arrived("istio-no-certificate").len(), 0);
-    Ok(())
+    let world = &mesh.world;
+    let jwt = world.orders(&world.issue("orders:read").await?).await?.is_served().jwt()?;
+    let call = |caller: Option<&Certificate>, path: &str| mesh.at_sidecar(caller, path);
+    zero_trust::ingress_alone_is_admitted("istio", world, &mesh.authority, &jwt, call).await
 }
 
 /// If this failed, the gateway would send its secret and all tokens to any server at that address.
@@ -164,7 +139,7 @@ async fn inside_the_mesh_the_gateway_alone_introspects() -> Result<()> {
     assert_eq!(mesh.world.introspections(&token).await?, 1);
 
     let asking = || Request::post("/oauth/v2/introspect", "token=anything");
-    let shop = mesh.authority.certify_workload(&["spiffe://cluster.local/ns/shop/sa/shop"])?;
+    let shop = zero_trust::workload(&mesh.authority, "shop", "shop")?;
     for (caller, status) in [(&mesh.gateway, 400), (&shop, 403)] {
         let answer =
             TlsClient::of(inbound.client("inbound"), &mesh.authority, Some(caller))?.send(asking()).await?;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration_tests::documentation::{Part, page};
+use integration_tests::documentation::page;
 use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
 use integration_tests::testkit::{World, WorldBuilder};
@@ -158,17 +158,11 @@ pub async fn asked(world: &World) -> Result<u64> {
 /// A configuration of the server's chapter, by its place there, with what its URLs are on loopback.
 pub fn documented(profile: &Profile, place: usize) -> Result<Value> {
     let page = page("docs/servers.md")?;
-    let heading = Part::Heading(2, profile.chapter.to_owned());
-    let chapter = page.parts.iter().skip_while(|part| **part != heading).skip(1);
-    let mut blocks =
-        chapter.take_while(|part| !matches!(part, Part::Heading(2, _))).filter_map(|part| match part {
-            Part::Block(language, text) if language == "yaml" => Some(text),
-            _ => None,
-        });
-    let block = blocks.nth(place).with_context(|| format!("{} has no block", profile.chapter))?;
+    let mut blocks = page.blocks_of(profile.chapter).filter(|(language, _)| *language == "yaml");
+    let (_, block) = blocks.nth(place).with_context(|| format!("{} has no block", profile.chapter))?;
     let is_there = |(name, _): &(&str, String)| block.contains(name);
     ensure!(profile.urls.iter().all(is_there), "the block has other URLs:\n{block}");
-    let block = profile.urls.iter().fold(block.clone(), |block, (name, url)| block.replace(name, url));
+    let block = profile.urls.iter().fold(block.to_owned(), |block, (name, url)| block.replace(name, url));
     Ok(serde_saphyr::from_str(&block)?)
 }
 
