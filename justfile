@@ -87,6 +87,8 @@ check: release-tools cargo-deny book prose
     cargo fmt --all --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --quiet --workspace --exclude phantom-token --all-targets -- --deny warnings
+    # All targets are only those that `cargo test` runs unasked.
+    cargo clippy --quiet --package integration-tests --test servers --test control_planes -- --deny warnings
     cargo clippy --quiet --manifest-path fuzz/Cargo.toml --locked --all-targets -- --deny warnings
     scripts/wasm-cargo wasm32-wasip1 clippy --quiet --package phantom-token -- --deny warnings
     cargo run --quiet --package xtask --bin layers
@@ -329,7 +331,7 @@ soak minutes="30": build envoy
 # Compiling takes some minutes and gigabytes.
 [doc('Tries the manifests in real control planes: envoy-gateway, kubernetes, istio, or those named. Compiles them first.')]
 [group('long runs')]
-control-planes *names: image envoy authorization-server skopeo docker-registry kubectl
+control-planes *names: image build-module envoy authorization-server skopeo docker-registry kubectl
     #!/usr/bin/env bash
     set -euo pipefail
     names="{{ names }}"

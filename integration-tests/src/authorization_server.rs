@@ -80,6 +80,11 @@ impl AuthorizationServer {
         Self::launch(name, 0, &[("ISSUER", issuer)])
     }
 
+    /// The same, also for clients of the MCP server that is this resource.
+    pub fn start_for_mcp(name: &str, issuer: &str, resource: &str) -> Result<Self> {
+        Self::launch(name, 0, &[("ISSUER", issuer), ("MCP_RESOURCE", resource)])
+    }
+
     fn launch(name: &str, port: u16, more: &[(&str, &str)]) -> Result<Self> {
         let script = paths::authorization_server()?;
         let secrets = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET), ("APP_CLIENT_SECRET", APP_SECRET)];

@@ -22,12 +22,10 @@ use crate::paths;
 /// # Errors
 /// It finds a resource invalid, or there is not one Gateway.
 pub fn translate(manifests: &Manifests, certificate: &Certificate) -> Result<Value> {
-    let manifests = in_files(manifests, certificate)?.with(
-        "Service",
-        "orders",
-        "/spec/clusterIP",
-        json!("10.96.0.10"),
-    )?;
+    let mut manifests = in_files(manifests, certificate)?;
+    for service in manifests.names("Service") {
+        manifests = manifests.with("Service", &service, "/spec/clusterIP", json!("10.96.0.10"))?;
+    }
     let file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
     fs::write(file.path(), manifests.to_yaml())?;
     let output = Command::new(paths::control_plane("envoy-gateway", "egctl")?)
@@ -55,7 +53,7 @@ pub fn translate(manifests: &Manifests, certificate: &Certificate) -> Result<Val
 pub struct Places<'a> {
     /// The port of loopback where the Gateway is to listen.
     pub gateway: u16,
-    /// That of the API.
+    /// That of the API, and of every other service.
     pub api: u16,
     /// That of the authorization server, over TLS.
     pub login: u16,
@@ -120,7 +118,7 @@ impl EnvoyGateway {
         Ok((new, Envoy::started_by(process, name, home, &[listener]).await?))
     }
 
-    /// Replaces all resources. It sees that by itself.
+    /// Replaces all resources. It sees that by itself, and merges each into the one of its name: a field that is left out stays as it was.
     pub fn apply(&self, manifests: &Manifests, places: &Places<'_>) -> Result<()> {
         let (next, file) = (self.folder.join("next.yaml"), self.folder.join("resources/resources.yaml"));
         fs::write(&next, self.on_this_host(manifests, places)?.to_yaml())?;
@@ -138,9 +136,19 @@ impl EnvoyGateway {
         );
         let admin = self.folder.join("admin").display().to_string();
         let arguments = ["--admin-address-path", &admin, "--file-flush-interval-msec", "50"];
-        let backend = json!([{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "orders"}]);
         let patch = "authorization-server";
-        Ok(in_files(manifests, places.certificate)?
+        let mut on_this_host = in_files(manifests, places.certificate)?;
+        for route in manifests.names("HTTPRoute") {
+            let backend = json!([{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": route}]);
+            on_this_host =
+                on_this_host.with("HTTPRoute", &route, "/spec/rules/0/backendRefs", backend)?.and(json!({
+                    "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+                    "kind": "Backend",
+                    "metadata": {"name": route, "namespace": "orders"},
+                    "spec": {"endpoints": [{"ip": {"address": "127.0.0.1", "port": places.api}}]},
+                }));
+        }
+        Ok(on_this_host
             .with(
                 "EnvoyProxy",
                 "ingress",
@@ -151,7 +159,6 @@ impl EnvoyGateway {
             )?
             .with("EnvoyProxy", "ingress", "/spec/extraArgs", json!(arguments))?
             .with("Gateway", "ingress", "/spec/listeners/0/port", json!(places.gateway))?
-            .with("HTTPRoute", "orders", "/spec/rules/0/backendRefs", backend)?
             .with(
                 "EnvoyPatchPolicy",
                 patch,
@@ -159,12 +166,6 @@ impl EnvoyGateway {
                 json!({"address": "127.0.0.1", "port_value": places.login}),
             )?
             .with("EnvoyPatchPolicy", patch, &trusted, json!({"inline_string": places.trusted.pem()}))?
-            .and(json!({
-                "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-                "kind": "Backend",
-                "metadata": {"name": "orders", "namespace": "orders"},
-                "spec": {"endpoints": [{"ip": {"address": "127.0.0.1", "port": places.api}}]},
-            }))
             .and(self.client_certificate()?)
             .and(wasm_cluster(&self.folder.join("config/certs/envoy/ca.crt").display().to_string())))
     }

@@ -4,3 +4,5 @@ mod envoy_gateway;
 mod istio;
 mod kubernetes;
 mod load;
+mod mcp;
+mod module_page;

@@ -1,0 +1,135 @@
+//! Envoy Gateway itself, on one machine: it takes the manifests, fetches the filter as an image from a real registry, and runs a real
+//! Envoy, which asks the certified authorization server over TLS. What is otherwise than in the manifests says
+//! [`EnvoyGateway`](integration_tests::control_planes::envoy_gateway).
+
+mod fetching;
+mod ingress;
+mod mcp;
+mod module;
+mod translator;
+
+use anyhow::{Context, Result};
+use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
+use integration_tests::certificates::{Certificate, CertificateAuthority};
+use integration_tests::client::Request;
+use integration_tests::control_planes::envoy_gateway::{EnvoyGateway, Places};
+use integration_tests::envoy::Envoy;
+use integration_tests::eventually::eventually;
+use integration_tests::login::{self, LOGIN};
+use integration_tests::manifests::Manifests;
+use integration_tests::port::ReservedPort;
+use integration_tests::registry::Registry;
+use integration_tests::testkit::{Call, World};
+use integration_tests::tls_client::{SERVER_NAME, TlsClient};
+use integration_tests::{json, paths, shared};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::mcp::RESOURCE;
+
+/// Envoy Gateway, its Envoy, and what is around them.
+struct Ingress {
+    world: World,
+    control_plane: EnvoyGateway,
+    /// The manifests with the image of the registry.
+    manifests: Manifests,
+    registry: Registry,
+    web: CertificateAuthority,
+    certificate: Certificate,
+    port: ReservedPort,
+    login: Envoy,
+    /// Whose turn it is: Envoy Gateway is one, and each test leaves it as it was.
+    turn: Mutex<()>,
+}
+
+shared!(ingress: Ingress = start);
+
+async fn start() -> Result<Ingress> {
+    let registry = Registry::start("envoy-gateway").await?;
+    registry.push(&paths::image()?.1, "phantom-token:0.1.0")?;
+    let manifests = Manifests::build("envoy-config/envoy-gateway")?.with(
+        POLICY.0,
+        POLICY.1,
+        IMAGE,
+        json!(registry.reference("phantom-token:0.1.0")),
+    )?;
+    let policy = manifests.named(POLICY.0, POLICY.1)?;
+    let issuer = policy.pointer("/spec/wasm/0/config/token/issuer").and_then(Value::as_str);
+    let server = AuthorizationServer::start_for_mcp(NAME, issuer.context("no issuer")?, RESOURCE)?;
+    let world = World::asking(NAME, server)?;
+    let web = CertificateAuthority::new()?;
+    let login = login::start("control-plane-envoy_gateway-login", world.server(), &web).await?;
+    let (certificate, port) = (web.certify_server(SERVER_NAME)?, ReservedPort::new()?);
+    let places = Places {
+        gateway: port.number(),
+        api: world.api.port(),
+        login: login.client(LOGIN).port(),
+        trusted: &web,
+        certificate: &certificate,
+    };
+    let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
+    let (control_plane, envoy) = EnvoyGateway::start(NAME, &manifests, &places, &secret, LISTENER).await?;
+    let world = world.around(envoy, LISTENER);
+    let turn = Mutex::new(());
+    let ingress = Ingress { world, control_plane, manifests, registry, web, certificate, port, login, turn };
+    ingress.serves().await?;
+    Ok(ingress)
+}
+
+impl Ingress {
+    fn get(&self, path: &str) -> Result<Call<'_>> {
+        self.send(Request::get(path))
+    }
+
+    fn send(&self, request: Request) -> Result<Call<'_>> {
+        Ok(self.world.send(request).by_tls(TlsClient::of(self.world.client(), &self.web, None)?))
+    }
+
+    fn orders(&self, token: &str) -> Result<Call<'_>> {
+        Ok(self.get("/orders")?.bearer(token))
+    }
+
+    /// The manifests with another image of the registry.
+    fn with_image(&self, name: &str) -> Result<Manifests> {
+        self.manifests.with(POLICY.0, POLICY.1, IMAGE, json!(self.registry.reference(name)))
+    }
+
+    fn apply(&self, manifests: &Manifests) -> Result<()> {
+        let places = Places {
+            gateway: self.port.number(),
+            api: self.world.api.port(),
+            login: self.login.client(LOGIN).port(),
+            trusted: &self.web,
+            certificate: &self.certificate,
+        };
+        self.control_plane.apply(manifests, &places)
+    }
+
+    /// Waits until the filter of the manifests serves.
+    async fn serves(&self) -> Result<()> {
+        self.has_realm("orders").await
+    }
+
+    /// Waits until the filter has this realm, which identifies a configuration.
+    async fn has_realm(&self, realm: &str) -> Result<()> {
+        let challenge = format!("realm=\"{realm}\"");
+        eventually(&challenge, async || {
+            let outcome = self.get("/orders")?.await?;
+            Ok(outcome.status == 401 && outcome.challenges().iter().any(|one| one.contains(&challenge)))
+        })
+        .await
+    }
+
+    /// The SHA-256 of the module that Envoy has.
+    async fn module(&self) -> Result<String> {
+        let dump = self.world.envoy.configuration().await?;
+        let code = json::find(&dump, &|one| one["remote"]["sha256"].is_string()).context("no module")?;
+        Ok(code["remote"]["sha256"].to_string())
+    }
+}
+
+const NAME: &str = "control-plane-envoy_gateway";
+const LISTENER: &str = "ingress/ingress/https";
+const POLICY: (&str, &str) = ("EnvoyExtensionPolicy", "phantom-token");
+const IMAGE: &str = "/spec/wasm/0/code/image/url";
+const REALM: &str = "/spec/wasm/0/config/realm";

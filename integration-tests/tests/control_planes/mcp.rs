@@ -1,0 +1,82 @@
+//! An MCP server behind the ingress that a control plane makes of its example for MCP, as docs/mcp.md has it. The API takes the server's
+//! place: what matters is what arrives there.
+
+use anyhow::{Context, Result};
+use integration_tests::client::Request;
+use integration_tests::json;
+use integration_tests::testkit::{Call, World};
+use serde_json::json;
+
+/// What the examples call the server.
+pub const RESOURCE: &str = "https://api.example.com/mcp";
+
+/// Goes by the page: from the first challenge to the scopes of a tool, by a client that is a page of this origin and by one that is not.
+/// `send` makes a request to the ingress.
+pub async fn is_as_documented<'w>(
+    world: &'w World,
+    origin: &str,
+    send: impl Fn(Request) -> Result<Call<'w>>,
+) -> Result<()> {
+    let read = world.server().issue_for(RESOURCE, "mcp:read").await?;
+    let both = world.server().issue_for(RESOURCE, "mcp:read mcp:write").await?;
+    let of_api = world.issue("orders:read").await?;
+
+    let challenge = r#"scope="mcp:read", resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/mcp""#;
+    send(calling("whoami"))?.await?.has_status(401).is_challenged_by(challenge);
+    let metadata = send(Request::get("/.well-known/oauth-protected-resource/mcp"))?.await?;
+    assert_eq!((metadata.status, metadata.arrived.len()), (200, 0), "{metadata}");
+    let metadata = metadata.json()?;
+    assert_eq!(metadata["resource"], RESOURCE);
+    assert_eq!(metadata["authorization_servers"], json!(["https://login.example.com"]));
+
+    let served = send(calling("whoami"))?.bearer(&read).await?.is_served();
+    assert_eq!(served.claims()?["aud"], RESOURCE);
+    let refused = send(calling("write_note"))?.bearer(&read).await?.has_status(403);
+    refused.is_challenged_by(r#"scope="mcp:read mcp:write""#);
+    send(calling("write_note"))?.bearer(&both).await?.is_served();
+
+    // A token is for one of the two.
+    let orders = || Request::get("/orders");
+    send(calling("whoami"))?.bearer(&of_api).await?.has_status(401);
+    send(orders())?.bearer(&of_api).await?.is_served();
+    send(orders())?.bearer(&read).await?.has_status(401);
+
+    // A page may ask for it, read the answer, and see why it is refused.
+    let fields = "authorization, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name";
+    let preflight = Request::new("OPTIONS", "/mcp", Vec::new())
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", fields);
+    let answer = send(preflight)?.await?;
+    assert_eq!((answer.status, answer.arrived.len()), (200, 0), "{answer}");
+    let allowed = answer.header("access-control-allow-headers");
+    assert!(fields.split(", ").all(|field| allowed.contains(field)), "{allowed}");
+    let of_page = || calling("whoami").header("origin", origin);
+    for (answer, exposed) in [
+        (send(of_page())?.bearer(&read).await?.is_served(), "mcp-session-id"),
+        (send(of_page())?.await?.has_status(401), "www-authenticate"),
+    ] {
+        let of_answer = |name: &str| answer.headers.get_all(name).iter().count();
+        assert_eq!(of_answer("access-control-allow-origin"), 1, "{answer}");
+        assert!([origin, "*"].contains(&answer.header("access-control-allow-origin")), "{answer}");
+        assert!(answer.header("access-control-expose-headers").contains(exposed), "{answer}");
+    }
+
+    // A stream is not cut.
+    let dump = world.envoy.configuration().await?;
+    let route = json::find(&dump, &|one| one["match"]["path"] == "/mcp").context("no route")?;
+    assert_eq!(route["route"]["timeout"], "0s");
+    Ok(())
+}
+
+/// The call of a tool, by a client of the newest revision.
+pub fn calling(tool: &str) -> Request {
+    let parameters = json!({"name": tool, "arguments": {}});
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": parameters});
+    Request::post("/mcp", message.to_string())
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", tool)
+}
