@@ -20,7 +20,11 @@ pub struct ApiServer {
     _server: Process,
     _store: Process,
     folder: TempDir,
+    port: u16,
 }
+
+/// Whom its tokens of service accounts are from, which it publishes the keys of.
+pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 impl ApiServer {
     /// Starts it with its store, both empty.
@@ -28,7 +32,7 @@ impl ApiServer {
         let folder = TempDir::new()?;
         let in_folder = |file: &str| folder.path().join(file).display().to_string();
         let url = || Ok::<_, anyhow::Error>(format!("http://127.0.0.1:{}", free_port()?));
-        let (store_url, peer_url, port) = (url()?, url()?, free_port()?.to_string());
+        let (store_url, peer_url, port) = (url()?, url()?, free_port()?);
         let store = start(
             name,
             "etcd",
@@ -52,16 +56,17 @@ impl ApiServer {
             &[
                 ("--etcd-servers", &store_url),
                 ("--bind-address", "127.0.0.1"),
-                ("--secure-port", &port),
+                ("--secure-port", &port.to_string()),
                 ("--cert-dir", &in_folder("certificates")),
                 ("--token-auth-file", &in_folder("tokens.csv")),
-                ("--service-account-issuer", "https://kubernetes.default.svc"),
+                ("--authorization-mode", "RBAC"),
+                ("--service-account-issuer", ISSUER),
                 ("--service-account-key-file", &in_folder("accounts-public.pem")),
                 ("--service-account-signing-key-file", &in_folder("accounts.pem")),
                 ("--service-cluster-ip-range", "10.96.0.0/16"),
             ],
         )?;
-        let new = Self { _server: server, _store: store, folder };
+        let new = Self { _server: server, _store: store, folder, port };
         // JSON is YAML.
         let configuration = json!({
             "apiVersion": "v1",
@@ -86,6 +91,16 @@ impl ApiServer {
         self.folder.path().join("kubeconfig")
     }
 
+    /// Where it listens, over TLS.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The file of its certificate, which is for `kubernetes.default.svc` as well, and of who signed it.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("certificates/apiserver.crt")
+    }
+
     /// Makes the API of a control plane known: all CustomResourceDefinitions of this folder.
     pub fn define(&self, definitions: &Path) -> Result<()> {
         let folder = definitions.display().to_string();
@@ -101,6 +116,12 @@ impl ApiServer {
     pub fn apply(&self, manifests: &Manifests) -> Result<()> {
         let apply = ["apply", "--server-side", "--force-conflicts", "--validate=strict", "--filename", "-"];
         self.kubectl(&apply, &manifests.to_yaml())?;
+        Ok(())
+    }
+
+    /// Deletes resources.
+    pub fn delete(&self, manifests: &Manifests) -> Result<()> {
+        self.kubectl(&["delete", "--filename", "-"], &manifests.to_yaml())?;
         Ok(())
     }
 

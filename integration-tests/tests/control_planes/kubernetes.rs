@@ -1,11 +1,14 @@
 //! Kubernetes' own judgement of the manifests: a real API server with the real CustomResourceDefinitions of Gateway API, Envoy Gateway
-//! and Istio, the rules of which are partly written in CEL.
+//! and Istio, the rules of which are partly written in CEL. And the tokens that it makes for service accounts.
 
-use anyhow::Result;
-use integration_tests::control_planes::kubernetes::ApiServer;
+use anyhow::{Context, Result};
+use integration_tests::control_planes::kubernetes::{ApiServer, ISSUER};
+use integration_tests::documentation::page;
+use integration_tests::eventually::eventually;
 use integration_tests::manifests::Manifests;
-use integration_tests::{paths, shared};
-use serde_json::json;
+use integration_tests::testkit::World;
+use integration_tests::{jwt, paths, secrets, shared};
+use serde_json::{Value, json};
 
 shared!(api_server: ApiServer = start);
 
@@ -70,6 +73,79 @@ async fn what_no_schema_or_rule_allows_is_refused() -> Result<()> {
         assert!(refusal.contains(why), "{kind} {pointer}: {refusal}");
     }
     Ok(())
+}
+
+/// If this failed, the chapter would lead to a gateway that takes no workload's token, or any.
+#[tokio::test]
+async fn r289_tokens_of_service_accounts_pass_as_their_chapter_says() -> Result<()> {
+    let server = api_server().await;
+    let page = page("docs/servers.md")?;
+    let (_, block) =
+        page.blocks_of("Kubernetes, GitHub Actions, Firebase").next().context("no block in the chapter")?;
+    let documented: Value = serde_saphyr::from_str(block)?;
+    assert_eq!(documented["token"]["issuer"], ISSUER);
+    let upstream = documented["keys"]["upstream"].as_str().context("no cluster")?;
+    let name = "control-plane-kubernetes-tokens";
+    let world = World::scripted(name)?
+        .configuration(json!({"introspection": null, "token": null, "rules": null}))
+        .configuration(documented.clone())
+        // So that the test need not wait long for keys that were refused.
+        .configuration(json!({"keys": {"cooldown": "1s"}}))
+        .envoy(|envoy| envoy.cluster_as(cluster(upstream, server)))
+        .listener("documented", json!({}))
+        .start()
+        .await?;
+    for namespace in ["shop", "stock"] {
+        server.kubectl(&["create", "namespace", namespace], "")?;
+        server.kubectl(&["create", "serviceaccount", "caller", "--namespace", namespace], "")?;
+    }
+    let token = |namespace: &str, audience: &str| {
+        let create = ["create", "token", "caller", "--namespace", namespace, "--audience", audience];
+        Ok::<_, anyhow::Error>(secrets::noted(server.kubectl(&create, "")?.trim().to_owned()))
+    };
+    let of_shop = token("shop", "orders-api")?;
+    // Its keys are for those alone whom it knows, until a role says otherwise.
+    world.orders(&of_shop).await?.is_refused(503, "jwks_unavailable");
+    server.kubectl(
+        &[
+            "create",
+            "clusterrolebinding",
+            "issuer-discovery",
+            "--clusterrole=system:service-account-issuer-discovery",
+            "--group=system:unauthenticated",
+        ],
+        "",
+    )?;
+    eventually("the keys are there", async || Ok(world.orders(&of_shop).await?.status == 200)).await?;
+    let arrived = world.orders(&of_shop).await?.is_served();
+    assert_eq!(arrived.claims()?["sub"], "system:serviceaccount:shop:caller");
+    world.orders(&token("stock", "orders-api")?).await?.is_refused(403, "claim_mismatch");
+    world.orders(&token("shop", "payments-api")?).await?.is_refused(401, "wrong_audience");
+    let made_up = jwt::with_claims(&jwt::claims(&of_shop)?);
+    world.orders(&made_up).await?.has_status(401);
+    Ok(())
+}
+
+/// The API server, as a gateway in its cluster reaches it.
+fn cluster(name: &str, server: &ApiServer) -> Value {
+    let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": server.port()}});
+    json!({
+        "name": name,
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": "kubernetes.default.svc",
+            "common_tls_context": {"validation_context": {
+                "trusted_ca": {"filename": server.certificate()},
+                "match_typed_subject_alt_names": [
+                    {"san_type": "DNS", "matcher": {"exact": "kubernetes.default.svc"}},
+                ],
+            }},
+        }},
+    })
 }
 
 const UNKNOWN: &str = "field not declared in schema";
