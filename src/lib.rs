@@ -57,7 +57,7 @@ pub use engine::{
 };
 #[cfg(feature = "schema")]
 pub use fields::schema::{Dialect, DocumentedField};
-pub use fields::{ConfigError, ConfigErrors};
+pub use fields::{ConfigError, ConfigErrors, SdsSecret, SecretDiscovery, SecretSources};
 pub use host::{Host, Metrics, NoMetrics, NoRandomness, NoSharedData, Randomness, SharedData};
 pub use http::callout::{CallResult, Callout, Target};
 pub use http::field_name::AUTHORIZATION;

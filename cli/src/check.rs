@@ -1,6 +1,6 @@
 //! `check`: reports all errors of all configurations in files, with line and field.
 
-use phantom_token_core::{HostKind, Settings};
+use phantom_token_core::HostKind;
 
 use crate::configuration::Configuration;
 use crate::document::{Position, Unreadable};
@@ -79,7 +79,7 @@ pub fn findings(
         Err(refusal) => return vec![Finding::of_file(configuration.at(), refusal)],
     };
     let host = host.unwrap_or(configuration.host());
-    let Err(errors) = Settings::parse_for(host, text.as_bytes(), &|name| environment.get(name)) else {
+    let Err(errors) = environment.read(&text, host) else {
         return Vec::new();
     };
     let finding = |error: &phantom_token_core::ConfigError| Finding {

@@ -1,16 +1,17 @@
-//! Stands in for the proxy's environment: for most errors, the values of its variables do not matter.
+//! Stands in for the proxy's environment and for Envoy's secret discovery service: for most errors, the values do not matter.
 
 use std::collections::BTreeSet;
 
 use p256::SecretKey;
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
+use phantom_token_core::{ConfigErrors, HostKind, SdsSecret, SecretSources, Settings};
 
 use crate::document::Node;
 
 /// What stands for a variable.
 pub struct Environment {
     is_required: bool,
-    /// The variables that hold private keys.
+    /// The variables and secrets that hold private keys.
     keys: BTreeSet<String>,
 }
 
@@ -27,19 +28,33 @@ impl Environment {
         Self { is_required: false, keys }
     }
 
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<String> {
-        match self.is_required {
-            true => std::env::var(name).ok(),
-            false if self.keys.contains(name) => private_key(),
-            false => Some(SECRET.to_owned()),
-        }
+    /// Reads a configuration for a host with these values.
+    ///
+    /// # Errors
+    /// Every error in it.
+    pub fn read(&self, text: &str, host: HostKind) -> Result<Settings, ConfigErrors> {
+        let environment = |name: &str| self.variable(name);
+        let delivered = |secret: &SdsSecret| Ok(self.placeholder(&secret.name));
+        let sources = match host {
+            HostKind::EnvoyModule => SecretSources { environment: &environment, discovery: &delivered },
+            HostKind::Envoy | HostKind::Kong => SecretSources::environment(&environment),
+        };
+        Settings::parse_for(host, text.as_bytes(), sources)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        if self.is_required { std::env::var(name).ok() } else { self.placeholder(name) }
+    }
+
+    fn placeholder(&self, name: &str) -> Option<String> {
+        if self.keys.contains(name) { private_key() } else { Some(SECRET.to_owned()) }
     }
 }
 
 fn collect_keys(node: &Node, keys: &mut BTreeSet<String>) {
     for member in node.members().iter().filter(|member| member.name == "private_key") {
-        keys.extend(member.value.text_of("env").map(str::to_owned));
+        let delivered = member.value.get("sds").and_then(|secret| secret.text_of("name"));
+        keys.extend(member.value.text_of("env").or(delivered).map(str::to_owned));
     }
     node.children().for_each(|child| collect_keys(child, keys));
 }

@@ -66,7 +66,8 @@ pub fn explain(
         claims.iter_mut().for_each(simulated_client::bind);
     }
     let environment = Environment::placeholders(configuration.and_then(Configuration::node));
-    let parse = |text: &str| Settings::parse(text.as_bytes(), &|name| environment.get(name));
+    let host = configuration.map(Configuration::host).unwrap_or_default();
+    let parse = |text: &str| environment.read(text, host);
     let original = parse(text).map_err(|errors| errors.to_string())?;
     let server = claims.map(|claims| SimulatedServer::new(claims, now));
     let written: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;

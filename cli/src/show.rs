@@ -15,7 +15,7 @@ pub fn show(configuration: &Configuration) -> Result<(String, usize), String> {
     let text = configuration.text()?;
     let effective = Settings::effective(text.as_bytes()).map_err(|errors| errors.to_string())?;
     let environment = Environment::placeholders(configuration.node());
-    let Err(errors) = Settings::parse(text.as_bytes(), &|name| environment.get(name)) else {
+    let Err(errors) = environment.read(&text, configuration.host()) else {
         return Ok((effective, 0));
     };
     let mut effective: Value = serde_json::from_str(&effective).map_err(|error| error.to_string())?;

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use integration_tests::documentation::{Page, Part, files, page, pages};
 use integration_tests::{keys, paths};
-use phantom_token_core::Settings;
+use phantom_token_core::{ConfigErrors, HostKind, SdsSecret, SecretSources, Settings};
 use serde_json::{Map, Value, json};
 
 /// If this failed, the filter would not start with a configuration copied from a page.
@@ -25,7 +25,7 @@ fn every_configuration_on_a_page_is_taken_by_the_filter() -> Result<()> {
             let documents: Vec<Value> =
                 serde_saphyr::from_multiple(&text).with_context(|| format!("{path}: not YAML:\n{text}"))?;
             for configuration in documents.iter().flat_map(configurations_in) {
-                let result = Settings::parse(configuration.to_string().as_bytes(), &environment);
+                let result = parsed(&path, &configuration);
                 result.map(|_| ()).map_err(|errors| anyhow::anyhow!("{path}: {errors}\n{text}"))?;
                 taken += 1;
             }
@@ -33,6 +33,21 @@ fn every_configuration_on_a_page_is_taken_by_the_filter() -> Result<()> {
     }
     ensure!(taken > 20, "hardly a configuration was found: {taken}");
     Ok(())
+}
+
+/// A configuration of a page, as the host that the page is about reads it.
+fn parsed(page: &str, configuration: &Value) -> Result<Settings, ConfigErrors> {
+    let (host, sources) = match page {
+        "docs/hosts/envoy-module.md" => (
+            HostKind::EnvoyModule,
+            SecretSources {
+                environment: &environment,
+                discovery: &|secret: &SdsSecret| Ok(environment(&secret.name)),
+            },
+        ),
+        _ => (HostKind::Envoy, SecretSources::environment(&environment)),
+    };
+    Settings::parse_for(host, configuration.to_string().as_bytes(), sources)
 }
 
 /// If this failed, a page would tell of a command that is none.

@@ -33,6 +33,7 @@ struct State {
 }
 
 /// The protection of all servers of one configuration.
+#[derive(Clone)]
 pub struct Protections(Vec<Option<Arc<Protection>>>);
 
 /// A place among the introspections that a server may have open, free again when it is dropped.

@@ -24,7 +24,7 @@ use crate::credentials::client_certificate::CertificateSource;
 use crate::credentials::dpop::{DpopMode, DpopSettings};
 use crate::documents::resource_metadata as metadata;
 use crate::fields::{
-    ConfigErrors, Environment, FieldPath, FieldType, LongSecret, NonEmptyList, OneOrMore, Pointer, Reader,
+    ConfigErrors, FieldPath, FieldType, LongSecret, NonEmptyList, OneOrMore, Pointer, Reader, SecretSources,
     Visible, keywords, section,
 };
 use crate::http::cors;
@@ -175,13 +175,13 @@ keywords! {
 pub(super) fn settings(
     object: Object,
     host: HostKind,
-    environment: Environment<'_>,
+    sources: SecretSources<'_>,
 ) -> Result<Settings, ConfigErrors> {
     let mut object = object.into_members();
     let asks_subject = profile::apply_all(&mut object);
     let expansion = mcp::expand(&mut object);
     let object = Value::Object(object);
-    let (whole, mut errors) = Reader::read::<Configuration>(&object, environment);
+    let (whole, mut errors) = Reader::read::<Configuration>(&object, sources);
     host.refuse(&object, &mut errors);
     let settings = whole.settings(asks_subject, &mut errors);
     expansion.relocate(&mut errors);

@@ -84,6 +84,9 @@ impl Keys {
                 .check(at.field("hmac_secret"), set)
                 .map(|set| KeySettings::Configured(Arc::new(set)));
         }
+        if jwks_uri.is_none() && metadata_url.is_none() {
+            return None;
+        }
         let upstream = own_upstream.as_deref().or(upstream);
         let message = "is required if there is no introspection.upstream to default to";
         let upstream = errors.check(at.field("upstream"), upstream.ok_or(message))?;

@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::texts::{Identifier, identifier};
-use crate::fields::{ConfigErrors, FieldPath, Keyword, NonEmptyList, Reader, Visible, keywords, section};
+use crate::fields::{
+    ConfigErrors, FieldPath, Keyword, NonEmptyList, Reader, SecretSources, Visible, keywords, section,
+};
 use crate::json::members;
 use crate::policy::{self, CallSource, TokenConditions};
 
@@ -106,7 +108,7 @@ impl Expansion {
 /// Adds to a configuration what its section `mcp` comes to. A section with errors comes to nothing: reading it reports them.
 pub(super) fn expand(configuration: &mut Map<String, Value>) -> Expansion {
     let Some(written) = configuration.get("mcp") else { return Expansion::default() };
-    let (mcp, errors) = Reader::read::<Mcp>(written, &|_| None);
+    let (mcp, errors) = Reader::read::<Mcp>(written, SecretSources::environment(&|_| None));
     if errors.iter().next().is_some() {
         return Expansion::default();
     }

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 #[cfg(feature = "schema")]
 use crate::fields::schema::{Dialect, DocumentedField};
-use crate::fields::{ConfigError, ConfigErrors, FieldType};
+use crate::fields::{ConfigError, ConfigErrors, Environment, FieldType, SecretSources};
 use crate::json::{Malformed, Object};
 use crate::settings::Settings;
 
@@ -39,21 +39,17 @@ impl Settings {
     ///
     /// # Errors
     /// Every error in it.
-    pub fn parse(text: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        Self::parse_for(HostKind::Envoy, text, environment)
+    pub fn parse(text: &[u8], environment: Environment<'_>) -> Result<Self, ConfigErrors> {
+        Self::parse_for(HostKind::Envoy, text, SecretSources::environment(environment))
     }
 
     /// Reads a configuration for a host. What that cannot do is an error.
     ///
     /// # Errors
-    /// Every error in it.
-    pub fn parse_for(
-        host: HostKind,
-        text: &[u8],
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigErrors> {
+    /// Every error in it; that a secret has not been delivered yet is one of them.
+    pub fn parse_for(host: HostKind, text: &[u8], sources: SecretSources<'_>) -> Result<Self, ConfigErrors> {
         let object = Object::parse(text).map_err(no_object)?;
-        configuration::settings(object, host, environment)
+        configuration::settings(object, host, sources)
     }
 
     /// The effective configuration as JSON, with defaults and without secrets.

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fields::{Kind, Reader};
+use crate::config::HostKind;
+use crate::fields::{ConfigErrors, Kind, Reader, SdsSecret, SecretDiscovery, SecretSources};
 use crate::introspection::{ClientAuthentication, Method, Protocol};
 use crate::testing::{configured, minimal, parse, settings, test};
 
@@ -456,9 +457,71 @@ fn a_secret_from_the_environment_has_to_be_there() {
     {
         check(
             json!({"introspection": {"client_secret": secret}}),
-            r#"introspection.client_secret: must be a string or {"env": NAME}"#,
+            r#"introspection.client_secret: must be a string, {"env": NAME} or {"sds": {"name": NAME}}"#,
         );
     }
+}
+
+fn sds() -> Value {
+    json!({"sds": {"name": "a-secret", "sds_config": {"ads": {}}}})
+}
+
+fn delivered(text: &str, discovery: SecretDiscovery<'_>) -> Result<Settings, ConfigErrors> {
+    let sources = SecretSources { environment: &|_| None, discovery };
+    Settings::parse_for(HostKind::EnvoyModule, text.as_bytes(), sources)
+}
+
+/// If this failed, a mistake would wait for a secret until it is found, or the filter would go on without one that it cannot have.
+#[test]
+fn r281_a_secret_by_sds_is_an_error_awaited_or_there() {
+    let with = |reference: Value| configured(json!({"introspection": {"client_secret": reference}}));
+    let errors = |configuration: &Value, discovery: SecretDiscovery<'_>| {
+        delivered(&configuration.to_string(), discovery).map(|_| ()).map_err(|errors| errors.to_string())
+    };
+    let asked = |secret: &SdsSecret| {
+        assert_eq!((secret.name.as_str(), secret.sds_config.as_deref()), ("a-secret", Some(r#"{"ads":{}}"#)));
+        Ok(Some("delivered".to_owned()))
+    };
+    assert_eq!(errors(&with(sds()), &asked), Ok(()));
+    let refused = errors(&with(sds()), &|_| Err("is refused"));
+    assert_eq!(refused, Err("introspection.client_secret: is refused".to_owned()));
+    let empty = delivered(&with(sds()).to_string(), &|_| Ok(Some(String::new()))).expect_err("no secret");
+    assert_eq!(empty.without_awaited(), None);
+    let mut mistaken = with(sds());
+    mistaken["realm"] = json!(5);
+    let awaited = delivered(&mistaken.to_string(), &|_| Ok(None)).expect_err("two errors");
+    let rest = awaited.without_awaited().expect("one error").to_string();
+    assert_eq!(rest, "realm: must be a string");
+    for reference in [
+        json!({"sds": "a-secret"}),
+        json!({"sds": {}}),
+        json!({"sds": {"name": ""}}),
+        json!({"sds": {"name": 5}}),
+        json!({"sds": {"name": "a", "sds_config": {}}}),
+        json!({"sds": {"name": "a", "sds_config": "ads"}}),
+        json!({"sds": {"name": "a", "other": {}}}),
+        json!({"sds": {"name": "a"}, "env": "A"}),
+    ] {
+        let message =
+            r#"introspection.client_secret: must be a string, {"env": NAME} or {"sds": {"name": NAME}}"#;
+        check(json!({"introspection": {"client_secret": reference}}), message);
+    }
+    let elsewhere = json!({"introspection": {"client_secret": sds()}});
+    assert_eq!(
+        parse(&configured(elsewhere)).map(|_| ()).map_err(|errors| errors.to_string()),
+        Err("introspection.client_secret: must not be by SDS here: only the native module in Envoy 1.40 or newer has it".to_owned())
+    );
+}
+
+/// If this failed, credentials of Envoy at its control plane would be printed.
+#[test]
+fn r110_how_envoy_gets_a_secret_is_not_shown() {
+    let source =
+        json!({"api_config_source": {"grpc_services": [{"initial_metadata": [{"value": "hunter2"}]}]}});
+    let reference = json!({"sds": {"name": "a-secret", "sds_config": source}});
+    let configuration = configured(json!({"introspection": {"client_secret": reference}}));
+    let effective = Settings::effective(configuration.to_string().as_bytes()).expect("an object");
+    assert!(effective.contains("a-secret") && !effective.contains("hunter2"), "{effective}");
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -550,7 +613,7 @@ fn r110_no_field_of_a_secret_type_is_shown_or_printed() {
     assert!(count >= 23, "only {count} fields that may hold a secret");
     let effective = Settings::effective(written.to_string().as_bytes()).expect("an object");
     assert!(!effective.contains("hunter2"), "{effective}");
-    let (read, errors) = Reader::read::<Configuration>(&written, &|_| None);
+    let (read, errors) = Reader::read::<Configuration>(&written, SecretSources::environment(&|_| None));
     assert!(!format!("{read:?}").contains("hunter2"), "{read:?}");
     assert!(!errors.to_string().contains("hunter2"), "{errors}");
     let introspection = read.introspection.expect("a section");
@@ -611,18 +674,26 @@ fn r194_each_secret_is_of_its_own_alphabet_and_has_no_line_end_behind_it() {
     secret_paths(Configuration::KIND, "", &mut paths);
     assert_eq!(paths, fields.iter().map(|(path, ..)| (*path).to_owned()).collect());
     for (path, edits, alphabet) in fields {
-        let mut configuration = configured(edits);
+        let configuration = configured(edits);
         let names: Vec<&str> = path.split('/').skip(1).collect();
-        let mut edit = json!({"env": "SECRET"});
-        for name in names.iter().rev() {
-            edit = if *name == "0" { json!([edit]) } else { json!({*name: edit}) };
-        }
-        crate::testing::merge(&mut configuration, edit);
-        let error = |secret: &str| {
-            let environment = |_: &str| Some(secret.to_owned());
-            let result = Settings::parse(configuration.to_string().as_bytes(), &environment);
-            result.err().map(|errors| errors.to_string()).unwrap_or_default()
+        let written = |reference: Value| {
+            let nested = |edit, name: &&str| if *name == "0" { json!([edit]) } else { json!({*name: edit}) };
+            let mut configuration = configuration.clone();
+            crate::testing::merge(&mut configuration, names.iter().rev().fold(reference, nested));
+            configuration.to_string()
         };
+        let (by_variable, by_sds) = (written(json!({"env": "SECRET"})), written(sds()));
+        let error = |secret: &str| {
+            let found = Settings::parse(by_variable.as_bytes(), &|_| Some(secret.to_owned())).err();
+            assert_eq!(
+                delivered(&by_sds, &|_| Ok(Some(secret.to_owned()))).err(),
+                found,
+                "{path}: {secret:?}"
+            );
+            found.map(|errors| errors.to_string()).unwrap_or_default()
+        };
+        let awaited = delivered(&by_sds, &|_| Ok(None)).expect_err("a secret that has not come");
+        assert_eq!(awaited.without_awaited(), None, "{path}");
         let long = |part: &str| format!("{}{part}{}", "x".repeat(32), "x".repeat(32));
         let (accepted, line_ends): (Vec<String>, &[&str]) = match alphabet {
             Some(accepted) => {

@@ -34,6 +34,11 @@ impl ConfigError {
         &self.message
     }
 
+    /// Whether it is a secret that Envoy has not delivered yet.
+    fn is_awaited(&self) -> bool {
+        self.message == AWAITED
+    }
+
     /// Whether there is no such field: then what it holds may be anything, a secret for instance.
     pub fn is_of_unknown_field(&self) -> bool {
         self.message == UNKNOWN_FIELD
@@ -44,6 +49,13 @@ impl ConfigErrors {
     /// The errors, section by section.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.all.iter()
+    }
+
+    /// The errors that remain, whatever the secrets are that Envoy has not delivered yet; none, if there are no others.
+    #[must_use]
+    pub fn without_awaited(mut self) -> Option<Self> {
+        self.all.retain(|error| !error.is_awaited());
+        (!self.all.is_empty()).then_some(self)
     }
 
     /// Notes what is wrong with one field, whatever the others are.
@@ -130,4 +142,6 @@ fn contains(outer: &str, path: &str) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
+/// What is said of a secret that Envoy has not delivered yet.
+pub(super) const AWAITED: &str = "has not been delivered yet";
 pub(super) const UNKNOWN_FIELD: &str = "is not a field";

@@ -1,6 +1,9 @@
 //! The types of fields as data: one table, which is walked to show a configuration, to describe it and to sort errors.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use super::SdsSecret;
+use super::secret_sources::variable;
 
 /// The type of a field.
 pub enum Kind {
@@ -9,7 +12,7 @@ pub enum Kind {
     Url,
     /// A text that may be a secret.
     HiddenText,
-    /// A secret, or the name of a variable of the environment that has it.
+    /// A secret, or where it is: a variable of the environment, or a secret that Envoy delivers.
     Secret,
     /// A JWK Set, which may have private keys by mistake.
     KeySet,
@@ -83,7 +86,7 @@ impl Kind {
                 let shown = members.iter().map(|(name, value)| (name.clone(), kind.shown(value)));
                 shown.collect::<Map<_, _>>().into()
             }
-            (Self::Secret, Value::Object(reference)) if is_reference(reference) => value.clone(),
+            (Self::Secret, Value::Object(reference)) => shown_reference(reference).unwrap_or_else(hidden),
             (Self::Url, Value::String(url)) => without_query(url).into(),
             (Self::KeySet, Value::Object(set)) => public_keys(set),
             (Self::Words(words), Value::String(word)) if words.contains(&word.as_str()) => value.clone(),
@@ -142,9 +145,16 @@ impl Field {
     }
 }
 
-/// Whether it names a variable of the environment, and nothing else.
-pub(super) fn is_reference(members: &Map<String, Value>) -> bool {
-    members.len() == 1 && members.get("env").is_some_and(Value::is_string)
+/// Where a secret is, which may be shown. How Envoy gets there may not: there may be credentials in it.
+fn shown_reference(reference: &Map<String, Value>) -> Option<Value> {
+    if let Some(name) = variable(reference) {
+        return Some(json!({"env": name}));
+    }
+    let SdsSecret { name, sds_config } = SdsSecret::of(reference)?;
+    Some(match sds_config {
+        None => json!({"sds": {"name": name}}),
+        Some(_) => json!({"sds": {"name": name, "sds_config": hidden()}}),
+    })
 }
 
 fn without_query(url: &str) -> String {

@@ -11,6 +11,7 @@ mod path;
 mod reader;
 #[cfg(feature = "schema")]
 pub(crate) mod schema;
+mod secret_sources;
 mod section;
 mod types;
 
@@ -20,7 +21,9 @@ pub use errors::{ConfigError, ConfigErrors};
 pub(crate) use keyword::{Keyword, keywords};
 pub(crate) use kind::{Absence, Field, Kind};
 pub(crate) use path::FieldPath;
-pub(crate) use reader::{Environment, Reader};
+pub(crate) use reader::Reader;
+pub(crate) use secret_sources::Environment;
+pub use secret_sources::{SdsSecret, SecretDiscovery, SecretSources};
 pub(crate) use section::{absence, joined, member, read_member, section, with_rest};
 pub(crate) use types::*;
 

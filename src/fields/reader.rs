@@ -6,14 +6,11 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::errors::UNKNOWN_FIELD;
-use super::{Absence, ConfigErrors, Field, FieldPath, FieldType};
-
-/// Looks up a variable of the proxy's environment.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+use super::{Absence, ConfigErrors, Field, FieldPath, FieldType, SecretSources};
 
 /// What reading needs and what it finds wrong.
 pub struct Reader<'a> {
-    environment: Environment<'a>,
+    pub(super) sources: SecretSources<'a>,
     errors: ConfigErrors,
 }
 
@@ -21,16 +18,11 @@ impl<'a> Reader<'a> {
     /// Reads the whole.
     pub(crate) fn read<T: FieldType>(
         written: &Value,
-        environment: Environment<'a>,
+        sources: SecretSources<'a>,
     ) -> (T::Value, ConfigErrors) {
-        let mut reader = Self { environment, errors: ConfigErrors::default() };
+        let mut reader = Self { sources, errors: ConfigErrors::default() };
         let value = T::read(written, FieldPath::Root, &mut reader).unwrap_or_else(T::placeholder);
         (value, reader.errors)
-    }
-
-    /// The value of a variable of the environment.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
-        (self.environment)(name).filter(|value| !value.is_empty())
     }
 
     pub(crate) fn note(&mut self, at: FieldPath<'_>, message: impl Into<String>) {
@@ -107,6 +99,6 @@ impl<'a> Reader<'a> {
 impl Default for Reader<'_> {
     /// For a section of which nothing is written.
     fn default() -> Self {
-        Self { environment: &|_| None, errors: ConfigErrors::default() }
+        Self { sources: SecretSources::environment(&|_| None), errors: ConfigErrors::default() }
     }
 }

@@ -45,6 +45,13 @@ fn keywords<const N: usize>(keywords: [(&str, Value); N]) -> Keywords {
     keywords.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// The schema of an object with these members alone, of which one has to be there.
+fn object(properties: Value, required: &str) -> Value {
+    json!({
+        "type": "object", "properties": properties, "required": [required], "additionalProperties": false,
+    })
+}
+
 impl Kind {
     /// The JSON Schema of the whole.
     pub(crate) fn whole_schema(&self, dialect: Dialect) -> Value {
@@ -122,13 +129,21 @@ impl Kind {
             Self::Any | Self::KeySet => keywords([("not", json!({"type": "null"}))]),
             Self::Secret => {
                 let variable = json!({"type": "string", "description": "The name of a variable of the proxy's environment."});
-                let elsewhere = json!({
-                    "type": "object",
-                    "properties": {"env": variable},
-                    "required": ["env"],
-                    "additionalProperties": false,
-                });
-                keywords([("anyOf", json!([{"type": "string", "minLength": 1}, elsewhere]))])
+                let source =
+                    "A `ConfigSource` of Envoy. Without it, the secret is one of `static_resources.secrets`.";
+                let delivered = object(
+                    json!({
+                        "name": {"type": "string", "minLength": 1, "description": "Its name."},
+                        "sds_config": {"type": "object", "minProperties": 1, "description": source},
+                    }),
+                    "name",
+                );
+                let elsewhere = [
+                    json!({"type": "string", "minLength": 1}),
+                    object(json!({"env": variable}), "env"),
+                    object(json!({"sds": delivered}), "sds"),
+                ];
+                keywords([("anyOf", json!(elsewhere))])
             }
         }
     }

@@ -3,10 +3,12 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::kind::{Kind, is_reference};
-use super::{FieldPath, FieldType, Reader};
+use super::errors::AWAITED;
+use super::kind::Kind;
+use super::secret_sources::variable;
+use super::{FieldPath, FieldType, Reader, SdsSecret};
 use crate::secret::Secret;
 
 /// A whole number between the two.
@@ -66,7 +68,8 @@ macro_rules! texts {
     )+};
 }
 
-/// Makes field types of secrets: the value itself, or `{"env": NAME}`, a variable of the proxy's environment.
+/// Makes field types of secrets: the value itself, `{"env": NAME}`, a variable of the proxy's environment, or `{"sds": {"name": NAME}}`, a
+/// secret that Envoy delivers.
 macro_rules! secrets {
     ($($(#[doc = $about:literal])+ $type:ident = $rule:expr,)+) => {$(
         $(#[doc = $about])+
@@ -164,15 +167,21 @@ pub(crate) fn read_secret(
     let value = match written {
         Value::String(text) if text.is_empty() => Err("must not be empty"),
         Value::String(text) => Ok(text.clone()),
-        Value::Object(reference) if is_reference(reference) => {
-            let name = reference.get("env").and_then(Value::as_str).unwrap_or_default();
-            let message = "names a variable that is unset or empty in the environment of the proxy";
-            reader.variable(name).ok_or(message)
-        }
-        _ => Err(r#"must be a string or {"env": NAME}"#),
+        Value::Object(reference) => referenced(reference, reader),
+        _ => Err(NO_SECRET),
     };
     let value = value.and_then(|value| rule(&value).map(|()| Secret::new(value)));
     value.map_err(|message| reader.note(at, message)).ok()
+}
+
+/// The value that a reference is to.
+fn referenced(reference: &Map<String, Value>, reader: &Reader<'_>) -> Result<String, &'static str> {
+    if let Some(name) = variable(reference) {
+        let message = "names a variable that is unset or empty in the environment of the proxy";
+        return reader.sources.variable(name).ok_or(message);
+    }
+    let secret = SdsSecret::of(reference).ok_or(NO_SECRET)?;
+    reader.sources.delivered(&secret)?.ok_or(AWAITED)
 }
 
 field_type!(String => Self, Kind::Text, Self::new(), |written, at, reader| {
@@ -283,6 +292,8 @@ fn read_duration(
     }
     in_range
 }
+
+const NO_SECRET: &str = r#"must be a string, {"env": NAME} or {"sds": {"name": NAME}}"#;
 
 pub(crate) const KIB: u64 = 1024;
 pub(crate) const MIB: u64 = 1024 * KIB;

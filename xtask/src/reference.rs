@@ -96,8 +96,9 @@ const HEAD: &str = "\
 All fields, block by block. [The guide](configuration.md) leads from what you need to the field for it. `./justw configuration-pages`
 generates this page from the field definitions, and the tests pass each example to the filter; the examples leave out a server and a rule.
 
-A *duration* is a number with its unit, such as `500ms`, `5s`, `1h 30m`. A *secret* is a text or `{ env: NAME }`, a variable of the proxy's
-environment. The elements of a list have the fields below it, whose paths contain `[]`.
+A *duration* is a number with its unit, such as `500ms`, `5s`, `1h 30m`. A *secret* is a text, `{ env: NAME }`, a variable of the proxy's
+environment, or in the native module `{ sds: { name: NAME } }`, [a secret that Envoy delivers](hosts/envoy-module.md#secrets-that-rotate).
+The elements of a list have the fields below it, whose paths contain `[]`.
 
 *Cost* is what the block adds to a cache hit. Calls between the host and the filter are most of a hit;
 [budget.json](../integration-tests/budget.json) counts them for each kind of request, and [Performance](performance.md) has the times.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use log::Level;
-use phantom_token_core::{Counter, HostKind, Metrics, Settings};
+use phantom_token_core::{Counter, HostKind, Metrics, SecretSources, Settings};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
@@ -79,8 +79,9 @@ fn settings(host_kind: HostKind, size: usize) -> Result<Settings, Vec<String>> {
     };
     let text = host::buffer(BufferType::PluginConfiguration, size)
         .map_err(|_| vec!["the host does not provide the configuration".to_owned()])?;
-    Settings::parse_for(host_kind, &text, &|name| std::env::var(name).ok()).map_err(|errors| {
-        Statistics::define(false).increment(Counter::ConfigRejected);
-        errors.iter().map(|error| format!("configuration: {error}")).collect()
-    })
+    Settings::parse_for(host_kind, &text, SecretSources::environment(&|name| std::env::var(name).ok()))
+        .map_err(|errors| {
+            Statistics::define(false).increment(Counter::ConfigRejected);
+            errors.iter().map(|error| format!("configuration: {error}")).collect()
+        })
 }

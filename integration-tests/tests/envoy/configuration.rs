@@ -9,7 +9,7 @@ use integration_tests::eventually::eventually;
 use integration_tests::json::merged;
 use integration_tests::testkit::{World, WorldBuilder};
 use integration_tests::{paths, secrets};
-use phantom_token_core::{HostKind, Settings};
+use phantom_token_core::{HostKind, SecretSources, Settings};
 use serde_json::{Value, json};
 
 const SECRET: &str = "the-secret-of-the-gateway";
@@ -50,7 +50,11 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
     ] {
         let host = if what == "Kong" { HostKind::Kong } else { HostKind::Envoy };
         let text = configuration.to_string();
-        let result = Settings::parse_for(host, text.as_bytes(), &|_| Some(SECRET.to_owned()));
+        let result = Settings::parse_for(
+            host,
+            text.as_bytes(),
+            SecretSources::environment(&|_| Some(SECRET.to_owned())),
+        );
         assert!(result.is_ok(), "{what}: {result:?}");
         for schema in [&for_editors, &for_kong] {
             assert_eq!(

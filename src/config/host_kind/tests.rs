@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::HostKind;
 use crate::config::Settings;
+use crate::fields::SecretSources;
 
 /// If this failed, a rule in Kong would depend on attributes that Kong never reports, and refuse no request; or a malformed
 /// upstream would stop the filter in the middle of a request.
@@ -99,7 +100,11 @@ fn errors(edit: &Value, host: HostKind) -> Vec<String> {
             (place, value) => *place = value.clone(),
         }
     }
-    match Settings::parse_for(host, configuration.to_string().as_bytes(), &|_| None) {
+    match Settings::parse_for(
+        host,
+        configuration.to_string().as_bytes(),
+        SecretSources::environment(&|_| None),
+    ) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.iter().map(|error| error.path().to_owned()).collect(),
     }
