@@ -1,5 +1,5 @@
 //! The ABI of Envoy's dynamic modules (`source/extensions/dynamic_modules/abi/abi.h`), as of Envoy 1.38: the callbacks that Envoy exports and
-//! the hooks that it calls. It resolves all imports when it loads the module, so nothing newer is declared here.
+//! the hooks that it calls. It resolves all imports when it loads the module, so what is newer is looked up when it is needed.
 //!
 //! Every hook catches panics, which must not unwind into Envoy.
 
@@ -8,7 +8,9 @@
 use std::ffi::{c_char, c_void};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use libloading::os::unix::Library;
 
 use crate::background::Background;
 use crate::calls::Answer;
@@ -20,6 +22,8 @@ use crate::stream::Stream;
 pub(crate) type EnvoyPtr = *mut c_void;
 /// A number that Envoy gives to a metric.
 pub(crate) type MetricId = usize;
+/// A number that Envoy gives to a secret.
+pub(crate) type SecretId = usize;
 
 /// Bytes of Envoy's; the pointer may be null if there are none.
 #[derive(Clone, Copy)]
@@ -101,6 +105,31 @@ callbacks! {
         count: usize, value: u64) -> u32;
 }
 
+/// Callbacks about secrets, which Envoy exports since 1.40.
+pub(crate) struct SecretCallbacks {
+    pub(crate) subscribe:
+        unsafe extern "C" fn(EnvoyPtr, name: ModuleBuffer, sds_config: ModuleBuffer) -> SecretId,
+    pub(crate) of_config: unsafe extern "C" fn(EnvoyPtr, SecretId, value: *mut EnvoyBuffer) -> bool,
+    pub(crate) of_stream: unsafe extern "C" fn(EnvoyPtr, SecretId, value: *mut EnvoyBuffer) -> bool,
+}
+
+/// None in an Envoy that is older.
+pub(crate) static SECRETS: LazyLock<Option<SecretCallbacks>> = LazyLock::new(|| {
+    let envoy = Library::this();
+    // SAFETY: the types are those of the ABI.
+    unsafe {
+        Some(SecretCallbacks {
+            subscribe: *envoy
+                .get(b"envoy_dynamic_module_callback_http_filter_config_generic_secret_subscribe")
+                .ok()?,
+            of_config: *envoy
+                .get(b"envoy_dynamic_module_callback_http_filter_config_get_generic_secret")
+                .ok()?,
+            of_stream: *envoy.get(b"envoy_dynamic_module_callback_http_filter_get_generic_secret").ok()?,
+        })
+    }
+});
+
 /// Exports hooks by their names behind the prefix that all have.
 macro_rules! hooks {
     ($($(#[$doc:meta])* $name:literal => fn $function:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)+) => {
@@ -159,10 +188,10 @@ hooks! {
         // SAFETY: the configuration is there, and the stream until `filter_destroy`.
         let made = guarded(|| unsafe {
             let config = ManuallyDrop::new(Arc::from_raw(config));
-            Rc::into_raw(Stream::new(&config, StreamHandle::new(envoy)))
+            Stream::new(&config, StreamHandle::new(envoy)).map(Rc::into_raw)
         });
         // A stream without a filter is refused by each of the hooks below.
-        made.unwrap_or_else(std::ptr::null)
+        made.flatten().unwrap_or_else(std::ptr::null)
     }
 
     "http_filter_request_headers" => fn request_headers(envoy: EnvoyPtr, stream: *const Stream, _end: bool) -> u32 {

@@ -12,13 +12,14 @@ use std::time::Duration;
 use phantom_token_core::{Capabilities, DecisionLog, Engine, Host, Timestamp};
 
 use crate::calls::{EngineId, Mailbox};
-use crate::config::Config;
+use crate::config::{Config, Revision};
 use crate::host::ConfigScheduler;
 use crate::services::{self, EnvoyLog, ProcessData, SystemRandomness};
 
 /// The engine of one configuration on the main thread. It has no requests, and shares what it learns with those of the workers.
 pub(crate) struct Background {
     config: Arc<Config>,
+    revision: Arc<Revision>,
     engine: RefCell<Engine>,
     mailbox: Arc<Mailbox>,
 }
@@ -29,37 +30,39 @@ thread_local! {
 }
 
 impl Background {
-    /// The one of a configuration; those of configurations that are gone go.
-    pub(crate) fn of(config: &Arc<Config>) -> Rc<Self> {
+    /// The one of a configuration, if that can be at work; those of configurations that are gone go.
+    pub(crate) fn of(config: &Arc<Config>) -> Option<Rc<Self>> {
         let mut engines = ENGINES.take();
-        engines.retain(|engine| !engine.config.is_retired());
-        let found = engines.iter().find(|engine| engine.config.id == config.id).cloned();
-        let engine = found.unwrap_or_else(|| {
-            let engine = Rc::new(Self::new(config));
+        engines.retain(|engine| !engine.config.has_replaced(&engine.revision));
+        let found = engines.iter().find(|engine| Arc::ptr_eq(&engine.config, config)).cloned();
+        let engine = found.or_else(|| {
+            let engine = Rc::new(Self::new(config, config.revision()?));
             engines.push(Rc::clone(&engine));
-            engine
+            Some(engine)
         });
         ENGINES.set(engines);
         engine
     }
 
-    /// Something of it panicked: another takes its place.
-    pub(crate) fn forget(config: &Config) {
+    /// It is not needed any more, or something of it panicked: then another takes its place.
+    pub(crate) fn forget(config: &Arc<Config>) {
         let (_gone, others): (Vec<_>, Vec<_>) =
-            ENGINES.take().into_iter().partition(|engine| engine.config.id == config.id);
+            ENGINES.take().into_iter().partition(|engine| Arc::ptr_eq(&engine.config, config));
         ENGINES.set(others);
     }
 
-    fn new(config: &Arc<Config>) -> Self {
-        let settings = Arc::clone(&config.settings);
+    fn new(config: &Arc<Config>, revision: Arc<Revision>) -> Self {
+        let settings = Arc::clone(&revision.settings);
         let log = DecisionLog::new(&settings, &SystemRandomness, Box::new(EnvoyLog(Arc::clone(config))));
-        let engine = Engine::sharing(settings, &config.calls.protections, Capabilities::ALL, Rc::new(log));
-        Self { config: Arc::clone(config), engine: RefCell::new(engine), mailbox: Arc::default() }
+        let engine = Engine::sharing(settings, &revision.protections, Capabilities::ALL, Rc::new(log));
+        Self { config: Arc::clone(config), revision, engine: RefCell::new(engine), mailbox: Arc::default() }
     }
 
     /// The clock has ticked.
     pub(crate) fn on_tick(&self) {
-        self.engine.borrow_mut().fetch_keys(self.host(services::now()));
+        if self.revision.settings.shares_published_keys() {
+            self.engine.borrow_mut().fetch_keys(self.host(services::now()));
+        }
         self.send();
     }
 
@@ -80,7 +83,7 @@ impl Background {
         let mut engine = self.engine.borrow_mut();
         engine.on_tick(host);
         while let Some(call) = engine.poll_call(host) {
-            self.config.calls.submit(call, None, EngineId::default(), &self.mailbox);
+            self.config.calls.submit(&self.revision, call, None, EngineId::default(), &self.mailbox);
         }
     }
 

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use phantom_token_core::{
-    Call, CallId, CallResult, Callout, Engine, Host, Permit, Protections, QueryKey, StreamId, Timestamp,
+    Call, CallId, CallResult, Callout, Engine, Host, Permit, QueryKey, StreamId, Timestamp,
 };
 
+use crate::config::Revision;
 use crate::host::{ConfigHandle, ConfigScheduler, StreamScheduler, guarded};
 use crate::services;
 
@@ -95,8 +96,6 @@ struct MailboxState {
 /// The calls of one configuration.
 pub(crate) struct Calls {
     scheduler: ConfigScheduler,
-    shares_answers: bool,
-    pub(crate) protections: Protections,
     state: Mutex<CallsState>,
 }
 
@@ -174,13 +173,14 @@ impl MailboxState {
 }
 
 impl Calls {
-    pub(crate) fn new(scheduler: ConfigScheduler, shares_answers: bool, protections: Protections) -> Self {
-        Self { scheduler, shares_answers, protections, state: Mutex::default() }
+    pub(crate) fn new(scheduler: ConfigScheduler) -> Self {
+        Self { scheduler, state: Mutex::default() }
     }
 
     /// Takes a call of a worker's engine, with its place. Whether it shares the answer to another's.
     pub(crate) fn submit(
         &self,
+        revision: &Revision,
         call: Call,
         permit: Option<Permit>,
         engine: EngineId,
@@ -188,14 +188,13 @@ impl Calls {
     ) -> bool {
         let Call { id, key, request, max_response_bytes, .. } = call;
         let recipient = Recipient { mailbox: Arc::clone(mailbox), engine, call: id };
+        let shares_answers = revision.settings.single_flight;
         let mut state = self.state();
-        if self.shares_answers
-            && let Some(others) = state.joinable.get_mut(&key)
-        {
+        if shares_answers && let Some(others) = state.joinable.get_mut(&key) {
             others.push(recipient);
             return true;
         }
-        if self.shares_answers {
+        if shares_answers {
             state.joinable.insert(key, Vec::new());
         }
         let event = state.next;
@@ -203,9 +202,9 @@ impl Calls {
         let flight = Flight {
             callout: Some(request),
             limit: max_response_bytes,
-            key: self.shares_answers.then_some(key),
+            key: shares_answers.then_some(key),
             recipients: vec![recipient],
-            permit: permit.or_else(|| self.protections.permit(key)),
+            permit: permit.or_else(|| revision.protections.permit(key)),
         };
         state.queued.insert(event, flight);
         drop(state);

@@ -14,10 +14,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 
 use log::Level;
-use phantom_token_core::{Callout, Reply, internal_error};
+use phantom_token_core::{Callout, Reply, SdsSecret, internal_error};
 
-use crate::abi::{self, EnvoyBuffer, EnvoyPtr, HeaderField, MetricId, ModuleBuffer};
+use crate::abi::{self, EnvoyBuffer, EnvoyPtr, HeaderField, MetricId, ModuleBuffer, SECRETS, SecretId};
 use crate::calls::Answer;
+use crate::secrets::SecretView;
 
 /// Envoy refused a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +251,20 @@ impl StreamHandle {
     }
 }
 
+impl SecretView for StreamHandle {
+    fn secret(&self, id: SecretId) -> Option<&[u8]> {
+        // SAFETY: the stream is there, and keeps what it lends until the worker that this is has other work.
+        unsafe { secret(self.0, id, SECRETS.as_ref()?.of_stream) }
+    }
+}
+
+impl SecretView for ConfigHandle<'_> {
+    fn secret(&self, id: SecretId) -> Option<&[u8]> {
+        // SAFETY: the configuration is there, and keeps what it lends until the main thread, which this is, has other work.
+        unsafe { secret(self.0, id, SECRETS.as_ref()?.of_config) }
+    }
+}
+
 impl ConfigHandle<'_> {
     /// # Safety
     /// The pointer is to a configuration of Envoy, and the hook that it is passed to is on the main thread.
@@ -261,6 +276,24 @@ impl ConfigHandle<'_> {
     pub(crate) fn scheduler(&self) -> ConfigScheduler {
         // SAFETY: the configuration is there.
         ConfigScheduler(unsafe { abi::config_scheduler_new(self.0) })
+    }
+
+    /// Asks Envoy for a secret, which only a new configuration can.
+    ///
+    /// # Errors
+    /// Why it will not have it.
+    pub(crate) fn subscribe(&self, secret: &SdsSecret) -> Result<SecretId, &'static str> {
+        let callbacks = SECRETS.as_ref().ok_or("must not be by SDS here: this Envoy is older than 1.40")?;
+        let source = secret.sds_config.as_deref().unwrap_or_default();
+        // SAFETY: all that is pointed to outlives the call.
+        match unsafe {
+            (callbacks.subscribe)(self.0, buffer(secret.name.as_bytes()), buffer(source.as_bytes()))
+        } {
+            NO_SECRET => {
+                Err("is refused by Envoy: no such static secret, or an sds_config that it does not take")
+            }
+            id => Ok(id),
+        }
     }
 
     /// Defines a metric, which only a new configuration can. None, if Envoy does not take it.
@@ -398,6 +431,21 @@ pub(crate) unsafe fn bytes<'h>(pointer: *const u8, length: usize) -> &'h [u8] {
     unsafe { std::slice::from_raw_parts(pointer, length) }
 }
 
+/// A secret as Envoy has it; none, if it has not come: until then, Envoy says that it is empty.
+///
+/// # Safety
+/// The pointer is to what the callback takes, which outlives the lifetime.
+unsafe fn secret<'h>(
+    envoy: EnvoyPtr,
+    id: SecretId,
+    callback: unsafe extern "C" fn(EnvoyPtr, SecretId, *mut EnvoyBuffer) -> bool,
+) -> Option<&'h [u8]> {
+    let mut value = EMPTY_BUFFER;
+    // SAFETY: by the caller; `value` is a local of the type that the ABI writes.
+    let value = unsafe { callback(envoy, id, &mut value).then(|| bytes(value.ptr, value.length)) };
+    value.filter(|value| !value.is_empty())
+}
+
 /// The response to a callout, copied, unless its body is longer than this.
 ///
 /// # Safety
@@ -448,3 +496,4 @@ const EMPTY_FIELD: HeaderField =
 const CONTENT_TYPE: &str = "content-type";
 const GRPC_STATUS: &str = "grpc-status";
 const ROUTE_METADATA: u32 = 1;
+const NO_SECRET: SecretId = 0;

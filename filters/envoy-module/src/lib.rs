@@ -11,6 +11,7 @@ mod background;
 mod calls;
 mod config;
 mod host;
+mod secrets;
 mod services;
 mod stream;
 mod worker;

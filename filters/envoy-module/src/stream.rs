@@ -31,16 +31,17 @@ pub(crate) enum Passage {
 }
 
 impl Stream {
-    pub(crate) fn new(config: &Arc<Config>, handle: StreamHandle) -> Rc<Self> {
-        let worker = Worker::of(config, &handle);
-        Rc::new(Self {
+    /// None, if the configuration cannot be at work yet: then its request is refused.
+    pub(crate) fn new(config: &Arc<Config>, handle: StreamHandle) -> Option<Rc<Self>> {
+        let worker = Worker::of(config, &handle)?;
+        Some(Rc::new(Self {
             id: worker.next_stream(),
             envoy: StreamCell::new(handle),
             worker,
             passage: Cell::new(Passage::Shut),
             is_response_private: Cell::new(false),
             seal: RefCell::default(),
-        })
+        }))
     }
 
     /// Envoy's side of it, unless Envoy has destroyed that.

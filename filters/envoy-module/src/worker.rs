@@ -1,4 +1,4 @@
-//! One configuration on one worker: it drives the engine, and carries bytes between it and Envoy.
+//! One reading of a configuration on one worker: it drives the engine, and carries bytes between it and Envoy.
 //!
 //! *Invariant:* no borrow of the engine outlives a call to it, since Envoy may call other hooks of any stream from within most callbacks.
 
@@ -15,14 +15,15 @@ use phantom_token_core::{
 };
 
 use crate::calls::{EngineId, Mailbox};
-use crate::config::Config;
+use crate::config::{Config, Revision};
 use crate::host::{Attribute, FieldMap, Refused, StreamHandle};
 use crate::services::{self, EnvoyLog, GaugeParts, ProcessData, Statistics, SystemRandomness};
 use crate::stream::{Passage, Stream};
 
-/// One configuration at work.
+/// One reading of a configuration at work. Requests end with the one that they began with.
 pub(crate) struct Worker {
     config: Arc<Config>,
+    revision: Arc<Revision>,
     engine: RefCell<Engine>,
     engine_id: Cell<EngineId>,
     required_attributes: RequiredAttributes,
@@ -40,29 +41,41 @@ thread_local! {
 }
 
 impl Worker {
-    /// The worker of this thread for a configuration; those of configurations that are gone go.
-    pub(crate) fn of(config: &Arc<Config>, stream: &StreamHandle) -> Rc<Self> {
-        let found = WORKERS
-            .with_borrow(|workers| workers.iter().find(|worker| worker.config.id == config.id).cloned());
-        found.unwrap_or_else(|| {
-            let worker = Rc::new(Self::new(config, stream));
-            let (live, retired): (Vec<_>, Vec<_>) =
-                WORKERS.take().into_iter().partition(|worker| !worker.config.is_retired());
-            WORKERS.set(live.into_iter().chain([Rc::clone(&worker)]).collect());
-            drop(retired);
-            worker
+    /// The worker of this thread for a configuration, unless a secret of that has not come; those for which no more requests come go.
+    pub(crate) fn of(config: &Arc<Config>, stream: &StreamHandle) -> Option<Rc<Self>> {
+        if config.is_waiting() {
+            config.look_at_secrets(stream);
+        }
+        let id = config.revision_id();
+        if WORKERS.with_borrow(|workers| workers.iter().any(|worker| worker.is_replaced())) {
+            let (replaced, live) = WORKERS.take().into_iter().partition(|worker| worker.is_replaced());
+            WORKERS.set(live);
+            drop::<Vec<_>>(replaced);
+        }
+        let found =
+            WORKERS.with_borrow(|workers| workers.iter().find(|worker| worker.revision.id == id).cloned());
+        found.or_else(|| {
+            let worker = Rc::new(Self::new(config, config.revision()?, stream));
+            WORKERS.with_borrow_mut(|workers| workers.push(Rc::clone(&worker)));
+            Some(worker)
         })
     }
 
-    fn new(config: &Arc<Config>, stream: &StreamHandle) -> Self {
+    /// Whether no new request comes to it.
+    fn is_replaced(&self) -> bool {
+        self.config.has_replaced(&self.revision)
+    }
+
+    fn new(config: &Arc<Config>, revision: Arc<Revision>, stream: &StreamHandle) -> Self {
         let log = Rc::new(DecisionLog::new(
-            &config.settings,
+            &revision.settings,
             &SystemRandomness,
             Box::new(EnvoyLog(Arc::clone(config))),
         ));
-        let engine = engine(config, &log);
+        let engine = engine(&revision, &log);
         let worker = Self {
             config: Arc::clone(config),
+            revision,
             required_attributes: engine.required_attributes(),
             engine: RefCell::new(engine),
             engine_id: Cell::default(),
@@ -146,7 +159,7 @@ impl Worker {
     pub(crate) fn on_panic(&self, stream: &Stream) {
         let EngineId(before) = self.engine_id.get();
         self.engine_id.set(EngineId(before.wrapping_add(1)));
-        self.engine.replace(engine(&self.config, &self.log));
+        self.engine.replace(engine(&self.revision, &self.log));
         for (id, other) in self.waiting.take() {
             self.mailbox.leave(id);
             if id != stream.id {
@@ -258,7 +271,8 @@ impl Worker {
             let Some(call) = engine.poll_call(host(&statistics, services::now())) else { break };
             let permit = engine.take_permit(call.id);
             drop(engine);
-            if self.config.calls.submit(call, permit, self.engine_id.get(), &self.mailbox) {
+            let (revision, engine) = (&self.revision, self.engine_id.get());
+            if self.config.calls.submit(revision, call, permit, engine, &self.mailbox) {
                 statistics.increment(Counter::IntrospectionCoalesced);
             }
         }
@@ -332,10 +346,9 @@ fn set(handle: &mut StreamHandle, headers: &UpstreamHeaders) -> Result<(), Refus
 }
 
 /// An engine that has seen nothing.
-fn engine(config: &Config, log: &Rc<DecisionLog>) -> Engine {
-    let settings = Arc::clone(&config.settings);
-    let protections = &config.calls.protections;
-    let mut engine = Engine::sharing(settings, protections, Capabilities::ALL, Rc::clone(log));
+fn engine(revision: &Revision, log: &Rc<DecisionLog>) -> Engine {
+    let settings = Arc::clone(&revision.settings);
+    let mut engine = Engine::sharing(settings, &revision.protections, Capabilities::ALL, Rc::clone(log));
     engine.prepare(Host {
         now: services::now(),
         shared_data: &ProcessData,

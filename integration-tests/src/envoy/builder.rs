@@ -22,6 +22,7 @@ pub struct EnvoyBuilder {
     workers: u32,
     listeners: Vec<Value>,
     clusters: Vec<Value>,
+    secrets: Vec<Value>,
     environment: Vec<(String, String)>,
     drain_seconds: u32,
     logging: Logging,
@@ -38,6 +39,7 @@ impl EnvoyBuilder {
             workers,
             listeners: Vec::new(),
             clusters: Vec::new(),
+            secrets: Vec::new(),
             environment: Vec::new(),
             drain_seconds: DRAIN_SECONDS,
             logging: Logging::Searched,
@@ -51,6 +53,14 @@ impl EnvoyBuilder {
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a static secret.
+    #[must_use]
+    pub fn generic_secret(mut self, name: &str, value: &str) -> Self {
+        let secret = json!({"name": name, "generic_secret": {"secret": {"inline_string": value}}});
+        self.secrets.push(secret);
         self
     }
 
@@ -284,7 +294,7 @@ impl EnvoyBuilder {
             "node": {"id": self.name, "cluster": "tests"},
             "admin": {"address": address(0)},
             "stats_config": {"stats_tags": [{"tag_name": "reason", "regex": self.artefact.reason_tag()}]},
-            "static_resources": {"clusters": self.clusters},
+            "static_resources": {"clusters": self.clusters, "secrets": self.secrets},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": self.runtime}]},
             "dynamic_resources": {"lds_config": {"path_config_source": {"path": file("listeners.json")}}},
         });
@@ -307,7 +317,8 @@ impl EnvoyBuilder {
     }
 
     fn resources(&self) -> Result<Value> {
-        let resources = json!({"listeners": self.listeners, "clusters": self.clusters});
+        let resources =
+            json!({"listeners": self.listeners, "clusters": self.clusters, "secrets": self.secrets});
         Ok(serde_json::from_str(&with_filter(self.artefact, &resources)?)?)
     }
 }

@@ -25,6 +25,7 @@ mod protocols;
 mod real_server;
 mod rules;
 mod scenarios;
+mod secret_discovery;
 mod sessions;
 mod several_servers;
 mod signed_responses;

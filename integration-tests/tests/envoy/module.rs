@@ -191,6 +191,24 @@ async fn r212_a_bad_configuration_is_refused_and_the_old_one_serves_on() -> Resu
     Ok(())
 }
 
+/// If something were left of each configuration that Envoy has given up, a gateway that is often reconfigured would fill its memory with
+/// their caches.
+#[tokio::test]
+async fn r263_a_configuration_that_is_gone_leaves_nothing_behind() -> Result<()> {
+    let builder = builder("module-retired", Artefact::Module)?.envoy(|envoy| envoy.drain_seconds(1));
+    let after = merged(builder.configured(), json!({"realm": "after"}));
+    let world = builder.listener("gateway", json!({})).start().await?;
+    world.orders(&world.active()).await?.is_served();
+    world.metric_is("phantom_token_cache_entries", 1).await?;
+    assert!(world.envoy.reconfigure("gateway", &after).await?);
+    // Each request lets the worker look.
+    eventually("the cache is gone", async || {
+        world.get("/orders").await?.is_refused(401, "missing_credentials");
+        Ok(world.metric("phantom_token_cache_entries").await? == 0)
+    })
+    .await
+}
+
 /// If workers asked by themselves, a process of sixteen would ask sixteen times about a token that many present at once.
 #[tokio::test]
 async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it() -> Result<()> {
