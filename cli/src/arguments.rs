@@ -52,7 +52,7 @@ pub struct Check {
     /// Require the variables that {env: NAME} refers to
     #[arg(long)]
     pub env: bool,
-    /// The host: envoy (and products built on it) or kong; by default inferred
+    /// The host: envoy (and products built on it), envoy-module or kong; by default inferred
     /// from the file
     #[arg(long, value_enum, hide_possible_values = true)]
     pub host: Option<Host>,
@@ -66,6 +66,8 @@ pub struct Check {
 pub enum Host {
     /// Envoy, and what is built on it.
     Envoy,
+    /// Envoy, with the native module.
+    EnvoyModule,
     /// Kong.
     Kong,
 }
@@ -74,6 +76,7 @@ impl From<Host> for HostKind {
     fn from(host: Host) -> Self {
         match host {
             Host::Envoy => Self::Envoy,
+            Host::EnvoyModule => Self::EnvoyModule,
             Host::Kong => Self::Kong,
         }
     }

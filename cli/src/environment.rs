@@ -37,7 +37,9 @@ impl Environment {
         let delivered = |secret: &SdsSecret| Ok(self.placeholder(&secret.name));
         let sources = match host {
             HostKind::EnvoyModule => SecretSources { environment: &environment, discovery: &delivered },
-            HostKind::Envoy | HostKind::Kong => SecretSources::environment(&environment),
+            HostKind::Envoy | HostKind::OlderEnvoy | HostKind::Kong => {
+                SecretSources::environment(&environment)
+            }
         };
         Settings::parse_for(host, text.as_bytes(), sources)
     }

@@ -15,8 +15,8 @@ use fastrand::Rng;
 use integration_tests::deterministic_host::{Answer, Callout, Host, Request, Setup, State};
 use integration_tests::{jwt, paths};
 use phantom_token_cli::explain::{Explanation, Input, WrittenRequest, explain};
-use phantom_token_core::driver;
 use phantom_token_core::Timestamp;
+use phantom_token_core::driver;
 use serde_json::{Map, Value, json};
 
 /// The result of a request, in the command or in the filter.
@@ -44,8 +44,7 @@ fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
                 proves_possession: false,
                 now: Timestamp::from_millis(u64::try_from(host.now().as_millis())?),
             };
-            let explanation = explain(&configuration.to_string(), None, input)
-                .map_err(anyhow::Error::msg)?;
+            let explanation = explain(&configuration.to_string(), None, input).map_err(anyhow::Error::msg)?;
             let explained = explained(&explanation);
             let decided =
                 decided(&mut host, &explanation.request, claims, configuration.get("keys").is_some())?;
@@ -91,8 +90,7 @@ fn r250_the_playground_explains_a_thousand_requests_as_the_command_does() -> Res
                 },
             }));
             let input = Input { request, claims, is_jwt, proves_possession, now };
-            let explanation = explain(&configuration.to_string(), None, input)
-                .map_err(anyhow::Error::msg)?;
+            let explanation = explain(&configuration.to_string(), None, input).map_err(anyhow::Error::msg)?;
             expected.push(explanation.to_json());
         }
     }
