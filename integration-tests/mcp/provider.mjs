@@ -16,7 +16,13 @@ export function provider({ name, redirect, held, leave, refreshes = true }) {
     saveTokens: (tokens) => void (held.tokens = tokens),
     codeVerifier: () => held.verifier,
     saveCodeVerifier: (verifier) => void (held.verifier = verifier),
-    invalidateCredentials: (scope) => void (['all', 'tokens'].includes(scope) && (held.tokens = undefined)),
+    // Which server the user was sent to, so that no other one's code is taken (SEP-2352).
+    discoveryState: () => held.discovery,
+    saveDiscoveryState: (discovery) => void (held.discovery = discovery),
+    invalidateCredentials: (scope) => {
+      if (['all', 'tokens'].includes(scope)) held.tokens = undefined;
+      if (['all', 'discovery'].includes(scope)) held.discovery = undefined;
+    },
     redirectToAuthorization: leave,
   };
 }

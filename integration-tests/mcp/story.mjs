@@ -12,6 +12,8 @@ const out = `${root}/target/mcp`;
 const python = `${root}/.tools/mcp-python/bin/python`;
 const secret = 'secret of the gateway';
 const children = [];
+// What lets the metadata past Envoy's filter for MCP.
+const OVERRIDE = / +typed_per_filter_config:\n +envoy\.filters\.http\.mcp:.*?PASS_THROUGH\n/s;
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
 // What each client comes to, by where the gateway takes the call from and the server's SDK. `write_note` needs a step-up; ts1 takes a
@@ -122,7 +124,13 @@ function configuration({ source, gateway, admin, server, authorization, further 
     if (!text.includes(written)) throw new Error(`envoy-config/mcp.yaml has no ${written}`);
     text = text.replaceAll(written, here);
   }
-  return text;
+  // By fields, no body is read at the gateway, and the server has to compare.
+  return source === 'header_fields' ? without(/ +# Reads which method.*?max_request_body_size: \d+\n/s, without(OVERRIDE, text)) : text;
+}
+
+function without(part, text) {
+  if (!part.test(text)) throw new Error(`envoy-config/mcp.yaml has no ${part}`);
+  return text.replace(part, '');
 }
 
 function start(program, parameters, environment = {}) {
