@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use super::kubernetes::ApiServer;
 use super::start_in;
@@ -23,9 +24,12 @@ use crate::process::Process;
 
 pub struct Istiod {
     pub api_server: ApiServer,
-    _process: Process,
-    _folder: TempDir,
-    port: u16,
+    process: Mutex<Process>,
+    folder: TempDir,
+    name: String,
+    environment: Vec<(String, String)>,
+    /// Where it listens: for agents, and for whoever asks whether it is ready.
+    ports: [u16; 2],
 }
 
 /// A pod of one container, the proxy's.
@@ -79,27 +83,6 @@ impl Istiod {
         let injection = json!({"policy": "enabled", "templates": templates});
         write(folder.path(), "var/lib/istio/inject/config", &injection)?;
         write(folder.path(), "var/lib/istio/inject/values", &values())?;
-        let (port, web) = (free_port()?, free_port()?);
-        let secure = format!("127.0.0.1:{port}");
-        let ready = format!("127.0.0.1:{web}");
-        let kubeconfig = api_server.kubeconfig().display().to_string();
-        let arguments = [
-            "discovery",
-            "--kubeconfig",
-            &kubeconfig,
-            "--secureGRPCAddr",
-            &secure,
-            "--httpAddr",
-            &ready,
-            "--httpsAddr",
-            "127.0.0.1:0",
-            "--grpcAddr",
-            "127.0.0.1:0",
-            "--monitoringAddr",
-            "127.0.0.1:0",
-            "--ctrlz_port",
-            "0",
-        ];
         let own = [
             ("POD_NAME", "istiod"),
             ("POD_NAMESPACE", "istio-system"),
@@ -112,16 +95,44 @@ impl Istiod {
             // What a Service makes of a sidecar is there beside what a Sidecar says.
             ("PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE", "true"),
         ];
-        let environment = [own.as_slice(), environment].concat();
-        let log = paths::logs()?.join(format!("{name}-istiod.log"));
-        let program = paths::control_plane("istio", "pilot-discovery")?;
-        let process = start_in(folder.path(), &program, &arguments, &environment, &log)?;
+        let environment: Vec<(String, String)> = [own.as_slice(), environment]
+            .concat()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let ports = [free_port()?, free_port()?];
+        let process = discovery(name, &api_server, folder.path(), &environment, ports)?;
+        let new = Self {
+            api_server,
+            process: Mutex::new(process),
+            folder,
+            name: name.to_owned(),
+            environment,
+            ports,
+        };
+        new.is_ready().await?;
+        Ok(new)
+    }
+
+    /// Ends istiod. The API server and all proxies are left.
+    pub async fn stop(&self) {
+        self.process.lock().await.stop();
+    }
+
+    /// Starts istiod where it was, and waits until it serves. Its new log has this mark in its name.
+    pub async fn start_again(&self, mark: &str) -> Result<()> {
+        let name = format!("{}-{mark}", self.name);
+        *self.process.lock().await =
+            discovery(&name, &self.api_server, self.folder.path(), &self.environment, self.ports)?;
+        self.is_ready().await
+    }
+
+    async fn is_ready(&self) -> Result<()> {
         eventually("istiod is ready", async || {
-            let answer = Client::to_port(web).send(Request::get("/ready")).await;
+            let answer = Client::to_port(self.ports[1]).send(Request::get("/ready")).await;
             Ok(answer.is_ok_and(|answer| answer.status == 200))
         })
-        .await?;
-        Ok(Self { api_server, _process: process, _folder: folder, port })
+        .await
     }
 
     /// Starts the agent of a proxy, and with it Envoy, and waits until its listeners serve.
@@ -148,7 +159,7 @@ impl Istiod {
         let template = template.replace("if .metadata_discovery", "if false");
         write_text(folder, "var/lib/istio/envoy/envoy_bootstrap_tmpl.json", &template)?;
         let (admin, status, health, metrics) = (free_port()?, free_port()?, free_port()?, free_port()?);
-        let discovery = format!("127.0.0.1:{}", self.port);
+        let discovery = format!("127.0.0.1:{}", self.ports[0]);
         let configuration = json!({
             "discoveryAddress": discovery,
             "binaryPath": paths::envoy()?.canonicalize()?,
@@ -239,6 +250,39 @@ impl Istiod {
     pub fn apply(&self, manifests: &Manifests) -> Result<()> {
         self.api_server.apply(manifests)
     }
+}
+
+/// Starts the program.
+fn discovery(
+    name: &str,
+    api_server: &ApiServer,
+    folder: &Path,
+    environment: &[(String, String)],
+    ports: [u16; 2],
+) -> Result<Process> {
+    let [secure, ready] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let kubeconfig = api_server.kubeconfig().display().to_string();
+    let arguments = [
+        "discovery",
+        "--kubeconfig",
+        &kubeconfig,
+        "--secureGRPCAddr",
+        &secure,
+        "--httpAddr",
+        &ready,
+        "--httpsAddr",
+        "127.0.0.1:0",
+        "--grpcAddr",
+        "127.0.0.1:0",
+        "--monitoringAddr",
+        "127.0.0.1:0",
+        "--ctrlz_port",
+        "0",
+    ];
+    let environment: Vec<(&str, &str)> =
+        environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let log = paths::logs()?.join(format!("{name}-istiod.log"));
+    start_in(folder, &paths::control_plane("istio", "pilot-discovery")?, &arguments, &environment, &log)
 }
 
 /// What templates of Istio's Helm chart read of its values.

@@ -135,7 +135,7 @@ async fn a_configuration_that_the_filter_refuses_leaves_the_one_before_it() -> R
 
 impl Mesh {
     /// Waits until the agent cannot fetch the filter of these manifests. Envoy then refuses everything, whatever served before.
-    async fn is_closed_by(&self, manifests: &Manifests) -> Result<()> {
+    pub(super) async fn is_closed_by(&self, manifests: &Manifests) -> Result<()> {
         self.istiod.apply(manifests)?;
         eventually("the ingress is closed", async || Ok(self.get("/health")?.await?.status != 200)).await?;
         let token = self.world.issue("orders:read").await?;

@@ -1,15 +1,21 @@
 //! Istio itself: istiod takes the manifests from a real API server, agents fetch the filter as an image from a real registry, and real
 //! Envoys are the ingress and the API's sidecar. The ingress asks the certified authorization server over TLS. What is otherwise than
-//! in a mesh says [`istio`](integration_tests::control_planes::istio); what is otherwise than in the manifests, [`on_this_host`].
+//! in a mesh says [`istio`](integration_tests::control_planes::istio); what is otherwise than in the manifests, [`Places`].
 
 mod fetching;
 mod ingress;
+mod mcp;
+mod module;
+mod outages;
 mod sidecar;
 mod waypoint;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
-use integration_tests::certificates::{Certificate, CertificateAuthority};
+use integration_tests::certificates::CertificateAuthority;
+use integration_tests::client::Request;
 use integration_tests::control_planes::istio::{Istiod, Proxy};
 use integration_tests::envoy::Envoy;
 use integration_tests::eventually::eventually;
@@ -24,6 +30,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use crate::mcp::RESOURCE;
+
 /// istiod, the Envoys of the ingress and of the API's sidecar, and what is around them.
 struct Mesh {
     world: World,
@@ -35,13 +43,29 @@ struct Mesh {
     authority: CertificateAuthority,
     /// The manifests as they were applied.
     manifests: Manifests,
+    places: Places,
     registry: Registry,
     web: CertificateAuthority,
     _login: Envoy,
-    _folder: TempDir,
-    _ports: [ReservedPort; 2],
     /// Whose turn it is: each test leaves the mesh as it was.
     turn: Mutex<()>,
+}
+
+/// Where on this host is what the manifests name.
+struct Places {
+    gateway: ReservedPort,
+    /// The listeners of the sidecars of the API and of the MCP server.
+    orders: ReservedPort,
+    notes: ReservedPort,
+    /// The API, which the MCP server is as well.
+    api: u16,
+    login: u16,
+    jwks_uri: Value,
+    image: Value,
+    /// The certificate of the Gateway.
+    secret: Value,
+    /// Has the files below.
+    folder: TempDir,
 }
 
 shared!(mesh: Mesh = start);
@@ -52,41 +76,28 @@ async fn start() -> Result<Mesh> {
     let manifests = Manifests::build("istio/overlays/external-authorization-server")?;
     let filter = istio::filter(&manifests).context("no filter")?;
     let issuer = filter.wasm["pluginConfig"]["token"]["issuer"].as_str().context("no issuer")?;
-    let world = World::asking(NAME, AuthorizationServer::start_as(NAME, issuer)?)?;
+    let world = World::asking(NAME, AuthorizationServer::start_for_mcp(NAME, issuer, RESOURCE)?)?;
     let web = CertificateAuthority::new()?;
     let login = login::start("control-plane-istio-login", world.server(), &web).await?;
-    let folder = TempDir::new()?;
-    let trusted = folder.path().join("trusted.pem");
-    std::fs::write(&trusted, web.pem())?;
-    let (port, inbound_port) = (ReservedPort::new()?, ReservedPort::new()?);
-    let manifests = on_this_host(&manifests)?
-        .with(PLUGIN.0, PLUGIN.1, "/spec/url", image_url(&registry, "phantom-token:0.1.0"))?
-        .with("Gateway", "ingress", "/spec/listeners/0/port", json!(port.number()))?
-        .with(
-            "ServiceEntry",
-            "authorization-server",
-            "/spec/endpoints",
-            json!([
-                {"address": "127.0.0.1", "ports": {"http": login.client(LOGIN).port()}},
-            ]),
-        )?
-        .with(
-            "DestinationRule",
-            "authorization-server",
-            "/spec/trafficPolicy/tls/caCertificates",
-            json!(trusted),
-        )?
-        .with("RequestAuthentication", "phantom-token", JWKS_URI, jwks_uri(world.server()))?
-        .and(api(inbound_port.number()))
-        .and(inbound(inbound_port.number(), world.api.port()))
-        .and(tls_secret(&web)?);
+    let places = Places {
+        gateway: ReservedPort::new()?,
+        orders: ReservedPort::new()?,
+        notes: ReservedPort::new()?,
+        api: world.api.port(),
+        login: login.client(LOGIN).port(),
+        jwks_uri: jwks_uri(world.server()),
+        image: image_url(&registry, "phantom-token:0.1.0"),
+        secret: tls_secret(&web)?,
+        folder: TempDir::new()?,
+    };
+    std::fs::write(places.trusted(), web.pem())?;
+    let manifests = places.on_this_host(&manifests)?;
     let authority = CertificateAuthority::new()?;
     let istiod = Istiod::start(NAME, &authority, &[]).await?;
     istiod.apply(&manifests)?;
-    let listener = format!("0.0.0.0_{}", port.number());
-    let inbound = format!("127.0.0.1_{}", inbound_port.number());
+    let listener = format!("0.0.0.0_{}", places.gateway.number());
     let deployment = deployment(&istiod, "istio-ingress", "ingress-istio").await?;
-    let bootstrap = folder.path().join("bootstrap.yaml");
+    let bootstrap = places.folder.path().join("bootstrap.yaml");
     let options = manifests.named("ConfigMap", "phantom-token-bootstrap")?;
     std::fs::write(&bootstrap, options["data"]["bootstrap.yaml"].as_str().context("no bootstrap")?)?;
     let envoy = istiod
@@ -104,18 +115,9 @@ async fn start() -> Result<Mesh> {
             listeners: &[&listener],
         })
         .await?;
-    let sidecar = istiod
-        .proxy(&Proxy {
-            name: "control-plane-istio-sidecar",
-            namespace: "orders",
-            service_account: "orders",
-            labels: &json!({"app": "orders"}),
-            address: "10.244.0.11",
-            kind: "sidecar",
-            environment: &[("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)],
-            listeners: &[&inbound],
-        })
-        .await?;
+    let inbound = places.inbound("orders")?;
+    let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
+    let sidecar = sidecar(&istiod, "orders", "10.244.0.11", &secret, &inbound).await?;
     let world = world.around(envoy, &listener);
     let turn = Mutex::new(());
     let mesh = Mesh {
@@ -125,37 +127,90 @@ async fn start() -> Result<Mesh> {
         istiod,
         authority,
         manifests,
+        places,
         registry,
         web,
         _login: login,
-        _folder: folder,
-        _ports: [port, inbound_port],
         turn,
     };
     mesh.serves().await?;
     Ok(mesh)
 }
 
-/// The manifests with a host of loopback instead of the API's pods.
-fn on_this_host(manifests: &Manifests) -> Result<Manifests> {
-    let backend =
-        json!([{"group": "networking.istio.io", "kind": "Hostname", "name": "orders.test", "port": 8080}]);
-    manifests.with("ServiceEntry", "authorization-server", "/spec/resolution", json!("STATIC"))?.with(
-        "HTTPRoute",
-        "orders",
-        "/spec/rules/0/backendRefs",
-        backend,
-    )
+/// Starts the sidecar of a service of the API's namespace, and waits until this listener of it serves.
+async fn sidecar(
+    istiod: &Istiod,
+    service: &str,
+    address: &str,
+    environment: &[(&str, &str)],
+    listener: &str,
+) -> Result<Envoy> {
+    let proxy = Proxy {
+        name: &format!("control-plane-istio-{service}"),
+        namespace: "orders",
+        service_account: service,
+        labels: &json!({"app": service}),
+        address,
+        kind: "sidecar",
+        environment,
+        listeners: &[listener],
+    };
+    istiod.proxy(&proxy).await
 }
 
-/// The API, where its sidecar listens.
-fn api(port: u16) -> Value {
+impl Places {
+    /// The manifests with these places: ports and addresses, hosts of loopback instead of pods, and what else is not on this host.
+    fn on_this_host(&self, manifests: &Manifests) -> Result<Manifests> {
+        let login = json!([{"address": "127.0.0.1", "ports": {"http": self.login}}]);
+        let (server, tls) = ("authorization-server", "/spec/trafficPolicy/tls/caCertificates");
+        let mut on_this_host = manifests
+            .with(PLUGIN.0, PLUGIN.1, "/spec/url", self.image.clone())?
+            .with("Gateway", "ingress", "/spec/listeners/0/port", json!(self.gateway.number()))?
+            .with("ServiceEntry", server, "/spec/resolution", json!("STATIC"))?
+            .with("ServiceEntry", server, "/spec/endpoints", login)?
+            .with("DestinationRule", server, tls, json!(self.trusted()))?
+            .with("RequestAuthentication", "phantom-token", JWKS_URI, self.jwks_uri.clone())?
+            .and(self.secret.clone());
+        for route in manifests.names("HTTPRoute") {
+            let host = format!("{route}.test");
+            let backend =
+                json!([{"group": "networking.istio.io", "kind": "Hostname", "name": host, "port": 8080}]);
+            let port = self.port(&route)?;
+            on_this_host = on_this_host
+                .with("HTTPRoute", &route, "/spec/rules/0/backendRefs", backend)?
+                .and(entry(&route, port))
+                .and(inbound(&route, port, self.api));
+        }
+        Ok(on_this_host)
+    }
+
+    /// The listener of the sidecar of a service.
+    fn inbound(&self, service: &str) -> Result<String> {
+        Ok(format!("127.0.0.1_{}", self.port(service)?))
+    }
+
+    fn port(&self, service: &str) -> Result<u16> {
+        match service {
+            "orders" => Ok(self.orders.number()),
+            "notes" => Ok(self.notes.number()),
+            _ => anyhow::bail!("no place for {service}"),
+        }
+    }
+
+    /// The file of the authority that the authorization server's certificate is from.
+    fn trusted(&self) -> PathBuf {
+        self.folder.path().join("trusted.pem")
+    }
+}
+
+/// A service, where its sidecar listens.
+fn entry(service: &str, port: u16) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",
-        "metadata": {"name": "api", "namespace": "orders"},
+        "metadata": {"name": service, "namespace": "orders"},
         "spec": {
-            "hosts": ["orders.test"],
+            "hosts": [format!("{service}.test")],
             "location": "MESH_INTERNAL",
             "resolution": "STATIC",
             "ports": [{"name": "http", "number": 8080, "protocol": "HTTP"}],
@@ -163,25 +218,25 @@ fn api(port: u16) -> Value {
                 "address": "127.0.0.1",
                 "ports": {"http": port},
                 "labels": {"security.istio.io/tlsMode": "istio"},
-                "serviceAccount": "orders",
+                "serviceAccount": service,
             }],
         },
     })
 }
 
-/// The sidecar's listener on loopback, since nothing redirects a pod's connections to it, and the API behind it.
-fn inbound(port: u16, api: u16) -> Value {
+/// A sidecar's listener on loopback, since nothing redirects a pod's connections to it, and the service behind it.
+fn inbound(service: &str, port: u16, behind: u16) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "Sidecar",
-        "metadata": {"name": "orders", "namespace": "orders"},
+        "metadata": {"name": service, "namespace": "orders"},
         "spec": {
-            "workloadSelector": {"labels": {"app": "orders"}},
+            "workloadSelector": {"labels": {"app": service}},
             "ingress": [{
                 "port": {"name": "http", "number": port, "protocol": "HTTP"},
                 "bind": "127.0.0.1",
                 "captureMode": "NONE",
-                "defaultEndpoint": format!("127.0.0.1:{api}"),
+                "defaultEndpoint": format!("127.0.0.1:{behind}"),
             }],
         },
     })
@@ -215,7 +270,11 @@ async fn deployment(istiod: &Istiod, namespace: &str, name: &str) -> Result<Valu
 
 impl Mesh {
     fn get(&self, path: &str) -> Result<Call<'_>> {
-        Ok(self.world.get(path).by_tls(TlsClient::of(self.world.client(), &self.web, None)?))
+        self.send(Request::get(path))
+    }
+
+    fn send(&self, request: Request) -> Result<Call<'_>> {
+        Ok(self.world.send(request).by_tls(TlsClient::of(self.world.client(), &self.web, None)?))
     }
 
     fn orders(&self, token: &str) -> Result<Call<'_>> {
@@ -230,6 +289,20 @@ impl Mesh {
             "/spec/pluginConfig/realm",
             json!(realm),
         )
+    }
+
+    /// The filter of the manifests under another name, at a workload of this label in this namespace.
+    fn selecting_plugin(&self, name: &str, namespace: &str, app: &str) -> Result<Value> {
+        let elsewhere = json!({
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"targetRefs": null, "selector": {"matchLabels": {"app": app}}},
+        });
+        Ok(json::merged(self.manifests.named(PLUGIN.0, PLUGIN.1)?, elsewhere))
+    }
+
+    /// Deletes what these manifests have beside those at first.
+    fn delete_what_is_more(&self, manifests: Manifests) -> Result<()> {
+        self.istiod.api_server.delete(&manifests.without(&self.manifests))
     }
 
     /// Applies the manifests as they were at first, and waits until their filter serves.
@@ -259,11 +332,6 @@ impl Mesh {
         let code = filter.context("no module")?.pointer(CODE).context("no code")?;
         Ok(code.to_string())
     }
-}
-
-/// A certificate of this service account of a namespace.
-fn workload(authority: &CertificateAuthority, namespace: &str, account: &str) -> Result<Certificate> {
-    authority.certify_workload(&[&format!("spiffe://cluster.local/ns/{namespace}/sa/{account}")])
 }
 
 fn image_url(registry: &Registry, image: &str) -> Value {

@@ -1,52 +1,25 @@
 //! The API's sidecar as istiod makes it: with mutual TLS, the policies of the manifests, and the filter where a WasmPlugin selects it.
 
 use anyhow::{Context, Result};
-use integration_tests::authorization_server::{AuthorizationServer, Resource};
 use integration_tests::certificates::Certificate;
 use integration_tests::eventually::eventually;
+use integration_tests::json;
 use integration_tests::manifests::istiod;
 use integration_tests::testkit::Call;
 use integration_tests::tls_client::TlsClient;
-use integration_tests::{json, jwt};
+use integration_tests::zero_trust::{self, workload};
 use serde_json::{Value, json};
 
-use super::{Mesh, PLUGIN, mesh, workload};
+use super::{Mesh, NAME, PLUGIN, mesh};
 
 /// If this failed, any workload in the mesh could call the API without the ingress, or with a JWT that is not for it.
 #[tokio::test]
 async fn r271_the_sidecar_of_istiod_takes_valid_jwts_from_the_ingress_alone() -> Result<()> {
     let mesh = mesh().await;
     let _turn = mesh.turn.lock().await;
-    let world = &mesh.world;
-    let token = world.issue("orders:read").await?;
-    let jwt = mesh.orders(&token)?.await?.is_served().jwt()?;
-    let other_server = AuthorizationServer::start("control-plane-istio-other")?;
-    let other_issuer = other_server.issue_jwt(Resource::Orders, "orders:read").await?;
-    let other_audience = world.server().issue_jwt(Resource::Payments, "orders:read").await?;
-    let made_up = jwt::with_claims(&jwt::claims(&jwt)?);
-    let gateway = workload(&mesh.authority, "istio-ingress", "ingress-istio")?;
-    let (shop, namesake) =
-        (workload(&mesh.authority, "shop", "shop")?, workload(&mesh.authority, "orders", "ingress-istio")?);
-    for (case, caller, token, path, status) in [
-        ("straight", &gateway, Some(&jwt), "/orders", 200),
-        ("opaque", &gateway, Some(&token), "/orders", 401),
-        ("without a JWT", &gateway, None, "/orders", 403),
-        ("other issuer", &gateway, Some(&other_issuer), "/orders", 401),
-        ("other audience", &gateway, Some(&other_audience), "/orders", 403),
-        ("made up", &gateway, Some(&made_up), "/orders", 401),
-        ("public to the ingress", &gateway, None, "/health", 200),
-        ("beside what is public", &gateway, None, "/health/x", 403),
-        ("around the ingress", &shop, Some(&jwt), "/orders", 403),
-        ("public, around the ingress", &shop, None, "/health", 403),
-        ("namesake", &namesake, Some(&jwt), "/orders", 403),
-    ] {
-        let call = mesh.at_sidecar(Some(caller), path)?.case(case);
-        token.into_iter().fold(call, |call, token| call.bearer(token)).await?.has_status(status);
-    }
-    let no_certificate = mesh.at_sidecar(None, "/orders")?.bearer(&jwt).named("istio-no-certificate");
-    assert!(no_certificate.await.is_err());
-    assert_eq!(world.arrived("istio-no-certificate").len(), 0);
-    Ok(())
+    let jwt = mesh.orders(&mesh.world.issue("orders:read").await?)?.await?.is_served().jwt()?;
+    let call = |caller: Option<&Certificate>, path: &str| mesh.at_sidecar(caller, path);
+    zero_trust::ingress_alone_is_admitted(NAME, &mesh.world, &mesh.authority, &jwt, call).await
 }
 
 /// If this failed, the tests of the main command would run something else than what istiod makes of the policies.
@@ -95,7 +68,7 @@ async fn r271_a_filter_that_selects_the_workload_serves_at_its_sidecar() -> Resu
     let world = &mesh.world;
     let at_sidecar =
         |token: &str| Ok::<_, anyhow::Error>(mesh.at_sidecar(Some(&gateway), "/orders")?.bearer(token));
-    let plugin = mesh.selecting_plugin()?;
+    let plugin = mesh.selecting_plugin(PLUGIN.1, "orders", "orders")?;
     let name = json!("extensions.istio.io/trafficextension/orders.phantom-token~istio-translated-wasmplugin");
 
     // Without a mode, it is at what the workload calls as well.
@@ -133,10 +106,7 @@ async fn r271_a_filter_that_selects_the_workload_serves_at_its_sidecar() -> Resu
     at_sidecar(&world.issue_revoked("orders:read").await?)?.await?.has_status(401);
     mesh.at_sidecar(Some(&shop), "/orders")?.bearer(&token).await?.has_status(403);
 
-    for kind in ["wasmplugin", "serviceentry", "destinationrule"] {
-        let name = if kind == "wasmplugin" { PLUGIN.1 } else { "authorization-server" };
-        mesh.istiod.api_server.kubectl(&["delete", kind, name, "--namespace", "orders"], "")?;
-    }
+    mesh.delete_what_is_more(manifests)?;
     eventually("the sidecar is without the filter", async || {
         let outcome = mesh.at_sidecar(Some(&gateway), "/orders")?.await?;
         Ok(outcome.status == 403)
@@ -160,17 +130,6 @@ impl Mesh {
                 && outcome.challenges().iter().any(|one| one.contains("realm=\"orders\"")))
         })
         .await
-    }
-
-    /// The filter of the manifests in the namespace of the API, at its workload.
-    fn selecting_plugin(&self) -> Result<Value> {
-        let mut plugin = self.manifests.named(PLUGIN.0, PLUGIN.1)?.clone();
-        plugin["metadata"]["namespace"] = json!("orders");
-        json::merge(
-            &mut plugin["spec"],
-            json!({"targetRefs": null, "selector": {"matchLabels": {"app": "orders"}}}),
-        );
-        Ok(plugin)
     }
 
     fn inbound_listener<'a>(&self, dump: &'a Value) -> Result<&'a Value> {

@@ -12,12 +12,13 @@ use integration_tests::manifests::Manifests;
 use integration_tests::registry::Registry;
 use integration_tests::testkit::{Call, World};
 use integration_tests::tls_client::TlsClient;
-use integration_tests::{json, jwt, paths, shared};
+use integration_tests::zero_trust::{self, workload};
+use integration_tests::{json, paths, shared};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{JWKS_URI, PLUGIN, deployment, image_url, jwks_uri, workload};
+use super::{JWKS_URI, PLUGIN, deployment, image_url, jwks_uri};
 
 /// istiod in ambient mode, the Envoy of the waypoint, and what is around them.
 struct Ambient {
@@ -178,30 +179,9 @@ async fn r271_the_waypoint_of_istiod_takes_valid_jwts_from_the_ingress_alone() -
     let ambient = ambient().await;
     let _turn = ambient.turn.lock().await;
     let world = &ambient.world;
-    let token = world.issue("orders:read").await?;
     let jwt = world.server().issue_jwt(Resource::Orders, "orders:read").await?;
-    let other_audience = world.server().issue_jwt(Resource::Payments, "orders:read").await?;
-    let made_up = jwt::with_claims(&jwt::claims(&jwt)?);
-    let gateway = workload(&ambient.authority, "istio-ingress", "ingress-istio")?;
-    let shop = workload(&ambient.authority, "shop", "shop")?;
-    for (case, caller, token, path, status) in [
-        ("straight", &gateway, Some(&jwt), "/orders", 200),
-        ("opaque", &gateway, Some(&token), "/orders", 401),
-        ("without a JWT", &gateway, None, "/orders", 403),
-        ("other audience", &gateway, Some(&other_audience), "/orders", 403),
-        ("made up", &gateway, Some(&made_up), "/orders", 401),
-        ("public to the ingress", &gateway, None, "/health", 200),
-        ("beside what is public", &gateway, None, "/health/x", 403),
-        ("around the ingress", &shop, Some(&jwt), "/orders", 403),
-        ("public, around the ingress", &shop, None, "/health", 403),
-    ] {
-        let call = ambient.at_waypoint(Some(caller), path)?.case(case);
-        token.into_iter().fold(call, |call, token| call.bearer(token)).await?.has_status(status);
-    }
-    let no_certificate = ambient.at_waypoint(None, "/orders")?.bearer(&jwt).named("waypoint-no-certificate");
-    assert!(no_certificate.await.is_err());
-    assert_eq!(world.arrived("waypoint-no-certificate").len(), 0);
-    Ok(())
+    let call = |caller: Option<&Certificate>, path: &str| ambient.at_waypoint(caller, path);
+    zero_trust::ingress_alone_is_admitted(NAME, world, &ambient.authority, &jwt, call).await
 }
 
 /// If this failed, the filter would serve at an ingress alone.
