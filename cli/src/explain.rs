@@ -48,8 +48,8 @@ pub struct Explanation {
     pub effective_rules: Vec<Value>,
     /// What becomes of it.
     pub outcome: Outcome,
-    /// Of a preflight, what may answer it instead of the service, as a sentence.
-    pub preflight: Option<String>,
+    /// What the request lacks, or which other filter decides, as a sentence.
+    pub note: Option<String>,
 }
 
 /// Lets a request go through the filter, with the text of a configuration and where that is from, if it is from a file.
@@ -107,15 +107,9 @@ pub fn explain(
         Some(Value::Array(rules)) => rules,
         _ => Vec::new(),
     };
-    let preflight = is_preflight(&request).then(|| preflight(configuration, &outcome)).flatten();
-    Ok(Explanation { request, rules, effective_rules, exchanges, outcome, preflight })
-}
-
-/// What there is to say of a preflight, beside what the filter does with it.
-fn preflight(configuration: Option<&Configuration>, outcome: &Outcome) -> Option<String> {
-    let before = configuration.and_then(http_filters::of_preflights);
-    let is_refused = matches!(outcome, Outcome::Answered(reply) if reply.reason.is_some());
-    before.or_else(|| is_refused.then(|| NO_PREFLIGHT.to_owned()))
+    let mut explanation = Explanation { request, rules, effective_rules, exchanges, outcome, note: None };
+    explanation.note = explanation.about_preflight(configuration).or_else(|| explanation.about_call());
+    Ok(explanation)
 }
 
 /// Whether a browser asks by it what a page may send (Fetch §3.2.2).
@@ -169,6 +163,33 @@ fn effective(text: &str) -> Value {
 }
 
 impl Explanation {
+    /// Which other filter may answer a preflight, or what its page lacks.
+    fn about_preflight(&self, configuration: Option<&Configuration>) -> Option<String> {
+        if !is_preflight(&self.request) {
+            return None;
+        }
+        let is_refused = matches!(&self.outcome, Outcome::Answered(reply) if reply.reason.is_some());
+        let before = configuration.and_then(http_filters::of_preflights);
+        before.or_else(|| is_refused.then(|| NO_CORS.to_owned()))
+    }
+
+    /// That a rule for this place asks which call of an MCP client the request is, which nothing says here.
+    fn about_call(&self) -> Option<String> {
+        let fields = self.request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        if self.request.mcp_call.is_some() || RequestHead::read(fields).method != b"POST" {
+            return None;
+        }
+        let path_of = |place: &usize| self.effective_rules.get(*place)?.get("path");
+        let asks_at = |path: &Value| {
+            let asks = |rule: &Value| {
+                rule.pointer("/mcp/source").is_some_and(|source| source == "envoy_filter")
+                    && rule.get("path") == Some(path)
+            };
+            self.effective_rules.iter().any(asks)
+        };
+        self.rules.iter().filter_map(path_of).any(asks_at).then(|| UNREAD_CALL.to_owned())
+    }
+
     /// The explanation as JSON.
     pub fn to_json(&self) -> Value {
         let outcome = match &self.outcome {
@@ -193,7 +214,7 @@ impl Explanation {
             }
         };
         let asked: Vec<Value> = self.exchanges.iter().map(Exchange::to_json).collect();
-        let mut explanation = json!({"rules": self.rules, "preflight": self.preflight, "asked": asked});
+        let mut explanation = json!({"rules": self.rules, "note": self.note, "asked": asked});
         if let (Value::Object(explanation), Value::Object(outcome)) = (&mut explanation, outcome) {
             explanation.extend(outcome);
         }
@@ -225,8 +246,10 @@ impl Explanation {
     }
 }
 
-const NO_PREFLIGHT: &str = "browsers send preflights without a token: pages of this origin can call only if a filter for CORS comes before \
+const NO_CORS: &str = "browsers send preflights without a token: pages of this origin can call only if a filter for CORS comes before \
      this one, or cors.allow_origins names it";
+
+const UNREAD_CALL: &str = "Envoy's filter for MCP reads in the body which call this is: without --mcp and --tool, it is one that no rule names";
 
 /// Placeholder for the token.
 const OPAQUE: &str = "opaque-token";

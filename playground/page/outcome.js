@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 /** The steps of an explanation, as elements. `show` shows a place of the configuration. */
 export function steps({ explanation, rules }, show) {
-  return [ruleStep(rules, explanation, show), ...preflightStep(explanation), ...askedSteps(explanation), outcomeStep(explanation)];
+  return [ruleStep(rules, explanation, show), ...noteStep(explanation), ...askedSteps(explanation), outcomeStep(explanation)];
 }
 
 /** A step that is all there is to say. */
@@ -26,8 +26,8 @@ function ruleStep(rules, explanation, show) {
   ]));
 }
 
-function preflightStep({ preflight }) {
-  return preflight ? [step("warn", "A preflight", h("p", {}, preflight))] : [];
+function noteStep({ note }) {
+  return note ? [step("warn", "Note", h("p", {}, note))] : [];
 }
 
 function askedSteps({ asked, outcome }) {

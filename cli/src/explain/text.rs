@@ -23,8 +23,8 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
     if explanation.rules.is_empty() {
         let _ = writeln!(text, "{BOLD}rule{BOLD:#}     none");
     }
-    if let Some(preflight) = &explanation.preflight {
-        let _ = writeln!(text, "{BOLD}note{BOLD:#}     {}", plain(preflight));
+    if let Some(note) = &explanation.note {
+        let _ = writeln!(text, "{BOLD}note{BOLD:#}     {}", plain(note));
     }
     for exchange in &explanation.exchanges {
         let _ = writeln!(text, "{BOLD}asked{BOLD:#}    {}", plain(&exchange.to_string()));
