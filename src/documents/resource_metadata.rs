@@ -64,7 +64,7 @@ impl ResourceMetadata {
 
     /// The metadata that a challenge to this request names where its rule names none: clients must not use those of another resource (§3.3). That is the
     /// resource with the longest path that the request is at or below, among those of its host. Where none is of its host,
-    /// clients know the gateway by a name that it does not see, and all count.
+    /// clients know the gateway by a name that it does not see, and all count; of two with one path, neither is known to be meant.
     #[inline(never)]
     pub(crate) fn find<'m>(all: &'m [Self], head: &RequestHead<'_>) -> Option<&'m Self> {
         if all.is_empty() {
@@ -75,7 +75,9 @@ impl ResourceMetadata {
         // As rules read it: an escape makes no other resource of it.
         let path = path::normalize(head.path).ok()?;
         let counts = |metadata: &&Self| (!names_host || is_of_host(metadata)) && metadata.is_around(&path);
-        all.iter().filter(counts).max_by_key(|metadata| metadata.path.len())
+        let found = all.iter().filter(counts).max_by_key(|metadata| metadata.path.len())?;
+        let is_only = all.iter().filter(counts).filter(|other| other.path == found.path).nth(1).is_none();
+        is_only.then_some(found)
     }
 
     /// Whether a path is that of the resource or below it.

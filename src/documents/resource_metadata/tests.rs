@@ -120,6 +120,9 @@ fn r231_a_challenge_names_the_metadata_of_the_resource_that_the_request_is_for()
     }
     // Behind a proxy that renames hosts, the gateway sees none that clients know.
     assert_eq!(named(&["https://gw/mcp"], "10.0.0.7:8080", "/mcp"), "https://gw/mcp");
+    let of_two_hosts = ["https://a/mcp", "https://b/mcp"];
+    assert_eq!(named(&of_two_hosts, "10.0.0.7:8080", "/mcp"), "none");
+    assert_eq!(named(&of_two_hosts, "a", "/mcp"), "https://a/mcp");
     assert_eq!(named(&["https://gw/mcp/"], "gw", "/mcp"), "https://gw/mcp/");
     assert_eq!(named(&["https://gw"], "gw", "/any"), "https://gw");
 }
