@@ -95,20 +95,34 @@ pub(crate) async fn exchange(
     protocol: Protocol,
     request: Request,
 ) -> Result<Answer> {
-    let stream = TokioIo::new(stream);
-    let response = match protocol {
-        Protocol::Http1 => {
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-            tokio::spawn(connection);
-            sender.send_request(request.into_http1()?).await?
-        }
+    match protocol {
+        Protocol::Http1 => Connection::over(stream).await?.send(request).await,
         Protocol::Http2 => {
-            let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
+            let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
             let (mut sender, connection) = handshake.await?;
             tokio::spawn(connection);
-            sender.send_request(request.into_http2()?).await?
+            answer(sender.send_request(request.into_http2()?).await?).await
         }
-    };
+    }
+}
+
+/// A connection of HTTP/1.1 that is kept.
+pub struct Connection(hyper::client::conn::http1::SendRequest<Full<Bytes>>);
+
+impl Connection {
+    pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self> {
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    /// Sends a request once the answer before it is read.
+    pub async fn send(&mut self, request: Request) -> Result<Answer> {
+        answer(self.0.send_request(request.into_http1()?).await?).await
+    }
+}
+
+async fn answer(response: hyper::Response<hyper::body::Incoming>) -> Result<Answer> {
     let (head, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::certificates::{Certificate, CertificateAuthority};
-use crate::client::{self, Answer, Client, Protocol, Request};
+use crate::client::{self, Answer, Client, Connection, Protocol, Request};
 use crate::eventually::soon;
 
 /// The name that a server's certificate has to be for.
@@ -74,6 +74,15 @@ impl TlsClient {
     #[must_use]
     pub fn through_tunnel(self, destination: &str) -> Self {
         Self { destination: Some(destination.to_owned()), ..self }
+    }
+
+    /// Opens a connection that is kept.
+    pub async fn connect(&self) -> Result<Connection> {
+        let connect = async {
+            let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            Connection::over(self.connector.connect(ServerName::try_from(SERVER_NAME)?, stream).await?).await
+        };
+        soon("the connection", connect).await?
     }
 
     /// Sends a request on a connection of its own. A server that does not take the certificate ends the connection.

@@ -11,7 +11,8 @@ use integration_tests::testkit::World;
 use integration_tests::tls_client::TlsClient;
 use tokio::task::JoinHandle;
 
-/// Clients that come again and again, each with a token of its own, on a new connection each time.
+/// Clients that come again and again, each with a token of its own: half of them on a new connection each time, half on one that they
+/// keep until the gateway says that it closes it.
 pub struct Load {
     clients: Vec<JoinHandle<Result<()>>>,
     served: Arc<Vec<AtomicU64>>,
@@ -29,8 +30,15 @@ impl Load {
             let token = world.issue("orders:read").await?;
             let (served, is_over) = (Arc::clone(&served), Arc::clone(&is_over));
             clients.push(tokio::spawn(async move {
+                let keeps = number % 2 == 0;
+                let mut kept = None;
                 while !is_over.load(Ordering::Relaxed) {
-                    let answer = client.send(Request::get("/orders").bearer(&token)).await?;
+                    let mut connection = match kept.take() {
+                        Some(connection) => connection,
+                        None => client.connect().await?,
+                    };
+                    let answer = connection.send(Request::get("/orders").bearer(&token)).await?;
+                    kept = Some(connection).filter(|_| keeps && answer.header("connection") != "close");
                     ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
                     served[number].fetch_add(1, Ordering::Relaxed);
                 }

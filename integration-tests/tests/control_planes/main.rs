@@ -6,3 +6,4 @@ mod kubernetes;
 mod load;
 mod mcp;
 mod module_page;
+mod routes;

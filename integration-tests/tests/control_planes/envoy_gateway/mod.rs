@@ -6,6 +6,7 @@ mod fetching;
 mod ingress;
 mod mcp;
 mod module;
+mod routes;
 mod translator;
 
 use anyhow::{Context, Result};

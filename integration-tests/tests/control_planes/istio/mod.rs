@@ -7,6 +7,7 @@ mod ingress;
 mod mcp;
 mod module;
 mod outages;
+mod routes;
 mod sidecar;
 mod waypoint;
 

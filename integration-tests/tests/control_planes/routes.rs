@@ -1,0 +1,71 @@
+//! A rule for a route, behind a filter that changes the route: docs/hosts/envoy.md says what stands between them.
+
+use anyhow::{Context, Result};
+use integration_tests::documentation::page;
+use integration_tests::envoy::Envoy;
+use integration_tests::eventually::eventually;
+use integration_tests::json;
+use integration_tests::manifests::Manifests;
+use integration_tests::testkit::{Call, World};
+use serde_json::{Value, json};
+
+/// A route of the API for requests with a field, which needs more scopes.
+pub fn golden(manifests: &Manifests) -> Result<Value> {
+    let mut route = manifests.named("HTTPRoute", "orders")?.clone();
+    route["metadata"]["name"] = json!("golden");
+    route["spec"]["rules"][0]["matches"][0]["headers"] = json!([{"name": "x-tier", "value": "gold"}]);
+    Ok(route)
+}
+
+/// What the proxy calls that route, once it has it.
+pub async fn golden_name(envoy: &Envoy) -> Result<String> {
+    let mut name = None;
+    eventually("the proxy has the route", async || {
+        let dump = envoy.configuration().await?;
+        let of_field =
+            |one: &Value| one["match"]["headers"][0]["name"] == "x-tier" && one["name"].is_string();
+        name = json::find(&dump, &of_field).and_then(|one| one["name"].as_str().map(str::to_owned));
+        Ok(name.is_some())
+    })
+    .await?;
+    name.context("no route")
+}
+
+/// The rule of that route.
+pub fn golden_rule(name: &str) -> Value {
+    json!({"path": "/orders", "routes": [name], "scopes": ["orders:write"]})
+}
+
+/// A filter that leads every request to that route.
+pub fn rewriter() -> Value {
+    let script = "function envoy_on_request(handle) handle:headers():replace('x-tier', 'gold') end";
+    json!({
+        "name": "rewriter",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": script},
+        },
+    })
+}
+
+/// The filter of the page.
+pub fn selector() -> Result<Value> {
+    let page = page("docs/hosts/envoy.md")?;
+    let (_, block) = page.blocks_of("Rules for routes").next().context("no block in the chapter")?;
+    let filters: Value = serde_saphyr::from_str(block)?;
+    filters.get(0).cloned().context("no filter in the block")
+}
+
+/// Waits until a token without the scope of that route is refused there, or let in. `orders` makes a request with a token.
+pub async fn is_stale<'w>(
+    world: &World,
+    is_stale: bool,
+    orders: impl Fn(&str) -> Result<Call<'w>>,
+) -> Result<()> {
+    let (read, both) = (world.issue("orders:read").await?, world.issue("orders:read orders:write").await?);
+    let status = if is_stale { 200 } else { 403 };
+    eventually("the route is judged so", async || Ok(orders(&read)?.await?.status == status)).await?;
+    orders(&read)?.await?.has_status(status);
+    orders(&both)?.await?.is_served();
+    Ok(())
+}
