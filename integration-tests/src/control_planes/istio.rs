@@ -28,7 +28,7 @@ pub struct Istiod {
     folder: TempDir,
     name: String,
     environment: Vec<(String, String)>,
-    /// Where it listens: for agents, and for whoever asks whether it is ready.
+    /// Where it listens: for agents, and for questions whether it is ready.
     ports: [u16; 2],
 }
 

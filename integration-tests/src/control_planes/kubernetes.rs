@@ -23,7 +23,7 @@ pub struct ApiServer {
     port: u16,
 }
 
-/// Whom its tokens of service accounts are from, which it publishes the keys of.
+/// The issuer of its tokens for service accounts, whose keys it publishes.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 impl ApiServer {

@@ -189,7 +189,7 @@ fn targets(policy: &Value, kind: &str, name: &Value) -> bool {
         .any(|target| target["kind"] == kind && target["name"] == *name)
 }
 
-/// Whether the filter's tokens are for different services, which then have to be told apart.
+/// Whether the filter's tokens are for different services, each of which then has to name its own.
 fn has_several_audiences(configuration: &Value) -> bool {
     entries(&configuration["token"]["audience"]).len() > 1
 }

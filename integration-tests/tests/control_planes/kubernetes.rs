@@ -104,7 +104,7 @@ async fn r289_tokens_of_service_accounts_pass_as_their_chapter_says() -> Result<
         Ok::<_, anyhow::Error>(secrets::noted(server.kubectl(&create, "")?.trim().to_owned()))
     };
     let of_shop = token("shop", "orders-api")?;
-    // Its keys are for those alone whom it knows, until a role says otherwise.
+    // Its keys are for authenticated callers alone, until a role says otherwise.
     world.orders(&of_shop).await?.is_refused(503, "jwks_unavailable");
     server.kubectl(
         &[

@@ -36,14 +36,14 @@ pub fn golden_rule(name: &str) -> Value {
     json!({"path": "/orders", "routes": [name], "scopes": ["orders:write"]})
 }
 
-/// A filter that leads every request to that route.
+/// A filter that leads every request to that route, and lets nothing know.
 pub fn rewriter() -> Value {
-    let script = "function envoy_on_request(handle) handle:headers():replace('x-tier', 'gold') end";
+    let field = json!({"header": {"key": "x-tier", "value": "gold"}});
     json!({
         "name": "rewriter",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": script},
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {"request_mutations": [{"append": field}]},
         },
     })
 }
