@@ -22,6 +22,8 @@ failures := "What failed, and why:"
 test_run := "cargo build --quiet --package xtask && target/debug/test-run"
 # The test binaries in which Envoy runs.
 with_envoy := "envoy reliability memory"
+# Runs the tests with the native module, after `env` and its variables.
+module_tests := "PHANTOM_TOKEN_ARTEFACT=module cargo test --package integration-tests --test envoy --no-fail-fast"
 # The tests that tell nothing of the native module.
 about_wasm := "--skip _in_wasm --skip mcp:: --skip envoy_config:: --skip envoy_gateway:: --skip istio:: --skip image::"
 fuzz_targets := "request_target credentials introspection_response presented_jwt shared_data configuration engine"
@@ -228,19 +230,17 @@ test-envoy *arguments: envoy-parts
 [group('test and check')]
 test-envoy-module version=envoy_version *arguments: envoy-parts (envoy version)
     rm -rf target/logs
-    ulimit -S -n {{ open_files }}; {{ test_run }} envoy-module env PHANTOM_TOKEN_ARTEFACT=module ENVOY_VERSION={{ version }} \
-        cargo test --package integration-tests --test envoy --no-fail-fast {{ arguments }} -- {{ about_wasm }}
+    ulimit -S -n {{ open_files }}; {{ test_run }} envoy-module env ENVOY_VERSION={{ version }} {{ module_tests }} {{ arguments }} -- {{ about_wasm }}
 
-# Both run under emulation; on aarch64 itself, `test-envoy-module` runs them. Arguments go to the tests.
-[doc("Runs the native module's own tests with the file for aarch64 that a release has, in one version of Envoy for aarch64.")]
+# Both are emulated; on aarch64 itself, `test-envoy-module` runs them.
+[doc('Runs the tests with the native module that a release has for aarch64, in an Envoy for aarch64. Arguments go to cargo.')]
 [group('long runs')]
-module-on-aarch64 version=envoy_version *arguments: (envoy-aarch64 version) authorization-server
+module-on-aarch64 version=envoy_version *arguments: envoy-parts (envoy-aarch64 version)
     scripts/release-module aarch64 target/libphantom_token.aarch64.so
-    mkdir -p target/planted-panic
     scripts/release-module aarch64 target/planted-panic/libphantom_token.aarch64.so --features planted-panic
     rm -rf target/logs
-    {{ test_run }} module-on-aarch64 env PHANTOM_TOKEN_ARTEFACT=module ENVOY_ARCHITECTURE=aarch64 ENVOY_VERSION={{ version }} \
-        cargo test --package integration-tests --test envoy --no-fail-fast -- module:: {{ arguments }}
+    ulimit -S -n {{ open_files }}; {{ test_run }} module-on-aarch64 env ENVOY_ARCHITECTURE=aarch64 ENVOY_VERSION={{ version }} {{ module_tests }} \
+        {{ arguments }} -- {{ about_wasm }}
 
 # The programs that the tests of the filter run.
 [private]
