@@ -23,8 +23,7 @@ pub enum Before {
 pub struct Filter {
     name: String,
     effect: Effect,
-    /// Whether it is Envoy's filter for MCP, and refuses a body that is no call, or two. Envoy 1.40 refuses a key that is there twice
-    /// only where it refuses what is no MCP.
+    /// Whether it is Envoy's filter for MCP, and looks for keys that are there twice. It refuses such a body, or says that it would have.
     reads_calls_once: bool,
 }
 
@@ -104,10 +103,8 @@ impl Filter {
         } else {
             Effect::Unknown
         };
-        let rejects =
-            filter.find(&["typed_config", "traffic_mode"]).and_then(Node::text) == Some("REJECT_NO_MCP");
         let reads_calls_once =
-            is(".mcp.v3.Mcp") && rejects && is_true(filter.find(&["typed_config", "reject_duplicate_keys"]));
+            is(".mcp.v3.Mcp") && is_true(filter.find(&["typed_config", "reject_duplicate_keys"]));
         Self { name, effect, reads_calls_once }
     }
 }
@@ -175,8 +172,8 @@ const CLEAR: &str = ":clearRouteCache()";
 /// By what a Lua script changes the head of a request, whereupon Envoy clears the route, or clears it outright.
 const SCRIPTED: &[&str] = &[":add(", ":replace(", ":remove(", CLEAR];
 
-const READER: &str = "put envoy.filters.http.mcp of Envoy 1.40 or later, with traffic_mode: REJECT_NO_MCP and reject_duplicate_keys: true, \
-     before this one, as envoy-config/mcp.yaml does";
+const READER: &str = "put envoy.filters.http.mcp of Envoy 1.40 or later, with reject_duplicate_keys: true, before \
+     this one, as envoy-config/mcp.yaml does";
 
 const REMEDY: &str =
     "put a Lua filter right before this one that selects the route again, as docs/hosts/envoy.md shows";

@@ -37,7 +37,7 @@ fn r235_what_reads_calls_stands_before_the_filter() -> Result<(), Box<dyn std::e
     for (text, expected) in [
         (whole.to_owned(), None),
         (whole.replace("reject_duplicate_keys: true", "reject_duplicate_keys: false"), Some(Severity::Error)),
-        (whole.replace("traffic_mode: REJECT_NO_MCP", "traffic_mode: PASS_THROUGH"), Some(Severity::Error)),
+        (whole.replace("traffic_mode: REJECT_NO_MCP", "traffic_mode: PASS_THROUGH"), None),
         (whole.replace("http.mcp.v3.Mcp", "http.lua.v3.Lua"), Some(Severity::Error)),
         (
             whole

@@ -43,8 +43,8 @@ pub(crate) fn target(fields: &[u8]) -> Result<(Vec<u8>, &[u8]), Refused> {
 /// Method, and name of what is called.
 pub(crate) type OwnedCall = (Vec<u8>, Option<Vec<u8>>);
 
-/// Method and tool of an MCP client's call, by the dynamic metadata of Envoy's own filter. None, if that has not read the body to its
-/// end: what stands behind its limit may be another call.
+/// Method and tool of an MCP client's call, by the dynamic metadata of Envoy's own filter. None, if that would have refused the body: what is
+/// there twice, or stands behind its limit, may be another call.
 #[cold]
 #[inline(never)]
 pub(crate) fn mcp_call() -> Result<Option<OwnedCall>, Refused> {
@@ -56,7 +56,7 @@ pub(crate) fn mcp_call() -> Result<Option<OwnedCall>, Refused> {
         }
     };
     match read(&["method"])? {
-        Some(method) if read(&["is_exceeding_limit"])?.is_none() => {
+        Some(method) if read(&["passthrough_reason"])?.is_none() => {
             Ok(Some((method, read(&["params", "name"])?)))
         }
         _ => Ok(None),

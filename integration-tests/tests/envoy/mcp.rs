@@ -9,10 +9,20 @@ use integration_tests::testkit::{Outcome, World};
 use serde_json::{Value, json};
 
 shared!(world: World = start);
+shared!(lenient: World = start_lenient);
 
 const RESOURCE: &str = "https://gw.example.com/mcp";
 
 async fn start() -> Result<World> {
+    start_behind("mcp", "REJECT_NO_MCP").await
+}
+
+/// Where Envoy's filter refuses nothing: other services are at the same listener.
+async fn start_lenient() -> Result<World> {
+    start_behind("mcp-lenient", "PASS_THROUGH").await
+}
+
+async fn start_behind(name: &str, traffic_mode: &str) -> Result<World> {
     let per_tool = |source: &str| {
         json!({
             "rules": null,
@@ -32,11 +42,11 @@ async fn start() -> Result<World> {
         "name": "envoy.filters.http.mcp",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.mcp.v3.Mcp",
-            "traffic_mode": "REJECT_NO_MCP",
+            "traffic_mode": traffic_mode,
             "reject_duplicate_keys": true,
         },
     });
-    let world = World::scripted("mcp")?.listener("by-fields", per_tool("header_fields"));
+    let world = World::scripted(name)?.listener("by-fields", per_tool("header_fields"));
     if !tells_calls()? {
         return world.start().await;
     }
@@ -95,8 +105,6 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
         // Its configuration is refused.
         return Ok(());
     }
-    let world = world().await;
-    let read = token(world, RESOURCE, "mcp:read");
     let long = "x".repeat(20_000);
     let write = r#"{"name":"write_note","arguments":{}}"#;
     let harmless = r#"{"name":"whoami","arguments":{},"_meta":{}}"#;
@@ -156,33 +164,37 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
         format!("\u{feff}{}", calling("write_note")),
         String::new(),
     ];
-    for body in &bodies {
-        let outcome = post(world, "by-filter", &read, body, &[]).await?;
-        assert!(matches!(outcome.status, 400 | 403), "{outcome}");
-        let status = outcome.status;
-        outcome.has_status(status);
+    for world in [world().await, lenient().await] {
+        let read = token(world, RESOURCE, "mcp:read");
+        for body in &bodies {
+            let outcome = post(world, "by-filter", &read, body, &[]).await?;
+            assert!(matches!(outcome.status, 400 | 403), "{outcome}");
+            let status = outcome.status;
+            outcome.has_status(status);
+        }
+        for fields in [
+            &[("content-type", "Application/JSON")][..],
+            &[("content-type", "text/plain")],
+            &[("content-type", "application/json-rpc")],
+            &[("accept", "text/html")],
+            &[("content-encoding", "gzip"), ("content-type", "application/json; charset=utf-16")],
+            &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list"), ("mcp-name", "whoami")],
+        ] {
+            let outcome = post(world, "by-filter", &read, &calling("write_note"), fields).await?;
+            assert!(matches!(outcome.status, 400 | 403), "{fields:?}: {outcome}");
+            let status = outcome.status;
+            outcome.has_status(status);
+        }
+        // What is harmless passes, and what is not, with its scope.
+        for body in [calling("whoami"), message("tools/list", &json!({})), message("initialize", &json!({}))]
+        {
+            post(world, "by-filter", &read, &body, &[]).await?.is_served();
+        }
+        let both = token(world, RESOURCE, "mcp:read mcp:write");
+        post(world, "by-filter", &both, &calling("write_note"), &[]).await?.is_served();
+        let stream = world.get("/mcp").at("by-filter").bearer(&read).header("accept", "text/event-stream");
+        stream.await?.is_served();
     }
-    for fields in [
-        &[("content-type", "Application/JSON")][..],
-        &[("content-type", "text/plain")],
-        &[("content-type", "application/json-rpc")],
-        &[("accept", "text/html")],
-        &[("content-encoding", "gzip"), ("content-type", "application/json; charset=utf-16")],
-        &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list"), ("mcp-name", "whoami")],
-    ] {
-        let outcome = post(world, "by-filter", &read, &calling("write_note"), fields).await?;
-        assert!(matches!(outcome.status, 400 | 403), "{fields:?}: {outcome}");
-        let status = outcome.status;
-        outcome.has_status(status);
-    }
-    // What is harmless passes, and what is not, with its scope.
-    for body in [calling("whoami"), message("tools/list", &json!({})), message("initialize", &json!({}))] {
-        post(world, "by-filter", &read, &body, &[]).await?.is_served();
-    }
-    let both = token(world, RESOURCE, "mcp:read mcp:write");
-    post(world, "by-filter", &both, &calling("write_note"), &[]).await?.is_served();
-    let stream = world.get("/mcp").at("by-filter").bearer(&read).header("accept", "text/event-stream");
-    stream.await?.is_served();
     Ok(())
 }
 
@@ -194,15 +206,16 @@ async fn r235_no_random_body_is_another_call_to_envoy_than_to_servers() -> Resul
         // Its configuration is refused.
         return Ok(());
     }
-    let world = world().await;
-    let read = token(world, RESOURCE, "mcp:read");
-    let mut rng = Rng::with_seed(1);
-    for _ in 0..RANDOM_BODIES {
-        let body = random_call(&mut rng);
-        let outcome = post(world, "by-filter", &read, &body, &[]).await?;
-        assert!(matches!(outcome.status, 400 | 403), "{body}: {outcome}");
-        let status = outcome.status;
-        outcome.has_status(status);
+    for (seed, world) in [(1, world().await), (2, lenient().await)] {
+        let read = token(world, RESOURCE, "mcp:read");
+        let mut rng = Rng::with_seed(seed);
+        for _ in 0..RANDOM_BODIES {
+            let body = random_call(&mut rng);
+            let outcome = post(world, "by-filter", &read, &body, &[]).await?;
+            assert!(matches!(outcome.status, 400 | 403), "{body}: {outcome}");
+            let status = outcome.status;
+            outcome.has_status(status);
+        }
     }
     Ok(())
 }
@@ -245,7 +258,7 @@ fn random_value(rng: &mut Rng, depth: u8) -> String {
     }
 }
 
-const RANDOM_BODIES: u32 = 800;
+const RANDOM_BODIES: u32 = 500;
 
 const KEYS: &[&str] = &[
     "",
