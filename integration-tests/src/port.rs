@@ -1,6 +1,8 @@
 //! Loopback ports that are known before a program listens there: for two parts that have to know each other's.
 
-use anyhow::Result;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// A port reserved for the lifetime of this value. A process of the same user that shares ports (SO_REUSEPORT), as Envoy does,
@@ -38,4 +40,25 @@ pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// A port that was free a moment ago, for a program that does not share ports and comes back there: no connection takes it meanwhile, since
+/// the system gives connections only others.
+pub fn lasting_port() -> Result<u16> {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let of_connections = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+    let end: u32 = of_connections.split_whitespace().next().context("no range")?.parse()?;
+    let count = end.checked_sub(FIRST_LASTING).filter(|count| *count > 0).context("no port is left")?;
+    // Other test programs begin elsewhere.
+    let start = std::process::id().wrapping_mul(PRIME);
+    for _ in 0..count {
+        let next = start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = u16::try_from(FIRST_LASTING + next)?;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port is free")
+}
+
+const FIRST_LASTING: u32 = 10_000;
+const PRIME: u32 = 7919;
 const BACKLOG: u32 = 1024;

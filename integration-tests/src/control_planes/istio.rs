@@ -19,7 +19,7 @@ use crate::envoy::Envoy;
 use crate::eventually::eventually;
 use crate::manifests::Manifests;
 use crate::paths;
-use crate::port::free_port;
+use crate::port::{free_port, lasting_port};
 use crate::process::Process;
 
 pub struct Istiod {
@@ -100,7 +100,7 @@ impl Istiod {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let ports = [free_port()?, free_port()?];
+        let ports = [lasting_port()?, lasting_port()?];
         let process = discovery(name, &api_server, folder.path(), &environment, ports)?;
         let new = Self {
             api_server,

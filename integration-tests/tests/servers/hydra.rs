@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use integration_tests::client::{Client, Request};
-use integration_tests::port::free_port;
+use integration_tests::port::lasting_port;
 use integration_tests::process::Process;
 use integration_tests::{paths, secrets, shared};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ struct Hydra {
 
 impl Hydra {
     async fn start(name: &'static str) -> Result<Self> {
-        let (public, admin) = (Client::to_port(free_port()?), Client::to_port(free_port()?));
+        let (public, admin) = (Client::to_port(lasting_port()?), Client::to_port(lasting_port()?));
         let folder = TempDir::new()?;
         let migrated = Command::new(paths::hydra()?)
             .args(["migrate", "sql", "--yes", "--read-from-env", "--config"])
