@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
-use integration_tests::certificates::CertificateAuthority;
 use integration_tests::client::Request;
 use integration_tests::eventually::eventually;
-use integration_tests::testkit::World;
 use integration_tests::tls_client::TlsClient;
 use tokio::task::JoinHandle;
+
+use crate::entrance::Entrance;
 
 /// Clients that come again and again, each with a token of its own: half of them on a new connection each time, half on one that they
 /// keep until the gateway says that it closes it.
@@ -20,13 +20,14 @@ pub struct Load {
 }
 
 impl Load {
-    /// Sends them to the first listener, over TLS.
-    pub async fn gather(world: &World, trusted: &CertificateAuthority) -> Result<Self> {
+    /// Sends them to this ingress.
+    pub async fn gather(entrance: &impl Entrance) -> Result<Self> {
+        let world = entrance.world();
         let served: Arc<Vec<AtomicU64>> = Arc::new((0..CLIENTS).map(|_| AtomicU64::new(0)).collect());
         let is_over = Arc::new(AtomicBool::new(false));
         let mut clients = Vec::new();
         for number in 0..CLIENTS {
-            let client = TlsClient::of(world.client(), trusted, None)?;
+            let client = TlsClient::of(world.client(), entrance.web(), None)?;
             let token = world.issue("orders:read").await?;
             let (served, is_over) = (Arc::clone(&served), Arc::clone(&is_over));
             clients.push(tokio::spawn(async move {

@@ -4,19 +4,17 @@
 use anyhow::{Context, Result};
 use integration_tests::client::Request;
 use integration_tests::json;
-use integration_tests::testkit::{Call, World};
 use serde_json::json;
+
+use crate::entrance::Entrance;
 
 /// What the examples call the server.
 pub const RESOURCE: &str = "https://api.example.com/mcp";
 
 /// Goes by the page: from the first challenge to the scopes of a tool, by a client that is a page of this origin and by one that is not.
-/// `send` makes a request to the ingress.
-pub async fn is_as_documented<'w>(
-    world: &'w World,
-    origin: &str,
-    send: impl Fn(Request) -> Result<Call<'w>>,
-) -> Result<()> {
+pub async fn is_as_documented(entrance: &impl Entrance, origin: &str) -> Result<()> {
+    let world = entrance.world();
+    let send = |request| entrance.send(request);
     let read = world.server().issue_for(RESOURCE, "mcp:read").await?;
     let both = world.server().issue_for(RESOURCE, "mcp:read mcp:write").await?;
     let of_api = world.issue("orders:read").await?;

@@ -6,8 +6,9 @@ use integration_tests::envoy::Envoy;
 use integration_tests::eventually::eventually;
 use integration_tests::json;
 use integration_tests::manifests::Manifests;
-use integration_tests::testkit::{Call, World};
 use serde_json::{Value, json};
+
+use crate::entrance::Entrance;
 
 /// A route of the API for requests with a field, which needs more scopes.
 pub fn golden(manifests: &Manifests) -> Result<Value> {
@@ -56,16 +57,14 @@ pub fn selector() -> Result<Value> {
     filters.get(0).cloned().context("no filter in the block")
 }
 
-/// Waits until a token without the scope of that route is refused there, or let in. `orders` makes a request with a token.
-pub async fn is_stale<'w>(
-    world: &World,
-    is_stale: bool,
-    orders: impl Fn(&str) -> Result<Call<'w>>,
-) -> Result<()> {
+/// Waits until a token without the scope of that route is refused there, or let in.
+pub async fn is_stale(entrance: &impl Entrance, is_stale: bool) -> Result<()> {
+    let world = entrance.world();
     let (read, both) = (world.issue("orders:read").await?, world.issue("orders:read orders:write").await?);
     let status = if is_stale { 200 } else { 403 };
-    eventually("the route is judged so", async || Ok(orders(&read)?.await?.status == status)).await?;
-    orders(&read)?.await?.has_status(status);
-    orders(&both)?.await?.is_served();
+    eventually("the route is judged so", async || Ok(entrance.orders(&read)?.await?.status == status))
+        .await?;
+    entrance.orders(&read)?.await?.has_status(status);
+    entrance.orders(&both)?.await?.is_served();
     Ok(())
 }

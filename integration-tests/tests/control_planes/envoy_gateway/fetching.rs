@@ -6,6 +6,7 @@ use integration_tests::{image, paths};
 use serde_json::json;
 
 use super::{POLICY, REALM, ingress};
+use crate::entrance::Entrance;
 use crate::load::Load;
 
 /// If this failed, a new version of the filter would be an outage.
@@ -22,7 +23,7 @@ async fn a_new_image_is_taken_under_load_and_clients_do_not_notice() -> Result<(
         json!("orders of the next version"),
     )?;
     let before = ingress.module().await?;
-    let load = Load::gather(&ingress.world, &ingress.web).await?;
+    let load = Load::gather(ingress).await?;
     load.goes_on().await?;
     ingress.apply(&upgraded)?;
     ingress.has_realm("orders of the next version").await?;

@@ -2,36 +2,20 @@
 
 use anyhow::{Context, Result};
 use integration_tests::eventually::eventually;
+use integration_tests::json;
 use integration_tests::manifests::envoy_gateway;
-use integration_tests::{json, secrets};
 use serde_json::json;
 
 use super::{POLICY, ingress};
+use crate::entrance::Entrance;
 
 /// If this failed, the manifests would make an ingress that lets no request through, or every one.
 #[tokio::test]
 async fn r074_envoy_gateway_makes_an_ingress_from_the_opaque_token_to_the_jwt() -> Result<()> {
     let ingress = ingress().await;
     let _turn = ingress.turn.lock().await;
-    let world = &ingress.world;
-    let token = world.issue("orders:read").await?;
-    let claims = ingress.orders(&token)?.await?.is_served().claims()?;
-    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://login.example.com"), &json!("orders-api")));
-    assert_eq!(world.introspections(&token).await?, 1);
-    ingress.get("/health")?.await?.is_served();
-    for (call, status) in [
-        (ingress.get("/admin")?.bearer(&token), 403),
-        (ingress.orders(&world.issue("orders:write").await?)?, 403),
-        (ingress.get("/orders")?, 401),
-        (ingress.orders(&secrets::fresh_token("unknown"))?, 401),
-        (ingress.orders(&world.issue_revoked("orders:read").await?)?, 401),
-    ] {
-        let outcome = call.await?.has_status(status);
-        assert!(outcome.json()?["error"].is_string(), "not the filter's answer: {outcome}");
-    }
-    let escaped_slashes = ingress.get("/health%2F..%2Forders")?.bearer(&token).await?;
-    assert_eq!((escaped_slashes.status, escaped_slashes.arrived.len()), (400, 0));
-    Ok(())
+    ingress.protects_the_api().await?;
+    ingress.refuses_escaped_slashes().await
 }
 
 /// If this failed, alerts on reasons would be silent behind Envoy Gateway.

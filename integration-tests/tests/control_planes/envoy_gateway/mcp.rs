@@ -10,6 +10,7 @@ use integration_tests::tls_client::SERVER_NAME;
 use serde_json::json;
 
 use super::{IMAGE, POLICY, ingress};
+use crate::entrance::Entrance;
 use crate::mcp::{calling, is_as_documented};
 
 /// If this failed, an MCP server behind Envoy Gateway would be open to tokens of the API, closed to clients that follow the page, or cut
@@ -33,7 +34,7 @@ async fn r287_envoy_gateway_makes_of_the_example_for_mcp_what_its_page_says() ->
         Ok(has_route && challenges.contains("mcp:read"))
     })
     .await?;
-    is_as_documented(&ingress.world, "https://any.example.org", |request| ingress.send(request)).await?;
+    is_as_documented(ingress, "https://any.example.org").await?;
     ingress.apply(&ingress.manifests)?;
     eventually("the MCP server is gone", async || Ok(ingress.send(calling("whoami"))?.await?.status == 403))
         .await?;

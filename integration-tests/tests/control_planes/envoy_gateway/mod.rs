@@ -12,20 +12,19 @@ mod translator;
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::certificates::{Certificate, CertificateAuthority};
-use integration_tests::client::Request;
 use integration_tests::control_planes::envoy_gateway::{EnvoyGateway, Places};
 use integration_tests::envoy::Envoy;
-use integration_tests::eventually::eventually;
 use integration_tests::login::{self, LOGIN};
 use integration_tests::manifests::Manifests;
 use integration_tests::port::ReservedPort;
 use integration_tests::registry::Registry;
-use integration_tests::testkit::{Call, World};
-use integration_tests::tls_client::{SERVER_NAME, TlsClient};
+use integration_tests::testkit::World;
+use integration_tests::tls_client::SERVER_NAME;
 use integration_tests::{json, paths, shared};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use crate::entrance::Entrance;
 use crate::mcp::RESOURCE;
 
 /// Envoy Gateway, its Envoy, and what is around them.
@@ -77,19 +76,17 @@ async fn start() -> Result<Ingress> {
     Ok(ingress)
 }
 
+impl Entrance for Ingress {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn web(&self) -> &CertificateAuthority {
+        &self.web
+    }
+}
+
 impl Ingress {
-    fn get(&self, path: &str) -> Result<Call<'_>> {
-        self.send(Request::get(path))
-    }
-
-    fn send(&self, request: Request) -> Result<Call<'_>> {
-        Ok(self.world.send(request).by_tls(TlsClient::of(self.world.client(), &self.web, None)?))
-    }
-
-    fn orders(&self, token: &str) -> Result<Call<'_>> {
-        Ok(self.get("/orders")?.bearer(token))
-    }
-
     /// The manifests with another image of the registry.
     fn with_image(&self, name: &str) -> Result<Manifests> {
         self.manifests.with(POLICY.0, POLICY.1, IMAGE, json!(self.registry.reference(name)))
@@ -104,21 +101,6 @@ impl Ingress {
             certificate: &self.certificate,
         };
         self.control_plane.apply(manifests, &places)
-    }
-
-    /// Waits until the filter of the manifests serves.
-    async fn serves(&self) -> Result<()> {
-        self.has_realm("orders").await
-    }
-
-    /// Waits until the filter has this realm, which identifies a configuration.
-    async fn has_realm(&self, realm: &str) -> Result<()> {
-        let challenge = format!("realm=\"{realm}\"");
-        eventually(&challenge, async || {
-            let outcome = self.get("/orders")?.await?;
-            Ok(outcome.status == 401 && outcome.challenges().iter().any(|one| one.contains(&challenge)))
-        })
-        .await
     }
 
     /// The SHA-256 of the module that Envoy has.

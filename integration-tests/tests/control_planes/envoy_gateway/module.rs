@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use integration_tests::manifests::Manifests;
-use integration_tests::{json, paths, secrets};
+use integration_tests::{json, paths};
 use serde_json::{Value, json};
 
 use super::{Ingress, POLICY, REALM, ingress};
+use crate::entrance::Entrance;
 use crate::module_page::module_of_page;
 
 /// If this failed, the page would lead to a gateway that the module does not protect, or that serves no one.
@@ -21,21 +22,7 @@ async fn r288_envoy_gateway_serves_with_the_module() -> Result<()> {
     let filter = filter.context("no module")?;
     assert!(json::find(&dump, &|one| one["typed_config"]["config"]["vm_config"].is_object()).is_none());
     assert_eq!(filter["typed_config"]["dynamic_module_config"]["do_not_close"], true);
-    let token = world.issue("orders:read").await?;
-    let claims = ingress.orders(&token)?.await?.is_served().claims()?;
-    assert_eq!(claims["aud"], "orders-api");
-    assert_eq!(world.introspections(&token).await?, 1);
-    ingress.get("/health")?.await?.is_served();
-    for (call, status) in [
-        (ingress.get("/admin")?.bearer(&token), 403),
-        (ingress.orders(&world.issue("orders:write").await?)?, 403),
-        (ingress.get("/orders")?, 401),
-        (ingress.orders(&secrets::fresh_token("unknown"))?, 401),
-        (ingress.orders(&world.issue_revoked("orders:read").await?)?, 401),
-    ] {
-        call.await?.has_status(status);
-    }
-
+    ingress.protects_the_api().await?;
     world.envoy.counts("dynamicmodulescustom.phantom_token_allowed", 1).await?;
 
     // A file that is not there is refused, and what was there serves on.

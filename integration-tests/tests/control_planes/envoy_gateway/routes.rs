@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::{LISTENER, POLICY, REALM, ingress};
+use crate::entrance::Entrance;
 use crate::routes::{golden, golden_name, golden_rule, is_stale, rewriter, selector};
 
 /// If this failed, the page would leave a hole that it says how to close, or would ask for a filter that is not needed.
@@ -25,9 +26,9 @@ async fn r133_behind_envoy_gateway_a_rule_for_a_route_holds_with_the_selector() 
     )?;
     ingress.apply(&behind.clone().and(first(&[rewriter()])))?;
     ingress.has_realm("routes").await?;
-    is_stale(&ingress.world, true, |token| ingress.orders(token)).await?;
+    is_stale(ingress, true).await?;
     ingress.apply(&behind.and(first(&[rewriter(), selector()?])))?;
-    is_stale(&ingress.world, false, |token| ingress.orders(token)).await?;
+    is_stale(ingress, false).await?;
     ingress.apply(&ingress.manifests)?;
     ingress.serves().await
 }

@@ -8,6 +8,7 @@ use integration_tests::{image, paths};
 use serde_json::json;
 
 use super::{Mesh, PLUGIN, mesh};
+use crate::entrance::Entrance;
 use crate::load::Load;
 
 /// If this failed, a new version of the filter would be an outage.
@@ -17,7 +18,7 @@ async fn a_new_image_is_taken_under_load_and_clients_do_not_notice() -> Result<(
     let _turn = mesh.turn.lock().await;
     mesh.registry.push(image::another()?.path(), "phantom-token:0.2.0")?;
     let before = mesh.module().await?;
-    let load = Load::gather(&mesh.world, &mesh.web).await?;
+    let load = Load::gather(mesh).await?;
     load.goes_on().await?;
     mesh.istiod.apply(&mesh.changed(&mesh.registry, "phantom-token:0.2.0", "the next version")?)?;
     mesh.has_realm("the next version").await?;

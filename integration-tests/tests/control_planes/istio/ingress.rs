@@ -2,36 +2,20 @@
 
 use anyhow::{Context, Result};
 use integration_tests::eventually::eventually;
+use integration_tests::json;
 use integration_tests::manifests::{istio, istiod};
-use integration_tests::{json, secrets};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{deployment, mesh};
+use crate::entrance::Entrance;
 
 /// If this failed, the manifests would make an ingress that lets no request through, or every one.
 #[tokio::test]
 async fn r074_istio_makes_an_ingress_from_the_opaque_token_to_the_jwt() -> Result<()> {
     let mesh = mesh().await;
     let _turn = mesh.turn.lock().await;
-    let world = &mesh.world;
-    let token = world.issue("orders:read").await?;
-    let claims = mesh.orders(&token)?.await?.is_served().claims()?;
-    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://login.example.com"), &json!("orders-api")));
-    assert_eq!(world.introspections(&token).await?, 1);
-    mesh.get("/health")?.await?.is_served();
-    for (call, status) in [
-        (mesh.get("/admin")?.bearer(&token), 403),
-        (mesh.orders(&world.issue("orders:write").await?)?, 403),
-        (mesh.get("/orders")?, 401),
-        (mesh.orders(&secrets::fresh_token("unknown"))?, 401),
-        (mesh.orders(&world.issue_revoked("orders:read").await?)?, 401),
-    ] {
-        let outcome = call.await?.has_status(status);
-        assert!(outcome.json()?["error"].is_string(), "not the filter's answer: {outcome}");
-    }
-    let escaped_slashes = mesh.get("/health%2F..%2Forders")?.bearer(&token).await?;
-    assert_eq!((escaped_slashes.status, escaped_slashes.arrived.len()), (400, 0));
-    Ok(())
+    mesh.protects_the_api().await?;
+    mesh.refuses_escaped_slashes().await
 }
 
 /// If this failed, the gateway's pods would have no secret, or not the bootstrap by which reasons become labels.

@@ -8,6 +8,7 @@ use integration_tests::tls_client::TlsClient;
 use integration_tests::zero_trust::workload;
 
 use super::{mesh, sidecar};
+use crate::entrance::Entrance;
 use crate::mcp::{RESOURCE, calling, is_as_documented};
 
 /// If this failed, an MCP server behind Istio would be open to tokens of the API, closed to clients that follow the page, or cut their
@@ -29,7 +30,7 @@ async fn r287_istio_makes_of_the_example_for_mcp_what_its_page_says() -> Result<
     })
     .await?;
     let page = "https://inspector.example.com";
-    is_as_documented(world, page, |request| mesh.send(request)).await?;
+    is_as_documented(mesh, page).await?;
     let preflight = calling("whoami").header("origin", "https://inspector.example.org");
     mesh.send(preflight)?.await?.has_status(401);
 

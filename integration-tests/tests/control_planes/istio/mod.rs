@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::certificates::CertificateAuthority;
-use integration_tests::client::Request;
 use integration_tests::control_planes::istio::{Istiod, Proxy};
 use integration_tests::envoy::Envoy;
 use integration_tests::eventually::eventually;
@@ -24,13 +23,14 @@ use integration_tests::login::{self, LOGIN};
 use integration_tests::manifests::{Manifests, istio};
 use integration_tests::port::ReservedPort;
 use integration_tests::registry::Registry;
-use integration_tests::testkit::{Call, World};
-use integration_tests::tls_client::{SERVER_NAME, TlsClient};
+use integration_tests::testkit::World;
+use integration_tests::tls_client::SERVER_NAME;
 use integration_tests::{json, paths, shared};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use crate::entrance::Entrance;
 use crate::mcp::RESOURCE;
 
 /// istiod, the Envoys of the ingress and of the API's sidecar, and what is around them.
@@ -269,19 +269,17 @@ async fn deployment(istiod: &Istiod, namespace: &str, name: &str) -> Result<Valu
     found.context("no Deployment")
 }
 
+impl Entrance for Mesh {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn web(&self) -> &CertificateAuthority {
+        &self.web
+    }
+}
+
 impl Mesh {
-    fn get(&self, path: &str) -> Result<Call<'_>> {
-        self.send(Request::get(path))
-    }
-
-    fn send(&self, request: Request) -> Result<Call<'_>> {
-        Ok(self.world.send(request).by_tls(TlsClient::of(self.world.client(), &self.web, None)?))
-    }
-
-    fn orders(&self, token: &str) -> Result<Call<'_>> {
-        Ok(self.get("/orders")?.bearer(token))
-    }
-
     /// The manifests with another image of this registry, and another realm, which identifies a configuration.
     fn changed(&self, registry: &Registry, image: &str, realm: &str) -> Result<Manifests> {
         self.manifests.with(PLUGIN.0, PLUGIN.1, "/spec/url", image_url(registry, image))?.with(
@@ -310,20 +308,6 @@ impl Mesh {
     async fn restore(&self) -> Result<()> {
         self.istiod.apply(&self.manifests)?;
         self.serves().await
-    }
-
-    /// Waits until the filter of the manifests serves.
-    async fn serves(&self) -> Result<()> {
-        self.has_realm("orders").await
-    }
-
-    async fn has_realm(&self, realm: &str) -> Result<()> {
-        let challenge = format!("realm=\"{realm}\"");
-        eventually(&challenge, async || {
-            let Ok(outcome) = self.get("/orders")?.await else { return Ok(false) };
-            Ok(outcome.status == 401 && outcome.challenges().iter().any(|one| one.contains(&challenge)))
-        })
-        .await
     }
 
     /// The file of the module that the ingress has.

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use integration_tests::eventually::eventually;
-use integration_tests::{paths, secrets};
+use integration_tests::paths;
 use serde_json::json;
 
 use super::{PLUGIN, mesh};
+use crate::entrance::Entrance;
 use crate::module_page::module_of_page;
 
 /// If this failed, the page would lead to a gateway that the module does not protect, or that serves no one.
@@ -29,19 +30,7 @@ async fn r288_istio_serves_with_the_module() -> Result<()> {
     mesh.istiod.apply(&manifests)?;
     mesh.istiod.api_server.kubectl(&["delete", PLUGIN.0, PLUGIN.1, "--namespace", "istio-ingress"], "")?;
     mesh.has_realm("the module").await?;
-    let token = world.issue("orders:read").await?;
-    let claims = mesh.orders(&token)?.await?.is_served().claims()?;
-    assert_eq!(claims["aud"], "orders-api");
-    assert_eq!(world.introspections(&token).await?, 1);
-    mesh.get("/health")?.await?.is_served();
-    for (call, status) in [
-        (mesh.get("/admin")?.bearer(&token), 403),
-        (mesh.orders(&world.issue("orders:write").await?)?, 403),
-        (mesh.orders(&secrets::fresh_token("unknown"))?, 401),
-        (mesh.orders(&world.issue_revoked("orders:read").await?)?, 401),
-    ] {
-        call.await?.has_status(status);
-    }
+    mesh.protects_the_api().await?;
 
     // The wasm filter comes before it, and the module refuses what that has made.
     mesh.istiod.apply(&mesh.manifests)?;

@@ -9,6 +9,7 @@ use integration_tests::registry::Registry;
 use serde_json::json;
 
 use super::{image_url, mesh};
+use crate::entrance::Entrance;
 use crate::load::Load;
 
 /// If this failed, an upgrade of Istio would be an outage, or an image that is pushed late would need a change of the resource.
@@ -16,7 +17,7 @@ use crate::load::Load;
 async fn r289_while_istiod_is_down_gateways_serve_and_then_they_fetch_what_was_missing() -> Result<()> {
     let mesh = mesh().await;
     let _turn = mesh.turn.lock().await;
-    let load = Load::gather(&mesh.world, &mesh.web).await?;
+    let load = Load::gather(mesh).await?;
     load.goes_on().await?;
     mesh.istiod.stop().await;
     load.goes_on().await?;

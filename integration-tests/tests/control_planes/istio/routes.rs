@@ -5,6 +5,7 @@ use integration_tests::manifests::{istio, istiod};
 use serde_json::{Value, json};
 
 use super::{PLUGIN, mesh};
+use crate::entrance::Entrance;
 use crate::routes::{golden, golden_name, golden_rule, is_stale, rewriter, selector};
 
 /// If this failed, the page would leave a hole that it says how to close, or would ask for a filter that is not needed.
@@ -25,13 +26,13 @@ async fn r133_behind_istiod_a_rule_for_a_route_holds_with_the_selector() -> Resu
         .and(before(name, "rewriter", &rewriter()));
     mesh.istiod.apply(&behind)?;
     mesh.has_realm("routes").await?;
-    is_stale(&mesh.world, true, |token| mesh.orders(token)).await?;
+    is_stale(mesh, true).await?;
     // Priorities say that it comes after the other, and so next to the filter.
     let mut selecting = before(name, "selector", &selector()?);
     selecting["spec"]["priority"] = json!(1);
     let selected = behind.and(selecting);
     mesh.istiod.apply(&selected)?;
-    is_stale(&mesh.world, false, |token| mesh.orders(token)).await?;
+    is_stale(mesh, false).await?;
     mesh.delete_what_is_more(selected)?;
     mesh.restore().await
 }

@@ -11,6 +11,7 @@ use integration_tests::zero_trust::{self, workload};
 use serde_json::{Value, json};
 
 use super::{Mesh, NAME, PLUGIN, mesh};
+use crate::entrance::Entrance;
 
 /// If this failed, any workload in the mesh could call the API without the ingress, or with a JWT that is not for it.
 #[tokio::test]
