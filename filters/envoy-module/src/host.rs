@@ -289,9 +289,7 @@ impl ConfigHandle<'_> {
         match unsafe {
             (callbacks.subscribe)(self.0, buffer(secret.name.as_bytes()), buffer(source.as_bytes()))
         } {
-            NO_SECRET => {
-                Err("is refused by Envoy: no such static secret, or an sds_config that it does not take")
-            }
+            NO_SECRET => Err("is refused by Envoy, whose own line before this one says why"),
             id => Ok(id),
         }
     }
