@@ -53,6 +53,12 @@ pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool
                 let about_filters = [http_filters::stale_route(one), http_filters::unread_call(one)];
                 let about_filters = about_filters.into_iter().flatten().map(|about| of_filters(one, about));
                 all.extend(about_filters.filter(|_| host.unwrap_or(one.host()) == HostKind::Envoy));
+                all.extend(one.fail_open().map(|(setting, at)| Finding {
+                    at,
+                    path: setting.path.to_owned(),
+                    message: setting.message.to_owned(),
+                    severity: setting.risk.into(),
+                }));
                 all
             };
             let findings = found.iter().flat_map(all).collect();
@@ -116,11 +122,16 @@ fn placeholders(findings: &[Finding], text: &str) -> Vec<Finding> {
 
 /// What stands around a configuration may make some of its rules worthless.
 fn of_filters(configuration: &Configuration, (risk, path, message): (Risk, String, String)) -> Finding {
-    let severity = match risk {
-        Risk::Possible => Severity::Warning,
-        Risk::Certain => Severity::Error,
-    };
-    Finding { at: configuration.locate(&path), path, message, severity }
+    Finding { at: configuration.locate(&path), path, message, severity: risk.into() }
+}
+
+impl From<Risk> for Severity {
+    fn from(risk: Risk) -> Self {
+        match risk {
+            Risk::Possible => Self::Warning,
+            Risk::Certain => Self::Error,
+        }
+    }
 }
 
 impl Report {

@@ -9,6 +9,7 @@ use phantom_token_core::HostKind;
 
 use crate::document::{self, Node, Position, Unreadable};
 use crate::embedded;
+use crate::fail_open::FailOpen;
 use crate::foreign::{self, Foreign};
 use crate::http_filters::Before;
 
@@ -20,6 +21,7 @@ pub struct Configuration {
     text: Option<Text>,
     refusal: Option<&'static str>,
     before: Before,
+    fail_open: Vec<FailOpen>,
     host: HostKind,
     /// Where the texts stand that it is in, the innermost first.
     around: Vec<Origin>,
@@ -53,7 +55,7 @@ fn find_where(
     source: &str,
     is_json: bool,
 ) -> Vec<Configuration> {
-    let mut search = Search { source, taken: Vec::new(), found: Vec::new() };
+    let mut search = Search { source, documents, taken: Vec::new(), found: Vec::new() };
     for document in documents {
         if is_bare(document) {
             let origin = Origin { at: Position::START, lines: Some(Position::START) };
@@ -82,8 +84,15 @@ impl Origin {
 
 impl Configuration {
     fn written(node: &Node, host: HostKind) -> Self {
-        let (before, around) = (Before::default(), Vec::new());
-        Self { written: node.clone(), text: None, refusal: None, before, host, around }
+        Self {
+            written: node.clone(),
+            text: None,
+            refusal: None,
+            before: Before::default(),
+            fail_open: Vec::new(),
+            host,
+            around: Vec::new(),
+        }
     }
 
     fn of(node: &Node, source: &str, host: HostKind) -> Self {
@@ -125,6 +134,11 @@ impl Configuration {
         &self.before
     }
 
+    /// The settings around it that fail open, and where each is in the file.
+    pub fn fail_open(&self) -> impl Iterator<Item = (&FailOpen, Position)> {
+        self.fail_open.iter().map(|setting| (setting, self.in_file(setting.at)))
+    }
+
     /// Where it begins.
     pub fn at(&self) -> Position {
         self.in_file(match &self.text {
@@ -152,6 +166,7 @@ impl Configuration {
 /// Looks through a document.
 struct Search<'s> {
     source: &'s str,
+    documents: &'s [Node],
     /// Where configurations of filters begin, be they ours or not. Nothing else is looked for in them.
     taken: Vec<Position>,
     found: Vec<Configuration>,
@@ -182,7 +197,11 @@ impl Search<'_> {
                 HTTP_FILTERS => {
                     let filters = member.value.elements();
                     for (index, filter) in filters.iter().enumerate() {
+                        let known = self.found.len();
                         self.collect(filter, &Before::place(filters, index));
+                        for configuration in self.found.iter_mut().skip(known) {
+                            configuration.fail_open.extend(FailOpen::of_http_filter(filter));
+                        }
                     }
                 }
                 _ => self.collect(&member.value, before),
@@ -209,6 +228,7 @@ impl Search<'_> {
             Before::Unknown if host != HostKind::Kong => Before::Elsewhere,
             before => before.clone(),
         };
+        configuration.fail_open = FailOpen::of_plugin(plugin.holder, host, self.documents);
         Some(configuration)
     }
 
@@ -263,7 +283,9 @@ fn plugins(node: &Node) -> Vec<Plugin<'_>> {
         Some("WasmPlugin") => node.get("spec").map(one).into_iter().collect(),
         Some("TrafficExtension") => node.find(&["spec", "wasm"]).map(one).into_iter().collect(),
         Some("EnvoyExtensionPolicy") => {
-            elements(&["spec", "wasm"]).map(own("config", HostKind::Envoy)).collect()
+            let wasm = elements(&["spec", "wasm"]).map(own("config", HostKind::Envoy));
+            let modules = elements(&["spec", "dynamicModule"]).map(own("config", HostKind::EnvoyModule));
+            wasm.chain(modules).collect()
         }
         _ if node.get("dynamic_module_config").is_some() => {
             let filter = own("filter_config", HostKind::EnvoyModule);

@@ -143,6 +143,11 @@ impl Node {
         if let Content::Text(text) = &self.content { Some(text) } else { None }
     }
 
+    /// Whether it is `true`.
+    pub fn is_true(&self) -> bool {
+        matches!(&self.content, Content::Plain(value) if value == true)
+    }
+
     /// The text of a member.
     pub fn text_of(&self, name: &str) -> Option<&str> {
         self.get(name)?.text()

@@ -4,7 +4,7 @@
 //! one (R133).
 
 use crate::configuration::Configuration;
-use crate::document::{Content, Node};
+use crate::document::Node;
 
 /// The filters before a configuration's.
 #[derive(Clone, Debug, Default)]
@@ -42,19 +42,20 @@ enum Effect {
     Unknown,
 }
 
-/// How sure it is that rules with `routes` are judged by another route than requests take.
+/// How sure it is that what stands around a configuration lets requests pass that its rules do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Risk {
-    /// A filter may change the route.
+    /// It depends on what is not in the file.
     Possible,
-    /// A filter does.
+    /// It does.
     Certain,
 }
 
 impl Before {
     /// The filters of a list that stand before this place in it.
     pub fn place(filters: &[Node], index: usize) -> Self {
-        let before = filters.iter().take(index).filter(|filter| !is_true(filter.get("disabled")));
+        let before =
+            filters.iter().take(index).filter(|filter| !filter.get("disabled").is_some_and(Node::is_true));
         Self::Known(before.map(Filter::read).collect())
     }
 
@@ -103,8 +104,8 @@ impl Filter {
         } else {
             Effect::Unknown
         };
-        let reads_calls_once =
-            is(".mcp.v3.Mcp") && is_true(filter.find(&["typed_config", "reject_duplicate_keys"]));
+        let reads_calls_once = is(".mcp.v3.Mcp")
+            && filter.find(&["typed_config", "reject_duplicate_keys"]).is_some_and(Node::is_true);
         Self { name, effect, reads_calls_once }
     }
 }
@@ -155,16 +156,12 @@ pub fn unread_call(configuration: &Configuration) -> Option<(Risk, String, Strin
 
 /// The option that several filters have.
 fn clears_route_cache(node: &Node) -> bool {
-    is_true(node.get("clear_route_cache")) || node.children().any(clears_route_cache)
+    node.get("clear_route_cache").is_some_and(Node::is_true) || node.children().any(clears_route_cache)
 }
 
 fn has_text(node: &Node, parts: &[&str]) -> bool {
     node.text().is_some_and(|text| parts.iter().any(|part| text.contains(part)))
         || node.children().any(|child| has_text(child, parts))
-}
-
-fn is_true(node: Option<&Node>) -> bool {
-    node.is_some_and(|node| matches!(&node.content, Content::Plain(value) if value == true))
 }
 
 const CLEAR: &str = ":clearRouteCache()";

@@ -10,6 +10,7 @@ pub mod document;
 mod embedded;
 mod environment;
 pub mod explain;
+mod fail_open;
 mod foreign;
 pub mod http_filters;
 pub mod jws;

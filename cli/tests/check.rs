@@ -54,6 +54,75 @@ fn r235_what_reads_calls_stands_before_the_filter() -> Result<(), Box<dyn std::e
     Ok(())
 }
 
+/// If this failed, a file that opens the gateway whenever the filter is missing would pass as one without errors.
+#[test]
+fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error::Error>> {
+    use phantom_token_cli::check::{Severity, check};
+    use phantom_token_cli::source::Source;
+
+    let plugin =
+        |setting: &str| BOOTSTRAP.replace("      config:\n", &format!("      config:\n        {setting}\n"));
+    let entry = |file: &str, setting: &str| {
+        file.replace("    typed_config:\n", &format!("    {setting}\n    typed_config:\n"))
+    };
+    let module = |settings: &str| MODULE.replace("do_not_close: true", settings);
+    let istio = |setting: &str| WASM_PLUGIN.replace("spec:\n", &format!("spec:\n  {setting}\n"));
+    let gateway = |list: &str, setting: &str| POLICY.replace("wasm:", list).replace("SETTING", setting);
+    let registered = |kind: &str| {
+        format!("{}---\n{}", gateway("dynamicModule:", "filterName: a"), PROXY.replace("KIND", kind))
+    };
+    let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
+    let rows = [
+        (plugin("failure_policy: FAIL_OPEN"), "failure_policy", error),
+        (plugin("failurePolicy: FAIL_OPEN"), "failurePolicy", error),
+        (plugin("failure_policy: 3"), "failure_policy", error),
+        (plugin("failure_policy: FAIL_RELOAD"), "", None),
+        (plugin("failure_policy: 1"), "", None),
+        (plugin("fail_open: true"), "fail_open", error),
+        (plugin("failOpen: true"), "failOpen", error),
+        (plugin("fail_open: false"), "", None),
+        (entry(BOOTSTRAP, "is_optional: true"), "is_optional", error),
+        (entry(MODULE, "isOptional: true"), "isOptional", error),
+        (entry(MODULE, "is_optional: false"), "", None),
+        (entry(BOOTSTRAP, "disabled: true"), "disabled", warning),
+        (istio("failStrategy: FAIL_OPEN"), "failStrategy", error),
+        (istio("failStrategy: FAIL_RELOAD"), "", None),
+        (istio("failStrategy: FAIL_CLOSE"), "", None),
+        (gateway("wasm:", "failOpen: true"), "failOpen", error),
+        (gateway("wasm:", "failOpen: false"), "", None),
+        (module("module: { remote: { sha256: a } }"), "dynamic_module_config.module.remote", error),
+        (
+            module("module: { remote: { sha256: a } }, nack_on_cache_miss: false"),
+            "dynamic_module_config.module.remote",
+            error,
+        ),
+        (module("module: { remote: { sha256: a } }, nack_on_cache_miss: true"), "", None),
+        (module("module: { local: { filename: a.so } }"), "", None),
+        (registered("Remote"), "source.type", error),
+        (registered("Local"), "", None),
+        (
+            format!("{}---\n{}", gateway("wasm:", "failOpen: false"), PROXY.replace("KIND", "Remote")),
+            "",
+            None,
+        ),
+    ];
+    for (text, path, severity) in rows {
+        for text in [text.clone(), config_map("envoy.yaml", &text)] {
+            let report = check(&Source::new("a.yaml", text.clone()), None, false);
+            let found = report.findings.iter().map(|finding| (finding.path.as_str(), finding.severity));
+            assert_eq!(
+                found.collect::<Vec<_>>(),
+                severity.map(|severity| (path, severity)).into_iter().collect::<Vec<_>>(),
+                "{text}"
+            );
+            let lines = report.findings.iter().filter_map(|finding| text.lines().nth(finding.at.line - 1));
+            let name = path.rsplit('.').next().ok_or("no name")?;
+            assert!(lines.into_iter().all(|line| line.contains(name)), "another line of {text}");
+        }
+    }
+    Ok(())
+}
+
 /// If this failed, what another program renders could not be checked, as the sentences advise.
 #[test]
 fn r200_what_others_render_is_checked_from_standard_input() -> Result<(), Box<dyn std::error::Error>> {
@@ -369,6 +438,34 @@ spec:
       client_secret: do-not-show-this
     rules:
       - path: /orders
+";
+
+const POLICY: &str = "\
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+metadata: { name: phantom-token }
+spec:
+  wasm:
+    - name: phantom-token
+      SETTING
+      config:
+        introspection:
+          endpoint: https://login.example.com/x
+          upstream: authorization-server
+          client_id: gateway
+          client_secret: do-not-show-this
+        rules:
+          - path: /orders
+";
+
+const PROXY: &str = "\
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyProxy
+metadata: { name: ingress }
+spec:
+  dynamicModules:
+    - name: phantom-token
+      source: { type: KIND }
 ";
 
 const ROLE: &str = "\

@@ -132,14 +132,17 @@ impl Envoy {
     /// Replaces the configuration of a listener's filter while Envoy runs, and waits until Envoy has taken or refused it.
     /// Whether it was taken.
     pub async fn reconfigure(&self, listener: &str, configuration: &Value) -> Result<bool> {
+        let pointer = format!("{}/value", configuration_pointer(self.launch.artefact));
+        self.update(listener, &pointer, json!(patient(configuration).to_string())).await
+    }
+
+    /// The same with any part of a listener.
+    pub async fn update(&self, listener: &str, pointer: &str, value: Value) -> Result<bool> {
         let path = self.launch.folder.path().join("listeners.json");
         let mut listeners: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
         let all = listeners["resources"].as_array_mut().context("no listeners")?;
         let one = all.iter_mut().find(|one| one["name"] == listener).context("no such listener")?;
-        let any = one
-            .pointer_mut(&configuration_pointer(self.launch.artefact))
-            .context("a listener without the filter")?;
-        any["value"] = json!(patient(configuration).to_string());
+        *one.pointer_mut(pointer).context("a listener without that part")? = value;
         let (taken, refused) = self.updates().await?;
         let next = self.launch.folder.path().join("next.json");
         std::fs::write(&next, listeners.to_string())?;

@@ -23,6 +23,7 @@ mod monitoring;
 mod plain_server;
 mod protocols;
 mod real_server;
+mod remote_module;
 mod rules;
 mod scenarios;
 mod secret_discovery;

@@ -1,0 +1,114 @@
+//! Settings of a host that let requests pass unchecked where this filter is missing, has failed or is turned off.
+
+use phantom_token_core::HostKind;
+
+use crate::document::{Content, Node, Position};
+use crate::http_filters::Risk;
+
+/// A setting that fails open.
+#[derive(Clone, Debug)]
+pub struct FailOpen {
+    /// Its name, or its path in what stands around the configuration.
+    pub path: &'static str,
+    /// Where it is.
+    pub at: Position,
+    /// Whether requests pass in any case, or depending on what is not in the file.
+    pub risk: Risk,
+    /// When they pass, and what to do.
+    pub message: &'static str,
+}
+
+impl FailOpen {
+    /// Of what has the configuration: Envoy's `PluginConfig`, a filter that is a dynamic module, or what a resource of Kubernetes says of
+    /// a plugin. `documents` are those of the file.
+    pub fn of_plugin(plugin: &Node, host: HostKind, documents: &[Node]) -> Vec<Self> {
+        let mut found = Self::of_table(PLUGIN, plugin);
+        let module = plugin.get("dynamic_module_config");
+        let waits = |module: &&Node| module.get("nack_on_cache_miss").is_some_and(Node::is_true);
+        let remote =
+            module.filter(|module| !waits(module)).and_then(|module| module.find(&["module", "remote"]));
+        let name = plugin.text_of("name").filter(|_| host == HostKind::EnvoyModule);
+        let of_gateway = name.and_then(|name| remote_source(name, documents));
+        for (node, path, message) in [
+            (remote, "dynamic_module_config.module.remote", REMOTE),
+            (of_gateway, "source.type", REMOTE_OF_GATEWAY),
+        ] {
+            found.extend(node.map(|node| Self { path, at: node.at, risk: Risk::Certain, message }));
+        }
+        found
+    }
+
+    /// Of the entry of the filter among the HTTP filters of Envoy's connection manager.
+    pub fn of_http_filter(entry: &Node) -> Vec<Self> {
+        Self::of_table(HTTP_FILTER, entry)
+    }
+
+    fn of_table(table: &[Setting], node: &Node) -> Vec<Self> {
+        let is_open = |setting: &&Setting| node.get(setting.name).is_some_and(setting.is_open);
+        let found = |setting: &Setting| {
+            let at = node.get(setting.name)?.at;
+            Some(Self { path: setting.name, at, risk: setting.risk, message: setting.message })
+        };
+        table.iter().filter(is_open).filter_map(found).collect()
+    }
+}
+
+struct Setting {
+    name: &'static str,
+    is_open: fn(&Node) -> bool,
+    risk: Risk,
+    message: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    is_open: fn(&Node) -> bool,
+    risk: Risk,
+    message: &'static str,
+) -> Setting {
+    Setting { name, is_open, risk, message }
+}
+
+/// In Envoy, Istio and Envoy Gateway. Envoy reads the JSON names of its fields as well.
+const PLUGIN: &[Setting] = &[
+    setting("failure_policy", is_fail_open, Risk::Certain, VM),
+    setting("failurePolicy", is_fail_open, Risk::Certain, VM),
+    setting("fail_open", Node::is_true, Risk::Certain, VM_OF_SWITCH),
+    setting("failOpen", Node::is_true, Risk::Certain, VM_OF_SWITCH),
+    setting("failStrategy", is_fail_open, Risk::Certain, VM),
+];
+
+const HTTP_FILTER: &[Setting] = &[
+    setting("is_optional", Node::is_true, Risk::Certain, OPTIONAL),
+    setting("isOptional", Node::is_true, Risk::Certain, OPTIONAL),
+    setting("disabled", Node::is_true, Risk::Possible, DISABLED),
+];
+
+/// The kind of source of a module that an `EnvoyProxy` among the documents registers under this name, if Envoy downloads it.
+fn remote_source<'d>(name: &str, documents: &'d [Node]) -> Option<&'d Node> {
+    let proxies = documents.iter().filter(|document| document.text_of("kind") == Some("EnvoyProxy"));
+    let mut modules =
+        proxies.filter_map(|proxy| proxy.find(&["spec", "dynamicModules"])).flat_map(Node::elements);
+    let kind = modules.find(|module| module.text_of("name") == Some(name))?.find(&["source", "type"])?;
+    (kind.text() == Some("Remote")).then_some(kind)
+}
+
+/// Envoy takes the number of a value for its name.
+fn is_fail_open(node: &Node) -> bool {
+    node.text() == Some("FAIL_OPEN") || matches!(&node.content, Content::Plain(value) if value == FAIL_OPEN)
+}
+
+const FAIL_OPEN: i64 = 3;
+
+const VM: &str = "lets requests pass unchecked once the VM has failed: use FAIL_RELOAD, or leave it off";
+
+const VM_OF_SWITCH: &str = "lets requests pass unchecked once the VM has failed: leave it off";
+
+const OPTIONAL: &str = "lets requests pass unchecked in an Envoy without this extension: leave it off";
+
+const DISABLED: &str = "lets requests pass unchecked on routes that do not turn the filter on: leave it off";
+
+const REMOTE: &str = "lets requests pass unchecked until Envoy has downloaded the module, and until the next configuration if it cannot: \
+     use a local file, or nack_on_cache_miss: true";
+
+const REMOTE_OF_GATEWAY: &str = "lets requests pass unchecked until Envoy has downloaded the module, since Envoy Gateway sets no nack_on_cache_miss: use type: Local";
