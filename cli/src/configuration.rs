@@ -181,7 +181,12 @@ impl Search<'_> {
         for plugin in plugins(node) {
             if let Some(written) = plugin.holder.get(plugin.member) {
                 self.taken.push(written.at);
-                self.found.extend(self.of_plugin(&plugin, written, before));
+                let mut configuration = self.of_plugin(&plugin, written, before);
+                if let Some(configuration) = configuration.as_mut().filter(|_| plugin.host == HostKind::Kong)
+                {
+                    configuration.fail_open.extend(FailOpen::of_filter_chain(node));
+                }
+                self.found.extend(configuration);
             }
         }
         if is_of_chart(node) {
@@ -200,7 +205,7 @@ impl Search<'_> {
                         let known = self.found.len();
                         self.collect(filter, &Before::place(filters, index));
                         for configuration in self.found.iter_mut().skip(known) {
-                            configuration.fail_open.extend(FailOpen::of_http_filter(filter));
+                            configuration.fail_open.extend(FailOpen::of_http_filter(filter, self.documents));
                         }
                     }
                 }

@@ -22,7 +22,7 @@ impl FailOpen {
     /// Of what has the configuration: Envoy's `PluginConfig`, a filter that is a dynamic module, or what a resource of Kubernetes says of
     /// a plugin. `documents` are those of the file.
     pub fn of_plugin(plugin: &Node, host: HostKind, documents: &[Node]) -> Vec<Self> {
-        let mut found = Self::of_table(PLUGIN, plugin);
+        let mut found = Self::of_table(if host == HostKind::Kong { KONG } else { PLUGIN }, plugin);
         let module = plugin.get("dynamic_module_config");
         let waits = |module: &&Node| module.get("nack_on_cache_miss").is_some_and(Node::is_true);
         let remote =
@@ -38,9 +38,26 @@ impl FailOpen {
         found
     }
 
-    /// Of the entry of the filter among the HTTP filters of Envoy's connection manager.
-    pub fn of_http_filter(entry: &Node) -> Vec<Self> {
-        Self::of_table(HTTP_FILTER, entry)
+    /// Of the entry of the filter among the HTTP filters of Envoy's connection manager, and of the routes in the file that turn it off.
+    pub fn of_http_filter(entry: &Node, documents: &[Node]) -> Vec<Self> {
+        let mut found = Self::of_table(HTTP_FILTER, entry);
+        let mut switches = Vec::new();
+        if let Some(name) = entry.text_of("name") {
+            documents.iter().for_each(|document| collect_switches(name, document, &mut switches));
+        }
+        let path = "typed_per_filter_config";
+        found.extend(switches.iter().map(|at| Self {
+            path,
+            at: *at,
+            risk: Risk::Possible,
+            message: OFF_ROUTE,
+        }));
+        found
+    }
+
+    /// Of one of Kong's filter chains.
+    pub fn of_filter_chain(chain: &Node) -> Vec<Self> {
+        Self::of_table(KONG, chain)
     }
 
     fn of_table(table: &[Setting], node: &Node) -> Vec<Self> {
@@ -84,6 +101,18 @@ const HTTP_FILTER: &[Setting] = &[
     setting("disabled", Node::is_true, Risk::Possible, DISABLED),
 ];
 
+/// Of a chain, and of a filter in it.
+const KONG: &[Setting] = &[setting("enabled", is_false, Risk::Possible, NOT_ENABLED)];
+
+/// Where routes, virtual hosts and weighted clusters turn the filter of this name off.
+fn collect_switches(name: &str, node: &Node, found: &mut Vec<Position>) {
+    let settings =
+        ["typed_per_filter_config", "typedPerFilterConfig"].into_iter().filter_map(|key| node.get(key));
+    let switches = settings.filter_map(|settings| settings.find(&[name, "disabled"]));
+    found.extend(switches.filter(|switch| switch.is_true()).map(|switch| switch.at));
+    node.children().for_each(|child| collect_switches(name, child, found));
+}
+
 /// The kind of source of a module that an `EnvoyProxy` among the documents registers under this name, if Envoy downloads it.
 fn remote_source<'d>(name: &str, documents: &'d [Node]) -> Option<&'d Node> {
     let proxies = documents.iter().filter(|document| document.text_of("kind") == Some("EnvoyProxy"));
@@ -91,6 +120,10 @@ fn remote_source<'d>(name: &str, documents: &'d [Node]) -> Option<&'d Node> {
         proxies.filter_map(|proxy| proxy.find(&["spec", "dynamicModules"])).flat_map(Node::elements);
     let kind = modules.find(|module| module.text_of("name") == Some(name))?.find(&["source", "type"])?;
     (kind.text() == Some("Remote")).then_some(kind)
+}
+
+fn is_false(node: &Node) -> bool {
+    matches!(&node.content, Content::Plain(value) if value == false)
 }
 
 /// Envoy takes the number of a value for its name.
@@ -107,6 +140,11 @@ const VM_OF_SWITCH: &str = "lets requests pass unchecked once the VM has failed:
 const OPTIONAL: &str = "lets requests pass unchecked in an Envoy without this extension: leave it off";
 
 const DISABLED: &str = "lets requests pass unchecked on routes that do not turn the filter on: leave it off";
+
+const OFF_ROUTE: &str =
+    "lets requests of this route pass unchecked, with their tokens: use a rule with access: public";
+
+const NOT_ENABLED: &str = "lets requests pass unchecked: set it to true";
 
 const REMOTE: &str = "lets requests pass unchecked until Envoy has downloaded the module, and until the next configuration if it cannot: \
      use a local file, or nack_on_cache_miss: true";

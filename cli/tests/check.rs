@@ -71,6 +71,11 @@ fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error:
     let registered = |kind: &str| {
         format!("{}---\n{}", gateway("dynamicModule:", "filterName: a"), PROXY.replace("KIND", kind))
     };
+    let routed = |filters: &str, name: &str, disabled: bool| {
+        let switch = format!("{{ {name}: {{ disabled: {disabled} }} }}");
+        format!("{filters}route_config:\n  virtual_hosts:\n    - typed_per_filter_config: {switch}\n")
+    };
+    let kong = |setting: &str| KONG.replace("SETTING", setting);
     let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
     let rows = [
         (plugin("failure_policy: FAIL_OPEN"), "failure_policy", error),
@@ -85,6 +90,22 @@ fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error:
         (entry(MODULE, "isOptional: true"), "isOptional", error),
         (entry(MODULE, "is_optional: false"), "", None),
         (entry(BOOTSTRAP, "disabled: true"), "disabled", warning),
+        (routed(BOOTSTRAP, "phantom-token", true), "typed_per_filter_config", warning),
+        (routed(MODULE, "phantom-token", true), "typed_per_filter_config", warning),
+        (routed(BOOTSTRAP, "phantom-token", false), "", None),
+        (routed(BOOTSTRAP, "another", true), "", None),
+        (kong("enabled: false"), "enabled", warning),
+        (kong("enabled: true"), "", None),
+        (
+            kong("enabled: false").replacen("filters:", "enabled: true\n        filters:", 1),
+            "enabled",
+            warning,
+        ),
+        (
+            kong("enabled: true").replacen("filters:", "enabled: false\n        filters:", 1),
+            "enabled",
+            warning,
+        ),
         (istio("failStrategy: FAIL_OPEN"), "failStrategy", error),
         (istio("failStrategy: FAIL_RELOAD"), "", None),
         (istio("failStrategy: FAIL_CLOSE"), "", None),
@@ -438,6 +459,25 @@ spec:
       client_secret: do-not-show-this
     rules:
       - path: /orders
+";
+
+const KONG: &str = "\
+_format_version: '3.0'
+services:
+  - name: orders
+    filter_chains:
+      - name: orders
+        filters:
+          - name: phantom_token
+            SETTING
+            config:
+              introspection:
+                endpoint: https://login.example.com/x
+                upstream: login.example.com:443
+                client_id: gateway
+                client_secret: do-not-show-this
+              rules:
+                - path: /orders
 ";
 
 const POLICY: &str = "\
