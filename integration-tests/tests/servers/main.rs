@@ -3,6 +3,7 @@
 
 mod browser;
 mod canaille;
+mod django;
 mod django_oauth_toolkit;
 mod django_oidc_provider;
 mod doorkeeper;
