@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use integration_tests::deterministic_host::fixture::{TOKEN, configuration, host, orders, orders_of};
 use integration_tests::deterministic_host::{
     Answer, Behaviour, Host, Package, Replacement, Request, Setup, State, Status, module_exports,
@@ -156,6 +156,26 @@ fn r038_r132_a_request_whose_trailers_cannot_be_read_ends_there() -> Result<()> 
     host.find_active()?;
     assert_eq!(host.status(id), Some(500));
     assert_eq!(host.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+/// If an id that cannot be read kept the rest of the response from being edited, a shared cache would store what belongs to a token.
+#[test]
+fn r010_a_response_is_private_although_its_session_cannot_be_sealed() -> Result<()> {
+    let edits = json!({
+        "token_sources": {"query_parameter": "access_token"},
+        "session_binding": {"secret": "a-secret-of-thirty-two-bytes-or-more"},
+        "rules": [{"path": "/orders", "bind_session": true}],
+    });
+    let mut host = host(Behaviour::Envoy, 1, edits)?;
+    let id = host.request(0, &Request::get("/orders?access_token=opaque"))?;
+    host.find_active()?;
+    assert!(host.passes(id));
+    host.refuse("proxy_get_header_map_value", Status::InternalFailure, 1);
+    host.respond(id, 200, &[("mcp-session-id", "one")])?;
+    let stream = host.stream(id);
+    let response = stream.response().context("it was not answered")?;
+    assert_eq!(response.text("cache-control"), "private");
     Ok(())
 }
 

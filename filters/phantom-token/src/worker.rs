@@ -171,8 +171,8 @@ impl Worker {
             Outcome::ForwardedInSession => self.seal_session(context),
             _ => Ok(()),
         };
-        let edited = if is_private { edited.and_then(|()| actions::make_private()) } else { edited };
-        if let Err(refused) = edited {
+        let made_private = if is_private { actions::make_private() } else { Ok(()) };
+        for refused in [edited, made_private].into_iter().filter_map(Result::err) {
             self.log.log_limited(Level::Error, "the host refused to change a response", refused);
         }
     }
