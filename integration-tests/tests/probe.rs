@@ -4,12 +4,14 @@
 mod servers;
 
 use anyhow::Result;
+use axum::http::{StatusCode, Uri};
+use axum::{Json, Router};
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
 use integration_tests::json::{merge, merged};
 use integration_tests::plain_authorization_server::PlainAuthorizationServer;
 use integration_tests::port::ReservedPort;
 use integration_tests::scripted_server::{self, Response};
-use integration_tests::{jwt, secrets};
+use integration_tests::{jwt, secrets, server};
 use phantom_token_cli::probe::{Findings, Route, Trial, probe};
 use phantom_token_core::Timestamp;
 use serde_json::{Value, json};
@@ -54,6 +56,25 @@ async fn it_connects_to_the_given_address() -> Result<()> {
     assert!(findings.text.contains("the server is unavailable: "), "{}", findings.text);
     let findings = try_it(&configuration, None, to(server.port())).await?;
     assert!(findings.text.contains("not refused"), "{}", findings.text);
+    Ok(())
+}
+
+/// If this failed, a server that takes a tenant from the query would be tried as another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_sends_the_query_of_the_endpoint_and_does_not_show_it() -> Result<()> {
+    let inactive = |uri: Uri| async move {
+        let is_right = uri.query() == Some("tenant=orders");
+        (if is_right { StatusCode::OK } else { StatusCode::NOT_FOUND }, Json(json!({"active": false})))
+    };
+    let port = server::serve(Router::new().fallback(inactive))?;
+    let introspection = json!({
+        "endpoint": format!("http://127.0.0.1:{port}/introspect?tenant=orders"), "upstream": "login",
+        "client_id": "gateway", "client_secret": GATEWAY_SECRET,
+    });
+    let configuration = json!({"introspection": introspection, "rules": [{"path": "/orders"}]});
+    let findings = try_it(&configuration, None, Route::default()).await?;
+    assert!(findings.text.contains("not refused: a random token is not active (200"), "{}", findings.text);
+    assert!(!findings.text.contains("tenant"), "{}", findings.text);
     Ok(())
 }
 

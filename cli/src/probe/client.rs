@@ -81,7 +81,7 @@ impl Client {
 
     fn run(&self, callout: &Callout, limit: usize) -> Result<Answer, Error> {
         let method = field(callout, ":method");
-        let mut request = Request::builder().method(method).uri(url(callout));
+        let mut request = Request::builder().method(method).uri(whole_url(callout));
         for (name, value) in
             callout.headers().filter(|(name, _)| !name.starts_with([':']) && !is_for_envoy(name))
         {
@@ -96,10 +96,14 @@ impl Client {
     }
 }
 
-/// The URL that a callout is for.
+/// The URL of a callout as it may be shown: without its query, which may have a secret.
 pub fn url(callout: &Callout) -> String {
+    let url = whole_url(callout);
+    url.split_once('?').map_or(url.as_str(), |(url, _query)| url).to_owned()
+}
+
+fn whole_url(callout: &Callout) -> String {
     let [scheme, authority, path] = [":scheme", ":authority", ":path"].map(|name| field(callout, name));
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
     format!("{scheme}://{authority}{path}")
 }
 
