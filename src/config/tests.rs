@@ -806,3 +806,16 @@ fn r015_the_body_of_refusals_is_json_of_the_operators_own() {
         check(json!({"error_body": {"media_type": media_type, "template": "{}"}}), message);
     }
 }
+
+/// If this failed, the reference would describe the sections of a server twice, and people would look for a difference.
+#[cfg(feature = "schema")]
+#[test]
+fn what_is_as_at_the_top_level_is_described_there_alone() {
+    let paths: Vec<String> = configuration_fields().into_iter().map(|field| field.path).collect();
+    for (section, of_server) in
+        [("introspection.endpoint", true), ("keys.jwks_uri", true), ("mint.subject", false)]
+    {
+        assert!(paths.iter().any(|path| path == section), "{section}");
+        assert_eq!(!paths.contains(&format!("authorization_servers[].{section}")), of_server, "{section}");
+    }
+}

@@ -229,7 +229,7 @@ impl Field {
     }
 }
 
-const AS_AT_THE_TOP: &str = "As at the top.";
+const AS_AT_THE_TOP: &str = "As at the top level.";
 
 /// Numbers with their units, like `1h 30m`.
 const DURATION: &str = r"^(0|(\s*[0-9][0-9\s]*(\.[0-9_\s]*)?[A-Za-zµ]+\s*)+)$";
