@@ -10,7 +10,8 @@ use integration_tests::paths;
 fn main() -> Result<()> {
     let mut runs = runs()?;
     runs.sort_by_key(|run| {
-        run.version.split('.').map(|number| number.parse::<u32>().ok()).collect::<Vec<_>>()
+        let numbers = run.version.split('.').map(|number| number.parse::<u32>().ok());
+        (numbers.collect::<Vec<_>>(), run.artefact == MODULE)
     });
     ensure!(!runs.is_empty(), "no version was tried; `./justw matrix` does");
     let path = paths::root().join("docs/hosts/envoy.md");
@@ -21,15 +22,22 @@ fn main() -> Result<()> {
     std::fs::write(path, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
     print!("{table}");
     for run in runs {
-        ensure!(run.failed.is_empty(), "failed in Envoy {}: {}", run.version, run.failed.join(", "));
+        ensure!(
+            run.failed.is_empty(),
+            "failed in Envoy {}, {}: {}",
+            run.version,
+            run.artefact,
+            run.failed.join(", ")
+        );
         ensure!(run.is_clean, "the logs of Envoy {} were not found clean", run.version);
     }
     Ok(())
 }
 
-/// The tests in one version of Envoy.
+/// The tests of one artefact in one version of Envoy.
 struct Run {
     version: String,
+    artefact: &'static str,
     passed: usize,
     failed: Vec<String>,
     /// Whether neither a secret nor a stopped VM was found in the logs.
@@ -41,7 +49,8 @@ fn runs() -> Result<Vec<Run>> {
 }
 
 fn run(log: &Path) -> Result<Run> {
-    let version = log.file_stem().and_then(|name| name.to_str()).context("a file without a name")?.to_owned();
+    let name = log.file_stem().and_then(|name| name.to_str()).context("a file without a name")?;
+    let (version, artefact) = name.strip_suffix("-module").map_or((name, WASM), |version| (version, MODULE));
     let text = std::fs::read_to_string(log)?;
     let ended = |ending: &str| {
         let names = text.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(ending));
@@ -49,20 +58,29 @@ fn run(log: &Path) -> Result<Run> {
     };
     let (passed, failed) = (ended(" ok").len(), ended(" FAILED"));
     ensure!(passed + failed.len() > 100, "Envoy {version}: hardly a test was run, see {}", log.display());
-    Ok(Run { version, passed, failed, is_clean: text.lines().any(|line| line.contains(CLEAN)) })
+    Ok(Run {
+        version: version.to_owned(),
+        artefact,
+        passed,
+        failed,
+        is_clean: text.lines().any(|line| line.contains(CLEAN)),
+    })
 }
 
 fn table(runs: &[Run]) -> Result<String> {
     let mut table =
-        "| Envoy | tests passed | failed | secrets or stopped VMs in the logs |\n|---|---|---|---|\n"
+        "| Envoy | artefact | tests passed | failed | secrets or stopped VMs in the logs |\n|---|---|---|---|---|\n"
             .to_owned();
     for run in runs {
         let failed = if run.failed.is_empty() { "none".to_owned() } else { run.failed.join(", ") };
         let found = if run.is_clean { "none" } else { "see the logs" };
-        writeln!(table, "| {} | {} | {failed} | {found} |", run.version, run.passed)?;
+        writeln!(table, "| {} | {} | {} | {failed} | {found} |", run.version, run.artefact, run.passed)?;
     }
     Ok(table)
 }
+
+const WASM: &str = "wasm";
+const MODULE: &str = "native module";
 
 const BEGIN: &str = "<!-- versions, by ./justw matrix -->";
 const END: &str = "<!-- end of versions -->";
