@@ -1,7 +1,7 @@
-//! Drives an [`Engine`] without a proxy, one request after another: for tools, fuzz targets and tests. It does with the fields of a request
-//! what a proxy does with them.
+//! Drives an [`Engine`] without a proxy, one request after another: for tools, fuzz targets and tests. It applies the engine's edits to the
+//! fields of a request as a proxy does.
 //!
-//! *Invariant:* it decides nothing.
+//! *Invariant:* the driver decides nothing.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,28 +23,28 @@ use crate::time::Timestamp;
 /// Names and values of header fields, pseudo-header fields among them.
 pub type Fields = Vec<(String, Vec<u8>)>;
 
-/// One worker.
+/// One worker, with its engine.
 pub struct Driver {
     engine: Engine,
     next_stream: u64,
 }
 
-/// A request, as a host knows it.
+/// A request as the host knows it.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Its fields.
+    /// The header fields, pseudo-header fields among them.
     pub fields: Fields,
-    /// The route that the host has selected.
+    /// The route that the host selected.
     pub route: Option<String>,
     /// The caller's identity: the first URI in its certificate.
     pub peer: Option<String>,
     /// The SHA-256 of the caller's certificate, in hexadecimal digits.
     pub certificate: Option<String>,
-    /// Method and tool of the call of an MCP client, by the host's filter that has read the body.
+    /// The method and the tool of an MCP client's call, as reported by the host's filter that read the body.
     pub mcp_call: Option<(String, Option<String>)>,
 }
 
-/// How a call ends.
+/// The end of a call.
 #[derive(Clone, Debug)]
 pub enum Response {
     /// The server responded.
@@ -53,40 +53,40 @@ pub enum Response {
         status: u16,
         /// The header fields.
         fields: Fields,
-        /// The body. One that is longer than the engine reads is not shown to it.
+        /// The body. If it exceeds the engine's limit, the engine receives an oversized result instead.
         body: Vec<u8>,
     },
-    /// Its response was too long.
+    /// The server's response was too long.
     Oversized,
-    /// It did not respond.
+    /// The server did not respond.
     Lost,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Services receive it.
+    /// The services receive the request.
     Forwarded {
-        /// All of its fields.
+        /// All fields that the services receive.
         fields: Fields,
         /// State that the host stores for its access log and other filters.
         filter_state: Vec<(String, String)>,
-        /// Why it would be refused, if its rule did more than report that.
+        /// Why the request would be refused, if its rule did more than report that.
         shadow_denied: Option<Reason>,
     },
-    /// The gateway answered it.
+    /// The gateway replied to the request.
     Answered(Reply),
-    /// It waits for a response that did not come.
+    /// The request waits for a response that never arrived.
     Waiting,
 }
 
 impl Driver {
-    /// A worker with empty caches, whose host can do all.
+    /// Creates a worker with empty caches on a host with all capabilities.
     pub fn new(settings: Settings, host: Host<'_>) -> Self {
         Self::with_capabilities(settings, Capabilities::ALL, host)
     }
 
-    /// A worker with empty caches on a host that can do this.
+    /// Creates a worker with empty caches on a host with these capabilities.
     pub fn with_capabilities(settings: Settings, capabilities: Capabilities, host: Host<'_>) -> Self {
         let log = DecisionLog::new(&settings, &NoRandomness, Box::new(NoLog));
         let mut engine = Engine::new(Arc::new(settings), capabilities, Rc::new(log));
@@ -94,12 +94,12 @@ impl Driver {
         Self { engine, next_stream: 0 }
     }
 
-    /// The engine, for steps of a test's own.
+    /// Returns the engine, for tests that drive it themselves.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
     }
 
-    /// A request's way through the engine. Calls are put to `respond`; where that has no response, the request waits.
+    /// Processes a request. `respond` answers its calls; if it returns `None`, the request waits.
     pub fn process(
         &mut self,
         request: &Request,
@@ -120,7 +120,8 @@ impl Driver {
         }
     }
 
-    /// Hands a request to the engine: its stream, its fields after the edits, and what comes then.
+    /// Passes a request to the engine. Returns its stream, its fields after the edits, and the action, if the request does not have to
+    /// wait.
     pub fn receive(&mut self, request: &Request, host: Host<'_>) -> (StreamId, Fields, Option<Action>) {
         let stream = StreamId(self.next_stream);
         self.next_stream = self.next_stream.wrapping_add(1);
@@ -139,7 +140,7 @@ impl Driver {
         (stream, fields, action)
     }
 
-    /// Lets time pass: calls in the background are put to `respond`.
+    /// Runs the engine's periodic tick. `respond` answers the background calls.
     pub fn tick(&mut self, host: Host<'_>, respond: &mut dyn FnMut(&Call) -> Option<Response>) {
         self.engine.on_tick(host);
         while let Some(call) = self.engine.poll_call(host) {
@@ -149,7 +150,7 @@ impl Driver {
         }
     }
 
-    /// Ends a call.
+    /// Reports the end of a call to the engine.
     pub fn complete(&mut self, call: &Call, response: &Response, host: Host<'_>) {
         let Call { id, max_response_bytes, .. } = call;
         let Response::Complete { status, fields, body } = response else {
@@ -191,7 +192,7 @@ impl Driver {
 }
 
 impl Request {
-    /// The call of an MCP client, as a head has it.
+    /// Returns the call of an MCP client in the form of a request head.
     pub fn mcp_call(&self) -> Option<McpCall<'_>> {
         let (method, name) = self.mcp_call.as_ref()?;
         Some(McpCall { method: method.as_bytes(), name: name.as_deref().map(str::as_bytes) })
@@ -199,7 +200,7 @@ impl Request {
 }
 
 impl Outcome {
-    /// Why the gateway refused the request, if it did.
+    /// Returns why the gateway refused the request, if it did.
     pub fn reason(&self) -> Option<Reason> {
         let Self::Answered(reply) = self else { return None };
         Reason::ALL.iter().copied().find(|reason| Some(reason.name()) == reply.reason)
@@ -207,14 +208,14 @@ impl Outcome {
 }
 
 impl Response {
-    /// A response with a body of this type.
+    /// Creates a successful response with a body of this media type.
     pub fn of(media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let fields = vec![("content-type".to_owned(), media_type.as_bytes().to_vec())];
         Self::Complete { status: 200, fields, body: body.into() }
     }
 }
 
-/// The fields as the engine takes them.
+/// Returns the fields in the form that the engine reads.
 pub fn borrowed(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
     fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
 }
@@ -241,7 +242,7 @@ fn replace(fields: &mut Fields, name: &str, value: &[u8]) {
     fields.push((name.to_owned(), value.to_vec()));
 }
 
-/// Shared data in memory, as Envoy has it.
+/// Shared data in memory, with compare-and-swap as in Envoy.
 #[derive(Default)]
 pub struct MemorySharedData(RefCell<BTreeMap<String, (Vec<u8>, u32)>>);
 
@@ -261,7 +262,7 @@ impl SharedData for MemorySharedData {
     }
 }
 
-/// Writes nothing.
+/// A log that discards all lines.
 struct NoLog;
 
 impl LogSink for NoLog {

@@ -1,6 +1,6 @@
-//! By what is recognised that something was made under the same configuration (R52).
+//! Fingerprints identify what was created under the same configuration (R52).
 //!
-//! What decides is fed to the hash on purpose, field by field, never by what `Debug` happens to print.
+//! The relevant fields are fed to the hash explicitly, one by one, never by way of their `Debug` output.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::secret::Secret;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
-/// What tells one value from another.
+/// Values whose identity can be part of a fingerprint.
 pub trait Identity {
-    /// Feeds it to the hash. Values that are not the same feed different bytes, none of which is the beginning of the other.
+    /// Feeds the value to the hash. Values that differ feed different bytes, and none is a prefix of the other.
     fn feed(&self, hasher: &mut FingerprintHasher);
 }
 
-/// Takes bytes in parts that do not run together.
+/// Hashes values one after another, and keeps their boundaries distinct.
 pub struct FingerprintHasher(Sha256);
 
-/// Says of each field of a struct whether it is part of its identity. A new one does not compile until that is said.
+/// Declares for each field of a struct whether it is part of the struct's identity. A new field does not compile until it is declared.
 macro_rules! identity {
     ($($type:ident { $($part:ident),+ } without { $($other:ident),* },)+) => {$(
         impl $crate::fingerprint::Identity for $type {
@@ -39,7 +39,7 @@ macro_rules! identity {
 pub(crate) use identity;
 
 impl Fingerprint {
-    /// The fingerprint of these facts.
+    /// Computes the fingerprint of a value.
     pub fn of<T: Identity + ?Sized>(facts: &T) -> Self {
         let mut hasher = FingerprintHasher(Sha256::new());
         facts.feed(&mut hasher);

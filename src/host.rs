@@ -1,29 +1,29 @@
-//! Host services available during one call: time, shared data, metrics and randomness. The core has none of its own.
+//! The host's services during one call: time, shared data, metrics and randomness. The core has none of its own.
 
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
-/// Host services available during one call.
+/// The host's services during one call.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Key-value store shared by all workers.
+    /// The key-value store shared by all workers.
     pub shared_data: &'a dyn SharedData,
-    /// Metrics.
+    /// The host's metrics.
     pub metrics: &'a dyn Metrics,
-    /// Source of random numbers.
+    /// The source of random numbers.
     pub randomness: &'a dyn Randomness,
 }
 
-/// The host's key-value store that all workers share. An error reads as "not there" and loses a write: the cost is an
-/// introspection more.
+/// The host's key-value store that all workers share. An error looks like a missing value when reading, and loses the value when writing:
+/// the cost is one more introspection, or the refusal of a proof that cannot be remembered.
 pub trait SharedData {
-    /// The value of `key` and its version for a compare-and-swap; `None` if there is none.
+    /// Returns the value of `key` and its version for a compare-and-swap. Returns `None` if there is no value.
     fn get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
-    /// Compare-and-swap of `key`; `cas` is 0 for a new key. Whether it was written.
+    /// Writes `key` by compare-and-swap; `cas` is 0 for a new key. Returns whether the value was written.
     fn set(&self, key: &str, value: &[u8], cas: u32) -> bool;
 }
 
@@ -40,7 +40,7 @@ impl SharedData for NoSharedData {
     }
 }
 
-/// Where metrics go. The null implementation keeps none.
+/// The host's metrics. [`NoMetrics`] discards them.
 pub trait Metrics {
     /// Adds to a counter, which never shrinks.
     fn add(&self, counter: Counter, count: u64);
@@ -63,7 +63,7 @@ pub trait Metrics {
     }
 }
 
-/// Keeps no metrics.
+/// Discards all metrics.
 pub struct NoMetrics;
 
 impl Metrics for NoMetrics {
@@ -78,9 +78,10 @@ impl Metrics for NoMetrics {
     fn record(&self, _histogram: Histogram, _value: u64) {}
 }
 
-/// A source of random numbers, of which the `jti` of assertions and minted JWTs are made: they have to be unique, not secret.
+/// A source of random numbers: for the `jti` of assertions and minted JWTs, which has to be unique, not secret, and for the keys of a
+/// worker's token hashes and, by default, of the tags in its log.
 pub trait Randomness {
-    /// Sixteen random bytes; none if the host gives none.
+    /// Returns sixteen random bytes, or `None` if the host provides none.
     fn bytes(&self) -> Option<[u8; 16]>;
 }
 

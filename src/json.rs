@@ -1,7 +1,7 @@
-//! JSON that means one thing only (RFC 8259): no member twice at any depth, nothing after the value.
+//! JSON with only one meaning (RFC 8259): no duplicate members at any depth, nothing after the value.
 //!
-//! Two parsers that disagree about which of two equal members counts are a way around a check: the gateway would read
-//! `"active": false`, the service behind it `"active": true`. So such texts are malformed here.
+//! If two parsers disagree about which of two equal members counts, a check can be bypassed: the gateway would read `"active": false`, the
+//! service behind it `"active": true`. So such texts are malformed here.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl Object {
     /// Parses the whole of `text` as one object.
     ///
     /// # Errors
-    /// What serde_json says, without any part of the text: invalid UTF-8, not an object, a member twice, trailing
+    /// The kind and the position of the error, without any part of the text: invalid UTF-8, not an object, a duplicate member, trailing
     /// bytes, nested more than 128 deep.
     pub fn parse(text: &[u8]) -> Result<Self, Malformed> {
         serde_json::from_slice(text).map_err(|error| Malformed {
@@ -33,7 +33,7 @@ impl Object {
         })
     }
 
-    /// An object inside another: its members are unique already.
+    /// Returns the value as an object if it is one. It comes from a parsed object, so its members are unique already.
     pub fn of(value: &Value) -> Option<Self> {
         value.as_object().cloned().map(Self)
     }
@@ -45,12 +45,12 @@ impl Object {
         self
     }
 
-    /// The value of the member of this name. Null counts as absent, as some servers write it.
+    /// The value of the member `name`. Null counts as absent, since some servers write absent members so.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// The value at a JSON Pointer (RFC 6901) that is not empty. Null counts as none, as above.
+    /// The value at a non-empty JSON Pointer (RFC 6901). Null counts as absent.
     pub fn pointer(&self, pointer: &str) -> Option<&Value> {
         let (name, rest) = match pointer.strip_prefix('/')?.split_once('/') {
             Some((name, _)) => (name, pointer.get(name.len().saturating_add(1)..)?),
@@ -65,18 +65,18 @@ impl Object {
         self.0.contains_key(name)
     }
 
-    /// The text of this name.
+    /// The string in the member `name`.
     ///
     /// # Errors
-    /// It is no text.
+    /// The member is not a string.
     pub fn text(&self, name: &'static str) -> Result<Option<&str>, WrongType> {
         self.get(name).map(|value| value.as_str().ok_or(WrongType(name))).transpose()
     }
 
-    /// The NumericDate of this name (RFC 7519 §2): a number of any size, which may have a fraction (R31).
+    /// The NumericDate in the member `name` (RFC 7519 §2): a number of any size, which may have a fraction (R31).
     ///
     /// # Errors
-    /// It is no number.
+    /// The member is not a number.
     pub fn date(&self, name: &'static str) -> Result<Option<Timestamp>, WrongType> {
         let date = |value: &Value| value.as_f64().map(Timestamp::from_numeric_date).ok_or(WrongType(name));
         self.get(name).map(date).transpose()
@@ -98,7 +98,7 @@ impl Object {
     }
 }
 
-/// The members of an object, put in one by one: to collect them compiles a sort for each kind of iterator.
+/// Builds the members of an object by inserting them one by one: `collect` would compile a sort for each kind of iterator.
 pub fn members<N: Into<String>>(members: impl IntoIterator<Item = (N, Value)>) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in members {
@@ -107,11 +107,11 @@ pub fn members<N: Into<String>>(members: impl IntoIterator<Item = (N, Value)>) -
     object
 }
 
-/// The member of this name is of another type than its RFC says.
+/// The member of this name does not have the type that its RFC requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType(pub &'static str);
 
-/// Why a text is not an [`Object`]. It contains nothing of the text, which may be a secret.
+/// Why a text is not an [`Object`]. It contains no part of the text, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     category: &'static str,
@@ -134,7 +134,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// A value whose objects have each name once.
+/// A value in which no object has duplicate members.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {

@@ -16,12 +16,12 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The secret itself, for the one place that sends it to where it belongs.
+    /// The secret itself, for the one place that sends it to its recipient.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// An HMAC with it for one purpose, whose name is the beginning of no other's.
+    /// Starts an HMAC with this secret for one purpose. The name of a purpose must not be a prefix of another's.
     pub(crate) fn mac(&self, purpose: &'static str) -> Hmac<Sha256> {
         hmac_under(Sha256::digest(&self.0).into()).chain_update(purpose)
     }

@@ -1,5 +1,5 @@
-//! Which of the configured authorization servers.
+//! Identifies one of the configured authorization servers.
 
-/// An authorization server, by its place among those that are configured.
+/// An authorization server, by its index in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerId(pub(crate) usize);

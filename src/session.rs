@@ -1,7 +1,7 @@
-//! Session ids of services, bound to the subject of the token: MCP's transport hands an id out in a response, and a service accepts it
-//! from every client. What clients receive is the service's id and a MAC of it; the service receives its own id again.
+//! Binds session ids of services to the subject of the token: MCP's transport issues an id in a response, and a service accepts it from
+//! every client. Clients receive the service's id together with a MAC; the service receives its own id back.
 //!
-//! Nothing is kept: gateways with the same secret read each other's ids, and without the right MAC an id is none.
+//! No state is kept: gateways with the same secret accept each other's ids, and an id without the right MAC is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,19 +14,19 @@ use crate::refusal::Reason;
 use crate::secret::{Secret, hmac_under};
 use crate::token::claims::Claims;
 
-/// The field that has the id (MCP, Streamable HTTP, "Session Management").
+/// The field that carries the id (MCP, Streamable HTTP, "Session Management").
 pub const SESSION_ID: &str = "mcp-session-id";
 
-/// How ids are bound.
+/// How session ids are bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionBinding {
-    /// What MACs are made with.
+    /// The secret from which the keys of the MACs are derived.
     pub secret: Secret,
     /// The pointers of the claims that stay the same in a session.
     pub claims: Vec<String>,
 }
 
-/// What a request says of its session, before its token is known.
+/// The session that a request presents, before its token is known.
 pub(crate) struct PresentedSession {
     id: Option<String>,
     authority: String,
@@ -38,7 +38,7 @@ pub(crate) struct PresentedSession {
 pub(crate) struct Session {
     /// The service's own id, if the request has one.
     pub(crate) id: Option<String>,
-    /// What seals the id of the response.
+    /// Seals the session id of the response.
     pub(crate) seal: SessionSeal,
 }
 
@@ -50,8 +50,8 @@ impl PresentedSession {
     /// Reads the head of a request.
     ///
     /// # Errors
-    /// [`Reason::AmbiguousField`] if there are several ids, one by a name that services may take for this one among them;
-    /// [`Reason::UnknownSession`] if it is one that was never handed out.
+    /// [`Reason::AmbiguousField`] if there are several ids, counting fields whose name services may take for this one;
+    /// [`Reason::UnknownSession`] for an id that is not UTF-8.
     #[cold]
     #[inline(never)]
     pub(crate) fn read(head: &RequestHead<'_>) -> Result<Box<Self>, Reason> {
@@ -68,11 +68,11 @@ impl PresentedSession {
 }
 
 impl SessionBinding {
-    /// The session of a request with this token, by the name of its authorization server and its claims.
+    /// The session of a request, given the name of the authorization server and the claims of the token.
     ///
     /// # Errors
-    /// [`Reason::UnknownSession`] if the id is not one of this holder at this URL; [`Reason::ClaimMismatch`] if the token does not say whose
-    /// it is.
+    /// [`Reason::UnknownSession`] if the id was not issued to this holder at this URL; [`Reason::ClaimMismatch`] if the token lacks a claim
+    /// that identifies its holder.
     pub(crate) fn session(
         &self,
         presented: &PresentedSession,
@@ -97,13 +97,13 @@ impl SessionBinding {
 }
 
 impl SessionSeal {
-    /// What the client receives of a service's id.
+    /// Seals a service's id for the client.
     pub fn seal(&self, id: &[u8]) -> Vec<u8> {
         let mac = hmac_under(self.0).chain_update(id).finalize().into_bytes();
         [id, b".", URL_SAFE_NO_PAD.encode(mac).as_bytes()].concat()
     }
 
-    /// The service's id, if this seal is on it.
+    /// The service's id, if its MAC is by this seal.
     fn open<'i>(&self, sealed: &'i str) -> Option<&'i str> {
         let (id, mac) = sealed.rsplit_once('.')?;
         let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
@@ -118,7 +118,8 @@ impl std::fmt::Debug for SessionSeal {
     }
 }
 
-/// Whether a claim names something: users without a name would share their sessions, and so would those with numbers that were rounded.
+/// Whether a claim identifies its holder: users with an empty name would share their sessions, and so would those whose numbers were
+/// rounded.
 fn is_name(claim: &Value) -> bool {
     match claim {
         Value::String(name) => !name.is_empty(),

@@ -27,11 +27,11 @@ use crate::upstream::mint::{MintSettings, SubjectMapping};
 /// A configuration that has no errors.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What proofs of possession have to be like, if they are looked at.
+    /// The requirements for proofs of possession, if they are read.
     pub dpop: Option<DpopSettings>,
-    /// How JWTs are minted, if they are.
+    /// How JWTs are minted, if any are.
     pub mint: Option<MintSettings>,
-    /// Where the client's certificate is looked for, if it is.
+    /// Where the client's certificate is found, if it is needed.
     pub client_certificate: Option<CertificateSource>,
     /// The authorization servers, at least one.
     pub servers: Vec<ServerSettings>,
@@ -45,21 +45,21 @@ pub struct Settings {
     pub cors: Cors,
     /// The published metadata of each resource.
     pub resource_metadata: Vec<ResourceMetadata>,
-    /// What challenges say.
+    /// What challenges say of the protected resource.
     pub protection: ProtectionSpace,
     /// Which requests are exposed.
     pub rules: Rules,
-    /// Whether streams end with their tokens: the host receives the time that is left.
+    /// Whether streams end with their tokens: the host receives the remaining time.
     pub ends_streams: bool,
-    /// Whether requests that need the same answer share one query.
+    /// Whether requests that need the same response share one query.
     pub single_flight: bool,
-    /// Up to which level the filter writes to the host's log.
+    /// The most verbose level that the filter writes to the host's log.
     pub log_level: log::LevelFilter,
     /// The key of the tags that stand for tokens in logs.
     pub log_key: Option<Secret>,
 }
 
-/// A host with threads reads a configuration once, and the workers on all of them share it.
+/// A host with threads reads a configuration once, and the workers on all threads share it.
 const _: fn() = || {
     fn is_shared_by_threads<T: Send + Sync>() {}
     is_shared_by_threads::<Settings>();
@@ -70,33 +70,33 @@ const _: fn() = || {
 pub struct IntrospectionSettings {
     /// The endpoint, and the client authentication there.
     pub endpoint: Arc<Endpoint>,
-    /// How the JWT comes back.
+    /// The format of the responses.
     pub response: ResponseFormat,
     /// The limits of one worker, or of a process.
     pub limits: Limits,
-    /// When the server is left alone.
+    /// When the circuit breaker opens.
     pub circuit: CircuitSettings,
 }
 
 /// One authorization server.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// By what rules call it, where there are several.
+    /// The name by which rules refer to the server, if there are several.
     pub name: Option<String>,
-    /// Where and how its tokens are introspected; none, if it only issues JWTs that are verified here.
+    /// Where and how its tokens are introspected; `None` if the server only issues JWTs that are verified here.
     pub introspection: Option<IntrospectionSettings>,
-    /// What its tokens must be like.
+    /// The requirements for its tokens.
     pub token: TokenSettings,
     /// Which of their claims are read, and how.
     pub claim_mapping: ClaimMapping,
-    /// What verifies its signatures.
+    /// The keys that verify its signatures.
     pub keys: Option<KeySettings>,
     /// The subject of JWTs minted for its tokens, if it differs from the default.
     pub subject: Option<SubjectMapping>,
 }
 
 impl ServerSettings {
-    /// The keys that count here: those of the configuration, or those of a set that the server publishes.
+    /// The keys that are used here: those of the configuration, or those of a JWK Set that the server has `published`.
     pub fn key_set(&self, published: &[u8]) -> Option<Arc<KeySet>> {
         match self.keys.as_ref()? {
             KeySettings::Configured(keys) => Some(Arc::clone(keys)),
@@ -108,17 +108,17 @@ impl ServerSettings {
 /// Requirements for tokens.
 #[derive(Clone, Debug)]
 pub struct TokenSettings {
-    /// What it must claim.
+    /// The claims that a token must have.
     pub policy: TokenPolicy,
     /// The treatment of JWTs.
     pub jwts: JwtAccessTokens,
-    /// How many signatures of those may be wrong in a second before nothing new is verified.
+    /// How many signatures of JWTs may be wrong in a second before no further ones are verified.
     pub max_failed_verifications: usize,
-    /// Whether they are bound to a key of their sender.
+    /// Whether tokens are bound to a key of their sender.
     pub dpop: DpopMode,
 }
 
-/// What verifies signatures.
+/// The keys that verify signatures.
 #[derive(Clone, Debug)]
 pub enum KeySettings {
     /// Keys of the configuration.
@@ -130,14 +130,14 @@ pub enum KeySettings {
 /// How clients present tokens.
 #[derive(Clone, Debug)]
 pub struct CredentialSettings {
-    /// What tokens look like.
+    /// The syntax of tokens.
     pub syntax: TokenSyntax,
-    /// Where else than in `Authorization` one may come from.
+    /// Where tokens may be presented other than in `Authorization`.
     pub sources: Sources,
 }
 
 impl ServerSettings {
-    /// Whether its tokens are put to the UserInfo endpoint.
+    /// Whether its tokens are presented to the UserInfo endpoint.
     pub(crate) fn is_by_user_info(&self) -> bool {
         let introspection = self.introspection.as_ref();
         introspection
@@ -146,13 +146,13 @@ impl ServerSettings {
 }
 
 impl Settings {
-    /// Whether keys are published that are fetched once for all workers.
+    /// Whether there are published keys that are fetched once for all workers.
     pub fn shares_published_keys(&self) -> bool {
         let is_published = |server: &ServerSettings| matches!(server.keys, Some(KeySettings::Published(_)));
         self.cache.shared && self.servers.iter().any(is_published)
     }
 
-    /// The documents that are published.
+    /// The documents that the gateway publishes.
     pub(crate) fn documents(&self) -> impl Iterator<Item = &Document> {
         let metadata = self.resource_metadata.iter().map(ResourceMetadata::document);
         metadata.chain(self.mint.iter().map(|mint| &mint.key_set))

@@ -1,4 +1,4 @@
-//! Moments and the window in which a token is valid. There is no clock here: every call passes the current time.
+//! Timestamps, and the window in which a token is valid. There is no clock here: every call passes the current time.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ impl Timestamp {
         Self(milliseconds)
     }
 
-    /// The moment that is `seconds` after the Unix epoch; what is before the epoch counts as the epoch, and what no
-    /// clock will ever show as the end of time.
+    /// The moment that is `seconds` after the Unix epoch. Times before the epoch count as the epoch, and times out of range as the last
+    /// moment.
     pub fn from_numeric_date(seconds: f64) -> Self {
         #[allow(
             clippy::cast_possible_truncation,
@@ -44,13 +44,13 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// Whether this moment is within the `duration` that begins at `start`. A `start` in the future counts as long ago: then the
-    /// clock was set back.
+    /// Whether this moment is within the `duration` that begins at `start`. It is not if `start` is in the future, since then the clock was
+    /// set back.
     pub fn is_within(self, duration: Duration, start: Self) -> bool {
         start <= self && self < start.plus(duration)
     }
 
-    /// How long it takes from `earlier` until this moment; nothing if it has passed.
+    /// The time from `earlier` until this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -66,7 +66,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// The time in which both are valid: a token and the JWT that stands for it have each their own dates.
+    /// The window in which both are valid: a token and the JWT that stands for it have separate dates.
     #[must_use]
     pub fn intersect(self, other: Self) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Validity {
         self.expires.is_some_and(|expires| now >= expires.plus(leeway))
     }
 
-    /// Whether the token is for later, for a clock that may be `leeway` behind the issuer's.
+    /// Whether the token is not valid yet, for a clock that may be `leeway` behind the issuer's.
     pub fn is_not_yet_valid(&self, now: Timestamp, leeway: Duration) -> bool {
         self.not_before.is_some_and(|not_before| now.plus(leeway) < not_before)
     }

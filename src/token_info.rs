@@ -15,7 +15,7 @@ use crate::token_key::TokenKey;
 use crate::upstream::headers::Forwarding;
 use crate::upstream::mint::{MintProfile, Minted};
 
-/// The answer about one active token: the finished header fields for the services, and what rules ask about.
+/// The result for one active token: the finished header fields for the services, and the claims that rules ask about.
 #[derive(Debug)]
 pub struct TokenInfo {
     token: TokenKey,
@@ -46,14 +46,14 @@ pub struct UpstreamHeaders {
     token_info: Option<Rc<TokenInfo>>,
     minted: Option<Rc<str>>,
     strips_credentials: bool,
-    /// What is for this request alone: how long it may take, and its session.
+    /// Fields for this request alone: its time limit and its session.
     of_request: Vec<(&'static str, String)>,
     shadow_denied: Option<Reason>,
     session_seal: Option<Box<SessionSeal>>,
 }
 
 impl TokenInfo {
-    /// Prepares the entry of a JWT, or of claims alone.
+    /// Prepares the entry for a JWT, or for claims alone.
     pub(crate) fn new(
         token: TokenKey,
         jwt: Option<&str>,
@@ -83,7 +83,7 @@ impl TokenInfo {
         self.jwt_value.as_deref()?.strip_prefix(self.forwarding.jwt_prefix())
     }
 
-    /// The token that it is about.
+    /// The token that the entry is about.
     pub(crate) fn token(&self) -> &TokenKey {
         &self.token
     }
@@ -97,8 +97,8 @@ impl TokenInfo {
         self.is_self_contained
     }
 
-    /// The published key that verified the answer. The entry ends when its server does not publish that key any more (R66); none, if
-    /// it depends on no published key.
+    /// The published key that verified the response. The entry ends when its server no longer publishes that key (R66). `None` if the entry
+    /// depends on no published key.
     pub(crate) fn verified_by(&self) -> Option<&Fingerprint> {
         self.verified_by.as_ref()
     }
@@ -107,17 +107,17 @@ impl TokenInfo {
         self.lifetime
     }
 
-    /// When it is to be refreshed next, if it is still in use then.
+    /// Sets when the entry is refreshed next, if it is still in use then.
     pub(crate) fn schedule_refresh(&self, refresh_at: Option<Timestamp>) {
         self.refresh_at.set(refresh_at);
     }
 
-    /// Whether it is to be refreshed.
+    /// Whether the entry is due for a refresh.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.refresh_at.get().is_some_and(|refresh_at| refresh_at <= now)
     }
 
-    /// How many bytes of memory it takes, roughly.
+    /// The approximate memory that the entry takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let texts = self.fields.iter().chain(&self.filter_state);
         let texts: usize = texts.map(|(name, value)| name.len().saturating_add(value.len())).sum();
@@ -127,12 +127,12 @@ impl TokenInfo {
 }
 
 impl UpstreamHeaders {
-    /// None, without the client's credentials (R74).
+    /// No fields; the client's credentials are removed (R74).
     pub(crate) fn stripped() -> Self {
         Self { strips_credentials: true, ..Self::default() }
     }
 
-    /// Those of an entry.
+    /// The fields of an entry.
     pub(crate) fn of(token_info: Rc<TokenInfo>) -> Self {
         Self::with_jwt(token_info, None)
     }
@@ -143,18 +143,18 @@ impl UpstreamHeaders {
         Self { token_info: Some(token_info), minted, strips_credentials, ..Self::default() }
     }
 
-    /// The same for a request that would be refused, if its rule did more than report that.
+    /// Marks a request that would be refused if its rule did more than report refusals.
     pub(crate) fn shadow_denied_for(self, reason: Reason) -> Self {
         Self { shadow_denied: Some(reason), ..self }
     }
 
-    /// The same for a request that may take so many milliseconds at most.
+    /// Limits the time of the request to this many milliseconds.
     pub(crate) fn within(mut self, millis: u64) -> Self {
         self.of_request.push((grpc::TIMEOUT, grpc::timeout_value(millis)));
         self
     }
 
-    /// The same in this session.
+    /// Adds the request's session.
     #[cold]
     #[inline(never)]
     pub(crate) fn in_session(mut self, Session { id, seal }: Session) -> Self {
@@ -162,15 +162,15 @@ impl UpstreamHeaders {
         Self { session_seal: Some(Box::new(seal)), ..self }
     }
 
-    /// What seals the session id of the response, if ids are bound.
+    /// The seal for the session id of the response, if ids are bound.
     pub fn session_seal(&self) -> Option<&SessionSeal> {
         self.session_seal.as_deref()
     }
 
-    /// The result of an entry with a JWT of this profile, minted if there is no usable one.
+    /// The fields of an entry with a JWT of this profile, minted if there is no usable one.
     ///
     /// # Errors
-    /// Why none can be.
+    /// Why no JWT can be minted.
     pub(crate) fn minted(
         token_info: Rc<TokenInfo>,
         profile: &Arc<MintProfile>,
@@ -199,12 +199,12 @@ impl UpstreamHeaders {
         Ok(Self::with_jwt(token_info, Some(value)))
     }
 
-    /// The token that the client presented, if it counted.
+    /// The token that the client presented, if the request was admitted by one.
     pub fn token(&self) -> Option<&TokenKey> {
         self.token_info.as_deref().map(TokenInfo::token)
     }
 
-    /// Names and values. Each replaces all fields of its name.
+    /// The names and values of the fields. Each replaces all fields of its name.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let claims = self.token_info.iter().flat_map(|token_info| &token_info.fields);
         let jwt = self.token_info.as_deref().and_then(|token_info| {
@@ -214,7 +214,7 @@ impl UpstreamHeaders {
         claims.map(|(name, value)| (name.as_str(), value.as_str())).chain(jwt).chain(of_request)
     }
 
-    /// Whether the client's credentials go without a field of ours in their place.
+    /// Whether the client's credentials are removed without a JWT in their place.
     pub(crate) fn strips_credentials(&self) -> bool {
         self.strips_credentials
     }
@@ -224,7 +224,7 @@ impl UpstreamHeaders {
         self.token_info.as_ref().map(|token_info| token_info.filter_state.as_slice()).unwrap_or_default()
     }
 
-    /// Why the request would be refused, if its rule did more than report that.
+    /// Why the request would be refused if its rule did more than report refusals.
     pub fn shadow_denied(&self) -> Option<Reason> {
         self.shadow_denied
     }

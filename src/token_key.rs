@@ -9,24 +9,24 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
-/// SHA-256 of an access token, and by what one worker knows it. The token itself is never a key. Keys of one token are equal, whichever
-/// workers made them.
+/// The SHA-256 of an access token, and its local key at one worker. The token itself is never a key. Keys of the same token are equal,
+/// whichever workers made them.
 #[derive(Clone, Copy)]
 pub struct TokenKey {
     digest: [u8; 32],
     local: LocalKey,
 }
 
-/// The identifier of a token in the memory of one worker: 128 bits of a keyed hash that takes a sixth of a digest's time.
-/// Without the token, another with the same bits cannot be found, whether or not the hash is secret.
+/// The identifier of a token in the memory of one worker: 128 bits of a keyed hash, which takes a sixth of the time of a digest. Without
+/// the token, another with the same bits cannot be found, whether or not the hash is secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LocalKey([u64; 2]);
 
-/// Makes [`LocalKey`]s: those of one worker.
+/// Makes the [`LocalKey`]s of one worker.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LocalKeys([u8; 16]);
 
-/// The key of a token that a request presents. Its digest is made when it is asked for: a cached token is found without.
+/// The key of a token that a request presents. Its digest is computed on demand: a cached token is found without it.
 pub(crate) struct PresentedKey<'t> {
     token: &'t str,
     local: LocalKey,
@@ -34,7 +34,7 @@ pub(crate) struct PresentedKey<'t> {
 }
 
 impl LocalKeys {
-    /// Those of a worker that has drawn these random bytes.
+    /// The keys of a worker that has drawn these random bytes.
     pub(crate) fn new(secret: [u8; 16]) -> Self {
         Self(secret)
     }
@@ -80,7 +80,7 @@ impl Ord for TokenKey {
 }
 
 impl TokenKey {
-    /// The key of the token with this text in tests, where all workers know it by the same.
+    /// The key of a token in tests, where all workers have the same local keys.
     #[cfg(test)]
     pub(crate) fn of(token: &str) -> Self {
         LocalKeys::default().key_of(token).get()
@@ -96,7 +96,7 @@ impl TokenKey {
         &self.local
     }
 
-    /// A tag for the token in logs, which reveals nothing without this key.
+    /// A tag for the token in logs, which reveals nothing without `key`.
     ///
     /// Eight hexadecimal digits of HMAC-SHA256.
     pub fn tag(&self, key: &[u8]) -> String {
@@ -110,7 +110,7 @@ impl TokenKey {
         &self.digest
     }
 
-    /// A number of 64 bits that is as evenly spread as the digest.
+    /// The first 64 bits of the digest, which are as evenly spread as the whole.
     pub(crate) fn prefix(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.digest;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -130,7 +130,7 @@ impl Hash for LocalKey {
     }
 }
 
-/// The hash of a token's key, which is a digest already: its first 64 bits are as good as any.
+/// Hashes a token's key by its first 64 bits: it is a hash already, so they are as good as any.
 #[derive(Default)]
 pub(crate) struct DigestPrefix(u64);
 

@@ -9,40 +9,40 @@ use crate::foreign::{self, Foreign};
 use crate::http_filters::{self, Risk};
 use crate::source::Source;
 
-/// What was found in one file.
+/// The findings in one file.
 pub struct Report {
     /// The file.
     pub file: String,
-    /// Where its configurations begin.
+    /// Where the configurations in the file begin.
     pub configurations: Vec<Position>,
-    /// What is wrong, in the order of the file.
+    /// The findings, in the order of the file.
     pub findings: Vec<Finding>,
 }
 
-/// An error.
+/// An error or a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Where it is in the file.
     pub at: Position,
-    /// The path of the field, empty for the whole.
+    /// The path of the field; empty if the finding concerns the whole.
     pub path: String,
     /// What is wrong with it.
     pub message: String,
-    /// Whether it is wrong, or may be.
+    /// Whether it is an error, or may be one.
     pub severity: Severity,
 }
 
-/// How sure it is that something is wrong.
+/// How certain an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It depends on what is not in the file.
+    /// Whether it is wrong depends on more than the file.
     Warning,
-    /// It is wrong.
+    /// It is certainly wrong.
     Error,
 }
 
-/// Checks a file for a host, or for the one that each configuration in it is for. The variables of the environment have to be there
-/// if they are required.
+/// Checks a file for `host`, or else for the host that each configuration is for. If `requires_environment`, the environment variables have
+/// to be set.
 pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool) -> Report {
     let file = source.name.clone();
     let (configurations, mut findings) = match source.configurations() {
@@ -100,7 +100,7 @@ pub fn findings(
     errors.iter().map(finding).collect()
 }
 
-/// What stands in the lines of errors and is no value yet, once for each kind: that may be all that is wrong.
+/// Warns of comments, placeholders and damaged characters in a file that has errors, once per kind, since they may be the only mistake.
 fn placeholders(findings: &[Finding], text: &str) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let is_news = |comment: &Foreign| {
@@ -120,7 +120,7 @@ fn placeholders(findings: &[Finding], text: &str) -> Vec<Finding> {
     found
 }
 
-/// What stands around a configuration may make some of its rules worthless.
+/// Returns a finding about the filters around a configuration, which may make some of its rules ineffective.
 fn of_filters(configuration: &Configuration, (risk, path, message): (Risk, String, String)) -> Finding {
     Finding { at: configuration.locate(&path), path, message, severity: risk.into() }
 }
@@ -135,7 +135,7 @@ impl From<Risk> for Severity {
 }
 
 impl Report {
-    /// How many of the findings are errors, and how many are warnings.
+    /// Returns the numbers of errors and of warnings.
     pub fn counts(&self) -> (usize, usize) {
         let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
         (errors, self.findings.len() - errors)

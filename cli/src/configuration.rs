@@ -17,34 +17,34 @@ use crate::http_filters::Before;
 #[derive(Clone, Debug)]
 pub struct Configuration {
     written: Node,
-    /// What the filter gets, if that is a text: it has to be JSON.
+    /// The text that the filter gets, if the configuration is a string. It has to be JSON.
     text: Option<Text>,
     refusal: Option<&'static str>,
     before: Before,
     fail_open: Vec<FailOpen>,
     host: HostKind,
-    /// Where the texts stand that it is in, the innermost first.
+    /// The origins of the texts that contain the configuration, the innermost first.
     around: Vec<Origin>,
 }
 
-/// Where a text stands in the file or text around it.
+/// Where a text is in the file or text that contains it.
 #[derive(Clone, Copy, Debug)]
 struct Origin {
     at: Position,
-    /// Where it begins, if its lines stand there as they are.
+    /// Where its lines begin, if the file contains them unchanged.
     lines: Option<Position>,
 }
 
 #[derive(Clone, Debug)]
 struct Text {
     text: String,
-    /// What is in it, if that can be read.
+    /// The parsed text, if it can be parsed.
     inside: Option<Node>,
-    /// Where it is in the file.
+    /// Where the text is in the file.
     origin: Origin,
 }
 
-/// Finds the configurations in the documents of a file. A JSON file has to be JSON to the filter as well.
+/// Finds the configurations in the documents of a file. A bare configuration in a JSON file has to be JSON for the filter as well.
 pub fn find(documents: &[Node], source: &str, is_json: bool) -> Vec<Configuration> {
     find_where(is_bare, documents, source, is_json)
 }
@@ -76,7 +76,7 @@ impl Origin {
         Self { at, lines: lines_begin(text, at, source) }
     }
 
-    /// Where this place of the text is.
+    /// Converts a position in the text to one in the file or text that contains it.
     fn locate(self, inside: Position) -> Position {
         self.lines.map_or(self.at, |lines| lines.plus(inside))
     }
@@ -104,15 +104,15 @@ impl Configuration {
         Self { text, ..Self::written(node, host) }
     }
 
-    /// Which host it is for.
+    /// Returns the host that the configuration is for.
     pub fn host(&self) -> HostKind {
         self.host
     }
 
-    /// What the filter gets.
+    /// Returns the text that the filter gets.
     ///
     /// # Errors
-    /// Why it gets nothing that it can read.
+    /// The reason why the filter gets no text that it can read.
     pub fn text(&self) -> Result<Cow<'_, str>, &'static str> {
         match (&self.text, self.refusal) {
             (_, Some(refusal)) => Err(refusal),
@@ -121,7 +121,7 @@ impl Configuration {
         }
     }
 
-    /// What is written in it, as far as that can be read.
+    /// Returns the parsed configuration, if it can be parsed.
     pub fn node(&self) -> Option<&Node> {
         match &self.text {
             Some(text) => text.inside.as_ref(),
@@ -129,17 +129,17 @@ impl Configuration {
         }
     }
 
-    /// The HTTP filters before it.
+    /// Returns the HTTP filters that run before it.
     pub fn before(&self) -> &Before {
         &self.before
     }
 
-    /// The settings around it that fail open, and where each is in the file.
+    /// Returns the settings around it that fail open, each with its position in the file.
     pub fn fail_open(&self) -> impl Iterator<Item = (&FailOpen, Position)> {
         self.fail_open.iter().map(|setting| (setting, self.in_file(setting.at)))
     }
 
-    /// Where it begins.
+    /// Returns where it begins in the file.
     pub fn at(&self) -> Position {
         self.in_file(match &self.text {
             Some(Text { origin, .. }) => origin.locate(Position::START),
@@ -147,7 +147,7 @@ impl Configuration {
         })
     }
 
-    /// Where a field of it is in the file.
+    /// Returns where one of its fields is in the file.
     pub fn locate(&self, path: &str) -> Position {
         self.in_file(match &self.text {
             None => self.written.locate(path),
@@ -163,17 +163,18 @@ impl Configuration {
     }
 }
 
-/// Looks through a document.
+/// The search for configurations in a document.
 struct Search<'s> {
     source: &'s str,
     documents: &'s [Node],
-    /// Where configurations of filters begin, be they ours or not. Nothing else is looked for in them.
+    /// Where configurations of filters begin, whether of this filter or of others. Nothing else is searched for in them.
     taken: Vec<Position>,
     found: Vec<Configuration>,
 }
 
 impl Search<'_> {
-    /// What hosts read: resources of Kubernetes, the declarative file of Kong, and everything that configures Envoy.
+    /// Collects configurations from everything that hosts read: Kubernetes resources, Kong's declarative file, and all configuration of
+    /// Envoy.
     fn collect(&mut self, node: &Node, before: &Before) {
         if self.taken.contains(&node.at) {
             return;
@@ -220,7 +221,7 @@ impl Search<'_> {
         let mut configuration = match written.text_of("@type").and_then(|name| name.rsplit('.').next()) {
             None => Configuration::of(written, self.source, host),
             Some("StringValue") => Configuration::of(written.get("value")?, self.source, host),
-            // Envoy turns it into JSON for a module, and for no wasm filter.
+            // Envoy converts it to JSON for a module, but not for a wasm filter.
             Some("Struct") if host == HostKind::EnvoyModule => {
                 Configuration::of(written.get("value")?, self.source, host)
             }
@@ -237,7 +238,7 @@ impl Search<'_> {
         Some(configuration)
     }
 
-    /// The configurations in a text, which may be a file itself.
+    /// Finds the configurations in a text, which may be a file itself.
     fn embedded(&self, text: &embedded::Text<'_>) -> Vec<Configuration> {
         let refused = |at: Position, message: &'static str| {
             let node = Node { at, ..Node::NOTHING };
@@ -255,10 +256,10 @@ impl Search<'_> {
         if let Some(Foreign { at, message }) =
             foreign::has_comments(&text.text).filter(|_| inside.is_empty() && is_meant)
         {
-            // YAML takes them for part of a name.
+            // YAML takes the comments for part of a name.
             inside = refused(at, message);
         }
-        // Most texts have none: only those that have are looked for in the lines of the file.
+        // Most texts contain no configuration. Only those that do are located in the lines of the file.
         if !inside.is_empty() {
             let origin = Origin::of(&text.text, text.at, self.source);
             inside.iter_mut().for_each(|configuration| configuration.around.push(origin));
@@ -267,19 +268,19 @@ impl Search<'_> {
     }
 }
 
-/// A filter in what a host reads.
+/// A filter in the configuration of a host.
 struct Plugin<'n> {
-    /// What tells its name, or where its module is.
+    /// The node that has the name of the filter, or the location of its module.
     named: &'n Node,
-    /// What has its configuration.
+    /// The node that has the configuration of the filter.
     holder: &'n Node,
-    /// Under which name.
+    /// The member of `holder` that is the configuration.
     member: &'static str,
-    /// What reads it.
+    /// The host that reads the configuration.
     host: HostKind,
 }
 
-/// The filters that this object configures, be they ours or not.
+/// Returns the filters that an object configures, whether this filter or others.
 fn plugins(node: &Node) -> Vec<Plugin<'_>> {
     let elements = |names: &[&str]| node.find(names).into_iter().flat_map(Node::elements);
     let one = |holder| Plugin { named: node, holder, member: "pluginConfig", host: HostKind::Envoy };
@@ -306,18 +307,18 @@ fn plugins(node: &Node) -> Vec<Plugin<'_>> {
     }
 }
 
-/// Whether a filter is this one, by what it is called or by what configures it.
+/// Whether a filter is this one, by its name or by its configuration.
 fn is_ours(named: &Node, configuration: &Configuration) -> bool {
     configuration.node().is_some_and(is_whole) || is_called_so(named)
 }
 
-/// Whether it can only be a configuration, as one among the values of a chart.
+/// Whether an object can only be a configuration of this filter, as among the values of a Helm chart.
 fn is_of_chart(node: &Node) -> bool {
     let has_server = SERVERS.iter().any(|name| node.get(name).is_some());
     has_server && !node.get("rules").map_or(&[][..], Node::elements).is_empty()
 }
 
-/// Whether it is a configuration by what is in it, whatever stands around it.
+/// Whether an object is a configuration by its content, whatever surrounds it.
 fn is_whole(node: &Node) -> bool {
     let has = |name: &&str| node.get(name).is_some();
     has(&"introspection") || (has(&"rules") && SECTIONS.iter().any(has))
@@ -328,7 +329,7 @@ fn is_called_so(node: &Node) -> bool {
     node.text().is_some_and(is_name) || node.children().any(is_called_so)
 }
 
-/// Whether a text that cannot be read seems to have a configuration.
+/// Whether a text that cannot be parsed seems to contain a configuration.
 fn is_meant(text: &str) -> bool {
     is_named_in(text) || (text.contains("rules") && SERVERS.iter().any(|name| text.contains(name)))
 }
@@ -337,14 +338,14 @@ fn is_named_in(text: &str) -> bool {
     text.contains("phantom-token") || text.contains("phantom_token")
 }
 
-/// Whether a document is a configuration and nothing around it. A role of Kubernetes has `rules` as well.
+/// Whether a document is a bare configuration. A Kubernetes role has `rules` as well.
 fn is_bare(document: &Node) -> bool {
     let is_resource = document.get("kind").is_some() && document.get("apiVersion").is_some();
     !is_resource && BARE.iter().any(|name| document.get(name).is_some())
 }
 
-/// Where the lines of a text begin in the file: those of a block stand there behind an indentation, and those of a quoted text where
-/// nothing in it is escaped.
+/// Returns where the lines of a text begin in the file. The file has the lines of a block scalar behind an indentation, and those of a
+/// quoted text only if nothing is escaped.
 fn lines_begin(text: &str, at: Position, source: &str) -> Option<Position> {
     let written: Vec<&str> = source.lines().skip(at.line - 1).take(text.lines().count()).collect();
     let stands_at = |column: usize| {
@@ -359,7 +360,7 @@ fn lines_begin(text: &str, at: Position, source: &str) -> Option<Position> {
     Some(Position { column, ..at })
 }
 
-/// Where it shows that a text is not JSON; where it begins, if it is.
+/// Returns where a text ceases to be JSON, or its start if it is JSON.
 fn syntax_error(text: &str) -> Position {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Err(error) => Position { line: error.line().max(1), column: error.column().max(1) },
@@ -367,19 +368,19 @@ fn syntax_error(text: &str) -> Position {
     }
 }
 
-/// What says who is asked about tokens.
+/// The members that configure authorization servers.
 const SERVERS: &[&str] = &["introspection", "userinfo", "authorization_servers"];
 
-/// Of a document that is nothing else, these are enough to see that it is a configuration.
+/// The members by which a document is recognized as a bare configuration.
 const BARE: &[&str] = &["introspection", "userinfo", "authorization_servers", "rules"];
 
-/// What makes it ours beside its rules.
+/// The members that, beside `rules`, distinguish this filter's configuration from others.
 const SECTIONS: &[&str] = &["introspection", "userinfo", "authorization_servers", "profile", "token", "keys"];
 
-/// What a resource of Kubernetes has in annotations: among it, all that was applied, as a text.
+/// The member of a Kubernetes resource with its annotations, which may repeat everything that was applied as a text.
 const METADATA: &str = "metadata";
 
-/// The filters of Envoy's connection manager, in their order.
+/// The HTTP filters of Envoy's connection manager, in their order.
 const HTTP_FILTERS: &str = "http_filters";
 
 const NO_TEXT: &str =

@@ -8,7 +8,7 @@ use serde_saphyr::Spanned;
 
 use crate::foreign::{self, Foreign};
 
-/// A place in a file, both numbers from one.
+/// A position in a file. Both numbers start at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -17,19 +17,19 @@ pub struct Position {
     pub column: usize,
 }
 
-/// A value, and where it begins.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// What it is.
+    /// The value.
     pub content: Content,
     /// Where it begins.
     pub at: Position,
 }
 
-/// What a value is.
+/// The content of a value.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Null, a truth value or a number.
+    /// Null, a Boolean or a number.
     Plain(Value),
     /// A text.
     Text(String),
@@ -50,21 +50,21 @@ pub struct Member {
     pub value: Node,
 }
 
-/// Why there is no configuration to read. It holds nothing of the text, which may be a secret.
+/// The reason why a text cannot be read. It quotes nothing from the text, which may contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Where.
+    /// The position of the problem.
     pub at: Position,
-    /// Why, as a sentence for the operator.
+    /// The reason, as a sentence for the operator.
     pub message: &'static str,
 }
 
 /// Reads all documents of a text.
 ///
 /// # Errors
-/// Where it is neither YAML nor JSON.
+/// The position at which the text is neither YAML nor JSON.
 pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
-    // The operator's own file may be as long as a dump of a cluster, and no deeper than JSON may be to the filter.
+    // An operator's file may be as long as a dump of a cluster, but not nested more deeply than the filter's JSON may be.
     let budget = serde_saphyr::budget! {
         max_depth: MAX_DEPTH,
         max_reader_input_bytes: None,
@@ -99,10 +99,10 @@ pub fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
 }
 
 impl Position {
-    /// Where a text begins.
+    /// The beginning of a text.
     pub const START: Self = Self { line: 1, column: 1 };
 
-    /// Where something is in a file that is here in a text, which begins at this place and goes on under itself.
+    /// Converts a position in a text to one in the file, given that the text begins at `self` and all its lines start in that column.
     #[must_use]
     pub fn plus(self, inside: Self) -> Self {
         Self { line: self.line + inside.line - 1, column: self.column + inside.column - 1 }
@@ -115,50 +115,50 @@ impl Position {
 }
 
 impl Node {
-    /// No value.
+    /// A node without a value.
     pub const NOTHING: Self = Self { content: Content::Plain(Value::Null), at: Position::START };
 
-    /// The member of this name.
+    /// Returns the member of this name.
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.members().iter().find(|member| member.name == name).map(|member| &member.value)
     }
 
-    /// What is behind these names, one inside the other.
+    /// Returns the value at a path of member names.
     pub fn find(&self, names: &[&str]) -> Option<&Self> {
         names.iter().try_fold(self, |node, name| node.get(name))
     }
 
-    /// The members, if it is an object.
+    /// Returns the members, if the value is an object.
     pub fn members(&self) -> &[Member] {
         if let Content::Object(members) = &self.content { members } else { &[] }
     }
 
-    /// The elements, if it is a list.
+    /// Returns the elements, if the value is a list.
     pub fn elements(&self) -> &[Self] {
         if let Content::List(elements) = &self.content { elements } else { &[] }
     }
 
-    /// The text, if it is one.
+    /// Returns the text, if the value is one.
     pub fn text(&self) -> Option<&str> {
         if let Content::Text(text) = &self.content { Some(text) } else { None }
     }
 
-    /// Whether it is `true`.
+    /// Whether the value is `true`.
     pub fn is_true(&self) -> bool {
         matches!(&self.content, Content::Plain(value) if value == true)
     }
 
-    /// The text of a member.
+    /// Returns the text of a member.
     pub fn text_of(&self, name: &str) -> Option<&str> {
         self.get(name)?.text()
     }
 
-    /// What is directly inside it.
+    /// Returns the values directly inside this one.
     pub fn children(&self) -> impl Iterator<Item = &Self> {
         self.elements().iter().chain(self.members().iter().map(|member| &member.value))
     }
 
-    /// The value as JSON knows it.
+    /// Returns the value as JSON.
     pub fn to_value(&self) -> Value {
         match &self.content {
             Content::Plain(value) => value.clone(),
@@ -171,8 +171,8 @@ impl Node {
         }
     }
 
-    /// Where a field is, by a path like `rules[2].path`: its value, or its name if the value is long. What is not there is
-    /// where it would have to be: in the innermost object around it.
+    /// Returns the position of a field, given a path like `rules[2].path`: that of its value, or of its name if the value is an object or a
+    /// list. A missing field has the position of the innermost object or list around it.
     pub fn locate(&self, path: &str) -> Position {
         self.locate_within(path, self.at)
     }
@@ -274,5 +274,5 @@ impl<'de> Visitor<'de> for AnyContent {
     }
 }
 
-/// How many lists and objects may be inside one another, as in serde_json.
+/// The maximum nesting depth of lists and objects, as in serde_json.
 const MAX_DEPTH: usize = 128;

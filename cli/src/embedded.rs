@@ -1,5 +1,5 @@
-//! Texts in a file that may be files themselves: those of a ConfigMap or a Secret, the bootstrap of Envoy Gateway's EnvoyProxy, the
-//! values of a chart. What Kubernetes encodes is decoded.
+//! Texts in a file that may be files themselves: entries of a ConfigMap or a Secret, the bootstrap in Envoy Gateway's EnvoyProxy, the
+//! values of a Helm chart. Base64 in Kubernetes resources is decoded.
 
 use std::borrow::Cow;
 
@@ -9,19 +9,19 @@ use base64::engine::general_purpose::STANDARD;
 use crate::document::{Member, Node, Position};
 use crate::foreign;
 
-/// Such a text.
+/// A text that may be a file itself.
 pub struct Text<'n> {
-    /// What it says.
+    /// The decoded text.
     pub text: Cow<'n, str>,
     /// Where it begins.
     pub at: Position,
-    /// Whether it is meant as a file of YAML or JSON, so that it has to be one.
+    /// Whether it is meant as a YAML or JSON file, so that it has to be one.
     pub is_file: bool,
-    /// Whether it has to be JSON, by its name, or by how it begins.
+    /// Whether it has to be JSON, by its name or by its first characters.
     pub is_json: bool,
 }
 
-/// The texts directly in an object or a list.
+/// Returns the texts directly in an object or a list.
 pub fn texts(node: &Node) -> Vec<Text<'_>> {
     let kind = node.text_of("kind");
     let encoded = match kind {
@@ -34,7 +34,7 @@ pub fn texts(node: &Node) -> Vec<Text<'_>> {
     decoded.chain(members).chain(node.elements().iter().filter_map(|element| plain("", element))).collect()
 }
 
-/// A text of several lines, or one that looks like JSON.
+/// Returns a text that has several lines, or looks like JSON.
 fn plain<'n>(name: &str, node: &'n Node) -> Option<Text<'n>> {
     let text = node.text().filter(|text| text.contains('\n') || text.trim_start().starts_with('{'))?;
     Some(Text::named(name, text.into(), node.at))

@@ -8,20 +8,20 @@ use phantom_token_core::{ConfigErrors, HostKind, SdsSecret, SecretSources, Setti
 
 use crate::document::Node;
 
-/// What stands for a variable.
+/// The values of environment variables and delivered secrets.
 pub struct Environment {
     is_required: bool,
-    /// The variables and secrets that hold private keys.
+    /// The names of the variables and secrets that hold private keys.
     keys: BTreeSet<String>,
 }
 
 impl Environment {
-    /// The variables of this very process, which have to be there.
+    /// Uses the variables of this process, which have to be set.
     pub fn required() -> Self {
         Self { is_required: true, keys: BTreeSet::new() }
     }
 
-    /// Something in the place of each variable that this configuration names.
+    /// Uses a placeholder for each variable that the configuration names.
     pub fn placeholders(configuration: Option<&Node>) -> Self {
         let mut keys = BTreeSet::new();
         configuration.into_iter().for_each(|node| collect_keys(node, &mut keys));
@@ -31,7 +31,7 @@ impl Environment {
     /// Reads a configuration for a host with these values.
     ///
     /// # Errors
-    /// Every error in it.
+    /// All errors in the configuration.
     pub fn read(&self, text: &str, host: HostKind) -> Result<Settings, ConfigErrors> {
         let environment = |name: &str| self.variable(name);
         let delivered = |secret: &SdsSecret| Ok(self.placeholder(&secret.name));
@@ -61,11 +61,11 @@ fn collect_keys(node: &Node, keys: &mut BTreeSet<String>) {
     node.children().for_each(|child| collect_keys(child, keys));
 }
 
-/// A placeholder key.
+/// Returns a placeholder for a private key.
 pub fn private_key() -> Option<String> {
     let key = SecretKey::from_slice(&[1; 32]).ok()?;
     Some(key.to_pkcs8_pem(LineEnding::LF).ok()?.to_string())
 }
 
-/// Long enough for every field, and good for each.
+/// Long enough and valid for every field.
 const SECRET: &str = "in-the-place-of-a-variable-of-the-environment";

@@ -20,42 +20,42 @@ use crate::local_host::LocalHost;
 use crate::simulated_client;
 use crate::simulated_server::{JwtProfile, SimulatedServer};
 
-/// A request, and what the authorization server would say of its token.
+/// A request, and the authorization server's claims about its token.
 #[derive(Clone, Debug)]
 pub struct Input {
     /// The request.
     pub request: Request,
-    /// What the authorization server says of its token; without, a request without a token is meant, unless it brings one.
+    /// The claims that the authorization server returns for the token. If `None`, the request has no token, unless a field contains one.
     pub claims: Option<Map<String, Value>>,
-    /// Whether the token is a JWT that the client presents.
+    /// Whether the client presents the claims as a JWT.
     pub is_jwt: bool,
-    /// Whether it is bound to a key, and comes with a proof that the client holds that (RFC 9449).
+    /// Whether the token is bound to a key, and the client proves possession of the key (RFC 9449).
     pub proves_possession: bool,
-    /// The time.
+    /// The time of the request.
     pub now: Timestamp,
 }
 
-/// What the filter makes of it.
+/// What the filter does with a request.
 #[derive(Debug)]
 pub struct Explanation {
-    /// The request, with the token that stands for the claims.
+    /// The request, including the token that stands for the claims.
     pub request: Request,
-    /// The places of the rules that decide; none, where none does.
+    /// The indices of the rules that decide; empty if there is no such rule.
     pub rules: Vec<usize>,
-    /// What the authorization servers are asked, in this order.
+    /// The requests to authorization servers, in order.
     pub exchanges: Vec<Exchange>,
-    /// All rules, with those that `mcp` comes to.
+    /// All rules, including those generated from `mcp`.
     pub effective_rules: Vec<Value>,
-    /// What becomes of it.
+    /// What happens to the request.
     pub outcome: Outcome,
-    /// What the request lacks, or which other filter decides, as a sentence.
+    /// A sentence about what the request lacks, or which other filter decides.
     pub note: Option<String>,
 }
 
-/// Lets a request go through the filter, with the text of a configuration and where that is from, if it is from a file.
+/// Runs a request through the filter with the configuration in `text`. `configuration` is where the text was found, if it is from a file.
 ///
 /// # Errors
-/// That the configuration has errors.
+/// The configuration has errors.
 pub fn explain(
     text: &str,
     configuration: Option<&Configuration>,
@@ -98,7 +98,7 @@ pub fn explain(
         exchanges.push(Exchange::of(&call.request, response.as_ref()));
         response
     });
-    // As the client receives it: the filter or the host has given it the form of gRPC.
+    // The reply as the client receives it: the filter or the host converts replies for gRPC clients.
     let outcome = match outcome {
         Outcome::Answered(reply) => Outcome::Answered(reply.for_host(false)),
         outcome => outcome,
@@ -112,14 +112,15 @@ pub fn explain(
     Ok(explanation)
 }
 
-/// Whether a browser asks by it what a page may send (Fetch §3.2.2).
+/// Whether the request is a CORS preflight (Fetch §3.2.2).
 fn is_preflight(request: &Request) -> bool {
     let fields = request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
     let head = RequestHead::read(fields);
     head.method == b"OPTIONS" && head.origin.is_some() && head.access_control_request_method.is_some()
 }
 
-/// The rules that decide, also where what they ask is not met: about a preflight of a page that may call, those for the request after it.
+/// Returns the indices of the rules that decide, even if their conditions are not met. For a preflight from an allowed origin, these are
+/// the rules for the request that follows it.
 fn places(settings: &Settings, request: &Request) -> Vec<usize> {
     let fields = request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
     let route = request.route.as_ref().map(String::as_bytes);
@@ -134,7 +135,7 @@ fn places(settings: &Settings, request: &Request) -> Vec<usize> {
     settings.rules.places(&head).unwrap_or_default()
 }
 
-/// The place of the server whose tokens are taken by these rules.
+/// Returns the index of the server whose tokens these rules accept.
 fn place_of_server(settings: &Settings, configuration: &Value, rules: &[usize]) -> usize {
     let name = rules.iter().find_map(|place| {
         configuration.pointer(&format!("/rules/{place}/authorization_server")).and_then(Value::as_str)
@@ -146,7 +147,7 @@ fn place_of_server(settings: &Settings, configuration: &Value, rules: &[usize]) 
         .unwrap_or_default()
 }
 
-/// What a server's JWTs have to be like: those of servers that are older than RFC 9068 do not say that they are access tokens.
+/// Returns the profile of a server's JWTs. Servers older than RFC 9068 do not mark JWTs as access tokens.
 fn profile(text: &str, server: usize) -> JwtProfile {
     let effective = effective(text);
     let of_one = effective.pointer(&format!("/authorization_servers/{server}/token/jwt_profile"));
@@ -156,14 +157,14 @@ fn profile(text: &str, server: usize) -> JwtProfile {
     }
 }
 
-/// The configuration with all that it leaves to defaults.
+/// Returns the configuration with the defaults of its profiles and the rules that `mcp` generates.
 fn effective(text: &str) -> Value {
     let effective = Settings::effective(text.as_bytes()).ok();
     effective.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 impl Explanation {
-    /// Which other filter may answer a preflight, or what its page lacks.
+    /// Returns a note about the filter that may answer a preflight, or about what its page lacks.
     fn about_preflight(&self, configuration: Option<&Configuration>) -> Option<String> {
         if !is_preflight(&self.request) {
             return None;
@@ -173,7 +174,7 @@ impl Explanation {
         before.or_else(|| is_refused.then(|| NO_CORS.to_owned()))
     }
 
-    /// That a rule for this place asks which call of an MCP client the request is, which nothing says here.
+    /// Returns a note if a rule for this path depends on an MCP client's call, which the input does not specify.
     fn about_call(&self) -> Option<String> {
         let fields = self.request.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
         if self.request.mcp_call.is_some() || RequestHead::read(fields).method != b"POST" {
@@ -190,7 +191,7 @@ impl Explanation {
         self.rules.iter().filter_map(path_of).any(asks_at).then(|| UNREAD_CALL.to_owned())
     }
 
-    /// The explanation as JSON.
+    /// Returns the explanation as JSON.
     pub fn to_json(&self) -> Value {
         let outcome = match &self.outcome {
             Outcome::Waiting => json!({"outcome": "waiting"}),
@@ -221,7 +222,8 @@ impl Explanation {
         explanation
     }
 
-    /// The fields that services get other than the client sent them, and those with JWTs. Of a JWT, the names of its claims.
+    /// Returns the fields that services receive and the client did not send with that value, and all fields with JWTs. A JWT is described
+    /// by the names of its claims.
     pub fn set(&self) -> Vec<(String, String)> {
         let Outcome::Forwarded { fields, .. } = &self.outcome else { return Vec::new() };
         let described = |field: &(String, Vec<u8>)| {
@@ -237,7 +239,7 @@ impl Explanation {
         fields.iter().filter_map(described).collect()
     }
 
-    /// The names of the fields that the client sent and services do not get.
+    /// Returns the names of the fields that the client sent and services do not receive.
     pub fn removed(&self) -> Vec<String> {
         let Outcome::Forwarded { fields, .. } = &self.outcome else { return Vec::new() };
         let is_gone =
@@ -251,5 +253,5 @@ const NO_CORS: &str = "browsers send preflights without a token: pages of this o
 
 const UNREAD_CALL: &str = "Envoy's filter for MCP reads in the body which call this is: without --mcp and --tool, it is one that no rule names";
 
-/// Placeholder for the token.
+/// Stands for the token.
 const OPAQUE: &str = "opaque-token";

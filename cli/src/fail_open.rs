@@ -8,19 +8,19 @@ use crate::http_filters::Risk;
 /// A setting that fails open.
 #[derive(Clone, Debug)]
 pub struct FailOpen {
-    /// Its name, or its path in what stands around the configuration.
+    /// Its name, or its path in the configuration around the filter's.
     pub path: &'static str,
     /// Where it is.
     pub at: Position,
-    /// Whether requests pass in any case, or depending on what is not in the file.
+    /// Whether requests certainly pass, or only depending on more than the file.
     pub risk: Risk,
-    /// When they pass, and what to do.
+    /// When requests pass, and how to prevent it.
     pub message: &'static str,
 }
 
 impl FailOpen {
-    /// Of what has the configuration: Envoy's `PluginConfig`, a filter that is a dynamic module, or what a resource of Kubernetes says of
-    /// a plugin. `documents` are those of the file.
+    /// Returns the settings in the object that has the configuration: Envoy's `PluginConfig`, a dynamic module's filter, or a plugin in a
+    /// Kubernetes resource. `documents` are all documents of the file.
     pub fn of_plugin(plugin: &Node, host: HostKind, documents: &[Node]) -> Vec<Self> {
         let mut found = Self::of_table(if host == HostKind::Kong { KONG } else { PLUGIN }, plugin);
         let module = plugin.get("dynamic_module_config");
@@ -38,7 +38,8 @@ impl FailOpen {
         found
     }
 
-    /// Of the entry of the filter among the HTTP filters of Envoy's connection manager, and of the routes in the file that turn it off.
+    /// Returns the settings in the filter's entry among the HTTP filters of Envoy's connection manager, and in routes of the file that turn
+    /// the filter off.
     pub fn of_http_filter(entry: &Node, documents: &[Node]) -> Vec<Self> {
         let mut found = Self::of_table(HTTP_FILTER, entry);
         let mut switches = Vec::new();
@@ -55,7 +56,7 @@ impl FailOpen {
         found
     }
 
-    /// Of one of Kong's filter chains.
+    /// Returns the settings in one of Kong's filter chains.
     pub fn of_filter_chain(chain: &Node) -> Vec<Self> {
         Self::of_table(KONG, chain)
     }
@@ -86,7 +87,7 @@ const fn setting(
     Setting { name, is_open, risk, message }
 }
 
-/// In Envoy, Istio and Envoy Gateway. Envoy reads the JSON names of its fields as well.
+/// Settings of Envoy, Istio and Envoy Gateway. Envoy accepts the JSON names of its fields as well.
 const PLUGIN: &[Setting] = &[
     setting("failure_policy", is_fail_open, Risk::Certain, VM),
     setting("failurePolicy", is_fail_open, Risk::Certain, VM),
@@ -101,10 +102,10 @@ const HTTP_FILTER: &[Setting] = &[
     setting("disabled", Node::is_true, Risk::Possible, DISABLED),
 ];
 
-/// Of a chain, and of a filter in it.
+/// Settings of a filter chain, and of a filter in the chain.
 const KONG: &[Setting] = &[setting("enabled", is_false, Risk::Possible, NOT_ENABLED)];
 
-/// Where routes, virtual hosts and weighted clusters turn the filter of this name off.
+/// Collects where routes, virtual hosts and weighted clusters turn off the filter of this name.
 fn collect_switches(name: &str, node: &Node, found: &mut Vec<Position>) {
     let settings =
         ["typed_per_filter_config", "typedPerFilterConfig"].into_iter().filter_map(|key| node.get(key));
@@ -113,7 +114,7 @@ fn collect_switches(name: &str, node: &Node, found: &mut Vec<Position>) {
     node.children().for_each(|child| collect_switches(name, child, found));
 }
 
-/// The kind of source of a module that an `EnvoyProxy` among the documents registers under this name, if Envoy downloads it.
+/// Returns the source type of the module that an `EnvoyProxy` among the documents registers under this name, if Envoy downloads the module.
 fn remote_source<'d>(name: &str, documents: &'d [Node]) -> Option<&'d Node> {
     let proxies = documents.iter().filter(|document| document.text_of("kind") == Some("EnvoyProxy"));
     let mut modules =
@@ -126,7 +127,7 @@ fn is_false(node: &Node) -> bool {
     matches!(&node.content, Content::Plain(value) if value == false)
 }
 
-/// Envoy takes the number of a value for its name.
+/// Envoy accepts the number of an enum value in place of its name.
 fn is_fail_open(node: &Node) -> bool {
     node.text() == Some("FAIL_OPEN") || matches!(&node.content, Content::Plain(value) if value == FAIL_OPEN)
 }

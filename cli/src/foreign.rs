@@ -1,18 +1,18 @@
-//! Recognises files that are not a configuration as they stand: a template, another language, encrypted or damaged text. Each
-//! row says what to do about it. No message quotes the file.
+//! Recognizes files that are not a configuration as they stand: a template, another language, encrypted or damaged text. Each row says what
+//! to do about it. No message quotes the file.
 
 use crate::document::{Node, Position};
 
-/// What a text is, and where that shows.
+/// The nature of a text, and where the text reveals it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreign {
-    /// Where.
+    /// The position that reveals it.
     pub at: Position,
-    /// What it is and what to do, as a sentence for the operator.
+    /// What the text is and what to do, as a sentence for the operator.
     pub message: &'static str,
 }
 
-/// What bytes are that are no text.
+/// Describes bytes that are not UTF-8 text.
 pub fn of_bytes(bytes: &[u8]) -> &'static str {
     let rows: &[(&[u8], &str)] = &[
         (b"\xff\xfe", UTF_16),
@@ -23,7 +23,7 @@ pub fn of_bytes(bytes: &[u8]) -> &'static str {
     rows.iter().find(|(mark, _)| bytes.starts_with(mark)).map_or("it is not UTF-8 text", |(_, what)| what)
 }
 
-/// What a file is by its name, where that is neither YAML nor JSON.
+/// Describes a file whose name says that it is neither YAML nor JSON.
 pub fn of_name(name: &str) -> Option<&'static str> {
     let rows: &[(&[&str], &str)] = &[
         (&[".tpl", ".gotmpl"], HELM),
@@ -37,14 +37,14 @@ pub fn of_name(name: &str) -> Option<&'static str> {
     rows.iter().find(|(ends, _)| ends.iter().any(|end| name.ends_with(end))).map(|(_, what)| *what)
 }
 
-/// What a text is that is neither YAML nor JSON.
-/// It can be read up to this line, or the one before or after it.
+/// Describes a text that is neither YAML nor JSON. It can be parsed up to about this line, so the lines before and after it are checked as
+/// well.
 pub fn of_unreadable(text: &str, line: usize) -> Option<Foreign> {
     let around = [line, line + 1, line.saturating_sub(1)];
     first(UNREADABLE, text).or_else(|| around.into_iter().find_map(|line| of_line(text, line)))
 }
 
-/// What a text is that can be read, and has no configuration.
+/// Describes a text that can be parsed, but contains no configuration.
 pub fn of_nothing(text: &str, documents: &[Node]) -> Option<Foreign> {
     let is = |node: &Node, name: &str, value: &str| node.text_of(name) == Some(value);
     let of_node = |node: &Node| {
@@ -65,19 +65,19 @@ pub fn of_nothing(text: &str, documents: &[Node]) -> Option<Foreign> {
         .or_else(|| if is_prose { first(UNREADABLE, text) } else { None })
 }
 
-/// What is wrong with the text of a configuration that has to be JSON, and is none.
+/// Describes the mistake in the text of a configuration that has to be JSON, but is not.
 pub fn of_json(text: &str) -> Option<&'static str> {
     first(NOT_JSON, text).map(|foreign| foreign.message)
 }
 
-/// What is in a line that something has yet to fill in, or that an editor has put there.
+/// Describes a placeholder in a line that is yet to be filled in, or damage by an editor.
 pub fn of_line(text: &str, line: usize) -> Option<Foreign> {
     let written = text.lines().nth(line.checked_sub(1)?)?;
     let Foreign { at, message } = first(PLACEHOLDERS, written).or_else(|| first(DAMAGE, written))?;
     Some(Foreign { at: Position { line, ..at }, message })
 }
 
-/// How a text shows what it is: the byte at which it does.
+/// Returns the byte offset at which a text shows what it is.
 type Sign = fn(&str) -> Option<usize>;
 
 type Row = (Sign, &'static str);
@@ -93,7 +93,7 @@ fn position(text: &str, offset: usize) -> Position {
     Position { line: before.matches('\n').count() + 1, column }
 }
 
-/// The first line, or what of it, that begins with one of these.
+/// Returns the offset of the first line that begins with one of these.
 fn line_of(text: &str, beginnings: &[&str]) -> Option<usize> {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
@@ -109,7 +109,7 @@ fn any_of(text: &str, marks: &[&str]) -> Option<usize> {
     marks.iter().filter_map(|mark| text.find(mark)).min()
 }
 
-/// Where this begins and, on the same line, that ends it.
+/// Returns the first offset of `begin` that `end` follows on the same line.
 fn enclosed(text: &str, begin: &str, end: &str) -> Option<usize> {
     text.match_indices(begin).map(|(at, _)| at).find(|at| {
         let rest = text.get(*at + begin.len()..).unwrap_or_default();
@@ -117,7 +117,7 @@ fn enclosed(text: &str, begin: &str, end: &str) -> Option<usize> {
     })
 }
 
-/// Where a name is to be filled in: not `$(1 + 1)`, nor `${`.
+/// Returns the offset of the first placeholder that encloses a name: not `$(1 + 1)`, nor a lone `${`.
 fn named(text: &str, begin: &str, end: char) -> Option<usize> {
     text.match_indices(begin).map(|(at, _)| at).find(|at| {
         let rest = text.get(*at + begin.len()..).unwrap_or_default();
@@ -133,13 +133,13 @@ fn is_json_like(text: &str) -> bool {
     is_object || rest.starts_with("//") || rest.starts_with("/*")
 }
 
-/// A comma with nothing after it in its list or object, outside of texts and in what looks like JSON.
+/// Returns the offset of a trailing comma in a list or an object, outside of strings, in what looks like JSON.
 fn trailing_comma(text: &str) -> Option<usize> {
     let after = |at: usize| text.get(at + 1..).unwrap_or_default().trim_start();
     json_mark(text, |at, rest| rest.starts_with(',') && after(at).starts_with(['}', ']']))
 }
 
-/// An action of a template that only Helm has.
+/// Returns the offset of an action that occurs only in Helm templates.
 fn helm(text: &str) -> Option<usize> {
     text.match_indices("{{").map(|(at, _)| at).find(|at| {
         let action = text.get(*at + 2..).unwrap_or_default();
@@ -154,18 +154,18 @@ pub fn is_meant_as_json(text: &str) -> bool {
     rest.strip_prefix('{').is_some_and(|inside| inside.trim_start().starts_with(['"', '/', '#']))
 }
 
-/// Whether a text that looks like JSON has comments: YAML takes them for names and values.
+/// Returns the first comment in a text that looks like JSON: YAML takes comments for names and values.
 pub fn has_comments(text: &str) -> Option<Foreign> {
     let at = json_comment(text, &["//", "/*"])?;
     Some(Foreign { at: position(text, at), message: COMMENT })
 }
 
-/// A comment outside of texts, in what looks like JSON.
+/// Returns the offset of a comment outside of strings, in what looks like JSON.
 fn json_comment(text: &str, marks: &[&str]) -> Option<usize> {
     json_mark(text, |_, rest| marks.iter().any(|mark| rest.starts_with(mark)))
 }
 
-/// Where this is the case outside of texts, in what looks like JSON.
+/// Returns the first offset outside of strings at which `is_here` holds, in what looks like JSON.
 fn json_mark(text: &str, is_here: impl Fn(usize, &str) -> bool) -> Option<usize> {
     if !is_json_like(text) {
         return None;
@@ -188,13 +188,13 @@ fn json_mark(text: &str, is_here: impl Fn(usize, &str) -> bool) -> Option<usize>
     None
 }
 
-/// Whether there is nothing but comments and separators.
+/// Whether a text has only comments and separators.
 fn is_empty(text: &str) -> bool {
     let says_nothing = |line: &str| line.is_empty() || line.starts_with('#') || matches!(line, "---" | "...");
     text.trim_start_matches('\u{feff}').lines().map(str::trim).all(says_nothing)
 }
 
-/// Where the second of several JSON values begins.
+/// Returns the offset of the second of several JSON values.
 fn second_json(text: &str) -> Option<usize> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     values.next()?.ok()?;
@@ -204,7 +204,7 @@ fn second_json(text: &str) -> Option<usize> {
     Some(end + rest.len() - rest.trim_start().len())
 }
 
-/// A tab before the first other character of a line, in YAML.
+/// Returns the offset of a tab in the indentation of a line, in YAML.
 fn tab(text: &str) -> Option<usize> {
     if is_json_like(text) {
         return None;
@@ -220,7 +220,7 @@ fn tab(text: &str) -> Option<usize> {
     None
 }
 
-/// What can be read as YAML, and is something else.
+/// Texts that can be parsed as YAML, but are something else.
 const READABLE: &[Row] = &[
     (|text| is_empty(text).then_some(0), "the file is empty"),
     (|text| json_comment(text, &["//", "/*"]), COMMENT),
@@ -255,7 +255,7 @@ const UNREADABLE: &[Row] = &[
     (|text| json_comment(text, &["//", "/*"]), COMMENT),
 ];
 
-/// What the text of a configuration is that the filter gets as it stands, and that is no JSON.
+/// Mistakes in a text that the filter gets unchanged as its configuration, and that is not JSON.
 const NOT_JSON: &[Row] = &[
     (|text| text.starts_with('\u{feff}').then_some(0), BYTE_ORDER_MARK),
     (|text| enclosed(text, "{{", "}}"), TEMPLATE),
@@ -264,7 +264,7 @@ const NOT_JSON: &[Row] = &[
     (second_json, "several JSON values follow each other, but the filter takes one"),
 ];
 
-/// What something has yet to fill in.
+/// Placeholders that are yet to be filled in.
 const PLACEHOLDERS: &[Row] = &[
     (helm, HELM),
     (|text| enclosed(text, "{{", "}}"), TEMPLATE),
@@ -274,14 +274,14 @@ const PLACEHOLDERS: &[Row] = &[
     (|text| text.find("ENC[AES256_GCM"), ENCRYPTED),
 ];
 
-/// What an editor or a page has put into a text.
+/// Characters that an editor or a web page has put into a text.
 const DAMAGE: &[Row] = &[
     (tab, "a tab indents this line, but YAML allows only spaces"),
     (|text| text.find(['\u{a0}', '\u{200b}', '\u{2028}']), NO_SPACE),
     (|text| text.find(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']), QUOTES),
 ];
 
-/// How an action begins that only templates of Helm have.
+/// The beginnings of actions that occur only in Helm templates.
 const HELM_WORDS: &[&str] = &[
     ".Values.",
     "$.Values.",

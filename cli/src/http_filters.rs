@@ -6,15 +6,15 @@
 use crate::configuration::Configuration;
 use crate::document::Node;
 
-/// The filters before a configuration's.
+/// The HTTP filters that run before this one.
 #[derive(Clone, Debug, Default)]
 pub enum Before {
     /// The configuration stands alone, or in a host without routes.
     #[default]
     Unknown,
-    /// The host adds the filter to others, which are not in this file.
+    /// The host adds this filter to others, which the file does not contain.
     Elsewhere,
-    /// All of them, in their order, but for those that are disabled.
+    /// All filters before this one, in their order, except disabled ones.
     Known(Vec<Filter>),
 }
 
@@ -23,43 +23,43 @@ pub enum Before {
 pub struct Filter {
     name: String,
     effect: Effect,
-    /// Whether it is Envoy's filter for MCP, and looks for keys that are there twice. It refuses such a body, or says that it would have.
+    /// Whether it is Envoy's MCP filter and checks for duplicate keys: it rejects a body with such keys, or reports that it would have.
     reads_calls_once: bool,
 }
 
 /// What a filter does to the route of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// It clears the route and asks for it.
+    /// Clears the cached route, and requests the route again.
     Selects,
-    /// It asks for the route, which is selected if it was cleared: the filter for CORS.
+    /// Requests the route, which Envoy then selects if it was cleared: the CORS filter.
     Asks,
-    /// It changes what routes are selected by, and clears the route.
+    /// Changes what routes match on, and clears the cached route.
     Clears,
-    /// It changes what routes are selected by. The route stays until another filter clears it, which ours does.
+    /// Changes what routes match on. The cached route stays until another filter clears it, as this one does.
     Changes,
-    /// It may do the last.
+    /// May do the same as [`Self::Changes`].
     Unknown,
 }
 
-/// How sure it is that what stands around a configuration lets requests pass that its rules do not.
+/// How certain it is that the configuration around the filter's lets requests pass that the rules would refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Risk {
-    /// It depends on what is not in the file.
+    /// It depends on more than the file.
     Possible,
-    /// It does.
+    /// It is certain.
     Certain,
 }
 
 impl Before {
-    /// The filters of a list that stand before this place in it.
+    /// Returns the filters of a list that come before this index.
     pub fn place(filters: &[Node], index: usize) -> Self {
         let before =
             filters.iter().take(index).filter(|filter| !filter.get("disabled").is_some_and(Node::is_true));
         Self::Known(before.map(Filter::read).collect())
     }
 
-    /// The risk, and why.
+    /// Returns the risk of a stale route, and the reason.
     fn risk(&self) -> Option<(Risk, String)> {
         let filters = match self {
             Self::Unknown => return None,
@@ -110,7 +110,7 @@ impl Filter {
     }
 }
 
-/// What answers preflights before a configuration's filter, as far as its file shows.
+/// Returns a note about the filter that answers preflights before this one, as far as the file shows one.
 pub fn of_preflights(configuration: &Configuration) -> Option<String> {
     let Before::Known(filters) = configuration.before() else { return None };
     let Filter { name, .. } = filters.iter().find(|filter| filter.effect == Effect::Asks)?;
@@ -119,8 +119,8 @@ pub fn of_preflights(configuration: &Configuration) -> Option<String> {
     ))
 }
 
-/// Where rules of a configuration are for routes, how sure it is that they are judged by the wrong one: the path of the first of
-/// these fields, and why.
+/// If a configuration has rules with `routes`, returns the risk that they are matched against a stale route, with the path of the first
+/// such field and the reason.
 pub fn stale_route(configuration: &Configuration) -> Option<(Risk, String, String)> {
     let rules = configuration.node()?.get("rules")?.elements();
     let index = rules.iter().position(|rule| rule.get("routes").is_some())?;
@@ -128,8 +128,8 @@ pub fn stale_route(configuration: &Configuration) -> Option<(Risk, String, Strin
     Some((risk, format!("rules[{index}].routes"), message))
 }
 
-/// Where a configuration believes Envoy's filter for MCP, how sure it is that this tells nothing true: the path of the first of these
-/// fields, and why.
+/// If a configuration relies on Envoy's MCP filter, returns the risk that the filter's metadata is missing or wrong, with the path of the
+/// first field that relies on it and the reason.
 pub fn unread_call(configuration: &Configuration) -> Option<(Risk, String, String)> {
     let node = configuration.node()?;
     let is_envoys = |at: Option<&Node>| at.and_then(Node::text) == Some("envoy_filter");
@@ -154,7 +154,7 @@ pub fn unread_call(configuration: &Configuration) -> Option<(Risk, String, Strin
     }
 }
 
-/// The option that several filters have.
+/// Whether a filter sets the option `clear_route_cache`, which several filters have.
 fn clears_route_cache(node: &Node) -> bool {
     node.get("clear_route_cache").is_some_and(Node::is_true) || node.children().any(clears_route_cache)
 }
@@ -166,7 +166,7 @@ fn has_text(node: &Node, parts: &[&str]) -> bool {
 
 const CLEAR: &str = ":clearRouteCache()";
 
-/// By what a Lua script changes the head of a request, whereupon Envoy clears the route, or clears it outright.
+/// The calls by which a Lua script changes the request head, after which Envoy clears the route, or by which it clears the route itself.
 const SCRIPTED: &[&str] = &[":add(", ":replace(", ":remove(", CLEAR];
 
 const READER: &str = "put envoy.filters.http.mcp of Envoy 1.40 or later, with reject_duplicate_keys: true, before \

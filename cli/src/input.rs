@@ -10,21 +10,21 @@ use serde_json::{Map, Value};
 
 use crate::arguments::Explain;
 
-/// The request, as a proxy would have it.
+/// Returns the request as a proxy would pass it to the filter.
 pub fn request(arguments: &Explain) -> Result<Request, String> {
     let Explain { method, url, headers, route, peer, certificate, mcp, tool, .. } = arguments.clone();
     let request = WrittenRequest { method, url, headers, route, peer, certificate }.read()?;
     Ok(Request { mcp_call: mcp.map(|method| (method, tool)), ..request })
 }
 
-/// The claims in a file.
+/// Reads the claims from a file.
 pub fn claims(path: &Path) -> Result<Map<String, Value>, String> {
     let source = Source::read(path)?;
     let claims = serde_json::from_str(source.text());
     claims.map_err(|_| format!("{}: the claims must be a JSON object", source.name))
 }
 
-/// The token to try, if there is one: an argument, standard input, or a variable of the environment.
+/// Returns the token to try, if there is one: from an argument, standard input, or an environment variable.
 pub fn token(argument: Option<&str>, variable: &str) -> Result<Option<String>, String> {
     let token = match argument {
         Some("-") => Some(Source::read(Path::new("-"))?.text().trim().to_owned()),
@@ -37,7 +37,6 @@ pub fn token(argument: Option<&str>, variable: &str) -> Result<Option<String>, S
     }
 }
 
-/// The time.
 #[allow(
     clippy::disallowed_methods,
     reason = "the command has a clock, and gives it to the core with each call"

@@ -4,18 +4,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-/// The header of a JWS, if this is one.
+/// Returns the header of a JWS, if the text is one.
 pub fn header(text: &str) -> Option<Map<String, Value>> {
     part(text, 0)
 }
 
-/// Its payload.
+/// Returns the payload of a JWS, if the text is one.
 pub fn payload(text: &str) -> Option<Map<String, Value>> {
     header(text)?;
     part(text, 1)
 }
 
-/// The names of claims.
+/// Lists the names of claims.
 pub fn names(claims: &Map<String, Value>) -> String {
     claims.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }

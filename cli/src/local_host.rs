@@ -8,13 +8,13 @@ use phantom_token_core::{Host, NoMetrics, Randomness, Timestamp};
 pub struct LocalHost(MemorySharedData);
 
 impl LocalHost {
-    /// Its services at this time.
+    /// Returns the host's services at this time.
     pub fn at(&self, now: Timestamp) -> Host<'_> {
         Host { now, shared_data: &self.0, metrics: &NoMetrics, randomness: &Random }
     }
 }
 
-/// The randomness of the machine.
+/// The randomness of the operating system.
 pub struct Random;
 
 impl Randomness for Random {

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether there are no errors, or why that is not known.
+/// Whether there are no errors, or the reason why that is not known.
 type Outcome = Result<bool, String>;
 
 fn check_files(arguments: &Check) -> Outcome {
@@ -155,7 +155,7 @@ fn complete(shell: clap_complete::Shell) -> Outcome {
     write(&String::from_utf8_lossy(&script)).map(|()| true)
 }
 
-/// Writes to standard output. A reader that closes the pipe is no error.
+/// Writes to standard output. A closed pipe is not an error.
 fn write(text: &str) -> Result<(), String> {
     match anstream::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {error}")),

@@ -30,17 +30,17 @@ use draft::{Change, Draft};
 use report::Report;
 use server::{Judgement, Server};
 
-/// What is tried.
+/// What to try, and how.
 pub struct Trial<'t> {
     /// The configuration.
     pub text: &'t str,
-    /// The name of the server, where there are several.
+    /// The name of the server, if there are several.
     pub server: Option<&'t str>,
     /// A token that a client got.
     pub token: Option<&'t str>,
     /// A refresh token of a client.
     pub refresh_token: Option<&'t str>,
-    /// Whether the values of claims may be seen.
+    /// Whether the report may show the values of claims.
     pub shows_values: bool,
     /// The time.
     pub now: Timestamp,
@@ -50,20 +50,20 @@ pub struct Trial<'t> {
     pub warn: &'t dyn Fn(&str),
 }
 
-/// What came of it.
+/// The findings of a probe.
 pub struct Findings {
-    /// For people.
+    /// The report for people.
     pub text: String,
-    /// For programs.
+    /// The report for programs.
     pub json: Value,
-    /// Whether the filter could work like this.
+    /// Whether the filter works with this server as configured.
     pub is_fine: bool,
 }
 
-/// Tries a server.
+/// Probes a server.
 ///
 /// # Errors
-/// Why it cannot be tried.
+/// The reason why the server cannot be probed.
 pub fn probe(trial: &Trial<'_>, route: &Route) -> Result<Findings, String> {
     let written: Value = serde_json::from_str(trial.text).map_err(|error| error.to_string())?;
     let settings = draft::parse(&written)?;
@@ -106,13 +106,12 @@ struct Probe<'t> {
     draft: Draft,
     report: Report,
     timeout: Option<Duration>,
-    /// The place of the server in the settings.
+    /// The index of the server in the settings.
     place: usize,
 }
 
 impl Probe<'_> {
-    /// Goes on after an answer that is not as it should be: what comes next may tell why. Only where there is none, there is no more to
-    /// ask.
+    /// Continues after an unexpected response, since later steps may show its cause. Stops only if the server cannot be asked.
     fn run(&mut self, tokens: Tokens<'_>) {
         if let Some(timeout) = self.timeout {
             let (server, report) = (&mut self.server, &mut self.report);
@@ -145,7 +144,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Lets changes count from here on.
+    /// Applies changes to the configuration for all further steps, and reports them.
     fn follow(&mut self, changes: &[Change]) {
         self.draft = self.draft.with(changes);
         self.report.follow(changes);
@@ -160,14 +159,14 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether the server knows a token, as far as it can be asked.
+    /// Whether the server may know a token: it neither calls the token inactive nor refuses the gateway.
     fn is_known(&mut self, token: &str) -> bool {
         let judgement = self.server.judge(&self.draft, token);
         let reason = judgement.and_then(|judgement| judgement.reason());
         !matches!(reason, Some(Reason::Inactive | Reason::GatewayCredentialsRefused))
     }
 
-    /// A token that a client got: what the server says of it, and whether that serves, whatever rules ask.
+    /// Reports what the server says about a client's token, and whether the filter accepts the token, whatever rules require.
     fn try_token(&mut self, token: &str) {
         let Some(judgement) = self.server.judge(&self.draft, token) else { return };
         let cause = quirks::cause(&mut self.server, &self.draft, token);
@@ -184,7 +183,7 @@ impl Probe<'_> {
         self.note_keys(&judgement);
     }
 
-    /// The documents that were fetched, and which keys of a set do not count.
+    /// Reports the documents that were fetched, and the keys of each set that are left out.
     fn note_keys(&mut self, judgement: &Judgement) {
         let settings = self.draft.settings().ok();
         let server = settings.as_ref().and_then(|settings| settings.servers.get(self.place));
@@ -204,7 +203,8 @@ impl Probe<'_> {
         }
     }
 
-    /// What decides about the token, in the answer that the filter can work with, and whether that fits.
+    /// Reports the claims that decide about the token, from the response in the format that the filter can use, and compares them with the
+    /// configuration.
     fn note_claims(&mut self, token: &str) {
         let Some(judgement) = self.server.judge(&self.draft, token) else { return };
         let Some(token_claims) = quirks::token_claims(&self.server, &self.draft, &judgement, token) else {
@@ -233,7 +233,7 @@ impl Probe<'_> {
         }
     }
 
-    /// What is not shown, whatever it stands in.
+    /// Returns the tokens and secrets that the report hides wherever they occur.
     fn hidden(&self, token: &str) -> Vec<String> {
         let secrets = ["client_secret", "bearer_token"].map(|name| format!("introspection.{name}"));
         let secrets = secrets.iter().filter_map(|path| self.draft.text(path));
@@ -256,7 +256,7 @@ impl Probe<'_> {
         self.report.note("JWT", format!("alg {}, kid {}, {signature}", text("alg"), text("kid")));
     }
 
-    /// What an operator has to know of the answers, beside what they are refused for.
+    /// Reports what an operator has to know about the responses, apart from refusals.
     fn note_quirks(&mut self, token: &str) {
         let Some(judgement) = self.server.judge(&self.draft, token) else { return };
         let token_claims = quirks::token_claims(&self.server, &self.draft, &judgement, token);
@@ -275,7 +275,7 @@ impl Probe<'_> {
         }
     }
 
-    /// What each rule says of the token.
+    /// Reports what each rule decides about the token.
     fn try_rules(&mut self, token: &str) {
         let Ok(settings) = self.draft.settings() else { return };
         let local = LocalHost::default();
@@ -299,7 +299,7 @@ impl Probe<'_> {
     }
 }
 
-/// A value, without tokens and secrets that a server repeats.
+/// Formats a value without tokens, and without secrets that a server repeats.
 fn shown(value: &Value, hidden: &[String]) -> String {
     match value {
         Value::String(text) if jws::header(text).is_some() => "[JWT]".to_owned(),
@@ -318,7 +318,7 @@ fn shown(value: &Value, hidden: &[String]) -> String {
     }
 }
 
-/// Whether a secret is in a text; a short one is in many by accident.
+/// Whether a text repeats a secret. A short secret has to be the whole text, since many texts contain it by accident.
 fn repeats(text: &str, secret: &str) -> bool {
     text == secret || (secret.len() >= 8 && text.contains(secret))
 }

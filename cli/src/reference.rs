@@ -1,4 +1,4 @@
-//! Where docs/reference.md describes what a finding is about.
+//! Links from findings to their fields in docs/reference.md.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use phantom_token_core::{DocumentedField, configuration_fields};
 
 use crate::check::Finding;
 
-/// The page, and its anchors.
+/// The anchors of the page.
 pub struct Reference {
     anchors: BTreeSet<String>,
 }
@@ -14,18 +14,19 @@ pub struct Reference {
 const PAGE: &str = "docs/reference.md";
 
 impl Reference {
-    /// The page of this version.
+    /// Returns the page of this version.
     pub fn new() -> Self {
         let anchors = configuration_fields().into_iter().map(|field| DocumentedField::anchor(&field.path));
         Self { anchors: anchors.collect() }
     }
 
-    /// The link to a field, or to what it is in where the page does not have it: a name that is not a field, or one in a map.
+    /// Returns the link to a field. If the page does not have the field, since there is none of that name or it is a key in a map, the link
+    /// leads to what contains it.
     pub fn of_field(&self, path: &str) -> String {
         self.anchor(path).map_or_else(|| PAGE.to_owned(), |anchor| format!("{PAGE}#{anchor}"))
     }
 
-    /// The links to the blocks that these are about, each once; none if they are about whole files.
+    /// Returns the links to the blocks that findings concern, each once; `None` if all findings concern whole files.
     pub fn of_blocks<'a>(&self, findings: impl Iterator<Item = &'a Finding>) -> Option<String> {
         let mut anchors = Vec::new();
         for finding in findings {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::check::{Finding, Report, Severity};
 use crate::reference::Reference;
 
-/// For people: a line for each error, one for each file, and one that leads to the reference.
+/// Formats reports for people: a line for each finding, one for each file, and one with links to the reference.
 pub fn text(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
@@ -51,7 +51,7 @@ pub fn text(reports: &[Report]) -> String {
     text
 }
 
-/// For programs: one JSON object.
+/// Formats reports for programs, as one JSON object.
 pub fn json(reports: &[Report]) -> String {
     let page = Reference::new();
     let finding = |finding: &Finding| {
@@ -76,7 +76,7 @@ pub fn json(reports: &[Report]) -> String {
     format!("{:#}\n", json!({"files": files}))
 }
 
-/// Annotations of GitHub's workflows.
+/// Formats reports as annotations for GitHub's workflows.
 pub fn github(reports: &[Report]) -> String {
     let mut text = String::new();
     for report in reports {
@@ -100,7 +100,7 @@ pub fn github(reports: &[Report]) -> String {
     text
 }
 
-/// An external text, made safe for a terminal.
+/// Makes an external text safe for a terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
@@ -109,9 +109,9 @@ fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// What matters.
+/// Emphasis.
 pub const BOLD: Style = Style::new().bold();
-/// What is wrong.
+/// Errors and refusals.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What is right.
+/// Success.
 pub const GOOD: Style = AnsiColor::Green.on_default();

@@ -1,4 +1,4 @@
-//! `show`: prints the effective configuration, with all defaults and without secrets.
+//! `show`: prints the effective configuration, with the defaults of its profiles and without secrets.
 
 use phantom_token_core::{ConfigErrors, Settings};
 use serde_json::Value;
@@ -6,11 +6,11 @@ use serde_json::Value;
 use crate::configuration::Configuration;
 use crate::environment::Environment;
 
-/// The configuration as JSON, and how many errors it has. What stands at an error is hidden, since a secret may be there under
-/// a name that is not its own.
+/// Returns the configuration as JSON, and the number of errors in it. Unknown fields and plain values with errors are hidden, since a
+/// secret may be there under a wrong name.
 ///
 /// # Errors
-/// Why there is nothing to show.
+/// The reason why there is nothing to show.
 pub fn show(configuration: &Configuration) -> Result<(String, usize), String> {
     let text = configuration.text()?;
     let effective = Settings::effective(text.as_bytes()).map_err(|errors| errors.to_string())?;
@@ -32,7 +32,7 @@ fn hide(errors: &ConfigErrors, effective: &mut Value) {
     }
 }
 
-/// What is at a path like `rules[2].path`.
+/// Returns the value at a path like `rules[2].path`.
 fn find<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut Value> {
     if path.is_empty() {
         return Some(value);

@@ -15,7 +15,7 @@ pub fn bind(claims: &mut Map<String, Value>) {
     claims.entry("cnf").or_insert_with(|| json!({"jkt": URL_SAFE_NO_PAD.encode(thumbprint)}));
 }
 
-/// The proof for a request with this token.
+/// Returns the proof for a request with this token.
 pub fn prove(request: &Request, token: &str, now: Timestamp) -> String {
     let field = |name: &str| {
         let value = request.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());

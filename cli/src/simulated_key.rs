@@ -6,20 +6,20 @@ use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
 
-/// A private key, of the curve P-256.
+/// A private key on the curve P-256.
 pub struct SimulatedKey(u8);
 
 impl SimulatedKey {
-    /// The authorization server's.
+    /// The key of the authorization server.
     pub const SERVER: Self = Self(1);
-    /// The client's.
+    /// The key of the client.
     pub const CLIENT: Self = Self(2);
 
     fn key(&self) -> Option<SigningKey> {
         SigningKey::from_slice(&[self.0; 32]).ok()
     }
 
-    /// The members of the public key that a thumbprint has, in its order (RFC 7638 §3.2).
+    /// Returns the members of the public key that a thumbprint covers, in the order of the thumbprint (RFC 7638 §3.2).
     pub fn coordinates(&self) -> Value {
         let point = self.key().map(|key| key.verifying_key().to_encoded_point(false));
         let encode = |part: Option<&[u8]>| part.map(|part| URL_SAFE_NO_PAD.encode(part));
@@ -30,7 +30,7 @@ impl SimulatedKey {
         json!({"crv": "P-256", "kty": "EC", "x": x, "y": y})
     }
 
-    /// A JWS with this header and these claims.
+    /// Returns a JWS with this header and these claims.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         let [header, claims] =
             [header.to_string(), claims.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));

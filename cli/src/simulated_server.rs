@@ -7,21 +7,21 @@ use serde_json::{Map, Value, json};
 
 use crate::simulated_key::SimulatedKey;
 
-/// The server, or all of them: what they say differs in form alone.
+/// The server, or all configured servers, whose responses differ only in form.
 pub struct SimulatedServer {
     claims: Map<String, Value>,
     now: Timestamp,
 }
 
-/// What the header of a server's JWTs says.
+/// Whether the header of a server's JWTs identifies them as access tokens.
 pub enum JwtProfile {
-    /// That they are access tokens (RFC 9068 §2.1).
+    /// The header does (RFC 9068 §2.1).
     Rfc9068,
-    /// Nothing of the kind.
+    /// The header does not.
     Older,
 }
 
-/// How one of the configured servers answers.
+/// The form in which one of the configured servers responds.
 struct Form<'s> {
     jwt_field: Option<&'s str>,
     issuer: Option<&'s str>,
@@ -30,12 +30,12 @@ struct Form<'s> {
 }
 
 impl SimulatedServer {
-    /// A server that claims this of every token.
+    /// Creates a server that returns these claims for every token.
     pub fn new(claims: Map<String, Value>, now: Timestamp) -> Self {
         Self { claims, now }
     }
 
-    /// Puts its key in the place of all keys that a configuration names.
+    /// Replaces all keys that a configuration names with the server's own key.
     pub fn take_over(&self, configuration: &mut Value) {
         let Value::Object(members) = configuration else { return };
         for (name, value) in members {
@@ -49,7 +49,7 @@ impl SimulatedServer {
         }
     }
 
-    /// The JWT that a client presents.
+    /// Returns the JWT that a client presents.
     pub fn presented(&self, profile: JwtProfile) -> String {
         match profile {
             JwtProfile::Rfc9068 => self.jwt("at+jwt"),
@@ -63,7 +63,7 @@ impl SimulatedServer {
         self.sign(kind, &Value::Object(claims))
     }
 
-    /// The answer to an introspection request, in the form that the server has which is asked.
+    /// Returns the response to an introspection request, in the form of the server that is asked.
     pub fn answer(&self, callout: &Callout, settings: &Settings) -> Option<Response> {
         let field = |name: &str| callout.headers().find(|(own, _)| *own == name).map(|(_, value)| value);
         let (authority, path) = (field(":authority")?, field(":path")?);
@@ -103,8 +103,8 @@ impl SimulatedServer {
         }
     }
 
-    /// What RFC 7662 §2.2 calls the introspection response, of an access token. Claims that say `active` are such a response: nothing is
-    /// added to them.
+    /// Returns the introspection response about an access token (RFC 7662 §2.2). Claims with `active` are such a response already, and at
+    /// most the JWT is added to them.
     fn response(&self, jwt_field: Option<&str>) -> Value {
         let is_bound = self.claims.get("cnf").is_some_and(|binding| binding.get("jkt").is_some());
         let mut response = self.claims.clone();
@@ -124,7 +124,7 @@ impl SimulatedServer {
     }
 }
 
-/// The public key that it signs with.
+/// Returns the public key for the server's signatures.
 pub fn jwk() -> Value {
     let mut jwk = SimulatedKey::SERVER.coordinates();
     if let Value::Object(members) = &mut jwk {

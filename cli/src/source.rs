@@ -8,9 +8,9 @@ use crate::configuration::{self, Configuration};
 use crate::document::{self, Position, Unreadable};
 use crate::foreign::{self, Foreign};
 
-/// A file, as it was read.
+/// An input file and its text.
 pub struct Source {
-    /// By what it was named.
+    /// The name by which the file was given.
     pub name: String,
     text: String,
 }
@@ -19,7 +19,7 @@ impl Source {
     /// Reads a file, or standard input where the name is `-`.
     ///
     /// # Errors
-    /// Why it cannot be read, as a sentence for the operator.
+    /// The reason why it cannot be read, as a sentence for the operator.
     pub fn read(path: &Path) -> Result<Self, String> {
         let is_standard_input = path.as_os_str() == "-";
         let name = if is_standard_input { STANDARD_INPUT.to_owned() } else { path.display().to_string() };
@@ -35,20 +35,20 @@ impl Source {
         Ok(Self::new(name, text))
     }
 
-    /// A file of this name with this text.
+    /// Creates a file with this name and this text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
 
-    /// Its text.
+    /// Returns the text of the file.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The configurations of the filter in it, in their order: at least one.
+    /// Returns the configurations of the filter in the file, in order: at least one.
     ///
     /// # Errors
-    /// Where it is neither YAML nor JSON, or that there is none.
+    /// The position at which the file is neither YAML nor JSON, or that it contains no configuration.
     pub fn configurations(&self) -> Result<Vec<Configuration>, Unreadable> {
         let documents = document::read(&self.text).map_err(|Unreadable { at, message }| {
             let message = foreign::of_name(&self.name).unwrap_or(message);
@@ -67,10 +67,10 @@ impl Source {
         Ok(found)
     }
 
-    /// Its one configuration.
+    /// Returns the only configuration in the file, or the one of this number, counted from 1.
     ///
     /// # Errors
-    /// That there is none, or that there are more and none was chosen.
+    /// There is no configuration, no number although there are several, or no configuration of this number.
     pub fn configuration(&self, number: Option<usize>) -> Result<Configuration, String> {
         let name = &self.name;
         let mut all = self
@@ -95,8 +95,8 @@ impl Source {
     }
 }
 
-/// What is said of a file without a configuration, and of which nothing else is known.
+/// The message about a file that contains no configuration, if nothing else is known about it.
 const NOTHING: &str = "this file contains no configuration of the filter";
 
-/// What standard input is named.
+/// The name of standard input.
 const STANDARD_INPUT: &str = "stdin";

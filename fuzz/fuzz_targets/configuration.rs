@@ -1,10 +1,10 @@
-//! Feeds configurations, whole or as changes to one without errors, and then a few requests to what could be made of them.
+//! Feeds configurations, whole or as a patch to a valid one, and then a few requests to each that parses.
 //!
-//! *Invariant:* no secret of a configuration is in what is said of its errors, in a debug print, or in what clients and services
-//! receive. A configuration that is taken survives requests, and whatever text is in it, no challenge, reply, callout or forwarded
-//! field has a control character.
+//! *Invariant:* no secret of a configuration appears in its error messages, in debug output, or in what clients and services receive. An
+//! accepted configuration survives requests, and whatever text it contains, no challenge, reply, callout or forwarded field has a control
+//! character.
 //!
-//! If it failed, the host's log would have the gateway's credentials, or a worker would stop by what an operator wrote weeks ago.
+//! If it failed, the gateway's credentials would appear in the host's log, or a worker would stop because of a setting written weeks ago.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -22,7 +22,7 @@ fuzz_target!(|input: Input<'_>| -> Corpus { run(&input) });
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     is_whole: Choice<2>,
-    /// JSON.
+    /// The configuration, or a merge patch to the minimal one, as JSON.
     text: &'a [u8],
 }
 
@@ -99,7 +99,7 @@ fn survives_requests(mut gateway: Gateway, configuration: &Value, secrets: &Secr
     }
 }
 
-/// Secrets that the input cannot have, since they are made of it.
+/// Secrets that cannot occur in the input, since they are derived from its digest.
 struct Secrets {
     text: String,
     private_key: String,
@@ -118,7 +118,7 @@ impl Secrets {
         Self { text, private_key, private_part }
     }
 
-    /// Puts a secret wherever an operator would, whatever else is there.
+    /// Puts a secret into every member where an operator would.
     fn hide_in(&self, value: &mut Value) {
         match value {
             Value::Array(elements) => elements.iter_mut().for_each(|element| self.hide_in(element)),
@@ -218,7 +218,7 @@ fn minimal() -> Value {
     })
 }
 
-/// RFC 7396.
+/// Applies a JSON Merge Patch (RFC 7396).
 fn changed(mut value: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { return changes };
     for (name, change) in changes {
@@ -237,7 +237,7 @@ fn changed(mut value: Value, changes: Value) -> Value {
     value
 }
 
-/// Large caches take time to make, and are no different.
+/// Reduces the cache to 64 entries: large caches take long to allocate and behave the same.
 fn limit_cache(configuration: &mut Value) {
     let Value::Object(members) = configuration else { return };
     let cache = members.entry("cache").or_insert_with(|| json!({}));

@@ -1,11 +1,11 @@
-//! Feeds the `Authorization` field and the path with its query, to a protected and to a public rule.
+//! Feeds the `Authorization` field and the path with its query to a protected and to a public rule.
 //!
-//! *Invariant:* the token introspected is exactly the one bearer token of the field, written whole into the one parameter of
-//! the form; a field with anything else is the client's fault and causes no introspection. A public rule lets no bearer
-//! credentials through, and what is no bearer's it leaves alone. A token that is a parameter of the query as well goes nowhere.
+//! *Invariant:* the token introspected is exactly the one bearer token of the field, written whole into the one `token` parameter of the
+//! form; a field with anything else is the client's fault and causes no introspection. A public rule forwards no bearer credentials, and
+//! leaves other credentials alone. A token that is also in the query is not forwarded.
 //!
-//! If it failed, one client could be taken for another, add parameters to the gateway's own request, or have its token carried
-//! to the services.
+//! If it failed, one client could be taken for another, add parameters to the gateway's own request, or have its token sent to the
+//! services.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -22,7 +22,7 @@ struct Input<'a> {
     is_public: Choice<2>,
     presence: Choice<3>,
     jwts: Choice<2>,
-    /// The field, and the path.
+    /// The `Authorization` field and the path.
     text: &'a [u8],
 }
 
@@ -84,7 +84,7 @@ fn run(input: &Input<'_>) {
     }
 }
 
-/// RFC 6750 §2.1, without a parser.
+/// Returns the bearer token as RFC 6750 §2.1 defines it, without a parser.
 fn bearer_token(field: &[u8]) -> Option<&[u8]> {
     let field = field.trim_ascii();
     let scheme = field.get(..7)?;
@@ -95,7 +95,7 @@ fn bearer_token(field: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && text.iter().all(is_character)).then_some(token)
 }
 
-/// Whether a part of a list has a scheme of access tokens.
+/// Whether any element of the comma-separated list has a scheme for access tokens.
 fn names_bearer(field: &[u8]) -> bool {
     field.to_ascii_lowercase().split(|&byte| byte == b',').any(|part| {
         let is = |scheme: &[u8]| {
@@ -115,7 +115,7 @@ fn is_in_query(path: &[u8], token: &[u8]) -> bool {
     })
 }
 
-/// The one `token` of a form.
+/// Returns the value of the form's one `token` parameter.
 fn token_of(form: &[u8]) -> Vec<u8> {
     let mut tokens = form.split(|&byte| byte == b'&').filter_map(|pair| pair.strip_prefix(b"token="));
     let (Some(encoded), None) = (tokens.next(), tokens.next()) else { panic!("a form with one token") };

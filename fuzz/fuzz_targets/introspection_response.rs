@@ -1,11 +1,11 @@
-//! Feeds the answer to an introspection: status, header fields and body, in every format, with and without keys.
+//! Feeds the response to an introspection: status, header fields and body, in every format, with and without keys.
 //!
-//! *Invariant:* what goes on is exactly the JWT that the server gave, or claims as it gave them; active, signed where keys are
-//! configured, and not expired, be it new or from the cache, where nothing is that HTTP forbids to keep. The opaque token goes
-//! on in no field. A refusal blames the token only where the server does; all else is a 5xx.
+//! *Invariant:* what is forwarded is exactly the JWT that the server returned, or its claims unchanged; active, signed where keys are
+//! configured, and not expired, whether fresh or from the cache, which stores nothing that HTTP forbids to store. No forwarded field
+//! contains the opaque token. A refusal blames the token only where the server does; any other is a 5xx.
 //!
-//! If it failed, a broken or forged response would let a request in, a revoked token would live on, or clients would throw good
-//! tokens away when the server is down.
+//! If it failed, a broken or forged response would let a request in, a revoked token would live on, or clients would discard valid tokens
+//! when the server is down.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -26,7 +26,7 @@ struct Input<'a> {
     keys: Choice<3>,
     is_strict: Choice<2>,
     overrides_no_store: Choice<2>,
-    /// When the token comes again, in units of four seconds.
+    /// When the token is presented again, in units of four seconds.
     later: Choice<32>,
     /// The status, header fields, an empty line, and the body.
     text: &'a [u8],
@@ -36,7 +36,7 @@ fn run(input: &Input<'_>) {
     let (text, signed) = expand(input.text);
     let answer = Answer::read(&text);
     let mut gateway = Gateway::new(&input.configuration()).expect("no errors");
-    // The answer cannot know the token, so where it shows up, the gateway has brought it there.
+    // The response cannot contain the token, which is derived from it. So where the token shows up, the gateway has put it there.
     let token: String = Sha256::digest(&text)[..9].iter().map(|byte| format!("{byte:02x}")).collect();
     let bearer = format!("Bearer {token}");
     let request = authorization(b"/", bearer.as_bytes());
@@ -226,7 +226,7 @@ impl Input<'_> {
     }
 }
 
-/// An answer, with plain readings of it.
+/// A response, with plain readings of it.
 struct Answer<'a> {
     status_text: &'a [u8],
     status: Option<u16>,
@@ -247,7 +247,7 @@ impl<'a> Answer<'a> {
         Self { status_text, status, fields: lines.filter_map(field).collect(), body }
     }
 
-    /// A proxy shows a number for a status; any other text is none.
+    /// Returns the response as a proxy shows it: the status is a number, 0 if its text is not one.
     fn response(&self) -> Response {
         match self.status_text {
             b"lost" => return Response::Lost,
@@ -260,7 +260,7 @@ impl<'a> Answer<'a> {
         Response::Complete { status: self.status.unwrap_or_default(), fields, body: self.body.to_vec() }
     }
 
-    /// All objects that may speak of the token: the body, the claims of a JWT that it is, and what is inside of those.
+    /// Returns all objects that may describe the token: the body, the claims of the body if it is a JWT, and what is nested in either.
     fn objects(&self, format: u8) -> Vec<Value> {
         let body = serde_json::from_slice::<Value>(self.body).ok();
         let jwt = std::str::from_utf8(self.body).ok().and_then(claims_of);
@@ -274,14 +274,14 @@ impl<'a> Answer<'a> {
         [body, jwt, inner].into_iter().flatten().filter(Value::is_object).collect()
     }
 
-    /// Every `exp` of the token. That of a signed response is about the response.
+    /// Returns every `exp` of the token. The `exp` of a signed response is about the response itself.
     fn expiries(&self, format: u8) -> Vec<f64> {
         let objects = self.objects(format).into_iter();
         let of_token = objects.filter(|one| one.get("token_introspection").is_none());
         of_token.filter_map(|one| one["exp"].as_f64()).collect()
     }
 
-    /// RFC 9111, for values that are written plainly.
+    /// Whether RFC 9111 allows to keep the response for so long. Reads only directives that are written plainly.
     fn allows_keeping(&self, seconds: u64, overrides_no_store: bool) -> bool {
         let number = |text: &str| {
             text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten()
@@ -319,7 +319,7 @@ const ISSUER: &str = "https://login.example.com";
 const MAX_TTL: u64 = 60;
 const NO_STORE_TTL: u64 = 8;
 
-/// Members that may say of what kind a token is.
+/// Members that may state the kind of a token.
 const KINDS: &[&str] = &[
     "token_type",
     "token_use",

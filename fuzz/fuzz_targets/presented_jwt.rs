@@ -1,9 +1,9 @@
-//! Feeds a JWT that a client presents, and all that may speak for its key: a JWK Set in the configuration, at the server or in
-//! shared data, and the metadata that say where the set is.
+//! Feeds a JWT that a client presents, and every document that may vouch for its key: a JWK Set in the configuration, at the server or in
+//! shared data, and the metadata that locate the set.
 //!
-//! *Invariant:* what goes on is exactly the JWT that was presented, signed by a key which one of those documents publishes (a
-//! secret is none of them), for the configured issuer and audience, of an acceptable kind, and not expired. Whatever the
-//! documents say, only the configured server is called, and a missing or broken document is never the client's fault.
+//! *Invariant:* what is forwarded is exactly the JWT that was presented, signed by a key that one of those documents publishes (a shared
+//! secret is in none of them), for the configured issuer and audience, of an acceptable kind, and not expired. Whatever the documents say,
+//! only the configured server is called, and a missing or broken document is never the client's fault.
 //!
 //! If it failed, anyone able to write JSON could pass as any user; or the gateway would fetch URLs that clients choose.
 #![no_main]
@@ -25,9 +25,9 @@ struct Input<'a> {
     source: Choice<4>,
     is_lax: Choice<2>,
     introspects: Choice<2>,
-    /// Whether the document in shared data stands behind the mark of this configuration.
+    /// Whether the document in shared data follows the fingerprint of this configuration.
     is_marked: Choice<2>,
-    /// When that was fetched, and when the JWT comes again, in units of four seconds.
+    /// When the document in shared data was fetched, and when the JWT is presented again, in units of four seconds.
     fetched: Choice<64>,
     later: Choice<64>,
     /// The JWT, the JWK Set, the metadata, and the JWK Set in shared data.
@@ -68,7 +68,7 @@ fn run(input: &Input<'_>) -> Corpus {
     Corpus::Keep
 }
 
-/// What the target knows of the signature.
+/// What the target knows about the signature.
 struct Scene<'a> {
     token: &'a [u8],
     keys: &'a [u8],
@@ -104,7 +104,7 @@ impl Input<'_> {
         matches!(self.source.0, URI | DISCOVERY)
     }
 
-    /// Writes a key set as another worker would have, or without the mark that this configuration has.
+    /// Writes a key set to shared data as another worker would have, or without the fingerprint of this configuration.
     fn store(&self, configuration: &Value, stored: &[u8], shared: &Store) {
         let honest = Store::default();
         let jwt = format!(
@@ -176,7 +176,7 @@ fn respond(call: &Call, keys: &[u8], metadata: &[u8]) -> Response {
     }
 }
 
-/// The path that is asked for, at the one server that may be.
+/// Asserts that a call goes to the configured server, and returns its path.
 fn assert_target(call: &Call) -> String {
     let callout = &call.request;
     let field =

@@ -1,11 +1,11 @@
 //! Feeds rules, and the method, host and path of a request without credentials.
 //!
-//! *Invariant:* what is answered as public is public in every reading of it: decoded once, twice or as overlong UTF-8, dot
-//! segments resolved, slashes merged, backslashes turned, parameters or what is behind `#`, `?` or NUL cut off, space trimmed,
-//! and in any letter case, as Unicode has it; its host with and without the port, the final dot and user information; its method in
-//! upper case; whatever rules allow in their paths. And what a rule lets in, protected or not, is let in by the same in upper case.
+//! *Invariant:* a request that is served as public is public in every reading of it: decoded once, twice or as overlong UTF-8, dot segments
+//! resolved, slashes merged, backslashes turned, parameters or what follows `#`, `?` or NUL cut off, space trimmed, and in any letter case,
+//! as Unicode has it; its host with and without the port, the final dot and user information; its method in upper case; whatever its rules
+//! allow in paths. And a request that a rule admits, protected or not, is admitted by the same rule in upper case.
 //!
-//! If it failed, `/public/..;/admin` would be public here and the admin's page there.
+//! If it failed, `/public/..;/admin` would be public for the gateway and the admin page for the service.
 #![no_main]
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ fuzz_target!(|input: Input<'_>| -> Corpus { run(&input) });
 struct Input<'a> {
     rules: [RuleChoice; 4],
     method: Choice<6>,
-    /// The path, and the host.
+    /// The path and the host.
     text: &'a [u8],
 }
 
@@ -33,7 +33,7 @@ struct RuleChoice {
     path: Choice<10>,
     methods: Choice<4>,
     host: Choice<4>,
-    /// The last bit: whether it is public; the two before: what its paths may have.
+    /// The last bit: whether the rule is public. The two bits before it: what it allows in paths.
     access: Choice<8>,
 }
 
@@ -79,19 +79,19 @@ fn run(input: &Input<'_>) -> Corpus {
     Corpus::Keep
 }
 
-/// What the rules say of a request.
+/// What the rules require of a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Access {
-    /// It needs no credentials.
+    /// The request needs no credentials.
     Public,
-    /// It needs the scope of this challenge.
+    /// The request needs the scope that this challenge names.
     Protected(String),
-    /// No rule lets it in.
+    /// No rule admits the request.
     Refused,
 }
 
 impl Access {
-    /// A request comes without credentials, and then with a token that has no scope.
+    /// Sends the request without credentials, and then with a token that has no scope.
     fn of(gateway: &mut Gateway, request: &Request) -> Self {
         let mut send = |request| gateway.request(request, 0, &NoSharedData, &mut |_| JWT.clone());
         if let Outcome::Forwarded { .. } = send(request).outcome {
@@ -112,12 +112,12 @@ impl Access {
 
 struct Rule {
     path: &'static str,
-    /// Whether nothing below is meant.
+    /// Whether the rule matches only this path, and none below it.
     is_exact: bool,
     methods: &'static [&'static str],
     host: &'static str,
     is_public: bool,
-    /// What its paths may have.
+    /// What the rule allows in paths.
     allowed: &'static [&'static str],
 }
 
@@ -125,7 +125,7 @@ impl Rule {
     fn of(choice: RuleChoice) -> Option<Self> {
         const PATHS: [&str; 8] =
             ["/", "/public", "/admin", "/public/admin", "/admin/public", "/Admin", "/a b", "/p\u{fc}"];
-        /// The last one; the one before stands for no rule.
+        /// The last choice of a path. The choice before it stands for no rule.
         const EXACT: usize = 9;
         const METHODS: [&[&str]; 4] = [&[], &["GET"], &["POST"], &["OPTIONS"]];
         const HOSTS: [&str; 4] = ["", "open.example.com", "*.example.com", "[::1]"];
@@ -146,7 +146,7 @@ impl Rule {
         let mut rule =
             json!({"path": self.path, "access": if self.is_public { "public" } else { "protected" }});
         if !self.is_public {
-            // So that what one protected rule asks is not what another does.
+            // Distinguishes the scopes of protected rules, so that a challenge shows which rule applied.
             rule["scopes"] = json!([format!(
                 "{:?}{:?}{}{}",
                 self.path.as_bytes(),
@@ -178,7 +178,7 @@ impl Rule {
             None => own_host.is_empty() || own_host == host,
         };
         let fold = |path: &[u8]| match std::str::from_utf8(path) {
-            // Up and then down; the full mapping of U+0130 adds a dot that the simple one does not.
+            // To upper case and then to lower; the full mapping of U+0130 adds a dot that the simple one does not.
             Ok(text) if folds_case => text.to_uppercase().to_lowercase().replace('\u{307}', "").into_bytes(),
             _ if folds_case => path.to_ascii_lowercase(),
             _ => path.to_vec(),
@@ -207,8 +207,8 @@ impl Rule {
     }
 }
 
-/// Whether a request is public by the rule of the most specific place that has one for its method, and passes no protected one
-/// on the way to it, unless that rule opens preflights alone.
+/// Whether a request is public: the rule of the most specific place that has one for its method is public, and no more specific protected
+/// rule was passed over, unless the public rule is for preflights alone.
 fn is_public(rules: &[Rule], method: &str, host: &[u8], path: &[u8], folds_case: bool) -> bool {
     let mut matching: Vec<&Rule> = rules.iter().filter(|rule| rule.is_for(host, path, folds_case)).collect();
     matching.sort_by_key(|rule| std::cmp::Reverse((rule.place(), !rule.methods.is_empty())));
@@ -217,7 +217,7 @@ fn is_public(rules: &[Rule], method: &str, host: &[u8], path: &[u8], folds_case:
         if rule.takes(method) {
             let is_for_preflights = rule.methods == ["OPTIONS"];
             let is_of_place = passed.is_none_or(|place| place == rule.place());
-            // In any letter case, two rules can be for one place: it is unknown which of them the service means.
+            // With letter case ignored, two rules can match the same place, and it is unknown which of them the service means.
             let are_all_public = matching
                 .iter()
                 .filter(|other| other.place() == rule.place() && other.takes(method))
@@ -232,7 +232,7 @@ fn is_public(rules: &[Rule], method: &str, host: &[u8], path: &[u8], folds_case:
     false
 }
 
-/// What routers may take a host for.
+/// Returns the hosts that routers may read from an authority.
 fn hosts(authority: &[u8]) -> BTreeSet<Vec<u8>> {
     let written = authority.to_ascii_lowercase();
     let steps: [Step; 3] = [
@@ -246,7 +246,7 @@ fn hosts(authority: &[u8]) -> BTreeSet<Vec<u8>> {
     closure(written, &steps)
 }
 
-/// What services may take a path for.
+/// Returns the paths that services may read from a request target.
 fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
     let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
     let steps: [Step; 8] = [
@@ -265,7 +265,7 @@ fn paths(path_and_query: &[u8]) -> BTreeSet<Vec<u8>> {
 /// One way to rewrite a path or a host.
 type Step = fn(&[u8]) -> Vec<u8>;
 
-/// All that these steps make of something, in whatever order; for an input that is made to have no end of them, the first ones.
+/// Returns the results of applying the steps in any order, at most `MAX_READINGS`, since an input may be crafted to have no end of them.
 fn closure(start: Vec<u8>, steps: &[Step]) -> BTreeSet<Vec<u8>> {
     let mut found = BTreeSet::from([start.clone()]);
     let mut open = vec![start];
@@ -280,7 +280,7 @@ fn closure(start: Vec<u8>, steps: &[Step]) -> BTreeSet<Vec<u8>> {
     found
 }
 
-/// All decoded but what is decoded to one of these.
+/// Decodes all percent-encoded bytes except these.
 fn percent_decoded(path: &[u8], but: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -301,7 +301,7 @@ fn percent_decoded(path: &[u8], but: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Two bytes where one would do, as some decoders accept: `C0 AE` for a dot.
+/// Decodes overlong UTF-8, two bytes where one would do, as some decoders do: `C0 AE` is a dot.
 fn without_overlong_forms(path: &[u8]) -> Vec<u8> {
     let mut short = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -343,13 +343,13 @@ fn resolved_dots(path: &[u8]) -> Vec<u8> {
     segments.join(&b'/')
 }
 
-/// What the server says of any token.
+/// The authorization server's response for every token.
 static JWT: LazyLock<Response> = LazyLock::new(|| {
     let (jwt, _) = expand(br#"<<h|{"alg":"HS256"}|{"sub":"alice"}>>"#);
     Response::of("application/jwt", jwt)
 });
 
-/// Where one is escaped, some services leave it so.
+/// Characters whose escapes some services do not decode.
 const DELIMITERS: &[u8] = b"/\\%?#;";
 
 const MAX_READINGS: usize = 64;

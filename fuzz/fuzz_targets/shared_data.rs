@@ -1,11 +1,11 @@
-//! Feeds shared data: what workers wrote there, cut, moved, mixed up, overwritten by anything or by another configuration, and
-//! on a host where all keys are one.
+//! Feeds shared data: the entries that workers wrote, truncated, swapped, mixed up, or overwritten with arbitrary bytes or by another
+//! configuration, and on a host where all keys collide.
 //!
-//! *Invariant:* a worker that cannot introspect lets a token in only with the JWT that an honest worker kept for that very
-//! token under the same configuration, no longer than it may be kept, and not expired.
+//! *Invariant:* a worker that cannot introspect lets a token in only with the JWT that an honest worker stored for that very token under
+//! the same configuration, no longer than it may be kept, and not expired.
 //!
-//! If it failed, one client would be let in by what was kept for another, by an entry that was half written, or by what an
-//! earlier configuration thought enough.
+//! If it failed, one client would be let in by an entry for another, by an entry that was half written, or by what an earlier configuration
+//! accepted.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -24,13 +24,13 @@ fuzz_target!(|input: Input<'_>| run(&input));
 struct Input<'a> {
     is_one_key: Choice<2>,
     keys: Choice<3>,
-    /// When the tokens come again, in units of four seconds.
+    /// When the tokens are presented again, in units of four seconds.
     later: Choice<32>,
     changes: [Change; 4],
     bytes: &'a [u8],
 }
 
-/// One thing that happens to the values, which are in the order of their keys.
+/// One change to an entry. Entries are selected by the order of their keys.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct Change {
     kind: Choice<8>,
@@ -47,7 +47,7 @@ fn run(input: &Input<'_>) {
 
     let seconds = u64::from(input.later.0) * 4;
     let mut worker = Gateway::new(&input.configuration("now")).expect("no errors");
-    // Who has fetched no keys yet believes no entry.
+    // Lets the worker fetch keys first: without keys, it trusts no entry.
     ANOTHER.request(&mut worker, 0, &Store::default(), true);
     for (index, token) in TOKENS.iter().enumerate() {
         if let Some(jwt) = token.request(&mut worker, seconds, &shared, false) {
@@ -58,7 +58,7 @@ fn run(input: &Input<'_>) {
 }
 
 impl Input<'_> {
-    /// What workers of both configurations wrote, and what those of this one wrote on another host. The work is done once.
+    /// Returns what workers of both configurations wrote, and what workers of this one wrote on another host. The entries are written once.
     fn honest_stores(&self) -> (Store, Store) {
         type Values = BTreeMap<String, Vec<u8>>;
         static WRITTEN: [OnceLock<(Values, Values)>; 6] = [const { OnceLock::new() }; 6];
@@ -87,7 +87,7 @@ impl Input<'_> {
         (one, other)
     }
 
-    /// The earlier configuration differs only in the server that it calls.
+    /// Returns this configuration, or an earlier one that differs only in the endpoint that it calls.
     fn configuration(&self, when: &str) -> Value {
         let mut configuration = json!({
             "introspection": {"endpoint": format!("{ISSUER}/{when}"), "upstream": "a", "auth_method": "none"},
@@ -120,7 +120,7 @@ impl Change {
             3 => [&value, bytes].concat(),
             4 => bytes.to_vec(),
             5 => source,
-            // The version, the marks of configuration and token: one bit is enough to make it another's.
+            // The version and the fingerprints of configuration and token: flipping one bit invalidates the entry.
             6 => {
                 let mut value = value;
                 let marks = if of.contains("keys") { 32 } else { 65 };
@@ -129,7 +129,7 @@ impl Change {
                 }
                 value
             }
-            // What another token has under the same configuration on another host.
+            // The entry of another token under the same configuration on another host.
             7 => {
                 let others = others.values.borrow();
                 others.values().nth(usize::from(self.by.0) % others.len().max(1)).cloned().unwrap_or_default()
@@ -158,7 +158,7 @@ impl Token {
         Self { text: format!("Bearer opaque-{name}"), jwt, earlier_jwt, lifetime }
     }
 
-    /// The JWT that goes on.
+    /// Sends a request with the token. Returns the JWT that is forwarded, `None` if the request is refused.
     fn request(
         &self,
         gateway: &mut Gateway,

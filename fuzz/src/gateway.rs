@@ -1,4 +1,4 @@
-//! A gateway as a proxy drives it, and what has to hold whatever it is fed.
+//! A gateway, driven as a proxy drives it, and what has to hold whatever it is fed.
 
 use phantom_token_core::driver::{Driver, Fields, Outcome, Request, Response};
 use phantom_token_core::{
@@ -9,35 +9,35 @@ use serde_json::Value;
 /// The "now" of most requests, in seconds: 2026-01-01T00:00:00Z.
 pub const NOW: u64 = 1_767_225_600;
 
-/// One worker of a proxy, and a client that imitates the fields which the gateway sets.
+/// One worker of a proxy, and a client that imitates the fields that the gateway sets.
 pub struct Gateway {
     driver: Driver,
     spoofed: Fields,
 }
 
-/// What became of a request.
+/// How a request ended.
 pub struct Ending {
-    /// Its outcome.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How many calls were made for it.
+    /// The number of calls made for the request.
     pub calls: usize,
 }
 
 impl Gateway {
-    /// A worker with this configuration; none if that has errors.
+    /// Creates a worker with this configuration. Returns `None` if the configuration has errors.
     pub fn new(configuration: &Value) -> Option<Self> {
         let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None).ok()?;
         Some(Self::of(settings, configuration))
     }
 
-    /// A worker with these settings, which are of this configuration.
+    /// Creates a worker with the settings parsed from this configuration.
     pub fn of(settings: Settings, configuration: &Value) -> Self {
         let host = host(0, &NoSharedData);
         Self { driver: Driver::new(settings, host), spoofed: spoofed(configuration) }
     }
 
-    /// What becomes of a request, `seconds` after [`NOW`]. No field that is sent anywhere has a character that would end it; no
-    /// spoofed field reaches services; a 401 has a challenge and a failure of the server has none; and calls come to an end.
+    /// Processes a request, `seconds` after [`NOW`]. Asserts that no field sent anywhere has a character that would end it, that no spoofed
+    /// field reaches services, that a 401 has a challenge and a 5xx has none, and that the calls come to an end.
     pub fn request(
         &mut self,
         request: &Request,
@@ -65,7 +65,7 @@ impl Gateway {
     fn examine_forwarded(&self, fields: &Fields, request: &Request) {
         let spoofed = fields.iter().find(|field| self.spoofed.contains(field));
         assert!(spoofed.is_none(), "a client told services what the gateway is to tell: {spoofed:?}");
-        // A path without its token is the client's still.
+        // The path is still the client's, even with its token removed.
         let is_own = |field: &&(String, Vec<u8>)| field.0.starts_with(':') || request.fields.contains(field);
         for (name, value) in fields.iter().filter(|field| !is_own(field)) {
             assert!(is_field_name(name), "forwarded field {name:?}");
@@ -75,7 +75,7 @@ impl Gateway {
 }
 
 impl Ending {
-    /// The status that the client sees; none, if the request goes on.
+    /// The status that the client sees. `None` if the request is forwarded.
     pub fn status(&self) -> Option<u16> {
         match &self.outcome {
             Outcome::Answered(reply) => Some(reply.status),
@@ -83,12 +83,12 @@ impl Ending {
         }
     }
 
-    /// Why the request was refused, by the reason's short name.
+    /// The short name of the reason for which the request was refused. `None` if it was not.
     pub fn refusal(&self) -> Option<&'static str> {
         self.outcome.reason().map(|reason| reason.name())
     }
 
-    /// The header fields that services receive, if the request goes on.
+    /// The header fields that services receive. `None` if the request is not forwarded.
     pub fn forwarded(&self) -> Option<Vec<(String, String)>> {
         let Outcome::Forwarded { fields, .. } = &self.outcome else { return None };
         let header = fields.iter().filter(|(name, _)| !name.starts_with(':'));
@@ -100,7 +100,7 @@ impl Ending {
     /// The value of the only header field of this name that services receive.
     ///
     /// # Panics
-    /// If there are more.
+    /// If services receive more than one.
     pub fn forwarded_field(&self, name: &str) -> Option<String> {
         let mut fields = self.forwarded()?.into_iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
         let (_, value) = fields.next()?;
@@ -118,19 +118,19 @@ pub fn request(method: &str, authority: &[u8], path: &[u8]) -> Request {
     }
 }
 
-/// A request with this `Authorization`.
+/// A request with this `Authorization` field.
 pub fn authorization(path: &[u8], value: &[u8]) -> Request {
     let mut request = request("GET", b"api", path);
     request.fields.push(("authorization".to_owned(), value.to_vec()));
     request
 }
 
-/// Whether a value can stand in a header field and mean nothing else: visible ASCII and space.
+/// Whether a value is unambiguous in a header field: visible ASCII and spaces.
 pub fn is_field_value(value: &str) -> bool {
     is_sendable(value.as_bytes())
 }
 
-/// The callout's fields have no character that would end one.
+/// Asserts that no field of the callout has a character that would end it.
 pub fn assert_callout(callout: &Callout) {
     for (name, value) in callout.headers() {
         assert!(is_field_name(name.trim_start_matches(':')), "callout field {name:?}");
@@ -138,7 +138,7 @@ pub fn assert_callout(callout: &Callout) {
     }
 }
 
-/// The reply is one that a client can read: a 401 has a challenge, a 5xx has none, and the body is an object of JSON.
+/// Asserts that a client can read the reply: a 401 has a challenge, a 5xx has none, and the body is a JSON object.
 pub fn assert_reply(reply: &Reply) {
     let has_challenge = reply.headers.iter().any(|(name, _)| *name == "www-authenticate");
     match reply.status {
@@ -154,8 +154,8 @@ pub fn assert_reply(reply: &Reply) {
     assert!(is_object, "{}", reply.body);
 }
 
-/// Fields that services could take for those which the gateway sets, or for another path or method. No value of the gateway's
-/// own has such a byte.
+/// Fields that services could take for those that the gateway sets, or for another path or method. Their value has a byte that no value of
+/// the gateway's own has.
 fn spoofed(configuration: &Value) -> Fields {
     let claims = configuration["claim_to_headers"].as_array().into_iter().flatten();
     let own = claims.map(|claim| &claim["header"]).chain([&configuration["jwt_header"]]);
@@ -181,7 +181,7 @@ fn is_field_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b':')
 }
 
-/// The same bytes each time, so that a run can be repeated.
+/// Randomness that returns the same bytes each time, so that a run can be repeated.
 pub struct Fixed;
 
 impl Randomness for Fixed {
@@ -190,5 +190,5 @@ impl Randomness for Fixed {
     }
 }
 
-/// Introspection, metadata, keys; and one more, should what was there be too old.
+/// The calls for introspection, metadata and keys, and one more in case a cached document was too old.
 const MAX_CALLS: usize = 4;

@@ -1,8 +1,8 @@
-//! Inputs that a person can read and write: a few characters that choose, and text.
+//! Inputs that a person can read and write: a few characters that select choices, followed by text.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-/// One of `N`, chosen by one character: `0` is the first.
+/// One of `N` choices, selected by one character: `0` is the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice<const N: u8>(pub u8);
 
@@ -16,7 +16,7 @@ impl<'a, const N: u8> Arbitrary<'a> for Choice<N> {
     }
 }
 
-/// The parts of a text between lines of four hyphens; empty ones where there are fewer than `N`.
+/// Splits a text at lines of four hyphens. Missing parts are empty.
 pub fn parts<const N: usize>(text: &[u8]) -> [&[u8]; N] {
     let mut rest = Some(text);
     std::array::from_fn(|_| {
@@ -34,7 +34,7 @@ pub fn parts<const N: usize>(text: &[u8]) -> [&[u8]; N] {
     })
 }
 
-/// The lines of a text up to the first that is empty, and what is behind that.
+/// Returns the lines of a text up to the first empty one, and the text after that.
 pub fn lines(text: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let mut lines = Vec::new();
     let mut rest = text;

@@ -1,8 +1,8 @@
-//! What the targets share: a gateway with its simulated servers, signing keys, and inputs that a person can read.
+//! The code that targets share: a gateway with its simulated servers, signing keys, and inputs that a person can read.
 //!
-//! The parsers of the core are private, so targets drive its engine as a proxy does, and judge what comes out. Each judges by a
-//! reading of its own of what went in, which is as plain as can be and shares no code with the core. What has to hold
-//! whatever the target is asserted in [`Gateway::request`].
+//! The parsers of the core are private, so targets drive its engine as a proxy does and judge the outcome. Each target judges by its own
+//! reading of the input, which is as plain as possible and shares no code with the core. What has to hold for every target is asserted in
+//! [`Gateway::request`].
 
 mod gateway;
 mod input;

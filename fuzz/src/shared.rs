@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use phantom_token_core::SharedData;
 
-/// Shared data as Envoy has it; with `one_key_for_all`, keys collide, as checksums of them do on some hosts.
+/// Shared data as in Envoy. With `one_key_for_all`, all keys collide, as their checksums may on some hosts.
 #[derive(Default)]
 pub struct Store {
-    /// What is there.
+    /// The values by their keys.
     pub values: RefCell<BTreeMap<String, Vec<u8>>>,
-    /// Whether all keys are one.
+    /// Whether all keys collide.
     pub one_key_for_all: Cell<bool>,
 }
 

@@ -1,7 +1,7 @@
-//! JWTs in texts, and the keys that sign them: those of RFC 7515 A.3 and RFC 8037 A.1, and a secret.
+//! JWT templates in texts, and the keys that sign them: the keys of RFC 7515 A.3 and RFC 8037 A.1, and a shared secret.
 //!
-//! `<<p|{"alg":"ES256"}|{"sub":"alice"}>>` in a text stands for the JWT of this header and these claims, signed by the key
-//! that the letter says. So texts stay readable, and what changes in them is signed again.
+//! `<<p|{"alg":"ES256"}|{"sub":"alice"}>>` in a text stands for the JWT with this header and these claims, signed by the key that the
+//! letter selects. So inputs stay readable, and mutated headers and claims are signed again.
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// What signed a JWT.
+/// The key that signed a JWT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// P-256, by the letter `p`.
@@ -23,20 +23,20 @@ pub enum Key {
     Secret,
 }
 
-/// A JWT that was signed as its header says.
+/// A JWT signed by the algorithm that its header names.
 #[derive(Clone, Debug)]
 pub struct Signed {
     /// The JWT.
     pub jwt: String,
-    /// By what.
+    /// The key that signed it.
     pub key: Key,
 }
 
-/// The secret of HS256.
+/// The shared secret for HS256.
 pub const SECRET: &str = "a secret of 32 bytes, or a few more";
 
-/// The text with its JWTs in place, and those that are signed as their headers say. Signatures by other letters are none: that
-/// of `n` is absent, that of `c` made with a public key for a secret, any other made of the letter.
+/// Returns the text with its JWTs in place, and those of the JWTs that are signed as their headers say. Other letters make invalid
+/// signatures: `n` an empty one, `c` an HMAC with a public key as the secret, any other one made of the letter's bytes.
 pub fn expand(text: &[u8]) -> (Vec<u8>, Vec<Signed>) {
     let (mut expanded, mut signed) = (Vec::new(), Vec::new());
     let mut rest = text;
@@ -53,7 +53,7 @@ pub fn expand(text: &[u8]) -> (Vec<u8>, Vec<Signed>) {
     (expanded, signed)
 }
 
-/// The JWK Set of the keys that are public.
+/// The JWK Set of the public keys.
 pub fn key_set() -> Value {
     json!({"keys": [
         {"kty": "EC", "crv": "P-256", "kid": "p", "x": P256_X, "y": P256_Y},
@@ -61,7 +61,7 @@ pub fn key_set() -> Value {
     ]})
 }
 
-/// Whether a text publishes a key: its coordinate is a string in that JSON, whatever else is there.
+/// Whether a text publishes a key: it is JSON that contains the key's coordinate as a string, at any place.
 pub fn publishes(text: &[u8], key: Key) -> bool {
     let coordinate = match key {
         Key::P256 => P256_X,
@@ -71,7 +71,7 @@ pub fn publishes(text: &[u8], key: Key) -> bool {
     serde_json::from_slice(text).is_ok_and(|value| has_coordinate(&value, &lenient(coordinate.as_bytes())))
 }
 
-/// What a JWT claims, verified or not.
+/// The claims of a JWT, verified or not.
 pub fn claims_of(jwt: &str) -> Option<Value> {
     serde_json::from_slice(&lenient(jwt.split('.').nth(1)?.as_bytes())?).ok()
 }

@@ -19,16 +19,16 @@ pub fn start() -> Result<Service> {
     Service::start(Router::new().fallback(answer))
 }
 
-/// The field of a request that says which status the API answers with.
+/// The request field that selects the status of the API's response.
 pub const ANSWER_STATUS: &str = "x-answer-status";
 
-/// The field of a request that says what the API answers as `Cache-Control`.
+/// The request field that selects `Cache-Control` of the API's response.
 pub const ANSWER_CACHE_CONTROL: &str = "x-answer-cache-control";
 
-/// The field of a request that says where the API redirects it.
+/// The request field that selects where the API redirects to.
 pub const ANSWER_LOCATION: &str = "x-answer-location";
 
-/// The field of a request that says which session id of MCP the API hands out.
+/// The request field that selects the MCP session id that the API assigns.
 pub const ANSWER_SESSION: &str = "x-answer-session";
 
 async fn answer(request: Request) -> impl IntoResponse {
@@ -55,7 +55,7 @@ async fn answer(request: Request) -> impl IntoResponse {
     (status(&head.headers), fields, Json(answer))
 }
 
-/// What the field [`ANSWER_STATUS`] asks for.
+/// Returns the status that [`ANSWER_STATUS`] selects.
 fn status(asked: &HeaderMap) -> StatusCode {
     let status = asked.get(ANSWER_STATUS).and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
     status.unwrap_or(StatusCode::OK)

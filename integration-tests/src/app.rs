@@ -12,12 +12,13 @@ use crate::dpop::{self, DpopKey};
 use crate::process::Process;
 use crate::{paths, secrets};
 
-/// The client at one of the authorization servers.
+/// The client `app` at one of the authorization servers.
 pub struct App {
     server: Client,
 }
 
-/// Starts the program of an authorization server, which prints its issuer when it listens: that, and a client of the server.
+/// Starts the program of an authorization server, which prints its issuer once it listens. Returns the process, the issuer and a client of
+/// the server.
 pub(crate) fn start_server(
     name: &str,
     program: &Path,
@@ -46,12 +47,12 @@ impl App {
         self.token(self.request("app", "/token", form(scope))).await
     }
 
-    /// Gets an access token for this resource (RFC 8707 §2).
+    /// Gets an access token for a resource (RFC 8707 §2).
     pub async fn issue_for(&self, resource: &str, scope: &str) -> Result<String> {
         self.token(self.request("app", "/token", format!("{}&resource={resource}", form(scope)))).await
     }
 
-    /// Gets an opaque access token that is bound to this key (RFC 9449 §5).
+    /// Gets an opaque access token that is bound to a key (RFC 9449 §5).
     pub async fn issue_bound_to_key(&self, key: &DpopKey, scope: &str) -> Result<String> {
         let uri = format!("http://127.0.0.1:{}/token", self.server.port());
         let mut claims = dpop::claims("POST", &uri, "");
@@ -59,8 +60,8 @@ impl App {
         self.token(self.request("app", "/token", form(scope)).header("dpop", key.sign(&claims))).await
     }
 
-    /// Gets an opaque access token that is bound to this certificate (RFC 8705 §3). The server takes our word for which one
-    /// was shown, as from a proxy in front of it that ends TLS.
+    /// Gets an opaque access token that is bound to a certificate (RFC 8705 §3). The server takes the certificate from a header field, as
+    /// from a TLS-terminating proxy in front of it.
     pub async fn issue_bound_to_certificate(&self, certificate: &Certificate, scope: &str) -> Result<String> {
         let request = self.request("app-with-certificate", "/token", form(scope));
         self.token(request.header("x-client-certificate", certificate.base64_der())).await

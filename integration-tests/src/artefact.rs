@@ -1,5 +1,5 @@
-//! The artefact of the filter that the tests run in Envoy. The tests are the same for both; names that differ are translated
-//! here.
+//! The artefact of the filter that the tests run in Envoy. The tests are the same for the wasm filter and the native module; names that
+//! differ are translated here.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -8,22 +8,22 @@ use anyhow::Result;
 
 use crate::paths;
 
-/// A form of the filter for Envoy.
+/// An artefact of the filter for Envoy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Artefact {
     /// The wasm filter.
     Wasm,
     /// The native module.
     Module,
-    /// The native module, which panics where a request asks for it.
+    /// The native module, built to panic where a request asks for it.
     PanickingModule,
 }
 
 impl Artefact {
-    /// The form that this run of the tests is about: the variable `PHANTOM_TOKEN_ARTEFACT` names it, `wasm` or `module`.
+    /// The artefact that this run of the tests is about, `wasm` or `module`, as the variable `PHANTOM_TOKEN_ARTEFACT` says.
     ///
     /// # Panics
-    /// It names another.
+    /// If the variable names neither.
     pub fn chosen() -> Self {
         static CHOSEN: LazyLock<Artefact> =
             LazyLock::new(|| match std::env::var("PHANTOM_TOKEN_ARTEFACT").as_deref() {
@@ -42,7 +42,7 @@ impl Artefact {
         }
     }
 
-    /// What Envoy calls one of the filter's metrics.
+    /// Returns Envoy's name for one of the filter's metrics.
     pub fn statistic(self, metric: &str) -> String {
         match self {
             Self::Wasm => format!("wasmcustom.{metric}"),
@@ -50,7 +50,7 @@ impl Artefact {
         }
     }
 
-    /// The expression that makes the reason of a denied request a label, as in the shipped bootstraps.
+    /// Returns the expression that makes the reason of a denied request a label, as in the shipped bootstraps.
     pub fn reason_tag(self) -> &'static str {
         match self {
             Self::Wasm => r"^wasmcustom\.phantom_token_(?:shadow_)?denied(\.(.+))$",
@@ -60,7 +60,7 @@ impl Artefact {
         }
     }
 
-    /// The format of an access log: Envoy puts `wasm.` before the filter state of wasm filters alone.
+    /// Translates an access log format: Envoy puts `wasm.` before the filter state of wasm filters only.
     pub fn filter_state_in(self, format: &str) -> String {
         match self {
             Self::Wasm => format.to_owned(),

@@ -1,5 +1,5 @@
-//! The certified authorization server: oidc-provider under Node. Its clients are `app`, `gateway` and other gateways, each with
-//! its own method of authentication or format of response.
+//! A certified authorization server: oidc-provider under Node. Its clients are `app`, `gateway` and other gateways, each with its own
+//! authentication method or response format.
 
 use std::ops::Deref;
 
@@ -24,35 +24,35 @@ pub struct AuthorizationServer {
 /// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 pub const GATEWAY_SECRET: &str = "gateway's p@ssw:rd + 100%";
 
-/// The same, form-encoded.
+/// The secret of the client `gateway`, form-encoded.
 const ENCODED_GATEWAY_SECRET: &str = "gateway%27s%20p%40ssw%3Ard%20%2B%20100%25";
 
-/// What JWT access tokens are for.
+/// The API that a JWT access token is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Resource {
-    /// The audience `orders-api`, for ten minutes.
+    /// The audience `orders-api`, with a lifetime of ten minutes.
     Orders,
-    /// The same, for five seconds.
+    /// The audience `orders-api`, with a lifetime of five seconds.
     OrdersBriefly,
     /// The audience `payments-api`.
     Payments,
 }
 
-/// What becomes of requests for the keys and metadata.
+/// How the server responds to requests for its keys and metadata.
 #[derive(Clone, Copy, Debug)]
 pub enum Publication {
-    /// They are answered.
+    /// It responds with the documents.
     Serving,
-    /// They are answered once the publication changes.
+    /// It responds once the publication changes.
     Held,
-    /// They are answered with 503.
+    /// It responds with 503.
     Failing,
 }
 
-/// How often documents were fetched.
+/// How often the documents were fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fetches {
-    /// The JWK Set.
+    /// Fetches of the JWK Set.
     pub keys: u64,
     pub metadata: u64,
 }
@@ -70,17 +70,17 @@ impl AuthorizationServer {
         Self::launch(name, 0, &[])
     }
 
-    /// Starts it on this port of loopback with a client `web` beside: an application in a browser at this URL, whose users log in here.
+    /// Starts the server on this port of loopback, also with a client `web`: a browser application at this URL, whose users log in here.
     pub fn start_for_users(name: &str, port: u16, web_app: &str) -> Result<Self> {
         Self::launch(name, port, &[("WEB_APP", web_app)])
     }
 
-    /// Starts it as this issuer, which a proxy in front is reached by.
+    /// Starts the server with this issuer, the URL of a proxy in front of it.
     pub fn start_as(name: &str, issuer: &str) -> Result<Self> {
         Self::launch(name, 0, &[("ISSUER", issuer)])
     }
 
-    /// The same, also for clients of the MCP server that is this resource.
+    /// Starts the server with this issuer, also for clients of the MCP server that is this resource.
     pub fn start_for_mcp(name: &str, issuer: &str, resource: &str) -> Result<Self> {
         Self::launch(name, 0, &[("ISSUER", issuer), ("MCP_RESOURCE", resource)])
     }
@@ -106,7 +106,7 @@ impl AuthorizationServer {
         Ok(Self { _process: process, issuer, client, app: App::at(client) })
     }
 
-    /// Its issuer identifier, an URL of loopback if it is not started as another.
+    /// The issuer identifier. It is a loopback URL unless the server was started with another.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
@@ -125,17 +125,17 @@ impl AuthorizationServer {
         self.app.issue_for(resource, scope).await
     }
 
-    /// A refresh token of the client `app`.
+    /// Gets a refresh token of the client `app`.
     pub async fn refresh_token(&self) -> Result<String> {
         Ok(secrets::noted(self.test(Request::get("/test/refresh-token")).await?.text()))
     }
 
-    /// An ID token for the client `app`.
+    /// Gets an ID token for the client `app`.
     pub async fn id_token(&self) -> Result<String> {
         Ok(secrets::noted(self.test(Request::get("/test/id-token")).await?.text()))
     }
 
-    /// Introspects a token as a gateway does that has a secret, for an answer of this media type.
+    /// Introspects a token as a gateway that authenticates with the secret, and returns a response of this media type.
     pub async fn introspect(&self, client_id: &str, token: &str, media_type: &str) -> Result<String> {
         let credentials = STANDARD.encode(format!("{client_id}:{ENCODED_GATEWAY_SECRET}"));
         let request = Request::post("/token/introspection", format!("token={token}"))
@@ -147,7 +147,7 @@ impl AuthorizationServer {
         Ok(secrets::noted(answer.text()))
     }
 
-    /// The status of the answer to a gateway that introspects a token and authenticates by this assertion (RFC 7523 §2.2).
+    /// Introspects a token as a gateway that authenticates with this assertion (RFC 7523 §2.2). Returns the status of the response.
     pub async fn introspect_by(&self, assertion: &str, token: &str) -> Result<u16> {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let form = format!("token={token}&client_assertion_type={kind}&client_assertion={assertion}");
@@ -160,18 +160,18 @@ impl AuthorizationServer {
         self.introspection(token).await?["count"].as_u64().context("no count")
     }
 
-    /// The assertion by which the gateway authenticated when it introspected a token the last time.
+    /// Returns the assertion with which the gateway authenticated its last introspection of a token.
     pub async fn assertion(&self, token: &str) -> Result<String> {
         let assertion = self.introspection(token).await?["assertion"].as_str().map(str::to_owned);
         assertion.map(secrets::noted).context("an introspection without an assertion")
     }
 
-    /// Signs with new keys from now on, and publishes no others.
+    /// Makes the server sign with new keys from now on, and publish only those.
     pub async fn rotate(&self) -> Result<()> {
         self.test(Request::post("/test/rotation", "")).await.map(|_| ())
     }
 
-    /// Publishes keys and metadata so from now on.
+    /// Selects how keys and metadata are published from now on.
     pub async fn publish(&self, publication: Publication) -> Result<()> {
         let state = match publication {
             Publication::Serving => "serving",
@@ -185,7 +185,7 @@ impl AuthorizationServer {
         Ok(self.test(Request::get("/jwks")).await?.text())
     }
 
-    /// How often documents were fetched so far.
+    /// Returns how often the documents were fetched so far.
     pub async fn fetches(&self) -> Result<Fetches> {
         let fetches = self.test(Request::get("/test/fetches")).await?.json()?;
         let count = |name: &str| fetches[name].as_u64().context("no count");

@@ -1,5 +1,5 @@
-//! A real browser, headless Chromium, driven by WebDriver as its user would: what is on the page is seen, clicked, and reached by
-//! keys. What WebDriver has no command for goes through it to the developer tools (`goog/cdp/execute`).
+//! A real browser, headless Chromium, driven through WebDriver as a user would: it sees what is on the page, clicks it, and reaches it by
+//! keys. Commands that WebDriver lacks go through it to the developer tools (`goog/cdp/execute`).
 
 use std::path::Path;
 
@@ -17,28 +17,28 @@ use crate::eventually::{PATIENCE, eventually};
 use crate::paths;
 use crate::process::Process;
 
-/// The browser; dropping it ends it.
+/// A browser, which ends when it is dropped.
 pub struct Browser {
     client: Client,
     _driver: Process,
     _profile: TempDir,
 }
 
-/// What a page is looked at with.
+/// The screen on which a page is displayed.
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {
     /// In CSS pixels.
     pub width: u32,
     pub height: u32,
-    /// Whether its owner wants dark pages.
+    /// Whether the user prefers dark pages.
     pub is_dark: bool,
 }
 
 impl Browser {
-    /// Opens one with an empty page and a profile of its own; its log is `name`'s.
+    /// Opens a browser with an empty page and its own profile. Its log has this name.
     pub async fn open(name: &str) -> Result<Self> {
         let log = paths::logs()?.join(format!("{name}-chromedriver.log"));
-        // It chooses a port that is free for IPv4, and ends where it is not free for IPv6 as well.
+        // chromedriver chooses a port that is free for IPv4, and exits if the port is not free for IPv6 as well.
         let started = (0..5).find_map(|_| start_driver(&log).transpose());
         let (driver, port) =
             started.with_context(|| format!("chromedriver did not start, see {}", log.display()))??;
@@ -63,20 +63,20 @@ impl Browser {
         Ok(self.client.goto(url).await?)
     }
 
-    /// Clicks on what this selector finds, once the page has it.
+    /// Clicks on the element of this selector, once the page has it.
     pub async fn click(&self, selector: &str) -> Result<()> {
         Ok(self.find(selector).await?.click().await?)
     }
 
-    /// Writes into what this selector finds, once the page has it.
+    /// Types into the element of this selector, once the page has it.
     pub async fn write(&self, selector: &str, text: &str) -> Result<()> {
         Ok(self.find(selector).await?.send_keys(text).await?)
     }
 
-    /// Waits until what this selector finds says this.
+    /// Waits until the element of this selector has this text.
     ///
     /// # Errors
-    /// It says something else for a long time.
+    /// If it still has another after a long time.
     pub async fn reads(&self, selector: &str, text: &str) -> Result<()> {
         let mut seen = String::new();
         let what = format!("{selector} says {text:?}");
@@ -89,14 +89,14 @@ impl Browser {
         result.await.with_context(|| format!("it says {seen:?}"))
     }
 
-    /// Fills in the form by which oidc-provider lets users log in; it takes any password.
+    /// Submits oidc-provider's login form, which accepts any password.
     pub async fn log_in(&self, name: &str) -> Result<()> {
         self.write("input[name=login]", name).await?;
         self.write("input[name=password]", "correct horse battery staple").await?;
         self.click("button[type=submit]").await
     }
 
-    /// Agrees to what oidc-provider asks for an application.
+    /// Submits oidc-provider's consent form.
     pub async fn consent(&self) -> Result<()> {
         self.click("input[name=prompt][value=consent] ~ button[type=submit]").await
     }
@@ -107,7 +107,7 @@ impl Browser {
             .await
     }
 
-    /// The value of an expression, or of its promise. The page's content security policy does not concern it.
+    /// Returns the value of an expression, or of its promise. The page's content security policy does not apply.
     pub async fn evaluate(&self, expression: &str) -> Result<Value> {
         let arguments = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let result = self.tools("Runtime.evaluate", arguments).await?;
@@ -115,7 +115,7 @@ impl Browser {
         Ok(result["result"]["value"].clone())
     }
 
-    /// Presses a key of this name, `Tab` or `ArrowRight` say, with these modifiers: 2 is Control, 8 is Shift.
+    /// Presses a key, for example `Tab` or `ArrowRight`, with these modifiers: 2 is Control, 8 is Shift.
     pub async fn press(&self, key: &str, modifiers: u8) -> Result<()> {
         let (code, text) = match key {
             "Tab" => (9, ""),
@@ -135,12 +135,12 @@ impl Browser {
         Ok(())
     }
 
-    /// Types a text where the focus is.
+    /// Types a text into the focused element.
     pub async fn type_text(&self, text: &str) -> Result<()> {
         self.tools("Input.insertText", json!({"text": text})).await.map(drop)
     }
 
-    /// Looks at the page with this screen.
+    /// Displays the page on this screen.
     pub async fn look_with(&self, Screen { width, height, is_dark }: Screen) -> Result<()> {
         let is_phone = width < 600;
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
@@ -150,14 +150,14 @@ impl Browser {
         self.tools("Emulation.setEmulatedMedia", json!({"features": features})).await.map(drop)
     }
 
-    /// A picture of all of the page, as PNG.
+    /// Writes a screenshot of the whole page as PNG.
     pub async fn picture(&self, path: &Path) -> Result<()> {
         let picture = self.tools("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await?;
         let picture = picture["data"].as_str().context("no picture")?;
         Ok(std::fs::write(path, STANDARD.decode(picture)?)?)
     }
 
-    /// The requests that the browser has begun since this was asked before, as `Network.requestWillBeSent` tells of them.
+    /// Returns the requests that the browser has begun since the last call, as `Network.requestWillBeSent` reports them.
     pub async fn requests(&self) -> Result<Vec<Value>> {
         let messages = self.log("performance").await?.into_iter().map(|entry| {
             let text = entry["message"].as_str().context("an entry without a message")?;
@@ -168,7 +168,7 @@ impl Browser {
         Ok(messages.into_iter().map(|message| message["params"]["request"].clone()).collect())
     }
 
-    /// What the browser has complained of since this was asked before: exceptions, violated policies, what failed to load.
+    /// Returns what the browser has reported since the last call: exceptions, violated policies, and resources that failed to load.
     pub async fn complaints(&self) -> Result<Vec<Value>> {
         self.log("browser").await
     }
@@ -194,7 +194,7 @@ impl Browser {
     }
 }
 
-/// A command of chromedriver's own: its path, and its parameters.
+/// A chromedriver-specific command: its path and its parameters.
 #[derive(Debug)]
 struct Extension(&'static str, Value);
 
@@ -208,7 +208,7 @@ impl WebDriverCompatibleCommand for Extension {
     }
 }
 
-/// A driver and its port; none, if it ended.
+/// Starts a driver and returns it with its port. Returns `None` if it exited.
 fn start_driver(log: &Path) -> Result<Option<(Process, u16)>> {
     let mut driver = Process::start(&paths::chromedriver()?, &["--port=0"], &[], log)?;
     let line = driver.line_with("started successfully on port")?;
@@ -216,7 +216,7 @@ fn start_driver(log: &Path) -> Result<Option<(Process, u16)>> {
     Ok(port.map(|port| (driver, port)))
 }
 
-/// It draws nothing, and knows no host but loopback.
+/// Makes Chromium headless, and unable to reach any host but loopback.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",

@@ -1,4 +1,4 @@
-//! Certificates of workloads, generated for one test: an authority certifies each workload's SPIFFE ID.
+//! Certificates of workloads and servers, generated for one test: an authority certifies each workload's SPIFFE ID.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -30,12 +30,12 @@ impl CertificateAuthority {
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, noted_key()?)? })
     }
 
-    /// Signs that the holder is reached by this name.
+    /// Certifies a server of this name.
     pub fn certify_server(&self, name: &str) -> Result<Certificate> {
         self.certify(vec![SanType::DnsName(name.try_into()?)])
     }
 
-    /// Signs that the holder is these workloads, in this order.
+    /// Certifies a workload with these URIs, in this order.
     pub fn certify_workload(&self, uris: &[&str]) -> Result<Certificate> {
         let uris = uris.iter().map(|uri| Ok(SanType::URI((*uri).try_into()?)));
         self.certify(uris.collect::<Result<_>>()?)
@@ -50,7 +50,7 @@ impl CertificateAuthority {
         self.issuer.key().serialize_pem()
     }
 
-    /// What a client has to trust who trusts this authority alone.
+    /// The trust roots of a client that trusts only this authority.
     pub fn roots(&self) -> Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone())?;
@@ -84,21 +84,21 @@ impl Certificate {
         Sha256::digest(self.certificate.der()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Both, as rustls takes them.
+    /// The certificate and the private key as rustls takes them.
     pub fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
         (vec![self.certificate.der().clone()], key.into())
     }
 }
 
-/// A certificate whose subject is the same as its issuer's would count as signed by itself.
+/// Names the subject: a certificate whose subject equals its issuer's would count as self-signed.
 fn params(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, common_name);
     params
 }
 
-/// A fresh key, each line of which is a secret.
+/// Generates a key, and records each line of it as a secret.
 pub(crate) fn noted_key() -> Result<KeyPair> {
     let key = KeyPair::generate().context("no key")?;
     let pem = key.serialize_pem();

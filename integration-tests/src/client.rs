@@ -1,5 +1,5 @@
-//! A client that sends requests byte by byte as specified: odd header values, repeated fields, raw paths. It speaks HTTP/1.1,
-//! or HTTP/2 without TLS.
+//! A client that sends requests byte by byte as specified: odd header values, repeated fields, raw paths. It speaks HTTP/1.1, or HTTP/2
+//! without TLS.
 
 use anyhow::{Context, Result, ensure};
 use axum::http::HeaderMap;
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::eventually::soon;
 
-/// Sends requests to one port of loopback.
+/// A client of one port of loopback.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     port: u16,
@@ -24,7 +24,7 @@ pub struct Client {
 pub enum Protocol {
     /// RFC 9112.
     Http1,
-    /// RFC 9113, which both sides know of before they begin.
+    /// RFC 9113, with prior knowledge.
     Http2,
 }
 
@@ -49,7 +49,7 @@ impl Client {
         Self { port, protocol: Protocol::Http1 }
     }
 
-    /// The same client, speaking this.
+    /// Returns the same client with this protocol.
     #[must_use]
     pub fn speaking(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
@@ -59,13 +59,13 @@ impl Client {
         self.port
     }
 
-    /// Sends a request on a connection of its own.
+    /// Sends a request on a new connection.
     pub async fn send(&self, request: Request) -> Result<Answer> {
         let exchange = async { exchange(self.connect().await?, self.protocol, request).await };
         soon("the answer", exchange).await?
     }
 
-    /// Sends these bytes and reads whatever comes back until the server closes.
+    /// Sends these bytes and returns what the server sends until it closes the connection.
     pub async fn send_raw(&self, bytes: &[u8]) -> Result<String> {
         let exchange = async {
             let mut stream = self.connect().await?;
@@ -89,7 +89,7 @@ impl Client {
     }
 }
 
-/// Sends a request on this connection, which ends with it.
+/// Sends a request on this connection, which is closed afterwards.
 pub(crate) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     protocol: Protocol,
@@ -106,7 +106,7 @@ pub(crate) async fn exchange(
     }
 }
 
-/// A connection of HTTP/1.1 that is kept.
+/// A persistent HTTP/1.1 connection.
 pub struct Connection(hyper::client::conn::http1::SendRequest<Full<Bytes>>);
 
 impl Connection {
@@ -116,7 +116,7 @@ impl Connection {
         Ok(Self(sender))
     }
 
-    /// Sends a request once the answer before it is read.
+    /// Sends a request once the previous response has been read.
     pub async fn send(&mut self, request: Request) -> Result<Answer> {
         answer(self.0.send_request(request.into_http1()?).await?).await
     }
@@ -128,7 +128,7 @@ async fn answer(response: hyper::Response<hyper::body::Incoming>) -> Result<Answ
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
-/// The inside of a tunnel that the server of this connection makes to a destination.
+/// Opens a tunnel to a destination through the server of this connection, with CONNECT, and returns its inside.
 pub(crate) async fn tunnel(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     destination: &str,
@@ -159,7 +159,7 @@ impl Request {
         &self.method
     }
 
-    /// Its path and query.
+    /// The path and query.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -183,7 +183,7 @@ impl Request {
         self
     }
 
-    /// Names the request, so that the API can be asked for it.
+    /// Names the request, so that a test can ask the API for it.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.header("x-request-name", name)
@@ -195,7 +195,7 @@ impl Request {
         request.with_target(|path| path.to_owned())
     }
 
-    /// In HTTP/2 the target is taken apart into `:scheme`, `:authority` and `:path` (RFC 9113 §8.3.1).
+    /// Converts the request to HTTP/2, which splits the target into `:scheme`, `:authority` and `:path` (RFC 9113 §8.3.1).
     fn into_http2(mut self) -> Result<hyper::Request<Full<Bytes>>> {
         let host = self.headers.extract_if(.., |(name, _)| name == "host").last();
         let host =
@@ -225,7 +225,7 @@ impl Request {
     }
 }
 
-/// The request line and the credentials.
+/// Formats the request line and the credentials.
 impl std::fmt::Display for Request {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} {}", self.method, self.path)?;
@@ -237,7 +237,7 @@ impl std::fmt::Display for Request {
 }
 
 impl Answer {
-    /// The value of a header field, empty if it is not there.
+    /// Returns the value of a header field, empty if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -250,7 +250,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What the API received as `Authorization`, where it is the API that answered.
+    /// The `Authorization` values that the API received, if it was the API that responded.
     pub fn forwarded_authorization(&self) -> Vec<String> {
         let fields = self.json().ok().and_then(|body| body["authorization"].as_array().cloned());
         fields.unwrap_or_default().iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()

@@ -6,24 +6,24 @@ use serde_json::Value;
 use crate::paths;
 
 pub struct Panel {
-    /// What is above it.
+    /// The heading of the panel.
     pub title: String,
-    /// Grafana's name for what its lines measure.
+    /// Grafana's name for the unit of the lines.
     pub unit: String,
-    /// Where it is in a grid of 24 columns: column, row, width, height.
+    /// The position in a grid of 24 columns: column, row, width, height.
     pub place: [u32; 4],
-    /// One for each of its lines; none for the title of a row.
+    /// The queries of the panel's lines. Empty for the title of a row.
     pub queries: Vec<Query>,
 }
 
 pub struct Query {
-    /// Grafana's variables are written as what they become here.
+    /// The expression of the query, with Grafana's variables replaced.
     pub expression: String,
-    /// What its lines are called: `{{reason}}` is a label.
+    /// The legend of the lines, in which `{{reason}}` is a label.
     pub legend: String,
 }
 
-/// The panels in their order, with rates over this much time.
+/// Returns the panels in order, with rates over this window.
 pub fn panels(window: &str) -> Result<Vec<Panel>> {
     let dashboard: Value = serde_json::from_str(&text()?)?;
     dashboard["panels"].as_array().context("no panels")?.iter().map(|one| panel(one, window)).collect()
@@ -55,7 +55,7 @@ fn panel(panel: &Value, window: &str) -> Result<Panel> {
     Ok(Panel { queries, unit, place: [x, y, width, height], title })
 }
 
-/// Time is shorter here than at Grafana: Prometheus scrapes each second.
+/// Replaces Grafana's variables. Windows are shorter than in Grafana: Prometheus scrapes every second.
 fn without_variables(query: &str, window: &str) -> String {
     let subquery = format!("{window}:1s");
     let values = [

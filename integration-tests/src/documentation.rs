@@ -1,4 +1,4 @@
-//! The project's pages, as seen by readers who copy from them.
+//! The project's pages, as readers who copy from them see them.
 
 use anyhow::Result;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
@@ -6,43 +6,43 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use crate::paths;
 
 pub struct Page {
-    /// Where it is in the checkout.
+    /// The path in the checkout.
     pub path: String,
     pub parts: Vec<Part>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A heading, of this level.
+    /// A heading of this level.
     Heading(usize, String),
-    /// A block of code in this language, which may be empty.
+    /// A code block in this language, which may be empty.
     Block(String, String),
-    /// Code within a sentence.
+    /// Inline code.
     Code(String),
-    /// Text between all these.
+    /// Other text.
     Text(String),
 }
 
-/// The README, the description of the architecture, and all pages of docs/.
+/// Returns the README, the architecture page, and all pages of docs/.
 pub fn pages() -> Result<Vec<Page>> {
     let mut paths = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
     paths.extend(files("docs", ".md")?);
     paths.iter().map(|path| page(path)).collect()
 }
 
-/// The page at this path of the checkout.
+/// Returns the page at this path of the checkout.
 pub fn page(path: &str) -> Result<Page> {
     let text = std::fs::read_to_string(paths::root().join(path))?;
     Ok(Page { path: path.to_owned(), parts: parts(&text) })
 }
 
 impl Page {
-    /// The blocks of code, each with its language.
+    /// The code blocks, each with its language.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &str)> {
         blocks(self.parts.iter())
     }
 
-    /// The blocks of code in the chapter of this name, a heading of the second level.
+    /// The code blocks in the chapter of this name, a second-level heading.
     pub fn blocks_of(&self, chapter: &str) -> impl Iterator<Item = (&str, &str)> {
         let heading = Part::Heading(2, chapter.to_owned());
         let chapter = self.parts.iter().skip_while(move |part| **part != heading).skip(1);
@@ -57,7 +57,7 @@ fn blocks<'p>(parts: impl Iterator<Item = &'p Part>) -> impl Iterator<Item = (&'
     })
 }
 
-/// The paths of all files in a folder of the checkout, in whichever depth, whose names end so.
+/// Returns the paths of all files below a folder of the checkout whose names end like this.
 pub fn files(folder: &str, ending: &str) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(paths::root().join(folder))? {
@@ -74,7 +74,7 @@ pub fn files(folder: &str, ending: &str) -> Result<Vec<String>> {
 
 fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
-    // What is being read: a heading or a block, so far without its text.
+    // The heading or block that is being read.
     let mut open: Option<Part> = None;
     for event in Parser::new(text) {
         match (event, &mut open) {

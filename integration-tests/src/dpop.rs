@@ -27,12 +27,12 @@ impl DpopKey {
         Ok(Self(key.map_err(|error| anyhow!("no key: {error}"))?))
     }
 
-    /// What tokens are bound to: `jkt` (§6.1).
+    /// The key's thumbprint, `jkt` (§6.1), to which tokens are bound.
     pub fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.jwk().to_string()))
     }
 
-    /// A proof for a request of this method to this URI with this token.
+    /// Returns a proof for a request with this method, URI and token.
     pub fn prove(&self, method: &str, uri: &str, token: &str) -> String {
         self.sign(&claims(method, uri, token))
     }
@@ -47,7 +47,7 @@ impl DpopKey {
         secrets::noted(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes())))
     }
 
-    /// The public key, with the members in the order that RFC 7638 §3 asks for.
+    /// The public key, with its members in the order of RFC 7638 §3.
     pub fn jwk(&self) -> Value {
         let point = self.0.verifying_key().to_encoded_point(false);
         let coordinate = |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
@@ -55,7 +55,7 @@ impl DpopKey {
     }
 }
 
-/// The claims of a proof (§4.2) with a fresh `jti`.
+/// The claims of a proof (§4.2), with a fresh `jti`.
 pub fn claims(method: &str, uri: &str, token: &str) -> Value {
     let ath = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
     json!({"jti": fresh_id(), "htm": method, "htu": uri, "iat": jwt::now(), "ath": ath})

@@ -1,5 +1,5 @@
-//! A WebSocket service behind the ingress. It accepts every handshake, with the protocol `chat`
-//! where that is offered, and sends every message back.
+//! A WebSocket service behind the ingress. It accepts every handshake, with the protocol `chat` if that is offered, and echoes every
+//! message.
 
 use anyhow::Result;
 use axum::Router;

@@ -6,14 +6,14 @@ use crate::authorization_server::AuthorizationServer;
 use crate::paths;
 use crate::server::Service;
 
-/// A file, with other texts for some of its own.
+/// A file of `envoy-config/` with some texts replaced.
 pub struct Example {
     name: String,
     text: String,
 }
 
 impl Example {
-    /// The file of this name, with more time for servers: a busy machine is no failure of theirs.
+    /// Reads the file of this name, with longer timeouts for servers: a busy machine is not a failure of theirs.
     pub fn read(name: &str) -> Result<Self> {
         let path = paths::root().join("envoy-config").join(name);
         let text = std::fs::read_to_string(path)?;
@@ -21,7 +21,7 @@ impl Example {
         Ok(Self { name: name.to_owned(), text })
     }
 
-    /// Writes another text for this one, which has to be there.
+    /// Replaces a text, which has to be there.
     pub fn with(mut self, written: &str, here: &str) -> Result<Self> {
         ensure!(self.text.contains(written), "envoy-config/{} has no {written}", self.name);
         self.text = self.text.replace(written, here);
@@ -33,12 +33,12 @@ impl Example {
     }
 }
 
-/// A file whose parts are all on loopback, with the ports that they have here, and free ones for Envoy's own.
+/// Returns a file with all components on loopback, with their ports here, and free ports for Envoy's own listeners.
 pub fn on_loopback(name: &str, server: &AuthorizationServer, api: &Service) -> Result<Example> {
     located(name, server, api)?.with("target/phantom_token.wasm", &paths::filter()?.display().to_string())
 }
 
-/// The same of a file with the native module.
+/// Returns a file that uses the native module, likewise on loopback.
 pub fn with_module(name: &str, server: &AuthorizationServer, api: &Service) -> Result<Example> {
     located(name, server, api)?.with("target/libphantom_token.so", &paths::module()?.display().to_string())
 }

@@ -1,14 +1,14 @@
-//! Waits for a state, never for a moment: on a busy machine, anything may take long.
+//! Waiting for a state, never for a fixed time: on a busy machine, anything may take long.
 
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Looks again and again, until it is so.
+/// Checks a condition repeatedly until it holds.
 ///
 /// # Errors
-/// It is not so after a long time; `what` says what was waited for.
+/// If the condition does not hold after a long time. `what` describes it.
 pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let look = async {
         while !is_so().await? {
@@ -19,15 +19,15 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>
     soon(what, look).await?
 }
 
-/// Waits for the end of something.
+/// Waits for a future.
 ///
 /// # Errors
-/// It has none after a long time; `what` says what was waited for.
+/// If the future is not ready after a long time. `what` describes it.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {
     tokio::time::timeout(PATIENCE, future).await.with_context(|| format!("never happened: {what}"))
 }
 
-/// The one deadline of whatever a test waits for: longer than any timeout that is configured, and than a busy machine stands still.
+/// The one deadline for whatever a test waits for: longer than any configured timeout, and longer than a busy machine ever stalls.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const INTERVAL: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! Envoy as `envoy-config/envoy.yaml` configures it, at free ports of loopback.
+//! Envoy as `envoy-config/envoy.yaml` configures it, on free ports of loopback.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::envoy::Envoy;
 use crate::server::Service;
 use crate::{envoy_config, paths};
 
-/// How long an answer is kept here although the server forbids it: a time that one can wait for.
+/// How long responses are cached here although the server forbids it: short enough to wait for.
 pub const TIME_TO_LIVE: Duration = Duration::from_secs(2);
 
-/// Starts it with this module in front of the API, which pages of this origin may call. Its one listener is `ingress`.
+/// Starts Envoy with this wasm filter in front of the API, which pages of this origin may call. Its only listener is `ingress`.
 pub async fn start(
     name: &str,
     filter: &Path,

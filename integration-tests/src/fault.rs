@@ -4,22 +4,22 @@ use crate::faulty_server::Behaviour;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
-    /// What the server does, in a sentence that begins with it.
+    /// What the server does, as a phrase whose subject is the server.
     pub name: &'static str,
     pub behaviour: Behaviour,
     pub harm: Harm,
 }
 
-/// What a fault may do to those who need the authorization server. Known tokens, and requests without one, are never harmed.
+/// The effect of a fault on requests that need the authorization server. Requests with known tokens or without a token are never affected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
-    /// It causes no refusal.
+    /// No request is refused.
     None,
-    /// Some may be.
+    /// Some requests may be refused.
     Maybe,
-    /// Some are, or it was none.
+    /// Some requests are refused, or there was no fault.
     Partial,
-    /// All are: who is served meanwhile had no right to it.
+    /// All requests are refused: a request that is served during the fault was let in wrongly.
     Total,
 }
 

@@ -1,5 +1,5 @@
-//! An authorization server with faults that begin and end while it runs. It writes HTTP by hand, since no library lets a server
-//! break the protocol; the names of tokens say what they are.
+//! An authorization server with faults that begin and end while it runs. It writes HTTP by hand, since no library lets a server break the
+//! protocol. The name of a token says whether the token is active.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,59 +15,59 @@ use crate::http1::{Connection, Message};
 use crate::load_token::{LoadToken, TokenKind};
 use crate::port::ReservedPort;
 
-/// The server, running until it is dropped.
+/// A running server, which stops when it is dropped.
 pub struct FaultyServer {
     port: u16,
     orders: watch::Sender<Order>,
     asked: Arc<Asked>,
 }
 
-/// What the server does with the introspections that it is asked for.
+/// How the server reacts to introspections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
     Healthy,
     Hangs,
-    /// It resets the connection when half of the answer is sent.
+    /// Resets the connection after sending half of the response.
     ResetsMidBody,
-    /// It resets connections as soon as they are there, and those that were kept at the next request.
+    /// Resets new connections immediately, and kept-alive ones at the next request.
     ResetsOnAccept,
-    /// It answers with bytes that are no HTTP.
+    /// Responds with bytes that are not HTTP.
     Garbage,
-    /// It answers with a body of 50 MiB; to four at a time, since there is but one machine.
+    /// Responds with a body of 50 MiB, to at most four requests at a time, since all processes share one machine.
     Floods,
-    /// It sends one byte of its answer each 50 ms.
+    /// Sends one byte of its response every 50 ms.
     Trickles,
-    /// It announces more than it sends, and closes.
+    /// Announces a longer body than it sends, and closes the connection.
     PromisesTooMuch,
-    /// It announces less than it sends.
+    /// Announces a shorter body than it sends.
     PromisesTooLittle,
-    /// It sends a second answer behind the first, unsolicited, with the JWT of another token.
+    /// Sends a second, unsolicited response after the first, with the JWT of another token.
     AnswersTwice,
-    /// It closes connections that were kept, just when the next request comes.
+    /// Closes kept-alive connections just when the next request arrives.
     ClosesKeptConnections,
-    /// It is up and down in turn, for 300 ms each.
+    /// Is up and down in turn, for 300 ms each.
     Flaps,
-    /// It is not there.
+    /// Refuses connections.
     Refuses,
-    /// It answers with this status and `Retry-After`.
+    /// Responds with this status and `Retry-After`.
     Answers(u16),
 }
 
-/// A behaviour, and since when.
+/// A behavior, and when it began.
 #[derive(Clone, Copy)]
 struct Order {
     behaviour: Behaviour,
     since: Instant,
 }
 
-/// What it was asked about known tokens, and how often about any.
+/// How often the server was asked about each known token.
 #[derive(Default)]
 struct Asked {
     known: Mutex<HashMap<LoadToken, u64>>,
 }
 
 impl FaultyServer {
-    /// Starts it, healthy.
+    /// Starts a healthy server.
     pub fn start() -> Result<Self> {
         let port = ReservedPort::new()?;
         let (orders, order) = watch::channel(Order::to(Behaviour::Healthy));
@@ -81,12 +81,12 @@ impl FaultyServer {
         self.port
     }
 
-    /// Behaves like this from now on.
+    /// Changes the behavior of the server.
     pub fn behave(&self, behaviour: Behaviour) {
         self.orders.send_replace(Order::to(behaviour));
     }
 
-    /// How often it was asked about this known token.
+    /// How often the server was asked about this known token.
     pub fn introspections(&self, token: LoadToken) -> u64 {
         self.asked
             .known
@@ -101,7 +101,7 @@ impl Order {
         Self { behaviour, since: Instant::now() }
     }
 
-    /// Whether a connection is reset that is there now.
+    /// Whether an open connection is reset now.
     fn resets(self) -> bool {
         match self.behaviour {
             Behaviour::ResetsOnAccept | Behaviour::Refuses => true,
@@ -121,7 +121,7 @@ async fn listen(port: ReservedPort, mut order: watch::Receiver<Order>, asked: Ar
     }
 }
 
-/// Returns when the server is meant to be down.
+/// Accepts connections until the server is meant to be down.
 async fn accept(
     listener: &TcpListener,
     order: &mut watch::Receiver<Order>,
@@ -170,7 +170,7 @@ async fn serve(
             Behaviour::Hangs => return connection.closed().await,
             Behaviour::ResetsMidBody => {
                 connection.write(&right[..right.len() / 2]).await?;
-                // What was sent is to arrive before the RST does, which overtakes what is not read.
+                // Lets the bytes arrive before the RST, which would discard what the client has not read.
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 return connection.reset();
             }
@@ -221,13 +221,13 @@ impl Asked {
     }
 }
 
-/// The token that it is asked about. Tokens here need no escapes.
+/// Returns the token of an introspection. Tokens here need no escapes.
 fn token(request: &Message) -> Option<LoadToken> {
     let form = std::str::from_utf8(&request.body).ok()?;
     form.split('&').find_map(|pair| LoadToken::parse(pair.strip_prefix("token=")?))
 }
 
-/// The answer of a server that behaves.
+/// The response of a healthy server.
 fn answer(token: Option<LoadToken>) -> Vec<u8> {
     match token.filter(|token| token.is_active()) {
         None => INACTIVE.to_vec(),
@@ -238,7 +238,7 @@ fn answer(token: Option<LoadToken>) -> Vec<u8> {
     }
 }
 
-/// A body where a server that behaves may have none.
+/// The body for faults that need one, even where a healthy server would respond without.
 fn body(token: Option<LoadToken>) -> String {
     token.filter(|token| token.is_active()).map_or_else(|| "x".repeat(1000), LoadToken::jwt)
 }
@@ -247,7 +247,7 @@ fn head(status: &str, media_type: &str, length: usize) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n")
 }
 
-/// Byte by byte, this takes longer than the gateway waits.
+/// Long enough that sending it byte by byte exceeds the gateway's timeout.
 const INACTIVE: &[u8] = b"HTTP/1.1 204 No Content\r\ncache-control: no-store\r\npragma: no-cache\r\n\r\n";
 const FLAP: Duration = Duration::from_millis(300);
 const TRICKLE: Duration = Duration::from_millis(50);

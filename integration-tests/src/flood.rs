@@ -1,5 +1,4 @@
-//! A flood: valid tokens that are new to the gateway, and in between a few that are cached, as fast as some connections carry
-//! them.
+//! A flood of valid tokens that are new to the gateway, mixed with a few cached ones, as fast as some connections carry them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,19 +11,19 @@ use crate::eventually::soon;
 use crate::load::{exchange, next_request};
 use crate::load_token::{LoadToken, TokenKind};
 
-/// How many tokens come, over how many connections.
+/// The number of tokens, and over how many connections they are sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
     pub tokens: u64,
-    /// How many connections carry them, each one request after the other.
+    /// The number of connections, each of which sends one request after the other.
     pub connections: usize,
 }
 
-/// How many requests were answered with which status.
+/// The number of requests by the status of their responses.
 pub type Statuses = BTreeMap<u16, u64>;
 
 impl Flood {
-    /// Pours it on a port of loopback, and waits until it is over.
+    /// Sends the flood to a port of loopback, and waits until it is over.
     pub async fn pour(self, port: u16) -> Result<Statuses> {
         let poured = Arc::new(AtomicU64::new(0));
         let mut carriers = JoinSet::new();
@@ -41,7 +40,7 @@ impl Flood {
     }
 }
 
-/// The tokens that come again and again.
+/// The tokens that are sent again and again.
 pub fn hot_tokens() -> impl Iterator<Item = LoadToken> {
     (0..HOT).map(LoadToken::known)
 }
@@ -65,5 +64,5 @@ async fn carry(port: u16, tokens: u64, poured: Arc<AtomicU64>) -> Result<Statuse
 
 const HOT: u64 = 10;
 
-/// How many new tokens come between two hot ones.
+/// The number of new tokens between two hot ones.
 const APART: u64 = 20;

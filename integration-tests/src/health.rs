@@ -1,4 +1,4 @@
-//! A gRPC service behind the ingress: the health service that gRPC defines itself, with a unary call and a streaming one.
+//! A gRPC service behind the ingress: gRPC's own health service, with a unary call and a streaming one.
 
 use std::ops::Deref;
 
@@ -29,7 +29,7 @@ impl Health {
         Ok(Self { service: Service::start(Routes::new(service).into_axum_router())?, reporter })
     }
 
-    /// Changes what it says of the service `name`, and tells all who watch that one.
+    /// Changes the status of the service `name`, and sends it to all clients that watch that service.
     pub async fn set_status(&self, name: &str, status: ServingStatus) {
         self.reporter.set_service_status(name, status).await;
     }

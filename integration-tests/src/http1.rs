@@ -1,31 +1,30 @@
-//! HTTP/1.1 by hand, message by message on a kept-alive connection: for servers that break the protocol, and for hundreds of
-//! clients. It reads only what Envoy writes here, where every body has a `content-length`.
+//! HTTP/1.1 by hand, message by message on a kept-alive connection: for servers that break the protocol, and for hundreds of clients. It
+//! reads only what Envoy writes here, where every body has a `content-length`.
 
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection, and what was read from it beyond the last message.
+/// A connection, and the bytes that were read from it beyond the last message.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// A request or an answer.
+/// A request or a response.
 pub(crate) struct Message {
-    /// All before the body.
+    /// Everything before the body.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Connection {
-    /// A connection that nothing was read from yet.
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, buffer: Vec::new() }
     }
 
-    /// The next message; none, if the other side has closed the connection between two. Who stops to wait loses nothing.
+    /// Reads the next message. Returns `None` if the other side has closed the connection between messages. Cancel safe.
     pub(crate) async fn read(&mut self) -> io::Result<Option<Message>> {
         loop {
             if let Some((message, length)) = complete(&self.buffer)? {
@@ -46,12 +45,12 @@ impl Connection {
         self.stream.write_all(bytes).await
     }
 
-    /// Closes the connection by RST: what the other side has not read yet is lost to it.
+    /// Closes the connection with an RST, which discards what the other side has not read yet.
     pub(crate) fn reset(self) -> io::Result<()> {
         self.stream.set_zero_linger()
     }
 
-    /// Waits until the other side closes, and forgets what it says until then.
+    /// Waits until the other side closes the connection, and discards what it sends until then.
     pub(crate) async fn closed(&mut self) -> io::Result<()> {
         while self.stream.read_buf(&mut self.buffer).await? > 0 {
             self.buffer.clear();
@@ -65,7 +64,7 @@ impl Message {
         self.head.split(' ').nth(1)?.parse().ok()
     }
 
-    /// The values of a field, whose name is in lower case as Envoy writes it.
+    /// The values of a field, whose name is in lower case, as Envoy writes it.
     pub(crate) fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         fields(&self.head, name)
     }

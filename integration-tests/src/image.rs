@@ -1,8 +1,8 @@
-//! How Istio (pkg/wasm/imagefetcher.go, cache.go) and Envoy Gateway (internal/wasm/imagefetcher.go) find a filter in an image:
-//! the variant of the Wasm image specification that they call compatible. The other one, with media types of its own, is not ours.
+//! How Istio (pkg/wasm/imagefetcher.go, cache.go) and Envoy Gateway (internal/wasm/imagefetcher.go) find a filter in an image: the variant
+//! of the Wasm image specification that they call compatible. The project does not use the other variant, which has its own media types.
 //!
-//! Both would look in an index for the manifest of linux/amd64, and compare that one's digest with the operator's. Here an
-//! index is refused: the pinned digest has to be the published one.
+//! In an image index, both would select the manifest of linux/amd64 and compare its digest with the operator's. Here an index is refused:
+//! the pinned digest has to be the published one.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use crate::paths;
 
-/// The filter in an image, a folder that skopeo has copied (`dir:`), if the image's digest is this.
+/// Returns the filter in an image, a folder that skopeo has copied (`dir:`), if the image has this digest.
 ///
 /// # Errors
-/// Those hosts would find no filter there.
+/// If those hosts would find no filter in the image.
 pub fn plugin(image: &Path, digest: &str) -> Result<Vec<u8>> {
     let manifest = std::fs::read(image.join("manifest.json"))?;
     let got = format!("sha256:{:x}", Sha256::digest(&manifest));
@@ -40,7 +40,7 @@ pub fn plugin(image: &Path, digest: &str) -> Result<Vec<u8>> {
     plugin_of_layer(&image.join(file))
 }
 
-/// Makes the image of a filter, as an OCI image layout in this folder. Its digest.
+/// Packages a filter as an OCI image layout in this folder. Returns the image's digest.
 pub fn package(filter: &Path, folder: &Path) -> Result<String> {
     let output =
         Command::new(paths::image()?.0).args([filter, folder]).current_dir(paths::root()).output()?;
@@ -48,32 +48,32 @@ pub fn package(filter: &Path, folder: &Path) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
-/// The image of a filter that does the same and is another.
+/// Packages a filter that behaves the same but has other bytes.
 pub fn another() -> Result<TempDir> {
     let folder = TempDir::new()?;
     let module = folder.path().join("module.wasm");
     let mut bytes = std::fs::read(paths::filter()?)?;
-    // A custom section of the name `note`, and nothing in it.
+    // An empty custom section with the name `note`.
     bytes.extend_from_slice(b"\x00\x05\x04note");
     std::fs::write(&module, bytes)?;
     package(&module, folder.path())?;
     Ok(folder)
 }
 
-/// The digest of the image in an OCI image layout.
+/// Returns the digest of the image in an OCI image layout.
 pub fn digest(layout: &Path) -> Result<String> {
     let index: Value = serde_json::from_slice(&std::fs::read(layout.join("index.json"))?)?;
     Ok(index["manifests"][0]["digest"].as_str().context("the layout has no image")?.to_owned())
 }
 
-/// What `tar` tells of each file in an archive: mode, owner, size, time and name.
+/// Lists the files of an archive with `tar`: mode, owner, size, time and name.
 pub fn listing(archive: &Path) -> Result<String> {
     let listing =
         tar(archive, &["--list", "--gzip", "--verbose", "--numeric-owner", "--utc", "--full-time"])?;
     Ok(String::from_utf8(listing)?)
 }
 
-/// The first file whose name is right, in whichever folder.
+/// Returns the first file named `plugin.wasm`, in any folder.
 fn plugin_of_layer(archive: &Path) -> Result<Vec<u8>> {
     let names = String::from_utf8(tar(archive, &["--list", "--gzip"])?)?;
     let name =

@@ -1,8 +1,8 @@
-//! Edits of JSON (RFC 7396): a fixture is another one with a few members changed.
+//! JSON merge patches (RFC 7396): a fixture is another one with a few members changed.
 
 use serde_json::Value;
 
-/// Merges `edits` into `value`: objects member by member, null removes one, and all else replaces what was there.
+/// Merges `edits` into `value`: objects member by member; null removes a member, and anything else replaces it.
 pub fn merge(value: &mut Value, edits: Value) {
     let (Value::Object(members), Value::Object(edits)) = (value, edits) else { return };
     for (name, edit) in edits {
@@ -14,14 +14,14 @@ pub fn merge(value: &mut Value, edits: Value) {
     }
 }
 
-/// This value with `edits` merged into it.
+/// Returns the value with `edits` merged into it.
 pub fn merged(value: &Value, edits: Value) -> Value {
     let mut value = value.clone();
     merge(&mut value, edits);
     value
 }
 
-/// The first object like this, in whichever depth.
+/// Returns the first object that satisfies the predicate, at any depth.
 pub fn find<'a>(value: &'a Value, is_it: &dyn Fn(&Value) -> bool) -> Option<&'a Value> {
     match value {
         Value::Object(_) if is_it(value) => Some(value),

@@ -15,7 +15,7 @@ pub fn with_claims(claims: &Value) -> String {
     secrets::noted(format!("{header}.{payload}.c2lnbmF0dXJl"))
 }
 
-/// A JWT of this header and these claims, signed with ES256 by a key of the tests' own.
+/// A JWT with this header and these claims, signed with ES256 by one of the tests' own keys.
 pub fn signed(header: &Value, claims: &Value) -> String {
     let [header, payload] = [header, claims].map(encoded);
     let message = format!("{header}.{payload}");
@@ -23,7 +23,7 @@ pub fn signed(header: &Value, claims: &Value) -> String {
     secrets::noted(format!("{message}.{signature}"))
 }
 
-/// This JWT, with other texts for its header, payload and signature.
+/// Returns the JWT with its encoded header, payload and signature changed.
 pub fn altered(jwt: &str, alter: impl FnOnce(&mut [String; 3])) -> Result<String> {
     let parts = jwt.split('.').map(str::to_owned).collect::<Vec<_>>();
     let mut parts: [String; 3] = parts.try_into().ok().context("a JWT has three parts")?;
@@ -31,24 +31,24 @@ pub fn altered(jwt: &str, alter: impl FnOnce(&mut [String; 3])) -> Result<String
     Ok(secrets::noted(parts.join(".")))
 }
 
-/// A part of a JWT with this inside.
+/// Encodes a part of a JWT.
 pub fn encoded(part: &Value) -> String {
     URL_SAFE_NO_PAD.encode(part.to_string())
 }
 
-/// The header of a JWT, not verified.
+/// The header of a JWT, unverified.
 pub fn header(jwt: &str) -> Result<Value> {
     let header = jwt.split('.').next().context("not a JWT")?;
     Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?)
 }
 
-/// The claims of a JWT, not verified.
+/// The claims of a JWT, unverified.
 pub fn claims(jwt: &str) -> Result<Value> {
     let claims = jwt.split('.').nth(1).context("not a JWT")?;
     Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?)
 }
 
-/// A JWT access token that passes everywhere in the tests: issuer, audience and a scope fit, and it expires in an hour.
+/// A JWT access token that is valid everywhere in the tests: issuer, audience and a scope match, and it expires in an hour.
 pub fn valid() -> String {
     with_claims(&valid_claims())
 }

@@ -1,5 +1,4 @@
-//! Keys of the tests' own, by which gateways authenticate, and forgers sign. All are published: RFC 7515 A.2 and A.3, RFC 8037
-//! A.1.
+//! The tests' own keys, with which gateways authenticate and forgers sign. All are published: RFC 7515 A.2 and A.3, RFC 8037 A.1.
 
 use anyhow::Result;
 use base64::Engine;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{certificates, secrets};
 
-/// A private JWK of P-256.
+/// A private P-256 JWK.
 pub fn p256() -> Value {
     json!({
         "kty": "EC", "crv": "P-256", "d": secrets::noted(P256.to_owned()),
@@ -20,17 +19,17 @@ pub fn p256() -> Value {
     })
 }
 
-/// The same as PEM.
+/// The private key of [`p256()`] as PEM.
 pub fn p256_pem() -> String {
     pem(&p256_key())
 }
 
-/// Its public key, as PEM.
+/// The public key of [`p256()`] as PEM.
 pub fn p256_public_pem() -> String {
     p256_key().public_key().to_public_key_pem(LineEnding::LF).expect("a key")
 }
 
-/// Another private key of P-256, as PEM.
+/// Another P-256 private key, as PEM.
 pub fn another_p256_pem() -> String {
     pem(&SecretKey::from_slice(&[5; 32]).expect("a key"))
 }
@@ -40,7 +39,7 @@ pub fn fresh_p256_pem() -> Result<String> {
     Ok(certificates::noted_key()?.serialize_pem())
 }
 
-/// A private JWK of Ed25519.
+/// A private Ed25519 JWK.
 pub fn ed25519() -> Value {
     json!({
         "kty": "OKP", "crv": "Ed25519", "d": secrets::noted("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A".to_owned()),
@@ -48,7 +47,7 @@ pub fn ed25519() -> Value {
     })
 }
 
-/// A private JWK of RSA, of 2048 bits.
+/// A private RSA JWK with 2048 bits.
 pub fn rsa() -> Value {
     json!({
         "kty": "RSA", "e": "AQAB",
@@ -62,7 +61,7 @@ pub fn rsa() -> Value {
     })
 }
 
-/// A private JWK without its private members.
+/// Returns a private JWK without its private members.
 pub fn public(jwk: &Value) -> Value {
     let is_public = |name: &&String| !["d", "p", "q", "dp", "dq", "qi"].contains(&name.as_str());
     let members = jwk.as_object().into_iter().flatten().filter(|(name, _)| is_public(name));

@@ -1,7 +1,7 @@
-//! Shared by the tests, the demo and the benchmark: a real Envoy with the filter, authorization servers, services behind it
-//! that report what they received, a client that can send what well-behaved clients cannot, and a browser that cannot.
+//! Code shared by the tests, the demo and the benchmark: a real Envoy with the filter, authorization servers, services behind it that
+//! report what they received, a client that can send what well-behaved clients cannot, and a real browser.
 //!
-//! Each part is obtained by a recipe of the justfile. A part that is missing is an error, never a reason to skip.
+//! Each component is obtained by a recipe of the justfile. A missing component is an error, never a reason to skip a test.
 
 pub mod api;
 pub mod app;

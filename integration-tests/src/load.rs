@@ -1,5 +1,5 @@
-//! A load: many clients at once that keep their connections and send one request after the other, some with valid tokens and
-//! some without, and record what they see.
+//! A load: many concurrent clients that keep their connections and send one request after the other, some with valid tokens and some
+//! without, and record what they see.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,17 +16,17 @@ use crate::http1::{Connection, Message};
 use crate::load_token::{LoadToken, TokenKind};
 use crate::recording_api;
 
-/// How many clients come to which port, and how they behave.
+/// The number of clients, and how they behave.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadProfile {
     pub clients: usize,
-    /// How long each waits between an answer and its next request.
+    /// How long each client waits between a response and its next request.
     pub pause: Duration,
-    /// How long each waits for an answer before it takes itself for forgotten.
+    /// How long each client waits for a response before it gives up.
     pub patience: Duration,
 }
 
-/// The clients, at work until they are sent home.
+/// The clients, which send requests until they are stopped.
 pub struct Load {
     clients: JoinSet<()>,
     is_over: watch::Sender<bool>,
@@ -40,29 +40,29 @@ pub struct Observation {
     pub request: u64,
     pub token: Option<LoadToken>,
     pub sent: Instant,
-    /// When the client saw this.
+    /// When the client observed the result.
     pub seen: Instant,
     pub observed: Observed,
 }
 
-/// What becomes of a request as its client sees it.
+/// The result of a request as its client observes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
     Answer {
         status: u16,
         is_challenge: bool,
         says_when: bool,
-        /// Whether the API gave it, to this very request.
+        /// Whether the response is the API's, to this very request.
         is_own: bool,
     },
-    /// The connection is closed or refused.
+    /// The connection was closed or refused.
     Cut,
-    /// Nothing, for as long as the client's patience lasts.
+    /// No response within the client's patience.
     Silence,
 }
 
 impl Load {
-    /// Sends the clients to a port of loopback. The first thing that each does is to show every known token.
+    /// Starts the clients, which call a port of loopback. Each first presents every known token.
     pub fn gather(port: u16, load: LoadProfile) -> Self {
         let (is_over, notes) = (watch::Sender::new(false), Arc::<Mutex<Vec<Observation>>>::default());
         let mut clients = JoinSet::new();
@@ -73,10 +73,10 @@ impl Load {
         Self { clients, is_over, notes }
     }
 
-    /// Waits until every client had a good answer to a cold token that it sent after this time.
+    /// Waits until every client was served with a cold token that it sent after this time.
     ///
     /// # Errors
-    /// Some had none after this much time.
+    /// If some client was not served within this duration.
     pub async fn everyone_is_served(&self, since: Instant, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         let mut waiting: HashSet<usize> = (0..self.clients.len()).collect();
@@ -95,7 +95,7 @@ impl Load {
         Ok(())
     }
 
-    /// Lets the clients wait for their last answers, and takes all that they saw.
+    /// Stops the clients once they have their last responses, and returns everything that they observed.
     pub async fn disperse(mut self) -> Result<Vec<Observation>> {
         self.is_over.send_replace(true);
         while let Some(end) = self.clients.join_next().await {
@@ -110,7 +110,7 @@ impl Observation {
         matches!(self.observed, Observed::Answer { status: 200, is_own: true, .. })
     }
 
-    /// Whether its token was good, and new to the gateway.
+    /// Whether the token was valid, and new to the gateway.
     pub fn is_cold(&self) -> bool {
         self.token.is_some_and(|token| token.kind() == TokenKind::Cold)
     }
@@ -126,7 +126,7 @@ struct Client {
 
 impl Client {
     async fn work(mut self, is_over: watch::Receiver<bool>) {
-        // They do not come all at the same moment, nor all with the same token.
+        // Spreads the clients over time and over tokens.
         tokio::time::sleep(self.load.pause * self.number as u32 / self.load.clients as u32).await;
         let client = self.number;
         let introduction = (0..KNOWN).map(|number| Some(LoadToken::known(number)));
@@ -145,7 +145,7 @@ impl Client {
 
     async fn ask(&mut self, token: Option<LoadToken>) -> Observation {
         let (request, sent) = (next_request(), Instant::now());
-        // A connection whose answer was not read to its end, or says so, is not used again.
+        // A connection is not reused if its response was not read completely, or announced that it closes.
         let connection = self.connection.take();
         let exchange = exchange(connection, self.port, request, token);
         let observed = match tokio::time::timeout(self.load.patience, exchange).await {
@@ -167,13 +167,13 @@ impl Client {
     }
 }
 
-/// The number of a request, which no other has.
+/// Returns a unique number for a request.
 pub(crate) fn next_request() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Sends a request on this connection, or on a new one, and waits for the answer.
+/// Sends a request on this connection, or on a new one, and returns its response.
 pub(crate) async fn exchange(
     connection: Option<Connection>,
     port: u16,
@@ -193,7 +193,7 @@ pub(crate) async fn exchange(
     Ok((connection, answer))
 }
 
-/// What a client comes with.
+/// The kind of credentials that a client presents.
 #[derive(Clone, Copy)]
 enum Habit {
     Known,

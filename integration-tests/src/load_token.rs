@@ -1,5 +1,5 @@
-//! The tokens of a load. The name of a token says whether it is valid, so that clients, the authorization server and the API
-//! agree about a million of them without a list.
+//! The tokens of a load. The name of a token says whether it is valid, so that clients, the authorization server and the API agree about a
+//! million tokens without a list.
 
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
@@ -21,11 +21,11 @@ pub struct LoadToken {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
-    /// It is active, and used again and again.
+    /// An active token that is used again and again.
     Known,
-    /// It is active, and used once.
+    /// An active token that is used once.
     Cold,
-    /// It was never issued.
+    /// A token that was never issued.
     Unknown,
 }
 
@@ -44,22 +44,22 @@ impl LoadToken {
         self.kind
     }
 
-    /// Whether the authorization server finds it active.
+    /// Whether the token is active at the authorization server.
     pub fn is_active(self) -> bool {
         self.kind != TokenKind::Unknown
     }
 
-    /// The token as it travels.
+    /// The token as clients send it.
     pub fn text(self) -> String {
         format!("{}{self}", prefix())
     }
 
-    /// The token that travels so.
+    /// Parses a token as clients send it.
     pub fn parse(text: &str) -> Option<Self> {
         text.strip_prefix(prefix())?.parse().ok()
     }
 
-    /// The JWT that stands for it: about 1 kB, made for it alone, and always the same.
+    /// The phantom token for this token: a unique JWT of about 1 kB, always the same.
     pub fn jwt(self) -> String {
         let mut claims = CLAIMS.clone();
         claims["sub"] = json!(self.to_string());
@@ -67,7 +67,7 @@ impl LoadToken {
     }
 }
 
-/// What all tokens begin with, noted once for all of them.
+/// The prefix of all tokens, recorded once as a secret for all of them.
 pub fn prefix() -> &'static str {
     static PREFIX: LazyLock<String> = LazyLock::new(|| secrets::noted("opaque-of-the-load-".to_owned()));
     &PREFIX
@@ -101,7 +101,7 @@ impl TokenKind {
 
 const KINDS: [TokenKind; 3] = [TokenKind::Known, TokenKind::Cold, TokenKind::Unknown];
 
-/// The first part of every JWT here, and of no other: noted once for all of them.
+/// The encoded header of every JWT here, and of no other, recorded once as a secret for all of them.
 static HEADER: LazyLock<String> = LazyLock::new(|| {
     secrets::noted(jwt::encoded(&json!({"alg": "ES256", "typ": "at+jwt", "kid": "of-the-load"})))
 });

@@ -1,5 +1,5 @@
-//! The manifests' login.example.com: TLS in front of the authorization server, whose paths differ; and next to it an impostor
-//! with a certificate for another name.
+//! The login.example.com of the manifests: TLS in front of the authorization server, whose paths differ; and next to it an impostor with a
+//! certificate for another name.
 
 use anyhow::Result;
 use serde_json::json;
@@ -8,13 +8,13 @@ use crate::authorization_server::AuthorizationServer;
 use crate::certificates::CertificateAuthority;
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
 
-/// The listener that has the certificate.
+/// The listener with the right certificate.
 pub const LOGIN: &str = "login";
 
-/// The listener that has another one.
+/// The listener with a certificate for another name.
 pub const IMPOSTER: &str = "imposter";
 
-/// Starts both, with certificates of this authority.
+/// Starts both listeners, with certificates of this authority.
 pub async fn start(name: &str, server: &AuthorizationServer, web: &CertificateAuthority) -> Result<Envoy> {
     let routes = [json!({
         "match": {"path": "/oauth/v2/introspect"},

@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use crate::envoy::Envoy;
 use crate::plot::{Axis, Line, Plot};
 
-/// Samples of resident memory, each after so much of something.
+/// Samples of resident memory, each with the progress at which it was taken.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     samples: Vec<(f64, u64)>,
 }
 
 impl Memory {
-    /// Notes how much Envoy has now, after so much.
+    /// Records Envoy's current memory at this progress.
     pub fn sample(&mut self, after: f64, envoy: &Envoy) -> Result<()> {
         self.samples.push((after, envoy.resident_bytes()?));
         Ok(())
     }
 
-    /// How much it grew from the time when this share of everything was done to the end: the most of what came later, over the most
-    /// of the time around that mark, so that neither a trough nor a peak counts for growth.
+    /// Returns the growth after this share of all samples, in bytes: the maximum from there on, minus the maximum in a window there, so
+    /// that neither a trough nor a peak counts as growth.
     pub fn growth_since(&self, share: f64) -> Result<u64> {
         let last = self.samples.len().checked_sub(1).context("no samples")?;
         let mark = (last as f64 * share) as usize;
@@ -33,10 +33,10 @@ impl Memory {
         Ok(after - before)
     }
 
-    /// Checks that it grew by no more than this.
+    /// Checks that memory grew by no more than this.
     ///
     /// # Errors
-    /// It did; the error has the samples.
+    /// If it grew by more. The error contains the samples.
     pub fn stays_flat(&self, share: f64, allowance: u64) -> Result<()> {
         let growth = self.growth_since(share)?;
         let mebibytes: Vec<u64> = self.samples.iter().map(|(_, bytes)| bytes >> 20).collect();
@@ -54,14 +54,14 @@ impl Memory {
         self.samples.iter().map(|(after, bytes)| json!([after, bytes])).collect()
     }
 
-    /// The samples that were written so.
+    /// Reads samples that were written as JSON.
     pub fn from_json(samples: &Value) -> Result<Self> {
         let samples = samples.as_array().context("no samples")?.iter();
         let read = |sample: &Value| Some((sample[0].as_f64()?, sample[1].as_u64()?));
         Ok(Self { samples: samples.map(|sample| read(sample).context("no sample")).collect::<Result<_>>()? })
     }
 
-    /// Draws them over what they came after.
+    /// Plots the samples over their progress.
     pub fn plot(&self, title: &str, x: Axis<'_>, file: &Path) -> Result<()> {
         let points: Vec<(f64, f64)> =
             self.samples.iter().map(|(after, bytes)| (*after, *bytes as f64 / f64::from(1 << 20))).collect();

@@ -1,4 +1,4 @@
-//! Where things are in the checkout.
+//! The locations of files in the checkout.
 
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ pub fn module() -> Result<PathBuf> {
     }
 }
 
-/// The native module that panics where a request asks for it.
+/// The native module, built to panic where a request asks for it.
 pub fn panicking_module() -> Result<PathBuf> {
     match emulated_architecture() {
         Some(architecture) => {
@@ -43,8 +43,8 @@ pub fn panicking_module() -> Result<PathBuf> {
     }
 }
 
-/// Envoy: the one that the project is made with, or the version that the variable `ENVOY_VERSION` names; for this machine, or under
-/// emulation for the architecture that `ENVOY_ARCHITECTURE` names.
+/// Envoy: the version that the project is developed with, or the one that the variable `ENVOY_VERSION` names; for this machine, or emulated
+/// for the architecture that `ENVOY_ARCHITECTURE` names.
 pub fn envoy() -> Result<PathBuf> {
     let name =
         emulated_architecture().map_or("envoy".to_owned(), |architecture| format!("envoy-{architecture}"));
@@ -60,14 +60,14 @@ fn emulated_architecture() -> Option<String> {
     std::env::var("ENVOY_ARCHITECTURE").ok()
 }
 
-/// The script of the authorization server, its packages installed.
+/// The script of the authorization server, with its packages installed.
 pub fn authorization_server() -> Result<PathBuf> {
     let folder = "integration-tests/authorization-server";
     existing(&format!("{folder}/node_modules/oidc-provider"), "./justw authorization-server")?;
     existing(&format!("{folder}/server.mjs"), "git checkout")
 }
 
-/// The Python that has the packages of the authorization server that knows no JWTs, and its script.
+/// The Python with the packages of the authorization server without JWTs, and that server's script.
 pub fn plain_authorization_server() -> Result<(PathBuf, PathBuf)> {
     let name = "plain-authorization-server";
     existing(&format!(".tools/{name}/.installed"), &format!("./justw {name}"))?;
@@ -75,7 +75,7 @@ pub fn plain_authorization_server() -> Result<(PathBuf, PathBuf)> {
     Ok((python, existing(&format!("integration-tests/{name}/server.py"), "git checkout")?))
 }
 
-/// The program that starts Keycloak, which has the realm of the tests.
+/// The program that starts Keycloak, with the tests' realm.
 pub fn keycloak() -> Result<PathBuf> {
     existing(".tools/keycloak/bin/kc.sh", "./justw server-keycloak")
 }
@@ -84,20 +84,20 @@ pub fn spring() -> Result<PathBuf> {
     existing(".tools/spring/authorization-server.jar", "./justw server-spring")
 }
 
-/// The Python that has the packages of a server of this name, and the script that serves it.
+/// The Python with the packages of the server of this name, and the server's script.
 pub fn python_server(name: &str) -> Result<(PathBuf, PathBuf)> {
     let python = existing(&format!(".tools/{name}/bin/python"), &format!("./justw server-{name}"))?;
     Ok((python, existing(&format!("integration-tests/servers/{name}/server.py"), "git checkout")?))
 }
 
-/// The script of a server of this name for Node.js, its packages installed.
+/// The Node.js script of the server of this name, with its packages installed.
 pub fn node_server(name: &str) -> Result<PathBuf> {
     let folder = format!("integration-tests/servers/{name}");
     existing(&format!("{folder}/node_modules/.installed"), &format!("./justw server-{name}"))?;
     existing(&format!("{folder}/server.mjs"), "git checkout")
 }
 
-/// The script that starts a server of this name out of Debian's packages, and the folder that has them.
+/// The script that starts the server of this name from Debian's packages, and the folder with the packages.
 pub fn debian_server(name: &str) -> Result<(PathBuf, PathBuf)> {
     let packages = existing(&format!(".tools/{name}"), &format!("./justw server-{name}"))?;
     Ok((existing(&format!("integration-tests/servers/{name}/start.sh"), "git checkout")?, packages))
@@ -107,7 +107,7 @@ pub fn hydra() -> Result<PathBuf> {
     existing(".tools/hydra/hydra", "./justw server-hydra")
 }
 
-/// The version of a program whose folder is a link to one that has it in its name.
+/// The version of a program whose folder is a symbolic link to one with the version in its name.
 pub fn linked_version(name: &str) -> String {
     let folder = std::fs::read_link(root().join(".tools").join(name)).unwrap_or_default();
     folder.to_string_lossy().trim_start_matches(name).trim_start_matches('-').to_owned()
@@ -128,9 +128,9 @@ pub fn definitions(name: &str) -> Result<PathBuf> {
 }
 
 pub struct KubernetesSchemas {
-    /// The programs that do, their packages installed.
+    /// The folder of the validators' scripts, with their packages installed.
     pub scripts: PathBuf,
-    /// The Python that runs one of them.
+    /// The Python that runs one of the scripts.
     pub python: PathBuf,
     pub istio_models: PathBuf,
 }
@@ -151,24 +151,24 @@ pub fn chromium() -> Result<PathBuf> {
     existing(".tools/chromium", "./justw chromium")
 }
 
-/// What drives Chromium for a person.
+/// The program that drives Chromium.
 pub fn chromedriver() -> Result<PathBuf> {
     existing(".tools/chromedriver", "./justw chromedriver")
 }
 
-/// The application in a browser: its page and its script, and the library that the script imports.
+/// The browser application: its page and its script, and the library that the script imports.
 pub fn web_app() -> Result<[PathBuf; 3]> {
     let file = |name: &str| existing(&format!("integration-tests/web-app/{name}"), "./justw web-app");
     Ok([file("index.html")?, file("app.js")?, file("node_modules/oauth4webapi/build/index.js")?])
 }
 
-/// The playground: its page, and what that imports of the core before it is bundled.
+/// The playground: its page, and the part of the core that the page imports, before bundling.
 pub fn playground() -> Result<(PathBuf, PathBuf)> {
     let remedy = "./justw playground";
     Ok((existing("target/playground", remedy)?, existing("target/playground-core", remedy)?))
 }
 
-/// What makes the filter's image, and the image that it has made.
+/// The program that builds the filter's image, and the image that it has built.
 pub fn image() -> Result<(PathBuf, PathBuf)> {
     Ok((existing("target/debug/package-image", "./justw image")?, existing("target/image", "./justw image")?))
 }
@@ -185,32 +185,32 @@ pub fn prometheus() -> Result<PathBuf> {
     existing(".tools/prometheus", "./justw prometheus")
 }
 
-/// What checks and tests rules for Prometheus.
+/// The program that checks and tests Prometheus rules.
 pub fn promtool() -> Result<PathBuf> {
     existing(".tools/promtool", "./justw prometheus")
 }
 
-/// What operators of Envoy load into their monitoring.
+/// The folder with what operators of Envoy load into their monitoring.
 pub fn monitoring() -> Result<PathBuf> {
     existing("envoy-config/monitoring", "git checkout")
 }
 
-/// Where the logs of a test run are collected, to be searched for secrets.
+/// The folder that collects the logs of a test run, to be searched for secrets.
 pub fn logs() -> Result<PathBuf> {
     folder("target/logs")
 }
 
-/// Where the trials leave what clients saw, for the page of results.
+/// The folder of the trials' results, for docs/reliability.md.
 pub fn reliability() -> Result<PathBuf> {
     folder("target/reliability")
 }
 
-/// Where a soak leaves what clients saw, and how much memory Envoy had.
+/// The folder of a soak's results.
 pub fn soak() -> Result<PathBuf> {
     folder("target/soak")
 }
 
-/// Where the tests with real authorization servers leave what came out, for the page.
+/// The folder of the results of the tests with real authorization servers, for docs/servers.md.
 pub fn servers() -> Result<PathBuf> {
     folder("target/servers")
 }

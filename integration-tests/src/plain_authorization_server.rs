@@ -1,5 +1,5 @@
-//! A second authorization server, independent of the first: Authlib under Flask, with two clients, `app` and `gateway`. Its
-//! introspection is plain RFC 7662: no answer has a JWT.
+//! A second authorization server, independent of the first: Authlib under Flask, with two clients, `app` and `gateway`. Its introspection
+//! is plain RFC 7662: no response contains a JWT.
 
 use std::ops::Deref;
 
@@ -19,8 +19,8 @@ pub struct PlainAuthorizationServer {
     app: App,
 }
 
-/// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1). A space is among
-/// them: Authlib decodes `%20`, but not `+`.
+/// The secret of the client `gateway`, with characters that client_secret_basic has to encode (RFC 6749 §2.3.1), including a space: Authlib
+/// decodes `%20`, but not `+`.
 pub const GATEWAY_SECRET: &str = "plain gateway's-p@ssw:rd+100%";
 
 impl Deref for PlainAuthorizationServer {

@@ -1,4 +1,4 @@
-//! Plots of quantities over another, as SVG files, by plotters. On dark pages, each colour becomes its dark twin.
+//! Plots of quantities as SVG files, drawn with plotters. On dark pages, each color is replaced by its dark counterpart.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -11,23 +11,23 @@ pub type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 pub struct Plot<'a> {
     pub title: &'a str,
-    /// What goes to the right, and how its numbers are written.
+    /// The horizontal axis.
     pub x: Axis<'a>,
-    /// What goes up, from zero, and how its numbers are written.
+    /// The vertical axis, which starts at zero.
     pub y: Axis<'a>,
     pub lines: &'a [Line],
 }
 
 pub struct Axis<'a> {
     pub name: &'a str,
-    /// Writes one of its numbers.
+    /// Formats a number of the axis.
     pub number: fn(f64) -> String,
 }
 
 pub struct Line {
-    /// Empty where a plot has one line alone.
+    /// The name of the line, empty if a plot has only one line.
     pub name: String,
-    /// From the left to the right; the line is broken where there is no number.
+    /// The points from left to right. NaN breaks the line.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -37,13 +37,13 @@ impl Plot<'_> {
     }
 
     /// # Errors
-    /// There is nothing to plot.
+    /// If there is nothing to plot.
     pub fn draw(&self, canvas: &Canvas<'_>) -> Result<()> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let first = points().map(|point| point.0).reduce(f64::min).context("nothing to plot")?;
         let last = points().map(|point| point.0).fold(first, f64::max);
         let greatest = points().map(|point| point.1).filter(|y| y.is_finite()).fold(0.0, f64::max);
-        // Some room above, so that a line that rises is seen to do so.
+        // Leaves some room at the top, so that a rising line is visible as such.
         let top = if greatest > 0.0 { greatest * 1.15 } else { 1.0 };
 
         canvas.draw(&Text::new(self.title, (14, 12), title()))?;
@@ -87,7 +87,7 @@ impl Plot<'_> {
     }
 }
 
-/// Draws a picture of so many pixels on a background of its own.
+/// Draws a picture with this many pixels and its own background.
 pub fn svg(size: (u32, u32), label: &str, draw: impl FnOnce(&Canvas<'_>) -> Result<()>) -> Result<String> {
     let mut svg = String::new();
     let canvas = SVGBackend::with_string(&mut svg, size).into_drawing_area();
@@ -106,7 +106,7 @@ pub fn svg(size: (u32, u32), label: &str, draw: impl FnOnce(&Canvas<'_>) -> Resu
     Ok(format!("{head} role=\"img\" aria-label=\"{label}\">\n{style}{body}\n"))
 }
 
-/// Names colours from this place on, in as many lines as they need, and says where those end.
+/// Draws a legend from this position on, in as many lines as it needs. Returns where the lines end.
 pub fn legend(canvas: &Canvas<'_>, (left, top): (i32, i32), names: &[(RGBColor, &str)]) -> Result<i32> {
     let width = canvas.dim_in_pixel().0 as i32;
     let (mut x, mut y) = (left, top);
@@ -131,7 +131,7 @@ pub fn note() -> TextStyle<'static> {
 }
 
 const FONT: (&str, i32) = ("system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif", 12);
-/// The width of two letters of a note.
+/// The width of two letters of a note, in pixels.
 const TWO_LETTERS: i32 = 13;
 const LINE: i32 = 17;
 
@@ -146,7 +146,7 @@ pub const ORANGE: RGBColor = RGBColor(0xe1, 0x6f, 0x24);
 pub const PURPLE: RGBColor = RGBColor(0x82, 0x50, 0xdf);
 pub const TEAL: RGBColor = RGBColor(0x1b, 0x7c, 0x83);
 
-/// The colours of lines, in their order.
+/// The colors of lines, in order.
 const LINES: [RGBColor; 6] = [BLUE, GREEN, ORANGE, RED, PURPLE, TEAL];
 
 const TWINS: [(RGBColor, &str); 10] = [

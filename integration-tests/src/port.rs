@@ -1,4 +1,4 @@
-//! Loopback ports that are known before a program listens there: for two parts that have to know each other's.
+//! Loopback ports that are known before a program listens there, for two components that have to know each other's.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,7 +13,7 @@ pub struct ReservedPort {
 }
 
 impl ReservedPort {
-    /// Reserves one.
+    /// Reserves a free port.
     pub fn new() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseport(true)?;
@@ -22,7 +22,7 @@ impl ReservedPort {
         Ok(Self { _socket: socket, number })
     }
 
-    /// Listens there. When the listener is dropped, connections are refused again.
+    /// Listens on the port. When the listener is dropped, connections are refused again.
     pub fn listen(&self) -> Result<TcpListener> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseport(true)?;
@@ -35,19 +35,19 @@ impl ReservedPort {
     }
 }
 
-/// A port that was free a moment ago, for a program that does not share ports.
+/// Returns a port that was free a moment ago, for a program that does not share ports.
 pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// A port that was free a moment ago, for a program that does not share ports and comes back there: no connection takes it meanwhile, since
-/// the system gives connections only others.
+/// Returns a port that was free a moment ago, for a program that does not share ports and restarts on the same one: it is outside the range
+/// of ephemeral ports, so no connection takes it meanwhile.
 pub fn lasting_port() -> Result<u16> {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     let of_connections = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
     let end: u32 = of_connections.split_whitespace().next().context("no range")?.parse()?;
     let count = end.checked_sub(FIRST_LASTING).filter(|count| *count > 0).context("no port is left")?;
-    // Other test programs begin elsewhere.
+    // Other test processes start their search elsewhere.
     let start = std::process::id().wrapping_mul(PRIME);
     for _ in 0..count {
         let next = start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % count;

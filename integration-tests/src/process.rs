@@ -1,4 +1,4 @@
-//! Child processes that do not outlive the process that started them, however that ends.
+//! Child processes that do not outlive the process that started them, however it ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -11,15 +11,15 @@ use anyhow::{Context, Result};
 use crate::eventually::eventually;
 use crate::paths;
 
-/// A running program; dropping it kills it and all that it started.
+/// A running program. Dropping it kills the program and everything that it started.
 pub struct Process {
     shell: Child,
 }
 
 impl Process {
-    /// Starts a program, its error output going to the file `log`. A shell beside it waits for the end of its standard
-    /// input, which comes when this process ends, and then kills their process group. The program alone holds its standard output, so
-    /// that reading it ends when the program does.
+    /// Starts a program, with its standard error in the file `log`. A shell beside it waits for its standard input to close, which happens
+    /// when this process ends, and then kills their process group. Only the program holds its standard output, so that reading from it ends
+    /// when the program does.
     pub fn start(
         program: &Path,
         arguments: &[&str],
@@ -43,13 +43,13 @@ impl Process {
         Ok(Self { shell })
     }
 
-    /// Kills it and all that it started.
+    /// Kills the program and everything that it started.
     pub fn stop(&mut self) {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
 
-    /// The port behind this text in a log, once it is there.
+    /// Returns the port after this text in a log, once it is there.
     pub async fn logged_port(log: &Path, before: &str) -> Result<u16> {
         let mut port = None;
         eventually(&format!("{before} in {}", log.display()), async || {
@@ -63,7 +63,7 @@ impl Process {
         port.context("no port")
     }
 
-    /// How much memory of the machine the program has, in bytes.
+    /// The resident memory of the program, in bytes.
     pub fn resident_bytes(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
@@ -71,7 +71,7 @@ impl Process {
         Ok(kibibytes * 1024)
     }
 
-    /// The number that the system knows the program by.
+    /// The process id of the program.
     pub fn id(&self) -> Result<u32> {
         let shell = self.shell.id();
         let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
@@ -82,8 +82,8 @@ impl Process {
         self.line_with("")
     }
 
-    /// The first line of the program's standard output with this text in it, empty if there is none. The rest is read and
-    /// discarded, so that the program can go on writing.
+    /// Returns the first line of the program's standard output that contains this text, empty if there is none. The rest is read and
+    /// discarded, so that the program can continue writing.
     pub fn line_with(&mut self, text: &str) -> Result<String> {
         let mut output = BufReader::new(self.shell.stdout.take().context("its output was taken before")?);
         let mut line = String::new();
@@ -95,13 +95,13 @@ impl Process {
     }
 }
 
-/// A truncated file. Other programs that open it append to it, and overwrite nothing.
+/// Opens a truncated file for appending, so that other programs that append to it overwrite nothing.
 fn fresh(log: &Path) -> std::io::Result<File> {
     File::create(log)?;
     OpenOptions::new().append(true).open(log)
 }
 
-/// Notes beside the logs which test this one is of: the binary and its thread are called as the test is.
+/// Records which test the log belongs to: the name of the binary and of its thread, which is the test's.
 fn note_owner(log: &Path) -> Result<()> {
     let binary = std::env::current_exe()?;
     let binary = binary.file_stem().and_then(|name| name.to_str()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A real Prometheus (out of Debian's package) on loopback, which scrapes an Envoy each second and evaluates the alert rules that
-//! operators get; and promtool, which checks them.
+//! A real Prometheus (from Debian's package) on loopback, which scrapes an Envoy every second and evaluates the alert rules for operators;
+//! and promtool, which checks the rules.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::eventually::eventually;
 use crate::paths;
 use crate::process::Process;
 
-/// Prometheus, running; it knows nothing at first.
+/// A running Prometheus, which has no data at first.
 pub struct Prometheus {
     _process: Process,
     _folder: TempDir,
@@ -21,7 +21,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it on a free port, scraping the Envoy whose administration listens at this one, as the job `gateway`.
+    /// Starts Prometheus on a free port. It scrapes the Envoy with this admin port as the job `gateway`.
     pub async fn start(name: &str, admin_port: u16) -> Result<Self> {
         let folder = TempDir::new()?;
         let config = folder.path().join("prometheus.yml");
@@ -51,13 +51,14 @@ impl Prometheus {
         Ok(Self { _process: process, _folder: folder, client })
     }
 
-    /// What a query finds now: samples with their labels and values.
+    /// Returns the current result of a query: samples with their labels and values.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>> {
         let data = self.get("query", &[("query", query)]).await?;
         Ok(data["result"].as_array().context("no result")?.clone())
     }
 
-    /// What a query found from one time to another, in seconds since 1970: series with their labels and a value for each second.
+    /// Returns the result of a query over a range of time, in seconds since the epoch: series with their labels and a value for each
+    /// second.
     pub async fn query_range(&self, query: &str, from: u64, until: u64) -> Result<Vec<Value>> {
         let (from, until) = (from.to_string(), until.to_string());
         let parameters = [("query", query), ("start", &from), ("end", &until), ("step", "1")];
@@ -65,13 +66,13 @@ impl Prometheus {
         Ok(data["result"].as_array().context("no result")?.clone())
     }
 
-    /// The names of all metrics that it has seen.
+    /// The names of all metrics that Prometheus has seen.
     pub async fn names(&self) -> Result<Vec<String>> {
         let data = self.get("label/__name__/values", &[]).await?;
         Ok(serde_json::from_value(data)?)
     }
 
-    /// The alerts that fire, or will if it goes on.
+    /// The alerts that fire or are pending.
     pub async fn alerts(&self) -> Result<Vec<Value>> {
         let data = self.get("alerts", &[]).await?;
         Ok(data["alerts"].as_array().context("no alerts")?.clone())
@@ -88,7 +89,7 @@ impl Prometheus {
     }
 }
 
-/// Runs promtool on a file of the monitoring, and tells what it says if that is no praise.
+/// Runs promtool on a monitoring file. A failure is an error with promtool's output.
 pub fn promtool(arguments: &[&str], file: &str) -> Result<()> {
     let output =
         Command::new(paths::promtool()?).args(arguments).arg(paths::monitoring()?.join(file)).output()?;

@@ -1,4 +1,4 @@
-//! Promises to clients whatever fails, and whether they were kept: by what clients saw and what the API received.
+//! The promises to clients during failures, and whether they were kept, according to what clients saw and what the API received.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::load::{Observation, Observed};
 use crate::load_token::TokenKind;
 use crate::recording_api::Account;
 
-/// What clients may see while something fails.
+/// What clients may see during a failure.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// Whether refusals report that the authorization server is unavailable.
+    /// The effect on requests that need the authorization server.
     pub harm: Harm,
-    /// Whether connections may be closed or refused: if it is the gateway itself that goes.
+    /// Whether connections may be closed or refused, as when the gateway itself restarts.
     pub cuts: bool,
 }
 
@@ -23,19 +23,19 @@ pub struct Expected {
 pub(crate) struct Times {
     pub(crate) begin: Instant,
     pub(crate) end: Instant,
-    /// From when to when it was there for certain, if it was a fault of the server: its beginning and end take a while.
+    /// The time in which a fault of the server was certainly present: its beginning and end take a while.
     pub(crate) certain: Option<(Instant, Instant)>,
     /// When all clients were served again.
     pub(crate) well: Instant,
 }
 
 impl Times {
-    /// Whether what became of a request may have to do with the fault.
+    /// Whether the fault may have affected a request.
     pub(crate) fn is_disturbed(self, one: &Observation) -> bool {
         one.seen >= self.begin && one.sent <= self.well
     }
 
-    /// How long it took until good tokens were served again that came after the end, and not refused any more.
+    /// The time from the end of the fault until cold tokens were served again and no longer refused.
     pub(crate) fn recovery(self, observations: &[Observation]) -> Duration {
         let late = || observations.iter().filter(|one| one.sent >= self.end && one.is_cold());
         let last_refusal = late().filter(|one| !one.is_served()).map(|one| one.seen).max();
@@ -45,7 +45,7 @@ impl Times {
     }
 }
 
-/// The promises that were broken, in sentences without secrets.
+/// The broken promises, in sentences without secrets.
 pub(crate) fn broken(
     observations: &[Observation],
     times: Times,
@@ -77,7 +77,7 @@ pub(crate) fn broken(
     broken
 }
 
-/// What is wrong with what a client saw.
+/// Returns what is wrong with what a client saw. `None` if nothing is.
 fn wrong_observation(one: &Observation, times: Times, expected: Expected) -> Option<&'static str> {
     let is_disturbed = times.is_disturbed(one);
     let (status, is_challenge, says_when, is_own) = match one.observed {
@@ -115,7 +115,7 @@ fn wrong_observation(one: &Observation, times: Times, expected: Expected) -> Opt
     }
 }
 
-/// What is wrong with how often a request arrived at the API.
+/// Returns what is wrong with how often a request arrived at the API. `None` if nothing is.
 fn wrong_arrivals(one: &Observation, arrivals: u32) -> Option<&'static str> {
     let may_arrive = one.token.is_some_and(|token| token.is_active());
     match one.observed {
@@ -129,7 +129,7 @@ fn wrong_arrivals(one: &Observation, arrivals: u32) -> Option<&'static str> {
     }
 }
 
-/// What a request came with.
+/// The name of the credentials that a request presented.
 pub(crate) fn credentials_of(one: &Observation) -> &'static str {
     one.token.map_or("none", |token| token.kind().name())
 }

@@ -1,12 +1,12 @@
-//! What the servers behind the ingress received: the head of every request, by its `x-request-name`, or by its path and
-//! query where it has none, so that a test can ask whether a request ever arrived.
+//! The requests that servers behind the ingress received: the headers of each, by its `x-request-name`, or by its path and query if it has
+//! none, so that a test can check whether a request ever arrived.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, Uri};
 
-/// The heads of the requests that one server received.
+/// The headers of the requests that one server received.
 #[derive(Clone, Default)]
 pub struct Received(Arc<Mutex<HashMap<String, Vec<HeaderMap>>>>);
 
@@ -19,7 +19,7 @@ impl Received {
         }
     }
 
-    /// The heads of the requests of this name, or of this path and query where they have no name.
+    /// The headers of the requests with this name, or with this path and query if they have no name.
     pub fn named(&self, name: &str) -> Vec<HeaderMap> {
         self.0.lock().map(|received| received.get(name).cloned().unwrap_or_default()).unwrap_or_default()
     }

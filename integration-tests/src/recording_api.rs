@@ -1,4 +1,4 @@
-//! The API behind a load: it records every request, and checks each for what must never arrive.
+//! The API behind a load. It records every request, and checks each for what must never arrive.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ pub struct RecordingApi {
 pub struct Account {
     /// How often each request arrived, by its number.
     pub arrivals: HashMap<u64, u32>,
-    /// What arrived and must not, in sentences without secrets.
+    /// Violations, in sentences without secrets.
     pub complaints: Vec<String>,
 }
 
@@ -35,13 +35,13 @@ impl RecordingApi {
         self.port
     }
 
-    /// What arrived since this was asked before.
+    /// Takes what has arrived since the last call.
     pub fn take_account(&self) -> Account {
         self.account.lock().map(|mut account| std::mem::take(&mut *account)).unwrap_or_default()
     }
 }
 
-/// The path of a request: its number, and what its token is called, so that the API knows which JWT is right for it.
+/// The path of a request, with its number and the name of its token, so that the API knows which JWT to expect.
 pub(crate) fn path(request: u64, token: Option<LoadToken>) -> String {
     match token {
         Some(token) => format!("/orders/{request}/{token}"),
@@ -58,7 +58,7 @@ async fn record(State(account): State<Arc<Mutex<Account>>>, target: Uri, fields:
     number.to_string()
 }
 
-/// The request's number, and what is wrong with it.
+/// Returns the request's number, and what is wrong with it.
 fn examine(target: &str, fields: &HeaderMap) -> (u64, Option<String>) {
     let mut segments = target.split('/').skip(2);
     let number = segments.next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX);

@@ -1,5 +1,5 @@
-//! A real registry for images (Debian's docker-registry) on loopback. Skopeo, which shares no code with our image builder,
-//! pushes and pulls images.
+//! A real image registry (Debian's docker-registry) on loopback. Skopeo, which shares no code with the project's image builder, pushes and
+//! pulls images.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::client::{Client, Request};
 use crate::paths;
 use crate::process::Process;
 
-/// The registry, running; it is empty at first.
+/// A running registry, which is empty at first.
 pub struct Registry {
     _process: Process,
     _folder: TempDir,
@@ -20,7 +20,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts it on a free port.
+    /// Starts the registry on a free port.
     pub async fn start(name: &str) -> Result<Self> {
         let folder = TempDir::new()?;
         let config = folder.path().join("config.yml");
@@ -38,12 +38,12 @@ impl Registry {
         Ok(Self { _process: process, _folder: folder, client })
     }
 
-    /// How an image is called there.
+    /// The reference of an image in the registry.
     pub fn reference(&self, name: &str) -> String {
         format!("127.0.0.1:{}/{name}", self.client.port())
     }
 
-    /// Pushes the image of an OCI image layout, just as it is.
+    /// Pushes the image of an OCI image layout unchanged.
     pub fn push(&self, layout: &Path, name: &str) -> Result<()> {
         let destination = format!("docker://{}", self.reference(name));
         let source = format!("oci:{}", layout.display());
@@ -51,7 +51,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Puts a manifest there as it is, what it names being there already.
+    /// Uploads a manifest unchanged. What it references has to be there already.
     pub async fn put_manifest(
         &self,
         repository: &str,
@@ -66,7 +66,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Copies an image from there, just as it is: `manifest.json` and a file for each blob, by its digest.
+    /// Pulls an image unchanged: `manifest.json` and a file for each blob, named by its digest.
     pub fn pull(&self, name: &str) -> Result<TempDir> {
         let folder = TempDir::new()?;
         let source = format!("docker://{}", self.reference(name));
@@ -75,7 +75,7 @@ impl Registry {
         Ok(folder)
     }
 
-    /// What skopeo tells of an image there, as JSON.
+    /// Inspects an image with skopeo, which reports it as JSON.
     pub fn inspect(&self, name: &str) -> Result<serde_json::Value> {
         let source = format!("docker://{}", self.reference(name));
         Ok(serde_json::from_str(&skopeo(&["inspect", "--tls-verify=false", &source])?)?)

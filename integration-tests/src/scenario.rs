@@ -1,5 +1,5 @@
-//! Scenarios as data: `scenarios.yaml` lists requests, responses of the authorization server, and what client and service see.
-//! Three drivers of the filter run them all: the core's, the deterministic host, and a real Envoy.
+//! Scenarios as data: `scenarios.yaml` lists requests, responses of the authorization server, and what client and service see. Three
+//! drivers of the filter run them all: the core's, the deterministic host, and a real Envoy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::deterministic_host::fixture;
 use crate::json::merged;
 use crate::{jwt, keys, secrets};
 
-/// One scenario, with a gateway of its own.
+/// One scenario, with its own gateway.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
@@ -22,16 +22,16 @@ pub struct Scenario {
     /// Edits of the usual configuration (RFC 7396).
     #[serde(default)]
     configuration: Value,
-    /// Whether Kong's host can do what it needs.
+    /// Whether Kong's host has the features that the scenario needs.
     #[serde(default = "yes")]
     pub kong: bool,
-    /// JWTs that clients present, by name: edits of the usual claims. Every other token that a step names is opaque.
+    /// The JWTs that clients present, by name, as edits of the usual claims. Every other token that a step names is opaque.
     #[serde(default)]
     presented: BTreeMap<String, Value>,
     steps: Vec<Step>,
 }
 
-/// A request, and what becomes of it. `{a}` in the path or a field is the token of that name.
+/// A request and its expected result. `{a}` in the path or a field stands for the token with that name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
@@ -39,35 +39,35 @@ struct Step {
     method: String,
     #[serde(default = "orders")]
     path: String,
-    /// Instead of one path, several: a request for each.
+    /// Several paths instead of one, each with its own request.
     #[serde(default)]
     paths: Vec<String>,
-    /// How often it is sent. Where the server says that the token is active, the second request is a cache hit.
+    /// How often the request is sent. If the server says that the token is active, the second one is a cache hit.
     #[serde(default = "once")]
     times: usize,
     host: Option<String>,
-    /// The token in `Authorization`, by name.
+    /// The name of the token in `Authorization`.
     bearer: Option<String>,
     #[serde(default)]
     fields: Vec<(String, String)>,
-    /// What the server answers about tokens from now on, by name. Before, none is active.
+    /// The server's answers about tokens from now on, by the token's name. Initially, no token is active.
     #[serde(default)]
     answers: BTreeMap<String, AnswerText>,
-    /// Fields that services receive, where the request is forwarded; null, if they receive none of that name. Unless it is named here,
-    /// `authorization` is the JWT of the answer about `bearer`.
+    /// The fields that services receive if the request is forwarded; null if they receive none of that name. Unless it is named here,
+    /// `authorization` is the JWT in the answer about `bearer`.
     forwarded: Option<BTreeMap<String, Option<String>>>,
-    /// Claims of the JWT that services receive; null, if it has none of that name.
+    /// Claims of the JWT that services receive; null if it has no such claim.
     claims: Option<BTreeMap<String, Value>>,
-    /// Status and reason, where it is refused; the status alone, where the reason depends on the proxy.
+    /// Status and reason if the request is refused; only the status where the reason depends on the proxy.
     refused: Option<String>,
-    /// The status, where the gateway answers otherwise.
+    /// The status if the gateway replies for another reason.
     answered: Option<u16>,
-    /// Parts of the fields of the answer to the client.
+    /// Substrings of the fields of the client's response.
     #[serde(default)]
     response: BTreeMap<String, String>,
-    /// A part of that answer's body.
+    /// A substring of the client's response body.
     body: Option<String>,
-    /// How many requests the server has had by then.
+    /// How many requests the server has received so far.
     asked: Option<usize>,
 }
 
@@ -77,10 +77,10 @@ struct Step {
 struct AnswerText {
     /// Edits of the usual claims.
     active: Option<Value>,
-    /// Whether the signature of that JWT is right.
+    /// Whether that JWT has a valid signature.
     #[serde(default)]
     signed: bool,
-    /// `{jwt}` is a JWT of the usual claims.
+    /// JSON in which `{jwt}` stands for a JWT with the usual claims.
     json: Option<Value>,
     #[serde(default = "ok")]
     status: u16,
@@ -103,28 +103,28 @@ pub struct Answer {
 /// What client and service saw of one request.
 #[derive(Debug)]
 pub struct Seen {
-    /// The status that the gateway answered; none, if it forwarded the request.
+    /// The status of the gateway's reply. `None` if the request was forwarded.
     pub status: Option<u16>,
-    /// The reason of a refusal, empty if it is none.
+    /// The reason of a refusal, empty if the request was not refused.
     pub reason: String,
-    /// The header fields of the gateway's answer, or of the request that the service received.
+    /// The header fields of the gateway's reply, or of the request that the service received.
     pub fields: Vec<(String, String)>,
-    /// The body of the gateway's answer.
+    /// The body of the gateway's reply.
     pub body: String,
 }
 
-/// A gateway with one configuration, and the authorization server that it asks.
+/// A gateway with one configuration, and the authorization server that it calls.
 pub trait Driver {
     /// The time by the gateway's clock, in seconds since the epoch.
     fn now(&self) -> u64;
 
-    /// Lets the server answer so about a token from now on. About all others, it says that they are not active.
+    /// Makes the server answer like this about a token from now on. It says of all other tokens that they are not active.
     fn respond(&mut self, token: &str, answer: Answer);
 
-    /// Sends a request, and waits for what becomes of it.
+    /// Sends a request and returns its result.
     fn send(&mut self, request: Request) -> impl Future<Output = Result<Seen>>;
 
-    /// How many requests about one of these tokens the server has had.
+    /// How many requests about one of these tokens the server has received.
     fn asked(&self, tokens: &[&str]) -> usize;
 }
 
@@ -137,20 +137,20 @@ struct Tokens {
 }
 
 impl Scenario {
-    /// All of `scenarios.yaml`.
+    /// Returns all scenarios of `scenarios.yaml`.
     pub fn all() -> Result<Vec<Self>> {
         serde_saphyr::from_str(SCENARIOS).context("scenarios.yaml")
     }
 
-    /// The configuration of its gateway, which asks the upstream `authorization-server`.
+    /// The configuration of the scenario's gateway, which calls the upstream `authorization-server`.
     pub fn configuration(&self) -> Value {
         with_keys(merged(&fixture::configuration(json!({"log_level": "debug"})), self.configuration.clone()))
     }
 
-    /// Plays it.
+    /// Plays the scenario.
     ///
     /// # Errors
-    /// What came out otherwise, with the number of the step.
+    /// If a step has another result than expected. The error contains the number of the step.
     pub async fn play(&self, driver: &mut impl Driver) -> Result<()> {
         let mut tokens = self.tokens(driver.now());
         for (number, step) in self.steps.iter().enumerate() {
@@ -271,7 +271,7 @@ impl Step {
 }
 
 impl AnswerText {
-    /// The answer at this time, and the JWT in it.
+    /// Returns the answer at this time, and the JWT in it.
     fn at(&self, now: u64) -> (Answer, String) {
         let claims = claims(self.active.as_ref().unwrap_or(&Value::Null), now);
         let jwt = match self.signed {
@@ -293,19 +293,19 @@ impl AnswerText {
 }
 
 impl Answer {
-    /// The token is not active.
+    /// The answer that a token is not active.
     pub fn inactive() -> Self {
         Self { status: 204, fields: Vec::new(), body: String::new() }
     }
 }
 
 impl Seen {
-    /// The text of a header field.
+    /// Returns a header field as text.
     pub fn field(name: &str, value: &[u8]) -> (String, String) {
         (name.to_owned(), String::from_utf8_lossy(value).into_owned())
     }
 
-    /// The values of a field. Some hosts empty fields instead of removing them.
+    /// The values of a field. Empty ones do not count, since some hosts empty fields instead of removing them.
     fn values(&self, name: &str) -> Vec<String> {
         let named =
             self.fields.iter().filter(|(own, value)| own.eq_ignore_ascii_case(name) && !value.is_empty());
@@ -321,7 +321,7 @@ impl Tokens {
     }
 }
 
-/// The token that a request to the server is about: in its form, or as its credentials (UserInfo).
+/// Returns the token that a request to the server is about: in its form, or in `Authorization` (UserInfo).
 pub fn asked_about(form: &[u8], authorization: Option<&str>) -> String {
     let form = String::from_utf8_lossy(form);
     let parameter = form.split('&').find_map(|pair| pair.strip_prefix("token="));
@@ -329,7 +329,7 @@ pub fn asked_about(form: &[u8], authorization: Option<&str>) -> String {
     parameter.or(credentials).unwrap_or_default().to_owned()
 }
 
-/// The usual claims at this time, with edits.
+/// The usual claims at this time, with these edits.
 fn claims(edits: &Value, now: u64) -> Value {
     let usual = json!({
         "iss": fixture::ISSUER, "aud": "orders-api", "sub": "alice", "client_id": "app", "scope": "orders:read",
@@ -338,7 +338,7 @@ fn claims(edits: &Value, now: u64) -> Value {
     merged(&usual, dated(edits.clone(), now))
 }
 
-/// The value with times instead of `now+60` and `now-60`.
+/// Replaces `now+60` and `now-60` in a value with times.
 fn dated(value: Value, now: u64) -> Value {
     replaced(value, &|text| {
         let offset: i64 = text.strip_prefix("now")?.parse().ok()?;
@@ -346,7 +346,7 @@ fn dated(value: Value, now: u64) -> Value {
     })
 }
 
-/// The configuration with the tests' key instead of `{public key}` and `{private key}`.
+/// Replaces `{public key}` and `{private key}` in the configuration with the tests' key.
 fn with_keys(configuration: Value) -> Value {
     replaced(configuration, &|text| match text {
         "{public key}" => Some(merged(&keys::public(&keys::p256()), json!({"kid": KEY_ID}))),
@@ -355,7 +355,7 @@ fn with_keys(configuration: Value) -> Value {
     })
 }
 
-/// The value with others instead of its strings.
+/// Replaces strings in a value.
 pub fn replaced(value: Value, replace: &impl Fn(&str) -> Option<Value>) -> Value {
     match value {
         Value::String(text) => replace(&text).unwrap_or(Value::String(text)),

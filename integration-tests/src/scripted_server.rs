@@ -1,5 +1,4 @@
-//! An authorization server that follows a script: for faults that a real one cannot be made to show. The response depends on
-//! the token.
+//! An authorization server that follows a script: for faults that a real one cannot be made to show. The response depends on the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,7 +18,7 @@ use tokio::sync::watch;
 use crate::eventually::eventually;
 use crate::{secrets, server};
 
-/// Starts a server on a free port of loopback that follows this script, and gives the port.
+/// Starts a server that follows this script on a free port of loopback. Returns the port.
 pub fn serve(script: impl Fn(Introspection) -> Response + Send + Sync + 'static) -> Result<u16> {
     let script = Arc::new(script);
     let answer = async move |headers: HeaderMap, form: Result<Form<Vec<(String, String)>>, FormRejection>| {
@@ -43,7 +42,7 @@ struct Script {
     requests: HashMap<String, Vec<Introspection>>,
 }
 
-/// An introspection request as it arrived.
+/// An introspection request as the server received it.
 #[derive(Clone, Debug)]
 pub struct Introspection {
     pub headers: HeaderMap,
@@ -58,16 +57,16 @@ pub struct Response {
     delay: Duration,
     gate: Option<watch::Receiver<()>>,
     closes_early: bool,
-    /// Kept until the response is sent, or its client has gone.
+    /// Held until the response is sent or the client has disconnected.
     _busy: Option<Arc<()>>,
 }
 
-/// What a response waits for; dropping it lets the response go.
+/// The gate that holds a response back. Dropping it releases the response.
 #[derive(Debug)]
 pub struct Gate(watch::Sender<()>);
 
 impl Gate {
-    /// Lets the responses go that it held back, and those that are still to come.
+    /// Releases the responses that the gate holds back, and those that are still to come.
     pub fn open(self) {
         drop(self.0);
     }
@@ -82,7 +81,7 @@ impl Response {
     /// A response without a media type.
     ///
     /// # Panics
-    /// No status of HTTP has this number.
+    /// If no HTTP status has this number.
     pub fn untyped(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status: StatusCode::from_u16(status).expect("a status"),
@@ -99,12 +98,12 @@ impl Response {
         Self::new(200, "application/jwt", jwt)
     }
 
-    /// 200 with this JSON.
+    /// A response with status 200 and this JSON.
     pub fn json(body: &Value) -> Self {
         Self::new(200, "application/json", body.to_string())
     }
 
-    /// The token is not active.
+    /// The response for a token that is not active.
     pub fn inactive() -> Self {
         Self::status(204)
     }
@@ -117,7 +116,7 @@ impl Response {
     /// Adds a header field.
     ///
     /// # Panics
-    /// HTTP knows no such field.
+    /// If the name or value is not valid in HTTP.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("the name of a field");
@@ -125,7 +124,7 @@ impl Response {
         self
     }
 
-    /// Takes at least this long, so that a request waits. What is shown must not depend on that it does: for that, there is a gate.
+    /// Delays the response by this long, so that a request waits. No assertion may depend on the delay: that is what a gate is for.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
@@ -138,7 +137,7 @@ impl Response {
         (self, Gate(gate))
     }
 
-    /// Closes the connection behind the body, which is not at its end.
+    /// Closes the connection after the body, before the response is complete.
     #[must_use]
     pub fn closing_early(self) -> Self {
         Self { closes_early: true, ..self }
@@ -149,7 +148,7 @@ impl Response {
             tokio::time::sleep(self.delay).await;
         }
         if let Some(gate) = &mut self.gate {
-            // It only ever changes by being dropped.
+            // Nothing is ever sent on the channel: it only closes when the gate is dropped.
             while gate.changed().await.is_ok() {}
         }
         let body = match self.closes_early {
@@ -167,7 +166,7 @@ impl Response {
 }
 
 impl ScriptedServer {
-    /// Starts it. A token that no response is for is not active.
+    /// Starts the server. A token without a response is not active.
     pub fn start() -> Result<Self> {
         let script = Arc::<Mutex<Script>>::default();
         let followed = Arc::clone(&script);
@@ -179,31 +178,31 @@ impl ScriptedServer {
         self.port
     }
 
-    /// Answers this whenever it is asked about `token`.
+    /// Sets the response to every introspection of `token`.
     pub fn respond(&self, token: &str, response: Response) {
         self.script().responses.insert(token.to_owned(), response);
     }
 
-    /// How many requests it is working at. One whose client has gone away is none any more.
+    /// The number of requests in progress. One whose client has disconnected does not count.
     pub fn busy(&self) -> usize {
         Arc::strong_count(&self.script().busy) - 1
     }
 
-    /// Waits until it was asked about `token` this often, or more.
+    /// Waits until the server was asked about `token` at least this often.
     ///
     /// # Errors
-    /// It was not, after a long time.
+    /// If it was not after a long time.
     pub async fn asked(&self, token: &str, times: usize) -> Result<()> {
         let is_asked = async || Ok(self.introspections(token).len() >= times);
         eventually(&format!("{times} introspections of a token"), is_asked).await
     }
 
-    /// What it was asked about `token` so far.
+    /// The introspections of `token` so far.
     pub fn introspections(&self, token: &str) -> Vec<Introspection> {
         self.script().requests.get(token).cloned().unwrap_or_default()
     }
 
-    /// How often it was asked about these tokens so far.
+    /// How often the server was asked about these tokens so far.
     pub fn asked_about(&self, tokens: &[impl AsRef<str>]) -> usize {
         tokens.iter().map(|token| self.introspections(token.as_ref()).len()).sum()
     }
@@ -229,7 +228,7 @@ impl Script {
 }
 
 impl Introspection {
-    /// The value of a parameter of the form, empty if it is not there exactly once.
+    /// The value of a parameter of the form, empty unless it occurs exactly once.
     pub fn parameter(&self, name: &str) -> &str {
         let mut values = self.form.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none()).unwrap_or_default()
@@ -240,7 +239,7 @@ impl Introspection {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The token that it is about: a parameter, or the credentials of the request where that has no form.
+    /// The token that the introspection is about: a parameter, or the credentials if the request has no form.
     pub fn token(&self) -> &str {
         match self.form.is_empty() {
             false => self.parameter("token"),

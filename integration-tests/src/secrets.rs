@@ -1,4 +1,4 @@
-//! What must never be found in a log: every token and secret of a test is recorded here, plain and as transmitted, and a recipe
+//! The texts that must never be found in a log: every token and secret of a test is recorded here, plain and as transmitted, and a recipe
 //! searches all logs for all of them.
 
 use std::fs::OpenOptions;
@@ -14,7 +14,7 @@ pub fn fresh_token(meaning: &str) -> String {
     noted(format!("opaque-{meaning}-{}-{count}", std::process::id()))
 }
 
-/// Notes the value of an `Authorization` field, as its receiver got it.
+/// Records the value of an `Authorization` field as its recipient got it.
 pub fn noted_credentials(authorization: &str) {
     let (_scheme, credentials) = authorization.split_once(' ').unwrap_or(("", authorization));
     if !credentials.is_empty() {

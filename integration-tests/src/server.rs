@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::received::Received;
 
-/// A service behind the ingress, and what it received.
+/// A service behind the ingress, and the requests that it received.
 #[derive(Clone)]
 pub struct Service {
     port: u16,
@@ -32,18 +32,18 @@ impl Service {
         self.port
     }
 
-    /// The heads of all that arrives.
+    /// The headers of all requests.
     pub fn heads(&self) -> Received {
         self.heads.clone()
     }
 
-    /// The heads of the requests of this name that arrived, or of this path and query where they have no name.
+    /// The headers of the requests with this name that arrived, or with this path and query if they have no name.
     pub fn received(&self, name: &str) -> Vec<HeaderMap> {
         self.heads.named(name)
     }
 }
 
-/// Serves `app` on a free port of loopback, and gives the port.
+/// Serves `app` on a free port of loopback. Returns the port.
 pub fn serve(app: Router) -> Result<u16> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;

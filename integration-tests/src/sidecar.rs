@@ -1,5 +1,5 @@
-//! A workload's sidecar: an Envoy without the filter, whose own `jwt_authn` verifies each JWT with the keys that its issuer
-//! publishes, be it the authorization server or a gateway.
+//! A workload's sidecar: an Envoy without the filter, whose own `jwt_authn` verifies each JWT with the keys that its issuer publishes, be
+//! it the authorization server or a gateway.
 
 use anyhow::Result;
 use serde_json::json;
@@ -9,21 +9,20 @@ use crate::envoy::{Envoy, EnvoyBuilder, Listener};
 
 pub const INBOUND: &str = "inbound";
 
-/// The header field in which the workload receives the claims that were verified, as base64url; the sidecar takes off what
-/// a client sends under this name.
+/// The header field in which the workload receives the verified claims, as base64url; the sidecar removes a client's field of this name.
 pub const VERIFIED_CLAIMS: &str = "x-verified-claims";
 
-/// Whose JWTs a sidecar takes.
+/// The issuer whose JWTs a sidecar accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Issuer<'a> {
     pub name: &'a str,
-    /// The path of its JWK Set.
+    /// The path of the issuer's JWK Set.
     pub keys: &'a str,
     pub port: u16,
 }
 
-/// Starts a sidecar in front of the workload at this port. It lets through what has a JWT of this server for this audience
-/// in `Authorization`, and nothing else.
+/// Starts a sidecar in front of the workload at this port. It admits only requests with a JWT of this server for this audience in
+/// `Authorization`.
 pub async fn start(
     name: &str,
     server: &AuthorizationServer,
@@ -34,7 +33,7 @@ pub async fn start(
     start_trusting(name, issuer, audience, workload_port).await
 }
 
-/// Starts a sidecar that takes JWTs of this issuer.
+/// Starts a sidecar that accepts JWTs of this issuer.
 pub async fn start_trusting(
     name: &str,
     issuer: Issuer<'_>,

@@ -1,4 +1,4 @@
-//! What clients saw before, during and after each fault, as a picture: two strips for a trial, with the share of each status.
+//! The plot of what clients saw before, during and after each fault: two strips for a trial, with the share of each status.
 
 use anyhow::{Context, Result};
 use plotters::prelude::*;
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::plot::{self, BLUE, Canvas, GREEN, GREY, INK, ORANGE, PURPLE, RED, legend, note, title};
 
-/// The picture of these trials, given as the rows that they left, under their names.
+/// Draws these trials, given as their rows and names.
 ///
 /// # Errors
-/// A row has no timeline.
+/// If a row has no timeline.
 pub fn svg(trials: &[(&str, &Value)]) -> Result<String> {
     let height = TOP + trials.len() as i32 * ROW + BOTTOM;
     let most = |name: &str| trials.iter().filter_map(|(_, trial)| trial[name].as_i64()).max();
@@ -45,7 +45,7 @@ pub fn svg(trials: &[(&str, &Value)]) -> Result<String> {
     })
 }
 
-/// One strip: in each slice of time, one status above the other.
+/// Draws one strip: the statuses in each slice of time, stacked.
 fn draw_strip(canvas: &Canvas<'_>, scale: Scale, trial: &Value, tokens: &str, top: i32) -> Result<()> {
     let slices = trial["timeline"].as_array().context("a trial without a timeline")?;
     for slice in slices {
@@ -72,7 +72,7 @@ fn draw_strip(canvas: &Canvas<'_>, scale: Scale, trial: &Value, tokens: &str, to
     Ok(())
 }
 
-/// Places of times, which are milliseconds since the fault began.
+/// Maps times, in milliseconds since the fault began, to horizontal positions.
 #[derive(Clone, Copy)]
 struct Scale {
     end: i64,
@@ -84,13 +84,13 @@ impl Scale {
     }
 }
 
-/// How long a slice of time is.
+/// The length of a slice of time.
 pub const SLICE_MS: i64 = 250;
 
-/// What is shown begins so long before a fault, and ends so long after the longest, in milliseconds.
+/// The plot begins this long before a fault, and ends this long after the longest fault, in milliseconds.
 const FROM: i64 = -1000;
 const AFTER: i64 = 4000;
-/// What comes later is left out.
+/// Later times are left out.
 const LATEST: i64 = 14000;
 
 const WIDTH: i32 = 880;

@@ -1,4 +1,4 @@
-//! A TLS client that presents a certificate if it has one: a workload that calls another, straight or through a waypoint.
+//! A TLS client that presents a certificate if it has one: a workload that calls another, directly or through a waypoint.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::certificates::{Certificate, CertificateAuthority};
 use crate::client::{self, Answer, Client, Connection, Protocol, Request};
 use crate::eventually::soon;
 
-/// The name that a server's certificate has to be for.
+/// The name that a server's certificate has to have.
 pub const SERVER_NAME: &str = "api.example.com";
 
-/// Sends requests to one port of loopback.
+/// A client of one port of loopback.
 #[derive(Clone)]
 pub struct TlsClient {
     port: u16,
     connector: TlsConnector,
-    /// Where the server is to connect it to.
+    /// The destination of the tunnel through the server. `None` if there is no tunnel.
     destination: Option<String>,
 }
 
 impl TlsClient {
-    /// A client of the same port, which trusts this authority.
+    /// A client of the same port that trusts this authority.
     pub fn of(
         client: Client,
         trusted: &CertificateAuthority,
@@ -42,7 +42,8 @@ impl TlsClient {
         )
     }
 
-    /// A client in a mesh of this authority, where certificates have identities and no names: whose the server's is, is not looked at.
+    /// A client in a mesh of this authority, where certificates have identities instead of names: the client does not check the server's
+    /// identity.
     pub fn in_mesh(
         client: Client,
         authority: &CertificateAuthority,
@@ -69,14 +70,14 @@ impl TlsClient {
         Ok(Self { port: client.port(), connector: Arc::new(configuration).into(), destination: None })
     }
 
-    /// A client that asks its server, a waypoint, for a tunnel to this `address:port`, and speaks there: HBONE, which is CONNECT over
-    /// HTTP/2 (RFC 9113 §8.5) over mutual TLS.
+    /// Returns a client that requests a tunnel to this `address:port` from its server, a waypoint, and sends requests through it: HBONE,
+    /// which is CONNECT over HTTP/2 (RFC 9113 §8.5) over mutual TLS.
     #[must_use]
     pub fn through_tunnel(self, destination: &str) -> Self {
         Self { destination: Some(destination.to_owned()), ..self }
     }
 
-    /// Opens a connection that is kept.
+    /// Opens a persistent connection.
     pub async fn connect(&self) -> Result<Connection> {
         let connect = async {
             let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
@@ -85,7 +86,7 @@ impl TlsClient {
         soon("the connection", connect).await?
     }
 
-    /// Sends a request on a connection of its own. A server that does not take the certificate ends the connection.
+    /// Sends a request on a new connection. A server that rejects the certificate closes the connection.
     pub async fn send(&self, request: Request) -> Result<Answer> {
         let exchange = async {
             let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
@@ -106,7 +107,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Verifies all of a certificate but its name.
+/// Verifies a certificate except for its name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -119,7 +120,7 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // The name is looked at last.
+        // The name is verified last.
         match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

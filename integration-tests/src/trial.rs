@@ -1,5 +1,5 @@
-//! A trial: a load at a gateway, while something behind the gateway fails, or the gateway itself. It ends in a row of what the
-//! clients saw, or in a list of the promises that were broken.
+//! A trial: a load on a gateway, while something behind the gateway fails, or the gateway itself. It results in a row of what the clients
+//! saw, or in a list of broken promises.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -22,9 +22,9 @@ use crate::recording_api::{Account, RecordingApi};
 use crate::secrets;
 use crate::timeline::SLICE_MS;
 
-/// A gateway that can be tried again and again.
+/// A gateway that can run one trial after the other.
 pub struct Gateway {
-    /// The proxy, whose listener is called [`LISTENER`].
+    /// The proxy, whose listener is [`LISTENER`].
     pub envoy: Envoy,
     pub server: FaultyServer,
     workers: u32,
@@ -32,14 +32,14 @@ pub struct Gateway {
     port: ReservedPort,
     configuration: Value,
     changes: u32,
-    /// From when to when the server certainly failed in this trial.
+    /// The time in which the server certainly failed in this trial.
     failed: Option<(Instant, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub load: LoadProfile,
-    /// How long all is well before a fault, and how long a fault lasts.
+    /// How long a fault lasts. A quarter of it passes before the fault, and another after it.
     pub phase: Duration,
 }
 
@@ -52,26 +52,25 @@ pub struct Row {
     pub workers: u32,
     pub clients: usize,
     pub fault: Duration,
-    /// How many of those who came meanwhile saw which status, or `cut`; by what their request came with.
+    /// The number of requests during the fault by their credentials and by status or `cut`.
     pub seen: BTreeMap<&'static str, BTreeMap<String, u64>>,
-    /// The same from the beginning to the end, by the milliseconds between the beginning of the fault and that of a slice of time.
+    /// The same over the whole trial, by the beginning of a slice of time, in milliseconds since the fault began.
     pub timeline: BTreeMap<i64, BTreeMap<&'static str, BTreeMap<String, u64>>>,
-    /// How many saw it from the beginning to the end, whatever they came with.
+    /// The number of requests over the whole trial by status or `cut`.
     pub all: BTreeMap<String, u64>,
-    /// The longest wait for a response, before and after the fault as well.
+    /// The longest wait for a response, including before and after the fault.
     pub worst: Duration,
-    /// How long after the end of the fault the first good token was served that was new to the gateway, and after which none was
-    /// refused.
+    /// The time from the end of the fault until the first cold token was served after which none was refused.
     pub recovery: Duration,
 }
 
 impl Gateway {
-    /// Starts one. `name` is that of its log, and `adjust` changes its configuration.
+    /// Starts a gateway. `name` names its log, and `adjust` changes its configuration.
     pub async fn start(name: &str, workers: u32, adjust: impl FnOnce(&mut Value)) -> Result<Self> {
         Self::start_with(name, workers, adjust, EnvoyBuilder::cluster).await
     }
 
-    /// Starts one that keeps no connections to the authorization server.
+    /// Starts a gateway that keeps no connections to the authorization server.
     pub async fn start_without_kept_connections(name: &str, workers: u32) -> Result<Self> {
         Self::start_with(name, workers, |_| (), EnvoyBuilder::unkept_cluster).await
     }
@@ -96,17 +95,17 @@ impl Gateway {
         Ok(Self { envoy, server, workers, api, port, configuration, changes: 0, failed: None })
     }
 
-    /// Where it listens on loopback, before a restart and after.
+    /// The port on loopback, which a restart does not change.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// What has arrived behind it since this was asked before.
+    /// Takes what has arrived at the API since the last call.
     pub fn take_account(&self) -> Account {
         self.api.take_account()
     }
 
-    /// Lets the authorization server fail for so long, while a load is there.
+    /// Makes the authorization server fail for the duration of a phase, under load.
     pub async fn try_fault(&mut self, scenario: &str, effort: Effort, fault: Fault) -> Result<Row> {
         let failure = async |gateway: &mut Self| {
             gateway.server.behave(fault.behaviour);
@@ -119,7 +118,7 @@ impl Gateway {
         self.run(scenario, effort, Expected { harm: fault.harm, cuts: false }, failure).await
     }
 
-    /// Lets its configuration be changed so often, and each time be refused a bad one, while a load is there.
+    /// Changes the configuration this many times, under load, and each time has an invalid configuration rejected as well.
     pub async fn try_changes(&mut self, scenario: &str, effort: Effort, changes: u32) -> Result<Row> {
         let change = async |gateway: &mut Self| {
             for _ in 0..changes {
@@ -138,10 +137,10 @@ impl Gateway {
         self.run(scenario, effort, GOES, change).await
     }
 
-    /// Lets this happen while a load is there: after a time in which all is well, and before another.
+    /// Runs a fault under load, with some time before and after it in which nothing fails.
     ///
     /// # Errors
-    /// Tells all promises that were broken.
+    /// If promises were broken. The error lists them.
     pub async fn run(
         &mut self,
         scenario: &str,
@@ -178,7 +177,7 @@ impl Gateway {
     }
 
     fn row(&self, scenario: &str, observations: &[Observation], times: Times) -> Row {
-        // Who was served after the end owes it to a server that is well again.
+        // A request that was served after the end does not count: the server was healthy again.
         let came = |one: &Observation| one.sent >= times.begin && one.sent <= times.end;
         let meanwhile = |one: &Observation| came(one) && (one.seen <= times.end || !one.is_served());
         let mut seen = BTreeMap::<_, BTreeMap<String, u64>>::new();
@@ -212,7 +211,7 @@ impl Gateway {
     }
 }
 
-/// The beginning of the slice of time in which a client saw this.
+/// The beginning of the slice of time in which a client observed the result.
 fn slice_of(one: &Observation, times: Times) -> i64 {
     let before = times.begin.saturating_duration_since(one.seen).as_millis() as i64;
     let after = one.seen.saturating_duration_since(times.begin).as_millis() as i64;
@@ -220,14 +219,14 @@ fn slice_of(one: &Observation, times: Times) -> i64 {
 }
 
 impl Row {
-    /// Leaves it where the page of results is made from.
+    /// Writes the row to where docs/reliability.md is generated from.
     pub fn write(&self) -> Result<()> {
         let name = self.scenario.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
         let file = paths::reliability()?.join(format!("{name}-{}.json", self.workers));
         Ok(std::fs::write(file, format!("{:#}\n", self.json()))?)
     }
 
-    /// The row as JSON, times in milliseconds.
+    /// The row as JSON, with times in milliseconds.
     pub fn json(&self) -> Value {
         let slice = |(from, seen)| json!({"from_ms": from, "seen": seen});
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -244,8 +243,7 @@ impl Row {
     }
 }
 
-/// The configuration of the gateway. Its limits refuse no request, since the trial is about requests that reach the
-/// authorization server.
+/// The configuration of the gateway. Its limits refuse no request, since the trial is about requests that reach the authorization server.
 fn configuration() -> Value {
     secrets::noted(STANDARD.encode(format!("gateway:{SECRET}")));
     json!({
@@ -257,7 +255,7 @@ fn configuration() -> Value {
             "timeout": format!("{}ms", TIMEOUT.as_millis()),
             "max_concurrent": 10_000,
             "max_per_second": 100_000,
-            // The load itself is not to be refused.
+            // The load itself must not be refused.
             "max_waiting": 10_000,
             "circuit_breaker": {"open_for": format!("{}ms", OPEN_FOR.as_millis())},
         },
@@ -269,26 +267,26 @@ fn configuration() -> Value {
 
 pub const LISTENER: &str = "gateway";
 
-/// How long the gateway waits for an introspection.
+/// The introspection timeout of the gateway.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much longer than that a client may wait on a machine that has much else to do.
+/// How much longer than the timeout a client may wait on a busy machine.
 pub const MARGIN: Duration = PATIENCE;
 
-/// How long the server is left alone that failed again and again.
+/// How long the circuit breaker stays open.
 const OPEN_FOR: Duration = Duration::from_secs(1);
 
-/// How long after the end of a fault good tokens may be refused: one that comes then may meet a connection on which the server
-/// still hangs, or a gateway that leaves it alone.
+/// How long after the end of a fault valid tokens may still be refused: a request may meet a connection on which the server still hangs, or
+/// an open circuit breaker.
 pub const RECOVERY: Duration = TIMEOUT.saturating_add(OPEN_FOR).saturating_add(MARGIN);
 
-/// Longer than Envoy keeps connections of a listener that it lets go.
+/// Longer than Envoy keeps connections of a listener that it drains.
 pub const DRAINED: Duration = Duration::from_millis(DRAIN_SECONDS as u64 * 1000 + 500);
 
 const DRAIN_SECONDS: u32 = 1;
 
-/// How many bytes of an answer to a callout Envoy holds at most. By itself it holds 32 MiB of each, and its allocator keeps what it
-/// once had: a server that floods would hide whether anything else grows.
+/// The maximum number of bytes of a callout's response that Envoy buffers. Envoy's default is 32 MiB for each, and its allocator keeps what
+/// it once had: a server that floods would hide whether anything else grows.
 const ANSWER_LIMIT: u64 = 1 << 20;
 
 const SECRET: &str = "the-secret-of-the-gateway";

@@ -1,4 +1,4 @@
-//! The application in a browser (`integration-tests/web-app/`), on an origin of its own: a page without a backend.
+//! The browser application (`integration-tests/web-app/`), on its own origin: a page without a backend.
 
 use std::sync::{Arc, OnceLock};
 
@@ -31,7 +31,7 @@ impl WebApp {
         Ok(Self { port: server::serve(app)?, settings })
     }
 
-    /// Its origin, as browsers write it.
+    /// The application's origin, as browsers write it.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -40,7 +40,7 @@ impl WebApp {
         format!("{}/", self.origin())
     }
 
-    /// Tells it who its users' authorization server is, and where the API is.
+    /// Configures the issuer of the users' authorization server, and the URL of the API.
     pub fn configure(&self, issuer: &str, api: &str) -> Result<()> {
         let settings = json!({"issuer": issuer, "api": api});
         ensure!(self.settings.set(settings).is_ok(), "the application was configured before");

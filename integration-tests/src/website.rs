@@ -27,18 +27,18 @@ pub struct Call {
     cookie: Option<String>,
 }
 
-/// What the page could know of an answer.
+/// What the page could learn about a response.
 #[derive(Clone, Debug)]
 pub enum Finding {
-    /// It could read it.
+    /// The page could read the response.
     Answer {
         status: u64,
-        /// The header fields that it was shown.
+        /// The header fields that the page could see.
         headers: HashMap<String, String>,
         /// The body, null if it is not JSON.
         body: Value,
     },
-    /// The browser did not let it read anything, and `fetch` rejected with this.
+    /// The browser did not let the page read anything, and `fetch` rejected with this error.
     Nothing(String),
 }
 
@@ -51,13 +51,12 @@ impl Website {
         Ok(Self { port: server::serve(app)? })
     }
 
-    /// Its origin, as browsers write it.
+    /// The website's origin, as browsers write it.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Opens the page in a browser whose log is `name`'s, and lets it make these calls, one after the other. What it found,
-    /// call by call.
+    /// Opens the page in a browser whose log has this name, and lets it make these calls one after the other. Returns the finding of each.
     pub async fn visit(&self, name: &str, calls: &[Call]) -> Result<Vec<Finding>> {
         let browser = Browser::open(name).await?;
         browser.visit(&self.origin()).await?;
@@ -69,36 +68,36 @@ impl Website {
 }
 
 impl Call {
-    /// GET. A page may make it without asking first.
+    /// A GET request. A page may send it without a preflight.
     pub fn get(url: impl Into<String>) -> Self {
         Self { url: url.into(), method: "GET", headers: Vec::new(), cookie: None }
     }
 
-    /// DELETE. The browser asks first, by a preflight.
+    /// A DELETE request. The browser sends a preflight first.
     pub fn delete(url: impl Into<String>) -> Self {
         Self { method: "DELETE", ..Self::get(url) }
     }
 
-    /// Adds `Authorization: Bearer token`. The browser asks first, by a preflight.
+    /// Adds `Authorization: Bearer token`. The browser sends a preflight first.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", format!("Bearer {token}"))
     }
 
-    /// Adds a field. The browser asks first, by a preflight, unless any form could send it.
+    /// Adds a field. The browser sends a preflight first, unless any form could send the field.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// POST instead, with an empty body.
+    /// Changes the request to POST with an empty body.
     #[must_use]
     pub fn posted(self) -> Self {
         Self { method: "POST", ..self }
     }
 
-    /// Sends what the browser knows of the host beside, this cookie among it, which it keeps for all ports of the host.
+    /// Includes credentials, among them this cookie, which the browser keeps for all ports of the host.
     #[must_use]
     pub fn with_cookie(self, cookie: String) -> Self {
         Self { cookie: Some(cookie), ..self }

@@ -1,5 +1,5 @@
-//! Callers in a mesh of Istio, and what the policies of the manifests admit, wherever they are enforced: at the API's sidecar, or at
-//! the waypoint of its namespace.
+//! Callers in an Istio mesh, and what the policies of the manifests admit, wherever they are enforced: at the API's sidecar, or at the
+//! waypoint of its namespace.
 
 use anyhow::Result;
 
@@ -8,13 +8,13 @@ use crate::certificates::{Certificate, CertificateAuthority};
 use crate::jwt;
 use crate::testkit::{Call, World};
 
-/// A certificate of this service account.
+/// A certificate for this service account.
 pub fn workload(authority: &CertificateAuthority, namespace: &str, account: &str) -> Result<Certificate> {
     authority.certify_workload(&[&format!("spiffe://cluster.local/ns/{namespace}/sa/{account}")])
 }
 
-/// Checks that the policies admit the ingress alone, with a JWT of their issuer and audience like this one. `call` makes a request to a
-/// path behind the ingress, from the holder of a certificate of this authority; `name` is that of the place in logs.
+/// Checks that the policies admit only the ingress, with a JWT of their issuer and audience like this one. `call` creates a request to a
+/// path behind the ingress, from the holder of a certificate of this authority; `name` is the name of the enforcing proxy in logs.
 pub async fn ingress_alone_is_admitted<'w>(
     name: &str,
     world: &World,

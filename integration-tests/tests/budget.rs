@@ -1,8 +1,8 @@
-//! The cost of each kind of request, in a host that counts: the filter's host calls, one by one, and its work inside the VM.
-//! The numbers are in `budget.json`; a change that makes a request more expensive has to update it.
+//! The cost of each kind of request, in a host that counts: the filter's host calls, one by one, and its work inside the VM. The numbers
+//! are in `budget.json`; a change that makes a request more expensive has to update it.
 //!
-//! The work is counted in units of the interpreter: it charges for each block of instructions that is entered, whether all of them
-//! are run or not. That does not tell how long anything takes, but it is the same in every run, so that two per cent more are seen.
+//! The work is counted in units of the interpreter: it charges for each block of instructions that is entered, whether or not all of them
+//! run. The unit says nothing about time, but it is the same in every run, so that an increase by two percent is detected.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ fn requests_cost_what_the_budget_says() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a hit would cost more the more rules or tokens there are, or with each feature that it does not use.
+/// If this failed, a cache hit would cost more with every rule or token, or with every unused feature.
 #[test]
 fn hits_stay_cheap_whatever_the_compiler_does() -> Result<()> {
     let fuel = |name: &str| Ok::<_, anyhow::Error>(cost(name)?.fuel as f64);
@@ -100,7 +100,7 @@ fn r120_a_client_without_a_good_token_costs_no_signature() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, JWTs with signatures of no key could keep a worker busy, four keys each.
+/// If this failed, JWTs with invalid signatures could keep a worker busy, verifying each with four keys.
 #[test]
 fn r121_signatures_that_are_wrong_have_a_budget() -> Result<()> {
     let mut gateway = verifying_by(json!({"max_failed_verifications_per_second": 8}), 4)?;
@@ -121,7 +121,7 @@ fn r121_signatures_that_are_wrong_have_a_budget() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, unknown tokens could keep a worker busy with assertions although it asks no more often than it may.
+/// If this failed, unknown tokens could keep a worker busy with signing assertions although the rate of introspections is limited.
 #[test]
 fn r122_assertions_leave_a_worker_time_for_its_requests() -> Result<()> {
     for (name, per_second) in [(ASSERTED, 100), (ASSERTED_BY_RSA, 20)] {
@@ -174,14 +174,14 @@ fn measure() -> Result<Vec<(&'static str, Cost)>> {
 struct Gateway {
     host: Host,
     worker: usize,
-    /// What the server claims of every token: about 1 KB as a JWT.
+    /// The claims that the server returns for every token: about 1 KB as a JWT.
     claims: Value,
-    /// Whether the server knows the tokens.
+    /// Whether the server finds the tokens active.
     is_active: bool,
 }
 
 impl Gateway {
-    /// With these edits of the usual configuration.
+    /// Starts a gateway with these edits of the usual configuration.
     fn start(edits: Value, workers: usize) -> Result<Self> {
         let host = Host::start(Setup { workers, ..Setup::new(configured(edits)) })?;
         let now = host.now().as_secs();
@@ -193,7 +193,7 @@ impl Gateway {
         Ok(Self { host, worker: 0, claims, is_active: true })
     }
 
-    /// What the last of some requests costs: the first ones fill caches, and memory grows.
+    /// Returns the cost of the last of several requests: the first ones fill caches and grow memory.
     fn steady(mut self, send: impl Fn(&mut Self, usize) -> Result<Cost>) -> Result<Cost> {
         for round in 0..WARM_UP {
             send(&mut self, round)?;
@@ -215,7 +215,7 @@ impl Gateway {
         self.steady(|gateway, _| gateway.send(&orders(5_000)))
     }
 
-    /// One worker learns of a token, and the other is asked.
+    /// Returns the cost of a request to one worker for a token that another has just introspected.
     fn shared_hit(self) -> Result<Cost> {
         self.steady(|gateway, round| {
             gateway.worker = 0;
@@ -234,7 +234,7 @@ impl Gateway {
         })
     }
 
-    /// A proof of no key's signature, for a token that the server does not know.
+    /// Returns the cost of a proof with an invalid signature, for a token that the server does not know.
     fn proven_unknown(mut self) -> Result<Cost> {
         let key = DpopKey::published()?;
         self.is_active = false;
@@ -259,7 +259,7 @@ impl Gateway {
         Request::get("/orders").header("authorization", credentials).header("dpop", proof)
     }
 
-    /// What the last of so many requests costs that are refused.
+    /// Returns the cost of the last of this many requests, all of which are refused.
     fn refusing(mut self, request: impl Fn(&Self, usize) -> Request, rounds: usize) -> Result<Cost> {
         for round in 1..rounds {
             self.refused(&request(&self, round))?;
@@ -267,31 +267,31 @@ impl Gateway {
         Ok(self.refused(&request(&self, rounds))?.1)
     }
 
-    /// RSA takes the interpreter long: one request before is enough.
+    /// Like [`steady`](Self::steady), with one request as warm-up, since RSA is slow in the interpreter.
     fn asserted_once(mut self) -> Result<Cost> {
         self.send(&orders(0))?;
         self.send(&orders(1))
     }
 
-    /// A JWT without `kid`, whose signature is of no key that the server publishes.
+    /// A JWT without `kid`, signed by a key that the server does not publish.
     fn forged(&self, round: usize) -> Request {
         let mut claims = self.claims.clone();
         claims["jti"] = json!(format!("{round:04}"));
         Request::get("/orders").bearer(&jwt::signed(&json!({"alg": "ES256", "typ": "at+jwt"}), &claims))
     }
 
-    /// A JWT of the authorization server that is over.
+    /// An expired JWT of the authorization server.
     fn expired(&self) -> Request {
         self.signed(json!({"exp": self.host.now().as_secs() - 60}))
     }
 
-    /// A JWT of the authorization server with these claims beside the usual ones.
+    /// A JWT of the authorization server with these edits of the usual claims.
     fn signed(&self, edits: Value) -> Request {
         let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "key"});
         Request::get("/orders").bearer(&jwt::signed(&header, &merged(&self.claims, edits)))
     }
 
-    /// The status that a request is refused with, and what that costs.
+    /// Returns the status with which a request is refused, and the cost of that.
     fn refused(&mut self, request: &Request) -> Result<(u16, Cost)> {
         let root = self.host.root(self.worker);
         let before = self.host.spent_by(root);
@@ -302,12 +302,13 @@ impl Gateway {
         Ok((status, self.host.spent(id).plus(&self.host.spent_by(root).since(&before))))
     }
 
-    /// A request with a JWT that the authorization server has signed.
+    /// A request with a JWT signed by the authorization server.
     fn presented(&self, round: usize) -> Request {
         self.signed(json!({"jti": format!("{round:04}")}))
     }
 
-    /// What a whole request costs: a question is answered, if there is one, and so is the request, if it goes on.
+    /// Returns the cost of a whole request, including the responses to its introspection, if there is one, and to itself, if it is
+    /// forwarded.
     fn send(&mut self, request: &Request) -> Result<Cost> {
         let root = self.host.root(self.worker);
         let before = self.host.spent_by(root);
@@ -400,7 +401,7 @@ fn key_set() -> Value {
     json!({"keys": [key]})
 }
 
-/// Verifies by so many keys, none of which signs what clients present.
+/// Starts a gateway that verifies with this many keys, none of which signs what clients present.
 fn verifying_by(token: Value, count: u8) -> Result<Gateway> {
     let key = |number| {
         let key = SecretKey::from_slice(&[number; 32])
@@ -436,13 +437,13 @@ fn token(number: usize) -> String {
     format!("opaque-{number:038}")
 }
 
-/// A JWT that is never verified.
+/// A JWT that is not verified.
 fn phantom_token(claims: &Value) -> String {
     let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "test"});
     format!("{}.{}.{}", jwt::encoded(&header), jwt::encoded(claims), "A".repeat(86))
 }
 
-/// Two per cent more are a regression; of another compiler, they are its own.
+/// Compares a cost with the budget: an increase by more than the tolerance is a regression. With another compiler, the tolerance is higher.
 fn compared(name: &str, what: &str, expected: Option<u64>, got: u64, tolerance: f64) -> Option<String> {
     let Some(expected) = expected else { return Some(format!("{name}: no {what} in the budget, got {got}")) };
     let change = (got as f64 / expected as f64 - 1.0) * 100.0;
@@ -489,5 +490,5 @@ const MISSING: &str = "no token";
 
 const WARM_UP: usize = 40;
 
-/// What a worker does in a second, if a hit of 47 544 takes 3.9 µs (docs/performance.md).
+/// The fuel that a worker uses in a second, if a cache hit with a fuel of 47 544 takes 3.9 µs (docs/performance.md).
 const FUEL_PER_SECOND: u64 = 12_000_000_000;

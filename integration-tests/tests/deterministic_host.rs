@@ -1,4 +1,4 @@
-//! What the deterministic host does with the filter, in facts that a real Envoy has shown, and a few that only such a host can
+//! The behavior of the deterministic host with the filter, in facts that were observed in a real Envoy, and a few that only such a host can
 //! show.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use integration_tests::deterministic_host::{
 };
 use serde_json::json;
 
-/// If this failed, the tests with this host would show nothing.
+/// If this failed, the tests with this host would prove nothing.
 #[test]
 fn a_request_waits_for_the_answer_and_goes_on_with_the_jwt() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
@@ -37,8 +37,8 @@ fn a_request_waits_for_the_answer_and_goes_on_with_the_jwt() -> Result<()> {
     Ok(())
 }
 
-/// If the response were lost with the client that asked first, requests that joined would hang; and without any, the next
-/// request would introspect again.
+/// If the response were lost with the first client, requests that share its introspection would hang; and without any, the next request
+/// would introspect again.
 #[test]
 fn r023_r113_a_response_is_cached_although_its_stream_was_cancelled() -> Result<()> {
     let mut host = host(Behaviour::Envoy, 1, json!({}))?;
@@ -59,8 +59,8 @@ fn r023_r113_a_response_is_cached_although_its_stream_was_cancelled() -> Result<
     Ok(())
 }
 
-/// If a client that leaves kept its place for the whole time-out, a few that come and go would keep all tokens out that are not
-/// cached. Where the host drops its answer, the filter has to guess when the server was done.
+/// If a client that leaves kept its slot for the whole timeout, a few that come and go would keep all uncached tokens out. Where the host
+/// drops the response, the filter has to estimate when the server was done.
 #[test]
 fn r113_a_cancelled_stream_holds_a_slot_only_while_the_server_is_busy() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
@@ -115,8 +115,8 @@ fn r113_a_cancelled_stream_does_not_cancel_the_probe() -> Result<()> {
     Ok(())
 }
 
-/// If tokens in use competed with random ones for the server's capacity, a flood would shut good clients out one by one as
-/// their entries expire.
+/// If cached tokens in use competed with random ones for introspections, a flood would shut out valid clients one by one as their entries
+/// expire.
 #[test]
 fn r114_a_token_in_use_is_refreshed_during_a_flood() -> Result<()> {
     for behaviour in [Behaviour::Envoy, Behaviour::NgxWasm] {
@@ -144,7 +144,7 @@ fn r114_a_token_in_use_is_refreshed_during_a_flood() -> Result<()> {
     Ok(())
 }
 
-/// If a waiting request whose trailers cannot be read were only answered, the answer to its token would forward it after that.
+/// If a waiting request whose trailers cannot be read only got a reply, the response to its introspection would still forward it later.
 #[test]
 fn r038_r132_a_request_whose_trailers_cannot_be_read_ends_there() -> Result<()> {
     let setup = Setup { stops_head_only: true, ..Setup::new(configuration(json!({}))) };
@@ -179,7 +179,7 @@ fn r010_a_response_is_private_although_its_session_cannot_be_sealed() -> Result<
     Ok(())
 }
 
-/// If streams waited together only where there are timers, a host that refuses one would have the server asked about each request.
+/// If streams shared introspections only where timers work, a host that refuses one would make the filter introspect for each request.
 #[test]
 fn r023_requests_share_an_introspection_without_timers() -> Result<()> {
     let mut host = host(Behaviour::Envoy, 1, json!({}))?;
@@ -203,7 +203,7 @@ fn r023_a_refused_read_proves_nothing() -> Result<()> {
         host.refuse("proxy_get_header_map_value", Status::InternalFailure, times);
         for _ in 0..4 {
             let id = host.request(0, &orders())?;
-            // What cannot be read cannot be taken off either.
+            // A field that cannot be read cannot be removed either.
             let is_refused = host.status(id) == Some(500);
             waiting.extend((!is_refused).then_some(id));
         }
@@ -214,7 +214,7 @@ fn r023_a_refused_read_proves_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Old streams go on with what they had, and new ones get the new; a configuration with an error changes nothing.
+/// Existing streams keep their configuration, and new ones get the new; an invalid configuration changes nothing.
 #[test]
 fn configurations_change_as_envoy_changes_them() -> Result<()> {
     for replacement in [Replacement::RootContext, Replacement::Vm] {
@@ -238,7 +238,7 @@ fn configurations_change_as_envoy_changes_them() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, rules could not ask who calls.
+/// If this failed, rules could not check the identity of the caller.
 #[test]
 fn rules_can_ask_who_calls() -> Result<()> {
     let rules = json!([{"path": "/internal", "peers": ["spiffe://example.com/orders"]}]);
@@ -258,7 +258,7 @@ fn rules_can_ask_who_calls() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, Envoy would call the filter for nothing on every stream; or Kong's host, which calls what is not there, would end its
+/// If this failed, Envoy would call the filter needlessly on every stream; or Kong's host, which also calls missing exports, would end its
 /// worker at every response.
 #[test]
 fn r145_each_package_exports_what_its_host_calls() -> Result<()> {

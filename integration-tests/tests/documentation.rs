@@ -1,4 +1,4 @@
-//! The documentation is true: what readers copy from it works, and its lists are complete.
+//! Checks that the documentation is true: what readers copy from it works, and its lists are complete.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -35,7 +35,7 @@ fn every_configuration_on_a_page_is_taken_by_the_filter() -> Result<()> {
     Ok(())
 }
 
-/// A configuration of a page, as the host that the page is about reads it.
+/// Parses a configuration from a page as the host that the page is about does.
 fn parsed(page: &str, configuration: &Value) -> Result<Settings, ConfigErrors> {
     let (host, sources) = match page {
         "docs/hosts/envoy-module.md" => (
@@ -50,7 +50,7 @@ fn parsed(page: &str, configuration: &Value) -> Result<Settings, ConfigErrors> {
     Settings::parse_for(host, configuration.to_string().as_bytes(), sources)
 }
 
-/// If this failed, a page would tell of a command that is none.
+/// If this failed, a page would mention a command that does not exist.
 #[test]
 fn every_recipe_on_a_page_exists() -> Result<()> {
     let summary = Command::new(paths::root().join("justw")).arg("--summary").output()?;
@@ -70,7 +70,7 @@ fn every_recipe_on_a_page_exists() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a page would give as its evidence a test that is not there.
+/// If this failed, a page would cite a test that does not exist.
 #[test]
 fn every_test_on_a_page_exists() -> Result<()> {
     let mut tests: BTreeSet<String> = BTreeSet::new();
@@ -84,7 +84,7 @@ fn every_test_on_a_page_exists() -> Result<()> {
         }
     }
     let (mut named, mut missing) = (0, Vec::new());
-    // That page is generated from the tests themselves.
+    // The page docs/conformance.md is generated from the tests themselves.
     for Page { path, parts } in pages()?.into_iter().filter(|page| page.path != "docs/conformance.md") {
         for part in parts {
             let Part::Code(code) = part else { continue };
@@ -106,8 +106,8 @@ fn every_test_on_a_page_exists() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the first ten minutes with the filter would be the last. The commands of the page run as they stand there, but at
-/// free ports, and each prints what the page says; `…` stands for anything.
+/// If this failed, new users would give up within the first ten minutes. The commands of the page run as printed, but on free ports, and
+/// each prints what the page says; `…` matches anything.
 #[test]
 fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()> {
     let page = page("docs/getting-started.md")?;
@@ -126,7 +126,7 @@ fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()
     for (step, _) in &steps {
         script.push_str(&format!("echo '{MARK}'\n{step}\n"));
     }
-    // The page's programs listen at ports that are known before: another program may take one first.
+    // The ports of the page's programs are chosen in advance, so another program may take one first.
     let mut outputs = (0..5).map(|_| run_at_free_ports(&script, &envoy_configuration));
     let lost_a_port = |output: &Result<Output>| {
         output.as_ref().is_ok_and(|output| !output.status.success() && is_about_a_port(output))
@@ -150,7 +150,7 @@ fn the_commands_of_the_first_ten_minutes_print_what_the_page_says() -> Result<()
     Ok(())
 }
 
-/// Names of tests are sentences, which no field or function of another program is; or they begin with the number of a requirement.
+/// Whether a name is a test's: a sentence too long for a field or function of another program, or one with a requirement's number.
 fn is_test_name(name: &str, is_cut: bool) -> bool {
     let words: Vec<&str> = name.split('_').filter(|word| !word.is_empty()).collect();
     let number = words.first().and_then(|word| word.strip_prefix('r'));
@@ -161,12 +161,12 @@ fn is_test_name(name: &str, is_cut: bool) -> bool {
     is_identifier && (is_numbered || words.len() >= if is_cut { 3 } else { 6 })
 }
 
-/// Runs the page's commands at ports that are free now.
+/// Runs the page's commands on free ports.
 fn run_at_free_ports(script: &str, envoy_configuration: &Path) -> Result<Output> {
     let mut configuration = std::fs::read_to_string(paths::root().join("envoy-config/envoy.yaml"))?;
     let mut script = script.to_owned();
     let ports = ["10000", "9901", "9000", "8080"];
-    // All are taken before one is given back: no two are the same.
+    // All ports are taken before any is released, so that no two are the same.
     let free = ports.map(|_| {
         TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener)))
     });
@@ -186,14 +186,14 @@ fn run_at_free_ports(script: &str, envoy_configuration: &Path) -> Result<Output>
     Ok(output)
 }
 
-/// Whether a program says that a port is not free.
+/// Whether a program reports that a port is in use.
 fn is_about_a_port(output: &Output) -> bool {
     let said = [output.stdout.as_slice(), &output.stderr].concat();
     let said = String::from_utf8_lossy(&said).to_lowercase();
     ["address already in use", "address in use", "eaddrinuse"].iter().any(|words| said.contains(words))
 }
 
-/// The filter's configurations in a document, wherever they are; and at the top also a part of one, here with what it lacks.
+/// Returns the filter's configurations anywhere in a document. A part of a configuration at the top level is completed.
 fn configurations_in(document: &Value) -> Vec<Value> {
     let whole = whole_configurations_in(document);
     match document {
@@ -225,7 +225,7 @@ fn names_a_server(members: &Map<String, Value>) -> bool {
         || servers.is_some_and(|servers| servers.iter().any(Value::is_object))
 }
 
-/// Whether the filter has a field of one of these names.
+/// Whether the filter has a top-level field with one of these names.
 fn is_part(members: &Map<String, Value>) -> bool {
     members.keys().any(|name| {
         let alone = json!({ name: null }).to_string();
@@ -234,7 +234,7 @@ fn is_part(members: &Map<String, Value>) -> bool {
     })
 }
 
-/// Whether a line is this text, in which `…` stands for anything.
+/// Whether a line matches this text, in which `…` stands for anything.
 fn is_like(line: &str, text: &str) -> bool {
     let pieces: Vec<&str> = text.split('…').collect();
     let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return false };
@@ -244,7 +244,7 @@ fn is_like(line: &str, text: &str) -> bool {
     line.starts_with(first) && line.ends_with(last) && pieces.iter().all(|piece| line.contains(piece))
 }
 
-/// Every variable has a value that any field takes which is a secret, but for those that are keys.
+/// Every variable has a value that is valid for any secret, except for keys.
 fn environment(name: &str) -> Option<String> {
     Some(if name.ends_with("_KEY") {
         keys::p256_pem()
@@ -253,7 +253,7 @@ fn environment(name: &str) -> Option<String> {
     })
 }
 
-/// What a part of a configuration is laid over.
+/// The configuration that completes a part of one.
 fn example() -> Value {
     json!({
         "introspection": {
@@ -267,5 +267,5 @@ fn example() -> Value {
     })
 }
 
-/// Stands in the output between what the steps printed.
+/// Separates the output of the steps.
 const MARK: &str = "---- the next step ----";

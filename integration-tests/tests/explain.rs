@@ -1,4 +1,4 @@
-//! `phantom-token explain` reports what the filter does: the same requests run through both, with the same results.
+//! `phantom-token explain` reports what the filter does: both process the same requests with the same results.
 
 #[path = "explain/random.rs"]
 mod random;
@@ -27,7 +27,7 @@ enum Outcome {
     Waiting,
 }
 
-/// If this failed, `explain` would report something else than what clients and services see.
+/// If this failed, `explain` would not report what clients and services see.
 #[test]
 fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
     let mut tally = BTreeMap::<&'static str, u32>::new();
@@ -68,7 +68,7 @@ fn ten_thousand_requests_are_explained_as_they_are_decided() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the playground would show something else than the command says and the filter does.
+/// If this failed, the playground would not show what the command reports and the filter does.
 #[test]
 fn r250_the_playground_explains_a_thousand_requests_as_the_command_does() -> Result<()> {
     let mut asked = Vec::new();
@@ -108,7 +108,7 @@ fn r250_the_playground_explains_a_thousand_requests_as_the_command_does() -> Res
     Ok(())
 }
 
-/// The request as one writes it down, if that is possible.
+/// Returns the request as a user would write it. `None` if that is impossible.
 fn written(request: &driver::Request) -> Option<Value> {
     let text = |value: &[u8]| String::from_utf8(value.to_vec()).ok();
     let pseudo =
@@ -130,7 +130,7 @@ fn written(request: &driver::Request) -> Option<Value> {
         .then(|| json!({"method": written.method, "url": url, "headers": written.headers}))
 }
 
-/// What the playground's module answers, in Node.
+/// Returns the responses of the playground's module, in Node.js.
 fn playground(asked: &[Value]) -> Result<Vec<Value>> {
     let (_, core) = paths::playground()?;
     let mut node = Command::new("node")
@@ -211,7 +211,7 @@ fn decided(
     })
 }
 
-/// What a server says that makes such claims of a token, in the form that it was asked for.
+/// Returns the response of a server that has these claims for a token, in the requested format.
 fn answer(callout: &Callout, claims: &Map<String, Value>, is_verified: bool) -> Result<Answer> {
     let mut carried = claims.clone();
     carried.retain(|name, _| name != "active");
@@ -241,7 +241,7 @@ fn answer(callout: &Callout, claims: &Map<String, Value>, is_verified: bool) -> 
     }
 }
 
-/// The fields in an order of their own; what is different in each JWT is left out of them.
+/// Sorts the fields, and omits what differs in each JWT.
 fn sorted<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Vec<(String, String)> {
     let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), comparable(value))).collect();
     fields.sort();
@@ -267,5 +267,5 @@ fn claims_of(token: &str) -> Result<Value> {
 const CONFIGURATIONS: u64 = 100;
 const REQUESTS: u64 = 100;
 
-/// What random configurations let the host keep.
+/// The filter state that random configurations set.
 const STATE: &[&str] = &["user"];

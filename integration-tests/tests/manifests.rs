@@ -1,5 +1,5 @@
-//! The manifests for Istio and Envoy Gateway: each kustomization is built by kubectl, each resource judged by the schema of its
-//! kind, and all of them by what they say of each other. Each judge is judged by planted errors.
+//! The manifests for Istio and Envoy Gateway: each kustomization is built by kubectl, each resource is checked against the schema of its
+//! kind, and all of them against each other. Planted errors test each of these checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -58,8 +58,8 @@ fn a_misspelt_field_and_a_wrong_type_are_found_in_every_api() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a name in one resource would lead nowhere in another: no filter at the gateway, no cluster to ask, no secret,
-/// or services that refuse what the ingress forwards.
+/// If this failed, a reference in one resource would dangle: no filter at the gateway, no cluster to call, no secret, or services that
+/// refuse what the ingress forwards.
 #[test]
 fn what_resources_say_of_each_other_is_true() -> Result<()> {
     for folder in ISTIO {
@@ -69,7 +69,7 @@ fn what_resources_say_of_each_other_is_true() -> Result<()> {
     Ok(())
 }
 
-/// If one of these were not found, the test before would prove nothing about it.
+/// If one of these were not found, the test above would prove nothing about it.
 #[test]
 fn what_would_not_be_true_is_found() -> Result<()> {
     let mut all = Planted::read()?.references;
@@ -92,7 +92,7 @@ fn what_would_not_be_true_is_found() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, one of the two forms of the filter's resource would have been changed and the other forgotten.
+/// If this failed, one form of the filter's resource would have been changed and the other forgotten.
 #[test]
 fn the_traffic_extension_says_what_the_wasm_plugin_says() -> Result<()> {
     let (plugin, extension) = (Manifests::build(EXTERNAL)?, Manifests::build(TRAFFIC_EXTENSION)?);
@@ -130,7 +130,7 @@ fn r277_the_examples_for_mcp_let_streams_last_and_name_its_fields() -> Result<()
     Ok(())
 }
 
-/// If this failed, a file would look as if it were applied, and no test would have seen it.
+/// If this failed, a file would look as if it were applied although no test has seen it.
 #[test]
 fn every_file_belongs_to_a_kustomization() -> Result<()> {
     for folder in FOLDERS.iter().chain(&["istio/base"]) {
@@ -153,7 +153,7 @@ fn files(folder: &Path) -> Result<BTreeSet<String>> {
     Ok(names?.into_iter().filter(|name| name != KUSTOMIZATION).collect())
 }
 
-/// What Istio merges into Deployments, with what every Deployment has.
+/// Returns what Istio merges into Deployments, completed to whole Deployments.
 fn deployments(manifests: &Manifests) -> Vec<Value> {
     let patches = manifests.of_kind("Gateway").map(|gateway| istio::deployment(manifests, gateway));
     let whole = |mut patch: Value| {

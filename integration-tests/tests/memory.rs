@@ -1,4 +1,4 @@
-//! The gateway's memory is bounded, however many tokens come: a flood of valid ones, in a real Envoy with one worker.
+//! The gateway's memory is bounded, however many tokens arrive: a flood of valid ones, in a real Envoy with one worker.
 //!
 //! `just memory` sends a million; `MEMORY_TOKENS` sets the number.
 
@@ -18,7 +18,7 @@ async fn a_flood_of_good_tokens_neither_grows_the_memory_nor_displaces_the_hot_o
         Err(_) => 30_000,
     };
     let gateway = Gateway::start("memory", 1, |configuration| {
-        // In a million requests, a busy machine may stand still for a while.
+        // In a million requests, a busy machine may stall for a while.
         configuration["introspection"]["timeout"] = json!("1m");
         configuration["cache"] = json!({"max_entries": ENTRIES, "max_bytes": BYTES, "max_ttl": "24h"});
     })
@@ -51,17 +51,17 @@ async fn a_flood_of_good_tokens_neither_grows_the_memory_nor_displaces_the_hot_o
 /// Small enough that a small flood fills the cache many times over.
 const ENTRIES: u64 = 1000;
 
-/// Half of what so many entries would need, so that both bounds are at work.
+/// Half of what this many entries would need, so that both bounds are effective.
 const BYTES: u64 = 1 << 20;
 
-/// How often memory is looked at.
+/// How often memory is sampled.
 const PORTIONS: u64 = 50;
 
-/// The share of the flood after which everything is full: most of the slots that workers share are taken after as many tokens as there
-/// are, and all after seven times as many.
+/// The share of the flood after which everything is full: most of the slots that workers share are taken after as many tokens as there are
+/// slots, and all after seven times as many.
 const FULL: f64 = 0.3;
 
-/// How much memory may grow after that. It was seen to grow by 10 kB in the small flood and by 220 kB in that of a million. A leak of 50
-/// bytes for each token is more than that already in the small flood, and one of two bytes in the flood of a million; without
+/// How much memory may grow after that. It was observed to grow by 10 kB in the small flood and by 220 kB in a flood of a million. A leak
+/// of 50 bytes for each token exceeds the allowance already in the small flood, and one of two bytes in a flood of a million; without
 /// bounds, the two levels of the cache would keep 2 kB of each.
 const ALLOWANCE: u64 = 1 << 20;

@@ -10,8 +10,7 @@ use integration_tests::deterministic_host::{
 use integration_tests::json::merged;
 use serde_json::{Value, json};
 
-/// If this failed, gauges would count workers that are gone, or one worker for all; and evictions and times would go
-/// unreported.
+/// If this failed, gauges would count retired workers, or one worker for all; and evictions and times would go unreported.
 #[test]
 fn gauges_show_all_workers_and_forget_those_that_are_gone() -> Result<()> {
     let cache = json!({"max_entries": 16, "max_bytes": 1 << 20, "shared": false});
@@ -45,8 +44,8 @@ fn gauges_show_all_workers_and_forget_those_that_are_gone() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, each request would cost calls into the host for its counters; or counts would get lost: by a host that refuses them
-/// once, with a configuration that is replaced, or where timers do not come or a trap takes the VM.
+/// If this failed, each request would cost host calls for its counters; or counts would be lost: when a host refuses them once, when a
+/// configuration is replaced, where timers do not fire, or when a trap destroys the VM.
 #[test]
 fn r220_counters_are_reported_at_the_tick_and_none_is_lost() -> Result<()> {
     let counted = |host: &Host| {
@@ -91,8 +90,8 @@ fn r220_counters_are_reported_at_the_tick_and_none_is_lost() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, an operator could not tell why a request was refused, nor which lines are about one token; or the log would tell
-/// the token.
+/// If this failed, an operator could not see why a request was refused, or which lines are about one token; or the log would reveal the
+/// token.
 #[test]
 fn r110_the_log_names_each_decision_and_the_token_by_a_tag() -> Result<()> {
     let debug = |log_key: &str| json!({"log_level": "debug", "log_key": log_key});
@@ -123,7 +122,7 @@ fn r110_the_log_names_each_decision_and_the_token_by_a_tag() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, each request could write a line, and who sends many could fill the disk.
+/// If this failed, each request could write a line, and a client with many requests could fill the disk.
 #[test]
 fn r110_what_may_come_with_each_request_is_logged_now_and_then() -> Result<()> {
     let mut host = host(Behaviour::Envoy, 1, json!({}))?;
@@ -144,8 +143,7 @@ fn r110_what_may_come_with_each_request_is_logged_now_and_then() -> Result<()> {
     Ok(())
 }
 
-/// If the level belonged to the VM, one configuration would silence another, or write its decisions to the log although its operator
-/// wants none there.
+/// If the level belonged to the VM, one configuration would silence another, or log its decisions although its operator wants none logged.
 #[test]
 fn r134_each_configuration_of_a_vm_logs_at_its_own_level() -> Result<()> {
     let at = |level: &str| json!({"log_level": level});
@@ -233,10 +231,10 @@ fn r074_a_shadow_denied_request_continues_without_credentials_and_is_counted() -
     Ok(())
 }
 
-/// How often the filter is called by its timer.
+/// The interval of the filter's timer.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A host with these edits of the configuration of [`operated`].
+/// Starts a host with these edits of the configuration of [`operated`].
 fn host(behaviour: Behaviour, workers: usize, edits: Value) -> Result<Host> {
     fixture::host(behaviour, workers, merged(&operated(), edits))
 }

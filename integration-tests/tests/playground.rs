@@ -1,4 +1,4 @@
-//! The playground in a real browser: what its user sees, and what leaves it.
+//! The playground in a real browser: what its user sees, and what data leaves it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use phantom_token_cli::check;
 use phantom_token_cli::source::Source;
 use serde_json::json;
 
-/// If this failed, the page would miss an error, or show it elsewhere than `check` does.
+/// If this failed, the page would miss an error, or show it in another place than `check` does.
 #[tokio::test]
 async fn r251_mistakes_are_shown_where_and_as_check_says_them() -> Result<()> {
     let (page, _) = open("r251", DESKTOP).await?;
@@ -60,7 +60,7 @@ async fn r251_mistakes_are_shown_where_and_as_check_says_them() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, an example would show something else than its name says, or a refusal without the way out of it.
+/// If this failed, an example would not show what its name says, or a refusal without its remedy.
 #[tokio::test]
 async fn r252_examples_come_to_what_their_names_say_and_each_reason_has_its_chapter() -> Result<()> {
     let (page, _) = open("r252", DESKTOP).await?;
@@ -163,12 +163,12 @@ async fn r253_nothing_leaves_the_page_and_a_link_carries_all_of_it() -> Result<(
     Ok(())
 }
 
-/// If this failed, who has no mouse could not use the page: could not get out of the editor, say.
+/// If this failed, the page would be unusable without a mouse: for example, the focus could not leave the editor.
 #[tokio::test]
 async fn r254_a_keyboard_is_enough() -> Result<()> {
     let (page, _) = open("r254", DESKTOP).await?;
     let focused = "(document.activeElement.shadowRoot?.activeElement ?? document.activeElement)";
-    // Round the page, past everything that can be used.
+    // Tabs around the page, past everything that can be used.
     let mut stops = Vec::new();
     for _ in 0..60 {
         page.press("Tab", 0).await?;
@@ -198,7 +198,7 @@ async fn r254_a_keyboard_is_enough() -> Result<()> {
         ensure!(stops.iter().any(|stop| stop == needed), "Tab never reaches {needed}: {stops:?}");
     }
 
-    // A configuration, by completion.
+    // Writes a configuration by completion.
     page.evaluate(&format!("{EDITOR}.querySelector('.cm-content').focus()")).await?;
     page.press("a", CONTROL).await?;
     page.type_text("intro").await?;
@@ -214,7 +214,7 @@ async fn r254_a_keyboard_is_enough() -> Result<()> {
     page.wait_for(&format!("/^introspection:\\n +auth_method: private_key_jwt$/.test({CONFIGURATION_TEXT})"))
         .await?;
 
-    // To the first mistake, and on to another part of the page.
+    // Jumps to the first error, and on to another part of the page.
     page.wait_for("document.querySelector('#steps').ariaBusy === 'false' && document.querySelectorAll('#findings button').length > 1").await?;
     page.press("Tab", 0).await?;
     page.press("Tab", 0).await?;
@@ -223,7 +223,7 @@ async fn r254_a_keyboard_is_enough() -> Result<()> {
     page.press("Enter", 0).await?;
     page.wait_for(&format!("{focused}.getAttribute('aria-label') === 'Configuration'")).await?;
 
-    // An example, another token.
+    // Selects an example and another kind of token.
     page.evaluate("document.querySelector('#examples button').focus()").await?;
     page.press("Tab", 0).await?;
     page.press("Enter", 0).await?;
@@ -234,7 +234,7 @@ async fn r254_a_keyboard_is_enough() -> Result<()> {
     page.wait_for("document.querySelector('input[value=jwt]').checked && document.querySelector('#claims-title').textContent === 'Its claims'").await
 }
 
-/// If this failed, the page could not be read on a phone, in the dark, or by weak eyes.
+/// If this failed, the page could not be read on a phone, in the dark, or by people with weak sight.
 #[tokio::test]
 async fn r255_it_is_read_on_a_phone_and_in_the_dark() -> Result<()> {
     let (page, _) = open("r255", DESKTOP).await?;
@@ -272,7 +272,7 @@ async fn r255_it_is_read_on_a_phone_and_in_the_dark() -> Result<()> {
     Ok(())
 }
 
-/// The page, ready, and its address.
+/// Opens the page, waits until it is ready, and returns it with its address.
 async fn open(name: &str, screen: Screen) -> Result<(Browser, String)> {
     let (folder, _) = paths::playground()?;
     let app = Router::new()
@@ -302,7 +302,7 @@ async fn file(State(folder): State<PathBuf>, Path(name): Path<String>) -> impl I
     Ok::<_, StatusCode>(([(header::CONTENT_TYPE, media_type)], bytes))
 }
 
-/// Replaces the configuration as its user would, and waits for what follows from it.
+/// Replaces the configuration as a user would, and waits for the page to react.
 async fn set_configuration(page: &Browser, text: &str) -> Result<()> {
     page.evaluate(&format!("{EDITOR}.querySelector('.cm-content').focus()")).await?;
     page.press("a", CONTROL).await?;
@@ -325,7 +325,7 @@ async fn press_button(page: &Browser, group: &str, title: &str) -> Result<()> {
     page.wait_for(&format!("{button}.getAttribute('aria-pressed') === 'true'")).await
 }
 
-/// What each example is to show.
+/// The expected result of each example.
 const EXAMPLES: &[(&str, &str, &str)] = &[
     ("Keycloak", "A good token", "Forwarded authorization"),
     ("Keycloak", "Scope missing", "403 insufficient_scope scope=\"orders:write\""),
@@ -359,24 +359,24 @@ const CONFIGURATION: &str = "introspection: { endpoint: https://login.example.co
 
 const DESKTOP: Screen = Screen { width: 1280, height: 900, is_dark: false };
 
-/// The modifier of a key.
+/// The modifier key Control.
 const CONTROL: u8 = 2;
 
 const READY: &str = "document.documentElement.dataset.ready !== undefined";
 
-/// The root of the configuration's editor.
+/// The shadow root of the configuration's editor.
 const EDITOR: &str = "document.querySelector('#configuration').shadowRoot";
 
 const CONFIGURATION_TEXT: &str = "[...document.querySelector('#configuration').shadowRoot.querySelectorAll('.cm-line')].map((line) => line.textContent).join('\\n').trimEnd()";
 
-/// CodeMirror takes no key for a list of completions that has just appeared, so that a key that was meant for the text goes there.
+/// CodeMirror accepts no key for a list of completions that has just appeared, so that a key meant for the text goes there.
 const COMPLETION_READY: &str = "new Promise((resolve) => setTimeout(() => resolve(true), 100))";
 
 const STEPS: &str = "[...document.querySelectorAll('.step')].map((step) => step.innerText)";
 
 const STATE: &str = "[...document.querySelectorAll('#request :is(input, textarea)')].map((one) => ['radio', 'checkbox'].includes(one.type) ? one.checked : one.value)";
 
-/// The texts whose contrast with what is behind them is below 4.5, by the formula of WCAG 2.2.
+/// The texts whose contrast with their background is below 4.5, by the formula of WCAG 2.2.
 const WEAK_TEXT: &str = r"(() => {
     const context = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true });
     const layers = (element) => {

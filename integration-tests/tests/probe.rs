@@ -1,4 +1,4 @@
-//! `phantom-token probe` against real authorization servers, and against recorded behaviour of others.
+//! `phantom-token probe` with real authorization servers, and with the recorded behavior of others.
 
 #[path = "probe/servers.rs"]
 mod servers;
@@ -17,7 +17,7 @@ use phantom_token_core::Timestamp;
 use serde_json::{Value, json};
 use servers::{Server, inactive};
 
-/// If this failed, an operator would look for an error where there is none, or not where it is.
+/// If this failed, an operator would look for an error where there is none, or in the wrong place.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_and_an_unreachable_server_are_distinguished() -> Result<()> {
     let server = AuthorizationServer::start("probe_credentials")?;
@@ -44,7 +44,7 @@ async fn wrong_credentials_and_an_unreachable_server_are_distinguished() -> Resu
     Ok(())
 }
 
-/// `upstream` is the proxy's word: if this failed, a server that only the proxy knows by that name could not be tried.
+/// `upstream` is a name in the proxy: if this failed, a server that only the proxy knows by that name could not be probed.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_connects_to_the_given_address() -> Result<()> {
     let server = AuthorizationServer::start("probe_connect")?;
@@ -128,7 +128,7 @@ async fn r110_a_real_token_is_explained_by_claims_and_rules() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a revoked token, or keys that do not fit, would look good.
+/// If this failed, a revoked token, or keys that do not match, would look valid.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_tokens_and_keys_are_reported() -> Result<()> {
     let server = AuthorizationServer::start("probe_no_good")?;
@@ -158,8 +158,7 @@ async fn bad_tokens_and_keys_are_reported() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, `probe` would advise what the filter does not count for JWTs that clients present, or would say nothing of what lets
-/// them pass.
+/// If this failed, `probe` would recommend settings that do not affect presented JWTs, or would not say what makes them accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn r204_r205_what_presented_jwts_lack_is_reported() -> Result<()> {
     let mut claims = jwt::valid_claims();
@@ -219,7 +218,7 @@ async fn r204_r205_what_presented_jwts_lack_is_reported() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a report that an operator shows to others could hold a token or the gateway's secret, where a server repeats them.
+/// If this failed, a report that an operator shows to others could contain a token or the gateway's secret, where a server repeats them.
 #[tokio::test(flavor = "multi_thread")]
 async fn r201_shown_claims_hold_no_secret() -> Result<()> {
     let port = scripted_server::serve(|asked| {
@@ -242,7 +241,7 @@ async fn r201_shown_claims_hold_no_secret() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, an operator would look for a server that is down, where it speaks no TLS.
+/// If this failed, an operator would look for a server that is down, although it just does not speak TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn r201_a_server_without_tls_is_reported() -> Result<()> {
     let mut configuration = minting(scripted_server::serve(|_| inactive())?);
@@ -253,7 +252,7 @@ async fn r201_a_server_without_tls_is_reported() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, an operator would hear of a real server what is not so: that its refresh tokens pass, or that they do not.
+/// If this failed, an operator would get wrong information about a real server: that its refresh tokens are accepted, or that they are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn r201_r203_real_servers_are_reported_as_they_are() -> Result<()> {
     let server = AuthorizationServer::start("probe_refresh_token")?;
@@ -294,8 +293,8 @@ async fn r201_r203_real_servers_are_reported_as_they_are() -> Result<()> {
     Ok(())
 }
 
-/// What servers were seen to answer (their names say where), and what an operator has to hear. If a row failed, `probe` would advise what
-/// ends in a 502 or opens the API to refresh tokens, or would say that credentials are accepted which are not.
+/// What servers were observed to respond (their names say where), and what an operator has to learn. If a row failed, `probe` would
+/// recommend settings that end in a 502 or open the API to refresh tokens, or would report credentials as accepted that are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn r201_r202_r203_r204_each_server_is_reported_as_it_is() -> Result<()> {
     let mut wrong = Vec::new();
@@ -328,7 +327,7 @@ async fn r201_r202_r203_r204_each_server_is_reported_as_it_is() -> Result<()> {
     Ok(())
 }
 
-/// A gateway that mints, at this port.
+/// The configuration of a gateway that mints, with a server at this port.
 fn minting(port: u16) -> Value {
     json!({
         "introspection": {
@@ -348,7 +347,7 @@ fn minting(port: u16) -> Value {
     })
 }
 
-/// What `probe` may do.
+/// The options of `probe`.
 #[derive(Clone, Default)]
 struct Options {
     shows_values: bool,
@@ -413,7 +412,7 @@ fn to(port: u16) -> Route {
     Route { connect: Some(format!("127.0.0.1:{port}")), ..Route::default() }
 }
 
-/// The text without colours.
+/// Removes colors from a text.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut is_escape = false;

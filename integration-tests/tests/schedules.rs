@@ -1,9 +1,9 @@
-//! The filter in a deterministic host, through random runs: requests, answers of every kind or none, clients that disconnect,
-//! floods of random tokens, keys that rotate, proofs that are replayed, clocks that jump or go back, hosts that refuse and
-//! configurations that change, in any order. Each outcome is judged by a model of what must be true.
+//! The filter in a deterministic host, through random runs: requests, answers of every kind or none, clients that disconnect, floods of
+//! random tokens, keys that rotate, proofs that are replayed, clocks that jump or go back, hosts that refuse and configurations that
+//! change, in any order. A model of what must be true judges each outcome.
 //!
-//! The runs are the same every time: what fails is the fault of a change. `SCHEDULES=1000 SCHEDULES_FROM=5000` has as many others.
-//! A seed that once failed is kept in `schedules-seeds.txt`, and is tried first.
+//! The runs are the same every time, so a failure is due to a change of the code. `SCHEDULES=1000 SCHEDULES_FROM=5000` runs others. A seed
+//! that once failed is kept in `schedules-seeds.txt`, and is tried first.
 
 #[path = "schedules/bounds.rs"]
 mod bounds;
@@ -42,7 +42,7 @@ use integration_tests::paths;
 
 use crate::schedule::Schedule;
 
-/// If this failed, some order of events would let a forbidden request through, or leave one waiting for ever.
+/// If this failed, some order of events would let a forbidden request through, or leave one waiting forever.
 #[test]
 fn r023_r024_r031_r035_r043_r055_r063_r066_r074_r093_r108_r110_r111_no_order_of_events_breaks_a_promise()
 -> Result<()> {
@@ -82,7 +82,7 @@ fn run(behaviour: Behaviour, count: u64) -> Result<BTreeMap<&'static str, u32>> 
     Ok(tally)
 }
 
-/// If too few runs got where something can go wrong, that they went well would show nothing.
+/// If too few runs reached the situations where something can go wrong, their success would prove nothing.
 fn assert_seen<'a>(
     outcomes: impl Iterator<Item = &'a &'static str>,
     least: u32,
@@ -99,10 +99,10 @@ fn report(schedule: &Schedule, seed: u64) -> String {
     format!("after:\n{}\nThis is the seed {seed}; {remedy}", schedule.trace.join("\n"))
 }
 
-/// So long that configurations change in the middle, and so short that a trace can be read.
+/// Long enough for configurations to change in the middle, and short enough for a trace to be read.
 const STEPS: u64 = 250;
 
-/// What has to be seen, or the runs show nothing of it.
+/// The outcomes that have to be seen, or the runs prove nothing about them.
 const OUTCOMES: &[&str] = &[
     "public",
     "not exposed",

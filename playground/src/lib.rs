@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// What is asked about a configuration.
+/// A question about a configuration.
 #[derive(Deserialize)]
 struct Asked {
-    /// Which one, if the text has several: 1 is the first.
+    /// The configuration's number, if the text has several: 1 is the first.
     configuration: Option<usize>,
     request: WrittenRequest,
-    /// A JSON object, if the token has claims.
+    /// The claims of the token as a JSON object, if it has any.
     claims: Option<String>,
     is_jwt: bool,
     proves_possession: bool,
@@ -31,10 +31,10 @@ pub fn check(text: &str) -> String {
     report::json(&[check::check(&source(text), None, false)])
 }
 
-/// What `explain --format json` says of a request, as `explanation`; and as `rules`, how the rules that decide are written.
+/// Returns what `explain --format json` says about a request, as `explanation`, and the rules that decide, as they are written, as `rules`.
 ///
 /// # Errors
-/// What is not written as it has to be, as a sentence.
+/// What is malformed in the configuration or the question, as a sentence.
 #[wasm_bindgen]
 pub fn explain(text: &str, asked: &str) -> Result<String, String> {
     let asked: Asked = serde_json::from_str(asked).map_err(|error| error.to_string())?;

@@ -9,25 +9,25 @@ use crate::server::jwks::{KeyStore, Obstacle};
 use crate::settings::{KeySettings, ServerSettings, Settings};
 use crate::time::Timestamp;
 
-/// Keys.
+/// The source of the keys.
 pub(super) enum Keys {
-    /// None: nothing that is signed counts.
+    /// No keys: no signature is accepted.
     Absent,
-    /// Those of the configuration.
+    /// Keys in the configuration.
     Configured(Arc<KeySet>),
-    /// Those that the server publishes.
+    /// Keys that the server publishes.
     Published(Box<PublishedKeySet>),
 }
 
 /// Published keys.
 pub(super) struct PublishedKeySet {
     pub(super) store: KeyStore,
-    /// Whether workers share them, in the host's shared data: some hosts lack it and trap on access.
+    /// Whether workers share the keys in the host's shared data: some hosts lack it and trap on access.
     pub(super) is_shared: bool,
 }
 
 impl Keys {
-    /// Without those that are not in the configuration.
+    /// Starts without published keys: only configured keys are available at once.
     pub(super) fn new(settings: &ServerSettings, all: &Settings) -> Self {
         match &settings.keys {
             None => Self::Absent,
@@ -41,7 +41,7 @@ impl Keys {
         }
     }
 
-    /// The published ones.
+    /// Returns the published keys. Returns `None` if the server publishes none.
     pub(super) fn published(&mut self) -> Option<&mut PublishedKeySet> {
         match self {
             Self::Published(keys) => Some(keys),
@@ -49,12 +49,12 @@ impl Keys {
         }
     }
 
-    /// Whether newer keys are to be fetched in the background.
+    /// Whether newer keys are due to be fetched in the background.
     pub(super) fn is_refresh_due(&self, now: Timestamp) -> bool {
         matches!(self, Self::Published(keys) if keys.store.is_refresh_due(now))
     }
 
-    /// Whether what this key verified counts; what needed no published key, does.
+    /// Whether what this key verified is still valid: the server still publishes the key, or no published key was needed.
     pub(super) fn counts(&self, verified_by: Option<&Fingerprint>, now: Timestamp) -> bool {
         match (verified_by, self) {
             (None, _) => true,
@@ -63,7 +63,7 @@ impl Keys {
         }
     }
 
-    /// The same for a key that another worker used, which may have fetched newer keys.
+    /// Like `counts`, for a key that another worker used: that worker may have fetched newer keys.
     pub(super) fn counts_elsewhere(&mut self, verified_by: Option<&Fingerprint>, host: Host<'_>) -> bool {
         match (verified_by, self) {
             (Some(key), Self::Published(keys)) => {
@@ -74,10 +74,10 @@ impl Keys {
         }
     }
 
-    /// Verifies a signature. The key that did it, if it is a published one, which can be removed.
+    /// Verifies a signature. Returns the fingerprint of the key if it is a published one, which its server can withdraw.
     ///
     /// # Errors
-    /// The cause of the failure; missing keys are wanted if `may_fetch`.
+    /// The cause of the failure: with `may_fetch`, `Obstacle::Missing` if fetching keys may help.
     pub(super) fn verify(
         &mut self,
         jws: &Jws<'_>,
@@ -96,7 +96,7 @@ impl Keys {
 }
 
 impl PublishedKeySet {
-    /// Where workers share them.
+    /// Returns the host's shared data, or [`NoSharedData`] if workers do not share the keys.
     pub(super) fn shared_data<'h>(&self, host: Host<'h>) -> &'h dyn SharedData {
         if self.is_shared { host.shared_data } else { &NoSharedData }
     }

@@ -47,11 +47,11 @@ pub(crate) struct AuthorizationServer {
     unverified: UnverifiedTokens,
 }
 
-/// Where to learn about a token that is not in the cache.
+/// How to learn about a token that is not in the cache.
 pub(crate) enum TokenLookup {
-    /// The authorization server can tell.
+    /// The authorization server has to be queried.
     Query(Query),
-    /// The token speaks for itself.
+    /// The claims are known, from the token itself or from a response that waits for keys. Their signature has to be verified.
     UnverifiedToken(Rc<UnverifiedToken>),
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum NoTokenInfo {
 }
 
 impl AuthorizationServer {
-    /// Starts with an empty cache, and without keys that are not in the configuration.
+    /// Starts with an empty cache, and without published keys.
     pub(crate) fn new(
         id: ServerId,
         settings: ServerSettings,
@@ -78,7 +78,7 @@ impl AuthorizationServer {
         Self { id, settings, cache, keys, protection, failed_verifications, unverified }
     }
 
-    /// The fresh entry of a token. One that was verified by a published key counts as long as the key is published (R66).
+    /// Returns the fresh cache entry of a token. An entry verified by a published key is valid as long as the key is published (R66).
     pub(crate) fn find(
         &mut self,
         token: &PresentedKey<'_>,
@@ -100,19 +100,20 @@ impl AuthorizationServer {
             .map(|token_info| (token_info, Level::Shared))
     }
 
-    /// Whether newer keys are to be fetched in the background, by this worker or another.
+    /// Whether newer keys are due to be fetched in the background, by this worker or another.
     pub(crate) fn are_keys_due(&self, now: Timestamp) -> bool {
         self.keys.is_refresh_due(now)
     }
 
-    /// The query that fetches keys which no request needs yet, if workers share them: there are none, or newer ones are due.
+    /// Returns the query that fetches keys before a request needs them, because there are none or newer ones are due. Returns `None` if
+    /// workers do not share keys.
     pub(crate) fn fetch_keys(&mut self, host: Host<'_>) -> Option<Query> {
         let published = self.keys.published().filter(|published| published.is_shared)?;
         let wanted = published.store.prefetch(host.now, host.shared_data)?;
         Some(self.document(wanted))
     }
 
-    /// The query that fetches newer keys in the background, if it is this worker's to ask.
+    /// Returns the query that fetches newer keys in the background, if this worker is the one to send it.
     pub(crate) fn refresh_keys(&mut self, host: Host<'_>) -> Option<Query> {
         let published = self.keys.published()?;
         let shared_data = published.shared_data(host);
@@ -120,26 +121,26 @@ impl AuthorizationServer {
         Some(self.document(wanted))
     }
 
-    /// There are no background calls: the host has no timers.
+    /// Disables background calls for keys: the host has no timers.
     pub(crate) fn disable_background_refresh(&mut self) {
         if let Some(published) = self.keys.published() {
             published.store.disable_background_refresh();
         }
     }
 
-    /// Whether it is the issuer of this JWT, by the JWT's own word, and such are verified here. The word only chooses whose
-    /// keys have to verify it (R71).
+    /// Whether the JWT names this server as its issuer, and such JWTs are verified here. The name only selects the keys that have to verify
+    /// the JWT (R71).
     pub(crate) fn may_have_issued(&self, jws: &Jws<'_>) -> bool {
         matches!(self.settings.token.jwts, JwtAccessTokens::Verified(_))
             && jws.issuer().is_some_and(|issuer| self.settings.token.policy.is_issuer(issuer))
     }
 
-    /// What operators call it. The only one needs no name in the configuration.
+    /// Returns the server's name for operators. A single server needs no name in the configuration.
     pub(crate) fn name(&self) -> &str {
         self.settings.name.as_deref().unwrap_or("main")
     }
 
-    /// The keys of the configuration that are left out.
+    /// Returns the configured keys that are left out.
     pub(crate) fn unusable_keys(&self) -> &[UnusableKey] {
         match &self.settings.keys {
             Some(KeySettings::Configured(keys)) => keys.unusable_keys(),
@@ -147,10 +148,10 @@ impl AuthorizationServer {
         }
     }
 
-    /// Where to learn about a token that was not found.
+    /// Returns how to learn about a token that is not in the cache.
     ///
     /// # Errors
-    /// The client's error: a token of a kind that is not taken here.
+    /// Why the token is refused: its kind is not accepted here, its claims are invalid, or the server has recently refused it.
     pub(crate) fn source(
         &self,
         token: AccessToken<'_>,
@@ -182,7 +183,7 @@ impl AuthorizationServer {
         }
     }
 
-    /// The server can tell, unless it has lately.
+    /// Returns the introspection query, unless the server has recently refused the token, or its response waits for keys.
     fn query(&self, token: AccessToken<'_>, key: TokenKey, host: Host<'_>) -> Result<TokenLookup, Reason> {
         if let Some(reason) = self.cache.refusal(&key, host.now) {
             host.metrics.increment(Counter::CacheHitInactive);
@@ -196,8 +197,8 @@ impl AuthorizationServer {
         Ok(TokenLookup::Query(query.with_precedence(precedence)))
     }
 
-    /// The query that refreshes an entry which is about to end. Whether it may be sent, and by this worker, is decided when it is
-    /// about to be: [`Self::admit`].
+    /// Returns the query that refreshes an entry before it expires. Whether it may be sent, and by this worker, is decided just before it
+    /// is sent: [`Self::admit`].
     pub(crate) fn refresh_query(
         &mut self,
         token: AccessToken<'_>,
@@ -210,7 +211,7 @@ impl AuthorizationServer {
         is_due.then_some(query)
     }
 
-    /// The entry of a token that serves while the server does not.
+    /// Returns the entry of a token, fresh or stale, that may be used while the server is down.
     pub(crate) fn find_usable(&mut self, token: &TokenKey, host: Host<'_>) -> Option<Rc<TokenInfo>> {
         let counts = |key: Option<&Fingerprint>| self.keys.counts(key, host.now);
         let token_info = self.cache.find_usable(token, counts, host.now, host.shared_data)?;
@@ -224,11 +225,11 @@ impl AuthorizationServer {
         introspection.map_or(DEFAULT_MAX_WAITING, |introspection| introspection.limits.waiting)
     }
 
-    /// Whether a query may be asked. An introspection takes a place then, unless another worker's serves it as well; a refresh is claimed for
-    /// this worker only then: one that may not ask must not keep others from it.
+    /// Decides whether a query may be sent. An introspection then takes a place, unless it shares another worker's response. Only then is a
+    /// refresh claimed for this worker: one that may not send it must not keep others from doing so.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it may not be sent.
     pub(crate) fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<Option<Permit>, NotSent> {
         let now = host.now;
         match query.key().about {
@@ -250,7 +251,7 @@ impl AuthorizationServer {
         }
     }
 
-    /// An introspection ended: updates the circuit breaker.
+    /// Updates the circuit breaker after the end of an introspection. Returns the change, if there is one.
     pub(crate) fn note_end(
         &mut self,
         token: TokenKey,
@@ -264,20 +265,20 @@ impl AuthorizationServer {
         change
     }
 
-    /// Whether its circuit is open.
+    /// Whether the server's circuit breaker is open or half open.
     pub(crate) fn is_circuit_open(&self) -> bool {
         self.protection.as_ref().is_some_and(|protection| protection.is_circuit_open())
     }
 
-    /// What it has in the memory of this worker.
+    /// Returns how full this worker's cache of the server's responses is.
     pub(crate) fn occupancy(&self) -> Occupancy {
         self.cache.occupancy()
     }
 
-    /// Evaluates an introspection. The response is cached even if no request waits for it.
+    /// Evaluates the result of an introspection. The response is cached even if no request waits for it.
     ///
     /// # Errors
-    /// Why the token does not count.
+    /// Why the token is not accepted.
     pub(crate) fn evaluate(
         &mut self,
         token: TokenKey,
@@ -295,7 +296,7 @@ impl AuthorizationServer {
                 if reason.fault() == Fault::Client {
                     self.cache.forget(&token, host.shared_data);
                     self.cache.note_refusal(token, reason, result.freshness(host.now), host.now);
-                    // Earlier responses that wait for keys do not count any more.
+                    // Earlier responses that wait for keys are no longer valid.
                     self.unverified.withdraw(&token, reason);
                 }
                 return Err(TokenError { retry_after: result.retry_after(host.now), ..error });
@@ -303,7 +304,7 @@ impl AuthorizationServer {
         };
         let unverified_token = Rc::new(UnverifiedToken::new(token, active, host.now));
         match self.token_info(&unverified_token, true, host) {
-            // What has ended is not kept as an entry.
+            // An expired token gets no cache entry: its refusal is cached instead.
             Ok(token_info)
                 if token_info
                     .claims()
@@ -312,14 +313,14 @@ impl AuthorizationServer {
             {
                 self.cache.note_refusal(token, Reason::Expired, unverified_token.active.freshness, host.now);
             }
-            // Requests that wait ask for the keys; later ones for the same token join them.
+            // The waiting requests fetch the keys; later requests with the same token join them.
             Err(NoTokenInfo::Needs(_)) => self.unverified.insert(&unverified_token),
             Ok(_) | Err(NoTokenInfo::Refused(_)) => {}
         }
         Ok(unverified_token)
     }
 
-    /// Evaluates a fetch of metadata or keys. The keys that are left out are returned if they are others than before.
+    /// Evaluates a fetch of metadata or keys. Also returns the keys of the set that are left out, if they differ from those before.
     pub(crate) fn take_document(
         &mut self,
         about: About,
@@ -348,8 +349,8 @@ impl AuthorizationServer {
         (result, unusable.map(<[_]>::to_vec).unwrap_or_default())
     }
 
-    /// Whether the answer to a query matters to more than those who wait for it: documents do, and the probe of a circuit that
-    /// is half open.
+    /// Whether the response to a query matters beyond the requests that wait for it: documents do, and so does the probe of a half-open
+    /// circuit breaker.
     pub(crate) fn needs_answer(&self, about: About) -> bool {
         match about {
             About::Token(token) => {
@@ -359,13 +360,13 @@ impl AuthorizationServer {
         }
     }
 
-    /// The query for keys that follows metadata fetched in the background.
+    /// Returns the query for the keys, after metadata were fetched in the background.
     pub(crate) fn next_document(&mut self) -> Option<Query> {
         let wanted = self.keys.published()?.store.next()?;
         Some(self.document(wanted))
     }
 
-    /// A fetch ended without a response.
+    /// Records that the fetch of a document ended without a response.
     pub(crate) fn abandon(&mut self) {
         if let Some(published) = self.keys.published() {
             published.store.abandon();
@@ -375,7 +376,7 @@ impl AuthorizationServer {
     /// Verifies a token and caches its info. Missing keys are queried if `may_fetch`.
     ///
     /// # Errors
-    /// Why there is none, or none yet.
+    /// Why there is no token info, or none yet.
     pub(crate) fn token_info(
         &mut self,
         unverified_token: &UnverifiedToken,
@@ -386,7 +387,7 @@ impl AuthorizationServer {
             return Err(NoTokenInfo::Refused(reason));
         }
         if let Some(known) = unverified_token.token_info.get() {
-            // Its key may have been taken back since another request had it verified.
+            // The server may have withdrawn the key since another request had the token verified.
             return match known {
                 Ok(token_info) if !self.keys.counts(token_info.verified_by(), host.now) => {
                     Err(NoTokenInfo::Refused(unverified_token.refusal()))
@@ -408,7 +409,7 @@ impl AuthorizationServer {
                 host.shared_data,
             )),
             Err(Obstacle::Refused) => Err(unverified_token.refusal()),
-            // Others may wait with the same unverified token for the keys that this request cannot wait for.
+            // Not kept as the result: other requests may wait with the same token for the keys that this request cannot wait for.
             Err(Obstacle::UnknownKey) => return Err(NoTokenInfo::Refused(unverified_token.refusal())),
             Err(Obstacle::NoKeys) => return Err(NoTokenInfo::Refused(Reason::JwksUnavailable)),
             Err(Obstacle::Missing(wanted)) => {
@@ -418,17 +419,18 @@ impl AuthorizationServer {
         unverified_token.token_info.get_or_init(|| token_info).clone().map_err(NoTokenInfo::Refused)
     }
 
-    /// The subject of JWTs minted for its tokens, if it differs from the default.
+    /// Returns the subject of JWTs minted for the server's tokens, if it differs from the default.
     pub(crate) fn subject_mapping(&self) -> Option<&SubjectMapping> {
         self.settings.subject.as_ref()
     }
 
-    /// What its tokens must be like.
+    /// Returns the requirements for the server's tokens.
     pub(crate) fn token_settings(&self) -> &TokenSettings {
         &self.settings.token
     }
 
-    /// Verifies what an active token depends on. The key that did it, if it is a published one, which can be removed.
+    /// Verifies the signature that an active token depends on. Returns the fingerprint of the key if it is a published one, which its
+    /// server can withdraw.
     fn verify(
         &mut self,
         active: &ActiveToken,
@@ -463,7 +465,7 @@ impl AuthorizationServer {
         };
         let (about, target, accept) = match wanted {
             Wanted::Metadata(target) => (About::Metadata, target, "application/json"),
-            // RFC 7517 §8.5 has a type of its own, and some servers have nothing else.
+            // RFC 7517 §8.5 defines a media type, and some servers offer no other.
             Wanted::Keys(target) => (About::Keys, target, "application/json, application/jwk-set+json"),
         };
         Query::document(self.query_key(about), Document { target, accept, headers })
@@ -474,5 +476,5 @@ impl AuthorizationServer {
     }
 }
 
-/// For servers that are not introspected: only their keys are waited for.
+/// For servers without introspection, where requests wait for keys alone.
 const DEFAULT_MAX_WAITING: usize = 1024;

@@ -1,5 +1,5 @@
-//! What protects one server from the gateway: the limits of its introspections, and its circuit breaker. All workers of a process can share it:
-//! then a limit is that of the process, and one worker finds out for all that the server is down.
+//! Protects one server from the gateway: the limits of its introspections, and its circuit breaker. All workers of a process can share a
+//! protection: then a limit applies to the process, and all workers know as soon as one finds that the server is down.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,12 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::token_key::TokenKey;
 
-/// Limits and circuit breaker of one server.
+/// The limits and the circuit breaker of one server.
 pub(crate) struct Protection {
     state: Mutex<State>,
-    /// A copy, to be read without the lock.
+    /// Whether the circuit is open or half open: a copy that is read without the lock.
     is_circuit_open: AtomicBool,
-    /// Whether introspections of one token on several workers share an answer.
+    /// Whether concurrent introspections of one token on several workers share a response.
     shares_answers: bool,
 }
 
@@ -28,15 +28,15 @@ struct State {
     limiter: Limiter,
     circuit: CircuitBreaker,
     open: usize,
-    /// The tokens of the open introspections, where workers share answers.
+    /// The tokens of the open introspections, if workers share responses.
     tokens: BTreeSet<TokenKey>,
 }
 
-/// The protection of all servers of one configuration.
+/// The protections of all servers of one configuration.
 #[derive(Clone)]
 pub struct Protections(Vec<Option<Arc<Protection>>>);
 
-/// A place among the introspections that a server may have open, free again when it is dropped.
+/// One of the introspections that a server may have open at a time; freed on drop.
 pub struct Permit {
     protection: Arc<Protection>,
     token: TokenKey,
@@ -53,7 +53,8 @@ impl Protection {
         Self { state: Mutex::new(state), is_circuit_open: AtomicBool::new(false), shares_answers }
     }
 
-    /// A place for an introspection, if one may be sent. It needs none if it shares the answer to another worker's. `is_due` is asked last.
+    /// Reserves a place for an introspection, if one may be sent. Returns `None` if the introspection shares the response to another
+    /// worker's and so needs no place. `is_due` is called last, since it may claim a refresh.
     ///
     /// # Errors
     /// Why it may not be sent.
@@ -83,7 +84,7 @@ impl Protection {
         Ok(Some(self.permit(&mut state, token)))
     }
 
-    /// An introspection ended.
+    /// Records the end of an introspection. Returns the change of the circuit breaker, if there is one.
     pub(crate) fn note_end(
         &self,
         token: TokenKey,
@@ -100,7 +101,7 @@ impl Protection {
         self.is_circuit_open.load(Ordering::Relaxed)
     }
 
-    /// Whether the introspection of this token probes whether the server serves again.
+    /// Whether the introspection of this token is the probe of the half-open circuit breaker.
     pub(crate) fn is_probing(&self, token: &TokenKey) -> bool {
         self.state().circuit.is_probing(token)
     }
@@ -120,12 +121,12 @@ impl Protection {
 }
 
 impl Protections {
-    /// Protections for the engines of a process to [share](crate::Engine::sharing).
+    /// Creates protections for the engines of a process to [share](crate::Engine::sharing).
     pub fn new(settings: &Settings) -> Self {
         Self::with(settings, settings.single_flight)
     }
 
-    /// Those of one engine.
+    /// Creates the protections of a single engine.
     pub(crate) fn of_engine(settings: &Settings) -> Self {
         Self::with(settings, false)
     }
@@ -138,13 +139,13 @@ impl Protections {
         Self(servers.collect())
     }
 
-    /// That of one server.
+    /// Returns the protection of one server. Returns `None` if the server is not introspected.
     pub(crate) fn of(&self, ServerId(index): ServerId) -> Option<Arc<Protection>> {
         self.0.get(index).cloned().flatten()
     }
 
-    /// A place for an introspection that was to share another worker's answer, and found that this had just ended. It counts, whatever the
-    /// limits.
+    /// Reserves a place for an introspection that was meant to share another worker's response, but found that call already complete. The
+    /// place counts against the limits, but is granted regardless of them. Returns `None` for the query of a document.
     pub fn permit(&self, key: QueryKey) -> Option<Permit> {
         let About::Token(token) = key.about else { return None };
         let protection = self.0.get(key.server.0)?.as_ref()?;

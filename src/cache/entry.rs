@@ -1,12 +1,12 @@
-//! The bytes of an entry in shared data: whose it is, when it ends, and the JWT.
+//! The encoding of an entry in shared data: its token, its lifetime, its claims and the JWT.
 //!
 //! `version (1) | fingerprint (32) | token key (32) | checksum (8) | kind (1) | fresh until (8) | usable until (8) | length (8) |
 //! verifying key (32) | claims | JWT`.
 //!
-//! Numbers are big-endian, moments in milliseconds since the Unix epoch. The checksum is of all that follows: an entry that was
-//! truncated or mixed up is no entry; it does not protect against who can write there. The kind is that of the JWT: none,
-//! one that stands for the token, or the token itself. The length is that of the claims, which are JSON. The verifying key is the
-//! fingerprint of the published key that verified the answer; zeros if none did.
+//! Numbers are big-endian, times in milliseconds since the Unix epoch. The checksum covers everything after it, so that a truncated or
+//! corrupted entry is rejected; it does not protect against anyone who can write to the shared data. The kind is that of the JWT: none, one
+//! that stands for the token, or the token itself. The length is that of the claims, which are JSON. The verifying key is the fingerprint
+//! of the published key that verified the response, or zeros if none did.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ use crate::upstream::headers::Forwarding;
 /// What workers share about a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// When it ends.
+    /// Until when the entry is fresh, and until when it is usable.
     pub(super) lifetime: Lifetime,
     claims: Claims,
     jwt: Option<String>,
     is_self_contained: bool,
-    /// The published key that verified it, if one did.
+    /// The published key that verified the response, if one did.
     pub(super) verified_by: Option<Fingerprint>,
 }
 
@@ -65,7 +65,7 @@ impl Entry {
         [&[VERSION], &fingerprint.as_bytes()[..], token.as_bytes(), &checksum, &content].concat()
     }
 
-    /// Reads an entry if it is this token's under this configuration.
+    /// Decodes an entry. Returns `None` if it is malformed, or not this token's under this configuration.
     pub(super) fn decode(value: &[u8], fingerprint: &Fingerprint, token: &TokenKey) -> Option<Self> {
         let rest = value.strip_prefix(&[VERSION])?;
         let rest = rest.strip_prefix(fingerprint.as_bytes())?.strip_prefix(token.as_bytes())?;
@@ -93,7 +93,7 @@ impl Entry {
     }
 }
 
-/// For accidents alone: who can write an entry can write its checksum. XXH64 is the same with every compiler and version.
+/// Detects accidents only: anyone who can write an entry can write its checksum. XXH64 is the same with every compiler and version.
 fn checksum(content: &[u8]) -> [u8; 8] {
     XxHash64::oneshot(0, content).to_be_bytes()
 }

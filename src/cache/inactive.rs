@@ -1,5 +1,5 @@
-//! Tokens that are inactive (R54), or active but not usable as access tokens (R128). They have a separate space, so that a
-//! flood of them displaces no entries, and each worker keeps its own, so that a flood writes no shared data.
+//! Tokens that are inactive (R54), or active but not usable as access tokens (R128). They have a cache of their own, so that a flood of
+//! them displaces no entries, and each worker has its own, so that a flood writes no shared data.
 
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
@@ -37,22 +37,22 @@ impl Default for InactiveTokens {
 }
 
 impl InactiveTokens {
-    /// Why a token is refused, if that is known. Nothing is known for longer than `max_ttl`, should the clock go back.
+    /// Returns why a token is refused, if that is known. No refusal is known for longer than `max_ttl`, even if the clock is set back.
     pub(super) fn find(&self, token: &TokenKey, now: Timestamp, max_ttl: Duration) -> Option<Reason> {
         let Refusal { reason, end } = self.tokens.get(token)?;
         (now < *end && *end <= now.plus(max_ttl)).then_some(*reason)
     }
 
-    /// The server says otherwise.
+    /// Forgets the refusal of a token that the server has called active since.
     pub(super) fn remove(&mut self, token: &TokenKey) {
         self.tokens.remove(token);
     }
 
-    /// Keeps the reason why a token is refused until then.
+    /// Stores the reason why a token is refused, until `end`.
     pub(super) fn insert(&mut self, token: TokenKey, reason: Reason, end: Timestamp) {
         self.tokens.insert(token, Refusal { reason, end });
     }
 }
 
-/// So many that a client which tries its dead token again and again is remembered; about 100 bytes each.
+/// Large enough to remember a client that retries its dead token again and again; about 100 bytes each.
 const MAX_TOKENS: usize = 4096;

@@ -1,4 +1,4 @@
-//! The level in the VM: entries ready to use, bounded in entries and in bytes (R57).
+//! The cache level in the VM: entries ready to use, bounded in number and in bytes (R57).
 
 use std::cell::Cell;
 use std::hash::BuildHasherDefault;
@@ -12,26 +12,26 @@ use crate::time::Timestamp;
 use crate::token_info::TokenInfo;
 use crate::token_key::{DigestPrefix, LocalKey};
 
-/// A bounded map of tokens to entries. The eviction policy resists scans: tokens that come once do not displace those that
-/// come often.
+/// A bounded map of tokens to entries. The eviction policy resists scans: tokens that are used once do not displace those that are used
+/// often.
 pub(super) struct LocalCache {
     entries: QuickCache<LocalKey, Rc<TokenInfo>, Bytes, BuildHasherDefault<DigestPrefix>, CountedEvictions>,
     evictions: CountedEvictions,
     max_ttl: Duration,
 }
 
-/// How much there is in a cache, and how much there was no room for.
+/// How full a cache is, and how many entries it has evicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Occupancy {
-    /// Entries in it.
+    /// The number of entries.
     pub(crate) entries: usize,
-    /// Entries that made room for others since it began.
+    /// The number of entries evicted since the cache was created.
     pub(crate) evictions: u64,
 }
 
 impl LocalCache {
-    /// Holds at most `max_entries` entries of at most `max_bytes` together: each weighs its bytes, but never less than
-    /// an equal share of them, so that one bound keeps both. None is fresh for longer than `max_ttl`.
+    /// Creates a cache of at most `max_entries` entries that take at most `max_bytes` together: each weighs its bytes, but never less than
+    /// an equal share of `max_bytes`, so that one bound enforces both. No entry is fresh for longer than `max_ttl`.
     pub(super) fn new(max_entries: usize, max_bytes: usize, max_ttl: Duration) -> Self {
         let max_entries = max_entries.max(1);
         let share = (max_bytes / max_entries).max(1);
@@ -49,12 +49,13 @@ impl LocalCache {
         }
     }
 
-    /// How full it is.
+    /// Returns how full the cache is.
     pub(super) fn occupancy(&self) -> Occupancy {
         Occupancy { entries: self.entries.len(), evictions: self.evictions.0.get() }
     }
 
-    /// The entry of a token, fresh or not. One that has ended stays until it is replaced or evicted: it marks the token as known.
+    /// Returns the usable entry of a token, fresh or stale. An expired entry stays until it is replaced or evicted: it marks the token as
+    /// known.
     pub(super) fn find(&mut self, token: &LocalKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
         let serves = |token_info: &&Rc<TokenInfo>| {
             token_info.lifetime().is_usable(now) && token_info.lifetime().is_possible(self.max_ttl, now)
@@ -62,17 +63,16 @@ impl LocalCache {
         self.entries.get(token).filter(serves).map(Rc::clone)
     }
 
-    /// Whether there is an entry of a token, expired or not.
+    /// Whether there is an entry for a token, expired or not.
     pub(super) fn knows(&self, token: &LocalKey) -> bool {
         self.entries.peek(token).is_some()
     }
 
-    /// Forgets a token. Whether it was known.
+    /// Removes the entry of a token. Returns whether there was one.
     pub(super) fn remove(&mut self, token: &LocalKey) -> bool {
         self.entries.remove(token).is_some()
     }
 
-    /// Keeps an entry.
     pub(super) fn insert(&mut self, token: LocalKey, token_info: Rc<TokenInfo>) {
         self.entries.insert(token, token_info);
     }
@@ -90,7 +90,7 @@ impl Weighter<LocalKey, Rc<TokenInfo>> for Bytes {
     }
 }
 
-/// Counts what has to make room.
+/// Counts evictions.
 #[derive(Clone, Default)]
 struct CountedEvictions(Rc<Cell<u64>>);
 

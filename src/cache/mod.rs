@@ -32,7 +32,7 @@ use inactive::InactiveTokens;
 use local::LocalCache;
 use shared::Slots;
 
-/// Both levels.
+/// Both levels of the cache, and the inactive tokens.
 pub(crate) struct Cache {
     settings: CacheSettings,
     local: LocalCache,
@@ -41,7 +41,7 @@ pub(crate) struct Cache {
     forwarding: Arc<Forwarding>,
 }
 
-/// In which level an entry was found.
+/// The level in which an entry was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     /// In the VM.
@@ -51,7 +51,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// What counts the entries that are found there.
+    /// Returns the counter of hits in this level.
     pub(crate) fn counter(self) -> Counter {
         match self {
             Self::Local => Counter::CacheHitLocal,
@@ -61,7 +61,8 @@ impl Level {
 }
 
 impl Cache {
-    /// An empty cache, for answers that were got as `fingerprint` says, of which entries are made for this `forwarding`.
+    /// Creates an empty cache for responses received under the configuration with this `fingerprint`. Its entries are prepared for this
+    /// `forwarding`.
     pub(crate) fn new(
         settings: &CacheSettings,
         fingerprint: Fingerprint,
@@ -76,12 +77,12 @@ impl Cache {
         }
     }
 
-    /// The fresh entry of a token in the level of this worker.
+    /// Returns the fresh entry of a token in this worker's level.
     pub(crate) fn find_local(&mut self, token: &LocalKey, now: Timestamp) -> Option<Rc<TokenInfo>> {
         self.local.find(token, now).filter(|token_info| token_info.lifetime().is_fresh(now))
     }
 
-    /// The fresh entry of a token in the level of all workers, if the key that verified it `counts`.
+    /// Returns the fresh entry of a token in the shared level, if the key that verified it `counts`.
     pub(crate) fn find_shared(
         &mut self,
         token: &TokenKey,
@@ -97,7 +98,7 @@ impl Cache {
         is_found.then(|| self.adopt(token, entry, now))
     }
 
-    /// The entry of a token that serves while its server does not, if the key that verified it `counts`.
+    /// Returns the entry of a token, fresh or stale, that may be used while its server is down, if the key that verified it `counts`.
     pub(crate) fn find_usable(
         &mut self,
         token: &TokenKey,
@@ -115,17 +116,17 @@ impl Cache {
         })
     }
 
-    /// How full the level in the VM is.
+    /// Returns how full the level in the VM is.
     pub(crate) fn occupancy(&self) -> Occupancy {
         self.local.occupancy()
     }
 
-    /// Why a token is refused, if the server has said so lately.
+    /// Returns why a token is refused, if the server has recently refused it.
     pub(crate) fn refusal(&self, token: &TokenKey, now: Timestamp) -> Option<Reason> {
         self.inactive.find(token, now, self.settings.inactive_ttl)
     }
 
-    /// Makes the entry of an active token, and keeps it in both levels as long as freshness and expiry allow.
+    /// Creates the entry of an active token, and keeps it in both levels for as long as freshness and expiry allow.
     pub(crate) fn keep(
         &mut self,
         token: TokenKey,
@@ -149,7 +150,7 @@ impl Cache {
         let token_info = Rc::new(self.scheduled(token_info, end, now));
         self.inactive.remove(&token);
         match (lifetime, &self.slots) {
-            // An older answer, which may say more, must not outlive this one.
+            // An older response, which may grant more, must not outlive this one.
             (None, _) => self.forget(&token, shared),
             (Some(_), slots) => {
                 if let Some(slots) = slots {
@@ -161,7 +162,7 @@ impl Cache {
         token_info
     }
 
-    /// Forgets a token that the server does not stand by any more.
+    /// Removes the entry of a token that the server no longer confirms.
     pub(crate) fn forget(&mut self, token: &TokenKey, shared: &dyn SharedData) {
         let was_known = self.local.remove(token.local());
         if let Some(slots) = &self.slots {
@@ -169,7 +170,7 @@ impl Cache {
         }
     }
 
-    /// Notes why a token is refused, for as long as HTTP and the operator allow (R54).
+    /// Caches why a token is refused, for as long as HTTP and the operator allow (R54).
     pub(crate) fn note_refusal(
         &mut self,
         token: TokenKey,
@@ -184,8 +185,8 @@ impl Cache {
         }
     }
 
-    /// Whether the entry of this token is to be refreshed, which is due. This worker does not ask itself that again for as long as a
-    /// refresh may take; a newer entry of another worker does as well.
+    /// Whether this worker should refresh the entry of a token, for which a refresh is due. A newer entry of another worker is adopted
+    /// instead. Either way, the worker does not check again for as long as a refresh may take.
     pub(crate) fn needs_refresh(
         &mut self,
         token: &TokenKey,
@@ -209,7 +210,7 @@ impl Cache {
         }
     }
 
-    /// Claims the refresh of a token for this worker, for as long as it may take. Whether no other worker has it.
+    /// Claims the refresh of a token for this worker, for as long as it may take. Returns `false` if another worker has claimed it.
     pub(crate) fn claim_refresh(
         &self,
         token: &TokenKey,
@@ -221,12 +222,12 @@ impl Cache {
         slots.is_none_or(|slots| slots.claim_refresh(token, now, now.plus(patience), shared))
     }
 
-    /// Whether this worker has seen the token active, and no answer since that it is not.
+    /// Whether this worker has seen the token active, and no response since that refuses it.
     pub(crate) fn knows(&self, token: &TokenKey) -> bool {
         self.local.knows(token.local())
     }
 
-    /// Adopts another worker's entry.
+    /// Adopts the entry of another worker.
     fn adopt(&mut self, token: &TokenKey, entry: Entry, now: Timestamp) -> Rc<TokenInfo> {
         let token_info = entry.into_token_info(*token, &self.forwarding);
         let end = token_info.claims().validity().expires;
@@ -235,8 +236,8 @@ impl Cache {
         token_info
     }
 
-    /// What is kept as it is, is verified anew when it ends, which needs no introspection; and to refresh sooner does not put off the `end` of the
-    /// token.
+    /// Schedules the refresh of an entry, unless it would be of no use: a self-contained token is verified again when its entry expires,
+    /// without introspection, and a refresh cannot extend an entry past the `end` of its token.
     fn scheduled(&self, token_info: TokenInfo, end: Option<Timestamp>, now: Timestamp) -> TokenInfo {
         let can_be_refreshed = end.is_none_or(|end| token_info.lifetime().fresh_until < end);
         if can_be_refreshed && !token_info.is_self_contained() {

@@ -35,13 +35,13 @@ section! {
 }
 
 impl CacheSettings {
-    /// Bytes in the level of all workers.
+    /// Returns the size of the shared level, in bytes.
     pub(crate) fn shared_bytes(&self) -> usize {
         let least = MIN_ENTRY_BYTES.saturating_mul(self.max_entries);
         self.shared_max_bytes.unwrap_or(DEFAULT_SHARED_BYTES.max(least))
     }
 
-    /// Notes where its fields do not go together.
+    /// Reports fields that contradict each other.
     pub(crate) fn check(&self, at: FieldPath<'_>, errors: &mut ConfigErrors) {
         let least = MIN_ENTRY_BYTES.saturating_mul(self.max_entries);
         let message = format!("must be at least {MIN_ENTRY_BYTES} for each of cache.max_entries");

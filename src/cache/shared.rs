@@ -1,8 +1,8 @@
-//! The level in the host's shared data.
+//! The cache level in the host's shared data.
 //!
-//! Hosts keep every key ever written, without bound, time to live or deletion. So there is a fixed number of keys, the slots: a
-//! token's digest selects its slot, the entry names its token, and a collision overwrites. Some hosts compare only a checksum
-//! of the key, which this survives as well: nothing is trusted by its key (R52, R57).
+//! Hosts keep every key ever written, without bound, time to live or deletion. So there is a fixed number of keys, the slots: a token's
+//! digest selects its slot, the entry names its token, and a collision overwrites. Some hosts compare only a checksum of the key. That does
+//! no harm either, since no entry is trusted because of its key (R52, R57).
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Slots {
         }
     }
 
-    /// The usable entry of a token. One that claims to be fresh for longer than any can be is not ours.
+    /// Returns the usable entry of a token. An entry that claims to be fresh for longer than any can be is ignored.
     pub(super) fn read(&self, token: &TokenKey, now: Timestamp, shared: &dyn SharedData) -> Option<Entry> {
         let (value, _) = shared.get(&self.key(token))?;
         let mut entry = Entry::decode(&value, &self.fingerprint, token)?;
@@ -45,8 +45,8 @@ impl Slots {
         (now < *usable_until && entry.lifetime.is_possible(self.max_ttl, now)).then_some(entry)
     }
 
-    /// Writes the entry of a token. One that is longer than an equal share is not shared, so that one bound keeps the number of
-    /// entries and their bytes; nor is an older one then.
+    /// Writes the entry of a token. An entry longer than an equal share of the space is not shared, so that one bound limits both the
+    /// number of entries and their bytes; an older entry of the token is then revoked.
     pub(super) fn write(&self, token: &TokenKey, entry: &Entry, shared: &dyn SharedData) {
         let value = entry.encode(&self.fingerprint, token);
         if value.len() > self.max_length {
@@ -57,8 +57,8 @@ impl Slots {
         shared.set(&key, &value, cas);
     }
 
-    /// Puts a mark in the place of a token's entry that it counts no more. Another's in its slot stays, unless `was_known`: then
-    /// other workers may know the token as well.
+    /// Replaces the entry of a token with a mark that the token is no longer valid. Another token's entry in the slot stays, unless
+    /// `was_known`: then other workers may know this token as well.
     pub(super) fn revoke(&self, token: &TokenKey, was_known: bool, shared: &dyn SharedData) {
         let key = self.key(token);
         let (value, cas) = shared.get(&key).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Slots {
         }
     }
 
-    /// Whether the server said to any worker that a token counts no more.
+    /// Whether any worker has marked a token as no longer valid.
     pub(super) fn is_revoked(&self, token: &TokenKey, shared: &dyn SharedData) -> bool {
         shared.get(&self.key(token)).is_some_and(|(value, _)| value == self.revoked(token))
     }
@@ -76,8 +76,8 @@ impl Slots {
         [REVOKED, self.fingerprint.as_bytes(), token.as_bytes()].concat()
     }
 
-    /// Claims the refresh of a token's entry for one worker, until `end`. Whether no other has it; where two tokens have one slot,
-    /// the later claim stands.
+    /// Claims the refresh of a token's entry for one worker, until `end`. Returns `false` if another worker has claimed it. If two tokens
+    /// share a slot, the later claim replaces the earlier one.
     pub(super) fn claim_refresh(
         &self,
         token: &TokenKey,
@@ -90,14 +90,15 @@ impl Slots {
         claim(&key, owner.as_flattened(), now, end, shared)
     }
 
-    /// No `/` in it: Kong takes what is before one for the name of a zone.
+    /// The key must not contain `/`: Kong takes what precedes one for the name of a zone.
     fn key(&self, token: &TokenKey) -> String {
         let slot = token.prefix().checked_rem(self.count).unwrap_or_default();
         format!("phantom-token.{slot}")
     }
 }
 
-/// Claims for one worker, until `end`, what all workers that are this `owner` could do. Whether no other worker has claimed it.
+/// Claims a task for one worker, until `end`, among all workers that use the same `owner`. Returns `false` if another worker has claimed
+/// it.
 pub(crate) fn claim(
     key: &str,
     owner: &[u8],
@@ -115,9 +116,9 @@ pub(crate) fn claim(
         return false;
     }
     let claim = [owner, &end.as_millis().to_be_bytes()].concat();
-    // If nothing can be written, no other worker holds a claim.
+    // If writing fails although no other worker holds a claim, the claim counts as granted.
     shared.set(key, &claim, cas) || !shared.get(key).is_some_and(|(claim, _)| is_claimed(&claim))
 }
 
-/// No entry begins like this: those begin with their version.
+/// No entry begins with this: entries begin with their version.
 const REVOKED: &[u8] = b"revoked";

@@ -1,4 +1,4 @@
-//! The fields of `introspection` for client authentication. Each method uses its own; a field of another method is an error,
+//! Reads the fields of `introspection` for client authentication. Each method uses its own fields; a field of another method is an error,
 //! since it would have no effect.
 
 use crate::fields::{ConfigErrors, FieldPath, Keyword, Kind, field_type};
@@ -13,7 +13,7 @@ field_type!(Method => Self, Kind::Words(Self::NAMES), Self::Basic, |written, at,
     reader.check(at, written.as_str().and_then(Method::of), Method::MUST_BE)
 });
 
-/// `issuer` is the authorization server's, if it is configured: the default audience of assertions.
+/// Reads the client authentication. `issuer` is that of the authorization server, if it is configured: the default audience of assertions.
 pub(super) fn authentication(
     method: Method,
     mut fields: ClientFields,

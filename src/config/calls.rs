@@ -40,7 +40,7 @@ section! {
 }
 
 impl Calls {
-    /// `max_per_second` is how many are started in a second by default.
+    /// Returns the settings. `max_per_second` is the default of the field with this name.
     #[inline(never)]
     pub(super) fn settings(
         self,

@@ -242,7 +242,7 @@ impl Configuration {
             let servers = servers.iter().enumerate();
             let taken = servers.filter(|(index, _)| requirement.takes_tokens_of(ServerId(*index)));
             let mut taken = taken.map(|(_, server)| server.is_by_user_info()).peekable();
-            // A server with errors is not among them.
+            // Servers with errors are missing here.
             taken.peek().is_some() && taken.all(|is_by_user_info| is_by_user_info)
         };
         if rules.requirements().any(|requirement| requirement.asks_of_token() && asks_too_much(requirement)) {
@@ -312,7 +312,7 @@ impl SessionBinding {
 }
 
 impl ResourceMetadata {
-    /// The documents, each at a place of its own.
+    /// Returns the documents. Two at one path of one host are an error.
     #[inline(never)]
     fn all(section: Vec<Self>, errors: &mut ConfigErrors) -> Vec<metadata::ResourceMetadata> {
         let at_all = FieldPath::Root.field("resource_metadata");
@@ -347,7 +347,7 @@ impl ResourceMetadata {
     }
 }
 
-/// The pointers of all claims that rules ask about or that are forwarded by themselves, each once.
+/// Returns the pointers of all claims that rules require, or that are forwarded or minted on their own, each once.
 #[inline(never)]
 fn asked_claims<'a>(
     rules: &'a Rules,

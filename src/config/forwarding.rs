@@ -1,5 +1,5 @@
-//! What services and the host receive of a token: the sections `claim_to_headers` and `filter_state`; and how clients present
-//! one: `token_sources`. Their names must not clash.
+//! The sections `claim_to_headers` and `filter_state`, for what services and the host receive of a token, and `token_sources`, for how
+//! clients present one. Their names must not clash.
 
 use super::texts::{HeaderName, StateName, Word};
 use crate::credentials::bearer::{Alphabet, TokenSyntax};
@@ -70,7 +70,7 @@ keywords! {
 }
 
 impl ClaimToHeader {
-    /// The claims, each under a name that no service takes for another.
+    /// Returns the claims. Two in fields that a service could confuse are an error.
     #[inline(never)]
     pub(super) fn settings(
         section: Vec<Self>,

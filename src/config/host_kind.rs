@@ -1,5 +1,5 @@
-//! The host that a configuration is for, and the settings that it does not support. A rule for an attribute that a host lacks
-//! would have no effect, so such a configuration is refused.
+//! The host that a configuration is for, and the settings that it does not support. A rule for an attribute that the host lacks would have
+//! no effect, so such a configuration is refused.
 
 use serde_json::Value;
 
@@ -8,13 +8,13 @@ use crate::fields::ConfigErrors;
 /// A kind of host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HostKind {
-    /// Envoy, and what is built on it.
+    /// Envoy, and proxies built on it.
     #[default]
     Envoy,
-    /// Envoy before 1.40, with the same filter. Its own filter for MCP takes some keys of a body for others
-    /// ([envoy#46730](https://github.com/envoyproxy/envoy/pull/46730)), by which a client chooses what that tells.
+    /// Envoy before 1.40, with the same filter. Its own filter for MCP confuses some keys of a body
+    /// ([envoy#46730](https://github.com/envoyproxy/envoy/pull/46730)), so that a client can choose what that filter reports.
     OlderEnvoy,
-    /// Envoy, with the native module.
+    /// Envoy with the native module.
     EnvoyModule,
     /// Kong's ngx_wasm_module.
     Kong,
@@ -83,7 +83,7 @@ fn kong(configuration: &Value, errors: &mut ConfigErrors) {
     }
 }
 
-/// Kong's host stops the filter at an upstream that it cannot read.
+/// Reports upstreams that Kong's host cannot parse: at one of these, it stops the filter.
 fn upstreams(at: &str, server: &Value, errors: &mut ConfigErrors) {
     for section in ["introspection", "userinfo", "keys"] {
         let upstream =
@@ -97,7 +97,7 @@ fn upstreams(at: &str, server: &Value, errors: &mut ConfigErrors) {
     }
 }
 
-/// A name, an IPv4 address or one of IPv6 in brackets; and perhaps a port.
+/// Whether the text is a name, an IPv4 address or an IPv6 address in brackets, with an optional port.
 fn is_host_and_port(upstream: &str) -> bool {
     let (host, port) = match upstream.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
@@ -123,7 +123,7 @@ fn is_host_and_port(upstream: &str) -> bool {
     is_host && port.is_none_or(is_port)
 }
 
-/// What rules cannot ask there.
+/// The fields of rules that Kong does not support, with the errors.
 const RULES: &[(&str, &str)] = &[
     ("routes", "must be left out in Kong, which does not report the route"),
     ("peers", "must be left out in Kong, which does not report the caller's certificate"),

@@ -1,8 +1,8 @@
-//! The parts of a configuration that affect a server's responses, what is cached of them and for how long (R52); and the
-//! server's own keys. Entries under another identity are never found.
+//! The identity of cached responses: the parts of a configuration that affect a server's responses, what is cached of them and for how long
+//! (R52). Also the identity of the server's published keys. Entries under another identity are never found.
 //!
-//! The client's secret is not part of it; nor are the rules, except for the claims that they use, so that most new rules leave
-//! the cache warm.
+//! The client's secret is not part of the identity; nor are the rules, except for the claims that they use, so that most changes of rules
+//! keep the cache warm.
 
 use crate::cache::CacheSettings;
 use crate::fingerprint::{Fingerprint, FingerprintHasher, Identity, identity};
@@ -18,13 +18,13 @@ use crate::token::jwt_access_token::{JwtAccessTokens, Profile};
 use crate::token::kinds::TokenKinds;
 
 impl ServerSettings {
-    /// What tells what is kept of this server's answers from all else.
+    /// Returns the identity of what is cached of this server's responses.
     #[inline(never)]
     pub(crate) fn fingerprint(&self, all: &Settings) -> Fingerprint {
         Fingerprint::of(&(self, &all.cache))
     }
 
-    /// What tells this server's keys from others.
+    /// Returns the identity of this server's published keys.
     pub(crate) fn keys_fingerprint(&self, keys: &PublishedKeys) -> Fingerprint {
         Fingerprint::of(&("keys", keys))
     }

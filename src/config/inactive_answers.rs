@@ -1,4 +1,4 @@
-//! Errors by which a server says that a token is inactive.
+//! Reads the errors by which a server reports that a token is inactive.
 
 use crate::fields::{Bounded, ConfigErrors, FieldPath, Visible, section};
 use crate::introspection::{self, InactiveAnswers, Method, OF_GATEWAY};
@@ -13,7 +13,7 @@ section! {
     }
 }
 
-/// A response that refuses the gateway's credentials must not count as one about the token.
+/// Reads the list. A response that refuses the gateway's credentials must not count as one about the token.
 pub(super) fn inactive_answers(
     written: Vec<InactiveAnswer>,
     at: FieldPath<'_>,

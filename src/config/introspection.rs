@@ -79,7 +79,7 @@ keywords! {
     }
 }
 
-/// Other parts of the configuration that affect requests and the evaluation of responses.
+/// The other parts of the configuration that affect requests and the evaluation of responses.
 pub(super) struct ServerContext<'a> {
     /// `token.issuer` and its aliases.
     pub(super) issuers: &'a [String],

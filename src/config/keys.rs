@@ -44,7 +44,7 @@ section! {
     }
 }
 
-// All but HS256: a secret has its own place.
+// All but HS256: a secret has a field of its own.
 field_type!(Algorithm => Self, Kind::Words(Self::ASYMMETRIC_NAMES), Self::Es256, |written, at, reader| {
     let named = written.as_str().and_then(Self::named);
     let asymmetric = named.filter(|algorithm| Self::ASYMMETRIC.contains(algorithm));
@@ -52,7 +52,7 @@ field_type!(Algorithm => Self, Kind::Words(Self::ASYMMETRIC_NAMES), Self::Es256,
 });
 
 impl Keys {
-    /// `issuers` are `token.issuer` and its aliases, `upstream` that of `introspection`.
+    /// Returns the settings. `issuers` are `token.issuer` and its aliases, and `upstream` is that of `introspection`.
     #[inline(never)]
     pub(super) fn settings(
         self,

@@ -1,5 +1,5 @@
-//! The section `mcp`: what follows from which paths are MCP servers, in the fields that are there: a rule and the metadata of a
-//! resource for each. It is expanded before the configuration is read, as profiles are, so that `show` prints what it comes to.
+//! The section `mcp`: each MCP server is expanded to rules and to the metadata of a resource, in the sections for these. This happens
+//! before the configuration is read, as with profiles, so that `show` prints the result.
 
 use serde_json::{Map, Value, json};
 
@@ -89,15 +89,15 @@ keywords! {
     OlderRevisions { OtherScopes = "other_scopes" or Refuse = "refuse" }
 }
 
-/// What a section came to.
+/// The result of expanding a section.
 #[derive(Default)]
 pub(super) struct Expansion {
-    /// The paths of the elements that were added, and of what they come from.
+    /// The path of each added element, and that of the server it comes from.
     origins: Vec<(String, String)>,
 }
 
 impl Expansion {
-    /// Puts the errors of these elements where their author finds them.
+    /// Moves errors in added elements to the server that the operator wrote.
     pub(super) fn relocate(&self, errors: &mut ConfigErrors) {
         for (element, server) in &self.origins {
             errors.relocate(element, server);
@@ -105,7 +105,7 @@ impl Expansion {
     }
 }
 
-/// Adds to a configuration what its section `mcp` comes to. A section with errors comes to nothing: reading it reports them.
+/// Expands the section `mcp` of a configuration. A section with errors is not expanded: they are reported when it is read.
 pub(super) fn expand(configuration: &mut Map<String, Value>) -> Expansion {
     let Some(written) = configuration.get("mcp") else { return Expansion::default() };
     let (mcp, errors) = Reader::read::<Mcp>(written, SecretSources::environment(&|_| None));
@@ -133,7 +133,7 @@ pub(super) fn expand(configuration: &mut Map<String, Value>) -> Expansion {
 }
 
 impl Mcp {
-    /// Notes what its fields have to do with the others.
+    /// Reports errors that depend on other sections.
     #[inline(never)]
     pub(super) fn check(&self, has_issuers: bool, errors: &mut ConfigErrors) {
         let at = FieldPath::Root.field("mcp");
@@ -154,7 +154,7 @@ impl McpServer {
         }
     }
 
-    /// What clients read of it (RFC 9728 §2); nothing, if there is no authorization server to name.
+    /// Returns the metadata that clients read (RFC 9728 §2). Returns `None` if there is no authorization server to name.
     #[inline(never)]
     fn metadata(&self, issuers: &[String]) -> Option<Value> {
         let servers = self.authorization_servers.as_deref().unwrap_or(issuers);
@@ -178,7 +178,7 @@ impl McpServer {
         Some(metadata.into())
     }
 
-    /// All scopes that are named, each once.
+    /// Returns all scopes that the section names, each once.
     fn scopes(&self) -> Vec<String> {
         let Self { token, per_tool, .. } = self;
         let groups =
@@ -194,7 +194,7 @@ impl McpServer {
         scopes
     }
 
-    /// The rules: one for all requests, or those of calls that differ in what they need.
+    /// Returns the rules: one for all requests, or several if calls differ in the scopes that they need.
     #[inline(never)]
     fn rules(&self, base: Map<String, Value>) -> Vec<Value> {
         let Some(per_tool) = &self.per_tool else { return vec![base.into()] };
@@ -226,7 +226,7 @@ impl McpServer {
             }
             _ => Vec::new(),
         };
-        // What has scopes of its own needs them, whatever is harmless by default.
+        // The groups come first: a call with scopes of its own needs them even if it is harmless by default.
         let mut rules = vec![rule(&["GET", "DELETE"], &[], Vec::new())];
         for group in &per_tool.groups {
             rules.push(rule(&["POST"], &group.scopes, call(&json!(group.methods), &group.tools)));
@@ -236,7 +236,7 @@ impl McpServer {
         rules
     }
 
-    /// The rule for all requests: what is written of it, and what follows.
+    /// Returns the rule for all requests: the conditions as written, and the fields derived from the server.
     fn rule(&self, written: &Value, mints: bool, has_metadata: bool) -> Map<String, Value> {
         let mut rule = members([
             ("path", json!(self.path())),
@@ -263,7 +263,7 @@ impl McpServer {
     }
 }
 
-/// The issuers of all servers of a configuration.
+/// Returns the issuers of all servers of a configuration.
 fn issuers(configuration: &Map<String, Value>) -> Vec<String> {
     let issuer = |server: &Map<String, Value>| {
         server.get("token")?.get("issuer").and_then(Value::as_str).map(str::to_owned)
@@ -273,7 +273,7 @@ fn issuers(configuration: &Map<String, Value>) -> Vec<String> {
     issuer(configuration).into_iter().chain(of_servers).collect()
 }
 
-/// Adds an element to a list, or to one element as it is; its place there.
+/// Appends an element to a list, which may be written as a single element. Returns its index.
 fn append(configuration: &mut Map<String, Value>, name: &str, element: Value) -> Option<usize> {
     let list = configuration.entry(name).or_insert_with(|| json!([]));
     if list.is_object() {
@@ -284,7 +284,7 @@ fn append(configuration: &mut Map<String, Value>, name: &str, element: Value) ->
     list.len().checked_sub(1)
 }
 
-/// By what clients connect, find out what there is, and report.
+/// The methods by which clients connect, discover what there is, and report.
 const HARMLESS: &[&str] = &[
     "initialize",
     "notifications/initialized",

@@ -99,7 +99,7 @@ impl Mint {
 }
 
 impl ServerMint {
-    /// The subject of JWTs minted for the tokens of one server.
+    /// Returns the subject of JWTs minted for the tokens of one server.
     pub(super) fn subject(self, default: &SubjectMapping) -> SubjectMapping {
         SubjectMapping {
             pointer: self.subject.unwrap_or_else(|| default.pointer.clone()),
@@ -109,7 +109,7 @@ impl ServerMint {
 }
 
 impl RuleMint {
-    /// The mint profile of a rule; fields that it leaves out have the general values.
+    /// Returns the mint profile of a rule. Fields that the rule leaves out have the values of the section `mint`.
     pub(super) fn profile(
         self,
         at: FieldPath<'_>,

@@ -1,7 +1,7 @@
 //! Parses the operator's configuration into [`Settings`], which are valid by construction. All errors are reported at once,
 //! each with its field path, and none shows a value that may be a secret.
 //!
-//! A section becomes settings in a function of its own (`inline(never)`): V8 takes 10 MB more to compile them all in one.
+//! Each section is turned into settings by a separate function (`inline(never)`): V8 needs 10 MB more to compile all of them as one.
 
 mod authentication;
 mod calls;
@@ -35,24 +35,24 @@ use configuration::Configuration;
 pub use host_kind::HostKind;
 
 impl Settings {
-    /// Reads a configuration for Envoy: JSON text, and the environment of the proxy for the values that it keeps there.
+    /// Reads a configuration for Envoy from JSON text. The values that it keeps in the proxy's environment come from `environment`.
     ///
     /// # Errors
-    /// Every error in it.
+    /// Every error in the configuration.
     pub fn parse(text: &[u8], environment: Environment<'_>) -> Result<Self, ConfigErrors> {
         Self::parse_for(HostKind::Envoy, text, SecretSources::environment(environment))
     }
 
-    /// Reads a configuration for a host. What that cannot do is an error.
+    /// Reads a configuration for a host. Fields that the host does not support are errors.
     ///
     /// # Errors
-    /// Every error in it; that a secret has not been delivered yet is one of them.
+    /// Every error in the configuration, including secrets that have not been delivered yet.
     pub fn parse_for(host: HostKind, text: &[u8], sources: SecretSources<'_>) -> Result<Self, ConfigErrors> {
         let object = Object::parse(text).map_err(no_object)?;
         configuration::settings(object, host, sources)
     }
 
-    /// The effective configuration as JSON, with defaults and without secrets.
+    /// Returns the effective configuration as JSON, with defaults and without secrets.
     ///
     /// # Errors
     /// The text is not a JSON object.
@@ -65,14 +65,14 @@ impl Settings {
     }
 }
 
-/// The JSON Schema of the configuration.
+/// Returns the JSON Schema of the configuration.
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn configuration_schema(dialect: Dialect) -> Value {
     Configuration::KIND.whole_schema(dialect)
 }
 
-/// All fields of the configuration, in the order in which they are best read.
+/// Returns all fields of the configuration, in reading order.
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn configuration_fields() -> Vec<DocumentedField> {

@@ -109,13 +109,13 @@ keywords! {
 
 keywords!(@type RuleDpop, "must be required, or left out", Required = "required");
 
-/// What rules refer to.
+/// The parts of the configuration that rules refer to.
 pub(super) struct RuleContext<'a> {
     /// The names of the authorization servers.
     pub(super) servers: Vec<&'a str>,
-    /// What minted JWTs are like, if there are any.
+    /// The default profile of minted JWTs, if JWTs are minted.
     pub(super) profile: Option<&'a MintProfile>,
-    /// How session ids are bound, if that is said.
+    /// How session ids are bound, if that is configured.
     pub(super) session_binding: Option<&'a Arc<SessionBinding>>,
     /// The published metadata.
     pub(super) resource_metadata: &'a [ResourceMetadata],
@@ -173,7 +173,7 @@ pub(super) fn rules(
 }
 
 impl Rule {
-    /// One rule for each of its routes and hosts.
+    /// Returns one rule for each route and host.
     fn settings(
         self,
         place: usize,
@@ -181,7 +181,7 @@ impl Rule {
         context: &RuleContext<'_>,
         errors: &mut ConfigErrors,
     ) -> Vec<policy::Rule> {
-        // No field can be forgotten: these select requests, all others are demands.
+        // No field can be forgotten here: some fields select requests, and all others are demands.
         let Self {
             hosts,
             path,
@@ -211,7 +211,7 @@ impl Rule {
         let methods = with_head(at.field("methods"), methods.unwrap_or_default(), errors);
         let selection = selection(at, headers, mcp, errors);
         if selection != Selection::default() {
-            // Clients write these as they like, so no place opens by them.
+            // Clients control these fields, so they must not open a path.
             if access != Access::Protected {
                 errors.note(
                     at.field("access"),
@@ -235,7 +235,7 @@ impl Rule {
         });
         let session = bind_session.filter(|binds| *binds).and_then(|_| {
             let at = at.field("bind_session");
-            // What is let through without it has no session, or that of another.
+            // A request that passes without a token has no session, or that of another user.
             if narrows || access == Access::Optional || report_only == Some(true) {
                 errors.note(
                     at,
@@ -304,7 +304,7 @@ impl Rule {
 }
 
 impl RuleContext<'_> {
-    /// The servers of a rule, each once: `one`, or `several` in their order.
+    /// Returns the servers of a rule, each once: `one`, or `several` in their order.
     fn server_ids(
         &self,
         at: FieldPath<'_>,

@@ -1,4 +1,4 @@
-//! Which requests a rule is for, as its author writes it: `hosts`, `methods`, `headers` and `mcp`.
+//! The fields of a rule that select requests: `hosts`, `methods`, `headers` and `mcp`.
 
 use http::Method;
 
@@ -38,7 +38,7 @@ keywords! {
     CallSource { EnvoyFilter = "envoy_filter" or HeaderFields = "header_fields" }
 }
 
-/// What a request has to be beside its place.
+/// Returns the conditions on a request beyond its host, path and method.
 pub(super) fn selection(
     at: FieldPath<'_>,
     headers: Option<Vec<RuleHeader>>,
@@ -51,7 +51,7 @@ pub(super) fn selection(
     }
 }
 
-/// Each host once. None means all.
+/// Returns the hosts, each once. `None` means all hosts.
 pub(super) fn host_patterns(
     at: FieldPath<'_>,
     names: Option<Vec<String>>,
@@ -70,7 +70,7 @@ pub(super) fn host_patterns(
     hosts
 }
 
-/// The methods. A rule for GET is for HEAD as well: services answer both by the same code (RFC 9110 §9.3.2).
+/// Returns the methods. A rule for GET applies to HEAD as well: services answer both with the same code (RFC 9110 §9.3.2).
 pub(super) fn with_head(
     at: FieldPath<'_>,
     mut methods: Vec<String>,

@@ -1,4 +1,4 @@
-//! The authorization servers: one, with its sections at the top level, or several with names.
+//! Reads the authorization servers: a single one, with its sections at the top level, or several with names.
 
 use super::introspection::{Introspection, ServerContext};
 use super::keys::Keys;
@@ -32,7 +32,7 @@ section! {
     }
 }
 
-/// The use of the responses of all servers.
+/// How the gateway uses the responses of all servers.
 #[derive(Clone, Copy)]
 pub(super) struct Gateway<'m> {
     /// Whether services receive claims as header fields, or a minted JWT.
@@ -41,7 +41,7 @@ pub(super) struct Gateway<'m> {
     pub(super) mints: bool,
     /// The default subject of minted JWTs.
     pub(super) subject: Option<&'m SubjectMapping>,
-    /// Whether that leaves open which claim names the user.
+    /// Whether `mint` leaves open which claim names the user.
     pub(super) asks_subject: bool,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn servers(
 }
 
 impl Server {
-    /// The settings, but for its name.
+    /// Returns the settings without the name.
     fn settings(
         self,
         at: FieldPath<'_>,
@@ -137,7 +137,7 @@ impl Server {
     }
 }
 
-/// What every token would lack of which UserInfo says nothing.
+/// Reports requirements that no token can meet, since UserInfo does not return what they depend on.
 fn unknown_by_user_info(
     token: &TokenSettings,
     requires_token_type: bool,

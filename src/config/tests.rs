@@ -20,8 +20,8 @@ fn check(edits: Value, expected: &str) {
     assert_eq!(found, [expected], "{edits}");
 }
 
-/// If a server with an error counted as one without introspection, the first error of most operators, a secret that is not there, would come
-/// with one that makes no sense.
+/// If a server with an error counted as one without introspection, a missing secret, which is the first error of most operators, would be
+/// reported together with a nonsensical one.
 #[test]
 fn a_secret_that_is_not_there_is_the_only_error() {
     let found = errors(&json!({
@@ -194,7 +194,7 @@ fn r038_each_field_refuses_what_it_cannot_mean() {
         json!({"rules": [{"path": "/admin", "access": "public"}, {"path": "/Admin"}]}),
         "rules[1]: matches the same requests as rules[0], but for letter case perhaps",
     );
-    // What other routers take for patterns: Istio, Express, regular expressions, Next.js, Flask, gRPC gateways.
+    // Patterns of other routers: Istio, Express, regular expressions, Next.js, Flask, gRPC gateways.
     for pattern in
         ["/a/*", "/a/**", "/*/b", "/a*", "/a/.*", "/a/:id", "/a/[0-9]+", "/a/[id]", "/a/<id>", "/a/^b"]
     {
@@ -408,7 +408,7 @@ fn r019_a_method_of_authentication_has_its_own_fields_and_no_others() {
     );
 }
 
-/// A host may hand over protobuf bytes, nothing, or another text instead of JSON. If that started, nothing would be checked.
+/// A host may pass protobuf bytes, nothing, or other text instead of JSON. If the filter started with that, nothing would be checked.
 #[test]
 fn r038_what_is_no_json_object_never_starts() {
     let minimal = minimal().to_string();
@@ -471,7 +471,8 @@ fn delivered(text: &str, discovery: SecretDiscovery<'_>) -> Result<Settings, Con
     Settings::parse_for(HostKind::EnvoyModule, text.as_bytes(), sources)
 }
 
-/// If this failed, a mistake would wait for a secret until it is found, or the filter would go on without one that it cannot have.
+/// If this failed, other mistakes would go unreported until the secret arrives, or the filter would run without a secret that it can never
+/// get.
 #[test]
 fn r281_a_secret_by_sds_is_an_error_awaited_or_there() {
     let with = |reference: Value| configured(json!({"introspection": {"client_secret": reference}}));
@@ -513,7 +514,7 @@ fn r281_a_secret_by_sds_is_an_error_awaited_or_there() {
     );
 }
 
-/// If this failed, credentials of Envoy at its control plane would be printed.
+/// If this failed, the credentials that Envoy presents to its control plane would be printed.
 #[test]
 fn r110_how_envoy_gets_a_secret_is_not_shown() {
     let source =
@@ -526,7 +527,7 @@ fn r110_how_envoy_gets_a_secret_is_not_shown() {
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
-    /// humantime panics on some of these; a panic in the configuration is a refusal without a word about why.
+    /// humantime panics on some of these; a panic in the configuration is a refusal without any explanation.
     #[test]
     fn no_duration_makes_it_panic(text in "[0-9]{1,21} ?(ns|us|ms|s|m|h|d|w|M|y)? ?[0-9]{0,12}(ns|s)?") {
         let _ = parse(&configured(json!({"token": {"leeway": text}})));
@@ -538,7 +539,7 @@ proptest::proptest! {
     }
 }
 
-/// If a profile overrode written fields, no configuration could deviate from it; if it were not known, its defaults would be
+/// If a profile overrode fields of the operator, no configuration could deviate from it; if a profile were unknown, its defaults would be
 /// missing.
 #[test]
 fn a_profile_gives_defaults_and_nothing_more() {
@@ -564,7 +565,7 @@ fn a_profile_gives_defaults_and_nothing_more() {
     assert!(found[0].starts_with("authorization_servers[0].profile: must be one of"), "{found:?}");
 }
 
-/// If a profile contradicted the rest, no configuration with it would start.
+/// If a profile contradicted the other fields, no configuration with it would start.
 #[test]
 fn every_profile_makes_a_configuration_that_works() {
     let names = errors(&configured(json!({"profile": ""})))[0].clone();
@@ -620,7 +621,7 @@ fn r110_no_field_of_a_secret_type_is_shown_or_printed() {
     assert_eq!(introspection.client_secret.expect("a secret").expose(), SECRET_TEXT);
 }
 
-/// The paths of all secrets, but for those that each of several servers has as well.
+/// Collects the paths of all secrets, without those that each of several servers repeats.
 fn secret_paths(kind: &Kind, at: &str, paths: &mut BTreeSet<String>) {
     match kind {
         Kind::Secret => drop(paths.insert(at.to_owned())),
@@ -636,9 +637,9 @@ fn secret_paths(kind: &Kind, at: &str, paths: &mut BTreeSet<String>) {
     }
 }
 
-/// What each secret may be made of. A line end behind it is what Kubernetes Secrets have that were made from a file
+/// The characters that each secret may contain. Kubernetes Secrets created from a file end with a line break
 /// (`kubernetes-sigs/aws-load-balancer-controller#3936`, `bitnami-labs/sealed-secrets#1122`, `oauth2-proxy/oauth2-proxy#2530`): if it were
-/// taken, the server would refuse the gateway, and so every token, with nothing to see in either configuration.
+/// accepted, the server would refuse the gateway, and with it every token, and neither configuration would show why.
 #[test]
 fn r194_each_secret_is_of_its_own_alphabet_and_has_no_line_end_behind_it() {
     const ANY: &[&str] = &["a b", "a\tb", "a\nb", "\u{e4}", "a%\"+/=", " a "];
@@ -748,7 +749,7 @@ fn r110_the_effective_configuration_has_profiles_and_no_secrets() {
     assert!(Settings::effective(b"[]").is_err());
 }
 
-/// If any of these were taken, a rotated secret of the gateway would log out all clients, and no alert would say why.
+/// If any of these were accepted, rotating the gateway's secret would log out all clients, and no alert would say why.
 #[test]
 fn r195_what_refuses_the_gateway_cannot_be_called_a_dead_token() {
     let refuses = |answer: Value, message: &str| {
@@ -773,7 +774,7 @@ fn r195_what_refuses_the_gateway_cannot_be_called_a_dead_token() {
         }}),
         "introspection.response.inactive_answers[0]: is about the gateway's own token (RFC 6750 §3.1)",
     );
-    // Nothing of the gateway can be refused where it presents nothing.
+    // Where the gateway presents no credentials, none can be refused.
     let unauthenticated = json!({
         "auth_method": "none", "client_id": null, "client_secret": null,
         "response": {"inactive_answers": [{"status": 401}]},

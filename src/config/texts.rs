@@ -1,4 +1,4 @@
-//! Strings that have to satisfy a rule, and the error messages for them.
+//! Strings that have to satisfy a rule, with their error messages.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ texts! {
     Identifier = |text| identifier(text).map(drop),
     /// An origin as browsers write it (RFC 6454 §6.2).
     WebOrigin = web_origin,
-    /// An origin that clients know the gateway by.
+    /// An origin by which clients address the gateway.
     GatewayOrigin = gateway_origin,
-    /// A path that means what it says.
+    /// A path in normal form, without query, dot segments or escapes.
     PlainPath = plain_path,
     /// A field of requests that the gateway may set.
     HeaderName = settable,
-    /// A field of requests that rules may look at: no credentials, which are no business of a configuration.
+    /// A field of requests that rules may test: none with credentials, which do not belong in a configuration.
     RequestField = |text| {
         let is_free = !["authorization", "cookie", "dpop", "proxy-authorization"].contains(&text);
         ensure(is_in_lower_case(text) && is_free, "must be a field name in lower case, of none that holds credentials")
@@ -50,20 +50,20 @@ texts! {
     },
 }
 
-/// Where a document or an endpoint is. User information and query may be secret.
+/// The URL of a document or an endpoint. Its user information and query may be secret.
 pub(crate) struct Url;
 
 field_type!(Url => Secret, Kind::Url, Secret::default(), |written, at, reader| {
     read_text(written, at, reader, |text| url(text).map(drop)).map(Secret::new)
 });
 
-/// Where a document or an endpoint is, and how the host reaches it.
+/// Returns the target of callouts to a URL, by the host's name for the server.
 pub(super) fn target(at: &Secret, upstream: &str, timeout: Duration) -> Option<Target> {
     let [scheme, authority, path] = url(at.expose()).ok()?;
     Some(Target { upstream: upstream.to_owned(), scheme, authority, path, timeout })
 }
 
-/// Scheme, authority, and path with query.
+/// Returns the scheme, the authority, and the path with query.
 fn url(text: &str) -> Result<[String; 3], &'static str> {
     let uri: Uri = text.parse().map_err(|_| "must be an absolute URL")?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
@@ -76,7 +76,7 @@ fn url(text: &str) -> Result<[String; 3], &'static str> {
     Ok([scheme, authority.as_str(), path].map(str::to_owned))
 }
 
-/// Origin and path of a URL without query and fragment.
+/// Returns the origin and path of a URL without query and fragment.
 pub(super) fn identifier(url: &str) -> Result<(String, String), &'static str> {
     const MESSAGE: &str = "must be a URL of http or https without user information, query and fragment";
     let uri: Uri = url.parse().map_err(|_| MESSAGE)?;
@@ -88,7 +88,8 @@ pub(super) fn identifier(url: &str) -> Result<(String, String), &'static str> {
     Ok((format!("{scheme}://{authority}"), path.to_owned()))
 }
 
-/// A host, and a port if there is a colon behind it; no user information, and nothing that only a list or a pattern has.
+/// Whether the authority is a host, with a valid port if a colon follows. User information is not allowed, nor are characters of lists and
+/// patterns.
 fn is_authority(authority: &Authority) -> bool {
     let has_port = authority.as_str().len() > authority.host().len();
     let is_port = |port| port != 0;
@@ -154,7 +155,7 @@ const OF_HTTP: &[&str] = &[
 const OWN_PARAMETERS: &[&str] =
     &["token", "token_type_hint", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
 
-/// Fields of the introspection request that are not the operator's to set.
+/// Fields of the introspection request that the operator cannot set.
 const OWN_HEADERS: &[&str] = &[
     "accept",
     "authorization",

@@ -1,4 +1,4 @@
-//! The section `token`: what a token of one authorization server must be like.
+//! The section `token`: requirements for the tokens of one authorization server.
 
 use crate::credentials::dpop::DpopMode;
 use crate::fields::{

@@ -37,7 +37,7 @@ impl UserInfo {
         if !forwards_claims {
             errors.note(at, "leaves services without a JWT: configure mint or claim_to_headers");
         }
-        // There are no credentials of the gateway that a bare 401 could be about.
+        // The gateway has no credentials here that a 401 without an error code could refer to.
         let inactive = self.inactive_answers;
         let inactive =
             inactive_answers(inactive, at.field("inactive_answers"), Method::Unauthenticated, errors);
@@ -47,5 +47,5 @@ impl UserInfo {
     }
 }
 
-/// As for introspections that take no signature.
+/// The same default as for introspections that need no signature.
 const MAX_PER_SECOND: usize = 1000;

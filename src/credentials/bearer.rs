@@ -1,4 +1,4 @@
-//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization` and the form are not
+//! Bearer credentials in the `Authorization` field (RFC 6750 §2.1, RFC 9110 §11). `Proxy-Authorization` and form bodies do not count as
 //! credentials (R12); [`crate::credentials::token_sources`] handles other places.
 
 use std::fmt;
@@ -10,44 +10,44 @@ use crate::http::request_head::Presented;
 use crate::refusal::Reason;
 use crate::token_key::{LocalKeys, PresentedKey};
 
-/// How an access token is presented.
+/// The scheme by which an access token is presented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scheme {
-    /// RFC 6750.
+    /// A bearer token (RFC 6750).
     #[default]
     Bearer,
-    /// With a proof of possession (RFC 9449 §7.1).
+    /// A token with a proof of possession (RFC 9449 §7.1).
     Dpop,
 }
 
-/// What an access token may be made of.
+/// The characters that an access token may contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Alphabet {
     /// `b64token` (RFC 6750 §2.1).
     #[default]
     B64token,
-    /// Visible ASCII, but for what ends a token in a header field, a cookie (RFC 6265 §4.1.1 `cookie-octet`) or a query.
+    /// Visible ASCII without the characters that end a token in a header field, a cookie (RFC 6265 §4.1.1 `cookie-octet`) or a query.
     Visible,
 }
 
-/// What an access token looks like.
+/// The syntax of access tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenSyntax {
-    /// The longest one, in bytes.
+    /// The maximum length, in bytes.
     pub max_length: usize,
-    /// What it is made of.
+    /// The permitted characters.
     pub alphabet: Alphabet,
 }
 
-/// An opaque access token as a client presented it: visible ASCII, so it can travel in a header. It never shows in a debug print.
+/// An opaque access token as a client presented it: visible ASCII, so that a header field can carry it. Its debug output is hidden.
 #[derive(Clone, Copy)]
 pub struct AccessToken<'a>(&'a str);
 
 impl<'a> AccessToken<'a> {
-    /// Parses the access token out of an `Authorization` field.
+    /// Parses the access token in an `Authorization` field.
     ///
     /// # Errors
-    /// The client's error: no credentials, another scheme, two of them, a malformed value, or a token that is too long.
+    /// The client's error: no credentials, another scheme, several tokens, a malformed value, or a token that is too long.
     pub fn parse(
         field: Presented<'a>,
         syntax: TokenSyntax,
@@ -71,10 +71,10 @@ impl<'a> AccessToken<'a> {
         Self::alone(credentials, syntax).map(|token| (used, token))
     }
 
-    /// Takes a token that stands alone in its place.
+    /// Reads a token that is all of `credentials`.
     ///
     /// # Errors
-    /// The client's error, as above.
+    /// The client's error: a malformed value, or a token that is too long.
     pub fn alone(credentials: &'a [u8], syntax: TokenSyntax) -> Result<Self, Reason> {
         if credentials.len() > syntax.max_length {
             return Err(Reason::TokenTooLong);
@@ -88,8 +88,8 @@ impl<'a> AccessToken<'a> {
         }
     }
 
-    /// Whether the token is the value of a query parameter as well: there it would reach the services although it is
-    /// taken off the header (R9, R74).
+    /// Whether the token is also the value of a query parameter: there it would reach the services although the header field is removed
+    /// (R9, R74).
     pub(crate) fn is_in_query(self, path_and_query: &[u8]) -> bool {
         let mut parameters = path_and_query.split(|&byte| matches!(byte, b'?' | b'&' | b';')).skip(1);
         parameters.any(|parameter| {
@@ -98,12 +98,12 @@ impl<'a> AccessToken<'a> {
         })
     }
 
-    /// What it is known by in caches and logs.
+    /// Returns the key that stands for the token in caches and logs.
     pub(crate) fn key(self, keys: LocalKeys) -> PresentedKey<'a> {
         keys.key_of(self.0)
     }
 
-    /// The token itself, for the introspection request.
+    /// Returns the token itself, for the introspection request.
     pub(crate) fn expose(self) -> &'a str {
         self.0
     }
@@ -115,8 +115,8 @@ impl fmt::Debug for AccessToken<'_> {
     }
 }
 
-/// Whether the field holds an access token, well formed or not, alone or beside others: what a public route must not
-/// let through to the services behind it (R74).
+/// Whether the field holds an access token, well formed or not, alone or beside others. A public route must not forward it to the services
+/// (R74).
 pub fn is_presented(field: Presented<'_>) -> bool {
     match field {
         Presented::Absent => false,
@@ -125,13 +125,13 @@ pub fn is_presented(field: Presented<'_>) -> bool {
     }
 }
 
-/// Whether the field holds credentials of a scheme that is none of tokens (RFC 9110 §11.4). A token without a scheme, or behind a
-/// misspelt one (`Bearer: abc`), is no such thing.
+/// Whether the field holds credentials of a scheme that is not for tokens (RFC 9110 §11.4). A token without a scheme, or after a misspelled
+/// one (`Bearer: abc`), does not count.
 pub fn is_of_other_scheme(field: Presented<'_>) -> bool {
     matches!(field, Presented::Once(value) if is_other_scheme(value, &[BEARER, DPOP]))
 }
 
-/// Whether these are credentials of a scheme other than these, which nothing among them has.
+/// Whether the value holds credentials of another scheme, and none of `schemes` in any part.
 pub(super) fn is_other_scheme(value: &[u8], schemes: &[&[u8]]) -> bool {
     let (scheme, credentials) = split_scheme(value.trim_ascii());
     let is_character = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -139,7 +139,7 @@ pub(super) fn is_other_scheme(value: &[u8], schemes: &[&[u8]]) -> bool {
     is_written_so && !carries(value, schemes)
 }
 
-/// The scheme of an access token in the field, if there is one that is ours.
+/// Returns the scheme of the access token in the field. Returns `None` if the scheme is neither `Bearer` nor `DPoP`.
 pub fn scheme(field: Presented<'_>) -> Option<Scheme> {
     let Presented::Once(value) = field else { return None };
     let (scheme, _) = split_scheme(value.trim_ascii());
@@ -147,8 +147,8 @@ pub fn scheme(field: Presented<'_>) -> Option<Scheme> {
     if is(DPOP) { Some(Scheme::Dpop) } else { is(BEARER).then_some(Scheme::Bearer) }
 }
 
-/// A host may join two fields by a comma, so every part counts. `Basic` credentials have no comma, and a `Digest` with
-/// a quoted ", bearer" loses nothing but its way in.
+/// Whether any part of the value has one of these schemes. Every part counts, since a host may join two fields with a comma. `Basic`
+/// credentials have no comma, and the only cost is that a `Digest` with a quoted ", bearer" does not get through.
 fn carries(value: &[u8], schemes: &[&[u8]]) -> bool {
     value.split(|&byte| byte == b',').any(|part| {
         let word = part.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
@@ -156,7 +156,8 @@ fn carries(value: &[u8], schemes: &[&[u8]]) -> bool {
     })
 }
 
-/// The scheme is the first word; one or more spaces follow it, a tab does not (RFC 9110 §11.4).
+/// Splits a value into scheme and credentials. The scheme is the first word; one or more spaces follow it, and a tab is no separator (RFC
+/// 9110 §11.4).
 fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
     match value.iter().position(|&byte| byte == b' ') {
         Some(end) => {

@@ -1,4 +1,4 @@
-//! The client's certificate, by its SHA-256 (RFC 8705 §3): from the connection itself, or from the field in which a trusted
+//! The client's certificate, identified by its SHA-256 (RFC 8705 §3): from the connection itself, or from the field in which a trusted
 //! proxy in front forwards it (Envoy's `x-forwarded-client-cert`).
 
 use base64::Engine;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::http::request_head::{Presented, RequestHead};
 
-/// Where it is looked for.
+/// Where the gateway finds the client's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateSource {
     /// The TLS connection that ends here.
@@ -15,7 +15,7 @@ pub enum CertificateSource {
     Forwarded,
 }
 
-/// The digest of the client's certificate in base64url, as `x5t#S256` has it.
+/// Returns the digest of the client's certificate in base64url, as in `x5t#S256`.
 pub(crate) fn digest(source: Option<CertificateSource>, head: &RequestHead<'_>) -> Option<String> {
     let hexadecimal = match source? {
         CertificateSource::Connection => std::str::from_utf8(head.certificate?).ok()?.to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn digest(source: Option<CertificateSource>, head: &RequestHead<'_>) 
     bytes.filter(|_| is_digest).map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// `Hash` of the one element. Unquoted semicolons separate pairs. An unquoted comma starts another element, or is part of the
+/// Returns the `Hash` of the only element. Unquoted semicolons separate pairs. An unquoted comma starts another element, or is part of the
 /// URI of a certificate, which Envoy does not escape: then the `Hash` is ambiguous.
 fn hash_of_one(field: &str) -> Option<String> {
     let mut pairs: Vec<String> = vec![String::new()];

@@ -12,36 +12,36 @@ pub(crate) struct TokenForm<'t> {
 
 /// The kind of a token, where JWTs are accepted.
 pub(crate) enum TokenKind<'t> {
-    /// Its issuer alone can read it: no JWT, or an encrypted one.
+    /// Not a JWT, or an encrypted one: only its issuer can read it.
     Opaque,
     /// A JWT that can be verified.
     Jwt(Box<Jws<'t>>),
-    /// A JWT that is refused, and why. A JWT in another encoding is not an opaque token.
+    /// A JWT that is refused, and the reason. A JWT in another encoding does not count as an opaque token.
     Unacceptable(TokenError),
 }
 
 impl<'t> TokenForm<'t> {
-    /// The form of a token.
+    /// Determines the form of a token.
     pub(crate) fn of(token: AccessToken<'t>) -> Self {
         Self { header: JoseHeader::of(token.expose()), jws: Jws::parse(token.expose()) }
     }
 
-    /// The JWT that it strictly is.
+    /// Returns the token as a JWT, if it strictly is one.
     pub(crate) fn jws(&self) -> Option<&Jws<'t>> {
         self.jws.as_ref().ok()
     }
 
-    /// Whether it says that it is a JWT of another kind than an access token (R45).
+    /// Whether the token declares itself a JWT of another kind than an access token (R45).
     pub(crate) fn is_of_other_kind(&self) -> bool {
         self.header.as_ref().is_some_and(JoseHeader::is_of_other_kind)
     }
 
-    /// Whether any decoder, however lenient, reads it as a JWT.
+    /// Whether any decoder, however lenient, reads the token as a JWT.
     pub(crate) fn is_any_jwt(&self) -> bool {
         self.header.is_some() || !matches!(self.jws, Err(NoJws::OtherForm))
     }
 
-    /// What it is where JWTs are verified.
+    /// Returns the kind of the token where JWTs are verified.
     pub(crate) fn kind(self) -> TokenKind<'t> {
         let malformed = |member| TokenError::about(member, Reason::MalformedJwt);
         let is_signed = self.header.is_some_and(|header| !header.is_encrypted());

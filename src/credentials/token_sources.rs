@@ -1,6 +1,6 @@
-//! Sources of an access token other than `Authorization`: the query (RFC 6750 §2.3), a cookie, another header field, or a
-//! subprotocol of a WebSocket handshake (R10, R11, R82). All are off unless they are configured, and whatever is found is taken
-//! out of the request before anything else is done with it.
+//! Sources of an access token other than `Authorization`: the query (RFC 6750 §2.3), a cookie, another header field, or a subprotocol of a
+//! WebSocket handshake (R10, R11, R82). All are off unless configured, and any token found is removed from the request before anything else
+//! happens to it.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode;
 use super::bearer;
 use crate::http::request_head::{FoundToken, Place, Presented, RequestHead};
 
-/// The places that are looked at.
+/// The configured sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// The name of a parameter of the query.
@@ -18,7 +18,7 @@ pub struct Sources {
     pub cookie: Option<String>,
     /// The name of a header field, in lower case.
     pub header: Option<String>,
-    /// The prefix of the token in that field, such as a scheme; none by default.
+    /// The prefix of the token in that field, such as a scheme, if any.
     pub header_prefix: Option<String>,
     /// The prefix of the token in a subprotocol.
     pub websocket_protocol: Option<String>,
@@ -29,13 +29,13 @@ pub struct Sources {
 pub struct Extracted<'a> {
     /// The header fields to rewrite, including `:path`, or to remove if there is no value.
     pub edits: Vec<(String, Option<Vec<u8>>)>,
-    /// Whether the query had a token: then the response is `private` (RFC 6750 §2.3).
+    /// Whether the query contained a token: then the response is `private` (RFC 6750 §2.3).
     pub is_in_query: bool,
     tokens: Vec<FoundToken<'a>>,
 }
 
 impl Extracted<'_> {
-    /// The head of the request as it is without them, after these edits.
+    /// Returns the head of the request after these edits, with the tokens as those found elsewhere.
     pub(crate) fn taken_out_of<'h>(
         &'h self,
         head: RequestHead<'h>,
@@ -47,14 +47,14 @@ impl Extracted<'_> {
 }
 
 impl Sources {
-    /// The fields that tokens may be in, apart from the path.
+    /// Returns the names of the fields that may contain tokens, apart from `:path`.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         let cookie = self.cookie.as_ref().map(|_| COOKIE);
         let protocol = self.websocket_protocol.as_ref().map(|_| WEBSOCKET_PROTOCOL);
         self.header.as_deref().into_iter().chain(cookie).chain(protocol)
     }
 
-    /// Looks for tokens in the header fields of a request.
+    /// Finds the tokens in the header fields of a request.
     pub(crate) fn extract<'a>(
         &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
@@ -101,7 +101,7 @@ impl Sources {
         extracted
     }
 
-    /// Where a request has credentials, in words for its client: the names are the operator's.
+    /// Describes to the client where its request has credentials. The names come from the operator.
     pub(crate) fn places(&self, head: &RequestHead<'_>) -> Vec<String> {
         let is_in_authorization = match head.elsewhere {
             [] => !matches!(head.authorization, Presented::Absent),
@@ -122,7 +122,8 @@ impl Sources {
         places
     }
 
-    /// The token in the value of the header field. None, if that has another scheme; empty, if it has none.
+    /// Returns the token in the value of the configured header field: `None` if the value has another scheme, an empty token if it lacks
+    /// the prefix.
     fn behind_prefix<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
         let Some(prefix) = &self.header_prefix else { return Some(value) };
         let prefix = prefix.trim_end().as_bytes();
@@ -140,7 +141,7 @@ impl Sources {
 }
 
 impl<'a> Extracted<'a> {
-    /// Names and values of the query are form-encoded; a name counts however it is encoded.
+    /// Removes the tokens from the query. Its names and values are form-encoded; a name matches in any encoding.
     fn take_from_query(&mut self, path: &'a [u8], name: &str) {
         let Some(start) = path.iter().position(|&byte| byte == b'?') else { return };
         let (path, query) = path.split_at(start);
@@ -165,7 +166,7 @@ impl<'a> Extracted<'a> {
         }
     }
 
-    /// Takes the elements that are tokens out of a list that may be spread over several fields.
+    /// Removes the tokens from a list that may span several fields.
     fn take_from_list(
         &mut self,
         place: Place,
@@ -199,7 +200,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
 
-/// `application/x-www-form-urlencoded`: a plus is a space there, which no token has.
+/// Decodes `application/x-www-form-urlencoded`, where a plus stands for a space, which no token contains.
 fn decode(value: &[u8]) -> Cow<'_, [u8]> {
     if value.contains(&b'+') {
         let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();

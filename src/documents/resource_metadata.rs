@@ -1,6 +1,6 @@
-//! Protected resource metadata (RFC 9728): a document that tells clients which authorization server to ask, served without a
-//! token. Its URL follows from the configured resource identifier, never from the request's host (R103). Where there are several
-//! resources, each has a document of its own.
+//! Protected resource metadata (RFC 9728): a document that tells clients which authorization server to use, served without a token. Its URL
+//! follows from the configured resource identifier, never from the request's host (R103). Each of several resources has a document of its
+//! own.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::documents::document::Document;
 use crate::http::path;
 use crate::http::request_head::RequestHead;
 
-/// The document and where it is.
+/// The metadata of one resource: the document and its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceMetadata {
     resource: String,
     url: Arc<str>,
-    /// The path of the resource, without a slash at its end.
+    /// The path of the resource, without a trailing slash.
     path: String,
     document: Document,
 }
@@ -23,9 +23,9 @@ pub struct ResourceMetadata {
 /// The operator's description of the resource (RFC 9728 §2).
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// `resource`, as written: clients compare it letter by letter (§3.3).
+    /// `resource`, as written: clients compare it character by character (§3.3).
     pub resource: String,
-    /// Its origin, and its path, which starts with a slash or is empty.
+    /// The origin of the resource, and its path, which starts with a slash or is empty.
     pub place: (String, String),
     /// `authorization_servers`: issuer identifiers.
     pub authorization_servers: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Description {
 }
 
 impl ResourceMetadata {
-    /// Writes the document. The well-known part comes between the host and the resource's own path (§3.1).
+    /// Creates the document. The well-known part of its URL comes between the host and the resource's own path (§3.1).
     pub fn new(description: Description) -> Self {
         let Description { resource, place, authorization_servers, scopes_supported, texts } = description;
         let (origin, mut resource_path) = place;
@@ -57,14 +57,15 @@ impl ResourceMetadata {
         Self { resource, url, path: resource_path, document }
     }
 
-    /// The resource identifier, as it is written.
+    /// Returns the resource identifier as written.
     pub(crate) fn resource(&self) -> &str {
         &self.resource
     }
 
-    /// The metadata that a challenge to this request names where its rule names none: clients must not use those of another resource (§3.3). That is the
-    /// resource with the longest path that the request is at or below, among those of its host. Where none is of its host,
-    /// clients know the gateway by a name that it does not see, and all count; of two with one path, neither is known to be meant.
+    /// Returns the metadata for the challenge to a request whose rule names no resource: clients must not use those of another resource
+    /// (§3.3). Among the resources of the request's host, that is the one with the longest path that the request is at or below. If no
+    /// resource is of that host, clients know the gateway by a name that it does not see, and all resources are candidates. Returns `None`
+    /// if there is no such resource, or if two have the same path, since either could be meant.
     #[inline(never)]
     pub(crate) fn find<'m>(all: &'m [Self], head: &RequestHead<'_>) -> Option<&'m Self> {
         if all.is_empty() {
@@ -72,7 +73,7 @@ impl ResourceMetadata {
         }
         let is_of_host = |metadata: &&Self| metadata.document.is_of_host(head.authority);
         let names_host = all.iter().any(|metadata| is_of_host(&metadata));
-        // As rules read it: an escape makes no other resource of it.
+        // Normalized as for rules: an escape does not make it another resource.
         let path = path::normalize(head.path).ok()?;
         let counts = |metadata: &&Self| (!names_host || is_of_host(metadata)) && metadata.is_around(&path);
         let found = all.iter().filter(counts).max_by_key(|metadata| metadata.path.len())?;
@@ -80,17 +81,17 @@ impl ResourceMetadata {
         is_only.then_some(found)
     }
 
-    /// Whether a path is that of the resource or below it.
+    /// Whether a path is that of the resource, or below it.
     fn is_around(&self, path: &str) -> bool {
         path.strip_prefix(self.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// What challenges name as `resource_metadata` (§5.1).
+    /// Returns the URL that challenges name as `resource_metadata` (§5.1).
     pub fn url(&self) -> &Arc<str> {
         &self.url
     }
 
-    /// The document.
+    /// Returns the document.
     pub(crate) fn document(&self) -> &Document {
         &self.document
     }

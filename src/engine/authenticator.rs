@@ -1,7 +1,7 @@
-//! The decision about a request, without a proxy: a request head goes in and comes out settled, or with a query to an
-//! authorization server; the answer goes in, and every request that waits for it is settled or has one more query.
+//! The decision about a request, without a proxy: for a request head, the result is a decision or a query to an authorization server. For
+//! the response, every request that waits for it is decided or needs another query.
 //!
-//! Nothing here replies, dispatches or reads a clock. Each hit is validated for its own request: the cache knows what the
+//! Nothing here replies, sends calls or reads a clock. Each cache hit is validated for its own request: the cache holds what the
 //! authorization server said, never a decision.
 
 use std::rc::Rc;
@@ -48,7 +48,7 @@ impl Authenticator {
         Self { settings, servers, proof_verifier, local_keys: LocalKeys::default() }
     }
 
-    /// Prepares what all workers share, and what is this worker's own, before the first request.
+    /// Prepares the data that all workers share, and this worker's own, before the first request.
     pub(super) fn prepare(&mut self, host: Host<'_>) {
         self.local_keys = LocalKeys::new(host.randomness.bytes().unwrap_or_default());
         if let Some(verifier) = &mut self.proof_verifier {
@@ -56,7 +56,7 @@ impl Authenticator {
         }
     }
 
-    /// A request head arrived.
+    /// Decides about a request whose head arrived, or returns the query that it needs.
     pub(super) fn authenticate(&mut self, head: &RequestHead<'_>, host: Host<'_>) -> Step {
         let allowed_origin = self.settings.cors.allowed_origin(head);
         self.examine(head, allowed_origin.as_ref(), host).unwrap_or_else(|reason| {
@@ -76,7 +76,7 @@ impl Authenticator {
                     true,
                     host,
                 ),
-            // If the fetch was throttled, verify with the keys we have instead of fetching again.
+            // If the fetch was throttled, verify with the current keys instead of fetching again.
             QueryResult::Document(result, _) => {
                 self.verify_and_decide(pending, *result != Err(Reason::IntrospectionLimit), host)
             }
@@ -112,7 +112,7 @@ impl Authenticator {
         })
     }
 
-    /// Decides about a request for a protected place. Public ones pay nothing for it.
+    /// Decides about a request that a rule protects, in a function of its own so that public requests pay nothing for it.
     #[inline(never)]
     fn protected(
         &mut self,
@@ -151,14 +151,15 @@ impl Authenticator {
         })
     }
 
-    /// The document of the gateway's own that a request is for.
+    /// Returns the gateway's own document that a request is for.
     fn document_at(&self, head: &RequestHead<'_>) -> Option<&Document> {
         let has_path = self.settings.documents().any(|document| document.is_at(head));
         if has_path { self.own_document(head) } else { None }
     }
 
-    /// Of the documents at the path of a request, that of its host. On other hosts, which services may know the gateway by, the only one there
-    /// is at this path; but what an operator opens at another host by name is a service's.
+    /// Among the documents at the path of a request, returns that of its host. On any other host, by which services may know the gateway,
+    /// returns the only document at the path, if there is just one; but if a rule opens that host by name without a token, the path belongs
+    /// to a service.
     #[cold]
     #[inline(never)]
     fn own_document(&self, head: &RequestHead<'_>) -> Option<&Document> {
@@ -170,8 +171,8 @@ impl Authenticator {
         document.filter(|_| !self.settings.rules.open_named_host(head))
     }
 
-    /// A preflight for an exposed path passes without a token, from a caller that the rule for the request admits. Services
-    /// behind unexposed paths never see it.
+    /// Decides about a preflight. For an exposed path, it passes without a token, if the rule for the request admits the caller. Services
+    /// behind unexposed paths never see one.
     #[cold]
     #[inline(never)]
     fn preflight(&self, asked: &RequestHead<'_>, origin: &Arc<str>, host: Host<'_>) -> Decision {
@@ -192,7 +193,7 @@ impl Authenticator {
         Decision::forward_public(UpstreamHeaders::stripped(), host)
     }
 
-    /// Decides about the token of such a request.
+    /// Decides about the token of a protected request.
     fn authorize(
         &mut self,
         head: &RequestHead<'_>,
@@ -260,7 +261,7 @@ impl Authenticator {
         })
     }
 
-    /// The step, with the query that refreshes the entry by which a request goes on.
+    /// Adds the query that refreshes the entry to the step of a request that is forwarded.
     fn with_refresh(
         &mut self,
         step: Step,
@@ -278,14 +279,14 @@ impl Authenticator {
         }
     }
 
-    /// Whether a request goes on by the answer of a server whose published keys are to be fetched again. A refresh of the answer, if
-    /// that is due as well, has time until the next request.
+    /// Whether a request is forwarded because of a server whose published keys are due to be fetched again. A refresh of the entry, if due
+    /// as well, is left to the next request.
     fn are_keys_due(&self, server: ServerId, step: &Step, now: Timestamp) -> bool {
         matches!(step, Step::Settled(Decision::Forward(_)))
             && self.servers.get(server).is_some_and(|server| server.are_keys_due(now))
     }
 
-    /// The step, with the query that fetches newer keys, if it is this worker's to ask.
+    /// Adds the query that fetches newer keys to the step, if this worker is the one to send it.
     fn with_newer_keys(&mut self, step: Step, server: ServerId, host: Host<'_>) -> Step {
         let query = self.servers.get_mut(server).and_then(|server| server.refresh_keys(host));
         match (step, query) {
@@ -294,8 +295,8 @@ impl Authenticator {
         }
     }
 
-    /// Decides without a response: by a stale entry, if configured and the server is down (R56); if there is none, another server may know
-    /// the token.
+    /// Decides without a usable response: by a stale entry, if that is configured and the server is down (R56). If there is no entry,
+    /// another server may know the token.
     fn fall_back(
         &mut self,
         mut pending: Pending,
@@ -359,7 +360,7 @@ impl Authenticator {
         }
     }
 
-    /// The same with the time that the request may take, where streams end with their token: the host counts from its beginning.
+    /// Adds the time that the request may take, if streams end with their token: the host counts from the start of the request.
     fn ending(
         &self,
         headers: UpstreamHeaders,
@@ -379,7 +380,7 @@ impl Authenticator {
         }
     }
 
-    /// The session that a request is in whose rule binds that.
+    /// Returns the session of a request whose rule binds sessions.
     #[cold]
     #[inline(never)]
     fn session(
@@ -393,7 +394,7 @@ impl Authenticator {
         binding.session(presented, server.name(), claims)
     }
 
-    /// What services receive: what is in the entry, and a JWT of the gateway's own where that has none.
+    /// Returns what services receive: the contents of the entry, and a JWT minted by the gateway if the entry has none.
     fn upstream_headers(
         &self,
         pending: &Pending,
@@ -404,7 +405,7 @@ impl Authenticator {
             return Ok(UpstreamHeaders::of(token_info));
         };
         if token_info.claims().validity().has_expired(host.now, Duration::ZERO) {
-            // Clocks may differ, but nothing is minted that is over.
+            // Clocks may differ, but no JWT is minted that has already expired.
             return Err(Reason::Expired.into());
         }
         let profile = pending.context.requirement.mint.as_ref().unwrap_or(&mint.profile);
@@ -429,5 +430,5 @@ impl Authenticator {
     }
 }
 
-/// As long as a JWT of a server may be by default, in bytes.
+/// The default maximum length of JWTs from servers, in bytes.
 const MAX_MINTED_LENGTH: usize = 32 * 1024;

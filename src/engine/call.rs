@@ -1,26 +1,26 @@
-//! A call to an authorization server, from the engine to its host and back.
+//! A call to an authorization server, passed between the engine and its host.
 
 use crate::http::callout::Callout;
 use crate::server::query::QueryKey;
 
-/// A request on its way through the gateway, by a number of its host's choice. No two at one time have the same.
+/// A request in the gateway, by a number that its host chooses. No two concurrent requests have the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(pub u64);
 
-/// A call, by a number that is not used twice.
+/// A call, by a number that is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallId(pub(super) u64);
 
 /// A call for the host to send.
 pub struct Call {
-    /// Names it when its end is reported.
+    /// Identifies the call when its end is reported.
     pub id: CallId,
-    /// The stream in whose name it is sent. None where calls [outlive](super::Capabilities::outlives_streams) streams, and for calls in the
-    /// background.
+    /// The stream in whose name the call is sent. `None` if calls [outlive](super::Capabilities::outlives_streams) streams, and for
+    /// background calls.
     pub stream: Option<StreamId>,
-    /// What it is about. One answer can end all calls of a configuration, on whichever worker, that are about the same at one time.
+    /// The subject of the call. One response can end all concurrent calls of a configuration with the same key, on all workers.
     pub key: QueryKey,
-    /// What is sent.
+    /// The request to send.
     pub request: Callout,
     /// The longest response body worth reading, in bytes.
     pub max_response_bytes: usize,

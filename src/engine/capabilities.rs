@@ -1,20 +1,20 @@
-//! What a host can do beyond what every host must. The engine does without what it cannot, or refuses.
+//! Optional capabilities of a host. Without one of these, the engine works around it, or refuses requests.
 
 /// The capabilities of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// It can act on a stream other than the one that it calls about, so that one answer can settle several requests.
+    /// The host can act on a stream other than the one that it calls about, so that one response can settle several requests.
     pub switches_streams: bool,
-    /// It reports the end of a call whose stream is gone.
+    /// The host reports the end of a call even if the call's stream is gone.
     pub outlives_streams: bool,
-    /// It calls [`Engine::on_tick`](super::Engine::on_tick) now and then.
+    /// The host calls [`Engine::on_tick`](super::Engine::on_tick) periodically.
     pub has_timers: bool,
-    /// It can remove or replace fields of which there are several with one name.
+    /// The host can remove or replace header fields of which several have the same name.
     pub edits_repeated_fields: bool,
 }
 
 impl Capabilities {
-    /// Those of a host that can do all.
+    /// All capabilities.
     pub const ALL: Self = Self {
         switches_streams: true,
         outlives_streams: true,

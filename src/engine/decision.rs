@@ -1,4 +1,4 @@
-//! What becomes of a request, and what is counted of that.
+//! The outcome of a request, and its metrics.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use crate::token_key::TokenKey;
 /// The decision about a request.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It continues to the services.
+    /// The request continues to the services.
     Forward(UpstreamHeaders),
-    /// It would be refused, but its rule only reports that: it continues to the services.
+    /// The request would be refused, but its rule only reports that: it continues to the services.
     ShadowDeny(Rejection, UpstreamHeaders),
-    /// It is for the gateway itself, which answers it.
+    /// The request is for the gateway itself, which replies.
     Answer(Reply),
-    /// It is refused.
+    /// The request is refused.
     Reject(Rejection),
 }
 
-/// What is to be done about a request.
+/// The next step for a request.
 pub(super) enum Step {
-    /// It is decided.
+    /// The request is decided.
     Settled(Decision),
-    /// It is decided, from a cache entry or by keys that expire soon. The query refreshes them in the background.
+    /// The request is decided, from a cache entry or by keys that expire soon. The query refreshes them in the background.
     Refresh(Decision, Query),
-    /// An authorization server has to be asked; the rest is kept until it answers.
+    /// An authorization server has to be queried; the request is pending until it responds.
     Ask(Query, Pending),
 }
 
@@ -54,24 +54,24 @@ pub(super) struct Pending {
 pub(super) struct OtherServers {
     /// The queries, the next one last.
     pub(super) queries: Vec<Query>,
-    /// Why one of them did not serve. Then the token may be known there, even if no other server knows it.
+    /// Why one of the servers failed. The token may be known there, even if no other server knows it.
     pub(super) failure: Option<TokenError>,
 }
 
 impl Decision {
-    /// Its rule is public.
+    /// Forwards a request that needs no token.
     pub(super) fn forward_public(headers: UpstreamHeaders, host: Host<'_>) -> Self {
         host.metrics.increment(Counter::AllowedPublic);
         Self::Forward(headers)
     }
 
-    /// Its token is good.
+    /// Forwards a request with a valid token.
     pub(super) fn forward(headers: UpstreamHeaders, host: Host<'_>) -> Self {
         host.metrics.increment(Counter::Allowed);
         Self::Forward(headers)
     }
 
-    /// It is refused, or continues without credentials where its rule is not enforced.
+    /// Refuses a request, or forwards it without credentials if its rule is not enforced.
     pub(super) fn refuse(rejection: Rejection, enforcement: Enforcement, host: Host<'_>) -> Self {
         match enforcement {
             Enforcement::Nothing => Self::shadow_deny(rejection, UpstreamHeaders::stripped(), host),
@@ -79,13 +79,13 @@ impl Decision {
         }
     }
 
-    /// It continues, although it would be denied if its rule were enforced.
+    /// Forwards a request that would be denied if its rule were enforced.
     pub(super) fn shadow_deny(rejection: Rejection, headers: UpstreamHeaders, host: Host<'_>) -> Self {
         host.metrics.shadow_deny(rejection.reason);
         Self::ShadowDeny(rejection, headers)
     }
 
-    /// It is refused, whatever its rule says.
+    /// Refuses a request, whatever its rule says.
     pub(super) fn reject(rejection: Rejection, host: Host<'_>) -> Self {
         host.metrics.deny(rejection.reason);
         Self::Reject(rejection)
@@ -93,12 +93,12 @@ impl Decision {
 }
 
 impl Pending {
-    /// The query to the next server, if this one does not know the token or did not serve.
+    /// Returns the query to the next server, if this one does not know the token or failed.
     ///
     /// # Errors
-    /// Why the request is refused: there is no other, or this one has refused the token for what it is.
+    /// Why the request is refused: there is no other server, or this one knows the token and refuses it.
     pub(super) fn next_query(&mut self, error: TokenError) -> Result<Query, TokenError> {
-        // `WrongIssuer` is said here of a JWT that this server would verify, never of an answer.
+        // `WrongIssuer` concerns a JWT that this server would verify, never a response.
         let is_unknown = matches!(error.reason, Reason::Inactive | Reason::NotAJwt | Reason::WrongIssuer);
         let Some(others) =
             self.others.as_mut().filter(|_| is_unknown || error.reason.fault() != Fault::Client)
@@ -113,7 +113,7 @@ impl Pending {
         Ok(query)
     }
 
-    /// The same for a client that speaks gRPC so, if it does, and of a resource with these metadata, if there are any.
+    /// Adds how to reply to the client: as to a gRPC call, if it is one, and with this URL of resource metadata, if there is one.
     pub(super) fn answered_with(
         mut self,
         grpc_call: Option<GrpcCall>,
@@ -124,7 +124,7 @@ impl Pending {
         self
     }
 
-    /// Refuses it, with what is known of its token.
+    /// Refuses the request, with what is known of its token.
     pub(super) fn reject(
         self,
         error: TokenError,

@@ -1,8 +1,9 @@
-//! The log of one configuration: one line for each decision where that is asked for, and what an operator has to know. Several
-//! configurations can share a process, so each has its own level. A line that could come with each request is written every few
-//! seconds at most, with the number of those that were suppressed.
+//! The log of one configuration: a line for each decision, if requested, and messages for operators. Several configurations can share a
+//! process, so each has its own level. A line that could repeat with every request is written once in a few seconds at most, with the
+//! number of suppressed ones.
 //!
-//! *Invariant:* no line holds a token, a secret or a text from outside, but the media type of an answer; tokens have a keyed tag.
+//! *Invariant:* no line contains a token, a secret or text from outside, except for the media type of a response. Tokens appear as keyed
+//! tags.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use crate::token_key::TokenKey;
 pub struct DecisionLog {
     /// `log_level`.
     level: LevelFilter,
-    /// The key of the tags that stand for tokens; empty, if there are none.
+    /// The key of the tags that stand for tokens. Empty if there are no tags.
     tag_key: Vec<u8>,
     sink: Box<dyn LogSink>,
     repeated: RefCell<BTreeMap<&'static str, Repetition>>,
@@ -35,18 +36,18 @@ pub trait LogSink {
     /// Writes a line.
     fn write(&self, level: Level, line: &str);
 
-    /// The time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// A line that was written already.
+/// The last occurrence of a line that was written.
 struct Repetition {
     written_at: Timestamp,
     suppressed: u64,
 }
 
 impl DecisionLog {
-    /// A log that has written nothing yet. Without a configured key, tags are made with a random one.
+    /// Creates a log. Without a configured key, tags are made with a random one.
     pub fn new(settings: &Settings, randomness: &dyn Randomness, sink: Box<dyn LogSink>) -> Self {
         let tag_key = match &settings.log_key {
             Some(key) => key.expose().as_bytes().to_vec(),
@@ -55,14 +56,14 @@ impl DecisionLog {
         Self { level: settings.log_level, tag_key, sink, repeated: RefCell::default() }
     }
 
-    /// A line about something that happens rarely.
+    /// Writes a line about a rare event.
     pub fn log(&self, level: Level, text: impl Display) {
         if self.writes(level) {
             self.write_line(level, &text);
         }
     }
 
-    /// One line for the decision about a request, where that is asked for.
+    /// Writes a line for the decision about a request, if requested.
     pub(super) fn note_decision_of(&self, decision: &Decision) {
         if let Decision::ShadowDeny(rejection, _) = decision {
             let text = "shadow denied: the rule is report_only";
@@ -86,7 +87,8 @@ impl DecisionLog {
         }
     }
 
-    /// What a call to an authorization server came to, and by which answer. What the client did is in the counters.
+    /// Writes the result of a call to an authorization server, with the response that caused it. Above the level `debug`, errors of clients
+    /// are only counted.
     pub(super) fn note_result(&self, server: &str, answer: impl Display, result: &QueryResult) {
         let fault = |reason: Reason| format!("{}, server {server}: {answer}", reason.name());
         match result {
@@ -112,7 +114,7 @@ impl DecisionLog {
         }
     }
 
-    /// Which keys of a set are left out, and why. A `kid` comes from outside, so keys are named by their places.
+    /// Writes which keys of a set are left out, and why. Keys are identified by their index, since a `kid` comes from outside.
     pub(super) fn note_unusable_keys(&self, level: Level, server: &str, keys: &[UnusableKey]) {
         let [_, ..] = keys else { return };
         let named = keys.iter().take(MAX_KEYS_NAMED);
@@ -139,7 +141,7 @@ impl DecisionLog {
         }
     }
 
-    /// What the server did wrong is a line of its own.
+    /// Writes the result of an introspection. An error of the server gets a line of its own.
     fn note_introspection(&self, token: &IntrospectionResult, fault: impl Fn(Reason) -> String) {
         let Some(TokenError { reason, member, .. }) = token.refusal() else {
             return self.log(Level::Debug, "introspection: active");
@@ -161,7 +163,7 @@ impl DecisionLog {
         self.log_limited(level, text, format_args!("{}{place}", fault(reason)));
     }
 
-    /// A line about something that may come again and again.
+    /// Writes a line about an event that may repeat.
     pub fn log_limited(&self, level: Level, text: &'static str, detail: impl Display) {
         if !self.writes(level) {
             return;
@@ -193,7 +195,7 @@ impl DecisionLog {
         let member = rejection.and_then(|rejection| rejection.member).map(str::to_owned);
         let facts = [("reason", reason), ("member", member), ("token", tag)];
         for (name, value) in facts {
-            // Writing into a text does not fail.
+            // Writing to a string does not fail.
             let _ = value.map(|value| write!(line, " {name}={value}"));
         }
         self.log(Level::Debug, line);
@@ -203,7 +205,7 @@ impl DecisionLog {
         level <= self.level
     }
 
-    /// Once for all kinds of text.
+    /// Compiled once for all types of text.
     #[inline(never)]
     fn write_line(&self, level: Level, text: &dyn Display) {
         self.sink.write(level, &text.to_string());
@@ -211,7 +213,7 @@ impl DecisionLog {
 }
 
 impl Repetition {
-    /// Whether it was written a moment ago. One from the future was written before the clock was set back.
+    /// Whether the line was written recently. One with a time in the future was written before the clock was set back.
     fn is_recent(&self, now: Timestamp) -> bool {
         now >= self.written_at && now.since(self.written_at).as_secs() < PAUSE_SECONDS
     }
@@ -219,7 +221,7 @@ impl Repetition {
 
 const PAUSE_SECONDS: u64 = 10;
 
-/// How many keys one line names.
+/// The maximum number of keys in one line.
 const MAX_KEYS_NAMED: usize = 16;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Everything that is taken off the head of a request or rewritten there before it may continue: tokens from other places than
-//! `Authorization`, fields that resemble the gateway's own, fields that could make it another request, and credentials.
+//! Everything that is removed from the head of a request or rewritten there before it may continue: tokens from places other than
+//! `Authorization`, fields that resemble the gateway's own, fields that could turn the request into another one, and credentials.
 //!
-//! What is set for the services comes later: see [`UpstreamHeaders`](super::UpstreamHeaders).
+//! Fields for the services are set later: see [`UpstreamHeaders`](super::UpstreamHeaders).
 
 use crate::credentials::token_sources::Extracted;
 use crate::http::field_name::{AUTHORIZATION, resembles};
@@ -11,29 +11,30 @@ use crate::refusal::Reason;
 use crate::session::SESSION_ID;
 use crate::settings::Settings;
 
-/// The edits of one request head. They are made whatever becomes of the request, so that access logs see it without tokens.
+/// The edits of one request head. They are made whatever the decision, so that access logs never contain tokens.
 #[derive(Debug, Default)]
 pub struct HeaderEdits<'a> {
-    /// Fields, `:path` among them, that are rewritten, or removed where there is no value.
+    /// Fields, possibly `:path`, that are rewritten, or removed if there is no value.
     pub(super) rewritten: Vec<(String, Option<Vec<u8>>)>,
-    /// Names of fields that resemble the gateway's own, as the client spelt them.
+    /// Names of fields that resemble the gateway's own, as the client spelled them.
     pub(super) spoofed: Vec<&'a str>,
-    /// Whether the client's credentials go.
+    /// Whether the client's credentials are removed.
     pub(super) strips_credentials: bool,
 }
 
 /// One edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit<'e> {
-    /// All fields of this name are removed.
+    /// Removes all fields of this name.
     Remove(&'e str),
-    /// All fields of this name are replaced by one with this value.
+    /// Replaces all fields of this name by one with this value.
     Replace(&'e str, &'e [u8]),
 }
 
 impl<'a> HeaderEdits<'a> {
-    /// The edits that a request needs whatever becomes of it, and the tokens that are taken out of other places than `Authorization`: fields
-    /// that a service could take for the gateway's own go (R75), and fields that could make it another request behind the gateway (R78, R131).
+    /// Returns the edits that a request needs whatever the decision, and the tokens found in places other than `Authorization`. Removed are
+    /// fields that a service could mistake for the gateway's own (R75), and fields that could turn the request into another one behind the
+    /// gateway (R78, R131).
     pub(super) fn find(
         head: &RequestHead<'_>,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
@@ -48,7 +49,7 @@ impl<'a> HeaderEdits<'a> {
         (Self { rewritten, spoofed, strips_credentials: false }, extracted)
     }
 
-    /// The head of the request after these edits, with the tokens that were taken out.
+    /// Returns the head of the request after these edits, with the tokens found elsewhere.
     pub(super) fn applied_to<'h>(
         &'h self,
         head: RequestHead<'h>,
@@ -57,7 +58,7 @@ impl<'a> HeaderEdits<'a> {
         extracted.taken_out_of(head, &self.rewritten)
     }
 
-    /// The edits, in the order in which they are made.
+    /// Returns the edits, in the order in which they are made.
     pub fn iter(&self) -> impl Iterator<Item = Edit<'_>> {
         let rewritten = self.rewritten.iter().map(|(name, value)| match value {
             Some(value) => Edit::Replace(name, value),
@@ -68,7 +69,7 @@ impl<'a> HeaderEdits<'a> {
         rewritten.chain(spoofed).chain(credentials)
     }
 
-    /// Why a request is refused where only one field of a name can be edited: of one that has to be, there are two.
+    /// Returns why a request is refused on a host that can edit only one field of a name: there are two of a name that has to be edited.
     #[cold]
     #[inline(never)]
     pub(super) fn repetition<'f>(
@@ -87,8 +88,8 @@ impl<'a> HeaderEdits<'a> {
     }
 }
 
-/// The names among these that no trailer section may have: credentials, session ids where they are bound, and what is taken off the head
-/// (R132, R276).
+/// Returns the names that a trailer section must not contain: credentials, session ids if they are bound, and fields that are removed from
+/// the head (R132, R276).
 #[inline(never)]
 pub(super) fn forbidden_trailers<'n>(
     names: impl Iterator<Item = &'n [u8]> + Clone,

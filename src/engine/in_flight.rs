@@ -1,5 +1,5 @@
 //! Calls in flight and the requests that wait for each: one introspection serves all requests with its token that arrive before the
-//! response, and one fetch of keys all that need them (R23, R63).
+//! response, and one fetch of keys serves all that need them (R23, R63).
 //!
 //! Some hosts drop the response to a call whose stream is gone (R113): that call is an [orphan](InFlight::orphan), which may have to be sent
 //! [again](InFlight::take_orphans).
@@ -13,7 +13,7 @@ use crate::authorization_server::Permit;
 use crate::server::query::{Query, QueryKey};
 use crate::time::Timestamp;
 
-/// A request that waits.
+/// A request that waits for a call.
 pub(super) struct Waiting {
     pub(super) stream: StreamId,
     pub(super) pending: Pending,
@@ -27,38 +27,38 @@ pub(super) struct InFlight {
     joinable: BTreeMap<QueryKey, CallId>,
     orphans: Vec<Flight>,
     refreshes: BTreeMap<QueryKey, Refresh>,
-    /// Calls whose responses the host drops: the server may still be at work.
+    /// Calls whose responses the host drops: the server may still be processing them.
     abandoned: Vec<Abandoned>,
-    /// Recent maximum response time.
+    /// The recent maximum response time.
     slowest: Option<Duration>,
 }
 
-/// A query for which no request waits, to be sent when there is room.
+/// A query for which no request waits, to be sent when the limits allow it.
 struct Refresh {
     query: Query,
-    /// When it was queued.
+    /// When the query was queued.
     since: Timestamp,
 }
 
 struct Abandoned {
-    /// When the server is expected to be done.
+    /// When the server is expected to have finished.
     due: Timestamp,
-    /// The longest that this can be from now.
+    /// How far ahead `due` can be at most.
     timeout: Duration,
-    /// Held until then.
+    /// Held until `due`.
     _permit: Option<Permit>,
 }
 
 /// A call and the requests that wait for its end.
 pub(super) struct Flight {
-    /// Kept, since an orphan is sent again.
+    /// Kept, since an orphan may be sent again.
     pub(super) query: Query,
     pub(super) waiting: Vec<Waiting>,
-    /// The stream in whose name it is sent.
+    /// The stream in whose name the call is sent.
     pub(super) sender: Option<StreamId>,
 }
 
-/// A flight, when it was started, and its place among those of its server.
+/// A flight, when it started, and its place among the open introspections of its server.
 struct Started {
     flight: Flight,
     at: Timestamp,
@@ -66,34 +66,34 @@ struct Started {
 }
 
 impl InFlight {
-    /// Frees the places of calls whose responses the host drops, where the server is expected to be done.
+    /// Frees the places of calls whose responses the host drops, once the server is expected to have finished.
     pub(super) fn free_abandoned(&mut self, now: Timestamp) {
-        // What lies further ahead than it can, was noted before the clock went back.
+        // An end further ahead than possible was recorded before the clock was set back.
         self.abandoned
             .retain(|abandoned| now < abandoned.due && abandoned.due <= now.plus(abandoned.timeout));
     }
 
-    /// How many requests wait for calls of this kind to the server.
+    /// Returns the number of requests that wait for calls of this kind to the server.
     pub(super) fn waiting_like(&self, like: &QueryKey) -> usize {
         let flights = self.flights.values().map(|started| &started.flight);
         let flights = flights.filter(|flight| flight.query.key().is_like(like));
         flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
     }
 
-    /// How many requests wait.
+    /// Returns the number of waiting requests.
     pub(super) fn waiting(&self) -> usize {
         let flights = self.flights.values().map(|started| &started.flight).chain(&self.orphans);
         flights.fold(0, |waiting, flight| waiting.saturating_add(flight.waiting.len()))
     }
 
-    /// The requests that wait for a call in flight with this key, for another to join them. A call that can be lost with its stream is
-    /// joined only where it `is_resent` then.
+    /// Returns the requests that wait for a call in flight with this key, so that another can join. A call that can be lost with its stream
+    /// may only be joined if it `is_resent` then.
     pub(super) fn joinable(&mut self, key: &QueryKey, is_resent: bool) -> Option<&mut Vec<Waiting>> {
         let started = self.joinable.get(key).and_then(|id| self.flights.get_mut(id))?;
         (is_resent || started.flight.sender.is_none()).then_some(&mut started.flight.waiting)
     }
 
-    /// Starts a flight, whose call is to be sent.
+    /// Starts a flight. Its call still has to be sent.
     pub(super) fn start(&mut self, flight: Flight, permit: Option<Permit>, at: Timestamp) -> CallId {
         let id = CallId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
@@ -102,17 +102,17 @@ impl InFlight {
         id
     }
 
-    /// Takes the place of a call, for its host to keep.
+    /// Takes the permit of a call, for its host to keep.
     pub(super) fn take_permit(&mut self, id: CallId) -> Option<Permit> {
         self.flights.get_mut(&id)?.permit.take()
     }
 
-    /// The flight of a call that has not ended.
+    /// Returns the flight of a call that has not ended.
     pub(super) fn get(&self, id: CallId) -> Option<&Flight> {
         self.flights.get(&id).map(|started| &started.flight)
     }
 
-    /// A call that ended, and how long it took. None for one that is not in flight.
+    /// Removes a call that ended. Returns its flight and duration, or `None` if it is not in flight.
     pub(super) fn complete(&mut self, id: CallId, now: Timestamp) -> Option<(Flight, Duration)> {
         let Started { flight, at, .. } = self.remove(id)?;
         let took = now.since(at);
@@ -121,15 +121,15 @@ impl InFlight {
         Some((flight, took))
     }
 
-    /// The call was not sent.
+    /// Removes a call that was not sent.
     pub(super) fn withdraw(&mut self, id: CallId) -> Option<Flight> {
         self.remove(id).map(|started| started.flight)
     }
 
-    /// The host drops the responses to calls in this stream's name. Gives their keys.
+    /// Turns the calls in this stream's name into orphans: the host drops their responses. Returns their keys.
     ///
-    /// The server is assumed busy for twice the recent maximum response time, at most until the time-out: a client
-    /// that disconnects must neither exceed the server's limit, nor occupy a slot longer than the server is busy (R113).
+    /// The server is assumed to be busy for twice the recent maximum response time, but not beyond the timeout: a client that disconnects
+    /// must neither exceed the server's limit, nor occupy a place for longer than the server is busy (R113).
     pub(super) fn orphan(&mut self, stream: StreamId) -> Vec<QueryKey> {
         let is_of_stream =
             |(id, started): (&CallId, &Started)| (started.flight.sender == Some(stream)).then_some(*id);
@@ -146,7 +146,7 @@ impl InFlight {
         Some(key)
     }
 
-    /// This stream does not wait any more.
+    /// Removes the requests of a stream that no longer waits.
     pub(super) fn leave(&mut self, stream: StreamId) {
         let flights = self.flights.values_mut().map(|started| &mut started.flight);
         for flight in flights.chain(&mut self.orphans) {
@@ -154,36 +154,36 @@ impl InFlight {
         }
     }
 
-    /// Queues a query for which no request waits. One with the same key that is queued already stays.
+    /// Queues a query for which no request waits. A queued one with the same key stays.
     pub(super) fn refresh(&mut self, query: Query, now: Timestamp) {
         if self.refreshes.len() < MAX_REFRESHES {
             self.refreshes.entry(query.key()).or_insert(Refresh { query, since: now });
         }
     }
 
-    /// Takes the queued queries that are not in flight. Each is to be [started](Self::start), or [put back](Self::put_back).
+    /// Takes the queued queries that are not in flight. Each has to be [started](Self::start) or [put back](Self::put_back).
     pub(super) fn take_refreshes(&mut self) -> Vec<(Query, Timestamp)> {
         let refreshes = std::mem::take(&mut self.refreshes).into_iter();
-        // A request may have asked since, because it found nothing fresh: its answer is a refresh as well.
+        // A request that found no fresh entry may have sent the query since: its response is a refresh as well.
         let unsent = refreshes.filter(|(key, _)| !self.joinable.contains_key(key));
         unsent.map(|(_, Refresh { query, since })| (query, since)).collect()
     }
 
-    /// Keeps a query for which there was no room for another try, until its time-out.
+    /// Queues a query again that the limits did not allow, until its timeout.
     pub(super) fn put_back(&mut self, query: Query, since: Timestamp, now: Timestamp) {
         if since <= now && now < since.plus(query.timeout()) {
             self.refreshes.insert(query.key(), Refresh { query, since });
         }
     }
 
-    /// Takes the orphans to send again: those for which requests wait, and those whose answer `is_needed` anyway.
+    /// Takes the orphans to send again: those for which requests wait, and those whose response `is_needed` anyway.
     pub(super) fn take_orphans(&mut self, is_needed: impl Fn(&Query) -> bool) -> Vec<Flight> {
         let mut orphans = std::mem::take(&mut self.orphans);
         orphans.retain(|flight| !flight.waiting.is_empty() || is_needed(&flight.query));
         orphans
     }
 
-    /// How many queries are queued.
+    /// Returns the number of queued queries.
     #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
         self.refreshes.len()
@@ -199,10 +199,10 @@ impl InFlight {
     }
 }
 
-/// As many as may be open at one time, by default.
+/// The maximum number of queued queries: the default of `max_concurrent`.
 const MAX_REFRESHES: usize = 256;
 
-/// How much of the recent maximum remains with each response.
+/// The part of the recent maximum that remains with each response.
 const DECAY: f64 = 0.875;
 
 #[cfg(test)]

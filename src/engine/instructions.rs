@@ -1,4 +1,4 @@
-//! What a driver passes to the engine with a request, and what it has to do then.
+//! The data that a driver passes to the engine with a request, and the instructions that it gets back.
 
 use super::edits::HeaderEdits;
 use crate::credentials::client_certificate::CertificateSource;
@@ -8,24 +8,24 @@ use crate::policy::Requirement;
 use crate::settings::Settings;
 use crate::token_info::UpstreamHeaders;
 
-/// What the host knows of a request beside its fields, as far as [`RequiredAttributes`] ask for it.
+/// Facts that the host knows about a request in addition to its fields, as far as [`RequiredAttributes`] ask for them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attributes<'a> {
-    /// The route that the host has selected, by its name or its label.
+    /// The route that the host selected, by its name or its label.
     pub route: Option<&'a [u8]>,
-    /// The caller's identity by its certificate: a URI (RFC 5280 §4.2.1.6).
+    /// The caller's identity in its certificate: a URI (RFC 5280 §4.2.1.6).
     pub peer: Option<&'a [u8]>,
     /// The SHA-256 of the caller's certificate, in hexadecimal digits.
     pub certificate: Option<&'a [u8]>,
-    /// The call of an MCP client, by the host's filter that has read the body to its end.
+    /// The call of an MCP client, as reported by the host's filter that read the whole body.
     pub mcp_call: Option<McpCall<'a>>,
-    /// How many fields the host has announced. Some hosts cut a long list.
+    /// The number of fields that the host announced. Some hosts truncate a long list.
     pub field_count: usize,
-    /// Path and authority, where pseudo-header fields are not what services receive.
+    /// Path and authority, if the services receive others than those in the pseudo-header fields.
     pub target: Option<(&'a [u8], &'a [u8])>,
 }
 
-/// Which [`Attributes`] rules ask for.
+/// The [`Attributes`] that rules ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequiredAttributes {
     /// The route.
@@ -34,32 +34,32 @@ pub struct RequiredAttributes {
     pub peer: bool,
     /// The caller's certificate.
     pub certificate: bool,
-    /// What Envoy's filter for MCP has read of the body.
+    /// What Envoy's filter for MCP read in the body.
     pub mcp_call: bool,
 }
 
-/// What to do with a request whose head arrived.
+/// The instructions for a request whose head arrived.
 #[derive(Debug)]
 pub struct Instructions<'a> {
     /// The edits, to be made at once.
     pub edits: HeaderEdits<'a>,
-    /// How it goes on. None, if the request waits: [`Engine::poll_action`](super::Engine::poll_action) gives it later.
+    /// The action. `None` if the request waits: [`Engine::poll_action`](super::Engine::poll_action) returns the action later.
     pub action: Option<Action>,
-    /// Whether the response is for the client alone, since the request's URL was (RFC 6750 §2.3).
+    /// Whether the response must be private, since the request's URL contained the token (RFC 6750 §2.3).
     pub is_response_private: bool,
 }
 
 /// The decision about a request, for the driver to carry out.
 #[derive(Debug)]
 pub enum Action {
-    /// It continues to the services, with these fields set.
+    /// The request continues to the services, with these fields set.
     Continue(UpstreamHeaders),
-    /// The gateway answers it.
+    /// The gateway replies.
     Reply(Reply),
 }
 
 impl Instructions<'_> {
-    /// An action without edits.
+    /// Creates an action without edits.
     pub(super) fn of(action: Action) -> Self {
         Self { edits: HeaderEdits::default(), action: Some(action), is_response_private: false }
     }
@@ -78,7 +78,7 @@ impl RequiredAttributes {
 }
 
 impl<'a> Attributes<'a> {
-    /// The head with these attributes.
+    /// Returns the head with these attributes.
     pub(super) fn added_to(self, head: RequestHead<'a>) -> RequestHead<'a> {
         let Self { route, peer, certificate, mcp_call, target, field_count: _ } = self;
         let (path, authority) = target.unwrap_or((head.path, head.authority));

@@ -1,4 +1,4 @@
-//! One configuration at work on one worker, whatever its host: requests and answers go in, calls and actions come out.
+//! Runs one configuration on one worker, independently of the host: requests and responses go in, calls and actions come out.
 //!
 //! ```text
 //! on_request ─────▶ Instructions { edits, action }         continue, reply, or pause
@@ -7,9 +7,9 @@
 //! on_stream_gone, on_tick
 //! ```
 //!
-//! The engine owns the order of these steps: which requests share a response, what becomes of the calls of streams that are gone, what is
-//! refreshed in the background, and the limits of each server. A driver moves bytes, and polls until nothing is left: first the calls, then
-//! the actions.
+//! The engine determines the order of these steps: which requests share a response, what happens to the calls of streams that are gone,
+//! what is refreshed in the background, and the limits of each server. A driver moves bytes, and polls until nothing is left: first the
+//! calls, then the actions.
 //!
 //! *Invariant:* no request is settled twice. *Invariant:* no call is made for a request before its driver has applied the edits and polls.
 
@@ -69,18 +69,18 @@ pub struct Engine {
     unsent: VecDeque<(StreamId, Query, Pending)>,
     calls: VecDeque<CallId>,
     actions: VecDeque<(StreamId, Action)>,
-    /// Evictions that the counter includes already.
+    /// The evictions that the counter already includes.
     evictions: u64,
 }
 
 impl Engine {
-    /// An engine with empty caches.
+    /// Creates an engine with empty caches.
     pub fn new(settings: Arc<Settings>, capabilities: Capabilities, log: Rc<DecisionLog>) -> Self {
         let protections = Protections::of_engine(&settings);
         Self::sharing(settings, &protections, capabilities, log)
     }
 
-    /// The same, where all workers of a process share the limits and the circuit breakers.
+    /// Like [`Self::new`], with limits and circuit breakers that all workers of a process share.
     pub fn sharing(
         settings: Arc<Settings>,
         protections: &Protections,
@@ -108,23 +108,23 @@ impl Engine {
         }
     }
 
-    /// Prepares what all workers share, before the first request.
+    /// Prepares the data that all workers share, and this worker's own, before the first request.
     pub fn prepare(&mut self, host: Host<'_>) {
         self.authenticator.prepare(host);
     }
 
-    /// The host has proven that it switches between streams, and sends calls from now on in a name that outlives them.
+    /// Records that the host has been proven to switch between streams. From now on, calls are sent in a name that outlives streams.
     pub fn on_switching_proven(&mut self) {
         self.capabilities =
             Capabilities { switches_streams: true, outlives_streams: true, ..self.capabilities };
     }
 
-    /// Which [`Attributes`] rules ask for.
+    /// Returns which [`Attributes`] rules ask for.
     pub fn required_attributes(&self) -> RequiredAttributes {
         self.required_attributes
     }
 
-    /// A request head arrived: all its fields, pseudo-header fields included.
+    /// Handles a request whose head arrived. `fields` are all its fields, pseudo-header fields included.
     pub fn on_request<'a>(
         &mut self,
         stream: StreamId,
@@ -134,7 +134,7 @@ impl Engine {
     ) -> Instructions<'a> {
         let head = RequestHead::read(fields.clone());
         if head.field_count < attributes.field_count {
-            // What cannot be seen cannot be removed.
+            // A field that cannot be seen cannot be removed.
             let reply = self.internal_error("the host does not show all fields", host.metrics);
             return Instructions::of(Action::Reply(reply));
         }
@@ -185,7 +185,7 @@ impl Engine {
         Instructions { edits, action, is_response_private: extracted.is_in_query }
     }
 
-    /// The reply to a request that its host cannot show or change as it has to be.
+    /// Returns the reply to a request that the host cannot show or change as required.
     #[cold]
     #[inline(never)]
     pub fn refuse(&self, reason: Reason, metrics: &dyn Metrics) -> Reply {
@@ -193,14 +193,14 @@ impl Engine {
         Rejection::from(reason).reply(&self.settings.protection)
     }
 
-    /// The reply to a request about which the host refused a call.
+    /// Returns the reply to a request for which the host refused a call to one of its functions.
     #[cold]
     pub fn internal_error(&self, refused: impl Display, metrics: &dyn Metrics) -> Reply {
         self.log.log_limited(Level::Error, "the host refused a call for a request", refused);
         self.refuse(Reason::Internal, metrics)
     }
 
-    /// Whether a request brings a token, or other credentials.
+    /// Whether a request presents a token, or other credentials.
     pub fn presents_credentials<'a>(
         &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
@@ -211,12 +211,13 @@ impl Engine {
         !matches!((head.authorization, head.elsewhere), (Presented::Absent, []))
     }
 
-    /// The names among these that no trailer section may have: credentials, and what is taken off the head (R132).
+    /// Returns the names that a trailer section must not contain: credentials, session ids if they are bound, and fields that are removed
+    /// from the head (R132, R276).
     pub fn forbidden_trailers<'n>(&self, names: impl Iterator<Item = &'n [u8]> + Clone) -> Vec<&'n str> {
         edits::forbidden_trailers(names, &self.settings)
     }
 
-    /// The next call for the host to send. It ends by [`Self::on_call_done`] or [`Self::on_call_not_sent`].
+    /// Returns the next call for the host to send. Its end is reported by [`Self::on_call_done`] or [`Self::on_call_not_sent`].
     pub fn poll_call(&mut self, host: Host<'_>) -> Option<Call> {
         while let Some((stream, query, pending)) = self.unsent.pop_front() {
             let decision = self.ask(stream, query, pending, host);
@@ -236,18 +237,18 @@ impl Engine {
         None
     }
 
-    /// The place of a call among those of its server, for a host that knows when the call ends, whatever becomes of this worker. None for the
-    /// call of a document, and for one that shares the answer to another worker's.
+    /// Takes the permit of a call, for a host that knows when the call ends, whatever happens to this worker. Returns `None` for the call
+    /// for a document, and for one that shares the response to another worker's.
     pub fn take_permit(&mut self, call: CallId) -> Option<Permit> {
         self.in_flight.take_permit(call)
     }
 
-    /// What is to be done next about a request that was paused.
+    /// Returns the next action for a request that was paused.
     pub fn poll_action(&mut self) -> Option<(StreamId, Action)> {
         self.actions.pop_front()
     }
 
-    /// A call ended.
+    /// Handles the end of a call.
     pub fn on_call_done(&mut self, call: CallId, result: CallResult<'_>, host: Host<'_>) {
         let Some((flight, took)) = self.in_flight.complete(call, host.now) else { return };
         if flight.query.is_introspection() {
@@ -257,7 +258,7 @@ impl Engine {
         self.settle(flight, result, host);
     }
 
-    /// The host did not take a call.
+    /// Handles a call that the host could not send.
     #[cold]
     pub fn on_call_not_sent(&mut self, call: CallId, refused: impl Display, host: Host<'_>) {
         let Some(flight) = self.in_flight.withdraw(call) else { return };
@@ -269,7 +270,7 @@ impl Engine {
         self.settle(flight, CallResult::Lost, host);
     }
 
-    /// A call ended, and the host does not give the time: no token can be validated.
+    /// Handles the end of a call if the host cannot tell the time: without it, no token can be validated.
     #[cold]
     pub fn on_call_without_time(&mut self, call: CallId, metrics: &dyn Metrics) {
         let Some(flight) = self.in_flight.withdraw(call) else { return };
@@ -279,8 +280,8 @@ impl Engine {
         }
     }
 
-    /// A stream that waits is gone. Where the host drops the response to a call that was sent in its name, and others need that, the call is
-    /// sent again at the next tick.
+    /// Handles the end of a stream that waits. If the host drops the response to a call sent in the stream's name, and others need it, the
+    /// call is sent again at the next tick.
     pub fn on_stream_gone(&mut self, stream: StreamId) {
         self.unsent.retain(|(unsent, ..)| *unsent != stream);
         self.in_flight.leave(stream);
@@ -290,19 +291,19 @@ impl Engine {
             }
         }
         if !self.capabilities.has_timers {
-            // Nothing is sent again. The calls still count as open, so that clients which disconnect cannot cause one each.
+            // Nothing is sent again. The calls still count as open, so that clients that disconnect cannot cause one each.
             self.in_flight.take_orphans(|_| false);
         }
     }
 
-    /// Queues the fetch of published keys that no request needs yet: those that are not there, and those that are to be fetched again.
+    /// Queues fetches of published keys before a request needs them: keys that are missing, and those that are due.
     pub fn fetch_keys(&mut self, host: Host<'_>) {
         for query in self.authenticator.servers.fetch_keys(host) {
             self.refresh(query, host);
         }
     }
 
-    /// Time has passed: sends queued refreshes and what was lost with a stream, and sets the gauges.
+    /// Handles a tick: sends queued refreshes and calls that were lost with a stream, and sets the gauges.
     pub fn on_tick(&mut self, host: Host<'_>) {
         let Self { in_flight, authenticator, .. } = self;
         let orphans = in_flight.take_orphans(|query| authenticator.servers.needs_answer(query.key()));
@@ -331,8 +332,8 @@ impl Engine {
         }
     }
 
-    /// Joins a call in flight with the same key, or starts one. A query that must not be sent ends at once, which may lead to another. None,
-    /// if the request waits.
+    /// Joins a call in flight with the same key, or starts one. A query that must not be sent ends at once, which may lead to another.
+    /// Returns `None` if the request waits.
     fn ask(&mut self, stream: StreamId, query: Query, pending: Pending, host: Host<'_>) -> Option<Decision> {
         let key = query.key();
         let waiting = self.in_flight.waiting_like(&key);
@@ -359,7 +360,7 @@ impl Engine {
         self.resume(Waiting { stream, pending }, &result, host)
     }
 
-    /// The result of a query that is not sent.
+    /// Returns the result of a query that is not sent.
     fn not_sent(&self, key: QueryKey, not_sent: NotSent, host: Host<'_>) -> QueryResult {
         let result = QueryResult::failed(key, not_sent.into());
         if !key.is_document() {
@@ -369,7 +370,7 @@ impl Engine {
         result
     }
 
-    /// Goes on with a request by the result that it waited for. None, if it waits for another.
+    /// Continues a request with the result that it waited for. Returns `None` if it waits for another.
     fn resume(&mut self, waiting: Waiting, result: &QueryResult, host: Host<'_>) -> Option<Decision> {
         let Waiting { stream, pending } = waiting;
         match self.authenticator.settle(pending, result, host) {
@@ -382,7 +383,7 @@ impl Engine {
         }
     }
 
-    /// Whether a query may be sent; one that may, counts as sent.
+    /// Decides whether a query may be sent. An admitted query counts as sent.
     fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<Option<Permit>, NotSent> {
         self.in_flight.free_abandoned(host.now);
         self.authenticator.servers.admit(query, host)
@@ -393,7 +394,7 @@ impl Engine {
         self.calls.push_back(id);
     }
 
-    /// A call ended: settles the requests that waited for it.
+    /// Evaluates the result of a call, and settles the requests that waited for it.
     fn settle(&mut self, flight: Flight, result: CallResult<'_>, host: Host<'_>) {
         let query = &flight.query;
         let answer = format_args!("got {result}, expected status 200 and {}", query.accept());
@@ -422,7 +423,7 @@ impl Engine {
         self.actions.extend(action.map(|action| (stream, action)));
     }
 
-    /// Leaves a query to the next tick.
+    /// Queues a query for the next tick.
     fn refresh(&mut self, query: Query, host: Host<'_>) {
         if self.capabilities.has_timers {
             self.in_flight.refresh(query, host.now);

@@ -1,4 +1,4 @@
-//! What a query to an authorization server came to.
+//! The result of a query to an authorization server.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::token_key::TokenKey;
 pub(super) enum QueryResult {
     /// An introspection.
     Token(IntrospectionResult),
-    /// A fetch of metadata or keys, and the keys that it leaves out if they are others than before.
+    /// A fetch of metadata or keys, and the keys that are left out, if they differ from those before.
     Document(Result<(), Reason>, Vec<UnusableKey>),
 }
 
@@ -26,7 +26,7 @@ pub(super) struct IntrospectionResult {
 }
 
 impl QueryResult {
-    /// The result of a query that came to nothing.
+    /// Creates the result of a query that failed.
     pub(super) fn failed(key: QueryKey, error: TokenError) -> Self {
         match key.about {
             About::Token(token) => {
@@ -38,7 +38,7 @@ impl QueryResult {
 }
 
 impl IntrospectionResult {
-    /// Why the token has no info, if it has none.
+    /// Returns why the token is not accepted, if it is not.
     pub(super) fn refusal(&self) -> Option<TokenError> {
         self.unverified_token.as_ref().err().copied()
     }

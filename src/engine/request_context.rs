@@ -1,5 +1,5 @@
-//! A request for a protected place, with all that is found out about it once, at the door: what its rule requires, what it presents, and
-//! how a refusal is put to it.
+//! A protected request, with all facts that are established once, at the start: what its rule requires, what it presents, and how a refusal
+//! is presented to its client.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token::confirmation::Presenter;
 
-/// A request for a protected place.
+/// A request that a rule protects.
 pub(super) struct RequestContext {
-    /// What its rule requires.
+    /// The requirement of its rule.
     pub(super) requirement: Arc<Requirement>,
-    /// What it shows of its sender.
+    /// The sender, as far as the request identifies it.
     pub(super) presenter: Presenter,
-    /// The proof of possession, right for this request. Its signature is verified later, when its token is known to be good and bound to
-    /// that key: no other proof is worth verifying or remembering.
+    /// The proof of possession, valid for this request except for its signature. That is verified later, once the token is known to be
+    /// valid and bound to the proof's key: no other proof is worth verifying or remembering.
     pub(super) proof: Option<Box<UnverifiedProof>>,
-    /// How its client speaks, if that is one of gRPC. Requests that wait have it.
+    /// The gRPC call, if the request is one. Set only for requests that wait.
     pub(super) grpc_call: Option<GrpcCall>,
-    /// How long its client lets it take, in milliseconds, if streams end with their token.
+    /// The client's own timeout in milliseconds, if streams end with their token.
     pub(super) timeout: Option<NonZeroU64>,
-    /// The URL of the metadata that a challenge names, if the rule does not say. Requests that wait have it.
+    /// The URL of the metadata for challenges, if the rule does not name one. Set only for requests that wait.
     pub(super) resource_metadata: Option<Arc<str>>,
-    /// What it says of its session, if its rule binds that.
+    /// The session that the request presents, if its rule binds sessions.
     pub(super) session: Option<Box<PresentedSession>>,
     schemes: Schemes,
     allowed_origin: Option<Arc<str>>,
 }
 
 impl RequestContext {
-    /// Reads the credentials of a request, where proofs are looked at as `mode` says.
+    /// Reads the credentials of a request. `mode` says whether proofs are considered.
     ///
     /// # Errors
     /// The client's error.
@@ -87,7 +87,7 @@ impl RequestContext {
         Ok((context, token))
     }
 
-    /// The refusal of this request, whose credentials were looked at, and perhaps the claims of its token.
+    /// Returns the refusal of this request, whose credentials were read, and possibly the claims of its token.
     pub(super) fn refusal(self, reason: Reason, claims: Option<&Claims>) -> Rejection {
         let Self { requirement, grpc_call, resource_metadata, schemes, allowed_origin, .. } = self;
         let schemes = if reason.is_about_proof() { Schemes::Dpop } else { schemes };
@@ -97,8 +97,8 @@ impl RequestContext {
     }
 }
 
-/// The schemes to challenge when these credentials are refused at the door. Without credentials of ours, all that would do; with them, the
-/// one that was used, if it does (R14).
+/// Returns the schemes to challenge when credentials are refused at the start: all that are accepted if the request has no token, otherwise
+/// the one that was used, if it is accepted (R14).
 pub(super) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) -> Schemes {
     match (mode, bearer::scheme(head.authorization)) {
         (DpopMode::Off, _) => Schemes::Bearer,
@@ -110,13 +110,13 @@ pub(super) fn schemes(head: &RequestHead<'_>, mode: DpopMode, reason: Reason) ->
     }
 }
 
-/// Whether a request that is refused for this reason has no token: nothing, or credentials of a scheme that is none of tokens.
+/// Whether a request that is refused for this reason has no token: no credentials, or credentials of a scheme that is not for tokens.
 pub(super) fn is_anonymous(head: &RequestHead<'_>, reason: Reason) -> bool {
     let has_none = matches!(head.authorization, Presented::Absent);
     reason.is_about_absence() && (has_none || bearer::is_of_other_scheme(head.authorization))
 }
 
-/// Where the credentials of a request are that are refused at the door, for its client. None, if the place is not what is wrong.
+/// Describes to the client where the refused credentials are. Returns `None` if their place is not what is wrong.
 pub(super) fn places(head: &RequestHead<'_>, settings: &Settings, reason: Reason) -> Option<String> {
     if !reason.is_about_place() {
         return None;
@@ -130,7 +130,7 @@ pub(super) fn places(head: &RequestHead<'_>, settings: &Settings, reason: Reason
     Some(places.join(" and "))
 }
 
-/// One token, from `Authorization` or from elsewhere (R9). Credentials of another scheme beside it are no token.
+/// Returns the only token, from `Authorization` or from elsewhere (R9). Credentials of another scheme beside it do not count as a token.
 fn token<'h>(
     head: &RequestHead<'h>,
     syntax: TokenSyntax,

@@ -1,4 +1,5 @@
-//! The authorization servers of one configuration on one worker: whose a token is, and who is asked about it.
+//! The authorization servers of one configuration on one worker: determines which server a token belongs to, and which servers are queried
+//! about it.
 
 use std::rc::Rc;
 
@@ -21,22 +22,22 @@ use crate::settings::Settings;
 use crate::token_info::TokenInfo;
 use crate::token_key::{PresentedKey, TokenKey};
 
-/// All of them, at least one.
+/// All authorization servers, at least one.
 pub(super) struct Servers(Vec<AuthorizationServer>);
 
 /// The values of one worker's gauges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct GaugeValues {
-    /// Entries in its memory.
+    /// Entries in the worker's memory.
     pub(super) entries: usize,
-    /// Entries that were evicted since it began.
+    /// Entries evicted since the worker started.
     pub(super) evictions: u64,
-    /// Authorization servers whose circuit is open.
+    /// Authorization servers whose circuit breaker is open or half open.
     pub(super) open_circuits: usize,
 }
 
 impl Servers {
-    /// With empty caches.
+    /// Creates the servers with empty caches.
     pub(super) fn new(settings: &Settings, protections: &Protections) -> Self {
         let servers = settings.servers.iter().enumerate();
         let server = |(index, server): (usize, &_)| {
@@ -54,17 +55,17 @@ impl Servers {
         self.0.get_mut(id.0)
     }
 
-    /// What operators call a server.
+    /// Returns the name of a server for operators.
     pub(super) fn name(&self, id: ServerId) -> &str {
         self.get(id).map_or("", AuthorizationServer::name)
     }
 
-    /// The keys of the configuration that are left out, by what operators call their servers.
+    /// Returns the configured keys that are left out, with the names of their servers.
     pub(super) fn unusable_keys(&self) -> impl Iterator<Item = (&str, &[UnusableKey])> {
         self.0.iter().map(|server| (server.name(), server.unusable_keys()))
     }
 
-    /// The gauges of this worker.
+    /// Returns the values of this worker's gauges.
     pub(super) fn gauge_values(&self) -> GaugeValues {
         self.0.iter().fold(GaugeValues::default(), |values, server| {
             let Occupancy { entries, evictions } = server.occupancy();
@@ -81,8 +82,8 @@ impl Servers {
         self.0.iter_mut().for_each(AuthorizationServer::disable_background_refresh);
     }
 
-    /// An entry of a server that the rule names. Where it names none, opaque tokens are the first server's, and a JWT is whose keys
-    /// verified it.
+    /// Finds an entry of a server that the rule names. If it names none, opaque tokens belong to the first server, and a JWT to the server
+    /// whose keys verified it.
     pub(super) fn find(
         &mut self,
         token: &PresentedKey<'_>,
@@ -106,7 +107,7 @@ impl Servers {
         })
     }
 
-    /// The server that is asked about a token first: where several may be, the one that a JWT names as its issuer.
+    /// Returns the server that is queried first: the one that a JWT names as its issuer, if several servers are possible.
     pub(super) fn first_for(&self, form: &TokenForm<'_>, requirement: &Requirement) -> ServerId {
         let first = requirement.server.unwrap_or_default();
         if (requirement.server.is_some() && requirement.fallbacks.is_empty()) || self.0.len() == 1 {
@@ -118,7 +119,7 @@ impl Servers {
         taken.find(|(_, server)| server.may_have_issued(jws)).map_or(first, |(id, _)| id)
     }
 
-    /// The queries to the other servers that a rule names, but for those that have said of late that they do not know the token.
+    /// Returns the queries to the other servers that a rule names, without those that do not introspect it or have recently refused it.
     #[inline(never)]
     pub(super) fn others(
         &self,
@@ -137,7 +138,7 @@ impl Servers {
         Some(Box::new(OtherServers { queries, failure: None }))
     }
 
-    /// Whether proofs are looked at where this is required: all servers count whose tokens may be taken.
+    /// Returns how proofs are treated under this requirement, considering all servers whose tokens it accepts.
     pub(super) fn dpop_mode(&self, requirement: &Requirement) -> DpopMode {
         let is_eligible = |index: usize| requirement.takes_tokens_of(ServerId(index));
         let eligible = self.0.iter().enumerate().filter(|(index, _)| is_eligible(*index));
@@ -150,35 +151,35 @@ impl Servers {
         }
     }
 
-    /// Whether one more request may wait while so many do.
+    /// Checks whether one more request may wait while this many do.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it may not wait.
     pub(super) fn admits_waiting(&self, key: QueryKey, waiting: usize) -> Result<(), NotSent> {
         let has_room = self.get(key.server).is_some_and(|server| waiting < server.max_waiting());
         if has_room { Ok(()) } else { Err(NotSent::LimitReached) }
     }
 
-    /// The queries for keys that are to be fetched although no request needs them yet.
+    /// Returns the queries for keys that are fetched before a request needs them.
     pub(super) fn fetch_keys(&mut self, host: Host<'_>) -> Vec<Query> {
         self.0.iter_mut().filter_map(|server| server.fetch_keys(host)).collect()
     }
 
-    /// Whether a query may be asked. One that may, counts as asked.
+    /// Decides whether a query may be sent. An admitted query counts as sent.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it may not be sent.
     pub(super) fn admit(&mut self, query: &Query, host: Host<'_>) -> Result<Option<Permit>, NotSent> {
         let server = self.get_mut(query.key().server).ok_or(NotSent::LimitReached)?;
         server.admit(query, host)
     }
 
-    /// Whether a query has to be asked again if its answer is lost, although no request waits for it.
+    /// Whether a query has to be sent again if its response is lost, even if no request waits for it.
     pub(super) fn needs_answer(&self, key: QueryKey) -> bool {
         self.get(key.server).is_some_and(|server| server.needs_answer(key.about))
     }
 
-    /// A query ended without a response, since its stream is gone.
+    /// Records that a query ended without a response, since its stream is gone.
     pub(super) fn abandon(&mut self, key: QueryKey) {
         if let Some(server) = self.get_mut(key.server).filter(|_| key.is_document()) {
             server.abandon();
@@ -203,8 +204,8 @@ impl Servers {
         }
     }
 
-    /// What has to be asked next in the background, if no request waited for a result: keys that the answer about a token needs,
-    /// or where they are.
+    /// Returns the background query that follows a result for which no request waited: for the keys that a response about a token needs, or
+    /// for their location.
     pub(super) fn follow_up(&mut self, key: QueryKey, result: &QueryResult, host: Host<'_>) -> Option<Query> {
         let server = self.get_mut(key.server)?;
         match result {

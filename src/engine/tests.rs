@@ -1,4 +1,4 @@
-//! Scenarios: what becomes of requests, one after another, with the same engine.
+//! Scenarios: the outcomes of requests that the same engine handles one after another.
 
 mod faults;
 mod foreign_jwts;
@@ -32,16 +32,16 @@ struct Worker<'a> {
     driver: Driver,
     shared: &'a dyn SharedData,
     answer: Answer,
-    /// What servers respond instead, by their upstreams.
+    /// Responses of particular servers instead, by upstream.
     answers: BTreeMap<&'static str, Answer>,
     metadata: String,
     keys: String,
-    /// Fields of the answer that has the keys.
+    /// Additional header fields of the response with the keys.
     key_fields: Vec<(&'static str, String)>,
     asked: Vec<Asked>,
-    /// Where introspection requests went.
+    /// The upstreams that received introspection requests.
     upstreams: Vec<String>,
-    /// Calls that were polled, and wait to be sent.
+    /// Calls that were polled, and are still to be sent.
     calls: VecDeque<Call>,
     counted: Rc<Counted>,
 }
@@ -49,7 +49,7 @@ struct Worker<'a> {
 /// Status, body and header fields.
 type Answer = (String, String, Vec<(&'static str, String)>);
 
-/// What a call asks for.
+/// The subject of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Token,
@@ -106,7 +106,7 @@ impl<'a> Worker<'a> {
         self.answer = (status.to_owned(), String::new(), Vec::new());
     }
 
-    /// What a request comes to: the credentials that are forwarded, or the reason of the refusal.
+    /// Sends a request. Returns the credentials that are forwarded, or the reason of the refusal.
     fn request(&mut self, seconds: u64, method: &str, path: &str, authorization: Option<&str>) -> String {
         let authorization =
             authorization.map_or(Presented::Absent, |value| Presented::Once(value.as_bytes()));
@@ -120,12 +120,12 @@ impl<'a> Worker<'a> {
         self.send(seconds, &head)
     }
 
-    /// What a request with this head comes to.
+    /// Sends a request with this head. Returns its outcome.
     fn send(&mut self, seconds: u64, head: &RequestHead<'_>) -> String {
         outcome(&self.action(seconds, head))
     }
 
-    /// The reply to a request that is refused.
+    /// Sends a request that is refused. Returns the reply.
     fn refusal(&mut self, seconds: u64, head: &RequestHead<'_>) -> Reply {
         match self.action(seconds, head) {
             Action::Reply(reply) => reply,
@@ -138,7 +138,7 @@ impl<'a> Worker<'a> {
         action.unwrap_or_else(|| self.finish(seconds, stream))
     }
 
-    /// Hands a request to the engine. None, if it waits for a call.
+    /// Passes a request to the engine. Returns no action if the request waits for a call.
     fn start(&mut self, seconds: u64, head: &RequestHead<'_>) -> (StreamId, Option<Action>) {
         let counted = Rc::clone(&self.counted);
         let host = host(seconds, self.shared, &counted);
@@ -166,7 +166,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The next call that is to be sent.
+    /// Returns the next call to be sent.
     fn call(&mut self, seconds: u64) -> Option<Call> {
         let counted = Rc::clone(&self.counted);
         let host = host(seconds, self.shared, &counted);
@@ -201,7 +201,7 @@ impl<'a> Worker<'a> {
         self.driver.complete(call, &response, host(seconds, self.shared, &counted));
     }
 
-    /// Lets time pass: the calls in the background are sent, and answered. How many there were.
+    /// Runs a tick: background calls are sent and answered. Returns their number.
     fn refresh(&mut self, seconds: u64) -> usize {
         let counted = Rc::clone(&self.counted);
         self.driver.engine().on_tick(host(seconds, self.shared, &counted));
@@ -213,7 +213,7 @@ impl<'a> Worker<'a> {
         count
     }
 
-    /// The names among these whose fields are removed.
+    /// Returns the names whose fields are removed.
     fn removed(&mut self, names: &[&[u8]]) -> Vec<String> {
         let fields: Vec<(&[u8], &[u8])> = names.iter().map(|name| (*name, &b"value"[..])).collect();
         let counted = Rc::clone(&self.counted);
@@ -231,7 +231,7 @@ impl<'a> Worker<'a> {
         removed.collect()
     }
 
-    /// How many calls wait for the next tick.
+    /// Returns the number of calls that wait for the next tick.
     fn queued(&mut self) -> usize {
         self.driver.engine().in_flight.queued()
     }
@@ -253,7 +253,7 @@ fn host<'h>(seconds: u64, shared_data: &'h dyn SharedData, metrics: &'h Counted)
     Host { now: at(seconds), shared_data, metrics, randomness: &CountingRandomness }
 }
 
-/// A request with this head.
+/// Returns a request with this head.
 fn request_of(head: &RequestHead<'_>) -> Request {
     let mut fields = Fields::new();
     let mut push = |name: &str, value: &[u8]| fields.push((name.to_owned(), value.to_vec()));
@@ -286,7 +286,7 @@ fn request_of(head: &RequestHead<'_>) -> Request {
     }
 }
 
-/// What a request came to, in a word.
+/// Returns the outcome of a request, in a word.
 fn outcome(action: &Action) -> String {
     match action {
         Action::Continue(headers) => match headers.shadow_denied() {
@@ -334,7 +334,7 @@ fn r001_r006_r007_r079_invalid_token_syntax_causes_no_introspection() {
     assert_eq!(worker.introspections(), 0);
 }
 
-/// If it passed, the opaque token would reach the service in the query.
+/// If such a request passed, the opaque token would reach the service in the query.
 #[test]
 fn r009_r074_a_token_that_comes_twice_is_refused() {
     let mut worker = Worker::new(json!({}), &NoSharedData);
@@ -426,7 +426,7 @@ fn r033_r034_issuer_and_audience_are_validated() {
     }
 }
 
-/// If a hit were not validated for its own rule, the first route that a token opens would open them all.
+/// If a cache hit were not validated for its own rule, a token that opens one route would open them all.
 #[test]
 fn r035_r053_each_rule_judges_a_hit_for_itself() {
     let rules = json!([
@@ -463,7 +463,7 @@ fn r074_a_public_route_causes_no_introspection_and_forwards_no_token() {
     assert_eq!(worker.introspections(), 0);
 }
 
-/// A client that has no token yet has to read it; the rules are about the resource, not about what tells of it.
+/// A client without a token has to be able to read the metadata; rules apply to the resource, not to its description.
 #[test]
 fn r102_metadata_need_neither_token_nor_rule() {
     let described = json!({"resource": "https://api.example.com", "authorization_servers": ["https://login.example.com"]});
@@ -475,9 +475,9 @@ fn r102_metadata_need_neither_token_nor_rule() {
     assert_eq!(Worker::new(json!({}), &NoSharedData).request(0, "GET", path, None), "missing_credentials");
 }
 
-/// If the authorization server is behind the same listener, its keys are at the same path as the gateway's. If the gateway
-/// answered for it, services could not verify what the server signs; and if it answered only on its own host, services that
-/// know the gateway by a name inside the cluster could not verify what the gateway signs.
+/// If the authorization server is behind the same listener, its keys are at the same path as the gateway's. If the gateway replied in its
+/// place, services could not verify what the server signs; and if the gateway replied only on its own host, services that know it by a name
+/// inside the cluster could not verify what it signs.
 #[test]
 fn r127_a_document_gives_way_to_a_public_rule_for_another_host() {
     let configuration = json!({
@@ -504,12 +504,12 @@ fn r127_a_document_gives_way_to_a_public_rule_for_another_host() {
         ("HEAD", "LOGIN.example.com", keys, "untouched"),
         ("GET", "a.open.example.com", keys, "untouched"),
         ("GET", "login.example.com", metadata, "untouched"),
-        // Its own host, also at another port, and whatever rules say.
+        // The document's own host, also at another port, and whatever the rules say.
         ("GET", "gateway.example.com", keys, "200"),
         ("GET", "GATEWAY.example.com:1", keys, "200"),
         ("GET", "api.example.com", metadata, "200"),
         ("GET", "gateway.example.com", metadata, "untouched"),
-        // Services know the gateway by other names, which no rule opens by name.
+        // Services know the gateway by other names, and no rule opens these by name.
         ("GET", "api.example.com", keys, "200"),
         ("GET", "gateway.istio-system.svc", keys, "200"),
         ("GET", "127.0.0.1:10000", keys, "200"),
@@ -526,8 +526,8 @@ fn r127_a_document_gives_way_to_a_public_rule_for_another_host() {
     }
 }
 
-/// Two MCP servers are often at one path of two hosts. If the second had the document of the first, no client of it would log in: it must
-/// not use the metadata of another resource (RFC 9728 §3.3).
+/// Two MCP servers are often at the same path of two hosts. If the second were served the document of the first, none of its clients could
+/// log in: a client must not use the metadata of another resource (RFC 9728 §3.3).
 #[test]
 fn r278_of_documents_at_one_path_each_host_has_its_own() {
     let described = |resource: &str| json!({"resource": resource, "authorization_servers": ["https://login.example.com"]});
@@ -551,7 +551,7 @@ fn r278_of_documents_at_one_path_each_host_has_its_own() {
     };
     assert_eq!(served("a.example.com", "/mcp"), "https://a.example.com/mcp");
     assert_eq!(served("B.example.com:8443", "/mcp"), "https://b.example.com/mcp");
-    // Where nothing tells which is meant, a guess would be wrong for one of them.
+    // If nothing indicates which resource is meant, any guess would be wrong for one of them.
     assert_eq!(served("gateway.internal", "/mcp"), "\"access_denied\"");
     assert_eq!(served("gateway.internal", "/two"), "https://a.example.com/two");
 }
@@ -584,7 +584,7 @@ fn r075_r076_services_receive_claims_as_fields_of_the_gateways_own() {
     assert_eq!(first.removed(&names), ["X-User-Id", "x_user_id", "x-absent"]);
 }
 
-/// If a rule for one workload let in another, a stolen token would do anywhere in the mesh.
+/// If a rule for one workload let another in, a stolen token would work anywhere in the mesh.
 #[test]
 fn r084_a_rule_can_name_the_workloads_that_may_call() {
     let cart = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -629,8 +629,8 @@ fn cors_configuration() -> Value {
     json!({"cors": {"allow_origins": ["https://app.example.com"]}, "rules": rules})
 }
 
-/// Browsers send no token with a preflight. If one were asked for, no page could call the API; if the preflight were for
-/// what is not exposed, or no preflight at all, it would be a way in without a token.
+/// Browsers send no token with a preflight. If one were required, no page could call the API; if a preflight for an unexposed path, or a
+/// request that is no preflight, passed, it would be a way in without a token.
 #[test]
 fn r080_r233_preflights_of_allowed_origins_pass_to_what_is_exposed() {
     let mut worker = Worker::new(cors_configuration(), &NoSharedData);
@@ -751,7 +751,7 @@ fn r023_coalesced_requests_are_each_checked_by_their_own_rule() {
     assert_eq!(decisions, [true, false]);
 }
 
-/// If a request joined a call that the host drops with its stream, and that nothing repeats, it would hang forever.
+/// If a request joined a call that the host drops with its stream, and that is never repeated, it would hang forever.
 #[test]
 fn r023_without_timers_no_request_joins_a_call_that_can_be_lost() {
     for has_timers in [true, false] {
@@ -773,7 +773,7 @@ fn r023_without_timers_no_request_joins_a_call_that_can_be_lost() {
     }
 }
 
-/// What services receive.
+/// Returns what services receive.
 fn forwarded(headers: &UpstreamHeaders) -> String {
     if headers.token().is_none() {
         return if headers.strips_credentials() { "removed" } else { "untouched" }.to_owned();
@@ -785,7 +785,7 @@ fn forwarded(headers: &UpstreamHeaders) -> String {
     }
 }
 
-/// Counts for real.
+/// Metrics that count.
 #[derive(Default)]
 struct Counted {
     counters: RefCell<Vec<Counter>>,
@@ -854,8 +854,8 @@ fn every_request_is_counted_by_its_outcome() {
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
-    /// Whatever a client sends and a server answers, nothing panics, and what goes on is the JWT that the server gave for
-    /// that token, and a valid one.
+    /// Whatever a client sends and a server responds, nothing panics, and what is forwarded is a valid JWT that the server returned for
+    /// that token.
     #[test]
     fn nothing_but_a_valid_jwt_is_forwarded(
         path in "/[a-z./%2;]{0,8}",

@@ -1,5 +1,5 @@
-//! Whether a token is good for a request: the one place that asks the server's policy, the token's confirmation, the rule's conditions and
-//! the proof of possession, in this order. What is cheap comes first, and what needs a signature last.
+//! Checks whether a token is valid for a request: the only place that applies the server's policy, the token's confirmation, the rule's
+//! conditions and the proof of possession, in this order. Cheap checks come first, and those that need a signature last.
 
 use super::request_context::RequestContext;
 use crate::credentials::dpop::{DpopMode, ProofVerifier};
@@ -9,7 +9,7 @@ use crate::settings::TokenSettings;
 use crate::token::claims::Claims;
 use crate::token_info::TokenInfo;
 
-/// A token of one server's against one request.
+/// The check of one server's tokens for one request.
 pub(super) struct TokenCheck<'c> {
     pub(super) settings: &'c TokenSettings,
     pub(super) context: &'c RequestContext,
@@ -17,10 +17,10 @@ pub(super) struct TokenCheck<'c> {
 }
 
 impl TokenCheck<'_> {
-    /// Checks all that is claimed, before any signature is verified.
+    /// Checks all claims, before any signature is verified.
     ///
     /// # Errors
-    /// What is wrong.
+    /// Why the token is refused.
     pub(super) fn claims(&self, claims: &Claims) -> Result<(), Reason> {
         let Self { settings, context, host } = self;
         let RequestContext { requirement, presenter, .. } = context;
@@ -34,10 +34,10 @@ impl TokenCheck<'_> {
         requirement.validate(claims)
     }
 
-    /// Checks all. Gives what an authentic request lacks nevertheless: its token does not allow what the rule requires.
+    /// Checks everything. Returns what an authentic request lacks nevertheless: the permission that the rule requires of its token.
     ///
     /// # Errors
-    /// What is wrong.
+    /// Why the token is refused.
     pub(super) fn all(
         &self,
         token_info: &TokenInfo,

@@ -1,4 +1,4 @@
-//! The errors of a configuration, as messages for the operator.
+//! Errors of a configuration, as messages for the operator.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct ConfigError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
     all: Vec<ConfigError>,
-    /// How many of them are of one field alone.
+    /// How many of them, at the start of the list, concern one field alone.
     of_fields: usize,
 }
 
@@ -24,47 +24,47 @@ impl ConfigError {
         Self { path: path.to_string(), message: message.into() }
     }
 
-    /// The path of the field, empty for the whole.
+    /// Returns the path of the field, which is empty for the whole configuration.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether it is a secret that Envoy has not delivered yet.
+    /// Whether the error is a secret that Envoy has not delivered yet.
     fn is_awaited(&self) -> bool {
         self.message == AWAITED
     }
 
-    /// Whether there is no such field: then what it holds may be anything, a secret for instance.
+    /// Whether the field is unknown: then its value may be anything, such as a secret.
     pub fn is_of_unknown_field(&self) -> bool {
         self.message == UNKNOWN_FIELD
     }
 }
 
 impl ConfigErrors {
-    /// The errors, section by section.
+    /// Returns the errors, section by section.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.all.iter()
     }
 
-    /// The errors that remain, whatever the secrets are that Envoy has not delivered yet; none, if there are no others.
+    /// Returns the errors that do not depend on secrets still to be delivered by Envoy. Returns `None` if there are no others.
     #[must_use]
     pub fn without_awaited(mut self) -> Option<Self> {
         self.all.retain(|error| !error.is_awaited());
         (!self.all.is_empty()).then_some(self)
     }
 
-    /// Notes what is wrong with one field, whatever the others are.
+    /// Adds an error of one field, whatever the others are.
     pub(super) fn note_field(&mut self, at: FieldPath<'_>, message: impl Into<String>) {
         self.all.push(ConfigError::new(at, message));
         self.of_fields = self.all.len();
     }
 
-    /// Notes what fields have to do with each other. Where one of them could not be read, that is enough.
+    /// Adds an error that depends on several fields. It is dropped if one of these could not be read, since that error is enough.
     pub(crate) fn note(&mut self, at: impl fmt::Display, message: impl Into<String>) {
         let error = ConfigError::new(at, message);
         if !self.of_fields().any(|field| contains(&field.path, &error.path)) && !self.has_in(&error.path) {
@@ -72,12 +72,12 @@ impl ConfigErrors {
         }
     }
 
-    /// Whether this, or something in it, could not be read.
+    /// Whether the field at this path, or one below it, could not be read.
     pub(crate) fn has_in(&self, path: &str) -> bool {
         self.of_fields().any(|field| contains(path, &field.path))
     }
 
-    /// The value of a result; its error is noted.
+    /// Returns the value of a result, and adds its error.
     pub(crate) fn check<T, E: fmt::Display>(
         &mut self,
         at: impl fmt::Display,
@@ -86,7 +86,7 @@ impl ConfigErrors {
         result.map_err(|error| self.note(at, error.to_string())).ok()
     }
 
-    /// The value, if there are no errors. They are sorted as the fields are documented, each once.
+    /// Returns the value if there are no errors. Otherwise, returns the errors in the order of the documentation, each once.
     pub(crate) fn or<T>(mut self, value: Option<T>, kind: &Kind) -> Result<T, Self> {
         match value {
             Some(value) if self.all.is_empty() => Ok(value),
@@ -98,7 +98,7 @@ impl ConfigErrors {
         }
     }
 
-    /// Puts the errors of one place at another, and lets errors of other places name that.
+    /// Moves the errors at one path to another, and renames that path in the messages of all errors.
     pub(crate) fn relocate(&mut self, from: &str, to: &str) {
         for error in &mut self.all {
             if contains(from, &error.path) {
@@ -137,11 +137,11 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Whether a path is this one or in it.
+/// Whether a path is `outer` or below it.
 fn contains(outer: &str, path: &str) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// What is said of a secret that Envoy has not delivered yet.
+/// The error of a secret that Envoy has not delivered yet.
 pub(super) const AWAITED: &str = "has not been delivered yet";
 pub(super) const UNKNOWN_FIELD: &str = "is not a field";

@@ -1,27 +1,27 @@
-//! Fields that are one word of a closed list.
+//! Fields whose values are words of a closed list.
 
-/// A word of a closed list.
+/// The value of a word of a closed list.
 pub(crate) trait Keyword: Copy + PartialEq + 'static {
-    /// The list.
+    /// The words.
     const WORDS: &'static [&'static str];
 
-    /// What they stand for, in the same order.
+    /// The values of the words, in the same order.
     const VALUES: &'static [Self];
 
-    /// The value of this word.
+    /// Returns the value of a word.
     fn of(word: &str) -> Option<Self> {
         let position = Self::WORDS.iter().position(|own| *own == word)?;
         Self::VALUES.get(position).copied()
     }
 
-    /// The word itself.
+    /// Returns the word of this value.
     fn word(self) -> &'static str {
         let position = Self::VALUES.iter().position(|value| *value == self);
         position.and_then(|position| Self::WORDS.get(position)).copied().unwrap_or_default()
     }
 }
 
-/// Makes field types of enums: `Encoding { Plain = "plain" or Base64Url = "base64url" }`.
+/// Defines field types for enums: `Encoding { Plain = "plain" or Base64Url = "base64url" }`.
 macro_rules! keywords {
     ($($type:ident {
         $first:ident = $first_word:literal $(, $other:ident = $other_word:literal)* or $last:ident = $last_word:literal

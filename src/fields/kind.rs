@@ -1,4 +1,4 @@
-//! The types of fields as data: one table, which is walked to show a configuration, to describe it and to sort errors.
+//! The types of fields as data, so that code can walk them: to show a configuration, to document it, and to sort errors.
 
 use serde_json::{Map, Value, json};
 
@@ -10,11 +10,11 @@ pub enum Kind {
     Text,
     /// A URL, whose user information and query may be secret.
     Url,
-    /// A text that may be a secret.
+    /// Text that may be a secret.
     HiddenText,
-    /// A secret, or where it is: a variable of the environment, or a secret that Envoy delivers.
+    /// A secret, or a reference to one: a variable of the environment, or a secret that Envoy delivers.
     Secret,
-    /// A JWK Set, which may have private keys by mistake.
+    /// A JWK Set, which may contain private keys by mistake.
     KeySet,
     Boolean,
     /// Any value but null.
@@ -33,9 +33,9 @@ pub enum Kind {
         element: &'static Kind,
         at_least: u32,
     },
-    /// One element as it is, or a list of several.
+    /// A single element, or a list of several.
     OneOrMore(&'static Kind),
-    /// An object with names of the operator's own.
+    /// An object whose names the operator chooses.
     Map(&'static Kind),
     Section(&'static [Field]),
 }
@@ -46,27 +46,27 @@ pub struct Field {
     pub(crate) name: &'static str,
     pub(crate) kind: &'static Kind,
     pub(crate) absence: Absence,
-    /// Its documentation, line by line.
+    /// The documentation, line by line.
     #[cfg(feature = "schema")]
     pub(crate) meaning: &'static [&'static str],
 }
 
-/// What it means that a field is not there.
+/// The meaning of the absence of a field.
 #[derive(Clone, Copy)]
 pub enum Absence {
-    /// That there is no value.
+    /// There is no value.
     Optional,
-    /// This error.
+    /// Absence is this error.
     Required(&'static str),
-    /// The same as this value.
+    /// Absence means this value.
     Means(fn() -> Value),
-    /// The same as a section without any field, or a list or map of nothing.
+    /// Absence means a section without any field, or an empty list or map.
     Defaults,
 }
 
 impl Kind {
-    /// What people may see of a value: no secret, nothing of an unknown field or of the wrong type, which may hold one. Defaults
-    /// are filled in.
+    /// Returns the parts of a value that may be shown: no secrets, and nothing of an unknown field or of the wrong type, which may be a
+    /// secret. Defaults are filled in.
     pub(crate) fn shown(&self, value: &Value) -> Value {
         match (self, value) {
             (Self::Section(fields), Value::Object(members)) => {
@@ -98,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// The position of the field with this path among all, level by level; unknown ones come last.
+    /// Returns the position of the field with this path among all fields, level by level; unknown fields come last.
     pub(super) fn position(&self, path: &str) -> Vec<usize> {
         let mut position = Vec::new();
         let (mut kind, mut rest) = (self, path);
@@ -111,7 +111,7 @@ impl Kind {
                     let place = fields.iter().position(|field| field.name == name);
                     (place, place.and_then(|place| fields.get(place)).map(|field| field.kind))
                 }
-                // One as it is stands where its fields do.
+                // A single element has the positions of its own fields.
                 Self::OneOrMore(element) if !rest.starts_with('[') => {
                     kind = element;
                     continue;
@@ -133,7 +133,7 @@ impl Kind {
 }
 
 impl Field {
-    /// What it is if it is not there.
+    /// Returns the value that the field has if it is absent, if any.
     fn default(&self) -> Option<Value> {
         match &self.absence {
             Absence::Means(value) => Some(value()),
@@ -145,7 +145,7 @@ impl Field {
     }
 }
 
-/// Where a secret is, which may be shown. How Envoy gets there may not: there may be credentials in it.
+/// Returns the reference to a secret, which may be shown. Its `sds_config` may not: it may contain credentials.
 fn shown_reference(reference: &Map<String, Value>) -> Option<Value> {
     if let Some(name) = variable(reference) {
         return Some(json!({"env": name}));
@@ -165,7 +165,7 @@ fn without_query(url: &str) -> String {
     }
 }
 
-/// The members of public keys (RFC 7518 §6), and nothing else.
+/// Returns the members of public keys (RFC 7518 §6), and nothing else.
 fn public_keys(set: &Map<String, Value>) -> Value {
     let keys = set.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
     let is_public = |name: &str| {

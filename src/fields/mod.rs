@@ -1,8 +1,8 @@
 //! Fields of the configuration: a field is one line, `name: Type = default`, under its documentation.
 //!
-//! Its type carries range, unit, emptiness and secrecy. From that line come reading with all errors at once ([`Reader`]), what people
-//! are shown of a value ([`Kind::shown`]), the documentation and the JSON Schema (`schema`). What fields have to do with each other
-//! is not said here.
+//! The type determines range, unit, emptiness and secrecy. The line is all that is needed to read the field, with all errors at once
+//! ([`Reader`]), to show its value ([`Kind::shown`]), and to generate documentation and JSON Schema (`schema`). Dependencies between fields
+//! are not covered here.
 
 mod errors;
 mod keyword;
@@ -29,16 +29,16 @@ pub(crate) use types::*;
 
 /// A type that a field can have.
 pub trait FieldType {
-    /// The type of its value.
+    /// The type of the field's value.
     type Value;
 
-    /// The type as data, for what is said of fields without a value.
+    /// The type as data, for uses that need no value.
     const KIND: &'static Kind;
 
-    /// The value; without one, an error was reported.
+    /// Reads the value. Returns `None` if it reported an error.
     fn read(written: &Value, at: FieldPath<'_>, reader: &mut Reader<'_>) -> Option<Self::Value>;
 
-    /// What stands for a value that could not be read, so that the rules across fields can be checked all the same. It never becomes
-    /// part of [`Settings`](crate::Settings): there is an error. Of a section, it is the section without any field written.
+    /// Returns a value in place of one that could not be read, so that rules across fields can be checked nevertheless. It never becomes
+    /// part of [`Settings`](crate::Settings), since there is an error. For a section, this is the section with no fields written.
     fn placeholder() -> Self::Value;
 }

@@ -1,4 +1,4 @@
-//! The path of a field, `rules[2].path`: written out only for an error.
+//! The path of a field, `rules[2].path`: formatted only for an error.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ pub enum FieldPath<'a> {
 }
 
 impl FieldPath<'_> {
-    /// The path of one of its fields.
+    /// Returns the path of a field of this object.
     pub(crate) fn field<'b>(&'b self, name: &'b str) -> FieldPath<'b> {
         FieldPath::Field(self, name)
     }
 
-    /// The path of one of its elements.
+    /// Returns the path of an element of this list.
     pub(crate) fn element(&self, index: usize) -> FieldPath<'_> {
         FieldPath::Element(self, index)
     }

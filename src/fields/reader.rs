@@ -1,5 +1,4 @@
-//! Reading: from JSON to the values of fields, with all errors at once. No error repeats a value, which may be a secret in the
-//! wrong place.
+//! Reads field values from JSON, and collects all errors. No error repeats a value, which may be a secret in the wrong place.
 
 use std::borrow::Cow;
 
@@ -8,14 +7,14 @@ use serde_json::{Map, Value};
 use super::errors::UNKNOWN_FIELD;
 use super::{Absence, ConfigErrors, Field, FieldPath, FieldType, SecretSources};
 
-/// What reading needs and what it finds wrong.
+/// The sources of secrets, and the errors found so far.
 pub struct Reader<'a> {
     pub(super) sources: SecretSources<'a>,
     errors: ConfigErrors,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the whole.
+    /// Reads the whole configuration.
     pub(crate) fn read<T: FieldType>(
         written: &Value,
         sources: SecretSources<'a>,
@@ -29,7 +28,7 @@ impl<'a> Reader<'a> {
         self.errors.note_field(at, message);
     }
 
-    /// The value, or its absence as an error.
+    /// Returns the value. If there is none, reports `message`.
     pub(crate) fn check<T>(&mut self, at: FieldPath<'_>, value: Option<T>, message: &str) -> Option<T> {
         if value.is_none() {
             self.note(at, message);
@@ -37,7 +36,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// The members of a section.
+    /// Returns the members of a section. Reports unknown fields.
     pub(crate) fn members<'v>(
         &mut self,
         written: &'v Value,
@@ -51,7 +50,7 @@ impl<'a> Reader<'a> {
         Some(members)
     }
 
-    /// A field that may be absent.
+    /// Reads a field that may be absent.
     #[inline(never)]
     pub(crate) fn optional<T: FieldType>(
         &mut self,
@@ -62,7 +61,7 @@ impl<'a> Reader<'a> {
         T::read(members.get(name)?, at.field(name), self)
     }
 
-    /// A field that always has a value.
+    /// Reads a field that always has a value.
     #[inline(never)]
     pub(crate) fn value<T: FieldType>(
         &mut self,
@@ -76,7 +75,7 @@ impl<'a> Reader<'a> {
         written.and_then(|written| T::read(&written, at, self)).unwrap_or_else(T::placeholder)
     }
 
-    /// What is written of a field, or what its absence means.
+    /// Returns the value as written, or the one that its absence means.
     fn written<'v>(
         &mut self,
         members: &'v Map<String, Value>,
@@ -97,7 +96,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Default for Reader<'_> {
-    /// For a section of which nothing is written.
+    /// Creates a reader for a section of which nothing is written.
     fn default() -> Self {
         Self { sources: SecretSources::environment(&|_| None), errors: ConfigErrors::default() }
     }

@@ -1,5 +1,5 @@
-//! Documentation from the field definitions: a JSON Schema for editors, command lines and hosts, and rows of a table. It does
-//! not cover dependencies between fields.
+//! Documentation generated from the field definitions: a JSON Schema for editors, command lines and hosts, and rows of a table. It does not
+//! cover dependencies between fields.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use super::{Absence, Field, Kind};
 /// A version of JSON Schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Draft 4, as Kong reads it.
+    /// Draft 4, for Kong.
     Draft4,
-    /// 2020-12, as editors do.
+    /// 2020-12, for editors.
     Draft202012,
 }
 
-/// A field of the configuration, as people read about it.
+/// A field of the configuration, as documented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentedField {
-    /// Its path: `rules[].path`.
+    /// The path: `rules[].path`.
     pub path: String,
-    /// Which values it takes, in Markdown: `duration, 1ms to 1m`; none for a section, whose fields follow.
+    /// The permitted values, in Markdown: `duration, 1ms to 1m`. `None` for a section, whose fields follow.
     pub value: Option<String>,
-    /// What its absence means: `required`, a value, or nothing more than the meaning says.
+    /// The meaning of its absence: `required`, or a default value. `None` if `meaning` covers it.
     pub default: Option<String>,
-    /// What it is for, in Markdown.
+    /// The purpose of the field, in Markdown.
     pub meaning: String,
 }
 
 impl DocumentedField {
-    /// The anchor of a field in docs/reference.md, from its path, with or without indexes: `rules[2].path` and `rules[].path` are at
+    /// Returns the anchor of a field in docs/reference.md, by its path with or without indexes: `rules[2].path` and `rules[].path` are at
     /// `rules-path`.
     #[must_use]
     pub fn anchor(path: &str) -> String {
@@ -45,7 +45,7 @@ fn keywords<const N: usize>(keywords: [(&str, Value); N]) -> Keywords {
     keywords.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The schema of an object with these members alone, of which one has to be there.
+/// Returns the schema of an object with only these members, one of which is required.
 fn object(properties: Value, required: &str) -> Value {
     json!({
         "type": "object", "properties": properties, "required": [required], "additionalProperties": false,
@@ -53,7 +53,7 @@ fn object(properties: Value, required: &str) -> Value {
 }
 
 impl Kind {
-    /// The JSON Schema of the whole.
+    /// Returns the JSON Schema of the whole configuration.
     pub(crate) fn whole_schema(&self, dialect: Dialect) -> Value {
         let version = match dialect {
             Dialect::Draft4 => "http://json-schema.org/draft-04/schema#",
@@ -65,7 +65,7 @@ impl Kind {
         Value::Object(schema)
     }
 
-    /// All fields in it, in the order in which they are best read.
+    /// Collects all fields, in reading order.
     pub(crate) fn document(&self, path: &str, fields: &mut Vec<DocumentedField>) {
         match self {
             Self::List { element, .. } => element.document(&format!("{path}[]"), fields),
@@ -75,7 +75,7 @@ impl Kind {
                     let separator = if path.is_empty() { "" } else { "." };
                     let path = format!("{path}{separator}{}", field.name);
                     fields.push(field.documented(path.clone()));
-                    // The sections of one of several servers are those at the top.
+                    // The sections of each of several servers are documented once, at the top level.
                     if field.meaning() != AS_AT_THE_TOP {
                         field.kind.document(&path, fields);
                     }
@@ -97,7 +97,7 @@ impl Kind {
                     ("properties", properties.into()),
                     ("additionalProperties", json!(false)),
                 ]);
-                // Draft 4 has no empty list here.
+                // Draft 4 does not allow an empty list here.
                 if !required.is_empty() {
                     schema.extend(keywords([("required", json!(required))]));
                 }
@@ -148,7 +148,7 @@ impl Kind {
         }
     }
 
-    /// Which values it takes, in Markdown; none for a section.
+    /// Returns the permitted values, in Markdown. Returns `None` for a section.
     fn values(&self) -> Option<String> {
         let name = match self {
             Self::Section(_) => return None,
@@ -177,7 +177,7 @@ impl Kind {
         Some(self.range().map_or(name.to_owned(), |range| format!("{name}, {range}")))
     }
 
-    /// The values that it takes, where its words and numbers say that.
+    /// Returns the permitted words, or the range of numbers and durations.
     fn range(&self) -> Option<String> {
         match self {
             Self::List { element, .. } | Self::OneOrMore(element) => element.range(),
@@ -201,7 +201,7 @@ impl Field {
     }
 
     fn schema(&self) -> Keywords {
-        // Of durations, the schema has nothing else to say the range with.
+        // For durations, the schema has no other way to express the range.
         let meaning = match (self.kind, self.kind.range()) {
             (Kind::Duration { .. }, Some(range)) => {
                 format!("{} ({range}).", self.meaning().trim_end_matches('.'))
@@ -231,5 +231,5 @@ impl Field {
 
 const AS_AT_THE_TOP: &str = "As at the top level.";
 
-/// Numbers with their units, like `1h 30m`.
+/// Numbers with units, like `1h 30m`.
 const DURATION: &str = r"^(0|(\s*[0-9][0-9\s]*(\.[0-9_\s]*)?[A-Za-zµ]+\s*)+)$";

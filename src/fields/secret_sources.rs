@@ -1,17 +1,17 @@
-//! Where the values are of secrets that a configuration only names: the proxy's environment, and Envoy's secret discovery service.
+//! The sources of secrets to which a configuration only refers: the proxy's environment, and Envoy's secret discovery service.
 
 use serde_json::{Map, Value};
 
 /// Looks up a variable of the proxy's environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Looks up a secret that the host delivers: none, as long as it has not.
+/// Looks up a secret that the host delivers. Returns `None` until it is delivered.
 ///
 /// # Errors
-/// Why it never will.
+/// Why the secret will never be delivered.
 pub type SecretDiscovery<'a> = &'a dyn Fn(&SdsSecret) -> Result<Option<String>, &'static str>;
 
-/// Where a host has the values of secrets.
+/// The sources of secrets on a host.
 #[derive(Clone, Copy)]
 pub struct SecretSources<'a> {
     /// `{env: NAME}`.
@@ -20,34 +20,34 @@ pub struct SecretSources<'a> {
     pub discovery: SecretDiscovery<'a>,
 }
 
-/// A secret of Envoy's secret discovery service, written as Envoy's own `SdsSecretConfig`.
+/// A reference to a secret of Envoy's secret discovery service, written as Envoy's own `SdsSecretConfig`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SdsSecret {
-    /// Its name there.
+    /// The secret's name there.
     pub name: String,
-    /// A `ConfigSource` as JSON; none for a static secret of the bootstrap.
+    /// A `ConfigSource` as JSON. `None` for a static secret of the bootstrap.
     pub sds_config: Option<String>,
 }
 
 impl<'a> SecretSources<'a> {
-    /// Those of a host without secret discovery.
+    /// Returns the sources on a host without secret discovery.
     pub fn environment(environment: Environment<'a>) -> Self {
         Self { environment, discovery: &|_| Err(NO_DISCOVERY) }
     }
 
-    /// The value of a variable. An empty one is as good as none.
+    /// Returns the value of a variable. An empty value counts as unset.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name).filter(|value| !value.is_empty())
     }
 
-    /// The value of a secret that the host delivers, likewise.
+    /// Returns the value of a secret that the host delivers. An empty value counts as undelivered.
     pub(super) fn delivered(&self, secret: &SdsSecret) -> Result<Option<String>, &'static str> {
         Ok((self.discovery)(secret)?.filter(|value| !value.is_empty()))
     }
 }
 
 impl SdsSecret {
-    /// The one that a value refers to, if it is such a reference and nothing else.
+    /// Parses a reference to a secret. Returns `None` if the value is anything else, or has other members.
     pub(super) fn of(reference: &Map<String, Value>) -> Option<Self> {
         let members = only(reference, "sds")?.as_object()?;
         let name = members.get("name").and_then(Value::as_str).filter(|name| !name.is_empty())?;
@@ -59,7 +59,7 @@ impl SdsSecret {
     }
 }
 
-/// The name of the variable that a value refers to, if it is such a reference and nothing else.
+/// Returns the name of the variable that a value refers to. Returns `None` if the value is anything else, or has other members.
 pub(super) fn variable(reference: &Map<String, Value>) -> Option<&str> {
     only(reference, "env")?.as_str()
 }

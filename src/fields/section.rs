@@ -1,10 +1,10 @@
-//! Sections: objects of the configuration, as the lines of their fields.
+//! Sections: objects of the configuration, defined by the lines of their fields.
 
 use super::{Absence, Field, Kind};
 
-/// Defines sections. After the type of a field comes the meaning of its absence: `= "2s"` that value, `= {}` a section of
-/// defaults, `= []` an empty list, `= required` or `= (required "why")` an error; nothing, that there is no value. A last line
-/// `..rest: Rest` adds the fields of another section, as if they were written here.
+/// Defines sections. The type of a field is followed by the meaning of its absence: `= "2s"` for that value, `= {}` for a section of
+/// defaults, `= []` for an empty list, `= required` or `= (required "why")` for an error; without any of these, there is no value. A last
+/// line `..rest: Rest` adds the fields of another section, as if they were written here.
 macro_rules! section {
     ($(
         $(#[doc = $about:literal])+
@@ -86,7 +86,7 @@ macro_rules! with_rest {
     }};
 }
 
-/// The fields of both, which have as many as `COUNT`.
+/// Returns the fields of both lists, `COUNT` in total.
 pub(crate) const fn joined<const COUNT: usize>(
     mut own: &'static [Field],
     mut rest: &'static [Field],

@@ -11,28 +11,28 @@ use super::secret_sources::variable;
 use super::{FieldPath, FieldType, Reader, SdsSecret};
 use crate::secret::Secret;
 
-/// A whole number between the two.
+/// An integer between `LEAST` and `MOST`.
 pub struct Bounded<const LEAST: u64, const MOST: u64>;
 
-/// A duration between so many milliseconds, as text.
+/// A duration between `LEAST` and `MOST` milliseconds, as text.
 pub struct BoundedDuration<const LEAST: u64, const MOST: u64>;
 
-/// A list with elements, if it is there: an empty one could be taken for "all" or for "none".
+/// A list that must not be empty if present: an empty one could be taken for "all" or for "none".
 pub struct NonEmptyList<T>(PhantomData<T>);
 
-/// One element as it is, or a list of several.
+/// A single element, or a list of several.
 pub struct OneOrMore<T>(PhantomData<T>);
 
-/// An object with names of the operator's own: values of type `T` under names of type `N`.
+/// An object whose names the operator chooses: values of type `T` under names of type `N`.
 pub struct MapOf<N, T>(PhantomData<(N, T)>);
 
 /// A parameter that may be a secret.
 pub struct HiddenText;
 
-/// A JWK Set, as JSON text. It ought to have public keys, but may have others by mistake.
+/// A JWK Set, as JSON text. It should contain public keys, but may contain others by mistake.
 pub struct Jwks;
 
-/// Makes a field type: `bool => bool, Kind::Boolean, false, |written, at, reader| …` says its value, kind, placeholder and reading.
+/// Defines a field type: `bool => bool, Kind::Boolean, false, |written, at, reader| …` gives its value, kind, placeholder and reader.
 macro_rules! field_type {
     ($({$($generics:tt)+})? $type:ty => $value:ty, $kind:expr, $placeholder:expr, $read:expr $(,)?) => {
         impl $(<$($generics)+>)? $crate::fields::FieldType for $type {
@@ -56,7 +56,7 @@ macro_rules! field_type {
     };
 }
 
-/// Makes field types of texts that have to satisfy a rule, which is a function that gives the error: `Origin = origin`.
+/// Defines field types for text that has to satisfy a rule, a function that returns the error: `Origin = origin`.
 macro_rules! texts {
     ($($(#[doc = $about:literal])+ $type:ident = $rule:expr,)+) => {$(
         $(#[doc = $about])+
@@ -68,8 +68,8 @@ macro_rules! texts {
     )+};
 }
 
-/// Makes field types of secrets: the value itself, `{"env": NAME}`, a variable of the proxy's environment, or `{"sds": {"name": NAME}}`, a
-/// secret that Envoy delivers.
+/// Defines field types for secrets: the value itself, `{"env": NAME}` for a variable of the proxy's environment, or `{"sds": {"name":
+/// NAME}}` for a secret that Envoy delivers.
 macro_rules! secrets {
     ($($(#[doc = $about:literal])+ $type:ident = $rule:expr,)+) => {$(
         $(#[doc = $about])+
@@ -86,22 +86,22 @@ pub(crate) use {field_type, texts};
 /// Reads the value of a field.
 pub(crate) type Read<T> = fn(&Value, FieldPath<'_>, &mut Reader<'_>) -> Option<T>;
 
-/// A check of a string that returns the error, if there is one.
+/// A check of a string. It returns the error, if there is one.
 pub(crate) type TextRule = fn(&str) -> Result<(), &'static str>;
 
 texts! {
     /// A string that a header field can carry.
     Visible = visible,
-    /// A JSON Pointer (RFC 6901) to a claim. `exp`, `nbf` and `iat` are validated for every token, and are not there for more.
+    /// A JSON Pointer (RFC 6901) to a claim other than `exp`, `nbf` and `iat`, which are validated for every token and have no other use.
     Pointer = pointer,
 }
 
 secrets! {
-    /// A private key, as PEM or JSON: lines, which may end in either way.
+    /// A private key, as PEM or JSON: several lines, with or without a line break at the end.
     PrivateKey = |_| Ok(()),
     /// A key of any bytes, for HMAC (RFC 7518 §6.4.1).
     HmacSecret = one_line,
-    /// The same, of a length that withstands brute force.
+    /// An HMAC key that is long enough to withstand brute force.
     LongSecret = |text| {
         one_line(text).and_then(|()| ensure(text.len() >= 32, "must have at least 32 bytes"))
     },
@@ -136,8 +136,8 @@ fn visible(text: &str) -> Result<(), &'static str> {
     ensure(is_visible, "must be visible ASCII")
 }
 
-/// A secret created from a file, with `echo` or `kubectl create secret --from-file`, ends with the file's last line break. The
-/// server's copy does not, so it refuses the gateway for no visible reason.
+/// Checks that a secret does not end with a line break. One created from a file, with `echo` or `kubectl create secret --from-file`, ends
+/// with the file's last line break. The server's copy does not, so the server refuses the gateway for no visible reason.
 fn one_line(text: &str) -> Result<(), &'static str> {
     ensure(!text.ends_with(['\n', '\r']), "ends with a line break, which is not part of it: remove it")
 }
@@ -146,7 +146,7 @@ fn pointer(text: &str) -> Result<(), &'static str> {
     ensure(is_pointer(text), "must be a JSON Pointer (RFC 6901), like /sub, to no registered date")
 }
 
-/// A text that satisfies a rule.
+/// Reads a text, and checks that it satisfies a rule.
 pub(crate) fn read_text(
     written: &Value,
     at: FieldPath<'_>,
@@ -157,7 +157,7 @@ pub(crate) fn read_text(
     rule(text).map_err(|message| reader.note(at, message)).ok().map(|()| text.to_owned())
 }
 
-/// A secret that satisfies a rule.
+/// Reads a secret, and checks that it satisfies a rule.
 pub(crate) fn read_secret(
     written: &Value,
     at: FieldPath<'_>,
@@ -174,7 +174,7 @@ pub(crate) fn read_secret(
     value.map_err(|message| reader.note(at, message)).ok()
 }
 
-/// The value that a reference is to.
+/// Returns the secret that a reference points to.
 fn referenced(reference: &Map<String, Value>, reader: &Reader<'_>) -> Result<String, &'static str> {
     if let Some(name) = variable(reference) {
         let message = "names a variable that is unset or empty in the environment of the proxy";

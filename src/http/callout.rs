@@ -1,4 +1,4 @@
-//! A request that the gateway makes by way of its host, and what becomes of that.
+//! A request that the gateway sends through its host, and its result.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ pub struct Target {
     pub authority: String,
     /// The path, with a query if there is one.
     pub path: String,
-    /// How long the host waits for the answer.
+    /// How long the host waits for the response.
     pub timeout: Duration,
 }
 
-/// An HTTP request for the host to dispatch. It carries the gateway's credentials and a token: it has no debug print.
+/// An HTTP request for the host to send. It carries the gateway's credentials and a token, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Callout {
     target: Arc<Target>,
@@ -32,7 +32,7 @@ pub struct Callout {
     body: String,
 }
 
-/// How a callout came to its end.
+/// How a callout ended.
 #[derive(Clone, Copy, Debug)]
 pub enum CallResult<'a> {
     /// A response, from the server or from the proxy in its place.
@@ -53,25 +53,25 @@ pub enum CallResult<'a> {
 pub(crate) enum NotSent {
     /// A limit on queries or on pending requests is reached.
     LimitReached,
-    /// The circuit is open for this long.
+    /// The circuit breaker stays open for this long.
     CircuitOpen(Duration),
     /// Another worker refreshes this token.
     Claimed,
 }
 
 impl Callout {
-    /// GET of a document.
+    /// Creates a GET request for a document.
     pub(crate) fn get(target: Arc<Target>, headers: Vec<(String, String)>) -> Self {
         Self::new(target, "GET", headers, String::new())
     }
 
-    /// POST of a form.
+    /// Creates a POST request with a form.
     pub(crate) fn post(target: Arc<Target>, form: String, mut headers: Vec<(String, String)>) -> Self {
         headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
         Self::new(target, "POST", headers, form)
     }
 
-    /// Some firewalls refuse requests without `User-Agent`; `headers` can override it.
+    /// Adds `User-Agent` unless `headers` has one: some firewalls refuse requests without it.
     fn new(
         target: Arc<Target>,
         method: &'static str,
@@ -102,14 +102,14 @@ impl Callout {
         self.body.as_bytes()
     }
 
-    /// How long the host waits for the answer.
+    /// How long the host waits for the response.
     pub fn timeout(&self) -> Duration {
         self.target.timeout
     }
 }
 
 impl CallResult<'_> {
-    /// Whether the server did not serve.
+    /// Whether the server failed: no response, no status, or a status of 500 and above.
     pub(crate) fn has_failed(&self) -> bool {
         match self {
             Self::Response { headers, .. } => status(headers).is_none_or(|status| status >= 500),
@@ -118,7 +118,7 @@ impl CallResult<'_> {
         }
     }
 
-    /// Whether, and for how long, HTTP allows it to be used again. It came now.
+    /// Whether, and for how long, HTTP allows the response to be reused. It arrived now.
     pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
         match self {
             Self::Response { headers, .. } => Freshness::of(headers, now),
@@ -126,7 +126,7 @@ impl CallResult<'_> {
         }
     }
 
-    /// When to try again, as the server says (RFC 9110 §10.2.3): in seconds, or at a date by its own clock.
+    /// The server's `Retry-After` (RFC 9110 §10.2.3): a number of seconds, or a date by the server's own clock.
     pub(crate) fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let Self::Response { headers, .. } = self else { return None };
         let field = |name: &[u8]| {
@@ -150,7 +150,7 @@ pub(crate) fn status(headers: &[(&[u8], &[u8])]) -> Option<u16> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// What came, for a log: the status and the media type, and nothing else that the server has said.
+/// The result for a log: the status and the media type, and nothing else from the server.
 impl fmt::Display for CallResult<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

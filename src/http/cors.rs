@@ -1,5 +1,5 @@
-//! Cross-origin requests of browsers (the CORS protocol, Fetch §3.2), where no other filter speaks it: preflights pass without
-//! a token, since browsers send none with them (R80), and pages may read why a request was refused (R81).
+//! Cross-origin requests of browsers (the CORS protocol, Fetch §3.2), if no other filter handles them: preflights pass without a token,
+//! since browsers send none with them (R80), and pages may read why a request was refused (R81).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::request_head::RequestHead;
 pub struct Cors {
     /// Origins as browsers write them: scheme, host, and port if it is not the scheme's own.
     pub allow_origins: Vec<Arc<str>>,
-    /// Whether these pages may read refusals of requests that they send with credentials: cookies, say.
+    /// Whether these pages may read refusals of requests that they send with credentials such as cookies.
     pub allow_credentials: bool,
 }
 
@@ -25,7 +25,7 @@ impl Cors {
     }
 }
 
-/// The method that a preflight announces, if this is one (Fetch §3.2.2): the method is a token (RFC 9110 §9.1).
+/// The request that a preflight announces, if this is a preflight (Fetch §3.2.2): its method has to be a token (RFC 9110 §9.1).
 pub(crate) fn asked_by_preflight<'a>(head: &RequestHead<'a>) -> Option<RequestHead<'a>> {
     if head.method != b"OPTIONS" {
         return None;
@@ -34,7 +34,7 @@ pub(crate) fn asked_by_preflight<'a>(head: &RequestHead<'a>) -> Option<RequestHe
     Method::from_bytes(method).is_ok().then_some(RequestHead { method, ..*head })
 }
 
-/// What lets a page of this origin read a refusal, and the fields of it that tell what to do.
+/// The fields that let a page of this origin read a refusal, including those of its fields that say what to do.
 pub(crate) fn headers(origin: &str, allow_credentials: bool) -> impl Iterator<Item = (&'static str, String)> {
     let headers = [
         ("access-control-allow-origin", origin),
@@ -48,8 +48,8 @@ pub(crate) fn headers(origin: &str, allow_credentials: bool) -> impl Iterator<It
     headers.into_iter().chain(credentials).map(|(name, value)| (name, value.to_owned()))
 }
 
-/// The reply to a preflight of an allowed origin for what no rule exposes. The request after it is refused, and its page can read
-/// why; without this reply, it could not.
+/// The reply to a preflight from an allowed origin for a request that the rules refuse. The request that follows is refused as well, but
+/// its page can read why; without this reply, it could not.
 #[cold]
 #[inline(never)]
 pub(crate) fn readable_refusal(origin: &str, asked: &RequestHead<'_>, allow_credentials: bool) -> Reply {
@@ -60,13 +60,13 @@ pub(crate) fn readable_refusal(origin: &str, asked: &RequestHead<'_>, allow_cred
     Reply::new(204, fields, String::new())
 }
 
-/// The fields of requests that pages of an API, and of MCP clients, are known to set; `*` is for the others, but only where the page
+/// The request fields that pages which call APIs, MCP clients included, are known to set. `*` stands for all others, but only if the page
 /// sends no credentials of its browser.
 const FIELDS_OF_PAGES: &str = "authorization, content-type, dpop, last-event-id, mcp-method, mcp-name, \
      mcp-protocol-version, mcp-session-id, traceparent, x-requested-with, *";
 
-/// Lets pages of any origin fetch a public document. `Authorization` is not among those that `*` stands for, and clients of MCP
-/// send `MCP-Protocol-Version`; both are named for browsers that do not know `*`.
+/// Lets pages of any origin fetch a public document. `*` does not stand for `Authorization`, and MCP clients send `MCP-Protocol-Version`;
+/// both are named for browsers that do not know `*`.
 pub(crate) const FOR_EVERY_PAGE: &[(&str, &str)] = &[
     ("access-control-allow-origin", "*"),
     ("access-control-allow-methods", "GET, HEAD"),

@@ -1,6 +1,6 @@
-//! `application/x-www-form-urlencoded`, as RFC 6749 Appendix B uses it: for the body of the introspection request and,
-//! before Base64, for the client's credentials (RFC 6749 §2.3.1). In these a space is `%20`: decoders of forms read that as well as `+`, and
-//! servers that only percent-decode them (Authlib) read nothing else.
+//! `application/x-www-form-urlencoded`, as RFC 6749 Appendix B uses it: for the body of the introspection request and, before Base64, for
+//! the client's credentials (RFC 6749 §2.3.1). In credentials a space is `%20`: form decoders read that as well as `+`, and servers that
+//! only percent-decode credentials (Authlib) read nothing else.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -24,7 +24,7 @@ pub fn encode_pairs(pairs: &[(&str, &str)]) -> String {
     body
 }
 
-/// Adds a name or a value of a body: encoded as a credential is, but space becomes `+`.
+/// Appends a name or a value to a body: encoded as a credential is, but a space becomes `+`.
 fn encode(body: &mut String, value: &str) {
     let pieces = utf8_percent_encode(value, RESERVED);
     body.extend(pieces.map(|piece| if piece == "%20" { "+" } else { piece }));

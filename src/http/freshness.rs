@@ -1,8 +1,7 @@
-//! How long an answer may be used again: what its header fields say (RFC 9111 §4.2, §5), the token's expiry and the operator's limits
-//! (R49 to R51).
+//! How long a response may be reused: by its header fields (RFC 9111 §4.2, §5), the token's expiry and the operator's limits (R49 to R51).
 //!
-//! The gateway answers many clients by what it keeps, so what is meant for shared caches counts, too. Of several limits the shortest
-//! counts, and what looks like one counts as one, in a quoted string as well.
+//! The gateway serves many clients from its cache, so directives for shared caches count, too. The shortest of several limits applies, and
+//! whatever looks like a limit counts as one, even in a quoted string.
 
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use crate::time::Timestamp;
 pub(crate) struct Freshness {
     /// The freshness lifetime: `max-age`, or the time from `Date` to `Expires`, minus `Age`, if stated.
     lifetime: Option<Duration>,
-    /// Whether it must not be used again: `no-store`, `no-cache`, `Vary: *` (§4.1), or no time left.
+    /// Whether the response must not be reused: `no-store`, `no-cache`, `Vary: *` (§4.1), or no time left.
     forbidden: bool,
-    /// Whether it must not be used when it is stale, be the server down (§5.2.2.2, §5.2.2.8, RFC 5861 §4).
+    /// Whether the response must not be used when it is stale, even if the server is down (§5.2.2.2, §5.2.2.8, RFC 5861 §4).
     must_revalidate: bool,
 }
 
@@ -25,13 +24,13 @@ pub(crate) struct Freshness {
 pub(crate) struct TimeToLive {
     /// The longest time to live.
     pub(crate) max: Duration,
-    /// The time to live of what must not be used again, if that is overridden.
+    /// The time to live of responses that must not be reused, if the operator overrides that.
     pub(crate) despite_no_store: Option<Duration>,
 }
 
 impl Freshness {
-    /// Reads the header fields of a response that came now. A lifetime that cannot be understood counts as none left, as §4.2.1 and §5.3
-    /// say of `max-age` and `Expires`.
+    /// Reads the header fields of a response that arrived now. A malformed lifetime counts as none left, as §4.2.1 and §5.3 say of
+    /// `max-age` and `Expires`.
     pub(crate) fn of(headers: &[(&[u8], &[u8])], now: Timestamp) -> Self {
         let fields = |name: &'static [u8]| {
             let matches = move |field: &&(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name);
@@ -51,13 +50,14 @@ impl Freshness {
                 _ => {}
             }
         }
-        // Without `Cache-Control`, what HTTP/1.0 had in its place (§5.4); it is defined for requests, but servers answer it to say the same.
+        // Without `Cache-Control`, `Pragma` of HTTP/1.0 counts (§5.4). It is defined for requests, but servers send it in responses with
+        // the same meaning.
         let is_old = fields(b"cache-control").next().is_none();
         let is_no_cache = |member: &[u8]| member.trim_ascii().eq_ignore_ascii_case(b"no-cache");
         freshness.forbidden |= is_old && members(b"pragma").any(is_no_cache);
         freshness.forbidden |= members(b"vary").any(|member| member.trim_ascii() == b"*");
         if freshness.lifetime.is_none() && !freshness.forbidden {
-            // By the server's clock, which may differ.
+            // `Expires` is by the server's clock, which may differ.
             let sent_at = fields(b"date").find_map(date::parse).unwrap_or(now);
             for expires in fields(b"expires") {
                 let left = date::parse(expires).map_or(Duration::ZERO, |expires| expires.since(sent_at));
@@ -72,7 +72,7 @@ impl Freshness {
         self.lifetime.filter(|_| !self.forbidden)
     }
 
-    /// Whether it may be used when it is stale.
+    /// Whether the response may be used when it is stale.
     pub(crate) fn allows_stale(self) -> bool {
         !self.forbidden && !self.must_revalidate
     }
@@ -88,7 +88,7 @@ impl Freshness {
 }
 
 impl TimeToLive {
-    /// The time to live of an answer, or none if it is not to be kept: the shortest of all limits.
+    /// The time to live of a response: the shortest of all limits. `None` if the response must not be kept.
     pub(crate) fn of(
         self,
         freshness: Freshness,
@@ -102,7 +102,8 @@ impl TimeToLive {
     }
 }
 
-/// RFC 9111 §1.2.2 `delta-seconds`; a sender may quote an argument (§5.2). Too great a number is a great one.
+/// Reads `delta-seconds` (RFC 9111 §1.2.2), which a sender may quote as an argument (§5.2). A number beyond `u64` counts as the largest
+/// one.
 fn delta_seconds(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
     let digits = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);

@@ -1,14 +1,13 @@
-//! gRPC, native and gRPC-Web: which requests are calls, and refusals in the form that their clients understand: a `grpc-status`
-//! in a response without a body ("Trailers-Only" of gRPC over HTTP/2).
+//! gRPC, native and gRPC-Web: recognizes calls, and writes refusals in the form that gRPC clients understand, a `grpc-status` in a response
+//! without a body ("Trailers-Only" of gRPC over HTTP/2).
 
 use std::num::NonZeroU64;
 
-/// How a gRPC client speaks.
+/// A gRPC call, by the protocol of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrpcCall {
-    /// What it speaks.
     protocol: Protocol,
-    /// Whether a host that knows gRPC sees that it is a call, and gives a reply its form itself.
+    /// Whether a host that knows gRPC recognizes the call, and converts a reply to gRPC itself.
     pub(crate) is_plain: bool,
 }
 
@@ -20,7 +19,7 @@ enum Protocol {
 }
 
 impl GrpcCall {
-    /// How the client of a request with these fields speaks, if it speaks gRPC.
+    /// The gRPC call of a request with these header fields; `None` if it is not one.
     pub(crate) fn of<'f>(mut fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Option<Self> {
         let (_, written) = fields.find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"))?;
         let protocol = Protocol::of(written)?;
@@ -29,15 +28,14 @@ impl GrpcCall {
         Some(Self { protocol, is_plain })
     }
 
-    /// The media type of its response.
+    /// The media type of the response.
     pub fn media_type(self) -> &'static str {
         self.protocol.media_type()
     }
 }
 
 impl Protocol {
-    /// The media type counts, in any letter case and with any parameters (RFC 9110 §8.3.1), and not what it says of messages behind a
-    /// plus.
+    /// Matches the media type in any letter case and with any parameters (RFC 9110 §8.3.1), whatever message format follows the plus.
     fn of(content_type: &[u8]) -> Option<Self> {
         let base = content_type.split(|byte| b";+".contains(byte)).next()?.trim_ascii();
         let all = [Self::Native, Self::Web, Self::WebText];
@@ -53,8 +51,8 @@ impl Protocol {
     }
 }
 
-/// A `grpc-timeout` in milliseconds, rounded up: eight digits at most, and a unit. None, if it is malformed, which counts as absent, or
-/// zero, which ends a call before it is looked at.
+/// Reads a `grpc-timeout`, at most eight digits and a unit, as milliseconds, rounded up. Returns `None` if it is malformed, which counts as
+/// absent, or zero, which ends a call before it is processed.
 pub(crate) fn timeout(value: &[u8]) -> Option<NonZeroU64> {
     let (unit, digits) = value.split_last()?;
     let is_number = matches!(digits.len(), 1..=8) && digits.iter().all(u8::is_ascii_digit);
@@ -70,7 +68,7 @@ pub(crate) fn timeout(value: &[u8]) -> Option<NonZeroU64> {
     })
 }
 
-/// So many milliseconds as such a text, and one at least.
+/// Writes milliseconds as a `grpc-timeout`, one at least.
 pub(crate) fn timeout_value(millis: u64) -> String {
     match millis {
         ..=MAX_TIMEOUT => format!("{}m", millis.max(1)),
@@ -78,10 +76,10 @@ pub(crate) fn timeout_value(millis: u64) -> String {
     }
 }
 
-/// What eight digits say.
+/// The largest number of eight digits.
 const MAX_TIMEOUT: u64 = 99_999_999;
 
-/// The field that says how long a call may take.
+/// The header field with the time limit of a call.
 pub(crate) const TIMEOUT: &str = "grpc-timeout";
 
 /// Percent-encodes everything except visible ASCII and space, and the percent sign itself (`grpc-message`).

@@ -1,15 +1,15 @@
-//! Until when an answer serves, and in which way.
+//! How long a response serves: first while it is fresh, then while the server cannot be asked.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// The two ends of an answer.
+/// When a response stops being fresh, and when it stops being usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifetime {
-    /// Until when it serves without asking.
+    /// Until when the response serves without asking the server again.
     pub(crate) fresh_until: Timestamp,
-    /// Until when it serves where the server cannot be asked (R56); no earlier than that.
+    /// Until when the response serves if the server cannot be asked (R56); not before `fresh_until`.
     pub(crate) usable_until: Timestamp,
 }
 
@@ -18,7 +18,7 @@ impl Lifetime {
     pub(crate) const NONE: Self =
         Self { fresh_until: Timestamp::from_millis(0), usable_until: Timestamp::from_millis(0) };
 
-    /// Whether an answer that is kept for `max_ttl` at most can have this lifetime now; it cannot after the clock was set back.
+    /// Whether a response that is kept for at most `max_ttl` can have this lifetime now. It cannot if the clock was set back since.
     pub(crate) fn is_possible(self, max_ttl: Duration, now: Timestamp) -> bool {
         self.fresh_until <= now.plus(max_ttl)
     }
@@ -31,7 +31,8 @@ impl Lifetime {
         now < self.usable_until
     }
 
-    /// When it is to be refreshed: so long before the end of its freshness, but not in the first half of what is left of that.
+    /// When to refresh the response: `ahead` before its freshness ends, but not in the first half of the remaining time. `None` if no time
+    /// remains, or `ahead` is zero.
     pub(crate) fn refresh_at(self, ahead: Duration, now: Timestamp) -> Option<Timestamp> {
         let left = self.fresh_until.since(now);
         let ahead = ahead.min(left / 2);

@@ -1,5 +1,5 @@
-//! What HTTP is to the gateway: the requests that come in, those that it makes, and its own replies, as values. Nothing here knows
-//! tokens, configuration or the reasons of refusals.
+//! HTTP messages as values: the requests of clients, the callouts of the gateway and its own replies. Nothing here knows tokens,
+//! configuration or the reasons of refusals.
 
 pub(crate) mod authority;
 pub(crate) mod byte_class;

@@ -1,5 +1,5 @@
-//! Paths with characters that some servers treat as delimiters and others as part of a name: an escaped slash, percent sign,
-//! `#` or `?`, and `;`. They are kept as part of their segment, together with the readings of other servers (R184).
+//! Paths with characters that some servers treat as delimiters and others as part of a name: an escaped slash, percent sign, `#` or `?`,
+//! and `;`. The characters are kept as part of their segment, together with the readings of other servers (R184).
 
 use super::path::{Ambiguous, has_ambiguous_segment, normalize};
 
@@ -18,21 +18,22 @@ pub enum Delimiter {
     Semicolon,
 }
 
-/// A path with such characters.
+/// A path with delimiters, and how servers may read it.
 pub(crate) struct OpaquePath {
-    /// Normalised, with a character that no pattern has in their places.
+    /// The normalized path, with each delimiter replaced by a character that no pattern has.
     pub(crate) as_written: String,
-    /// What servers make of it that decode them, be it more than once, and that end a segment or the path at them.
+    /// The paths as read by servers that decode delimiters, once or several times, or that end a segment or the path at them.
     pub(crate) readings: Vec<String>,
-    /// Those that it has in any reading.
+    /// The delimiters that occur in any reading.
     pub(crate) delimiters: Vec<Delimiter>,
 }
 
 impl OpaquePath {
-    /// Reads a path without its query.
+    /// Reads a path, without its query.
     ///
     /// # Errors
-    /// [`Ambiguous`] for whatever else servers read in different ways, and where there is a dot segment in any reading.
+    /// [`Ambiguous`] if servers read the path in different ways for any other reason, if a reading has a dot segment, or if there are too
+    /// many readings.
     pub(crate) fn read(path_and_query: &[u8]) -> Result<Self, Ambiguous> {
         let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
         let path = std::str::from_utf8(path).map_err(|_| Ambiguous)?;
@@ -40,7 +41,7 @@ impl OpaquePath {
         let as_written = normalize(written.collect::<String>().as_bytes())?.into_owned();
         let mut readings = Vec::new();
         let mut delimiters: Vec<_> = pieces(path).filter_map(Delimiter::of).collect();
-        // The path after so many decodings, with every combination of removals before.
+        // Each text with the number of its decodings. All combinations of decodings and removals are tried.
         let mut texts = vec![(decoded(path)?, 1_usize), (decoded(&without_parameters(path))?, 1)];
         let mut index = 0_usize;
         while let Some((text, decodings)) = texts.get(index).cloned() {
@@ -79,7 +80,7 @@ impl Delimiter {
     }
 }
 
-/// The characters of a text, where three that are an escape count as one.
+/// The characters of a text, where an escape of three characters counts as one.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -94,7 +95,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Decodes all escapes once. Invalid ones stay, as at servers that decode twice.
+/// Decodes all escapes once. Invalid escapes stay, as they do on servers that decode twice.
 fn decoded(text: &str) -> Result<String, Ambiguous> {
     let mut decoded = Vec::with_capacity(text.len());
     for piece in pieces(text) {
@@ -106,7 +107,7 @@ fn decoded(text: &str) -> Result<String, Ambiguous> {
     String::from_utf8(decoded).map_err(|_| Ambiguous)
 }
 
-/// The path up to where some servers end it.
+/// The path up to `#` or `?`, where some servers end it.
 fn ended(text: &str) -> String {
     text.split(['#', '?']).next().unwrap_or_default().to_owned()
 }
@@ -125,13 +126,13 @@ fn merged(text: &str) -> Result<String, Ambiguous> {
     if is_ambiguous { Err(Ambiguous) } else { Ok(format!("/{path}")) }
 }
 
-/// The first character for private use, escaped: no pattern has it.
+/// The first private-use character, escaped: no pattern has it.
 const STAND_IN: &str = "%EE%80%80";
 
-/// After so many decodings there has to be nothing left to decode.
+/// After this many decodings there must be nothing left to decode.
 const MAX_DECODINGS: usize = 3;
 
-/// No path that is meant has so many readings.
+/// More readings than any legitimate path has.
 const MAX_TEXTS: usize = 64;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The path of a request in the one form that rules are matched on (RFC 3986 §6.2.2).
+//! Normalizes the path of a request to the one form that rules are matched on (RFC 3986 §6.2.2).
 //!
-//! A gateway and the service behind it must read a path alike, or `/public/..;/admin` is public here and admin there. Servers
-//! decode escapes, whether RFC 3986 calls the character reserved or not, so the form is the decoded one. What servers are
-//! known to read differently has no form: it is [`Ambiguous`], and whether that matters is the rules' affair (R84). What rules can allow of that
-//! is read by `opaque_path`.
+//! A gateway and the service behind it must read a path alike, or `/public/..;/admin` is public here and admin there. Servers decode
+//! escapes, whether RFC 3986 calls the character reserved or not, so the normalized form is the decoded one. A path that servers are known
+//! to read differently has no normalized form: it is [`Ambiguous`], and the rules decide whether that matters (R84). `opaque_path` reads
+//! those ambiguous paths that rules can allow.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use super::byte_class::ByteClass;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
-/// The path without its query, decoded.
+/// Normalizes a path: removes the query and decodes the escapes.
 ///
 /// # Errors
-/// [`Ambiguous`] for a path that does not start with a slash; for an empty or a dot segment, or one with space at an end;
-/// for `;` (the Greek question mark included), `\`, `#` and control characters, written or escaped; for an escaped `/`, `%` or `?`; for a bad escape; and for
-/// what is not ASCII as it is written, or not UTF-8 when it is decoded.
+/// [`Ambiguous`] for a path that does not start with a slash; for an empty segment other than the last, a dot segment, or one with a space
+/// at an end; for `;` (the Greek question mark included), `\`, `#` and control characters, written or escaped; for an escaped `/`, `%` or
+/// `?`; for an invalid escape; and for a path that is not ASCII as written, or not UTF-8 when decoded.
 pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     let end = path_and_query.iter().position(|&byte| byte == b'?');
     let path = end.and_then(|end| path_and_query.get(..end)).unwrap_or(path_and_query);
@@ -30,9 +30,9 @@ pub fn normalize(path_and_query: &[u8]) -> Result<Cow<'_, str>, Ambiguous> {
     normalize_odd(path)
 }
 
-/// A normalised path as case-insensitive services read it. Patterns are ASCII, so only characters that become ASCII matter:
-/// capitals, the few letters whose other case is ASCII (Unicode's full case folding, and its simple one for U+0130), and those
-/// that are the same as one by canonical equivalence. Folding keeps the segments.
+/// Folds a normalized path as case-insensitive services read it. Patterns are ASCII, so only characters that become ASCII matter: capitals,
+/// the few letters whose other case is ASCII (Unicode's full case folding, and its simple one for U+0130), and characters that are
+/// canonically equivalent to an ASCII one. Folding keeps the segments.
 pub(crate) fn fold(path: &str) -> Cow<'_, str> {
     if FOLDED.has_all(path.as_bytes()) {
         return Cow::Borrowed(path);
@@ -57,7 +57,7 @@ pub(crate) fn fold(path: &str) -> Cow<'_, str> {
     Cow::Owned(folded)
 }
 
-/// Whether a path has nothing in it that could be read in different ways, as nearly all have: seen at one glance.
+/// Whether a quick check finds nothing in a path that servers could read in different ways, as in nearly all paths.
 fn is_plain(path: &[u8]) -> bool {
     let Some((b'/', rest)) = path.split_first() else { return false };
     let mut before = b'/';
@@ -97,13 +97,13 @@ fn decode(path: &str) -> Result<String, Ambiguous> {
     String::from_utf8(decoded).map_err(|_| Ambiguous)
 }
 
-/// Some servers end a segment or the path at one of these, or take it for a slash.
+/// Whether some servers end a segment or the path at this byte, or take it for a slash.
 fn cuts_short(byte: u8) -> bool {
     matches!(byte, b';' | b'\\' | b'#')
 }
 
-/// `//` is one slash to some; `.` and `..` climb, for those who resolve them; space and controls are cut off by others. The
-/// last segment may be empty.
+/// Whether servers read a segment in different ways: some merge empty segments, resolve `.` and `..`, or cut off spaces and control
+/// characters. The last segment may be empty.
 pub(super) fn has_ambiguous_segment(segments: &str) -> bool {
     let is_ambiguous = |segment: &str| {
         matches!(segment, "." | "..")
@@ -116,13 +116,13 @@ pub(super) fn has_ambiguous_segment(segments: &str) -> bool {
     is_ambiguous(last) || directories.any(|segment| segment.is_empty() || is_ambiguous(segment))
 }
 
-/// What a plain segment may have anywhere.
+/// The characters that may be anywhere in a plain segment.
 const PLAIN: &ByteClass = &ByteClass::alphanumeric_and(b"-_~");
 
-/// What reads the same to case-insensitive services, of what paths are mostly made of.
+/// The common characters of paths that case folding does not change.
 const FOLDED: &ByteClass = &ByteClass::alphanumeric_and(b"-_~/.").without(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
-/// A semicolon after normalisation (NFC).
+/// NFC turns this character into a semicolon.
 const GREEK_QUESTION_MARK: char = '\u{37e}';
 
 #[cfg(test)]

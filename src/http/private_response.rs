@@ -1,7 +1,7 @@
-//! Responses that are for the client alone, since the request's URL was (RFC 6750 §2.3).
+//! Keeps responses to requests with a token in the URL out of shared caches (RFC 6750 §2.3).
 
-/// The `Cache-Control` that keeps a successful response out of caches that others use, for what it says now. What else it says to caches
-/// stays. None, if it need not change: it is no success, or no cache stores it.
+/// The `Cache-Control` that keeps a successful response out of shared caches, made from its value as `written`: the other directives stay.
+/// `None` if the field need not change, since the response is not a success, or `no-store` keeps it out of all caches.
 pub fn private_cache_control(status: &[u8], written: &[u8]) -> Option<Vec<u8>> {
     let directives: Vec<&[u8]> = written.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).collect();
     let is_one_of = |directive: &[u8], names: &[&str]| {

@@ -1,23 +1,23 @@
-//! A reply of the gateway's own, which no service sees.
+//! The gateway's own replies to requests that it does not forward.
 
 use super::grpc::{self, GrpcCall};
 
-/// An answer of the gateway's own.
+/// A reply of the gateway's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status code.
     pub status: u16,
     /// The header fields, names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON.
+    /// The body: JSON, or empty.
     pub body: String,
-    /// The status for a gRPC client.
+    /// The gRPC status code, for a gRPC client.
     pub grpc_status: u8,
-    /// How its client speaks, if that is one of gRPC: see [`Self::for_host`].
+    /// The gRPC call, if the request is one: see [`Self::for_host`].
     pub grpc_call: Option<GrpcCall>,
-    /// The name of the reason, if it is a refusal.
+    /// The name of the reason, if the reply is a refusal.
     pub reason: Option<&'static str>,
-    /// The claim, header member or setting at fault, by a fixed name. Clients hear of what they presented alone.
+    /// The claim, header member or setting at fault, by a fixed name. Clients only learn of members of what they presented.
     pub member: Option<&'static str>,
 }
 
@@ -27,13 +27,13 @@ impl Reply {
         Self { status, headers, body, grpc_status: 0, grpc_call: None, reason: None, member: None }
     }
 
-    /// What the host's access log has of the reason: Envoy's `%RESPONSE_CODE_DETAILS%`.
+    /// The reason for the host's access log: Envoy's `%RESPONSE_CODE_DETAILS%`. Empty unless the reply is a refusal.
     pub fn details(&self) -> String {
         self.reason.map(|reason| ["phantom_token_denied{", reason, "}"].concat()).unwrap_or_default()
     }
 
-    /// The reply as a host sends it that gives replies to gRPC calls their form itself, where it sees them, or does not. Each field is
-    /// there once.
+    /// The reply as the host has to send it. A host that `knows_grpc` converts its replies to plain gRPC calls itself; for all other gRPC
+    /// calls, the reply is converted here. No field occurs twice.
     pub fn for_host(self, knows_grpc: bool) -> Self {
         let Some(call) = self.grpc_call else { return self };
         let mut headers = self.headers;

@@ -25,7 +25,7 @@ pub struct RequestHead<'a> {
     pub traceparent: Presented<'a>,
     /// The `x-forwarded-client-cert` field.
     pub forwarded_client_cert: Presented<'a>,
-    /// The tokens that came elsewhere, where that is allowed.
+    /// The tokens that were found elsewhere than in `Authorization`, in places that are configured.
     pub elsewhere: &'a [FoundToken<'a>],
     /// The route that the host has selected, by its name or its label, if rules ask for it.
     pub route: Option<&'a [u8]>,
@@ -35,15 +35,15 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Method`, which browsers send with preflights.
     pub access_control_request_method: Option<&'a [u8]>,
-    /// The fields that rules name, if they name any.
+    /// The fields that rules name.
     pub named: &'a [NamedField<'a>],
-    /// The call of an MCP client, by a filter of the host that reads the body, if rules ask for it.
+    /// The call of an MCP client, as read from the body by a filter of the host, if rules ask for it.
     pub mcp_call: Option<McpCall<'a>>,
     /// `grpc-timeout`, if streams end with their token.
     pub grpc_timeout: Option<&'a [u8]>,
-    /// Whether there is a field by which the request could become another one behind the gateway: see `sanitize`.
+    /// Whether there is a field that could turn the request into another one behind the gateway: see `sanitize`.
     pub has_suspect_field: bool,
-    /// How many fields there are.
+    /// The number of fields.
     pub field_count: usize,
 }
 
@@ -52,7 +52,7 @@ pub struct RequestHead<'a> {
 pub struct NamedField<'a> {
     /// Its name, in lower case.
     pub name: &'a str,
-    /// Its value. A field by another name that services may take for this one counts as one more.
+    /// Its value. A field of another name that services may take for this one makes it [`Presented::Repeated`].
     pub value: Presented<'a>,
 }
 
@@ -61,31 +61,31 @@ pub struct NamedField<'a> {
 pub struct McpCall<'a> {
     /// `method`.
     pub method: &'a [u8],
-    /// `params.name`: which tool is called, where one is.
+    /// `params.name`: the name of the tool, if one is called.
     pub name: Option<&'a [u8]>,
 }
 
-/// How often something is there. Some hosts deliver two fields as one, joined by a comma.
+/// Whether something is present in a request, and only once. Some hosts deliver two fields as one, joined by a comma.
 #[derive(Clone, Copy, Default)]
 pub enum Presented<'a> {
-    /// It is not there.
+    /// Not at all.
     #[default]
     Absent,
-    /// The one value.
+    /// Once, with this value.
     Once(&'a [u8]),
-    /// More than one, equal or not (R8).
+    /// More than once, with equal values or not (R8).
     Repeated,
 }
 
-/// A token that was found elsewhere than in `Authorization`. It never shows in a debug print.
+/// A token that was found elsewhere than in `Authorization`. Its `Debug` hides the token.
 pub struct FoundToken<'a> {
-    /// Where it was.
+    /// The place where it was found.
     pub(crate) place: Place,
-    /// The token, or whatever is in its place.
+    /// The token, or whatever else is in that place.
     pub(crate) value: Cow<'a, [u8]>,
 }
 
-/// A place for a token that is configured by its name.
+/// A kind of place for a token. The place itself is configured by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     QueryParameter,
@@ -101,7 +101,7 @@ impl<'a> RequestHead<'a> {
         for (name, value) in fields {
             head.field_count = head.field_count.saturating_add(1);
             let is = |own: &[u8]| name == own || name.eq_ignore_ascii_case(own);
-            // By its length first, which rules nearly every name out.
+            // The length is compared first, which rules out nearly every name.
             match name.len() {
                 7 if name == b":method" => head.method = value,
                 10 if name == b":authority" => head.authority = value,
@@ -125,11 +125,11 @@ impl<'a> RequestHead<'a> {
 }
 
 impl<'a> NamedField<'a> {
-    /// The fields of this name.
+    /// Finds the fields of this name.
     pub(crate) fn find<'f: 'a>(name: &'a str, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Self {
         let mut value = Presented::Absent;
         for (written, own) in fields.filter(|(written, _)| resembles(written, name)) {
-            // A look-alike is no value of it.
+            // A look-alike does not provide the value.
             let is_it = written.eq_ignore_ascii_case(name.as_bytes());
             value = if is_it { value.and(own) } else { Presented::Repeated };
         }

@@ -1,8 +1,8 @@
-//! Fields with which a client could change a request after a rule has admitted it: those that override its path or its method
-//! (R131), and a `Connection` field that nominates others for removal by the next hop (RFC 9110 §7.6.1; R78). They are removed
-//! from every request, whatever the decision.
+//! Finds the fields with which a client could change a request after a rule has admitted it: those that override its path or its method
+//! (R131), and a `Connection` field that nominates others for removal by the next hop (RFC 9110 §7.6.1; R78). The edits apply to every
+//! request, whatever the decision.
 //!
-//! It does not deal with fields that resemble the gateway's own: see `forwarding`.
+//! Fields that resemble the gateway's own are the concern of `upstream::headers`.
 
 use crate::http::field_name::resembles;
 
@@ -29,7 +29,7 @@ pub(crate) fn is_suspect(name: &[u8]) -> bool {
     }
 }
 
-/// The fields to rewrite, or to remove if there is no value.
+/// The fields to rewrite, or to remove if the value is `None`.
 #[inline(never)]
 pub(crate) fn edits<'f>(
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
@@ -51,7 +51,7 @@ pub(crate) fn edits<'f>(
             edits.push((name.to_owned(), None));
         }
     }
-    // Proxies forward the field only in a handshake. Without "upgrade" this is not one, and must not become one.
+    // Proxies forward `Connection` only in a handshake. Without "upgrade" the request is not a handshake, and must not become one.
     if names_upgrade && names_others {
         edits.push((CONNECTION.to_owned(), Some(UPGRADE.as_bytes().to_vec())));
     }
@@ -68,7 +68,8 @@ fn is_connection(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(CONNECTION.as_bytes())
 }
 
-/// Of IIS, Symfony and Zend; of Rack, Express, Symfony, ASP.NET and Google's APIs; of Microsoft's; of others.
+/// In this order: two fields of IIS, Symfony and Zend; one of Rack, Express, Symfony, ASP.NET and Google's APIs; one of Microsoft's APIs;
+/// one of others.
 const OVERRIDES: &[&str] =
     &["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
 

@@ -1,6 +1,7 @@
-//! Which trace a request belongs to (W3C Trace Context §3.2).
+//! Validates the trace context of a request (W3C Trace Context §3.2).
 
-/// A `traceparent` of version 00, or none if it is anything else: it is a client's word, and goes to the authorization server.
+/// Returns the value if it is a `traceparent` of version 00. Anything else is dropped: the field is under the client's control, and goes to
+/// the authorization server.
 pub(crate) fn traceparent(value: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(value).ok()?;
     let parts: Vec<&str> = text.split('-').collect();

@@ -1,9 +1,9 @@
 //! The meaning of a response other than an introspection response: status, media type and, in JSON, `error` (RFC 6749 §5.2) say
 //! whether the token, the gateway's own credentials or the server is at fault.
 //!
-//! RFC 7662 §2.2 defines one response for an inactive token, but many servers use others. An error that cannot be about the
-//! gateway itself always counts as one; the operator has to list others, since a server may send the same to a gateway with a
-//! wrong secret. An HTML page is never about a token.
+//! RFC 7662 §2.2 defines one response for an inactive token, but many servers use others. An error that cannot be about the gateway itself
+//! always counts as one; the operator has to list others, since a server may send the same error to a gateway with a wrong secret. An HTML
+//! page is never about a token.
 
 use serde_json::Value;
 
@@ -11,21 +11,22 @@ use crate::http::media_type;
 use crate::json::Object;
 use crate::refusal::Reason;
 
-/// By which errors a server says that a token is not active.
+/// The errors by which a server says that a token is not active.
 #[derive(Clone, Debug)]
 pub struct InactiveAnswers(Vec<InactiveAnswer>);
 
-/// One of them.
+/// An error that means an inactive token.
 #[derive(Clone, Debug)]
 pub struct InactiveAnswer {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// `error` in its JSON; if it is not named, any JSON will do, and no content.
+    /// The `error` member of the JSON body. `None` stands for any JSON object, and for an empty body.
     pub error: Option<String>,
 }
 
 impl InactiveAnswers {
-    /// Those that say so everywhere, and the operator's. Where the gateway presents a token itself, `invalid_token` may be about that.
+    /// Combines the errors that mean an inactive token on every server with the operator's own. If the gateway presents a token itself,
+    /// `invalid_token` may be about that one, and is left out.
     pub(crate) fn new(presents_token: bool, own: Vec<InactiveAnswer>) -> Self {
         let known = [Some("unsupported_token_type"), (!presents_token).then_some("invalid_token")];
         let known = known.into_iter().flatten();
@@ -33,7 +34,7 @@ impl InactiveAnswers {
         Self(known.chain(own).collect())
     }
 
-    /// Why an answer with such a status brings nothing.
+    /// The reason for a response that is not an introspection response.
     pub(super) fn reason(&self, status: u16, headers: &[(&[u8], &[u8])], body: &[u8]) -> Reason {
         let is_json = media_type::of(headers).is_some_and(|media_type| media_type::is_json(&media_type));
         let json = is_json.then(|| Object::parse(body).ok()).flatten();
@@ -57,5 +58,5 @@ impl InactiveAnswers {
     }
 }
 
-/// Errors about the calling client (RFC 6749 §5.2), which come with 400, too, unless it used `Authorization`.
+/// Errors about the calling client, here the gateway (RFC 6749 §5.2). They come with 400, too, unless it used `Authorization`.
 pub(crate) const OF_GATEWAY: &[&str] = &["invalid_client", "unauthorized_client"];

@@ -13,12 +13,12 @@ use crate::http::{form, traceparent};
 use crate::refusal::Reason;
 use crate::secret::Secret;
 
-/// An endpoint that tells about tokens, and how it wants to be asked.
+/// An endpoint that gives information about tokens, and how it is asked.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Where it is.
+    /// Where the endpoint is.
     pub target: Arc<Target>,
-    /// By which protocol.
+    /// The protocol of the endpoint.
     pub protocol: Protocol,
     /// The one media type that is requested: some servers compare the whole value (R18).
     pub accept: &'static str,
@@ -30,7 +30,7 @@ pub struct Endpoint {
     pub forward_traceparent: bool,
 }
 
-/// How a token is put to an endpoint.
+/// How a token is sent to an endpoint.
 #[derive(Clone, Debug)]
 pub enum Protocol {
     /// In a form, with the gateway's own credentials (RFC 7662 §2.1).
@@ -55,7 +55,7 @@ pub struct IntrospectionRequest {
 }
 
 impl Endpoint {
-    /// The gateway's client there, if it has one.
+    /// The gateway's `client_id` at the endpoint, if it has one.
     pub fn client_id(&self) -> Option<&str> {
         match &self.protocol {
             Protocol::Introspection { authentication, .. } => authentication.client_id(),
@@ -80,12 +80,12 @@ impl Endpoint {
 }
 
 impl IntrospectionRequest {
-    /// Asks whether `token` is active.
+    /// Creates a request that asks whether `token` is active.
     pub(crate) fn about(token: AccessToken<'_>, endpoint: &Arc<Endpoint>) -> Self {
         Self { endpoint: Arc::clone(endpoint), token: token.expose().into(), traceparent: None }
     }
 
-    /// Asks for a request of this trace.
+    /// Adds the trace context of the client's request, where configured.
     #[must_use]
     pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
         let Presented::Once(value) = traceparent else { return self };
@@ -93,7 +93,7 @@ impl IntrospectionRequest {
         Self { traceparent: value.map(Arc::from), ..self }
     }
 
-    /// Where it goes.
+    /// Where the request is sent.
     pub(crate) fn target(&self) -> &Target {
         &self.endpoint.target
     }
@@ -103,7 +103,7 @@ impl IntrospectionRequest {
         self.endpoint.accept
     }
 
-    /// The request. Its client assertion, where that is the method, is made for this occasion alone (R21).
+    /// Creates the callout. A client assertion, if that is the method, is made for this callout alone (R21).
     ///
     /// # Errors
     /// [`Reason::Internal`] if no assertion can be made.

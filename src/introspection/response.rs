@@ -1,8 +1,8 @@
 //! The introspection response (RFC 7662 §2.2, §2.3): a JWT in the body (`application/jwt`) or in a member of JSON, JSON
 //! alone, or JSON inside a signed response (RFC 9701).
 //!
-//! The answer is untrusted input, read by its actual media type. Which signature has to be verified before it is believed is
-//! part of what is read; verifying is not done here.
+//! The response is untrusted input, read by its actual media type. The result says which signature has to be verified before the claims
+//! count; verifying is not done here.
 
 use serde_json::Value;
 
@@ -17,14 +17,14 @@ use crate::token::active_token::{ActiveToken, Source};
 use crate::token::claims::{ClaimMapping, Claims};
 use crate::token::phantom_token::PhantomToken;
 
-/// How the authorization server answers.
+/// The format of the authorization server's responses.
 #[derive(Clone, Debug)]
 pub struct ResponseFormat {
-    /// The requested format, which determines what may come.
+    /// The requested format, which determines what is accepted.
     pub format: Format,
-    /// The member of a JSON response that holds the JWT; none, if JSON holds no JWT.
+    /// The member of a JSON response that holds the JWT; `None` if JSON holds no JWT.
     pub jwt_field: Option<String>,
-    /// By which errors it says that a token is not active.
+    /// The errors by which the server says that a token is not active.
     pub inactive: InactiveAnswers,
     /// The longest JWT, in bytes, that the services behind the gateway accept.
     pub max_jwt_length: usize,
@@ -55,16 +55,16 @@ impl Format {
 }
 
 impl ResponseFormat {
-    /// The longest body worth reading, in bytes: a JWT and its claims once more next to it.
+    /// The longest body that is read, in bytes: a JWT, and its claims once more next to it.
     pub fn body_limit(&self) -> usize {
         self.max_jwt_length.saturating_mul(4).max(MIN_BODY_LIMIT)
     }
 
-    /// Reads the result of a call.
+    /// Reads the result of a callout.
     ///
     /// # Errors
-    /// [`Reason::Inactive`] and [`Reason::NotAnAccessToken`] where the server says so of the token; all else is the
-    /// server's fault.
+    /// The client's fault where the server says so of the token, as by [`Reason::Inactive`] or [`Reason::NotAnAccessToken`]; all else is
+    /// the server's fault.
     pub(crate) fn parse(
         &self,
         result: CallResult<'_>,
@@ -135,10 +135,10 @@ fn parse_signed(
     Ok(ActiveToken::new(Source::SignedResponse(Box::new(jws.into_owned())), claims))
 }
 
-/// `active` must be the boolean true (R25); anything next to `"active": false` is worthless (R26).
+/// Reads the claims. `active` must be the boolean true (R25); anything next to `"active": false` is ignored (R26).
 fn claims_of_active(response: &Object, claim_mapping: &ClaimMapping) -> Result<Claims, TokenError> {
     match response.get("active").and_then(Value::as_bool) {
-        // Refresh tokens are active as well, and many servers say so without a type.
+        // Refresh tokens are active as well, and many servers describe them without a type.
         Some(true) if claim_mapping.requires_token_type && response.get("token_type").is_none() => {
             Err(TokenError::about("token_type", Reason::NotAnAccessToken))
         }
@@ -157,7 +157,7 @@ fn text(body: &[u8]) -> Result<&str, Reason> {
     std::str::from_utf8(body).map_err(|_| Reason::UnexpectedResponse)
 }
 
-/// The media types that mean something here; parameters and letter case do not count (R27).
+/// The media types that are recognized; parameters and letter case do not count (R27).
 #[derive(Clone, Copy)]
 enum MediaType {
     Jwt,
@@ -177,7 +177,7 @@ impl MediaType {
     }
 }
 
-/// Room for a plain JSON answer where JWTs are configured to be short.
+/// Room for a plain JSON response where JWTs are configured to be short.
 const MIN_BODY_LIMIT: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The signed introspection response (RFC 9701 §5): a JWT around the answer, made for this gateway alone. It must never travel
-//! upstream as a token (§8).
+//! The signed introspection response (RFC 9701 §5): a JWT around the response, made for this gateway alone. It must never be forwarded as a
+//! token (§8).
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ pub struct SignedResponse {
     pub issuers: Vec<String>,
     /// `aud`: this gateway, as the server knows it.
     pub audience: String,
-    /// Whether an answer that is not signed is refused (R47).
+    /// Whether an unsigned response is refused (R47).
     pub required: bool,
 }
 
 impl SignedResponse {
-    /// The JWT, whose signature is still to be verified, and the response inside. Expiry, subject or scope outside
+    /// Returns the JWT, whose signature is still to be verified, and the response inside. Expiry, subject or scope outside
     /// `token_introspection` are not about the token (R46).
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] for what is not addressed to the gateway, not from the server, or not of now.
+    /// [`Reason::UnexpectedResponse`] for a text that is not a JWT from the server, addressed to the gateway and recent.
     pub(super) fn open<'t>(&self, text: &'t str, now: Timestamp) -> Result<(Jws<'t>, Object), TokenError> {
         let wrong = |member| TokenError { member, ..Reason::UnexpectedResponse.into() };
         let jws = Jws::parse(text).map_err(|no_jws| wrong(no_jws.member()))?;

@@ -1,8 +1,8 @@
-//! The UserInfo response (OpenID Connect Core §5.3), for servers that introspect nothing: the token is presented to the UserInfo endpoint, and
-//! what that answers says whether it is a user's.
+//! The UserInfo response (OpenID Connect Core §5.3), for servers without introspection: the token is presented to the UserInfo endpoint,
+//! whose response shows whether it is a user's valid token.
 //!
-//! It tells of the user, not of the token: neither client nor audience, scope or end. What it has under such names is about the user, who
-//! may have written it, so it is not read.
+//! The response describes the user, not the token: it has neither client nor audience, scope or expiry. Members with such names are about
+//! the user, who may have written them, so they are not read.
 
 use serde_json::Value;
 
@@ -12,10 +12,10 @@ use crate::json::Object;
 use crate::refusal::{Reason, TokenError};
 use crate::token::claims::{ClaimMapping, Claims};
 
-/// The claims of the user.
+/// Reads the claims of the user.
 ///
 /// # Errors
-/// [`Reason::UnexpectedResponse`] without a `sub`, which every response has (§5.3.2).
+/// [`Reason::UnexpectedResponse`] for a body that is not a JSON object or lacks `sub`, which every response has (§5.3.2).
 pub(super) fn parse(body: &[u8], claim_mapping: &ClaimMapping) -> Result<Claims, TokenError> {
     let response = Object::parse(body).map_err(|_| Reason::UnexpectedResponse)?;
     let response = response.without(|name| OF_TOKENS.contains(&name) || name == claim_mapping.scope_claim);
@@ -25,8 +25,8 @@ pub(super) fn parse(body: &[u8], claim_mapping: &ClaimMapping) -> Result<Claims,
     Claims::read(&response, claim_mapping)
 }
 
-/// Why an answer with another status brings nothing. The only credentials are the client's token, so a challenge for a bearer token is about
-/// that (RFC 6750 §3); a challenge for other credentials is a proxy's, and a page says nothing of a token.
+/// The reason for a response without claims. The only credentials are the client's token, so a challenge for a bearer token is about that
+/// token (RFC 6750 §3); a challenge for other credentials is a proxy's, and an HTML page says nothing of a token.
 pub(super) fn reason(
     inactive: &InactiveAnswers,
     status: u16,
@@ -41,7 +41,7 @@ pub(super) fn reason(
     match status {
         401 if parts.any(|part| part.starts_with("bearer") || part.starts_with("dpop")) => Reason::Inactive,
         401 if challenges.is_empty() && !is_page => Reason::Inactive,
-        // A client's own token, or one for which no scope `openid` was granted: it is good, and says nothing of a user.
+        // The token is a client's own, or was granted without the scope `openid`: it is valid, but says nothing of a user.
         403 if challenges.iter().any(|challenge| challenge.contains("insufficient_scope")) => {
             Reason::InsufficientScope
         }
@@ -52,7 +52,7 @@ pub(super) fn reason(
     }
 }
 
-/// Claims of tokens (RFC 7519 §4.1, RFC 7662 §2.2, RFC 7800 §3, RFC 9068 §2.2), and how the user of this one authenticated.
+/// Claims about a token (RFC 7519 §4.1, RFC 7662 §2.2, RFC 7800 §3, RFC 9068 §2.2), and about how its user authenticated.
 const OF_TOKENS: &[&str] = &[
     "acr",
     "active",

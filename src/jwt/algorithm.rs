@@ -1,5 +1,5 @@
-//! The signature algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). Any other does not exist here,
-//! above all `none` in any letter case (R59).
+//! The signature algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). No other is supported, least of all `none` in
+//! any letter case (R59).
 
 macro_rules! algorithms {
     (
@@ -14,7 +14,7 @@ macro_rules! algorithms {
         }
 
         impl Algorithm {
-            /// All that verify by a public key.
+            /// All algorithms that verify with a public key.
             pub(crate) const ASYMMETRIC: &'static [Self] = &[$(Self::$algorithm),+];
 
             /// Their names.
@@ -61,7 +61,7 @@ algorithms! {
     Es512 = "ES512",
     /// EdDSA, here always with Ed25519.
     EdDsa = "EdDSA",
-    /// The same by its fully specified name.
+    /// EdDSA with Ed25519, by its fully specified name.
     Ed25519 = "Ed25519",
     secret:
     /// HMAC with SHA-256, for a secret of the configuration alone.

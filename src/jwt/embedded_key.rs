@@ -6,8 +6,8 @@ use super::jws::Jws;
 use super::key::PublicJwk;
 use crate::json::Object;
 
-/// A JWS with the key in its header that is to verify it. It is not verified yet: that costs what a signature costs, and anyone
-/// can make such a JWS.
+/// A JWS with the key in its header that is to verify it. It is not verified yet: a verification is expensive, and anyone can make such a
+/// JWS.
 #[derive(Debug)]
 pub(crate) struct SelfSigned {
     algorithm: Algorithm,
@@ -18,7 +18,8 @@ pub(crate) struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Reads the key of a JWS; none if the algorithm is not one of these, or the key must not be disclosed.
+    /// Reads the key of a JWS. Returns `None` if the algorithm is not one of these, there is no valid public key, or the key has private
+    /// members.
     pub(crate) fn read(jws: &Jws<'_>, algorithms: &[Algorithm]) -> Option<Self> {
         let algorithm = Algorithm::named(jws.algorithm()).filter(|one| algorithms.contains(one))?;
         let jwk = jws.embedded_key().and_then(Object::of)?;
@@ -30,7 +31,7 @@ impl SelfSigned {
         Some(Self { algorithm, jwk, thumbprint, message: message.into(), signature: signature.into() })
     }
 
-    /// The thumbprint of its key (RFC 7638), which tells whose it is once the signature is verified.
+    /// The thumbprint of its key (RFC 7638). Once the signature is verified, it identifies the signer's key.
     pub(crate) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
@@ -38,7 +39,7 @@ impl SelfSigned {
     /// Verifies the signature by the key.
     ///
     /// # Errors
-    /// What it cost that it is wrong, in verifications by P-256.
+    /// The cost of the failed verification, in verifications by P-256.
     pub(crate) fn verify(&self) -> Result<(), u32> {
         let key = PublicJwk::read(&self.jwk).and_then(|jwk| jwk.key(MAX_RSA_BITS)).map_err(|_| 1_u32)?;
         match key.verifies(self.algorithm, &self.message, &self.signature) {
@@ -51,5 +52,5 @@ impl SelfSigned {
 /// RFC 7518 §6.2.2, §6.3.2, §6.4.1.
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// A client chooses its key, and so what each of its requests costs: less than an issuer's key may.
+/// A client chooses its key, and so the cost of each of its requests: the limit is lower than for an issuer's key.
 const MAX_RSA_BITS: usize = 4096;

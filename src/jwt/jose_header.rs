@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::jws::{is_type_of_other_jwt, media_type};
 
-/// The header of a JWS or JWE, as the laxest of readers would read it.
+/// The header of a JWS or JWE, as the most lenient decoder would read it.
 #[derive(Debug, Default)]
 pub(crate) struct JoseHeader {
     has_algorithm: bool,
@@ -24,8 +24,8 @@ pub(crate) struct JoseHeader {
 }
 
 impl JoseHeader {
-    /// The header of a token, if what is before its first dot decodes to a JSON object with `alg`. How many dots there are says
-    /// nothing: it is three parts for a JWS, five for a JWE, and more for what is built upon them.
+    /// The header of a token, if the part before its first dot decodes to a JSON object with `alg`. The number of dots does not matter: a
+    /// JWS has three parts, a JWE five, and formats that build on them more.
     pub(crate) fn of(token: &str) -> Option<Self> {
         let (header, _) = token.split_once('.')?;
         let bytes = decode(header)?;
@@ -34,12 +34,12 @@ impl JoseHeader {
         values.next()?.ok().filter(|header| header.has_algorithm)
     }
 
-    /// Whether it is the header of a JWE (RFC 7516 §4.1.2), which only its issuer can read.
+    /// Whether the header is that of a JWE (RFC 7516 §4.1.2), which only its issuer can read.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.is_encrypted
     }
 
-    /// Whether it says that the token is a JWT of another kind than an access token (R45).
+    /// Whether the header says that the token is a JWT of another kind than an access token (R45).
     pub(crate) fn is_of_other_kind(&self) -> bool {
         self.types.iter().any(|name| is_type_of_other_jwt(&media_type(name)))
     }
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for JoseHeader {
     }
 }
 
-/// Some readers take names in any letter case, some the first of equal members, some the last: all of them count.
+/// Reads all members that may count: some decoders accept names in any letter case, some use the first of equal members, some the last.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -83,8 +83,8 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Decodes base64 in either alphabet, padded or not, with whatever bits are left over; what is in neither alphabet is skipped, as
-/// some decoders do.
+/// Decodes base64 in either alphabet, padded or not, with any trailing bits. Characters outside both alphabets are skipped, as by some
+/// decoders.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text
         .bytes()
@@ -94,7 +94,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
             _ => Some(byte).filter(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')),
         })
         .collect();
-    // One digit left over is less than a byte.
+    // A single digit left over is less than a byte.
     let whole = digits.len().saturating_sub(usize::from(digits.len() % 4 == 1));
     LENIENT.decode(digits.get(..whole)?).ok()
 }

@@ -21,14 +21,14 @@ pub(crate) struct Jws<'a> {
     failed_verifications: Cell<u32>,
 }
 
-/// Why a text is not taken for a JWS.
+/// Why a text is not accepted as a JWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoJws {
-    /// It has not the form of one: an opaque token, say. Dots do not make a JWS (R71).
+    /// The text does not have the form of a JWS; it may be an opaque token. Dots do not make a JWS (R71).
     OtherForm,
-    /// It has the form, and no signature.
+    /// The text has the form of a JWS, but no signature.
     Unsigned,
-    /// It has the form, and this is wrong with it: a member of its header, the whole `header`, or its `claims`.
+    /// The text has the form of a JWS, but this part is malformed: a member of its header, the whole `header`, or its `claims`.
     Malformed(&'static str),
 }
 
@@ -36,8 +36,8 @@ impl<'a> Jws<'a> {
     /// Parses a JWS that has an algorithm and a signature.
     ///
     /// # Errors
-    /// [`NoJws::Unsigned`] for `none`; [`NoJws::Malformed`] for what is no object of unique members inside, and for critical
-    /// extensions, of which we know none (RFC 7515 §4.1.11, R61).
+    /// [`NoJws::Unsigned`] for `none` or an empty signature; [`NoJws::Malformed`] for parts that are not objects of unique members, for an
+    /// unusable `alg`, and for critical extensions, none of which are supported (RFC 7515 §4.1.11, R61).
     pub(crate) fn parse(text: &'a str) -> Result<Self, NoJws> {
         let mut parts = text.split('.').map(|part| URL_SAFE_NO_PAD.decode(part));
         let (Some(Ok(header)), Some(Ok(payload)), Some(Ok(signature)), None) =
@@ -60,7 +60,7 @@ impl<'a> Jws<'a> {
         if header.has("crit") {
             return Err(NoJws::Malformed("crit"));
         }
-        // RFC 7797 §3: true is what holds without it.
+        // RFC 7797 §3: true is the default.
         if header.get("b64").is_some_and(|is_encoded| *is_encoded != true) {
             return Err(NoJws::Malformed("b64"));
         }
@@ -69,7 +69,7 @@ impl<'a> Jws<'a> {
         Ok(Self { text, header, payload, signature, failed_verifications: Cell::new(0) })
     }
 
-    /// The same without what it was borrowed from.
+    /// The JWS with a copy of the borrowed text.
     pub(crate) fn into_owned(self) -> Jws<'static> {
         Jws { text: Cow::Owned(self.text.into_owned()), ..self }
     }
@@ -94,12 +94,12 @@ impl<'a> Jws<'a> {
         self.header.get("alg").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// `jwk`, which only a proof of possession may bring.
+    /// `jwk`, which only a proof of possession may contain.
     pub(super) fn embedded_key(&self) -> Option<&Value> {
         self.header.get("jwk")
     }
 
-    /// `kid`. One that is empty or no text (RFC 7515 §4.1.4) names no key.
+    /// `kid`. One that is empty or not a string (RFC 7515 §4.1.4) names no key.
     pub(super) fn key_id(&self) -> Option<&str> {
         self.header.get("kid").and_then(Value::as_str).filter(|id| !id.is_empty())
     }
@@ -110,17 +110,17 @@ impl<'a> Jws<'a> {
         self.header.get("typ").map(|name| media_type(name.as_str().unwrap_or_default()))
     }
 
-    /// Whether its `typ` is made to mean another thing than an access token.
+    /// Whether its `typ` is that of another JWT than an access token.
     pub(crate) fn is_of_other_kind(&self) -> bool {
         self.media_type().is_some_and(|media_type| is_type_of_other_jwt(&media_type))
     }
 
-    /// What it cost that public keys did not verify its signature, in verifications by P-256.
+    /// The cost of the public keys that did not verify its signature, in verifications by P-256.
     pub(crate) fn failed_verifications(&self) -> u32 {
         self.failed_verifications.get()
     }
 
-    /// A key did not verify its signature, at this cost.
+    /// Records that a key did not verify the signature, at this cost.
     pub(super) fn note_failed_verification(&self, cost: u32) {
         self.failed_verifications.set(self.failed_verifications.get().saturating_add(cost));
     }
@@ -133,7 +133,7 @@ impl<'a> Jws<'a> {
 }
 
 impl NoJws {
-    /// The malformed part, if it has the form of a JWS.
+    /// The malformed part, if the text has the form of a JWS.
     pub(crate) fn member(self) -> Option<&'static str> {
         match self {
             Self::OtherForm => None,

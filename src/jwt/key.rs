@@ -35,7 +35,7 @@ enum Material {
     Secret(Hs256Key),
 }
 
-/// The public key of a JWK and what it is for, read without computing anything on its curve.
+/// The public key of a JWK and its purpose, read without computing anything on its curve.
 #[derive(Debug)]
 pub(super) struct PublicJwk {
     id: Option<String>,
@@ -48,7 +48,7 @@ impl PublicJwk {
     /// empty counts as absent.
     ///
     /// # Errors
-    /// Why it is not for that, in a fixed text.
+    /// Why the JWK does not verify signatures, in a fixed text.
     pub(super) fn read(jwk: &Object) -> Result<Self, &'static str> {
         let text = |name| match jwk.get(name) {
             None => Ok(None),
@@ -79,10 +79,10 @@ impl PublicJwk {
         URL_SAFE_NO_PAD.encode(self.public.thumbprint::<Sha256>())
     }
 
-    /// The key; a key of RSA has at most so many bits.
+    /// Builds the key. An RSA key may have at most `max_rsa_bits` bits.
     ///
     /// # Errors
-    /// Why it is none: it is of a kind that is not known here, too weak, too large or not on its curve.
+    /// Why the key is unusable: of an unknown kind, too weak, too large, not on its curve, or not for its `alg`.
     pub(super) fn key(self, max_rsa_bits: usize) -> Result<Key, &'static str> {
         let material = Material::read(&self.public, max_rsa_bits)?;
         let key = Key::new(self.id.clone(), self.algorithm, self.thumbprint(), material);
@@ -97,7 +97,7 @@ impl Key {
     /// Reads the public key of a JWK (R65). A symmetric key is never read: a published key is not a secret (R60).
     ///
     /// # Errors
-    /// Why it is of no use here, in a fixed text.
+    /// Why the key is unusable, in a fixed text.
     pub(super) fn read(jwk: &Object) -> Result<Self, &'static str> {
         PublicJwk::read(jwk)?.key(MAX_RSA_BITS)
     }
@@ -128,20 +128,20 @@ impl Key {
         self.id.as_deref()
     }
 
-    /// How long it takes to verify by it, as a multiple of what P-256 takes in V8; nothing for a secret.
+    /// How long a verification with this key takes, as a multiple of one with P-256 in V8; zero for a secret.
     pub(super) fn cost(&self) -> u32 {
         match &self.material {
             Material::Secret(_) => 0,
             Material::P256(_) | Material::Ed25519(_) => 1,
             Material::P384(_) | Material::P521(_) => 10,
             Material::Rsa(key) => {
-                // By the square of its size; one of 2048 bits takes as long as P-256.
+                // Proportional to the square of the size; 2048 bits take as long as P-256.
                 u32::try_from(key.size().saturating_mul(key.size()) / (256 * 256)).unwrap_or(u32::MAX)
             }
         }
     }
 
-    /// Whether it can verify signatures of this algorithm (R60).
+    /// Whether the key can verify signatures of this algorithm (R60).
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{
             Ed25519, EdDsa, Es256, Es384, Es512, Hs256, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
@@ -160,7 +160,7 @@ impl Key {
         is_its_own && is_of_its_kind
     }
 
-    /// Whether it verifies this signature.
+    /// Whether the key verifies this signature.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         if !self.fits(algorithm) {
             return false;
@@ -209,7 +209,7 @@ impl Material {
     }
 }
 
-/// The members that make a public key, and no others: a private part that was published by mistake is not for us.
+/// The members of a public key, and no others: a private part that was published by mistake is not read.
 fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let is_number = text("kty") != Some("OKP");
@@ -228,22 +228,22 @@ fn public_part(jwk: &Object) -> Option<JsonWebKey<'static>> {
     serde_json::from_value(Value::Object(members(names.chain(values)))).ok()
 }
 
-/// Decodes base64 in either alphabet, padded or not: some servers write keys so, and it means one thing alone.
+/// Decodes base64 in either alphabet, padded or not: some servers write keys so, and the meaning is unambiguous.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// A number in so many bytes (RFC 7518 §6.2.1.2), or in as few as it takes (§2). Some servers prefix a zero to all numbers whose first bit is
-/// set, or leave out the zeros with which a coordinate begins.
+/// A number in `length` bytes (RFC 7518 §6.2.1.2), or in as few as it takes (§2) if `length` is 0. Some servers prefix a zero to all
+/// numbers whose first bit is set, or leave out the leading zeros of a coordinate.
 fn of_length(number: &[u8], length: usize) -> Vec<u8> {
     let digits = number.iter().copied().skip_while(|byte| *byte == 0);
     let zeros = length.saturating_sub(digits.clone().count());
     std::iter::repeat_n(0, zeros).chain(digits).collect()
 }
 
-/// `kid`, `alg`, and the thumbprint of the public key (RFC 7638). A key that is published under another `kid`, or for another
-/// algorithm, is another key: what it verified before might not be verified now.
+/// `kid`, `alg`, and the thumbprint of the public key (RFC 7638). A key that is published under another `kid`, or for another algorithm, is
+/// a different key: signatures that it verified before might not be verified now.
 fn identity(id: Option<&str>, algorithm: Option<Algorithm>, digest: &str) -> String {
     format!("{id:?} {algorithm:?} {digest}")
 }
@@ -261,7 +261,7 @@ fn verifies<A: jwt_compact::Algorithm>(
             .is_ok_and(|signature| algorithm.verify_signature(&signature, key, message))
 }
 
-/// A key prints by its kind alone: one of them is a secret.
+/// Prints only the kind of a key: one kind is a secret.
 impl std::fmt::Debug for Material {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
@@ -275,7 +275,7 @@ impl std::fmt::Debug for Material {
     }
 }
 
-/// The largest key of RSA that is used: to verify by it takes 16 times as long as by one of 2048 bits.
+/// The largest RSA key that is used: a verification takes 16 times as long as with 2048 bits.
 const MAX_RSA_BITS: usize = 8192;
 
 const MALFORMED: &str = "a member is malformed";

@@ -22,18 +22,18 @@ pub struct KeySet {
 pub struct UnusableKey {
     /// Its place in the set, from 0.
     pub index: usize,
-    /// Its `kid`, if that is a text. It comes from outside.
+    /// Its `kid`, if that is a string. It comes from outside.
     pub kid: Option<String>,
     /// Why it is left out, in a fixed text.
     pub reason: &'static str,
 }
 
-/// Why a signature does not count.
+/// Why a signature is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unverified {
-    /// No key of the set is the one that it names; a newer set may have it.
+    /// No key of the set has the signature's `kid`, and no other key verifies it; a newer set may have the key.
     UnknownKey,
-    /// It is wrong, or of an algorithm that is not allowed or does not fit the key.
+    /// The signature is wrong, or its algorithm is not allowed or does not fit the key.
     Refused,
 }
 
@@ -45,7 +45,7 @@ impl KeySet {
     /// Reads a JWK Set. Unusable keys are left out, as RFC 7517 §5 requires.
     ///
     /// # Errors
-    /// [`NoKeySet`] for what has no list as its `keys`. An empty one is a set: its issuer has taken its keys back.
+    /// [`NoKeySet`] if `keys` is not a list. An empty list is a set: its issuer has withdrawn its keys.
     pub(crate) fn parse(text: &[u8], algorithms: &[Algorithm]) -> Result<Self, NoKeySet> {
         let set = Object::parse(text).map_err(|_| NoKeySet)?;
         let published = set.get("keys").and_then(Value::as_array).ok_or(NoKeySet)?;
@@ -75,22 +75,22 @@ impl KeySet {
         &self.unusable
     }
 
-    /// How many keys are of use.
+    /// The number of usable keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether it has the key with this fingerprint.
+    /// Whether the set has the key with this fingerprint.
     pub(crate) fn has(&self, key: &Fingerprint) -> bool {
         self.keys.iter().any(|own| own.fingerprint() == key)
     }
 
-    /// Whether it has no key that is of use.
+    /// Whether the set has no usable key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The set of one shared secret, which has at least 256 bits (R73), for HS256.
+    /// The set of one shared secret, for HS256; `None` if the secret has less than 256 bits (R73).
     pub(crate) fn of_secret(secret: &Secret) -> Option<Self> {
         let is_strong = secret.expose().len() >= 32;
         is_strong.then(|| Self {
@@ -100,7 +100,8 @@ impl KeySet {
         })
     }
 
-    /// What tells these keys from others, in whatever order they come. No `Debug` print does: one of them may be a secret.
+    /// A digest of the keys and algorithms, whatever the order of the keys. A `Debug` print would not distinguish all keys: one of them may
+    /// be a secret.
     pub(crate) fn digest(&self) -> Fingerprint {
         let mut keys: Vec<String> = self.keys.iter().map(Key::identity).collect();
         keys.sort_unstable();
@@ -113,7 +114,7 @@ impl KeySet {
     /// if the JWT has none, all. Of these, only a few that fit its algorithm are tried (R63).
     ///
     /// # Errors
-    /// Why it does not count.
+    /// Why the signature is not verified.
     pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<Fingerprint, Unverified> {
         let algorithm = Algorithm::named(jws.algorithm()).filter(|one| self.algorithms.contains(one));
         let algorithm = algorithm.ok_or(Unverified::Refused)?;
@@ -140,7 +141,7 @@ impl KeySet {
 /// More keys than any issuer has at one time.
 const MAX_KEYS: usize = 256;
 
-/// How many keys one signature may cost.
+/// How many keys are tried for one signature.
 const MAX_ATTEMPTS: usize = 4;
 
 #[cfg(test)]

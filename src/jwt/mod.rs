@@ -1,5 +1,5 @@
-//! JSON Web Tokens (RFC 7519) in the JWS compact serialization (RFC 7515 §7.1): the phantom token, what else is signed, and the
-//! keys that verify it.
+//! JSON Web Tokens (RFC 7519) in the JWS compact serialization (RFC 7515 §7.1): the phantom token, other signed JWTs, and the keys that
+//! verify them.
 //!
 //! Parsing and verification are separate: a [`Jws`] is untrusted until [`KeySet::verify`] accepts it.
 

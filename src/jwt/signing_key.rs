@@ -13,7 +13,7 @@ use sha2::Sha256;
 use crate::json::Object;
 use crate::secret::Secret;
 
-/// A private key for ES256, EdDSA or RS256, by its key material, which debug output never shows.
+/// A private key for ES256, EdDSA or RS256, depending on its key material, which debug output never shows.
 #[derive(Clone)]
 pub struct SigningKey {
     id: Option<String>,
@@ -28,7 +28,7 @@ enum Material {
 }
 
 impl SigningKey {
-    /// Reads a key from PEM (PKCS#8, RFC 5958) or from a JWK (RFC 7517). `id` is its `kid`; a JWK may have its own.
+    /// Reads a key from PEM (PKCS#8, RFC 5958) or from a JWK (RFC 7517). `id` is its `kid`; without it, a JWK's own `kid` applies.
     ///
     /// # Errors
     /// What is wrong, without any part of the key.
@@ -44,13 +44,13 @@ impl SigningKey {
         Ok(Self { id: id.or(own_id), material: material.ok_or(MESSAGE)? })
     }
 
-    /// This key under a name in any case: its own, or its thumbprint (RFC 7638).
+    /// The key with a `kid` in any case: its own, or its thumbprint (RFC 7638).
     pub(crate) fn named(self) -> Self {
         let thumbprint = || URL_SAFE_NO_PAD.encode(self.material.public().thumbprint::<Sha256>());
         Self { id: Some(self.id.clone().unwrap_or_else(thumbprint)), ..self }
     }
 
-    /// Whether it is a key of RSA, which takes some twenty times as long to sign as the others.
+    /// Whether this is an RSA key, which takes some twenty times as long to sign as the others.
     pub(crate) fn is_rsa(&self) -> bool {
         matches!(self.material, Material::Rsa(_))
     }
@@ -70,8 +70,8 @@ impl SigningKey {
         jwk
     }
 
-    /// A JWT of these claims, with this `typ`. Signing with RSA draws randomness from the host, to hide the key from those
-    /// who measure time.
+    /// Signs a JWT with these claims and this `typ`. Signing with RSA draws randomness from the host, to protect the key against timing
+    /// attacks.
     pub(crate) fn sign(&self, media_type: &str, claims: Map<String, Value>) -> Option<String> {
         let header = Header::empty().with_token_type(media_type);
         let header = match &self.id {
@@ -119,7 +119,7 @@ impl Material {
         }
     }
 
-    /// Of 2048 bits at least (RFC 7518 §3.3), and of no more than can be signed with for a request.
+    /// Accepts keys of at least 2048 bits (RFC 7518 §3.3), and at most 4096, beyond which signing takes too long for a request.
     fn of_rsa(key: RsaPrivateKey) -> Option<Self> {
         (2048..=4096).contains(&key.n().bits()).then(|| Self::Rsa(Box::new(key)))
     }

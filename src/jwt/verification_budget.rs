@@ -1,19 +1,19 @@
-//! The budget for invalid signatures: verifying one takes a worker hundreds of times as long as a cache hit, and invalid ones
-//! are free to make.
+//! The budget for invalid signatures: a verification takes a worker hundreds of times as long as a cache hit, and invalid signatures cost
+//! nothing to make.
 
 use crate::time::Timestamp;
 
-/// A token bucket of verifications that failed. Those that succeed cost nothing of it.
+/// A token bucket for failed verifications. Successful ones cost nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VerificationBudget {
     per_second: i64,
-    /// What may still fail, in thousandths; what failed beyond that is a debt.
+    /// The remaining budget, in thousandths of a verification; negative if more than that failed.
     left: i64,
     filled_at: Option<Timestamp>,
 }
 
 impl VerificationBudget {
-    /// A full bucket: so many may fail in a second, and as many at once after a second of rest.
+    /// Creates a full bucket: `per_second` verifications may fail in a second, and as many at once after an idle second.
     pub(crate) fn new(per_second: usize) -> Self {
         let per_second = i64::try_from(per_second).unwrap_or(i64::MAX);
         Self { per_second, left: per_second.saturating_mul(ONE), filled_at: None }
@@ -28,7 +28,7 @@ impl VerificationBudget {
         self.left < ONE
     }
 
-    /// So many failed.
+    /// Charges failed verifications to the budget.
     pub(crate) fn spend(&mut self, failed: u32) {
         self.left = self.left.saturating_sub(i64::from(failed).saturating_mul(ONE));
     }

@@ -1,7 +1,7 @@
-//! Conditions that a rule can set for the caller and the token. Each is in one place with everything that follows from it: when
-//! it is checked, the claims that it needs, the refusal, and its challenge parameters.
+//! Conditions that a rule can set for the caller and the token. Everything about a condition is in one place: when it is checked, the
+//! claims that it needs, the refusal, and its challenge parameters.
 //!
-//! A condition on an absent claim is not met. [`TokenConditions`](super::TokenConditions) has the names of conditions in the
+//! A condition on an absent claim is not met. [`TokenConditions`](super::TokenConditions) defines the names of conditions in the
 //! configuration.
 
 use std::time::Duration;
@@ -13,8 +13,7 @@ use crate::time::Timestamp;
 use crate::token::claims::Claims;
 use crate::token::confirmation::Confirmation;
 
-/// Defines the conditions: for each moment, what there is to look at then, and what can be required of it, in the order in which it
-/// is checked.
+/// Defines the conditions: for each check, its subject and the conditions on it, in the order in which they are checked.
 macro_rules! conditions {
     ($($(#[doc = $doc:literal])+ fn $check:ident($subject:ty): $($condition:ident),+;)+) => {
         /// Something that a rule requires.
@@ -39,22 +38,22 @@ macro_rules! conditions {
                 }
             )+
 
-            /// Why a request is refused that does not meet it.
+            /// Why a request that does not meet the condition is refused.
             pub(super) fn reason(&self) -> Reason {
                 match self { $($(Self::$condition(_) => <$condition as Requires>::REASON,)+)+ }
             }
 
-            /// Whether it asks what only introspection tells.
+            /// Whether the condition is about something that only introspection reports.
             pub(super) fn is_about_token(&self) -> bool {
                 match self { $($(Self::$condition(_) => <$condition as Requires>::IS_ABOUT_TOKEN,)+)+ }
             }
 
-            /// The pointers of the claims that it needs.
+            /// The pointers of the claims that the condition needs.
             pub(super) fn named_claims(&self) -> Vec<&str> {
                 match self { $($(Self::$condition(condition) => condition.named_claims(),)+)+ }
             }
 
-            /// What tells the client in a challenge what would do.
+            /// The challenge parameter that tells the client what is required.
             pub(super) fn parameter(&self) -> Option<Parameter<'_>> {
                 match self { $($(Self::$condition(condition) => condition.parameter(),)+)+ }
             }
@@ -69,13 +68,13 @@ macro_rules! conditions {
 }
 
 conditions! {
-    /// Before any token is looked at; of preflights as well.
+    /// Checks the caller, before any token is looked at; for preflights as well.
     fn check_caller(Caller<'_>): Peers;
-    /// Before it is known whether the sender holds the key.
+    /// Checks the binding of the token, before it is known whether the sender holds the key.
     fn check_binding(&Confirmation): KeyBinding;
-    /// What makes a token one for this place.
+    /// Checks whether the token is meant for this resource.
     fn check_token(&Claims): Audience;
-    /// What an authentic token allows; all else about a request is in order.
+    /// Checks what an authentic token allows, after everything else about the request.
     fn check_permission(Granted<'_>): Scopes, AnyScopes, ClaimConditions, AcrValues, MaxAge;
 }
 
@@ -88,11 +87,11 @@ pub(super) struct Caller<'a>(pub(super) Option<&'a [u8]>);
 pub(super) struct Granted<'a> {
     pub(super) claims: &'a Claims,
     pub(super) now: Timestamp,
-    /// How far the issuer's clock may be behind.
+    /// How far the clocks of issuer and gateway may differ.
     pub(super) leeway: Duration,
 }
 
-/// A parameter of a challenge. Where several conditions have it, their words are joined, and the least number counts.
+/// A parameter of a challenge. If several conditions have it, their words are joined, and the least number applies.
 pub(super) enum Parameter<'c> {
     Words(&'static str, Vec<&'c str>),
     Least(&'static str, u64),
@@ -119,7 +118,7 @@ impl<'c> Parameter<'c> {
         }
     }
 
-    /// Adds what another condition says of the same parameter.
+    /// Adds another condition's value of the same parameter.
     pub(super) fn merge(&mut self, other: Self) {
         match (self, other) {
             (Self::Words(_, known), Self::Words(_, more)) => {
@@ -137,30 +136,30 @@ impl<'c> Parameter<'c> {
 
 /// A kind of condition.
 trait Requires {
-    /// What there is to look at.
+    /// The subject of the check.
     type Subject<'s>;
 
-    /// Why a request is refused that does not meet it.
+    /// Why a request that does not meet the condition is refused.
     const REASON: Reason;
 
-    /// Whether it asks for what is said of a token, which only introspection tells, and not of its user or of the caller.
+    /// Whether the condition is about the token, which only introspection describes, and not about its user or the caller.
     const IS_ABOUT_TOKEN: bool = true;
 
-    /// Whether it is met.
+    /// Whether the condition is met.
     fn is_met(&self, subject: Self::Subject<'_>) -> bool;
 
-    /// The pointers of the claims that it needs beyond the standard ones: no others are available.
+    /// The pointers of the claims that the condition needs beyond the standard ones: no others are available.
     fn named_claims(&self) -> Vec<&str> {
         Vec::new()
     }
 
-    /// What tells the client in a challenge what would do.
+    /// The challenge parameter that tells the client what is required.
     fn parameter(&self) -> Option<Parameter<'_>> {
         None
     }
 }
 
-/// The caller itself is one of these, by its certificate: the workload, not the user that it acts for.
+/// The certificate of the caller itself names one of these: the workload, not the user that it acts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peers(Vec<String>);
 
@@ -184,7 +183,7 @@ impl Requires for Peers {
     }
 }
 
-/// The token is bound to a key of its sender (RFC 9449), whatever its server says.
+/// The token is bound to a key of its sender (RFC 9449), whatever is configured for its authorization server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyBinding;
 
@@ -235,7 +234,7 @@ impl Requires for Scopes {
     }
 }
 
-/// One of these scope tokens is granted. A challenge names the first alone: a client that heard of all would ask for all.
+/// One of these scope tokens is granted. A challenge names the first alone: a client that learned of all would ask for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnyScopes(Vec<String>);
 
@@ -260,25 +259,25 @@ impl Requires for AnyScopes {
     }
 }
 
-/// Each of these claims is as it has to be.
+/// Each of these conditions on claims is met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimConditions(pub Vec<ClaimCondition>);
 
-/// What one claim has to be.
+/// A condition on one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimCondition {
-    /// Where the claim is: a JSON Pointer (RFC 6901), `/department` or `/realm_access/roles`.
+    /// Where the claim is: a JSON Pointer (RFC 6901) such as `/department` or `/realm_access/roles`.
     pub pointer: String,
-    /// What it has to be.
+    /// The test that the claim has to pass.
     pub test: Test,
-    /// What stands between the values in a text that is a list.
+    /// The separator of the values in a claim that is a list written as one string.
     pub separator: Option<char>,
 }
 
-/// What a claim has to be.
+/// A test of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
-    /// There, and not null.
+    /// Present, and not null.
     Present,
     /// One of these values, or a list with one of them: many servers write a list of one element as that element.
     OneOf(Vec<Value>),
@@ -301,7 +300,7 @@ impl Requires for ClaimConditions {
 }
 
 impl ClaimCondition {
-    /// Values are equal as JSON is: of one type, and each letter. A list inside a list is one value.
+    /// Whether the claim passes the test. Values are compared as JSON: by type, and letter by letter. A list inside a list is one value.
     fn holds(&self, claim: &Value) -> bool {
         let Test::OneOf(values) = &self.test else { return true };
         match (claim, self.separator) {
@@ -348,7 +347,7 @@ impl Requires for AcrValues {
     }
 }
 
-/// How long ago the user may have authenticated at most, by `auth_time` (RFC 9470).
+/// The maximum time since the user authenticated, by `auth_time` (RFC 9470).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaxAge(pub Duration);
 

@@ -12,7 +12,7 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// Parses a name of labels, or an address of IPv6 in brackets, as requests have it behind lower-casing.
+    /// Parses a name of labels, or an IPv6 address in brackets, both in lower case, as the hosts of requests are compared.
     ///
     /// # Errors
     /// What is wrong.
@@ -36,7 +36,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether a host, in lower case, is one of these.
+    /// Whether the pattern matches a host in lower case.
     pub(super) fn is_for(&self, host: &str) -> bool {
         match self {
             Self::Any => true,

@@ -2,7 +2,7 @@
 
 use crate::http::path;
 
-/// A pattern of normalised paths, cut into its segments.
+/// A pattern for normalized paths, split into segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
     segments: Vec<Segment>,
@@ -14,14 +14,13 @@ pub struct PathPattern {
 pub(super) enum Segment {
     /// This text.
     Literal(Box<str>),
-    /// Any text; what it is called does not matter.
+    /// Any text; the name of the placeholder does not matter.
     Placeholder,
 }
 
 impl PathPattern {
-    /// Parses a path in which whole segments may be placeholders in braces, as OpenAPI and Envoy's URI templates write
-    /// them. One without placeholders is for all that lies below it as well, one with them is not, unless `is_exact` says
-    /// otherwise.
+    /// Parses a path in which whole segments may be placeholders in braces, as OpenAPI and Envoy's URI templates write them. A pattern
+    /// without placeholders also matches all that lies below it, one with them does not, unless `is_exact` says otherwise.
     ///
     /// # Errors
     /// What is wrong.
@@ -47,7 +46,7 @@ impl PathPattern {
         Ok(Self { segments, is_exact: is_exact.unwrap_or(has_placeholders) })
     }
 
-    /// Whether the other is the same but for letter case.
+    /// Whether the other pattern is the same except for letter case.
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         let is_alike = |(ours, theirs): (&Segment, &Segment)| match (ours, theirs) {
             (Segment::Literal(ours), Segment::Literal(theirs)) => ours.eq_ignore_ascii_case(theirs),
@@ -58,12 +57,12 @@ impl PathPattern {
             && self.segments.iter().zip(&other.segments).all(is_alike)
     }
 
-    /// Whether it is for every path.
+    /// Whether the pattern matches every path.
     pub(super) fn is_everything(&self) -> bool {
         self.segments.is_empty() && !self.is_exact
     }
 
-    /// Whether it is for one depth alone.
+    /// Whether the pattern matches paths of one depth alone.
     pub(super) fn is_exact(&self) -> bool {
         self.is_exact
     }
@@ -72,7 +71,7 @@ impl PathPattern {
         &self.segments
     }
 
-    /// Whether these segments of a path, so far as they are the pattern's, are written as it writes them, letter by letter.
+    /// Whether these segments of a path, as far as the pattern covers them, are spelled as in the pattern, including letter case.
     pub(super) fn is_spelled(&self, path: &[&str]) -> bool {
         self.segments.iter().zip(path).all(|(segment, text)| match segment {
             Segment::Literal(literal) => **literal == **text,
@@ -101,31 +100,30 @@ impl Segment {
     }
 }
 
-/// Whether a segment is what other routers take for a pattern: globs, regular expressions, `:id`, `[id]`, `<id>`. Taken for a text, it
-/// would match nothing that comes, and a wider rule would decide.
+/// Whether a segment looks like a pattern of another router: globs, regular expressions, `:id`, `[id]`, `<id>`. Taken literally, it would
+/// match no request, and a wider rule would decide.
 fn is_of_another_notation(segment: &str) -> bool {
     segment.starts_with(':') || segment.contains(['*', '[', ']', '<', '>', '^'])
 }
 
-/// A normalised path without the slash that it begins with, and without one at its end, which makes no difference: to many servers,
-/// there is none.
+/// A normalized path without its leading slash, and without a trailing one, which makes no difference to many servers.
 pub(super) fn inner(path: &str) -> &str {
     let inner = path.strip_prefix('/').unwrap_or(path);
     inner.strip_suffix('/').unwrap_or(inner)
 }
 
-/// The first segment of such a path, and what is behind it.
+/// The first segment of a path without slashes at its ends, and the rest behind it.
 pub(super) fn split_first(inner: &str) -> Option<(&str, &str)> {
     if inner.is_empty() {
         return None;
     }
-    // Segments are short, so to look at each byte is quicker than any search.
+    // Segments are short, so looking at each byte is quicker than any search.
     let end = inner.bytes().position(|byte| byte == b'/').unwrap_or(inner.len());
     let (segment, rest) = inner.split_at_checked(end)?;
     Some((segment, rest.get(1..).unwrap_or_default()))
 }
 
-/// The segments of a normalised path.
+/// The segments of a normalized path.
 pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = inner(path);
     std::iter::from_fn(move || {

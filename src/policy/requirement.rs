@@ -12,51 +12,51 @@ use crate::token::claims::Claims;
 use crate::token::confirmation::Confirmation;
 use crate::upstream::mint::MintProfile;
 
-/// What becomes of a request that does not meet a requirement.
+/// What happens to a request that does not meet a requirement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Enforcement {
     /// It is refused.
     #[default]
     Full,
-    /// Requests without an authentic token are refused; what such a token is not allowed is only counted and logged.
+    /// Requests without an authentic token are refused; those that an authentic token does not allow are only counted and logged.
     Authentication,
-    /// Nothing is refused: what would be is counted and logged.
+    /// Nothing is refused; requests that would be are counted and logged.
     Nothing,
 }
 
-/// All of this has to hold.
+/// What a rule requires of a request. All of it must be met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirement {
-    /// Whether a request without a token passes as well, anonymously. One with a token has to meet all of this.
+    /// Whether a request without a token passes as well, anonymously. A request with a token has to meet all requirements.
     pub is_optional: bool,
-    /// What happens if it is not met.
+    /// What happens if the requirement is not met.
     pub enforcement: Enforcement,
-    /// And all of that.
+    /// A further requirement that has to be met as well.
     pub also: Option<Arc<Requirement>>,
-    /// The authorization server whose tokens are taken; none named means any.
+    /// The authorization server whose tokens are accepted; `None` means any.
     pub server: Option<ServerId>,
-    /// Those that are asked, one after the other, about an opaque token of which it knows nothing.
+    /// The servers that are asked, one after the other, about an opaque token that `server` does not know.
     pub fallbacks: Vec<ServerId>,
-    /// What JWTs that are minted for it are like, if that is not as everywhere.
+    /// The profile of JWTs that are minted for the rule, if it differs from the default.
     pub mint: Option<Arc<MintProfile>>,
-    /// The URL of the metadata that challenges name (RFC 9728 §5.1), if host and path do not tell.
+    /// The URL of the metadata that challenges name (RFC 9728 §5.1), if host and path do not determine it.
     pub resource_metadata: Option<Arc<str>>,
     /// How the session ids of the service are bound, if they are.
     pub session: Option<Arc<SessionBinding>>,
-    /// Each of these.
+    /// Conditions, each of which has to be met.
     pub conditions: Vec<Condition>,
-    /// And each of one of these, if there are any. They look at the token alone.
+    /// Alternatives, one of which has to be met completely, if there are any. They look at the token alone.
     pub any_of: Vec<Vec<Condition>>,
 }
 
 impl Requirement {
-    /// This, and what `also` requires: a token, if either does.
+    /// Combines this requirement with `also`: a token is required if either requires one.
     pub(crate) fn and(&self, also: Arc<Self>) -> Self {
         let is_optional = self.is_optional && also.is_optional;
         Self { is_optional, also: Some(also), ..self.clone() }
     }
 
-    /// Whether it depends on the caller's certificate.
+    /// Whether the requirement depends on the caller's certificate.
     pub(crate) fn names_peers(&self) -> bool {
         self.conditions().any(|condition| matches!(condition, Condition::Peers(_)))
     }
@@ -66,25 +66,25 @@ impl Requirement {
         self.conditions().any(|condition| matches!(condition, Condition::KeyBinding(_)))
     }
 
-    /// Whether tokens of this server are taken.
+    /// Whether tokens of this server are accepted.
     pub(crate) fn takes_tokens_of(&self, server: ServerId) -> bool {
         self.server.is_none_or(|first| first == server) || self.fallbacks.contains(&server)
     }
 
-    /// Whether it depends on what is said of a token, and not of its user alone.
+    /// Whether the requirement depends on claims about the token, and not about its user alone.
     pub(crate) fn asks_of_token(&self) -> bool {
         self.all().flat_map(Self::with_alternatives).any(Condition::is_about_token)
     }
 
-    /// The pointers of the claims that it depends on.
+    /// The pointers of the claims that the requirement depends on.
     pub(crate) fn named_claims(&self) -> impl Iterator<Item = &str> {
         let minted = self.mint.iter().flat_map(|profile| profile.claims.iter().map(|claim| &*claim.pointer));
         let session = self.session.iter().flat_map(|binding| binding.claims.iter().map(String::as_str));
         self.with_alternatives().flat_map(Condition::named_claims).chain(minted).chain(session)
     }
 
-    /// The parameters that tell the client in a challenge what would do, by name: `scope` (RFC 6750 §3), `acr_values` and `max_age`
-    /// (RFC 9470 §3). Of alternatives, it names one: where a token is known, the first that it is meant for.
+    /// The challenge parameters that tell the client what is required, by name: `scope` (RFC 6750 §3), `acr_values` and `max_age` (RFC 9470
+    /// §3). Of alternatives, one is named: the first that the token is meant for if a token is known, or else the first of all.
     pub(crate) fn challenge_parameters(
         &self,
         reason: Reason,
@@ -104,15 +104,15 @@ impl Requirement {
         parameters.into_iter().map(|parameter| (parameter.name(), parameter.value())).collect()
     }
 
-    /// Whether the caller may come in, be it with a token or not.
+    /// Checks whether the caller is admitted, with a token or without.
     ///
     /// # Errors
-    /// Why not.
+    /// Why the caller is not admitted.
     pub(crate) fn admit(&self, peer: Option<&[u8]>) -> Result<(), Reason> {
         self.conditions().try_for_each(|condition| condition.check_caller(Caller(peer)))
     }
 
-    /// Whether a token is bound as it has to be. That the sender is who it is bound to, is not looked at.
+    /// Checks whether a token is bound as required, but not whether the sender holds the key.
     ///
     /// # Errors
     /// Why it is not.
@@ -120,7 +120,7 @@ impl Requirement {
         self.conditions().try_for_each(|condition| condition.check_binding(confirmation))
     }
 
-    /// Whether a token is meant for what the rule is about.
+    /// Checks whether a token is meant for the resource of the rule.
     ///
     /// # Errors
     /// Why it is not.
@@ -132,10 +132,10 @@ impl Requirement {
         })
     }
 
-    /// Whether a token allows one request. The clock may be `leeway` ahead of the issuer's.
+    /// Checks whether a token allows one request. The clocks of issuer and gateway may differ by `leeway`.
     ///
     /// # Errors
-    /// What it lacks.
+    /// What the token lacks.
     pub(crate) fn authorize(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Result<(), Reason> {
         let granted = Granted { claims, now, leeway };
         let check = |condition: &Condition| condition.check_permission(granted);
@@ -145,7 +145,7 @@ impl Requirement {
         })
     }
 
-    /// Whether one of its alternatives holds, if there are any; if not, why the nearest does not.
+    /// Checks whether one of the alternatives is met, if there are any. If none is, returns why the nearest is not.
     fn any(&self, claims: &Claims, check: impl Fn(&Condition) -> Result<(), Reason>) -> Result<(), Reason> {
         if self.any_of.is_empty() {
             return Ok(());
@@ -172,12 +172,12 @@ impl Requirement {
         self.conditions.iter().chain(self.any_of.iter().flatten())
     }
 
-    /// Its conditions, and those of what it has beside it, without alternatives.
+    /// The conditions of this requirement and of all those in `also`, without alternatives.
     fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.all().flat_map(|requirement| &requirement.conditions)
     }
 
-    /// It, and what it has beside it.
+    /// This requirement, and all those in `also`.
     fn all(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |requirement| requirement.also.as_deref())
     }

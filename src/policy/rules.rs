@@ -35,28 +35,28 @@ pub struct Rules {
     allow_delimiters: bool,
 }
 
-/// One route, host and path with its methods, and who may come in there.
+/// The access to one route, host and path, for its methods.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its place in the configuration; one rule there may be several here.
+    /// Its index in the configuration, where one rule may stand for several here.
     pub place: usize,
-    /// The route of the host to which it adds requirements; none for a rule that exposes a path.
+    /// The route of the host to which the rule adds requirements; `None` for a rule that exposes a path.
     pub route: Option<String>,
     /// The hosts, in lower case without port.
     pub host: HostPattern,
     /// The paths.
     pub path: PathPattern,
-    /// The methods; none named means all.
+    /// The methods. An empty list means all but those that `takes` excludes.
     pub methods: Vec<String>,
-    /// What else a request has to be.
+    /// Further conditions on the request.
     pub selection: Selection,
-    /// Which characters its paths may have that are borders to some servers.
+    /// The characters that its paths may have although some servers take them for delimiters.
     pub allow_in_path: Vec<Delimiter>,
-    /// Who may come in.
+    /// The requests that are admitted.
     pub access: Access,
 }
 
-/// Who may come in.
+/// The requests that a rule admits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// All requests, without a token.
@@ -82,10 +82,10 @@ struct Hosts {
 }
 
 impl Rules {
-    /// Puts the rules where they are found. A router that takes the port of a host for part of its name, as Envoy does by
-    /// default, sends `a:1` elsewhere than `a`; `ignores_port` says that it does not.
+    /// Indexes the rules by host and path. A router that takes the port of a host for part of its name, as Envoy does by default, sends
+    /// `a:1` elsewhere than `a`; `ignores_port` says that the router does not.
     pub fn new(rules: Vec<Rule>, ignores_port: bool) -> Self {
-        // At one place, what selects more goes first; of those that select, what is written first.
+        // At the same place, rules with a selection come first, then rules with methods; otherwise the order of the configuration stays.
         let rules = first(first(rules, |rule| !rule.methods.is_empty()), |rule| !rule.selection.is_empty());
         let (mut unrouted, mut routed) = (Hosts::default(), HashMap::<String, Hosts>::new());
         for (place, rule) in rules.iter().enumerate() {
@@ -115,8 +115,8 @@ impl Rules {
         }
     }
 
-    /// The access of the most specific rule that matches: the host first, then the path, and named methods; with the additional
-    /// requirements of the most specific rule for the route.
+    /// The access of the most specific rule that matches, by host first, then path, then methods; with the additional requirements of the
+    /// most specific rule for the route.
     ///
     /// # Errors
     /// [`Reason::NoMatchingRule`] if none does, [`Reason::AmbiguousTarget`] if the method, the host or the path can be
@@ -125,16 +125,16 @@ impl Rules {
         Ok(self.deciding(head)?.access())
     }
 
-    /// The places in the configuration of the rules that decide about a request: one for its path, and perhaps one for its route.
+    /// The indices in the configuration of the rules that decide about a request: one for its path, and perhaps one for its route.
     ///
     /// # Errors
-    /// As above.
+    /// As for [`Self::find`].
     pub fn places(&self, head: &RequestHead<'_>) -> Result<Vec<usize>, Reason> {
         let Found { rule, routed } = self.deciding(head)?;
         Ok([Some(rule), routed].into_iter().flatten().map(|rule| rule.place).collect())
     }
 
-    /// HTTP tells methods apart by letter case (RFC 9110 §9.1), and some services do not.
+    /// Finds the rules that decide about a request. HTTP distinguishes methods by letter case (RFC 9110 §9.1), and some services do not.
     fn deciding(&self, head: &RequestHead<'_>) -> Result<Found<'_>, Reason> {
         if self.methods_matter && head.method.iter().any(u8::is_ascii_lowercase) {
             return self.deciding_in_any_case(head);
@@ -165,13 +165,13 @@ impl Rules {
         agreed(found, self.find_at(&written, path, head))
     }
 
-    /// Whether a rule that names hosts lets this request pass without a token.
+    /// Whether a rule that names hosts admits this request without a token.
     pub(crate) fn open_named_host(&self, head: &RequestHead<'_>) -> bool {
         let is_open = |found: Found<'_>| found.access().openness() > 0 && found.rule.host != HostPattern::Any;
         self.hosts_matter && self.deciding(head).is_ok_and(is_open)
     }
 
-    /// Whether rules ask for the route, which the host has to be asked for.
+    /// Whether rules depend on the route, which has to be requested from the host.
     pub(crate) fn ask_route(&self) -> bool {
         !self.routed.is_empty()
     }
@@ -181,12 +181,12 @@ impl Rules {
         self.rules.iter().any(|rule| rule.access.binds_session())
     }
 
-    /// Whether rules ask what Envoy's filter for MCP has read of a request.
+    /// Whether rules need the result of Envoy's MCP filter.
     pub(crate) fn ask_envoy_filter(&self) -> bool {
         self.rules.iter().any(|rule| rule.selection.asks_envoy_filter())
     }
 
-    /// The fields that rules look at, of all that a request has.
+    /// Picks the fields that rules look at from all fields of a request.
     pub fn named_fields<'a, 'f: 'a>(
         &'a self,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
@@ -194,7 +194,7 @@ impl Rules {
         self.field_names.iter().map(|name| NamedField::find(name, fields.clone())).collect()
     }
 
-    /// What rules require.
+    /// The requirements of all rules.
     pub(crate) fn requirements(&self) -> impl Iterator<Item = &Requirement> {
         self.rules.iter().filter_map(|rule| match &rule.access {
             Access::Public => None,
@@ -231,9 +231,9 @@ impl Rules {
         self.find_by(host, Err(Ambiguous), head)
     }
 
-    /// Whether a request may be judged by what was found for its path as it is written, although servers may read this path in it: it
-    /// has the same access; or it needs a token, and all rules for what is read are for what is written as well, which is a wider place
-    /// that the operator has set this rule before.
+    /// Whether the rule that was found for a path as written may decide about a request although servers may read the path as `reading`.
+    /// Either the access is the same. Or a token is needed, no rules are for the route, and all rules that match the reading match the path
+    /// as written as well: then these are rules for a wider place, to which the operator has preferred this one.
     fn is_harmless(
         &self,
         reading: &str,
@@ -288,7 +288,7 @@ impl Rules {
         if !self.has_upper_case && (matches!(folded, Cow::Borrowed(_)) || folded == path) {
             return best(matching.iter().copied(), head);
         }
-        // To services that do not tell letter case apart, it is the path of all these rules.
+        // To services that do not distinguish letter case, the path is one of all these rules.
         let segments: Vec<_> = pattern::segments(path).collect();
         let spelled = matching.iter().copied().filter(|rule| rule.path.is_spelled(&segments));
         let rule = best(spelled, head);
@@ -299,13 +299,13 @@ impl Rules {
         }
     }
 
-    /// Whether there is any rule for this place, whatever its methods.
+    /// Whether any rule matches this host and path, whatever its methods.
     fn has_place(&self, hosts: &Hosts, host: &str, path: Result<&str, Ambiguous>) -> bool {
         let folded = path.map(path::fold).unwrap_or_default();
         !self.matching(hosts, host, pattern::inner(&folded)).is_empty()
     }
 
-    /// The rules for a path without slashes at its ends, in lower case, the most specific first, whatever their methods.
+    /// The rules that match a path without slashes at its ends, in lower case, the most specific first, whatever their methods.
     fn matching(&self, hosts: &Hosts, host: &str, path: &str) -> Vec<&Rule> {
         let mut matching = Vec::with_capacity(USUAL_MATCHES);
         let mut visit = |place| matching.extend(self.rules.get(place));
@@ -313,8 +313,8 @@ impl Rules {
         matching
     }
 
-    /// The answer to an ambiguous path, which is harmless where the path cannot change it: where no rule for a narrower place
-    /// takes the method, or could be slipped past.
+    /// The rule for an ambiguous path. Ambiguity is harmless if the path cannot change the result: if no rule for a narrower place takes
+    /// the method, or could be bypassed.
     fn without_path(
         &self,
         hosts: &Hosts,
@@ -334,7 +334,7 @@ impl Rules {
     }
 }
 
-/// What two readings of a request come to, if that is the same.
+/// The result of two readings of a request, if it is the same.
 fn agreed<'r>(one: Result<Found<'r>, Reason>, other: Result<Found<'r>, Reason>) -> Result<Found<'r>, Reason> {
     match (one, other) {
         (Ok(one), Ok(other)) if one.access() == other.access() => Ok(one),
@@ -344,7 +344,7 @@ fn agreed<'r>(one: Result<Found<'r>, Reason>, other: Result<Found<'r>, Reason>) 
 }
 
 impl Found<'_> {
-    /// Who may come in: what one rule asks for, and what the other asks beside that.
+    /// The access by both rules: the requirements of the rule for the path, and those of the rule for the route.
     fn access(self) -> Access {
         match (&self.rule.access, self.routed.map(|routed| &routed.access)) {
             (access, None) | (access @ Access::Protected(_), Some(Access::Public)) => access.clone(),
@@ -365,7 +365,7 @@ impl Hosts {
         }
     }
 
-    /// The paths of a host, the most specific pattern first.
+    /// The path trees that apply to a host, the most specific host pattern first.
     fn trees<'h>(&'h self, host: &'h str) -> impl Iterator<Item = &'h Tree> {
         let domains = host.char_indices().filter(|(start, character)| *character == '.' && *start > 0);
         let below = domains.filter_map(move |(start, _)| self.below.get(host.get(start..)?));
@@ -374,8 +374,8 @@ impl Hosts {
 }
 
 impl Rule {
-    /// Whether both match the same requests somewhere with the same specificity, so that neither would come first. Letter case does
-    /// not count: to some services it makes no difference.
+    /// Whether both rules match the same requests at some place with the same specificity, so that neither would come first. Letter case
+    /// does not count: to some services it makes no difference.
     pub fn contends_with(&self, other: &Self) -> bool {
         let share_method =
             self.methods == other.methods || self.methods.iter().any(|method| other.methods.contains(method));
@@ -384,14 +384,15 @@ impl Rule {
         is_at_place && share_method && self.selection == other.selection
     }
 
-    /// Whether ids that the other binds may come in here, at the same place, as they are. Preflights may.
+    /// Whether this rule leaves session ids unbound at a place where the other rule binds them. A rule for preflights alone may.
     pub fn leaves_unbound(&self, other: &Self) -> bool {
         let is_at_place =
             self.route == other.route && self.host == other.host && self.path.is_alike(&other.path);
         is_at_place && self.methods != ["OPTIONS"] && self.access.leaves_unbound(&other.access)
     }
 
-    /// Whether what the other does not select may come in here, at the same place, with less. Preflights may.
+    /// Whether this rule admits requests that the other rule does not select, at the same place, with fewer requirements. A rule for
+    /// preflights alone may.
     pub fn lets_pass_what_is_not(&self, other: &Self) -> bool {
         let takes = |method: &String| self.takes(method.as_bytes());
         let share_method =
@@ -405,7 +406,7 @@ impl Rule {
             && self.access.openness() > other.access.openness()
     }
 
-    /// The names of the fields that it looks at.
+    /// The names of the fields that the rule looks at.
     fn field_names(&self) -> impl Iterator<Item = &str> {
         let session = self.access.binds_session().then_some(SESSION_ID);
         self.selection.field_names().chain(session)
@@ -415,8 +416,8 @@ impl Rule {
         self.route == other.route && self.host == other.host && self.path == other.path
     }
 
-    /// A rule that names no methods takes all but those that are not for everywhere: `CONNECT` has no path that a rule could judge, and
-    /// what answers `TRACE` shows the request to the client (RFC 9110 §9.3.6, §9.3.8), so that no JWT may be in it.
+    /// Whether the rule applies to this method. A rule that names no methods applies to all but two kinds: `CONNECT` has no path that a
+    /// rule could judge, and a response to `TRACE` shows the request to the client (RFC 9110 §9.3.6, §9.3.8), so that no JWT may be in it.
     fn takes(&self, method: &[u8]) -> bool {
         match (self.methods.is_empty(), method.len()) {
             (false, _) => self.methods.iter().any(|name| name.as_bytes() == method),
@@ -433,7 +434,7 @@ pub fn is_reflected(method: &[u8]) -> bool {
 }
 
 impl Access {
-    /// Whether what has no token is refused.
+    /// Whether requests without a token are refused.
     fn needs_token(&self) -> bool {
         match self {
             Self::Public => false,
@@ -448,7 +449,7 @@ impl Access {
         matches!(self, Self::Protected(requirement) if requirement.session.is_some())
     }
 
-    /// Whether ids that the other binds pass here as they are.
+    /// Whether session ids stay unbound here that the other access binds.
     fn leaves_unbound(&self, other: &Self) -> bool {
         other.binds_session() && !self.binds_session()
     }
@@ -462,7 +463,7 @@ impl Access {
     }
 }
 
-/// The rules of this kind before the others, each in their order.
+/// Moves the rules of this kind before the others, each group in its order.
 fn first(rules: Vec<Rule>, is_of_kind: impl Fn(&Rule) -> bool) -> Vec<Rule> {
     let (mut all, others): (Vec<_>, Vec<_>) = rules.into_iter().partition(is_of_kind);
     all.extend(others);
@@ -496,8 +497,8 @@ fn best<'a>(
     }
 }
 
-/// The host as it is written, in lower case. The dot of the root, a colon without a port behind it, and characters that
-/// names do not have, are read differently by routers.
+/// The host as it is written, in lower case. A trailing dot, a colon without a port, and characters that names do not have make it
+/// ambiguous: routers read them differently.
 fn written_host(authority: &[u8]) -> Result<String, Reason> {
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
     match std::str::from_utf8(authority) {
@@ -513,7 +514,7 @@ fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.ends_with('.') && (is_address || !name.contains([':', '[', ']']))
 }
 
-/// How many rules match a path mostly, at most.
+/// The maximum number of rules that usually match a path.
 const USUAL_MATCHES: usize = 8;
 
 const TRACE: &[u8] = b"TRACE";

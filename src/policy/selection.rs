@@ -1,78 +1,78 @@
-//! What a rule can ask of a request beside its place: fields, and the call in it of an MCP client. Conditions select among rules that
-//! need a token; they open nothing. A client writes its fields as it likes, so a value counts only if every reader reads the same, and a
-//! call only from where it is true.
+//! Conditions of a rule on a request besides its place: on header fields, and on the call of an MCP client. They select among rules that
+//! need a token; they open nothing. A client controls its fields, so a value counts only if every reader reads the same, and a call only if
+//! its source is reliable.
 
 use crate::http::request_head::{NamedField, Presented, RequestHead};
 use crate::refusal::Reason;
 
-/// All of this has to be so for a rule to decide about a request.
+/// The conditions under which a rule decides about a request. All of them must be met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Each of these fields.
+    /// Conditions on header fields.
     pub fields: Vec<FieldCondition>,
-    /// And the call.
+    /// The condition on the call.
     pub call: Option<CallCondition>,
 }
 
-/// What a field has to be.
+/// A condition on a header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldCondition {
     /// Its name, in lower case.
     pub name: String,
-    /// Its value.
+    /// The test of its value.
     pub test: FieldTest,
 }
 
-/// What the value of a field has to be, letter by letter.
+/// A test of the value of a field, letter by letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldTest {
     /// One of these.
     OneOf(Vec<String>),
-    /// Something that begins so.
+    /// A value with this prefix.
     Prefix(String),
 }
 
-/// Which call of an MCP client a request has to be.
+/// A condition on the call of an MCP client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallCondition {
-    /// What tells which it is.
+    /// The source that tells which call a request is.
     pub source: CallSource,
-    /// One of these methods,
+    /// Methods that meet the condition.
     pub methods: Vec<String>,
-    /// or `tools/call` of one of these.
+    /// Tools for which `tools/call` meets it as well.
     pub tools: Vec<String>,
 }
 
-/// What tells which call a request is.
+/// The source that tells which call a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallSource {
     /// Envoy's filter `envoy.filters.http.mcp`, which reads the body.
     EnvoyFilter,
-    /// `Mcp-Method` and `Mcp-Name`, in a revision that has servers compare them with the body.
+    /// `Mcp-Method` and `Mcp-Name`, in a revision that requires servers to compare them with the body.
     HeaderFields,
 }
 
 impl Selection {
-    /// Whether it asks for nothing.
+    /// Whether there are no conditions.
     pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.call.is_none()
     }
 
-    /// The names of the fields that it looks at.
+    /// The names of the fields that the conditions look at.
     pub(super) fn field_names(&self) -> impl Iterator<Item = &str> {
         let of_call = self.call.iter().filter(|call| call.source == CallSource::HeaderFields);
         self.fields.iter().map(|field| field.name.as_str()).chain(of_call.flat_map(|_| FIELDS_OF_CALLS))
     }
 
-    /// Whether it needs what Envoy's filter has read.
+    /// Whether a condition needs the result of Envoy's MCP filter.
     pub(super) fn asks_envoy_filter(&self) -> bool {
         self.call.as_ref().is_some_and(|call| call.source == CallSource::EnvoyFilter)
     }
 
-    /// Whether a request is what it asks for.
+    /// Whether a request meets the conditions.
     ///
     /// # Errors
-    /// [`Reason::AmbiguousField`] if a field that it looks at can be read in different ways.
+    /// [`Reason::AmbiguousField`] if a field of a condition can be read in different ways.
     pub(super) fn is_met(&self, head: &RequestHead<'_>) -> Result<bool, Reason> {
         for field in &self.fields {
             let value = value(head, &field.name)?;
@@ -88,7 +88,8 @@ impl Selection {
 }
 
 impl FieldTest {
-    /// Whether a value may be several fields, which some hosts join by a comma (RFC 9110 §5.3), of which only the first would be looked at.
+    /// Whether a value may be several fields, which some hosts join by a comma (RFC 9110 §5.3), of which the test would look at the first
+    /// alone.
     fn reads_the_first_alone(&self, value: Option<&str>) -> bool {
         matches!(self, Self::Prefix(_)) && value.is_some_and(|value| value.contains(','))
     }
@@ -102,7 +103,7 @@ impl FieldTest {
 }
 
 impl CallCondition {
-    /// Calls are POST in every revision; what comes with another method is not looked at by servers.
+    /// Whether a request meets the condition. Calls are POST in every revision; servers ignore calls in requests with another method.
     fn is_met(&self, head: &RequestHead<'_>) -> Result<bool, Reason> {
         if head.method != b"POST" {
             return Ok(false);
@@ -128,11 +129,11 @@ impl CallCondition {
     }
 }
 
-/// The value of a field, if it is there.
+/// The value of a field, if present.
 ///
 /// # Errors
-/// That servers may read it in different ways: there are several, or one by a name that some take for this one; it is not of visible
-/// ASCII, or begins or ends with a space.
+/// [`Reason::AmbiguousField`] if servers may read the field in different ways: it is repeated, there is one by a name that some take for
+/// this one, or its value is not visible ASCII, or begins or ends with a space.
 fn value<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'a str>, Reason> {
     let field = head.named.iter().find(|field| field.name == name);
     match field.map(|NamedField { value, .. }| *value) {
@@ -150,11 +151,11 @@ fn as_text(bytes: &[u8]) -> Option<&str> {
 /// The method of calls that name a tool.
 pub const TOOLS_CALL: &str = "tools/call";
 
-/// The revisions of MCP whose servers have to refuse a request where fields and body differ (2026-07-28, SEP-2243). Of one that is not
-/// known yet, nothing is believed.
+/// The revisions of MCP whose servers have to refuse a request where fields and body differ (2026-07-28, SEP-2243). Calls in unknown
+/// revisions are not believed.
 pub const CHECKED_REVISIONS: &[&str] = &["2026-07-28"];
 
-/// Revision, method, and the name of what is called.
+/// The fields with the revision, the method, and the name of what is called.
 const FIELDS_OF_CALLS: [&str; 3] = ["mcp-protocol-version", "mcp-method", "mcp-name"];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The conditions that a rule sets for a token, as its author writes them.
+//! The conditions that a rule sets for a token, as the configuration has them.
 
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ texts! {
 }
 
 impl TokenConditions {
-    /// As one of several: if it asked for nothing, the others would not count.
+    /// The conditions of one of several alternatives. It is an error if there are none: then the other alternatives would not matter.
     pub(crate) fn alternative(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
         let before = errors.iter().count();
         let conditions = self.conditions(at, errors);
@@ -75,7 +75,7 @@ impl TokenConditions {
         conditions
     }
 
-    /// In the order in which they are checked. An empty list requires nothing.
+    /// The conditions, in the order in which they are checked. An empty list in the configuration requires nothing.
     pub(crate) fn conditions(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Vec<Condition> {
         let Self { audience, scopes, scopes_any_of, claims, acr_values, max_age } = self;
         let scopes = scopes.filter(|scopes| !scopes.is_empty());
@@ -102,7 +102,7 @@ fn claim_conditions(at: FieldPath<'_>, claims: Vec<RuleClaim>, errors: &mut Conf
 }
 
 impl RuleClaim {
-    /// A pointer, and exactly one thing that the claim there has to be.
+    /// The condition: a pointer, and exactly one test of the claim.
     fn condition(self, at: FieldPath<'_>, errors: &mut ConfigErrors) -> Option<ClaimCondition> {
         if self.present == Some(false) {
             errors.note(at.field("present"), "must be true");

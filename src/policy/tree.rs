@@ -1,10 +1,10 @@
-//! Patterns by segment, so that the cost of a lookup depends on the path, not on the number of patterns.
+//! Stores patterns by segment, so that the cost of a lookup depends on the path, not on the number of patterns.
 
 use std::collections::BTreeMap;
 
 use super::pattern::{PathPattern, Segment, split_first};
 
-/// Patterns, each with the places of its rules. Letter case does not count here.
+/// Patterns, each with the indices of its rules. Letter case does not matter here.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     below: Vec<usize>,
@@ -14,7 +14,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Adds the place of a rule with this pattern, behind those that are there.
+    /// Adds the index of a rule with this pattern, behind those that are present.
     pub(super) fn insert(&mut self, pattern: &PathPattern, place: usize) {
         let mut node = self;
         for segment in pattern.segments() {
@@ -26,8 +26,9 @@ impl Tree {
         if pattern.is_exact() { node.exact.push(place) } else { node.below.push(place) }
     }
 
-    /// Visits the places of the rules for a path without slashes at its ends, in lower case, the most specific first: at the first segment where two
-    /// differ, a text goes before a placeholder; then the longer pattern goes first, and the exact one.
+    /// Visits the indices of the rules for a path without slashes at its ends, in lower case, the most specific first: at the first segment
+    /// where two patterns differ, a literal precedes a placeholder; then the longer pattern comes first, and of equally long ones the exact
+    /// one.
     pub(super) fn visit(&self, path: &str, visit: &mut impl FnMut(usize)) {
         #[cfg(test)]
         VISITS.set(VISITS.get().saturating_add(1));
@@ -44,6 +45,6 @@ impl Tree {
 
 #[cfg(test)]
 thread_local! {
-    /// How many nodes were looked at.
+    /// The number of nodes that were visited.
     pub(super) static VISITS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

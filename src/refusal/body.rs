@@ -7,7 +7,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorBody {
     media_type: String,
-    /// The text, in parts that each end before what takes the place of a placeholder.
+    /// The text, in parts, each with the placeholder that follows it.
     template: Vec<(String, Option<Placeholder>)>,
 }
 
@@ -19,7 +19,7 @@ enum Placeholder {
     Reason,
 }
 
-/// What takes the place of the placeholders. All values are plain words that JSON need not escape.
+/// The values of the placeholders. All are plain words that JSON need not escape.
 pub(crate) struct Particulars<'a> {
     pub(crate) status: u16,
     pub(crate) error: &'a str,
@@ -97,7 +97,7 @@ impl Placeholder {
     }
 }
 
-/// A template in its parts. A brace that opens no placeholder is text.
+/// Splits a template into its parts. A brace that opens no placeholder is text.
 fn parts(template: &str) -> Vec<(String, Option<Placeholder>)> {
     let mut pieces = template.split('{');
     let mut text = pieces.next().unwrap_or_default().to_owned();

@@ -2,12 +2,12 @@
 
 use super::body::ErrorBody;
 
-/// What all refusals say of the protected resource.
+/// What all refusals have in common.
 #[derive(Default, Clone, Debug, PartialEq, Eq)]
 pub struct ProtectionSpace {
     /// `realm` (RFC 9110 §11.5).
     pub realm: String,
-    /// The algorithms of proofs, parted by spaces (RFC 9449 §7.1).
+    /// The algorithms of proofs, separated by spaces (RFC 9449 §7.1).
     pub dpop_algorithms: String,
     /// How the bodies of refusals are written.
     pub error_body: ErrorBody,
@@ -15,7 +15,7 @@ pub struct ProtectionSpace {
     pub allow_credentials: bool,
 }
 
-/// The schemes that would help: where a request had credentials, the one that it used (RFC 9449 §7.1, R14).
+/// The schemes that are challenged: if a request had credentials, the one that it used (RFC 9449 §7.1, R14).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Schemes {
     /// Bearer alone.
@@ -82,8 +82,8 @@ pub(crate) fn render(
 
 const DPOP: &str = "DPoP";
 
-/// Adds a quoted-string (RFC 9110 §5.6.4). Hosts write header values as they are, so a CR or LF here would end the header;
-/// what is not visible ASCII or space is left out (R13).
+/// Adds a quoted-string (RFC 9110 §5.6.4). Hosts write header values as they are, so a CR or LF here would end the header; characters other
+/// than visible ASCII and space are left out (R13).
 fn quote(text: &mut String, value: &str) {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     text.push('"');

@@ -1,8 +1,8 @@
 //! Refusals: who is at fault, and what the client receives (RFC 6750 §3, RFC 9110 §15).
 //!
-//! A client's fault is 400, 401, 403, 404 or 431; a challenge comes with it where other credentials could help. The authorization
-//! server's fault is 502, 503 or 504, ours is 500, or 503 where a limit is reached, and neither ever blames the client's token.
-//! `reason` is the table; what policies and tokens contribute to a challenge comes as data.
+//! A client's fault is 400, 401, 403, 404 or 431; a challenge comes with it where other credentials could help. The authorization server's
+//! fault is 502, 503 or 504, the gateway's is 500, or 503 where a limit is reached, and neither ever blames the client's token. `reason` is
+//! the table; what policies and tokens contribute to a challenge comes as data.
 
 mod body;
 mod challenge;
@@ -30,25 +30,25 @@ use crate::token_key::TokenKey;
 /// A request that is not forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Why.
+    /// The reason for the refusal.
     pub reason: Reason,
-    /// The token that the client showed, where that was looked at.
+    /// The token that the client presented, if it was looked at.
     pub token: Option<TokenKey>,
-    /// The parameters of the challenge that tell the client what would do.
+    /// The challenge parameters that tell the client what is required.
     pub parameters: Vec<(&'static str, String)>,
-    /// Where the credentials are that are wrong, in words for the client, if it has to know that.
+    /// The places of the wrong credentials, in words for the client, if it has to know them.
     pub places: Option<String>,
-    /// How the client speaks, if that is one of gRPC.
+    /// The gRPC call, if the request is one.
     pub grpc_call: Option<GrpcCall>,
-    /// The origin whose pages may read the answer, if it came from one.
+    /// The origin of the request, if its pages may read the reply.
     pub allowed_origin: Option<Arc<str>>,
     /// The URL of the metadata of the resource that the request is for (RFC 9728 §5.1), if there are any.
     pub resource_metadata: Option<Arc<str>>,
     /// The schemes that are challenged.
     pub schemes: Schemes,
-    /// The nonce that a proof has to have, if that is what was missing.
+    /// The nonce that a proof has to contain, if it was missing.
     pub nonce: Option<String>,
-    /// When to try again, where that is known.
+    /// When to try again, if known.
     pub retry_after: Option<Duration>,
     /// The claim or header member at fault, by a fixed name.
     pub member: Option<&'static str>,
@@ -78,7 +78,7 @@ impl From<Reason> for Rejection {
 }
 
 impl Rejection {
-    /// The reply, with the protection space if it has a challenge.
+    /// The reply, with a challenge for the protection space if the reason has one.
     pub fn reply(&self, space: &ProtectionSpace) -> Reply {
         let Row { status, error, challenge, description, .. } = *self.reason.row();
         let mut description = Cow::Borrowed(description);
@@ -128,8 +128,8 @@ impl Rejection {
     }
 }
 
-/// INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL and UNAUTHENTICATED of the gRPC status codes (R83).
-/// The last makes clients log in again, so it stands for nothing but credentials.
+/// The gRPC status code (R83): INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL or
+/// UNAUTHENTICATED. The last makes clients log in again, so it is used for credentials alone.
 fn grpc_status(http_status: u16, challenge: Challenge) -> u8 {
     match http_status {
         400 if challenge == Challenge::Absent => 3,
@@ -144,7 +144,7 @@ fn grpc_status(http_status: u16, challenge: Challenge) -> u8 {
 
 const SERVICE_UNAVAILABLE: u16 = 503;
 
-/// How soon a client may try again when the authorization server does not serve (RFC 9110 §10.2.3).
+/// How soon a client may try again when the authorization server is unavailable (RFC 9110 §10.2.3).
 const RETRY_AFTER_SECONDS: u64 = 5;
 const MAX_RETRY_AFTER_SECONDS: u64 = 300;
 

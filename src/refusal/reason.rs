@@ -23,7 +23,7 @@ pub enum Fault {
 pub(super) struct Row {
     name: &'static str,
     pub(super) status: u16,
-    /// The error code, in the body and, where the challenge has one, there.
+    /// The error code, in the body and in a challenge that has one.
     pub(super) error: &'static str,
     pub(super) challenge: Challenge,
     fault: Fault,
@@ -34,8 +34,8 @@ pub(super) struct Row {
     is_about_place: bool,
 }
 
-/// Defines the reasons. A row: what it means, the variant, status, error code, challenge, who is at fault, further columns that
-/// hold, and the text for clients. The name is the variant's in snake case, with a chapter in docs/troubleshooting.md.
+/// Defines the reasons. A row: the meaning, the variant, status, error code, challenge, who is at fault, further columns that are true, and
+/// the text for clients. The name is the variant's in snake case, with a chapter in docs/troubleshooting.md.
 macro_rules! reasons {
     ($(
         $(#[doc = $doc:literal])+
@@ -227,7 +227,7 @@ reasons! {
 }
 
 impl Reason {
-    /// Why a callout led to nothing that could be read.
+    /// The reason for a callout without a readable response.
     pub(crate) fn of_failure(result: &CallResult<'_>) -> Self {
         match result {
             CallResult::Response { .. } | CallResult::Oversized => Self::UnexpectedResponse,
@@ -256,24 +256,24 @@ impl Reason {
         self.row().is_outage
     }
 
-    /// Whether a proof of possession is what is wrong.
+    /// Whether the proof of possession is at fault.
     pub(crate) fn is_about_proof(self) -> bool {
         self.row().is_about_proof
     }
 
-    /// Whether its client has to know in which of several places the credentials are wrong.
+    /// Whether the client has to know in which of several places the credentials are wrong.
     pub(crate) fn is_about_place(self) -> bool {
         self.row().is_about_place
     }
 
-    /// The conditions whose requirements a challenge names: those that refuse, and without a valid token, the required scopes
-    /// (RFC 6750 §3), so that a client requests them at once.
+    /// The reason whose conditions a challenge names: this one or, without a valid token, the lack of required scopes (RFC 6750 §3), so
+    /// that a client requests them at once.
     pub(crate) fn challenged(self) -> Self {
         let lacks_token = self.is_about_absence() || self.row().error == INVALID_TOKEN;
         if lacks_token { Self::InsufficientScope } else { self }
     }
 
-    /// Whether the request has no credentials that are looked at here.
+    /// Whether the request has no credentials of a kind that is accepted here.
     pub(crate) fn is_about_absence(self) -> bool {
         self.row().is_about_absence
     }

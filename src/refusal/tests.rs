@@ -47,7 +47,7 @@ fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     reply.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_str())
 }
 
-/// If a failure of the server had a challenge, clients would throw good tokens away; a 401 without one breaks RFC 9110.
+/// If a failure of the server had a challenge, clients would discard valid tokens; a 401 without one breaks RFC 9110.
 #[test]
 fn r024_only_the_clients_fault_is_challenged() {
     for &(reason, status) in ALL {
@@ -65,9 +65,8 @@ fn challenged_otherwise(reason: Reason) -> bool {
     matches!(reason, MalformedCredentials | RepeatedCredentials | InsufficientScope | ClaimMismatch)
 }
 
-/// RFC 6750 §3: where the token is what does not do, there MUST be a challenge. `insufficient_scope` is for what a scope would mend:
-/// clients that hear it ask for more scopes again and again (typescript-sdk#2255). Where no token would do, a challenge would lead
-/// astray.
+/// RFC 6750 §3: if the token is insufficient, there MUST be a challenge. `insufficient_scope` is for what a scope would fix: clients that
+/// receive it ask for more scopes again and again (typescript-sdk#2255). Where no token would help, a challenge would mislead.
 #[test]
 fn r182_a_403_has_a_challenge_where_another_token_would_do() {
     let cases = [
@@ -138,7 +137,7 @@ fn names_are_unique() {
     assert_eq!(names.len(), ALL.len());
 }
 
-/// If a page could not read the answer, it could not tell an expired token from a network failure.
+/// If a page could not read the reply, it could not tell an expired token from a network failure.
 #[test]
 fn r081_a_page_of_an_allowed_origin_may_read_the_answer() {
     let origin = "https://app.example.com";
@@ -155,7 +154,7 @@ fn r081_a_page_of_an_allowed_origin_may_read_the_answer() {
     );
 }
 
-/// If a host did it again, the client would see each field twice.
+/// If a host converted the reply again, the client would see each field twice.
 #[test]
 fn r083_a_refusal_is_trailers_only_unless_the_host_makes_it_that() {
     for (written, knows_grpc, media_type) in [

@@ -6,23 +6,23 @@ use super::reason::Reason;
 use crate::http::callout::NotSent;
 use crate::json::WrongType;
 
-/// Why a token does not count.
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenError {
     pub(crate) reason: Reason,
-    /// When to try again, where that is known.
+    /// When to try again, if known.
     pub(crate) retry_after: Option<Duration>,
     /// The claim or header member at fault, by a fixed name: never a name or a value from outside.
     pub(crate) member: Option<&'static str>,
 }
 
 impl TokenError {
-    /// Something is wrong with this member.
+    /// The reason, with the member that is at fault.
     pub(crate) fn about(member: &'static str, reason: Reason) -> Self {
         Self { member: Some(member), ..reason.into() }
     }
 
-    /// The same of a JWT that a client presents, whose shape is not the server's fault.
+    /// The error for a JWT that a client presents, whose malformed claims are not the server's fault.
     #[must_use]
     pub(crate) fn of_presented_jwt(self) -> Self {
         match self.reason {
@@ -48,7 +48,7 @@ impl From<NotSent> for TokenError {
     }
 }
 
-/// What an authorization server made is its fault.
+/// A claim of the wrong type is the fault of the authorization server that made it.
 impl From<WrongType> for TokenError {
     fn from(WrongType(member): WrongType) -> Self {
         Self::about(member, Reason::UnexpectedResponse)

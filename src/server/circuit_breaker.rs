@@ -23,23 +23,23 @@ section! {
     }
 }
 
-/// What changed for the queries to one server.
+/// A change of the state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitChange {
     /// It opened.
     Opened,
-    /// It serves again.
+    /// It closed.
     Closed,
 }
 
-/// The state of the queries to one server.
+/// The circuit breaker of one server.
 #[derive(Debug)]
 pub(crate) struct CircuitBreaker {
     settings: CircuitSettings,
     state: State,
-    /// The tokens whose introspection failed since the last success, the latest last; no more than it takes to open.
+    /// The tokens whose introspection failed since the last success, the latest last; at most as many as it takes to open.
     failed: Vec<TokenKey>,
-    /// When the last success came.
+    /// When an introspection last succeeded.
     served_at: Option<Timestamp>,
 }
 
@@ -47,14 +47,14 @@ pub(crate) struct CircuitBreaker {
 enum State {
     /// Introspections are sent.
     Closed,
-    /// None is sent.
+    /// No introspections are sent.
     Open { since: Timestamp },
-    /// One was sent, about this token. If its response is lost, another may probe after the timeout.
+    /// One introspection was sent, about this token. If its response is lost, another may probe after the timeout.
     HalfOpen { since: Timestamp, timeout: Duration, probe: TokenKey },
 }
 
 impl CircuitBreaker {
-    /// Starts with trust.
+    /// Starts closed.
     pub(crate) fn new(settings: CircuitSettings) -> Self {
         Self { settings, state: State::Closed, failed: Vec::new(), served_at: None }
     }
@@ -64,8 +64,8 @@ impl CircuitBreaker {
         matches!(self.state, State::Closed)
     }
 
-    /// How long a token may not be introspected; none, if it may be now. One that has failed waits a quarter longer and so lets others
-    /// probe first: its failure may be its own. The probe itself may be sent again.
+    /// How long a token must not be introspected; `None` if it may be now. A token that has failed waits a quarter longer, so that others
+    /// probe first: the failure may be due to the token. The probe itself may be sent again.
     pub(crate) fn pause(&self, token: &TokenKey, now: Timestamp) -> Option<Duration> {
         let (since, pause) = match self.state {
             State::Closed => return None,
@@ -80,22 +80,22 @@ impl CircuitBreaker {
         (since <= now && now < since.plus(pause)).then(|| since.plus(pause).since(now))
     }
 
-    /// Whether the introspection of this token probes whether the server serves again.
+    /// Whether the introspection of this token probes whether the server has recovered.
     pub(crate) fn is_probing(&self, token: &TokenKey) -> bool {
         matches!(&self.state, State::HalfOpen { probe, .. } if probe == token)
     }
 
-    /// An introspection is sent now, and its answer is due after `timeout`.
+    /// Records that an introspection is sent now, and that its response is due after `timeout`.
     pub(crate) fn note_sent(&mut self, token: TokenKey, now: Timestamp, timeout: Duration) {
-        // By a clock that goes back, a success is no measure of what follows.
+        // If the clock went back, an earlier success says nothing about what follows.
         self.served_at = self.served_at.filter(|served_at| *served_at <= now);
         if !self.is_closed() {
             self.state = State::HalfOpen { since: now, timeout, probe: token };
         }
     }
 
-    /// An introspection came to an end. If the circuit has opened or a probe was sent since, it says nothing: another worker reads later. So
-    /// does a failure before the last success.
+    /// Records the end of an introspection. It does not count if the circuit opened or a probe was sent after `now`, since another worker
+    /// may report it late. Nor does a failure from before the last success.
     pub(crate) fn note_end(
         &mut self,
         token: TokenKey,

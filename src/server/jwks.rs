@@ -20,25 +20,25 @@ use crate::refusal::Reason;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
-/// Where keys are published, and how long they are good.
+/// Where keys are published, and how long they are valid.
 #[derive(Clone, Debug)]
 pub struct PublishedKeys {
-    /// Where they are.
+    /// Where the JWK Set is found.
     pub(crate) publication: Publication,
-    /// More header fields of requests for them, names in lower case.
+    /// More header fields of requests for the keys, names in lower case.
     pub(crate) headers: Arc<[(String, Secret)]>,
-    /// With which algorithms they may be used.
+    /// The algorithms with which the keys may be used.
     pub(crate) algorithms: Vec<Algorithm>,
-    /// How old a set becomes at most while it can be fetched.
+    /// The maximum age of a set while a newer one can be fetched.
     pub(crate) max_age: Duration,
-    /// How old the last good set may become while none can be fetched.
+    /// The maximum age of the last valid set while none can be fetched.
     pub(crate) max_stale: Duration,
     /// Least time between two fetches.
     pub(crate) cooldown: Duration,
 }
 
 impl PublishedKeys {
-    /// Parses a published set; none if it is malformed.
+    /// Parses a published set. Returns `None` if it is malformed.
     pub(crate) fn read(&self, text: &[u8]) -> Option<KeySet> {
         KeySet::parse(text, &self.algorithms).ok()
     }
@@ -47,18 +47,18 @@ impl PublishedKeys {
 /// How a JWK Set is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Publication {
-    /// It is there.
+    /// At this URL.
     At(Arc<Target>),
-    /// Where the server's metadata say (RFC 8414, OpenID Connect Discovery), if they are this issuer's (R104).
+    /// At the URL in the server's metadata (RFC 8414, OpenID Connect Discovery), if these are this issuer's (R104).
     Discovered {
         /// Where the metadata are.
         metadata: Arc<Target>,
-        /// `issuer` is one of these.
+        /// The accepted values of `issuer`.
         issuers: Vec<String>,
     },
 }
 
-/// A document that the store wants.
+/// A document that the store needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// The server's metadata.
@@ -70,13 +70,13 @@ pub(crate) enum Wanted {
 /// Why a signature cannot be verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// It is wrong.
+    /// The signature is wrong or not acceptable.
     Refused,
-    /// It is made with a key that is unknown; it is too early to fetch newer keys.
+    /// The signature is by an unknown key, and newer keys may not be fetched now.
     UnknownKey,
-    /// There are no keys of use, and it is too early to ask for them again.
+    /// There are no usable keys, and they may not be fetched now.
     NoKeys,
-    /// This document may help.
+    /// This document has to be fetched first: it may lead to the key.
     Missing(Wanted),
 }
 
@@ -85,15 +85,15 @@ pub(crate) struct KeyStore {
     settings: PublishedKeys,
     identity: Fingerprint,
     loaded: Option<Loaded>,
-    /// Where the metadata said that the keys are.
+    /// Where the keys are, by the last metadata.
     discovered: Option<Arc<Target>>,
     /// When the last fetch of this worker succeeded or failed.
     attempted_at: Option<Timestamp>,
-    /// When this worker last claimed the background fetch, or found that another has it.
+    /// When this worker last claimed the background fetch, or found it claimed by another.
     claimed_at: Option<Timestamp>,
     /// Whether the host can fetch in the background.
     has_background: bool,
-    /// When documents were asked for that have not come.
+    /// The start times of the fetches in flight.
     open: Vec<Timestamp>,
     looked_at: Option<Timestamp>,
 }
@@ -101,12 +101,12 @@ pub(crate) struct KeyStore {
 struct Loaded {
     keys: KeySet,
     fetched_at: Timestamp,
-    /// How old it becomes at most while it can be fetched: as configured, or as its server says if that is less.
+    /// The maximum age of this set while a newer one can be fetched: as configured, or as the server's response says if that is less.
     max_age: Duration,
 }
 
 impl KeyStore {
-    /// A store without keys. `identity` tells this server's keys in the shared data from another's.
+    /// Creates a store without keys. `identity` distinguishes this server's keys in the shared data from another's.
     pub(crate) fn new(settings: PublishedKeys, identity: Fingerprint, has_background: bool) -> Self {
         Self {
             settings,
@@ -121,8 +121,8 @@ impl KeyStore {
         }
     }
 
-    /// Verifies a signature with the current keys, and returns the fingerprint of the key; requests newer keys if these are too old or
-    /// lack the key, if `may_fetch`.
+    /// Verifies a signature with the current keys, and returns the fingerprint of the key. If the keys are too old or lack that key, asks
+    /// for newer ones, provided that `may_fetch`.
     ///
     /// # Errors
     /// The cause of the failure.
@@ -154,8 +154,8 @@ impl KeyStore {
         })
     }
 
-    /// Looks for keys that another worker fetched, now and then: what was verified by removed ones must not count here longer
-    /// than there (R66).
+    /// Looks for keys that another worker fetched, every [`LOOK_INTERVAL`] at most: entries that a removed key verified must not count here
+    /// longer than there (R66).
     pub(crate) fn follow(&mut self, now: Timestamp, shared: &dyn SharedData) {
         if self.looked_at.is_none_or(|looked_at| !now.is_within(LOOK_INTERVAL, looked_at)) {
             self.looked_at = Some(now);
@@ -164,13 +164,12 @@ impl KeyStore {
         }
     }
 
-    /// Whether what this key verified still counts: the server publishes it, as far as is known, and that was known within
-    /// `max_stale`.
+    /// Whether entries that this key verified still count: the latest known set has the key, and was fetched within `max_stale`.
     pub(crate) fn has(&self, key: &Fingerprint, now: Timestamp) -> bool {
         self.usable(now).is_some_and(|keys| keys.has(key))
     }
 
-    /// The same for a key that another worker used, which may have fetched newer keys.
+    /// Like [`Self::has`], for a key that another worker used, which may have fetched newer keys.
     pub(crate) fn has_here_or_shared(
         &mut self,
         key: &Fingerprint,
@@ -180,8 +179,8 @@ impl KeyStore {
         self.has(key, now) || (self.read_shared(now, shared) && self.has(key, now))
     }
 
-    /// Whether the set is to be fetched in the background: it is in the last part of its time, and no fetch is in flight or was made
-    /// late, as far as this worker knows.
+    /// Whether the set is to be fetched in the background: it is in the last tenth of its time, and as far as this worker knows, no fetch
+    /// is in flight or was made lately.
     pub(crate) fn is_refresh_due(&self, now: Timestamp) -> bool {
         let cooldown = self.settings.cooldown;
         let is_claimed = || self.claimed_at.is_some_and(|claimed_at| now.is_within(cooldown, claimed_at));
@@ -211,14 +210,13 @@ impl KeyStore {
         self.has_background = false;
     }
 
-    /// The document to fetch next, after the metadata were taken.
+    /// The document to fetch next, after the metadata were taken: the keys.
     pub(crate) fn next(&self) -> Option<Wanted> {
         self.discovered.as_ref().map(|_| self.wanted())
     }
 
-    /// Whether the required document may be fetched now, which then counts as a fetch. Requests that cannot share one response
-    /// must not fetch it each (R63), nor may the background right after a request did; but without any keys, a few fetches may
-    /// run at once.
+    /// Whether the required document may be fetched now. If so, it counts as a fetch in flight. Requests that cannot share one response
+    /// must not each fetch it (R63), nor may the background right after a request did; but without any keys, a few fetches may run at once.
     pub(crate) fn admits(&mut self, now: Timestamp) -> bool {
         self.open.retain(|asked_at| now.is_within(PATIENCE, *asked_at));
         let limit = if self.loaded.is_some() { 1 } else { MAX_FIRST_QUERIES };
@@ -229,15 +227,15 @@ impl KeyStore {
         is_admitted
     }
 
-    /// A fetch is not in flight any more: it has ended, or the client is gone for which it was made.
+    /// Ends a fetch in flight: it has completed, or the client for which it was made is gone.
     pub(crate) fn abandon(&mut self) {
         if !self.open.is_empty() {
             self.open.remove(0);
         }
     }
 
-    /// Takes the metadata that were asked for. They are believed if they are the issuer's own, and point to the server that
-    /// they come from: no answer makes the gateway call another host (R104, R112).
+    /// Takes the metadata that were fetched. They are accepted if they are the issuer's own, and point to the server that they come from:
+    /// no response can make the gateway call another host (R104, R112).
     pub(crate) fn take_metadata(&mut self, result: &CallResult<'_>, now: Timestamp) -> Result<(), Reason> {
         self.abandon();
         let located = document(result).and_then(|body| self.locate(body).ok_or(Reason::UnexpectedResponse));
@@ -248,11 +246,11 @@ impl KeyStore {
         Ok(())
     }
 
-    /// Takes the keys that were asked for. The last good set stays if these are no set (R64); a set in which no key is of use takes its
-    /// place, since its server takes back what it has published.
+    /// Takes the keys that were fetched. The last valid set stays if the response is not a JWK Set (R64). A set without usable keys
+    /// replaces it, since its server withdraws what it has published.
     ///
     /// # Errors
-    /// Why there are no keys: with [`Reason::JwksUnavailable`], none is of use.
+    /// Why there are no keys: [`Reason::JwksUnavailable`] if the set has no usable one.
     pub(crate) fn take_keys(
         &mut self,
         result: &CallResult<'_>,
@@ -280,7 +278,7 @@ impl KeyStore {
 
     fn usable(&self, now: Timestamp) -> Option<&KeySet> {
         let loaded = self.loaded.as_ref()?;
-        // After the clock was set back, until `correct_age` is called, the age is not known.
+        // After the clock was set back, the age is unknown until `correct_age` is called; the set is usable until then.
         let is_usable = !loaded.keys.is_empty() && now < loaded.fetched_at.plus(self.settings.max_stale);
         is_usable.then_some(&loaded.keys)
     }
@@ -289,7 +287,7 @@ impl KeyStore {
         self.loaded.as_ref().is_some_and(|loaded| now.is_within(loaded.max_age, loaded.fetched_at))
     }
 
-    /// Whether there is a set, in the last tenth of its time or beyond.
+    /// Whether a set is loaded, and is in the last tenth of its time or beyond.
     fn is_due(&self, now: Timestamp) -> bool {
         self.loaded.as_ref().is_some_and(|loaded| {
             let fresh = loaded.max_age.saturating_sub(loaded.max_age / 10);
@@ -297,8 +295,8 @@ impl KeyStore {
         })
     }
 
-    /// Whether the set is too old to verify anything before a new one is fetched. While fetches fail, it serves without waiting
-    /// (R117): the background retries after each cooldown, and no request waits until a second cooldown has passed.
+    /// Whether the set is too old to verify anything before a new one is fetched. While fetches fail, it is used without waiting (R117):
+    /// the background retries after each cooldown, and no request waits until a second cooldown has passed.
     fn is_overdue(&self, now: Timestamp) -> bool {
         let Self { settings: PublishedKeys { cooldown, .. }, attempted_at, claimed_at, .. } = self;
         let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
@@ -307,13 +305,13 @@ impl KeyStore {
         !self.is_fresh(now) && !last_try.is_some_and(|last_try| now.is_within(patience, last_try))
     }
 
-    /// Whether the last attempt, here or where the keys came from, was long enough ago.
+    /// Whether the last attempt, by this worker or by the one that fetched the loaded keys, was long enough ago.
     fn may_ask(&self, now: Timestamp) -> bool {
         let fetched_at = self.loaded.as_ref().map(|loaded| loaded.fetched_at);
         !self.attempted_at.max(fetched_at).is_some_and(|last| now.is_within(self.pause(), last))
     }
 
-    /// The time between two fetches. Before the first successful fetch, use the shorter cooldown.
+    /// The least time between two fetches: a shorter one before the first successful fetch.
     fn pause(&self) -> Duration {
         match self.loaded {
             Some(_) => self.settings.cooldown,
@@ -326,15 +324,15 @@ impl KeyStore {
         self.open.iter().any(|asked_at| now.is_within(PATIENCE, *asked_at))
     }
 
-    /// The age of a set with a fetch time in the future, before the clock was set back, is unknown: it counts as `max_age`, so that
-    /// the set is fetched again at once, and serves for `max_stale` at the longest.
+    /// Corrects a fetch time in the future, from before the clock was set back. The age of the set is then unknown and counts as `max_age`,
+    /// so that the set is fetched again at once, and serves for `max_stale` at the longest.
     fn correct_age(&mut self, now: Timestamp) {
         if let Some(loaded) = self.loaded.as_mut().filter(|loaded| now < loaded.fetched_at) {
             loaded.fetched_at = now.minus(loaded.max_age);
         }
     }
 
-    /// Claims a fetch. Whether no other worker has.
+    /// Claims a fetch. Returns whether no other worker has claimed it.
     fn claims(&self, now: Timestamp, shared: &dyn SharedData) -> bool {
         let key = format!("{}.refresh", self.shared_key());
         claim(&key, self.identity.as_bytes(), now, now.plus(self.pause()), shared)
@@ -368,8 +366,8 @@ impl KeyStore {
         Some(Loaded { keys, fetched_at, max_age })
     }
 
-    /// Reads what another worker fetched. Whether that is newer than what is here; what claims to come from the future is not
-    /// ours.
+    /// Loads the set that another worker fetched. Returns whether it is newer than the loaded one. A set with a fetch time in the future is
+    /// ignored.
     fn read_shared(&mut self, now: Timestamp, shared: &dyn SharedData) -> bool {
         let Some((value, _)) = shared.get(&self.shared_key()) else { return false };
         let Some((fetched_at, max_age, body)) = self.decode(&value) else { return false };
@@ -399,17 +397,17 @@ impl KeyStore {
         Some((Timestamp::from_millis(u64::from_be_bytes(*fetched_at)), max_age, body))
     }
 
-    /// One for each server; a host that mixes keys up finds that the value is another's.
+    /// The key in the shared data, one for each server. If a host mixes keys up, `decode` recognizes that the value is another server's.
     fn shared_key(&self) -> String {
         let [a, b, c, d, ..] = *self.identity.as_bytes();
         format!("phantom-token.keys.{:08x}", u32::from_be_bytes([a, b, c, d]))
     }
 }
 
-/// The body of a document.
+/// The document in a response.
 ///
 /// # Errors
-/// Why there is none that could be read.
+/// Why there is no document to read.
 fn document<'a>(result: &CallResult<'a>) -> Result<&'a [u8], Reason> {
     let CallResult::Response { headers, body } = *result else {
         return Err(Reason::of_failure(result));
@@ -427,8 +425,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of concurrent fetches while there are no keys.
 const MAX_FIRST_QUERIES: usize = 4;
 
-/// Longer than any answer takes: one that has not come will not.
+/// Longer than any response takes: one that has not arrived by then never will.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Equal to the `Retry-After` of clients.
+/// Equal to the `Retry-After` that clients receive.
 const FIRST_COOLDOWN: Duration = Duration::from_secs(5);

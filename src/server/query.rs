@@ -14,7 +14,7 @@ use crate::server::rate_limiter::Precedence;
 use crate::server_id::ServerId;
 use crate::token_key::TokenKey;
 
-/// A query to an authorization server. It can be asked more than once, and makes a new callout each time.
+/// A query to an authorization server. It can be sent more than once, with a new callout each time.
 #[derive(Clone)]
 pub struct Query {
     key: QueryKey,
@@ -30,7 +30,7 @@ enum Content {
     Document(Document),
 }
 
-/// A document that a server publishes, and how it wants to be asked for it.
+/// A document that a server publishes, and how it is requested.
 #[derive(Clone)]
 pub(crate) struct Document {
     pub(crate) target: Arc<Target>,
@@ -40,26 +40,26 @@ pub(crate) struct Document {
     pub(crate) headers: Arc<[(String, Secret)]>,
 }
 
-/// The server and the query: queries with the same key share one response.
+/// The server and the subject of a query: queries with the same key share one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueryKey {
     pub(crate) server: ServerId,
     pub(crate) about: About,
 }
 
-/// What can be asked.
+/// The subject of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum About {
     /// Whether a token is active.
     Token(TokenKey),
-    /// Where the keys are (RFC 8414).
+    /// The server's metadata, which say where its keys are (RFC 8414).
     Metadata,
-    /// The keys (RFC 7517 §5).
+    /// The server's keys (RFC 7517 §5).
     Keys,
 }
 
 impl Query {
-    /// Asks about a token; a response of more than `max_response_bytes` bytes is not worth reading.
+    /// Creates a query about a token. A response of more than `max_response_bytes` bytes is not read.
     pub(crate) fn introspection(
         key: QueryKey,
         request: IntrospectionRequest,
@@ -68,7 +68,7 @@ impl Query {
         Self::new(key, Content::Introspection(request), max_response_bytes)
     }
 
-    /// Asks for a published document.
+    /// Creates a query for a published document.
     pub(crate) fn document(key: QueryKey, document: Document) -> Self {
         Self::new(key, Content::Document(document), MAX_DOCUMENT)
     }
@@ -77,19 +77,19 @@ impl Query {
         Self { key, content, max_response_bytes, precedence: Precedence::Unknown, is_refresh: false }
     }
 
-    /// Gives it the precedence of its token.
+    /// Sets the precedence of its token.
     #[must_use]
     pub(crate) fn with_precedence(self, precedence: Precedence) -> Self {
         Self { precedence, ..self }
     }
 
-    /// Makes it the refresh of an entry that still serves.
+    /// Makes the query a refresh of an entry that still serves.
     #[must_use]
     pub(crate) fn refreshing(self) -> Self {
         Self { precedence: Precedence::Known, is_refresh: true, ..self }
     }
 
-    /// The query of a request of this trace.
+    /// Adds the trace context of the request that needs the query.
     #[must_use]
     pub(crate) fn traced(self, traceparent: Presented<'_>) -> Self {
         let content = match self.content {
@@ -99,37 +99,37 @@ impl Query {
         Self { content, ..self }
     }
 
-    /// What it is about.
+    /// The server, and the subject of the query.
     pub fn key(&self) -> QueryKey {
         self.key
     }
 
-    /// Whether its token comes before others.
+    /// The precedence of its token.
     pub(crate) fn precedence(&self) -> Precedence {
         self.precedence
     }
 
-    /// Whether it refreshes an entry that still serves, so that no request waits for it.
+    /// Whether the query refreshes an entry that still serves, so that no request waits for it.
     pub fn is_refresh(&self) -> bool {
         self.is_refresh
     }
 
-    /// Whether it is about a token.
+    /// Whether the query is about a token.
     pub fn is_introspection(&self) -> bool {
         !self.key.is_document()
     }
 
-    /// The longest answer worth reading, in bytes.
+    /// The longest response that is read, in bytes.
     pub fn max_response_bytes(&self) -> usize {
         self.max_response_bytes
     }
 
-    /// How long its answer may take.
+    /// How long the response may take.
     pub fn timeout(&self) -> Duration {
         self.target().timeout
     }
 
-    /// The media types that its answer may have.
+    /// The media types that the response may have.
     pub(crate) fn accept(&self) -> &'static str {
         match &self.content {
             Content::Introspection(request) => request.accept(),
@@ -137,7 +137,7 @@ impl Query {
         }
     }
 
-    /// The host's name for its server.
+    /// The host's name for the server.
     pub(crate) fn upstream(&self) -> &str {
         &self.target().upstream
     }
@@ -149,10 +149,10 @@ impl Query {
         }
     }
 
-    /// A new callout.
+    /// Creates a new callout.
     ///
     /// # Errors
-    /// [`Reason::Internal`] if the gateway cannot authenticate as it should.
+    /// [`Reason::Internal`] if the gateway cannot authenticate as configured.
     pub fn callout(&self, context: Host<'_>) -> Result<Callout, Reason> {
         match &self.content {
             Content::Introspection(request) => request.callout(context),
@@ -170,7 +170,7 @@ impl Document {
 }
 
 impl QueryKey {
-    /// Whether it is one of the server's documents, which is not about a client.
+    /// Whether the query is for one of the server's documents, and so not about a client.
     pub(crate) fn is_document(&self) -> bool {
         !matches!(self.about, About::Token(_))
     }
@@ -181,5 +181,5 @@ impl QueryKey {
     }
 }
 
-/// Metadata and keys of the largest servers have a tenth of it.
+/// The longest document that is read, in bytes. Metadata and keys of the largest servers have a tenth of it.
 const MAX_DOCUMENT: usize = 256 * 1024;

@@ -1,16 +1,16 @@
-//! Limits introspections, those of one worker or of a process: a flood of random tokens must not take down the server, which clients with valid
-//! tokens need (R111). Nor may it prevent the refresh of tokens in use (R114): a part of each limit is reserved for them.
+//! Limits the introspections of one worker, or of a process: a flood of random tokens must not take down the server, which clients with
+//! valid tokens need (R111). Nor may it prevent the refresh of tokens in use (R114): a part of each limit is reserved for known tokens.
 
 use crate::time::Timestamp;
 
 /// The limits of one worker, or of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many queries may be open at one time.
+    /// The maximum number of queries in flight.
     pub concurrent: usize,
-    /// How many may be asked in a second; as many at once, after a second of rest.
+    /// The maximum number of queries in a second, and in one burst after an idle second.
     pub per_second: usize,
-    /// How many requests may wait for answers at one worker at one time.
+    /// The maximum number of requests that wait for responses at one worker.
     pub waiting: usize,
 }
 
@@ -20,7 +20,7 @@ pub(crate) enum Precedence {
     /// Tokens that this worker has not seen active.
     #[default]
     Unknown,
-    /// Tokens that it has.
+    /// Tokens that this worker has seen active.
     Known,
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Precedence {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
-    /// What may be asked, in thousandths of a query.
+    /// The remaining budget, in thousandths of a query.
     budget: u64,
     filled_at: Option<Timestamp>,
 }
@@ -39,7 +39,7 @@ impl Limiter {
         Self { limits, budget: capacity(limits), filled_at: None }
     }
 
-    /// Whether one more may be sent, while so many are open; [`Self::take`] then takes it off the budget.
+    /// Whether one more query may be sent while `open` queries are in flight. [`Self::take`] then charges it to the budget.
     pub(crate) fn admits(&mut self, precedence: Precedence, open: usize, now: Timestamp) -> bool {
         let elapsed = self.filled_at.map_or(0, |filled_at| now.since(filled_at).as_millis());
         let gained = u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_mul(self.limits.per_second as u64);
@@ -54,7 +54,7 @@ impl Limiter {
         open < concurrent.saturating_sub(reserved(concurrent)) && self.budget >= needed
     }
 
-    /// One is sent.
+    /// Charges the budget for one query, which is sent now.
     pub(crate) fn take(&mut self) {
         self.budget = self.budget.saturating_sub(ONE);
     }
@@ -66,8 +66,8 @@ fn capacity(limits: Limits) -> u64 {
 
 const ONE: u64 = 1000;
 
-/// One of so many slots is reserved for known tokens. The reserve refills before others get any, so it limits a burst and not
-/// the rate.
+/// One of this many slots is reserved for known tokens. The reserve refills before other tokens get any, so it limits a burst and not the
+/// rate.
 const RESERVED: usize = 8;
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) const fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis((NOW + seconds) * 1000)
 }
 
-/// A host without shared data, so many seconds after [`NOW`].
+/// A host without shared data, this many seconds after [`NOW`].
 pub(crate) fn host(seconds: u64) -> Host<'static> {
     let randomness = &CountingRandomness;
     Host { now: at(seconds), shared_data: &NoSharedData, metrics: &NoMetrics, randomness }
@@ -65,7 +65,7 @@ pub(crate) fn parse(configuration: &Value) -> Result<Settings, ConfigErrors> {
     result
 }
 
-/// What tokens look like by default, but short.
+/// The default syntax of tokens, but with a small maximum length.
 pub(crate) const TOKEN_SYNTAX: TokenSyntax = TokenSyntax { max_length: 100, alphabet: Alphabet::B64token };
 
 pub(crate) fn settings(edits: Value) -> Settings {
@@ -111,7 +111,7 @@ pub(crate) fn merge(into: &mut Value, edits: Value) {
     }
 }
 
-/// Numbers that were never used before, but are not random.
+/// Unique numbers, which are not random.
 pub(crate) struct CountingRandomness;
 
 impl Randomness for CountingRandomness {
@@ -121,8 +121,7 @@ impl Randomness for CountingRandomness {
     }
 }
 
-/// Shared data in memory, as Envoy has it; with `one_key_for_all` keys collide, as
-/// checksums of them do on Kong.
+/// Shared data in memory, as in Envoy; with `one_key_for_all` keys collide, as checksums of them do on Kong.
 #[derive(Default)]
 pub(crate) struct MemorySharedData {
     pub(crate) values: RefCell<HashMap<String, (Vec<u8>, u32)>>,

@@ -1,4 +1,4 @@
-//! Every configuration in a test is validated against the JSON Schema as well.
+//! Validates every configuration of a test against the JSON Schema as well.
 
 use std::sync::LazyLock;
 
@@ -9,8 +9,8 @@ use crate::config::configuration_schema;
 use crate::fields::ConfigErrors;
 use crate::fields::schema::Dialect;
 
-/// Panics unless the schema takes what is accepted, and refuses what is refused for a name or a type: if it did the former, editors
-/// would mark what works, and Kong would not take it; if the latter, a wrong name would only be found by the filter.
+/// Panics unless the schema accepts what the filter accepts, and refuses what the filter refuses for a name or a type. If it refused valid
+/// configurations, editors would mark them, and Kong would not take them; if it accepted wrong names, only the filter would find them.
 pub(super) fn check(configuration: &Value, errors: Option<&ConfigErrors>) {
     for (dialect, schema) in &*SCHEMAS {
         let violations: Vec<String> =
@@ -38,7 +38,7 @@ static SCHEMAS: LazyLock<[(Dialect, Validator); 2]> = LazyLock::new(|| {
     })
 });
 
-/// What the filter says of wrong names and types.
+/// The filter's messages about wrong names and types.
 const MESSAGES: &[&str] = &[
     ": is not a field",
     ": must be a string",

@@ -120,7 +120,7 @@ fn p384_key() -> p384::ecdsa::SigningKey {
     p384::ecdsa::SigningKey::from_slice(&[5; 48]).expect("a key")
 }
 
-/// Not random at all, for keys that are no secrets.
+/// Not random at all, for keys that are not secret.
 struct Predictable;
 
 impl RngCore for Predictable {

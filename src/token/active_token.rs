@@ -1,4 +1,4 @@
-//! An active token, and the issuer whose signature has to be verified before its claims count. Verification is elsewhere.
+//! An active token, and the JWT whose signature has to be verified before the claims count. Verification is elsewhere.
 
 use crate::http::freshness::Freshness;
 use crate::jwt::Jws;
@@ -8,36 +8,36 @@ use crate::token::claims::Claims;
 /// An active token and its claims.
 #[derive(Debug)]
 pub(crate) struct ActiveToken {
-    /// Where it was learned.
+    /// The source of its claims.
     pub(crate) source: Source,
     /// Its claims.
     pub(crate) claims: Claims,
-    /// Whether, and for how long, HTTP allows the answer to be used again.
+    /// Whether, and for how long, HTTP allows the response to be reused.
     pub(crate) freshness: Freshness,
 }
 
-/// Where something was learned, with the JWT whose signature speaks for it.
+/// The source of claims, with the JWT whose signature protects them.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// In an introspection response without a signature, which came by an authenticated call.
+    /// An introspection response without a signature, from an authenticated call.
     Response,
-    /// In a signed introspection response.
+    /// A signed introspection response.
     SignedResponse(Box<Jws<'static>>),
-    /// In the JWT of an introspection response, which services receive. It is verified if the server's keys are known.
+    /// The JWT of an introspection response, which services receive. It is verified if the server's keys are known.
     PhantomToken(Box<Jws<'static>>),
-    /// In the JWT that the client presented, which services receive.
+    /// The JWT that the client presented, which services receive.
     Presented(Box<Jws<'static>>),
 }
 
 impl ActiveToken {
-    /// Creates it.
+    /// Creates an active token, without freshness.
     pub(crate) fn new(source: Source, claims: Claims) -> Self {
         Self { source, claims, freshness: Freshness::default() }
     }
 }
 
 impl Source {
-    /// The JWT that services receive; none, if they receive claims alone.
+    /// The JWT that services receive; `None` if they receive claims alone.
     pub(crate) fn jwt(&self) -> Option<&str> {
         match self {
             Self::Response | Self::SignedResponse(_) => None,
@@ -45,12 +45,12 @@ impl Source {
         }
     }
 
-    /// Whether the client presented it.
+    /// Whether the client presented the JWT.
     pub(crate) fn is_presented(&self) -> bool {
         matches!(self, Self::Presented(_))
     }
 
-    /// Whose fault a wrong signature is.
+    /// The refusal for a wrong signature, by whose fault it is.
     pub(crate) fn refusal(&self) -> Reason {
         match self {
             Self::Presented(_) => Reason::InvalidSignature,

@@ -1,5 +1,5 @@
-//! The claims about a token, in a JWT (RFC 7519 §4.1, RFC 9068 §2.2) or in an introspection response (RFC 7662 §2.2), and
-//! whether that satisfies the configuration and a rule.
+//! The claims about a token, in a JWT (RFC 7519 §4.1, RFC 9068 §2.2) or in an introspection response (RFC 7662 §2.2), and whether they
+//! satisfy the configuration and a rule.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,34 +23,34 @@ pub(crate) struct Claims {
     confirmation: Confirmation,
     /// Other claims that rules ask about, by their pointers.
     asked: BTreeMap<String, Value>,
-    /// The response's claims around the JWT that the JWT lacks or contradicts. They grant nothing, and have to be right.
+    /// Claims of the response around the JWT that the JWT lacks or contradicts. They grant nothing, but have to be valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beside: Option<Box<Beside>>,
 }
 
-/// Claims around a JWT that are not in it.
+/// Claims of the response around a JWT that the JWT lacks or contradicts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Beside {
     issuer: Option<Box<str>>,
     audience: Option<Box<[Box<str>]>>,
 }
 
-/// Which claims are read, and how a server words them where that is not as the RFCs say.
+/// Which claims are read, and how a server writes them if it deviates from the RFCs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimMapping {
-    /// The claim that has the scope: `scope`, or `scp` of some.
+    /// The claim that contains the scope: `scope`, or `scp` on some servers.
     pub scope_claim: String,
     /// Whether the scope may be a list of scope tokens (R35).
     pub allows_scope_list: bool,
-    /// Whether an answer has to say `token_type`, as servers do of access tokens alone (R36).
+    /// Whether a response must contain `token_type`, as servers write it for access tokens alone (R36).
     pub requires_token_type: bool,
     /// Whether `exp: 0` next to `active: true` means that the token never expires.
     pub allows_zero_expiration: bool,
-    /// By which members and words the server tells kinds of tokens, beyond what is known of all.
+    /// The members and words by which the server distinguishes kinds of tokens, beyond those known of all servers.
     pub kinds: TokenKinds,
     /// Whether a token that is bound to a key may be called a bearer token (R91).
     pub tolerates_bearer_type: bool,
-    /// The pointers (RFC 6901) of other required claims.
+    /// The pointers (RFC 6901) of other claims to read.
     pub asked: Vec<String>,
 }
 
@@ -77,11 +77,11 @@ pub struct TokenPolicy {
     pub issuer_aliases: Vec<String>,
     /// Whether a token without `iss` is accepted (R33).
     pub allows_missing_issuer: bool,
-    /// One of these must be in `aud`; none named means it is not checked.
+    /// One of these must be in `aud`; an empty list means that it is not checked.
     pub audience: Vec<String>,
-    /// Whether a token without `aud` is accepted that the server was asked about.
+    /// Whether a token without `aud` is accepted if the server was asked about it.
     pub allows_missing_audience: bool,
-    /// One of these must be the client; none named means it is not checked.
+    /// One of these must be the client; an empty list means that it is not checked.
     pub clients: Vec<String>,
     /// The pointer (RFC 6901) of the claim that names the client.
     pub client_pointer: String,
@@ -95,8 +95,8 @@ impl Claims {
     /// Reads the claims of an access token.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] with the name of a claim of the wrong type: the authorization server made it;
-    /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where they say so.
+    /// [`Reason::UnexpectedResponse`] with the name of a claim of the wrong type, since the authorization server made it;
+    /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where the claims say so.
     pub(crate) fn read(claims: &Object, claim_mapping: &ClaimMapping) -> Result<Self, TokenError> {
         claim_mapping.kinds.says_access_token(claims)?;
         let confirmation = Confirmation::read(claims)?;
@@ -135,20 +135,20 @@ impl Claims {
         })
     }
 
-    /// The same without an end.
+    /// The claims without an expiry.
     pub(crate) fn without_end(mut self) -> Self {
         self.validity.expires = None;
         self
     }
 
-    /// The same, with an empty `aud` of a response as absent: in Ory Hydra it means that the client requested no audience.
+    /// The claims with an empty `aud` treated as absent, for a response alone: in Ory Hydra it means that the client requested no audience.
     /// Around a JWT, it narrows the JWT's audience to nothing.
     pub(crate) fn without_empty_audience(mut self) -> Self {
         self.audience = self.audience.filter(|audience| !audience.is_empty());
         self
     }
 
-    /// The claim at this pointer, if it was asked for and is there.
+    /// The claim at this pointer, if it was requested and is present.
     pub(crate) fn asked(&self, pointer: &str) -> Option<&Value> {
         self.asked.get(pointer)
     }
@@ -182,7 +182,7 @@ impl Claims {
     /// the server must not regain what its JWT says.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] if they name different users or clients: the server contradicts itself.
+    /// [`Reason::UnexpectedResponse`] if they name different users, clients or bindings: the server contradicts itself.
     pub(crate) fn narrowed_by(self, beside: Self) -> Result<Self, Reason> {
         let differ = |pointer| {
             self.asked(pointer).zip(beside.asked(pointer)).is_some_and(|(ours, theirs)| ours != theirs)
@@ -205,7 +205,7 @@ impl Claims {
         })
     }
 
-    /// How many bytes of memory the claims take, roughly.
+    /// The approximate memory that the claims take, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let beside =
             self.beside.iter().flat_map(|beside| beside.audience.iter().flatten().chain(&beside.issuer));
@@ -226,10 +226,10 @@ fn common(ours: Option<Box<[Box<str>]>>, theirs: Option<Box<[Box<str>]>>) -> Opt
 }
 
 impl TokenPolicy {
-    /// Validates a token for any rule: time, issuer and audience (R31 to R34).
+    /// Validates a token for any rule: time, issuer, audience and client (R31 to R34, R163).
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the token is refused.
     pub(crate) fn validate(&self, claims: &Claims, now: Timestamp) -> Result<(), Reason> {
         if claims.validity.has_expired(now, self.leeway) {
             return Err(Reason::Expired);
@@ -313,5 +313,5 @@ fn text(value: &Value, name: &'static str) -> Result<Box<str>, WrongType> {
     value.as_str().map(Box::from).ok_or(WrongType(name))
 }
 
-/// The pointers of claims that say who calls.
+/// The pointers of claims that identify the user or the client.
 const IDENTITIES: [&str; 4] = ["/sub", "/client_id", "/azp", "/cid"];

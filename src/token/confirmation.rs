@@ -1,5 +1,5 @@
-//! The confirmation of a token (RFC 7800 §3.1) and its presenter: bound to a key (RFC 9449) or to a certificate (RFC 8705). A
-//! bound token is useless without that proof.
+//! The confirmation of a token (RFC 7800 §3.1), its binding to a key (RFC 9449) or to a certificate (RFC 8705), and the proofs of its
+//! presenter. A bound token is useless without its proof.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,9 +19,9 @@ pub(crate) struct Confirmation {
 /// The proofs of a request's sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Presenter {
-    /// The thumbprint of the key that its proof names; none for a bearer. That the proof is signed by it is verified last.
+    /// The thumbprint of the key that the proof names; `None` for a bearer. That the proof is signed with it is verified last.
     pub(crate) key: Option<String>,
-    /// The SHA-256 of its certificate, in base64url, if that is known.
+    /// The SHA-256 of the sender's certificate, in base64url, if known.
     pub(crate) certificate: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl Confirmation {
         self.key.as_deref() == Some(thumbprint)
     }
 
-    /// What both say of one token.
+    /// Combines two confirmations of one token.
     ///
     /// # Errors
     /// [`Reason::UnexpectedResponse`] if they contradict each other.
@@ -68,8 +68,8 @@ impl Confirmation {
         Ok(Self { key: one(self.key, other.key)?, certificate: one(self.certificate, other.certificate)? })
     }
 
-    /// Whether the sender's proofs satisfy the token's confirmation. A token bound to a key is not a bearer token (R90), and an
-    /// unbound one is not a DPoP token (R89); if it is bound to both, both count (R98).
+    /// Checks the sender's proofs against the token's confirmation. A token bound to a key is not a bearer token (R90), and an unbound one
+    /// is not a DPoP token (R89); if it is bound to both, both count (R98).
     ///
     /// # Errors
     /// [`Reason::ProofRequired`] or [`Reason::ConfirmationMismatch`].
@@ -92,7 +92,7 @@ impl Confirmation {
     }
 }
 
-/// Whether `token_type` contradicts the confirmation: a token bound to a key is not a bearer token, although some servers call
+/// Checks that `token_type` does not contradict the confirmation: a token bound to a key is not a bearer token, although some servers call
 /// every token one, and an unbound one is not a DPoP token (R91). Other values do not matter here.
 pub(crate) fn validate_token_type(
     token_type: Option<&Value>,

@@ -10,14 +10,14 @@ use crate::refusal::{Reason, TokenError};
 use crate::time::Timestamp;
 use crate::token::claims::{ClaimMapping, Claims};
 
-/// How much an access token has to say of itself.
+/// What an access token has to contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// All that RFC 9068 §2 requires.
     Rfc9068,
     /// Issuer, audience and expiry, and that it is not an ID token. For servers older than RFC 9068.
     Lax,
-    /// The same for any JWT that does not declare another kind. Few servers mark ID tokens.
+    /// Issuer, audience and expiry, for any JWT that does not declare another kind. Few servers mark ID tokens.
     Any,
 }
 
@@ -28,7 +28,7 @@ pub enum JwtAccessTokens {
     Introspected,
     /// They are refused.
     Refused,
-    /// Their issuer's are verified here (RFC 9068 §4).
+    /// Those that the server issued are verified here (RFC 9068 §4).
     Verified(Profile),
 }
 
@@ -36,9 +36,9 @@ impl Profile {
     /// Reads the claims of a token whose signature is still to be verified. Issuer and audience are validated with every request.
     ///
     /// # Errors
-    /// [`Reason::NotAnAccessToken`] for an ID token and the like (R69), [`Reason::MissingExpiration`] and
-    /// [`Reason::MissingClaim`] for what has to be there (R67, R68), [`Reason::NotYetValid`] for one that was issued in the future,
-    /// [`Reason::MalformedJwt`] for a claim of the wrong type.
+    /// [`Reason::NotAnAccessToken`] for an ID token and the like (R69), [`Reason::MissingExpiration`] and [`Reason::MissingClaim`] for
+    /// missing claims (R67, R68), [`Reason::NotYetValid`] for a token that was issued in the future, [`Reason::MalformedJwt`] for a claim
+    /// of the wrong type.
     pub(crate) fn read(
         self,
         jws: &Jws<'_>,
@@ -65,7 +65,7 @@ impl Profile {
         Claims::read(payload, claim_mapping).map_err(TokenError::of_presented_jwt)
     }
 
-    /// Checks that what has to be there is there. Gives `iat`.
+    /// Checks that the required claims are present. Returns `iat`.
     fn validate_claims(self, payload: &Object) -> Result<Option<Timestamp>, TokenError> {
         let issued_at = payload.date("iat")?;
         if payload.date("exp")?.is_none() {
@@ -104,8 +104,9 @@ fn is_for_other_than_client(payload: &Object) -> bool {
     clients.peek().is_some() && !clients.any(is_audience)
 }
 
-/// Claims that access tokens never have: of security events (RFC 8417 §2.2); and of refresh tokens that are like access tokens otherwise, which
-/// have the access token's `jti` in `ati` (Spring Security OAuth), or what it may be granted (Cloud Foundry UAA).
+/// Claims that access tokens never have: those of security events (RFC 8417 §2.2), and those of refresh tokens that otherwise look like
+/// access tokens, which have the access token's `jti` in `ati` (Spring Security OAuth), or the scopes that it may be granted (Cloud Foundry
+/// UAA).
 const OTHER_KINDS_CLAIMS: [&str; 3] = ["events", "ati", "granted_scopes"];
 
 /// Claims of ID tokens (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11).
@@ -120,7 +121,7 @@ const ACCESS_TOKEN_CLAIMS: [&str; 7] =
 /// client only in `aud`.
 const PERMISSIONS: [&str; 4] = ["roles", "permissions", "gty", "idtyp"];
 
-/// For which client an access token is, of Entra ID (version 2.0 and 1.0) and Auth0. ID tokens of Google have `azp` as well.
+/// Claims that name the client of an access token, on Entra ID (version 2.0 and 1.0) and Auth0. ID tokens of Google have `azp` as well.
 const CLIENTS: [&str; 2] = ["azp", "appid"];
 
 /// The claims that RFC 9068 §2.2 requires, besides the dates and `aud`.

@@ -29,7 +29,7 @@ impl TokenKinds {
             }
             says = true;
         }
-        // There are more members in the table than in most tokens.
+        // Most tokens have fewer members than the table, so the token's members are looked up in the table.
         let mut values = [None; MEMBERS.len()];
         for (name, value) in claims.members() {
             let place = MEMBERS.iter().position(|(member, _)| *member == name);
@@ -51,7 +51,7 @@ impl TokenKinds {
     }
 }
 
-/// Whether a word, or the `typ` of a JOSE header, says another kind, on whichever server.
+/// Whether a word, or the `typ` of a JOSE header, means another kind of token on any server.
 pub fn is_other_kind(said: &str) -> bool {
     OTHER_KINDS.contains(&&*plain(said))
 }
@@ -70,8 +70,7 @@ fn word(value: &Value) -> Option<String> {
     value.as_str().map(plain)
 }
 
-/// A word without what servers write differently: letter case, the marks between its parts, the prefix of a URN (RFC 8693 §3) and
-/// that of a media type.
+/// A word without what servers write differently: letter case, separators, the prefix of a URN (RFC 8693 §3) and that of a media type.
 fn plain(word: &str) -> String {
     let word = word.to_ascii_lowercase();
     let name = if word.starts_with("urn:") { word.rsplit(':').next().unwrap_or_default() } else { &word };
@@ -79,7 +78,7 @@ fn plain(word: &str) -> String {
     name.chars().filter(|mark| !matches!(mark, '_' | '-' | ' ')).collect()
 }
 
-/// The servers that use each: others copy the first three.
+/// The members, each with the servers that use it. Other servers copy the first three.
 const MEMBERS: &[(&str, Unknown)] = &[
     ("token_type", Unknown::OtherKind),  // RFC 6749 §7.1, RFC 7662 §2.2
     ("token_use", Unknown::OtherKind),   // Ory Hydra, Amazon Cognito

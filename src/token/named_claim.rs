@@ -13,26 +13,26 @@ pub struct NamedClaim {
     pub name: String,
     /// Where the claim is: a JSON Pointer (RFC 6901).
     pub pointer: String,
-    /// How it is written.
+    /// How the claim is written.
     pub encoding: Encoding,
 }
 
 /// How a claim is written as one text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// A text as it is, a list as base64url of its JSON.
+    /// A text as it is, a list or an object as base64url of its JSON.
     #[default]
     Plain,
-    /// All as base64url, which can carry every text.
+    /// Everything as base64url, which can carry every text.
     Base64Url,
-    /// A list as its elements with commas between them, all else as it is.
+    /// A list as its elements with commas between them, a single value as it is.
     CommaSeparated,
-    /// A list as its elements with spaces between them, all else as it is.
+    /// A list as its elements with spaces between them, a single value as it is.
     SpaceSeparated,
 }
 
 impl NamedClaim {
-    /// The value for these claims; none if the claim is absent, or a header field cannot carry it unencoded (R76).
+    /// The value for these claims; `None` if the claim is absent, or a header field cannot carry it unencoded (R76).
     pub(crate) fn value(&self, claims: &Claims) -> Option<String> {
         let claim = claims.asked(&self.pointer)?;
         match self.encoding {
@@ -55,12 +55,12 @@ fn scalar(claim: &Value) -> Option<String> {
     }
 }
 
-/// A value alone is a list of one. All or nothing: a list that can be read in another way would give its user what another has, and one
-/// that lacks an element would not be the user's either.
+/// Joins the elements of a list; a single value is a list of one. `None` if any element cannot be written: a list that can be read in
+/// another way could give its user the permissions of another, and a list that lacks an element would be wrong as well.
 fn separated(claim: &Value, separator: &str) -> Option<String> {
     let elements = claim.as_array().map_or(std::slice::from_ref(claim), Vec::as_slice);
     let is_one = |text: &String| {
-        // By quotes, parsers of lists take commas for part of an element (RFC 9110 §5.6.4).
+        // Within quotes, parsers of lists take commas for part of an element (RFC 9110 §5.6.4).
         is_field_value(text) && !text.contains(separator) && !text.contains(['"', '\\'])
     };
     let elements: Option<Vec<String>> =

@@ -13,7 +13,7 @@ use crate::token::kinds;
 pub(crate) struct PhantomToken {
     /// The JWT as the authorization server wrote it, byte by byte.
     pub(crate) jws: Jws<'static>,
-    /// What it claims.
+    /// The claims of the JWT.
     pub(crate) claims: Claims,
 }
 
@@ -21,7 +21,7 @@ impl PhantomToken {
     /// Parses a JWT from the authorization server.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] for what is no signed JWT or no access token's; [`Reason::Inactive`],
+    /// [`Reason::UnexpectedResponse`] for a text that is not a signed JWT, or is not an access token's; [`Reason::Inactive`],
     /// [`Reason::NotAnAccessToken`] or [`Reason::ProofRequired`] where its payload says so (R36, R39, R40).
     pub(crate) fn parse(text: &str, claim_mapping: &ClaimMapping) -> Result<Self, TokenError> {
         let unexpected = TokenError::from(Reason::UnexpectedResponse);

@@ -1,15 +1,15 @@
 //! What the services behind the gateway receive: the JWT in the configured field, claims as separate fields, and the state that
 //! the host stores for its access log and other filters.
 //!
-//! A service that trusts such a field must never see the client's: any field of that name is removed, including spellings with
-//! `_` or `.` for `-`, which some servers treat alike (R75).
+//! A service that trusts such a field must never see the client's own: any field of that name is removed, including spellings with `_` or
+//! `.` for `-`, which some servers treat alike (R75).
 
 use crate::http::field_name::{AUTHORIZATION, resembles};
 use crate::http::sanitize::OverrideHeaders;
 use crate::token::claims::Claims;
 use crate::token::named_claim::NamedClaim;
 
-/// Where things go.
+/// Where the JWT and the claims go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarding {
     /// The field that carries the JWT, in lower case.
@@ -22,7 +22,7 @@ pub struct Forwarding {
     pub withheld: Vec<String>,
     /// The treatment of fields that override path or method.
     pub override_headers: OverrideHeaders,
-    /// How many bytes of minted JWTs are kept with each token at most.
+    /// The maximum size of the minted JWTs that are kept with each token, in bytes.
     pub minted_bytes: usize,
 }
 
@@ -50,7 +50,7 @@ impl Forwarding {
         self.jwt_field == AUTHORIZATION
     }
 
-    /// The pointers of the claims that it needs.
+    /// The pointers of the claims that are forwarded.
     pub(crate) fn asked_claims(&self) -> impl Iterator<Item = &str> {
         self.claim_to_headers.iter().chain(&self.filter_state).map(|claim| claim.pointer.as_str())
     }
@@ -65,7 +65,8 @@ impl Forwarding {
         values(&self.filter_state, claims)
     }
 
-    /// The names among these that could be taken for a field of ours, or are for the gateway alone. A client's `Authorization` is dealt with on its own.
+    /// The names among these that a service could take for a field of the gateway, or that are for the gateway alone. The client's
+    /// `Authorization` is handled separately.
     pub(crate) fn spoofed_headers<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n str> {
         let own = || {
             let jwt = Some(self.jwt_field.as_str()).filter(|_| !self.replaces_authorization());

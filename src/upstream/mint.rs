@@ -1,10 +1,9 @@
 //! Minting: the gateway signs a JWT itself, in the profile of RFC 9068 §2, for an authorization server whose responses have
 //! none.
 //!
-//! It is made only from the response about an active token (R109), for one audience, with the claims that this audience needs;
-//! it is short-lived, and never outlives the token. Its subject is the claim that the operator names; if that is absent or
-//! mistyped, no other identity replaces it. The client becomes the subject only where the operator says that a response without
-//! a user is about the client.
+//! The JWT is made only from the response about an active token (R109), for one audience, with the claims that this audience needs; it is
+//! short-lived, and never outlives the token. Its subject is the claim that the operator names; if that is absent or mistyped, no other
+//! identity replaces it. The client becomes the subject only where the operator says that a response without a user is about the client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,24 +25,24 @@ use crate::token::named_claim::NamedClaim;
 pub struct MintSettings {
     /// `iss`: the gateway's own issuer identifier.
     pub issuer: String,
-    /// What signs.
+    /// The signing key.
     pub key: SigningKey,
-    /// How long one lives at most.
+    /// The maximum lifetime of a JWT.
     pub lifetime: Duration,
     /// The default subject.
     pub subject: SubjectMapping,
-    /// What it is like where a rule does not say.
+    /// The profile of JWTs for rules that do not set one.
     pub profile: Arc<MintProfile>,
-    /// The public keys, those of the past and the future among them.
+    /// The public keys, including past and future ones.
     pub key_set: Document,
 }
 
 /// The subject of a JWT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectMapping {
-    /// The claim of the answer that names the user: a JSON Pointer (RFC 6901).
+    /// The claim of the response that names the user: a JSON Pointer (RFC 6901).
     pub pointer: String,
-    /// Whether an answer that names no user is about the client's own token.
+    /// Whether a response that names no user is about the client's own token.
     pub allows_client: bool,
 }
 
@@ -52,25 +51,25 @@ pub struct SubjectMapping {
 pub struct MintProfile {
     /// `aud`.
     pub audience: String,
-    /// The claims of the response that it carries, besides the standard ones.
+    /// The claims of the response that the JWT carries, besides the standard ones.
     pub claims: Vec<NamedClaim>,
 }
 
 /// A JWT that was minted.
 #[derive(Debug)]
 pub(crate) struct Minted {
-    /// Its text.
+    /// The JWT itself.
     pub(crate) jwt: String,
-    /// Until when the next request gets it too. Services still have time with it then.
+    /// Until when further requests get the same JWT: services still have time with it then, unless the token itself ends.
     pub(crate) refresh_at: Timestamp,
 }
 
 impl MintSettings {
-    /// Mints a JWT for the user that the claim at `subject` names, by default the claim that all servers use.
+    /// Mints a JWT for the user that the claim at `subject` names, or else the claim that is the default for all servers.
     ///
     /// # Errors
-    /// [`Reason::UnexpectedResponse`] for a mistyped identity; [`Reason::MissingSubject`] if the answer names no user where it should,
-    /// and the client may not stand for one; [`Reason::MissingPhantomToken`] without randomness for `jti`.
+    /// [`Reason::UnexpectedResponse`] for a mistyped identity; [`Reason::MissingSubject`] if the response names no user where it should,
+    /// and the client may not stand for one; [`Reason::MissingPhantomToken`] without randomness for `jti`, or if signing fails.
     pub(crate) fn mint(
         &self,
         profile: &MintProfile,
@@ -119,7 +118,7 @@ impl MintSettings {
     }
 }
 
-/// The identity in the claim at this pointer, if present; none if it is not a string. A number is not an identifier.
+/// The identity in the claim at this pointer, if present; `None` if the claim is not a string. A number is not an identifier.
 fn identity<'c>(claims: &'c Claims, pointer: &str) -> Option<Option<&'c str>> {
     claims.asked(pointer).map_or(Some(None), |name| name.as_str().map(Some))
 }
@@ -152,7 +151,7 @@ pub(crate) const ASKED: [&str; 15] = [
     CLIENT_ID,
 ];
 
-/// Claims of a minted JWT that no answer can give it.
+/// Claims of a minted JWT that a profile cannot copy from a response.
 pub(crate) const OWN_CLAIMS: &[&str] =
     &["iss", "aud", "sub", "client_id", "scope", "iat", "exp", "nbf", "jti", "cnf", "active"];
 

@@ -6,10 +6,10 @@ use anyhow::{Result, bail, ensure};
 
 pub mod reference;
 
-/// Writes pages, paths and texts; or with `--check` as the only argument of the program, tells whether they are current.
+/// Writes pages, given as paths and texts. With `--check` as the program's only argument, checks that they are current instead.
 ///
 /// # Errors
-/// One is not current or cannot be written, or the arguments are others.
+/// A page is not current or cannot be written, or the arguments are invalid.
 pub fn publish(pages: &[(&str, String)]) -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let program = arguments.first().map_or("", |path| path.rsplit('/').next().unwrap_or_default());

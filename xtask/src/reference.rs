@@ -6,20 +6,20 @@ use std::fmt::Write;
 use anyhow::{Context, Result, ensure};
 use phantom_token_core::DocumentedField;
 
-/// A block of the configuration, beyond what its fields say.
+/// What the page says about a block of the configuration, apart from its fields.
 struct Block {
-    /// A member at the top; empty for all that have no fields of their own.
+    /// The name of a top-level member; empty for all members that have no fields of their own.
     name: &'static str,
-    /// What using it costs, beside a cached hit without it.
+    /// What using the block costs, in addition to a cache hit without it.
     cost: &'static str,
-    /// YAML that stands alone, or is laid over a configuration with all that is required.
+    /// YAML that is complete, or is merged into a configuration with everything that is required.
     example: &'static str,
 }
 
-/// The whole page, given the text of the pages whose sections descriptions name in quotes.
+/// Generates the page. Where descriptions quote the title of a section in `pages`, they get a link to it.
 ///
 /// # Errors
-/// A block is not in the table, or one in the table is none.
+/// A block is missing from the table, or the table contains a block that does not exist.
 pub fn page(fields: &[DocumentedField], pages: &[(&str, String)]) -> Result<String> {
     let links = pages.iter().flat_map(|(path, text)| links(path, text)).collect::<Vec<_>>();
     let mut page = String::from(HEAD);
@@ -52,7 +52,7 @@ pub fn page(fields: &[DocumentedField], pages: &[(&str, String)]) -> Result<Stri
     Ok(links.iter().fold(page, |page, (title, link)| page.replace(title, link)))
 }
 
-/// The titles of a page's sections, in quotes, and links to them. The anchor is GitHub's: letters, digits and hyphens.
+/// Returns the titles of a page's sections, in quotes, with links to them. The anchor is GitHub's: letters, digits and hyphens.
 fn links(path: &str, text: &str) -> Vec<(String, String)> {
     let titles = text.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
     let link = |title: &str| {

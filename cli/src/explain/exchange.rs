@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     method: String,
-    /// Without its query.
+    /// The URL without its query.
     url: String,
     upstream: String,
-    /// Status and media type; none, where nothing says what the server would answer.
+    /// Status and media type of the response; `None` if the input does not determine the response.
     answer: Option<(u16, String)>,
 }
 
 impl Exchange {
-    /// What a call and its response come to.
+    /// Describes a call and its response.
     pub fn of(callout: &Callout, response: Option<&Response>) -> Self {
         let field = |name: &str| {
             callout.headers().find(|(own, _)| *own == name).map(|(_, value)| value).unwrap_or_default()
@@ -38,7 +38,7 @@ impl Exchange {
         }
     }
 
-    /// The exchange as JSON.
+    /// Returns the exchange as JSON.
     pub fn to_json(&self) -> Value {
         let Self { method, url, upstream, answer } = self;
         let (status, media_type) = answer.clone().unzip();

@@ -1,4 +1,4 @@
-//! An explanation for people.
+//! Formats an explanation for people.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::configuration::Configuration;
 use crate::document::{Node, Position};
 use crate::report::{BAD, BOLD, GOOD, plain};
 
-/// The explanation, with the rules as they stand in their file.
+/// Formats an explanation, with the rules as written in their file.
 pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str) -> String {
     let mut text = String::new();
     for place in &explanation.rules {
@@ -76,17 +76,18 @@ pub fn text(explanation: &Explanation, configuration: &Configuration, file: &str
     text
 }
 
-/// What a rule was written as.
+/// A rule as the operator wrote it.
 pub struct WrittenRule {
     /// Its path in the configuration.
     pub path: String,
     /// Where it is in the file.
     pub at: Position,
-    /// Its members, each with its value.
+    /// Its members, with their values.
     pub members: Vec<(String, String)>,
 }
 
-/// What the rule at this place was written as. `mcp` adds rules that the file does not contain: those have the members that they come to.
+/// Returns the rule at an index as the operator wrote it. The file does not contain rules that `mcp` generates: these are shown with their
+/// effective members.
 pub fn written_rule(explanation: &Explanation, configuration: &Configuration, place: usize) -> WrittenRule {
     let rules = configuration.node().and_then(|node| node.get("rules"));
     let (path, members) = match rules.and_then(|rules| rules.elements().get(place)) {
@@ -103,7 +104,7 @@ pub fn written_rule(explanation: &Explanation, configuration: &Configuration, pl
     WrittenRule { at: configuration.locate(&path), path, members }
 }
 
-/// The MCP server that a rule comes from: no two have one resource.
+/// Returns the path of the MCP server that a rule comes from. No two servers have the same resource.
 fn place_of_server(configuration: &Configuration, rule: Option<&Value>) -> String {
     let resource = rule.and_then(|rule| rule.get("resource")?.as_str());
     let servers = configuration.node().and_then(|node| node.find(&["mcp", "servers"]));
@@ -117,7 +118,7 @@ fn members_of(rule: Option<&Value>) -> Vec<(String, String)> {
     members.map(|(name, value)| (name.clone(), shown(value))).collect()
 }
 
-/// A value as one would write it.
+/// Formats a value as an operator would write it.
 fn shown(value: &Value) -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match value {

@@ -21,10 +21,10 @@ pub struct WrittenRequest {
 }
 
 impl WrittenRequest {
-    /// The request, as a proxy would have it.
+    /// Returns the request as a proxy would pass it to the filter.
     ///
     /// # Errors
-    /// What is not written as it has to be.
+    /// The URL or a header field is malformed.
     pub fn read(self) -> Result<Request, String> {
         let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
         let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());

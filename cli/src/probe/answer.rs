@@ -7,18 +7,18 @@ use serde_json::{Map, Value};
 use super::client::Exchange;
 use crate::jws;
 
-/// What an answer holds.
+/// The content of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// No body.
     Nothing,
     /// A JWT that may be an access token.
     Jwt(String),
-    /// An introspection response as a JWT, and what it says.
+    /// An introspection response as a JWT, with its members.
     Signed(String, Map<String, Value>),
     /// A JSON object.
     Json(Map<String, Value>),
-    /// A page for people.
+    /// A web page.
     Page,
     /// Something else.
     Other,
@@ -26,18 +26,18 @@ pub enum Content {
 
 /// The claims that decide about a token, and where they come from.
 pub struct TokenClaims {
-    /// Of what, in the words of the report.
+    /// The source of the claims, in the words of the report.
     pub whose: &'static str,
     /// The claims.
     pub claims: Map<String, Value>,
-    /// What is said beside a JWT: it can only narrow what that says.
+    /// The members of the response beside the JWT, which can only narrow what the JWT says.
     pub beside: Map<String, Value>,
-    /// The JWT that they are in.
+    /// The JWT that contains the claims.
     pub jwt: Option<String>,
 }
 
 impl Content {
-    /// What is in this answer.
+    /// Returns the content of a response.
     pub fn of(answer: &Answer) -> Self {
         let Answer::Complete { body, .. } = answer else { return Self::Nothing };
         let text = String::from_utf8_lossy(body);
@@ -59,7 +59,7 @@ impl Content {
         }
     }
 
-    /// In a few words.
+    /// Describes the content in a few words.
     pub fn summary(&self) -> String {
         let of_response = |response: &Map<String, Value>| match response.get("active") {
             Some(Value::Bool(true)) => "active",
@@ -82,14 +82,14 @@ impl Content {
         }
     }
 
-    /// The error code, if it is a registered one: anything else could be anything.
+    /// Returns the error code, if it is a known one. Any other value could be anything.
     pub fn error(&self) -> Option<&'static str> {
         let Self::Json(members) = self else { return None };
         let said = members.get("error")?.as_str()?;
         ERRORS.iter().copied().find(|error| *error == said)
     }
 
-    /// Whether it says that the token is active: the server knows it, and let the gateway ask.
+    /// Whether the response calls the token active, so that the server knows the token and accepts the gateway.
     pub fn is_active(&self) -> bool {
         match self {
             Self::Jwt(_) => true,
@@ -100,7 +100,7 @@ impl Content {
         }
     }
 
-    /// The claims that decide, where JSON has the JWT in this member.
+    /// Returns the claims that decide. `jwt_field` is the member of a JSON response with the JWT.
     pub fn token_claims(&self, jwt_field: Option<&str>) -> Option<TokenClaims> {
         match self {
             Self::Jwt(jwt) => Some(TokenClaims::of_jwt("the JWT", jwt, Map::new())),
@@ -109,7 +109,7 @@ impl Content {
                 let jwt = jwt_field.and_then(|name| members.get(name)).and_then(Value::as_str);
                 match jwt.filter(|text| jws::payload(text).is_some()) {
                     Some(jwt) => Some(TokenClaims::of_jwt("the JWT", jwt, members.clone())),
-                    // UserInfo says whose the token is, and nothing else of it.
+                    // A UserInfo response says which user the token is about, and nothing else about the token.
                     None if members.contains_key("active") || members.contains_key("sub") => {
                         Some(TokenClaims::of_answer(members))
                     }
@@ -120,7 +120,7 @@ impl Content {
         }
     }
 
-    /// The members of JSON that hold JWTs other than the token itself.
+    /// Returns the names of the JSON members that hold JWTs other than the token itself.
     pub fn members_with_jwt(&self, token: &str) -> Vec<&str> {
         let Self::Json(members) = self else { return Vec::new() };
         let is_jwt = |text: &str| text != token && jws::header(text).is_some();
@@ -130,7 +130,7 @@ impl Content {
 }
 
 impl TokenClaims {
-    /// A JWT, and what is said beside it.
+    /// Returns the claims of a JWT, with the members beside it.
     pub fn of_jwt(whose: &'static str, jwt: &str, beside: Map<String, Value>) -> Self {
         let claims = jws::payload(jwt).unwrap_or_default();
         Self { whose, claims, beside, jwt: Some(jwt.to_owned()) }
@@ -140,13 +140,13 @@ impl TokenClaims {
         Self { whose: "the answer", claims: members.clone(), beside: Map::new(), jwt: None }
     }
 
-    /// The names of all claims.
+    /// Lists the names of all claims.
     pub fn names(&self) -> String {
         jws::names(&self.claims)
     }
 }
 
-/// An exchange in a few words, without the body.
+/// Describes an exchange in a few words, without the body.
 pub fn summary(exchange: &Exchange) -> String {
     let milliseconds = exchange.elapsed.as_millis();
     match (&exchange.answer, &exchange.failure) {
@@ -161,25 +161,25 @@ pub fn summary(exchange: &Exchange) -> String {
     }
 }
 
-/// The status code; none, if there was no whole response.
+/// Returns the status code, or `None` if the response is not complete.
 pub fn status(answer: &Answer) -> Option<u16> {
     if let Answer::Complete { status, .. } = answer { Some(*status) } else { None }
 }
 
-/// A header field.
+/// Returns the value of a header field.
 pub fn field(answer: &Answer, name: &str) -> Option<String> {
     let Answer::Complete { fields, .. } = answer else { return None };
     let (_, value) = fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(name))?;
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
-/// The media type, without its parameters.
+/// Returns the media type, without its parameters.
 pub fn media_type(answer: &Answer) -> String {
     let text = field(answer, "content-type").unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_owned()
 }
 
-/// RFC 6749 §5.2, RFC 6750 §3.1, RFC 7009 §2.2.1, and what else servers answer by them.
+/// The error codes of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 7009 §2.2.1, and others that servers use.
 const ERRORS: &[&str] = &[
     "access_denied",
     "insufficient_scope",

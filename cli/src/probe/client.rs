@@ -1,4 +1,4 @@
-//! The HTTP client of `probe`. It sends what the filter would let its host send.
+//! The HTTP client of `probe`. It sends the requests that the filter would have its host send.
 
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
@@ -17,28 +17,27 @@ use ureq::{Agent, Body, Error};
 /// How to reach servers.
 #[derive(Clone, Debug, Default)]
 pub struct Route {
-    /// Where to connect to, whatever the endpoint's host is: host and port.
+    /// The host and port to connect to, instead of the endpoint's host.
     pub connect: Option<String>,
-    /// The PEM text of the certificates that are trusted; none for those that the machine trusts.
+    /// The PEM text of the trusted certificates; `None` for those that the machine trusts.
     pub authorities: Option<String>,
 }
 
-/// A client.
+/// The HTTP client.
 pub struct Client(Agent);
 
-/// What came of a question, and how it went.
+/// The result of a request.
 pub struct Exchange {
-    /// The answer, as the filter sees it.
+    /// The response, as the filter sees it.
     pub answer: Answer,
-    /// How long it took.
+    /// How long the request took.
     pub elapsed: Duration,
     /// Why there is no response, if there is none.
     pub failure: Option<String>,
 }
 
 impl Client {
-    /// A client that goes this way. What is plaintext goes through no proxy of the environment: that it stays on this machine would not
-    /// be sure.
+    /// Creates a client for a route. Plaintext does not go through a proxy of the environment, since it might then leave this machine.
     ///
     /// # Errors
     /// What is wrong with the certificates.
@@ -96,7 +95,7 @@ impl Client {
     }
 }
 
-/// The URL of a callout as it may be shown: without its query, which may have a secret.
+/// Returns the URL of a callout for display, without its query, which may contain a secret.
 pub fn url(callout: &Callout) -> String {
     let url = whole_url(callout);
     url.split_once('?').map_or(url.as_str(), |(url, _query)| url).to_owned()
@@ -127,7 +126,7 @@ fn read(response: Response<Body>, limit: usize) -> Result<Answer, Error> {
     Ok(Answer::Complete { status, fields, body })
 }
 
-/// Why there is no response, without anything of the request.
+/// Explains why there is no response, without anything from the request.
 fn reason(error: &Error) -> String {
     match error {
         Error::HostNotFound => "its name cannot be resolved here".to_owned(),
@@ -142,7 +141,7 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// What an error of the TLS library means to an operator.
+/// Explains an error of the TLS library to an operator.
 fn of_tls(error: &str) -> Option<&'static str> {
     TLS.iter().find(|(mark, _)| error.contains(mark)).map(|(_, text)| *text)
 }
@@ -167,7 +166,7 @@ fn timed<T>(call: impl FnOnce() -> T) -> (Duration, T) {
     (begun.elapsed(), result)
 }
 
-/// One place, whatever is looked for.
+/// Resolves every name to one place.
 #[derive(Debug)]
 struct Place(String);
 
@@ -194,7 +193,7 @@ const TLS: &[(&str, &str)] = &[
     ("InvalidContentType", "it does not speak TLS"),
 ];
 
-/// Longer than any filter waits by default: that a server is slow is to be seen.
+/// Longer than any filter waits by default, so that a slow server is recognized as slow.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const MAX_ADDRESSES: usize = 8;

@@ -12,25 +12,25 @@ use super::formats;
 use super::report::Report;
 use super::server::{Judgement, Server};
 
-/// The tokens that are tried.
+/// The tokens to try.
 #[derive(Clone, Copy)]
 pub struct Tokens<'t> {
-    /// One that the server cannot know.
+    /// A random token, which the server cannot know.
     pub random: &'t str,
-    /// One that a client got.
+    /// A token that a client got.
     pub given: Option<&'t str>,
 }
 
-/// What was found.
+/// What is known about the gateway's credentials.
 #[derive(Default)]
 pub struct Credentials {
-    /// Whether a token is active, so that they are accepted.
+    /// Whether the credentials are known to be accepted, or none are needed.
     pub is_proven: bool,
-    /// What has to change so that they are.
+    /// The change with which the server accepts the credentials.
     pub change: Option<Change>,
 }
 
-/// Tries the credentials; none, if the server cannot be asked.
+/// Tries the credentials. Returns `None` if the server cannot be asked.
 pub fn try_credentials(
     server: &mut Server,
     draft: &Draft,
@@ -88,7 +88,7 @@ pub fn try_credentials(
     Some(Credentials { is_proven: false, change: better })
 }
 
-/// The refusal of an inactive token, if it is not the expected one.
+/// Reports how an inactive token is refused, if not as inactive.
 pub fn try_dead_token(server: &mut Server, draft: &Draft, random: &str, report: &mut Report) {
     let Some(judgement) = server.judge(draft, random) else { return };
     if judgement.is_forwarded() || judgement.reason() == Some(Reason::Inactive) {
@@ -100,7 +100,7 @@ pub fn try_dead_token(server: &mut Server, draft: &Draft, random: &str, report: 
     report.judge(false, "dead token", text);
 }
 
-/// Another method, or another audience of assertions, by which the server takes the credentials.
+/// Returns another authentication method, or another audience of assertions, with which the server accepts the credentials.
 fn better_method(
     server: &mut Server,
     draft: &Draft,
@@ -152,7 +152,8 @@ fn why(method: &str) -> &'static str {
     }
 }
 
-/// Whether an answer to any media type calls the token active. No more is asked of a server that refuses the gateway, or knows the token.
+/// Whether the response for any media type calls the token active. Other media types are not tried if the server calls the token inactive,
+/// or refuses the gateway.
 fn is_active_somehow(server: &mut Server, draft: &Draft, token: &str) -> bool {
     if is_active(server, draft, token) {
         return true;
@@ -172,7 +173,7 @@ fn is_active(server: &mut Server, draft: &Draft, token: &str) -> bool {
     exchange.is_some_and(|exchange| Content::of(&exchange.answer).is_active())
 }
 
-/// What decides who the gateway is, by its method.
+/// Names the fields that authenticate the gateway, by its method.
 fn fields(draft: &Draft) -> &'static str {
     match method(draft) {
         "bearer_token" => "bearer_token, which may have ended",
@@ -190,7 +191,7 @@ fn is(draft: &Draft, name: &str) -> bool {
     method(draft) == name
 }
 
-/// Whether it is the same form-encoded.
+/// Whether form encoding leaves the byte unchanged.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._*".contains(&byte)
 }

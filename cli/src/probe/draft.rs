@@ -5,47 +5,47 @@ use serde_json::{Map, Value, json};
 
 use crate::environment;
 
-/// A configuration, and which of its servers is tried.
+/// A configuration, and which of its servers is probed.
 #[derive(Clone, Debug)]
 pub struct Draft {
     configuration: Value,
-    /// Its place in `authorization_servers`, and its name, where there are several.
+    /// The server's index in `authorization_servers` and its name, if there are several servers.
     server: Option<(usize, String)>,
 }
 
-/// A line of the configuration.
+/// A change to one field of the configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The field, from the server's own section or from the top.
+    /// The path of the field, from the server's own section or from the top.
     pub path: String,
-    /// What it has to be; none, if it has to be left out.
+    /// The new value; `None` to leave the field out.
     pub value: Option<Value>,
-    /// Why.
+    /// The reason for the change.
     pub why: String,
 }
 
 impl Change {
-    /// This field has to have this value.
+    /// Sets a field to a value.
     pub fn to(path: impl Into<String>, value: impl Into<Value>, why: impl Into<String>) -> Self {
         Self { path: path.into(), value: Some(value.into()), why: why.into() }
     }
 
-    /// This field has to be left out.
+    /// Leaves a field out.
     pub fn without(path: impl Into<String>, why: impl Into<String>) -> Self {
         Self { path: path.into(), value: None, why: why.into() }
     }
 }
 
 impl Draft {
-    /// The configuration as it is written, with the defaults of its profiles.
+    /// Reads a configuration, and adds the defaults of its profiles.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the configuration.
     pub fn new(text: &str, server: Option<(usize, String)>) -> Result<Self, String> {
         let written: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let effective = Settings::effective(text.as_bytes()).map_err(|errors| errors.to_string())?;
         let mut configuration: Value = serde_json::from_str(&effective).map_err(|error| error.to_string())?;
-        // Secrets are hidden there.
+        // The effective configuration hides secrets.
         lay_over(&mut configuration, &written);
         let servers = configuration.get_mut("authorization_servers").and_then(Value::as_array_mut);
         servers.into_iter().flatten().for_each(|server| remove(server, "profile"));
@@ -53,19 +53,19 @@ impl Draft {
         Ok(Self { configuration, server })
     }
 
-    /// What it has at this path.
+    /// Returns the value at this path.
     pub fn get(&self, path: &str) -> Option<&Value> {
         path.split('.').try_fold(self.holder(path), |value, name| value.get(name))
     }
 
-    /// The text at this path, or in the variable that it names.
+    /// Returns the text at this path, or the value of the environment variable that it names.
     pub fn text(&self, path: &str) -> Option<String> {
         let written = self.get(path)?;
         let variable = written.get("env").and_then(Value::as_str).and_then(|name| std::env::var(name).ok());
         written.as_str().map(str::to_owned).or(variable)
     }
 
-    /// The same with these changes. A section `mint` has a key that is not there yet: another one stands for it.
+    /// Returns the draft with these changes. A new `mint` section refers to a key that does not exist yet, so a placeholder replaces it.
     pub fn with(&self, changes: &[Change]) -> Self {
         let mut draft = self.clone();
         for Change { path, value, .. } in changes {
@@ -78,7 +78,7 @@ impl Draft {
         draft
     }
 
-    /// The same for any token that the server knows: nothing is asked of it.
+    /// Returns the draft without conditions on tokens, for any token that the server knows.
     pub fn without_policy(&self) -> Self {
         let mut draft = self.clone();
         for path in ["token.audience", "token.clients", "token.require_exp", "token.require_token_type"] {
@@ -96,7 +96,7 @@ impl Draft {
         draft
     }
 
-    /// The same with something for services, if it has nothing: JSON is of no use otherwise.
+    /// Returns the draft with minting, unless it already forwards claims: the filter needs one of them to use a JSON response.
     pub fn forwarding_claims(&self) -> Self {
         match self.forwards_claims() {
             true => self.clone(),
@@ -108,15 +108,15 @@ impl Draft {
         }
     }
 
-    /// Whether services get a minted JWT, or claims as fields.
+    /// Whether services receive a minted JWT, or claims as fields.
     pub fn forwards_claims(&self) -> bool {
         self.configuration.get("mint").is_some() || self.configuration.get("claim_to_headers").is_some()
     }
 
-    /// With one rule, which asks for nothing but a good token of this server, from a bearer.
+    /// Returns the settings with a single rule, which requires nothing but a valid bearer token of this server.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the configuration.
     pub fn for_any_request(&self) -> Result<Settings, String> {
         let mut draft = self.clone();
         let rule = match &self.server {
@@ -128,15 +128,15 @@ impl Draft {
         draft.settings()
     }
 
-    /// With its own rules.
+    /// Returns the settings with the configuration's own rules.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the configuration.
     pub fn settings(&self) -> Result<Settings, String> {
         parse(&self.configuration)
     }
 
-    /// Its rules, as they are written.
+    /// Returns the rules as they are written.
     pub fn rules(&self) -> &[Value] {
         self.configuration.get("rules").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
@@ -167,7 +167,7 @@ impl Draft {
     }
 }
 
-/// Puts a value where a path like `token.issuer` says.
+/// Sets the value at a path like `token.issuer`.
 pub fn put(holder: &mut Value, path: &str, value: Value) {
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
     if !holder.is_object() {
@@ -203,7 +203,7 @@ fn lay_over(lower: &mut Value, upper: &Value) {
     }
 }
 
-/// What reads the proxy's environment here: that of this process.
+/// Parses a configuration with the environment of this process, instead of the proxy's.
 pub fn parse(configuration: &Value) -> Result<Settings, String> {
     let environment = |name: &str| std::env::var(name).ok();
     Settings::parse(configuration.to_string().as_bytes(), &environment).map_err(|errors| errors.to_string())
@@ -215,7 +215,7 @@ fn is_of_server(path: &str) -> bool {
         || matches!(path, "mint.subject" | "mint.client_as_subject")
 }
 
-/// Minting by a placeholder key.
+/// Returns a `mint` section with a placeholder key.
 fn placeholder() -> Value {
     let key = environment::private_key();
     json!({"issuer": "https://gateway.example.com", "audience": "services", "keys": [{"private_key": key}]})

@@ -11,29 +11,29 @@ use super::report::Report;
 use super::server::{Judgement, Server};
 use crate::simulated_server;
 
-/// A way to ask, and where the JWT is.
+/// A media type to request, and where the response has the JWT.
 struct Format {
     accept: &'static str,
     jwt_field: Option<String>,
     worth: Worth,
-    /// What lets the filter know the answer about a token that is not active.
+    /// The change with which the filter recognizes the response about an inactive token.
     inactive: Option<Change>,
-    /// What it is worth, and why.
+    /// The responses, and what they are worth.
     summary: String,
 }
 
-/// What the answers are worth.
+/// How many of the responses the filter can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
     Nothing,
-    /// Those about good tokens can be used.
+    /// Responses about valid tokens.
     GoodTokens,
-    /// All can, as far as can be seen before keys fit.
+    /// All responses, as far as that can be seen before the keys match.
     Signature,
     All,
 }
 
-/// Tries them all. Returns what has to change so that one works.
+/// Tries all formats. Returns the changes with which the best one works.
 pub fn try_formats(
     server: &mut Server,
     draft: &Draft,
@@ -61,12 +61,13 @@ pub fn try_formats(
     best.changes(draft)
 }
 
-/// Every way to ask for this: what the server answers to each media type.
+/// Returns the draft with each media type requested in turn.
 pub fn all(draft: &Draft) -> impl Iterator<Item = Draft> {
     FORMATS.iter().map(|accept| asking(draft, accept, None))
 }
 
-/// Asks for a media type. The JWT may be where it is configured to be, in another member of JSON, or nowhere; the first that works counts.
+/// Tries a media type. The JWT may be in the configured member, in another JSON member, or nowhere: the search ends at the first place that
+/// works fully, and otherwise returns the most useful one.
 fn try_format(
     server: &mut Server,
     draft: &Draft,
@@ -91,7 +92,7 @@ fn try_format(
     found
 }
 
-/// The error by which the server says that a token is not active: with it, such a token is recognised, and a good one passes as before.
+/// Returns the change with which the filter recognizes the response about an inactive token, if a valid token is still accepted.
 fn inactive_answer(
     server: &mut Server,
     asking: &Draft,
@@ -112,7 +113,7 @@ fn inactive_answer(
     })
 }
 
-/// The configuration that asks for this, and takes what is said of any token.
+/// Returns the draft that requests a media type, and accepts whatever the response says about the token.
 fn asking(draft: &Draft, accept: &str, jwt_field: Option<&str>) -> Draft {
     let mut changes = vec![Change::to("introspection.response.accept", accept, "")];
     changes.push(match jwt_field {
@@ -120,7 +121,7 @@ fn asking(draft: &Draft, accept: &str, jwt_field: Option<&str>) -> Draft {
         None => Change::without(FIELD, ""),
     });
     if accept != SIGNED {
-        // Whether the keys fit is another question.
+        // Whether the keys match is a separate question.
         changes.extend([Change::without(REQUIRE_SIGNED, ""), Change::without("keys", "")]);
     }
     if needs_keys(draft, accept) {
@@ -233,5 +234,5 @@ const JSON: &str = "application/json";
 const FIELD: &str = "introspection.response.jwt_field";
 const REQUIRE_SIGNED: &str = "introspection.response.require_signed";
 
-/// In the order in which they are preferred.
+/// The media types, in order of preference.
 const FORMATS: &[&str] = &[JWT, SIGNED, JSON];

@@ -1,4 +1,4 @@
-//! Without TLS, the network can read the gateway's credentials and the token.
+//! Guards against plaintext: without TLS, the network can read the gateway's credentials and the token.
 
 use std::net::IpAddr;
 
@@ -6,10 +6,10 @@ use phantom_token_core::Target;
 
 use super::{Route, Trial};
 
-/// Warns of plaintext, and refuses it beyond this machine unless that is asked for.
+/// Warns of plaintext, and refuses to send it beyond this machine unless the operator allows that.
 ///
 /// # Errors
-/// That it would leave the machine.
+/// The plaintext would leave this machine.
 pub fn guard(target: &Target, trial: &Trial<'_>, route: &Route) -> Result<(), String> {
     if target.scheme != "http" {
         return Ok(());
@@ -28,8 +28,8 @@ pub fn guard(target: &Target, trial: &Trial<'_>, route: &Route) -> Result<(), St
     Ok(())
 }
 
-/// Whether this host, with or without a port, is this machine. A name is what a resolver makes of it, but for the one that is
-/// reserved (RFC 6761 §6.3).
+/// Whether a host, with or without a port, is this machine. A resolver could map any name elsewhere, except the reserved one (RFC 6761
+/// §6.3).
 fn is_loopback(place: &str) -> bool {
     let host = match place.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

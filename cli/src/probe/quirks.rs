@@ -10,7 +10,7 @@ use super::draft::{Change, Draft};
 use super::report::Report;
 use super::server::{Judgement, Server};
 
-/// What a judgement rests on.
+/// Returns the claims that a judgement rests on.
 pub fn token_claims(
     server: &Server,
     draft: &Draft,
@@ -29,7 +29,8 @@ pub fn token_claims(
     }
 }
 
-/// What of the answer is why a token is refused: a claim, or the media type. Without it, the filter would say something else.
+/// Returns the part of the response for which a token is refused: its media type, a duplicate member, or a claim. Without that part, the
+/// filter would decide otherwise.
 pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> {
     let judgement = server.judge(draft, token)?;
     let reason = judgement.reason().filter(|reason| OF_CLAIMS.contains(reason))?;
@@ -38,7 +39,7 @@ pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> 
         return None;
     }
     let content = Content::of(&answer);
-    // That a claim is absent is another reason.
+    // A claim that is left out must not cause a refusal itself.
     let draft = &takes_absent(draft);
     let is_other = |server: &mut Server, edited: &Answer| {
         let judgement = server.judge_edited(draft, token, &|_| edited.clone());
@@ -64,7 +65,7 @@ pub fn cause(server: &mut Server, draft: &Draft, token: &str) -> Option<String> 
     culprit.map(|name| format!("by its {name}"))
 }
 
-/// The configuration that takes answers without a claim that it compares.
+/// Returns the configuration that accepts responses without the claims that it compares.
 fn takes_absent(draft: &Draft) -> Draft {
     let mut changes = vec![Change::without("token.require_exp", "")];
     if draft.get("token.issuer").is_some() {
@@ -79,7 +80,7 @@ fn takes_absent(draft: &Draft) -> Draft {
     draft.with(&changes)
 }
 
-/// The lines by which the token passes, as far as there are any.
+/// Returns the changes with which the token is accepted, as far as there are any.
 pub fn remedies(server: &mut Server, draft: &Draft, token: &str, shows_values: bool) -> Vec<Change> {
     let mut found: Vec<Change> = Vec::new();
     while found.len() < MAX_REMEDIES {
@@ -102,13 +103,13 @@ pub fn remedies(server: &mut Server, draft: &Draft, token: &str, shows_values: b
     found
 }
 
-/// What might help against this reason, the narrowest first.
+/// Returns changes that might help against a reason, the narrowest first.
 fn candidates(reason: Reason, draft: &Draft, token_claims: &TokenClaims, shows_values: bool) -> Vec<Change> {
     let TokenClaims { whose, claims, .. } = token_claims;
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
     let mut changes = Vec::new();
     match reason {
-        // A claim that a JWT of a client has to have is not one that its server leaves out of answers.
+        // JWTs that clients present must have these claims: the settings that allow their absence are only for responses.
         Reason::WrongIssuer | Reason::WrongAudience if *whose == PRESENTED && lacks(compared(reason)) => {}
         Reason::NotAnAccessToken | Reason::MissingClaim if *whose == PRESENTED => {
             let why = "its server is older than RFC 9068: make sure that ID tokens do not pass";
@@ -167,13 +168,13 @@ fn candidates(reason: Reason, draft: &Draft, token_claims: &TokenClaims, shows_v
     changes
 }
 
-/// The claim that is compared before a token is refused for this.
+/// Returns the claim whose comparison leads to this reason.
 fn compared(reason: Reason) -> &'static str {
     if reason == Reason::WrongIssuer { "iss" } else { "aud" }
 }
 
-/// A member that may tell kinds of tokens, and its word for this one, if that is not one for another kind: then the token that is tried
-/// is none for this.
+/// Returns the change that adds a member's word to the kinds of access tokens, if the member may distinguish kinds of tokens. Returns
+/// `None` if the word means another kind: the token is then not suited for this.
 pub fn kind(draft: &Draft, name: &str, value: &Value) -> Option<Change> {
     if !tells_kinds(name) || is_of_other_kind(value) {
         return None;
@@ -198,7 +199,7 @@ fn is_of_other_kind(value: &Value) -> bool {
     value.as_str().is_some_and(is_other_kind)
 }
 
-/// The claim that has the scope, where it is not the configured one.
+/// Returns the changes for the claim that has the scope, if it is not the configured one.
 fn scope_claim(draft: &Draft, server: &mut Server, token: &str) -> Vec<Change> {
     let Some(judgement) = server.judge(draft, token).filter(Judgement::is_forwarded) else {
         return Vec::new();
@@ -226,7 +227,7 @@ fn is_list(value: Option<&Value>) -> bool {
     value.is_some_and(Value::is_array)
 }
 
-/// What an operator has to know of the claims of a token that passes, or nearly does.
+/// Reports what an operator has to know about the claims of a token that is accepted, or almost accepted.
 pub fn note_claims(draft: &Draft, token_claims: &TokenClaims, reason: Option<Reason>, report: &mut Report) {
     let TokenClaims { whose, claims, .. } = token_claims;
     let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
@@ -258,7 +259,7 @@ pub fn note_claims(draft: &Draft, token_claims: &TokenClaims, reason: Option<Rea
     }
 }
 
-/// How long an answer counts.
+/// Reports how long a response may be cached.
 pub fn note_caching(draft: &Draft, answer: &Answer, report: &mut Report) {
     let control = field(answer, "cache-control").unwrap_or_default().to_ascii_lowercase();
     if ["no-store", "no-cache", "max-age=0"].iter().any(|word| control.contains(word)) {
@@ -270,7 +271,7 @@ pub fn note_caching(draft: &Draft, answer: &Answer, report: &mut Report) {
     }
 }
 
-/// Whether what describes a server is of the one that is configured.
+/// Reports metadata of another issuer, or with keys of another origin, whose keys are therefore not fetched.
 pub fn compare_metadata(draft: &Draft, url: &str, body: &[u8], report: &mut Report) {
     let Ok(Value::Object(metadata)) = serde_json::from_slice(body) else { return };
     let Some(keys) = metadata.get("jwks_uri").and_then(Value::as_str) else { return };
@@ -289,7 +290,7 @@ fn is_issuer(draft: &Draft, iss: &Value) -> bool {
     draft.get("token.issuer") == Some(iss) || aliases.is_some_and(|aliases| aliases.contains(iss))
 }
 
-/// The scheme, host and port of a URL.
+/// Returns the scheme, host and port of a URL.
 fn origin(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |scheme| scheme + 3);
     let end =
@@ -297,7 +298,7 @@ fn origin(url: &str) -> &str {
     url.get(..end).unwrap_or(url)
 }
 
-/// What of `token` this fits, and what does not.
+/// Reports whether the claims match the issuer and the audience in `token`.
 pub fn compare(draft: &Draft, token_claims: &TokenClaims, report: &mut Report) {
     let TokenClaims { whose, claims, beside, .. } = token_claims;
     let is_presented = *whose == PRESENTED;
@@ -357,7 +358,7 @@ fn of_body(answer: &Answer, body: &Value) -> Answer {
     Answer::Complete { status: *status, fields: fields.clone(), body: body.to_string().into_bytes() }
 }
 
-/// Why a token is refused for one thing that is said of it, before it is compared with what is configured.
+/// The reasons for refusals that a single part of the response can cause, before it is compared with the configuration.
 const OF_CLAIMS: &[Reason] = &[
     Reason::UnexpectedResponse,
     Reason::NotAnAccessToken,
@@ -366,11 +367,11 @@ const OF_CLAIMS: &[Reason] = &[
     Reason::NotYetValid,
 ];
 
-/// What servers name the user in, the surest first: what is a name for people may be given to another one later.
+/// The claims in which servers name the user, the most reliable first: a name for people may later be given to another user.
 const USER_CLAIMS: &[&str] =
     &["sub", "user_id", "uid", "username", "user_name", "preferred_username", "upn", "email"];
 
-/// Whose claims decide where no server is asked.
+/// The source of the claims if no server is asked.
 const PRESENTED: &str = "the token";
 
 const ALIASES: &str = "token.issuer_aliases";

@@ -8,7 +8,7 @@ use super::quirks;
 use super::report::Report;
 use super::server::Server;
 
-/// Tries a refresh token. Returns what has to change so that it is refused, and the access token is not.
+/// Tries a refresh token. Returns the changes with which it is refused, while the access token is still accepted.
 pub fn try_refresh_token(
     server: &mut Server,
     draft: &Draft,
@@ -39,7 +39,7 @@ pub fn try_refresh_token(
             report.note(WHAT, format!("{text} ({summary})"));
             return Vec::new();
         }
-        // It may be refused for what any token of this server is refused for.
+        // This server's tokens may all be refused for this reason.
         Reason::WrongIssuer | Reason::WrongAudience | Reason::MissingExpiration
             if !passes(server, draft, access_token) =>
         {
@@ -71,13 +71,13 @@ pub fn try_refresh_token(
     Vec::new()
 }
 
-/// Whether an access token passes; false, if none is given.
+/// Whether an access token passes; `false` if none is given.
 fn passes(server: &mut Server, draft: &Draft, access_token: Option<&str>) -> bool {
     let judgement = access_token.and_then(|token| server.judge(draft, token));
     judgement.is_some_and(|judgement| judgement.is_forwarded())
 }
 
-/// Looks for a setting that tells it from an access token.
+/// Looks for a setting that distinguishes the refresh token from an access token.
 fn stop(
     server: &mut Server,
     draft: &Draft,
@@ -105,7 +105,7 @@ fn stop(
     found.into_iter().collect()
 }
 
-/// The words for its kind in the answer about an access token.
+/// Returns changes that admit only the kind that the response about an access token names.
 fn kinds(server: &mut Server, draft: &Draft, access_token: &str) -> Vec<Change> {
     let judgement = server.judge(draft, access_token);
     let token_claims =

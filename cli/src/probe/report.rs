@@ -1,4 +1,4 @@
-//! The findings, for people and for programs.
+//! The findings of a probe, for people and for programs.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::draft::Change;
 use crate::report::{BAD, BOLD, GOOD, plain};
 
-/// What was found so far, and the lines of configuration that follow.
+/// The findings so far, and the changes to the configuration that they suggest.
 #[derive(Default)]
 pub struct Report {
     lines: Vec<Line>,
@@ -16,24 +16,24 @@ pub struct Report {
 }
 
 struct Line {
-    /// Whether the filter could work like this; none, if that does not depend on it.
+    /// Whether the filter works like this; `None` for a note.
     is_fine: Option<bool>,
     what: String,
     text: String,
 }
 
 impl Report {
-    /// Notes what follows for the configuration of a server, by its name where there are several.
+    /// Creates the report on a server, which is named if there are several.
     pub fn of_server(server: Option<&str>) -> Self {
         Self { server: server.map(str::to_owned), ..Self::default() }
     }
 
-    /// Something that decides nothing.
+    /// Adds a note, which does not affect the verdict.
     pub fn note(&mut self, what: impl Into<String>, text: impl AsRef<str>) {
         self.push(None, what.into(), text.as_ref());
     }
 
-    /// Something that the filter could work with, or not.
+    /// Adds a finding, with which the filter works or does not.
     pub fn judge(&mut self, is_fine: bool, what: impl Into<String>, text: impl AsRef<str>) {
         self.push(Some(is_fine), what.into(), text.as_ref());
     }
@@ -42,23 +42,23 @@ impl Report {
         self.lines.push(Line { is_fine, what, text: plain(text) });
     }
 
-    /// Lines of configuration that follow.
+    /// Adds suggested changes to the configuration.
     pub fn follow(&mut self, changes: &[Change]) {
         let new = changes.iter().filter(|change| !self.changes.contains(change)).cloned().collect::<Vec<_>>();
         self.changes.extend(new);
     }
 
-    /// Whether any do.
+    /// Whether there are suggested changes.
     pub fn has_changes(&self) -> bool {
         !self.changes.is_empty()
     }
 
-    /// Whether the filter could work like this, whatever single rules say.
+    /// Whether the filter works like this, apart from single rules.
     pub fn is_fine(&self) -> bool {
         self.lines.iter().all(|line| line.is_fine != Some(false) || line.what.starts_with("rules["))
     }
 
-    /// For people.
+    /// Formats the report for people.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for Line { is_fine, what, text: line } in &self.lines {
@@ -79,7 +79,7 @@ impl Report {
         text
     }
 
-    /// For programs.
+    /// Returns the report for programs.
     pub fn json(&self) -> Value {
         let finding =
             |Line { is_fine, what, text }: &Line| json!({"what": what, "is_fine": is_fine, "text": text});
@@ -104,7 +104,7 @@ impl Report {
         root
     }
 
-    /// The lines, each with its reason. What has to be left out is a comment.
+    /// Formats the suggested changes as YAML, each with its reason. A field to leave out becomes a comment.
     fn yaml(&self) -> String {
         let mut text = String::new();
         for change in self.changes.iter().filter(|change| change.value.is_none()) {
@@ -135,7 +135,7 @@ impl Report {
     }
 }
 
-/// A value as YAML has it on one line.
+/// Formats a value as YAML on one line.
 fn flow(value: &Value) -> String {
     match value {
         Value::Array(values) => format!("[{}]", values.iter().map(flow).collect::<Vec<_>>().join(", ")),
@@ -148,7 +148,7 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// A text in quotes, where it would not be one without.
+/// Quotes a text if YAML would otherwise read something else.
 fn word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/.+".contains(&byte);
     let is_word = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/');

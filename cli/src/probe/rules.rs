@@ -1,10 +1,10 @@
-//! A request for each rule, which matches it unless a narrower one does.
+//! Builds a request for each rule, which the rule matches unless a narrower one does.
 
 use serde_json::Value;
 
 use phantom_token_core::driver::Request;
 
-/// A request that a rule is for, with this token.
+/// Returns a request with this token that a rule matches.
 pub fn request(rule: &Value, token: &str) -> Request {
     let first = |name: &str| rule.get(name).and_then(|list| list.get(0)).and_then(Value::as_str);
     let segment = |segment: &'_ str| if segment.starts_with('{') { "1".to_owned() } else { encoded(segment) };
@@ -27,7 +27,7 @@ pub fn request(rule: &Value, token: &str) -> Request {
     }
 }
 
-/// The request in a few words.
+/// Describes the request in a few words.
 pub fn summary(request: &Request) -> String {
     let field =
         |name: &str| request.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());
@@ -36,7 +36,7 @@ pub fn summary(request: &Request) -> String {
     format!("{method} {path}")
 }
 
-/// A segment as it stands in a URL.
+/// Percent-encodes a segment for a URL.
 fn encoded(segment: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
     let encode =

@@ -9,11 +9,11 @@ use super::draft::Draft;
 use super::{answer, rules};
 use crate::local_host::LocalHost;
 
-/// The server, and all that it has answered.
+/// The server, with all its responses so far.
 pub struct Server {
     client: Client,
     now: Timestamp,
-    /// The URL that is asked about tokens; anything else that is fetched is a document.
+    /// The URL of the introspection or UserInfo endpoint. Anything fetched from elsewhere is a document.
     endpoint: Option<String>,
     asked: Vec<Asked>,
 }
@@ -23,29 +23,29 @@ struct Asked {
     exchange: Exchange,
 }
 
-/// What became of a token.
+/// The filter's decision about a token.
 pub struct Judgement {
-    /// What became of the request.
+    /// The outcome of the request.
     pub outcome: Outcome,
     introspection: Option<usize>,
     documents: Vec<usize>,
 }
 
-/// What is put in the place of an answer.
+/// Replaces a response.
 pub type Edit<'e> = &'e dyn Fn(&Answer) -> Answer;
 
 impl Server {
-    /// Nothing was asked yet.
+    /// Creates the server, before any request to it.
     pub fn new(client: Client, now: Timestamp, endpoint: Option<String>) -> Self {
         Self { client, now, endpoint, asked: Vec::new() }
     }
 
-    /// Lets a token through the filter as this configuration has it, whatever its rules ask; none, where it cannot be like this.
+    /// Runs a token through the filter with this configuration, ignoring its rules. Returns `None` if the configuration is invalid.
     pub fn judge(&mut self, draft: &Draft, token: &str) -> Option<Judgement> {
         self.judge_edited(draft, token, &Answer::clone)
     }
 
-    /// The same, if the answer about the token were another.
+    /// Does the same with the response about the token replaced.
     pub fn judge_edited(&mut self, draft: &Draft, token: &str, edit: Edit<'_>) -> Option<Judgement> {
         let settings = draft.for_any_request().ok()?;
         let local = LocalHost::default();
@@ -53,7 +53,7 @@ impl Server {
         Some(self.process(&mut driver, &local, &rules::request(&json!({"path": "/"}), token), edit))
     }
 
-    /// Lets a request through the filter.
+    /// Runs a request through the filter.
     pub fn process(
         &mut self,
         driver: &mut Driver,
@@ -75,18 +75,18 @@ impl Server {
         Judgement { outcome, introspection, documents }
     }
 
-    /// What it answered about the token.
+    /// Returns the exchange about the token.
     pub fn introspection(&self, judgement: &Judgement) -> Option<&Exchange> {
         self.asked.get(judgement.introspection?).map(|asked| &asked.exchange)
     }
 
-    /// The documents that were fetched, by their URLs.
+    /// Returns the documents that were fetched, with their URLs.
     pub fn documents(&self, judgement: &Judgement) -> impl Iterator<Item = (String, &Exchange)> {
         let asked = judgement.documents.iter().filter_map(|place| self.asked.get(*place));
         asked.map(|asked| (url(&asked.callout), &asked.exchange))
     }
 
-    /// The answer about the token in a few words: how it came, and what it is.
+    /// Describes the response about the token in a few words: how it arrived, and its content.
     pub fn summary(&self, judgement: &Judgement) -> String {
         let Some(exchange) = self.introspection(judgement) else { return "it was not asked".to_owned() };
         let summary = answer::summary(exchange);
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// Where the answer to a callout is, which is sent if none like it was.
+    /// Returns the index of the exchange for a callout. Sends the callout unless an identical one was sent before.
     fn place(&mut self, callout: &Callout, limit: usize) -> usize {
         if let Some(place) = self.asked.iter().position(|asked| is_same(&asked.callout, callout)) {
             return place;
@@ -108,17 +108,17 @@ impl Server {
 }
 
 impl Judgement {
-    /// Whether services got the request.
+    /// Whether the request was forwarded to services.
     pub fn is_forwarded(&self) -> bool {
         matches!(self.outcome, Outcome::Forwarded { .. })
     }
 
-    /// Why it was refused, if it was.
+    /// Returns the reason for the refusal, if the request was refused.
     pub fn reason(&self) -> Option<Reason> {
         self.outcome.reason()
     }
 
-    /// Whether the answer could be read and calls the token active: what is refused then, is the token.
+    /// Whether the response could be read and calls the token active, so that any refusal concerns the token itself.
     pub fn is_read(&self) -> bool {
         match &self.outcome {
             Outcome::Forwarded { .. } => true,
@@ -131,7 +131,7 @@ impl Judgement {
         }
     }
 
-    /// The status and the reason, as clients and operators see them.
+    /// Describes the decision by status and reason, as clients and operators see them.
     pub fn summary(&self) -> String {
         match &self.outcome {
             Outcome::Forwarded { .. } => "good".to_owned(),

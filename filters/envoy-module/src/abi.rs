@@ -1,5 +1,5 @@
-//! The ABI of Envoy's dynamic modules (`source/extensions/dynamic_modules/abi/abi.h`), as of Envoy 1.38: the callbacks that Envoy exports and
-//! the hooks that it calls. It resolves all imports when it loads the module, so what is newer is looked up when it is needed.
+//! The ABI of Envoy's dynamic modules (`source/extensions/dynamic_modules/abi/abi.h`), as of Envoy 1.38: the callbacks that Envoy exports
+//! and the hooks that it calls. Envoy resolves all imports when it loads the module, so newer callbacks are looked up on first use.
 //!
 //! Every hook catches panics, which must not unwind into Envoy.
 
@@ -18,14 +18,14 @@ use crate::config::Config;
 use crate::host::{self, ConfigHandle, StreamHandle, guarded};
 use crate::stream::Stream;
 
-/// Envoy's filter, for as long as its stream is there, or its configuration.
+/// Envoy's filter, valid while its stream exists, or Envoy's filter configuration.
 pub(crate) type EnvoyPtr = *mut c_void;
 /// A number that Envoy gives to a metric.
 pub(crate) type MetricId = usize;
 /// A number that Envoy gives to a secret.
 pub(crate) type SecretId = usize;
 
-/// Bytes of Envoy's; the pointer may be null if there are none.
+/// Bytes that belong to Envoy. The pointer may be null if there are none.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct EnvoyBuffer {
@@ -33,7 +33,7 @@ pub(crate) struct EnvoyBuffer {
     pub(crate) length: usize,
 }
 
-/// Bytes of the module's, of which Envoy copies what it keeps.
+/// Bytes that belong to this module. Envoy copies what it keeps.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct ModuleBuffer {
@@ -41,7 +41,7 @@ pub(crate) struct ModuleBuffer {
     pub(crate) length: usize,
 }
 
-/// A header field, Envoy's or the module's.
+/// A header field of Envoy or of this module.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct HeaderField {
@@ -51,7 +51,7 @@ pub(crate) struct HeaderField {
     pub(crate) value_length: usize,
 }
 
-/// Declares callbacks by their names behind the prefix that all have.
+/// Declares Envoy's callbacks by their names without the common prefix.
 macro_rules! callbacks {
     ($($link_name:literal => fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)+) => {
         unsafe extern "C" {
@@ -105,7 +105,7 @@ callbacks! {
         count: usize, value: u64) -> u32;
 }
 
-/// Callbacks about secrets, which Envoy exports since 1.40.
+/// The callbacks for secrets, which Envoy exports since 1.40.
 pub(crate) struct SecretCallbacks {
     pub(crate) subscribe:
         unsafe extern "C" fn(EnvoyPtr, name: ModuleBuffer, sds_config: ModuleBuffer) -> SecretId,
@@ -113,10 +113,10 @@ pub(crate) struct SecretCallbacks {
     pub(crate) of_stream: unsafe extern "C" fn(EnvoyPtr, SecretId, value: *mut EnvoyBuffer) -> bool,
 }
 
-/// None in an Envoy that is older.
+/// `None` in Envoy before 1.40.
 pub(crate) static SECRETS: LazyLock<Option<SecretCallbacks>> = LazyLock::new(|| {
     let envoy = Library::this();
-    // SAFETY: the types are those of the ABI.
+    // SAFETY: the function types are those of the ABI.
     unsafe {
         Some(SecretCallbacks {
             subscribe: *envoy
@@ -130,7 +130,7 @@ pub(crate) static SECRETS: LazyLock<Option<SecretCallbacks>> = LazyLock::new(|| 
     }
 });
 
-/// Exports hooks by their names behind the prefix that all have.
+/// Exports the module's hooks by their names without the common prefix.
 macro_rules! hooks {
     ($($(#[$doc:meta])* $name:literal => fn $function:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)+) => {
         $(
@@ -149,7 +149,7 @@ hooks! {
 
     "http_filter_config_new" => fn config_new(envoy: EnvoyPtr, name: EnvoyBuffer, text: EnvoyBuffer) -> *const Config {
         guarded(|| {
-            // SAFETY: Envoy lends all of it for this call.
+            // SAFETY: Envoy keeps all of this memory valid during this call.
             let (handle, name, text) = unsafe {
                 (ConfigHandle::new(envoy), host::bytes(name.ptr, name.length), host::bytes(text.ptr, text.length))
             };
@@ -160,7 +160,7 @@ hooks! {
     }
 
     "http_filter_config_destroy" => fn config_destroy(config: *const Config) {
-        // SAFETY: `config_new` has leaked it, and Envoy gives it back once.
+        // SAFETY: `config_new` leaked it, and Envoy returns it only once.
         guarded(|| unsafe { Arc::from_raw(config) }.retire());
     }
 
@@ -176,7 +176,7 @@ hooks! {
         result: u32, fields: *const HeaderField, count: usize, chunks: *const EnvoyBuffer, chunk_count: usize) {
         on_main_thread(config, |config| {
             config.on_callout_done(callout, |limit| match result {
-                // SAFETY: Envoy lends all of it for this call.
+                // SAFETY: Envoy keeps all of this memory valid during this call.
                 CALLOUT_SUCCESS => unsafe { host::answer(fields, count, chunks, chunk_count, limit) },
                 CALLOUT_TOO_LONG => Answer::Oversized,
                 _ => Answer::Lost,
@@ -185,12 +185,12 @@ hooks! {
     }
 
     "http_filter_new" => fn filter_new(config: *const Config, envoy: EnvoyPtr) -> *const Stream {
-        // SAFETY: the configuration is there, and the stream until `filter_destroy`.
+        // SAFETY: `config_new` leaked the configuration, and the stream exists until `filter_destroy`.
         let made = guarded(|| unsafe {
             let config = ManuallyDrop::new(Arc::from_raw(config));
             Stream::new(&config, StreamHandle::new(envoy)).map(Rc::into_raw)
         });
-        // A stream without a filter is refused by each of the hooks below.
+        // If a stream has no filter, the hooks below refuse its request.
         made.flatten().unwrap_or_else(std::ptr::null)
     }
 
@@ -225,12 +225,13 @@ hooks! {
     "http_filter_destroy" => fn filter_destroy(stream: *const Stream) {
         ends(stream, Stream::on_destroy);
         if !stream.is_null() {
-            // SAFETY: `filter_new` has leaked it, and Envoy gives it back once.
+            // SAFETY: `filter_new` leaked it, and Envoy returns it only once.
             guarded(|| drop(unsafe { Rc::from_raw(stream) }));
         }
     }
 
-    // Calls are made for the configuration, so these are not called; Envoy refuses a module without them.
+    // Callouts belong to the configuration, so their hooks on streams are never called, and watermarks need no action. Envoy rejects a
+    // module that lacks these hooks.
     "http_filter_http_callout_done" => fn callout_done(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64, _result: u32,
         _fields: *const HeaderField, _count: usize, _chunks: *const EnvoyBuffer, _chunk_count: usize) {}
     "http_filter_http_stream_headers" => fn callout_headers(_envoy: EnvoyPtr, _stream: *const Stream, _callout: u64,
@@ -245,19 +246,19 @@ hooks! {
     "http_filter_downstream_below_write_buffer_low_watermark" => fn below_low_watermark(_envoy: EnvoyPtr, _stream: *const Stream) {}
 }
 
-/// A hook of a configuration. If it panicked, what it may have left half-done is thrown away.
+/// Runs a hook of a configuration. After a panic, the background engine of the configuration is discarded, since it may be inconsistent.
 fn on_main_thread(config: *const Config, hook: impl FnOnce(&Arc<Config>)) {
-    // SAFETY: `config_new` has leaked it, and Envoy gives it back in `config_destroy`, after which it calls no hook with it.
+    // SAFETY: `config_new` leaked it, and Envoy returns it in `config_destroy`, after which it calls no hook with it.
     let config = ManuallyDrop::new(unsafe { Arc::from_raw(config) });
     if guarded(|| hook(&config)).is_none() {
         guarded(|| Background::forget(&config));
     }
 }
 
-/// What a hook of a stream comes to: whether it passes. One that panicked, or has no filter, is refused.
+/// Runs a hook of a stream, and returns whether the request passes. If the hook panics or the stream has no filter, the request is refused.
 fn passes(envoy: EnvoyPtr, stream: *const Stream, hook: impl FnOnce(&Rc<Stream>) -> bool) -> bool {
     let Some(held) = held(stream) else {
-        // SAFETY: Envoy calls about a stream that is there.
+        // SAFETY: Envoy calls a hook only while the stream exists.
         guarded(|| unsafe { StreamHandle::new(envoy) }.refuse_without_filter());
         return false;
     };
@@ -267,7 +268,7 @@ fn passes(envoy: EnvoyPtr, stream: *const Stream, hook: impl FnOnce(&Rc<Stream>)
     })
 }
 
-/// A hook at the end of a stream, which cannot be refused any more.
+/// Runs a hook at the end of a stream, when the request can no longer be refused.
 fn ends(stream: *const Stream, hook: impl FnOnce(&Stream)) {
     let Some(held) = held(stream) else { return };
     if guarded(|| hook(&held)).is_none() {
@@ -276,18 +277,18 @@ fn ends(stream: *const Stream, hook: impl FnOnce(&Stream)) {
     guarded(|| drop(held));
 }
 
-/// The filter of a stream, which stays until the hook has returned, whatever Envoy destroys meanwhile.
+/// Returns the filter of a stream, if it has one, and keeps it alive until the hook returns, even if Envoy destroys the stream meanwhile.
 fn held(stream: *const Stream) -> Option<Rc<Stream>> {
     if stream.is_null() {
         return None;
     }
-    // SAFETY: `filter_new` has leaked it, and Envoy gives it back in `filter_destroy`, after which it calls no hook with it. All hooks of a
-    // stream are called by the thread that has called `filter_new`.
+    // SAFETY: `filter_new` leaked it, and Envoy returns it in `filter_destroy`, after which it calls no hook with it. Envoy calls all hooks
+    // of a stream on the thread that called `filter_new`.
     let stream = ManuallyDrop::new(unsafe { Rc::from_raw(stream) });
     Some(Rc::clone(&stream))
 }
 
-/// What Envoy 1.40 has itself. An older Envoy takes a later version and says so in its log.
+/// The ABI version of Envoy 1.40. An older Envoy accepts a later version, and says so in its log.
 const ABI_VERSION: &std::ffi::CStr = c"v0.2.0";
 
 const STOP: u32 = 1;

@@ -1,5 +1,5 @@
-//! Work that no request causes, on Envoy's main thread: published keys are fetched when a configuration is loaded, and again before they are
-//! too old, so that no request waits for them.
+//! Work that no request causes, on Envoy's main thread: published keys are fetched when a configuration is loaded, and again before they
+//! expire, so that no request waits for them.
 
 use std::cell::RefCell;
 use std::io;
@@ -16,7 +16,7 @@ use crate::config::{Config, Revision};
 use crate::host::ConfigScheduler;
 use crate::services::{self, EnvoyLog, ProcessData, SystemRandomness};
 
-/// The engine of one configuration on the main thread. It has no requests, and shares what it learns with those of the workers.
+/// The main thread's engine for one configuration. It has no requests, and shares what it learns with the engines of the workers.
 pub(crate) struct Background {
     config: Arc<Config>,
     revision: Arc<Revision>,
@@ -25,12 +25,12 @@ pub(crate) struct Background {
 }
 
 thread_local! {
-    /// Those of the main thread, one for each configuration.
+    /// The engines of the main thread, one for each configuration.
     static ENGINES: RefCell<Vec<Rc<Background>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Background {
-    /// The one of a configuration, if that can be at work; those of configurations that are gone go.
+    /// Returns the engine of a configuration, or `None` while a secret is missing. Drops the engines whose revisions were replaced.
     pub(crate) fn of(config: &Arc<Config>) -> Option<Rc<Self>> {
         let mut engines = ENGINES.take();
         engines.retain(|engine| !engine.config.has_replaced(&engine.revision));
@@ -44,7 +44,7 @@ impl Background {
         engine
     }
 
-    /// It is not needed any more, or something of it panicked: then another takes its place.
+    /// Drops the engine of a configuration, because Envoy dropped the configuration, or because the engine panicked and has to be replaced.
     pub(crate) fn forget(config: &Arc<Config>) {
         let (_gone, others): (Vec<_>, Vec<_>) =
             ENGINES.take().into_iter().partition(|engine| Arc::ptr_eq(&engine.config, config));
@@ -58,7 +58,7 @@ impl Background {
         Self { config: Arc::clone(config), revision, engine: RefCell::new(engine), mailbox: Arc::default() }
     }
 
-    /// The clock has ticked.
+    /// Fetches published keys that are due, and sends pending calls. Runs at each tick of the clock.
     pub(crate) fn on_tick(&self) {
         if self.revision.settings.shares_published_keys() {
             self.engine.borrow_mut().fetch_keys(self.host(services::now()));
@@ -66,7 +66,7 @@ impl Background {
         self.send();
     }
 
-    /// An answer may have come.
+    /// Delivers the call results that have arrived, and sends the calls that follow from them.
     pub(crate) fn on_mail(&self) {
         let mail = self.mailbox.take();
         if mail.is_empty() {
@@ -93,20 +93,20 @@ impl Background {
     }
 }
 
-/// Calls a hook of its configuration once per second, as Envoy has no timers for HTTP filters. It stops when it is dropped.
+/// Calls a hook of its configuration once per second, since Envoy has no timers for HTTP filters. Stops when dropped.
 pub(crate) struct Clock {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Clock {
-    /// The event of a tick.
+    /// The event number of a tick.
     pub(crate) const EVENT: u64 = u64::MAX;
 
-    /// Starts it with a tick.
+    /// Starts the clock with an immediate tick.
     ///
     /// # Errors
-    /// There is no thread for it.
+    /// The thread cannot be created.
     pub(crate) fn start(scheduler: ConfigScheduler) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new().name("phantom-token".to_owned()).spawn(move || {
@@ -122,7 +122,7 @@ impl Clock {
 impl Drop for Clock {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // Envoy may unload the module next.
+        // Envoy may unload the module next, so the thread must have ended.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

@@ -16,24 +16,24 @@ use crate::config::Revision;
 use crate::host::{ConfigHandle, ConfigScheduler, StreamScheduler, guarded};
 use crate::services;
 
-/// What became of a call.
+/// The result of a call.
 pub(crate) enum Answer {
-    /// A response, from the server or from Envoy in its place.
+    /// A response, from the server or from Envoy in place of the server.
     Response {
         /// All header fields, `:status` included.
         headers: Vec<(Vec<u8>, Vec<u8>)>,
         body: Vec<u8>,
     },
-    /// Its body is longer than is read.
+    /// The response body exceeds the limit.
     Oversized,
     /// No response.
     Lost,
-    /// Envoy did not send it.
+    /// Envoy did not send the call, for this reason.
     NotSent(String),
 }
 
 impl Answer {
-    /// Panics where a response asks for it.
+    /// Panics if a response has the field `x-planted-panic`, for tests.
     #[cfg(feature = "planted-panic")]
     #[allow(clippy::panic, reason = "it is planted")]
     fn plant_panic(&self) {
@@ -48,23 +48,23 @@ impl Answer {
     fn plant_panic(&self) {}
 }
 
-/// An engine of a worker. Calls of two can have the same number.
+/// Identifies an engine among those that a worker has had, since calls of two engines can have the same number.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct EngineId(pub(crate) u64);
 
-/// The end of a call, as delivered to a worker.
+/// The result of a call, as delivered to one worker.
 pub(crate) struct Mail {
     pub(crate) engine: EngineId,
     pub(crate) call: CallId,
     pub(crate) answer: Arc<Answer>,
-    /// When the answer arrived: a worker without requests reads it later.
+    /// When the result arrived: a worker without requests reads it later.
     pub(crate) at: Timestamp,
-    /// Whether another worker asked, and counts what the answer came to.
+    /// Whether another worker sent the call, and counts its result.
     pub(crate) is_shared: bool,
 }
 
 impl Mail {
-    /// Hands it to the engine that it is for.
+    /// Delivers the result to the engine that it is for.
     pub(crate) fn deliver(&self, engine: &mut Engine, host: Host<'_>) {
         match &*self.answer {
             Answer::Response { headers, body } => {
@@ -79,7 +79,7 @@ impl Mail {
     }
 }
 
-/// Where the answers for one worker are laid.
+/// The call results that have arrived for one engine.
 #[derive(Default)]
 pub(crate) struct Mailbox {
     has_mail: AtomicBool,
@@ -89,7 +89,7 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct MailboxState {
     mail: Vec<Mail>,
-    /// The streams that wait. As long as there is mail, one of them is woken: no other hook may follow.
+    /// The waiting streams. While there is mail, one of them is woken, since no other hook may follow.
     waiting: BTreeMap<StreamId, StreamScheduler>,
 }
 
@@ -102,21 +102,22 @@ pub(crate) struct Calls {
 #[derive(Default)]
 struct CallsState {
     next: u64,
-    /// By the numbers of events.
+    /// Calls that wait to be sent, by event number.
     queued: BTreeMap<u64, Flight>,
-    /// By the numbers that Envoy has given.
+    /// Calls in flight, by Envoy's numbers.
     sent: BTreeMap<u64, Flight>,
-    /// Who waits for the answer to another's call.
+    /// The recipients that wait for the result of another recipient's call.
     joinable: BTreeMap<QueryKey, Vec<Recipient>>,
 }
 
 struct Flight {
     callout: Option<Callout>,
     limit: usize,
-    /// None, if its answer is for one worker alone.
+    /// `None` if the result is for one worker only.
     key: Option<QueryKey>,
     recipients: Vec<Recipient>,
-    /// Its place among those of its server, which is free when the call ends, even if its worker has no request and so reads no mail.
+    /// The call's place among those that its server may have open. It is freed when the call ends, even if the worker has no request and so
+    /// reads no mail.
     permit: Option<Permit>,
 }
 
@@ -127,21 +128,21 @@ struct Recipient {
 }
 
 impl Mailbox {
-    /// A stream waits, perhaps for what has just arrived.
+    /// Registers a waiting stream. Its result may already be there, so a stream is woken if there is mail.
     pub(crate) fn wake(&self, stream: StreamId, scheduler: StreamScheduler) {
         let mut state = self.state();
         state.waiting.insert(stream, scheduler);
         state.ring();
     }
 
-    /// A stream does not wait any more. It may be the one that was woken.
+    /// Removes a stream that no longer waits. It may be the one that was woken, so another one is woken if there is mail.
     pub(crate) fn leave(&self, stream: StreamId) {
         let mut state = self.state();
         state.waiting.remove(&stream);
         state.ring();
     }
 
-    /// What has arrived.
+    /// Takes the results that have arrived.
     pub(crate) fn take(&self) -> Vec<Mail> {
         if !self.has_mail.load(Ordering::Acquire) {
             return Vec::new();
@@ -164,7 +165,7 @@ impl Mailbox {
 }
 
 impl MailboxState {
-    /// Wakes a stream, if there is mail.
+    /// Wakes a waiting stream if there is mail.
     fn ring(&self) {
         if let (false, Some(scheduler)) = (self.mail.is_empty(), self.waiting.values().next()) {
             scheduler.commit();
@@ -177,7 +178,7 @@ impl Calls {
         Self { scheduler, state: Mutex::default() }
     }
 
-    /// Takes a call of a worker's engine, with its place. Whether it shares the answer to another's.
+    /// Queues a call of an engine, with its permit. Returns whether the call shares the result of another recipient's call instead.
     pub(crate) fn submit(
         &self,
         revision: &Revision,
@@ -212,11 +213,11 @@ impl Calls {
         false
     }
 
-    /// Sends the call of an event. On the main thread.
+    /// Sends the call of an event. Runs on the main thread.
     pub(crate) fn send(&self, handle: &ConfigHandle<'_>, event: u64) {
         let Some(mut flight) = self.state().queued.remove(&event) else { return };
         let Some(callout) = flight.callout.take() else { return };
-        // Who waits for it learns of it, even after a panic.
+        // The recipients receive a result even after a panic.
         match guarded(|| handle.send(&callout)) {
             Some(Ok(number)) => {
                 self.state().sent.insert(number, flight);
@@ -226,7 +227,7 @@ impl Calls {
         }
     }
 
-    /// A call that was sent came to its end, which is read up to a number of bytes. On the main thread.
+    /// Distributes the result of a call, which `read` reads up to a number of bytes. Runs on the main thread.
     pub(crate) fn on_done(&self, number: u64, read: impl FnOnce(usize) -> Answer) {
         let Some(flight) = self.state().sent.remove(&number) else { return };
         let answer = guarded(|| {
@@ -239,7 +240,7 @@ impl Calls {
 
     fn end(&self, mut flight: Flight, answer: Answer) {
         drop(flight.permit.take());
-        // From now on, who asks the same asks anew.
+        // From here on, the same query is sent anew.
         let joined = flight.key.and_then(|key| self.state().joinable.remove(&key));
         flight.recipients.extend(joined.into_iter().flatten());
         let (answer, at) = (Arc::new(answer), services::now());

@@ -12,38 +12,37 @@ use crate::host::{self, ConfigHandle};
 use crate::secrets::{SecretView, Secrets};
 use crate::services::{GaugeParts, MetricIds, Uncounted};
 
-/// A configuration.
 pub(crate) struct Config {
-    /// What Envoy's configuration calls it: `filter_name`.
+    /// The `filter_name` in Envoy's configuration.
     name: String,
     text: Vec<u8>,
     secrets: Secrets,
-    /// The last reading; none, until Envoy has delivered all secrets.
+    /// The latest revision; `None` until Envoy has delivered all secrets.
     revision: Mutex<Option<Arc<Revision>>>,
-    /// Its number, or [`NO_REVISION`].
+    /// The number of the latest revision, or [`NO_REVISION`].
     revision_id: AtomicU64,
     pub(crate) metrics: MetricIds,
     pub(crate) calls: Calls,
-    /// What it adds to the gauges that are not a worker's own.
+    /// The configuration's part of the gauges that do not belong to single workers.
     pub(crate) gauges: GaugeParts,
-    /// What no request has caused.
+    /// Counts of events that no request caused.
     pub(crate) uncounted: Uncounted,
-    /// For work without requests, where there is any.
+    /// The clock for work without requests, if there is any such work.
     clock: Mutex<Option<Clock>>,
     is_retired: AtomicBool,
 }
 
-/// A configuration, read with its secrets as they were at the time.
+/// A configuration as read with the secrets that Envoy had delivered at the time.
 pub(crate) struct Revision {
-    /// Not that of any other, of this configuration or another.
+    /// Unique among all revisions of all configurations.
     pub(crate) id: u64,
     pub(crate) settings: Arc<Settings>,
-    /// Secrets come and go, and the servers are as loaded as before.
+    /// Kept from revision to revision: a rotated secret changes nothing about the load of the servers.
     pub(crate) protections: Protections,
 }
 
 impl Config {
-    /// Reads a configuration. None, if it is of no use: Envoy then keeps the one that it has.
+    /// Reads a configuration. Returns `None` if it is invalid; Envoy then keeps the previous one.
     pub(crate) fn new(handle: &ConfigHandle<'_>, name: &[u8], text: &[u8]) -> Option<Arc<Self>> {
         let name = String::from_utf8_lossy(name).into_owned();
         let secrets = Secrets::default();
@@ -77,24 +76,24 @@ impl Config {
         Some(config)
     }
 
-    /// The last reading.
+    /// Returns the latest revision.
     pub(crate) fn revision(&self) -> Option<Arc<Revision>> {
         self.last_reading().clone()
     }
 
-    /// The number of the last reading, which takes no lock.
+    /// Returns the number of the latest revision without taking a lock.
     pub(crate) fn revision_id(&self) -> u64 {
         self.revision_id.load(Ordering::Acquire)
     }
 
-    /// Whether Envoy still owes it a secret.
+    /// Whether a secret is still missing, so that there is no revision yet.
     pub(crate) fn is_waiting(&self) -> bool {
         self.revision_id() == NO_REVISION
     }
 
-    /// Looks at the secrets, and reads the configuration again if one has changed. If it has errors now, all stays as it is.
+    /// Checks the secrets, and reads the configuration again if one has changed. If it then has errors, the latest revision stays in use.
     pub(crate) fn look_at_secrets(&self, view: &impl SecretView) {
-        // Who comes meanwhile waits for what this comes to.
+        // The lock is held throughout, so that concurrent requests wait for the result.
         let mut revision = self.last_reading();
         if !self.secrets.look(view) {
             return;
@@ -123,7 +122,7 @@ impl Config {
         self.revision.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An event has come to the main thread.
+    /// Handles an event on the main thread.
     pub(crate) fn on_scheduled(self: &Arc<Self>, handle: &ConfigHandle<'_>, event: u64) {
         if event == Clock::EVENT {
             self.look_at_secrets(handle);
@@ -134,7 +133,7 @@ impl Config {
         }
     }
 
-    /// A callout came to its end.
+    /// Handles the end of a callout on the main thread.
     pub(crate) fn on_callout_done(self: &Arc<Self>, number: u64, read: impl FnOnce(usize) -> Answer) {
         self.calls.on_done(number, read);
         self.on_mail();
@@ -144,25 +143,25 @@ impl Config {
         Background::of(self).iter().for_each(|background| background.on_mail());
     }
 
-    /// Writes to Envoy's log.
+    /// Writes a line to Envoy's log.
     pub(crate) fn log(&self, level: Level, line: &str) {
         log(&self.name, level, line);
     }
 
-    /// Envoy has no use for it any more.
+    /// Stops all work in the background. Envoy has dropped the configuration.
     pub(crate) fn retire(self: &Arc<Self>) {
         drop(self.clock.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.is_retired.store(true, Ordering::Relaxed);
         Background::forget(self);
     }
 
-    /// Whether this reading of it is not for new requests any more.
+    /// Whether new requests no longer use this revision.
     pub(crate) fn has_replaced(&self, revision: &Revision) -> bool {
         self.is_retired.load(Ordering::Relaxed) || self.revision_id() != revision.id
     }
 }
 
-/// The settings; none, as long as Envoy has not delivered all secrets.
+/// Reads the settings. Returns `None` until Envoy has delivered all secrets.
 fn read(
     text: &[u8],
     discovery: &dyn Fn(&SdsSecret) -> Result<Option<String>, &'static str>,
@@ -180,7 +179,7 @@ fn log_errors(name: &str, errors: &ConfigErrors) {
     }
 }
 
-/// Several configurations share a process, so each line has the name of its own.
+/// Writes a line to Envoy's log. Several configurations share a process, so each line contains the name of its configuration.
 fn log(name: &str, level: Level, line: &str) {
     host::log(level, &format!("{name} phantom-token: {line}"));
 }

@@ -1,8 +1,8 @@
 //! Envoy's callbacks, made safe.
 //!
-//! A [`StreamHandle`] is valid for as long as Envoy has its stream: [`Stream`](crate::stream::Stream) hands one out until the
-//! hook that ends it. References into Envoy's memory borrow from it, and functions that change the request take `&mut`, so no
-//! stale memory is read. Functions that may call other hooks, or end the stream, consume it.
+//! A [`StreamHandle`] is valid while its stream exists in Envoy: [`Stream`](crate::stream::Stream) hands it out until the hook that ends
+//! the stream. References into Envoy's memory borrow from the handle, and functions that change the request take `&mut`, so no stale memory
+//! is read. Functions that may call other hooks, or end the stream, consume the handle.
 
 #![allow(unsafe_code, reason = "Envoy's callbacks are foreign functions")]
 
@@ -20,7 +20,7 @@ use crate::abi::{self, EnvoyBuffer, EnvoyPtr, HeaderField, MetricId, ModuleBuffe
 use crate::calls::Answer;
 use crate::secrets::SecretView;
 
-/// Envoy refused a callback.
+/// The reason why Envoy refused a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(&'static str);
 
@@ -36,7 +36,7 @@ pub(crate) enum FieldMap {
     ResponseHeaders = 2,
 }
 
-/// What Envoy knows of a stream.
+/// An attribute that Envoy has for a stream.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Attribute {
@@ -53,7 +53,7 @@ pub(crate) enum MetricKind {
     Histogram,
 }
 
-/// A stream that Envoy has.
+/// A stream that exists in Envoy.
 pub(crate) struct StreamHandle(EnvoyPtr);
 
 /// A stream that Envoy may have destroyed.
@@ -62,13 +62,13 @@ pub(crate) struct StreamCell(Cell<EnvoyPtr>);
 /// A configuration, in a hook on the main thread.
 pub(crate) struct ConfigHandle<'h>(EnvoyPtr, PhantomData<&'h ()>);
 
-/// Calls a hook of a stream on its thread, from any.
+/// Calls a hook of a stream on the thread of the stream, from any thread.
 pub(crate) struct StreamScheduler(*mut c_void);
 
-/// Calls a hook of a configuration on the main thread, from any.
+/// Calls a hook of a configuration on the main thread, from any thread.
 pub(crate) struct ConfigScheduler(*mut c_void);
 
-// SAFETY: Envoy lets any thread commit to a scheduler, and delete it.
+// SAFETY: Envoy allows any thread to commit to a scheduler, and to delete it.
 unsafe impl Send for StreamScheduler {}
 // SAFETY: as above; committing is thread-safe.
 unsafe impl Send for ConfigScheduler {}
@@ -86,7 +86,7 @@ impl StreamCell {
         Self(Cell::new(stream.0))
     }
 
-    /// Envoy destroys it.
+    /// Forgets the stream, which Envoy is destroying.
     pub(crate) fn forget(&self) {
         self.0.set(null_mut());
     }
@@ -100,12 +100,12 @@ impl StreamCell {
 
 impl StreamHandle {
     /// # Safety
-    /// The pointer is to a filter of Envoy, which outlives this, and is used by its own thread alone.
+    /// The pointer is to a filter of Envoy that outlives the handle, and only the thread of the filter uses the handle.
     pub(crate) unsafe fn new(pointer: EnvoyPtr) -> Self {
         Self(pointer)
     }
 
-    /// All fields of a map.
+    /// Returns all fields of a map.
     pub(crate) fn fields(&self, map: FieldMap) -> Result<Vec<Field<'_>>, Refused> {
         // SAFETY: the stream is there.
         let size = unsafe { abi::headers_size(self.0, map as u32) };
@@ -114,11 +114,11 @@ impl StreamHandle {
         if size > 0 && !unsafe { abi::headers(self.0, map as u32, fields.as_mut_ptr()) } {
             return Err(Refused("it does not show the fields"));
         }
-        // SAFETY: Envoy lends them until the map is changed, which takes `&mut self`.
+        // SAFETY: Envoy keeps the bytes until the map is changed, which takes `&mut self`.
         Ok(fields.iter().map(|field| unsafe { field.bytes() }).collect())
     }
 
-    /// The first field of this name.
+    /// Returns the first field of this name.
     pub(crate) fn field(&self, map: FieldMap, name: &str) -> Option<&[u8]> {
         let mut value = EMPTY_BUFFER;
         // SAFETY: `name` outlives the call, and `value` is a local of the type that the ABI writes.
@@ -128,7 +128,7 @@ impl StreamHandle {
         is_there.then(|| unsafe { bytes(value.ptr, value.length) })
     }
 
-    /// Sets a field in place of all of that name.
+    /// Sets a field in place of all fields of that name.
     pub(crate) fn replace(&mut self, map: FieldMap, name: &str, value: &[u8]) -> Result<(), Refused> {
         // SAFETY: both outlive the call.
         let is_set = unsafe { abi::set_header(self.0, map as u32, buffer(name.as_bytes()), buffer(value)) };
@@ -138,7 +138,7 @@ impl StreamHandle {
     /// Removes all fields of that name.
     pub(crate) fn remove(&mut self, map: FieldMap, name: &str) -> Result<(), Refused> {
         let none = ModuleBuffer { ptr: std::ptr::null(), length: 0 };
-        // SAFETY: as above; no value means that the field goes.
+        // SAFETY: as above; a null value removes the field.
         let is_gone = unsafe { abi::set_header(self.0, map as u32, buffer(name.as_bytes()), none) };
         is_gone.then_some(()).ok_or(Refused("it does not remove a field"))
     }
@@ -149,22 +149,22 @@ impl StreamHandle {
         unsafe { abi::clear_route_cache(self.0) }
     }
 
-    /// An attribute, if Envoy has it.
+    /// Returns an attribute, if Envoy has it.
     pub(crate) fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
         let mut value = EMPTY_BUFFER;
         // SAFETY: `value` is a local of the type that the ABI writes.
         let is_there = unsafe { abi::attribute(self.0, attribute as u32, &mut value) };
-        // SAFETY: Envoy lends it for now.
+        // SAFETY: the bytes are valid at this point, and are copied at once.
         is_there.then(|| unsafe { bytes(value.ptr, value.length) }.to_vec())
     }
 
-    /// A text in the metadata of the selected route.
+    /// Returns a text from the metadata of the selected route.
     pub(crate) fn route_metadata(&self, namespace: &str, key: &str) -> Option<Vec<u8>> {
         let (namespace, key, mut value) =
             (buffer(namespace.as_bytes()), buffer(key.as_bytes()), EMPTY_BUFFER);
         // SAFETY: both outlive the call, and `value` is a local of the type that the ABI writes.
         let is_there = unsafe { abi::metadata(self.0, ROUTE_METADATA, namespace, key, &mut value) };
-        // SAFETY: Envoy lends it for now.
+        // SAFETY: the bytes are valid at this point, and are copied at once.
         is_there.then(|| unsafe { bytes(value.ptr, value.length) }.to_vec())
     }
 
@@ -201,30 +201,30 @@ impl StreamHandle {
         let _ = unsafe { abi::record_histogram(self.0, histogram, null_mut(), 0, value) };
     }
 
-    /// What calls the stream's hook from other threads.
+    /// Returns a scheduler that calls the stream's hook from other threads.
     pub(crate) fn scheduler(&self) -> StreamScheduler {
         // SAFETY: the stream is there.
         StreamScheduler(unsafe { abi::scheduler_new(self.0) })
     }
 
-    /// Lets a paused request go on. Envoy calls other hooks meanwhile.
+    /// Resumes a paused request. Envoy calls other hooks from within this call.
     pub(crate) fn resume(self) {
         // SAFETY: the stream is there.
         unsafe { abi::continue_decoding(self.0) }
     }
 
-    /// Answers the request here. Envoy may call other hooks meanwhile, and destroy the stream. What the reply says of its reason is for the
-    /// access log: `%RESPONSE_CODE_DETAILS%`.
+    /// Sends a reply to the client. Envoy may call other hooks from within this call, and destroy the stream. The details of the reply are
+    /// for the access log: `%RESPONSE_CODE_DETAILS%`.
     pub(crate) fn reply(self, reply: Reply) {
         let mut reply = reply.for_host(true);
         if reply.grpc_call.is_some() && reply.headers.iter().all(|(name, _)| *name != GRPC_STATUS) {
-            // Envoy gives the reply to such a call its form, and keeps a status that is there.
+            // Envoy converts the reply to a gRPC response, and keeps a `grpc-status` that is already set.
             reply.headers.push((GRPC_STATUS, reply.grpc_status.to_string()));
         }
         let details = reply.details();
         let fields = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
         if reply.body.is_empty() && reply.headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
-            // Envoy takes the media type off a reply without content, and of a response like that of a service it does not.
+            // Envoy removes the media type of a reply without content, but not that of a response sent like one of a service.
             let status = reply.status.to_string();
             let fields = [(":status", status.as_str())].into_iter().chain(fields);
             let mut fields: Vec<HeaderField> = fields.map(HeaderField::new).collect();
@@ -245,7 +245,7 @@ impl StreamHandle {
         }
     }
 
-    /// Answers a request for which there is no filter.
+    /// Refuses a request that has no filter.
     pub(crate) fn refuse_without_filter(self) {
         self.reply(internal_error());
     }
@@ -253,35 +253,36 @@ impl StreamHandle {
 
 impl SecretView for StreamHandle {
     fn secret(&self, id: SecretId) -> Option<&[u8]> {
-        // SAFETY: the stream is there, and keeps what it lends until the worker that this is has other work.
+        // SAFETY: the stream exists, and Envoy keeps the secret until the current worker returns to its event loop.
         unsafe { secret(self.0, id, SECRETS.as_ref()?.of_stream) }
     }
 }
 
 impl SecretView for ConfigHandle<'_> {
     fn secret(&self, id: SecretId) -> Option<&[u8]> {
-        // SAFETY: the configuration is there, and keeps what it lends until the main thread, which this is, has other work.
+        // SAFETY: the configuration exists, and Envoy keeps the secret until the main thread, which is the current one, returns to its
+        // event loop.
         unsafe { secret(self.0, id, SECRETS.as_ref()?.of_config) }
     }
 }
 
 impl ConfigHandle<'_> {
     /// # Safety
-    /// The pointer is to a configuration of Envoy, and the hook that it is passed to is on the main thread.
+    /// The pointer is to a filter configuration of Envoy, and is passed to a hook on the main thread.
     pub(crate) unsafe fn new(pointer: EnvoyPtr) -> Self {
         Self(pointer, PhantomData)
     }
 
-    /// What calls the configuration's hook on the main thread.
+    /// Returns a scheduler that calls the configuration's hook on the main thread.
     pub(crate) fn scheduler(&self) -> ConfigScheduler {
         // SAFETY: the configuration is there.
         ConfigScheduler(unsafe { abi::config_scheduler_new(self.0) })
     }
 
-    /// Asks Envoy for a secret, which only a new configuration can.
+    /// Subscribes to a secret. Only possible while the configuration is being created.
     ///
     /// # Errors
-    /// Why it will not have it.
+    /// The reason why Envoy refuses the subscription.
     pub(crate) fn subscribe(&self, secret: &SdsSecret) -> Result<SecretId, &'static str> {
         let callbacks = SECRETS.as_ref().ok_or("must not be by SDS here: this Envoy is older than 1.40")?;
         let source = secret.sds_config.as_deref().unwrap_or_default();
@@ -294,7 +295,7 @@ impl ConfigHandle<'_> {
         }
     }
 
-    /// Defines a metric, which only a new configuration can. None, if Envoy does not take it.
+    /// Defines a metric. Only possible while the configuration is being created. Returns `None` if Envoy refuses the metric.
     pub(crate) fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
         let define = match kind {
             MetricKind::Counter => abi::define_counter,
@@ -336,14 +337,14 @@ impl ConfigHandle<'_> {
 impl StreamScheduler {
     /// Calls the stream's hook, unless the stream is gone.
     pub(crate) fn commit(&self) {
-        // SAFETY: it is ours until it is dropped.
+        // SAFETY: the scheduler exists until this is dropped.
         unsafe { abi::scheduler_commit(self.0, 0) }
     }
 }
 
 impl Drop for StreamScheduler {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and nothing uses it afterwards.
+        // SAFETY: the scheduler belongs to this, and nothing uses it afterwards.
         unsafe { abi::scheduler_delete(self.0) }
     }
 }
@@ -351,14 +352,14 @@ impl Drop for StreamScheduler {
 impl ConfigScheduler {
     /// Calls the configuration's hook with this number, unless the configuration is gone.
     pub(crate) fn commit(&self, event: u64) {
-        // SAFETY: it is ours until it is dropped.
+        // SAFETY: the scheduler exists until this is dropped.
         unsafe { abi::config_scheduler_commit(self.0, event) }
     }
 }
 
 impl Drop for ConfigScheduler {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and nothing uses it afterwards.
+        // SAFETY: the scheduler belongs to this, and nothing uses it afterwards.
         unsafe { abi::config_scheduler_delete(self.0) }
     }
 }
@@ -370,7 +371,7 @@ impl HeaderField {
     }
 
     /// # Safety
-    /// The field's memory outlives the lifetime.
+    /// The memory of the field outlives `'h`.
     unsafe fn bytes<'h>(&self) -> (&'h [u8], &'h [u8]) {
         // SAFETY: by the caller.
         unsafe { (bytes(self.key, self.key_length), bytes(self.value, self.value_length)) }
@@ -394,7 +395,7 @@ pub(crate) fn log(level: Level, text: &str) {
     }
 }
 
-/// Keeps the text of a panic out of all logs: it may hold what a client sent. The place is enough to find it.
+/// Keeps the messages of panics, which may contain data from a client, out of all logs. The location is enough to find a defect.
 pub(crate) fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -402,13 +403,13 @@ pub(crate) fn quiet_panics() {
     }));
 }
 
-/// Runs what must not panic into Envoy, nor past what has to follow it. None, if it panicked: what it left half-done is thrown away by the
-/// caller.
+/// Runs a closure whose panic must unwind neither into Envoy nor past what has to follow it. Returns `None` after a panic; the caller then
+/// discards what the closure may have left inconsistent.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).inspect_err(|_| report_panic()).ok()
 }
 
-/// Writes the place of the panic that was caught.
+/// Logs the location of the panic that was caught.
 fn report_panic() {
     let place = PANIC.take();
     log(
@@ -417,10 +418,10 @@ fn report_panic() {
     );
 }
 
-/// Bytes of Envoy's.
+/// Returns bytes that belong to Envoy.
 ///
 /// # Safety
-/// They outlive the lifetime.
+/// The bytes outlive `'h`.
 pub(crate) unsafe fn bytes<'h>(pointer: *const u8, length: usize) -> &'h [u8] {
     if pointer.is_null() || length == 0 {
         return &[];
@@ -429,10 +430,10 @@ pub(crate) unsafe fn bytes<'h>(pointer: *const u8, length: usize) -> &'h [u8] {
     unsafe { std::slice::from_raw_parts(pointer, length) }
 }
 
-/// A secret as Envoy has it; none, if it has not come: until then, Envoy says that it is empty.
+/// Returns a secret as Envoy has it, or `None` if it has not arrived: until then, Envoy reports an empty value.
 ///
 /// # Safety
-/// The pointer is to what the callback takes, which outlives the lifetime.
+/// The pointer is of the kind that the callback takes, and what it points to outlives `'h`.
 unsafe fn secret<'h>(
     envoy: EnvoyPtr,
     id: SecretId,
@@ -444,10 +445,10 @@ unsafe fn secret<'h>(
     value.filter(|value| !value.is_empty())
 }
 
-/// The response to a callout, copied, unless its body is longer than this.
+/// Copies the response to a callout, unless its body exceeds the limit.
 ///
 /// # Safety
-/// Envoy lends all of it for this call.
+/// Envoy keeps all of this memory valid during this call.
 pub(crate) unsafe fn answer(
     fields: *const HeaderField,
     count: usize,
@@ -478,13 +479,13 @@ pub(crate) unsafe fn answer(
     }
 }
 
-/// Bytes of ours. An empty value has a pointer as well: without one, Envoy takes it for none.
+/// Passes bytes of this module. An empty value has a pointer as well, since Envoy takes a null pointer for no value.
 fn buffer(bytes: &[u8]) -> ModuleBuffer {
     ModuleBuffer { ptr: bytes.as_ptr(), length: bytes.len() }
 }
 
 thread_local! {
-    /// The place of the last panic on this thread.
+    /// The location of the last panic on this thread.
     static PANIC: Cell<String> = const { Cell::new(String::new()) };
 }
 

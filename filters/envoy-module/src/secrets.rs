@@ -1,4 +1,4 @@
-//! The secrets that Envoy delivers to one configuration by its secret discovery service, and rotates.
+//! The secrets that Envoy delivers to one configuration through its secret discovery service, and rotates.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,9 +7,9 @@ use phantom_token_core::SdsSecret;
 use crate::abi::SecretId;
 use crate::host::ConfigHandle;
 
-/// Shows the secrets as Envoy has them now: as bytes, as it lends them.
+/// Shows the secrets as Envoy has them now, borrowed from Envoy.
 pub(crate) trait SecretView {
-    /// The value; none, if it has not come.
+    /// The value, or `None` if it has not arrived.
     fn secret(&self, id: SecretId) -> Option<&[u8]>;
 }
 
@@ -20,15 +20,15 @@ pub(crate) struct Secrets(Mutex<Vec<Subscription>>);
 struct Subscription {
     secret: SdsSecret,
     id: SecretId,
-    /// What the configuration was read with.
+    /// The value with which the configuration was last read.
     value: Option<Vec<u8>>,
 }
 
 impl Secrets {
-    /// Asks Envoy for a secret, once, and reads it, if it is there. Only a new configuration can.
+    /// Subscribes to a secret, once, and returns its value if it has arrived. Only possible while the configuration is being created.
     ///
     /// # Errors
-    /// Why Envoy will not have it.
+    /// The reason why Envoy refuses the subscription, or that the value is not UTF-8.
     pub(crate) fn subscribe(
         &self,
         handle: &ConfigHandle<'_>,
@@ -47,16 +47,16 @@ impl Secrets {
         self.value(secret)
     }
 
-    /// A secret as it was when it was last looked at.
+    /// Returns a secret as of the last check.
     ///
     /// # Errors
-    /// It is no text.
+    /// The value is not UTF-8.
     pub(crate) fn value(&self, secret: &SdsSecret) -> Result<Option<String>, &'static str> {
         let value = self.all().iter().find(|one| one.secret == *secret).and_then(|one| one.value.clone());
         value.map(String::from_utf8).transpose().map_err(|_| "is delivered with bytes that are no text")
     }
 
-    /// Looks at all. Whether one is another than before.
+    /// Checks all secrets, and returns whether one has changed.
     pub(crate) fn look(&self, view: &impl SecretView) -> bool {
         let mut has_changed = false;
         for one in self.all().iter_mut() {
@@ -69,7 +69,7 @@ impl Secrets {
         has_changed
     }
 
-    /// The names of those that have not come.
+    /// Returns the names of the secrets that have not arrived.
     pub(crate) fn awaited(&self) -> Vec<String> {
         let all = self.all();
         all.iter().filter(|one| one.value.is_none()).map(|one| one.secret.name.clone()).collect()

@@ -16,14 +16,13 @@ use crate::abi::MetricId;
 use crate::config::Config;
 use crate::host::{ConfigHandle, MetricKind, StreamHandle};
 
-/// The time.
 #[allow(clippy::disallowed_methods, reason = "here the time comes in")]
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Data that all workers and configurations of the process share. The core bounds the keys.
+/// Data that all workers and configurations of the process share. The core bounds the number of keys.
 pub(crate) struct ProcessData;
 
 type Shard = RwLock<HashMap<String, (Vec<u8>, u32)>>;
@@ -53,7 +52,7 @@ impl SharedData for ProcessData {
             }
             Some((current, number)) if *number == cas => {
                 value.clone_into(current);
-                // 0 is for keys that are not there.
+                // 0 stands for an absent key, so the number skips it.
                 *number = number.checked_add(1).unwrap_or(1);
                 true
             }
@@ -62,7 +61,7 @@ impl SharedData for ProcessData {
     }
 }
 
-/// The metrics of a configuration by Envoy's numbers. One that Envoy does not take is not kept.
+/// The metrics of a configuration, by Envoy's numbers. A metric that Envoy refuses is `None`, and is not counted.
 pub(crate) struct MetricIds {
     counters: Vec<Option<MetricId>>,
     denied: Vec<Option<MetricId>>,
@@ -73,7 +72,7 @@ pub(crate) struct MetricIds {
 }
 
 impl MetricIds {
-    /// Defines all.
+    /// Defines all metrics.
     pub(crate) fn define(handle: &ConfigHandle<'_>) -> Self {
         let counter = |name: &str| handle.define(MetricKind::Counter, name);
         Self {
@@ -89,7 +88,7 @@ impl MetricIds {
         }
     }
 
-    /// A request met a defect of the filter, and is denied for it.
+    /// Counts a request that met a defect of the filter and is denied.
     pub(crate) fn count_defect(&self, stream: &StreamHandle) {
         let denied = self.denied.get(Reason::Internal as usize).copied().flatten();
         for counter in [self.defects, denied].into_iter().flatten() {
@@ -98,25 +97,25 @@ impl MetricIds {
     }
 }
 
-/// What one worker has added to the gauges of the process, or all workers of a configuration together.
+/// What one worker has added to the gauges of the process, or what all workers of a configuration have added together.
 #[derive(Default)]
 pub(crate) struct GaugeParts([AtomicI64; GAUGES]);
 
-/// The gauges, of all workers and configurations of the process.
+/// The gauges of the process, summed over all workers and configurations.
 struct Gauges {
     values: Mutex<[i64; GAUGES]>,
-    /// Whether Envoy does not know of all yet.
+    /// Whether Envoy does not know all values yet.
     is_stale: AtomicBool,
 }
 
 static GAUGE_TOTALS: Gauges = Gauges { values: Mutex::new([0; GAUGES]), is_stale: AtomicBool::new(false) };
 
-/// Metrics during one hook: Envoy counts for a stream.
+/// The metrics during one hook, reported for its stream, as Envoy requires.
 pub(crate) struct Statistics<'h> {
     pub(crate) config: &'h Config,
     pub(crate) parts: &'h GaugeParts,
     pub(crate) stream: &'h StreamHandle,
-    /// Whether what an introspection came to is counted by another worker.
+    /// Whether another worker counts the result of the call.
     pub(crate) shares_answer: bool,
 }
 
@@ -145,7 +144,7 @@ impl Metrics for Statistics<'_> {
 
     fn set(&self, gauge: Gauge, value: usize) {
         let parts = match gauge {
-            // Workers share circuits, and each would count them all.
+            // Workers share circuit breakers, so each would count all of them again.
             Gauge::CircuitBreakerOpen => &self.config.gauges,
             Gauge::CacheEntries | Gauge::RequestsPending => self.parts,
         };
@@ -176,13 +175,13 @@ impl Gauges {
             tell(u64::try_from(*value).unwrap_or_default());
         }
         if gauge == GAUGES - 1 {
-            // A worker sets all, one after another.
+            // A worker sets all gauges, one after another: this is the last.
             self.is_stale.store(false, Ordering::Relaxed);
         }
     }
 }
 
-/// Removes this worker's part of the gauges. Another tells Envoy.
+/// Removes this part from the gauges. Another worker reports the change to Envoy.
 impl Drop for GaugeParts {
     fn drop(&mut self) {
         for (gauge, part) in self.0.iter().enumerate() {
@@ -192,7 +191,7 @@ impl Drop for GaugeParts {
     }
 }
 
-/// Counts without a stream, which the next stream that ends reports: Envoy 1.38 counts for streams alone.
+/// Counts of events that belong to no stream. The next stream that ends reports them, since Envoy 1.38 counts only for streams.
 #[derive(Default)]
 pub(crate) struct Uncounted {
     counters: [AtomicU64; COUNTERS],
@@ -200,7 +199,7 @@ pub(crate) struct Uncounted {
 }
 
 impl Uncounted {
-    /// Reports all.
+    /// Reports all counts, and resets them.
     pub(crate) fn report(&self, metrics: &dyn Metrics) {
         if !(self.has_any.load(Ordering::Relaxed) && self.has_any.swap(false, Ordering::Acquire)) {
             return;
@@ -228,7 +227,7 @@ impl Metrics for Uncounted {
     fn record(&self, _histogram: Histogram, _value: u64) {}
 }
 
-/// Whether a counter counts what an authorization server has answered.
+/// Whether a counter counts results of calls to authorization servers.
 fn is_of_answer(counter: Counter) -> bool {
     matches!(
         counter,
@@ -243,7 +242,7 @@ fn is_of_answer(counter: Counter) -> bool {
     )
 }
 
-/// The system's randomness.
+/// The randomness of the operating system.
 pub(crate) struct SystemRandomness;
 
 impl Randomness for SystemRandomness {
@@ -268,7 +267,7 @@ impl LogSink for EnvoyLog {
 
 const COUNTERS: usize = Counter::ALL.len();
 const GAUGES: usize = Gauge::ALL.len();
-/// So many that workers hardly ever wait for each other.
+/// Enough shards that workers hardly ever wait for each other.
 const SHARD_COUNT: usize = 64;
-/// Requests that met a defect of the filter: a panic, which was caught.
+/// The counter of requests that met a defect of the filter: a panic, which was caught.
 const DEFECTS: &str = "phantom_token_defects";

@@ -17,21 +17,21 @@ pub(crate) struct Stream {
     worker: Rc<Worker>,
     passage: Cell<Passage>,
     is_response_private: Cell<bool>,
-    /// What seals the session id of the response.
+    /// Seals the session id of the response.
     seal: RefCell<Option<SessionSeal>>,
 }
 
-/// What a request comes to.
+/// Whether a request passes the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
-    /// It waits, or is answered here.
+    /// The request waits, or the filter has answered it.
     Shut,
-    /// It continues.
+    /// The request continues.
     Open,
 }
 
 impl Stream {
-    /// None, if the configuration cannot be at work yet: then its request is refused.
+    /// Returns `None` while a secret of the configuration is missing; the request is then refused.
     pub(crate) fn new(config: &Arc<Config>, handle: StreamHandle) -> Option<Rc<Self>> {
         let worker = Worker::of(config, &handle)?;
         Some(Rc::new(Self {
@@ -44,7 +44,7 @@ impl Stream {
         }))
     }
 
-    /// Envoy's side of it, unless Envoy has destroyed that.
+    /// Returns Envoy's stream, unless Envoy has destroyed it.
     pub(crate) fn handle(&self) -> Option<StreamHandle> {
         self.envoy.handle()
     }
@@ -65,7 +65,7 @@ impl Stream {
         self.seal.replace(seal.cloned());
     }
 
-    /// A request head arrived. Whether it continues.
+    /// Handles a request head. Returns whether the request continues.
     pub(crate) fn on_request_headers(self: &Rc<Self>) -> bool {
         self.plant_panic("request");
         if let Some(handle) = self.handle() {
@@ -74,7 +74,8 @@ impl Stream {
         self.is_open()
     }
 
-    /// A trailer section arrived. It is not looked at again, so it is cleaned whether the request waits or has continued.
+    /// Cleans the trailers, whether the request waits or has continued: the filter does not see them again. Returns whether the request
+    /// continues.
     pub(crate) fn on_request_trailers(self: &Rc<Self>) -> bool {
         if let Some(handle) = self.handle() {
             self.worker.clean_trailers(self, handle);
@@ -92,7 +93,7 @@ impl Stream {
         }
     }
 
-    /// An answer has come for the worker.
+    /// Reads the call results that have arrived for the worker.
     pub(crate) fn on_scheduled(&self) {
         self.plant_panic("scheduled");
         if let Some(handle) = self.handle() {
@@ -100,7 +101,7 @@ impl Stream {
         }
     }
 
-    /// The stream is over.
+    /// Handles the end of the stream.
     pub(crate) fn on_complete(&self) {
         self.plant_panic("complete");
         if let Some(handle) = self.handle() {
@@ -109,24 +110,24 @@ impl Stream {
         }
     }
 
-    /// Envoy destroys it.
+    /// Forgets Envoy's stream, which Envoy is destroying.
     pub(crate) fn on_destroy(&self) {
         self.envoy.forget();
         self.worker.on_stream_gone(self);
     }
 
-    /// One of its hooks panicked: what its worker may have left half-done is thrown away, and it is refused.
+    /// Handles a panic in a hook: the worker discards what may be inconsistent, and the request is refused.
     pub(crate) fn on_panic(&self) {
         self.on_panic_at_end();
         self.refuse();
     }
 
-    /// A hook at its end panicked, when there is no request to refuse any more.
+    /// Handles a panic in a hook at the end of the stream, when there is no longer a request to refuse.
     pub(crate) fn on_panic_at_end(&self) {
         self.worker.on_panic(self);
     }
 
-    /// It meets a defect of the filter.
+    /// Refuses the request because of a defect of the filter.
     pub(crate) fn refuse(&self) {
         self.passage.set(Passage::Shut);
         if let Some(handle) = self.handle() {
@@ -134,7 +135,7 @@ impl Stream {
         }
     }
 
-    /// Panics where a request asks for it.
+    /// Panics if the request names the hook in `x-planted-panic`, for tests.
     #[cfg(feature = "planted-panic")]
     #[allow(clippy::panic, reason = "it is planted")]
     fn plant_panic(&self, hook: &str) {

@@ -1,6 +1,6 @@
-//! One reading of a configuration on one worker: it drives the engine, and carries bytes between it and Envoy.
+//! One revision of a configuration on one worker: drives the engine, and carries bytes between the engine and Envoy.
 //!
-//! *Invariant:* no borrow of the engine outlives a call to it, since Envoy may call other hooks of any stream from within most callbacks.
+//! *Invariant:* no borrow of the engine outlives a call to the engine, since Envoy may call hooks of any stream from within most callbacks.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::host::{Attribute, FieldMap, Refused, StreamHandle};
 use crate::services::{self, EnvoyLog, GaugeParts, ProcessData, Statistics, SystemRandomness};
 use crate::stream::{Passage, Stream};
 
-/// One reading of a configuration at work. Requests end with the one that they began with.
+/// One revision at work. A request ends with the revision that it began with.
 pub(crate) struct Worker {
     config: Arc<Config>,
     revision: Arc<Revision>,
@@ -30,18 +30,19 @@ pub(crate) struct Worker {
     log: Rc<DecisionLog>,
     gauges: GaugeParts,
     mailbox: Arc<Mailbox>,
-    /// The streams that wait.
+    /// The waiting streams.
     waiting: RefCell<BTreeMap<StreamId, Rc<Stream>>>,
     streams: Cell<u64>,
 }
 
 thread_local! {
-    /// The workers of this thread, one for each configuration.
+    /// The workers of this thread, one for each revision.
     static WORKERS: RefCell<Vec<Rc<Worker>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Worker {
-    /// The worker of this thread for a configuration, unless a secret of that has not come; those for which no more requests come go.
+    /// Returns this thread's worker for the latest revision of a configuration, or `None` while a secret is missing. Drops the workers
+    /// whose revisions were replaced.
     pub(crate) fn of(config: &Arc<Config>, stream: &StreamHandle) -> Option<Rc<Self>> {
         if config.is_waiting() {
             config.look_at_secrets(stream);
@@ -61,7 +62,7 @@ impl Worker {
         })
     }
 
-    /// Whether no new request comes to it.
+    /// Whether no new request uses this worker.
     fn is_replaced(&self) -> bool {
         self.config.has_replaced(&self.revision)
     }
@@ -89,14 +90,14 @@ impl Worker {
         worker
     }
 
-    /// A number for a stream.
+    /// Returns a new number for a stream.
     pub(crate) fn next_stream(&self) -> StreamId {
         let number = self.streams.get();
         self.streams.set(number.wrapping_add(1));
         StreamId(number)
     }
 
-    /// A request head arrived.
+    /// Handles a request head.
     pub(crate) fn on_request(&self, stream: &Rc<Stream>, mut handle: StreamHandle) {
         self.read_mail(&handle);
         match self.receive(stream, &mut handle) {
@@ -109,7 +110,7 @@ impl Worker {
         }
     }
 
-    /// A trailer section arrived.
+    /// Removes forbidden fields from a trailer section.
     pub(crate) fn clean_trailers(&self, stream: &Rc<Stream>, mut handle: StreamHandle) {
         if let Err(refused) = self.clean(&mut handle) {
             self.on_stream_gone(stream);
@@ -117,7 +118,7 @@ impl Worker {
         }
     }
 
-    /// Keeps a successful response out of caches that others use (RFC 6750 §2.3).
+    /// Keeps a successful response out of shared caches (RFC 6750 §2.3).
     pub(crate) fn make_private(&self, mut handle: StreamHandle) {
         let field = |name| handle.field(FieldMap::ResponseHeaders, name).unwrap_or_default();
         let Some(value) = private_cache_control(field(":status"), field(CACHE_CONTROL)) else { return };
@@ -126,7 +127,7 @@ impl Worker {
         }
     }
 
-    /// Seals the session id of a response, if it has one. One that Envoy does not change is no id to this gateway.
+    /// Seals the session id of a response, if it has one. If Envoy refuses the change, the gateway will not accept the unsealed id.
     pub(crate) fn seal_session(&self, mut handle: StreamHandle, seal: &SessionSeal) {
         let Some(id) = handle.field(FieldMap::ResponseHeaders, SESSION_ID) else { return };
         let sealed = seal.seal(id);
@@ -135,12 +136,12 @@ impl Worker {
         }
     }
 
-    /// An answer may have come.
+    /// Reads the call results that have arrived.
     pub(crate) fn on_mail(&self, handle: StreamHandle) {
         self.read_mail(&handle);
     }
 
-    /// A stream does not wait any more: its client is gone, or it is answered.
+    /// Forgets a stream that no longer waits: its client is gone, or it was answered.
     pub(crate) fn on_stream_gone(&self, stream: &Stream) {
         if self.waiting.borrow_mut().remove(&stream.id).is_some() {
             self.mailbox.leave(stream.id);
@@ -148,14 +149,14 @@ impl Worker {
         }
     }
 
-    /// A stream came to its end, so some time has passed: reads what has come, sends what no request waits for, and sets the gauges.
+    /// Uses the end of a stream as a tick: reads the mail, reports counts, sends calls that no request waits for, and sets the gauges.
     pub(crate) fn on_tick(&self, handle: StreamHandle) {
         self.read_mail(&handle);
         self.tick(&handle);
     }
 
-    /// A hook of a stream panicked. The engine may be in an inconsistent state, so a new one replaces it, and the other requests that
-    /// wait are refused. The new one numbers its calls anew, so that answers to those of the old one are not for it.
+    /// Replaces the engine after a panic in a hook, since it may be inconsistent, and refuses the other waiting requests. The new engine
+    /// numbers its calls anew and has an id of its own, so that it does not receive results of the old engine's calls.
     pub(crate) fn on_panic(&self, stream: &Stream) {
         let EngineId(before) = self.engine_id.get();
         self.engine_id.set(EngineId(before.wrapping_add(1)));
@@ -168,13 +169,13 @@ impl Worker {
         }
     }
 
-    /// Answers a request that met a defect.
+    /// Counts and refuses a request that met a defect of the filter.
     pub(crate) fn refuse(&self, handle: StreamHandle) {
         self.config.metrics.count_defect(&handle);
         handle.reply(internal_error());
     }
 
-    /// Lets the engine read a request head, and makes its edits.
+    /// Lets the engine read a request head, and applies its edits.
     fn receive(&self, stream: &Stream, handle: &mut StreamHandle) -> Result<Option<Action>, Refused> {
         let (edits, action) = self.read(stream, handle)?;
         for (name, value) in &edits {
@@ -189,9 +190,9 @@ impl Worker {
         Ok(action)
     }
 
-    /// What the engine makes of a request head. Its edits are copied, as they would point into what they change.
+    /// Lets the engine read a request head. The engine's edits are copied, since they borrow from the fields that they change.
     fn read(&self, stream: &Stream, handle: &StreamHandle) -> Result<(Edits, Option<Action>), Refused> {
-        // No configuration for the module asks for the call of an MCP client.
+        // Configurations for the module cannot ask for the call of an MCP client.
         let RequiredAttributes { route, peer, certificate, mcp_call: _ } = self.required_attributes;
         let route = if route { selected_route(handle) } else { None };
         let attribute =
@@ -238,8 +239,8 @@ impl Worker {
         forbidden.iter().try_for_each(|name| handle.remove(FieldMap::RequestTrailers, name))
     }
 
-    /// Hands the answers that have come to the engine, all before the first request goes on: that may be the one of this handle, and its
-    /// end.
+    /// Delivers all call results that have arrived to the engine before the first request continues: that request may be the one of
+    /// `handle`, whose stream may then end.
     fn read_mail(&self, handle: &StreamHandle) {
         let mail = self.mailbox.take();
         if mail.is_empty() {
@@ -262,8 +263,8 @@ impl Worker {
         self.drive(handle, None);
     }
 
-    /// Hands over the calls that the engine has, and does what it has decided about streams that wait. The `current` one, whose head is
-    /// being read, need not be resumed.
+    /// Submits the engine's calls, and carries out its decisions about waiting streams. The `current` stream, whose head is being read,
+    /// need not be resumed.
     fn drive(&self, handle: &StreamHandle, current: Option<StreamId>) {
         let statistics = self.statistics(handle, false);
         loop {
@@ -287,7 +288,7 @@ impl Worker {
         }
     }
 
-    /// Does what is decided about a request, which is resumed if it was paused.
+    /// Carries out the decision about a request, and resumes the request if it was paused.
     fn perform(&self, stream: &Stream, mut handle: StreamHandle, action: Action, was_paused: bool) {
         match action {
             Action::Continue(headers) => match set(&mut handle, &headers) {
@@ -307,7 +308,7 @@ impl Worker {
         }
     }
 
-    /// Answers a request for which Envoy refused a callback.
+    /// Refuses a request for which Envoy refused a callback.
     fn fail(&self, stream: &Stream, handle: StreamHandle, refused: Refused) {
         stream.set_passage(Passage::Shut);
         let reply = self.engine.borrow().internal_error(refused, &self.statistics(&handle, false));
@@ -319,16 +320,16 @@ impl Worker {
     }
 }
 
-/// Edits of a request head: names, and values of those that are replaced.
+/// The edits of a request head: field names, with the new value of each field that is replaced.
 type Edits = Vec<(String, Option<Vec<u8>>)>;
 
-/// The label that the selected route's metadata have for the filter, or else the route's name.
+/// Returns the label for the filter in the selected route's metadata, or else the route's name.
 fn selected_route(handle: &StreamHandle) -> Option<Vec<u8>> {
     handle.route_metadata(METADATA, "route").or_else(|| handle.attribute(Attribute::RouteName))
 }
 
-/// Sets what services receive, and before it, while the request can still be refused, what Envoy keeps. A route may
-/// match on what is set, so it is selected again.
+/// Sets the fields that services receive. Filter state and metadata are set before, while the request can still be refused. Routes may
+/// match on these fields, so Envoy selects the route again.
 fn set(handle: &mut StreamHandle, headers: &UpstreamHeaders) -> Result<(), Refused> {
     for (name, value) in headers.filter_state() {
         handle.set_filter_state(name, value)?;
@@ -345,7 +346,7 @@ fn set(handle: &mut StreamHandle, headers: &UpstreamHeaders) -> Result<(), Refus
     Ok(())
 }
 
-/// An engine that has seen nothing.
+/// Creates an engine with empty caches.
 fn engine(revision: &Revision, log: &Rc<DecisionLog>) -> Engine {
     let settings = Arc::clone(&revision.settings);
     let mut engine = Engine::sharing(settings, &revision.protections, Capabilities::ALL, Rc::clone(log));
@@ -362,6 +363,6 @@ fn host<'h>(statistics: &'h Statistics<'_>, now: Timestamp) -> Host<'h> {
     Host { now, shared_data: &ProcessData, metrics: statistics, randomness: &SystemRandomness }
 }
 
-/// The namespace of dynamic metadata, and of what routes say to the filter.
+/// The namespace of the dynamic metadata that the filter sets, and of the route metadata that it reads.
 const METADATA: &str = "phantom-token";
 const CACHE_CONTROL: &str = "cache-control";

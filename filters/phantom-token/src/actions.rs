@@ -9,7 +9,7 @@ use crate::capabilities::capabilities;
 use crate::field_map;
 use crate::host::{self, Refused};
 
-/// Edits the request head.
+/// Applies the engine's edits to the request head.
 pub(crate) fn edit(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
     if !capabilities().removes_fields {
         return blank(edits);
@@ -20,7 +20,7 @@ pub(crate) fn edit(edits: &HeaderEdits<'_>) -> Result<(), Refused> {
     })
 }
 
-/// Sets what services receive, and before it, while the request can still be refused, what the host keeps.
+/// Sets the fields that services receive. Properties, which the host keeps, are set before, while the request can still be refused.
 pub(crate) fn set(headers: &UpstreamHeaders) -> Result<(), Refused> {
     for (name, value) in headers.filter_state() {
         host::set_property(name, value)?;
@@ -37,7 +37,7 @@ pub(crate) fn make_private() -> Result<(), Refused> {
     }
 }
 
-/// Restores the media type of a reply, which Envoy removes if there is no content.
+/// Restores the media type of a reply, which Envoy removes from a reply without content.
 pub(crate) fn restore_content_type(media_type: &str) -> Result<(), Refused> {
     match host::field(HttpResponseHeaders, CONTENT_TYPE) {
         Err(Refused::NOT_FOUND) => host::replace(HttpResponseHeaders, CONTENT_TYPE, media_type.as_bytes()),
@@ -54,14 +54,14 @@ pub(crate) fn seal_session(seal: &SessionSeal) -> Result<(), Refused> {
     }
 }
 
-/// A reply without a body, and without the field that names its type.
+/// Returns the reply without its body and its media type.
 pub(crate) fn without_body(reply: Reply) -> Reply {
     let headers = reply.headers.into_iter().filter(|(name, _)| *name != CONTENT_TYPE).collect();
     Reply { headers, body: String::new(), ..reply }
 }
 
-/// Some hosts only hide a field that is removed, and send it. There it is blanked, and stays where it can be seen: what is set afterwards
-/// takes its place, and what is not blank was overlooked.
+/// Blanks removed fields, for hosts that only hide a removed field and still send it. A blank field stays visible: what is set later
+/// replaces it, and a field that is not blank was missed, so the request is refused.
 #[cold]
 #[inline(never)]
 fn blank(edits: &HeaderEdits<'_>) -> Result<(), Refused> {

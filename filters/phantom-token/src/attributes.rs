@@ -1,10 +1,10 @@
-//! Attributes of a request besides its fields, from the host.
+//! Request attributes other than header fields, as the host provides them.
 
 use crate::field_map;
 use crate::host::{self, Refused};
 
-/// The label that the selected route's metadata have for the filter, or else the route's name. None, if it has neither; but a host that
-/// does not say must not be taken for one without routes.
+/// Returns the label for the filter in the selected route's metadata, or else the route's name. Returns `None` if the route has neither. A
+/// host that fails to answer is an error: it must not be taken for one without routes.
 pub(crate) fn route() -> Result<Option<Vec<u8>>, Refused> {
     const LABEL: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "phantom-token", "route"];
     for property in [&LABEL[..], &["xds", "route_name"]] {
@@ -16,23 +16,23 @@ pub(crate) fn route() -> Result<Option<Vec<u8>>, Refused> {
     Ok(None)
 }
 
-/// The first URI in the caller's certificate.
+/// Returns the first URI in the caller's certificate.
 pub(crate) fn peer() -> Option<Vec<u8>> {
     host::property(&["connection", "uri_san_peer_certificate"]).ok()
 }
 
-/// The SHA-256 of the caller's certificate, in hexadecimal digits.
+/// Returns the SHA-256 of the caller's certificate, in hexadecimal digits.
 pub(crate) fn certificate() -> Option<Vec<u8>> {
     host::property(&["connection", "sha256_peer_certificate_digest"]).ok()
 }
 
-/// Path and authority, where the host does not show them as pseudo-header fields.
+/// Returns path and authority, for hosts that do not show them as pseudo-header fields.
 #[cold]
 #[inline(never)]
 pub(crate) fn target(fields: &[u8]) -> Result<(Vec<u8>, &[u8]), Refused> {
     let path = host::property(&["request", "path"])?;
     let mut hosts = field_map::fields(fields).filter(|(name, _)| name.eq_ignore_ascii_case(b"host"));
-    // A request without one, or with several, is for no host that a rule could name.
+    // Without `Host`, or with several, the authority is empty, which no rule can name.
     let authority = match (hosts.next(), hosts.next()) {
         (Some((_, host)), None) => host,
         _ => b"",
@@ -40,11 +40,11 @@ pub(crate) fn target(fields: &[u8]) -> Result<(Vec<u8>, &[u8]), Refused> {
     Ok((path, authority))
 }
 
-/// Method, and name of what is called.
+/// The method of an MCP client's call, and the name of what it calls.
 pub(crate) type OwnedCall = (Vec<u8>, Option<Vec<u8>>);
 
-/// Method and tool of an MCP client's call, by the dynamic metadata of Envoy's own filter. None, if that would have refused the body: what is
-/// there twice, or stands behind its limit, may be another call.
+/// Returns the method and tool of an MCP client's call, from the dynamic metadata of Envoy's MCP filter. Returns `None` if that filter
+/// would have rejected the body: a key that is there twice, or beyond the filter's limit, may make it another call.
 #[cold]
 #[inline(never)]
 pub(crate) fn mcp_call() -> Result<Option<OwnedCall>, Refused> {

@@ -15,7 +15,7 @@ use phantom_token_core::CallId;
 use crate::worker::Worker;
 
 thread_local! {
-    /// The calls in flight by the host's numbers, which are unique in a VM, whichever configuration sent them.
+    /// The calls in flight, by the host's numbers, which are unique in a VM across configurations.
     static CALLS: RefCell<BTreeMap<u32, InFlight>> = const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -25,13 +25,13 @@ struct InFlight {
     max_response_bytes: usize,
 }
 
-/// The host has sent a worker's call, and given it this number.
+/// Registers a call that the host has sent, under the number that the host gave it.
 pub(crate) fn expect(number: u32, worker: &Rc<Worker>, call: CallId, max_response_bytes: usize) {
     let worker = Rc::downgrade(worker);
     CALLS.with_borrow_mut(|calls| calls.insert(number, InFlight { worker, call, max_response_bytes }));
 }
 
-/// A callout came to an end: the host has a response of so many fields and bytes, or none to give.
+/// Handles the end of a callout. The counts describe the response; without fields, there is none.
 #[unsafe(no_mangle)]
 extern "C" fn phantom_token_on_http_call_response(
     _context: u32,

@@ -1,7 +1,7 @@
-//! The host behaviour that the filter can rely on. This is the one place for it: the package says which host it is for, and at
-//! start the host has to behave like that one.
+//! The host behavior that the filter can rely on. This is the one place for it: the package says which host it is for, and at start the
+//! host has to behave like that one.
 //!
-//! Behaviour that is not known counts as absent: the filter then does without, or refuses.
+//! Unknown behavior counts as absent: the filter then does without it, or refuses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,29 +10,30 @@ use proxy_wasm::types::MapType;
 
 use crate::host::{self, Refused};
 
-/// What a host does.
+/// What a host can do.
 #[derive(Debug)]
 pub(crate) struct Capabilities {
-    /// What configurations are held against.
+    /// The kind of the host. In a host of another kind, the package refuses all requests.
     pub(crate) kind: HostKind,
-    /// The effective context can be switched, so that requests can share an answer.
+    /// Whether the effective context can be switched, so that requests can share a response.
     pub(crate) switches: bool,
-    /// A field that is removed is not sent, and one that is replaced takes the place of all of its name. Otherwise fields are blanked,
-    /// and a request with two that have to be changed is refused.
+    /// Whether removed fields are not sent, and setting a field replaces all fields of its name. Otherwise, removed fields are blanked, and
+    /// a request with two fields of a name that has to be changed is refused.
     pub(crate) removes_fields: bool,
-    /// `:path` and `:authority` are what services receive. Otherwise the path is in a property, and the authority in `Host`.
+    /// Whether `:path` and `:authority` are what services receive. Otherwise, the path is in a property, and the authority in `Host`.
     pub(crate) shows_target: bool,
-    /// How many fields are surely shown, by the number that comes with a callback.
+    /// The largest field count, as announced with a callback, up to which the host surely shows all fields.
     pub(crate) max_fields: usize,
-    /// A trap leaves the VM as it is. Otherwise what it has not written is lost.
+    /// Whether the VM survives a trap. Otherwise, a trap loses whatever the VM has not passed to the host.
     pub(crate) keeps_vm: bool,
-    /// Gauges can be added to, so that those of all workers add up. Otherwise they are set.
+    /// Whether gauges can be added to, so that the parts of all workers add up. Otherwise, they are set.
     pub(crate) adds_to_gauges: bool,
-    /// A reply reaches its client whatever its callout brought. Otherwise it has no body where that had none.
+    /// Whether a reply reaches its client whatever the callout returned. Otherwise, a reply after a response without a body has no body
+    /// either.
     pub(crate) keeps_bodies: bool,
-    /// A reply's reason and its status for gRPC clients stay internal to the host.
+    /// Whether the reason of a reply and its status for gRPC clients stay internal to the host.
     pub(crate) takes_details: bool,
-    /// The host retries callouts that ask for it, and takes the fields off that do.
+    /// Whether the host retries callouts that ask for retries, and removes the fields that ask.
     pub(crate) retries: bool,
 }
 
@@ -41,25 +42,25 @@ pub(crate) fn capabilities() -> &'static Capabilities {
     if IS_FOR_KONG.load(Ordering::Relaxed) { &KONG } else { &ENVOY }
 }
 
-/// The package is for Kong.
+/// Makes this the package for Kong.
 pub(crate) fn set_for_kong() {
     IS_FOR_KONG.store(true, Ordering::Relaxed);
 }
 
-/// The kind of the host, by what it does.
+/// Returns the kind of the host, by its behavior.
 ///
-/// Switching to a context that is not there fails on Envoy. Hosts that cannot switch claim success, and lack other features
-/// too.
+/// Switching to a context that does not exist fails on Envoy. Hosts that cannot switch claim success, and lack other features too.
 pub(crate) fn recognise(root: u32) -> HostKind {
     if host::set_effective_context(NO_CONTEXT).is_err() {
         return HostKind::Envoy;
     }
-    // Should it have done so after all, it has to come back.
+    // In case the host did switch, this switches back.
     let _ = host::set_effective_context(root);
     HostKind::Kong
 }
 
-/// Whether Envoy's filter for MCP tells what servers read in a body: since 1.40. A host that does not say its version is older.
+/// Whether Envoy's MCP filter says what servers read in a body, as it does since 1.40. A host that does not report its version counts as
+/// older.
 pub(crate) fn reads_calls() -> bool {
     let number = |name| {
         let number = host::property(&["xds", "node", "user_agent_build_version", "version", name]).ok()?;
@@ -68,9 +69,9 @@ pub(crate) fn reads_calls() -> bool {
     number("major_number").zip(number("minor_number")).is_some_and(|version| version >= (1, 40))
 }
 
-/// Lets the host prove that it switches to the root context and back: some say that they do, and do nothing, so that the filter would
-/// forward the wrong request. The root context has no request, so the path of this `stream` must not be readable from there. All is done
-/// twice, since a host may refuse a read for another reason. None, if this proves nothing.
+/// Has the host prove that it switches to the root context and back: some hosts claim success and do nothing, so the filter would forward
+/// the wrong request. The root context has no request, so the path of `stream` must not be readable from there. The test runs twice, since
+/// a host may refuse a read for another reason. Returns `None` if the test proves nothing.
 ///
 /// # Errors
 /// The host did not switch back.
@@ -119,7 +120,7 @@ const KONG: Capabilities = Capabilities {
     retries: false,
 };
 
-/// A context that no host has made.
+/// A context that no host has created.
 const NO_CONTEXT: u32 = u32::MAX;
 
 static IS_FOR_KONG: AtomicBool = AtomicBool::new(false);

@@ -1,7 +1,7 @@
-//! The serialised header map of the proxy-wasm ABI, little-endian: the number of fields, the sizes of each name and value, then
-//! each name and value, each followed by a NUL.
+//! The serialized header map of the proxy-wasm ABI, little-endian: the number of fields, the sizes of each name and value, then each name
+//! and value, each followed by a NUL.
 
-/// The fields, borrowed from the bytes. What does not fit its own sizes ends the list: the host would not write that.
+/// Returns the fields, borrowed from the bytes. Data that does not match the sizes ends the list; the host would not write that.
 pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
     let (count, rest) = read_size(bytes).unwrap_or_default();
     let (mut sizes, mut data) = rest.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
@@ -16,7 +16,7 @@ pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clo
     })
 }
 
-/// Serialises fields.
+/// Serializes fields.
 pub(crate) fn encode<V: AsRef<str>>(fields: &[(&str, V)]) -> Vec<u8> {
     let sizes =
         |(name, value): &(&str, V)| name.len().saturating_add(value.as_ref().len()).saturating_add(10);

@@ -1,4 +1,4 @@
-//! The calls into the host that the filter needs, as results.
+//! The calls into the host that the filter needs, each with its status as a `Result`.
 //!
 //! The SDK's own wrappers panic on a status that they do not expect, and on bytes that are not UTF-8; one panic stops a worker.
 //! These declare the same imports and return the status.
@@ -33,18 +33,17 @@ impl fmt::Display for Refused {
 impl Refused {
     /// The requested item does not exist.
     pub(crate) const NOT_FOUND: Self = Self(1);
-    /// The result is incomplete; our own status, not one of the ABI.
+    /// The result is incomplete. This status is the filter's own, not one of the ABI.
     pub(crate) const INCOMPLETE: Self = Self(u32::MAX);
 }
 
-/// The time.
 pub(crate) fn now() -> Result<Timestamp, Refused> {
     let mut nanoseconds = 0;
     done(proxy_get_current_time_nanoseconds(&mut nanoseconds))?;
     Ok(Timestamp::from_millis(nanoseconds / 1_000_000))
 }
 
-/// Writes to the host's log. A host that does not take a line has nowhere to say so.
+/// Writes to the host's log. If the host does not accept a line, there is nowhere to report that.
 pub(crate) fn log(level: Level, text: &str) {
     // The ABI counts from trace up, `log` from error down.
     let level = Level::Trace as u32 - level as u32;
@@ -61,7 +60,7 @@ pub(crate) fn buffer(buffer: BufferType, size: usize) -> Result<Vec<u8>, Refused
     owned(|data, length| unsafe { proxy_get_buffer_bytes(buffer, 0, size, data, length) })
 }
 
-/// All fields of a header map, as the ABI serialises them; [`field_map::fields`] reads them.
+/// Returns all fields of a header map, as the ABI serializes them; [`field_map::fields`] reads them.
 pub(crate) fn fields(map: MapType) -> Result<Vec<u8>, Refused> {
     // SAFETY: `owned` passes pointers to its locals.
     owned(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
@@ -73,7 +72,7 @@ pub(crate) fn field(map: MapType, name: &str) -> Result<Vec<u8>, Refused> {
     owned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
 }
 
-/// Sets a field of a header map in place of all of that name.
+/// Sets a field of a header map in place of all fields of that name.
 pub(crate) fn replace(map: MapType, name: &str, value: &[u8]) -> Result<(), Refused> {
     // SAFETY: `name` and `value` outlive the call.
     done(unsafe {
@@ -87,14 +86,14 @@ pub(crate) fn remove(map: MapType, name: &str) -> Result<(), Refused> {
     done(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
-/// A property of the stream, by the parts of its path.
+/// Returns a property of the stream, given the parts of its path.
 pub(crate) fn property(path: &[&str]) -> Result<Vec<u8>, Refused> {
     let path = path.join("\0");
     // SAFETY: `owned` passes pointers to its locals, and `path` outlives the call.
     owned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
-/// A value of the shared data, with its number for compare-and-swap.
+/// Returns a value of the shared data, with its number for compare-and-swap.
 pub(crate) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Refused> {
     let mut cas = 0;
     // SAFETY: `key` outlives the call, `cas` is a local of the type that the ABI writes.
@@ -117,7 +116,7 @@ pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<MetricId, Re
     Ok(MetricId(id))
 }
 
-/// Adds to a counter, or to a gauge, from which it may take as well.
+/// Adds to a counter or a gauge. For a gauge, the offset may be negative.
 pub(crate) fn add(metric: MetricId, offset: i64) -> Result<(), Refused> {
     done(proxy_increment_metric(metric.0, offset))
 }
@@ -127,18 +126,18 @@ pub(crate) fn record(metric: MetricId, value: u64) -> Result<(), Refused> {
     done(proxy_record_metric(metric.0, value))
 }
 
-/// Sets a property of the stream; Envoy keeps it as filter state, under this name behind `wasm.`.
+/// Sets a property of the stream. Envoy keeps it as filter state, under this name with the prefix `wasm.`.
 pub(crate) fn set_property(name: &str, value: &str) -> Result<(), Refused> {
     // SAFETY: `name` and `value` outlive the call.
     done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// Lets the following calls concern another stream. Some hosts do nothing and say "ok".
+/// Makes the following calls apply to another stream. Some hosts do nothing and return "ok".
 pub(crate) fn set_effective_context(stream: u32) -> Result<(), Refused> {
     done(proxy_set_effective_context(stream))
 }
 
-/// Calls the root context's `on_tick` every so often; never, if it is zero.
+/// Sets how often the host calls the root context's `on_tick`; zero stops the calls.
 pub(crate) fn set_tick_period(period: Duration) -> Result<(), Refused> {
     done(proxy_set_tick_period_milliseconds(u32::try_from(period.as_millis()).unwrap_or(u32::MAX)))
 }
@@ -148,8 +147,8 @@ pub(crate) fn resume_request() -> Result<(), Refused> {
     done(proxy_continue_stream(StreamType::HttpRequest))
 }
 
-/// Answers a request here. What it says of the reason is for the host's access log, in Envoy `%RESPONSE_CODE_DETAILS%`; other hosts
-/// would write it into the status line.
+/// Sends a reply to the client. Its details give the reason to the host's access log, in Envoy `%RESPONSE_CODE_DETAILS%`; other hosts get
+/// none, as they would write it into the status line.
 pub(crate) fn reply(reply: Reply) -> Result<(), Refused> {
     let takes_details = capabilities().takes_details;
     let reply = reply.for_host(takes_details);
@@ -173,7 +172,7 @@ pub(crate) fn reply(reply: Reply) -> Result<(), Refused> {
     })
 }
 
-/// Sends a callout in the name of the context in effect, and returns its number. [`crate::callouts`] gets its response.
+/// Sends a callout on behalf of the effective context, and returns its number. [`crate::callouts`] receives the response.
 pub(crate) fn send(callout: &Callout) -> Result<u32, Refused> {
     let (upstream, body) = (callout.upstream(), callout.body());
     let retries = capabilities().retries;
@@ -206,15 +205,15 @@ fn done(status: u32) -> Result<(), Refused> {
 
 const NO_GRPC_STATUS: i32 = -1;
 
-/// Bytes that the host has written into memory that it asked this module for.
+/// Returns bytes that the host wrote into memory that it had this module allocate.
 fn owned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Refused> {
     let (mut data, mut size) = (null_mut(), 0);
     done(call(&mut data, &mut size))?;
     if data.is_null() {
         return Ok(Vec::new());
     }
-    // SAFETY: the host got `data` from the SDK's `proxy_on_memory_allocate`, which leaks a boxed slice of exactly `size`
-    // bytes, and has given it up.
+    // SAFETY: the host got `data` from the SDK's `proxy_on_memory_allocate`, which leaks a boxed slice of exactly `size` bytes, and does
+    // not use it any more.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -222,7 +221,7 @@ type Text = *const u8;
 type ReturnText = *mut *mut u8;
 type ReturnSize = *mut usize;
 
-// All return a status. Those without a pointer to memory of some length are safe to call.
+// All functions return a status. Those that take no pointer to memory of some length are safe to call.
 #[rustfmt::skip]
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {

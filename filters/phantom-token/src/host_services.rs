@@ -5,7 +5,7 @@ use phantom_token_core::{LogSink, Randomness, SharedData, Timestamp};
 
 use crate::host;
 
-/// The services that a VM has from its host.
+/// The services that a VM receives from its host.
 pub(crate) struct HostServices;
 
 impl SharedData for HostServices {
@@ -18,7 +18,7 @@ impl SharedData for HostServices {
     }
 }
 
-/// By WASI.
+/// Randomness from WASI.
 impl Randomness for HostServices {
     fn bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];

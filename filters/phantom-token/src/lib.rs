@@ -1,8 +1,8 @@
 //! The phantom token filter for proxy-wasm hosts: a thin adapter that carries bytes between the host and the
 //! [engine](phantom_token_core::Engine).
 //!
-//! *Invariant:* only this crate knows proxy-wasm. *Invariant:* `actions` is the only place that changes a request or a response;
-//! `worker` is the only one that sends calls, replies and resumes.
+//! *Invariant:* only this crate knows proxy-wasm. *Invariant:* `actions` is the only place that changes a request or a response; `worker`
+//! is the only one that sends calls, replies and resumes, except that `stream` refuses requests when there is no worker.
 
 #![allow(missing_docs, reason = "the SDK's macro defines a function without one")]
 
@@ -27,7 +27,7 @@ proxy_wasm::main! {{
     proxy_wasm::set_root_context(|context| Box::new(Root::new(context)));
 }}
 
-/// How the package for Kong starts: the packaging step gives it the name of the other start.
+/// The start function in Kong's package: the packaging step exports it as `_initialize`, in place of the SDK's.
 #[unsafe(no_mangle)]
 #[allow(unsafe_code, reason = "a host calls it by its name")]
 pub extern "C" fn phantom_token_start_in_kong() {

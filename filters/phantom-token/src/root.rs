@@ -63,10 +63,10 @@ impl RootContext for Root {
 
 impl Context for Root {}
 
-/// The configuration, of so many bytes.
+/// Reads the configuration, of `size` bytes.
 ///
 /// # Errors
-/// Lines for the operator.
+/// Log lines for the operator.
 fn settings(host_kind: HostKind, size: usize) -> Result<Settings, Vec<String>> {
     if host_kind != capabilities().kind {
         let text = "this package of the filter is for another host, so all requests are refused: phantom_token.wasm is for Envoy, \

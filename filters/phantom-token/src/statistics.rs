@@ -1,6 +1,7 @@
 //! The metrics of one configuration on one worker, in the host's statistics, which sum over all workers.
 //!
-//! A counter is a number in this VM until the next tick: a request makes no call for it. Without ticks, it is written at once.
+//! Counters add up in this VM until the next tick, so a request makes no host call for them. Without ticks, or on hosts whose VMs do not
+//! survive a trap, each count is reported at once.
 
 use std::cell::Cell;
 
@@ -10,7 +11,7 @@ use proxy_wasm::types::MetricType;
 use crate::capabilities::capabilities;
 use crate::host::{self, MetricId};
 
-/// All metrics. One that the host refuses is not kept.
+/// All metrics. A metric that the host refuses is `None`, and is not counted.
 pub(crate) struct Statistics {
     counters: Vec<Count>,
     denied: Vec<Count>,
@@ -21,20 +22,20 @@ pub(crate) struct Statistics {
     collects: bool,
 }
 
-/// A counter, and how much of it the host does not know yet.
+/// A counter, with the part that has not been reported to the host.
 struct Count {
     metric: Option<MetricId>,
     unreported: Cell<u64>,
 }
 
-/// What this worker's part of a gauge is, as the host knows it.
+/// This worker's part of a gauge, as last reported to the host.
 struct Level {
     metric: Option<MetricId>,
     reported: Cell<i64>,
 }
 
 impl Statistics {
-    /// Defines all metrics. If `has_ticks`, counters wait for [`Self::flush`].
+    /// Defines all metrics. If `has_ticks` and the VM survives traps, counters wait for [`Self::flush`].
     pub(crate) fn define(has_ticks: bool) -> Self {
         let count = |name: &str| Count {
             metric: host::define_metric(MetricType::Counter, name).ok(),
@@ -56,7 +57,7 @@ impl Statistics {
         }
     }
 
-    /// Reports what was counted since the last time.
+    /// Reports what was counted since the last flush.
     pub(crate) fn flush(&self) {
         let Self { counters, denied, shadow_denied, .. } = self;
         counters.iter().chain(denied).chain(shadow_denied).for_each(Count::report);
@@ -97,7 +98,7 @@ impl Metrics for Statistics {
     }
 }
 
-/// Reports the rest of the counters, and removes this worker's part of the gauges.
+/// Reports the remaining counts, and removes this worker's part of the gauges.
 impl Drop for Statistics {
     fn drop(&mut self) {
         self.flush();

@@ -14,7 +14,7 @@ use crate::worker::Worker;
 /// The context of a stream.
 pub(crate) struct Stream {
     context: u32,
-    /// None without a configuration that can be used: then no request gets through.
+    /// `None` without a valid configuration: then no request gets through.
     worker: Option<Rc<Worker>>,
     progress: Progress,
     is_response_private: bool,
@@ -22,27 +22,28 @@ pub(crate) struct Stream {
 
 /// How far a request has come.
 pub(crate) enum Progress {
-    /// It is settled.
+    /// The outcome is known.
     Settled(Outcome),
-    /// It waits, until its worker sets another outcome here.
+    /// The request waits until its worker sets the outcome here.
     Waiting(Rc<Cell<Outcome>>),
 }
 
 /// What has become of a request. Some hosts deliver its body while its head is still paused.
 #[derive(Clone, Copy)]
 pub(crate) enum Outcome {
-    /// It waits, or is refused for want of the host.
+    /// The request waits, or was refused because a host call failed.
     Paused,
-    /// It is answered here; by a reply of this media type, if the host takes that off, since there is no content.
+    /// The filter answered the request. For a gRPC call, this is the media type of the reply, which the host may remove since there is no
+    /// content.
     Answered(Option<&'static str>),
-    /// It continues.
+    /// The request continues.
     Forwarded,
-    /// It continues, and the session id of its response is sealed.
+    /// The request continues, and the session id of its response is sealed.
     ForwardedInSession,
 }
 
 impl Outcome {
-    /// Whether it continues.
+    /// Whether the request continues.
     pub(crate) fn is_forwarded(self) -> bool {
         matches!(self, Self::Forwarded | Self::ForwardedInSession)
     }
@@ -53,7 +54,7 @@ impl Stream {
         Self { context, worker, progress: Progress::Settled(Outcome::Paused), is_response_private: false }
     }
 
-    /// The session id of its response is not to be sealed any more.
+    /// Drops the seal for the session id of the response.
     fn leave_session(&self) {
         if let (Some(worker), Outcome::ForwardedInSession) = (&self.worker, self.outcome()) {
             worker.forget_session(self.context);

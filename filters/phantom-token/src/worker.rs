@@ -28,20 +28,20 @@ pub(crate) struct Worker {
     engine: RefCell<Engine>,
     log: Rc<DecisionLog>,
     statistics: Statistics,
-    /// The streams that wait, and where each learns its outcome.
+    /// The waiting streams, and where each finds its outcome.
     waiting: RefCell<BTreeMap<u32, Rc<Cell<Outcome>>>>,
-    /// What seals the session ids in the responses of these streams.
+    /// The seals for session ids in responses, by stream.
     seals: RefCell<BTreeMap<u32, SessionSeal>>,
-    /// The root context.
+    /// The id of the root context.
     root: u32,
-    /// Whether the host switches between contexts, once that is known.
+    /// Whether the host switches between contexts; `None` until that is known.
     switches: Cell<Option<bool>>,
-    /// Whether a reply that is made now may have a body.
+    /// Whether a reply sent at this point may have a body.
     takes_bodies: Cell<bool>,
 }
 
 impl Worker {
-    /// A worker without anything in its caches; `root` is the root context.
+    /// Creates a worker with empty caches; `root` is the root context.
     pub(crate) fn new(settings: Settings, root: u32) -> Self {
         let configured = format!("configured: {settings}");
         let log = Rc::new(DecisionLog::new(&settings, &HostServices, Box::new(HostServices)));
@@ -53,7 +53,7 @@ impl Worker {
             );
         });
         let engine_capabilities = Capabilities {
-            // Not before it is proven.
+            // Only set once it is proven.
             switches_streams: false,
             outlives_streams: false,
             has_timers: timers.is_ok(),
@@ -66,7 +66,7 @@ impl Worker {
             waiting: RefCell::default(),
             seals: RefCell::default(),
             root,
-            // A host that cannot is not asked.
+            // A host that cannot switch is not tested.
             switches: Cell::new((!capabilities().switches).then_some(false)),
             takes_bodies: Cell::new(true),
         };
@@ -74,12 +74,12 @@ impl Worker {
             worker.engine.borrow_mut().prepare(host);
         }
         worker.statistics.increment(Counter::ConfigAccepted);
-        // The host also tries a configuration in a VM that it throws away.
+        // Reported at once, since the host also tries a configuration in a VM that it then discards.
         worker.statistics.flush();
         worker
     }
 
-    /// A request head of `field_count` fields arrived. How far it comes, and whether the response is for the client alone.
+    /// Handles a request head of `field_count` fields. Returns the request's progress, and whether the response is private to the client.
     pub(crate) fn on_request(self: &Rc<Self>, context: u32, field_count: usize) -> (Progress, bool) {
         self.receive(context, field_count).unwrap_or_else(|refused| {
             self.waiting.borrow_mut().remove(&context);
@@ -89,11 +89,11 @@ impl Worker {
         })
     }
 
-    /// A trailer section of `field_count` fields arrived. It is not looked at again, so it is cleaned whether the request waits or has
-    /// continued.
+    /// Removes forbidden fields from a trailer section of `field_count` fields, whether the request waits or has continued: the filter does
+    /// not see the section again.
     ///
     /// # Errors
-    /// The host refused a call. The request is answered.
+    /// The host refused a call. The request has been answered.
     #[inline(never)]
     pub(crate) fn clean_trailers(&self, context: u32, field_count: usize) -> Result<(), Refused> {
         let clean = || {
@@ -111,7 +111,7 @@ impl Worker {
         })
     }
 
-    /// A call came to its end, with a response of so many fields and bytes, or none.
+    /// Handles the end of a call, with a response of `field_count` fields and `body_size` bytes. Without fields, there is no response.
     pub(crate) fn on_call_done(
         self: &Rc<Self>,
         call: CallId,
@@ -146,14 +146,14 @@ impl Worker {
         self.takes_bodies.set(true);
     }
 
-    /// The stream does not wait any more: its client is gone, or it is answered.
+    /// Forgets a stream that no longer waits: its client is gone, or it was answered.
     pub(crate) fn on_stream_gone(&self, context: u32) {
         if self.waiting.borrow_mut().remove(&context).is_some() {
             self.engine.borrow_mut().on_stream_gone(stream(context));
         }
     }
 
-    /// Some time has passed. It is called for the root context.
+    /// Does periodic work. Called in the root context.
     pub(crate) fn on_tick(self: &Rc<Self>) {
         if let Ok(host) = self.lend() {
             self.engine.borrow_mut().on_tick(host);
@@ -163,8 +163,8 @@ impl Worker {
         self.statistics.flush();
     }
 
-    /// A response head passes, of a service or of a reply of this worker's. Gives the reply its media type, seals a session id, and keeps a
-    /// successful response out of caches that others use if it `is_private` (RFC 6750 §2.3).
+    /// Edits the response head of a service, or of a reply by this worker. Restores the reply's media type, seals a session id, and keeps a
+    /// successful response out of shared caches if it `is_private` (RFC 6750 §2.3).
     pub(crate) fn on_response(&self, context: u32, outcome: Outcome, is_private: bool) {
         let edited = match outcome {
             Outcome::Answered(Some(media_type)) => actions::restore_content_type(media_type),
@@ -177,7 +177,7 @@ impl Worker {
         }
     }
 
-    /// The request in effect continues, and the session id of its response will be sealed.
+    /// Stores the seal for the session id of the response, since the request continues.
     #[cold]
     #[inline(never)]
     fn begin_session(&self, context: u32, seal: &SessionSeal) -> Outcome {
@@ -185,14 +185,14 @@ impl Worker {
         Outcome::ForwardedInSession
     }
 
-    /// A stream is over whose session id was to be sealed.
+    /// Drops the seal of a stream that has ended, or no longer needs it.
     #[cold]
     #[inline(never)]
     pub(crate) fn forget_session(&self, context: u32) {
         self.seals.borrow_mut().remove(&context);
     }
 
-    /// An id that stays unsealed is none to this gateway.
+    /// Seals the session id of a response. If the host refuses the change, the gateway will not accept the unsealed id.
     #[cold]
     #[inline(never)]
     fn seal_session(&self, context: u32) -> Result<(), Refused> {
@@ -200,7 +200,7 @@ impl Worker {
     }
 
     fn receive(self: &Rc<Self>, context: u32, field_count: usize) -> Result<(Progress, bool), Refused> {
-        // Such a list is not even asked for: a host may write it past its end.
+        // A longer list is not even requested: a host may write past the end of it.
         if field_count > capabilities().max_fields {
             self.reply(self.engine.borrow().refuse(Reason::TooManyFields, &self.statistics));
             return Ok((Progress::Settled(Outcome::Answered(None)), false));
@@ -254,13 +254,13 @@ impl Worker {
             }
         }
         self.send_calls(Some(context), host);
-        // A call that could not be sent may have decided about this request.
+        // A call that could not be sent may have led to a decision about this request.
         self.act(Some(context));
         Ok(outcome)
     }
 
-    /// Sends the calls that the engine has. Where the host switches contexts, they are sent in the root context's name, which outlives
-    /// their responses; elsewhere in the name of the context in effect. `current` is the stream that the host is calling about.
+    /// Sends the engine's calls: if the host switches contexts, on behalf of the root context, which outlives their responses; otherwise on
+    /// behalf of the effective context. `current` is the stream about which the host is calling the filter.
     fn send_calls(self: &Rc<Self>, current: Option<u32>, host: Host<'_>) {
         while let Some(call) = self.poll_call(host) {
             match self.send(&call, current) {
@@ -284,13 +284,13 @@ impl Worker {
         sent
     }
 
-    /// Does what the engine has decided about streams that wait. The `current` one, whose head is being read, need not be resumed.
+    /// Carries out the engine's decisions about waiting streams. The `current` stream, whose head is being read, need not be resumed.
     fn act(&self, current: Option<u32>) {
         while let Some((stream, action)) = self.poll_action() {
             let context = context(stream);
             let Some(outcome) = self.waiting.borrow_mut().remove(&context) else { continue };
             let is_current = current == Some(context);
-            // A stream that is gone needs nothing, and cannot be switched to.
+            // A stream that is gone needs no action, and the host cannot switch to it.
             if !is_current && host::set_effective_context(context).is_err() {
                 continue;
             }
@@ -311,7 +311,7 @@ impl Worker {
         self.engine.borrow_mut().poll_action()
     }
 
-    /// What the request in effect comes to.
+    /// Carries out the decision about the request in effect, and returns its outcome.
     fn perform(&self, context: u32, action: Action) -> Result<Outcome, Refused> {
         match action {
             Action::Continue(headers) => {
@@ -328,13 +328,13 @@ impl Worker {
         }
     }
 
-    /// Answers a request for which the host refused a call.
+    /// Refuses a request for which the host refused a call.
     fn fail(&self, refused: Refused) {
         let reply = self.engine.borrow().internal_error(refused, &self.statistics);
         self.reply(reply);
     }
 
-    /// A request whose reply the host does not take stays paused: it does not continue.
+    /// Sends a reply. If the host refuses it, the request stays paused: it does not continue.
     fn reply(&self, reply: Reply) {
         let reply = if self.takes_bodies.get() { reply } else { actions::without_body(reply) };
         if let Err(refused) = host::reply(reply) {
@@ -360,5 +360,5 @@ fn context(stream: StreamId) -> u32 {
     u32::try_from(stream.0).unwrap_or(u32::MAX)
 }
 
-/// How long a call in the background waits at most to be sent; so rarely that an idle worker does not notice.
+/// The longest time that a background call waits to be sent. Ticks are rare enough that an idle worker does not notice them.
 const TICK: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! What clients send: a few tokens, in all places that are looked at, and fields that imitate the gateway's own.
+//! What clients send: a few tokens in every place where the engine looks for one, and fields that imitate the gateway's own.
 
 use std::sync::LazyLock;
 
@@ -9,16 +9,16 @@ use phantom_token_fuzz::{expand, key_set};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// A token, and what the server knows of it.
+/// A token, and what the authorization server knows about it.
 pub struct Token {
     pub text: &'static str,
     pub user: &'static str,
     pub scope: &'static str,
-    /// Whether it is bound to the client's key.
+    /// Whether the token is bound to the client's key.
     pub is_bound: bool,
 }
 
-/// No text is in another, nor in any other field.
+/// The tokens of the clients. No token's text is part of another's, nor of any other field.
 pub const TOKENS: [Token; 4] = [
     Token { text: "opaque-1", user: "alice", scope: "", is_bound: false },
     Token { text: "opaque-2", user: "bob", scope: "admin", is_bound: false },
@@ -26,12 +26,12 @@ pub const TOKENS: [Token; 4] = [
     Token { text: "opaque-4", user: "dave", scope: "admin", is_bound: true },
 ];
 
-/// How a request shows its token.
+/// How a request presents its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials {
     Bearer,
     Proven,
-    /// With the proof of the request before.
+    /// With the proof of the previous request.
     ProvenAgain,
     Unproven,
     Query,
@@ -45,20 +45,20 @@ pub enum Credentials {
     Nothing,
 }
 
-/// What a request is for.
+/// The path that a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Orders,
     Public,
-    /// Its rule only reports.
+    /// The rule of this path is `report_only`.
     Trial,
-    /// It needs the scope `admin`.
+    /// The rule of this path requires the scope `admin`.
     Admin,
-    /// No rule exposes it.
+    /// No rule matches this path.
     Unlisted,
 }
 
-/// Which fields of the gateway's own a client imitates.
+/// Which of the gateway's own fields a client imitates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoofed {
     Nothing,
@@ -76,17 +76,17 @@ pub struct Sent {
     pub credentials: Credentials,
     pub place: Place,
     pub spoofed: Spoofed,
-    /// The number of the step.
+    /// The number of the step that sent it.
     pub step: usize,
     /// In milliseconds.
     pub at: u64,
-    /// Its proof, if it has one.
+    /// The DPoP proof that the request has if its credentials need one.
     pub proof: Proof,
-    /// Whether another request with its token waited at the worker.
+    /// Whether another request with the same token was waiting at the worker.
     pub has_company: bool,
 }
 
-/// A proof that the client has the key.
+/// A DPoP proof, which shows that the client has the key.
 #[derive(Clone, Copy, Debug)]
 pub struct Proof {
     pub number: usize,
@@ -110,7 +110,7 @@ impl Credentials {
         Self::Nothing,
     ];
 
-    /// Whether there is one token where it should be.
+    /// Whether the request has exactly one token, in a place where the engine accepts it.
     pub fn is_one_token(self) -> bool {
         !matches!(self, Self::Unproven | Self::Twice | Self::Both | Self::Basic | Self::Nothing)
     }
@@ -123,7 +123,7 @@ impl Credentials {
 impl Place {
     pub const ALL: [Self; 5] = [Self::Orders, Self::Public, Self::Trial, Self::Admin, Self::Unlisted];
 
-    /// Whether a token is looked at.
+    /// Whether requests for this path need a token.
     pub fn is_protected(self) -> bool {
         matches!(self, Self::Orders | Self::Trial | Self::Admin)
     }
@@ -149,7 +149,6 @@ impl Sent {
         &TOKENS[self.token]
     }
 
-    /// The fields of the request.
     pub fn fields(&self) -> Fields {
         let text = self.token().text;
         let path = self.place.path();
@@ -185,7 +184,7 @@ impl Sent {
         fields.map(|(name, value)| (name.to_owned(), value.into_bytes())).collect()
     }
 
-    /// RFC 9449 §4.2.
+    /// Returns a DPoP proof (RFC 9449 §4.2).
     fn proof(&self, path: &str, token: &str) -> String {
         let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": *JWK});
         let claims = json!({
@@ -197,7 +196,7 @@ impl Sent {
     }
 }
 
-/// Whether a text shows the token of any client.
+/// Whether a text contains any client's token.
 pub fn shows_token(text: &[u8]) -> bool {
     TOKENS.iter().any(|token| text.windows(token.text.len()).any(|window| window == token.text.as_bytes()))
 }
@@ -212,6 +211,6 @@ static JWK: LazyLock<Value> =
     LazyLock::new(|| json!({"kty": "OKP", "crv": "Ed25519", "x": key_set()["keys"][1]["x"]}));
 
 pub const ORIGIN: &str = "https://api.example.com";
-/// What spoofed fields say.
+/// The value of spoofed fields.
 pub const SPOOFED: &str = "spoofed";
 const AUTHORITY: &str = "api.example.com";

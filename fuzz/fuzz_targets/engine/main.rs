@@ -1,12 +1,12 @@
-//! Feeds the engine a script: requests, responses, clients that leave, ticks and a clock that jumps, in any order, at two workers
-//! that share data, on a host with any set of capabilities.
+//! Feeds the engine a script of requests, responses, clients that leave, ticks and clock jumps, in any order, at two workers that share
+//! data, on a host with any set of capabilities.
 //!
-//! *Invariant:* every request gets one action, and none once its client is gone. It continues only at a public place; or by
-//! what the server said of its own token, signed, unexpired and no older than caching allows; or without credentials, where its
-//! rule only reports. Neither services nor the log see the client's token. A 401 is always the client's fault, and a failure of
-//! the server is a 5xx. When all calls have ended, no request waits.
+//! *Invariant:* every request gets one action, and none once its client has left. It continues only on a public path; or by what the server
+//! said about its own token, signed, unexpired and no older than caching allows; or without credentials, where its rule only reports.
+//! Neither services nor the log see the client's token. A 401 is always the client's fault, and a failure of the server is a 5xx. When all
+//! calls have ended, no request waits.
 //!
-//! If it failed, a request would continue by another client's answer, or hang, or take its token along.
+//! If it failed, a request would continue with another client's answer, hang, or be forwarded with its token.
 #![no_main]
 
 mod client;
@@ -33,7 +33,7 @@ struct Input<'a> {
     caching: Choice<4>,
     limits: Choice<4>,
     publishes_keys: Choice<2>,
-    /// One step a line.
+    /// The script, one step a line.
     script: &'a [u8],
 }
 
@@ -78,7 +78,7 @@ impl Input<'_> {
             },
             "token": {"issuer": server::ISSUER, "leeway": "0s", "dpop": "allowed"},
             "keys": keys,
-            // Shared proofs are written slot by slot, which takes most of the time of a run.
+            // Shared proofs are written slot by slot, which would take most of a run's time.
             "dpop": {"origins": [client::ORIGIN], "max_proofs": 1024, "shared": false},
             "token_sources": {
                 "query_parameter": "access_token", "cookie": "session", "header": "x-token",

@@ -1,5 +1,5 @@
-//! What has to be true of every request, whatever happened. The model does not foresee what the engine does: it judges what it did,
-//! by what the client sent and what the server said.
+//! What has to be true of every request, whatever happened. The model does not predict what the engine does: it judges the outcome by what
+//! the client sent and what the server said.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,18 @@ use crate::server::{Answer, MAX_TTL, Meaning, Response, Statement};
 
 /// What the model knows.
 pub struct Model {
-    /// How long an answer counts beyond its time while the server fails, in milliseconds.
+    /// How long an answer may be used beyond its freshness while the server fails, in milliseconds.
     stale_if_error: u64,
-    /// Whether the keys of the server have to be fetched.
+    /// Whether the engine has to fetch the server's keys.
     publishes_keys: bool,
     statements: Vec<Statement>,
-    /// Whether a worker has had no service of the server.
+    /// For each worker, whether a call to the server has failed.
     had_outage: [bool; 2],
-    /// Whether a worker had a call end at a time that its host did not tell.
+    /// For each worker, whether a call ended without the host providing the time.
     had_no_time: [bool; 2],
-    /// Whether a worker has a request for a token.
+    /// For each worker and token, whether a request for a protected path has brought the token.
     knows: [[bool; TOKENS.len()]; 2],
-    /// The workers and proofs by which requests continued.
+    /// The pairs of worker and proof with which requests continued.
     used_proofs: BTreeSet<(usize, usize)>,
     clock_went_back: bool,
 }
@@ -42,27 +42,27 @@ impl Model {
         }
     }
 
-    /// A request was sent.
+    /// Records that a request was sent.
     pub fn note_sent(&mut self, sent: &Sent) {
         self.knows[sent.worker][sent.token] |= sent.place.is_protected() && sent.credentials.is_one_token();
     }
 
-    /// The server was not asked.
+    /// Records that a call to the server was not sent.
     pub fn note_outage(&mut self, worker: usize) {
         self.had_outage[worker] = true;
     }
 
-    /// A call ended at a time that the host does not tell.
+    /// Records that a call ended without the host providing the time.
     pub fn note_no_time(&mut self, worker: usize) {
         self.had_no_time[worker] = true;
     }
 
-    /// The clock went back.
+    /// Records that the clock went back.
     pub fn note_clock_went_back(&mut self) {
         self.clock_went_back = true;
     }
 
-    /// The server answers about a token. Its response, if there is one.
+    /// Records the server's answer about a token and returns the response. `None` if there is none.
     pub fn note_answer(
         &mut self,
         worker: usize,
@@ -79,7 +79,7 @@ impl Model {
         response
     }
 
-    /// A call goes only to the server, about a token that a request for a protected path brought.
+    /// Asserts that a call goes only to the server, and is about a token that a request for a protected path brought.
     pub fn judge_call(&self, worker: usize, call: &Call, token: Option<usize>) {
         assert_callout(&call.request);
         for (name, value) in call.request.headers() {
@@ -91,14 +91,14 @@ impl Model {
         }
     }
 
-    /// A request waits with these fields: without its token, where there is one to ask about.
+    /// Asserts that a request may wait, and that its fields no longer contain its token.
     pub fn judge_waiting(&self, sent: &Sent, fields: &Fields) {
         assert!(sent.place.is_protected() && sent.credentials.is_one_token(), "{sent:?} waits for nothing");
         assert_clean(sent, fields);
         assert!(field(fields, "authorization").is_none(), "{sent:?} waits with its credentials");
     }
 
-    /// A request continues with these fields.
+    /// Asserts that a request may continue with these fields.
     pub fn judge_forwarded(&mut self, sent: &Sent, fields: &Fields, shadow_denied: Option<Reason>, now: u64) {
         assert_clean(sent, fields);
         let is_granted = field(fields, "x-answer").is_some() || field(fields, "x-user").is_some();
@@ -118,7 +118,7 @@ impl Model {
         }
     }
 
-    /// A request is refused.
+    /// Asserts that a request may be refused like this.
     pub fn judge_reply(&self, sent: &Sent, reply: &Reply, edits_repeated_fields: bool, now: u64) {
         assert_reply(reply);
         let fields = reply.headers.iter().map(|(_, value)| value.as_str());
@@ -140,7 +140,7 @@ impl Model {
         assert!(is_justified, "{sent:?} is answered {} for no reason: {:?}", reply.status, reply.reason);
     }
 
-    /// It continues by what the server said of its own token.
+    /// Asserts that a request that continues does so by what the server said about its own token.
     fn judge_granted(&mut self, sent: &Sent, fields: &Fields, now: u64) {
         assert!(sent.credentials.is_one_token(), "{sent:?} continues without a token");
         let number = field(fields, "x-answer").and_then(|number| number.parse::<usize>().ok());
@@ -159,7 +159,7 @@ impl Model {
             assert!(is_new || self.clock_went_back, "{sent:?} continues by a proof that was used");
         }
         if statement.step < sent.step {
-            // Who comes while another waits for keys to verify an answer, waits for the same.
+            // A request that arrives while another with its token waits for keys to verify an answer gets the same answer.
             assert!(
                 *is_stored || sent.has_company,
                 "{sent:?} continues by an answer that must not be stored"
@@ -168,39 +168,40 @@ impl Model {
             let is_stale = now >= fresh_until;
             assert!(!is_stale || self.had_outage[sent.worker], "{sent:?}: too old, but the server serves");
             assert!(!is_stale || now < fresh_until + self.stale_if_error, "{sent:?}: too old by far");
-            // Dead tokens leave no trace in shared data: a response that waits for keys at another worker does not hear of a later one here.
+            // An inactive token leaves no trace in shared data: a response that waits for keys at another worker is unaffected by a later
+            // one here.
             let waited_elsewhere = self.publishes_keys && statement.worker != sent.worker;
             let is_taken_back = !waited_elsewhere && self.is_taken_back(sent, statement);
             assert!(!is_taken_back, "{sent:?} continues, but the server took it back");
         }
     }
 
-    /// Whether the worker has heard since that the token is not active.
+    /// Whether the worker has since learned that the token is not active.
     fn is_taken_back(&self, sent: &Sent, said: &Statement) -> bool {
         let heard = self.statements.iter().filter(|one| one.worker == sent.worker && one.token == sent.token);
         heard.filter(|one| one.step > said.step).any(|one| matches!(one.meaning, Meaning::Inactive))
     }
 
-    /// Whether the request itself is at fault: then its refusal does not report a failure of the server.
+    /// Whether the request itself is at fault, so that its refusal does not report a failure of the server.
     fn is_clients_fault(&self, sent: &Sent, now: u64) -> bool {
         let is_over = |said: &Statement| match said.meaning {
             Meaning::Active { expires, .. } => expires <= now,
             Meaning::Inactive => said.worker == sent.worker,
             Meaning::Forged => false,
         };
-        // It is unknown whether a proof was used before the worker started.
+        // The engine cannot know whether a proof was used before the worker started.
         let has_become_old = sent.credentials.is_proven() && (now != sent.at || self.clock_went_back);
         !sent.credentials.is_one_token()
             || sent.credentials == Credentials::ProvenAgain
             || has_become_old
-            // Of two requests with one proof, the one that is settled first continues.
+            // Of two requests with one proof, only the one settled first continues.
             || self.used_proofs.contains(&(sent.worker, sent.proof.number))
             || sent.token().is_bound != sent.credentials.is_proven()
             || self.statements.iter().any(|said| said.token == sent.token && is_over(said))
     }
 }
 
-/// No trailer section has what is taken off the head.
+/// Asserts that the engine forbids in trailers exactly the fields that it removes from headers.
 pub fn assert_trailers(engine: &Engine) {
     let forbidden = [
         "authorization",
@@ -220,7 +221,7 @@ pub fn assert_trailers(engine: &Engine) {
     assert_eq!(found, expected);
 }
 
-/// No field shows the client's token or its proof, or what it claims in the gateway's place.
+/// Asserts that no field shows the client's token, its proof, or a value that it spoofed.
 fn assert_clean(sent: &Sent, fields: &Fields) {
     for (name, value) in fields {
         let is_proof = name.eq_ignore_ascii_case("dpop");
@@ -229,7 +230,7 @@ fn assert_clean(sent: &Sent, fields: &Fields) {
     }
 }
 
-/// The value of a field, of which there is one at most.
+/// Returns the value of a field that occurs at most once.
 fn field(fields: &Fields, name: &str) -> Option<String> {
     let mut values = fields.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     let value = values.next()?;

@@ -1,9 +1,9 @@
-//! The steps of a script: a letter, and characters that choose, `0` the first.
+//! Scripts of steps. A step is a letter, followed by characters that select its arguments, where `0` selects the first.
 //!
 //! ```text
 //! r WORKER TOKEN CREDENTIALS PLACE SPOOFED   a request arrives
 //! a CALL ANSWER                              the server responds to an open call
-//! w CALL                                     a call ends at a time that the host does not tell
+//! w CALL                                     a call ends without the host providing the time
 //! n WORKER                                   the host will not send the next call
 //! c REQUEST                                  the client of a waiting request leaves
 //! t WORKER                                   a timer fires
@@ -24,7 +24,7 @@ pub enum Step {
         place: Place,
         spoofed: Spoofed,
     },
-    /// The call counts from the oldest that is open, at both workers.
+    /// The call is an index into the open calls of both workers.
     Respond {
         call: usize,
         answer: Answer,
@@ -35,7 +35,7 @@ pub enum Step {
     RefuseCall {
         worker: usize,
     },
-    /// The request counts from the oldest that waits.
+    /// The request is an index into the waiting requests, the oldest first.
     Leave {
         request: usize,
     },
@@ -51,7 +51,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Reads a line; none, if it begins with another letter.
+    /// Reads a line. Returns `None` if no step begins with its first letter.
     pub fn read(line: &[u8]) -> Option<Self> {
         let number = |place: usize| usize::from(line.get(place).map_or(0, |byte| byte.wrapping_sub(b'0')));
         let worker = number(1) % 2;

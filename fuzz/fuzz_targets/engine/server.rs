@@ -1,4 +1,4 @@
-//! The authorization server: how it responds, and what it has said.
+//! The authorization server: how it responds, and what it has said about tokens.
 
 use phantom_token_core::CallResult;
 use phantom_token_fuzz::{NOW, expand, key_set};
@@ -6,38 +6,38 @@ use serde_json::json;
 
 use crate::client::{THUMBPRINT, TOKENS};
 
-/// How the server responds to a call. One for keys it answers well, not at all, or with none.
+/// How the server responds to a call. To a request for keys, it returns its keys, an empty set or an error, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Active,
-    /// For ten seconds.
+    /// Active for ten seconds.
     ActiveBriefly,
-    /// Active, but over.
+    /// Active, but already expired.
     Expired,
-    /// Active, and not to be stored.
+    /// Active, with `Cache-Control: no-store`.
     NotStored,
     Inactive,
     Forged,
     Failed,
     BusyFor,
-    /// It refuses the gateway's own credentials.
+    /// The server rejects the gateway's own credentials.
     Unauthorized,
     Oversized,
     Lost,
 }
 
-/// What the server said of a token.
+/// What the server said about a token.
 pub struct Statement {
     pub token: usize,
     pub worker: usize,
-    /// The number of the step.
+    /// The number of the step in which it was said.
     pub step: usize,
     /// In milliseconds.
     pub at: u64,
     pub meaning: Meaning,
 }
 
-/// Whether a token is active.
+/// What an answer says about a token.
 pub enum Meaning {
     Active {
         jwt: String,
@@ -46,7 +46,7 @@ pub enum Meaning {
         is_stored: bool,
     },
     Inactive,
-    /// Another party said that it is.
+    /// A party other than the server signed that the token is active.
     Forged,
 }
 
@@ -73,12 +73,12 @@ impl Answer {
         Self::Lost,
     ];
 
-    /// Whether the server does not serve.
+    /// Whether the server is unavailable.
     pub fn is_outage(self) -> bool {
         matches!(self, Self::Failed | Self::BusyFor | Self::Lost)
     }
 
-    /// The answer about a token: what it says, if it says anything, and the JWT of this number for it.
+    /// Returns what the answer says about a token, with a JWT of this number if it is active. `None` if it says nothing.
     pub fn meaning(self, token: usize, number: usize, now: u64) -> Option<Meaning> {
         let (seconds, key) = match self {
             Self::Active | Self::NotStored => (600, "e"),
@@ -93,7 +93,7 @@ impl Answer {
         Some(Meaning::Active { jwt: jwt(token, number, expires, key), expires: expires * 1000, is_stored })
     }
 
-    /// The response to an introspection that means this, if there is one.
+    /// Returns the response to an introspection that has this meaning. `None` if there is no response.
     pub fn response(self, token: usize, number: usize, meaning: Option<&Meaning>) -> Option<Response> {
         let field = match self {
             Self::NotStored => ("cache-control", "no-store"),
@@ -112,7 +112,7 @@ impl Answer {
         })
     }
 
-    /// The response to a call for keys, if there is one.
+    /// Returns the response to a request for keys. `None` if there is no response.
     pub fn keys(self) -> Option<Response> {
         let response = |status, body| Response {
             status,
@@ -130,7 +130,7 @@ impl Answer {
 }
 
 impl Response {
-    /// Passes the end of a call to the engine.
+    /// Passes the response to the engine.
     pub fn show(&self, take: impl FnOnce(CallResult<'_>)) {
         let headers = [(":status", self.status), ("content-type", self.media_type), self.field];
         let headers = headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
@@ -152,5 +152,5 @@ fn jwt(token: usize, number: usize, expires: u64, key: &str) -> String {
 
 pub const ISSUER: &str = "https://login.example.com";
 pub const CLIENT_SECRET: &str = "the-secret-of-the-gateway";
-/// How long an answer counts, in milliseconds.
+/// How long an answer may be cached, in milliseconds.
 pub const MAX_TTL: u64 = 60_000;

@@ -1,4 +1,4 @@
-//! Two workers of a host, their clients and their server. It does what a script says, and shows the model what becomes of it.
+//! Two workers of a host, their clients and their server. The world performs the steps of a script, and shows every outcome to the model.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -36,14 +36,14 @@ struct Worker {
     engine: Engine,
     capabilities: Capabilities,
     calls: Vec<Open>,
-    /// Whether the host takes no call.
+    /// Whether the host refuses the next call.
     refuses_call: bool,
 }
 
 /// A call that has not ended.
 struct Open {
     call: Call,
-    /// How long the host waits for its end, in milliseconds.
+    /// How long the host still waits for the call, in milliseconds.
     rest: u64,
 }
 
@@ -62,7 +62,7 @@ enum State {
 }
 
 impl World {
-    /// Two workers that have seen nothing.
+    /// Creates two workers that have handled no request yet.
     pub fn new(configuration: &Value, capabilities: Capabilities, model: Model) -> Self {
         let settings = Settings::parse(configuration.to_string().as_bytes(), &|_| None);
         let settings = Arc::new(settings.expect("no errors"));
@@ -88,7 +88,7 @@ impl World {
         world
     }
 
-    /// Does one step. The host polls after each.
+    /// Performs one step, after which the host polls.
     pub fn perform(&mut self, step: Step) {
         self.step += 1;
         match step {
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// All calls end and timers fire, until nothing is left to do.
+    /// Answers all calls and lets timers fire until no request should be waiting.
     pub fn end(&mut self) {
         for _ in 0..MAX_ROUNDS {
             self.step += 1;
@@ -196,7 +196,7 @@ impl World {
         self.poll(sent.worker);
     }
 
-    /// Time passes: timers fire and calls time out on the way.
+    /// Advances the clock. Timers fire and calls time out on the way.
     fn pass(&mut self, duration: u64) {
         let (ticks, rest) = (duration / TICK, duration % TICK);
         for _ in 0..ticks {
@@ -244,7 +244,7 @@ impl World {
         assert!(can_switch || settled <= 1, "one call decided about {settled} requests");
     }
 
-    /// The host drops the calls that were sent in the stream's name.
+    /// Removes a stream, with which the host drops the calls that were sent in its name.
     fn leave(&mut self, stream: usize) {
         let worker = self.streams[stream].sent.worker;
         self.streams[stream].state = State::Gone;
@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    /// Sends the calls and takes the actions of a worker. How many requests were settled.
+    /// Sends the calls and takes the actions of a worker. Returns how many requests were settled.
     fn poll(&mut self, worker: usize) -> usize {
         while let Some(call) = self.with_engine(worker, |engine, host| engine.poll_call(host)) {
             self.examine_call(worker, &call);
@@ -334,7 +334,7 @@ impl World {
     }
 }
 
-/// The gauge of requests that wait.
+/// The gauge of waiting requests.
 #[derive(Default)]
 struct Waiting(Cell<usize>);
 
@@ -354,7 +354,7 @@ impl Metrics for Waiting {
     fn record(&self, _histogram: Histogram, _value: u64) {}
 }
 
-/// No line shows a token or a secret.
+/// A log that asserts that no line shows a token or a secret.
 struct Log;
 
 impl LogSink for Log {
@@ -369,7 +369,7 @@ impl LogSink for Log {
     }
 }
 
-/// The token that a call asks about; none, if it asks for keys.
+/// Returns the token that a call is about. `None` if it asks for keys.
 fn token_of(call: &Call) -> Option<usize> {
     let body = call.request.body();
     let is_about =
@@ -381,7 +381,7 @@ fn stream_id(number: usize) -> StreamId {
     StreamId(number as u64)
 }
 
-/// Removes all fields of a name, or the first where the host reaches only that.
+/// Removes all fields of a name, or only the first where the host reaches no other.
 fn remove(fields: &mut Fields, name: &str, all: bool) {
     while let Some(place) = fields.iter().position(|(own, _)| own.eq_ignore_ascii_case(name)) {
         fields.remove(place);
@@ -398,9 +398,9 @@ fn set(fields: &mut Fields, headers: &UpstreamHeaders) {
     }
 }
 
-/// How often a host's timers fire, in milliseconds. What is lost with a stream is sent again then.
+/// How often a host's timers fire, in milliseconds. A call lost with its stream is sent again on the next tick.
 const TICK: u64 = 1000;
-/// No clock goes back further.
+/// The earliest time to which the clock goes back.
 const EARLIEST: u64 = (NOW - 3600) * 1000;
-/// More than a request can need: its call is lost with another's stream and sent again, and so are those for metadata and keys.
+/// More rounds than a request can need: its call may be lost with another's stream and sent again, and so may those for metadata and keys.
 const MAX_ROUNDS: usize = 12;

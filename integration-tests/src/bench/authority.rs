@@ -1,5 +1,5 @@
-//! The server that responds at once to the introspections of the filter and the checks of `ext_authz`. Its script takes no lock: a
-//! map that never changes, and a count for each token.
+//! The server that responds immediately to the introspections of the filter and the checks of `ext_authz`. Its script takes no lock: it
+//! reads a map that never changes and counts requests for each token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Authority {
     answers: Arc<HashMap<String, Answer>>,
 }
 
-/// What it says of a token.
+/// What the server answers about a token.
 struct Answer {
     credentials: String,
     introspection: Response,
@@ -24,7 +24,7 @@ struct Answer {
 }
 
 impl Authority {
-    /// Starts one that knows all opaque tokens of these credentials.
+    /// Starts a server that knows all opaque tokens of these credentials.
     pub fn start(credentials: &Credentials) -> Result<Self> {
         let grants = credentials.grants().into_iter();
         let answers: HashMap<_, _> = grants.map(|(token, jwt)| (token, Answer::new(&jwt))).collect();
@@ -37,17 +37,17 @@ impl Authority {
         self.port
     }
 
-    /// What services shall receive as `Authorization` for a token.
+    /// The `Authorization` that services should receive for a token.
     pub fn credentials_for(&self, token: &str) -> Option<&str> {
         self.answers.get(token).map(|answer| answer.credentials.as_str())
     }
 
-    /// How often it was asked so far.
+    /// How many requests the server received so far.
     pub fn asked(&self) -> u64 {
         self.answers.values().map(|answer| answer.asked.load(Ordering::Relaxed)).sum()
     }
 
-    /// How often it was asked about a token so far.
+    /// How many requests about a token the server received so far.
     pub fn asked_about(&self, token: &str) -> u64 {
         self.answers.get(token).map(|answer| answer.asked.load(Ordering::Relaxed)).unwrap_or_default()
     }
@@ -61,7 +61,7 @@ impl Answer {
     }
 }
 
-/// An introspection has a form (RFC 7662 §2.1); a check has the client's head alone.
+/// Responds to an introspection, which has a form (RFC 7662 §2.1), or to a check, which has only the client's headers.
 fn respond(answers: &HashMap<String, Answer>, request: &Introspection) -> Response {
     let answer = answers.get(request.token());
     if let Some(answer) = answer {

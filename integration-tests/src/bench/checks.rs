@@ -1,5 +1,5 @@
-//! Before anything is measured, every variant proves that it works; the cost of a gateway that lets every request in, or none,
-//! is not worth knowing.
+//! Checks that every variant works before anything is measured; the cost of a gateway that lets every request in, or none, is of no
+//! interest.
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,8 +11,7 @@ use crate::artefact::Artefact;
 use crate::client::Request;
 use crate::eventually::eventually;
 
-/// Checks for each variant that services receive what they should, with and without an upstream, and that an unknown token is
-/// refused.
+/// Checks for each variant that services receive what they should, with and without an upstream, and that an unknown token is refused.
 pub async fn check(gateway: &Gateway, credentials: &Credentials) -> Result<()> {
     for variant in Variant::ALL {
         check_variant(gateway, credentials, variant).await.with_context(|| variant.name())?;
@@ -20,7 +19,7 @@ pub async fn check(gateway: &Gateway, credentials: &Credentials) -> Result<()> {
     Ok(())
 }
 
-/// Lets each variant see all its tokens on all workers, and shows of each cache that it is what answers from then on.
+/// Sends each variant all its tokens until all workers know them, and checks that each cache answers from then on.
 pub async fn warm(gateway: &mut Gateway, credentials: &Credentials) -> Result<()> {
     for variant in Variant::ALL {
         warm_variant(gateway, credentials, variant).await.with_context(|| variant.name())?;
@@ -70,7 +69,7 @@ async fn warm_variant(gateway: &mut Gateway, credentials: &Credentials, variant:
         send_all(gateway, variant).await?;
         return check_cache(gateway, variant).await;
     }
-    // A worker that has not seen a token yet finds it in shared data, until it has seen all.
+    // A worker that has not seen a token finds it in shared data, until it has seen all tokens.
     for _ in 0..ATTEMPTS {
         let before = Lookups::of(gateway, variant).await?;
         let requests = send_all(gateway, variant).await?;
@@ -91,7 +90,7 @@ async fn warm_variant(gateway: &mut Gateway, credentials: &Credentials, variant:
     anyhow::bail!("the cache does not become warm")
 }
 
-/// What the filter found of the tokens that it was sent, as far as its counters have reached Envoy.
+/// The filter's cache lookups, as far as its counters have reached Envoy.
 #[derive(Clone, Copy)]
 struct Lookups {
     local: u64,
@@ -113,7 +112,7 @@ impl Lookups {
         self.local + self.shared + self.missed
     }
 
-    /// How often the level of the cache that shall answer did not.
+    /// How many lookups missed the cache level that should answer.
     fn not_found(&self, variant: Variant) -> u64 {
         if variant == Variant::SharedData { self.missed } else { self.missed + self.shared }
     }
@@ -132,19 +131,19 @@ async fn check_cache(gateway: &mut Gateway, variant: Variant) -> Result<()> {
     };
     let before = gateway.envoy(variant)?.statistic(&statistic).await?;
     let requests = send_all(gateway, variant).await?;
-    // The worker's memory keeps some tokens even where it is too small for all.
+    // The worker's own cache keeps some tokens although it is too small for all.
     let least = if variant == Variant::SharedData { requests * 3 / 4 } else { requests };
     gateway.envoy(variant)?.counts(&statistic, before + least).await
 }
 
-/// Sends each token some times, and enough requests for all workers. How many they were.
+/// Sends each token several times, enough for all workers to get requests. Returns the number of requests.
 async fn send_all(gateway: &mut Gateway, variant: Variant) -> Result<u64> {
     let times = 1000_usize.div_ceil(variant.tokens()).max(4);
     let path = variant.path(Destination::Direct);
     Ok(gateway.clients(variant)?.send_all(path, times).await?.requests)
 }
 
-/// What Envoy calls one of the filter's counters.
+/// Returns Envoy's name for one of the filter's counters.
 fn statistic(variant: Variant, name: &str) -> String {
     variant.artefact().unwrap_or(Artefact::Wasm).statistic(&format!("phantom_token_{name}"))
 }

@@ -1,4 +1,4 @@
-//! CPU time of a process: the cost of requests, whatever else runs on the machine.
+//! CPU time of a process: the cost of requests, independent of whatever else runs on the machine.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// The clock of a process, that of Linux's scheduler. It is exact while the process waits; a thread that runs is behind
-/// by a tick at most.
+/// The CPU clock of a process, from Linux's scheduler. It is exact while the process waits; for a running thread it lags by at most one
+/// tick.
 pub struct ProcessClock {
     threads: PathBuf,
 }
 
 impl ProcessClock {
-    /// The clock of the process of this number.
+    /// The clock of the process with this id.
     pub fn of(process: u32) -> Self {
         Self { threads: PathBuf::from(format!("/proc/{process}/task")) }
     }
 
-    /// How long all its threads together had a processor so far.
+    /// The CPU time that all threads of the process have used so far.
     pub fn read(&self) -> Result<Duration> {
         let mut total = Duration::ZERO;
         for thread in std::fs::read_dir(&self.threads).context("the process has ended")? {
@@ -34,7 +34,7 @@ impl ProcessClock {
     }
 }
 
-/// The first number of `schedstat`: nanoseconds.
+/// Reads the first number of `schedstat`, in nanoseconds.
 fn on_processor(line: &str) -> Option<Duration> {
     line.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }

@@ -1,5 +1,5 @@
-//! The clients' credentials, what services should receive instead, and the key with which `jwt_authn` verifies JWTs. All are
-//! generated for one run, so nothing here is a secret.
+//! The clients' credentials, what services should receive instead, and the key with which `jwt_authn` verifies JWTs. All are generated for
+//! one run, so nothing here is a secret.
 
 use std::collections::{HashMap, HashSet};
 
@@ -50,7 +50,7 @@ impl Credentials {
         &self.keys
     }
 
-    /// The tokens that clients of a variant send by turns. A public route has none.
+    /// The tokens that clients of a variant send in turn. A public route has none.
     pub fn sent(&self, variant: Variant) -> Vec<&str> {
         match variant {
             Variant::PublicRoute => Vec::new(),
@@ -59,7 +59,7 @@ impl Credentials {
         }
     }
 
-    /// A token that a variant has to refuse, if it looks at tokens.
+    /// A token that a variant has to refuse if it checks tokens.
     pub fn unacceptable(&self, variant: Variant) -> String {
         if variant.takes_jwts() { self.other_jwt(1) } else { "a-token-that-nobody-issued".to_owned() }
     }
@@ -74,7 +74,7 @@ impl Credentials {
         grants
     }
 
-    /// A JWT of the same length with the signature of another: for those who do not verify it.
+    /// A JWT of the same length with another JWT's signature, for variants that do not verify it.
     fn other_jwt(&self, number: usize) -> String {
         format!("{}.{}", message(self.issued_at, number), self.signature)
     }
@@ -84,8 +84,8 @@ impl Credentials {
     }
 }
 
-/// 32 bytes as base64url, like those of common servers. Those of [`Variant::SharedData`] have a slot each: two in one would
-/// overwrite each other for ever.
+/// Tokens of 32 bytes as base64url, as common servers issue them. Each token of [`Variant::SharedData`] has a slot of its own: two in one
+/// slot would overwrite each other forever.
 fn opaque_tokens(variant: Variant) -> Vec<String> {
     let mut slots = HashSet::new();
     let token =
@@ -94,14 +94,14 @@ fn opaque_tokens(variant: Variant) -> Vec<String> {
     (0..).map(token).filter(has_place).take(variant.tokens()).collect()
 }
 
-/// The first 64 bits of the token's digest, modulo the number of slots.
+/// The token's slot: the first 64 bits of its digest, modulo the number of slots.
 fn slot(token: &str) -> u64 {
     let digest = Sha256::digest(token);
     let prefix = digest.iter().take(8).fold(0, |prefix, &byte| prefix << 8 | u64::from(byte));
     prefix % SHARED_SLOTS as u64
 }
 
-/// What of a JWT is signed: an access token's claims (RFC 9068 §2.2), dated for longer than a run takes.
+/// The signed part of a JWT, with an access token's claims (RFC 9068 §2.2) that outlast a run.
 fn message(issued_at: u64, number: usize) -> String {
     let header = json!({"alg": "RS256", "typ": "at+jwt", "kid": KEY_ID});
     let claims = json!({

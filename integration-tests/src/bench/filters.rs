@@ -10,19 +10,18 @@ use super::variants::{Destination, SHARED_SLOTS, Variant};
 use crate::artefact::{Artefact, METRICS_NAMESPACE};
 use crate::paths;
 
-/// The cluster of the server that is asked.
+/// The cluster of the server that filters call.
 pub const AUTHORITY: &str = "authority";
 
-/// What services receive as `Authorization` from [`Variant::Calls`].
+/// The `Authorization` that services receive from [`Variant::Calls`].
 pub fn constant() -> String {
     format!("Bearer {}", "x".repeat(1000))
 }
 
-/// The field in which an answer tells what a service received as `Authorization`: with upstream, if the request has the same
-/// field.
+/// The response field with the `Authorization` that a service received. The upstream adds it if the request has a field of the same name.
 pub const RECEIVED: &str = "x-received-authorization";
 
-/// The HTTP filter of a variant, if it has one.
+/// The HTTP filter of a variant. `None` if the variant has none.
 pub fn filter(variant: Variant, credentials: &Credentials, authority_port: u16) -> Result<Option<Value>> {
     if let Some(artefact) = variant.artefact() {
         let (file, configuration) = (artefact.file()?, configuration(variant));
@@ -42,7 +41,7 @@ pub fn filter(variant: Variant, credentials: &Credentials, authority_port: u16) 
     Ok(Some(filter))
 }
 
-/// The routes of a variant: to the upstream, to an answer at once, and to one that tells what arrived.
+/// The routes of a variant: to the upstream, to a direct response, and to a direct response with the `Authorization` that arrived.
 pub fn routes(variant: Variant) -> Vec<Value> {
     vec![
         json!({"match": {"path": variant.path(Destination::Upstream)}, "route": {"cluster": "api"}}),
@@ -54,7 +53,7 @@ pub fn routes(variant: Variant) -> Vec<Value> {
     ]
 }
 
-/// The routes of the upstream: an answer at once, and for who asks for it, what arrived.
+/// The routes of the upstream: a direct response, with the `Authorization` that arrived if the request asks for it.
 pub fn upstream_routes() -> Vec<Value> {
     let asks = json!([{"name": RECEIVED, "present_match": true}]);
     vec![
@@ -70,8 +69,8 @@ fn received_authorization() -> Value {
     json!([{"header": {"key": RECEIVED, "value": "%REQ(authorization)%"}}])
 }
 
-/// As in production: an issuer, an audience, rules with scopes, and all else by default but what the variant is about. Each
-/// variant has a VM of its own.
+/// A configuration as in production: an issuer, an audience, rules with scopes, and defaults except for what the variant is about. Each
+/// variant has its own VM.
 fn configuration(variant: Variant) -> Value {
     let mut configuration = json!({
         "introspection": {
@@ -79,12 +78,12 @@ fn configuration(variant: Variant) -> Value {
             "upstream": AUTHORITY,
             "client_id": "gateway",
             "client_secret": "a secret of the benchmark",
-            // All tokens come at once, which otherwise is a flood.
+            // All tokens arrive at once, which exceeds the default limit.
             "max_per_second": 1_000_000,
         },
         "token": {"issuer": ISSUER, "audience": [AUDIENCE]},
         "single_flight": true,
-        // Longer than a run: what expires in between would be asked about again.
+        // Longer than a run: a token that expires during it would be introspected again.
         "cache": {"max_ttl": "2h"},
         "realm": "orders",
         "rules": [

@@ -1,5 +1,5 @@
-//! Evaluates the turns: each is compared with plain Envoy's turn of the same cycle, and the differences are summarised. So is
-//! the difference of plain Envoy from itself; nothing below that is a finding.
+//! Evaluates the turns: each is compared with plain Envoy's turn of the same cycle, and the differences are summarized. So is the
+//! difference of plain Envoy from itself: anything smaller is not a finding.
 
 use std::time::Duration;
 
@@ -10,34 +10,34 @@ use super::measurement::{Paced, Series};
 use super::statistics::{Summary, per_mille};
 use super::variants::{Destination, Variant};
 
-/// What one series says.
+/// The results of one series.
 pub struct Findings {
     pub workers: u32,
     pub destination: Destination,
     pub variants: Vec<Finding>,
 }
 
-/// What a series says of a variant.
+/// The results of one variant in a series.
 #[derive(Clone, Copy)]
 pub struct Finding {
     pub variant: Variant,
-    /// Microseconds of a processor for each request.
+    /// CPU microseconds for each request.
     pub cpu: Summary,
-    /// Requests in a second.
+    /// Requests per second.
     pub rate: Summary,
-    /// Microseconds of a processor for each request, above plain Envoy.
+    /// CPU microseconds for each request, in addition to plain Envoy's.
     pub added: Summary,
-    /// The same above plain Envoy whose clients send the JWT.
+    /// The same, in addition to those of plain Envoy whose clients send the JWT.
     pub added_to_plain_with_jwt: Summary,
-    /// Requests in a second, as a multiple of plain Envoy's.
+    /// Requests per second, as a multiple of plain Envoy's.
     pub relative_rate: Summary,
 }
 
-/// How long requests of a variant took at a fixed rate.
+/// How long the requests of a variant took at a fixed rate.
 pub struct Latency {
     pub variant: Variant,
     pub requests: usize,
-    /// Within which time 500, 900, 990 and 999 of 1000 were answered.
+    /// The 50th, 90th, 99th and 99.9th percentiles.
     pub percentiles: [Duration; 4],
 }
 
@@ -63,7 +63,7 @@ impl Findings {
         Ok(Self { workers: series.workers, destination: series.destination, variants })
     }
 
-    /// What reports call the series.
+    /// The name of the series in reports.
     pub fn title(&self) -> String {
         let workers = if self.workers == 1 { "worker" } else { "workers" };
         format!("{} {workers}, {}", self.workers, self.destination.name())
@@ -73,17 +73,17 @@ impl Findings {
         self.variants.iter().find(|finding| finding.variant == variant).context("a variant without findings")
     }
 
-    /// The difference between two things that are the same, in microseconds of a processor for each request.
+    /// The difference between two identical variants, in CPU microseconds for each request.
     pub fn noise(&self) -> Result<Summary> {
         Ok(self.finding(Variant::PlainAgain)?.added)
     }
 
-    /// Whether what a variant adds is within the noise: two identical variants may differ by more.
+    /// Whether a variant's added cost is within the noise: two identical variants may differ by more.
     pub fn is_noise(&self, finding: &Finding) -> Result<bool> {
         Ok(finding.added.median.abs() <= self.noise()?.farthest())
     }
 
-    /// The requests in a second of the slowest variant.
+    /// The requests per second of the slowest variant.
     pub fn slowest(&self) -> f64 {
         self.variants.iter().map(|finding| finding.rate.median).fold(f64::INFINITY, f64::min)
     }

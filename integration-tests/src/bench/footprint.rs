@@ -1,4 +1,4 @@
-//! What a variant uses besides processor time: memory, and time to start.
+//! The memory that a variant uses, and the time it takes to start.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use anyhow::{Context, Result, bail};
 use crate::client::{Client, Request};
 use crate::envoy::Envoy;
 
-/// What one Envoy takes.
+/// The memory and start time of one Envoy.
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint {
-    /// From its start until its workers serve, by its own clock: its main thread does nothing else meanwhile.
+    /// The time from Envoy's start until its workers serve, by its own clock: its main thread does nothing else meanwhile.
     pub start: Duration,
-    /// Memory of the process's own in bytes, without what of the program's file is in memory, before the first request.
+    /// The process's private memory in bytes, without pages of the program's file, before the first request.
     pub at_start: u64,
-    /// The same when the turns are over.
+    /// The same after all turns.
     pub at_end: u64,
 }
 
@@ -26,7 +26,7 @@ pub struct AddedMemory {
 }
 
 impl Footprint {
-    /// The footprint of an Envoy that had so many bytes at its start, and has had its turns.
+    /// The footprint of an Envoy that had this many bytes at its start, after its turns.
     pub(super) async fn of(envoy: &Envoy, at_start: u64) -> Result<Self> {
         let path = "/stats/prometheus?filter=server.initialization_time_ms";
         let statistics = Client::to_port(envoy.admin_port()).send(Request::get(path)).await?;
@@ -38,7 +38,7 @@ impl Footprint {
     }
 }
 
-/// What an Envoy has of memory of its own now, in bytes.
+/// The private memory of an Envoy's process now, in bytes.
 pub(super) fn own_memory(envoy: &Envoy) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", envoy.process_id()?))?;
     match status.lines().find_map(|line| line.strip_prefix("RssAnon:")) {
@@ -48,7 +48,7 @@ pub(super) fn own_memory(envoy: &Envoy) -> Result<u64> {
 }
 
 impl AddedMemory {
-    /// What a variant adds, by its footprints and plain Envoy's with one worker and with two.
+    /// Computes what a variant adds, from its footprints and plain Envoy's with one worker and with two.
     pub fn of([one, two]: [Footprint; 2], [plain_one, plain_two]: [Footprint; 2]) -> Self {
         let above = |own: Footprint, plain: Footprint| own.at_end as f64 - plain.at_end as f64;
         let per_worker = above(two, plain_two) - above(one, plain_one);

@@ -1,5 +1,4 @@
-//! The measured Envoys: each variant is a separate process, so that none affects another's caches. All are up all the time and
-//! take turns.
+//! The measured Envoys: each variant is a separate process, so that none affects another's caches. All run throughout and take turns.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +16,7 @@ use super::variants::{Destination, Variant};
 use crate::artefact::Artefact;
 use crate::envoy::{Envoy, EnvoyBuilder, Listener};
 
-/// All variants with the same number of workers, and who is asked by them.
+/// All variants with the same number of workers, and the server that they call.
 pub struct Gateway {
     workers: u32,
     authority: Authority,
@@ -35,24 +34,24 @@ struct Proxy {
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
     pub load: Load,
-    /// How long the Envoy had a processor meanwhile.
+    /// The CPU time that the Envoy used during the turn.
     pub cpu: Duration,
 }
 
 impl Turn {
-    /// Microseconds of a processor for each request.
+    /// CPU microseconds for each request.
     pub fn cpu_per_request(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.load.requests as f64
     }
 
-    /// Requests in a second.
+    /// Requests per second.
     pub fn rate(&self) -> f64 {
         self.load.requests as f64 / self.load.elapsed.as_secs_f64()
     }
 }
 
 impl Gateway {
-    /// Starts them one after another with so many workers, in front of this upstream. Their logs go into `folder`.
+    /// Starts all variants one after another with this many workers, in front of this upstream. Their logs go into `folder`.
     pub async fn start(
         workers: u32,
         credentials: &Credentials,
@@ -76,7 +75,7 @@ impl Gateway {
         self.proxies.get(&variant).map(|proxy| &proxy.envoy).context("no such variant")
     }
 
-    /// Who is asked by them.
+    /// The server that the variants call.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
@@ -85,8 +84,8 @@ impl Gateway {
         Ok(&mut self.proxy(variant)?.clients)
     }
 
-    /// A turn of a variant. Only its clients call the Envoys meanwhile. A turn with more or fewer calls to the authorization
-    /// server than the variant should make is an error.
+    /// Runs a turn of a variant, during which only its clients send requests. It is an error if the turn makes more or fewer calls to the
+    /// authorization server than the variant should.
     pub async fn turn(
         &mut self,
         variant: Variant,
@@ -110,7 +109,7 @@ impl Gateway {
         Ok(Turn { load, cpu })
     }
 
-    /// What each variant takes of the machine beside processors.
+    /// What each variant uses besides processor time.
     pub async fn footprints(&self) -> Result<HashMap<Variant, Footprint>> {
         let mut footprints = HashMap::new();
         for (variant, Proxy { envoy, memory_at_start, .. }) in &self.proxies {
@@ -152,7 +151,7 @@ impl Proxy {
     }
 }
 
-/// Starts the server behind the gateways, an Envoy of its own that answers at once.
+/// Starts the server behind the gateways, an Envoy that responds immediately.
 pub async fn start_upstream(folder: &Path) -> Result<(Envoy, u16)> {
     let envoy = EnvoyBuilder::new("upstream", 1, DISCARD)
         .logging_by_default(folder)
@@ -164,11 +163,11 @@ pub async fn start_upstream(folder: &Path) -> Result<(Envoy, u16)> {
     Ok((envoy, port))
 }
 
-/// Connections of clients for each worker: enough to keep it busy, few enough to wait for each other hardly.
+/// The clients' connections for each worker: enough to keep it busy, few enough to rarely wait for each other.
 pub const CONNECTIONS: usize = 16;
 
-/// The port of discard (RFC 863), where nothing is sent.
+/// The discard port (RFC 863), to which nothing is sent.
 const DISCARD: u16 = 9;
 
-/// Until the Envoy waits again, after the last answer has left it.
+/// The time until the Envoy is idle again after its last response.
 const SETTLING: Duration = Duration::from_millis(2);

@@ -1,4 +1,4 @@
-//! What requests are made of, in instructions of the module: counted in the deterministic host, so the same on every machine and in every run.
+//! The cost of requests in instructions of the module: counted in the deterministic host, so the same on every machine and in every run.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::deterministic_host::{Answer, Host, Package, Request, Setup};
 use crate::json::merged;
 use crate::jwt;
 
-/// The table: parts of the filter by kinds of requests.
+/// Returns the table: parts of the filter by kinds of requests.
 pub fn instructions() -> Result<String> {
     let kinds = [
         ("public route", spent(1, |_| (0, Request::get("/public/index.html")))?),
         ("no token", spent(1, |_| (0, Request::get("/orders")))?),
         ("cached", spent(1, |_| (0, orders_of("token-of-a-client-0123456789-0123456789-0123")))?),
-        // One worker learns of a token, and the other is asked.
+        // One worker introspects a token, then the other is asked for it.
         ("cached in shared data", spent(2, |number| (number % 2, orders(number / 2)))?),
         ("not cached", spent(1, |number| (0, orders(number)))?),
     ];
@@ -32,7 +32,7 @@ pub fn instructions() -> Result<String> {
     Ok(table(&header, &rows))
 }
 
-/// What the last of some requests takes, by parts of the filter. Each is of a number, which says the worker and the request.
+/// Returns the instructions of the last request by parts of the filter. `request` maps the number of a request to its worker and itself.
 fn spent(workers: usize, request: impl Fn(usize) -> (usize, Request)) -> Result<BTreeMap<&'static str, u64>> {
     let configuration = fixture::configuration(json!({"introspection": {"max_per_second": 1_000_000}}));
     let package = Some(Package::Counting);
@@ -60,7 +60,7 @@ fn orders(number: usize) -> Request {
     orders_of(&format!("token-of-a-client-{number:04}-0123456789-0123456789"))
 }
 
-/// The part of the filter that a function belongs to, by its name as the compiler writes it.
+/// Returns the part of the filter that a function belongs to, by its mangled name.
 fn part(name: &str) -> &'static str {
     let of_core = name.split_once("phantom_token_core").map(|(_, rest)| rest);
     let module = of_core.map(|rest| {
@@ -75,7 +75,7 @@ fn part(name: &str) -> &'static str {
     PARTS.iter().find(|(_, words)| words.iter().any(is_of)).map_or(OTHERS, |(part, _)| part)
 }
 
-/// Parts, each with what the names of its functions have in them: the first that fits counts.
+/// The parts, each with substrings of its functions' names. The first part that matches counts.
 const PARTS: &[(&str, &[&str])] = &[
     (
         "memory: allocation, copies, comparisons",
@@ -101,7 +101,7 @@ const PARTS: &[(&str, &[&str])] = &[
 
 const OTHERS: &str = "the standard library, and others";
 
-/// The first requests fill caches, and memory grows.
+/// The first requests fill caches and grow memory.
 const REQUESTS: usize = 40;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Clients of one listener: connections that stay open from turn to turn, so that a turn can be short and is nothing but
-//! requests. Any status but 200, or a broken connection, is an error: the cost of refusals is not measured.
+//! Clients of one listener, whose connections stay open from turn to turn, so that a turn can be short and consists only of requests. Any
+//! status but 200, or a broken connection, is an error: the cost of refusals is not measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,14 +25,14 @@ pub struct LoadClient {
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub requests: u64,
-    /// From the first request to the last answer.
+    /// The time from the first request to the last response.
     pub elapsed: Duration,
 }
 
 type Connection = SendRequest<Empty<Bytes>>;
 
 impl LoadClient {
-    /// Opens connections to a port of loopback. The requests have these tokens by turns, or none if there is none.
+    /// Opens connections to a port of loopback. The requests have these tokens in turn, or none if there are none.
     pub async fn connect(port: u16, connections: usize, tokens: &[&str]) -> Result<Self> {
         let credentials = |token: &&str| HeaderValue::from_str(&format!("Bearer {token}"));
         let all = tokens.iter().map(credentials).collect::<Result<_, _>>()?;
@@ -44,22 +44,22 @@ impl LoadClient {
         Ok(Self { connections: open, credentials })
     }
 
-    /// Keeps every connection busy for so long: the next request leaves when the last one is answered.
+    /// Keeps every connection busy for this long: the next request is sent when the previous response has arrived.
     pub async fn saturate(&mut self, path: &'static str, duration: Duration) -> Result<Load> {
         let began = Instant::now();
         let end = began + duration;
         self.until(path, move || Instant::now() < end).await
     }
 
-    /// Sends each token so many times, or so many requests without.
+    /// Sends each token this many times, or this many requests if there is no token.
     pub async fn send_all(&mut self, path: &'static str, times: usize) -> Result<Load> {
         let left = AtomicUsize::new(times * self.credentials.all.len().max(1));
         let take = |left: usize| left.checked_sub(1);
         self.until(path, move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()).await
     }
 
-    /// Sends requests at this rate for so long, whether or not others are answered by then, and tells how long each took
-    /// from the moment it was due. One that has to wait for a free connection is waiting already.
+    /// Sends requests at this rate for this long, whether or not earlier ones are answered, and returns how long each took from the moment
+    /// it was due. The time a request waits for a free connection counts.
     pub async fn pace(&mut self, path: &'static str, rate: u32, duration: Duration) -> Result<Vec<Duration>> {
         let (issue, issued) = mpsc::unbounded_channel();
         let issued = Arc::new(Mutex::new(issued));
@@ -86,7 +86,7 @@ impl LoadClient {
         Ok(all)
     }
 
-    /// Keeps every connection busy as long as there is more to do.
+    /// Keeps every connection busy while `has_more` returns true.
     async fn until(
         &mut self,
         path: &'static str,
@@ -116,7 +116,7 @@ impl LoadClient {
     }
 }
 
-/// The credentials of all connections together, one after another.
+/// The credentials, which all connections use in turn.
 struct Rotation {
     all: Vec<HeaderValue>,
     next: AtomicUsize,
@@ -152,13 +152,13 @@ async fn exchange(connection: &mut Connection, request: Request<Empty<Bytes>>) -
     Ok(())
 }
 
-/// When the next request was due; an idle connection waits for it here.
+/// Waits for the next request and returns when it was due. Idle connections wait here.
 async fn next(issued: &Mutex<mpsc::UnboundedReceiver<Instant>>) -> Option<Instant> {
     issued.lock().await.recv().await
 }
 
-/// Issues a request whenever one is due, by a clock that waits for no answer. If this thread itself is late, a request is
-/// due when it comes round to it: that is not what the gateway costs.
+/// Issues a request whenever one is due, by a clock that waits for no response. If this thread itself is late, the request is due when it
+/// is issued: that delay is not the gateway's.
 fn pace(rate: u32, duration: Duration, issue: &mpsc::UnboundedSender<Instant>) {
     let began = Instant::now();
     let interval = Duration::from_secs(1) / rate.max(1);

@@ -1,4 +1,4 @@
-//! The machine of a run, and what was measured.
+//! The machine of a run, and the build that was measured.
 
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,18 +15,18 @@ pub struct Machine {
     pub kernel: String,
     pub envoy: String,
     pub module_bytes: usize,
-    /// The SHA-256 of the filter, in hexadecimal digits.
+    /// The SHA-256 of the filter in hexadecimal.
     pub module_sha256: String,
-    /// The commit, and whether files were changed since.
+    /// The commit, and whether files have changed since.
     pub commit: String,
-    /// When the run began, as in RFC 3339.
+    /// When the run began (RFC 3339).
     pub date: String,
-    /// How many threads had work in the minutes before: the last minute, 5 and 15 minutes.
+    /// The load averages of the last 1, 5 and 15 minutes.
     pub load_average: String,
 }
 
 impl Machine {
-    /// Looks at it as it is now.
+    /// Reads the current state of the machine.
     pub fn look() -> Result<Self> {
         let module = std::fs::read(paths::filter()?)?;
         let processors = std::fs::read_to_string("/proc/cpuinfo")?;

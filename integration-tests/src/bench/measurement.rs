@@ -1,5 +1,5 @@
-//! The turns. In each cycle every variant has one, in a new random order, so that other load on the machine affects all
-//! variants alike, and each turn can be compared with plain Envoy's turn of the same second.
+//! The turns. In each cycle every variant has one, in a new random order, so that other load on the machine affects all variants alike, and
+//! each turn can be compared with plain Envoy's turn within the same second.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use super::variants::{Destination, Variant};
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How long each variant works before anything is measured, to each destination.
+    /// How long each variant serves requests to each destination before anything is measured.
     pub warm_up: Duration,
     /// How many turns each variant has, with each number of workers and to each destination.
     pub cycles: usize,
-    /// How long such a turn is.
+    /// The length of such a turn.
     pub turn: Duration,
     /// How many turns each variant has at a fixed rate.
     pub paced_cycles: usize,
-    /// How long such a turn is.
+    /// The length of a turn at a fixed rate.
     pub paced_turn: Duration,
 }
 
@@ -28,15 +28,15 @@ pub struct Plan {
 pub struct Series {
     pub workers: u32,
     pub destination: Destination,
-    /// For each variant its turns, one in each cycle.
+    /// The turns of each variant, one in each cycle.
     pub turns: HashMap<Variant, Vec<Turn>>,
 }
 
 /// How long requests took at a fixed rate.
 pub struct Paced {
-    /// Requests in a second.
+    /// Requests per second.
     pub rate: u32,
-    /// For each variant the times of its requests, sorted.
+    /// The sorted latencies of each variant.
     pub latencies: HashMap<Variant, Vec<Duration>>,
 }
 
@@ -60,7 +60,7 @@ impl Plan {
     };
 }
 
-/// Lets all variants work, until what is compiled or allocated at need is so.
+/// Lets all variants serve requests until everything that is compiled or allocated on demand is.
 pub async fn warm_up(plan: &Plan, gateways: &mut [Gateway]) -> Result<()> {
     for gateway in gateways {
         for variant in Variant::ALL {
@@ -72,7 +72,7 @@ pub async fn warm_up(plan: &Plan, gateways: &mut [Gateway]) -> Result<()> {
     Ok(())
 }
 
-/// The turns of all variants, with each number of workers and to each destination.
+/// Measures the turns of all variants, with each number of workers and to each destination.
 pub async fn measure(plan: &Plan, gateways: &mut [Gateway]) -> Result<Vec<Series>> {
     let mut all: Vec<Series> = gateways
         .iter()
@@ -94,7 +94,7 @@ pub async fn measure(plan: &Plan, gateways: &mut [Gateway]) -> Result<Vec<Series
     Ok(all)
 }
 
-/// How long requests take at half the rate that the slowest variant sustains, with one worker and no upstream.
+/// Measures latencies at half the rate that the slowest variant sustains, with one worker and no upstream.
 pub async fn pace(plan: &Plan, gateway: &mut Gateway, slowest: f64) -> Result<Paced> {
     let rate = ((slowest / 200.0).floor() as u32 * 100).max(100);
     let mut latencies: HashMap<Variant, Vec<Duration>> = HashMap::new();

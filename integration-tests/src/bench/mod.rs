@@ -1,8 +1,8 @@
 //! The cost of the filter and of its alternatives in Envoy, all measured in one run.
 //!
-//! Machines are noisy: figures of one run are comparable, figures of two hardly are. So all variants are up at once, each in
-//! its own Envoy, and each has many short turns in random order; the cost of a request is the CPU time of its Envoy, not
-//! elapsed time; and each turn is compared with plain Envoy's of the same second.
+//! Machines are noisy: figures of one run are comparable, figures of two runs hardly are. So all variants run at once, each in its own
+//! Envoy, and each has many short turns in random order; the cost of a request is the CPU time of its Envoy, not elapsed time; and each
+//! turn is compared with plain Envoy's turn within the same second.
 
 mod authority;
 mod checks;
@@ -37,8 +37,8 @@ pub use self::measurement::Plan;
 use self::page::Report;
 use self::variants::Destination;
 
-/// Measures, prints what it found, and writes it: the page `performance.md` into `folder`, and the figures and their picture
-/// into `bench` beside it. Logs go into `logs`.
+/// Measures, prints a summary, and writes the report: the page `performance.md` into `folder`, and the figures and their plot into `bench`
+/// beside it. Logs go into `logs`.
 pub async fn run(plan: &Plan, folder: &Path, logs: &Path) -> Result<()> {
     for folder in [&folder.join("bench"), logs] {
         std::fs::create_dir_all(folder)?;

@@ -19,12 +19,12 @@ pub struct Report<'a> {
     pub plan: &'a Plan,
     pub machine: Machine,
     pub findings: Vec<Findings>,
-    /// What each variant takes of the machine beside processors, with one worker and with two.
+    /// What each variant uses besides processor time, with one worker and with two.
     pub footprints: Vec<HashMap<Variant, Footprint>>,
     pub latencies: Vec<Latency>,
-    /// At which rate, in requests in a second.
+    /// The rate of the latencies, in requests per second.
     pub rate: u32,
-    /// What requests are made of, as a table.
+    /// The table of instructions.
     pub instructions: String,
     pub targets: Vec<Target>,
 }

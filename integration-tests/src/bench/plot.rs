@@ -1,5 +1,5 @@
-//! The plot: what each variant adds, a bar for each destination, with whiskers from quartile to quartile. An SVG with its own
-//! background, and another for dark pages.
+//! The plot of what each variant adds: a bar for each destination, with whiskers from quartile to quartile. The SVG has its own background,
+//! and another for dark pages.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use super::findings::{Findings, series};
 use super::statistics::Summary;
 use super::variants::{Destination, Variant};
 
-/// The picture of what one worker does, as SVG.
+/// Draws the results with one worker as SVG.
 pub fn svg(all: &[Findings]) -> Result<String> {
     let destinations = [series(all, 1, Destination::Direct)?, series(all, 1, Destination::Upstream)?];
     let mut rows = Vec::new();
@@ -66,14 +66,14 @@ impl Row {
     }
 }
 
-/// From microseconds to places.
+/// Maps microseconds to horizontal positions.
 struct Scale {
     step: f64,
     end: f64,
 }
 
 impl Scale {
-    /// With lines at round numbers, four to eight of them.
+    /// Creates a scale with four to eight lines at round numbers.
     fn up_to(greatest: f64) -> Self {
         let magnitude = 10_f64.powf(greatest.log10().floor());
         let steps = [0.1, 0.2, 0.25, 0.5, 1.0, 2.0].map(|share| share * magnitude);
@@ -81,7 +81,7 @@ impl Scale {
         Self { step, end: (greatest / step).ceil() * step }
     }
 
-    /// What is below nothing is drawn at nothing.
+    /// Returns the position of a value. Negative values are drawn at zero.
     fn place(&self, microseconds: f64) -> f64 {
         LEFT + microseconds.max(0.0) / self.end * (WIDTH - LEFT - RIGHT)
     }

@@ -16,7 +16,7 @@ use super::statistics::Summary;
 use super::targets::Target;
 use super::variants::Variant;
 
-/// The run, a line for each list.
+/// Returns the run with one line for each list.
 pub fn json(report: &Report<'_>, series: &[Series]) -> Result<String> {
     let plan = report.plan;
     let findings = report
@@ -107,7 +107,7 @@ fn rounded(figure: f64) -> f64 {
     (figure * 1000.0).round() / 1000.0
 }
 
-/// Objects over many lines, lists in one.
+/// A formatter that writes objects over many lines, and each list in one.
 struct ListsInLines {
     objects: PrettyFormatter<'static>,
 }

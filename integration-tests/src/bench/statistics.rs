@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What a number of figures say together.
+/// The summary of a number of figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     /// Half of the figures are below.
@@ -11,13 +11,12 @@ pub struct Summary {
     pub lower_quartile: f64,
     /// A quarter of the figures are above.
     pub upper_quartile: f64,
-    /// The interval in which the median of ever more such figures would be, with a confidence of 95 %: by ranks, so that it
-    /// supposes nothing about how they are distributed.
+    /// The 95 % confidence interval of the median, by ranks, so that it assumes nothing about the distribution.
     pub confidence: (f64, f64),
 }
 
 impl Summary {
-    /// The summary of these figures; `None` if there are none, or one of them is not a number.
+    /// Summarizes these figures. Returns `None` if there are none, or one of them is NaN.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         if sorted.iter().any(|figure| figure.is_nan()) {
@@ -38,20 +37,20 @@ impl Summary {
         })
     }
 
-    /// The farthest that the median may be from nothing.
+    /// The largest distance from zero that the median may have.
     pub fn farthest(&self) -> f64 {
         self.confidence.0.abs().max(self.confidence.1.abs())
     }
 }
 
-/// The shortest time within which so many per mille are over: one of the times as it was, not interpolated. Zero if there is
+/// Returns the shortest time within which this many per mille of the requests ended: one of the times, not interpolated. Zero if there are
 /// none.
 pub fn per_mille(sorted: &[Duration], per_mille: usize) -> Duration {
     let rank = (sorted.len() * per_mille).div_ceil(1000).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
-/// Interpolated between the two nearest.
+/// Returns a quantile, interpolated between the two nearest figures.
 fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let place = share * sorted.len().checked_sub(1)? as f64;
     let (below, above) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);

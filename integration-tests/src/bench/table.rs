@@ -1,6 +1,6 @@
 //! A Markdown table that is readable as text.
 
-/// A table of these rows below this header: the first column is text, the others are figures.
+/// Returns a table of these rows: the first column is text, the others are figures.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header.iter().map(|title| (*title).to_owned()).collect();
     let width = |column: usize| {

@@ -1,4 +1,4 @@
-//! The project's own targets. A missed one is reported and never fails a run: the machine may have had a bad day.
+//! The project's own targets. A missed target is reported but never fails a run: the machine may have had a bad day.
 
 use std::collections::HashMap;
 
@@ -13,16 +13,14 @@ pub struct Target {
     pub text: &'static str,
     pub limit: Limit,
     pub measured: f64,
-    /// What the host calls of a hit come to by themselves, where the filter cannot do without them.
+    /// The cost of the host calls of a cache hit alone, where no filter can do without them.
     pub calls: Option<f64>,
 }
 
-/// On which side of a number a figure shall be.
+/// A bound for a figure.
 #[derive(Clone, Copy)]
 pub enum Limit {
-    /// Not above.
     AtMost(f64),
-    /// Not below.
     AtLeast(f64),
 }
 
@@ -31,7 +29,7 @@ impl Target {
         self.limit.holds(self.measured)
     }
 
-    /// Whether no filter in wasm could meet it.
+    /// Whether no wasm filter could meet the target.
     pub fn is_out_of_reach(&self) -> bool {
         self.calls.is_some_and(|calls| !self.limit.holds(calls))
     }
@@ -55,21 +53,21 @@ impl std::fmt::Display for Limit {
     }
 }
 
-/// What is to be reached by one way to deploy the filter.
+/// The goals for one way to deploy the filter.
 struct Goals {
-    /// A token in the cache, and none there.
+    /// The variants with a token in the cache and without a cache.
     cached: Variant,
     uncached: Variant,
-    /// A hit, × `jwt_authn` with its cache, direct.
+    /// A cache hit, as a multiple of `jwt_authn` with its cache, direct.
     hit: f64,
-    /// Requests in a second with an upstream, × plain.
+    /// Requests per second with an upstream, as a multiple of plain Envoy's.
     rate: f64,
-    /// A miss, × `ext_authz` over HTTP, with an upstream.
+    /// A cache miss, as a multiple of `ext_authz` over HTTP, with an upstream.
     miss: f64,
-    /// Megabytes above plain Envoy, once and for each worker.
+    /// Megabytes in addition to plain Envoy's, once and for each worker.
     memory: f64,
     memory_per_worker: f64,
-    /// Seconds.
+    /// Seconds to start.
     start: f64,
 }
 
@@ -97,7 +95,7 @@ const MODULE: Goals = Goals {
     start: 0.02,
 };
 
-/// All targets, with one worker. `footprints` are those with one worker and with two.
+/// All targets, with one worker. `footprints` has those with one worker and with two.
 pub fn targets(all: &[Findings], footprints: &[HashMap<Variant, Footprint>]) -> Result<Vec<Target>> {
     let (direct, upstream) = (series(all, 1, Destination::Direct)?, series(all, 1, Destination::Upstream)?);
     let jwt_authn = direct.finding(Variant::JwtAuthnCached)?.added.median;

@@ -2,54 +2,54 @@
 
 use crate::artefact::Artefact;
 
-/// One listener of the Envoy that is measured.
+/// One measured way to accept credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Variant {
     /// No filter.
     Plain,
-    /// The same once more: what differs is the machine's noise.
+    /// No filter once more: the difference from the first is the machine's noise.
     PlainAgain,
     /// No filter, but clients that send what `jwt_authn`'s clients send.
     PlainWithJwt,
-    /// The filter, on a route that needs no token.
+    /// The wasm filter, on a route that needs no token.
     PublicRoute,
-    /// The filter, and one token that it knows.
+    /// The wasm filter, with one cached token.
     OneToken,
-    /// The filter, and many tokens that it knows.
+    /// The wasm filter, with many cached tokens.
     ManyTokens,
-    /// The filter, and tokens that its own memory is too small for: it finds most in the data that workers share.
+    /// The wasm filter, with more tokens than the worker's own cache holds: it finds most in shared data.
     SharedData,
-    /// The filter without a cache: it asks about every token, each time.
+    /// The wasm filter without a cache: it introspects every token each time.
     Uncached,
-    /// The same with the native module: one token that it knows.
+    /// The native module, with one cached token.
     ModuleOneToken,
-    /// Many tokens that it knows.
+    /// The native module, with many cached tokens.
     ModuleManyTokens,
-    /// No cache.
+    /// The native module without a cache.
     ModuleUncached,
-    /// A filter that makes the host calls of a hit, and does no work: what no filter in wasm can do without.
+    /// A wasm filter that makes the host calls of a cache hit and nothing else: the least that any wasm filter costs.
     Calls,
     /// Envoy's own `jwt_authn` with its cache of verified JWTs.
     JwtAuthnCached,
-    /// The same without, as it is by default.
+    /// Envoy's own `jwt_authn` without that cache, as it is by default.
     JwtAuthn,
-    /// Envoy's own `ext_authz`, which asks a service about each request, over HTTP.
+    /// Envoy's own `ext_authz`, which calls a service over HTTP for each request.
     ExtAuthz,
     /// A Lua script that looks the token up in a table.
     Lua,
 }
 
-/// Who answers the requests that were let through.
+/// What answers the requests that were let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
-    /// The Envoy itself, at once.
+    /// The Envoy itself, immediately.
     Direct,
-    /// A server behind it.
+    /// A server behind the Envoy.
     Upstream,
 }
 
 impl Variant {
-    /// All, in the order of reports.
+    /// All variants, in the order of reports.
     pub const ALL: [Self; 16] = [
         Self::Plain,
         Self::PlainAgain,
@@ -111,7 +111,7 @@ impl Variant {
         }
     }
 
-    /// The form of this project's filter that it is about, if it is about that.
+    /// The artefact that the variant measures. `None` if it does not measure this project's filter.
     pub fn artefact(self) -> Option<Artefact> {
         match self {
             Self::PublicRoute | Self::OneToken | Self::ManyTokens | Self::SharedData | Self::Uncached => {
@@ -122,7 +122,7 @@ impl Variant {
         }
     }
 
-    /// The same with the wasm filter, if it is about the native module.
+    /// The same variant with the wasm filter if it measures the native module, else the variant itself.
     pub fn in_wasm(self) -> Self {
         match self {
             Self::ModuleOneToken => Self::OneToken,
@@ -132,28 +132,28 @@ impl Variant {
         }
     }
 
-    /// Whether its clients send a JWT, not an opaque token.
+    /// Whether the clients of the variant send a JWT rather than an opaque token.
     pub fn takes_jwts(self) -> bool {
         matches!(self, Self::PlainWithJwt | Self::JwtAuthnCached | Self::JwtAuthn)
     }
 
-    /// How many tokens its clients send by turns.
+    /// How many tokens the clients of the variant send in turn.
     pub fn tokens(self) -> usize {
         match self.in_wasm() {
             Self::ManyTokens => 10_000,
-            // More than requests are ever open at once: two with one token would share one question.
+            // More tokens than requests are ever open at once: two requests with one token would share one introspection.
             Self::Uncached => 1_000,
             Self::SharedData => SHARED_TOKENS,
             _ => 1,
         }
     }
 
-    /// Whether it makes a call for each request. The others make none once they are warm.
+    /// Whether the variant makes a call for each request. The others make none once they are warm.
     pub fn asks_each_time(self) -> bool {
         matches!(self.in_wasm(), Self::Uncached | Self::ExtAuthz)
     }
 
-    /// The path of its requests to this destination.
+    /// The path of requests to this destination.
     pub fn path(self, destination: Destination) -> &'static str {
         match (self, destination) {
             (Self::PublicRoute, Destination::Direct) => "/public/direct",
@@ -163,7 +163,7 @@ impl Variant {
         }
     }
 
-    /// The path where the Envoy answers with what a service would have received.
+    /// The path where the Envoy responds with what a service would have received.
     pub fn verification(self) -> &'static str {
         match self {
             Self::PublicRoute => "/public/verification",
@@ -183,7 +183,7 @@ impl Destination {
     }
 }
 
-/// The slots of [`Variant::SharedData`]. Its memory in the worker holds less than a quarter of its tokens.
+/// The slots of [`Variant::SharedData`]. The worker's own cache holds less than a quarter of its tokens.
 pub const SHARED_SLOTS: usize = 1_024;
 
 const SHARED_TOKENS: usize = 900;

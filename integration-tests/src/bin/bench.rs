@@ -1,7 +1,7 @@
 //! Measures the cost of the filter in a real Envoy.
 //!
-//! `bench` takes about ten minutes and writes `docs/performance.md`; `bench --quick` takes about one and writes to
-//! `target/bench`, to check that it works. `bench --instructions` counts what requests are made of, and measures nothing.
+//! `bench` takes about ten minutes and writes `docs/performance.md`; `bench --quick` takes about one minute and writes to `target/bench`,
+//! to check that it works. `bench --instructions` only counts the instructions of requests.
 
 use anyhow::{Result, ensure};
 use integration_tests::bench::{self, Plan};

@@ -1,5 +1,5 @@
-//! Draws docs/dashboard.svg: the panels of the Grafana dashboard from a real Prometheus that scraped a real Envoy, while its
-//! authorization server failed twice. Grafana is not part of it.
+//! Draws docs/dashboard.svg: the panels of the Grafana dashboard, with data of a real Prometheus that scraped a real Envoy while its
+//! authorization server failed twice. Grafana itself is not involved.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn main() -> Result<()> {
     let profile =
         LoadProfile { clients: 40, pause: Duration::from_millis(200), patience: Duration::from_secs(10) };
     let load = Load::gather(gateway.port(), profile);
-    // Rates need some time before there are any.
+    // Rates exist only after some time.
     tokio::time::sleep(WINDOW).await;
     let from = jwt::now();
     for (behaviour, seconds) in STORY {
@@ -73,7 +73,7 @@ fn draw(canvas: &Canvas<'_>, panel: &Panel, lines: &[Line]) -> Result<()> {
     Plot { title: &panel.title, x, y: Axis { name, number }, lines }.draw(&canvas)
 }
 
-/// A line of a panel, over the seconds from one time to another. It is broken where Prometheus has nothing.
+/// Returns a line of a panel between two times, in seconds. The line has gaps where Prometheus has no samples.
 fn line(query: &Query, series: &Value, from: u64, until: u64) -> Result<Line> {
     let samples = series["values"].as_array().context("a series without values")?;
     let mut points = vec![(0.0, f64::NAN)];
@@ -97,7 +97,7 @@ fn plain(number: f64) -> String {
     if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.1}") }
 }
 
-/// What the authorization server does, for how many seconds.
+/// What the authorization server does, and for how many seconds.
 const STORY: [(Behaviour, u64); 5] = [
     (Behaviour::Healthy, 30),
     (Behaviour::Answers(500), 20),
@@ -106,9 +106,9 @@ const STORY: [(Behaviour, u64); 5] = [
     (Behaviour::Healthy, 30),
 ];
 
-/// What rates are over; Grafana's window is four scrapes, a minute at the usual 15 s.
+/// The window of rates. Grafana's is four scrapes, a minute at the usual 15 s.
 const WINDOW: Duration = Duration::from_secs(8);
 
-/// Pixels for a column and a row of the grid.
+/// The size of a column and a row of the grid, in pixels.
 const COLUMN: u32 = 40;
 const ROW: u32 = 30;

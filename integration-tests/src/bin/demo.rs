@@ -1,7 +1,7 @@
 //! The phantom token flow with real components on loopback: a certified authorization server, Envoy with the filter as
 //! `envoy-config/envoy.yaml` configures it, and an API that shows what it received.
 //!
-//! `demo` checks each step and exits; `demo --browser` lets a user log in by an application in Chromium besides; `demo --keep` leaves
+//! `demo` checks each step and exits; `demo --browser` also lets a user log in through an application in Chromium; `demo --keep` leaves
 //! everything running and prints what to try.
 
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Story {
         AuthorizationServer::start_for_users("demo", port, &self.app.url())
     }
 
-    /// A user logs in by authorization code with PKCE, calls the API by an application in a browser, grants it more, and logs out.
+    /// A user logs in by authorization code with PKCE, calls the API from a browser application, grants it more, and logs out.
     async fn run_as_a_user(&self) -> Result<()> {
         chapter("Alice opens an application in Chromium, and logs in at the authorization server.");
         let user = Browser::open("demo").await?;
@@ -126,7 +126,7 @@ impl Story {
         user.close().await
     }
 
-    /// Sends a request, and prints both it and its answer.
+    /// Sends a request, and prints it and its response.
     async fn call(&self, request: Request, status: u16) -> Result<Answer> {
         println!("  > {request}");
         let answer = self.gateway.send(request).await?;
@@ -150,7 +150,7 @@ impl Story {
     }
 }
 
-/// Waits until the application says what happened.
+/// Waits until the application shows this text.
 async fn shows(user: &Browser, what: &str) -> Result<()> {
     user.reads("#happened", what).await?;
     println!("    the page says: {what}");

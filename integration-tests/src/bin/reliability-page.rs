@@ -1,4 +1,4 @@
-//! Writes docs/reliability.md from the results of the trials in target/reliability, and of the flood.
+//! Writes docs/reliability.md from the results of the trials and of the flood in target/reliability.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -89,7 +89,7 @@ fn table(page: &mut String, heading: &str, rows: &[(&String, &Trials)]) -> Resul
     Ok(())
 }
 
-/// Adds what the flood of tokens did, and draws it.
+/// Adds the results of the flood of tokens to the page, and plots them.
 fn memory(page: &mut String, result: &Value) -> Result<()> {
     let tokens = Axis { name: "valid tokens, each used once", number: |tokens| format!("{tokens:.0}") };
     let plot = paths::root().join("docs/reliability-memory.svg");
@@ -113,7 +113,7 @@ fn memory(page: &mut String, result: &Value) -> Result<()> {
     Ok(())
 }
 
-/// What clients of one kind saw, with all numbers of workers together.
+/// What clients with one kind of token saw, summed over all numbers of workers.
 fn sights(trials: &Trials, kind: &str) -> String {
     let mut sums = BTreeMap::<&str, u64>::new();
     for row in trials.values() {
@@ -125,7 +125,7 @@ fn sights(trials: &Trials, kind: &str) -> String {
     sums.join(", ")
 }
 
-/// All numbers of this name, from the least to the greatest.
+/// All values of this field, as a range from the least to the greatest.
 fn numbers(rows: &BTreeMap<String, Trials>, name: &str, show: impl Fn(u64) -> String) -> String {
     let all: BTreeSet<u64> =
         rows.values().flat_map(BTreeMap::values).filter_map(|row| row[name].as_u64()).collect();

@@ -1,5 +1,5 @@
-//! Writes the results of the tests with real authorization servers from target/servers into docs/servers.md. The row of a
-//! server that was not run stays.
+//! Writes the results of the tests with real authorization servers from target/servers into docs/servers.md. The rows of servers that were
+//! not run remain.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A row of the page, by its server.
+/// Splits a row of the existing table into its server and itself.
 fn kept(line: &str) -> Option<(String, String)> {
     let chapter = line.strip_prefix("| [")?.split_once(']')?.0;
     Some((chapter.to_owned(), line.to_owned()))
@@ -48,7 +48,7 @@ fn row(chapter: &str, result: &Value, beside: &str) -> String {
     format!("| [{chapter}](#{}) | {version} | {cells} | {beside} |", anchor(chapter))
 }
 
-/// What works with a server beside what does with all.
+/// Returns what works with this server in addition to what works with all.
 fn beside(name: &str) -> Result<String> {
     let mut all = Vec::new();
     for file in std::fs::read_dir(paths::servers()?)? {
@@ -60,13 +60,13 @@ fn beside(name: &str) -> Result<String> {
     Ok(if all.is_empty() { "–".to_owned() } else { all.join(", ") })
 }
 
-/// What a heading is linked by.
+/// Returns the anchor of a heading.
 fn anchor(heading: &str) -> String {
     let words = heading.to_lowercase().replace(' ', "-");
     words.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
 }
 
-/// The columns, each with what it shows of the results.
+/// The columns, each with the result that it shows.
 const COLUMNS: [(&str, &str); 6] = [
     ("the response has", "an answer"),
     ("cached", "kept"),

@@ -1,5 +1,5 @@
-//! A long run of everything: a load at a real Envoy, while the authorization server fails in random ways and the configuration
-//! changes. `soak MINUTES` ends with the first promise that is broken, or with success.
+//! A long run of everything: load on a real Envoy, while the authorization server fails in random ways and the configuration changes.
+//! `soak MINUTES` ends with the first broken promise, or with success.
 //!
 //! Leaves `soak.json` and `memory.svg` in target/soak.
 
@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
     };
     let began = Instant::now();
     let length = Duration::from_secs(minutes * 60);
-    // Small enough to be full early: what grows then is no cache.
+    // Small enough to fill early, so that later growth is not the cache's.
     let mut gateway = Gateway::start("soak", 2, |configuration| {
         configuration["cache"] = json!({"max_entries": 1000, "max_bytes": 1 << 20, "max_ttl": "1h"});
     })
@@ -46,7 +46,7 @@ async fn main() -> Result<()> {
     result
 }
 
-/// A random fault or change of configuration.
+/// Runs a random fault or change of configuration.
 async fn episode(gateway: &mut Gateway) -> Result<Row> {
     let load = LoadProfile { clients: 60, pause: Duration::from_millis(100), patience: TIMEOUT + MARGIN };
     let phase = Duration::from_millis(500 + chance(2500));
@@ -57,7 +57,7 @@ async fn episode(gateway: &mut Gateway) -> Result<Row> {
     }
 }
 
-/// What happened.
+/// The record of the episodes.
 #[derive(Default)]
 struct Diary {
     episodes: Vec<serde_json::Value>,
@@ -82,16 +82,16 @@ impl Diary {
     }
 }
 
-/// A number below this one.
+/// Returns a random number below this one.
 fn chance(below: u64) -> u64 {
     RandomState::new().build_hasher().finish() % below
 }
 
-/// How many chances a change of configuration has, where each fault has one.
+/// The weight of a change of configuration, where each fault has weight one.
 const CHANGES: u64 = 4;
 
-/// The share of the time after which everything is full.
+/// The share of the time after which all caches are full.
 const FULL: f64 = 0.3;
 
-/// How much memory may grow after that, in a time that saw many configurations come and go.
+/// How much memory may grow after that, in bytes, while many configurations are replaced.
 const ALLOWANCE: u64 = 16 << 20;

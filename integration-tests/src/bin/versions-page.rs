@@ -1,5 +1,4 @@
-//! Prints the versions of Envoy in which the tests passed, from the results in target/matrix, and writes them into
-//! docs/hosts/envoy.md.
+//! Prints the versions of Envoy in which the tests passed, from the results in target/matrix, and writes them into docs/hosts/envoy.md.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -34,13 +33,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The tests of one artefact in one version of Envoy.
+/// A run of the tests with one artefact in one version of Envoy.
 struct Run {
     version: String,
     artefact: &'static str,
     passed: usize,
     failed: Vec<String>,
-    /// Whether neither a secret nor a stopped VM was found in the logs.
+    /// Whether the logs contain neither a secret nor a stopped VM.
     is_clean: bool,
 }
 
@@ -84,5 +83,5 @@ const MODULE: &str = "native module";
 
 const BEGIN: &str = "<!-- versions, by ./justw matrix -->";
 const END: &str = "<!-- end of versions -->";
-/// What the recipe `search-logs` says when all is well.
+/// What the recipe `search-logs` prints on success.
 const CLEAN: &str = "secrets, none in";

@@ -1,5 +1,5 @@
-//! Envoy Gateway itself: its translator, and the whole of it on one machine, without Kubernetes (provider `Custom`: resources from a
-//! file, Envoy as a process of this host). It listens on ports of its own that cannot be changed, so only one can run at a time.
+//! Envoy Gateway: its translator, and the whole of it on one machine, without Kubernetes (provider `Custom`: resources from a file, Envoy
+//! as a process of this host). It listens on fixed ports, so only one can run at a time.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,10 +17,11 @@ use crate::envoy::Envoy;
 use crate::manifests::Manifests;
 use crate::paths;
 
-/// What `egctl experimental translate` makes of the resources of one Gateway with this certificate: the configuration dump of its Envoy.
+/// Translates the resources of one Gateway with `egctl experimental translate`, with this certificate. Returns the configuration dump of
+/// its Envoy.
 ///
 /// # Errors
-/// It finds a resource invalid, or there is not one Gateway.
+/// If `egctl` finds a resource invalid, or there is not exactly one Gateway.
 pub fn translate(manifests: &Manifests, certificate: &Certificate) -> Result<Value> {
     let mut manifests = in_files(manifests, certificate)?;
     for service in manifests.names("Service") {
@@ -49,28 +50,28 @@ pub fn translate(manifests: &Manifests, certificate: &Certificate) -> Result<Val
     gateways.values_mut().next().map(Value::take).context("no Gateway")
 }
 
-/// Where the parts are that the manifests name.
+/// Where the components that the manifests name are on this host.
 pub struct Places<'a> {
     /// The port of loopback where the Gateway is to listen.
     pub gateway: u16,
-    /// That of the API, and of every other service.
+    /// The port of the API, and of every other service.
     pub api: u16,
-    /// That of the authorization server, over TLS.
+    /// The port of the authorization server, over TLS.
     pub login: u16,
-    /// Who signed the authorization server's certificate.
+    /// The authority that signed the authorization server's certificate.
     pub trusted: &'a CertificateAuthority,
     /// The Gateway's own certificate.
     pub certificate: &'a Certificate,
 }
 
-/// Envoy Gateway, running as long as its Envoy is held.
+/// Envoy Gateway, which runs as long as its Envoy is held.
 pub struct EnvoyGateway {
     folder: PathBuf,
 }
 
 impl EnvoyGateway {
-    /// Starts it with these resources, and waits until this listener of its Envoy serves. Both have these variables in their
-    /// environment.
+    /// Starts Envoy Gateway with these resources, and waits until this listener of its Envoy serves. Both processes have these environment
+    /// variables.
     pub async fn start(
         name: &str,
         manifests: &Manifests,
@@ -109,7 +110,7 @@ impl EnvoyGateway {
         });
         fs::write(folder.join("envoy-gateway.yaml"), configuration.to_string())?;
         let settings = in_folder("envoy-gateway.yaml");
-        // Filters are cached in its user's home.
+        // Envoy Gateway caches filters in its user's home directory.
         let home_folder = in_folder("home");
         let environment = [environment, &[("HOME", home_folder.as_str())]].concat();
         let log = paths::logs()?.join(format!("{name}-envoy.log"));
@@ -118,15 +119,15 @@ impl EnvoyGateway {
         Ok((new, Envoy::started_by(process, name, home, &[listener]).await?))
     }
 
-    /// Replaces all resources. It sees that by itself, and merges each into the one of its name: a field that is left out stays as it was.
+    /// Replaces all resources. Envoy Gateway notices by itself, and merges each into the one of its name: omitted fields keep their values.
     pub fn apply(&self, manifests: &Manifests, places: &Places<'_>) -> Result<()> {
         let (next, file) = (self.folder.join("next.yaml"), self.folder.join("resources/resources.yaml"));
         fs::write(&next, self.on_this_host(manifests, places)?.to_yaml())?;
         Ok(fs::rename(next, file)?)
     }
 
-    /// The resources with what is otherwise where no Kubernetes is: ports and addresses, Services and what they stand for, and what
-    /// the API server and the job of the Helm chart would have added.
+    /// Adapts the resources to a host without Kubernetes: ports and addresses, Services and their backends, and what the API server and the
+    /// job of the Helm chart would have added.
     fn on_this_host(&self, manifests: &Manifests, places: &Places<'_>) -> Result<Manifests> {
         let cluster = "/spec/jsonPatches/0/operation/value";
         let address =
@@ -170,7 +171,7 @@ impl EnvoyGateway {
             .and(wasm_cluster(&self.folder.join("config/certs/envoy/ca.crt").display().to_string())))
     }
 
-    /// What Envoy shows where it fetches the filter: of the authority that `certgen` made.
+    /// The client certificate with which Envoy fetches the filter. `certgen` has issued it.
     fn client_certificate(&self) -> Result<Value> {
         let of_envoy = |name| fs::read_to_string(self.folder.join("config/certs/envoy").join(name));
         Ok(tls_secret(
@@ -185,8 +186,8 @@ impl EnvoyGateway {
     }
 }
 
-/// The resources with what Envoy Gateway does not find in files: the Gateway's certificate, and the labels of Namespaces, of which it reads
-/// the names alone.
+/// Adds what Envoy Gateway does not find in files: the Gateway's certificate, and a match for the labels of Namespaces, of which it reads
+/// only the names.
 fn in_files(manifests: &Manifests, certificate: &Certificate) -> Result<Manifests> {
     let everywhere = json!({"from": "All"});
     let files = [("tls.crt", certificate.pem()), ("tls.key", certificate.key_pem())];
@@ -195,14 +196,14 @@ fn in_files(manifests: &Manifests, certificate: &Certificate) -> Result<Manifest
         .and(tls_secret("ingress", "api-example-com", &files)))
 }
 
-/// Puts Envoy where Envoy Gateway looks for it before it would fetch one.
+/// Puts Envoy where Envoy Gateway looks for it before downloading it.
 fn install_envoy(data: &Path) -> Result<()> {
     let folder = data.join("envoy-versions").join(ENVOY_VERSION).join("bin");
     fs::create_dir_all(&folder)?;
     Ok(symlink(paths::envoy()?.canonicalize()?, folder.join("envoy"))?)
 }
 
-/// A Secret as the API server keeps it.
+/// A TLS Secret as the API server stores it.
 fn tls_secret(namespace: &str, name: &str, files: &[(&str, String)]) -> Value {
     let data: Map<String, Value> =
         files.iter().map(|(name, content)| ((*name).to_owned(), json!(STANDARD.encode(content)))).collect();
@@ -215,8 +216,8 @@ fn tls_secret(namespace: &str, name: &str, files: &[(&str, String)]) -> Value {
     })
 }
 
-/// Envoys fetch filters from Envoy Gateway by the name of its Service, which no DNS server of this host knows, and trust an authority
-/// that is a file of their container.
+/// Patches the cluster from which Envoys fetch filters. It names Envoy Gateway's Service, which no DNS server of this host knows, and
+/// trusts an authority in a file of Envoy's container.
 fn wasm_cluster(authority: &str) -> Value {
     let replace = |path: &str, value: &str| {
         json!({
@@ -239,5 +240,5 @@ fn wasm_cluster(authority: &str) -> Value {
     })
 }
 
-/// What Envoy Gateway calls the Envoy that the tests have: its folder.
+/// The name that Envoy Gateway has for the tests' Envoy: its folder.
 const ENVOY_VERSION: &str = "1.40.0";

@@ -1,7 +1,7 @@
-//! Istio itself: istiod with a real API server, and an Envoy that its agent starts, connects to istiod, and fetches filters for. Nothing
-//! of Kubernetes runs pods here, so the gateway's is declared by hand, at an address that leads nowhere.
+//! Istio: istiod with a real API server, and an Envoy that Istio's agent starts, connects to istiod, and fetches filters for. Nothing of
+//! Kubernetes runs pods here, so the gateway's pod is declared by hand, at an address that leads nowhere.
 //!
-//! Envoy is not Istio's build of it, which has filters of its own: metrics, peers' metadata and ALPN are turned off.
+//! Envoy is not Istio's build of it, which has its own filters: metrics, peers' metadata and ALPN are turned off.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,29 +28,30 @@ pub struct Istiod {
     folder: TempDir,
     name: String,
     environment: Vec<(String, String)>,
-    /// Where it listens: for agents, and for questions whether it is ready.
+    /// The ports for agents and for readiness probes.
     ports: [u16; 2],
 }
 
-/// A pod of one container, the proxy's.
+/// A pod with one container, the proxy's.
 pub struct Proxy<'a> {
-    /// How its log is called.
+    /// The name of the pod, and of its log.
     pub name: &'a str,
     pub namespace: &'a str,
     pub service_account: &'a str,
     pub labels: &'a Value,
-    /// Its address in the cluster, which no other pod has.
+    /// The pod's unique address in the cluster.
     pub address: &'a str,
     /// `router`, `sidecar` or `waypoint`.
     pub kind: &'a str,
-    /// What its container has beside what Istio sets.
+    /// The container's environment variables, in addition to those that Istio sets.
     pub environment: &'a [(&'a str, &'a str)],
-    /// Which listeners have to be there.
+    /// The listeners that have to exist.
     pub listeners: &'a [&'a str],
 }
 
 impl Istiod {
-    /// Starts both, and waits until istiod serves. It signs certificates of this authority, and has these variables.
+    /// Starts the API server and istiod, and waits until istiod serves. istiod issues certificates of this authority, and has these
+    /// environment variables.
     pub async fn start(
         name: &str,
         authority: &CertificateAuthority,
@@ -92,7 +93,7 @@ impl Istiod {
             ("INJECTION_WEBHOOK_CONFIG_NAME", ""),
             ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
             ("PILOT_ENABLE_ALPN_FILTER", "false"),
-            // What a Service makes of a sidecar is there beside what a Sidecar says.
+            // The listeners that a Service adds to a sidecar are kept beside those of a Sidecar resource.
             ("PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE", "true"),
         ];
         let environment: Vec<(String, String)> = [own.as_slice(), environment]
@@ -114,12 +115,12 @@ impl Istiod {
         Ok(new)
     }
 
-    /// Ends istiod. The API server and all proxies are left.
+    /// Stops istiod. The API server and all proxies keep running.
     pub async fn stop(&self) {
         self.process.lock().await.stop();
     }
 
-    /// Starts istiod where it was, and waits until it serves. Its new log has this mark in its name.
+    /// Starts istiod again on the same ports, and waits until it serves. The name of its new log contains this mark.
     pub async fn start_again(&self, mark: &str) -> Result<()> {
         let name = format!("{}-{mark}", self.name);
         *self.process.lock().await =
@@ -135,7 +136,7 @@ impl Istiod {
         .await
     }
 
-    /// Starts the agent of a proxy, and with it Envoy, and waits until its listeners serve.
+    /// Starts the agent of a proxy, which starts Envoy, and waits until the proxy's listeners serve.
     pub async fn proxy(&self, proxy: &Proxy<'_>) -> Result<Envoy> {
         self.announce(proxy)?;
         let home = TempDir::new()?;
@@ -155,7 +156,7 @@ impl Istiod {
         let labels: String = labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         write_text(folder, "etc/istio/pod/labels", &labels)?;
         let template = fs::read_to_string(paths::control_plane("istio", "envoy_bootstrap.json")?)?;
-        // A waypoint would get its peers' metadata from istiod by an extension of Istio's build.
+        // A waypoint would get its peers' metadata from istiod through an extension in Istio's build.
         let template = template.replace("if .metadata_discovery", "if false");
         write_text(folder, "var/lib/istio/envoy/envoy_bootstrap_tmpl.json", &template)?;
         let (admin, status, health, metrics) = (free_port()?, free_port()?, free_port()?, free_port()?);
@@ -169,7 +170,7 @@ impl Istiod {
             "concurrency": 2,
             "fileFlushInterval": "0.05s",
         });
-        // Where the tests look for the port of Envoy's administration.
+        // The file in which the tests look for the port of Envoy's admin interface.
         write_text(folder, "admin", &format!("127.0.0.1:{admin}"))?;
         let (configuration, health, metrics) =
             (configuration.to_string(), health.to_string(), metrics.to_string());
@@ -204,7 +205,7 @@ impl Istiod {
         Envoy::started_by(process, proxy.name, home, proxy.listeners).await
     }
 
-    /// What the kubelet would say of the pod.
+    /// Declares the pod as the kubelet would.
     fn announce(&self, proxy: &Proxy<'_>) -> Result<()> {
         let pod = json!({
             "apiVersion": "v1",
@@ -235,7 +236,7 @@ impl Istiod {
         Ok(())
     }
 
-    /// The certificate of istiod's authority, which istiod writes into each namespace.
+    /// Returns the certificate of istiod's authority, which istiod writes into each namespace.
     async fn root(&self, namespace: &str) -> Result<String> {
         let mut root = None;
         eventually("the namespace knows istiod's authority", async || {
@@ -252,7 +253,7 @@ impl Istiod {
     }
 }
 
-/// Starts the program.
+/// Starts istiod.
 fn discovery(
     name: &str,
     api_server: &ApiServer,
@@ -285,7 +286,7 @@ fn discovery(
     start_in(folder, &paths::control_plane("istio", "pilot-discovery")?, &arguments, &environment, &log)
 }
 
-/// What templates of Istio's Helm chart read of its values.
+/// The Helm values that templates of Istio's chart read.
 fn values() -> Value {
     json!({
         "revision": "",

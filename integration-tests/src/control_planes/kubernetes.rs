@@ -1,4 +1,4 @@
-//! The API server of Kubernetes, with its store: what it takes and what it refuses, nothing behind it.
+//! The API server of Kubernetes and its store: what it accepts and what it refuses, with no cluster behind it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,11 @@ pub struct ApiServer {
     port: u16,
 }
 
-/// The issuer of its tokens for service accounts, whose keys it publishes.
+/// The issuer of service account tokens. The API server publishes its keys.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 impl ApiServer {
-    /// Starts it with its store, both empty.
+    /// Starts the API server with its store, both empty.
     pub async fn start(name: &str) -> Result<Self> {
         let folder = TempDir::new()?;
         let in_folder = |file: &str| folder.path().join(file).display().to_string();
@@ -47,7 +47,7 @@ impl ApiServer {
         )?;
         let token = secrets::fresh_token("kubernetes");
         std::fs::write(in_folder("tokens.csv"), format!("{token},admin,admin,system:masters\n"))?;
-        // Only in this form is it read as a public key as well.
+        // The API server cannot read the public key from a PKCS#8 private key, so it gets both.
         std::fs::write(in_folder("accounts.pem"), keys::p256_pem())?;
         std::fs::write(in_folder("accounts-public.pem"), keys::p256_public_pem())?;
         let server = start(
@@ -86,22 +86,22 @@ impl ApiServer {
         Ok(new)
     }
 
-    /// How administrators reach it.
+    /// The path of the administrator's `kubeconfig`.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
     }
 
-    /// Where it listens, over TLS.
+    /// The port on which the API server listens, over TLS.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The file of its certificate, which is for `kubernetes.default.svc` as well, and of who signed it.
+    /// The path of the server certificate, which is also valid for `kubernetes.default.svc`, and its issuer's certificate.
     pub fn certificate(&self) -> PathBuf {
         self.folder.path().join("certificates/apiserver.crt")
     }
 
-    /// Makes the API of a control plane known: all CustomResourceDefinitions of this folder.
+    /// Adds the API of a control plane: all CustomResourceDefinitions in this folder.
     pub fn define(&self, definitions: &Path) -> Result<()> {
         let folder = definitions.display().to_string();
         self.kubectl(&["apply", "--server-side", "--filename", &folder], "")?;
@@ -109,30 +109,29 @@ impl ApiServer {
         Ok(())
     }
 
-    /// Applies resources. Fields that their API does not have are errors here, and not warnings.
+    /// Applies resources. Unknown fields are errors rather than warnings.
     ///
     /// # Errors
-    /// It refuses some, and says why.
+    /// If the API server refuses a resource.
     pub fn apply(&self, manifests: &Manifests) -> Result<()> {
         let apply = ["apply", "--server-side", "--force-conflicts", "--validate=strict", "--filename", "-"];
         self.kubectl(&apply, &manifests.to_yaml())?;
         Ok(())
     }
 
-    /// Deletes resources.
     pub fn delete(&self, manifests: &Manifests) -> Result<()> {
         self.kubectl(&["delete", "--filename", "-"], &manifests.to_yaml())?;
         Ok(())
     }
 
-    /// A resource as it is there, if it is.
+    /// Returns a resource as the API server has it. `None` if it does not exist.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
         let get = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json"];
         let found = self.kubectl(&get, "")?;
         if found.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&found)?)) }
     }
 
-    /// What `kubectl` says to these arguments and this input.
+    /// Runs `kubectl` with these arguments and this input, and returns its output.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut process = Command::new(paths::kubectl()?)
             .args(["--kubeconfig".as_ref(), self.kubeconfig().as_os_str()])

@@ -1,4 +1,4 @@
-//! Control planes themselves, as their projects publish them: what they make of the manifests, and Envoys that they run.
+//! Control planes as their projects publish them: how they translate the manifests, and the Envoys that they run.
 
 pub mod envoy_gateway;
 pub mod istio;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::process::Process;
 
-/// Starts a program in this folder, all its output going to the file `log`.
+/// Starts a program in this folder, with all its output in the file `log`.
 fn start_in(
     folder: &Path,
     program: &Path,

@@ -1,24 +1,24 @@
-//! The proxy whose behaviour the host simulates.
+//! The proxy whose behavior the host simulates.
 
-/// A proxy, in what matters to a filter.
+/// A proxy, as far as a filter can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Behaviour {
-    /// A paused stream goes on when the filter says so. Callouts outlive the streams that asked, and their answers are lost on
-    /// them. A callout that times out is answered by 504, a connection that is refused by 503.
+    /// A paused stream continues when the filter says so. A callout outlives the stream that sent it, and its response is then lost. A
+    /// callout that times out gets status 504, one whose connection is refused gets 503.
     #[default]
     Envoy,
-    /// Kong's ngx_wasm_module, as it was seen at the commit that Kong 3.9.1 pins and at its newest: nearly nothing of
-    /// [`Guarantee`](super::Guarantee). A callout whose stream ends is cancelled.
+    /// Kong's ngx_wasm_module, as observed at the commit that Kong 3.9.1 pins and at its newest: it lacks nearly all of
+    /// [`Guarantee`](super::Guarantee). A callout is canceled when its stream ends.
     NgxWasm,
 }
 
-/// What is deployed: the same filter, with the exports that a host calls.
+/// A build of the filter, with the exports that its host calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Package {
-    /// For Envoy, and what is built on it.
+    /// For Envoy and products built on it.
     Envoy,
     Kong,
-    /// That for Envoy, which counts the instructions of each function.
+    /// The build for Envoy, instrumented to count the instructions of each function.
     Counting,
 }
 

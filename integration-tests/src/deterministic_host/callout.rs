@@ -1,4 +1,4 @@
-//! The requests that the filter lets the host send.
+//! The callouts that the filter sends through the host.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ pub struct CalloutId(pub(super) usize);
 #[derive(Clone, Debug)]
 pub struct Callout {
     pub(super) root: ContextKey,
-    /// The context that was in effect.
+    /// The context that was in effect when the callout was sent.
     pub(super) owner: ContextKey,
-    /// What the module knows it by.
+    /// The number by which the module knows the callout.
     pub(super) token: u32,
     pub(super) is_open: bool,
-    /// The worker that sent it.
+    /// The worker that sent the callout.
     pub worker: usize,
     pub upstream: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// How long the host waits for an answer.
+    /// How long the host waits for the response.
     pub timeout: Duration,
-    /// When it was sent, since the epoch.
+    /// When the callout was sent, since the epoch.
     pub sent_at: Duration,
 }
 
-/// What becomes of a callout.
+/// How a callout ends.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Response {
-        /// Its header fields, `:status` among them.
+        /// The header fields, including `:status`.
         headers: HeaderMap,
         body: Vec<u8>,
     },
     TimedOut,
     Refused,
-    /// The connection broke in the middle.
+    /// The connection broke before the response was complete.
     Reset,
 }
 
@@ -47,7 +47,7 @@ impl Callout {
         self.is_open
     }
 
-    /// The context that sent it: a stream's, or a root context.
+    /// The context that sent the callout: a stream's or a root context.
     pub fn owner(&self) -> ContextKey {
         self.owner
     }
@@ -61,7 +61,7 @@ impl Callout {
         self.sent_at + self.timeout
     }
 
-    /// A parameter of the form that it posts, decoded; empty if it is not there.
+    /// Returns a decoded parameter of the form in the body, empty if it is absent.
     pub fn parameter(&self, name: &str) -> String {
         let body = String::from_utf8_lossy(&self.body);
         let pair = body.split('&').filter_map(|pair| pair.split_once('=')).find(|(own, _)| *own == name);
@@ -70,7 +70,7 @@ impl Callout {
 }
 
 impl Answer {
-    /// A response of this status and media type.
+    /// Creates a response with this status and media type.
     pub fn response(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let status = status.to_string();
         let mut headers = HeaderMap::new(&[(":status", &status)]);
@@ -92,7 +92,7 @@ impl Answer {
         self
     }
 
-    /// What the filter sees of it: header fields and body; no fields, if there is no response.
+    /// Returns the header fields and body that the filter sees. There are no fields if there is no response.
     pub(super) fn delivered(self, tells_failures: bool) -> (HeaderMap, Vec<u8>) {
         let local = |status: &str, body: &str| {
             let length = body.len().to_string();
@@ -108,7 +108,7 @@ impl Answer {
     }
 }
 
-/// Undoes the encoding of a form; the filter only writes what is valid.
+/// Decodes a form-encoded value. The filter writes only valid ones.
 pub(super) fn decoded(value: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = value.as_bytes();

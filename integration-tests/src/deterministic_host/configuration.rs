@@ -1,46 +1,46 @@
-//! Starts a host, and reconfigures its filter.
+//! How a host is set up, and how its filter is reconfigured.
 
 use serde_json::Value;
 
 use super::behaviour::{Behaviour, Package};
 use super::guarantee::Guarantee;
 
-/// A host to be started.
+/// The setup of a host.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Which proxy it behaves like.
+    /// The proxy that the host simulates.
     pub behaviour: Behaviour,
-    /// How many workers it has, each with a VM of its own.
+    /// The number of workers, each with its own VM.
     pub workers: usize,
     pub configuration: Value,
-    /// The variables of the environment that the filter may see.
+    /// The environment variables that the filter may see.
     pub environment: Vec<(String, String)>,
-    /// What its randomness starts from.
+    /// The seed of the host's randomness.
     pub seed: u64,
-    /// Whether "pause" holds only the head of a request back, so that pieces of its body reach the filter before the head goes
-    /// on (`allow_on_headers_stop_iteration`).
+    /// Whether a pause holds back only the headers of a request, so that parts of its body reach the filter before the headers continue
+    /// (`allow_on_headers_stop_iteration`).
     pub stops_head_only: bool,
-    /// Which package of the filter it has; by default the one that is for it.
+    /// The build of the filter. By default the one for the simulated proxy.
     pub package: Option<Package>,
-    /// What it does not do, beside what its behaviour lacks.
+    /// What the host lacks in addition to what its behavior lacks.
     pub lacks: Vec<Guarantee>,
-    /// Whether there is a zone for shared data, where the host needs one.
+    /// Whether a zone for shared data exists, where the host needs one.
     pub has_zone: bool,
-    /// How many keys shared data has room for.
+    /// The number of keys for which shared data has room.
     pub zone_keys: usize,
 }
 
-/// What a new configuration comes in.
+/// What a new configuration replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replacement {
-    /// A new root context beside the old one, in the same VM: only the filter's configuration has changed.
+    /// The root context, in the same VM: only the filter's configuration has changed.
     RootContext,
-    /// A new VM: its own configuration has changed.
+    /// The VM: the VM's configuration has changed.
     Vm,
 }
 
 impl Setup {
-    /// An Envoy with one worker.
+    /// The setup of an Envoy with one worker.
     pub fn new(configuration: Value) -> Self {
         Self {
             behaviour: Behaviour::Envoy,

@@ -11,7 +11,7 @@ pub(super) enum Context {
     Stream(StreamId),
 }
 
-/// One configuration in one VM.
+/// A root context: one configuration in one VM.
 #[derive(Default)]
 pub(super) struct Root {
     pub(super) configuration: Vec<u8>,
@@ -24,14 +24,14 @@ pub(super) struct Tick {
     pub(super) due: Duration,
 }
 
-/// The call into a module that is going on.
+/// The current call into a module.
 pub(super) struct Call {
     pub(super) callback: Callback,
     pub(super) context: ContextKey,
-    /// The context that functions of the host act on.
+    /// The context on which host functions act.
     pub(super) effective: ContextKey,
     pub(super) worker: usize,
-    /// The fuel that was left when it was last charged.
+    /// The fuel that was left when a context was last charged.
     pub(super) fuel: u64,
 }
 

@@ -1,6 +1,6 @@
 //! The identity of a context.
 
-/// A context, by the VM that it is in and the number that the module knows it by.
+/// A context, identified by its VM and the module's number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContextKey {
     pub(super) vm: usize,

@@ -1,13 +1,13 @@
-//! What a request costs.
+//! The cost of a request.
 
 use std::collections::BTreeMap;
 
-/// What was spent on one request, over all callbacks that concerned it.
+/// The cost of one request, over all callbacks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Units of work inside the module: nearly one for each instruction, and some for each byte that is copied.
     pub fuel: u64,
-    /// How often each function of the host was called, by its name.
+    /// How often each host function was called, by its name.
     pub calls: BTreeMap<&'static str, u32>,
 }
 
@@ -21,7 +21,7 @@ impl Cost {
         self
     }
 
-    /// What came on top of an `earlier` cost.
+    /// Returns the cost in addition to an `earlier` one.
     #[must_use]
     pub fn since(mut self, earlier: &Self) -> Self {
         self.fuel -= earlier.fuel;

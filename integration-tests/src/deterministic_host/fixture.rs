@@ -12,7 +12,7 @@ use super::stream::{State, StreamId};
 use crate::json::merged;
 use crate::jwt;
 
-/// The usual configuration with these edits (RFC 7396).
+/// Returns the usual configuration with these edits, a merge patch (RFC 7396).
 pub fn configuration(edits: Value) -> Value {
     let usual = json!({
         "introspection": {
@@ -31,23 +31,23 @@ pub fn configuration(edits: Value) -> Value {
     merged(&usual, edits)
 }
 
-/// A host with so many workers and the usual configuration with these edits.
+/// Starts a host with this many workers and the usual configuration with these edits.
 pub fn host(behaviour: Behaviour, workers: usize, edits: Value) -> Result<Host> {
     Host::start(Setup { behaviour, workers, ..Setup::new(configuration(edits)) })
 }
 
-/// GET of an order with the usual token.
+/// A GET request for an order, with the usual token.
 pub fn orders() -> Request {
     orders_of(TOKEN)
 }
 
-/// GET of an order with this token.
+/// A GET request for an order, with this token.
 pub fn orders_of(token: &str) -> Request {
     Request::get("/orders").bearer(token)
 }
 
 impl Host {
-    /// The claims of a token that passes for an hour, with these edits.
+    /// Returns the claims of a token that is valid for an hour, with these edits.
     pub fn claims(&self, edits: Value) -> Value {
         let now = self.now().as_secs();
         let usual = json!({
@@ -57,22 +57,22 @@ impl Host {
         merged(&usual, edits)
     }
 
-    /// The JWT that the server has for every token at this moment.
+    /// Returns the JWT with which the server currently answers every introspection.
     pub fn phantom_token(&self) -> String {
         jwt::with_claims(&self.claims(json!({})))
     }
 
-    /// All open callouts get this answer.
+    /// Ends all open callouts with this answer.
     pub fn answer_all(&mut self, answer: &Answer) -> Result<()> {
         self.open_callouts().into_iter().try_for_each(|callout| self.answer(callout, answer.clone()))
     }
 
-    /// The server finds every token active that it is asked about.
+    /// Answers all open callouts as a server that finds every token active.
     pub fn find_active(&mut self) -> Result<()> {
         self.answer_all(&Answer::jwt(&self.phantom_token()))
     }
 
-    /// What services receive as `Authorization`; nothing, if they receive nothing.
+    /// The `Authorization` that services receive, empty if they receive none.
     pub fn authorization(&self, id: StreamId) -> String {
         match self.stream(id).state() {
             State::Forwarded { headers } => headers.text("authorization").to_owned(),
@@ -80,12 +80,12 @@ impl Host {
         }
     }
 
-    /// Whether services receive a JWT.
+    /// Whether services receive a JWT with the request.
     pub fn passes(&self, id: StreamId) -> bool {
         self.authorization(id).starts_with("Bearer eyJ")
     }
 
-    /// The status of the answer to a request, if it has one.
+    /// The status of the reply to a request. `None` if there is no reply.
     pub fn status(&self, id: StreamId) -> Option<u16> {
         self.stream(id).state().status()
     }
@@ -94,7 +94,7 @@ impl Host {
 /// The issuer of all tokens.
 pub const ISSUER: &str = "https://login.example.com";
 
-/// The usual token, which a form has to escape.
+/// The usual token, with characters that a form has to escape.
 pub const TOKEN: &str = "opaque+1/2~3==";
 
 pub const SECRET: &str = "the-secret-of-the-gateway";

@@ -2,58 +2,59 @@
 
 use super::behaviour::Behaviour;
 
-/// Something that a host does. Where it does not, it does what the comment says instead.
+/// Something that a host does. The second sentence of each comment says what a host does that lacks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Guarantee {
-    /// `proxy_set_effective_context` switches to another stream, and fails for one that is not there. Otherwise it does nothing, and
-    /// says that it did.
+    /// `proxy_set_effective_context` switches to another stream, and fails if the stream does not exist. Otherwise it does nothing and
+    /// reports success.
     Switches,
-    /// A paused request goes on when the filter says so. Otherwise it goes on by itself when its last callout has ended.
+    /// A paused request continues when the filter says so. Otherwise it continues by itself when its last callout has ended.
     Holds,
-    /// A trap in one request leaves the VM as it is. Otherwise a new VM takes its place: contexts, caches and what waits are gone, and
-    /// answers to what the old one asked arrive in the new one.
+    /// A trap in one request leaves the VM intact. Otherwise a new VM replaces it: contexts, caches and waiting requests are lost, and
+    /// responses to the old VM's callouts arrive in the new one.
     KeepsVm,
-    /// A field that is removed is not sent. Otherwise it is only hidden from the filter.
+    /// A removed field is not sent. Otherwise it is only hidden from the filter.
     Removes,
-    /// A field that is replaced takes the place of all of its name. Otherwise the others are only hidden.
+    /// A replaced field replaces all fields of its name. Otherwise the other fields are only hidden.
     ReplacesAll,
-    /// The list of fields is complete. Otherwise it ends at a hundred, and soon after is written past its end; and the number that comes
-    /// with a callback does not count pseudo-header fields.
+    /// The list of fields is complete. Otherwise it ends after a hundred fields, and a longer one is soon written past its end; and the
+    /// number of fields passed to a callback does not count pseudo-header fields.
     ListsAll,
-    /// `:path` is what services receive. Otherwise it is decoded and normalised.
+    /// `:path` is what services receive. Otherwise it is decoded and normalized.
     RawPath,
-    /// Services receive the `:path` that the filter has set. Otherwise they receive what the client sent.
+    /// Services receive the `:path` that the filter has set. Otherwise they receive the client's.
     SetsPath,
     /// `:authority` is the client's. Otherwise it is the server's own name, and the client's is in `Host`.
     ClientAuthority,
-    /// A gauge can be added to. Otherwise that is a trap.
+    /// A gauge can be incremented. Otherwise that traps.
     AddsToGauges,
-    /// A reply reaches its client. Otherwise one with a body is lost in the callback of a callout that had none.
+    /// A reply reaches its client. Otherwise a reply with a body is lost if it is sent in the callback of a callout whose response had no
+    /// body.
     DeliversReplies,
-    /// What a reply says of its reason is for the host alone. Otherwise it is the reason phrase of the status line.
+    /// The details of a reply are only for the host. Otherwise they become the reason phrase of the status line.
     HidesReasons,
-    /// Only callbacks are called that the module exports. Otherwise those of the end of a response are called always, and one that is
-    /// not there ends the process.
+    /// The host calls only callbacks that the module exports. Otherwise it always calls those for the end of a response, and a missing one
+    /// ends the process.
     CallsExports,
-    /// There is shared data. Otherwise each look at it is a trap, unless the host is set up with some.
+    /// Shared data exists. Otherwise each access to it traps, unless the host is set up with a zone.
     HasSharedData,
-    /// Shared data that is full makes room. Otherwise a write is a trap.
+    /// Shared data evicts entries when it is full. Otherwise a write traps.
     Evicts,
-    /// Keys of shared data are compared in full. Otherwise only their CRC-32 is; and 0 is for new keys only.
+    /// Keys of shared data are compared in full. Otherwise only their CRC-32 is, and a CAS of 0 writes only new keys.
     ComparesKeys,
-    /// A callout that fails has a status, 504 or 503. Otherwise nothing.
+    /// A failed callout has a status, 504 or 503. Otherwise it has none.
     TellsFailures,
-    /// An upstream that is none is refused by a status. Otherwise it is a trap.
+    /// An invalid upstream is refused with a status. Otherwise it traps.
     RefusesUpstreams,
-    /// Properties tell of the connection and of the route. Otherwise there are none of these.
+    /// Properties describe the connection and the route. Otherwise these properties do not exist.
     TellsConnections,
-    /// A property that the filter has set is kept. Otherwise none but below `wasmx`.
+    /// A property that the filter has set is kept. Otherwise only properties below `wasmx` are.
     KeepsProperties,
-    /// The root context can set a timer, and again. Otherwise only once, and streams cannot.
+    /// A timer can be set in any context and set again. Otherwise only a root context can set it, and only once.
     SetsTimers,
     /// Trailers of requests reach the filter. Otherwise they do not.
     HasTrailers,
-    /// There are timers. Otherwise they are refused.
+    /// Timers exist. Otherwise setting one is refused.
     HasTimers,
 }
 
@@ -84,7 +85,7 @@ impl Guarantee {
         Self::HasTimers,
     ];
 
-    /// Whether a proxy gives it, as it is usually set up.
+    /// Whether a proxy provides this feature, as the proxy is usually set up.
     pub(super) fn is_given_by(self, behaviour: Behaviour) -> bool {
         behaviour == Behaviour::Envoy || matches!(self, Self::Evicts | Self::HasTimers)
     }

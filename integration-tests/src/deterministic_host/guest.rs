@@ -12,25 +12,25 @@ use super::world::World;
 /// The data of one VM's store.
 pub(super) struct Guest {
     pub(super) world: Rc<RefCell<World>>,
-    /// Known once the module is instantiated.
+    /// Set once the module is instantiated.
     pub(super) memory: Option<Memory>,
     pub(super) allocate: Option<TypedFunc<u32, u32>>,
 }
 
-/// A function of the host at work.
+/// A running host function.
 pub(super) struct HostCall<'a, 'b> {
     caller: &'a mut Caller<'b, Guest>,
 }
 
-/// Why a function of the host did not do it.
+/// Why a host function failed.
 pub(super) enum Failure {
     Refused(Status),
-    /// The module trapped when it was asked for memory, or the host stops it.
+    /// The module trapped when it was asked to allocate memory, or the host stops it.
     Trapped(Error),
 }
 
 impl Failure {
-    /// The host stops the module.
+    /// A trap with which the host stops the module.
     pub(super) fn trap(what: &str) -> Self {
         Self::Trapped(Error::new(what.to_owned()))
     }
@@ -42,7 +42,7 @@ impl From<Status> for Failure {
     }
 }
 
-/// Performs a function of the host, and answers its status.
+/// Runs a host function and returns its status.
 pub(super) fn perform(
     mut caller: Caller<'_, Guest>,
     function: &'static str,
@@ -66,7 +66,7 @@ impl HostCall<'_, '_> {
         self.caller.data().world.borrow_mut()
     }
 
-    /// Charges the context in effect before another takes its place.
+    /// Charges the context in effect before another replaces it.
     pub(super) fn charge(&mut self) {
         let left = self.caller.get_fuel().unwrap_or_default();
         self.world().charge(left);
@@ -89,7 +89,7 @@ impl HostCall<'_, '_> {
         memory.write(&mut *self.caller, data as usize, bytes).map_err(|_| self.astray())
     }
 
-    /// Gives bytes to the module, in memory that it is asked for.
+    /// Returns bytes to the module, in memory that the module allocates.
     pub(super) fn give(&mut self, bytes: &[u8], return_data: u32, return_size: u32) -> Result<(), Failure> {
         let size = u32::try_from(bytes.len()).map_err(|_| Status::InternalFailure)?;
         let mut data = 0;
@@ -108,7 +108,7 @@ impl HostCall<'_, '_> {
     }
 }
 
-/// Defines functions of the host in a linker, all of which answer a status: `fn name(host, parameter: type, …) { … }`.
+/// Defines host functions in a linker, all of which return a status: `fn name(host, parameter: type, …) { … }`.
 macro_rules! functions {
     ($linker:ident, $module:literal: $(fn $name:ident($host:ident $(, $parameter:ident: $type:ty)*) $body:block)+) => {
         $($linker.func_wrap(

@@ -1,8 +1,8 @@
-//! The header fields of a request or response, pseudo-header fields included, and the form in which the ABI passes them.
+//! The header fields of a request or response, including pseudo-header fields, and their encoding in the ABI.
 
 use std::fmt;
 
-/// Fields in their order. Values are bytes: one that is not UTF-8 is legal.
+/// Header fields in order. Values are bytes: a value that is not UTF-8 is legal.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderMap(Vec<Field>);
 
@@ -10,7 +10,7 @@ pub struct HeaderMap(Vec<Field>);
 struct Field {
     name: String,
     value: Vec<u8>,
-    /// Whether the filter does not see it, though it is sent.
+    /// Whether the field is hidden from the filter although it is sent.
     is_hidden: bool,
 }
 
@@ -19,17 +19,17 @@ impl HeaderMap {
         fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
     }
 
-    /// Adds a field behind the others.
+    /// Adds a field after the others.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         self.0.push(Field { name: name.to_ascii_lowercase(), value: value.to_vec(), is_hidden: false });
     }
 
-    /// The value of the first field of that name.
+    /// The value of the first field with this name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
-    /// The value of the first field of that name as text; empty if it is not there, or none.
+    /// The value of the first field with this name as text, empty if it is absent or not UTF-8.
     pub fn text(&self, name: &str) -> &str {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
     }
@@ -38,12 +38,12 @@ impl HeaderMap {
         self.iter().filter(|(own, _)| *own == name).count()
     }
 
-    /// Whether a field of that name, in any case, has anything in it.
+    /// Whether any field with this name, in any letter case, has a value that is not empty.
     pub fn has_value(&self, name: &str) -> bool {
         self.iter().any(|(own, value)| own.eq_ignore_ascii_case(name) && !value.is_empty())
     }
 
-    /// Sets a field in place of all of that name.
+    /// Replaces all fields with this name by one.
     pub fn replace(&mut self, name: &str, value: &[u8]) {
         match self.place(name) {
             Some(place) => {
@@ -59,7 +59,7 @@ impl HeaderMap {
         }
     }
 
-    /// Sets the first field of that name, and hides the others; or adds one.
+    /// Sets the first field with this name and hides the others, or adds one if there is none.
     pub(super) fn replace_first(&mut self, name: &str, value: &[u8]) {
         match self.place(name) {
             Some(place) => {
@@ -75,12 +75,12 @@ impl HeaderMap {
         self.0.retain(|field| !field.is_of(name));
     }
 
-    /// Hides all fields of that name.
+    /// Hides all fields with this name.
     pub(super) fn hide(&mut self, name: &str) {
         self.0.iter_mut().filter(|field| field.is_of(name)).for_each(|field| field.is_hidden = true);
     }
 
-    /// All fields that are sent, those among them that the filter does not see.
+    /// Returns all fields that are sent, including the hidden ones.
     pub(super) fn sent(&self) -> Self {
         Self(self.0.iter().cloned().map(|field| Field { is_hidden: false, ..field }).collect())
     }
@@ -106,7 +106,7 @@ impl HeaderMap {
         self.0.iter().position(|field| !field.is_hidden && field.is_of(name))
     }
 
-    /// As the ABI passes the first of them; nothing at all for none, as Envoy does.
+    /// Encodes the first `most` fields as the ABI passes them. Without fields, the result is empty, as in Envoy.
     pub(super) fn encode(&self, most: usize) -> Vec<u8> {
         if self.is_empty() {
             return Vec::new();
@@ -126,7 +126,7 @@ impl HeaderMap {
         bytes
     }
 
-    /// Reads what a module passes. None, if it does not fit its own sizes.
+    /// Decodes fields that a module passes. Returns `None` if the sizes do not match the data.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());

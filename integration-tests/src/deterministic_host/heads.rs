@@ -1,4 +1,4 @@
-//! The functions of the ABI about header fields and buffers.
+//! The ABI functions for header fields and buffers.
 
 use wasmi::{Error, Linker};
 
@@ -18,7 +18,7 @@ pub(super) fn define(linker: &mut Linker<Guest>) -> Result<(), Error> {
                     world.violation("the host was asked for more fields than it has memory for");
                     return Err(Failure::trap("a pointer leads out of the module's memory"));
                 }
-                // No map is an empty one to Envoy.
+                // Envoy treats a map that does not exist as empty.
                 world.fields(map).map(|fields| fields.encode(most)).unwrap_or_default()
             };
             host.give(&bytes, return_data, return_size)
@@ -73,9 +73,9 @@ pub(super) fn define(linker: &mut Linker<Guest>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The numbers that the ABI gives to buffers.
+/// The ABI's numbers for buffers.
 const ANSWER_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
 
-/// Where the list of fields of some hosts ends.
+/// The number of fields after which some hosts end the list.
 const MOST_LISTED: usize = 100;

@@ -1,4 +1,4 @@
-//! The host, as a test drives it.
+//! The host as tests drive it.
 
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
@@ -23,17 +23,17 @@ use super::stream::{State, Stream, StreamId};
 use super::vm::Vm;
 use super::world::World;
 
-/// A host with the filter. Every method that calls into the module fails if that traps.
+/// A host with the filter. Every method that calls into the module fails if the module traps.
 pub struct Host {
     pub(super) world: Rc<RefCell<World>>,
     pub(super) vms: Vec<Option<Vm>>,
-    /// The root context of each worker that new streams get.
+    /// Each worker's root context for new streams.
     pub(super) current: Vec<ContextKey>,
     pub(super) setup: Setup,
 }
 
 impl Host {
-    /// Starts it. A configuration that the filter refuses is an error.
+    /// Starts the host. It is an error if the filter refuses the configuration.
     pub fn start(setup: Setup) -> Result<Self> {
         let world = World::new(&setup);
         let configuration = setup.configuration.clone();
@@ -44,8 +44,8 @@ impl Host {
         Ok(new)
     }
 
-    /// Configures the filter anew, as Envoy does: a VM that is thrown away tries the configuration first, and if that is refused,
-    /// nothing changes. Whether it was taken. Streams that there are go on with what they had.
+    /// Reconfigures the filter as Envoy does: a temporary VM tries the configuration first, and if the filter refuses it, nothing changes.
+    /// Returns whether the filter accepted it. Existing streams keep their configuration.
     pub fn reconfigure(&mut self, configuration: &Value, replacement: Replacement) -> Result<bool> {
         let configuration = configuration.to_string().into_bytes();
         let canary = self.start_vm(0)?;
@@ -70,7 +70,7 @@ impl Host {
         Ok(true)
     }
 
-    /// A client's request arrives at a worker. If the module traps at its head, some hosts answer 500 themselves.
+    /// Delivers a client's request to a worker. If the module traps on its headers, some hosts reply with 500 themselves.
     pub fn request(&mut self, worker: usize, request: &Request) -> Result<StreamId> {
         let root = *self.current.get(worker).context("no such worker")?;
         let context = self.vm(root.vm)?.next_context();
@@ -124,7 +124,7 @@ impl Host {
         Ok(id)
     }
 
-    /// A piece of a request's body arrives. While the head is held, so is the body, unless the host holds only heads.
+    /// Delivers a part of a request's body. It is held while the headers are, unless the host holds only headers.
     pub fn body(&mut self, id: StreamId, size: usize, is_last: bool) -> Result<()> {
         let is_held = !self.setup.stops_head_only && *self.stream(id).state() == State::Paused;
         if is_held {
@@ -135,7 +135,7 @@ impl Host {
         self.follow_up()
     }
 
-    /// A trailer of a request arrives behind its body. It is held as the body is, and some hosts have none.
+    /// Delivers a trailer after a request's body. It is dropped while the headers are held, and by hosts without trailers.
     pub fn trailers(&mut self, id: StreamId) -> Result<()> {
         let is_held = !self.setup.stops_head_only && *self.stream(id).state() == State::Paused;
         if is_held || self.world.borrow().lacks(Guarantee::HasTrailers) {
@@ -148,7 +148,7 @@ impl Host {
         self.follow_up()
     }
 
-    /// The service answers a request that was forwarded, with this status and these fields, and the stream ends.
+    /// Delivers the service's response to a forwarded request, with this status and these fields, and ends the stream.
     pub fn respond(&mut self, id: StreamId, status: u16, fields: &[(&str, &str)]) -> Result<()> {
         let is_forwarded = matches!(self.stream(id).state(), State::Forwarded { .. });
         ensure!(is_forwarded && !self.stream(id).is_over, "only what was forwarded is answered");
@@ -158,7 +158,7 @@ impl Host {
         self.end(id)
     }
 
-    /// The client goes away, whatever became of its request.
+    /// Disconnects the client, whatever happened to its request.
     pub fn disconnect(&mut self, id: StreamId) -> Result<()> {
         if self.stream(id).is_over {
             return Ok(());
@@ -172,7 +172,7 @@ impl Host {
         self.end(id)
     }
 
-    /// A callout ends. One whose context is gone is dropped by the host or by the module, as the proxy does it.
+    /// Ends a callout. If its context no longer exists, the host or the module drops the response, depending on the proxy.
     pub fn answer(&mut self, id: CalloutId, answer: Answer) -> Result<()> {
         let (behaviour, callout) = {
             let mut world = self.world.borrow_mut();
@@ -190,7 +190,7 @@ impl Host {
         }
         let (field_count, body_size) = (self.counted(&fields)?, u32::try_from(body.len())?);
         let Callout { root, owner, token, .. } = callout;
-        // Envoy calls the root context, from which the filter is switched to the stream.
+        // Envoy calls the root context, from which the filter switches to the stream.
         let current = if self.world.borrow().lacks(Guarantee::Switches) { owner } else { root };
         {
             let mut world = self.world.borrow_mut();
@@ -211,18 +211,18 @@ impl Host {
         self.follow_up()
     }
 
-    /// What each function has run on a worker, in instructions, by its name; nothing, if the package does not count.
+    /// Returns the instructions that each function has run on a worker, by its name. Empty if the build does not count.
     pub fn instructions(&self, worker: usize) -> BTreeMap<String, u64> {
         let vm = self.current.get(worker).and_then(|root| self.vms.get(root.vm)?.as_ref());
         vm.map(Vm::instructions).unwrap_or_default()
     }
 
-    /// Time passes. What becomes due in it, the test delivers.
+    /// Advances the clock. The test itself delivers whatever becomes due.
     pub fn advance(&mut self, duration: Duration) {
         self.world.borrow_mut().now += duration;
     }
 
-    /// The clock is set back, as it is after a wrong start. Timers and timeouts go by another one, and are due as before.
+    /// Sets the clock back, as after a wrong start. Timers and timeouts use another clock, and are due as before.
     pub fn set_clock_back(&mut self, duration: Duration) {
         let mut world = self.world.borrow_mut();
         world.now = world.now.saturating_sub(duration);
@@ -236,7 +236,7 @@ impl Host {
         }
     }
 
-    /// Calls the timers that are due. How many were.
+    /// Calls the timers that are due. Returns how many there were.
     pub fn tick(&mut self) -> Result<usize> {
         let now = self.now();
         let due: Vec<ContextKey> = {
@@ -254,34 +254,34 @@ impl Host {
         Ok(due.len())
     }
 
-    /// Lets the next calls of a function fail like this.
+    /// Makes the next calls of a host function fail with this status.
     pub fn refuse(&mut self, function: &str, status: Status, times: u32) {
         self.world.borrow_mut().refusals.add(function, Refusal::Status(status), times);
     }
 
-    /// Lets the next call of a function stop the module, as a bug in it would.
+    /// Makes the next call of a host function trap the module, as a bug in the function would.
     pub fn trap(&mut self, function: &str) {
         self.world.borrow_mut().refusals.add(function, Refusal::Trap, 1);
     }
 
-    /// Whether the next call of some function would fail.
+    /// Whether the next call of some host function would fail.
     pub fn is_refusing(&self) -> bool {
         self.world.borrow().refusals.is_any_due()
     }
 
-    /// Takes back what is left of all refusals and conflicts.
+    /// Removes all remaining refusals and conflicts.
     pub fn relent(&mut self) {
         let mut world = self.world.borrow_mut();
         world.refusals.clear();
         world.shared_data.conflict(0);
     }
 
-    /// Makes the next writes to the shared data lose against a concurrent one.
+    /// Makes the next writes to shared data lose against a concurrent one.
     pub fn conflict(&mut self, times: u32) {
         self.world.borrow_mut().shared_data.conflict(times);
     }
 
-    /// The time, since the epoch.
+    /// The current time, since the epoch.
     pub fn now(&self) -> Duration {
         self.world.borrow().now
     }
@@ -291,22 +291,22 @@ impl Host {
         (0..self.world.borrow().streams.len()).map(StreamId)
     }
 
-    /// A request, and what has become of it.
+    /// A request, and its state.
     pub fn stream(&self, id: StreamId) -> Ref<'_, Stream> {
         Ref::map(self.world.borrow(), |world| &world.streams[id.0])
     }
 
-    /// What a request has cost so far, but for what was done in the root context's name.
+    /// The cost of a request so far, without what was done in the name of the root context.
     pub fn spent(&self, id: StreamId) -> Cost {
         self.spent_by(self.stream(id).context())
     }
 
-    /// What was done in the name of a context so far.
+    /// The cost of everything done in the name of a context so far.
     pub fn spent_by(&self, context: ContextKey) -> Cost {
         self.world.borrow().costs.get(&context).cloned().unwrap_or_default()
     }
 
-    /// The root context that new streams of a worker get.
+    /// A worker's root context for new streams.
     pub fn root(&self, worker: usize) -> ContextKey {
         self.current[worker]
     }
@@ -320,24 +320,24 @@ impl Host {
         (0..self.world.borrow().callouts.len()).map(CalloutId)
     }
 
-    /// The callouts that have no answer, oldest first.
+    /// The callouts that have not ended, oldest first.
     pub fn open_callouts(&self) -> Vec<CalloutId> {
         let world = self.world.borrow();
         let open = world.callouts.iter().enumerate().filter(|(_, callout)| callout.is_open);
         open.map(|(index, _)| CalloutId(index)).collect()
     }
 
-    /// Whether a context is still there.
+    /// Whether a context still exists.
     pub fn is_alive(&self, context: ContextKey) -> bool {
         self.world.borrow().contexts.contains_key(&context)
     }
 
-    /// Whether a root context waits for its timer.
+    /// Whether a root context has a timer.
     pub fn has_timer(&self, root: ContextKey) -> bool {
         matches!(self.world.borrow().contexts.get(&root), Some(Context::Root(Root { tick: Some(_), .. })))
     }
 
-    /// The value of a counter; 0, if the filter defined none of this name.
+    /// The value of a counter, 0 if the filter defined none with this name.
     pub fn counter(&self, name: &str) -> u64 {
         self.world.borrow().metrics.named(name).unwrap_or_default()
     }
@@ -346,40 +346,40 @@ impl Host {
         self.world.borrow().metrics.names().map(str::to_owned).collect()
     }
 
-    /// How many keys the shared data has.
+    /// The number of keys in shared data.
     pub fn shared_keys(&self) -> usize {
         self.world.borrow().shared_data.len()
     }
 
-    /// Takes the lines that the filter wrote to the log.
+    /// Takes the lines that the filter has logged.
     pub fn take_log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.world.borrow_mut().log)
     }
 
-    /// The lines that the filter wrote to the log.
+    /// The lines that the filter has logged.
     pub fn log(&self) -> Vec<String> {
         self.world.borrow().log.clone()
     }
 
-    /// What the filter did that no filter should.
+    /// The filter's violations of the ABI's rules.
     pub fn violations(&self) -> Vec<String> {
         self.world.borrow().violations.clone()
     }
 
-    /// The number of fields that comes with a callback.
+    /// The number of fields that is passed to a callback.
     fn counted(&self, fields: &HeaderMap) -> Result<u32> {
         let is_partial = self.world.borrow().lacks(Guarantee::ListsAll);
         let hidden = if is_partial { fields.pseudo_count() } else { 0 };
         Ok(u32::try_from(fields.len() - hidden)?)
     }
 
-    /// The package that its VMs run.
+    /// The build of the filter that the VMs run.
     pub(super) fn package(&self) -> Package {
         self.setup.package.unwrap_or(self.setup.behaviour.package())
     }
 }
 
-/// A path as nginx has it: decoded once, without empty and dot segments; and the query behind it.
+/// Returns a path as nginx shows it, decoded once and without empty and dot segments, followed by its query.
 fn decoded(target: &str) -> String {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let path = callout::decoded(&path.replace('+', "%2B"));

@@ -1,5 +1,5 @@
-//! The functions of the proxy-wasm ABI (0.2.1) that the filter calls. An import that this host lacks returns "unimplemented"
-//! and is recorded: the filter could not rely on it.
+//! The functions of the proxy-wasm ABI (0.2.1) that the filter calls. An import that this host lacks returns "unimplemented" and is
+//! recorded: the filter could not rely on it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::header_map::HeaderMap;
 use super::status::Status;
 use super::{heads, wasi};
 
-/// Everything that the module imports.
+/// Returns a linker with everything that the module imports.
 pub(super) fn imports(module: &Module) -> Result<Linker<Guest>, Error> {
     let mut linker = Linker::new(module.engine());
     define_missing(&mut linker, module)?;
@@ -203,7 +203,7 @@ fn define_shared(linker: &mut Linker<Guest>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whatever the module imports; what there is takes the place of these.
+/// Defines a stub for each of the module's imports. Implemented functions shadow these.
 fn define_missing(linker: &mut Linker<Guest>, module: &Module) -> Result<(), Error> {
     for import in module.imports() {
         let (ExternType::Func(kind), name) = (import.ty(), import.name()) else { continue };
@@ -218,7 +218,7 @@ fn define_missing(linker: &mut Linker<Guest>, module: &Module) -> Result<(), Err
     Ok(())
 }
 
-/// Whether an upstream is a host with a port, or without.
+/// Whether an upstream is a host, with or without a port.
 fn is_host_and_port(upstream: &str) -> bool {
     let (host, port) = match upstream.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(None) => return false,
@@ -228,7 +228,7 @@ fn is_host_and_port(upstream: &str) -> bool {
     !host.is_empty() && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-/// Properties of the connection and of the route, by how they begin.
+/// The prefixes of the connection's and the route's properties.
 const ENVOY_PROPERTIES: [&str; 2] = ["connection\0", "xds\0"];
 
 const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "critical"];

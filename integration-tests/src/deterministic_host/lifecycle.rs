@@ -1,4 +1,4 @@
-//! The host's work between the steps of a test: contexts come and go, and held requests resume.
+//! The host's work between the steps of a test: contexts are created and deleted, and held requests resume.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use super::stream::{State, StreamId};
 use super::vm::Vm;
 
 impl Host {
-    /// Does what the filter answered to a head or a piece of a body.
+    /// Performs the action that the filter returned for headers or a part of a body.
     pub(super) fn act(&mut self, id: StreamId, action: u32) {
         let mut world = self.world.borrow_mut();
         match (action, &world.streams[id.0].state) {
@@ -29,8 +29,8 @@ impl Host {
         }
     }
 
-    /// Does what a call into the module has led to: what was held goes on, and answers of the filter pass its response callback,
-    /// as those of services do.
+    /// Completes what a call into the module has caused: held bodies continue, and the filter's replies pass its response callbacks, as
+    /// responses of services do.
     pub(super) fn follow_up(&mut self) -> Result<()> {
         loop {
             let next = self.world.borrow_mut().replied.pop();
@@ -79,7 +79,7 @@ impl Host {
         Ok(())
     }
 
-    /// The stream's context is deleted. Its root context follows, if it is an old one without any other streams.
+    /// Deletes the stream's context, and then its root context if that is an old one without other streams.
     pub(super) fn end(&mut self, id: StreamId) -> Result<()> {
         let key = self.stream(id).context;
         self.world.borrow_mut().streams[id.0].is_over = true;
@@ -101,7 +101,7 @@ impl Host {
 
     pub(super) fn go_on_by_itself(&mut self, owner: ContextKey) {
         let mut world = self.world.borrow_mut();
-        // The VM that it was in may be gone.
+        // The stream's VM may be gone.
         let place = world.streams.iter().position(|stream| stream.context == owner && !stream.is_over);
         let Some(id) = place.map(StreamId) else { return };
         let is_asking = world.callouts.iter().any(|callout| callout.is_open && callout.owner == owner);
@@ -116,7 +116,7 @@ impl Host {
         Ok(number)
     }
 
-    /// Creates a root context and configures it. None, if it refuses.
+    /// Creates and configures a root context. Returns `None` if the filter refuses the configuration.
     pub(super) fn start_root(&mut self, vm: usize, configuration: &[u8]) -> Result<Option<ContextKey>> {
         let world = Rc::clone(&self.world);
         let vm = self.vm(vm)?;
@@ -131,8 +131,8 @@ impl Host {
         Ok((started != 0 && configured != 0).then_some(key))
     }
 
-    /// Deletes the root contexts that no new stream gets and no old one has, and the VMs that are empty then. The answers to
-    /// their callouts never come.
+    /// Deletes the root contexts that neither new nor existing streams use, and the VMs that are then empty. Responses to their callouts
+    /// never arrive.
     pub(super) fn retire_roots(&mut self) -> Result<()> {
         let retired: Vec<ContextKey> = {
             let world = self.world.borrow();
@@ -167,7 +167,7 @@ impl Host {
         self.world.borrow_mut().contexts.retain(|key, _| key.vm != number);
     }
 
-    /// Calls an export. If that traps, some hosts start the VM anew: what it knew is gone.
+    /// Calls an export. If it traps, some hosts restart the VM, which loses its state.
     pub(super) fn call<P: WasmParams, R: WasmResults>(
         &mut self,
         vm: usize,
@@ -183,7 +183,7 @@ impl Host {
         result
     }
 
-    /// Calls an export of the end of a response, which some hosts call though it is not there.
+    /// Calls an export for the end of a response, which some hosts call even if it does not exist.
     fn call_if_due<P: WasmParams, R: WasmResults>(
         &mut self,
         vm: usize,
@@ -226,6 +226,6 @@ impl Host {
     }
 }
 
-/// What a callback answers.
+/// The actions that a callback returns.
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;

@@ -1,4 +1,4 @@
-//! Counters, gauges and histograms, which all VMs share by their names.
+//! Counters, gauges and histograms, which all VMs share by name.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Metrics {
         if self.metrics[number as usize].kind == kind { Ok(number) } else { Err(Status::BadArgument) }
     }
 
-    /// Adds to a counter, which only grows, or to a gauge.
+    /// Adds to a gauge, or to a counter, which can only grow.
     pub(super) fn increment(&mut self, number: u32, offset: i64) -> Result<(), Status> {
         let metric = self.metrics.get_mut(number as usize).ok_or(Status::NotFound)?;
         match metric.kind {
@@ -54,7 +54,7 @@ impl Metrics {
         self.metrics.get(number as usize).is_some_and(|metric| metric.kind == Kind::Gauge)
     }
 
-    /// Sets a gauge. Of a histogram, only the last value is kept here.
+    /// Sets a gauge, or adds a value to a histogram, of which only the last value is kept.
     pub(super) fn record(&mut self, number: u32, value: u64) -> Result<(), Status> {
         let metric = self.metrics.get_mut(number as usize).ok_or(Status::NotFound)?;
         if metric.kind == Kind::Counter {

@@ -1,11 +1,10 @@
-//! A proxy-wasm host for tests that is deterministic: it runs the very module that is deployed, but the test controls the
-//! clock, randomness, the order of responses and every refusal. It counts the cost of each request, in instructions and host
-//! calls, and records anything that a real host would punish.
+//! A deterministic proxy-wasm host for tests: it runs the very module that is deployed, but the test controls the clock, randomness, the
+//! order of responses and every failure. It counts the cost of each request, in instructions and host calls, and records anything that a
+//! real host would punish.
 //!
-//! It follows Envoy 1.40: the order of callbacks, the statuses of its functions, whose callouts are dropped and when. The
-//! features that filters rely on ([`Guarantee`]) can be removed one by one, or as ngx_wasm_module lacks them
-//! ([`Behaviour::NgxWasm`]). It is not a proxy: there is no routing, no network and no thread, and the body of a request is a
-//! size.
+//! It follows Envoy 1.40: the order of callbacks, the statuses of its functions, and when callouts are dropped. The features that filters
+//! rely on ([`Guarantee`]) can be removed one by one, or as ngx_wasm_module lacks them ([`Behaviour::NgxWasm`]). It is not a proxy: it has
+//! no routing, no network and no threads, and the body of a request is just a size.
 
 mod behaviour;
 mod callout;

@@ -8,18 +8,18 @@ use wasmi::{CompilationMode, Config, Engine, Module};
 use super::behaviour::Package;
 use crate::paths;
 
-/// What a package exports, by name.
+/// Returns the names of a build's exports.
 pub fn module_exports(package: Package) -> Result<Vec<String>> {
     Ok(module(package)?.exports().map(|export| export.name().to_owned()).collect())
 }
 
-/// How long Envoy's module is, in bytes.
+/// The size of the build for Envoy, in bytes.
 pub fn module_size() -> Result<u64> {
     Ok(std::fs::metadata(paths::filter()?)?.len())
 }
 
-/// The version of the compiler that made the module, by the module's own word; empty, if it says nothing. Versions stand behind names, each
-/// text behind its length.
+/// Returns the version of the compiler, as the module's `producers` section states it, empty if it does not. Versions follow names, and
+/// each text follows its length.
 pub fn module_compiler() -> Result<String> {
     let producers = module(Package::Envoy)?.custom_sections().find(|section| section.name() == "producers");
     let bytes = producers.map(|section| section.data()).unwrap_or_default();
@@ -31,7 +31,7 @@ pub fn module_compiler() -> Result<String> {
     Ok(String::from_utf8_lossy(version.unwrap_or_default()).into_owned())
 }
 
-/// The module of a package. All of it is compiled at the start: what is compiled late would count as work of the request that came first.
+/// Returns the module of a build. It is compiled as a whole at the start: lazy compilation would count as work of the first request.
 pub(super) fn module(package: Package) -> Result<&'static Module> {
     static ENVOY: OnceLock<Result<Module, String>> = OnceLock::new();
     static KONG: OnceLock<Result<Module, String>> = OnceLock::new();

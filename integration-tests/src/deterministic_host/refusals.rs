@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::status::Status;
 
-/// How often each function is still to refuse, and how.
+/// For each host function, how it fails and how many times more.
 #[derive(Default)]
 pub(super) struct Refusals(BTreeMap<String, (Refusal, u32)>);
 
-/// How a function of the host refuses.
+/// How a host function fails.
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     Status(Status),
@@ -28,7 +28,7 @@ impl Refusals {
         self.0.clear();
     }
 
-    /// The refusal that is due for a call to this function, if one is.
+    /// Takes the failure that is due for a call of this function. `None` if there is none.
     pub(super) fn take(&mut self, function: &str) -> Option<Refusal> {
         let (refusal, times) = self.0.get_mut(function).filter(|(_, times)| *times > 0)?;
         *times -= 1;

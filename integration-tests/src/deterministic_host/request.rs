@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::header_map::HeaderMap;
 
-/// A request, as its stream sees it.
+/// A request as its stream starts.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     pub(super) headers: HeaderMap,
@@ -13,7 +13,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// GET of this path at `api.example.com`.
+    /// A GET request for this path at `api.example.com`.
     pub fn get(path: &str) -> Self {
         let headers = [
             (":authority", "api.example.com"),
@@ -28,7 +28,7 @@ impl Request {
         Self { headers: HeaderMap::new(&headers), ..Self::default() }
     }
 
-    /// POST to this path, with a body that follows.
+    /// A POST request to this path, with a body that follows.
     pub fn post(path: &str) -> Self {
         let mut new = Self::get(path);
         new.headers.replace(":method", b"POST");
@@ -42,7 +42,7 @@ impl Request {
         self
     }
 
-    /// A request of exactly these fields, pseudo-header fields among them.
+    /// A request with exactly these fields, including pseudo-header fields.
     pub fn of<'f>(fields: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
         let mut new = Self::default();
         fields.into_iter().for_each(|(name, value)| new.headers.push(name, value));
@@ -60,7 +60,7 @@ impl Request {
         self.header("authorization", format!("Bearer {token}"))
     }
 
-    /// Whether it presents any.
+    /// Whether the request has an `Authorization` field.
     pub fn carries_credentials(&self) -> bool {
         self.headers.get("authorization").is_some()
     }
@@ -69,7 +69,7 @@ impl Request {
         self.headers.iter().map(|(name, _)| name)
     }
 
-    /// Sets a property of its stream, by the parts of its path.
+    /// Sets a property of the stream. The path consists of these parts.
     #[must_use]
     pub fn property(mut self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
         self.properties.insert(path.join("\0"), value.as_ref().to_vec());

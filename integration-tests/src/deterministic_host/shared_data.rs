@@ -1,10 +1,10 @@
-//! The data that all VMs share.
+//! The shared data of all VMs.
 
 use std::collections::BTreeMap;
 
 use super::status::Status;
 
-/// Values by their keys, each with the number that a compare-and-swap wants.
+/// The values by their keys, each with its number for compare-and-swap.
 #[derive(Default)]
 pub(super) struct SharedData {
     values: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
@@ -42,18 +42,18 @@ impl SharedData {
         Ok(())
     }
 
-    /// Whether a value of this key needs room that there is not.
+    /// Whether there is no room for a value with this key.
     pub(super) fn is_full(&self, key: &[u8], compares_keys: bool, most: usize) -> bool {
         self.values.len() >= most && !self.values.contains_key(&known_by(key, compares_keys))
     }
 
-    /// Makes room for a value: the oldest goes.
+    /// Evicts the oldest value.
     pub(super) fn evict(&mut self) {
         let oldest = self.values.iter().min_by_key(|(_, (_, cas))| *cas).map(|(key, _)| key.clone());
         oldest.map(|key| self.values.remove(&key));
     }
 
-    /// Makes the next writes fail, as if a concurrent write had come in between.
+    /// Makes the next writes fail as if a concurrent write had preceded each.
     pub(super) fn conflict(&mut self, times: u32) {
         self.conflicts = times;
     }
@@ -63,7 +63,7 @@ impl SharedData {
     }
 }
 
-/// What a host tells a key from others by.
+/// Returns what a host identifies a key by.
 fn known_by(key: &[u8], compares_keys: bool) -> Vec<u8> {
     if compares_keys { key.to_vec() } else { crc32fast::hash(key).to_be_bytes().to_vec() }
 }

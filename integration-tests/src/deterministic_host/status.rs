@@ -3,11 +3,11 @@
 /// A status of the proxy-wasm ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It is not there.
+    /// The thing does not exist.
     NotFound = 1,
-    /// The arguments make no sense, or not now.
+    /// The arguments are invalid, or not allowed at this time.
     BadArgument = 2,
-    /// A pointer leads out of the module's memory.
+    /// A pointer leads outside the module's memory.
     InvalidMemoryAccess = 6,
     CasMismatch = 8,
     InternalFailure = 10,

@@ -1,4 +1,4 @@
-//! One request on its way through the filter, as the host sees it.
+//! One request passing through the filter, as the host sees it.
 
 use std::collections::BTreeMap;
 
@@ -9,40 +9,40 @@ use super::header_map::HeaderMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(pub(super) usize);
 
-/// A request, what has become of it, and its contexts.
+/// A request, its state and its contexts.
 #[derive(Debug)]
 pub struct Stream {
     pub(super) context: ContextKey,
     pub(super) root: ContextKey,
     pub(super) headers: HeaderMap,
-    /// The path and query that the client sent, and its host.
+    /// The path with its query, and the host, that the client sent.
     pub(super) target: String,
     pub(super) authority: String,
     pub(super) properties: BTreeMap<String, Vec<u8>>,
     pub(super) response: Option<HeaderMap>,
     pub(super) state: State,
-    /// Pieces of the body that the host keeps until the head goes on: their sizes, and which is the last.
+    /// The parts of the body that the host holds until the headers continue: their sizes, and whether each is the last.
     pub(super) held_body: Vec<(usize, bool)>,
     pub(super) is_over: bool,
 }
 
-/// What has become of a request.
+/// The state of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Its head is held.
+    /// The headers are held.
     Paused,
-    /// It has gone on to the services, like this.
+    /// The request was forwarded to services with these headers.
     Forwarded { headers: HeaderMap },
-    /// The filter answered it.
+    /// The filter sent a reply.
     Replied {
         status: u16,
-        /// The fields of the answer, `:status` among them.
+        /// The header fields of the reply, including `:status`.
         headers: HeaderMap,
         body: String,
     },
-    /// The filter answered it, but the host lost the answer, and closed the connection.
+    /// The filter sent a reply, but the host lost it and closed the connection.
     Lost,
-    /// Its client left before anything became of it.
+    /// The client left before the request was forwarded or refused.
     Abandoned,
 }
 
@@ -51,7 +51,7 @@ impl Stream {
         &self.state
     }
 
-    /// Its headers as the filter sees them now, or did when it went on or was answered.
+    /// The headers as the filter sees them now, or saw them when the request was forwarded or refused.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
@@ -60,7 +60,7 @@ impl Stream {
         self.context
     }
 
-    /// The root context that it was made by: its configuration on its worker.
+    /// The root context that created the stream: its configuration on its worker.
     pub fn root(&self) -> ContextKey {
         self.root
     }
@@ -69,19 +69,19 @@ impl Stream {
         self.is_over
     }
 
-    /// What the filter has set for access logs and other filters, or the request came with.
+    /// A property that came with the request, or that the filter has set for access logs and other filters.
     pub fn property(&self, name: &str) -> Option<&[u8]> {
         self.properties.get(name).map(Vec::as_slice)
     }
 
-    /// The head of its response, as the client receives it.
+    /// The headers of the response, as the client receives them.
     pub fn response(&self) -> Option<&HeaderMap> {
         self.response.as_ref()
     }
 }
 
 impl State {
-    /// The status of the filter's answer, if it answered.
+    /// The status of the filter's reply. `None` if there is no reply.
     pub fn status(&self) -> Option<u16> {
         if let Self::Replied { status, .. } = self { Some(*status) } else { None }
     }

@@ -1,4 +1,4 @@
-//! The host's reaction to misuse. No tested filter misuses it, so each case is made here by hand.
+//! The host's reaction to misuse. No tested filter misuses the host, so each case is constructed here.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::status::Status;
 use super::stream::{State, Stream, StreamId};
 use super::world::{REQUEST_HEADERS, World};
 
-/// If this failed, a filter that did so would pass the tests, and fail in a proxy.
+/// If this failed, a filter that violates the ABI's rules would pass the tests and fail in a proxy.
 #[test]
 fn what_no_filter_should_do_is_noted() {
     let resume = |world: &mut World| world.resume(0);
@@ -64,7 +64,7 @@ fn what_no_filter_should_do_is_noted() {
     }
 }
 
-/// If this failed, a filter could act on one request in the place of another.
+/// If this failed, a filter could act on one request in place of another.
 #[test]
 fn what_concerns_a_request_is_refused_to_a_root_context() {
     let mut world = world(answer(), ROOT);
@@ -75,7 +75,7 @@ fn what_concerns_a_request_is_refused_to_a_root_context() {
     assert_eq!(*world.streams[0].state(), State::Paused);
 }
 
-/// Envoy refuses to switch to what is not there; ngx_wasm_module does nothing, and says that it did.
+/// Envoy refuses to switch to a context that does not exist; ngx_wasm_module does nothing and reports success.
 #[test]
 fn contexts_are_switched_as_the_proxy_does_it() {
     for (behaviour, context, expected, switched_to) in [
@@ -90,8 +90,8 @@ fn contexts_are_switched_as_the_proxy_does_it() {
     }
 }
 
-/// Compare-and-swap with 0 writes always on Envoy, and only what is new on ngx_wasm_module, where what is gone is not 0 either, and
-/// keys are their CRC-32.
+/// On Envoy, compare-and-swap with 0 always writes. On ngx_wasm_module it writes only new keys, which accept no other number, and keys are
+/// identified by their CRC-32.
 #[test]
 fn shared_data_is_swapped_as_the_proxy_does_it() {
     for is_overwritten in [true, false] {
@@ -106,13 +106,13 @@ fn shared_data_is_swapped_as_the_proxy_does_it() {
         assert_eq!(data.set(b"other", b"", 0, behaviour), Err(Status::CasMismatch), "{behaviour:?}");
         assert_eq!((data.set(b"other", b"", 0, behaviour), data.len()), (Ok(()), 2), "{behaviour:?}");
         assert_eq!(data.set(b"gone", b"", 9, behaviour).is_ok(), is_overwritten, "{behaviour:?}");
-        // Two words of one CRC-32.
+        // These two words have the same CRC-32.
         assert_eq!(data.set(b"plumless", b"first", 0, behaviour), Ok(()));
         assert_eq!(data.get(b"buckeroo", behaviour).is_none(), is_overwritten, "{behaviour:?}");
     }
 }
 
-/// A counter only grows, a gauge is set, and a histogram takes values.
+/// A counter can only grow, a gauge can be set, and a histogram records values.
 #[test]
 fn metrics_take_what_is_of_their_kind() {
     let (counter, gauge, histogram) = (0, 1, 2);
@@ -129,7 +129,7 @@ fn metrics_take_what_is_of_their_kind() {
     assert_eq!([metrics.named("metric_0"), metrics.named("metric_1")], [Some(1), Some(9)]);
 }
 
-/// If this failed, the filter would see other fields than were sent.
+/// If this failed, the filter would see other fields than the client sent.
 #[test]
 fn header_fields_pass_the_boundary_as_they_are() {
     let mut fields = HeaderMap::new(&[(":path", "/"), ("a", "1"), ("b", ""), ("a", "2")]);
@@ -148,7 +148,7 @@ fn header_fields_pass_the_boundary_as_they_are() {
     }
 }
 
-/// A world in which a stream is paused, and this callback is going on with this context in effect.
+/// A world with a paused stream, in which this callback is running with this context in effect.
 fn world(callback: Callback, effective: ContextKey) -> World {
     let mut world = World::new(&Setup::new(serde_json::Value::Null));
     world.contexts.insert(ROOT, Context::Root(Root::default()));

@@ -1,4 +1,4 @@
-//! One VM: the module, instantiated, and the calls into it.
+//! One VM: an instance of the module, and the calls into it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(super) struct Vm {
     store: Store<Guest>,
     instance: Instance,
     number: usize,
-    /// The worker that it serves.
+    /// The worker that the VM serves.
     pub(super) worker: usize,
     last_context: u32,
 }
@@ -43,20 +43,20 @@ impl Vm {
         Ok(new)
     }
 
-    /// A number for a context that has none yet.
+    /// Returns the key of a new context.
     pub(super) fn next_context(&mut self) -> ContextKey {
         self.last_context += 1;
         ContextKey { vm: self.number, context: self.last_context }
     }
 
-    /// The same VM anew, as it starts. No context has a number that one had before.
+    /// Returns a restarted VM. It does not reuse the numbers of earlier contexts.
     pub(super) fn again(&self, package: Package) -> Result<Self> {
         let world = Rc::clone(&self.store.data().world);
         let new = Self::new(self.number, self.worker, package, &world)?;
         Ok(Self { last_context: self.last_context, ..new })
     }
 
-    /// What each function has run, in instructions, by its name. Only the package that counts tells it.
+    /// Returns the instructions that each function has run, by its name. Only the counting build exports them.
     pub(super) fn instructions(&self) -> BTreeMap<String, u64> {
         let counter = |export: Export<'_>| {
             let name = export.name().to_owned();
@@ -70,7 +70,7 @@ impl Vm {
         self.instance.get_func(&self.store, name).is_some()
     }
 
-    /// Calls an export, on behalf of a context.
+    /// Calls an export on behalf of a context.
     pub(super) fn call<P: WasmParams, R: WasmResults>(
         &mut self,
         name: &str,
@@ -95,5 +95,5 @@ impl Vm {
     }
 }
 
-/// What one call into the module may use; none that ends comes near it.
+/// The fuel that one call into the module may use; no call that ends comes close to it.
 const FUEL: u64 = 4_000_000_000;

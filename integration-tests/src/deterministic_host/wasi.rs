@@ -1,4 +1,4 @@
-//! The functions of WASI (preview 1) that the standard library of the module calls.
+//! The WASI functions (preview 1) that the module's standard library calls.
 
 use wasmi::{Caller, Error, Linker};
 
@@ -55,7 +55,7 @@ pub(super) fn define(linker: &mut Linker<Guest>) -> Result<(), Error> {
     Ok(())
 }
 
-/// `NAME=value` and a NUL, each.
+/// Returns the environment, each variable as `NAME=value` and a NUL.
 fn environment(host: &HostCall<'_, '_>) -> Vec<Vec<u8>> {
     let world = host.world();
     world.environment.iter().map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect()

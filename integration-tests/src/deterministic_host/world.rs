@@ -1,5 +1,5 @@
-//! The state of a host's functions. One world belongs to one host, and all its VMs share it; since nothing runs concurrently,
-//! there is at most one call into a module.
+//! The state behind the host functions. One world belongs to one host, and all its VMs share it; since nothing runs concurrently, there is
+//! at most one call into a module.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,11 +36,11 @@ pub(super) struct World {
     pub(super) callouts: Vec<Callout>,
     pub(super) costs: BTreeMap<ContextKey, Cost>,
     pub(super) call: Option<Call>,
-    /// Streams that went on in this call, for which there may be more to do after it.
+    /// Streams that were forwarded in this call, whose held bodies have to be delivered afterwards.
     pub(super) resumed: Vec<StreamId>,
-    /// Streams that were answered in this call.
+    /// Streams to which the filter replied in this call.
     pub(super) replied: Vec<StreamId>,
-    /// Whether a reply in this call is lost if it has a body.
+    /// Whether a reply with a body is lost in this call.
     pub(super) loses_bodies: bool,
 }
 
@@ -70,17 +70,17 @@ impl World {
         }
     }
 
-    /// Whether the host does not do this.
+    /// Whether the host lacks this feature.
     pub(super) fn lacks(&self, guarantee: Guarantee) -> bool {
         !guarantee.is_given_by(self.behaviour) || self.lacks.contains(&guarantee)
     }
 
-    /// Whether there is a place for shared data.
+    /// Whether shared data exists.
     pub(super) fn has_zone(&self) -> bool {
         self.has_zone || !self.lacks(Guarantee::HasSharedData)
     }
 
-    /// A function of the host is called: it counts, and may have to refuse.
+    /// Counts the call of a host function, and takes its failure if one is due.
     pub(super) fn enter(&mut self, function: &'static str) -> Option<Refusal> {
         if let Some(call) = &self.call {
             let cost = self.costs.entry(call.effective).or_default();
@@ -89,7 +89,7 @@ impl World {
         self.refusals.take(function)
     }
 
-    /// Charges the context in effect for what has been used since the last time.
+    /// Charges the context in effect for the fuel used since the last charge.
     pub(super) fn charge(&mut self, fuel_left: u64) {
         if let Some(call) = &mut self.call {
             let cost = self.costs.entry(call.effective).or_default();
@@ -98,7 +98,7 @@ impl World {
         }
     }
 
-    /// Notes what no filter should do.
+    /// Records something that no filter should do.
     pub(super) fn violation(&mut self, what: &str) {
         let context = self.call.as_ref().map(|call| call.effective);
         self.violations.push(match context {
@@ -107,7 +107,7 @@ impl World {
         });
     }
 
-    /// Notes it, and is the answer to it.
+    /// Records a misuse and returns the status for it.
     pub(super) fn misuse(&mut self, what: &str) -> Status {
         self.violation(what);
         Status::BadArgument
@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    /// Lets the functions that follow act on another context.
+    /// Makes the following host functions act on another context.
     pub(super) fn switch_to(&mut self, context: u32) -> Result<(), Status> {
         let is_stuck = self.lacks(Guarantee::Switches);
         let Some(call) = &mut self.call else { return Err(Status::InternalFailure) };
@@ -150,7 +150,7 @@ impl World {
         Ok(())
     }
 
-    /// The fields of a map, by the number that the ABI gives it.
+    /// The fields of a map, by the map's number in the ABI.
     pub(super) fn fields(&self, map: u32) -> Option<&HeaderMap> {
         let stream = || self.streams.get(self.effective_stream()?.0);
         match (map, &self.call.as_ref()?.callback) {
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// The fields of a map that can be changed.
+    /// The fields of a map that can be changed now.
     pub(super) fn changeable_fields(&mut self, map: u32) -> Result<&mut HeaderMap, Status> {
         let id = self.effective_stream();
         let is_response =
@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    /// A request goes on as it is now, in the eyes of services.
+    /// Forwards a request to services as it is now.
     pub(super) fn forward(&mut self, id: StreamId) {
         let (keeps_path, keeps_authority) =
             (self.lacks(Guarantee::SetsPath), self.lacks(Guarantee::ClientAuthority));
@@ -241,7 +241,7 @@ impl World {
         self.resumed.push(id);
     }
 
-    /// The module has trapped at the head of a request, and the host answers it itself.
+    /// Replies to a request on whose headers the module has trapped, where the host does so itself.
     pub(super) fn fail(&mut self, StreamId(index): StreamId) {
         if self.lacks(Guarantee::KeepsVm) {
             let (status, headers, body) = (500, HeaderMap::new(&[(":status", "500")]), String::new());
@@ -282,7 +282,7 @@ impl World {
         Ok(())
     }
 
-    /// The filter sends a callout. The number that the module knows it by.
+    /// Sends the filter's callout. Returns the number by which the module knows it.
     pub(super) fn dispatch(
         &mut self,
         upstream: String,
@@ -319,12 +319,12 @@ impl World {
     }
 }
 
-/// The numbers that the ABI gives to header maps, kinds of streams and buffers.
+/// The ABI's numbers for header maps, kinds of streams and buffers.
 pub(super) const REQUEST_HEADERS: u32 = 0;
 const REQUEST_TRAILERS: u32 = 1;
 const RESPONSE_HEADERS: u32 = 2;
 const ANSWER_HEADERS: u32 = 6;
 const REQUEST: u32 = 0;
 
-/// When every host starts, since the epoch: far enough in the future that no date of a fixture has come.
+/// The time at which every host starts, since the epoch: later than every date in a fixture.
 const START: Duration = Duration::from_secs(2_000_000_000);

@@ -31,7 +31,7 @@ pub struct EnvoyBuilder {
 }
 
 impl EnvoyBuilder {
-    /// An Envoy whose log is `name`'s, with this many workers and the cluster `api` on this port.
+    /// An Envoy with this name for its log, this many workers and a cluster `api` on this port.
     pub fn new(name: &str, workers: u32, api_port: u16) -> Self {
         let new = Self {
             artefact: Artefact::chosen(),
@@ -49,7 +49,7 @@ impl EnvoyBuilder {
         new.cluster("api", &[api_port])
     }
 
-    /// Sets a variable of Envoy's environment that the filter may see.
+    /// Sets an environment variable that the filter may see.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -64,7 +64,7 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Lets it run the filter in this form, whichever the tests are about.
+    /// Selects the artefact of the filter, whichever the tests are about.
     #[must_use]
     pub fn artefact(self, artefact: Artefact) -> Self {
         Self { artefact, ..self }
@@ -75,7 +75,7 @@ impl EnvoyBuilder {
         Self { workers, ..self }
     }
 
-    /// How long connections of a listener that goes are given until they are closed, instead of Envoy's ten minutes.
+    /// Sets how long connections of a removed listener are drained, instead of Envoy's ten minutes.
     #[must_use]
     pub fn drain_seconds(self, drain_seconds: u32) -> Self {
         Self { drain_seconds, ..self }
@@ -100,7 +100,7 @@ impl EnvoyBuilder {
         self.cluster_as(cluster(name, ports))
     }
 
-    /// Adds a cluster whose host does not listen as long as this Envoy is there.
+    /// Adds a cluster whose host does not listen while this Envoy exists.
     #[must_use]
     pub fn closed_cluster(mut self, name: &str) -> Self {
         let port = ReservedPort::new().expect("a port");
@@ -116,7 +116,7 @@ impl EnvoyBuilder {
         self.cluster_as(cluster_with(name, ports, options))
     }
 
-    /// Adds a cluster to whose hosts Envoy keeps no connection beyond a request.
+    /// Adds a cluster to whose hosts Envoy keeps no connection after a request.
     #[must_use]
     pub fn unkept_cluster(self, name: &str, ports: &[u16]) -> Self {
         let options = json!({
@@ -126,14 +126,14 @@ impl EnvoyBuilder {
         self.cluster_as(cluster_with(name, ports, options))
     }
 
-    /// Adds a cluster whose hosts speak HTTP/1.1 and receive the trailers of requests, which Envoy does not pass on by default.
+    /// Adds a cluster whose hosts speak HTTP/1.1 and receive the trailers of requests, which Envoy does not forward by default.
     #[must_use]
     pub fn cluster_with_trailers(self, name: &str, ports: &[u16]) -> Self {
         let options = json!({"explicit_http_config": {"http_protocol_options": {"enable_trailers": true}}});
         self.cluster_as(cluster_with(name, ports, options))
     }
 
-    /// Adds a cluster whose hosts speak TLS by a certificate of this authority, and are shown this one.
+    /// Adds a cluster whose hosts have a TLS certificate of this authority, and to which Envoy presents its own certificate.
     #[must_use]
     pub fn secure_cluster(
         self,
@@ -153,7 +153,7 @@ impl EnvoyBuilder {
         self.cluster_as(cluster)
     }
 
-    /// Adds this cluster, in the place of one of the same name.
+    /// Adds this cluster, replacing one with the same name.
     #[must_use]
     pub fn cluster_as(mut self, cluster: Value) -> Self {
         self.clusters.retain(|other| other["name"] != cluster["name"]);
@@ -161,7 +161,7 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Adds a listener with the filter in this configuration. Servers have time to answer, unless it says how much.
+    /// Adds a listener with the filter in this configuration. Unless it sets a timeout, servers have ample time to respond.
     #[must_use]
     pub fn listener(self, name: &str, configuration: &Value, listener: Listener) -> Self {
         let variables: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
@@ -169,7 +169,7 @@ impl EnvoyBuilder {
         self.listener_with(name, &filter, listener)
     }
 
-    /// Adds a listener with a filter of Envoy's own in the place of ours.
+    /// Adds a listener with one of Envoy's own filters instead of this project's.
     #[must_use]
     pub fn listener_with(self, name: &str, filter: &Value, listener: Listener) -> Self {
         self.listener_of(name, std::slice::from_ref(filter), listener)
@@ -181,13 +181,13 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Adds a listener that passes everything on.
+    /// Adds a listener without a filter.
     #[must_use]
     pub fn relay(self, name: &str, listener: Listener) -> Self {
         self.listener_of(name, &[], listener)
     }
 
-    /// Hands the last listener's configuration over as a protobuf Struct, which Envoy does not turn into JSON.
+    /// Passes the last listener's configuration as a protobuf Struct, which Envoy does not turn into JSON.
     #[must_use]
     pub fn configured_by_struct(mut self) -> Self {
         let pointer = configuration_pointer(self.artefact);
@@ -198,7 +198,7 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Puts these filters before the last listener's own.
+    /// Inserts these filters before the last listener's own.
     #[must_use]
     pub fn preceded_by(mut self, filters: &[Value]) -> Self {
         let all = self.last(FILTERS).as_array_mut().expect("filters");
@@ -206,7 +206,7 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Puts these filters behind the last listener's own, before the router.
+    /// Inserts these filters after the last listener's own, before the router.
     #[must_use]
     pub fn followed_by(mut self, filters: &[Value]) -> Self {
         let all = self.last(FILTERS).as_array_mut().expect("filters");
@@ -215,14 +215,14 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Lets the last listener find its way by these routes, instead of one to its upstream.
+    /// Gives the last listener these routes instead of the one to its upstream.
     #[must_use]
     pub fn routed_by(mut self, routes: &[Value]) -> Self {
         *self.last(ROUTES) = json!(routes);
         self
     }
 
-    /// Gives the connection manager of the last listener these fields.
+    /// Sets these fields of the last listener's connection manager.
     #[must_use]
     pub fn managed_by(mut self, fields: &Value) -> Self {
         let manager = self.last(MANAGER);
@@ -232,15 +232,14 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Lets the last listener hand the same number of connections to each worker.
+    /// Makes the last listener balance connections evenly between workers.
     #[must_use]
     pub fn balanced(mut self) -> Self {
         self.last("")["connection_balance_config"] = json!({"exact_balance": {}});
         self
     }
 
-    /// Makes the last listener use TLS with this certificate, and require a client certificate of this authority, if one is
-    /// named.
+    /// Makes the last listener use TLS with this certificate, and require a client certificate if an authority is given.
     #[must_use]
     pub fn secured_by(mut self, own: &Certificate, clients: Option<&CertificateAuthority>) -> Self {
         let mut common = json!({"tls_certificates": [pair(own)], "alpn_protocols": ["h2", "http/1.1"]});
@@ -254,7 +253,7 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Lets clients of the last listener, which is secured, come without a certificate as well.
+    /// Makes client certificates of the last, secured listener optional.
     #[must_use]
     pub fn admitting_without_certificate(mut self) -> Self {
         *self.last("/filter_chains/0/transport_socket/typed_config/require_client_certificate") =
@@ -262,8 +261,8 @@ impl EnvoyBuilder {
         self
     }
 
-    /// What the last listener does with `x-forwarded-client-cert`: `SANITIZE_SET`, `FORWARD_ONLY` and so on, and what it tells
-    /// about a certificate beside its digest.
+    /// Sets how the last listener treats `x-forwarded-client-cert`, for example `SANITIZE_SET` or `FORWARD_ONLY`, and which details of a
+    /// certificate it adds to the digest.
     #[must_use]
     pub fn forwarding_certificates(mut self, handling: &str, details: &Value) -> Self {
         let manager = self.last(MANAGER);
@@ -272,7 +271,7 @@ impl EnvoyBuilder {
         self
     }
 
-    /// Whether Envoy accepts this, and what it says if not (`--mode validate`).
+    /// Whether Envoy accepts this configuration, and its output (`--mode validate`).
     pub fn validate(&self) -> Result<(bool, String)> {
         let folder = TempDir::new()?;
         let path = folder.path().join("envoy.json");
@@ -280,7 +279,7 @@ impl EnvoyBuilder {
         validate(&path, &self.environment)
     }
 
-    /// Starts it, and waits until it serves.
+    /// Starts Envoy and waits until it serves.
     pub async fn start(self) -> Result<Envoy> {
         let folder = TempDir::new()?;
         let file = |name: &str| folder.path().join(name);
@@ -307,10 +306,10 @@ impl EnvoyBuilder {
         Envoy::launch(launch, closed_ports).await
     }
 
-    /// A part of the last listener.
+    /// Returns a part of the last listener.
     ///
     /// # Panics
-    /// There is no listener, or it has another form.
+    /// If there is no listener, or it does not have this part.
     fn last(&mut self, pointer: &str) -> &mut Value {
         let listener = self.listeners.last_mut().expect("a listener");
         listener.pointer_mut(pointer).expect("a listener of the form that Envoy wants")
@@ -327,5 +326,5 @@ fn with_filter(artefact: Artefact, resources: &Value) -> Result<String> {
     Ok(resources.to_string().replace(FILTER, &artefact.file()?.display().to_string()))
 }
 
-/// Lets Prometheus see the metrics of a module under the names that those of wasm filters have. Others know no such key.
+/// Makes Prometheus see a module's metrics by the same names as a wasm filter's. Versions of Envoy without this key ignore it.
 const BARE_NAMES: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";

@@ -13,14 +13,14 @@ use crate::eventually::eventually;
 use crate::paths;
 use crate::process::Process;
 
-/// What an Envoy is started from, and started again.
+/// What an Envoy is started from, also when it is restarted.
 pub(super) struct Launch {
     pub(super) artefact: Artefact,
     pub(super) name: String,
     pub(super) workers: u32,
     pub(super) drain_seconds: u32,
     pub(super) environment: Vec<(String, String)>,
-    /// The bootstrap configuration and the listeners.
+    /// The folder of the bootstrap configuration and the listeners.
     pub(super) folder: TempDir,
     pub(super) listeners: Vec<String>,
     pub(super) logging: Logging,
@@ -28,16 +28,16 @@ pub(super) struct Launch {
 
 /// Where an Envoy logs, and how much.
 pub(super) enum Logging {
-    /// All that the filter says, where it is searched for secrets.
+    /// Everything that the filter logs, in the folder that is searched for secrets.
     Searched,
-    /// As much as Envoy does by itself, in this folder.
+    /// Envoy's default level, in this folder.
     Default(PathBuf),
 }
 
 impl Launch {
     pub(super) fn start(&self, log: &Path) -> Result<Process> {
         let (bootstrap_file, admin_file) = (self.folder.path().join(BOOTSTRAP), self.admin_file());
-        // A process before this one may have left its own.
+        // An earlier process may have left its own.
         let _ = std::fs::remove_file(&admin_file);
         let (workers, drain_seconds) = (self.workers.to_string(), self.drain_seconds.to_string());
         let arguments = [
@@ -62,7 +62,7 @@ impl Launch {
         Process::start(&paths::envoy()?, &[&arguments, verbosity].concat(), &environment, log)
     }
 
-    /// Where it logs, with this mark behind its name.
+    /// The path of the log, with this mark after its name.
     pub(super) fn log(&self, mark: &str) -> Result<PathBuf> {
         let folder = match &self.logging {
             Logging::Searched => paths::logs()?,
@@ -71,7 +71,7 @@ impl Launch {
         Ok(folder.join(format!("{}{mark}-envoy.log", self.name)))
     }
 
-    /// Waits until all listeners serve. The administration's client, and their ports.
+    /// Waits until all listeners serve. Returns a client of the admin interface, and the listeners' ports.
     pub(super) async fn ready(&self) -> Result<(Client, HashMap<String, u16>)> {
         let mut found = None;
         eventually("Envoy serves", async || {
@@ -82,7 +82,7 @@ impl Launch {
         found.context("it serves")
     }
 
-    /// The administration's client and the ports of all listeners, if they serve.
+    /// Returns a client of the admin interface and the ports of all listeners. `None` if they do not serve yet.
     async fn look(&self) -> Result<Option<(Client, HashMap<String, u16>)>> {
         let Ok(admin_address) = std::fs::read_to_string(self.admin_file()) else { return Ok(None) };
         let Some(port) = admin_address.rsplit(':').next().and_then(|port| port.trim().parse().ok()) else {
@@ -116,5 +116,4 @@ pub(super) fn tail(log: &Path) -> String {
 
 pub(super) const BOOTSTRAP: &str = "envoy.yaml";
 
-/// Envoy's own default.
 pub(super) const DRAIN_SECONDS: u32 = 600;

@@ -1,4 +1,4 @@
-//! A listener: the filter, the route to its upstream, and what else it does.
+//! A listener: the filter, the route to its upstream, and further settings.
 
 use serde_json::{Value, json};
 
@@ -6,18 +6,18 @@ use super::cluster::{address, seconds};
 use crate::artefact::{self, Artefact};
 use crate::eventually::PATIENCE;
 
-/// What a listener does beside the filter's configuration.
+/// The settings of a listener other than the filter's configuration.
 #[derive(Clone, Copy)]
 pub struct Listener {
-    /// Whether the filter's "pause" holds only the head back, not the body (`allow_on_headers_stop_iteration`).
+    /// Whether a pause of the filter holds back only the headers, not the body (`allow_on_headers_stop_iteration`).
     pub stops_head_only: bool,
     /// Whether a handshake may turn the connection into a WebSocket.
     pub upgrades_to_web_socket: bool,
-    /// Where it listens on loopback; 0 is any port that is free.
+    /// The port on loopback; 0 selects a free one.
     pub port: u16,
-    /// The cluster that it is in front of.
+    /// The cluster behind the listener.
     pub upstream: &'static str,
-    /// The format of the lines that each request adds to Envoy's log, if it does.
+    /// The format of access log lines in Envoy's log. `None` if there is no access log.
     pub access_log: Option<&'static str>,
 }
 
@@ -117,7 +117,7 @@ pub(super) fn listener_json(artefact: Artefact, name: &str, filters: &[Value], l
     })
 }
 
-/// The configuration with time for servers to answer, where it does not say how much they have.
+/// Returns the configuration with a long timeout for each server that has none.
 pub(super) fn patient(configuration: &Value) -> Value {
     let mut patient = configuration.clone();
     give_time(&mut patient);
@@ -137,7 +137,7 @@ fn give_time(server: &mut Value) {
     }
 }
 
-/// Where a listener has its filter's configuration.
+/// Returns the JSON pointer to the filter's configuration in a listener.
 pub(super) fn configuration_pointer(artefact: Artefact) -> String {
     let filter = match artefact {
         Artefact::Wasm => "config/configuration",
@@ -153,5 +153,5 @@ pub(super) const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_c
 /// Stands for the path of the filter until Envoy starts.
 pub(super) const FILTER: &str = "PHANTOM_TOKEN_WASM";
 
-/// How long a server has to answer the filter, if a test does not say otherwise: a busy machine is no failure of the server.
+/// How long a server has to respond to the filter, unless a test says otherwise: a busy machine is not a failure of the server.
 const CALLOUT_TIMEOUT: &str = "1m";

@@ -1,4 +1,4 @@
-//! A real Envoy with the filter. One process serves several configurations of the filter, each on a listener of its own.
+//! A real Envoy with the filter. One process serves several configurations of the filter, each on its own listener.
 
 mod builder;
 mod cluster;

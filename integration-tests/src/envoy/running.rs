@@ -1,4 +1,4 @@
-//! An Envoy that runs: its listeners, its statistics, its log, and a change of its configuration.
+//! A running Envoy: its listeners, its statistics, its log, and changes of its configuration.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -49,8 +49,8 @@ impl Envoy {
         Self::launch(launch, Vec::new()).await
     }
 
-    /// An Envoy that this process, a control plane, starts and configures, once these listeners serve. It writes where its administration
-    /// listens into the folder's file `admin`, and logs where the control plane does.
+    /// Returns the Envoy that a control plane, this process, starts and configures, once these listeners serve. It writes the address of
+    /// its admin interface into the file `admin` in the folder, and logs where the control plane does.
     pub async fn started_by(
         control_plane: Process,
         name: &str,
@@ -72,8 +72,8 @@ impl Envoy {
         Ok(Self { process: control_plane, launch, admin, ports, log, _closed_ports: Vec::new() })
     }
 
-    /// Kills it and starts it again, with its original configuration and all later changes, on the same fixed ports. Its new
-    /// log has this mark in its name.
+    /// Kills Envoy and restarts it with its original configuration and all later changes, on the same fixed ports. The name of its new log
+    /// contains this mark.
     pub async fn restart(&mut self, mark: &str) -> Result<()> {
         self.process.stop();
         self.log = self.launch.log(&format!("-{mark}"))?;
@@ -89,27 +89,27 @@ impl Envoy {
         Ok(Self { process, launch, admin, ports, log, _closed_ports: closed_ports })
     }
 
-    /// The form of the filter that it runs.
+    /// The artefact of the filter that Envoy runs.
     pub fn artefact(&self) -> Artefact {
         self.launch.artefact
     }
 
-    /// A client of the listener of this name.
+    /// Returns a client of this listener.
     pub fn client(&self, listener: &str) -> Client {
         Client::to_port(self.ports.get(listener).copied().unwrap_or_default())
     }
 
-    /// Where its administration listens on loopback, which has `/stats/prometheus`.
+    /// The port of the admin interface on loopback, which has `/stats/prometheus`.
     pub fn admin_port(&self) -> u16 {
         self.admin.port()
     }
 
-    /// The number that the system knows it by.
+    /// The process id.
     pub fn process_id(&self) -> Result<u32> {
         self.process.id()
     }
 
-    /// All its metrics, as Prometheus reads them.
+    /// Returns all of Envoy's metrics in Prometheus's format.
     pub async fn metrics(&self) -> Result<String> {
         Ok(self.admin.send(Request::get("/stats/prometheus")).await?.text())
     }
@@ -118,7 +118,7 @@ impl Envoy {
         self.admin.send(Request::get("/config_dump")).await?.json()
     }
 
-    /// The sum over all workers of a counter or gauge of Envoy.
+    /// Returns the sum of one of Envoy's counters or gauges over all workers.
     pub async fn statistic(&self, name: &str) -> Result<u64> {
         let answer = self.admin.send(Request::get(format!("/stats?format=json&filter=^{name}$"))).await?;
         let statistics = answer.json()?;
@@ -129,14 +129,14 @@ impl Envoy {
             .unwrap_or(0))
     }
 
-    /// Replaces the configuration of a listener's filter while Envoy runs, and waits until Envoy has taken or refused it.
-    /// Whether it was taken.
+    /// Replaces the configuration of a listener's filter while Envoy runs, and waits until Envoy has accepted or rejected it. Returns
+    /// whether Envoy accepted it.
     pub async fn reconfigure(&self, listener: &str, configuration: &Value) -> Result<bool> {
         let pointer = format!("{}/value", configuration_pointer(self.launch.artefact));
         self.update(listener, &pointer, json!(patient(configuration).to_string())).await
     }
 
-    /// The same with any part of a listener.
+    /// Replaces any part of a listener like [`reconfigure`](Self::reconfigure).
     pub async fn update(&self, listener: &str, pointer: &str, value: Value) -> Result<bool> {
         let path = self.launch.folder.path().join("listeners.json");
         let mut listeners: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
@@ -157,52 +157,52 @@ impl Envoy {
         Ok(is_taken)
     }
 
-    /// Waits until this many requests are at a listener, or more: its filter has seen each of them, and before it sees an answer that
-    /// comes later.
+    /// Waits until at least this many requests are at a listener. Its filter has then seen each of them, and does so before it sees any
+    /// later response.
     ///
     /// # Errors
-    /// They are not, after a long time.
+    /// If there are fewer after a long time.
     pub async fn holds(&self, listener: &str, requests: u64) -> Result<()> {
         self.counts(&active(listener), requests).await
     }
 
-    /// Waits until no request is at a listener any more.
+    /// Waits until no request is at a listener.
     ///
     /// # Errors
-    /// Some are, after a long time.
+    /// If there still are some after a long time.
     pub async fn holds_nothing(&self, listener: &str) -> Result<()> {
         self.holds_at_most(listener, 0).await
     }
 
-    /// Waits until no more requests than so many are at a listener.
+    /// Waits until at most this many requests are at a listener.
     ///
     /// # Errors
-    /// More are, after a long time.
+    /// If there still are more after a long time.
     pub async fn holds_at_most(&self, listener: &str, requests: u64) -> Result<()> {
         let (what, name) = (format!("at most {requests} requests are at {listener}"), active(listener));
         eventually(&what, async || Ok(self.statistic(&name).await? <= requests)).await
     }
 
-    /// Waits until a statistic is this high, or higher.
+    /// Waits until a statistic has at least this value.
     ///
     /// # Errors
-    /// It is not, after a long time.
+    /// If it is still lower after a long time.
     pub async fn counts(&self, name: &str, least: u64) -> Result<()> {
         eventually(&format!("{name} >= {least}"), async || Ok(self.statistic(name).await? >= least)).await
     }
 
-    /// Waits until this is in the log.
+    /// Waits until the log contains this text.
     ///
     /// # Errors
-    /// It is not, after a long time.
+    /// If it still does not after a long time.
     pub async fn logs(&self, text: &str) -> Result<()> {
         eventually(&format!("in the log: {text}"), async || Ok(self.log().contains(text))).await
     }
 
-    /// Waits until it has let go of every listener that another has taken the place of.
+    /// Waits until Envoy has drained and removed every replaced listener.
     ///
     /// # Errors
-    /// It has not, after a long time.
+    /// If some are still draining after a long time.
     pub async fn drained(&self) -> Result<()> {
         eventually("listeners are let go", async || {
             let listeners = self.statistic("listener_manager.total_listeners_draining").await?;
@@ -211,20 +211,19 @@ impl Envoy {
         .await
     }
 
-    /// Tells it to see its clients off: answers close their connections, and after the time that it was given, it stops to
-    /// listen. Only a restart brings it back.
+    /// Starts draining Envoy: responses close their connections, and after the drain time Envoy stops listening. Only a restart ends this.
     pub async fn drain(&self) -> Result<()> {
         let answer = self.admin.send(Request::post("/drain_listeners?graceful", "")).await?;
         ensure!(answer.status == 200, "Envoy does not drain: {}", answer.text());
         Ok(())
     }
 
-    /// How much memory of the machine it has, in bytes.
+    /// The resident memory of Envoy, in bytes.
     pub fn resident_bytes(&self) -> Result<u64> {
         self.process.resident_bytes()
     }
 
-    /// The lines of its log that tell of a VM that stopped. A log that is not there would tell nothing, so that is an error.
+    /// Returns the log lines that report a stopped VM. An empty log is an error, since it would report nothing.
     pub fn traps(&self) -> Result<Vec<String>> {
         let log = self.log();
         ensure!(!log.is_empty(), "Envoy has no log");
@@ -242,7 +241,7 @@ impl Envoy {
     }
 }
 
-/// Whether Envoy accepts this file at the top of the checkout, and what it says if not (`--mode validate`).
+/// Whether Envoy accepts this file, relative to the root of the checkout, and its output (`--mode validate`).
 pub fn validate(path: &Path, environment: &[(String, String)]) -> Result<(bool, String)> {
     let output = Command::new(paths::envoy()?)
         .args(["--mode", "validate", "--config-path"])
@@ -253,7 +252,7 @@ pub fn validate(path: &Path, environment: &[(String, String)]) -> Result<(bool, 
     Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-/// The version that the tests run, as major and minor.
+/// The major and minor version of Envoy that the tests run.
 pub fn version() -> Result<(u32, u32)> {
     let output = Command::new(paths::envoy()?).arg("--version").output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -265,10 +264,10 @@ pub fn version() -> Result<(u32, u32)> {
     Ok((number()?, number()?))
 }
 
-/// How many requests are at a listener.
+/// The name of the gauge of requests at a listener.
 fn active(listener: &str) -> String {
     format!("http.{listener}.downstream_rq_active")
 }
 
-/// What the recipe `search-logs` looks for as well.
+/// The recipe `search-logs` searches for the same texts.
 const TRAPS: [&str; 4] = ["panicked at", "wasm trap", "RuntimeError", "Function: proxy_on"];

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Errors, Manifests, entries, origin, secret_variables, targets, text};
 use crate::paths;
 
-/// What does not fit together.
+/// Returns the inconsistencies between the resources.
 pub fn errors(manifests: &Manifests) -> Vec<String> {
     let mut errors = Errors::default();
     manifests.loose_ends(&mut errors);
@@ -27,8 +27,8 @@ pub fn errors(manifests: &Manifests) -> Vec<String> {
     errors.into_inner()
 }
 
-/// The filter as the controller of Envoy Gateway makes it, read in its sources of August 2026: the listener has it for all routes, but
-/// only those of the policy turn it on. The answer is the filter, and what such a route has for it.
+/// Returns the filter as Envoy Gateway's controller generates it, according to its sources of August 2026, and the configuration of a route
+/// for it: the listener has the filter for all routes, but only the policy's routes turn it on.
 pub fn wasm_filter(manifests: &Manifests, policy: &str) -> Result<(Value, Value)> {
     let policy = manifests.named("EnvoyExtensionPolicy", policy)?;
     let (metadata, wasm) = (&policy["metadata"], &policy["spec"]["wasm"][0]);

@@ -1,5 +1,5 @@
-//! References between Istio's resources. No schema checks them, and the mesh does not report them either: a dangling name means
-//! a gateway without the filter, or a 503 for every request.
+//! References between Istio's resources. No schema checks them, and the mesh does not report them either: a dangling name means a gateway
+//! without the filter, or a 503 for every request.
 
 use serde_json::{Value, json};
 
@@ -11,11 +11,11 @@ use super::{
 /// The filter, as a WasmPlugin or as a TrafficExtension.
 pub struct Filter<'a> {
     pub resource: &'a Value,
-    /// Where the module and its configuration are said.
+    /// The part of the resource with the module and its configuration.
     pub wasm: &'a Value,
 }
 
-/// The filter's resource, if there is exactly one.
+/// The filter's resource. `None` unless there is exactly one.
 pub fn filter(manifests: &Manifests) -> Option<Filter<'_>> {
     let plugins = manifests.of_kind("WasmPlugin").map(|one| Filter { resource: one, wasm: &one["spec"] });
     let extensions =
@@ -24,7 +24,7 @@ pub fn filter(manifests: &Manifests) -> Option<Filter<'_>> {
     filters.next().filter(|_| filters.next().is_none())
 }
 
-/// What does not fit together.
+/// Returns the inconsistencies between the resources.
 pub fn errors(manifests: &Manifests) -> Vec<String> {
     let mut errors = Errors::default();
     manifests.loose_ends(&mut errors);
@@ -137,7 +137,7 @@ fn has_verified_tls(manifests: &Manifests, namespace: &Value, host: &str) -> boo
     })
 }
 
-/// An authorization server in the mesh: by certificates alone, and for the gateway alone.
+/// Checks an authorization server in the mesh: only the gateway may call it, and only with mutual TLS.
 fn internal_errors(manifests: &Manifests, gateway: &Value, service: &Value, port: u64, errors: &mut Errors) {
     let (namespace, pods) = (&service["metadata"]["namespace"], &service["spec"]["selector"]);
     errors.unless(is_strict(manifests, namespace), || format!("no mutual TLS in {namespace}"));
@@ -216,7 +216,7 @@ fn zero_trust_errors(filter: &Filter<'_>, manifests: &Manifests, gateway: &Value
     }
 }
 
-/// In ambient mode, all that reaches a workload has to come by the waypoint, where the JWTs are verified.
+/// Checks that in ambient mode, everything that reaches a workload comes through the waypoint, where the JWTs are verified.
 fn ambient_errors(manifests: &Manifests, errors: &mut Errors) {
     let is_ambient = |one: &&Value| one["metadata"]["labels"]["istio.io/dataplane-mode"] == "ambient";
     for namespace in manifests.of_kind("Namespace").filter(is_ambient) {
@@ -247,7 +247,7 @@ fn ambient_errors(manifests: &Manifests, errors: &mut Errors) {
     }
 }
 
-/// Whether a policy is somewhere: at the pods of a Service, or at a Gateway of its own namespace.
+/// Whether a policy applies anywhere: to the pods of a Service, or to a Gateway in its own namespace.
 fn is_enforced(manifests: &Manifests, policy: &Value) -> bool {
     let namespace = &policy["metadata"]["namespace"];
     let of_namespace = |resource: &&Value| resource["metadata"]["namespace"] == *namespace;

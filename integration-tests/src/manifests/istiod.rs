@@ -1,5 +1,5 @@
-//! What istiod makes of resources for Envoy, from its sources of August 2026, as far as the manifests use it. Anything beyond
-//! that is an error here, never ignored.
+//! How istiod translates resources for Envoy, according to its sources of August 2026, as far as the manifests use it. Anything beyond that
+//! is an error here, never ignored.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use super::{Manifests, entries, text};
 use crate::certificates::CertificateAuthority;
 use crate::paths;
 
-/// The Wasm filter of a WasmPlugin or TrafficExtension, once the agent has fetched the module.
+/// Returns the Wasm filter of a WasmPlugin or TrafficExtension, as after the agent has fetched the module.
 pub fn wasm_filter(filter: &Filter<'_>) -> Result<Value> {
     let (metadata, wasm) = (&filter.resource["metadata"], filter.wasm);
     let failure_policy = match text(&wasm["failStrategy"]) {
@@ -22,7 +22,7 @@ pub fn wasm_filter(filter: &Filter<'_>) -> Result<Value> {
         ensure!(variable["valueFrom"] == "HOST", "{variable}");
         host_env_keys.push(&variable["name"]);
     }
-    // istiod makes TrafficExtensions of WasmPlugins.
+    // istiod turns WasmPlugins into TrafficExtensions.
     let translated =
         if filter.resource["kind"] == "WasmPlugin" { "~istio-translated-wasmplugin" } else { "" };
     let name = format!("{}.{}{translated}", text(&metadata["namespace"]), text(&metadata["name"]));
@@ -47,8 +47,8 @@ pub fn wasm_filter(filter: &Filter<'_>) -> Result<Value> {
     }))
 }
 
-/// The cluster of a ServiceEntry's host with the TLS of its DestinationRule, but on loopback at this port, and with this authority
-/// for those that the proxy's image trusts.
+/// Returns the cluster of a ServiceEntry's host with the TLS of its DestinationRule, but on loopback at this port, and with this authority
+/// instead of those that the proxy's image trusts.
 pub fn cluster(
     manifests: &Manifests,
     host: &str,
@@ -87,7 +87,7 @@ pub fn cluster(
     }))
 }
 
-/// jwt_authn as a RequestAuthentication asks for it. istiod fetches the keys and puts them in.
+/// Returns the `jwt_authn` filter that a RequestAuthentication describes. istiod fetches the keys and inlines them.
 pub fn jwt_authn(authentication: &Value, keys: &str) -> Result<Value> {
     let [rule] = entries(&authentication["spec"]["jwtRules"]) else { bail!("not one rule") };
     known(rule, &["issuer", "audiences", "jwksUri", "forwardOriginalToken", "fromHeaders"])?;
@@ -117,8 +117,8 @@ pub fn jwt_authn(authentication: &Value, keys: &str) -> Result<Value> {
     }))
 }
 
-/// The filters of the AuthorizationPolicies at a workload of this label `app`: what is denied first, then what is allowed, if a
-/// policy allows anything at all.
+/// Returns the filters of the AuthorizationPolicies for a workload with this label `app`: first what is denied, then what is allowed, if
+/// any policy allows anything.
 pub fn rbac(manifests: &Manifests, namespace: &str, app: &str) -> Result<Vec<Value>> {
     let of_workload: Vec<&Value> = manifests
         .of_kind("AuthorizationPolicy")
@@ -154,7 +154,7 @@ fn rbac_filter(action: &str, policies: &[&Value]) -> Result<Option<Value>> {
         }
     }
     let mut rules = json!({"policies": rules});
-    // The other one is the default.
+    // ALLOW is the default.
     if action == "DENY" {
         rules["action"] = json!(action);
     }
@@ -169,7 +169,7 @@ fn rbac_filter(action: &str, policies: &[&Value]) -> Result<Option<Value>> {
     Ok((!policies.is_empty()).then_some(filter))
 }
 
-/// What a policy without rules is.
+/// The rule of a policy without rules, which matches nothing.
 fn never() -> Value {
     json!({
         "permissions": [{"not_rule": {"any": true}}],
@@ -219,7 +219,7 @@ fn principals(rule: &Value) -> Result<Vec<Value>> {
     entries(&rule["from"]).iter().map(principal).collect()
 }
 
-/// What each field of a condition asks for, one of its values at least.
+/// Returns the matchers for each field of a condition. A field matches if one of its values does.
 fn matchers(
     condition: &Value,
     matcher: impl Fn(&str, &Value) -> Result<Value>,
@@ -233,7 +233,7 @@ fn matchers(
     fields.map(of_field).collect()
 }
 
-/// The issuer and any subject.
+/// Matches the issuer with any subject.
 fn request_principal(principal: &Value) -> Value {
     let issuer = text(principal).strip_suffix("/*").unwrap_or_default();
     let claim = |name: &str, matcher: Value| {

@@ -1,5 +1,5 @@
-//! Kubernetes manifests as an API server would get them: built by the real `kubectl kustomize`, validated by the real schemas
-//! and by the references between resources.
+//! Kubernetes manifests as an API server would receive them: built by the real `kubectl kustomize`, validated by the real schemas and by
+//! the references between resources.
 
 pub mod envoy_gateway;
 pub mod istio;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::paths;
 
-/// The resources that one kustomization makes.
+/// The resources of one kustomization.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     resources: Vec<Value>,
@@ -41,20 +41,20 @@ impl Manifests {
         self.resources.iter().filter(move |resource| resource["kind"] == kind)
     }
 
-    /// The one of this kind and name, in this namespace if it is in one.
+    /// The resource of this kind and name, in this namespace if it has one.
     pub fn find(&self, kind: &str, namespace: &Value, name: &Value) -> Option<&Value> {
         self.of_kind(kind).find(|resource| {
             resource["metadata"]["name"] == *name && resource["metadata"]["namespace"] == *namespace
         })
     }
 
-    /// The one of this kind and name.
+    /// The resource of this kind and name, in any namespace.
     pub fn named(&self, kind: &str, name: &str) -> Result<&Value> {
         let found = self.of_kind(kind).find(|resource| resource["metadata"]["name"] == name);
         found.with_context(|| format!("no {kind} {name}"))
     }
 
-    /// The same, with one place of one resource changed: how tests plant errors.
+    /// Returns the manifests with one value of one resource changed, as tests do to introduce errors.
     pub fn with(&self, kind: &str, name: &str, pointer: &str, value: Value) -> Result<Self> {
         let mut changed = self.clone();
         let resource = changed
@@ -73,14 +73,14 @@ impl Manifests {
         Ok(changed)
     }
 
-    /// The same with one more.
+    /// Returns the manifests with another resource.
     #[must_use]
     pub fn and(mut self, resource: Value) -> Self {
         self.resources.push(resource);
         self
     }
 
-    /// Those that the others do not have.
+    /// Returns the manifests without those resources that `others` also has.
     #[must_use]
     pub fn without(mut self, others: &Self) -> Self {
         let is_other = |one: &Value| {
@@ -93,18 +93,18 @@ impl Manifests {
         self
     }
 
-    /// The names of all of a kind.
+    /// The names of all resources of a kind.
     pub fn names(&self, kind: &str) -> Vec<String> {
         self.of_kind(kind).map(|resource| text(&resource["metadata"]["name"]).to_owned()).collect()
     }
 
-    /// One YAML document for each.
+    /// Returns the resources as YAML, one document for each.
     pub fn to_yaml(&self) -> String {
         // JSON is YAML.
         self.resources.iter().map(|resource| format!("---\n{resource}\n")).collect()
     }
 
-    /// The routes that lead to no listener of a Gateway, or to no Service, and the namespaces that no resource creates.
+    /// Reports routes without a listener of a Gateway or a Service behind them, and namespaces that no resource creates.
     fn loose_ends(&self, errors: &mut Errors) {
         for resource in &self.resources {
             let namespace = &resource["metadata"]["namespace"];
@@ -135,7 +135,7 @@ impl Manifests {
     }
 }
 
-/// Sentences about what does not fit together.
+/// Descriptions of inconsistencies.
 #[derive(Debug, Default)]
 pub struct Errors(Vec<String>);
 
@@ -150,7 +150,7 @@ impl Errors {
         }
     }
 
-    /// The configuration as the filter reads it, where it may read these variables of its environment.
+    /// Parses the configuration as a filter that may read these environment variables.
     fn parse(&mut self, configuration: &Value, variables: &[&Value]) {
         let environment =
             |name: &str| variables.iter().any(|known| **known == name).then(|| SECRET.to_owned());
@@ -189,12 +189,12 @@ fn targets(policy: &Value, kind: &str, name: &Value) -> bool {
         .any(|target| target["kind"] == kind && target["name"] == *name)
 }
 
-/// Whether the filter's tokens are for different services, each of which then has to name its own.
+/// Whether the filter's tokens are for several services, so that each rule has to name its audience.
 fn has_several_audiences(configuration: &Value) -> bool {
     entries(&configuration["token"]["audience"]).len() > 1
 }
 
-/// The variables that come from a Secret.
+/// The environment variables that come from a Secret.
 fn secret_variables(container: &Value) -> Vec<&Value> {
     let from_secret = |one: &&Value| one["valueFrom"]["secretKeyRef"]["name"].is_string();
     entries(&container["env"]).iter().filter(from_secret).map(|one| &one["name"]).collect()
@@ -208,7 +208,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Host and port of a URL.
+/// The host and port of a URL.
 fn origin(url: &str) -> Option<(&str, u64)> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split('/').next()?;

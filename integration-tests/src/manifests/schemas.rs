@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::paths;
 
-/// What is wrong with each of these resources.
+/// Returns the errors of each of these resources.
 pub fn errors(resources: &[Value]) -> Result<Vec<Vec<String>>> {
     let tools = paths::kubernetes_schemas()?;
     let (istio, kubernetes): (Vec<_>, Vec<_>) =

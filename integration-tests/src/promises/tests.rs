@@ -1,4 +1,4 @@
-//! A check that finds nothing may be unable to find anything: each promise, kept and broken.
+//! A check that finds nothing may be unable to find anything, so each promise is tested both kept and broken.
 
 use super::*;
 use crate::load_token::LoadToken;
@@ -80,13 +80,13 @@ fn the_recovery_ends_with_the_first_success_after_the_last_refusal() {
     assert_eq!(times.recovery(&slow), Duration::from_millis(901));
 }
 
-/// What is found, if one request is seen like this in the middle of a fault that harms all who need the server.
+/// Returns what is found if one request is observed like this in the middle of a fault that affects all requests that need the server.
 fn found(token: Option<LoadToken>, observed: Observed, arrivals: u32) -> Option<String> {
     found_at(1500, Harm::Total, token, observed, arrivals)
 }
 
-/// The fault lasts from the first second to the second, and at the third all is well. If it does harm, at least one client
-/// notices.
+/// The fault lasts from the first second to the second, and all clients are served again at the third. Unless it is harmless, at least one
+/// client notices it.
 fn found_at(
     sent: u64,
     harm: Harm,

@@ -13,7 +13,7 @@ use crate::envoy::Envoy;
 use crate::received::Received;
 use crate::tls_client::TlsClient;
 
-/// A request that is not sent yet.
+/// A request that has not been sent yet.
 #[derive(Clone)]
 pub struct Call<'w> {
     envoy: &'w Envoy,
@@ -32,13 +32,13 @@ enum Target {
 }
 
 impl<'w> Call<'w> {
-    /// A request to the first listener of an Envoy in front of these services.
+    /// Creates a request to the first listener of an Envoy in front of these services.
     pub(super) fn new(envoy: &'w Envoy, services: &'w [Received], client: Client, request: Request) -> Self {
         let target = Target::Plain(client);
         Self { envoy, services, target, request, token: None, name: None, case: String::new() }
     }
 
-    /// Sends it to this listener instead of the first.
+    /// Sends the request to this listener instead of the first.
     #[must_use]
     pub fn at(self, listener: &str) -> Self {
         let case = format!("{} at {listener}", self.case);
@@ -55,7 +55,7 @@ impl<'w> Call<'w> {
         Self { target: Target::Tls(client), ..self }
     }
 
-    /// Speaks this version of HTTP. It follows [`at`](Self::at).
+    /// Selects the version of HTTP. Has to follow [`at`](Self::at).
     #[must_use]
     pub fn over(self, protocol: Protocol) -> Self {
         let target = match self.target {
@@ -76,25 +76,25 @@ impl<'w> Call<'w> {
         Self { request: self.request.header(name, value), ..self }
     }
 
-    /// The token that the request carries, wherever that is: no service and no refusal may show it, unless it is a JWT.
+    /// Names the token that the request has in any place: no service and no refusal may show it, unless it is a JWT.
     #[must_use]
     pub fn with_token(self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self }
     }
 
-    /// What `x-request-name` is, where that matters.
+    /// Sets `x-request-name`, where its value matters.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..self }
     }
 
-    /// Which case of a table this is.
+    /// Describes the case of a table in failures.
     #[must_use]
     pub fn case(self, case: impl std::fmt::Display) -> Self {
         Self { case: format!("{}: {case}", self.case), ..self }
     }
 
-    /// Sends it without reading the response. Dropping the connection disconnects the client.
+    /// Sends the request without reading the response. Dropping the connection disconnects the client.
     pub async fn start(self) -> Result<TcpStream> {
         let Target::Plain(client) = self.target else { anyhow::bail!("only without TLS") };
         client.start(&self.request.named(self.name.as_deref().unwrap_or("left"))).await

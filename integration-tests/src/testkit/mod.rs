@@ -1,5 +1,5 @@
-//! The fixture of every test in a real Envoy: a [`World`] of one Envoy, its authorization servers and the services behind it;
-//! requests in one line; and outcomes that check what holds for every request.
+//! The fixture of every test in a real Envoy: a [`World`] of one Envoy, its authorization servers and the services behind it; requests in
+//! one line; and outcomes that check what holds for every request.
 
 mod call;
 mod outcome;

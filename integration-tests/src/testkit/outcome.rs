@@ -1,6 +1,5 @@
-//! The outcome of a request: the client's response and what services received. Beyond the test's own question, its assertions
-//! check what holds for every request: a refused request arrives nowhere, no token is shown, and the status says who is at
-//! fault.
+//! The outcome of a request: the client's response and what services received. Beyond the test's own question, its assertions check what
+//! holds for every request: a refused request arrives nowhere, no token is shown, and the status says who is at fault.
 
 use std::ops::Deref;
 
@@ -14,7 +13,7 @@ use crate::{jwt, secrets};
 #[derive(Debug)]
 pub struct Outcome {
     pub answer: Answer,
-    /// The heads that services received.
+    /// The headers of the requests that services received.
     pub arrived: Vec<HeaderMap>,
     pub(super) what: String,
     pub(super) token: Option<String>,
@@ -29,7 +28,7 @@ impl Deref for Outcome {
 }
 
 impl Outcome {
-    /// It arrived once, without its opaque token, and was answered with 200.
+    /// Asserts that the request arrived once, without its opaque token, and got a response with 200.
     #[track_caller]
     pub fn is_served(self) -> Self {
         assert_eq!(self.status, 200, "{self}");
@@ -42,28 +41,28 @@ impl Outcome {
         self
     }
 
-    /// It was refused with this status and for this reason (docs/refusals.md).
+    /// Asserts that the request was refused with this status and for this reason (docs/refusals.md).
     #[track_caller]
     pub fn is_refused(self, status: u16, reason: &str) -> Self {
         assert_eq!((self.status, self.reason()), (status, reason), "{self}");
         self.went_nowhere()
     }
 
-    /// It was served, where this is 200, or refused with this status.
+    /// Asserts that the request was served if this is 200, else that it was refused with this status.
     #[track_caller]
     pub fn has_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self}");
         if status == 200 { self.is_served() } else { self.went_nowhere() }
     }
 
-    /// One of its challenges contains this.
+    /// Asserts that one of the challenges contains this text.
     #[track_caller]
     pub fn is_challenged_by(self, text: &str) -> Self {
         assert!(self.challenges().iter().any(|challenge| challenge.contains(text)), "{text}: {self}");
         self
     }
 
-    /// The reason for which the filter refused it (`RESPONSE_CODE_DETAILS`), empty where it did not.
+    /// The reason for which the filter refused the request (`RESPONSE_CODE_DETAILS`), empty if it did not.
     pub fn reason(&self) -> &str {
         let details = self.header(DETAILS);
         details.strip_prefix("phantom_token_denied{").and_then(|rest| rest.strip_suffix('}')).unwrap_or("")
@@ -74,10 +73,10 @@ impl Outcome {
         texts(&self.answer.headers, "www-authenticate")
     }
 
-    /// The head that arrived.
+    /// The headers of the request that arrived.
     ///
     /// # Panics
-    /// None did, or more.
+    /// If no request arrived, or more than one.
     #[track_caller]
     pub fn head(&self) -> &HeaderMap {
         let [head] = self.arrived.as_slice() else {
@@ -86,7 +85,7 @@ impl Outcome {
         head
     }
 
-    /// The values of a field that arrived.
+    /// The values of a field of the request that arrived.
     #[track_caller]
     pub fn received(&self, field: &str) -> Vec<String> {
         texts(self.head(), field)
@@ -100,12 +99,12 @@ impl Outcome {
         Ok(secrets::noted(jwt.to_owned()))
     }
 
-    /// The claims of the JWT that arrived, not verified.
+    /// The claims of the JWT that arrived, unverified.
     pub fn claims(&self) -> Result<Value> {
         jwt::claims(&self.jwt()?)
     }
 
-    /// The gateway responded. Only a client at fault is challenged, and a 503 says when to retry.
+    /// Asserts that the gateway itself replied, that only a client at fault is challenged, and that a 503 says when to retry.
     #[track_caller]
     pub fn went_nowhere(self) -> Self {
         assert_eq!(self.arrived.len(), 0, "it arrived: {self}");
@@ -146,5 +145,5 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// The field in which refusals tell their details in a world.
+/// The response field with the details of a refusal.
 pub(super) const DETAILS: &str = "x-response-code-details";

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
-/// A world that is started once.
+/// A fixture that is started once.
 pub struct Shared<T>(OnceCell<T>);
 
 impl<T> Shared<T> {
@@ -12,16 +12,16 @@ impl<T> Shared<T> {
         Self(OnceCell::const_new())
     }
 
-    /// The world, started now unless another test has started it.
+    /// Returns the fixture, and starts it unless another test has done so.
     ///
     /// # Panics
-    /// It does not start.
+    /// If it does not start.
     pub async fn get(&self, start: impl AsyncFnOnce() -> Result<T>) -> &T {
         self.0.get_or_init(async || start().await.expect("the world starts")).await
     }
 }
 
-/// `async fn $name() -> &'static $type`: what the tests of a file share, started by the first that needs it.
+/// Defines `async fn $name() -> &'static $type`: a fixture shared by the tests of a file, started by the first that needs it.
 #[macro_export]
 macro_rules! shared {
     ($(#[$doc:meta])* $name:ident: $type:ty = $start:expr) => {

@@ -14,12 +14,12 @@ use crate::eventually::soon;
 
 pub struct WebSocket {
     stream: WebSocketStream<TcpStream>,
-    /// The subprotocol that the service chose.
+    /// The subprotocol that the service selected.
     pub protocol: Option<String>,
 }
 
 impl World {
-    /// The WebSocket that a handshake of this name with these fields leads to, or the status code of the refusal.
+    /// Performs a handshake with this name and these fields. Returns the WebSocket, or the status of the refusal.
     pub async fn handshake(
         &self,
         listener: &str,
@@ -47,7 +47,7 @@ impl World {
 }
 
 impl WebSocket {
-    /// Sends a message, and waits until the service has sent it back.
+    /// Sends a message, and waits until the service has echoed it.
     pub async fn is_echoed(&mut self, message: Message) -> Result<()> {
         self.stream.send(message.clone()).await?;
         let echoed = soon("an echo", self.stream.next()).await?.context("the service hung up")??;

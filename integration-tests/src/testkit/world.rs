@@ -1,4 +1,4 @@
-//! One Envoy with the filter, the authorization servers that it asks, and the services behind it.
+//! One Envoy with the filter, the authorization servers that it calls, and the services behind it.
 
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ use crate::{api, jwt, secrets};
 
 pub struct World {
     pub envoy: Envoy,
-    /// The API, which is the cluster `api`.
+    /// The API, the cluster `api`.
     pub api: Service,
-    /// The server that answers what the test says, which is the cluster `scripted-server`.
+    /// The server with scripted responses, the cluster `scripted-server`.
     pub scripted: ScriptedServer,
     server: Server,
     services: Vec<Received>,
     listener: String,
 }
 
-/// A world to be started. Its listeners have the configuration of [`configuration`](Self::configuration), each with edits of its own.
+/// The setup of a world. Its listeners have the configuration of [`configuration`](Self::configuration), each with its own edits.
 pub struct WorldBuilder {
     pub api: Service,
-    /// The server that answers what the test says.
+    /// The server with scripted responses.
     pub scripted: ScriptedServer,
     server: Server,
     services: Vec<Received>,
@@ -43,7 +43,7 @@ pub struct WorldBuilder {
     listener: Option<String>,
 }
 
-/// The real authorization server, which is the cluster `authorization-server`.
+/// The real authorization server, the cluster `authorization-server`.
 enum Server {
     None,
     Certified(AuthorizationServer),
@@ -51,24 +51,24 @@ enum Server {
 }
 
 impl World {
-    /// A world whose filter asks the scripted server.
+    /// A world whose filter calls the scripted server.
     pub fn scripted(name: &str) -> Result<WorldBuilder> {
         WorldBuilder::new(name, Server::None, json!({}))
     }
 
-    /// A world whose filter asks a certified authorization server.
+    /// A world whose filter calls a certified authorization server.
     pub fn certified(name: &str) -> Result<WorldBuilder> {
         Self::asking(name, AuthorizationServer::start(name)?)
     }
 
-    /// A world whose filter asks this authorization server.
+    /// A world whose filter calls this authorization server.
     pub fn asking(name: &str, server: AuthorizationServer) -> Result<WorldBuilder> {
         let (port, configuration) = (server.port(), asking(server.issuer()));
         let builder = WorldBuilder::new(name, Server::Certified(server), configuration)?;
         Ok(builder.server_at(port, authorization_server::GATEWAY_SECRET))
     }
 
-    /// A world whose filter asks an authorization server that knows no JWTs.
+    /// A world whose filter calls an authorization server without JWTs.
     pub fn plain(name: &str) -> Result<WorldBuilder> {
         let server = PlainAuthorizationServer::start(name)?;
         let (port, configuration) = (server.port(), asking(server.issuer()));
@@ -80,7 +80,7 @@ impl World {
     /// The certified authorization server.
     ///
     /// # Panics
-    /// The world has none.
+    /// If the world has none.
     pub fn server(&self) -> &AuthorizationServer {
         self.server.certified()
     }
@@ -98,7 +98,7 @@ impl World {
         self.send(Request::post(path, body))
     }
 
-    /// GET of an order with this token.
+    /// A GET request for an order with this token.
     pub fn orders(&self, token: &str) -> Call<'_> {
         self.get("/orders").bearer(token)
     }
@@ -107,12 +107,12 @@ impl World {
         Call::new(&self.envoy, &self.services, self.client(), request)
     }
 
-    /// The outcomes of calls that are sent at once.
+    /// Sends calls concurrently and returns their outcomes.
     pub async fn together<'w>(&self, calls: impl IntoIterator<Item = Call<'w>>) -> Result<Vec<Outcome>> {
         futures::future::try_join_all(calls.into_iter().map(IntoFuture::into_future)).await
     }
 
-    /// What becomes of requests, so many of which are at a listener of their own before the gate opens.
+    /// Runs requests, and opens the gate once this many of them are at the listener, which serves no other requests.
     pub async fn all_wait<T>(
         &self,
         listener: &str,
@@ -129,12 +129,12 @@ impl World {
         Ok(outcomes)
     }
 
-    /// The heads of the requests of this name that services received.
+    /// The headers of the requests with this name that services received.
     pub fn arrived(&self, name: &str) -> Vec<HeaderMap> {
         self.services.iter().flat_map(|service| service.named(name)).collect()
     }
 
-    /// A token that the real authorization server issued.
+    /// Issues a token at the real authorization server.
     pub async fn issue(&self, scope: &str) -> Result<String> {
         match &self.server {
             Server::Certified(server) => server.issue(scope).await,
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// A token that the real authorization server issued and revoked.
+    /// Issues a token at the real authorization server and revokes it.
     pub async fn issue_revoked(&self, scope: &str) -> Result<String> {
         let token = self.issue(scope).await?;
         self.revoke(&token).await?;
@@ -159,10 +159,10 @@ impl World {
         }
     }
 
-    /// Revokes a token that a listener has just served, and waits until that refuses it.
+    /// Revokes a token that a listener has just served, and waits until the listener refuses it.
     ///
     /// # Errors
-    /// It is served for longer than an answer is kept.
+    /// If the token is served for longer than responses are cached.
     pub async fn revoke_cached(&self, listener: &str, token: &str, time_to_live: Duration) -> Result<()> {
         let cached = Instant::now();
         self.revoke(token).await?;
@@ -188,40 +188,40 @@ impl World {
         }
     }
 
-    /// A fresh token that the scripted server finds active.
+    /// Returns a fresh token that is active at the scripted server.
     pub fn active(&self) -> String {
         self.answered(Response::jwt(&jwt::valid()))
     }
 
-    /// A fresh token that the scripted server finds active, with these claims beside the usual ones.
+    /// Returns a fresh token that is active at the scripted server, with these claims in addition to the usual ones.
     pub fn active_with(&self, claims: Value) -> String {
         self.answered(Response::jwt(&jwt::with_claims(&merged(&jwt::valid_claims(), claims))))
     }
 
-    /// A fresh token about which the scripted server answers this.
+    /// Returns a fresh token for which the scripted server has this response.
     pub fn answered(&self, response: Response) -> String {
         let token = secrets::fresh_token("scripted");
         self.scripted.respond(&token, response);
         token
     }
 
-    /// A fresh token about which the scripted server answers this when the gate opens.
+    /// Returns a fresh token for which the scripted server has this response once the gate opens.
     pub fn answered_later(&self, response: Response) -> (String, Gate) {
         let (response, gate) = response.held();
         (self.answered(response), gate)
     }
 
-    /// So many fresh tokens that the scripted server finds active, each once its gate is opened.
+    /// Returns this many fresh tokens that are active at the scripted server, each once its gate opens.
     pub fn active_later(&self, count: usize) -> (Vec<String>, Vec<Gate>) {
         (0..count).map(|_| self.answered_later(Response::jwt(&jwt::valid()))).unzip()
     }
 
-    /// The value of one of the filter's metrics, over all workers, as of their last ticks.
+    /// The value of one of the filter's metrics, summed over all workers, as of their last ticks.
     pub async fn metric(&self, name: &str) -> Result<u64> {
         self.envoy.statistic(&self.envoy.artefact().statistic(name)).await
     }
 
-    /// Waits until one of the filter's metrics is this high, or higher.
+    /// Waits until one of the filter's metrics has at least this value.
     pub async fn metric_reaches(&self, name: &str, least: u64) -> Result<()> {
         self.envoy.counts(&self.envoy.artefact().statistic(name), least).await
     }
@@ -255,7 +255,7 @@ impl WorldBuilder {
     /// The certified authorization server.
     ///
     /// # Panics
-    /// The world has none.
+    /// If the world has none.
     pub fn server(&self) -> &AuthorizationServer {
         self.server.certified()
     }
@@ -268,31 +268,31 @@ impl WorldBuilder {
         }
     }
 
-    /// Edits the configuration of all listeners that follow. Objects are merged, null removes a member.
+    /// Edits the configuration of all listeners that are added later. Objects are merged, null removes a member.
     #[must_use]
     pub fn configuration(mut self, edits: Value) -> Self {
         merge(&mut self.configuration, edits);
         self
     }
 
-    /// The configuration of all listeners that follow.
+    /// The configuration of all listeners that are added later.
     pub fn configured(&self) -> &Value {
         &self.configuration
     }
 
-    /// Lets Envoy have this many workers instead of one.
+    /// Sets the number of Envoy's workers, which is one by default.
     #[must_use]
     pub fn workers(self, workers: u32) -> Self {
         self.envoy(|envoy| envoy.workers(workers))
     }
 
-    /// Adds to Envoy what this says: clusters, variables, what else the last listener does.
+    /// Changes the setup of Envoy: clusters, variables, further settings of the last listener.
     #[must_use]
     pub fn envoy(self, change: impl FnOnce(EnvoyBuilder) -> EnvoyBuilder) -> Self {
         Self { envoy: change(self.envoy), ..self }
     }
 
-    /// Adds a service whose heads count as arrived.
+    /// Adds a service whose requests count as arrived.
     #[must_use]
     pub fn service(mut self, received: Received) -> Self {
         self.services.push(received);
@@ -305,7 +305,7 @@ impl WorldBuilder {
         self.listener_on(name, edits, Listener::default())
     }
 
-    /// Adds a listener with these edits of the configuration that does this beside.
+    /// Adds a listener with these edits of the configuration and these settings.
     #[must_use]
     pub fn listener_on(self, name: &str, edits: Value, listener: Listener) -> Self {
         let configuration = merged(&self.configuration, edits);
@@ -325,13 +325,13 @@ impl WorldBuilder {
         Ok(World { envoy, api, scripted, server, services, listener })
     }
 
-    /// The world with an Envoy that was started otherwise, and the listener of it that is called.
+    /// Returns the world with an Envoy that was started elsewhere, and that listener of it that is called by default.
     pub fn around(self, envoy: Envoy, listener: &str) -> World {
         let Self { api, scripted, server, services, .. } = self;
         World { envoy, api, scripted, server, services, listener: listener.to_owned() }
     }
 
-    /// Whether Envoy accepts the configuration, and what it says if not.
+    /// Whether Envoy accepts the configuration, and its output.
     pub fn validate(&self) -> Result<(bool, String)> {
         self.envoy.validate()
     }
@@ -351,12 +351,12 @@ impl Server {
     }
 }
 
-/// The edits by which a listener of a world with a real server asks the scripted one.
+/// The edits that make a listener in a world with a real server call the scripted one.
 pub fn by_scripted_server() -> Value {
     json!({"introspection": {"endpoint": SCRIPTED_ENDPOINT, "upstream": SCRIPTED}})
 }
 
-/// What is different where a real server is asked.
+/// The edits for a real server.
 fn asking(issuer: &str) -> Value {
     json!({
         "introspection": {
@@ -369,7 +369,7 @@ fn asking(issuer: &str) -> Value {
     })
 }
 
-/// Lets refusals tell their details in a field, which Envoy otherwise only logs.
+/// Makes refusals show their details in a field. Otherwise Envoy only logs them.
 fn details_in_answers() -> Value {
     let failures = json!({"status_code_filter": {
         "comparison": {"op": "GE", "value": {"default_value": 400, "runtime_key": "none"}},

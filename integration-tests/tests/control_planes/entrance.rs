@@ -1,4 +1,4 @@
-//! What any ingress that a control plane makes of the manifests has to do, at its listener with TLS.
+//! What every ingress that a control plane makes from the manifests has to do, at its TLS listener.
 
 use anyhow::Result;
 use integration_tests::certificates::CertificateAuthority;
@@ -11,10 +11,10 @@ use serde_json::json;
 
 /// An ingress of a control plane.
 pub trait Entrance {
-    /// What is around its Envoy.
+    /// The world with the ingress's Envoy.
     fn world(&self) -> &World;
 
-    /// Who signed its certificate.
+    /// The authority that signed the ingress's certificate.
     fn web(&self) -> &CertificateAuthority;
 
     fn send(&self, request: Request) -> Result<Call<'_>> {
@@ -40,12 +40,12 @@ pub trait Entrance {
         .await
     }
 
-    /// Waits until the filter of the manifests serves.
+    /// Waits until the filter with the manifests' configuration serves.
     async fn serves(&self) -> Result<()> {
         self.has_realm("orders").await
     }
 
-    /// Goes from the opaque token to the JWT, asked for once, and shows that what has no right to go there is refused by the filter.
+    /// Checks the flow from the opaque token to the JWT, with one introspection, and that the filter refuses unauthorized requests.
     async fn protects_the_api(&self) -> Result<()> {
         let world = self.world();
         let token = world.issue("orders:read").await?;

@@ -1,5 +1,5 @@
-//! Kubernetes' own judgement of the manifests: a real API server with the real CustomResourceDefinitions of Gateway API, Envoy Gateway
-//! and Istio, the rules of which are partly written in CEL. And the tokens that it makes for service accounts.
+//! Kubernetes' own validation of the manifests: a real API server with the real CustomResourceDefinitions of Gateway API, Envoy Gateway and
+//! Istio, whose rules are partly written in CEL. And the tokens that it issues for service accounts.
 
 use anyhow::{Context, Result};
 use integration_tests::control_planes::kubernetes::{ApiServer, ISSUER};
@@ -25,13 +25,13 @@ async fn start() -> Result<ApiServer> {
     Ok(server)
 }
 
-/// If this failed, `kubectl apply --kustomize` would be refused. All of it happens in [`start`].
+/// If this failed, `kubectl apply --kustomize` would be refused. [`start`] does all the work.
 #[tokio::test]
 async fn the_api_server_takes_every_manifest() {
     api_server().await;
 }
 
-/// If one of these were taken, the test before would prove nothing about it.
+/// If one of these were accepted, the test above would prove nothing about it.
 #[tokio::test]
 async fn what_no_schema_or_rule_allows_is_refused() -> Result<()> {
     let server = api_server().await;
@@ -40,7 +40,7 @@ async fn what_no_schema_or_rule_allows_is_refused() -> Result<()> {
     let plugin = |pointer, value| (&istio, "WasmPlugin", "phantom-token", pointer, value);
     let policy = |pointer, value| (&envoy_gateway, "EnvoyExtensionPolicy", "phantom-token", pointer, value);
     for ((manifests, kind, name, pointer, value), why) in [
-        // Fields that there are not, and wrong types.
+        // Unknown fields, and wrong types.
         (plugin("/spec/failStratgy", json!("FAIL_CLOSE")), UNKNOWN),
         (plugin("/spec/failStrategy", json!("FAIL_CLOSED")), "supported values"),
         (plugin("/spec/priority", json!("10")), "expected numeric"),
@@ -75,7 +75,7 @@ async fn what_no_schema_or_rule_allows_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the chapter would lead to a gateway that takes no workload's token, or any.
+/// If this failed, the chapter would lead to a gateway that accepts no workload's token, or any token.
 #[tokio::test]
 async fn r289_tokens_of_service_accounts_pass_as_their_chapter_says() -> Result<()> {
     let server = api_server().await;
@@ -89,7 +89,7 @@ async fn r289_tokens_of_service_accounts_pass_as_their_chapter_says() -> Result<
     let world = World::scripted(name)?
         .configuration(json!({"introspection": null, "token": null, "rules": null}))
         .configuration(documented.clone())
-        // So that the test need not wait long for keys that were refused.
+        // Shortens the wait for keys after a failed fetch.
         .configuration(json!({"keys": {"cooldown": "1s"}}))
         .envoy(|envoy| envoy.cluster_as(cluster(upstream, server)))
         .listener("documented", json!({}))
@@ -104,7 +104,7 @@ async fn r289_tokens_of_service_accounts_pass_as_their_chapter_says() -> Result<
         Ok::<_, anyhow::Error>(secrets::noted(server.kubectl(&create, "")?.trim().to_owned()))
     };
     let of_shop = token("shop", "orders-api")?;
-    // Its keys are for authenticated callers alone, until a role says otherwise.
+    // The keys are served only to authenticated clients until a role allows others.
     world.orders(&of_shop).await?.is_refused(503, "jwks_unavailable");
     server.kubectl(
         &[
@@ -126,7 +126,7 @@ async fn r289_tokens_of_service_accounts_pass_as_their_chapter_says() -> Result<
     Ok(())
 }
 
-/// The API server, as a gateway in its cluster reaches it.
+/// The API server's cluster, as in a gateway in Kubernetes.
 fn cluster(name: &str, server: &ApiServer) -> Value {
     let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": server.port()}});
     json!({

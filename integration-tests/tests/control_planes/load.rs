@@ -1,4 +1,4 @@
-//! A load while a control plane changes something: every request of its clients has to be served.
+//! A load during a change by a control plane: every request of its clients has to be served.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use crate::entrance::Entrance;
 
-/// Clients that come again and again, each with a token of its own: half of them on a new connection each time, half on one that they
-/// keep until the gateway says that it closes it.
+/// Clients that send requests repeatedly, each with its own token: half of them on a new connection each time, half on one that they keep
+/// until the gateway announces that it closes it.
 pub struct Load {
     clients: Vec<JoinHandle<Result<()>>>,
     served: Arc<Vec<AtomicU64>>,
@@ -20,7 +20,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Sends them to this ingress.
+    /// Starts the clients, which call this ingress.
     pub async fn gather(entrance: &impl Entrance) -> Result<Self> {
         let world = entrance.world();
         let served: Arc<Vec<AtomicU64>> = Arc::new((0..CLIENTS).map(|_| AtomicU64::new(0)).collect());
@@ -49,7 +49,7 @@ impl Load {
         Ok(Self { clients, served, is_over })
     }
 
-    /// Waits until each client was served some times more, or failed.
+    /// Waits until each client was served several more times, or failed.
     pub async fn goes_on(&self) -> Result<()> {
         let before: Vec<u64> = self.served.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         eventually("all clients are served", async || {
@@ -61,10 +61,10 @@ impl Load {
         .await
     }
 
-    /// Sends them home.
+    /// Stops the clients.
     ///
     /// # Errors
-    /// One was answered otherwise than with 200, or not at all.
+    /// If a request got another status than 200, or no response.
     pub async fn disperse(self) -> Result<()> {
         self.is_over.store(true, Ordering::Relaxed);
         for client in self.clients {

@@ -1,4 +1,5 @@
-//! Real control planes: what they make of the manifests, and real Envoys that they run. `./justw control-planes` obtains and tries them.
+//! Real control planes: how they translate the manifests, and the real Envoys that they run. `./justw control-planes` obtains them and runs
+//! the tests.
 
 mod entrance;
 mod envoy_gateway;

@@ -1,5 +1,5 @@
-//! An MCP server behind the ingress that a control plane makes of its example for MCP, as docs/mcp.md has it. The API takes the server's
-//! place: what matters is what arrives there.
+//! An MCP server behind the ingress that a control plane makes from its MCP example, as docs/mcp.md describes it. The API stands in for the
+//! MCP server: the tests check what arrives there.
 
 use anyhow::{Context, Result};
 use integration_tests::client::Request;
@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::entrance::Entrance;
 
-/// What the examples call the server.
+/// The server's resource identifier in the examples.
 pub const RESOURCE: &str = "https://api.example.com/mcp";
 
-/// Goes by the page: from the first challenge to the scopes of a tool, by a client that is a page of this origin and by one that is not.
+/// Follows the page from the first challenge to the scopes of a tool, with a client that is a page of this origin and one that is not.
 pub async fn is_as_documented(entrance: &impl Entrance, origin: &str) -> Result<()> {
     let world = entrance.world();
     let send = |request| entrance.send(request);
@@ -33,13 +33,13 @@ pub async fn is_as_documented(entrance: &impl Entrance, origin: &str) -> Result<
     refused.is_challenged_by(r#"scope="mcp:read mcp:write""#);
     send(calling("write_note"))?.bearer(&both).await?.is_served();
 
-    // A token is for one of the two.
+    // A token is valid for only one of the two.
     let orders = || Request::get("/orders");
     send(calling("whoami"))?.bearer(&of_api).await?.has_status(401);
     send(orders())?.bearer(&of_api).await?.is_served();
     send(orders())?.bearer(&read).await?.has_status(401);
 
-    // A page may ask for it, read the answer, and see why it is refused.
+    // A page may send the request, read the response, and see why it is refused.
     let fields = "authorization, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name";
     let preflight = Request::new("OPTIONS", "/mcp", Vec::new())
         .header("origin", origin)
@@ -60,14 +60,14 @@ pub async fn is_as_documented(entrance: &impl Entrance, origin: &str) -> Result<
         assert!(answer.header("access-control-expose-headers").contains(exposed), "{answer}");
     }
 
-    // A stream is not cut.
+    // The route has no timeout that would cut a stream.
     let dump = world.envoy.configuration().await?;
     let route = json::find(&dump, &|one| one["match"]["path"] == "/mcp").context("no route")?;
     assert_eq!(route["route"]["timeout"], "0s");
     Ok(())
 }
 
-/// The call of a tool, by a client of the newest revision.
+/// A call of a tool by a client of the newest revision.
 pub fn calling(tool: &str) -> Request {
     let parameters = json!({"name": tool, "arguments": {}});
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": parameters});

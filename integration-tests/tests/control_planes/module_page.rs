@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use integration_tests::documentation::page;
 use serde_json::Value;
 
-/// Those of the block that has one of this kind.
+/// Returns the resources of the block that contains one of this kind.
 pub fn module_of_page(kind: &str) -> Result<Vec<Value>> {
     let page = page("docs/hosts/envoy-module.md")?;
     let kind = format!("kind: {kind}\n");

@@ -1,4 +1,4 @@
-//! A rule for a route, behind a filter that changes the route: docs/hosts/envoy.md says what stands between them.
+//! A rule for a route, behind a filter that changes the route. docs/hosts/envoy.md describes the filter that has to stand between them.
 
 use anyhow::{Context, Result};
 use integration_tests::documentation::page;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::entrance::Entrance;
 
-/// A route of the API for requests with a field, which needs more scopes.
+/// A route of the API for requests with a certain field, which requires more scopes.
 pub fn golden(manifests: &Manifests) -> Result<Value> {
     let mut route = manifests.named("HTTPRoute", "orders")?.clone();
     route["metadata"]["name"] = json!("golden");
@@ -18,7 +18,7 @@ pub fn golden(manifests: &Manifests) -> Result<Value> {
     Ok(route)
 }
 
-/// What the proxy calls that route, once it has it.
+/// Returns the proxy's name for that route, once the proxy has it.
 pub async fn golden_name(envoy: &Envoy) -> Result<String> {
     let mut name = None;
     eventually("the proxy has the route", async || {
@@ -32,12 +32,12 @@ pub async fn golden_name(envoy: &Envoy) -> Result<String> {
     name.context("no route")
 }
 
-/// The rule of that route.
+/// The filter's rule for that route.
 pub fn golden_rule(name: &str) -> Value {
     json!({"path": "/orders", "routes": [name], "scopes": ["orders:write"]})
 }
 
-/// A filter that leads every request to that route, and lets nothing know.
+/// A filter that makes every request match that route without clearing the route cache.
 pub fn rewriter() -> Value {
     let field = json!({"header": {"key": "x-tier", "value": "gold"}});
     json!({
@@ -49,7 +49,7 @@ pub fn rewriter() -> Value {
     })
 }
 
-/// The filter of the page.
+/// The route selector, as the page has it.
 pub fn selector() -> Result<Value> {
     let page = page("docs/hosts/envoy.md")?;
     let (_, block) = page.blocks_of("Rules for routes").next().context("no block in the chapter")?;
@@ -57,7 +57,7 @@ pub fn selector() -> Result<Value> {
     filters.get(0).cloned().context("no filter in the block")
 }
 
-/// Waits until a token without the scope of that route is refused there, or let in.
+/// Waits until a token without the scope of that route is refused there, or served if the route is stale.
 pub async fn is_stale(entrance: &impl Entrance, is_stale: bool) -> Result<()> {
     let world = entrance.world();
     let (read, both) = (world.issue("orders:read").await?, world.issue("orders:read orders:write").await?);

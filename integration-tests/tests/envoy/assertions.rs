@@ -1,5 +1,5 @@
-//! The gateway authenticates by assertions that it signs (`private_key_jwt`), in a real Envoy: at a certified authorization
-//! server, which verifies them and takes none twice, and at a scripted one, which shows them.
+//! Gateways that authenticate with signed assertions (`private_key_jwt`), in a real Envoy: at a certified authorization server, which
+//! verifies them and accepts none twice, and at a scripted one, which records them.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 
 shared! {
-    /// One Envoy with two workers. Nothing is cached: the server says `no-store`, and that is honoured.
+    /// One Envoy with two workers. Nothing is cached, since the server says `no-store`.
     world: World = start
 }
 
@@ -57,15 +57,15 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// Records the identifier of an assertion, which must be new.
+/// Records the identifier of an assertion, which has to be new.
 #[track_caller]
 fn note(identifiers: &mut HashSet<String>, claims: &Value) {
     let identifier = claims["jti"].as_str().expect("an identifier");
     assert!(identifiers.insert(identifier.to_owned()), "{claims}");
 }
 
-/// oidc-provider verifies the signature by the key that the client is registered with, and takes no assertion twice. If one
-/// were sent again, only the first request would succeed.
+/// oidc-provider verifies the signature with the key that the client has registered, and accepts no assertion twice. If one were reused,
+/// only the first request would succeed.
 #[tokio::test]
 async fn r021_each_introspection_has_an_assertion_of_its_own_that_the_server_accepts() -> Result<()> {
     let world = world().await;
@@ -117,8 +117,8 @@ async fn r021_r019_an_assertion_is_brief_for_one_server_and_the_only_credentials
     Ok(())
 }
 
-/// The client whose introspection it is leaves while others wait for the answer, so the gateway asks again. If it did so with the
-/// same assertion, the server would take it for a thief.
+/// The client whose request caused the introspection leaves while others wait for the response, so the gateway introspects again. If it
+/// reused the assertion, the server would treat it as replayed.
 #[tokio::test]
 async fn r021_r023_a_repeated_query_has_a_new_assertion() -> Result<()> {
     let world = world().await;

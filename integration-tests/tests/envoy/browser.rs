@@ -50,7 +50,7 @@ fn url(world: &World, path: &str) -> String {
     format!("http://127.0.0.1:{}{path}", world.client().port())
 }
 
-/// If this failed, no application in a browser could call the API: browsers ask by a preflight first, without the token.
+/// If this failed, no browser application could call the API: browsers first send a preflight, without the token.
 #[tokio::test]
 async fn r080_a_page_of_an_allowed_origin_calls_the_api_with_its_token() -> Result<()> {
     let Sites { world, application, .. } = sites().await;
@@ -73,8 +73,8 @@ async fn r080_a_page_of_an_allowed_origin_calls_the_api_with_its_token() -> Resu
     Ok(())
 }
 
-/// If this failed, an application in a browser would see every refusal as a network that is down, and could neither get
-/// itself a new token nor ask its user for more rights.
+/// If this failed, a browser application would see every refusal as a network failure, and could neither get a new token nor ask its user
+/// for more rights.
 #[tokio::test]
 async fn r081_a_page_of_an_allowed_origin_can_read_why_it_is_refused() -> Result<()> {
     let Sites { world, application, .. } = sites().await;
@@ -106,8 +106,8 @@ async fn r081_a_page_of_an_allowed_origin_can_read_why_it_is_refused() -> Result
     Ok(())
 }
 
-/// If this failed, a preflight would be a way to the API past the rules; or the page could not tell a refusal from a network that
-/// is down. The last call shows that the page works.
+/// If this failed, a preflight would be a way past the rules to the API; or the page could not tell a refusal from a network failure. The
+/// last call shows that the page works.
 #[tokio::test]
 async fn r080_r233_a_preflight_for_what_is_not_exposed_goes_nowhere() -> Result<()> {
     let Sites { world, application, .. } = sites().await;
@@ -132,8 +132,8 @@ async fn r080_r233_a_preflight_for_what_is_not_exposed_goes_nowhere() -> Result<
     Ok(())
 }
 
-/// If this failed, any page that a user comes across could try tokens at the API in the user's browser, and read what comes
-/// of it. The API itself would let it: the last call shows that the page works.
+/// If this failed, any page that a user visits could try tokens at the API in the user's browser, and read the results. The API itself
+/// would allow that: the last call shows that the page works.
 #[tokio::test]
 async fn r080_r081_a_page_of_another_origin_reads_nothing_and_its_preflights_go_nowhere() -> Result<()> {
     let Sites { world, other, .. } = sites().await;
@@ -157,7 +157,7 @@ async fn r080_r081_a_page_of_another_origin_reads_nothing_and_its_preflights_go_
     Ok(())
 }
 
-/// If this failed, a page whose session has ended could not tell that from a network that is down, and could not log in again
+/// If this failed, a page whose session has ended could not tell that from a network failure, and could not log in again
 /// (openlink/virtuoso#389, gaul/s3proxy#415, apache/apisix#8791).
 #[tokio::test]
 async fn r081_a_page_that_sends_a_dead_cookie_reads_the_401() -> Result<()> {
@@ -192,8 +192,8 @@ async fn r081_r083_a_page_that_speaks_grpc_web_reads_the_status() -> Result<()> 
     Ok(())
 }
 
-/// If this failed, no MCP client in a browser would find the authorization server, whose page is of any origin and asks with a field of
-/// its own (routecraftjs/routecraft#320, envoyproxy/ai-gateway#2307).
+/// If this failed, no MCP client in a browser would find the authorization server: its page may have any origin, and its request has a
+/// custom header field (routecraftjs/routecraft#320, envoyproxy/ai-gateway#2307).
 #[tokio::test]
 async fn r175_a_page_of_any_origin_reads_the_metadata_of_the_resource() -> Result<()> {
     let Sites { world, application, other } = sites().await;

@@ -11,7 +11,7 @@ use integration_tests::testkit::{Call, Outcome, World};
 use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use serde_json::{Value, json};
 
-/// The gateway, with listeners for clients and listeners for the Envoy in front, which shows a certificate of its own there.
+/// The gateway, with listeners for clients and listeners for the Envoy in front, which presents its own certificate there.
 struct Chain {
     front: Envoy,
     world: World,
@@ -71,21 +71,21 @@ impl Chain {
         Ok(self.world.orders(token).by_tls(client))
     }
 
-    /// A request to this listener by the Envoy in front.
+    /// A request to this listener of the Envoy in front.
     fn by_front(&self, listener: &str, shown: Option<&Certificate>, token: &str) -> Result<Call<'_>> {
         let client = TlsClient::of(self.front.client(listener), &self.authority, shown)?;
         Ok(self.world.orders(token).by_tls(client))
     }
 }
 
-/// It was refused with `invalid_token`.
+/// Asserts that a request was refused with `invalid_token`.
 #[track_caller]
 fn refused(outcome: Outcome) {
     outcome.has_status(401).is_challenged_by(r#"Bearer realm="api", error="invalid_token""#);
 }
 
-/// If this failed, a stolen bound token could be used without the certificate, at the latest once it is cached; or its own
-/// client could not use it.
+/// If this failed, a stolen bound token could be used without the certificate, at the latest once it is cached; or its legitimate client
+/// could not use it.
 #[tokio::test]
 async fn r096_a_token_is_good_with_the_certificate_that_it_is_bound_to_and_with_no_other() -> Result<()> {
     let chain = chain().await;
@@ -105,7 +105,7 @@ async fn r096_a_token_is_good_with_the_certificate_that_it_is_bound_to_and_with_
     Ok(())
 }
 
-/// If this failed, clients whose tokens are bound to nothing could not call where certificates are looked at.
+/// If this failed, clients with unbound tokens could not call where certificates are checked.
 #[tokio::test]
 async fn r096_tokens_that_are_bound_to_nothing_need_no_certificate() -> Result<()> {
     let chain = chain().await;
@@ -127,7 +127,7 @@ async fn r098_a_gateway_that_cannot_see_certificates_refuses_bound_tokens() -> R
     Ok(())
 }
 
-/// If this failed, bound tokens would be of no use behind another proxy, or would be worth as much in other hands.
+/// If this failed, bound tokens would not work behind another proxy, or would also work for a thief.
 #[tokio::test]
 async fn r097_the_certificate_that_the_proxy_in_front_saw_counts_where_that_is_configured() -> Result<()> {
     let chain = chain().await;
@@ -144,7 +144,7 @@ async fn r097_the_certificate_that_the_proxy_in_front_saw_counts_where_that_is_c
     Ok(())
 }
 
-/// If this failed, a field that no trusted proxy set would count.
+/// If this failed, the gateway would trust a field that no trusted proxy set.
 #[tokio::test]
 async fn r097_the_field_is_nothing_where_it_is_not_configured() -> Result<()> {
     let chain = chain().await;
@@ -159,7 +159,7 @@ async fn r097_the_field_is_nothing_where_it_is_not_configured() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a client could name the certificate of another in a field of its own.
+/// If this failed, a client could claim another client's certificate in its own field.
 #[tokio::test]
 async fn r097_what_a_client_says_of_certificates_gains_it_nothing() -> Result<()> {
     let chain = chain().await;
@@ -191,5 +191,5 @@ fn thumbprint(certificate: &Certificate) -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The gateway's listeners for the Envoy in front; there they have the same names.
+/// The gateway's listeners for the Envoy in front, whose listeners have the same names.
 const BEHIND: [&str; 3] = ["behind", "behind-by-connection", "behind-nothing"];

@@ -1,5 +1,5 @@
-//! The configuration in a real Envoy: a bad one never starts nor replaces a good one, and a change under load neither
-//! forwards an unauthenticated request nor stops the filter.
+//! The configuration in a real Envoy: an invalid one neither starts nor replaces a valid one, and a change under load neither forwards an
+//! unauthenticated request nor stops the filter.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -18,14 +18,14 @@ fn builder(name: &str) -> Result<WorldBuilder> {
     Ok(World::scripted(name)?.workers(2).configuration(json!({"realm": "before", "rules": [{"path": "/"}]})))
 }
 
-/// A world, and the configuration of its listener.
+/// Starts a world, and returns it with the configuration of its listener.
 async fn start(name: &str) -> Result<(World, Value)> {
     let builder = builder(name)?;
     let configuration = builder.configured().clone();
     Ok((builder.listener("gateway", json!({})).start().await?, configuration))
 }
 
-/// If one of these failed, a configuration that we print would be none.
+/// If one of these failed, a printed configuration would be invalid.
 #[test]
 fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<()> {
     let read = |path: &str| std::fs::read_to_string(paths::root().join(path));
@@ -67,7 +67,7 @@ fn every_configuration_that_is_written_down_is_taken_by_the_filter() -> Result<(
     Ok(())
 }
 
-/// If a bad configuration started, the ingress would be open or closed to all, without any hint why.
+/// If an invalid configuration started, the ingress would be open or closed to all without any hint why.
 #[test]
 fn r038_an_invalid_configuration_never_starts_and_reports_all_errors() -> Result<()> {
     let bad = json!({
@@ -93,7 +93,7 @@ fn r038_an_invalid_configuration_never_starts_and_reports_all_errors() -> Result
     Ok(())
 }
 
-/// Envoy hands a protobuf Struct over as protobuf bytes. If they were taken for a configuration, it would be an empty one.
+/// Envoy passes a protobuf Struct as protobuf bytes. If they were taken for a configuration, it would be an empty one.
 #[test]
 fn r038_a_configuration_that_arrives_as_a_struct_is_refused_in_wasm() -> Result<()> {
     let builder = builder("struct")?.listener("gateway", json!({}));
@@ -114,8 +114,8 @@ async fn r038_a_bad_change_leaves_the_old_configuration_serving() -> Result<()> 
     Ok(())
 }
 
-/// While the configuration changes back and forth, clients call with good tokens, bad ones and none. If one of the
-/// latter arrived, or one of the former were refused, the change would be an incident.
+/// While the configuration changes back and forth, clients call with valid tokens, invalid ones and none. If one of the latter arrived, or
+/// one of the former were refused, the change would be an incident.
 #[tokio::test(flavor = "multi_thread")]
 async fn r038_a_change_under_load_forwards_nothing_that_it_should_not() -> Result<()> {
     let (world, configuration) = start("change-under-load").await?;
@@ -137,7 +137,7 @@ async fn r038_a_change_under_load_forwards_nothing_that_it_should_not() -> Resul
     };
     let changes = async {
         for round in 0.. {
-            // Enough of both to tell anything.
+            // Enough rounds and calls for the test to be meaningful.
             if round >= 10 && calls.load(Ordering::Relaxed) > 20 {
                 break;
             }
@@ -153,7 +153,7 @@ async fn r038_a_change_under_load_forwards_nothing_that_it_should_not() -> Resul
     let challenge = format!(r#"Bearer realm="realm-{}""#, last.into_inner());
     let serves = async || Ok(world.get("/").await?.challenges() == [challenge.as_str()]);
     eventually("the last configuration serves", serves).await?;
-    // Only rules and realm changed, so what the server said before still counts.
+    // Only rules and realm changed, so the cached response still counts.
     assert_eq!(world.introspections(&good).await?, 1);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Tokens that are bound to a key (RFC 9449), in a real Envoy with two workers: the certified authorization server issues them
-//! to a client that proves its key there, and the gateway asks for a proof with every request.
+//! Tokens bound to a key (RFC 9449), in a real Envoy with two workers: the certified authorization server issues them to a client that
+//! proves possession of its key, and the gateway requires a proof with every request.
 
 use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
@@ -11,11 +11,11 @@ use integration_tests::{jwt, keys, secrets};
 use serde_json::{Value, json};
 
 shared! {
-    /// One Envoy of two workers, one authorization server and one API for all tests of this file.
+    /// One Envoy with two workers, one authorization server and one API for all tests of this file.
     world: World = start
 }
 
-/// The server says `no-store`, so that every request waits for an introspection.
+/// By default the server's responses are `no-store`, so that every request waits for an introspection.
 async fn start() -> Result<World> {
     let cached = || json!({"cache": {"no_store_ttl": "5m"}});
     let nonce_secret = secrets::noted(NONCE_SECRET.to_owned());
@@ -77,8 +77,8 @@ async fn r085_r095_a_bound_token_with_its_proof_goes_on_as_a_bearer_token_with_t
     Ok(())
 }
 
-/// If this failed, a bound token found in a log could be used; or, while the token is cached, any proof would do, even an old
-/// one, one for another request, or one by another key.
+/// If this failed, a bound token found in a log could be used; or, while the token is cached, any proof would be accepted, even an old one,
+/// one for another request, or one by another key.
 #[tokio::test]
 async fn r085_r086_r087_r088_r089_r090_r094_nothing_but_a_right_proof_helps_a_bound_token() -> Result<()> {
     for listener in ["waiting", "cached"] {
@@ -99,7 +99,7 @@ async fn r085_r086_r087_r088_r089_r090_r094_nothing_but_a_right_proof_helps_a_bo
     Ok(())
 }
 
-/// If this failed, who listens in once could repeat a request, with luck on another worker.
+/// If this failed, an eavesdropper could replay a request, with luck on another worker.
 #[tokio::test]
 async fn r093_a_proof_is_used_once_whichever_worker_sees_it_again() -> Result<()> {
     let (key, token) = bound().await?;
@@ -116,7 +116,7 @@ async fn r093_a_proof_is_used_once_whichever_worker_sees_it_again() -> Result<()
     .await
 }
 
-/// If this failed, two workers that see one proof at the same moment could both let it pass.
+/// If this failed, two workers that see one proof at the same moment could both accept it.
 #[tokio::test]
 async fn r093_of_many_requests_at_once_with_one_proof_one_passes() -> Result<()> {
     let world = world().await;
@@ -135,7 +135,7 @@ async fn r093_of_many_requests_at_once_with_one_proof_one_passes() -> Result<()>
     Ok(())
 }
 
-/// Requests that wait for one answer are settled together. If this failed, one of them would pass by the proof of another.
+/// Requests that wait for one response are settled together. If this failed, one of them would pass with the proof of another.
 #[tokio::test]
 async fn r094_many_requests_at_once_with_one_token_each_stand_on_their_own_proof() -> Result<()> {
     let world = world().await;
@@ -163,7 +163,7 @@ async fn r094_many_requests_at_once_with_one_token_each_stand_on_their_own_proof
     Ok(())
 }
 
-/// If this failed, clients that need the gateway's nonce would never learn it, or one who made proofs in advance could use them.
+/// If this failed, clients that need the gateway's nonce would never learn it, or an attacker could use proofs made in advance.
 #[tokio::test]
 async fn r092_where_a_nonce_is_required_clients_receive_one_and_proofs_without_fail() -> Result<()> {
     let world = world().await;
@@ -193,8 +193,8 @@ async fn r092_where_a_nonce_is_required_clients_receive_one_and_proofs_without_f
     Ok(())
 }
 
-/// If this failed, a bearer token would pass where the operator requires proof; or bound tokens would be required where they
-/// are only allowed.
+/// If this failed, a bearer token would pass where the operator requires proof; or bound tokens would be required where they are only
+/// allowed.
 #[tokio::test]
 async fn r014_r089_where_binding_is_required_bearer_tokens_fail_and_elsewhere_they_do_not() -> Result<()> {
     let world = world().await;
@@ -229,7 +229,7 @@ async fn r014_r089_where_binding_is_required_bearer_tokens_fail_and_elsewhere_th
     Ok(())
 }
 
-/// If this failed, clients would not learn which schemes and algorithms would do.
+/// If this failed, clients would not learn which schemes and algorithms are accepted.
 #[tokio::test]
 async fn r014_without_credentials_all_accepted_schemes_are_challenged() -> Result<()> {
     let world = world().await;
@@ -262,8 +262,8 @@ async fn r095_public_routes_see_neither_the_token_nor_the_proof() -> Result<()> 
     Ok(())
 }
 
-/// The server calls the token a DPoP token in its JSON. If this failed, such answers would be refused; or services would receive
-/// a JWT with a binding whose proof they never see.
+/// The server calls the token a DPoP token in its JSON. If this failed, such responses would be refused; or services would receive a JWT
+/// with a binding whose proof they never see.
 #[tokio::test]
 async fn r091_r095_a_jwt_that_is_minted_of_a_bound_token_has_no_binding() -> Result<()> {
     let world = world().await;
@@ -278,7 +278,7 @@ async fn r091_r095_a_jwt_that_is_minted_of_a_bound_token_has_no_binding() -> Res
     Ok(())
 }
 
-/// If this failed, a reader of the log could use a proof before its sender does, if a worker did not remember it.
+/// If this failed, a reader of the log could use a proof before its sender does, or where a worker did not remember it.
 #[tokio::test]
 async fn r110_no_proof_is_in_the_log_be_it_right_or_not() -> Result<()> {
     let world = world().await;
@@ -305,7 +305,7 @@ async fn r110_the_secret_that_nonces_are_made_with_is_not_in_the_log() -> Result
     Ok(())
 }
 
-/// Requests with a bound token that are not right, and how their challenge begins.
+/// Incorrect requests with a bound token, each with the beginning of its challenge.
 async fn misuses(
     listener: &str,
     key: &DpopKey,
@@ -368,7 +368,7 @@ async fn proven(listener: &str, path: &str, token: &str, proof: &str) -> Call<'s
     call.header("authorization", format!("DPoP {token}")).header("dpop", proof)
 }
 
-/// The nonce of an answer that asks for it.
+/// Returns the nonce in a refusal that requires one.
 fn nonce_of(outcome: Outcome) -> Result<String> {
     let outcome = outcome.is_refused(401, "use_dpop_nonce");
     let challenges = outcome.challenges();
@@ -380,20 +380,20 @@ fn nonce_of(outcome: Outcome) -> Result<String> {
     nonce.to_str().map(str::to_owned).context("a nonce that is text")
 }
 
-/// A key, and a token that is bound to it.
+/// Returns a new key and a token that is bound to it.
 async fn bound() -> Result<(DpopKey, String)> {
     let key = DpopKey::new()?;
     let token = world().await.server().issue_bound_to_key(&key, "orders:read").await?;
     Ok((key, token))
 }
 
-/// Sends a request that is right.
+/// Sends a correct request and asserts that it is served.
 async fn passes(listener: &str, key: &DpopKey, token: &str) -> Result<Outcome> {
     let call = proven(listener, "/orders", token, &key.prove("GET", ORDERS, token)).await;
     Ok(call.await?.is_served())
 }
 
-/// How many connections each worker has had on the listener `two-workers`.
+/// The number of connections that each worker has had on the listener `two-workers`.
 async fn connections() -> Result<[u64; 2]> {
     let envoy = &world().await.envoy;
     let of = async |worker: usize| {

@@ -1,5 +1,5 @@
-//! The ingress that the manifests for Envoy Gateway make, in a real Envoy configured as its controller would: the filter of the
-//! EnvoyExtensionPolicy, turned on by the route, and the cluster of the EnvoyPatchPolicy, as it is but for address and authority.
+//! The ingress of the manifests for Envoy Gateway, in a real Envoy configured as its controller would: the filter of the
+//! EnvoyExtensionPolicy, turned on by the route, and the cluster of the EnvoyPatchPolicy, unchanged except for address and authority.
 
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
@@ -12,7 +12,7 @@ use integration_tests::shared;
 use integration_tests::testkit::World;
 use serde_json::{Value, json};
 
-/// The ingress, and one whose way to the authorization server ends at an imposter.
+/// The ingress, and another whose connections to the authorization server end at an impostor.
 struct Ingress {
     world: World,
     misled: Envoy,

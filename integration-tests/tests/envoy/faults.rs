@@ -1,5 +1,5 @@
-//! Faults and attacks, in a real Envoy with a scripted authorization server. Envoy has one worker, so that requests meet,
-//! and one trap of its VM would show in every test after it.
+//! Faults and attacks, in a real Envoy with a scripted authorization server. Envoy has one worker, so that requests interact, and one trap
+//! of its VM would show in every test after it.
 
 use anyhow::Result;
 use integration_tests::client::{Answer, Request};
@@ -19,7 +19,7 @@ async fn start() -> Result<World> {
     let answered = |response: Value| json!({"introspection": {"response": response}});
     World::scripted("faults")?
         .configuration(json!({
-            // All tests share one worker's circuit, and most of them are about failures.
+            // All tests share one worker's circuit breaker, and most of them provoke failures.
             "introspection": {"circuit_breaker": {"failures": 0}},
             "rules": [
                 {"path": "/public", "access": "public"},
@@ -50,12 +50,12 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// What becomes of a request with this token, which the server is asked about before the gate opens.
+/// Returns the outcome of a request with this token, about which the server is asked before the gate opens.
 async fn verdict<T>(token: &str, gate: Gate, request: impl IntoFuture<Output = Result<T>>) -> Result<T> {
     let world = world().await;
     let asked = async {
         world.scripted.asked(token, 1).await?;
-        // What went on without waiting would arrive before this does.
+        // A request forwarded without waiting would arrive before this one.
         is_well("jwt").await?;
         assert_eq!(world.arrived(&name(token)).len(), 0, "it went on without waiting");
         gate.open();
@@ -65,19 +65,20 @@ async fn verdict<T>(token: &str, gate: Gate, request: impl IntoFuture<Output = R
     Ok(outcome)
 }
 
-/// What a request with this token is called.
+/// The name of the request with this token.
 fn name(token: &str) -> String {
     token.replace("opaque", "request")
 }
 
-/// If this failed, what happened before would have stopped the worker.
+/// Asserts that the filter still serves. If this failed, an earlier request would have stopped the worker.
 async fn is_well(listener: &str) -> Result<()> {
     let world = world().await;
     world.orders(&world.active()).at(listener).case("the filter is not well any more").await?.is_served();
     Ok(())
 }
 
-/// If one of these reached the authorization server, it would learn about the client; if one did not, it could not answer.
+/// If one of these fields reached the authorization server, it would learn about the client; if one were missing, the server could not
+/// respond.
 #[tokio::test]
 async fn r016_r017_r018_r019_r022_the_introspection_request_is_the_gateways_own() -> Result<()> {
     let world = world().await;
@@ -99,7 +100,7 @@ async fn r016_r017_r018_r019_r022_the_introspection_request_is_the_gateways_own(
     Ok(())
 }
 
-/// LemonLDAP::NG answers so by `client_secret_post`. If that left no line, every request would fail and nothing would say why.
+/// LemonLDAP::NG responds like this to `client_secret_post`. If that left no log line, every request would fail and nothing would say why.
 #[tokio::test]
 async fn r028_r190_r196_an_odd_answer_is_in_the_log_and_a_date_to_come_back_is_passed_on() -> Result<()> {
     let world = world().await;
@@ -117,7 +118,7 @@ async fn r028_r190_r196_an_odd_answer_is_in_the_log_and_a_date_to_come_back_is_p
     Ok(())
 }
 
-/// If a JWT were cut or changed on its way, its signature would not verify.
+/// If a JWT were truncated or changed on its way, its signature would not verify.
 #[tokio::test]
 async fn r079_a_jwt_of_16_kb_travels_byte_identical() -> Result<()> {
     let world = world().await;
@@ -150,7 +151,7 @@ fn padded_jwt(size: usize) -> String {
     jwt::with_claims(&merged(&jwt::valid_claims(), json!({"pad": "x".repeat(size)})))
 }
 
-/// One byte that is not UTF-8 makes the SDK's own header functions panic. If ours did, one request would stop the worker.
+/// One byte that is not UTF-8 makes the SDK's own header functions panic. If the filter's did, one request would stop the worker.
 #[tokio::test]
 async fn r007_odd_bytes_in_header_fields_do_no_harm() -> Result<()> {
     let world = world().await;
@@ -205,8 +206,8 @@ async fn r024_a_callout_that_cannot_be_dispatched_is_unavailable() -> Result<()>
     is_well("jwt").await
 }
 
-/// With `allow_on_headers_stop_iteration`, Envoy forwards a paused head as soon as a body comes, unless the filter holds
-/// the body as well. If it did not, any POST would get through.
+/// With `allow_on_headers_stop_iteration`, Envoy forwards paused headers as soon as a body arrives, unless the filter holds the body as
+/// well. If it did not, any POST would get through.
 #[tokio::test]
 async fn r038_a_body_does_not_carry_a_paused_request_past_the_filter() -> Result<()> {
     let world = world().await;
@@ -224,8 +225,8 @@ async fn r038_a_body_does_not_carry_a_paused_request_past_the_filter() -> Result
     Ok(())
 }
 
-/// Envoy keeps what a filter holds in a buffer of one MiB, unless it holds the head with it. If this failed, we would advise against
-/// `allow_on_headers_stop_iteration` for no reason, or long bodies would be refused without it.
+/// Envoy keeps a body that a filter holds in a buffer of one MiB, unless the headers are held with it. If this failed, the documentation
+/// would advise against `allow_on_headers_stop_iteration` for no reason, or long bodies would be refused without it.
 #[tokio::test]
 async fn a_body_that_is_longer_than_the_buffer_waits() -> Result<()> {
     let world = world().await;
@@ -238,7 +239,7 @@ async fn a_body_that_is_longer_than_the_buffer_waits() -> Result<()> {
 async fn a_body_that_is_longer_than_the_buffer_is_refused_where_the_head_alone_is_held_in_wasm() -> Result<()>
 {
     let world = world().await;
-    // Whether the introspection is sent before the body is too long depends on timing.
+    // Whether the introspection is sent before the body exceeds the buffer depends on timing.
     let (token, _gate) = world.answered_later(Response::jwt(&jwt::valid()));
     long(world, &token).at("head-only").await?.has_status(413);
     Ok(())
@@ -248,7 +249,7 @@ fn long<'w>(world: &'w World, token: &str) -> Call<'w> {
     world.post("/orders", vec![b'b'; 2_000_000]).bearer(token).named(&name(token))
 }
 
-/// Trailers end a request as a body does.
+/// Trailers end a request just as a body does.
 #[tokio::test]
 async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result<()> {
     let world = world().await;
@@ -267,7 +268,7 @@ async fn r038_trailers_do_not_carry_a_paused_request_past_the_filter() -> Result
     Ok(())
 }
 
-/// If those who wait along were forgotten with the client that asked first, they would hang until their own timeout.
+/// If requests that share an introspection were forgotten when the first client leaves, they would hang until their own timeout.
 #[tokio::test]
 async fn r023_a_cancelled_stream_does_not_affect_other_waiting_requests() -> Result<()> {
     let world = world().await;
@@ -318,7 +319,7 @@ async fn r023_single_flight_shares_an_outcome_and_can_be_switched_off() -> Resul
     Ok(())
 }
 
-/// If those who share an introspection shared its verdict, one who may not would come along with one who may.
+/// If requests that share an introspection also shared the decision, an unauthorized one would pass along with an authorized one.
 #[tokio::test]
 async fn r023_r053_coalesced_requests_are_decided_separately() -> Result<()> {
     let world = world().await;
@@ -336,7 +337,7 @@ async fn r023_r053_coalesced_requests_are_decided_separately() -> Result<()> {
 #[tokio::test]
 async fn r078_a_field_that_connection_names_is_gone() -> Result<()> {
     let world = world().await;
-    // Envoy takes it off before any filter sees it.
+    // Envoy removes the field before any filter sees it.
     let connection = world.orders(&world.active()).header("connection", "authorization");
     connection.await?.is_refused(401, "missing_credentials");
     Ok(())
@@ -354,7 +355,7 @@ async fn r015_head_has_the_same_header_fields_and_no_body() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, clients of an API that answers with problem details (RFC 9457) would find refusals that they cannot read.
+/// If this failed, clients of an API that responds with problem details (RFC 9457) would get refusals that they cannot read.
 #[tokio::test]
 async fn r015_a_refusal_has_the_body_that_the_operator_wrote_and_head_has_its_fields_alone() -> Result<()> {
     let world = world().await;
@@ -384,7 +385,7 @@ async fn r015_a_refusal_has_the_body_that_the_operator_wrote_and_head_has_its_fi
     Ok(())
 }
 
-/// The fields of an answer, but for the one that tells the time.
+/// The fields of a response, except for the date.
 fn fields(answer: &Answer) -> axum::http::HeaderMap {
     let mut fields = answer.headers.clone();
     fields.remove("date");
@@ -399,7 +400,7 @@ async fn r083_a_grpc_client_receives_a_grpc_status() -> Result<()> {
     for (written, media_type) in [
         ("application/grpc", "application/grpc"),
         ("application/grpc+proto", "application/grpc"),
-        // Envoy does not see gRPC in these.
+        // Envoy does not recognize gRPC in these.
         ("application/grpc;charset=utf-8", "application/grpc"),
         ("application/grpc-web+proto", "application/grpc-web"),
         ("application/grpc-web-text", "application/grpc-web-text"),
@@ -415,7 +416,7 @@ async fn r083_a_grpc_client_receives_a_grpc_status() -> Result<()> {
             assert!(outcome.header("grpc-message").contains("error_description"), "{written}");
         }
     }
-    // It is the request that is wrong (INVALID_ARGUMENT), and no rule that lets it in (PERMISSION_DENIED).
+    // A malformed request is INVALID_ARGUMENT, and a request that no rule admits is PERMISSION_DENIED.
     for (path, status) in [("/orders//7", "3"), ("/not-exposed", "7")] {
         let call = world.post(path, "").header("content-type", "application/grpc").bearer("a");
         assert_eq!(call.await?.header("grpc-status"), status, "{path}");

@@ -1,5 +1,5 @@
-//! What services and Envoy itself receive beside `Authorization`: the JWT in a field of its own, and claims in Envoy's filter
-//! state, where its access log finds them.
+//! What services and Envoy itself receive besides `Authorization`: the JWT in its own field, and claims in Envoy's filter state, where its
+//! access log finds them.
 
 use anyhow::Result;
 use integration_tests::authorization_server::Resource;
@@ -40,14 +40,14 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// An opaque token and a JWT access token.
+/// Issues an opaque token and a JWT access token.
 async fn issued() -> Result<(String, String)> {
     let world = world().await;
     let jwt = world.server().issue_jwt(Resource::Orders, "orders:read").await?;
     Ok((world.issue("orders:read").await?, jwt))
 }
 
-/// If this failed, a service would take a client's own field for the gateway's, or see the credentials of the client.
+/// If this failed, a service would take a client's own field for the gateway's, or see the client's credentials.
 #[tokio::test]
 async fn r074_r075_the_jwt_is_alone_in_its_field_and_the_clients_are_taken_off() -> Result<()> {
     let world = world().await;

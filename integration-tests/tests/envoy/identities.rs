@@ -1,4 +1,4 @@
-//! The identities of a user, a machine client and a workload, each by its own way to a token, at one gateway.
+//! The identities of a user, a machine client and a workload, each with its own way to get a token, at one gateway.
 
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::AuthorizationServer;
@@ -11,7 +11,7 @@ use integration_tests::web_app::WebApp;
 use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 
-/// If this failed, the users of an application in a browser, its machines or its workloads could not call, or a service would take one for
+/// If this failed, a browser application's users, its machine clients or its workloads could not call, or a service would take one for
 /// another.
 #[tokio::test]
 async fn r074_r080_a_user_a_machine_and_a_workload_call_each_as_who_they_are() -> Result<()> {
@@ -76,7 +76,7 @@ async fn r074_r080_a_user_a_machine_and_a_workload_call_each_as_who_they_are() -
     Ok(())
 }
 
-/// The claims of the JWT by which the API was called last.
+/// The claims of the JWT with which the API was last called.
 fn credentials(world: &World) -> Result<Value> {
     let calls = world.arrived("/orders");
     let call =

@@ -1,4 +1,4 @@
-//! The filter's image, from the recipe that publishes it through a real registry into a real Envoy.
+//! The filter's image, from the recipe that publishes it through a real registry to a real Envoy.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn the_same_filter_is_the_same_image_whenever_and_wherever_it_is_made() -> Resul
     Ok(())
 }
 
-/// If this failed, Istio and Envoy Gateway would find no filter in what we publish, or another.
+/// If this failed, Istio and Envoy Gateway would find no filter in the published image, or another one.
 #[tokio::test]
 async fn a_published_image_is_what_istio_and_envoy_gateway_fetch() -> Result<()> {
     let registry = Registry::start("image").await?;
@@ -52,7 +52,7 @@ async fn a_published_image_is_what_istio_and_envoy_gateway_fetch() -> Result<()>
     Ok(())
 }
 
-/// If this failed, an attacker in between would see the credentials for the registry, and could replace the filter.
+/// If this failed, a man in the middle would see the registry's credentials, and could replace the filter.
 #[tokio::test]
 async fn only_a_registry_that_is_called_by_a_name_of_loopback_may_do_without_tls() -> Result<()> {
     let registry = Registry::start("image-plain").await?;
@@ -64,7 +64,7 @@ async fn only_a_registry_that_is_called_by_a_name_of_loopback_may_do_without_tls
     Ok(())
 }
 
-/// If this failed, an image would not show its sources, version and licence.
+/// If this failed, an image would not state its sources, version and license.
 #[tokio::test]
 async fn an_image_says_what_it_is() -> Result<()> {
     let registry = Registry::start("image-labels").await?;
@@ -87,7 +87,7 @@ async fn an_image_says_what_it_is() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the test above would show nothing.
+/// If this failed, the test above would prove nothing.
 #[tokio::test]
 async fn other_images_are_rejected() -> Result<()> {
     let registry = Registry::start("image-planted").await?;
@@ -121,7 +121,7 @@ async fn other_images_are_rejected() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the image would have a filter that does not run.
+/// If this failed, the image would contain a filter that does not run.
 #[tokio::test]
 async fn the_filter_of_a_published_image_runs_in_envoy() -> Result<()> {
     let (registry, server, api) = (
@@ -143,7 +143,7 @@ async fn the_filter_of_a_published_image_runs_in_envoy() -> Result<()> {
     Ok(())
 }
 
-/// Makes the image of a filter in this environment. Its digest.
+/// Packages a filter as an image in this environment. Returns its digest.
 fn package(filter: &Path, folder: &Path, environment: &[(&str, &str)]) -> Result<String> {
     let output = Command::new("sh")
         .args(["-c", r#"umask "$UMASK" && exec "$@""#, "sh"])
@@ -155,7 +155,7 @@ fn package(filter: &Path, folder: &Path, environment: &[(&str, &str)]) -> Result
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
-/// Publishes `target/image` by the recipe, which does not make it anew. What the recipe said last.
+/// Publishes `target/image` with the recipe, without rebuilding it. Returns the recipe's last line.
 fn publish(reference: &str) -> Result<String> {
     let output = Command::new("./justw")
         .args(["--no-deps", "publish", reference])
@@ -166,7 +166,7 @@ fn publish(reference: &str) -> Result<String> {
     Ok(said.trim_end().lines().last().context("the recipe said nothing")?.to_owned())
 }
 
-/// Makes an OCI image layout whose image has this one file. The image's digest.
+/// Creates an OCI image layout whose image has this one file. Returns the image's digest.
 fn plant(folder: &Path, file: &str, content: &str, layer_type: &str) -> Result<String> {
     fs::write(folder.join(file), content)?;
     let compression = if layer_type == LAYER { "--gzip" } else { "--no-auto-compress" };
@@ -196,7 +196,7 @@ fn digest(bytes: impl AsRef<[u8]>) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
-/// In which a time in seconds becomes another.
+/// Long enough for a timestamp in seconds to change.
 const A_MOMENT: Duration = Duration::from_millis(1_100);
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -1,6 +1,6 @@
 //! The chain that the manifests for Istio make, in two real Envoys configured as istiod would: the ingress with the filter of the
-//! WasmPlugin, which asks the certified authorization server over TLS, and the sidecar with mutual TLS, jwt_authn and RBAC of the
-//! policies. Every name and value comes from the manifests, as they are in the checkout.
+//! WasmPlugin, which calls the certified authorization server over TLS, and the sidecar with the policies' mutual TLS, jwt_authn and RBAC.
+//! Every name and value comes from the manifests in the checkout.
 
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET};
@@ -16,7 +16,7 @@ use integration_tests::tls_client::{SERVER_NAME, TlsClient};
 use integration_tests::{secrets, zero_trust};
 use serde_json::{Value, json};
 
-/// The chain, and who else is in the mesh. `misled` is an ingress whose way to the authorization server ends at a server with a
+/// The chain, and other members of the mesh. `misled` is an ingress whose connections to the authorization server end at a server with a
 /// certificate for another name.
 struct Mesh {
     world: World,
@@ -149,10 +149,10 @@ async fn inside_the_mesh_the_gateway_alone_introspects() -> Result<()> {
     Ok(())
 }
 
-/// An ingress of the overlay whose authorization server is in the mesh, and that server's sidecar.
+/// Starts an ingress of the overlay whose authorization server is in the mesh, and that server's sidecar.
 async fn in_cluster(mesh: &Mesh) -> Result<(Envoy, Envoy)> {
     let port = ReservedPort::new()?;
-    // The ports of loopback are others than those of pods.
+    // The ports on loopback differ from those of pods.
     let manifests = Manifests::build("istio/overlays/in-cluster-authorization-server")?.with(
         "AuthorizationPolicy",
         "introspection",
@@ -185,12 +185,12 @@ async fn in_cluster(mesh: &Mesh) -> Result<(Envoy, Envoy)> {
 }
 
 impl Mesh {
-    /// A request of this workload to the sidecar, around the ingress.
+    /// A request from this workload to the sidecar, bypassing the ingress.
     fn at_sidecar(&self, caller: Option<&Certificate>, path: &str) -> Result<Call<'_>> {
         let client = TlsClient::of(self.sidecar.client("inbound"), &self.authority, caller)?;
         Ok(self.world.get(path).by_tls(client))
     }
 }
 
-/// The cluster of the Service.
+/// The name of the Service's cluster.
 const ORDERS: &str = "outbound|8080||orders.orders.svc.cluster.local";

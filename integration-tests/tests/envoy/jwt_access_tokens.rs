@@ -1,5 +1,5 @@
-//! Access tokens that are JWTs, in a real Envoy with a certified authorization server that issues them (RFC 9068): verified at
-//! the gateway, refused or introspected, and opaque tokens beside them.
+//! Access tokens that are JWTs, in a real Envoy with a certified authorization server that issues them (RFC 9068): verified at the gateway,
+//! refused or introspected, alongside opaque tokens.
 
 use anyhow::{Context, Result, ensure};
 use integration_tests::api::{ANSWER_LOCATION, ANSWER_STATUS};
@@ -12,7 +12,7 @@ use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 
 shared! {
-    /// One Envoy with two workers, the server whose tokens count, and an API.
+    /// One Envoy with two workers, the trusted server, and an API.
     world: World = start
 }
 
@@ -55,7 +55,7 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// Routes of which one follows redirects of the API by itself, once.
+/// Routes, one of which follows a redirect of the API internally, once.
 fn following_redirects() -> Vec<Value> {
     let policy = json!({"max_internal_redirects": 1, "redirect_response_codes": [302]});
     vec![
@@ -75,7 +75,7 @@ async fn issued() -> Result<String> {
     world().await.server().issue_jwt(Resource::Orders, "orders:read").await
 }
 
-/// Calls with a token that must not be asked about; twice, so that the caches have their say.
+/// Asserts that a token is refused without introspection, twice, so that caches are involved.
 async fn refused(listeners: &[&str], token: &str, reason: &str, case: &str) -> Result<()> {
     let world = world().await;
     for listener in listeners.iter().flat_map(|listener| [listener; 2]) {
@@ -86,7 +86,7 @@ async fn refused(listeners: &[&str], token: &str, reason: &str, case: &str) -> R
     Ok(())
 }
 
-/// If a byte of it changed, services could not verify it; if it were introspected, verifying it would be of no use.
+/// If a byte of the token changed, services could not verify it; if it were introspected, verifying it would be pointless.
 #[tokio::test]
 async fn r067_r068_a_jwt_access_token_is_forwarded_unchanged_without_introspection() -> Result<()> {
     let world = world().await;
@@ -110,7 +110,7 @@ async fn r067_r034_r033_a_jwt_for_another_audience_or_of_another_issuer_is_refus
     let payments = world.server().issue_jwt(Resource::Payments, "orders:read").await?;
     let other = AuthorizationServer::start("jwt_access_tokens-other")?;
     let others = other.issue_jwt(Resource::Orders, "orders:read").await?;
-    // What the other server signed, said to be of the one whose tokens count.
+    // A token that the other server signed, but with the trusted server's issuer.
     let claims = merged(&jwt::claims(&others)?, json!({"iss": world.server().issuer()}));
     let disguised = jwt::altered(&others, |parts| parts[1] = jwt::encoded(&claims))?;
     refused(&ALL, &payments, "wrong_audience", "payments").await?;
@@ -162,7 +162,7 @@ async fn r059_r060_r061_r062_what_the_server_did_not_sign_is_refused() -> Result
     Ok(())
 }
 
-/// If this failed, what tells a client who the user is would open the API in the user's name.
+/// If this failed, a token that tells a client who the user is would open the API in the user's name.
 #[tokio::test]
 async fn r069_an_id_token_is_no_access_token() -> Result<()> {
     let world = world().await;
@@ -174,8 +174,8 @@ async fn r069_an_id_token_is_no_access_token() -> Result<()> {
     Ok(())
 }
 
-/// Some servers name an API by the identifier of its client. If this failed, what they tell that client of its user would open the
-/// API. An ID token of the code flow need not have `at_hash`; this one has `nonce`.
+/// Some servers name an API by the identifier of its client. If this failed, the ID tokens for that client would open the API. An ID token
+/// of the code flow need not have `at_hash`; this one has `nonce`.
 #[tokio::test]
 async fn r069_an_id_token_is_no_access_token_by_the_lax_profile_either() -> Result<()> {
     let id_token = world().await.server().id_token().await?;
@@ -183,12 +183,12 @@ async fn r069_an_id_token_is_no_access_token_by_the_lax_profile_either() -> Resu
     refused(&["lax-for-the-client"], &id_token, "not_an_access_token", "").await
 }
 
-/// If the cache or the leeway kept it, a token would live for longer than its issuer meant it to.
+/// If the cache or the leeway kept it valid, a token would live for longer than its issuer intended.
 #[tokio::test]
 async fn r031_r053_an_expired_jwt_is_refused_although_it_was_in_the_cache() -> Result<()> {
     let world = world().await;
     let (mut token, mut expires) = Default::default();
-    // A busy machine may need longer than one lives.
+    // On a busy machine, a token may expire before it is used.
     eventually("one is in the cache", async || {
         token = world.server().issue_jwt(Resource::OrdersBriefly, "orders:read").await?;
         expires = jwt::claims(&token)?["exp"].as_u64().context("no date")?;
@@ -210,7 +210,7 @@ async fn r031_r053_an_expired_jwt_is_refused_although_it_was_in_the_cache() -> R
     Ok(())
 }
 
-/// If this failed, a server could not be migrated from the one to the other while it runs.
+/// If this failed, a server could not be migrated from opaque tokens to JWTs while it runs.
 #[tokio::test]
 async fn r071_opaque_tokens_are_introspected_beside_jwts() -> Result<()> {
     let world = world().await;
@@ -223,7 +223,7 @@ async fn r071_opaque_tokens_are_introspected_beside_jwts() -> Result<()> {
     refused(&["alone"], &world.issue("orders:read").await?, "not_a_jwt", "").await
 }
 
-/// If this failed, JWTs would get in where the operator wants none.
+/// If this failed, JWTs would be accepted where the operator forbids them.
 #[tokio::test]
 async fn r071_jwts_are_refused_where_the_operator_wants_none() -> Result<()> {
     for token in [issued().await?, jwt::valid()] {
@@ -232,7 +232,7 @@ async fn r071_jwts_are_refused_where_the_operator_wants_none() -> Result<()> {
     Ok(())
 }
 
-/// oidc-provider issues such tokens and does not introspect them: it answers `unsupported_token_type`. If this failed, that would
+/// oidc-provider issues such tokens but does not introspect them: it responds with `unsupported_token_type`. If this failed, that would
 /// look like a failure of the server.
 #[tokio::test]
 async fn r029_a_genuine_jwt_that_its_server_does_not_introspect_is_refused_as_invalid() -> Result<()> {
@@ -245,8 +245,8 @@ async fn r029_a_genuine_jwt_that_its_server_does_not_introspect_is_refused_as_in
 
 const ALL: [&str; 3] = ["verifying", "lax", "alone"];
 
-/// What the page for Envoy says of internal redirects (envoyproxy/envoy#25771): the filter judges the request again, whose token is the JWT
-/// by then. If a mark let it pass, a client could send the mark; the rule of the new path is asked in any case.
+/// What the page for Envoy says about internal redirects (envoyproxy/envoy#25771): the filter checks the request again, whose token is then
+/// the JWT. If a marker let it pass, a client could send the marker; the rule of the new path applies in any case.
 #[tokio::test]
 async fn r178_a_second_pass_judges_the_request_anew() -> Result<()> {
     let world = world().await;
@@ -266,7 +266,7 @@ async fn r178_a_second_pass_judges_the_request_anew() -> Result<()> {
         (moved("verifying-again", "/not-exposed").bearer(&token), 403, "no_matching_rule"),
         (moved("refusing-again", "/orders/again").bearer(&token), 401, "jwt_not_accepted"),
         (moved("introspecting-again", "/orders/again").bearer(&token), 401, "inactive"),
-        // The cookie is taken off; what is left is the JWT.
+        // The cookie is removed, so that only the JWT remains.
         (moved("from-a-cookie", "/orders/again").header("cookie", cookie), 200, ""),
     ] {
         let outcome = call.await?;

@@ -1,7 +1,7 @@
-//! The keys of an authorization server, in a real Envoy: what they verify, how often they are fetched, what happens while they
-//! cannot be, and when they change.
+//! The keys of an authorization server, in a real Envoy: what they verify, how often they are fetched, what happens while they are
+//! unavailable, and when they change.
 //!
-//! Each test has a server of its own, whose keys it holds back, withholds or rotates.
+//! Each test has its own server, whose keys it delays, withholds or rotates.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use integration_tests::{jwt, keys};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// An Envoy with this many workers and these listeners, a server whose keys are published, and a scripted one.
+/// Starts an Envoy with this many workers and these listeners, a server whose keys are published, and a scripted one.
 async fn world(name: &str, workers: u32, listeners: &[&str]) -> Result<World> {
     publishing(Publication::Serving, name, workers, listeners).await
 }
 
-/// The same with keys that are published like this from the beginning: the native module fetches them without a request.
+/// Starts the same with this publication of the keys from the beginning: the native module fetches them without a request.
 async fn publishing(publication: Publication, name: &str, workers: u32, listeners: &[&str]) -> Result<World> {
     let world = World::certified(name)?;
     let issuer = world.issuer();
@@ -42,7 +42,7 @@ async fn publishing(publication: Publication, name: &str, workers: u32, listener
     world.start().await
 }
 
-/// What is different at a listener.
+/// The edits of a listener's configuration.
 fn edits(listener: &str, issuer: &str) -> Value {
     match listener {
         "gateway" | "head-only" => json!({}),
@@ -58,7 +58,7 @@ fn edits(listener: &str, issuer: &str) -> Value {
     }
 }
 
-/// So many opaque tokens.
+/// Issues this many opaque tokens.
 async fn opaque(world: &World, count: usize) -> Result<Vec<String>> {
     let mut tokens = Vec::new();
     for _ in 0..count {
@@ -71,7 +71,7 @@ async fn issued(world: &World) -> Result<String> {
     world.server().issue_jwt(Resource::Orders, "orders:read").await
 }
 
-/// The one status of calls that reach every worker: each is on a connection of its own.
+/// Returns the distinct statuses of calls that reach every worker: each is on its own connection.
 async fn statuses(world: &World, listener: &str, token: &str) -> Result<Vec<u16>> {
     let mut statuses = Vec::new();
     for _ in 0..CALLS {
@@ -82,8 +82,8 @@ async fn statuses(world: &World, listener: &str, token: &str) -> Result<Vec<u16>
     Ok(statuses)
 }
 
-/// Sends tokens with random `kid`, once the cool-down time has passed and before the keys are published again. How many fetches
-/// that costs, and how many cool-down times began meanwhile.
+/// Sends tokens with random `kid`, once the cool-down time has passed and before the keys are published again. Returns how many fetches
+/// that causes, and how many cool-down times began meanwhile.
 async fn flood(world: &World, listener: &str) -> Result<(u64, u64)> {
     let good = issued(world).await?;
     world.orders(&good).at(listener).await?.is_served();
@@ -105,12 +105,12 @@ async fn flood(world: &World, listener: &str) -> Result<(u64, u64)> {
     Ok((world.server().fetches().await?.keys - before, cooldowns_since(began)))
 }
 
-/// Waits until this many introspections have found active tokens, or more.
+/// Waits until at least this many introspections have found active tokens.
 async fn introspected(world: &World, least: u64) -> Result<()> {
     world.metric_reaches("phantom_token_introspection_active", least).await
 }
 
-/// Waits until keys and metadata, taken together, were asked for this often, or more.
+/// Waits until keys and metadata together were requested at least this often.
 async fn asked_for(world: &World, least: u64) -> Result<()> {
     let is_asked_for = async || {
         let Fetches { keys, metadata } = world.server().fetches().await?;
@@ -148,8 +148,7 @@ async fn r041_r062_a_phantom_token_passes_if_its_issuer_signed_it_and_no_other()
     Ok(())
 }
 
-/// If this failed, clients would throw good tokens away while the keys cannot be had, be let in unverified, or be kept out for
-/// good.
+/// If this failed, clients would discard valid tokens while the keys are unavailable, be let in unverified, or be kept out permanently.
 #[tokio::test]
 async fn r064_r024_without_keys_every_token_is_a_503_until_they_are_fetched() -> Result<()> {
     let started = Instant::now();
@@ -179,8 +178,8 @@ async fn r064_r024_without_keys_every_token_is_a_503_until_they_are_fetched() ->
     Ok(())
 }
 
-/// Every token is a new one, so that its signature has to be verified. If this failed, an outage of the server would be one of
-/// the API at once, or keys would count long after they were last published.
+/// Every token is new, so that its signature has to be verified. If this failed, an outage of the server would immediately be one of the
+/// API, or keys would count long after they were last published.
 #[tokio::test]
 async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_ever() -> Result<()> {
     let before = Instant::now();
@@ -209,7 +208,7 @@ async fn r064_the_last_good_keys_serve_while_none_can_be_fetched_but_not_for_eve
     eventually("the keys are there again", async || Ok(status().await? == 200)).await
 }
 
-/// If this failed, an error in the configuration of the host would let requests hang, or in.
+/// If this failed, an error in the host's configuration would make requests hang, or let them in.
 #[tokio::test]
 async fn r064_r024_keys_that_the_host_cannot_ask_for_are_unavailable() -> Result<()> {
     let world = world("keys-unreachable", 1, &[&["gateway"], &NO_UPSTREAMS[..]].concat()).await?;
@@ -226,7 +225,7 @@ async fn r064_r024_keys_that_the_host_cannot_ask_for_are_unavailable() -> Result
     Ok(())
 }
 
-/// A request that waits for keys has already been introspected. If its body resumed it there, no signature would count.
+/// A request that waits for keys has already been introspected. If its body resumed it there, no signature would be checked.
 #[tokio::test]
 async fn r038_a_body_does_not_carry_a_request_past_the_filter_while_it_waits_for_keys() -> Result<()> {
     for (outcome, status) in [(Publication::Serving, 200), (Publication::Failing, 503)] {
@@ -256,8 +255,8 @@ async fn r038_a_body_does_not_carry_a_request_past_the_filter_while_it_waits_for
     Ok(())
 }
 
-/// Metadata and keys are held back until all have been introspected, so that all wait for them. If one were forgotten, it would
-/// hang; if each asked for itself, a restart would be an attack on the server.
+/// Metadata and keys are held back until all tokens have been introspected, so that all requests wait for them. If one were forgotten, it
+/// would hang; if each fetched for itself, a restart would be an attack on the server.
 #[tokio::test]
 async fn r063_r023_many_tokens_at_once_wait_for_one_fetch_of_keys_on_each_worker() -> Result<()> {
     for (listener, documents) in [("gateway", [1, 0]), ("discovering", [1, 1])] {
@@ -287,8 +286,8 @@ async fn r063_r023_many_tokens_at_once_wait_for_one_fetch_of_keys_on_each_worker
     Ok(())
 }
 
-/// The one whose callout fetches the keys, or asks where they are, leaves while the others wait for it, some with its token and
-/// some with tokens of their own. If they were forgotten with it, they would hang until their own timeout.
+/// The client whose callout fetches the keys or the metadata leaves while the others wait for them, some with its token and some with their
+/// own. If they were forgotten with it, they would hang until their own timeout.
 #[tokio::test]
 async fn r063_r023_a_stream_cancelled_during_a_key_fetch_does_not_affect_others() -> Result<()> {
     for (listener, fetches) in
@@ -364,8 +363,7 @@ async fn r063_a_flood_of_unknown_keys_costs_one_fetch_per_cooldown() -> Result<(
     Ok(())
 }
 
-/// If this failed, a rotation of keys would be an outage, or a key that was taken out of use would count for as long as a token
-/// lives in a cache.
+/// If this failed, a key rotation would be an outage, or a retired key would count for as long as a token stays in a cache.
 #[tokio::test]
 async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Result<()> {
     let world = world("keys-rotation", 2, &["gateway"]).await?;
@@ -393,8 +391,8 @@ async fn r066_a_rotation_is_followed_within_the_cooldown_on_every_worker() -> Re
     Ok(())
 }
 
-/// One worker is shown a token of the new key, and the other only one that it has in its cache. If this failed, the key that was
-/// removed would count there for as long as the cache keeps what it verified.
+/// One worker gets a token of the new key, and the other only one that it has cached. If this failed, the removed key would count there for
+/// as long as the cache keeps what it verified.
 #[tokio::test]
 async fn r066_a_removed_key_counts_on_no_worker_once_one_of_them_has_fetched_the_new_ones() -> Result<()> {
     let world = world("keys-removed", 2, &["gateway"]).await?;
@@ -408,7 +406,7 @@ async fn r066_a_removed_key_counts_on_no_worker_once_one_of_them_has_fetched_the
     eventually("the old one is refused on both workers", refused).await
 }
 
-/// If this failed, `max_age` would mean nothing to a token that is used often enough to stay in the cache.
+/// If this failed, `max_age` would not apply to a token that is used often enough to stay in the cache.
 #[tokio::test]
 async fn r066_a_removed_key_counts_no_longer_than_keys_may_age() -> Result<()> {
     let world = world("keys-removed-alone", 1, &["aging"]).await?;
@@ -418,7 +416,7 @@ async fn r066_a_removed_key_counts_no_longer_than_keys_may_age() -> Result<()> {
     eventually("it is refused", async || Ok(world.orders(&old).at("aging").await?.status == 401)).await
 }
 
-/// If known tokens were asked about when keys grow old or cannot be fetched, each `max_age` and each outage of the keys would be a flood
+/// If cached tokens were introspected when keys grow old or cannot be fetched, each `max_age` and each outage of the keys would be a flood
 /// of introspections, and those beyond the limits would be refused.
 #[tokio::test]
 async fn r117_tokens_in_use_are_introspected_once_while_keys_age_and_while_they_cannot_be_fetched()
@@ -455,7 +453,7 @@ async fn r063_a_flood_of_unknown_keys_costs_one_fetch_without_coalescing() -> Re
     Ok(())
 }
 
-/// Tokens with the claims of this one, each by a key of another name.
+/// Returns tokens with the claims of this one, each with an unknown `kid`.
 fn forged(good: &str) -> Result<Vec<String>> {
     let (header, claims) = (jwt::header(good)?, jwt::claims(good)?);
     let forged = (0..50).map(|number| {
@@ -466,10 +464,10 @@ fn forged(good: &str) -> Result<Vec<String>> {
     Ok(forged.collect())
 }
 
-/// A cluster whose host does not listen, one without hosts, and none.
+/// A cluster whose host does not listen, one without hosts, and one that does not exist.
 const NO_UPSTREAMS: [&str; 3] = ["closed-port", "no-hosts", "no-such-cluster"];
 
-/// Who fetches keys of a configuration with so many workers: in the native module, the main thread does as well.
+/// The number of engines that fetch keys: one for each worker, and in the native module one in the main thread.
 fn engines(workers: u64) -> u64 {
     workers + u64::from(Artefact::chosen() != Artefact::Wasm)
 }
@@ -479,11 +477,11 @@ fn cooldowns_since(start: Instant) -> u64 {
     start.elapsed().as_secs() / COOLDOWN.as_secs() + 1
 }
 
-/// As many calls as reach both workers with certainty, for what matters here.
+/// Enough calls to reach both workers almost certainly.
 const CALLS: usize = 30;
 
-/// As `configuration` has it.
+/// The cool-down time in the configuration.
 const COOLDOWN: Duration = Duration::from_secs(1);
 
-/// That of the listener `aging`.
+/// `max_stale` of the listener `aging`.
 const MAX_STALE: Duration = Duration::from_secs(4);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 shared!(world: World = start);
 
 async fn start() -> Result<World> {
-    // Each has a question of its own, so that none finds what another keeps.
+    // Each listener has its own introspection endpoint, so that none finds another's cache entries.
     let keeping = |name: &str, cache: Value| {
         let endpoint = format!("https://login.example.com/introspect?{name}");
         json!({"introspection": {"endpoint": endpoint}, "cache": cache})
@@ -38,8 +38,8 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// If a token in use were asked about only when its entry is over, its clients would wait for the server in every time to live. It
-/// does not answer here while they are served.
+/// If a token in use were introspected only when its entry has expired, its clients would wait for the server once in every lifetime. The
+/// server does not respond here while they are served.
 #[tokio::test]
 async fn an_entry_in_use_is_refreshed_in_the_background() -> Result<()> {
     let world = world().await;
@@ -57,7 +57,7 @@ async fn an_entry_in_use_is_refreshed_in_the_background() -> Result<()> {
     }
     assert_eq!(world.introspections(&token).await?, 2, "one worker renews it for both");
     gate.open();
-    // On a busy machine an entry may end before a request finds it due: then one is a miss, and the next is refreshed.
+    // On a busy machine an entry may expire before a request finds it due: then that request is a miss, and the next entry is refreshed.
     eventually("a second refresh, while requests go on", async || {
         world.orders(&token).await?.is_served();
         Ok(world.metric("phantom_token_cache_refresh").await? >= 2)
@@ -65,7 +65,7 @@ async fn an_entry_in_use_is_refreshed_in_the_background() -> Result<()> {
     .await
 }
 
-/// If what a renewal learns were lost, a revoked token would be good until the end of its entry.
+/// If the result of a refresh were lost, a revoked token would remain valid until its entry expires.
 #[tokio::test]
 async fn r055_a_refresh_that_finds_a_revoked_token_removes_it() -> Result<()> {
     let world = world().await;
@@ -74,13 +74,13 @@ async fn r055_a_refresh_that_finds_a_revoked_token_removes_it() -> Result<()> {
     world.scripted.respond(&token, Response::inactive());
     let began = Instant::now();
     eventually("the token is refused", async || Ok(world.orders(&token).await?.status == 401)).await?;
-    // At the end of the entry, a request would have had to ask again.
+    // After the entry has expired, a request would have had to introspect again.
     let (introspections, elapsed) = (world.introspections(&token).await?, began.elapsed());
     assert!(introspections == 2 || elapsed < MAX_TTL, "{introspections} introspections, {elapsed:?}");
     Ok(())
 }
 
-/// Without this, an outage of the server is one of everything behind the gateway, a minute after it began.
+/// Without this, an outage of the server would be an outage of everything behind the gateway a minute after it began.
 #[tokio::test]
 async fn r056_an_old_answer_serves_in_an_outage_where_that_is_configured() -> Result<()> {
     let world = world().await;
@@ -109,7 +109,7 @@ async fn r056_an_old_answer_serves_in_an_outage_where_that_is_configured() -> Re
     world.metric_reaches("phantom_token_cache_hit_stale", 3).await
 }
 
-/// If it were not known for a while, each request with a dead token would be a question to the server.
+/// If inactive tokens were not cached briefly, each request with one would be an introspection.
 #[tokio::test]
 async fn r054_that_a_token_is_not_active_is_known_for_a_moment() -> Result<()> {
     let world = world().await;
@@ -118,15 +118,15 @@ async fn r054_that_a_token_is_not_active_is_known_for_a_moment() -> Result<()> {
     for _ in 0..20 {
         world.orders(&token).at("strict").await?.is_refused(401, "inactive");
     }
-    // No longer than `max_ttl`, on each of two workers.
+    // At most once in each `max_ttl`, on each of two workers.
     let (introspections, allowed) =
         (world.introspections(&token).await?, 2 * (1 + began.elapsed().as_secs()));
     assert!(introspections <= allowed, "{introspections} introspections, {allowed} are allowed");
     Ok(())
 }
 
-/// If only dead tokens were known for a while, a client that takes its refresh token for the access token would cost a question with
-/// each request. Each of the two workers asks for itself, and again only when a minute is over.
+/// If only inactive tokens were cached, a client that uses its refresh token as an access token would cause an introspection with each
+/// request. Each of the two workers introspects for itself, and again only after a minute.
 #[tokio::test]
 async fn r128_an_active_token_of_a_denied_kind_is_introspected_once() -> Result<()> {
     let world = world().await;
@@ -146,5 +146,5 @@ async fn r128_an_active_token_of_a_denied_kind_is_introspected_once() -> Result<
     Ok(())
 }
 
-/// That of the listener `renewing`. It is renewed in its second half.
+/// The lifetime of entries of the listener `renewing`, which are refreshed in its second half.
 const MAX_TTL: Duration = Duration::from_secs(10);

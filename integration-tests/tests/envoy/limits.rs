@@ -1,5 +1,5 @@
-//! A flood of random tokens, in a real Envoy with one worker: the authorization server receives no more than the limits allow,
-//! and clients with valid tokens hardly notice. Each test has an Envoy of its own, since the counters are Envoy's.
+//! A flood of random tokens, in a real Envoy with one worker: the authorization server receives no more than the limits allow, and clients
+//! with valid tokens hardly notice. Each test has its own Envoy, since the counters are Envoy's.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -63,7 +63,7 @@ async fn r111_a_flood_of_random_tokens_is_limited_and_a_known_one_passes() -> Re
     Ok(())
 }
 
-/// If this failed, a slow authorization server would be asked more and more at one time, the slower it gets.
+/// If this failed, a slow authorization server would get more and more concurrent introspections, the slower it is.
 #[tokio::test]
 async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
     let world = world("limits-concurrent", json!({"max_concurrent": 3})).await?;
@@ -87,7 +87,7 @@ async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
             Ok(())
         };
         let (shared, ()) = tokio::try_join!(shared.into_future(), release)?;
-        // Who needs an answer that was asked for waits along.
+        // A request that needs an introspection in progress shares it.
         shared.is_served();
         Ok(())
     };
@@ -96,14 +96,14 @@ async fn r111_concurrent_queries_to_a_slow_server_are_limited() -> Result<()> {
     assert_eq!(world.scripted.asked_about(&slow), 3);
     world.metric_is(WITHHELD, 18).await?;
 
-    // All are answered, so three more may be asked about at once.
+    // All have ended, so three more may run concurrently.
     for outcome in world.together((0..3).map(|_| world.orders(&world.active()))).await? {
         outcome.is_served();
     }
     Ok(())
 }
 
-/// If any number of requests could wait for one answer, a slow server and one token would fill a worker's memory.
+/// If any number of requests could wait for one introspection, a slow server and one token would fill a worker's memory.
 #[tokio::test]
 async fn r057_r111_pending_requests_are_limited() -> Result<()> {
     let world = world("limits-waiting", json!({"max_waiting": 4})).await?;
@@ -120,8 +120,7 @@ async fn r057_r111_pending_requests_are_limited() -> Result<()> {
     Ok(())
 }
 
-/// If a server that is down were asked about every token, requests would wait for nothing, and all of them would meet it when it
-/// comes back.
+/// If a server that is down were asked about every token, requests would wait in vain, and all of them would hit it when it recovers.
 #[tokio::test]
 async fn r024_r111_the_circuit_breaker_opens_and_recovers() -> Result<()> {
     let circuit = json!({"circuit_breaker": {"failures": 3, "open_for": "1s"}});
@@ -135,7 +134,7 @@ async fn r024_r111_the_circuit_breaker_opens_and_recovers() -> Result<()> {
         assert!(["1", "5"].contains(&outcome.header("retry-after")), "{:?}", outcome.headers);
         world.orders(&known).case("in the cache").await?.is_served();
     }
-    // Once the circuit is open, one each second tries whether the server is back.
+    // Once the circuit is open, one introspection per second probes whether the server is back.
     let (asked, allowed) = (world.scripted.asked_about(&down) as u64, 3 + began.elapsed().as_secs());
     assert!(asked <= allowed, "{asked} introspections of a server that is down, {allowed} are allowed");
     world.metric_reaches("phantom_token_circuit_breaker_opened", 1).await?;
@@ -143,7 +142,7 @@ async fn r024_r111_the_circuit_breaker_opens_and_recovers() -> Result<()> {
     recovers(&world).await
 }
 
-/// If a client that goes away took its question off the count while the server still works at it, opening and closing connections
+/// If an introspection stopped counting when its client leaves, although the server still works on it, opening and closing connections
 /// would be a way around the limit.
 #[tokio::test]
 async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy() -> Result<()> {
@@ -167,13 +166,13 @@ async fn r111_clients_that_leave_do_not_make_room_while_the_server_is_still_busy
         world.envoy.holds_nothing("gateway").await?;
         in_all += world.scripted.asked_about(&left);
     }
-    // Each is on the count until the server has answered, or Envoy gives it up.
+    // Each counts until the server has responded, or Envoy gives up.
     let allowed = 3 * (1 + began.elapsed().as_secs() / 60);
     assert!(in_all as u64 <= allowed, "{in_all} introspections, {allowed} are allowed");
     Ok(())
 }
 
-/// If a client that leaves kept its place until the time-out, a few that come and go would shut out every token that is not cached.
+/// If a client that leaves kept its slot until the timeout, a few that come and go would shut out every token that is not cached.
 #[tokio::test]
 async fn r113_the_slot_of_a_cancelled_stream_is_free_when_the_server_has_answered() -> Result<()> {
     let world = world("limits-freed", json!({"max_concurrent": 3})).await?;
@@ -187,7 +186,7 @@ async fn r113_the_slot_of_a_cancelled_stream_is_free_when_the_server_has_answere
         drop(connections);
         world.envoy.holds_nothing("gateway").await?;
         gates.into_iter().for_each(Gate::open);
-        // Three for those who left, and one for the good one of each round before.
+        // Three for the clients that left, and one for the valid token of each round before.
         world.envoy.counts("cluster.scripted-server.upstream_rq_completed", round * 4 - 1).await?;
         world.orders(&world.active()).case(format!("in round {round}")).await?.is_served();
     }
@@ -206,7 +205,8 @@ async fn withheld(world: &World) -> Result<u64> {
     world.metric(WITHHELD).await
 }
 
-/// If this failed, clients would not know when to try again, or operators what is held back.
+/// Asserts that this many requests were refused by the limits. If this failed, clients would not know when to retry, or operators how many
+/// introspections are withheld.
 async fn are_withheld(world: &World, outcomes: Vec<Outcome>, expected: usize) -> Result<()> {
     assert_eq!(count(&outcomes, 503), expected);
     for outcome in outcomes {
@@ -220,7 +220,7 @@ async fn are_withheld(world: &World, outcomes: Vec<Outcome>, expected: usize) ->
     world.metric_is(WITHHELD, expected as u64).await
 }
 
-/// If this failed, one flood would be the end of the gateway.
+/// Asserts that the gateway serves again. If this failed, one flood would disable it permanently.
 async fn recovers(world: &World) -> Result<()> {
     let late = world.active();
     eventually("the token is served", async || Ok(world.orders(&late).await?.status == 200)).await

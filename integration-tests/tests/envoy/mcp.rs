@@ -1,5 +1,5 @@
-//! MCP servers behind the gateway, with Envoy's own filter for MCP in front of this one, or by the fields of the newest revision. What
-//! the published clients and servers make of it is in `tests/mcp.rs`.
+//! MCP servers behind the gateway, with Envoy's own MCP filter in front of this one, or by the header fields of the newest revision. The
+//! tests with published clients and servers are in `integration-tests/mcp`.
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -17,7 +17,7 @@ async fn start() -> Result<World> {
     start_behind("mcp", "REJECT_NO_MCP").await
 }
 
-/// Where Envoy's filter refuses nothing: other services are at the same listener.
+/// A world where Envoy's MCP filter rejects nothing, as where other services share the listener.
 async fn start_lenient() -> Result<World> {
     start_behind("mcp-lenient", "PASS_THROUGH").await
 }
@@ -54,13 +54,13 @@ async fn start_behind(name: &str, traffic_mode: &str) -> Result<World> {
     world.envoy(|envoy| envoy.preceded_by(&[filter])).start().await
 }
 
-/// Whether this Envoy's filter for MCP tells what servers read.
+/// Whether this Envoy's MCP filter reports what servers read.
 fn tells_calls() -> Result<bool> {
     Ok(envoy::version()? >= (1, 40))
 }
 
-/// The filter for MCP before 1.40 takes `x.name` for `name` (envoyproxy/envoy#46730): if such an Envoy were believed, one key of a client's
-/// would open every tool.
+/// Before 1.40, Envoy's MCP filter takes `x.name` for `name` (envoyproxy/envoy#46730): if such an Envoy were trusted, a single key in a
+/// client's request would open every tool.
 #[test]
 fn r286_what_an_envoy_before_1_40_tells_of_a_call_is_not_believed() -> Result<()> {
     let rule = json!({"path": "/mcp", "mcp": {"source": "envoy_filter", "methods": ["tools/list"]}});
@@ -98,11 +98,11 @@ fn calling(tool: &str) -> String {
     message("tools/call", &json!({"name": tool, "arguments": {}}))
 }
 
-/// If one of these went through with `mcp:read`, every tool would do with the scope of the harmless ones.
+/// If one of these were admitted with `mcp:read`, the scope of the harmless tools would open every tool.
 #[tokio::test]
 async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
     if !tells_calls()? {
-        // Its configuration is refused.
+        // The configuration is refused.
         return Ok(());
     }
     let long = "x".repeat(20_000);
@@ -115,12 +115,12 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
         message("resources/read", &json!({"uri": "note://1"})),
         message("Tools/List", &json!({})),
         json!({"jsonrpc": "2.0", "id": 1, "result": {}}).to_string(),
-        // Long before what tells, and long before a second that tells otherwise.
+        // A long member before the relevant one, and before a second, contradicting one.
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"arguments":{{"a":"{long}"}},"name":"write_note"}}}}"#),
         format!(r#"{{"a":"{long}","jsonrpc":"2.0","id":1,"method":"tools/call","params":{write}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","a":"{long}","method":"tools/call","params":{write}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{harmless},"a":"{long}","params":{write}}}"#),
-        // Twice, in either order, also behind all that the filter looks for.
+        // Duplicate members in either order, also after everything that the filter looks for.
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call","params":{write}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{write},"method":"tools/call"}}"#),
         format!(r#"{{"method":"tools/list","jsonrpc":"2.0","id":1,"params":{{"_meta":{{}}}},"method":"tools/call","params":{write}}}"#),
@@ -129,7 +129,7 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","name":"write_note"}}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","n\u0061me":"write_note"}}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1,"m\u0065thod":"tools/call","method":"tools/list","params":{"name":"write_note"}}"#.to_owned(),
-        // By keys that a path of keys could be taken for, and at other places.
+        // Keys that look like a path of keys, and keys at other places.
         format!(r#"{{"params.name":"whoami","jsonrpc":"2.0","id":1,"method":"tools/call","params":{write}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},"params.name":"whoami"}}"#),
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note","x.name":"whoami"}}"#.to_owned(),
@@ -147,17 +147,17 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":[{"name":"whoami"},{"name":"write_note"}]}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":["whoami","write_note"]}}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1,"method":["tools/list"],"params":{"name":"write_note"}}"#.to_owned(),
-        // Names that some servers cut or fold.
+        // Names that some servers truncate or fold.
         message("tools/call", &json!({"name": "whoami\u{0}write_note"})),
         message("tools/call", &json!({"name": "whoami\u{200b}"})),
         message("tools/call", &json!({"name": "who\u{0430}mi"})),
         message("tools/list\u{0}", &json!({})),
         message("tools//list", &json!({})),
-        // What only lenient parsers read.
+        // Bodies that only lenient parsers read.
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list",/*"*/"method":"tools/call","params":{write}/*"*/}}"#),
         format!(r#"{{jsonrpc:"2.0",id:1,method:"tools/call",params:{write}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{write},}}"#),
-        // Batches, and what is no object.
+        // Batches, and bodies that are not an object.
         format!("[{},{}]", message("tools/list", &json!({})), calling("write_note")),
         format!("[{}]", calling("write_note")),
         format!("{}{}", message("ping", &json!({})), calling("write_note")),
@@ -185,7 +185,7 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
             let status = outcome.status;
             outcome.has_status(status);
         }
-        // What is harmless passes, and what is not, with its scope.
+        // Harmless calls pass, and others pass with their scope.
         for body in [calling("whoami"), message("tools/list", &json!({})), message("initialize", &json!({}))]
         {
             post(world, "by-filter", &read, &body, &[]).await?.is_served();
@@ -198,12 +198,12 @@ async fn r235_no_body_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
     Ok(())
 }
 
-/// Envoy's filter and the server parse a body each on its own. If one of these were harmless to the first alone, a client would find it: in
-/// Envoy 1.39, one in eighty is.
+/// Envoy's filter and the server each parse the body on their own. If one of these were harmless only to the filter, a client would find
+/// it: in Envoy 1.39, one in eighty is.
 #[tokio::test]
 async fn r235_no_random_body_is_another_call_to_envoy_than_to_servers() -> Result<()> {
     if !tells_calls()? {
-        // Its configuration is refused.
+        // The configuration is refused.
         return Ok(());
     }
     for (seed, world) in [(1, world().await), (2, lenient().await)] {
@@ -220,7 +220,7 @@ async fn r235_no_random_body_is_another_call_to_envoy_than_to_servers() -> Resul
     Ok(())
 }
 
-/// A call of `write_note`, with more members in any order and depth, whose keys could be taken for others.
+/// A call of `write_note`, with further members in any order and depth, whose keys could be mistaken for others.
 fn random_call(rng: &mut Rng) -> String {
     let params = random_object(rng, 1, vec![("name", json!("write_note").to_string())]);
     let text = |text: &str| json!(text).to_string();
@@ -233,7 +233,7 @@ fn random_call(rng: &mut Rng) -> String {
     random_object(rng, 0, own)
 }
 
-/// An object with these members, and with others, each once.
+/// An object with these members and random others, each once.
 fn random_object(rng: &mut Rng, depth: u8, mut members: Vec<(&'static str, String)>) -> String {
     for _ in 0..rng.u8(..6) {
         let key = KEYS[rng.usize(..KEYS.len())];
@@ -287,7 +287,7 @@ const KEYS: &[&str] = &[
 
 const VALUES: &[&str] = &["whoami", "write_note", "tools/list", "tools/call", "2.0", ""];
 
-/// A client that heard of one scope of two would log in twice; one that heard of another server's metadata would not log in at all.
+/// A client that learned only one scope of two would log in twice; one that learned another server's metadata would not log in at all.
 #[tokio::test]
 async fn r231_r232_a_challenge_tells_where_to_log_in_and_for_what() -> Result<()> {
     let world = world().await;
@@ -310,7 +310,7 @@ async fn r231_r232_a_challenge_tells_where_to_log_in_and_for_what() -> Result<()
     Ok(())
 }
 
-/// The same with fields, which the server has to check: no body is read here.
+/// The same with header fields, which the server has to check: the gateway reads no body here.
 #[tokio::test]
 async fn r235_no_field_is_a_way_around_the_scopes_of_a_tool() -> Result<()> {
     let world = world().await;

@@ -1,5 +1,5 @@
-//! JWTs of the gateway's own (RFC 9068), for an authorization server that knows none: Authlib, with plain introspection. Behind
-//! the gateway, a workload's sidecar verifies them by the keys that the gateway publishes, and takes nothing else.
+//! JWTs that the gateway mints (RFC 9068) for an authorization server without JWTs: Authlib, with plain introspection. Behind the gateway,
+//! a workload's sidecar verifies them with the keys that the gateway publishes, and accepts nothing else.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -14,7 +14,7 @@ use integration_tests::testkit::{Call, World};
 use integration_tests::{api, jwt, keys, secrets, sidecar};
 use serde_json::{Value, json};
 
-/// The chain of client, gateway, sidecar and API, and an API without a sidecar.
+/// A chain of client, gateway, sidecar and API, and an API without a sidecar.
 struct Chain {
     world: World,
     sidecar: Envoy,
@@ -68,7 +68,7 @@ async fn start(name: &str) -> Result<Chain> {
     Ok(Chain { world: world.start().await?, sidecar, configuration, issuer, _port: port })
 }
 
-/// Mints by these keys. The first of them signs.
+/// The edits that make the gateway mint with these keys. The first one signs.
 fn signing(keys: &[&str]) -> Value {
     let key = |name: &&str| json!({"private_key": private_key(name), "key_id": name});
     json!({"mint": {"keys": keys.iter().map(key).collect::<Vec<_>>()}})
@@ -85,18 +85,18 @@ fn private_key(name: &str) -> Value {
 }
 
 impl Chain {
-    /// The JWT that the service of this path receives when a client sends this token.
+    /// The JWT that the service at this path receives when a client sends this token.
     async fn jwt_of(&self, listener: &str, path: &str, token: &str) -> Result<String> {
         self.world.get(path).at(listener).bearer(token).await?.is_served().jwt()
     }
 
-    /// Sends a JWT to the sidecar, past the gateway.
+    /// Sends a JWT to the sidecar, bypassing the gateway.
     fn straight(&self, jwt: &str) -> Call<'_> {
         self.world.orders(jwt).by(self.sidecar.client(sidecar::INBOUND))
     }
 }
 
-/// If this failed, services could not verify what the gateway signs, or it would say more or for longer than the server did.
+/// If this failed, services could not verify what the gateway signs, or it would grant more or for longer than the server did.
 #[tokio::test]
 async fn r042_r108_the_sidecar_verifies_the_minted_jwt_by_the_keys_of_the_gateway() -> Result<()> {
     let world = &chain().await.world;
@@ -119,7 +119,7 @@ async fn r042_r108_the_sidecar_verifies_the_minted_jwt_by_the_keys_of_the_gatewa
     Ok(())
 }
 
-/// If this failed, operators could not choose the algorithm: services would refuse what this key or that signs.
+/// If this failed, operators could not choose the algorithm: services would refuse JWTs signed by some kinds of keys.
 #[tokio::test]
 async fn r108_keys_of_every_kind_sign_what_the_sidecar_verifies_if_they_are_published() -> Result<()> {
     let chain = chain().await;
@@ -158,7 +158,7 @@ async fn r108_past_the_gateway_nothing_but_the_minted_jwt_for_this_api_is_taken(
     Ok(())
 }
 
-/// If this failed, one API could call another in the user's name, or would learn what is meant for that alone.
+/// If this failed, one API could call another in the user's name, or would learn claims meant for the other.
 #[tokio::test]
 async fn r108_rules_with_their_own_audiences_have_jwts_of_their_own() -> Result<()> {
     let chain = chain().await;
@@ -175,7 +175,7 @@ async fn r108_rules_with_their_own_audiences_have_jwts_of_their_own() -> Result<
     Ok(())
 }
 
-/// If this failed, every request would cost a signature; or one JWT would serve for another's token.
+/// If this failed, every request would cost a signature; or one JWT would be used for another token.
 #[tokio::test]
 async fn r108_a_hit_mints_nothing_and_every_answer_does() -> Result<()> {
     let chain = chain().await;
@@ -254,7 +254,7 @@ async fn r108_the_keys_are_published_without_their_private_members_and_are_in_no
 }
 
 shared! {
-    /// A gateway that is also in front of its authorization server, under the server's own name.
+    /// A gateway that also serves its authorization server, under the server's own name.
     naming: World = start_naming
 }
 
@@ -277,8 +277,8 @@ async fn start_naming() -> Result<World> {
         .await
 }
 
-/// If this failed, an authorization server behind the same listener would publish the gateway's keys for its own; or services that know
-/// the gateway by another name could not fetch any.
+/// If this failed, an authorization server behind the same listener would publish the gateway's keys as its own; or services that know the
+/// gateway by another name could not fetch the keys.
 #[tokio::test]
 async fn r127_the_keys_of_the_gateway_hide_no_other_hosts() -> Result<()> {
     for (host, is_own) in [

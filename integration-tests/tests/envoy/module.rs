@@ -1,5 +1,5 @@
-//! The native module: what is true of it alone. That it decides as the wasm filter does is shown by the tests of that, in a run of
-//! their own with the module.
+//! Properties of the native module alone. That it decides as the wasm filter does is shown by the wasm filter's tests, which also run with
+//! the module.
 
 use anyhow::Result;
 use integration_tests::artefact::Artefact;
@@ -20,13 +20,13 @@ fn builder(name: &str, artefact: Artefact) -> Result<WorldBuilder> {
     Ok(World::scripted(name)?.envoy(|envoy| envoy.artefact(artefact)))
 }
 
-/// Four workers that have as many connections each.
+/// Starts four workers with balanced connections.
 async fn balanced(name: &str, edits: Value) -> Result<World> {
     let builder = builder(name, Artefact::Module)?.workers(4).listener("gateway", edits);
     builder.envoy(|envoy| envoy.balanced()).start().await
 }
 
-/// A server that publishes keys, and four workers that verify its JWTs.
+/// Starts a server that publishes keys, and four workers that verify its JWTs.
 async fn with_keys(name: &str, edits: Value) -> Result<World> {
     keys_builder(name, edits)?.start().await
 }
@@ -75,7 +75,7 @@ async fn r211_a_panic_refuses_its_request_and_the_worker_goes_on() -> Result<()>
     }
     world.metric_is("phantom_token_defects", 2).await?;
     world.orders(&token).await?.is_served();
-    // It happens while an answer is read, on which another request waits as well.
+    // The panic happens while a response is read for which another request waits as well.
     let (token, gate) = world.answered_later(Response::jwt(&jwt::valid()));
     let (held, _gate) = world.answered_later(Response::inactive());
     let panics = async { world.orders(&token).header("x-planted-panic", "scheduled").await };
@@ -94,7 +94,8 @@ async fn r211_a_panic_refuses_its_request_and_the_worker_goes_on() -> Result<()>
     Ok(())
 }
 
-/// If the engine behind a panic took answers to calls of the one before, which have the same numbers, one token would pass as another.
+/// If the engine that starts after a panic accepted responses to its predecessor's calls, whose numbers are the same, one token would pass
+/// as another.
 #[tokio::test]
 async fn r211_an_answer_from_before_a_panic_is_for_no_request_behind_it() -> Result<()> {
     let world = builder("module-panic-answer", Artefact::PanickingModule)?
@@ -124,8 +125,8 @@ async fn r211_an_answer_from_before_a_panic_is_for_no_request_behind_it() -> Res
     Ok(())
 }
 
-/// If a panic at the end of one stream were caught and no more, what it had taken of the answers for others would be lost: those would wait for
-/// ever.
+/// If a panic at the end of one stream were only caught, the responses for other streams that it had already taken would be lost, and those
+/// streams would wait forever.
 #[tokio::test]
 async fn r211_a_panic_at_the_end_of_a_stream_refuses_what_waits() -> Result<()> {
     let world = builder("module-panic-end", Artefact::PanickingModule)?
@@ -144,8 +145,8 @@ async fn r211_a_panic_at_the_end_of_a_stream_refuses_what_waits() -> Result<()> 
     Ok(())
 }
 
-/// If a panic on the main thread lost a call, all who wait for its answer would wait for ever, and so would every later request with the same
-/// token.
+/// If a panic on the main thread lost a call, all requests that wait for it would wait forever, and so would every later request with the
+/// same token.
 #[tokio::test]
 async fn r211_a_panic_over_an_answer_is_one_that_was_lost() -> Result<()> {
     let world = builder("module-panic-lost", Artefact::PanickingModule)?
@@ -160,7 +161,7 @@ async fn r211_a_panic_over_an_answer_is_one_that_was_lost() -> Result<()> {
     Ok(())
 }
 
-/// If a mistake took the filter away, requests would pass as they are.
+/// If an invalid configuration removed the filter, requests would pass unchecked.
 #[tokio::test]
 async fn r212_a_bad_configuration_is_refused_and_the_old_one_serves_on() -> Result<()> {
     let builder =
@@ -191,8 +192,7 @@ async fn r212_a_bad_configuration_is_refused_and_the_old_one_serves_on() -> Resu
     Ok(())
 }
 
-/// If something were left of each configuration that Envoy has given up, a gateway that is often reconfigured would fill its memory with
-/// their caches.
+/// If retired configurations left something behind, a gateway that is often reconfigured would fill its memory with their caches.
 #[tokio::test]
 async fn r263_a_configuration_that_is_gone_leaves_nothing_behind() -> Result<()> {
     let builder = builder("module-retired", Artefact::Module)?.envoy(|envoy| envoy.drain_seconds(1));
@@ -201,7 +201,7 @@ async fn r263_a_configuration_that_is_gone_leaves_nothing_behind() -> Result<()>
     world.orders(&world.active()).await?.is_served();
     world.metric_is("phantom_token_cache_entries", 1).await?;
     assert!(world.envoy.reconfigure("gateway", &after).await?);
-    // Each request lets the worker look.
+    // Each request lets its worker notice the retired configuration.
     eventually("the cache is gone", async || {
         world.get("/orders").await?.is_refused(401, "missing_credentials");
         Ok(world.metric("phantom_token_cache_entries").await? == 0)
@@ -209,7 +209,8 @@ async fn r263_a_configuration_that_is_gone_leaves_nothing_behind() -> Result<()>
     .await
 }
 
-/// If workers asked by themselves, a process of sixteen would ask sixteen times about a token that many present at once.
+/// If workers introspected on their own, a process with sixteen would introspect a token sixteen times when many clients present it at
+/// once.
 #[tokio::test]
 async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it() -> Result<()> {
     let world = builder("module-shared", Artefact::Module)?
@@ -230,7 +231,7 @@ async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it(
     }
     world.metric_is("phantom_token_introspection_active", 1).await?;
     world.metric_is("phantom_token_introspection_coalesced", 3 * 39).await?;
-    // Each worker finds what another has learned.
+    // Each worker finds the results of the others.
     let token = world.active();
     for _ in 0..40 {
         world.orders(&token).await?.is_served();
@@ -243,7 +244,7 @@ async fn r213_all_workers_share_one_introspection_in_flight_and_what_came_of_it(
     Ok(())
 }
 
-/// If each worker had limits of its own, a server would receive as many times what its operator has allowed as there are workers.
+/// If each worker had its own limits, a server would receive as many times its allowed load as there are workers.
 #[tokio::test]
 async fn r260_the_limits_are_those_of_the_process() -> Result<()> {
     let limits = json!({"introspection": {"max_concurrent": 3, "timeout": "1m"}});
@@ -253,7 +254,7 @@ async fn r260_the_limits_are_those_of_the_process() -> Result<()> {
         world.metric_reaches("phantom_token_introspection_limited", 17).await?;
         let asked = async || Ok(world.scripted.asked_about(&tokens) >= 3);
         eventually("three are asked about", asked).await?;
-        // Requests with a token that is in flight wait for that, whichever worker has sent it.
+        // Requests with a token in flight share its introspection, whichever worker has sent it.
         let in_flight = tokens.iter().find(|token| !world.scripted.introspections(token).is_empty());
         let joining = world.together(vec![world.orders(in_flight.expect("one of three")); 12]);
         let release = async {
@@ -276,7 +277,7 @@ async fn r260_the_limits_are_those_of_the_process() -> Result<()> {
     Ok(())
 }
 
-/// If each worker found out for itself, a server that is down would be asked on and on, and clients would wait for each.
+/// If each worker had its own circuit breaker, a server that is down would be called again and again, and clients would wait each time.
 #[tokio::test]
 async fn r260_a_server_that_is_down_is_found_out_once_for_all_workers() -> Result<()> {
     let circuit = json!({"introspection": {"circuit_breaker": {"failures": 3, "open_for": "5m"}}});
@@ -297,7 +298,7 @@ async fn r260_a_server_that_is_down_is_found_out_once_for_all_workers() -> Resul
     world.metric_is("phantom_token_circuit_breaker_open", 1).await
 }
 
-/// If keys came with the first request, it would wait for them; and if they could not be fetched then, it would be refused.
+/// If keys were fetched with the first request, it would wait for them; and if the fetch failed, it would be refused.
 #[tokio::test]
 async fn r261_published_keys_are_there_before_the_first_request() -> Result<()> {
     let world = with_keys("module-keys", json!({})).await?;
@@ -313,7 +314,7 @@ async fn r261_published_keys_are_there_before_the_first_request() -> Result<()> 
     world.metric_is("phantom_token_jwks_fetch_success", 1).await
 }
 
-/// If keys aged with no request, the one that comes after a quiet night would wait, or be refused.
+/// If keys were refreshed only by requests, the first one after a quiet night would wait, or be refused.
 #[tokio::test]
 async fn r261_keys_are_fetched_again_without_a_request() -> Result<()> {
     let world = with_keys("module-keys-aging", json!({"keys": {"max_age": "2s"}})).await?;
@@ -329,7 +330,7 @@ async fn r261_keys_are_fetched_again_without_a_request() -> Result<()> {
     Ok(())
 }
 
-/// If a first fetch that fails were not repeated, keys would wait for a request after all.
+/// If a failed first fetch were not repeated, keys would wait for a request after all.
 #[tokio::test]
 async fn r261_keys_that_cannot_be_fetched_are_tried_again_without_a_request() -> Result<()> {
     let builder = keys_builder("module-keys-failing", json!({}))?;
@@ -346,7 +347,7 @@ async fn r261_keys_that_cannot_be_fetched_are_tried_again_without_a_request() ->
     world.metric_reaches("phantom_token_jwks_fetch_failed", 2).await
 }
 
-/// If claims were not there, RBAC behind the filter would deny all, or logs would not say who called.
+/// If the claims were missing, RBAC behind the filter would deny everything, or logs would not say who called.
 #[tokio::test]
 async fn r214_rbac_and_the_access_log_read_claims_as_dynamic_metadata() -> Result<()> {
     let client = |name: &str| {
@@ -391,7 +392,7 @@ async fn r214_rbac_and_the_access_log_read_claims_as_dynamic_metadata() -> Resul
     Ok(())
 }
 
-/// If the whole body were kept, an authorization server could fill the memory of the process.
+/// If the whole body were buffered, an authorization server could fill the memory of the process.
 #[tokio::test]
 async fn r215_an_answer_that_is_too_long_is_not_read() -> Result<()> {
     let world = builder("module-long", Artefact::Module)?.listener("gateway", json!({})).start().await?;
@@ -401,7 +402,7 @@ async fn r215_an_answer_that_is_too_long_is_not_read() -> Result<()> {
     Ok(())
 }
 
-/// If a route's own configuration were ignored, its author would believe in rules that do not hold.
+/// If a route's own configuration were ignored, its author would rely on rules that do not apply.
 #[test]
 fn r262_a_route_cannot_configure_the_filter() -> Result<()> {
     let module = paths::module()?.display().to_string();
@@ -431,7 +432,7 @@ fn r262_a_route_cannot_configure_the_filter() -> Result<()> {
     Ok(())
 }
 
-/// If one of these were otherwise, the file would let requests pass without the module, or never end requests that get no
+/// If one of these settings were different, the file would let requests pass without the module, or never end requests that get no
 /// response.
 #[test]
 fn r212_the_file_for_the_module_fails_closed() -> Result<()> {

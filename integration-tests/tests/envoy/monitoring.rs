@@ -1,4 +1,4 @@
-//! What operators watch: the alert rules and the dashboard, in a real Prometheus that scrapes a real Envoy with the filter.
+//! What operators monitor: the alert rules and the dashboard, in a real Prometheus that scrapes a real Envoy with the filter.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ fn every_shipped_bootstrap_makes_the_reason_a_label() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, an alert or a panel would miss a reason, or count it as another's fault.
+/// If this failed, an alert or a panel would miss a reason, or attribute it to the wrong fault.
 #[test]
 fn lists_of_reasons_are_complete_for_their_fault() -> Result<()> {
     let of_fault = |other: Reason| {
@@ -152,7 +152,7 @@ async fn r028_a_real_prometheus_has_data_for_every_panel_and_alerts_on_a_rejecte
     Ok(())
 }
 
-/// The alert of this name, if there is a reason for it.
+/// The alert of this name. `None` if it is neither firing nor pending.
 async fn alert(prometheus: &Prometheus, name: &str) -> Result<Option<Value>> {
     Ok(prometheus.alerts().await?.into_iter().find(|alert| alert["labels"]["alertname"] == name))
 }
@@ -167,7 +167,7 @@ fn is_a_number(sample: &Value) -> bool {
     sample["value"][1].as_str().and_then(|text| text.parse::<f64>().ok()).is_some_and(f64::is_finite)
 }
 
-/// The names of metrics in a text, but for those that rules record (`job:…`), and for the reason that begins like one.
+/// The names of metrics in a text, except for those that rules record (`job:…`), and for the reason that begins like a metric.
 fn mentioned(text: &str) -> BTreeSet<&str> {
     let starts = text.match_indices("phantom_token_").map(|(start, _)| start);
     let own = starts.filter(|start| !text[..*start].ends_with(':'));
@@ -176,13 +176,13 @@ fn mentioned(text: &str) -> BTreeSet<&str> {
     names.filter(|name| Reason::ALL.iter().all(|reason| reason.name() != *name)).collect()
 }
 
-/// Whether a name in a query is of this metric, or the beginning of the names of several.
+/// Whether a name in a query is this metric's, or the prefix of several names.
 fn may_be_called(metric: &Metric, name: &str) -> bool {
     let is_prefix = name.ends_with('_') && metric.name.starts_with(name);
     is_prefix || name == scraped_name(metric)
 }
 
-/// What Envoy calls it for Prometheus: a histogram is its buckets.
+/// Envoy's name for the metric in Prometheus: a histogram consists of its buckets.
 fn scraped_name(metric: &Metric) -> String {
     let name = metric.name.split('.').next().unwrap_or_default();
     match metric.kind {
@@ -191,7 +191,7 @@ fn scraped_name(metric: &Metric) -> String {
     }
 }
 
-/// What headings of a page are called in links to them.
+/// The anchors of a page's headings.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = page.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
     headings.map(|heading| heading.to_lowercase().replace(' ', "-").replace(['\'', ',', '`'], "")).collect()

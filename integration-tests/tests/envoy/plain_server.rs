@@ -1,4 +1,4 @@
-//! The filter with an authorization server without JWTs: a real one, independent of that of the other tests.
+//! The filter with an authorization server without JWTs: a real one, independent of the other tests' server.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// If this failed, a service would receive the opaque token, or nothing that tells who is calling; or clients with good tokens
-/// would be sent to get others, although it is the gateway that expects what its server does not have.
+/// If this failed, a service would receive the opaque token, or nothing that identifies the caller; or clients with valid tokens would be
+/// asked to get others, although the gateway expects what its server does not support.
 #[tokio::test]
 async fn r042_a_server_without_jwts_is_at_fault_for_every_active_token_and_for_no_other() -> Result<()> {
     let world = world().await;
@@ -53,13 +53,13 @@ async fn r042_a_server_without_jwts_is_at_fault_for_every_active_token_and_for_n
     Ok(())
 }
 
-/// If this failed, services would receive the opaque token, or a caller's word for who is calling.
+/// If this failed, services would receive the opaque token, or a caller's own claim about its identity.
 #[tokio::test]
 async fn r042_r075_services_of_a_server_without_jwts_receive_claims_and_no_token() -> Result<()> {
     let world = world().await;
     for listener in ["claims", "short"] {
         let token = world.issue("orders:read").await?;
-        // The second request is found in the cache of one of them.
+        // The second request is a cache hit at one of the listeners.
         for _ in 0..2 {
             let call = world.get("/orders?q=1").at(listener).bearer(&token);
             let forged = ["x-client", "X_Client", "x-absent"];
@@ -86,7 +86,7 @@ async fn r025_r035_claims_are_forwarded_of_active_tokens_with_their_scope_alone(
     Ok(())
 }
 
-/// Authlib says `no-store`. If this failed, what must not be stored would be, or an override would do nothing.
+/// Authlib responds with `no-store`. If this failed, responses that must not be stored would be, or an override would do nothing.
 #[tokio::test]
 async fn r051_r055_no_store_of_another_server_is_honoured_unless_it_is_overridden() -> Result<()> {
     let world = world().await;
@@ -101,13 +101,13 @@ async fn r051_r055_no_store_of_another_server_is_honoured_unless_it_is_overridde
     let first = Instant::now();
     world.orders(&stored).at("short").await?.is_served();
     world.revoke_cached("short", &stored, NO_STORE_TTL).await?;
-    // It is in use, so it is renewed in the second half of its time.
+    // The token is in use, so its entry is refreshed in the second half of its lifetime.
     let lived = first.elapsed();
     assert!(lived >= NO_STORE_TTL / 2, "the revoked token lived for {lived:?}");
     Ok(())
 }
 
-/// If this failed, a wrong secret in the gateway would tell every client that its token is bad.
+/// If this failed, a wrong secret in the gateway would make every client believe that its token is invalid.
 #[tokio::test]
 async fn r028_another_server_that_refuses_the_gateway_is_understood_as_well() -> Result<()> {
     let world = world().await;
@@ -118,5 +118,5 @@ async fn r028_another_server_that_refuses_the_gateway_is_understood_as_well() ->
     Ok(())
 }
 
-/// That of the listener `short`.
+/// `no_store_ttl` of the listener `short`.
 const NO_STORE_TTL: Duration = Duration::from_secs(1);

@@ -78,8 +78,8 @@ async fn r082_a_handshake_with_a_token_becomes_a_web_socket_whose_service_sees_t
     assert_the_jwt_arrived(&world.arrived("r082"), &token).await
 }
 
-/// If this failed, a WebSocket would be a way around the filter. Browsers could put a token into `Sec-WebSocket-Protocol`, but
-/// this configuration does not accept it there.
+/// If this failed, a WebSocket would be a way around the filter. Browsers could put a token into `Sec-WebSocket-Protocol`, but this
+/// configuration does not accept it there.
 #[tokio::test]
 async fn r082_a_handshake_without_a_token_that_is_valid_never_reaches_the_service() -> Result<()> {
     let world = &services().await.world;
@@ -97,8 +97,8 @@ async fn r082_a_handshake_without_a_token_that_is_valid_never_reaches_the_servic
     Ok(())
 }
 
-/// A client need not wait for 101 before it sends. If its frames carried the handshake past the filter, as a body could where
-/// Envoy holds the head only, every WebSocket would be open until the verdict.
+/// A client need not wait for status 101 before it sends frames. If these carried the handshake past the filter, as a body could where
+/// Envoy holds only the headers, every WebSocket would be open until the decision.
 #[tokio::test]
 async fn r082_a_handshake_and_the_frames_behind_it_wait_for_the_decision() -> Result<()> {
     let world = &services().await.world;
@@ -112,7 +112,7 @@ async fn r082_a_handshake_and_the_frames_behind_it_wait_for_the_decision() -> Re
             let mut exchange = pin!(client.send_raw(&early));
             let others = async {
                 world.scripted.asked(&token, 1).await?;
-                // What went on without waiting would arrive before this does.
+                // A handshake forwarded without waiting would arrive before this one.
                 world.handshake("web-socket", "early-others", "/orders", bearer(&other)).await
             };
             tokio::select! {
@@ -133,7 +133,7 @@ async fn r082_a_handshake_and_the_frames_behind_it_wait_for_the_decision() -> Re
     Ok(())
 }
 
-/// If this failed, who holds a WebSocket open would hear what its user may hear no more, for as long as the service lets it
+/// If this failed, a client could hold a WebSocket open and receive messages after its token has expired, for as long as the service allows
 /// (hasura/graphql-engine#578, dunglas/mercure#679). A client cannot ask for more time; without the option, the socket outlives its token.
 #[tokio::test]
 async fn r179_a_web_socket_ends_with_its_token_where_that_is_configured() -> Result<()> {
@@ -165,7 +165,7 @@ async fn r083_a_grpc_call_with_a_token_succeeds_and_the_service_sees_the_jwt() -
     assert_the_jwt_arrived(&world.arrived("r083-unary"), &token).await
 }
 
-/// If this failed, the filter would end or hold back what a service sends bit by bit.
+/// If this failed, the filter would end or hold back a stream of the service.
 #[tokio::test]
 async fn r083_a_grpc_stream_with_a_token_stays_open_and_the_service_sees_the_jwt() -> Result<()> {
     let Services { world, health } = services().await;
@@ -185,7 +185,7 @@ async fn r083_a_grpc_stream_with_a_token_stays_open_and_the_service_sees_the_jwt
     assert_the_jwt_arrived(&world.arrived("r083-stream"), &token).await
 }
 
-/// If this failed, a real gRPC client would not tell "log in" from "you may not" from "try again later".
+/// If this failed, a real gRPC client could not distinguish "log in" from "you may not" and "try again later".
 #[tokio::test]
 async fn r083_a_refused_grpc_call_has_the_status_of_its_reason() -> Result<()> {
     let world = &services().await.world;
@@ -210,14 +210,14 @@ async fn r083_a_refused_grpc_call_has_the_status_of_its_reason() -> Result<()> {
     Ok(())
 }
 
-/// A gRPC client of this listener.
+/// Returns a gRPC client of this listener.
 async fn health_client(listener: &str) -> Result<HealthClient<Channel>> {
     let port = services().await.world.envoy.client(listener).port();
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?;
     Ok(HealthClient::new(endpoint.timeout(PATIENCE).connect().await?))
 }
 
-/// If this failed, the service would have received something else than one request with the JWT of this token.
+/// Asserts that the service received exactly one request, with the JWT of this token.
 async fn assert_the_jwt_arrived(arrived: &[HeaderMap], token: &str) -> Result<()> {
     let [head] = arrived else { bail!("{} requests arrived", arrived.len()) };
     let fields: Vec<_> = head.get_all("authorization").iter().collect();
@@ -235,7 +235,7 @@ fn bearer(token: &str) -> Option<(&'static str, String)> {
     Some(("authorization", format!("Bearer {token}")))
 }
 
-/// The call of this name that asks about a service.
+/// A call with this name that asks for a service's status.
 fn call(name: &'static str, token: Option<&str>, service: &str) -> tonic::Request<HealthCheckRequest> {
     let mut request = tonic::Request::new(HealthCheckRequest { service: service.to_owned() });
     request.metadata_mut().insert("x-request-name", name.parse().expect("a name"));
@@ -253,7 +253,7 @@ fn handshake_head(name: &str, token: &str) -> String {
     )
 }
 
-/// How long a token lives whose end is awaited: long enough to be looked up.
+/// The lifetime of a token whose expiry is awaited: long enough to be introspected.
 const LIFETIME: Duration = Duration::from_secs(4);
 
 /// A frame with the text "hello" (RFC 6455 §5.2), its mask all zeros.

@@ -80,14 +80,14 @@ async fn r050_all_workers_share_one_introspection() -> Result<()> {
     let world = world().await;
     let token = world.issue("orders:read").await?;
     for _ in 0..40 {
-        // Every request has a connection of its own, so both workers get some.
+        // Every request has its own connection, so both workers get some.
         world.orders(&token).await?.is_served();
     }
     assert_eq!(world.introspections(&token).await?, 1);
     world.metric_reaches("phantom_token_cache_hit_local", 1).await
 }
 
-/// If this failed, requests that come together would stampede the authorization server.
+/// If this failed, simultaneous requests would stampede the authorization server.
 #[tokio::test]
 async fn r023_requests_that_come_together_cost_one_introspection_per_worker() -> Result<()> {
     let world = world().await;
@@ -108,7 +108,7 @@ async fn r001_a_request_without_a_token_is_challenged_and_goes_nowhere() -> Resu
     Ok(())
 }
 
-/// If this failed, any string would do as a token.
+/// If this failed, any string would be accepted as a token.
 #[tokio::test]
 async fn r025_a_token_that_the_server_does_not_know_is_refused() -> Result<()> {
     let token = secrets::fresh_token("unknown");
@@ -118,8 +118,8 @@ async fn r025_a_token_that_the_server_does_not_know_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// oidc-provider answers 400 `unsupported_token_type` for what looks like a JWT. If this failed, such a token would look
-/// like a failure of the authorization server.
+/// oidc-provider responds with 400 `unsupported_token_type` to anything that looks like a JWT. If this failed, such a token would look like
+/// a failure of the authorization server.
 #[tokio::test]
 async fn r029_a_token_that_the_server_does_not_introspect_is_refused_as_invalid() -> Result<()> {
     let outcome = world().await.orders(&jwt::valid()).await?.is_refused(401, "inactive");
@@ -150,7 +150,7 @@ async fn r055_a_revoked_token_works_for_one_time_to_live_at_most() -> Result<()>
     world.revoke_cached("short", &token, Duration::from_secs(1)).await
 }
 
-/// oidc-provider says `no-store`. If this failed, what must not be stored would be, without the operator's word.
+/// oidc-provider responds with `no-store`. If this failed, responses that must not be stored would be, without the operator's consent.
 #[tokio::test]
 async fn r051_no_store_is_honoured_unless_it_is_overridden() -> Result<()> {
     let world = world().await;
@@ -175,7 +175,7 @@ async fn r034_a_token_for_another_audience_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a wrong secret in the gateway would tell every client that its token is bad.
+/// If this failed, a wrong secret in the gateway would make every client believe that its token is invalid.
 #[tokio::test]
 async fn r028_wrong_credentials_of_the_gateway_are_not_the_clients_fault() -> Result<()> {
     let world = world().await;
@@ -185,7 +185,7 @@ async fn r028_wrong_credentials_of_the_gateway_are_not_the_clients_fault() -> Re
     world.envoy.logs("refuses the gateway's credentials").await
 }
 
-/// oidc-provider holds every client to the one method that it is registered for.
+/// oidc-provider accepts only the authentication method for which a client is registered.
 #[tokio::test]
 async fn r019_the_gateway_authenticates_by_the_method_that_is_configured() -> Result<()> {
     let world = world().await;
@@ -215,7 +215,7 @@ async fn r102_r103_a_challenge_leads_to_the_authorization_server() -> Result<()>
     Ok(())
 }
 
-/// If a rule's own conditions were not asked, every token with the right scope would do.
+/// If a rule's own conditions were not checked, every token with the right scope would be accepted.
 #[tokio::test]
 async fn r041_r099_a_rule_asks_for_claims_and_for_a_user_who_is_there() -> Result<()> {
     let world = world().await;
@@ -229,7 +229,7 @@ async fn r041_r099_a_rule_asks_for_claims_and_for_a_user_who_is_there() -> Resul
     Ok(())
 }
 
-/// If a client's own field came through, a service that trusts it would take the client for whomever it names.
+/// If a client's own field arrived, a service that trusts the field would take the client for any user that it names.
 #[tokio::test]
 async fn r075_services_receive_the_gateways_fields_and_none_of_the_clients() -> Result<()> {
     let world = world().await;
@@ -247,7 +247,7 @@ async fn r075_services_receive_the_gateways_fields_and_none_of_the_clients() -> 
     Ok(())
 }
 
-/// If this failed, no page of another origin could call the API, or tell why it was refused.
+/// If this failed, no page of another origin could call the API, or see why it was refused.
 #[tokio::test]
 async fn r080_r081_a_page_of_an_allowed_origin_gets_through_and_can_read_a_refusal() -> Result<()> {
     let world = world().await;
@@ -257,7 +257,7 @@ async fn r080_r081_a_page_of_an_allowed_origin_gets_through_and_can_read_a_refus
         call.header("origin", "https://app.example.com").header("access-control-request-method", "GET")
     };
     assert_eq!(preflight("/orders").await?.is_served().received("authorization").len(), 0);
-    // What is not exposed is refused at the request itself, which the page can read.
+    // What is not exposed is refused at the actual request, whose response the page can read.
     preflight("/admin").await?.has_status(204);
     let refused =
         world.get("/admin").at("short").bearer(&token).header("origin", "https://app.example.com").await?;

@@ -1,4 +1,4 @@
-//! The native module where Envoy downloads it: docs/hosts/envoy-module.md says when that fails open, and `phantom-token check` reports it.
+//! The native module where Envoy downloads it. docs/hosts/envoy-module.md says when that fails open, and `phantom-token check` reports it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// A server with the module, which has it once it is published.
+/// A server that offers the module for download once it is published.
 struct Download {
     port: u16,
     sha256: String,
@@ -21,7 +21,7 @@ struct Download {
 }
 
 impl Download {
-    /// `version` makes a file of it that no Envoy has, and that does the same.
+    /// `version` makes the file unique, so that no Envoy has cached it, without changing its behavior.
     fn of(version: &str) -> Result<Self> {
         let file = [std::fs::read(paths::module()?)?, version.as_bytes().to_vec()].concat();
         let sha256 = format!("{:x}", Sha256::digest(&file));
@@ -38,7 +38,7 @@ impl Download {
         self.is_published.store(true, Ordering::Relaxed);
     }
 
-    /// What names it in a filter.
+    /// Returns the filter's reference to the module.
     fn module(&self, nack_on_cache_miss: bool) -> Value {
         let uri =
             json!({"uri": "http://modules.test/module.so", "cluster": self.cluster(), "timeout": "60s"});
@@ -76,7 +76,7 @@ async fn r290_a_module_that_is_downloaded_is_open_at_first_unless_envoy_refuses_
         async { world.envoy.update("gateway", MODULE, module).await }
     };
 
-    // Refused until a later update finds it in the cache; what there was serves on.
+    // The update is refused until a later one finds the module in the cache; the earlier filter continues to serve.
     assert!(!push(&closed, true).await?);
     world.get("/orders").await?.has_status(401).went_nowhere();
     world.orders(&world.active()).await?.is_served();
@@ -89,7 +89,7 @@ async fn r290_a_module_that_is_downloaded_is_open_at_first_unless_envoy_refuses_
     world.get("/orders").await?.has_status(401).went_nowhere();
     world.orders(&world.active()).await?.is_served();
 
-    // Taken at once, and open, also when it could be downloaded.
+    // The update is accepted at once, and the gateway is open, even once the module could be downloaded.
     assert!(push(&open, false).await?);
     world.envoy.logs("module will not be loaded").await?;
     open.publish();

@@ -1,5 +1,5 @@
-//! Which rule decides, in a real Envoy, by the routes of its own table and by what its paths and methods may be. What arrives says by
-//! which route it came.
+//! Which rule decides, in a real Envoy, according to the routes of its own table and to what rules allow in paths and methods. A field of
+//! the forwarded request says which route it took.
 
 use anyhow::Result;
 use integration_tests::client::{Protocol, Request};
@@ -17,8 +17,8 @@ async fn start() -> Result<World> {
         "token_sources": {"query_parameter": "access_token", "cookie": "session"},
         "claim_to_headers": [{"header": "x-plan", "pointer": "/plan"}],
     }));
-    // In each of the tables that begin with "open", the client's own request leads to the first route, and what the filter makes of it
-    // to the second.
+    // In each table that begins with "open", the client's own request matches the first route, and the request as the filter changes it the
+    // second.
     let open_by = |matches: Value| vec![route("open", matches, None), route("rest", below("/"), None)];
     let lenient_first = json!([
         {"path": "/", "routes": ["open"], "scopes_any_of": ["orders:read", "other"]},
@@ -99,7 +99,7 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// A route to the API, which adds its name to what it forwards.
+/// A route to the API, which adds its name to the requests that it forwards.
 fn route(name: &str, matches: Value, label: Option<&str>) -> Value {
     let label = label.map_or_else(|| json!({}), |label| json!({"phantom-token": {"route": label}}));
     json!({
@@ -116,8 +116,8 @@ fn came(outcome: Outcome, route: &str) {
     assert_eq!(outcome.is_served().received("x-route"), [route]);
 }
 
-/// If the route were another than Envoy's, a rule would not ask what it is there to ask. A token that comes elsewhere is taken out of the
-/// path before the rule is looked for, which must not make a difference.
+/// If the filter saw another route than Envoy selects, a rule would not require what it should. A token in another place is removed from
+/// the path before the rule is selected, which must not make a difference.
 #[tokio::test]
 async fn r084_the_route_that_envoy_selects_asks_for_more() -> Result<()> {
     let world = world().await;
@@ -150,7 +150,7 @@ async fn r084_the_route_that_envoy_selects_asks_for_more() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a route would open what no path does, or a public path would need a token although nothing asks for one.
+/// If this failed, a route would open what no path does, or a public path would need a token although no rule requires one.
 #[tokio::test]
 async fn r001_r084_only_a_public_path_by_a_route_that_asks_nothing_needs_no_token() -> Result<()> {
     let world = world().await;
@@ -166,7 +166,7 @@ async fn r001_r084_only_a_public_path_by_a_route_that_asks_nothing_needs_no_toke
     Ok(())
 }
 
-/// Whatever the filter writes, Envoy selects the route anew. If a table matches on such a field, this is where requests go: by what
+/// After the filter changes fields, Envoy selects the route again. If a route table matches on such a field, requests are routed by what
 /// the gateway has made of them, not by what the client sent.
 #[tokio::test]
 async fn r074_routes_that_match_on_credentials_see_those_of_the_gateway() -> Result<()> {
@@ -183,7 +183,7 @@ async fn r074_routes_that_match_on_credentials_see_those_of_the_gateway() -> Res
     Ok(())
 }
 
-/// If the client's own field counted in the end, it would choose among services by a forged claim.
+/// If the client's own field counted in the end, it would select a service by a forged claim.
 #[tokio::test]
 async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients() -> Result<()> {
     let world = world().await;
@@ -204,8 +204,8 @@ async fn r075_routes_that_match_on_a_claim_see_the_gateways_and_not_the_clients(
     Ok(())
 }
 
-/// Over HTTP/2, Envoy passes on methods in any letter case, and services that fold it serve `get` by the code of GET. If this failed, a
-/// token without the scope for GET would get what only that scope allows.
+/// Over HTTP/2, Envoy forwards methods in any letter case, and services that ignore case handle `get` like GET. If this failed, a token
+/// without the scope for GET would get what only that scope allows.
 #[tokio::test]
 async fn r126_a_method_in_lower_case_does_not_walk_around_the_rule_for_it() -> Result<()> {
     let world = world().await;
@@ -226,8 +226,9 @@ async fn r126_a_method_in_lower_case_does_not_walk_around_the_rule_for_it() -> R
     Ok(())
 }
 
-/// Envoy resolves dot segments and merges slashes, and leaves all else in a path to the filter. If what a rule allows were decoded on the
-/// way, services would look for another name; if Envoy read more in it than the filter does, another rule would be walked around.
+/// Envoy resolves dot segments and merges slashes, and leaves everything else in a path to the filter. If the characters that a rule allows
+/// were decoded on the way, services would look for another name; if Envoy read more in them than the filter does, another rule would be
+/// bypassed.
 #[tokio::test]
 async fn r184_what_a_rule_allows_in_its_paths_arrives_as_it_came() -> Result<()> {
     let world = world().await;
@@ -258,7 +259,7 @@ async fn r184_what_a_rule_allows_in_its_paths_arrives_as_it_came() -> Result<()>
     ] {
         world.get(path).at("characters").bearer(&token).case(path).await?.is_refused(400, "ambiguous_target");
     }
-    // Envoy takes these for /projects and /, before any filter.
+    // Envoy turns these into /projects and /, before any filter.
     for path in ["/files/..;/projects", "/files/%2e%2e/projects", "/files/../projects"] {
         let outcome = world.get(path).at("characters").bearer(&token).case(path).await?;
         assert!(matches!(outcome.status, 400 | 403), "{path}: {}", outcome.status);
@@ -266,8 +267,8 @@ async fn r184_what_a_rule_allows_in_its_paths_arrives_as_it_came() -> Result<()>
     Ok(())
 }
 
-/// The filter asks for the route, and then writes fields, whereupon Envoy selects the route anew. If a rule for a route could open
-/// anything, a client would choose its rule by a field that is taken off.
+/// The filter queries the route, and then changes fields, whereupon Envoy selects the route again. If a rule for a route could open
+/// anything, a client would select its rule with a field that is removed later.
 #[tokio::test]
 async fn r084_no_field_that_leads_to_another_route_opens_what_the_path_does_not() -> Result<()> {
     let world = world().await;

@@ -11,7 +11,7 @@ use integration_tests::testkit::World;
 use phantom_token_core::driver::Request;
 use serde_json::json;
 
-/// If this failed, what the core and the deterministic host show would not be so in a proxy.
+/// If this failed, results of the core and the deterministic host would not hold in a proxy.
 #[tokio::test]
 async fn scenarios_come_out_in_envoy_as_everywhere() -> Result<()> {
     let scenarios = Scenario::all()?;

@@ -12,7 +12,7 @@ use integration_tests::{jwt, secrets};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A folder with what a secret discovery service would say, which Envoy watches.
+/// A folder with a secret discovery response, which Envoy watches.
 struct Discovery(TempDir);
 
 impl Discovery {
@@ -32,29 +32,29 @@ impl Discovery {
         }]))
     }
 
-    /// Envoy reads the file when another one takes its place.
+    /// Writes the file. Envoy reads it when another file replaces it.
     fn write(&self, resources: &Value) -> Result<()> {
         let file = |name: &str| self.0.path().join(name);
         std::fs::write(file("next.json"), json!({"resources": resources}).to_string())?;
         Ok(std::fs::rename(file("next.json"), file("secrets.json"))?)
     }
 
-    /// How a configuration refers to it.
+    /// Returns a configuration's reference to the secret.
     fn reference(&self) -> Value {
         let path = self.0.path().join("secrets.json");
-        // Envoy opens the listener after this time, whatever has come.
+        // Envoy opens the listener after this time, whether or not the secret has arrived.
         let source = json!({"path_config_source": {"path": path}, "initial_fetch_timeout": "0.2s"});
         json!({"sds": {"name": NAME, "sds_config": source}})
     }
 }
 
-/// A world whose module has this for the secret of its client.
+/// A world whose module uses this as its client secret.
 fn builder(name: &str, secret: Value) -> Result<WorldBuilder> {
     let world = World::scripted(name)?.workers(4).envoy(|envoy| envoy.artefact(Artefact::Module));
     Ok(world.configuration(by_secret(secret)))
 }
 
-/// The same with a listener, started. None in an Envoy without the callbacks, which has to refuse the configuration.
+/// Adds a listener and starts the world. Returns `None` in an Envoy without the callbacks, where the configuration has to be refused.
 async fn started(builder: WorldBuilder) -> Result<Option<World>> {
     let builder = builder.listener("gateway", json!({})).envoy(|envoy| envoy.balanced());
     if envoy::version()? < (1, 40) {
@@ -66,11 +66,11 @@ async fn started(builder: WorldBuilder) -> Result<Option<World>> {
 }
 
 fn by_secret(secret: Value) -> Value {
-    // Objects are merged, so nothing of the usual secret may be there.
+    // Objects are merged, so the usual configuration must not contain a secret.
     json!({"introspection": {"client_secret": secret}})
 }
 
-/// Whether the authorization server was asked about a new token with this secret.
+/// Whether the authorization server received this secret with the introspection of a new token.
 async fn asks_with(world: &World, secret: &str) -> Result<bool> {
     let token = world.active();
     world.orders(&token).await?.is_served();
@@ -79,8 +79,8 @@ async fn asks_with(world: &World, secret: &str) -> Result<bool> {
     Ok(asked.first().and_then(|one| one.field("authorization")) == Some(expected.as_str()))
 }
 
-/// If this failed, a secret that was rotated would be refused by the authorization server until Envoy is restarted, requests would fail at
-/// the change, or all that is cached would be asked about again.
+/// If this failed, the authorization server would refuse a rotated secret until Envoy is restarted, requests would fail during the
+/// rotation, or all cached tokens would be introspected again.
 #[tokio::test]
 async fn r280_a_secret_by_sds_rotates_without_a_restart() -> Result<()> {
     let discovery = Discovery::new()?;
@@ -109,7 +109,7 @@ async fn r280_a_secret_by_sds_rotates_without_a_restart() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, secrets of the bootstrap could not be used, for which Envoy needs no service.
+/// If this failed, static secrets of the bootstrap, for which Envoy needs no service, could not be used.
 #[tokio::test]
 async fn r280_a_static_secret_of_the_bootstrap_is_one_as_well() -> Result<()> {
     let builder = builder("sds-static", json!({"sds": {"name": NAME}}))?
@@ -139,7 +139,7 @@ async fn r281_no_request_passes_before_all_secrets_have_come() -> Result<()> {
     Ok(())
 }
 
-/// If a mistake in a delivered secret took effect, it would close the gateway, although the one before it is as good as it was.
+/// If an invalid delivered secret took effect, it would close the gateway, although the secret before it is still valid.
 #[tokio::test]
 async fn r281_the_last_good_secret_stays_in_use() -> Result<()> {
     let discovery = Discovery::new()?;
@@ -154,12 +154,12 @@ async fn r281_the_last_good_secret_stays_in_use() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a secret that can never come would leave a gateway that never serves in the place of one that does.
+/// If this failed, a gateway whose secret can never arrive would replace one that serves.
 #[tokio::test]
 async fn r281_a_secret_that_envoy_refuses_is_an_error() -> Result<()> {
     let message = if envoy::version()? < (1, 40) { "older than 1.40" } else { "is refused by Envoy" };
     let discovery = Discovery::new()?;
-    // The bootstrap that is validated has no node, without which Envoy subscribes to nothing.
+    // The validated bootstrap has no node, without which Envoy subscribes to nothing.
     for (name, reference) in [
         ("sds-without-secret", json!({"sds": {"name": "no-such-secret"}})),
         ("sds-without-node", discovery.reference()),

@@ -1,4 +1,4 @@
-//! Session ids of MCP, bound to the user and the client of the token. What the published clients and servers make of it is in
+//! MCP session ids, bound to the user and the client of the token. How the published clients and servers react is tested in
 //! `integration-tests/mcp`.
 
 use anyhow::Result;
@@ -45,14 +45,14 @@ fn call<'w>(world: &'w World, method: &str, path: &str, token: &str) -> Call<'w>
     world.send(request).header("host", "gw.example.com").bearer(token)
 }
 
-/// If the id of a session worked for anyone who learns it, they would read its user's data. If it did not work for its user, no session would.
+/// If a session id worked for anyone who learns it, it would expose its user's data. If it did not work for its user, no session would.
 #[tokio::test]
 async fn r275_a_session_is_its_users_at_every_gateway_with_the_secret() -> Result<()> {
     let world = world().await;
     let [alice, alice_again, bob] = ["alice", "alice", "bob"].map(|user| token_of(world, user, "app"));
     let elsewhere = token_of(world, "alice", "another app");
     let begin = || call(world, "POST", "/mcp", &alice).header(ANSWER_SESSION, SESSION);
-    // The first waits for the server, the second does not.
+    // The first request waits for the authorization server, the second does not.
     let asked = begin().await?.is_served();
     let cached = begin().await?.is_served();
     let id = asked.header(ID).to_owned();
@@ -84,7 +84,7 @@ async fn r275_a_session_is_its_users_at_every_gateway_with_the_secret() -> Resul
     Ok(())
 }
 
-/// If an id without its MAC reached the service, binding would be a decoration.
+/// If an id without its MAC reached the service, the binding would be pointless.
 #[tokio::test]
 async fn r276_an_id_that_was_not_handed_out_reaches_no_service() -> Result<()> {
     let world = world().await;
@@ -102,7 +102,7 @@ async fn r276_an_id_that_was_not_handed_out_reaches_no_service() -> Result<()> {
         let refused = call(world, "POST", "/mcp", &alice).header(ID, &id).header(name, value).await?;
         refused.is_refused(400, "ambiguous_field");
     }
-    // Without a session, there is no id in the response; where nothing is bound, ids are the service's.
+    // Without a session, there is no id in the response; where nothing is bound, the client sees the service's own ids.
     let none = call(world, "POST", "/mcp", &alice).await?.is_served();
     assert!(!none.headers.contains_key(ID));
     let unbound = call(world, "POST", "/unbound", &alice).header(ID, SESSION).header(ANSWER_SESSION, SESSION);

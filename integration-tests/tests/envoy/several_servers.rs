@@ -1,4 +1,4 @@
-//! Several authorization servers in one configuration, in a real Envoy: two certified ones and one that knows no JWTs.
+//! Several authorization servers in one configuration, in a real Envoy: two certified ones and one without JWTs.
 
 use anyhow::Result;
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET, Resource};
@@ -78,7 +78,7 @@ fn verifying(name: &str, issuer: &str) -> Value {
 }
 
 impl Servers {
-    /// Calls with this token until the caches of both workers have answered. If an issuer is expected, the API receives its
+    /// Calls with this token until the caches of both workers have answered. If an issuer is expected, asserts that the API receives its
     /// name.
     async fn check(&self, path: &str, kind: &str, token: &str, issuer: Option<&str>) -> Result<()> {
         for _ in 0..CALLS {
@@ -92,7 +92,8 @@ impl Servers {
     }
 }
 
-/// If a token of one server did for another's rule, be it by a cache or by asking the wrong one, guests would be staff.
+/// If a token of one server were accepted by another server's rule, through a cache or by introspecting at the wrong one, guests would be
+/// staff.
 #[tokio::test]
 async fn r033_r052_a_rule_takes_the_tokens_of_its_own_server_and_no_others() -> Result<()> {
     let servers = servers().await;
@@ -105,7 +106,7 @@ async fn r033_r052_a_rule_takes_the_tokens_of_its_own_server_and_no_others() -> 
         ("JWT of partners", partners.issue_jwt(Resource::Orders, "orders:read").await?, partners.issuer()),
     ];
     let rules = [("/staff", staff.issuer()), ("/partners", partners.issuer()), ("/guests", guests.issuer())];
-    // Twice, so that each rule's verdict is asked for both before and after the others'.
+    // Twice, so that each rule decides both before and after the others have cached the token.
     for _ in 0..2 {
         for (kind, token, issuer) in &tokens {
             for (path, own) in rules {
@@ -116,8 +117,8 @@ async fn r033_r052_a_rule_takes_the_tokens_of_its_own_server_and_no_others() -> 
     Ok(())
 }
 
-/// If a JWT's own word of its issuer did more than choose the keys, or an opaque token were tried at each server, one server's
-/// users could pass for another's.
+/// If a JWT's own `iss` did more than select the keys, or an opaque token were tried at each server, one server's users could pass for
+/// another's.
 #[tokio::test]
 async fn r071_where_no_server_is_named_a_jwt_is_its_issuers_and_an_opaque_token_the_firsts() -> Result<()> {
     let servers = servers().await;
@@ -131,7 +132,7 @@ async fn r071_where_no_server_is_named_a_jwt_is_its_issuers_and_an_opaque_token_
         jwt::altered(&of_partners, |parts| parts[1] = jwt::encoded(&claims))
     };
     let (disguised, of_nobody) = (said_to_be_of(staff)?, said_to_be_of("https://evil.example.com")?);
-    // It is in the cache of its own server already.
+    // The token is already in the cache of its own server.
     servers.check("/partners", "opaque, first", &opaque_of_partners, Some(partners)).await?;
     let introspections = servers.partners.introspections(&opaque_of_partners).await?;
     for _ in 0..2 {
@@ -152,5 +153,5 @@ async fn r071_where_no_server_is_named_a_jwt_is_its_issuers_and_an_opaque_token_
     Ok(())
 }
 
-/// As many as reach both workers, most of the time: the caches of one would tell as well.
+/// Usually enough calls to reach both workers: the cache of one would reveal an error as well.
 const CALLS: usize = 6;

@@ -1,5 +1,5 @@
-//! Signed introspection responses (RFC 9701), in a real Envoy with a certified authorization server that signs, and with a
-//! scripted one in its place that cannot.
+//! Signed introspection responses (RFC 9701), in a real Envoy with a certified authorization server that signs, and with a scripted one in
+//! its place that cannot.
 
 use anyhow::Result;
 use integration_tests::json::merged;
@@ -55,7 +55,7 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// The server finds refresh tokens active, and says nothing of what they are. If this failed, a token that is for the server alone
+/// The server reports refresh tokens as active, and does not say what they are. If this failed, a token that is meant only for the server
 /// would open the API for weeks.
 #[tokio::test]
 async fn r036_a_refresh_token_is_no_access_token_although_it_is_active() -> Result<()> {
@@ -63,12 +63,12 @@ async fn r036_a_refresh_token_is_no_access_token_although_it_is_active() -> Resu
     let (refresh, access) = (world.server().refresh_token().await?, world.issue("orders:read").await?);
     world.orders(&refresh).at("only-typed").await?.is_refused(401, "not_an_access_token");
     world.orders(&access).at("only-typed").await?.is_served();
-    // Without that, and without an audience, nothing tells one from the other.
+    // Without that, and without an audience, nothing distinguishes the two.
     world.orders(&refresh).at("any-audience").await?.is_served();
     Ok(())
 }
 
-/// If this failed, a service would be shown a token that is not for it, or not learn who is calling.
+/// If this failed, a service would receive a token that is not for it, or not learn who is calling.
 #[tokio::test]
 async fn r043_r044_the_api_receives_the_claims_of_a_signed_response_and_no_token() -> Result<()> {
     let world = world().await;
@@ -110,7 +110,7 @@ async fn r043_r025_what_a_signed_response_calls_inactive_is_refused() -> Result<
     Ok(())
 }
 
-/// The genuine response passes from any sender: the signature is what counts. If one of the others passed, an impostor of the
+/// The genuine response is accepted from any sender: only the signature counts. If one of the others were accepted, an impostor of the
 /// server could call the API as any user; if one were a 401, clients would discard valid tokens.
 #[tokio::test]
 async fn r043_r047_only_what_the_server_signed_for_this_gateway_counts() -> Result<()> {
@@ -165,7 +165,7 @@ async fn r059_a_genuine_signature_of_an_algorithm_that_is_not_allowed_is_none() 
     Ok(())
 }
 
-/// If this failed, the answer about a token could be presented as one (RFC 9701 §8).
+/// If this failed, the introspection response for a token could be presented as a token (RFC 9701 §8).
 #[tokio::test]
 async fn r045_a_signed_response_is_no_access_token() -> Result<()> {
     let world = world().await;

@@ -1,5 +1,5 @@
-//! What a client, or another filter, could make of a request after its rule was chosen, in a real Envoy: fields that override its
-//! path, nominations in `Connection`, trailers, another route. The service behind it takes down what arrives, byte by byte.
+//! What a client or another filter could change in a request after its rule was selected, in a real Envoy: fields that override its path,
+//! nominations in `Connection`, trailers, another route. The service behind it records what arrives, byte by byte.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use integration_tests::shared;
 use integration_tests::testkit::World;
 use serde_json::{Value, json};
 
-/// One Envoy in front of the service. What the API of the world would see, the service does.
+/// One Envoy in front of the service, which replaces the world's API.
 struct Tampering {
     world: World,
     service: Service,
@@ -65,7 +65,7 @@ async fn start() -> Result<Tampering> {
     Ok(Tampering { world: world.start().await?, service })
 }
 
-/// A field leads to the route `admin`.
+/// A route table in which a header field selects the route `admin`.
 fn table() -> [Value; 2] {
     let route = |name: &str, matches: Value| {
         json!({
@@ -84,7 +84,7 @@ fn lua() -> Value {
     filter("lua", "lua.v3.Lua", json!({"default_source_code": {"inline_string": script}}))
 }
 
-/// The filter of docs/hosts/envoy.md.
+/// The route selector of docs/hosts/envoy.md.
 fn selector() -> Value {
     let script = "function envoy_on_request(handle) handle:clearRouteCache() handle:metadata() end";
     filter("route-selector", "lua.v3.Lua", json!({"default_source_code": {"inline_string": script}}))
@@ -105,8 +105,8 @@ fn filter(name: &str, type_name: &str, mut configuration: Value) -> Value {
     json!({"name": name, "typed_config": configuration})
 }
 
-/// If one of these fields reached a service that honours it, `GET /orders` would be let in and another path or method be
-/// served. A public path and a preflight need no token, so they would be open to all.
+/// If one of these fields reached a service that honors it, `GET /orders` would be admitted and another path or method be served. A public
+/// path and a preflight need no token, so they would be open to all.
 #[tokio::test]
 async fn r131_a_field_that_overrides_the_target_reaches_no_service() -> Result<()> {
     let Tampering { world, service } = tampering().await;
@@ -132,7 +132,7 @@ async fn r131_a_field_that_overrides_the_target_reaches_no_service() -> Result<(
     Ok(())
 }
 
-/// If a handshake could nominate fields of the gateway, the next hop would take the JWT, or who the user is, off the request.
+/// If a handshake could nominate fields of the gateway, the next hop would remove the JWT or the user's identity from the request.
 #[tokio::test]
 async fn r078_a_handshake_nominates_no_field_of_the_gateway() -> Result<()> {
     let Tampering { world, service } = tampering().await;
@@ -159,8 +159,8 @@ async fn r078_a_handshake_nominates_no_field_of_the_gateway() -> Result<()> {
     Ok(())
 }
 
-/// Trailers come when the verdict has long been performed. If a service merged them into its fields, a client would say there who
-/// it is, or what it is let in for.
+/// Trailers arrive long after the decision. If a service merged them into its fields, a client could claim an identity or permissions
+/// there.
 #[tokio::test]
 async fn r132_no_trailer_looks_like_a_field_of_the_gateway() -> Result<()> {
     let Tampering { world, service } = tampering().await;
@@ -188,8 +188,8 @@ async fn r132_no_trailer_looks_like_a_field_of_the_gateway() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, the page would promise what Envoy does not keep, or would demand a filter that is not needed any more. Where the
-/// route is stale, a token without the scope of the route is let in.
+/// If this failed, the page would promise what Envoy does not guarantee, or would demand a filter that is no longer needed. Where the route
+/// is stale, a token without the scope of the route is admitted.
 #[tokio::test]
 async fn r133_a_rule_for_a_route_holds_if_the_filter_right_before_selects_the_route() -> Result<()> {
     let Tampering { world, service } = tampering().await;
@@ -198,7 +198,7 @@ async fn r133_a_rule_for_a_route_holds_if_the_filter_right_before_selects_the_ro
         ("behind-lua", true),
         ("behind-header-mutation", true),
         ("behind-cors-and-lua", true),
-        // Header mutation leaves the route as it is, so that the cors filter has no reason to select one. Ours then clears it.
+        // Header mutation keeps the cached route, so that the cors filter has no reason to select one. This filter then clears it.
         ("behind-header-mutation-and-cors", true),
         ("behind-lua-and-cors", false),
         ("behind-lua-and-selector", false),
@@ -230,7 +230,7 @@ fn active(world: &World, scope: &str) -> String {
     world.answered(Response::jwt(&jwt::with_claims(&claims)).header("cache-control", "max-age=60"))
 }
 
-/// A service that takes down whatever arrives, and agrees to every handshake.
+/// A service that records whatever arrives, and accepts every handshake.
 #[derive(Clone)]
 struct Service {
     port: u16,
@@ -272,14 +272,14 @@ impl Service {
         stream.write_all(answer)
     }
 
-    /// What arrived last as the request of this name: its head and, where it is chunked, its body and trailers.
+    /// Returns the last request with this name as it arrived: its headers and, if it is chunked, its body and trailers.
     fn received(&self, name: &str) -> Result<String> {
         let received = self.received.lock().ok().and_then(|received| received.get(name).cloned());
         received.with_context(|| format!("{name}: nothing arrived"))
     }
 }
 
-/// Whether a request is there with its trailers. No body here has a length.
+/// Whether a request has arrived completely, including trailers. No body here has a length.
 fn is_complete(text: &str) -> bool {
     match text.split_once("\r\n\r\n") {
         None => false,

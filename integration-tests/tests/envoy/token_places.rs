@@ -1,5 +1,5 @@
-//! Tokens outside `Authorization`, in a real Envoy: the query, a cookie, another field, the subprotocols of a WebSocket
-//! handshake. None of them reaches a service.
+//! Tokens outside `Authorization`, in a real Envoy: the query, a cookie, another field, the subprotocols of a WebSocket handshake. None of
+//! them reaches a service.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn start() -> Result<World> {
         .await
 }
 
-/// Clients escape what they like of a form. If the token were taken as it is written, the server would not know it.
+/// Clients may escape any character of a form. If the token were used as written, the server would not know it.
 #[tokio::test]
 async fn r010_an_escaped_token_in_the_query_is_the_token() -> Result<()> {
     let world = world().await;
@@ -69,8 +69,8 @@ async fn r010_an_escaped_token_in_the_query_is_the_token() -> Result<()> {
     Ok(())
 }
 
-/// If a response were cached for others whose URL differs only by its token, they would see another user's data (RFC 6750
-/// §2.3). Responses that are private already, or unsuccessful, are left unchanged.
+/// If a response were cached for others whose URL differs only in its token, they would see another user's data (RFC 6750 §2.3). Responses
+/// that are already private, or unsuccessful, are left unchanged.
 #[tokio::test]
 async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<()> {
     let world = world().await;
@@ -88,7 +88,7 @@ async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<(
     ] {
         for listener in ["everywhere", "head-only"] {
             let (token, _) = slowly_active(world);
-            // The first is cold, and the others are found in the cache or need no token.
+            // The first request is cold, and the others are cache hits or need no token.
             for (path, method) in
                 [("/orders", "GET"), ("/orders", "GET"), ("/orders", "POST"), ("/public", "GET")]
             {
@@ -106,7 +106,7 @@ async fn r010_a_successful_answer_to_a_url_with_a_token_is_private() -> Result<(
     Ok(())
 }
 
-/// If two fields were taken for the first of them, a response with `no-store` could be stored.
+/// If only the first of two fields were read, a response with `no-store` could be stored.
 #[tokio::test]
 async fn r010_no_store_counts_in_whichever_field_it_is() -> Result<()> {
     let outcome = answered_by_the_api(&["max-age=60", "no-store"]).await?;
@@ -114,8 +114,8 @@ async fn r010_no_store_counts_in_whichever_field_it_is() -> Result<()> {
     Ok(())
 }
 
-/// What an API asks of caches is more than who may share: one that has to be asked each time would be used without, if `private`
-/// took the place of what it said.
+/// An API's directives for caches are about more than sharing: if `private` replaced them, a response that has to be revalidated each time
+/// would be used without.
 #[tokio::test]
 async fn r010_a_private_answer_keeps_the_other_directives_of_the_api() -> Result<()> {
     for directive in ["no-cache", "must-revalidate", "no-transform"] {
@@ -126,7 +126,7 @@ async fn r010_a_private_answer_keeps_the_other_directives_of_the_api() -> Result
     Ok(())
 }
 
-/// If answers were private wherever the token came from, no shared cache would be of use any more.
+/// If responses were private wherever the token came from, no shared cache would be of any use.
 #[tokio::test]
 async fn r010_an_answer_is_not_private_because_of_a_token_elsewhere() -> Result<()> {
     let world = world().await;
@@ -138,8 +138,8 @@ async fn r010_an_answer_is_not_private_because_of_a_token_elsewhere() -> Result<
     Ok(())
 }
 
-/// With `allow_on_headers_stop_iteration`, Envoy goes on with the head as soon as a body comes, unless the filter holds it. If
-/// the path were still the client's then, the token would be in it.
+/// With `allow_on_headers_stop_iteration`, Envoy continues the headers as soon as a body arrives, unless the filter holds the body. If the
+/// path were still the client's then, the token would be in it.
 #[tokio::test]
 async fn r010_r011_a_body_does_not_carry_a_token_past_the_filter() -> Result<()> {
     let world = world().await;
@@ -165,8 +165,8 @@ async fn r010_r011_a_body_does_not_carry_a_token_past_the_filter() -> Result<()>
     Ok(())
 }
 
-/// HTTP/2 clients send each cookie in a field of its own (RFC 9113 §8.2.3). If this failed, the API would see the token among them, or lose
-/// cookies of its own.
+/// HTTP/2 clients send each cookie in its own field (RFC 9113 §8.2.3). If this failed, the API would see the token among them, or lose its
+/// own cookies.
 #[tokio::test]
 async fn r011_a_token_among_cookies_in_fields_of_their_own_is_stripped() -> Result<()> {
     let world = world().await;
@@ -205,8 +205,8 @@ async fn r009_tokens_in_two_places_are_refused_and_go_nowhere() -> Result<()> {
     Ok(())
 }
 
-/// If this failed, a token would count where the operator did not ask for it: in a URL that ends up in logs, or in a cookie
-/// that a page of another site can send.
+/// If this failed, a token would be accepted where the operator did not enable it: in a URL that ends up in logs, or in a cookie that a
+/// page of another site can send.
 #[tokio::test]
 async fn r010_r011_places_that_are_not_configured_are_not_looked_at() -> Result<()> {
     let world = world().await;
@@ -224,12 +224,12 @@ async fn r010_r011_places_that_are_not_configured_are_not_looked_at() -> Result<
     Ok(())
 }
 
-/// Pages cannot set `Authorization` on a WebSocket. If the token were not taken off the list, the service would see it, and
-/// could choose it as the protocol, which would send it back into the open.
+/// Pages cannot set `Authorization` on a WebSocket. If the token were not removed from the list, the service would see it, and could select
+/// it as the protocol, which would send it back in the clear.
 #[tokio::test]
 async fn r082_a_token_among_the_subprotocols_is_stripped_and_the_other_one_is_negotiated() -> Result<()> {
     let world = world().await;
-    // Before 1.39, Envoy does not go on with a handshake whose head alone was held.
+    // Before 1.39, Envoy does not continue a handshake of which only the headers were held.
     let listeners = if envoy::version()? < (1, 39) {
         &["web-socket"][..]
     } else {
@@ -295,7 +295,7 @@ async fn r082_without_opting_in_a_token_among_the_subprotocols_is_none() -> Resu
     Ok(())
 }
 
-/// If this failed, a token that is not valid would open a WebSocket, by whatever way it comes.
+/// If this failed, an invalid token would open a WebSocket, in whichever place it is sent.
 #[tokio::test]
 async fn r082_a_handshake_whose_token_is_not_active_or_not_alone_is_refused() -> Result<()> {
     let world = world().await;
@@ -317,8 +317,8 @@ async fn r082_a_handshake_whose_token_is_not_active_or_not_alone_is_refused() ->
     Ok(())
 }
 
-/// A field may hold bytes that are not UTF-8 (RFC 9110 §5.5). If those beside a token were changed, a service would not know
-/// its own cookies any more.
+/// A field may contain bytes that are not UTF-8 (RFC 9110 §5.5). If those beside a token were changed, a service would no longer recognize
+/// its own cookies.
 #[tokio::test]
 async fn r011_odd_bytes_beside_a_token_stay_as_they_are() -> Result<()> {
     let world = world().await;
@@ -331,8 +331,7 @@ async fn r011_odd_bytes_beside_a_token_stay_as_they_are() -> Result<()> {
     Ok(())
 }
 
-/// If requests that need the same answer did not share the question, a page that loads twenty things at once would ask twenty
-/// times.
+/// If requests with one token did not share an introspection, a page that loads twenty things at once would cause twenty.
 #[tokio::test]
 async fn r023_requests_share_an_introspection_wherever_their_token_is() -> Result<()> {
     let world = world().await;
@@ -348,13 +347,13 @@ async fn r023_requests_share_an_introspection_wherever_their_token_is() -> Resul
     Ok(())
 }
 
-/// A token that the server needs some time to find active, so that a first request waits; and its JWT.
+/// Returns a token that the server takes some time to report as active, so that a first request waits; and its JWT.
 fn slowly_active(world: &World) -> (String, String) {
     let jwt = jwt::valid();
     (world.answered(Response::jwt(&jwt).after(VERDICT)), jwt)
 }
 
-/// A request with a token in its URL to the API that answers with these fields.
+/// Sends a request with a token in its URL to the API, whose response has these `Cache-Control` fields.
 async fn answered_by_the_api(cache_control: &[&str]) -> Result<Outcome> {
     let world = world().await;
     let (token, _) = slowly_active(world);
@@ -368,7 +367,7 @@ fn cache_control(outcome: &Outcome) -> Vec<&str> {
     fields.iter().filter_map(|value| value.to_str().ok()).collect()
 }
 
-/// The call is served, and its token is nowhere.
+/// Asserts that the call is served and its token arrives nowhere.
 async fn hidden(world: &World, call: Call<'_>, token: &str) -> Result<Outcome> {
     let outcome = call.await?.is_served();
     assert_hidden(world, "", token);
@@ -415,7 +414,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// The subprotocol that is a token.
+/// Returns a token as a subprotocol.
 fn prefixed(token: &str) -> String {
     format!("access_token.{token}")
 }
@@ -423,18 +422,18 @@ fn prefixed(token: &str) -> String {
 const PROTOCOL: &str = "sec-websocket-protocol";
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
-/// The first request with a token waits for the server, the second finds the answer in the cache.
+/// The first request with a token waits for the server, the second is a cache hit.
 const COLD_AND_CACHED: [&str; 2] = ["cold", "cached"];
 
-/// How long the scripted server thinks.
+/// How long the scripted server delays its response.
 const VERDICT: Duration = Duration::from_millis(100);
 
-/// If this failed, a service that answers TRACE as RFC 9110 §9.3.8 says would show the JWT to the client.
+/// If this failed, a service that responds to TRACE as RFC 9110 §9.3.8 says would show the JWT to the client.
 #[tokio::test]
 async fn r177_a_request_that_is_reflected_goes_nowhere_with_a_token() -> Result<()> {
     let world = world().await;
     let token = world.active();
-    // Over HTTP/1.1, Envoy itself refuses the methods that it does not know.
+    // Over HTTP/1.1, Envoy itself refuses methods that it does not know.
     for (method, protocol) in [
         ("TRACE", Protocol::Http1),
         ("TRACE", Protocol::Http2),

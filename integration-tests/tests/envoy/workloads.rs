@@ -1,5 +1,5 @@
-//! Which workload may call, in a real Envoy with mutual TLS: the certificates are real ones with SPIFFE IDs, and who the caller
-//! is counts beside the token, never instead of it.
+//! Which workload may call, in a real Envoy with mutual TLS: the certificates are real ones with SPIFFE IDs, and the caller's identity
+//! counts in addition to the token, never instead of it.
 
 use anyhow::Result;
 use integration_tests::certificates::{Certificate, CertificateAuthority};
@@ -42,7 +42,7 @@ async fn start() -> Result<Mesh> {
 }
 
 impl Mesh {
-    /// A request of a workload with these names.
+    /// A request from a workload with these URIs.
     fn call(&self, uris: &[&str], request: Request) -> Result<Call<'_>> {
         self.call_by(Some(&self.authority.certify_workload(uris)?), request)
     }
@@ -84,7 +84,7 @@ async fn r084_a_workload_that_the_rule_names_is_admitted_with_a_token_and_no_oth
     Ok(())
 }
 
-/// If this failed, the certificate of a workload would do in the place of the user's token.
+/// If this failed, the certificate of a workload would be accepted instead of the user's token.
 #[tokio::test]
 async fn r001_r035_the_right_workload_needs_a_token_and_its_scope() -> Result<()> {
     let mesh = mesh().await;
@@ -99,8 +99,7 @@ async fn r001_r035_the_right_workload_needs_a_token_and_its_scope() -> Result<()
     Ok(())
 }
 
-/// If a workload that may not call learned whether a token is good, it could try tokens that it has stolen; and the server
-/// would be asked for it.
+/// If an unauthorized workload learned whether a token is valid, it could try stolen tokens; and the server would introspect them for it.
 #[tokio::test]
 async fn r084_a_workload_that_may_not_call_learns_nothing_about_tokens() -> Result<()> {
     let mesh = mesh().await;
@@ -115,8 +114,7 @@ async fn r084_a_workload_that_may_not_call_learns_nothing_about_tokens() -> Resu
     Ok(())
 }
 
-/// The caller chooses `Origin`. If this failed, any workload could reach the service with a request that looks like a
-/// preflight.
+/// The caller chooses `Origin`. If this failed, any workload could reach the service with a request that looks like a preflight.
 #[tokio::test]
 async fn r080_r084_a_preflight_obeys_the_peers_of_the_rule() -> Result<()> {
     let mesh = mesh().await;
@@ -135,7 +133,7 @@ async fn r080_r084_a_preflight_obeys_the_peers_of_the_rule() -> Result<()> {
     Ok(())
 }
 
-/// If Envoy accepted certificates of any authority, an attacker could issue one with the name of a workload that may call.
+/// If Envoy accepted certificates of any authority, an attacker could issue one with the name of an authorized workload.
 #[tokio::test]
 async fn r084_a_certificate_of_another_authority_does_not_get_through_the_handshake() -> Result<()> {
     let mesh = mesh().await;
@@ -155,7 +153,7 @@ async fn r084_a_certificate_of_another_authority_does_not_get_through_the_handsh
     Ok(())
 }
 
-/// If this failed, a caller on a listener without client certificates could name itself in a field, or would pass.
+/// If this failed, a caller at a listener without client certificates could name itself in a field, or would be admitted.
 #[tokio::test]
 async fn r084_without_a_certificate_there_is_no_workload_identity() -> Result<()> {
     let mesh = mesh().await;

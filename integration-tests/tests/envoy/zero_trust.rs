@@ -1,6 +1,5 @@
-//! Zero trust inside the cluster: behind the ingress, the API has a sidecar that verifies every JWT by itself. What the
-//! ingress forwards passes there; what did not come through the ingress, or is not what the authorization server signed,
-//! does not.
+//! Zero trust inside the cluster: behind the ingress, the API has a sidecar that verifies every JWT itself. Requests that the ingress
+//! forwards pass there; requests that bypass the ingress, or whose JWT the authorization server did not sign, do not.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -13,7 +12,7 @@ use integration_tests::testkit::{World, by_scripted_server};
 use integration_tests::{jwt, sidecar};
 use serde_json::{Value, json};
 
-/// The chain of client, ingress, sidecar and API. At one listener, a scripted server takes the place of the one whose word counts.
+/// A chain of client, ingress, sidecar and API. At one listener, a scripted server replaces the trusted one.
 struct Chain {
     world: World,
     sidecar: Envoy,
@@ -40,7 +39,7 @@ async fn jwt_of(world: &World, token: &str) -> Result<String> {
     world.orders(token).await?.is_served().jwt()
 }
 
-/// If this failed, what the filter forwards would be no JWT that a service can verify.
+/// If this failed, the filter would not forward a JWT that a service can verify.
 #[tokio::test]
 async fn r074_the_sidecar_verifies_the_jwt_of_the_opaque_token_and_the_api_receives_it() -> Result<()> {
     let world = &chain().await.world;
@@ -62,7 +61,7 @@ async fn r074_past_the_ingress_nothing_but_the_jwt_itself_reaches_the_api() -> R
     let straight = || world.get("/orders").by(sidecar.client(sidecar::INBOUND));
     straight().bearer(&jwt).await?.is_served();
     straight().await?.has_status(401);
-    // It says that it needs no signature (RFC 7519 §6).
+    // Its header says that it needs no signature (RFC 7519 §6).
     let unsigned = jwt::altered(&jwt, |parts| {
         parts[0] = jwt::encoded(&json!({"alg": "none", "typ": "at+jwt"}));
         parts[2].clear();
@@ -88,7 +87,7 @@ async fn r041_the_sidecar_stops_a_forged_jwt_that_the_ingress_was_made_to_forwar
     Ok(())
 }
 
-/// JWTs with the claims of this one, or with more, that the authorization server did not sign.
+/// JWTs with the claims of this one or with more, which the authorization server did not sign.
 fn forgeries(jwt: &str) -> Result<[(&'static str, String); 3]> {
     let claims = jwt::claims(jwt)?;
     let more_claims = merged(&claims, json!({"scope": "orders:read orders:write"}));

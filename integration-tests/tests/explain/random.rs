@@ -1,4 +1,4 @@
-//! Random configurations and requests: few names, so that they collide, in all spellings.
+//! Random configurations and requests, with few names, so that they collide, in all spellings.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use phantom_token_core::Settings;
 use phantom_token_core::driver::Request;
 use serde_json::{Map, Value, json};
 
-/// A configuration without errors.
+/// Returns a valid configuration.
 pub fn configuration(rng: &mut Rng) -> Value {
     loop {
         let configuration = attempt(rng);
@@ -18,7 +18,7 @@ pub fn configuration(rng: &mut Rng) -> Value {
     }
 }
 
-/// A request, and what the server says of its token, if it says anything.
+/// Returns a request, and the server's claims for its token. `None` if the server does not respond with claims.
 pub fn request(rng: &mut Rng, now: Duration) -> (Request, Option<Map<String, Value>>) {
     let number = rng.u64(..);
     let query = match rng.u8(..16) {
@@ -214,16 +214,16 @@ fn claims(rng: &mut Rng, now: u64) -> Map<String, Value> {
     claims
 }
 
-/// One of these, between bars.
+/// Returns one of these choices, which are separated by bars.
 fn one(rng: &mut Rng, choices: &'static str) -> &'static str {
     let choices: Vec<&str> = choices.split('|').collect();
     choices[rng.usize(..choices.len())]
 }
 
-/// The member of a JSON answer that holds a JWT, where one does.
+/// The member of a JSON response that contains the JWT, where there is one.
 pub const JWT_FIELD: &str = "jwt";
 
-/// Most requests are to the first.
+/// Most requests are for the first host.
 const HOSTS: &str = "api.example.com|api.example.com|api.example.com|api.example.com|api.example.com|api.example.com|\
     api.example.com|api.example.com|API.example.com|shop.example.com|shop.example.org|api.example.com:8443|\
     api.example.com.|[::1]|a b";

@@ -1,4 +1,4 @@
-//! Recorded behaviour of authorization servers, and the expected output of `probe` for each: `servers.yaml`.
+//! Recorded behavior of authorization servers, and the expected output of `probe` for each: `servers.yaml`.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -9,11 +9,11 @@ use integration_tests::scripted_server::{self, Introspection, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The tokens that a server knows; all others, it does not.
+/// The tokens that a server knows. It knows no others.
 pub const ACCESS: &str = "the-access-token-of-a-user";
 pub const REFRESH: &str = "the-refresh-token-of-a-user";
 
-/// A secret with what generators make.
+/// A secret with the characters that generators use.
 pub const SECRET: &str = "s3cret with:all+of/them%";
 
 #[derive(Deserialize)]
@@ -24,38 +24,38 @@ pub struct Server {
     /// Edits of the usual configuration (RFC 7396).
     #[serde(default)]
     pub edits: Value,
-    /// The first that fits a request is the answer to it. Where none does, the token is not active.
+    /// The first answer that matches a request is returned. If none does, the token is not active.
     #[serde(default)]
     answers: Vec<Answer>,
     #[serde(default = "sound")]
     pub says: Vec<String>,
     #[serde(default = "unsound")]
     pub never: Vec<String>,
-    /// The lines of configuration that follow.
+    /// The lines of configuration that `probe` suggests.
     #[serde(default = "nothing")]
     pub follows: Value,
     #[serde(default = "yes")]
     pub is_fine: bool,
 }
 
-/// A request fits if it has all that is named here.
+/// An answer, and the conditions that a request has to meet for it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answer {
-    /// About one of these tokens.
+    /// The request is about one of these tokens.
     #[serde(default)]
     to: Vec<Token>,
     accept: Option<String>,
-    /// Whether it has `token_type_hint`.
+    /// Whether the request has `token_type_hint`.
     hint: Option<bool>,
     basic: Option<bool>,
-    /// Whether Basic has the secret as it is.
+    /// Whether Basic contains the secret unencoded.
     raw_secret: Option<bool>,
-    /// Whether the form has the secret.
+    /// Whether the form contains the secret.
     posted_secret: Option<bool>,
-    /// Active, with these edits of what servers say of alice's token.
+    /// Active, with these edits of the usual response for alice's token.
     user: Option<Value>,
-    /// Active, with these edits of what all servers say.
+    /// Active, with these edits of what all servers return.
     active: Option<Value>,
     json: Option<Value>,
     /// The claims of an introspection response as a JWT (RFC 9701).
@@ -80,7 +80,7 @@ impl Server {
         serde_saphyr::from_str(include_str!("servers.yaml")).context("servers.yaml")
     }
 
-    /// Starts it, and gives its port.
+    /// Starts the server and returns its port.
     pub fn start(self) -> Result<u16> {
         scripted_server::serve(move |asked| {
             let answer = self.answers.iter().find(|answer| answer.fits(&asked));
@@ -144,7 +144,7 @@ pub fn inactive() -> Response {
     Response::json(&json!({"active": false})).header("cache-control", "no-store")
 }
 
-/// What is said of a server without faults.
+/// What `probe` reports about a server without faults.
 fn sound() -> Vec<String> {
     ["accepted: the token given is active", "token        good"].map(str::to_owned).into()
 }

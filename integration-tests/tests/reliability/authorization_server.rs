@@ -1,4 +1,4 @@
-//! The authorization server fails.
+//! Failures of the authorization server.
 
 use anyhow::Result;
 use integration_tests::fault::{FAULTS, Fault, Harm};
@@ -7,8 +7,8 @@ use integration_tests::trial::Gateway;
 
 use crate::effort;
 
-/// If this failed, a fault of the authorization server would let a request in, keep one waiting for ever, make clients discard
-/// valid tokens, or outlast itself. All faults hit the same Envoy: if one left something behind, the next would show it.
+/// If this failed, a fault of the authorization server would let a request in, keep one waiting forever, make clients discard valid tokens,
+/// or outlast itself. All faults hit the same Envoy: if one left something behind, the next would show it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_survives_every_server_fault() -> Result<()> {
     effort::with_workers(async |workers| {
@@ -21,8 +21,8 @@ async fn the_gateway_survives_every_server_fault() -> Result<()> {
     .await
 }
 
-/// If this failed, there would be no cure for a server that closes connections just when the next request comes: a retry may meet
-/// another connection that it closes, but not where Envoy keeps none.
+/// If this failed, there would be no remedy for a server that closes connections just when the next request arrives: a retry may meet
+/// another such connection, but not where Envoy keeps none.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_connection_reuse_closed_connections_cause_no_failures() -> Result<()> {
     effort::with_workers(async |workers| {
@@ -36,8 +36,8 @@ async fn without_connection_reuse_closed_connections_cause_no_failures() -> Resu
     .await
 }
 
-/// If this failed, the gateway would bear faults only as long as few are there: all these wait at once for a server that
-/// hangs, and come again at once when it is back.
+/// If this failed, the gateway would withstand faults only with few clients: all of these wait at once for a server that hangs, and return
+/// at once when it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_clients_survive_a_hanging_server() -> Result<()> {
     let mut gateway = Gateway::start("reliability-crowded", 2, |_| ()).await?;

@@ -1,4 +1,4 @@
-//! The extent of the trials: enough for every test run, or everything that the page of results reports.
+//! The extent of the trials: enough for every test run, or everything that docs/reliability.md reports.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use integration_tests::load::LoadProfile;
 use integration_tests::trial::{Effort, MARGIN, TIMEOUT};
 
-/// What is tried with each fault.
+/// The usual effort for each fault.
 pub fn usual() -> Effort {
     match is_full() {
         true => heavy(),
@@ -15,7 +15,7 @@ pub fn usual() -> Effort {
     }
 }
 
-/// Tries gateways of one, two and four workers: all at once, unless the load at each is large.
+/// Tries gateways with one, two and four workers: concurrently, unless the load on each is large.
 pub async fn with_workers(try_one: impl AsyncFn(u32) -> Result<()>) -> Result<()> {
     if is_full() {
         for workers in WORKERS {
@@ -27,7 +27,7 @@ pub async fn with_workers(try_one: impl AsyncFn(u32) -> Result<()>) -> Result<()
     Ok(())
 }
 
-/// A load of five hundred.
+/// A load of five hundred clients.
 pub fn heavy() -> Effort {
     match is_full() {
         true => effort(500, 600, 5000),
@@ -35,7 +35,7 @@ pub fn heavy() -> Effort {
     }
 }
 
-/// A fault has to last longer than the gateway waits for an introspection.
+/// An effort. The phase has to be longer than the introspection timeout.
 fn effort(clients: usize, pause: u64, phase: u64) -> Effort {
     let load = LoadProfile { clients, pause: Duration::from_millis(pause), patience: TIMEOUT + MARGIN };
     Effort { load, phase: Duration::from_millis(phase) }

@@ -1,4 +1,4 @@
-//! Envoy itself restarts or changes.
+//! Restarts and changes of Envoy itself.
 
 use anyhow::{Result, ensure};
 use integration_tests::trial::{DRAINED, GOES, Gateway};
@@ -32,7 +32,7 @@ async fn envoy_is_drained_and_started_again() -> Result<()> {
     .await
 }
 
-/// If this failed, a crash would be worse than the time until Envoy is back.
+/// If this failed, a crash would affect clients for longer than until Envoy is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_is_killed_and_started_again() -> Result<()> {
     effort::with_workers(async |workers| {

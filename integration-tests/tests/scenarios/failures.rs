@@ -1,4 +1,4 @@
-//! Callouts that fail, in every way that hosts have for it.
+//! Callouts that fail, in every way in which hosts report it.
 
 use anyhow::ensure;
 use integration_tests::deterministic_host::fixture::orders_of;
@@ -17,7 +17,7 @@ pub const SCENARIOS: &[Scenario] = &[
         story.refuses(&orders_of(TOKEN), 503, "")
     }),
     Scenario::Usual("no answer", |story| {
-        // Envoy answers by itself, 504 or 503; the other calls back without header fields, whatever the reason was.
+        // Envoy replies to the callout itself, with 504 or 503; ngx_wasm_module calls back without header fields, whatever the reason.
         let [timeout, other] = story.on([504, 503], [503, 503]);
         for (answer, status) in
             [(Answer::TimedOut, timeout), (Answer::Refused, other), (Answer::Reset, other)]

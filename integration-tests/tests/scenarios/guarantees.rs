@@ -1,5 +1,5 @@
-//! The host features that the filter relies on (listed in docs/hosts.md), removed one by one from Envoy, with either package.
-//! The other scenarios cover Kong's host, which lacks nearly all of them.
+//! The host features that the filter relies on (listed in docs/hosts.md), removed one by one from Envoy, with either package. The other
+//! scenarios cover Kong's host, which lacks nearly all of them.
 
 use anyhow::{Result, ensure};
 use integration_tests::deterministic_host::fixture::{ISSUER, orders_of};
@@ -18,14 +18,14 @@ fn r146_kongs_package_relies_on_no_guarantee() -> Result<()> {
         let lacks = vec![Guarantee::Switches, *guarantee];
         let opened = what_opens(Package::Kong, lacks.clone())?;
         ensure!(opened.is_empty(), "without {guarantee:?}: {opened:#?}");
-        // A write to shared data that is full is a trap, which no filter can foresee.
+        // A write to shared data that is full traps, which no filter can foresee.
         let may_serve_nobody = *guarantee == Guarantee::Evicts;
         ensure!(may_serve_nobody || serves(Package::Kong, lacks)?, "without {guarantee:?}, nobody is served");
     }
     Ok(())
 }
 
-/// If this failed, Envoy's package would take a host for Envoy that is none, and open what is listed below.
+/// If this failed, Envoy's package would mistake another host for Envoy, and let through the attacks below.
 #[test]
 fn r142_r146_a_package_on_the_wrong_host_denies_every_request() -> Result<()> {
     for guarantee in Guarantee::ALL {
@@ -34,13 +34,13 @@ fn r142_r146_a_package_on_the_wrong_host_denies_every_request() -> Result<()> {
         ensure!(opened.is_empty(), "without {guarantee:?}: {opened:#?}");
         ensure!(!serves(Package::Envoy, lacks)?, "without {guarantee:?}, somebody is served");
     }
-    // Envoy goes on with the configuration that it had; without one, it serves no request.
+    // Envoy keeps its earlier configuration; without one, it serves no request.
     let setup = Setup { package: Some(Package::Kong), ..Setup::new(configured(json!({}))) };
     ensure!(Host::start(setup).is_err());
     Ok(())
 }
 
-/// If this failed, the list of what is taken for granted of Envoy alone would be too long or too short.
+/// If this failed, the list of features that are assumed only of Envoy would be too long or too short.
 #[test]
 fn r146_envoys_package_relies_on_the_listed_guarantees_only() -> Result<()> {
     for guarantee in Guarantee::ALL {
@@ -51,7 +51,8 @@ fn r146_envoys_package_relies_on_the_listed_guarantees_only() -> Result<()> {
     Ok(())
 }
 
-/// Of these, only Envoy is believed; tests in real Envoys show each (docs/hosts.md). `ListsAll` is noticed where the count is right.
+/// Only Envoy is trusted to have these; tests in real Envoys show each (docs/hosts.md). A lack of `ListsAll` is noticed where the count is
+/// right.
 const OF_ENVOY: &[Guarantee] = &[
     Guarantee::Removes,
     Guarantee::ListsAll,
@@ -61,7 +62,7 @@ const OF_ENVOY: &[Guarantee] = &[
     Guarantee::TellsConnections,
 ];
 
-/// Whether a good token passes.
+/// Whether a request with a valid token is served.
 fn serves(package: Package, lacks: Vec<Guarantee>) -> Result<bool> {
     let mut host = host(package, lacks, json!({}))?;
     let Ok(id) = host.request(0, &orders_of("opaque-1")) else { return Ok(false) };
@@ -69,7 +70,7 @@ fn serves(package: Package, lacks: Vec<Guarantee>) -> Result<bool> {
     Ok(forwarded(&host, id).is_some_and(|headers| headers.has_value("authorization")))
 }
 
-/// All attacks that come through.
+/// Returns all attacks that succeed.
 fn what_opens(package: Package, lacks: Vec<Guarantee>) -> Result<Vec<String>> {
     let mut opened = Vec::new();
     for (name, edits, attack) in ATTACKS {
@@ -85,7 +86,8 @@ fn what_opens(package: Package, lacks: Vec<Guarantee>) -> Result<Vec<String>> {
     Ok(opened)
 }
 
-/// What a service must not receive: the client's token, a claim that the client has made up, or what is for others.
+/// Returns what a service must not receive: the client's token, a forged claim, or a request that has to be refused. `None` if there is
+/// none of these.
 fn leak(headers: &HeaderMap) -> Option<&'static str> {
     let any = |text: &str| headers.iter().any(|(_, value)| String::from_utf8_lossy(value).contains(text));
     match () {
@@ -177,7 +179,7 @@ const ATTACKS: &[Attack] = &[
         |host| {
             send(host, &orders_of("opaque-1"));
             host.advance(std::time::Duration::from_secs(1));
-            // Where this traps, what waits goes on by itself.
+            // If this traps, waiting requests continue by themselves.
             let _ = host.tick();
             answer(host, Answer::response(200, "application/json", r#"{"active":false}"#));
         },
@@ -238,7 +240,7 @@ fn host(package: Package, lacks: Vec<Guarantee>, edits: Value) -> Result<Host> {
     Host::start(Setup { package: Some(package), lacks, has_zone, zone_keys, ..Setup::new(configuration) })
 }
 
-/// Sends a request. Where the module is stopped by it, the host does what it does then.
+/// Sends a request. `None` if it stops the module, whereupon the host does what it does in that case.
 fn send(host: &mut Host, request: &Request) -> Option<StreamId> {
     host.request(0, request).ok()
 }

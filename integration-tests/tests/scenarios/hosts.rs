@@ -1,4 +1,4 @@
-//! What hosts do to the filter: refuse, trap, resume by themselves, deliver bodies early, change the configuration.
+//! What hosts do to the filter: refuse calls, trap, resume requests by themselves, deliver bodies early, change the configuration.
 
 use anyhow::ensure;
 use integration_tests::deterministic_host::fixture::orders_of;
@@ -40,7 +40,7 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     Scenario::Own("there is no zone for shared data, but it is wanted", |behaviour| {
         let mut story = Story::set_up(behaviour, |setup| setup.has_zone = false)?;
-        // Envoy needs none. The other stops the module while it reads the head, and answers 500 itself.
+        // Envoy needs none. ngx_wasm_module stops the module while it reads the headers, and replies with 500 itself.
         let trapped = story.host.request(0, &orders_of(TOKEN)).is_err();
         ensure!(trapped == story.on(false, true));
         ensure!(story.questions() == story.on(1, 0));
@@ -53,7 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
         story.answer(Answer::Reset)?;
         match story.behaviour {
             Behaviour::Envoy => story.waits(id)?,
-            // It goes on, whatever the filter wants; so there is nothing left in it.
+            // The request continues whatever the filter wants, so nothing is left in it.
             Behaviour::NgxWasm => story.goes_on_bare(id)?,
         }
         Ok(())
@@ -72,7 +72,7 @@ pub const SCENARIOS: &[Scenario] = &[
                 State::Forwarded { headers } => headers.clone(),
                 _ => story.host.stream(id).headers().clone(),
             };
-            // The JWT is written last, so it may be there when "go on" traps, and nothing else may.
+            // The JWT is written last, so only it may be present when the call to continue traps.
             let may_be_there = function == "proxy_continue_stream";
             let mut values =
                 headers.iter().filter(|(name, value)| *name == "authorization" && !value.is_empty());
@@ -101,7 +101,7 @@ pub const SCENARIOS: &[Scenario] = &[
         let id = story.ask_active(&orders_of(TOKEN))?;
         match behaviour {
             Behaviour::Envoy => story.passes(id).map(drop)?,
-            // Who relies on them would miss them, so nothing goes on.
+            // A service that relies on these fields would miss them, so nothing is forwarded.
             Behaviour::NgxWasm => story.refused(id, 500, "")?,
         }
         Ok(story)
@@ -113,7 +113,7 @@ pub const SCENARIOS: &[Scenario] = &[
             let started = Host::start(Setup { behaviour, ..Setup::new(bad.clone()) });
             ensure!(started.is_ok() == (behaviour == Behaviour::NgxWasm));
             if let Ok(mut host) = started {
-                // Kong would serve a new route without the filter, or go on with old rules for all.
+                // Kong would serve a new route without the filter, or continue with old rules for all.
                 let id = host.request(0, &Request::get("/public"))?;
                 ensure!(host.stream(id).state().status() == Some(500));
             }

@@ -57,7 +57,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::Usual("requests with one token share a question where the host can switch", |story| {
         let ids =
             [story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?];
-        // Where the effective context stays what it is, a filter that tried would change the wrong request.
+        // Where the effective context cannot be switched, a filter that tried would change the wrong request.
         ensure!(story.questions() == story.on(1, 3));
         story.answer_active()?;
         ids.iter().try_for_each(|id| story.passes(*id).map(drop))?;
@@ -67,7 +67,8 @@ pub const SCENARIOS: &[Scenario] = &[
         let [first, second] = [story.send(&orders_of(TOKEN))?, story.send(&orders_of(TOKEN))?];
         story.host.disconnect(first)?;
         let active = story.active(json!({}));
-        // Envoy drops the answer to who is gone, and the root context asks again; ngx_wasm_module had the second ask for itself.
+        // Envoy drops the response for the client that left, and the root context introspects again; in ngx_wasm_module the second request
+        // introspects on its own.
         story.answer(active.clone())?;
         story.wait(1);
         story.host.tick()?;

@@ -19,7 +19,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ensure!(story.host.callout(fetch).headers.text(":path") == "/jwks");
         story.answer(published(&["old"]))?;
         story.passes(id)?;
-        // Right after a fetch, an unknown key fetches nothing: otherwise a client would decide how often that happens.
+        // Right after a fetch, an unknown key causes none: otherwise a client would decide how often keys are fetched.
         let second = signed(&mut story, "new", json!({"jti": "2"}));
         let id = story.ask(&orders_of("opaque-2"), Answer::jwt(&second))?;
         ensure!(story.host.open_callouts().is_empty());
@@ -100,7 +100,7 @@ pub const SCENARIOS: &[Scenario] = &[
             story.host.tick()?;
             story.answer(Answer::Refused)?;
         }
-        // From the 540th second to the 800th, at 30 s of cool-down.
+        // From the 540th second to the 800th, with a cool-down of 30 s.
         ensure!((8..=9).contains(&(story.questions() - before)), "{}", story.questions() - before);
         Ok(story)
     }),
@@ -115,7 +115,7 @@ pub const SCENARIOS: &[Scenario] = &[
         for _ in 0..2 {
             let id = story.send(&orders_of(TOKEN))?;
             ensure!(story.passes(id)? == old);
-            // The renewal, then the keys; and once they are there, another try.
+            // The refresh, then the keys; and once they are available, another attempt.
             for _ in 0..2 {
                 story.wait(1);
                 story.host.tick()?;
@@ -143,7 +143,7 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
 ];
 
-/// Two workers, published keys, and answers that are kept for long.
+/// A setup with two workers, published keys, and responses that are cached for long.
 fn sharing(behaviour: Behaviour, edits: Value) -> Result<Story> {
     let mut configuration = configured(json!({
         "keys": {"jwks_uri": "https://login.example.com/jwks"}, "cache": {"max_ttl": "50m"},

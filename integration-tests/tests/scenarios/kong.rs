@@ -1,5 +1,5 @@
-//! Where Kong's ngx_wasm_module differs from Envoy, in what services and clients receive. Each of these scenarios once bypassed
-//! the filter there, or stopped a worker.
+//! The differences of Kong's ngx_wasm_module from Envoy, in what services and clients receive. Each of these scenarios once bypassed the
+//! filter there, or stopped a worker.
 
 use anyhow::{Result, ensure};
 use integration_tests::deterministic_host::fixture::orders_of;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::Scenario;
 use crate::story::{Story, TOKEN, configured};
 
-/// What is taken off a request.
+/// Fields that are removed from a request.
 pub const TAKEN_OFF: &[Scenario] = &[
     Scenario::Own("several claim fields of one name", |behaviour| {
         let claim_to_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
@@ -23,7 +23,7 @@ pub const TAKEN_OFF: &[Scenario] = &[
                 story.passes(id)?;
                 ensure!(values_of(&story, id, "x-user-id")? == ["alice"], "{:?}", story.forwarded(id)?);
             }
-            // The host changes one of them, and there is no way to reach the others.
+            // The host changes only one of them, and the others cannot be reached.
             Behaviour::NgxWasm => story.refused(id, 400, "")?,
         }
         Ok(story)
@@ -56,7 +56,7 @@ pub const TAKEN_OFF: &[Scenario] = &[
     }),
 ];
 
-/// How many fields a request has.
+/// The number of fields in a request.
 pub const FIELDS: &[Scenario] = &[
     Scenario::Own("more fields than the host shows, the last of them forged or a token", |behaviour| {
         let claim_to_headers = json!([{"header": "x-user-id", "pointer": "/sub"}]);
@@ -92,9 +92,9 @@ pub const FIELDS: &[Scenario] = &[
     }),
 ];
 
-/// What rules look at.
+/// The targets that rules check.
 pub const TARGETS: &[Scenario] = &[
-    // HTTP/1.0 knows such requests.
+    // HTTP/1.0 allows such requests.
     Scenario::Own("no host", |behaviour| {
         let rules = json!([
             {"path": "/", "access": "public"}, {"path": "/", "hosts": ["admin.example.com"]},
@@ -118,7 +118,7 @@ pub const TARGETS: &[Scenario] = &[
     }),
 ];
 
-/// What stops the module, and what goes on then.
+/// What stops the module, and what happens to requests then.
 pub const TRAPS: &[Scenario] = &[
     Scenario::Usual("the timer updates gauges", |story| {
         let waiting = story.send(&orders_of(TOKEN))?;
@@ -155,14 +155,14 @@ pub const TRAPS: &[Scenario] = &[
         story.host.trap("proxy_get_current_time_nanoseconds");
         ensure!(story.host.request(0, &orders_of("opaque-3")).is_err());
         for callout in story.host.open_callouts() {
-            // Where a new VM has begun, it does not know what the old one asked.
+            // A new VM does not know the callouts of the old one.
             let _ = story.host.answer(callout, inactive());
         }
         if behaviour == Behaviour::NgxWasm {
             waiting.into_iter().try_for_each(|id| story.goes_on_bare(id))?;
             story.serves(&orders_of("opaque-4"))?;
         }
-        // Envoy answers 503 from then on.
+        // Envoy replies with 503 from then on.
         Ok(story.judged_but_for_what_was_stopped())
     }),
     Scenario::Own("keys, without a zone and without sharing", |behaviour| {
@@ -222,7 +222,7 @@ pub const TRAPS: &[Scenario] = &[
     }),
 ];
 
-/// What clients hear.
+/// The replies that clients receive.
 pub const REPLIES: &[Scenario] = &[
     Scenario::Own("a callout that ends without a body", |behaviour| {
         for answer in [
@@ -269,7 +269,7 @@ pub const REPLIES: &[Scenario] = &[
     }),
 ];
 
-/// What a configuration asks of a host that cannot do it.
+/// Configurations that require what the host cannot do.
 pub const CONFIGURATIONS: &[Scenario] =
     &[Scenario::Own("a configuration asks for what the host cannot do", |behaviour| {
         for edits in [
@@ -303,7 +303,7 @@ fn values_of(story: &Story, id: StreamId, name: &str) -> Result<Vec<String>> {
     Ok(values.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect())
 }
 
-/// How many fields the host counts in a request.
+/// The number of fields that the host counts in a request.
 fn story_fields(request: &Request, behaviour: Behaviour) -> usize {
     let host = usize::from(behaviour == Behaviour::NgxWasm);
     request.field_names().filter(|name| !name.starts_with(':')).count() + host

@@ -1,8 +1,8 @@
-//! Whole sequences in the deterministic host, each in one like Envoy and in one like Kong's ngx_wasm_module, with the same
-//! result unless the scenario says why it differs.
+//! Whole sequences of events in the deterministic host, each in one like Envoy and in one like Kong's ngx_wasm_module, with the same result
+//! unless the scenario says why it differs.
 //!
-//! Whatever happens, services receive only requests with a JWT issued for them, or those that need none; no token is in a log
-//! or in a response; and no request waits for ever.
+//! Whatever happens, services receive only requests with a JWT issued for them, or those that need none; no token is in a log or in a
+//! response; and no request waits forever.
 
 mod failures;
 mod guarantees;
@@ -20,11 +20,11 @@ use integration_tests::deterministic_host::Behaviour;
 
 use crate::story::Story;
 
-/// A name, and what happens.
+/// A named scenario.
 enum Scenario {
-    /// In a host of one worker with the usual configuration.
+    /// In a host with one worker and the usual configuration.
     Usual(&'static str, fn(&mut Story) -> Result<()>),
-    /// In hosts of its own.
+    /// In its own hosts.
     Own(&'static str, fn(Behaviour) -> Result<Story>),
 }
 
@@ -47,7 +47,7 @@ impl Scenario {
     }
 }
 
-/// If this failed, what was kept would be served to the wrong request, too long, or on one host only.
+/// If this failed, a cached response would be used for the wrong request, too long, or on one host only.
 #[test]
 fn r023_r055_what_is_kept_serves_alike_on_all_hosts() -> Result<()> {
     play(keeping::SCENARIOS)
@@ -65,13 +65,13 @@ fn signatures_are_verified_alike_on_all_hosts() -> Result<()> {
     play(keys::SCENARIOS)
 }
 
-/// If this failed, a stolen token or proof would be good for something.
+/// If this failed, a stolen token or proof would be useful.
 #[test]
 fn r090_r093_senders_are_held_to_their_keys_alike_on_all_hosts() -> Result<()> {
     play(senders::SCENARIOS)
 }
 
-/// If this failed, one server's word would count for another's tokens.
+/// If this failed, one server's response would count for another's tokens.
 #[test]
 fn several_servers_are_alike_on_all_hosts() -> Result<()> {
     play(servers::SCENARIOS)
@@ -83,7 +83,7 @@ fn r038_r074_what_hosts_do_to_the_filter_opens_nothing() -> Result<()> {
     play(hosts::SCENARIOS)
 }
 
-/// If this failed, what a client sends would reach services in a place that they trust.
+/// If this failed, a field from a client would reach services where they trust it.
 #[test]
 fn r137_what_is_taken_off_is_empty_in_what_services_receive() -> Result<()> {
     play(kong::TAKEN_OFF)
@@ -101,13 +101,13 @@ fn r139_rules_look_at_the_path_and_host_that_services_receive() -> Result<()> {
     play(kong::TARGETS)
 }
 
-/// If this failed, a token would go on with the request that the host resumes when the module has stopped.
+/// If this failed, a token would be forwarded with a request that the host resumes when the module has stopped.
 #[test]
 fn r140_a_module_that_is_stopped_forwards_no_token() -> Result<()> {
     play(kong::TRAPS)
 }
 
-/// If this failed, clients would wait for an answer that the host has lost, or hear which reason it was.
+/// If this failed, clients would wait for a reply that the host has lost, or learn the internal reason of a refusal.
 #[test]
 fn r143_refusals_reach_clients_and_disclose_no_more_than_they_should() -> Result<()> {
     play(kong::REPLIES)

@@ -1,4 +1,4 @@
-//! A story: a host with the filter, what was sent and issued in it, and what must be true of it at the end.
+//! A story: a host with the filter, what was sent and issued in it, and what must be true at its end.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,23 +15,23 @@ use serde_json::{Value, json};
 pub struct Story {
     pub host: Host,
     pub behaviour: Behaviour,
-    /// The JWTs that services may get.
+    /// The JWTs that services may receive.
     issued: BTreeSet<String>,
-    /// Requests that may go on without one.
+    /// Requests that may be forwarded without a JWT.
     bare: BTreeSet<StreamId>,
-    /// Requests that may wait at the end.
+    /// Requests that may still wait at the end.
     waiting: BTreeSet<StreamId>,
-    /// Whether the module was stopped, so that who waits may do so for ever on some hosts.
+    /// Whether the module was stopped, so that waiting requests may wait forever on some hosts.
     is_stopped: bool,
 }
 
 impl Story {
-    /// One worker, and the configuration of [`configured`].
+    /// A story with one worker and the configuration of [`configured`].
     pub fn new(behaviour: Behaviour, edits: Value) -> Result<Self> {
         Self::set_up(behaviour, |setup| setup.configuration = configured(edits))
     }
 
-    /// One worker, and the usual configuration.
+    /// A story with one worker and the usual configuration.
     pub fn usual(behaviour: Behaviour) -> Result<Self> {
         Self::new(behaviour, json!({}))
     }
@@ -44,7 +44,7 @@ impl Story {
         Ok(Self { host, behaviour, issued, bare, waiting, is_stopped })
     }
 
-    /// A request arrives at the first worker.
+    /// Sends a request to the first worker.
     pub fn send(&mut self, request: &Request) -> Result<StreamId> {
         self.send_to(0, request)
     }
@@ -53,38 +53,38 @@ impl Story {
         self.host.request(worker, request)
     }
 
-    /// A request with an opaque token arrives, and whatever is asked gets this answer.
+    /// Sends a request with an opaque token, and ends all open callouts with this answer.
     pub fn ask(&mut self, request: &Request, answer: Answer) -> Result<StreamId> {
         let id = self.send(request)?;
         self.answer(answer)?;
         Ok(id)
     }
 
-    /// A request arrives, and whatever is asked finds its token active.
+    /// Sends a request, and answers all open callouts that its token is active.
     pub fn ask_active(&mut self, request: &Request) -> Result<StreamId> {
         let active = self.active(json!({}));
         self.ask(request, active)
     }
 
-    /// A request whose token is active goes on with a JWT, which this says.
+    /// Sends a request whose token is active, and returns the JWT with which it is forwarded.
     pub fn serves(&mut self, request: &Request) -> Result<String> {
         let id = self.ask_active(request)?;
         self.passes(id)
     }
 
-    /// A request goes on with a JWT at once.
+    /// Sends a request, and returns the JWT with which it is forwarded immediately.
     pub fn passes_at_once(&mut self, request: &Request) -> Result<String> {
         let id = self.send(request)?;
         self.passes(id)
     }
 
-    /// A request is answered so at once.
+    /// Sends a request that is refused like this immediately.
     pub fn refuses(&mut self, request: &Request, status: u16, challenge: &str) -> Result<()> {
         let id = self.send(request)?;
         self.refused(id, status, challenge)
     }
 
-    /// A request is answered so when whatever is asked gets this answer.
+    /// Sends a request that is refused like this once all open callouts end with this answer.
     pub fn refuses_after(
         &mut self,
         request: &Request,
@@ -96,41 +96,41 @@ impl Story {
         self.refused(id, status, challenge)
     }
 
-    /// All open questions find their tokens active.
+    /// Answers all open callouts that their tokens are active.
     pub fn answer_active(&mut self) -> Result<()> {
         let active = self.active(json!({}));
         self.answer(active)
     }
 
-    /// All open questions get this answer.
+    /// Ends all open callouts with this answer.
     pub fn answer(&mut self, answer: Answer) -> Result<()> {
         self.host.answer_all(&answer)
     }
 
-    /// The one question that is open.
+    /// Returns the only open callout.
     pub fn question(&self) -> Result<CalloutId> {
         let open = self.host.open_callouts();
         let [question] = open[..] else { bail!("{} questions are open", open.len()) };
         Ok(question)
     }
 
-    /// How much was asked so far.
+    /// The number of callouts so far.
     pub fn questions(&self) -> usize {
         self.host.callouts().count()
     }
 
-    /// A JWT of the server's for this moment, with these claims instead of the usual; it may go on to services.
+    /// Returns a JWT of the server, issued now, with these edits of the usual claims. Services may receive it.
     pub fn jwt(&mut self, edits: Value) -> String {
         let claims = self.claims(edits);
         self.issue(jwt::with_claims(&claims))
     }
 
-    /// The answer that brings it.
+    /// Returns the answer with such a JWT.
     pub fn active(&mut self, edits: Value) -> Answer {
         Answer::jwt(&self.jwt(edits))
     }
 
-    /// Notes a JWT that may go on to services.
+    /// Records a JWT that services may receive.
     pub fn issue(&mut self, jwt: String) -> String {
         self.issued.insert(jwt.clone());
         jwt
@@ -144,7 +144,7 @@ impl Story {
         self.host.advance(Duration::from_secs(seconds));
     }
 
-    /// Lets a request go on without a JWT, for a reason that the scenario gives.
+    /// Allows a request to be forwarded without a JWT, for a reason that the scenario gives.
     pub fn goes_on_bare(&mut self, id: StreamId) -> Result<()> {
         let headers = self.forwarded(id)?;
         ensure!(!headers.has_value("authorization"), "it goes on with credentials: {headers:?}");
@@ -152,19 +152,19 @@ impl Story {
         Ok(())
     }
 
-    /// Lets a request wait at the end, for a reason that the scenario gives.
+    /// Allows a request to wait at the end, for a reason that the scenario gives.
     pub fn waits(&mut self, id: StreamId) -> Result<()> {
         ensure!(*self.host.stream(id).state() == State::Paused, "{:?}", self.host.stream(id).state());
         self.waiting.insert(id);
         Ok(())
     }
 
-    /// Lets requests wait for ever where the host did not resume them when the module was stopped.
+    /// Allows requests to wait forever where the host did not resume them when the module was stopped.
     pub fn judged_but_for_what_was_stopped(self) -> Self {
         Self { is_stopped: true, ..self }
     }
 
-    /// What services received.
+    /// Returns the header fields that services received.
     pub fn forwarded(&self, id: StreamId) -> Result<HeaderMap> {
         match self.host.stream(id).state() {
             State::Forwarded { headers } => Ok(headers.clone()),
@@ -172,14 +172,14 @@ impl Story {
         }
     }
 
-    /// It went on with a JWT, which this says.
+    /// Returns the JWT with which a request was forwarded.
     pub fn passes(&self, id: StreamId) -> Result<String> {
         let headers = self.forwarded(id)?;
         let jwt = headers.text("authorization").strip_prefix("Bearer ");
         Ok(jwt.context("no JWT went on")?.to_owned())
     }
 
-    /// It was answered so, and the challenge has this in it.
+    /// Checks that a request was refused with this status and a challenge that contains this.
     pub fn refused(&self, id: StreamId, status: u16, challenge: &str) -> Result<()> {
         let State::Replied { status: got, headers, .. } = self.host.stream(id).state().clone() else {
             bail!("not refused: {:?}", self.host.stream(id).state())
@@ -190,7 +190,7 @@ impl Story {
         Ok(())
     }
 
-    /// What the host makes of it.
+    /// Returns what is expected of the simulated host.
     pub fn on<T>(&self, envoy: T, ngx: T) -> T {
         match self.behaviour {
             Behaviour::Envoy => envoy,
@@ -198,7 +198,7 @@ impl Story {
         }
     }
 
-    /// What must be true, whatever happened.
+    /// Checks what must be true, whatever happened.
     pub fn judge(&self) -> Result<()> {
         for id in &self.host.streams().collect::<Vec<_>>() {
             let stream = self.host.stream(*id);
@@ -239,7 +239,7 @@ impl Story {
     }
 }
 
-/// The usual configuration with these edits, and a log that tells much.
+/// The usual configuration with these edits, and a verbose log.
 pub fn configured(edits: Value) -> Value {
     merged(&configuration(json!({"log_level": "debug"})), edits)
 }

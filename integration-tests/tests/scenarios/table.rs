@@ -1,4 +1,4 @@
-//! The scenarios of `scenarios.yaml`, by the core's own driver and in the deterministic host.
+//! The scenarios of `scenarios.yaml`, in the core's own driver and in the deterministic host.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use integration_tests::scenario::{Answer, Driver, Scenario, Seen, asked_about};
 use phantom_token_core::driver::{self, MemorySharedData, Outcome, Request, Response};
 use phantom_token_core::{self as core, NoMetrics, Randomness, Settings, Timestamp};
 
-/// If this failed, the filter in one host, or the command that explains it, would decide otherwise than everywhere else.
+/// If this failed, the filter in one host, or the command that explains it, would decide differently from the others.
 #[test]
 fn scenarios_come_out_alike_by_the_core_and_in_the_deterministic_host() -> Result<()> {
     let mut failures = Vec::new();
@@ -31,7 +31,7 @@ fn scenarios_come_out_alike_by_the_core_and_in_the_deterministic_host() -> Resul
     Ok(())
 }
 
-/// A server that answers what the scenario says.
+/// A server that answers as the scenario says.
 #[derive(Default)]
 struct Server {
     answers: BTreeMap<String, Answer>,
@@ -139,7 +139,7 @@ impl Simulated {
         Ok(Self { host, server: Server::default() })
     }
 
-    /// The counters of requests that were denied.
+    /// The counters of denied requests.
     fn denials(&self) -> BTreeMap<String, u64> {
         let names = self.host.metric_names().into_iter();
         let denials =

@@ -10,51 +10,51 @@ use crate::minted::MintBounds;
 use crate::proofs::DpopBounds;
 use crate::published_keys::KeyBounds;
 
-/// What one configuration promises. An option that the filter has not, or that is off, is zero or none.
+/// The promises of one configuration. An option that the filter lacks, or that is off, is zero or `None`.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// How old an answer may be that still counts.
+    /// How long a response counts.
     pub max_ttl: Duration,
-    /// How old one may be that HTTP forbids to keep; zero, if that is honoured.
+    /// How long a response counts that HTTP forbids to store. Zero if that is honored.
     pub no_store_ttl: Duration,
-    /// How long after its expiry a token still counts, for clocks that differ.
+    /// How long after its expiry a token is still valid, for clocks that differ.
     pub leeway: Duration,
-    /// How many questions one worker has open at one time.
+    /// The maximum number of concurrent introspections of one worker.
     pub max_concurrent: usize,
-    /// How many one worker asks in a second, and as many at once after a second of rest.
+    /// The maximum rate of introspections of one worker per second, and of a burst after a second of rest.
     pub max_per_second: u64,
-    /// How long "not active" is remembered.
+    /// How long it is remembered that a token is not active.
     pub inactive_ttl: Duration,
-    /// How long before its end an answer is asked for anew.
+    /// How long before its expiry an entry is refreshed.
     pub refresh_ahead: Duration,
-    /// How long after it has become too old an answer still counts while the server fails.
+    /// How much longer a response counts while the server fails.
     pub stale_if_error: Duration,
-    /// After how many failures in a row the server is left alone; none for never.
+    /// The number of consecutive failures that opens the circuit breaker. Zero if it never opens.
     pub failures: u64,
-    /// How long it is.
+    /// How long the circuit breaker stays open.
     pub open_for: Duration,
-    /// How many requests of one worker wait at one time.
+    /// The maximum number of waiting requests of one worker.
     pub max_waiting: usize,
     pub timeout: Duration,
     pub max_entries: usize,
-    /// Whether `/profile` is open to all.
+    /// Whether `/profile` is public.
     pub is_profile_public: bool,
-    /// Whether a scope that a token lacks is only reported.
+    /// Whether a missing scope is only reported.
     pub reports_only: bool,
     pub format: Format,
-    /// Where its keys are, if signatures are verified.
+    /// The source of keys. `None` if signatures are not verified.
     pub keys: Option<KeyBounds>,
-    /// What the gateway mints of answers without a JWT; services receive only fields if it mints none.
+    /// What the gateway mints for responses without a JWT. If it is `None`, services receive only fields.
     pub mint: Option<MintBounds>,
-    /// What proofs have to be like, if tokens may be bound to a key of their sender.
+    /// The requirements for proofs. `None` if tokens cannot be bound to a key.
     pub dpop: Option<DpopBounds>,
 }
 
 impl Bounds {
-    /// A random configuration: small limits and short times are met more often.
+    /// Returns a random configuration: small limits and short times are reached more often.
     pub fn random(rng: &mut Rng) -> Self {
         let max_ttl = Duration::from_secs([10, 60, 300][rng.usize(..3)]);
-        // Signatures cost the interpreter more than all else, so most configurations do without.
+        // Verifying signatures takes the interpreter longer than everything else, so most configurations do without.
         let (format, is_verified) = match rng.u8(..12) {
             0 => (Format::Jwt, true),
             1 => (Format::Signed, true),
@@ -86,7 +86,7 @@ impl Bounds {
         }
     }
 
-    /// The configuration as the operator writes it.
+    /// The configuration as an operator writes it.
     pub fn configuration(&self) -> Value {
         let time = |duration: Duration| format!("{}ms", duration.as_millis());
         let profile = match self.is_profile_public {
@@ -147,7 +147,7 @@ pub const ISSUER: &str = "https://login.example.com";
 pub const AUDIENCE: &str = "orders-api";
 /// The field in which services receive the subject.
 pub const USER: &str = "x-user";
-/// The field in which they receive which answer they owe the request to: `jti`.
+/// The field in which services receive the `jti` of the response by which the request was admitted.
 pub const ANSWER: &str = "x-answer";
 pub const NONCE_SECRET_NAME: &str = "NONCE_SECRET";
 pub const NONCE_SECRET: &str = "the-secret-of-nonces-is-32-bytes-long";

@@ -1,4 +1,4 @@
-//! The form in which the authorization server answers, and what services receive of it.
+//! The format of the authorization server's responses, and what services receive of them.
 
 use fastrand::Rng;
 use integration_tests::deterministic_host::Answer;
@@ -11,14 +11,14 @@ use crate::signer::Signer;
 pub enum Format {
     /// A JWT, which services receive.
     Jwt,
-    /// The claims alone.
+    /// The claims as plain JSON.
     Json,
-    /// The claims, signed for the gateway (RFC 9701): services never receive that.
+    /// The claims, signed for the gateway (RFC 9701). Services never receive the signed response.
     Signed,
 }
 
 impl Format {
-    /// The media type that the filter asks for.
+    /// The media type that the filter accepts.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Jwt => "application/jwt",
@@ -27,12 +27,12 @@ impl Format {
         }
     }
 
-    /// The form of which this is the media type.
+    /// The format with this media type.
     pub fn of(media_type: &str) -> Option<Self> {
         [Self::Jwt, Self::Json, Self::Signed].into_iter().find(|format| format.media_type() == media_type)
     }
 
-    /// The answer that a token with these claims is active. `sign` makes a JWT of a type and claims.
+    /// Returns the response that a token with these claims is active, and its body. `sign` makes a JWT from a type and claims.
     pub fn active(
         self,
         claims: &Value,
@@ -47,7 +47,7 @@ impl Format {
         (Answer::response(200, self.media_type(), body.as_str()), body)
     }
 
-    /// An answer that a token is not active.
+    /// Returns a response that a token is not active.
     pub fn inactive(self, claims: &Value, now: u64, signer: &Signer, rng: &mut Rng) -> Answer {
         let json = |body: Value| Answer::response(200, "application/json", body.to_string());
         match (rng.u8(..4), self) {
@@ -67,7 +67,7 @@ impl Format {
         }
     }
 
-    /// An answer that means nothing in this form, although there is something good in it. It is a 502.
+    /// Returns a response that is invalid in this format, although it would be valid in another. It leads to a 502.
     pub fn misplaced(self, claims: &Value, now: u64, signer: &Signer, rng: &mut Rng) -> Answer {
         let json = |body: Value| Answer::response(200, "application/json", body.to_string());
         let jwt = || signer.sign("at+jwt", json!({}), claims);

@@ -1,5 +1,5 @@
-//! What services may receive: a request with the JWT of its own token, while that is valid; an anonymous one, where the path is
-//! public or refusals are only reported; nothing else.
+//! What services may receive: a request with the JWT of its own token, while that is valid; an anonymous one, where the path is public or
+//! refusals are only reported; nothing else.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use integration_tests::deterministic_host::{ContextKey, HeaderMap, Host};
@@ -10,7 +10,7 @@ use crate::sent::{Access, Credentials, Enforcement, Sent};
 use crate::server::{Meaning, Server, Statement};
 
 impl Model {
-    /// Judges a request that went on with these fields.
+    /// Judges a request that was forwarded with these fields.
     pub fn judge_forwarded(
         &mut self,
         sent: &Sent,
@@ -18,7 +18,7 @@ impl Model {
         host: &Host,
         server: &Server,
     ) -> Result<()> {
-        // Some hosts leave an empty field of what the filter took off.
+        // Some hosts leave an empty field where the filter removed one.
         let told = headers.iter().filter(|(_, value)| !value.is_empty());
         let headers = &told.map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
         ensure!(!shows_token(headers), "the opaque token went on");
@@ -46,7 +46,7 @@ impl Model {
         }
     }
 
-    /// Where everything is only reported, a request goes on without credentials if any other rule would have refused it.
+    /// Where the rule only reports, a request is forwarded without credentials if any other rule would have refused it.
     fn judge_none(&mut self, sent: &Sent, host: &Host, server: &Server) -> Result<()> {
         let could_be_refused =
             REFUSALS.iter().any(|(status, error)| self.refusal(sent, *status, error, host, server).is_ok());
@@ -55,8 +55,8 @@ impl Model {
         Ok(())
     }
 
-    /// A request is forwarded for a user only by the server's response about its own token, while that is fresh, or while the
-    /// server fails; with the proof of the token's confirmation; and with the required scope.
+    /// A request is forwarded for a user only by the server's response about its own token, while that is fresh, or while the server fails;
+    /// with a proof if the token is bound; and with the required scope.
     fn judge_waiting(
         &mut self,
         sent: &Sent,
@@ -102,8 +102,8 @@ impl Model {
         self.judge_revocation(sent, number, server)
     }
 
-    /// A revoked token is good for one time to live at most, and for as long as old answers serve if the server fails, however the clock
-    /// is set.
+    /// A revoked token is valid for one time to live at most, and for `stale_if_error` longer if the server fails, however the clock is
+    /// set.
     fn judge_revocation(&mut self, sent: &Sent, token: usize, server: &Server) -> Result<()> {
         if let Some(revoked) = server.tokens[token].revoked {
             let since = self.elapsed - revoked.elapsed;
@@ -114,8 +114,8 @@ impl Model {
         Ok(())
     }
 
-    /// Services receive the JWT of the answer, or one that the gateway made of it, or none where it makes none; and no signature counts
-    /// but that of a key which the server has not taken back.
+    /// Services receive the JWT of the response, or one that the gateway minted from it, or none where it mints none. Only signatures by
+    /// keys that the server has not withdrawn count.
     fn judge_jwt(
         &mut self,
         sent: &Sent,
@@ -167,7 +167,7 @@ impl Model {
         Ok(())
     }
 
-    /// Whether there is a reason to serve an old answer: the server fails, or is not asked.
+    /// Whether a stale response may be used: the server fails, or is not called.
     fn is_failing(&self, token: usize, said: &Statement, root: ContextKey, server: &Server) -> bool {
         server.has_failed_since(token, said)
             || server.has_failed_last(root)
@@ -176,12 +176,12 @@ impl Model {
     }
 }
 
-/// Whether a scope has what is asked for.
+/// Whether a scope includes the required one.
 pub fn has_scope(scope: &str, required: Option<&str>) -> bool {
     required.is_none_or(|required| scope.split(' ').any(|token| token == required))
 }
 
-/// What a request can be refused by: the status, and `error` of its challenge.
+/// The possible refusals: the status, and the `error` of the challenge.
 const REFUSALS: &[(u16, &str)] = &[
     (400, "invalid_request"),
     (401, ""),

@@ -1,4 +1,4 @@
-//! What each worker of each configuration may ask, and whether it kept to that.
+//! The limits on the introspections of each worker of each configuration, and whether the worker keeps to them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,43 +12,44 @@ use crate::moment::Moment;
 use crate::published_keys::KEYS_PATH;
 use crate::server::Server;
 
-/// All workers of all configurations.
+/// The limits of all workers of all configurations.
 pub struct Limits {
     behaviour: Behaviour,
     askers: BTreeMap<ContextKey, Asker>,
     seen: usize,
-    /// Whether the host may refuse in this step what the filter asks of it.
+    /// Whether the host may refuse calls of the filter in this step.
     is_refusing: bool,
 }
 
 /// One configuration on one worker.
 struct Asker {
     bounds: Rc<Bounds>,
-    /// What may be asked at most, by the time that has passed.
+    /// The upper bound of the rate budget, by the time that has passed.
     most: Bucket,
-    /// What may be asked at least, by the host's clock; with what the filter took off for questions that the host did not send then.
+    /// The lower bound of the rate budget, by the host's clock; it includes introspections that the filter counted but the host did not
+    /// send.
     least: Bucket,
     open: Vec<Open>,
     reached: Reached,
 }
 
-/// Whether a worker was at its limits in this step.
+/// Whether a worker reached its limits in this step, for tokens that it does not know and for those that it knows.
 #[derive(Clone, Copy, Default)]
 struct Reached {
     by_unknown: bool,
     by_known: bool,
 }
 
-/// A question about a token that is open, or of which the filter may think so.
+/// An introspection that is open, or that the filter may still count as open.
 struct Open {
     id: CalloutId,
     token: usize,
-    /// Since when no request waits for it.
+    /// When the context that sent the introspection ended. `None` if it exists.
     left: Option<Moment>,
 }
 
 struct Bucket {
-    /// In thousandths of a question.
+    /// In thousandths of an introspection.
     budget: u64,
     filled_at: Duration,
 }
@@ -58,7 +59,7 @@ impl Limits {
         Self { behaviour, askers: BTreeMap::new(), seen: 0, is_refusing: false }
     }
 
-    /// A stream of this root context has come.
+    /// Records that a stream of this root context exists.
     pub fn know(&mut self, root: ContextKey, bounds: &Rc<Bounds>, now: Moment) {
         self.askers.entry(root).or_insert_with(|| Asker {
             bounds: Rc::clone(bounds),
@@ -69,12 +70,12 @@ impl Limits {
         });
     }
 
-    /// What the configuration of this root context promises, if a stream of it has come.
+    /// The promises of the configuration of this root context. `None` if no stream of it was seen.
     pub fn bounds(&self, root: ContextKey) -> Option<&Rc<Bounds>> {
         self.askers.get(&root).map(|asker| &asker.bounds)
     }
 
-    /// A step begins: who is at a limit now?
+    /// Records at the beginning of a step which limits are reached.
     pub fn look(&mut self, host: &Host, now: Moment) {
         self.is_refusing = host.is_refusing();
         for asker in self.askers.values_mut() {
@@ -83,8 +84,8 @@ impl Limits {
         }
     }
 
-    /// The questions that were asked in a step: no more at one time and in a second than is configured, and none about a token while
-    /// the answer to another about it is to come to this worker.
+    /// Judges the introspections of a step: no more concurrently and per second than configured, and none about a token while the response
+    /// to another about it will still reach this worker.
     pub fn judge_queries(
         &mut self,
         host: &Host,
@@ -101,8 +102,8 @@ impl Limits {
             ensure!(callout.timeout == asker.bounds.timeout, "an answer may take {:?}", callout.timeout);
             if callout.headers.text(":path") == KEYS_PATH {
                 let keys = asker.bounds.keys.as_ref().context("a question for keys that nobody needs")?;
-                // Where answers are lost with the streams that asked, the lost request is sent again, whatever was answered
-                // since.
+                // Where responses are lost with the streams that sent the callouts, the root context repeats the lost fetch, whatever was
+                // received since.
                 if callout.owner() != callout.root() || self.behaviour == Behaviour::Envoy {
                     server.keys.judge_query(callout.root(), keys, now)?;
                 }
@@ -136,16 +137,16 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether one is at a limit in this step. A part of each is for tokens that the worker knows to be active (R114).
+    /// Whether a limit is reached in this step. A part of each is reserved for tokens that the worker knows to be active (R114).
     pub fn is_reached(&self, root: ContextKey, is_known: bool) -> bool {
         let reached = self.askers.get(&root).map(|asker| asker.reached).unwrap_or_default();
         if is_known { reached.by_known } else { reached.by_unknown }
     }
 
-    /// The host may have refused a question.
+    /// Records that the host may have refused an introspection.
     pub fn doubt(&mut self, root: ContextKey, now: Moment) {
         if let Some(asker) = self.askers.get_mut(&root) {
-            // If it was not asked for, the bucket has not been filled either.
+            // If the filter did not introspect at all, the bucket was not refilled either.
             let filled_at = asker.least.filled_at.max(now.clock);
             asker.least.take(asker.bounds.max_per_second, now.clock);
             asker.least.filled_at = filled_at;
@@ -154,8 +155,8 @@ impl Limits {
 }
 
 impl Asker {
-    /// Of an answer that is dropped, the filter cannot know when it came: it allows for as long as one may take, counted from
-    /// when its asker left.
+    /// The filter cannot know when a dropped response arrived: it counts the introspection as open until its timeout, measured from when
+    /// the context that sent it ended.
     fn note_left(&mut self, host: &Host, now: Moment) {
         for open in &mut self.open {
             if !host.is_alive(host.callout(open.id).owner()) {
@@ -165,7 +166,7 @@ impl Asker {
         self.open.retain(|open| open.left.is_some() || host.callout(open.id).is_open());
     }
 
-    /// Which limits are reached, for tokens that the worker does not know, and for those that it does.
+    /// Returns which limits are reached, for tokens that the worker does not know, and for those that it knows.
     fn reached(&self, host: &Host, now: Moment) -> Reached {
         let Bounds { max_concurrent, max_per_second, timeout, .. } = *self.bounds;
         let may_be_open = |open: &&Open| {
@@ -194,14 +195,14 @@ impl Bucket {
         Self { budget: per_second * ONE, filled_at: now }
     }
 
-    /// What may be asked now. A clock that was set back fills nothing until it has come so far again, or a question was asked.
+    /// The budget at this time. A clock that was set back refills nothing until it has caught up, or an introspection was sent.
     fn level(&self, per_second: u64, now: Duration) -> u64 {
         let elapsed = u64::try_from(now.saturating_sub(self.filled_at).as_millis()).unwrap_or(u64::MAX);
         let gained = elapsed.saturating_mul(per_second);
         self.budget.saturating_add(gained).min(per_second * ONE)
     }
 
-    /// Takes one question off, if it is there.
+    /// Takes one introspection from the budget. Returns whether there was one.
     fn take(&mut self, per_second: u64, now: Duration) -> bool {
         let level = self.level(per_second, now);
         *self = Self { budget: level.saturating_sub(ONE), filled_at: now };
@@ -211,5 +212,5 @@ impl Bucket {
 
 const ONE: u64 = 1000;
 
-/// Of so many places and questions, one is for tokens that are known.
+/// One in this many concurrent introspections, and of those per second, is reserved for known tokens.
 const RESERVED: usize = 8;

@@ -1,4 +1,4 @@
-//! JWTs of the gateway's own, for answers that bring none.
+//! JWTs that the gateway mints for responses without one.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::bounds::AUDIENCE;
 use crate::server::{Statement, Token};
 use crate::signer::Signer;
 
-/// What one configuration promises of them.
+/// What one configuration promises about minted JWTs.
 #[derive(Clone, Debug)]
 pub struct MintBounds {
-    /// How long one lives at most.
+    /// The maximum lifetime of a JWT.
     pub lifetime: Duration,
 }
 
@@ -23,7 +23,7 @@ impl MintBounds {
         Self { lifetime: Duration::from_secs([10, 300][rng.usize(..2)]) }
     }
 
-    /// The section `mint` as the operator writes it.
+    /// The section `mint` as an operator writes it.
     pub fn configuration(&self) -> Value {
         json!({
             "issuer": GATEWAY,
@@ -33,8 +33,8 @@ impl MintBounds {
         })
     }
 
-    /// A minted JWT is signed by the gateway, for one audience, and says no more than the answer did: no other subject, no wider
-    /// scope, no longer life.
+    /// Checks that a minted JWT is signed by the gateway, for one audience, and grants no more than the response did: no other subject, no
+    /// wider scope, no longer lifetime.
     pub fn judge(&self, jwt: &str, token: &Token, statement: &Statement, now: Duration) -> Result<()> {
         ensure!(signer().verifies(jwt), "the gateway did not sign this");
         let (header, claims) = (jwt::header(jwt)?, jwt::claims(jwt)?);

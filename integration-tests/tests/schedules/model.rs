@@ -1,8 +1,8 @@
-//! What must be true of every request, whatever happened: each outcome has to be justified by what the client sent and the server
-//! said. The model does not foresee what the filter does; it judges what it did, so that it need not change with each new way
-//! of asking less, or sooner.
+//! What must be true of every request, whatever happened: each outcome has to be justified by what the client sent and the server said. The
+//! model does not predict what the filter does; it judges the outcome, so that it need not change with each new way to introspect less or
+//! sooner.
 //!
-//! `forwarded` judges what went on, `refused` what did not.
+//! `forwarded` judges forwarded requests, `refused` the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,21 +22,21 @@ use crate::server::Server;
 pub struct Model {
     pub behaviour: Behaviour,
     pub step: u64,
-    /// How much time has passed, however the clock was set.
+    /// The time that has passed, however the clock was set.
     pub elapsed: Duration,
     /// How often the configuration has changed.
     pub generation: u32,
-    /// Whether the host may have refused in this step what the filter asked of it.
+    /// Whether the host may have refused calls of the filter in this step.
     pub is_refusing: bool,
     waiting: Vec<Sent>,
-    /// The configurations of workers at which requests waited when the step began, once for each.
+    /// The root contexts of the requests that waited when the step began, one for each request.
     waiting_roots: Vec<ContextKey>,
     pub limits: Limits,
-    /// Whether the host loses what is written to its shared data, now and then.
+    /// Whether the host sometimes loses writes to shared data.
     pub loses_writes: bool,
-    /// Whether the host has ever refused to count.
+    /// Whether the host has ever refused to update a metric.
     pub loses_counts: bool,
-    /// The configurations of workers for which it has ever refused anything.
+    /// The root contexts for which the host has ever refused anything.
     pub doubted: BTreeSet<ContextKey>,
     pub proofs: Proofs,
     /// How often each outcome was seen.
@@ -73,7 +73,7 @@ impl Model {
         Moment { clock: host.now(), elapsed: self.elapsed }
     }
 
-    /// A request was sent.
+    /// Records a request that was sent.
     pub fn sent(&mut self, sent: Sent, host: &Host) {
         self.limits.know(host.stream(sent.stream).root(), &sent.bounds, self.now(host));
         if let Credentials::Dpop(_, Some(proof)) = sent.credentials {
@@ -91,7 +91,7 @@ impl Model {
         *self.tally.entry(what).or_default() += 1;
     }
 
-    /// A step is over: whatever became of requests in it is judged.
+    /// Judges what happened to requests in a step.
     pub fn judge(&mut self, host: &Host, server: &Server) -> Result<()> {
         ensure!(host.violations().is_empty(), "the filter misuses the host: {:?}", host.violations());
         let awaited: BTreeSet<usize> =
@@ -129,7 +129,7 @@ impl Model {
         Ok(())
     }
 
-    /// All responses have come, and the timers have fired: no request waits, and the gauges say so.
+    /// Judges the end, after all callouts have ended and the timers have fired: no request waits, and the gauges say so.
     pub fn judge_end(&self, host: &Host) -> Result<()> {
         ensure!(self.waiting.is_empty(), "requests wait though all is answered");
         let waiting = host.counter("phantom_token_requests_pending");
@@ -145,7 +145,7 @@ impl Model {
         Ok(())
     }
 
-    /// Who waits has nothing to show, and an answer or a timer to wait for.
+    /// Checks that a waiting request shows no credentials, and has a response or a timer to wait for.
     fn judge_pause(&self, sent: &Sent, host: &Host, server: &Server) -> Result<()> {
         let Some(token) = sent.credentials.token() else { bail!("there is nothing to wait for") };
         ensure!(matches!(sent.access(), Access::Protected { .. }), "this place needs no answer");
@@ -166,19 +166,19 @@ impl Model {
         Ok(())
     }
 
-    /// Whether as many requests wait as may.
+    /// Whether the maximum number of requests wait.
     pub fn is_full(&self, sent: &Sent, root: ContextKey) -> bool {
         self.waiting_roots.iter().filter(|other| **other == root).count() >= sent.bounds.max_waiting
     }
 
-    /// The host may have refused a question.
+    /// Records that the host may have refused an introspection.
     fn doubt(&mut self, root: ContextKey, now: Moment) {
         self.doubted.insert(root);
         self.limits.doubt(root, now);
     }
 }
 
-/// What no log, metric or answer may show.
+/// Whether a text contains what no log, metric or reply may show.
 pub fn is_confidential(text: &str) -> bool {
     ["opaque-", "eyJ", SECRET, "Basic "].iter().any(|mark| text.contains(mark))
 }

@@ -1,4 +1,4 @@
-//! When something was: by the host's clock, which may be set back, and by a monotonic one.
+//! A moment, by the host's clock, which may be set back, and by a monotonic one.
 
 use std::time::Duration;
 
@@ -6,6 +6,6 @@ use std::time::Duration;
 pub struct Moment {
     /// By the host's clock, since the epoch.
     pub clock: Duration,
-    /// How much time has passed since the schedule began. What must not last too long is measured by that.
+    /// The time that has passed since the schedule began, which limits durations.
     pub elapsed: Duration,
 }

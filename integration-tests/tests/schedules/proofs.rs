@@ -1,4 +1,4 @@
-//! Proofs of possession (RFC 9449): right ones, wrong ones, and those that were used before.
+//! Proofs of possession (RFC 9449): valid ones, invalid ones, and replayed ones.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use crate::bounds::NONCE_SECRET_NAME;
 use crate::sent::Place;
 use crate::signer::{Signer, forged};
 
-/// What one configuration promises of them.
+/// What one configuration promises about proofs.
 #[derive(Clone, Debug)]
 pub struct DpopBounds {
     /// Whether tokens without a proof are refused.
     pub is_required: bool,
-    /// How long nonces are given out, if proofs have to have one.
+    /// How long a nonce is issued. `None` if proofs need no nonce.
     pub nonce_period: Option<Duration>,
 }
 
 pub type ProofId = usize;
 
-/// All keys of clients, and what they have signed.
+/// All keys of clients, and the proofs that they have signed.
 pub struct Proofs {
     signers: Vec<Signer>,
     proofs: Vec<Proof>,
     nonces: Vec<Nonce>,
     /// How often the clock was set back.
     set_back: u32,
-    /// Since when used ones are remembered: older ones are refused.
+    /// From when on used proofs are remembered. Older ones are refused.
     since: Option<Duration>,
-    /// Whether that may begin anew, with each write that the host loses.
+    /// Whether memory may be lost, and that moment be reset, with each write that the host loses.
     loses_writes: bool,
 }
 
@@ -44,18 +44,18 @@ pub struct Proof {
     pub token: usize,
     pub place: Place,
     pub path: &'static str,
-    /// Whose key signed it.
+    /// The number of the key that signed the proof.
     signer: usize,
     issued: Duration,
     nonce: Option<usize>,
     flaw: Option<Flaw>,
-    /// With how many requests it was sent.
+    /// The number of requests with which the proof was sent.
     sent: u32,
-    /// When one of them went on: after the clock had been set back so often.
+    /// How often the clock had been set back when a request with the proof was last forwarded. `None` if none was.
     passed: Option<u32>,
 }
 
-/// What is wrong with a proof, whenever it comes.
+/// A flaw that makes a proof invalid at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
     OtherPath,
@@ -64,7 +64,7 @@ enum Flaw {
     Signature,
 }
 
-/// A nonce that the gateway gave out.
+/// A nonce that the gateway issued.
 #[derive(Clone, Debug)]
 struct Nonce {
     text: String,
@@ -78,8 +78,8 @@ impl DpopBounds {
         Self { is_required: rng.u8(..4) == 0, nonce_period: (rng.u8(..3) == 0).then_some(nonce_period) }
     }
 
-    /// The section `dpop` as the operator writes it. How old proofs may be is the same in all configurations: used ones are
-    /// forgotten when they are too old for the configuration that took them.
+    /// The section `dpop` as an operator writes it. The maximum age of proofs is the same in all configurations: used proofs are forgotten
+    /// when they are too old for the configuration that accepted them.
     pub fn configuration(&self) -> Value {
         let mut section = json!({
             "origins": [ORIGIN],
@@ -100,12 +100,12 @@ impl Proofs {
         Self { signers, proofs: Vec::new(), nonces: Vec::new(), set_back: 0, since: None, loses_writes }
     }
 
-    /// The key that a token is bound to, by its number: its thumbprint.
+    /// The thumbprint of a key, by its number.
     pub fn thumbprint(&self, key: usize) -> String {
         self.signers[key].thumbprint()
     }
 
-    /// Makes a proof for a request with this token, which mostly is right.
+    /// Makes a proof for a request with this token, which is mostly valid.
     pub fn make(
         &mut self,
         (place, path): (Place, &'static str),
@@ -164,7 +164,7 @@ impl Proofs {
         self.proofs.len() - 1
     }
 
-    /// A proof of the last ones, to be sent once more.
+    /// Returns one of the last proofs, to be replayed.
     pub fn recent(&self, rng: &mut Rng) -> Option<ProofId> {
         let recent = self.proofs.len().saturating_sub(4)..self.proofs.len();
         rng.choice(recent)
@@ -174,35 +174,35 @@ impl Proofs {
         &self.proofs[proof]
     }
 
-    /// It is sent with a request.
+    /// Records that a proof was sent with a request.
     pub fn note_sent(&mut self, proof: ProofId) {
         self.proofs[proof].sent += 1;
     }
 
-    /// A configuration with proofs is there.
+    /// Records that a configuration with proofs exists.
     pub fn note_configured(&mut self, now: Duration) {
         self.since.get_or_insert(Duration::from_secs(now.as_secs()));
     }
 
-    /// Whether the clock was set back.
+    /// Whether the clock was ever set back.
     pub fn was_set_back(&self) -> bool {
         self.set_back > 0
     }
 
-    /// The clock is set back.
+    /// Records that the clock was set back.
     pub fn note_set_back(&mut self) {
         self.set_back += 1;
     }
 
-    /// The gateway gives out a nonce.
+    /// Records that the gateway issued a nonce.
     pub fn note_nonce(&mut self, text: &str, period: Duration, now: Duration) {
         if self.nonces.iter().all(|nonce| nonce.text != text) {
             self.nonces.push(Nonce { text: text.to_owned(), period, at: now });
         }
     }
 
-    /// A request went on with the JWT of a token that is bound to this key, or to none: it had a right proof by that key, which no
-    /// other request had that went on, on whichever worker.
+    /// Judges a request that was forwarded with the JWT of a token bound to this key, or to none: it had a valid proof by that key, with
+    /// which no other request was forwarded, on any worker.
     pub fn judge_passage(
         &mut self,
         proof: Option<ProofId>,
@@ -221,23 +221,23 @@ impl Proofs {
         ensure!(binding == Some(proven.signer), "the proof is by another key: {proven:?}");
         ensure!(self.is_right(proof, at), "the proof is wrong: {proven:?}");
         ensure!(self.has_nonce(proof, bounds, at), "the proof has no nonce that is good: {proven:?}");
-        // What was used in what is the future now is forgotten if the clock was set back by more than a proof is right for.
+        // A proof that was used at a time that is now in the future is forgotten if the clock was set back by more than a proof's validity.
         ensure!(before.is_none_or(|before| before < self.set_back), "the proof was used before: {proven:?}");
         Ok(())
     }
 
-    /// Whether a proof may be refused as one.
+    /// Whether a request may be refused because of its proof.
     pub fn may_be_invalid(&self, proof: Option<ProofId>, at: Duration) -> bool {
         proof.is_none_or(|proof| {
             !self.is_right(proof, at) || self.proofs[proof].sent > 1 || self.may_be_forgotten(proof, at)
         })
     }
 
-    /// Whether the proof is older than what is remembered for certain: if it was used, that may be forgotten.
+    /// Whether the proof is older than what is certainly remembered: if it was used, that may be forgotten.
     fn may_be_forgotten(&self, proof: ProofId, at: Duration) -> bool {
         let now = Duration::from_secs(at.as_secs());
         let since = match self.since {
-            // It may have begun a little in what is the future now.
+            // Memory may have begun at a time that is now slightly in the future.
             _ if self.set_back > 0 => now + MAX_CLOCK_DIFFERENCE,
             Some(since) if !self.loses_writes => since,
             _ => now,
@@ -245,37 +245,37 @@ impl Proofs {
         self.proofs[proof].issued < since
     }
 
-    /// Whether a nonce may be asked for.
+    /// Whether the gateway may require a nonce.
     pub fn may_lack_nonce(&self, proof: Option<ProofId>, bounds: &DpopBounds, at: Duration) -> bool {
         proof.is_some_and(|proof| !self.has_nonce(proof, bounds, at))
     }
 
-    /// Whether the proof may be by another key than the one that the token is bound to.
+    /// Whether the proof is by another key than the one to which the token is bound.
     pub fn is_by_another(&self, proof: ProofId, binding: Option<usize>) -> bool {
         binding != Some(self.proofs[proof].signer)
     }
 
-    /// Whether the key has made so many wrong proofs that no more of them may be verified.
+    /// Whether the key has made so many invalid proofs that no more of them may be verified.
     pub fn may_be_limited(&self, proof: ProofId) -> bool {
         let signer = self.proofs[proof].signer;
         let wrong =
             self.proofs.iter().filter(|other| other.signer == signer && other.flaw == Some(Flaw::Signature));
-        // After the clock was set back, what was remembered is of another time, and memory begins anew.
+        // After the clock was set back, the records are from another time, and memory begins anew.
         self.set_back > 0 || wrong.map(|other| other.sent).sum::<u32>() >= MAX_FAILURES
     }
 
-    /// Whether nothing is wrong with a proof but that it was used.
+    /// Whether a proof's only fault is that it was used.
     pub fn is_used(&self, proof: ProofId, at: Duration) -> bool {
         self.is_right(proof, at) && self.proofs[proof].sent > 1
     }
 
-    /// Whether a proof is right when it arrives, be it used or not.
+    /// Whether a proof is valid when it arrives, used or not.
     fn is_right(&self, proof: ProofId, at: Duration) -> bool {
         let Proof { issued, flaw, .. } = self.proofs[proof];
         flaw.is_none() && issued <= at + MAX_CLOCK_DIFFERENCE && at <= issued + MAX_AGE
     }
 
-    /// A nonce is good in the period that it was given out in, and in the next.
+    /// Whether the proof has a valid nonce. A nonce is valid in the period in which it was issued, and in the next.
     fn has_nonce(&self, proof: ProofId, bounds: &DpopBounds, at: Duration) -> bool {
         let Some(period) = bounds.nonce_period else { return true };
         let number = |moment: Duration| moment.as_millis() / period.as_millis();
@@ -289,8 +289,8 @@ const ORIGIN: &str = "https://api.example.com";
 const MAX_AGE: Duration = Duration::from_secs(30);
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
-/// How many keys clients have.
+/// The number of the clients' keys.
 pub const KEYS: usize = 3;
 
-/// How many wrong signatures of one key are verified in a second.
+/// The number of invalid signatures of one key that are verified in a second.
 const MAX_FAILURES: u32 = 10;

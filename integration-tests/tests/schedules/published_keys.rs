@@ -1,5 +1,4 @@
-//! The published keys of the authorization server: how they change, who has fetched them, and what that means for what they have
-//! signed.
+//! The published keys of the authorization server: how they change, which worker has fetched them, and what that means for signatures.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,31 +11,31 @@ use serde_json::{Value, json};
 use crate::moment::Moment;
 use crate::signer::{Signer, forged};
 
-/// What one configuration promises about them.
+/// What one configuration promises about keys.
 #[derive(Clone, Debug)]
 pub struct KeyBounds {
-    /// How old a set may become before it is fetched again.
+    /// The age after which a set is fetched again.
     pub max_age: Duration,
-    /// How old it may become while none can be fetched.
+    /// The maximum age of a set while none can be fetched.
     pub max_stale: Duration,
-    /// How long after a fetch there is no other.
+    /// The time after a fetch without another.
     pub cooldown: Duration,
 }
 
-/// One key, by its number; its `kid` says no more.
+/// The number of a key, which is also its `kid`.
 pub type KeyId = usize;
 
-/// Who signed an answer.
+/// The signer of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
-    /// Unsigned, and not verified.
+    /// No signature, and none is verified.
     Unverified,
     Key(KeyId),
-    /// Another key, under the `kid` of a published one.
+    /// Another key, with the `kid` of a published one.
     Forger,
 }
 
-/// The keys that there are, and what workers know of them.
+/// The existing keys, and what workers know of them.
 pub struct PublishedKeys {
     published: BTreeSet<KeyId>,
     signing: KeyId,
@@ -45,29 +44,29 @@ pub struct PublishedKeys {
     fetches: Vec<Fetch>,
 }
 
-/// What a worker learned when it asked for the keys; none, if that was nothing.
+/// The result of a worker's fetch of the keys. `keys` is `None` if it failed.
 #[derive(Debug)]
 struct Fetch {
     root: ContextKey,
     at: Moment,
-    /// Whether it is certain that the worker has it: the host may have refused to let it read the answer.
+    /// Whether the worker has certainly received the response: the host may have refused to let it be read.
     is_certain: bool,
     keys: Option<BTreeSet<KeyId>>,
 }
 
-/// The receiver of the response to a request.
+/// The recipient of the response to a callout.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipient {
     pub root: ContextKey,
     pub at: Moment,
-    /// Whether its stream still exists.
+    /// Whether the context that sent the callout still exists.
     pub is_there: bool,
-    /// Whether the host may refuse to let it read the answer.
+    /// Whether the host may refuse to let the response be read.
     pub is_refusing: bool,
 }
 
 impl Recipient {
-    /// Whether it is certain that the answer is heard.
+    /// Whether the response is certainly received.
     pub fn is_certain(&self) -> bool {
         self.is_there && !self.is_refusing
     }
@@ -83,7 +82,7 @@ impl KeyBounds {
         }
     }
 
-    /// The section `keys` as the operator writes it.
+    /// The section `keys` as an operator writes it.
     pub fn configuration(&self, timeout: Duration) -> Value {
         let time = |duration: Duration| format!("{}ms", duration.as_millis());
         json!({
@@ -101,7 +100,7 @@ impl PublishedKeys {
         Self { published: BTreeSet::from([1]), signing: 1, last: 1, is_available: true, fetches: Vec::new() }
     }
 
-    /// Something happens to them; what, in words.
+    /// Changes the keys at random. Returns a description.
     pub fn change(&mut self, rng: &mut Rng) -> String {
         let what = match rng.u8(..12) {
             0..5 => {
@@ -141,14 +140,14 @@ impl PublishedKeys {
         format!("{what}: {:?} are published, {} signs", self.published, self.signing)
     }
 
-    /// A JWT of this type by the key that signs now; sometimes by another, or by a forger.
+    /// Returns a JWT of this type, signed by the current key, sometimes by another, or by a forger.
     pub fn sign(&self, media_type: &str, claims: &Value, rng: &mut Rng) -> (String, Signature) {
         let key = if rng.u8(..8) == 0 { rng.usize(1..=self.last) } else { self.signing };
         let jwt = Signer::new(key).sign(media_type, json!({"kid": key.to_string()}), claims);
         if rng.u8(..8) == 0 { (forged(&jwt), Signature::Forger) } else { (jwt, Signature::Key(key)) }
     }
 
-    /// Answers a question for the keys.
+    /// Answers a request for the keys.
     pub fn answer(&mut self, recipient: Recipient, rng: &mut Rng) -> Answer {
         let keys = Some(self.published.clone()).filter(|_| self.is_available && rng.u8(..8) != 0);
         let answer = match &keys {
@@ -166,7 +165,7 @@ impl PublishedKeys {
         answer
     }
 
-    /// The keys do not come in time.
+    /// Lets a request for the keys time out.
     pub fn time_out(&mut self, recipient: Recipient) -> Answer {
         self.note(recipient, None);
         Answer::TimedOut
@@ -179,13 +178,13 @@ impl PublishedKeys {
         }
     }
 
-    /// What a worker learned last, to be read.
+    /// Describes what a worker learned last.
     pub fn last(&self) -> String {
         self.fetches.last().map(|fetch| format!("{fetch:?}")).unwrap_or_default()
     }
 
-    /// A key that was taken back counts nowhere any more, a second after any worker has fetched a set without it; on that worker,
-    /// at once.
+    /// Checks that a withdrawn key counts nowhere any longer a second after any worker has fetched a set without it, and on that worker
+    /// immediately.
     pub fn judge_signature(
         &self,
         signature: Signature,
@@ -210,12 +209,13 @@ impl PublishedKeys {
         Ok(())
     }
 
-    /// There is no second fetch right after one: a client that invents `kid` values must not decide how often keys are fetched.
+    /// Checks that no second fetch follows right after another: a client that invents `kid` values must not decide how often keys are
+    /// fetched.
     pub fn judge_query(&self, root: ContextKey, bounds: &KeyBounds, now: Moment) -> Result<()> {
         let has_keys =
             self.fetches.iter().any(|fetch| fetch.root == root && fetch.is_certain && fetch.keys.is_some());
         let pause = if has_keys { bounds.cooldown } else { bounds.cooldown.min(FIRST_COOLDOWN) };
-        // After the clock was set back, the time since the last fetch is unknown: then a fetch may come at once.
+        // After the clock was set back, the time since the last fetch is unknown, so a fetch may follow immediately.
         let own = self
             .fetches
             .iter()
@@ -226,8 +226,8 @@ impl PublishedKeys {
         Ok(())
     }
 
-    /// Whether a worker may refuse, as not verified, what this key signed: no set that it has to know has the key, and it has asked
-    /// as often as it may.
+    /// Whether a worker may refuse a signature of this key as unverifiable: no set that the worker has to know contains the key, and it has
+    /// fetched as often as it may.
     pub fn may_lack(
         &self,
         key: KeyId,
@@ -239,14 +239,14 @@ impl PublishedKeys {
         let has_tried = self.fetches.iter().any(|fetch| {
             let is_known = fetch.root == root || fetch.keys.is_some();
             let pause = bounds.cooldown.max(FIRST_COOLDOWN);
-            // The pause goes by the host's clock, which may come to the same time again.
+            // The pause is measured by the host's clock, which may reach the same time again.
             let is_again = fetch.at.clock <= now.clock && now.clock < fetch.at.clock + pause;
             is_known && (is_again || now.elapsed < fetch.at.elapsed + pause)
         });
         has_tried && self.newest(root, is_shared).any(|fetch| !fetch.has(key))
     }
 
-    /// Whether a worker may have no keys that are young enough: none were fetched, or all were taken back (R153).
+    /// Whether a worker may have no keys that are recent enough: none were fetched, or all were withdrawn (R153).
     pub fn may_have_none(&self, root: ContextKey, bounds: &KeyBounds, now: Moment, is_shared: bool) -> bool {
         let is_usable = |fetch: &Fetch| now.elapsed < fetch.at.elapsed + bounds.max_stale;
         let is_found = |fetch: &Fetch| fetch.is_certain && (fetch.root == root || is_shared);
@@ -289,11 +289,11 @@ fn public(key: KeyId) -> Value {
     jwk
 }
 
-/// Where they are.
+/// The path of the JWK Set.
 pub const KEYS_PATH: &str = "/jwks";
 
-/// Within which time all workers follow one that has fetched keys.
+/// The time within which all workers follow one that has fetched keys.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a worker that never had keys waits at most before it asks again.
+/// The maximum time before a worker that never had keys fetches again.
 const FIRST_COOLDOWN: Duration = Duration::from_secs(5);

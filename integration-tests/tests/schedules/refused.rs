@@ -1,5 +1,5 @@
-//! What may be refused, and how: an error of the client by a challenge that names it, a failure of the server or of the gateway
-//! without one. A client without fault is not refused.
+//! What may be refused, and how: an error of the client with a challenge that names it, a failure of the server or of the gateway without
+//! one. A client without fault is not refused.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::sent::{Access, Credentials, Enforcement, Sent};
 use crate::server::{Meaning, Server};
 
 impl Model {
-    /// Judges a refusal: what it tells the client, and whether it is justified.
+    /// Judges a refusal: what it discloses to the client, and whether it is justified.
     pub fn judge_refused(
         &mut self,
         sent: &Sent,
@@ -50,10 +50,10 @@ impl Model {
         Ok(())
     }
 
-    /// What justifies a refusal with this status, and this `error` in its challenge.
+    /// Returns what justifies a refusal with this status and this `error` in its challenge.
     ///
     /// # Errors
-    /// Nothing does.
+    /// If nothing does.
     pub fn refusal(
         &self,
         sent: &Sent,
@@ -77,7 +77,7 @@ impl Model {
             (401, "invalid_token", Credentials::BadSyntax) => "of bad syntax",
             (401, "invalid_dpop_proof", Credentials::Dpop(_, proof)) => {
                 ensure!(sent.bounds.dpop.is_some(), "proofs are not looked at here");
-                // It may have become too old while its request waited.
+                // The proof may have become too old while its request waited.
                 let may_be_invalid = |at| self.proofs.may_be_invalid(proof, at);
                 ensure!(
                     may_be_invalid(sent.at) || may_be_invalid(host.now()),
@@ -111,7 +111,7 @@ impl Model {
         })
     }
 
-    /// The server said of the token that it is not active, or what is not valid here; or its sender is not the one that it is bound to.
+    /// The server said that the token is not active, or returned claims that are not valid here; or the token is bound to another sender.
     fn invalid_token(&self, sent: &Sent, host: &Host, server: &Server) -> Result<&'static str> {
         let Some(number) = sent.credentials.token() else { bail!("there is no token") };
         let token = &server.tokens[number];
@@ -127,11 +127,11 @@ impl Model {
         };
         let mut outcome = None;
         for said in server.statements(number) {
-            // What speaks against a token is known for a while, and for no longer if the clock goes back.
+            // A negative result is remembered for a while, and for no longer if the clock goes back.
             let (at, ttl) = (said.at.clock, sent.bounds.inactive_ttl);
             let is_remembered = now < at + ttl && at <= now + ttl;
             let counts = said.step >= sent.since || is_remembered || now < said.usable_until(&sent.bounds);
-            // The gateway mints nothing that is over, be it by the leeway alone.
+            // The gateway mints no JWT for an expired token, even within the leeway.
             let leeway = if sent.bounds.mint.is_some() { Duration::ZERO } else { sent.bounds.leeway };
             outcome = outcome.or(match said.meaning {
                 _ if !counts => None,
@@ -144,7 +144,7 @@ impl Model {
         outcome.map_or_else(|| bail!("the server did not say that this token is invalid"), Ok)
     }
 
-    /// A failure has to be the server's, or due to a limit, or the host's.
+    /// A failure has to be the server's or the host's, or due to a limit.
     fn failure(&self, sent: &Sent, status: u16, host: &Host, server: &Server) -> Result<&'static str> {
         if self.is_refusing {
             return Ok("failed with the host");
@@ -179,7 +179,7 @@ impl Model {
         Ok(if is_known { "withheld by a limit, though known" } else { "withheld by a limit" })
     }
 
-    /// Keys may be missing, or may not have the one that signed the answer for which this request waited.
+    /// Keys may be missing, or may lack the one that signed the response for which this request waited.
     fn failure_of_keys(
         &self,
         sent: &Sent,
@@ -205,7 +205,7 @@ impl Model {
             }
             (Meaning::Active { .. }, 503) => {
                 let may_have_none = server.keys.may_have_none(root, bounds, now, is_shared);
-                // Keys that were fetched in what is the future now are of unknown age.
+                // Keys that were fetched at a time that is now in the future are of unknown age.
                 (may_have_none || self.proofs.was_set_back()).then_some("without keys")
             }
             _ => None,

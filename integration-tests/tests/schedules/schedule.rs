@@ -1,4 +1,4 @@
-//! One random run: what happens is chosen by numbers that a seed decides.
+//! One random run: a seed determines the numbers that select what happens.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Schedule {
     server: Server,
     pub model: Model,
     bounds: Rc<Bounds>,
-    /// Requests that went on, and have no answer yet.
+    /// Requests that were forwarded and have no response yet.
     forwarded: Vec<StreamId>,
     /// What has happened, to be read when something is wrong.
     pub trace: Vec<String>,
@@ -55,7 +55,7 @@ impl Schedule {
         Ok(new)
     }
 
-    /// Does this many steps, and brings all to an end. How many it were.
+    /// Runs this many steps, and then ends everything. Returns the number of steps.
     pub fn run(&mut self, steps: u64) -> Result<u64> {
         while self.model.step < steps {
             self.step()?;
@@ -87,7 +87,7 @@ impl Schedule {
         self.judge()
     }
 
-    /// What happens seldom, or only where it can.
+    /// Does what happens rarely, or only in some configurations.
     fn have_bad_luck(&mut self) -> Result<()> {
         match self.rng.u8(..8) {
             0 | 1 => self.flood()?,
@@ -108,7 +108,7 @@ impl Schedule {
         let mut credentials = self.credentials();
         if let Credentials::Dpop(token, _) = credentials {
             let proof = match self.rng.u8(..16) {
-                // Once more what was sent before, by the same client or by an eavesdropper.
+                // Replays an earlier proof, by the same client or by an eavesdropper.
                 0..5 => self.model.proofs.recent(&mut self.rng),
                 5 => None,
                 _ => Some(self.prove(target, token)),
@@ -159,7 +159,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// The newest tokens are presented most, and those that are bound to a key mostly with a proof.
+    /// Returns random credentials. The newest tokens are presented most, and bound ones mostly with a proof.
     fn credentials(&mut self) -> Credentials {
         match self.rng.u8(..24) {
             0 => Credentials::None,
@@ -213,7 +213,7 @@ impl Schedule {
         }
     }
 
-    /// Where tokens may be bound to a key, most are.
+    /// Adds a token. Where tokens may be bound to a key, most are.
     fn add_token(&mut self) {
         let is_bound = self.bounds.dpop.is_some() && self.rng.u8(..4) != 0;
         let binding = is_bound.then(|| {
@@ -223,7 +223,7 @@ impl Schedule {
         self.server.add_token(binding, self.host.now(), &mut self.rng);
     }
 
-    /// A client makes tokens up, each new, and does not wait for all answers.
+    /// Sends a flood of invented tokens, each new, without waiting for all replies.
     fn flood(&mut self) -> Result<()> {
         let (worker, count) = (self.rng.usize(..WORKERS), self.rng.usize(1..24));
         for _ in 0..count {
@@ -241,7 +241,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// All clients leave that wait.
+    /// Disconnects all waiting clients.
     fn disconnect_all(&mut self) -> Result<()> {
         let waiting: Vec<StreamId> = self.model.waiting().map(|sent| sent.stream).collect();
         self.trace.push(format!("all {} leave", waiting.len()));
@@ -252,7 +252,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// The host's clock is set back.
+    /// Sets the host's clock back.
     fn set_clock_back(&mut self) {
         let duration = Duration::from_secs([1, 10, 3600][self.rng.usize(..3)]);
         self.trace.push(format!("the clock goes back by {duration:?}"));
@@ -269,7 +269,7 @@ impl Schedule {
 
     fn answer_any(&mut self) -> Result<()> {
         let mut open = self.host.open_callouts();
-        // Keys are asked for seldom, so they take their time: then more requests wait for them.
+        // Keys are fetched rarely, so the fetches are left open for longer: then more requests wait for them.
         if self.rng.u8(..4) != 0 {
             open.retain(|id| self.host.callout(*id).headers.text(":path") != KEYS_PATH);
         }
@@ -316,7 +316,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// What is asked about a token; none if keys are asked for.
+    /// The introspection of a callout. `None` if it fetches keys.
     fn question(&self, id: CalloutId) -> Result<Option<Question>> {
         let callout = self.host.callout(id);
         if callout.headers.text(":path") == KEYS_PATH {
@@ -334,7 +334,7 @@ impl Schedule {
         Ok(Some(Question { token, format, is_verified, step, worker, root, is_received, now }))
     }
 
-    /// The receiver of the response to a request, if there is one.
+    /// The recipient of the response to a callout.
     fn recipient(&self, id: CalloutId) -> Recipient {
         let callout = self.host.callout(id);
         Recipient {
@@ -345,7 +345,7 @@ impl Schedule {
         }
     }
 
-    /// Mostly, the host notices at once which answers have not come in time.
+    /// Advances the clock. Usually, the host notices immediately which callouts have timed out.
     fn let_time_pass(&mut self) -> Result<()> {
         let milliseconds =
             [1, 5, 10, 50, 100, 200, 500, 999, 1000, 2000, 3000, 10_000, 60_000, 300_000, 36_000_000];
@@ -381,7 +381,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// Mostly, one leaves that waits, and often the one that has waited longest: others may wait along with it.
+    /// Disconnects a client, usually one that waits, and often the one that has waited longest: others may share its introspection.
     fn disconnect(&mut self) -> Result<()> {
         let waiting: Vec<StreamId> = self.model.waiting().map(|sent| sent.stream).collect();
         let from = if self.rng.u8(..4) == 0 { self.forwarded.clone() } else { waiting };
@@ -483,12 +483,12 @@ impl Schedule {
         self.forwarded.extend(streams.into_iter().filter(is_forwarded));
     }
 
-    /// All responses and ticks come: no request may be left waiting.
+    /// Answers all callouts and fires all timers: no request may be left waiting.
     fn finish(&mut self) -> Result<()> {
         self.relent();
         for _ in 0..MAX_ROUNDS {
             for id in self.host.open_callouts() {
-                // The answer before may have ended this one as well.
+                // The answer before may have ended this callout as well.
                 if self.host.callout(id).is_open() {
                     self.model.begin(&self.host);
                     self.answer(id)?;
@@ -511,11 +511,10 @@ impl Schedule {
 const WORKERS: usize = 2;
 const MAX_ROUNDS: usize = 50;
 
-/// So long that all timers are due, in milliseconds.
+/// Long enough for all timers to be due, in milliseconds.
 const TICK: u64 = 60;
 
-/// What the host may refuse, now and then. Without a timer or an answer to a client nothing can come to an end, and the SDK relies
-/// on the rest.
+/// The calls that the host may sometimes refuse. Without timers or replies nothing could end, and the SDK relies on the other functions.
 const REFUSABLE: &[&str] = &[
     "proxy_http_call",
     "proxy_http_call",

@@ -1,4 +1,4 @@
-//! A request that was sent: where to, with which credentials, under which configuration.
+//! A request that was sent: its target, credentials and configuration.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use integration_tests::deterministic_host::StreamId;
 use crate::bounds::Bounds;
 use crate::proofs::ProofId;
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Public,
     Orders,
-    /// Orders, to be changed.
+    /// Orders, with a method that changes them.
     Changes,
     Profile,
-    /// Where the rule only reports what it would refuse.
+    /// The rule of this place only reports what it would refuse.
     Trial,
-    /// What no rule exposes.
+    /// No rule matches this place.
     Internal,
 }
 
-/// Places and paths that lead there; the method follows from the place.
+/// Places and their paths. The method follows from the place.
 pub const PATHS: &[(Place, &str)] = &[
     (Place::Orders, "/orders"),
     (Place::Orders, "/orders"),
@@ -38,18 +38,18 @@ pub const PATHS: &[(Place, &str)] = &[
     (Place::Internal, "/internal"),
 ];
 
-/// What a request presents.
+/// The credentials of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials {
     None,
     /// Credentials of another scheme.
     Basic,
-    /// A field that is none, though it begins like one.
+    /// A malformed field that begins like valid credentials.
     Malformed,
-    /// A token that no server issues, by its characters alone.
+    /// A token with characters that no server uses.
     BadSyntax,
     Bearer(usize),
-    /// A token by the scheme DPoP, with this proof.
+    /// A token with the scheme DPoP, and its proof.
     Dpop(usize, Option<ProofId>),
 }
 
@@ -62,15 +62,16 @@ pub struct Sent {
     pub credentials: Credentials,
     pub bounds: Rc<Bounds>,
     pub step: u64,
-    /// Since which step an answer about its token may be the one that it waits with: it joins those that wait for keys already.
+    /// The first step whose response about the token may be the one that the request waits for: it joins requests that already wait for
+    /// keys.
     pub since: u64,
-    /// When, by the host's clock.
+    /// When it was sent, by the host's clock.
     pub at: Duration,
-    /// Under which configuration.
+    /// The number of the configuration under which it was sent.
     pub generation: u32,
 }
 
-/// What the rule of a place asks.
+/// What the rule of a place requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Public,
@@ -78,14 +79,14 @@ pub enum Access {
     Closed,
 }
 
-/// What is refused, and not only reported.
+/// What is refused rather than only reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
     /// Everything.
     Full,
-    /// Requests without a good token; one that lacks a scope goes on with its JWT.
+    /// Requests without a valid token; one that lacks a scope is forwarded with its JWT.
     Authentication,
-    /// Nothing: a request without a good token goes on without credentials.
+    /// Nothing: a request without a valid token is forwarded without credentials.
     Nothing,
 }
 
@@ -105,7 +106,7 @@ impl Credentials {
 }
 
 impl Sent {
-    /// What the rule asks that is for this request.
+    /// What the rule for this request requires.
     pub fn access(&self) -> Access {
         let by_default =
             if self.bounds.reports_only { Enforcement::Authentication } else { Enforcement::Full };

@@ -1,4 +1,4 @@
-//! The authorization server: the tokens that there are, and what it has said of them.
+//! The authorization server: the existing tokens, and what it has said about them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,29 +22,29 @@ pub struct Token {
     pub subject: String,
     pub scope: &'static str,
     pub expires: Duration,
-    /// Whether the server ever issued it.
+    /// Whether the server has issued the token.
     pub is_known: bool,
     pub revoked: Option<Moment>,
-    /// Whether its JWT is for another API.
+    /// Whether the token is for another API.
     pub is_for_others: bool,
-    /// The key of its sender that it is bound to: its number and its thumbprint.
+    /// The number and thumbprint of the key to which the token is bound.
     pub binding: Option<(usize, String)>,
 }
 
-/// What the server said of a token.
+/// What the server said about a token.
 #[derive(Clone, Debug)]
 pub struct Statement {
     pub step: u64,
     pub worker: usize,
-    /// To which configuration there.
+    /// The root context that asked.
     pub root: ContextKey,
-    /// Whether the answer arrives: who asked may be gone.
+    /// Whether the response is received: the context that sent the callout may no longer exist.
     pub is_received: bool,
     pub at: Moment,
     pub meaning: Meaning,
 }
 
-/// A question that is answered, or never will be.
+/// An introspection that is answered or times out.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     pub token: usize,
@@ -54,7 +54,7 @@ pub struct Question {
     pub step: u64,
     pub worker: usize,
     pub root: ContextKey,
-    /// Whether the answer arrives: who asked may be gone.
+    /// Whether the response is received: the context that sent the callout may no longer exist.
     pub is_received: bool,
     pub now: Moment,
 }
@@ -68,11 +68,11 @@ pub enum Meaning {
         jwt: Option<String>,
     },
     Inactive,
-    /// It said nothing, or nothing that makes sense; the status that clients are to get.
+    /// No response, or an invalid one, with the status that clients get.
     Failure(u16),
 }
 
-/// What HTTP says of keeping an answer.
+/// What HTTP says about storing a response.
 #[derive(Clone, Copy, Debug)]
 pub enum Storage {
     Unsaid,
@@ -83,11 +83,11 @@ pub enum Storage {
 pub struct Server {
     behaviour: Behaviour,
     pub tokens: Vec<Token>,
-    /// The tokens that clients have; what they make up is not among them.
+    /// The tokens that clients have. Invented ones are not among them.
     pub issued: Vec<usize>,
     pub keys: PublishedKeys,
     statements: HashMap<usize, Vec<Statement>>,
-    /// Which token each answer was about, and which statement it was, by its `jti`.
+    /// The token and the statement of each response, by its `jti`.
     answers: HashMap<String, (usize, usize)>,
 }
 
@@ -103,7 +103,7 @@ impl Server {
         }
     }
 
-    /// Issues a token, bound to this key if there is one; or a client takes an old one for good.
+    /// Adds a token of a client, bound to this key if there is one. Some are unknown to the server, which clients cannot tell.
     pub fn add_token(&mut self, binding: Option<(usize, String)>, now: Duration, rng: &mut Rng) {
         let lifetime = [2, 60, 600, 36_000, 360_000][rng.usize(..5)];
         let scope = ["orders:read", "orders:read orders:write", "orders:write orders:read-all profile"]
@@ -114,7 +114,7 @@ impl Server {
         self.add(Token { scope, expires, is_known, is_for_others, binding, ..self.blank(rng) });
     }
 
-    /// A client makes a token up; its number.
+    /// Adds a token that a client has invented. Returns its number.
     pub fn make_up_token(&mut self, rng: &mut Rng) -> usize {
         self.add(self.blank(rng));
         self.tokens.len() - 1
@@ -124,12 +124,12 @@ impl Server {
         self.tokens.iter().position(|token| token.text == text)
     }
 
-    /// What was said of a token, in its order.
+    /// What was said about a token, in order.
     pub fn statements(&self, token: usize) -> &[Statement] {
         self.statements.get(&token).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Which token an answer was about, and what was said with it.
+    /// The token that a response was about, and what was said with it.
     pub fn answered(&self, id: &str) -> Option<(usize, &Statement)> {
         let (token, statement) = self.answers.get(id)?;
         Some((*token, self.statements.get(token)?.get(*statement)?))
@@ -141,22 +141,22 @@ impl Server {
         later.into_iter().any(|other| matches!(other.meaning, Meaning::Failure(_)))
     }
 
-    /// Whether its last word to this configuration of a worker, about whichever token, was a failure.
+    /// Whether the last response to this root context, about any token, was a failure.
     pub fn has_failed_last(&self, root: ContextKey) -> bool {
         let to_root = self.statements.values().flatten().filter(|said| said.is_received && said.root == root);
         let last = to_root.max_by_key(|said| said.step);
         last.is_some_and(|said| matches!(said.meaning, Meaning::Failure(_)))
     }
 
-    /// Whether it said to this configuration of a worker, later than this, that the token is not active.
+    /// Whether a later response to this root context said that the token is not active.
     pub fn has_taken_back(&self, token: usize, said: &Statement, root: ContextKey) -> bool {
         let is_later = |other: &&Statement| other.is_received && other.root == root && other.step > said.step;
         let mut later = self.statements(token).iter().filter(is_later);
         later.any(|other| matches!(other.meaning, Meaning::Inactive))
     }
 
-    /// Whether this configuration of a worker has to know a token to be active: the last that it heard of it was an answer that it
-    /// keeps, and it has room for all.
+    /// Whether this root context has to know that a token is active: the last response about it was one that it caches, and the cache has
+    /// room for all.
     pub fn is_known(&self, token: usize, root: ContextKey, bounds: &Bounds) -> bool {
         let is_word = |said: &&Statement| {
             said.root == root && said.is_received && !matches!(said.meaning, Meaning::Failure(_))
@@ -170,7 +170,7 @@ impl Server {
         is_kept && bounds.keys.is_none() && bounds.max_entries > self.tokens.len()
     }
 
-    /// Answers a question about a token, in one of many ways: mostly as the truth is.
+    /// Answers an introspection in one of many ways, mostly truthfully.
     pub fn answer(&mut self, question: Question, rng: &mut Rng) -> Answer {
         let (answer, meaning) = match rng.u8(..10) {
             0..6 => self.truth(question, rng),
@@ -181,7 +181,7 @@ impl Server {
         answer
     }
 
-    /// The server does not answer in time.
+    /// Lets an introspection time out.
     pub fn time_out(&mut self, question: Question) -> Answer {
         self.note(question, self.no_answer());
         Answer::TimedOut
@@ -200,7 +200,7 @@ impl Server {
         let Question { token, format, now: Moment { clock: now, .. }, is_verified, .. } = question;
         let Token { is_known, revoked, expires, .. } = self.tokens[token];
         let claims = self.claims(token, now);
-        // The server's clock may be late.
+        // The server's clock may be slow.
         if !is_known || revoked.is_some() || (expires <= now && rng.u8(..4) != 0) {
             let answer = format.inactive(&claims, now.as_secs(), &Signer::new(1), rng);
             return (answer, Meaning::Inactive);
@@ -236,7 +236,7 @@ impl Server {
         }
     }
 
-    /// What it comes to when an answer does not come in time: not every host tells it from other failures.
+    /// The meaning of a timeout: not every host distinguishes it from other failures.
     fn no_answer(&self) -> Meaning {
         Meaning::Failure(if self.behaviour == Behaviour::Envoy { 504 } else { 503 })
     }
@@ -263,7 +263,7 @@ impl Server {
         (answer, Meaning::Failure(status))
     }
 
-    /// What the next answer says of a token. Its `jti` tells it from all others.
+    /// The claims of the next response about a token. Their `jti` is unique.
     fn claims(&self, token: usize, now: Duration) -> Value {
         let Token { subject, scope, expires, is_for_others, binding, .. } = &self.tokens[token];
         let audience = if *is_for_others { "billing-api" } else { AUDIENCE };
@@ -297,14 +297,14 @@ impl Server {
 }
 
 impl Token {
-    /// The number of the key that it is bound to.
+    /// The number of the key to which the token is bound.
     pub fn key(&self) -> Option<usize> {
         self.binding.as_ref().map(|(key, _)| *key)
     }
 }
 
 impl Statement {
-    /// When the token ends, if it is active.
+    /// When the token expires. `None` if it is not active.
     pub fn expires(&self) -> Option<Duration> {
         match self.meaning {
             Meaning::Active { expires, .. } => Some(expires),
@@ -312,7 +312,7 @@ impl Statement {
         }
     }
 
-    /// Until when it counts for requests that did not wait for it; never, if it does not.
+    /// Until when the statement counts for requests that did not wait for it. Zero if it does not.
     pub fn fresh_until(&self, bounds: &Bounds) -> Duration {
         let Meaning::Active { expires, storage, .. } = self.meaning else { return Duration::ZERO };
         let limit = match storage {
@@ -323,7 +323,7 @@ impl Statement {
         expires.min(self.at.clock + limit)
     }
 
-    /// Until when it counts while the server fails: never past the token's end, and not where HTTP forbids to keep it.
+    /// Until when the statement counts while the server fails: never past the token's expiry, and no longer where HTTP forbids to store it.
     pub fn usable_until(&self, bounds: &Bounds) -> Duration {
         match self.meaning {
             Meaning::Active { expires, storage: Storage::Unsaid | Storage::For(_), .. } => {
@@ -333,18 +333,18 @@ impl Statement {
         }
     }
 
-    /// Whether it says that the token has expired, or soon will have.
+    /// Whether the token has expired, allowing for the leeway.
     pub fn has_expired(&self, now: Duration, leeway: Duration) -> bool {
         self.expires().is_some_and(|expires| expires + leeway <= now)
     }
 }
 
-/// What tells an answer about a token from others about it.
+/// The `jti` of a response about a token.
 fn id(token: usize, statement: usize) -> String {
     format!("answer-{token}-{statement}")
 }
 
-/// A JWT whose signature is never verified.
+/// A JWT whose signature is not verified.
 fn unsigned(media_type: &str, claims: &Value, rng: &mut Rng) -> (String, Signature) {
     let header = json!({"alg": "ES256", "typ": media_type, "kid": "test"});
     let signature = URL_SAFE_NO_PAD.encode(rng.u64(..).to_be_bytes());

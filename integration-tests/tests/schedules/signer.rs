@@ -1,4 +1,4 @@
-//! Keys of Ed25519: of all signatures, theirs cost the interpreter least.
+//! Ed25519 keys, whose signatures are the cheapest for the interpreter.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ impl Signer {
         Self(SigningKey::from_bytes(&Sha256::digest(number.to_be_bytes()).into()))
     }
 
-    /// The public key, with the members in the order that RFC 7638 §3 asks for.
+    /// The public key, with its members in the order of RFC 7638 §3.
     pub fn public(&self) -> Value {
         json!({"crv": "Ed25519", "kty": "OKP", "x": URL_SAFE_NO_PAD.encode(self.0.verifying_key().as_bytes())})
     }
@@ -26,12 +26,12 @@ impl Signer {
         jwk
     }
 
-    /// What tokens are bound to: `jkt` (RFC 9449 §6.1).
+    /// The key's thumbprint, `jkt` (RFC 9449 §6.1), to which tokens are bound.
     pub fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.public().to_string()))
     }
 
-    /// A JWT of this type with these members in its header.
+    /// Returns a JWT of this type with these members in its header.
     pub fn sign(&self, media_type: &str, header: Value, claims: &Value) -> String {
         let mut header = header;
         header["alg"] = json!("EdDSA");
@@ -41,7 +41,7 @@ impl Signer {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
     }
 
-    /// Whether it signed this JWT.
+    /// Whether the key signed this JWT.
     pub fn verifies(&self, jwt: &str) -> bool {
         let Some((message, signature)) = jwt.rsplit_once('.') else { return false };
         let signature = URL_SAFE_NO_PAD.decode(signature).ok();
@@ -50,7 +50,7 @@ impl Signer {
     }
 }
 
-/// Other text in the place of a JWT's signature.
+/// Replaces the signature of a JWT.
 pub fn forged(jwt: &str) -> String {
     let message = jwt.rsplit_once('.').map_or(jwt, |(message, _)| message);
     format!("{message}.{}", URL_SAFE_NO_PAD.encode([7; 64]))

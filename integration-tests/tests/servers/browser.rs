@@ -1,4 +1,4 @@
-//! What a user's browser does for a code: it follows redirects within the server, and keeps cookies.
+//! A browser that gets an authorization code: it follows redirects within the server, and keeps cookies.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use integration_tests::client::{Answer, Client, Request};
 
 use crate::real_server::posted;
 
-/// A browser at one server.
+/// A browser with one server.
 pub struct Browser {
     server: Client,
     cookies: BTreeMap<String, String>,
@@ -18,7 +18,7 @@ impl Browser {
         Self { server, cookies: BTreeMap::new() }
     }
 
-    /// Goes to a URL or a path of the server.
+    /// Requests a URL or a path of the server.
     pub async fn get(&mut self, url: &str) -> Result<Answer> {
         let host = format!("127.0.0.1:{}", self.server.port());
         let request = Request::get(path(url)).header("host", host).header("accept", "text/html");
@@ -42,7 +42,7 @@ impl Browser {
     }
 }
 
-/// Where an answer leads to.
+/// The location to which a response redirects.
 pub fn location(answer: &Answer) -> Result<String> {
     let location = answer.header("location");
     (!location.is_empty())
@@ -50,7 +50,7 @@ pub fn location(answer: &Answer) -> Result<String> {
         .with_context(|| format!("it leads nowhere: {} {}", answer.status, answer.text()))
 }
 
-/// A parameter of a URL's query, as it stands there.
+/// A parameter of a URL's query, still encoded.
 pub fn parameter(url: &str, name: &str) -> Result<String> {
     let (_, query) = url.split_once('?').with_context(|| format!("no query: {url}"))?;
     let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));

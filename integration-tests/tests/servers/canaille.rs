@@ -1,4 +1,4 @@
-//! Canaille, with all that it knows in memory: `integration-tests/servers/canaille/server.py`.
+//! Canaille, with all its data in memory: `integration-tests/servers/canaille/server.py`.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl RealServer for Canaille {
     }
 
     async fn user_tokens(&self, scope: &str) -> Result<Tokens> {
-        // A user's token is a JWT without `jti`: two of one second are the same, even with other scopes.
+        // A user's token is a JWT without `jti`: two issued in the same second are equal, even with other scopes.
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.endpoints.password_grant(scope).await
     }
@@ -69,11 +69,11 @@ impl RealServer for Canaille {
     }
 }
 
-/// If this failed, the chapter of Canaille would lead somewhere else than it says.
+/// If this failed, the chapter of Canaille would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_canaille_as_its_chapter_has_it() -> Result<()> {
     story::tell("canaille", &Canaille::start().await?).await
 }
 
-/// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
+/// Has characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 const GATEWAY_SECRET: &str = "canaille gateway's-p@ssw:rd+100%";

@@ -1,4 +1,4 @@
-//! A server in the one file that Django needs: `integration-tests/servers/NAME/server.py`.
+//! A server in a single file with Django: `integration-tests/servers/NAME/server.py`.
 
 use anyhow::Result;
 use integration_tests::client::Client;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::real_server::{ALICE_PASSWORD, APP_SECRET, Endpoints, port_of, start};
 
-/// The server, with a database of its own.
+/// The server, with its own database.
 pub struct Django {
     _process: Process,
     _folder: TempDir,
@@ -16,7 +16,7 @@ pub struct Django {
 }
 
 impl Django {
-    /// Starts it on a port that is free. It has its endpoints at these paths.
+    /// Starts the server on a free port, with its endpoints at these paths.
     pub fn start(name: &str, gateway_secret: &str, token: &str, revocation: &str) -> Result<Self> {
         let folder = TempDir::new()?;
         let (python, script) = paths::python_server(name)?;

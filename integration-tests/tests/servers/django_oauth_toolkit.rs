@@ -39,7 +39,7 @@ impl RealServer for DjangoOauthToolkit {
     }
 }
 
-/// If this failed, the chapter of django-oauth-toolkit would lead somewhere else than it says.
+/// If this failed, the chapter of django-oauth-toolkit would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_django_oauth_toolkit_as_its_chapter_has_it() -> Result<()> {
     story::tell(NAME, &DjangoOauthToolkit::start()?).await
@@ -47,5 +47,5 @@ async fn r225_django_oauth_toolkit_as_its_chapter_has_it() -> Result<()> {
 
 const NAME: &str = "django-oauth-toolkit";
 
-/// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
+/// Has characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 const GATEWAY_SECRET: &str = "django gateway's-p@ssw:rd+100%";

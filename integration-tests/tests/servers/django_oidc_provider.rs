@@ -26,7 +26,7 @@ impl RealServer for DjangoOidcProvider {
             urls: vec![("https://login.example.com", self.0.endpoints.url())],
             port: self.0.endpoints.server.port(),
             secret: Some(GATEWAY_SECRET),
-            // Her number in the database.
+            // Her id in the database.
             alice: "1".to_owned(),
         }
     }
@@ -40,7 +40,7 @@ impl RealServer for DjangoOidcProvider {
     }
 }
 
-/// If this failed, the chapter of django-oidc-provider would lead somewhere else than it says.
+/// If this failed, the chapter of django-oidc-provider would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_django_oidc_provider_as_its_chapter_has_it() -> Result<()> {
     story::tell(NAME, &DjangoOidcProvider::start()?).await
@@ -48,5 +48,5 @@ async fn r225_django_oidc_provider_as_its_chapter_has_it() -> Result<()> {
 
 const NAME: &str = "django-oidc-provider";
 
-/// With characters that every way to send it has to encode.
+/// Has characters that every way to send it has to encode.
 const GATEWAY_SECRET: &str = "django-oidc gateway's-p@ssw:rd+100%";

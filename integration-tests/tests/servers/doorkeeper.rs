@@ -1,4 +1,4 @@
-//! Doorkeeper in a Rails application of one file: `integration-tests/servers/doorkeeper/server.rb`.
+//! Doorkeeper in a single-file Rails application: `integration-tests/servers/doorkeeper/server.rb`.
 
 use anyhow::Result;
 use integration_tests::client::Client;
@@ -48,17 +48,17 @@ impl RealServer for Doorkeeper {
             urls: vec![("https://login.example.com", self.endpoints.url())],
             port: self.endpoints.server.port(),
             secret: Some(GATEWAY_SECRET),
-            // Her number in the database.
+            // Her id in the database.
             alice: "1".to_owned(),
         }
     }
 }
 
-/// If this failed, the chapter of Doorkeeper would lead somewhere else than it says.
+/// If this failed, the chapter of Doorkeeper would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_doorkeeper_as_its_chapter_has_it() -> Result<()> {
     story::tell("doorkeeper", &Doorkeeper::start().await?).await
 }
 
-/// With characters that client_secret_basic would encode (RFC 6749 §2.3.1), and Doorkeeper does not decode.
+/// Has characters that client_secret_basic would encode (RFC 6749 §2.3.1), and Doorkeeper does not decode.
 const GATEWAY_SECRET: &str = "doorkeeper gateway's-p@ssw:rd+100%";

@@ -19,7 +19,7 @@ struct Glewlwyd {
     _folder: TempDir,
     endpoints: Endpoints,
     administrator: Administrator,
-    /// As `objects.json` configures it.
+    /// The plugin's configuration in `objects.json`.
     plugin: Value,
     /// The subject that the plugin chose for alice.
     alice: String,
@@ -61,7 +61,7 @@ impl Glewlwyd {
         Ok(glewlwyd)
     }
 
-    /// Has access tokens live this long, those too that exist: introspection adds what is configured now to `iat`.
+    /// Sets the lifetime of access tokens, also of existing ones: introspection adds the configured lifetime to `iat`.
     async fn access_tokens_live(&self, seconds: u32) -> Result<()> {
         let plugin = merged(&self.plugin, json!({"parameters": {"access-token-duration": seconds}}));
         self.administrator.send("PUT", "mod/plugin/oidc", &plugin).await?;
@@ -101,7 +101,7 @@ impl RealServer for Glewlwyd {
     }
 }
 
-/// The session of the user `admin`, which the package's database has.
+/// The session of the user `admin`, which exists in the package's database.
 struct Administrator {
     server: Client,
     cookie: String,
@@ -131,7 +131,7 @@ impl Administrator {
     }
 }
 
-/// What the administrator creates, each with its path: the file's, with the values of its variables.
+/// The objects that the administrator creates, each with its path: those of the file, with its variables replaced.
 fn objects(server: Client) -> Result<Vec<(String, Value)>> {
     let text =
         std::fs::read_to_string(paths::root().join("integration-tests/servers/glewlwyd/objects.json"))?;
@@ -149,11 +149,11 @@ fn objects(server: Client) -> Result<Vec<(String, Value)>> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// If this failed, the chapter of Glewlwyd would lead somewhere else than it says.
+/// If this failed, the chapter of Glewlwyd would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_glewlwyd_as_its_chapter_has_it() -> Result<()> {
     story::tell("glewlwyd", &Glewlwyd::start().await?).await
 }
 
-/// With characters that client_secret_basic would encode (RFC 6749 §2.3.1), and Glewlwyd does not decode.
+/// Has characters that client_secret_basic would encode (RFC 6749 §2.3.1), and Glewlwyd does not decode.
 const GATEWAY_SECRET: &str = "glewlwyd gateway's-p@ssw:rd+100%";

@@ -1,4 +1,4 @@
-//! Ory Hydra. It has no users of its own: the tests log alice in and consent for her, as an application of the operator's does.
+//! Ory Hydra. It has no users of its own: the tests log alice in and consent for her, as an operator's application does.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,7 @@ shared! {
 
 struct Hydra {
     process: Process,
-    /// Its database.
+    /// The folder of the database.
     folder: TempDir,
     name: &'static str,
     endpoints: Endpoints,
@@ -68,7 +68,7 @@ impl Hydra {
         Ok(self.endpoints.grant(client, APP_SECRET, &form).await?.access)
     }
 
-    /// Accepts what Hydra asks the operator's application in this redirect, and gives where the browser goes next.
+    /// Accepts the request that Hydra sends to the operator's application in this redirect. Returns where the browser goes next.
     async fn accept(&self, what: &str, redirect: &str, body: &Value) -> Result<String> {
         let challenge = parameter(redirect, &format!("{what}_challenge"))?;
         let path = format!("/admin/oauth2/auth/requests/{what}/accept?{what}_challenge={challenge}");
@@ -165,14 +165,14 @@ fn configuration() -> PathBuf {
     paths::root().join("integration-tests/servers/hydra/hydra.yml")
 }
 
-/// If this failed, the chapter of Hydra would lead somewhere else than it says.
+/// If this failed, the chapter of Hydra would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_hydra_as_its_chapter_has_it() -> Result<()> {
     story::tell("hydra", hydra().await).await
 }
 
-/// If this failed, a stopped server would be reported as the clients' fault or otherwise than documented, would affect cached
-/// tokens, or would outlast itself.
+/// If this failed, a stopped server would be reported as the clients' fault or not as documented, would affect cached tokens, or would
+/// affect clients after it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn r226_hydra_ends_and_comes_back_under_load() -> Result<()> {
     let mut hydra = Hydra::start("hydra-that-ends").await?;

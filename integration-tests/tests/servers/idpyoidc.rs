@@ -14,9 +14,9 @@ use crate::story;
 struct Idpyoidc {
     _process: Process,
     endpoints: Endpoints,
-    /// The subject that its tokens have for alice.
+    /// The subject of alice in the server's tokens.
     alice: String,
-    /// How many of the clients `machine-N` have a token of their own, of which each gets one.
+    /// How many of the clients `machine-N` already have a token. Each gets only one.
     machines: AtomicUsize,
 }
 
@@ -38,7 +38,7 @@ impl Idpyoidc {
         Ok(idpyoidc)
     }
 
-    /// What a client gets once alice has logged in and consented.
+    /// The tokens that a client gets once alice has logged in and consented.
     async fn grant(&self, client: &str, scope: &str) -> Result<Tokens> {
         let request = Request::get(format!("/test/code?client_id={client}&scope={scope}"));
         let code = self.endpoints.server.send(request).await?.text();
@@ -82,11 +82,11 @@ impl RealServer for Idpyoidc {
     }
 }
 
-/// If this failed, the chapter of idpyoidc would lead somewhere else than it says.
+/// If this failed, the chapter of idpyoidc would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_idpyoidc_as_its_chapter_has_it() -> Result<()> {
     story::tell("idpyoidc", &Idpyoidc::start().await?).await
 }
 
-/// With characters that client_secret_basic would encode (RFC 6749 §2.3.1), and idpyoidc does not decode.
+/// Has characters that client_secret_basic would encode (RFC 6749 §2.3.1), and idpyoidc does not decode.
 const GATEWAY_SECRET: &str = "idpyoidc gateway's-p@ssw:rd+100%";

@@ -1,4 +1,4 @@
-//! @jmondi/oauth2-server, with all that it knows in memory: `integration-tests/servers/jmondi/server.mjs`.
+//! @jmondi/oauth2-server, with all its data in memory: `integration-tests/servers/jmondi/server.mjs`.
 
 use anyhow::{Context, Result};
 use integration_tests::client::Client;
@@ -49,11 +49,11 @@ impl RealServer for Jmondi {
     }
 }
 
-/// If this failed, the chapter of @jmondi/oauth2-server would lead somewhere else than it says.
+/// If this failed, the chapter of @jmondi/oauth2-server would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_jmondi_as_its_chapter_has_it() -> Result<()> {
     story::tell("jmondi", &Jmondi::start()?).await
 }
 
-/// With characters that every way to send it has to encode.
+/// Has characters that every way to send it has to encode.
 const GATEWAY_SECRET: &str = "jmondi gateway's-p@ssw:rd+100%";

@@ -1,5 +1,5 @@
-//! Keycloak. Its configuration is the realm of `integration-tests/servers/keycloak/realm.json`; its tokens are as small as it makes them
-//! (lightweight), and the services' JWTs are those of its introspection.
+//! Keycloak. Its configuration is the realm of `integration-tests/servers/keycloak/realm.json`; its access tokens are as small as possible
+//! (lightweight), and services receive the JWTs of its introspection responses.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -89,7 +89,7 @@ impl Keycloak {
         format!("http://127.0.0.1:{}/realms/example", self.endpoints.server.port())
     }
 
-    /// Lets the realm sign with a new key. It publishes the old one as well.
+    /// Makes the realm sign with a new key. It still publishes the old one.
     async fn add_key(&self) -> Result<()> {
         let form =
             format!("grant_type=password&client_id=admin-cli&username=admin&password={ADMIN_PASSWORD}");
@@ -111,7 +111,7 @@ impl Keycloak {
         Ok(())
     }
 
-    /// What one of the clients gets for itself.
+    /// Gets a token for one of the clients itself.
     async fn machine_token(&self, client: &str) -> Result<String> {
         let form = "grant_type=client_credentials&scope=orders:read";
         Ok(self.endpoints.grant(client, APP_SECRET, form).await?.access)
@@ -154,13 +154,13 @@ impl RealServer for Keycloak {
     }
 }
 
-/// If this failed, the chapter of Keycloak would lead somewhere else than it says.
+/// If this failed, the chapter of Keycloak would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_keycloak_as_its_chapter_has_it() -> Result<()> {
     story::tell("keycloak", keycloak().await).await
 }
 
-/// If this failed, a gateway with a key would have to have a secret, or would hear what is not meant for it.
+/// If this failed, a gateway with a key would also need a secret, or would receive responses that are not for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_keycloak_answers_each_gateway_as_it_may() -> Result<()> {
     let keycloak = keycloak().await;
@@ -242,7 +242,7 @@ async fn r225_keycloak_binds_tokens_to_certificates() -> Result<()> {
     leave_beside("keycloak", "certificates")
 }
 
-/// If this failed, clients with good tokens would be refused while the realm's keys change, those of the old key and those of the new.
+/// If this failed, clients with valid tokens would be refused while the realm's keys change, whether the old or the new key signed them.
 #[tokio::test(flavor = "multi_thread")]
 async fn r226_keycloak_takes_other_keys_under_load() -> Result<()> {
     let keycloak = keycloak().await;
@@ -289,5 +289,5 @@ const OPENID: &str = "/realms/example/protocol/openid-connect";
 const ALICE: &str = "6f2d1c1e-5a0f-4f6e-9a53-5f7b1d0a1ce0";
 const ADMIN_PASSWORD: &str = "the-password-of-the-administrator";
 
-/// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
+/// Has characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 const GATEWAY_SECRET: &str = "keycloak gateway's-p@ssw:rd+100%";

@@ -1,4 +1,4 @@
-//! The portal of LemonLDAP::NG, with its demonstration's users: `integration-tests/servers/lemonldap-ng`.
+//! The portal of LemonLDAP::NG, with its demonstration users: `integration-tests/servers/lemonldap-ng`.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ struct LemonldapNg {
     _process: Process,
     _folder: TempDir,
     endpoints: Endpoints,
-    /// The browsers in which access tokens were granted: a token ends with its session.
+    /// The browsers in which access tokens were granted: a token ends with its browser's session.
     browsers: Mutex<BTreeMap<String, Browser>>,
 }
 
@@ -66,7 +66,7 @@ impl RealServer for LemonldapNg {
         Ok(tokens)
     }
 
-    /// It has no endpoint for that: the user logs out.
+    /// Logs the user out, since the server has no revocation endpoint.
     async fn revoke(&self, token: &str) -> Result<()> {
         let mut browsers = self.browsers.lock().await;
         let browser = browsers.get_mut(token).context("a token of no user")?;
@@ -76,7 +76,7 @@ impl RealServer for LemonldapNg {
     }
 }
 
-/// If this failed, the chapter of LemonLDAP::NG would lead somewhere else than it says.
+/// If this failed, the chapter of LemonLDAP::NG would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_lemonldap_ng_as_its_chapter_has_it() -> Result<()> {
     story::tell("lemonldap-ng", &LemonldapNg::start().await?).await
@@ -84,8 +84,8 @@ async fn r225_lemonldap_ng_as_its_chapter_has_it() -> Result<()> {
 
 const CALLBACK: &str = "http://127.0.0.1/callback";
 
-/// A user of the demonstration, and the user's password.
+/// The name and password of a demonstration user.
 const USER: &str = "dwho";
 
-/// With characters that every way to send it has to encode.
+/// Has characters that every way to send it has to encode.
 const GATEWAY_SECRET: &str = "lemonldap-ng gateway's-p@ssw:rd+100%";

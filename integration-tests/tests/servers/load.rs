@@ -1,4 +1,4 @@
-//! Clients that call again and again while something happens to the server, and what becomes of their requests.
+//! Clients that send requests continuously while something happens to the server, and the results.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use anyhow::Result;
 use integration_tests::eventually::eventually;
 use integration_tests::testkit::World;
 
-/// How many requests ended with which status and reason.
+/// The number of requests by status and reason.
 pub type Seen = BTreeMap<(u16, String), u64>;
 
-/// Clients at one listener, each with one of these tokens.
+/// Clients of one listener, each with one of these tokens.
 pub struct Load<'w> {
     world: &'w World,
     listener: &'static str,
@@ -24,7 +24,7 @@ impl<'w> Load<'w> {
         Self { world, listener, tokens, seen: Mutex::default() }
     }
 
-    /// What was seen so far.
+    /// The results so far.
     pub fn seen(&self) -> Seen {
         self.seen.lock().map(|seen| seen.clone()).unwrap_or_default()
     }
@@ -52,7 +52,7 @@ impl<'w> Load<'w> {
     }
 }
 
-/// Lets something happen while all these call.
+/// Runs something while all these clients send requests.
 pub async fn under(loads: &[&Load<'_>], happens: impl Future<Output = Result<()>>) -> Result<()> {
     let is_over = AtomicBool::new(false);
     let clients = loads.iter().flat_map(|load| load.tokens.iter().map(|token| load.call(token, &is_over)));

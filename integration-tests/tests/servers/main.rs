@@ -1,5 +1,6 @@
-//! The filter in front of authorization servers of other makers, each as its chapter of docs/servers.md has it: `./justw servers` obtains
-//! them, runs this, and writes what came out into that page. The other tests do without: `cargo test` runs this only if it is named.
+//! The filter with third-party authorization servers, each set up as its chapter of docs/servers.md describes: `./justw servers` obtains
+//! them, runs this, and writes the results into that page. The other tests do not need the servers: `cargo test` runs this only if it is
+//! named.
 
 mod browser;
 mod canaille;

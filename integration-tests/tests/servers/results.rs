@@ -1,4 +1,4 @@
-//! What came out, left in `target/servers` for the page.
+//! The results, written to `target/servers` for docs/servers.md.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::real_server::Profile;
 
-/// What came out of one server.
+/// The results with one server.
 pub struct Results {
     name: String,
     chapter: &'static str,
@@ -26,7 +26,7 @@ impl Results {
         self.noted.insert(what, result.to_owned());
     }
 
-    /// Leaves it, now that all of it was as it should be.
+    /// Writes the results, once all of them are as they should be.
     pub fn leave(self) -> Result<()> {
         let Self { name, chapter, version, noted } = self;
         let result = json!({"chapter": chapter, "version": version, "noted": noted});
@@ -34,7 +34,7 @@ impl Results {
     }
 }
 
-/// Leaves word that this works as well with the server.
+/// Records that this works in addition with the server.
 pub fn leave_beside(name: &str, what: &str) -> Result<()> {
     Ok(std::fs::write(paths::servers()?.join(format!("{name}.{what}.beside")), "")?)
 }

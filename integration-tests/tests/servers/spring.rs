@@ -46,7 +46,7 @@ impl Spring {
         Ok(Self { _process: process, endpoints })
     }
 
-    /// What one of the clients gets for itself. No two have the same secret.
+    /// Gets a token for one of the clients itself. No two clients have the same secret.
     async fn machine_token(&self, client: &str) -> Result<String> {
         let form = "grant_type=client_credentials&scope=orders:read";
         let secret = secrets::noted(match client {
@@ -109,7 +109,7 @@ fn issuer(server: Client) -> String {
     format!("http://127.0.0.1:{}", server.port())
 }
 
-/// If this failed, the chapter of Spring Authorization Server would lead somewhere else than it says.
+/// If this failed, the chapter of Spring Authorization Server would not lead to what it promises.
 #[tokio::test(flavor = "multi_thread")]
 async fn r225_spring_as_its_chapter_has_it() -> Result<()> {
     story::tell("spring", &Spring::start().await?).await
@@ -117,5 +117,5 @@ async fn r225_spring_as_its_chapter_has_it() -> Result<()> {
 
 const CALLBACK: &str = "http://127.0.0.1/callback";
 
-/// With characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
+/// Has characters that client_secret_basic has to encode (RFC 6749 §2.3.1).
 const GATEWAY_SECRET: &str = "spring gateway's-p@ssw:rd+100%";

@@ -1,5 +1,5 @@
-//! What every server is put through, in a real Envoy with the block of its chapter: which tokens pass, under which identity,
-//! and which do not.
+//! The tests for every server, in a real Envoy with the configuration of the server's chapter: which tokens are accepted, under which
+//! identity, and which are not.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::real_server::{Profile, RealServer};
 use crate::results::Results;
 
-/// A world whose filter asks this server, so far without a listener. Its configuration is the chapter's.
+/// A world whose filter calls this server, still without a listener. Its configuration is the chapter's.
 pub fn world(name: &str, profile: &Profile) -> Result<WorldBuilder> {
     let mint_key = keys::fresh_p256_pem()?;
     let builder = World::scripted(name)?
@@ -28,7 +28,7 @@ pub fn world(name: &str, profile: &Profile) -> Result<WorldBuilder> {
     Ok(builder.envoy(|envoy| envoy.environment("INTROSPECTION_CLIENT_SECRET", &secret)))
 }
 
-/// Puts the server through all that docs/servers.md says of every server, and leaves what came out.
+/// Checks everything that docs/servers.md says of every server, and writes the results.
 pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
     let profile = server.profile();
     let (no_secret, wrong) = (profile.secret.is_none(), secrets::noted("not-the-gateway's-secret".into()));
@@ -72,7 +72,7 @@ pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
     results.note("a revoked token", &revoked(&world, server).await?);
     expires(&world, &server.brief_token().await?).await?;
     if !no_secret {
-        // What another listener has kept would be served.
+        // A token that another listener has cached would be served.
         let token = server.client_token("orders:read").await?;
         let outcome = world.orders(&token).at("wrong-secret").await?;
         let status = outcome.status;
@@ -90,7 +90,7 @@ pub async fn tell(name: &str, server: &impl RealServer) -> Result<()> {
     results.leave()
 }
 
-/// If a service received anything else than a JWT that names the user, it could not tell who is calling.
+/// If a service received anything but a JWT that names the user, it could not identify the caller.
 async fn lets_in(world: &World, token: &str, profile: &Profile) -> Result<()> {
     let outcome = world.orders(token).await?.is_served();
     ensure!(outcome.jwt()? != token, "the service received the client's own token");
@@ -101,7 +101,7 @@ async fn lets_in(world: &World, token: &str, profile: &Profile) -> Result<()> {
     Ok(())
 }
 
-/// If this failed, each request would cost the server one.
+/// Checks that requests with one token cost only one introspection.
 async fn is_asked_once(world: &World, token: &str) -> Result<()> {
     let before = asked(world).await?;
     for _ in 0..5 {
@@ -112,7 +112,7 @@ async fn is_asked_once(world: &World, token: &str) -> Result<()> {
     Ok(())
 }
 
-/// What it takes to cache the server's responses.
+/// Returns what it takes to cache the server's responses.
 async fn kept(world: &World, token: &str) -> Result<&'static str> {
     let before = asked(world).await?;
     for _ in 0..2 {
@@ -121,7 +121,7 @@ async fn kept(world: &World, token: &str) -> Result<&'static str> {
     Ok(if asked(world).await? - before == 1 { "for `max_ttl`" } else { "only with `no_store_ttl`" })
 }
 
-/// When a revoked token is refused.
+/// Returns when a revoked token is refused.
 async fn revoked(world: &World, server: &impl RealServer) -> Result<String> {
     let token = server.user_tokens("orders:read").await?.access;
     world.orders(&token).await?.is_served();
@@ -150,12 +150,12 @@ async fn refused_in_the_end(world: &World, token: &str) -> Result<()> {
     .await
 }
 
-/// How often Envoy asked the server.
+/// The number of requests that Envoy has sent to the server.
 pub async fn asked(world: &World) -> Result<u64> {
     world.envoy.statistic(&format!("cluster.{CLUSTER}.upstream_rq_total")).await
 }
 
-/// A configuration of the server's chapter, by its place there, with what its URLs are on loopback.
+/// A configuration in the server's chapter, by its position there, with the actual URLs on loopback.
 pub fn documented(profile: &Profile, place: usize) -> Result<Value> {
     let page = page("docs/servers.md")?;
     let mut blocks = page.blocks_of(profile.chapter).filter(|(language, _)| *language == "yaml");
@@ -166,7 +166,7 @@ pub fn documented(profile: &Profile, place: usize) -> Result<Value> {
     Ok(serde_saphyr::from_str(&block)?)
 }
 
-/// What `phantom-token probe` finds, with what the variables hold.
+/// The findings of `phantom-token probe`, with the actual values of the variables.
 async fn probed(profile: &Profile, token: &str, refresh_token: Option<&str>) -> Result<Findings> {
     let mut configuration = documented(profile, 0)?;
     if let Some(secret) = profile.secret {
@@ -194,7 +194,7 @@ async fn probed(profile: &Profile, token: &str, refresh_token: Option<&str>) -> 
     tokio::task::spawn_blocking(run).await?.map_err(anyhow::Error::msg)
 }
 
-/// What `probe` says under this word.
+/// The text of the finding of this name.
 fn found(findings: &Findings, what: &str) -> Result<String> {
     let all = findings.json["findings"].as_array().context("no findings")?;
     let one =
@@ -202,5 +202,5 @@ fn found(findings: &Findings, what: &str) -> Result<String> {
     Ok(one["text"].as_str().unwrap_or_default().to_owned())
 }
 
-/// What the blocks call the server.
+/// The name of the server's cluster in the chapters.
 const CLUSTER: &str = "authorization-server";

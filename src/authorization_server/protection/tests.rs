@@ -17,7 +17,7 @@ fn admit(protection: &Arc<Protection>, number: u8, seconds: u64) -> Result<Optio
     protection.admit(token(number), Precedence::Known, Duration::from_secs(2), at(seconds), || true)
 }
 
-/// If each worker counted its own, sixteen workers would send a server sixteen times what its operator has allowed.
+/// If each worker counted only its own introspections, sixteen workers would send a server sixteen times what its operator has allowed.
 #[test]
 fn r260_open_introspections_of_all_workers_count_and_free_their_place_at_their_end() {
     let protection = shared(LIMITS);
@@ -29,8 +29,8 @@ fn r260_open_introspections_of_all_workers_count_and_free_their_place_at_their_e
     assert_eq!(admit(&protection, 4, 0).err(), Some(NotSent::LimitReached));
 }
 
-/// If an answer that another worker waits for needed a place, workers would refuse tokens that cost the server nothing; if it took of the rate,
-/// a token in use would use it up.
+/// If sharing another worker's response took a place, workers would refuse tokens that cost the server nothing; if it counted against the
+/// rate, a token in use would exhaust it.
 #[test]
 fn r260_an_introspection_that_another_worker_has_in_flight_needs_no_place() {
     let protection = shared(Limits { concurrent: 1, per_second: 2, ..LIMITS });
@@ -44,7 +44,7 @@ fn r260_an_introspection_that_another_worker_has_in_flight_needs_no_place() {
     assert_eq!(admit(&protection, 2, 0).err(), Some(NotSent::LimitReached), "two in this second");
 }
 
-/// If calls beside the limits did not count, they would be beyond them for as long as they take.
+/// If calls that exceed the limits did not count, they would go unnoticed for as long as they take.
 #[test]
 fn r260_a_call_whose_shared_answer_has_just_ended_counts() {
     let protection = shared(Limits { concurrent: 1, ..LIMITS });
@@ -69,7 +69,7 @@ fn r260_what_one_worker_has_seen_fail_is_open_for_all() {
     assert_eq!(admit(&protection, 3, 1).err(), Some(NotSent::CircuitOpen(Duration::from_secs(5))));
 }
 
-/// A worker without requests reads an answer late. If an old success closed the circuit, the server would be asked again while it is down.
+/// An idle worker reads a response late. If an old success closed the circuit, the server would be asked again while it is down.
 #[test]
 fn r260_an_answer_from_before_the_failures_closes_nothing() {
     let protection = shared(LIMITS);

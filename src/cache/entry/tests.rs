@@ -22,7 +22,7 @@ fn entry(claims: serde_json::Value) -> Entry {
     }
 }
 
-/// If a claim were lost on the way, another worker would let in what the first refuses.
+/// If a claim were lost in the encoding, another worker would let in what the first refuses.
 #[test]
 fn what_is_encoded_is_decoded() {
     let fingerprint = Fingerprint::of(&["a"]);
@@ -61,7 +61,7 @@ fn r052_an_entry_is_recognised_by_its_token_and_configuration() {
     assert_eq!(Entry::decode(&other_version, &Fingerprint::of(&["a"]), &key("t")), None);
 }
 
-/// An end that was replaced is as long as what it replaces. Here it would end the header field, too.
+/// If the last bytes of a value are replaced, its length stays the same. Here, the replacement would also end the header field.
 #[test]
 fn an_entry_whose_end_was_replaced_is_no_entry() {
     let fingerprint = Fingerprint::of(&["a"]);

@@ -51,7 +51,7 @@ fn r057_bytes_are_bounded() {
     assert!(cache.entries.len() > 10, "{}", cache.entries.len());
 }
 
-/// If a flood of tokens that come once could evict the hot ones, garbage would turn into load for the server.
+/// If a flood of tokens that are used once could evict those in use, garbage would turn into load for the server.
 #[test]
 fn r057_a_flood_does_not_displace_what_is_hot() {
     let mut cache = LocalCache::new(100, 10_000_000, MAX_TTL);

@@ -55,8 +55,8 @@ fn r141_what_kong_cannot_do_is_an_error_there() {
     assert_eq!(errors(&several, HostKind::Kong), ["authorization_servers[0].introspection.upstream"]);
 }
 
-/// If this failed, a rule in the native module would depend on what it never sees, and let no call through, or each; and in an older Envoy,
-/// on what a client makes Envoy's filter tell.
+/// If this failed, a rule in the native module would depend on metadata that it cannot read, and let no call through, or every call; in an
+/// older Envoy, it would depend on what a client makes Envoy's filter report.
 #[test]
 fn r141_r286_where_calls_cannot_be_read_to_ask_for_them_is_an_error() {
     let edit =

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{configured, merge, parse, signer, test};
 
-/// A configuration in which all that decides is written.
+/// A configuration in which the fields that matter to the identity are written out.
 fn base() -> Value {
     configured(json!({
         "introspection": {
@@ -37,7 +37,8 @@ fn with(edits: &Value) -> Value {
     configuration
 }
 
-/// If one of these did not count, an answer of another server, or one that was read otherwise, would serve after a change.
+/// If one of these were not part of the identity, a response of another server, or one that was read differently, would still be used after
+/// a change.
 #[test]
 fn r052_what_decides_about_answers_is_part_of_the_identity() {
     let edits = [
@@ -77,7 +78,7 @@ fn r052_what_decides_about_answers_is_part_of_the_identity() {
     assert_all_differ(&edits, fingerprint);
 }
 
-/// If one of these did not count, keys of another server would verify.
+/// If one of these were not part of the identity, keys of another server would verify signatures.
 #[test]
 fn r052_what_decides_about_keys_is_part_of_their_identity_and_of_the_whole() {
     let edits = [
@@ -93,7 +94,7 @@ fn r052_what_decides_about_keys_is_part_of_their_identity_and_of_the_whole() {
     assert_all_differ(&edits, fingerprint);
 }
 
-/// If one of these counted, a change of it would empty the cache.
+/// If one of these were part of the identity, changing it would empty the cache.
 #[test]
 fn what_decides_nothing_leaves_the_cache_warm() {
     for edits in [

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::settings::Settings;
 use crate::testing::{configured, merge, parse, test};
 
-/// What a section `mcp` comes to: rules and metadata.
+/// Expands a section `mcp`: returns the rules and the metadata.
 fn expanded(mcp: Value) -> Value {
     let token = json!({"issuer": "https://login.example.com"});
     let configuration = configured(json!({"token": token, "rules": null, "mcp": mcp}));
@@ -19,7 +19,8 @@ fn errors(mcp: Value, more: Value) -> String {
     parse(&configuration).map_or_else(|errors| errors.to_string(), |_| String::new())
 }
 
-/// If one word of this followed wrongly, tokens of one server would do at another, or clients would not find their way.
+/// If a part of this were derived wrongly, tokens for one server would be accepted at another, or clients would not find the authorization
+/// server.
 #[test]
 fn r230_an_mcp_server_comes_to_a_rule_and_to_metadata() {
     let mcp = json!({"servers": [
@@ -61,7 +62,7 @@ fn r230_an_mcp_server_comes_to_a_rule_and_to_metadata() {
     );
 }
 
-/// If what is not named needed less than what is, a tool that the server has tomorrow would be open.
+/// If unnamed calls needed less than named ones, any tool that the server adds tomorrow would be open.
 #[test]
 fn r234_scopes_per_tool_name_what_is_harmless() {
     let mcp = json!({"servers": [{
@@ -85,7 +86,7 @@ fn r234_scopes_per_tool_name_what_is_harmless() {
         expanded["rules"],
         json!([
             rule(json!(["GET", "DELETE"]), json!(["mcp:read"]), json!({})),
-            // First, so that a group is not open for what is harmless as well.
+            // Groups come first, or their calls could pass by the rule for harmless ones.
             rule(
                 json!(["POST"]),
                 json!(["mcp:read", "mcp:report"]),
@@ -107,7 +108,7 @@ fn r234_scopes_per_tool_name_what_is_harmless() {
     assert_eq!(*supported, json!(["mcp:read", "mcp:report", "mcp:write"]));
 }
 
-/// The operator wrote none of these rules, so an error that names one would be of no use.
+/// The operator wrote none of these rules, so an error that names one would be useless.
 #[test]
 fn r230_errors_are_where_their_author_finds_them() {
     let of =
@@ -126,8 +127,8 @@ fn r230_errors_are_where_their_author_finds_them() {
     assert_eq!(unknown, "mcp.authorization_servers: is required where there is no token.issuer");
 }
 
-/// Of two servers with one resource, tokens of the one would do at the other, and the second's document would be served nowhere; of two for the
-/// same requests, one would have none.
+/// If two servers had one resource, tokens for one would be accepted at the other, and the second document would never be served; if two
+/// matched the same requests, one would receive none.
 #[test]
 fn r284_no_two_servers_have_one_resource_or_the_same_requests() {
     let of = |servers: [Value; 2], more: Value| {
@@ -158,7 +159,7 @@ fn r284_no_two_servers_have_one_resource_or_the_same_requests() {
     let beside = of([json!({"resource": "https://gw/mcp"}), json!({"resource": "https://gw/b"})], own);
     assert_eq!(beside, "mcp.servers[0].resource: is a duplicate");
 
-    // The second resource is another, the place at the gateway is the same.
+    // The resources differ, but the path at the gateway is the same.
     let per_tool = json!({"source": "header_fields", "harmless_tools": ["a"], "other_scopes": ["b"]});
     let contended =
         "mcp.servers[1]: matches the same requests as mcp.servers[0], but for letter case perhaps";
@@ -179,6 +180,6 @@ fn r284_no_two_servers_have_one_resource_or_the_same_requests() {
         of([one, other], json!({}))
     };
     assert_eq!(pattern("/{team}/mcp", "/{user}/mcp"), contended);
-    // The narrower place is the one that was written for it.
+    // A literal segment takes precedence over a placeholder.
     assert_eq!(pattern("/{team}/mcp", "/staff/mcp"), "");
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::config::configuration_fields;
 use crate::testing::{configured, merge, parse, test};
 
-/// If a field were forgotten that asks something of a token, a rule with it could be public, and nothing would be asked.
+/// If a field that requires something of a token were forgotten, a rule with it could be public, and the requirement would have no effect.
 #[test]
 fn r084_a_public_rule_has_no_field_but_those_that_select_requests() {
     let fields = configuration_fields();
@@ -25,10 +25,10 @@ fn r084_a_public_rule_has_no_field_but_those_that_select_requests() {
     assert!(asking > 10, "hardly a field was found: {asking}");
 }
 
-/// The fields that say which requests a rule is for. A new one stands here only if it asks nothing of who sends them.
+/// The fields that select requests. Add a new one only if it requires nothing of the sender.
 const SELECTING: [&str; 6] = ["hosts", "path", "path_match", "allow_in_path", "methods", "access"];
 
-/// A value that each field takes; a new field needs one, since null is none of any.
+/// Returns a valid value of each field. A new field needs one, since null is valid for none.
 fn sample(field: &str) -> Value {
     match field {
         "authorization_server" => json!("main"),
@@ -79,7 +79,7 @@ fn errors(rule: &Value) -> String {
     parse(&configuration).map(|_| String::new()).unwrap_or_else(|errors| errors.to_string())
 }
 
-/// If a place opened by what a client writes, every client would write that; and a condition that is met by everything, or by any tool,
+/// If a field that clients control could open a path, every client would send it; and a condition that every request, or every tool, meets
 /// would be no condition.
 #[test]
 fn r236_r235_conditions_on_requests_open_nothing() {
@@ -122,7 +122,7 @@ fn r236_r235_conditions_on_requests_open_nothing() {
     }
 }
 
-/// If a public rule stood beside one with conditions, a client would leave out the field, and pass without a token.
+/// If a public rule were allowed beside one with conditions, a client would leave out the field, and pass without a token.
 #[test]
 fn r236_what_conditions_do_not_select_needs_a_token_as_well() {
     let headers = json!([{"name": "x-tier", "exact": "gold"}]);
@@ -140,14 +140,14 @@ fn r236_what_conditions_do_not_select_needs_a_token_as_well() {
         (json!({"path": "/A", "methods": ["POST"], "access": "public"}), error),
         (json!({"path": "/a", "methods": ["GET"], "access": "public"}), ""),
         (json!({"path": "/a", "methods": ["OPTIONS"], "access": "public"}), ""),
-        // What is not selected at its own path goes nowhere else.
+        // A request that is not selected at its own path does not fall through to a wider one.
         (json!({"path": "/", "access": "public"}), ""),
     ] {
         assert_eq!(beside(other.clone()), expected, "{other}");
     }
 }
 
-/// If a misspelt resource passed, challenges would name the metadata of another.
+/// If a misspelled resource were accepted, challenges would name the metadata of another.
 #[test]
 fn r274_a_rule_names_a_resource_that_has_metadata() {
     assert_eq!(errors(&json!({"path": "/", "resource": "https://api.example.com"})), "");
@@ -157,7 +157,7 @@ fn r274_a_rule_names_a_resource_that_has_metadata() {
     assert!(routed.starts_with("rules[0].routes: must be left out"), "{routed}");
 }
 
-/// If a rule could bind ids and let requests through without that, an id of another user would do there.
+/// If a rule that binds session ids let requests through without a token, another user's id would be accepted there.
 #[test]
 fn r276_ids_are_bound_where_every_request_needs_a_token() {
     let of = |edits: Value| {

@@ -64,7 +64,8 @@ fn r007_a_token_is_a_b64token() {
     }
 }
 
-/// Hosts deliver two fields as two or as one with a comma. If the first won, a proxy before us and we could disagree.
+/// Hosts deliver two fields as two, or as one joined by a comma. If the first counted, the gateway and a proxy in front of it could
+/// disagree on the token.
 #[test]
 fn r008_two_fields_are_refused_even_if_equal() {
     assert_eq!(
@@ -85,7 +86,7 @@ fn r079_a_token_has_a_limit() {
     assert_eq!(parse(format!("Bearer {}", "a".repeat(65)).as_bytes()), Err(Reason::TokenTooLong));
 }
 
-/// What a public route must not pass on. If one of these were missed, the opaque token would reach a service.
+/// A public route must not forward these. If one of them were missed, the opaque token would reach a service.
 #[test]
 fn r074_bearer_credentials_are_seen_wherever_they_stand() {
     let is_presented = |value: &str| super::is_presented(Presented::Once(value.as_bytes()));

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::test;
 
-/// SHA-256 of nothing, in both spellings.
+/// The SHA-256 of an empty input, in hexadecimal digits and in base64url.
 const DIGITS: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const DIGEST: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
 
@@ -27,8 +27,8 @@ fn r096_the_connection_tells_the_certificate() {
     }
 }
 
-/// If one of several elements counted, or a part of a quoted text or of a URI, a client could write the digest of a certificate that
-/// it has not.
+/// If one of several elements counted, or a part of quoted text or of a URI, a client could present the digest of a certificate that it
+/// does not have.
 #[test]
 fn r097_one_element_of_the_trusted_proxy_counts_and_nothing_else() {
     assert_eq!(forwarded(&format!("Hash={DIGITS}")).as_deref(), Some(DIGEST));

@@ -21,15 +21,15 @@ use crate::time::Timestamp;
 use crate::token::confirmation::Confirmation;
 use replay::ReplayMemory;
 
-/// Takes proofs, each once.
+/// Verifies proofs, and accepts each only once.
 pub(crate) struct ProofVerifier {
     used: ReplayMemory,
-    /// By what a key's digest begins with: whose signatures are wrong does not keep others out.
+    /// The budgets of failed verifications. A key's digest selects one, so that invalid signatures for one key hardly affect other keys.
     failures: [VerificationBudget; FAILURE_BUDGETS],
 }
 
 impl ProofVerifier {
-    /// Without any proof that was used.
+    /// Creates a verifier that has seen no proofs.
     pub(crate) fn new(settings: &DpopSettings) -> Self {
         Self {
             used: ReplayMemory::new(settings),
@@ -42,11 +42,11 @@ impl ProofVerifier {
         self.used.prepare(now, shared);
     }
 
-    /// Takes the proof of a request whose token has this binding, and is good but for that.
+    /// Verifies the proof of a request, and records it as used. The token has this binding, and is otherwise valid.
     ///
     /// # Errors
-    /// [`Reason::ConfirmationMismatch`], [`Reason::InvalidDpopProof`]; [`Reason::DpopProofLimit`] if it cannot be remembered,
-    /// [`Reason::VerificationLimit`] if too many of its key were wrong lately.
+    /// [`Reason::ConfirmationMismatch`], [`Reason::InvalidDpopProof`]; [`Reason::DpopProofLimit`] if the proof cannot be remembered,
+    /// [`Reason::VerificationLimit`] if too many recent proofs of its key had invalid signatures.
     #[inline(never)]
     pub(crate) fn take(
         &mut self,
@@ -72,8 +72,8 @@ impl ProofVerifier {
     }
 }
 
-/// The number of proofs with invalid signatures that are verified per second for tokens of one P-256 key, including those of
-/// keys that share its budget.
+/// The number of proofs with invalid signatures that are verified per second for tokens of one P-256 key and of the keys that share its
+/// budget.
 const MAX_FAILURES_PER_SECOND: usize = 10;
 
 const FAILURE_BUDGETS: usize = 64;

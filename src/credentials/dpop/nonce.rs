@@ -11,7 +11,7 @@ use sha2::Sha256;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
-/// Makes and recognises nonces. One is for a period of time, and good in that and the next.
+/// Creates and recognizes nonces. Each belongs to a period of time, and is valid in that period and the next.
 #[derive(Clone)]
 pub struct NonceKey {
     secret: Secret,
@@ -19,17 +19,17 @@ pub struct NonceKey {
 }
 
 impl NonceKey {
-    /// A key of this secret.
+    /// Creates a key from a secret.
     pub fn new(secret: Secret, period: Duration) -> Self {
         Self { secret, period }
     }
 
-    /// The nonce of now.
+    /// Returns the nonce of the current period.
     pub(crate) fn nonce(&self, now: Timestamp) -> String {
         URL_SAFE_NO_PAD.encode(self.mac(self.period_of(now)).finalize().into_bytes())
     }
 
-    /// Whether this is a nonce of this period or the one before.
+    /// Whether this is the nonce of the current or the previous period.
     pub(crate) fn recognises(&self, nonce: &str, now: Timestamp) -> bool {
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(nonce) else { return false };
         let period = self.period_of(now);

@@ -14,8 +14,8 @@ use crate::refusal::Reason;
 use crate::time::{Timestamp, Validity};
 use crate::token::confirmation::Confirmation;
 
-/// A proof that is right for its request but for the signature, which is not verified yet. Anyone can make one, and a signature
-/// takes a worker hundreds of times as long as all the rest: it is verified last, once the token is known to be bound to the key
+/// A proof that is valid for its request except for the signature, which is not verified yet. Anyone can create one, and verifying a
+/// signature takes a worker hundreds of times as long as everything else: it comes last, once the token is known to be bound to the key
 /// that the proof names.
 #[derive(Debug)]
 pub(crate) struct UnverifiedProof {
@@ -23,30 +23,30 @@ pub(crate) struct UnverifiedProof {
     stamp: Stamp,
 }
 
-/// A proof by the key that the token is bound to, if the signature is that key's.
+/// A proof that names the key that the token is bound to. Its signature is not verified yet.
 #[derive(Debug)]
 pub(crate) struct BoundProof<'p>(&'p UnverifiedProof);
 
-/// A proof of the sender's key. Whether it was used before is still to be seen.
+/// A proof whose signature is verified. It may still have been used before.
 #[derive(Debug)]
 pub(super) struct VerifiedProof(Stamp);
 
 /// The record of a used proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Its identity: part of a digest of its `jti` and the key.
+    /// Identifies the proof: part of a digest of its `jti` and the key.
     pub(super) identity: [u8; 16],
-    /// The identity of its key: part of a digest.
+    /// Identifies the key: part of a digest.
     pub(super) key: [u8; 8],
     /// `iat`.
     pub(super) issued_at: Timestamp,
 }
 
 impl UnverifiedProof {
-    /// Reads the proof of a request with this token, and checks all but the signature.
+    /// Reads the proof of a request with this token, and checks everything but the signature.
     ///
     /// # Errors
-    /// [`Reason::InvalidDpopProof`], or [`Reason::UseDpopNonce`] where only a nonce of ours is missing.
+    /// [`Reason::InvalidDpopProof`], or [`Reason::UseDpopNonce`] if only a valid nonce of the gateway is missing.
     #[inline(never)]
     pub(crate) fn read(
         head: &RequestHead<'_>,
@@ -79,7 +79,7 @@ impl UnverifiedProof {
             && is_uri_of(claim("htu")?, head, &settings.origins);
         let date = |name| jws.payload().date(name).ok();
         let issued_at = date("iat")??;
-        // §4.2 has neither date, and RFC 7519 §4.1.4 and §4.1.5 hold for every JWT.
+        // §4.2 does not mention these dates, but RFC 7519 §4.1.4 and §4.1.5 apply to every JWT.
         let validity = Validity { expires: date("exp")?, not_before: date("nbf")? };
         let is_of_now = issued_at <= now.plus(MAX_CLOCK_DIFFERENCE)
             && now <= issued_at.plus(settings.max_age)
@@ -93,12 +93,12 @@ impl UnverifiedProof {
         Some((Self { jws: signed, stamp }, claim("nonce").map(str::to_owned)))
     }
 
-    /// The thumbprint of the key in its header.
+    /// Returns the thumbprint of the key in the header.
     pub(crate) fn thumbprint(&self) -> &str {
         self.jws.thumbprint()
     }
 
-    /// This proof for a token with this binding.
+    /// Matches the proof with the binding of a token.
     ///
     /// # Errors
     /// [`Reason::ConfirmationMismatch`] if the token is bound to another key or to none.
@@ -112,7 +112,7 @@ impl UnverifiedProof {
 }
 
 impl BoundProof<'_> {
-    /// What would be remembered of it.
+    /// Returns the record of the proof.
     pub(super) fn stamp(&self) -> Stamp {
         self.0.stamp
     }
@@ -120,14 +120,14 @@ impl BoundProof<'_> {
     /// Verifies the signature.
     ///
     /// # Errors
-    /// What it cost that it is not that of the key, in verifications by P-256.
+    /// The cost of the failed verification, in units of one P-256 verification.
     pub(super) fn verify(self) -> Result<VerifiedProof, u32> {
         self.0.jws.verify().map(|()| VerifiedProof(self.0.stamp))
     }
 }
 
 impl VerifiedProof {
-    /// The record of it.
+    /// Returns the record of the proof.
     pub(super) fn stamp(&self) -> Stamp {
         self.0
     }
@@ -139,7 +139,7 @@ impl VerifiedProof {
 }
 
 impl Stamp {
-    /// `thumbprint` has the same length for every key, so that no two pairs are one text.
+    /// Creates the record of a proof. `thumbprint` has the same length for every key, so no two pairs concatenate to the same text.
     pub(super) fn new(thumbprint: &str, id: &str, issued_at: Timestamp) -> Self {
         let identity = Sha256::new().chain_update(thumbprint).chain_update(id).finalize();
         Self { identity: first(&identity), key: first(&Sha256::digest(thumbprint)), issued_at }
@@ -150,8 +150,8 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.first_chunk().copied().unwrap_or([0; N])
 }
 
-/// Whether `htu` is the URI of this request, without query and fragment, as a client of one of our origins writes it. The
-/// host of the request chooses among several origins; where there is one, it is that.
+/// Whether `htu` is the URI of this request, without query and fragment, at one of the gateway's origins. Among several origins, the host
+/// of the request selects one; a single origin applies to every request.
 fn is_uri_of(htu: &str, head: &RequestHead<'_>, origins: &[String]) -> bool {
     let htu = htu.split(['?', '#']).next().unwrap_or_default();
     let Ok(uri) = htu.parse::<Uri>() else { return false };
@@ -167,7 +167,7 @@ fn is_uri_of(htu: &str, head: &RequestHead<'_>, origins: &[String]) -> bool {
     is_path && origins.iter().any(|ours| *ours == origin && is_asked_for(ours))
 }
 
-/// Scheme and host in lower case, without the scheme's own port (RFC 3986 §6.2.2.1, §6.2.3).
+/// Returns the origin in lower case, without the default port of its scheme (RFC 3986 §6.2.2.1, §6.2.3).
 fn origin_of(scheme: &str, authority: &str) -> String {
     let (scheme, authority) = (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
     let port = if scheme == "https" { ":443" } else { ":80" };
@@ -175,7 +175,8 @@ fn origin_of(scheme: &str, authority: &str) -> String {
     format!("{scheme}://{host}")
 }
 
-/// Escapes in upper case, and none of what needs none (RFC 3986 §6.2.2.2). Dot segments are never in a path that rules expose.
+/// Normalizes a path: escapes in upper case, unreserved characters unescaped (RFC 3986 §6.2.2.2). Dot segments never occur in a path that
+/// rules expose.
 fn normalized(path: &str) -> String {
     let mut normal = String::with_capacity(path.len());
     let mut pieces = path.split('%');
@@ -204,7 +205,7 @@ fn normalized(path: &str) -> String {
     if normal.is_empty() { "/".to_owned() } else { normal }
 }
 
-/// A key of RSA with 4096 bits, its signature and some claims take half of it.
+/// An RSA key of 4096 bits, its signature and some claims take half of this.
 const MAX_LENGTH: usize = 8 * 1024;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Used proofs, so that none is used twice on any worker (RFC 9449 §11.1), in bounded memory.
+//! Remembers used proofs, so that none is used twice on any worker (RFC 9449 §11.1), in bounded memory.
 //!
-//! The host's shared data has a fixed number of slots, the same for all configurations. A proof maps to one slot under any
-//! configuration, so two that run side by side, such as during a change, accept no proof twice. The configuration sets the
-//! capacity of its slots. If a slot is full, the request is refused, since its proof could not be remembered. One key may use
-//! only a share of each slot, so that no client can fill them. Without shared data, each worker remembers its own proofs.
+//! The host's shared data has a fixed number of slots, the same for all configurations. A proof maps to the same slot under any
+//! configuration, so two that run side by side, such as during a change, accept no proof twice. The configuration sets the capacity of its
+//! slots. If a slot is full, the request is refused, since its proof could not be remembered. One key may use only a share of each slot, so
+//! that no client can fill them. Without shared data, each worker remembers its own proofs.
 //!
 //! A store that starts empty does not know which proofs were used before. So it records since when it is complete, and accepts
 //! no proof issued earlier.
@@ -19,7 +19,7 @@ use crate::host::SharedData;
 use crate::refusal::Reason;
 use crate::time::Timestamp;
 
-/// Remembers proofs.
+/// The memory of used proofs.
 pub(super) struct ReplayMemory {
     room: Room,
     is_shared: bool,
@@ -28,7 +28,7 @@ pub(super) struct ReplayMemory {
     own_since: Option<Timestamp>,
 }
 
-/// How many proofs one slot takes.
+/// The capacity of one slot, in proofs: for all keys, and for one key.
 #[derive(Clone, Copy, Debug)]
 struct Room {
     all: usize,
@@ -37,15 +37,15 @@ struct Room {
 
 /// A slot of the shared data.
 struct Slot<'v> {
-    /// Since when all proofs are in it that were used and still would be right.
+    /// Since when the slot is complete: it contains all proofs issued since then that were used and would still be valid.
     since: Timestamp,
-    /// How long a proof stays in it: as long as it would be right for any configuration there was.
+    /// How long a proof is remembered: as long as it would be valid under any configuration so far.
     retention: Duration,
     entries: &'v [u8],
 }
 
 impl ReplayMemory {
-    /// Memory for as many as the settings say.
+    /// Creates a memory for the configured number of proofs.
     pub(super) fn new(settings: &DpopSettings) -> Self {
         Self {
             room: Room::of(settings.max_proofs),
@@ -56,8 +56,8 @@ impl ReplayMemory {
         }
     }
 
-    /// Memory begins now. Makes all slots, where they are not there: some hosts write the first value of a key without comparing,
-    /// so two workers could each take the same proof for new; nothing is written so any more when requests come.
+    /// Starts the memory, and creates all slots that do not exist. Some hosts write the first value of a key without comparing, so two
+    /// workers could each accept the same proof as new; once the slots exist, no request writes a first value.
     pub(super) fn prepare(&mut self, now: Timestamp, shared: &dyn SharedData) {
         if !self.is_shared {
             self.own_since = Some(now);
@@ -75,10 +75,11 @@ impl ReplayMemory {
         }
     }
 
-    /// Whether this worker already knows that a proof was used, or that there is no space for it.
+    /// Checks whether this worker knows that a proof was used, or that there is no room for it.
     ///
     /// # Errors
-    /// [`Reason::InvalidDpopProof`] if it was, or may have been before memory began; [`Reason::DpopProofLimit`].
+    /// [`Reason::InvalidDpopProof`] if the proof was used, or may have been before the memory started; [`Reason::DpopProofLimit`] if there
+    /// is no room.
     pub(super) fn look(&mut self, proof: &BoundProof<'_>, now: Timestamp) -> Result<(), Reason> {
         let stamp = proof.stamp();
         self.refuse_older(stamp, now)?;
@@ -86,10 +87,10 @@ impl ReplayMemory {
         self.room.admit(entries, stamp, self.max_age, now).map(|_| ())
     }
 
-    /// Notes that a proof is used.
+    /// Records that a proof is used.
     ///
     /// # Errors
-    /// [`Reason::InvalidDpopProof`] if it was before, or may have been; [`Reason::DpopProofLimit`] if it cannot be remembered.
+    /// [`Reason::InvalidDpopProof`] if the proof was used before, or may have been; [`Reason::DpopProofLimit`] if it cannot be remembered.
     pub(super) fn note(
         &mut self,
         proof: &VerifiedProof,
@@ -108,7 +109,7 @@ impl ReplayMemory {
         for _ in 0..ATTEMPTS {
             let (value, cas) = shared.get(&key).unwrap_or_default();
             let Some(slot) = Slot::parse(&value, self.max_age, now) else {
-                // Its content is lost or unreadable: any proof issued until now may have been used.
+                // The content is lost or unreadable: any proof issued until now may have been used.
                 let since = second_of(now).plus(Duration::from_secs(1));
                 shared.set(&key, &Slot::begun(since, self.max_age).with(&[]), cas);
                 return Err(Reason::DpopProofLimit);
@@ -124,7 +125,8 @@ impl ReplayMemory {
         Err(Reason::DpopProofLimit)
     }
 
-    /// Without shared memory, what was issued before this memory began may have been used before.
+    /// Refuses a proof issued before this worker's memory started, since it may have been used before. Does nothing if the memory is
+    /// shared.
     fn refuse_older(&mut self, stamp: Stamp, now: Timestamp) -> Result<(), Reason> {
         if self.is_shared {
             return Ok(());
@@ -136,8 +138,9 @@ impl ReplayMemory {
 }
 
 impl Room {
-    /// Proofs are spread randomly over slots: each has an even share plus six standard deviations and a little more, so that no
-    /// slot is full while there are no more than `max_proofs`. The same holds for the share of one key, at most half a slot.
+    /// Computes the capacity of a slot. Proofs are spread randomly over slots: each has an even share plus six standard deviations and a
+    /// little more, so that no slot is full while there are no more than `max_proofs`. The same holds for the share of one key, at most
+    /// half a slot.
     fn of(max_proofs: usize) -> Self {
         let of = |proofs: usize| {
             let mean = proofs / SLOTS as usize;
@@ -147,8 +150,8 @@ impl Room {
         Self { all, one_key: of(max_proofs / KEY_SHARE).min(all / 2) }
     }
 
-    /// The entries with one more, and without those that would not be right any more. Entries of the future are of a clock that was
-    /// set back, and stay unless it was by more than a proof is right for.
+    /// Returns the entries with this one added, and without those that would no longer be valid. Entries from the future were written
+    /// before the clock was set back, and stay unless that was by more than the lifetime of a proof.
     fn admit(
         self,
         entries: &[u8],
@@ -160,7 +163,7 @@ impl Room {
         let latest = now.plus(MAX_CLOCK_DIFFERENCE.max(retention));
         let is_remembered = |issued_at: Timestamp| issued_at <= latest && now <= issued_at.plus(retention);
         if !is_remembered(stamp.issued_at) {
-            // It became too old while it waited, and would be forgotten at once.
+            // It became too old while its request waited, and would be forgotten at once.
             return Err(Reason::InvalidDpopProof);
         }
         let is_right = |entry: &&[u8; ENTRY]| {
@@ -189,13 +192,13 @@ impl Room {
 }
 
 impl<'v> Slot<'v> {
-    /// An empty slot.
+    /// Creates an empty slot.
     fn begun(since: Timestamp, retention: Duration) -> Self {
         Self { since, retention, entries: &[] }
     }
 
-    /// Reads a slot for proofs of this maximum age; none if the value is lost or not ours. A slot with a shorter memory is
-    /// complete since the oldest proof that it still has.
+    /// Reads a slot for proofs of this maximum age. Returns `None` if the value is lost or of another origin. A slot with a shorter
+    /// retention is complete only since the oldest proof that it still contains.
     fn parse(value: &'v [u8], max_age: Duration, now: Timestamp) -> Option<Self> {
         let (since, retention, entries) = value.strip_prefix(MARK.as_bytes()).and_then(|rest| {
             let (since, rest) = rest.split_first_chunk()?;
@@ -226,12 +229,12 @@ impl<'v> Slot<'v> {
     }
 }
 
-/// The beginning of a second: NumericDates are in whole ones.
+/// Returns the start of the current second: NumericDates are usually whole seconds.
 fn second_of(now: Timestamp) -> Timestamp {
     Timestamp::from_millis(now.as_millis() - now.as_millis() % 1000)
 }
 
-/// Whether memory may have begun then: the clock may have been set back.
+/// Whether the memory may have started at that time: if it lies in the future, the clock was set back.
 fn is_possible(since: Timestamp, now: Timestamp) -> bool {
     since <= now.plus(MAX_CLOCK_DIFFERENCE)
 }
@@ -249,21 +252,21 @@ fn key(slot: u64) -> String {
     format!("phantom-token.proofs.{slot}")
 }
 
-/// What tells a slot from whatever else may be under its key. It is the same for all configurations, since a proof that one of
-/// them took is used for all of them.
+/// Distinguishes a slot from anything else under its key. It is the same for all configurations, since a proof accepted by one of them
+/// counts as used for all.
 static MARK: LazyLock<Fingerprint> = LazyLock::new(|| Fingerprint::of(&["used DPoP proofs", "1"]));
 
-/// The same for all configurations, or they could not find each other's proofs. So many that one is read and written quickly, so
-/// few that they fill evenly.
+/// The number of slots, the same for all configurations, which could not find each other's proofs otherwise. There are enough that one is
+/// read and written quickly, and few enough that they fill evenly.
 const SLOTS: u64 = 1024;
 
-/// The identities of a proof and its key, and its time of issue.
+/// The size of an entry: the identities of a proof and its key, and the time of issue.
 const ENTRY: usize = 16 + 8 + 8;
 
-/// One key may use this part of the space.
+/// One key may use this fraction of the capacity: a quarter.
 const KEY_SHARE: usize = 4;
 
-/// Others write to the same slot at the same time, but hardly so often.
+/// How often a write is tried: other workers may write to the slot at the same time, but hardly this often.
 const ATTEMPTS: usize = 4;
 
 #[cfg(test)]

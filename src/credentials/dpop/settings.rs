@@ -1,32 +1,32 @@
-//! The operator's settings of proofs of possession.
+//! The operator's settings for proofs of possession.
 
 use std::time::Duration;
 
 use super::nonce::NonceKey;
 use crate::jwt::Algorithm;
 
-/// What proofs have to be like.
+/// The requirements for proofs.
 #[derive(Clone, Debug)]
 pub struct DpopSettings {
-    /// The origins that clients know the gateway by, `https://api.example.com`: what `htu` starts with. The request's own host
-    /// and forwarding fields are the client's word, and say nothing (R87).
+    /// The origins by which clients address the gateway, `https://api.example.com`: `htu` starts with one of them. The request's own host
+    /// and forwarding fields are chosen by the client, and prove nothing (R87).
     pub origins: Vec<String>,
-    /// The algorithms of proofs.
+    /// The accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// How old a proof may be. So long it is remembered.
+    /// The maximum age of a proof, and how long it is remembered.
     pub max_age: Duration,
-    /// The maximum number of proofs within that time.
+    /// The maximum number of proofs used within that time.
     pub max_proofs: usize,
-    /// Whether workers share what they remember, by the host's shared data.
+    /// Whether workers share used proofs in the host's shared data.
     pub shared: bool,
-    /// What nonces are made with, if they are required.
+    /// The key of nonces, if proofs need them.
     pub nonce: Option<NonceKey>,
 }
 
 /// Whether tokens of a server may, or must, be bound to a key of their sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DpopMode {
-    /// Proofs are not looked at, and bound tokens are refused.
+    /// Proofs are ignored, and bound tokens are refused.
     #[default]
     Off,
     /// Bound tokens need a proof, others are bearer tokens.
@@ -36,11 +36,11 @@ pub enum DpopMode {
 }
 
 impl DpopSettings {
-    /// The names of the algorithms, as challenges tell them (RFC 9449 §7.1).
+    /// Returns the names of the algorithms, as in challenges (RFC 9449 §7.1).
     pub(crate) fn algorithm_names(&self) -> String {
         self.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// How far the clocks of client and gateway may differ.
+/// The maximum difference between the clocks of client and gateway.
 pub(super) const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);

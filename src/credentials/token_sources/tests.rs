@@ -11,7 +11,7 @@ fn sources() -> Sources {
     }
 }
 
-/// The tokens that are found, and what is written anew.
+/// Returns the tokens found, and the edits.
 fn extract(sources: &Sources, fields: &[(&str, &str)]) -> (Vec<String>, Vec<(String, Option<String>)>) {
     let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let Extracted { tokens, edits, .. } = sources.extract(fields);
@@ -47,7 +47,7 @@ fn r011_a_token_is_taken_out_of_the_cookies_or_a_field() {
     check(("cookie", "token=t"), &["t"], Some(None));
     check(("Cookie", "a=1; token=t; b=2"), &["t"], Some(Some("a=1; b=2")));
     check(("cookie", "a=1;token=t;token=u"), &["t", "u"], Some(Some("a=1")));
-    // RFC 6265 §4.1.1 allows quotes; an empty cookie is none.
+    // RFC 6265 §4.1.1 allows quotes; an empty cookie counts as absent.
     check(("cookie", r#"a=1; token="t""#), &["t"], Some(Some("a=1")));
     check(("cookie", r#"token="t; b=2"#), &["\"t"], Some(Some("b=2")));
     check(("cookie", "a=1; token="), &[], Some(Some("a=1")));
@@ -96,7 +96,7 @@ fn r010_r011_r082_no_other_place_is_looked_at_unless_it_is_configured() {
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
-    /// Whatever stands beside it, a token that is found is nowhere in what goes on.
+    /// A token that is found never remains in the rewritten field, whatever surrounds it.
     #[test]
     fn what_is_found_does_not_stay(before in "[a-z=&;, .%+]{0,12}", after in "[&;,][a-z=&;, .%+]{0,12}") {
         for (name, value) in [

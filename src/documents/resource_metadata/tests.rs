@@ -53,7 +53,7 @@ fn r102_the_document_is_between_the_host_and_the_path_of_the_resource() {
     }
 }
 
-/// A server that knows the resource with a slash at its end answers `invalid_target` to a client that asks without.
+/// A server that knows the resource with a trailing slash answers `invalid_target` to a client that asks for it without.
 #[test]
 fn r102_the_document_has_the_resource_as_it_is_written() {
     for (resource, path) in [("https://a.example.com/", ""), ("https://a.example.com/mcp/", "/mcp/")] {
@@ -63,7 +63,7 @@ fn r102_the_document_has_the_resource_as_it_is_written() {
     }
 }
 
-/// Most gateways are one resource. If it had to stand in a list, an operator would learn that from an error.
+/// Most gateways are one resource. If it had to be written as a list, operators would only learn that from an error.
 #[test]
 fn r102_one_resource_stands_as_it_is_and_several_in_a_list() {
     let one = json!({"resource": "https://gw/mcp", "authorization_servers": ["https://login.example.com"]});
@@ -86,7 +86,7 @@ fn r102_one_resource_stands_as_it_is_and_several_in_a_list() {
     assert_eq!(error(json!([])), "resource_metadata: must not be empty or have an empty element");
 }
 
-/// Clients must not use the metadata of another resource (§3.3): one that is sent to the wrong document does not log in.
+/// Clients must not use the metadata of another resource (§3.3): a client that is sent to the wrong document cannot log in.
 #[test]
 fn r231_a_challenge_names_the_metadata_of_the_resource_that_the_request_is_for() {
     let described = |resource: &str| json!({"resource": resource, "authorization_servers": ["https://login.example.com"]});
@@ -118,7 +118,7 @@ fn r231_a_challenge_names_the_metadata_of_the_resource_that_the_request_is_for()
     ] {
         assert_eq!(named(&several, authority, path), expected, "{authority}{path}");
     }
-    // Behind a proxy that renames hosts, the gateway sees none that clients know.
+    // Behind a proxy that renames hosts, the gateway sees no host that clients know.
     assert_eq!(named(&["https://gw/mcp"], "10.0.0.7:8080", "/mcp"), "https://gw/mcp");
     let of_two_hosts = ["https://a/mcp", "https://b/mcp"];
     assert_eq!(named(&of_two_hosts, "10.0.0.7:8080", "/mcp"), "none");

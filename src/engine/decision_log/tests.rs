@@ -20,8 +20,8 @@ impl LogSink for Lines {
     }
 }
 
-/// If the log did not name the claim, an operator could not tell what is wrong with the tokens of a server; if it had its value, it would
-/// have a part of a token.
+/// If the log did not name the claim, an operator could not find out what is wrong with a server's tokens; if it contained the value, it
+/// would contain a part of a token.
 #[test]
 fn r110_r156_the_log_names_what_is_malformed_and_never_its_value() {
     let lines = Lines::default();
@@ -42,8 +42,8 @@ fn r110_r156_the_log_names_what_is_malformed_and_never_its_value() {
     );
 }
 
-/// If this failed, an operator would look for the fault in tokens whose key is published and not used; or a server could write into the
-/// log of the gateway.
+/// If this failed, an operator would search for the fault in tokens although their key is published and left out; or a server could write
+/// into the gateway's log.
 #[test]
 fn r110_r152_the_log_says_which_keys_are_left_out_and_why_without_a_text_from_outside() {
     let lines = Lines::default();
@@ -62,7 +62,7 @@ fn r110_r152_the_log_says_which_keys_are_left_out_and_why_without_a_text_from_ou
     );
 }
 
-/// A set in the configuration is no better known to its operator than one that is published.
+/// A key set in the configuration is no better known to its operator than a published one.
 #[test]
 fn r152_of_keys_in_the_configuration_the_log_says_it_as_well() {
     let jwks = json!({"keys": [{"kty": "XYZ"}, public(&p256(), json!({}))]});

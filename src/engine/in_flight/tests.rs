@@ -29,7 +29,7 @@ fn waiting(stream: u64, pending: Pending) -> Waiting {
     Waiting { stream: StreamId(stream), pending }
 }
 
-/// `stream` asks about `token`, in its own name.
+/// Starts an introspection of `token`, sent in the name of `stream`.
 fn start(in_flight: &mut InFlight, stream: u64, token: &str) -> CallId {
     let (query, pending) = ask(token);
     let sender = Some(StreamId(stream));
@@ -64,7 +64,7 @@ fn r023_requests_with_one_token_wait_for_one_callout() {
     assert!(!join(&mut in_flight, 13, "a"), "it is complete");
 }
 
-/// If the streams that joined were forgotten with the one that asked, they would hang forever.
+/// If the streams that joined a call were forgotten with the one that started it, they would hang forever.
 #[test]
 fn r023_followers_survive_the_cancelled_leader() {
     let mut in_flight = InFlight::default();
@@ -93,8 +93,8 @@ fn r023_a_cancelled_stream_without_followers_is_not_retried() {
     assert!(in_flight.take_orphans(|_| false).is_empty());
 }
 
-/// A host does not cancel a call when its client leaves. If it did not count any more, clients that come and go could have as many
-/// sent as they like.
+/// A host does not cancel a call when its client leaves. If the call no longer counted, clients that come and go could cause any number of
+/// calls.
 #[test]
 fn r111_a_query_counts_as_open_until_its_response_is_due() {
     let mut in_flight = InFlight::default();
@@ -107,7 +107,7 @@ fn r111_a_query_counts_as_open_until_its_response_is_due() {
     assert_eq!(open(&mut in_flight, at(2)), 0, "its time is over");
 }
 
-/// If a token stayed behind when its flight is complete, every token that ever came would take memory.
+/// If a token remained after its flight is complete, every token ever presented would take memory.
 #[test]
 fn r057_what_has_landed_leaves_nothing_behind() {
     let mut in_flight = InFlight::default();
@@ -127,7 +127,7 @@ fn r057_what_has_landed_leaves_nothing_behind() {
     assert_eq!((in_flight.flights.len(), in_flight.joinable.len(), in_flight.orphans.len()), (0, 0, 0));
 }
 
-/// Where a host cannot settle one stream from another's callback, each asks for itself.
+/// On a host that cannot settle one stream from another's callback, each request sends its own call.
 #[test]
 fn callouts_for_one_token_can_be_in_flight_together() {
     let mut in_flight = InFlight::default();
@@ -138,7 +138,7 @@ fn callouts_for_one_token_can_be_in_flight_together() {
     assert_eq!(complete(&mut in_flight, second), Some(vec![20, 21]));
 }
 
-/// If those who left still counted as waiting, clients that come and go could shut others out.
+/// If streams that are gone still counted as waiting, clients that come and go could shut others out.
 #[test]
 fn r057_cancelled_streams_do_not_count_as_waiting() {
     let mut in_flight = InFlight::default();
@@ -153,7 +153,7 @@ fn r057_cancelled_streams_do_not_count_as_waiting() {
     assert!(in_flight.take_orphans(|_| false).is_empty(), "no request is left that needs it");
 }
 
-/// The same token is refreshed once, and a host that never calls back fills no memory.
+/// A token is refreshed once, and a host that never calls back does not fill the memory.
 #[test]
 fn r057_refreshes_that_are_not_sent_are_bounded() {
     let mut in_flight = InFlight::default();
@@ -167,7 +167,7 @@ fn r057_refreshes_that_are_not_sent_are_bounded() {
     assert!(in_flight.take_refreshes().is_empty());
 }
 
-/// If this failed, a token whose entry ended while its refresh was queued would be introspected twice at one time.
+/// If this failed, a token whose entry expired while its refresh was queued would be introspected twice at the same time.
 #[test]
 fn r023_a_token_that_is_being_introspected_is_not_refreshed_beside() {
     let mut in_flight = InFlight::default();
@@ -179,8 +179,8 @@ fn r023_a_token_that_is_being_introspected_is_not_refreshed_beside() {
     assert_eq!(refreshes[0].0.key(), ask("b").0.key());
 }
 
-/// If a refresh for which there was no room were lost, a flood would decide at random whose token is refreshed. If it were kept for
-/// good, tokens that are not used any more would be introspected.
+/// If a refresh that the limits do not allow were lost, a flood would decide at random which tokens are refreshed. If it were kept forever,
+/// tokens no longer in use would be introspected.
 #[test]
 fn r114_a_refresh_that_finds_no_room_is_tried_again_until_its_time_is_over() {
     let mut in_flight = InFlight::default();
@@ -193,8 +193,8 @@ fn r114_a_refresh_that_finds_no_room_is_tried_again_until_its_time_is_over() {
     assert!(in_flight.take_refreshes().is_empty());
 }
 
-/// If a disconnected client cost the whole timeout although the server responds at once, a few of them could shut all others
-/// out.
+/// If a disconnected client occupied a place for the whole timeout although the server responds at once, a few of them could shut all
+/// others out.
 #[test]
 fn r113_a_cancelled_stream_counts_as_long_as_the_server_needs() {
     let mut in_flight = InFlight::default();
@@ -206,7 +206,7 @@ fn r113_a_cancelled_stream_counts_as_long_as_the_server_needs() {
     assert_eq!(open(&mut in_flight, after(200)), 0);
 }
 
-/// If a clock that goes back counted, calls of clients that left would count as open for as long as it was wrong.
+/// If this failed, calls of clients that left would count as open for as long as a clock that was set back is wrong.
 #[test]
 fn r113_a_clock_set_back_frees_the_slots_of_cancelled_streams() {
     let mut in_flight = InFlight::default();

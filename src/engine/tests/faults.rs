@@ -1,4 +1,4 @@
-//! Scenarios with a server that answers otherwise than it should: what is counted, and what an operator reads of it.
+//! Scenarios with a server that responds incorrectly: what is counted, and what an operator sees.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::metrics::Counter;
 use crate::testing::{self, settings, test};
 use crate::time::Timestamp;
 
-/// The lines of a log that was started at a moment which does not pass.
+/// The lines of a log whose clock stands still.
 #[derive(Clone, Default)]
 struct Lines(Rc<RefCell<Vec<String>>>);
 
@@ -27,7 +27,7 @@ impl LogSink for Lines {
     }
 }
 
-/// A worker, and what it logs.
+/// Returns a worker and its log.
 fn worker(edits: serde_json::Value) -> (Worker<'static>, Lines) {
     let mut worker = Worker::new(edits.clone(), &NoSharedData);
     let lines = Lines::default();
@@ -36,8 +36,8 @@ fn worker(edits: serde_json::Value) -> (Worker<'static>, Lines) {
     (worker, lines)
 }
 
-/// If such an answer left no line, every request would fail and the operator would not see why (LemonLDAP::NG with
-/// client_secret_post: 502 for all, and an empty log). A line for each request would fill the disk, and the body may hold anything.
+/// If such a response were not logged, every request would fail and the operator would not see why (LemonLDAP::NG with client_secret_post:
+/// 502 for all, and an empty log). A line for each request would fill the disk, and the body may contain anything.
 #[test]
 fn r196_an_answer_that_should_not_come_is_one_line_with_its_status_and_media_type() {
     const UNEXPECTED: &str =
@@ -136,7 +136,7 @@ fn r196_an_answer_that_should_not_come_is_one_line_with_its_status_and_media_typ
     }
 }
 
-/// What is said of a token is no fault of the server, and a log is not the place to count it.
+/// A response about an invalid token is not the server's fault, and a log is not the place to count it.
 #[test]
 fn r196_an_answer_about_a_token_is_no_line() {
     for (status, body) in
@@ -152,7 +152,7 @@ fn r196_an_answer_about_a_token_is_no_line() {
     }
 }
 
-/// The same for keys and metadata.
+/// Unusable keys and metadata are logged in the same way.
 #[test]
 fn r196_keys_and_metadata_that_cannot_be_used_are_a_line_as_well() {
     let uri = json!({"jwks_uri": "https://login.example.com/jwks"});

@@ -1,5 +1,5 @@
-//! JWTs as the world writes them: what is right, what is malformed, and what has no part in it. One table for all that is a JWT:
-//! presented, answered, around an answer (RFC 9701).
+//! JWTs as other implementations write them: what is accepted, what is malformed, and what is ignored. One table covers all JWTs: presented
+//! by clients, returned by introspection, and wrapping a response (RFC 9701).
 
 use serde_json::{Value, json};
 
@@ -8,16 +8,16 @@ use crate::host::NoSharedData;
 use crate::testing::signer::{key_set, sign};
 use crate::testing::{self, NOW, test};
 
-/// What becomes of a JWT with a good signature.
+/// The outcome of a JWT with a valid signature.
 #[derive(Clone, Copy, Debug)]
 enum Right {
-    /// It passes.
+    /// The JWT is accepted.
     Passes,
-    /// This member of it is malformed.
+    /// This member of the JWT is malformed.
     Malformed(&'static str),
-    /// It is refused for this reason where it is presented, and passes as an answer, where that decides nothing.
+    /// The JWT is refused for this reason if a client presents it, and accepted in a response, where the member does not matter.
     Presented(&'static str),
-    /// It is refused for this reason wherever it comes from.
+    /// The JWT is refused for this reason wherever it comes from.
     Refused(&'static str),
 }
 
@@ -28,7 +28,7 @@ fn signed(header: &str, payload: &str) -> String {
     sign("ES256", &header, payload, b"")
 }
 
-/// The members of `edits` in place of those of `text`; a raw text, so that null is null and a number as it is written.
+/// Replaces members of `text` by those of `edits`. That is raw text, so that null stays null and a number stays as written.
 fn edited(text: &Value, edits: &str) -> String {
     let edits: serde_json::Map<String, Value> = serde_json::from_str(edits).expect("an object");
     let mut members = text.as_object().cloned().expect("an object");
@@ -91,8 +91,8 @@ fn answering(keys: Value) -> Value {
     json!({"token": {"issuer": "https://login.example.com", "audience": ["orders-api"]}, "keys": keys})
 }
 
-/// If a member of the header that nothing here uses decided, all tokens of a server that writes it in its own way would be refused, and by
-/// a text that speaks of their signature.
+/// If a header member that the gateway does not use mattered, all tokens of a server that writes it differently would be refused, with an
+/// error about their signature.
 #[test]
 fn r061_r155_of_a_header_counts_what_is_used() {
     for (edits, right, source) in [
@@ -142,8 +142,8 @@ fn r061_r155_of_a_header_counts_what_is_used() {
     }
 }
 
-/// If null or a fraction were malformed, all tokens of servers that write them would be refused; if a text were a date, it would be in dispute
-/// when a token ends.
+/// If null or a fraction were malformed, all tokens of servers that write them would be refused; if text were accepted as a date, the end
+/// of a token would be ambiguous.
 #[test]
 fn r031_r155_r156_dates_are_numbers_and_null_is_none() {
     let now = NOW;
@@ -177,7 +177,7 @@ fn r031_r155_r156_dates_are_numbers_and_null_is_none() {
     }
 }
 
-/// If a claim of the wrong type were called a wrong signature, client and operator would look at keys.
+/// If a claim of the wrong type were reported as an invalid signature, client and operator would examine the keys.
 #[test]
 fn r035_r156_a_claim_of_the_wrong_type_is_named() {
     for (edits, right, source) in [
@@ -206,7 +206,7 @@ fn r035_r156_a_claim_of_the_wrong_type_is_named() {
     }
 }
 
-/// If the wrapper of a signed answer were read by another reader, what hurts no JWT would end all requests.
+/// If the wrapper of a signed response were parsed differently, members that are harmless in any other JWT would make all requests fail.
 #[test]
 fn r043_r155_a_signed_answer_is_read_as_any_jwt() {
     let mut configuration = answering(json!({"jwks_uri": "https://login.example.com/jwks"}));

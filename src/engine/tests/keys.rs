@@ -60,8 +60,8 @@ fn r041_r059_keys_can_be_in_the_configuration() {
     assert_eq!(worker.documents(), 0);
 }
 
-/// What servers of keys want of a request: `auth0/jwks-rsa-java#77` (406 to any other type than that of RFC 7517 §8.5.1), and firewalls
-/// that refuse a request without `User-Agent` (`envoyproxy/envoy#27127`, `envoyproxy/gateway#9512`; AWS' common rule set).
+/// Requirements of servers that publish keys: `auth0/jwks-rsa-java#77` (406 for any media type other than that of RFC 7517 §8.5.1), and
+/// firewalls that refuse a request without `User-Agent` (`envoyproxy/envoy#27127`, `envoyproxy/gateway#9512`; AWS' common rule set).
 #[test]
 fn r192_keys_and_metadata_are_asked_for_as_their_server_wants() {
     let own = concat!("phantom-token/", env!("CARGO_PKG_VERSION"));
@@ -88,8 +88,8 @@ fn r192_keys_and_metadata_are_asked_for_as_their_server_wants() {
     assert_eq!(fields(with_headers), ["application/json", "gateway", "acme", ""]);
 }
 
-/// A server that says how long its keys are good replaces them within that time (RFC 9111 §4.2): if it were not heard, a key that it has
-/// taken back would verify for `keys.max_age`. One that forbids to keep anything is asked as often as is configured, not for each token.
+/// A server that limits the lifetime of its keys replaces them within that time (RFC 9111 §4.2): if that were ignored, a withdrawn key
+/// would verify tokens for `keys.max_age`. A server that forbids caching is asked at the configured interval, not for each token.
 #[test]
 fn r193_keys_are_kept_no_longer_than_their_server_says() {
     for (fields, fetches) in [
@@ -97,7 +97,7 @@ fn r193_keys_are_kept_no_longer_than_their_server_says() {
         (&[("cache-control", "max-age=120")], 2),
         (&[("cache-control", "max-age=120"), ("age", "60")], 4),
         (&[("expires", "Thu, 01 Jan 2026 00:02:00 GMT"), ("date", "Thu, 01 Jan 2026 00:00:00 GMT")], 2),
-        // Not more often than `keys.cooldown`, 30s, nor more seldom than `keys.max_age`, 10m.
+        // No more often than `keys.cooldown`, 30s, and no more rarely than `keys.max_age`, 10m.
         (&[("cache-control", "max-age=1")], 6),
         (&[("cache-control", "max-age=86400")], 1),
         // As Keycloak does.
@@ -148,8 +148,7 @@ fn r066_a_new_key_is_accepted_within_the_cooldown_and_a_removed_one_refused_afte
     assert_eq!(worker.get(31, &old), "invalid_signature", "although it was in the cache");
 }
 
-/// A server that takes all of its keys back is not one that is down: what they verified does not count any more. That there are none is
-/// not the client's fault.
+/// A server that withdraws all of its keys is not down: what they verified is no longer valid. An empty set is not the client's fault.
 #[test]
 fn r066_r153_an_empty_set_takes_all_keys_back() {
     let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
@@ -164,7 +163,7 @@ fn r066_r153_an_empty_set_takes_all_keys_back() {
     assert_eq!(worker.get(630, &token), bearer(&token));
 }
 
-/// If clients heard that their signature is wrong, they would log in again and again, and their operators would look in the wrong place.
+/// If the error blamed the client's signature, clients would log in again and again, and operators would look in the wrong place.
 #[test]
 fn r153_a_set_in_which_no_key_is_of_use_is_the_servers_fault() {
     for (keys, source) in [
@@ -194,8 +193,8 @@ fn r153_a_set_in_which_no_key_is_of_use_is_the_servers_fault() {
     }
 }
 
-/// If a name that the set does not have cost a fetch where a key without one verifies, servers that name their key in the token alone
-/// would be asked again and again.
+/// If a `kid` that is not in the set caused a fetch although a key without one verifies, servers that only name the key in the token would
+/// be asked again and again.
 #[test]
 fn r151_a_key_without_a_name_costs_no_other_fetch() {
     let mut worker = Worker::new(verifying(json!({"cache": {"max_ttl": "0s"}})), &NoSharedData);
@@ -207,7 +206,7 @@ fn r151_a_key_without_a_name_costs_no_other_fetch() {
     assert_eq!(worker.documents(), 1);
 }
 
-/// What was verified with a secret must not count where another secret is configured: a secret is changed for a reason.
+/// A token verified with one secret must not be valid once another is configured: secrets are changed for a reason.
 #[test]
 fn r052_what_one_secret_verified_is_not_verified_by_another() {
     let shared = MemorySharedData::default();
@@ -254,7 +253,7 @@ fn r063_workers_share_the_keys() {
     let mut second = Worker::new(verifying(json!({"cache": {"max_ttl": "1m"}})), &shared);
     assert_eq!(second.get(0, &token), bearer(&token), "of another cache, but with the same keys");
     assert_eq!(second.documents(), 0);
-    // What another worker fetched counts as this one's attempt, and its newer keys are found without asking.
+    // A fetch by another worker counts as this worker's attempt, and its newer keys are found without a fetch.
     first.keys = key_set("k2");
     let newer = signed_jwt("k2", &serde_json::from_str(&claims_of(&token)).expect("JSON"));
     assert_eq!(first.get(30, &newer), bearer(&newer));
@@ -269,7 +268,7 @@ fn r063_workers_share_the_keys() {
     assert_eq!(other_server.get(31, &newer), "jwks_unavailable", "keys of another place are not its own");
 }
 
-/// Shared data may hold anything.
+/// Shared data may contain anything.
 #[test]
 fn r038_whatever_is_among_the_keys_in_shared_data_verifies_nothing() {
     let shared = MemorySharedData::default();
@@ -290,7 +289,7 @@ fn r038_whatever_is_among_the_keys_in_shared_data_verifies_nothing() {
     assert_eq!(Worker::new(configuration, &shared).get(0, &token), "jwks_unavailable");
 }
 
-/// If this failed, a host without a place for shared data would stop the filter, though the configuration says that it is not used.
+/// If this failed, a host without space for shared data would stop the filter, although the configuration does not use it.
 #[test]
 fn r144_keys_are_not_shared_where_nothing_is() {
     for (shared, expected) in [(true, 1), (false, 0)] {
@@ -390,7 +389,7 @@ fn r059_r060_r061_r069_what_is_not_signed_as_it_must_be_is_refused_without_askin
     assert_eq!(worker.asked, [Asked::Keys]);
 }
 
-/// Opaque tokens and JWTs live side by side while a server is migrated from one to the other.
+/// Opaque tokens and JWTs coexist while a server is migrated from one to the other.
 #[test]
 fn r071_opaque_tokens_are_introspected_beside_jwts_dots_or_not() {
     let mut worker = Worker::new(verifying(json!({})), &NoSharedData);
@@ -518,8 +517,8 @@ pub(super) fn claims_of(jwt: &str) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
-/// Where requests cannot wait for one answer together, each would fetch the keys; and one that may not ask must not be asked
-/// again and again whether it may.
+/// On a host where requests cannot share a response, each would fetch the keys; and a request that may not fetch them must not try again
+/// and again.
 #[test]
 fn r063_a_query_not_sent_is_a_result() {
     let mut worker = Worker::with_capabilities(verifying(json!({})), SEPARATE_STREAMS, &NoSharedData);
@@ -535,11 +534,11 @@ fn r063_a_query_not_sent_is_a_result() {
     assert!(worker.call(40).is_none());
 }
 
-/// A host whose streams are on their own: each sends its calls in its own name, and the end of these is lost with it.
+/// A host with separate streams: each sends its calls in its own name, and the end of a call is lost with its stream.
 const SEPARATE_STREAMS: Capabilities =
     Capabilities { switches_streams: false, outlives_streams: false, ..Capabilities::ALL };
 
-/// A request with this token. None, if it waits.
+/// Starts a request with this token. Returns no action if it waits.
 fn start(worker: &mut Worker<'_>, seconds: u64, token: &str) -> (StreamId, Option<Action>) {
     let authorization = bearer(token);
     let authorization = Presented::Once(authorization.as_bytes());
@@ -547,7 +546,7 @@ fn start(worker: &mut Worker<'_>, seconds: u64, token: &str) -> (StreamId, Optio
         .start(seconds, &RequestHead { method: b"GET", path: b"/", authorization, ..RequestHead::default() })
 }
 
-/// The next call, which asks for this.
+/// Returns the next call, and checks what it asks for.
 fn call(worker: &mut Worker<'_>, seconds: u64, asked: Asked) -> Call {
     let call = worker.call(seconds).expect("a call");
     assert_eq!(Asked::of(&call), asked);
@@ -571,8 +570,8 @@ fn r063_r066_a_cancelled_stream_releases_the_key_fetch_slot() {
     call(&mut worker, 40, Asked::Keys);
 }
 
-/// If a token were asked about again while its requests wait for keys, a slow fetch of keys would multiply introspections by as many
-/// requests as come meanwhile.
+/// If a token were introspected again while its requests wait for keys, a slow fetch of keys would multiply introspections by the number of
+/// requests that arrive meanwhile.
 #[test]
 fn r023_r063_a_response_pending_keys_is_not_introspected_again() {
     let keys =
@@ -597,7 +596,7 @@ fn r023_r063_a_response_pending_keys_is_not_introspected_again() {
     call(&mut worker, 0, Asked::Token);
 }
 
-/// If the time to live began when the keys came, a slow fetch of keys would let a revoked token live for longer than `max_ttl`.
+/// If the time to live started when the keys arrive, a slow fetch of keys would let a revoked token live for longer than `max_ttl`.
 #[test]
 fn r049_r066_a_response_pending_keys_ages() {
     let mut worker = Worker::new(published(json!({"cache": {"max_ttl": "1m"}})), &NoSharedData);
@@ -613,8 +612,8 @@ fn r049_r066_a_response_pending_keys_ages() {
     assert_eq!(worker.introspections(), 2, "a minute after the answer");
 }
 
-/// If what one request had verified counted for another after its key was taken back, the one that waited longer would pass by a key
-/// that the server has withdrawn.
+/// If a token verified for one request were valid for another after its key was withdrawn, the request that waited longer would pass by a
+/// key that the server no longer publishes.
 #[test]
 fn r066_what_was_verified_for_another_request_counts_while_its_key_does() {
     let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
@@ -638,8 +637,8 @@ fn next_action(worker: &mut Worker<'_>) -> String {
     outcome(&action)
 }
 
-/// If a request that may not wait decided for those that do with the same answer, good tokens would be refused although their keys
-/// come.
+/// If a request that may not wait decided for those that wait with the same response, valid tokens would be refused although their keys
+/// arrive.
 #[test]
 fn r063_r066_a_request_that_cannot_wait_for_keys_decides_for_no_other() {
     let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
@@ -658,7 +657,7 @@ fn r063_r066_a_request_that_cannot_wait_for_keys_decides_for_no_other() {
     assert!(next_action(&mut worker).starts_with("Bearer"));
 }
 
-/// If a response that waits for keys outlived a later one, a token that was revoked meanwhile would be cached when the keys come.
+/// If a response that waits for keys outlived a later one, a token revoked meanwhile would be cached when the keys arrive.
 #[test]
 fn r055_r066_a_response_pending_keys_does_not_outlive_a_revocation() {
     let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
@@ -682,8 +681,8 @@ fn r055_r066_a_response_pending_keys_does_not_outlive_a_revocation() {
     assert_eq!(worker.get(0, "token"), "inactive", "nothing was cached");
 }
 
-/// If what was verified for one request counted for another that still waits, although the server has taken it back meanwhile, a revoked
-/// token would be good once more.
+/// If a token verified for one request were valid for another that still waits, although the server has revoked the token meanwhile, it
+/// would be accepted once more.
 #[test]
 fn r055_r066_a_verified_response_does_not_outlive_a_revocation_for_those_who_wait() {
     let mut worker = Worker::with_capabilities(published(json!({})), SEPARATE_STREAMS, &NoSharedData);
@@ -705,7 +704,7 @@ fn r055_r066_a_verified_response_does_not_outlive_a_revocation_for_those_who_wai
     assert_eq!(next_action(&mut worker), "inactive", "it waited for the same response as the first");
 }
 
-/// If one request too many ended the fetch of the others, a flood at a cold start would go on for as long as it lasts.
+/// If one request too many ended the fetch for the others, a cold start would last for as long as a flood does.
 #[test]
 fn r063_a_query_not_sent_changes_nothing_for_waiting_requests() {
     let discovery = "https://login.example.com/.well-known/oauth-authorization-server";
@@ -733,8 +732,8 @@ fn without_key_id(edits: Value) -> String {
     testing::jws(r#"{"alg":"ES256","typ":"at+jwt"}"#, &claims.to_string())
 }
 
-/// If invalid signatures had no limit, any client could keep a worker busy with them. Cached tokens, and tokens refused by
-/// their claims, need no verification.
+/// If invalid signatures were unlimited, any client could keep a worker busy with them. Cached tokens, and tokens refused because of their
+/// claims, need no verification.
 #[test]
 fn r121_beyond_the_budget_of_wrong_signatures_nothing_new_is_verified() {
     let edits = json!({"token": {"max_failed_verifications_per_second": 3}});
@@ -756,8 +755,8 @@ fn r121_beyond_the_budget_of_wrong_signatures_nothing_new_is_verified() {
     }
 }
 
-/// To verify by P-384 takes ten times as long as by P-256. If both counted alike, a flood that names the slow key would take all of a
-/// worker's time within a limit that was made for the fast one.
+/// Verification with P-384 takes ten times as long as with P-256. If both counted alike, a flood that names the slow key would take all of
+/// a worker's time within a limit that was made for the fast one.
 #[test]
 fn r154_a_wrong_signature_counts_by_what_it_takes() {
     for (jwk, algorithm, refused) in [(p256(), "ES256", 20), (p384(), "ES384", 2), (p521(), "ES512", 2)] {
@@ -783,8 +782,8 @@ fn r154_a_wrong_signature_counts_by_what_it_takes() {
     }
 }
 
-/// If a signature were verified before every cheaper check, each repetition of an expired JWT would cost a verification, whose
-/// result would not be cached.
+/// If a signature were verified before all cheaper checks, each repetition of an expired JWT would cost a verification, whose result would
+/// not be cached.
 #[test]
 fn r120_what_a_jwt_claims_is_validated_before_its_signature() {
     let rules =
@@ -804,8 +803,8 @@ fn r120_what_a_jwt_claims_is_validated_before_its_signature() {
     assert!(worker.asked.is_empty(), "nor are keys fetched for it");
 }
 
-/// If another spelling of a JWT were an opaque token, a JWT that is for services alone would work from outside wherever the server
-/// decodes leniently.
+/// If another encoding of a JWT counted as an opaque token, a JWT that is meant for services alone would be accepted from outside wherever
+/// the server decodes leniently.
 #[test]
 fn r124_a_jwt_in_another_spelling_is_refused_as_a_jwt() {
     let jwt = access_token(json!({}));

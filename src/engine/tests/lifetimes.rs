@@ -1,4 +1,4 @@
-//! Scenarios with answers that are about to end, have ended, or say that there is nothing.
+//! Scenarios with responses that are about to expire, have expired, or report that a token is inactive.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ impl Worker<'_> {
     }
 }
 
-/// If it were not kept, a client with a dead token would cost an introspection with each request; if it were kept for long, a
+/// If inactivity were not cached, a client with a dead token would cause an introspection with each request; if it were cached for long, a
 /// token that the server did not know yet would stay refused.
 #[test]
 fn r054_that_a_token_is_not_active_is_known_for_a_few_seconds() {
@@ -30,9 +30,8 @@ fn r054_that_a_token_is_not_active_is_known_for_a_few_seconds() {
     assert!(worker.get(2, "dead").starts_with("Bearer"));
 }
 
-/// If a failure were kept, it would outlast its cause; what HTTP forbids to store is not stored, whatever it says.
-/// A client that takes its refresh token for the access token repeats that as often as one with a dead token. If the reason were not
-/// kept, each repetition would cost a query, and a place among those that good tokens need.
+/// A client that uses its refresh token as an access token retries as often as one with a dead token. If the reason were not cached, each
+/// retry would cost a query, and a place among those that valid tokens need.
 #[test]
 fn r128_an_active_token_that_is_refused_for_what_it_is_asks_once() {
     let active = |edits: Value| {
@@ -73,6 +72,7 @@ fn r128_an_active_token_that_is_refused_for_what_it_is_asks_once() {
     }
 }
 
+/// If a failure were cached, it would outlast its cause; a response that HTTP forbids to store is not stored, whatever it says.
 #[test]
 fn r051_r054_only_server_responses_are_cached_and_only_where_http_allows_it() {
     for (edits, cache_control) in [
@@ -124,8 +124,8 @@ fn r057_a_flood_of_dead_tokens_takes_nothing_from_good_ones() {
     assert_eq!(shared.values.borrow().len(), entries, "others learn nothing of them");
 }
 
-/// If a token that is in use were asked about only when its entry is over, each of its clients would wait once in every time to
-/// live, all at once.
+/// If a token in use were introspected only when its entry has expired, all of its clients would wait at the same time, once in every time
+/// to live.
 #[test]
 fn an_entry_in_use_is_refreshed_before_it_expires() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m", "refresh_ahead": "10s"}}), &NoSharedData);
@@ -144,8 +144,8 @@ fn an_entry_in_use_is_refreshed_before_it_expires() {
     assert_eq!(worker.introspections(), 3);
 }
 
-/// If a failing refresh ended an entry, refreshing ahead would make an outage worse; without another attempt, the entry would
-/// expire all the same.
+/// If a failed refresh removed an entry, refreshing ahead would make an outage worse; without another attempt, the entry would expire all
+/// the same.
 #[test]
 fn a_failed_refresh_keeps_the_entry_and_is_retried() {
     let mut worker = Worker::new(json!({"cache": {"max_ttl": "1m", "refresh_ahead": "20s"}}), &NoSharedData);
@@ -163,7 +163,7 @@ fn a_failed_refresh_keeps_the_entry_and_is_retried() {
     assert_eq!(worker.introspections(), 4);
 }
 
-/// If what a refresh learns were not believed at once, a revoked token would be good for longer than it need be.
+/// If the result of a refresh did not apply at once, a revoked token would be valid for longer than necessary.
 #[test]
 fn r055_a_refresh_that_finds_a_revoked_token_removes_it() {
     let shared = MemorySharedData::default();
@@ -179,7 +179,7 @@ fn r055_a_refresh_that_finds_a_revoked_token_removes_it() {
     assert_eq!(other.get(56, "hot"), "inactive", "nor is it shared any more");
 }
 
-/// If every worker refreshed for itself, the server would be asked as often as there are workers.
+/// If every worker refreshed entries for itself, the server would be asked as often as there are workers.
 #[test]
 fn workers_share_one_refresh() {
     let shared = MemorySharedData::default();
@@ -201,7 +201,7 @@ fn workers_share_one_refresh() {
     assert_eq!(workers.iter().map(Worker::introspections).sum::<usize>(), 2);
 }
 
-/// Who is not let in must not make the gateway ask; nor is asked what the gateway verifies itself.
+/// A request that is refused must not cause a query; nor does a token that the gateway verifies itself.
 #[test]
 fn a_denied_request_refreshes_nothing() {
     let rules = json!([{"path": "/orders"}, {"path": "/admin", "scopes": ["admin"]}]);
@@ -222,8 +222,7 @@ fn stale() -> serde_json::Value {
     serde_json::from_str(STALE).expect("JSON")
 }
 
-/// If something stale were served without being asked for, a revoked token would be good for as long as an attacker keeps the
-/// server down.
+/// If stale entries were used by default, a revoked token would be valid for as long as an attacker keeps the server down.
 #[test]
 fn r056_nothing_stale_is_served_unless_configured() {
     for (edits, expected) in [(json!({"cache": {"max_ttl": "1m"}}), false), (stale(), true)] {
@@ -237,7 +236,8 @@ fn r056_nothing_stale_is_served_unless_configured() {
     }
 }
 
-/// The server's own word always counts more than an old one; and a server that answers nonsense, or refuses the gateway, serves.
+/// A response of the server always takes precedence over a stale entry; a server that responds with nonsense, or refuses the gateway, is
+/// not down.
 #[test]
 fn r056_what_is_stale_serves_only_in_an_outage() {
     for (status, reason) in [
@@ -260,7 +260,7 @@ fn r056_what_is_stale_serves_only_in_an_outage() {
     assert_eq!(worker.get(70, "opaque"), "unavailable", "it was revoked, and stays so");
 }
 
-/// If a token's own end did not count, stale service would make it immortal; so it counts to the second, without leeway.
+/// If a token's own expiry did not count, stale entries would make it immortal; so it counts to the second, without leeway.
 #[test]
 fn r056_nothing_is_served_past_the_tokens_end_or_the_configured_time() {
     let mut worker = Worker::new(stale(), &NoSharedData);
@@ -275,7 +275,7 @@ fn r056_nothing_is_served_past_the_tokens_end_or_the_configured_time() {
     assert_eq!(worker.get(360, "long"), "unavailable");
 }
 
-/// RFC 9111 §5.2.2.2: what must be revalidated is not used stale, however the gateway is configured.
+/// RFC 9111 §5.2.2.2: a response that must be revalidated is not used stale, however the gateway is configured.
 #[test]
 fn r051_r056_http_can_forbid_that_an_answer_is_served_stale() {
     for (cache_control, expected) in [
@@ -314,7 +314,7 @@ fn r056_a_token_that_one_worker_knows_as_revoked_is_stale_for_none() {
     assert!(first.get(64, "revoked").starts_with("Bearer"));
 }
 
-/// Each request is judged by its own rule, by whatever answer it goes.
+/// Each request is judged by its own rule, whether its entry is fresh or stale.
 #[test]
 fn r053_what_is_stale_is_validated_like_what_is_fresh_and_other_workers_have_it_too() {
     let shared = MemorySharedData::default();
@@ -326,7 +326,7 @@ fn r053_what_is_stale_is_validated_like_what_is_fresh_and_other_workers_have_it_
     second.answer_status("503");
     assert!(second.get(61, "opaque").starts_with("Bearer"));
     assert_eq!(second.request(61, "GET", "/admin", Some("Bearer opaque")), "insufficient_scope");
-    // A worker without stale service takes no stale entry of one that has it.
+    // A worker that may not use stale entries takes none from one that may.
     let mut strict = Worker::new(json!({"cache": {"max_ttl": "1m"}}), &shared);
     strict.answer_status("503");
     assert_eq!(strict.get(61, "opaque"), "unavailable");
@@ -354,8 +354,8 @@ fn narrowed(worker: &mut Worker<'_>, edits: serde_json::Value, cache_control: &s
     worker.answer.2.push(("cache-control", cache_control.to_owned()));
 }
 
-/// If an older answer outlived one that may not be kept, a token that the server has narrowed would regain what it lost, from
-/// shared data or in an outage.
+/// If an older response outlived one that may not be cached, a token with fewer rights than before would regain those it lost, from shared
+/// data or in an outage.
 #[test]
 fn r055_r056_the_latest_response_counts_even_if_uncacheable() {
     let rules = json!([{"path": "/orders", "scopes": ["orders:read"]}]);
@@ -405,8 +405,8 @@ fn r056_a_flood_is_no_outage() {
     assert_eq!(worker.get(100, "revoked"), "introspection_limit");
 }
 
-/// If a token that this worker knew competed with random ones once its entry has expired, a flood would shut good clients out,
-/// and a revoked token could hide behind it.
+/// If a token that this worker knows competed with random ones once its entry has expired, a flood would shut valid clients out, and a
+/// revoked token could hide behind it.
 #[test]
 fn r114_known_tokens_take_precedence_over_random_ones() {
     let limited = json!({"introspection": {"max_per_second": 10}, "cache": {"max_ttl": "1m"}});
@@ -424,7 +424,7 @@ fn r114_known_tokens_take_precedence_over_random_ones() {
     assert!(worker.get(101, "known").starts_with("Bearer"));
 }
 
-/// If a worker that may not ask kept the claim of a refresh, no other would ask either, and clients would wait or be refused.
+/// If a worker that may not send a refresh kept its claim, no other worker would send one either, and clients would wait or be refused.
 #[test]
 fn r114_a_refresh_that_may_not_be_sent_is_another_workers() {
     let shared = MemorySharedData::default();
@@ -441,7 +441,7 @@ fn r114_a_refresh_that_may_not_be_sent_is_another_workers() {
     assert_eq!((flooded.refresh(57), other.refresh(57)), (0, 1));
 }
 
-/// To ask sooner does not put off the end of a token: if that were tried all the same, it would be tried again and again.
+/// A refresh does not extend the expiry of a token: if it were tried all the same, it would be tried again and again.
 #[test]
 fn an_entry_that_expires_with_its_token_is_not_refreshed() {
     let mut worker = Worker::new(json!({"cache": {"refresh_ahead": "1m"}}), &NoSharedData);

@@ -9,7 +9,7 @@ use crate::http::request_head::{Presented, RequestHead};
 use crate::session::SessionSeal;
 use crate::testing::{jwt, test};
 
-/// What the challenge of a refusal names as the metadata.
+/// Returns the URL of the metadata in the challenge of a refusal.
 fn metadata(worker: &mut Worker<'_>, authority: &str, path: &str, token: Option<&str>) -> String {
     let authorization = token.map(|token| format!("Bearer {token}"));
     let presented =
@@ -28,8 +28,8 @@ fn metadata(worker: &mut Worker<'_>, authority: &str, path: &str, token: Option<
     named.map_or("none", |(url, _)| url).replace("/.well-known/oauth-protected-resource", "")
 }
 
-/// Clients must not use the metadata of another resource (RFC 9728 §3.3). Where a proxy in front of the gateway changes hosts and paths,
-/// these lead to none or to another's, and no client logs in.
+/// Clients must not use the metadata of another resource (RFC 9728 §3.3). If a proxy in front of the gateway changes hosts and paths, these
+/// lead to no metadata or to another resource's, and no client can log in.
 #[test]
 fn r274_a_challenge_names_the_resource_of_the_rule_wherever_the_gateway_sees_it() {
     let server = |edits: Value| {
@@ -60,7 +60,7 @@ fn r274_a_challenge_names_the_resource_of_the_rule_wherever_the_gateway_sees_it(
         ("b.internal", "/mcp", "https://b.example.com/mcp"),
         ("10.0.0.7", "/plain", "https://gw/plain"),
     ] {
-        // Without a token, with one that the server is asked about, and with one that is known.
+        // Without a token, with one that has to be introspected, and with one that is cached.
         for token in [None, Some("asked"), Some("known")] {
             assert_eq!(
                 metadata(&mut worker, authority, path, token),
@@ -71,7 +71,7 @@ fn r274_a_challenge_names_the_resource_of_the_rule_wherever_the_gateway_sees_it(
     }
 }
 
-/// A user's token, and what the server answers about it.
+/// Tokens of several users and clients; `bound` has the claims of each.
 const ALICE: &str = "of-alice";
 const BOB: &str = "of-bob";
 const ALICE_ELSEWHERE: &str = "of-alice-by-another-client";
@@ -98,7 +98,7 @@ fn bound(edits: Value) -> Worker<'static> {
     worker
 }
 
-/// What services receive as the session id, and what seals that of the response; or the reason of the refusal.
+/// Sends a request. Returns the session id that services receive and the seal for that of the response, or the reason of the refusal.
 fn send(
     worker: &mut Worker<'_>,
     token: &str,
@@ -131,14 +131,14 @@ fn send(
 
 const ID: &str = "mcp-session-id";
 
-/// The id that a client receives of the service's.
+/// Returns the id that a client receives for one of the service's.
 fn handed_out(worker: &mut Worker<'_>, token: &str, path: &str, id: &str) -> Vec<u8> {
     let (upstream, seal) = send(worker, token, "gw", path, &[]).expect("a session begins");
     assert_eq!(upstream, None);
     seal.expect("ids are bound").seal(id.as_bytes())
 }
 
-/// If an id worked for another user, anyone who reads it in a log or guesses it could read what its user reads.
+/// If an id worked for another user, anyone who reads it in a log or guesses it could read that user's data.
 #[test]
 fn r275_a_session_goes_on_for_its_user_and_client_alone() {
     let mut worker = bound(json!({}));
@@ -149,9 +149,9 @@ fn r275_a_session_goes_on_for_its_user_and_client_alone() {
         (BOB, "gw", "/mcp", Err("unknown_session")),
         (ALICE_ELSEWHERE, "gw", "/mcp", Err("unknown_session")),
         (NAMELESS, "gw", "/mcp", Err("claim_mismatch")),
-        // A number that JSON readers round is that of several users.
+        // A number that JSON parsers round would stand for several users.
         (ROUNDED, "gw", "/mcp", Err("claim_mismatch")),
-        // Of another service, which may have given the same id to another user.
+        // The id belongs to another service, which may have assigned the same id to another user.
         (ALICE, "other", "/mcp", Err("unknown_session")),
         (ALICE, "gw", "/mcp/two", Err("unknown_session")),
     ] {
@@ -159,15 +159,15 @@ fn r275_a_session_goes_on_for_its_user_and_client_alone() {
         let sent = sent.map(|(id, _)| id);
         assert_eq!(sent, expected.map(|id| id.map(str::to_owned)), "{token} {authority}{path}");
     }
-    // What is handed out again is the same.
+    // An id that is handed out again is the same.
     let (_, seal) = send(&mut worker, ALICE, "gw", "/mcp", &[(ID, &id)]).expect("it goes on");
     assert_eq!(seal.expect("ids are bound").seal(b"s.1"), id);
-    // Where rules bind nothing, an id is the service's.
+    // If no rule binds ids, the service's own id is used.
     let (plain, seal) = send(&mut worker, BOB, "gw", "/other", &[(ID, b"s.1")]).expect("it is served");
     assert!(plain.is_none() && seal.is_none());
 }
 
-/// If an id without its MAC worked, binding would stop no one who knows what the service calls its sessions.
+/// If an id without its MAC worked, binding would not stop anyone who knows the service's own ids.
 #[test]
 fn r276_an_id_that_was_not_handed_out_is_none() {
     let mut worker = bound(json!({}));
@@ -206,7 +206,7 @@ fn r276_an_id_that_was_not_handed_out_is_none() {
     assert_eq!(alone, Err("ambiguous_field"));
 }
 
-/// If reporting before refusing let ids through as they are, the first step of every rollout would open all sessions.
+/// If reporting before refusing let ids through unchanged, the first step of every rollout would open all sessions.
 #[test]
 fn r276_ids_are_bound_where_scopes_are_only_reported() {
     let mut worker = bound(json!({"report_only": true, "rules": [
@@ -222,8 +222,8 @@ fn r276_ids_are_bound_where_scopes_are_only_reported() {
     assert_eq!(send(&mut worker, NAMELESS, "gw", "/mcp", &[]).map(|_| ()), Err("claim_mismatch"));
 }
 
-/// If a method that the rule does not name fell through to one that binds nothing, it would take an id of another user. So would a service
-/// that adds trailers to its fields.
+/// If a method that the rule does not name fell through to a rule that binds nothing, another user's id would be accepted there, as it
+/// would by a service that merges trailers into header fields.
 #[test]
 fn r276_no_other_method_and_no_trailer_takes_an_id_past_its_rule() {
     let mut worker = bound(json!({"rules": [

@@ -1,4 +1,4 @@
-//! Scenarios with authorization servers that answer without a JWT, for which the gateway mints one.
+//! Scenarios with authorization servers that respond without a JWT, so that the gateway mints one.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn answer(edits: Value) -> (String, String, Vec<(&'static str, String)>) {
     ("200".to_owned(), claims.to_string(), vec![("content-type", "application/json".to_owned())])
 }
 
-/// The claims of the JWT that goes on with a request, verified by the keys that the gateway publishes.
+/// Returns the claims of the JWT that is forwarded with a request, verified by the keys that the gateway publishes.
 fn minted(worker: &mut Worker<'_>, seconds: u64, path: &str, token: &str) -> Value {
     let authorization = worker.request(seconds, "GET", path, Some(&format!("Bearer {token}")));
     let jwt = authorization.strip_prefix("Bearer ").unwrap_or_else(|| panic!("{authorization}"));
@@ -52,8 +52,8 @@ fn minted(worker: &mut Worker<'_>, seconds: u64, path: &str, token: &str) -> Val
     serde_json::from_str(&super::keys::claims_of(jwt)).expect("claims")
 }
 
-/// If a JWT held more than its API needs, personal data would spread to every service; if it had another API's audience, one
-/// API could call another in the user's name.
+/// If a JWT contained more than its API needs, personal data would spread to every service; if it had the audience of another API, one API
+/// could call another in the user's name.
 #[test]
 fn r042_r108_a_jwt_is_minted_for_one_audience_with_what_it_needs() {
     let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
@@ -98,7 +98,7 @@ fn r108_it_lives_shortly_and_no_longer_than_the_token() {
     assert_eq!(worker.get(0, "v"), "missing_subject", "nobody to speak of");
 }
 
-/// What becomes of requests with tokens that are answered so, each `{jwt's sub}` or the reason of the refusal.
+/// Checks the outcome of requests for these introspection responses: the `sub` of the JWT, or the reason of the refusal.
 fn named(configuration: Value, cases: &[(Value, &str)]) {
     let mut worker = Worker::new(configuration, &NoSharedData);
     for (index, (edits, expected)) in cases.iter().enumerate() {
@@ -122,7 +122,7 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
     let of_users = [
         (json!({}), r#""alice""#),
         (json!({"username": "alice@example.com"}), r#""alice""#),
-        // As django-oauth-toolkit answers: the user's name is elsewhere.
+        // As django-oauth-toolkit responds: the user's name is in another claim.
         (json!({"sub": null, "username": "alice"}), "missing_subject"),
         (json!({"sub": null, "username": ""}), "missing_subject"),
         (json!({"sub": null, "username": ["alice"]}), "missing_subject"),
@@ -148,10 +148,10 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
             (json!({"sub": false}), "unexpected_response"),
             (json!({"sub": ["alice"]}), "unexpected_response"),
             (json!({"sub": {"id": "alice"}}), "unexpected_response"),
-            // The client acts for itself.
+            // The client acts on its own behalf.
             (json!({"sub": null}), r#""app""#),
             (json!({"sub": null, "username": "app"}), r#""app""#),
-            // As Janssen says that there is no user.
+            // As Janssen reports that there is no user.
             (json!({"sub": ""}), r#""app""#),
             (json!({"sub": "", "username": ""}), "missing_subject"),
             (json!({"sub": "", "client_id": ""}), "unexpected_response"),
@@ -160,7 +160,7 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
             (json!({"sub": null, "client_id": null}), "missing_subject"),
         ],
     );
-    // The log and `explain` name the defect, and the client does not learn it.
+    // The log and `explain` name the defective claim, and the client does not learn it.
     for (edits, member) in [(json!({"sub": 42}), "mint.subject"), (json!({"client_id": 7}), "client_id")] {
         let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
         worker.answer = answer(edits);
@@ -170,7 +170,7 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
         assert_eq!((reply.status, reply.member), (502, Some(member)));
         assert!(!reply.body.contains(member), "{}", reply.body);
     }
-    // Null means that there is none.
+    // Null means that there is no subject.
     let null_subject = r#"{"active":true,"sub":null,"username":null,"client_id":"app"}"#;
     let mut worker = Worker::new(configuration(json!({"mint": {"client_as_subject": true}})), &NoSharedData);
     worker.answer = answer(json!({}));
@@ -178,8 +178,8 @@ fn r125_an_identity_that_is_absent_or_mistyped_is_never_replaced_by_another() {
     assert_eq!(minted(&mut worker, 0, "/", "t")["sub"], "app");
 }
 
-/// Doorkeeper 5.5 answers about a user's token and about a client's own with the same members, none of which names the user. If the
-/// client stood for a user who is not named, all users would be that one machine to the services.
+/// Doorkeeper 5.5 responds with the same members for a user's token and for a client's own, and none of them names the user. If the client
+/// stood in for a user who is not named, services would see all users as that one machine.
 #[test]
 fn r125_the_client_is_the_subject_only_where_the_operator_says_so() {
     let unnamed = [
@@ -198,7 +198,7 @@ fn r125_the_client_is_the_subject_only_where_the_operator_says_so() {
     named(configuration(json!({"profile": "django-oauth-toolkit"})), &[(json!({"sub": null}), r#""app""#)]);
 }
 
-/// Where the server names the user elsewhere than in `sub`, the operator says where, and nothing else is taken for it.
+/// If the server names the user in another claim than `sub`, the operator configures that claim, and no other is used instead.
 #[test]
 fn r125_the_operator_says_which_claim_names_the_user() {
     named(
@@ -223,8 +223,7 @@ fn r125_the_operator_says_which_claim_names_the_user() {
     );
 }
 
-/// If the second server's tokens were read like the first one's, none of these users could call, or they would call as another
-/// user.
+/// If the second server's tokens were read like the first one's, its users could not call, or would call as another user.
 #[test]
 fn r125_each_server_names_its_users_in_its_own_way() {
     let server = |name: &str, profile: &str, edits: Value| {
@@ -265,8 +264,8 @@ fn r125_each_server_names_its_users_in_its_own_way() {
     }
 }
 
-/// Its recipe is what an operator copies. If that named clients instead of users, it would go unnoticed until users saw each
-/// other's data.
+/// Operators copy the recipe for their server. If it named clients instead of users, this would go unnoticed until users saw each other's
+/// data.
 #[test]
 fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
     let with = |edits: Value| {
@@ -281,7 +280,7 @@ fn r125_profiles_know_which_claim_names_the_user_or_ask_for_it() {
         let written = json!({"profile": profile, "mint": {"subject": "/sub"}});
         let settings = testing::parse(&with(written)).expect("no errors");
         assert_eq!(settings.mint.expect("a section").subject.pointer, "/sub", "{profile}");
-        // Who mints nothing needs no section for it.
+        // A configuration that mints nothing needs no section for it.
         let headers = json!([{"header": "x-user", "pointer": "/username"}]);
         let claims = json!({"profile": profile, "mint": null, "claim_to_headers": headers});
         assert!(testing::parse(&with(claims)).is_ok_and(|settings| settings.mint.is_none()), "{profile}");
@@ -344,8 +343,8 @@ fn r109_nothing_but_active_true_is_minted_of_and_no_answer_overrides_what_is_the
     }
 }
 
-/// Services, and proxies in front of them, verify what the gateway signs by these. A key that is published before it signs, and
-/// after, makes a change of keys go unnoticed.
+/// Services, and proxies in front of them, verify the gateway's signatures by these keys. If a key is published before and after the time
+/// in which it signs, a rotation goes unnoticed.
 #[test]
 fn r108_the_public_keys_are_published_those_to_come_as_well() {
     let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
@@ -379,7 +378,7 @@ fn r108_what_workers_share_is_the_answer_and_each_mints_of_it() {
     assert_ne!(one["jti"], other["jti"]);
 }
 
-/// If a minted JWT counted as new until the clock has caught up, services would get one that is over, or that is of the future.
+/// If a minted JWT counted as fresh until the clock has caught up, services would receive one that has expired, or one from the future.
 #[test]
 fn r108_a_clock_that_is_set_back_makes_no_minted_jwt_live_longer() {
     let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
@@ -390,7 +389,7 @@ fn r108_a_clock_that_is_set_back_makes_no_minted_jwt_live_longer() {
     assert_eq!(worker.introspections(), 1);
 }
 
-/// A token that is bound to a key stays bound here; services see a bearer token that lives shortly (R95).
+/// A token bound to a key is checked at the gateway; services see a short-lived bearer token (R95).
 #[test]
 fn r095_a_minted_jwt_has_no_binding() {
     let mut worker = Worker::new(configuration(json!({"client_certificate": "connection"})), &NoSharedData);

@@ -1,4 +1,4 @@
-//! Scenarios with what a token says of its issuer, its audience and its client: in the JWT, beside it, or not at all.
+//! Scenarios with the issuer, the audience and the client of a token: in the JWT, beside it, or missing.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::testing::{self, NOW, test};
 const OUTER: &str = "https://login.example.com";
 const INNER: &str = "http://keycloak.internal:8080/realms/example";
 
-/// What becomes of a request whose token is answered so.
+/// Returns the outcome of a request for this introspection response.
 fn answered(configuration: &Value, body: &Value) -> String {
     let mut worker = Worker::new(configuration.clone(), &NoSharedData);
     worker.answer =
@@ -21,7 +21,7 @@ fn answered(configuration: &Value, body: &Value) -> String {
     }
 }
 
-/// What becomes of a request with this JWT, which one of the server's keys signed.
+/// Returns the outcome of a request with this JWT, signed by one of the server's keys.
 fn presented(edits: Value, token: &str) -> String {
     let mut configuration = json!({
         "token": {"issuer": OUTER, "jwts": "verify", "jwt_profile": "lax"},
@@ -42,8 +42,8 @@ fn token(edits: Value) -> String {
     signed_jwt("k1", &claims)
 }
 
-/// What a server says beside a JWT is what it says of the token. If it were dropped where the JWT says nothing, a token of another issuer
-/// or for another API would pass because its JWT is silent.
+/// Members beside a JWT describe the token as well. If they were ignored where the JWT lacks them, a token of another issuer or for another
+/// API would pass because its JWT does not say so.
 #[test]
 fn r033_r166_r167_what_is_said_beside_the_jwt_alone_counts_against_it() {
     let configured = |edits: Value| {
@@ -63,7 +63,7 @@ fn r033_r166_r167_what_is_said_beside_the_jwt_alone_counts_against_it() {
         (&no_iss, json!({"iss": null}), json!({"iss": OUTER}), "forwarded"),
         (&no_iss, json!({"iss": null}), json!({"iss": "https://other.test"}), "wrong_issuer"),
         (&strict, json!({"iss": null}), json!({"iss": OUTER}), "wrong_issuer"),
-        // The token is another issuer's, by the server's own word: not the server's fault.
+        // By the server's own response, another issuer issued the token: not the server's fault.
         (&strict, json!({}), json!({"iss": "https://other.test"}), "wrong_issuer"),
         (&strict, json!({"iss": "https://other.test"}), json!({"iss": OUTER}), "wrong_issuer"),
         (&unchecked, json!({}), json!({"iss": "https://other.test"}), "unexpected_response"),
@@ -90,7 +90,7 @@ fn r033_r166_r167_what_is_said_beside_the_jwt_alone_counts_against_it() {
     }
 }
 
-/// If a client were not looked for on both sides, a token that the server calls one client's would pass as another's.
+/// If the client were not checked on both sides, a token that the server assigns to one client would pass as another's.
 #[test]
 fn r163_r167_the_client_is_one_of_those_that_may_call() {
     let plain = json!({
@@ -131,7 +131,7 @@ fn r163_r167_the_client_is_one_of_those_that_may_call() {
     }
 }
 
-/// AWS Cognito's access tokens have no `aud`; its ID tokens have one, and no `client_id`.
+/// Access tokens of AWS Cognito have no `aud`; its ID tokens have one, and no `client_id`.
 #[test]
 fn r163_a_presented_jwt_without_audience_is_its_clients() {
     let clients = json!({"token": {"clients": ["app"]}});
@@ -177,7 +177,7 @@ fn r163_a_presented_jwt_without_audience_is_its_clients() {
     assert_eq!(errors, "token.jwts: verify needs token.issuer, token.audience and keys (RFC 9068 §4)");
 }
 
-/// LemonLDAP::NG issues both kinds: JWTs with `aud`, and opaque tokens about which it answers without.
+/// LemonLDAP::NG issues JWTs with `aud`, and opaque tokens for which it responds without `aud`.
 #[test]
 fn r166_an_answer_may_lack_the_audience_that_a_presented_jwt_must_have() {
     let configuration = |allows: bool| {
@@ -191,7 +191,7 @@ fn r166_an_answer_may_lack_the_audience_that_a_presented_jwt_must_have() {
     let opaque = json!({"active": true, "sub": "alice", "iss": OUTER});
     assert_eq!(answered(&configuration(true), &opaque), "forwarded");
     assert_eq!(answered(&configuration(false), &opaque), "wrong_audience");
-    // ory/hydra, reference of introspectOAuth2Token: no audience was asked for.
+    // ory/hydra, reference of introspectOAuth2Token: no audience was requested.
     let empty = json!({"active": true, "sub": "alice", "iss": OUTER, "aud": []});
     assert_eq!(answered(&configuration(true), &empty), "forwarded");
     assert_eq!(answered(&configuration(false), &empty), "wrong_audience");
@@ -205,8 +205,8 @@ fn r166_an_answer_may_lack_the_audience_that_a_presented_jwt_must_have() {
     }
 }
 
-/// keycloak#15694, quarkus#16294: services reach the server by its inner name, browsers by its outer one, and each finds its way into
-/// `iss`.
+/// keycloak#15694, quarkus#16294: services reach the server by its internal name, browsers by its external one, and `iss` may contain
+/// either.
 #[test]
 fn r104_r164_a_server_has_the_names_that_the_operator_lists_and_no_other() {
     let names = json!({"token": {"audience": ["orders-api"], "issuer_aliases": [INNER]}});
@@ -254,7 +254,7 @@ fn r104_r164_a_server_has_the_names_that_the_operator_lists_and_no_other() {
     assert_eq!(errors, "token.issuer_aliases: needs token.issuer");
 }
 
-/// Doorkeeper answers so about a token without an end (doorkeeper#1818). 1970 is what it says.
+/// Doorkeeper responds like this for a token that never expires (doorkeeper#1818). Literally, it expired in 1970.
 #[test]
 fn r165_an_end_in_1970_is_none_only_where_the_operator_says_so() {
     let configuration = |edits: Value| {

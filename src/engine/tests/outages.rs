@@ -1,4 +1,4 @@
-//! Scenarios with an authorization server that does not serve.
+//! Scenarios with an authorization server that is down.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::refusal::ProtectionSpace;
 use crate::testing::{self, test};
 
 impl Worker<'_> {
-    /// The answer to a request that is refused at this second.
+    /// Returns the reply to a request that is refused at this second.
     fn refusal_of(&mut self, seconds: u64, token: &str) -> Reply {
         let authorization = bearer(token);
         let head = crate::RequestHead {
@@ -28,8 +28,8 @@ fn retry_after_of(reply: &Reply) -> Option<&str> {
     reply.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str())
 }
 
-/// If a server that is down were asked about every token, each request would wait for its time-out, and the server would be
-/// met by all of them when it comes back.
+/// If a server that is down were queried about every token, each request would wait for its timeout, and the recovering server would
+/// receive all of them at once.
 #[test]
 fn r024_r111_the_circuit_breaker_opens_and_then_probes() {
     let mut worker = Worker::new(json!({}), &NoSharedData);
@@ -53,7 +53,7 @@ fn r024_r111_the_circuit_breaker_opens_and_then_probes() {
     assert_eq!(worker.introspections(), 8);
 }
 
-/// What a server refuses, it refuses in good health. If that opened the circuit, clients with bad tokens could lock others out.
+/// A server that refuses a request is healthy. If refusals opened the circuit, clients with invalid tokens could lock others out.
 #[test]
 fn r111_no_answer_below_500_opens_the_circuit() {
     for status in ["204", "400", "401", "403", "404", "429", "302", "200"] {
@@ -89,7 +89,7 @@ fn the_circuit_can_be_turned_off() {
     assert_eq!(worker.introspections(), 50);
 }
 
-/// A server that says when it will serve again knows best; but one that says "never" must not turn clients away for good.
+/// A server knows best when it will be available again; but a server that says "never" must not turn clients away permanently.
 #[test]
 fn r024_the_servers_retry_after_is_passed_on() {
     for (status, written, expected) in [
@@ -108,7 +108,7 @@ fn r024_the_servers_retry_after_is_passed_on() {
 }
 
 /// RFC 9110 §10.2.3 lets a server name a date (Cloudflare and the Servlet API's `setDateHeader` do), in any form of §5.6.7, by its own
-/// clock. If that were not read, clients would come back after five seconds, whatever the server asked for.
+/// clock. If dates were not parsed, clients would retry after five seconds, whatever the server asked for.
 #[test]
 fn r190_a_date_in_retry_after_is_passed_on_in_seconds() {
     for (retry_after, date, expected) in [
@@ -120,7 +120,7 @@ fn r190_a_date_in_retry_after_is_passed_on_in_seconds() {
         ("Wed, 31 Dec 2025 23:00:17 GMT", Some("Wed, 31 Dec 2025 23:00:00 GMT"), "17"),
         ("Thu, 01 Jan 2026 01:00:17 GMT", Some("Thu, 01 Jan 2026 01:00:00 GMT"), "17"),
         ("Thu, 01 Jan 2026 00:00:17 GMT", Some("yesterday"), "17"),
-        // It has passed: at once, which is a second.
+        // The date has passed: at once, which is one second.
         ("Thu, 01 Jan 1970 00:00:00 GMT", None, "1"),
         ("Fri, 02 Jan 2026 00:00:00 GMT", None, "300"),
         ("Thu, 32 Jan 2026 00:00:17 GMT", None, "5"),
@@ -140,7 +140,7 @@ fn r190_a_date_in_retry_after_is_passed_on_in_seconds() {
     }
 }
 
-/// If anything but seconds could get through, a client could be sent anything.
+/// If anything but seconds were passed on, a server could send arbitrary text to clients.
 #[test]
 fn retry_after_is_in_whole_seconds_and_never_zero() {
     for (pause, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (400_000, "300")] {

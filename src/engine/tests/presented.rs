@@ -1,4 +1,4 @@
-//! Scenarios of what clients and browsers present, and of the form in which they are refused.
+//! Scenarios with the credentials that clients and browsers present, and with the form of refusals.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::host::NoSharedData;
 use crate::http::reply::Reply;
 use crate::testing::{self, merge, settings, test};
 
-/// Fields of a request.
+/// The header fields of a request.
 type Sent = &'static [(&'static str, &'static str)];
 
-/// What becomes of a GET with these fields. The authorization server knows the token `good`, and one with odd characters; it says that
-/// `dead` is not active, and fails about `down`.
+/// Sends a GET with these fields. The authorization server accepts the token `good`, and one with odd characters; it reports `dead` as
+/// inactive, and fails for `down`.
 fn send(configuration: Value, fields: &[(&str, &str)]) -> Outcome {
     let counted = super::Counted::default();
     let host = host(0, &NoSharedData, &counted);
@@ -35,7 +35,7 @@ fn send(configuration: Value, fields: &[(&str, &str)]) -> Outcome {
     })
 }
 
-/// What services receive in a field, or the status and the reason of the refusal.
+/// Returns what services receive in a field, or the status and the reason of the refusal.
 fn seen_in(outcome: &Outcome, field: &str) -> String {
     match outcome {
         Outcome::Forwarded { fields, .. } => {
@@ -86,12 +86,13 @@ fn optional() -> Value {
 }
 
 /// Optional tokens: kgateway's `AllowMissing`, Envoy's `allow_missing`, a `RequestAuthentication` of Istio without an `AuthorizationPolicy`
-/// (envoyproxy/gateway#3157, apache/apisix#10793). Fields of the request, what services receive as `Authorization`, and as the user.
+/// (envoyproxy/gateway#3157, apache/apisix#10793). Each row has the fields of the request, and what services receive as `Authorization` and
+/// as the user.
 const OPTIONAL: &[(Sent, &str, &str)] = &[
     (&[], "", ""),
     (&[("authorization", "Bearer good")], "Bearer JWT", "alice"),
     (&[("cookie", "session=good")], "Bearer JWT", "alice"),
-    // None: credentials that are none of ours, an absent cookie, a proof without a token; and what only looks like an identity.
+    // No token: credentials of other schemes, an absent cookie, a proof without a token, and fields that only resemble an identity.
     (&[("authorization", "Basic c3RhZ2luZzp4")], "", ""),
     (&[("authorization", "Negotiate abc")], "", ""),
     (&[("cookie", "theme=dark")], "", ""),
@@ -100,13 +101,13 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
     (&[("dpop", "eyJhbGciOiJFUzI1NiJ9.e30.sig")], "", ""),
     (&[("x-user", "root"), ("X_User", "root")], "", ""),
     (&[("authorization", "Basic c3RhZ2luZzp4"), ("x-user", "root")], "", ""),
-    // A bad token is never taken for none.
+    // An invalid token never counts as an absent one.
     (&[("authorization", "Bearer dead")], "401 inactive", "401 inactive"),
     (&[("authorization", "Bearer a;b")], "401 invalid_token_syntax", "401 invalid_token_syntax"),
     (&[("authorization", "Bearer")], "400 malformed_credentials", "400 malformed_credentials"),
     (&[("authorization", "Bearer a b")], "400 malformed_credentials", "400 malformed_credentials"),
     (&[("authorization", "Basic a, Bearer b")], "400 repeated_credentials", "400 repeated_credentials"),
-    // A token without its scheme, or behind what is none.
+    // A token without its scheme, or after something that is not a scheme.
     (&[("authorization", "good")], "401 unsupported_scheme", "401 unsupported_scheme"),
     (&[("authorization", "Bearergood")], "401 unsupported_scheme", "401 unsupported_scheme"),
     (&[("authorization", "Bearer: good")], "401 unsupported_scheme", "401 unsupported_scheme"),
@@ -137,7 +138,7 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
     ),
     (&[("authorization", "DPoP good")], "401 invalid_dpop_proof", "401 invalid_dpop_proof"),
     (&[("authorization", "Bearer down")], "503 unavailable", "503 unavailable"),
-    // What the rule asks, it asks of tokens.
+    // The requirements of the rule apply to tokens.
     (
         &[(":path", "/admin"), ("authorization", "Bearer good")],
         "403 insufficient_scope",
@@ -146,7 +147,7 @@ const OPTIONAL: &[(Sent, &str, &str)] = &[
     (&[(":path", "/admin")], "", ""),
 ];
 
-/// If it failed, an anonymous visitor would pass as a user, or one whose session has ended would silently become anonymous.
+/// If this failed, an anonymous visitor would pass as a user, or one whose session has ended would silently become anonymous.
 #[test]
 fn r170_an_optional_token_is_absent_or_good() {
     for (fields, authorization, user) in OPTIONAL {
@@ -160,13 +161,13 @@ fn r170_an_optional_token_is_absent_or_good() {
     }
     let reported = json!({"rules": [{"path": "/", "access": "optional", "report_only": true}]});
     assert_eq!(seen_in(&send(reported, &[("authorization", "Bearer dead")]), "authorization"), "");
-    // Without proofs of possession, a token of that scheme cannot be checked: it is none that is absent.
+    // Without DPoP, a token of that scheme cannot be checked, but it does not count as absent.
     let plain = json!({"rules": [{"path": "/", "access": "optional"}]});
     let outcome = send(plain, &[("authorization", "DPoP good")]);
     assert_eq!(seen_in(&outcome, "authorization"), "401 unsupported_scheme");
 }
 
-/// Credentials of one request: how often a token is among them is what counts (R9), wherever it is.
+/// The number of tokens in a request matters (R9), wherever they are; other credentials do not count.
 #[test]
 fn r171_other_credentials_beside_a_token_are_none() {
     let basic = ("authorization", "Basic c3RhZ2luZzp4");
@@ -193,7 +194,7 @@ fn r171_other_credentials_beside_a_token_are_none() {
     ] {
         assert_eq!(seen_in(&send(every_source(json!({})), fields), "authorization"), expected, "{fields:?}");
     }
-    // Where the JWT goes in another field, that password goes nowhere.
+    // If the JWT is forwarded in another field, that password is not forwarded.
     let mut elsewhere = every_source(json!({}));
     merge(&mut elsewhere, json!({"jwt_header": "x-jwt"}));
     let outcome = send(elsewhere, &[basic, ("cookie", "session=good")]);
@@ -203,8 +204,8 @@ fn r171_other_credentials_beside_a_token_are_none() {
     );
 }
 
-/// A token in another field stands behind a prefix, as Envoy's `value_prefix` and Istio's `prefix` say it. What is in the configuration,
-/// the value, and the outcome; the field is gone in any case.
+/// A token in another field follows a prefix, as with Envoy's `value_prefix` and Istio's `prefix`. Each row has the configured prefix, the
+/// value, and the outcome; the field is removed in any case.
 #[test]
 fn r172_a_token_in_another_field_may_stand_behind_a_prefix() {
     for (prefix, value, expected) in [
@@ -240,7 +241,8 @@ fn r172_a_token_in_another_field_may_stand_behind_a_prefix() {
     }
 }
 
-/// Servers whose tokens go beyond RFC 6750 §2.1, and what no token may have: it would end one in a field, a cookie or a query.
+/// Servers whose tokens go beyond RFC 6750 §2.1, and characters that no token may contain: they would end it in a field, a cookie or a
+/// query.
 #[test]
 fn r173_characters_beyond_bearer_tokens_are_taken_where_that_is_asked_for() {
     let visible = json!({"token_sources": {"alphabet": "visible"}});
@@ -279,7 +281,8 @@ fn r173_characters_beyond_bearer_tokens_are_taken_where_that_is_asked_for() {
     }
 }
 
-/// If the text blamed `Authorization` for a cookie, its reader would look in the wrong place. All of it is fixed, but for the operator's names.
+/// If the text blamed `Authorization` for a cookie, its reader would look in the wrong place. The text is fixed, except for names that the
+/// operator chose.
 #[test]
 fn r174_the_text_names_the_place_of_wrong_credentials() {
     let authorization = "the Authorization header field";
@@ -334,8 +337,8 @@ fn r174_the_text_names_the_place_of_wrong_credentials() {
     }
 }
 
-/// If a page could not read the answer to a call with its dead cookie, it could not log in again (openlink/virtuoso#389, gaul/s3proxy#415,
-/// apache/apisix#8791); one of another origin must not read it.
+/// If a page could not read the reply to a request with its dead cookie, it could not log in again (openlink/virtuoso#389,
+/// gaul/s3proxy#415, apache/apisix#8791); a page of another origin must not read it.
 #[test]
 fn r081_pages_that_send_cookies_may_read_refusals() {
     let origin = "https://app.example.com";
@@ -362,8 +365,9 @@ fn r081_pages_that_send_cookies_may_read_refusals() {
     }
 }
 
-/// If a preflight for a document of the gateway's went to the rules, no page of an MCP client could read it (routecraftjs/routecraft#320,
-/// doobidoo/mcp-memory-service#877). No service is asked, and what is not such a document is judged as ever.
+/// If rules decided about the preflight for one of the gateway's own documents, no page of an MCP client could read it
+/// (routecraftjs/routecraft#320, doobidoo/mcp-memory-service#877). No service is called, and preflights for other paths are treated as
+/// usual.
 #[test]
 fn r175_preflights_for_documents_of_the_gateway_are_answered_for_every_origin() {
     let resource =
@@ -394,7 +398,7 @@ fn r175_preflights_for_documents_of_the_gateway_are_answered_for_every_origin() 
             assert_eq!(header(&reply, "access-control-allow-credentials"), "", "never with *");
         }
         for (path, method) in [(path, "POST"), (path, "get"), ("/other", "GET")] {
-            // The preflight of an allowed origin passes, and the request itself shows the page why it is refused.
+            // The preflight of an allowed origin passes, and the reply to the request itself tells the page why it is refused.
             let expected = if origin == "https://app.example.com" { "204 " } else { "403 no_matching_rule" };
             let outcome = seen_in(&preflight(path, method, origin), "");
             assert_eq!(outcome, expected, "{path} {method} {origin}");
@@ -402,8 +406,8 @@ fn r175_preflights_for_documents_of_the_gateway_are_answered_for_every_origin() 
     }
 }
 
-/// Envoy's filter for CORS writes the origin of a page in the place of `*`. If a browser kept that for a page of another origin, this could not
-/// read where to log in, for as long as the document may be kept.
+/// Envoy's CORS filter replaces `*` with the origin of a page. If a browser reused that response for a page of another origin, that page
+/// could not read where to log in, for as long as the document may be cached.
 #[test]
 fn r285_documents_vary_by_origin() {
     let resource =
@@ -413,7 +417,8 @@ fn r285_documents_vary_by_origin() {
     assert_eq!((header(&reply, "vary"), header(&reply, "access-control-allow-origin")), ("origin", "*"));
 }
 
-/// A preflight names a method, which is a token (RFC 9110 §9.1). If anything else passed for one, it would reach the API without a token.
+/// A preflight names a method, which is a token (RFC 9110 §9.1). If anything else were accepted as a method, the request would reach the
+/// API without a token.
 #[test]
 fn r080_what_names_no_method_is_no_preflight() {
     let configuration = json!({"cors": {"allow_origins": ["https://app.example.com"]}});
@@ -434,7 +439,7 @@ fn r080_what_names_no_method_is_no_preflight() {
     }
 }
 
-/// What answers TRACE shows the request to the client (RFC 9110 §9.3.8), which is never to see the JWT; CONNECT has no path to judge.
+/// A response to TRACE shows the request to the client (RFC 9110 §9.3.8), which must never see the JWT; CONNECT has no path to match.
 #[test]
 fn r177_nothing_is_added_to_a_request_that_is_reflected() {
     let rules = json!({"rules": [
@@ -461,15 +466,15 @@ fn r177_nothing_is_added_to_a_request_that_is_reflected() {
             send(rules.clone(), &[(":method", method), (":path", path), ("authorization", "Bearer good")]);
         assert_eq!(seen_in(&outcome, "authorization"), expected, "{method} {path}");
     }
-    // Nor is there a way past a rule into a public one.
+    // Nor does such a request fall through from a protected path to a public rule.
     let wide = json!({"rules": [{"path": "/orders"}, {"path": "/", "access": "public"}]});
     let outcome = send(wide, &[(":method", "TRACE"), (":path", "/orders")]);
     assert_eq!(seen_in(&outcome, "authorization"), "403 no_matching_rule");
 }
 
-/// A client that has no token yet learns which scopes to ask for (RFC 6750 §3; MCP's authorization, "Scope Selection Strategy";
-/// pomerium/pomerium#6035). So does one whose token is dead: clients of MCP forget with it what they had asked for beyond the first scopes,
-/// and would log in once for a token that does not do, and once more.
+/// A client that has no token yet learns which scopes to request (RFC 6750 §3; MCP's authorization, "Scope Selection Strategy";
+/// pomerium/pomerium#6035). So does one whose token is dead: MCP clients forget the scopes that they had requested later together with the
+/// token, and would have to log in twice: first for a token that lacks scopes, and once more.
 #[test]
 fn r001_the_challenge_of_a_request_without_a_good_token_names_the_scopes() {
     let rules = json!({"realm": "api", "rules": [{"path": "/", "scopes": ["orders:write", "profile"]}, {"path": "/any"}]});
@@ -490,8 +495,8 @@ fn r001_the_challenge_of_a_request_without_a_good_token_names_the_scopes() {
     assert!(challenge(&[("authorization", "Bearer good")]).contains(r#"scope="orders:write profile""#));
 }
 
-/// If a call were answered by an HTTP status alone, or by one about credentials that are good, its client would report an unknown error, or
-/// log in for ever.
+/// If a call were refused with an HTTP status alone, or with one about credentials that are valid, its client would report an unknown
+/// error, or log in forever.
 #[test]
 fn r083_grpc_calls_are_refused_by_the_status_of_the_reason() {
     let rules = json!({"rules": [{"path": "/", "hosts": ["api.example.com"], "scopes": ["admin"]}]});
@@ -502,7 +507,7 @@ fn r083_grpc_calls_are_refused_by_the_status_of_the_reason() {
         (&[("authorization", "Bearer good")], 403, 7),
         (&[("authorization", "Bearer down")], 503, 14),
         (&[(":authority", "other.example.com"), ("authorization", "Bearer good")], 403, 7),
-        // grpc/grpc-web#569 and clients whose authority has the port: the request is what is wrong, and the token is good.
+        // grpc/grpc-web#569 and clients whose authority contains the port: the request is wrong, and the token is valid.
         (&[(":authority", "api.example.com:443"), ("authorization", "Bearer good")], 400, 3),
     ] {
         for media_type in
@@ -517,7 +522,8 @@ fn r083_grpc_calls_are_refused_by_the_status_of_the_reason() {
     }
 }
 
-/// If it failed, a stream would outlive its token although that is configured; or a client's shorter time would become longer.
+/// If this failed, a stream would outlive its token although the configuration forbids that, or a client's shorter timeout would be
+/// extended.
 #[test]
 fn r179_the_host_receives_the_time_until_the_token_ends() {
     let ending = json!({"end_streams_with_token": true, "token": {"leeway": "0s"}});

@@ -45,7 +45,7 @@ fn worker_on(capabilities: Capabilities, edits: Value, shared: &dyn SharedData) 
 }
 
 impl Worker<'_> {
-    /// A token comes, and what is due is asked in the background. What became of its request.
+    /// Sends a request with a token, then the background calls that are due. Returns the outcome of the request.
     fn use_token(&mut self, seconds: u64, token: &str) -> String {
         let outcome = self.get(seconds, token);
         self.refresh(seconds);
@@ -53,8 +53,8 @@ impl Worker<'_> {
     }
 }
 
-/// Lets so many tokens come, one each five seconds, and each again every ten seconds until `end`. How many introspections there
-/// were in each second.
+/// Introduces one of `tokens` tokens every five seconds, and uses each every ten seconds until `end`. Returns the number of introspections
+/// in each second.
 fn in_use(worker: &mut Worker<'_>, tokens: u64, end: u64) -> Vec<usize> {
     let mut queries = Vec::new();
     for seconds in 0..end {
@@ -72,8 +72,8 @@ fn in_use(worker: &mut Worker<'_>, tokens: u64, end: u64) -> Vec<usize> {
     queries
 }
 
-/// If entries ended with the age of the keys, all tokens in use would be asked about within seconds, every `max_age`, and those beyond
-/// the limits would be refused.
+/// If entries expired when the keys reach their maximum age, all tokens in use would be introspected within seconds, every `max_age`, and
+/// those beyond the limits would be refused.
 #[test]
 fn r117_entries_do_not_all_expire_at_once() {
     let mut worker = worker(json!({"cache": {"max_ttl": "5m"}}), &NoSharedData);
@@ -85,7 +85,7 @@ fn r117_entries_do_not_all_expire_at_once() {
     assert_eq!(worker.documents(), 3, "keys are fetched ahead of their age, and once");
 }
 
-/// If the keys were fetched when they are too old, and not before, all requests that verify something would wait for that.
+/// If keys were fetched only once they are too old, all requests that need a verification would wait for that.
 #[test]
 fn r117_requests_do_not_wait_for_keys_in_use() {
     for edits in [json!({"cache": {"max_ttl": "5m"}}), json!({"cache": {"max_ttl": "0s"}})] {
@@ -101,7 +101,7 @@ fn r117_requests_do_not_wait_for_keys_in_use() {
     }
 }
 
-/// If every worker fetched for itself, the server would be asked as often as there are workers.
+/// If every worker fetched keys for itself, the server would be asked as often as there are workers.
 #[test]
 fn r117_one_worker_fetches_for_all() {
     let shared = MemorySharedData::default();
@@ -118,8 +118,8 @@ fn r117_one_worker_fetches_for_all() {
     assert_eq!(workers.iter().map(Worker::introspections).sum::<usize>(), 1);
 }
 
-/// If an outage of the keys ended entries, it would become a flood of introspections that tell nothing new; if requests waited for each
-/// attempt to fetch them, it would be one of the API.
+/// If an outage of the keys invalidated entries, it would become a flood of introspections that yield nothing new; if requests waited for
+/// each attempt to fetch keys, it would become an outage of the API.
 #[test]
 fn r117_while_keys_cannot_be_fetched_known_tokens_are_cache_hits() {
     let shared = MemorySharedData::default();
@@ -152,8 +152,8 @@ fn r117_while_keys_cannot_be_fetched_known_tokens_are_cache_hits() {
     }
 }
 
-/// If an old set counted for ever while none can be fetched, a key that was removed for a reason would count as long as its thief
-/// keeps the server's keys from the gateway.
+/// If an old set stayed valid forever while none can be fetched, a key that was removed for a reason would stay valid for as long as its
+/// thief keeps the server's keys from the gateway.
 #[test]
 fn r064_r066_nothing_counts_that_was_verified_by_keys_older_than_max_stale() {
     let stale = json!({"cache": {"max_ttl": "1day", "stale_if_error": "1day"}, "keys": {"max_stale": "1h"}});
@@ -171,7 +171,7 @@ fn r064_r066_nothing_counts_that_was_verified_by_keys_older_than_max_stale() {
     assert!(worker.use_token(3700, "token").starts_with("Bearer"));
 }
 
-/// If each new key, or each fetch while two nodes of a server publish different ones, cost an introspection for each token, a rotation
+/// If each new key, or each fetch while two nodes of a server publish different ones, caused an introspection for each token, a rotation
 /// would be a flood.
 #[test]
 fn r118_a_key_that_is_added_costs_no_introspection() {
@@ -204,8 +204,8 @@ fn r118_a_key_that_is_added_costs_no_introspection() {
     assert_eq!((before, second.documents()), ((13, 0), 0));
 }
 
-/// If what a removed key verified counted on, a stolen key would be good for as long as the cache keeps what it signed; if all else
-/// ended with it, each rotation would be a flood.
+/// If tokens verified by a removed key stayed valid, a stolen key would be usable for as long as the cache keeps what it signed; if all
+/// other tokens were invalidated as well, each rotation would be a flood.
 #[test]
 fn r066_r118_a_key_that_is_removed_ends_what_it_verified_and_nothing_else() {
     let shared = MemorySharedData::default();
@@ -233,8 +233,8 @@ fn r066_r118_a_key_that_is_removed_ends_what_it_verified_and_nothing_else() {
     }
 }
 
-/// A key is what it is under its name and for its algorithm: renamed, or published for another one, it might verify nothing of what it
-/// verified.
+/// A key's name and algorithm are part of its identity: under another name, or published for another algorithm, it might verify none of the
+/// same tokens.
 #[test]
 fn r066_the_same_key_under_another_name_is_another() {
     let mut worker = worker(json!({"cache": {"max_ttl": "3h"}}), &NoSharedData);
@@ -244,7 +244,7 @@ fn r066_the_same_key_under_another_name_is_another() {
     assert_eq!(worker.get(541, "token"), "response_signature_invalid");
 }
 
-/// If answers that published keys verify were not refreshed ahead, their clients would wait once in every time to live.
+/// If responses verified by published keys were not refreshed ahead, their clients would wait once in every time to live.
 #[test]
 fn r117_entries_verified_by_published_keys_are_refreshed_ahead_as_well() {
     let edits = json!({"cache": {"max_ttl": "12m", "refresh_ahead": "10s"}});
@@ -258,7 +258,7 @@ fn r117_entries_verified_by_published_keys_are_refreshed_ahead_as_well() {
     assert_eq!(worker.introspections(), 1 + 3000 / 710);
 }
 
-/// If keys that cannot be fetched kept answers from being refreshed, an outage of the keys would make all clients wait for introspections.
+/// If keys that cannot be fetched kept entries from being refreshed, an outage of the keys would make all clients wait for introspections.
 #[test]
 fn r117_entries_are_refreshed_ahead_while_keys_cannot_be_fetched() {
     let mut worker = worker(json!({"cache": {"max_ttl": "2m", "refresh_ahead": "10s"}}), &NoSharedData);
@@ -302,7 +302,7 @@ fn r119_a_refresh_fetches_the_keys_that_its_response_needs() {
     }
 }
 
-/// If nothing were asked in time where keys have grown old in an idle hour, a removed key would count once more.
+/// If no fetch were made after keys have become too old in an idle hour, a removed key would be accepted once more.
 #[test]
 fn r066_after_an_idle_time_nothing_is_verified_by_old_keys() {
     let mut worker = worker(json!({}), &NoSharedData);
@@ -311,8 +311,8 @@ fn r066_after_an_idle_time_nothing_is_verified_by_old_keys() {
     assert_eq!(worker.get(3000, "another"), "response_signature_invalid", "it waits for the new keys");
 }
 
-/// Where the host has no timers, nothing is fetched ahead. If a request did not wait then for keys that are too old, they would grow as
-/// old as they may at all.
+/// On a host without timers, nothing is fetched ahead. If requests did not wait there for keys that are too old, the keys would be used
+/// until `max_stale`.
 #[test]
 fn r066_without_timers_requests_wait_for_keys_that_are_too_old() {
     for has_timers in [true, false] {
@@ -327,8 +327,8 @@ fn r066_without_timers_requests_wait_for_keys_that_are_too_old() {
     }
 }
 
-/// If a clock that was set back made entries or keys live longer, a revoked token or a removed key would count for as long as the clock
-/// was wrong.
+/// If setting the clock back made entries or keys live longer, a revoked token or a removed key would be valid for as long as the clock was
+/// wrong.
 #[test]
 fn r055_r066_a_clock_that_is_set_back_makes_nothing_live_longer() {
     for shared in [&MemorySharedData::default() as &dyn SharedData, &NoSharedData] {
@@ -346,7 +346,7 @@ fn r055_r066_a_clock_that_is_set_back_makes_nothing_live_longer() {
     }
 }
 
-/// If what was known before the clock was set back kept workers from another's newer keys, a removed key would count there.
+/// If knowledge from before the clock was set back kept workers from another's newer keys, they would accept a removed key.
 #[test]
 fn r066_a_clock_that_is_set_back_keeps_newer_keys_from_no_worker() {
     let shared = MemorySharedData::default();
@@ -364,8 +364,8 @@ fn r066_a_clock_that_is_set_back_keeps_newer_keys_from_no_worker() {
     assert_eq!(second.documents(), 0);
 }
 
-/// If a fetch that was due in the background were sent although a request has fetched meanwhile, the keys would be fetched twice in one
-/// cool-down.
+/// If a background fetch that was due were sent although a request has fetched the keys meanwhile, they would be fetched twice within one
+/// cooldown.
 #[test]
 fn r063_what_a_request_has_fetched_is_not_fetched_again_in_the_background() {
     let mut worker = worker(json!({"cache": {"max_ttl": "3h"}}), &NoSharedData);
@@ -380,7 +380,7 @@ fn r063_what_a_request_has_fetched_is_not_fetched_again_in_the_background() {
     assert_eq!(worker.documents(), before);
 }
 
-/// If a request that verifies something waited for each attempt, an outage of the keys would be felt by all tokens that are new.
+/// If requests that need a verification waited for each attempt, an outage of the keys would delay all new tokens.
 #[test]
 fn r117_while_keys_cannot_be_fetched_new_tokens_do_not_wait_either() {
     let mut worker = worker(json!({"cache": {"max_ttl": "0s"}}), &NoSharedData);
@@ -395,7 +395,7 @@ fn r117_while_keys_cannot_be_fetched_new_tokens_do_not_wait_either() {
     assert!(worker.documents() > 10, "the background tries again");
 }
 
-/// If metadata fetched in the background led to no fetch of the keys, these would come a cooldown later, or too late.
+/// If metadata fetched in the background were not followed by a fetch of the keys, these would arrive a cooldown later, or too late.
 #[test]
 fn r117_discovered_keys_are_fetched_ahead_as_well() {
     let discovery = "https://login.example.com/.well-known/openid-configuration";
@@ -413,7 +413,7 @@ fn r117_discovered_keys_are_fetched_ahead_as_well() {
     assert_eq!(worker.documents(), 4);
 }
 
-/// If an attempt from before the clock was set back counted as one of the future, nothing would be fetched until then.
+/// If an attempt recorded before the clock was set back counted as one in the future, nothing would be fetched until that time.
 #[test]
 fn r066_a_clock_that_is_set_back_does_not_keep_keys_from_being_fetched_in_the_background() {
     let mut worker = worker(json!({"cache": {"max_ttl": "3h"}}), &NoSharedData);
@@ -426,7 +426,7 @@ fn r066_a_clock_that_is_set_back_does_not_keep_keys_from_being_fetched_in_the_ba
 }
 
 impl Worker<'_> {
-    /// A tick of a host that fetches keys without a request. How many calls that leads to.
+    /// Runs a tick of a host that fetches keys without a request. Returns the number of calls.
     fn fetch_keys(&mut self, seconds: u64) -> usize {
         let counted = Rc::clone(&self.counted);
         self.driver.engine().fetch_keys(super::host(seconds, self.shared, &counted));
@@ -434,8 +434,9 @@ impl Worker<'_> {
     }
 }
 
-/// If the first request had to fetch keys, it would wait for them; if each worker fetched them, a start would be so many fetches; if a failed fetch
-/// were the last, keys would wait for a request; and if one followed each tick, a server that is down would be asked all the time.
+/// If the first request had to fetch keys, it would wait for them; if each worker fetched them, a start would cause as many fetches as
+/// there are workers; if no fetch followed a failed one, keys would be missing until a request; and if one followed each tick, a server
+/// that is down would be asked all the time.
 #[test]
 fn r261_keys_are_fetched_without_a_request_once_for_all_until_they_are_there_and_when_they_are_due() {
     let shared = MemorySharedData::default();
@@ -455,7 +456,7 @@ fn r261_keys_are_fetched_without_a_request_once_for_all_until_they_are_there_and
     assert!((2..=3).contains(&fetches), "{fetches} fetches in twice the age of keys");
 }
 
-/// If workers that share nothing had keys fetched for them, nothing would come of that.
+/// If keys were fetched this way for workers that share nothing, they would not benefit.
 #[test]
 fn r261_without_shared_data_no_keys_are_fetched_without_a_request() {
     let mut worker = worker(json!({"cache": {"shared": false}}), &NoSharedData);

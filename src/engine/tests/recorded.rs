@@ -1,5 +1,5 @@
-//! What servers answer, and what becomes of it with their profile. Each row says where its answer comes from: a run of that server, the
-//! page or source of its maker, or an issue. Names and dates are changed.
+//! Responses of servers, and their outcome with the server's profile. Each row states the source of its response: a run of that server, its
+//! maker's documentation or source code, or an issue. Names and dates are changed.
 
 use serde_json::{Value, json};
 
@@ -10,24 +10,24 @@ use crate::testing::{self, NOW, test};
 
 const ISSUER: &str = "https://login.example.com";
 
-/// What a server answers about a token.
+/// How a server describes a token.
 enum Answer {
-    /// In plain JSON, of which the gateway mints a JWT.
+    /// Plain JSON, from which the gateway mints a JWT.
     Json(Value),
-    /// In JSON inside a signed response (RFC 9701), likewise.
+    /// JSON inside a signed response (RFC 9701), from which the gateway mints a JWT.
     Signed(Value),
-    /// By the JWT that services receive.
+    /// The JWT that services receive.
     Jwt(Value),
-    /// By that JWT in this member, and JSON around it.
+    /// The JWT that services receive, in this member of the surrounding JSON.
     Around(&'static str, Value, Value),
-    /// The client presents a JWT, with this `typ`.
+    /// The client presents a JWT with this `typ`.
     Presented(Option<&'static str>, Value),
 }
 
 use Answer::{Around, Json, Jwt, Presented, Signed};
 
-/// If a profile were wrong, its operators would find out by an outage, or not at all: when services take one user for another, or a
-/// refresh token works for months.
+/// If a profile were wrong, its users would find out by an outage, or not at all: when services confuse users, or a refresh token works for
+/// months.
 #[test]
 fn r125_r160_r168_profiles_fit_what_their_servers_answer() {
     let rows = rows();
@@ -566,7 +566,7 @@ fn rows() -> Vec<(&'static str, &'static str, Answer, &'static str)> {
     ]
 }
 
-/// The user that services see, the fact that they receive the server's JWT, or the reason of the refusal.
+/// Returns the user that services see, `forwarded` if they receive the server's JWT, or the reason of the refusal.
 fn outcome(profile: &str, answer: &Answer) -> String {
     let mut worker = Worker::new(configuration(profile, answer), &NoSharedData);
     worker.keys = key_set("k1");
@@ -617,7 +617,7 @@ fn response(answer: &Answer) -> (&'static str, String) {
     }
 }
 
-/// As on the page of servers, but for the names of this server.
+/// Returns the configuration on the page of servers, with other names for this server.
 fn configuration(profile: &str, answer: &Answer) -> Value {
     let mut configuration = json!({
         "profile": profile,
@@ -640,7 +640,7 @@ fn configuration(profile: &str, answer: &Answer) -> Value {
         (_, Presented(..)) => json!({"introspection": null, "token": {"audience": ["orders-api"]}}),
         _ => json!({}),
     };
-    // Null takes out of the smallest configuration what this profile has no use for.
+    // Null removes fields of the minimal configuration that this profile does not use.
     for (name, edit) in edits.as_object().into_iter().flatten() {
         match edit {
             Value::Object(members) => {

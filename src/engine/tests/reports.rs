@@ -1,4 +1,4 @@
-//! Scenarios of rules that are not enforced yet: what they would refuse is reported.
+//! Scenarios with rules that are not enforced yet: what they would refuse is reported.
 
 use serde_json::json;
 
@@ -63,7 +63,7 @@ fn r074_a_report_only_rule_denies_nothing_and_forwards_no_client_credentials() {
     assert_eq!(worker.counted.shadow_denied.borrow().len(), 5);
 }
 
-/// If this failed, an operator would believe that a public place or a route reports something.
+/// If this failed, an operator would believe that a public path or a route reports something.
 #[test]
 fn only_rules_that_ask_for_something_can_report() {
     for (rule, place) in [

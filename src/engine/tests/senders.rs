@@ -8,7 +8,7 @@ use crate::http::request_head::{Presented, RequestHead};
 use crate::testing::signer::{ed25519, p256, public, sign};
 use crate::testing::{self, NOW, test};
 
-/// RFC 7638 of the key that signs here.
+/// The RFC 7638 thumbprint of the key that signs here.
 const THUMBPRINT: &str = "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U";
 
 fn configuration(mode: &str) -> Value {
@@ -48,7 +48,7 @@ fn bound() -> String {
     testing::jwt(json!({"cnf": {"jkt": THUMBPRINT}}))
 }
 
-/// If the proof were not looked at when the token is in the cache, a stolen token would do as long as that.
+/// If the proof were not checked when the token is in the cache, a stolen token would be usable for as long as it is cached.
 #[test]
 fn r085_r089_r090_r093_r094_r095_every_request_with_a_bound_token_needs_a_proof_of_its_own() {
     let mut worker = Worker::new(configuration("allowed"), &NoSharedData);
@@ -100,7 +100,7 @@ fn r120_a_proof_is_verified_last() {
     assert_eq!(send(&mut worker, "DPoP w", Some(&forged(&proof("w", "4")))), "invalid_dpop_proof");
 }
 
-/// If invalid proofs for one token had no limit, its finder could keep a worker busy; if those for one key locked others out, a
+/// If invalid proofs for one token were unlimited, anyone who finds it could keep a worker busy; if those for one key locked others out, a
 /// stolen token would be enough to stop all clients.
 #[test]
 fn r121_wrong_proofs_of_one_key_keep_only_that_key_out() {
@@ -120,7 +120,7 @@ fn r121_wrong_proofs_of_one_key_keep_only_that_key_out() {
     assert!(send(&mut worker, "DPoP u", Some(&other)).starts_with("Bearer"));
 }
 
-/// If a full memory looked like too much introspection, operators would raise the wrong limit.
+/// If a full memory of proofs were reported as too many introspections, operators would raise the wrong limit.
 #[test]
 fn r123_a_key_beyond_its_room_is_refused_by_a_reason_of_its_own() {
     use sha2::Digest;
@@ -129,7 +129,7 @@ fn r123_a_key_beyond_its_room_is_refused_by_a_reason_of_its_own() {
     let mut worker = Worker::new(small, &NoSharedData);
     let (key, thumbprint) = (ed25519(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     worker.answer_with(testing::jwt(json!({"cnf": {"jkt": thumbprint}})));
-    // Those that fall into the first of 1024 slots, by a digest of key and `jti`.
+    // Proofs that map to the first of 1024 slots, by a digest of key and `jti`.
     let digest = |id: &str| sha2::Sha256::digest(format!("{thumbprint}{id}"));
     let is_in_slot = |id: &String| digest(id).get(6..8).is_some_and(|bits| bits[0] & 3 == 0 && bits[1] == 0);
     let ids: Vec<String> = (0..50_000).map(|number| number.to_string()).filter(is_in_slot).take(8).collect();
@@ -161,7 +161,7 @@ fn dpop_is_off_unless_it_is_configured_and_can_be_required_by_server_or_rule() {
     );
 }
 
-/// If the mode of a server counted only where a rule names it, its tokens would be bearer tokens everywhere else.
+/// If a server's DPoP mode applied only where a rule names the server, its tokens would be bearer tokens everywhere else.
 #[test]
 fn r090_what_a_server_requires_is_required_wherever_its_tokens_are_taken() {
     use crate::testing::signer::{key_set, signed_jwt};

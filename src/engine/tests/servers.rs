@@ -19,7 +19,7 @@ fn server(name: &str, jwts: &str) -> Value {
     })
 }
 
-/// Staff at `/`, partners below `/partners`, both at `/both`.
+/// Returns a configuration with staff at `/`, partners below `/partners`, and both at `/both`.
 fn configuration() -> Value {
     json!({
         "introspection": null, "token": null,
@@ -45,13 +45,13 @@ fn worker(shared: &MemorySharedData) -> Worker<'_> {
     worker
 }
 
-/// If a token of one server would do for another's rule, partners would be staff.
+/// If a token of one server were accepted by a rule for another, partners would be staff.
 #[test]
 fn r033_a_rule_takes_tokens_of_its_own_server_alone() {
     let shared = MemorySharedData::default();
     let mut worker = worker(&shared);
     let (staff, partners) = (token_of("staff"), token_of("partners"));
-    // Twice, so that caches have their say as well.
+    // Twice, so that the caches are covered as well.
     for _ in 0..2 {
         for (path, token, expected) in [
             ("/", &staff, bearer(&staff)),
@@ -67,8 +67,8 @@ fn r033_a_rule_takes_tokens_of_its_own_server_alone() {
     }
 }
 
-/// An opaque token is not marked with its issuer. If what one server said of it counted for another's rule, the token of a partner
-/// could be a staff member's.
+/// An opaque token does not name its issuer. If the response of one server counted for another server's rule, a partner's token could
+/// become a staff member's.
 #[test]
 fn r052_what_one_server_said_of_a_token_is_not_anothers() {
     let shared = MemorySharedData::default();
@@ -85,7 +85,7 @@ fn r052_what_one_server_said_of_a_token_is_not_anothers() {
     assert_eq!(worker.upstreams, ["partners", "staff"], "the second time it was in the cache");
 }
 
-/// Opaque tokens of two servers on one path: mitreid-connect/OpenID-Connect-Java-Spring-Server#435, agentgateway/agentgateway#3064.
+/// Opaque tokens of two servers at one path: mitreid-connect/OpenID-Connect-Java-Spring-Server#435, agentgateway/agentgateway#3064.
 fn one_after_the_other(edits: Value) -> Value {
     let mut configuration = configuration();
     configuration["authorization_servers"] = json!([
@@ -103,7 +103,7 @@ fn one_after_the_other(edits: Value) -> Value {
 }
 
 impl Worker<'_> {
-    /// What a server answers about every token: a status, or its own token.
+    /// Sets the response of a server for every token: a status, or its own token.
     fn server_answers(&mut self, name: &'static str, answer: &str) {
         let answer = match answer {
             "active" => {
@@ -129,8 +129,8 @@ impl Worker<'_> {
     }
 }
 
-/// If a server that cannot tell counted as one that does not know, an outage would log out all of its users; if it ended the search, it
-/// would be the outage of the other server's users as well.
+/// If a server that fails counted as one that does not know the token, an outage would log out all of its users; if its failure ended the
+/// search, it would be an outage for the other server's users as well.
 #[test]
 fn r199_a_token_is_good_if_one_server_knows_it_and_dead_only_if_none_does() {
     for (staff, partners, outcome, asked) in [
@@ -146,7 +146,7 @@ fn r199_a_token_is_good_if_one_server_knows_it_and_dead_only_if_none_does() {
         ("429", "204", "server_rate_limited", &["staff", "partners"]),
         ("404", "204", "unexpected_response", &["staff", "partners"]),
         ("204", "429", "server_rate_limited", &["staff", "partners"]),
-        // What one knows the token for is final.
+        // The response of a server that knows the token is final.
         ("refresh token", "active", "not_an_access_token", &["staff"]),
         ("other audience", "active", "wrong_audience", &["staff"]),
         ("204", "refresh token", "not_an_access_token", &["staff", "partners"]),
@@ -166,8 +166,8 @@ fn r199_a_token_is_good_if_one_server_knows_it_and_dead_only_if_none_does() {
     }
 }
 
-/// Each server has its own caches and its own circuit. If the first were asked each time about what only the second knows, every hit would
-/// cost a query; if a server that is down were waited for each time, every token of the other would be slow.
+/// Each server has its own caches and circuit breaker. If the first server were queried each time about tokens that only the second knows,
+/// every hit would cost a query; if requests waited each time for a server that is down, every token of the other server would be slow.
 #[test]
 fn r199_each_server_is_asked_as_often_as_it_would_be_alone() {
     let shared = MemorySharedData::default();
@@ -179,23 +179,23 @@ fn r199_each_server_is_asked_as_often_as_it_would_be_alone() {
         assert_eq!(worker.get(seconds, "of-a-partner"), bearer(&token_of("partners")));
     }
     assert_eq!(worker.upstreams, ["staff", "partners"]);
-    // Another worker has it from the shared data.
+    // Another worker finds the entry in the shared data.
     let mut other = Worker::new(one_after_the_other(json!({})), &shared);
     other.keys = key_set("k1");
     assert_eq!(other.get(100, "of-a-partner"), bearer(&token_of("partners")));
     assert_eq!(other.upstreams, [""; 0]);
-    // A dead token is known to be one for a moment, by each.
+    // Each server's response about a dead token is cached for a moment.
     worker.server_answers("partners", "204");
     worker.upstreams.clear();
     for (seconds, asked) in [(100, 2), (101, 2), (102, 4)] {
         assert_eq!(worker.get(seconds, "dead"), "inactive");
         assert_eq!(worker.upstreams.len(), asked, "{seconds}");
     }
-    // A token that the first does not know yet, and the second knows in the meantime.
+    // A token that the first server does not know yet becomes known to the second.
     worker.server_answers("partners", "active");
     assert_eq!(worker.get(103, "dead"), "inactive", "both have said so a moment ago");
     assert_eq!(worker.get(105, "dead"), bearer(&token_of("partners")));
-    // The circuit of the first opens.
+    // The circuit of the first server opens.
     worker.server_answers("staff", "503");
     for token in 0..20 {
         assert_eq!(worker.get(110, &format!("token-{token}")), bearer(&token_of("partners")));
@@ -206,7 +206,7 @@ fn r199_each_server_is_asked_as_often_as_it_would_be_alone() {
     assert_eq!(worker.get(110, "unknown"), "circuit_open", "it could be the first server's");
 }
 
-/// If a rule that names one server took what another said, partners would be staff.
+/// If a rule that names one server accepted the response of another, partners would be staff.
 #[test]
 fn r033_r199_only_the_servers_that_a_rule_names_are_asked() {
     let mut worker = Worker::new(one_after_the_other(json!({})), &NoSharedData);
@@ -219,7 +219,7 @@ fn r033_r199_only_the_servers_that_a_rule_names_are_asked() {
     assert_eq!(worker.request(0, "GET", "/staff", Some("Bearer a")), "inactive");
     assert_eq!(worker.request(0, "GET", "/any", Some("Bearer a")), "inactive");
     assert!(!worker.upstreams.iter().any(|upstream| upstream == "others"), "{:?}", worker.upstreams);
-    // A JWT that a listed server verifies is that one's.
+    // A JWT verified by a listed server belongs to that server.
     let jwts = json!([server("staff", "verify"), server("partners", "verify"), server("others", "verify")]);
     let mut worker = Worker::new(one_after_the_other(json!({"authorization_servers": jwts})), &NoSharedData);
     worker.keys = key_set("k1");
@@ -230,7 +230,7 @@ fn r033_r199_only_the_servers_that_a_rule_names_are_asked() {
         assert_eq!(worker.request(0, "GET", "/staff", Some(&bearer(&jwt))), "wrong_issuer");
     }
     assert_eq!(worker.upstreams, [""; 0], "the rule's servers verify, and no server is asked");
-    // The first may introspect nothing.
+    // The first server may have no introspection.
     let mut staff = server("staff", "verify");
     staff.as_object_mut().expect("a server").remove("introspection");
     staff["keys"]["upstream"] = json!("staff");
@@ -244,8 +244,8 @@ fn r033_r199_only_the_servers_that_a_rule_names_are_asked() {
     assert_eq!(worker.get(0, "another"), "inactive");
 }
 
-/// If the first, which verifies JWTs, ended the search at one of another issuer, the JWTs of a server that wants to be asked about them
-/// would be good only where it is named first.
+/// If the first server, which verifies JWTs, ended the search at one of another issuer, the JWTs of a server that introspects them would
+/// only be valid where that server is named first.
 #[test]
 fn r199_a_jwt_that_no_named_server_verifies_is_put_to_those_that_are_asked() {
     for names in [["staff", "partners"], ["partners", "staff"]] {

@@ -14,7 +14,7 @@ fn r052_workers_share_what_the_server_said() {
     assert!(first.get(0, "opaque").starts_with("Bearer"));
     assert_eq!(second.get(1, "opaque"), first.get(1, "opaque"));
     assert_eq!(second.introspections(), 0);
-    // The second level has no other time to live than the first.
+    // The shared level has the same time to live as the local one.
     second.answer_status("204");
     let mut third = Worker::new(json!({}), &shared);
     third.answer_status("204");
@@ -59,7 +59,7 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
         second.get(0, "opaque");
         assert_eq!(second.introspections(), 1);
     }
-    // The accepted type alone, beside the same member.
+    // Only the accepted media type differs; the member with the JWT is the same.
     let keycloak =
         |accept: &str| json!({"introspection": {"response": {"accept": accept, "jwt_field": "jwt"}}});
     let shared = MemorySharedData::default();
@@ -67,7 +67,7 @@ fn r051_r052_another_configuration_does_not_use_what_is_not_its_own() {
     let mut second = Worker::new(keycloak("application/json"), &shared);
     second.get(0, "opaque");
     assert_eq!(second.introspections(), 1);
-    // A rule more is no reason to ask again; what it requires is asked of the entry.
+    // An additional rule causes no new introspection; its requirements are checked against the entry.
     let shared = MemorySharedData::default();
     let mut first = Worker::new(json!({}), &shared);
     let mut second = Worker::new(json!({"rules": [{"path": "/", "scopes": ["admin"]}]}), &shared);
@@ -110,7 +110,7 @@ fn r053_a_shared_hit_has_the_claims_that_rules_ask_about() {
     assert_eq!(second.introspections(), 0);
 }
 
-/// If an entry were found by its key alone, one user would be forwarded with another user's JWT.
+/// If an entry were accepted because of its key alone, one user would be forwarded with another user's JWT.
 #[test]
 fn r052_colliding_keys_never_mix_tokens_up() {
     let shared = MemorySharedData::default();
@@ -142,7 +142,7 @@ fn r057_the_keys_of_the_shared_data_are_bounded_and_hold_no_token() {
     }
 }
 
-/// Shared data may hold anything: another filter's values, an older version's, or none of sense.
+/// Shared data may contain anything: another filter's values, an older version's, or garbage.
 #[test]
 fn r038_arbitrary_shared_data_grants_no_access() {
     let shared = MemorySharedData::default();

@@ -1,4 +1,4 @@
-//! Scenarios with a server that introspects nothing, and is asked by UserInfo.
+//! Scenarios with a server that has no introspection, and is queried by UserInfo.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ impl Worker<'_> {
     }
 }
 
-/// If anything else went along, the server would learn of the client's request; if the token went in a query, logs would have it.
+/// If anything else were sent, the server would learn of the client's request; if the token were sent in a query, logs would contain it.
 #[test]
 fn r022_r197_user_info_is_asked_with_the_token_as_credentials() {
     let mut worker = Worker::new(configuration(json!({})), &NoSharedData);
@@ -58,7 +58,7 @@ fn r022_r197_user_info_is_asked_with_the_token_as_credentials() {
     assert_eq!((call.request.upstream(), call.request.body()), ("login", &b""[..]));
 }
 
-/// The token has no end that is known, so nothing but the configuration bounds how long a revoked one passes.
+/// The token's expiry is unknown, so only the configuration limits how long a revoked token passes.
 #[test]
 fn r032_r197_a_users_token_is_asked_about_once_and_again_when_max_ttl_is_over() {
     let mut worker = Worker::new(configuration(json!({"cache": {"max_ttl": "1m"}})), &NoSharedData);
@@ -79,7 +79,7 @@ fn r032_r197_a_users_token_is_asked_about_once_and_again_when_max_ttl_is_over() 
     assert_eq!(worker.get(120, "third"), "unavailable");
 }
 
-/// If one of these were taken, every request would be refused, or a rule would be met by what a user wrote.
+/// If one of these were accepted, every request would be refused, or text written by a user could satisfy a rule.
 #[test]
 fn r198_nothing_is_asked_of_a_token_that_user_info_does_not_tell() {
     let errors = |edits: Value| {

@@ -43,15 +43,15 @@ fn r050_r051_cache_control_and_age_are_read() {
     assert_eq!(freshness(&[("cache-control", "private"), ("cache-control", "no-store")]), FORBIDDEN);
 }
 
-/// What servers say in other fields than `max-age` (RFC 9111, by its sections). If a limit were not read, an answer would serve for
-/// `cache.max_ttl` that its server wants to be asked about each time.
+/// Limits in other fields than `max-age` (RFC 9111, by its sections). If a limit were not read, a response would serve for `cache.max_ttl`
+/// although its server wants to be asked each time.
 #[test]
 fn r191_every_way_to_limit_an_answer_is_read() {
     const NOW: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
     const MINUTE_LATER: &str = "Thu, 01 Jan 2026 00:01:00 GMT";
     let must_revalidate = |freshness| Freshness { must_revalidate: true, ..freshness };
     for (fields, expected) in [
-        // §5.3: what is no date, "especially the value 0", has passed. ASP.NET sends -1.
+        // §5.3: an invalid date, "especially the value 0", has passed. ASP.NET sends -1.
         (&[("expires", "0")][..], FORBIDDEN),
         (&[("expires", "-1")], FORBIDDEN),
         (&[("expires", "")], FORBIDDEN),
@@ -78,19 +78,19 @@ fn r191_every_way_to_limit_an_answer_is_read() {
             fresh_for(60),
         ),
         (&[("expires", MINUTE_LATER), ("date", MINUTE_LATER)], FORBIDDEN),
-        // §5.3: max-age goes before it.
+        // §5.3: max-age overrides Expires.
         (&[("expires", "0"), ("cache-control", "max-age=60")], fresh_for(60)),
         (&[("expires", MINUTE_LATER), ("cache-control", "max-age=0")], FORBIDDEN),
         (&[("expires", MINUTE_LATER), ("cache-control", "private")], fresh_for(60)),
         (&[("expires", "0"), ("cache-control", "private")], FORBIDDEN),
         (&[("expires", MINUTE_LATER), ("cache-control", "no-store")], FORBIDDEN),
-        // §5.2.2.10: the gateway answers many by what it keeps.
+        // §5.2.2.10: the gateway is a shared cache.
         (&[("cache-control", "s-maxage=30, max-age=60")], fresh_for(30)),
         (&[("cache-control", "max-age=30"), ("cache-control", "s-maxage=60")], fresh_for(30)),
         (&[("cache-control", "s-maxage=0, max-age=60")], Freshness { forbidden: true, ..fresh_for(60) }),
         (&[("cache-control", "S-MaxAge=\"60\""), ("expires", "0")], fresh_for(60)),
         (&[("cache-control", "max-age=60, proxy-revalidate")], must_revalidate(fresh_for(60))),
-        // §5.2.2.4: only the fields named are not to be used again, but which those are is not looked at.
+        // §5.2.2.4: only the named fields must not be reused, but their names are not read.
         (
             &[("cache-control", "no-cache=\"set-cookie\", max-age=60")],
             Freshness { forbidden: true, ..fresh_for(60) },
@@ -103,16 +103,16 @@ fn r191_every_way_to_limit_an_answer_is_read() {
             Freshness { forbidden: true, ..fresh_for(60) },
         ),
         (&[("cache-control", "public, immutable, stale-while-revalidate=60")], Freshness::default()),
-        // §5.4: where there is no Cache-Control.
+        // §5.4: Pragma counts if there is no Cache-Control.
         (&[("pragma", "no-cache")], FORBIDDEN),
         (&[("Pragma", "x=y, No-Cache")], FORBIDDEN),
         (&[("pragma", "no-cache"), ("cache-control", "max-age=60")], fresh_for(60)),
         (&[("pragma", "public")], Freshness::default()),
-        // §4.1: no later request is known to be the same.
+        // §4.1: no later request is known to match.
         (&[("vary", "*"), ("cache-control", "max-age=60")], Freshness { forbidden: true, ..fresh_for(60) }),
         (&[("vary", "Accept, *")], FORBIDDEN),
         (&[("vary", "Accept, Authorization")], Freshness::default()),
-        // §5.1: what is no number is ignored; of several the oldest.
+        // §5.1: an invalid number is ignored; of several, the largest counts.
         (&[("cache-control", "max-age=60"), ("age", "old")], fresh_for(60)),
         (&[("cache-control", "max-age=60"), ("age", "10, 50")], fresh_for(10)),
         (&[("date", NOW)], Freshness::default()),

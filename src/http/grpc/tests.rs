@@ -1,7 +1,8 @@
 use super::*;
 use crate::testing::test;
 
-/// Content types of requests: the type of the refusal, and whether Envoy sees gRPC in it (`Grpc::Common::hasGrpcContentType`).
+/// Content types of requests, each with the type of the refusal and whether Envoy recognizes gRPC in it
+/// (`Grpc::Common::hasGrpcContentType`).
 const CONTENT_TYPES: &[(&str, Option<(&str, bool)>)] = &[
     ("application/grpc", Some(("application/grpc", true))),
     ("application/grpc+proto", Some(("application/grpc", true))),

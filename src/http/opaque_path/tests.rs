@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::test;
 
-/// If a reading were missing, a path could lead to a place that no rule was asked about.
+/// If a reading were missing, a path could lead to a place whose rule was not consulted.
 #[test]
 fn r184_a_path_has_every_reading_that_servers_are_known_for() {
     for (path, as_written, readings) in [
@@ -17,12 +17,12 @@ fn r184_a_path_has_every_reading_that_servers_are_known_for() {
         ("/C%23/x", "/C\u{e000}/x", &["/C#/x", "/C"]),
         ("/why%3F%2Fx", "/why\u{e000}\u{e000}x", &["/why?/x", "/why"]),
         ("/%6f%2Fb", "/o\u{e000}b", &["/o/b"]),
-        // Tomcat takes parameters off before it decodes: up to the next slash that is written.
+        // Tomcat removes parameters, up to the next literal slash, before it decodes.
         ("/a;%2Fb/c", "/a\u{e000}\u{e000}b/c", &["/a;/b/c", "/a/b/c", "/a/c"]),
         ("/a%3b%2Fb", "/a\u{e000}\u{e000}b", &["/a;/b", "/a/b"]),
         ("/a%253b%252Fb", "/a\u{e000}3b\u{e000}2Fb", &["/a%3b%2Fb", "/a;/b", "/a/b"]),
         ("/a%3B%252Fb", "/a\u{e000}\u{e000}2Fb", &["/a;%2Fb", "/a;/b", "/a/b", "/a"]),
-        // One ends the path at it, another does not look for parameters.
+        // One server ends the path at `#`, another does not know parameters.
         ("/a;v%23/b", "/a\u{e000}v\u{e000}/b", &["/a;v#/b", "/a;v", "/a/b", "/a"]),
     ] {
         let read = OpaquePath::read(path.as_bytes()).expect(path);
@@ -36,7 +36,7 @@ fn r184_a_path_has_every_reading_that_servers_are_known_for() {
     }
 }
 
-/// Whatever is allowed, nothing climbs, in whatever layer that is decoded.
+/// Whatever is allowed, no path climbs, at any level of decoding.
 #[test]
 fn r184_what_climbs_or_is_cut_short_by_accident_is_ambiguous_all_the_same() {
     for path in [

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::test;
 
-/// If two ways to write a path had two forms, a rule for one could be walked around by the other.
+/// If two spellings of a path had two normalized forms, a rule for one could be bypassed by the other.
 #[test]
 fn r084_equal_paths_have_one_form() {
     for (written, normalized) in [
@@ -76,7 +76,7 @@ fn r084_paths_that_servers_read_differently_are_ambiguous() {
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
-    /// Whatever is sent, no form climbs or has an empty segment but the last.
+    /// Whatever the input, no normalized path climbs or has an empty segment other than the last.
     #[test]
     fn no_form_climbs(path in "/[a-c./%25eEfF;\\\\ ?#2-9]{0,24}") {
         if let Ok(form) = normalize(path.as_bytes()) {
@@ -91,7 +91,7 @@ proptest::proptest! {
     }
 }
 
-/// If the glance took a path for plain that the careful look finds ambiguous, or reads otherwise, rules could be walked around.
+/// If the quick check took a path for plain that full normalization finds ambiguous, or reads otherwise, rules could be bypassed.
 #[cfg(not(target_arch = "wasm32"))]
 mod glance {
     use super::*;
@@ -115,7 +115,7 @@ fn r126_all_characters_that_may_be_read_as_ascii_are_folded() {
         |text: &str| [text.to_lowercase(), text.to_uppercase(), text.to_lowercase().replace('\u{307}', "")];
     for character in '\u{80}'..=char::MAX {
         let own = character.to_string();
-        // Once up and once down is all there is; the dot above is what only the full mapping of U+0130 adds.
+        // One mapping up and one down reach every case; only the full mapping of U+0130 adds the dot above.
         let has_case =
             !character.to_lowercase().chain(character.to_uppercase()).all(|other| other == character);
         let cases = |text: &str| if has_case { cases(text).to_vec() } else { Vec::new() };

@@ -3,7 +3,7 @@ use crate::testing::test;
 
 fn edited(fields: &[(&str, &str)], overrides: OverrideHeaders) -> Vec<(String, Option<String>)> {
     let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    // What is not suspect is never looked at again.
+    // Fields that are not suspect are never looked at again.
     if !fields.clone().any(|(name, _)| is_suspect(name)) {
         return Vec::new();
     }
@@ -11,8 +11,8 @@ fn edited(fields: &[(&str, &str)], overrides: OverrideHeaders) -> Vec<(String, O
     edits(fields, overrides).into_iter().map(|(name, value)| (name, value.map(text))).collect()
 }
 
-/// If one of these reached a service that honours it, a client would be let in by the rule of one path or method and served
-/// another: `GET /health` with `X-Original-URL: /admin`.
+/// If one of these reached a service that honors it, a client would be admitted by the rule of one path or method and served another:
+/// `GET /health` with `X-Original-URL: /admin`.
 #[test]
 fn r131_fields_that_override_path_or_method_are_removed_in_any_spelling() {
     for name in [
@@ -39,8 +39,8 @@ fn r131_fields_that_override_path_or_method_are_removed_in_any_spelling() {
     }
 }
 
-/// If a handshake could nominate fields of the gateway, the next hop would remove the JWT, or who the user is, from the request.
-/// If a field without `upgrade` became one with it, a request would become a handshake.
+/// If a handshake could nominate fields of the gateway, the next hop would remove the JWT or the user's identity from the request. If a
+/// field without `upgrade` became one with it, a request would become a handshake.
 #[test]
 fn r078_a_handshake_nominates_nothing_but_the_upgrade() {
     for values in [

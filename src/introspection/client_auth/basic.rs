@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::http::form;
 use crate::secret::Secret;
 
-/// Id and secret are encoded before they are joined.
+/// The client. Its id and secret are form-encoded before they are joined.
 #[derive(Clone, Debug)]
 pub struct Basic {
     id: String,
@@ -16,7 +16,7 @@ pub struct Basic {
     authorization: Secret,
 }
 
-/// The same for servers that do not decode them.
+/// The client, for servers that do not decode its id and secret.
 #[derive(Clone, Debug)]
 pub struct RawBasic(Basic);
 
@@ -65,7 +65,7 @@ impl ClientMethod for RawBasic {
     }
 }
 
-/// The value of the `Authorization` field, which all requests have.
+/// The value of the `Authorization` field, the same for all requests.
 fn joined(id: &str, secret: &str) -> Secret {
     Secret::new(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))))
 }

@@ -1,4 +1,4 @@
-//! A method of client authentication: the fields that it uses of the configuration, and what it adds to a request.
+//! The interface of client authentication methods: the configuration fields that a method uses, and its additions to a request.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::secret::Secret;
 
 /// A method of client authentication.
 pub(super) trait ClientMethod {
-    /// Takes its own fields. Whatever it leaves belongs to another method, which is an error.
+    /// Takes the method's own fields. Any field that it leaves belongs to another method, which is an error.
     fn read(fields: &mut ClientFields, reader: &mut FieldReader<'_>) -> Option<Self>
     where
         Self: Sized;
@@ -15,19 +15,19 @@ pub(super) trait ClientMethod {
     /// The client's identity under this method: `client_id`, or the token. A secret is not part of it.
     fn identity(&self) -> &str;
 
-    /// `client_id`, if the gateway has one there.
+    /// The gateway's `client_id`, if the method has one.
     fn client_id(&self) -> Option<&str>;
 
-    /// What it adds to a request; none, if an assertion is to be among that and cannot be made.
+    /// The additions to a request; `None` if they include an assertion that cannot be made.
     fn credentials(&self, context: Host<'_>) -> Option<RequestCredentials<'_>>;
 
-    /// Whether the credentials are good for one request alone.
+    /// Whether the credentials are valid for one request alone.
     fn is_for_one_request(&self) -> bool {
         false
     }
 
-    /// How many requests one worker starts in a second unless that is configured. It is to have most of its time for those of clients,
-    /// whatever a flood of unknown tokens makes it sign.
+    /// The default limit of requests in a second for one worker. A worker must keep most of its time for the requests of clients, however
+    /// much a flood of unknown tokens makes it sign.
     fn max_per_second(&self) -> usize {
         1000
     }
@@ -50,7 +50,7 @@ macro_rules! client_fields {
         }
 
         impl ClientFields {
-            /// The names of those that are there.
+            /// The names of the fields that are present.
             pub fn written(&self) -> impl Iterator<Item = &'static str> {
                 let fields = [$((stringify!($field), self.$field.is_some()),)+];
                 fields.into_iter().filter_map(|(name, is_written)| is_written.then_some(name))
@@ -64,7 +64,7 @@ client_fields! {
     client_id: String,
     /// Its secret.
     client_secret: Secret,
-    /// What signs assertions.
+    /// The key that signs assertions.
     private_key: Secret,
     /// `kid` of assertions.
     key_id: String,
@@ -78,7 +78,7 @@ client_fields! {
 pub struct FieldReader<'a> {
     /// The authorization server's issuer identifier, if that is configured.
     pub issuer: Option<&'a str>,
-    /// Takes the name of a field, and what the operator has to mend.
+    /// Reports an error: the name of a field, and what the operator has to fix.
     pub note: &'a mut dyn FnMut(&'static str, &str),
 }
 

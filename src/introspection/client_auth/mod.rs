@@ -1,7 +1,7 @@
 //! How the gateway authenticates at the authorization server (RFC 7662 §2.1, RFC 6749 §2.3): by exactly one method (R19).
 //!
-//! A method is a file, which has its settings, what it does to a request, and what tells one client from another; and a line of the
-//! list below. The configuration, its documentation and its schema have the names from there.
+//! Each method is a file, with its settings, its additions to a request and the identity of its client, and a line of the list below. The
+//! configuration, its documentation and its schema take the names from that list.
 
 mod basic;
 mod bearer;
@@ -51,7 +51,7 @@ macro_rules! methods {
             /// All methods, in the same order.
             pub(crate) const ALL: &[Self] = &[$(Self::$method),+];
 
-            /// Takes what it needs of the fields.
+            /// Takes the fields that the method needs.
             pub fn read(
                 self,
                 fields: &mut ClientFields,
@@ -83,28 +83,28 @@ methods! {
 }
 
 impl ClientAuthentication {
-    /// The client's identity: the method, and the client under it.
+    /// The client's identity: the name of the method, and the client under it.
     pub(crate) fn identity(&self) -> [&str; 2] {
         let (name, method) = self.named();
         [name, method.identity()]
     }
 
-    /// `client_id`, if the gateway has one there.
+    /// The gateway's `client_id`, if the method has one.
     pub fn client_id(&self) -> Option<&str> {
         self.named().1.client_id()
     }
 
-    /// How many requests one worker starts in a second unless that is configured.
+    /// The default limit of requests in a second for one worker.
     pub(crate) fn max_per_second(&self) -> usize {
         self.named().1.max_per_second()
     }
 
-    /// Whether the credentials are good for one request alone.
+    /// Whether the credentials are valid for one request alone.
     pub(super) fn is_for_one_request(&self) -> bool {
         self.named().1.is_for_one_request()
     }
 
-    /// What it adds to a request; none, if it cannot make that.
+    /// The additions to a request; `None` if they cannot be made.
     pub(super) fn credentials(&self, context: Host<'_>) -> Option<RequestCredentials<'_>> {
         self.named().1.credentials(context)
     }

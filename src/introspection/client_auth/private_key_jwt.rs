@@ -18,7 +18,7 @@ pub struct PrivateKeyJwt {
     client_id: String,
     /// `aud`: the authorization server, by its issuer identifier.
     audience: String,
-    /// What signs.
+    /// The signing key.
     key: SigningKey,
 }
 
@@ -61,8 +61,8 @@ impl ClientMethod for PrivateKeyJwt {
 }
 
 impl PrivateKeyJwt {
-    /// An assertion for one request: short-lived, with a `jti` that was never used before (R21). None, if the host has no
-    /// randomness to make one of.
+    /// Signs an assertion for one request: short-lived, with a `jti` that was never used before (R21). Returns `None` if the host has no
+    /// randomness for the `jti`, or signing fails.
     fn sign(&self, context: Host<'_>) -> Option<String> {
         let jwt_id = URL_SAFE_NO_PAD.encode(context.randomness.bytes()?);
         let seconds = context.now.as_millis() / 1000;
@@ -81,7 +81,7 @@ impl PrivateKeyJwt {
 /// RFC 7523 §2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Long enough for clocks that differ, too short to be of use to others.
+/// Long enough for clocks that differ, too short for an assertion to be of use to others.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -111,8 +111,8 @@ fn a_server_gets_the_parameters_and_header_fields_that_it_wants() {
     assert_eq!(header(&callout, "x-tenant").as_deref(), Some("acme"));
 }
 
-/// A server closes idle connections when it likes. If Envoy did not ask again, that would be a 503 for a good token; if it sent an
-/// assertion again that has arrived, a careful server would refuse the gateway.
+/// A server closes idle connections at any time. If Envoy did not retry, a valid token would get a 503; if it retried with an assertion
+/// that has already arrived, a careful server would refuse the gateway.
 #[test]
 fn r024_envoy_asks_again_where_that_is_safe() {
     let retries = |edits| {

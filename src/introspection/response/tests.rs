@@ -81,7 +81,7 @@ fn r025_only_the_boolean_true_is_active() {
     assert_eq!(read_json(json!({"jwt": jwt}).to_string()), Err(Reason::UnexpectedResponse));
 }
 
-/// A server once answered so; the JWT was good.
+/// A server once responded so, with a valid JWT.
 #[test]
 fn r026_a_jwt_beside_active_false_is_worthless() {
     let body = json!({"active": false, "jwt": testing::jwt(json!({}))});
@@ -140,8 +140,9 @@ fn r024_r028_r029_r030_the_status_names_the_one_at_fault() {
     assert_eq!(parse(&jwt_mode(), without_status).err(), Some(Reason::UnexpectedResponse));
 }
 
-/// What servers answer in place of an introspection response. If a dead token were the server's fault, its client would never log in again;
-/// if wrong credentials of the gateway, or a page of a proxy, were a dead token, all clients would be logged out, and no alert would say why.
+/// Responses of servers in place of an introspection response. If an inactive token counted as the server's fault, its client would never
+/// log in again; if wrong credentials of the gateway, or the page of a proxy, counted as an inactive token, all clients would be logged
+/// out, and no alert would say why.
 #[test]
 fn r028_r029_status_media_type_and_error_say_who_is_at_fault() {
     use Reason::{GatewayCredentialsRefused, Inactive, ServerRateLimited, Unavailable, UnexpectedResponse};
@@ -165,15 +166,16 @@ fn r028_r029_status_media_type_and_error_say_who_is_at_fault() {
         ("403", JSON, r#"{"error":"access_denied"}"#, GatewayCredentialsRefused),
         ("403", JSON, r#"{"error":"insufficient_scope"}"#, GatewayCredentialsRefused),
         ("403", "text/html", "<html>", GatewayCredentialsRefused),
-        // A dead token: RFC 7009 §2.2.1 registers the first error, which oidc-provider answers. The second is that of RFC 6750 §3.1, from
-        // GluuFederation/oxAuth#929, Spring Security OAuth's and UAA's `check_token`: with another status than there, so not of the gateway.
+        // An inactive token: RFC 7009 §2.2.1 registers the first error, which oidc-provider sends. The second is from RFC 6750 §3.1, as
+        // sent by GluuFederation/oxAuth#929 and by `check_token` of Spring Security OAuth and UAA: with another status than there, so it is
+        // not about the gateway.
         ("400", JSON, r#"{"error":"unsupported_token_type"}"#, Inactive),
         ("400", JSON, r#"{"error":"invalid_token","error_description":"Token has expired"}"#, Inactive),
         // In the RFC's own words, with a wrong status: django-oauth/django-oauth-toolkit#698 and #1011, dexidp/dex#3441.
         ("401", JSON, r#"{"active":false}"#, Inactive),
         ("400", JSON, r#"{"active":false,"error":"x"}"#, Inactive),
         ("404", JSON, r#"{"active": false}"#, Inactive),
-        // JSON of a kind of its own (RFC 6839, RFC 9457), as frameworks make it of every error.
+        // JSON with a media type of its own (RFC 6839, RFC 9457), which some frameworks use for every error.
         ("400", "application/problem+json", r#"{"title":"Bad Request","error":"invalid_token"}"#, Inactive),
         ("400", "application/vnd.error+json", r#"{"error":"invalid_client"}"#, GatewayCredentialsRefused),
         ("404", "application/problem+json", r#"{"title":"Not Found","status":404}"#, UnexpectedResponse),
@@ -184,7 +186,7 @@ fn r028_r029_status_media_type_and_error_say_who_is_at_fault() {
         ("400", "text/html", r#"{"active":false}"#, UnexpectedResponse),
         ("500", JSON, r#"{"active":false}"#, Unavailable),
         ("302", JSON, r#"{"active":false}"#, UnexpectedResponse),
-        // Neither: a wrong request, a wrong path, a page of whatever stands between.
+        // Neither: a wrong request, a wrong path, a page of an intermediary.
         ("400", JSON, r#"{"error":"invalid_request"}"#, UnexpectedResponse),
         ("400", JSON, r#"{"error":"invalid_grant"}"#, UnexpectedResponse),
         ("400", JSON, r#"{"error":"Invalid_Token"}"#, UnexpectedResponse),
@@ -203,7 +205,7 @@ fn r028_r029_status_media_type_and_error_say_who_is_at_fault() {
         ("406", "", "", UnexpectedResponse),
         ("200", JSON, r#"{"error":"invalid_token"}"#, UnexpectedResponse),
         ("200", "text/html", "<html>", UnexpectedResponse),
-        // The server does not serve, whatever it says.
+        // The server is unavailable, whatever it says.
         ("429", JSON, r#"{"error":"invalid_client"}"#, ServerRateLimited),
         ("503", JSON, r#"{"error":"invalid_token"}"#, Unavailable),
         ("500", JSON, r#"{"error":"invalid_client"}"#, Unavailable),
@@ -224,7 +226,7 @@ fn r028_an_invalid_token_is_not_the_clients_where_the_gateway_presents_one() {
     assert_eq!(read("unsupported_token_type"), Err(Reason::Inactive));
 }
 
-/// What servers answer of a dead token that could be meant for the gateway, where the operator, or a profile, says what is meant:
+/// Responses about an inactive token that could be about the gateway, where the operator, or a profile, says what they mean:
 /// GluuFederation/oxAuth#951 and #1916, JanssenProject/jans#9093, ory/hydra#457.
 #[test]
 fn r195_a_dead_token_can_be_an_error_where_that_is_said() {
@@ -244,7 +246,7 @@ fn r195_a_dead_token_can_be_an_error_where_that_is_said() {
         (&named, "404", JSON, "{}", Inactive),
         (&named, "404", "application/problem+json", r#"{"title":"Not Found","status":404}"#, Inactive),
         (&named, "404", "", "", Inactive),
-        // A wrong path is no dead token.
+        // A wrong path does not mean an inactive token.
         (&named, "404", "text/html", "<html>", UnexpectedResponse),
         (&named, "404", "text/plain", "404 page not found", UnexpectedResponse),
         (&named, "404", JSON, "not JSON", UnexpectedResponse),
@@ -316,8 +318,8 @@ fn r036_what_says_that_it_is_no_access_token_is_refused() {
     }
 }
 
-/// What the server says of the token beside its JWT. If it were ignored, a token that was narrowed at the server would
-/// regain what its JWT says.
+/// The server's claims about the token beside its JWT. If they were ignored, a token that was narrowed at the server would regain what its
+/// JWT says.
 #[test]
 fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
     let policy = settings(json!({"token": {"audience": ["orders-api"], "leeway": "0s"}}))
@@ -363,7 +365,7 @@ fn r031_r033_r034_r035_claims_beside_the_jwt_count_too() {
     }
 }
 
-/// An expired JWT beside a token that lives on must not be forwarded.
+/// An expired JWT must not be forwarded, even if the token itself is valid for longer.
 #[test]
 fn r031_the_earlier_end_counts() {
     let jwt = testing::jwt(json!({"exp": NOW - 100}));
@@ -392,7 +394,7 @@ fn r079_a_jwt_has_a_limit_and_is_never_cut() {
     assert_eq!(jwt_mode().body_limit(), 128 * 1024);
 }
 
-/// On many servers refresh tokens are active too, and nothing else tells them from access tokens.
+/// On many servers refresh tokens are active too, and nothing else distinguishes them from access tokens.
 #[test]
 fn r036_where_access_tokens_have_a_type_what_has_none_is_no_access_token() {
     let plain = format(json!({

@@ -23,7 +23,7 @@ fn open(typ: &str, edits: Value) -> Result<Object, Reason> {
     expected.open(&text, at(0)).map(|(_, response)| response).map_err(|error| error.reason)
 }
 
-/// If a response for another resource server, or one of long ago, would do, an eavesdropper could replay it.
+/// If a response for another resource server, or an old one, were accepted, an eavesdropper could replay it.
 #[test]
 fn r043_a_signed_response_is_the_servers_for_this_gateway_and_of_now() {
     assert!(open(MEDIA_TYPE, json!({})).is_ok());
@@ -58,7 +58,7 @@ fn r043_a_signed_response_is_the_servers_for_this_gateway_and_of_now() {
     }
 }
 
-/// If what stands outside counted, the wrapper's own lifetime would be the token's.
+/// If claims outside `token_introspection` counted, the wrapper's own lifetime would be the token's.
 #[test]
 fn r046_the_outer_jwt_says_nothing_of_the_token() {
     let inside =

@@ -38,8 +38,8 @@ fn read(
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// What servers answer (OpenID Connect Core §5.3.2, §5.3.3; RFC 6750 §3, §3.1). If an outage or a proxy's page were a dead token, all
-/// clients would be logged out; if a dead token were an outage, none would log in again.
+/// Responses of servers (OpenID Connect Core §5.3.2, §5.3.3; RFC 6750 §3, §3.1). If an outage or a proxy's page counted as an inactive
+/// token, all clients would be logged out; if an inactive token counted as an outage, none would log in again.
 #[test]
 fn r197_the_answer_of_user_info_says_whether_the_token_is_good() {
     use Reason::{Inactive, InsufficientScope, ServerRateLimited, Unavailable, UnexpectedResponse};
@@ -53,7 +53,7 @@ fn r197_the_answer_of_user_info_says_whether_the_token_is_good() {
             r#"{"sub":"alice","email":null}"#,
             None,
         ),
-        // `active` is not said here, and what is not said there does not count.
+        // `active` is no member of UserInfo, so it does not count.
         ("200", &[JSON], r#"{"sub":"alice","active":false}"#, None),
         ("200", &[JSON], r#"{"active":true}"#, Some(UnexpectedResponse)),
         ("200", &[JSON], r#"{"sub":""}"#, Some(UnexpectedResponse)),
@@ -64,7 +64,7 @@ fn r197_the_answer_of_user_info_says_whether_the_token_is_good() {
         ("200", &[JSON], "", Some(UnexpectedResponse)),
         ("200", &[html], r#"{"sub":"alice"}"#, Some(UnexpectedResponse)),
         ("200", &[], r#"{"sub":"alice"}"#, Some(UnexpectedResponse)),
-        // Signed or encrypted (§5.3.2): not verified here.
+        // A signed or encrypted response (§5.3.2) is not verified here.
         ("200", &[("content-type", "application/jwt")], "e30.e30.e30", Some(UnexpectedResponse)),
         ("204", &[], "", Some(UnexpectedResponse)),
         ("302", &[("location", "/login")], "", Some(UnexpectedResponse)),
@@ -79,7 +79,7 @@ fn r197_the_answer_of_user_info_says_whether_the_token_is_good() {
         ("401", &[JSON], r#"{"message":"Unauthorized"}"#, Some(Inactive)),
         ("401", &[], "", Some(Inactive)),
         ("400", &[JSON], r#"{"error":"invalid_token"}"#, Some(Inactive)),
-        // Of what stands before the server.
+        // From a proxy in front of the server.
         ("401", &[html], "<html>", Some(UnexpectedResponse)),
         ("401", &[challenge("Basic realm=proxy")], "", Some(UnexpectedResponse)),
         ("401", &[challenge("Negotiate"), JSON], "{}", Some(UnexpectedResponse)),
@@ -90,7 +90,7 @@ fn r197_the_answer_of_user_info_says_whether_the_token_is_good() {
         ("407", &[challenge("Bearer")], "", Some(UnexpectedResponse)),
         ("400", &[JSON], r#"{"error":"invalid_request"}"#, Some(UnexpectedResponse)),
         ("400", &[JSON], r#"{"error":"invalid_client"}"#, Some(UnexpectedResponse)),
-        // A token without the scope `openid`, as a client's own (Keycloak).
+        // A token without the scope `openid`, such as a client's own (Keycloak).
         (
             "403",
             &[challenge(r#"Bearer error="insufficient_scope", scope="openid""#)],

@@ -3,8 +3,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 use crate::testing::{self, jws, test};
 
-/// Such a JWT went to the gateway itself, as an answer about another token. If it were introspected, a careless server might
-/// take it for that token.
+/// Such a JWT was sent to the gateway itself, as a response about another token. If it were introspected, a careless server might take it
+/// for that token.
 #[test]
 fn r045_an_introspection_response_is_no_token_to_present() {
     let is_of_other_kind =

@@ -1,8 +1,8 @@
 use super::*;
 use crate::testing::{self, jws, test};
 
-/// If dots made a JWT, opaque tokens with dots would be refused by those who verify JWTs; if a JWT that asks to be understood in
-/// unknown ways were taken for an opaque token, it would be asked about instead of refused.
+/// If dots made a JWT, opaque tokens with dots would be refused where JWTs are verified; if a JWT with unknown critical extensions were
+/// taken for an opaque token, it would be introspected instead of refused.
 #[test]
 fn r061_r070_r071_what_is_a_jws_and_what_only_looks_like_one() {
     let good = testing::jwt(serde_json::json!({}));

@@ -147,7 +147,7 @@ fn r063_an_unknown_key_is_distinguished_from_a_wrong_signature() {
     assert_eq!(verify(&set, &token("ES256", json!({"kid": "new"}))), Err(Unverified::UnknownKey));
     let forged = testing::jws(r#"{"alg":"ES256","kid":"p256"}"#, "{}");
     assert_eq!(verify(&set, &forged), Err(Unverified::Refused));
-    // Without a name, any key may have been meant: a newer set may have it. Few are tried.
+    // Without a `kid`, any key may be meant, even one of a newer set. Only a few are tried.
     let nameless = testing::jws(r#"{"alg":"ES256"}"#, "{}");
     assert_eq!(verify(&set, &nameless), Err(Unverified::UnknownKey));
     let point = |index: u8| {
@@ -164,7 +164,7 @@ fn r063_an_unknown_key_is_distinguished_from_a_wrong_signature() {
     assert_eq!(verify(&self::set(json!(many)), &token("ES256", json!({}))), Err(Unverified::UnknownKey));
     many.rotate_right(1);
     assert_eq!(verify(&self::set(json!(many)), &token("ES256", json!({}))), Ok(()));
-    // With a name, the last of a hundred is found.
+    // With a `kid`, the last of a hundred keys is found.
     let named = |index: u8| public(&point(index), json!({"kid": index.to_string()}));
     let mut hundred: Vec<Value> = (1..=100).map(named).collect();
     hundred.push(public(&p256(), json!({"kid": "good"})));
@@ -193,7 +193,7 @@ fn r065_r152_keys_of_no_use_are_left_out_and_the_set_says_why() {
     let off_curve = "no point of its curve";
     for (key, reason) in [
         (json!({"kty": "XYZ", "kid": "odd"}), of_an_unknown_kind),
-        // FROST, ML-DSA and what else comes (RFC 7517 §5: unknown `kty` values are ignored).
+        // FROST, ML-DSA and other new kinds (RFC 7517 §5: unknown `kty` values are ignored).
         (json!({"kty": "AKP", "kid": "odd", "alg": "ML-DSA-44", "pub": "AA"}), of_an_unknown_kind),
         (json!({"kid": "odd"}), of_an_unknown_kind),
         (json!({"kty": null}), of_an_unknown_kind),
@@ -254,7 +254,7 @@ fn r065_r152_keys_of_no_use_are_left_out_and_the_set_says_why() {
     assert_eq!(verify(&careless, &token("ES256", json!({}))), Ok(()));
 }
 
-/// If a member that verifies nothing left a key out, all tokens that it signed would be refused.
+/// If a member that plays no part in verification left a key out, all tokens that the key signed would be refused.
 #[test]
 fn r152_what_says_nothing_of_the_key_leaves_none_out() {
     for edits in [
@@ -272,8 +272,8 @@ fn r152_what_says_nothing_of_the_key_leaves_none_out() {
     }
 }
 
-/// The numbers of a key, as servers write them. If these were malformed, half of the keys of some libraries would be left out: whether a
-/// number begins with a zero, or with a set bit, is decided when a key is made.
+/// The numbers of a key, as servers write them. If these counted as malformed, half of the keys of some libraries would be left out:
+/// whether a number begins with a zero, or with a set bit, is decided when a key is made.
 #[test]
 fn r157_a_number_means_itself_however_it_is_written() {
     use base64::Engine;
@@ -302,7 +302,7 @@ fn r157_a_number_means_itself_however_it_is_written() {
             "the same key: {source}"
         );
     }
-    // No number, but 32 bytes: nothing is left out of them or added.
+    // An Ed25519 key is not a number but 32 bytes: none are left out or added.
     let key = public(&ed25519(), json!({"x": prefixed(&ed25519(), "x")}));
     assert_eq!(set(json!([key])).unusable_keys()[0].reason, "no point of its curve");
 }
@@ -328,7 +328,8 @@ fn r150_keys_of_rsa_verify_whatever_their_size() {
     }
 }
 
-/// What a key costs that does not verify, and that a client's own key may not be of any size: it chooses what each of its requests takes.
+/// The cost of a key that does not verify, and the size limit of a client's own key: the client chooses how long each of its requests
+/// takes.
 #[test]
 fn r150_r154_a_large_key_costs_more_and_is_not_the_clients_to_choose() {
     let rows: Vec<Value> = serde_json::from_str(include_str!("rsa_keys.json")).expect("JSON");
@@ -405,7 +406,7 @@ fn r151_kid_is_a_hint() {
     }
 }
 
-/// If two sets that differ were the same by their digests, what was verified by one would count for the other.
+/// If two different sets had the same digest, signatures verified by one would count for the other.
 #[test]
 fn r052_a_digest_tells_keys_apart_and_not_their_order() {
     let one = public(&p256(), json!({"kid": "a"}));

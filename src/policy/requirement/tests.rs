@@ -5,7 +5,7 @@ use crate::host::{Host, NoMetrics, NoRandomness, NoSharedData};
 use crate::settings::Settings;
 use crate::testing::{self, NOW, at, settings, test};
 
-/// What a rule with these fields says to a JWT with these claims: the status, and the challenge if there is one.
+/// The result of a rule with these fields for a JWT with these claims: the status, and the challenge if there is one.
 fn judge(rule: &Value, claims: &Value) -> (u16, String) {
     let mut rule = rule.clone();
     rule["path"] = json!("/");
@@ -65,7 +65,7 @@ fn r035_r232_all_of_some_scopes_and_one_of_others() {
         ],
     );
     let (_, challenge) = judge(&rule, &json!({"scope": "a"}));
-    // Of those of which one will do, the first alone: clients ask for all that they hear.
+    // Of alternative scopes, the first alone is named: clients ask for all that they find.
     assert!(challenge.ends_with(r#"scope="a b x""#), "{challenge}");
 }
 
@@ -107,7 +107,7 @@ fn r041_conditions_hold_for_claims_as_they_are() {
 fn r180_a_claim_is_a_value_or_a_list_of_values_whatever_the_condition_is_called() {
     let admin = [json!({"one_of": ["staff", "admin"]}), json!({"contains": "admin"})];
     let cases = [
-        // kubernetes/kubernetes#33290, istio/istio#8466: one group is a text, several are a list.
+        // kubernetes/kubernetes#33290, istio/istio#8466: one group is a string, several are a list.
         (json!("admin"), 200),
         (json!(["admin"]), 200),
         (json!(["user", "admin"]), 200),
@@ -230,7 +230,7 @@ fn r181_all_of_one_alternative_has_to_be_met() {
     let (_, challenge) = judge(&sets, &json!({"scope": "b"}));
     assert!(challenge.ends_with(r#"error="insufficient_scope", error_description="The access token lacks a required scope", scope="a b""#), "{challenge}");
 
-    // Beside what the rule itself asks.
+    // In addition to the rule's own conditions.
     let rule = json!({
         "scopes": ["api"],
         "any_of": [
@@ -278,7 +278,7 @@ fn r181_all_of_one_alternative_has_to_be_met() {
     assert!(challenge(json!({"aud": "x", "scope": "x"})).contains(r#"error="invalid_token""#));
 }
 
-/// A token for another place is not authentic here, so only what it lacks beyond that is reported.
+/// A token for another audience is not authentic here, so it is refused; what a token lacks beyond that is only reported.
 #[test]
 fn r181_alternatives_are_reported_as_conditions_are() {
     let any_of = json!([{"audience": ["a"], "scopes": ["a"]}, {"audience": ["b"]}]);

@@ -112,7 +112,7 @@ fn r084_exact_paths_and_templates_are_for_what_they_say_and_nothing_below() {
         ("GET", "a", "/files/alice/shared", "shared"),
         ("GET", "a", "/files/alice/shared/x", "files"),
         ("GET", "a", "/files", "any"),
-        // A text goes before a placeholder at the first segment where they differ.
+        // A literal precedes a placeholder at the first segment where they differ.
         ("GET", "a", "/x/y/z", "text"),
         ("GET", "a", "/x/1/z", "placeholder"),
         ("GET", "a", "/orders/SEARCH", "ambiguous_target"),
@@ -121,8 +121,8 @@ fn r084_exact_paths_and_templates_are_for_what_they_say_and_nothing_below() {
     check(json!(rules.iter().rev().collect::<Vec<_>>()), &cases);
 }
 
-/// Envoy selects the route anew when the filter has written its fields. If a rule for a route could open what another rule does
-/// not, a client could have the wrong route looked at.
+/// Envoy selects the route again after the filter has written its fields. If a rule for a route could open what another rule does not, a
+/// client could have the wrong route checked.
 #[test]
 fn r084_a_rule_for_a_route_asks_for_more_and_opens_nothing() {
     let rules = settings(json!({"rules": [
@@ -260,8 +260,8 @@ fn r084_a_host_that_is_routed_in_different_ways_is_ambiguous_where_it_matters() 
     }
 }
 
-/// An optional rule asks for less than a protected one and for more than a public one: what a rule does not name slips past it to no rule
-/// that asks for less.
+/// An optional rule asks for less than a protected one and for more than a public one. A method that a rule does not name must not slip
+/// past it to a rule that asks for less.
 #[test]
 fn r170_no_method_slips_past_a_stricter_rule_into_an_optional_one() {
     let optional = |path: &str, scope: &str| json!({"path": path, "access": "optional", "scopes": [scope]});
@@ -329,7 +329,7 @@ fn r084_no_method_slips_past_a_protected_rule_into_a_public_one() {
         ]),
         &cases,
     );
-    // Into a protected one it does: "any valid token" is for whatever no other rule is for.
+    // It may slip into a protected rule: "any valid token" is for whatever no other rule is for.
     check(
         json!([{"path": "/"}, {"path": "/orders", "methods": ["GET"], "scopes": ["o"]}]),
         &[("POST", "a", "/orders", "")],
@@ -352,7 +352,7 @@ fn r084_letter_case_does_not_walk_from_a_protected_rule_to_a_public_one() {
     );
 }
 
-/// Nor from a strict one to a lax one, be it the rule or the request that is written in capitals.
+/// Nor does letter case lead from a strict rule to a lax one, whether the rule or the request is written in capitals.
 #[test]
 fn r084_letter_case_does_not_walk_around_a_strict_rule() {
     let rules = json!([{"path": "/", "scopes": ["any"]}, {"path": "/admin", "scopes": ["admin"]}, {"path": "/Reports", "scopes": ["r"]}]);
@@ -394,7 +394,7 @@ fn r126_letter_case_of_the_method_does_not_walk_around_a_rule() {
             ("dELETE", "a", "/orders", "ambiguous_target"),
             ("purge-all", "a", "/orders", "ambiguous_target"),
             ("get", "a", "/health", "ambiguous_target"),
-            // What it is read as makes no difference here.
+            // How the method is read makes no difference here.
             ("post", "a", "/orders", "any"),
             ("get", "a", "/other", "any"),
             ("get", "a", "/alike", "any"),
@@ -413,7 +413,7 @@ fn r126_letter_case_of_the_method_does_not_walk_around_a_rule() {
         json!([{"path": "/"}, {"path": "/orders", "routes": ["r"], "methods": ["GET"], "scopes": ["o"]}]),
         &[("get", "a", "/orders", "")],
     );
-    // The rule for a route as well, and under a host that is read in two ways.
+    // The same holds for a rule for a route, and under a host that is read in two ways.
     let rules = settings(json!({"rules": [
         {"path": "/"},
         {"path": "/", "hosts": ["a"], "methods": ["GET"], "scopes": ["a"]},
@@ -522,7 +522,7 @@ fn r084_an_ambiguous_path_passes_only_where_the_path_cannot_matter() {
         let split = json!([{"path": "/", "scopes": ["any"]}, {"path": "/public", "access": "public"}]);
         check(split, &[("GET", "a", path, "ambiguous_target")]);
         check(json!([{"path": "/public", "access": "public"}]), &[("GET", "a", path, "ambiguous_target")]);
-        // Neither into a public rule, whatever methods the narrower one names.
+        // Nor into a public rule, whatever methods the narrower one names.
         for methods in [json!(["GET"]), json!(["PUT"])] {
             let open = json!([{"path": "/", "access": "public"}, {"path": "/orders", "methods": methods, "scopes": ["o"]}]);
             check(open, &[("GET", "a", path, "ambiguous_target"), ("POST", "a", path, "ambiguous_target")]);
@@ -535,8 +535,8 @@ fn r084_an_ambiguous_path_passes_only_where_the_path_cannot_matter() {
     }
 }
 
-/// Names with slashes and the like: dadrus/heimdall#1070, zowe/api-layer#23, traefik/traefik#12360. If what is allowed for one rule were a
-/// way to the place of another, `/files/x%2Fadmin` would be asked for what `/files/{name}` asks.
+/// Names with slashes and the like: dadrus/heimdall#1070, zowe/api-layer#23, traefik/traefik#12360. If a character that one rule allows led
+/// to the place of another rule, `/files/x%2Fadmin` would need no more than what `/files/{name}` asks.
 #[test]
 fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
     let rules = json!([
@@ -571,7 +571,7 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         ("GET", "a", "/files/%61%2Fb", "files"),
         ("GET", "a", "/open/a%2Fb", "public"),
         ("GET", "a", "/open/a;closed", "public"),
-        // What a rule does not allow, and where no rule does.
+        // Characters that the rule does not allow, and paths where no rule allows any.
         ("GET", "a", "/projects/a;v=1", "ambiguous_target"),
         ("GET", "a", "/projects/a%252Fb", "ambiguous_target"),
         ("GET", "a", "/projects/a%2Fb;c", "ambiguous_target"),
@@ -580,7 +580,7 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         ("GET", "a", "/x%2Fy", "ambiguous_target"),
         ("GET", "a", "/queues/a%5Cb", "ambiguous_target"),
         ("GET", "a", "/queues/a//b%2Fc", "ambiguous_target"),
-        // The place of another rule, for those who decode, end a segment or the path, or do so twice.
+        // Paths that are another rule's on servers that decode, end a segment or the path, or do so twice.
         ("GET", "a", "/projects/x%2Fmembers", "ambiguous_target"),
         ("GET", "a", "/projects/x%2Fmembers%2Fy", "project"),
         ("GET", "a", "/projects/x%2FMembers", "ambiguous_target"),
@@ -599,7 +599,7 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         ("GET", "a", "/sets/x%2Frows", "ambiguous_target"),
         ("GET", "a", "/sets/x%2Fy", "set"),
         ("POST", "a", "/sets/x%2Fy", "ambiguous_target"),
-        // What climbs.
+        // Paths that climb.
         ("GET", "a", "/files/..%2Fadmin", "ambiguous_target"),
         ("GET", "a", "/files/x%2F..%2F..%2Fadmin", "ambiguous_target"),
         ("GET", "a", "/files/..;/admin", "ambiguous_target"),
@@ -619,7 +619,7 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         ("GET", "a", "/reported/a%2Fb", "ambiguous_target"),
     ];
     check(rules, &cases);
-    // A package is public by a prefix, whose place all readings are.
+    // A package is public by a prefix that all readings have.
     check(
         json!([{"path": "/"}, {"path": "/package", "allow_in_path": ["%2F"], "access": "public"}]),
         &[("GET", "a", "/package/@scope%2Fname", "public"), ("GET", "a", "/package%2Fx", "ambiguous_target")],
@@ -629,7 +629,7 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
         json!([{"path": "/projects/{id}", "allow_in_path": ["%2F"], "scopes": ["project"]}]),
         &[("GET", "a", "/projects/a%2Fb", "project"), ("GET", "a", "/x/a%2Fb", "ambiguous_target")],
     );
-    // Where rules for the route ask more, all readings have to come to the same.
+    // Where rules for the route ask for more, all readings must have the same result.
     let rules = settings(json!({"rules": [
         {"path": "/files", "allow_in_path": ["%2F"], "scopes": ["files"]},
         {"path": "/files/{name}", "routes": ["r"], "scopes": ["one"]},
@@ -651,7 +651,7 @@ fn r184_what_a_rule_allows_in_its_paths_leads_to_no_other_rule() {
     }
 }
 
-/// What people ask of their routers, and where what they mean is not what is written.
+/// What operators expect of routers, and where a path or host does not mean what it seems to.
 #[test]
 fn r084_hosts_paths_and_methods_are_what_the_page_says() {
     let rules = json!([

@@ -49,8 +49,8 @@ fn per_tool(source: &str) -> Rules {
     ]))
 }
 
-/// The ways around rules per tool that were seen with header routes. Each but the first few has to need the scope of all the rest, or be
-/// refused: a tool that is called by another name than the gateway reads is called with too small a scope.
+/// Ways around rules per tool that are known from routes by header. All but the first few must need the scope of the rule for all other
+/// calls, or be refused: otherwise a tool with another name than the gateway reads could be called with too small a scope.
 #[test]
 fn r235_a_call_by_header_fields_counts_in_a_revision_that_has_servers_check_them() {
     let rules = per_tool("header_fields");
@@ -118,7 +118,7 @@ fn r235_a_call_by_envoys_filter_counts_whatever_the_fields_say() {
     assert_eq!(decide(&rules, "DELETE", FIELDS, None), "read");
 }
 
-/// If what a rule does not select went to one for a wider path, a client would choose the rule by a field.
+/// If requests that a rule does not select went to a rule for a wider path, a client could choose the rule by a field.
 #[test]
 fn r236_what_no_rule_of_the_path_selects_is_refused() {
     let rules = rules(json!([

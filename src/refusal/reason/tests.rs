@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::test;
 
-/// If this failed, an operator would look up a reason that the gateway gave, and find nothing, or what is no more so.
+/// If this failed, an operator would look up a reason that the gateway gave and find nothing, or find a reason that no longer exists.
 #[test]
 fn the_page_of_troubles_has_a_section_for_each_reason_and_for_no_other() {
     let sections = sections_of(TROUBLESHOOTING, "Reasons");

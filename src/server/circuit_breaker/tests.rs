@@ -19,7 +19,7 @@ fn opened() -> CircuitBreaker {
     breaker
 }
 
-/// If a failure now and then opened it, a healthy server would not be used.
+/// If occasional failures opened the circuit, a healthy server would not be used.
 #[test]
 fn r111_failures_in_a_row_open_it_and_others_do_not() {
     let mut breaker = breaker(3);
@@ -33,7 +33,7 @@ fn r111_failures_in_a_row_open_it_and_others_do_not() {
     assert_eq!(opened().pause(&token(4), at(4)), Some(Duration::from_secs(1)));
 }
 
-/// If all were sent at once when the pause is over, a server that just comes back would be taken down again.
+/// If all introspections were sent at once after the pause, a recovering server would be taken down again.
 #[test]
 fn r111_after_the_pause_one_query_probes() {
     let mut breaker = opened();
@@ -47,8 +47,8 @@ fn r111_after_the_pause_one_query_probes() {
     assert_eq!(breaker.pause(&token(1), at(12)), None);
 }
 
-/// If the answer of the one that tries were waited for forever, a client that goes away would keep the server out of use. If it could
-/// not be sent again, each client that goes away would cost a time-out.
+/// If the response to the probe were awaited forever, a client that disconnects would keep the server out of use. If the probe could not be
+/// sent again, each client that disconnects would cost a timeout.
 #[test]
 fn r111_r113_a_probe_whose_response_is_lost_is_repeated() {
     let mut breaker = opened();
@@ -71,7 +71,7 @@ fn r115_a_token_fails_once_in_a_row() {
     assert_eq!(breaker.note_end(token(3), true, at(0)), Some(CircuitChange::Opened));
 }
 
-/// If a token that has failed could always be the probe, its client would hold the circuit open although the server serves again.
+/// If a token that has failed could always be the probe, its client would hold the circuit open although the server has recovered.
 #[test]
 fn r115_a_token_that_has_failed_lets_others_probe_first() {
     let mut breaker = opened();
@@ -84,7 +84,7 @@ fn r115_a_token_that_has_failed_lets_others_probe_first() {
     assert_eq!(breaker.pause(&token(1), at(11)), None, "the oldest failure is forgotten");
 }
 
-/// Answers to what was sent before it opened come late.
+/// Responses to introspections that were sent before the circuit opened arrive late.
 #[test]
 fn late_answers_count_as_what_they_are() {
     let mut breaker = opened();
@@ -97,7 +97,7 @@ fn late_answers_count_as_what_they_are() {
     assert_eq!(breaker.note_end(token(5), false, at(2)), Some(CircuitChange::Closed));
 }
 
-/// A worker without requests reads the answers of an outage when that is long over. If they opened it, a healthy server would not be used.
+/// An idle worker reads the responses of an outage long after its end. If they opened the circuit, a healthy server would not be used.
 #[test]
 fn r111_r260_failures_before_a_success_say_nothing() {
     let mut breaker = breaker(3);

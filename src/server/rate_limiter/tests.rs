@@ -51,7 +51,7 @@ fn r114_known_tokens_have_a_part_of_both_limits_to_themselves() {
     let unknown = (0..50).filter(|_| admit(&mut limiter, 0, after(0))).count();
     let known = (0..50).filter(|_| admit_with(&mut limiter, Precedence::Known, 0, after(0))).count();
     assert_eq!((unknown, known), (20, 3));
-    // What known tokens took fills first.
+    // The reserve that known tokens have used refills first.
     assert!(!admit(&mut limiter, 0, after(160)));
     assert!(admit_with(&mut limiter, Precedence::Known, 0, after(160)));
     assert!(!admit(&mut limiter, 0, after(200)));

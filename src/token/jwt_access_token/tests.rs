@@ -25,7 +25,7 @@ fn read(profile: Profile, header: &str, edits: Value) -> Option<Reason> {
         .map(|error| error.reason)
 }
 
-/// The same of these claims, beside issuer, subject and dates.
+/// Like `read`, for these claims besides issuer, subject and dates.
 fn read_bare(profile: Profile, header: &str, claims: Value) -> Option<Reason> {
     let mut payload =
         json!({"iss": "https://login.example.com", "sub": "alice", "iat": NOW, "exp": NOW + 600});
@@ -84,7 +84,7 @@ fn r069_an_id_token_is_no_access_token() {
         json!({"c_hash": "x"}),
         json!({"s_hash": "x", "scope": "openid"}),
         json!({"nonce": "x", "aud": ["orders-api", "app"]}),
-        // None of its claims says for which client it is.
+        // No claim names the client.
         json!({"nonce": "x", "client_id": null, "scope": "openid"}),
         json!({"client_id": null}),
         json!({"events": {}}),

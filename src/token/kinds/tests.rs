@@ -7,8 +7,8 @@ fn said(claims: &Value, own: &TokenKinds) -> Result<bool, Reason> {
     own.says_access_token(&Object::of(claims).expect("an object")).map_err(|error| error.reason)
 }
 
-/// If a word were not known, a client could call APIs for months with a refresh token that its server marks as such; or no access
-/// token would pass of a server that names them.
+/// If a word were not known, a client could call APIs for months with a refresh token that its server marks as such, or no access token of
+/// a server that marks them would pass.
 #[test]
 fn r036_r160_servers_tell_their_kinds_of_tokens_by_these_words() {
     let (access, other, nothing) = (Ok(true), Err(Reason::NotAnAccessToken), Ok(false));
@@ -76,12 +76,12 @@ fn r036_r160_servers_tell_their_kinds_of_tokens_by_these_words() {
         ("a type of one's own that says access token", json!({"token_class": "oauth_access"}), other),
         // One word for another kind counts more than all for an access token.
         ("any", json!({"token_type": "Bearer", "typ": "Bearer", "token_use": "refresh"}), other),
-        // What servers have in such members beside kinds.
+        // Other values that servers have in such members.
         ("Cloudflare Access", json!({"type": "app"}), nothing),
         ("RFC 7519 §5.1, copied into the claims", json!({"typ": "JWT"}), nothing),
         ("a claim of one's own", json!({"type": 3, "purpose": ["billing"]}), nothing),
         ("none", json!({"sub": "alice", "token_type": null, "typ": null}), nothing),
-        // No word at all, where one tells.
+        // Values that are not words, in members that distinguish kinds.
         ("none", json!({"token_type": 5}), other),
         ("none", json!({"token_type": ""}), other),
         ("none", json!({"token_use": ["access"]}), other),
@@ -90,7 +90,7 @@ fn r036_r160_servers_tell_their_kinds_of_tokens_by_these_words() {
     }
 }
 
-/// A server that has words of its own could not be used, or its refresh tokens would pass.
+/// If this failed, a server with words of its own could not be used, or its refresh tokens would pass.
 #[test]
 fn r160_the_operator_says_what_words_a_server_has_of_its_own() {
     let own = |member: &str, words: &[&str]| {
@@ -103,7 +103,7 @@ fn r160_the_operator_says_what_words_a_server_has_of_its_own() {
         (own("token_class", &["api"]), json!({"token_class": 1}), other),
         (own("kind", &["api"]), json!({"kind": "renewal"}), other),
         (own("kind", &["api"]), json!({}), Ok(false)),
-        // It takes the place of what is known of that member, and of no other.
+        // The configuration replaces the known words of that member, and of no other.
         (own("token_type", &["MAC"]), json!({"token_type": "mac"}), Ok(true)),
         (own("token_type", &["MAC"]), json!({"token_type": "Bearer"}), other),
         (own("token_use", &["access", "id"]), json!({"token_use": "id"}), Ok(true)),

@@ -98,7 +98,7 @@ fn r098_a_sender_constrained_token_is_no_bearer_token() {
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
-    /// Foreign bytes never panic, and nothing but three parts passes.
+    /// No input causes a panic, and only texts of three parts pass.
     #[test]
     fn no_text_makes_it_panic(text in "[a-zA-Z0-9._=-]{0,200}") {
         if PhantomToken::parse(&text, &ClaimMapping::default()).is_ok() {

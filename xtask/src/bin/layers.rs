@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The place of each module of the core in the list: each line names those of one layer, before two spaces and what it is.
+/// Returns the layer of each module of the core: each line of the list names the modules of one layer, before two spaces and a description.
 fn layers(page: &str) -> Result<BTreeMap<String, usize>> {
     let (_, list) = page.split_once("```layers\n").context("ARCHITECTURE.md has no block of layers")?;
     let (list, _) = list.split_once("```").context("the block of layers has no end")?;
@@ -66,25 +66,25 @@ fn layers(page: &str) -> Result<BTreeMap<String, usize>> {
 /// The path of a module from the root of its crate.
 type ModulePath = Vec<String>;
 
-/// The modules of a crate that are files, without those of tests.
+/// The modules of a crate that are files, except test modules.
 struct Crate {
     modules: BTreeMap<ModulePath, Module>,
 }
 
-/// What is to be known of a file.
+/// What the check has to know about a file.
 #[derive(Default)]
 struct Module {
     file: PathBuf,
     children: BTreeSet<String>,
-    /// What names stand for that it imports or exports anew.
+    /// The definitions behind the names that the file imports or re-exports.
     names: BTreeMap<String, ModulePath>,
-    /// What it exports anew with all that is in it.
+    /// The paths that the file imports or re-exports with `*`.
     globs: Vec<ModulePath>,
     /// Paths from the crate's root, and the lines where they are used.
     paths: Vec<(ModulePath, usize)>,
 }
 
-/// A file that uses what another defines.
+/// The use, in one file, of a definition in another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Import {
     from: ModulePath,
@@ -106,7 +106,7 @@ impl Crate {
         Ok(Self { modules })
     }
 
-    /// Which file uses what another defines, once for each two, among the modules under a path.
+    /// Returns the imports among the modules under a path, once for each pair of files.
     fn imports(&self, under: &[&str]) -> Vec<Import> {
         let mut imports = BTreeMap::new();
         for (from, module) in &self.modules {
@@ -133,7 +133,7 @@ impl Crate {
         self.imports(&[]).into_iter().filter(is_upward).collect()
     }
 
-    /// What the list does not have, and what it has that is not there.
+    /// Names the modules that are missing from the list or from the core.
     fn unlisted(&self, layers: &BTreeMap<String, usize>) -> Vec<String> {
         let modules: BTreeSet<&String> = self.modules.keys().filter_map(|path| path.first()).collect();
         let listed: BTreeSet<&String> = layers.keys().collect();
@@ -141,7 +141,7 @@ impl Crate {
         odd.map(|name| format!("src/{name} is only in one of src/ and ARCHITECTURE.md's list")).collect()
     }
 
-    /// The module whose file defines what a path leads to; none for a module itself.
+    /// Returns the module whose file defines what a path leads to; `None` for a module itself.
     fn definition(&self, path: &[String], steps: usize) -> Option<ModulePath> {
         let mut at = ModulePath::new();
         for (index, name) in path.iter().enumerate() {
@@ -166,7 +166,7 @@ impl Crate {
         None
     }
 
-    /// Whether a file has this word: what is exported anew with all else is looked for by it.
+    /// Whether a file contains this word, by which names that are re-exported with `*` are found.
     fn defines(&self, module: &ModulePath, name: &str) -> bool {
         let text = self.modules.get(module).and_then(|module| fs::read_to_string(&module.file).ok());
         let is_name = |word: &str| word == name;
@@ -241,7 +241,7 @@ impl Module {
         }
     }
 
-    /// Looks for paths of two and more segments.
+    /// Collects paths of two and more segments.
     fn take_tokens(&mut self, tokens: TokenStream, here: &ModulePath) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut index = 0;
@@ -276,7 +276,7 @@ impl Module {
         }
     }
 
-    /// A path from the root of the crate; none for one that leads out of it.
+    /// Returns the path from the root of the crate; `None` if it leads out of the crate.
     fn absolute(&self, path: &[String], here: &ModulePath) -> Option<ModulePath> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -315,7 +315,7 @@ fn files(imports: &[Import]) -> BTreeSet<&ModulePath> {
     imports.iter().flat_map(|import| [&import.from, &import.to]).collect()
 }
 
-/// The sets of files that reach each other.
+/// Returns the sets of files that import each other, directly or indirectly.
 fn circles(imports: &[Import]) -> Vec<BTreeSet<ModulePath>> {
     let reachable = |from: &ModulePath| {
         let mut reached = BTreeSet::new();
@@ -340,5 +340,5 @@ fn circles(imports: &[Import]) -> Vec<BTreeSet<ModulePath>> {
     circles.into_iter().collect()
 }
 
-/// So many re-exports of re-exports are followed.
+/// The longest chain of re-exports that is followed.
 const MAX_STEPS: usize = 8;

@@ -1,13 +1,13 @@
 //! `package-filter [--kong] IN OUT`: turns the compiled module into the deployed filter: for Envoy and products built on it, or
 //! for Kong.
 //!
-//! The SDK exports every callback of the ABI, and Envoy calls each exported one on every stream, at a microsecond per call.
-//! Unused callbacks are removed, with all code that only they reached. Where the filter has its own callback, that gets the
-//! ABI's name. Kong's host calls some callbacks whether they exist or not; and there the filter starts through a separate
-//! export, so that it knows which host its package is for.
+//! The SDK exports every callback of the ABI, and Envoy calls each exported one on every stream, at a microsecond per call. Unused
+//! callbacks are removed, with all code that only they reached. A callback that the filter implements itself is exported under the ABI's
+//! name. Kong's host calls some callbacks whether they exist or not. In Kong, the filter also starts through a separate export, so that it
+//! knows which host its package is for.
 //!
-//! `package-filter --counting IN OUT` makes the package for Envoy count: each function has a global, exported under its name, with the number of
-//! instructions that it has run.
+//! `package-filter --counting IN OUT` makes the package for Envoy count instructions: each function has a global, exported under the
+//! function's name, with the number of instructions that the function has run.
 
 use std::env;
 
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
         _ => anyhow::bail!("usage: package-filter [--kong | --counting] IN OUT"),
     };
 
-    // Names of functions are a tenth of the module, which every process loads; what the compiler made has them.
+    // Function names are a tenth of the module, which every process loads. The compiler's output still has them.
     let mut config = ModuleConfig::new();
     config.generate_name_section(false);
     let mut module = config.parse_file(input).with_context(|| format!("cannot read {input}"))?;
@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     module.emit_wasm_file(output).with_context(|| format!("cannot write {output}"))
 }
 
-/// Lets each function count the instructions that it runs.
+/// Makes each function count the instructions that it runs.
 fn count(module: &mut Module) {
     for id in module.funcs.iter_local().map(|(id, _)| id).collect::<Vec<_>>() {
         let zero = ConstExpr::Value(Value::I64(0));
@@ -73,7 +73,7 @@ fn count(module: &mut Module) {
     }
 }
 
-/// Instructions with a count before each run of them that is entered at its beginning and left at its end.
+/// Inserts a count before each basic block: a run of instructions that is entered at its beginning and left at its end.
 fn counted(instructions: Vec<(Instr, InstrLocId)>, counter: GlobalId) -> Vec<(Instr, InstrLocId)> {
     let mut all = Vec::with_capacity(instructions.len() * 2);
     for run in instructions.chunk_by(|(instruction, _), _| !branches(instruction)) {
@@ -98,7 +98,7 @@ fn branches(instruction: &Instr) -> bool {
     )
 }
 
-/// The sequences of instructions of a function, nested ones among them.
+/// Returns the instruction sequences of a function, including nested ones.
 fn sequences(function: &LocalFunction) -> Vec<InstrSeqId> {
     struct Found(Vec<InstrSeqId>);
 
@@ -117,15 +117,15 @@ fn has_export(module: &walrus::Module, name: &str) -> bool {
     module.exports.iter().any(|export| export.name == name)
 }
 
-/// Callbacks that the SDK has as well, by the filter's name and by the ABI's.
+/// Callbacks that the SDK exports as well: the filter's name and the ABI's name of each.
 const OWN_CALLBACKS: &[(&str, &str)] =
     &[("phantom_token_on_http_call_response", "proxy_on_http_call_response")];
 
-/// What is different in the package of a host.
+/// What distinguishes the package for a host.
 struct Package {
-    /// More callbacks of its own.
+    /// More exports of the filter's own, with the names that they get.
     own_callbacks: &'static [(&'static str, &'static str)],
-    /// What the host calls whether the filter uses it or not.
+    /// Callbacks that the host calls whether the filter uses them or not.
     also_called: &'static [&'static str],
 }
 
@@ -142,8 +142,8 @@ const KONG: Package = Package {
     also_called: &["proxy_on_response_body", "proxy_on_done", "proxy_on_log"],
 };
 
-/// What the filter needs a host to call. The body and trailer callbacks hold back what follows a paused head; the head of a
-/// response is private where the token was in the query; the end of a stream is seen by `proxy_on_delete`.
+/// The exports that the filter needs. The body and trailer callbacks hold back what follows a paused head, the callback for response heads
+/// edits responses, and `proxy_on_delete` marks the end of a stream.
 const USED: &[&str] = &[
     "memory",
     "_initialize",

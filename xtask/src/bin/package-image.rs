@@ -32,7 +32,7 @@ struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     fn fresh(folder: &'a Path) -> Result<Self> {
-        // Nothing else is removed.
+        // Removes an image layout, but no other folder.
         if folder.join(LAYOUT).exists() {
             fs::remove_dir_all(folder)?;
         }
@@ -45,7 +45,7 @@ impl<'a> Layout<'a> {
         let archive = archive(filter)?;
         let config = json!({
             "created": annotations.get(CREATED),
-            // The filter runs on any, but who looks at these two pulls nothing else.
+            // The filter runs on any platform, but a client that reads these two fields pulls nothing else.
             "architecture": "amd64",
             "os": "linux",
             "config": {"Labels": annotations},
@@ -66,7 +66,7 @@ impl<'a> Layout<'a> {
         Ok(digest(manifest.as_bytes()))
     }
 
-    /// Writes these bytes, and returns their descriptor.
+    /// Writes bytes as a blob, and returns their descriptor.
     fn blob(&self, media_type: &str, bytes: &[u8]) -> Result<Value> {
         let digest = digest(bytes);
         fs::write(self.folder.join(BLOBS).join(digest.trim_start_matches("sha256:")), bytes)?;
@@ -74,7 +74,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The archive of the one layer.
+/// Returns the archive that is the only layer.
 fn archive(filter: &[u8]) -> Result<Vec<u8>> {
     let mut header = tar::Header::new_ustar();
     header.set_size(filter.len().try_into()?);
@@ -87,7 +87,7 @@ fn archive(filter: &[u8]) -> Result<Vec<u8>> {
     Ok(archive.into_inner()?)
 }
 
-/// Without a time, and without a name.
+/// Compresses the archive, without a time and a name in the header.
 fn compressed(archive: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = GzBuilder::new().read(archive, Compression::best());
     let mut compressed = Vec::new();
@@ -101,7 +101,7 @@ fn digest(bytes: &[u8]) -> String {
 
 type Annotations = BTreeMap<&'static str, String>;
 
-/// What the image says of itself, by the keys that OCI has defined. Where its source is to be found, if `IMAGE_SOURCE` says so.
+/// Returns the image's annotations, by the keys that OCI defines. `IMAGE_SOURCE` says where the source is, if it is set.
 fn annotations() -> Result<Annotations> {
     let packages: Value =
         serde_json::from_str(&output("cargo", &["metadata", "--no-deps", "--format-version=1"])?)?;
@@ -116,7 +116,7 @@ fn annotations() -> Result<Annotations> {
             .map(str::to_owned)
             .with_context(|| format!("the package has no {name}"))
     };
-    // Only the default abbreviates, and only tracked files count.
+    // `--abbrev=40` gives the full hash, and `--dirty` considers only tracked files.
     let revision = output("git", &["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"])?;
     let created =
         output("git", &["log", "--max-count=1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"])?;
@@ -148,5 +148,5 @@ fn output(program: &str, arguments: &[&str]) -> Result<String> {
 const LAYOUT: &str = "oci-layout";
 const BLOBS: &str = "blobs/sha256";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// When the commit was made.
+/// The time of the commit.
 const CREATED: &str = "org.opencontainers.image.created";

@@ -1,4 +1,4 @@
-//! `package-playground MODULE FOLDER`: what a page imports of the playground's module, made by wasm-bindgen of the very version
+//! `package-playground MODULE FOLDER`: generates what a page imports from the playground's module, with wasm-bindgen in exactly the version
 //! that the module is compiled against.
 
 use std::env;

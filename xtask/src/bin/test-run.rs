@@ -39,16 +39,16 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
-/// What cargo has said so far.
+/// What cargo has printed so far.
 #[derive(Default)]
 struct Run {
     /// The lines that name each test binary and its result.
     results: Vec<String>,
-    /// What cargo says after all binaries, if some failed.
+    /// What cargo prints after all binaries, if some failed.
     errors: Vec<String>,
     failures: Vec<Failure>,
     binary: String,
-    /// How long each log was when a test of this binary failed.
+    /// The length of each log when a test of this binary failed, by test.
     lengths: BTreeMap<String, BTreeMap<PathBuf, u64>>,
     is_telling: bool,
 }
@@ -111,12 +111,12 @@ impl Run {
 }
 
 impl Failure {
-    /// What the test said, but for backtraces.
+    /// Returns what the test printed, without backtraces.
     fn cause(&self) -> Vec<String> {
         let is_backtrace = |line: &str| line.to_lowercase().starts_with("stack backtrace:");
         let said = self.message.iter().take_while(|line| !is_backtrace(line));
         let said = said.filter(|line| !line.trim().is_empty() && !line.starts_with("note: "));
-        // The line of a panic that names the place comes before what it is about.
+        // A panic prints the line with its location before its message: here, the location comes last.
         let (places, mut causes): (Vec<String>, Vec<String>) =
             said.cloned().partition(|line| line.starts_with("thread '") && line.ends_with(':'));
         causes.extend(places);
@@ -124,7 +124,8 @@ impl Failure {
         causes
     }
 
-    /// The logs of its processes, and how long they were when it failed: of those that it started, or else that tests beside it did.
+    /// Returns the logs of the test's processes, with their lengths when the test failed: of those that it started, or else of those that
+    /// tests in the same module started.
     fn logs(&self) -> Vec<(PathBuf, u64)> {
         let Some(lengths) = &self.lengths else { return Vec::new() };
         let owners = fs::read_to_string(Path::new(LOGS).join("owners.txt")).unwrap_or_default();
@@ -156,7 +157,7 @@ fn lengths() -> BTreeMap<PathBuf, u64> {
     files.filter_map(|file| Some((file.path(), file.metadata().ok()?.len()))).collect()
 }
 
-/// The last lines of a log before this length.
+/// Returns the last lines of a log up to this length.
 fn tail(log: &Path, length: u64) -> Result<Vec<String>> {
     let mut file = fs::File::open(log)?;
     let start = length.saturating_sub(TAIL_BYTES);
@@ -173,7 +174,7 @@ fn tail(log: &Path, length: u64) -> Result<Vec<String>> {
 const RESULTS: &str = "target/test-results";
 /// Where the tests' processes log; `owners.txt` says which test started each.
 const LOGS: &str = "target/logs";
-/// What `just repeat` looks for.
+/// The heading that `just repeat` looks for.
 const HEADING: &str = "What failed, and why:";
 const MESSAGE_LINES: usize = 20;
 const LOGS_OF_ONE: usize = 4;

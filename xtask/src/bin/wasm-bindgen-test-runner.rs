@@ -1,4 +1,4 @@
-//! The runner of wasm-bindgen's tests, of the very version that the tests are compiled against.
+//! The test runner of wasm-bindgen, in exactly the version that the tests are compiled against.
 
 use anyhow::Result;
 

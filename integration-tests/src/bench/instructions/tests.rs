@@ -1,6 +1,6 @@
 use super::*;
 
-/// If this failed, the page would say of the wrong part that it is what costs.
+/// If this failed, the page would attribute costs to the wrong part of the filter.
 #[test]
 fn r266_functions_belong_to_the_parts_that_their_names_say() {
     for (name, expected) in [

@@ -21,7 +21,7 @@ fn nothing_has_no_summary_and_neither_has_what_is_no_number() {
 
 #[test]
 fn the_median_is_known_better_the_more_figures_there_are() {
-    // Tables of the sign test have the ranks 2 and 9 of 10, and 40 and 61 of 100: never wider than here.
+    // The exact ranks of the sign test are 2 and 9 of 10, and 40 and 61 of 100: never wider than these.
     let confidence = |count: u32| Summary::of((1..=count).map(f64::from)).expect("figures").confidence;
     assert_eq!(confidence(1), (1.0, 1.0));
     assert_eq!(confidence(4), (1.0, 4.0), "few figures say nothing");

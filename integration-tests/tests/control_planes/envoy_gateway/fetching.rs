@@ -1,4 +1,4 @@
-//! How Envoy Gateway fetches the filter for its Envoys, and what clients get where it cannot.
+//! How Envoy Gateway fetches the filter for its Envoys, and how the gateway responds to clients if it cannot.
 
 use anyhow::Result;
 use integration_tests::eventually::eventually;
@@ -36,7 +36,8 @@ async fn a_new_image_is_taken_under_load_and_clients_do_not_notice() -> Result<(
     load.disperse().await
 }
 
-/// If this failed, a moved tag would change the filter unseen; or who moved it on purpose would wait for it in vain, without knowing.
+/// If this failed, a moved tag would change the filter unnoticed; or an operator who moved it on purpose would wait for the new filter in
+/// vain.
 #[tokio::test]
 async fn a_tag_that_was_moved_is_not_fetched_again_but_a_digest_says_which_filter_it_is() -> Result<()> {
     let ingress = ingress().await;
@@ -77,7 +78,7 @@ async fn a_tag_that_was_moved_is_not_fetched_again_but_a_digest_says_which_filte
     ingress.serves().await
 }
 
-/// If this failed, an image that is not there, or is another than its digest says, would open the gateway.
+/// If this failed, an image that is missing or does not match its digest would open the gateway.
 #[tokio::test]
 async fn r270_without_its_filter_the_gateway_is_closed_until_there_is_one() -> Result<()> {
     let ingress = ingress().await;

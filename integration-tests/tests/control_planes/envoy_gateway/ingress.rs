@@ -1,4 +1,4 @@
-//! The ingress that Envoy Gateway makes of the manifests.
+//! The ingress that Envoy Gateway makes from the manifests.
 
 use anyhow::{Context, Result};
 use integration_tests::eventually::eventually;
@@ -34,7 +34,7 @@ async fn the_merged_bootstrap_makes_the_reason_a_label() -> Result<()> {
     .await
 }
 
-/// If this failed, the tests of the main command would run something else than what Envoy Gateway makes.
+/// If this failed, the tests in `tests/envoy` would run another filter configuration than Envoy Gateway's.
 #[tokio::test]
 async fn envoy_gateway_makes_of_the_policy_what_other_tests_take_for_it() -> Result<()> {
     let ingress = ingress().await;
@@ -47,7 +47,7 @@ async fn envoy_gateway_makes_of_the_policy_what_other_tests_take_for_it() -> Res
     assert_eq!(manager["http_filters"][1]["name"], "envoy.filters.http.router");
     let (plugin, expected_plugin) = (&made["typed_config"]["config"], &expected["typed_config"]["config"]);
     let (vm, expected_vm) = (&plugin["vm_config"], &expected_plugin["vm_config"]);
-    // The kind of the policy is in front, but not where it comes from a file.
+    // The ID begins with the kind of the policy, which is missing for policies from a file.
     let id = format!("envoyextensionpolicy{}", vm["vm_id"].as_str().context("no vm_id")?);
     assert_eq!(id, expected_vm["vm_id"]);
     for (made, expected) in [
@@ -66,7 +66,7 @@ async fn envoy_gateway_makes_of_the_policy_what_other_tests_take_for_it() -> Res
     Ok(())
 }
 
-/// If this failed, a SecurityPolicy that verifies JWTs would refuse every opaque token, or the filter would have to go.
+/// If this failed, a SecurityPolicy that verifies JWTs would refuse every opaque token, or the filter would have to be removed.
 #[tokio::test]
 async fn the_filter_comes_before_the_jwts_of_a_security_policy() -> Result<()> {
     let ingress = ingress().await;
@@ -86,12 +86,12 @@ async fn the_filter_comes_before_the_jwts_of_a_security_policy() -> Result<()> {
             }]},
         },
     }));
-    // This is so by default: as if there were no order.
+    // This order is the default, as if none were configured.
     let order = json!([{"name": "envoy.filters.http.cors", "before": "envoy.filters.http.jwt_authn"}]);
     let by_default = verifying.with("EnvoyProxy", "ingress", "/spec/filterOrder", order)?;
     for (manifests, status) in [(&verifying, 200), (&by_default, 401)] {
         ingress.apply(manifests)?;
-        // It is there once it refuses what the filter lets pass.
+        // `jwt_authn` is active once it refuses what the filter admits.
         eventually("jwt_authn is there", async || Ok(ingress.get("/health")?.await?.status == 401)).await?;
         let token = ingress.world.issue("orders:read").await?;
         eventually("it is where it has to be", async || Ok(ingress.orders(&token)?.await?.status == status))

@@ -1,4 +1,4 @@
-//! The example for MCP, as Envoy Gateway and its translator take it.
+//! The MCP example in Envoy Gateway and its translator.
 
 use anyhow::{Context, Result};
 use integration_tests::certificates::CertificateAuthority;
@@ -26,7 +26,7 @@ async fn r287_envoy_gateway_makes_of_the_example_for_mcp_what_its_page_says() ->
         json!(ingress.registry.reference("phantom-token:0.1.0")),
     )?;
     ingress.apply(&manifests)?;
-    // Until its route is there, the one for all paths leads to the API.
+    // Until the MCP server's route exists, the route for all paths leads to the API.
     eventually("the MCP server is there", async || {
         let dump = ingress.world.envoy.configuration().await?;
         let has_route = json::find(&dump, &|one| one["match"]["path"] == "/mcp").is_some();
@@ -41,7 +41,7 @@ async fn r287_envoy_gateway_makes_of_the_example_for_mcp_what_its_page_says() ->
     ingress.serves().await
 }
 
-/// If this failed, what the translator shows before anything is applied would leave out the route of the server, or its CORS.
+/// If this failed, the translator's output before anything is applied would lack the server's route or its CORS.
 #[test]
 fn the_translator_takes_the_example_for_mcp() -> Result<()> {
     let certificate = CertificateAuthority::new()?.certify_server(SERVER_NAME)?;

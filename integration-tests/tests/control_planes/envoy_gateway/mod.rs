@@ -1,6 +1,6 @@
-//! Envoy Gateway itself, on one machine: it takes the manifests, fetches the filter as an image from a real registry, and runs a real
-//! Envoy, which asks the certified authorization server over TLS. What is otherwise than in the manifests says
-//! [`EnvoyGateway`](integration_tests::control_planes::envoy_gateway).
+//! Envoy Gateway on one machine: it accepts the manifests, fetches the filter as an image from a real registry, and runs a real Envoy,
+//! which calls the certified authorization server over TLS. [`EnvoyGateway`](integration_tests::control_planes::envoy_gateway) describes
+//! the differences from the manifests.
 
 mod fetching;
 mod ingress;
@@ -27,18 +27,18 @@ use tokio::sync::Mutex;
 use crate::entrance::Entrance;
 use crate::mcp::RESOURCE;
 
-/// Envoy Gateway, its Envoy, and what is around them.
+/// Envoy Gateway, its Envoy, and their surroundings.
 struct Ingress {
     world: World,
     control_plane: EnvoyGateway,
-    /// The manifests with the image of the registry.
+    /// The manifests, with the image in the registry.
     manifests: Manifests,
     registry: Registry,
     web: CertificateAuthority,
     certificate: Certificate,
     port: ReservedPort,
     login: Envoy,
-    /// Whose turn it is: Envoy Gateway is one, and each test leaves it as it was.
+    /// Serializes the tests: there is only one Envoy Gateway, and each test restores it.
     turn: Mutex<()>,
 }
 
@@ -87,7 +87,7 @@ impl Entrance for Ingress {
 }
 
 impl Ingress {
-    /// The manifests with another image of the registry.
+    /// The manifests with another image from the registry.
     fn with_image(&self, name: &str) -> Result<Manifests> {
         self.manifests.with(POLICY.0, POLICY.1, IMAGE, json!(self.registry.reference(name)))
     }
@@ -103,7 +103,7 @@ impl Ingress {
         self.control_plane.apply(manifests, &places)
     }
 
-    /// The SHA-256 of the module that Envoy has.
+    /// The SHA-256 of the wasm module that Envoy runs.
     async fn module(&self) -> Result<String> {
         let dump = self.world.envoy.configuration().await?;
         let code = json::find(&dump, &|one| one["remote"]["sha256"].is_string()).context("no module")?;

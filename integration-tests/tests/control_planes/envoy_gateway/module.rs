@@ -1,4 +1,4 @@
-//! The filter as a native module, by Envoy Gateway's own API for modules, as docs/hosts/envoy-module.md has it.
+//! The filter as a native module, configured with Envoy Gateway's own API for modules, as docs/hosts/envoy-module.md describes it.
 
 use anyhow::{Context, Result};
 use integration_tests::manifests::Manifests;
@@ -25,7 +25,7 @@ async fn r288_envoy_gateway_serves_with_the_module() -> Result<()> {
     ingress.protects_the_api().await?;
     world.envoy.counts("dynamicmodulescustom.phantom_token_allowed", 1).await?;
 
-    // A file that is not there is refused, and what was there serves on.
+    // A file that does not exist is rejected, and the earlier filter continues to serve.
     ingress.apply(&ingress.with_module("/none/libphantom_token.so", "no module")?)?;
     world.envoy.logs("/none/libphantom_token.so").await?;
     ingress.orders(&world.issue("orders:read").await?)?.await?.is_served();
@@ -36,7 +36,7 @@ async fn r288_envoy_gateway_serves_with_the_module() -> Result<()> {
 }
 
 impl Ingress {
-    /// The manifests with the module of the page instead of the wasm filter, this file of it, and another realm, which identifies a
+    /// The manifests with the page's module instead of the wasm filter, loaded from this file, and with another realm, which identifies a
     /// configuration.
     fn with_module(&self, file: &str, realm: &str) -> Result<Manifests> {
         let policy = self.manifests.with(POLICY.0, POLICY.1, REALM, json!(realm))?;

@@ -1,4 +1,4 @@
-//! A rule for a route at the ingress that Envoy Gateway makes, behind a patch that changes the route.
+//! A rule for a route at Envoy Gateway's ingress, behind a patch that changes the route.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn r133_behind_envoy_gateway_a_rule_for_a_route_holds_with_the_selector() 
     ingress.serves().await
 }
 
-/// Puts these before all filters, of which ours is the first.
+/// Inserts these filters before all others, the first of which is phantom-token.
 fn first(filters: &[Value]) -> Value {
     let patches: Vec<Value> = filters
         .iter()

@@ -1,4 +1,4 @@
-//! What Envoy Gateway's translator makes of the manifests without running anything.
+//! How Envoy Gateway's translator translates the manifests, without running anything.
 
 use anyhow::{Context, Result};
 use integration_tests::artefact::Artefact;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::LISTENER;
 
-/// If this failed, the translator would refuse the manifests, or leave out a policy whose filter it cannot fetch. It fetches none.
+/// If this failed, the translator would reject the manifests, or omit a policy whose filter it cannot fetch. It fetches none.
 #[test]
 fn the_translator_takes_the_manifests_and_closes_the_route_whose_filter_it_does_not_have() -> Result<()> {
     let certificate = CertificateAuthority::new()?.certify_server(SERVER_NAME)?;

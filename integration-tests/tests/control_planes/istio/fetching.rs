@@ -1,4 +1,4 @@
-//! How an agent fetches the filter for its Envoy, and what clients get where it cannot.
+//! How an agent fetches the filter for its Envoy, and how the gateway responds to clients if it cannot.
 
 use anyhow::Result;
 use integration_tests::eventually::eventually;
@@ -30,7 +30,8 @@ async fn a_new_image_is_taken_under_load_and_clients_do_not_notice() -> Result<(
     load.disperse().await
 }
 
-/// If this failed, a moved tag would change the filter unseen; or who moved it on purpose would wait for it in vain, without knowing.
+/// If this failed, a moved tag would change the filter unnoticed; or an operator who moved it on purpose would wait for the new filter in
+/// vain.
 #[tokio::test]
 async fn a_tag_that_was_moved_is_not_fetched_again_but_a_digest_says_which_filter_it_is() -> Result<()> {
     let mesh = mesh().await;
@@ -57,7 +58,7 @@ async fn a_tag_that_was_moved_is_not_fetched_again_but_a_digest_says_which_filte
     mesh.restore().await
 }
 
-/// If this failed, `Always` would be no way to move a tag; or a tag would change what runs without anyone having said so.
+/// If this failed, `Always` would be no way to move a tag; or a moved tag would change what runs without a change of the resource.
 #[tokio::test]
 async fn a_tag_that_was_moved_is_fetched_again_by_always_when_the_resource_changes() -> Result<()> {
     let mesh = mesh().await;
@@ -75,7 +76,7 @@ async fn a_tag_that_was_moved_is_fetched_again_by_always_when_the_resource_chang
     mesh.restore().await
 }
 
-/// If this failed, an image that is not there, or is another than its digest says, would open the gateway.
+/// If this failed, an image that is missing or does not match its digest would open the gateway.
 #[tokio::test]
 async fn r270_without_its_filter_the_ingress_is_closed_until_there_is_one() -> Result<()> {
     let mesh = mesh().await;
@@ -95,7 +96,7 @@ async fn r270_without_its_filter_the_ingress_is_closed_until_there_is_one() -> R
     mesh.restore().await
 }
 
-/// If this failed, an outage of the registry would be one of the gateway.
+/// If this failed, an outage of the registry would be an outage of the gateway.
 #[tokio::test]
 async fn r270_while_the_registry_is_down_what_was_fetched_serves_on() -> Result<()> {
     let mesh = mesh().await;
@@ -135,7 +136,7 @@ async fn a_configuration_that_the_filter_refuses_leaves_the_one_before_it() -> R
 }
 
 impl Mesh {
-    /// Waits until the agent cannot fetch the filter of these manifests. Envoy then refuses everything, whatever served before.
+    /// Waits until the agent fails to fetch the filter of these manifests. Envoy then refuses everything, whatever served before.
     pub(super) async fn is_closed_by(&self, manifests: &Manifests) -> Result<()> {
         self.istiod.apply(manifests)?;
         eventually("the ingress is closed", async || Ok(self.get("/health")?.await?.status != 200)).await?;

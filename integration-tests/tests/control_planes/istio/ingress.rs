@@ -1,4 +1,4 @@
-//! The ingress that istiod makes of the manifests.
+//! The ingress that istiod makes from the manifests.
 
 use anyhow::{Context, Result};
 use integration_tests::eventually::eventually;
@@ -18,7 +18,7 @@ async fn r074_istio_makes_an_ingress_from_the_opaque_token_to_the_jwt() -> Resul
     mesh.refuses_escaped_slashes().await
 }
 
-/// If this failed, the gateway's pods would have no secret, or not the bootstrap by which reasons become labels.
+/// If this failed, the gateway's pods would lack the secret, or the bootstrap that turns reasons into labels.
 #[tokio::test]
 async fn istiod_merges_the_options_into_the_deployment() -> Result<()> {
     let mesh = mesh().await;
@@ -51,7 +51,7 @@ async fn the_bootstrap_of_the_options_makes_the_reason_a_label() -> Result<()> {
     eventually("the refusal is counted", async || Ok(mesh.world.envoy.metrics().await?.contains(label))).await
 }
 
-/// If this failed, the tests of the main command would run something else than what istiod and its agent make.
+/// If this failed, the tests in `tests/envoy` would run another filter configuration than istiod and its agent's.
 #[tokio::test]
 async fn istiod_makes_of_the_plugin_what_other_tests_take_for_it() -> Result<()> {
     let mesh = mesh().await;

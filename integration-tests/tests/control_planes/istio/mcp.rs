@@ -1,4 +1,4 @@
-//! The overlay for MCP as istiod makes it: the ingress, and the sidecars of the API and of the MCP server behind it.
+//! The MCP overlay in istiod: the ingress, and the sidecars of the API and of the MCP server behind it.
 
 use anyhow::Result;
 use integration_tests::eventually::eventually;
@@ -34,7 +34,7 @@ async fn r287_istio_makes_of_the_example_for_mcp_what_its_page_says() -> Result<
     let preflight = calling("whoami").header("origin", "https://inspector.example.org");
     mesh.send(preflight)?.await?.has_status(401);
 
-    // Behind the ingress as well, a JWT is for one of the two.
+    // Behind the ingress as well, a JWT is valid for only one of the two.
     let of_mcp = mesh.send(calling("whoami"))?.bearer(&both).await?.is_served().jwt()?;
     let of_api = mesh.orders(&world.issue("orders:read").await?)?.await?.is_served().jwt()?;
     let ingress = workload(&mesh.authority, "istio-ingress", "ingress-istio")?;

@@ -1,6 +1,6 @@
-//! Istio itself: istiod takes the manifests from a real API server, agents fetch the filter as an image from a real registry, and real
-//! Envoys are the ingress and the API's sidecar. The ingress asks the certified authorization server over TLS. What is otherwise than
-//! in a mesh says [`istio`](integration_tests::control_planes::istio); what is otherwise than in the manifests, [`Places`].
+//! Istio: istiod reads the manifests from a real API server, agents fetch the filter as an image from a real registry, and real Envoys are
+//! the ingress and the API's sidecar. The ingress calls the certified authorization server over TLS.
+//! [`istio`](integration_tests::control_planes::istio) describes the differences from a mesh, and [`Places`] those from the manifests.
 
 mod fetching;
 mod ingress;
@@ -33,39 +33,39 @@ use tokio::sync::Mutex;
 use crate::entrance::Entrance;
 use crate::mcp::RESOURCE;
 
-/// istiod, the Envoys of the ingress and of the API's sidecar, and what is around them.
+/// istiod, the Envoys of the ingress and of the API's sidecar, and their surroundings.
 struct Mesh {
     world: World,
     sidecar: Envoy,
     /// The listener of the sidecar.
     inbound: String,
     istiod: Istiod,
-    /// The authority that istiod signs with.
+    /// The authority of the certificates that istiod issues.
     authority: CertificateAuthority,
-    /// The manifests as they were applied.
+    /// The manifests as applied.
     manifests: Manifests,
     places: Places,
     registry: Registry,
     web: CertificateAuthority,
     _login: Envoy,
-    /// Whose turn it is: each test leaves the mesh as it was.
+    /// Serializes the tests: each restores the mesh.
     turn: Mutex<()>,
 }
 
-/// Where on this host is what the manifests name.
+/// Where the components that the manifests name are on this host.
 struct Places {
     gateway: ReservedPort,
-    /// The listeners of the sidecars of the API and of the MCP server.
+    /// The ports of the sidecars of the API and of the MCP server.
     orders: ReservedPort,
     notes: ReservedPort,
-    /// The API, which the MCP server is as well.
+    /// The port of the API, which also serves as the MCP server.
     api: u16,
     login: u16,
     jwks_uri: Value,
     image: Value,
     /// The certificate of the Gateway.
     secret: Value,
-    /// Has the files below.
+    /// The folder of the authority's file.
     folder: TempDir,
 }
 
@@ -138,7 +138,7 @@ async fn start() -> Result<Mesh> {
     Ok(mesh)
 }
 
-/// Starts the sidecar of a service of the API's namespace, and waits until this listener of it serves.
+/// Starts the sidecar of a service in the API's namespace, and waits until this listener serves.
 async fn sidecar(
     istiod: &Istiod,
     service: &str,
@@ -160,7 +160,8 @@ async fn sidecar(
 }
 
 impl Places {
-    /// The manifests with these places: ports and addresses, hosts of loopback instead of pods, and what else is not on this host.
+    /// Adapts the manifests to this host: ports and addresses, loopback hosts instead of pods, and replacements for what does not exist
+    /// here.
     fn on_this_host(&self, manifests: &Manifests) -> Result<Manifests> {
         let login = json!([{"address": "127.0.0.1", "ports": {"http": self.login}}]);
         let (server, tls) = ("authorization-server", "/spec/trafficPolicy/tls/caCertificates");
@@ -185,7 +186,7 @@ impl Places {
         Ok(on_this_host)
     }
 
-    /// The listener of the sidecar of a service.
+    /// The name of the listener of a service's sidecar.
     fn inbound(&self, service: &str) -> Result<String> {
         Ok(format!("127.0.0.1_{}", self.port(service)?))
     }
@@ -198,13 +199,13 @@ impl Places {
         }
     }
 
-    /// The file of the authority that the authorization server's certificate is from.
+    /// The file of the authority that issued the authorization server's certificate.
     fn trusted(&self) -> PathBuf {
         self.folder.path().join("trusted.pem")
     }
 }
 
-/// A service, where its sidecar listens.
+/// A ServiceEntry for a service at the port of its sidecar.
 fn entry(service: &str, port: u16) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
@@ -225,7 +226,7 @@ fn entry(service: &str, port: u16) -> Value {
     })
 }
 
-/// A sidecar's listener on loopback, since nothing redirects a pod's connections to it, and the service behind it.
+/// A Sidecar that listens on loopback, since nothing redirects a pod's connections to it, in front of the service.
 fn inbound(service: &str, port: u16, behind: u16) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
@@ -258,7 +259,7 @@ fn tls_secret(web: &CertificateAuthority) -> Result<Value> {
     }))
 }
 
-/// The Deployment that istiod makes of a Gateway.
+/// Returns the Deployment that istiod makes from a Gateway.
 async fn deployment(istiod: &Istiod, namespace: &str, name: &str) -> Result<Value> {
     let mut found = None;
     eventually("istiod makes the Deployment", async || {
@@ -280,7 +281,7 @@ impl Entrance for Mesh {
 }
 
 impl Mesh {
-    /// The manifests with another image of this registry, and another realm, which identifies a configuration.
+    /// The manifests with another image from this registry, and another realm, which identifies a configuration.
     fn changed(&self, registry: &Registry, image: &str, realm: &str) -> Result<Manifests> {
         self.manifests.with(PLUGIN.0, PLUGIN.1, "/spec/url", image_url(registry, image))?.with(
             PLUGIN.0,
@@ -290,7 +291,7 @@ impl Mesh {
         )
     }
 
-    /// The filter of the manifests under another name, at a workload of this label in this namespace.
+    /// The filter of the manifests under another name, for workloads with this label in this namespace.
     fn selecting_plugin(&self, name: &str, namespace: &str, app: &str) -> Result<Value> {
         let elsewhere = json!({
             "metadata": {"name": name, "namespace": namespace},
@@ -299,18 +300,18 @@ impl Mesh {
         Ok(json::merged(self.manifests.named(PLUGIN.0, PLUGIN.1)?, elsewhere))
     }
 
-    /// Deletes what these manifests have beside those at first.
+    /// Deletes the resources in these manifests that the initial ones lack.
     fn delete_what_is_more(&self, manifests: Manifests) -> Result<()> {
         self.istiod.api_server.delete(&manifests.without(&self.manifests))
     }
 
-    /// Applies the manifests as they were at first, and waits until their filter serves.
+    /// Applies the initial manifests again, and waits until their filter serves.
     async fn restore(&self) -> Result<()> {
         self.istiod.apply(&self.manifests)?;
         self.serves().await
     }
 
-    /// The file of the module that the ingress has.
+    /// The file of the module that the ingress runs.
     async fn module(&self) -> Result<String> {
         let dump = self.world.envoy.configuration().await?;
         let filter = json::find(&dump, &|one| one["typed_config"]["config"]["vm_config"].is_object());

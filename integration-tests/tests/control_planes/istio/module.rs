@@ -1,4 +1,4 @@
-//! The filter as a native module at the ingress, by the EnvoyFilter of docs/hosts/envoy-module.md.
+//! The filter as a native module at the ingress, configured with the EnvoyFilter of docs/hosts/envoy-module.md.
 
 use anyhow::{Context, Result};
 use integration_tests::eventually::eventually;
@@ -32,7 +32,7 @@ async fn r288_istio_serves_with_the_module() -> Result<()> {
     mesh.has_realm("the module").await?;
     mesh.protects_the_api().await?;
 
-    // The wasm filter comes before it, and the module refuses what that has made.
+    // The wasm filter precedes the module, which refuses the JWTs that the filter forwards.
     mesh.istiod.apply(&mesh.manifests)?;
     eventually("the wasm filter is there again", async || {
         let challenges = mesh.get("/orders")?.await?.challenges().join(" ");

@@ -1,4 +1,4 @@
-//! What goes on while a part of the mesh is down: istiod, or the registry when a pod starts.
+//! What continues to work while a part of the mesh is down: istiod, or the registry when a pod starts.
 
 use anyhow::Result;
 use integration_tests::control_planes::istio::Proxy;
@@ -12,7 +12,7 @@ use super::{image_url, mesh};
 use crate::entrance::Entrance;
 use crate::load::Load;
 
-/// If this failed, an upgrade of Istio would be an outage, or an image that is pushed late would need a change of the resource.
+/// If this failed, an upgrade of Istio would be an outage, or an image that is pushed late would require a change of the resource.
 #[tokio::test(flavor = "multi_thread")]
 async fn r289_while_istiod_is_down_gateways_serve_and_then_they_fetch_what_was_missing() -> Result<()> {
     let mesh = mesh().await;
@@ -81,7 +81,7 @@ async fn r270_a_pod_that_starts_while_the_registry_is_down_refuses_everything() 
         let outcome = get(path).await?.has_status(403);
         assert_eq!(outcome.text(), "RBAC: access denied");
     }
-    // Nothing but the filter is missing there.
+    // Only the filter is missing there.
     mesh.delete_what_is_more(plugin.clone())?;
     eventually("the pod is without the filter", async || Ok(get("/orders").await?.status == 200)).await?;
     get("/orders").await?.is_served();

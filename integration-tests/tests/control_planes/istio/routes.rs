@@ -1,4 +1,4 @@
-//! A rule for a route at the ingress that istiod makes, behind an EnvoyFilter that changes the route.
+//! A rule for a route at istiod's ingress, behind an EnvoyFilter that changes the route.
 
 use anyhow::{Context, Result};
 use integration_tests::manifests::{istio, istiod};
@@ -27,7 +27,7 @@ async fn r133_behind_istiod_a_rule_for_a_route_holds_with_the_selector() -> Resu
     mesh.istiod.apply(&behind)?;
     mesh.has_realm("routes").await?;
     is_stale(mesh, true).await?;
-    // Priorities say that it comes after the other, and so next to the filter.
+    // The priority puts the selector after the rewriter, and so next to the filter.
     let mut selecting = before(name, "selector", &selector()?);
     selecting["spec"]["priority"] = json!(1);
     let selected = behind.and(selecting);
@@ -37,7 +37,7 @@ async fn r133_behind_istiod_a_rule_for_a_route_holds_with_the_selector() -> Resu
     mesh.restore().await
 }
 
-/// Puts this one right before the filter of this name.
+/// Inserts a filter right before the filter of this name.
 fn before(filter: &str, name: &str, inserted: &Value) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1alpha3",

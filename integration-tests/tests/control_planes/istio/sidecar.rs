@@ -1,4 +1,4 @@
-//! The API's sidecar as istiod makes it: with mutual TLS, the policies of the manifests, and the filter where a WasmPlugin selects it.
+//! The API's sidecar as istiod configures it: with mutual TLS, the policies of the manifests, and the filter where a WasmPlugin selects it.
 
 use anyhow::{Context, Result};
 use integration_tests::certificates::Certificate;
@@ -23,7 +23,7 @@ async fn r271_the_sidecar_of_istiod_takes_valid_jwts_from_the_ingress_alone() ->
     zero_trust::ingress_alone_is_admitted(NAME, &mesh.world, &mesh.authority, &jwt, call).await
 }
 
-/// If this failed, the tests of the main command would run something else than what istiod makes of the policies.
+/// If this failed, the tests in `tests/envoy` would run other policies than istiod's.
 #[tokio::test]
 async fn istiod_makes_of_the_policies_what_other_tests_take_for_it() -> Result<()> {
     let mesh = mesh().await;
@@ -41,7 +41,7 @@ async fn istiod_makes_of_the_policies_what_other_tests_take_for_it() -> Result<(
     Ok(())
 }
 
-/// If this failed, what these tests run would not be what a pod's redirected connections meet.
+/// If this failed, these tests would run other filters than those that a pod's redirected connections pass.
 #[tokio::test]
 async fn what_is_redirected_to_the_sidecar_meets_the_same_filters() -> Result<()> {
     let mesh = mesh().await;
@@ -59,7 +59,7 @@ async fn what_is_redirected_to_the_sidecar_meets_the_same_filters() -> Result<()
     Ok(())
 }
 
-/// If this failed, the filter would serve at an ingress alone.
+/// If this failed, the filter would serve only at an ingress.
 #[tokio::test]
 async fn r271_a_filter_that_selects_the_workload_serves_at_its_sidecar() -> Result<()> {
     let mesh = mesh().await;
@@ -72,11 +72,11 @@ async fn r271_a_filter_that_selects_the_workload_serves_at_its_sidecar() -> Resu
     let plugin = mesh.selecting_plugin(PLUGIN.1, "orders", "orders")?;
     let name = json!("extensions.istio.io/trafficextension/orders.phantom-token~istio-translated-wasmplugin");
 
-    // Without a mode, it is at what the workload calls as well.
+    // Without a mode, the filter also applies to the workload's outbound calls.
     mesh.istiod.apply(&mesh.manifests.clone().and(plugin.clone()))?;
     mesh.sidecar_has_realm(&gateway).await?;
     assert!(is_outbound(&mesh.sidecar.configuration().await?, &name));
-    // The cluster of the authorization server is the ingress's alone.
+    // Only the ingress has the authorization server's cluster.
     at_sidecar(&world.issue("orders:read").await?)?.await?.has_status(503);
 
     let mut serving = plugin;
@@ -117,13 +117,13 @@ async fn r271_a_filter_that_selects_the_workload_serves_at_its_sidecar() -> Resu
 }
 
 impl Mesh {
-    /// A request of this workload to the sidecar, around the ingress.
+    /// A request from this workload to the sidecar, bypassing the ingress.
     fn at_sidecar(&self, caller: Option<&Certificate>, path: &str) -> Result<Call<'_>> {
         let client = TlsClient::in_mesh(self.sidecar.client(&self.inbound), &self.authority, caller)?;
         Ok(self.world.get(path).by_tls(client))
     }
 
-    /// Waits until the sidecar has the filter: a request without a token is then challenged.
+    /// Waits until the sidecar has the filter, which challenges a request without a token.
     async fn sidecar_has_realm(&self, caller: &Certificate) -> Result<()> {
         eventually("the sidecar has the filter", async || {
             let outcome = self.at_sidecar(Some(caller), "/orders")?.await?;
@@ -144,13 +144,13 @@ impl Mesh {
     }
 }
 
-/// The HTTP filters of the first connection manager in there.
+/// The HTTP filters of the first connection manager in this configuration.
 fn http_filters(of: &Value) -> Result<Vec<Value>> {
     let manager = json::find(of, &|one| one["http_filters"].is_array()).context("no connection manager")?;
     Ok(manager["http_filters"].as_array().context("no filters")?.clone())
 }
 
-/// Whether a filter of this name is at what the workload calls.
+/// Whether a filter of this name applies to the workload's outbound calls.
 fn is_outbound(dump: &Value, name: &Value) -> bool {
     let has_filter = |listener: &Value| json::find(listener, &|one| one["name"] == *name).is_some();
     json::find(dump, &|one| one["traffic_direction"] == "OUTBOUND" && has_filter(one)).is_some()

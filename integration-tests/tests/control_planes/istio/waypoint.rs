@@ -1,5 +1,5 @@
-//! The waypoint of the ambient overlay as istiod makes it: what comes through its tunnel meets the policies of the manifests, and the
-//! filter where a WasmPlugin refers to the waypoint. ztunnel, which brings requests there and takes them on, does not run.
+//! The waypoint of the ambient overlay as istiod configures it: requests through its tunnel pass the policies of the manifests, and the
+//! filter where a WasmPlugin refers to the waypoint. ztunnel, which would carry requests to and from it, does not run.
 
 use anyhow::{Context, Result};
 use integration_tests::authorization_server::{AuthorizationServer, GATEWAY_SECRET, Resource};
@@ -20,13 +20,13 @@ use tokio::sync::Mutex;
 
 use super::{JWKS_URI, PLUGIN, deployment, image_url, jwks_uri};
 
-/// istiod in ambient mode, the Envoy of the waypoint, and what is around them.
+/// istiod in ambient mode, the Envoy of the waypoint, and their surroundings.
 struct Ambient {
     world: World,
     istiod: Istiod,
     authority: CertificateAuthority,
     manifests: Manifests,
-    /// The filter at the waypoint, and the authorization server where the waypoint knows it.
+    /// The filter at the waypoint, and the authorization server as the waypoint knows it.
     filter: Vec<Value>,
     _registry: Registry,
     _login: Envoy,
@@ -84,7 +84,7 @@ async fn start() -> Result<Ambient> {
             kind: "waypoint",
             environment: &[
                 ("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET),
-                // From the next version on, the tunnel's facts are of a type that only Istio's build of Envoy has.
+                // From the next version on, the tunnel's metadata have a type that only Istio's build of Envoy knows.
                 ("ISTIO_META_ISTIO_VERSION", "1.29.1"),
             ],
             listeners: &[TUNNEL],
@@ -111,7 +111,7 @@ async fn start() -> Result<Ambient> {
     Ok(ambient)
 }
 
-/// What Kubernetes would say of the waypoint's Service once its pod is ready.
+/// The EndpointSlice of the waypoint's Service, which Kubernetes would create once its pod is ready.
 fn ready() -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1",
@@ -127,7 +127,7 @@ fn ready() -> Value {
     })
 }
 
-/// The API on loopback, at an address of its own in the mesh.
+/// The API on loopback, with its own address in the mesh.
 fn api(port: u16) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
@@ -144,7 +144,7 @@ fn api(port: u16) -> Value {
     })
 }
 
-/// Takes off what only Istio's build of Envoy has: the filters that note a peer's metadata.
+/// Removes the filters that only Istio's build of Envoy has, which record a peer's metadata.
 fn without_own_filters() -> Value {
     let removal = |name: &str| {
         json!({
@@ -184,7 +184,7 @@ async fn r271_the_waypoint_of_istiod_takes_valid_jwts_from_the_ingress_alone() -
     zero_trust::ingress_alone_is_admitted(NAME, world, &ambient.authority, &jwt, call).await
 }
 
-/// If this failed, the filter would serve at an ingress alone.
+/// If this failed, the filter would serve only at an ingress.
 #[tokio::test]
 async fn r271_a_filter_that_refers_to_the_waypoint_serves_there() -> Result<()> {
     let ambient = ambient().await;
@@ -217,7 +217,7 @@ async fn r271_a_filter_that_refers_to_the_waypoint_serves_there() -> Result<()> 
 }
 
 impl Ambient {
-    /// A request of this workload to the API through the waypoint's tunnel.
+    /// A request from this workload to the API through the waypoint's tunnel.
     fn at_waypoint(&self, caller: Option<&Certificate>, path: &str) -> Result<Call<'_>> {
         let client = TlsClient::in_mesh(self.world.client(), &self.authority, caller)?;
         Ok(self.world.get(path).by_tls(client.through_tunnel("10.96.7.7:8080")))

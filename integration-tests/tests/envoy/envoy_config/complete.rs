@@ -18,8 +18,7 @@ use tempfile::TempDir;
 
 use super::story;
 
-/// The file, and one authorization server behind proxies that end TLS for it: one with the certificate that it should have, and
-/// others.
+/// An Envoy with the file, and one authorization server behind TLS-terminating proxies: one with the right certificate, and others.
 struct Complete {
     world: World,
     client: TlsClient,
@@ -28,7 +27,7 @@ struct Complete {
     _files: TempDir,
 }
 
-/// Envoy with the file.
+/// Another Envoy with the file.
 struct Gateway {
     envoy: Envoy,
     client: TlsClient,
@@ -64,7 +63,7 @@ impl Complete {
         self.send(Request::get(path))
     }
 
-    /// An Envoy with the file, changed by `change`, that asks the servers at these ports.
+    /// Starts an Envoy with the file, changed by `change`, that calls the servers at these ports.
     async fn gateway(&self, name: &str, ports: &[u16], change: Option<(&str, &str)>) -> Result<Gateway> {
         let mut example = example(self.world.server(), &self.world.api, ports)?;
         if let Some((old, new)) = change {
@@ -73,7 +72,7 @@ impl Complete {
         Gateway::start(name, example, &self.authority).await
     }
 
-    /// What the access log says of the request to this path.
+    /// Returns the access log's line for the request with this path.
     async fn access_log_line(&self, path: &str) -> Result<Value> {
         let line = || {
             let log = self.world.envoy.log();
@@ -85,8 +84,8 @@ impl Complete {
     }
 }
 
-/// If this failed, the file that we recommend for production would not do what the README says; or it would without TLS, without
-/// HTTP/2, or without verifying the JWT.
+/// If this failed, the file recommended for production would not do what the README says; or it would do it without TLS, without HTTP/2, or
+/// without verifying the JWT.
 #[tokio::test]
 async fn r001_r035_r074_the_story_runs_through_the_complete_file() -> Result<()> {
     let Complete { world, client, .. } = complete().await;
@@ -105,8 +104,8 @@ async fn r001_r035_r074_the_story_runs_through_the_complete_file() -> Result<()>
     Ok(())
 }
 
-/// If this failed, an impostor of the server would learn tokens and the secret, and decide which user a token stands for. A
-/// wrong server is not the client's fault.
+/// If this failed, an impostor of the server would learn tokens and the secret, and decide which user a token stands for. A wrong server is
+/// not the client's fault.
 #[tokio::test]
 async fn r024_a_server_with_another_certificate_receives_nothing() -> Result<()> {
     let complete = complete().await;
@@ -123,18 +122,18 @@ async fn r024_a_server_with_another_certificate_receives_nothing() -> Result<()>
             assert_eq!(complete.world.introspections(&token).await?, 0, "{listener}: it was asked");
         }
         gateway.envoy.counts(&format!("cluster.authorization-server.ssl.{failure}"), 1).await?;
-        // It is the only host: ejecting it would be of no use.
+        // It is the only host, so ejecting it would not help.
         assert_eq!(gateway.envoy.statistic(EJECTED).await?, 0, "{listener}");
     }
     Ok(())
 }
 
-/// If this failed, a way of writing a path, a host or a field would lead past the rules.
+/// If this failed, an unusual spelling of a path, a host or a field would bypass the rules.
 #[tokio::test]
 async fn r084_no_way_of_writing_a_request_leads_past_the_rules() -> Result<()> {
     let complete = complete().await;
     let token = complete.world.issue("orders:read").await?;
-    // Envoy takes `..;` for `..` since 1.39; before that, the filter refuses it.
+    // Envoy treats `..;` as `..` since 1.39; before that, the filter refuses it.
     let resolved = envoy::version()? >= (1, 39);
     for (path, status) in [
         ("/health/../orders", 401),
@@ -167,8 +166,8 @@ async fn r084_no_way_of_writing_a_request_leads_past_the_rules() -> Result<()> {
     Ok(())
 }
 
-/// `jwt_authn` alone would accept every JWT of the server, from any caller. If this failed, a JWT that left a service, or was
-/// made for a client, would open the API.
+/// `jwt_authn` alone would accept every JWT of the server, from any caller. If this failed, a JWT that leaked from a service, or was issued
+/// to a client, would open the API.
 #[tokio::test]
 async fn r074_a_jwt_of_a_client_does_not_get_through_although_jwt_authn_would_take_it() -> Result<()> {
     let complete = complete().await;
@@ -227,7 +226,7 @@ async fn r110_the_access_log_has_the_caller_and_the_reason_but_no_token() -> Res
     Ok(())
 }
 
-/// If this failed, pages could not call the API, or not read why they were refused; or pages of all origins could.
+/// If this failed, pages could not call the API or not read why they were refused; or pages of all origins could.
 #[tokio::test]
 async fn r080_r081_pages_of_the_allowed_origin_may_call_and_read_refusals() -> Result<()> {
     let complete = complete().await;
@@ -245,7 +244,7 @@ async fn r080_r081_pages_of_the_allowed_origin_may_call_and_read_refusals() -> R
     Ok(())
 }
 
-/// If this failed, small buffers would turn away what is sent while a token is looked up.
+/// If this failed, small buffers would reject bodies that arrive while a token is introspected.
 #[tokio::test]
 async fn a_body_that_is_longer_than_all_buffers_waits_for_the_token() -> Result<()> {
     let complete = complete().await;
@@ -255,8 +254,8 @@ async fn a_body_that_is_longer_than_all_buffers_waits_for_the_token() -> Result<
     Ok(())
 }
 
-/// Two hosts of the server, one of which is down; and an error in the filter's rules, which lets readers write. If this failed,
-/// clients would notice the one, or `rbac` would not catch the other.
+/// The server has two hosts, one of which is down; and the filter's rules have an error, which lets readers write. If this failed, clients
+/// would notice the former, or `rbac` would not catch the latter.
 #[tokio::test]
 async fn r035_a_host_that_is_down_is_left_out_and_rbac_catches_an_error_in_the_rules() -> Result<()> {
     let complete = complete().await;
@@ -298,7 +297,7 @@ impl Gateway {
     }
 }
 
-/// The file with the ports of this machine, the server at these of them, and the issuer that the server says it is.
+/// The file with the ports of this machine, the server at these ports, and the server's actual issuer.
 fn example(server: &AuthorizationServer, api: &Service, server_ports: &[u16]) -> Result<Example> {
     let host = "- endpoint: { address: { socket_address: { address: login.example.com, port_value: 443 } } }";
     let hosts: Vec<String> = server_ports
@@ -315,7 +314,7 @@ fn example(server: &AuthorizationServer, api: &Service, server_ports: &[u16]) ->
         .with(r#""issuer": "https://login.example.com""#, &format!(r#""issuer": "{}""#, server.issuer()))?
         .with("issuer: https://login.example.com", &format!("issuer: {}", server.issuer()))?
         .with("target/phantom_token.wasm", &paths::filter()?.display().to_string())?
-        // Where the tests look for what it says.
+        // The tests read the access log from standard error.
         .with("envoy.access_loggers.stdout", "envoy.access_loggers.stderr")?
         .with("StdoutAccessLog", "StderrAccessLog")
 }

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use super::story;
 
-/// If this failed, a change of the rules, or an API that moves, would need a restart or empty the cache; or a bad change would
-/// stop the ingress, or not be noticed.
+/// If this failed, a change of the rules, or an API that moves, would require a restart or empty the cache; or an invalid change would stop
+/// the ingress, or not be noticed.
 #[tokio::test]
 async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Result<()> {
     let world = World::certified("envoy-dynamic")?;
@@ -70,7 +70,7 @@ async fn r038_rules_change_with_the_file_and_a_bad_file_changes_nothing() -> Res
     Ok(())
 }
 
-/// A folder whose files are links into another one that is exchanged by moving one link, as in a volume of a ConfigMap.
+/// A folder whose files are symbolic links into another one that is replaced by moving one link, as in a ConfigMap volume.
 struct Volume(TempDir);
 
 impl Volume {
@@ -114,5 +114,5 @@ fn clusters_of(server: &AuthorizationServer, api: &Service) -> Result<String> {
 
 const FILES: [&str; 2] = ["lds.yaml", "cds.yaml"];
 const DATA: &str = "..data";
-/// The first of the rules.
+/// The first rule in the file.
 const RULES: &str = r#"{ "path": "/health", "access": "public" },"#;

@@ -6,8 +6,8 @@ use integration_tests::paths;
 use phantom_token_core::Settings;
 use serde_json::Value;
 
-/// If this failed, a VM that stopped would let tokens through as they are, or never come back; bodies would be refused while a
-/// token is looked up; or filters of other makers would write into our data.
+/// If this failed, a stopped VM would let tokens through unchanged, or never restart; bodies would be refused while a token is
+/// introspected; or filters of other vendors would write into the filter's shared data.
 #[test]
 fn r038_the_filter_fails_closed_and_is_loaded_again_in_every_file() -> Result<()> {
     for file in ["envoy.yaml", "complete.yaml", "mcp.yaml", "dynamic/lds.yaml"] {
@@ -40,7 +40,7 @@ fn the_smallest_file_is_accepted_as_it_stands_with_the_secret_in_the_environment
     Ok(())
 }
 
-/// The configuration of the one plugin, wherever it is.
+/// Returns the plugin configuration of the one wasm filter, wherever it is.
 fn the_wasm_filter(value: &Value) -> Option<&Value> {
     if value.get("vm_config").is_some() {
         return Some(value);

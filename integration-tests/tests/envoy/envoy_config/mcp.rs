@@ -1,4 +1,4 @@
-//! `mcp.yaml`: CORS for any origin, Envoy's filter for MCP, and scopes per tool. The published clients go through the same file
+//! `mcp.yaml`: CORS for any origin, Envoy's MCP filter, and scopes per tool. The published clients use the same file
 //! (`integration-tests/mcp`).
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use integration_tests::testkit::{Call, World};
 use integration_tests::{envoy_config, paths};
 use serde_json::json;
 
-/// If this failed, the file that docs/mcp.md has readers run would not start, or would do something else than the page says.
+/// If this failed, the file that docs/mcp.md tells readers to run would not start, or would not do what the page says.
 #[tokio::test]
 async fn r279_the_file_for_mcp_servers_does_what_its_page_says() -> Result<()> {
     let world = World::certified("envoy-mcp")?;
@@ -18,7 +18,7 @@ async fn r279_the_file_for_mcp_servers_does_what_its_page_says() -> Result<()> {
         .with(r#""other_scopes": ["mcp:write"]"#, r#""other_scopes": ["orders:write"]"#)?;
     let secret = [("INTROSPECTION_CLIENT_SECRET", GATEWAY_SECRET)];
     if envoy::version()? < (1, 40) {
-        // Its filter for MCP is missing, or not believed.
+        // This version's MCP filter is missing, or not trusted.
         let secret = secret.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (accepted, output) = envoy::validate(&paths::root().join("envoy-config/mcp.yaml"), &secret)?;
         assert!(!accepted, "{output}");

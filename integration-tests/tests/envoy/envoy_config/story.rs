@@ -4,8 +4,8 @@ use anyhow::Result;
 use integration_tests::secrets;
 use integration_tests::testkit::{Call, World};
 
-/// Calls `/orders` as clients do: with a good token, cold and cached, with an unknown one, with none, and with one of another
-/// scope; and `/health`, which is public. `by` is the client. Gives the token and its JWT.
+/// Calls `/orders` as clients do: with a valid token, cold and cached, with an unknown one, with none, and with one of another scope; and
+/// `/health`, which is public. `by` selects the client. Returns the token and its JWT.
 pub async fn run<'w>(world: &'w World, by: impl Fn(Call<'w>) -> Call<'w>) -> Result<(String, String)> {
     let token = world.issue("orders:read").await?;
     let get = |path: &str| by(world.get(path));

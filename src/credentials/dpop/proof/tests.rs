@@ -46,7 +46,7 @@ fn check_with(text: &str, settings: &DpopSettings, seconds: u64, path: &str) -> 
     checked(UnverifiedProof::read(&head, token, settings, at(seconds))?)
 }
 
-/// The thumbprint of the key, if the signature is that key's.
+/// Returns the thumbprint of the key, if the signature is valid.
 fn checked(proof: UnverifiedProof) -> Result<String, Reason> {
     let bound = proof.for_token(&bound_to(proof.thumbprint()))?;
     bound.verify().map(|_| proof.thumbprint().to_owned()).map_err(|_| Reason::InvalidDpopProof)
@@ -73,8 +73,8 @@ fn edited(mut value: Value, edits: Value) -> Value {
     value
 }
 
-/// RFC 7519 §4.1.4 and §4.1.5 hold for every JWT: a client that ends its proofs sooner than the gateway would not expects that they end. What
-/// has no part in a proof does not hurt it.
+/// RFC 7519 §4.1.4 and §4.1.5 apply to every JWT: a client whose proofs expire sooner than the gateway's limit expects that to count.
+/// Members that have no part in a proof are ignored.
 #[test]
 fn r155_r158_the_dates_of_a_proof_count_and_what_is_not_used_does_not() {
     for (header_edits, claim_edits, is_right) in [
@@ -108,7 +108,7 @@ fn r155_r158_the_dates_of_a_proof_count_and_what_is_not_used_does_not() {
     assert!(check_with(&text, &settings(), 0, "/protectedresource").is_ok(), "null is absent");
 }
 
-/// The example of RFC 9449 §7.1: token, proof, and the thumbprint that §6.1 binds it to.
+/// The example of RFC 9449 §7.1: the token, the proof, and the thumbprint that §6.1 binds the token to.
 #[test]
 fn r086_r088_the_example_of_rfc_9449_is_right() {
     let proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
@@ -136,7 +136,7 @@ fn r086_each_algorithm_that_is_allowed_proves_its_own_key() {
     assert_eq!(check(header, payload()).as_deref(), Ok("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"));
 }
 
-/// If any of these passed, a proof for one request, or of another's key, would do for this one.
+/// If any of these were accepted, a proof for another request, or one by another key, would do for this request.
 #[test]
 fn r086_r088_whatever_is_not_right_is_no_proof() {
     for edits in [
@@ -231,7 +231,7 @@ fn r087_the_uri_is_compared_as_uris_are() {
     }
 }
 
-/// If a proof for one of two hosts did for the other, the service at one could use it at the other.
+/// If a proof for one of two hosts were valid for the other, the service at the first could reuse it at the second.
 #[test]
 fn r087_of_several_origins_the_requested_one_counts() {
     let mut two = settings();
@@ -243,8 +243,8 @@ fn r087_of_several_origins_the_requested_one_counts() {
     assert!(check_with(&text, &two, 0, "/protectedresource").is_err(), "resource.example.org was asked");
 }
 
-/// If the proof's key need not match the token's, any client could make the gateway verify signatures. The nonce is checked
-/// before the signature as well.
+/// If the proof's key did not have to match the token's, any client could make the gateway verify signatures. The nonce is checked before
+/// the signature as well.
 #[test]
 fn r120_a_proof_is_verified_for_a_token_of_its_key_alone() {
     let text = sign("ES256", &header(), &payload().to_string(), b"");

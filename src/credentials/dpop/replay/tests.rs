@@ -20,7 +20,7 @@ fn memory(max_proofs: usize, shared: bool) -> ReplayMemory {
     memory_of(max_proofs, 60, shared)
 }
 
-/// Of a key of its own.
+/// Returns a proof by a key of its own.
 fn proof(number: u64, issued_at: u64) -> VerifiedProof {
     of_key(&format!("key {number}"), number, issued_at)
 }
@@ -29,12 +29,12 @@ fn of_key(key: &str, number: u64, issued_at: u64) -> VerifiedProof {
     VerifiedProof::of(Stamp::new(key, &number.to_string(), at(issued_at)))
 }
 
-/// In the slot of proof 1.
+/// Returns a proof in the slot of proof 1.
 fn beside(number: u64, issued_at: u64) -> VerifiedProof {
     beside_of(1, number, issued_at)
 }
 
-/// In the slot of another proof.
+/// Returns a proof in the slot of another.
 fn beside_of(other: u64, number: u64, issued_at: u64) -> VerifiedProof {
     let mut stamp = proof(number, issued_at).stamp();
     stamp.identity[..8].copy_from_slice(&proof(other, 0).stamp().identity[..8]);
@@ -81,7 +81,7 @@ fn r093_what_cannot_be_remembered_is_refused() {
     assert_eq!(full.note(&proof(1, 0), at(0), &NoSharedData), FULL);
 }
 
-/// If one client with one good token could fill the slots, no other client's proofs could be remembered.
+/// If one client with one valid token could fill the slots, no other client's proofs could be remembered.
 #[test]
 fn r093_one_key_cannot_fill_a_slot() {
     for max_proofs in [1024, 10_000, 100_000, 10_000_000] {
@@ -97,8 +97,8 @@ fn r093_one_key_cannot_fill_a_slot() {
     assert_eq!(others, 0, "half of the room is theirs in any case");
 }
 
-/// A backend for a browser application has one key for all of its users. If there were less room for one key, or for all, than the
-/// operator reckoned with, good requests would be refused at random, the more the busier the gateway is.
+/// A backend for a browser application has one key for all of its users. If there were less room for one key, or for all, than the operator
+/// planned for, valid requests would be refused at random, and more of them the busier the gateway is.
 #[test]
 fn r123_there_is_room_for_as_many_as_is_documented_of_one_key_and_of_many() {
     for (max_proofs, per_second, keys) in
@@ -115,9 +115,9 @@ fn r123_there_is_room_for_as_many_as_is_documented_of_one_key_and_of_many() {
     }
 }
 
-/// A change of the configuration runs two of them side by side while the old listener drains, and two listeners can share the host's
-/// data for good. If what one of them took were new to the other, each proof could be used twice; if they erased each other's, as often
-/// as one likes.
+/// During a change, two configurations run side by side while the old listener drains, and two listeners can share the host's data
+/// permanently. If a proof accepted by one configuration were new to the other, each proof could be used twice; if they erased each other's
+/// proofs, any number of times.
 #[test]
 fn r123_a_proof_that_was_used_is_used_for_every_configuration() {
     let shared = MemorySharedData::default();
@@ -133,7 +133,7 @@ fn r123_a_proof_that_was_used_is_used_for_every_configuration() {
     }
     assert!(taken.iter().all(|number| large.note(&proof(*number, 0), at(3), &shared) == USED));
     assert!((1000..2000).all(|number| memory(1024, true).note(&proof(number, 2), at(3), &shared) == USED));
-    // Fuller than the small one would have it: it takes no more, and drops nothing.
+    // The slot is fuller than the small configuration allows: that one accepts no more proofs, and drops none.
     let mut last = memory(100_000, true);
     (0..40).for_each(|number| assert_eq!(last.note(&beside(5000 + number, 3), at(3), &shared), Ok(())));
     assert_eq!(memory(1024, true).note(&beside(6000, 3), at(3), &shared), FULL);
@@ -142,8 +142,8 @@ fn r123_a_proof_that_was_used_is_used_for_every_configuration() {
     );
 }
 
-/// If a proof were forgotten as soon as one configuration would not take it any more, another that takes older ones would take
-/// it again.
+/// If a proof were forgotten as soon as one configuration no longer accepts it, another configuration that accepts older proofs would
+/// accept it again.
 #[test]
 fn r123_proofs_are_remembered_as_long_as_any_configuration_would_take_them() {
     let shared = MemorySharedData::default();
@@ -156,13 +156,13 @@ fn r123_proofs_are_remembered_as_long_as_any_configuration_would_take_them() {
     assert_eq!(long.note(&beside(1, 0), at(101), &shared), USED);
     assert_eq!(long.note(&beside(3, 39), at(101), &shared), USED, "it may have been used and forgotten");
     assert_eq!(long.note(&beside(6, 40), at(101), &shared), Ok(()));
-    // The old one goes on for a while, and remembers as long as the new one needs it.
+    // The old configuration runs on for a while, and remembers proofs for as long as the new one needs.
     assert_eq!(brief.note(&beside(4, 105), at(105), &shared), Ok(()));
     assert_eq!(brief.note(&beside(5, 200), at(200), &shared), Ok(()));
     assert_eq!(memory_of(1024, 300, true).note(&beside(4, 105), at(210), &shared), USED);
 }
 
-/// If memory that begins empty took whatever it does not know, each change of the configuration, or each start of the proxy, would
+/// If a memory that starts empty accepted any proof it does not know, each change of the configuration, and each start of the proxy, would
 /// let every captured proof in once more.
 #[test]
 fn r123_memory_that_begins_empty_takes_no_proof_from_before() {
@@ -185,22 +185,23 @@ fn r123_memory_that_begins_empty_takes_no_proof_from_before() {
     assert_eq!(again.note(&proof(2, 21), at(41), &proxy), Ok(()), "memory goes on");
 }
 
-/// If a clock that was wrong at the start decided since when memory is complete, no proof would be taken until it comes to that.
+/// If a wrong clock at the start determined since when the memory is complete, no proof would be accepted until the corrected clock reaches
+/// that time.
 #[test]
 fn r123_a_clock_set_back_denies_no_valid_proof() {
     let proxy = MemorySharedData::default();
     for shared in [true, false] {
         let mut memory = memory(1024, shared);
         memory.prepare(at(3600), &proxy);
-        // What workers shared is of another time: it begins anew.
+        // The shared memory is from another time: it starts anew.
         assert_eq!(memory.note(&proof(0, 0), at(0), &proxy), if shared { FULL } else { Ok(()) });
         assert_eq!(memory.note(&beside_of(0, 1, 1), at(1), &proxy), Ok(()), "{shared}");
         assert_eq!(memory.note(&beside_of(0, 1, 1), at(1), &proxy), USED);
     }
 }
 
-/// If what is lost or cannot be read counted as empty, a proof that another worker took in this second would pass again. And a host that
-/// compares checksums of keys may have anything under ours.
+/// If a lost or unreadable slot counted as empty, a proof that another worker accepted in this second would pass again. Also, a host that
+/// compares checksums of keys may return any value under this key.
 #[test]
 fn r093_r123_where_a_slot_is_lost_memory_begins_in_the_next_second() {
     let shared = MemorySharedData::default();
@@ -220,8 +221,8 @@ fn r093_r123_where_a_slot_is_lost_memory_begins_in_the_next_second() {
     }
 }
 
-/// If a proof that became too old while its request waited for an answer were taken, it could not be remembered: two requests that wait
-/// with it would both pass.
+/// If a proof that became too old while its request waited were accepted, it could not be remembered: two requests that wait with it would
+/// both pass.
 #[test]
 fn r093_a_proof_that_became_too_old_while_it_waited_is_refused() {
     let shared = MemorySharedData::default();
@@ -231,7 +232,7 @@ fn r093_a_proof_that_became_too_old_while_it_waited_is_refused() {
     assert_eq!(memory.note(&proof(2, 0), at(60), &shared), Ok(()));
 }
 
-/// If proofs that were used before the clock was set back were forgotten, they could be used again when their time comes once more.
+/// If proofs used before the clock was set back were forgotten, they could be used again once their time comes again.
 #[test]
 fn r123_a_clock_that_is_set_back_forgets_no_used_proof() {
     let shared = MemorySharedData::default();
@@ -242,8 +243,8 @@ fn r123_a_clock_that_is_set_back_forgets_no_used_proof() {
     assert_eq!(memory.note(&proof(1, 100), at(96), &shared), USED);
 }
 
-/// Shared data as on Envoy, where a compare-and-swap by 0 compares nothing, and where another worker comes in between a read and
-/// the write after it.
+/// Shared data as in Envoy, where a compare-and-swap with 0 compares nothing, and where another worker interferes between a read and the
+/// following write.
 struct Interrupted<'a> {
     shared: &'a MemorySharedData,
     between: RefCell<Option<Box<dyn FnOnce() + 'a>>>,
@@ -264,7 +265,7 @@ impl SharedData for Interrupted<'_> {
     }
 }
 
-/// If the first proof of a slot were written without comparing, two workers could take the same one at the same time.
+/// If the first proof of a slot were written without comparing, two workers could accept the same proof at the same time.
 #[test]
 fn r093_two_workers_at_once_take_a_proof_once() {
     let shared = MemorySharedData::default();
