@@ -197,23 +197,25 @@ impl Search<'_> {
         for text in embedded::texts(node).iter().filter(|text| !self.taken.contains(&text.at)) {
             self.found.extend(self.embedded(text));
         }
+        let known = self.found.len();
         for member in node.members() {
             match member.name.as_str() {
                 METADATA => {}
                 HTTP_FILTERS => {
                     let filters = member.value.elements();
                     for (index, filter) in filters.iter().enumerate() {
-                        let known = self.found.len();
                         self.collect(filter, &Before::place(filters, index));
-                        for configuration in self.found.iter_mut().skip(known) {
-                            configuration.fail_open.extend(FailOpen::of_http_filter(filter, self.documents));
-                        }
                     }
                 }
                 _ => self.collect(&member.value, before),
             }
         }
         node.elements().iter().for_each(|element| self.collect(element, before));
+        if node.get("typed_config").is_some() {
+            for configuration in self.found.iter_mut().skip(known) {
+                configuration.fail_open.extend(FailOpen::of_http_filter(node, self.documents));
+            }
+        }
     }
 
     fn of_plugin(&self, plugin: &Plugin<'_>, written: &Node, before: &Before) -> Option<Configuration> {

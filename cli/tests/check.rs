@@ -71,6 +71,11 @@ fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error:
     let registered = |kind: &str| {
         format!("{}---\n{}", gateway("dynamicModule:", "filterName: a"), PROXY.replace("KIND", kind))
     };
+    // As in an EnvoyFilter of Istio.
+    let inserted = |setting: &str| {
+        let filter = entry(BOOTSTRAP, setting).replace("http_filters:\n  - ", "value:\n    ");
+        format!("patch:\n  operation: INSERT_BEFORE\n{}", indented(&filter, 2))
+    };
     let routed = |filters: &str, name: &str, disabled: bool| {
         let switch = format!("{{ {name}: {{ disabled: {disabled} }} }}");
         format!("{filters}route_config:\n  virtual_hosts:\n    - typed_per_filter_config: {switch}\n")
@@ -90,6 +95,8 @@ fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error:
         (entry(MODULE, "isOptional: true"), "isOptional", error),
         (entry(MODULE, "is_optional: false"), "", None),
         (entry(BOOTSTRAP, "disabled: true"), "disabled", warning),
+        (inserted("is_optional: true"), "is_optional", error),
+        (inserted("is_optional: false"), "", None),
         (routed(BOOTSTRAP, "phantom-token", true), "typed_per_filter_config", warning),
         (routed(MODULE, "phantom-token", true), "typed_per_filter_config", warning),
         (routed(BOOTSTRAP, "phantom-token", false), "", None),
