@@ -201,7 +201,7 @@ impl Input<'_> {
             return;
         }
         assert!(
-            matches!(answer.status, Some(200 | 204 | 400)),
+            matches!(answer.status, Some(200 | 204 | 400..500)),
             "the server failed, but it is told as {reason}"
         );
         let says = answer.objects(self.format.0);
@@ -210,10 +210,13 @@ impl Input<'_> {
         let has_passed = |says: &Value| says["exp"].as_f64().is_some_and(|exp| exp.floor() <= NOW as f64);
         let is_said = match reason {
             "inactive" if answer.status == Some(204) => self.format.0 <= JWT_OR_FIELD,
-            "inactive" if answer.status == Some(400) => {
-                says.iter().any(|one| one["error"] == "unsupported_token_type")
+            "inactive" => {
+                let is_error = |one: &Value| {
+                    ["unsupported_token_type", "invalid_token"].iter().any(|error| one["error"] == *error)
+                };
+                says.iter().any(|one| one["active"] == Value::Bool(false))
+                    || (answer.status == Some(400) && says.iter().any(is_error))
             }
-            "inactive" => says.iter().any(|one| one["active"] == Value::Bool(false)),
             "expired" => says.iter().any(has_passed),
             "not_yet_valid" => says_any(&["nbf"]),
             "not_an_access_token" => says_any(KINDS),
