@@ -266,7 +266,9 @@ impl<'a> Answer<'a> {
     /// Returns all objects that may describe the token: the body, the claims of the body if it is a JWT, and what is nested in either.
     fn objects(&self, format: u8) -> Vec<Value> {
         let body = serde_json::from_slice::<Value>(self.body).ok();
-        let jwt = std::str::from_utf8(self.body).ok().and_then(claims_of);
+        // A JSON body that holds a JWT has two dots as well.
+        let text = std::str::from_utf8(self.body).ok().filter(|_| body.is_none());
+        let jwt = text.and_then(claims_of);
         let inner = match format {
             JWT_OR_FIELD | FIELD_OF_JSON => {
                 body.as_ref().and_then(|body| body.get(MEMBER)?.as_str()).and_then(claims_of)
