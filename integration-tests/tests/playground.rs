@@ -258,11 +258,13 @@ async fn r255_it_is_read_on_a_phone_and_in_the_dark() -> Result<()> {
             page.picture(&pictures.join(format!("{name}-{what}.png"))).await?;
             let width = page.evaluate("document.scrollingElement.scrollWidth").await?;
             ensure!(width == screen.width, "{name}, {what}: {width} pixels wide");
+            page.wait_for(STILL).await?;
             let weak = page.evaluate(WEAK_TEXT).await?;
             ensure!(weak == json!([]), "{name}, {what}: a contrast below 4.5 (WCAG 2.2 §1.4.3): {weak:#}");
         }
         set_configuration(&page, "rules:\n  - { path: orders, acces: public }\n").await?;
         page.picture(&pictures.join(format!("{name}-mistakes.png"))).await?;
+        page.wait_for(STILL).await?;
         ensure!(page.evaluate(WEAK_TEXT).await? == json!([]), "{name}: weak mistakes");
     }
     let small = page
@@ -363,6 +365,8 @@ const DESKTOP: Screen = Screen { width: 1280, height: 900, is_dark: false };
 const CONTROL: u8 = 2;
 
 const READY: &str = "document.documentElement.dataset.ready !== undefined";
+/// No color is on its way to another. Carets blink forever, so other animations do not count.
+const STILL: &str = "document.getAnimations().every((one) => !(one instanceof CSSTransition))";
 
 /// The shadow root of the configuration's editor.
 const EDITOR: &str = "document.querySelector('#configuration').shadowRoot";
