@@ -67,7 +67,8 @@ async fn started(builder: WorldBuilder) -> Result<Option<World>> {
 
 fn by_secret(secret: Value) -> Value {
     // Objects are merged, so the usual configuration must not contain a secret.
-    json!({"introspection": {"client_secret": secret}})
+    // With few slots, another token may take that of a cached one.
+    json!({"introspection": {"client_secret": secret}, "cache": {"max_entries": 100_000}})
 }
 
 /// Whether the authorization server received this secret with the introspection of a new token.
