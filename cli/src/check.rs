@@ -55,7 +55,7 @@ pub fn check(source: &Source, host: Option<HostKind>, requires_environment: bool
                 all.extend(about_filters.filter(|_| host.unwrap_or(one.host()) == HostKind::Envoy));
                 all.extend(one.fail_open().map(|(setting, at)| Finding {
                     at,
-                    path: setting.path.to_owned(),
+                    path: setting.path.clone(),
                     message: setting.message.to_owned(),
                     severity: setting.risk.into(),
                 }));

@@ -180,7 +180,7 @@ impl Search<'_> {
             return;
         }
         for plugin in plugins(node) {
-            if let Some(written) = plugin.holder.get(plugin.member) {
+            if let Some(written) = plugin.holder.field(plugin.member) {
                 self.taken.push(written.at);
                 let mut configuration = self.of_plugin(&plugin, written, before);
                 if let Some(configuration) = configuration.as_mut().filter(|_| plugin.host == HostKind::Kong)
@@ -199,19 +199,17 @@ impl Search<'_> {
         }
         let known = self.found.len();
         for member in node.members() {
-            match member.name.as_str() {
-                METADATA => {}
-                HTTP_FILTERS => {
-                    let filters = member.value.elements();
-                    for (index, filter) in filters.iter().enumerate() {
-                        self.collect(filter, &Before::place(filters, index));
-                    }
+            if member.is_field(HTTP_FILTERS) {
+                let filters = member.value.elements();
+                for (index, filter) in filters.iter().enumerate() {
+                    self.collect(filter, &Before::place(filters, index));
                 }
-                _ => self.collect(&member.value, before),
+            } else if member.name != METADATA {
+                self.collect(&member.value, before);
             }
         }
         node.elements().iter().for_each(|element| self.collect(element, before));
-        if node.get("typed_config").is_some() {
+        if node.field("typed_config").is_some() {
             for configuration in self.found.iter_mut().skip(known) {
                 configuration.fail_open.extend(FailOpen::of_http_filter(node, self.documents));
             }
@@ -295,15 +293,15 @@ fn plugins(node: &Node) -> Vec<Plugin<'_>> {
             let modules = elements(&["spec", "dynamicModule"]).map(own("config", HostKind::EnvoyModule));
             wasm.chain(modules).collect()
         }
-        _ if node.get("dynamic_module_config").is_some() => {
+        _ if node.field("dynamic_module_config").is_some() => {
             let filter = own("filter_config", HostKind::EnvoyModule);
-            node.get("filter_config").map(|_| filter(node)).into_iter().collect()
+            node.field("filter_config").map(|_| filter(node)).into_iter().collect()
         }
         _ if node.find(&["configuration", "@type"]).is_some() => {
             vec![own("configuration", HostKind::Envoy)(node)]
         }
         _ => elements(&["filters"])
-            .filter(|filter| filter.get("typed_config").is_none())
+            .filter(|filter| filter.field("typed_config").is_none())
             .map(own("config", HostKind::Kong))
             .collect(),
     }

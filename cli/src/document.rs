@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use heck::ToLowerCamelCase;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use serde_saphyr::Spanned;
@@ -114,6 +115,13 @@ impl Position {
     }
 }
 
+impl Member {
+    /// Whether it is this field of Envoy's API. Envoy accepts the name in the API and the JSON name (`typed_config`, `typedConfig`).
+    pub fn is_field(&self, name: &str) -> bool {
+        self.name == name || self.name == name.to_lower_camel_case()
+    }
+}
+
 impl Node {
     /// A node without a value.
     pub const NOTHING: Self = Self { content: Content::Plain(Value::Null), at: Position::START };
@@ -143,9 +151,18 @@ impl Node {
         if let Content::Text(text) = &self.content { Some(text) } else { None }
     }
 
-    /// Whether the value is `true`.
+    /// Returns the value of a field of Envoy's API.
+    pub fn field(&self, name: &str) -> Option<&Self> {
+        self.members().iter().find(|member| member.is_field(name)).map(|member| &member.value)
+    }
+
+    /// Whether Envoy reads the value as true, which it also does for some words in quotes, in any letter case.
     pub fn is_true(&self) -> bool {
-        matches!(&self.content, Content::Plain(value) if value == true)
+        match &self.content {
+            Content::Plain(value) => value == true,
+            Content::Text(text) => TRUE.iter().any(|word| text.eq_ignore_ascii_case(word)),
+            Content::List(_) | Content::Object(_) => false,
+        }
     }
 
     /// Returns the text of a member.
@@ -273,6 +290,9 @@ impl<'de> Visitor<'de> for AnyContent {
         Ok(Content::Object(object))
     }
 }
+
+/// What Envoy's parser for JSON takes for true in a text.
+const TRUE: &[&str] = &["true", "t", "yes", "y", "1"];
 
 /// The maximum nesting depth of lists and objects, as in serde_json.
 const MAX_DEPTH: usize = 128;

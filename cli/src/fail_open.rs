@@ -8,8 +8,8 @@ use crate::http_filters::Risk;
 /// A setting that fails open.
 #[derive(Clone, Debug)]
 pub struct FailOpen {
-    /// Its name, or its path in the configuration around the filter's.
-    pub path: &'static str,
+    /// Its name as it is written, or its path in the configuration around the filter's.
+    pub path: String,
     /// Where it is.
     pub at: Position,
     /// Whether requests certainly pass, or only depending on more than the file.
@@ -23,8 +23,8 @@ impl FailOpen {
     /// Kubernetes resource. `documents` are all documents of the file.
     pub fn of_plugin(plugin: &Node, host: HostKind, documents: &[Node]) -> Vec<Self> {
         let mut found = Self::of_table(if host == HostKind::Kong { KONG } else { PLUGIN }, plugin);
-        let module = plugin.get("dynamic_module_config");
-        let waits = |module: &&Node| module.get("nack_on_cache_miss").is_some_and(Node::is_true);
+        let module = plugin.field("dynamic_module_config");
+        let waits = |module: &&Node| module.field("nack_on_cache_miss").is_some_and(Node::is_true);
         let remote =
             module.filter(|module| !waits(module)).and_then(|module| module.find(&["module", "remote"]));
         let name = plugin.text_of("name").filter(|_| host == HostKind::EnvoyModule);
@@ -33,7 +33,9 @@ impl FailOpen {
             (remote, "dynamic_module_config.module.remote", REMOTE),
             (of_gateway, "source.type", REMOTE_OF_GATEWAY),
         ] {
-            found.extend(node.map(|node| Self { path, at: node.at, risk: Risk::Certain, message }));
+            let found_at =
+                |node: &Node| Self { path: path.to_owned(), at: node.at, risk: Risk::Certain, message };
+            found.extend(node.map(found_at));
         }
         found
     }
@@ -46,13 +48,8 @@ impl FailOpen {
         if let Some(name) = entry.text_of("name") {
             documents.iter().for_each(|document| collect_switches(name, document, &mut switches));
         }
-        let path = "typed_per_filter_config";
-        found.extend(switches.iter().map(|at| Self {
-            path,
-            at: *at,
-            risk: Risk::Possible,
-            message: OFF_ROUTE,
-        }));
+        let off_route = |at| Self { path: ROUTE.to_owned(), at, risk: Risk::Possible, message: OFF_ROUTE };
+        found.extend(switches.into_iter().map(off_route));
         found
     }
 
@@ -62,12 +59,13 @@ impl FailOpen {
     }
 
     fn of_table(table: &[Setting], node: &Node) -> Vec<Self> {
-        let is_open = |setting: &&Setting| node.get(setting.name).is_some_and(setting.is_open);
         let found = |setting: &Setting| {
-            let at = node.get(setting.name)?.at;
-            Some(Self { path: setting.name, at, risk: setting.risk, message: setting.message })
+            let member = node.members().iter().find(|member| member.is_field(setting.name))?;
+            let Setting { is_open, risk, message, .. } = *setting;
+            let found = Self { path: member.name.clone(), at: member.value.at, risk, message };
+            is_open(&member.value).then_some(found)
         };
-        table.iter().filter(is_open).filter_map(found).collect()
+        table.iter().filter_map(found).collect()
     }
 }
 
@@ -87,18 +85,15 @@ const fn setting(
     Setting { name, is_open, risk, message }
 }
 
-/// Settings of Envoy, Istio and Envoy Gateway. Envoy accepts the JSON names of its fields as well.
+/// Settings of Envoy, Istio and Envoy Gateway, by the names of Envoy's API where they have any.
 const PLUGIN: &[Setting] = &[
     setting("failure_policy", is_fail_open, Risk::Certain, VM),
-    setting("failurePolicy", is_fail_open, Risk::Certain, VM),
     setting("fail_open", Node::is_true, Risk::Certain, VM_OF_SWITCH),
-    setting("failOpen", Node::is_true, Risk::Certain, VM_OF_SWITCH),
     setting("failStrategy", is_fail_open, Risk::Certain, VM),
 ];
 
 const HTTP_FILTER: &[Setting] = &[
     setting("is_optional", Node::is_true, Risk::Certain, OPTIONAL),
-    setting("isOptional", Node::is_true, Risk::Certain, OPTIONAL),
     setting("disabled", Node::is_true, Risk::Possible, DISABLED),
 ];
 
@@ -107,10 +102,8 @@ const KONG: &[Setting] = &[setting("enabled", is_false, Risk::Possible, NOT_ENAB
 
 /// Collects where routes, virtual hosts and weighted clusters turn off the filter of this name.
 fn collect_switches(name: &str, node: &Node, found: &mut Vec<Position>) {
-    let settings =
-        ["typed_per_filter_config", "typedPerFilterConfig"].into_iter().filter_map(|key| node.get(key));
-    let switches = settings.filter_map(|settings| settings.find(&[name, "disabled"]));
-    found.extend(switches.filter(|switch| switch.is_true()).map(|switch| switch.at));
+    let switch = node.field(ROUTE).and_then(|settings| settings.find(&[name, "disabled"]));
+    found.extend(switch.filter(|switch| switch.is_true()).map(|switch| switch.at));
     node.children().for_each(|child| collect_switches(name, child, found));
 }
 
@@ -127,12 +120,19 @@ fn is_false(node: &Node) -> bool {
     matches!(&node.content, Content::Plain(value) if value == false)
 }
 
-/// Envoy accepts the number of an enum value in place of its name.
+/// Whether Envoy reads the value as `FAIL_OPEN`: it accepts the name in any letter case, and the number, also as a text.
 fn is_fail_open(node: &Node) -> bool {
-    node.text() == Some("FAIL_OPEN") || matches!(&node.content, Content::Plain(value) if value == FAIL_OPEN)
+    match &node.content {
+        Content::Text(text) => text.eq_ignore_ascii_case("FAIL_OPEN") || text.parse::<f64>() == Ok(FAIL_OPEN),
+        Content::Plain(value) => value.as_f64() == Some(FAIL_OPEN),
+        Content::List(_) | Content::Object(_) => false,
+    }
 }
 
-const FAIL_OPEN: i64 = 3;
+const FAIL_OPEN: f64 = 3.0;
+
+/// What routes, virtual hosts and weighted clusters say about filters.
+const ROUTE: &str = "typed_per_filter_config";
 
 const VM: &str = "lets requests pass unchecked once the VM has failed: use FAIL_RELOAD, or leave it off";
 

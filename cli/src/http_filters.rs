@@ -90,14 +90,15 @@ impl Before {
 impl Filter {
     fn read(filter: &Node) -> Self {
         let name = filter.text_of("name").unwrap_or("a filter without a name").to_owned();
-        let of_type = filter.find(&["typed_config", "@type"]).and_then(Node::text).unwrap_or_default();
+        let configuration = filter.field("typed_config");
+        let of_type = configuration.and_then(|node| node.text_of("@type")).unwrap_or_default();
         let is = |type_name: &str| of_type.ends_with(type_name);
-        let says = |calls: &[&str]| filter.get("typed_config").is_some_and(|node| has_text(node, calls));
+        let says = |calls: &[&str]| configuration.is_some_and(|node| has_text(node, calls));
         let effect = if is(".lua.v3.Lua") && says(&[CLEAR]) && says(&[":metadata()"]) {
             Effect::Selects
         } else if is(".cors.v3.Cors") || (of_type.is_empty() && name == "envoy.filters.http.cors") {
             Effect::Asks
-        } else if filter.get("typed_config").is_some_and(clears_route_cache) || says(SCRIPTED) {
+        } else if configuration.is_some_and(clears_route_cache) || says(SCRIPTED) {
             Effect::Clears
         } else if is(".header_mutation.v3.HeaderMutation") {
             Effect::Changes
@@ -105,7 +106,7 @@ impl Filter {
             Effect::Unknown
         };
         let reads_calls_once = is(".mcp.v3.Mcp")
-            && filter.find(&["typed_config", "reject_duplicate_keys"]).is_some_and(Node::is_true);
+            && configuration.and_then(|node| node.field("reject_duplicate_keys")).is_some_and(Node::is_true);
         Self { name, effect, reads_calls_once }
     }
 }
@@ -156,7 +157,7 @@ pub fn unread_call(configuration: &Configuration) -> Option<(Risk, String, Strin
 
 /// Whether a filter sets the option `clear_route_cache`, which several filters have.
 fn clears_route_cache(node: &Node) -> bool {
-    node.get("clear_route_cache").is_some_and(Node::is_true) || node.children().any(clears_route_cache)
+    node.field("clear_route_cache").is_some_and(Node::is_true) || node.children().any(clears_route_cache)
 }
 
 fn has_text(node: &Node, parts: &[&str]) -> bool {

@@ -57,6 +57,7 @@ fn r235_what_reads_calls_stands_before_the_filter() -> Result<(), Box<dyn std::e
 /// If this failed, a file that opens the gateway whenever the filter is missing would pass as one without errors.
 #[test]
 fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error::Error>> {
+    use heck::ToLowerCamelCase;
     use phantom_token_cli::check::{Severity, check};
     use phantom_token_cli::source::Source;
 
@@ -67,9 +68,23 @@ fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error:
     };
     let module = |settings: &str| MODULE.replace("do_not_close: true", settings);
     let istio = |setting: &str| WASM_PLUGIN.replace("spec:\n", &format!("spec:\n  {setting}\n"));
-    let gateway = |list: &str, setting: &str| POLICY.replace("wasm:", list).replace("SETTING", setting);
+    let gateway = |list: &str, setting: &str| {
+        let policy = POLICY.replace("wasm:", list).replace("SETTING", setting);
+        policy + &indented(BARE, 8)
+    };
     let registered = |kind: &str| {
         format!("{}---\n{}", gateway("dynamicModule:", "filterName: a"), PROXY.replace("KIND", kind))
+    };
+    let by_json_names = |file: &str| {
+        let names = [
+            "http_filters",
+            "typed_config",
+            "dynamic_module_config",
+            "filter_config",
+            "nack_on_cache_miss",
+            "is_optional",
+        ];
+        names.into_iter().fold(file.to_owned(), |file, name| file.replace(name, &name.to_lower_camel_case()))
     };
     // As in an EnvoyFilter of Istio.
     let inserted = |setting: &str| {
@@ -80,12 +95,18 @@ fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error:
         let switch = format!("{{ {name}: {{ disabled: {disabled} }} }}");
         format!("{filters}route_config:\n  virtual_hosts:\n    - typed_per_filter_config: {switch}\n")
     };
-    let kong = |setting: &str| KONG.replace("SETTING", setting);
+    let kong = |setting: &str| {
+        let configuration = BARE.replace("upstream: authorization-server", "upstream: login.example.com:443");
+        KONG.replace("SETTING", setting) + &indented(&configuration, 14)
+    };
     let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
     let rows = [
         (plugin("failure_policy: FAIL_OPEN"), "failure_policy", error),
         (plugin("failurePolicy: FAIL_OPEN"), "failurePolicy", error),
         (plugin("failure_policy: 3"), "failure_policy", error),
+        (plugin("failure_policy: '3'"), "failure_policy", error),
+        (plugin("failure_policy: 03"), "failure_policy", error),
+        (plugin("failure_policy: fail_open"), "failure_policy", error),
         (plugin("failure_policy: FAIL_RELOAD"), "", None),
         (plugin("failure_policy: 1"), "", None),
         (plugin("fail_open: true"), "fail_open", error),
@@ -95,6 +116,20 @@ fn r290_settings_that_fail_open_are_reported() -> Result<(), Box<dyn std::error:
         (entry(MODULE, "isOptional: true"), "isOptional", error),
         (entry(MODULE, "is_optional: false"), "", None),
         (entry(BOOTSTRAP, "disabled: true"), "disabled", warning),
+        (entry(BOOTSTRAP, "disabled: 'true'"), "disabled", warning),
+        (entry(BOOTSTRAP, "disabled: t"), "disabled", warning),
+        (entry(BOOTSTRAP, "disabled: 'Yes'"), "disabled", warning),
+        (entry(BOOTSTRAP, "disabled: '1'"), "disabled", warning),
+        (entry(BOOTSTRAP, "disabled: yes"), "disabled", warning),
+        (entry(BOOTSTRAP, "disabled: 'false'"), "", None),
+        (by_json_names(&entry(BOOTSTRAP, "disabled: true")), "disabled", warning),
+        (by_json_names(&entry(MODULE, "is_optional: true")), "isOptional", error),
+        (
+            by_json_names(&module("module: { remote: { sha256: a } }")),
+            "dynamic_module_config.module.remote",
+            error,
+        ),
+        (by_json_names(&module("module: { remote: { sha256: a } }, nack_on_cache_miss: true")), "", None),
         (inserted("is_optional: true"), "is_optional", error),
         (inserted("is_optional: false"), "", None),
         (routed(BOOTSTRAP, "phantom-token", true), "typed_per_filter_config", warning),
@@ -478,13 +513,6 @@ services:
           - name: phantom_token
             SETTING
             config:
-              introspection:
-                endpoint: https://login.example.com/x
-                upstream: login.example.com:443
-                client_id: gateway
-                client_secret: do-not-show-this
-              rules:
-                - path: /orders
 ";
 
 const POLICY: &str = "\
@@ -496,13 +524,6 @@ spec:
     - name: phantom-token
       SETTING
       config:
-        introspection:
-          endpoint: https://login.example.com/x
-          upstream: authorization-server
-          client_id: gateway
-          client_secret: do-not-show-this
-        rules:
-          - path: /orders
 ";
 
 const PROXY: &str = "\
