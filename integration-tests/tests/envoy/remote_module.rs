@@ -92,9 +92,12 @@ async fn r290_a_module_that_is_downloaded_is_open_at_first_unless_envoy_refuses_
     // The update is accepted at once, and the gateway is open, even once the module could be downloaded.
     assert!(push(&open, false).await?);
     world.envoy.logs("module will not be loaded").await?;
+    let answers = async |status| Ok(world.get("/orders").await?.status == status);
+    eventually("the workers have the listener without the filter", async || answers(200).await).await?;
     open.publish();
     world.get("/orders").await?.is_served();
     eventually("a later update finds it", async || push(&open, true).await).await?;
+    eventually("the workers have the listener with the filter", async || answers(401).await).await?;
     world.get("/orders").await?.has_status(401).went_nowhere();
     Ok(())
 }
