@@ -66,9 +66,11 @@ async fn started(builder: WorldBuilder) -> Result<Option<World>> {
 }
 
 fn by_secret(secret: Value) -> Value {
-    // Objects are merged, so the usual configuration must not contain a secret.
     // With few slots, another token may take that of a cached one.
-    json!({"introspection": {"client_secret": secret}, "cache": {"max_entries": 100_000}})
+    let cache =
+        json!({"max_entries": 1_000_000, "max_bytes": 256_000_000, "shared_max_bytes": 1_000_000_000});
+    // Objects are merged, so the usual configuration must not contain a secret.
+    json!({"introspection": {"client_secret": secret}, "cache": cache})
 }
 
 /// Whether the authorization server received this secret with the introspection of a new token.
